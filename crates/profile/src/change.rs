@@ -1,0 +1,33 @@
+//! One entry of a partition's change feed: that a profile changed, and to which version. It says what happened, not what
+//! the profile now is; who wants that reads the profile, which is as new or newer.
+
+use crate::codec::{self, DecodeError};
+use crate::id::UserId;
+use crate::profile::ProfileVersion;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A profile changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileChange {
+    /// Whose profile.
+    pub user_id: UserId,
+    /// The version after the change.
+    pub version: ProfileVersion,
+    /// The profile is gone.
+    pub deleted: bool,
+    /// When ingest accepted the newest record in it: from here delivery latency is counted.
+    pub accepted_at: Timestamp,
+}
+
+impl ProfileChange {
+    /// The bytes for the feed: a version byte and postcard.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(codec::CHANGE_VERSION, self)
+    }
+
+    /// The change of such bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode(codec::CHANGE_VERSION, bytes)
+    }
+}

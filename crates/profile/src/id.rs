@@ -1,0 +1,118 @@
+//! Ids: short texts that the shop made up and that mean something to the shop alone. In comes any text, out goes an id
+//! that is non-empty, bounded and printable, or the fault that it has. Ids are compared byte by byte, never normalised.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The longest id, in bytes of UTF-8.
+pub const ID_MAX_BYTES: usize = 128;
+
+/// What is wrong with a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TextFault {
+    /// It is empty.
+    #[error("is empty")]
+    Empty,
+    /// It is longer than allowed.
+    #[error("has {bytes} bytes, {max_bytes} are allowed")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        max_bytes: usize,
+    },
+    /// It contains a control character.
+    #[error("has a control character")]
+    ControlCharacter,
+    /// It begins or ends with white space.
+    #[error("begins or ends with a space")]
+    OuterSpace,
+}
+
+/// Checks a text that may be empty and may have spaces: its length and that it is printable.
+pub fn check_text(text: &str, max_bytes: usize) -> Result<(), TextFault> {
+    if text.len() > max_bytes {
+        return Err(TextFault::TooLong { bytes: text.len(), max_bytes });
+    }
+    if text.chars().any(char::is_control) {
+        return Err(TextFault::ControlCharacter);
+    }
+    Ok(())
+}
+
+/// Checks a text that names something: printable, bounded, not empty, no space at its ends.
+pub fn check_id(text: &str) -> Result<(), TextFault> {
+    if text.is_empty() {
+        return Err(TextFault::Empty);
+    }
+    check_text(text, ID_MAX_BYTES)?;
+    if text.trim().len() != text.len() {
+        return Err(TextFault::OuterSpace);
+    }
+    Ok(())
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Takes a text that passes [`check_id`].
+            pub fn parse(text: &str) -> Result<Self, TextFault> {
+                check_id(text).map(|()| Self(text.into()))
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// The shop's own id of a shopper.
+    UserId
+);
+id!(
+    /// The shop's own id of an item of its catalogue.
+    ItemId
+);
+id!(
+    /// The sender's id of one record; two records of one user with one id count once.
+    RecordId
+);
+id!(
+    /// The shop's own id of an order; its lines share it.
+    OrderId
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_taken_or_its_fault_is_named() {
+        let long = "x".repeat(129);
+        let rows: [(&str, Option<TextFault>); 7] = [
+            ("u1", None),
+            ("用户 7", None),
+            ("", Some(TextFault::Empty)),
+            (&long, Some(TextFault::TooLong { bytes: 129, max_bytes: 128 })),
+            ("a\0b", Some(TextFault::ControlCharacter)),
+            (" a", Some(TextFault::OuterSpace)),
+            ("a\u{3000}", Some(TextFault::OuterSpace)),
+        ];
+        for (text, fault) in rows {
+            assert_eq!(UserId::parse(text).err(), fault, "{text:?}");
+        }
+    }
+}

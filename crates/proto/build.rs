@@ -1,0 +1,16 @@
+//! Compiles `proto/portrait/v1` with protox, so that no protoc is needed, and keeps the descriptor set for reflection.
+
+use prost::Message;
+use std::{env, error::Error, fs, path::Path, path::PathBuf};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    let files = ["error", "event", "feature", "ingest", "profile", "query"]
+        .map(|name| root.join("portrait/v1").join(name).with_extension("proto"));
+    println!("cargo::rerun-if-changed={}", root.join("portrait/v1").display());
+    let descriptors = protox::compile(files, [&root])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("portrait.v1.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}

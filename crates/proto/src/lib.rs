@@ -1,0 +1,13 @@
+//! The language the services speak: the generated types of `portrait.v1`, and the conversions between them and the domain.
+//!
+//! Conversions live here, one file per message family, so that no service knows another's wire types and none is written
+//! twice. Nothing here calls or serves anything.
+
+/// The generated messages, clients and servers of `portrait.v1`; the `.proto` files document them field by field.
+#[expect(missing_docs, clippy::all, clippy::pedantic, reason = "generated; the .proto files are documented and linted")]
+pub mod v1 {
+    tonic::include_proto!("portrait.v1");
+}
+
+/// The encoded descriptor set of `portrait.v1`, for reflection.
+pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/portrait.v1.bin"));

@@ -1,0 +1,93 @@
+//! Why a store could not do what was asked. Whoever asks decides what to do by [`Error::is_retryable`] and by the variant,
+//! never by the text.
+
+use crate::position::{CommitNo, LogSeq};
+use portrait_profile::PartitionId;
+use std::path::PathBuf;
+
+/// What a store answers instead.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The commit's token or `commit_no` is not the partition's: somebody else owns it now. Nothing was written.
+    #[error(
+        "partition {partition} is owned by somebody else (its commit is {current}, {expected} was expected)"
+    )]
+    Fenced {
+        /// Which.
+        partition: PartitionId,
+        /// What the caller thought was the newest commit.
+        expected: CommitNo,
+        /// The partition's newest commit.
+        current: CommitNo,
+    },
+    /// The store has no room left. Nothing was written.
+    #[error("the store is full: {detail}")]
+    Full {
+        /// What is used up and what to do.
+        detail: String,
+    },
+    /// The store does not answer, or stopped. Nothing is known of what was asked.
+    #[error("the store does not answer")]
+    Unavailable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// One call asked for more than [`crate::Limits`] allow. Nothing was written.
+    #[error("{what} of {actual} is above the store's limit of {limit}")]
+    TooBig {
+        /// What is counted.
+        what: &'static str,
+        /// How much was asked for.
+        actual: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The caller asked for places that were trimmed away.
+    #[error("the log of partition {partition} begins after {first}, {asked} was asked for")]
+    Trimmed {
+        /// Which.
+        partition: PartitionId,
+        /// What was asked for.
+        asked: LogSeq,
+        /// The oldest place that is kept.
+        first: LogSeq,
+    },
+    /// Something was written by another version, or with another number of partitions, and nothing was touched.
+    #[error("{detail}")]
+    Incompatible {
+        /// What, and what to do.
+        detail: String,
+    },
+    /// Another process has the store open.
+    #[error("{} is in use by another process: stop it, or name another directory", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// What was stored is not what was written.
+    #[error("the store is damaged: {detail}")]
+    Damaged {
+        /// Where.
+        detail: String,
+    },
+}
+
+/// The result of asking a store.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// The store does not answer, because of `source`.
+    pub fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Unavailable(Some(Box::new(source)))
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Full { .. } | Self::Unavailable(_) => true,
+            Self::Fenced { .. }
+            | Self::TooBig { .. }
+            | Self::Trimmed { .. }
+            | Self::Incompatible { .. }
+            | Self::InUse { .. }
+            | Self::Damaged { .. } => false,
+        }
+    }
+}

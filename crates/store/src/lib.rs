@@ -1,0 +1,19 @@
+//! What Portrait remembers: each partition's log, profiles, change feed and de-duplication windows, and the catalogue.
+//!
+//! In come opaque bytes with positions; out come the same bytes. [`Store`] is the contract; [`embedded`] is the room that
+//! lives in one process on one disk. A store never looks into a record or a profile.
+
+pub mod contract;
+pub mod embedded;
+mod error;
+mod position;
+
+pub use contract::{
+    AckLevel, Appended, Commit, Committed, Counters, DeadLetter, FeedPage, Layout, Limits, LogPage,
+    LogRecord, PartitionMeta, ProfileKey, ProfilePage, ScanCursor, SeenQuery, Store, Trim, Trimmed,
+};
+pub use error::{Error, Result};
+pub use position::{
+    CommitNo, Epoch, FeedPosition, FeedSeq, Generation, GenerationId, Generations, LeaseToken, LogPosition,
+    LogSeq, Nonce, Position, PositionFate,
+};
