@@ -1,1 +1,29 @@
-//! Being written.
+//! What the tests of the whole share: real servers as processes or in this process, real logs, and a way to ask for every
+//! profile. In comes a test's wish, out goes a running server on free loopback ports that dies with its handle.
+
+mod census;
+mod logs;
+mod process;
+
+pub use census::{Census, census};
+pub use logs::{Log, data_folder, log_file, python};
+pub use process::{Server, portrait_command};
+
+/// How long a test waits for something that must happen.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Asks again and again, without a fixed pause that would hide a slow answer, until `ask` says yes.
+///
+/// # Panics
+/// If it has not within [`PATIENCE`]; `what` says what was waited for.
+pub async fn until<F, Fut>(what: &str, mut ask: F)
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let started = std::time::Instant::now();
+    while !ask().await {
+        assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        tokio::task::yield_now().await;
+    }
+}

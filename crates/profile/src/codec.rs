@@ -4,17 +4,17 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The version of an encoded [`crate::Record`].
-pub const RECORD_VERSION: FormatVersion = FormatVersion(1);
+pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion(1);
 /// The version of an encoded [`crate::Profile`].
-pub const PROFILE_VERSION: FormatVersion = FormatVersion(1);
+pub(crate) const PROFILE_VERSION: FormatVersion = FormatVersion(1);
 /// The version of an encoded [`crate::ProfileChange`].
-pub const CHANGE_VERSION: FormatVersion = FormatVersion(1);
+pub(crate) const CHANGE_VERSION: FormatVersion = FormatVersion(1);
 /// The version of an encoded [`crate::CatalogueItem`].
-pub const ITEM_VERSION: FormatVersion = FormatVersion(1);
+pub(crate) const ITEM_VERSION: FormatVersion = FormatVersion(1);
 
 /// The leading byte of encoded bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FormatVersion(u8);
+pub(crate) struct FormatVersion(u8);
 
 /// Why bytes could not be read.
 #[derive(Debug, thiserror::Error)]

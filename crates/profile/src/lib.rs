@@ -3,26 +3,41 @@
 //! In come checked records; out goes a [`Profile`], its feature vector and its bytes. Nothing here does I/O, asks the time,
 //! draws random numbers or panics on any input.
 
-#![forbid(unsafe_code)]
-
 mod action;
+mod basic;
+mod behavior;
 mod catalogue;
 mod change;
 mod codec;
+mod decay;
+mod features;
 mod fingerprint;
 mod id;
+mod preference;
 mod profile;
 mod record;
 mod routing;
+mod social;
 mod time;
+mod view;
 
 pub use action::{Action, ActionKind, CUSTOM_ACTION_MAX_BYTES, CustomAction};
+pub use basic::TRAITS_MAX;
+pub use behavior::{CUSTOM_ACTIONS_MAX, SESSION_GAP};
 pub use catalogue::CatalogueItem;
 pub use change::ProfileChange;
 pub use codec::DecodeError;
+pub use decay::{Decayed, HALF_LIVES};
+pub use features::{Dimension, FeatureComponent, FeatureSchema};
 pub use fingerprint::Fingerprint;
 pub use id::{ID_MAX_BYTES, ItemId, OrderId, RecordId, TextFault, UserId, check_id, check_text};
-pub use profile::ProfileVersion;
+pub use preference::{BRANDS_MAX, CATEGORIES_MAX, PRICE_BANDS_MAX, RECENT_ITEMS_MAX};
+pub use profile::{Applied, PROFILE_MAX_BYTES, Profile, ProfileVersion};
 pub use record::{Body, Event, EventContext, Record, Relation, RelationKind, TraitValue};
 pub use routing::{PartitionCount, PartitionId, SeenId};
+pub use social::EDGES_MAX;
 pub use time::{Span, Timestamp};
+pub use view::{
+    ActionCount, Affinity, BehaviorView, EdgeView, ItemTouch, PreferenceView, ProfileView, Rfm, SessionsView,
+    TransitionView,
+};

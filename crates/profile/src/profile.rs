@@ -1,10 +1,71 @@
-//! The profile of one shopper as it is stored: four dimensions and bookkeeping. It changes only by [`crate::fold`].
+//! The profile of one shopper as it is stored: four dimensions and bookkeeping. In come records, one at a time; out go its
+//! bytes, and what it says at a moment. Folding is the only way it changes.
+//!
+//! What is summed does not depend on the order of records. What does: visits and transitions (late events are left out of
+//! them, and counted), which lines of more than 16 interleaved orders count as one order, and what gave way where a bound was
+//! reached.
 
+use crate::basic::{Basic, TRAITS_BUDGET_BYTES};
+use crate::behavior::Behavior;
+use crate::codec::{self, DecodeError};
+use crate::fingerprint::Fingerprint;
+use crate::id::UserId;
+use crate::preference::{BRANDS_BUDGET_BYTES, CATEGORIES_BUDGET_BYTES, ITEMS_BUDGET_BYTES, Preference};
+use crate::record::{Body, Record};
+use crate::social::{EDGES_BUDGET_BYTES, Social};
+use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+/// No encoded profile is larger, whatever is folded into it.
+pub const PROFILE_MAX_BYTES: usize = 16 * 1024;
+
+/// What the lists without a budget of their own take at most: 18 actions with names, 121 transitions, 31 hours and weekdays,
+/// 24 price bands, 16 orders, and the single numbers.
+const REST_BYTES: usize = 18 * 80 + 121 * 9 + 31 * 9 + 24 * 36 + 16 * 10 + 600;
+
+const _: () = assert!(
+    TRAITS_BUDGET_BYTES
+        + CATEGORIES_BUDGET_BYTES
+        + BRANDS_BUDGET_BYTES
+        + ITEMS_BUDGET_BYTES
+        + EDGES_BUDGET_BYTES
+        + REST_BYTES
+        < PROFILE_MAX_BYTES
+);
 
 /// How often a profile was committed; grows by one with every commit that changed it and never restarts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ProfileVersion(u64);
+
+/// What is known of one shopper.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Whose it is; also the key, kept so that a profile can be read without it.
+    user_id: UserId,
+    /// For readers who wait for a change; dropping it breaks subscriptions.
+    version: ProfileVersion,
+    /// How many records were folded in; proves together with `fingerprint` that none is lost or doubled.
+    applied_events: u64,
+    /// Which records were folded in.
+    fingerprint: Fingerprint,
+    /// When ingest accepted the newest of them; freshness is counted from here.
+    updated_at: Timestamp,
+    /// Dimension 1.
+    pub(crate) basic: Basic,
+    /// Dimension 2.
+    pub(crate) behavior: Behavior,
+    /// Dimension 3.
+    pub(crate) preference: Preference,
+    /// Dimension 4.
+    pub(crate) social: Social,
+}
+
+/// What became of a record that was folded in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// It was an event too late for visits and transitions.
+    pub late: bool,
+}
 
 impl ProfileVersion {
     /// The number; 0 is before the first commit.
@@ -15,5 +76,87 @@ impl ProfileVersion {
     /// The version of the next commit.
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
+    }
+}
+
+impl Profile {
+    /// The profile of a shopper of whom nothing is known.
+    pub fn new(user_id: UserId) -> Self {
+        Self {
+            user_id,
+            version: ProfileVersion::default(),
+            applied_events: 0,
+            fingerprint: Fingerprint::default(),
+            updated_at: Timestamp::EPOCH,
+            basic: Basic::default(),
+            behavior: Behavior::default(),
+            preference: Preference::default(),
+            social: Social::default(),
+        }
+    }
+
+    /// Folds a record in. Whether it was folded in before is for the caller to know.
+    pub fn apply(&mut self, record: &Record) -> Applied {
+        let at = record.occurred_at;
+        self.applied_events += 1;
+        if let Some(record_id) = &record.record_id {
+            self.fingerprint = self.fingerprint.with(record_id);
+        }
+        self.updated_at = self.updated_at.max(record.accepted_at);
+        let mut applied = Applied::default();
+        match &record.body {
+            Body::Event(event) => {
+                applied.late = self.behavior.fold(at, event);
+                self.preference.fold(at, event);
+            }
+            Body::Traits(values) => self.basic.state(at, values),
+            Body::Relation(relation) => self.social.state(at, relation),
+        }
+        applied
+    }
+
+    /// Counts a commit that changed the profile.
+    pub fn advance_version(&mut self) {
+        self.version = self.version.next();
+    }
+
+    /// Whose it is.
+    pub fn user_id(&self) -> &UserId {
+        &self.user_id
+    }
+
+    /// How often it was committed.
+    pub fn version(&self) -> ProfileVersion {
+        self.version
+    }
+
+    /// How many records were folded in.
+    pub fn applied_events(&self) -> u64 {
+        self.applied_events
+    }
+
+    /// Which records were folded in.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// When ingest accepted the newest of its records.
+    pub fn updated_at(&self) -> Timestamp {
+        self.updated_at
+    }
+
+    /// When the newest of its events happened.
+    pub fn newest_event_at(&self) -> Option<Timestamp> {
+        self.behavior.newest.map(|(at, _)| at)
+    }
+
+    /// The bytes for the store: a version byte and postcard.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(codec::PROFILE_VERSION, self)
+    }
+
+    /// The profile of such bytes. Fails on bytes that are damaged or were written by a newer version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode(codec::PROFILE_VERSION, bytes)
     }
 }

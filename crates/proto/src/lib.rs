@@ -3,8 +3,21 @@
 //! Conversions live here, one file per message family, so that no service knows another's wire types and none is written
 //! twice. Nothing here calls or serves anything.
 
+pub mod action;
+pub mod fault;
+pub mod feature;
+mod profile;
+pub mod status;
+pub mod time;
+pub mod token;
+
 /// The generated messages, clients and servers of `portrait.v1`; the `.proto` files document them field by field.
-#[expect(missing_docs, clippy::all, clippy::pedantic, reason = "generated; the .proto files are documented and linted")]
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated; the .proto files are documented and linted"
+)]
 pub mod v1 {
     tonic::include_proto!("portrait.v1");
 }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::position::{CommitNo, FeedPosition, FeedSeq, Generations, LeaseToken, LogPosition, LogSeq, Nonce};
 use async_trait::async_trait;
 use bytes::Bytes;
-use portrait_profile::{PartitionCount, PartitionId, SeenId, Span, Timestamp};
+use portrait_profile::{PartitionCount, PartitionId, SeenId, Span, Timestamp, UserId};
 use std::time::Duration;
 
 /// What was fixed when the store was created. A process that expects something else is refused at start.
@@ -113,6 +113,13 @@ pub struct Counters {
 /// The key of a profile: bytes that name one shopper. Its order means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProfileKey(pub Bytes);
+
+impl ProfileKey {
+    /// The key of a shopper's profile.
+    pub fn of(user_id: &UserId) -> Self {
+        Self(Bytes::copy_from_slice(user_id.as_str().as_bytes()))
+    }
+}
 
 /// A question to the de-duplication windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

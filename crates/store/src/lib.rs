@@ -6,12 +6,15 @@
 pub mod contract;
 pub mod embedded;
 mod error;
+mod failure;
+mod moment;
 mod position;
 
 pub use contract::{
     AckLevel, Appended, Commit, Committed, Counters, DeadLetter, FeedPage, Layout, Limits, LogPage,
     LogRecord, PartitionMeta, ProfileKey, ProfilePage, ScanCursor, SeenQuery, Store, Trim, Trimmed,
 };
+pub use moment::ProfileClock;
 pub use error::{Error, Result};
 pub use position::{
     CommitNo, Epoch, FeedPosition, FeedSeq, Generation, GenerationId, Generations, LeaseToken, LogPosition,

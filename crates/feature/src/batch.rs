@@ -1,0 +1,83 @@
+//! A stretch of log, decoded and cut so that what it becomes fits into one commit. In comes a page of the log; out go
+//! entries in log order, each a record or the reason why it is none.
+
+use bytes::Bytes;
+use portrait_profile::{Record, SeenId, Timestamp, UserId};
+use portrait_store::{Limits, LogRecord, LogSeq, ProfileKey, SeenQuery};
+use std::collections::HashSet;
+
+/// What a record can add to the encoded size of a profile beyond its own bytes, and what key, change and remembered id of a
+/// profile take in a commit.
+const ENTRY_OVERHEAD_BYTES: usize = 512;
+
+/// One entry of the log.
+pub(crate) struct Entry {
+    /// Its place.
+    pub(crate) seq: LogSeq,
+    /// The record, or why it cannot be read.
+    pub(crate) record: Result<Record, String>,
+    /// What de-duplication asks about it; none for a record without an id.
+    pub(crate) seen: Option<SeenQuery>,
+    /// The record as it was logged.
+    pub(crate) bytes: Bytes,
+}
+
+impl Entry {
+    /// Decodes what the log holds. A record is applied even if its sender's clock was wild: ingest has judged that.
+    pub(crate) fn decode(logged: LogRecord) -> Self {
+        let record = Record::decode(&logged.value).map_err(|error| chain(&error));
+        let seen = record.as_ref().ok().and_then(|record| {
+            let record_id = record.record_id.as_ref()?;
+            Some(SeenQuery { id: SeenId::of(&record.user_id, record_id), arrived_at: record.accepted_at })
+        });
+        Self { seq: logged.seq, record, seen, bytes: logged.value }
+    }
+
+    /// Whose profile it touches.
+    pub(crate) fn user_id(&self) -> Option<&UserId> {
+        self.record.as_ref().ok().map(|record| &record.user_id)
+    }
+
+    /// When ingest took it.
+    pub(crate) fn accepted_at(&self) -> Option<Timestamp> {
+        self.record.as_ref().ok().map(|record| record.accepted_at)
+    }
+}
+
+/// How many of `entries`, from the first, fit into one commit; at least one.
+///
+/// `stored_bytes` gives the encoded size of a profile before this batch. Sizes are bounded from above, since the true ones
+/// are known only after folding.
+pub(crate) fn fitting(
+    entries: &[Entry],
+    limits: &Limits,
+    stored_bytes: impl Fn(&ProfileKey) -> usize,
+) -> usize {
+    let mut users = HashSet::<&str>::new();
+    let mut total_bytes = 0;
+    for (index, entry) in entries.iter().enumerate() {
+        let added_bytes = entry.bytes.len() + ENTRY_OVERHEAD_BYTES;
+        total_bytes += added_bytes;
+        if let Some(user_id) = entry.user_id()
+            && users.insert(user_id.as_str())
+        {
+            total_bytes += stored_bytes(&ProfileKey::of(user_id));
+        }
+        if index > 0 && (users.len() > limits.commit_profiles || total_bytes > limits.commit_bytes) {
+            return index;
+        }
+    }
+    entries.len()
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,108 @@
+//! How this room is set. In comes what the file, the environment and the flags say; out goes a checked configuration.
+
+use portrait_profile::{PartitionCount, Span};
+use portrait_runtime::config::{ByteSize, Interval, Invalid};
+use serde::{Deserialize, Serialize};
+
+/// As it is written in `[feature]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How long a lease lasts that is not renewed. Shorter: another worker takes over sooner after a crash, but a pause of
+    /// the process loses partitions sooner.
+    pub lease_ttl: Interval,
+    /// How often a lease is renewed; at most a third of `lease_ttl`, so that two renewals may fail.
+    pub lease_renewal: Interval,
+    /// How many records one commit takes at most. More: fewer, bigger writes and a longer wait for the first of them.
+    pub batch_records: usize,
+    /// How many bytes of records one commit takes at most.
+    pub batch_bytes: ByteSize,
+    /// How much memory hot profiles may take in this process, over all partitions. Less: more reads from the store.
+    pub cache: ByteSize,
+    /// How far one event may move the clock that follows the events. Less: a wrong date does less harm, and a real gap in
+    /// the log takes more events to cross.
+    pub clock_jump: Interval,
+    /// How long applied records are kept. Longer: profiles can be rebuilt from further back, and the store is bigger.
+    pub log_retention: Interval,
+    /// How long changes are kept. Longer: subscribers can be away longer before they must take everything anew.
+    pub feed_retention: Interval,
+    /// How often what is older is forgotten.
+    pub trim_interval: Interval,
+}
+
+/// The checked configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct ValidConfig {
+    pub(crate) lease_ttl: Span,
+    pub(crate) lease_renewal: Span,
+    pub(crate) batch_records: usize,
+    pub(crate) batch_bytes: usize,
+    pub(crate) clock_jump: Span,
+    pub(crate) log_retention: Span,
+    pub(crate) feed_retention: Span,
+    pub(crate) trim_interval: Span,
+    cache_bytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            lease_ttl: Interval::from_secs(10),
+            lease_renewal: Interval::from_secs(3),
+            batch_records: 4096,
+            batch_bytes: ByteSize::mebibytes(4),
+            cache: ByteSize::mebibytes(256),
+            clock_jump: Interval::from_days(7),
+            log_retention: Interval::from_days(7),
+            feed_retention: Interval::from_days(1),
+            trim_interval: Interval::from_secs(30),
+        }
+    }
+}
+
+impl Config {
+    /// Checks what types cannot.
+    pub fn validate(&self) -> Result<ValidConfig, Invalid> {
+        if self.lease_ttl.as_millis() < 500 {
+            return Err(Invalid::new("feature.lease_ttl", "is below 500ms", "give it at least 500ms"));
+        }
+        if self.lease_renewal.as_millis() == 0 || self.lease_renewal.as_millis() * 3 > self.lease_ttl.as_millis() {
+            let remedy = "give it at most a third of feature.lease_ttl, and more than 0";
+            return Err(Invalid::new("feature.lease_renewal", "does not leave room for two failed renewals", remedy));
+        }
+        if self.batch_records == 0 {
+            return Err(Invalid::new("feature.batch_records", "is 0", "give it at least 1"));
+        }
+        if self.batch_bytes.bytes() == 0 {
+            return Err(Invalid::new("feature.batch_bytes", "is 0", "give it at least 1KiB"));
+        }
+        if self.clock_jump.as_millis() == 0 {
+            return Err(Invalid::new("feature.clock_jump", "is 0", "give it at least 1s"));
+        }
+        if self.trim_interval.as_millis() == 0 {
+            return Err(Invalid::new("feature.trim_interval", "is 0", "give it at least 1s"));
+        }
+        Ok(ValidConfig {
+            lease_ttl: span(self.lease_ttl),
+            lease_renewal: span(self.lease_renewal),
+            batch_records: self.batch_records,
+            batch_bytes: usize::try_from(self.batch_bytes.bytes()).unwrap_or(usize::MAX),
+            clock_jump: span(self.clock_jump),
+            log_retention: span(self.log_retention),
+            feed_retention: span(self.feed_retention),
+            trim_interval: span(self.trim_interval),
+            cache_bytes: self.cache.bytes(),
+        })
+    }
+}
+
+impl ValidConfig {
+    /// What one partition may hold of the memory for hot profiles.
+    pub(crate) fn cache_bytes_of_partition(&self, partitions: PartitionCount) -> u64 {
+        self.cache_bytes / u64::from(partitions.get())
+    }
+}
+
+fn span(interval: Interval) -> Span {
+    Span::from_millis(i64::try_from(interval.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,44 @@
+//! Why a call for features could not be answered, and what the caller is told.
+
+use portrait_proto::status::Failure;
+use portrait_proto::v1::ErrorReason;
+use tonic::Status;
+
+/// What this crate answers instead.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store could not answer.
+    #[error("the store could not answer")]
+    Store(#[from] portrait_store::Error),
+    /// A stored profile cannot be read.
+    #[error("the stored profile of user {user_id:?} cannot be read")]
+    Profile {
+        /// Whose.
+        user_id: String,
+        /// Why not.
+        #[source]
+        source: portrait_profile::DecodeError,
+    },
+    /// The request is wrong.
+    #[error("{field}: {message}")]
+    Request {
+        /// The reason of the closed list.
+        reason: ErrorReason,
+        /// The field at fault.
+        field: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Store(source) => Failure::from(&source).into_status(),
+            Error::Profile { source, .. } => {
+                Failure::new(ErrorReason::StoreIncompatible, source.to_string()).into_status()
+            }
+            Error::Request { reason, field, message } => Failure::new(reason, message).field(field).into_status(),
+        }
+    }
+}

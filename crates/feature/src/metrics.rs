@@ -1,0 +1,105 @@
+//! What is measured of the way from log to profile.
+
+use opentelemetry::metrics::{Counter, Histogram, Meter};
+use opentelemetry::KeyValue;
+use portrait_profile::Timestamp;
+use portrait_runtime::SharedClock;
+use portrait_store::Counters;
+use std::time::Duration;
+
+/// The instruments of this room.
+pub(crate) struct Metrics {
+    clock: SharedClock,
+    records: Counter<u64>,
+    commits: Counter<u64>,
+    fenced: Counter<u64>,
+    late: Counter<u64>,
+    commit_seconds: Histogram<f64>,
+    commit_profiles: Histogram<u64>,
+    fresh_seconds: Histogram<f64>,
+}
+
+/// A commit that succeeded.
+pub(crate) struct Done {
+    /// What it counted.
+    pub(crate) counted: Counters,
+    /// How many profiles it changed.
+    pub(crate) profiles: usize,
+    /// When the newest of its records was accepted.
+    pub(crate) newest_accepted_at: Option<Timestamp>,
+    /// How long it took from the page of the log.
+    pub(crate) took: Duration,
+}
+
+impl Metrics {
+    /// Registers the instruments.
+    pub(crate) fn new(meter: &Meter, clock: SharedClock) -> Self {
+        Self {
+            clock,
+            records: meter
+                .u64_counter("portrait_feature_records")
+                .with_description("log records by outcome: applied, duplicate, dead_letter")
+                .with_unit("{record}")
+                .build(),
+            commits: meter
+                .u64_counter("portrait_feature_commits")
+                .with_description("commits that succeeded")
+                .with_unit("{commit}")
+                .build(),
+            fenced: meter
+                .u64_counter("portrait_feature_fenced_commits")
+                .with_description("commits refused because the partition has another owner")
+                .with_unit("{commit}")
+                .build(),
+            late: meter
+                .u64_counter("portrait_feature_late_events")
+                .with_description("events too late for sessions and transitions")
+                .with_unit("{event}")
+                .build(),
+            commit_seconds: meter
+                .f64_histogram("portrait_feature_commit_duration")
+                .with_description("from a page of the log to its commit")
+                .with_unit("s")
+                .with_boundaries(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0])
+                .build(),
+            commit_profiles: meter
+                .u64_histogram("portrait_feature_commit_profiles")
+                .with_description("profiles changed by one commit")
+                .with_unit("{profile}")
+                .with_boundaries(vec![0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0])
+                .build(),
+            fresh_seconds: meter
+                .f64_histogram("portrait_feature_freshness")
+                .with_description("from the acceptance of a commit's newest record to the moment it can be queried")
+                .with_unit("s")
+                .with_boundaries(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0])
+                .build(),
+        }
+    }
+
+    /// A commit succeeded.
+    pub(crate) fn committed(&self, done: Done) {
+        self.commits.add(1, &[]);
+        self.count("applied", done.counted.applied);
+        self.count("duplicate", done.counted.duplicates);
+        self.count("dead_letter", done.counted.dead_letters);
+        self.late.add(done.counted.late, &[]);
+        self.commit_seconds.record(done.took.as_secs_f64(), &[]);
+        self.commit_profiles.record(done.profiles as u64, &[]);
+        if let Some(accepted_at) = done.newest_accepted_at {
+            let age_ms = self.clock.now_ms().saturating_sub(accepted_at.millis()).max(0);
+            self.fresh_seconds.record(age_ms as f64 / 1000.0, &[]);
+        }
+    }
+
+    /// A commit was refused.
+    pub(crate) fn fenced(&self) {
+        self.fenced.add(1, &[]);
+    }
+
+    fn count(&self, outcome: &'static str, count: u64) {
+        if count > 0 {
+            self.records.add(count, &[KeyValue::new("outcome", outcome)]);
+        }
+    }
+}

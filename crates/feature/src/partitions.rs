@@ -1,0 +1,24 @@
+//! The verb "how far are you": the standing of every partition, as the store has it.
+
+use crate::error::Error;
+use portrait_proto::v1;
+use portrait_store::Store;
+
+/// The standing of every partition in order.
+pub(crate) async fn list(store: &dyn Store) -> Result<Vec<v1::PartitionStatus>, Error> {
+    let mut list = Vec::new();
+    for partition in store.layout().partitions.all() {
+        let meta = store.meta(partition).await?;
+        list.push(v1::PartitionStatus {
+            partition: u32::from(partition.get()),
+            log_end: meta.log_end.get(),
+            applied_through: meta.applied_through.get(),
+            commit_no: meta.commit_no.get(),
+            applied_total: meta.counters.applied,
+            duplicates_total: meta.counters.duplicates,
+            dead_letters_total: meta.counters.dead_letters,
+            late_total: meta.counters.late,
+        });
+    }
+    Ok(list)
+}

@@ -1,0 +1,60 @@
+//! Builds the room, runs a worker for each partition, and drains: every worker finishes its commit and gives its lease back.
+
+use crate::config::ValidConfig;
+use crate::grpc::Grpc;
+use crate::metrics::Metrics;
+use crate::worker::{Shared, Worker};
+use opentelemetry::metrics::Meter;
+use portrait_proto::v1::feature_service_server::FeatureServiceServer;
+use portrait_runtime::SharedClock;
+use portrait_store::{Nonce, ProfileClock, Store};
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::codec::CompressionEncoding;
+
+/// The room: workers and edge.
+pub struct FeatureService {
+    shared: Arc<Shared>,
+}
+
+impl FeatureService {
+    /// Puts the room together; nothing runs yet.
+    pub fn build(
+        store: Arc<dyn Store>,
+        profile_clock: ProfileClock,
+        clock: SharedClock,
+        meter: &Meter,
+        config: ValidConfig,
+    ) -> Self {
+        let (owned, _) = watch::channel(0);
+        let metrics = Metrics::new(meter, Arc::clone(&clock));
+        let nonce = Nonce::random();
+        Self { shared: Arc::new(Shared { store, profile_clock, clock, config, metrics, nonce, owned }) }
+    }
+
+    /// The gRPC service.
+    pub fn grpc(&self) -> FeatureServiceServer<impl portrait_proto::v1::feature_service_server::FeatureService> {
+        FeatureServiceServer::new(Grpc { shared: Arc::clone(&self.shared) })
+            .accept_compressed(CompressionEncoding::Gzip)
+            .send_compressed(CompressionEncoding::Gzip)
+    }
+
+    /// How many partitions this process owns, now and whenever it changes.
+    pub fn owned_partitions(&self) -> watch::Receiver<usize> {
+        self.shared.owned.subscribe()
+    }
+
+    /// Runs the workers until `shutdown`; the handle ends when the last one has given its lease back.
+    pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
+        let tracker = TaskTracker::new();
+        for partition in self.shared.store.layout().partitions.all() {
+            let worker = Worker::new(Arc::clone(&self.shared), partition);
+            tracker.spawn(worker.run(shutdown.clone()));
+        }
+        tracker.close();
+        tokio::spawn(async move { tracker.wait().await })
+    }
+}

@@ -1,0 +1,115 @@
+//! The verb "give features": reads profiles and computes their vectors at one moment. Writes nothing, so that any process
+//! can answer for any partition.
+
+use crate::error::Error;
+use crate::worker::{Shared, unreadable};
+use portrait_profile::{FeatureSchema, PartitionId, Profile, Timestamp, UserId};
+use portrait_proto::v1;
+use portrait_store::{ProfileKey, ScanCursor};
+use std::collections::{BTreeMap, HashMap};
+use tokio::sync::mpsc;
+use tonic::Status;
+use xxhash_rust::xxh64::xxh64;
+
+/// How many vectors one message of a stream has.
+const PAGE_VECTORS: usize = 512;
+/// The seed that decides who is in a sample: another than that of routing, or a sample would be skewed by partition.
+const SAMPLE_SEED: u64 = 0x5A4D_504C;
+
+/// Which shoppers a stream is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Selection {
+    /// The moment all vectors are read at.
+    pub(crate) as_of: Timestamp,
+    /// The share of shoppers, above 0 and at most 1.
+    pub(crate) sample: f64,
+    /// This reader's number among `shard_count`.
+    pub(crate) shard_index: u32,
+    /// How many readers share the partitions, at least 1.
+    pub(crate) shard_count: u32,
+}
+
+impl Selection {
+    fn has_partition(&self, partition: PartitionId) -> bool {
+        u32::from(partition.get()) % self.shard_count == self.shard_index
+    }
+
+    fn has_user(&self, key: &ProfileKey) -> bool {
+        self.sample >= 1.0 || (xxh64(&key.0, SAMPLE_SEED) as f64) < self.sample * (u64::MAX as f64)
+    }
+}
+
+/// The vectors of `user_ids` in their order, and those without a profile.
+pub(crate) async fn of_users(
+    shared: &Shared,
+    user_ids: &[UserId],
+    as_of: Timestamp,
+) -> Result<(Vec<v1::FeatureVector>, Vec<String>), Error> {
+    let mut by_partition = BTreeMap::<PartitionId, Vec<ProfileKey>>::new();
+    for user_id in user_ids {
+        let partition = shared.store.layout().partitions.partition_of(user_id);
+        by_partition.entry(partition).or_default().push(ProfileKey::of(user_id));
+    }
+    let mut found = HashMap::new();
+    for (partition, keys) in by_partition {
+        let values = shared.store.profiles(partition, &keys).await?;
+        for (key, bytes) in keys.into_iter().zip(values) {
+            if let Some(bytes) = bytes {
+                let vector = vector(&key, &bytes, as_of)?;
+                found.insert(key, vector);
+            }
+        }
+    }
+    let mut missing = Vec::new();
+    let mut vectors = Vec::new();
+    for user_id in user_ids {
+        match found.remove(&ProfileKey::of(user_id)) {
+            Some(vector) => vectors.push(vector),
+            None => missing.push(user_id.as_str().to_owned()),
+        }
+    }
+    Ok((vectors, missing))
+}
+
+/// Sends the vectors of all shoppers in `selection`, page by page, as fast as the reader takes them.
+pub(crate) async fn stream(
+    shared: &Shared,
+    selection: Selection,
+    pages: mpsc::Sender<Result<v1::StreamFeaturesResponse, Status>>,
+) -> Result<(), Error> {
+    let partitions = shared.store.layout().partitions;
+    for partition in partitions.all().filter(|partition| selection.has_partition(*partition)) {
+        let mut cursor: Option<ScanCursor> = None;
+        loop {
+            let page = shared.store.scan(partition, cursor, PAGE_VECTORS).await?;
+            let vectors = page
+                .profiles
+                .iter()
+                .filter(|(key, _)| selection.has_user(key))
+                .map(|(key, bytes)| vector(key, bytes, selection.as_of))
+                .collect::<Result<Vec<_>, _>>()?;
+            if !vectors.is_empty() && pages.send(Ok(response(selection.as_of, vectors))).await.is_err() {
+                return Ok(());
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn response(as_of: Timestamp, vectors: Vec<v1::FeatureVector>) -> v1::StreamFeaturesResponse {
+    let as_of = Some(portrait_proto::time::to_wire(as_of));
+    v1::StreamFeaturesResponse { schema_hash: FeatureSchema::current().hash(), as_of, vectors }
+}
+
+fn vector(key: &ProfileKey, bytes: &[u8], as_of: Timestamp) -> Result<v1::FeatureVector, Error> {
+    let profile = Profile::decode(bytes).map_err(|source| unreadable(key, source))?;
+    Ok(v1::FeatureVector {
+        user_id: profile.user_id().as_str().to_owned(),
+        values: profile.features_at(as_of),
+        profile_version: profile.version().get(),
+    })
+}

@@ -1,0 +1,248 @@
+//! The owner of one partition: takes its lease, reads its log from where it is applied, folds and commits, until told to
+//! stop. In comes the log; out go commits. It trusts nothing it remembers after a commit that did not clearly succeed.
+
+use crate::batch::{Entry, chain, fitting};
+use crate::cache::Profiles;
+use crate::config::ValidConfig;
+use crate::error::Error;
+use crate::fold::{Fold, Standing};
+use crate::metrics::{Done, Metrics};
+use portrait_profile::{PartitionId, Profile, Timestamp};
+use portrait_runtime::SharedClock;
+use portrait_store::{Commit, Nonce, ProfileClock, ProfileKey, SeenQuery, Store, Trim};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long an idle worker waits for the log before it looks at its lease again.
+const IDLE_WAIT: Duration = Duration::from_millis(500);
+/// How long a worker waits after an error, at first and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// What every worker of a process shares.
+pub(crate) struct Shared {
+    /// Where everything is.
+    pub(crate) store: Arc<dyn Store>,
+    /// Which clock vectors are read by.
+    pub(crate) profile_clock: ProfileClock,
+    /// For leases, trimming and freshness.
+    pub(crate) clock: SharedClock,
+    /// The checked configuration.
+    pub(crate) config: ValidConfig,
+    /// What is measured.
+    pub(crate) metrics: Metrics,
+    /// This process, among all that ask for leases.
+    pub(crate) nonce: Nonce,
+    /// How many partitions are owned here.
+    pub(crate) owned: tokio::sync::watch::Sender<usize>,
+}
+
+/// The worker of one partition.
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    partition: PartitionId,
+    profiles: Profiles,
+    renewed_at: Timestamp,
+    trimmed_at: Timestamp,
+}
+
+/// Why a worker stopped owning its partition.
+enum Ending {
+    /// It was told to stop.
+    Stopped,
+    /// Another owner has it, or may have it soon.
+    Lost,
+}
+
+impl Worker {
+    /// A worker that owns nothing yet.
+    pub(crate) fn new(shared: Arc<Shared>, partition: PartitionId) -> Self {
+        let profiles = Profiles::new(shared.config.cache_bytes_of_partition(shared.store.layout().partitions));
+        let trimmed_at = shared.now();
+        Self { shared, partition, profiles, renewed_at: Timestamp::EPOCH, trimmed_at }
+    }
+
+    /// Owns the partition whenever it can, until `shutdown`.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        let mut backoff = BACKOFF.0;
+        while !shutdown.is_cancelled() {
+            match self.turn(&shutdown).await {
+                Ok(Ending::Stopped) => return,
+                Ok(Ending::Lost) => backoff = BACKOFF.0,
+                Err(error) => {
+                    tracing::error!(partition = %self.partition, error = chain(&error), "partition stands still");
+                    backoff = (backoff * 2).min(BACKOFF.1);
+                }
+            }
+            let _ = tokio::time::timeout(backoff, shutdown.cancelled()).await;
+        }
+    }
+
+    /// One ownership, from lease to loss.
+    async fn turn(&mut self, shutdown: &CancellationToken) -> Result<Ending, Error> {
+        self.profiles.clear();
+        let Some(standing) = self.acquire().await? else {
+            return Ok(Ending::Lost);
+        };
+        self.shared.owned.send_modify(|count| *count += 1);
+        let ending = self.own(standing, shutdown).await;
+        self.shared.owned.send_modify(|count| *count -= 1);
+        if matches!(ending, Ok(Ending::Stopped)) {
+            self.shared.store.release(self.partition, standing.token).await?;
+        }
+        ending
+    }
+
+    async fn acquire(&mut self) -> Result<Option<Standing>, Error> {
+        let now = self.shared.now();
+        let ttl = self.shared.config.lease_ttl;
+        let Some(token) = self.shared.store.acquire(self.partition, self.shared.nonce, ttl, now).await? else {
+            return Ok(None);
+        };
+        self.renewed_at = now;
+        let meta = self.shared.store.meta(self.partition).await?;
+        tracing::debug!(partition = %self.partition, epoch = %token.epoch, applied_through = %meta.applied_through, "partition taken");
+        Ok(Some(Standing {
+            token,
+            commit_no: meta.commit_no,
+            applied_through: meta.applied_through,
+            clock: meta.clock,
+        }))
+    }
+
+    async fn own(&mut self, mut standing: Standing, shutdown: &CancellationToken) -> Result<Ending, Error> {
+        loop {
+            if shutdown.is_cancelled() {
+                return Ok(Ending::Stopped);
+            }
+            if !self.hold(&standing).await? {
+                tracing::warn!(partition = %self.partition, "lease lost");
+                return Ok(Ending::Lost);
+            }
+            self.trim_if_due().await?;
+            let (max_records, max_bytes) = (self.shared.config.batch_records, self.shared.config.batch_bytes);
+            let read = self.shared.store.read_log(
+                self.partition,
+                standing.applied_through,
+                max_records,
+                max_bytes,
+                IDLE_WAIT,
+            );
+            let page = tokio::select! {
+                page = read => page?,
+                () = shutdown.cancelled() => return Ok(Ending::Stopped),
+            };
+            let entries = page.records.into_iter().map(Entry::decode).collect();
+            if !self.apply(&mut standing, entries).await? {
+                return Ok(Ending::Lost);
+            }
+        }
+    }
+
+    /// Commits a page of the log in as many steps as the store's limits ask for. False: the partition is somebody else's.
+    async fn apply(&mut self, standing: &mut Standing, mut entries: Vec<Entry>) -> Result<bool, Error> {
+        while !entries.is_empty() {
+            let started_at = std::time::Instant::now();
+            self.load(&entries).await?;
+            let limits = self.shared.store.limits();
+            let count = fitting(&entries, &limits, |key| self.profiles.stored_bytes(key));
+            let later = entries.split_off(count);
+            let newest_accepted_at = entries.iter().filter_map(Entry::accepted_at).max();
+            let commit = self.fold(*standing, entries).await?;
+            let (counted, profiles) = (commit.counted, commit.profiles.len());
+            let (applied_through, clock) = (commit.applied_through, commit.clock);
+            match self.shared.store.commit(self.partition, commit).await {
+                Ok(committed) => {
+                    let token = standing.token;
+                    *standing = Standing { token, commit_no: committed.commit_no, applied_through, clock };
+                    self.profiles.committed();
+                    let took = started_at.elapsed();
+                    self.shared.metrics.committed(Done { counted, profiles, newest_accepted_at, took });
+                }
+                Err(portrait_store::Error::Fenced { .. }) => {
+                    tracing::warn!(partition = %self.partition, "commit fenced");
+                    self.shared.metrics.fenced();
+                    return Ok(false);
+                }
+                // Whether it happened is not known: the next turn begins with what the store then says.
+                Err(error) => return Err(error.into()),
+            }
+            entries = later;
+        }
+        Ok(true)
+    }
+
+    /// Brings the profiles that `entries` touch into memory.
+    async fn load(&mut self, entries: &[Entry]) -> Result<(), Error> {
+        let mut missing = self.profiles.take(entries.iter().filter_map(Entry::user_id).map(ProfileKey::of));
+        missing.sort_unstable();
+        missing.dedup();
+        for keys in missing.chunks(self.shared.store.limits().page_items) {
+            let found = self.shared.store.profiles(self.partition, keys).await?;
+            for (key, bytes) in keys.iter().zip(found) {
+                if let Some(bytes) = bytes {
+                    let profile = Profile::decode(&bytes).map_err(|source| unreadable(key, source))?;
+                    self.profiles.loaded(key.clone(), profile, bytes.len());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn fold(&mut self, standing: Standing, entries: Vec<Entry>) -> Result<Commit, Error> {
+        let queries: Vec<SeenQuery> = entries.iter().filter_map(|entry| entry.seen).collect();
+        let mut seen_before = Vec::with_capacity(queries.len());
+        for page in queries.chunks(self.shared.store.limits().page_items) {
+            seen_before.extend(self.shared.store.seen(self.partition, page).await?);
+        }
+        let mut seen_before = seen_before.into_iter();
+        let mut fold = Fold::begin(standing, self.shared.config.clock_jump, &mut self.profiles);
+        for entry in entries {
+            let known = entry.seen.is_some() && seen_before.next().unwrap_or(false);
+            fold.entry(entry, known);
+        }
+        Ok(fold.finish(standing.token, standing.commit_no, self.shared.now()))
+    }
+
+    /// Renews the lease when it is time. False: it is lost, or too old to be trusted.
+    async fn hold(&mut self, standing: &Standing) -> Result<bool, Error> {
+        let now = self.shared.now();
+        let age = now.since(self.renewed_at);
+        if age < self.shared.config.lease_renewal {
+            return Ok(true);
+        }
+        if !self.shared.store.renew(self.partition, standing.token, self.shared.config.lease_ttl, now).await? {
+            return Ok(false);
+        }
+        self.renewed_at = now;
+        Ok(true)
+    }
+
+    async fn trim_if_due(&mut self) -> Result<(), Error> {
+        let now = self.shared.now();
+        if now.since(self.trimmed_at) < self.shared.config.trim_interval {
+            return Ok(());
+        }
+        self.trimmed_at = now;
+        let what = Trim {
+            now,
+            log_before: now.minus(self.shared.config.log_retention),
+            feed_before: now.minus(self.shared.config.feed_retention),
+        };
+        let trimmed = self.shared.store.trim(self.partition, what).await?;
+        tracing::debug!(partition = %self.partition, ?trimmed, "trimmed");
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// The moment by the process's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.clock.now_ms())
+    }
+}
+
+/// A profile of `key` that cannot be read.
+pub(crate) fn unreadable(key: &ProfileKey, source: portrait_profile::DecodeError) -> Error {
+    Error::Profile { user_id: String::from_utf8_lossy(&key.0).into_owned(), source }
+}

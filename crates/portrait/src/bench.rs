@@ -1,0 +1,90 @@
+//! `portrait bench`: measures a server on this machine, each figure beside what bounds it, in one run. In comes how much to
+//! do, out go a table and JSON. Nothing here is part of serving.
+
+mod bare;
+mod freshness;
+mod load;
+mod reads;
+mod throughput;
+
+use crate::import::Format;
+use anyhow::{Context, Result};
+use clap::Args;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// The arguments of `portrait bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// How many events, each of another shopper.
+    #[arg(long, default_value_t = 300_000)]
+    distinct: usize,
+    /// A real log for the second load; without one, the simulated shop's shoppers are used.
+    #[arg(long, value_name = "FILE", requires = "format")]
+    log: Option<PathBuf>,
+    /// The log's format.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// How many events of the log at most.
+    #[arg(long, default_value_t = 800_000)]
+    log_events: usize,
+    /// Seconds for each latency figure.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Where to keep the stores while measuring; the disk is part of what is measured [default: beside the binary's data].
+    #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+    scratch: PathBuf,
+    /// Where the figures go as JSON.
+    #[arg(long, value_name = "FILE", default_value = "bench-results.json")]
+    json: PathBuf,
+}
+
+/// One figure beside what it is judged by.
+#[derive(Debug, Serialize)]
+struct Figure {
+    /// What was measured.
+    path: String,
+    /// What came out, with its unit.
+    measured: String,
+    /// What bounds it on this machine, in this run.
+    beside: String,
+    /// Measured divided by what is beside it.
+    ratio: Option<f64>,
+    /// What it should be.
+    target: &'static str,
+    /// Whether it is.
+    met: bool,
+}
+
+/// Measures everything and prints it.
+pub async fn run(args: BenchArgs) -> Result<()> {
+    let distinct = load::distinct_users(args.distinct);
+    let (name, repeated) = load::repeated_users(args.log.as_deref().zip(args.format), args.log_events)?;
+    let mut figures = Vec::new();
+    let fastest = throughput::measure("every event another shopper's", &distinct, &args.scratch, &mut figures).await?;
+    let with_log = throughput::measure(&name, &repeated, &args.scratch, &mut figures).await?;
+    throughput::judge(&mut figures, fastest, with_log);
+    freshness::measure(with_log.events_per_second / 2.0, &repeated, args.seconds, &args.scratch, &mut figures).await?;
+    reads::measure(&repeated, args.seconds, &args.scratch, &mut figures).await?;
+    println!("{}", table(&figures));
+    let json = serde_json::to_string_pretty(&figures)?;
+    std::fs::write(&args.json, json).with_context(|| format!("cannot write {}", args.json.display()))
+}
+
+fn table(figures: &[Figure]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::ASCII_MARKDOWN);
+    table.set_header(["path", "measured", "beside it, same run", "ratio", "target", "met"]);
+    for figure in figures {
+        table.add_row([
+            figure.path.clone(),
+            figure.measured.clone(),
+            figure.beside.clone(),
+            figure.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
+            figure.target.to_owned(),
+            if figure.met { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    table
+}

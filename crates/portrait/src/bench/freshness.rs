@@ -1,0 +1,92 @@
+//! How soon an accepted event can be queried while half of the greatest load goes on: single events are tracked and their
+//! profiles read with `read_after`, and the time from acknowledgement to answer is kept.
+
+use super::Figure;
+use crate::client;
+use crate::node::{Config, Node, Role};
+use anyhow::{Context, Result};
+use hdrhistogram::Histogram;
+use portrait_proto::v1::ingest_service_client::IngestServiceClient;
+use portrait_proto::v1::query_service_client::QueryServiceClient;
+use portrait_proto::v1::{Event, GetProfileRequest, TrackRequest};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tonic::transport::Channel;
+
+/// How often a single event is tracked.
+const PROBE_EVERY: Duration = Duration::from_millis(5);
+/// Events of one burst of the load.
+const BURST: usize = 500;
+
+/// Measures under `events_per_second` for `seconds`.
+pub(super) async fn measure(
+    events_per_second: f64,
+    events: &[Event],
+    seconds: u64,
+    scratch: &Path,
+    figures: &mut Vec<Figure>,
+) -> Result<()> {
+    let folder = tempfile::tempdir_in(scratch)?;
+    let node = Node::start(Role::All, Config::on_free_ports(folder.path())).await?;
+    let url = node.grpc_url();
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let load = tokio::spawn(load(client::connect(&url).await?, events.to_vec(), events_per_second, until));
+    let histogram = probe(client::connect(&url).await?, until).await?;
+    let sent = load.await??;
+    node.stop().await?;
+    let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+    let (p50, p99) = (at(0.5), at(0.99));
+    let count = histogram.len();
+    figures.push(Figure {
+        path: format!("accepted to queryable, {count} probes"),
+        measured: format!("p50 {p50:.1} ms, p99 {p99:.1} ms"),
+        beside: format!("{:.0} events/s of load", sent as f64 / seconds as f64),
+        ratio: None,
+        target: "p50 <= 10 ms, p99 <= 50 ms",
+        met: p50 <= 10.0 && p99 <= 50.0,
+    });
+    Ok(())
+}
+
+/// Sends bursts at an even pace, and says how many events went.
+async fn load(channel: Channel, events: Vec<Event>, events_per_second: f64, until: Instant) -> Result<usize> {
+    let mut client = IngestServiceClient::new(channel);
+    let mut ticks = tokio::time::interval(Duration::from_secs_f64(BURST as f64 / events_per_second));
+    let mut sent = 0;
+    let mut bursts = events.chunks(BURST).cycle();
+    let mut round = 0;
+    while Instant::now() < until {
+        ticks.tick().await;
+        let mut burst = bursts.next().context("there is a load")?.to_vec();
+        round += 1;
+        // Every burst counts: repeats of the log are other events.
+        burst.iter_mut().for_each(|event| event.event_id.push_str(&format!("-{round}")));
+        sent += burst.len();
+        client.track(TrackRequest { events: burst, backfill: true }).await?;
+    }
+    Ok(sent)
+}
+
+/// Microseconds from acknowledgement to a profile that has the event.
+async fn probe(channel: Channel, until: Instant) -> Result<Histogram<u64>> {
+    let mut ingest = IngestServiceClient::new(channel.clone());
+    let mut query = QueryServiceClient::new(channel);
+    let mut histogram = Histogram::new(3)?;
+    let mut ticks = tokio::time::interval(PROBE_EVERY);
+    for number in 0_u64.. {
+        ticks.tick().await;
+        if Instant::now() >= until {
+            break;
+        }
+        let user_id = format!("probe-{}", number % 64);
+        let mut event = super::load::distinct_users(1).remove(0);
+        event.event_id = format!("probe-{number}");
+        event.user_id.clone_from(&user_id);
+        let answer = ingest.track(TrackRequest { events: vec![event], backfill: true }).await?.into_inner();
+        let accepted_at = Instant::now();
+        let read_after = answer.consistency_token;
+        query.get_profile(GetProfileRequest { user_id, read_after, read_at: None }).await?;
+        histogram.record(u64::try_from(accepted_at.elapsed().as_micros())?)?;
+    }
+    Ok(histogram)
+}

@@ -1,0 +1,59 @@
+//! The command line. In come arguments, out goes one command's run and an exit code: 0 if all went well, 1 if not, 2 if the
+//! arguments make no sense.
+
+use crate::{bench, card, demo, import, serve, watch};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Live shopper profiles: events in over gRPC, current profiles and their changes out.
+#[derive(Debug, Parser)]
+#[command(name = "portrait", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server: every role in one process, or one role.
+    Serve(serve::ServeArgs),
+    /// Send a shop's event log to a server.
+    Import(import::ImportArgs),
+    /// Show one shopper's profile as a card.
+    Profile(card::ProfileArgs),
+    /// Print changes of profiles as they happen.
+    Watch(watch::WatchArgs),
+    /// Run a whole shop through a server in this process and show what its profiles say.
+    Demo(demo::DemoArgs),
+    /// Measure the server on this machine.
+    Bench(bench::BenchArgs),
+}
+
+/// Parses the arguments of this process and runs their command.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match runtime.block_on(run(arguments.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Import(args) => import::run(args).await,
+        Command::Profile(args) => card::run(args).await,
+        Command::Watch(args) => watch::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}

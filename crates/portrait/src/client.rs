@@ -1,0 +1,76 @@
+//! The caller's side, as this binary's commands need it: a connection, a stream of events with several requests under way,
+//! and waiting until everything sent is in the profiles.
+
+use anyhow::{Context, Result, bail};
+use futures::StreamExt;
+use portrait_proto::v1::feature_service_client::FeatureServiceClient;
+use portrait_proto::v1::ingest_service_client::IngestServiceClient;
+use portrait_proto::v1::{Event, ListPartitionsRequest, TrackStreamRequest};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+
+/// Events of one request of a stream.
+pub const REQUEST_EVENTS: usize = 500;
+/// Requests that may be under way.
+const REQUESTS_UNDER_WAY: usize = 32;
+/// How often a standing is asked for while waiting.
+const ASK_EVERY: Duration = Duration::from_millis(5);
+
+/// Connects to a server.
+pub async fn connect(url: &str) -> Result<Channel> {
+    let endpoint = Endpoint::from_shared(url.to_owned()).with_context(|| format!("{url} is not an address"))?;
+    let remedy = || format!("no server answers at {url}: start one with `portrait serve`, or name another with --to");
+    endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true).connect().await.with_context(remedy)
+}
+
+/// Sends events as a stream and returns when the last one is acknowledged.
+///
+/// # Errors
+/// If the stream breaks or anything is rejected.
+pub async fn send_all(channel: Channel, events: &[Event]) -> Result<()> {
+    let mut client = IngestServiceClient::new(channel);
+    let (requests, receiver) = mpsc::channel(REQUESTS_UNDER_WAY);
+    let mut answers = client.track_stream(ReceiverStream::new(receiver)).await?.into_inner();
+    let sending = async {
+        for (number, batch) in events.chunks(REQUEST_EVENTS).enumerate() {
+            let request_number = number as u64;
+            let request = TrackStreamRequest { request_number, events: batch.to_vec(), backfill: true };
+            if requests.send(request).await.is_err() {
+                break;
+            }
+        }
+        drop(requests);
+    };
+    let receiving = async {
+        let mut accepted = 0;
+        while let Some(answer) = answers.next().await {
+            let answer = answer?;
+            if let Some(rejection) = answer.rejected.first() {
+                bail!("{} was rejected: {}", rejection.field, rejection.message);
+            }
+            accepted += answer.accepted as usize;
+        }
+        Ok(accepted)
+    };
+    let ((), accepted) = tokio::join!(sending, receiving);
+    let accepted: usize = accepted?;
+    if accepted != events.len() {
+        bail!("{accepted} of {} events were acknowledged before the stream ended", events.len());
+    }
+    Ok(())
+}
+
+/// Waits until every partition has applied what its log had when this was called.
+pub async fn wait_until_applied(channel: Channel) -> Result<()> {
+    let mut client = FeatureServiceClient::new(channel);
+    let ends = client.list_partitions(ListPartitionsRequest {}).await?.into_inner().partitions;
+    loop {
+        let now = client.list_partitions(ListPartitionsRequest {}).await?.into_inner().partitions;
+        if ends.iter().zip(&now).all(|(end, now)| now.applied_through >= end.log_end) {
+            return Ok(());
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}

@@ -1,0 +1,74 @@
+//! `portrait serve`: reads the configuration, starts a node, says where it listens, and drains it when it is asked to stop.
+
+use crate::node::{Config, Node, Role};
+use anyhow::{Context, Result};
+use clap::Args;
+use portrait_runtime::config::{self, Sources};
+use portrait_runtime::{shutdown, telemetry};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The arguments of `portrait serve`. A flag wins over `PORTRAIT__SECTION__KEY` in the environment, and that over the file.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Which role this process has.
+    #[arg(value_enum, default_value_t = Role::All)]
+    role: Role,
+    /// A TOML file; every key of it is optional.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where gRPC listens [default: 127.0.0.1:50051].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where HTTP listens, for /metrics, /livez and /readyz [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS")]
+    http_listen: Option<SocketAddr>,
+    /// Where everything is remembered [default: embedded:./portrait-data].
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Any other key, as `ingest.linger=1ms`; may be given again.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// Print the whole configuration as it would be used, and stop.
+    #[arg(long)]
+    dump_config: bool,
+}
+
+/// Runs the server until SIGTERM or SIGINT.
+pub async fn run(args: ServeArgs) -> Result<()> {
+    let role = args.role;
+    let dump = args.dump_config;
+    let config: Config = config::load(args.sources()?)?;
+    if dump {
+        print!("{}", config::dump(&config)?);
+        return Ok(());
+    }
+    telemetry::init_logging(&config.log)?;
+    let signalled = shutdown::signalled();
+    let node = Node::start(role, config).await?;
+    println!("ready: grpc {}, http {}", node.grpc_url(), node.http_url());
+    signalled.cancelled().await;
+    node.stop().await
+}
+
+impl ServeArgs {
+    fn sources(self) -> Result<Sources> {
+        let mut flags = Vec::new();
+        let text = |value: String| toml::Value::String(value);
+        flags.extend(self.listen.map(|address| ("server.listen".to_owned(), text(address.to_string()))));
+        flags.extend(self.http_listen.map(|address| ("server.http_listen".to_owned(), text(address.to_string()))));
+        flags.extend(self.store.map(|url| ("store.url".to_owned(), text(url))));
+        for setting in self.settings {
+            flags.push(parsed(&setting).with_context(|| format!("--set {setting}"))?);
+        }
+        Ok(Sources::of_process(self.config, flags))
+    }
+}
+
+/// A key and its value, which is TOML if it can be read as such and text otherwise.
+fn parsed(setting: &str) -> Result<(String, toml::Value)> {
+    let (key, value) = setting.split_once('=').context("is not KEY=VALUE")?;
+    let toml = toml::from_str::<toml::Table>(&format!("value = {value}")).ok();
+    let value = toml.and_then(|mut table| table.remove("value"));
+    Ok((key.to_owned(), value.unwrap_or_else(|| toml::Value::String(setting[key.len() + 1..].to_owned()))))
+}

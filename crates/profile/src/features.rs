@@ -1,0 +1,302 @@
+//! The numbers of a profile: one raw vector a shopper, and the schema that says in words what each component is. Scaling is
+//! learned and belongs to a model; nothing here depends on one.
+
+use crate::action::ActionKind;
+use crate::decay::Decayed;
+use crate::profile::Profile;
+use crate::time::Timestamp;
+use crate::view::{Affinity, ProfileView};
+use std::sync::LazyLock;
+use xxhash_rust::xxh64::xxh64;
+
+/// Days since something that never happened, and the most that any recency says.
+const NEVER_DAYS: f64 = 365.0;
+
+/// What each component of a feature vector means.
+#[derive(Debug)]
+pub struct FeatureSchema {
+    components: Vec<FeatureComponent>,
+    hash: u64,
+}
+
+/// One component of the vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeatureComponent {
+    /// Its stable name, as `behavior.view.7d`.
+    pub name: String,
+    /// Its unit.
+    pub unit: &'static str,
+    /// What it says.
+    pub description: String,
+    /// Which dimension of the profile it belongs to.
+    pub dimension: Dimension,
+}
+
+/// The four dimensions of a profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dimension {
+    /// Who the shopper is.
+    Basic,
+    /// What the shopper does.
+    Behavior,
+    /// What the shopper likes.
+    Preference,
+    /// Whom the shopper is connected to.
+    Social,
+}
+
+impl Dimension {
+    /// Its name in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Behavior => "behavior",
+            Self::Preference => "preference",
+            Self::Social => "social",
+        }
+    }
+}
+
+impl FeatureSchema {
+    /// The schema of [`Profile::features_at`].
+    pub fn current() -> &'static Self {
+        static CURRENT: LazyLock<FeatureSchema> = LazyLock::new(|| {
+            let mut names = Names(Vec::new());
+            walk(&mut names, &ProfileView::of_nobody());
+            let components = names.0;
+            let text: String = components.iter().map(|one| format!("{}:{};", one.name, one.unit)).collect();
+            FeatureSchema { hash: xxh64(text.as_bytes(), 0), components }
+        });
+        &CURRENT
+    }
+
+    /// XXH64 (seed 0) of names and units in order: equal hashes mean comparable vectors.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// The components in the order of the vector.
+    pub fn components(&self) -> &[FeatureComponent] {
+        &self.components
+    }
+}
+
+impl Profile {
+    /// The feature vector at `at`, or at the newest event if that is later: one finite value a component of
+    /// [`FeatureSchema::current`], in its order and unit.
+    pub fn features_at(&self, at: Timestamp) -> Vec<f32> {
+        let mut values = Values(Vec::with_capacity(96));
+        walk(&mut values, &self.view_at(at));
+        values.0
+    }
+}
+
+/// Takes one component after the other: either its meaning or its value, so that the two can never disagree.
+trait Visitor {
+    fn component(&mut self, dimension: Dimension, name: &str, unit: &'static str, words: &str, value: f64);
+}
+
+struct Names(Vec<FeatureComponent>);
+struct Values(Vec<f32>);
+
+impl Visitor for Names {
+    fn component(&mut self, dimension: Dimension, name: &str, unit: &'static str, words: &str, _: f64) {
+        let name = format!("{}.{name}", dimension.name());
+        self.0.push(FeatureComponent { name, unit, description: words.to_owned(), dimension });
+    }
+}
+
+impl Visitor for Values {
+    fn component(&mut self, _: Dimension, _: &str, _: &'static str, _: &str, value: f64) {
+        // A value beyond f32 is the largest f32; there is no NaN in a view.
+        self.0.push((value as f32).clamp(f32::MIN, f32::MAX));
+    }
+}
+
+fn walk(visitor: &mut impl Visitor, view: &ProfileView) {
+    walk_basic(visitor, view);
+    walk_actions(visitor, view);
+    walk_rfm(visitor, view);
+    walk_rhythm(visitor, view);
+    walk_preference(visitor, view);
+    walk_social(visitor, view);
+}
+
+fn walk_basic(visitor: &mut impl Visitor, view: &ProfileView) {
+    let known = view.traits.len() as f64;
+    visitor.component(Dimension::Basic, "traits", "traits", "how many traits are known", known);
+}
+
+fn walk_actions(visitor: &mut impl Visitor, view: &ProfileView) {
+    for kind in ActionKind::ALL {
+        let mut sums = Decayed::default();
+        for count in view.behavior.actions.iter().filter(|count| count.action.kind() == kind) {
+            sums.hour += count.decayed.hour;
+            sums.week += count.decayed.week;
+            sums.quarter += count.decayed.quarter;
+        }
+        for (span, words, value) in [
+            ("1h", "of the last hours", sums.hour),
+            ("7d", "of the last weeks", sums.week),
+            ("90d", "of the last months", sums.quarter),
+        ] {
+            let name = format!("{}.{span}", kind.name());
+            let words = format!("{} events {words}, faded", kind.name());
+            visitor.component(Dimension::Behavior, &name, "events", &words, value);
+        }
+    }
+}
+
+fn walk_rfm(visitor: &mut impl Visitor, view: &ProfileView) {
+    let behavior = Dimension::Behavior;
+    let (rfm, sessions) = (&view.behavior.rfm, &view.behavior.sessions);
+    let days = |at: Option<Timestamp>| days_since(view.read_at, at);
+    visitor.component(
+        behavior,
+        "recency",
+        "days",
+        "days since the newest event",
+        days(view.behavior.newest_event_at),
+    );
+    visitor.component(
+        behavior,
+        "tenure",
+        "days",
+        "days since the first event",
+        days(view.behavior.first_event_at),
+    );
+    visitor.component(
+        behavior,
+        "purchase_recency",
+        "days",
+        "days since the newest purchase",
+        days(rfm.last_purchase_at),
+    );
+    visitor.component(behavior, "orders.7d", "orders", "orders of the last weeks, faded", rfm.orders.week);
+    visitor.component(
+        behavior,
+        "orders.90d",
+        "orders",
+        "orders of the last months, faded",
+        rfm.orders.quarter,
+    );
+    visitor.component(behavior, "money.7d", "money", "money spent in the last weeks, faded", rfm.money.week);
+    visitor.component(
+        behavior,
+        "money.90d",
+        "money",
+        "money spent in the last months, faded",
+        rfm.money.quarter,
+    );
+    visitor.component(behavior, "mean_basket", "money", "money by order", rfm.mean_basket);
+    visitor.component(
+        behavior,
+        "sessions.7d",
+        "visits",
+        "visits of the last weeks, faded",
+        sessions.decayed.week,
+    );
+    visitor.component(
+        behavior,
+        "sessions.90d",
+        "visits",
+        "visits of the last months, faded",
+        sessions.decayed.quarter,
+    );
+    visitor.component(behavior, "session_events", "events", "events in a visit", sessions.mean_events);
+    visitor.component(behavior, "session_seconds", "seconds", "length of a visit", sessions.mean_seconds);
+}
+
+fn walk_rhythm(visitor: &mut impl Visitor, view: &ProfileView) {
+    let behavior = Dimension::Behavior;
+    let share = |shares: &[f64], range: std::ops::Range<usize>| {
+        shares.get(range).map_or(0.0, |part| part.iter().sum())
+    };
+    for (name, words, range) in [
+        ("night_share", "share of activity between 0 and 6 o'clock", 0..6),
+        ("morning_share", "share of activity between 6 and 12 o'clock", 6..12),
+        ("afternoon_share", "share of activity between 12 and 18 o'clock", 12..18),
+        ("evening_share", "share of activity between 18 and 24 o'clock", 18..24),
+    ] {
+        visitor.component(behavior, name, "share", words, share(&view.behavior.hour_share, range));
+    }
+    let weekend = share(&view.behavior.weekday_share, 5..7);
+    visitor.component(
+        behavior,
+        "weekend_share",
+        "share",
+        "share of activity on Saturday and Sunday",
+        weekend,
+    );
+    let steps = view.behavior.transitions.iter().map(|step| step.weight);
+    let words = "how varied the steps from action to action are";
+    visitor.component(behavior, "transition_entropy", "bits", words, entropy_bits(steps));
+}
+
+fn walk_preference(visitor: &mut impl Visitor, view: &ProfileView) {
+    let preference = Dimension::Preference;
+    for (name, list) in [("category", &view.preference.categories), ("brand", &view.preference.brands)] {
+        let words = format!("how many kinds of {name} are liked");
+        visitor.component(preference, &format!("{name}_count"), "kinds", &words, list.len() as f64);
+        let words = format!("share of the favourite {name}");
+        let top = list.iter().map(|affinity| affinity.share).fold(0.0, f64::max);
+        visitor.component(preference, &format!("{name}_top_share"), "share", &words, top);
+        let words = format!("how varied the liking of {name} is");
+        let entropy = entropy_bits(list.iter().map(|affinity| affinity.share));
+        visitor.component(preference, &format!("{name}_entropy"), "bits", &words, entropy);
+    }
+    let level = price_level(&view.preference.price_bands);
+    visitor.component(
+        preference,
+        "price_level",
+        "doublings",
+        "mean price of what is liked, in doublings of 1",
+        level,
+    );
+    let items = view.preference.recent_items.len() as f64;
+    visitor.component(preference, "recent_items", "items", "how many items are remembered", items);
+}
+
+fn walk_social(visitor: &mut impl Visitor, view: &ProfileView) {
+    let weights: f64 = view.edges.iter().map(|edge| edge.weight).sum();
+    visitor.component(
+        Dimension::Social,
+        "edges",
+        "edges",
+        "how many others are known",
+        view.edges.len() as f64,
+    );
+    visitor.component(
+        Dimension::Social,
+        "edge_weight",
+        "weight",
+        "how strongly others are known, in all",
+        weights,
+    );
+}
+
+fn days_since(now: Timestamp, at: Option<Timestamp>) -> f64 {
+    at.map_or(NEVER_DAYS, |at| now.since(at).as_days_f64().clamp(0.0, NEVER_DAYS))
+}
+
+/// Shannon entropy in bits of weights that need not add up to 1.
+fn entropy_bits(weights: impl Iterator<Item = f64> + Clone) -> f64 {
+    let weights = weights.filter(|weight| *weight > 0.0);
+    let total: f64 = weights.clone().sum();
+    if total <= 0.0 {
+        return 0.0;
+    }
+    weights
+        .map(|weight| weight / total)
+        .map(|share| if share > 0.0 { -share * share.log2() } else { 0.0 })
+        .sum()
+}
+
+/// The mean band, by share; a band's number is the doublings of 1 that its upper end is.
+fn price_level(bands: &[Affinity]) -> f64 {
+    let level = |name: &str| {
+        let lower: f64 = name.split(['-', '+']).next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
+        if lower < 1.0 { 0.0 } else { lower.log2() + 1.0 }
+    };
+    bands.iter().map(|band| band.share * level(&band.name)).sum()
+}

@@ -1,0 +1,158 @@
+//! Dimension 3, what the shopper likes: categories, brands and price bands by faded weight, and the newest items. Every list
+//! is bounded by number and by bytes; the weakest, or the oldest item, gives way.
+
+use crate::action::ActionKind;
+use crate::decay::DecayedSum;
+use crate::id::ItemId;
+use crate::record::Event;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How many categories, brands, price bands and items a profile keeps.
+pub const CATEGORIES_MAX: usize = 24;
+/// See [`CATEGORIES_MAX`].
+pub const BRANDS_MAX: usize = 16;
+/// See [`CATEGORIES_MAX`]: every band there is.
+pub const PRICE_BANDS_MAX: usize = 24;
+/// See [`CATEGORIES_MAX`]; fewer if their ids are long.
+pub const RECENT_ITEMS_MAX: usize = 200;
+/// How many bytes categories, brands and items may take.
+pub(crate) const CATEGORIES_BUDGET_BYTES: usize = 2400;
+pub(crate) const BRANDS_BUDGET_BYTES: usize = 1500;
+pub(crate) const ITEMS_BUDGET_BYTES: usize = 3300;
+
+/// What a sum takes beside its name: three numbers and a time.
+const SUM_BYTES: usize = 3 * 8 + 10;
+
+/// What one shopper likes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Preference {
+    /// By category.
+    pub(crate) categories: Vec<(Box<str>, DecayedSum)>,
+    /// By brand.
+    pub(crate) brands: Vec<(Box<str>, DecayedSum)>,
+    /// By price band; see [`price_band`].
+    pub(crate) price_bands: Vec<(u8, DecayedSum)>,
+    /// The newest items, newest first, each once.
+    pub(crate) recent: Vec<Touch>,
+}
+
+/// One item the shopper did something with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Touch {
+    /// The item.
+    pub(crate) item_id: ItemId,
+    /// What was done last.
+    pub(crate) kind: ActionKind,
+    /// When.
+    pub(crate) at: Timestamp,
+}
+
+impl Touch {
+    fn bytes(&self) -> usize {
+        // Its id with a length, the kind, and the milliseconds of this century.
+        self.item_id.as_str().len() + 2 + 1 + 7
+    }
+}
+
+impl Preference {
+    /// Folds an event in.
+    pub(crate) fn fold(&mut self, at: Timestamp, event: &Event) {
+        let weight = event.action.kind().preference_weight();
+        if let Some(category) = &event.category {
+            add(&mut self.categories, category, at, weight);
+            bound_named(&mut self.categories, CATEGORIES_MAX, CATEGORIES_BUDGET_BYTES);
+        }
+        if let Some(brand) = &event.brand {
+            add(&mut self.brands, brand, at, weight);
+            bound_named(&mut self.brands, BRANDS_MAX, BRANDS_BUDGET_BYTES);
+        }
+        if let Some(price) = event.price {
+            add(&mut self.price_bands, &price_band(price), at, weight);
+        }
+        if let Some(item_id) = &event.item_id {
+            self.touch(item_id, event.action.kind(), at);
+        }
+    }
+
+    fn touch(&mut self, item_id: &ItemId, kind: ActionKind, at: Timestamp) {
+        if let Some(place) = self.recent.iter().position(|touch| touch.item_id == *item_id) {
+            let known = &self.recent[place];
+            // Of two touches of one moment the later kind wins, so that the order of arrival does not matter.
+            if (known.at, known.kind) >= (at, kind) {
+                return;
+            }
+            self.recent.remove(place);
+        }
+        let place = self.recent.partition_point(|touch| (touch.at, &touch.item_id) > (at, item_id));
+        self.recent.insert(place, Touch { item_id: item_id.clone(), kind, at });
+        let mut bytes: usize = self.recent.iter().map(Touch::bytes).sum();
+        while self.recent.len() > RECENT_ITEMS_MAX || bytes > ITEMS_BUDGET_BYTES {
+            bytes -= self.recent.pop().map_or(bytes, |touch| touch.bytes());
+        }
+    }
+}
+
+fn add<K: Clone + PartialEq>(list: &mut Vec<(K, DecayedSum)>, key: &K, at: Timestamp, weight: f64) {
+    if let Some((_, sum)) = list.iter_mut().find(|(known, _)| known == key) {
+        sum.add(at, weight);
+        return;
+    }
+    let mut sum = DecayedSum::default();
+    sum.add(at, weight);
+    list.push((key.clone(), sum));
+}
+
+/// Lets the weakest give way. Strength is compared at the newest moment of the list.
+fn bound_named(list: &mut Vec<(Box<str>, DecayedSum)>, most: usize, budget_bytes: usize) {
+    let bytes_of = |(name, _): &(Box<str>, DecayedSum)| name.len() + 2 + SUM_BYTES;
+    let mut bytes: usize = list.iter().map(bytes_of).sum();
+    while list.len() > most || bytes > budget_bytes {
+        let now = list.iter().map(|(_, sum)| sum.at()).max().unwrap_or_default();
+        let weakness = |one: &usize, other: &usize| {
+            let ((name, sum), (other_name, other_sum)) = (&list[*one], &list[*other]);
+            sum.strength(now).total_cmp(&other_sum.strength(now)).then_with(|| other_name.cmp(name))
+        };
+        let Some(weakest) = (0..list.len()).min_by(weakness) else { return };
+        bytes -= bytes_of(&list.remove(weakest));
+    }
+}
+
+/// The band of a price: 0 below 1, and then one for each doubling, the last open at its upper end.
+pub(crate) fn price_band(price: f64) -> u8 {
+    if price.is_nan() || price < 1.0 {
+        return 0;
+    }
+    (price.log2().floor() + 1.0).min((PRICE_BANDS_MAX - 1) as f64) as u8
+}
+
+/// What a person reads for a band, as "16-32".
+pub(crate) fn price_band_name(band: u8) -> String {
+    match usize::from(band) {
+        0 => "0-1".to_owned(),
+        last if last >= PRICE_BANDS_MAX - 1 => format!("{}+", 1_u64 << (PRICE_BANDS_MAX - 2)),
+        band => format!("{}-{}", 1_u64 << (band - 1), 1_u64 << band),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_has_the_band_that_its_name_says() {
+        let rows = [
+            (0.0, "0-1"),
+            (0.99, "0-1"),
+            (1.0, "1-2"),
+            (16.0, "16-32"),
+            (31.99, "16-32"),
+            (1e9, "4194304+"),
+            (f64::NAN, "0-1"),
+            (f64::INFINITY, "4194304+"),
+        ];
+        for (price, name) in rows {
+            assert_eq!(price_band_name(price_band(price)), name, "{price}");
+        }
+    }
+}

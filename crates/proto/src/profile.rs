@@ -1,0 +1,129 @@
+//! A profile as readers see it, from the domain to the wire.
+
+use crate::{action, time, v1};
+use portrait_profile::{
+    ActionCount, Affinity, BehaviorView, Decayed, EdgeView, ItemTouch, PreferenceView, ProfileView, Rfm,
+    SessionsView, TransitionView,
+};
+
+impl From<ProfileView> for v1::Profile {
+    fn from(view: ProfileView) -> Self {
+        Self {
+            user_id: view.user_id.as_str().to_owned(),
+            version: view.version.get(),
+            applied_events: view.applied_events,
+            fingerprint: view.fingerprint.get(),
+            updated_at: Some(time::to_wire(view.updated_at)),
+            basic: Some(v1::Basic { traits: view.traits.into_iter().collect() }),
+            behavior: Some(view.behavior.into()),
+            preference: Some(view.preference.into()),
+            social: Some(v1::Social { edges: view.edges.into_iter().map(Into::into).collect() }),
+            read_at: Some(time::to_wire(view.read_at)),
+        }
+    }
+}
+
+impl From<BehaviorView> for v1::Behavior {
+    fn from(view: BehaviorView) -> Self {
+        Self {
+            actions: view.actions.into_iter().map(Into::into).collect(),
+            first_event_at: view.first_event_at.map(time::to_wire),
+            newest_event_at: view.newest_event_at.map(time::to_wire),
+            rfm: Some(view.rfm.into()),
+            sessions: Some(view.sessions.into()),
+            hour_share: view.hour_share,
+            weekday_share: view.weekday_share,
+            transitions: view.transitions.into_iter().map(Into::into).collect(),
+            late_events: view.late_events,
+        }
+    }
+}
+
+impl From<ActionCount> for v1::ActionCount {
+    fn from(count: ActionCount) -> Self {
+        let (kind, custom_action) = action::to_wire(&count.action);
+        Self { action: kind.into(), custom_action, total: count.total, decayed: Some(count.decayed.into()) }
+    }
+}
+
+impl From<Decayed> for v1::Decayed {
+    fn from(decayed: Decayed) -> Self {
+        Self { hour: decayed.hour, week: decayed.week, quarter: decayed.quarter }
+    }
+}
+
+impl From<Rfm> for v1::Rfm {
+    fn from(rfm: Rfm) -> Self {
+        Self {
+            last_purchase_at: rfm.last_purchase_at.map(time::to_wire),
+            orders: Some(rfm.orders.into()),
+            money: Some(rfm.money.into()),
+            orders_total: rfm.orders_total,
+            money_total: rfm.money_total,
+            mean_basket: rfm.mean_basket,
+        }
+    }
+}
+
+impl From<SessionsView> for v1::Sessions {
+    fn from(view: SessionsView) -> Self {
+        Self {
+            total: view.total,
+            decayed: Some(view.decayed.into()),
+            mean_events: view.mean_events,
+            mean_seconds: view.mean_seconds,
+            current_started_at: view.current_started_at.map(time::to_wire),
+            current_events: view.current_events,
+        }
+    }
+}
+
+impl From<TransitionView> for v1::Transition {
+    fn from(view: TransitionView) -> Self {
+        Self {
+            from: action::kind_to_wire(view.from).into(),
+            to: action::kind_to_wire(view.to).into(),
+            weight: view.weight,
+            probability: view.probability,
+        }
+    }
+}
+
+impl From<PreferenceView> for v1::Preference {
+    fn from(view: PreferenceView) -> Self {
+        let affinities = |list: Vec<Affinity>| list.into_iter().map(Into::into).collect();
+        Self {
+            categories: affinities(view.categories),
+            brands: affinities(view.brands),
+            price_bands: affinities(view.price_bands),
+            recent_items: view.recent_items.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Affinity> for v1::Affinity {
+    fn from(affinity: Affinity) -> Self {
+        Self { name: affinity.name, weight: Some(affinity.weight.into()), share: affinity.share }
+    }
+}
+
+impl From<ItemTouch> for v1::ItemTouch {
+    fn from(touch: ItemTouch) -> Self {
+        Self {
+            item_id: touch.item_id.as_str().to_owned(),
+            action: action::kind_to_wire(touch.kind).into(),
+            at: Some(time::to_wire(touch.at)),
+        }
+    }
+}
+
+impl From<EdgeView> for v1::Edge {
+    fn from(edge: EdgeView) -> Self {
+        Self {
+            user_id: edge.user_id.as_str().to_owned(),
+            kind: action::relation_to_wire(edge.kind).into(),
+            weight: edge.weight,
+            since: Some(time::to_wire(edge.since)),
+        }
+    }
+}

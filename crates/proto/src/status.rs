@@ -1,0 +1,132 @@
+//! One way from an [`ErrorReason`] to a gRPC status: its code, a `google.rpc.ErrorInfo` with the reason, a `BadRequest`
+//! when a field is at fault and a `RetryInfo` when waiting helps. The only place where codes are chosen.
+
+use crate::v1::ErrorReason;
+use std::collections::HashMap;
+use std::time::Duration;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// The domain of every `ErrorInfo`.
+pub const ERROR_DOMAIN: &str = "portrait.v1";
+
+/// A call that failed, on its way to a [`Status`].
+#[derive(Clone, Debug)]
+pub struct Failure {
+    reason: ErrorReason,
+    message: String,
+    field: Option<String>,
+    retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure for `reason`; `message` is for a person and says what to do.
+    pub fn new(reason: ErrorReason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), field: None, retry_after: None }
+    }
+
+    /// Names the field at fault, as `events[3].price`.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// Says when to try again.
+    #[must_use]
+    pub fn retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(delay);
+        self
+    }
+
+    /// The status with its details.
+    pub fn into_status(self) -> Status {
+        let mut details = ErrorDetails::new();
+        details.set_error_info(reason_name(self.reason), ERROR_DOMAIN, HashMap::new());
+        if let Some(field) = self.field {
+            details.add_bad_request_violation(field, self.message.clone());
+        }
+        if let Some(delay) = self.retry_after {
+            details.set_retry_info(Some(delay));
+        }
+        Status::with_error_details(code_of(self.reason), self.message, details)
+    }
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        failure.into_status()
+    }
+}
+
+/// The reason as `ErrorInfo` has it: without the prefix of the enum, as `EMPTY_ID`.
+pub fn reason_name(reason: ErrorReason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix("ERROR_REASON_").unwrap_or(name)
+}
+
+/// The reason of a status that [`Failure`] made; none for any other status.
+pub fn reason_of(status: &Status) -> Option<ErrorReason> {
+    let info = status.get_details_error_info().filter(|info| info.domain == ERROR_DOMAIN)?;
+    ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason))
+}
+
+/// The one place where a reason gets its code.
+pub const fn code_of(reason: ErrorReason) -> Code {
+    match reason {
+        ErrorReason::EmptyId
+        | ErrorReason::TooLong
+        | ErrorReason::BadText
+        | ErrorReason::NotFinite
+        | ErrorReason::OutOfRange
+        | ErrorReason::MissingField
+        | ErrorReason::UnknownAction
+        | ErrorReason::UnknownRelation
+        | ErrorReason::UnknownCurrency
+        | ErrorReason::TimeInFuture
+        | ErrorReason::TimeTooOld
+        | ErrorReason::BadTime
+        | ErrorReason::TooMany
+        | ErrorReason::EmptyBatch
+        | ErrorReason::BadToken
+        | ErrorReason::ReadBeforeNewest
+        | ErrorReason::Contradiction => Code::InvalidArgument,
+        ErrorReason::RateLimited | ErrorReason::Overloaded | ErrorReason::StoreFull => {
+            Code::ResourceExhausted
+        }
+        ErrorReason::StoreUnavailable | ErrorReason::ShuttingDown => Code::Unavailable,
+        ErrorReason::StoreIncompatible => Code::FailedPrecondition,
+        ErrorReason::TokenLapsed => Code::OutOfRange,
+        ErrorReason::UserNotFound => Code::NotFound,
+        ErrorReason::ReadAfterTimeout => Code::DeadlineExceeded,
+        ErrorReason::SubscriberStuck => Code::Aborted,
+        ErrorReason::Internal | ErrorReason::Unspecified => Code::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_carries_its_reason_field_and_delay() {
+        let status = Failure::new(ErrorReason::Overloaded, "too much waits")
+            .field("events")
+            .retry_after(Duration::from_millis(250))
+            .into_status();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(reason_of(&status), Some(ErrorReason::Overloaded));
+        let details = status.get_error_details();
+        assert_eq!(details.retry_info().and_then(|info| info.retry_delay), Some(Duration::from_millis(250)));
+        let violations = &details.bad_request().expect("a field was named").field_violations;
+        assert_eq!(
+            (violations[0].field.as_str(), violations[0].description.as_str()),
+            ("events", "too much waits")
+        );
+    }
+
+    #[test]
+    fn a_status_of_somebody_else_has_no_reason() {
+        assert_eq!(reason_of(&Status::internal("no details")), None);
+    }
+}

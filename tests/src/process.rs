@@ -1,0 +1,104 @@
+//! Servers as processes of their own, so that they can be killed.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The command line of `portrait`, without anything from this process's environment that would configure it.
+pub fn portrait_command() -> Command {
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PORTRAIT__")) {
+        command.env_remove(name);
+    }
+    command.env("NO_COLOR", "1");
+    command
+}
+
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("a running test has a path");
+    let folder = test.ancestors().nth(2).expect("a test lies in <profile>/deps");
+    folder.join("portrait-under-test")
+}
+
+/// `portrait serve` as a process; killed when dropped.
+pub struct Server {
+    child: Child,
+    grpc_url: String,
+    http_url: String,
+}
+
+impl Server {
+    /// Starts a server on `data` with free ports and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it ends instead; with what it wrote.
+    pub fn start(data: &Path, extra: &[&str]) -> Self {
+        Self::try_start(data, extra).unwrap_or_else(|said| panic!("the server did not start: {said}"))
+    }
+
+    /// As [`Self::start`]; gives what the process wrote if it ends instead.
+    pub fn try_start(data: &Path, extra: &[&str]) -> Result<Self, String> {
+        let store = format!("embedded:{}", data.display());
+        let mut child = portrait_command()
+            .args(["serve", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--store", &store])
+            .args(extra)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary under test is built with the tests");
+        let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let announcement = lines.by_ref().map_while(Result::ok).find_map(|line| announced(&line));
+        let mut errors = child.stderr.take().expect("stderr is piped");
+        let Some((grpc_url, http_url)) = announcement else {
+            let mut said = String::new();
+            let _ = errors.read_to_string(&mut said);
+            let status = child.wait().expect("a child can be waited for");
+            return Err(format!("{status}: {said}"));
+        };
+        // Nobody may be stopped by a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::stderr()));
+        Ok(Self { child, grpc_url, http_url })
+    }
+
+    /// Where its gRPC is, as `http://127.0.0.1:50051`.
+    pub fn grpc_url(&self) -> &str {
+        &self.grpc_url
+    }
+
+    /// Where its HTTP is.
+    pub fn http_url(&self) -> &str {
+        &self.http_url
+    }
+
+    /// Kills it with SIGKILL, as the loss of the process does, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    /// Asks it with SIGTERM to stop and waits for its exit status.
+    pub fn stop(mut self) -> std::process::ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the child is there");
+        self.child.wait().expect("a child can be waited for")
+    }
+
+    fn end(&mut self) {
+        // It may have ended by itself; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The addresses in the line that says that the server is ready.
+fn announced(line: &str) -> Option<(String, String)> {
+    let rest = line.strip_prefix("ready: grpc ")?;
+    let (grpc, http) = rest.split_once(", http ")?;
+    Some((grpc.to_owned(), http.to_owned()))
+}

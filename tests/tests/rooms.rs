@@ -1,0 +1,10 @@
+//! The rooms together: real servers on free loopback ports, real kills, real clients. One binary, since linking is slow.
+
+mod rooms {
+    mod bad_input;
+    mod clients;
+    mod crash;
+    mod import;
+    mod operation;
+    mod subscribers;
+}
