@@ -14,8 +14,8 @@ pub use contract::{
     AckLevel, Appended, Commit, Committed, Counters, DeadLetter, FeedPage, Layout, Limits, LogPage,
     LogRecord, PartitionMeta, ProfileKey, ProfilePage, ScanCursor, SeenQuery, Store, Trim, Trimmed,
 };
-pub use moment::ProfileClock;
 pub use error::{Error, Result};
+pub use moment::ProfileClock;
 pub use position::{
     CommitNo, Epoch, FeedPosition, FeedSeq, Generation, GenerationId, Generations, LeaseToken, LogPosition,
     LogSeq, Nonce, Position, PositionFate,

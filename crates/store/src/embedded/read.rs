@@ -1,0 +1,207 @@
+//! Reading stretches: of the log, the feed, the profiles, and of what is old enough to be forgotten. Memory first, then the
+//! disk; the disk is read on a thread that may block.
+
+use super::block::{self, Block};
+use super::keys::{self, Keyspaces};
+use super::writer::Found;
+use super::{Embedded, dead};
+use crate::contract::{DeadLetter, ProfileKey, ProfilePage, ScanCursor, Trim};
+use crate::error::{Error, Result};
+use crate::position::{FeedSeq, LogSeq};
+use bytes::Bytes;
+use fjall::Keyspace;
+use portrait_profile::{PartitionId, Timestamp};
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// Blocks one read takes from memory or disk at most.
+const BLOCKS_MAX: usize = 256;
+/// Entries of each kind that one trim removes at most.
+const TRIM_BLOCKS: usize = 512;
+const TRIM_SEEN: usize = 20_000;
+
+/// How much a read gives at most.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    pub(super) records: usize,
+    pub(super) bytes: usize,
+}
+
+/// Which of the two stretches of blocks a partition has.
+#[derive(Clone, Copy)]
+pub(super) enum Stretch {
+    Log,
+    Feed,
+}
+
+/// Runs what may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(Error::unavailable)?
+}
+
+impl Embedded {
+    /// Records after `after`, with their places, up to `end`.
+    pub(super) async fn records(
+        &self,
+        stretch: Stretch,
+        partition: PartitionId,
+        after: u64,
+        room: Room,
+    ) -> Result<Vec<(u64, Bytes)>> {
+        let shelf = self.shelf(partition);
+        let in_memory = match stretch {
+            Stretch::Log => shelf.log().after(after, BLOCKS_MAX),
+            Stretch::Feed => shelf.feed().after(after, BLOCKS_MAX),
+        };
+        if !in_memory.is_empty() {
+            return take(in_memory.into_iter().map(Ok), after, room);
+        }
+        let keyspaces = Arc::clone(&self.keyspaces);
+        blocking(move || {
+            let keyspace = match stretch {
+                Stretch::Log => &keyspaces.log,
+                Stretch::Feed => &keyspaces.feed,
+            };
+            take(on_disk(keyspace, partition, after)?, after, room)
+        })
+        .await
+    }
+
+    /// A page of profiles after the cursor, which is the last key.
+    pub(super) async fn page(
+        &self,
+        partition: PartitionId,
+        cursor: Option<ScanCursor>,
+        most: usize,
+    ) -> Result<ProfilePage> {
+        let keyspaces = Arc::clone(&self.keyspaces);
+        blocking(move || {
+            let prefix = keys::partition(partition);
+            let last = cursor.map(|cursor| keys::profile(partition, &ProfileKey(cursor.0)));
+            let begin = last.map_or(Bound::Included(prefix.to_vec()), Bound::Excluded);
+            let end = match partition.get().checked_add(1) {
+                Some(next) => Bound::Excluded(next.to_be_bytes().to_vec()),
+                None => Bound::Unbounded,
+            };
+            let mut page = ProfilePage::default();
+            for entry in keyspaces.profiles.range::<Vec<u8>, _>((begin, end)) {
+                let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
+                let key = ProfileKey(Bytes::copy_from_slice(&key[prefix.len()..]));
+                page.profiles.push((key, Bytes::copy_from_slice(&value)));
+                if page.profiles.len() >= most.max(1) {
+                    page.next = page.profiles.last().map(|(key, _)| ScanCursor(key.0.clone()));
+                    break;
+                }
+            }
+            Ok(page)
+        })
+        .await
+    }
+
+    /// Dead letters after `after`.
+    pub(super) async fn letters(
+        &self,
+        partition: PartitionId,
+        after: LogSeq,
+        most: usize,
+    ) -> Result<Vec<DeadLetter>> {
+        let keyspaces = Arc::clone(&self.keyspaces);
+        blocking(move || {
+            let range = keys::place(partition, after.get() + 1)..=keys::place(partition, u64::MAX);
+            let entries = keyspaces.dead.range(range).take(most);
+            let letter = |entry: fjall::Guard| {
+                let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
+                dead::decode(keys::place_of(&key).unwrap_or_default(), &value)
+            };
+            entries.map(letter).collect()
+        })
+        .await
+    }
+
+    /// What may be forgotten, in one bounded step.
+    pub(super) async fn find_old(&self, partition: PartitionId, what: Trim) -> Result<Found> {
+        let keyspaces = Arc::clone(&self.keyspaces);
+        let applied_through = self.shelf(partition).standing.borrow().applied_through;
+        let window_length = self.layout.dedup_window;
+        blocking(move || {
+            let mut found = Found::default();
+            let log = old_blocks(&keyspaces.log, partition, what.log_before, applied_through.get())?;
+            (found.log, found.log_through) = (log.0, LogSeq::new(log.1));
+            let feed = old_blocks(&keyspaces.feed, partition, what.feed_before, u64::MAX)?;
+            (found.feed, found.feed_through) = (feed.0, FeedSeq::new(feed.1));
+            // A query of `now` asks for its window and the one before.
+            let oldest_asked = keys::window(what.now, window_length).saturating_sub(1);
+            found.seen = old_ids(&keyspaces, partition, oldest_asked)?;
+            Ok(found)
+        })
+        .await
+    }
+}
+
+/// The blocks on disk from the one that has the place after `after`.
+fn on_disk(
+    keyspace: &Keyspace,
+    partition: PartitionId,
+    after: u64,
+) -> Result<impl Iterator<Item = Result<Block>> + use<>> {
+    let wanted = keys::place(partition, after + 1);
+    let first = keyspace.range(keys::place(partition, 0)..=wanted).next_back();
+    let begin = match first {
+        Some(entry) => entry.key().map_err(Error::unavailable)?.to_vec(),
+        None => wanted.to_vec(),
+    };
+    let blocks = keyspace.range(begin..=keys::place(partition, u64::MAX).to_vec()).take(BLOCKS_MAX);
+    Ok(blocks.map(|entry| {
+        let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
+        Block::new(keys::place_of(&key).unwrap_or_default(), Bytes::copy_from_slice(&value))
+    }))
+}
+
+fn take(blocks: impl Iterator<Item = Result<Block>>, after: u64, room: Room) -> Result<Vec<(u64, Bytes)>> {
+    let mut records = Vec::new();
+    let mut bytes = 0;
+    for block in blocks {
+        let used_up = block?.read(after, |seq, record| {
+            if !records.is_empty() && (records.len() >= room.records || bytes + record.len() > room.bytes) {
+                return false;
+            }
+            bytes += record.len();
+            records.push((seq, record));
+            true
+        })?;
+        if !used_up {
+            break;
+        }
+    }
+    Ok(records)
+}
+
+/// Keys of blocks written before `before` that end at `through` at the latest, from the oldest, and the last place of them.
+fn old_blocks(
+    keyspace: &Keyspace,
+    partition: PartitionId,
+    before: Timestamp,
+    through: u64,
+) -> Result<(Vec<[u8; 10]>, u64)> {
+    let mut found = (Vec::new(), 0);
+    for entry in keyspace.prefix(keys::partition(partition)).take(TRIM_BLOCKS) {
+        let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
+        let first = keys::place_of(&key).unwrap_or_default();
+        let old = block::written_at(&value).is_some_and(|at| at < before);
+        let last = Block::new(first, Bytes::copy_from_slice(&value))?.last();
+        if !old || last > through {
+            break;
+        }
+        found.0.push(keys::place(partition, first));
+        found.1 = last;
+    }
+    Ok(found)
+}
+
+fn old_ids(keyspaces: &Keyspaces, partition: PartitionId, oldest_asked: u32) -> Result<Vec<Vec<u8>>> {
+    let range = keys::seen_window(partition, 0).to_vec()..keys::seen_window(partition, oldest_asked).to_vec();
+    let entries = keyspaces.seen.range(range).take(TRIM_SEEN);
+    entries.map(|entry| entry.key().map(|key| key.to_vec()).map_err(Error::unavailable)).collect()
+}

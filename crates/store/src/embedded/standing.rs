@@ -1,0 +1,118 @@
+//! The standing of one partition: everything of it that is a number. The writer alone changes it; what is on disk, in the
+//! writer's memory and before readers' eyes is the same value, one after the other.
+
+use crate::contract::{Commit, Counters, PartitionMeta};
+use crate::error::{Error, Result};
+use crate::position::{CommitNo, Epoch, FeedSeq, Generations, LeaseToken, LogSeq, Nonce};
+use portrait_profile::{PartitionId, Span, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// As it is stored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Standing {
+    /// Who owns the partition; none before the first lease. Dropping it would let an old owner commit.
+    pub(super) token: Option<LeaseToken>,
+    /// Until when the lease runs; cleared at open, since nobody else can have the directory.
+    pub(super) lease_until: Timestamp,
+    /// The newest commit.
+    pub(super) commit_no: CommitNo,
+    /// Records up to here are applied.
+    pub(super) applied_through: LogSeq,
+    /// The newest record.
+    pub(super) log_end: LogSeq,
+    /// Records up to here are trimmed.
+    pub(super) log_trimmed: LogSeq,
+    /// The newest change.
+    pub(super) feed_end: FeedSeq,
+    /// Changes up to here are trimmed.
+    pub(super) feed_trimmed: FeedSeq,
+    /// The newest event time.
+    pub(super) clock: Timestamp,
+    /// What was counted.
+    pub(super) counters: Counters,
+    /// How many dead letters are kept.
+    pub(super) dead_kept: u64,
+}
+
+/// The generations of a partition, fixed while the store is open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct PartitionGenerations {
+    /// Of its log.
+    pub(super) log: Generations<LogSeq>,
+    /// Of its feed.
+    pub(super) feed: Generations<FeedSeq>,
+}
+
+impl Standing {
+    /// Takes the lease for `nonce`, if nobody else's is running.
+    pub(super) fn acquire(&mut self, nonce: Nonce, ttl: Span, now: Timestamp) -> Option<LeaseToken> {
+        let running = now < self.lease_until;
+        match self.token {
+            Some(token) if running && token.nonce != nonce => return None,
+            Some(token) if running => {
+                self.lease_until = now.plus(ttl);
+                return Some(token);
+            }
+            _ => {}
+        }
+        let epoch = self.token.map_or(Epoch::ZERO, |token| token.epoch).next();
+        let token = LeaseToken { epoch, nonce };
+        self.token = Some(token);
+        self.lease_until = now.plus(ttl);
+        Some(token)
+    }
+
+    /// Extends the lease of `token`, if it is the partition's.
+    pub(super) fn renew(&mut self, token: LeaseToken, ttl: Span, now: Timestamp) -> bool {
+        let held = self.token == Some(token);
+        if held {
+            self.lease_until = now.plus(ttl);
+        }
+        held
+    }
+
+    /// Ends the lease of `token`, if it is the partition's.
+    pub(super) fn release(&mut self, token: LeaseToken) {
+        if self.token == Some(token) {
+            self.lease_until = Timestamp::EPOCH;
+        }
+    }
+
+    /// Checks that `commit` is its owner's next.
+    pub(super) fn check(&self, partition: PartitionId, commit: &Commit) -> Result<()> {
+        if self.token == Some(commit.token) && self.commit_no == commit.expected {
+            return Ok(());
+        }
+        Err(Error::Fenced { partition, expected: commit.expected, current: self.commit_no })
+    }
+
+    /// Counts a commit that passed [`Self::check`].
+    pub(super) fn count(&mut self, commit: &Commit) {
+        self.commit_no = self.commit_no.next();
+        self.applied_through = self.applied_through.max(commit.applied_through).min(self.log_end);
+        self.clock = self.clock.max(commit.clock);
+        self.feed_end = self.feed_end.plus(commit.changes.len() as u64);
+        self.counters.applied += commit.counted.applied;
+        self.counters.duplicates += commit.counted.duplicates;
+        self.counters.dead_letters += commit.counted.dead_letters;
+        self.counters.late += commit.counted.late;
+        self.dead_kept += commit.dead_letters.len() as u64;
+    }
+
+    /// As readers see it.
+    pub(super) fn meta(&self, generations: &PartitionGenerations) -> PartitionMeta {
+        PartitionMeta {
+            token: self.token,
+            commit_no: self.commit_no,
+            applied_through: self.applied_through,
+            log_end: self.log_end,
+            log_first: self.log_trimmed.next(),
+            log_generations: generations.log.clone(),
+            feed_end: self.feed_end,
+            feed_first: self.feed_trimmed.next(),
+            feed_generations: generations.feed.clone(),
+            clock: self.clock,
+            counters: self.counters,
+        }
+    }
+}

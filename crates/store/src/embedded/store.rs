@@ -1,0 +1,230 @@
+//! The contract, kept: each method checks its limits, and then reads from the shelf or asks the writer.
+
+use super::read::{Room, Stretch};
+use super::writer::Job;
+use super::{Embedded, block, keys};
+use crate::contract::{
+    AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, Layout, Limits, LogPage,
+    LogRecord, PartitionMeta, ProfileKey, ProfilePage, ScanCursor, SeenQuery, Store, Trim, Trimmed,
+};
+use crate::error::{Error, Result};
+use crate::position::{FeedSeq, LeaseToken, LogSeq, Nonce, Position};
+use async_trait::async_trait;
+use bytes::Bytes;
+use portrait_profile::{PartitionId, Span, Timestamp};
+use std::time::Duration;
+
+/// The most profiles that a call reads without giving way to other tasks.
+const INLINE_READS: usize = 64;
+
+#[async_trait]
+impl Store for Embedded {
+    fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    async fn append(
+        &self,
+        partition: PartitionId,
+        records: Vec<Bytes>,
+        arrived_at: Timestamp,
+        level: AckLevel,
+    ) -> Result<Appended> {
+        within("an append's number of records", records.len(), self.limits.append_records)?;
+        let bytes = records.iter().map(Bytes::len).sum();
+        within("an append's size in bytes", bytes, self.limits.append_bytes)?;
+        let count = records.len() as u64;
+        let block = block::encode(arrived_at, &records);
+        self.ask(|answer| Job::Append { partition, block, count, level, answer }).await
+    }
+
+    async fn read_log(
+        &self,
+        partition: PartitionId,
+        after: LogSeq,
+        max_records: usize,
+        max_bytes: usize,
+        wait: Duration,
+    ) -> Result<LogPage> {
+        let mut standing = self.shelf(partition).standing.subscribe();
+        // Nothing to read is not an error: the page is empty.
+        let _ = tokio::time::timeout(wait, standing.wait_for(|standing| standing.log_end > after)).await;
+        let (end, trimmed) = (standing.borrow().log_end, standing.borrow().log_trimmed);
+        if after < trimmed {
+            return Err(Error::Trimmed { partition, asked: after.next(), first: trimmed.next() });
+        }
+        if end <= after {
+            return Ok(LogPage::default());
+        }
+        let room = Room { records: max_records, bytes: max_bytes };
+        let records = self.records(Stretch::Log, partition, after.get(), room).await?;
+        let mut expected = after;
+        for (seq, _) in &records {
+            expected = expected.next();
+            if *seq != expected.get() {
+                let detail = format!("the log of partition {partition} has no record at {expected}");
+                return Err(Error::Damaged { detail });
+            }
+        }
+        if records.is_empty() {
+            let detail =
+                format!("the log of partition {partition} has no record after {after} and ends at {end}");
+            return Err(Error::Damaged { detail });
+        }
+        let record = |(seq, value)| LogRecord { seq: LogSeq::new(seq), value };
+        Ok(LogPage { records: records.into_iter().map(record).collect() })
+    }
+
+    async fn meta(&self, partition: PartitionId) -> Result<PartitionMeta> {
+        Ok(self.shelf(partition).meta())
+    }
+
+    async fn wait_applied(
+        &self,
+        partition: PartitionId,
+        seq: LogSeq,
+        wait: Duration,
+    ) -> Result<PartitionMeta> {
+        let shelf = self.shelf(partition);
+        let mut standing = shelf.standing.subscribe();
+        // Not reached is not an error: the caller sees how far it is.
+        let _ =
+            tokio::time::timeout(wait, standing.wait_for(|standing| standing.applied_through >= seq)).await;
+        Ok(shelf.meta())
+    }
+
+    async fn acquire(
+        &self,
+        partition: PartitionId,
+        nonce: Nonce,
+        ttl: Span,
+        now: Timestamp,
+    ) -> Result<Option<LeaseToken>> {
+        self.ask(|answer| Job::Acquire { partition, nonce, ttl, now, answer }).await
+    }
+
+    async fn renew(
+        &self,
+        partition: PartitionId,
+        token: LeaseToken,
+        ttl: Span,
+        now: Timestamp,
+    ) -> Result<bool> {
+        self.ask(|answer| Job::Renew { partition, token, ttl, now, answer }).await
+    }
+
+    async fn release(&self, partition: PartitionId, token: LeaseToken) -> Result<()> {
+        self.ask(|answer| Job::Release { partition, token, answer }).await
+    }
+
+    async fn profiles(&self, partition: PartitionId, keys: &[ProfileKey]) -> Result<Vec<Option<Bytes>>> {
+        within("a lookup's number of keys", keys.len(), self.limits.page_items)?;
+        let mut found = Vec::with_capacity(keys.len());
+        for page in keys.chunks(INLINE_READS) {
+            for key in page {
+                let value =
+                    self.keyspaces.profiles.get(keys::profile(partition, key)).map_err(Error::unavailable)?;
+                found.push(value.map(|value| Bytes::copy_from_slice(&value)));
+            }
+            if keys.len() > INLINE_READS {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn seen(&self, partition: PartitionId, ids: &[SeenQuery]) -> Result<Vec<bool>> {
+        within("a lookup's number of ids", ids.len(), self.limits.page_items)?;
+        let mut seen = self.shelf(partition).seen();
+        let answers = ids.iter().map(|query| seen.has(&self.keyspaces.seen, query));
+        answers.collect::<fjall::Result<_>>().map_err(Error::unavailable)
+    }
+
+    async fn commit(&self, partition: PartitionId, commit: Commit) -> Result<Committed> {
+        within("a commit's number of profiles", commit.profiles.len(), self.limits.commit_profiles)?;
+        let values = commit.profiles.iter().filter_map(|(_, value)| value.as_ref()).map(Bytes::len);
+        let letters = commit.dead_letters.iter().map(|letter| letter.record.len());
+        let bytes = values.chain(letters).chain(commit.changes.iter().map(Bytes::len)).sum();
+        within("a commit's size in bytes", bytes, self.limits.commit_bytes)?;
+        let commit = Box::new(commit);
+        self.ask(|answer| Job::Commit { partition, commit, answer }).await
+    }
+
+    async fn scan(
+        &self,
+        partition: PartitionId,
+        cursor: Option<ScanCursor>,
+        max_profiles: usize,
+    ) -> Result<ProfilePage> {
+        within("a page's number of profiles", max_profiles, self.limits.page_items)?;
+        self.page(partition, cursor, max_profiles).await
+    }
+
+    async fn read_feed(
+        &self,
+        partition: PartitionId,
+        after: FeedSeq,
+        max_changes: usize,
+        wait: Duration,
+    ) -> Result<FeedPage> {
+        let shelf = self.shelf(partition);
+        let mut standing = shelf.standing.subscribe();
+        let _ = tokio::time::timeout(wait, standing.wait_for(|standing| standing.feed_end > after)).await;
+        let (seq, trimmed) = (standing.borrow().feed_end, standing.borrow().feed_trimmed);
+        let end = Position { generation: shelf.generations.feed.newest(), seq };
+        let mut page = FeedPage { changes: Vec::new(), end, first: trimmed.next() };
+        if seq > after && after >= trimmed {
+            let room = Room { records: max_changes, bytes: usize::MAX };
+            let changes = self.records(Stretch::Feed, partition, after.get(), room).await?;
+            page.changes = changes.into_iter().map(|(seq, change)| (FeedSeq::new(seq), change)).collect();
+        }
+        Ok(page)
+    }
+
+    async fn trim(&self, partition: PartitionId, what: Trim) -> Result<Trimmed> {
+        let before = self.shelf(partition).standing.borrow().clone();
+        let found = Box::new(self.find_old(partition, what).await?);
+        let mut windows: Vec<&[u8]> = found.seen.iter().filter_map(|key| key.get(..6)).collect();
+        windows.dedup();
+        let trimmed = Trimmed {
+            log_records: found.log_through.get().saturating_sub(before.log_trimmed.get()),
+            changes: found.feed_through.get().saturating_sub(before.feed_trimmed.get()),
+            seen_windows: windows.len() as u64,
+        };
+        if trimmed != Trimmed::default() {
+            self.ask(|answer| Job::Trim { partition, found, answer }).await?;
+        }
+        Ok(trimmed)
+    }
+
+    async fn dead_letters(
+        &self,
+        partition: PartitionId,
+        after: LogSeq,
+        max_letters: usize,
+    ) -> Result<Vec<DeadLetter>> {
+        within("a page's number of dead letters", max_letters, self.limits.page_items)?;
+        self.letters(partition, after, max_letters).await
+    }
+
+    async fn put_items(&self, items: Vec<CatalogueEntry>, level: AckLevel) -> Result<()> {
+        within("an upsert's number of items", items.len(), self.limits.page_items)?;
+        self.ask(|answer| Job::PutItems { items, level, answer }).await
+    }
+
+    async fn items(&self, ids: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
+        within("a lookup's number of items", ids.len(), self.limits.page_items)?;
+        let read = |id: &Bytes| self.keyspaces.items.get(&id[..]);
+        let found =
+            ids.iter().map(|id| read(id).map(|value| value.map(|value| Bytes::copy_from_slice(&value))));
+        found.collect::<fjall::Result<_>>().map_err(Error::unavailable)
+    }
+}
+
+fn within(what: &'static str, actual: usize, limit: usize) -> Result<()> {
+    if actual > limit { Err(Error::TooBig { what, actual, limit }) } else { Ok(()) }
+}
