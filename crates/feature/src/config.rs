@@ -66,9 +66,15 @@ impl Config {
         if self.lease_ttl.as_millis() < 500 {
             return Err(Invalid::new("feature.lease_ttl", "is below 500ms", "give it at least 500ms"));
         }
-        if self.lease_renewal.as_millis() == 0 || self.lease_renewal.as_millis() * 3 > self.lease_ttl.as_millis() {
+        if self.lease_renewal.as_millis() == 0
+            || self.lease_renewal.as_millis() * 3 > self.lease_ttl.as_millis()
+        {
             let remedy = "give it at most a third of feature.lease_ttl, and more than 0";
-            return Err(Invalid::new("feature.lease_renewal", "does not leave room for two failed renewals", remedy));
+            return Err(Invalid::new(
+                "feature.lease_renewal",
+                "does not leave room for two failed renewals",
+                remedy,
+            ));
         }
         if self.batch_records == 0 {
             return Err(Invalid::new("feature.batch_records", "is 0", "give it at least 1"));

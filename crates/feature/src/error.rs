@@ -38,7 +38,9 @@ impl From<Error> for Status {
             Error::Profile { source, .. } => {
                 Failure::new(ErrorReason::StoreIncompatible, source.to_string()).into_status()
             }
-            Error::Request { reason, field, message } => Failure::new(reason, message).field(field).into_status(),
+            Error::Request { reason, field, message } => {
+                Failure::new(reason, message).field(field).into_status()
+            }
         }
     }
 }

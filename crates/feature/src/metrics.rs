@@ -1,7 +1,7 @@
 //! What is measured of the way from log to profile.
 
-use opentelemetry::metrics::{Counter, Histogram, Meter};
 use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter};
 use portrait_profile::Timestamp;
 use portrait_runtime::SharedClock;
 use portrait_store::Counters;
@@ -70,15 +70,19 @@ impl Metrics {
                 .build(),
             fresh_seconds: meter
                 .f64_histogram("portrait_feature_freshness")
-                .with_description("from the acceptance of a commit's newest record to the moment it can be queried")
+                .with_description(
+                    "from the acceptance of a commit's newest record to the moment it can be queried",
+                )
                 .with_unit("s")
-                .with_boundaries(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0])
+                .with_boundaries(vec![
+                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
+                ])
                 .build(),
         }
     }
 
     /// A commit succeeded.
-    pub(crate) fn committed(&self, done: Done) {
+    pub(crate) fn committed(&self, done: &Done) {
         self.commits.add(1, &[]);
         self.count("applied", done.counted.applied);
         self.count("duplicate", done.counted.duplicates);

@@ -36,7 +36,9 @@ impl FeatureService {
     }
 
     /// The gRPC service.
-    pub fn grpc(&self) -> FeatureServiceServer<impl portrait_proto::v1::feature_service_server::FeatureService> {
+    pub fn grpc(
+        &self,
+    ) -> FeatureServiceServer<impl portrait_proto::v1::feature_service_server::FeatureService> {
         FeatureServiceServer::new(Grpc { shared: Arc::clone(&self.shared) })
             .accept_compressed(CompressionEncoding::Gzip)
             .send_compressed(CompressionEncoding::Gzip)

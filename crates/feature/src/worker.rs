@@ -57,7 +57,8 @@ enum Ending {
 impl Worker {
     /// A worker that owns nothing yet.
     pub(crate) fn new(shared: Arc<Shared>, partition: PartitionId) -> Self {
-        let profiles = Profiles::new(shared.config.cache_bytes_of_partition(shared.store.layout().partitions));
+        let profiles =
+            Profiles::new(shared.config.cache_bytes_of_partition(shared.store.layout().partitions));
         let trimmed_at = shared.now();
         Self { shared, partition, profiles, renewed_at: Timestamp::EPOCH, trimmed_at }
     }
@@ -96,7 +97,8 @@ impl Worker {
     async fn acquire(&mut self) -> Result<Option<Standing>, Error> {
         let now = self.shared.now();
         let ttl = self.shared.config.lease_ttl;
-        let Some(token) = self.shared.store.acquire(self.partition, self.shared.nonce, ttl, now).await? else {
+        let Some(token) = self.shared.store.acquire(self.partition, self.shared.nonce, ttl, now).await?
+        else {
             return Ok(None);
         };
         self.renewed_at = now;
@@ -157,7 +159,7 @@ impl Worker {
                     *standing = Standing { token, commit_no: committed.commit_no, applied_through, clock };
                     self.profiles.committed();
                     let took = started_at.elapsed();
-                    self.shared.metrics.committed(Done { counted, profiles, newest_accepted_at, took });
+                    self.shared.metrics.committed(&Done { counted, profiles, newest_accepted_at, took });
                 }
                 Err(portrait_store::Error::Fenced { .. }) => {
                     tracing::warn!(partition = %self.partition, "commit fenced");
@@ -211,7 +213,8 @@ impl Worker {
         if age < self.shared.config.lease_renewal {
             return Ok(true);
         }
-        if !self.shared.store.renew(self.partition, standing.token, self.shared.config.lease_ttl, now).await? {
+        if !self.shared.store.renew(self.partition, standing.token, self.shared.config.lease_ttl, now).await?
+        {
             return Ok(false);
         }
         self.renewed_at = now;

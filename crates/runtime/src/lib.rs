@@ -1,1 +1,14 @@
-//! Being written.
+//! How any process of Portrait lives: configuration, telemetry, health, serving, draining.
+//!
+//! In come settings and gRPC services; out goes a process that listens, measures itself, and stops when asked. Nothing here
+//! knows what a shopper is.
+
+pub mod clock;
+pub mod config;
+pub mod health;
+pub mod server;
+pub mod shutdown;
+pub mod stack;
+pub mod telemetry;
+
+pub use clock::{Clock, ManualClock, SharedClock, SystemClock};

@@ -76,6 +76,9 @@ pub(super) struct Writer {
     pub(super) jobs: mpsc::Receiver<Job>,
 }
 
+/// Answers one asker, with the failure of the whole batch if there is one.
+type Reply = Box<dyn FnOnce(Option<&str>) + Send>;
+
 /// A batch in the making.
 struct Draft {
     batch: WriteBatch,
@@ -84,7 +87,7 @@ struct Draft {
     changed: BTreeMap<PartitionId, (Standing, Additions)>,
     committed: Vec<PartitionId>,
     items: HashMap<Bytes, Bytes>,
-    answers: Vec<Box<dyn FnOnce(Option<&str>) + Send>>,
+    answers: Vec<Reply>,
 }
 
 impl Writer {
@@ -121,7 +124,7 @@ impl Writer {
     fn add(&mut self, draft: &mut Draft, job: Job) {
         match job {
             Job::Append { partition, block, count, level, answer } => {
-                let appended = self.append(draft, partition, block, count, level);
+                let appended = self.append(draft, partition, &block, count, level);
                 draft.answer(answer, appended);
             }
             Job::Commit { partition, commit, answer } => {
@@ -160,7 +163,7 @@ impl Writer {
         &mut self,
         draft: &mut Draft,
         partition: PartitionId,
-        block: Bytes,
+        block: &Bytes,
         count: u64,
         level: AckLevel,
     ) -> Result<Appended> {
@@ -264,7 +267,7 @@ impl Writer {
                 }
             }
             Some(error) => {
-                tracing::error!(error, "the database did not take a write; restart when the disk is well")
+                tracing::error!(error, "the database did not take a write; restart when the disk is well");
             }
         }
         draft.answers.into_iter().for_each(|answer| answer(failure.as_deref()));

@@ -1,0 +1,68 @@
+//! Money in one currency. In comes a price and its currency, out goes the price in the shop's base currency. The rates are
+//! those of the configuration: what was converted stays as it was.
+
+use portrait_runtime::config::Invalid;
+use std::collections::BTreeMap;
+
+/// The base currency and what others are worth in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Money {
+    base: String,
+    rates: BTreeMap<String, f64>,
+}
+
+impl Money {
+    /// Checks names and rates.
+    pub(crate) fn new(base: &str, rates: &BTreeMap<String, f64>) -> Result<Self, Invalid> {
+        if !is_code(base) {
+            let problem = format!("{base:?} is no currency");
+            return Err(Invalid::new("ingest.currency", problem, "write the three letters of ISO 4217, as EUR"));
+        }
+        for (code, rate) in rates {
+            if !is_code(code) || !rate.is_finite() || *rate <= 0.0 {
+                let problem = format!("{code} = {rate} is no rate");
+                let remedy = format!("write three letters and what one unit is worth in {base}, above 0");
+                return Err(Invalid::new("ingest.rates", problem, remedy));
+            }
+        }
+        Ok(Self { base: base.to_owned(), rates: rates.clone() })
+    }
+
+    /// What `price` in `currency` is in the base currency; without a currency it is in that already. None: no rate is known.
+    pub(crate) fn in_base(&self, price: f64, currency: &str) -> Option<f64> {
+        if currency.is_empty() || currency == self.base {
+            return Some(price);
+        }
+        self.rates.get(currency).map(|rate| price * rate)
+    }
+
+    /// What a caller whose currency is not known can do.
+    pub(crate) fn remedy(&self, currency: &str) -> String {
+        format!("{currency:?} has no rate to {}: add it to ingest.rates, or send prices in {}", self.base, self.base)
+    }
+}
+
+fn is_code(text: &str) -> bool {
+    text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_is_converted_or_its_currency_is_unknown() {
+        let rates = BTreeMap::from([("USD".to_owned(), 0.5)]);
+        let money = Money::new("EUR", &rates).expect("good rates");
+        for (currency, expected) in [("", Some(8.0)), ("EUR", Some(8.0)), ("USD", Some(4.0)), ("XXX", None)] {
+            assert_eq!(money.in_base(8.0, currency), expected, "{currency}");
+        }
+    }
+
+    #[test]
+    fn a_bad_rate_is_refused_at_start() {
+        for (base, code, rate) in [("eur", "USD", 1.0), ("EUR", "US", 1.0), ("EUR", "USD", 0.0), ("EUR", "USD", f64::NAN)] {
+            assert!(Money::new(base, &BTreeMap::from([(code.to_owned(), rate)])).is_err(), "{base} {code} {rate}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What the simulated shop sells: ten categories, each with its brands, its searches and items sorted by price. In goes a
+//! number of items, out come items to show and to list. Prices are whole cents, so that sums are the same everywhere.
+
+use super::chance;
+use portrait_proto::v1;
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+/// A category of the shop.
+#[derive(Debug)]
+pub(super) struct Category {
+    pub(super) name: &'static str,
+    pub(super) searches: [&'static str; 3],
+    brands: [&'static str; 4],
+    /// The price in cents that half of the items stay below.
+    median_cents: f64,
+}
+
+/// The place of a category in [`CATEGORIES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CategoryId(usize);
+
+/// The items of all categories.
+#[derive(Debug)]
+pub(super) struct Catalogue {
+    /// By category; the cheapest first, never empty.
+    shelves: Vec<Vec<StockedItem>>,
+}
+
+/// One item.
+#[derive(Debug)]
+pub(super) struct StockedItem {
+    pub(super) item_id: String,
+    pub(super) category: CategoryId,
+    pub(super) brand: &'static str,
+    pub(super) cents: u32,
+}
+
+const fn category(
+    name: &'static str,
+    median_cents: f64,
+    brands: [&'static str; 4],
+    searches: [&'static str; 3],
+) -> Category {
+    Category { name, searches, brands, median_cents }
+}
+
+/// Every category there is.
+pub(super) const CATEGORIES: [Category; 10] = [
+    category("shoes", 6900.0, ["Fjellgang", "Corsa", "Lumen", "Pinta"], ["running shoes", "boots 42", "white sneakers"]),
+    category("clothing", 3500.0, ["Nordlys", "Almeda", "Pinta", "Kiri"], ["linen shirt", "rain jacket", "black jeans"]),
+    category("electronics", 18900.0, ["Voltera", "Hanzo", "Lumen", "Octave"], ["noise cancelling headphones", "usb-c hub", "e-reader"]),
+    category("books", 1400.0, ["Grove Press", "Kontor", "Tusche", "Meridian"], ["crime novel", "travel guide", "cook book"]),
+    category("beauty", 2200.0, ["Alba", "Kiri", "Rosenrot", "Maren"], ["sun cream", "shampoo", "face serum"]),
+    category("home", 4500.0, ["Hygge & Co", "Tove", "Almeda", "Kupfer"], ["desk lamp", "duvet", "coffee grinder"]),
+    category("toys", 2500.0, ["Bauklotz", "Miro", "Kiwi", "Tusche"], ["board game", "wooden train", "puzzle 1000"]),
+    category("sports", 5200.0, ["Corsa", "Fjellgang", "Alpin", "Octave"], ["yoga mat", "dumbbell", "tent 2 persons"]),
+    category("groceries", 800.0, ["Feldfrisch", "Oliva", "Kornhaus", "Maren"], ["coffee beans", "olive oil", "oat milk"]),
+    category("jewelry", 12900.0, ["Solveig", "Aurum", "Pinta", "Lys"], ["silver ring", "wrist watch", "ear rings"]),
+];
+
+impl CategoryId {
+    /// Of a place in the list; the places are written in this folder alone.
+    pub(super) const fn at(place: usize) -> Self {
+        Self(place % CATEGORIES.len())
+    }
+
+    pub(super) const fn place(self) -> usize {
+        self.0
+    }
+
+    pub(super) const fn category(self) -> &'static Category {
+        &CATEGORIES[self.0]
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        CATEGORIES[self.0].name
+    }
+}
+
+impl StockedItem {
+    /// The price of what usually costs `cents`, in the shop's currency, when prices are `factor` times the usual.
+    pub(super) fn price(cents: u32, factor: f64) -> f64 {
+        (f64::from(cents) * factor).round().max(1.0) / 100.0
+    }
+
+    fn listed(&self, factor: f64) -> v1::Item {
+        v1::Item {
+            item_id: self.item_id.clone(),
+            category: self.category.name().to_owned(),
+            brand: self.brand.to_owned(),
+            price: Some(Self::price(self.cents, factor)),
+            currency: String::new(),
+            title: format!("{} {}, {}", self.brand, self.category.name(), self.item_id),
+        }
+    }
+}
+
+impl Catalogue {
+    /// Stocks `items` items, spread over the categories; at least one in each.
+    pub(super) fn stocked(chance: &mut StdRng, items: u32) -> Self {
+        let mut shelves: Vec<Vec<StockedItem>> = CATEGORIES.iter().map(|_| Vec::new()).collect();
+        for number in 0..items.max(CATEGORIES.len() as u32) {
+            let category = CategoryId::at(number as usize);
+            let spread = chance.random_range(-1.4..1.4_f64).exp();
+            shelves[category.place()].push(StockedItem {
+                item_id: format!("{}-{number:03}", category.name()),
+                category,
+                brand: chance::one_of(chance, &category.category().brands),
+                cents: (category.category().median_cents * spread).round().max(1.0) as u32,
+            });
+        }
+        for shelf in &mut shelves {
+            shelf.sort_by_key(|item| item.cents);
+        }
+        Self { shelves }
+    }
+
+    /// An item of a category at about that price level: 0 is the cheapest, 1 the dearest.
+    pub(super) fn pick(&self, chance: &mut StdRng, category: CategoryId, price_level: f64) -> &StockedItem {
+        let shelf = &self.shelves[category.place()];
+        // The mean of two uniform draws: most often near the level, now and then far from it.
+        let wander = (chance.random_range(-0.5..0.5) + chance.random_range(-0.5..0.5)) * 0.5;
+        let place = (price_level + wander).clamp(0.0, 1.0) * shelf.len() as f64;
+        &shelf[(place as usize).min(shelf.len() - 1)]
+    }
+
+    /// The items as the catalogue has them: all at their usual prices, or those of one category at `factor` times those.
+    pub(super) fn items(&self, only: Option<(&str, f64)>) -> impl Iterator<Item = v1::Item> {
+        let (name, factor) = only.map_or((None, 1.0), |(name, factor)| (Some(name), factor));
+        let items = self.shelves.iter().flatten();
+        items.filter(move |item| name.is_none_or(|name| item.category.name() == name)).map(move |item| item.listed(factor))
+    }
+}

@@ -1,0 +1,235 @@
+//! The planted habits: in goes a type of shopper, out comes what such shoppers do, how often, when, and what they like. All
+//! figures are made up, near what public logs of shops show: about six views in ten actions and two to four purchases in a
+//! hundred.
+
+use super::catalogue::CategoryId;
+use portrait_proto::v1::Action;
+use std::fmt;
+
+/// A planted type of shopper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ShopperType {
+    /// Searches and compares around noon, buys cheap, and much more when prices are low.
+    BargainHunter,
+    /// Comes between ten at night and two in the morning, and buys electronics and games.
+    NightBuyer,
+    /// Looks at many dear things in the evening and buys next to nothing.
+    WindowShopper,
+    /// Comes before work, buys everyday things without much looking.
+    LoyalRegular,
+    /// Comes seldom, in the evening, buys several of a thing, and shares.
+    GiftBuyer,
+    /// Comes on Saturdays and Sundays, in the afternoon.
+    WeekendBrowser,
+}
+
+/// What shoppers of one type do.
+#[derive(Debug)]
+pub(super) struct Habits {
+    /// How many in a hundred shoppers are of this type.
+    pub(super) percent: f64,
+    pub(super) visits_per_week: f64,
+    pub(super) actions_per_visit: f64,
+    /// The hours, from and to exclusive, that four visits in five begin in; they may pass midnight.
+    pub(super) hours: (u32, u32),
+    /// How much likelier a visit is on a day of the weekend than on another.
+    pub(super) weekend_factor: f64,
+    /// Where favourite categories are drawn from.
+    pub(super) categories: [CategoryId; 3],
+    /// From 0, the cheapest of a category, to 1, the dearest.
+    pub(super) price_level: f64,
+    /// How much likelier than others they do a thing.
+    lean: Lean,
+    /// How much a category with low prices draws them.
+    pub(super) promotion_factor: f64,
+    /// How often they buy more than one of a thing.
+    pub(super) several: f64,
+}
+
+#[derive(Debug)]
+struct Lean {
+    search: f64,
+    cart: f64,
+    purchase: f64,
+    favorite: f64,
+    share: f64,
+}
+
+/// What can be done within a visit, in the order of the rows and columns of [`NEXT`].
+pub(super) const STEPS: [Action; 8] = [
+    Action::View,
+    Action::Search,
+    Action::Click,
+    Action::AddToCart,
+    Action::RemoveFromCart,
+    Action::Favorite,
+    Action::Purchase,
+    Action::Share,
+];
+
+/// What a visit begins with.
+const BEGIN: [f64; 8] = [0.45, 0.30, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0];
+
+/// What follows what, before leanings: a row for each step, a column for what comes next.
+const NEXT: [[f64; 8]; 8] = [
+    [0.660, 0.100, 0.080, 0.085, 0.002, 0.045, 0.000, 0.012],
+    [0.520, 0.130, 0.350, 0.000, 0.000, 0.000, 0.000, 0.000],
+    [0.780, 0.050, 0.030, 0.110, 0.000, 0.030, 0.000, 0.000],
+    [0.520, 0.060, 0.040, 0.070, 0.090, 0.010, 0.200, 0.010],
+    [0.760, 0.120, 0.050, 0.020, 0.010, 0.000, 0.040, 0.000],
+    [0.780, 0.090, 0.040, 0.060, 0.000, 0.020, 0.000, 0.010],
+    [0.700, 0.180, 0.060, 0.010, 0.000, 0.000, 0.000, 0.050],
+    [0.850, 0.100, 0.050, 0.000, 0.000, 0.000, 0.000, 0.000],
+];
+
+const SHOES: CategoryId = CategoryId::at(0);
+const CLOTHING: CategoryId = CategoryId::at(1);
+const ELECTRONICS: CategoryId = CategoryId::at(2);
+const BOOKS: CategoryId = CategoryId::at(3);
+const BEAUTY: CategoryId = CategoryId::at(4);
+const HOME: CategoryId = CategoryId::at(5);
+const TOYS: CategoryId = CategoryId::at(6);
+const SPORTS: CategoryId = CategoryId::at(7);
+const GROCERIES: CategoryId = CategoryId::at(8);
+const JEWELRY: CategoryId = CategoryId::at(9);
+
+const BARGAIN_HUNTER: Habits = Habits {
+    percent: 20.0,
+    visits_per_week: 4.0,
+    actions_per_visit: 8.5,
+    hours: (11, 14),
+    weekend_factor: 1.0,
+    categories: [CLOTHING, BEAUTY, HOME],
+    price_level: 0.15,
+    lean: Lean { search: 1.8, cart: 1.0, purchase: 1.2, favorite: 1.0, share: 1.0 },
+    promotion_factor: 6.0,
+    several: 0.1,
+};
+
+const NIGHT_BUYER: Habits = Habits {
+    percent: 15.0,
+    visits_per_week: 3.5,
+    actions_per_visit: 8.0,
+    hours: (22, 2),
+    weekend_factor: 1.2,
+    categories: [ELECTRONICS, TOYS, BOOKS],
+    price_level: 0.6,
+    lean: Lean { search: 0.9, cart: 1.3, purchase: 1.6, favorite: 0.7, share: 0.5 },
+    promotion_factor: 1.8,
+    several: 0.05,
+};
+
+const WINDOW_SHOPPER: Habits = Habits {
+    percent: 20.0,
+    visits_per_week: 4.5,
+    actions_per_visit: 9.0,
+    hours: (19, 22),
+    weekend_factor: 1.1,
+    categories: [JEWELRY, CLOTHING, ELECTRONICS],
+    price_level: 0.85,
+    lean: Lean { search: 0.7, cart: 0.35, purchase: 0.15, favorite: 2.2, share: 1.5 },
+    promotion_factor: 2.5,
+    several: 0.0,
+};
+
+const LOYAL_REGULAR: Habits = Habits {
+    percent: 20.0,
+    visits_per_week: 4.0,
+    actions_per_visit: 6.0,
+    hours: (6, 9),
+    weekend_factor: 0.8,
+    categories: [GROCERIES, BEAUTY, BOOKS],
+    price_level: 0.5,
+    lean: Lean { search: 0.6, cart: 1.7, purchase: 2.2, favorite: 0.8, share: 0.6 },
+    promotion_factor: 1.5,
+    several: 0.35,
+};
+
+const GIFT_BUYER: Habits = Habits {
+    percent: 10.0,
+    visits_per_week: 1.3,
+    actions_per_visit: 10.0,
+    hours: (17, 20),
+    weekend_factor: 1.3,
+    categories: [TOYS, JEWELRY, BOOKS],
+    price_level: 0.7,
+    lean: Lean { search: 1.5, cart: 1.5, purchase: 1.5, favorite: 1.0, share: 3.5 },
+    promotion_factor: 2.0,
+    several: 0.5,
+};
+
+const WEEKEND_BROWSER: Habits = Habits {
+    percent: 15.0,
+    visits_per_week: 2.2,
+    actions_per_visit: 10.0,
+    hours: (14, 17),
+    weekend_factor: 14.0,
+    categories: [SPORTS, HOME, SHOES],
+    price_level: 0.45,
+    lean: Lean { search: 1.0, cart: 0.9, purchase: 0.9, favorite: 1.3, share: 1.0 },
+    promotion_factor: 3.0,
+    several: 0.1,
+};
+
+impl ShopperType {
+    /// Every type there is.
+    pub const ALL: [Self; 6] = [
+        Self::BargainHunter,
+        Self::NightBuyer,
+        Self::WindowShopper,
+        Self::LoyalRegular,
+        Self::GiftBuyer,
+        Self::WeekendBrowser,
+    ];
+
+    /// What a person reads.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BargainHunter => "bargain hunter",
+            Self::NightBuyer => "night buyer",
+            Self::WindowShopper => "window shopper",
+            Self::LoyalRegular => "loyal regular",
+            Self::GiftBuyer => "gift buyer",
+            Self::WeekendBrowser => "weekend browser",
+        }
+    }
+
+    /// The hours of the day that most visits begin in: from, and to exclusive; they may pass midnight.
+    pub const fn hours(self) -> (u32, u32) {
+        self.habits().hours
+    }
+
+    pub(super) const fn habits(self) -> &'static Habits {
+        match self {
+            Self::BargainHunter => &BARGAIN_HUNTER,
+            Self::NightBuyer => &NIGHT_BUYER,
+            Self::WindowShopper => &WINDOW_SHOPPER,
+            Self::LoyalRegular => &LOYAL_REGULAR,
+            Self::GiftBuyer => &GIFT_BUYER,
+            Self::WeekendBrowser => &WEEKEND_BROWSER,
+        }
+    }
+}
+
+impl fmt::Display for ShopperType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Habits {
+    /// How many visits to expect on a day. The days of a week add up to `visits_per_week`.
+    pub(super) fn visits_on(&self, weekend: bool) -> f64 {
+        let factor = if weekend { self.weekend_factor } else { 1.0 };
+        self.visits_per_week * factor / (5.0 + 2.0 * self.weekend_factor)
+    }
+
+    /// How likely each of [`STEPS`] is after that one, or at the beginning of a visit.
+    pub(super) fn next(&self, after: Option<usize>) -> [f64; 8] {
+        let mut weights = after.map_or(BEGIN, |step| NEXT[step]);
+        let Lean { search, cart, purchase, favorite, share } = self.lean;
+        let leans = [1.0, search, 1.0, cart, 1.0, favorite, purchase, share];
+        weights.iter_mut().zip(leans).for_each(|(weight, lean)| *weight *= lean);
+        weights
+    }
+}

@@ -1,0 +1,112 @@
+//! What is measured of reads and subscriptions.
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
+use portrait_proto::v1::ResyncReason;
+use std::time::Duration;
+
+/// The instruments of this room.
+pub(crate) struct Metrics {
+    reads: Counter<u64>,
+    read_seconds: Histogram<f64>,
+    read_after_seconds: Histogram<f64>,
+    subscribers: UpDownCounter<i64>,
+    delivered: Counter<u64>,
+    coalesced: Counter<u64>,
+    resyncs: Counter<u64>,
+    delivery_millis: Histogram<u64>,
+    stuck: Counter<u64>,
+    tail_failures: Counter<u64>,
+}
+
+impl Metrics {
+    /// Registers the instruments.
+    pub(crate) fn new(meter: &Meter) -> Self {
+        let count = |name: &'static str, description: &'static str, unit: &'static str| {
+            meter.u64_counter(name).with_description(description).with_unit(unit).build()
+        };
+        let seconds = |name: &'static str, description: &'static str| {
+            let boundaries = vec![0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+            let histogram = meter.f64_histogram(name).with_description(description).with_unit("s");
+            histogram.with_boundaries(boundaries).build()
+        };
+        Self {
+            reads: count("portrait_query_reads", "profiles asked for, by whether there was one", "{profile}"),
+            read_seconds: seconds("portrait_query_read_duration", "from a read to its answer, waits included"),
+            read_after_seconds: seconds(
+                "portrait_query_read_after_wait",
+                "what reads waited for read_after, by outcome: applied, timeout, lapsed",
+            ),
+            subscribers: meter
+                .i64_up_down_counter("portrait_query_subscribers")
+                .with_description("subscriptions that are open")
+                .with_unit("{subscription}")
+                .build(),
+            delivered: count("portrait_query_changes_delivered", "changes handed to subscribers", "{change}"),
+            coalesced: count(
+                "portrait_query_changes_coalesced",
+                "changes not handed over because a newer one of the same user was",
+                "{change}",
+            ),
+            resyncs: count("portrait_query_resyncs", "partitions sent as a whole, by reason", "{partition}"),
+            delivery_millis: meter
+                .u64_histogram("portrait_query_delivery_latency")
+                .with_description("from the acceptance of a change's newest record to its hand-over")
+                .with_unit("ms")
+                .with_boundaries(vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 500.0, 1000.0, 10_000.0])
+                .build(),
+            stuck: count("portrait_query_stuck_cuts", "subscriptions cut for taking nothing", "{subscription}"),
+            tail_failures: count("portrait_query_tail_failures", "reads of a feed that failed", "{read}"),
+        }
+    }
+
+    /// A read was answered.
+    pub(crate) fn read(&self, found: usize, missing: usize, took: Duration) {
+        self.read_seconds.record(took.as_secs_f64(), &[]);
+        for (found, count) in [(true, found), (false, missing)] {
+            if count > 0 {
+                self.reads.add(count as u64, &[KeyValue::new("found", found)]);
+            }
+        }
+    }
+
+    /// A wait for `read_after` ended.
+    pub(crate) fn waited(&self, outcome: &'static str, took: Duration) {
+        self.read_after_seconds.record(took.as_secs_f64(), &[KeyValue::new("outcome", outcome)]);
+    }
+
+    /// A subscription began (1) or ended (-1).
+    pub(crate) fn subscribers(&self, by: i64) {
+        self.subscribers.add(by, &[]);
+    }
+
+    /// A change was handed over, so long after its newest record was accepted.
+    pub(crate) fn delivered(&self, latency_ms: i64) {
+        self.delivered.add(1, &[]);
+        self.delivery_millis.record(u64::try_from(latency_ms).unwrap_or(0), &[]);
+    }
+
+    /// Changes gave way to newer ones.
+    pub(crate) fn coalesced(&self, count: usize) {
+        if count > 0 {
+            self.coalesced.add(count as u64, &[]);
+        }
+    }
+
+    /// A partition is sent as a whole.
+    pub(crate) fn resync(&self, reason: ResyncReason) {
+        let name = reason.as_str_name();
+        let name = name.strip_prefix("RESYNC_REASON_").unwrap_or(name).to_ascii_lowercase();
+        self.resyncs.add(1, &[KeyValue::new("reason", name)]);
+    }
+
+    /// A subscription was cut for taking nothing.
+    pub(crate) fn stuck(&self) {
+        self.stuck.add(1, &[]);
+    }
+
+    /// A feed could not be read.
+    pub(crate) fn tail_failed(&self) {
+        self.tail_failures.add(1, &[]);
+    }
+}

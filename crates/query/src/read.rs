@@ -1,0 +1,135 @@
+//! Reads profiles. In come ids, a moment, and what must be applied before; out go the profiles as they are at that moment.
+//! Nothing is kept between two reads, so that a read is as new as the store.
+
+pub(crate) mod after;
+
+use crate::error::Error;
+use crate::service::Shared;
+use futures::future::try_join_all;
+use portrait_profile::{PartitionId, Profile, ProfileView, Timestamp, UserId};
+use portrait_proto::token::ConsistencyToken;
+use portrait_proto::v1::ErrorReason;
+use portrait_store::ProfileKey;
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How many profiles are decoded before other tasks get their turn.
+const PROFILES_BEFORE_YIELD: usize = 64;
+
+/// What holds for every profile of one read.
+pub(crate) struct Terms {
+    /// What must be applied before.
+    pub(crate) read_after: ConsistencyToken,
+    /// How long that may take.
+    pub(crate) wait: Duration,
+    /// The moment; none means now.
+    pub(crate) read_at: Option<Timestamp>,
+}
+
+/// What a read of some profiles gave.
+pub(crate) struct Batch {
+    /// Those found, in the order asked for.
+    pub(crate) found: Vec<ProfileView>,
+    /// Those without a profile, in the order asked for.
+    pub(crate) missing: Vec<UserId>,
+}
+
+/// The profile of one user.
+pub(crate) async fn one(shared: &Shared, user_id: UserId, terms: &Terms) -> Result<ProfileView, Error> {
+    let batch = some(shared, std::slice::from_ref(&user_id), terms).await?;
+    batch.found.into_iter().next().ok_or(Error::NotFound { user_id })
+}
+
+/// The profiles of some users; one named twice is answered once.
+pub(crate) async fn some(shared: &Shared, user_ids: &[UserId], terms: &Terms) -> Result<Batch, Error> {
+    let begun = Instant::now();
+    let mut known = HashSet::with_capacity(user_ids.len());
+    let user_ids: Vec<&UserId> = user_ids.iter().filter(|user_id| known.insert(*user_id)).collect();
+    let mut by_partition: BTreeMap<PartitionId, Vec<usize>> = BTreeMap::new();
+    for (index, user_id) in user_ids.iter().enumerate() {
+        let partition = shared.store.layout().partitions.partition_of(user_id);
+        by_partition.entry(partition).or_default().push(index);
+    }
+    let partitions: Vec<PartitionId> = by_partition.keys().copied().collect();
+    after::wait(shared, &partitions, terms).await?;
+    let loads = by_partition.into_iter().map(async |(partition, indices)| {
+        let wanted: Vec<&UserId> = indices.iter().map(|index| user_ids[*index]).collect();
+        let profiles = stored(shared, partition, &wanted).await?;
+        Ok::<_, Error>(indices.into_iter().zip(profiles))
+    });
+    let mut profiles: Vec<Option<Profile>> = user_ids.iter().map(|_| None).collect();
+    for (index, profile) in try_join_all(loads).await?.into_iter().flatten() {
+        profiles[index] = profile;
+    }
+    let batch = at_moment(shared, &user_ids, profiles, terms.read_at).await?;
+    shared.metrics.read(batch.found.len(), batch.missing.len(), begun.elapsed());
+    Ok(batch)
+}
+
+/// The stored profiles of users who belong to one partition, in their order.
+pub(crate) async fn stored(
+    shared: &Shared,
+    partition: PartitionId,
+    user_ids: &[&UserId],
+) -> Result<Vec<Option<Profile>>, Error> {
+    let mut profiles = Vec::with_capacity(user_ids.len());
+    for page in user_ids.chunks(shared.store.limits().page_items.max(1)) {
+        let keys: Vec<ProfileKey> = page.iter().map(|user_id| ProfileKey::of(user_id)).collect();
+        let values = shared.store.profiles(partition, &keys).await?;
+        for (index, (user_id, value)) in page.iter().zip(values).enumerate() {
+            let profile = value.map(|value| decoded(user_id.as_str(), &value)).transpose()?;
+            profiles.push(profile);
+            if index % PROFILES_BEFORE_YIELD == PROFILES_BEFORE_YIELD - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    Ok(profiles)
+}
+
+/// The profile of stored bytes.
+pub(crate) fn decoded(user_id: &str, bytes: &[u8]) -> Result<Profile, Error> {
+    Profile::decode(bytes).map_err(|source| Error::Profile { user_id: user_id.to_owned(), source })
+}
+
+async fn at_moment(
+    shared: &Shared,
+    user_ids: &[&UserId],
+    profiles: Vec<Option<Profile>>,
+    read_at: Option<Timestamp>,
+) -> Result<Batch, Error> {
+    let moment = match read_at {
+        Some(moment) => moment,
+        None => shared.moment().await?,
+    };
+    let mut batch = Batch { found: Vec::with_capacity(profiles.len()), missing: Vec::new() };
+    for (index, (user_id, profile)) in user_ids.iter().zip(profiles).enumerate() {
+        match profile {
+            Some(profile) => {
+                check_moment(&profile, read_at)?;
+                batch.found.push(profile.view_at(moment));
+            }
+            None => batch.missing.push((*user_id).clone()),
+        }
+        if index % PROFILES_BEFORE_YIELD == PROFILES_BEFORE_YIELD - 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(batch)
+}
+
+/// What happened after the moment asked for is in the profile already and cannot be taken out of it.
+fn check_moment(profile: &Profile, read_at: Option<Timestamp>) -> Result<(), Error> {
+    match (read_at, profile.newest_event_at()) {
+        (Some(asked), Some(newest)) if asked < newest => {
+            let message = format!(
+                "lies {} ms before the newest event of user {}: name a later moment, or leave it out for now",
+                newest.since(asked).millis(),
+                profile.user_id()
+            );
+            Err(Error::refused(ErrorReason::ReadBeforeNewest, "read_at", message))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,75 @@
+//! Waits until what a consistency token covers is applied, in the partitions that are read and no others. In comes the
+//! token, out goes the permission to read, or why not.
+
+use super::Terms;
+use crate::error::Error;
+use crate::service::Shared;
+use futures::future::try_join_all;
+use portrait_profile::PartitionId;
+use portrait_proto::token::TokenEntry;
+use portrait_proto::v1::ErrorReason;
+use portrait_store::{GenerationId, LogPosition, LogSeq, Nonce, PositionFate};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Waits for those of `partitions` that the token names.
+pub(super) async fn wait(shared: &Shared, partitions: &[PartitionId], terms: &Terms) -> Result<(), Error> {
+    let begun = Instant::now();
+    let mut waits = Vec::new();
+    for entry in &terms.read_after.entries {
+        let partition = shared.store.layout().partitions.partition(u32::from(entry.partition));
+        let Some(partition) = partition else {
+            let message = "is of a deployment with more partitions: leave it out";
+            return Err(Error::refused(ErrorReason::BadToken, "read_after", message));
+        };
+        if partitions.contains(&partition) {
+            waits.push(applied(shared, partition, place(entry), begun + terms.wait));
+        }
+    }
+    if waits.is_empty() {
+        return Ok(());
+    }
+    let waited = try_join_all(waits).await;
+    let outcome = match &waited {
+        Ok(_) => "applied",
+        Err(Error::ReadAfterTimeout { .. }) => "timeout",
+        Err(Error::TokenLapsed { .. }) => "lapsed",
+        Err(_) => "failed",
+    };
+    shared.metrics.waited(outcome, begun.elapsed());
+    waited.map(|_| ()).map_err(|error| match error {
+        Error::ReadAfterTimeout { .. } => Error::ReadAfterTimeout { waited: terms.wait },
+        error => error,
+    })
+}
+
+fn place(entry: &TokenEntry) -> LogPosition {
+    let generation = GenerationId::new(Nonce::new(entry.generation));
+    LogPosition { generation, seq: LogSeq::new(entry.seq) }
+}
+
+/// Waits for one partition. Its generation is looked at again after every wait, since what is waited for can be lost.
+async fn applied(
+    shared: &Shared,
+    partition: PartitionId,
+    place: LogPosition,
+    deadline: Instant,
+) -> Result<(), Error> {
+    let mut meta = shared.store.meta(partition).await?;
+    loop {
+        match meta.log_generations.fate(place, meta.log_end) {
+            PositionFate::Valid => {}
+            PositionFate::UnknownGeneration | PositionFate::BeyondEnd => {
+                return Err(Error::TokenLapsed { partition });
+            }
+        }
+        if meta.applied_through >= place.seq {
+            return Ok(());
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left == Duration::ZERO {
+            return Err(Error::ReadAfterTimeout { waited: left });
+        }
+        meta = shared.store.wait_applied(partition, place.seq, left).await?;
+    }
+}

@@ -1,0 +1,138 @@
+//! What waits for one subscriber to take it, bounded in number and bytes. In come answers, out goes the stream that tonic
+//! polls; its last word says why it ended. An answer that finds no room for too long ends the subscription.
+
+use crate::error::Error;
+use crate::service::Shared;
+use futures::Stream;
+use portrait_proto::v1::WatchProfileChangesResponse;
+use prost::Message;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+/// Where a subscriber puts its answers.
+pub(super) struct Outbox {
+    answers: mpsc::Sender<Waiting>,
+    room: Arc<Semaphore>,
+    room_bytes: u32,
+    stuck_after: Duration,
+    closing: CancellationToken,
+}
+
+/// What says why a subscription ended.
+pub(super) type LastWord = oneshot::Sender<Status>;
+
+/// The stream of one subscription. It holds the subscription's seat: what waits in it takes memory as long as it lives.
+pub(crate) struct Answers {
+    answers: mpsc::Receiver<Waiting>,
+    last_word: Option<oneshot::Receiver<Status>>,
+    _seat: Seat,
+}
+
+/// One of the subscriptions there may be at once.
+pub(super) struct Seat {
+    shared: Arc<Shared>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Why a subscription ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The subscriber went away: there is nobody to tell.
+    Gone,
+    /// The subscriber is told.
+    Failed(Error),
+}
+
+struct Waiting {
+    answer: WatchProfileChangesResponse,
+    _room: OwnedSemaphorePermit,
+}
+
+impl<E: Into<Error>> From<E> for Ended {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Seat {
+    /// A free seat, if there is one.
+    pub(super) fn take(shared: &Arc<Shared>) -> Option<Self> {
+        let permit = Arc::clone(&shared.seats).try_acquire_owned().ok()?;
+        shared.metrics.subscribers(1);
+        Some(Self { shared: Arc::clone(shared), _permit: permit })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.shared.metrics.subscribers(-1);
+    }
+}
+
+/// The two ends of a subscription, and what will be said at its end.
+pub(super) fn open(shared: &Shared, seat: Seat) -> (Outbox, LastWord, Answers) {
+    let config = &shared.config;
+    let (sender, receiver) = mpsc::channel(config.queue_answers);
+    let (last_word, last_heard) = oneshot::channel();
+    let outbox = Outbox {
+        answers: sender,
+        room: Arc::new(Semaphore::new(config.queue_bytes as usize)),
+        room_bytes: config.queue_bytes,
+        stuck_after: config.stuck_after,
+        closing: shared.closing.clone(),
+    };
+    (outbox, last_word, Answers { answers: receiver, last_word: Some(last_heard), _seat: seat })
+}
+
+impl Outbox {
+    /// Puts an answer in, when there is room for it.
+    pub(super) async fn send(&self, answer: WatchProfileChangesResponse) -> Result<(), Ended> {
+        // An answer larger than the whole room goes alone.
+        let bytes = u32::try_from(answer.encoded_len()).unwrap_or(u32::MAX).min(self.room_bytes);
+        let queued = async {
+            let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| Ended::Gone)?;
+            self.answers.send(Waiting { answer, _room: room }).await.map_err(|_| Ended::Gone)
+        };
+        tokio::select! {
+            biased;
+            () = self.closing.cancelled() => Err(Error::ShuttingDown.into()),
+            // Before the room: a stream that was dropped gives its room back, and nobody is there.
+            () = self.answers.closed() => Err(Ended::Gone),
+            queued = timeout(self.stuck_after, queued) => {
+                queued.unwrap_or(Err(Error::Stuck { after: self.stuck_after }.into()))
+            }
+        }
+    }
+
+    /// Waits until the subscriber went away.
+    pub(super) async fn closed(&self) {
+        self.answers.closed().await;
+    }
+
+    /// Whether the subscriber went away.
+    pub(super) fn is_closed(&self) -> bool {
+        self.answers.is_closed()
+    }
+}
+
+impl Stream for Answers {
+    type Item = Result<WatchProfileChangesResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(waiting) = ready!(self.answers.poll_recv(context)) {
+            return Poll::Ready(Some(Ok(waiting.answer)));
+        }
+        let Some(last_word) = &mut self.last_word else { return Poll::Ready(None) };
+        let status = ready!(Pin::new(last_word).poll(context));
+        self.last_word = None;
+        // A subscriber that ended without a word is a fault of ours, never a clean end.
+        let status = status.unwrap_or_else(|_| Status::internal("a fault of the server; its log has the cause"));
+        Poll::Ready(Some(Err(status)))
+    }
+}

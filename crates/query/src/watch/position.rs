@@ -1,0 +1,94 @@
+//! Where a subscriber is in each partition, and what became of that place. In come tokens and the store's generations; out
+//! go cursors that can be read from, or the debt of a whole partition.
+
+use super::token::{GenerationTag, Place};
+use super::{Shard, Start};
+use crate::error::Error;
+use crate::service::Shared;
+use portrait_profile::PartitionId;
+use portrait_proto::v1::ResyncReason;
+use portrait_store::{FeedPosition, FeedSeq, PartitionMeta, PositionFate};
+
+/// Where a subscriber is in one partition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cursor {
+    /// The partition.
+    pub(crate) partition: PartitionId,
+    /// What the subscriber has of it.
+    pub(crate) state: State,
+    /// The newest change that this subscriber knows to exist; for its lag only.
+    pub(crate) end: FeedSeq,
+}
+
+/// What a subscriber has of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Everything up to there.
+    At(FeedPosition),
+    /// Nothing it can rely on: all profiles are to be sent, for that reason.
+    Owed(ResyncReason),
+}
+
+impl Cursor {
+    /// As the token has it.
+    pub(crate) fn place(&self) -> Place {
+        match self.state {
+            State::At(at) => Place::At { generation: GenerationTag::of(at.generation), seq: at.seq },
+            State::Owed(reason) => Place::Owed(reason),
+        }
+    }
+
+    /// How many changes wait, as far as is known; at least one if a whole partition does.
+    pub(crate) fn lag(&self) -> u64 {
+        match self.state {
+            State::At(at) => self.end.get().saturating_sub(at.seq.get()),
+            State::Owed(_) => self.end.get().max(1),
+        }
+    }
+}
+
+/// The cursors of a subscription that begins at `start`.
+pub(super) async fn find(shared: &Shared, shard: Shard, start: Start) -> Result<Vec<Cursor>, Error> {
+    let mut cursors = Vec::new();
+    for (index, partition) in shard.partitions(shared.store.layout().partitions).enumerate() {
+        let meta = shared.store.meta(partition).await?;
+        let generation = meta.feed_generations.newest();
+        let state = match &start {
+            Start::Now => State::At(FeedPosition { generation, seq: meta.feed_end }),
+            Start::Earliest => State::At(FeedPosition { generation, seq: before(meta.feed_first) }),
+            Start::Snapshot => State::Owed(ResyncReason::Snapshot),
+            Start::Resume(token) => match token.places[index] {
+                Place::At { generation, seq } => resumed(&meta, generation, seq),
+                Place::Owed(reason) => State::Owed(reason),
+            },
+        };
+        cursors.push(Cursor { partition, state, end: meta.feed_end });
+    }
+    Ok(cursors)
+}
+
+/// What became of a place, and where it is now: in the newest generation, if nothing before it was lost.
+pub(super) fn judged(meta: &PartitionMeta, position: FeedPosition) -> State {
+    match meta.feed_generations.fate(position, meta.feed_end) {
+        PositionFate::UnknownGeneration => State::Owed(ResyncReason::UnknownGeneration),
+        PositionFate::BeyondEnd => State::Owed(ResyncReason::BeyondEnd),
+        PositionFate::Valid if position.seq.next() < meta.feed_first => State::Owed(ResyncReason::Lapsed),
+        PositionFate::Valid => {
+            State::At(FeedPosition { generation: meta.feed_generations.newest(), seq: position.seq })
+        }
+    }
+}
+
+fn resumed(meta: &PartitionMeta, tag: GenerationTag, seq: FeedSeq) -> State {
+    let known = meta.feed_generations.iter().find(|generation| GenerationTag::of(generation.id) == tag);
+    match known {
+        // A forged place at the end of the number line has nothing after it, and is beyond every end.
+        Some(_) if seq.get() == u64::MAX => State::Owed(ResyncReason::BeyondEnd),
+        Some(generation) => judged(meta, FeedPosition { generation: generation.id, seq }),
+        None => State::Owed(ResyncReason::UnknownGeneration),
+    }
+}
+
+fn before(seq: FeedSeq) -> FeedSeq {
+    FeedSeq::new(seq.get().saturating_sub(1))
+}

@@ -1,0 +1,209 @@
+//! The resume token: where a subscriber is in each partition of its shard, opaque to the subscriber. In come places, out go
+//! bytes with a checksum; bytes that were changed, cut or made up are refused.
+//!
+//! ```text
+//! 'P' 'R' version | shard index, shard count, partitions | place* | XXH64 of all before      numbers are varints
+//! place: kind 0 | generation, 8 bytes | seq        the reader has everything up to there
+//!        kind 1 to 4                               the reader is owed all profiles, for the ResyncReason of that number
+//! ```
+//!
+//! A generation is named by half of its random bits: it only has to be told from the few that one partition ever had.
+
+use super::Shard;
+use portrait_profile::PartitionCount;
+use portrait_proto::v1::ResyncReason;
+use portrait_store::{FeedSeq, GenerationId};
+use prost::encoding::{decode_varint, encode_varint};
+use xxhash_rust::xxh64::xxh64;
+
+const MAGIC: [u8; 3] = *b"PR\x01";
+const CHECKSUM_BYTES: usize = 8;
+const KIND_AT: u64 = 0;
+
+/// Where a subscriber is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ResumeToken {
+    /// The shard it was issued to.
+    pub(crate) shard: Shard,
+    /// One place for each partition of the shard, in order.
+    pub(crate) places: Vec<Place>,
+}
+
+/// Where a subscriber is in one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It has everything up to there.
+    At {
+        /// The generation of the feed.
+        generation: GenerationTag,
+        /// The place.
+        seq: FeedSeq,
+    },
+    /// It is owed all profiles of the partition.
+    Owed(ResyncReason),
+}
+
+/// Half of the bits of a generation's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GenerationTag(u64);
+
+/// The bytes are not a token of this deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a token of this deployment: pass it as it was given, or begin without it")]
+pub(crate) struct BadToken;
+
+impl GenerationTag {
+    /// The tag of a generation.
+    pub(crate) fn of(id: GenerationId) -> Self {
+        Self((id.nonce().get() & u128::from(u64::MAX)) as u64)
+    }
+}
+
+impl ResumeToken {
+    /// The bytes for a subscriber that is at `places`.
+    pub(crate) fn encode(
+        shard: Shard,
+        partitions: PartitionCount,
+        places: impl ExactSizeIterator<Item = Place>,
+    ) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(MAGIC.len() + 13 + places.len() * 14 + CHECKSUM_BYTES);
+        bytes.extend_from_slice(&MAGIC);
+        encode_varint(u64::from(shard.index), &mut bytes);
+        encode_varint(u64::from(shard.count), &mut bytes);
+        encode_varint(u64::from(partitions.get()), &mut bytes);
+        for place in places {
+            match place {
+                Place::At { generation, seq } => {
+                    encode_varint(KIND_AT, &mut bytes);
+                    bytes.extend_from_slice(&generation.0.to_be_bytes());
+                    encode_varint(seq.get(), &mut bytes);
+                }
+                Place::Owed(reason) => encode_varint(i32::from(reason).unsigned_abs().into(), &mut bytes),
+            }
+        }
+        bytes.extend_from_slice(&xxh64(&bytes, 0).to_be_bytes());
+        bytes
+    }
+
+    /// The token of such bytes, issued by a store of `partitions`.
+    pub(crate) fn decode(bytes: &[u8], partitions: PartitionCount) -> Result<Self, BadToken> {
+        let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(BadToken)?;
+        if xxh64(body, 0) != u64::from_be_bytes(*checksum) {
+            return Err(BadToken);
+        }
+        let mut rest = body.strip_prefix(&MAGIC).ok_or(BadToken)?;
+        let index = u32::try_from(number(&mut rest)?).map_err(|_| BadToken)?;
+        let count = u32::try_from(number(&mut rest)?).map_err(|_| BadToken)?;
+        if index >= count || number(&mut rest)? != u64::from(partitions.get()) {
+            return Err(BadToken);
+        }
+        let shard = Shard { index, count };
+        let places = shard.partitions(partitions).map(|_| Place::decode(&mut rest));
+        let places = places.collect::<Result<_, _>>()?;
+        if rest.is_empty() { Ok(Self { shard, places }) } else { Err(BadToken) }
+    }
+}
+
+impl Place {
+    fn decode(rest: &mut &[u8]) -> Result<Self, BadToken> {
+        let kind = number(rest)?;
+        if kind != KIND_AT {
+            let reason = i32::try_from(kind).ok().and_then(|kind| ResyncReason::try_from(kind).ok());
+            return reason.map(Self::Owed).ok_or(BadToken);
+        }
+        let (generation, after) = rest.split_first_chunk::<8>().ok_or(BadToken)?;
+        *rest = after;
+        let generation = GenerationTag(u64::from_be_bytes(*generation));
+        Ok(Self::At { generation, seq: FeedSeq::new(number(rest)?) })
+    }
+}
+
+fn number(rest: &mut &[u8]) -> Result<u64, BadToken> {
+    decode_varint(rest).map_err(|_| BadToken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portrait_store::Nonce;
+
+    const SHARD: Shard = Shard { index: 1, count: 3 };
+
+    fn partitions(count: u16) -> PartitionCount {
+        PartitionCount::new(count).expect("more than none")
+    }
+
+    fn places() -> Vec<Place> {
+        let at = |nonce, seq| Place::At {
+            generation: GenerationTag::of(GenerationId::new(Nonce::new(nonce))),
+            seq: FeedSeq::new(seq),
+        };
+        vec![
+            at(1 << 127 | 5, 0),
+            at(u128::MAX, u64::MAX),
+            Place::Owed(ResyncReason::Snapshot),
+            Place::Owed(ResyncReason::BeyondEnd),
+            at(7, 300),
+        ]
+    }
+
+    fn encoded() -> Vec<u8> {
+        ResumeToken::encode(SHARD, partitions(16), places().into_iter())
+    }
+
+    /// With the right checksum, as who knows the format could make it.
+    fn forged(body: &[u8]) -> Vec<u8> {
+        let mut bytes = body.to_vec();
+        bytes.extend_from_slice(&xxh64(body, 0).to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_token_comes_back_as_it_went() {
+        let token = ResumeToken { shard: SHARD, places: places() };
+        assert_eq!(ResumeToken::decode(&encoded(), partitions(16)), Ok(token));
+    }
+
+    #[test]
+    fn any_changed_bit_and_any_cut_is_refused() {
+        let bytes = encoded();
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(ResumeToken::decode(&changed, partitions(16)), Err(BadToken), "bit {bit}");
+        }
+        for length in 0..bytes.len() {
+            assert_eq!(ResumeToken::decode(&bytes[..length], partitions(16)), Err(BadToken), "length {length}");
+        }
+    }
+
+    #[test]
+    fn what_has_the_right_checksum_and_makes_no_sense_is_refused() {
+        let bytes = encoded();
+        let body = &bytes[..bytes.len() - CHECKSUM_BYTES];
+        assert!(ResumeToken::decode(&forged(body), partitions(16)).is_ok());
+        assert_eq!(ResumeToken::decode(&bytes, partitions(15)), Err(BadToken));
+        for length in 0..body.len() {
+            assert_eq!(ResumeToken::decode(&forged(&body[..length]), partitions(16)), Err(BadToken), "{length}");
+        }
+        let longer = [body, &[0]].concat();
+        assert_eq!(ResumeToken::decode(&forged(&longer), partitions(16)), Err(BadToken));
+        let rows: [&[u8]; 4] = [
+            b"PR\x01\x00\x00\x01\x01",             // shard 0 of 0
+            b"PR\x01\x00\x01\x01\x05",             // a reason that nobody knows
+            b"PR\x02\x00\x01\x01\x01",             // another version
+            b"PR\x01\x00\xff\xff\xff\xff\x7f\x01", // more shards than a number holds
+        ];
+        for row in rows {
+            assert_eq!(ResumeToken::decode(&forged(row), partitions(1)), Err(BadToken), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_64_partitions_stays_below_one_kibibyte() {
+        let shard = Shard { index: 0, count: 1 };
+        let place = |_| Place::At { generation: GenerationTag(u64::MAX), seq: FeedSeq::new(50_000_000) };
+        let bytes = ResumeToken::encode(shard, partitions(64), (0..64).map(place));
+        assert!(bytes.len() < 1024, "{} bytes", bytes.len());
+    }
+}

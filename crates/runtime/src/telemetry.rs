@@ -1,0 +1,100 @@
+//! What a process says of itself: log lines, for people or as JSON, and metrics in Prometheus's text form. Metrics are passed
+//! in, never global; the log's subscriber is the one thing a process has once.
+
+use opentelemetry::metrics::{Meter, MeterProvider};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::{Registry, TextEncoder};
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// `human`: a line for a person. `json`: an object a line, for a collector.
+    pub format: LogFormat,
+    /// Which lines, as `info` or `info,portrait_store=debug`. More lines cost time and room.
+    pub filter: String,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for a person.
+    #[default]
+    Human,
+    /// An object a line.
+    Json,
+}
+
+/// Why logging could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter cannot be read.
+    #[error("log.filter {filter:?} is not a filter: write it as `info` or `info,portrait_store=debug`")]
+    Filter {
+        /// As it was given.
+        filter: String,
+        /// Why.
+        #[source]
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// Somebody else logs already.
+    #[error("logging began already")]
+    Twice(#[source] tracing_subscriber::util::TryInitError),
+    /// The metrics cannot be exported.
+    #[error("the metrics cannot be exported")]
+    Metrics(#[source] opentelemetry_sdk::error::OTelSdkError),
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::default(), filter: "info".to_owned() }
+    }
+}
+
+/// Begins to log, to standard error: standard output belongs to the command.
+pub fn init_logging(config: &LogConfig) -> Result<(), TelemetryError> {
+    let filter = EnvFilter::try_new(&config.filter)
+        .map_err(|source| TelemetryError::Filter { filter: config.filter.clone(), source })?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let begun = match config.format {
+        LogFormat::Human => registry.with(lines).try_init(),
+        LogFormat::Json => registry.with(lines.json()).try_init(),
+    };
+    begun.map_err(TelemetryError::Twice)
+}
+
+/// The metrics of one process; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    provider: SdkMeterProvider,
+    registry: Registry,
+}
+
+impl Metrics {
+    /// Nothing measured yet.
+    pub fn new() -> Result<Self, TelemetryError> {
+        let registry = Registry::new();
+        let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build();
+        let exporter = exporter.map_err(TelemetryError::Metrics)?;
+        Ok(Self { provider: SdkMeterProvider::builder().with_reader(exporter).build(), registry })
+    }
+
+    /// The meter of one component.
+    pub fn meter(&self, component: &'static str) -> Meter {
+        self.provider.meter(component)
+    }
+
+    /// Everything measured, as Prometheus reads it.
+    pub fn render(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_else(|error| {
+            tracing::error!(%error, "metrics cannot be written");
+            String::new()
+        })
+    }
+}
