@@ -164,7 +164,14 @@ impl Shop {
             }
             if truth.comes_on(day) {
                 let shopper = &mut self.shoppers[index];
-                visit::spend_day(&mut self.chance, truth, shopper, &today, &mut self.counter, &mut happenings);
+                visit::spend_day(
+                    &mut self.chance,
+                    truth,
+                    shopper,
+                    &today,
+                    &mut self.counter,
+                    &mut happenings,
+                );
             }
         }
         happenings.sort_by_key(|happening| happening.at);

@@ -24,6 +24,9 @@ pub struct Config {
     pub ring_changes: usize,
     /// The memory they may take, for each partition.
     pub ring_bytes: ByteSize,
+    /// How long a subscriber that was woken waits for more before it sends. Longer: more changes of one user become one and
+    /// less work for each change; shorter: sooner delivery.
+    pub linger: Interval,
     /// Changes of one partition that are merged and sent in one go. More: more changes of one user become one, and more
     /// memory for each subscriber.
     pub chunk_changes: usize,
@@ -51,6 +54,7 @@ pub struct ValidConfig {
     pub(crate) max_subscribers: usize,
     pub(crate) ring_changes: usize,
     pub(crate) ring_bytes: usize,
+    pub(crate) linger: Duration,
     pub(crate) chunk_changes: usize,
     pub(crate) page_profiles: usize,
     pub(crate) queue_answers: usize,
@@ -73,6 +77,7 @@ impl Default for Config {
             max_subscribers: 256,
             ring_changes: 8192,
             ring_bytes: ByteSize::mebibytes(2),
+            linger: Interval::from_millis(1),
             chunk_changes: 1024,
             page_profiles: 128,
             queue_answers: 256,
@@ -93,8 +98,9 @@ impl Config {
         self.check_counts()?;
         self.check_intervals()?;
         let queue_bytes = self.queue_bytes.bytes();
-        let Some(queue_bytes) =
-            u32::try_from(queue_bytes).ok().filter(|bytes| (1 << 16..=QUEUE_BYTES_MAX).contains(&u64::from(*bytes)))
+        let Some(queue_bytes) = u32::try_from(queue_bytes)
+            .ok()
+            .filter(|bytes| (1 << 16..=QUEUE_BYTES_MAX).contains(&u64::from(*bytes)))
         else {
             let remedy = "give it at least 64KiB and at most 256MiB";
             return Err(Invalid::new("query.queue_bytes", format!("is {}", self.queue_bytes), remedy));
@@ -107,6 +113,7 @@ impl Config {
             max_subscribers: self.max_subscribers,
             ring_changes: self.ring_changes,
             ring_bytes: self.ring_bytes.as_usize(),
+            linger: self.linger.duration(),
             chunk_changes: self.chunk_changes,
             page_profiles: self.page_profiles,
             queue_answers: self.queue_answers,
@@ -156,7 +163,12 @@ impl Config {
                 return Err(Invalid::new(key, format!("is {value}"), "give it more than 0 and at most 1h"));
             }
         }
-        if self.read_after_wait_max < self.read_after_wait || self.read_after_wait_max > Interval::from_hours(1) {
+        if self.linger > Interval::from_secs(1) {
+            return Err(Invalid::new("query.linger", format!("is {}", self.linger), "give it at most 1s"));
+        }
+        if self.read_after_wait_max < self.read_after_wait
+            || self.read_after_wait_max > Interval::from_hours(1)
+        {
             let problem = format!("is {}", self.read_after_wait_max);
             let remedy = "give it at least query.read_after_wait and at most 1h";
             return Err(Invalid::new("query.read_after_wait_max", problem, remedy));
@@ -172,7 +184,8 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_by_its_key() {
         type Change = fn(&mut Config);
-        let rows: [(&str, Change); 9] = [
+        let rows: [(&str, Change); 10] = [
+            ("query.linger", |config| config.linger = Interval::from_secs(2)),
             ("query.max_subscribers", |config| config.max_subscribers = 0),
             ("query.chunk_changes", |config| config.chunk_changes = 1 << 17),
             ("query.page_profiles", |config| config.page_profiles = 0),

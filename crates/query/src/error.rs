@@ -53,7 +53,9 @@ pub enum Error {
         user_id: UserId,
     },
     /// What the consistency token covers is no longer there.
-    #[error("read_after names records of partition {partition} that the store no longer has: read without it")]
+    #[error(
+        "read_after names records of partition {partition} that the store no longer has: read without it"
+    )]
     TokenLapsed {
         /// Where.
         partition: PartitionId,
@@ -86,16 +88,38 @@ impl Error {
     pub(crate) fn refused(reason: ErrorReason, field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Request { reason, field: field.into(), message: message.into() }
     }
+
+    /// Logs what no caller can do anything about: a human must look. Whose profile it is stays out of the log.
+    fn log(&self) {
+        match self {
+            Self::Store(source) if !source.is_retryable() => {
+                tracing::error!(error = %source, "the store could not answer");
+            }
+            Self::Profile { source, .. } => {
+                tracing::error!(error = %source, "a stored profile cannot be read")
+            }
+            Self::Change { partition, seq, source } => {
+                tracing::error!(%partition, %seq, error = %source, "a stored change cannot be read");
+            }
+            Self::Store(_)
+            | Self::Request { .. }
+            | Self::NotFound { .. }
+            | Self::TokenLapsed { .. }
+            | Self::ReadAfterTimeout { .. }
+            | Self::TooManySubscribers { .. }
+            | Self::Stuck { .. }
+            | Self::ShuttingDown => {}
+        }
+    }
 }
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
+        error.log();
         let message = error.to_string();
         match error {
             Error::Store(source) => Failure::from(&source).into_status(),
-            // What is stored cannot be read by this release: the caller can do nothing, so a human must look.
             Error::Profile { source, .. } | Error::Change { source, .. } => {
-                tracing::error!(error = %source, "{message}");
                 Failure::new(ErrorReason::StoreIncompatible, format!("{message}: {source}")).into_status()
             }
             Error::Request { reason, field, message } => {

@@ -26,13 +26,17 @@ impl Metrics {
             meter.u64_counter(name).with_description(description).with_unit(unit).build()
         };
         let seconds = |name: &'static str, description: &'static str| {
-            let boundaries = vec![0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+            let boundaries =
+                vec![0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
             let histogram = meter.f64_histogram(name).with_description(description).with_unit("s");
             histogram.with_boundaries(boundaries).build()
         };
         Self {
             reads: count("portrait_query_reads", "profiles asked for, by whether there was one", "{profile}"),
-            read_seconds: seconds("portrait_query_read_duration", "from a read to its answer, waits included"),
+            read_seconds: seconds(
+                "portrait_query_read_duration",
+                "from a read to its answer, waits included",
+            ),
             read_after_seconds: seconds(
                 "portrait_query_read_after_wait",
                 "what reads waited for read_after, by outcome: applied, timeout, lapsed",
@@ -55,7 +59,11 @@ impl Metrics {
                 .with_unit("ms")
                 .with_boundaries(vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 500.0, 1000.0, 10_000.0])
                 .build(),
-            stuck: count("portrait_query_stuck_cuts", "subscriptions cut for taking nothing", "{subscription}"),
+            stuck: count(
+                "portrait_query_stuck_cuts",
+                "subscriptions cut for taking nothing",
+                "{subscription}",
+            ),
             tail_failures: count("portrait_query_tail_failures", "reads of a feed that failed", "{read}"),
         }
     }

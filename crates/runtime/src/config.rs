@@ -1,17 +1,22 @@
 //! Configuration: one TOML file, then the environment (`PORTRAIT__SECTION__KEY`), then flags, each winning over the one
-//! before. In come the sources, out goes a typed configuration, or an error that names the key, where it was set and what to
-//! do. A key that nobody knows is refused.
+//! before. In come the sources, out goes a typed configuration, or an error that names the key, who set it and what to do.
+//! A key that nobody knows is refused: the structs that are read say `deny_unknown_fields`.
+//!
+//! The value of a variable is read as TOML if it can be (`8`, `true`, `["a"]`, `{EUR = 1.1}`) and is plain text otherwise; a
+//! text that looks like a number is written with its quotes. A variable's name is lowered, so a map with keys in capitals is
+//! given whole, as a table.
 
+mod refusal;
 mod units;
 
-pub use units::{ByteSize, Interval};
+pub use units::{BadUnit, ByteSize, Interval};
 
 use figment::Figment;
-use figment::providers::{Format, Serialized, Toml};
+use figment::providers::Serialized;
 use figment::value::{Dict, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What every variable of ours begins with.
 const PREFIX: &str = "PORTRAIT__";
@@ -39,9 +44,35 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
-    /// A key is not known, or its value is not of its type.
-    #[error("{0}: see every key with `portrait serve --dump-config`")]
-    Value(Box<figment::Error>),
+    /// The file is not TOML.
+    #[error("the configuration file {} is not TOML", path.display())]
+    Syntax {
+        /// Which.
+        path: PathBuf,
+        /// Where in it, and why.
+        #[source]
+        source: toml::de::Error,
+    },
+    /// A key is not known.
+    #[error("{place} sets {key}, which is not a key: {remedy}")]
+    UnknownKey {
+        /// As it was given, as `server.lisen`.
+        key: String,
+        /// The file, the variable or the flag.
+        place: String,
+        /// What was probably meant.
+        remedy: String,
+    },
+    /// A value is not of its key's type.
+    #[error("{place} sets {key}: {problem}")]
+    Value {
+        /// As `server.listen`.
+        key: String,
+        /// The file, the variable or the flag.
+        place: String,
+        /// What is wrong with the value.
+        problem: String,
+    },
     /// A configuration cannot be written as TOML.
     #[error("cannot write the configuration as TOML")]
     Dump(#[source] toml::ser::Error),
@@ -59,6 +90,14 @@ pub struct Invalid {
     pub remedy: String,
 }
 
+/// What one source sets.
+#[derive(Clone, Debug)]
+struct Layer {
+    /// The source, as a person knows it.
+    place: String,
+    values: Dict,
+}
+
 impl Invalid {
     /// What is wrong with `key`, and what to do.
     pub fn new(key: &'static str, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
@@ -74,51 +113,91 @@ impl Sources {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self { file, environment: environment.collect(), flags }
     }
+
+    /// What each source sets, the strongest last.
+    fn layers(&self) -> Result<Vec<Layer>, ConfigError> {
+        let mut layers = Vec::new();
+        if let Some(path) = &self.file {
+            layers.push(Layer::of_file(path)?);
+        }
+        for (name, text) in &self.environment {
+            if let Some(rest) = name.strip_prefix(PREFIX) {
+                let place = format!("the environment variable {name}");
+                layers.push(Layer::of_key(
+                    &rest.to_ascii_lowercase().replace("__", "."),
+                    value_of(text),
+                    place,
+                )?);
+            }
+        }
+        for (key, value) in &self.flags {
+            layers.push(Layer::of_key(key, value.clone(), "the command line".to_owned())?);
+        }
+        Ok(layers)
+    }
+}
+
+impl Layer {
+    fn of_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+        let table: toml::Table =
+            toml::from_str(&text).map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })?;
+        let values = Value::serialize(table).ok().and_then(Value::into_dict).unwrap_or_default();
+        Ok(Self { place: format!("the file {}", path.display()), values })
+    }
+
+    fn of_key(key: &str, value: toml::Value, place: String) -> Result<Self, ConfigError> {
+        if key.split('.').any(str::is_empty) {
+            let remedy = "write it as section.key".to_owned();
+            return Err(ConfigError::UnknownKey { key: key.to_owned(), place, remedy });
+        }
+        match Value::serialize(value) {
+            Ok(value) => {
+                let values = figment::util::nest(key, value).into_dict().unwrap_or_default();
+                Ok(Self { place, values })
+            }
+            Err(error) => Err(ConfigError::Value { key: key.to_owned(), place, problem: error.to_string() }),
+        }
+    }
+}
+
+impl figment::Provider for Layer {
+    fn metadata(&self) -> figment::Metadata {
+        figment::Metadata::named(self.place.clone())
+    }
+
+    fn data(&self) -> figment::Result<figment::value::Map<figment::Profile, Dict>> {
+        Ok(figment::Profile::Default.collect(self.values.clone()))
+    }
 }
 
 /// Reads a configuration. What no source names has its default.
+///
+/// # Errors
+/// If the file cannot be read, a key is not known, or a value is not of its key's type.
 pub fn load<T: Serialize + DeserializeOwned + Default>(sources: &Sources) -> Result<T, ConfigError> {
+    let layers = sources.layers()?;
     let mut figment = Figment::from(Serialized::defaults(T::default()));
-    if let Some(path) = &sources.file {
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|source| ConfigError::File { path: path.clone(), source })?;
-        figment = figment.merge(Toml::string(&text));
+    for layer in &layers {
+        figment = figment.merge(layer.clone());
     }
-    for (name, text) in &sources.environment {
-        if let Some(rest) = name.strip_prefix(PREFIX) {
-            let key = rest.to_ascii_lowercase().replace("__", ".");
-            figment = figment.merge(named(&key, parsed(text), &format!("environment variable {name}")));
-        }
-    }
-    for (key, value) in &sources.flags {
-        figment = figment.merge(named(key, value.clone(), &format!("flag for {key}")));
-    }
-    figment.extract().map_err(|error| ConfigError::Value(Box::new(error)))
+    figment.extract().map_err(|error| refusal::refused(&error, &layers, &T::default()))
 }
 
 /// The whole configuration as TOML that [`load`] reads back.
+///
+/// # Errors
+/// If a value has no form in TOML, such as a number above 2^63.
 pub fn dump<T: Serialize>(value: &T) -> Result<String, ConfigError> {
     toml::to_string_pretty(value).map_err(ConfigError::Dump)
 }
 
-/// TOML if the text is such, as `8`, `true` or `["a"]`; plain text otherwise.
-fn parsed(text: &str) -> toml::Value {
+/// A value as people write it in a variable or behind `--set`: TOML if the text is such, as `8`, `true` or `["a"]`; plain text
+/// otherwise.
+pub fn value_of(text: &str) -> toml::Value {
     let table = toml::from_str::<toml::Table>(&format!("value = {text}")).ok();
-    table.and_then(|mut table| table.remove("value")).unwrap_or_else(|| toml::Value::String(text.to_owned()))
-}
-
-/// One key from one named place.
-fn named(key: &str, value: toml::Value, place: &str) -> impl figment::Provider {
-    struct Named(String, Dict);
-    impl figment::Provider for Named {
-        fn metadata(&self) -> figment::Metadata {
-            figment::Metadata::named(self.0.clone())
-        }
-        fn data(&self) -> figment::Result<figment::value::Map<figment::Profile, Dict>> {
-            Ok(figment::Profile::Default.collect(self.1.clone()))
-        }
-    }
-    let value = Value::serialize(value).unwrap_or_else(|_| Value::from(String::new()));
-    let nested = figment::util::nest(key, value);
-    Named(place.to_owned(), nested.into_dict().unwrap_or_default())
+    // A text of several lines could be read as several keys: then it is text.
+    let value = table.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
+    value.unwrap_or_else(|| toml::Value::String(text.to_owned()))
 }

@@ -5,7 +5,9 @@
 
 pub mod clock;
 pub mod config;
+mod connections;
 pub mod health;
+mod methods;
 pub mod server;
 pub mod shutdown;
 pub mod stack;

@@ -1,8 +1,11 @@
 //! The two ports of a process. In come services, out goes a server that answers until it is told to stop and then drains:
 //! it says that it is not ready, stops accepting, waits for the calls under way, and cuts what is left after the grace.
+//! What a single call passes through is `stack.rs`.
 
 use crate::config::{ByteSize, Interval, Invalid};
-use crate::health::Health;
+use crate::connections::Connections;
+use crate::health::{Health, Reporter};
+use crate::methods::Methods;
 use crate::stack::{Clarify, Stack};
 use crate::telemetry::Metrics;
 use axum::extract::State;
@@ -11,14 +14,21 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
+
+/// HTTP is for a few machines that look after the process; no configuration is worth having.
+const HTTP_CONNECTIONS_MAX: usize = 64;
+
+/// How long an HTTP connection may say nothing.
+const HTTP_IDLE_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long what was cut may take to notice.
+const CUT_GRACE: Duration = Duration::from_secs(1);
 
 /// How the process listens.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,10 +38,14 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Where HTTP listens, for /metrics, /livez and /readyz.
     pub http_listen: SocketAddr,
-    /// The largest message a caller may send. Larger: bigger batches, and more memory for each call.
+    /// The largest message a caller may send. Larger: bigger batches, and more memory for each call. The services are built
+    /// with it; the library answers a larger one with OUT_OF_RANGE, which [`Clarify`] may turn into something better.
     pub max_message: ByteSize,
     /// Unary calls that may wait for their answer at once. More: fewer refusals in a burst, and longer waits.
     pub max_calls: usize,
+    /// gRPC connections that may be open at once; one more waits until another ends. More: more callers, and more memory and
+    /// open files.
+    pub max_connections: usize,
     /// Streams and calls of one connection.
     pub max_streams_per_connection: u32,
     /// How long a call may wait for the beginning of its answer if the caller sets no deadline.
@@ -75,6 +89,9 @@ pub enum ServeError {
         #[source]
         source: std::io::Error,
     },
+    /// The descriptors of the services cannot be read.
+    #[error("the descriptors of the services cannot be read")]
+    Descriptors(#[source] prost::DecodeError),
     /// The descriptors of the services cannot be served.
     #[error("reflection cannot be served")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -105,7 +122,7 @@ pub struct Services {
 /// Both ports, taken and not yet answering.
 pub struct Bound {
     config: ServerConfig,
-    grpc: TcpIncoming,
+    grpc: TcpListener,
     http: TcpListener,
     grpc_addr: SocketAddr,
     http_addr: SocketAddr,
@@ -118,6 +135,7 @@ impl Default for ServerConfig {
             http_listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             max_message: ByteSize::mebibytes(4),
             max_calls: 1024,
+            max_connections: 1024,
             max_streams_per_connection: 256,
             call_timeout: Interval::from_secs(30),
             keepalive: Interval::from_secs(30),
@@ -128,9 +146,15 @@ impl Default for ServerConfig {
 
 impl ServerConfig {
     /// Checks what types cannot.
+    ///
+    /// # Errors
+    /// The first key whose value makes no sense.
     pub fn validate(&self) -> Result<(), Invalid> {
         if self.max_calls == 0 {
             return Err(Invalid::new("server.max_calls", "is 0", "give it at least 1"));
+        }
+        if self.max_connections == 0 {
+            return Err(Invalid::new("server.max_connections", "is 0", "give it at least 1"));
         }
         if self.max_streams_per_connection == 0 {
             return Err(Invalid::new("server.max_streams_per_connection", "is 0", "give it at least 1"));
@@ -147,6 +171,9 @@ impl ServerConfig {
 
 impl Bound {
     /// Takes both ports.
+    ///
+    /// # Errors
+    /// If one of them is taken or may not be: the error names the address and its configuration key.
     pub async fn bind(config: ServerConfig) -> Result<Self, ServeError> {
         let grpc = listen(config.listen, "server.listen", "--listen").await?;
         let http = listen(config.http_listen, "server.http_listen", "--http-listen").await?;
@@ -155,7 +182,6 @@ impl Bound {
         };
         let grpc_addr = local(&grpc, "server.listen", config.listen)?;
         let http_addr = local(&http, "server.http_listen", config.http_listen)?;
-        let grpc = TcpIncoming::from(grpc).with_nodelay(Some(true));
         Ok(Self { config, grpc, http, grpc_addr, http_addr })
     }
 
@@ -169,51 +195,69 @@ impl Bound {
         self.http_addr
     }
 
-    /// Answers until `shutdown`, and then drains.
+    /// Answers until `shutdown`, and then drains. Long streams are the services' own: they watch the same token and end
+    /// them, or they are cut after the grace.
+    ///
+    /// # Errors
+    /// If the descriptors cannot be read, or a port ends by itself.
     pub async fn serve(
         self,
         services: Services,
         shutdown: CancellationToken,
     ) -> Result<DrainOutcome, ServeError> {
-        let health = services.health.clone();
-        let ended = CancellationToken::new();
-        let stop_http = ended.clone().cancelled_owned();
-        let http = axum::serve(self.http, http_router(services.health.clone(), services.metrics.clone()))
-            .with_graceful_shutdown(stop_http);
-        let http = tokio::spawn(async move { http.await });
-
+        let Self { config, grpc, http, .. } = self;
+        let Services { routes, names, descriptors, health, metrics, clarify } = services;
+        // Readiness is told before the first call can come, and drops before the port closes.
         let (reporter, health_service) = tonic_health::server::health_reporter();
-        let reporting = tokio::spawn(report(reporter, services.names, health.clone()));
-        let routes =
-            services.routes.add_service(health_service).add_service(reflection_v1(services.descriptors)?);
-        let routes = routes.add_service(reflection_v1alpha(services.descriptors)?);
+        let told = health.clone();
+        let reporting = Reporter::begin(reporter, names, health.clone()).await;
         let stack = Stack {
-            metrics: services.metrics,
-            calls_max: self.config.max_calls,
-            call_timeout: self.config.call_timeout.duration(),
-            clarify: services.clarify,
+            metrics: metrics.clone(),
+            methods: methods(descriptors)?,
+            calls_max: config.max_calls,
+            call_timeout: config.call_timeout.duration(),
+            clarify,
+            draining: shutdown.clone(),
         };
+        let routes = routes
+            .add_service(health_service)
+            .add_service(reflection(descriptors).build_v1().map_err(ServeError::Reflection)?)
+            .add_service(reflection(descriptors).build_v1alpha().map_err(ServeError::Reflection)?);
         let routes = Routes::from(stack.around(routes));
-        let keepalive = Some(self.config.keepalive.duration()).filter(|interval| !interval.is_zero());
+
+        let ended = CancellationToken::new();
+        let _ends_http = ended.clone().drop_guard();
+        let http = Connections::new(http, HTTP_CONNECTIONS_MAX, Some(HTTP_IDLE_LIMIT), ended.clone());
+        let http = tokio::spawn(
+            axum::serve(http, http_router(health, metrics))
+                .with_graceful_shutdown(ended.clone().cancelled_owned())
+                .into_future(),
+        );
+        let cut = CancellationToken::new();
+        // Whoever drops this future wants an end now.
+        let _cuts = cut.clone().drop_guard();
+        let incoming = Connections::new(grpc, config.max_connections, None, cut.clone());
         let draining = shutdown.clone();
         let grpc = Server::builder()
+            // gRPC-web comes by HTTP/1.1 as well.
             .accept_http1(true)
-            .max_concurrent_streams(self.config.max_streams_per_connection)
-            .http2_keepalive_interval(keepalive)
+            .max_concurrent_streams(config.max_streams_per_connection)
+            .http2_keepalive_interval(Some(config.keepalive.duration()).filter(|every| !every.is_zero()))
             .layer(tonic_web::GrpcWebLayer::new())
             .add_routes(routes)
-            .serve_with_incoming_shutdown(self.grpc, async move {
+            .serve_with_incoming_shutdown(incoming.into_stream(), async move {
                 draining.cancelled().await;
-                health.not_ready("server", "the server is draining");
+                told.not_ready("server", "the server is draining");
+                reporting.end().await;
             });
-        let outcome = drained(grpc, shutdown, self.config.drain_grace.duration()).await;
+        let outcome = drained(grpc, shutdown, config.drain_grace.duration(), cut).await;
+        // /readyz says to the last that the process drains.
         ended.cancel();
-        reporting.abort();
-        // An idle keep-alive connection of a metrics reader must not hold the process.
-        if let Ok(Ok(Err(source))) = tokio::time::timeout(Duration::from_secs(1), http).await {
-            return Err(ServeError::Http(source));
+        let http_outcome = http.await;
+        match http_outcome {
+            Ok(Err(source)) if outcome.is_ok() => Err(ServeError::Http(source)),
+            _ => outcome,
         }
-        outcome
     }
 }
 
@@ -228,64 +272,45 @@ async fn listen(
     })
 }
 
-/// Runs a server to its end, but no longer than `grace` after `shutdown`.
+/// Runs a server to its end, but no longer than `grace` after `shutdown`; then cuts its connections.
 async fn drained(
     server: impl Future<Output = Result<(), tonic::transport::Error>>,
     shutdown: CancellationToken,
     grace: Duration,
+    cut: CancellationToken,
 ) -> Result<DrainOutcome, ServeError> {
     let too_late = async {
         shutdown.cancelled().await;
         tokio::time::sleep(grace).await;
     };
+    let mut server = pin!(server);
     tokio::select! {
-        ended = server => ended.map(|()| DrainOutcome::Graceful).map_err(ServeError::Grpc),
-        () = too_late => Ok(DrainOutcome::Cut),
+        ended = &mut server => return ended.map(|()| DrainOutcome::Graceful).map_err(ServeError::Grpc),
+        () = too_late => {}
+    }
+    cut.cancel();
+    // A call that is cut is dropped where it waits next. One that never waits holds a thread, not the process.
+    match tokio::time::timeout(CUT_GRACE, server).await {
+        Ok(Err(error)) => Err(ServeError::Grpc(error)),
+        Ok(Ok(())) | Err(_) => Ok(DrainOutcome::Cut),
     }
 }
 
-/// Keeps the gRPC health service at what [`Health`] says.
-async fn report(reporter: HealthReporter, names: Vec<&'static str>, health: Health) {
-    let mut ready = health.watch();
-    loop {
-        let status = match *ready.borrow_and_update() {
-            true => ServingStatus::Serving,
-            false => ServingStatus::NotServing,
-        };
-        reporter.set_service_status("", status).await;
-        for name in &names {
-            reporter.set_service_status(*name, status).await;
-        }
-        if ready.changed().await.is_err() {
-            return;
-        }
-    }
+fn methods(descriptors: &'static [u8]) -> Result<Methods, ServeError> {
+    let ours = [
+        descriptors,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    Methods::of(&ours).map_err(ServeError::Descriptors)
 }
 
-type Reflection<T> = Result<T, ServeError>;
-
-fn reflection_v1(
-    descriptors: &'static [u8],
-) -> Reflection<
-    tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>,
-> {
-    let builder = tonic_reflection::server::Builder::configure()
+/// Both versions, since tools differ in which one they ask for.
+fn reflection(descriptors: &'static [u8]) -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(descriptors)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-    builder.build_v1().map_err(ServeError::Reflection)
-}
-
-fn reflection_v1alpha(
-    descriptors: &'static [u8],
-) -> Reflection<
-    tonic_reflection::server::v1alpha::ServerReflectionServer<
-        impl tonic_reflection::server::v1alpha::ServerReflection,
-    >,
-> {
-    let builder = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(descriptors)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-    builder.build_v1alpha().map_err(ServeError::Reflection)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
 fn http_router(health: Health, metrics: Metrics) -> Router {

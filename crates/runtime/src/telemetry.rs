@@ -2,9 +2,11 @@
 //! in, never global; the log's subscriber is the one thing a process has once.
 
 use opentelemetry::metrics::{Meter, MeterProvider};
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 use serde::{Deserialize, Serialize};
+use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -57,11 +59,17 @@ impl Default for LogConfig {
 }
 
 /// Begins to log, to standard error: standard output belongs to the command.
+///
+/// # Errors
+/// If the filter cannot be read, or logging began already.
 pub fn init_logging(config: &LogConfig) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&config.filter)
         .map_err(|source| TelemetryError::Filter { filter: config.filter.clone(), source })?;
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        // Colours are for people; a file or a collector gets plain text.
+        .with_ansi(std::io::stderr().is_terminal());
     let begun = match config.format {
         LogFormat::Human => registry.with(lines).try_init(),
         LogFormat::Json => registry.with(lines.json()).try_init(),
@@ -78,11 +86,16 @@ pub struct Metrics {
 
 impl Metrics {
     /// Nothing measured yet.
+    ///
+    /// # Errors
+    /// If the exporter cannot be built.
     pub fn new() -> Result<Self, TelemetryError> {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build();
         let exporter = exporter.map_err(TelemetryError::Metrics)?;
-        Ok(Self { provider: SdkMeterProvider::builder().with_reader(exporter).build(), registry })
+        let process = Resource::builder_empty().with_service_name("portrait").build();
+        let provider = SdkMeterProvider::builder().with_resource(process).with_reader(exporter).build();
+        Ok(Self { provider, registry })
     }
 
     /// The meter of one component.
@@ -96,5 +109,31 @@ impl Metrics {
             tracing::error!(%error, "metrics cannot be written");
             String::new()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_rendered_with_their_unit_and_description() {
+        let metrics = Metrics::new().expect("nothing to clash with");
+        let other = Metrics::new().expect("no global state");
+        let meter = metrics.meter("portrait-test");
+        let counter = meter.u64_counter("portrait_test_events").with_description("events of a test").build();
+        counter.add(3, &[]);
+        let text = metrics.render();
+        assert!(text.contains("# HELP portrait_test_events_total events of a test\n"), "{text}");
+        assert!(text.contains("portrait_test_events_total{otel_scope_name=\"portrait-test\"} 3\n"), "{text}");
+        assert!(!other.render().contains("portrait_test_events"), "two processes' metrics are apart");
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_refused_with_its_key_and_its_form() {
+        let config = LogConfig { filter: "info,=x=".to_owned(), ..LogConfig::default() };
+        let error = init_logging(&config).expect_err("no filter").to_string();
+        assert!(error.contains("log.filter \"info,=x=\""), "{error}");
+        assert!(error.contains("portrait_store=debug"), "{error}");
     }
 }

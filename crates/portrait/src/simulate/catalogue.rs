@@ -47,16 +47,61 @@ const fn category(
 
 /// Every category there is.
 pub(super) const CATEGORIES: [Category; 10] = [
-    category("shoes", 6900.0, ["Fjellgang", "Corsa", "Lumen", "Pinta"], ["running shoes", "boots 42", "white sneakers"]),
-    category("clothing", 3500.0, ["Nordlys", "Almeda", "Pinta", "Kiri"], ["linen shirt", "rain jacket", "black jeans"]),
-    category("electronics", 18900.0, ["Voltera", "Hanzo", "Lumen", "Octave"], ["noise cancelling headphones", "usb-c hub", "e-reader"]),
-    category("books", 1400.0, ["Grove Press", "Kontor", "Tusche", "Meridian"], ["crime novel", "travel guide", "cook book"]),
+    category(
+        "shoes",
+        6900.0,
+        ["Fjellgang", "Corsa", "Lumen", "Pinta"],
+        ["running shoes", "boots 42", "white sneakers"],
+    ),
+    category(
+        "clothing",
+        3500.0,
+        ["Nordlys", "Almeda", "Pinta", "Kiri"],
+        ["linen shirt", "rain jacket", "black jeans"],
+    ),
+    category(
+        "electronics",
+        18900.0,
+        ["Voltera", "Hanzo", "Lumen", "Octave"],
+        ["noise cancelling headphones", "usb-c hub", "e-reader"],
+    ),
+    category(
+        "books",
+        1400.0,
+        ["Grove Press", "Kontor", "Tusche", "Meridian"],
+        ["crime novel", "travel guide", "cook book"],
+    ),
     category("beauty", 2200.0, ["Alba", "Kiri", "Rosenrot", "Maren"], ["sun cream", "shampoo", "face serum"]),
-    category("home", 4500.0, ["Hygge & Co", "Tove", "Almeda", "Kupfer"], ["desk lamp", "duvet", "coffee grinder"]),
-    category("toys", 2500.0, ["Bauklotz", "Miro", "Kiwi", "Tusche"], ["board game", "wooden train", "puzzle 1000"]),
-    category("sports", 5200.0, ["Corsa", "Fjellgang", "Alpin", "Octave"], ["yoga mat", "dumbbell", "tent 2 persons"]),
-    category("groceries", 800.0, ["Feldfrisch", "Oliva", "Kornhaus", "Maren"], ["coffee beans", "olive oil", "oat milk"]),
-    category("jewelry", 12900.0, ["Solveig", "Aurum", "Pinta", "Lys"], ["silver ring", "wrist watch", "ear rings"]),
+    category(
+        "home",
+        4500.0,
+        ["Hygge & Co", "Tove", "Almeda", "Kupfer"],
+        ["desk lamp", "duvet", "coffee grinder"],
+    ),
+    category(
+        "toys",
+        2500.0,
+        ["Bauklotz", "Miro", "Kiwi", "Tusche"],
+        ["board game", "wooden train", "puzzle 1000"],
+    ),
+    category(
+        "sports",
+        5200.0,
+        ["Corsa", "Fjellgang", "Alpin", "Octave"],
+        ["yoga mat", "dumbbell", "tent 2 persons"],
+    ),
+    category(
+        "groceries",
+        800.0,
+        ["Feldfrisch", "Oliva", "Kornhaus", "Maren"],
+        ["coffee beans", "olive oil", "oat milk"],
+    ),
+    category(
+        "jewelry",
+        12900.0,
+        ["Solveig", "Aurum", "Pinta", "Lys"],
+        ["silver ring", "wrist watch", "ear rings"],
+    ),
 ];
 
 impl CategoryId {
@@ -129,6 +174,8 @@ impl Catalogue {
     pub(super) fn items(&self, only: Option<(&str, f64)>) -> impl Iterator<Item = v1::Item> {
         let (name, factor) = only.map_or((None, 1.0), |(name, factor)| (Some(name), factor));
         let items = self.shelves.iter().flatten();
-        items.filter(move |item| name.is_none_or(|name| item.category.name() == name)).map(move |item| item.listed(factor))
+        items
+            .filter(move |item| name.is_none_or(|name| item.category.name() == name))
+            .map(move |item| item.listed(factor))
     }
 }

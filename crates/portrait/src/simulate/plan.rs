@@ -16,8 +16,8 @@ const NEWCOMERS_PERCENT: u32 = 10;
 const QUIET_PERCENT: f64 = 0.08;
 /// Given names of many places, so that a shopper can be told from another by a reader.
 const NAMES: [&str; 24] = [
-    "aiko", "ben", "chioma", "dana", "emil", "fatima", "goran", "hana", "ines", "jonas", "kavya", "lena", "mateo", "nadia",
-    "olek", "priya", "quentin", "rosa", "sven", "tuana", "uma", "viktor", "wanja", "yara",
+    "aiko", "ben", "chioma", "dana", "emil", "fatima", "goran", "hana", "ines", "jonas", "kavya", "lena",
+    "mateo", "nadia", "olek", "priya", "quentin", "rosa", "sven", "tuana", "uma", "viktor", "wanja", "yara",
 ];
 
 /// A week of low prices in one category.
@@ -67,7 +67,12 @@ impl Promotion {
         let from = days / 3;
         let until = days.min(from + 7);
         let price_factor = 0.7;
-        Self { category: CATEGORIES[0].name, from: Day::numbered(from), until: Day::numbered(until), price_factor }
+        Self {
+            category: CATEGORIES[0].name,
+            from: Day::numbered(from),
+            until: Day::numbered(until),
+            price_factor,
+        }
     }
 
     /// Whether prices are low on that day.

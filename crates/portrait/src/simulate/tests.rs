@@ -13,7 +13,8 @@ fn events(seed: u64, config: SimulateConfig) -> Vec<v1::Event> {
 }
 
 fn at(event: &v1::Event) -> Timestamp {
-    portrait_proto::time::from_wire(event.occurred_at.as_ref().expect("every event has a time")).expect("a moment")
+    portrait_proto::time::from_wire(event.occurred_at.as_ref().expect("every event has a time"))
+        .expect("a moment")
 }
 
 fn share(part: usize, whole: usize) -> f64 {
@@ -24,7 +25,8 @@ fn share(part: usize, whole: usize) -> f64 {
 fn the_same_seed_is_the_same_shop_and_another_seed_another() {
     let config = SimulateConfig { shoppers: 40, days: 12, items: 30 };
     for seed in [0, 1, 7, u64::MAX] {
-        let (one, other): (Vec<_>, Vec<_>) = (Shop::new(seed, config).collect(), Shop::new(seed, config).collect());
+        let (one, other): (Vec<_>, Vec<_>) =
+            (Shop::new(seed, config).collect(), Shop::new(seed, config).collect());
         assert_eq!(one, other, "seed {seed}");
         assert_ne!(one, Shop::new(seed ^ 2, config).collect::<Vec<_>>(), "seed {seed}");
     }
@@ -141,7 +143,8 @@ fn low_prices_show_in_prices_looks_and_orders() {
         day < promotion.from && promotion.from.since(day) <= 7
     };
     let share_of = |action: Action, when: &dyn Fn(&v1::Event) -> bool| {
-        let of_action: Vec<_> = events.iter().filter(|event| event.action() == action && when(event)).collect();
+        let of_action: Vec<_> =
+            events.iter().filter(|event| event.action() == action && when(event)).collect();
         share(of_action.iter().filter(|event| event.category == promotion.category).count(), of_action.len())
     };
     for action in [Action::View, Action::Purchase] {
@@ -149,7 +152,8 @@ fn low_prices_show_in_prices_looks_and_orders() {
         assert!(low > 1.5 * usual, "{action:?}: {usual} before, {low} within");
     }
     let mut prices: BTreeMap<&str, (Option<f64>, Option<f64>)> = BTreeMap::new();
-    let viewed = events.iter().filter(|event| event.action() == Action::View && event.category == promotion.category);
+    let viewed =
+        events.iter().filter(|event| event.action() == Action::View && event.category == promotion.category);
     for event in viewed {
         let (usual, low) = prices.entry(&event.item_id).or_default();
         *(if within(event) { low } else { usual }) = event.price;

@@ -10,8 +10,8 @@ use super::people::{CART_LINES_MAX, ERRANDS_MAX, Errand, Line, Shopper};
 use super::plan::{Promotion, ShopperTruth};
 use super::{Happening, What};
 use portrait_profile::{Span, Timestamp};
-use portrait_proto::v1::{self, Action};
 use portrait_proto::time;
+use portrait_proto::v1::{self, Action};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
@@ -101,7 +101,9 @@ fn start(chance: &mut StdRng, habits: &Habits, day: Day) -> Timestamp {
         true => (from + chance.random_range(0..hours)) % 24,
         false => chance.random_range(8..23),
     };
-    day.begins().plus(Span::from_hours(i64::from(hour))).plus(Span::from_millis(chance.random_range(0..3_600_000)))
+    day.begins()
+        .plus(Span::from_hours(i64::from(hour)))
+        .plus(Span::from_millis(chance.random_range(0..3_600_000)))
 }
 
 impl<'a> Visit<'a> {
@@ -309,7 +311,12 @@ impl<'a> Visit<'a> {
 
 /// How likely each category is to be looked at: the favourite most, the second, the type's others, and a little of all. Low
 /// prices draw everybody, some more.
-fn interest(truth: &ShopperTruth, shopper: &Shopper, today: &Today<'_>, habits: &Habits) -> [f64; CATEGORIES.len()] {
+fn interest(
+    truth: &ShopperTruth,
+    shopper: &Shopper,
+    today: &Today<'_>,
+    habits: &Habits,
+) -> [f64; CATEGORIES.len()] {
     let favourite = truth.category_on(today.day);
     let mut weights = [0.025; CATEGORIES.len()];
     weights[shopper.second.place()] += 0.15;

@@ -95,6 +95,13 @@ impl Outbox {
     pub(super) async fn send(&self, answer: WatchProfileChangesResponse) -> Result<(), Ended> {
         // An answer larger than the whole room goes alone.
         let bytes = u32::try_from(answer.encoded_len()).unwrap_or(u32::MAX).min(self.room_bytes);
+        // Most often there is room, and nothing to wait for.
+        if let Ok(slot) = self.answers.try_reserve()
+            && let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(bytes)
+        {
+            slot.send(Waiting { answer, _room: room });
+            return Ok(());
+        }
         let queued = async {
             let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| Ended::Gone)?;
             self.answers.send(Waiting { answer, _room: room }).await.map_err(|_| Ended::Gone)
@@ -132,7 +139,8 @@ impl Stream for Answers {
         let status = ready!(Pin::new(last_word).poll(context));
         self.last_word = None;
         // A subscriber that ended without a word is a fault of ours, never a clean end.
-        let status = status.unwrap_or_else(|_| Status::internal("a fault of the server; its log has the cause"));
+        let status =
+            status.unwrap_or_else(|_| Status::internal("a fault of the server; its log has the cause"));
         Poll::Ready(Some(Err(status)))
     }
 }

@@ -38,11 +38,11 @@ impl Cursor {
         }
     }
 
-    /// How many changes wait, as far as is known; at least one if a whole partition does.
+    /// How many changes wait, as far as is known; a whole partition counts as one, since nobody counted its profiles.
     pub(crate) fn lag(&self) -> u64 {
         match self.state {
             State::At(at) => self.end.get().saturating_sub(at.seq.get()),
-            State::Owed(_) => self.end.get().max(1),
+            State::Owed(_) => 1,
         }
     }
 }
@@ -82,8 +82,6 @@ pub(super) fn judged(meta: &PartitionMeta, position: FeedPosition) -> State {
 fn resumed(meta: &PartitionMeta, tag: GenerationTag, seq: FeedSeq) -> State {
     let known = meta.feed_generations.iter().find(|generation| GenerationTag::of(generation.id) == tag);
     match known {
-        // A forged place at the end of the number line has nothing after it, and is beyond every end.
-        Some(_) if seq.get() == u64::MAX => State::Owed(ResyncReason::BeyondEnd),
         Some(generation) => judged(meta, FeedPosition { generation: generation.id, seq }),
         None => State::Owed(ResyncReason::UnknownGeneration),
     }
@@ -91,4 +89,64 @@ fn resumed(meta: &PartitionMeta, tag: GenerationTag, seq: FeedSeq) -> State {
 
 fn before(seq: FeedSeq) -> FeedSeq {
     FeedSeq::new(seq.get().saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portrait_profile::Timestamp;
+    use portrait_store::{CommitNo, Counters, GenerationId, Generations, LogSeq, Nonce};
+
+    fn generation(number: u128) -> GenerationId {
+        GenerationId::new(Nonce::new(number))
+    }
+
+    /// A feed whose second generation begins at 11 and ends at 20; what is before 5 is trimmed.
+    fn meta() -> PartitionMeta {
+        let mut feed_generations = Generations::begin(generation(1), FeedSeq::new(1));
+        feed_generations.renew(generation(2), FeedSeq::new(11));
+        PartitionMeta {
+            token: None,
+            commit_no: CommitNo::ZERO,
+            applied_through: LogSeq::ZERO,
+            log_end: LogSeq::ZERO,
+            log_first: LogSeq::new(1),
+            log_generations: Generations::begin(generation(3), LogSeq::new(1)),
+            feed_end: FeedSeq::new(20),
+            feed_first: FeedSeq::new(5),
+            feed_generations,
+            clock: Timestamp::EPOCH,
+            counters: Counters::default(),
+        }
+    }
+
+    #[test]
+    fn a_place_is_where_it_was_or_the_whole_partition_is_owed() {
+        let rows = [
+            (1, 3, Some(ResyncReason::Lapsed)),
+            (1, 4, None),
+            (1, 10, None),
+            (1, 11, Some(ResyncReason::BeyondEnd)),
+            (2, 3, Some(ResyncReason::Lapsed)),
+            (2, 4, None),
+            (2, 20, None),
+            (2, 21, Some(ResyncReason::BeyondEnd)),
+            (2, u64::MAX, Some(ResyncReason::BeyondEnd)),
+            (9, 15, Some(ResyncReason::UnknownGeneration)),
+        ];
+        for (number, seq, owed) in rows {
+            let seq = FeedSeq::new(seq);
+            let expected = match owed {
+                Some(reason) => State::Owed(reason),
+                None => State::At(FeedPosition { generation: generation(2), seq }),
+            };
+            let position = FeedPosition { generation: generation(number), seq };
+            assert_eq!(judged(&meta(), position), expected, "{position:?}");
+            assert_eq!(
+                resumed(&meta(), GenerationTag::of(generation(number)), seq),
+                expected,
+                "{position:?}"
+            );
+        }
+    }
 }

@@ -80,8 +80,10 @@ impl Subscriber {
         match &scan.rest {
             Rest::All(cursor) => {
                 let page = self.shared.store.scan(partition, cursor.clone(), most).await?;
-                let decoded =
-                    page.profiles.iter().map(|(key, value)| read::decoded(&String::from_utf8_lossy(&key.0), value));
+                let decoded = page
+                    .profiles
+                    .iter()
+                    .map(|(key, value)| read::decoded(&String::from_utf8_lossy(&key.0), value));
                 let profiles = decoded.collect::<Result<_, _>>()?;
                 Ok((profiles, page.next.map_or(Rest::Nothing, |next| Rest::All(Some(next)))))
             }

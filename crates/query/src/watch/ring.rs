@@ -174,6 +174,9 @@ mod tests {
     fn it_is_bounded_in_bytes_too() {
         let ring = Ring::new(1000, 3 * (10 + ENTRY_OVERHEAD_BYTES));
         ring.extend(at(1, 100), changes(1..=100));
-        assert_eq!((told(&ring, at(1, 96)), told(&ring, at(1, 97))), ("?".to_owned(), "98 99 100".to_owned()));
+        assert_eq!(
+            (told(&ring, at(1, 96)), told(&ring, at(1, 97))),
+            ("?".to_owned(), "98 99 100".to_owned())
+        );
     }
 }

@@ -1,13 +1,13 @@
 //! One subscription. In come the rings and, behind them, the store; out go answers, each with a token that covers it and all
 //! before. It has a cursor for each partition, and sends at most one partition as a whole at a time.
 
+use super::Wish;
 use super::outbox::{Ended, LastWord, Outbox};
 use super::position::{self, Cursor, State};
 use super::resync::Scan;
 use super::ring::Found;
 use super::tail;
 use super::token::ResumeToken;
-use super::Wish;
 use crate::error::Error;
 use crate::service::Shared;
 use portrait_proto::time;
@@ -55,11 +55,9 @@ impl Subscriber {
                 self.shared.metrics.stuck();
                 tracing::info!(shard = self.wish.shard.index, "a subscriber took nothing and is cut");
             }
-            Error::Store(source) => {
-                tracing::warn!(shard = self.wish.shard.index, error = %source, "a subscription ends with the store's failure");
-            }
-            // A shutdown is no news, and damage is logged where it becomes a status.
+            // A shutdown is no news, a store that is away is its tails' news, and damage is logged where it becomes a status.
             Error::ShuttingDown
+            | Error::Store(_)
             | Error::Profile { .. }
             | Error::Change { .. }
             | Error::Request { .. }
@@ -105,8 +103,12 @@ impl Subscriber {
             biased;
             () = self.shared.closing.cancelled() => Err(Error::ShuttingDown.into()),
             () = self.outbox.closed() => Err(Ended::Gone),
-            // The sender lives as long as `shared`, which is held here.
-            _ = self.pulse.changed() => Ok(()),
+            // The sender lives as long as `shared`, which is held here. What comes in the next moment is taken along, so that
+            // many commits a second do not wake every subscriber as often.
+            _ = self.pulse.changed() => {
+                tokio::time::sleep(self.shared.config.linger).await;
+                Ok(())
+            }
             () = tokio::time::sleep_until(due) => Ok(()),
         }
     }

@@ -173,7 +173,11 @@ mod tests {
             assert_eq!(ResumeToken::decode(&changed, partitions(16)), Err(BadToken), "bit {bit}");
         }
         for length in 0..bytes.len() {
-            assert_eq!(ResumeToken::decode(&bytes[..length], partitions(16)), Err(BadToken), "length {length}");
+            assert_eq!(
+                ResumeToken::decode(&bytes[..length], partitions(16)),
+                Err(BadToken),
+                "length {length}"
+            );
         }
     }
 
@@ -184,7 +188,11 @@ mod tests {
         assert!(ResumeToken::decode(&forged(body), partitions(16)).is_ok());
         assert_eq!(ResumeToken::decode(&bytes, partitions(15)), Err(BadToken));
         for length in 0..body.len() {
-            assert_eq!(ResumeToken::decode(&forged(&body[..length]), partitions(16)), Err(BadToken), "{length}");
+            assert_eq!(
+                ResumeToken::decode(&forged(&body[..length]), partitions(16)),
+                Err(BadToken),
+                "{length}"
+            );
         }
         let longer = [body, &[0]].concat();
         assert_eq!(ResumeToken::decode(&forged(&longer), partitions(16)), Err(BadToken));

@@ -1,0 +1,203 @@
+//! The demo's figures and its proof: profiles folded from the simulated shop's events must show what was planted, and a server
+//! that loses or doubles a single event must be found out.
+
+mod naive;
+
+use super::cast;
+use super::facts::Facts;
+use super::summary::Summary;
+use super::{Narrator, Outcome, Script, run_against};
+use crate::simulate::{Happening, Shop, ShopperTruth, ShopperType, SimulateConfig, What};
+use anyhow::Result;
+use naive::{Fault, Naive};
+use portrait_profile::{
+    Action, ActionKind, Body, Event, ItemId, OrderId, Profile, Record, RecordId, Timestamp, UserId,
+};
+use portrait_proto::v1::feature_service_server::FeatureServiceServer;
+use portrait_proto::v1::ingest_service_server::IngestServiceServer;
+use portrait_proto::v1::query_service_server::QueryServiceServer;
+use portrait_proto::{action, time, v1};
+use portrait_runtime::ManualClock;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+/// What ingest makes of an event of the simulated shop.
+fn record(event: &v1::Event) -> Record {
+    let text = |text: &str| (!text.is_empty()).then(|| text.into());
+    let kind = action::kind_from_wire(event.action).expect("a known action");
+    Record {
+        user_id: UserId::parse(&event.user_id).expect("an id"),
+        record_id: Some(RecordId::parse(&event.event_id).expect("an id")),
+        occurred_at: time::from_wire(event.occurred_at.as_ref().expect("a time")).expect("a moment"),
+        accepted_at: Timestamp::EPOCH,
+        body: Body::Event(Event {
+            action: built_in(kind),
+            utc_offset_minutes: 0,
+            item_id: ItemId::parse(&event.item_id).ok(),
+            category: text(&event.category),
+            brand: text(&event.brand),
+            price: event.price,
+            quantity: event.quantity.unwrap_or(1.0),
+            order_id: OrderId::parse(&event.order_id).ok(),
+            context: None,
+        }),
+    }
+}
+
+fn built_in(kind: ActionKind) -> Action {
+    match kind {
+        ActionKind::View => Action::View,
+        ActionKind::Search => Action::Search,
+        ActionKind::Click => Action::Click,
+        ActionKind::AddToCart => Action::AddToCart,
+        ActionKind::RemoveFromCart => Action::RemoveFromCart,
+        ActionKind::Favorite => Action::Favorite,
+        ActionKind::Purchase => Action::Purchase,
+        ActionKind::Refund => Action::Refund,
+        ActionKind::Review => Action::Review,
+        ActionKind::Share => Action::Share,
+        ActionKind::Custom => panic!("the simulated shop has no actions of its own"),
+    }
+}
+
+struct Told {
+    truths: Vec<ShopperTruth>,
+    profiles: BTreeMap<String, Profile>,
+    shop: Shop,
+}
+
+fn told() -> Told {
+    let config = SimulateConfig { shoppers: 400, days: 60, items: 300 };
+    let mut shop = Shop::new(7, config);
+    let truths = shop.truths().to_vec();
+    let mut profiles: BTreeMap<String, Profile> = BTreeMap::new();
+    for event in shop.by_ref().filter_map(Happening::into_event) {
+        let record = record(&event);
+        let new = || Profile::new(record.user_id.clone());
+        profiles.entry(event.user_id).or_insert_with(new).apply(&record);
+    }
+    Told { truths, profiles, shop }
+}
+
+fn read(profile: &Profile, at: Timestamp) -> v1::Profile {
+    profile.view_at(at).into()
+}
+
+#[test]
+fn profiles_recover_what_was_planted() {
+    let told = told();
+    let mut summary = Summary::default();
+    let ends = told.shop.ends();
+    for truth in &told.truths {
+        if let Some(profile) = told.profiles.get(&truth.user_id) {
+            summary.take(truth, &Facts::of(&read(profile, ends.begins())), ends);
+        }
+    }
+    let rows = [
+        ("favourite", summary.favourite(), 0.9),
+        ("rhythm", summary.rhythm(), 0.9),
+        ("changed", summary.changed(), 0.6),
+    ];
+    for (name, share, least) in rows {
+        assert!(share.of > 20, "{name}: {share:?}");
+        assert!(share.ratio() >= least, "{name}: {share:?}");
+    }
+    let table = summary.table().to_string();
+    for kind in ShopperType::ALL {
+        assert!(table.contains(kind.name()), "no {kind} in\n{table}");
+    }
+}
+
+#[test]
+fn a_change_of_habits_is_seen_and_its_absence_too() {
+    let told = told();
+    let ends = told.shop.ends();
+    for role in cast::chosen(&told.truths, told.shop.promotion()) {
+        let facts =
+            told.profiles.get(&role.truth.user_id).map(|profile| Facts::of(&read(profile, ends.begins())));
+        let line = role.line(facts.as_ref());
+        assert!(line.contains(&role.truth.user_id), "{line}");
+        assert!(!line.contains("no profile yet"), "{line}");
+        match role.truth.change {
+            Some(change) => assert!(role.introduction().contains(change.category), "{}", role.introduction()),
+            None => assert!(role.introduction().contains(role.truth.category), "{}", role.introduction()),
+        }
+    }
+    assert_eq!(cast::chosen(&[], None).len(), 0);
+    assert_eq!(cast::chosen(&told.truths, told.shop.promotion()).len(), 3);
+}
+
+/// Remembers what was said.
+#[derive(Default)]
+struct Lines(Vec<String>);
+
+impl Narrator for Lines {
+    fn say(&mut self, text: &str) {
+        self.0.push(text.to_owned());
+    }
+
+    fn progress(&mut self, done: u64, total: u64, _: &str) {
+        assert!(done <= total + 1, "day {done} of {total}");
+    }
+}
+
+async fn told_to(fault: Fault) -> (Result<Outcome>, Vec<String>) {
+    let incoming = TcpIncoming::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let url = format!("http://{}", incoming.local_addr().expect("it is bound"));
+    let stop = CancellationToken::new();
+    let server = Naive::new(fault);
+    let server = Server::builder()
+        .add_service(IngestServiceServer::new(server.clone()))
+        .add_service(QueryServiceServer::new(server.clone()))
+        .add_service(FeatureServiceServer::new(server));
+    tokio::spawn(server.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()));
+    let script = Script { seed: 7, shop: SimulateConfig { shoppers: 80, days: 30, items: 60 } };
+    let mut lines = Lines::default();
+    let outcome = run_against(&url, &script, Arc::new(ManualClock::new(0)), &mut lines).await;
+    stop.cancel();
+    (outcome, lines.0)
+}
+
+#[tokio::test]
+async fn the_whole_story_is_told_and_every_record_accounted_for() {
+    let (outcome, lines) = told_to(Fault::None).await;
+    let outcome = outcome.expect("nothing is wrong with that server");
+    let expected = Shop::new(7, SimulateConfig { shoppers: 80, days: 30, items: 60 });
+    let (shoppers, expected) = (expected.truths().len() as u64, expected.collect::<Vec<_>>());
+    let events = expected.iter().cloned().filter_map(Happening::into_event).count() as u64;
+    let items = expected.iter().filter(|happening| matches!(happening.what, What::Item(_))).count() as u64;
+    assert_eq!((outcome.events, outcome.profiles), (events, shoppers));
+    assert_eq!(
+        outcome.changes,
+        expected.len() as u64 - items,
+        "one for each record, as that server commits each alone"
+    );
+    assert!(outcome.favourite.ratio() > 0.8, "{:?}: what the catalogue knows is missing", outcome.favourite);
+    let story = lines.join("\n");
+    for part in [
+        "day 1 ",
+        "day 30 ",
+        "low prices on shoes begins",
+        "low prices on shoes are over",
+        "change their habits",
+    ] {
+        assert!(story.contains(part), "{part:?} is missing in\n{story}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_loses_doubles_or_refuses_an_event_is_found_out() {
+    let rows = [
+        (Fault::LosesTheHundredthEvent, "79 of 80 profiles hold exactly what was sent"),
+        (Fault::DoublesTheHundredthEvent, "79 of 80 profiles hold exactly what was sent"),
+        (Fault::RejectsTheHundredthEvent, "events[0].price was rejected"),
+    ];
+    for (fault, message) in rows {
+        let (outcome, _) = told_to(fault).await;
+        let error = outcome.expect_err("something is wrong with that server").to_string();
+        assert!(error.contains(message), "{fault:?}: {error}");
+    }
+}

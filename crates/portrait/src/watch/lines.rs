@@ -1,0 +1,146 @@
+//! The lines of a subscription: in goes an answer, out comes the line to print, for people or as JSON. Progress is no news for
+//! people and gives them no line.
+
+use crate::card::{profile_json, words};
+use portrait_proto::v1;
+use portrait_proto::v1::watch_profile_changes_response::Kind;
+use serde_json::json;
+
+/// Writes lines in one of two forms.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Printer {
+    json: bool,
+}
+
+impl Printer {
+    pub(super) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// The line of an answer; none if there is nothing to say.
+    pub(super) fn line(self, answer: &v1::WatchProfileChangesResponse) -> Option<String> {
+        let kind = answer.kind.as_ref()?;
+        if self.json { Some(json_line(kind)) } else { human_line(kind) }
+    }
+}
+
+fn human_line(kind: &Kind) -> Option<String> {
+    match kind {
+        Kind::Change(change) if change.deleted => {
+            Some(format!("{}  version {}  deleted", change.user_id, change.version))
+        }
+        Kind::Change(change) => {
+            let said =
+                change.profile.as_ref().map_or_else(String::new, |profile| format!("  {}", said_by(profile)));
+            Some(format!("{}  version {}{said}", change.user_id, change.version))
+        }
+        Kind::Progress(_) => None,
+        Kind::Resync(resync) => Some(match resync.phase() {
+            v1::ResyncPhase::Begin | v1::ResyncPhase::Unspecified => {
+                format!(
+                    "-- partition {}: all its profiles follow ({})",
+                    resync.partition,
+                    why(resync.reason())
+                )
+            }
+            v1::ResyncPhase::End => format!("-- partition {}: these were all", resync.partition),
+        }),
+    }
+}
+
+const fn why(reason: v1::ResyncReason) -> &'static str {
+    match reason {
+        v1::ResyncReason::Snapshot => "as asked for",
+        v1::ResyncReason::Lapsed => "the changes since are no longer kept",
+        v1::ResyncReason::UnknownGeneration => "the store is another one since",
+        v1::ResyncReason::BeyondEnd => "the store lost what was printed before",
+        v1::ResyncReason::Unspecified => "the server does not say why",
+    }
+}
+
+/// The profile in one line: actions, money, what is liked most.
+fn said_by(profile: &v1::Profile) -> String {
+    let mut phrases = vec![words::counted(profile.applied_events, "record")];
+    if let Some(behavior) = &profile.behavior {
+        let sessions = behavior.sessions.as_ref().map_or(0, |sessions| sessions.total);
+        phrases.push(words::counted(sessions, "visit"));
+        if let Some(rfm) = behavior.rfm.as_ref().filter(|rfm| rfm.orders_total > 0) {
+            phrases.push(format!(
+                "{}, {}",
+                words::counted(rfm.orders_total, "order"),
+                words::money(rfm.money_total)
+            ));
+        }
+    }
+    let category = profile.preference.as_ref().and_then(|preference| preference.categories.first());
+    phrases.extend(category.map(|category| format!("likes {}", category.name)));
+    phrases.join(", ")
+}
+
+fn json_line(kind: &Kind) -> String {
+    let value = match kind {
+        Kind::Change(change) => json!({
+            "kind": "change",
+            "user_id": change.user_id,
+            "version": change.version,
+            "partition": change.partition,
+            "deleted": change.deleted,
+            "profile": change.profile.as_ref().map(profile_json),
+        }),
+        Kind::Progress(progress) => json!({
+            "kind": "progress",
+            "lag": progress.lag,
+            "at": crate::card::moment_json(progress.at.as_ref()),
+        }),
+        Kind::Resync(resync) => json!({
+            "kind": "resync",
+            "partition": resync.partition,
+            "phase": resync.phase().as_str_name(),
+            "reason": resync.reason().as_str_name(),
+        }),
+    };
+    value.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use v1::{ProfileChange, Progress, Resync};
+
+    fn change(deleted: bool, profile: Option<v1::Profile>) -> Kind {
+        Kind::Change(ProfileChange { user_id: "lena".to_owned(), version: 7, deleted, profile, partition: 3 })
+    }
+
+    #[test]
+    fn every_kind_of_answer_has_its_line() {
+        let resync = |phase: v1::ResyncPhase| {
+            let reason = v1::ResyncReason::Lapsed.into();
+            Kind::Resync(Resync { partition: 3, phase: phase.into(), reason })
+        };
+        let profile =
+            v1::Profile { applied_events: 1, behavior: Some(v1::Behavior::default()), ..Default::default() };
+        let rows = [
+            (change(false, None), Some("lena  version 7")),
+            (change(true, None), Some("lena  version 7  deleted")),
+            (change(false, Some(profile)), Some("lena  version 7  1 record, 0 visits")),
+            (Kind::Progress(Progress::default()), None),
+            (
+                resync(v1::ResyncPhase::Begin),
+                Some("-- partition 3: all its profiles follow (the changes since are no longer kept)"),
+            ),
+            (resync(v1::ResyncPhase::End), Some("-- partition 3: these were all")),
+        ];
+        for (kind, line) in rows {
+            let answer = v1::WatchProfileChangesResponse { kind: Some(kind), ..Default::default() };
+            assert_eq!(Printer::new(false).line(&answer).as_deref(), line);
+            let json = Printer::new(true).line(&answer).expect("JSON has a line for everything");
+            let value: serde_json::Value = serde_json::from_str(&json).expect("an object");
+            assert!(value["kind"].is_string(), "{json}");
+        }
+        assert_eq!(
+            Printer::new(true).line(&v1::WatchProfileChangesResponse::default()),
+            None,
+            "an unknown kind is skipped"
+        );
+    }
+}

@@ -1,0 +1,88 @@
+//! The resume file: the newest token that was handled, as the server gave it. In goes a path, out comes the token of the last
+//! time; a new token replaces the old one in one step, so that a crash leaves one or the other.
+
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+
+/// No token is nearly as long: a longer file is some other file, and is left alone.
+const TOKEN_BYTES_MAX: usize = 64 * 1024;
+
+/// The file and the newest token.
+#[derive(Debug)]
+pub(super) struct ResumeFile {
+    path: PathBuf,
+    token: Vec<u8>,
+    saved: bool,
+}
+
+impl ResumeFile {
+    /// Takes the token of the last time; none if there is no such file.
+    pub(super) fn open(path: PathBuf) -> Result<Self> {
+        let token = match fs::read(&path) {
+            Ok(token) => token,
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        if token.len() > TOKEN_BYTES_MAX {
+            bail!("{} is no resume file: it has {} bytes; name another", path.display(), token.len());
+        }
+        Ok(Self { path, token, saved: true })
+    }
+
+    /// The newest token; empty if there is none.
+    pub(super) fn token(&self) -> &[u8] {
+        &self.token
+    }
+
+    /// Takes a newer token. It is not on disk until [`Self::save`].
+    pub(super) fn note(&mut self, token: &[u8]) {
+        if !token.is_empty() {
+            self.token.clear();
+            self.token.extend_from_slice(token);
+            self.saved = false;
+        }
+    }
+
+    /// Puts the newest token on disk, if it is not there.
+    pub(super) fn save(&mut self) -> Result<()> {
+        if self.saved {
+            return Ok(());
+        }
+        let mut name = self.path.file_name().context("a resume file needs a name")?.to_owned();
+        name.push(".new");
+        let new = self.path.with_file_name(name);
+        let write = || -> std::io::Result<()> {
+            let mut file = File::create(&new)?;
+            file.write_all(&self.token)?;
+            file.sync_all()?;
+            fs::rename(&new, &self.path)
+        };
+        write().with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.saved = true;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_comes_back_and_a_foreign_file_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("token");
+        let mut file = ResumeFile::open(path.clone()).expect("no file yet");
+        assert_eq!(file.token(), b"");
+        file.save().expect("nothing to save");
+        assert!(!path.exists());
+        file.note(b"one");
+        file.note(b"");
+        file.save().expect("saved");
+        assert_eq!(ResumeFile::open(path.clone()).expect("it is there").token(), b"one");
+        fs::write(&path, vec![0; TOKEN_BYTES_MAX + 1]).expect("written");
+        assert!(ResumeFile::open(path).is_err());
+        assert!(ResumeFile::open(folder.path().to_owned()).is_err(), "a folder is no file");
+    }
+}

@@ -1,0 +1,13 @@
+//! The room as its callers see it, over an embedded store that the tests commit to. One binary, since linking is slow.
+
+mod query {
+    mod failures;
+    mod limits;
+    mod moody;
+    mod read_after;
+    mod reader;
+    mod reads;
+    mod resyncs;
+    mod shop;
+    mod subscriptions;
+}

@@ -1,0 +1,121 @@
+//! A store that is away, a feed that lost its newest end while somebody reads it, damage, and readers among writers.
+
+use super::reader::{Reader, from, reason};
+use super::shop::{NEW_YEAR, Shop, config};
+use portrait_proto::v1::{
+    ErrorReason, GetProfileRequest, ResyncPhase, ResyncReason, WatchProfileChangesRequest, WatchStart,
+};
+use portrait_query::Config;
+use portrait_store::Store;
+use tonic::Code;
+use tonic_types::StatusExt;
+
+#[tokio::test]
+async fn a_store_that_is_away_is_said_to_be_and_subscribers_resume_when_it_is_back() {
+    let mut shop = Shop::running().await;
+    shop.buy("u1", NEW_YEAR).await;
+    let mut reader = Reader::begin(&shop, from(WatchStart::Earliest)).await;
+    reader.until(|reader| reader.known.contains_key("u1")).await;
+    shop.moody.set_away(true);
+    let ended = reader.end().await;
+    let request = GetProfileRequest { user_id: "u1".to_owned(), ..Default::default() };
+    let read = shop.client().get_profile(request.clone()).await.expect_err("the store is away");
+    let refused = Reader::try_begin(&shop, from(WatchStart::Now)).await.err().expect("the store is away");
+    for status in [ended, read, refused] {
+        assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::StoreUnavailable));
+        assert!(status.get_error_details().retry_info().is_some());
+    }
+    shop.moody.set_away(false);
+    shop.buy("u1", NEW_YEAR).await;
+    shop.client().get_profile(request).await.expect("the store is back");
+    reader.resume(&shop).await;
+    reader.until(|reader| reader.known["u1"] == 2).await;
+    assert_eq!(reader.resyncs, []);
+}
+
+#[tokio::test]
+async fn a_new_generation_is_followed_and_an_unknown_one_is_made_good() {
+    let mut shop = Shop::running().await;
+    let users = shop.users_of(3, 5);
+    let partition = shop.partition(&users[0]);
+    shop.touch(&users).await;
+    let mut reader = Reader::begin(&shop, from(WatchStart::Earliest)).await;
+    reader.until(|reader| reader.known.len() == 5).await;
+    let end = shop.store.meta(partition).await.expect("the store is there").feed_end;
+    // A generation that begins after everything: nothing is lost.
+    shop.moody.renew(partition, 77, end.next());
+    shop.touch(&users[..1]).await;
+    reader.until(|reader| reader.known[&users[0]] == 2).await;
+    assert_eq!(reader.resyncs, []);
+    // Another store, as after a restore: nobody knows the generation that the reader has seen.
+    shop.moody.renew(partition, 78, end);
+    shop.touch(&users[1..2]).await;
+    reader.until(|reader| reader.resyncs.len() == 2).await;
+    let unknown = ResyncReason::UnknownGeneration;
+    assert_eq!(reader.resyncs, [(3, ResyncPhase::Begin, unknown), (3, ResyncPhase::End, unknown)]);
+    reader.until_current().await;
+    assert_eq!(reader.known, shop.stored_versions().await);
+}
+
+#[tokio::test]
+async fn a_feed_that_is_shorter_than_a_reader_saw_it_is_made_good() {
+    let mut shop = Shop::running().await;
+    let users = shop.users_of(3, 5);
+    let partition = shop.partition(&users[0]);
+    shop.touch(&users).await;
+    let mut reader = Reader::begin(&shop, from(WatchStart::Earliest)).await;
+    reader.until(|reader| reader.known.len() == 5).await;
+    let end = shop.store.meta(partition).await.expect("the store is there").feed_end;
+    shop.moody.renew(partition, 77, end);
+    shop.touch(&users[..1]).await;
+    reader.until(|reader| reader.resyncs.len() == 2).await;
+    let beyond = ResyncReason::BeyondEnd;
+    assert_eq!(reader.resyncs, [(3, ResyncPhase::Begin, beyond), (3, ResyncPhase::End, beyond)]);
+    reader.until_current().await;
+    assert_eq!(reader.known, shop.stored_versions().await);
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_read_ends_the_subscription_and_not_in_silence() {
+    let mut shop = Shop::running().await;
+    let mut reader = Reader::begin(&shop, from(WatchStart::Now)).await;
+    let partition = shop.partition("u1");
+    shop.damage_feed(partition).await;
+    let status = reader.end().await;
+    assert_eq!((status.code(), reason(&status)), (Code::FailedPrecondition, ErrorReason::StoreIncompatible));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_among_writers_all_end_with_what_is_stored() {
+    let config = Config { page_profiles: 20, chunk_changes: 30, ring_changes: 50, ..config() };
+    let mut shop = Shop::running_with(config).await;
+    for number in 0..300 {
+        shop.buy(&format!("u{number}"), NEW_YEAR).await;
+    }
+    let mut readers = Vec::new();
+    for (start, include_profile) in
+        [(WatchStart::Earliest, false), (WatchStart::Snapshot, false), (WatchStart::Snapshot, true)]
+    {
+        let request = WatchProfileChangesRequest { include_profile, ..from(start) };
+        readers.push(Reader::begin(&shop, request).await);
+    }
+    let mut reading = Vec::new();
+    let last = "the last one";
+    for mut reader in readers {
+        reading.push(tokio::spawn(async move {
+            // Whose change comes last in its partition; the other partitions are waited for below.
+            reader.until(|reader| reader.known.contains_key(last)).await;
+            reader
+        }));
+    }
+    for number in 0..1500 {
+        let user = format!("u{}", number * 7 % 330);
+        if number % 11 == 0 { shop.delete(&user).await } else { shop.buy(&user, NEW_YEAR).await }
+    }
+    shop.buy(last, NEW_YEAR).await;
+    let stored = shop.stored_versions().await;
+    for reader in reading {
+        let mut reader = reader.await.expect("no panic");
+        reader.until(|reader| reader.known == stored).await;
+    }
+}

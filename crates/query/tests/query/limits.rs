@@ -1,0 +1,102 @@
+//! What a subscriber may cost, how it is told that it ends, and the way over a real connection.
+
+use super::reader::{Reader, from, reason};
+use super::shop::{NEW_YEAR, PATIENCE, Shop, config};
+use portrait_proto::v1::query_service_client::QueryServiceClient;
+use portrait_proto::v1::{ErrorReason, GetProfileRequest, WatchProfileChangesRequest, WatchStart};
+use portrait_query::Config;
+use tokio::time::timeout;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::Code;
+use tonic::codec::CompressionEncoding;
+use tonic_types::StatusExt;
+
+#[tokio::test]
+async fn a_subscriber_that_takes_nothing_is_cut_and_the_others_go_on() {
+    let stuck_after = "200ms".parse().expect("an interval");
+    let mut shop = Shop::running_with(Config { stuck_after, queue_answers: 4, ..config() }).await;
+    let mut stuck = Reader::begin(&shop, from(WatchStart::Now)).await;
+    let mut other = Reader::begin(&shop, from(WatchStart::Now)).await;
+    // Progress alone fills the queue of who takes nothing. The other one takes all the time, until the cut must have come.
+    for number in 0..60 {
+        shop.buy(&format!("u{number}"), NEW_YEAR).await;
+        let told = other.lags.len();
+        other.until(|reader| reader.lags.len() > told).await;
+    }
+    let status = stuck.end().await;
+    assert_eq!((status.code(), reason(&status)), (Code::Aborted, ErrorReason::SubscriberStuck));
+    assert!(stuck.changes.len() + stuck.lags.len() <= 4, "what waited for it was bounded");
+    other.until_current().await;
+    assert_eq!(other.known, shop.stored_versions().await);
+    stuck.resume(&shop).await;
+    stuck.until_current().await;
+    assert_eq!(stuck.known, shop.stored_versions().await, "its last token leads to the rest");
+}
+
+#[tokio::test]
+async fn what_waits_for_a_subscriber_is_bounded_in_bytes() {
+    let stuck_after = "200ms".parse().expect("an interval");
+    let queue_bytes = "64KiB".parse().expect("a size");
+    let config = Config { stuck_after, queue_bytes, queue_answers: 60_000, ..config() };
+    let mut shop = Shop::running_with(config).await;
+    let users: Vec<String> = (0..4000).map(|number| format!("{number:0>100}")).collect();
+    shop.touch(&users).await;
+    let mut stuck = Reader::begin(&shop, from(WatchStart::Snapshot)).await;
+    // Another's progress tells the time: the cut came long before that many intervals.
+    let mut other = Reader::begin(&shop, from(WatchStart::Now)).await;
+    other.until(|reader| reader.lags.len() > 20).await;
+    let status = stuck.end().await;
+    assert_eq!(reason(&status), ErrorReason::SubscriberStuck);
+    let taken = stuck.changes.len();
+    assert!((100..64 * 1024 / 100).contains(&taken), "{taken} changes of more than 100 bytes");
+}
+
+#[tokio::test]
+async fn subscriptions_are_counted() {
+    let shop = Shop::running_with(Config { max_subscribers: 2, ..config() }).await;
+    let _first = Reader::begin(&shop, from(WatchStart::Now)).await;
+    let second = Reader::begin(&shop, from(WatchStart::Now)).await;
+    let refused = Reader::try_begin(&shop, from(WatchStart::Now)).await.err().expect("no seat");
+    assert_eq!((refused.code(), reason(&refused)), (Code::ResourceExhausted, ErrorReason::Overloaded));
+    assert!(refused.get_error_details().retry_info().is_some());
+    drop(second);
+    Reader::begin(&shop, from(WatchStart::Now)).await;
+}
+
+#[tokio::test]
+async fn a_drain_tells_subscribers_to_resume_elsewhere_and_refuses_new_ones() {
+    let mut shop = Shop::open(config(), portrait_store::ProfileClock::Wall).await;
+    let running = shop.run();
+    shop.buy("u1", NEW_YEAR).await;
+    let mut reader = Reader::begin(&shop, from(WatchStart::Earliest)).await;
+    reader.until(|reader| reader.known.contains_key("u1")).await;
+    let idle = Reader::begin(&shop, from(WatchStart::Now)).await;
+    shop.shutdown.cancel();
+    timeout(PATIENCE, running).await.expect("the drain ends although one reads nothing").expect("no panic");
+    for mut reader in [reader, idle] {
+        let status = reader.end().await;
+        assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::ShuttingDown));
+    }
+    let refused = Reader::try_begin(&shop, from(WatchStart::Now)).await.err().expect("too late");
+    assert_eq!(reason(&refused), ErrorReason::ShuttingDown);
+}
+
+#[tokio::test]
+async fn reads_and_subscriptions_work_over_a_connection_compressed() {
+    let mut shop = Shop::running().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let server = tonic::transport::Server::builder().add_service(shop.service.grpc());
+    let serving = tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let client = QueryServiceClient::connect(format!("http://{address}")).await.expect("a connection");
+    let mut client =
+        client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
+    let request = WatchProfileChangesRequest { include_profile: true, ..from(WatchStart::Now) };
+    let mut reader = Reader::of(client.watch_profile_changes(request).await.expect("an answer").into_inner());
+    shop.buy("u1", NEW_YEAR).await;
+    reader.until(|reader| reader.known.contains_key("u1")).await;
+    let request = GetProfileRequest { user_id: "u1".to_owned(), ..Default::default() };
+    let profile = client.get_profile(request).await.expect("an answer").into_inner().profile;
+    assert_eq!(profile, reader.changes[0].profile);
+    serving.abort();
+}

@@ -1,0 +1,127 @@
+//! Partitions sent as a whole: for a snapshot, and instead of a gap.
+
+use super::reader::{Reader, after, from};
+use super::shop::{NEW_YEAR, PARTITIONS, Shop, config};
+use portrait_proto::v1::{ResyncPhase, ResyncReason, WatchProfileChangesRequest, WatchStart};
+use portrait_query::Config;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+/// Settings that make many pages of few profiles.
+fn small() -> Config {
+    Config { page_profiles: 3, chunk_changes: 5, ring_changes: 8, queue_answers: 2, ..config() }
+}
+
+#[tokio::test]
+async fn a_snapshot_names_every_profile_and_then_what_changed_meanwhile() {
+    let mut shop = Shop::running_with(small()).await;
+    for number in 0..100 {
+        shop.buy(&format!("u{number}"), NEW_YEAR).await;
+    }
+    shop.delete("u5").await;
+    let request = WatchProfileChangesRequest { include_profile: true, ..from(WatchStart::Snapshot) };
+    let mut reader = Reader::begin(&shop, request).await;
+    for number in 0..150 {
+        reader.step().await.expect("the subscription goes on");
+        shop.buy(&format!("u{}", number % 110), NEW_YEAR).await;
+        if number % 7 == 0 {
+            shop.delete(&format!("u{}", number / 2)).await;
+        }
+    }
+    reader.until_current().await;
+    assert_eq!(reader.known, shop.stored_versions().await);
+    assert_eq!(reader.resyncs.len(), 2 * usize::from(PARTITIONS));
+    assert!(reader.resyncs.iter().all(|(_, _, reason)| *reason == ResyncReason::Snapshot));
+    assert!(reader.changes.iter().all(|change| change.deleted || change.profile.is_some()));
+}
+
+#[tokio::test]
+async fn a_snapshot_of_an_empty_shop_has_its_beginnings_and_ends() {
+    let shop = Shop::running().await;
+    let mut reader = Reader::begin(&shop, from(WatchStart::Snapshot)).await;
+    reader.until_current().await;
+    let expected: Vec<_> = (0..u32::from(PARTITIONS))
+        .flat_map(|partition| [ResyncPhase::Begin, ResyncPhase::End].map(|phase| (partition, phase)))
+        .collect();
+    let marks: Vec<_> = reader.resyncs.iter().map(|(partition, phase, _)| (*partition, *phase)).collect();
+    assert_eq!(marks, expected);
+}
+
+#[tokio::test]
+async fn what_was_trimmed_is_made_good_by_the_whole_partition() {
+    let mut shop = Shop::running().await;
+    let users = shop.users_of(2, 4);
+    let elsewhere = shop.users_of(1, 1);
+    shop.touch(&users).await;
+    shop.touch(&elsewhere).await;
+    let mut reader = Reader::begin(&shop, from(WatchStart::Snapshot)).await;
+    reader.until_current().await;
+    let (token, known) = (reader.token.clone(), reader.known.clone());
+    drop(reader);
+    shop.touch(&users).await;
+    shop.delete(&users[0]).await;
+    shop.trim_feeds().await;
+    let mut reader = Reader::begin(&shop, after(&token)).await;
+    reader.remember(&known, &shop);
+    reader.until_current().await;
+    let lapsed = ResyncReason::Lapsed;
+    assert_eq!(reader.resyncs, [(2, ResyncPhase::Begin, lapsed), (2, ResyncPhase::End, lapsed)]);
+    assert_eq!(reader.known, shop.stored_versions().await);
+    assert!(!reader.known.contains_key(&users[0]), "whom the resync did not name is gone");
+}
+
+#[tokio::test]
+async fn a_token_of_a_store_that_is_no_more_is_made_good() {
+    let old = Shop::running().await;
+    let mut reader = Reader::begin(&old, from(WatchStart::Now)).await;
+    reader.until_current().await;
+    let mut restored = Shop::running().await;
+    restored.buy("u1", NEW_YEAR).await;
+    let mut reader = Reader::begin(&restored, after(&reader.token)).await;
+    reader.until_current().await;
+    assert_eq!(reader.known, restored.stored_versions().await);
+    assert_eq!(reader.resyncs.len(), 2 * usize::from(PARTITIONS));
+    assert!(reader.resyncs.iter().all(|(_, _, reason)| *reason == ResyncReason::UnknownGeneration));
+}
+
+#[tokio::test]
+async fn a_partition_that_was_not_finished_is_begun_again_after_a_cut() {
+    let mut shop = Shop::running_with(small()).await;
+    let users = shop.users_of(0, 20);
+    shop.touch(&users).await;
+    let mut reader = Reader::begin(&shop, from(WatchStart::Snapshot)).await;
+    reader.until(|reader| reader.known.len() == 10).await;
+    reader.resume(&shop).await;
+    reader.until_current().await;
+    let of_first: Vec<_> = reader.resyncs.iter().filter(|(partition, ..)| *partition == 0).collect();
+    let phases: Vec<_> = of_first.iter().map(|(_, phase, _)| *phase).collect();
+    assert_eq!(phases, [ResyncPhase::Begin, ResyncPhase::Begin, ResyncPhase::End]);
+    let told = reader.resyncs.len();
+    reader.resume(&shop).await;
+    reader.until_current().await;
+    assert_eq!(reader.resyncs.len(), told, "what was finished is not sent again");
+    assert_eq!(reader.known, shop.stored_versions().await);
+}
+
+#[tokio::test]
+async fn whatever_happens_a_subscriber_ends_with_what_is_stored() {
+    for seed in 0..8 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut shop = Shop::running_with(small()).await;
+        let start = [WatchStart::Earliest, WatchStart::Snapshot][random.random_range(0..2)];
+        let mut reader = Reader::begin(&shop, from(start)).await;
+        reader.step().await.expect("a progress");
+        for _ in 0..200 {
+            let user = format!("u{}", random.random_range(0..25));
+            match random.random_range(0..20) {
+                0..9 => shop.buy(&user, NEW_YEAR).await,
+                9..11 => shop.delete(&user).await,
+                11 => shop.trim_feeds().await,
+                12..14 => reader.resume(&shop).await,
+                _ => reader.step().await.expect("the subscription goes on"),
+            }
+        }
+        reader.until_current().await;
+        assert_eq!(reader.known, shop.stored_versions().await, "seed {seed}");
+    }
+}

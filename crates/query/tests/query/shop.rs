@@ -1,0 +1,293 @@
+//! A shop in one process: an embedded store, the room over it, and the hand that a feature worker would have. In come
+//! purchases and deletions, out go commits with their changes; clients call the room without a network between.
+
+use super::moody::Moody;
+use bytes::Bytes;
+use opentelemetry::metrics::{MeterProvider, NoopMeterProvider};
+use portrait_profile::{
+    Action, Body, Event, PartitionCount, PartitionId, Profile, ProfileChange, Record, RecordId, Span,
+    Timestamp, UserId,
+};
+use portrait_proto::token::{ConsistencyToken, TokenEntry};
+use portrait_proto::v1::query_service_client::QueryServiceClient;
+use portrait_proto::v1::query_service_server::{QueryService as Handlers, QueryServiceServer};
+use portrait_query::{Config, QueryService};
+use portrait_runtime::ManualClock;
+use portrait_store::embedded::{Embedded, Options};
+use portrait_store::{
+    AckLevel, Commit, CommitNo, Counters, LeaseToken, LogSeq, Nonce, ProfileClock, ProfileKey, Store, Trim,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// 2026-01-01T00:00:00Z, where every test begins.
+pub(super) const NEW_YEAR: i64 = 1_767_225_600_000;
+/// How long a test waits for what must happen.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PARTITIONS: u16 = 4;
+
+/// The shop.
+pub(super) struct Shop {
+    pub(super) store: Arc<Embedded>,
+    pub(super) moody: Arc<Moody>,
+    pub(super) clock: ManualClock,
+    pub(super) service: QueryService,
+    pub(super) shutdown: CancellationToken,
+    leases: BTreeMap<PartitionId, (LeaseToken, CommitNo, LogSeq)>,
+    versions: BTreeMap<String, u64>,
+    events: u64,
+    _folder: tempfile::TempDir,
+}
+
+/// A commit in the making for one partition.
+#[derive(Default)]
+struct Draft {
+    profiles: Vec<(ProfileKey, Option<Bytes>)>,
+    changes: Vec<Bytes>,
+    applied_through: Option<LogSeq>,
+    newest: Timestamp,
+}
+
+pub(super) fn user_id(text: &str) -> UserId {
+    UserId::parse(text).expect("an id")
+}
+
+/// The settings of the tests: soon stuck, soon told.
+pub(super) fn config() -> Config {
+    Config {
+        progress_interval: "20ms".parse().expect("an interval"),
+        tail_wait: "20ms".parse().expect("an interval"),
+        ..Config::default()
+    }
+}
+
+impl Shop {
+    /// A shop with the room over it, not running yet.
+    pub(super) async fn open(config: Config, profile_clock: ProfileClock) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let partitions = PartitionCount::new(PARTITIONS);
+        let options = Options { partitions, reserve_bytes: 0, ..Options::default() };
+        let store = Arc::new(Embedded::open(folder.path(), options).expect("a new store"));
+        let clock = ManualClock::new(NEW_YEAR);
+        let meter = NoopMeterProvider::new().meter("test");
+        let moody = Arc::new(Moody::of(Arc::clone(&store)));
+        let service = QueryService::build(
+            Arc::clone(&moody) as Arc<dyn Store>,
+            profile_clock,
+            Arc::new(clock.clone()),
+            &meter,
+            config.validate().expect("settings that make sense"),
+        );
+        let mut leases = BTreeMap::new();
+        for partition in store.layout().partitions.all() {
+            let lease = store.acquire(partition, Nonce::new(1), Span::from_days(1), Timestamp::EPOCH).await;
+            let token = lease.expect("the store is there").expect("nobody else is");
+            leases.insert(partition, (token, CommitNo::ZERO, LogSeq::ZERO));
+        }
+        let shutdown = CancellationToken::new();
+        let (versions, events) = (BTreeMap::new(), 0);
+        Self { store, moody, clock, service, shutdown, leases, versions, events, _folder: folder }
+    }
+
+    /// A shop whose room runs.
+    pub(super) async fn running() -> Self {
+        Self::running_with(config()).await
+    }
+
+    /// The same with other settings.
+    pub(super) async fn running_with(config: Config) -> Self {
+        let shop = Self::open(config, ProfileClock::Wall).await;
+        // The room runs as long as the shop; only the test of the drain waits for it.
+        drop(shop.run());
+        shop
+    }
+
+    pub(super) fn run(&self) -> JoinHandle<()> {
+        self.service.run(&self.shutdown)
+    }
+
+    /// A client without a network.
+    pub(super) fn client(&self) -> QueryServiceClient<QueryServiceServer<impl Handlers + use<>>> {
+        QueryServiceClient::new(self.service.grpc())
+    }
+
+    pub(super) fn partition(&self, user: &str) -> PartitionId {
+        self.store.layout().partitions.partition_of(&user_id(user))
+    }
+
+    /// The first of `u0`, `u1`, ... that belong to `partition`.
+    pub(super) fn users_of(&self, partition: u16, count: usize) -> Vec<String> {
+        let users = (0..).map(|number| format!("u{number}"));
+        users.filter(|user| self.partition(user).get() == partition).take(count).collect()
+    }
+
+    /// Writes a purchase to the log, and says what covers it.
+    pub(super) async fn log_purchase(&mut self, user: &str, at: i64) -> (Record, ConsistencyToken) {
+        self.events += 1;
+        let record = Record {
+            user_id: user_id(user),
+            record_id: RecordId::parse(&format!("event-{}", self.events)).ok(),
+            occurred_at: Timestamp::from_millis(at),
+            accepted_at: Timestamp::from_millis(at),
+            body: Body::Event(Event {
+                action: Action::Purchase,
+                utc_offset_minutes: 0,
+                item_id: None,
+                category: None,
+                brand: None,
+                price: Some(10.0),
+                quantity: 1.0,
+                order_id: None,
+                context: None,
+            }),
+        };
+        let partition = self.partition(user);
+        let value = Bytes::from(record.encode());
+        let appended = self.store.append(partition, vec![value], record.accepted_at, AckLevel::Memory).await;
+        let place = appended.expect("the log takes it").last;
+        let entry = TokenEntry {
+            partition: partition.get(),
+            generation: place.generation.nonce().get(),
+            seq: place.seq.get(),
+        };
+        (record, ConsistencyToken { entries: vec![entry] })
+    }
+
+    /// Folds a logged record into its profile and commits it.
+    pub(super) async fn apply(&mut self, record: &Record, covered: &ConsistencyToken) {
+        let user = record.user_id.as_str().to_owned();
+        let mut profile = self.profile(&user).await;
+        profile.apply(record);
+        let mut draft = Draft { newest: record.occurred_at, ..Draft::default() };
+        draft.applied_through = covered.entries.first().map(|entry| LogSeq::new(entry.seq));
+        self.put(&mut draft, profile, record.accepted_at);
+        self.commit(self.partition(&user), draft).await;
+    }
+
+    /// A purchase, logged and applied.
+    pub(super) async fn buy(&mut self, user: &str, at: i64) {
+        let (record, covered) = self.log_purchase(user, at).await;
+        self.apply(&record, &covered).await;
+    }
+
+    /// Commits a new version of each of some users' profiles, in one commit for each partition.
+    pub(super) async fn touch(&mut self, users: &[String]) {
+        let mut drafts: BTreeMap<PartitionId, Draft> = BTreeMap::new();
+        for user in users {
+            let profile = self.profile(user).await;
+            let draft = drafts.entry(self.partition(user)).or_default();
+            self.put(draft, profile, Timestamp::from_millis(NEW_YEAR));
+        }
+        for (partition, draft) in drafts {
+            self.commit(partition, draft).await;
+        }
+    }
+
+    /// Deletes a profile.
+    pub(super) async fn delete(&mut self, user: &str) {
+        let mut gone = self.profile(user).await;
+        self.advance(&mut gone);
+        let mut draft = Draft::default();
+        draft.profiles.push((ProfileKey::of(gone.user_id()), None));
+        draft.changes.push(change(&gone, true, Timestamp::from_millis(NEW_YEAR)));
+        self.commit(self.partition(user), draft).await;
+    }
+
+    /// Forgets every change of the feed that is forgotten in whole blocks, which is all of them.
+    pub(super) async fn trim_feeds(&self) {
+        let far = Timestamp::from_millis(i64::MAX);
+        let what = Trim { now: Timestamp::EPOCH, log_before: Timestamp::EPOCH, feed_before: far };
+        for partition in self.store.layout().partitions.all() {
+            while self.store.trim(partition, what).await.expect("the store is there").changes > 0 {}
+        }
+    }
+
+    /// Puts bytes into a feed that are no change.
+    pub(super) async fn damage_feed(&mut self, partition: PartitionId) {
+        let draft = Draft { changes: vec![Bytes::from_static(b"\x01no change")], ..Draft::default() };
+        self.commit(partition, draft).await;
+    }
+
+    /// What the store has: the version of every user's profile.
+    pub(super) async fn stored_versions(&self) -> BTreeMap<String, u64> {
+        let mut versions = BTreeMap::new();
+        for partition in self.store.layout().partitions.all() {
+            let mut cursor = None;
+            loop {
+                let page = self.store.scan(partition, cursor, 100).await.expect("the store is there");
+                for (_, value) in page.profiles {
+                    let profile = Profile::decode(&value).expect("what was encoded");
+                    versions.insert(profile.user_id().to_string(), profile.version().get());
+                }
+                cursor = page.next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+        }
+        versions
+    }
+
+    async fn profile(&self, user: &str) -> Profile {
+        let key = ProfileKey::of(&user_id(user));
+        let stored = self.store.profiles(self.partition(user), &[key]).await.expect("the store is there");
+        let stored = stored.into_iter().next().flatten();
+        stored
+            .map_or_else(|| Profile::new(user_id(user)), |bytes| Profile::decode(&bytes).expect("a profile"))
+    }
+
+    fn put(&mut self, draft: &mut Draft, mut profile: Profile, accepted_at: Timestamp) {
+        self.advance(&mut profile);
+        draft.profiles.push((ProfileKey::of(profile.user_id()), Some(Bytes::from(profile.encode()))));
+        draft.changes.push(change(&profile, false, accepted_at));
+    }
+
+    /// A version never restarts, not even when a profile does.
+    fn advance(&mut self, profile: &mut Profile) {
+        let version = self.versions.entry(profile.user_id().to_string()).or_default();
+        *version += 1;
+        while profile.version().get() < *version {
+            profile.advance_version();
+        }
+    }
+
+    async fn commit(&mut self, partition: PartitionId, draft: Draft) {
+        let (token, commit_no, applied) = self.leases[&partition];
+        let applied_through = draft.applied_through.unwrap_or(applied).max(applied);
+        let commit = Commit {
+            token,
+            expected: commit_no,
+            applied_through,
+            clock: draft.newest,
+            at: Timestamp::from_millis(NEW_YEAR),
+            profiles: draft.profiles,
+            seen: Vec::new(),
+            changes: draft.changes,
+            dead_letters: Vec::new(),
+            counted: Counters::default(),
+        };
+        let committed = self.store.commit(partition, commit).await.expect("the only owner");
+        self.leases.insert(partition, (token, committed.commit_no, applied_through));
+    }
+}
+
+fn change(profile: &Profile, deleted: bool, accepted_at: Timestamp) -> Bytes {
+    let change = ProfileChange {
+        user_id: profile.user_id().clone(),
+        version: profile.version(),
+        deleted,
+        accepted_at,
+    };
+    Bytes::from(change.encode())
+}
+
+/// How many purchases of the newest 7-day half-life a profile shows.
+pub(super) fn purchases_of_the_week(profile: &portrait_proto::v1::Profile) -> f64 {
+    let behavior = profile.behavior.as_ref().expect("a profile has behaviour");
+    let purchase = portrait_proto::action::to_wire(&Action::Purchase).0;
+    let counts = behavior.actions.iter().find(|count| count.action == i32::from(purchase));
+    counts.and_then(|count| count.decayed).map_or(0.0, |decayed| decayed.week)
+}

@@ -1,0 +1,173 @@
+//! What subscribers are told of changes: everything once more after any cut, the newest of each user, and only what they
+//! asked for.
+
+use super::reader::{Reader, after, from, reason};
+use super::shop::{NEW_YEAR, PARTITIONS, Shop, config};
+use portrait_proto::v1::{ErrorReason, WatchProfileChangesRequest, WatchStart};
+use portrait_query::Config;
+use portrait_store::ProfileClock;
+use std::collections::BTreeSet;
+use tonic::Code;
+
+#[tokio::test]
+async fn a_subscriber_from_now_on_is_told_that_it_is_on_and_then_of_each_change() {
+    let mut shop = Shop::running().await;
+    shop.buy("before", NEW_YEAR).await;
+    let mut reader = Reader::begin(&shop, from(WatchStart::Now)).await;
+    reader.step().await.expect("a first answer");
+    assert_eq!(reader.lags, [0], "the first answer is a progress");
+    shop.buy("u1", NEW_YEAR).await;
+    reader.until(|reader| reader.known.contains_key("u1")).await;
+    shop.buy("u1", NEW_YEAR).await;
+    reader.until(|reader| reader.known["u1"] == 2).await;
+    shop.delete("u1").await;
+    reader.until(|reader| !reader.known.contains_key("u1")).await;
+    let told: Vec<_> = reader.changes.iter().map(|change| (change.version, change.deleted)).collect();
+    assert_eq!(told, [(1, false), (2, false), (3, true)]);
+    assert_eq!(reader.changes[0].partition, u32::from(shop.partition("u1").get()));
+}
+
+#[tokio::test]
+async fn a_change_arrives_although_nobody_announced_it() {
+    let mut shop = Shop::open(config(), ProfileClock::Wall).await;
+    let mut reader = Reader::begin(&shop, from(WatchStart::Now)).await;
+    shop.buy("u1", NEW_YEAR).await;
+    reader.until(|reader| reader.known.contains_key("u1")).await;
+}
+
+#[tokio::test]
+async fn changes_that_piled_up_become_the_newest_of_each_user() {
+    // Without tails, so that all of them are behind the ring.
+    let mut shop = Shop::open(config(), ProfileClock::Wall).await;
+    let users = shop.users_of(0, 3);
+    for _ in 0..100 {
+        shop.touch(&users).await;
+    }
+    let mut reader = Reader::begin(&shop, from(WatchStart::Earliest)).await;
+    reader.until_current().await;
+    let told: BTreeSet<_> =
+        reader.changes.iter().map(|change| (change.user_id.clone(), change.version)).collect();
+    assert_eq!(told, users.into_iter().map(|user| (user, 100)).collect());
+    assert_eq!(reader.changes.len(), 3);
+}
+
+#[tokio::test]
+async fn resuming_after_any_answer_gives_what_came_after_it() {
+    // Small chunks and rings, so that the cuts fall within and between them, and before and behind the ring.
+    let mut shop = Shop::running_with(Config { chunk_changes: 3, ring_changes: 4, ..config() }).await;
+    let mut first = Reader::begin(&shop, from(WatchStart::Now)).await;
+    first.step().await.expect("a progress");
+    let mut tokens = vec![(first.token.clone(), first.known.clone())];
+    for number in 0..40 {
+        shop.buy(&format!("u{}", number % 7), NEW_YEAR).await;
+        if number % 10 == 9 {
+            shop.delete(&format!("u{}", number % 7)).await;
+        }
+    }
+    let stored = shop.stored_versions().await;
+    while first.known != stored {
+        first.step().await.expect("the subscription goes on");
+        tokens.push((first.token.clone(), first.known.clone()));
+    }
+    assert!(tokens.len() > 10);
+    for (token, known) in tokens {
+        let mut reader = Reader::begin(&shop, after(&token)).await;
+        reader.remember(&known, &shop);
+        reader.until_current().await;
+        assert_eq!(reader.known, stored);
+        assert_eq!(reader.resyncs, [], "nothing was lost");
+        // A token at the end has nothing after it.
+        let mut last = Reader::begin(&shop, after(&reader.token)).await;
+        last.until_current().await;
+        assert_eq!(last.changes, []);
+    }
+}
+
+#[tokio::test]
+async fn a_profile_that_was_asked_for_comes_with_its_change() {
+    let mut shop = Shop::running().await;
+    shop.buy("u1", NEW_YEAR).await;
+    shop.buy("u1", NEW_YEAR).await;
+    shop.buy("gone", NEW_YEAR).await;
+    shop.delete("gone").await;
+    let request = WatchProfileChangesRequest { include_profile: true, ..from(WatchStart::Earliest) };
+    let mut reader = Reader::begin(&shop, request).await;
+    reader.until_current().await;
+    let told = |user: &str| reader.changes.iter().rfind(|change| change.user_id == user).expect("was told");
+    let profile = told("u1").profile.as_ref().expect("was asked for");
+    assert_eq!((profile.applied_events, profile.version, told("u1").version), (2, 2, 2));
+    assert!(told("gone").deleted && told("gone").profile.is_none());
+}
+
+#[tokio::test]
+async fn only_the_users_asked_for_are_told_of() {
+    for start in [WatchStart::Earliest, WatchStart::Snapshot] {
+        let mut shop = Shop::running().await;
+        for number in 0..50 {
+            shop.buy(&format!("u{number}"), NEW_YEAR).await;
+        }
+        let user_ids = vec!["u3".to_owned(), "u41".to_owned(), "u60".to_owned()];
+        let request = WatchProfileChangesRequest { user_ids, ..from(start) };
+        let mut reader = Reader::begin(&shop, request).await;
+        reader.until_current().await;
+        assert_eq!(reader.known.keys().collect::<Vec<_>>(), ["u3", "u41"]);
+        shop.buy("u4", NEW_YEAR).await;
+        shop.buy("u60", NEW_YEAR).await;
+        reader.until(|reader| reader.known.contains_key("u60")).await;
+        assert!(!reader.known.contains_key("u4"), "{start:?}");
+    }
+}
+
+#[tokio::test]
+async fn shards_cover_everything_once() {
+    let mut shop = Shop::running().await;
+    for number in 0..60 {
+        shop.buy(&format!("u{number}"), NEW_YEAR).await;
+    }
+    for start in [WatchStart::Earliest, WatchStart::Snapshot] {
+        for shard_count in [1, 2, 3, u32::from(PARTITIONS) + 1] {
+            let mut told = Vec::new();
+            for shard_index in 0..shard_count {
+                let request = WatchProfileChangesRequest { shard_index, shard_count, ..from(start) };
+                let mut reader = Reader::begin(&shop, request).await;
+                reader.until_current().await;
+                assert!(reader.changes.iter().all(|change| change.partition % shard_count == shard_index));
+                told.extend(reader.changes.into_iter().map(|change| change.user_id));
+            }
+            told.sort();
+            let stored: Vec<String> = shop.stored_versions().await.into_keys().collect();
+            assert_eq!(told, stored, "{start:?} in {shard_count} shards");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_subscription_is_refused() {
+    let shop = Shop::running().await;
+    let mut reader = Reader::begin(&shop, from(WatchStart::Snapshot)).await;
+    reader.until_current().await;
+    let shard = |shard_index, shard_count| WatchProfileChangesRequest {
+        shard_index,
+        shard_count,
+        ..Default::default()
+    };
+    let users = |user_ids| WatchProfileChangesRequest { user_ids, ..Default::default() };
+    let rows = [
+        (shard(2, 2), ErrorReason::OutOfRange),
+        (shard(1, 0), ErrorReason::OutOfRange),
+        (WatchProfileChangesRequest { start: 77, ..Default::default() }, ErrorReason::OutOfRange),
+        (users(vec!["u".to_owned(); 1001]), ErrorReason::TooMany),
+        (users(vec![String::new()]), ErrorReason::EmptyId),
+        (WatchProfileChangesRequest { shard_count: 2, ..after(&reader.token) }, ErrorReason::Contradiction),
+    ];
+    for (request, expected) in rows {
+        let refused = Reader::try_begin(&shop, request).await.err().expect("no subscription");
+        assert_eq!((refused.code(), reason(&refused)), (Code::InvalidArgument, expected));
+    }
+    for bit in 0..reader.token.len() * 8 {
+        let mut token = reader.token.clone();
+        token[bit / 8] ^= 1 << (bit % 8);
+        let refused = Reader::try_begin(&shop, after(&token)).await.err().expect("a changed token");
+        assert_eq!(reason(&refused), ErrorReason::BadToken, "bit {bit}");
+    }
+}
