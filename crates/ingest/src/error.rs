@@ -1,0 +1,108 @@
+//! Why a call could not be answered item by item, and what the caller is told.
+
+use portrait_profile::{DecodeError, ItemId, PartitionId};
+use portrait_proto::status::Failure;
+use portrait_proto::v1::ErrorReason;
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::Status;
+
+/// How long a caller is asked to wait while more is under way than may be.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// What this crate answers instead.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The store could not answer. Several callers share one write, and so its failure.
+    #[error("the store could not answer")]
+    Store(#[source] Arc<portrait_store::Error>),
+    /// A stored item of the catalogue cannot be read.
+    #[error("the stored item {item_id:?} cannot be read")]
+    Item {
+        /// Which.
+        item_id: ItemId,
+        /// Why not.
+        #[source]
+        source: DecodeError,
+    },
+    /// The request has no items, or too many.
+    #[error("{field}: {message}")]
+    Request {
+        /// The reason of the closed list.
+        reason: ErrorReason,
+        /// The field at fault.
+        field: &'static str,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// The records that wait for the store take as much memory as they may.
+    #[error("{limit_bytes} bytes wait for the store already: send again later")]
+    QueueFull {
+        /// How much may wait.
+        limit_bytes: usize,
+    },
+    /// A partition has more records that are not applied than it may.
+    #[error("partition {partition} has {lag} records that are not applied, {lag_max} are allowed: send again later")]
+    Lagging {
+        /// Which.
+        partition: PartitionId,
+        /// How many.
+        lag: u64,
+        /// The limit.
+        lag_max: u64,
+    },
+    /// The process ends.
+    #[error("the server is shutting down: send what has no answer again, to another")]
+    ShuttingDown,
+}
+
+impl Error {
+    /// The reason that a caller is given.
+    pub(crate) fn reason(&self) -> ErrorReason {
+        match self {
+            Self::Store(source) => source.reason(),
+            Self::Item { .. } => ErrorReason::StoreIncompatible,
+            Self::Request { reason, .. } => *reason,
+            Self::QueueFull { .. } | Self::Lagging { .. } => ErrorReason::Overloaded,
+            Self::ShuttingDown => ErrorReason::ShuttingDown,
+        }
+    }
+
+    /// What a person is told.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Store(source) => source.to_string(),
+            Self::Request { message, .. } => message.clone(),
+            Self::Item { source, .. } => format!("{self}: {source}"),
+            Self::QueueFull { .. } | Self::Lagging { .. } | Self::ShuttingDown => self.to_string(),
+        }
+    }
+}
+
+impl From<portrait_store::Error> for Error {
+    fn from(source: portrait_store::Error) -> Self {
+        Self::Store(Arc::new(source))
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let failure = Failure::new(error.reason(), error.message());
+        match error {
+            Error::Store(source) => {
+                if !source.is_retryable() {
+                    tracing::error!(error = %source, "the store could not answer");
+                }
+                Failure::from(source.as_ref()).into_status()
+            }
+            Error::Item { source, .. } => {
+                tracing::error!(error = %source, "a stored item cannot be read");
+                failure.into_status()
+            }
+            Error::Request { field, .. } => failure.field(field).into_status(),
+            Error::QueueFull { .. } | Error::Lagging { .. } | Error::ShuttingDown => {
+                failure.retry_after(RETRY_AFTER).into_status()
+            }
+        }
+    }
+}

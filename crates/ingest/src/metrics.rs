@@ -1,0 +1,64 @@
+//! What is measured of the way into the log.
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter};
+use portrait_proto::status::reason_name;
+use portrait_proto::v1::ErrorReason;
+use std::time::Duration;
+
+/// The instruments of this room.
+pub(crate) struct Metrics {
+    accepted: Counter<u64>,
+    rejected: Counter<u64>,
+    append_seconds: Histogram<f64>,
+    append_records: Histogram<u64>,
+}
+
+impl Metrics {
+    /// Registers the instruments.
+    pub(crate) fn new(meter: &Meter) -> Self {
+        Self {
+            accepted: meter
+                .u64_counter("portrait_ingest_accepted")
+                .with_description("items that are in the log or the catalogue, by kind")
+                .with_unit("{item}")
+                .build(),
+            rejected: meter
+                .u64_counter("portrait_ingest_rejected")
+                .with_description("items that were not taken, by kind and reason")
+                .with_unit("{item}")
+                .build(),
+            append_seconds: meter
+                .f64_histogram("portrait_ingest_append_duration")
+                .with_description("one append to the log, until it is acknowledged")
+                .with_unit("s")
+                .with_boundaries(vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0])
+                .build(),
+            append_records: meter
+                .u64_histogram("portrait_ingest_append_records")
+                .with_description("records of one append")
+                .with_unit("{record}")
+                .with_boundaries(vec![1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0])
+                .build(),
+        }
+    }
+
+    /// Items of a kind were taken.
+    pub(crate) fn accepted(&self, kind: &'static str, count: u64) {
+        if count > 0 {
+            self.accepted.add(count, &[KeyValue::new("kind", kind)]);
+        }
+    }
+
+    /// An item of a kind was not taken.
+    pub(crate) fn rejected(&self, kind: &'static str, reason: ErrorReason) {
+        let attributes = [KeyValue::new("kind", kind), KeyValue::new("reason", reason_name(reason))];
+        self.rejected.add(1, &attributes);
+    }
+
+    /// An append was acknowledged.
+    pub(crate) fn appended(&self, records: usize, took: Duration) {
+        self.append_seconds.record(took.as_secs_f64(), &[]);
+        self.append_records.record(records as u64, &[]);
+    }
+}
