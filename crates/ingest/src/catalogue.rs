@@ -69,7 +69,10 @@ impl Catalogue {
             let found = self.store.items(&keys).await?;
             for (item_id, bytes) in page.iter().zip(found) {
                 let item = bytes.map(|bytes| CatalogueItem::decode(&bytes)).transpose();
-                let item = item.map_err(|source| Error::Item { item_id: item_id.clone(), source })?;
+                let item = item.map_err(|source| {
+                    let source = Arc::new(source);
+                    Error::Item { item_id: item_id.clone(), source }
+                })?;
                 self.known.insert(item_id.clone(), Known { item: item.map(Arc::new), at: now });
             }
         }

@@ -21,6 +21,8 @@ pub struct Config {
     pub linger: Interval,
     /// How much may wait for the store. More: longer bursts are taken, and more memory.
     pub queue: ByteSize,
+    /// The largest request that is taken. 1000 events with all their fields take about 6 MiB, usual ones 300 KiB.
+    pub max_request: ByteSize,
     /// How many records a partition may have that are not applied. Above, events are refused until it has caught up.
     pub lag_max: u64,
     /// How long a stream may wait for room before it is ended.
@@ -70,6 +72,7 @@ pub struct ValidConfig {
     pub(crate) level: AckLevel,
     pub(crate) linger: Duration,
     pub(crate) queue_bytes: usize,
+    pub(crate) max_request_bytes: usize,
     pub(crate) lag_max: u64,
     pub(crate) stream_patience: Duration,
     pub(crate) stream_requests: usize,
@@ -91,6 +94,7 @@ impl Default for Config {
             acknowledge: Acknowledge::default(),
             linger: Interval::from_millis(0),
             queue: ByteSize::mebibytes(64),
+            max_request: ByteSize::mebibytes(8),
             lag_max: 1_000_000,
             stream_patience: Interval::from_secs(30),
             stream_requests: 64,
@@ -135,6 +139,7 @@ impl Config {
             },
             linger: self.linger.duration(),
             queue_bytes: self.queue.as_usize(),
+            max_request_bytes: self.max_request.as_usize(),
             lag_max: self.lag_max,
             stream_patience: self.stream_patience.duration(),
             stream_requests: self.stream_requests,

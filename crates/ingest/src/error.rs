@@ -23,7 +23,7 @@ pub enum Error {
         item_id: ItemId,
         /// Why not.
         #[source]
-        source: DecodeError,
+        source: Arc<DecodeError>,
     },
     /// The request has no items, or too many.
     #[error("{field}: {message}")]

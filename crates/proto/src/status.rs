@@ -59,6 +59,36 @@ impl From<Failure> for Status {
     }
 }
 
+/// Gives what the gRPC library says of a message that it could not read the documented form: text that is not UTF-8 and
+/// bytes that are no message are the caller's, and so is a message above the limit. Any other status stays as it is.
+pub fn clarified(status: Status) -> Status {
+    if reason_of(&status).is_some() {
+        return status;
+    }
+    let message = status.message();
+    if status.code() == Code::Internal && message.contains("failed to decode Protobuf message") {
+        let failure = Failure::new(ErrorReason::BadText, format!("the message cannot be read: {message}"));
+        return match undecodable_field(message) {
+            Some(field) => failure.field(field).into_status(),
+            None => failure.into_status(),
+        };
+    }
+    if status.code() == Code::OutOfRange && message.contains("message length too large") {
+        let remedy = format!("{message}: split the request, or raise the server's max_request");
+        return Failure::new(ErrorReason::TooLong, remedy).into_status();
+    }
+    status
+}
+
+/// The path of the field that prost names innermost first, as `Event.user_id: TrackRequest.events: invalid string value`.
+fn undecodable_field(message: &str) -> Option<String> {
+    let (_, described) = message.split_once("failed to decode Protobuf message: ")?;
+    let steps = described.split(": ").map_while(|step| step.split_once('.').map(|(_, field)| field));
+    let mut path: Vec<&str> = steps.filter(|field| !field.contains(' ')).collect();
+    path.reverse();
+    (!path.is_empty()).then(|| path.join("."))
+}
+
 /// The reason as `ErrorInfo` has it: without the prefix of the enum, as `EMPTY_ID`.
 pub fn reason_name(reason: ErrorReason) -> &'static str {
     let name = reason.as_str_name();
@@ -123,6 +153,21 @@ mod tests {
             (violations[0].field.as_str(), violations[0].description.as_str()),
             ("events", "too much waits")
         );
+    }
+
+    #[test]
+    fn what_the_library_says_of_a_message_gets_its_documented_form() {
+        let text = "failed to decode Protobuf message: Event.user_id: TrackRequest.events: invalid string value: data is \
+                    not UTF-8 encoded";
+        let status = clarified(Status::internal(text));
+        assert_eq!((status.code(), reason_of(&status)), (Code::InvalidArgument, Some(ErrorReason::BadText)));
+        let violations = status.get_error_details().bad_request().map(|bad| bad.field_violations.clone());
+        assert_eq!(violations.map(|violations| violations[0].field.clone()), Some("events.user_id".to_owned()));
+        let large = "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes";
+        let status = clarified(Status::out_of_range(large));
+        assert_eq!((status.code(), reason_of(&status)), (Code::InvalidArgument, Some(ErrorReason::TooLong)));
+        let other = clarified(Status::internal("else"));
+        assert_eq!((other.code(), reason_of(&other)), (Code::Internal, None));
     }
 
     #[test]

@@ -35,6 +35,15 @@ pub struct TokenEntry {
 pub struct BadToken;
 
 impl ConsistencyToken {
+    /// Adds a place; of two in one partition the later one stays.
+    pub fn cover(&mut self, entry: TokenEntry) {
+        match self.entries.iter_mut().find(|known| known.partition == entry.partition) {
+            Some(known) if known.generation != entry.generation || known.seq < entry.seq => *known = entry,
+            Some(_) => {}
+            None => self.entries.push(entry),
+        }
+    }
+
     /// The bytes for the caller; none if there is nothing to wait for.
     pub fn encode(&self) -> Vec<u8> {
         if self.entries.is_empty() {
