@@ -14,7 +14,7 @@ use tonic::transport::{Channel, Endpoint};
 /// Events of one request of a stream.
 pub const REQUEST_EVENTS: usize = 500;
 /// Requests that may be under way.
-const REQUESTS_UNDER_WAY: usize = 32;
+pub const REQUESTS_UNDER_WAY: usize = 32;
 /// How often a standing is asked for while waiting.
 const ASK_EVERY: Duration = Duration::from_millis(5);
 

@@ -75,5 +75,5 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     };
     terminal.end();
     // The server is stopped whatever was told, and its files go with the folder.
-    node.stop().await.and(told)
+    node.stop().await.and(told.map(drop))
 }

@@ -1,1 +1,13 @@
-//! Being written.
+//! Everything the binary does: the node and its roles, and the commands around it. The commands are clients as any other:
+//! they know a server by its API.
+
+pub mod bench;
+pub mod card;
+pub mod cli;
+pub mod client;
+pub mod demo;
+pub mod import;
+pub mod node;
+pub mod serve;
+pub mod simulate;
+pub mod watch;

@@ -2,23 +2,31 @@
 //! node that can be asked for its addresses and told to stop. The binary, the demo, the benchmarks and the tests start the
 //! same node.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use portrait_feature::FeatureService;
 use portrait_ingest::IngestService;
 use portrait_profile::{PartitionCount, Span};
+use portrait_proto::status;
+use portrait_proto::v1::{feature_service_server, ingest_service_server, query_service_server};
 use portrait_query::QueryService;
 use portrait_runtime::config::{ByteSize, Interval, Invalid};
 use portrait_runtime::health::Health;
-use portrait_runtime::server::{Bound, DrainOutcome, ServerConfig};
+use portrait_runtime::server::{Bound, DrainOutcome, ServeError, ServerConfig, Services};
 use portrait_runtime::telemetry::{LogConfig, Metrics};
 use portrait_runtime::{SharedClock, SystemClock};
 use portrait_store::embedded::{Embedded, Options};
 use portrait_store::{ProfileClock, Store};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+/// How the address of a store in this process begins.
+const EMBEDDED: &str = "embedded:";
 
 /// Everything a node can be told, as the configuration file has it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -94,14 +102,102 @@ impl Role {
     }
 }
 
-/// A running node.
+/// A running node. Dropping it asks it to stop and does not wait; `stop` does.
 pub struct Node {
     grpc_addr: SocketAddr,
     http_addr: SocketAddr,
     store: Arc<Embedded>,
-    health: Health,
     shutdown: CancellationToken,
-    serving: JoinHandle<Result<DrainOutcome>>,
+    serving: JoinHandle<Result<DrainOutcome, ServeError>>,
+    rooms: JoinHandle<()>,
+}
+
+impl Config {
+    /// What a test or a demo needs: free ports, and the store in `directory`.
+    pub fn on_free_ports(directory: &Path) -> Self {
+        let mut config = Self::default();
+        config.server.listen.set_port(0);
+        config.server.http_listen.set_port(0);
+        config.store.url = format!("{EMBEDDED}{}", directory.display());
+        config
+    }
+}
+
+impl StoreConfig {
+    async fn open(&self) -> Result<Embedded> {
+        let Some(directory) = self.url.strip_prefix(EMBEDDED) else {
+            let problem = format!("{:?} names no store", self.url);
+            return Err(Invalid::new("store.url", problem, "write embedded: and a directory").into());
+        };
+        let directory = PathBuf::from(directory);
+        let options = Options {
+            partitions: PartitionCount::new(self.partitions),
+            dedup_window: Span::from_millis(i64::try_from(self.dedup_window.as_millis()).unwrap_or(i64::MAX)),
+            reserve_bytes: self.reserve.bytes(),
+            ..Options::default()
+        };
+        // Opening reads the disk and may take a while.
+        Ok(tokio::task::spawn_blocking(move || Embedded::open(&directory, options)).await??)
+    }
+}
+
+impl Node {
+    /// Takes the ports, opens the store and starts the rooms.
+    ///
+    /// # Errors
+    /// If the configuration makes no sense, a port is taken, or the store cannot be opened; the error names the key.
+    pub async fn start(role: Role, config: Config) -> Result<Self> {
+        config.server.validate()?;
+        let bound = Bound::bind(config.server.clone()).await?;
+        if role != Role::All {
+            tracing::warn!(?role, "an embedded store belongs to one process: no other role can use it meanwhile");
+        }
+        let store = Arc::new(config.store.open().await?);
+        let clock: SharedClock = Arc::new(SystemClock);
+        let metrics = Metrics::new()?;
+        let rooms = Rooms::build(role, &store, &clock, &metrics, &config)?;
+        let (shutdown, drained) = (CancellationToken::new(), CancellationToken::new());
+        let health = Health::default();
+        let (grpc_addr, http_addr) = (bound.grpc_addr(), bound.http_addr());
+        let services = rooms.services(metrics, health.clone());
+        let rooms = rooms.run(&health, store.layout().partitions, &shutdown, &drained);
+        let serving = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move {
+                let _drained = drained.drop_guard();
+                bound.serve(services, shutdown).await
+            }
+        });
+        Ok(Self { grpc_addr, http_addr, store, shutdown, serving, rooms })
+    }
+
+    /// Where gRPC answers.
+    pub fn grpc_url(&self) -> String {
+        format!("http://{}", self.grpc_addr)
+    }
+
+    /// Where HTTP answers.
+    pub fn http_url(&self) -> String {
+        format!("http://{}", self.http_addr)
+    }
+
+    /// Drains, closes the store, and says whether every call was answered.
+    ///
+    /// # Errors
+    /// If the server ended by itself before, or the store cannot be closed.
+    pub async fn stop(mut self) -> Result<DrainOutcome> {
+        self.shutdown.cancel();
+        let outcome = (&mut self.serving).await?;
+        (&mut self.rooms).await?;
+        self.store.close().await?;
+        Ok(outcome?)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
 }
 
 /// The rooms of one process.
@@ -118,7 +214,7 @@ impl Rooms {
         let ingest = match role.has(Role::Ingest) {
             true => {
                 let meter = metrics.meter("portrait-ingest");
-                Some(IngestService::build(store(), Arc::clone(clock), &meter, config.ingest.validate()?))
+                Some(IngestService::build(store(), Arc::clone(clock), &meter, &config.ingest.validate()?))
             }
             false => None,
         };
@@ -139,5 +235,69 @@ impl Rooms {
             false => None,
         };
         Ok(Self { ingest, feature, query })
+    }
+
+    /// What callers can ask these rooms.
+    fn services(&self, metrics: Metrics, health: Health) -> Services {
+        let mut routes = Routes::builder();
+        let mut names = Vec::new();
+        if let Some(ingest) = &self.ingest {
+            routes.add_service(ingest.grpc());
+            names.push(ingest_service_server::SERVICE_NAME);
+        }
+        if let Some(feature) = &self.feature {
+            routes.add_service(feature.grpc());
+            names.push(feature_service_server::SERVICE_NAME);
+        }
+        if let Some(query) = &self.query {
+            routes.add_service(query.grpc());
+            names.push(query_service_server::SERVICE_NAME);
+        }
+        let (routes, descriptors) = (routes.routes(), portrait_proto::DESCRIPTOR_SET);
+        Services { routes, names, descriptors, health, metrics, clarify: status::clarified }
+    }
+
+    /// Runs the rooms. Those with streams of their own end with `shutdown`; the workers go on until the last call is answered,
+    /// since somebody may wait for what they apply.
+    fn run(
+        self,
+        health: &Health,
+        partitions: PartitionCount,
+        shutdown: &CancellationToken,
+        drained: &CancellationToken,
+    ) -> JoinHandle<()> {
+        let mut running = Vec::new();
+        if let Some(feature) = &self.feature {
+            tokio::spawn(tell_ownership(health.clone(), feature.owned_partitions(), partitions));
+            running.push(feature.run(drained));
+        }
+        running.extend(self.ingest.as_ref().map(|ingest| ingest.run(shutdown)));
+        running.extend(self.query.as_ref().map(|query| query.run(shutdown)));
+        let rooms = self;
+        tokio::spawn(async move {
+            for room in running.into_iter().rev() {
+                if let Err(error) = room.await {
+                    tracing::error!(%error, "a room ended");
+                }
+            }
+            drop(rooms);
+        })
+    }
+}
+
+/// Says that the process is ready while it owns every partition: profiles of others would not become current.
+async fn tell_ownership(health: Health, mut owned: watch::Receiver<usize>, partitions: PartitionCount) {
+    const COMPONENT: &str = "feature";
+    let all = usize::from(partitions.get());
+    loop {
+        let count = *owned.borrow_and_update();
+        if count == all {
+            health.ready(COMPONENT);
+        } else {
+            health.not_ready(COMPONENT, format!("{count} of {all} partitions are owned"));
+        }
+        if owned.changed().await.is_err() {
+            return;
+        }
     }
 }

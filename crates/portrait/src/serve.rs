@@ -4,6 +4,7 @@ use crate::node::{Config, Node, Role};
 use anyhow::{Context, Result};
 use clap::Args;
 use portrait_runtime::config::{self, Sources};
+use portrait_runtime::server::DrainOutcome;
 use portrait_runtime::{shutdown, telemetry};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,17 +39,21 @@ pub struct ServeArgs {
 pub async fn run(args: ServeArgs) -> Result<()> {
     let role = args.role;
     let dump = args.dump_config;
-    let config: Config = config::load(args.sources()?)?;
+    let config: Config = config::load(&args.sources()?)?;
     if dump {
         print!("{}", config::dump(&config)?);
         return Ok(());
     }
     telemetry::init_logging(&config.log)?;
-    let signalled = shutdown::signalled();
+    let signalled = shutdown::signalled()?;
     let node = Node::start(role, config).await?;
     println!("ready: grpc {}, http {}", node.grpc_url(), node.http_url());
     signalled.cancelled().await;
-    node.stop().await
+    match node.stop().await? {
+        DrainOutcome::Graceful => tracing::info!("stopped; every call was answered"),
+        DrainOutcome::Cut => tracing::warn!("stopped; calls that outlasted server.drain_grace were cut"),
+    }
+    Ok(())
 }
 
 impl ServeArgs {

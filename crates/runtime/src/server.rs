@@ -2,7 +2,7 @@
 //! it says that it is not ready, stops accepting, waits for the calls under way, and cuts what is left after the grace.
 //! What a single call passes through is `stack.rs`.
 
-use crate::config::{ByteSize, Interval, Invalid};
+use crate::config::{Interval, Invalid};
 use crate::connections::Connections;
 use crate::health::{Health, Reporter};
 use crate::methods::Methods;
@@ -38,9 +38,6 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Where HTTP listens, for /metrics, /livez and /readyz.
     pub http_listen: SocketAddr,
-    /// The largest message a caller may send. Larger: bigger batches, and more memory for each call. The services are built
-    /// with it; the library answers a larger one with OUT_OF_RANGE, which [`Clarify`] may turn into something better.
-    pub max_message: ByteSize,
     /// Unary calls that may wait for their answer at once. More: fewer refusals in a burst, and longer waits.
     pub max_calls: usize,
     /// gRPC connections that may be open at once; one more waits until another ends. More: more callers, and more memory and
@@ -133,7 +130,6 @@ impl Default for ServerConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
             http_listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            max_message: ByteSize::mebibytes(4),
             max_calls: 1024,
             max_connections: 1024,
             max_streams_per_connection: 256,
@@ -161,9 +157,6 @@ impl ServerConfig {
         }
         if self.call_timeout.as_millis() == 0 {
             return Err(Invalid::new("server.call_timeout", "is 0", "give it at least 1s"));
-        }
-        if self.max_message < ByteSize::kibibytes(64) {
-            return Err(Invalid::new("server.max_message", "is below 64KiB", "give it at least 64KiB"));
         }
         Ok(())
     }

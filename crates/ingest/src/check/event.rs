@@ -13,6 +13,9 @@ const SESSION_ID_MAX_BYTES: usize = 128;
 const PROPERTIES_MAX: usize = 16;
 const PROPERTY_NAME_MAX_BYTES: usize = 64;
 const PROPERTY_VALUE_MAX_BYTES: usize = 256;
+/// A property's name and value.
+type Property = (Box<str>, Box<str>);
+
 /// The least quantity that is told from none at all.
 const QUANTITY_MIN: f64 = 1e-6;
 const QUANTITY_MAX: f64 = 1e6;
@@ -88,7 +91,7 @@ fn context(
     Ok((context != EventContext::default()).then(|| Box::new(context)))
 }
 
-fn checked_properties(properties: HashMap<String, String>) -> Result<Vec<(Box<str>, Box<str>)>, Refusal> {
+fn checked_properties(properties: HashMap<String, String>) -> Result<Vec<Property>, Refusal> {
     if properties.len() > PROPERTIES_MAX {
         let message = format!("has {} entries, {PROPERTIES_MAX} are allowed", properties.len());
         return Err(Refusal::new(ErrorReason::TooMany, "properties", message));

@@ -7,7 +7,7 @@ use portrait_proto::v1::{self, ErrorReason};
 
 impl Rules {
     /// Checks an edge.
-    pub(crate) fn relation(&self, relation: v1::Relation, now: Timestamp) -> Result<Record, Refusal> {
+    pub(crate) fn relation(&self, relation: &v1::Relation, now: Timestamp) -> Result<Record, Refusal> {
         let from = user_id("user_id", &relation.user_id)?;
         let other_user_id = user_id("other_user_id", &relation.other_user_id)?;
         if from == other_user_id {

@@ -129,10 +129,10 @@ fn traits_pass_their_policy() {
     let Body::Traits(kept) = record.body else { panic!("not traits") };
     let kept: Vec<_> = kept.iter().map(|kept| (&*kept.name, &*kept.value)).collect();
     assert_eq!(kept, [("age", "30-39")]);
-    let rows: [(&[(&str, &str)], ErrorReason, &str); 3] = [
-        (&[], ErrorReason::MissingField, "traits"),
-        (&[("age", "old")], ErrorReason::OutOfRange, "traits[\"age\"]"),
-        (&[("", "x")], ErrorReason::EmptyId, "traits[\"\"]"),
+    let rows = [
+        (&[][..], ErrorReason::MissingField, "traits"),
+        (&[("age", "old")][..], ErrorReason::OutOfRange, "traits[\"age\"]"),
+        (&[("", "x")][..], ErrorReason::EmptyId, "traits[\"\"]"),
     ];
     for (traits, reason, field) in rows {
         let refusal = rules().traits(update(traits), now()).expect_err("bad traits");
@@ -150,7 +150,7 @@ fn an_edge_has_two_ends_a_kind_and_a_weight() {
         occurred_at: moment(NOW_S),
         ..Default::default()
     };
-    assert!(rules().relation(edge("u2", 1, 0.5), now()).is_ok());
+    assert!(rules().relation(&edge("u2", 1, 0.5), now()).is_ok());
     let rows = [
         (edge("u1", 1, 0.5), ErrorReason::Contradiction, "other_user_id"),
         (edge("", 1, 0.5), ErrorReason::EmptyId, "other_user_id"),
@@ -159,7 +159,7 @@ fn an_edge_has_two_ends_a_kind_and_a_weight() {
         (edge("u2", 1, f64::NAN), ErrorReason::NotFinite, "weight"),
     ];
     for (edge, reason, field) in rows {
-        let refusal = rules().relation(edge, now()).expect_err("a bad edge");
+        let refusal = rules().relation(&edge, now()).expect_err("a bad edge");
         assert_eq!((refusal.reason, refusal.field.as_str()), (reason, field));
     }
 }

@@ -1,0 +1,73 @@
+//! The edge of this room: validates, converts, calls, converts. Nothing is decided here.
+
+use crate::append::Patience;
+use crate::service::Shared;
+use crate::stream::{self, Answers};
+use crate::track::{self, Terms};
+use portrait_proto::v1;
+use portrait_proto::v1::ingest_service_server::IngestService;
+use std::sync::Arc;
+use tonic::{Request, Response, Status, Streaming};
+
+/// What holds for a call that is answered once.
+const AT_ONCE: Terms = Terms { backfill: false, patience: Patience::None };
+
+/// The service as tonic calls it.
+pub(crate) struct Grpc {
+    /// What the streams share too.
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[tonic::async_trait]
+impl IngestService for Grpc {
+    type TrackStreamStream = Answers;
+
+    async fn track(&self, request: Request<v1::TrackRequest>) -> Result<Response<v1::TrackResponse>, Status> {
+        let v1::TrackRequest { events, backfill } = request.into_inner();
+        let shared = &self.shared;
+        let check = |event, now| shared.rules.event(event, now);
+        let terms = Terms { backfill, ..AT_ONCE };
+        let outcome = track::put(shared, track::EVENTS, events, terms, check).await?.outcome(shared).await?;
+        let (accepted, rejected) = (outcome.accepted, outcome.rejected);
+        let consistency_token = outcome.token.encode();
+        Ok(Response::new(v1::TrackResponse { accepted, rejected, consistency_token }))
+    }
+
+    async fn track_stream(
+        &self,
+        request: Request<Streaming<v1::TrackStreamRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        Ok(Response::new(stream::begin(&self.shared, request.into_inner())))
+    }
+
+    async fn identify(
+        &self,
+        request: Request<v1::IdentifyRequest>,
+    ) -> Result<Response<v1::IdentifyResponse>, Status> {
+        let updates = request.into_inner().updates;
+        let shared = &self.shared;
+        let check = |update, now| shared.rules.traits(update, now);
+        let outcome = track::put(shared, track::UPDATES, updates, AT_ONCE, check).await?.outcome(shared).await?;
+        let (accepted, rejected) = (outcome.accepted, outcome.rejected);
+        let consistency_token = outcome.token.encode();
+        Ok(Response::new(v1::IdentifyResponse { accepted, rejected, consistency_token }))
+    }
+
+    async fn relate(&self, request: Request<v1::RelateRequest>) -> Result<Response<v1::RelateResponse>, Status> {
+        let relations = request.into_inner().relations;
+        let shared = &self.shared;
+        let check = |relation, now| shared.rules.relation(&relation, now);
+        let outcome = track::put(shared, track::RELATIONS, relations, AT_ONCE, check).await?.outcome(shared).await?;
+        let (accepted, rejected) = (outcome.accepted, outcome.rejected);
+        let consistency_token = outcome.token.encode();
+        Ok(Response::new(v1::RelateResponse { accepted, rejected, consistency_token }))
+    }
+
+    async fn upsert_items(
+        &self,
+        request: Request<v1::UpsertItemsRequest>,
+    ) -> Result<Response<v1::UpsertItemsResponse>, Status> {
+        let outcome = track::upsert(&self.shared, request.into_inner().items).await?;
+        Ok(Response::new(v1::UpsertItemsResponse { accepted: outcome.accepted, rejected: outcome.rejected }))
+    }
+}

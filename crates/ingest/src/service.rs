@@ -1,0 +1,101 @@
+//! Builds the room and drains it: open streams are told to send what has no answer elsewhere, and end.
+
+use crate::append::Log;
+use crate::catalogue::Catalogue;
+use crate::check::Rules;
+use crate::config::ValidConfig;
+use crate::grpc::Grpc;
+use crate::metrics::Metrics;
+use crate::rate::RateLimit;
+use opentelemetry::metrics::Meter;
+use portrait_profile::Timestamp;
+use portrait_proto::v1::ingest_service_server::{self, IngestServiceServer};
+use portrait_runtime::SharedClock;
+use portrait_store::Store;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::codec::CompressionEncoding;
+
+/// The room: rules, lanes and edge.
+pub struct IngestService {
+    shared: Arc<Shared>,
+    max_request: usize,
+}
+
+/// What calls and streams share.
+pub(crate) struct Shared {
+    /// Where the log is.
+    pub(crate) store: Arc<dyn Store>,
+    /// The clock on the wall.
+    pub(crate) clock: SharedClock,
+    /// What may enter.
+    pub(crate) rules: Rules,
+    /// What one shopper may send; none is without limit.
+    pub(crate) rate: Option<RateLimit>,
+    /// What is known of items.
+    pub(crate) catalogue: Catalogue,
+    /// The lanes into the log.
+    pub(crate) log: Arc<Log>,
+    /// What is measured.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Requests of one stream that may be under way.
+    pub(crate) stream_requests: usize,
+    /// How long a stream may wait for room.
+    pub(crate) stream_patience: Duration,
+    /// Cancelled when the room drains: streams end.
+    pub(crate) closing: CancellationToken,
+    /// The readers of open streams, so that a drain can wait for them.
+    pub(crate) streams: TaskTracker,
+}
+
+impl IngestService {
+    /// Puts the room together; nothing runs yet.
+    pub fn build(store: Arc<dyn Store>, clock: SharedClock, meter: &Meter, config: &ValidConfig) -> Self {
+        let metrics = Arc::new(Metrics::new(meter));
+        let log = Log::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics), config);
+        let (items, age) = (config.catalogue_items, config.catalogue_age);
+        let shared = Shared {
+            rules: Rules::of(config),
+            rate: RateLimit::new(config.user_events_per_second, config.user_burst),
+            catalogue: Catalogue::new(Arc::clone(&store), config.level, items, age),
+            store,
+            clock,
+            log: Arc::new(log),
+            metrics,
+            stream_requests: config.stream_requests,
+            stream_patience: config.stream_patience,
+            closing: CancellationToken::new(),
+            streams: TaskTracker::new(),
+        };
+        Self { shared: Arc::new(shared), max_request: config.max_request_bytes }
+    }
+
+    /// The gRPC service.
+    pub fn grpc(&self) -> IngestServiceServer<impl ingest_service_server::IngestService + use<>> {
+        IngestServiceServer::new(Grpc { shared: Arc::clone(&self.shared) })
+            .accept_compressed(CompressionEncoding::Gzip)
+            .send_compressed(CompressionEncoding::Gzip)
+            .max_decoding_message_size(self.max_request)
+    }
+
+    /// Takes streams until `shutdown`; the handle ends when the last one was told.
+    pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
+        let (shared, shutdown) = (Arc::clone(&self.shared), shutdown.clone());
+        tokio::spawn(async move {
+            shutdown.cancelled().await;
+            shared.closing.cancel();
+            shared.streams.close();
+            shared.streams.wait().await;
+        })
+    }
+}
+
+impl Shared {
+    /// What the clock on the wall says.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.clock.now_ms())
+    }
+}

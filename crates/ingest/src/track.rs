@@ -1,0 +1,216 @@
+//! A batch on its way: every item is checked, completed and put into its partition's lane, and the answer is put together
+//! when the lanes have answered. The same for events, traits and edges.
+
+use crate::append::{Patience, Underway};
+use crate::check::Refusal;
+use crate::error::Error;
+use crate::service::Shared;
+use bytes::Bytes;
+use portrait_profile::{PartitionId, Record, Timestamp};
+use portrait_proto::token::{ConsistencyToken, TokenEntry};
+use portrait_proto::v1::{self, ErrorReason, Rejection};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many items one request may have.
+pub(crate) const ITEMS_MAX: usize = 1000;
+
+/// What a batch is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind {
+    /// The field of the request that holds the items.
+    pub(crate) field: &'static str,
+    /// What metrics call them.
+    pub(crate) name: &'static str,
+}
+
+/// Events.
+pub(crate) const EVENTS: Kind = Kind { field: "events", name: "event" };
+/// Updates of traits.
+pub(crate) const UPDATES: Kind = Kind { field: "updates", name: "traits" };
+/// Edges.
+pub(crate) const RELATIONS: Kind = Kind { field: "relations", name: "relation" };
+/// Items of the catalogue.
+pub(crate) const ITEMS: Kind = Kind { field: "items", name: "item" };
+
+/// How a batch is to be treated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Old items that are being loaded: the rate limit of shoppers does not hold.
+    pub(crate) backfill: bool,
+    /// Whether it waits for room.
+    pub(crate) patience: Patience,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Outcome {
+    /// How many items were taken.
+    pub(crate) accepted: u32,
+    /// Those that were not, by index.
+    pub(crate) rejected: Vec<Rejection>,
+    /// Where the items are.
+    pub(crate) token: ConsistencyToken,
+}
+
+/// A batch whose items are refused or have their turn in a lane.
+pub(crate) struct Pending {
+    kind: Kind,
+    rejected: Vec<Rejection>,
+    groups: Vec<Group>,
+}
+
+/// The items of one partition.
+struct Group {
+    partition: PartitionId,
+    indices: Vec<usize>,
+    underway: Result<Underway, Error>,
+}
+
+/// Refuses an empty batch and one that is too large.
+pub(crate) fn check_size(kind: Kind, count: usize) -> Result<(), Error> {
+    let field = kind.field;
+    if count == 0 {
+        let message = format!("send 1 to {ITEMS_MAX}");
+        return Err(Error::Request { reason: ErrorReason::EmptyBatch, field, message });
+    }
+    if count > ITEMS_MAX {
+        let message = format!("{count} were sent, {ITEMS_MAX} are allowed: split the request");
+        return Err(Error::Request { reason: ErrorReason::TooMany, field, message });
+    }
+    Ok(())
+}
+
+/// The answer for an item that was not taken.
+pub(crate) fn rejection(shared: &Shared, kind: Kind, index: usize, refusal: Refusal) -> Rejection {
+    shared.metrics.rejected(kind.name, refusal.reason);
+    let dot = if refusal.field.is_empty() { "" } else { "." };
+    let field = format!("{}[{index}]{dot}{}", kind.field, refusal.field);
+    let message = refusal.message;
+    Rejection { index: u32::try_from(index).unwrap_or(u32::MAX), reason: refusal.reason.into(), field, message }
+}
+
+/// Checks the items of a batch, completes them and gives them their turn. Items of one shopper keep their order.
+pub(crate) async fn put<Item>(
+    shared: &Arc<Shared>,
+    kind: Kind,
+    items: Vec<Item>,
+    terms: Terms,
+    check: impl Fn(Item, Timestamp) -> Result<Record, Refusal>,
+) -> Result<Pending, Error> {
+    check_size(kind, items.len())?;
+    let now = shared.now();
+    let (mut records, mut indices, mut rejected) = (Vec::with_capacity(items.len()), Vec::new(), Vec::new());
+    for (index, item) in items.into_iter().enumerate() {
+        match check(item, now).and_then(|record| within_rate(shared, record, terms)) {
+            Ok(record) => {
+                records.push(record);
+                indices.push(index);
+            }
+            Err(refusal) => rejected.push(rejection(shared, kind, index, refusal)),
+        }
+    }
+    shared.catalogue.complete(&mut records, now).await?;
+    let mut groups = Vec::new();
+    for (partition, indices, records) in by_partition(shared, &records, &indices) {
+        let underway = shared.log.put(partition, records, terms.patience).await;
+        groups.push(Group { partition, indices, underway });
+    }
+    Ok(Pending { kind, rejected, groups })
+}
+
+fn within_rate(shared: &Shared, record: Record, terms: Terms) -> Result<Record, Refusal> {
+    match &shared.rate {
+        Some(rate) if !terms.backfill && !rate.allows(&record.user_id, record.accepted_at) => Err(Refusal {
+            reason: ErrorReason::RateLimited,
+            field: "user_id".to_owned(),
+            message: "the shopper's rate limit is used up: send later, or mark old events as backfill".to_owned(),
+        }),
+        _ => Ok(record),
+    }
+}
+
+/// Encoded records by partition, cut where one append could not take more.
+fn by_partition(
+    shared: &Shared,
+    records: &[Record],
+    indices: &[usize],
+) -> Vec<(PartitionId, Vec<usize>, Vec<Bytes>)> {
+    let limits = shared.store.limits();
+    let mut open: BTreeMap<PartitionId, (usize, Vec<usize>, Vec<Bytes>)> = BTreeMap::new();
+    let mut full = Vec::new();
+    for (record, index) in records.iter().zip(indices) {
+        let partition = shared.store.layout().partitions.partition_of(&record.user_id);
+        let encoded = Bytes::from(record.encode());
+        let (bytes, group_indices, group) = open.entry(partition).or_default();
+        if group.len() == limits.append_records || *bytes + encoded.len() > limits.append_bytes {
+            full.push((partition, std::mem::take(group_indices), std::mem::take(group)));
+            *bytes = 0;
+        }
+        *bytes += encoded.len();
+        group_indices.push(*index);
+        group.push(encoded);
+    }
+    full.extend(open.into_iter().map(|(partition, (_, indices, group))| (partition, indices, group)));
+    full.retain(|(_, _, group)| !group.is_empty());
+    full
+}
+
+impl Pending {
+    /// What became of the batch, once every lane has answered.
+    ///
+    /// # Errors
+    /// The first failure of a lane, if nothing at all was taken because of it.
+    pub(crate) async fn outcome(self, shared: &Shared) -> Result<Outcome, Error> {
+        let mut outcome = Outcome { rejected: self.rejected, ..Outcome::default() };
+        let mut failed = None;
+        for Group { partition, indices, underway } in self.groups {
+            let placed = match underway {
+                Ok(underway) => underway.place().await,
+                Err(error) => Err(error),
+            };
+            match placed {
+                Ok(place) => {
+                    outcome.accepted += u32::try_from(indices.len()).unwrap_or(u32::MAX);
+                    outcome.token.cover(TokenEntry {
+                        partition: partition.get(),
+                        generation: place.generation.nonce().get(),
+                        seq: place.seq.get(),
+                    });
+                }
+                Err(error) => {
+                    let refused = indices.into_iter().map(|index| {
+                        let (reason, message) = (error.reason(), error.message());
+                        rejection(shared, self.kind, index, Refusal { reason, field: String::new(), message })
+                    });
+                    outcome.rejected.extend(refused);
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        shared.metrics.accepted(self.kind.name, u64::from(outcome.accepted));
+        match failed {
+            Some(error) if outcome.accepted == 0 => Err(error),
+            _ => {
+                outcome.rejected.sort_by_key(|rejection| rejection.index);
+                Ok(outcome)
+            }
+        }
+    }
+}
+
+/// Adds items to the catalogue.
+pub(crate) async fn upsert(shared: &Shared, items: Vec<v1::Item>) -> Result<Outcome, Error> {
+    check_size(ITEMS, items.len())?;
+    let (mut checked, mut rejected) = (Vec::with_capacity(items.len()), Vec::new());
+    for (index, item) in items.into_iter().enumerate() {
+        match shared.rules.item(item) {
+            Ok(item) => checked.push(item),
+            Err(refusal) => rejected.push(rejection(shared, ITEMS, index, refusal)),
+        }
+    }
+    let accepted = u32::try_from(checked.len()).unwrap_or(u32::MAX);
+    shared.catalogue.upsert(checked, shared.now()).await?;
+    shared.metrics.accepted(ITEMS.name, u64::from(accepted));
+    Ok(Outcome { accepted, rejected, token: ConsistencyToken::default() })
+}

@@ -1,0 +1,116 @@
+//! `portrait import`: sends a shop's log to a server. In go a file and its format, out goes a table: how many rows were read,
+//! accepted, known before, and rejected for which reason. A file that cannot be read on ends the import with an error that
+//! names the line; what came before it was sent. Importing again is safe: ids come from the rows.
+
+mod error;
+mod format;
+mod reader;
+mod report;
+mod rows;
+mod sender;
+
+pub use error::ReadError;
+pub use format::{EventId, Format};
+pub use reader::{LogReader, Row};
+pub use report::{Rejected, Report};
+
+use crate::client;
+use anyhow::{Context, Result};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use portrait_proto::v1::ListPartitionsRequest;
+use portrait_proto::v1::feature_service_client::FeatureServiceClient;
+use sender::Sender;
+use std::path::PathBuf;
+use std::time::Instant;
+use tonic::transport::Channel;
+
+/// The bar moves every so many rows.
+const PROGRESS_EVERY: u64 = 1000;
+
+/// The arguments of `portrait import`.
+#[derive(Clone, Debug, Args)]
+pub struct ImportArgs {
+    /// The log; gzip is recognised.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Its format.
+    #[arg(long, value_enum)]
+    pub format: Format,
+    /// Where the server answers.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
+    pub to: String,
+    /// Whether equal rows are duplicates (content) or repeats of an action (row); by default as the format's documentation
+    /// says.
+    #[arg(long, value_enum)]
+    pub event_id: Option<EventId>,
+}
+
+/// Imports and prints the table.
+///
+/// # Errors
+/// If the file cannot be read to its end, or the server refuses the stream; the table of what was sent is printed first.
+pub async fn run(args: ImportArgs) -> Result<()> {
+    let mut report = Report::default();
+    let outcome = import(&args, &mut report).await;
+    println!("{report}");
+    outcome
+}
+
+/// Imports; `report` says what became of the rows also if this fails.
+pub async fn import(args: &ImportArgs, report: &mut Report) -> Result<()> {
+    let begun = Instant::now();
+    let event_id = args.event_id.unwrap_or(args.format.default_event_id());
+    let name = args.file.display();
+    let reader = LogReader::open(&args.file, args.format, event_id).with_context(|| name.to_string())?;
+    let channel = client::connect(&args.to).await?;
+    let before = duplicates(channel.clone()).await?;
+    let sent = send(reader, channel.clone(), report).await.with_context(|| name.to_string());
+    client::wait_until_applied(channel.clone()).await?;
+    report.duplicates = duplicates(channel).await?.saturating_sub(before);
+    report.took = begun.elapsed();
+    sent
+}
+
+async fn send(mut reader: LogReader, channel: Channel, report: &mut Report) -> Result<()> {
+    let bar = bar(reader.bytes_total());
+    let mut sender = Sender::open(channel).await?;
+    let mut fault = None;
+    while let Some(row) = reader.next() {
+        match row {
+            Ok(Row::Event(event)) => sender.event(event, report).await?,
+            Ok(Row::Item(item)) => sender.item(item, report).await?,
+            Ok(Row::Rejected { line, reason }) => report.reject(reason, || format!("line {line}")),
+            Err(error) => {
+                fault = Some(error);
+                break;
+            }
+        }
+        report.read += 1;
+        if report.read.is_multiple_of(PROGRESS_EVERY) {
+            bar.set_position(reader.bytes_read());
+            bar.set_message(format!("{} rows", report.read));
+        }
+    }
+    // What was read before a fault is sent all the same.
+    sender.finish(report).await?;
+    bar.finish_and_clear();
+    fault.map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn bar(bytes: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {percent:>3}% {msg} {rate} eta {eta}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+            // The bar counts bytes; what a person wants to know is in the message.
+            let _ = write!(out, "{:.1} MB/s", state.per_sec() / 1e6);
+        });
+    ProgressBar::new(bytes).with_style(style)
+}
+
+/// Records that the server has dropped as duplicates since it was created.
+async fn duplicates(channel: Channel) -> Result<u64> {
+    let mut client = FeatureServiceClient::new(channel);
+    let answer = client.list_partitions(ListPartitionsRequest {}).await?.into_inner();
+    Ok(answer.partitions.iter().map(|partition| partition.duplicates_total).sum())
+}

@@ -1,0 +1,136 @@
+//! The formats of shops' logs: their columns, and what their documentation says of repeated rows. In comes a header, out
+//! goes whether it fits, and if not, which format it would fit.
+
+use clap::ValueEnum;
+
+/// A documented log format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// REES46 multi-category store.
+    Rees46,
+    /// Retailrocket recommender system.
+    Retailrocket,
+    /// Taobao `UserBehavior`, which has no header.
+    Taobao,
+    /// Tmall, Alibaba's competition of 2014.
+    Tmall,
+    /// JD.com, JData competition of 2016.
+    Jdata,
+    /// OTTO sessions.
+    Otto,
+    /// UCI Online Retail.
+    OnlineRetail,
+    /// Complete Journey 2.0: transactions, or products as the catalogue.
+    CompleteJourney,
+    /// UCI e-shop clothing 2008.
+    Eshop,
+    /// One JSON object a line, with the field names of the API's `Event`.
+    Jsonl,
+}
+
+/// How a row gets its event id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EventId {
+    /// From what it says: equal rows are duplicates.
+    Content,
+    /// From what it says and its number: equal rows are repeats of an action.
+    Row,
+}
+
+/// One layout of columns that a format can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    Rees46,
+    Retailrocket,
+    Taobao,
+    Tmall,
+    Jdata,
+    Otto,
+    OnlineRetail,
+    Transactions,
+    Products,
+    Eshop,
+}
+
+impl Format {
+    /// What the format's documentation says of equal rows: Tmall has days and no times, so they are repeats; in all others
+    /// the same row twice is the same event twice.
+    pub const fn default_event_id(self) -> EventId {
+        match self {
+            Self::Tmall => EventId::Row,
+            Self::Rees46
+            | Self::Retailrocket
+            | Self::Taobao
+            | Self::Jdata
+            | Self::Otto
+            | Self::OnlineRetail
+            | Self::CompleteJourney
+            | Self::Eshop
+            | Self::Jsonl => EventId::Content,
+        }
+    }
+
+    /// The layouts that files of this format have; none for lines of JSON.
+    pub(super) const fn layouts(self) -> &'static [Layout] {
+        match self {
+            Self::Rees46 => &[Layout::Rees46],
+            Self::Retailrocket => &[Layout::Retailrocket],
+            Self::Taobao => &[Layout::Taobao],
+            Self::Tmall => &[Layout::Tmall],
+            Self::Jdata => &[Layout::Jdata],
+            Self::Otto => &[Layout::Otto],
+            Self::OnlineRetail => &[Layout::OnlineRetail],
+            Self::CompleteJourney => &[Layout::Transactions, Layout::Products],
+            Self::Eshop => &[Layout::Eshop],
+            Self::Jsonl => &[],
+        }
+    }
+
+    /// The name on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// The format that a header is of.
+    pub(super) fn of_header(header: &[&str]) -> Option<Self> {
+        let fits = |layout: &Layout| layout.has_header() && layout.columns() == header;
+        Self::value_variants().iter().copied().find(|format| format.layouts().iter().any(fits))
+    }
+}
+
+impl Layout {
+    /// Whether the first line names the columns.
+    pub(super) const fn has_header(self) -> bool {
+        !matches!(self, Self::Taobao)
+    }
+
+    /// The columns in their order.
+    pub(super) const fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Rees46 => &[
+                "event_time", "event_type", "product_id", "category_id", "category_code", "brand", "price", "user_id",
+                "user_session",
+            ],
+            Self::Retailrocket => &["timestamp", "visitorid", "event", "itemid", "transactionid"],
+            Self::Taobao => &["user", "item", "category", "behaviour", "timestamp"],
+            Self::Tmall => &["user_id", "brand_id", "type", "visit_datetime"],
+            Self::Jdata => &["user_id", "sku_id", "time", "model_id", "type", "cate", "brand"],
+            Self::Otto => &["session", "aid", "ts", "type"],
+            Self::OnlineRetail => &[
+                "InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country",
+            ],
+            Self::Transactions => &[
+                "household_id", "store_id", "basket_id", "product_id", "quantity", "sales_value", "retail_disc",
+                "coupon_disc", "coupon_match_disc", "week", "transaction_timestamp",
+            ],
+            Self::Products => &[
+                "product_id", "manufacturer_id", "department", "brand", "product_category", "product_type",
+                "package_size",
+            ],
+            Self::Eshop => &[
+                "year", "month", "day", "order", "country", "session ID", "page 1 (main category)",
+                "page 2 (clothing model)", "colour", "location", "model photography", "price", "price 2", "page",
+            ],
+        }
+    }
+}

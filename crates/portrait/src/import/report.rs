@@ -1,0 +1,66 @@
+//! What became of the rows of a file, as a table for a person.
+
+use comfy_table::{CellAlignment, Table, presets};
+use portrait_proto::status::reason_name;
+use portrait_proto::v1::ErrorReason;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// What became of a file's rows: read = accepted + rejected, and duplicates are accepted too.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Data rows of the file.
+    pub read: u64,
+    /// Rows that the server has.
+    pub accepted: u64,
+    /// Accepted rows that the server had before, as it counted them.
+    pub duplicates: u64,
+    /// Rows that were not taken, by reason.
+    pub rejected: BTreeMap<&'static str, Rejected>,
+    /// How long it took until all was applied.
+    pub took: Duration,
+}
+
+/// Rows that were not taken for one reason.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rejected {
+    /// How many.
+    pub rows: u64,
+    /// What the server said of the first one.
+    pub example: String,
+}
+
+impl Report {
+    /// Counts a row that was not taken.
+    pub(super) fn reject(&mut self, reason: ErrorReason, example: impl FnOnce() -> String) {
+        let rejected = self.rejected.entry(reason_name(reason)).or_default();
+        if rejected.rows == 0 {
+            rejected.example = example();
+        }
+        rejected.rows += 1;
+    }
+
+    /// All rows that were not taken.
+    pub fn rejected_rows(&self) -> u64 {
+        self.rejected.values().map(|rejected| rejected.rows).sum()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new();
+        table.load_preset(presets::ASCII_MARKDOWN).set_header(["rows", "count", "for example"]);
+        table.add_row(["read".to_owned(), self.read.to_string(), String::new()]);
+        table.add_row(["accepted".to_owned(), self.accepted.to_string(), String::new()]);
+        table.add_row(["of these duplicates".to_owned(), self.duplicates.to_string(), String::new()]);
+        for (reason, Rejected { rows, example }) in &self.rejected {
+            table.add_row([format!("rejected, {reason}"), rows.to_string(), example.clone()]);
+        }
+        if let Some(column) = table.column_mut(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let each_second = self.read as f64 / self.took.as_secs_f64().max(0.001);
+        write!(f, "{table}\n{:.1} s, {each_second:.0} rows a second", self.took.as_secs_f64())
+    }
+}

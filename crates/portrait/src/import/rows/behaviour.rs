@@ -1,0 +1,111 @@
+//! Logs of what shoppers did. One function for each format, named as the format.
+
+use super::super::error::ReadError;
+use super::{Fields, event};
+use portrait_proto::v1::{Action, Event};
+
+pub(super) fn rees46(fields: &Fields<'_>) -> Result<Event, ReadError> {
+    const ACTIONS: [(&str, Action); 4] = [
+        ("view", Action::View),
+        ("cart", Action::AddToCart),
+        ("remove_from_cart", Action::RemoveFromCart),
+        ("purchase", Action::Purchase),
+    ];
+    let named = fields.text(4);
+    Ok(Event {
+        item_id: fields.owned(2),
+        // A third of the categories have a number and no name.
+        category: if named.is_empty() { fields.owned(3) } else { named.to_owned() },
+        brand: fields.owned(5),
+        price: Some(fields.number(6)?),
+        session_id: fields.owned(8),
+        ..event(fields.owned(7), fields.action(1, &ACTIONS)?, fields.date_time(0)?)
+    })
+}
+
+pub(super) fn retailrocket(fields: &Fields<'_>) -> Result<Event, ReadError> {
+    const ACTIONS: [(&str, Action); 3] =
+        [("view", Action::View), ("addtocart", Action::AddToCart), ("transaction", Action::Purchase)];
+    Ok(Event {
+        item_id: fields.owned(3),
+        order_id: fields.owned(4),
+        ..event(fields.owned(1), fields.action(2, &ACTIONS)?, fields.millis(0)?)
+    })
+}
+
+pub(super) fn taobao(fields: &Fields<'_>) -> Result<Event, ReadError> {
+    const ACTIONS: [(&str, Action); 4] = [
+        ("pv", Action::View),
+        ("cart", Action::AddToCart),
+        ("fav", Action::Favorite),
+        ("buy", Action::Purchase),
+    ];
+    Ok(Event {
+        item_id: fields.owned(1),
+        category: fields.owned(2),
+        ..event(fields.owned(0), fields.action(3, &ACTIONS)?, fields.seconds(4)?)
+    })
+}
+
+/// Days of 2013 without a time: noon stands for the day.
+pub(super) fn tmall(fields: &Fields<'_>) -> Result<Event, ReadError> {
+    const ACTIONS: [(&str, Action); 4] = [
+        ("0", Action::Click),
+        ("1", Action::Purchase),
+        ("2", Action::Favorite),
+        ("3", Action::AddToCart),
+    ];
+    const EXPECTED: &str = "a month and a day, as 7-20";
+    let day = fields.text(3).split_once('-').and_then(|(month, day)| {
+        jiff::civil::Date::new(2013, month.parse().ok()?, day.parse().ok()?).ok()
+    });
+    let noon = day.ok_or_else(|| fields.bad(3, EXPECTED))?.at(12, 0, 0, 0);
+    Ok(Event {
+        brand: fields.owned(1),
+        ..event(fields.owned(0), fields.action(2, &ACTIONS)?, fields.moment(3, noon)?)
+    })
+}
+
+pub(super) fn jdata(fields: &Fields<'_>) -> Result<Event, ReadError> {
+    const ACTIONS: [(&str, Action); 6] = [
+        ("1", Action::View),
+        ("2", Action::AddToCart),
+        ("3", Action::RemoveFromCart),
+        ("4", Action::Purchase),
+        ("5", Action::Favorite),
+        ("6", Action::Click),
+    ];
+    // The published files write ids as 266079.0.
+    let user_id = fields.text(0).trim_end_matches(".0").to_owned();
+    Ok(Event {
+        item_id: fields.owned(1),
+        category: fields.owned(5),
+        brand: fields.owned(6),
+        ..event(user_id, fields.action(4, &ACTIONS)?, fields.date_time(2)?)
+    })
+}
+
+/// A session is one anonymous shopper.
+pub(super) fn otto(fields: &Fields<'_>) -> Result<Event, ReadError> {
+    const ACTIONS: [(&str, Action); 3] =
+        [("clicks", Action::Click), ("carts", Action::AddToCart), ("orders", Action::Purchase)];
+    Ok(Event {
+        item_id: fields.owned(1),
+        ..event(fields.owned(0), fields.action(3, &ACTIONS)?, fields.millis(2)?)
+    })
+}
+
+/// A session is one anonymous shopper; its clicks have a day and a number, and follow each other by a second.
+pub(super) fn eshop(fields: &Fields<'_>) -> Result<Event, ReadError> {
+    let date = jiff::civil::Date::new(fields.number(0)?, fields.number(1)?, fields.number(2)?);
+    let begin = date.map_err(|_| fields.bad(2, "a day of that month"))?.at(0, 0, 0, 0);
+    let mut occurred_at = fields.moment(2, begin)?;
+    let click: i64 = fields.number(3)?;
+    occurred_at.iter_mut().for_each(|at| at.seconds += click);
+    Ok(Event {
+        item_id: fields.owned(7),
+        category: fields.owned(6),
+        price: Some(fields.number(11)?),
+        ..event(fields.owned(5), Action::View.into(), occurred_at)
+    })
+}
