@@ -8,6 +8,7 @@ mod reads;
 mod throughput;
 
 use crate::import::Format;
+use self::throughput::Target;
 use anyhow::{Context, Result};
 use clap::Args;
 use comfy_table::{Table, presets};

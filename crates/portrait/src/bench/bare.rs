@@ -105,7 +105,9 @@ async fn fold(
             let profile = stored.map(|bytes| Profile::decode(&bytes)).transpose()?;
             hot.insert(key.clone(), profile.unwrap_or_else(|| Profile::new(record.user_id.clone())));
         }
-        hot.entry(key.clone()).and_modify(|profile| drop(profile.apply(record)));
+        if let Some(profile) = hot.get_mut(&key) {
+            profile.apply(record);
+        }
         changed.insert(key);
     }
     let writes = changed.into_iter().map(|key| {
