@@ -22,7 +22,8 @@ pub async fn census(channel: Channel) -> Census {
         let answer = client.batch_get_profiles(request).await.expect("profiles can be read").into_inner();
         assert_eq!(answer.missing_user_ids, Vec::<String>::new(), "a user has a vector and no profile");
         let entries = answer.profiles.into_iter();
-        census.extend(entries.map(|profile| (profile.user_id, (profile.applied_events, profile.fingerprint))));
+        census
+            .extend(entries.map(|profile| (profile.user_id, (profile.applied_events, profile.fingerprint))));
     }
     census
 }

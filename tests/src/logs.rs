@@ -45,7 +45,11 @@ pub fn log_file(log: &Log) -> PathBuf {
 pub fn python() -> PathBuf {
     let python = std::env::var_os("PORTRAIT_PYTHON")
         .map_or_else(|| repository().join(".venv/bin/python"), PathBuf::from);
-    assert!(python.exists(), "{} is not there: run the tests by `make test`, which makes it", python.display());
+    assert!(
+        python.exists(),
+        "{} is not there: run the tests by `make test`, which makes it",
+        python.display()
+    );
     python
 }
 

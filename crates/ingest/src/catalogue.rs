@@ -60,7 +60,8 @@ impl Catalogue {
         let mut unknown: Vec<ItemId> = Vec::new();
         for event in records.iter_mut().filter_map(incomplete) {
             let fresh = |known: Known| now.since(known.at) < self.age_max;
-            unknown.extend(event.item_id.clone().filter(|item_id| !self.known.get(item_id).is_some_and(fresh)));
+            unknown
+                .extend(event.item_id.clone().filter(|item_id| !self.known.get(item_id).is_some_and(fresh)));
         }
         unknown.sort_unstable();
         unknown.dedup();

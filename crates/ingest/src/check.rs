@@ -112,7 +112,11 @@ fn record_id(text: &str) -> Result<Option<RecordId>, Refusal> {
 }
 
 /// An id that may be left out.
-fn optional<T>(field: &str, text: &str, parse: impl Fn(&str) -> Result<T, TextFault>) -> Result<Option<T>, Refusal> {
+fn optional<T>(
+    field: &str,
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, TextFault>,
+) -> Result<Option<T>, Refusal> {
     if text.is_empty() {
         return Ok(None);
     }

@@ -163,7 +163,8 @@ fn custom_actions(names: &[String]) -> Result<Vec<CustomAction>, Invalid> {
         return Err(Invalid::new("ingest.custom_actions", problem, "name fewer"));
     }
     let parse = |name: &String| {
-        let bad = |fault| Invalid::new("ingest.custom_actions", format!("{name:?} {fault}"), "name it otherwise");
+        let bad =
+            |fault| Invalid::new("ingest.custom_actions", format!("{name:?} {fault}"), "name it otherwise");
         CustomAction::parse(name).map_err(bad)
     };
     names.iter().map(parse).collect()

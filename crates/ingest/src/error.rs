@@ -42,7 +42,9 @@ pub enum Error {
         limit_bytes: usize,
     },
     /// A partition has more records that are not applied than it may.
-    #[error("partition {partition} has {lag} records that are not applied, {lag_max} are allowed: send again later")]
+    #[error(
+        "partition {partition} has {lag} records that are not applied, {lag_max} are allowed: send again later"
+    )]
     Lagging {
         /// Which.
         partition: PartitionId,

@@ -47,17 +47,22 @@ impl IngestService for Grpc {
         let updates = request.into_inner().updates;
         let shared = &self.shared;
         let check = |update, now| shared.rules.traits(update, now);
-        let outcome = track::put(shared, track::UPDATES, updates, AT_ONCE, check).await?.outcome(shared).await?;
+        let outcome =
+            track::put(shared, track::UPDATES, updates, AT_ONCE, check).await?.outcome(shared).await?;
         let (accepted, rejected) = (outcome.accepted, outcome.rejected);
         let consistency_token = outcome.token.encode();
         Ok(Response::new(v1::IdentifyResponse { accepted, rejected, consistency_token }))
     }
 
-    async fn relate(&self, request: Request<v1::RelateRequest>) -> Result<Response<v1::RelateResponse>, Status> {
+    async fn relate(
+        &self,
+        request: Request<v1::RelateRequest>,
+    ) -> Result<Response<v1::RelateResponse>, Status> {
         let relations = request.into_inner().relations;
         let shared = &self.shared;
         let check = |relation, now| shared.rules.relation(&relation, now);
-        let outcome = track::put(shared, track::RELATIONS, relations, AT_ONCE, check).await?.outcome(shared).await?;
+        let outcome =
+            track::put(shared, track::RELATIONS, relations, AT_ONCE, check).await?.outcome(shared).await?;
         let (accepted, rejected) = (outcome.accepted, outcome.rejected);
         let consistency_token = outcome.token.encode();
         Ok(Response::new(v1::RelateResponse { accepted, rejected, consistency_token }))

@@ -16,7 +16,11 @@ impl Money {
     pub(crate) fn new(base: &str, rates: &BTreeMap<String, f64>) -> Result<Self, Invalid> {
         if !is_code(base) {
             let problem = format!("{base:?} is no currency");
-            return Err(Invalid::new("ingest.currency", problem, "write the three letters of ISO 4217, as EUR"));
+            return Err(Invalid::new(
+                "ingest.currency",
+                problem,
+                "write the three letters of ISO 4217, as EUR",
+            ));
         }
         for (code, rate) in rates {
             if !is_code(code) || !rate.is_finite() || *rate <= 0.0 {
@@ -38,7 +42,10 @@ impl Money {
 
     /// What a caller whose currency is not known can do.
     pub(crate) fn remedy(&self, currency: &str) -> String {
-        format!("{currency:?} has no rate to {}: add it to ingest.rates, or send prices in {}", self.base, self.base)
+        format!(
+            "{currency:?} has no rate to {}: add it to ingest.rates, or send prices in {}",
+            self.base, self.base
+        )
     }
 }
 
@@ -61,8 +68,13 @@ mod tests {
 
     #[test]
     fn a_bad_rate_is_refused_at_start() {
-        for (base, code, rate) in [("eur", "USD", 1.0), ("EUR", "US", 1.0), ("EUR", "USD", 0.0), ("EUR", "USD", f64::NAN)] {
-            assert!(Money::new(base, &BTreeMap::from([(code.to_owned(), rate)])).is_err(), "{base} {code} {rate}");
+        for (base, code, rate) in
+            [("eur", "USD", 1.0), ("EUR", "US", 1.0), ("EUR", "USD", 0.0), ("EUR", "USD", f64::NAN)]
+        {
+            assert!(
+                Money::new(base, &BTreeMap::from([(code.to_owned(), rate)])).is_err(),
+                "{base} {code} {rate}"
+            );
         }
     }
 }

@@ -39,7 +39,16 @@ pub(crate) struct Traits {
 /// What nobody should have to ask for.
 pub(crate) fn defaults() -> BTreeMap<String, TraitPolicy> {
     let dropped = [
-        "address", "birthday", "email", "first_name", "firstname", "last_name", "lastname", "name", "phone", "street",
+        "address",
+        "birthday",
+        "email",
+        "first_name",
+        "firstname",
+        "last_name",
+        "lastname",
+        "name",
+        "phone",
+        "street",
         "username",
     ];
     let mut policies: BTreeMap<_, _> = dropped.map(|name| (name.to_owned(), TraitPolicy::Drop)).into();
@@ -80,7 +89,8 @@ impl FromStr for TraitPolicy {
             "keep" => Ok(Self::Keep),
             "drop" => Ok(Self::Drop),
             _ => {
-                let width = text.strip_prefix("band:").and_then(|width| width.parse().ok()).ok_or_else(bad)?;
+                let width =
+                    text.strip_prefix("band:").and_then(|width| width.parse().ok()).ok_or_else(bad)?;
                 if width == 0 { Err(bad()) } else { Ok(Self::Band(width)) }
             }
         }

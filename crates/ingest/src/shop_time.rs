@@ -54,7 +54,11 @@ mod tests {
         for (zone, at, minutes) in rows {
             let at: jiff::Timestamp = at.parse().expect("a time");
             let shop = ShopTime::of_zone(zone).expect("a zone");
-            assert_eq!(shop.utc_offset_minutes(Timestamp::from_millis(at.as_millisecond())), minutes, "{zone} {at}");
+            assert_eq!(
+                shop.utc_offset_minutes(Timestamp::from_millis(at.as_millisecond())),
+                minutes,
+                "{zone} {at}"
+            );
         }
         assert!(ShopTime::of_zone("Mars/Olympus").is_err());
     }

@@ -87,7 +87,12 @@ pub(crate) fn rejection(shared: &Shared, kind: Kind, index: usize, refusal: Refu
     let dot = if refusal.field.is_empty() { "" } else { "." };
     let field = format!("{}[{index}]{dot}{}", kind.field, refusal.field);
     let message = refusal.message;
-    Rejection { index: u32::try_from(index).unwrap_or(u32::MAX), reason: refusal.reason.into(), field, message }
+    Rejection {
+        index: u32::try_from(index).unwrap_or(u32::MAX),
+        reason: refusal.reason.into(),
+        field,
+        message,
+    }
 }
 
 /// Checks the items of a batch, completes them and gives them their turn. Items of one shopper keep their order.
@@ -124,7 +129,8 @@ fn within_rate(shared: &Shared, record: Record, terms: Terms) -> Result<Record, 
         Some(rate) if !terms.backfill && !rate.allows(&record.user_id, record.accepted_at) => Err(Refusal {
             reason: ErrorReason::RateLimited,
             field: "user_id".to_owned(),
-            message: "the shopper's rate limit is used up: send later, or mark old events as backfill".to_owned(),
+            message: "the shopper's rate limit is used up: send later, or mark old events as backfill"
+                .to_owned(),
         }),
         _ => Ok(record),
     }

@@ -7,8 +7,8 @@ mod load;
 mod reads;
 mod throughput;
 
-use crate::import::Format;
 use self::throughput::Target;
+use crate::import::Format;
 use anyhow::{Context, Result};
 use clap::Args;
 use comfy_table::{Table, presets};
@@ -64,10 +64,18 @@ pub async fn run(args: BenchArgs) -> Result<()> {
     let (name, repeated) = load::repeated_users(args.log.as_deref().zip(args.format), args.log_events)?;
     let mut figures = Vec::new();
     let share = (Target::ShareOfBare(0.5), ">= 0.5 of the bare store loop, goal 1.0");
-    throughput::measure("every event another shopper's", &distinct, share, &args.scratch, &mut figures).await?;
+    throughput::measure("every event another shopper's", &distinct, share, &args.scratch, &mut figures)
+        .await?;
     let rate = (Target::EventsPerSecond(100_000.0), ">= 100,000 events/s");
     let with_log = throughput::measure(&name, &repeated, rate, &args.scratch, &mut figures).await?;
-    freshness::measure(with_log.events_per_second / 2.0, &repeated, args.seconds, &args.scratch, &mut figures).await?;
+    freshness::measure(
+        with_log.events_per_second / 2.0,
+        &repeated,
+        args.seconds,
+        &args.scratch,
+        &mut figures,
+    )
+    .await?;
     reads::measure(&repeated, args.seconds, &args.scratch, &mut figures).await?;
     println!("{}", table(&figures));
     let json = serde_json::to_string_pretty(&figures)?;

@@ -20,8 +20,10 @@ const ASK_EVERY: Duration = Duration::from_millis(5);
 
 /// Connects to a server.
 pub async fn connect(url: &str) -> Result<Channel> {
-    let endpoint = Endpoint::from_shared(url.to_owned()).with_context(|| format!("{url} is not an address"))?;
-    let remedy = || format!("no server answers at {url}: start one with `portrait serve`, or name another with --to");
+    let endpoint =
+        Endpoint::from_shared(url.to_owned()).with_context(|| format!("{url} is not an address"))?;
+    let remedy =
+        || format!("no server answers at {url}: start one with `portrait serve`, or name another with --to");
     endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true).connect().await.with_context(remedy)
 }
 

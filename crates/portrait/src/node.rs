@@ -150,7 +150,10 @@ impl Node {
         config.server.validate()?;
         let bound = Bound::bind(config.server.clone()).await?;
         if role != Role::All {
-            tracing::warn!(?role, "an embedded store belongs to one process: no other role can use it meanwhile");
+            tracing::warn!(
+                ?role,
+                "an embedded store belongs to one process: no other role can use it meanwhile"
+            );
         }
         let store = Arc::new(config.store.open().await?);
         let clock: SharedClock = Arc::new(SystemClock);
@@ -208,7 +211,13 @@ struct Rooms {
 }
 
 impl Rooms {
-    fn build(role: Role, store: &Arc<Embedded>, clock: &SharedClock, metrics: &Metrics, config: &Config) -> Result<Self> {
+    fn build(
+        role: Role,
+        store: &Arc<Embedded>,
+        clock: &SharedClock,
+        metrics: &Metrics,
+        config: &Config,
+    ) -> Result<Self> {
         let store = || Arc::clone(store) as Arc<dyn Store>;
         let profile_clock = config.profiles.clock;
         let ingest = match role.has(Role::Ingest) {

@@ -61,7 +61,9 @@ impl ServeArgs {
         let mut flags = Vec::new();
         let text = |value: String| toml::Value::String(value);
         flags.extend(self.listen.map(|address| ("server.listen".to_owned(), text(address.to_string()))));
-        flags.extend(self.http_listen.map(|address| ("server.http_listen".to_owned(), text(address.to_string()))));
+        flags.extend(
+            self.http_listen.map(|address| ("server.http_listen".to_owned(), text(address.to_string()))),
+        );
         flags.extend(self.store.map(|url| ("store.url".to_owned(), text(url))));
         for setting in self.settings {
             flags.push(parsed(&setting).with_context(|| format!("--set {setting}"))?);

@@ -162,7 +162,10 @@ mod tests {
         let status = clarified(Status::internal(text));
         assert_eq!((status.code(), reason_of(&status)), (Code::InvalidArgument, Some(ErrorReason::BadText)));
         let violations = status.get_error_details().bad_request().map(|bad| bad.field_violations.clone());
-        assert_eq!(violations.map(|violations| violations[0].field.clone()), Some("events.user_id".to_owned()));
+        assert_eq!(
+            violations.map(|violations| violations[0].field.clone()),
+            Some("events.user_id".to_owned())
+        );
         let large = "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes";
         let status = clarified(Status::out_of_range(large));
         assert_eq!((status.code(), reason_of(&status)), (Code::InvalidArgument, Some(ErrorReason::TooLong)));

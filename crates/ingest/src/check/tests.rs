@@ -122,7 +122,10 @@ fn traits_pass_their_policy() {
     let update = |traits: &[(&str, &str)]| v1::TraitsUpdate {
         user_id: "u1".to_owned(),
         occurred_at: moment(NOW_S),
-        traits: traits.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<HashMap<_, _>>(),
+        traits: traits
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect::<HashMap<_, _>>(),
         ..Default::default()
     };
     let record = rules().traits(update(&[("email", "a@b.c"), ("age", "34")]), now()).expect("good traits");

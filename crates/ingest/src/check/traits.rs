@@ -15,10 +15,15 @@ impl Rules {
         let record_id = record_id(&update.event_id)?;
         let occurred_at = self.occurred_at(update.occurred_at.as_ref(), now)?;
         if update.traits.is_empty() {
-            return Err(Refusal::new(ErrorReason::MissingField, "traits", "is empty: send at least one trait"));
+            return Err(Refusal::new(
+                ErrorReason::MissingField,
+                "traits",
+                "is empty: send at least one trait",
+            ));
         }
         if update.traits.len() > TRAITS_MAX {
-            let message = format!("has {} entries, {TRAITS_MAX} are allowed: split the update", update.traits.len());
+            let message =
+                format!("has {} entries, {TRAITS_MAX} are allowed: split the update", update.traits.len());
             return Err(Refusal::new(ErrorReason::TooMany, "traits", message));
         }
         let mut kept = Vec::with_capacity(update.traits.len());
@@ -30,7 +35,9 @@ impl Rules {
             let name = text("traits", name, NAME_MAX_BYTES)?;
             let value = text(&field, value, VALUE_MAX_BYTES)?;
             let applied = self.traits.applied(name.into(), value.into());
-            kept.extend(applied.map_err(|fault| Refusal::new(ErrorReason::OutOfRange, &field, fault.to_string()))?);
+            kept.extend(
+                applied.map_err(|fault| Refusal::new(ErrorReason::OutOfRange, &field, fault.to_string()))?,
+            );
         }
         kept.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(Record { user_id, record_id, occurred_at, accepted_at: now, body: Body::Traits(kept) })

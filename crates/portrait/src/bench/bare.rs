@@ -25,7 +25,10 @@ pub(super) async fn measure(events: &[Event], scratch: &Path) -> Result<f64> {
     let mut by_partition = HashMap::<PartitionId, Vec<Bytes>>::new();
     for event in events {
         let record = load::record(event)?;
-        by_partition.entry(partitions.partition_of(&record.user_id)).or_default().push(record.encode().into());
+        by_partition
+            .entry(partitions.partition_of(&record.user_id))
+            .or_default()
+            .push(record.encode().into());
     }
     let begun = Instant::now();
     let mut loops = JoinSet::new();
@@ -63,7 +66,8 @@ async fn one_partition(store: Arc<Embedded>, partition: PartitionId, records: Ve
         let page = store.read_log(partition, applied, BATCH, 1 << 20, Duration::from_millis(5)).await?;
         let Some(last) = page.records.last() else { continue };
         applied = last.seq;
-        let records = page.records.iter().map(|record| Record::decode(&record.value)).collect::<Result<Vec<_>, _>>()?;
+        let records =
+            page.records.iter().map(|record| Record::decode(&record.value)).collect::<Result<Vec<_>, _>>()?;
         let (writes, seen) = fold(store.as_ref(), partition, &records, &mut profiles).await?;
         let commit = Commit {
             token,

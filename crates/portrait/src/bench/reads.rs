@@ -28,7 +28,10 @@ struct Echo(GetProfileResponse);
 impl QueryService for Echo {
     type WatchProfileChangesStream = tokio_stream::Empty<Result<v1::WatchProfileChangesResponse, Status>>;
 
-    async fn get_profile(&self, _: Request<GetProfileRequest>) -> Result<Response<GetProfileResponse>, Status> {
+    async fn get_profile(
+        &self,
+        _: Request<GetProfileRequest>,
+    ) -> Result<Response<GetProfileResponse>, Status> {
         Ok(Response::new(self.0.clone()))
     }
 
@@ -56,7 +59,12 @@ struct Side {
 }
 
 /// Measures both sides.
-pub(super) async fn measure(events: &[Event], seconds: u64, scratch: &Path, figures: &mut Vec<Figure>) -> Result<()> {
+pub(super) async fn measure(
+    events: &[Event],
+    seconds: u64,
+    scratch: &Path,
+    figures: &mut Vec<Figure>,
+) -> Result<()> {
     let folder = tempfile::tempdir_in(scratch)?;
     let node = Node::start(Role::All, Config::on_free_ports(folder.path())).await?;
     let channel = client::connect(&node.grpc_url()).await?;
@@ -95,7 +103,9 @@ async fn typical(channel: Channel, user_ids: &[String]) -> Result<(GetProfileRes
 }
 
 async fn echo(response: GetProfileResponse) -> Result<String> {
-    let incoming = TcpIncoming::bind("127.0.0.1:0".parse()?).context("no free port for the echo")?.with_nodelay(Some(true));
+    let incoming = TcpIncoming::bind("127.0.0.1:0".parse()?)
+        .context("no free port for the echo")?
+        .with_nodelay(Some(true));
     let url = format!("http://{}", incoming.local_addr()?);
     let server = Server::builder().add_service(QueryServiceServer::new(Echo(response)));
     tokio::spawn(server.serve_with_incoming(incoming));
@@ -109,7 +119,8 @@ impl Side {
 
     async fn turn(&mut self, user_ids: &[String], long: Duration) -> Result<()> {
         let begun = Instant::now();
-        let callers = (0..IN_FLIGHT).map(|number| calls(self.channel.clone(), user_ids, number, begun + long));
+        let callers =
+            (0..IN_FLIGHT).map(|number| calls(self.channel.clone(), user_ids, number, begun + long));
         for histogram in try_join_all(callers).await? {
             self.calls += histogram.len();
             self.micros.add(histogram)?;
@@ -127,7 +138,12 @@ impl Side {
     }
 }
 
-async fn calls(channel: Channel, user_ids: &[String], first: usize, until: Instant) -> Result<Histogram<u64>> {
+async fn calls(
+    channel: Channel,
+    user_ids: &[String],
+    first: usize,
+    until: Instant,
+) -> Result<Histogram<u64>> {
     let mut client = QueryServiceClient::new(channel);
     let mut histogram = Histogram::new(3)?;
     let mut next = first;

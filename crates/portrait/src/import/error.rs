@@ -15,7 +15,9 @@ pub enum ReadError {
         source: std::io::Error,
     },
     /// The header is of another format, or of none.
-    #[error("line 1, column {column}: the header is not of format {format}: {found:?} stands where {expected:?} is expected; {remedy}")]
+    #[error(
+        "line 1, column {column}: the header is not of format {format}: {found:?} stands where {expected:?} is expected; {remedy}"
+    )]
     Header {
         /// The first column that differs, from 1.
         column: usize,
@@ -29,7 +31,9 @@ pub enum ReadError {
         remedy: String,
     },
     /// A line has too few or too many fields.
-    #[error("line {line}: has {found} fields, {expected} are expected: the line is cut, or the file is of another format")]
+    #[error(
+        "line {line}: has {found} fields, {expected} are expected: the line is cut, or the file is of another format"
+    )]
     Fields {
         /// Which, from 1.
         line: u64,

@@ -79,9 +79,11 @@ impl LogReader {
         let file = File::open(path).map_err(opened)?;
         let bytes_total = file.metadata().map_err(opened)?.len();
         let bytes_read = Arc::new(AtomicU64::new(0));
-        let mut raw = BufReader::with_capacity(BUFFER_BYTES, Counted { file, bytes_read: Arc::clone(&bytes_read) });
+        let mut raw =
+            BufReader::with_capacity(BUFFER_BYTES, Counted { file, bytes_read: Arc::clone(&bytes_read) });
         let gzip = raw.fill_buf().map_err(opened)?.starts_with(&GZIP);
-        let text: Box<dyn Read + Send> = if gzip { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
+        let text: Box<dyn Read + Send> =
+            if gzip { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
         let source = Source::open(text, format)?;
         Ok(Self { source, event_id, rows: 0, bytes_read, bytes_total, over: false })
     }
@@ -171,7 +173,8 @@ fn layout_of(reader: &mut csv::Reader<Box<dyn Read + Send>>, format: Format) -> 
     let expected = format.layouts()[0].columns();
     let differs = |index: &usize| expected.get(*index) != header.get(*index);
     let index = (0..expected.len().max(header.len())).find(differs).unwrap_or(0);
-    let name = |names: &[&str]| names.get(index).map_or_else(|| "nothing".to_owned(), |name| (*name).to_owned());
+    let name =
+        |names: &[&str]| names.get(index).map_or_else(|| "nothing".to_owned(), |name| (*name).to_owned());
     let remedy = match Format::of_header(&header) {
         Some(other) => format!("it looks like --format {}", other.name()),
         None => format!("its columns are {}", expected.join(",")),

@@ -5,7 +5,9 @@ use super::report::Report;
 use crate::client::{REQUEST_EVENTS, REQUESTS_UNDER_WAY};
 use anyhow::{Context, Result, bail};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
-use portrait_proto::v1::{Event, Item, Rejection, TrackStreamRequest, TrackStreamResponse, UpsertItemsRequest};
+use portrait_proto::v1::{
+    Event, Item, Rejection, TrackStreamRequest, TrackStreamResponse, UpsertItemsRequest,
+};
 use std::collections::VecDeque;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -89,7 +91,8 @@ impl Sender {
         if items.is_empty() {
             return Ok(());
         }
-        let answer = self.client.upsert_items(UpsertItemsRequest { items }).await.map_err(refused)?.into_inner();
+        let answer =
+            self.client.upsert_items(UpsertItemsRequest { items }).await.map_err(refused)?.into_inner();
         report.accepted += u64::from(answer.accepted);
         note(report, answer.rejected);
         Ok(())

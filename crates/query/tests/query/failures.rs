@@ -116,6 +116,7 @@ async fn readers_among_writers_all_end_with_what_is_stored() {
     let stored = shop.stored_versions().await;
     for reader in reading {
         let mut reader = reader.await.expect("no panic");
-        reader.until(|reader| reader.known == stored).await;
+        reader.until_current().await;
+        assert_eq!(reader.known, stored);
     }
 }

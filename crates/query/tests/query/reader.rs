@@ -9,7 +9,7 @@ use portrait_proto::v1::{
     WatchProfileChangesResponse, WatchStart,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::{Status, Streaming};
 
 /// A subscriber.
@@ -84,9 +84,16 @@ impl Reader {
 
     /// Handles answers until `done`.
     pub(super) async fn until(&mut self, done: impl Fn(&Self) -> bool) {
+        let begun = Instant::now();
         while !done(self) {
+            // Progress comes for ever: silence alone does not tell that what is waited for never comes.
+            assert!(begun.elapsed() < PATIENCE, "waited in vain; the last lags are {:?}", self.newest_lags());
             self.step().await.expect("the subscription goes on");
         }
+    }
+
+    fn newest_lags(&self) -> &[u64] {
+        &self.lags[self.lags.len().saturating_sub(3)..]
     }
 
     /// Handles answers until it is told that nothing waits.

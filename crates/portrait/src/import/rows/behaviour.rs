@@ -49,16 +49,13 @@ pub(super) fn taobao(fields: &Fields<'_>) -> Result<Event, ReadError> {
 
 /// Days of 2013 without a time: noon stands for the day.
 pub(super) fn tmall(fields: &Fields<'_>) -> Result<Event, ReadError> {
-    const ACTIONS: [(&str, Action); 4] = [
-        ("0", Action::Click),
-        ("1", Action::Purchase),
-        ("2", Action::Favorite),
-        ("3", Action::AddToCart),
-    ];
+    const ACTIONS: [(&str, Action); 4] =
+        [("0", Action::Click), ("1", Action::Purchase), ("2", Action::Favorite), ("3", Action::AddToCart)];
     const EXPECTED: &str = "a month and a day, as 7-20";
-    let day = fields.text(3).split_once('-').and_then(|(month, day)| {
-        jiff::civil::Date::new(2013, month.parse().ok()?, day.parse().ok()?).ok()
-    });
+    let day = fields
+        .text(3)
+        .split_once('-')
+        .and_then(|(month, day)| jiff::civil::Date::new(2013, month.parse().ok()?, day.parse().ok()?).ok());
     let noon = day.ok_or_else(|| fields.bad(3, EXPECTED))?.at(12, 0, 0, 0);
     Ok(Event {
         brand: fields.owned(1),

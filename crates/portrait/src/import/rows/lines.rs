@@ -48,8 +48,10 @@ pub(crate) fn json(text: &str, line: u64) -> Result<Event, ReadError> {
         name: "JSON".to_owned(),
         problem: error.to_string(),
     })?;
-    let occurred_at =
-        prost_types::Timestamp { seconds: read.occurred_at.as_second(), nanos: read.occurred_at.subsec_nanosecond() };
+    let occurred_at = prost_types::Timestamp {
+        seconds: read.occurred_at.as_second(),
+        nanos: read.occurred_at.subsec_nanosecond(),
+    };
     Ok(Event {
         action: action(&read.action).into(),
         event_id: read.event_id,
