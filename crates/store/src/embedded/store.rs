@@ -53,7 +53,11 @@ impl Store for Embedded {
         let mut standing = self.shelf(partition).standing.subscribe();
         // Nothing to read is not an error: the page is empty.
         let _ = tokio::time::timeout(wait, standing.wait_for(|standing| standing.log_end > after)).await;
-        let (end, trimmed) = (standing.borrow().log_end, standing.borrow().log_trimmed);
+        // One look: a second one while the first is held would wait for a writer that waits for the first.
+        let (end, trimmed) = {
+            let seen = standing.borrow();
+            (seen.log_end, seen.log_trimmed)
+        };
         if after < trimmed {
             return Err(Error::Trimmed { partition, asked: after.next(), first: trimmed.next() });
         }
@@ -174,7 +178,10 @@ impl Store for Embedded {
         let shelf = self.shelf(partition);
         let mut standing = shelf.standing.subscribe();
         let _ = tokio::time::timeout(wait, standing.wait_for(|standing| standing.feed_end > after)).await;
-        let (seq, trimmed) = (standing.borrow().feed_end, standing.borrow().feed_trimmed);
+        let (seq, trimmed) = {
+            let seen = standing.borrow();
+            (seen.feed_end, seen.feed_trimmed)
+        };
         let end = Position { generation: shelf.generations.feed.newest(), seq };
         let mut page = FeedPage { changes: Vec::new(), end, first: trimmed.next() };
         if seq > after && after >= trimmed {
