@@ -6,11 +6,19 @@ mod logs;
 mod process;
 
 pub use census::{Census, census};
-pub use logs::{Log, data_folder, log_file, python};
+pub use logs::{Log, data_folder, log_file, python, repository};
 pub use process::{Server, portrait_command};
 
 /// How long a test waits for something that must happen.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// A connection to a server.
+///
+/// # Panics
+/// If nobody answers.
+pub async fn connect(url: &str) -> tonic::transport::Channel {
+    portrait::client::connect(url).await.expect("the server answers")
+}
 
 /// Asks again and again, without a fixed pause that would hide a slow answer, until `ask` says yes.
 ///

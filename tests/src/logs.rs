@@ -1,12 +1,13 @@
 //! The real logs that tests read, and the Python that counts them independently. Whatever is absent is said loudly.
 
+use portrait::import::Format;
 use std::path::{Path, PathBuf};
 
 /// One log: its import format and its file.
 #[derive(Clone, Copy, Debug)]
 pub struct Log {
-    /// As `--format` takes it.
-    pub format: &'static str,
+    /// Its format.
+    pub format: Format,
     /// In the data folder, or in `tests/fixtures`.
     pub file: &'static str,
     /// Data rows of the file.
@@ -53,6 +54,10 @@ pub fn python() -> PathBuf {
     python
 }
 
-pub(crate) fn repository() -> &'static Path {
+/// The folder of the repository.
+///
+/// # Panics
+/// Never: the tests lie in it.
+pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository")
 }

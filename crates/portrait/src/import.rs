@@ -66,10 +66,17 @@ pub async fn import(args: &ImportArgs, report: &mut Report) -> Result<()> {
     let channel = client::connect(&args.to).await?;
     let before = duplicates(channel.clone()).await?;
     let sent = send(reader, channel.clone(), report).await.with_context(|| name.to_string());
+    let settled = settle(channel, before, report).await;
+    report.took = begun.elapsed();
+    // Why the rows stopped tells more than that the server is gone.
+    sent.and(settled)
+}
+
+/// Waits until what was sent is in the profiles, and counts what the server had before.
+async fn settle(channel: Channel, before: u64, report: &mut Report) -> Result<()> {
     client::wait_until_applied(channel.clone()).await?;
     report.duplicates = duplicates(channel).await?.saturating_sub(before);
-    report.took = begun.elapsed();
-    sent
+    Ok(())
 }
 
 async fn send(mut reader: LogReader, channel: Channel, report: &mut Report) -> Result<()> {

@@ -1,2 +1,71 @@
 //! The server is killed with SIGKILL at random moments of an import, started again and sent the same file again: what the
 //! profiles then say equals an uninterrupted run. `PORTRAIT_FAULT_CYCLES` sets how many kills; the seed is printed.
+
+use portrait::import::{self, Format, ImportArgs, Report};
+use portrait_tests::{Census, Log, Server, census, connect, log_file};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::path::Path;
+use std::time::Duration;
+
+const LOG: Log = Log { format: Format::Tmall, file: "tmall2013_events_A.csv.gz", read: 111_219, rejected: 0 };
+/// Kills in the short run.
+const CYCLES: u64 = 20;
+
+fn cycles() -> u64 {
+    let told = std::env::var("PORTRAIT_FAULT_CYCLES").ok();
+    told.map_or(CYCLES, |cycles| cycles.parse().expect("PORTRAIT_FAULT_CYCLES is a number"))
+}
+
+fn args(server: &Server) -> ImportArgs {
+    ImportArgs { file: log_file(&LOG), format: LOG.format, to: server.grpc_url().to_owned(), event_id: None }
+}
+
+/// Imports everything, and says what the profiles then are and how long it took.
+async fn whole(server: &Server) -> (Census, Duration) {
+    let mut report = Report::default();
+    import::import(&args(server), &mut report).await.expect("the log imports");
+    assert_eq!((report.read, report.accepted), (LOG.read, LOG.read));
+    (census(connect(server.grpc_url()).await).await, report.took)
+}
+
+/// Kills a server `after` so long of an import, and says how much it had acknowledged.
+async fn killed(data: &Path, after: Duration) -> u64 {
+    let server = Server::start(data, &[]);
+    let args = args(&server);
+    let importing = tokio::spawn(async move {
+        let mut report = Report::default();
+        let outcome = import::import(&args, &mut report).await;
+        (report.accepted, outcome.is_ok())
+    });
+    tokio::time::sleep(after).await;
+    server.kill();
+    importing.await.expect("an import never panics").0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_loses_nothing_and_doubles_nothing() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Server::start(data.path(), &[]);
+    let (expected, took) = whole(&server).await;
+    assert!(server.stop().success());
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut chance = StdRng::seed_from_u64(seed);
+    let mut halfway = 0;
+    for cycle in 0..cycles() {
+        let data = tempfile::tempdir().expect("a folder");
+        let after = took.mul_f64(chance.random_range(0.0..1.2));
+        let acknowledged = killed(data.path(), after).await;
+        halfway += u64::from(acknowledged > 0 && acknowledged < LOG.read);
+        let server = Server::start(data.path(), &[]);
+        let kept: u64 =
+            census(connect(server.grpc_url()).await).await.values().map(|(applied, _)| applied).sum();
+        let (census, _) = whole(&server).await;
+        assert!(census == expected, "cycle {cycle}, killed after {after:?}: profiles differ");
+        assert!(kept <= LOG.read);
+        server.kill();
+    }
+    println!("{halfway} of {} kills fell into the middle of an import", cycles());
+    assert!(halfway > 0, "no kill fell into the middle of an import");
+}

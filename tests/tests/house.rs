@@ -1,0 +1,109 @@
+//! The house keeps its order: which crate may know which, which files a service has, and what no file may have.
+
+use portrait_tests::repository;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The longest file of production code.
+const LINES_MAX: usize = 450;
+/// The files that every service has, so that to know one is to know all.
+const SERVICE_FILES: [&str; 6] = ["lib.rs", "config.rs", "service.rs", "grpc.rs", "error.rs", "metrics.rs"];
+const SERVICES: [&str; 3] = ["ingest", "feature", "query"];
+
+/// What each of our crates may depend on, by its normal dependencies.
+fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+    let rooms = ["portrait-profile", "portrait-proto", "portrait-store", "portrait-runtime"];
+    let all = [
+        "portrait-profile",
+        "portrait-proto",
+        "portrait-store",
+        "portrait-runtime",
+        "portrait-ingest",
+        "portrait-feature",
+        "portrait-query",
+        "portrait",
+    ];
+    let mut table = BTreeMap::from([
+        ("portrait-profile", BTreeSet::new()),
+        ("portrait-runtime", BTreeSet::new()),
+        ("portrait-proto", BTreeSet::from(["portrait-profile"])),
+        ("portrait-store", BTreeSet::from(["portrait-profile", "portrait-proto"])),
+        ("portrait", BTreeSet::from(all)),
+        ("portrait-tests", BTreeSet::from(all)),
+    ]);
+    for room in ["portrait-ingest", "portrait-feature", "portrait-query"] {
+        table.insert(room, BTreeSet::from(rooms));
+    }
+    table
+}
+
+#[test]
+fn no_crate_knows_another_that_is_not_in_the_table() {
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .current_dir(repository())
+        .output()
+        .expect("cargo runs");
+    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("JSON");
+    let table = allowed();
+    let packages = metadata["packages"].as_array().expect("packages");
+    assert_eq!(packages.len(), table.len(), "a crate is missing in the table, or in the workspace");
+    for package in packages {
+        let name = package["name"].as_str().expect("a name");
+        let allowed = table.get(name).unwrap_or_else(|| panic!("{name} is not in the table"));
+        for dependency in package["dependencies"].as_array().expect("dependencies") {
+            let other = dependency["name"].as_str().expect("a name");
+            let ours = other.starts_with("portrait") && dependency["kind"].is_null();
+            assert!(!ours || allowed.contains(other), "{name} may not depend on {other}");
+        }
+    }
+}
+
+#[test]
+fn every_service_has_the_same_file_map() {
+    for service in SERVICES {
+        for file in SERVICE_FILES {
+            let path = repository().join("crates").join(service).join("src").join(file);
+            assert!(path.exists(), "{} is missing", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_for_and_none_is_too_long_or_half_done() {
+    let mut files = Vec::new();
+    rust_files(&repository().join("crates"), &mut files);
+    rust_files(&repository().join("tests"), &mut files);
+    assert!(files.len() > 100, "only {} files were found", files.len());
+    // Put together here, so that this file does not forbid itself.
+    let forbidden = ["#[ign", "tod", "unimpl"].map(String::from);
+    let forbidden = [
+        format!("{}ore", forbidden[0]),
+        format!("{}o!(", forbidden[1]),
+        format!("{}emented!(", forbidden[2]),
+    ];
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a text");
+        let name = file.display();
+        assert!(text.starts_with("//!"), "{name} does not say what it is for");
+        let production = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().lines().count();
+        assert!(production <= LINES_MAX, "{name} has {production} lines, {LINES_MAX} are allowed");
+        for word in &forbidden {
+            assert!(!text.contains(word), "{name} has {word}");
+        }
+    }
+}
+
+fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            rust_files(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}

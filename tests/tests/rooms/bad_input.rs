@@ -1,0 +1,248 @@
+//! Bad input gets its documented code, reason and field, and nothing that is good beside it is lost.
+
+use portrait::import::{self, Format, ImportArgs, Report};
+use portrait_proto::status::{reason_name, reason_of};
+use portrait_proto::v1::ingest_service_client::IngestServiceClient;
+use portrait_proto::v1::{Action, ErrorReason, Event, TrackRequest, TrackStreamRequest};
+use portrait_tests::{Server, census, connect, log_file};
+use prost_types::Timestamp;
+use std::path::Path;
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
+
+fn good(number: usize) -> Event {
+    Event {
+        event_id: format!("e{number}"),
+        user_id: format!("u{number}"),
+        action: Action::View.into(),
+        occurred_at: Some(Timestamp { seconds: 1_767_225_600, nanos: 0 }),
+        ..Default::default()
+    }
+}
+
+fn check_status(status: &Status, code: Code, reason: ErrorReason, field: Option<&str>) {
+    let reason = Some(reason);
+    assert_eq!((status.code(), reason_of(status)), (code, reason), "{status:?}");
+    let details = status.get_error_details();
+    let named = details.bad_request().map(|bad| bad.field_violations[0].field.as_str());
+    assert_eq!(named, field, "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_items_are_rejected_one_by_one_and_good_ones_taken() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Server::start(data.path(), &[]);
+    let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
+    let mut events: Vec<Event> = (0..12).map(good).collect();
+    events[1].user_id.clear();
+    events[2].user_id = "x".repeat(129);
+    events[3].event_id = "x".repeat(129);
+    events[4].price = Some(f64::NAN);
+    events[5].price = Some(f64::INFINITY);
+    events[6].occurred_at = Some(Timestamp { seconds: 0, nanos: 0 });
+    events[7].occurred_at = Some(Timestamp { seconds: 4_102_444_800, nanos: 0 });
+    events[8].action = 0;
+    events[9].action = 4711;
+    events[10].quantity = Some(f64::NEG_INFINITY);
+    let answer = client.track(TrackRequest { events, backfill: false }).await.expect("answered").into_inner();
+    let rejected: Vec<_> =
+        answer.rejected.iter().map(|item| (item.index, item.reason(), item.field.as_str())).collect();
+    let expected = [
+        (1, ErrorReason::EmptyId, "events[1].user_id"),
+        (2, ErrorReason::TooLong, "events[2].user_id"),
+        (3, ErrorReason::TooLong, "events[3].event_id"),
+        (4, ErrorReason::NotFinite, "events[4].price"),
+        (5, ErrorReason::NotFinite, "events[5].price"),
+        (6, ErrorReason::TimeTooOld, "events[6].occurred_at"),
+        (7, ErrorReason::TimeInFuture, "events[7].occurred_at"),
+        (8, ErrorReason::UnknownAction, "events[8].action"),
+        (9, ErrorReason::UnknownAction, "events[9].action"),
+        (10, ErrorReason::NotFinite, "events[10].quantity"),
+    ];
+    assert_eq!(rejected, expected);
+    assert_eq!(answer.accepted, 2);
+    portrait::client::wait_until_applied(connect(server.grpc_url()).await).await.expect("applied");
+    let users: Vec<String> = census(connect(server.grpc_url()).await).await.into_keys().collect();
+    assert_eq!(users, ["u0", "u11"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_as_a_whole_has_its_limits() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Server::start(data.path(), &[]);
+    let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
+    let track = |events: Vec<Event>| TrackRequest { events, backfill: false };
+    let status = client.track(track((0..1001).map(good).collect())).await.expect_err("1001 events");
+    check_status(&status, Code::InvalidArgument, ErrorReason::TooMany, Some("events"));
+    let status = client.track(track(Vec::new())).await.expect_err("no events");
+    check_status(&status, Code::InvalidArgument, ErrorReason::EmptyBatch, Some("events"));
+    let mut oversize = good(1);
+    oversize.query = "q".repeat(9 << 20);
+    let status = client.track(track(vec![oversize])).await.expect_err("9 MiB");
+    check_status(&status, Code::InvalidArgument, ErrorReason::TooLong, None);
+    let many =
+        TrackStreamRequest { request_number: 2, events: (0..1001).map(good).collect(), backfill: false };
+    let few = TrackStreamRequest { request_number: 1, events: (0..3).map(good).collect(), backfill: false };
+    let mut answers =
+        client.track_stream(tokio_stream::iter([few, many])).await.expect("a stream").into_inner();
+    let first = answers.message().await.expect("answered").expect("an answer");
+    assert_eq!((first.request_number, first.accepted), (1, 3));
+    let status = answers.message().await.expect_err("1001 events");
+    check_status(&status, Code::InvalidArgument, ErrorReason::TooMany, Some("events"));
+}
+
+/// Sends bytes as they are.
+#[derive(Clone, Copy, Default)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Vec<u8>;
+    type Decode = Vec<u8>;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        bytes::BufMut::put_slice(buffer, &item);
+        Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::default()
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
+        let length = bytes::Buf::remaining(buffer);
+        Ok(Some(bytes::Buf::copy_to_bytes(buffer, length).to_vec()))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_no_text_or_no_message_are_refused_by_their_field() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Server::start(data.path(), &[]);
+    let mut client = tonic::client::Grpc::new(connect(server.grpc_url()).await);
+    // TrackRequest { events: [Event { user_id: b"\xff\xfe" }] }
+    let not_utf8 = vec![0x0a, 0x04, 0x12, 0x02, 0xff, 0xfe];
+    for (body, field) in [(not_utf8, Some("events.user_id")), (vec![0x0a, 0x7f, 0x01], None)] {
+        for path in ["Track", "TrackStream"] {
+            client.ready().await.expect("connected");
+            let path = format!("/portrait.v1.IngestService/{path}").parse().expect("a path");
+            let request = Request::new(tokio_stream::iter([body.clone()]));
+            let status = match client.streaming(request, path, Raw).await {
+                Ok(response) => response.into_inner().message().await.expect_err("bad bytes"),
+                Err(status) => status,
+            };
+            assert_eq!(
+                (status.code(), reason_of(&status)),
+                (Code::InvalidArgument, Some(ErrorReason::BadText))
+            );
+            let details = status.get_error_details();
+            if let Some(field) = field {
+                let violations = &details.bad_request().expect("a field is named").field_violations;
+                assert_eq!(violations[0].field, field);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_events_and_still_answers() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Server::start(data.path(), &["--set", "store.reserve=1000TiB"]);
+    let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
+    let request = TrackRequest { events: vec![good(1)], backfill: false };
+    let status = client.track(request.clone()).await.expect_err("the disk is full");
+    check_status(&status, Code::ResourceExhausted, ErrorReason::StoreFull, None);
+    assert!(status.get_error_details().retry_info().is_some());
+    assert!(census(connect(server.grpc_url()).await).await.is_empty());
+    assert!(server.stop().success());
+    let server = Server::start(data.path(), &[]);
+    let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
+    assert_eq!(client.track(request).await.expect("there is room again").into_inner().accepted, 1);
+}
+
+async fn import_of(server: &Server, file: &Path, format: Format) -> (Report, String) {
+    let args = ImportArgs { file: file.to_owned(), format, to: server.grpc_url().to_owned(), event_id: None };
+    let mut report = Report::default();
+    let error = import::import(&args, &mut report).await.expect_err("the file is bad");
+    (report, format!("{error:#}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_file_ends_the_import_with_its_line_and_column() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&data.path().join("store"), &[]);
+    let otto = portrait_tests::Log {
+        format: Format::Otto,
+        file: "otto_sample_20sessions.csv.gz",
+        read: 862,
+        rejected: 0,
+    };
+    let whole = std::fs::read(log_file(&otto)).expect("the log");
+    let file = data.path().join("log");
+
+    std::fs::write(&file, &whole[..whole.len() / 2]).expect("written");
+    let (report, said) = import_of(&server, &file, Format::Otto).await;
+    assert!(said.contains("line ") && said.contains("cut"), "{said}");
+    assert!(report.read > 0 && report.accepted == report.read, "what came before the cut is sent: {report}");
+
+    std::fs::write(&file, &whole).expect("written");
+    let (_, said) = import_of(&server, &file, Format::Rees46).await;
+    assert!(said.contains("line 1, column 1") && said.contains("--format otto"), "{said}");
+    let (_, said) = import_of(&server, &file, Format::Taobao).await;
+    assert!(said.contains("line 1, column 4 (behaviour)") || said.contains("line 1: has 4 fields"), "{said}");
+
+    let rows = [
+        (
+            "session,aid,ts,type\n1,2,1659304800025,clicks\n1,2,16593048",
+            "line 3: has 3 fields, 4 are expected",
+        ),
+        (
+            "session,aid,ts,type\n1,2,1659304800025,clicks\n1,2,soon,clicks\n",
+            "line 3, column 3 (ts): \"soon\" is not",
+        ),
+        (
+            "session,aid,ts,type\n1,2,1659304800025,looks\n",
+            "line 2, column 4 (type): \"looks\" is not one of clicks",
+        ),
+    ];
+    for (text, expected) in rows {
+        std::fs::write(&file, text).expect("written");
+        let (report, said) = import_of(&server, &file, Format::Otto).await;
+        assert!(said.contains(expected), "{expected:?} is not in {said}");
+        assert_eq!(report.accepted, report.read);
+    }
+    std::fs::write(&file, "{\"user_id\": \"u1\", \"actoin\": \"view\"}\n").expect("written");
+    let (_, said) = import_of(&server, &file, Format::Jsonl).await;
+    assert!(said.contains("line 1, column") && said.contains("actoin"), "{said}");
+}
+
+#[test]
+fn every_reason_has_a_name_of_its_own() {
+    let reasons = (1..=28).map(|number| ErrorReason::try_from(number).expect("the list has no gap"));
+    let names: std::collections::BTreeSet<_> = reasons.map(reason_name).collect();
+    assert_eq!(names.len(), 28);
+}

@@ -1,0 +1,50 @@
+//! Callers that are not ours: Python stubs made from the .proto files, and a command-line client that uses reflection.
+
+use portrait_tests::{Server, python, repository};
+use std::process::Command;
+
+fn output(command: &mut Command) -> String {
+    let output = command.output().expect("the client runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+#[test]
+fn python_stubs_send_an_event_read_the_profile_and_hear_of_the_change() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Server::start(data.path(), &[]);
+    let address = server.grpc_url().trim_start_matches("http://");
+    let script = repository().join("tests/clients/first_profile.py");
+    let said = output(Command::new(python()).arg(script).arg(address));
+    assert_eq!(said, "accepted 1\nprofile lena 1 shoes\nchange lena 1\n");
+}
+
+#[test]
+fn a_client_that_knows_nothing_learns_everything_by_reflection() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Server::start(data.path(), &[]);
+    let buf = python().with_file_name("buf");
+    let call = |method: &str, body: &str| {
+        let url = format!("{}/{method}", server.grpc_url());
+        output(Command::new(&buf).args([
+            "curl",
+            "--protocol",
+            "grpc",
+            "--http2-prior-knowledge",
+            &url,
+            "--data",
+            body,
+        ]))
+    };
+    let event = r#"{"events": [{"event_id": "e1", "user_id": "lena", "action": "ACTION_VIEW",
+        "occurred_at": "2026-01-01T12:00:00Z", "item_id": "boots-42", "category": "shoes", "price": 89.9}]}"#;
+    let answer: serde_json::Value =
+        serde_json::from_str(&call("portrait.v1.IngestService/Track", event)).expect("JSON");
+    assert_eq!(answer["accepted"], 1);
+    let read = serde_json::json!({ "userId": "lena", "readAfter": answer["consistencyToken"] });
+    let profile: serde_json::Value =
+        serde_json::from_str(&call("portrait.v1.QueryService/GetProfile", &read.to_string())).expect("JSON");
+    assert_eq!(profile["profile"]["appliedEvents"], "1");
+    assert_eq!(profile["profile"]["preference"]["categories"][0]["name"], "shoes");
+}

@@ -1,0 +1,81 @@
+//! The process as operators see it: ports, data directories, health, configuration and an orderly end.
+
+use portrait_tests::{Server, connect, portrait_command};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+fn refused(data: &std::path::Path, extra: &[&str]) -> String {
+    Server::try_start(data, extra).err().expect("the server must not start")
+}
+
+fn http_get(url: &str, path: &str) -> String {
+    let address = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("HTTP listens");
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    answer
+}
+
+#[test]
+fn a_port_in_use_is_named_with_its_key_and_nothing_is_created() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Server::start(&data.path().join("first"), &[]);
+    let taken = server.grpc_url().trim_start_matches("http://").to_owned();
+    let second = data.path().join("second");
+    let said = refused(&second, &["--set", &format!("server.listen={taken}")]);
+    for part in [taken.as_str(), "is in use", "--listen", "server.listen"] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    assert!(!second.exists(), "a server that cannot listen must not create a store");
+}
+
+#[test]
+fn a_data_directory_that_is_in_use_or_of_another_version_is_refused() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Server::start(data.path(), &[]);
+    let said = refused(data.path(), &[]);
+    assert!(said.contains("in use by another process"), "{said}");
+    assert!(server.stop().success());
+    let format = data.path().join("portrait-format");
+    let text = std::fs::read_to_string(&format).expect("a store says its format");
+    std::fs::write(&format, text.replace("format = 1", "format = 99")).expect("written");
+    let said = refused(data.path(), &[]);
+    for part in ["portrait-format", "format 99", "run the release that wrote it"] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    let said = refused(data.path().parent().expect("a parent"), &[]);
+    assert!(said.contains("not a store"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_server_is_ready_measured_and_stops_in_order() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Server::start(data.path(), &[]);
+    portrait_tests::until("the server is ready", async || {
+        http_get(server.http_url(), "/readyz").contains("200 OK")
+    })
+    .await;
+    assert!(http_get(server.http_url(), "/livez").contains("200 OK"));
+    connect(server.grpc_url()).await;
+    let metrics = http_get(server.http_url(), "/metrics");
+    assert!(metrics.contains("portrait_feature_") && metrics.contains("# HELP"), "{metrics}");
+    assert!(server.stop().success());
+}
+
+#[test]
+fn the_whole_configuration_is_dumped_and_unknown_keys_are_refused() {
+    let dumped = portrait_command()
+        .args(["serve", "--dump-config", "--set", "ingest.linger=1ms"])
+        .env("PORTRAIT__FEATURE__BATCH_RECORDS", "77")
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8_lossy(&dumped.stdout);
+    assert!(
+        dumped.status.success() && text.contains("linger = \"1ms\"") && text.contains("batch_records = 77"),
+        "{text}"
+    );
+    let refused = portrait_command().args(["serve", "--set", "ingest.lingr=1ms"]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("lingr"), "{said}");
+}
