@@ -96,7 +96,7 @@ impl Error {
                 tracing::error!(error = %source, "the store could not answer");
             }
             Self::Profile { source, .. } => {
-                tracing::error!(error = %source, "a stored profile cannot be read")
+                tracing::error!(error = %source, "a stored profile cannot be read");
             }
             Self::Change { partition, seq, source } => {
                 tracing::error!(%partition, %seq, error = %source, "a stored change cannot be read");

@@ -76,7 +76,7 @@ impl Sender {
     }
 
     async fn answer(&mut self, report: &mut Report) -> Result<()> {
-        let answer = self.answers.message().await.map_err(refused)?;
+        let answer = self.answers.message().await.map_err(|status| refused(&status))?;
         let answer = answer.context("the server ended the stream")?;
         if self.under_way.pop_front().is_none() {
             bail!("the server answered what was not asked");
@@ -91,15 +91,19 @@ impl Sender {
         if items.is_empty() {
             return Ok(());
         }
-        let answer =
-            self.client.upsert_items(UpsertItemsRequest { items }).await.map_err(refused)?.into_inner();
+        let answer = self
+            .client
+            .upsert_items(UpsertItemsRequest { items })
+            .await
+            .map_err(|status| refused(&status))?
+            .into_inner();
         report.accepted += u64::from(answer.accepted);
         note(report, answer.rejected);
         Ok(())
     }
 }
 
-fn refused(status: tonic::Status) -> anyhow::Error {
+fn refused(status: &tonic::Status) -> anyhow::Error {
     anyhow::anyhow!("the server answered {:?}: {}", status.code(), status.message())
 }
 

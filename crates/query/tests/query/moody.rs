@@ -37,7 +37,7 @@ impl Moody {
     /// Says that a partition's feed has a generation `number` that begins at `first`.
     pub(super) fn renew(&self, partition: PartitionId, number: u128, first: FeedSeq) {
         let generation = GenerationId::new(Nonce::new(number));
-        self.renewed.lock().unwrap().insert(partition, (generation, first));
+        self.renewed.lock().expect("nobody panics with it").insert(partition, (generation, first));
     }
 
     fn ask(&self) -> Result<&Embedded> {
@@ -45,7 +45,7 @@ impl Moody {
     }
 
     fn renewed(&self, partition: PartitionId) -> Option<(GenerationId, FeedSeq)> {
-        self.renewed.lock().unwrap().get(&partition).copied()
+        self.renewed.lock().expect("nobody panics with it").get(&partition).copied()
     }
 }
 

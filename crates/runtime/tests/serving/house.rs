@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::post;
-use portrait_runtime::config::{ByteSize, Interval};
+use portrait_runtime::config::Interval;
 use portrait_runtime::health::Health;
 use portrait_runtime::server::{Bound, DrainOutcome, ServeError, ServerConfig, Services};
 use portrait_runtime::telemetry::Metrics;
@@ -161,7 +161,6 @@ pub(crate) fn config() -> ServerConfig {
     ServerConfig {
         listen: any,
         http_listen: any,
-        max_message: ByteSize::kibibytes(64),
         drain_grace: Interval::from_secs(30),
         ..ServerConfig::default()
     }
