@@ -144,10 +144,10 @@ async fn bytes_that_are_no_text_or_no_message_are_refused_by_their_field() {
     let data = tempfile::tempdir().expect("a folder");
     let server = Server::start(data.path(), &[]);
     let mut client = tonic::client::Grpc::new(connect(server.grpc_url()).await);
-    // TrackRequest { events: [Event { user_id: b"\xff\xfe" }] }
-    let not_utf8 = vec![0x0a, 0x04, 0x12, 0x02, 0xff, 0xfe];
-    for (body, field) in [(not_utf8, Some("events.user_id")), (vec![0x0a, 0x7f, 0x01], None)] {
-        for path in ["Track", "TrackStream"] {
+    // { events: [Event { user_id: b"\xff\xfe" }] }, and events that are cut; `events` is field 1 here and field 2 there.
+    for (path, events) in [("Track", 0x0a), ("TrackStream", 0x12)] {
+        let not_utf8 = vec![events, 0x04, 0x12, 0x02, 0xff, 0xfe];
+        for (body, field) in [(not_utf8, Some("events.user_id")), (vec![events, 0x7f, 0x01], None)] {
             client.ready().await.expect("connected");
             let path = format!("/portrait.v1.IngestService/{path}").parse().expect("a path");
             let request = Request::new(tokio_stream::iter([body.clone()]));
@@ -171,7 +171,7 @@ async fn bytes_that_are_no_text_or_no_message_are_refused_by_their_field() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_events_and_still_answers() {
     let data = tempfile::tempdir().expect("a folder");
-    let server = Server::start(data.path(), &["--set", "store.reserve=1000TiB"]);
+    let server = Server::start(data.path(), &["--set", "store.reserve=1048576GiB"]);
     let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
     let request = TrackRequest { events: vec![good(1)], backfill: false };
     let status = client.track(request.clone()).await.expect_err("the disk is full");

@@ -1,5 +1,7 @@
 //! The process as operators see it: ports, data directories, health, configuration and an orderly end.
 
+use portrait_proto::v1::ingest_service_client::IngestServiceClient;
+use portrait_proto::v1::{Action, Event, TrackRequest};
 use portrait_tests::{Server, connect, portrait_command};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -57,9 +59,21 @@ async fn a_running_server_is_ready_measured_and_stops_in_order() {
     })
     .await;
     assert!(http_get(server.http_url(), "/livez").contains("200 OK"));
-    connect(server.grpc_url()).await;
-    let metrics = http_get(server.http_url(), "/metrics");
-    assert!(metrics.contains("portrait_feature_") && metrics.contains("# HELP"), "{metrics}");
+    let event = Event {
+        user_id: "lena".to_owned(),
+        action: Action::View.into(),
+        occurred_at: Some(prost_types::Timestamp { seconds: 1_767_225_600, nanos: 0 }),
+        ..Default::default()
+    };
+    let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
+    client.track(TrackRequest { events: vec![event], backfill: false }).await.expect("taken");
+    portrait_tests::until("what was done is measured", async || {
+        let metrics = http_get(server.http_url(), "/metrics");
+        let measured =
+            ["portrait_ingest_accepted_total", "portrait_feature_commits_total", "portrait_grpc_calls_total"];
+        measured.iter().all(|name| metrics.contains(name))
+    })
+    .await;
     assert!(server.stop().success());
 }
 
