@@ -2,20 +2,25 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test lint fmt bench docs
+.PHONY: demo test faults lint fmt bench docs
 
 demo: ## Run a simulated shop through a server in one process.
 	$(CARGO) run --quiet --release --package portrait -- demo
 
-test: ## Run every test.
+test: .venv/bin/buf ## Run every test.
 	scripts/nextest
 	$(CARGO) nextest run --workspace
+
+faults: .venv/bin/buf ## Kill servers ten times as often as the tests do.
+	scripts/nextest
+	PORTRAIT_FAULT_CYCLES=200 $(CARGO) nextest run --package portrait-tests --no-capture crash
 
 lint: .venv/bin/buf ## Check formatting, clippy and the wire format.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	.venv/bin/buf lint proto
 	.venv/bin/buf format --diff --exit-code proto
+	.venv/bin/buf breaking proto --against proto/baseline.binpb
 
 fmt: .venv/bin/buf ## Format everything.
 	$(CARGO) fmt --all
