@@ -1,0 +1,311 @@
+//! What holds for profiles whatever comes: sums do not depend on the order, bytes come back, every list is bounded, and no
+//! input makes anything panic or leave the finite numbers.
+
+use portrait_profile::{
+    Action, ActionKind, BRANDS_MAX, Body, CATEGORIES_MAX, CUSTOM_ACTIONS_MAX, CustomAction, EDGES_MAX, Event,
+    FeatureSchema, HALF_LIVES, ItemId, OrderId, PRICE_BANDS_MAX, PROFILE_MAX_BYTES, Profile,
+    RECENT_ITEMS_MAX, Record, RecordId, Relation, RelationKind, Span, TRAITS_MAX, Timestamp, TraitValue,
+    UserId,
+};
+use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use std::collections::BTreeMap;
+
+const ACTIONS: [Action; 10] = [
+    Action::View,
+    Action::Search,
+    Action::Click,
+    Action::AddToCart,
+    Action::RemoveFromCart,
+    Action::Favorite,
+    Action::Purchase,
+    Action::Refund,
+    Action::Review,
+    Action::Share,
+];
+
+fn user() -> UserId {
+    UserId::parse("u1").expect("an id")
+}
+
+fn record(at_ms: i64, number: usize, event: Event) -> Record {
+    let at = Timestamp::from_millis(at_ms);
+    let record_id = RecordId::parse(&format!("e{number}")).ok();
+    Record { user_id: user(), record_id, occurred_at: at, accepted_at: at, body: Body::Event(event) }
+}
+
+fn event(action: Action) -> Event {
+    Event {
+        action,
+        utc_offset_minutes: 0,
+        item_id: None,
+        category: None,
+        brand: None,
+        price: None,
+        quantity: 1.0,
+        order_id: None,
+        context: None,
+    }
+}
+
+fn folded<'a>(records: impl IntoIterator<Item = &'a Record>) -> Profile {
+    let mut profile = Profile::new(user());
+    records.into_iter().for_each(|record| {
+        profile.apply(record);
+    });
+    profile
+}
+
+/// 2024-01-01T00:00:00Z.
+const BEGIN_MS: i64 = 1_704_067_200_000;
+
+fn many(chance: &mut StdRng, count: usize) -> Vec<Record> {
+    let one = |number: usize| {
+        let at = BEGIN_MS + chance.random_range(0..200 * 86_400_000_i64);
+        let mut event = event(ACTIONS[chance.random_range(0..ACTIONS.len())].clone());
+        event.category = Some(format!("category-{}", chance.random_range(0..10)).into());
+        event.price = Some(chance.random_range(0.5..500.0));
+        event.quantity = f64::from(chance.random_range(1..4));
+        record(at, number, event)
+    };
+    (0..count).map(one).collect()
+}
+
+/// Sums by name at three half-lives, each made by looking at every record.
+fn brute_force(records: &[Record], now: Timestamp) -> BTreeMap<String, [f64; 3]> {
+    let mut sums: BTreeMap<String, [f64; 3]> = BTreeMap::new();
+    for record in records {
+        let Body::Event(event) = &record.body else { continue };
+        let age_ms = now.since(record.occurred_at).millis() as f64;
+        let left = HALF_LIVES.map(|half_life| (-age_ms / half_life.millis() as f64).exp2());
+        let mut add = |name: String, weight: f64| {
+            let sum = sums.entry(name).or_default();
+            sum.iter_mut().zip(left).for_each(|(sum, left)| *sum += weight * left);
+        };
+        add(event.action.name().to_owned(), 1.0);
+        let category = event.category.as_deref().expect("every event has one");
+        add(category.to_owned(), event.action.kind().preference_weight());
+        let money = event.price.expect("every event has one") * event.quantity;
+        match event.action {
+            Action::Purchase => add("money".to_owned(), money),
+            Action::Refund => add("money".to_owned(), -money),
+            _ => {}
+        }
+    }
+    sums
+}
+
+fn told(profile: &Profile, now: Timestamp) -> BTreeMap<String, [f64; 3]> {
+    let view = profile.view_at(now);
+    let actions = view.behavior.actions.iter().map(|count| (count.action.name().to_owned(), count.decayed));
+    let categories =
+        view.preference.categories.iter().map(|affinity| (affinity.name.clone(), affinity.weight));
+    let money = [("money".to_owned(), view.behavior.rfm.money)];
+    let sums = actions.chain(categories).chain(money);
+    sums.map(|(name, sum)| (name, [sum.hour, sum.week, sum.quarter])).collect()
+}
+
+#[test]
+fn a_hundred_thousand_events_in_any_order_agree_with_brute_force() {
+    let mut chance = StdRng::seed_from_u64(11);
+    let mut records = many(&mut chance, 100_000);
+    let now = Timestamp::from_millis(BEGIN_MS).plus(Span::from_days(201));
+    let expected = brute_force(&records, now);
+    for round in 0..3 {
+        let profile = folded(&records);
+        let told = told(&profile, now);
+        assert!(told.keys().eq(expected.keys()), "{:?}", told.keys());
+        for (name, sums) in &expected {
+            for (told, sum) in told[name].iter().zip(sums) {
+                // Refunds are subtracted: what is compared is measured by all that was added.
+                let scale = expected["purchase"].iter().fold(sum.abs(), |scale, sum| scale.max(sum.abs()));
+                assert!((told - sum).abs() <= 1e-9 * scale, "round {round}, {name}: {told} is not {sum}");
+            }
+        }
+        assert_eq!(profile.applied_events(), 100_000);
+        records.shuffle(&mut chance);
+    }
+    let one = folded(&records);
+    records.shuffle(&mut chance);
+    assert_eq!(one.fingerprint(), folded(&records).fingerprint());
+}
+
+#[test]
+fn a_late_event_moves_sums_and_no_visit() {
+    let hour = 3_600_000;
+    let mut profile = folded([
+        &record(BEGIN_MS, 0, event(Action::View)),
+        &record(BEGIN_MS + 60_000, 1, event(Action::Purchase)),
+        &record(BEGIN_MS + hour, 2, event(Action::View)),
+    ]);
+    let late = profile.apply(&record(BEGIN_MS + 120_000, 3, event(Action::Search)));
+    assert!(late.late);
+    let view = profile.view_at(Timestamp::from_millis(BEGIN_MS + hour));
+    assert_eq!((view.behavior.sessions.total, view.behavior.late_events), (2, 1));
+    let steps: Vec<_> = view.behavior.transitions.iter().map(|step| (step.from, step.to)).collect();
+    assert_eq!(steps, [(ActionKind::View, ActionKind::Purchase)]);
+    assert_eq!(view.behavior.actions.iter().map(|count| count.total).sum::<u64>(), 4);
+}
+
+fn any_text(most: usize) -> impl Strategy<Value = String> {
+    proptest::collection::vec(any::<char>(), 0..most).prop_map(|chars| chars.into_iter().collect())
+}
+
+/// An id of up to 128 bytes, often a short one, so that they meet.
+fn any_id() -> impl Strategy<Value = String> {
+    prop_oneof![3 => (0..300_u32).prop_map(|number| format!("id-{number}")), 1 => "[a-z]{120,128}"]
+}
+
+fn any_number() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => 0.0..1000.0_f64,
+        1 => any::<f64>(),
+        1 => proptest::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN_POSITIVE]),
+    ]
+}
+
+fn any_moment() -> impl Strategy<Value = Timestamp> {
+    prop_oneof![4 => BEGIN_MS..BEGIN_MS + 86_400_000, 1 => any::<i64>()].prop_map(Timestamp::from_millis)
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let action = prop_oneof![
+        4 => proptest::sample::select(ACTIONS.to_vec()),
+        1 => "[a-z]{1,32}".prop_map(|name| Action::Custom(CustomAction::parse(&name).expect("an id"))),
+    ];
+    let labels = (proptest::option::of(any_text(300)), proptest::option::of(any_id()));
+    let ids = (proptest::option::of(any_id()), proptest::option::of(any_id()));
+    (action, any::<i16>(), labels, ids, proptest::option::of(any_number()), any_number()).prop_map(
+        |(action, utc_offset_minutes, (category, brand), (item, order), price, quantity)| Event {
+            action,
+            utc_offset_minutes,
+            item_id: item.and_then(|id| ItemId::parse(&id).ok()),
+            category: category.map(Into::into),
+            brand: brand.map(Into::into),
+            price,
+            quantity,
+            order_id: order.and_then(|id| OrderId::parse(&id).ok()),
+            context: None,
+        },
+    )
+}
+
+fn any_body() -> impl Strategy<Value = Body> {
+    let value = (any_id(), any_text(300))
+        .prop_map(|(name, value)| TraitValue { name: name.into(), value: value.into() });
+    let relation = (any_id(), any_number()).prop_map(|(other, weight)| Relation {
+        other_user_id: UserId::parse(&other).expect("an id"),
+        kind: RelationKind::Friend,
+        weight,
+    });
+    prop_oneof![
+        6 => any_event().prop_map(Body::Event),
+        1 => proptest::collection::vec(value, 0..5).prop_map(Body::Traits),
+        2 => relation.prop_map(Body::Relation),
+    ]
+}
+
+fn any_record() -> impl Strategy<Value = Record> {
+    let id = proptest::option::of(any_id());
+    (id, any_moment(), any_moment(), any_body()).prop_map(|(id, occurred_at, accepted_at, body)| Record {
+        user_id: user(),
+        record_id: id.and_then(|id| RecordId::parse(&id).ok()),
+        occurred_at,
+        accepted_at,
+        body,
+    })
+}
+
+/// NaN is not itself: bytes are compared.
+fn check_round_trip(profile: &Profile) {
+    let bytes = profile.encode();
+    let back = Profile::decode(&bytes).expect("what was encoded");
+    assert_eq!(back.encode(), bytes);
+    for length in 0..bytes.len() {
+        assert!(Profile::decode(&bytes[..length]).is_err(), "a cut profile was read, {length} bytes");
+    }
+}
+
+fn check_bounds(profile: &Profile) {
+    assert!(profile.encode().len() < PROFILE_MAX_BYTES, "{} bytes", profile.encode().len());
+    let view = profile.view_at(Timestamp::from_millis(BEGIN_MS));
+    let customs = view.behavior.actions.iter().filter(|count| count.action.custom().is_some()).count();
+    let sizes = [
+        (view.traits.len(), TRAITS_MAX),
+        (customs, CUSTOM_ACTIONS_MAX),
+        (view.preference.categories.len(), CATEGORIES_MAX),
+        (view.preference.brands.len(), BRANDS_MAX),
+        (view.preference.price_bands.len(), PRICE_BANDS_MAX),
+        (view.preference.recent_items.len(), RECENT_ITEMS_MAX),
+        (view.edges.len(), EDGES_MAX),
+        (view.behavior.transitions.len(), ActionKind::ALL.len() * ActionKind::ALL.len()),
+    ];
+    assert!(sizes.iter().all(|(size, most)| size <= most), "{sizes:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_record_comes_back_as_it_went(record in any_record()) {
+        let bytes = record.encode();
+        let back = Record::decode(&bytes).expect("what was encoded");
+        prop_assert_eq!(back.encode(), bytes);
+    }
+
+    #[test]
+    fn whatever_comes_a_profile_is_bounded_finite_and_comes_back(
+        records in proptest::collection::vec(any_record(), 0..600),
+        now in any_moment(),
+    ) {
+        let profile = folded(&records);
+        check_bounds(&profile);
+        check_round_trip(&profile);
+        let features = profile.features_at(now);
+        prop_assert_eq!(features.len(), FeatureSchema::current().components().len());
+        prop_assert!(features.iter().all(|value| value.is_finite()), "{:?}", features);
+        prop_assert_eq!(profile.applied_events(), records.len() as u64);
+    }
+
+    #[test]
+    fn bytes_of_any_kind_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        if let Ok(profile) = Profile::decode(&bytes) {
+            let _ = profile.view_at(Timestamp::EPOCH);
+            let _ = profile.features_at(Timestamp::EPOCH);
+        }
+        let _ = Record::decode(&bytes);
+    }
+}
+
+#[test]
+fn the_largest_profile_there_can_be_is_bounded() {
+    let mut profile = Profile::new(UserId::parse(&"u".repeat(128)).expect("an id"));
+    for number in 0..3000_usize {
+        let long = |prefix: &str| format!("{prefix}-{number:0>width$}", width = 127 - prefix.len());
+        let mut happened = event(match number % 12 {
+            10 | 11 => {
+                Action::Custom(CustomAction::parse(&format!("custom-{:0>25}", number % 40)).expect("an id"))
+            }
+            kind => ACTIONS[kind].clone(),
+        });
+        happened.item_id = ItemId::parse(&if number % 2 == 0 { long("i") } else { number.to_string() }).ok();
+        happened.category = Some(long("c").into());
+        happened.brand = Some(long("b").into());
+        happened.price = Some(f64::exp2((number % 30) as f64));
+        happened.order_id = OrderId::parse(&long("o")).ok();
+        profile.apply(&record(BEGIN_MS + number as i64 * 1_000_003, number, happened));
+        let mut stated = record(BEGIN_MS + number as i64, number, event(Action::View));
+        stated.body = Body::Traits(vec![TraitValue { name: long("t").into(), value: long("v").into() }]);
+        profile.apply(&stated);
+        stated.body = Body::Relation(Relation {
+            other_user_id: UserId::parse(&long("n")).expect("an id"),
+            kind: RelationKind::Stranger,
+            weight: 0.5,
+        });
+        profile.apply(&stated);
+        assert!(profile.encode().len() < PROFILE_MAX_BYTES, "{} bytes", profile.encode().len());
+    }
+    check_bounds(&profile);
+}
