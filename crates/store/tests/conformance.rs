@@ -1,0 +1,58 @@
+//! What every room of the store must do, whatever it is built on: the contract of `contract.rs`, sentence by sentence. A room
+//! joins by naming itself in `conform!` with a way to open a new, empty store of four partitions.
+
+mod conformance {
+    mod commits;
+    mod feeds;
+    mod items;
+    mod leases;
+    mod logs;
+    pub(crate) mod room;
+    mod trims;
+
+    /// Runs every check against a room.
+    macro_rules! conform {
+        ($room:ident, $open:path) => {
+            mod $room {
+                use super::*;
+
+                conform!(@ $open;
+                    logs::appended_records_have_contiguous_places;
+                    logs::appends_of_many_callers_neither_overlap_nor_leave_gaps;
+                    logs::a_page_is_bounded_and_has_at_least_one_record;
+                    logs::a_reader_waits_for_the_next_record;
+                    logs::more_than_the_limits_is_refused_whole;
+                    leases::nobody_else_gets_a_lease_that_runs;
+                    leases::a_lease_that_ended_goes_to_the_next_with_a_higher_epoch;
+                    leases::only_the_owner_renews_and_releases;
+                    commits::everything_in_a_commit_happens;
+                    commits::a_commit_of_another_token_or_number_changes_nothing;
+                    commits::an_empty_commit_counts_and_wakes_those_who_wait;
+                    commits::of_two_owners_with_one_epoch_only_the_newer_commits;
+                    commits::counters_add_up;
+                    commits::an_id_is_remembered_for_the_window_in_its_partition;
+                    commits::dead_letters_are_kept_in_order_and_bounded;
+                    commits::a_scan_finds_every_profile_that_is_there;
+                    feeds::changes_have_contiguous_places_across_commits;
+                    feeds::a_reader_waits_for_the_next_change;
+                    feeds::every_partition_has_a_feed_of_its_own;
+                    trims::nothing_that_is_not_applied_is_trimmed;
+                    trims::numbering_goes_on_after_everything_is_trimmed;
+                    trims::windows_are_dropped_when_nobody_can_ask_for_them;
+                    items::items_are_found_in_the_order_asked_for_and_replaced;
+                );
+            }
+        };
+        (@ $open:path; $($module:ident::$check:ident;)*) => {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $check() {
+                    let (_folder, store) = $open().await;
+                    $module::$check(store).await;
+                }
+            )*
+        };
+    }
+
+    conform!(embedded, room::embedded);
+}
