@@ -31,6 +31,16 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the same may succeed later without anybody's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Store(source) => source.is_retryable(),
+            Self::Profile { .. } | Self::Request { .. } => false,
+        }
+    }
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match error {

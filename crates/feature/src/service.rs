@@ -5,7 +5,7 @@ use crate::grpc::Grpc;
 use crate::metrics::Metrics;
 use crate::worker::{Shared, Worker};
 use opentelemetry::metrics::Meter;
-use portrait_proto::v1::feature_service_server::FeatureServiceServer;
+use portrait_proto::v1::feature_service_server::{self, FeatureServiceServer};
 use portrait_runtime::SharedClock;
 use portrait_store::{Nonce, ProfileClock, Store};
 use std::sync::Arc;
@@ -36,9 +36,7 @@ impl FeatureService {
     }
 
     /// The gRPC service.
-    pub fn grpc(
-        &self,
-    ) -> FeatureServiceServer<impl portrait_proto::v1::feature_service_server::FeatureService> {
+    pub fn grpc(&self) -> FeatureServiceServer<impl feature_service_server::FeatureService + use<>> {
         FeatureServiceServer::new(Grpc { shared: Arc::clone(&self.shared) })
             .accept_compressed(CompressionEncoding::Gzip)
             .send_compressed(CompressionEncoding::Gzip)

@@ -44,6 +44,8 @@ pub(crate) struct Worker {
     profiles: Profiles,
     renewed_at: Timestamp,
     trimmed_at: Timestamp,
+    /// How long it waits after the next error; every commit sets it back.
+    backoff: Duration,
 }
 
 /// Why a worker stopped owning its partition.
@@ -60,23 +62,31 @@ impl Worker {
         let profiles =
             Profiles::new(shared.config.cache_bytes_of_partition(shared.store.layout().partitions));
         let trimmed_at = shared.now();
-        Self { shared, partition, profiles, renewed_at: Timestamp::EPOCH, trimmed_at }
+        Self { shared, partition, profiles, renewed_at: Timestamp::EPOCH, trimmed_at, backoff: BACKOFF.0 }
     }
 
     /// Owns the partition whenever it can, until `shutdown`.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
-        let mut backoff = BACKOFF.0;
         while !shutdown.is_cancelled() {
-            match self.turn(&shutdown).await {
+            let pause = match self.turn(&shutdown).await {
                 Ok(Ending::Stopped) => return,
-                Ok(Ending::Lost) => backoff = BACKOFF.0,
-                Err(error) => {
-                    tracing::error!(partition = %self.partition, error = chain(&error), "partition stands still");
-                    backoff = (backoff * 2).min(BACKOFF.1);
-                }
-            }
-            let _ = tokio::time::timeout(backoff, shutdown.cancelled()).await;
+                Ok(Ending::Lost) => BACKOFF.0,
+                Err(error) => self.stand_still(&error),
+            };
+            let _ = tokio::time::timeout(pause, shutdown.cancelled()).await;
         }
+    }
+
+    /// Says why the partition stands still, and gives how long: longer with every error that follows another.
+    fn stand_still(&mut self, error: &Error) -> Duration {
+        let (partition, cause) = (self.partition, chain(error));
+        if error.is_retryable() {
+            tracing::warn!(%partition, cause, "partition stands still");
+        } else {
+            tracing::error!(%partition, cause, "partition stands still");
+        }
+        let longer = (self.backoff * 2).min(BACKOFF.1);
+        std::mem::replace(&mut self.backoff, longer)
     }
 
     /// One ownership, from lease to loss.
@@ -158,6 +168,7 @@ impl Worker {
                     let token = standing.token;
                     *standing = Standing { token, commit_no: committed.commit_no, applied_through, clock };
                     self.profiles.committed();
+                    self.backoff = BACKOFF.0;
                     let took = started_at.elapsed();
                     self.shared.metrics.committed(&Done { counted, profiles, newest_accepted_at, took });
                 }

@@ -3,7 +3,6 @@
 mod query {
     mod failures;
     mod limits;
-    mod moody;
     mod read_after;
     mod reader;
     mod reads;

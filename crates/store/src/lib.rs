@@ -7,6 +7,8 @@ pub mod contract;
 pub mod embedded;
 mod error;
 mod failure;
+#[cfg(feature = "testing")]
+pub mod faulty;
 mod moment;
 mod position;
 

@@ -16,7 +16,7 @@ async fn a_store_that_is_away_is_said_to_be_and_subscribers_resume_when_it_is_ba
     shop.buy("u1", NEW_YEAR).await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Earliest)).await;
     reader.until(|reader| reader.known.contains_key("u1")).await;
-    shop.moody.set_away(true);
+    shop.faulty.set_away(true);
     let ended = reader.end().await;
     let request = GetProfileRequest { user_id: "u1".to_owned(), ..Default::default() };
     let read = shop.client().get_profile(request.clone()).await.expect_err("the store is away");
@@ -25,7 +25,7 @@ async fn a_store_that_is_away_is_said_to_be_and_subscribers_resume_when_it_is_ba
         assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::StoreUnavailable));
         assert!(status.get_error_details().retry_info().is_some());
     }
-    shop.moody.set_away(false);
+    shop.faulty.set_away(false);
     shop.buy("u1", NEW_YEAR).await;
     shop.client().get_profile(request).await.expect("the store is back");
     reader.resume(&shop).await;
@@ -43,12 +43,12 @@ async fn a_new_generation_is_followed_and_an_unknown_one_is_made_good() {
     reader.until(|reader| reader.known.len() == 5).await;
     let end = shop.store.meta(partition).await.expect("the store is there").feed_end;
     // A generation that begins after everything: nothing is lost.
-    shop.moody.renew(partition, 77, end.next());
+    shop.faulty.renew(partition, 77, end.next());
     shop.touch(&users[..1]).await;
     reader.until(|reader| reader.known[&users[0]] == 2).await;
     assert_eq!(reader.resyncs, []);
     // Another store, as after a restore: nobody knows the generation that the reader has seen.
-    shop.moody.renew(partition, 78, end);
+    shop.faulty.renew(partition, 78, end);
     shop.touch(&users[1..2]).await;
     reader.until(|reader| reader.resyncs.len() == 2).await;
     let unknown = ResyncReason::UnknownGeneration;
@@ -66,7 +66,7 @@ async fn a_feed_that_is_shorter_than_a_reader_saw_it_is_made_good() {
     let mut reader = Reader::begin(&shop, from(WatchStart::Earliest)).await;
     reader.until(|reader| reader.known.len() == 5).await;
     let end = shop.store.meta(partition).await.expect("the store is there").feed_end;
-    shop.moody.renew(partition, 77, end);
+    shop.faulty.renew(partition, 77, end);
     shop.touch(&users[..1]).await;
     reader.until(|reader| reader.resyncs.len() == 2).await;
     let beyond = ResyncReason::BeyondEnd;

@@ -1,7 +1,6 @@
 //! A shop in one process: an embedded store, the room over it, and the hand that a feature worker would have. In come
 //! purchases and deletions, out go commits with their changes; clients call the room without a network between.
 
-use super::moody::Moody;
 use bytes::Bytes;
 use opentelemetry::metrics::{MeterProvider, NoopMeterProvider};
 use portrait_profile::{
@@ -14,6 +13,7 @@ use portrait_proto::v1::query_service_server::{QueryService as Handlers, QuerySe
 use portrait_query::{Config, QueryService};
 use portrait_runtime::ManualClock;
 use portrait_store::embedded::{Embedded, Options};
+use portrait_store::faulty::Faulty;
 use portrait_store::{
     AckLevel, Commit, CommitNo, Counters, LeaseToken, LogSeq, Nonce, ProfileClock, ProfileKey, Store, Trim,
 };
@@ -32,7 +32,7 @@ pub(super) const PARTITIONS: u16 = 4;
 /// The shop.
 pub(super) struct Shop {
     pub(super) store: Arc<Embedded>,
-    pub(super) moody: Arc<Moody>,
+    pub(super) faulty: Arc<Faulty>,
     pub(super) clock: ManualClock,
     pub(super) service: QueryService,
     pub(super) shutdown: CancellationToken,
@@ -73,9 +73,9 @@ impl Shop {
         let store = Arc::new(Embedded::open(folder.path(), options).expect("a new store"));
         let clock = ManualClock::new(NEW_YEAR);
         let meter = NoopMeterProvider::new().meter("test");
-        let moody = Arc::new(Moody::of(Arc::clone(&store)));
+        let faulty = Arc::new(Faulty::of(Arc::clone(&store) as Arc<dyn Store>));
         let service = QueryService::build(
-            Arc::clone(&moody) as Arc<dyn Store>,
+            Arc::clone(&faulty) as Arc<dyn Store>,
             profile_clock,
             Arc::new(clock.clone()),
             &meter,
@@ -89,7 +89,7 @@ impl Shop {
         }
         let shutdown = CancellationToken::new();
         let (versions, events) = (BTreeMap::new(), 0);
-        Self { store, moody, clock, service, shutdown, leases, versions, events, _folder: folder }
+        Self { store, faulty, clock, service, shutdown, leases, versions, events, _folder: folder }
     }
 
     /// A shop whose room runs.

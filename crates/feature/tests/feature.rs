@@ -1,0 +1,8 @@
+//! The room against a store with faults: what is counted, who may commit, and what vectors are given.
+
+mod feature {
+    mod commits;
+    mod leases;
+    mod room;
+    mod vectors;
+}

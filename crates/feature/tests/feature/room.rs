@@ -1,0 +1,174 @@
+//! The room over an embedded store that can have faults, and the hand that ingest would have. In come views of shoppers, out
+//! go records in the log; what became of them is read from the store.
+
+use bytes::Bytes;
+use opentelemetry::metrics::{MeterProvider, NoopMeterProvider};
+use portrait_feature::{Config, FeatureService};
+use portrait_profile::{
+    Action, Body, Event, Fingerprint, PartitionCount, PartitionId, Profile, Record, RecordId, Timestamp,
+    UserId,
+};
+use portrait_proto::v1::feature_service_client::FeatureServiceClient;
+use portrait_proto::v1::feature_service_server::{FeatureService as Handlers, FeatureServiceServer};
+use portrait_runtime::ManualClock;
+use portrait_store::embedded::{Embedded, Options};
+use portrait_store::faulty::Faulty;
+use portrait_store::{AckLevel, LogSeq, PartitionMeta, ProfileClock, Store};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// 2026-01-01T00:00:00Z, where every test begins.
+pub(super) const NEW_YEAR: i64 = 1_767_225_600_000;
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The room and everything below it.
+pub(super) struct Room {
+    pub(super) store: Arc<Embedded>,
+    pub(super) faulty: Arc<Faulty>,
+    pub(super) clock: ManualClock,
+    pub(super) service: FeatureService,
+    shutdown: CancellationToken,
+    workers: JoinHandle<()>,
+    /// By user, which record ids were logged: what a profile must be made of.
+    logged: BTreeMap<String, BTreeSet<String>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Room {
+    /// A room whose workers own every partition.
+    pub(super) async fn running(partitions: u16) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let partitions = PartitionCount::new(partitions);
+        let options = Options { partitions, reserve_bytes: 0, ..Options::default() };
+        let store = Arc::new(Embedded::open(folder.path(), options).expect("a new store"));
+        let faulty = Arc::new(Faulty::of(Arc::clone(&store) as Arc<dyn Store>));
+        let clock = ManualClock::new(NEW_YEAR);
+        let service = FeatureService::build(
+            Arc::clone(&faulty) as Arc<dyn Store>,
+            ProfileClock::Wall,
+            Arc::new(clock.clone()),
+            &NoopMeterProvider::new().meter("test"),
+            Config::default().validate().expect("the defaults make sense"),
+        );
+        let shutdown = CancellationToken::new();
+        let workers = service.run(&shutdown);
+        let (logged, _folder) = (BTreeMap::new(), folder);
+        let room = Self { store, faulty, clock, service, shutdown, workers, logged, _folder };
+        let all = room.partitions().count();
+        room.until("every partition is owned", async || *room.service.owned_partitions().borrow() == all)
+            .await;
+        room
+    }
+
+    /// A client without a network.
+    pub(super) fn client(&self) -> FeatureServiceClient<FeatureServiceServer<impl Handlers + use<>>> {
+        FeatureServiceClient::new(self.service.grpc())
+    }
+
+    pub(super) fn partitions(&self) -> impl Iterator<Item = PartitionId> {
+        self.store.layout().partitions.all()
+    }
+
+    pub(super) fn partition(&self, user: &str) -> PartitionId {
+        self.store.layout().partitions.partition_of(&user_id(user))
+    }
+
+    /// Logs a view by each of `views`, user and record id, in one append for each.
+    pub(super) async fn log(&mut self, views: &[(String, String)]) {
+        for (user, record_id) in views {
+            self.append(self.partition(user), Bytes::from(view(user, Some(record_id)).encode())).await;
+            self.logged.entry(user.clone()).or_default().insert(record_id.clone());
+        }
+    }
+
+    /// Logs bytes as they are.
+    pub(super) async fn append(&self, partition: PartitionId, record: Bytes) -> LogSeq {
+        let at = Timestamp::from_millis(NEW_YEAR);
+        let appended = self.store.append(partition, vec![record], at, AckLevel::Memory).await;
+        appended.expect("the log takes it").last.seq
+    }
+
+    pub(super) async fn meta(&self, partition: PartitionId) -> PartitionMeta {
+        self.store.meta(partition).await.expect("the store is there")
+    }
+
+    /// Waits until everything in the log is applied.
+    pub(super) async fn settled(&self) {
+        for partition in self.partitions() {
+            self.until("everything is applied", async || {
+                let meta = self.meta(partition).await;
+                meta.applied_through == meta.log_end
+            })
+            .await;
+        }
+    }
+
+    pub(super) async fn until(&self, what: &str, mut happened: impl AsyncFnMut() -> bool) {
+        let waiting = async {
+            while !happened().await {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "waited in vain: {what}");
+    }
+
+    pub(super) async fn profile(&self, user: &str) -> Option<Profile> {
+        let key = portrait_store::ProfileKey::of(&user_id(user));
+        let found = self.store.profiles(self.partition(user), &[key]).await.expect("the store is there");
+        let bytes = found.into_iter().next().flatten()?;
+        Some(Profile::decode(&bytes).expect("a profile"))
+    }
+
+    /// Checks that every profile was made of exactly what was logged, each record once.
+    pub(super) async fn check_profiles(&self) {
+        for (user, record_ids) in &self.logged {
+            let profile = self.profile(user).await.unwrap_or_else(|| panic!("{user} has no profile"));
+            let ids = record_ids.iter().map(|id| RecordId::parse(id).expect("an id"));
+            let fingerprint = ids.fold(Fingerprint::default(), |sum, id| sum.with(&id));
+            let told = (profile.applied_events(), profile.fingerprint());
+            assert_eq!(told, (record_ids.len() as u64, fingerprint), "{user}");
+        }
+    }
+
+    /// Lets the workers end, and waits for them.
+    pub(super) async fn stop(&mut self) {
+        self.shutdown.cancel();
+        (&mut self.workers).await.expect("no worker panics");
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+pub(super) fn user_id(text: &str) -> UserId {
+    UserId::parse(text).expect("an id")
+}
+
+/// A view.
+pub(super) fn view(user: &str, record_id: Option<&str>) -> Record {
+    let at = Timestamp::from_millis(NEW_YEAR);
+    Record {
+        user_id: user_id(user),
+        record_id: record_id.map(|id| RecordId::parse(id).expect("an id")),
+        occurred_at: at,
+        accepted_at: at,
+        body: Body::Event(Event {
+            action: Action::View,
+            utc_offset_minutes: 0,
+            item_id: None,
+            category: None,
+            brand: None,
+            price: None,
+            quantity: 1.0,
+            order_id: None,
+            context: None,
+        }),
+    }
+}
