@@ -5,34 +5,33 @@ CARGO ?= cargo
 .PHONY: demo test faults lint fmt bench docs
 
 demo: ## Run a simulated shop through a server in one process.
+	scripts/setup build
 	$(CARGO) run --quiet --release --package portrait -- demo
 
-test: .venv/bin/buf ## Run every test.
-	scripts/nextest
+test: ## Run every test.
+	scripts/setup
 	$(CARGO) nextest run --workspace
 
-faults: .venv/bin/buf ## Kill servers ten times as often as the tests do.
-	scripts/nextest
-	PORTRAIT_FAULT_CYCLES=200 $(CARGO) nextest run --package portrait-tests --no-capture crash
+faults: ## Kill servers ten times as often as the tests do; CYCLES=1000 for more.
+	scripts/setup
+	PORTRAIT_FAULT_CYCLES=$(or $(CYCLES),200) $(CARGO) nextest run --workspace --no-capture -E 'test(killed)'
 
-lint: .venv/bin/buf ## Check formatting, clippy and the wire format.
+lint: ## Check formatting, clippy and the wire format.
+	scripts/setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	.venv/bin/buf lint proto
 	.venv/bin/buf format --diff --exit-code proto
 	.venv/bin/buf breaking proto --against proto/baseline.binpb
 
-fmt: .venv/bin/buf ## Format everything.
+fmt: ## Format everything.
+	scripts/setup
 	$(CARGO) fmt --all
 	.venv/bin/buf format --write proto
 
-bench: ## Measure this machine; prints a table and writes bench-results.json.
-	$(CARGO) run --quiet --release --package portrait -- bench
+bench: ## Measure this machine; prints a table and writes bench-results.json. BENCH="--log FILE --format NAME" takes a real log.
+	scripts/setup build
+	$(CARGO) run --quiet --release --package portrait -- bench $(BENCH)
 
 docs: ## Build the documentation of the crates.
 	$(CARGO) doc --workspace --no-deps
-
-.venv/bin/buf: tests/clients/requirements.txt
-	python3 -m venv .venv
-	.venv/bin/pip install --quiet --requirement tests/clients/requirements.txt
-	touch $@

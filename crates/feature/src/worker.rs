@@ -44,7 +44,7 @@ pub(crate) struct Worker {
     profiles: Profiles,
     renewed_at: Timestamp,
     trimmed_at: Timestamp,
-    /// How long it waits after the next error; every commit sets it back.
+    /// How long it waits after the next error; set back whenever nothing is left to apply.
     backoff: Duration,
 }
 
@@ -144,6 +144,9 @@ impl Worker {
                 page = read => page?,
                 () = shutdown.cancelled() => return Ok(Ending::Stopped),
             };
+            if page.records.is_empty() {
+                self.backoff = BACKOFF.0;
+            }
             let entries = page.records.into_iter().map(Entry::decode).collect();
             if !self.apply(&mut standing, entries).await? {
                 return Ok(Ending::Lost);

@@ -12,8 +12,11 @@ use crate::import::Format;
 use anyhow::{Context, Result};
 use clap::Args;
 use comfy_table::{Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The arguments of `portrait bench`.
 #[derive(Debug, Args)]
@@ -52,6 +55,8 @@ struct Figure {
     beside: String,
     /// Measured divided by what is beside it.
     ratio: Option<f64>,
+    /// The same as numbers, the unit in the name.
+    values: BTreeMap<&'static str, f64>,
     /// What it should be.
     target: &'static str,
     /// Whether it is.
@@ -62,24 +67,40 @@ struct Figure {
 pub async fn run(args: BenchArgs) -> Result<()> {
     let distinct = load::distinct_users(args.distinct);
     let (name, repeated) = load::repeated_users(args.log.as_deref().zip(args.format), args.log_events)?;
+    let (scratch, seconds) = (args.scratch.as_path(), args.seconds);
     let mut figures = Vec::new();
+    let bar = bar();
+
+    bar.set_message("throughput, every event another shopper's");
     let share = (Target::ShareOfBare(0.5), ">= 0.5 of the bare store loop, goal 1.0");
-    throughput::measure("every event another shopper's", &distinct, share, &args.scratch, &mut figures)
-        .await?;
+    throughput::measure("every event another shopper's", &distinct, share, scratch, &mut figures).await?;
+    bar.inc(1);
+
+    bar.set_message(format!("throughput, {name}"));
     let rate = (Target::EventsPerSecond(100_000.0), ">= 100,000 events/s");
-    let with_log = throughput::measure(&name, &repeated, rate, &args.scratch, &mut figures).await?;
-    freshness::measure(
-        with_log.events_per_second / 2.0,
-        &repeated,
-        args.seconds,
-        &args.scratch,
-        &mut figures,
-    )
-    .await?;
-    reads::measure(&repeated, args.seconds, &args.scratch, &mut figures).await?;
+    let with_log = throughput::measure(&name, &repeated, rate, scratch, &mut figures).await?;
+    bar.inc(1);
+
+    bar.set_message("freshness at half of that");
+    let half = with_log.events_per_second / 2.0;
+    freshness::measure(half, &repeated, seconds, scratch, &mut figures).await?;
+    bar.inc(1);
+
+    bar.set_message("reads beside a bare echo");
+    reads::measure(&repeated, seconds, scratch, &mut figures).await?;
+    bar.finish_and_clear();
+
     println!("{}", table(&figures));
     let json = serde_json::to_string_pretty(&figures)?;
     std::fs::write(&args.json, json).with_context(|| format!("cannot write {}", args.json.display()))
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:20} {elapsed} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(4).with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }
 
 fn table(figures: &[Figure]) -> Table {

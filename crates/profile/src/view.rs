@@ -288,7 +288,7 @@ impl Preference {
     }
 }
 
-/// Strongest first, by 90 days: that order is the same at every moment but for ties.
+/// What is liked lately first: by share, and what has the same share, as after years, by 90 days.
 fn affinities(list: impl Iterator<Item = (String, DecayedSum)>, at: Timestamp) -> Vec<Affinity> {
     let mut affinities: Vec<Affinity> =
         list.map(|(name, sum)| Affinity { name, weight: sum.read(at), share: 0.0 }).collect();
@@ -296,9 +296,10 @@ fn affinities(list: impl Iterator<Item = (String, DecayedSum)>, at: Timestamp) -
     if total > 0.0 {
         affinities.iter_mut().for_each(|affinity| affinity.share = affinity.weight.week.max(0.0) / total);
     }
-    let strength = |affinity: &Affinity| affinity.weight.quarter;
     affinities.sort_by(|one, other| {
-        strength(other).total_cmp(&strength(one)).then_with(|| one.name.cmp(&other.name))
+        let by_share = other.share.total_cmp(&one.share);
+        let by_quarter = other.weight.quarter.total_cmp(&one.weight.quarter);
+        by_share.then(by_quarter).then_with(|| one.name.cmp(&other.name))
     });
     affinities
 }

@@ -149,6 +149,28 @@ fn a_late_event_moves_sums_and_no_visit() {
     assert_eq!(view.behavior.actions.iter().map(|count| count.total).sum::<u64>(), 4);
 }
 
+#[test]
+fn what_is_liked_lately_comes_first_and_after_years_what_lasted() {
+    let day = 86_400_000;
+    let of = |category: &str, days: i64, number: usize| {
+        let mut event = event(Action::View);
+        event.category = Some(category.into());
+        record(BEGIN_MS + days * day, number, event)
+    };
+    let long_ago = (0..30).map(|number| of("groceries", 0, number));
+    let lately = (30..40).map(|number| of("books", 60, number));
+    let records: Vec<Record> = long_ago.chain(lately).collect();
+    let profile = folded(&records);
+    let order = |days: i64| {
+        let view = profile.view_at(Timestamp::from_millis(BEGIN_MS + days * day));
+        view.preference.categories.into_iter().map(|affinity| affinity.name).collect::<Vec<_>>()
+    };
+    assert_eq!(order(61), ["books", "groceries"]);
+    assert_eq!(order(100), ["books", "groceries"]);
+    // After so many half-lives nothing is left of a week's weights.
+    assert_eq!(order(20_000), ["groceries", "books"]);
+}
+
 fn any_text(most: usize) -> impl Strategy<Value = String> {
     proptest::collection::vec(any::<char>(), 0..most).prop_map(|chars| chars.into_iter().collect())
 }

@@ -32,7 +32,9 @@ async fn a_worker_that_slept_past_its_lease_is_fenced_and_comes_back_when_the_ot
     room.clock.advance(TTL.millis() + 1);
     room.settled().await;
     room.check_profiles().await;
-    assert!(room.meta(partition).await.token.map(|token| token.epoch) > before.token.map(|token| token.epoch));
+    assert!(
+        room.meta(partition).await.token.map(|token| token.epoch) > before.token.map(|token| token.epoch)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -103,7 +103,8 @@ async fn a_store_that_is_away_is_said_to_be() {
     let request = GetFeaturesRequest { user_ids: vec!["u0".to_owned()], as_of: None };
     let status = room.client().get_features(request).await.expect_err("the store is away");
     assert_eq!((status.code(), reason_of(&status)), (Code::Unavailable, Some(ErrorReason::StoreUnavailable)));
-    let status = room.client().list_partitions(ListPartitionsRequest {}).await.expect_err("the store is away");
+    let status =
+        room.client().list_partitions(ListPartitionsRequest {}).await.expect_err("the store is away");
     assert_eq!(status.code(), Code::Unavailable);
     let mut pages = room.client().stream_features(StreamFeaturesRequest::default()).await;
     let ended = match &mut pages {

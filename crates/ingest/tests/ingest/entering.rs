@@ -35,8 +35,7 @@ async fn a_partition_that_refuses_costs_its_own_events_only() {
     room.faulty.refuse_appends(refusing, false);
     let again = expected.iter().map(|index| events[*index].clone()).collect();
     assert_eq!(room.client().track(track(again)).await.expect("answered").into_inner().rejected, []);
-    let users: BTreeSet<String> =
-        room.logs().await.iter().map(|record| record.user_id.to_string()).collect();
+    let users: BTreeSet<String> = room.logs().await.iter().map(|record| record.user_id.to_string()).collect();
     assert_eq!(users, events.into_iter().map(|event| event.user_id).collect());
 }
 
@@ -48,7 +47,8 @@ async fn a_call_of_which_nothing_was_taken_fails_and_says_when_to_come_again() {
     assert_eq!((status.code(), reason_of(&status)), (Code::Unavailable, Some(ErrorReason::StoreUnavailable)));
     assert!(status.get_error_details().retry_info().is_some());
     let items = vec![Item { item_id: "boots".to_owned(), ..Default::default() }];
-    let status = room.client().upsert_items(UpsertItemsRequest { items }).await.expect_err("the store is away");
+    let status =
+        room.client().upsert_items(UpsertItemsRequest { items }).await.expect_err("the store is away");
     assert_eq!(status.code(), Code::Unavailable);
 }
 
@@ -72,10 +72,8 @@ async fn an_event_is_logged_with_all_that_its_profile_needs() {
     let answer = room.client().upsert_items(UpsertItemsRequest { items }).await.expect("answered");
     let answer = answer.into_inner();
     let told: Vec<_> = answer.rejected.iter().map(|one| (one.reason(), one.field.as_str())).collect();
-    let expected = [
-        (ErrorReason::NotFinite, "items[1].price"),
-        (ErrorReason::UnknownCurrency, "items[2].currency"),
-    ];
+    let expected =
+        [(ErrorReason::NotFinite, "items[1].price"), (ErrorReason::UnknownCurrency, "items[2].currency")];
     assert_eq!((answer.accepted, told), (1, expected.to_vec()));
     let of_boots = Event { item_id: "boots".to_owned(), ..view("u1", "e1") };
     let with_its_own = Event {
@@ -90,12 +88,9 @@ async fn an_event_is_logged_with_all_that_its_profile_needs() {
     let stamped: Vec<_> = records
         .iter()
         .map(|record| match &record.body {
-            Body::Event(event) => (
-                event.utc_offset_minutes,
-                event.category.as_deref(),
-                event.brand.as_deref(),
-                event.price,
-            ),
+            Body::Event(event) => {
+                (event.utc_offset_minutes, event.category.as_deref(), event.brand.as_deref(), event.price)
+            }
             other => panic!("{other:?} is no event"),
         })
         .collect();
@@ -141,8 +136,13 @@ async fn edges_are_logged_or_refused_one_by_one() {
         weight,
         occurred_at: new_year(),
     };
-    let relations =
-        vec![edge("u2", 4, 0.5), edge("u1", 1, 0.5), edge("u3", 0, 0.5), edge("u3", 1, 1.5), edge("", 1, 0.1)];
+    let relations = vec![
+        edge("u2", 4, 0.5),
+        edge("u1", 1, 0.5),
+        edge("u3", 0, 0.5),
+        edge("u3", 1, 1.5),
+        edge("", 1, 0.1),
+    ];
     let answer = room.client().relate(RelateRequest { relations }).await.expect("answered").into_inner();
     let told: Vec<_> = answer.rejected.iter().map(|one| (one.reason(), one.field.as_str())).collect();
     let expected = [

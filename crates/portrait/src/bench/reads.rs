@@ -164,6 +164,8 @@ fn judge(portrait: &Side, bare: &Side, bytes: usize, figures: &mut Vec<Figure>) 
         measured: format!("{:.0} calls/s", portrait.per_second()),
         beside: format!("tonic echo of {bytes} bytes: {:.0} calls/s", bare.per_second()),
         ratio: Some(ratio),
+        values: [("calls_per_second", portrait.per_second()), ("echo_calls_per_second", bare.per_second())]
+            .into(),
         target: ">= 0.6",
         met: ratio >= 0.6,
     });
@@ -173,6 +175,7 @@ fn judge(portrait: &Side, bare: &Side, bytes: usize, figures: &mut Vec<Figure>) 
         measured: format!("{:.1} ms", portrait.p99_ms()),
         beside: format!("tonic echo {:.1} ms", bare.p99_ms()),
         ratio: Some(slower),
+        values: [("p99_ms", portrait.p99_ms()), ("echo_p99_ms", bare.p99_ms())].into(),
         target: "<= 2",
         met: slower <= 2.0,
     });

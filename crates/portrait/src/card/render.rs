@@ -123,9 +123,14 @@ impl Sheet {
             ("brands", &preference.brands),
             ("prices", &preference.price_bands),
         ];
+        if lists.iter().any(|(_, list)| !list.is_empty()) {
+            lines.push(self.paint.faint(&format!("{:>64}{:>7}", "lately", "months")));
+        }
         for (title, list) in lists {
+            let over_months: f64 = list.iter().map(months).sum();
             for (number, affinity) in list.iter().take(SHOWN).enumerate() {
-                lines.push(self.affinity(if number == 0 { title } else { "" }, affinity));
+                let share = months(affinity) / over_months;
+                lines.push(self.affinity(if number == 0 { title } else { "" }, affinity, share));
             }
         }
         let items = preference.recent_items.iter().take(SHOWN);
@@ -144,13 +149,14 @@ impl Sheet {
         self.section("Likes", &lines);
     }
 
-    fn affinity(&self, title: &str, affinity: &v1::Affinity) -> String {
+    fn affinity(&self, title: &str, affinity: &v1::Affinity, share_of_months: f64) -> String {
         let bar = self.paint.drawn(&chart::fit(&chart::bar(affinity.share, 24), 24));
         format!(
-            "{} {} {bar} {:>4}",
+            "{} {} {bar} {:>4}{:>7}",
             chart::fit(title, 11),
             chart::fit(&affinity.name, 22),
-            words::percent(affinity.share)
+            words::percent(affinity.share),
+            words::percent(share_of_months)
         )
     }
 
@@ -227,6 +233,11 @@ fn activity_phrases(profile: &v1::Profile, behavior: &v1::Behavior) -> Vec<Strin
         ));
     }
     phrases
+}
+
+/// What is left of a liking over 90 days, as far as it is one.
+fn months(affinity: &v1::Affinity) -> f64 {
+    affinity.weight.map_or(0.0, |weight| weight.quarter.max(0.0))
 }
 
 /// How long before the reading something was.

@@ -57,8 +57,11 @@ fn behavior() -> v1::Behavior {
 }
 
 fn profile() -> v1::Profile {
-    let affinity =
-        |name: &str, share| v1::Affinity { name: name.to_owned(), weight: decayed(share * 9.0), share };
+    let affinity = |name: &str, share: f64, quarter| v1::Affinity {
+        name: name.to_owned(),
+        weight: Some(v1::Decayed { hour: share, week: share * 9.0, quarter }),
+        share,
+    };
     let traits = [("membership", "gold"), ("age_band", "25-34"), ("region", "north")];
     let touch = |item: &str| v1::ItemTouch {
         item_id: item.to_owned(),
@@ -76,9 +79,13 @@ fn profile() -> v1::Profile {
         }),
         behavior: Some(behavior()),
         preference: Some(v1::Preference {
-            categories: vec![affinity("groceries", 0.62), affinity("books", 0.3), affinity("化妆品", 0.08)],
-            brands: vec![affinity("Feldfrisch", 1.0)],
-            price_bands: vec![affinity("8-16", 0.75), affinity("16-32", 0.25)],
+            categories: vec![
+                affinity("groceries", 0.62, 31.0),
+                affinity("books", 0.3, 60.0),
+                affinity("化妆品", 0.08, 9.0),
+            ],
+            brands: vec![affinity("Feldfrisch", 1.0, 12.0)],
+            price_bands: vec![affinity("8-16", 0.75, 5.0), affinity("16-32", 0.25, 5.0)],
             recent_items: vec![touch("groceries-018"), touch("books-003")],
         }),
         social: Some(v1::Social {
@@ -107,12 +114,13 @@ Active   last seen 3 hours ago · first 59 days ago · 140 visits
 
 Buys     11 orders · 1,310.40 in all · 119.13 an order · last 4 days ago
 
-Likes    categories  groceries              ██████████████▉           62%
-                     books                  ███████▎                  30%
-                     化妆品                 █▉                         8%
-         brands      Feldfrisch             ████████████████████████ 100%
-         prices      8-16                   ██████████████████        75%
-                     16-32                  ██████                    25%
+Likes                                                              lately months
+         categories  groceries              ██████████████▉           62%    31%
+                     books                  ███████▎                  30%    60%
+                     化妆品                 █▉                         8%     9%
+         brands      Feldfrisch             ████████████████████████ 100%   100%
+         prices      8-16                   ██████████████████        75%    50%
+                     16-32                  ██████                    25%    50%
          newest: groceries-018 (view), books-003 (view)
 
 Next     after view: view 70%, add to cart 10%

@@ -4,7 +4,6 @@
 use crate::card::{chart, words};
 use portrait_profile::Span;
 use portrait_proto::v1::{Action, Affinity, Profile};
-use std::cmp::Ordering;
 
 /// The figures of one profile.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,7 +16,7 @@ pub(super) struct Facts {
     pub(super) money: f64,
     /// The category with most weight over 90 days.
     pub(super) lasting: Option<String>,
-    /// Categories by their share of the last week's weight, greatest first.
+    /// Categories with their share of the last week's weight, greatest first.
     pub(super) lately: Vec<(String, f64)>,
     /// Share of activity by hour; 24 values or none.
     pub(super) hours: Vec<f64>,
@@ -44,8 +43,12 @@ impl Facts {
             facts.after_view = other.map(|step| (words::action_words(step.to, ""), step.probability));
         }
         if let Some(preference) = &profile.preference {
-            facts.lasting = preference.categories.first().map(|category| category.name.clone());
-            facts.lately = by_share(&preference.categories);
+            let quarter = |category: &&Affinity| category.weight.map_or(0.0, |weight| weight.quarter);
+            let lasting =
+                preference.categories.iter().max_by(|one, other| quarter(one).total_cmp(&quarter(other)));
+            facts.lasting = lasting.map(|category| category.name.clone());
+            let share = |category: &Affinity| (category.name.clone(), category.share);
+            facts.lately = preference.categories.iter().map(share).collect();
         }
         facts
     }
@@ -79,13 +82,6 @@ impl Facts {
 /// Whether an hour lies within hours that may pass midnight, or in the one after, which visits reach into.
 pub(super) fn is_within(hour: u32, (from, to): (u32, u32)) -> bool {
     (hour + 24 - from) % 24 <= (to + 24 - from) % 24
-}
-
-fn by_share(categories: &[Affinity]) -> Vec<(String, f64)> {
-    let mut shares: Vec<(String, f64)> =
-        categories.iter().map(|category| (category.name.clone(), category.share)).collect();
-    shares.sort_by(|one, other| other.1.partial_cmp(&one.1).unwrap_or(Ordering::Equal));
-    shares
 }
 
 #[cfg(test)]
