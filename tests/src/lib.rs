@@ -24,11 +24,7 @@ pub async fn connect(url: &str) -> tonic::transport::Channel {
 ///
 /// # Panics
 /// If it has not within [`PATIENCE`]; `what` says what was waited for.
-pub async fn until<F, Fut>(what: &str, mut ask: F)
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = bool>,
-{
+pub async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     let started = std::time::Instant::now();
     while !ask().await {
         assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");

@@ -83,6 +83,11 @@ impl Server {
         self.child.wait().expect("a child can be waited for")
     }
 
+    /// Its exit status, if it has ended by itself.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().expect("a child can be asked")
+    }
+
     fn end(&mut self) {
         // It may have ended by itself; then there is nothing to kill.
         let _ = self.child.kill();

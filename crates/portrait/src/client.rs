@@ -6,7 +6,7 @@ use futures::StreamExt;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::{Event, ListPartitionsRequest, TrackStreamRequest};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
@@ -17,6 +17,8 @@ pub const REQUEST_EVENTS: usize = 500;
 pub const REQUESTS_UNDER_WAY: usize = 32;
 /// How often a standing is asked for while waiting.
 const ASK_EVERY: Duration = Duration::from_millis(5);
+/// How long a server may apply nothing before nobody waits for it any more.
+const STANDSTILL: Duration = Duration::from_secs(30);
 
 /// Connects to a server.
 pub async fn connect(url: &str) -> Result<Channel> {
@@ -65,13 +67,28 @@ pub async fn send_all(channel: Channel, events: &[Event]) -> Result<()> {
 }
 
 /// Waits until every partition has applied what its log had when this was called.
+///
+/// # Errors
+/// If the server does not answer, or nothing at all is applied for [`STANDSTILL`].
 pub async fn wait_until_applied(channel: Channel) -> Result<()> {
     let mut client = FeatureServiceClient::new(channel);
     let ends = client.list_partitions(ListPartitionsRequest {}).await?.into_inner().partitions;
+    let (mut least, mut moved_at) = (u64::MAX, Instant::now());
     loop {
         let now = client.list_partitions(ListPartitionsRequest {}).await?.into_inner().partitions;
-        if ends.iter().zip(&now).all(|(end, now)| now.applied_through >= end.log_end) {
+        let behind = ends.iter().zip(&now).map(|(end, now)| end.log_end.saturating_sub(now.applied_through));
+        let behind: u64 = behind.sum();
+        if behind == 0 {
             return Ok(());
+        }
+        if behind < least {
+            (least, moved_at) = (behind, Instant::now());
+        } else if moved_at.elapsed() > STANDSTILL {
+            bail!(
+                "the server has applied nothing for {} s and {behind} records wait: its log says why, and \
+                 what it acknowledged is applied when it goes on",
+                STANDSTILL.as_secs()
+            );
         }
         tokio::time::sleep(ASK_EVERY).await;
     }

@@ -14,6 +14,7 @@ pub use format::{EventId, Format};
 pub use reader::{LogReader, Row};
 pub use report::{Rejected, Report};
 
+use crate::card::words;
 use crate::client;
 use anyhow::{Context, Result};
 use clap::Args;
@@ -22,7 +23,7 @@ use portrait_proto::v1::ListPartitionsRequest;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use sender::Sender;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tonic::transport::Channel;
 
 /// The bar moves every so many rows.
@@ -80,7 +81,7 @@ async fn settle(channel: Channel, before: u64, report: &mut Report) -> Result<()
 }
 
 async fn send(mut reader: LogReader, channel: Channel, report: &mut Report) -> Result<()> {
-    let bar = bar(reader.bytes_total());
+    let (bar, begun) = (bar(reader.bytes_total()), Instant::now());
     let mut sender = Sender::open(channel).await?;
     let mut fault = None;
     while let Some(row) = reader.next() {
@@ -96,7 +97,7 @@ async fn send(mut reader: LogReader, channel: Channel, report: &mut Report) -> R
         report.read += 1;
         if report.read.is_multiple_of(PROGRESS_EVERY) {
             bar.set_position(reader.bytes_read());
-            bar.set_message(format!("{} rows", report.read));
+            bar.set_message(pace(report.read, begun.elapsed()));
         }
     }
     // What was read before a fault is sent all the same.
@@ -105,14 +106,16 @@ async fn send(mut reader: LogReader, channel: Channel, report: &mut Report) -> R
     fault.map_or(Ok(()), |error| Err(error.into()))
 }
 
+/// The bar counts bytes, since nobody knows how many rows a file has; its message counts rows.
 fn bar(bytes: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {percent:>3}% {msg} {rate} eta {eta}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .with_key("rate", |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
-            // The bar counts bytes; what a person wants to know is in the message.
-            let _ = write!(out, "{:.1} MB/s", state.per_sec() / 1e6);
-        });
+    let style = ProgressStyle::with_template("{bar:30} {percent:>3}% {msg} · {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(bytes).with_style(style)
+}
+
+fn pace(rows: u64, elapsed: Duration) -> String {
+    let each_second = (rows as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
+    format!("{} rows · {} a second", words::count(rows), words::count(each_second))
 }
 
 /// Records that the server has dropped as duplicates since it was created.

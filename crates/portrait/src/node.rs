@@ -29,7 +29,7 @@ use tonic::service::Routes;
 const EMBEDDED: &str = "embedded:";
 
 /// Everything a node can be told, as the configuration file has it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The two ports and their limits.
@@ -83,6 +83,22 @@ pub enum Role {
     Feature,
     /// Room 4 alone.
     Query,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        // What the database tells of its own housekeeping is for its authors.
+        let filter = "info,fjall=warn,lsm_tree=warn".to_owned();
+        Self {
+            server: ServerConfig::default(),
+            log: LogConfig { filter, ..LogConfig::default() },
+            store: StoreConfig::default(),
+            profiles: ProfilesConfig::default(),
+            ingest: portrait_ingest::Config::default(),
+            feature: portrait_feature::Config::default(),
+            query: portrait_query::Config::default(),
+        }
+    }
 }
 
 impl Default for StoreConfig {
@@ -182,6 +198,11 @@ impl Node {
     /// Where HTTP answers.
     pub fn http_url(&self) -> String {
         format!("http://{}", self.http_addr)
+    }
+
+    /// Returns when the store takes no writes any more: nothing but a new start helps.
+    pub async fn broken(&self) {
+        self.store.broken().await;
     }
 
     /// Drains, closes the store, and says whether every call was answered.

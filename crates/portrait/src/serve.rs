@@ -1,7 +1,7 @@
 //! `portrait serve`: reads the configuration, starts a node, says where it listens, and drains it when it is asked to stop.
 
 use crate::node::{Config, Node, Role};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use portrait_runtime::config::{self, Sources};
 use portrait_runtime::server::DrainOutcome;
@@ -48,7 +48,15 @@ pub async fn run(args: ServeArgs) -> Result<()> {
     let signalled = shutdown::signalled()?;
     let node = Node::start(role, config).await?;
     println!("ready: grpc {}, http {}", node.grpc_url(), node.http_url());
-    signalled.cancelled().await;
+    tokio::select! {
+        () = signalled.cancelled() => {}
+        () = node.broken() => {
+            // Whoever looks after processes starts a new one, which has everything that was acknowledged. That the store
+            // cannot be closed in order is known.
+            let _ = node.stop().await;
+            bail!("the store takes no writes any more, its last error is in the log: start again when the disk is well");
+        }
+    }
     match node.stop().await? {
         DrainOutcome::Graceful => tracing::info!("stopped; every call was answered"),
         DrainOutcome::Cut => tracing::warn!("stopped; calls that outlasted server.drain_grace were cut"),
@@ -72,10 +80,8 @@ impl ServeArgs {
     }
 }
 
-/// A key and its value, which is TOML if it can be read as such and text otherwise.
+/// A key and its value.
 fn parsed(setting: &str) -> Result<(String, toml::Value)> {
     let (key, value) = setting.split_once('=').context("is not KEY=VALUE")?;
-    let toml = toml::from_str::<toml::Table>(&format!("value = {value}")).ok();
-    let value = toml.and_then(|mut table| table.remove("value"));
-    Ok((key.to_owned(), value.unwrap_or_else(|| toml::Value::String(setting[key.len() + 1..].to_owned()))))
+    Ok((key.to_owned(), config::value_of(value)))
 }

@@ -138,7 +138,7 @@ pub struct Affinity {
     pub name: String,
     /// The weight, faded.
     pub weight: Decayed,
-    /// Its share of the 7-day weights of the list that are above 0.
+    /// Its share of the 7-day weights of the list that are above 0; the same at every moment.
     pub share: f64,
 }
 
@@ -288,19 +288,20 @@ impl Preference {
     }
 }
 
-/// What is liked lately first: by share, and what has the same share, as after years, by 90 days.
+/// What is liked lately first. Shares are taken at the newest contribution, before time has worn anything to nothing: they
+/// and the order are the same at every moment.
 fn affinities(list: impl Iterator<Item = (String, DecayedSum)>, at: Timestamp) -> Vec<Affinity> {
-    let mut affinities: Vec<Affinity> =
-        list.map(|(name, sum)| Affinity { name, weight: sum.read(at), share: 0.0 }).collect();
-    let total: f64 = affinities.iter().map(|affinity| affinity.weight.week.max(0.0)).sum();
-    if total > 0.0 {
-        affinities.iter_mut().for_each(|affinity| affinity.share = affinity.weight.week.max(0.0) / total);
-    }
-    affinities.sort_by(|one, other| {
-        let by_share = other.share.total_cmp(&one.share);
-        let by_quarter = other.weight.quarter.total_cmp(&one.weight.quarter);
-        by_share.then(by_quarter).then_with(|| one.name.cmp(&other.name))
-    });
+    let list: Vec<(String, DecayedSum)> = list.collect();
+    let newest = list.iter().map(|(_, sum)| sum.at()).max().unwrap_or(at);
+    let lately = |sum: &DecayedSum| sum.read(newest).week.max(0.0);
+    let total: f64 = list.iter().map(|(_, sum)| lately(sum)).sum();
+    let share = |sum: &DecayedSum| if total > 0.0 { lately(sum) / total } else { 0.0 };
+    let mut affinities: Vec<Affinity> = list
+        .into_iter()
+        .map(|(name, sum)| Affinity { name, weight: sum.read(at), share: share(&sum) })
+        .collect();
+    affinities
+        .sort_by(|one, other| other.share.total_cmp(&one.share).then_with(|| one.name.cmp(&other.name)));
     affinities
 }
 

@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use writer::{Job, Writer};
 
 /// Jobs that may wait for the writer.
@@ -86,6 +87,8 @@ pub struct Embedded {
     shelves: Arc<[Shelf]>,
     jobs: mpsc::Sender<Job>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// Cancelled by the writer when the database takes nothing any more.
+    broken: CancellationToken,
 }
 
 impl Embedded {
@@ -112,6 +115,7 @@ impl Embedded {
         database.persist(PersistMode::SyncAll).map_err(Error::unavailable)?;
         let free_bytes = options.free_bytes.unwrap_or_else(space::of_file_system);
         let (jobs, receiver) = mpsc::channel(JOBS_WAITING);
+        let broken = CancellationToken::new();
         let writer = Writer {
             database,
             keyspaces: Arc::clone(&keyspaces),
@@ -120,6 +124,7 @@ impl Embedded {
             space: Space::new(directory.to_owned(), options.reserve_bytes, free_bytes),
             dead_letters_max: options.limits.dead_letters as u64,
             jobs: receiver,
+            broken: broken.clone(),
         };
         let thread =
             std::thread::Builder::new().name("portrait-store".to_owned()).spawn(move || writer.run());
@@ -131,7 +136,14 @@ impl Embedded {
             shelves,
             jobs,
             writer: Mutex::new(Some(thread)),
+            broken,
         })
+    }
+
+    /// Returns when a write has failed, as on a disk that is full or gone: the database takes nothing any more until it is
+    /// opened again, and then has everything that was acknowledged.
+    pub async fn broken(&self) {
+        self.broken.cancelled().await;
     }
 
     /// Writes everything to disk and stops. Calls that come later find the store away.

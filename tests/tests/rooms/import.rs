@@ -44,6 +44,21 @@ fn independent(format: Format, file: &Path) -> Census {
     serde_json::from_slice(&output.stdout).expect("a census")
 }
 
+/// The numbers that the README's table has for a format: read, accepted, duplicates, rejected, shoppers.
+fn told(format: Format) -> Vec<[u64; 5]> {
+    let readme = std::fs::read_to_string(repository().join("README.md")).expect("there is a README");
+    let begin = format!("| `{}` |", format.name());
+    let number = |cell: &str| {
+        let digits: String = cell.trim().replace(',', "").chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().unwrap_or(0)
+    };
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.split('|').collect();
+        [4, 5, 6, 7, 8].map(|column| cells.get(column).map_or(0, |cell| number(cell)))
+    };
+    readme.lines().filter(|line| line.starts_with(&begin)).map(row).collect()
+}
+
 async fn check(log: &Log) {
     let file = log_file(log);
     let data = tempfile::tempdir().expect("a folder");
@@ -61,6 +76,9 @@ async fn check(log: &Log) {
     if !expected.is_empty() {
         assert_eq!(first.accepted - first.duplicates, applied, "{}", log.file);
     }
+    let counted =
+        [first.read, first.accepted, first.duplicates, first.rejected_rows(), expected.len() as u64];
+    assert!(told(log.format).contains(&counted), "{}: the README does not say {counted:?}", log.file);
     let second = imported(&args).await;
     assert_eq!(counts(&second), counts(&first), "{}", log.file);
     if !expected.is_empty() {

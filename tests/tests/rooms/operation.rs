@@ -77,6 +77,46 @@ async fn a_running_server_is_ready_measured_and_stops_in_order() {
     assert!(server.stop().success());
 }
 
+/// An event of some 4 KiB.
+fn large(number: usize) -> Event {
+    let property = |index: usize| (format!("property-{index}"), "x".repeat(250));
+    Event {
+        event_id: format!("e{number}"),
+        user_id: format!("u{}", number % 100),
+        action: Action::View.into(),
+        occurred_at: Some(prost_types::Timestamp { seconds: 1_767_225_600, nanos: 0 }),
+        properties: (0..16).map(property).collect(),
+        ..Default::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_disk_fails_ends_and_the_next_one_has_everything_acknowledged() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut server = Server::start(data.path(), &[]);
+    let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
+    // Files can be created there no more, as on a disk that went away.
+    let (here, away) = (data.path().join("data"), data.path().join("away"));
+    std::fs::rename(&here, &away).expect("the database's folder");
+    let mut acknowledged = 0;
+    for batch in 0.. {
+        let events = (batch * 1000..(batch + 1) * 1000).map(large).collect();
+        match client.track(TrackRequest { events, backfill: true }).await {
+            Ok(answer) => acknowledged += u64::from(answer.into_inner().accepted),
+            Err(_) => break,
+        }
+        assert!(batch < 500, "2 GiB are written and the disk is gone");
+    }
+    portrait_tests::until("the server has ended", async || server.ended().is_some()).await;
+    assert!(server.ended().is_some_and(|status| !status.success()));
+    std::fs::rename(&away, &here).expect("the database's folder");
+    let next = Server::start(data.path(), &[]);
+    let channel = connect(next.grpc_url()).await;
+    portrait::client::wait_until_applied(channel.clone()).await.expect("the log is applied");
+    let kept: u64 = portrait_tests::census(channel).await.values().map(|(applied, _)| applied).sum();
+    assert!(acknowledged > 0 && kept >= acknowledged, "{acknowledged} were acknowledged, {kept} are there");
+}
+
 #[test]
 fn the_whole_configuration_is_dumped_and_unknown_keys_are_refused() {
     let dumped = portrait_command()

@@ -5,6 +5,7 @@ use super::Figure;
 use crate::client;
 use crate::node::{Config, Node, Role};
 use anyhow::{Context, Result};
+use futures::future::try_join_all;
 use hdrhistogram::Histogram;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -17,6 +18,8 @@ use tonic::transport::Channel;
 const PROBE_EVERY: Duration = Duration::from_millis(5);
 /// Events of one burst of the load.
 const BURST: usize = 500;
+/// Callers that share the load, each with one burst under way.
+const CALLERS: usize = 4;
 
 /// Measures under `events_per_second` for `seconds`.
 pub(super) async fn measure(
@@ -30,9 +33,13 @@ pub(super) async fn measure(
     let node = Node::start(Role::All, Config::on_free_ports(folder.path())).await?;
     let url = node.grpc_url();
     let until = Instant::now() + Duration::from_secs(seconds);
-    let load = tokio::spawn(load(client::connect(&url).await?, events.to_vec(), events_per_second, until));
+    let each = events_per_second / CALLERS as f64;
+    let channel = client::connect(&url).await?;
+    let callers = events.chunks(events.len().div_ceil(CALLERS));
+    let callers = callers.map(|events| load(channel.clone(), events.to_vec(), each, until));
+    let load = tokio::spawn(try_join_all(callers.collect::<Vec<_>>()));
     let histogram = probe(client::connect(&url).await?, until).await?;
-    let sent = load.await??;
+    let sent: usize = load.await??.into_iter().sum();
     node.stop().await?;
     let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1000.0;
     let (p50, p99) = (at(0.5), at(0.99));

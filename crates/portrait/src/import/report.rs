@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// What became of a file's rows: read = accepted + rejected, and duplicates are accepted too.
+/// What became of a file's rows: read = accepted + rejected + without an answer, and duplicates are accepted too.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// Data rows of the file.
@@ -41,6 +41,11 @@ impl Report {
         rejected.rows += 1;
     }
 
+    /// Rows that were sent before the import failed and were not answered: the server may have them.
+    pub fn unanswered_rows(&self) -> u64 {
+        self.read.saturating_sub(self.accepted + self.rejected_rows())
+    }
+
     /// All rows that were not taken.
     pub fn rejected_rows(&self) -> u64 {
         self.rejected.values().map(|rejected| rejected.rows).sum()
@@ -50,12 +55,17 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
-        table.load_preset(presets::ASCII_MARKDOWN).set_header(["rows", "count", "for example"]);
+        table.load_preset(presets::ASCII_MARKDOWN).set_header(["rows", "count", ""]);
         table.add_row(["read".to_owned(), self.read.to_string(), String::new()]);
         table.add_row(["accepted".to_owned(), self.accepted.to_string(), String::new()]);
         table.add_row(["of these duplicates".to_owned(), self.duplicates.to_string(), String::new()]);
         for (reason, Rejected { rows, example }) in &self.rejected {
             table.add_row([format!("rejected, {reason}"), rows.to_string(), example.clone()]);
+        }
+        let unanswered = self.unanswered_rows();
+        if unanswered > 0 {
+            let remedy = "import again: what the server has counts once".to_owned();
+            table.add_row(["without an answer".to_owned(), unanswered.to_string(), remedy]);
         }
         if let Some(column) = table.column_mut(1) {
             column.set_cell_alignment(CellAlignment::Right);

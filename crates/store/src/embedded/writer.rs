@@ -16,6 +16,7 @@ use portrait_profile::{PartitionId, Span, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// How many bytes and jobs one batch takes.
 const BATCH_BYTES: usize = 16 << 20;
@@ -74,6 +75,8 @@ pub(super) struct Writer {
     pub(super) space: Space,
     pub(super) dead_letters_max: u64,
     pub(super) jobs: mpsc::Receiver<Job>,
+    /// Cancelled when a write fails.
+    pub(super) broken: CancellationToken,
 }
 
 /// Answers one asker, with the failure of the whole batch if there is one.
@@ -266,9 +269,12 @@ impl Writer {
                     self.shelves[partition.index()].publish(standing, additions);
                 }
             }
-            Some(error) => {
+            // Every later write fails too.
+            Some(error) if !self.broken.is_cancelled() => {
                 tracing::error!(error, "the database did not take a write; restart when the disk is well");
+                self.broken.cancel();
             }
+            Some(_) => {}
         }
         draft.answers.into_iter().for_each(|answer| answer(failure.as_deref()));
     }
