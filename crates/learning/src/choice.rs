@@ -1,0 +1,222 @@
+//! How many segments there are. In come scaled rows; out goes the number of clusters that is found again in resamples of the
+//! rows, and separates them best. Nothing is kept of the fits: the chosen number is then fitted on all rows.
+
+use crate::error::Error;
+use crate::kmeans::{Draws, Params, assign, check_rows, fit, nearest};
+use ndarray::parallel::prelude::*;
+use ndarray::{ArrayView1, ArrayView2};
+use std::ops::RangeInclusive;
+
+/// How the number of segments is chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChoiceParams {
+    /// The numbers that come into question.
+    pub k: RangeInclusive<usize>,
+    /// How many resamples each is fitted on. More make the stability more certain; each costs one fit.
+    pub bootstraps: usize,
+    /// How many rows all of this is done on.
+    pub sample: usize,
+    /// A number whose stability is less is not eligible.
+    pub stability_min: f64,
+    /// A number whose smallest segment has a smaller share of the rows is not eligible.
+    pub share_min: f64,
+    /// How each fit is done. All that is random here follows from its seed too.
+    pub params: Params,
+}
+
+impl Default for ChoiceParams {
+    fn default() -> Self {
+        Self {
+            k: 4..=12,
+            bootstraps: 5,
+            sample: 10_000,
+            stability_min: 0.8,
+            share_min: 0.01,
+            params: Params::default(),
+        }
+    }
+}
+
+/// What was found out about one number of segments.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// The number.
+    pub k: usize,
+    /// How well the segments are separated, from -1 to 1.
+    pub silhouette: f64,
+    /// How much of the partition is found again in resamples: the mean adjusted Rand index, 1 for all of it.
+    pub stability: f64,
+    /// The share of the rows that the smallest segment has.
+    pub smallest_share: f64,
+    /// Whether it may be chosen.
+    pub eligible: bool,
+}
+
+/// The number of segments, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// The number.
+    pub k: usize,
+    /// All that came into question, in order.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Chooses the number of segments: of those whose partition is found again in bootstrap resamples (Hennig, "Cluster-wise
+/// assessment of cluster stability", 2007) and whose segments are all large enough, the one with the greatest simplified
+/// silhouette; if there is none, the most stable one. Of two that are equally good, the smaller. Numbers beyond the rows do
+/// not come into question.
+///
+/// # Errors
+///
+/// [`Error::Parameter`] for an empty range, a range from 0, or no bootstraps or sample; [`Error::TooFew`] for fewer rows than
+/// the smallest number; otherwise as [`fit`].
+pub fn choose_k(rows: ArrayView2<f32>, params: &ChoiceParams) -> Result<Choice, Error> {
+    check(rows, params)?;
+    let sample = Draws::new(params.params.seed).sample(rows, params.sample.max(*params.k.start()));
+    let candidates: Vec<Candidate> = params
+        .k
+        .clone()
+        .take_while(|k| *k <= sample.nrows())
+        .map(|k| candidate(sample.view(), k, params))
+        .collect::<Result<_, _>>()?;
+    let any_eligible = candidates.iter().any(|candidate| candidate.eligible);
+    let merit = |candidate: &Candidate| {
+        if any_eligible { candidate.silhouette } else { candidate.stability }
+    };
+    let best = candidates
+        .iter()
+        .rev()
+        .filter(|candidate| candidate.eligible || !any_eligible)
+        .max_by(|one, other| merit(one).total_cmp(&merit(other)));
+    let needed = *params.k.start();
+    let k = best.map(|candidate| candidate.k).ok_or(Error::TooFew { rows: rows.nrows(), needed })?;
+    Ok(Choice { k, candidates })
+}
+
+fn check(rows: ArrayView2<f32>, params: &ChoiceParams) -> Result<(), Error> {
+    let needed = *params.k.start();
+    for (parameter, wrong, problem) in [
+        ("k", params.k.is_empty(), "is an empty range"),
+        ("k", needed == 0, "starts at 0"),
+        ("bootstraps", params.bootstraps == 0, "is 0"),
+        ("sample", params.sample == 0, "is 0"),
+    ] {
+        if wrong {
+            return Err(Error::Parameter { parameter, problem: problem.to_owned() });
+        }
+    }
+    check_rows(rows, needed)
+}
+
+fn candidate(sample: ArrayView2<f32>, k: usize, params: &ChoiceParams) -> Result<Candidate, Error> {
+    let found = fit(sample, k, &params.params)?;
+    let mut agreement = 0.0;
+    for bootstrap in (1_u64..).take(params.bootstraps) {
+        // Another seed for each, so that a fit that is found again was not merely started again.
+        let seed = params.params.seed.wrapping_add(bootstrap);
+        let resample = Draws::new(seed).resample(sample);
+        let again = fit(resample.view(), k, &Params { seed, ..params.params.clone() })?;
+        agreement += adjusted_rand_index(&found.labels, &assign(sample, again.centroids.view()).0);
+    }
+    let stability = agreement / params.bootstraps as f64;
+    let smallest = found.sizes.iter().min().copied().unwrap_or(0);
+    let smallest_share = smallest as f64 / sample.nrows() as f64;
+    let silhouette = simplified_silhouette(sample, found.centroids.view());
+    let eligible = stability >= params.stability_min && smallest_share >= params.share_min;
+    Ok(Candidate { k, silhouette, stability, smallest_share, eligible })
+}
+
+/// How far two labellings of the same rows agree, whatever their labels are called: 1 if they are the same partition, 0 on
+/// average if they have nothing to do with each other (Hubert & Arabie, "Comparing partitions", 1985, equation 5; by counts
+/// of pairs, as scikit-learn has it). Of labellings of different lengths the rest of the longer is not looked at.
+pub fn adjusted_rand_index(one: &[u32], other: &[u32]) -> f64 {
+    let mut both: Vec<(u32, u32)> = one.iter().copied().zip(other.iter().copied()).collect();
+    let count = both.len();
+    both.sort_unstable();
+    let squares_of_both = squares_of_runs(&both);
+    let squares = |labels: &[u32]| {
+        let mut labels = labels[..count].to_vec();
+        labels.sort_unstable();
+        squares_of_runs(&labels)
+    };
+    let (squares_one, squares_other) = (squares(one), squares(other));
+    let count = count as i128;
+    // Ordered pairs of rows that are together in both, in one only, in the other only, and in neither.
+    let together = squares_of_both - count;
+    let (only_one, only_other) = (squares_one - squares_of_both, squares_other - squares_of_both);
+    let apart = count * count - together - only_one - only_other - count;
+    if only_one == 0 && only_other == 0 {
+        return 1.0;
+    }
+    let agreement = 2 * (together * apart - only_one * only_other);
+    let most = (together + only_one) * (only_one + apart) + (together + only_other) * (only_other + apart);
+    agreement as f64 / most as f64
+}
+
+/// The sum of the squared lengths of the runs of equal values.
+fn squares_of_runs<T: PartialEq>(sorted: &[T]) -> i128 {
+    sorted.chunk_by(|one, other| one == other).map(|run| (run.len() as i128).pow(2)).sum()
+}
+
+/// The mean over `rows` of `(b - a) / max(a, b)`, where `a` is the distance to the nearest and `b` that to the next centroid:
+/// the silhouette with centroids in place of all pairs (Hruschka, de Castro & Campello, "Evolutionary algorithms for
+/// clustering gene-expression data", 2004). From 0 to 1; 0 without rows or with fewer than 2 centroids.
+pub fn simplified_silhouette(rows: ArrayView2<f32>, centroids: ArrayView2<f32>) -> f64 {
+    let rows = rows.as_standard_layout();
+    let of_row = |row: ArrayView1<f32>| {
+        let found = nearest(row.to_slice().unwrap_or_default(), centroids);
+        let (own, next) =
+            found.and_then(|found| Some((found.distance, found.runner_up?.1))).unwrap_or_default();
+        if next > 0.0 && next.is_finite() { f64::from((next - own) / next) } else { 0.0 }
+    };
+    let by_row: Vec<f64> = rows.outer_iter().into_par_iter().map(of_row).collect();
+    // Added up in order, so that the threads cannot be told from the result.
+    if by_row.is_empty() { 0.0 } else { by_row.iter().sum::<f64>() / by_row.len() as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Axis, array};
+
+    #[test]
+    fn labellings_agree_by_partition_and_not_by_name() {
+        let rows: [(&[u32], &[u32], f64); 9] = [
+            (&[], &[], 1.0),
+            (&[3], &[4], 1.0),
+            (&[0, 0, 1, 1], &[1, 1, 0, 0], 1.0),
+            (&[0, 0, 1, 1], &[7, 7, u32::MAX, u32::MAX], 1.0),
+            (&[0, 0, 1, 2], &[0, 0, 1, 1], 0.571_428_571_428_571_4),
+            (&[0, 0, 1, 1], &[0, 1, 0, 1], -0.5),
+            (&[0, 0, 0, 0], &[0, 1, 2, 3], 0.0),
+            (&[0, 1, 2, 3], &[3, 2, 1, 0], 1.0),
+            (&[0, 0, 1, 1, 5, 6], &[1, 1, 0, 0], 1.0),
+        ];
+        for (one, other, expected) in rows {
+            for (one, other) in [(one, other), (other, one)] {
+                let found = adjusted_rand_index(one, other);
+                assert!((found - expected).abs() < 1e-15, "{one:?} and {other:?}: {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_silhouette_compares_the_nearest_with_the_next() {
+        let centroids = array![[0.0_f32], [4.0], [100.0]];
+        let rows = [
+            (array![[0.0_f32], [4.0]], 1.0),
+            (array![[1.0]], 2.0 / 3.0),
+            (array![[2.0]], 0.0),
+            (array![[1.0], [2.0]], 1.0 / 3.0),
+            (array![[f32::NAN]], 0.0),
+        ];
+        for (given, expected) in rows {
+            let found = simplified_silhouette(given.view(), centroids.view());
+            assert!((found - expected).abs() < 1e-6, "{given}: {found}");
+        }
+        let one_place = array![[0.0_f32], [0.0]];
+        assert_eq!(simplified_silhouette(one_place.view(), one_place.view()), 0.0);
+        assert_eq!(simplified_silhouette(one_place.view(), centroids.view().split_at(Axis(0), 1).0), 0.0);
+        assert_eq!(simplified_silhouette(one_place.view().split_at(Axis(0), 0).0, centroids.view()), 0.0);
+    }
+}

@@ -1,0 +1,95 @@
+//! The product of rows and centroids, and which centroid is the nearest of each row, in one go and in the registers of the
+//! machine. In come rows and prepared centroids; out come labels. Nothing of the product is ever written to memory.
+//!
+//! A register holds as many centroids as it has lanes. The scores of a few rows stay in registers while one column after the
+//! other is added to them, as the inner kernel of a matrix product does (Goto & van de Geijn, "Anatomy of High-Performance
+//! Matrix Multiplication", ACM TOMS 34(3), 2008, section 4); but rows are read as they lie, and never packed.
+//!
+//! Loops stand where closures would be shorter: a closure is compiled for any machine, and each operation on a register in it
+//! becomes a call.
+
+use pulp::Simd;
+
+/// A score that no centroid has: padding never wins.
+const NEVER: f32 = f32::INFINITY;
+
+/// Centroids as the registers want them, `REGISTERS` registers side by side.
+pub(super) struct Panels<S: Simd, const REGISTERS: usize> {
+    /// The negative differences: panel after panel, column after column.
+    differences: Vec<[S::f32s; REGISTERS]>,
+    /// By panel: what the scores begin with.
+    offsets: Vec<[S::f32s; REGISTERS]>,
+    /// By panel: the numbers of its centroids. In f32, which is exact up to 2^24 of them.
+    indices: Vec<[S::f32s; REGISTERS]>,
+    width: usize,
+    last: u32,
+}
+
+impl<S: Simd, const REGISTERS: usize> Panels<S, REGISTERS> {
+    /// Of differences in rows of `width` columns, one a centroid, and as many offsets.
+    #[inline(always)]
+    pub(super) fn new(simd: S, differences: &[f32], offsets: &[f32], width: usize) -> Self {
+        let lanes = S::F32_LANES;
+        let load = |value: &dyn Fn(usize) -> f32, first: usize| -> [S::f32s; REGISTERS] {
+            std::array::from_fn(|register| {
+                let values: Vec<f32> =
+                    (0..lanes).map(|lane| value(first + register * lanes + lane)).collect();
+                simd.partial_load_f32s(&values)
+            })
+        };
+        let starts = || (0..offsets.len()).step_by(REGISTERS * lanes);
+        let of_column = |column: usize| {
+            move |centroid: usize| differences.get(centroid * width + column).map_or(0.0, |value| -value)
+        };
+        Self {
+            differences: starts()
+                .flat_map(|first| (0..width).map(move |column| (first, column)))
+                .map(|(first, column)| load(&of_column(column), first))
+                .collect(),
+            offsets: starts()
+                .map(|first| load(&|index| offsets.get(index).copied().unwrap_or(NEVER), first))
+                .collect(),
+            indices: starts().map(|first| load(&|index| index as f32, first)).collect(),
+            width,
+            last: offsets.len().saturating_sub(1) as u32,
+        }
+    }
+
+    /// The nearest centroids of rows that lie one after the other; the lower index of two that are equally near.
+    #[inline(always)]
+    pub(super) fn label<const ROWS: usize>(&self, simd: S, rows: &[f32]) -> [u32; ROWS] {
+        let rows: [&[f32]; ROWS] = std::array::from_fn(|row| &rows[row * self.width..][..self.width]);
+        let mut least = [simd.splat_f32s(NEVER); ROWS];
+        let mut labels = [simd.splat_f32s(NEVER); ROWS];
+        let panels = self.differences.chunks_exact(self.width).zip(&self.offsets).zip(&self.indices);
+        for ((differences, offsets), indices) in panels {
+            let mut scores = [*offsets; ROWS];
+            for (column, differences) in differences.iter().enumerate() {
+                for row in 0..ROWS {
+                    let value = simd.splat_f32s(rows[row][column]);
+                    for register in 0..REGISTERS {
+                        scores[row][register] =
+                            simd.mul_add_e_f32s(value, differences[register], scores[row][register]);
+                    }
+                }
+            }
+            for row in 0..ROWS {
+                for register in 0..REGISTERS {
+                    let score = scores[row][register];
+                    let nearer = simd.less_than_f32s(score, least[row]);
+                    least[row] = simd.select_f32s(nearer, score, least[row]);
+                    labels[row] = simd.select_f32s(nearer, indices[register], labels[row]);
+                }
+            }
+        }
+        let mut found = [0; ROWS];
+        for row in 0..ROWS {
+            let lowest = simd.splat_f32s(simd.reduce_min_f32s(least[row]));
+            let equally_near = simd.equal_f32s(least[row], lowest);
+            let candidates = simd.select_f32s(equally_near, labels[row], simd.splat_f32s(NEVER));
+            // Only a row of values that are not finite is near to nothing.
+            found[row] = (simd.reduce_min_f32s(candidates) as u32).min(self.last);
+        }
+        found
+    }
+}

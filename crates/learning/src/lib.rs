@@ -1,0 +1,25 @@
+//! The mathematics of Portrait: vectors in, model out.
+//!
+//! In come raw feature vectors, one row a shopper, and what the components mean; out go a scaler, centroids, segments with
+//! stable identities and names, and whether the world has changed. Nothing here does I/O, asks the time, or draws random
+//! numbers that were not seeded by the caller.
+
+mod choice;
+mod drift;
+mod error;
+mod identity;
+mod kmeans;
+mod model;
+mod naming;
+mod scaler;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use choice::{Candidate, Choice, ChoiceParams, adjusted_rand_index, choose_k, simplified_silhouette};
+pub use drift::{Adwin, Baseline, FeatureDrift, PSI_ALARM, PSI_ROWS_MIN};
+pub use error::Error;
+pub use identity::{HYSTERESIS, Matched, Matching, Origin, hungarian, match_members, switches};
+pub use kmeans::{Fit, Nearest, Params, assign, fit, fit_warm, lloyd, nearest};
+pub use model::{Assigned, Explanation, Model, ModelError, Retired, Segment, ServedModel, TypicalCategory};
+pub use naming::{Defining, Portrayed, portray};
+pub use scaler::{Scaler, Shape, Z_MAX, shapes};

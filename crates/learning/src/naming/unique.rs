@@ -1,0 +1,59 @@
+//! No name twice. In come the words for every segment and the names that others have, out goes one name each. A segment keeps
+//! to its strongest words unless another has them already.
+
+use super::words::{Adjective, Words};
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+/// A name for each, in their order; the one with the larger share has the first choice.
+pub(super) fn names(words: &[Words], shares: &[f64], taken: &[String]) -> Vec<String> {
+    let share = |index: usize| shares.get(index).copied().filter(|share| !share.is_nan()).unwrap_or(0.0);
+    let mut order: Vec<usize> = (0..words.len()).collect();
+    order.sort_by(|a, b| share(*b).partial_cmp(&share(*a)).unwrap_or(Ordering::Equal));
+    let mut taken: HashSet<String> = taken.iter().map(|name| name.to_lowercase()).collect();
+    let mut names = vec![String::new(); words.len()];
+    let mut named: Vec<usize> = Vec::with_capacity(words.len());
+    for index in order {
+        let rivals = named.iter().map(|other| &words[*other]);
+        let name = free_name(&words[index], rivals, &taken);
+        taken.insert(name.clone());
+        names[index] = name;
+        named.push(index);
+    }
+    names
+}
+
+fn free_name<'a>(words: &Words, rivals: impl Iterator<Item = &'a Words>, taken: &HashSet<String>) -> String {
+    let plain = words.name(words.usual(), 0);
+    if !taken.contains(&plain) {
+        return plain;
+    }
+    let same: Vec<&Words> = rivals.filter(|rival| rival.name(rival.usual(), 0) == plain).collect();
+    // What the other has too would not tell them apart.
+    let shared = |adjective: &Adjective| {
+        same.iter().any(|rival| rival.further().iter().any(|other| other.word == adjective.word))
+    };
+    let mut further = words.further().to_vec();
+    further.sort_by_key(shared);
+    let mut adjectives = words.usual().to_vec();
+    for adjective in further {
+        adjectives.push(adjective);
+        let name = words.name(&adjectives, 0);
+        if !taken.contains(&name) {
+            return name;
+        }
+    }
+    numbered(words, taken)
+}
+
+fn numbered(words: &Words, taken: &HashSet<String>) -> String {
+    let mut number = 2_usize;
+    loop {
+        let suffix = format!(" {number}");
+        let name = format!("{}{suffix}", words.name(words.usual(), suffix.len()));
+        if !taken.contains(&name) {
+            return name;
+        }
+        number += 1;
+    }
+}

@@ -1,0 +1,12 @@
+//! The mathematics as its callers see it, and against references. One binary, since linking is slow.
+
+mod learning {
+    mod choice;
+    mod data;
+    mod drift;
+    mod identity;
+    mod kmeans;
+    mod model;
+    mod naming;
+    mod reference;
+}

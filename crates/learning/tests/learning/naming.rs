@@ -1,0 +1,267 @@
+//! Names say what defines a segment, and no two are the same.
+
+use ndarray::Array2;
+use portrait_learning::{Portrayed, portray};
+use portrait_profile::{Dimension, FeatureComponent, FeatureSchema};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::HashSet;
+
+type Scores<'a> = &'a [(&'a str, f32)];
+
+fn centroids(rows: &[Scores]) -> Array2<f32> {
+    let components = FeatureSchema::current().components();
+    let mut centroids = Array2::zeros((rows.len(), components.len()));
+    for (row, scores) in rows.iter().enumerate() {
+        for (name, z) in *scores {
+            let column = components.iter().position(|component| component.name == *name);
+            centroids[[row, column.unwrap_or_else(|| panic!("there is no {name}"))]] = *z;
+        }
+    }
+    centroids
+}
+
+fn portrayed(rows: &[Scores], taken: &[&str]) -> Vec<Portrayed> {
+    let components = FeatureSchema::current().components();
+    let taken: Vec<String> = taken.iter().map(ToString::to_string).collect();
+    let shares: Vec<f64> = (0..rows.len()).map(|row| 1.0 / (row + 2) as f64).collect();
+    let all = portray(centroids(rows).view(), &shares, components, &taken);
+    all.iter().for_each(|one| sane(one, components));
+    all
+}
+
+fn names(rows: &[Scores], taken: &[&str]) -> Vec<String> {
+    portrayed(rows, taken).into_iter().map(|one| one.name).collect()
+}
+
+fn sane(one: &Portrayed, components: &[FeatureComponent]) {
+    assert!(!one.name.is_empty() && one.name.chars().count() <= 48, "{one:?}");
+    assert_eq!(one.name, one.name.to_lowercase());
+    assert!(!one.name.contains("cluster") && !one.name.contains("segment"), "{one:?}");
+    assert!(one.description.ends_with('.') && one.description.chars().count() <= 240, "{one:?}");
+    assert!(one.defining.len() <= 6, "{one:?}");
+    assert!(one.defining.iter().all(|it| it.z.abs() >= 0.3 && it.component < components.len()), "{one:?}");
+    assert!(one.defining.windows(2).all(|pair| pair[0].z.abs() >= pair[1].z.abs()), "{one:?}");
+}
+
+/// What a centroid says, and the name it must have.
+const NAMED: [(Scores, &str); 27] = [
+    (
+        &[
+            ("behavior.purchase.90d", 1.8),
+            ("behavior.money.90d", 1.0),
+            ("behavior.sessions.90d", 1.5),
+            ("behavior.night_share", 2.0),
+        ],
+        "frequent night buyers",
+    ),
+    (
+        &[("behavior.purchase.90d", 0.9), ("behavior.money.90d", 2.0), ("behavior.recency", 1.1)],
+        "big spenders, quiet lately",
+    ),
+    (&[("behavior.view.90d", 1.0), ("behavior.weekend_share", 1.6)], "weekend browsers"),
+    (&[("behavior.orders.90d", 0.9), ("preference.price_level", -1.0)], "bargain hunters"),
+    (
+        &[
+            ("behavior.sessions.90d", -0.9),
+            ("behavior.view.90d", -0.6),
+            ("behavior.tenure", -0.4),
+            ("preference.price_level", -0.8),
+            ("preference.category_entropy", -0.9),
+        ],
+        "one-time visitors",
+    ),
+    (&[("behavior.favorite.90d", 2.2), ("behavior.view.90d", 0.7)], "favourite collectors"),
+    (
+        &[
+            ("behavior.tenure", 1.2),
+            ("behavior.sessions.90d", 1.5),
+            ("behavior.view.90d", 0.9),
+            ("behavior.purchase.90d", 0.8),
+        ],
+        "loyal regulars",
+    ),
+    (&[("behavior.search.7d", 1.4), ("behavior.morning_share", 0.8)], "morning searchers"),
+    (&[("behavior.add_to_cart.90d", 1.4), ("behavior.purchase.90d", -0.4)], "cart fillers"),
+    (&[("behavior.remove_from_cart.90d", 1.4)], "hesitators"),
+    (&[("behavior.refund.90d", 1.9), ("behavior.purchase.90d", 1.0)], "returners"),
+    (&[("behavior.review.90d", 1.9)], "reviewers"),
+    (&[("behavior.share.90d", 1.9), ("social.edges", 1.0)], "connected sharers"),
+    (&[("behavior.click.90d", 1.0), ("preference.price_level", -0.8)], "thrifty browsers"),
+    (&[("behavior.click.90d", 1.0), ("preference.price_level", 0.8)], "upmarket browsers"),
+    (&[("behavior.view.90d", 1.9), ("behavior.money.90d", 0.7)], "big-spending browsers"),
+    (&[("behavior.view.7d", 0.6), ("behavior.tenure", -1.0)], "new browsers"),
+    (&[("behavior.view.90d", 0.6), ("behavior.recency", 1.0)], "lapsed browsers"),
+    (&[("behavior.view.90d", 0.6), ("behavior.recency", -1.0)], "active browsers"),
+    (&[("behavior.add_to_cart.90d", 0.6), ("behavior.recency", 1.0)], "cart fillers, quiet lately"),
+    (
+        &[
+            ("behavior.view.90d", 1.0),
+            ("preference.category_entropy", 1.0),
+            ("preference.brand_entropy", 0.6),
+        ],
+        "varied browsers",
+    ),
+    (
+        &[("behavior.view.90d", 1.0), ("preference.category_entropy", -1.0), ("behavior.evening_share", 0.9)],
+        "focused evening browsers",
+    ),
+    (
+        &[("behavior.purchase.90d", 1.0), ("behavior.sessions.90d", -0.7), ("behavior.afternoon_share", 0.9)],
+        "occasional afternoon buyers",
+    ),
+    // Buying is what a shop is for: a little more looking does not hide it.
+    (&[("behavior.purchase.90d", 1.7), ("behavior.view.90d", 1.9)], "buyers"),
+    (&[("behavior.purchase.90d", 0.4), ("behavior.view.90d", 1.9)], "browsers"),
+    (&[], "everyday shoppers"),
+    (&[("behavior.night_share", 0.8)], "night shoppers"),
+];
+
+#[test]
+fn a_name_says_what_a_segment_does_more_than_others() {
+    for (scores, expected) in NAMED {
+        assert_eq!(names(&[scores], &[]), [expected], "{scores:?}");
+    }
+}
+
+#[test]
+fn a_description_says_how_it_differs_and_by_how_much() {
+    let rows: [(Scores, &str); 5] = [
+        (
+            &[("behavior.night_share", 1.8), ("behavior.orders.90d", -0.9), ("behavior.orders.7d", -0.8)],
+            "Much higher share of activity between 0 and 6 o'clock (+1.8), fewer orders of the last months (-0.9) \
+             than the average shopper.",
+        ),
+        (
+            &[
+                ("preference.brand_count", -0.5),
+                ("preference.brand_entropy", -1.0),
+                ("behavior.money.7d", -0.4),
+            ],
+            "Much lower variety in the liking of brand (-1.0), fewer kinds of brand liked (-0.5), less money spent \
+             in the last weeks (-0.4) than the average shopper.",
+        ),
+        (
+            &[("social.edges", 0.7), ("social.edge_weight", 0.6), ("preference.price_level", 0.5)],
+            "More others known (+0.7), higher weight of others known (+0.6), higher mean price of what is liked \
+             (+0.5) than the average shopper.",
+        ),
+        (
+            &[("behavior.session_seconds", 3.0), ("behavior.add_to_cart.1h", 2.0)],
+            "Much greater length of a visit (+3.0), far more add-to-cart events of the last hours (+2.0) than the \
+             average shopper.",
+        ),
+        (&[("behavior.view.7d", 0.29)], "Much like the average shopper in everything."),
+    ];
+    for (scores, expected) in rows {
+        assert_eq!(portrayed(&[scores], &[])[0].description, expected, "{scores:?}");
+    }
+}
+
+#[test]
+fn of_one_measure_the_strongest_span_defines() {
+    let scores: Scores = &[
+        ("behavior.view.1h", 1.0),
+        ("behavior.view.7d", -1.5),
+        ("behavior.view.90d", 1.2),
+        ("behavior.recency", 0.3),
+        ("behavior.tenure", 0.2),
+    ];
+    let components = FeatureSchema::current().components();
+    let defining: Vec<(&str, f32)> = portrayed(&[scores], &[])[0]
+        .defining
+        .iter()
+        .map(|one| (components[one.component].name.as_str(), one.z))
+        .collect();
+    assert_eq!(defining, [("behavior.view.7d", -1.5), ("behavior.recency", 0.3)]);
+}
+
+#[test]
+fn of_two_alike_the_smaller_gets_the_word_that_tells_them_apart() {
+    let night: Scores = &[
+        ("behavior.view.90d", 1.0),
+        ("behavior.night_share", 0.9),
+        ("behavior.sessions.90d", 0.8),
+        ("behavior.recency", -0.45),
+    ];
+    let wide: Scores = &[
+        ("behavior.view.90d", 1.0),
+        ("behavior.night_share", 0.9),
+        ("behavior.sessions.90d", 0.8),
+        ("behavior.recency", -0.45),
+        ("preference.category_entropy", 0.4),
+        ("preference.brand_entropy", 0.4),
+    ];
+    let expected = ["frequent night browsers", "frequent varied night browsers"];
+    assert_eq!(names(&[night, wide], &[]), expected);
+    // Nothing tells the third from both.
+    let third = names(&[night, wide, wide], &[]);
+    assert_eq!(third[..2], expected);
+    assert_eq!(third[2], "active frequent night browsers");
+    let plain: Scores = &[("behavior.view.90d", 1.0)];
+    assert_eq!(names(&[plain, plain, plain], &[]), ["browsers", "browsers 2", "browsers 3"]);
+}
+
+#[test]
+fn a_name_that_a_kept_segment_has_is_not_given_again() {
+    let weekend: Scores =
+        &[("behavior.view.90d", 1.0), ("behavior.weekend_share", 0.9), ("behavior.tenure", -0.4)];
+    let rows: [(&[&str], &str); 4] = [
+        (&[], "weekend browsers"),
+        (&["weekend browsers"], "new weekend browsers"),
+        (&["Weekend Browsers", "other"], "new weekend browsers"),
+        (&["weekend browsers", "new weekend browsers", "weekend browsers 2"], "weekend browsers 3"),
+    ];
+    for (taken, expected) in rows {
+        assert_eq!(names(&[weekend], taken), [expected], "{taken:?}");
+    }
+}
+
+#[test]
+fn twelve_segments_have_twelve_names_and_always_the_same() {
+    let components = FeatureSchema::current().components();
+    for seed in 0..50 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let centroids =
+            Array2::from_shape_simple_fn((12, components.len()), || random.random_range(-1.5..1.5_f32));
+        let shares = [1.0 / 12.0; 12];
+        let all = portray(centroids.view(), &shares, components, &[]);
+        all.iter().for_each(|one| sane(one, components));
+        let names: HashSet<&str> = all.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names.len(), 12, "{names:?}");
+        assert_eq!(portray(centroids.view(), &shares, components, &[]), all);
+        let taken: Vec<String> = all.iter().map(|one| one.name.clone()).collect();
+        let others = portray(centroids.view(), &shares, components, &taken);
+        others.iter().for_each(|one| sane(one, components));
+        assert!(others.iter().all(|one| !taken.contains(&one.name)), "{others:?}");
+    }
+}
+
+#[test]
+fn no_schema_and_no_number_is_too_strange() {
+    let components = FeatureSchema::current().components();
+    let width = components.len();
+    assert_eq!(portray(Array2::zeros((0, width)).view(), &[], components, &[]), []);
+    let nan = Array2::from_elem((2, width), f32::NAN);
+    let names: Vec<String> =
+        portray(nan.view(), &[f64::NAN], components, &[]).into_iter().map(|one| one.name).collect();
+    assert_eq!(names, ["everyday shoppers", "everyday shoppers 2"]);
+    for value in [f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN] {
+        let all = portray(Array2::from_elem((3, width), value).view(), &[], components, &[]);
+        all.iter().for_each(|one| sane(one, components));
+    }
+    // Rows that are narrower or wider than the schema, and a schema of another world.
+    for columns in [0, 1, width + 3] {
+        let all = portray(Array2::from_elem((2, columns), 1.0).view(), &[0.5, 0.5], components, &[]);
+        all.iter().for_each(|one| sane(one, components));
+    }
+    let strange = [FeatureComponent {
+        name: "altitude".into(),
+        unit: "metres",
+        description: "metres above the sea".into(),
+        dimension: Dimension::Basic,
+    }];
+    let all = portray(Array2::from_elem((1, 1), 2.0).view(), &[1.0], &strange, &[]);
+    assert_eq!(all[0].name, "everyday shoppers");
+    assert_eq!(all[0].description, "Far more metres above the sea (+2.0) than the average shopper.");
+}

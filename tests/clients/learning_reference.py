@@ -1,0 +1,66 @@
+"""What scikit-learn makes of the rows that the tests of portrait-learning write.
+
+    learning_reference.py FOLDER scaler SHAPE,SHAPE,...
+    learning_reference.py FOLDER kmeans COLUMNS ITERATIONS TOLERANCE
+    learning_reference.py FOLDER agreement
+
+Rows and starts are raw f32, labels raw u32, all little-endian. Prints one JSON object.
+"""
+
+import json
+import sys
+import warnings
+
+import numpy
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import adjusted_rand_score
+from sklearn.preprocessing import StandardScaler
+
+
+def read_rows(folder, name, columns):
+    return numpy.fromfile(f"{folder}/{name}", dtype="<f4").reshape(-1, columns)
+
+
+def read_labels(folder, name):
+    return numpy.fromfile(f"{folder}/{name}", dtype="<u4")
+
+
+def scaler(folder, shapes):
+    shapes = shapes.split(",")
+    rows = read_rows(folder, "rows", len(shapes)).astype(numpy.float64)
+    for column, shape in enumerate(shapes):
+        if shape == "log1p":
+            rows[:, column] = numpy.sign(rows[:, column]) * numpy.log1p(numpy.abs(rows[:, column]))
+    rows = numpy.clip(rows, *numpy.quantile(rows, [0.005, 0.995], axis=0))
+    fitted = StandardScaler().fit(rows)
+    scaled = numpy.clip(fitted.transform(rows), -5, 5)
+    return {"mean": list(fitted.mean_), "scale": list(fitted.scale_), "scaled": list(scaled.ravel())}
+
+
+def kmeans(folder, columns, iterations, tolerance):
+    start = read_rows(folder, "start", int(columns))
+    fitted = KMeans(
+        n_clusters=len(start),
+        init=start,
+        n_init=1,
+        algorithm="lloyd",
+        max_iter=int(iterations),
+        tol=float(tolerance),
+    ).fit(read_rows(folder, "rows", int(columns)))
+    agreement = adjusted_rand_score(read_labels(folder, "one"), fitted.labels_)
+    return {"inertia": float(fitted.inertia_), "agreement": agreement, "iterations": fitted.n_iter_}
+
+
+def agreement(folder):
+    return {"agreement": adjusted_rand_score(read_labels(folder, "one"), read_labels(folder, "other"))}
+
+
+def main():
+    folder, command, *words = sys.argv[1:]
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    answer = {"scaler": scaler, "kmeans": kmeans, "agreement": agreement}[command](folder, *words)
+    json.dump(answer, sys.stdout)
+
+
+main()
