@@ -5,7 +5,7 @@ use std::{env, error::Error, fs, path::Path, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
-    let files = ["error", "event", "feature", "ingest", "profile", "query"]
+    let files = ["error", "event", "feature", "ingest", "model", "profile", "query", "segment"]
         .map(|name| root.join("portrait/v1").join(name).with_extension("proto"));
     println!("cargo::rerun-if-changed={}", root.join("portrait/v1").display());
     let descriptors = protox::compile(files, [&root])?;

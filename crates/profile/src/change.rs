@@ -4,6 +4,7 @@
 use crate::codec::{self, DecodeError};
 use crate::id::UserId;
 use crate::profile::ProfileVersion;
+use crate::segment::SegmentId;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +19,18 @@ pub struct ProfileChange {
     pub deleted: bool,
     /// When ingest accepted the newest record in it: from here delivery latency is counted.
     pub accepted_at: Timestamp,
+    /// Where a model had put the shopper before.
+    pub segment_before: Option<SegmentId>,
+    /// Where it has put the shopper now.
+    pub segment_after: Option<SegmentId>,
 }
 
 impl ProfileChange {
+    /// Whether the shopper is in another segment now.
+    pub fn moved(&self) -> bool {
+        self.segment_before != self.segment_after
+    }
+
     /// The bytes for the feed: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
         codec::encode(codec::CHANGE_VERSION, self)

@@ -1,20 +1,27 @@
-//! How the nouns become bytes and come back: one version byte, then postcard. Bytes of a newer version are refused with
-//! the remedy, never guessed at; damaged bytes are an error, never a panic.
+//! How the nouns become bytes and come back: one version byte, then postcard. Bytes of an older version are taken to today's,
+//! those of a newer one are refused with the remedy, never guessed at; damaged bytes are an error, never a panic.
 
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The version of an encoded [`crate::Record`].
-pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion(1);
-/// The version of an encoded [`crate::Profile`].
-pub(crate) const PROFILE_VERSION: FormatVersion = FormatVersion(1);
-/// The version of an encoded [`crate::ProfileChange`].
-pub(crate) const CHANGE_VERSION: FormatVersion = FormatVersion(1);
+pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion::first();
+/// The version of an encoded [`crate::Profile`]. 2: the segment, at the end.
+pub(crate) const PROFILE_VERSION: FormatVersion = FormatVersion { newest: 2, appended: &[&[0]] };
+/// The version of an encoded [`crate::ProfileChange`]. 2: segments before and after, at the end.
+pub(crate) const CHANGE_VERSION: FormatVersion = FormatVersion { newest: 2, appended: &[&[0, 0]] };
 /// The version of an encoded [`crate::CatalogueItem`].
-pub(crate) const ITEM_VERSION: FormatVersion = FormatVersion(1);
+pub(crate) const ITEM_VERSION: FormatVersion = FormatVersion::first();
 
-/// The leading byte of encoded bytes.
+/// The version of an encoded [`crate::SegmentLedger`].
+pub(crate) const LEDGER_VERSION: FormatVersion = FormatVersion::first();
+
+/// The leading byte of encoded bytes, and how bytes of older versions become today's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FormatVersion(u8);
+pub(crate) struct FormatVersion {
+    newest: u8,
+    /// What each version after the first added at the end, as postcard writes it of nothing: an optional field is one 0.
+    appended: &'static [&'static [u8]],
+}
 
 /// Why bytes could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -40,10 +47,21 @@ pub enum DecodeError {
     Trailing(usize),
 }
 
+impl FormatVersion {
+    const fn first() -> Self {
+        Self { newest: 1, appended: &[] }
+    }
+
+    /// What bytes of version `found` lack.
+    fn lacking(self, found: u8) -> Vec<u8> {
+        self.appended.iter().skip(usize::from(found.saturating_sub(1))).copied().flatten().copied().collect()
+    }
+}
+
 /// Encodes `value` behind its version byte.
 pub(crate) fn encode<T: Serialize>(version: FormatVersion, value: &T) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
-    bytes.push(version.0);
+    bytes.push(version.newest);
     postcard::to_extend(value, bytes)
         .expect("writing to memory cannot fail: every type here has a known length")
 }
@@ -51,12 +69,64 @@ pub(crate) fn encode<T: Serialize>(version: FormatVersion, value: &T) -> Vec<u8>
 /// Decodes what [`encode`] wrote.
 pub(crate) fn decode<T: DeserializeOwned>(version: FormatVersion, bytes: &[u8]) -> Result<T, DecodeError> {
     let (&found, rest) = bytes.split_first().ok_or(DecodeError::Empty)?;
-    if found > version.0 {
-        return Err(DecodeError::Newer { found, known: version.0 });
+    if found > version.newest {
+        return Err(DecodeError::Newer { found, known: version.newest });
     }
-    let (value, left) = postcard::take_from_bytes(rest).map_err(DecodeError::Damaged)?;
+    if found == version.newest {
+        return whole(rest);
+    }
+    whole(&[rest, &version.lacking(found)].concat())
+}
+
+/// The value of bytes that hold it and nothing else.
+fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let (value, left) = postcard::take_from_bytes(bytes).map_err(DecodeError::Damaged)?;
     match left.len() {
         0 => Ok(value),
         count => Err(DecodeError::Trailing(count)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Profile, ProfileChange, ProfileVersion, SegmentId, Timestamp, UserId};
+
+    /// The bytes that the first version wrote: without what was appended, behind its number.
+    fn of_first_version(bytes: &[u8], version: FormatVersion) -> Vec<u8> {
+        let lacking = version.lacking(1);
+        let mut old = bytes.strip_suffix(&lacking[..]).expect("nothing is in the new fields").to_vec();
+        old[0] = 1;
+        old
+    }
+
+    #[test]
+    fn bytes_of_the_first_version_are_read_and_written_as_todays() {
+        let user_id = UserId::parse("lena").expect("an id");
+        let mut profile = Profile::new(user_id.clone());
+        profile.advance_version();
+        let today = profile.encode();
+        let read = Profile::decode(&of_first_version(&today, PROFILE_VERSION)).expect("an older profile");
+        assert_eq!((read.encode(), read), (today, profile));
+        let change = ProfileChange {
+            user_id,
+            version: ProfileVersion::default(),
+            deleted: true,
+            accepted_at: Timestamp::EPOCH,
+            segment_before: None,
+            segment_after: None,
+        };
+        let today = change.encode();
+        assert_eq!(ProfileChange::decode(&of_first_version(&today, CHANGE_VERSION)).expect("older"), change);
+        let moved = ProfileChange { segment_after: Some(SegmentId::new(3)), ..change };
+        assert_eq!(ProfileChange::decode(&moved.encode()).expect("today's"), moved);
+    }
+
+    #[test]
+    fn bytes_of_a_newer_version_are_refused_with_the_remedy() {
+        let mut bytes = Profile::new(UserId::parse("lena").expect("an id")).encode();
+        bytes[0] += 1;
+        let refused = Profile::decode(&bytes).expect_err("it is newer").to_string();
+        assert!(refused.contains("run the release that wrote it"), "{refused}");
     }
 }

@@ -6,6 +6,7 @@ use crate::decay::Decayed;
 use crate::profile::Profile;
 use crate::time::Timestamp;
 use crate::view::{Affinity, ProfileView};
+use std::fmt;
 use std::sync::LazyLock;
 use xxhash_rust::xxh64::xxh64;
 
@@ -92,22 +93,45 @@ impl Profile {
 }
 
 /// Takes one component after the other: either its meaning or its value, so that the two can never disagree.
+///
+/// Names and words are put together only by who wants them: a value needs none.
 trait Visitor {
-    fn component(&mut self, dimension: Dimension, name: &str, unit: &'static str, words: &str, value: f64);
+    fn component(
+        &mut self,
+        dimension: Dimension,
+        name: fmt::Arguments<'_>,
+        unit: &'static str,
+        words: fmt::Arguments<'_>,
+        value: f64,
+    );
 }
 
 struct Names(Vec<FeatureComponent>);
 struct Values(Vec<f32>);
 
 impl Visitor for Names {
-    fn component(&mut self, dimension: Dimension, name: &str, unit: &'static str, words: &str, _: f64) {
+    fn component(
+        &mut self,
+        dimension: Dimension,
+        name: fmt::Arguments<'_>,
+        unit: &'static str,
+        words: fmt::Arguments<'_>,
+        _: f64,
+    ) {
         let name = format!("{}.{name}", dimension.name());
-        self.0.push(FeatureComponent { name, unit, description: words.to_owned(), dimension });
+        self.0.push(FeatureComponent { name, unit, description: words.to_string(), dimension });
     }
 }
 
 impl Visitor for Values {
-    fn component(&mut self, _: Dimension, _: &str, _: &'static str, _: &str, value: f64) {
+    fn component(
+        &mut self,
+        _: Dimension,
+        _: fmt::Arguments<'_>,
+        _: &'static str,
+        _: fmt::Arguments<'_>,
+        value: f64,
+    ) {
         // A value beyond f32 is the largest f32; there is no NaN in a view.
         self.0.push((value as f32).clamp(f32::MIN, f32::MAX));
     }
@@ -124,7 +148,13 @@ fn walk(visitor: &mut impl Visitor, view: &ProfileView) {
 
 fn walk_basic(visitor: &mut impl Visitor, view: &ProfileView) {
     let known = view.traits.len() as f64;
-    visitor.component(Dimension::Basic, "traits", "traits", "how many traits are known", known);
+    visitor.component(
+        Dimension::Basic,
+        format_args!("traits"),
+        "traits",
+        format_args!("how many traits are known"),
+        known,
+    );
 }
 
 fn walk_actions(visitor: &mut impl Visitor, view: &ProfileView) {
@@ -140,71 +170,37 @@ fn walk_actions(visitor: &mut impl Visitor, view: &ProfileView) {
             ("7d", "of the last weeks", sums.week),
             ("90d", "of the last months", sums.quarter),
         ] {
-            let name = format!("{}.{span}", kind.name());
-            let words = format!("{} events {words}, faded", kind.name());
-            visitor.component(Dimension::Behavior, &name, "events", &words, value);
+            let kind = kind.name();
+            visitor.component(
+                Dimension::Behavior,
+                format_args!("{kind}.{span}"),
+                "events",
+                format_args!("{kind} events {words}, faded"),
+                value,
+            );
         }
     }
 }
 
 fn walk_rfm(visitor: &mut impl Visitor, view: &ProfileView) {
-    let behavior = Dimension::Behavior;
     let (rfm, sessions) = (&view.behavior.rfm, &view.behavior.sessions);
     let days = |at: Option<Timestamp>| days_since(view.read_at, at);
-    visitor.component(
-        behavior,
-        "recency",
-        "days",
-        "days since the newest event",
-        days(view.behavior.newest_event_at),
-    );
-    visitor.component(
-        behavior,
-        "tenure",
-        "days",
-        "days since the first event",
-        days(view.behavior.first_event_at),
-    );
-    visitor.component(
-        behavior,
-        "purchase_recency",
-        "days",
-        "days since the newest purchase",
-        days(rfm.last_purchase_at),
-    );
-    visitor.component(behavior, "orders.7d", "orders", "orders of the last weeks, faded", rfm.orders.week);
-    visitor.component(
-        behavior,
-        "orders.90d",
-        "orders",
-        "orders of the last months, faded",
-        rfm.orders.quarter,
-    );
-    visitor.component(behavior, "money.7d", "money", "money spent in the last weeks, faded", rfm.money.week);
-    visitor.component(
-        behavior,
-        "money.90d",
-        "money",
-        "money spent in the last months, faded",
-        rfm.money.quarter,
-    );
-    visitor.component(behavior, "mean_basket", "money", "money by order", rfm.mean_basket);
-    visitor.component(
-        behavior,
-        "sessions.7d",
-        "visits",
-        "visits of the last weeks, faded",
-        sessions.decayed.week,
-    );
-    visitor.component(
-        behavior,
-        "sessions.90d",
-        "visits",
-        "visits of the last months, faded",
-        sessions.decayed.quarter,
-    );
-    visitor.component(behavior, "session_events", "events", "events in a visit", sessions.mean_events);
-    visitor.component(behavior, "session_seconds", "seconds", "length of a visit", sessions.mean_seconds);
+    for (name, unit, words, value) in [
+        ("recency", "days", "days since the newest event", days(view.behavior.newest_event_at)),
+        ("tenure", "days", "days since the first event", days(view.behavior.first_event_at)),
+        ("purchase_recency", "days", "days since the newest purchase", days(rfm.last_purchase_at)),
+        ("orders.7d", "orders", "orders of the last weeks, faded", rfm.orders.week),
+        ("orders.90d", "orders", "orders of the last months, faded", rfm.orders.quarter),
+        ("money.7d", "money", "money spent in the last weeks, faded", rfm.money.week),
+        ("money.90d", "money", "money spent in the last months, faded", rfm.money.quarter),
+        ("mean_basket", "money", "money by order", rfm.mean_basket),
+        ("sessions.7d", "visits", "visits of the last weeks, faded", sessions.decayed.week),
+        ("sessions.90d", "visits", "visits of the last months, faded", sessions.decayed.quarter),
+        ("session_events", "events", "events in a visit", sessions.mean_events),
+        ("session_seconds", "seconds", "length of a visit", sessions.mean_seconds),
+    ] {
+        visitor.component(Dimension::Behavior, format_args!("{name}"), unit, format_args!("{words}"), value);
+    }
 }
 
 fn walk_rhythm(visitor: &mut impl Visitor, view: &ProfileView) {
@@ -218,59 +214,91 @@ fn walk_rhythm(visitor: &mut impl Visitor, view: &ProfileView) {
         ("afternoon_share", "share of activity between 12 and 18 o'clock", 12..18),
         ("evening_share", "share of activity between 18 and 24 o'clock", 18..24),
     ] {
-        visitor.component(behavior, name, "share", words, share(&view.behavior.hour_share, range));
+        visitor.component(
+            behavior,
+            format_args!("{name}"),
+            "share",
+            format_args!("{words}"),
+            share(&view.behavior.hour_share, range),
+        );
     }
     let weekend = share(&view.behavior.weekday_share, 5..7);
     visitor.component(
         behavior,
-        "weekend_share",
+        format_args!("weekend_share"),
         "share",
-        "share of activity on Saturday and Sunday",
+        format_args!("share of activity on Saturday and Sunday"),
         weekend,
     );
     let steps = view.behavior.transitions.iter().map(|step| step.weight);
-    let words = "how varied the steps from action to action are";
-    visitor.component(behavior, "transition_entropy", "bits", words, entropy_bits(steps));
+    visitor.component(
+        behavior,
+        format_args!("transition_entropy"),
+        "bits",
+        format_args!("how varied the steps from action to action are"),
+        entropy_bits(steps),
+    );
 }
 
 fn walk_preference(visitor: &mut impl Visitor, view: &ProfileView) {
     let preference = Dimension::Preference;
     for (name, list) in [("category", &view.preference.categories), ("brand", &view.preference.brands)] {
-        let words = format!("how many kinds of {name} are liked");
-        visitor.component(preference, &format!("{name}_count"), "kinds", &words, list.len() as f64);
-        let words = format!("share of the favourite {name}");
+        visitor.component(
+            preference,
+            format_args!("{name}_count"),
+            "kinds",
+            format_args!("how many kinds of {name} are liked"),
+            list.len() as f64,
+        );
         let top = list.iter().map(|affinity| affinity.share).fold(0.0, f64::max);
-        visitor.component(preference, &format!("{name}_top_share"), "share", &words, top);
-        let words = format!("how varied the liking of {name} is");
+        visitor.component(
+            preference,
+            format_args!("{name}_top_share"),
+            "share",
+            format_args!("share of the favourite {name}"),
+            top,
+        );
         let entropy = entropy_bits(list.iter().map(|affinity| affinity.share));
-        visitor.component(preference, &format!("{name}_entropy"), "bits", &words, entropy);
+        visitor.component(
+            preference,
+            format_args!("{name}_entropy"),
+            "bits",
+            format_args!("how varied the liking of {name} is"),
+            entropy,
+        );
     }
     let level = price_level(&view.preference.price_bands);
     visitor.component(
         preference,
-        "price_level",
+        format_args!("price_level"),
         "doublings",
-        "mean price of what is liked, in doublings of 1",
+        format_args!("mean price of what is liked, in doublings of 1"),
         level,
     );
     let items = view.preference.recent_items.len() as f64;
-    visitor.component(preference, "recent_items", "items", "how many items are remembered", items);
+    visitor.component(
+        preference,
+        format_args!("recent_items"),
+        "items",
+        format_args!("how many items are remembered"),
+        items,
+    );
 }
 
 fn walk_social(visitor: &mut impl Visitor, view: &ProfileView) {
     let weights: f64 = view.edges.iter().map(|edge| edge.weight).sum();
     visitor.component(
         Dimension::Social,
+        format_args!("edges"),
         "edges",
-        "edges",
-        "how many others are known",
+        format_args!("how many others are known"),
         view.edges.len() as f64,
     );
     visitor.component(
         Dimension::Social,
-        "edge_weight",
+        format_args!("edge_weight"),
         "weight",
-        "how strongly others are known, in all",
+        format_args!("how strongly others are known, in all"),
         weights,
     );
 }

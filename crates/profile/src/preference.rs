@@ -75,6 +75,14 @@ impl Preference {
         }
     }
 
+    /// The category with the greatest 7-day weight.
+    pub(crate) fn top_category(&self) -> Option<&str> {
+        let now = self.categories.iter().map(|(_, sum)| sum.at()).max()?;
+        let week = |sum: &DecayedSum| sum.read(now).week;
+        let top = self.categories.iter().max_by(|one, other| week(&one.1).total_cmp(&week(&other.1)));
+        top.map(|(name, _)| &**name)
+    }
+
     fn touch(&mut self, item_id: &ItemId, kind: ActionKind, at: Timestamp) {
         if let Some(place) = self.recent.iter().position(|touch| touch.item_id == *item_id) {
             let known = &self.recent[place];

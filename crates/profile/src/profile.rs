@@ -12,6 +12,7 @@ use crate::fingerprint::Fingerprint;
 use crate::id::UserId;
 use crate::preference::{BRANDS_BUDGET_BYTES, CATEGORIES_BUDGET_BYTES, ITEMS_BUDGET_BYTES, Preference};
 use crate::record::{Body, Record};
+use crate::segment::SegmentMembership;
 use crate::social::{EDGES_BUDGET_BYTES, Social};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub const PROFILE_MAX_BYTES: usize = 16 * 1024;
 
 /// What the lists without a budget of their own take at most: 18 actions with names, 121 transitions, 31 hours and weekdays,
-/// 24 price bands, 16 orders, and the single numbers.
+/// 24 price bands, 16 orders, the segment, and the single numbers.
 const REST_BYTES: usize = 18 * 80 + 121 * 9 + 31 * 9 + 24 * 36 + 16 * 10 + 600;
 
 const _: () = assert!(
@@ -58,6 +59,8 @@ pub struct Profile {
     pub(crate) preference: Preference,
     /// Dimension 4.
     pub(crate) social: Social,
+    /// Where a model has put the shopper; derived, and none before there was one. Dropping it forgets since when.
+    segment: Option<SegmentMembership>,
 }
 
 /// What became of a record that was folded in.
@@ -92,6 +95,7 @@ impl Profile {
             behavior: Behavior::default(),
             preference: Preference::default(),
             social: Social::default(),
+            segment: None,
         }
     }
 
@@ -118,6 +122,21 @@ impl Profile {
     /// Counts a commit that changed the profile.
     pub fn advance_version(&mut self) {
         self.version = self.version.next();
+    }
+
+    /// Puts the shopper where a model says.
+    pub fn assign(&mut self, segment: Option<SegmentMembership>) {
+        self.segment = segment;
+    }
+
+    /// Where a model has put the shopper.
+    pub fn segment(&self) -> Option<SegmentMembership> {
+        self.segment
+    }
+
+    /// The category that is liked most lately.
+    pub fn top_category(&self) -> Option<&str> {
+        self.preference.top_category()
     }
 
     /// Whose it is.
@@ -155,7 +174,8 @@ impl Profile {
         codec::encode(codec::PROFILE_VERSION, self)
     }
 
-    /// The profile of such bytes. Fails on bytes that are damaged or were written by a newer version.
+    /// The profile of such bytes; those of an older version are taken to today's. Fails on bytes that are damaged or were
+    /// written by a newer version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         codec::decode(codec::PROFILE_VERSION, bytes)
     }

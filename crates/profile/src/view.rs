@@ -9,6 +9,7 @@ use crate::id::{ItemId, UserId};
 use crate::preference::{Preference, price_band_name};
 use crate::profile::{Profile, ProfileVersion};
 use crate::record::RelationKind;
+use crate::segment::SegmentMembership;
 use crate::time::Timestamp;
 use std::cmp::Reverse;
 
@@ -35,6 +36,8 @@ pub struct ProfileView {
     pub preference: PreferenceView,
     /// Dimension 4: edges, strongest first.
     pub edges: Vec<EdgeView>,
+    /// Where a model has put the shopper.
+    pub segment: Option<SegmentMembership>,
 }
 
 /// What the shopper does.
@@ -201,6 +204,7 @@ impl Profile {
             behavior: self.behavior.view_at(read_at),
             preference: self.preference.view_at(read_at),
             edges,
+            segment: self.segment(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{action, time, v1};
 use portrait_profile::{
     ActionCount, Affinity, BehaviorView, Decayed, EdgeView, ItemTouch, PreferenceView, ProfileView, Rfm,
-    SessionsView, TransitionView,
+    SegmentMembership, SessionsView, TransitionView,
 };
 
 impl From<ProfileView> for v1::Profile {
@@ -18,7 +18,21 @@ impl From<ProfileView> for v1::Profile {
             behavior: Some(view.behavior.into()),
             preference: Some(view.preference.into()),
             social: Some(v1::Social { edges: view.edges.into_iter().map(Into::into).collect() }),
+            segment: view.segment.map(Into::into),
             read_at: Some(time::to_wire(view.read_at)),
+        }
+    }
+}
+
+impl From<SegmentMembership> for v1::SegmentMembership {
+    /// The name is the model's to know.
+    fn from(membership: SegmentMembership) -> Self {
+        Self {
+            segment_id: membership.segment_id.to_string(),
+            name: String::new(),
+            distance: membership.distance.into(),
+            model_version: membership.model_version.get(),
+            since: Some(time::to_wire(membership.since)),
         }
     }
 }

@@ -124,10 +124,16 @@ pub const fn code_of(reason: ErrorReason) -> Code {
         ErrorReason::RateLimited | ErrorReason::Overloaded | ErrorReason::StoreFull => {
             Code::ResourceExhausted
         }
-        ErrorReason::StoreUnavailable | ErrorReason::ShuttingDown => Code::Unavailable,
-        ErrorReason::StoreIncompatible => Code::FailedPrecondition,
+        ErrorReason::StoreUnavailable | ErrorReason::ShuttingDown | ErrorReason::TrainingElsewhere => {
+            Code::Unavailable
+        }
+        ErrorReason::StoreIncompatible | ErrorReason::NoModel | ErrorReason::TooFewShoppers => {
+            Code::FailedPrecondition
+        }
         ErrorReason::TokenLapsed => Code::OutOfRange,
-        ErrorReason::UserNotFound => Code::NotFound,
+        ErrorReason::UserNotFound | ErrorReason::ModelNotFound | ErrorReason::SegmentNotFound => {
+            Code::NotFound
+        }
         ErrorReason::ReadAfterTimeout => Code::DeadlineExceeded,
         ErrorReason::SubscriberStuck => Code::Aborted,
         ErrorReason::Internal | ErrorReason::Unspecified => Code::Internal,

@@ -1,8 +1,14 @@
 //! The contract of a store: what every room MUST and MAY do. Values are opaque bytes; a store knows positions, tokens and
 //! times, not profiles. The conformance suite (`tests/conformance.rs`) holds every room to this page.
 
+mod registry;
+
+pub use registry::{PartName, PublishedModel, Registry, RegistryChange};
+
 use crate::error::Result;
-use crate::position::{CommitNo, FeedPosition, FeedSeq, Generations, LeaseToken, LogPosition, LogSeq, Nonce};
+use crate::position::{
+    CommitNo, FeedPosition, FeedSeq, Generations, LeaseToken, LogPosition, LogSeq, Nonce, RegistryNo,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_profile::{PartitionCount, PartitionId, SeenId, Span, Timestamp, UserId};
@@ -32,6 +38,8 @@ pub struct Limits {
     pub page_items: usize,
     /// Dead letters kept for a partition; the oldest give way.
     pub dead_letters: usize,
+    /// Bytes of one part of a model, and of all manifests.
+    pub part_bytes: usize,
 }
 
 /// When an append counts as done.
@@ -95,6 +103,8 @@ pub struct PartitionMeta {
     pub clock: Timestamp,
     /// What was counted since the beginning.
     pub counters: Counters,
+    /// What the owner noted in its newest commit with a note; empty before the first.
+    pub note: Bytes,
 }
 
 /// What the commits of a partition count.
@@ -153,6 +163,8 @@ pub struct Commit {
     pub dead_letters: Vec<DeadLetter>,
     /// What to add to the counters.
     pub counted: Counters,
+    /// The owner's own note about the partition, in place of the one before; none keeps that.
+    pub note: Option<Bytes>,
 }
 
 /// A record that could not be applied.
@@ -354,4 +366,29 @@ pub trait Store: Send + Sync + 'static {
 
     /// The items of `ids`, in their order.
     async fn items(&self, ids: &[Bytes]) -> Result<Vec<Option<Bytes>>>;
+
+    /// The models of the deployment. Waits up to `wait` for one with a number above `after` and returns what there then is.
+    async fn registry(&self, after: Option<RegistryNo>, wait: Duration) -> Result<Registry>;
+
+    /// Does everything in `change`, or nothing, and returns the new number. MUST be on disk when it returns.
+    ///
+    /// MUST fail with `RegistryMoved` if `expected` is not the registry's number, and with `TrainerFenced` if a model is
+    /// published with a token that is not the trainer's, and change nothing. MUST refuse, as `NoSuchModel`, to activate a model
+    /// that is not kept or to forget the active one, and, as `RegistryMoved`, to publish a version that is not above the newest.
+    async fn change_registry(&self, change: RegistryChange) -> Result<RegistryNo>;
+
+    /// Takes the right to train, which one owner in the whole deployment has, as [`Store::acquire`] takes a partition.
+    async fn acquire_training(&self, nonce: Nonce, ttl: Span, now: Timestamp) -> Result<Option<LeaseToken>>;
+
+    /// As [`Store::renew`], for the right to train.
+    async fn renew_training(&self, token: LeaseToken, ttl: Span, now: Timestamp) -> Result<bool>;
+
+    /// As [`Store::release`], for the right to train.
+    async fn release_training(&self, token: LeaseToken) -> Result<()>;
+
+    /// Keeps a part of a model under the name of its bytes. MUST be on disk when it returns.
+    async fn put_part(&self, part: Bytes) -> Result<PartName>;
+
+    /// The part of a name.
+    async fn part(&self, name: PartName) -> Result<Option<Bytes>>;
 }

@@ -6,6 +6,8 @@ mod block;
 mod dead;
 mod format;
 mod keys;
+mod lease;
+mod models;
 mod read;
 mod seen;
 mod shelf;
@@ -21,7 +23,8 @@ use crate::error::{Error, Result};
 use crate::position::{GenerationId, Generations, Nonce};
 use fjall::{Database, PersistMode};
 use keys::Keyspaces;
-use portrait_profile::{PartitionCount, PartitionId, Span, Timestamp};
+use models::Models;
+use portrait_profile::{PartitionCount, PartitionId, Span};
 use seen::Seen;
 use shelf::Shelf;
 use space::Space;
@@ -30,7 +33,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use writer::{Job, Writer};
 
@@ -74,6 +77,7 @@ impl Default for Options {
                 commit_bytes: 8 << 20,
                 page_items: 4096,
                 dead_letters: 10_000,
+                part_bytes: 64 << 20,
             },
         }
     }
@@ -85,6 +89,7 @@ pub struct Embedded {
     limits: Limits,
     keyspaces: Arc<Keyspaces>,
     shelves: Arc<[Shelf]>,
+    models: Arc<watch::Sender<Models>>,
     jobs: mpsc::Sender<Job>,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Cancelled by the writer when the database takes nothing any more.
@@ -112,6 +117,9 @@ impl Embedded {
             .all()
             .map(|partition| shelf(&keyspaces, partition, layout.dedup_window, tail_bytes))
             .collect::<Result<_>>()?;
+        let mut models: Models = stored(&keyspaces.models, &keys::MODELS)?.unwrap_or_default();
+        models.lease.expire();
+        let models = Arc::new(watch::Sender::new(models));
         database.persist(PersistMode::SyncAll).map_err(Error::unavailable)?;
         let free_bytes = options.free_bytes.unwrap_or_else(space::of_file_system);
         let (jobs, receiver) = mpsc::channel(JOBS_WAITING);
@@ -120,6 +128,7 @@ impl Embedded {
             database,
             keyspaces: Arc::clone(&keyspaces),
             shelves: Arc::clone(&shelves),
+            models: Arc::clone(&models),
             layout,
             space: Space::new(directory.to_owned(), options.reserve_bytes, free_bytes),
             dead_letters_max: options.limits.dead_letters as u64,
@@ -134,6 +143,7 @@ impl Embedded {
             limits: options.limits,
             keyspaces,
             shelves,
+            models,
             jobs,
             writer: Mutex::new(Some(thread)),
             broken,
@@ -188,7 +198,7 @@ impl Drop for Embedded {
 fn shelf(keyspaces: &Keyspaces, partition: PartitionId, window: Span, tail_bytes: usize) -> Result<Shelf> {
     let key = keys::partition(partition);
     let mut standing: Standing = stored(&keyspaces.meta, &key)?.unwrap_or_default();
-    standing.lease_until = Timestamp::EPOCH;
+    standing.lease.expire();
     let (log_first, feed_first) = (standing.log_end.next(), standing.feed_end.next());
     let id = || GenerationId::new(Nonce::random());
     let generations = match stored::<PartitionGenerations>(&keyspaces.generations, &key)? {
@@ -212,5 +222,5 @@ fn stored<T: serde::de::DeserializeOwned>(keyspace: &fjall::Keyspace, key: &[u8]
     let value = postcard::from_bytes(&bytes);
     value
         .map(Some)
-        .map_err(|error| Error::Damaged { detail: format!("the standing of partition {key:?}: {error}") })
+        .map_err(|error| Error::Damaged { detail: format!("what is stored under the key {key:?}: {error}") })
 }

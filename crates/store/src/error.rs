@@ -1,8 +1,8 @@
 //! Why a store could not do what was asked. Whoever asks decides what to do by [`Error::is_retryable`] and by the variant,
 //! never by the text.
 
-use crate::position::{CommitNo, LogSeq};
-use portrait_profile::PartitionId;
+use crate::position::{CommitNo, LogSeq, RegistryNo};
+use portrait_profile::{ModelVersion, PartitionId};
 use std::path::PathBuf;
 
 /// What a store answers instead.
@@ -19,6 +19,23 @@ pub enum Error {
         expected: CommitNo,
         /// The partition's newest commit.
         current: CommitNo,
+    },
+    /// The models changed meanwhile: read them again. Nothing was written.
+    #[error("the models changed meanwhile (their number is {current}, {expected} was expected)")]
+    RegistryMoved {
+        /// What the caller thought was the registry's number.
+        expected: RegistryNo,
+        /// The registry's number.
+        current: RegistryNo,
+    },
+    /// Somebody else has the right to train. Nothing was written.
+    #[error("another process trains now")]
+    TrainerFenced,
+    /// The model is not kept, or may not be forgotten. Nothing was written.
+    #[error("model {version} is not kept, or is the active one")]
+    NoSuchModel {
+        /// Which.
+        version: ModelVersion,
     },
     /// The store has no room left. Nothing was written.
     #[error("the store is full: {detail}")]
@@ -83,6 +100,9 @@ impl Error {
         match self {
             Self::Full { .. } | Self::Unavailable(_) => true,
             Self::Fenced { .. }
+            | Self::RegistryMoved { .. }
+            | Self::TrainerFenced
+            | Self::NoSuchModel { .. }
             | Self::TooBig { .. }
             | Self::Trimmed { .. }
             | Self::Incompatible { .. }

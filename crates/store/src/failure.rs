@@ -14,6 +14,8 @@ impl Error {
         match self {
             Self::Full { .. } => ErrorReason::StoreFull,
             Self::Unavailable(_) | Self::Fenced { .. } => ErrorReason::StoreUnavailable,
+            Self::RegistryMoved { .. } | Self::TrainerFenced => ErrorReason::TrainingElsewhere,
+            Self::NoSuchModel { .. } => ErrorReason::ModelNotFound,
             Self::Incompatible { .. } | Self::InUse { .. } => ErrorReason::StoreIncompatible,
             Self::TooBig { .. } | Self::Trimmed { .. } | Self::Damaged { .. } => ErrorReason::Internal,
         }

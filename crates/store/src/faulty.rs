@@ -4,10 +4,11 @@
 
 use crate::contract::{
     AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, Layout, Limits, LogPage,
-    PartitionMeta, ProfileKey, ProfilePage, ScanCursor, SeenQuery, Store, Trim, Trimmed,
+    PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange, ScanCursor, SeenQuery, Store,
+    Trim, Trimmed,
 };
 use crate::error::{Error, Result};
-use crate::position::{FeedSeq, GenerationId, LeaseToken, LogSeq, Nonce};
+use crate::position::{FeedSeq, GenerationId, LeaseToken, LogSeq, Nonce, RegistryNo};
 use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Span, Timestamp};
@@ -256,5 +257,33 @@ impl Store for Faulty {
 
     async fn items(&self, ids: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
         self.ask()?.items(ids).await
+    }
+
+    async fn registry(&self, after: Option<RegistryNo>, wait: Duration) -> Result<Registry> {
+        self.ask()?.registry(after, wait).await
+    }
+
+    async fn change_registry(&self, change: RegistryChange) -> Result<RegistryNo> {
+        self.ask()?.change_registry(change).await
+    }
+
+    async fn acquire_training(&self, nonce: Nonce, ttl: Span, now: Timestamp) -> Result<Option<LeaseToken>> {
+        self.ask()?.acquire_training(nonce, ttl, now).await
+    }
+
+    async fn renew_training(&self, token: LeaseToken, ttl: Span, now: Timestamp) -> Result<bool> {
+        self.ask()?.renew_training(token, ttl, now).await
+    }
+
+    async fn release_training(&self, token: LeaseToken) -> Result<()> {
+        self.ask()?.release_training(token).await
+    }
+
+    async fn put_part(&self, part: Bytes) -> Result<PartName> {
+        self.ask()?.put_part(part).await
+    }
+
+    async fn part(&self, name: PartName) -> Result<Option<Bytes>> {
+        self.ask()?.part(name).await
     }
 }

@@ -14,11 +14,12 @@ mod position;
 
 pub use contract::{
     AckLevel, Appended, Commit, Committed, Counters, DeadLetter, FeedPage, Layout, Limits, LogPage,
-    LogRecord, PartitionMeta, ProfileKey, ProfilePage, ScanCursor, SeenQuery, Store, Trim, Trimmed,
+    LogRecord, PartName, PartitionMeta, ProfileKey, ProfilePage, PublishedModel, Registry, RegistryChange,
+    ScanCursor, SeenQuery, Store, Trim, Trimmed,
 };
 pub use error::{Error, Result};
 pub use moment::ProfileClock;
 pub use position::{
     CommitNo, Epoch, FeedPosition, FeedSeq, Generation, GenerationId, Generations, LeaseToken, LogPosition,
-    LogSeq, Nonce, Position, PositionFate,
+    LogSeq, Nonce, Position, PositionFate, RegistryNo,
 };

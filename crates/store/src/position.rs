@@ -67,6 +67,10 @@ number!(
     /// How often a partition's lease changed hands.
     Epoch
 );
+number!(
+    /// How often the models of a deployment changed; every change expects the number before it.
+    RegistryNo
+);
 
 /// 128 random bits that no other owner or generation has.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

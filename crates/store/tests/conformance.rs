@@ -7,6 +7,7 @@ mod conformance {
     mod items;
     mod leases;
     mod logs;
+    mod models;
     pub(crate) mod room;
     mod trims;
 
@@ -39,6 +40,12 @@ mod conformance {
                     trims::nothing_that_is_not_applied_is_trimmed;
                     trims::numbering_goes_on_after_everything_is_trimmed;
                     trims::windows_are_dropped_when_nobody_can_ask_for_them;
+                    models::a_model_is_published_activated_and_read_back;
+                    models::a_change_of_somebody_who_knows_less_changes_nothing;
+                    models::one_owner_trains_until_its_lease_ends;
+                    models::parts_are_kept_by_the_name_of_their_bytes;
+                    models::whoever_waits_hears_of_a_change_of_the_models;
+                    commits::a_note_stays_until_the_next;
                     items::items_are_found_in_the_order_asked_for_and_replaced;
                 );
             }

@@ -49,6 +49,7 @@ async fn everything_is_there_after_a_reopening_and_generations_are_new() {
         changes: vec![Bytes::from_static(b"c")],
         dead_letters: Vec::new(),
         counted: Counters { applied: 2, ..Counters::default() },
+        note: None,
     };
     store.commit(partition, commit).await.expect("the owner commits");
     let before = store.meta(partition).await.expect("there");
@@ -117,7 +118,8 @@ fn data_of_another_format_and_foreign_directories_are_left_alone() {
     let file = folder.path().join("portrait-format");
     let whole = std::fs::read_to_string(&file).expect("a text");
     for (text, said) in [
-        (whole.replace("format = 1", "format = 2"), "format 2"),
+        (whole.replace("format = 2", "format = 3"), "format 3"),
+        (whole.replace("format = 2", "format = 1"), "format 1"),
         ("nonsense".to_owned(), "format is missing"),
         (whole.replace("partitions = 2", "partitions = 0"), "partitions is not between"),
     ] {
@@ -167,6 +169,7 @@ async fn a_full_disk_takes_commits_and_no_appends() {
         changes: Vec::new(),
         dead_letters: Vec::new(),
         counted: Counters::default(),
+        note: None,
     };
     store.commit(partition, commit).await.expect("what was accepted can still be applied");
     free.store(1 << 30, Ordering::SeqCst);

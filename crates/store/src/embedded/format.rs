@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// The format of everything under the directory.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The file that says so.
 const FILE: &str = "portrait-format";
 /// The file before it is whole.

@@ -1,7 +1,7 @@
 //! Where everything lies: the keyspaces of the database and the keys in them. Numbers are big endian, so that the order of
 //! keys is the order of places.
 
-use crate::contract::{ProfileKey, SeenQuery};
+use crate::contract::{PartName, ProfileKey, SeenQuery};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use portrait_profile::{PartitionId, Span, Timestamp};
 
@@ -23,7 +23,14 @@ pub(super) struct Keyspaces {
     pub(super) dead: Keyspace,
     /// item id -> item.
     pub(super) items: Keyspace,
+    /// [`MODELS`] -> models.
+    pub(super) models: Keyspace,
+    /// name -> part of a model.
+    pub(super) parts: Keyspace,
 }
+
+/// The one key of what there is once for all models.
+pub(super) const MODELS: [u8; 1] = [0];
 
 impl Keyspaces {
     /// Opens them, new or old.
@@ -38,6 +45,8 @@ impl Keyspaces {
             seen: open("seen")?,
             dead: open("dead")?,
             items: open("items")?,
+            models: open("models")?,
+            parts: open("parts")?,
         })
     }
 }
@@ -53,6 +62,11 @@ pub(super) fn place(partition: PartitionId, seq: u64) -> [u8; 10] {
     key[..2].copy_from_slice(&partition.get().to_be_bytes());
     key[2..].copy_from_slice(&seq.to_be_bytes());
     key
+}
+
+/// The key of a part of a model.
+pub(super) fn part(name: PartName) -> [u8; 16] {
+    name.get().to_be_bytes()
 }
 
 /// The place in a key that [`place`] made.

@@ -1,19 +1,19 @@
 //! The standing of one partition: everything of it that is a number. The writer alone changes it; what is on disk, in the
 //! writer's memory and before readers' eyes is the same value, one after the other.
 
+use super::lease::Lease;
 use crate::contract::{Commit, Counters, PartitionMeta};
 use crate::error::{Error, Result};
-use crate::position::{CommitNo, Epoch, FeedSeq, Generations, LeaseToken, LogSeq, Nonce};
-use portrait_profile::{PartitionId, Span, Timestamp};
+use crate::position::{CommitNo, FeedSeq, Generations, LogSeq};
+use bytes::Bytes;
+use portrait_profile::{PartitionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// As it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Standing {
-    /// Who owns the partition; none before the first lease. Dropping it would let an old owner commit.
-    pub(super) token: Option<LeaseToken>,
-    /// Until when the lease runs; cleared at open, since nobody else can have the directory.
-    pub(super) lease_until: Timestamp,
+    /// Who owns the partition.
+    pub(super) lease: Lease,
     /// The newest commit.
     pub(super) commit_no: CommitNo,
     /// Records up to here are applied.
@@ -32,6 +32,8 @@ pub(super) struct Standing {
     pub(super) counters: Counters,
     /// How many dead letters are kept.
     pub(super) dead_kept: u64,
+    /// The owner's note.
+    pub(super) note: Bytes,
 }
 
 /// The generations of a partition, fixed while the store is open.
@@ -44,43 +46,9 @@ pub(super) struct PartitionGenerations {
 }
 
 impl Standing {
-    /// Takes the lease for `nonce`, if nobody else's is running.
-    pub(super) fn acquire(&mut self, nonce: Nonce, ttl: Span, now: Timestamp) -> Option<LeaseToken> {
-        let running = now < self.lease_until;
-        match self.token {
-            Some(token) if running && token.nonce != nonce => return None,
-            Some(token) if running => {
-                self.lease_until = now.plus(ttl);
-                return Some(token);
-            }
-            _ => {}
-        }
-        let epoch = self.token.map_or(Epoch::ZERO, |token| token.epoch).next();
-        let token = LeaseToken { epoch, nonce };
-        self.token = Some(token);
-        self.lease_until = now.plus(ttl);
-        Some(token)
-    }
-
-    /// Extends the lease of `token`, if it is the partition's.
-    pub(super) fn renew(&mut self, token: LeaseToken, ttl: Span, now: Timestamp) -> bool {
-        let held = self.token == Some(token);
-        if held {
-            self.lease_until = now.plus(ttl);
-        }
-        held
-    }
-
-    /// Ends the lease of `token`, if it is the partition's.
-    pub(super) fn release(&mut self, token: LeaseToken) {
-        if self.token == Some(token) {
-            self.lease_until = Timestamp::EPOCH;
-        }
-    }
-
     /// Checks that `commit` is its owner's next.
     pub(super) fn check(&self, partition: PartitionId, commit: &Commit) -> Result<()> {
-        if self.token == Some(commit.token) && self.commit_no == commit.expected {
+        if self.lease.is_held_by(commit.token) && self.commit_no == commit.expected {
             return Ok(());
         }
         Err(Error::Fenced { partition, expected: commit.expected, current: self.commit_no })
@@ -97,12 +65,15 @@ impl Standing {
         self.counters.dead_letters += commit.counted.dead_letters;
         self.counters.late += commit.counted.late;
         self.dead_kept += commit.dead_letters.len() as u64;
+        if let Some(note) = &commit.note {
+            self.note.clone_from(note);
+        }
     }
 
     /// As readers see it.
     pub(super) fn meta(&self, generations: &PartitionGenerations) -> PartitionMeta {
         PartitionMeta {
-            token: self.token,
+            token: self.lease.token(),
             commit_no: self.commit_no,
             applied_through: self.applied_through,
             log_end: self.log_end,
@@ -113,6 +84,7 @@ impl Standing {
             feed_generations: generations.feed.clone(),
             clock: self.clock,
             counters: self.counters,
+            note: self.note.clone(),
         }
     }
 }

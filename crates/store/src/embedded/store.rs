@@ -1,17 +1,20 @@
 //! The contract, kept: each method checks its limits, and then reads from the shelf or asks the writer.
 
-use super::read::{Room, Stretch};
-use super::writer::Job;
+use super::models::Models;
+use super::read::{Room, Stretch, blocking};
+use super::writer::{Draft, Job};
 use super::{Embedded, block, keys};
 use crate::contract::{
     AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, Layout, Limits, LogPage,
-    LogRecord, PartitionMeta, ProfileKey, ProfilePage, ScanCursor, SeenQuery, Store, Trim, Trimmed,
+    LogRecord, PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange, ScanCursor,
+    SeenQuery, Store, Trim, Trimmed,
 };
 use crate::error::{Error, Result};
-use crate::position::{FeedSeq, LeaseToken, LogSeq, Nonce, Position};
+use crate::position::{FeedSeq, LeaseToken, LogSeq, Nonce, Position, RegistryNo};
 use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Span, Timestamp};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The most profiles that a call reads without giving way to other tasks.
@@ -152,7 +155,8 @@ impl Store for Embedded {
         within("a commit's number of profiles", commit.profiles.len(), self.limits.commit_profiles)?;
         let values = commit.profiles.iter().filter_map(|(_, value)| value.as_ref()).map(Bytes::len);
         let letters = commit.dead_letters.iter().map(|letter| letter.record.len());
-        let bytes = values.chain(letters).chain(commit.changes.iter().map(Bytes::len)).sum();
+        let note = commit.note.iter().map(Bytes::len);
+        let bytes = values.chain(letters).chain(commit.changes.iter().map(Bytes::len)).chain(note).sum();
         within("a commit's size in bytes", bytes, self.limits.commit_bytes)?;
         let commit = Box::new(commit);
         self.ask(|answer| Job::Commit { partition, commit, answer }).await
@@ -229,6 +233,77 @@ impl Store for Embedded {
         let found =
             ids.iter().map(|id| read(id).map(|value| value.map(|value| Bytes::copy_from_slice(&value))));
         found.collect::<fjall::Result<_>>().map_err(Error::unavailable)
+    }
+
+    async fn registry(&self, after: Option<RegistryNo>, wait: Duration) -> Result<Registry> {
+        let mut models = self.models.subscribe();
+        let newer = |models: &Models| after.is_none_or(|after| models.registry.registry_no > after);
+        // That nothing newer came is not an error: the caller sees what there is.
+        let _ = tokio::time::timeout(wait, models.wait_for(newer)).await;
+        let registry = models.borrow().registry.clone();
+        Ok(registry)
+    }
+
+    async fn change_registry(&self, change: RegistryChange) -> Result<RegistryNo> {
+        let manifest = change.publish.as_ref().map_or(0, |(_, model)| model.manifest.len());
+        within("a manifest's size in bytes", manifest, self.limits.part_bytes)?;
+        self.edit_models(move |models, draft| {
+            let changed = models.change(&change);
+            if changed.is_ok() {
+                draft.forget_parts(change.forget_parts);
+            }
+            changed
+        })
+        .await
+    }
+
+    async fn acquire_training(&self, nonce: Nonce, ttl: Span, now: Timestamp) -> Result<Option<LeaseToken>> {
+        self.edit_models(move |models, _| Ok(models.lease.acquire(nonce, ttl, now))).await
+    }
+
+    async fn renew_training(&self, token: LeaseToken, ttl: Span, now: Timestamp) -> Result<bool> {
+        self.edit_models(move |models, _| Ok(models.lease.renew(token, ttl, now))).await
+    }
+
+    async fn release_training(&self, token: LeaseToken) -> Result<()> {
+        let release = move |models: &mut Models, _: &mut Draft| {
+            models.lease.release(token);
+            Ok(())
+        };
+        self.edit_models(release).await
+    }
+
+    async fn put_part(&self, part: Bytes) -> Result<PartName> {
+        within("a part's size in bytes", part.len(), self.limits.part_bytes)?;
+        let name = PartName::of(&part);
+        self.ask(|answer| Job::PutPart { name, part, answer }).await?;
+        Ok(name)
+    }
+
+    async fn part(&self, name: PartName) -> Result<Option<Bytes>> {
+        let keyspaces = Arc::clone(&self.keyspaces);
+        blocking(move || {
+            let part = keyspaces.parts.get(keys::part(name)).map_err(Error::unavailable)?;
+            Ok(part.map(|part| Bytes::copy_from_slice(&part)))
+        })
+        .await
+    }
+}
+
+impl Embedded {
+    /// Lets the writer change the models, and waits for its answer.
+    async fn edit_models<T: Send + 'static>(
+        &self,
+        edit: impl FnOnce(&mut Models, &mut Draft) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let job = |answer| {
+            let edit = move |models: &mut Models, draft: &mut Draft| {
+                let result = edit(models, draft);
+                draft.answer(answer, result);
+            };
+            Job::Models { edit: Box::new(edit) }
+        };
+        self.ask(job).await
     }
 }
 

@@ -4,18 +4,20 @@
 
 use super::block::{self, Block};
 use super::keys::{self, Keyspaces};
+use super::models::Models;
 use super::shelf::{Additions, Shelf};
 use super::space::Space;
 use super::standing::Standing;
-use crate::contract::{AckLevel, Appended, CatalogueEntry, Commit, Committed, Layout};
+use crate::contract::{AckLevel, Appended, CatalogueEntry, Commit, Committed, Layout, PartName};
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, LeaseToken, LogSeq, Nonce, Position};
 use bytes::Bytes;
 use fjall::{Database, OwnedWriteBatch as WriteBatch, PersistMode};
 use portrait_profile::{PartitionId, Span, Timestamp};
+use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How many bytes and jobs one batch takes.
@@ -47,9 +49,16 @@ pub(super) enum Job {
     Trim { partition: PartitionId, found: Box<Found>, answer: Answer<()> },
     /// Write items.
     PutItems { items: Vec<CatalogueEntry>, level: AckLevel, answer: Answer<()> },
+    /// Change the models, or who may train.
+    Models { edit: EditModels },
+    /// Keep a part of a model.
+    PutPart { name: PartName, part: Bytes, answer: Answer<()> },
     /// Write everything to disk and stop.
     Close { answer: Answer<()> },
 }
+
+/// A change of the models: does it and answers.
+pub(super) type EditModels = Box<dyn FnOnce(&mut Models, &mut Draft) + Send>;
 
 /// What a search for old things found in one partition.
 #[derive(Default)]
@@ -71,6 +80,7 @@ pub(super) struct Writer {
     pub(super) database: Database,
     pub(super) keyspaces: Arc<Keyspaces>,
     pub(super) shelves: Arc<[Shelf]>,
+    pub(super) models: Arc<watch::Sender<Models>>,
     pub(super) layout: Layout,
     pub(super) space: Space,
     pub(super) dead_letters_max: u64,
@@ -83,13 +93,15 @@ pub(super) struct Writer {
 type Reply = Box<dyn FnOnce(Option<&str>) + Send>;
 
 /// A batch in the making.
-struct Draft {
+pub(super) struct Draft {
     batch: WriteBatch,
     bytes: usize,
     disk: bool,
     changed: BTreeMap<PartitionId, (Standing, Additions)>,
     committed: Vec<PartitionId>,
     items: HashMap<Bytes, Bytes>,
+    models: Option<Models>,
+    parts: BTreeMap<PartName, Option<Bytes>>,
     answers: Vec<Reply>,
 }
 
@@ -135,15 +147,15 @@ impl Writer {
                 draft.answer(answer, committed);
             }
             Job::Acquire { partition, nonce, ttl, now, answer } => {
-                let token = self.standing(draft, partition).acquire(nonce, ttl, now);
+                let token = self.standing(draft, partition).lease.acquire(nonce, ttl, now);
                 draft.answer(answer, Ok(token));
             }
             Job::Renew { partition, token, ttl, now, answer } => {
-                let held = self.standing(draft, partition).renew(token, ttl, now);
+                let held = self.standing(draft, partition).lease.renew(token, ttl, now);
                 draft.answer(answer, Ok(held));
             }
             Job::Release { partition, token, answer } => {
-                self.standing(draft, partition).release(token);
+                self.standing(draft, partition).lease.release(token);
                 draft.answer(answer, Ok(()));
             }
             Job::Trim { partition, found, answer } => {
@@ -155,6 +167,20 @@ impl Writer {
                     draft.bytes += items.iter().map(|(id, item)| id.len() + item.len()).sum::<usize>();
                     draft.disk |= level == AckLevel::Disk;
                     draft.items.extend(items);
+                });
+                draft.answer(answer, put);
+            }
+            Job::Models { edit } => {
+                let mut models = draft.models.take().unwrap_or_else(|| self.models.borrow().clone());
+                edit(&mut models, draft);
+                draft.models = Some(models);
+                draft.disk = true;
+            }
+            Job::PutPart { name, part, answer } => {
+                let put = self.space.check().map(|()| {
+                    draft.bytes += part.len();
+                    draft.disk = true;
+                    draft.parts.insert(name, Some(part));
                 });
                 draft.answer(answer, put);
             }
@@ -252,13 +278,19 @@ impl Writer {
 
     fn write(&self, mut draft: Draft) {
         for (partition, (standing, _)) in &draft.changed {
-            match postcard::to_stdvec(standing) {
-                Ok(bytes) => draft.batch.insert(&self.keyspaces.meta, keys::partition(*partition), bytes),
-                Err(error) => unreachable!("a standing is numbers only: {error}"),
-            }
+            draft.batch.insert(&self.keyspaces.meta, keys::partition(*partition), encoded(standing));
         }
         for (id, item) in std::mem::take(&mut draft.items) {
             draft.batch.insert(&self.keyspaces.items, &id[..], &item[..]);
+        }
+        for (name, part) in std::mem::take(&mut draft.parts) {
+            match part {
+                Some(part) => draft.batch.insert(&self.keyspaces.parts, keys::part(name), &part[..]),
+                None => draft.batch.remove(&self.keyspaces.parts, keys::part(name)),
+            }
+        }
+        if let Some(models) = &draft.models {
+            draft.batch.insert(&self.keyspaces.models, keys::MODELS, encoded(models));
         }
         let mode = if draft.disk { PersistMode::SyncData } else { PersistMode::Buffer };
         let written = draft.batch.durability(Some(mode)).commit();
@@ -268,6 +300,7 @@ impl Writer {
                 for (partition, (standing, additions)) in draft.changed {
                     self.shelves[partition.index()].publish(standing, additions);
                 }
+                draft.models.map(|models| self.models.send_replace(models));
             }
             // Every later write fails too.
             Some(error) if !self.broken.is_cancelled() => {
@@ -280,6 +313,10 @@ impl Writer {
     }
 }
 
+fn encoded(value: &impl Serialize) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("writing to memory cannot fail: every type here has a known length")
+}
+
 impl Draft {
     fn new(database: &Database) -> Self {
         Self {
@@ -289,6 +326,8 @@ impl Draft {
             changed: BTreeMap::new(),
             committed: Vec::new(),
             items: HashMap::new(),
+            models: None,
+            parts: BTreeMap::new(),
             answers: Vec::new(),
         }
     }
@@ -302,8 +341,13 @@ impl Draft {
         &mut self.changed.get_mut(&partition).expect("a job takes the standing before it adds to it").1
     }
 
+    /// Forgets parts of models.
+    pub(super) fn forget_parts(&mut self, names: impl IntoIterator<Item = PartName>) {
+        self.parts.extend(names.into_iter().map(|name| (name, None)));
+    }
+
     /// Keeps an answer until the batch is written; a write that failed answers in its place.
-    fn answer<T: Send + 'static>(&mut self, answer: Answer<T>, result: Result<T>) {
+    pub(super) fn answer<T: Send + 'static>(&mut self, answer: Answer<T>, result: Result<T>) {
         self.answers.push(Box::new(move |failure| {
             let result = match failure {
                 Some(error) => Err(Error::unavailable(std::io::Error::other(error.to_owned()))),

@@ -189,3 +189,14 @@ pub(super) async fn a_scan_finds_every_profile_that_is_there(store: Room) {
     }
     assert!(store.scan(partition(&store, 2), None, 90).await.expect("there").profiles.is_empty());
 }
+
+pub(super) async fn a_note_stays_until_the_next(store: Room) {
+    let mut owner = Owner::of(&store, 1).await;
+    assert!(store.meta(owner.partition).await.expect("there").note.is_empty());
+    for note in [Some("first"), None, Some("second")] {
+        let note = note.map(|note| Bytes::from_static(note.as_bytes()));
+        owner.commit(Commit { note, ..owner.draft() }).await;
+        let expected: &[u8] = if owner.commit_no == CommitNo::new(3) { b"second" } else { b"first" };
+        assert_eq!(store.meta(owner.partition).await.expect("there").note, expected);
+    }
+}

@@ -30,6 +30,7 @@ pub(crate) async fn embedded() -> (tempfile::TempDir, Room) {
     options.limits.commit_profiles = 500;
     options.limits.commit_bytes = 64 << 10;
     options.limits.dead_letters = 50;
+    options.limits.part_bytes = 1 << 20;
     let store = Embedded::open(folder.path(), options).expect("a new store");
     (folder, Arc::new(store))
 }
@@ -79,6 +80,7 @@ impl Owner {
             changes: Vec::new(),
             dead_letters: Vec::new(),
             counted: Counters::default(),
+            note: None,
         }
     }
 

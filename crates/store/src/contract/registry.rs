@@ -1,0 +1,80 @@
+//! What is kept of models, once for the whole deployment: which versions there are, which one is active, the parts they are
+//! made of, and who may train. A store knows numbers and bytes, not mathematics.
+
+use crate::position::{LeaseToken, RegistryNo};
+use bytes::Bytes;
+use portrait_profile::{ModelVersion, Timestamp};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// The name of a part: the XXH3 hash (128 bits) of its bytes. Equal parts of two models are kept once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PartName(u128);
+
+/// One published model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedModel {
+    /// Its version.
+    pub version: ModelVersion,
+    /// When it was published.
+    pub at: Timestamp,
+    /// What it is made of and what is to be known of it without its parts; opaque to the store.
+    pub manifest: Bytes,
+}
+
+/// The models of a deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registry {
+    /// How often anything here but the lease changed; every change expects the number before it.
+    pub registry_no: RegistryNo,
+    /// The model that is served; none before the first.
+    pub active: Option<ModelVersion>,
+    /// Those that are kept, oldest first.
+    pub models: Vec<PublishedModel>,
+    /// The newest version that was ever published, kept or not: versions never restart.
+    pub newest: Option<ModelVersion>,
+}
+
+/// A change of the registry. All of it happens or nothing.
+#[derive(Clone, Debug)]
+pub struct RegistryChange {
+    /// The registry that the caller knows; compared.
+    pub expected: RegistryNo,
+    /// A new model, and the trainer's token, compared as a whole. Its parts are there already.
+    pub publish: Option<(LeaseToken, PublishedModel)>,
+    /// The model to serve from now on.
+    pub activate: Option<ModelVersion>,
+    /// Models to forget; never the active one.
+    pub forget: Vec<ModelVersion>,
+    /// Parts to forget, since no model needs them.
+    pub forget_parts: Vec<PartName>,
+}
+
+impl PartName {
+    /// The name of a part of those bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(xxh3_128(bytes))
+    }
+
+    /// From its number.
+    pub const fn new(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u128 {
+        self.0
+    }
+}
+
+impl Registry {
+    /// The model that is served.
+    pub fn active_model(&self) -> Option<&PublishedModel> {
+        self.active.and_then(|version| self.model(version))
+    }
+
+    /// A model that is kept.
+    pub fn model(&self, version: ModelVersion) -> Option<&PublishedModel> {
+        self.models.iter().find(|model| model.version == version)
+    }
+}
