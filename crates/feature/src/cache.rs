@@ -1,7 +1,6 @@
 //! The profiles a worker holds: those of the batch at hand, and the hot ones of earlier batches within a bound of bytes.
 //! What is here equals what the store has, or will have after the commit at hand; after any doubt it is emptied.
 
-use crate::fold::change_of;
 use bytes::Bytes;
 use portrait_profile::{Profile, UserId};
 use portrait_store::ProfileKey;
@@ -77,13 +76,18 @@ impl Profiles {
         &mut held.profile
     }
 
-    /// Gives a changed profile its next version and returns its change and its bytes.
-    pub(crate) fn advance(&mut self, key: &ProfileKey) -> Option<(Bytes, Bytes)> {
+    /// A profile of the batch at hand, if it is there.
+    pub(crate) fn get_mut(&mut self, key: &ProfileKey) -> Option<&mut Profile> {
+        self.working.get_mut(key).map(|held| &mut held.profile)
+    }
+
+    /// Gives a changed profile its next version and returns its bytes.
+    pub(crate) fn advance(&mut self, key: &ProfileKey) -> Option<(&Profile, Bytes)> {
         let held = self.working.get_mut(key)?;
         held.profile.advance_version();
         let bytes = Bytes::from(held.profile.encode());
         held.encoded_bytes = bytes.len();
-        Some((change_of(&held.profile).encode().into(), bytes))
+        Some((&held.profile, bytes))
     }
 
     /// Keeps the profiles of the batch at hand as hot ones: their commit succeeded.

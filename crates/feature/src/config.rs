@@ -3,6 +3,7 @@
 use portrait_profile::{PartitionCount, Span};
 use portrait_runtime::config::{ByteSize, Interval, Invalid};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// As it is written in `[feature]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,6 +29,11 @@ pub struct Config {
     pub feed_retention: Interval,
     /// How often what is older is forgotten.
     pub trim_interval: Interval,
+    /// How many profiles a second are looked at for a new model, over all partitions of this process. More: everybody is in the
+    /// new segments sooner, and events meanwhile wait longer.
+    pub sweep_rate: u32,
+    /// How often everybody is looked at although the model is the same: shoppers who went quiet move because time passes.
+    pub sweep_interval: Interval,
 }
 
 /// The checked configuration.
@@ -41,6 +47,8 @@ pub struct ValidConfig {
     pub(crate) log_retention: Span,
     pub(crate) feed_retention: Span,
     pub(crate) trim_interval: Span,
+    pub(crate) sweep_interval: Span,
+    sweep_rate: u32,
     cache_bytes: u64,
 }
 
@@ -56,6 +64,8 @@ impl Default for Config {
             log_retention: Interval::from_days(7),
             feed_retention: Interval::from_days(1),
             trim_interval: Interval::from_secs(30),
+            sweep_rate: 20_000,
+            sweep_interval: Interval::from_hours(1),
         }
     }
 }
@@ -88,6 +98,12 @@ impl Config {
         if self.trim_interval.as_millis() == 0 {
             return Err(Invalid::new("feature.trim_interval", "is 0", "give it at least 1s"));
         }
+        if self.sweep_rate == 0 {
+            return Err(Invalid::new("feature.sweep_rate", "is 0", "give it at least 1"));
+        }
+        if self.sweep_interval.as_millis() < 1000 {
+            return Err(Invalid::new("feature.sweep_interval", "is below 1s", "give it at least 1s"));
+        }
         Ok(ValidConfig {
             lease_ttl: span(self.lease_ttl),
             lease_renewal: span(self.lease_renewal),
@@ -97,6 +113,8 @@ impl Config {
             log_retention: span(self.log_retention),
             feed_retention: span(self.feed_retention),
             trim_interval: span(self.trim_interval),
+            sweep_interval: span(self.sweep_interval),
+            sweep_rate: self.sweep_rate,
             cache_bytes: self.cache.bytes(),
         })
     }
@@ -106,6 +124,12 @@ impl ValidConfig {
     /// What one partition may hold of the memory for hot profiles.
     pub(crate) fn cache_bytes_of_partition(&self, partitions: PartitionCount) -> u64 {
         self.cache_bytes / u64::from(partitions.get())
+    }
+
+    /// How long a partition's sweep pauses after `profiles`, so that all partitions together keep the rate.
+    pub(crate) fn sweep_pause(&self, profiles: usize, partitions: PartitionCount) -> Duration {
+        let each = f64::from(self.sweep_rate) / f64::from(partitions.get());
+        Duration::from_secs_f64(profiles as f64 / each)
     }
 }
 

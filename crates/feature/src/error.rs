@@ -19,6 +19,13 @@ pub enum Error {
         #[source]
         source: portrait_profile::DecodeError,
     },
+    /// What the owner noted of a partition's segments cannot be read.
+    #[error("the note of the partition's segments cannot be read")]
+    Ledger {
+        /// Why not.
+        #[source]
+        source: portrait_profile::DecodeError,
+    },
     /// The request is wrong.
     #[error("{field}: {message}")]
     Request {
@@ -36,7 +43,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(source) => source.is_retryable(),
-            Self::Profile { .. } | Self::Request { .. } => false,
+            Self::Profile { .. } | Self::Ledger { .. } | Self::Request { .. } => false,
         }
     }
 }
@@ -45,7 +52,7 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match error {
             Error::Store(source) => Failure::from(&source).into_status(),
-            Error::Profile { source, .. } => {
+            Error::Profile { source, .. } | Error::Ledger { source } => {
                 Failure::new(ErrorReason::StoreIncompatible, source.to_string()).into_status()
             }
             Error::Request { reason, field, message } => {

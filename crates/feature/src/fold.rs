@@ -1,15 +1,16 @@
 //! From a stretch of log to one commit. In come decoded records and the profiles they touch; out go the changed profiles
 //! and everything that is committed with them. Pure: no store, no clock of its own.
 
+use crate::assign::Assigner;
 use crate::batch::Entry;
 use crate::cache::Profiles;
 use bytes::Bytes;
-use portrait_profile::{Profile, ProfileChange, Record, Span, Timestamp};
+use portrait_profile::{Profile, ProfileChange, Record, SegmentId, SegmentLedger, Span, Timestamp};
 use portrait_store::{Commit, CommitNo, Counters, DeadLetter, LeaseToken, LogSeq, ProfileKey, SeenQuery};
 use std::collections::HashSet;
 
 /// Where a partition stands, as its owner knows it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Standing {
     /// The owner's.
     pub(crate) token: LeaseToken,
@@ -19,12 +20,15 @@ pub(crate) struct Standing {
     pub(crate) applied_through: LogSeq,
     /// The newest event time.
     pub(crate) clock: Timestamp,
+    /// Who is in which segment.
+    pub(crate) ledger: SegmentLedger,
 }
 
 /// One commit in the making.
 pub(crate) struct Fold<'a> {
     profiles: &'a mut Profiles,
     clock_jump: Span,
+    standing: &'a Standing,
     clock: Timestamp,
     applied_through: LogSeq,
     changed: HashSet<ProfileKey>,
@@ -36,10 +40,11 @@ pub(crate) struct Fold<'a> {
 
 impl<'a> Fold<'a> {
     /// Begins where the partition stands. `clock_jump` is how far one event may move the partition's clock.
-    pub(crate) fn begin(standing: Standing, clock_jump: Span, profiles: &'a mut Profiles) -> Self {
+    pub(crate) fn begin(standing: &'a Standing, clock_jump: Span, profiles: &'a mut Profiles) -> Self {
         Self {
             profiles,
             clock_jump,
+            standing,
             clock: standing.clock,
             applied_through: standing.applied_through,
             changed: HashSet::new(),
@@ -66,19 +71,39 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// The commit of everything folded.
-    pub(crate) fn finish(self, token: LeaseToken, expected: CommitNo, at: Timestamp) -> Commit {
+    /// Takes a stored profile along whose segment changes although nothing was logged. Those of `missing` are not in memory.
+    pub(crate) fn look_at(&mut self, key: ProfileKey, stored: Profile, bytes: usize, missing: &[ProfileKey]) {
+        if missing.contains(&key) {
+            self.profiles.loaded(key.clone(), stored, bytes);
+        }
+        self.changed.insert(key);
+    }
+
+    /// The commit of everything folded, with everybody in the segment that `assigner` says, and the ledger after it.
+    pub(crate) fn finish(
+        self,
+        assigner: &Assigner,
+        note: impl FnOnce(&mut SegmentLedger),
+        at: Timestamp,
+    ) -> (Commit, SegmentLedger) {
         let mut profiles = Vec::with_capacity(self.changed.len());
         let mut changes = Vec::with_capacity(self.changed.len());
+        let mut ledger = self.standing.ledger.clone();
+        let moment = assigner.moment(at, self.clock);
         for key in self.changed {
-            if let Some((change, bytes)) = self.profiles.advance(&key) {
-                changes.push(change);
+            let Some(profile) = self.profiles.get_mut(&key) else { continue };
+            let before = segment_of(profile);
+            assigner.assign(profile, moment);
+            if let Some((profile, bytes)) = self.profiles.advance(&key) {
+                ledger.moved(before, segment_of(profile));
+                changes.push(change_of(profile, before).encode().into());
                 profiles.push((key, Some(bytes)));
             }
         }
-        Commit {
-            token,
-            expected,
+        note(&mut ledger);
+        let commit = Commit {
+            token: self.standing.token,
+            expected: self.standing.commit_no,
             applied_through: self.applied_through,
             clock: self.clock,
             at,
@@ -87,7 +112,9 @@ impl<'a> Fold<'a> {
             changes,
             dead_letters: self.dead_letters,
             counted: self.counted,
-        }
+            note: (ledger != self.standing.ledger).then(|| ledger.encode().into()),
+        };
+        (commit, ledger)
     }
 
     fn repeats(&mut self, seen: &Option<SeenQuery>) -> bool {
@@ -111,13 +138,19 @@ impl<'a> Fold<'a> {
     }
 }
 
-/// The change that tells subscribers of `profile`.
-pub(crate) fn change_of(profile: &Profile) -> ProfileChange {
+fn segment_of(profile: &Profile) -> Option<SegmentId> {
+    profile.segment().map(|membership| membership.segment_id)
+}
+
+/// The change that tells subscribers of `profile`, which was in `segment_before`.
+fn change_of(profile: &Profile, segment_before: Option<SegmentId>) -> ProfileChange {
     ProfileChange {
         user_id: profile.user_id().clone(),
         version: profile.version(),
         deleted: false,
         accepted_at: profile.updated_at(),
+        segment_before,
+        segment_after: segment_of(profile),
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Metrics {
     commits: Counter<u64>,
     fenced: Counter<u64>,
     late: Counter<u64>,
+    swept: Counter<u64>,
+    moved: Counter<u64>,
     commit_seconds: Histogram<f64>,
     commit_profiles: Histogram<u64>,
     fresh_seconds: Histogram<f64>,
@@ -56,6 +58,16 @@ impl Metrics {
                 .with_description("events too late for sessions and transitions")
                 .with_unit("{event}")
                 .build(),
+            swept: meter
+                .u64_counter("portrait_feature_swept_profiles")
+                .with_description("profiles looked at by sweeps, for a new model or because time has passed")
+                .with_unit("{profile}")
+                .build(),
+            moved: meter
+                .u64_counter("portrait_feature_sweep_moves")
+                .with_description("profiles that a sweep has moved to another segment")
+                .with_unit("{profile}")
+                .build(),
             commit_seconds: meter
                 .f64_histogram("portrait_feature_commit_duration")
                 .with_description("from a page of the log to its commit")
@@ -94,6 +106,12 @@ impl Metrics {
             let age_ms = self.clock.now_ms().saturating_sub(accepted_at.millis()).max(0);
             self.fresh_seconds.record(age_ms as f64 / 1000.0, &[]);
         }
+    }
+
+    /// A sweep has looked at some profiles and moved some of them.
+    pub(crate) fn swept(&self, profiles: usize, moved: usize) {
+        self.swept.add(profiles as u64, &[]);
+        self.moved.add(moved as u64, &[]);
     }
 
     /// A commit was refused.

@@ -5,6 +5,7 @@ use crate::grpc::Grpc;
 use crate::metrics::Metrics;
 use crate::worker::{Shared, Worker};
 use opentelemetry::metrics::Meter;
+use portrait_learning::ServedModel;
 use portrait_proto::v1::feature_service_server::{self, FeatureServiceServer};
 use portrait_runtime::SharedClock;
 use portrait_store::{Nonce, ProfileClock, Store};
@@ -27,12 +28,15 @@ impl FeatureService {
         profile_clock: ProfileClock,
         clock: SharedClock,
         meter: &Meter,
+        model: watch::Receiver<ServedModel>,
         config: ValidConfig,
     ) -> Self {
         let (owned, _) = watch::channel(0);
         let metrics = Metrics::new(meter, Arc::clone(&clock));
         let nonce = Nonce::random();
-        Self { shared: Arc::new(Shared { store, profile_clock, clock, config, metrics, nonce, owned }) }
+        Self {
+            shared: Arc::new(Shared { store, profile_clock, clock, config, metrics, nonce, owned, model }),
+        }
     }
 
     /// The gRPC service.

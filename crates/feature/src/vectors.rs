@@ -111,5 +111,7 @@ fn vector(key: &ProfileKey, bytes: &[u8], as_of: Timestamp) -> Result<v1::Featur
         user_id: profile.user_id().as_str().to_owned(),
         values: profile.features_at(as_of),
         profile_version: profile.version().get(),
+        segment_id: profile.segment().map_or_else(String::new, |held| held.segment_id.to_string()),
+        top_category: profile.top_category().unwrap_or_default().to_owned(),
     })
 }

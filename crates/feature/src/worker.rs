@@ -1,17 +1,24 @@
 //! The owner of one partition: takes its lease, reads its log from where it is applied, folds and commits, until told to
-//! stop. In comes the log; out go commits. It trusts nothing it remembers after a commit that did not clearly succeed.
+//! stop; between, it sweeps for a new model. In come the log and the model that is served; out go commits. It trusts nothing
+//! it remembers after a commit that did not clearly succeed.
 
+mod sweep;
+
+use crate::assign::Assigner;
 use crate::batch::{Entry, chain, fitting};
 use crate::cache::Profiles;
 use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::fold::{Fold, Standing};
 use crate::metrics::{Done, Metrics};
-use portrait_profile::{PartitionId, Profile, Timestamp};
+use portrait_learning::ServedModel;
+use portrait_profile::{PartitionId, Profile, SegmentLedger, Timestamp};
 use portrait_runtime::SharedClock;
-use portrait_store::{Commit, Nonce, ProfileClock, ProfileKey, SeenQuery, Store, Trim};
+use portrait_store::{Commit, Counters, Nonce, ProfileClock, ProfileKey, SeenQuery, Store, Trim};
 use std::sync::Arc;
 use std::time::Duration;
+use sweep::Sweep;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// How long an idle worker waits for the log before it looks at its lease again.
@@ -34,7 +41,9 @@ pub(crate) struct Shared {
     /// This process, among all that ask for leases.
     pub(crate) nonce: Nonce,
     /// How many partitions are owned here.
-    pub(crate) owned: tokio::sync::watch::Sender<usize>,
+    pub(crate) owned: watch::Sender<usize>,
+    /// The newest model.
+    pub(crate) model: watch::Receiver<ServedModel>,
 }
 
 /// The worker of one partition.
@@ -44,7 +53,9 @@ pub(crate) struct Worker {
     profiles: Profiles,
     renewed_at: Timestamp,
     trimmed_at: Timestamp,
-    /// How long it waits after the next error; set back whenever nothing is left to apply.
+    /// How far it has come in looking at everybody for a new model.
+    sweep: Sweep,
+    /// How long it waits after the next error; set back by every commit, and when nothing is left to apply.
     backoff: Duration,
 }
 
@@ -62,7 +73,8 @@ impl Worker {
         let profiles =
             Profiles::new(shared.config.cache_bytes_of_partition(shared.store.layout().partitions));
         let trimmed_at = shared.now();
-        Self { shared, partition, profiles, renewed_at: Timestamp::EPOCH, trimmed_at, backoff: BACKOFF.0 }
+        let (renewed_at, sweep, backoff) = (Timestamp::EPOCH, Sweep::default(), BACKOFF.0);
+        Self { shared, partition, profiles, renewed_at, trimmed_at, sweep, backoff }
     }
 
     /// Owns the partition whenever it can, until `shutdown`.
@@ -92,14 +104,16 @@ impl Worker {
     /// One ownership, from lease to loss.
     async fn turn(&mut self, shutdown: &CancellationToken) -> Result<Ending, Error> {
         self.profiles.clear();
+        self.sweep = Sweep::default();
         let Some(standing) = self.acquire().await? else {
             return Ok(Ending::Lost);
         };
         self.shared.owned.send_modify(|count| *count += 1);
+        let token = standing.token;
         let ending = self.own(standing, shutdown).await;
         self.shared.owned.send_modify(|count| *count -= 1);
         if matches!(ending, Ok(Ending::Stopped)) {
-            self.shared.store.release(self.partition, standing.token).await?;
+            self.shared.store.release(self.partition, token).await?;
         }
         ending
     }
@@ -114,12 +128,9 @@ impl Worker {
         self.renewed_at = now;
         let meta = self.shared.store.meta(self.partition).await?;
         tracing::debug!(partition = %self.partition, epoch = %token.epoch, applied_through = %meta.applied_through, "partition taken");
-        Ok(Some(Standing {
-            token,
-            commit_no: meta.commit_no,
-            applied_through: meta.applied_through,
-            clock: meta.clock,
-        }))
+        let ledger = SegmentLedger::decode(&meta.note).map_err(|source| Error::Ledger { source })?;
+        let (commit_no, applied_through) = (meta.commit_no, meta.applied_through);
+        Ok(Some(Standing { token, commit_no, applied_through, clock: meta.clock, ledger }))
     }
 
     async fn own(&mut self, mut standing: Standing, shutdown: &CancellationToken) -> Result<Ending, Error> {
@@ -132,13 +143,16 @@ impl Worker {
                 return Ok(Ending::Lost);
             }
             self.trim_if_due().await?;
+            if !self.sweep_if_due(&mut standing).await? {
+                return Ok(Ending::Lost);
+            }
             let (max_records, max_bytes) = (self.shared.config.batch_records, self.shared.config.batch_bytes);
             let read = self.shared.store.read_log(
                 self.partition,
                 standing.applied_through,
                 max_records,
                 max_bytes,
-                IDLE_WAIT,
+                self.sweep.wait(IDLE_WAIT),
             );
             let page = tokio::select! {
                 page = read => page?,
@@ -163,29 +177,44 @@ impl Worker {
             let count = fitting(&entries, &limits, |key| self.profiles.stored_bytes(key));
             let later = entries.split_off(count);
             let newest_accepted_at = entries.iter().filter_map(Entry::accepted_at).max();
-            let commit = self.fold(*standing, entries).await?;
-            let (counted, profiles) = (commit.counted, commit.profiles.len());
-            let (applied_through, clock) = (commit.applied_through, commit.clock);
-            match self.shared.store.commit(self.partition, commit).await {
-                Ok(committed) => {
-                    let token = standing.token;
-                    *standing = Standing { token, commit_no: committed.commit_no, applied_through, clock };
-                    self.profiles.committed();
-                    self.backoff = BACKOFF.0;
+            let (commit, ledger) = self.fold(standing, entries).await?;
+            match self.commit(standing, commit, ledger).await? {
+                Some((counted, profiles)) => {
                     let took = started_at.elapsed();
                     self.shared.metrics.committed(&Done { counted, profiles, newest_accepted_at, took });
                 }
-                Err(portrait_store::Error::Fenced { .. }) => {
-                    tracing::warn!(partition = %self.partition, "commit fenced");
-                    self.shared.metrics.fenced();
-                    return Ok(false);
-                }
-                // Whether it happened is not known: the next turn begins with what the store then says.
-                Err(error) => return Err(error.into()),
+                None => return Ok(false),
             }
             entries = later;
         }
         Ok(true)
+    }
+
+    /// Commits, and gives what was counted and how many profiles were written. None: the partition is somebody else's.
+    async fn commit(
+        &mut self,
+        standing: &mut Standing,
+        commit: Commit,
+        ledger: SegmentLedger,
+    ) -> Result<Option<(Counters, usize)>, Error> {
+        let done = (commit.counted, commit.profiles.len());
+        let (applied_through, clock) = (commit.applied_through, commit.clock);
+        match self.shared.store.commit(self.partition, commit).await {
+            Ok(committed) => {
+                let (token, commit_no) = (standing.token, committed.commit_no);
+                *standing = Standing { token, commit_no, applied_through, clock, ledger };
+                self.profiles.committed();
+                self.backoff = BACKOFF.0;
+                Ok(Some(done))
+            }
+            Err(portrait_store::Error::Fenced { .. }) => {
+                tracing::warn!(partition = %self.partition, "commit fenced");
+                self.shared.metrics.fenced();
+                Ok(None)
+            }
+            // Whether it happened is not known: the next turn begins with what the store then says.
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Brings the profiles that `entries` touch into memory.
@@ -205,7 +234,11 @@ impl Worker {
         Ok(())
     }
 
-    async fn fold(&mut self, standing: Standing, entries: Vec<Entry>) -> Result<Commit, Error> {
+    async fn fold(
+        &mut self,
+        standing: &Standing,
+        entries: Vec<Entry>,
+    ) -> Result<(Commit, SegmentLedger), Error> {
         let queries: Vec<SeenQuery> = entries.iter().filter_map(|entry| entry.seen).collect();
         let mut seen_before = Vec::with_capacity(queries.len());
         for page in queries.chunks(self.shared.store.limits().page_items) {
@@ -217,7 +250,7 @@ impl Worker {
             let known = entry.seen.is_some() && seen_before.next().unwrap_or(false);
             fold.entry(entry, known);
         }
-        Ok(fold.finish(standing.token, standing.commit_no, self.shared.now()))
+        Ok(fold.finish(&self.shared.assigner(), |_| {}, self.shared.now()))
     }
 
     /// Renews the lease when it is time. False: it is lost, or too old to be trusted.
@@ -256,6 +289,11 @@ impl Shared {
     /// The moment by the process's clock.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.clock.now_ms())
+    }
+
+    /// Assigns by the newest model.
+    fn assigner(&self) -> Assigner {
+        Assigner::new(self.model.borrow().clone(), self.profile_clock)
     }
 }
 

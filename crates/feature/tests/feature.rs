@@ -4,5 +4,6 @@ mod feature {
     mod commits;
     mod leases;
     mod room;
+    mod segments;
     mod vectors;
 }

@@ -2,12 +2,19 @@
 //! node that can be asked for its addresses and told to stop. The binary, the demo, the benchmarks and the tests start the
 //! same node.
 
-use anyhow::Result;
+mod models;
+
+use anyhow::{Context, Result};
+pub(crate) use models::Follower;
 use portrait_feature::FeatureService;
 use portrait_ingest::IngestService;
+use portrait_learning::ServedModel;
+use portrait_model::ModelService;
 use portrait_profile::{PartitionCount, Span};
 use portrait_proto::status;
-use portrait_proto::v1::{feature_service_server, ingest_service_server, query_service_server};
+use portrait_proto::v1::{
+    feature_service_server, ingest_service_server, model_service_server, query_service_server,
+};
 use portrait_query::QueryService;
 use portrait_runtime::config::{ByteSize, Interval, Invalid};
 use portrait_runtime::health::Health;
@@ -20,13 +27,18 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tonic::transport::{Channel, Endpoint};
 
 /// How the address of a store in this process begins.
 const EMBEDDED: &str = "embedded:";
+
+/// How long a connection to another process may take.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Everything a node can be told, as the configuration file has it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,6 +56,8 @@ pub struct Config {
     pub ingest: portrait_ingest::Config,
     /// Room 2.
     pub feature: portrait_feature::Config,
+    /// Room 3.
+    pub model: portrait_model::Config,
     /// Room 4.
     pub query: portrait_query::Config,
 }
@@ -70,6 +84,11 @@ pub struct StoreConfig {
 pub struct ProfilesConfig {
     /// `wall`: profiles decay by the time of day. `events`: by the newest event, for replays of old logs.
     pub clock: ProfileClock,
+    /// Where `ModelService` answers, as `http://models:50051`; empty: in this process. The newest model of the store is served
+    /// whether it answers or not.
+    pub models: String,
+    /// What this process is called where it is told which node serves which model; empty: its address.
+    pub node: String,
 }
 
 /// Which rooms a process has.
@@ -81,6 +100,8 @@ pub enum Role {
     Ingest,
     /// Room 2 alone.
     Feature,
+    /// Room 3 alone.
+    Model,
     /// Room 4 alone.
     Query,
 }
@@ -96,6 +117,7 @@ impl Default for Config {
             profiles: ProfilesConfig::default(),
             ingest: portrait_ingest::Config::default(),
             feature: portrait_feature::Config::default(),
+            model: portrait_model::Config::default(),
             query: portrait_query::Config::default(),
         }
     }
@@ -174,12 +196,20 @@ impl Node {
         let store = Arc::new(config.store.open().await?);
         let clock: SharedClock = Arc::new(SystemClock);
         let metrics = Metrics::new()?;
-        let rooms = Rooms::build(role, &store, &clock, &metrics, &config)?;
-        let (shutdown, drained) = (CancellationToken::new(), CancellationToken::new());
-        let health = Health::default();
         let (grpc_addr, http_addr) = (bound.grpc_addr(), bound.http_addr());
+        let (shutdown, drained) = (CancellationToken::new(), CancellationToken::new());
+        let here = format!("http://{grpc_addr}");
+        let models = lazily(&config.profiles.models, &here).context("profiles.models")?;
+        let features = lazily(&config.model.features, &here).context("model.features")?;
+        let node = if config.profiles.node.is_empty() { here } else { config.profiles.node.clone() };
+        let shared_store = Arc::clone(&store) as Arc<dyn Store>;
+        let (follower, model) = Follower::begin(shared_store, models, node).await;
+        let with = With { store: &store, clock: &clock, metrics: &metrics, model, features };
+        let rooms = Rooms::build(role, &with, &config)?;
+        let following = tokio::spawn(follower.run(shutdown.clone()));
+        let health = Health::default();
         let services = rooms.services(metrics, health.clone());
-        let rooms = rooms.run(&health, store.layout().partitions, &shutdown, &drained);
+        let rooms = rooms.run(&health, store.layout().partitions, &shutdown, &drained, following);
         let serving = tokio::spawn({
             let shutdown = shutdown.clone();
             async move {
@@ -224,47 +254,67 @@ impl Drop for Node {
     }
 }
 
+/// A connection that is made when it is needed: to `url`, or to this process if that is empty.
+fn lazily(url: &str, here: &str) -> Result<Channel> {
+    let url = if url.is_empty() { here } else { url };
+    let endpoint =
+        Endpoint::from_shared(url.to_owned()).with_context(|| format!("{url} is not an address"))?;
+    Ok(endpoint.connect_timeout(CONNECT_PATIENCE).tcp_nodelay(true).connect_lazy())
+}
+
+/// What rooms are built with.
+struct With<'a> {
+    store: &'a Arc<Embedded>,
+    clock: &'a SharedClock,
+    metrics: &'a Metrics,
+    /// The served model.
+    model: watch::Receiver<ServedModel>,
+    /// To `FeatureService`.
+    features: Channel,
+}
+
 /// The rooms of one process.
 struct Rooms {
     ingest: Option<IngestService>,
     feature: Option<FeatureService>,
+    model: Option<ModelService>,
     query: Option<QueryService>,
 }
 
 impl Rooms {
-    fn build(
-        role: Role,
-        store: &Arc<Embedded>,
-        clock: &SharedClock,
-        metrics: &Metrics,
-        config: &Config,
-    ) -> Result<Self> {
-        let store = || Arc::clone(store) as Arc<dyn Store>;
+    fn build(role: Role, with: &With<'_>, config: &Config) -> Result<Self> {
+        let store = || Arc::clone(with.store) as Arc<dyn Store>;
+        let clock = || Arc::clone(with.clock);
         let profile_clock = config.profiles.clock;
-        let ingest = match role.has(Role::Ingest) {
-            true => {
-                let meter = metrics.meter("portrait-ingest");
-                Some(IngestService::build(store(), Arc::clone(clock), &meter, &config.ingest.validate()?))
-            }
-            false => None,
-        };
-        let feature = match role.has(Role::Feature) {
-            true => {
-                let meter = metrics.meter("portrait-feature");
-                let config = config.feature.validate()?;
-                Some(FeatureService::build(store(), profile_clock, Arc::clone(clock), &meter, config))
-            }
-            false => None,
-        };
-        let query = match role.has(Role::Query) {
-            true => {
-                let meter = metrics.meter("portrait-query");
-                let config = config.query.validate()?;
-                Some(QueryService::build(store(), profile_clock, Arc::clone(clock), &meter, config))
-            }
-            false => None,
-        };
-        Ok(Self { ingest, feature, query })
+        let meter = |room| with.metrics.meter(room);
+        // Every section is checked, whatever the role: one file serves all.
+        let ingest = config.ingest.validate()?;
+        let (feature, model, query) =
+            (config.feature.validate()?, config.model.validate()?, config.query.validate()?);
+        let served = || with.model.clone();
+        Ok(Self {
+            ingest: role
+                .has(Role::Ingest)
+                .then(|| IngestService::build(store(), clock(), &meter("portrait-ingest"), &ingest)),
+            feature: role.has(Role::Feature).then(|| {
+                let meter = meter("portrait-feature");
+                FeatureService::build(store(), profile_clock, clock(), &meter, served(), feature)
+            }),
+            model: role.has(Role::Model).then(|| {
+                let features = with.features.clone();
+                ModelService::build(store(), features, clock(), &meter("portrait-model"), model)
+            }),
+            query: role.has(Role::Query).then(|| {
+                QueryService::build(
+                    store(),
+                    profile_clock,
+                    clock(),
+                    &meter("portrait-query"),
+                    served(),
+                    query,
+                )
+            }),
+        })
     }
 
     /// What callers can ask these rooms.
@@ -278,6 +328,10 @@ impl Rooms {
         if let Some(feature) = &self.feature {
             routes.add_service(feature.grpc());
             names.push(feature_service_server::SERVICE_NAME);
+        }
+        if let Some(model) = &self.model {
+            routes.add_service(model.grpc());
+            names.push(model_service_server::SERVICE_NAME);
         }
         if let Some(query) = &self.query {
             routes.add_service(query.grpc());
@@ -295,12 +349,14 @@ impl Rooms {
         partitions: PartitionCount,
         shutdown: &CancellationToken,
         drained: &CancellationToken,
+        following: JoinHandle<()>,
     ) -> JoinHandle<()> {
-        let mut running = Vec::new();
+        let mut running = vec![following];
         if let Some(feature) = &self.feature {
             tokio::spawn(tell_ownership(health.clone(), feature.owned_partitions(), partitions));
             running.push(feature.run(drained));
         }
+        running.extend(self.model.as_ref().map(|model| model.run(shutdown)));
         running.extend(self.ingest.as_ref().map(|ingest| ingest.run(shutdown)));
         running.extend(self.query.as_ref().map(|query| query.run(shutdown)));
         let rooms = self;

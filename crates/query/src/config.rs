@@ -40,6 +40,8 @@ pub struct Config {
     pub stuck_after: Interval,
     /// How often a subscriber hears that there is nothing new, and the store is asked although nothing was announced.
     pub progress_interval: Interval,
+    /// How many shoppers a segment must have to be exported: of fewer, single ones could be told apart (k-anonymity).
+    pub export_least: u64,
     /// How long the store is asked to wait for a change. A wake-up that got lost is made good after this long.
     pub tail_wait: Interval,
 }
@@ -62,6 +64,7 @@ pub struct ValidConfig {
     pub(crate) stuck_after: Duration,
     pub(crate) progress_interval: Duration,
     pub(crate) tail_wait: Duration,
+    pub(crate) export_least: u64,
 }
 
 /// The most that a queue's memory is counted to.
@@ -85,6 +88,7 @@ impl Default for Config {
             stuck_after: Interval::from_secs(30),
             progress_interval: Interval::from_secs(1),
             tail_wait: Interval::from_secs(1),
+            export_least: 20,
         }
     }
 }
@@ -121,6 +125,7 @@ impl Config {
             stuck_after: self.stuck_after.duration(),
             progress_interval: self.progress_interval.duration(),
             tail_wait: self.tail_wait.duration(),
+            export_least: self.export_least,
         })
     }
 

@@ -1,6 +1,6 @@
 //! Why a read or a subscription could not be answered, and what the caller is told.
 
-use portrait_profile::{DecodeError, PartitionId, UserId};
+use portrait_profile::{DecodeError, PartitionId, SegmentId, UserId};
 use portrait_proto::status::Failure;
 use portrait_proto::v1::ErrorReason;
 use portrait_store::FeedSeq;
@@ -66,6 +66,42 @@ pub enum Error {
         /// How long the read waited.
         waited: Duration,
     },
+    /// There is no model yet.
+    #[error("there is no model yet: train one by ModelService.TrainModel, or wait for the first")]
+    NoModel,
+    /// The shopper is in no segment yet.
+    #[error("user {user_id} is in no segment of the model yet: the sweep has not come by")]
+    Unassigned {
+        /// Whom.
+        user_id: UserId,
+    },
+    /// The model has no such segment.
+    #[error("the model has no segment {segment_id}: ListSegments has those there are")]
+    NoSuchSegment {
+        /// Which.
+        segment_id: SegmentId,
+    },
+    /// So few shoppers are in the segment that they could be told apart.
+    #[error(
+        "{size} shoppers are in segment {segment_id}, {least} are the least that query.export_least lets out"
+    )]
+    TooFew {
+        /// Which.
+        segment_id: SegmentId,
+        /// How many there are.
+        size: u64,
+        /// How many there must be.
+        least: u64,
+    },
+    /// What is noted of a partition's segments cannot be read.
+    #[error("the note of partition {partition} cannot be read")]
+    Ledger {
+        /// Of which.
+        partition: PartitionId,
+        /// Why not.
+        #[source]
+        source: DecodeError,
+    },
     /// There is no room for another subscription.
     #[error("all {limit} subscriptions are taken: end one, or raise query.max_subscribers")]
     TooManySubscribers {
@@ -101,7 +137,14 @@ impl Error {
             Self::Change { partition, seq, source } => {
                 tracing::error!(%partition, %seq, error = %source, "a stored change cannot be read");
             }
+            Self::Ledger { partition, source } => {
+                tracing::error!(%partition, error = %source, "a partition's note cannot be read");
+            }
             Self::Store(_)
+            | Self::NoModel
+            | Self::Unassigned { .. }
+            | Self::NoSuchSegment { .. }
+            | Self::TooFew { .. }
             | Self::Request { .. }
             | Self::NotFound { .. }
             | Self::TokenLapsed { .. }
@@ -119,11 +162,20 @@ impl From<Error> for Status {
         let message = error.to_string();
         match error {
             Error::Store(source) => Failure::from(&source).into_status(),
-            Error::Profile { source, .. } | Error::Change { source, .. } => {
+            Error::Profile { source, .. } | Error::Change { source, .. } | Error::Ledger { source, .. } => {
                 Failure::new(ErrorReason::StoreIncompatible, format!("{message}: {source}")).into_status()
             }
             Error::Request { reason, field, message } => {
                 Failure::new(reason, message).field(field).into_status()
+            }
+            Error::NoModel | Error::Unassigned { .. } => {
+                Failure::new(ErrorReason::NoModel, message).retry_after(SUBSCRIBE_AGAIN).into_status()
+            }
+            Error::NoSuchSegment { .. } => {
+                Failure::new(ErrorReason::SegmentNotFound, message).field("segment_id").into_status()
+            }
+            Error::TooFew { .. } => {
+                Failure::new(ErrorReason::TooFewShoppers, message).field("segment_id").into_status()
             }
             Error::NotFound { .. } => Failure::new(ErrorReason::UserNotFound, message).into_status(),
             Error::TokenLapsed { .. } => {

@@ -4,6 +4,7 @@ mod asked;
 
 use crate::error::Error;
 use crate::read;
+use crate::segments;
 use crate::service::Shared;
 use crate::watch::{self, Answers};
 use portrait_proto::v1;
@@ -20,6 +21,7 @@ pub(crate) struct Grpc {
 #[tonic::async_trait]
 impl QueryService for Grpc {
     type WatchProfileChangesStream = Answers;
+    type ExportSegmentStream = segments::Pages;
 
     async fn get_profile(
         &self,
@@ -30,7 +32,7 @@ impl QueryService for Grpc {
         let user_id = asked::user_id("user_id", &request.user_id)?;
         let terms = asked::terms(&self.shared.config, &request.read_after, request.read_at, deadline)?;
         let profile = read::one(&self.shared, user_id, &terms).await?;
-        Ok(Response::new(v1::GetProfileResponse { profile: Some(profile.into()) }))
+        Ok(Response::new(v1::GetProfileResponse { profile: Some(self.shared.told(profile)) }))
     }
 
     async fn batch_get_profiles(
@@ -46,7 +48,9 @@ impl QueryService for Grpc {
         let user_ids = asked::user_ids(&request.user_ids)?;
         let terms = asked::terms(&self.shared.config, &request.read_after, request.read_at, deadline)?;
         let batch = read::some(&self.shared, &user_ids, &terms).await?;
-        Ok(Response::new(batch.into()))
+        let profiles = batch.found.into_iter().map(|profile| self.shared.told(profile)).collect();
+        let missing_user_ids = batch.missing.iter().map(ToString::to_string).collect();
+        Ok(Response::new(v1::BatchGetProfilesResponse { profiles, missing_user_ids }))
     }
 
     async fn watch_profile_changes(
@@ -57,16 +61,43 @@ impl QueryService for Grpc {
         let shard = asked::shard(&request)?;
         let start = asked::start(&request, shard, self.shared.store.layout().partitions)?;
         let users = asked::user_ids(&request.user_ids)?.into_iter().collect();
-        let wish = watch::Wish { shard, users, include_profile: request.include_profile };
+        let segments = asked::segment_ids(&request.segment_ids)?;
+        let (moves_only, include_profile) = (request.segment_changes_only, request.include_profile);
+        let wish = watch::Wish { shard, users, segments, moves_only, include_profile };
         Ok(Response::new(watch::begin(&self.shared, wish, start).await?))
     }
-}
 
-impl From<read::Batch> for v1::BatchGetProfilesResponse {
-    fn from(batch: read::Batch) -> Self {
-        Self {
-            profiles: batch.found.into_iter().map(Into::into).collect(),
-            missing_user_ids: batch.missing.iter().map(ToString::to_string).collect(),
-        }
+    async fn list_segments(
+        &self,
+        _: Request<v1::ListSegmentsRequest>,
+    ) -> Result<Response<v1::ListSegmentsResponse>, Status> {
+        Ok(Response::new(segments::list(&self.shared).await?))
+    }
+
+    async fn get_segment(
+        &self,
+        request: Request<v1::GetSegmentRequest>,
+    ) -> Result<Response<v1::GetSegmentResponse>, Status> {
+        let segment_id = asked::segment_id("segment_id", &request.into_inner().segment_id)?;
+        Ok(Response::new(segments::one(&self.shared, segment_id).await?))
+    }
+
+    async fn explain_segment(
+        &self,
+        request: Request<v1::ExplainSegmentRequest>,
+    ) -> Result<Response<v1::ExplainSegmentResponse>, Status> {
+        let deadline = asked::deadline(request.metadata());
+        let request = request.into_inner();
+        let user_id = asked::user_id("user_id", &request.user_id)?;
+        let terms = asked::terms(&self.shared.config, &request.read_after, request.read_at, deadline)?;
+        Ok(Response::new(segments::explain(&self.shared, user_id, &terms).await?))
+    }
+
+    async fn export_segment(
+        &self,
+        request: Request<v1::ExportSegmentRequest>,
+    ) -> Result<Response<Self::ExportSegmentStream>, Status> {
+        let segment_id = asked::segment_id("segment_id", &request.into_inner().segment_id)?;
+        Ok(Response::new(segments::export(&self.shared, segment_id).await?))
     }
 }

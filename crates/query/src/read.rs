@@ -67,6 +67,24 @@ pub(crate) async fn some(shared: &Shared, user_ids: &[UserId], terms: &Terms) ->
     Ok(batch)
 }
 
+/// The profile of one user as it is stored, and the moment that the read is about.
+pub(crate) async fn stored_at(
+    shared: &Shared,
+    user_id: &UserId,
+    terms: &Terms,
+) -> Result<(Profile, Timestamp), Error> {
+    let partition = shared.store.layout().partitions.partition_of(user_id);
+    after::wait(shared, &[partition], terms).await?;
+    let found = stored(shared, partition, &[user_id]).await?.into_iter().next().flatten();
+    let profile = found.ok_or_else(|| Error::NotFound { user_id: user_id.clone() })?;
+    check_moment(&profile, terms.read_at)?;
+    let moment = match terms.read_at {
+        Some(moment) => moment,
+        None => shared.moment().await?,
+    };
+    Ok((profile, moment))
+}
+
 /// The stored profiles of users who belong to one partition, in their order.
 pub(crate) async fn stored(
     shared: &Shared,

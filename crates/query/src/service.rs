@@ -5,7 +5,9 @@ use crate::grpc::Grpc;
 use crate::metrics::Metrics;
 use crate::watch::{Ring, tail};
 use opentelemetry::metrics::Meter;
-use portrait_profile::{PartitionId, Timestamp};
+use portrait_learning::ServedModel;
+use portrait_profile::{PartitionId, ProfileView, Timestamp};
+use portrait_proto::v1;
 use portrait_proto::v1::query_service_server::{self, QueryServiceServer};
 use portrait_runtime::SharedClock;
 use portrait_store::{ProfileClock, Store};
@@ -31,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) clock: SharedClock,
     /// How this room is set.
     pub(crate) config: ValidConfig,
+    /// The newest model.
+    pub(crate) model: watch::Receiver<ServedModel>,
     /// What is measured.
     pub(crate) metrics: Metrics,
     /// The newest changes of each partition, by its number. Its tail alone writes; dropping one costs reads of the store.
@@ -52,6 +56,7 @@ impl QueryService {
         profile_clock: ProfileClock,
         clock: SharedClock,
         meter: &Meter,
+        model: watch::Receiver<ServedModel>,
         config: ValidConfig,
     ) -> Self {
         let partitions = store.layout().partitions;
@@ -61,6 +66,7 @@ impl QueryService {
             profile_clock,
             clock,
             config,
+            model,
             metrics: Metrics::new(meter),
             rings: partitions.all().map(ring).collect(),
             pulse: watch::Sender::new(()),
@@ -104,6 +110,21 @@ impl Shared {
     /// The moment that profiles are given at when nobody names one.
     pub(crate) async fn moment(&self) -> Result<Timestamp, portrait_store::Error> {
         self.profile_clock.now(self.store.as_ref(), self.wall()).await
+    }
+
+    /// The newest model, if there is one.
+    pub(crate) fn served(&self) -> ServedModel {
+        self.model.borrow().clone()
+    }
+
+    /// A profile for a caller: with the name of its segment.
+    pub(crate) fn told(&self, view: ProfileView) -> v1::Profile {
+        let id = view.segment.map(|membership| membership.segment_id);
+        let mut profile = v1::Profile::from(view);
+        if let (Some(segment), Some(id), Some(model)) = (&mut profile.segment, id, &*self.model.borrow()) {
+            segment.name = model.name(id).unwrap_or_default().to_owned();
+        }
+        profile
     }
 
     /// The newest changes of a partition.

@@ -7,6 +7,7 @@ mod query {
     mod reader;
     mod reads;
     mod resyncs;
+    mod segments;
     mod shop;
     mod subscriptions;
 }

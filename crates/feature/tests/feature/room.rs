@@ -4,19 +4,21 @@
 use bytes::Bytes;
 use opentelemetry::metrics::{MeterProvider, NoopMeterProvider};
 use portrait_feature::{Config, FeatureService};
+use portrait_learning::{Model, ServedModel};
 use portrait_profile::{
-    Action, Body, Event, Fingerprint, PartitionCount, PartitionId, Profile, Record, RecordId, Timestamp,
-    UserId,
+    Action, Body, Event, Fingerprint, PartitionCount, PartitionId, Profile, ProfileChange, Record, RecordId,
+    SegmentLedger, Timestamp, UserId,
 };
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::feature_service_server::{FeatureService as Handlers, FeatureServiceServer};
 use portrait_runtime::ManualClock;
 use portrait_store::embedded::{Embedded, Options};
 use portrait_store::faulty::Faulty;
-use portrait_store::{AckLevel, LogSeq, PartitionMeta, ProfileClock, Store};
+use portrait_store::{AckLevel, FeedSeq, LogSeq, PartitionMeta, ProfileClock, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +33,8 @@ pub(super) struct Room {
     pub(super) faulty: Arc<Faulty>,
     pub(super) clock: ManualClock,
     pub(super) service: FeatureService,
+    /// The model that is served.
+    pub(super) model: watch::Sender<ServedModel>,
     shutdown: CancellationToken,
     workers: JoinHandle<()>,
     /// By user, which record ids were logged: what a profile must be made of.
@@ -47,17 +51,19 @@ impl Room {
         let store = Arc::new(Embedded::open(folder.path(), options).expect("a new store"));
         let faulty = Arc::new(Faulty::of(Arc::clone(&store) as Arc<dyn Store>));
         let clock = ManualClock::new(NEW_YEAR);
+        let model = watch::Sender::new(None);
         let service = FeatureService::build(
             Arc::clone(&faulty) as Arc<dyn Store>,
             ProfileClock::Wall,
             Arc::new(clock.clone()),
             &NoopMeterProvider::new().meter("test"),
+            model.subscribe(),
             Config::default().validate().expect("the defaults make sense"),
         );
         let shutdown = CancellationToken::new();
         let workers = service.run(&shutdown);
         let (logged, _folder) = (BTreeMap::new(), folder);
-        let room = Self { store, faulty, clock, service, shutdown, workers, logged, _folder };
+        let room = Self { store, faulty, clock, service, model, shutdown, workers, logged, _folder };
         let all = room.partitions().count();
         room.until("every partition is owned", async || *room.service.owned_partitions().borrow() == all)
             .await;
@@ -83,6 +89,49 @@ impl Room {
             self.append(self.partition(user), Bytes::from(view(user, Some(record_id)).encode())).await;
             self.logged.entry(user.clone()).or_default().insert(record_id.clone());
         }
+    }
+
+    /// Logs views of one shopper, and waits until they are applied.
+    pub(super) async fn views(&mut self, user: &str, first: usize, count: usize) {
+        let views: Vec<_> =
+            (first..first + count).map(|number| (user.to_owned(), format!("v{number}"))).collect();
+        self.log(&views).await;
+        self.settled().await;
+    }
+
+    /// Serves a model from now on.
+    pub(super) fn serve(&self, model: Model) {
+        self.model.send_replace(Some(Arc::new(model)));
+    }
+
+    /// The segment that a shopper is in.
+    pub(super) async fn segment(&self, user: &str) -> Option<u32> {
+        self.profile(user).await?.segment().map(|held| held.segment_id.get())
+    }
+
+    /// Shoppers by segment, as the owners of all partitions have noted it.
+    pub(super) async fn counts(&self) -> BTreeMap<u32, u64> {
+        let mut counts = BTreeMap::new();
+        for partition in self.partitions() {
+            let note = self.meta(partition).await.note;
+            for (id, count) in SegmentLedger::decode(&note).expect("a note").counts() {
+                *counts.entry(id.get()).or_default() += count;
+            }
+        }
+        counts
+    }
+
+    /// Every change of every feed, in order for each partition.
+    pub(super) async fn changes(&self) -> Vec<ProfileChange> {
+        let mut changes = Vec::new();
+        for partition in self.partitions() {
+            let page = self.store.read_feed(partition, FeedSeq::ZERO, 100_000, Duration::ZERO).await;
+            let page = page.expect("the feed can be read");
+            changes.extend(
+                page.changes.iter().map(|(_, bytes)| ProfileChange::decode(bytes).expect("a change")),
+            );
+        }
+        changes
     }
 
     /// Logs bytes as they are.

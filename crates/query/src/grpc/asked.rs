@@ -5,10 +5,11 @@ use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::read::Terms;
 use crate::watch::{ResumeToken, Shard, Start};
-use portrait_profile::{PartitionCount, UserId};
+use portrait_profile::{PartitionCount, SegmentId, UserId};
 use portrait_proto::token::ConsistencyToken;
 use portrait_proto::v1::{ErrorReason, WatchProfileChangesRequest, WatchStart};
 use portrait_proto::{fault, time};
+use std::collections::HashSet;
 use std::time::Duration;
 use tonic::metadata::MetadataMap;
 
@@ -27,6 +28,27 @@ pub(super) fn user_ids(texts: &[String]) -> Result<Vec<UserId>, Error> {
         return Err(Error::refused(ErrorReason::TooMany, "user_ids", message));
     }
     texts.iter().enumerate().map(|(index, text)| user_id(&format!("user_ids[{index}]"), text)).collect()
+}
+
+/// An id of a segment.
+pub(super) fn segment_id(field: &str, text: &str) -> Result<SegmentId, Error> {
+    if text.is_empty() {
+        return Err(Error::refused(ErrorReason::EmptyId, field, "is empty"));
+    }
+    SegmentId::parse(text).ok_or_else(|| {
+        let message = format!("{text:?} is no segment: they are named as \"s7\", ListSegments has them");
+        Error::refused(ErrorReason::SegmentNotFound, field, message)
+    })
+}
+
+/// The ids of some segments.
+pub(super) fn segment_ids(texts: &[String]) -> Result<HashSet<SegmentId>, Error> {
+    if texts.len() > USERS_MAX {
+        let message = format!("{} segments are named, {USERS_MAX} are allowed", texts.len());
+        return Err(Error::refused(ErrorReason::TooMany, "segment_ids", message));
+    }
+    let texts = texts.iter().enumerate();
+    texts.map(|(index, text)| segment_id(&format!("segment_ids[{index}]"), text)).collect()
 }
 
 /// What holds for every profile of a read.

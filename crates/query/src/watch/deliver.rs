@@ -1,17 +1,16 @@
-//! From a chunk of a feed to answers: of each user the newest change, of those that are wanted, with the profile if that is
-//! wanted too. In come changes in order, out they go in order.
+//! From a chunk of a feed to answers: of each user the newest change with the segment before the first of them, of those that
+//! are wanted, with the profile if that is wanted too. In come changes in order, out they go in order.
 
 use super::outbox::Ended;
 use super::position::State;
 use super::ring::Change;
 use super::subscriber::Subscriber;
 use crate::read;
-use portrait_profile::{Profile, ProfileChange, UserId};
+use portrait_profile::{Profile, SegmentId, UserId};
 use portrait_proto::v1;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_store::{FeedPosition, GenerationId};
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 
 impl Subscriber {
     /// Sends a contiguous stretch of a partition's feed, and moves its cursor to the end of it.
@@ -22,16 +21,21 @@ impl Subscriber {
         changes: Vec<Change>,
     ) -> Result<(), Ended> {
         let Some(end) = changes.last().map(|change| change.seq) else { return Ok(()) };
-        let (wanted, coalesced) = newest_of_each(changes, &self.wish.users);
+        let (mut wanted, coalesced) = newest_of_each(changes, &self.wish.users);
         self.shared.metrics.coalesced(coalesced);
+        wanted.retain(|merged| {
+            let change = &merged.change.change;
+            // Who is gone is told of to everybody who may know the shopper.
+            change.deleted || self.wish.wants(merged.segment_before, change.segment_after)
+        });
         for page in wanted.chunks(self.shared.config.page_profiles) {
             let profiles = self.profiles_of(index, page).await?;
-            for (change, profile) in page.iter().zip(profiles) {
+            for (merged, profile) in page.iter().zip(profiles) {
                 // Users whose newest change comes later are not sent yet, and will be from here on.
-                self.cursors[index].state = State::At(FeedPosition { generation, seq: change.seq });
-                let answer = self.answer(index, &change.change, profile);
+                self.cursors[index].state = State::At(FeedPosition { generation, seq: merged.change.seq });
+                let answer = self.answer(index, merged, profile);
                 self.send(Kind::Change(answer)).await?;
-                let latency = self.shared.wall().since(change.change.accepted_at);
+                let latency = self.shared.wall().since(merged.change.change.accepted_at);
                 self.shared.metrics.delivered(latency.millis());
             }
         }
@@ -40,32 +44,38 @@ impl Subscriber {
     }
 
     /// The profiles of the changes of one page, as far as they are wanted and there.
-    async fn profiles_of(&self, index: usize, page: &[Change]) -> Result<Vec<Option<v1::Profile>>, Ended> {
+    async fn profiles_of(&self, index: usize, page: &[Merged]) -> Result<Vec<Option<v1::Profile>>, Ended> {
         if !self.wish.include_profile {
             return Ok(page.iter().map(|_| None).collect());
         }
         let partition = self.cursors[index].partition;
-        let user_ids: Vec<&UserId> = page.iter().map(|change| &change.change.user_id).collect();
+        let user_ids: Vec<&UserId> = page.iter().map(|merged| &merged.change.change.user_id).collect();
         let stored = read::stored(&self.shared, partition, &user_ids).await?;
         let moment = self.shared.moment().await?;
-        let view = |profile: Option<Profile>| profile.map(|profile| profile.view_at(moment).into());
+        let view =
+            |profile: Option<Profile>| profile.map(|profile| self.shared.told(profile.view_at(moment)));
         Ok(stored.into_iter().map(view).collect())
     }
 
-    fn answer(
-        &self,
-        index: usize,
-        change: &Arc<ProfileChange>,
-        profile: Option<v1::Profile>,
-    ) -> v1::ProfileChange {
+    fn answer(&self, index: usize, merged: &Merged, profile: Option<v1::Profile>) -> v1::ProfileChange {
+        let change = &merged.change.change;
         // A profile that is wanted and no longer there was deleted by a later change, which will follow. One that is there
         // although this change deleted it was made anew by a later one.
         let deleted = change.deleted || (self.wish.include_profile && profile.is_none());
         let profile = profile.filter(|_| !deleted);
         let version = profile.as_ref().map_or(change.version.get(), |profile| profile.version);
+        // The profile may be newer than the change; then it is what it says.
+        let after = match &profile {
+            Some(profile) => {
+                profile.segment.as_ref().map_or_else(String::new, |held| held.segment_id.clone())
+            }
+            None => name_of(change.segment_after.filter(|_| !deleted)),
+        };
         v1::ProfileChange {
             user_id: change.user_id.as_str().to_owned(),
             version,
+            segment_id_before: name_of(merged.segment_before),
+            segment_id_after: after,
             deleted,
             profile,
             partition: u32::from(self.cursors[index].partition.get()),
@@ -73,26 +83,46 @@ impl Subscriber {
     }
 }
 
+/// A segment on the wire: empty for none.
+pub(super) fn name_of(segment: Option<SegmentId>) -> String {
+    segment.map_or_else(String::new, |id| id.to_string())
+}
+
+/// The newest change of a user, and the segment before the first change that gave way to it.
+struct Merged {
+    change: Change,
+    segment_before: Option<SegmentId>,
+}
+
 /// Of each wanted user the newest change, in the order of the feed, and how many gave way to them.
-fn newest_of_each(mut changes: Vec<Change>, users: &HashSet<UserId>) -> (Vec<Change>, usize) {
+fn newest_of_each(mut changes: Vec<Change>, users: &HashSet<UserId>) -> (Vec<Merged>, usize) {
     if !users.is_empty() {
         changes.retain(|change| users.contains(&change.change.user_id));
     }
     let wanted = changes.len();
-    let mut known = HashSet::with_capacity(wanted);
-    let is_newest: Vec<bool> =
-        changes.iter().rev().map(|change| known.insert(change.change.user_id.clone())).collect();
-    let mut is_newest = is_newest.into_iter().rev();
-    changes.retain(|_| is_newest.next().unwrap_or(true));
-    let coalesced = wanted - changes.len();
-    (changes, coalesced)
+    let mut first = HashMap::with_capacity(wanted);
+    for change in &changes {
+        first.entry(change.change.user_id.clone()).or_insert(change.change.segment_before);
+    }
+    let mut known = HashSet::with_capacity(first.len());
+    let mut newest: Vec<Merged> = Vec::with_capacity(first.len());
+    for change in changes.into_iter().rev() {
+        if known.insert(change.change.user_id.clone()) {
+            let segment_before = first.get(&change.change.user_id).copied().flatten();
+            newest.push(Merged { change, segment_before });
+        }
+    }
+    newest.reverse();
+    let coalesced = wanted - newest.len();
+    (newest, coalesced)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portrait_profile::{ProfileVersion, Timestamp};
+    use portrait_profile::{ProfileChange, ProfileVersion, Timestamp};
     use portrait_store::FeedSeq;
+    use std::sync::Arc;
 
     fn changes(users: &str) -> Vec<Change> {
         let change = |(index, user): (usize, char)| Change {
@@ -102,6 +132,8 @@ mod tests {
                 version: ProfileVersion::default(),
                 deleted: false,
                 accepted_at: Timestamp::EPOCH,
+                segment_before: index.checked_sub(1).map(|before| SegmentId::new(before as u32)),
+                segment_after: Some(SegmentId::new(index as u32)),
             }),
             bytes: 1,
         };
@@ -112,17 +144,21 @@ mod tests {
     fn the_newest_change_of_each_wanted_user_remains_in_order() {
         let rows = [
             ("", "", "", 0),
-            ("abc", "", "a1 b2 c3", 0),
-            ("abacab", "", "c4 a5 b6", 3),
+            ("abc", "", "a1 b2<s0 c3<s1", 0),
+            ("abacab", "", "c4<s2 a5 b6<s0", 3),
             ("aaaa", "", "a4", 3),
-            ("abacab", "bc", "c4 b6", 1),
+            ("baaa", "", "b1 a4<s0", 2),
+            ("abacab", "bc", "c4<s2 b6<s0", 1),
             ("abacab", "x", "", 0),
         ];
         for (feed, users, expected, coalesced) in rows {
             let users = users.chars().map(|user| UserId::parse(&user.to_string()).expect("an id")).collect();
             let (newest, gone) = newest_of_each(changes(feed), &users);
-            let text: Vec<String> =
-                newest.iter().map(|change| format!("{}{}", change.change.user_id, change.seq)).collect();
+            let text = |merged: &Merged| {
+                let before = merged.segment_before.map_or_else(String::new, |id| format!("<{id}"));
+                format!("{}{}{before}", merged.change.change.user_id, merged.change.seq)
+            };
+            let text: Vec<String> = newest.iter().map(text).collect();
             assert_eq!((text.join(" ").as_str(), gone), (expected, coalesced), "{feed}");
         }
     }

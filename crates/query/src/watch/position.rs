@@ -117,6 +117,7 @@ mod tests {
             feed_generations,
             clock: Timestamp::EPOCH,
             counters: Counters::default(),
+            note: bytes::Bytes::new(),
         }
     }
 

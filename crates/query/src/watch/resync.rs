@@ -2,6 +2,7 @@
 //! before the first profile was read. Until the end was sent the token says that the partition is owed, so that a scan that
 //! was cut is done again.
 
+use super::deliver::name_of;
 use super::outbox::Ended;
 use super::position::State;
 use super::subscriber::{Busy, Subscriber};
@@ -38,7 +39,7 @@ impl Subscriber {
         let Some(mut scan) = self.scan.take() else { return self.scan_next().await };
         let (profiles, rest) = self.page(&scan).await?;
         let moment = self.shared.moment().await?;
-        for profile in profiles {
+        for profile in profiles.into_iter().filter(|profile| self.wish.concerns(profile)) {
             self.send(Kind::Change(self.as_change(scan.index, &profile, moment))).await?;
         }
         scan.rest = rest;
@@ -101,8 +102,10 @@ impl Subscriber {
         v1::ProfileChange {
             user_id: profile.user_id().as_str().to_owned(),
             version: profile.version().get(),
+            segment_id_before: String::new(),
+            segment_id_after: name_of(profile.segment().map(|held| held.segment_id)),
             deleted: false,
-            profile: self.wish.include_profile.then(|| profile.view_at(moment).into()),
+            profile: self.wish.include_profile.then(|| self.shared.told(profile.view_at(moment))),
             partition: u32::from(self.cursors[index].partition.get()),
         }
     }

@@ -128,6 +128,8 @@ mod tests {
             version: ProfileVersion::default(),
             deleted: false,
             accepted_at: Timestamp::EPOCH,
+            segment_before: None,
+            segment_after: None,
         };
         let change = Arc::new(change);
         seqs.map(|seq| Change { seq: FeedSeq::new(seq), change: Arc::clone(&change), bytes: 10 }).collect()

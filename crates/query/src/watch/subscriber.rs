@@ -60,6 +60,11 @@ impl Subscriber {
             | Error::Store(_)
             | Error::Profile { .. }
             | Error::Change { .. }
+            | Error::Ledger { .. }
+            | Error::NoModel
+            | Error::NoSuchSegment { .. }
+            | Error::TooFew { .. }
+            | Error::Unassigned { .. }
             | Error::Request { .. }
             | Error::NotFound { .. }
             | Error::TokenLapsed { .. }

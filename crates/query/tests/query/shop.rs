@@ -3,9 +3,10 @@
 
 use bytes::Bytes;
 use opentelemetry::metrics::{MeterProvider, NoopMeterProvider};
+use portrait_learning::ServedModel;
 use portrait_profile::{
-    Action, Body, Event, PartitionCount, PartitionId, Profile, ProfileChange, Record, RecordId, Span,
-    Timestamp, UserId,
+    Action, Body, Event, ModelVersion, PartitionCount, PartitionId, Profile, ProfileChange, Record, RecordId,
+    SegmentId, SegmentLedger, SegmentMembership, Span, Timestamp, UserId,
 };
 use portrait_proto::token::{ConsistencyToken, TokenEntry};
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -20,6 +21,7 @@ use portrait_store::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -36,8 +38,11 @@ pub(super) struct Shop {
     pub(super) clock: ManualClock,
     pub(super) service: QueryService,
     pub(super) shutdown: CancellationToken,
+    /// The model that is served.
+    pub(super) model: watch::Sender<ServedModel>,
     leases: BTreeMap<PartitionId, (LeaseToken, CommitNo, LogSeq)>,
     versions: BTreeMap<String, u64>,
+    ledgers: BTreeMap<PartitionId, SegmentLedger>,
     events: u64,
     _folder: tempfile::TempDir,
 }
@@ -49,6 +54,7 @@ struct Draft {
     changes: Vec<Bytes>,
     applied_through: Option<LogSeq>,
     newest: Timestamp,
+    note: Option<Bytes>,
 }
 
 pub(super) fn user_id(text: &str) -> UserId {
@@ -74,11 +80,13 @@ impl Shop {
         let clock = ManualClock::new(NEW_YEAR);
         let meter = NoopMeterProvider::new().meter("test");
         let faulty = Arc::new(Faulty::of(Arc::clone(&store) as Arc<dyn Store>));
+        let model = watch::Sender::new(None);
         let service = QueryService::build(
             Arc::clone(&faulty) as Arc<dyn Store>,
             profile_clock,
             Arc::new(clock.clone()),
             &meter,
+            model.subscribe(),
             config.validate().expect("settings that make sense"),
         );
         let mut leases = BTreeMap::new();
@@ -88,8 +96,20 @@ impl Shop {
             leases.insert(partition, (token, CommitNo::ZERO, LogSeq::ZERO));
         }
         let shutdown = CancellationToken::new();
-        let (versions, events) = (BTreeMap::new(), 0);
-        Self { store, faulty, clock, service, shutdown, leases, versions, events, _folder: folder }
+        let (versions, ledgers, events) = (BTreeMap::new(), BTreeMap::new(), 0);
+        Self {
+            store,
+            faulty,
+            clock,
+            service,
+            shutdown,
+            model,
+            leases,
+            versions,
+            ledgers,
+            events,
+            _folder: folder,
+        }
     }
 
     /// A shop whose room runs.
@@ -186,13 +206,33 @@ impl Shop {
         }
     }
 
+    /// Puts a shopper into a segment, as a worker that has a model would, and counts it.
+    pub(super) async fn move_to(&mut self, user: &str, segment: u32) {
+        let partition = self.partition(user);
+        let mut profile = self.profile(user).await;
+        let before = profile.segment().map(|held| held.segment_id);
+        profile.assign(Some(SegmentMembership {
+            segment_id: SegmentId::new(segment),
+            distance: 1.5,
+            model_version: ModelVersion::FIRST,
+            since: Timestamp::from_millis(NEW_YEAR),
+        }));
+        self.advance(&mut profile);
+        let ledger = self.ledgers.entry(partition).or_default();
+        ledger.moved(before, Some(SegmentId::new(segment)));
+        let mut draft = Draft { note: Some(ledger.encode().into()), ..Draft::default() };
+        draft.profiles.push((ProfileKey::of(profile.user_id()), Some(Bytes::from(profile.encode()))));
+        draft.changes.push(change(&profile, before, false, Timestamp::from_millis(NEW_YEAR)));
+        self.commit(partition, draft).await;
+    }
+
     /// Deletes a profile.
     pub(super) async fn delete(&mut self, user: &str) {
         let mut gone = self.profile(user).await;
         self.advance(&mut gone);
         let mut draft = Draft::default();
         draft.profiles.push((ProfileKey::of(gone.user_id()), None));
-        draft.changes.push(change(&gone, true, Timestamp::from_millis(NEW_YEAR)));
+        draft.changes.push(change(&gone, None, true, Timestamp::from_millis(NEW_YEAR)));
         self.commit(self.partition(user), draft).await;
     }
 
@@ -242,7 +282,12 @@ impl Shop {
     fn put(&mut self, draft: &mut Draft, mut profile: Profile, accepted_at: Timestamp) {
         self.advance(&mut profile);
         draft.profiles.push((ProfileKey::of(profile.user_id()), Some(Bytes::from(profile.encode()))));
-        draft.changes.push(change(&profile, false, accepted_at));
+        draft.changes.push(change(
+            &profile,
+            profile.segment().map(|held| held.segment_id),
+            false,
+            accepted_at,
+        ));
     }
 
     /// A version never restarts, not even when a profile does.
@@ -268,18 +313,26 @@ impl Shop {
             changes: draft.changes,
             dead_letters: Vec::new(),
             counted: Counters::default(),
+            note: draft.note,
         };
         let committed = self.store.commit(partition, commit).await.expect("the only owner");
         self.leases.insert(partition, (token, committed.commit_no, applied_through));
     }
 }
 
-fn change(profile: &Profile, deleted: bool, accepted_at: Timestamp) -> Bytes {
+fn change(
+    profile: &Profile,
+    segment_before: Option<SegmentId>,
+    deleted: bool,
+    accepted_at: Timestamp,
+) -> Bytes {
     let change = ProfileChange {
         user_id: profile.user_id().clone(),
         version: profile.version(),
         deleted,
         accepted_at,
+        segment_before,
+        segment_after: profile.segment().map(|held| held.segment_id),
     };
     Bytes::from(change.encode())
 }

@@ -1,0 +1,110 @@
+//! Looking at everybody of a partition for a new model, or because time alone has moved those who went quiet. In comes a scan,
+//! page by page at a bounded rate; out go commits with those who are in another segment now. Between two pages the log has its
+//! turn, so that events are never held up by more than a page.
+
+use super::Worker;
+use crate::error::Error;
+use crate::fold::{Fold, Standing};
+use portrait_profile::{ModelVersion, Profile};
+use portrait_store::{ProfilePage, ScanCursor};
+use std::time::{Duration, Instant};
+
+/// Profiles that are looked at in one go. More: less work for each, and events of the partition wait longer for their turn.
+const PAGE_PROFILES: usize = 64;
+
+/// How far a worker has come.
+#[derive(Default)]
+pub(super) struct Sweep {
+    /// The model that it is under way for, and where the next page begins.
+    under_way: Option<(ModelVersion, Option<ScanCursor>)>,
+    /// When the next page is due.
+    next_page_at: Option<Instant>,
+}
+
+impl Sweep {
+    /// How long a worker may wait for the log, at most `idle`.
+    pub(super) fn wait(&self, idle: Duration) -> Duration {
+        match self.next_page_at {
+            Some(due) if self.under_way.is_some() => idle.min(due.saturating_duration_since(Instant::now())),
+            _ => idle,
+        }
+    }
+}
+
+impl Worker {
+    /// Looks at a page of profiles if one is due. False: the partition is somebody else's.
+    pub(super) async fn sweep_if_due(&mut self, standing: &mut Standing) -> Result<bool, Error> {
+        let Some(version) = self.shared.model.borrow().as_ref().map(|model| model.version) else {
+            return Ok(true);
+        };
+        if self.sweep.under_way.as_ref().is_none_or(|(known, _)| *known != version) {
+            if !self.is_sweep_due(standing, version) {
+                return Ok(true);
+            }
+            // Partitions begin one after the other: all at once would be a moment in which nobody answers.
+            let partitions = self.shared.store.layout().partitions;
+            let turn = f64::from(self.partition.get()) / f64::from(partitions.get());
+            let wait = self.shared.config.sweep_pause(PAGE_PROFILES, partitions).mul_f64(turn);
+            self.sweep =
+                Sweep { under_way: Some((version, None)), next_page_at: Some(Instant::now() + wait) };
+        }
+        if self.sweep.next_page_at.is_some_and(|due| Instant::now() < due) {
+            return Ok(true);
+        }
+        let cursor = self.sweep.under_way.take().and_then(|(_, cursor)| cursor);
+        let page = self.shared.store.scan(self.partition, cursor, PAGE_PROFILES).await?;
+        let (looked_at, next) = (page.profiles.len(), page.next.clone());
+        let moved = self.sweep_page(standing, page).await?;
+        self.shared.metrics.swept(looked_at, moved.unwrap_or(0));
+        let pause = self.shared.config.sweep_pause(looked_at, self.shared.store.layout().partitions);
+        self.sweep.next_page_at = Some(Instant::now() + pause);
+        self.sweep.under_way = next.map(|cursor| (version, Some(cursor)));
+        Ok(moved.is_some())
+    }
+
+    fn is_sweep_due(&self, standing: &Standing, version: ModelVersion) -> bool {
+        match standing.ledger.swept() {
+            Some((swept, at)) if swept == version => {
+                self.shared.now().since(at) >= self.shared.config.sweep_interval
+            }
+            _ => true,
+        }
+    }
+
+    /// Moves those of a page who are elsewhere now, and says how many. None: the partition is somebody else's.
+    async fn sweep_page(
+        &mut self,
+        standing: &mut Standing,
+        page: ProfilePage,
+    ) -> Result<Option<usize>, Error> {
+        let (assigner, now) = (self.shared.assigner(), self.shared.now());
+        let moment = assigner.moment(now, standing.clock);
+        let last = page.next.is_none();
+        let mut moving = Vec::new();
+        for (key, bytes) in page.profiles {
+            let profile = Profile::decode(&bytes).map_err(|source| super::unreadable(&key, source))?;
+            if assigner.moves(&profile, moment) {
+                moving.push((key, profile, bytes.len()));
+            }
+        }
+        if moving.is_empty() && !last {
+            return Ok(Some(0));
+        }
+        // What a worker holds already is what the store has; what it does not hold comes from the page.
+        let held = self.profiles.take(moving.iter().map(|(key, _, _)| key.clone()));
+        let mut fold = Fold::begin(standing, self.shared.config.clock_jump, &mut self.profiles);
+        for (key, profile, bytes) in moving {
+            fold.look_at(key, profile, bytes, &held);
+        }
+        let (commit, ledger) = fold.finish(
+            &assigner,
+            |ledger| {
+                if let Some(model) = assigner.model().filter(|_| last) {
+                    ledger.sweep_done(model.version, now);
+                }
+            },
+            now,
+        );
+        Ok(self.commit(standing, commit, ledger).await?.map(|(_, profiles)| profiles))
+    }
+}

@@ -1,0 +1,150 @@
+//! The edge of this room: validates, converts, calls, converts. Nothing is decided here.
+
+use crate::broadcast::{self, Told};
+use crate::error::Error;
+use crate::schedule::{Demand, manifest_of};
+use crate::service::Shared;
+use crate::train::{Count, Progress};
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use portrait_profile::ModelVersion;
+use portrait_proto::v1;
+use portrait_proto::v1::model_service_server::ModelService;
+use portrait_proto::v1::train_model_response::Kind;
+use portrait_store::RegistryChange;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Words of progress that wait for a slow caller.
+const PROGRESS_WAITING: usize = 32;
+
+/// The service as tonic calls it.
+pub(crate) struct Grpc {
+    /// What the trainer shares too.
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[tonic::async_trait]
+impl ModelService for Grpc {
+    type WatchModelsStream = Told;
+    type TrainModelStream = BoxStream<'static, Result<v1::TrainModelResponse, Status>>;
+
+    async fn watch_models(
+        &self,
+        request: Request<Streaming<v1::WatchModelsRequest>>,
+    ) -> Result<Response<Told>, Status> {
+        Ok(Response::new(broadcast::begin(&self.shared, request.into_inner()).await?))
+    }
+
+    async fn get_model(
+        &self,
+        request: Request<v1::GetModelRequest>,
+    ) -> Result<Response<v1::GetModelResponse>, Status> {
+        let registry = self.registry().await?;
+        let version = match request.into_inner().version {
+            0 => registry.active.ok_or(Error::NoModel)?,
+            number => version(number)?,
+        };
+        let manifest = manifest_of(&registry, version)?;
+        let active = registry.active == Some(version);
+        Ok(Response::new(v1::GetModelResponse { manifest: Some(manifest), active }))
+    }
+
+    async fn list_models(
+        &self,
+        _: Request<v1::ListModelsRequest>,
+    ) -> Result<Response<v1::ListModelsResponse>, Status> {
+        let registry = self.registry().await?;
+        let models = registry.models.iter().map(|model| manifest_of(&registry, model.version));
+        let models = models.collect::<Result<_, _>>()?;
+        let active_version = registry.active.map_or(0, ModelVersion::get);
+        let (nodes, drift) = (self.shared.nodes.list(), self.shared.drift.borrow().clone());
+        Ok(Response::new(v1::ListModelsResponse { models, active_version, nodes, drift }))
+    }
+
+    async fn train_model(
+        &self,
+        request: Request<v1::TrainModelRequest>,
+    ) -> Result<Response<Self::TrainModelStream>, Status> {
+        let request = request.into_inner();
+        let count = count(&request, self.shared.config.segments_max)?;
+        let (told, progress) = mpsc::channel(PROGRESS_WAITING);
+        let (answer, outcome) = oneshot::channel();
+        let demand = Demand { count, force: request.force, progress: Progress::to(told), answer };
+        self.shared.demands.try_send(demand).map_err(|_| Error::Busy)?;
+        let progress = ReceiverStream::new(progress)
+            .map(|progress| Ok(v1::TrainModelResponse { kind: Some(Kind::Progress(progress)) }));
+        // The words of progress end when the training does; the outcome is the last.
+        let outcome = outcome.map(|outcome| outcome.unwrap_or(Err(Error::ShuttingDown))).map(told_outcome);
+        Ok(Response::new(progress.chain(futures::stream::once(outcome)).boxed()))
+    }
+
+    async fn activate_model(
+        &self,
+        request: Request<v1::ActivateModelRequest>,
+    ) -> Result<Response<v1::ActivateModelResponse>, Status> {
+        let version = version(request.into_inner().version)?;
+        let registry = self.registry().await?;
+        manifest_of(&registry, version)?;
+        let change = RegistryChange {
+            expected: registry.registry_no,
+            publish: None,
+            activate: Some(version),
+            forget: Vec::new(),
+            forget_parts: Vec::new(),
+        };
+        self.shared.store.change_registry(change).await.map_err(Error::from)?;
+        let previous_version = registry.active.map_or(0, ModelVersion::get);
+        tracing::info!(version = version.get(), previous_version, "another model is active");
+        Ok(Response::new(v1::ActivateModelResponse { active_version: version.get(), previous_version }))
+    }
+}
+
+impl Grpc {
+    async fn registry(&self) -> Result<portrait_store::Registry, Error> {
+        Ok(self.shared.store.registry(None, Duration::ZERO).await?)
+    }
+}
+
+fn version(number: u64) -> Result<ModelVersion, Error> {
+    ModelVersion::new(number).ok_or(Error::NotFound { version: number })
+}
+
+fn count(request: &v1::TrainModelRequest, most: usize) -> Result<Count, Error> {
+    let asked = request.segments as usize;
+    match (asked, request.choose_segments) {
+        (0, false) => Ok(Count::Same),
+        (0, true) => Ok(Count::Chosen),
+        (asked, false) if (1..=most).contains(&asked) => Ok(Count::Exactly(asked)),
+        (_, true) => Err(Error::Request {
+            reason: v1::ErrorReason::Contradiction,
+            field: "choose_segments",
+            message: "is set and so is segments: leave one of them out".to_owned(),
+        }),
+        (asked, false) => Err(Error::Request {
+            reason: v1::ErrorReason::OutOfRange,
+            field: "segments",
+            message: format!("is {asked}: send 1 to {most}, or raise model.segments_max"),
+        }),
+    }
+}
+
+/// A training that came to nothing because of the vectors is an outcome; one that could not be done is an error.
+fn told_outcome(outcome: Result<v1::ModelManifest, Error>) -> Result<v1::TrainModelResponse, Status> {
+    let outcome = match outcome {
+        Ok(manifest) => v1::TrainOutcome {
+            published: true,
+            version: manifest.version,
+            refusal: String::new(),
+            manifest: Some(manifest),
+        },
+        Err(error @ (Error::Worse { .. } | Error::TooFew { .. } | Error::Learning(_))) => {
+            v1::TrainOutcome { refusal: error.told(), ..Default::default() }
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(v1::TrainModelResponse { kind: Some(Kind::Outcome(outcome)) })
+}

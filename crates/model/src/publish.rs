@@ -1,0 +1,130 @@
+//! From a candidate to the served model: it is judged, written as parts and a manifest, and published and activated in one
+//! step; what nobody needs any more is forgotten in the same step. In comes a candidate and the right to train, out goes its
+//! manifest.
+
+use crate::error::Error;
+use crate::manifest::{self, SEGMENTS, name_to_wire};
+use crate::service::Shared;
+use crate::train::Candidate;
+use bytes::Bytes;
+use portrait_learning::Model;
+use portrait_profile::{FeatureSchema, ModelVersion};
+use portrait_proto::time;
+use portrait_proto::v1::{ModelManifest, ModelPart, TrainingCause};
+use portrait_store::{LeaseToken, PartName, PublishedModel, Registry, RegistryChange};
+use prost::Message;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What is published, beside the candidate.
+pub(crate) struct Terms {
+    /// The right to train.
+    pub(crate) token: LeaseToken,
+    /// Why it was trained.
+    pub(crate) cause: TrainingCause,
+    /// Whether it is published even if it is worse.
+    pub(crate) force: bool,
+    /// How many records were applied before the vectors were read.
+    pub(crate) applied_total: u64,
+}
+
+/// Publishes a candidate and makes it the served model.
+///
+/// # Errors
+/// `Worse` if it is, and whatever the store says.
+pub(crate) async fn publish(
+    shared: &Shared,
+    candidate: &Candidate,
+    terms: &Terms,
+) -> Result<ModelManifest, Error> {
+    if !terms.force {
+        judge(candidate, shared.config.worse_max)?;
+    }
+    let bytes = Bytes::from(candidate.model.encode());
+    // What every node will do: nothing is published that cannot be read back.
+    let checked = Model::decode(&bytes, FeatureSchema::current())?;
+    let size = bytes.len() as u64;
+    let name = shared.store.put_part(bytes).await?;
+    let part = ModelPart { name: name_to_wire(name), kind: SEGMENTS.to_owned(), size };
+    let now = shared.now();
+    let manifest = ModelManifest {
+        version: checked.version.get(),
+        parent_version: checked.parent.map_or(0, ModelVersion::get),
+        trained_at: Some(time::to_wire(now)),
+        as_of: Some(time::to_wire(checked.as_of)),
+        schema_hash: checked.schema_hash,
+        rows: candidate.rows as u64,
+        segments: u32::try_from(checked.segments.len()).unwrap_or(u32::MAX),
+        cause: terms.cause.into(),
+        quality: Some(candidate.quality),
+        parts: vec![part],
+        applied_total: terms.applied_total,
+    };
+    let published =
+        PublishedModel { version: checked.version, at: now, manifest: manifest.encode_to_vec().into() };
+    let registry = shared.store.registry(None, Duration::ZERO).await?;
+    let (forget, forget_parts) = surplus(&registry, name, shared.config.keep);
+    let change = RegistryChange {
+        expected: registry.registry_no,
+        publish: Some((terms.token, published)),
+        activate: Some(checked.version),
+        forget,
+        forget_parts,
+    };
+    shared.store.change_registry(change).await?;
+    shared.metrics.published(&manifest);
+    tracing::info!(
+        version = manifest.version,
+        rows = manifest.rows,
+        segments = manifest.segments,
+        "model published"
+    );
+    Ok(manifest)
+}
+
+/// A candidate must not be worse than the served model on the same vectors.
+fn judge(candidate: &Candidate, worse_max: f64) -> Result<(), Error> {
+    let Some(live) = candidate.quality.parent_inertia_per_row.filter(|live| *live > 0.0) else {
+        return Ok(());
+    };
+    let worse = candidate.quality.inertia_per_row / live - 1.0;
+    // Fewer segments fit less closely by their number alone; that is asked for, not a fault.
+    if worse > worse_max {
+        return Err(Error::Worse { worse: worse * 100.0, allowed: worse_max * 100.0 });
+    }
+    Ok(())
+}
+
+/// The oldest models beyond those that are kept, and the parts that only they need.
+fn surplus(registry: &Registry, new: PartName, keep: usize) -> (Vec<ModelVersion>, Vec<PartName>) {
+    let surplus = (registry.models.len() + 1).saturating_sub(keep);
+    let (mut forget, mut gone, mut needed) = (Vec::new(), BTreeSet::new(), BTreeSet::from([new]));
+    for (index, model) in registry.models.iter().enumerate() {
+        let parts = manifest::decoded(&model.manifest).and_then(|manifest| manifest::parts_of(&manifest));
+        let parts = parts.unwrap_or_default().into_iter().map(|(_, name)| name);
+        // The active one stays until the new one has taken its place, and is a step to go back to then.
+        if index < surplus && registry.active != Some(model.version) {
+            forget.push(model.version);
+            gone.extend(parts);
+        } else {
+            needed.extend(parts);
+        }
+    }
+    (forget, gone.difference(&needed).copied().collect())
+}
+
+/// The served model as the store has it; none before the first.
+pub(crate) async fn served(shared: &Shared) -> Result<Option<Model>, Error> {
+    let registry = shared.store.registry(None, Duration::ZERO).await?;
+    let Some(active) = registry.active_model() else { return Ok(None) };
+    let unreadable = |problem: String| Error::Stored { version: active.version.get(), problem };
+    let manifest = manifest::decoded(&active.manifest).map_err(|bad| unreadable(bad.to_string()))?;
+    let mut parts = BTreeMap::new();
+    for (_, name) in manifest::parts_of(&manifest).map_err(|bad| unreadable(bad.to_string()))? {
+        if let Some(part) = shared.store.part(name).await? {
+            parts.insert(name, part);
+        }
+    }
+    let model = manifest::assembled(&active.manifest, &parts, FeatureSchema::current());
+    model.map(Some).map_err(|bad| unreadable(bad.to_string()))
+}

@@ -1,0 +1,238 @@
+//! When a model is trained, and that only one process does it. In come the clock, what was applied, looks at drift, and whoever
+//! asks; out go trainings, one after the other. The right to train is a lease in the store: who loses it publishes nothing.
+
+use crate::drift::Watch;
+use crate::error::Error;
+use crate::publish::{self, Terms};
+use crate::sample;
+use crate::service::Shared;
+use crate::train::{self, Candidate, Count, Progress, Task};
+use portrait_profile::{ModelVersion, SegmentLedger, Timestamp};
+use portrait_proto::v1::{ModelManifest, TrainingCause};
+use portrait_store::{LeaseToken, Registry};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// How often it is asked whether a training is due.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+/// Who asks and is not served yet waits here; more are told that the trainer is busy.
+pub(crate) const DEMANDS_WAITING: usize = 4;
+
+/// A training that somebody asked for.
+pub(crate) struct Demand {
+    pub(crate) count: Count,
+    pub(crate) force: bool,
+    pub(crate) progress: Progress,
+    pub(crate) answer: oneshot::Sender<Result<ModelManifest, Error>>,
+}
+
+/// The one who trains, if this process may.
+pub(crate) struct Trainer {
+    shared: Arc<Shared>,
+    demands: mpsc::Receiver<Demand>,
+    drift: Watch,
+    looked_at: Timestamp,
+    /// What was applied at the newest look, and at the newest attempt that found too few shoppers.
+    looked_applied: u64,
+    tried_applied: u64,
+}
+
+impl Trainer {
+    /// A trainer that listens to `demands`.
+    pub(crate) fn new(shared: Arc<Shared>, demands: mpsc::Receiver<Demand>) -> Self {
+        let looked_at = shared.now();
+        Self { shared, demands, drift: Watch::new(), looked_at, looked_applied: 0, tried_applied: 0 }
+    }
+
+    /// Trains whenever it is due, until the room closes. A training that is under way then is abandoned: nobody waits for it, and
+    /// nothing of it is published.
+    pub(crate) async fn run(mut self) {
+        let closing = self.shared.closing.clone();
+        closing.run_until_cancelled(self.train_on()).await;
+    }
+
+    async fn train_on(&mut self) {
+        let mut ticks = tokio::time::interval(ASK_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                Some(demand) = self.demands.recv() => self.serve(demand).await,
+                _ = ticks.tick(), if self.shared.config.automatic => {
+                    if let Err(error) = self.ask().await {
+                        self.shared.metrics.failed();
+                        tracing::warn!(cause = error.told(), "no model was trained");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn serve(&mut self, demand: Demand) {
+        let Demand { count, force, progress, answer } = demand;
+        let trained = self.train(TrainingCause::Demand, count, force, progress).await;
+        // Whoever asked may be gone.
+        let _ = answer.send(trained);
+    }
+
+    /// Trains if it is time.
+    async fn ask(&mut self) -> Result<(), Error> {
+        let registry = self.shared.registry.borrow().clone();
+        let applied = applied_total(&self.shared).await?;
+        let Some(cause) = self.cause(&registry, applied).await? else { return Ok(()) };
+        self.tried_applied = applied;
+        match self.train(cause, Count::Same, false, Progress::silent()).await {
+            // Another process does it, or there are too few shoppers yet.
+            Err(Error::Busy | Error::TooFew { .. }) => Ok(()),
+            trained => trained.map(drop),
+        }
+    }
+
+    async fn cause(&mut self, registry: &Registry, applied: u64) -> Result<Option<TrainingCause>, Error> {
+        let config = &self.shared.config;
+        // Twice as much as at the last attempt: too few shoppers are not looked at again and again.
+        let grown = applied >= (config.rows_min as u64).max(self.tried_applied.saturating_mul(2));
+        let Some(active) = registry.active_model() else {
+            return Ok(grown.then_some(TrainingCause::First));
+        };
+        let newest = registry.models.last().unwrap_or(active);
+        let trained_applied =
+            crate::manifest::decoded(&newest.manifest).map_or(0, |manifest| manifest.applied_total);
+        let new_records = applied.saturating_sub(trained_applied.max(self.tried_applied));
+        if new_records == 0 {
+            return Ok(None);
+        }
+        if self.shared.now().since(newest.at) >= config.interval {
+            return Ok(Some(TrainingCause::Schedule));
+        }
+        if config.volume > 0 && new_records >= config.volume {
+            return Ok(Some(TrainingCause::Volume));
+        }
+        if self.shared.now().since(self.looked_at) < config.drift_interval || applied == self.looked_applied {
+            return Ok(None);
+        }
+        (self.looked_at, self.looked_applied) = (self.shared.now(), applied);
+        let persists = self.look(active.version).await?;
+        Ok(persists.then_some(TrainingCause::Drift))
+    }
+
+    /// Looks whether the shoppers have changed, and whether they have for long enough.
+    async fn look(&mut self, version: ModelVersion) -> Result<bool, Error> {
+        let Some(model) = publish::served(&self.shared).await?.filter(|model| model.version == version)
+        else {
+            return Ok(false);
+        };
+        let rows = self.shared.config.drift_rows;
+        // Twice the share that is needed: the sample is cut to size, not stretched.
+        let shoppers = shoppers(&self.shared).await?.max(1);
+        let share = (2.0 * rows as f64 / shoppers as f64).min(1.0);
+        let sample = sample::read(self.shared.features.clone(), share, rows, &Progress::silent()).await?;
+        let now = self.shared.now();
+        let status = self.drift.look(&model, &sample, now)?.clone();
+        self.shared.metrics.looked(&status);
+        if status.windows > 0 {
+            let components: Vec<&str> = status.components.iter().map(|moved| moved.name.as_str()).collect();
+            tracing::info!(
+                windows = status.windows,
+                ?components,
+                status.distances_changed,
+                "shoppers have changed"
+            );
+        }
+        self.shared.drift.send_replace(Some(status));
+        Ok(self.drift.persists(version, &self.shared.config))
+    }
+
+    async fn train(
+        &mut self,
+        cause: TrainingCause,
+        count: Count,
+        force: bool,
+        progress: Progress,
+    ) -> Result<ModelManifest, Error> {
+        let (store, ttl) = (Arc::clone(&self.shared.store), self.shared.config.lease_ttl);
+        let lease = store.acquire_training(self.shared.nonce, ttl, self.shared.now()).await?;
+        let token = lease.ok_or(Error::Busy)?;
+        let keeping = tokio::spawn(keep(Arc::clone(&self.shared), token));
+        let trained = self.train_with(token, cause, count, force, progress).await;
+        keeping.abort();
+        store.release_training(token).await?;
+        trained
+    }
+
+    async fn train_with(
+        &mut self,
+        token: LeaseToken,
+        cause: TrainingCause,
+        count: Count,
+        force: bool,
+        progress: Progress,
+    ) -> Result<ModelManifest, Error> {
+        let begun = std::time::Instant::now();
+        let applied_total = applied_total(&self.shared).await?;
+        let registry = self.shared.store.registry(None, Duration::ZERO).await?;
+        let version = registry.newest.map_or(ModelVersion::FIRST, ModelVersion::next);
+        let live = publish::served(&self.shared).await?.map(Arc::new);
+        let rows_max = self.shared.config.rows_max;
+        let sample = sample::read(self.shared.features.clone(), 0.0, rows_max, &progress).await?;
+        let config = self.shared.config.clone();
+        let task = Task { sample, live, version, count, config, progress: progress.clone() };
+        let candidate = computed(task).await?;
+        progress.tell("publishing", 0, 0);
+        let terms = Terms { token, cause, force, applied_total };
+        let manifest = publish::publish(&self.shared, &candidate, &terms).await?;
+        self.shared.metrics.trained(begun.elapsed());
+        Ok(manifest)
+    }
+}
+
+/// Computes on threads of its own: calls go on being answered.
+async fn computed(task: Task) -> Result<Candidate, Error> {
+    let computing = tokio::task::spawn_blocking(move || {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(task.config.threads).build();
+        threads.map_err(|_| Error::Panicked)?.install(|| train::train(&task))
+    });
+    computing.await.map_err(|_| Error::Panicked)?
+}
+
+/// Keeps the right to train while a training takes its time. One that is lost is found out when it publishes.
+async fn keep(shared: Arc<Shared>, token: LeaseToken) {
+    let ttl = shared.config.lease_ttl;
+    let pause = Duration::from_millis(ttl.millis().unsigned_abs() / 3);
+    loop {
+        tokio::time::sleep(pause).await;
+        if let Err(error) = shared.store.renew_training(token, ttl, shared.now()).await {
+            tracing::warn!(%error, "the right to train could not be renewed");
+        }
+    }
+}
+
+/// Records applied in all partitions since the beginning.
+async fn applied_total(shared: &Shared) -> Result<u64, Error> {
+    let mut total = 0;
+    for partition in shared.store.layout().partitions.all() {
+        total += shared.store.meta(partition).await?.counters.applied;
+    }
+    Ok(total)
+}
+
+/// Shoppers in any segment, in all partitions.
+async fn shoppers(shared: &Shared) -> Result<u64, Error> {
+    let mut total = 0;
+    for partition in shared.store.layout().partitions.all() {
+        let note = shared.store.meta(partition).await?.note;
+        let ledger = SegmentLedger::decode(&note).unwrap_or_default();
+        total += ledger.counts().map(|(_, count)| count).sum::<u64>();
+    }
+    Ok(total)
+}
+
+/// The model of a version as the registry has it.
+pub(crate) fn manifest_of(registry: &Registry, version: ModelVersion) -> Result<ModelManifest, Error> {
+    let number = version.get();
+    let model = registry.model(version).ok_or(Error::NotFound { version: number })?;
+    let unreadable =
+        |bad: crate::manifest::BadManifest| Error::Stored { version: number, problem: bad.to_string() };
+    crate::manifest::decoded(&model.manifest).map_err(unreadable)
+}

@@ -1,0 +1,141 @@
+//! Builds the room, follows the registry, runs the trainer, and drains: nodes are told to watch elsewhere.
+
+use crate::config::ValidConfig;
+use crate::grpc::Grpc;
+use crate::metrics::Metrics;
+use crate::nodes::Nodes;
+use crate::schedule::{DEMANDS_WAITING, Demand, Trainer};
+use opentelemetry::metrics::Meter;
+use portrait_profile::Timestamp;
+use portrait_proto::v1::DriftStatus;
+use portrait_proto::v1::model_service_server::{self, ModelServiceServer};
+use portrait_runtime::SharedClock;
+use portrait_store::{Nonce, Registry, Store};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::Channel;
+
+/// How long the store is asked to wait for a change of the models: a wake-up that got lost is made good after this long.
+const REGISTRY_WAIT: Duration = Duration::from_secs(1);
+/// How long before a store that does not answer is asked again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// The room: trainer, watchers and edge.
+pub struct ModelService {
+    shared: Arc<Shared>,
+    /// For the trainer, which is run once.
+    demands: Mutex<Option<mpsc::Receiver<Demand>>>,
+}
+
+/// What trainer, watchers and calls share.
+pub(crate) struct Shared {
+    /// Where models are.
+    pub(crate) store: Arc<dyn Store>,
+    /// Where vectors come from.
+    pub(crate) features: Channel,
+    /// The clock on the wall.
+    pub(crate) clock: SharedClock,
+    /// How this room is set.
+    pub(crate) config: ValidConfig,
+    /// What is measured.
+    pub(crate) metrics: Metrics,
+    /// This process, among all that ask for the right to train.
+    pub(crate) nonce: Nonce,
+    /// The models as the store has them; followed by one task.
+    pub(crate) registry: watch::Sender<Registry>,
+    /// What was last seen of drift.
+    pub(crate) drift: watch::Sender<Option<DriftStatus>>,
+    /// Who watches.
+    pub(crate) nodes: Nodes,
+    /// To the trainer.
+    pub(crate) demands: mpsc::Sender<Demand>,
+    /// Cancelled when the room drains: watchers are told, the trainer ends.
+    pub(crate) closing: CancellationToken,
+    /// Watchers, the trainer and who follows the registry, so that a drain can wait for them.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl ModelService {
+    /// Puts the room together; nothing runs yet. Vectors come from the `FeatureService` at the end of `features`.
+    pub fn build(
+        store: Arc<dyn Store>,
+        features: Channel,
+        clock: SharedClock,
+        meter: &Meter,
+        config: ValidConfig,
+    ) -> Self {
+        let (demands, receiver) = mpsc::channel(DEMANDS_WAITING);
+        let shared = Shared {
+            store,
+            features,
+            clock,
+            config,
+            metrics: Metrics::new(meter),
+            nonce: Nonce::random(),
+            registry: watch::Sender::new(Registry::default()),
+            drift: watch::Sender::new(None),
+            nodes: Nodes::default(),
+            demands,
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        Self { shared: Arc::new(shared), demands: Mutex::new(Some(receiver)) }
+    }
+
+    /// The gRPC service.
+    pub fn grpc(&self) -> ModelServiceServer<impl model_service_server::ModelService + use<>> {
+        ModelServiceServer::new(Grpc { shared: Arc::clone(&self.shared) })
+    }
+
+    /// Trains and tells until `shutdown`; the handle ends when the last watcher was told and the trainer has ended.
+    pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
+        self.shared.tasks.spawn(follow(Arc::clone(&self.shared)));
+        let demands = self.demands.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(demands) = demands {
+            self.shared.tasks.spawn(Trainer::new(Arc::clone(&self.shared), demands).run());
+        }
+        let (shared, shutdown) = (Arc::clone(&self.shared), shutdown.clone());
+        tokio::spawn(async move {
+            shutdown.cancelled().await;
+            shared.closing.cancel();
+            shared.tasks.close();
+            shared.tasks.wait().await;
+        })
+    }
+}
+
+impl Shared {
+    /// What the clock on the wall says.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.clock.now_ms())
+    }
+}
+
+/// Keeps the registry at what the store has.
+async fn follow(shared: Arc<Shared>) {
+    let closing = shared.closing.clone();
+    let following = async {
+        let mut after = None;
+        loop {
+            match shared.store.registry(after, REGISTRY_WAIT).await {
+                Ok(registry) => {
+                    after = Some(registry.registry_no);
+                    shared.registry.send_if_modified(|known| {
+                        let changed = *known != registry;
+                        *known = registry;
+                        changed
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the models cannot be read; trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    };
+    closing.run_until_cancelled(following).await;
+}

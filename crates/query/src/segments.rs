@@ -1,0 +1,215 @@
+//! Segments for readers: the model says what they are, the owners' notes how many shoppers are in each, a profile why one
+//! shopper is. In come a segment or a shopper, out go words and numbers. Nothing is counted here by looking at everybody but an
+//! export.
+
+use crate::error::Error;
+use crate::read::{self, Terms};
+use crate::service::Shared;
+use portrait_learning::{Model, Origin, Segment};
+use portrait_profile::{FeatureSchema, Profile, SegmentId, SegmentLedger, UserId};
+use portrait_proto::v1;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+/// The pages of an export.
+pub(crate) type Pages = ReceiverStream<Result<v1::ExportSegmentResponse, Status>>;
+
+/// Shoppers of one page of an export, and pages that wait for a slow reader.
+const PAGE_USERS: usize = 1000;
+const PAGES_WAITING: usize = 2;
+
+/// Every segment of the model.
+pub(crate) async fn list(shared: &Shared) -> Result<v1::ListSegmentsResponse, Error> {
+    let model = model(shared)?;
+    let counts = counts(shared).await?;
+    let of_model = |id: &SegmentId| model.segment(*id).is_some();
+    let assigned = counts.iter().filter(|(id, _)| of_model(id)).map(|(_, count)| count).sum();
+    let in_retired = counts.iter().filter(|(id, _)| !of_model(id)).map(|(_, count)| count).sum();
+    let mut segments: Vec<v1::Segment> =
+        model.segments.iter().map(|segment| told(&model, segment, &counts, assigned)).collect();
+    segments.sort_by_key(|segment| Reverse(segment.size));
+    let retired = model.retired.iter().map(|retired| v1::RetiredSegment {
+        segment_id: retired.id.to_string(),
+        name: retired.name.clone(),
+        to_segment_ids: retired.to.iter().map(ToString::to_string).collect(),
+    });
+    let retired = retired.collect();
+    Ok(v1::ListSegmentsResponse {
+        model_version: model.version.get(),
+        segments,
+        assigned,
+        in_retired,
+        retired,
+    })
+}
+
+/// One segment of the model.
+pub(crate) async fn one(shared: &Shared, segment_id: SegmentId) -> Result<v1::GetSegmentResponse, Error> {
+    let model = model(shared)?;
+    let segment = model.segment(segment_id).ok_or(Error::NoSuchSegment { segment_id })?;
+    let counts = counts(shared).await?;
+    let assigned =
+        counts.iter().filter(|(id, _)| model.segment(**id).is_some()).map(|(_, count)| count).sum();
+    let segment = told(&model, segment, &counts, assigned);
+    Ok(v1::GetSegmentResponse { segment: Some(segment), model_version: model.version.get() })
+}
+
+/// Why a shopper is in a segment.
+pub(crate) async fn explain(
+    shared: &Shared,
+    user_id: UserId,
+    terms: &Terms,
+) -> Result<v1::ExplainSegmentResponse, Error> {
+    let model = model(shared)?;
+    let (profile, moment) = read::stored_at(shared, &user_id, terms).await?;
+    let held = profile.segment().ok_or_else(|| Error::Unassigned { user_id: user_id.clone() })?;
+    let raw = profile.features_at(moment);
+    let explanation = model.explain(&raw, held.segment_id).ok_or(Error::Unassigned { user_id })?;
+    let components = FeatureSchema::current().components().iter().zip(&raw).zip(&explanation.contributions);
+    let contribution = |((component, value), (z, contribution)): (
+        (&portrait_profile::FeatureComponent, &f32),
+        &(f32, f32),
+    )| {
+        v1::SegmentContribution {
+            name: component.name.clone(),
+            description: component.description.clone(),
+            unit: component.unit.to_owned(),
+            value: f64::from(*value),
+            z: f64::from(*z),
+            contribution: f64::from(*contribution),
+        }
+    };
+    let mut contributions: Vec<v1::SegmentContribution> = components.map(contribution).collect();
+    contributions.sort_by(|one, other| other.contribution.total_cmp(&one.contribution));
+    let (runner_up, runner_up_distance) =
+        explanation.runner_up.map_or((None, 0.0), |(id, distance)| (Some(id), distance));
+    Ok(v1::ExplainSegmentResponse {
+        segment: shared.told(profile.view_at(moment)).segment,
+        distance: explanation.distance.into(),
+        runner_up_segment_id: runner_up.map_or_else(String::new, |id| id.to_string()),
+        runner_up_name: runner_up.and_then(|id| model.name(id)).unwrap_or_default().to_owned(),
+        runner_up_distance: runner_up_distance.into(),
+        contributions,
+        profile_version: profile.version().get(),
+        model_version: model.version.get(),
+    })
+}
+
+/// Everybody in a segment, page by page, as fast as the reader takes them.
+pub(crate) async fn export(shared: &Arc<Shared>, segment_id: SegmentId) -> Result<Pages, Error> {
+    let model = model(shared)?;
+    model.segment(segment_id).ok_or(Error::NoSuchSegment { segment_id })?;
+    let size = counts(shared).await?.get(&segment_id).copied().unwrap_or(0);
+    let least = shared.config.export_least;
+    if size < least {
+        return Err(Error::TooFew { segment_id, size, least });
+    }
+    let (pages, receiver) = mpsc::channel(PAGES_WAITING);
+    let (shared, model_version) = (Arc::clone(shared), model.version.get());
+    tokio::spawn(async move {
+        if let Err(error) = send(&shared, segment_id, model_version, &pages).await {
+            // The reader may be gone; then nobody needs the error.
+            let _ = pages.send(Err(error.into())).await;
+        }
+    });
+    Ok(ReceiverStream::new(receiver))
+}
+
+async fn send(
+    shared: &Shared,
+    segment_id: SegmentId,
+    model_version: u64,
+    pages: &mpsc::Sender<Result<v1::ExportSegmentResponse, Status>>,
+) -> Result<(), Error> {
+    let most = PAGE_USERS.min(shared.store.limits().page_items);
+    for partition in shared.store.layout().partitions.all() {
+        let mut cursor = None;
+        loop {
+            let page = shared.store.scan(partition, cursor, most).await?;
+            let mut user_ids = Vec::new();
+            for (key, bytes) in &page.profiles {
+                let profile: Profile = read::decoded(&String::from_utf8_lossy(&key.0), bytes)?;
+                if profile.segment().is_some_and(|held| held.segment_id == segment_id) {
+                    user_ids.push(profile.user_id().to_string());
+                }
+            }
+            let page_of_export = v1::ExportSegmentResponse { user_ids, model_version };
+            if !page_of_export.user_ids.is_empty() && pages.send(Ok(page_of_export)).await.is_err() {
+                return Ok(());
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn model(shared: &Shared) -> Result<Arc<Model>, Error> {
+    shared.served().ok_or(Error::NoModel)
+}
+
+/// Shoppers by segment, over all partitions.
+async fn counts(shared: &Shared) -> Result<BTreeMap<SegmentId, u64>, Error> {
+    let mut counts = BTreeMap::new();
+    for partition in shared.store.layout().partitions.all() {
+        let note = shared.store.meta(partition).await?.note;
+        let ledger = SegmentLedger::decode(&note).map_err(|source| Error::Ledger { partition, source })?;
+        for (id, count) in ledger.counts() {
+            *counts.entry(id).or_default() += count;
+        }
+    }
+    Ok(counts)
+}
+
+fn told(model: &Model, segment: &Segment, counts: &BTreeMap<SegmentId, u64>, assigned: u64) -> v1::Segment {
+    let size = counts.get(&segment.id).copied().unwrap_or(0);
+    let share = if assigned == 0 { 0.0 } else { size as f64 / assigned as f64 };
+    let components = FeatureSchema::current().components();
+    let defining = segment.defining.iter().filter_map(|defining| {
+        let component = components.get(defining.component)?;
+        Some(v1::DefiningFeature {
+            name: component.name.clone(),
+            description: component.description.clone(),
+            unit: component.unit.to_owned(),
+            z: defining.z.into(),
+            value: model.value_at_centroid(segment.id, defining.component)?.into(),
+        })
+    });
+    let categories = segment.categories.iter().map(|category| v1::TypicalCategory {
+        name: category.name.clone(),
+        share: category.share,
+        lift: category.lift,
+    });
+    v1::Segment {
+        segment_id: segment.id.to_string(),
+        name: segment.name.clone(),
+        description: segment.description.clone(),
+        size,
+        share,
+        trend: share - segment.trained_share,
+        defining: defining.collect(),
+        categories: categories.collect(),
+        lineage: Some(lineage(segment)),
+    }
+}
+
+fn lineage(segment: &Segment) -> v1::Lineage {
+    let (origin, from) = match &segment.origin {
+        Origin::Born => (v1::SegmentOrigin::Born, Vec::new()),
+        Origin::Kept => (v1::SegmentOrigin::Kept, Vec::new()),
+        Origin::Split { from } => (v1::SegmentOrigin::Split, vec![*from]),
+        Origin::Merged { from } => (v1::SegmentOrigin::Merged, from.clone()),
+    };
+    v1::Lineage {
+        origin: origin.into(),
+        from_segment_ids: from.iter().map(ToString::to_string).collect(),
+        overlap: segment.overlap,
+        first_model_version: segment.first_version.get(),
+    }
+}

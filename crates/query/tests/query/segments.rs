@@ -1,0 +1,181 @@
+//! Segments as callers see them: sizes that are counted by their owners, words and reasons from the model, exports that let no
+//! single shopper be told apart, and subscriptions to moves.
+
+use super::reader::{Reader, from, reason};
+use super::shop::{NEW_YEAR, Shop, config};
+use portrait_learning::testing::by_views;
+use portrait_profile::{ModelVersion, Timestamp};
+use portrait_proto::v1::{
+    ErrorReason, ExplainSegmentRequest, ExportSegmentRequest, GetProfileRequest, GetSegmentRequest,
+    ListSegmentsRequest, WatchProfileChangesRequest, WatchStart,
+};
+use portrait_query::Config;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tonic::Code;
+
+async fn with_model() -> Shop {
+    let shop = Shop::running_with(Config { export_least: 3, ..config() }).await;
+    let model = by_views(ModelVersion::FIRST, [1, 2], Timestamp::from_millis(NEW_YEAR));
+    shop.model.send_replace(Some(Arc::new(model)));
+    shop
+}
+
+/// Four in the first segment, two in the second, one in a segment that is no more.
+async fn with_shoppers() -> Shop {
+    let mut shop = with_model().await;
+    for (user, segment) in [("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 2), ("f", 2), ("g", 9)] {
+        shop.buy(user, NEW_YEAR).await;
+        shop.move_to(user, segment).await;
+    }
+    shop
+}
+
+#[tokio::test]
+async fn without_a_model_there_are_no_segments() {
+    let mut shop = Shop::running().await;
+    shop.buy("a", NEW_YEAR).await;
+    let mut client = shop.client();
+    let explain = ExplainSegmentRequest { user_id: "a".to_owned(), ..Default::default() };
+    let refused = [
+        client.list_segments(ListSegmentsRequest {}).await.expect_err("no model"),
+        client.get_segment(GetSegmentRequest { segment_id: "s1".to_owned() }).await.expect_err("no model"),
+        client.explain_segment(explain).await.expect_err("no model"),
+        client
+            .export_segment(ExportSegmentRequest { segment_id: "s1".to_owned() })
+            .await
+            .expect_err("no model"),
+    ];
+    for status in refused {
+        assert_eq!((status.code(), reason(&status)), (Code::FailedPrecondition, ErrorReason::NoModel));
+    }
+}
+
+#[tokio::test]
+async fn segments_are_told_with_their_sizes_words_and_origin() {
+    let shop = with_shoppers().await;
+    let answer = shop.client().list_segments(ListSegmentsRequest {}).await.expect("answered").into_inner();
+    assert_eq!((answer.model_version, answer.assigned, answer.in_retired), (1, 6, 1));
+    let told: Vec<_> =
+        answer.segments.iter().map(|one| (one.segment_id.as_str(), one.name.as_str(), one.size)).collect();
+    assert_eq!(told, [("s1", "few views", 4), ("s2", "many views", 2)]);
+    let first = &answer.segments[0];
+    assert!((first.share - 4.0 / 6.0).abs() < 1e-9 && (first.trend - (4.0 / 6.0 - 0.5)).abs() < 1e-9);
+    assert_eq!((first.defining[0].z, first.categories[0].name.as_str()), (1.0, "shoes"));
+    assert!(!first.defining[0].description.is_empty() && !first.defining[0].unit.is_empty());
+    let request = GetSegmentRequest { segment_id: "s2".to_owned() };
+    let one = shop.client().get_segment(request).await.expect("answered").into_inner();
+    assert_eq!(one.segment.as_ref(), Some(&answer.segments[1]));
+    for (segment_id, expected) in
+        [("s9", Code::NotFound), ("nine", Code::NotFound), ("", Code::InvalidArgument)]
+    {
+        let request = GetSegmentRequest { segment_id: segment_id.to_owned() };
+        let status = shop.client().get_segment(request).await.expect_err("there is none");
+        assert_eq!(status.code(), expected, "{segment_id:?}");
+    }
+    let request = GetProfileRequest { user_id: "e".to_owned(), ..Default::default() };
+    let profile = shop.client().get_profile(request).await.expect("answered").into_inner().profile;
+    let segment = profile.and_then(|profile| profile.segment).expect("it is in one");
+    assert_eq!((segment.segment_id.as_str(), segment.name.as_str()), ("s2", "many views"));
+}
+
+#[tokio::test]
+async fn a_shopper_is_told_why_it_is_in_its_segment() {
+    let mut shop = with_shoppers().await;
+    let explain = |user: &str| ExplainSegmentRequest { user_id: user.to_owned(), ..Default::default() };
+    let answer = shop.client().explain_segment(explain("a")).await.expect("answered").into_inner();
+    assert_eq!(answer.segment.as_ref().map(|held| held.segment_id.as_str()), Some("s1"));
+    assert_eq!((answer.runner_up_segment_id.as_str(), answer.runner_up_name.as_str()), ("s2", "many views"));
+    let sum: f64 = answer.contributions.iter().map(|one| one.contribution).sum();
+    let difference = answer.runner_up_distance.powi(2) - answer.distance.powi(2);
+    assert!((sum - difference).abs() <= 1e-3 * difference.abs().max(1.0), "{sum} is not {difference}");
+    assert!(answer.contributions.is_sorted_by(|one, other| one.contribution >= other.contribution));
+    assert_eq!((answer.model_version, answer.profile_version), (1, 2));
+    shop.buy("nowhere", NEW_YEAR).await;
+    let rows = [
+        ("nobody", Code::NotFound, ErrorReason::UserNotFound),
+        ("nowhere", Code::FailedPrecondition, ErrorReason::NoModel),
+        ("g", Code::FailedPrecondition, ErrorReason::NoModel),
+        ("", Code::InvalidArgument, ErrorReason::EmptyId),
+    ];
+    for (user, code, expected) in rows {
+        let status = shop.client().explain_segment(explain(user)).await.expect_err("no explanation");
+        assert_eq!((status.code(), reason(&status)), (code, expected), "{user:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_segment_is_exported_whole_unless_too_few_are_in_it() {
+    let shop = with_shoppers().await;
+    let export = |segment: &str| ExportSegmentRequest { segment_id: segment.to_owned() };
+    let mut pages = shop.client().export_segment(export("s1")).await.expect("answered").into_inner();
+    let mut users = BTreeSet::new();
+    while let Some(page) = pages.message().await.expect("no page is an error") {
+        assert_eq!(page.model_version, 1);
+        users.extend(page.user_ids);
+    }
+    assert_eq!(users, ["a", "b", "c", "d"].map(str::to_owned).into());
+    let status = shop.client().export_segment(export("s2")).await.expect_err("two are too few");
+    assert_eq!((status.code(), reason(&status)), (Code::FailedPrecondition, ErrorReason::TooFewShoppers));
+    let status = shop.client().export_segment(export("s7")).await.expect_err("there is none");
+    assert_eq!(reason(&status), ErrorReason::SegmentNotFound);
+}
+
+fn moves(reader: &Reader) -> Vec<(&str, &str, &str)> {
+    reader
+        .changes
+        .iter()
+        .map(|change| (&*change.user_id, &*change.segment_id_before, &*change.segment_id_after))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_subscriber_to_moves_hears_of_moves_alone() {
+    let mut shop = with_shoppers().await;
+    let request = WatchProfileChangesRequest { segment_changes_only: true, ..from(WatchStart::Now) };
+    let mut reader = Reader::begin(&shop, request).await;
+    let request = WatchProfileChangesRequest { segment_ids: vec!["s2".to_owned()], ..from(WatchStart::Now) };
+    let mut of_second = Reader::begin(&shop, request).await;
+    shop.buy("b", NEW_YEAR).await;
+    shop.move_to("a", 2).await;
+    shop.buy("e", NEW_YEAR).await;
+    shop.move_to("e", 1).await;
+    shop.move_to("a", 1).await;
+    reader.until(|reader| reader.changes.iter().any(|change| change.user_id == "e")).await;
+    of_second
+        .until(|reader| {
+            reader.changes.iter().any(|change| change.segment_id_after == "s1" && change.user_id == "e")
+        })
+        .await;
+    assert!(moves(&reader).contains(&("e", "s2", "s1")));
+    assert!(reader.changes.iter().all(|change| change.segment_id_before != change.segment_id_after));
+    assert!(
+        of_second
+            .changes
+            .iter()
+            .all(|change| { change.segment_id_before == "s2" || change.segment_id_after == "s2" })
+    );
+    let status = Reader::try_begin(
+        &shop,
+        WatchProfileChangesRequest { segment_ids: vec!["two".to_owned()], ..from(WatchStart::Now) },
+    )
+    .await
+    .err()
+    .expect("no segment");
+    assert_eq!(reason(&status), ErrorReason::SegmentNotFound);
+}
+
+#[tokio::test]
+async fn a_snapshot_of_a_segment_names_its_shoppers_and_no_others() {
+    let shop = with_shoppers().await;
+    let request = WatchProfileChangesRequest {
+        segment_ids: vec!["s2".to_owned()],
+        include_profile: true,
+        ..from(WatchStart::Snapshot)
+    };
+    let mut reader = Reader::begin(&shop, request).await;
+    reader.until(|reader| reader.resyncs.len() == 8).await;
+    let known: BTreeSet<&str> = reader.known.keys().map(String::as_str).collect();
+    assert_eq!(known, ["e", "f"].into());
+    assert!(reader.changes.iter().all(|change| change.segment_id_after == "s2"));
+}
