@@ -10,7 +10,7 @@ use std::process::Command;
 const LINES_MAX: usize = 450;
 /// The files that every service has, so that to know one is to know all.
 const SERVICE_FILES: [&str; 6] = ["lib.rs", "config.rs", "service.rs", "grpc.rs", "error.rs", "metrics.rs"];
-const SERVICES: [&str; 3] = ["ingest", "feature", "query"];
+const SERVICES: [&str; 4] = ["ingest", "feature", "model", "query"];
 
 /// What each of our crates may depend on, by its normal dependencies.
 fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
@@ -20,8 +20,10 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         "portrait-proto",
         "portrait-store",
         "portrait-runtime",
+        "portrait-learning",
         "portrait-ingest",
         "portrait-feature",
+        "portrait-model",
         "portrait-query",
         "portrait",
     ];
@@ -29,12 +31,15 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("portrait-profile", BTreeSet::new()),
         ("portrait-runtime", BTreeSet::new()),
         ("portrait-proto", BTreeSet::from(["portrait-profile"])),
+        ("portrait-learning", BTreeSet::from(["portrait-profile"])),
         ("portrait-store", BTreeSet::from(["portrait-profile", "portrait-proto"])),
         ("portrait", BTreeSet::from(all)),
         ("portrait-tests", BTreeSet::from(all)),
     ]);
-    for room in ["portrait-ingest", "portrait-feature", "portrait-query"] {
-        table.insert(room, BTreeSet::from(rooms));
+    table.insert("portrait-ingest", BTreeSet::from(rooms));
+    for room in ["portrait-feature", "portrait-model", "portrait-query"] {
+        let learning = ["portrait-learning"];
+        table.insert(room, rooms.into_iter().chain(learning).collect());
     }
     table
 }

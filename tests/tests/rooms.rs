@@ -6,5 +6,6 @@ mod rooms {
     mod crash;
     mod import;
     mod operation;
+    mod segments;
     mod subscribers;
 }

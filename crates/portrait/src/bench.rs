@@ -4,18 +4,21 @@
 mod bare;
 mod freshness;
 mod load;
+mod models;
 mod reads;
+mod sweep;
 mod throughput;
 
 use self::throughput::Target;
 use crate::import::Format;
+use crate::node::Config;
 use anyhow::{Context, Result};
 use clap::Args;
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The arguments of `portrait bench`.
@@ -33,6 +36,9 @@ pub struct BenchArgs {
     /// How many events of the log at most.
     #[arg(long, default_value_t = 800_000)]
     log_events: usize,
+    /// How many shoppers are looked at for a new model while events come in.
+    #[arg(long, default_value_t = 200_000)]
+    sweep_shoppers: usize,
     /// Seconds for each latency figure.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -88,6 +94,14 @@ pub async fn run(args: BenchArgs) -> Result<()> {
 
     bar.set_message("reads beside a bare echo");
     reads::measure(&repeated, seconds, scratch, &mut figures).await?;
+    bar.inc(1);
+
+    bar.set_message("from a model's activation to every node");
+    models::measure(&repeated, scratch, &mut figures).await?;
+    bar.inc(1);
+
+    bar.set_message("events while everybody is looked at for a new model");
+    sweep::measure(args.sweep_shoppers, seconds, scratch, &mut figures).await?;
     bar.finish_and_clear();
 
     println!("{}", table(&figures));
@@ -95,10 +109,17 @@ pub async fn run(args: BenchArgs) -> Result<()> {
     std::fs::write(&args.json, json).with_context(|| format!("cannot write {}", args.json.display()))
 }
 
+/// A node that trains when it is asked and at no other time: a training beside a measurement would be measured.
+fn config(folder: &Path) -> Config {
+    let mut config = Config::on_free_ports(folder);
+    config.model.automatic = false;
+    config
+}
+
 fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:20} {elapsed} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(4).with_style(style);
+    let bar = ProgressBar::new(6).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

@@ -1,7 +1,7 @@
 //! The command line. In come arguments, out goes one command's run and an exit code: 0 if all went well, 1 if not, 2 if the
 //! arguments make no sense.
 
-use crate::{bench, card, demo, import, serve, watch};
+use crate::{bench, card, demo, import, segments, serve, train, watch};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -21,6 +21,10 @@ enum Command {
     Import(import::ImportArgs),
     /// Show one shopper's profile as a card.
     Profile(card::ProfileArgs),
+    /// Show the segments of the served model, or why a shopper is in one.
+    Segments(segments::SegmentsArgs),
+    /// Train a model now, and tell how far it is.
+    Train(train::TrainArgs),
     /// Print changes of profiles as they happen.
     Watch(watch::WatchArgs),
     /// Run a whole shop through a server in this process and show what its profiles say.
@@ -36,7 +40,10 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    match runtime.block_on(run(arguments.command)) {
+    let outcome = runtime.block_on(run(arguments.command));
+    // What still computes, as a training that was abandoned, is waited for by nobody.
+    runtime.shutdown_background();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
@@ -47,6 +54,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Profile(args) => card::run(args).await,
+        Command::Segments(args) => segments::run(args).await,
+        Command::Train(args) => train::run(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Bench(args) => bench::run(args).await,

@@ -5,8 +5,11 @@
 mod cast;
 mod facts;
 mod feed;
+mod learning;
 mod log;
+mod memberships;
 mod narrator;
+mod planted;
 mod probe;
 mod story;
 mod summary;
@@ -14,6 +17,7 @@ mod tally;
 mod telling;
 #[cfg(test)]
 mod tests;
+mod training;
 mod watcher;
 
 pub use narrator::{Narrator, Terminal};
@@ -21,13 +25,19 @@ pub use story::{Outcome, Script, run_against};
 
 use crate::import::Format;
 use crate::node::{Config, Node, Role};
-use crate::simulate::SimulateConfig;
+use crate::simulate::{Shop, SimulateConfig};
 use anyhow::Result;
 use clap::Args;
 use portrait_runtime::SystemClock;
+use portrait_runtime::config::Interval;
 use portrait_store::ProfileClock;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// Profiles that are looked at in a second for a new model.
+const SWEEP_RATE: u32 = 1_000_000;
+/// How often it is looked whether shoppers have changed: about once in two or three days of the story.
+const DRIFT_INTERVAL: Interval = Interval::from_millis(200);
 
 /// The arguments of `portrait demo`.
 #[derive(Debug, Args)]
@@ -38,8 +48,8 @@ pub struct DemoArgs {
     /// The log's format.
     #[arg(long, value_enum, requires = "file")]
     pub format: Option<Format>,
-    /// How many shoppers the simulated shop has.
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    /// How many shoppers the simulated shop has. Drift of single components is judged from 2,000 on who have come.
+    #[arg(long, default_value_t = 2_500, value_parser = clap::value_parser!(u32).range(10..=100_000))]
     pub shoppers: u32,
     /// How many days are told.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(3..=365))]
@@ -58,6 +68,15 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     let mut config = Config::on_free_ports(folder.path());
     // What is told happened on other days than today: profiles are read at the time of the shop.
     config.profiles.clock = ProfileClock::Events;
+    // Nobody else waits for this server: everybody is looked at for a new model in one go.
+    config.feature.sweep_rate = SWEEP_RATE;
+    let shop = SimulateConfig { shoppers: args.shoppers, days: args.days, ..Default::default() };
+    let mut script = Script { seed: args.seed, shop, least: config.model.rows_min };
+    if args.file.is_none() {
+        script.least = script.least.max(story::come_by_first_model(&Shop::new(args.seed, shop)));
+        let least = script.least;
+        config.model = paced(portrait_model::Config { rows_min: least, ..config.model });
+    }
     let node = Node::start(Role::All, config).await?;
     let mut terminal = Terminal::new();
     terminal.say(&format!(
@@ -66,14 +85,18 @@ pub async fn run(args: DemoArgs) -> Result<()> {
         folder.path().display()
     ));
     let told = match args.file.zip(args.format) {
-        Some((file, format)) => log::run_against(&node.grpc_url(), &file, format, &mut terminal).await,
-        None => {
-            let shop = SimulateConfig { shoppers: args.shoppers, days: args.days, ..Default::default() };
-            let script = Script { seed: args.seed, shop };
-            run_against(&node.grpc_url(), &script, Arc::new(SystemClock), &mut terminal).await.map(drop)
+        Some((file, format)) => {
+            log::run_against(&node.grpc_url(), &file, format, script.least, &mut terminal).await
         }
+        None => run_against(&node.grpc_url(), &script, Arc::new(SystemClock), &mut terminal).await.map(drop),
     };
     terminal.end();
     // The server is stopped whatever was told, and its files go with the folder.
     node.stop().await.and(told.map(drop))
+}
+
+/// A server's own reasons to learn a model go by the clock on the wall, on which a day of the story takes milliseconds: it
+/// goes on looking for drift, and the story asks for the models.
+fn paced(config: portrait_model::Config) -> portrait_model::Config {
+    portrait_model::Config { volume: 0, drift_interval: DRIFT_INTERVAL, drift_windows: u32::MAX, ..config }
 }

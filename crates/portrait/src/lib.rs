@@ -8,6 +8,8 @@ pub mod client;
 pub mod demo;
 pub mod import;
 pub mod node;
+pub mod segments;
 pub mod serve;
 pub mod simulate;
+pub mod train;
 pub mod watch;

@@ -35,6 +35,12 @@ pub struct WatchArgs {
     /// Say what the profile says, too.
     #[arg(long)]
     pub profile: bool,
+    /// Only changes from one segment to another, with the segments' names.
+    #[arg(long)]
+    pub segments: bool,
+    /// Only changes into or out of this segment, as s7; may be given again.
+    #[arg(long = "segment", value_name = "ID")]
+    pub segment_ids: Vec<String>,
     /// Print each change as a JSON object.
     #[arg(long)]
     pub json: bool,
@@ -64,7 +70,9 @@ pub async fn run(args: WatchArgs) -> Result<()> {
         resume_token: resume.as_ref().map(|file| file.token().to_vec()).unwrap_or_default(),
         start: start(args.from).into(),
         user_ids: args.users,
-        include_profile: args.profile,
+        segment_ids: args.segment_ids,
+        segment_changes_only: args.segments,
+        include_profile: args.profile || args.segments,
         ..Default::default()
     };
     let mut session =

@@ -86,6 +86,7 @@ impl Room {
             changes: Vec::new(),
             dead_letters: Vec::new(),
             counted: Counters::default(),
+            note: None,
         };
         self.store.commit(partition, commit).await.expect("the only owner");
     }

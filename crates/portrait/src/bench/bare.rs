@@ -80,6 +80,7 @@ async fn one_partition(store: Arc<Embedded>, partition: PartitionId, records: Ve
             seen,
             dead_letters: Vec::new(),
             counted: Counters::default(),
+            note: None,
         };
         commit_no = store.commit(partition, commit).await?.commit_no;
     }

@@ -3,7 +3,7 @@
 
 use super::Figure;
 use crate::client;
-use crate::node::{Config, Node, Role};
+use crate::node::{Node, Role};
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use hdrhistogram::Histogram;
@@ -21,6 +21,13 @@ const BURST: usize = 500;
 /// Callers that share the load, each with one burst under way.
 const CALLERS: usize = 4;
 
+/// How much load, and until when.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) events_per_second: f64,
+    pub(super) until: Instant,
+}
+
 /// Measures under `events_per_second` for `seconds`.
 pub(super) async fn measure(
     events_per_second: f64,
@@ -30,16 +37,9 @@ pub(super) async fn measure(
     figures: &mut Vec<Figure>,
 ) -> Result<()> {
     let folder = tempfile::tempdir_in(scratch)?;
-    let node = Node::start(Role::All, Config::on_free_ports(folder.path())).await?;
-    let url = node.grpc_url();
-    let until = Instant::now() + Duration::from_secs(seconds);
-    let each = events_per_second / CALLERS as f64;
-    let channel = client::connect(&url).await?;
-    let callers = events.chunks(events.len().div_ceil(CALLERS));
-    let callers = callers.map(|events| load(channel.clone(), events.to_vec(), each, until));
-    let load = tokio::spawn(try_join_all(callers.collect::<Vec<_>>()));
-    let histogram = probe(client::connect(&url).await?, until).await?;
-    let sent: usize = load.await??.into_iter().sum();
+    let node = Node::start(Role::All, super::config(folder.path())).await?;
+    let pace = Pace { events_per_second, until: Instant::now() + Duration::from_secs(seconds) };
+    let (histogram, sent) = under_load(&node.grpc_url(), events, pace).await?;
     node.stop().await?;
     let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1000.0;
     let (p50, p99) = (at(0.5), at(0.99));
@@ -57,19 +57,32 @@ pub(super) async fn measure(
     Ok(())
 }
 
+/// Microseconds from acknowledgement to a profile that has the event, and how many events of load went.
+pub(super) async fn under_load(url: &str, events: &[Event], pace: Pace) -> Result<(Histogram<u64>, usize)> {
+    let each = pace.events_per_second / CALLERS as f64;
+    let channel = client::connect(url).await?;
+    let callers = events.chunks(events.len().div_ceil(CALLERS));
+    let callers = callers.map(|events| load(channel.clone(), events.to_vec(), each, pace.until));
+    let load = tokio::spawn(try_join_all(callers.collect::<Vec<_>>()));
+    let histogram = probe(client::connect(url).await?, pace.until).await?;
+    let sent = load.await??.into_iter().sum();
+    Ok((histogram, sent))
+}
+
 /// Sends bursts at an even pace, and says how many events went.
 async fn load(channel: Channel, events: Vec<Event>, events_per_second: f64, until: Instant) -> Result<usize> {
     let mut client = IngestServiceClient::new(channel);
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(BURST as f64 / events_per_second));
     let mut sent = 0;
     let mut bursts = events.chunks(BURST).cycle();
-    let mut round = 0;
+    let (run, mut round): (u64, u64) = (rand::random(), 0);
     while Instant::now() < until {
         ticks.tick().await;
         let mut burst = bursts.next().context("there is a load")?.to_vec();
         round += 1;
-        // Every burst counts: repeats of the log are other events.
-        burst.iter_mut().for_each(|event| event.event_id.push_str(&format!("-{round}")));
+        // Every burst counts: repeats of the log are other events, in another run too.
+        let mark = format!("-{run:x}-{round}");
+        burst.iter_mut().for_each(|event| event.event_id.push_str(&mark));
         sent += burst.len();
         client.track(TrackRequest { events: burst, backfill: true }).await?;
     }
@@ -82,6 +95,7 @@ async fn probe(channel: Channel, until: Instant) -> Result<Histogram<u64>> {
     let mut query = QueryServiceClient::new(channel);
     let mut histogram = Histogram::new(3)?;
     let mut ticks = tokio::time::interval(PROBE_EVERY);
+    let run: u64 = rand::random();
     for number in 0_u64.. {
         ticks.tick().await;
         if Instant::now() >= until {
@@ -89,7 +103,7 @@ async fn probe(channel: Channel, until: Instant) -> Result<Histogram<u64>> {
         }
         let user_id = format!("probe-{}", number % 64);
         let mut event = super::load::distinct_users(1).remove(0);
-        event.event_id = format!("probe-{number}");
+        event.event_id = format!("probe-{run:x}-{number}");
         event.user_id.clone_from(&user_id);
         let answer = ingest.track(TrackRequest { events: vec![event], backfill: true }).await?.into_inner();
         let accepted_at = Instant::now();

@@ -2,7 +2,7 @@
 
 use super::Figure;
 use crate::client;
-use crate::node::{Config, Node, Role};
+use crate::node::{Node, Role};
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use hdrhistogram::Histogram;
@@ -27,6 +27,7 @@ struct Echo(GetProfileResponse);
 #[tonic::async_trait]
 impl QueryService for Echo {
     type WatchProfileChangesStream = tokio_stream::Empty<Result<v1::WatchProfileChangesResponse, Status>>;
+    type ExportSegmentStream = tokio_stream::Empty<Result<v1::ExportSegmentResponse, Status>>;
 
     async fn get_profile(
         &self,
@@ -48,6 +49,34 @@ impl QueryService for Echo {
     ) -> Result<Response<Self::WatchProfileChangesStream>, Status> {
         Err(Status::unimplemented("an echo does not change"))
     }
+
+    async fn list_segments(
+        &self,
+        _: Request<v1::ListSegmentsRequest>,
+    ) -> Result<Response<v1::ListSegmentsResponse>, Status> {
+        Err(Status::unimplemented("an echo has no segments"))
+    }
+
+    async fn get_segment(
+        &self,
+        _: Request<v1::GetSegmentRequest>,
+    ) -> Result<Response<v1::GetSegmentResponse>, Status> {
+        Err(Status::unimplemented("an echo has no segments"))
+    }
+
+    async fn explain_segment(
+        &self,
+        _: Request<v1::ExplainSegmentRequest>,
+    ) -> Result<Response<v1::ExplainSegmentResponse>, Status> {
+        Err(Status::unimplemented("an echo has no segments"))
+    }
+
+    async fn export_segment(
+        &self,
+        _: Request<v1::ExportSegmentRequest>,
+    ) -> Result<Response<Self::ExportSegmentStream>, Status> {
+        Err(Status::unimplemented("an echo has no segments"))
+    }
 }
 
 /// What one side gave, over all its turns.
@@ -66,7 +95,7 @@ pub(super) async fn measure(
     figures: &mut Vec<Figure>,
 ) -> Result<()> {
     let folder = tempfile::tempdir_in(scratch)?;
-    let node = Node::start(Role::All, Config::on_free_ports(folder.path())).await?;
+    let node = Node::start(Role::All, super::config(folder.path())).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     let events = &events[..events.len().min(200_000)];
     client::send_all(channel.clone(), events).await?;

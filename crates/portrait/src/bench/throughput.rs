@@ -3,7 +3,7 @@
 
 use super::{Figure, bare};
 use crate::client;
-use crate::node::{Config, Node, Role};
+use crate::node::{Node, Role};
 use anyhow::Result;
 use portrait_proto::v1::Event;
 use std::path::Path;
@@ -63,7 +63,7 @@ pub(super) async fn measure(
 /// Events a second of a new server, from the first one sent to the last one in its profile.
 async fn whole_way(events: &[Event], scratch: &Path) -> Result<f64> {
     let folder = tempfile::tempdir_in(scratch)?;
-    let node = Node::start(Role::All, Config::on_free_ports(folder.path())).await?;
+    let node = Node::start(Role::All, super::config(folder.path())).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     let begun = Instant::now();
     client::send_all(channel.clone(), events).await?;

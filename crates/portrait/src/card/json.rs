@@ -22,6 +22,13 @@ pub fn profile_json(profile: &v1::Profile) -> Value {
         "behavior": profile.behavior.as_ref().map(behavior),
         "preference": profile.preference.as_ref().map(preference),
         "social": profile.social.as_ref().map(|social| json!({ "edges": list(&social.edges, edge) })),
+        "segment": profile.segment.as_ref().map(|segment| json!({
+            "segment_id": segment.segment_id,
+            "name": segment.name,
+            "distance": segment.distance,
+            "model_version": segment.model_version,
+            "since": moment(segment.since.as_ref()),
+        })),
     })
 }
 

@@ -19,6 +19,7 @@ const BETWEEN: &str = " · ";
 pub fn card(profile: &v1::Profile, paint: Paint) -> String {
     let mut sheet = Sheet { text: String::new(), paint };
     sheet.head(profile);
+    sheet.segment(profile);
     sheet.activity(profile);
     sheet.purchases(profile);
     sheet.likes(profile);
@@ -68,6 +69,17 @@ impl Sheet {
         for line in wrapped(&traits, BETWEEN, WIDTH) {
             self.line(&line);
         }
+    }
+
+    fn segment(&mut self, profile: &v1::Profile) {
+        let Some(segment) = &profile.segment else { return };
+        let name = if segment.name.is_empty() { "a segment without a name" } else { &segment.name };
+        let mut phrases = vec![format!("{} ({})", chart::cut(name, 48), chart::cut(&segment.segment_id, 12))];
+        if let Some(since) = since(profile, segment.since.as_ref()) {
+            phrases.push(format!("since {since}"));
+        }
+        phrases.push(format!("model {}", segment.model_version));
+        self.section("Segment", &wrapped(&phrases, BETWEEN, WIDTH - MARGIN));
     }
 
     fn activity(&mut self, profile: &v1::Profile) {

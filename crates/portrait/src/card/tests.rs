@@ -96,6 +96,13 @@ fn profile() -> v1::Profile {
                 since: at(READ_AT - 86_400),
             }],
         }),
+        segment: Some(v1::SegmentMembership {
+            segment_id: "s3".to_owned(),
+            name: "frequent morning buyers".to_owned(),
+            distance: 2.5,
+            model_version: 4,
+            since: at(READ_AT - 9 * 86_400),
+        }),
         read_at: at(READ_AT),
     }
 }
@@ -104,6 +111,8 @@ const CARD: &str = "\
 lena-0042                                             as of 2025-10-31 00:00 UTC
 ────────────────────────────────────────────────────────────────────────────────
 age band: 25-34 · membership: gold · region: north
+
+Segment  frequent morning buyers (s3) · since 9 days ago · model 4
 
 Active   last seen 3 hours ago · first 59 days ago · 140 visits
          8.9 actions and 4 min a visit

@@ -5,14 +5,16 @@ use super::facts::Facts;
 use super::feed::Feed;
 use super::narrator::Narrator;
 use super::probe;
+use super::training;
 use crate::card::{self, Paint, chart, words};
 use crate::client;
 use crate::import::{Format, LogReader, Row};
+use crate::segments;
 use anyhow::{Context, Result, bail};
 use comfy_table::{CellAlignment, Table, presets};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
-use portrait_proto::v1::{BatchGetProfilesRequest, Item, Profile, UpsertItemsRequest};
+use portrait_proto::v1::{BatchGetProfilesRequest, Item, Profile, TrainModelRequest, UpsertItemsRequest};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -35,11 +37,12 @@ const PROGRESS_EVERY: u64 = 2_000;
 const FOLLOWED: usize = 3;
 const LISTED: usize = 10;
 
-/// Tells the server at `url` that log.
+/// Tells the server at `url` that log; it wants `least` shoppers for a model.
 pub(super) async fn run_against(
     url: &str,
     path: &Path,
     format: Format,
+    least: usize,
     narrator: &mut dyn Narrator,
 ) -> Result<()> {
     let channel = client::connect(url).await?;
@@ -70,8 +73,32 @@ pub(super) async fn run_against(
         micros.value_at_quantile(0.5) as f64 / 1e3,
         micros.value_at_quantile(0.99) as f64 / 1e3
     ));
+    say_segments(&channel, told.counts.len(), least, narrator).await?;
     for profile in profiles(&channel, &told.busiest(1)).await? {
         narrator.say(&format!("\n{}", card::card(&profile, Paint::of_stdout())));
+    }
+    Ok(())
+}
+
+/// Has a model learned of everybody, if they are enough, and says which segments there are.
+async fn say_segments(
+    channel: &Channel,
+    shoppers: usize,
+    least: usize,
+    narrator: &mut dyn Narrator,
+) -> Result<()> {
+    if shoppers < least {
+        let shoppers = words::counted(shoppers as u64, "shopper");
+        narrator.say(&format!("\nno segments: {shoppers}, and a model needs {least}"));
+        return Ok(());
+    }
+    // A model that was learned on the way knew fewer of them.
+    let request = TrainModelRequest { choose_segments: true, force: true, ..Default::default() };
+    let outcome = training::train(channel, request, 0).await?;
+    if !outcome.published {
+        narrator.say(&format!("\nno segments: {}", outcome.refusal));
+    } else if let Some(listed) = training::segments(channel).await? {
+        narrator.say(&format!("\nthe segments of all shoppers:\n{}", segments::table(&listed).trim_end()));
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! The story of a simulated shop as it is told to the server: in go happenings in the order of time, out go requests, and to
 //! the narrator a line a day. On the evenings that matter it waits until everything is in the profiles, reads those of the
-//! cast, and says what they say.
+//! cast, says what they say, and has models learned.
 
 use super::cast::Role;
 use super::facts::Facts;
 use super::feed::Feed;
+use super::learning::Learning;
 use super::narrator::Narrator;
 use super::tally::Tally;
 use crate::card::words;
@@ -20,7 +21,7 @@ use portrait_proto::v1::{
     TraitsUpdate, UpsertItemsRequest,
 };
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tonic::transport::Channel;
 
 /// Items, traits or relations of one request.
@@ -35,6 +36,21 @@ pub(super) struct Plot {
     pub(super) change: Option<(Day, usize)>,
     pub(super) ends: Day,
     pub(super) roles: Vec<Role>,
+    /// The evening of the first model.
+    pub(super) first_model: Day,
+    /// Those whose habits change, the followed ones first.
+    pub(super) changing: Vec<String>,
+}
+
+/// What makes an evening one on which a model is learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lesson {
+    /// The shoppers have been seen for some days.
+    First,
+    /// The low prices were there for all of their days.
+    Promotion,
+    /// New habits were there for a week.
+    Change,
 }
 
 /// The story so far.
@@ -43,15 +59,32 @@ pub(super) struct Telling<'a> {
     channel: Channel,
     feed: Feed,
     plot: Plot,
+    learning: Learning,
     today: Today,
     items: Vec<Item>,
     traits: Vec<TraitsUpdate>,
     relations: Vec<Relation>,
     began: Instant,
+    /// How long no events were sent because models were learned.
+    learned_for: Duration,
+    /// What was sent.
+    tally: Tally,
+    /// The time of the newest happening.
+    newest: Timestamp,
+}
+
+/// The story when it has been told.
+pub(super) struct Told {
     /// What was sent.
     pub(super) tally: Tally,
     /// The time of the newest happening.
     pub(super) newest: Timestamp,
+    /// Events that were sent and acknowledged.
+    pub(super) events: u64,
+    /// What is known of models.
+    pub(super) learning: Learning,
+    /// How long no events were sent because of those.
+    pub(super) learned_for: Duration,
 }
 
 /// What happened on one day.
@@ -69,17 +102,25 @@ impl Today {
 }
 
 impl<'a> Telling<'a> {
-    pub(super) fn begin(channel: Channel, feed: Feed, plot: Plot, narrator: &'a mut dyn Narrator) -> Self {
+    pub(super) fn begin(
+        channel: Channel,
+        feed: Feed,
+        plot: Plot,
+        learning: Learning,
+        narrator: &'a mut dyn Narrator,
+    ) -> Self {
         Self {
             narrator,
             channel,
             feed,
             plot,
+            learning,
             today: Today::begin(Day::FIRST),
             items: Vec::new(),
             traits: Vec::new(),
             relations: Vec::new(),
             began: Instant::now(),
+            learned_for: Duration::ZERO,
             tally: Tally::default(),
             newest: Day::FIRST.begins(),
         }
@@ -110,12 +151,13 @@ impl<'a> Telling<'a> {
         Ok(())
     }
 
-    /// Ends the last day and the stream; returns how many events were sent and acknowledged.
-    pub(super) async fn end(mut self) -> Result<(Tally, Timestamp, u64)> {
+    /// Ends the last day and the stream, and returns when everything is in the profiles.
+    pub(super) async fn end(mut self) -> Result<Told> {
         self.end_day().await?;
-        let accepted = self.feed.close().await?;
-        client::wait_until_applied(self.channel).await?;
-        Ok((self.tally, self.newest, accepted))
+        let events = self.feed.close().await?;
+        client::wait_until_applied(self.channel.clone()).await?;
+        let Self { tally, newest, learning, learned_for, .. } = self;
+        Ok(Told { tally, newest, events, learning, learned_for })
     }
 
     async fn tell_event(&mut self, mut event: Event) -> Result<()> {
@@ -143,7 +185,8 @@ impl<'a> Telling<'a> {
 
     fn progress(&mut self) {
         let events = self.feed.sent_events();
-        let each_second = events as f64 / self.began.elapsed().as_secs_f64().max(0.001);
+        let each_second =
+            events as f64 / self.began.elapsed().saturating_sub(self.learned_for).as_secs_f64().max(0.001);
         let note = format!(
             "{} · {} events · {} a second",
             self.today.day,
@@ -161,9 +204,7 @@ impl<'a> Telling<'a> {
             let (events, shoppers, orders) = (words::count(*events), shoppers.len(), orders.len());
             self.narrator
                 .say(&format!("{label} {events:>7} events · {shoppers:>5} shoppers · {orders:>4} orders"));
-            if self.plot.is_report_day(*day) {
-                self.report().await?;
-            }
+            self.evening(*day).await?;
         }
         self.today = Today::begin(self.today.day.next());
         if let Some(news) = self.plot.news_of(self.today.day) {
@@ -173,10 +214,35 @@ impl<'a> Telling<'a> {
         Ok(())
     }
 
-    /// Waits until everything is in the profiles, and says what those of the cast say.
-    async fn report(&mut self) -> Result<()> {
+    /// On an evening that matters, waits until everything is in the profiles, and says what there is to see.
+    async fn evening(&mut self, day: Day) -> Result<()> {
+        let (reports, lesson) = (self.plot.is_report_day(day), self.plot.lesson(day));
+        if !reports && lesson.is_none() {
+            return Ok(());
+        }
         self.feed.flush().await?;
         client::wait_until_applied(self.channel.clone()).await?;
+        if reports {
+            self.report().await?;
+        }
+        if let Some(lesson) = lesson {
+            let begun = Instant::now();
+            let user_ids: Vec<String> = self.tally.user_ids().cloned().collect();
+            if lesson == Lesson::Change {
+                // Before the next model: whoever has moved has done so under the same one, by habits alone.
+                self.learning.explain_moves(&self.plot.changing, self.newest, self.narrator).await?;
+            }
+            self.learning.learn(&user_ids, self.narrator).await?;
+            self.learned_for += begun.elapsed();
+        }
+        if self.plot.change.is_some_and(|(on, _)| day.next() == on) {
+            self.learning.remember();
+        }
+        Ok(())
+    }
+
+    /// Says what the profiles of the cast say.
+    async fn report(&mut self) -> Result<()> {
         let user_ids: Vec<String> = self.plot.roles.iter().map(|role| role.truth.user_id.clone()).collect();
         if user_ids.is_empty() {
             return Ok(());
@@ -219,6 +285,20 @@ impl Plot {
             .is_some_and(|promotion| day.next() == promotion.from || day.next() == promotion.until);
         let change = self.change.is_some_and(|(on, _)| day.next() == on || day == on.after(6));
         promotion || change || day.next() == self.ends
+    }
+
+    /// Why a model is learned on the evening of a day, if one is.
+    fn lesson(&self, day: Day) -> Option<Lesson> {
+        let last = day.next() == self.ends;
+        let week_of_change =
+            |(on, _): (Day, usize)| day == on.after(6) || (last && on <= day && day < on.after(6));
+        if self.change.is_some_and(week_of_change) {
+            Some(Lesson::Change)
+        } else if self.promotion.is_some_and(|promotion| day.next() == promotion.until) {
+            Some(Lesson::Promotion)
+        } else {
+            (day == self.first_model).then_some(Lesson::First)
+        }
     }
 
     /// What begins or ends with a day.

@@ -15,6 +15,7 @@ use portrait_profile::{
 };
 use portrait_proto::v1::feature_service_server::FeatureServiceServer;
 use portrait_proto::v1::ingest_service_server::IngestServiceServer;
+use portrait_proto::v1::model_service_server::ModelServiceServer;
 use portrait_proto::v1::query_service_server::QueryServiceServer;
 use portrait_proto::{action, time, v1};
 use portrait_runtime::ManualClock;
@@ -144,26 +145,34 @@ impl Narrator for Lines {
     }
 }
 
-async fn told_to(fault: Fault) -> (Result<Outcome>, Vec<String>) {
+/// What came of telling the naive server, and how many changes it made for models alone.
+struct Telling {
+    outcome: Result<Outcome>,
+    story: String,
+    moved_by_models: u64,
+}
+
+async fn told_to(fault: Fault, least: usize) -> Telling {
     let incoming = TcpIncoming::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
     let url = format!("http://{}", incoming.local_addr().expect("it is bound"));
     let stop = CancellationToken::new();
-    let server = Naive::new(fault);
+    let naive = Naive::new(fault);
     let server = Server::builder()
-        .add_service(IngestServiceServer::new(server.clone()))
-        .add_service(QueryServiceServer::new(server.clone()))
-        .add_service(FeatureServiceServer::new(server));
+        .add_service(IngestServiceServer::new(naive.clone()))
+        .add_service(QueryServiceServer::new(naive.clone()))
+        .add_service(ModelServiceServer::new(naive.clone()))
+        .add_service(FeatureServiceServer::new(naive.clone()));
     tokio::spawn(server.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()));
-    let script = Script { seed: 7, shop: SimulateConfig { shoppers: 80, days: 30, items: 60 } };
+    let script = Script { seed: 7, shop: SimulateConfig { shoppers: 80, days: 30, items: 60 }, least };
     let mut lines = Lines::default();
     let outcome = run_against(&url, &script, Arc::new(ManualClock::new(0)), &mut lines).await;
     stop.cancel();
-    (outcome, lines.0)
+    Telling { outcome, story: lines.0.join("\n"), moved_by_models: naive.moved_by_models() }
 }
 
 #[tokio::test]
 async fn the_whole_story_is_told_and_every_record_accounted_for() {
-    let (outcome, lines) = told_to(Fault::None).await;
+    let Telling { outcome, story, moved_by_models } = told_to(Fault::None, 10).await;
     let outcome = outcome.expect("nothing is wrong with that server");
     let expected = Shop::new(7, SimulateConfig { shoppers: 80, days: 30, items: 60 });
     let (shoppers, expected) = (expected.truths().len() as u64, expected.collect::<Vec<_>>());
@@ -172,32 +181,55 @@ async fn the_whole_story_is_told_and_every_record_accounted_for() {
     assert_eq!((outcome.events, outcome.profiles), (events, shoppers));
     assert_eq!(
         outcome.changes,
-        expected.len() as u64 - items,
-        "one for each record, as that server commits each alone"
+        expected.len() as u64 - items + moved_by_models,
+        "one for each record, as that server commits each alone, and for each whom a model has moved"
     );
     assert!(outcome.favourite.ratio() > 0.8, "{:?}: what the catalogue knows is missing", outcome.favourite);
-    let story = lines.join("\n");
+    assert_eq!((outcome.model, outcome.purity.of), (3, shoppers));
+    assert!(outcome.segment_changes > shoppers, "{outcome:?}: nobody has moved");
+    assert!((0.0..0.9).contains(&outcome.agreement), "{outcome:?}");
     for part in [
         "day 1 ",
         "day 30 ",
         "low prices on shoes begins",
         "low prices on shoes are over",
         "change their habits",
+        "model 1: 2 segments of ",
+        "day people (s1)",
+        "drift since model 1, seen in 3 looks in a row: 1 component",
+        "most of all how much is done at night",
+        "model 2: 2 of 2 segments kept (the demo asks for it",
+        "in another segment than before the change: ",
+        ": day people (s1) -> night people (s2)",
+        "how much is done at night: 50%, 2.0 standard deviations above the mean",
+        "model 3: 2 of 2 segments kept",
+        "the segments of model 3",
+        "adjusted Rand index",
     ] {
         assert!(story.contains(part), "{part:?} is missing in\n{story}");
     }
 }
 
 #[tokio::test]
-async fn a_server_that_loses_doubles_or_refuses_an_event_is_found_out() {
+async fn too_few_shoppers_have_no_segments_and_the_story_says_so() {
+    let Telling { outcome, story, .. } = told_to(Fault::None, 81).await;
+    let outcome = outcome.expect("nothing is wrong with that server");
+    assert_eq!((outcome.model, outcome.segment_changes, outcome.purity.of), (0, 0, 0));
+    assert!(story.contains("no segments yet: ") && story.contains("a model needs 81"), "{story}");
+    assert!(!story.contains("adjusted Rand index"), "{story}");
+}
+
+#[tokio::test]
+async fn a_server_that_loses_doubles_refuses_or_hides_something_is_found_out() {
     let rows = [
         (Fault::LosesTheHundredthEvent, "79 of 80 profiles hold exactly what was sent"),
         (Fault::DoublesTheHundredthEvent, "79 of 80 profiles hold exactly what was sent"),
         (Fault::RejectsTheHundredthEvent, "events[0].price was rejected"),
+        (Fault::HidesASegmentChange, "no segment was told, s1 is read"),
     ];
     for (fault, message) in rows {
-        let (outcome, _) = told_to(fault).await;
-        let error = outcome.expect_err("something is wrong with that server").to_string();
+        let error = told_to(fault, 10).await.outcome.expect_err("something is wrong with that server");
+        let error = error.to_string();
         assert!(error.contains(message), "{fault:?}: {error}");
     }
 }

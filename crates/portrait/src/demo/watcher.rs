@@ -36,6 +36,9 @@ struct Seen {
     changes: u64,
     versions: HashMap<String, u64>,
     delivered_micros: Histogram<u64>,
+    /// When the newest event of each shopper of the sample was accepted: a change without a newer one, as when a model puts
+    /// the shopper elsewhere, says nothing of how old news is.
+    accepted_at: HashMap<String, i64>,
     fault: Option<String>,
 }
 
@@ -44,8 +47,13 @@ impl Watcher {
     pub(super) async fn begin(channel: Channel, sample: Vec<String>, clock: SharedClock) -> Result<Self> {
         let all = WatchProfileChangesRequest { start: WatchStart::Now.into(), ..Default::default() };
         let sampled = WatchProfileChangesRequest { user_ids: sample, include_profile: true, ..all.clone() };
-        let seen =
-            Seen { changes: 0, versions: HashMap::new(), delivered_micros: probe::micros()?, fault: None };
+        let seen = Seen {
+            changes: 0,
+            versions: HashMap::new(),
+            delivered_micros: probe::micros()?,
+            accepted_at: HashMap::new(),
+            fault: None,
+        };
         let seen = Arc::new(Mutex::new(seen));
         let (tell, news) = watch::channel(0);
         let mut listening = JoinSet::new();
@@ -102,7 +110,7 @@ impl Watcher {
 }
 
 /// A subscription whose first answer, the confirmation, has arrived.
-async fn subscribed(
+pub(super) async fn subscribed(
     channel: Channel,
     request: WatchProfileChangesRequest,
 ) -> Result<Streaming<WatchProfileChangesResponse>> {
@@ -153,6 +161,10 @@ impl Seen {
     fn measure(&mut self, change: &ProfileChange, now_ms: i64) {
         let updated_at = change.profile.as_ref().and_then(|profile| profile.updated_at.as_ref());
         if let Some(accepted_at) = updated_at.and_then(|at| time::from_wire(at).ok()) {
+            let before = self.accepted_at.insert(change.user_id.clone(), accepted_at.millis());
+            if before.is_some_and(|before| before >= accepted_at.millis()) {
+                return;
+            }
             let millis = u64::try_from(now_ms - accepted_at.millis()).unwrap_or(0);
             self.delivered_micros.saturating_record(millis.max(1) * 1000);
         }

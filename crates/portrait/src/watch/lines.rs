@@ -1,50 +1,86 @@
 //! The lines of a subscription: in goes an answer, out comes the line to print, for people or as JSON. Progress is no news for
-//! people and gives them no line.
+//! people and gives them no line. Names of segments are learned from the profiles that come by.
 
 use crate::card::{profile_json, words};
 use portrait_proto::v1;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use serde_json::json;
+use std::collections::HashMap;
+
+/// Names that are remembered at most.
+const NAMES_MAX: usize = 10_000;
 
 /// Writes lines in one of two forms.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Printer {
     json: bool,
+    /// What segments are called, by id.
+    names: HashMap<String, String>,
 }
 
 impl Printer {
-    pub(super) const fn new(json: bool) -> Self {
-        Self { json }
+    pub(super) fn new(json: bool) -> Self {
+        Self { json, names: HashMap::new() }
     }
 
     /// The line of an answer; none if there is nothing to say.
-    pub(super) fn line(self, answer: &v1::WatchProfileChangesResponse) -> Option<String> {
+    pub(super) fn line(&mut self, answer: &v1::WatchProfileChangesResponse) -> Option<String> {
         let kind = answer.kind.as_ref()?;
-        if self.json { Some(json_line(kind)) } else { human_line(kind) }
+        if let Kind::Change(change) = kind {
+            self.learn(change);
+        }
+        if self.json { Some(json_line(kind)) } else { self.human_line(kind) }
     }
-}
 
-fn human_line(kind: &Kind) -> Option<String> {
-    match kind {
-        Kind::Change(change) if change.deleted => {
-            Some(format!("{}  version {}  deleted", change.user_id, change.version))
+    fn learn(&mut self, change: &v1::ProfileChange) {
+        let Some(segment) = change.profile.as_ref().and_then(|profile| profile.segment.as_ref()) else {
+            return;
+        };
+        if !segment.name.is_empty()
+            && (self.names.len() < NAMES_MAX || self.names.contains_key(&segment.segment_id))
+        {
+            self.names.insert(segment.segment_id.clone(), segment.name.clone());
         }
-        Kind::Change(change) => {
-            let said =
-                change.profile.as_ref().map_or_else(String::new, |profile| format!("  {}", said_by(profile)));
-            Some(format!("{}  version {}{said}", change.user_id, change.version))
+    }
+
+    fn segment(&self, id: &str) -> String {
+        match (id, self.names.get(id)) {
+            ("", _) => "no segment".to_owned(),
+            (id, Some(name)) => format!("{name} ({id})"),
+            (id, None) => id.to_owned(),
         }
-        Kind::Progress(_) => None,
-        Kind::Resync(resync) => Some(match resync.phase() {
-            v1::ResyncPhase::Begin | v1::ResyncPhase::Unspecified => {
-                format!(
-                    "-- partition {}: all its profiles follow ({})",
-                    resync.partition,
-                    why(resync.reason())
-                )
+    }
+
+    fn human_line(&self, kind: &Kind) -> Option<String> {
+        match kind {
+            Kind::Change(change) if change.deleted => {
+                Some(format!("{}  version {}  deleted", change.user_id, change.version))
             }
-            v1::ResyncPhase::End => format!("-- partition {}: these were all", resync.partition),
-        }),
+            Kind::Change(change) => {
+                let said = change
+                    .profile
+                    .as_ref()
+                    .map_or_else(String::new, |profile| format!("  {}", said_by(profile)));
+                let (before, after) = (&change.segment_id_before, &change.segment_id_after);
+                let moved = if before == after {
+                    String::new()
+                } else {
+                    format!("  {} -> {}", self.segment(before), self.segment(after))
+                };
+                Some(format!("{}  version {}{moved}{said}", change.user_id, change.version))
+            }
+            Kind::Progress(_) => None,
+            Kind::Resync(resync) => Some(match resync.phase() {
+                v1::ResyncPhase::Begin | v1::ResyncPhase::Unspecified => {
+                    format!(
+                        "-- partition {}: all its profiles follow ({})",
+                        resync.partition,
+                        why(resync.reason())
+                    )
+                }
+                v1::ResyncPhase::End => format!("-- partition {}: these were all", resync.partition),
+            }),
+        }
     }
 }
 
@@ -84,6 +120,8 @@ fn json_line(kind: &Kind) -> String {
             "user_id": change.user_id,
             "version": change.version,
             "partition": change.partition,
+            "segment_id_before": change.segment_id_before,
+            "segment_id_after": change.segment_id_after,
             "deleted": change.deleted,
             "profile": change.profile.as_ref().map(profile_json),
         }),
@@ -108,7 +146,47 @@ mod tests {
     use v1::{ProfileChange, Progress, Resync};
 
     fn change(deleted: bool, profile: Option<v1::Profile>) -> Kind {
-        Kind::Change(ProfileChange { user_id: "lena".to_owned(), version: 7, deleted, profile, partition: 3 })
+        Kind::Change(ProfileChange {
+            user_id: "lena".to_owned(),
+            version: 7,
+            deleted,
+            profile,
+            partition: 3,
+            ..Default::default()
+        })
+    }
+
+    #[test]
+    fn a_move_is_told_with_the_names_that_are_known() {
+        let in_segment = |id: &str, name: &str| {
+            let segment = v1::SegmentMembership {
+                segment_id: id.to_owned(),
+                name: name.to_owned(),
+                ..Default::default()
+            };
+            Some(v1::Profile { segment: Some(segment), applied_events: 1, ..Default::default() })
+        };
+        let moved = |before: &str, after: &str, profile| {
+            let change = ProfileChange {
+                user_id: "lena".to_owned(),
+                version: 7,
+                segment_id_before: before.to_owned(),
+                segment_id_after: after.to_owned(),
+                profile,
+                ..Default::default()
+            };
+            v1::WatchProfileChangesResponse { kind: Some(Kind::Change(change)), ..Default::default() }
+        };
+        let mut printer = Printer::new(false);
+        let rows = [
+            (moved("", "s1", in_segment("s1", "night buyers")), "no segment -> night buyers (s1)  1 record"),
+            (moved("s1", "s2", None), "night buyers (s1) -> s2"),
+            (moved("s1", "s1", None), ""),
+        ];
+        for (answer, said) in rows {
+            let expected = format!("lena  version 7  {said}");
+            assert_eq!(printer.line(&answer).as_deref(), Some(expected.trim_end()));
+        }
     }
 
     #[test]

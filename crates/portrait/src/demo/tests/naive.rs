@@ -1,5 +1,8 @@
 //! A server with the API of the real one and nothing else of it: every record is folded at once, under one lock. It can be told
-//! to lose an event or to count one twice, so that the demo's own proof can be put to the test.
+//! to lose an event, to count one twice or to keep a segment change to itself, so that the demo's own proof can be put to the
+//! test.
+
+mod models;
 
 use portrait_profile::{Body, Profile, Record, RecordId, Relation, Timestamp, TraitValue, UserId};
 use portrait_proto::v1::feature_service_server::FeatureService;
@@ -27,6 +30,7 @@ pub(super) enum Fault {
     LosesTheHundredthEvent,
     DoublesTheHundredthEvent,
     RejectsTheHundredthEvent,
+    HidesASegmentChange,
 }
 
 /// The server; its clones share everything.
@@ -43,17 +47,34 @@ struct State {
     /// Category and brand of each item.
     catalogue: HashMap<String, (String, String)>,
     subscribers: Vec<Subscriber>,
+    /// The newest model; 0 for none.
+    model: u64,
+    /// The segment of each shopper, once there is a model.
+    segments: BTreeMap<String, &'static str>,
+    /// Those whom a model and not an event has put elsewhere.
+    moved_by_models: u64,
+    /// How often it was asked for drift.
+    looks: i64,
+    /// The next segment change is kept from those who asked for segment changes alone.
+    hides: bool,
 }
 
 struct Subscriber {
     user_ids: Vec<String>,
     include_profile: bool,
+    segment_changes_only: bool,
     changes: mpsc::Sender<Result<WatchProfileChangesResponse, Status>>,
 }
 
 impl Naive {
     pub(super) fn new(fault: Fault) -> Self {
-        Self { fault, state: Arc::default() }
+        let state = State { hides: fault == Fault::HidesASegmentChange, ..State::default() };
+        Self { fault, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// How many changes came of models alone.
+    pub(super) fn moved_by_models(&self) -> u64 {
+        self.state.lock().expect("no holder panics").moved_by_models
     }
 
     /// Whether the event is taken.
@@ -82,20 +103,50 @@ impl State {
         let profile =
             self.profiles.entry(user_id.to_owned()).or_insert_with(|| Profile::new(record.user_id.clone()));
         profile.apply(record);
+        self.place_and_tell(user_id);
+    }
+
+    /// Puts a shopper where the model says, and tells whoever wants to know.
+    fn place_and_tell(&mut self, user_id: &str) {
+        let profile = self.profiles.get_mut(user_id).expect("it was made before");
         profile.advance_version();
-        for subscriber in &self.subscribers {
-            if subscriber.user_ids.is_empty() || subscriber.user_ids.iter().any(|wanted| wanted == user_id) {
-                let change = v1::ProfileChange {
-                    user_id: user_id.to_owned(),
-                    version: profile.version().get(),
-                    profile: subscriber.include_profile.then(|| profile.view_at(Timestamp::EPOCH).into()),
-                    ..Default::default()
-                };
-                let answer =
-                    WatchProfileChangesResponse { kind: Some(Kind::Change(change)), ..Default::default() };
-                subscriber.changes.try_send(Ok(answer)).expect("a subscriber that keeps up");
-            }
+        let profile = self.profiles[user_id].clone();
+        let before = self.segments.get(user_id).copied().unwrap_or_default();
+        let after = if self.model == 0 { "" } else { models::segment_of(&profile) };
+        if before != after {
+            self.segments.insert(user_id.to_owned(), after);
         }
+        let hidden = before != after && std::mem::take(&mut self.hides);
+        for subscriber in self.subscribers.iter().filter(|one| one.wants(user_id, before != after, hidden)) {
+            let change = v1::ProfileChange {
+                user_id: user_id.to_owned(),
+                version: profile.version().get(),
+                segment_id_before: before.to_owned(),
+                segment_id_after: after.to_owned(),
+                profile: subscriber.include_profile.then(|| profile.view_at(Timestamp::EPOCH).into()),
+                ..Default::default()
+            };
+            let answer =
+                WatchProfileChangesResponse { kind: Some(Kind::Change(change)), ..Default::default() };
+            subscriber.changes.try_send(Ok(answer)).expect("a subscriber that keeps up");
+        }
+    }
+
+    /// A profile as readers see it.
+    fn told(&self, profile: &Profile, read_at: Timestamp) -> v1::Profile {
+        let segment = self.segments.get(profile.user_id().as_str());
+        let membership = segment.map(|segment_id| v1::SegmentMembership {
+            segment_id: (*segment_id).to_owned(),
+            ..Default::default()
+        });
+        v1::Profile { segment: membership, ..profile.view_at(read_at).into() }
+    }
+}
+
+impl Subscriber {
+    fn wants(&self, user_id: &str, moved: bool, hidden: bool) -> bool {
+        let is_asked_for = self.user_ids.is_empty() || self.user_ids.iter().any(|wanted| wanted == user_id);
+        is_asked_for && (!self.segment_changes_only || (moved && !hidden))
     }
 }
 
@@ -192,6 +243,7 @@ impl IngestService for Naive {
 
 #[tonic::async_trait]
 impl QueryService for Naive {
+    type ExportSegmentStream = Answers<v1::ExportSegmentResponse>;
     type WatchProfileChangesStream = Answers<WatchProfileChangesResponse>;
 
     async fn get_profile(
@@ -212,7 +264,7 @@ impl QueryService for Naive {
         let read_at = request.read_at.as_ref().and_then(|at| time::from_wire(at).ok()).unwrap_or_default();
         let state = self.state.lock().expect("no holder panics");
         let profiles = request.user_ids.iter().filter_map(|user_id| state.profiles.get(user_id));
-        let profiles = profiles.map(|profile| profile.view_at(read_at).into()).collect();
+        let profiles = profiles.map(|profile| state.told(profile, read_at)).collect();
         Ok(Response::new(v1::BatchGetProfilesResponse { profiles, missing_user_ids: Vec::new() }))
     }
 
@@ -220,14 +272,43 @@ impl QueryService for Naive {
         &self,
         request: Request<v1::WatchProfileChangesRequest>,
     ) -> Result<Response<Self::WatchProfileChangesStream>, Status> {
-        let v1::WatchProfileChangesRequest { user_ids, include_profile, .. } = request.into_inner();
+        let v1::WatchProfileChangesRequest { user_ids, include_profile, segment_changes_only, .. } =
+            request.into_inner();
         let (changes, receiver) = mpsc::channel(CHANGES_MAX);
         let kind = Some(Kind::Progress(v1::Progress::default()));
         let confirmation = WatchProfileChangesResponse { kind, ..Default::default() };
         changes.try_send(Ok(confirmation)).expect("there is room for the first");
-        let subscriber = Subscriber { user_ids, include_profile, changes };
+        let subscriber = Subscriber { user_ids, include_profile, segment_changes_only, changes };
         self.state.lock().expect("no holder panics").subscribers.push(subscriber);
         Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn list_segments(
+        &self,
+        _: Request<v1::ListSegmentsRequest>,
+    ) -> Result<Response<v1::ListSegmentsResponse>, Status> {
+        self.state.lock().expect("no holder panics").listed().map(Response::new)
+    }
+
+    async fn get_segment(
+        &self,
+        _: Request<v1::GetSegmentRequest>,
+    ) -> Result<Response<v1::GetSegmentResponse>, Status> {
+        Err(Status::unimplemented("the demo asks for none"))
+    }
+
+    async fn explain_segment(
+        &self,
+        _: Request<v1::ExplainSegmentRequest>,
+    ) -> Result<Response<v1::ExplainSegmentResponse>, Status> {
+        Ok(Response::new(models::explanation()))
+    }
+
+    async fn export_segment(
+        &self,
+        _: Request<v1::ExportSegmentRequest>,
+    ) -> Result<Response<Self::ExportSegmentStream>, Status> {
+        Err(Status::unimplemented("the demo asks for none"))
     }
 }
 
@@ -253,13 +334,16 @@ impl FeatureService for Naive {
         &self,
         _: Request<v1::GetFeatureSchemaRequest>,
     ) -> Result<Response<v1::GetFeatureSchemaResponse>, Status> {
-        Err(Status::unimplemented("the demo asks for none"))
+        Ok(Response::new(models::schema()))
     }
 
     async fn list_partitions(
         &self,
         _: Request<v1::ListPartitionsRequest>,
     ) -> Result<Response<v1::ListPartitionsResponse>, Status> {
-        Ok(Response::new(v1::ListPartitionsResponse { partitions: vec![v1::PartitionStatus::default()] }))
+        // Each model is a commit, as everybody is looked at in one go.
+        let commit_no = self.state.lock().expect("no holder panics").model;
+        let partition = v1::PartitionStatus { commit_no, ..Default::default() };
+        Ok(Response::new(v1::ListPartitionsResponse { partitions: vec![partition] }))
     }
 }

@@ -1,6 +1,7 @@
 //! A server that cuts the stream now and then: every change is handled, each once, and every new connection resumes.
 
 use super::*;
+use portrait_proto::v1;
 use portrait_proto::v1::query_service_server::{QueryService, QueryServiceServer};
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{
@@ -23,6 +24,7 @@ struct Cutter {
 
 #[tonic::async_trait]
 impl QueryService for Cutter {
+    type ExportSegmentStream = tokio_stream::Empty<Result<v1::ExportSegmentResponse, Status>>;
     type WatchProfileChangesStream =
         tokio_stream::Iter<std::vec::IntoIter<Result<WatchProfileChangesResponse, Status>>>;
 
@@ -58,6 +60,34 @@ impl QueryService for Cutter {
         // Every other connection ends with an error, the others just end.
         answers.extend(begin.is_multiple_of(2).then(|| Err(Status::unavailable("shutting down"))));
         Ok(Response::new(tokio_stream::iter(answers)))
+    }
+
+    async fn list_segments(
+        &self,
+        _: Request<v1::ListSegmentsRequest>,
+    ) -> Result<Response<v1::ListSegmentsResponse>, Status> {
+        Err(Status::unimplemented("it only watches"))
+    }
+
+    async fn get_segment(
+        &self,
+        _: Request<v1::GetSegmentRequest>,
+    ) -> Result<Response<v1::GetSegmentResponse>, Status> {
+        Err(Status::unimplemented("it only watches"))
+    }
+
+    async fn explain_segment(
+        &self,
+        _: Request<v1::ExplainSegmentRequest>,
+    ) -> Result<Response<v1::ExplainSegmentResponse>, Status> {
+        Err(Status::unimplemented("it only watches"))
+    }
+
+    async fn export_segment(
+        &self,
+        _: Request<v1::ExportSegmentRequest>,
+    ) -> Result<Response<Self::ExportSegmentStream>, Status> {
+        Err(Status::unimplemented("it only watches"))
     }
 }
 

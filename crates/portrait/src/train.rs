@@ -1,0 +1,85 @@
+//! `portrait train`: asks the model service for a training now. In go an address and how many segments, out go a progress line
+//! and the outcome.
+
+use crate::card::words;
+use crate::client;
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use portrait_proto::v1::model_service_client::ModelServiceClient;
+use portrait_proto::v1::train_model_response::Kind;
+use portrait_proto::v1::{TrainModelRequest, TrainOutcome};
+use std::time::Duration;
+use tonic::transport::Channel;
+
+/// The arguments of `portrait train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// How many segments; without it, as many as before, or what suits the shoppers best for the first model.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    pub segments: u32,
+    /// Choose the number of segments anew.
+    #[arg(long, conflicts_with = "segments")]
+    pub choose: bool,
+    /// Publish it even if it is worse than the served model.
+    #[arg(long)]
+    pub force: bool,
+    /// Where the server answers.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
+    pub to: String,
+}
+
+/// Trains and says what came of it.
+///
+/// # Errors
+/// If the server cannot be reached, or nothing was published.
+pub async fn run(args: TrainArgs) -> Result<()> {
+    let channel = client::connect(&args.to).await?;
+    let request =
+        TrainModelRequest { segments: args.segments, choose_segments: args.choose, force: args.force };
+    let bar = ProgressBar::new_spinner().with_style(
+        ProgressStyle::with_template("{spinner} {elapsed} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let outcome =
+        train(channel, request, |stage, done| bar.set_message(format!("{stage} {}", words::count(done))))
+            .await;
+    bar.finish_and_clear();
+    let outcome = outcome?;
+    if !outcome.published {
+        bail!("nothing was published: {}", outcome.refusal);
+    }
+    let manifest = outcome.manifest.unwrap_or_default();
+    println!(
+        "model {} is served: {} of {}",
+        outcome.version,
+        words::counted(manifest.segments.into(), "segment"),
+        words::counted(manifest.rows, "shopper")
+    );
+    if let Some(kept) = manifest.quality.and_then(|quality| quality.kept_share) {
+        println!("{:.1}% of the shoppers keep their segment", kept * 100.0);
+    }
+    Ok(())
+}
+
+/// Asks for a training and waits for its outcome.
+///
+/// # Errors
+/// If the training could not be done.
+pub async fn train(
+    channel: Channel,
+    request: TrainModelRequest,
+    mut progress: impl FnMut(&str, u64),
+) -> Result<TrainOutcome> {
+    let said =
+        |status: tonic::Status| anyhow!("the server answered {:?}: {}", status.code(), status.message());
+    let mut told = ModelServiceClient::new(channel).train_model(request).await.map_err(said)?.into_inner();
+    while let Some(answer) = told.message().await.map_err(said)? {
+        match answer.kind.context("an answer without a kind")? {
+            Kind::Progress(word) => progress(&word.stage, word.done),
+            Kind::Outcome(outcome) => return Ok(outcome),
+        }
+    }
+    bail!("the server ended the training without an outcome")
+}

@@ -1,0 +1,267 @@
+//! The loop that makes profiles dynamic: segments form on real logs and get names, keep their identity from training to
+//! training, and reach every subscriber whatever is killed between.
+
+use portrait::import::{self, Format, ImportArgs, Report};
+use portrait::node::{Config, Node, Role};
+use portrait_proto::v1::model_service_client::ModelServiceClient;
+use portrait_proto::v1::query_service_client::QueryServiceClient;
+use portrait_proto::v1::watch_profile_changes_response::Kind;
+use portrait_proto::v1::{
+    ActivateModelRequest, BatchGetProfilesRequest, ListModelsRequest, ListSegmentsRequest,
+    ListSegmentsResponse, ResyncPhase, TrainModelRequest, TrainOutcome, WatchProfileChangesRequest,
+    WatchStart,
+};
+use portrait_store::ProfileClock;
+use portrait_tests::{Log, Server, census, connect, log_file, until};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tonic::transport::Channel;
+
+const RETAIL: Log =
+    Log { format: Format::OnlineRetail, file: "uci_online_retail.csv.gz", read: 541_909, rejected: 135_080 };
+const GROCERY: Log = Log {
+    format: Format::CompleteJourney,
+    file: "completejourney_transactions_A.csv.gz",
+    read: 764_999,
+    rejected: 0,
+};
+const TMALL: Log =
+    Log { format: Format::Tmall, file: "tmall2013_events_A.csv.gz", read: 111_219, rejected: 0 };
+const CLOTHES: Log =
+    Log { format: Format::Eshop, file: "uci_eshop_clothing_2008.csv.gz", read: 165_474, rejected: 0 };
+
+/// A node for a replay that looks at everybody at once.
+async fn node(folder: &std::path::Path, set: impl FnOnce(&mut portrait_model::Config)) -> Node {
+    let mut config = Config::on_free_ports(folder);
+    config.profiles.clock = ProfileClock::Events;
+    config.feature.sweep_rate = 1_000_000;
+    set(&mut config.model);
+    Node::start(Role::All, config).await.expect("a node")
+}
+
+async fn import_into(url: &str, log: &Log) {
+    let args = ImportArgs { file: log_file(log), format: log.format, to: url.to_owned(), event_id: None };
+    let mut report = Report::default();
+    import::import(&args, &mut report).await.expect("the log imports");
+}
+
+async fn train(channel: &Channel, request: TrainModelRequest) -> TrainOutcome {
+    portrait::train::train(channel.clone(), request, |_, _| {}).await.expect("the training ends")
+}
+
+/// The segments; none while no node serves a model yet.
+async fn segments(channel: &Channel) -> Option<ListSegmentsResponse> {
+    let mut query = QueryServiceClient::new(channel.clone());
+    match query.list_segments(ListSegmentsRequest {}).await {
+        Ok(answer) => Some(answer.into_inner()),
+        Err(status) if status.code() == tonic::Code::FailedPrecondition => None,
+        Err(status) => panic!("{status:?}"),
+    }
+}
+
+/// Waits until everybody is in a segment of model `version`.
+async fn swept(channel: &Channel, version: u64, shoppers: u64) -> ListSegmentsResponse {
+    until("everybody is in a segment of the model", async || {
+        let whole = |told: ListSegmentsResponse| {
+            told.model_version == version && told.assigned == shoppers && told.in_retired == 0
+        };
+        segments(channel).await.is_some_and(whole)
+    })
+    .await;
+    segments(channel).await.expect("there is a model")
+}
+
+async fn memberships(channel: &Channel) -> BTreeMap<String, String> {
+    let user_ids: Vec<String> = census(channel.clone()).await.into_keys().collect();
+    let mut query = QueryServiceClient::new(channel.clone());
+    let mut memberships = BTreeMap::new();
+    for page in user_ids.chunks(500) {
+        let request = BatchGetProfilesRequest { user_ids: page.to_vec(), ..Default::default() };
+        let profiles = query.batch_get_profiles(request).await.expect("profiles").into_inner().profiles;
+        memberships.extend(profiles.into_iter().map(|profile| {
+            (profile.user_id, profile.segment.map_or_else(String::new, |segment| segment.segment_id))
+        }));
+    }
+    memberships
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_of_real_logs_have_names_members_and_a_stable_identity() {
+    for (log, shoppers) in [(RETAIL, 4_372), (GROCERY, 1_234), (TMALL, 530), (CLOTHES, 24_026)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        // No training of its own accord: what is compared is what was asked for.
+        let node = node(folder.path(), |model| model.automatic = false).await;
+        import_into(&node.grpc_url(), &log).await;
+        let channel = connect(&node.grpc_url()).await;
+        let first = train(&channel, TrainModelRequest { choose_segments: true, ..Default::default() }).await;
+        assert!(first.published, "{}: {}", log.file, first.refusal);
+        let told = swept(&channel, first.version, shoppers).await;
+        let names: BTreeSet<&str> = told.segments.iter().map(|segment| segment.name.as_str()).collect();
+        assert!(told.segments.len() >= 4 && names.len() == told.segments.len(), "{}: {names:?}", log.file);
+        assert!(names.iter().all(|name| name.len() > 3 && !name.contains("cluster")), "{names:?}");
+        let before = memberships(&channel).await;
+        // Nothing happens between: everybody stays, and so do names and ids.
+        let mut version = first.version;
+        for _ in 0..3 {
+            let again = train(&channel, TrainModelRequest::default()).await;
+            assert!(again.published, "{}: {}", log.file, again.refusal);
+            version = again.version;
+        }
+        let later = swept(&channel, version, shoppers).await;
+        let identities = |told: &ListSegmentsResponse| -> BTreeMap<String, String> {
+            told.segments.iter().map(|one| (one.segment_id.clone(), one.name.clone())).collect()
+        };
+        assert_eq!(identities(&later), identities(&told), "{}", log.file);
+        let after = memberships(&channel).await;
+        let kept = before.iter().filter(|(user, segment)| after.get(*user) == Some(segment)).count();
+        let share = kept as f64 / before.len() as f64;
+        println!("{}: {} segments, {:.2}% kept", log.file, told.segments.len(), share * 100.0);
+        assert!(share >= 0.99, "{}: {share} of the shoppers kept their segment", log.file);
+        node.stop().await.expect("it stops");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_rolled_back_at_once_and_versions_never_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let too_many =
+        |model: &mut portrait_model::Config| (model.rows_min, model.rows_max) = (1_000_000, 1_000_000);
+    let first = node(folder.path(), too_many).await;
+    import_into(&first.grpc_url(), &TMALL).await;
+    let channel = connect(&first.grpc_url()).await;
+    let refused = train(&channel, TrainModelRequest::default()).await;
+    assert!(!refused.published && refused.refusal.contains("model.rows_min"), "{}", refused.refusal);
+    first.stop().await.expect("it stops");
+
+    let node = node(folder.path(), |model| model.volume = 0).await;
+    let channel = connect(&node.grpc_url()).await;
+    let mut models = ModelServiceClient::new(channel.clone());
+    let newest = async || {
+        let told = ModelServiceClient::new(channel.clone()).list_models(ListModelsRequest {}).await;
+        told.expect("answered").into_inner()
+    };
+    until("the first model is published of its own accord", async || newest().await.active_version == 1)
+        .await;
+    let second = train(&channel, TrainModelRequest { segments: 5, force: true, ..Default::default() }).await;
+    assert_eq!((second.published, second.version), (true, 2), "{}", second.refusal);
+    let answer = models.activate_model(ActivateModelRequest { version: 1 }).await.expect("activated");
+    assert_eq!(answer.into_inner().previous_version, 2);
+    until("the node serves the first again", async || {
+        newest().await.nodes.iter().any(|node| node.serving_version == 1)
+    })
+    .await;
+    assert_eq!(segments(&channel).await.map(|told| told.model_version), Some(1));
+    let status = models.activate_model(ActivateModelRequest { version: 9 }).await.expect_err("there is none");
+    assert_eq!(status.code(), tonic::Code::NotFound);
+    let third = train(&channel, TrainModelRequest { force: true, ..Default::default() }).await;
+    assert_eq!(third.version, 3);
+    node.stop().await.expect("it stops");
+}
+
+/// Who is in which segment, by what a subscription to moves told.
+#[derive(Default)]
+struct Follower {
+    token: Vec<u8>,
+    known: BTreeMap<String, (u32, String)>,
+    named: BTreeMap<u32, BTreeSet<String>>,
+    quiet: usize,
+}
+
+impl Follower {
+    /// Follows until the connection breaks, or nothing waits for it three times in a row.
+    async fn follow(&mut self, url: &str) {
+        self.named.clear();
+        self.quiet = 0;
+        let Ok(channel) = portrait::client::connect(url).await else { return };
+        let request = WatchProfileChangesRequest {
+            resume_token: self.token.clone(),
+            start: WatchStart::Snapshot.into(),
+            segment_changes_only: true,
+            ..Default::default()
+        };
+        let Ok(answers) = QueryServiceClient::new(channel).watch_profile_changes(request).await else {
+            return;
+        };
+        let mut answers = answers.into_inner();
+        while self.quiet < 3 {
+            let Ok(Some(answer)) = answers.message().await else { return };
+            self.token = answer.resume_token;
+            match answer.kind.expect("a kind that is known") {
+                Kind::Change(change) => {
+                    self.quiet = 0;
+                    if let Some(named) = self.named.get_mut(&change.partition) {
+                        named.insert(change.user_id.clone());
+                    }
+                    self.known.insert(change.user_id, (change.partition, change.segment_id_after));
+                }
+                Kind::Progress(progress) => self.quiet += usize::from(progress.lag == 0),
+                Kind::Resync(resync) if resync.phase() == ResyncPhase::Begin => {
+                    self.named.insert(resync.partition, BTreeSet::new());
+                }
+                Kind::Resync(resync) => {
+                    let named = self.named.remove(&resync.partition).unwrap_or_default();
+                    self.known.retain(|user, (home, _)| *home != resync.partition || named.contains(user));
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_to_moves_ends_with_what_reads_give_after_twenty_trainings_and_kills() {
+    let data = tempfile::tempdir().expect("a folder");
+    let settings = [
+        ("profiles.clock", "events"),
+        ("model.rows_min", "300"),
+        ("feature.sweep_rate", "1000000"),
+        ("query.progress_interval", "50ms"),
+    ];
+    let settings: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let flags: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting.as_str()]).collect();
+    let mut server = Server::start(data.path(), &flags);
+    import_into(server.grpc_url(), &TMALL).await;
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut chance = StdRng::seed_from_u64(seed);
+    let mut follower = Follower::default();
+    let mut kills = 0;
+    for round in 0..20_u32 {
+        let channel = connect(server.grpc_url()).await;
+        // Another number of segments each time, so that many move.
+        let request = TrainModelRequest { segments: 3 + round % 6, force: true, ..Default::default() };
+        let training = tokio::spawn(async move {
+            // It may be killed in the middle.
+            portrait::train::train(channel, request, |_, _| {}).await.is_ok()
+        });
+        let url = server.grpc_url().to_owned();
+        let following = tokio::spawn(async move {
+            follower.follow(&url).await;
+            follower
+        });
+        if chance.random_bool(0.5) {
+            tokio::time::sleep(Duration::from_millis(chance.random_range(0..400))).await;
+            server.kill();
+            kills += 1;
+            follower = following.await.expect("no panic");
+            training.await.expect("no panic");
+            server = Server::start(data.path(), &flags);
+        } else {
+            training.await.expect("no panic");
+            follower = following.await.expect("no panic");
+        }
+    }
+    println!("{kills} kills");
+    let channel = connect(server.grpc_url()).await;
+    let last = train(&channel, TrainModelRequest { segments: 4, force: true, ..Default::default() }).await;
+    assert!(last.published, "{}", last.refusal);
+    swept(&channel, last.version, 530).await;
+    until("the subscriber knows what reads give", async || {
+        follower.follow(server.grpc_url()).await;
+        let known: BTreeMap<String, String> =
+            follower.known.iter().map(|(user, (_, segment))| (user.clone(), segment.clone())).collect();
+        known == memberships(&channel).await
+    })
+    .await;
+}
