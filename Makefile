@@ -29,9 +29,10 @@ fmt: ## Format everything.
 	$(CARGO) fmt --all
 	.venv/bin/buf format --write proto
 
-bench: ## Measure this machine; prints a table and writes bench-results.json. BENCH="--log FILE --format NAME" takes a real log.
-	scripts/setup build
+bench: ## Measure this machine; prints tables and writes bench-results.json. BENCH="--log FILE --format NAME" takes a real log.
+	scripts/setup
 	$(CARGO) run --quiet --release --package portrait -- bench $(BENCH)
+	scripts/bench_kmeans
 
 docs: ## Build the documentation of the crates.
 	$(CARGO) doc --workspace --no-deps

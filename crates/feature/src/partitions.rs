@@ -1,6 +1,7 @@
 //! The verb "how far are you": the standing of every partition, as the store has it.
 
 use crate::error::Error;
+use portrait_profile::SegmentLedger;
 use portrait_proto::v1;
 use portrait_store::Store;
 
@@ -9,6 +10,7 @@ pub(crate) async fn list(store: &dyn Store) -> Result<Vec<v1::PartitionStatus>, 
     let mut list = Vec::new();
     for partition in store.layout().partitions.all() {
         let meta = store.meta(partition).await?;
+        let ledger = SegmentLedger::decode(&meta.note).map_err(|source| Error::Ledger { source })?;
         list.push(v1::PartitionStatus {
             partition: u32::from(partition.get()),
             log_end: meta.log_end.get(),
@@ -18,6 +20,7 @@ pub(crate) async fn list(store: &dyn Store) -> Result<Vec<v1::PartitionStatus>, 
             duplicates_total: meta.counters.duplicates,
             dead_letters_total: meta.counters.dead_letters,
             late_total: meta.counters.late,
+            swept_for_model: ledger.swept().map_or(0, |(version, _)| version.get()),
         });
     }
     Ok(list)

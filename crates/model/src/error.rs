@@ -110,10 +110,12 @@ impl From<Error> for Status {
         match error {
             Error::Store(source) => Failure::from(&source).into_status(),
             Error::Features(status) => *status,
-            Error::Learning(_) | Error::Worse { .. } | Error::TooFew { .. } => {
+            Error::Learning(portrait_learning::Error::TooFew { .. }) | Error::TooFew { .. } => {
                 Failure::new(ErrorReason::TooFewShoppers, message).into_status()
             }
-            Error::Model(_) | Error::Panicked => Failure::new(ErrorReason::Internal, message).into_status(),
+            Error::Learning(_) | Error::Model(_) | Error::Worse { .. } | Error::Panicked => {
+                Failure::new(ErrorReason::Internal, message).into_status()
+            }
             Error::Stored { .. } => Failure::new(ErrorReason::StoreIncompatible, message).into_status(),
             Error::Busy => {
                 Failure::new(ErrorReason::TrainingElsewhere, message).retry_after(RETRY_AFTER).into_status()

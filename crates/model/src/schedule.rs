@@ -13,6 +13,7 @@ use portrait_store::{LeaseToken, Registry};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
 
 /// How often it is asked whether a training is due.
 const ASK_EVERY: Duration = Duration::from_millis(200);
@@ -154,9 +155,10 @@ impl Trainer {
         let (store, ttl) = (Arc::clone(&self.shared.store), self.shared.config.lease_ttl);
         let lease = store.acquire_training(self.shared.nonce, ttl, self.shared.now()).await?;
         let token = lease.ok_or(Error::Busy)?;
-        let keeping = tokio::spawn(keep(Arc::clone(&self.shared), token));
+        // Ends with this call, also if the training is abandoned.
+        let keeping = AbortOnDropHandle::new(tokio::spawn(keep(Arc::clone(&self.shared), token)));
         let trained = self.train_with(token, cause, count, force, progress).await;
-        keeping.abort();
+        drop(keeping);
         store.release_training(token).await?;
         trained
     }

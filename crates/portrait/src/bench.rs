@@ -3,6 +3,7 @@
 
 mod bare;
 mod freshness;
+mod identity;
 mod load;
 mod models;
 mod reads;
@@ -102,6 +103,10 @@ pub async fn run(args: BenchArgs) -> Result<()> {
 
     bar.set_message("events while everybody is looked at for a new model");
     sweep::measure(args.sweep_shoppers, seconds, scratch, &mut figures).await?;
+    bar.inc(1);
+
+    bar.set_message("who keeps the segment");
+    identity::measure(&repeated, &mut figures)?;
     bar.finish_and_clear();
 
     println!("{}", table(&figures));
@@ -119,7 +124,7 @@ fn config(folder: &Path) -> Config {
 fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:20} {elapsed} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(6).with_style(style);
+    let bar = ProgressBar::new(7).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

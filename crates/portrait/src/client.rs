@@ -93,3 +93,18 @@ pub async fn wait_until_applied(channel: Channel) -> Result<()> {
         tokio::time::sleep(ASK_EVERY).await;
     }
 }
+
+/// Waits until everybody was looked at for model `version`.
+///
+/// # Errors
+/// If the server does not answer.
+pub async fn wait_until_swept(channel: Channel, version: u64) -> Result<()> {
+    let mut client = FeatureServiceClient::new(channel);
+    loop {
+        let partitions = client.list_partitions(ListPartitionsRequest {}).await?.into_inner().partitions;
+        if partitions.iter().all(|partition| partition.swept_for_model == version) {
+            return Ok(());
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}

@@ -48,8 +48,10 @@ pub(super) async fn measure(
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for pair in 0..PAIRS {
         // Whoever is swept is swept for the other model: most of them move.
+        let (before, after) = (2 - (pair % 2) as u64, 1 + (pair % 2) as u64);
+        client::wait_until_swept(channel.clone(), before).await?;
         without.push(run(&node, &load, seconds).await?);
-        activate(&channel, 1 + (pair % 2) as u64).await?;
+        activate(&channel, after).await?;
         with.push(run(&node, &load, seconds).await?);
     }
     node.stop().await?;
