@@ -341,9 +341,9 @@ impl FeatureService for Naive {
         &self,
         _: Request<v1::ListPartitionsRequest>,
     ) -> Result<Response<v1::ListPartitionsResponse>, Status> {
-        // Each model is a commit, as everybody is looked at in one go.
-        let commit_no = self.state.lock().expect("no holder panics").model;
-        let partition = v1::PartitionStatus { commit_no, ..Default::default() };
+        // Everybody is looked at in one go, as soon as a model is there.
+        let swept_for_model = self.state.lock().expect("no holder panics").model;
+        let partition = v1::PartitionStatus { swept_for_model, ..Default::default() };
         Ok(Response::new(v1::ListPartitionsResponse { partitions: vec![partition] }))
     }
 }
