@@ -4,6 +4,8 @@
 
 mod adwin;
 mod baseline;
+mod lately;
 
 pub use adwin::Adwin;
 pub use baseline::{Baseline, FeatureDrift, PSI_ALARM, PSI_ROWS_MIN};
+pub use lately::Lately;

@@ -2,7 +2,7 @@
 //! its part, out goes a model that was checked whole; in comes a raw vector, out goes the segment and why. A model never
 //! changes once it is made.
 
-use crate::drift::Baseline;
+use crate::drift::{Baseline, Lately};
 use crate::identity::{Origin, switches};
 use crate::kmeans::nearest;
 use crate::naming::Defining;
@@ -10,13 +10,14 @@ use crate::scaler::Scaler;
 use ndarray::{ArrayView1, ArrayView2};
 use portrait_profile::{FeatureSchema, ModelVersion, SegmentId, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// The newest model, as a process has it: none before there is one.
 pub type ServedModel = Option<Arc<Model>>;
 
 /// The version byte of an encoded model.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// One version of what was learned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,8 +38,8 @@ pub struct Model {
     pub retired: Vec<Retired>,
     /// The first segment id that was never given.
     pub next_segment: SegmentId,
-    /// How the scaled components were spread, to tell drift from.
-    pub baseline: Baseline,
+    /// How what is watched for drift was spread among those who came lately ([`Lately`]); none if hardly anybody did.
+    pub baseline: Option<Baseline>,
     /// Centroids in scaled components, one after the other.
     centroids: Vec<f32>,
 }
@@ -116,8 +117,14 @@ pub enum ModelError {
     #[error("the model's bytes are damaged: {0}")]
     Damaged(String),
     /// A later release made it.
-    #[error("the model has format {found}, this release reads up to {FORMAT}: run the release that made it")]
+    #[error("the model has format {found}, this release reads {FORMAT}: run the release that made it")]
     Newer {
+        /// Its format.
+        found: u8,
+    },
+    /// An earlier release made it.
+    #[error("the model has format {found}, this release reads {FORMAT}: train one here")]
+    Older {
         /// Its format.
         found: u8,
     },
@@ -161,7 +168,7 @@ impl Model {
         segments: Vec<Segment>,
         retired: Vec<Retired>,
         next_segment: SegmentId,
-        baseline: Baseline,
+        baseline: Option<Baseline>,
     ) -> Self {
         let centroids = Vec::new();
         Self {
@@ -190,8 +197,10 @@ impl Model {
     /// Whatever makes it unfit to be served.
     pub fn decode(bytes: &[u8], schema: &FeatureSchema) -> Result<Self, ModelError> {
         let (&found, rest) = bytes.split_first().ok_or(ModelError::Damaged("no bytes".to_owned()))?;
-        if found > FORMAT {
-            return Err(ModelError::Newer { found });
+        match found.cmp(&FORMAT) {
+            Ordering::Greater => return Err(ModelError::Newer { found }),
+            Ordering::Less => return Err(ModelError::Older { found }),
+            Ordering::Equal => {}
         }
         let (model, left): (Self, &[u8]) =
             postcard::take_from_bytes(rest).map_err(|error| ModelError::Damaged(error.to_string()))?;
@@ -216,8 +225,10 @@ impl Model {
             let problem = format!("{numbers} numbers for {segments} centroids of {width} components");
             return Err(ModelError::Inconsistent(problem));
         }
-        if self.baseline.width() != width {
-            let problem = format!("a baseline of {} components, not {width}", self.baseline.width());
+        let (spread, watched) =
+            (self.baseline.as_ref().map(Baseline::width), Lately::current().components().len());
+        if let Some(spread) = spread.filter(|spread| *spread != watched) {
+            let problem = format!("a baseline of {spread} components, not {watched}");
             return Err(ModelError::Inconsistent(problem));
         }
         if !self.centroids.iter().all(|value| value.is_finite()) {

@@ -1,5 +1,6 @@
 //! How this room is set. In comes what the file, the environment and the flags say; out goes a checked configuration.
 
+use portrait_learning::PSI_ROWS_MIN;
 use portrait_profile::Span;
 use portrait_runtime::config::{Interval, Invalid};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub struct Config {
     pub drift_windows: u32,
     /// How many shoppers one look takes.
     pub drift_rows: usize,
+    /// How many of those must have come within four weeks, before a component is said to have moved. Fewer: smaller shops are
+    /// told of drift, and sooner of chance.
+    pub drift_rows_min: usize,
     /// How many shoppers there must be before the first model, and for any.
     pub rows_min: usize,
     /// How many shoppers' vectors a training holds at most; above, a sample of that size is taken. 1,000,000 take about 270 MB.
@@ -57,6 +61,7 @@ pub struct ValidConfig {
     pub(crate) drift_interval: Span,
     pub(crate) drift_windows: u32,
     pub(crate) drift_rows: usize,
+    pub(crate) drift_rows_min: usize,
     pub(crate) rows_min: usize,
     pub(crate) rows_max: usize,
     pub(crate) segments_min: usize,
@@ -80,6 +85,7 @@ impl Default for Config {
             drift_interval: Interval::from_secs(300),
             drift_windows: 3,
             drift_rows: 20_000,
+            drift_rows_min: PSI_ROWS_MIN,
             rows_min: 200,
             rows_max: 500_000,
             segments_min: 4,
@@ -115,6 +121,7 @@ impl Config {
         let rows = [
             ("model.drift_windows", self.drift_windows as usize, 1),
             ("model.drift_rows", self.drift_rows, 100),
+            ("model.drift_rows_min", self.drift_rows_min, 100),
             ("model.rows_min", self.rows_min, 10),
             ("model.rows_max", self.rows_max, self.rows_min),
             ("model.segments_min", self.segments_min, 2),
@@ -141,6 +148,7 @@ impl Config {
             drift_interval: span(self.drift_interval),
             drift_windows: self.drift_windows,
             drift_rows: self.drift_rows,
+            drift_rows_min: self.drift_rows_min,
             rows_min: self.rows_min,
             rows_max: self.rows_max,
             segments_min: self.segments_min,

@@ -2,7 +2,7 @@
 
 use crate::broadcast::{self, Told};
 use crate::error::Error;
-use crate::schedule::{Demand, manifest_of};
+use crate::schedule::{Demand, Trained, manifest_of};
 use crate::service::Shared;
 use crate::train::{Count, Progress};
 use futures::stream::BoxStream;
@@ -73,13 +73,28 @@ impl ModelService for Grpc {
         let count = count(&request, self.shared.config.segments_max)?;
         let (told, progress) = mpsc::channel(PROGRESS_WAITING);
         let (answer, outcome) = oneshot::channel();
-        let demand = Demand { count, force: request.force, progress: Progress::to(told), answer };
+        let demand = Demand::Train { count, force: request.force, progress: Progress::to(told), answer };
         self.shared.demands.try_send(demand).map_err(|_| Error::Busy)?;
         let progress = ReceiverStream::new(progress)
             .map(|progress| Ok(v1::TrainModelResponse { kind: Some(Kind::Progress(progress)) }));
         // The words of progress end when the training does; the outcome is the last.
-        let outcome = outcome.map(|outcome| outcome.unwrap_or(Err(Error::ShuttingDown))).map(told_outcome);
+        let outcome = outcome.map(|outcome| outcome.unwrap_or(Err(Error::ShuttingDown)));
+        let outcome = outcome.map(|outcome| {
+            let outcome = told_outcome(outcome)?;
+            Ok(v1::TrainModelResponse { kind: Some(Kind::Outcome(outcome)) })
+        });
         Ok(Response::new(progress.chain(futures::stream::once(outcome)).boxed()))
+    }
+
+    async fn check_drift(
+        &self,
+        _: Request<v1::CheckDriftRequest>,
+    ) -> Result<Response<v1::CheckDriftResponse>, Status> {
+        let (answer, outcome) = oneshot::channel();
+        self.shared.demands.try_send(Demand::Look { answer }).map_err(|_| Error::Busy)?;
+        let (drift, trained) = outcome.await.unwrap_or(Err(Error::ShuttingDown))?;
+        let training = trained.map(told_outcome).transpose()?;
+        Ok(Response::new(v1::CheckDriftResponse { drift: Some(drift), training }))
     }
 
     async fn activate_model(
@@ -133,18 +148,17 @@ fn count(request: &v1::TrainModelRequest, most: usize) -> Result<Count, Error> {
 }
 
 /// A training that came to nothing because of the vectors is an outcome; one that could not be done is an error.
-fn told_outcome(outcome: Result<v1::ModelManifest, Error>) -> Result<v1::TrainModelResponse, Status> {
-    let outcome = match outcome {
-        Ok(manifest) => v1::TrainOutcome {
+fn told_outcome(trained: Trained) -> Result<v1::TrainOutcome, Status> {
+    match trained {
+        Ok(manifest) => Ok(v1::TrainOutcome {
             published: true,
             version: manifest.version,
             refusal: String::new(),
             manifest: Some(manifest),
-        },
+        }),
         Err(error @ (Error::Worse { .. } | Error::TooFew { .. } | Error::Learning(_))) => {
-            v1::TrainOutcome { refusal: error.told(), ..Default::default() }
+            Ok(v1::TrainOutcome { refusal: error.told(), ..Default::default() })
         }
-        Err(error) => return Err(error.into()),
-    };
-    Ok(v1::TrainModelResponse { kind: Some(Kind::Outcome(outcome)) })
+        Err(error) => Err(error.into()),
+    }
 }

@@ -24,6 +24,7 @@ mod service;
 mod train;
 
 pub use config::{Config, ValidConfig};
+pub use drift::Watch;
 pub use error::Error;
 pub use manifest::{BadManifest, assembled};
 pub use service::ModelService;

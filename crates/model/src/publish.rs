@@ -8,7 +8,7 @@ use crate::service::Shared;
 use crate::train::Candidate;
 use bytes::Bytes;
 use portrait_learning::Model;
-use portrait_profile::{FeatureSchema, ModelVersion};
+use portrait_profile::{FeatureSchema, ModelVersion, SegmentId};
 use portrait_proto::time;
 use portrait_proto::v1::{ModelManifest, ModelPart, TrainingCause};
 use portrait_store::{LeaseToken, PartName, PublishedModel, Registry, RegistryChange};
@@ -59,6 +59,7 @@ pub(crate) async fn publish(
         quality: Some(candidate.quality),
         parts: vec![part],
         applied_total: terms.applied_total,
+        next_segment: checked.next_segment.get(),
     };
     let published =
         PublishedModel { version: checked.version, at: now, manifest: manifest.encode_to_vec().into() };
@@ -113,10 +114,22 @@ fn surplus(registry: &Registry, new: PartName, keep: usize) -> (Vec<ModelVersion
     (forget, gone.difference(&needed).copied().collect())
 }
 
-/// The served model as the store has it; none before the first.
+/// Whether a model is made for the components that this release computes; one that is not is replaced by a first one.
+pub(crate) fn fits(manifest: &[u8]) -> bool {
+    manifest::decoded(manifest).is_ok_and(|manifest| manifest.schema_hash == FeatureSchema::current().hash())
+}
+
+/// The first segment id that no model has given yet.
+pub(crate) fn next_segment(registry: &Registry) -> SegmentId {
+    let manifests = registry.models.iter().filter_map(|model| manifest::decoded(&model.manifest).ok());
+    SegmentId::new(manifests.map(|manifest| manifest.next_segment).max().unwrap_or(1).max(1))
+}
+
+/// The served model as the store has it; none before the first, or if this release computes other components.
 pub(crate) async fn served(shared: &Shared) -> Result<Option<Model>, Error> {
     let registry = shared.store.registry(None, Duration::ZERO).await?;
-    let Some(active) = registry.active_model() else { return Ok(None) };
+    let active = registry.active_model().filter(|model| fits(&model.manifest));
+    let Some(active) = active else { return Ok(None) };
     let unreadable = |problem: String| Error::Stored { version: active.version.get(), problem };
     let manifest = manifest::decoded(&active.manifest).map_err(|bad| unreadable(bad.to_string()))?;
     let mut parts = BTreeMap::new();

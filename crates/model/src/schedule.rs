@@ -8,8 +8,8 @@ use crate::sample;
 use crate::service::Shared;
 use crate::train::{self, Candidate, Count, Progress, Task};
 use portrait_profile::{ModelVersion, SegmentLedger, Timestamp};
-use portrait_proto::v1::{ModelManifest, TrainingCause};
-use portrait_store::{LeaseToken, Registry};
+use portrait_proto::v1::{DriftStatus, ModelManifest, TrainingCause};
+use portrait_store::{LeaseToken, PublishedModel, Registry};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -20,13 +20,16 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 /// Who asks and is not served yet waits here; more are told that the trainer is busy.
 pub(crate) const DEMANDS_WAITING: usize = 4;
 
-/// A training that somebody asked for.
-pub(crate) struct Demand {
-    pub(crate) count: Count,
-    pub(crate) force: bool,
-    pub(crate) progress: Progress,
-    pub(crate) answer: oneshot::Sender<Result<ModelManifest, Error>>,
+/// What somebody asked for.
+pub(crate) enum Demand {
+    /// A training.
+    Train { count: Count, force: bool, progress: Progress, answer: oneshot::Sender<Trained> },
+    /// A look at drift, and the training that it gives cause for.
+    Look { answer: oneshot::Sender<Result<(DriftStatus, Option<Trained>), Error>> },
 }
+
+/// What became of a training.
+pub(crate) type Trained = Result<ModelManifest, Error>;
 
 /// The one who trains, if this process may.
 pub(crate) struct Trainer {
@@ -42,8 +45,8 @@ pub(crate) struct Trainer {
 impl Trainer {
     /// A trainer that listens to `demands`.
     pub(crate) fn new(shared: Arc<Shared>, demands: mpsc::Receiver<Demand>) -> Self {
-        let looked_at = shared.now();
-        Self { shared, demands, drift: Watch::new(), looked_at, looked_applied: 0, tried_applied: 0 }
+        let (looked_at, drift) = (shared.now(), Watch::new(shared.config.drift_rows_min));
+        Self { shared, demands, drift, looked_at, looked_applied: 0, tried_applied: 0 }
     }
 
     /// Trains whenever it is due, until the room closes. A training that is under way then is abandoned: nobody waits for it, and
@@ -71,10 +74,28 @@ impl Trainer {
     }
 
     async fn serve(&mut self, demand: Demand) {
-        let Demand { count, force, progress, answer } = demand;
-        let trained = self.train(TrainingCause::Demand, count, force, progress).await;
-        // Whoever asked may be gone.
-        let _ = answer.send(trained);
+        // Whoever asked may be gone when it is answered.
+        match demand {
+            Demand::Train { count, force, progress, answer } => {
+                let _ = answer.send(self.train(TrainingCause::Demand, count, force, progress).await);
+            }
+            Demand::Look { answer } => {
+                let _ = answer.send(self.look_and_train().await);
+            }
+        }
+    }
+
+    async fn look_and_train(&mut self) -> Result<(DriftStatus, Option<Trained>), Error> {
+        let registry = self.shared.store.registry(None, Duration::ZERO).await?;
+        let active = registry.active_model().ok_or(Error::NoModel)?;
+        self.looked_at = self.shared.now();
+        self.looked_applied = applied_total(&self.shared).await?;
+        let (status, persists) = self.look(active.version).await?.ok_or(Error::NoModel)?;
+        let trained = match persists && self.shared.config.automatic {
+            true => Some(self.train(TrainingCause::Drift, Count::Same, false, Progress::silent()).await),
+            false => None,
+        };
+        Ok((status, trained))
     }
 
     /// Trains if it is time.
@@ -94,7 +115,8 @@ impl Trainer {
         let config = &self.shared.config;
         // Twice as much as at the last attempt: too few shoppers are not looked at again and again.
         let grown = applied >= (config.rows_min as u64).max(self.tried_applied.saturating_mul(2));
-        let Some(active) = registry.active_model() else {
+        let fits = |model: &&PublishedModel| publish::fits(&model.manifest);
+        let Some(active) = registry.active_model().filter(fits) else {
             return Ok(grown.then_some(TrainingCause::First));
         };
         let newest = registry.models.last().unwrap_or(active);
@@ -114,35 +136,35 @@ impl Trainer {
             return Ok(None);
         }
         (self.looked_at, self.looked_applied) = (self.shared.now(), applied);
-        let persists = self.look(active.version).await?;
-        Ok(persists.then_some(TrainingCause::Drift))
+        let look = self.look(active.version).await?;
+        Ok(look.is_some_and(|(_, persists)| persists).then_some(TrainingCause::Drift))
     }
 
-    /// Looks whether the shoppers have changed, and whether they have for long enough.
-    async fn look(&mut self, version: ModelVersion) -> Result<bool, Error> {
+    /// Looks whether the shoppers have changed, and whether they have for long enough; none if another model is served now.
+    async fn look(&mut self, version: ModelVersion) -> Result<Option<(DriftStatus, bool)>, Error> {
         let Some(model) = publish::served(&self.shared).await?.filter(|model| model.version == version)
         else {
-            return Ok(false);
+            return Ok(None);
         };
         let rows = self.shared.config.drift_rows;
         // Twice the share that is needed: the sample is cut to size, not stretched.
         let shoppers = shoppers(&self.shared).await?.max(1);
         let share = (2.0 * rows as f64 / shoppers as f64).min(1.0);
         let sample = sample::read(self.shared.features.clone(), share, rows, &Progress::silent()).await?;
-        let now = self.shared.now();
-        let status = self.drift.look(&model, &sample, now)?.clone();
+        let status = self.drift.look(version, model.baseline.as_ref(), sample.rows(), sample.as_of)?;
         self.shared.metrics.looked(&status);
         if status.windows > 0 {
             let components: Vec<&str> = status.components.iter().map(|moved| moved.name.as_str()).collect();
             tracing::info!(
                 windows = status.windows,
                 ?components,
-                status.distances_changed,
+                habits = status.habits.is_some(),
                 "shoppers have changed"
             );
         }
-        self.shared.drift.send_replace(Some(status));
-        Ok(self.drift.persists(version, &self.shared.config))
+        self.shared.drift.send_replace(Some(status.clone()));
+        let persists = status.windows >= self.shared.config.drift_windows;
+        Ok(Some((status, persists)))
     }
 
     async fn train(
@@ -179,7 +201,8 @@ impl Trainer {
         let rows_max = self.shared.config.rows_max;
         let sample = sample::read(self.shared.features.clone(), 0.0, rows_max, &progress).await?;
         let config = self.shared.config.clone();
-        let task = Task { sample, live, version, count, config, progress: progress.clone() };
+        let next_segment = publish::next_segment(&registry);
+        let task = Task { sample, live, version, next_segment, count, config, progress: progress.clone() };
         let candidate = computed(task).await?;
         progress.tell("publishing", 0, 0);
         let terms = Terms { token, cause, force, applied_total };

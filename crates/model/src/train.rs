@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::sample::Sample;
 use ndarray::{Array2, ArrayView2, Axis};
 use portrait_learning::{
-    Baseline, ChoiceParams, Fit, Matched, Model, Origin, Params, Portrayed, Retired, Scaler, Segment,
+    ChoiceParams, Fit, Lately, Matched, Model, Origin, Params, Portrayed, Retired, Scaler, Segment,
     TypicalCategory, assign, choose_k, fit, fit_warm, match_members, portray, shapes, simplified_silhouette,
 };
 use portrait_profile::{FeatureSchema, ModelVersion, SegmentId};
@@ -43,6 +43,8 @@ pub(crate) struct Task {
     pub(crate) sample: Sample,
     pub(crate) live: Option<Arc<Model>>,
     pub(crate) version: ModelVersion,
+    /// The first segment id that was never given.
+    pub(crate) next_segment: SegmentId,
     pub(crate) count: Count,
     pub(crate) config: ValidConfig,
     pub(crate) progress: Progress,
@@ -97,7 +99,7 @@ pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
     let quality = quality(task, rows.view(), &found, live.as_ref());
     let (segments, retired, next) = segments(task, &found);
     let parent = task.live.as_ref().map(|model| model.version);
-    let baseline = Baseline::fit(rows.view())?;
+    let baseline = Lately::current().baseline(raw);
     let draft = Model::draft(
         task.version,
         parent,
@@ -163,7 +165,7 @@ fn quality(task: &Task, rows: ArrayView2<'_, f32>, found: &Fit, live: Option<&Ar
 fn segments(task: &Task, found: &Fit) -> (Vec<Segment>, Vec<Retired>, SegmentId) {
     let live: Vec<SegmentId> =
         task.live.iter().flat_map(|model| &model.segments).map(|segment| segment.id).collect();
-    let next = task.live.as_ref().map_or(SegmentId::new(1), |model| model.next_segment);
+    let next = task.next_segment;
     let clusters = found.centroids.nrows();
     let matching = match_members(&task.sample.segments, &found.labels, clusters, &live, next);
     let rows = task.sample.len().max(1) as f64;

@@ -2,6 +2,7 @@
 //! do, out go a table and JSON. Nothing here is part of serving.
 
 mod bare;
+mod drift;
 mod freshness;
 mod identity;
 mod load;
@@ -107,6 +108,10 @@ pub async fn run(args: BenchArgs) -> Result<()> {
 
     bar.set_message("who keeps the segment");
     identity::measure(&repeated, &mut figures)?;
+    bar.inc(1);
+
+    bar.set_message("how soon drift is noticed");
+    drift::measure(&mut figures)?;
     bar.finish_and_clear();
 
     println!("{}", table(&figures));
@@ -124,7 +129,7 @@ fn config(folder: &Path) -> Config {
 fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:20} {elapsed} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(7).with_style(style);
+    let bar = ProgressBar::new(8).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

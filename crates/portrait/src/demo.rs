@@ -29,15 +29,12 @@ use crate::simulate::{Shop, SimulateConfig};
 use anyhow::Result;
 use clap::Args;
 use portrait_runtime::SystemClock;
-use portrait_runtime::config::Interval;
 use portrait_store::ProfileClock;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Profiles that are looked at in a second for a new model.
 const SWEEP_RATE: u32 = 1_000_000;
-/// How often it is looked whether shoppers have changed: about once in two or three days of the story.
-const DRIFT_INTERVAL: Interval = Interval::from_millis(200);
 
 /// The arguments of `portrait demo`.
 #[derive(Debug, Args)]
@@ -52,7 +49,7 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = 2_500, value_parser = clap::value_parser!(u32).range(10..=100_000))]
     pub shoppers: u32,
     /// How many days are told.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(3..=365))]
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(3..=365))]
     pub days: u32,
     /// Which simulated shop: the same number is the same shop.
     #[arg(long, default_value_t = 7)]
@@ -95,8 +92,8 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     node.stop().await.and(told.map(drop))
 }
 
-/// A server's own reasons to learn a model go by the clock on the wall, on which a day of the story takes milliseconds: it
-/// goes on looking for drift, and the story asks for the models.
+/// A server's own times go by the clock on the wall, on which a day of the story takes milliseconds: it looks for drift when the
+/// story asks for it, on every evening, and learns a model if it has found drift on three in a row.
 fn paced(config: portrait_model::Config) -> portrait_model::Config {
-    portrait_model::Config { volume: 0, drift_interval: DRIFT_INTERVAL, drift_windows: u32::MAX, ..config }
+    portrait_model::Config { volume: 0, drift_interval: config.interval, ..config }
 }

@@ -38,6 +38,8 @@ pub struct SimulateConfig {
     pub days: u32,
     /// How many items are for sale, at least one in each of the ten categories and at most 100,000.
     pub items: u32,
+    /// Whether every day is like the one before: no week of low prices, and nobody's habits change.
+    pub steady: bool,
 }
 
 /// One thing that happened.
@@ -82,7 +84,7 @@ pub struct Shop {
 
 impl Default for SimulateConfig {
     fn default() -> Self {
-        Self { shoppers: 2_000, days: 60, items: 500 }
+        Self { shoppers: 2_000, days: 60, items: 500, steady: false }
     }
 }
 
@@ -94,6 +96,7 @@ impl SimulateConfig {
             shoppers: self.shoppers.clamp(1, 1_000_000),
             days: self.days.clamp(1, 1_000),
             items: self.items.clamp(categories, 100_000),
+            steady: self.steady,
         }
     }
 }
@@ -139,9 +142,9 @@ impl Shop {
         &self.truths
     }
 
-    /// The week of low prices; none in a shop of one or two days.
+    /// The week of low prices; none in a steady shop, or in one of one or two days.
     pub fn promotion(&self) -> Option<&Promotion> {
-        (self.config.days > 2).then_some(&self.promotion)
+        (self.config.days > 2 && !self.config.steady).then_some(&self.promotion)
     }
 
     /// The first day after everything.

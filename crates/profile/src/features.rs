@@ -31,6 +31,21 @@ pub struct FeatureComponent {
     pub description: String,
     /// Which dimension of the profile it belongs to.
     pub dimension: Dimension,
+    /// How far back it looks.
+    pub memory: Memory,
+}
+
+/// How far back a component looks: after about so long it has forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// What just happened; follows the hours of the day.
+    Hours,
+    /// What is going on.
+    Weeks,
+    /// What the shopper is like; of a young shopper it grows for months whatever is done.
+    Months,
+    /// It never forgets, or it is a time that grows by itself.
+    Ever,
 }
 
 /// The four dimensions of a profile.
@@ -76,6 +91,11 @@ impl FeatureSchema {
         self.hash
     }
 
+    /// The place of a component in the vector.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.components.iter().position(|component| component.name == name)
+    }
+
     /// The components in the order of the vector.
     pub fn components(&self) -> &[FeatureComponent] {
         &self.components
@@ -101,6 +121,7 @@ trait Visitor {
         dimension: Dimension,
         name: fmt::Arguments<'_>,
         unit: &'static str,
+        memory: Memory,
         words: fmt::Arguments<'_>,
         value: f64,
     );
@@ -115,11 +136,12 @@ impl Visitor for Names {
         dimension: Dimension,
         name: fmt::Arguments<'_>,
         unit: &'static str,
+        memory: Memory,
         words: fmt::Arguments<'_>,
         _: f64,
     ) {
         let name = format!("{}.{name}", dimension.name());
-        self.0.push(FeatureComponent { name, unit, description: words.to_string(), dimension });
+        self.0.push(FeatureComponent { name, unit, description: words.to_string(), dimension, memory });
     }
 }
 
@@ -129,6 +151,7 @@ impl Visitor for Values {
         _: Dimension,
         _: fmt::Arguments<'_>,
         _: &'static str,
+        _: Memory,
         _: fmt::Arguments<'_>,
         value: f64,
     ) {
@@ -152,6 +175,7 @@ fn walk_basic(visitor: &mut impl Visitor, view: &ProfileView) {
         Dimension::Basic,
         format_args!("traits"),
         "traits",
+        Memory::Ever,
         format_args!("how many traits are known"),
         known,
     );
@@ -165,16 +189,17 @@ fn walk_actions(visitor: &mut impl Visitor, view: &ProfileView) {
             sums.week += count.decayed.week;
             sums.quarter += count.decayed.quarter;
         }
-        for (span, words, value) in [
-            ("1h", "of the last hours", sums.hour),
-            ("7d", "of the last weeks", sums.week),
-            ("90d", "of the last months", sums.quarter),
+        for (span, memory, words, value) in [
+            ("1h", Memory::Hours, "of the last hours", sums.hour),
+            ("7d", Memory::Weeks, "of the last weeks", sums.week),
+            ("90d", Memory::Months, "of the last months", sums.quarter),
         ] {
             let kind = kind.name();
             visitor.component(
                 Dimension::Behavior,
                 format_args!("{kind}.{span}"),
                 "events",
+                memory,
                 format_args!("{kind} events {words}, faded"),
                 value,
             );
@@ -185,21 +210,40 @@ fn walk_actions(visitor: &mut impl Visitor, view: &ProfileView) {
 fn walk_rfm(visitor: &mut impl Visitor, view: &ProfileView) {
     let (rfm, sessions) = (&view.behavior.rfm, &view.behavior.sessions);
     let days = |at: Option<Timestamp>| days_since(view.read_at, at);
-    for (name, unit, words, value) in [
-        ("recency", "days", "days since the newest event", days(view.behavior.newest_event_at)),
-        ("tenure", "days", "days since the first event", days(view.behavior.first_event_at)),
-        ("purchase_recency", "days", "days since the newest purchase", days(rfm.last_purchase_at)),
-        ("orders.7d", "orders", "orders of the last weeks, faded", rfm.orders.week),
-        ("orders.90d", "orders", "orders of the last months, faded", rfm.orders.quarter),
-        ("money.7d", "money", "money spent in the last weeks, faded", rfm.money.week),
-        ("money.90d", "money", "money spent in the last months, faded", rfm.money.quarter),
-        ("mean_basket", "money", "money by order", rfm.mean_basket),
-        ("sessions.7d", "visits", "visits of the last weeks, faded", sessions.decayed.week),
-        ("sessions.90d", "visits", "visits of the last months, faded", sessions.decayed.quarter),
-        ("session_events", "events", "events in a visit", sessions.mean_events),
-        ("session_seconds", "seconds", "length of a visit", sessions.mean_seconds),
+    for (name, unit, memory, words, value) in [
+        (
+            "recency",
+            "days",
+            Memory::Hours,
+            "days since the newest event",
+            days(view.behavior.newest_event_at),
+        ),
+        ("tenure", "days", Memory::Ever, "days since the first event", days(view.behavior.first_event_at)),
+        (
+            "purchase_recency",
+            "days",
+            Memory::Months,
+            "days since the newest purchase",
+            days(rfm.last_purchase_at),
+        ),
+        ("orders.7d", "orders", Memory::Weeks, "orders of the last weeks, faded", rfm.orders.week),
+        ("orders.90d", "orders", Memory::Months, "orders of the last months, faded", rfm.orders.quarter),
+        ("money.7d", "money", Memory::Weeks, "money spent in the last weeks, faded", rfm.money.week),
+        ("money.90d", "money", Memory::Months, "money spent in the last months, faded", rfm.money.quarter),
+        ("mean_basket", "money", Memory::Ever, "money by order", rfm.mean_basket),
+        ("sessions.7d", "visits", Memory::Weeks, "visits of the last weeks, faded", sessions.decayed.week),
+        (
+            "sessions.90d",
+            "visits",
+            Memory::Months,
+            "visits of the last months, faded",
+            sessions.decayed.quarter,
+        ),
+        ("session_events", "events", Memory::Ever, "events in a visit", sessions.mean_events),
+        ("session_seconds", "seconds", Memory::Ever, "length of a visit", sessions.mean_seconds),
     ] {
-        visitor.component(Dimension::Behavior, format_args!("{name}"), unit, format_args!("{words}"), value);
+        let (name, words) = (format_args!("{name}"), format_args!("{words}"));
+        visitor.component(Dimension::Behavior, name, unit, memory, words, value);
     }
 }
 
@@ -218,6 +262,7 @@ fn walk_rhythm(visitor: &mut impl Visitor, view: &ProfileView) {
             behavior,
             format_args!("{name}"),
             "share",
+            Memory::Months,
             format_args!("{words}"),
             share(&view.behavior.hour_share, range),
         );
@@ -227,6 +272,7 @@ fn walk_rhythm(visitor: &mut impl Visitor, view: &ProfileView) {
         behavior,
         format_args!("weekend_share"),
         "share",
+        Memory::Months,
         format_args!("share of activity on Saturday and Sunday"),
         weekend,
     );
@@ -235,6 +281,7 @@ fn walk_rhythm(visitor: &mut impl Visitor, view: &ProfileView) {
         behavior,
         format_args!("transition_entropy"),
         "bits",
+        Memory::Months,
         format_args!("how varied the steps from action to action are"),
         entropy_bits(steps),
     );
@@ -247,6 +294,7 @@ fn walk_preference(visitor: &mut impl Visitor, view: &ProfileView) {
             preference,
             format_args!("{name}_count"),
             "kinds",
+            Memory::Months,
             format_args!("how many kinds of {name} are liked"),
             list.len() as f64,
         );
@@ -255,6 +303,7 @@ fn walk_preference(visitor: &mut impl Visitor, view: &ProfileView) {
             preference,
             format_args!("{name}_top_share"),
             "share",
+            Memory::Weeks,
             format_args!("share of the favourite {name}"),
             top,
         );
@@ -263,15 +312,25 @@ fn walk_preference(visitor: &mut impl Visitor, view: &ProfileView) {
             preference,
             format_args!("{name}_entropy"),
             "bits",
+            Memory::Weeks,
             format_args!("how varied the liking of {name} is"),
             entropy,
         );
     }
+    visitor.component(
+        preference,
+        format_args!("constancy"),
+        "share",
+        Memory::Hours,
+        format_args!("share of the newest activity in the category liked most over months"),
+        view.preference.constancy,
+    );
     let level = price_level(&view.preference.price_bands);
     visitor.component(
         preference,
         format_args!("price_level"),
         "doublings",
+        Memory::Weeks,
         format_args!("mean price of what is liked, in doublings of 1"),
         level,
     );
@@ -280,6 +339,7 @@ fn walk_preference(visitor: &mut impl Visitor, view: &ProfileView) {
         preference,
         format_args!("recent_items"),
         "items",
+        Memory::Ever,
         format_args!("how many items are remembered"),
         items,
     );
@@ -291,6 +351,7 @@ fn walk_social(visitor: &mut impl Visitor, view: &ProfileView) {
         Dimension::Social,
         format_args!("edges"),
         "edges",
+        Memory::Ever,
         format_args!("how many others are known"),
         view.edges.len() as f64,
     );
@@ -298,6 +359,7 @@ fn walk_social(visitor: &mut impl Visitor, view: &ProfileView) {
         Dimension::Social,
         format_args!("edge_weight"),
         "weight",
+        Memory::Ever,
         format_args!("how strongly others are known, in all"),
         weights,
     );

@@ -83,6 +83,16 @@ impl Preference {
         top.map(|(name, _)| &**name)
     }
 
+    /// The share of the hour's weights that the category with the greatest 90-day weight has, when the newest was added; 0
+    /// without categories.
+    pub(crate) fn constancy(&self) -> f64 {
+        let newest = self.categories.iter().map(|(_, sum)| sum.at()).max().unwrap_or_default();
+        let weights = self.categories.iter().map(|(_, sum)| sum.read(newest));
+        let total: f64 = weights.clone().map(|weight| weight.hour.max(0.0)).sum();
+        let favourite = weights.max_by(|one, other| one.quarter.total_cmp(&other.quarter));
+        favourite.filter(|_| total > 0.0).map_or(0.0, |favourite| favourite.hour.max(0.0) / total)
+    }
+
     fn touch(&mut self, item_id: &ItemId, kind: ActionKind, at: Timestamp) {
         if let Some(place) = self.recent.iter().position(|touch| touch.item_id == *item_id) {
             let known = &self.recent[place];

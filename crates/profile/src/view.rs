@@ -132,6 +132,9 @@ pub struct PreferenceView {
     pub price_bands: Vec<Affinity>,
     /// The newest items, newest first.
     pub recent_items: Vec<ItemTouch>,
+    /// Share of the newest activity, with a half-life of an hour, in the category with the greatest weight of 90 days: 1 if
+    /// the shopper is where always, 0 if elsewhere or without categories. The same at every moment.
+    pub constancy: f64,
 }
 
 /// How much the shopper is drawn to one thing.
@@ -288,6 +291,7 @@ impl Preference {
                 .iter()
                 .map(|touch| ItemTouch { item_id: touch.item_id.clone(), kind: touch.kind, at: touch.at })
                 .collect(),
+            constancy: self.constancy(),
         }
     }
 }

@@ -111,6 +111,7 @@ impl From<PreferenceView> for v1::Preference {
             brands: affinities(view.brands),
             price_bands: affinities(view.price_bands),
             recent_items: view.recent_items.into_iter().map(Into::into).collect(),
+            constancy: view.constancy,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! damaged or made for something else is refused with the reason.
 
 use ndarray::{Array2, ArrayView2};
-use portrait_learning::{Baseline, Model, ModelError, Origin, Scaler, Segment, shapes};
+use portrait_learning::{Lately, Model, ModelError, Origin, Scaler, Segment, shapes};
 use portrait_profile::{FeatureSchema, ModelVersion, SegmentId, Timestamp};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -41,7 +41,7 @@ fn draft(rows: ArrayView2<'_, f32>, ids: [u32; 2], next: u32) -> (Model, Array2<
         }
     }
     let segments = vec![segment(ids[0], "small"), segment(ids[1], "large")];
-    let baseline = Baseline::fit(scaled.view()).expect("a baseline");
+    let baseline = Lately::current().baseline(rows);
     let draft = Model::draft(
         ModelVersion::FIRST,
         None,
@@ -79,6 +79,8 @@ fn a_model_comes_back_as_it_went_and_any_cut_is_refused() {
     let mut newer = bytes;
     newer[0] = 99;
     assert_eq!(Model::decode(&newer, schema), Err(ModelError::Newer { found: 99 }));
+    newer[0] = 1;
+    assert_eq!(Model::decode(&newer, schema), Err(ModelError::Older { found: 1 }));
 }
 
 #[test]

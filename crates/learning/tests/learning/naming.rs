@@ -260,6 +260,7 @@ fn no_schema_and_no_number_is_too_strange() {
         unit: "metres",
         description: "metres above the sea".into(),
         dimension: Dimension::Basic,
+        memory: portrait_profile::Memory::Weeks,
     }];
     let all = portray(Array2::from_elem((1, 1), 2.0).view(), &[1.0], &strange, &[]);
     assert_eq!(all[0].name, "everyday shoppers");

@@ -1,7 +1,7 @@
 //! The store alone: the same records, already checked and encoded, appended, read, folded and committed by one loop a
 //! partition, with nothing in front. What the rooms around it cost is the difference.
 
-use super::load;
+use crate::replay;
 use anyhow::Result;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Profile, Record, SeenId, Timestamp};
@@ -24,7 +24,7 @@ pub(super) async fn measure(events: &[Event], scratch: &Path) -> Result<f64> {
     let partitions = store.layout().partitions;
     let mut by_partition = HashMap::<PartitionId, Vec<Bytes>>::new();
     for event in events {
-        let record = load::record(event)?;
+        let record = replay::record(event)?;
         by_partition
             .entry(partitions.partition_of(&record.user_id))
             .or_default()

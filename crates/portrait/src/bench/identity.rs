@@ -2,15 +2,15 @@
 //! vectors that drift a little before each training, and when the number of segments changes. Pure: vectors of the log's
 //! shoppers, no server.
 
-use super::{Figure, load};
+use super::Figure;
+use crate::replay::Replay;
 use anyhow::Result;
 use ndarray::{Array2, ArrayView2};
 use portrait_learning::{Origin, Params, Scaler, fit, fit_warm, match_members, nearest, shapes, switches};
-use portrait_profile::{FeatureSchema, Profile, SegmentId, Timestamp, UserId};
+use portrait_profile::{FeatureSchema, SegmentId};
 use portrait_proto::v1::Event;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::collections::BTreeMap;
 
 /// Trainings after the first.
 const TRAININGS: u64 = 10;
@@ -64,19 +64,10 @@ pub(super) fn measure(events: &[Event], figures: &mut Vec<Figure>) -> Result<()>
 
 /// Vectors of the shoppers of a log, each at the log's end, scaled.
 fn scaled(events: &[Event]) -> Result<Array2<f32>> {
-    let mut profiles: BTreeMap<UserId, Profile> = BTreeMap::new();
-    let mut end = Timestamp::EPOCH;
-    for event in events {
-        let record = load::record(event)?;
-        end = end.max(record.occurred_at);
-        let profile =
-            profiles.entry(record.user_id.clone()).or_insert_with(|| Profile::new(record.user_id.clone()));
-        profile.apply(&record);
-    }
-    let schema = FeatureSchema::current();
-    let values: Vec<f32> = profiles.values().flat_map(|profile| profile.features_at(end)).collect();
-    let raw = Array2::from_shape_vec((profiles.len(), schema.components().len()), values)?;
-    let scaler = Scaler::fit(raw.view(), &shapes(schema))?;
+    let mut replay = Replay::default();
+    events.iter().try_for_each(|event| replay.fold(event))?;
+    let raw = replay.vectors(replay.newest())?;
+    let scaler = Scaler::fit(raw.view(), &shapes(FeatureSchema::current()))?;
     Ok(scaler.scale(raw.view()))
 }
 

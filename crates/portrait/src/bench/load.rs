@@ -2,9 +2,7 @@
 
 use crate::import::{Format, LogReader, Row};
 use crate::simulate::{self, Shop};
-use anyhow::{Context, Result, bail};
-use portrait_profile::{Action, Body, ItemId, OrderId, Record, RecordId, UserId};
-use portrait_proto::time;
+use anyhow::{Context, Result};
 use portrait_proto::v1::{self, Event};
 use std::path::Path;
 
@@ -45,45 +43,4 @@ pub(super) fn repeated_users(log: Option<(&Path, Format)>, most: usize) -> Resul
     }
     let file = path.file_name().context("the log has a name")?.to_string_lossy();
     Ok((format!("shoppers of {file}"), events))
-}
-
-/// The record that the server makes of an event of these loads: what is logged and folded, without the check.
-pub(super) fn record(event: &Event) -> Result<Record> {
-    let occurred_at = event.occurred_at.as_ref().context("every event of a load has a time")?;
-    let occurred_at = time::from_wire(occurred_at)?;
-    let text = |text: &str| (!text.is_empty()).then(|| Box::<str>::from(text));
-    let body = Body::Event(portrait_profile::Event {
-        action: action(event.action())?,
-        utc_offset_minutes: 0,
-        item_id: (!event.item_id.is_empty()).then(|| ItemId::parse(&event.item_id)).transpose()?,
-        category: text(&event.category),
-        brand: text(&event.brand),
-        price: event.price,
-        quantity: event.quantity.unwrap_or(1.0),
-        order_id: (!event.order_id.is_empty()).then(|| OrderId::parse(&event.order_id)).transpose()?,
-        context: None,
-    });
-    Ok(Record {
-        user_id: UserId::parse(&event.user_id)?,
-        record_id: Some(RecordId::parse(&event.event_id)?),
-        occurred_at,
-        accepted_at: occurred_at,
-        body,
-    })
-}
-
-fn action(action: v1::Action) -> Result<Action> {
-    Ok(match action {
-        v1::Action::View => Action::View,
-        v1::Action::Search => Action::Search,
-        v1::Action::Click => Action::Click,
-        v1::Action::AddToCart => Action::AddToCart,
-        v1::Action::RemoveFromCart => Action::RemoveFromCart,
-        v1::Action::Favorite => Action::Favorite,
-        v1::Action::Purchase => Action::Purchase,
-        v1::Action::Refund => Action::Refund,
-        v1::Action::Review => Action::Review,
-        v1::Action::Share => Action::Share,
-        v1::Action::Custom | v1::Action::Unspecified => bail!("a load has no custom actions"),
-    })
 }

@@ -79,6 +79,7 @@ fn profile() -> v1::Profile {
         }),
         behavior: Some(behavior()),
         preference: Some(v1::Preference {
+            constancy: 0.5,
             categories: vec![
                 affinity("groceries", 0.62, 31.0),
                 affinity("books", 0.3, 60.0),

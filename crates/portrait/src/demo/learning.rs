@@ -1,4 +1,5 @@
-//! The models of the story: on some evenings the server is asked for one, and the narrator hears what has drifted, which
+//! The models of the story: on one evening the server is asked for the first, and on every evening after it to look whether the
+//! shoppers have changed; when they have for long enough it trains by itself. The narrator hears what has drifted, which
 //! segments there are, which of them are the same as before, and who has moved and why. In go evenings on which everything
 //! sent is in the profiles, out go lines; who is where is known from segment changes and held against the profiles each time.
 
@@ -13,8 +14,8 @@ use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{
-    BatchGetProfilesRequest, DriftStatus, ExplainSegmentRequest, GetFeatureSchemaRequest, ListModelsRequest,
-    TrainModelRequest,
+    BatchGetProfilesRequest, CheckDriftRequest, ExplainSegmentRequest, GetFeatureSchemaRequest,
+    TrainModelRequest, TrainOutcome,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
@@ -24,9 +25,6 @@ mod lines;
 
 /// Profiles of one read.
 const READ_AT_ONCE: usize = 500;
-/// How long the model service's next look at drift is waited for, and how often it is asked.
-const LOOK_PATIENCE: Duration = Duration::from_secs(1);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long segment changes may take when nothing is under way any more, and how often profiles are read meanwhile.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(5);
 const SETTLE_EVERY: Duration = Duration::from_millis(500);
@@ -39,7 +37,7 @@ pub(super) struct Learning {
     /// Fewer shoppers teach no model.
     least: usize,
     memberships: Memberships,
-    /// The newest model that the demo asked for; 0 before the first.
+    /// The newest model; 0 before the first.
     version: u64,
     /// What each segment that was ever listed is called, by id: a move may lead out of one that is no more.
     names: BTreeMap<String, String>,
@@ -47,14 +45,20 @@ pub(super) struct Learning {
     current: BTreeSet<String>,
     /// Who was where before habits changed.
     before_change: BySegment,
-    /// Whether it was said why the demo asks.
-    said_why: bool,
+    /// Components in words, by their names.
+    described: BTreeMap<String, String>,
+    /// Whether it was said that the server learns no new model.
+    refused: bool,
 }
 
 impl Learning {
     /// Subscribes to segment changes; there must be no model yet.
     pub(super) async fn begin(channel: Channel, watching: Channel, least: usize) -> Result<Self> {
         let memberships = Memberships::begin(watching).await?;
+        let mut features = FeatureServiceClient::new(channel.clone());
+        let schema = features.get_feature_schema(GetFeatureSchemaRequest {}).await?.into_inner();
+        let described = schema.components.into_iter();
+        let described = described.map(|component| (component.name, component.description)).collect();
         Ok(Self {
             channel,
             least,
@@ -63,7 +67,8 @@ impl Learning {
             names: BTreeMap::new(),
             current: BTreeSet::new(),
             before_change: BySegment::new(),
-            said_why: false,
+            described,
+            refused: false,
         })
     }
 
@@ -93,37 +98,66 @@ impl Learning {
         self.before_change = self.memberships.known();
     }
 
-    /// Asks for the next model, and says what it is; `user_ids` is everybody.
-    pub(super) async fn learn(&mut self, user_ids: &[String], narrator: &mut dyn Narrator) -> Result<()> {
+    /// Asks for the first model, and says what it is; `user_ids` is everybody.
+    pub(super) async fn begin_models(
+        &mut self,
+        user_ids: &[String],
+        narrator: &mut dyn Narrator,
+    ) -> Result<()> {
         if user_ids.len() < self.least {
             let shoppers = words::counted(user_ids.len() as u64, "shopper");
             narrator.say(&format!("    no segments yet: {shoppers}, and a model needs {}", self.least));
             return Ok(());
         }
-        let first = self.version == 0;
-        if !first && let Some(said) = self.drift().await? {
-            narrator.say(&said.join("\n"));
-        }
-        // A server that has learned one by itself meanwhile chose its number of segments from less.
-        let request = TrainModelRequest { choose_segments: first, ..Default::default() };
+        let request = TrainModelRequest { choose_segments: true, ..Default::default() };
         let outcome = training::train(&self.channel, request, self.version).await?;
+        self.take(&outcome, user_ids, narrator).await
+    }
+
+    /// Has the server look whether the shoppers have changed, and says what it found and did; `user_ids` is everybody.
+    pub(super) async fn look(&mut self, user_ids: &[String], narrator: &mut dyn Narrator) -> Result<()> {
+        if self.version == 0 {
+            return Ok(());
+        }
+        let mut models = ModelServiceClient::new(self.channel.clone());
+        let answer = models.check_drift(CheckDriftRequest {}).await?.into_inner();
+        let found = answer.drift.unwrap_or_default();
+        if found.windows == 1 {
+            narrator.say(&lines::drift(&found, self.version, &self.described).join("\n"));
+        }
+        match answer.training {
+            Some(outcome) => {
+                if outcome.published {
+                    training::swept(&self.channel, outcome.version).await?;
+                }
+                self.take(&outcome, user_ids, narrator).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Says what a training gave, and waits until segment changes have told it of everybody.
+    async fn take(
+        &mut self,
+        outcome: &TrainOutcome,
+        user_ids: &[String],
+        narrator: &mut dyn Narrator,
+    ) -> Result<()> {
         if !outcome.published {
-            narrator.say(&format!("    no new model: {}", outcome.refusal));
+            if !std::mem::replace(&mut self.refused, true) {
+                narrator.say(&format!("    no new model: {}", outcome.refusal));
+            }
             return Ok(());
         }
         let listed = training::segments(&self.channel).await?.context("the new model is not served")?;
-        let said = if first {
-            lines::first_model(&outcome, &listed)
-        } else {
-            let remark =
-                if self.said_why { "" } else { " (the demo asks for it, as its days pass in milliseconds)" };
-            self.said_why = true;
-            lines::next_model(&outcome, &listed, &self.current, remark)
+        let said = match self.version {
+            0 => lines::first_model(outcome, &listed),
+            _ => lines::next_model(outcome, &listed, &self.current),
         };
         narrator.say(&said.join("\n"));
         let names = listed.segments.into_iter().map(|segment| (segment.segment_id, segment.name));
         let names: BTreeMap<String, String> = names.collect();
-        self.version = outcome.version;
+        (self.version, self.refused) = (outcome.version, false);
         self.current = names.keys().cloned().collect();
         self.names.extend(names);
         self.settle(user_ids).await
@@ -182,33 +216,6 @@ impl Learning {
             narrator.say(&format!("      {}", lines::reason(one)));
         }
         Ok(())
-    }
-
-    /// What the model service has seen of drift; none if it has not looked.
-    async fn drift(&self) -> Result<Option<Vec<String>>> {
-        let before = self.newest_look().await?;
-        let begun = Instant::now();
-        let mut look = before.clone();
-        // One more look sees all that was applied; none comes if the newest has seen it.
-        while look.as_ref().map(|look| look.at) == before.as_ref().map(|look| look.at)
-            && begun.elapsed() < LOOK_PATIENCE
-        {
-            tokio::time::sleep(LOOK_EVERY).await;
-            look = self.newest_look().await?;
-        }
-        let Some(look) = look else { return Ok(None) };
-        let schema = FeatureServiceClient::new(self.channel.clone())
-            .get_feature_schema(GetFeatureSchemaRequest {})
-            .await?
-            .into_inner();
-        let described =
-            schema.components.into_iter().map(|component| (component.name, component.description));
-        Ok(Some(lines::drift(&look, self.version, &described.collect())))
-    }
-
-    async fn newest_look(&self) -> Result<Option<DriftStatus>> {
-        let mut models = ModelServiceClient::new(self.channel.clone());
-        Ok(models.list_models(ListModelsRequest {}).await?.into_inner().drift)
     }
 
     async fn read(&self, user_ids: &[String]) -> Result<BySegment> {

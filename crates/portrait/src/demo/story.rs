@@ -138,9 +138,9 @@ pub async fn run_against(
     Ok(outcome)
 }
 
-/// The evening on which the first model is learned: half of the days before low prices have passed.
+/// The evening on which the first model is learned: three quarters of the days before low prices have passed.
 fn first_model(shop: &Shop) -> Day {
-    Day::numbered((shop.ends().number() / 6).saturating_sub(1))
+    Day::numbered((shop.ends().number() / 4).saturating_sub(1))
 }
 
 /// How many shoppers have come when the first model is learned: a server that wants so many learns none by itself before.
@@ -163,7 +163,7 @@ fn plot(shop: &Shop, truths: &[ShopperTruth]) -> Plot {
 }
 
 fn introduce(script: &Script, plot: &Plot, narrator: &mut dyn Narrator) {
-    let SimulateConfig { shoppers, days, items } = script.shop;
+    let SimulateConfig { shoppers, days, items, .. } = script.shop;
     let (shoppers, items) =
         (words::counted(shoppers.into(), "shopper"), words::counted(items.into(), "item"));
     narrator.say(&format!("a simulated shop: {shoppers}, {items}, {days} days (seed {})", script.seed));

@@ -1,6 +1,6 @@
 //! The story of a simulated shop as it is told to the server: in go happenings in the order of time, out go requests, and to
 //! the narrator a line a day. On the evenings that matter it waits until everything is in the profiles, reads those of the
-//! cast, says what they say, and has models learned.
+//! cast, says what they say, and has the server learn its first model and look for drift.
 
 use super::cast::Role;
 use super::facts::Facts;
@@ -40,17 +40,6 @@ pub(super) struct Plot {
     pub(super) first_model: Day,
     /// Those whose habits change, the followed ones first.
     pub(super) changing: Vec<String>,
-}
-
-/// What makes an evening one on which a model is learned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lesson {
-    /// The shoppers have been seen for some days.
-    First,
-    /// The low prices were there for all of their days.
-    Promotion,
-    /// New habits were there for a week.
-    Change,
 }
 
 /// The story so far.
@@ -214,10 +203,11 @@ impl<'a> Telling<'a> {
         Ok(())
     }
 
-    /// On an evening that matters, waits until everything is in the profiles, and says what there is to see.
+    /// On an evening that matters, waits until everything is in the profiles, and says what there is to see. Once there is a
+    /// model every evening does: it is looked whether the shoppers have changed.
     async fn evening(&mut self, day: Day) -> Result<()> {
-        let (reports, lesson) = (self.plot.is_report_day(day), self.plot.lesson(day));
-        if !reports && lesson.is_none() {
+        let (reports, first_model) = (self.plot.is_report_day(day), day == self.plot.first_model);
+        if !reports && !first_model && self.learning.version() == 0 {
             return Ok(());
         }
         self.feed.flush().await?;
@@ -225,16 +215,17 @@ impl<'a> Telling<'a> {
         if reports {
             self.report().await?;
         }
-        if let Some(lesson) = lesson {
-            let begun = Instant::now();
-            let user_ids: Vec<String> = self.tally.user_ids().cloned().collect();
-            if lesson == Lesson::Change {
-                // Before the next model: whoever has moved has done so under the same one, by habits alone.
-                self.learning.explain_moves(&self.plot.changing, self.newest, self.narrator).await?;
-            }
-            self.learning.learn(&user_ids, self.narrator).await?;
-            self.learned_for += begun.elapsed();
+        let begun = Instant::now();
+        let user_ids: Vec<String> = self.tally.user_ids().cloned().collect();
+        if first_model {
+            self.learning.begin_models(&user_ids, self.narrator).await?;
+        } else {
+            self.learning.look(&user_ids, self.narrator).await?;
         }
+        if self.plot.is_week_of_change(day) {
+            self.learning.explain_moves(&self.plot.changing, self.newest, self.narrator).await?;
+        }
+        self.learned_for += begun.elapsed();
         if self.plot.change.is_some_and(|(on, _)| day.next() == on) {
             self.learning.remember();
         }
@@ -287,18 +278,10 @@ impl Plot {
         promotion || change || day.next() == self.ends
     }
 
-    /// Why a model is learned on the evening of a day, if one is.
-    fn lesson(&self, day: Day) -> Option<Lesson> {
+    /// Whether new habits have been there for a week on the evening of a day, or for as long as is told.
+    fn is_week_of_change(&self, day: Day) -> bool {
         let last = day.next() == self.ends;
-        let week_of_change =
-            |(on, _): (Day, usize)| day == on.after(6) || (last && on <= day && day < on.after(6));
-        if self.change.is_some_and(week_of_change) {
-            Some(Lesson::Change)
-        } else if self.promotion.is_some_and(|promotion| day.next() == promotion.until) {
-            Some(Lesson::Promotion)
-        } else {
-            (day == self.first_model).then_some(Lesson::First)
-        }
+        self.change.is_some_and(|(on, _)| day == on.after(6) || (last && on <= day && day < on.after(6)))
     }
 
     /// What begins or ends with a day.

@@ -46,7 +46,7 @@ pub(super) async fn train(
 }
 
 /// Waits until everybody was looked at for a model.
-async fn swept(channel: &Channel, version: u64) -> Result<()> {
+pub(super) async fn swept(channel: &Channel, version: u64) -> Result<()> {
     match tokio::time::timeout(PATIENCE, client::wait_until_swept(channel.clone(), version)).await {
         Ok(swept) => swept,
         Err(_) => bail!("the profiles did not follow model {version} within {} s", PATIENCE.as_secs()),

@@ -111,7 +111,7 @@ pub(super) fn people(chance: &mut StdRng, config: &SimulateConfig) -> Vec<Shoppe
     let mut candidates: Vec<usize> = (0..truths.len()).filter(|index| eligible(&truths[*index])).collect();
     candidates.shuffle(chance);
     let on = Day::numbered(config.days * 2 / 3);
-    if on > Day::FIRST {
+    if on > Day::FIRST && !config.steady {
         for index in candidates.into_iter().take(config.shoppers as usize / 10) {
             truths[index].change = Some(change(chance, &truths[index], on));
         }

@@ -6,7 +6,7 @@ use portrait_profile::{check_id, check_text};
 use portrait_proto::v1::Action;
 use std::collections::{BTreeMap, BTreeSet};
 
-const SMALL: SimulateConfig = SimulateConfig { shoppers: 300, days: 60, items: 200 };
+const SMALL: SimulateConfig = SimulateConfig { shoppers: 300, days: 60, items: 200, steady: false };
 
 fn events(seed: u64, config: SimulateConfig) -> Vec<v1::Event> {
     Shop::new(seed, config).filter_map(Happening::into_event).collect()
@@ -23,7 +23,7 @@ fn share(part: usize, whole: usize) -> f64 {
 
 #[test]
 fn the_same_seed_is_the_same_shop_and_another_seed_another() {
-    let config = SimulateConfig { shoppers: 40, days: 12, items: 30 };
+    let config = SimulateConfig { shoppers: 40, days: 12, items: 30, ..Default::default() };
     for seed in [0, 1, 7, u64::MAX] {
         let (one, other): (Vec<_>, Vec<_>) =
             (Shop::new(seed, config).collect(), Shop::new(seed, config).collect());
@@ -36,7 +36,7 @@ fn the_same_seed_is_the_same_shop_and_another_seed_another() {
 fn everything_happens_in_the_order_of_time_and_every_id_is_given_once() {
     let rows = [(1, 1, 1), (1, 3, 10), (7, 2, 10), (50, 30, 500), (300, 60, 200)];
     for (shoppers, days, items) in rows {
-        let config = SimulateConfig { shoppers, days, items };
+        let config = SimulateConfig { shoppers, days, items, ..Default::default() };
         let mut newest = Timestamp::EPOCH;
         let mut ids = BTreeSet::new();
         for happening in Shop::new(3, config) {

@@ -28,14 +28,16 @@ pub(super) fn next_model(
     outcome: &TrainOutcome,
     listed: &ListSegmentsResponse,
     before: &BTreeSet<String>,
-    remark: &str,
 ) -> Vec<String> {
     let same = listed.segments.iter().filter(|segment| before.contains(&segment.segment_id)).count();
     let quality = outcome.manifest.as_ref().and_then(|manifest| manifest.quality.as_ref());
     let stay = quality.and_then(|quality| quality.kept_share);
     let stay = stay.map_or_else(String::new, |stay| format!(", {} of shoppers stay", words::percent(stay)));
-    let line =
-        format!("    model {}: {same} of {} segments kept{stay}{remark}", outcome.version, before.len());
+    let line = format!(
+        "    the server trains model {}: {same} of {} segments kept{stay}",
+        outcome.version,
+        before.len()
+    );
     std::iter::once(line).chain(wrapped(" · ", &changed_identities(listed), "      ")).collect()
 }
 
@@ -60,26 +62,24 @@ fn changed_identities(listed: &ListSegmentsResponse) -> Vec<String> {
     news
 }
 
-/// What has drifted, in words; `described` has the components' by their names.
+/// What has drifted since a model was made, in words; `described` has the components' by their names.
 pub(super) fn drift(look: &DriftStatus, version: u64, described: &BTreeMap<String, String>) -> Vec<String> {
-    if look.windows == 0 {
-        return vec![format!("    no drift: the shoppers are those that model {version} was made from")];
+    let mut said = Vec::new();
+    if let Some(habits) = &look.habits {
+        said.push(format!(
+            "    drift noticed: shoppers do other things than they used to; {} of what they do is where they liked most to be, \
+             {} before",
+            words::percent(habits.now),
+            words::percent(habits.before)
+        ));
     }
-    let mut what = Vec::new();
     if !look.components.is_empty() {
-        what.push(words::counted(look.components.len() as u64, "component"));
-    }
-    if look.distances_changed {
-        what.push("distances to the segments".to_owned());
-    }
-    let looks = words::counted(look.windows.into(), "look");
-    let mut said =
-        vec![format!("    drift since model {version}, seen in {looks} in a row: {}", what.join(" and "))];
-    let words_of = |name: &str| described.get(name).map_or_else(|| name.to_owned(), String::clone);
-    let most = look.components.iter().take(NAMED).map(|component| words_of(&component.name));
-    // Descriptions have commas of their own.
-    let most = most.collect::<Vec<_>>().join("; ");
-    if !most.is_empty() {
+        let components = words::counted(look.components.len() as u64, "component");
+        said.push(format!("    drift noticed: {components} moved since model {version}"));
+        let words_of = |name: &str| described.get(name).map_or_else(|| name.to_owned(), String::clone);
+        let most = look.components.iter().take(NAMED).map(|component| words_of(&component.name));
+        // Descriptions have commas of their own.
+        let most = most.collect::<Vec<_>>().join("; ");
         said.push(chart::cut(&format!("      most of all {most}"), COLUMNS));
     }
     said
@@ -113,7 +113,9 @@ fn wrapped(between: &str, items: &[String], indent: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portrait_proto::v1::{ComponentDrift, Lineage, ModelManifest, ModelQuality, RetiredSegment, Segment};
+    use portrait_proto::v1::{
+        ComponentDrift, HabitDrift, Lineage, ModelManifest, ModelQuality, RetiredSegment, Segment,
+    };
 
     fn listed(segments: &[(&str, SegmentOrigin, &[&str])]) -> ListSegmentsResponse {
         let segment = |(id, origin, from): &(&str, SegmentOrigin, &[&str])| Segment {
@@ -147,9 +149,9 @@ mod tests {
         let manifest = Some(ModelManifest { quality: Some(quality), ..Default::default() });
         let outcome = TrainOutcome { version: 2, manifest, ..Default::default() };
         let before = ["s1", "s2", "s3"].map(str::to_owned).into();
-        let said = next_model(&outcome, &listed, &before, "").join("\n");
+        let said = next_model(&outcome, &listed, &before).join("\n");
         for part in [
-            "model 2: 2 of 3 segments kept, 91% of shoppers stay",
+            "the server trains model 2: 2 of 3 segments kept, 91% of shoppers stay",
             "merged with s3: people of s2 (s2)",
             "born: people of s4 (s4)",
             "split from s1: people of s5 (s5)",
@@ -165,23 +167,18 @@ mod tests {
     fn drift_is_told_in_words() {
         let moved = |name: &str| ComponentDrift { name: name.to_owned(), ..Default::default() };
         let described = BTreeMap::from([("a".to_owned(), "views in 7 days".to_owned())]);
-        let few = DriftStatus { windows: 3, components: vec![moved("a"), moved("b")], ..Default::default() };
-        let distances = DriftStatus { windows: 1, distances_changed: true, ..Default::default() };
-        let many = DriftStatus { components: ["a", "b", "c", "d", "e"].map(moved).to_vec(), ..few.clone() };
-        let nothing = DriftStatus::default();
+        let few = DriftStatus { windows: 1, components: vec![moved("a"), moved("b")], ..Default::default() };
+        let habits = HabitDrift { before: 0.62, now: 0.55, noticed_at: None };
+        let habits = DriftStatus { windows: 1, habits: Some(habits), ..Default::default() };
         let rows = [
-            (
-                &few,
-                "drift since model 1, seen in 3 looks in a row: 2 components       most of all views in 7 days; b",
-            ),
-            (&distances, "seen in 1 look in a row: distances to the segments"),
-            (&many, "in a row: 5 components "),
-            (&nothing, "no drift"),
+            (&few, "drift noticed: 2 components moved since model 1       most of all views in 7 days; b"),
+            (&habits, "55% of what they do is where they liked most to be, 62% before"),
         ];
         for (look, expected) in rows {
             let said = drift(look, 1, &described).join(" ");
             assert!(said.contains(expected), "{said}");
         }
+        assert!(drift(&DriftStatus::default(), 1, &described).is_empty());
     }
 
     #[test]

@@ -54,7 +54,7 @@ struct State {
     /// Those whom a model and not an event has put elsewhere.
     moved_by_models: u64,
     /// How often it was asked for drift.
-    looks: i64,
+    looks: u32,
     /// The next segment change is kept from those who asked for segment changes alone.
     hides: bool,
 }

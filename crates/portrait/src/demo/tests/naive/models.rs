@@ -94,16 +94,24 @@ impl ModelService for Naive {
         &self,
         _: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
+        let active_version = self.state.lock().expect("no holder panics").model;
+        Ok(Response::new(v1::ListModelsResponse { active_version, ..Default::default() }))
+    }
+
+    /// Finds drift at every look, and trains at every third.
+    async fn check_drift(
+        &self,
+        _: Request<v1::CheckDriftRequest>,
+    ) -> Result<Response<v1::CheckDriftResponse>, Status> {
         let mut state = self.state.lock().expect("no holder panics");
         state.looks += 1;
         let drift = v1::DriftStatus {
-            at: Some(prost_types::Timestamp { seconds: state.looks, nanos: 0 }),
             components: vec![v1::ComponentDrift { name: COMPONENT.to_owned(), ..Default::default() }],
-            windows: 3,
+            windows: (state.looks - 1) % 3 + 1,
             ..Default::default()
         };
-        let active_version = state.model;
-        Ok(Response::new(v1::ListModelsResponse { active_version, drift: Some(drift), ..Default::default() }))
+        let training = (drift.windows == 3).then(|| state.train());
+        Ok(Response::new(v1::CheckDriftResponse { drift: Some(drift), training }))
     }
 
     async fn train_model(

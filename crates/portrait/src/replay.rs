@@ -1,0 +1,85 @@
+//! Events folded into profiles in memory, as the server folds them: for what is asked of a log and needs no server. In go events in
+//! the order of a log, out come vectors at a moment.
+
+use anyhow::{Context, Result, bail};
+use ndarray::Array2;
+use portrait_profile::{
+    Action, Body, FeatureSchema, ItemId, OrderId, Profile, Record, RecordId, Timestamp, UserId,
+};
+use portrait_proto::time;
+use portrait_proto::v1::{self, Event};
+use std::collections::BTreeMap;
+
+/// Everybody's profile.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    profiles: BTreeMap<UserId, Profile>,
+    newest: Timestamp,
+}
+
+impl Replay {
+    /// Folds an event in; the same one twice is counted twice.
+    pub(crate) fn fold(&mut self, event: &Event) -> Result<()> {
+        let record = record(event)?;
+        self.newest = self.newest.max(record.occurred_at);
+        let profile = self.profiles.entry(record.user_id.clone());
+        profile.or_insert_with(|| Profile::new(record.user_id.clone())).apply(&record);
+        Ok(())
+    }
+
+    /// The time of the newest event.
+    pub(crate) fn newest(&self) -> Timestamp {
+        self.newest
+    }
+
+    /// Everybody's raw vector at `at`, a row a shopper, in the order of their ids.
+    pub(crate) fn vectors(&self, at: Timestamp) -> Result<Array2<f32>> {
+        let values: Vec<f32> = self.profiles.values().flat_map(|profile| profile.features_at(at)).collect();
+        let width = FeatureSchema::current().components().len();
+        Ok(Array2::from_shape_vec((self.profiles.len(), width), values)?)
+    }
+}
+
+/// The record that the server makes of an event: what is logged and folded, without the check.
+///
+/// # Errors
+/// If the event has no time, an id that is none, or an action of the shop's own.
+pub(crate) fn record(event: &Event) -> Result<Record> {
+    let occurred_at = event.occurred_at.as_ref().context("an event without a time")?;
+    let occurred_at = time::from_wire(occurred_at)?;
+    let text = |text: &str| (!text.is_empty()).then(|| Box::<str>::from(text));
+    let body = Body::Event(portrait_profile::Event {
+        action: action(event.action())?,
+        utc_offset_minutes: 0,
+        item_id: (!event.item_id.is_empty()).then(|| ItemId::parse(&event.item_id)).transpose()?,
+        category: text(&event.category),
+        brand: text(&event.brand),
+        price: event.price,
+        quantity: event.quantity.unwrap_or(1.0),
+        order_id: (!event.order_id.is_empty()).then(|| OrderId::parse(&event.order_id)).transpose()?,
+        context: None,
+    });
+    Ok(Record {
+        user_id: UserId::parse(&event.user_id)?,
+        record_id: Some(RecordId::parse(&event.event_id)?),
+        occurred_at,
+        accepted_at: occurred_at,
+        body,
+    })
+}
+
+fn action(action: v1::Action) -> Result<Action> {
+    Ok(match action {
+        v1::Action::View => Action::View,
+        v1::Action::Search => Action::Search,
+        v1::Action::Click => Action::Click,
+        v1::Action::AddToCart => Action::AddToCart,
+        v1::Action::RemoveFromCart => Action::RemoveFromCart,
+        v1::Action::Favorite => Action::Favorite,
+        v1::Action::Purchase => Action::Purchase,
+        v1::Action::Refund => Action::Refund,
+        v1::Action::Review => Action::Review,
+        v1::Action::Share => Action::Share,
+        v1::Action::Custom | v1::Action::Unspecified => bail!("actions of the shop's own cannot be replayed"),
+    })
+}
