@@ -3,7 +3,7 @@
 //!
 //! Two things are watched. Who the shoppers are: each component that forgets within weeks, by population stability against
 //! those that the model was made from. And whether they do what they used to: the constancy of those who came since the look
-//! before, by an adaptive window, which sees a tenth of them take up other habits long before any distribution has moved.
+//! before, by an adaptive window: if some take up the habits of others, everybody together looks as before, and only this tells.
 
 use crate::error::Error;
 use ndarray::ArrayView2;
@@ -109,6 +109,60 @@ impl Watch {
         }
         if let Some(changed) = &mut self.changed {
             changed.now = self.habits.mean();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+
+    /// Shoppers who came today, `constant` in a hundred of them where they always are.
+    fn shoppers(constant: usize) -> Array2<f32> {
+        let schema = FeatureSchema::current();
+        let mut rows = Array2::zeros((500, schema.components().len()));
+        let place = |name: &str| schema.position(name).expect("a component");
+        for (number, mut row) in rows.outer_iter_mut().enumerate() {
+            row[place("preference.category_count")] = 1.0;
+            // Mixed, as the window hears them one after the other.
+            row[place("preference.constancy")] = f32::from(u8::from(number * 37 % 100 < constant));
+            row[place("behavior.view.7d")] = (number % 40) as f32;
+        }
+        rows
+    }
+
+    fn look(watch: &mut Watch, version: u64, rows: &Array2<f32>, day: i64) -> DriftStatus {
+        let baseline = Lately::current().baseline(shoppers(60).view());
+        let version = ModelVersion::new(version).expect("a version");
+        let at = Timestamp::from_millis(day * 86_400_000);
+        watch.look(version, baseline.as_ref(), rows.view(), at).expect("finite rows")
+    }
+
+    #[test]
+    fn other_habits_are_noticed_and_last_until_a_model_knows_them() {
+        let mut watch = Watch::new(100);
+        for day in 0..10 {
+            assert_eq!(look(&mut watch, 1, &shoppers(60), day).windows, 0, "day {day}: nothing has changed");
+        }
+        let noticed = look(&mut watch, 1, &shoppers(30), 10);
+        let habits = noticed.habits.expect("half of the constant ones are elsewhere");
+        assert!((habits.before - 0.6).abs() < 0.05 && habits.now < 0.5, "{habits:?}");
+        assert_eq!((noticed.windows, noticed.components.len()), (1, 0));
+        let lasting = look(&mut watch, 1, &shoppers(30), 11);
+        assert_eq!((lasting.windows, lasting.habits.and_then(|one| one.noticed_at)), (2, habits.noticed_at));
+        assert_eq!(look(&mut watch, 2, &shoppers(30), 12).windows, 0, "the new model was made from them");
+    }
+
+    #[test]
+    fn a_component_that_moved_is_named_if_enough_came_lately() {
+        let mut moved = shoppers(60);
+        let place = FeatureSchema::current().position("behavior.view.7d").expect("a component");
+        moved.column_mut(place).mapv_inplace(|views| views * 8.0);
+        for (rows_min, named) in [(100, 1), (501, 0)] {
+            let found = look(&mut Watch::new(rows_min), 1, &moved, 0);
+            assert_eq!((found.components.len(), found.windows as usize), (named, named), "{found:?}");
+            assert!(found.components.iter().all(|one| one.name == "behavior.view.7d"));
         }
     }
 }

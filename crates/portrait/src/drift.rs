@@ -83,14 +83,15 @@ impl Looks {
 /// # Errors
 /// If the log cannot be read, or ends before the first model.
 pub async fn run(args: DriftArgs) -> Result<()> {
-    let log = LogReader::open(&args.file, args.format, args.format.default_event_id())?;
+    let mut log = LogReader::open(&args.file, args.format, args.format.default_event_id())?;
     let bar = ProgressBar::new(log.bytes_total());
     let (every, warm_up) = (Span::from_days(args.every), Span::from_days(args.warm_up));
     let (mut replay, mut looks, mut next) = (Replay::default(), None::<Looks>, None);
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN);
     table.set_header(["look", "came lately", "moved (PSI)", "constancy", "in a row", "model"]);
-    for row in log {
+    while let Some(row) = log.next() {
+        bar.set_position(log.bytes_read());
         let Row::Event(event) = row? else { continue };
         let Some(at) = event.occurred_at.as_ref() else { bail!("an event without a time") };
         let at = time::from_wire(at)?;
@@ -103,7 +104,14 @@ pub async fn run(args: DriftArgs) -> Result<()> {
                 none => {
                     *none = Some(Looks::from_model_of(raw.view(), args.rows_min, args.windows));
                     let blank = String::new;
-                    [date(due), words::count(came as u64), blank(), blank(), blank(), "model 1".to_owned()]
+                    [
+                        words::date(due),
+                        words::count(came as u64),
+                        blank(),
+                        blank(),
+                        blank(),
+                        "model 1".to_owned(),
+                    ]
                 }
             };
             table.add_row(line);
@@ -120,10 +128,6 @@ pub async fn run(args: DriftArgs) -> Result<()> {
     Ok(())
 }
 
-fn date(at: Timestamp) -> String {
-    words::date(at)
-}
-
 fn told(at: Timestamp, came: usize, look: &Look, version: ModelVersion) -> [String; 6] {
     let status = &look.status;
     let moved = status.components.iter().take(NAMED);
@@ -132,7 +136,7 @@ fn told(at: Timestamp, came: usize, look: &Look, version: ModelVersion) -> [Stri
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let constancy = status.habits.map(|one| format!("{:.2} -> {:.2}", one.before, one.now));
     [
-        date(at),
+        words::date(at),
         words::count(came as u64),
         format!("{}{more}", moved.join(", ")),
         constancy.unwrap_or_default(),

@@ -7,17 +7,16 @@ use super::cast;
 use super::facts::Facts;
 use super::summary::Summary;
 use super::{Narrator, Outcome, Script, run_against};
+use crate::replay;
 use crate::simulate::{Happening, Shop, ShopperTruth, ShopperType, SimulateConfig, What};
 use anyhow::Result;
 use naive::{Fault, Naive};
-use portrait_profile::{
-    Action, ActionKind, Body, Event, ItemId, OrderId, Profile, Record, RecordId, Timestamp, UserId,
-};
+use portrait_profile::{Profile, Record, Timestamp};
+use portrait_proto::v1;
 use portrait_proto::v1::feature_service_server::FeatureServiceServer;
 use portrait_proto::v1::ingest_service_server::IngestServiceServer;
 use portrait_proto::v1::model_service_server::ModelServiceServer;
 use portrait_proto::v1::query_service_server::QueryServiceServer;
-use portrait_proto::{action, time, v1};
 use portrait_runtime::ManualClock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,41 +26,7 @@ use tonic::transport::server::TcpIncoming;
 
 /// What ingest makes of an event of the simulated shop.
 fn record(event: &v1::Event) -> Record {
-    let text = |text: &str| (!text.is_empty()).then(|| text.into());
-    let kind = action::kind_from_wire(event.action).expect("a known action");
-    Record {
-        user_id: UserId::parse(&event.user_id).expect("an id"),
-        record_id: Some(RecordId::parse(&event.event_id).expect("an id")),
-        occurred_at: time::from_wire(event.occurred_at.as_ref().expect("a time")).expect("a moment"),
-        accepted_at: Timestamp::EPOCH,
-        body: Body::Event(Event {
-            action: built_in(kind),
-            utc_offset_minutes: 0,
-            item_id: ItemId::parse(&event.item_id).ok(),
-            category: text(&event.category),
-            brand: text(&event.brand),
-            price: event.price,
-            quantity: event.quantity.unwrap_or(1.0),
-            order_id: OrderId::parse(&event.order_id).ok(),
-            context: None,
-        }),
-    }
-}
-
-fn built_in(kind: ActionKind) -> Action {
-    match kind {
-        ActionKind::View => Action::View,
-        ActionKind::Search => Action::Search,
-        ActionKind::Click => Action::Click,
-        ActionKind::AddToCart => Action::AddToCart,
-        ActionKind::RemoveFromCart => Action::RemoveFromCart,
-        ActionKind::Favorite => Action::Favorite,
-        ActionKind::Purchase => Action::Purchase,
-        ActionKind::Refund => Action::Refund,
-        ActionKind::Review => Action::Review,
-        ActionKind::Share => Action::Share,
-        ActionKind::Custom => panic!("the simulated shop has no actions of its own"),
-    }
+    replay::record(event).expect("an event of the simulated shop")
 }
 
 struct Told {
