@@ -113,5 +113,6 @@ fn vector(key: &ProfileKey, bytes: &[u8], as_of: Timestamp) -> Result<v1::Featur
         profile_version: profile.version().get(),
         segment_id: profile.segment().map_or_else(String::new, |held| held.segment_id.to_string()),
         top_category: profile.top_category().unwrap_or_default().to_owned(),
+        latest_category: profile.latest_category().unwrap_or_default().to_owned(),
     })
 }

@@ -5,7 +5,9 @@
 mod adwin;
 mod baseline;
 mod lately;
+mod mix;
 
 pub use adwin::Adwin;
 pub use baseline::{Baseline, FeatureDrift, PSI_ALARM, PSI_ROWS_MIN};
-pub use lately::Lately;
+pub use lately::{Lately, Reference, Seen};
+pub use mix::{Mix, ShareMoved};

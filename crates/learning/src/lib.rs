@@ -16,7 +16,9 @@ mod scaler;
 pub mod testing;
 
 pub use choice::{Candidate, Choice, ChoiceParams, adjusted_rand_index, choose_k, simplified_silhouette};
-pub use drift::{Adwin, Baseline, FeatureDrift, Lately, PSI_ALARM, PSI_ROWS_MIN};
+pub use drift::{
+    Adwin, Baseline, FeatureDrift, Lately, Mix, PSI_ALARM, PSI_ROWS_MIN, Reference, Seen, ShareMoved,
+};
 pub use error::Error;
 pub use identity::{HYSTERESIS, Matched, Matching, Origin, hungarian, match_members, switches};
 pub use kmeans::{Fit, Nearest, Params, assign, fit, fit_warm, lloyd, nearest};

@@ -2,7 +2,7 @@
 //! its part, out goes a model that was checked whole; in comes a raw vector, out goes the segment and why. A model never
 //! changes once it is made.
 
-use crate::drift::{Baseline, Lately};
+use crate::drift::{Baseline, Lately, Reference};
 use crate::identity::{Origin, switches};
 use crate::kmeans::nearest;
 use crate::naming::Defining;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub type ServedModel = Option<Arc<Model>>;
 
 /// The version byte of an encoded model.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// One version of what was learned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,8 +38,8 @@ pub struct Model {
     pub retired: Vec<Retired>,
     /// The first segment id that was never given.
     pub next_segment: SegmentId,
-    /// How what is watched for drift was spread among those who came lately ([`Lately`]); none if hardly anybody did.
-    pub baseline: Option<Baseline>,
+    /// How the shoppers were that it was made from, for looks at drift.
+    pub reference: Reference,
     /// Centroids in scaled components, one after the other.
     centroids: Vec<f32>,
 }
@@ -168,7 +168,7 @@ impl Model {
         segments: Vec<Segment>,
         retired: Vec<Retired>,
         next_segment: SegmentId,
-        baseline: Option<Baseline>,
+        reference: Reference,
     ) -> Self {
         let centroids = Vec::new();
         Self {
@@ -180,7 +180,7 @@ impl Model {
             segments,
             retired,
             next_segment,
-            baseline,
+            reference,
             centroids,
         }
     }
@@ -226,7 +226,7 @@ impl Model {
             return Err(ModelError::Inconsistent(problem));
         }
         let (spread, watched) =
-            (self.baseline.as_ref().map(Baseline::width), Lately::current().components().len());
+            (self.reference.components.as_ref().map(Baseline::width), Lately::current().components().len());
         if let Some(spread) = spread.filter(|spread| *spread != watched) {
             let problem = format!("a baseline of {spread} components, not {watched}");
             return Err(ModelError::Inconsistent(problem));

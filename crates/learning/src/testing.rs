@@ -1,7 +1,7 @@
 //! A model for tests: it has two segments, of shoppers with few views and of those with many. In come a version and the
 //! segments' ids, out goes a model as a training would make it.
 
-use crate::drift::Lately;
+use crate::drift::{Lately, Seen};
 use crate::identity::Origin;
 use crate::model::{Model, Segment, TypicalCategory};
 use crate::naming::Defining;
@@ -86,7 +86,7 @@ pub fn by_views(version: ModelVersion, ids: [u32; 2], at: Timestamp) -> Model {
         segments.collect(),
         Vec::new(),
         SegmentId::new(ids[0].max(ids[1]) + 1),
-        Lately::current().baseline(rows.view()),
+        Lately::current().reference(&Seen { raw: rows.view(), latest: Vec::new() }),
     );
     draft.with_centroids(centroids.view()).expect("it fits together")
 }

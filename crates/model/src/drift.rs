@@ -1,19 +1,22 @@
-//! Whether the shoppers have changed since the served model was made. In come vectors of some shoppers, look by look; out goes
-//! what has moved and for how many looks in a row. Pure: whoever looks says at what, and when.
+//! Whether the shoppers have changed since the served model was made. In come some shoppers, look by look; out goes what has
+//! moved and for how many looks in a row. Pure: whoever looks says at whom, and when.
 //!
-//! Two things are watched. Who the shoppers are: each component that forgets within weeks, by population stability against
-//! those that the model was made from. And whether they do what they used to: the constancy of those who came since the look
-//! before, by an adaptive window: if some take up the habits of others, everybody together looks as before, and only this tells.
+//! Three things are watched. Who the shoppers are: each component that forgets within weeks, by population stability against
+//! those that the model was made from. What they come for: the share of each category in what they did last, against the same.
+//! And whether they do what they used to: the constancy of those who came since the look before, by an adaptive window: if some
+//! take up the habits of others, everybody together looks as before, and only this tells.
 
 use crate::error::Error;
 use ndarray::ArrayView2;
-use portrait_learning::{Adwin, Baseline, Lately};
+use portrait_learning::{Adwin, Baseline, Lately, Reference, Seen};
 use portrait_profile::{FeatureSchema, ModelVersion, Timestamp};
 use portrait_proto::time;
-use portrait_proto::v1::{ComponentDrift, DriftStatus, HabitDrift};
+use portrait_proto::v1::{CategoryDrift, ComponentDrift, DriftStatus, HabitDrift};
 
 /// How sure the window of habits must be (Bifet and Gavaldà 2007).
 const DELTA: f64 = 0.002;
+/// The least change of constancy that is worth an alarm: with enough shoppers the window is sure of any trifle.
+const CONSTANCY_MIN: f64 = 0.03;
 
 /// What is known of drift.
 #[derive(Debug)]
@@ -24,7 +27,9 @@ pub struct Watch {
     version: Option<ModelVersion>,
     /// Goes on from model to model: what shoppers do does not depend on one.
     habits: Adwin,
-    /// Since that model.
+    /// The mean of constancy before the window first was sure of a change since that model.
+    constancy_before: Option<f64>,
+    /// That change, once it is worth an alarm.
     changed: Option<HabitDrift>,
     looked_at: Option<Timestamp>,
     windows: u32,
@@ -37,35 +42,39 @@ impl Watch {
             rows_min,
             version: None,
             habits: Adwin::new(DELTA),
+            constancy_before: None,
             changed: None,
             looked_at: None,
             windows: 0,
         }
     }
 
-    /// Takes a look at raw vectors, one row a shopper, that were read at `at`, while a model is served that was made from rows of
-    /// `baseline`; says what is known now.
+    /// Takes a look at shoppers whose vectors were read at `at`, while a model is served that was made from those of `reference`;
+    /// says what is known now.
     ///
     /// # Errors
     /// If a value is not finite.
     pub fn look(
         &mut self,
         version: ModelVersion,
-        baseline: Option<&Baseline>,
-        raw: ArrayView2<f32>,
+        reference: &Reference,
+        seen: &Seen<'_>,
         at: Timestamp,
     ) -> Result<DriftStatus, Error> {
         if self.version != Some(version) {
-            (self.version, self.changed, self.windows) = (Some(version), None, 0);
+            (self.version, self.windows) = (Some(version), 0);
+            (self.constancy_before, self.changed) = (None, None);
         }
-        let components = self.moved(baseline, raw)?;
-        self.listen(raw, at);
-        let found = !components.is_empty() || self.changed.is_some();
+        let components = self.moved(reference.components.as_ref(), seen.raw)?;
+        let categories = come_for(reference, seen);
+        self.listen(seen.raw, at);
+        let found = !components.is_empty() || !categories.is_empty() || self.changed.is_some();
         self.windows = if found { self.windows.saturating_add(1) } else { 0 };
         Ok(DriftStatus {
             at: Some(time::to_wire(at)),
-            rows: raw.nrows() as u64,
+            rows: seen.raw.nrows() as u64,
             components,
+            categories,
             habits: self.changed,
             windows: self.windows,
         })
@@ -98,19 +107,28 @@ impl Watch {
     fn listen(&mut self, raw: ArrayView2<f32>, at: Timestamp) {
         let Some(before) = self.looked_at.replace(at) else { return };
         let mean = self.habits.mean();
-        let mut noticed = false;
+        let mut sure = false;
         for constancy in Lately::current().habits(raw, at.since(before).as_days_f64()) {
-            noticed |= self.habits.update(constancy);
+            sure |= self.habits.update(constancy);
         }
-        if noticed {
-            let since =
-                self.changed.map_or((mean, Some(time::to_wire(at))), |one| (one.before, one.noticed_at));
-            self.changed = Some(HabitDrift { before: since.0, now: 0.0, noticed_at: since.1 });
+        if sure {
+            self.constancy_before.get_or_insert(mean);
         }
-        if let Some(changed) = &mut self.changed {
-            changed.now = self.habits.mean();
+        let now = self.habits.mean();
+        match (&mut self.changed, self.constancy_before) {
+            (Some(changed), _) => changed.now = now,
+            (none, Some(before)) if (now - before).abs() >= CONSTANCY_MIN => {
+                *none = Some(HabitDrift { before, now, noticed_at: Some(time::to_wire(at)) });
+            }
+            _ => {}
         }
     }
+}
+
+/// The categories that others come for than did, the surest first.
+fn come_for(reference: &Reference, seen: &Seen<'_>) -> Vec<CategoryDrift> {
+    let moved = reference.categories.moved(&Lately::current().categories(seen)).into_iter();
+    moved.map(|one| CategoryDrift { name: one.name, before: one.before, now: one.now, z: one.z }).collect()
 }
 
 #[cfg(test)]
@@ -133,10 +151,21 @@ mod tests {
     }
 
     fn look(watch: &mut Watch, version: u64, rows: &Array2<f32>, day: i64) -> DriftStatus {
-        let baseline = Lately::current().baseline(shoppers(60).view());
+        look_at(watch, version, &seen(rows, 5), day)
+    }
+
+    /// `shoes` in a hundred came for shoes.
+    fn seen(rows: &Array2<f32>, shoes: usize) -> Seen<'_> {
+        let latest = (0..rows.nrows()).map(|number| if number % 100 < shoes { "shoes" } else { "books" });
+        Seen { raw: rows.view(), latest: latest.map(Some).collect() }
+    }
+
+    fn look_at(watch: &mut Watch, version: u64, now: &Seen<'_>, day: i64) -> DriftStatus {
+        let before = shoppers(60);
+        let reference = Lately::current().reference(&seen(&before, 5));
         let version = ModelVersion::new(version).expect("a version");
         let at = Timestamp::from_millis(day * 86_400_000);
-        watch.look(version, baseline.as_ref(), rows.view(), at).expect("finite rows")
+        watch.look(version, &reference, now, at).expect("finite rows")
     }
 
     #[test]
@@ -152,6 +181,28 @@ mod tests {
         let lasting = look(&mut watch, 1, &shoppers(30), 11);
         assert_eq!((lasting.windows, lasting.habits.and_then(|one| one.noticed_at)), (2, habits.noticed_at));
         assert_eq!(look(&mut watch, 2, &shoppers(30), 12).windows, 0, "the new model was made from them");
+        for day in 13..60 {
+            assert_eq!(
+                look(&mut watch, 2, &shoppers(32), day).windows,
+                0,
+                "day {day}: sure in the end, but a trifle"
+            );
+        }
+    }
+
+    #[test]
+    fn a_category_that_others_come_for_is_named_for_as_long_as_they_do() {
+        let (mut watch, rows) = (Watch::new(100), shoppers(60));
+        assert_eq!(look_at(&mut watch, 1, &seen(&rows, 6), 0).windows, 0, "a trifle");
+        for windows in 1..4 {
+            let status = look_at(&mut watch, 1, &seen(&rows, 15), windows.into());
+            assert_eq!(status.windows, windows);
+            // One of two categories has twice its share, the other has lost a tenth.
+            let [moved] = &status.categories[..] else { panic!("{:?}", status.categories) };
+            assert_eq!((&*moved.name, moved.before, moved.now), ("shoes", 0.05, 0.15));
+            assert!(status.components.is_empty() && status.habits.is_none());
+        }
+        assert_eq!(look_at(&mut watch, 1, &seen(&rows, 5), 4).windows, 0, "as before");
     }
 
     #[test]

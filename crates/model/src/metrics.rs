@@ -14,6 +14,8 @@ pub(crate) struct Metrics {
     inertia: Gauge<f64>,
     refusals: Counter<u64>,
     moved_components: Gauge<u64>,
+    moved_categories: Gauge<u64>,
+    changed_habits: Gauge<u64>,
     drift_windows: Gauge<u64>,
 }
 
@@ -57,6 +59,19 @@ impl Metrics {
                 .with_description("components whose population stability index is above both of its limits")
                 .with_unit("{component}")
                 .build(),
+            moved_categories: meter
+                .u64_gauge("portrait_model_drifted_categories")
+                .with_description(
+                    "categories that another share of shoppers comes for than when the model was trained",
+                )
+                .with_unit("{category}")
+                .build(),
+            changed_habits: meter
+                .u64_gauge("portrait_model_changed_habits")
+                .with_description(
+                    "1 if shoppers do other things than they used to, since the model was trained",
+                )
+                .build(),
             drift_windows: meter
                 .u64_gauge("portrait_model_drift_windows")
                 .with_description("looks in a row that have found drift")
@@ -91,6 +106,8 @@ impl Metrics {
     /// A look at drift.
     pub(crate) fn looked(&self, status: &DriftStatus) {
         self.moved_components.record(status.components.len() as u64, &[]);
+        self.moved_categories.record(status.categories.len() as u64, &[]);
+        self.changed_habits.record(status.habits.is_some().into(), &[]);
         self.drift_windows.record(status.windows.into(), &[]);
     }
 }

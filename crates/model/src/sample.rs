@@ -5,6 +5,7 @@
 use crate::error::Error;
 use crate::train::Progress;
 use ndarray::ArrayView2;
+use portrait_learning::Seen;
 use portrait_profile::{FeatureSchema, SegmentId, Timestamp};
 use portrait_proto::time;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
@@ -32,6 +33,8 @@ pub(crate) struct Sample {
     pub(crate) segments: Vec<Option<SegmentId>>,
     /// The favourite category of each, by its place in `category_names`.
     pub(crate) categories: Vec<Option<u32>>,
+    /// The category of what each did last, as well by its place.
+    latest: Vec<Option<u32>>,
     /// Categories by their place.
     pub(crate) category_names: Vec<String>,
     values: Vec<f32>,
@@ -51,6 +54,12 @@ impl Sample {
     /// How many shoppers are in it.
     pub(crate) fn len(&self) -> usize {
         self.segments.len()
+    }
+
+    /// As a look at drift takes them.
+    pub(crate) fn seen(&self) -> Seen<'_> {
+        let name = |place: u32| self.category_names.get(place as usize).map(String::as_str);
+        Seen { raw: self.rows(), latest: self.latest.iter().map(|place| place.and_then(name)).collect() }
     }
 
     /// Raw vectors, a row a shopper.
@@ -103,11 +112,12 @@ impl Gathering {
         if hash > self.threshold || vector.values.len() != self.sample.width {
             return;
         }
-        let category = self.category(vector.top_category);
+        let (category, latest) = (self.category(vector.top_category), self.category(vector.latest_category));
         self.hashes.push(hash);
         self.sample.values.extend(vector.values);
         self.sample.segments.push(SegmentId::parse(&vector.segment_id));
         self.sample.categories.push(category);
+        self.sample.latest.push(latest);
         while self.sample.len() > rows_max.max(1) {
             self.threshold /= 2;
             self.keep_below_threshold();
@@ -137,12 +147,14 @@ impl Gathering {
             self.hashes[kept] = self.hashes[index];
             self.sample.segments[kept] = self.sample.segments[index];
             self.sample.categories[kept] = self.sample.categories[index];
+            self.sample.latest[kept] = self.sample.latest[index];
             self.sample.values.copy_within(index * width..(index + 1) * width, kept * width);
             kept += 1;
         }
         self.hashes.truncate(kept);
         self.sample.segments.truncate(kept);
         self.sample.categories.truncate(kept);
+        self.sample.latest.truncate(kept);
         self.sample.values.truncate(kept * width);
     }
 }
@@ -157,6 +169,7 @@ mod tests {
             values: vec![number as f32, 1.0],
             segment_id: format!("s{}", number % 3),
             top_category: format!("c{}", number % 5),
+            latest_category: format!("c{}", number % 7),
             ..Default::default()
         }
     }
@@ -168,11 +181,13 @@ mod tests {
         let sample = gathering.sample;
         assert!((400..=1000).contains(&sample.len()), "{} are kept", sample.len());
         assert_eq!((sample.shoppers, sample.rows().nrows()), (10_000, sample.len()));
+        let latest = sample.seen().latest;
         for (index, row) in sample.rows().outer_iter().enumerate() {
             let number = row[0] as u32;
             assert_eq!(sample.segments[index], Some(SegmentId::new(number % 3)));
             let category = sample.categories[index].map(|place| &*sample.category_names[place as usize]);
             assert_eq!(category, Some(&*format!("c{}", number % 5)));
+            assert_eq!(latest[index], Some(&*format!("c{}", number % 7)));
         }
         let early = sample.rows().outer_iter().filter(|row| row[0] < 5000.0).count() as f64;
         assert!((0.4..0.6).contains(&(early / sample.len() as f64)), "{early} of {}", sample.len());

@@ -151,13 +151,15 @@ impl Trainer {
         let shoppers = shoppers(&self.shared).await?.max(1);
         let share = (2.0 * rows as f64 / shoppers as f64).min(1.0);
         let sample = sample::read(self.shared.features.clone(), share, rows, &Progress::silent()).await?;
-        let status = self.drift.look(version, model.baseline.as_ref(), sample.rows(), sample.as_of)?;
+        let status = self.drift.look(version, &model.reference, &sample.seen(), sample.as_of)?;
         self.shared.metrics.looked(&status);
         if status.windows > 0 {
             let components: Vec<&str> = status.components.iter().map(|moved| moved.name.as_str()).collect();
+            let categories: Vec<&str> = status.categories.iter().map(|moved| moved.name.as_str()).collect();
             tracing::info!(
                 windows = status.windows,
                 ?components,
+                ?categories,
                 habits = status.habits.is_some(),
                 "shoppers have changed"
             );

@@ -99,7 +99,7 @@ pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
     let quality = quality(task, rows.view(), &found, live.as_ref());
     let (segments, retired, next) = segments(task, &found);
     let parent = task.live.as_ref().map(|model| model.version);
-    let baseline = Lately::current().baseline(raw);
+    let reference = Lately::current().reference(&task.sample.seen());
     let draft = Model::draft(
         task.version,
         parent,
@@ -109,7 +109,7 @@ pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
         segments,
         retired,
         next,
-        baseline,
+        reference,
     );
     let model = draft.with_centroids(found.centroids.view())?;
     let quality = ModelQuality { kept_share: kept_share(&task.sample, &model, &found), ..quality };

@@ -8,15 +8,14 @@ use anyhow::{Result, bail};
 use clap::Args;
 use comfy_table::{Table, presets};
 use indicatif::ProgressBar;
-use ndarray::ArrayView2;
-use portrait_learning::{Baseline, Lately};
+use portrait_learning::{Lately, Reference, Seen};
 use portrait_model::Watch;
 use portrait_profile::{ModelVersion, Span, Timestamp};
 use portrait_proto::time;
 use portrait_proto::v1::DriftStatus;
 use std::path::PathBuf;
 
-/// Components that a line names.
+/// Components, and categories, that a line names.
 const NAMED: usize = 2;
 
 /// The arguments of `portrait drift`.
@@ -48,7 +47,7 @@ pub(crate) struct Looks {
     watch: Watch,
     windows: u32,
     version: ModelVersion,
-    baseline: Option<Baseline>,
+    reference: Reference,
 }
 
 /// One look.
@@ -61,18 +60,18 @@ pub(crate) struct Look {
 }
 
 impl Looks {
-    /// Looks that compare with a model of raw vectors.
-    pub(crate) fn from_model_of(raw: ArrayView2<f32>, rows_min: usize, windows: u32) -> Self {
-        let baseline = Lately::current().baseline(raw);
-        Self { watch: Watch::new(rows_min), windows, version: ModelVersion::FIRST, baseline }
+    /// Looks that compare with a model of these shoppers.
+    pub(crate) fn from_model_of(seen: &Seen<'_>, rows_min: usize, windows: u32) -> Self {
+        let reference = Lately::current().reference(seen);
+        Self { watch: Watch::new(rows_min), windows, version: ModelVersion::FIRST, reference }
     }
 
-    /// One look at raw vectors that were read at `at`.
-    pub(crate) fn look(&mut self, raw: ArrayView2<f32>, at: Timestamp) -> Result<Look> {
-        let status = self.watch.look(self.version, self.baseline.as_ref(), raw, at)?;
+    /// One look at shoppers whose vectors were read at `at`.
+    pub(crate) fn look(&mut self, seen: &Seen<'_>, at: Timestamp) -> Result<Look> {
+        let status = self.watch.look(self.version, &self.reference, seen, at)?;
         let trained = status.windows >= self.windows;
         if trained {
-            (self.version, self.baseline) = (self.version.next(), Lately::current().baseline(raw));
+            (self.version, self.reference) = (self.version.next(), Lately::current().reference(seen));
         }
         Ok(Look { status, trained })
     }
@@ -89,7 +88,7 @@ pub async fn run(args: DriftArgs) -> Result<()> {
     let (mut replay, mut looks, mut next) = (Replay::default(), None::<Looks>, None);
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN);
-    table.set_header(["look", "came lately", "moved (PSI)", "constancy", "in a row", "model"]);
+    table.set_header(["look", "came lately", "moved (PSI)", "come for", "constancy", "in a row", "model"]);
     while let Some(row) = log.next() {
         bar.set_position(log.bytes_read());
         let Row::Event(event) = row? else { continue };
@@ -98,20 +97,17 @@ pub async fn run(args: DriftArgs) -> Result<()> {
         let mut due = *next.get_or_insert_with(|| at.plus(warm_up));
         while due <= at {
             let raw = replay.vectors(due)?;
-            let came = Lately::current().rows(raw.view()).nrows();
+            let seen = Seen { raw: raw.view(), latest: replay.latest() };
+            let came = Lately::current().rows(seen.raw).nrows();
             let line = match &mut looks {
-                Some(looks) => told(due, came, &looks.look(raw.view(), due)?, looks.version),
+                Some(looks) => told(due, came, &looks.look(&seen, due)?, looks.version),
                 none => {
-                    *none = Some(Looks::from_model_of(raw.view(), args.rows_min, args.windows));
-                    let blank = String::new;
-                    [
-                        words::date(due),
-                        words::count(came as u64),
-                        blank(),
-                        blank(),
-                        blank(),
-                        "model 1".to_owned(),
-                    ]
+                    *none = Some(Looks::from_model_of(&seen, args.rows_min, args.windows));
+                    let mut line = [const { String::new() }; 7];
+                    line[0] = words::date(due);
+                    line[1] = words::count(came as u64);
+                    line[6] = "model 1".to_owned();
+                    line
                 }
             };
             table.add_row(line);
@@ -128,19 +124,28 @@ pub async fn run(args: DriftArgs) -> Result<()> {
     Ok(())
 }
 
-fn told(at: Timestamp, came: usize, look: &Look, version: ModelVersion) -> [String; 6] {
+fn told(at: Timestamp, came: usize, look: &Look, version: ModelVersion) -> [String; 7] {
     let status = &look.status;
-    let moved = status.components.iter().take(NAMED);
-    let moved: Vec<String> = moved.map(|one| format!("{} {:.2}", one.name, one.psi)).collect();
-    let more = status.components.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let moved = status.components.iter().map(|one| format!("{} {:.2}", one.name, one.psi));
+    let come_for = status
+        .categories
+        .iter()
+        .map(|one| format!("{} {} -> {}", one.name, words::percent(one.before), words::percent(one.now)));
     let constancy = status.habits.map(|one| format!("{:.2} -> {:.2}", one.before, one.now));
     [
         words::date(at),
         words::count(came as u64),
-        format!("{}{more}", moved.join(", ")),
+        first(moved),
+        first(come_for),
         constancy.unwrap_or_default(),
         if status.windows > 0 { status.windows.to_string() } else { String::new() },
         if look.trained { format!("model {}", version.get()) } else { String::new() },
     ]
+}
+
+/// The first of a list, and how many more there are.
+fn first(list: impl ExactSizeIterator<Item = String>) -> String {
+    let more = list.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", list.take(NAMED).collect::<Vec<_>>().join(", "))
 }

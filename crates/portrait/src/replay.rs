@@ -32,6 +32,11 @@ impl Replay {
         self.newest
     }
 
+    /// The category of what each did last, in the order of their ids.
+    pub(crate) fn latest(&self) -> Vec<Option<&str>> {
+        self.profiles.values().map(Profile::latest_category).collect()
+    }
+
     /// Everybody's raw vector at `at`, a row a shopper, in the order of their ids.
     pub(crate) fn vectors(&self, at: Timestamp) -> Result<Array2<f32>> {
         let values: Vec<f32> = self.profiles.values().flat_map(|profile| profile.features_at(at)).collect();

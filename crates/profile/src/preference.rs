@@ -2,7 +2,7 @@
 //! is bounded by number and by bytes; the weakest, or the oldest item, gives way.
 
 use crate::action::ActionKind;
-use crate::decay::DecayedSum;
+use crate::decay::{Decayed, DecayedSum};
 use crate::id::ItemId;
 use crate::record::Event;
 use crate::time::Timestamp;
@@ -77,10 +77,18 @@ impl Preference {
 
     /// The category with the greatest 7-day weight.
     pub(crate) fn top_category(&self) -> Option<&str> {
-        let now = self.categories.iter().map(|(_, sum)| sum.at()).max()?;
-        let week = |sum: &DecayedSum| sum.read(now).week;
-        let top = self.categories.iter().max_by(|one, other| week(&one.1).total_cmp(&week(&other.1)));
-        top.map(|(name, _)| &**name)
+        self.strongest(|weight| weight.week)
+    }
+
+    /// The category with the greatest weight of an hour, when the newest was added.
+    pub(crate) fn latest_category(&self) -> Option<&str> {
+        self.strongest(|weight| weight.hour)
+    }
+
+    fn strongest(&self, of: impl Fn(Decayed) -> f64) -> Option<&str> {
+        let newest = self.categories.iter().map(|(_, sum)| sum.at()).max()?;
+        let weights = self.categories.iter().map(|(name, sum)| (name, of(sum.read(newest))));
+        weights.max_by(|one, other| one.1.total_cmp(&other.1)).map(|(name, _)| &**name)
     }
 
     /// The share of the hour's weights that the category with the greatest 90-day weight has, when the newest was added; 0

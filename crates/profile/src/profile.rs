@@ -139,6 +139,11 @@ impl Profile {
         self.preference.top_category()
     }
 
+    /// The category of most of what was done last, within about an hour of it.
+    pub fn latest_category(&self) -> Option<&str> {
+        self.preference.latest_category()
+    }
+
     /// Whose it is.
     pub fn user_id(&self) -> &UserId {
         &self.user_id

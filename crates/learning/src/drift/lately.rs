@@ -1,21 +1,43 @@
-//! What a look at drift takes of raw vectors. In come vectors as profiles give them; out go the rows that population stability is
-//! told of, and the habits of those who came since the look before.
+//! What a look at drift takes of shoppers. In come vectors as profiles give them, and the category of what each did last; out go
+//! the rows that population stability is told of, what those of a week came for, and the habits of those who came since the look
+//! before.
 //!
 //! Most of a vector moves by itself: hours follow the clock, sums of months grow as long as a shop is young, tenure grows for
 //! ever, and whoever has left fades a little more each day. Only what forgets within weeks says whether people have changed,
 //! only of those who came lately, and only in steps that a person would tell apart: the thousandth part of an order, left of
 //! one a month ago, is none.
 
-use super::Baseline;
+use super::{Baseline, Mix};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use portrait_profile::{FeatureSchema, Memory};
+use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
 /// Who came within so many days takes part: four half-lives of what forgets within weeks.
 const ACTIVE_DAYS: f32 = 28.0;
+/// What is come for is asked of who came within so many days: a whole week, as weekends are not like other days.
+const WEEK_DAYS: f32 = 7.0;
 /// Shares are told apart in tenths, bits and doublings in quarters, anything counted or summed when it has doubled.
 const STEPS_OF_A_SHARE: f32 = 10.0;
 const STEPS_OF_A_BIT: f32 = 4.0;
+
+/// Some shoppers.
+#[derive(Clone, Debug)]
+pub struct Seen<'a> {
+    /// Raw vectors, a row a shopper.
+    pub raw: ArrayView2<'a, f32>,
+    /// The category of what each did last, in the same order; none for who did nothing in one.
+    pub latest: Vec<Option<&'a str>>,
+}
+
+/// How shoppers were, for later looks to be compared with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reference {
+    /// How each watched component was spread; none if too few came lately.
+    pub components: Option<Baseline>,
+    /// What those came for who came within a week.
+    pub categories: Mix,
+}
 
 /// How vectors of one schema are looked at.
 #[derive(Debug)]
@@ -69,9 +91,16 @@ impl Lately {
         })
     }
 
-    /// What later looks are compared with; none if too few came lately.
-    pub fn baseline(&self, raw: ArrayView2<f32>) -> Option<Baseline> {
-        Baseline::fit(self.rows(raw).view()).ok()
+    /// What later looks are compared with.
+    pub fn reference(&self, seen: &Seen<'_>) -> Reference {
+        let components = Baseline::fit(self.rows(seen.raw).view()).ok();
+        Reference { components, categories: self.categories(seen) }
+    }
+
+    /// What those came for who came within a week.
+    pub fn categories(&self, seen: &Seen<'_>) -> Mix {
+        let shoppers = seen.raw.outer_iter().zip(&seen.latest);
+        Mix::of(shoppers.filter(|(row, _)| row[self.recency] <= WEEK_DAYS).filter_map(|(_, latest)| *latest))
     }
 
     /// The constancy, 0 to 1, of each who came within `days` and likes any category: how well the months before foretell what
@@ -155,6 +184,14 @@ mod tests {
         ]);
         assert_eq!(Lately::current().habits(rows.view(), 1.0), [0.25]);
         assert_eq!(Lately::current().habits(rows.view(), 2.0), [0.25, 1.0]);
-        assert!(Lately::current().baseline(rows.view()).is_none(), "three rows teach nothing");
+    }
+
+    #[test]
+    fn what_is_come_for_is_of_those_of_a_week() {
+        let rows = raw(&[&[("behavior.recency", 6.0)], &[("behavior.recency", 8.0)], &[]]);
+        let latest = vec![Some("shoes"), Some("books"), None];
+        let reference = Lately::current().reference(&Seen { raw: rows.view(), latest });
+        assert_eq!(reference.categories, Mix::of(["shoes"].into_iter()));
+        assert!(reference.components.is_none(), "three rows teach nothing");
     }
 }

@@ -2,7 +2,7 @@
 //! damaged or made for something else is refused with the reason.
 
 use ndarray::{Array2, ArrayView2};
-use portrait_learning::{Lately, Model, ModelError, Origin, Scaler, Segment, shapes};
+use portrait_learning::{Lately, Model, ModelError, Origin, Scaler, Seen, Segment, shapes};
 use portrait_profile::{FeatureSchema, ModelVersion, SegmentId, Timestamp};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -41,7 +41,8 @@ fn draft(rows: ArrayView2<'_, f32>, ids: [u32; 2], next: u32) -> (Model, Array2<
         }
     }
     let segments = vec![segment(ids[0], "small"), segment(ids[1], "large")];
-    let baseline = Lately::current().baseline(rows);
+    let reference =
+        Lately::current().reference(&Seen { raw: rows, latest: vec![Some("shoes"); rows.nrows()] });
     let draft = Model::draft(
         ModelVersion::FIRST,
         None,
@@ -51,7 +52,7 @@ fn draft(rows: ArrayView2<'_, f32>, ids: [u32; 2], next: u32) -> (Model, Array2<
         segments,
         Vec::new(),
         SegmentId::new(next),
-        baseline,
+        reference,
     );
     (draft, centroids)
 }

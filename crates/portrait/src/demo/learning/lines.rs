@@ -73,6 +73,13 @@ pub(super) fn drift(look: &DriftStatus, version: u64, described: &BTreeMap<Strin
             words::percent(habits.before)
         ));
     }
+    if !look.categories.is_empty() {
+        let categories = look.categories.iter().take(NAMED).map(|one| {
+            format!("{} ({}, {} before)", one.name, words::percent(one.now), words::percent(one.before))
+        });
+        let categories = categories.collect::<Vec<_>>().join(", ");
+        said.push(format!("    drift noticed: another share of this week's shoppers comes for {categories}"));
+    }
     if !look.components.is_empty() {
         let components = words::counted(look.components.len() as u64, "component");
         said.push(format!("    drift noticed: {components} moved since model {version}"));
