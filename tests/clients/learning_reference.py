@@ -2,6 +2,7 @@
 
     learning_reference.py FOLDER scaler SHAPE,SHAPE,...
     learning_reference.py FOLDER kmeans COLUMNS ITERATIONS TOLERANCE
+    learning_reference.py FOLDER weights FACET,FACET,...
     learning_reference.py FOLDER agreement
 
 Rows and starts are raw f32, labels raw u32, all little-endian. Prints one JSON object.
@@ -38,6 +39,17 @@ def scaler(folder, shapes):
     return {"mean": list(fitted.mean_), "scale": list(fitted.scale_), "scaled": list(scaled.ravel())}
 
 
+def weights(folder, facets):
+    facets = facets.split(",")
+    rows = read_rows(folder, "rows", len(facets)).astype(numpy.float64)
+    weights = numpy.zeros(len(facets))
+    for facet in set(facets) - {"none"}:
+        columns = [column for column, name in enumerate(facets) if name == facet]
+        covariance = numpy.atleast_2d(numpy.cov(rows[:, columns].T, bias=True))
+        weights[columns] = 1 / numpy.sqrt(numpy.linalg.eigvalsh(covariance)[-1])
+    return {"weights": list(weights)}
+
+
 def kmeans(folder, columns, iterations, tolerance):
     start = read_rows(folder, "start", int(columns))
     fitted = KMeans(
@@ -59,7 +71,7 @@ def agreement(folder):
 def main():
     folder, command, *words = sys.argv[1:]
     warnings.simplefilter("ignore", ConvergenceWarning)
-    answer = {"scaler": scaler, "kmeans": kmeans, "agreement": agreement}[command](folder, *words)
+    answer = {"scaler": scaler, "weights": weights, "kmeans": kmeans, "agreement": agreement}[command](folder, *words)
     json.dump(answer, sys.stdout)
 
 

@@ -20,6 +20,8 @@ pub struct ChoiceParams {
     pub stability_min: f64,
     /// A number whose smallest segment has a smaller share of the rows is not eligible.
     pub share_min: f64,
+    /// What share of the best silhouette counts as equally good.
+    pub as_good: f64,
     /// How each fit is done. All that is random here follows from its seed too.
     pub params: Params,
 }
@@ -32,6 +34,7 @@ impl Default for ChoiceParams {
             sample: 10_000,
             stability_min: 0.8,
             share_min: 0.01,
+            as_good: 0.95,
             params: Params::default(),
         }
     }
@@ -62,9 +65,9 @@ pub struct Choice {
 }
 
 /// Chooses the number of segments: of those whose partition is found again in bootstrap resamples (Hennig, "Cluster-wise
-/// assessment of cluster stability", 2007) and whose segments are all large enough, the one with the greatest simplified
-/// silhouette; if there is none, the most stable one. Of two that are equally good, the smaller. Numbers beyond the rows do
-/// not come into question.
+/// assessment of cluster stability", 2007) and whose segments are all large enough, the largest whose simplified silhouette is
+/// about as good as the best, since more segments tell more of a shopper; if there is none, the most stable one. Numbers beyond
+/// the rows do not come into question.
 ///
 /// # Errors
 ///
@@ -79,17 +82,15 @@ pub fn choose_k(rows: ArrayView2<f32>, params: &ChoiceParams) -> Result<Choice, 
         .take_while(|k| *k <= sample.nrows())
         .map(|k| candidate(sample.view(), k, params))
         .collect::<Result<_, _>>()?;
-    let any_eligible = candidates.iter().any(|candidate| candidate.eligible);
-    let merit = |candidate: &Candidate| {
-        if any_eligible { candidate.silhouette } else { candidate.stability }
+    let best = candidates.iter().filter(|one| one.eligible).map(|one| one.silhouette).max_by(f64::total_cmp);
+    let chosen = match best {
+        Some(best) => {
+            candidates.iter().rev().find(|one| one.eligible && one.silhouette >= params.as_good * best)
+        }
+        None => candidates.iter().rev().max_by(|one, other| one.stability.total_cmp(&other.stability)),
     };
-    let best = candidates
-        .iter()
-        .rev()
-        .filter(|candidate| candidate.eligible || !any_eligible)
-        .max_by(|one, other| merit(one).total_cmp(&merit(other)));
     let needed = *params.k.start();
-    let k = best.map(|candidate| candidate.k).ok_or(Error::TooFew { rows: rows.nrows(), needed })?;
+    let k = chosen.map(|candidate| candidate.k).ok_or(Error::TooFew { rows: rows.nrows(), needed })?;
     Ok(Choice { k, candidates })
 }
 

@@ -29,6 +29,12 @@ pub enum Error {
         /// From 0.
         column: usize,
     },
+    /// Nothing tells the rows apart.
+    #[error("{rows} shoppers are all alike in how they shop: there is nothing to tell segments apart by")]
+    Alike {
+        /// How many there are.
+        rows: usize,
+    },
     /// A parameter makes no sense.
     #[error("{parameter} {problem}")]
     Parameter {

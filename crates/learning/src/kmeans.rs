@@ -11,7 +11,7 @@ mod lloyd;
 mod pass;
 mod seeding;
 
-pub use assigning::{Nearest, assign, nearest};
+pub use assigning::{Nearest, assign, means, nearest};
 pub(crate) use checking::rows as check_rows;
 pub use lloyd::lloyd;
 pub(crate) use seeding::Draws;

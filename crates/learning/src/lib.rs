@@ -12,6 +12,7 @@ mod kmeans;
 mod model;
 mod naming;
 mod scaler;
+mod space;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -21,7 +22,8 @@ pub use drift::{
 };
 pub use error::Error;
 pub use identity::{HYSTERESIS, Matched, Matching, Origin, hungarian, match_members, switches};
-pub use kmeans::{Fit, Nearest, Params, assign, fit, fit_warm, lloyd, nearest};
+pub use kmeans::{Fit, Nearest, Params, assign, fit, fit_warm, lloyd, means, nearest};
 pub use model::{Assigned, Explanation, Model, ModelError, Retired, Segment, ServedModel, TypicalCategory};
 pub use naming::{Defining, Portrayed, portray};
 pub use scaler::{Scaler, Shape, Z_MAX, shapes};
+pub use space::Space;

@@ -1,4 +1,4 @@
-//! A model as it is published and served: scaler, centroids, and segments with their names and origins. In come the bytes of
+//! A model as it is published and served: space, centroids, and segments with their names and origins. In come the bytes of
 //! its part, out goes a model that was checked whole; in comes a raw vector, out goes the segment and why. A model never
 //! changes once it is made.
 
@@ -6,7 +6,7 @@ use crate::drift::{Baseline, Lately, Reference};
 use crate::identity::{Origin, switches};
 use crate::kmeans::nearest;
 use crate::naming::Defining;
-use crate::scaler::Scaler;
+use crate::space::Space;
 use ndarray::{ArrayView1, ArrayView2};
 use portrait_profile::{FeatureSchema, ModelVersion, SegmentId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -30,8 +30,8 @@ pub struct Model {
     pub as_of: Timestamp,
     /// The feature schema it is made for.
     pub schema_hash: u64,
-    /// From raw to scaled components.
-    pub scaler: Scaler,
+    /// Where shoppers are near each other.
+    pub space: Space,
     /// One segment for each centroid, in their order.
     pub segments: Vec<Segment>,
     /// Segments of the parent that are no more.
@@ -40,8 +40,11 @@ pub struct Model {
     pub next_segment: SegmentId,
     /// How the shoppers were that it was made from, for looks at drift.
     pub reference: Reference,
-    /// Centroids in scaled components, one after the other.
+    /// The mean of each segment in scaled components, one after the other.
     centroids: Vec<f32>,
+    /// The places of the centroids, one after the other: what distances are measured to.
+    #[serde(skip)]
+    places: Vec<f32>,
 }
 
 /// A segment as a model knows it.
@@ -94,19 +97,19 @@ pub struct Retired {
 pub struct Assigned {
     /// The segment.
     pub segment_id: SegmentId,
-    /// Euclidean distance to its centroid in scaled components.
+    /// Euclidean distance to its centroid in places ([`Space`]).
     pub distance: f32,
 }
 
 /// Why a vector belongs there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
-    /// Distance to the segment's centroid.
+    /// Distance to the segment's centroid, in places.
     pub distance: f32,
     /// The nearest other segment and the distance to its centroid; none if there is no other.
     pub runner_up: Option<(SegmentId, f32)>,
     /// For each component, its scaled value and what it adds to the squared distance to the runner-up less that to the
-    /// segment. They add up to that difference.
+    /// segment; nothing for a component that has no part in places. They add up to that difference.
     pub contributions: Vec<(f32, f32)>,
 }
 
@@ -147,14 +150,13 @@ pub enum ModelError {
 }
 
 impl Model {
-    /// Adds centroids (one row a segment, scaled components) to what else a model is.
+    /// Adds centroids (one row a segment, all scaled components) to what else a model is.
     ///
     /// # Errors
     /// If the parts do not fit together, or a number is not finite.
     pub fn with_centroids(mut self, centroids: ArrayView2<'_, f32>) -> Result<Self, ModelError> {
         self.centroids = centroids.iter().copied().collect();
-        self.check()?;
-        Ok(self)
+        self.complete()
     }
 
     /// A model without centroids, to be completed by [`Self::with_centroids`].
@@ -164,24 +166,24 @@ impl Model {
         parent: Option<ModelVersion>,
         as_of: Timestamp,
         schema_hash: u64,
-        scaler: Scaler,
+        space: Space,
         segments: Vec<Segment>,
         retired: Vec<Retired>,
         next_segment: SegmentId,
         reference: Reference,
     ) -> Self {
-        let centroids = Vec::new();
         Self {
             version,
             parent,
             as_of,
             schema_hash,
-            scaler,
+            space,
             segments,
             retired,
             next_segment,
             reference,
-            centroids,
+            centroids: Vec::new(),
+            places: Vec::new(),
         }
     }
 
@@ -210,12 +212,19 @@ impl Model {
         if model.schema_hash != schema.hash() {
             return Err(ModelError::OtherSchema { found: model.schema_hash, known: schema.hash() });
         }
-        model.check()?;
+        let model = model.complete()?;
         if model.width() != schema.components().len() {
             let (found, known) = (model.width(), schema.components().len());
             return Err(ModelError::Inconsistent(format!("{found} components, the schema has {known}")));
         }
         Ok(model)
+    }
+
+    /// Checks what there is, and works out where the centroids are.
+    fn complete(mut self) -> Result<Self, ModelError> {
+        self.check()?;
+        self.places = self.space.places(self.centroids()).into_iter().collect();
+        Ok(self)
     }
 
     fn check(&self) -> Result<(), ModelError> {
@@ -234,8 +243,8 @@ impl Model {
         if !self.centroids.iter().all(|value| value.is_finite()) {
             return Err(ModelError::NotFinite("a centroid"));
         }
-        if !self.scaler.is_finite() {
-            return Err(ModelError::NotFinite("the scaler"));
+        if !self.space.is_sound() {
+            return Err(ModelError::NotFinite("the scaler or a weight"));
         }
         let mut ids: Vec<SegmentId> = self.segments.iter().map(|segment| segment.id).collect();
         ids.sort_unstable();
@@ -249,10 +258,10 @@ impl Model {
 
     /// How many components a vector has.
     pub fn width(&self) -> usize {
-        self.scaler.width()
+        self.space.scaler().width()
     }
 
-    /// The centroids, one row a segment.
+    /// The mean of each segment in scaled components, one row a segment.
     pub fn centroids(&self) -> ArrayView2<'_, f32> {
         ArrayView2::from_shape((self.segments.len(), self.width()), &self.centroids)
             .expect("the number of centroids was checked")
@@ -260,7 +269,7 @@ impl Model {
 
     /// A segment of the model.
     pub fn segment(&self, id: SegmentId) -> Option<&Segment> {
-        self.place(id).map(|index| &self.segments[index])
+        self.index(id).map(|index| &self.segments[index])
     }
 
     /// What people call a segment, of this model or of the one before.
@@ -271,11 +280,11 @@ impl Model {
 
     /// Where a raw vector belongs. Who is in a segment of the model leaves it only for one that is clearly nearer.
     pub fn assign(&self, raw: &[f32], held: Option<SegmentId>) -> Assigned {
-        let scaled = self.scaled(raw);
-        let centroids = self.centroids();
-        let found = nearest(&scaled, centroids).map_or((0, 0.0), |found| (found.index, found.distance));
+        let place = self.space.place(&self.scaled(raw));
+        let places = self.places();
+        let found = nearest(&place, places).map_or((0, 0.0), |found| (found.index, found.distance));
         let stay =
-            held.and_then(|id| self.place(id)).map(|index| (index, distance(&scaled, centroids.row(index))));
+            held.and_then(|id| self.index(id)).map(|index| (index, distance(&place, places.row(index))));
         let (index, distance) = match stay {
             Some((index, distance)) if index == found.0 || !switches(found.1, distance) => (index, distance),
             _ => found,
@@ -285,39 +294,47 @@ impl Model {
 
     /// Why a raw vector belongs to a segment of the model; none if it has no such segment.
     pub fn explain(&self, raw: &[f32], id: SegmentId) -> Option<Explanation> {
-        let own = self.place(id)?;
+        let own = self.index(id)?;
         let scaled = self.scaled(raw);
-        let centroids = self.centroids();
+        let place = self.space.place(&scaled);
+        let places = self.places();
         let others = (0..self.segments.len()).filter(|index| *index != own);
         let runner_up = others
-            .map(|index| (index, distance(&scaled, centroids.row(index))))
+            .map(|index| (index, distance(&place, places.row(index))))
             .min_by(|one, other| one.1.total_cmp(&other.1));
-        let contribution = |(component, value): (usize, &f32)| {
-            let squared = |index: usize| (value - centroids[[index, component]]).powi(2);
-            let next = runner_up.map_or(0.0, |(index, _)| squared(index));
-            (*value, if runner_up.is_some() { next - squared(own) } else { 0.0 })
-        };
+        let mut contributions: Vec<(f32, f32)> = scaled.into_iter().map(|z| (z, 0.0)).collect();
+        if let Some((next, _)) = runner_up {
+            for (axis, (component, _)) in self.space.axes().enumerate() {
+                let squared = |index: usize| (place[axis] - places[[index, axis]]).powi(2);
+                contributions[component].1 = squared(next) - squared(own);
+            }
+        }
         Some(Explanation {
-            distance: distance(&scaled, centroids.row(own)),
+            distance: distance(&place, places.row(own)),
             runner_up: runner_up.map(|(index, distance)| (self.segments[index].id, distance)),
-            contributions: scaled.iter().enumerate().map(contribution).collect(),
+            contributions,
         })
     }
 
     /// The raw value of a component at a segment's centroid.
     pub fn value_at_centroid(&self, id: SegmentId, component: usize) -> Option<f32> {
-        let index = self.place(id)?;
+        let index = self.index(id)?;
         let z = self.centroids().row(index).get(component).copied()?;
-        Some(self.scaler.unscale(component, z))
+        Some(self.space.scaler().unscale(component, z))
     }
 
     fn scaled(&self, raw: &[f32]) -> Vec<f32> {
         let mut scaled = vec![0.0; self.width()];
-        self.scaler.scale_into(raw, &mut scaled);
+        self.space.scaler().scale_into(raw, &mut scaled);
         scaled
     }
 
-    fn place(&self, id: SegmentId) -> Option<usize> {
+    fn places(&self) -> ArrayView2<'_, f32> {
+        ArrayView2::from_shape((self.segments.len(), self.space.axes().len()), &self.places)
+            .expect("they were made from the centroids")
+    }
+
+    fn index(&self, id: SegmentId) -> Option<usize> {
         self.segments.iter().position(|segment| segment.id == id)
     }
 }

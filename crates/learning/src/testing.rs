@@ -5,7 +5,7 @@ use crate::drift::{Lately, Seen};
 use crate::identity::Origin;
 use crate::model::{Model, Segment, TypicalCategory};
 use crate::naming::Defining;
-use crate::scaler::{Scaler, shapes};
+use crate::space::Space;
 use ndarray::Array2;
 use portrait_profile::{
     Action, Body, Event, FeatureSchema, ModelVersion, Profile, Record, RecordId, SegmentId, Timestamp, UserId,
@@ -58,8 +58,7 @@ pub fn by_views(version: ModelVersion, ids: [u32; 2], at: Timestamp) -> Model {
     let rows = Array2::from_shape_fn((vectors.len(), schema.components().len()), |(row, column)| {
         vectors[row][column]
     });
-    let scaler = Scaler::fit(rows.view(), &shapes(schema)).expect("finite rows");
-    let scaled = scaler.scale(rows.view());
+    let (space, scaled) = Space::fit(rows.view(), schema).expect("finite rows that differ");
     let mut centroids = Array2::zeros((2, scaled.ncols()));
     for (row, values) in scaled.outer_iter().enumerate() {
         for (column, value) in values.iter().enumerate() {
@@ -82,7 +81,7 @@ pub fn by_views(version: ModelVersion, ids: [u32; 2], at: Timestamp) -> Model {
         None,
         at,
         schema.hash(),
-        scaler,
+        space,
         segments.collect(),
         Vec::new(),
         SegmentId::new(ids[0].max(ids[1]) + 1),

@@ -1,4 +1,4 @@
-//! From a sample to a candidate: scaler, centroids that begin where the live ones are, segments that keep their identity, and
+//! From a sample to a candidate: space, centroids that begin where the live ones are, segments that keep their identity, and
 //! how good all of it is. In come vectors and the model that is served, out goes a candidate. Pure: it computes for as long as
 //! it takes, on a thread of its own.
 
@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::sample::Sample;
 use ndarray::{Array2, ArrayView2, Axis};
 use portrait_learning::{
-    ChoiceParams, Fit, Lately, Matched, Model, Origin, Params, Portrayed, Retired, Scaler, Segment,
-    TypicalCategory, assign, choose_k, fit, fit_warm, match_members, portray, shapes, simplified_silhouette,
+    ChoiceParams, Fit, Lately, Matched, Model, Origin, Params, Portrayed, Retired, Segment, Space,
+    TypicalCategory, assign, choose_k, fit, fit_warm, match_members, means, portray, simplified_silhouette,
 };
 use portrait_profile::{FeatureSchema, ModelVersion, SegmentId};
 use portrait_proto::v1::{ModelQuality, TrainProgress};
@@ -85,9 +85,9 @@ pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
         return Err(Error::TooFew { rows: raw.nrows(), needed: config.rows_min });
     }
     task.progress.tell("scaling", 0, raw.nrows() as u64);
-    let scaler = Scaler::fit(raw, &shapes(schema))?;
-    let rows = scaler.scale(raw);
-    let live = task.live.as_deref().map(|model| in_space_of(model, &scaler));
+    let (space, scaled) = Space::fit(raw, schema)?;
+    let rows = space.places(scaled.view());
+    let live = task.live.as_deref().map(|model| places_in(&space, model));
     let params = Params { seed: config.seed, ..Params::default() };
     let clusters = clusters(task, rows.view(), &params)?;
     task.progress.tell("clustering", 0, rows.nrows() as u64);
@@ -97,7 +97,8 @@ pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
     };
     task.progress.tell("naming", 0, clusters as u64);
     let quality = quality(task, rows.view(), &found, live.as_ref());
-    let (segments, retired, next) = segments(task, &found);
+    let centroids = means(scaled.view(), &found.labels, clusters);
+    let (segments, retired, next) = segments(task, &found, centroids.view());
     let parent = task.live.as_ref().map(|model| model.version);
     let reference = Lately::current().reference(&task.sample.seen());
     let draft = Model::draft(
@@ -105,28 +106,25 @@ pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
         parent,
         task.sample.as_of,
         schema.hash(),
-        scaler,
+        space,
         segments,
         retired,
         next,
         reference,
     );
-    let model = draft.with_centroids(found.centroids.view())?;
+    let model = draft.with_centroids(centroids.view())?;
     let quality = ModelQuality { kept_share: kept_share(&task.sample, &model, &found), ..quality };
     Ok(Candidate { model, quality, rows: task.sample.len() })
 }
 
-/// The live centroids where a new scaler sees them.
-fn in_space_of(model: &Model, scaler: &Scaler) -> Array2<f32> {
-    let mut centroids = Array2::zeros((model.segments.len(), scaler.width()));
-    for (mut row, live) in centroids.outer_iter_mut().zip(model.centroids().outer_iter()) {
-        let raw: Vec<f32> =
-            live.iter().enumerate().map(|(column, z)| model.scaler.unscale(column, *z)).collect();
-        if let Some(scaled) = row.as_slice_mut() {
-            scaler.scale_into(&raw, scaled);
-        }
-    }
-    centroids
+/// Where the live centroids are in a new space.
+fn places_in(space: &Space, model: &Model) -> Array2<f32> {
+    let live = model.space.scaler();
+    let centroids = model.centroids();
+    let raw = Array2::from_shape_fn(centroids.dim(), |(row, column)| {
+        live.unscale(column, centroids[[row, column]])
+    });
+    space.places(space.scaler().scale(raw.view()).view())
 }
 
 fn clusters(task: &Task, rows: ArrayView2<'_, f32>, params: &Params) -> Result<usize, Error> {
@@ -162,7 +160,11 @@ fn quality(task: &Task, rows: ArrayView2<'_, f32>, found: &Fit, live: Option<&Ar
 }
 
 /// The segments with identities and names, those that are no more, and the first id that was never given.
-fn segments(task: &Task, found: &Fit) -> (Vec<Segment>, Vec<Retired>, SegmentId) {
+fn segments(
+    task: &Task,
+    found: &Fit,
+    centroids: ArrayView2<'_, f32>,
+) -> (Vec<Segment>, Vec<Retired>, SegmentId) {
     let live: Vec<SegmentId> =
         task.live.iter().flat_map(|model| &model.segments).map(|segment| segment.id).collect();
     let next = task.next_segment;
@@ -173,7 +175,7 @@ fn segments(task: &Task, found: &Fit) -> (Vec<Segment>, Vec<Retired>, SegmentId)
     let taken: Vec<String> =
         task.live.iter().flat_map(|model| &model.segments).map(|segment| segment.name.clone()).collect();
     let components = FeatureSchema::current().components();
-    let portrayed = portray(found.centroids.view(), &shares, components, &taken);
+    let portrayed = portray(centroids, &shares, components, &taken);
     let categories = categories(&task.sample, found);
     let parts = matching.segments.into_iter().zip(portrayed).zip(shares).zip(categories);
     let segments = parts.map(|(((matched, portrayed), share), categories)| {

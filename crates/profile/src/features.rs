@@ -33,6 +33,8 @@ pub struct FeatureComponent {
     pub dimension: Dimension,
     /// How far back it looks.
     pub memory: Memory,
+    /// Which side of shopping it tells of; none if it says nothing of how somebody shops, or moves by itself.
+    pub facet: Option<Facet>,
 }
 
 /// How far back a component looks: after about so long it has forgotten.
@@ -48,6 +50,21 @@ pub enum Memory {
     Ever,
 }
 
+/// A side of how somebody shops. Segments weigh all of them the same, however many components tell of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Facet {
+    /// How much is done, and what.
+    Activity,
+    /// What is bought, and what happens to it.
+    Purchasing,
+    /// At which hours and on which days.
+    Rhythm,
+    /// How lately.
+    Presence,
+    /// How varied and how dear what is liked is.
+    Taste,
+}
+
 /// The four dimensions of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dimension {
@@ -59,6 +76,11 @@ pub enum Dimension {
     Preference,
     /// Whom the shopper is connected to.
     Social,
+}
+
+impl Facet {
+    /// Every facet.
+    pub const ALL: [Self; 5] = [Self::Activity, Self::Purchasing, Self::Rhythm, Self::Presence, Self::Taste];
 }
 
 impl Dimension {
@@ -116,45 +138,32 @@ impl Profile {
 ///
 /// Names and words are put together only by who wants them: a value needs none.
 trait Visitor {
-    fn component(
-        &mut self,
-        dimension: Dimension,
-        name: fmt::Arguments<'_>,
-        unit: &'static str,
-        memory: Memory,
-        words: fmt::Arguments<'_>,
-        value: f64,
-    );
+    fn component(&mut self, kind: Kind, name: fmt::Arguments<'_>, words: fmt::Arguments<'_>, value: f64);
+}
+
+/// What a component is, beside its name and its words.
+#[derive(Clone, Copy)]
+struct Kind {
+    dimension: Dimension,
+    unit: &'static str,
+    memory: Memory,
+    facet: Option<Facet>,
 }
 
 struct Names(Vec<FeatureComponent>);
 struct Values(Vec<f32>);
 
 impl Visitor for Names {
-    fn component(
-        &mut self,
-        dimension: Dimension,
-        name: fmt::Arguments<'_>,
-        unit: &'static str,
-        memory: Memory,
-        words: fmt::Arguments<'_>,
-        _: f64,
-    ) {
+    fn component(&mut self, kind: Kind, name: fmt::Arguments<'_>, words: fmt::Arguments<'_>, _: f64) {
+        let Kind { dimension, unit, memory, facet } = kind;
         let name = format!("{}.{name}", dimension.name());
-        self.0.push(FeatureComponent { name, unit, description: words.to_string(), dimension, memory });
+        let description = words.to_string();
+        self.0.push(FeatureComponent { name, unit, description, dimension, memory, facet });
     }
 }
 
 impl Visitor for Values {
-    fn component(
-        &mut self,
-        _: Dimension,
-        _: fmt::Arguments<'_>,
-        _: &'static str,
-        _: Memory,
-        _: fmt::Arguments<'_>,
-        value: f64,
-    ) {
+    fn component(&mut self, _: Kind, _: fmt::Arguments<'_>, _: fmt::Arguments<'_>, value: f64) {
         // A value beyond f32 is the largest f32; there is no NaN in a view.
         self.0.push((value as f32).clamp(f32::MIN, f32::MAX));
     }
@@ -170,37 +179,35 @@ fn walk(visitor: &mut impl Visitor, view: &ProfileView) {
 }
 
 fn walk_basic(visitor: &mut impl Visitor, view: &ProfileView) {
+    let kind = Kind { dimension: Dimension::Basic, unit: "traits", memory: Memory::Ever, facet: None };
     let known = view.traits.len() as f64;
-    visitor.component(
-        Dimension::Basic,
-        format_args!("traits"),
-        "traits",
-        Memory::Ever,
-        format_args!("how many traits are known"),
-        known,
-    );
+    visitor.component(kind, format_args!("traits"), format_args!("how many traits are known"), known);
 }
 
 fn walk_actions(visitor: &mut impl Visitor, view: &ProfileView) {
-    for kind in ActionKind::ALL {
+    for action in ActionKind::ALL {
         let mut sums = Decayed::default();
-        for count in view.behavior.actions.iter().filter(|count| count.action.kind() == kind) {
+        for count in view.behavior.actions.iter().filter(|count| count.action.kind() == action) {
             sums.hour += count.decayed.hour;
             sums.week += count.decayed.week;
             sums.quarter += count.decayed.quarter;
         }
-        for (span, memory, words, value) in [
-            ("1h", Memory::Hours, "of the last hours", sums.hour),
-            ("7d", Memory::Weeks, "of the last weeks", sums.week),
-            ("90d", Memory::Months, "of the last months", sums.quarter),
+        let facet = match action {
+            ActionKind::Purchase | ActionKind::Refund | ActionKind::Review => Facet::Purchasing,
+            _ => Facet::Activity,
+        };
+        for (span, memory, facet, words, value) in [
+            // What just happened says nothing of how somebody usually shops.
+            ("1h", Memory::Hours, None, "of the last hours", sums.hour),
+            ("7d", Memory::Weeks, Some(facet), "of the last weeks", sums.week),
+            ("90d", Memory::Months, Some(facet), "of the last months", sums.quarter),
         ] {
-            let kind = kind.name();
+            let kind = Kind { dimension: Dimension::Behavior, unit: "events", memory, facet };
+            let action = action.name();
             visitor.component(
-                Dimension::Behavior,
-                format_args!("{kind}.{span}"),
-                "events",
-                memory,
-                format_args!("{kind} events {words}, faded"),
+                kind,
+                format_args!("{action}.{span}"),
+                format_args!("{action} events {words}, faded"),
                 value,
             );
         }
@@ -208,47 +215,66 @@ fn walk_actions(visitor: &mut impl Visitor, view: &ProfileView) {
 }
 
 fn walk_rfm(visitor: &mut impl Visitor, view: &ProfileView) {
+    use Facet::{Activity, Presence, Purchasing};
+    use Memory::{Ever, Hours, Months, Weeks};
     let (rfm, sessions) = (&view.behavior.rfm, &view.behavior.sessions);
+    let (orders, money, visits) = (rfm.orders, rfm.money, sessions.decayed);
+    let (newest, first) = (view.behavior.newest_event_at, view.behavior.first_event_at);
     let days = |at: Option<Timestamp>| days_since(view.read_at, at);
-    for (name, unit, memory, words, value) in [
-        (
-            "recency",
-            "days",
-            Memory::Hours,
-            "days since the newest event",
-            days(view.behavior.newest_event_at),
-        ),
-        ("tenure", "days", Memory::Ever, "days since the first event", days(view.behavior.first_event_at)),
+    for (name, unit, memory, facet, words, value) in [
+        ("recency", "days", Hours, Some(Presence), "days since the newest event", days(newest)),
+        ("tenure", "days", Ever, None, "days since the first event", days(first)),
         (
             "purchase_recency",
             "days",
-            Memory::Months,
+            Months,
+            Some(Purchasing),
             "days since the newest purchase",
             days(rfm.last_purchase_at),
         ),
-        ("orders.7d", "orders", Memory::Weeks, "orders of the last weeks, faded", rfm.orders.week),
-        ("orders.90d", "orders", Memory::Months, "orders of the last months, faded", rfm.orders.quarter),
-        ("money.7d", "money", Memory::Weeks, "money spent in the last weeks, faded", rfm.money.week),
-        ("money.90d", "money", Memory::Months, "money spent in the last months, faded", rfm.money.quarter),
-        ("mean_basket", "money", Memory::Ever, "money by order", rfm.mean_basket),
-        ("sessions.7d", "visits", Memory::Weeks, "visits of the last weeks, faded", sessions.decayed.week),
+        ("orders.7d", "orders", Weeks, Some(Purchasing), "orders of the last weeks, faded", orders.week),
+        (
+            "orders.90d",
+            "orders",
+            Months,
+            Some(Purchasing),
+            "orders of the last months, faded",
+            orders.quarter,
+        ),
+        ("money.7d", "money", Weeks, Some(Purchasing), "money spent in the last weeks, faded", money.week),
+        (
+            "money.90d",
+            "money",
+            Months,
+            Some(Purchasing),
+            "money spent in the last months, faded",
+            money.quarter,
+        ),
+        ("mean_basket", "money", Ever, Some(Purchasing), "money by order", rfm.mean_basket),
+        ("sessions.7d", "visits", Weeks, Some(Activity), "visits of the last weeks, faded", visits.week),
         (
             "sessions.90d",
             "visits",
-            Memory::Months,
+            Months,
+            Some(Activity),
             "visits of the last months, faded",
-            sessions.decayed.quarter,
+            visits.quarter,
         ),
-        ("session_events", "events", Memory::Ever, "events in a visit", sessions.mean_events),
-        ("session_seconds", "seconds", Memory::Ever, "length of a visit", sessions.mean_seconds),
+        ("session_events", "events", Ever, Some(Activity), "events in a visit", sessions.mean_events),
+        ("session_seconds", "seconds", Ever, Some(Activity), "length of a visit", sessions.mean_seconds),
     ] {
-        let (name, words) = (format_args!("{name}"), format_args!("{words}"));
-        visitor.component(Dimension::Behavior, name, unit, memory, words, value);
+        let kind = Kind { dimension: Dimension::Behavior, unit, memory, facet };
+        visitor.component(kind, format_args!("{name}"), format_args!("{words}"), value);
     }
 }
 
 fn walk_rhythm(visitor: &mut impl Visitor, view: &ProfileView) {
-    let behavior = Dimension::Behavior;
+    let kind = |unit, facet| Kind {
+        dimension: Dimension::Behavior,
+        unit,
+        memory: Memory::Months,
+        facet: Some(facet),
+    };
     let share = |shares: &[f64], range: std::ops::Range<usize>| {
         shares.get(range).map_or(0.0, |part| part.iter().sum())
     };
@@ -259,107 +285,87 @@ fn walk_rhythm(visitor: &mut impl Visitor, view: &ProfileView) {
         ("evening_share", "share of activity between 18 and 24 o'clock", 18..24),
     ] {
         visitor.component(
-            behavior,
+            kind("share", Facet::Rhythm),
             format_args!("{name}"),
-            "share",
-            Memory::Months,
             format_args!("{words}"),
             share(&view.behavior.hour_share, range),
         );
     }
-    let weekend = share(&view.behavior.weekday_share, 5..7);
     visitor.component(
-        behavior,
+        kind("share", Facet::Rhythm),
         format_args!("weekend_share"),
-        "share",
-        Memory::Months,
         format_args!("share of activity on Saturday and Sunday"),
-        weekend,
+        share(&view.behavior.weekday_share, 5..7),
     );
     let steps = view.behavior.transitions.iter().map(|step| step.weight);
     visitor.component(
-        behavior,
+        kind("bits", Facet::Activity),
         format_args!("transition_entropy"),
-        "bits",
-        Memory::Months,
         format_args!("how varied the steps from action to action are"),
         entropy_bits(steps),
     );
 }
 
 fn walk_preference(visitor: &mut impl Visitor, view: &ProfileView) {
-    let preference = Dimension::Preference;
+    let kind =
+        |unit, memory| Kind { dimension: Dimension::Preference, unit, memory, facet: Some(Facet::Taste) };
     for (name, list) in [("category", &view.preference.categories), ("brand", &view.preference.brands)] {
         visitor.component(
-            preference,
+            kind("kinds", Memory::Months),
             format_args!("{name}_count"),
-            "kinds",
-            Memory::Months,
             format_args!("how many kinds of {name} are liked"),
             list.len() as f64,
         );
         let top = list.iter().map(|affinity| affinity.share).fold(0.0, f64::max);
         visitor.component(
-            preference,
+            kind("share", Memory::Weeks),
             format_args!("{name}_top_share"),
-            "share",
-            Memory::Weeks,
             format_args!("share of the favourite {name}"),
             top,
         );
         let entropy = entropy_bits(list.iter().map(|affinity| affinity.share));
         visitor.component(
-            preference,
+            kind("bits", Memory::Weeks),
             format_args!("{name}_entropy"),
-            "bits",
-            Memory::Weeks,
             format_args!("how varied the liking of {name} is"),
             entropy,
         );
     }
     visitor.component(
-        preference,
+        Kind { facet: None, ..kind("share", Memory::Hours) },
         format_args!("constancy"),
-        "share",
-        Memory::Hours,
         format_args!("share of the newest activity in the category liked most over months"),
         view.preference.constancy,
     );
     let level = price_level(&view.preference.price_bands);
     visitor.component(
-        preference,
+        kind("doublings", Memory::Weeks),
         format_args!("price_level"),
-        "doublings",
-        Memory::Weeks,
         format_args!("mean price of what is liked, in doublings of 1"),
         level,
     );
     let items = view.preference.recent_items.len() as f64;
     visitor.component(
-        preference,
+        kind("items", Memory::Ever),
         format_args!("recent_items"),
-        "items",
-        Memory::Ever,
         format_args!("how many items are remembered"),
         items,
     );
 }
 
 fn walk_social(visitor: &mut impl Visitor, view: &ProfileView) {
+    // Whom one knows says nothing of how one shops.
+    let kind = |unit| Kind { dimension: Dimension::Social, unit, memory: Memory::Ever, facet: None };
     let weights: f64 = view.edges.iter().map(|edge| edge.weight).sum();
     visitor.component(
-        Dimension::Social,
+        kind("edges"),
         format_args!("edges"),
-        "edges",
-        Memory::Ever,
         format_args!("how many others are known"),
         view.edges.len() as f64,
     );
     visitor.component(
-        Dimension::Social,
+        kind("weight"),
         format_args!("edge_weight"),
-        "weight",
-        Memory::Ever,
         format_args!("how strongly others are known, in all"),
         weights,
     );

@@ -30,7 +30,7 @@ pub use catalogue::CatalogueItem;
 pub use change::ProfileChange;
 pub use codec::DecodeError;
 pub use decay::{Decayed, HALF_LIVES};
-pub use features::{Dimension, FeatureComponent, FeatureSchema, Memory};
+pub use features::{Dimension, Facet, FeatureComponent, FeatureSchema, Memory};
 pub use fingerprint::Fingerprint;
 pub use id::{ID_MAX_BYTES, ItemId, OrderId, RecordId, TextFault, UserId, check_id, check_text};
 pub use ledger::SegmentLedger;

@@ -3,7 +3,7 @@
 
 use super::pass::{CHUNK_ROWS, Prepared};
 use ndarray::parallel::prelude::*;
-use ndarray::{ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
 /// Sums of squares are taken side by side in this many places: one after the other, they would wait for each other.
@@ -59,6 +59,22 @@ pub fn nearest(row: &[f32], centroids: ArrayView2<f32>) -> Option<Nearest> {
     let (index, squared) = first?;
     let runner_up = second.map(|(index, squared)| (index, squared.sqrt()));
     Some(Nearest { index, distance: squared.sqrt(), runner_up })
+}
+
+/// The mean of the rows of each label below `count`, a row a label; zeros for one that no row has. Rows may be other components
+/// than those that the labels were found by.
+pub fn means(rows: ArrayView2<f32>, labels: &[u32], count: usize) -> Array2<f32> {
+    let (mut sums, mut sizes) = (Array2::<f64>::zeros((count, rows.ncols())), vec![0_u64; count]);
+    for (row, label) in rows.outer_iter().zip(labels) {
+        let label = *label as usize;
+        if label < count {
+            sizes[label] += 1;
+            sums.row_mut(label).zip_mut_with(&row, |sum, value| *sum += f64::from(*value));
+        }
+    }
+    Array2::from_shape_fn(sums.dim(), |(label, column)| {
+        (sums[[label, column]] / sizes[label].max(1) as f64) as f32
+    })
 }
 
 /// The squared distance of each row to the centroid of its label, and their sum, which does not depend on the threads.

@@ -2,7 +2,7 @@
 //! damaged or made for something else is refused with the reason.
 
 use ndarray::{Array2, ArrayView2};
-use portrait_learning::{Lately, Model, ModelError, Origin, Scaler, Seen, Segment, shapes};
+use portrait_learning::{Lately, Model, ModelError, Origin, Seen, Segment, Space};
 use portrait_profile::{FeatureSchema, ModelVersion, SegmentId, Timestamp};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -32,8 +32,7 @@ fn segment(number: u32, name: &str) -> Segment {
 
 fn draft(rows: ArrayView2<'_, f32>, ids: [u32; 2], next: u32) -> (Model, Array2<f32>) {
     let schema = FeatureSchema::current();
-    let scaler = Scaler::fit(rows, &shapes(schema)).expect("a scaler");
-    let scaled = scaler.scale(rows);
+    let (space, scaled) = Space::fit(rows, schema).expect("a space");
     let mut centroids = Array2::zeros((2, scaled.ncols()));
     for (index, mut centroid) in centroids.outer_iter_mut().enumerate() {
         for (column, value) in centroid.iter_mut().enumerate() {
@@ -48,7 +47,7 @@ fn draft(rows: ArrayView2<'_, f32>, ids: [u32; 2], next: u32) -> (Model, Array2<
         None,
         Timestamp::from_millis(7),
         schema.hash(),
-        scaler,
+        space,
         segments,
         Vec::new(),
         SegmentId::new(next),

@@ -256,6 +256,7 @@ fn no_schema_and_no_number_is_too_strange() {
         all.iter().for_each(|one| sane(one, components));
     }
     let strange = [FeatureComponent {
+        facet: None,
         name: "altitude".into(),
         unit: "metres",
         description: "metres above the sea".into(),

@@ -3,7 +3,8 @@
 
 use super::data::{Random, mixture};
 use ndarray::Array2;
-use portrait_learning::{Fit, Scaler, Shape, adjusted_rand_index, lloyd};
+use portrait_learning::{Fit, Scaler, Shape, Space, adjusted_rand_index, lloyd};
+use portrait_profile::{Facet, FeatureSchema};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -96,6 +97,35 @@ fn a_scaler_has_the_mean_and_the_deviation_of_scikit_learn() {
     for (index, expected) in expected["scaled"].as_array().unwrap().iter().enumerate() {
         let found = f64::from(scaled[(index / shapes.len(), index % shapes.len())]);
         assert!((found - number(expected)).abs() < 1e-6, "value {index}: {found} and {expected}");
+    }
+}
+
+#[test]
+fn facets_weigh_what_numpy_says() {
+    let schema = FeatureSchema::current();
+    let mut random = Random::new(9);
+    let width = schema.components().len();
+    // Every second column goes along with what the shopper does at all.
+    let rows = Array2::from_shape_simple_fn((3_001, width), || random.normal());
+    let busy = rows.column(0).to_owned();
+    let rows = Array2::from_shape_fn(rows.dim(), |(row, column)| {
+        rows[(row, column)] + if column % 2 == 0 { 2.0 * busy[row] } else { 0.0 }
+    });
+    let (space, scaled) = Space::fit(rows.view(), schema).unwrap();
+    let shared = Shared::new();
+    shared.write_rows("rows", &scaled);
+    let facet = |facet: Option<Facet>| facet.map_or("none".to_owned(), |facet| format!("{facet:?}"));
+    let facets: Vec<String> = schema.components().iter().map(|component| facet(component.facet)).collect();
+    let expected = shared.ask(&["weights", &facets.join(",")]);
+    let mut found = vec![0.0; width];
+    space.axes().for_each(|(component, weight)| found[component] = f64::from(weight));
+    for (column, found) in found.into_iter().enumerate() {
+        let expected = number(&expected["weights"][column]);
+        assert!(
+            (found - expected).abs() < 1e-6,
+            "{}: {found} and {expected}",
+            schema.components()[column].name
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use super::Figure;
 use crate::replay::Replay;
 use anyhow::Result;
 use ndarray::{Array2, ArrayView2};
-use portrait_learning::{Origin, Params, Scaler, fit, fit_warm, match_members, nearest, shapes, switches};
+use portrait_learning::{Origin, Params, Space, fit, fit_warm, match_members, nearest, switches};
 use portrait_profile::{FeatureSchema, SegmentId};
 use portrait_proto::v1::Event;
 use rand::rngs::StdRng;
@@ -30,7 +30,7 @@ struct Standing {
 
 /// Measures.
 pub(super) fn measure(events: &[Event], figures: &mut Vec<Figure>) -> Result<()> {
-    let rows = scaled(events)?;
+    let rows = places(events)?;
     for (name, drift, target, least) in [
         ("unchanged vectors", 0.0, ">= 99%", 0.99),
         ("vectors that drift by 0.05 standard deviations", DRIFT, ">= 95%", 0.95),
@@ -62,13 +62,13 @@ pub(super) fn measure(events: &[Event], figures: &mut Vec<Figure>) -> Result<()>
     Ok(())
 }
 
-/// Vectors of the shoppers of a log, each at the log's end, scaled.
-fn scaled(events: &[Event]) -> Result<Array2<f32>> {
+/// Places of the shoppers of a log, each at the log's end.
+fn places(events: &[Event]) -> Result<Array2<f32>> {
     let mut replay = Replay::default();
     events.iter().try_for_each(|event| replay.fold(event))?;
     let raw = replay.vectors(replay.newest())?;
-    let scaler = Scaler::fit(raw.view(), &shapes(FeatureSchema::current()))?;
-    Ok(scaler.scale(raw.view()))
+    let (space, scaled) = Space::fit(raw.view(), FeatureSchema::current())?;
+    Ok(space.places(scaled.view()))
 }
 
 fn params(seed: u64) -> Params {
