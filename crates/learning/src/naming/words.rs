@@ -16,6 +16,8 @@ const BUYING_AHEAD: f32 = 0.3;
 const USUAL: usize = 2;
 
 const BUYERS: &str = "buyers";
+/// Of whom so little is known that what they like says little, and what that costs nothing.
+const VISITORS: &str = "occasional visitors";
 
 /// The nouns, and the actions that make one; of equals the first.
 const NOUNS: [(&str, &[&str]); 9] = [
@@ -59,6 +61,7 @@ enum Aspect {
     Standing,
     Frequency,
     Variety,
+    Depth,
     Company,
     Money,
     Rhythm,
@@ -76,14 +79,17 @@ impl Words {
             standing,
             frequency(reading),
             variety(reading),
+            depth(reading),
             strong("connected", Aspect::Company, reading.z("social.edges")),
             money(reading),
             rhythm(reading),
         ];
         let mut adjectives: Vec<Adjective> =
             known.into_iter().flatten().filter(|adjective| !said.contains(&adjective.aspect)).collect();
-        adjectives.sort_by(|a, b| b.z.abs().total_cmp(&a.z.abs()));
-        let usual = adjectives.iter().take(USUAL).filter(|adjective| adjective.z.abs() >= STRONG).count();
+        let weak = |adjective: &Adjective| noun == VISITORS && adjective.aspect == Aspect::Variety;
+        adjectives.sort_by(|a, b| weak(a).cmp(&weak(b)).then_with(|| b.z.abs().total_cmp(&a.z.abs())));
+        let used = |adjective: &&Adjective| adjective.z.abs() >= STRONG && !weak(adjective);
+        let usual = adjectives.iter().take(USUAL).filter(used).count();
         Self { noun, adjectives, usual }
     }
 
@@ -143,8 +149,7 @@ fn noun(reading: &Reading) -> (&'static str, &'static [Aspect]) {
     } else if let Some((word, _)) = action {
         (word, &[])
     } else if visits <= -Z_MIN {
-        // Of whom so little is known, neither taste nor the price of it says anything.
-        ("one-time visitors", &[Aspect::Frequency, Aspect::Variety, Aspect::Money])
+        (VISITORS, &[Aspect::Frequency, Aspect::Money])
     } else {
         ("shoppers", &[])
     }
@@ -210,6 +215,11 @@ fn frequency(reading: &Reading) -> Option<Adjective> {
 fn variety(reading: &Reading) -> Option<Adjective> {
     let entropy = reading.mean(&["preference.category_entropy", "preference.brand_entropy"]);
     either("varied", "focused", Aspect::Variety, entropy)
+}
+
+fn depth(reading: &Reading) -> Option<Adjective> {
+    let visit = reading.mean(&["behavior.session_events", "behavior.session_seconds"]);
+    either("thorough", "quick", Aspect::Depth, visit)
 }
 
 fn money(reading: &Reading) -> Option<Adjective> {

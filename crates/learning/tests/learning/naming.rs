@@ -45,7 +45,7 @@ fn sane(one: &Portrayed, components: &[FeatureComponent]) {
 }
 
 /// What a centroid says, and the name it must have.
-const NAMED: [(Scores, &str); 27] = [
+const NAMED: [(Scores, &str); 29] = [
     (
         &[
             ("behavior.purchase.90d", 1.8),
@@ -69,7 +69,7 @@ const NAMED: [(Scores, &str); 27] = [
             ("preference.price_level", -0.8),
             ("preference.category_entropy", -0.9),
         ],
-        "one-time visitors",
+        "occasional visitors",
     ),
     (&[("behavior.favorite.90d", 2.2), ("behavior.view.90d", 0.7)], "favourite collectors"),
     (
@@ -113,6 +113,11 @@ const NAMED: [(Scores, &str); 27] = [
     // Buying is what a shop is for: a little more looking does not hide it.
     (&[("behavior.purchase.90d", 1.7), ("behavior.view.90d", 1.9)], "buyers"),
     (&[("behavior.purchase.90d", 0.4), ("behavior.view.90d", 1.9)], "browsers"),
+    (
+        &[("behavior.view.90d", 1.0), ("behavior.session_events", 1.4), ("behavior.session_seconds", 0.6)],
+        "thorough browsers",
+    ),
+    (&[("behavior.purchase.90d", 1.0), ("behavior.session_events", -1.2)], "quick buyers"),
     (&[], "everyday shoppers"),
     (&[("behavior.night_share", 0.8)], "night shoppers"),
 ];
@@ -194,6 +199,9 @@ fn of_two_alike_the_smaller_gets_the_word_that_tells_them_apart() {
     ];
     let expected = ["frequent night browsers", "frequent varied night browsers"];
     assert_eq!(names(&[night, wide], &[]), expected);
+    // What visitors like is not worth a word, unless nothing else tells them apart.
+    let visitors: Scores = &[("behavior.sessions.90d", -0.9), ("preference.category_entropy", -0.9)];
+    assert_eq!(names(&[visitors, visitors], &[]), ["occasional visitors", "focused occasional visitors"]);
     // Nothing tells the third from both.
     let third = names(&[night, wide, wide], &[]);
     assert_eq!(third[..2], expected);

@@ -222,7 +222,7 @@ impl<'a> Telling<'a> {
         } else {
             self.learning.look(&user_ids, self.narrator).await?;
         }
-        if self.plot.is_week_of_change(day) {
+        if self.plot.ends_after_change(day) {
             self.learning.explain_moves(&self.plot.changing, self.newest, self.narrator).await?;
         }
         self.learned_for += begun.elapsed();
@@ -278,10 +278,9 @@ impl Plot {
         promotion || change || day.next() == self.ends
     }
 
-    /// Whether new habits have been there for a week on the evening of a day, or for as long as is told.
-    fn is_week_of_change(&self, day: Day) -> bool {
-        let last = day.next() == self.ends;
-        self.change.is_some_and(|(on, _)| day == on.after(6) || (last && on <= day && day < on.after(6)))
+    /// Whether all is told with a day, and habits have changed before.
+    fn ends_after_change(&self, day: Day) -> bool {
+        day.next() == self.ends && self.change.is_some_and(|(on, _)| on <= day)
     }
 
     /// What begins or ends with a day.
