@@ -4,6 +4,7 @@ mod rooms {
     mod bad_input;
     mod clients;
     mod crash;
+    mod drift;
     mod import;
     mod operation;
     mod segments;

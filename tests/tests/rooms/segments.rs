@@ -33,7 +33,7 @@ const CLOTHES: Log =
     Log { format: Format::Eshop, file: "uci_eshop_clothing_2008.csv.gz", read: 165_474, rejected: 0 };
 
 /// A node for a replay that looks at everybody at once.
-async fn node(folder: &std::path::Path, set: impl FnOnce(&mut portrait_model::Config)) -> Node {
+pub(super) async fn node(folder: &std::path::Path, set: impl FnOnce(&mut portrait_model::Config)) -> Node {
     let mut config = Config::on_free_ports(folder);
     config.profiles.clock = ProfileClock::Events;
     config.feature.sweep_rate = 1_000_000;
@@ -47,12 +47,12 @@ async fn import_into(url: &str, log: &Log) {
     import::import(&args, &mut report).await.expect("the log imports");
 }
 
-async fn train(channel: &Channel, request: TrainModelRequest) -> TrainOutcome {
+pub(super) async fn train(channel: &Channel, request: TrainModelRequest) -> TrainOutcome {
     portrait::train::train(channel.clone(), request, |_, _| {}).await.expect("the training ends")
 }
 
 /// The segments; none while no node serves a model yet.
-async fn segments(channel: &Channel) -> Option<ListSegmentsResponse> {
+pub(super) async fn segments(channel: &Channel) -> Option<ListSegmentsResponse> {
     let mut query = QueryServiceClient::new(channel.clone());
     match query.list_segments(ListSegmentsRequest {}).await {
         Ok(answer) => Some(answer.into_inner()),
@@ -62,7 +62,7 @@ async fn segments(channel: &Channel) -> Option<ListSegmentsResponse> {
 }
 
 /// Waits until everybody is in a segment of model `version`.
-async fn swept(channel: &Channel, version: u64, shoppers: u64) -> ListSegmentsResponse {
+pub(super) async fn swept(channel: &Channel, version: u64, shoppers: u64) -> ListSegmentsResponse {
     until("everybody is in a segment of the model", async || {
         let whole = |told: ListSegmentsResponse| {
             told.model_version == version && told.assigned == shoppers && told.in_retired == 0

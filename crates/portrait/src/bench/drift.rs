@@ -89,30 +89,14 @@ impl Evenings {
 /// Measures.
 pub(super) fn measure(figures: &mut Vec<Figure>) -> Result<()> {
     let planted = (1..=SEEDS).map(|seed| Evenings::of(seed, false)).collect::<Result<Vec<_>>>()?;
-    let kinds: [(&str, fn(&Evenings) -> f64); 2] = [
-        (
-            "a week of low prices: the category is named as one that others come for",
-            Evenings::low_prices_noticed,
-        ),
-        (
-            "new habits of a tenth of the shoppers: habits are said to have changed",
-            Evenings::new_habits_noticed,
-        ),
-    ];
-    for (name, noticed) in kinds {
-        let days: Vec<f64> = planted.iter().map(noticed).collect();
-        let (most, mean) =
-            (days.iter().copied().fold(0.0, f64::max), days.iter().sum::<f64>() / SEEDS as f64);
-        figures.push(Figure {
-            path: format!("{name} ({SEEDS} simulated shops of {SHOPPERS})"),
-            measured: format!("on day {most:.0} at the latest, {mean:.1} on average"),
-            beside: "a look each evening".to_owned(),
-            ratio: None,
-            values: [("days_most", most), ("days_mean", mean)].into(),
-            target: "within one window (7 days)",
-            met: most <= f64::from(WINDOW_DAYS),
-        });
-    }
+    let low_prices: Vec<f64> = planted.iter().map(Evenings::low_prices_noticed).collect();
+    let new_habits: Vec<f64> = planted.iter().map(Evenings::new_habits_noticed).collect();
+    figures.push(noticed(
+        "a week of low prices: the category is named as one that others come for",
+        &low_prices,
+    ));
+    figures
+        .push(noticed("new habits of a tenth of the shoppers: habits are said to have changed", &new_habits));
     let steady = (1..=SEEDS).map(|seed| Evenings::of(seed, true)).collect::<Result<Vec<_>>>()?;
     let until = STEADY_FROM.after(STEADY_DAYS);
     let most = steady.iter().map(|shop| shop.alarms(STEADY_FROM, until)).max().unwrap_or_default();
@@ -128,4 +112,19 @@ pub(super) fn measure(figures: &mut Vec<Figure>) -> Result<()> {
         met: most <= 1,
     });
     Ok(())
+}
+
+/// After how many days something was noticed, shop by shop.
+fn noticed(what: &str, days: &[f64]) -> Figure {
+    let most = days.iter().copied().fold(0.0, f64::max);
+    let mean = days.iter().sum::<f64>() / days.len().max(1) as f64;
+    Figure {
+        path: format!("{what} ({SEEDS} simulated shops of {SHOPPERS})"),
+        measured: format!("on day {most:.0} at the latest, {mean:.1} on average"),
+        beside: "a look each evening".to_owned(),
+        ratio: None,
+        values: [("days_most", most), ("days_mean", mean)].into(),
+        target: "within one window (7 days)",
+        met: most <= f64::from(WINDOW_DAYS),
+    }
 }
