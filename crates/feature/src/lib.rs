@@ -17,10 +17,11 @@ mod fold;
 mod grpc;
 mod metrics;
 mod partitions;
+mod roster;
 mod service;
 mod vectors;
 mod worker;
 
 pub use config::{Config, ValidConfig};
 pub use error::Error;
-pub use service::FeatureService;
+pub use service::{FeatureService, Ownership};

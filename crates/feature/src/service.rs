@@ -3,6 +3,7 @@
 use crate::config::ValidConfig;
 use crate::grpc::Grpc;
 use crate::metrics::Metrics;
+use crate::roster::{self, Share};
 use crate::worker::{Shared, Worker};
 use opentelemetry::metrics::Meter;
 use portrait_learning::ServedModel;
@@ -19,24 +20,34 @@ use tonic::codec::CompressionEncoding;
 /// The room: workers and edge.
 pub struct FeatureService {
     shared: Arc<Shared>,
+    share: watch::Sender<Share>,
+}
+
+/// What of the partitions this process owns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ownership {
+    /// How many it owns.
+    pub owned: usize,
+    /// How many it should own; none before it is known which workers are there.
+    pub share: Option<usize>,
 }
 
 impl FeatureService {
-    /// Puts the room together; nothing runs yet.
+    /// Puts the room together; nothing runs yet. `name` is what people call this process.
     pub fn build(
         store: Arc<dyn Store>,
+        name: String,
         profile_clock: ProfileClock,
         clock: SharedClock,
         meter: &Meter,
         model: watch::Receiver<ServedModel>,
         config: ValidConfig,
     ) -> Self {
-        let (owned, _) = watch::channel(0);
+        let ownership = watch::Sender::new(Ownership::default());
         let metrics = Metrics::new(meter, Arc::clone(&clock));
         let nonce = Nonce::random();
-        Self {
-            shared: Arc::new(Shared { store, profile_clock, clock, config, metrics, nonce, owned, model }),
-        }
+        let shared = Shared { store, profile_clock, clock, config, metrics, nonce, name, ownership, model };
+        Self { shared: Arc::new(shared), share: watch::Sender::new(Share::default()) }
     }
 
     /// The gRPC service.
@@ -46,16 +57,17 @@ impl FeatureService {
             .send_compressed(CompressionEncoding::Gzip)
     }
 
-    /// How many partitions this process owns, now and whenever it changes.
-    pub fn owned_partitions(&self) -> watch::Receiver<usize> {
-        self.shared.owned.subscribe()
+    /// What of the partitions this process owns, now and whenever it changes.
+    pub fn ownership(&self) -> watch::Receiver<Ownership> {
+        self.shared.ownership.subscribe()
     }
 
     /// Runs the workers until `shutdown`; the handle ends when the last one has given its lease back.
     pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
         let tracker = TaskTracker::new();
+        tracker.spawn(roster::attend(Arc::clone(&self.shared), self.share.clone(), shutdown.clone()));
         for partition in self.shared.store.layout().partitions.all() {
-            let worker = Worker::new(Arc::clone(&self.shared), partition);
+            let worker = Worker::new(Arc::clone(&self.shared), self.share.subscribe(), partition);
             tracker.spawn(worker.run(shutdown.clone()));
         }
         tracker.close();

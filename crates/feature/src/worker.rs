@@ -11,6 +11,8 @@ use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::fold::{Fold, Standing};
 use crate::metrics::{Done, Metrics};
+use crate::roster::Share;
+use crate::service::Ownership;
 use portrait_learning::ServedModel;
 use portrait_profile::{PartitionId, Profile, SegmentLedger, Timestamp};
 use portrait_runtime::SharedClock;
@@ -40,8 +42,10 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// This process, among all that ask for leases.
     pub(crate) nonce: Nonce,
-    /// How many partitions are owned here.
-    pub(crate) owned: watch::Sender<usize>,
+    /// What people call it.
+    pub(crate) name: String,
+    /// What is owned here.
+    pub(crate) ownership: watch::Sender<Ownership>,
     /// The newest model.
     pub(crate) model: watch::Receiver<ServedModel>,
 }
@@ -50,6 +54,8 @@ pub(crate) struct Shared {
 pub(crate) struct Worker {
     shared: Arc<Shared>,
     partition: PartitionId,
+    /// What is this process's to own.
+    share: watch::Receiver<Share>,
     profiles: Profiles,
     renewed_at: Timestamp,
     trimmed_at: Timestamp,
@@ -61,27 +67,33 @@ pub(crate) struct Worker {
 
 /// Why a worker stopped owning its partition.
 enum Ending {
-    /// It was told to stop.
-    Stopped,
+    /// It was told to stop, or the partition is another worker's to own.
+    Given,
     /// Another owner has it, or may have it soon.
     Lost,
 }
 
 impl Worker {
     /// A worker that owns nothing yet.
-    pub(crate) fn new(shared: Arc<Shared>, partition: PartitionId) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, share: watch::Receiver<Share>, partition: PartitionId) -> Self {
         let profiles =
             Profiles::new(shared.config.cache_bytes_of_partition(shared.store.layout().partitions));
         let trimmed_at = shared.now();
         let (renewed_at, sweep, backoff) = (Timestamp::EPOCH, Sweep::default(), BACKOFF.0);
-        Self { shared, partition, profiles, renewed_at, trimmed_at, sweep, backoff }
+        Self { shared, partition, share, profiles, renewed_at, trimmed_at, sweep, backoff }
     }
 
-    /// Owns the partition whenever it can, until `shutdown`.
+    /// Owns the partition whenever it is this process's and it can, until `shutdown`.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
-        while !shutdown.is_cancelled() {
+        let partition = self.partition;
+        loop {
+            let mine = self.share.wait_for(|share| share.has(partition));
+            // Nobody says any more what is whose: the process ends.
+            if !matches!(shutdown.run_until_cancelled(mine).await, Some(Ok(_))) {
+                return;
+            }
             let pause = match self.turn(&shutdown).await {
-                Ok(Ending::Stopped) => return,
+                Ok(Ending::Given) => Duration::ZERO,
                 Ok(Ending::Lost) => BACKOFF.0,
                 Err(error) => self.stand_still(&error),
             };
@@ -108,11 +120,11 @@ impl Worker {
         let Some(standing) = self.acquire().await? else {
             return Ok(Ending::Lost);
         };
-        self.shared.owned.send_modify(|count| *count += 1);
+        self.shared.ownership.send_modify(|ownership| ownership.owned += 1);
         let token = standing.token;
         let ending = self.own(standing, shutdown).await;
-        self.shared.owned.send_modify(|count| *count -= 1);
-        if matches!(ending, Ok(Ending::Stopped)) {
+        self.shared.ownership.send_modify(|ownership| ownership.owned -= 1);
+        if matches!(ending, Ok(Ending::Given)) {
             self.shared.store.release(self.partition, token).await?;
         }
         ending
@@ -135,8 +147,8 @@ impl Worker {
 
     async fn own(&mut self, mut standing: Standing, shutdown: &CancellationToken) -> Result<Ending, Error> {
         loop {
-            if shutdown.is_cancelled() {
-                return Ok(Ending::Stopped);
+            if shutdown.is_cancelled() || !self.share.borrow().has(self.partition) {
+                return Ok(Ending::Given);
             }
             if !self.hold(&standing).await? {
                 tracing::warn!(partition = %self.partition, "lease lost");
@@ -156,7 +168,11 @@ impl Worker {
             );
             let page = tokio::select! {
                 page = read => page?,
-                () = shutdown.cancelled() => return Ok(Ending::Stopped),
+                () = shutdown.cancelled() => return Ok(Ending::Given),
+                changed = self.share.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return Ok(Ending::Given),
+                },
             };
             if page.records.is_empty() {
                 self.backoff = BACKOFF.0;

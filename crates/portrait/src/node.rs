@@ -6,7 +6,7 @@ mod models;
 
 use anyhow::{Context, Result};
 pub(crate) use models::Follower;
-use portrait_feature::FeatureService;
+use portrait_feature::{FeatureService, Ownership};
 use portrait_ingest::IngestService;
 use portrait_learning::ServedModel;
 use portrait_model::ModelService;
@@ -203,13 +203,13 @@ impl Node {
         let features = lazily(&config.model.features, &here).context("model.features")?;
         let node = if config.profiles.node.is_empty() { here } else { config.profiles.node.clone() };
         let shared_store = Arc::clone(&store) as Arc<dyn Store>;
-        let (follower, model) = Follower::begin(shared_store, models, node).await;
-        let with = With { store: &store, clock: &clock, metrics: &metrics, model, features };
+        let (follower, model) = Follower::begin(shared_store, models, node.clone()).await;
+        let with = With { store: &store, clock: &clock, metrics: &metrics, node, model, features };
         let rooms = Rooms::build(role, &with, &config)?;
         let following = tokio::spawn(follower.run(shutdown.clone()));
         let health = Health::default();
         let services = rooms.services(metrics, health.clone());
-        let rooms = rooms.run(&health, store.layout().partitions, &shutdown, &drained, following);
+        let rooms = rooms.run(&health, &shutdown, &drained, following);
         let serving = tokio::spawn({
             let shutdown = shutdown.clone();
             async move {
@@ -267,6 +267,8 @@ struct With<'a> {
     store: &'a Arc<Embedded>,
     clock: &'a SharedClock,
     metrics: &'a Metrics,
+    /// What this process is called.
+    node: String,
     /// The served model.
     model: watch::Receiver<ServedModel>,
     /// To `FeatureService`.
@@ -298,7 +300,15 @@ impl Rooms {
                 .then(|| IngestService::build(store(), clock(), &meter("portrait-ingest"), &ingest)),
             feature: role.has(Role::Feature).then(|| {
                 let meter = meter("portrait-feature");
-                FeatureService::build(store(), profile_clock, clock(), &meter, served(), feature)
+                FeatureService::build(
+                    store(),
+                    with.node.clone(),
+                    profile_clock,
+                    clock(),
+                    &meter,
+                    served(),
+                    feature,
+                )
             }),
             model: role.has(Role::Model).then(|| {
                 let features = with.features.clone();
@@ -346,14 +356,13 @@ impl Rooms {
     fn run(
         self,
         health: &Health,
-        partitions: PartitionCount,
         shutdown: &CancellationToken,
         drained: &CancellationToken,
         following: JoinHandle<()>,
     ) -> JoinHandle<()> {
         let mut running = vec![following];
         if let Some(feature) = &self.feature {
-            tokio::spawn(tell_ownership(health.clone(), feature.owned_partitions(), partitions));
+            tokio::spawn(tell_ownership(health.clone(), feature.ownership()));
             running.push(feature.run(drained));
         }
         running.extend(self.model.as_ref().map(|model| model.run(shutdown)));
@@ -371,18 +380,25 @@ impl Rooms {
     }
 }
 
-/// Says that the process is ready while it owns every partition: profiles of others would not become current.
-async fn tell_ownership(health: Health, mut owned: watch::Receiver<usize>, partitions: PartitionCount) {
+/// Says that the process is ready once it owns what it should: profiles of other partitions are other processes' work. That it
+/// takes over for one that is gone does not make it less ready; that it owns nothing of its share does.
+async fn tell_ownership(health: Health, mut ownership: watch::Receiver<Ownership>) {
     const COMPONENT: &str = "feature";
-    let all = usize::from(partitions.get());
+    let mut was_ready = false;
     loop {
-        let count = *owned.borrow_and_update();
-        if count == all {
-            health.ready(COMPONENT);
-        } else {
-            health.not_ready(COMPONENT, format!("{count} of {all} partitions are owned"));
+        let Ownership { owned, share } = *ownership.borrow_and_update();
+        let least = if was_ready { share.map(|share| share.min(1)) } else { share };
+        was_ready = least.is_some_and(|least| owned >= least);
+        match (was_ready, share) {
+            (true, _) => health.ready(COMPONENT),
+            (false, Some(share)) => {
+                health.not_ready(COMPONENT, format!("{owned} of {share} partitions are owned"));
+            }
+            (false, None) => {
+                health.not_ready(COMPONENT, "it is not known which workers are there".to_owned())
+            }
         }
-        if owned.changed().await.is_err() {
+        if ownership.changed().await.is_err() {
             return;
         }
     }

@@ -1,8 +1,10 @@
 //! The contract of a store: what every room MUST and MAY do. Values are opaque bytes; a store knows positions, tokens and
 //! times, not profiles. The conformance suite (`tests/conformance.rs`) holds every room to this page.
 
+mod attendance;
 mod registry;
 
+pub use attendance::{WORKER_NAME_MAX, WORKERS_MAX, Worker};
 pub use registry::{PartName, PublishedModel, Registry, RegistryChange};
 
 use crate::error::Result;
@@ -309,6 +311,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends a lease early, so that the next owner need not wait. MUST ignore a token that is not the partition's.
     async fn release(&self, partition: PartitionId, token: LeaseToken) -> Result<()>;
+
+    /// Says that `worker` is there for `ttl` more, and gives all workers who are there, `worker` among them, in the order of
+    /// their nonces.
+    ///
+    /// MUST fail with `TooBig` for a longer name than [`WORKER_NAME_MAX`], and with `Full` beyond [`WORKERS_MAX`]. `now` is the
+    /// caller's clock; MAY use a clock of its own.
+    async fn attend(&self, worker: &Worker, ttl: Span, now: Timestamp) -> Result<Vec<Worker>>;
+
+    /// All workers who are there, in the order of their nonces.
+    async fn workers(&self, now: Timestamp) -> Result<Vec<Worker>>;
+
+    /// Says that a worker is there no longer. MUST ignore one that is not.
+    async fn leave(&self, nonce: Nonce) -> Result<()>;
 
     /// The profiles of `keys`, in their order.
     async fn profiles(&self, partition: PartitionId, keys: &[ProfileKey]) -> Result<Vec<Option<Bytes>>>;

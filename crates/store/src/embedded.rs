@@ -2,6 +2,7 @@
 //! writes go to one thread that groups them. The directory belongs to one process; every opening begins new generations,
 //! because what was not synced may be lost.
 
+mod attendance;
 mod block;
 mod dead;
 mod format;
@@ -21,6 +22,7 @@ pub use space::FreeBytes;
 use crate::contract::{Layout, Limits};
 use crate::error::{Error, Result};
 use crate::position::{GenerationId, Generations, Nonce};
+use attendance::Attendance;
 use fjall::{Database, PersistMode};
 use keys::Keyspaces;
 use models::Models;
@@ -90,6 +92,7 @@ pub struct Embedded {
     keyspaces: Arc<Keyspaces>,
     shelves: Arc<[Shelf]>,
     models: Arc<watch::Sender<Models>>,
+    attendance: Mutex<Attendance>,
     jobs: mpsc::Sender<Job>,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Cancelled by the writer when the database takes nothing any more.
@@ -144,6 +147,7 @@ impl Embedded {
             keyspaces,
             shelves,
             models,
+            attendance: Mutex::default(),
             jobs,
             writer: Mutex::new(Some(thread)),
             broken,

@@ -5,7 +5,7 @@
 use crate::contract::{
     AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, Layout, Limits, LogPage,
     PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange, ScanCursor, SeenQuery, Store,
-    Trim, Trimmed,
+    Trim, Trimmed, Worker,
 };
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, GenerationId, LeaseToken, LogSeq, Nonce, RegistryNo};
@@ -195,6 +195,18 @@ impl Store for Faulty {
 
     async fn release(&self, partition: PartitionId, token: LeaseToken) -> Result<()> {
         self.ask()?.release(partition, token).await
+    }
+
+    async fn attend(&self, worker: &Worker, ttl: Span, now: Timestamp) -> Result<Vec<Worker>> {
+        self.ask()?.attend(worker, ttl, now).await
+    }
+
+    async fn workers(&self, now: Timestamp) -> Result<Vec<Worker>> {
+        self.ask()?.workers(now).await
+    }
+
+    async fn leave(&self, nonce: Nonce) -> Result<()> {
+        self.ask()?.leave(nonce).await
     }
 
     async fn profiles(&self, partition: PartitionId, keys: &[ProfileKey]) -> Result<Vec<Option<Bytes>>> {

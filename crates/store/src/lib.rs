@@ -15,7 +15,7 @@ mod position;
 pub use contract::{
     AckLevel, Appended, Commit, Committed, Counters, DeadLetter, FeedPage, Layout, Limits, LogPage,
     LogRecord, PartName, PartitionMeta, ProfileKey, ProfilePage, PublishedModel, Registry, RegistryChange,
-    ScanCursor, SeenQuery, Store, Trim, Trimmed,
+    ScanCursor, SeenQuery, Store, Trim, Trimmed, WORKER_NAME_MAX, WORKERS_MAX, Worker,
 };
 pub use error::{Error, Result};
 pub use moment::ProfileClock;

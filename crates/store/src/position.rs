@@ -73,7 +73,7 @@ number!(
 );
 
 /// 128 random bits that no other owner or generation has.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Nonce(u128);
 
 /// Proof of owning a partition: the epoch alone is not enough, since after a fail-over two owners can hold the same one.

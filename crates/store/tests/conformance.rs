@@ -26,6 +26,7 @@ mod conformance {
                     leases::nobody_else_gets_a_lease_that_runs;
                     leases::a_lease_that_ended_goes_to_the_next_with_a_higher_epoch;
                     leases::only_the_owner_renews_and_releases;
+                    leases::workers_are_there_until_they_leave_or_fall_silent;
                     commits::everything_in_a_commit_happens;
                     commits::a_commit_of_another_token_or_number_changes_nothing;
                     commits::an_empty_commit_counts_and_wakes_those_who_wait;

@@ -36,7 +36,7 @@ async fn a_store_that_was_away_is_caught_up_with() {
     room.settled().await;
     room.faulty.set_away(true);
     room.log(&views(5, 50, 1)).await;
-    room.until("nobody owns anything", async || *room.service.owned_partitions().borrow() == 0).await;
+    room.until("nobody owns anything", async || room.service.ownership().borrow().owned == 0).await;
     room.faulty.set_away(false);
     room.settled().await;
     room.check_profiles().await;

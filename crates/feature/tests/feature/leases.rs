@@ -1,6 +1,7 @@
 //! Only the owner of a partition changes it: a worker that slept past its lease is fenced, and one that ends gives it back.
 
 use super::room::Room;
+use portrait_feature::FeatureService;
 use portrait_profile::{Span, Timestamp};
 use portrait_runtime::Clock;
 use portrait_store::{Nonce, Store};
@@ -26,7 +27,7 @@ async fn a_worker_that_slept_past_its_lease_is_fenced_and_comes_back_when_the_ot
     assert!(other.is_some(), "the lease has run out");
     let before = room.meta(partition).await;
     room.faulty.hold_commits(false);
-    room.until("the worker knows", async || *room.service.owned_partitions().borrow() == 0).await;
+    room.until("the worker knows", async || room.service.ownership().borrow().owned == 0).await;
     assert_eq!(room.meta(partition).await, before, "a zombie changed something");
     // The other is gone without a word.
     room.clock.advance(TTL.millis() + 1);
@@ -66,5 +67,32 @@ async fn workers_that_end_finish_their_commit_and_give_their_partitions_back() {
     for partition in room.partitions() {
         let next = room.store.acquire(partition, Nonce::new(7), TTL, now(&room)).await.expect("there");
         assert!(next.is_some(), "partition {partition} is still taken");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_are_spread_over_the_workers_that_are_there_and_change_hands_without_a_loss() {
+    let mut room = Room::running(16).await;
+    let views = |round: usize| -> Vec<(String, String)> {
+        (0..200).map(|number| (format!("u{}", number % 40), format!("e{round}-{number}"))).collect()
+    };
+    for round in 0..3 {
+        let (other, shutdown, running) = room.another();
+        let owned = |service: &FeatureService| service.ownership().borrow().owned;
+        // While it comes, events do too.
+        room.log(&views(2 * round)).await;
+        room.until("both have a share and own it", async || {
+            let (one, two) = (owned(&room.service), owned(&other));
+            let share = other.ownership().borrow().share;
+            one + two == 16 && one > 0 && share == Some(two)
+        })
+        .await;
+        shutdown.cancel();
+        room.log(&views(2 * round + 1)).await;
+        running.await.expect("it ends");
+        assert_eq!(owned(&other), 0);
+        room.until("who stays owns everything", async || owned(&room.service) == 16).await;
+        room.settled().await;
+        room.check_profiles().await;
     }
 }

@@ -42,6 +42,19 @@ pub(super) struct Room {
     _folder: tempfile::TempDir,
 }
 
+/// The workers of one process.
+fn worker(store: &Arc<Faulty>, clock: &ManualClock, model: &watch::Sender<ServedModel>) -> FeatureService {
+    FeatureService::build(
+        Arc::clone(store) as Arc<dyn Store>,
+        "worker".to_owned(),
+        ProfileClock::Wall,
+        Arc::new(clock.clone()),
+        &NoopMeterProvider::new().meter("test"),
+        model.subscribe(),
+        Config::default().validate().expect("the defaults make sense"),
+    )
+}
+
 impl Room {
     /// A room whose workers own every partition.
     pub(super) async fn running(partitions: u16) -> Self {
@@ -52,22 +65,21 @@ impl Room {
         let faulty = Arc::new(Faulty::of(Arc::clone(&store) as Arc<dyn Store>));
         let clock = ManualClock::new(NEW_YEAR);
         let model = watch::Sender::new(None);
-        let service = FeatureService::build(
-            Arc::clone(&faulty) as Arc<dyn Store>,
-            ProfileClock::Wall,
-            Arc::new(clock.clone()),
-            &NoopMeterProvider::new().meter("test"),
-            model.subscribe(),
-            Config::default().validate().expect("the defaults make sense"),
-        );
+        let service = worker(&faulty, &clock, &model);
         let shutdown = CancellationToken::new();
         let workers = service.run(&shutdown);
         let (logged, _folder) = (BTreeMap::new(), folder);
         let room = Self { store, faulty, clock, service, model, shutdown, workers, logged, _folder };
         let all = room.partitions().count();
-        room.until("every partition is owned", async || *room.service.owned_partitions().borrow() == all)
-            .await;
+        room.until("every partition is owned", async || room.service.ownership().borrow().owned == all).await;
         room
+    }
+
+    /// Another process's workers over the same store; they run until the token is cancelled.
+    pub(super) fn another(&self) -> (FeatureService, CancellationToken, JoinHandle<()>) {
+        let (service, shutdown) = (worker(&self.faulty, &self.clock, &self.model), CancellationToken::new());
+        let running = service.run(&shutdown);
+        (service, shutdown, running)
     }
 
     /// A client without a network.

@@ -1,5 +1,6 @@
 //! The contract, kept: each method checks its limits, and then reads from the shelf or asks the writer.
 
+use super::attendance::Attendance;
 use super::models::Models;
 use super::read::{Room, Stretch, blocking};
 use super::writer::{Draft, Job};
@@ -7,14 +8,14 @@ use super::{Embedded, block, keys};
 use crate::contract::{
     AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, Layout, Limits, LogPage,
     LogRecord, PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange, ScanCursor,
-    SeenQuery, Store, Trim, Trimmed,
+    SeenQuery, Store, Trim, Trimmed, WORKER_NAME_MAX, Worker,
 };
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, LeaseToken, LogSeq, Nonce, Position, RegistryNo};
 use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Span, Timestamp};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The most profiles that a call reads without giving way to other tasks.
@@ -126,6 +127,20 @@ impl Store for Embedded {
 
     async fn release(&self, partition: PartitionId, token: LeaseToken) -> Result<()> {
         self.ask(|answer| Job::Release { partition, token, answer }).await
+    }
+
+    async fn attend(&self, worker: &Worker, ttl: Span, now: Timestamp) -> Result<Vec<Worker>> {
+        within("a worker's name in bytes", worker.name.len(), WORKER_NAME_MAX)?;
+        self.attendance().attend(worker, ttl, now)
+    }
+
+    async fn workers(&self, now: Timestamp) -> Result<Vec<Worker>> {
+        Ok(self.attendance().workers(now))
+    }
+
+    async fn leave(&self, nonce: Nonce) -> Result<()> {
+        self.attendance().leave(nonce);
+        Ok(())
     }
 
     async fn profiles(&self, partition: PartitionId, keys: &[ProfileKey]) -> Result<Vec<Option<Bytes>>> {
@@ -291,6 +306,10 @@ impl Store for Embedded {
 }
 
 impl Embedded {
+    fn attendance(&self) -> MutexGuard<'_, Attendance> {
+        self.attendance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Lets the writer change the models, and waits for its answer.
     async fn edit_models<T: Send + 'static>(
         &self,

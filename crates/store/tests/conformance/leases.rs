@@ -2,7 +2,7 @@
 
 use super::room::{NOW, Owner, Room, TTL, partition};
 use portrait_profile::Span;
-use portrait_store::{Error, Nonce};
+use portrait_store::{Error, Nonce, WORKER_NAME_MAX, Worker};
 
 pub(super) async fn nobody_else_gets_a_lease_that_runs(store: Room) {
     let (one, other) = (Nonce::new(1), Nonce::new(2));
@@ -52,4 +52,31 @@ pub(super) async fn only_the_owner_renews_and_releases(store: Room) {
     let refused = old.try_commit(old.draft()).await;
     assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
     assert_eq!(store.meta(partition).await.expect("there").token, Some(second));
+}
+
+pub(super) async fn workers_are_there_until_they_leave_or_fall_silent(store: Room) {
+    let worker = |number: u128| Worker { nonce: Nonce::new(number), name: format!("http://worker-{number}") };
+    let there = async |numbers: &[u128], now| {
+        let expected: Vec<Worker> = numbers.iter().copied().map(worker).collect();
+        assert_eq!(store.workers(now).await.expect("there"), expected);
+    };
+    there(&[], NOW).await;
+    for (number, expected) in [(2, vec![2]), (1, vec![1, 2]), (2, vec![1, 2]), (3, vec![1, 2, 3])] {
+        let found = store.attend(&worker(number), TTL, NOW).await.expect("there");
+        assert_eq!(found, expected.into_iter().map(worker).collect::<Vec<_>>(), "{number} comes");
+    }
+    store.leave(Nonce::new(3)).await.expect("there");
+    store.leave(Nonce::new(9)).await.expect("whoever is not there can leave");
+    there(&[1, 2], NOW).await;
+    let short = Span::from_millis(1);
+    store.attend(&worker(1), short, NOW).await.expect("there");
+    // A room with a clock of its own lets the time pass by itself.
+    let later = NOW.plus(Span::from_millis(2));
+    let started = std::time::Instant::now();
+    while store.workers(later).await.expect("there") != [worker(2)] {
+        assert!(started.elapsed() < std::time::Duration::from_secs(10), "1 has been silent for too long");
+    }
+    let long = Worker { nonce: Nonce::new(4), name: "n".repeat(WORKER_NAME_MAX + 1) };
+    let refused = store.attend(&long, TTL, NOW).await;
+    assert!(matches!(refused, Err(Error::TooBig { .. })), "{refused:?}");
 }
