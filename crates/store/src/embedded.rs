@@ -2,7 +2,6 @@
 //! writes go to one thread that groups them. The directory belongs to one process; every opening begins new generations,
 //! because what was not synced may be lost.
 
-mod block;
 mod dead;
 mod format;
 mod keys;
@@ -14,6 +13,7 @@ mod shelf;
 mod space;
 mod standing;
 mod store;
+mod tail;
 mod writer;
 
 pub use space::FreeBytes;

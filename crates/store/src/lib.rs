@@ -3,6 +3,7 @@
 //! In come opaque bytes with positions; out come the same bytes. [`Store`] is the contract; [`embedded`] is the room that
 //! lives in one process on one disk. A store never looks into a record or a profile.
 
+mod block;
 pub mod contract;
 pub mod embedded;
 mod error;
@@ -11,6 +12,7 @@ mod failure;
 pub mod faulty;
 mod moment;
 mod position;
+pub mod redis;
 
 pub use contract::{
     AckLevel, Appended, Commit, Committed, Counters, DeadLetter, FeedPage, Layout, Limits, LogPage,

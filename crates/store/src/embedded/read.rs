@@ -1,10 +1,10 @@
 //! Reading stretches: of the log, the feed, the profiles, and of what is old enough to be forgotten. Memory first, then the
 //! disk; the disk is read on a thread that may block.
 
-use super::block::{self, Block};
 use super::keys::{self, Keyspaces};
 use super::writer::Found;
 use super::{Embedded, dead};
+use crate::block::{self, Block};
 use crate::contract::{DeadLetter, ProfileKey, ProfilePage, ScanCursor, Trim};
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, LogSeq};

@@ -3,7 +3,8 @@
 use super::models::Models;
 use super::read::{Room, Stretch, blocking};
 use super::writer::{Draft, Job};
-use super::{Embedded, block, keys};
+use super::{Embedded, keys};
+use crate::block;
 use crate::contract::{
     AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, Layout, Limits, LogPage,
     LogRecord, PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange, ScanCursor,
