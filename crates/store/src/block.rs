@@ -23,6 +23,13 @@ pub(crate) struct Block {
     bytes: Bytes,
 }
 
+/// How much a read gives at most.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) records: usize,
+    pub(crate) bytes: usize,
+}
+
 /// The value of a block of `records`.
 pub(crate) fn encode(at: Timestamp, records: &[Bytes]) -> Bytes {
     let size = HEADER_BYTES + records.iter().map(|record| record.len() + 4).sum::<usize>();
@@ -84,6 +91,30 @@ impl Block {
         }
         Ok(true)
     }
+}
+
+/// The records after `after` with their places, as far as they fit into `room`; at least one if there is one.
+pub(crate) fn take(
+    blocks: impl Iterator<Item = Result<Block>>,
+    after: u64,
+    room: Room,
+) -> Result<Vec<(u64, Bytes)>> {
+    let mut records = Vec::new();
+    let mut bytes = 0;
+    for block in blocks {
+        let used_up = block?.read(after, |seq, record| {
+            if !records.is_empty() && (records.len() >= room.records || bytes + record.len() > room.bytes) {
+                return false;
+            }
+            bytes += record.len();
+            records.push((seq, record));
+            true
+        })?;
+        if !used_up {
+            break;
+        }
+    }
+    Ok(records)
 }
 
 fn damaged(first: u64) -> Error {

@@ -2,7 +2,6 @@
 //! writes go to one thread that groups them. The directory belongs to one process; every opening begins new generations,
 //! because what was not synced may be lost.
 
-mod dead;
 mod format;
 mod keys;
 mod lease;

@@ -1,10 +1,12 @@
 //! What Portrait remembers: each partition's log, profiles, change feed and de-duplication windows, and the catalogue.
 //!
 //! In come opaque bytes with positions; out come the same bytes. [`Store`] is the contract; [`embedded`] is the room that
-//! lives in one process on one disk. A store never looks into a record or a profile.
+//! lives in one process on one disk, [`redis`] the one that many processes share. A store never looks into a record or a
+//! profile.
 
 mod block;
 pub mod contract;
+mod dead;
 pub mod embedded;
 mod error;
 mod failure;

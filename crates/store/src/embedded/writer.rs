@@ -239,7 +239,7 @@ impl Writer {
             draft.additions(partition).feed.push(Block::new(first_change.get(), block)?);
         }
         for letter in commit.dead_letters {
-            let value = super::dead::encode(&letter);
+            let value = crate::dead::encode(&letter);
             draft.bytes += value.len();
             draft.batch.insert(&keyspaces.dead, keys::place(partition, letter.seq.get()), value);
         }

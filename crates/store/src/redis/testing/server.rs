@@ -1,0 +1,169 @@
+//! One server: a process, its port and its folder. It can be killed and started again with what it left behind, and stopped
+//! and woken as a machine that hangs.
+
+use super::until;
+use redis::{Cmd, Connection, FromRedisValue};
+use rustix::process::{Pid, Signal, kill_process};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// How often another port is tried, when somebody else took one meanwhile.
+const ATTEMPTS: usize = 10;
+
+/// A running server of Redis.
+pub struct Server {
+    process: Child,
+    port: u16,
+    /// Of a server of a cluster, where it listens for the others.
+    cluster_port: u16,
+    folder: TempDir,
+    settings: Vec<(String, String)>,
+}
+
+impl Server {
+    /// Starts a server that keeps nothing on disk, with those settings on top.
+    ///
+    /// # Panics
+    /// If `redis-server` is not installed or does not start.
+    pub fn start(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for a server");
+        let settings: Vec<(String, String)> =
+            settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        for _ in 0..ATTEMPTS {
+            let (port, cluster_port) = free_ports();
+            let process = launch(port, cluster_port, &folder, &settings);
+            let mut process = process;
+            if answers(&mut process, port) {
+                return Self { process, port, cluster_port, folder, settings };
+            }
+        }
+        panic!("redis-server did not start {ATTEMPTS} times; its log says: {}", log(&folder));
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where it listens for the others of its cluster.
+    pub(super) fn cluster_port(&self) -> u16 {
+        self.cluster_port
+    }
+
+    /// Its address, as a store is opened with.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Sends it a command, whose words are separated by spaces.
+    ///
+    /// # Panics
+    /// If it does not answer so.
+    pub fn ask<T: FromRedisValue>(&self, words: &str) -> T {
+        self.try_ask(words).unwrap_or_else(|error| panic!("{words}: {error}"))
+    }
+
+    /// Sends it a command; the error if it does not answer so.
+    ///
+    /// # Errors
+    /// What the server said, or that it is not there.
+    pub fn try_ask<T: FromRedisValue>(&self, words: &str) -> Result<T, redis::RedisError> {
+        let mut command = Cmd::new();
+        command.arg(&words.split(' ').collect::<Vec<_>>());
+        command.query(&mut connect(self.port)?)
+    }
+
+    /// One line of what it says of itself.
+    pub fn info(&self, name: &str) -> Option<String> {
+        let info: String = self.try_ask("INFO everything").ok()?;
+        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        Some(line.trim().to_owned())
+    }
+
+    /// Ends it at once, as a loss of its process.
+    pub fn kill(&mut self) {
+        // One that ended by itself is gone already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Starts it again after [`Self::kill`], with what it left behind.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_again(&mut self) {
+        self.process = launch(self.port, self.cluster_port, &self.folder, &self.settings);
+        assert!(answers(&mut self.process, self.port), "it does not start again: {}", log(&self.folder));
+    }
+
+    /// Stops it as a machine that hangs: nothing is lost, and nothing answered.
+    pub fn hang(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Wakes it after [`Self::hang`].
+    pub fn wake(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process has an id"), signal).expect("the process is ours");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn launch(port: u16, cluster_port: u16, folder: &TempDir, settings: &[(String, String)]) -> Child {
+    let mut command = Command::new("redis-server");
+    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+    command.arg("--dir").arg(folder.path()).arg("--logfile").arg(folder.path().join("log"));
+    command.args(["--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"]);
+    for (name, value) in settings {
+        command.arg(format!("--{name}")).args(value.split(' '));
+    }
+    if settings.iter().any(|(name, _)| name == "cluster-enabled") {
+        command.args(["--cluster-port", &cluster_port.to_string()]);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    match command.spawn() {
+        Ok(process) => process,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            panic!("redis-server is not installed and these tests need it: apt-get install redis-server")
+        }
+        Err(error) => panic!("redis-server cannot be started: {error}"),
+    }
+}
+
+/// Waits until `process` answers on `port`. False if it ended, or if another one answers there.
+fn answers(process: &mut Child, port: u16) -> bool {
+    let mut alive = true;
+    until("redis-server answers", || {
+        alive = matches!(process.try_wait(), Ok(None));
+        !alive || connect(port).is_ok()
+    });
+    let id = || -> Result<String, redis::RedisError> {
+        redis::cmd("INFO").arg("server").query(&mut connect(port)?)
+    };
+    alive && id().is_ok_and(|info| info.contains(&format!("process_id:{}\r\n", process.id())))
+}
+
+fn connect(port: u16) -> Result<Connection, redis::RedisError> {
+    redis::Client::open(format!("redis://127.0.0.1:{port}"))?.get_connection()
+}
+
+/// Two ports that nobody listens on.
+fn free_ports() -> (u16, u16) {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let [port, cluster_port] = listeners.map(|listener| listener.local_addr().expect("an address").port());
+    (port, cluster_port)
+}
+
+fn log(folder: &TempDir) -> String {
+    std::fs::read_to_string(folder.path().join("log")).unwrap_or_else(|error| format!("nothing ({error})"))
+}
