@@ -2,7 +2,7 @@
 //! sent twice here; whoever asks decides that.
 
 use super::facts::Facts;
-use super::scripts::{self, Call};
+use super::scripts::{self, Call, Script};
 use super::target::{Address, Target};
 use super::trouble::Trouble;
 use super::waiter::Waiter;
@@ -133,8 +133,7 @@ impl Dialer {
             Live { connection, gone, life: Arc::new(Mutex::new(Arc::from(""))), facts: Arc::default() };
         let mut settings = redis::cmd("CONFIG");
         settings.arg("GET").arg(&["maxmemory-policy", "appendonly", "appendfsync"]);
-        let asked =
-            [redis::cmd("INFO"), settings].into_iter().chain(scripts::all().map(|script| script.load()));
+        let asked = [redis::cmd("INFO"), settings].into_iter().chain(scripts::all().map(Script::load));
         let mut answers = live.pipeline(asked).await?.into_iter();
         let (info, settings) = (answers.next(), answers.next());
         for answer in answers {

@@ -3,9 +3,11 @@
 //! that says what, and never a test that is passed over.
 
 mod cluster;
+mod proxy;
 mod server;
 
 pub use cluster::Cluster;
+pub use proxy::Proxy;
 pub use server::Server;
 
 use std::time::{Duration, Instant};

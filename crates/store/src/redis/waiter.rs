@@ -5,7 +5,7 @@
 use super::link::{Dialer, Live, Request, answered};
 use super::reply;
 use super::target::Address;
-use super::trouble::Trouble;
+use super::trouble::{Remedy, Trouble};
 use redis::{Cmd, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,16 +98,18 @@ impl Task {
         };
         let commands = requests.iter().map(|request| live.command(request)).chain([self.copies.command()]);
         let mut replies = live.pipeline(commands).await?;
-        let reached = answered(replies.pop().unwrap_or_default()).map_err(Trouble::of_server);
-        let reached = reached.and_then(|reached| self.copies.check(&reached));
+        let reached = self.copies.check(&replies.pop().unwrap_or_default());
         let judged = requests.iter().zip(replies).map(|(request, reply)| {
             let reply = answered(reply).map_err(Trouble::of_server)?;
             live.hear(request, &reply);
             reached.clone().map(|()| reply)
         });
-        let judged = judged.collect();
-        // A server that refused because it is no longer the right one is found anew by who asked.
-        self.live = Some(live);
+        let judged: Vec<_> = judged.collect();
+        // A server that lost its slots may get them back in another life: the next connection asks for it.
+        let elsewhere = |reply: &Result<Value, Trouble>| {
+            reply.as_ref().is_err_and(|trouble| trouble.remedy() == Remedy::LookAgain)
+        };
+        self.live = Some(live).filter(|_| !judged.iter().any(elsewhere));
         Ok(judged)
     }
 }
@@ -127,7 +129,7 @@ impl Copies {
         }
     }
 
-    /// Whether they are there, by the command's answer.
+    /// Whether they are there, by the command's answer; an error says that nobody knows.
     fn check(self, reached: &Value) -> Result<(), Trouble> {
         // Waiting for the disk answers with two numbers: its own, and the replicas'.
         let number = match reached {

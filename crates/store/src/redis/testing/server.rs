@@ -2,7 +2,7 @@
 //! and woken as a machine that hangs.
 
 use super::until;
-use redis::{Cmd, Connection, FromRedisValue};
+use redis::{Cmd, Connection, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo};
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -32,9 +32,8 @@ impl Server {
             settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         for _ in 0..ATTEMPTS {
             let (port, cluster_port) = free_ports();
-            let process = launch(port, cluster_port, &folder, &settings);
-            let mut process = process;
-            if answers(&mut process, port) {
+            let mut process = launch(port, cluster_port, &folder, &settings);
+            if answers(&mut process, port, &settings) {
                 return Self { process, port, cluster_port, folder, settings };
             }
         }
@@ -70,8 +69,8 @@ impl Server {
     /// What the server said, or that it is not there.
     pub fn try_ask<T: FromRedisValue>(&self, words: &str) -> Result<T, redis::RedisError> {
         let mut command = Cmd::new();
-        command.arg(&words.split(' ').collect::<Vec<_>>());
-        command.query(&mut connect(self.port)?)
+        command.arg(words.split(' ').collect::<Vec<_>>());
+        command.query(&mut connect(self.port, &self.settings)?)
     }
 
     /// One line of what it says of itself.
@@ -94,7 +93,11 @@ impl Server {
     /// If it does not start.
     pub fn start_again(&mut self) {
         self.process = launch(self.port, self.cluster_port, &self.folder, &self.settings);
-        assert!(answers(&mut self.process, self.port), "it does not start again: {}", log(&self.folder));
+        assert!(
+            answers(&mut self.process, self.port, &self.settings),
+            "it does not start again: {}",
+            log(&self.folder)
+        );
     }
 
     /// Stops it as a machine that hangs: nothing is lost, and nothing answered.
@@ -141,20 +144,27 @@ fn launch(port: u16, cluster_port: u16, folder: &TempDir, settings: &[(String, S
 }
 
 /// Waits until `process` answers on `port`. False if it ended, or if another one answers there.
-fn answers(process: &mut Child, port: u16) -> bool {
+fn answers(process: &mut Child, port: u16, settings: &[(String, String)]) -> bool {
     let mut alive = true;
     until("redis-server answers", || {
         alive = matches!(process.try_wait(), Ok(None));
-        !alive || connect(port).is_ok()
+        !alive || connect(port, settings).is_ok()
     });
     let id = || -> Result<String, redis::RedisError> {
-        redis::cmd("INFO").arg("server").query(&mut connect(port)?)
+        redis::cmd("INFO").arg("server").query(&mut connect(port, settings)?)
     };
     alive && id().is_ok_and(|info| info.contains(&format!("process_id:{}\r\n", process.id())))
 }
 
-fn connect(port: u16) -> Result<Connection, redis::RedisError> {
-    redis::Client::open(format!("redis://127.0.0.1:{port}"))?.get_connection()
+fn connect(port: u16, settings: &[(String, String)]) -> Result<Connection, redis::RedisError> {
+    let password = settings.iter().find(|(name, _)| name == "requirepass").map(|(_, password)| password);
+    let credentials = RedisConnectionInfo::default();
+    let credentials = match password {
+        Some(password) => credentials.set_password(password),
+        None => credentials,
+    };
+    let address = ConnectionAddr::Tcp("127.0.0.1".to_owned(), port);
+    redis::Client::open(address.into_connection_info()?.set_redis_settings(credentials))?.get_connection()
 }
 
 /// Two ports that nobody listens on.

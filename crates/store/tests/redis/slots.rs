@@ -1,0 +1,82 @@
+//! A cluster whose primaries die and whose slots move.
+
+use super::room::NOW;
+use super::room::{append, commit, eventually, log, meta, open, options, own, partition};
+use portrait_profile::Span;
+use portrait_store::redis::RedisStore;
+use portrait_store::redis::testing::{Cluster, until};
+use portrait_store::{AckLevel, LogSeq, Nonce, PositionFate, Store};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_takes_over_has_all_that_was_acknowledged() {
+    let mut cluster = Cluster::start(&[]);
+    let store = open(&cluster.url(), AckLevel::Replica).await;
+    let token = own(&store, 0).await;
+    let mut old = None;
+    for number in 0..50 {
+        old = Some(append(&store, 0, &format!("{number}"), AckLevel::Replica).await.expect("copied").last);
+    }
+    let before = meta(&store, 0).await;
+    store
+        .commit(partition(&store, 0), commit(&before, token, LogSeq::new(10)))
+        .await
+        .expect("the owner commits");
+    let primary = cluster.primary_of("{portrait:0}");
+    cluster.servers[primary].kill();
+    // The replica has none of its own: only the store's own level is asked of it.
+    let new =
+        eventually("the replica takes over", async || append(&store, 0, "new", AckLevel::Memory).await).await;
+    let records = log(&store, 0).await;
+    assert_eq!(&records[..50], (0..50).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert_eq!(records.last().map(String::as_str), Some("new"));
+    let after = meta(&store, 0).await;
+    let old = old.expect("fifty");
+    assert_ne!(new.last.generation, old.generation);
+    assert_eq!(after.log_generations.fate(old, after.log_end), PositionFate::Valid);
+    // Its lease went along; whoever had it goes on, or is fenced.
+    let renewed = store.acquire(partition(&store, 0), Nonce::random(), Span::from_secs(1), NOW).await;
+    assert_eq!(renewed.expect("it is there"), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_moves_takes_its_partition_along() {
+    let cluster = Cluster::start(&[]);
+    let store =
+        Arc::new(RedisStore::open(options(&cluster.url(), AckLevel::Replica)).await.expect("a store"));
+    for number in 0..20 {
+        append(&store, 0, &format!("before {number}"), AckLevel::Memory).await.expect("there is room");
+    }
+    let moved = Arc::new(AtomicBool::new(false));
+    let (appending, ended) = (Arc::clone(&store), Arc::clone(&moved));
+    let writer = tokio::spawn(async move {
+        let mut count = 0;
+        while !ended.load(Ordering::SeqCst) || count < 20 {
+            append(&appending, 0, "meanwhile", AckLevel::Memory).await.expect("a move is not noticed");
+            count += 1;
+        }
+        count
+    });
+    let (from, slot) =
+        (cluster.primary_of("{portrait:0}"), cluster.servers[0].ask::<u32>("CLUSTER KEYSLOT {portrait:0}"));
+    let to = (from + 1) % 3;
+    let (source, target) = (&cluster.servers[from], &cluster.servers[to]);
+    let (source_id, target_id): (String, String) = (source.ask("CLUSTER MYID"), target.ask("CLUSTER MYID"));
+    target.ask::<()>(&format!("CLUSTER SETSLOT {slot} IMPORTING {source_id}"));
+    source.ask::<()>(&format!("CLUSTER SETSLOT {slot} MIGRATING {target_id}"));
+    until("every key has moved", || {
+        let keys: Vec<String> = source.ask(&format!("CLUSTER GETKEYSINSLOT {slot} 100"));
+        for key in &keys {
+            source.ask::<()>(&format!("MIGRATE 127.0.0.1 {} {key} 0 5000", target.port()));
+        }
+        keys.is_empty()
+    });
+    for server in [target, source] {
+        server.ask::<()>(&format!("CLUSTER SETSLOT {slot} NODE {target_id}"));
+    }
+    moved.store(true, Ordering::SeqCst);
+    let count = writer.await.expect("no panic");
+    assert_eq!(log(&store, 0).await.len(), 20 + count);
+    assert!(target.ask::<u32>(&format!("CLUSTER COUNTKEYSINSLOT {slot}")) > 0);
+}
