@@ -5,6 +5,7 @@
 
 mod redis {
     mod copies;
+    mod keeping;
     mod losses;
     mod openings;
     mod room;

@@ -127,6 +127,14 @@ fn problems(facts: &Facts, options: &Options) -> Vec<Problem> {
     }
     if options.level == AckLevel::Replica {
         problems.extend(not_copied(facts.replicas, options.replicas));
+        if facts.setting("appendonly") == Some("no") {
+            problems.push(unless_accepted(
+                "has appendonly no, and ingest.acknowledge is replica: set it to yes, since a server that comes back with \
+                 nothing before its replica takes over empties the replica too, or set store.accept_unsafe if it never comes \
+                 back by itself"
+                    .to_owned(),
+            ));
+        }
     }
     problems
 }

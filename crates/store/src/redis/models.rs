@@ -61,7 +61,8 @@ impl RedisStore {
         let parts = change.forget_parts.iter().map(|name| tagged.part(*name));
         let keys = std::iter::once(tagged.key("registry")).chain(parts).collect();
         let trainer = change.publish.as_ref().map(|(token, _)| token_text(*token)).unwrap_or_default();
-        let call = Call::new(&scripts::REGISTRY, keys)
+        let script = if change.publish.is_some() { &scripts::PUBLISH } else { &scripts::REGISTRY };
+        let call = Call::new(script, keys)
             .number(change.expected)
             .number(next.registry_no)
             .arg(trainer)

@@ -7,7 +7,7 @@ use super::nodes::How;
 use super::reply::Fields;
 use super::scripts::{self, Call};
 use super::trouble::Unexpected;
-use crate::contract::{Counters, PartitionMeta};
+use crate::contract::{Counters, Layout, PartitionMeta};
 use crate::error::Result;
 use crate::position::{CommitNo, Epoch, FeedSeq, GenerationId, Generations, LeaseToken, LogSeq, Nonce};
 use portrait_profile::{PartitionId, Span, Timestamp};
@@ -90,8 +90,22 @@ impl RedisStore {
         Ok(read_state(&mut state)?)
     }
 
-    /// Begins a generation if the partition has none of the server's present life.
+    /// How far a partition is applied, and nothing else of it.
+    pub(super) async fn read_applied(&self, partition: PartitionId) -> Result<LogSeq> {
+        let tagged = self.keys.partition(partition);
+        let found = self.fields(tagged.slot, &tagged.key("meta"), [&b"applied"[..]]).await?;
+        let applied = found.into_iter().next().flatten().unwrap_or_default();
+        let applied = std::str::from_utf8(&applied).ok().filter(|applied| !applied.is_empty());
+        let applied =
+            applied.map(|applied| applied.parse().map_err(|_| Unexpected("a place"))).transpose()?;
+        Ok(LogSeq::new(applied.unwrap_or_default()))
+    }
+
+    /// Begins a generation if the partition has none of the server's present life. Servers that came back without anything are
+    /// told the layout again, so that whoever opens the store later sees the same one.
     pub(super) async fn settle(&self, tagged: &Tagged) -> Result<()> {
+        let Layout { partitions, dedup_window } = self.layout;
+        super::layout::open(&self.nodes, &self.keys, Some(partitions), dedup_window).await?;
         let call = Call::new(&scripts::SETTLE, vec![tagged.key("meta")]).arg(fresh_nonce());
         self.nodes.ask(tagged.slot, &Request::Call(call), How::Write).await.map(|_| ())
     }

@@ -47,10 +47,12 @@ scripts!(
     READ = "read", " flags=no-writes", false;
     /// Looks ids up.
     SEEN = "seen", " flags=no-writes", false;
-    /// Changes the models.
-    REGISTRY = "registry", "", false;
-    /// Fixes what is fixed at creation.
-    LAYOUT = "layout", "", false;
+    /// Publishes a model. Refused while memory is used up.
+    PUBLISH = "registry", "", false;
+    /// Changes the models without a new one: room is made by forgetting.
+    REGISTRY = "registry", " flags=allow-oom", false;
+    /// Fixes what is fixed at creation. Also read while memory is used up: whoever makes room has to open the store.
+    LAYOUT = "layout", " flags=allow-oom", false;
     /// Forgets what is old.
     TRIM = "trim", " flags=allow-oom", false;
 );

@@ -78,9 +78,8 @@ impl Store for RedisStore {
     ) -> Result<PartitionMeta> {
         let mut waiting = self.bells.wait(BellNo::of(partition), News::Commit, wait);
         loop {
-            let meta = self.read_meta(partition).await?;
-            if meta.applied_through >= seq || !waiting.again().await {
-                return Ok(meta);
+            if self.read_applied(partition).await? >= seq || !waiting.again().await {
+                return self.read_meta(partition).await;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What counts only when replicas have it.
 
-use super::room::{NOW, append, eventually, log, open, partition};
+use super::room::{NOW, WRITTEN, append, eventually, log, open, partition};
 use bytes::Bytes;
 use portrait_store::redis::testing::Pair;
 use portrait_store::{AckLevel, Error, PartName, Store};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 #[tokio::test]
 async fn nothing_is_acknowledged_that_the_replica_has_not() {
-    let mut pair = Pair::start(&[]);
+    let mut pair = Pair::start(&WRITTEN);
     let store = open(&pair.primary.url(), AckLevel::Replica).await;
     append(&store, 0, "one", AckLevel::Replica).await.expect("the replica has it");
     pair.replica.hang();
@@ -37,7 +37,7 @@ async fn nothing_is_acknowledged_that_the_replica_has_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_wait_serves_many() {
-    let pair = Pair::start(&[]);
+    let pair = Pair::start(&WRITTEN);
     let store = Arc::new(open(&pair.primary.url(), AckLevel::Replica).await);
     let mut appending = tokio::task::JoinSet::new();
     for number in 0..400 {

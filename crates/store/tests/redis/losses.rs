@@ -1,10 +1,13 @@
 //! What is lost, and what must not be: answers, memory, scripts, connections, and servers with all or a part of what they had.
 
-use super::room::{NOW, ON_DISK, PATIENCE, append, commit, eventually, log, meta, open, own, partition};
+use super::room::{
+    NOW, ON_DISK, PATIENCE, append, commit, eventually, log, meta, open, options, own, partition,
+};
 use bytes::Bytes;
-use portrait_profile::Span;
+use portrait_profile::{Span, Timestamp};
 use portrait_store::redis::testing::{Proxy, Server};
-use portrait_store::{AckLevel, Error, LogSeq, Nonce, PositionFate, Store, Trim};
+use portrait_store::redis::{Options, RedisStore};
+use portrait_store::{AckLevel, Error, LogSeq, Nonce, PositionFate, RegistryChange, RegistryNo, Store, Trim};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,8 +44,62 @@ async fn a_full_server_takes_commits_and_trims_and_no_appends() {
     let step = commit(&before, token, before.log_end);
     store.commit(partition(&store, 0), step).await.expect("what was accepted can still be applied");
     own(&store, 1).await;
+    let forget = store.change_registry(nothing()).await;
+    assert_eq!(forget.expect("models can be forgotten"), RegistryNo::new(1));
+    drop(open(&server.url(), AckLevel::Memory).await);
     server.ask::<()>("CONFIG SET maxmemory 0");
     append().await.expect("there is room again");
+}
+
+/// A change of the models that has nothing in it.
+fn nothing() -> RegistryChange {
+    RegistryChange {
+        expected: RegistryNo::ZERO,
+        publish: None,
+        activate: None,
+        forget: Vec::new(),
+        forget_parts: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_with_nothing_is_the_same_store_begun_anew() {
+    let mut server = Server::start(&[]);
+    let store = open(&server.url(), AckLevel::Memory).await;
+    let token = own(&store, 0).await;
+    let lost = append(&store, 0, "lost", AckLevel::Memory).await.expect("there is room").last;
+    let before = meta(&store, 0).await;
+    server.kill();
+    server.start_again();
+    let after = meta(&store, 0).await;
+    assert_eq!((after.log_end, after.token), (LogSeq::ZERO, None));
+    assert_eq!(after.log_generations.fate(lost, after.log_end), PositionFate::UnknownGeneration);
+    let refused = store.commit(partition(&store, 0), commit(&before, token, LogSeq::new(1))).await;
+    assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
+    let options = Options { partitions: None, ..options(&server.url(), AckLevel::Memory) };
+    let another = RedisStore::open(options).await.expect("it is there");
+    assert_eq!(another.layout(), store.layout(), "who comes now sees what was fixed");
+}
+
+#[tokio::test]
+async fn a_lease_runs_by_the_servers_clock() {
+    let server = Server::start(&[]);
+    let store = open(&server.url(), AckLevel::Memory).await;
+    let ttl = Span::from_millis(200);
+    let acquire = async |nonce: u128, now: Timestamp| {
+        store.acquire(partition(&store, 0), Nonce::new(nonce), ttl, now).await.expect("it is there")
+    };
+    let first = acquire(1, NOW).await.expect("it is free");
+    let begun = Instant::now();
+    // A clock that goes wrong takes nobody's lease.
+    assert_eq!(acquire(2, NOW.plus(Span::from_days(1000))).await, None);
+    let second = loop {
+        if let Some(token) = acquire(2, NOW).await {
+            break token;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the lease does not end");
+    };
+    assert!(begun.elapsed() > Duration::from_millis(100) && second.epoch == first.epoch.next());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Which servers and settings are refused, and what is said then.
 
-use super::room::{ON_DISK, options};
+use super::room::{ON_DISK, WRITTEN, options};
 use portrait_profile::{PartitionCount, Span};
 use portrait_store::redis::testing::{Cluster, Pair, Server};
 use portrait_store::redis::{Options, RedisStore, Target};
@@ -53,9 +53,12 @@ async fn a_server_that_keeps_less_than_is_promised_is_refused_unless_that_is_mea
 
 #[tokio::test]
 async fn a_server_that_keeps_what_is_promised_is_taken() {
-    let (on_disk, pair) = (Server::start(&ON_DISK), Pair::start(&[]));
+    let (on_disk, pair) = (Server::start(&ON_DISK), Pair::start(&WRITTEN));
     assert_eq!(refused(options(&on_disk.url(), AckLevel::Disk)).await, None);
     assert_eq!(refused(options(&pair.primary.url(), AckLevel::Replica)).await, None);
+    let forgetful = Pair::start(&[]);
+    let said = refused(options(&forgetful.primary.url(), AckLevel::Replica)).await.expect("it forgets");
+    assert!(said.contains("appendonly no") && said.contains("replica"), "{said}");
     let said = refused(Options { replicas: 2, ..options(&pair.primary.url(), AckLevel::Replica) }).await;
     assert!(said.is_some_and(|said| said.contains("1 replicas")));
     let said = refused(options(&pair.replica.url(), AckLevel::Memory)).await.expect("it takes no writes");
@@ -123,7 +126,7 @@ async fn what_was_fixed_at_creation_cannot_be_changed() {
 
 #[tokio::test]
 async fn a_cluster_is_found_through_any_of_its_servers() {
-    let cluster = Cluster::start(&[]);
+    let cluster = Cluster::start(&WRITTEN);
     let replica = cluster.replica_of(1).url().replace("redis://", "redis-cluster://");
     assert_eq!(refused(options(&replica, AckLevel::Replica)).await, None);
     assert!(Target::parse(&replica).is_ok_and(|target| target.is_cluster()));

@@ -14,6 +14,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// A server that keeps everything on disk before it answers.
 pub(super) const ON_DISK: [(&str, &str); 2] = [("appendonly", "yes"), ("appendfsync", "always")];
 
+/// A server that writes everything to its file, and has it after its process was lost.
+pub(super) const WRITTEN: [(&str, &str); 1] = [("appendonly", "yes")];
+
 pub(super) fn options(url: &str, level: AckLevel) -> Options {
     Options {
         partitions: PartitionCount::new(4),
