@@ -17,7 +17,7 @@ pub(super) struct Facts {
     pub(super) primary: bool,
     /// Whether it is one of a cluster.
     pub(super) cluster: bool,
-    /// How many replicas are connected to it.
+    /// How many replicas are connected to it and in step.
     pub(super) replicas: usize,
     /// Its settings; empty if it does not tell them.
     settings: HashMap<String, String>,
@@ -57,7 +57,7 @@ impl Facts {
             life: start("run_id") + &start("master_replid"),
             primary: field("role") == "master",
             cluster: field("cluster_enabled") == "1",
-            replicas: field("connected_slaves").parse().unwrap_or_default(),
+            replicas: fields.iter().filter(|(name, value)| is_replica_in_step(name, value)).count(),
             settings,
         })
     }
@@ -84,14 +84,22 @@ impl Facts {
     }
 }
 
+/// Whether a line tells of a replica, `slave0:ip=...,port=...,state=online,...`, that has all and follows.
+fn is_replica_in_step(name: &str, value: &str) -> bool {
+    let number = name.strip_prefix("slave").unwrap_or_default();
+    number.parse::<u32>().is_ok() && value.split(',').any(|part| part == "state=online")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const REPLICAS: &str = "connected_slaves:3\r\nslave0:ip=h,port=1,state=online,offset=14,lag=0\r\n\
+        slave1:ip=h,port=2,state=wait_bgsave,offset=0,lag=0\r\nslave2:ip=h,port=3,state=online,offset=14,lag=1\r\n";
+
     fn facts(version: &str, settings: &[(&str, &str)]) -> Facts {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-        let info =
-            text(&format!("# Server\r\nredis_version:{version}\r\nrole:master\r\nconnected_slaves:2\r\n"));
+        let info = text(&format!("# Server\r\nredis_version:{version}\r\nrole:master\r\n{REPLICAS}"));
         let settings = settings.iter().map(|(name, value)| (text(name), text(value))).collect();
         Facts::read(&info, Some(Value::Map(settings))).expect("it is of that form")
     }

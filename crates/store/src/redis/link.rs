@@ -67,6 +67,20 @@ pub(super) struct Link {
 }
 
 impl Request {
+    /// About how many bytes it takes on its way.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Call(call) => call.size(),
+            Self::Command(command) => {
+                let size = |argument: redis::Arg<&[u8]>| match argument {
+                    redis::Arg::Simple(bytes) => bytes.len(),
+                    _ => 0,
+                };
+                command.args_iter().map(size).sum()
+            }
+        }
+    }
+
     /// The command, for a server that lives the life `life` as far as is known.
     fn command(&self, life: &str) -> Cow<'_, Cmd> {
         match self {

@@ -126,10 +126,8 @@ impl Nodes {
             if Instant::now() + pause > deadline {
                 return Err(trouble.into_error());
             }
-            if trouble.remedy() != Remedy::LoadScripts {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(PAUSE_MAX);
-            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
             if matches!(trouble.remedy(), Remedy::LookAgain | Remedy::FindOut) {
                 // Nobody knowing better is not an error yet: the next attempt will tell.
                 let _ = self.look(map.number).await;

@@ -102,6 +102,11 @@ impl Call {
         self.arguments.push(argument.into());
     }
 
+    /// How many bytes keys and arguments have.
+    pub(super) fn size(&self) -> usize {
+        self.keys.iter().chain(&self.arguments).map(Bytes::len).sum()
+    }
+
     /// Whether it asks for the server's life and tells it.
     pub(super) fn lives(&self) -> bool {
         self.script.lives
@@ -109,8 +114,7 @@ impl Call {
 
     /// The command, sent to a server that lives the life `life` as far as is known.
     pub(super) fn command(&self, life: &str) -> Cmd {
-        let size = self.keys.iter().chain(&self.arguments).map(Bytes::len).sum::<usize>();
-        let mut command = Cmd::with_capacity(4 + self.keys.len() + self.arguments.len(), size + 100);
+        let mut command = Cmd::with_capacity(4 + self.keys.len() + self.arguments.len(), self.size() + 100);
         command.arg("EVALSHA").arg(&self.script.hash).arg(self.keys.len());
         self.keys.iter().for_each(|key| {
             command.arg(&key[..]);

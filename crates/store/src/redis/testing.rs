@@ -5,10 +5,12 @@
 mod cluster;
 mod proxy;
 mod server;
+mod tls;
 
 pub use cluster::Cluster;
 pub use proxy::Proxy;
 pub use server::Server;
+pub use tls::Certificates;
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +52,6 @@ impl Pair {
 
     /// Waits until the replica has what the primary has.
     pub fn until_together(&self) {
-        until("a replica is connected", || self.primary.info("connected_slaves").as_deref() == Some("1"));
-        until("the replica is in step", || self.replica.info("master_link_status").as_deref() == Some("up"));
+        until("the replica is in step", || self.primary.has_a_replica());
     }
 }

@@ -15,8 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 const JOBS_WAITING: usize = 1024;
 /// How long a caller waits for room among them.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(2);
-/// Requests that one wait serves at most.
+/// Requests that one wait serves at most, and about how large they may be together.
 const BATCH: usize = 256;
+const BATCH_BYTES: usize = 4 << 20;
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,10 +66,17 @@ impl Waiter {
 
 impl Task {
     async fn run(mut self, mut receiver: mpsc::Receiver<Job>) {
-        let mut jobs = Vec::with_capacity(BATCH);
-        while receiver.recv_many(&mut jobs, BATCH).await > 0 {
-            let (requests, answers): (Vec<_>, Vec<_>) =
-                jobs.drain(..).map(|job| (job.request, job.answer)).unzip();
+        while let Some(job) = receiver.recv().await {
+            let mut bytes = job.request.size();
+            let (mut requests, mut answers) = (vec![job.request], vec![job.answer]);
+            while requests.len() < BATCH
+                && bytes < BATCH_BYTES
+                && let Ok(job) = receiver.try_recv()
+            {
+                bytes += job.request.size();
+                requests.push(job.request);
+                answers.push(job.answer);
+            }
             let replies = self.serve(&requests).await;
             for (answer, reply) in answers.into_iter().zip(replies) {
                 // The asker may be gone; then nobody needs it.

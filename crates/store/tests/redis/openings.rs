@@ -2,7 +2,7 @@
 
 use super::room::{ON_DISK, WRITTEN, options};
 use portrait_profile::{PartitionCount, Span};
-use portrait_store::redis::testing::{Cluster, Pair, Server};
+use portrait_store::redis::testing::{Certificates, Cluster, Pair, Server};
 use portrait_store::redis::{Options, RedisStore, Target};
 use portrait_store::{AckLevel, Error, Store};
 use std::time::Duration;
@@ -87,6 +87,25 @@ async fn a_password_is_used_and_never_told() {
         assert!(!format!("{options:?}").contains("hunter"));
         let said = refused(options).await.expect("it is wrong");
         assert!(said.contains("store.url") && !said.contains("hunter"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_tls_has_to_prove_who_it_is() {
+    let certificates = Certificates::make();
+    let settings = certificates.settings();
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let server = Server::start(&settings);
+    let known = Options {
+        certificate_authority: Some(certificates.signer()),
+        ..options(&server.tls_url(), AckLevel::Memory)
+    };
+    let store = RedisStore::open(known.clone()).await.expect("its signer is known");
+    assert!(store.registry(None, Duration::ZERO).await.is_ok());
+    let strangers = Certificates::make().signer();
+    for certificate_authority in [None, Some(strangers)] {
+        let options = Options { certificate_authority, start_patience: Duration::ZERO, ..known.clone() };
+        assert!(RedisStore::open(options).await.is_err(), "nobody vouches for it");
     }
 }
 

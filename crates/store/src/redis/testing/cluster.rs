@@ -74,9 +74,8 @@ impl Cluster {
                     .try_ask::<String>("CLUSTER NODES")
                     .is_ok_and(|nodes| nodes.matches("slave").count() == PRIMARIES)
         });
-        for index in 0..PRIMARIES {
-            let replica = self.replica_of(index);
-            until("a replica is in step", || replica.info("master_link_status").as_deref() == Some("up"));
+        for primary in &self.servers[..PRIMARIES] {
+            until("a replica is in step", || primary.has_a_replica());
         }
     }
 

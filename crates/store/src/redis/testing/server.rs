@@ -15,8 +15,8 @@ const ATTEMPTS: usize = 10;
 pub struct Server {
     process: Child,
     port: u16,
-    /// Of a server of a cluster, where it listens for the others.
-    cluster_port: u16,
+    /// Where it listens for the others of its cluster, or for those who speak TLS.
+    second_port: u16,
     folder: TempDir,
     settings: Vec<(String, String)>,
 }
@@ -31,10 +31,10 @@ impl Server {
         let settings: Vec<(String, String)> =
             settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         for _ in 0..ATTEMPTS {
-            let (port, cluster_port) = free_ports();
-            let mut process = launch(port, cluster_port, &folder, &settings);
+            let (port, second_port) = free_ports();
+            let mut process = launch(port, second_port, &folder, &settings);
             if answers(&mut process, port, &settings) {
-                return Self { process, port, cluster_port, folder, settings };
+                return Self { process, port, second_port, folder, settings };
             }
         }
         panic!("redis-server did not start {ATTEMPTS} times; its log says: {}", log(&folder));
@@ -47,12 +47,17 @@ impl Server {
 
     /// Where it listens for the others of its cluster.
     pub(super) fn cluster_port(&self) -> u16 {
-        self.cluster_port
+        self.second_port
     }
 
     /// Its address, as a store is opened with.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its address with TLS, of a server that has certificates.
+    pub fn tls_url(&self) -> String {
+        format!("rediss://localhost:{}", self.second_port)
     }
 
     /// Sends it a command, whose words are separated by spaces.
@@ -80,6 +85,11 @@ impl Server {
         Some(line.trim().to_owned())
     }
 
+    /// Whether a replica has all that it has, and follows.
+    pub fn has_a_replica(&self) -> bool {
+        self.info("slave0").is_some_and(|replica| replica.contains("state=online"))
+    }
+
     /// Ends it at once, as a loss of its process.
     pub fn kill(&mut self) {
         // One that ended by itself is gone already.
@@ -92,7 +102,7 @@ impl Server {
     /// # Panics
     /// If it does not start.
     pub fn start_again(&mut self) {
-        self.process = launch(self.port, self.cluster_port, &self.folder, &self.settings);
+        self.process = launch(self.port, self.second_port, &self.folder, &self.settings);
         assert!(
             answers(&mut self.process, self.port, &self.settings),
             "it does not start again: {}",
@@ -122,7 +132,7 @@ impl Drop for Server {
     }
 }
 
-fn launch(port: u16, cluster_port: u16, folder: &TempDir, settings: &[(String, String)]) -> Child {
+fn launch(port: u16, second_port: u16, folder: &TempDir, settings: &[(String, String)]) -> Child {
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.arg("--dir").arg(folder.path()).arg("--logfile").arg(folder.path().join("log"));
@@ -130,8 +140,10 @@ fn launch(port: u16, cluster_port: u16, folder: &TempDir, settings: &[(String, S
     for (name, value) in settings {
         command.arg(format!("--{name}")).args(value.split(' '));
     }
-    if settings.iter().any(|(name, _)| name == "cluster-enabled") {
-        command.args(["--cluster-port", &cluster_port.to_string()]);
+    for (with, name) in [("cluster-enabled", "--cluster-port"), ("tls-cert-file", "--tls-port")] {
+        if settings.iter().any(|(setting, _)| setting == with) {
+            command.args([name, &second_port.to_string()]);
+        }
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     match command.spawn() {
@@ -170,8 +182,8 @@ fn connect(port: u16, settings: &[(String, String)]) -> Result<Connection, redis
 /// Two ports that nobody listens on.
 fn free_ports() -> (u16, u16) {
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    let [port, cluster_port] = listeners.map(|listener| listener.local_addr().expect("an address").port());
-    (port, cluster_port)
+    let [port, second_port] = listeners.map(|listener| listener.local_addr().expect("an address").port());
+    (port, second_port)
 }
 
 fn log(folder: &TempDir) -> String {
