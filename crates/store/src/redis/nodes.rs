@@ -173,6 +173,10 @@ impl Nodes {
     async fn try_ask(&self, map: &Map, slot: Slot, request: &Request, how: How) -> Result<Value, Trouble> {
         let link = map.link(slot).ok_or(Trouble::Homeless { slot: slot.0 })?;
         let live = link.live().await?;
+        if !live.facts.primary {
+            link.forget(&live);
+            return Err(Trouble::Follows);
+        }
         let copies = match how {
             How::Read | How::Write => None,
             How::ToReplicas => Some(self.safety.replicas.max(1)),

@@ -52,6 +52,6 @@ impl Pair {
 
     /// Waits until the replica has what the primary has.
     pub fn until_together(&self) {
-        until("the replica is in step", || self.primary.has_a_replica());
+        until("the replica is in step", || self.primary.is_followed_by(&self.replica));
     }
 }

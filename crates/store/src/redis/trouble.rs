@@ -30,6 +30,9 @@ pub(super) enum Trouble {
     /// The server's settings keep nothing on disk, or nobody knows when.
     #[error("the server's settings do not keep writes on disk")]
     NotKept,
+    /// The server follows another one now: what it reads may be old.
+    #[error("the server is a replica")]
+    Follows,
     /// No server is known that has the slot.
     #[error("no server is known that has slot {slot}")]
     Homeless {
@@ -80,7 +83,7 @@ impl Trouble {
         let said = match self {
             Self::NotReached { .. } => return Remedy::Admit,
             Self::Overloaded | Self::NotKept => return Remedy::GiveUp,
-            Self::Homeless { .. } => return Remedy::LookAgain,
+            Self::Homeless { .. } | Self::Follows => return Remedy::LookAgain,
             Self::Away(said) => return if is_refusal(said) { Remedy::GiveUp } else { Remedy::LookAgain },
             Self::Server(said) => said,
         };

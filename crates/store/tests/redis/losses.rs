@@ -1,14 +1,16 @@
 //! What is lost, and what must not be: answers, memory, scripts, connections, and servers with all or a part of what they had.
 
 use super::room::{
-    NOW, ON_DISK, PATIENCE, append, commit, eventually, log, meta, open, options, own, partition,
+    NOW, ON_DISK, PATIENCE, append, check_written, commit, eventually, log, meta, open, options, own,
+    partition, write,
 };
 use bytes::Bytes;
 use portrait_profile::{Span, Timestamp};
-use portrait_store::redis::testing::{Proxy, Server};
+use portrait_store::redis::testing::{Proxy, Server, until};
 use portrait_store::redis::{Options, RedisStore};
 use portrait_store::{AckLevel, Error, LogSeq, Nonce, PositionFate, RegistryChange, RegistryNo, Store, Trim};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 #[tokio::test]
@@ -264,4 +266,26 @@ async fn whoever_waits_is_woken_by_the_server_and_also_after_it_was_away() {
     server.start_again();
     eventually("it is there again", async || append(&store, 0, "later", AckLevel::Disk).await).await;
     assert_eq!(waiting.await.expect("no panic"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_lose_and_double_nothing_that_is_on_disk() {
+    let mut server = Server::start(&ON_DISK);
+    let store = Arc::new(open(&server.url(), AckLevel::Disk).await);
+    let ended = Arc::new(AtomicBool::new(false));
+    let writers = write(&store, AckLevel::Disk, &ended);
+    for _ in 0..10 {
+        let before = meta(&store, 0).await.log_end;
+        until("records come in", || meta_now(&server) > before.get() + 20);
+        server.kill();
+        server.start_again();
+    }
+    ended.store(true, Ordering::SeqCst);
+    check_written(&store, writers).await;
+    assert_eq!(meta(&store, 0).await.log_generations.iter().count(), 11);
+}
+
+/// The newest place of partition 0, asked for beside the store.
+fn meta_now(server: &Server) -> u64 {
+    server.ask("HGET {portrait:0}:meta log_end")
 }

@@ -4,9 +4,14 @@ use bytes::Bytes;
 use portrait_profile::{PartitionCount, PartitionId, Span, Timestamp};
 use portrait_store::redis::{Options, RedisStore, Target};
 use portrait_store::{
-    AckLevel, Appended, Commit, Counters, LeaseToken, LogSeq, Nonce, PartitionMeta, ProfileKey, Result, Store,
+    AckLevel, Appended, Commit, Counters, Error, LeaseToken, LogSeq, Nonce, PartitionMeta, ProfileKey,
+    Result, Store,
 };
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 /// How long a test waits for what must happen.
@@ -90,4 +95,59 @@ pub(super) async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> 
             Err(error) => assert!(begun.elapsed() < PATIENCE, "{what}: {error:?}"),
         }
     }
+}
+
+/// What became of the records of some writers.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) acknowledged: BTreeSet<String>,
+    pub(super) unknown: BTreeSet<String>,
+}
+
+/// Appends record after record to each partition, until `ended` says so; each record once.
+pub(super) fn write(store: &Arc<RedisStore>, level: AckLevel, ended: &Arc<AtomicBool>) -> JoinSet<Written> {
+    let mut writers = JoinSet::new();
+    for writer in 0..8 {
+        let (store, ended) = (Arc::clone(store), Arc::clone(ended));
+        writers.spawn(async move {
+            let mut written = Written::default();
+            for number in 0.. {
+                if ended.load(Ordering::SeqCst) {
+                    break;
+                }
+                let text = format!("{writer}/{number}");
+                match append(&store, writer % 4, &text, level).await {
+                    Ok(_) => written.acknowledged.insert(text),
+                    Err(error) => {
+                        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+                        written.unknown.insert(text)
+                    }
+                };
+            }
+            written
+        });
+    }
+    writers
+}
+
+/// Checks that everything acknowledged is in the logs once, what is unknown at most once, and nothing else.
+pub(super) async fn check_written(store: &RedisStore, mut writers: JoinSet<Written>) {
+    let mut all = Written::default();
+    while let Some(written) = writers.join_next().await {
+        let written = written.expect("no panic");
+        all.acknowledged.extend(written.acknowledged);
+        all.unknown.extend(written.unknown);
+    }
+    let mut found = BTreeSet::new();
+    for number in 0..4 {
+        for record in log(store, number).await {
+            assert!(
+                all.acknowledged.contains(&record) || all.unknown.contains(&record),
+                "{record} was not written"
+            );
+            assert!(found.insert(record.clone()), "{record} is there twice");
+        }
+    }
+    let lost: Vec<&String> = all.acknowledged.difference(&found).collect();
+    assert!(lost.is_empty(), "{lost:?} of {} are lost", all.acknowledged.len());
 }

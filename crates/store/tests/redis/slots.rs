@@ -1,9 +1,11 @@
 //! A cluster whose primaries die and whose slots move.
 
-use super::room::{NOW, WRITTEN, append, commit, eventually, log, meta, open, options, own, partition};
+use super::room::{
+    NOW, WRITTEN, append, check_written, commit, eventually, log, meta, open, options, own, partition, write,
+};
 use portrait_profile::Span;
 use portrait_store::redis::RedisStore;
-use portrait_store::redis::testing::{Cluster, until};
+use portrait_store::redis::testing::{Cluster, Server, until};
 use portrait_store::{AckLevel, Error, LogSeq, Nonce, PositionFate, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,4 +103,25 @@ async fn a_primary_that_hangs_is_replaced_and_comes_back_as_a_replica() {
     let records = log(&store, 0).await;
     assert_eq!((records[0].as_str(), records.last().map(String::as_str)), ("before", Some("after")));
     assert_eq!(meta(&store, 0).await.counters.applied, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fail_over_under_load_loses_and_doubles_nothing_that_was_copied() {
+    let mut cluster = Cluster::start(&WRITTEN);
+    let store = Arc::new(open(&cluster.url(), AckLevel::Replica).await);
+    let ended = Arc::new(AtomicBool::new(false));
+    let writers = write(&store, AckLevel::Replica, &ended);
+    let primary = cluster.primary_of("{portrait:0}");
+    let end = |server: &Server| server.try_ask::<u64>("HGET {portrait:0}:meta log_end").unwrap_or_default();
+    until("records come in", || end(&cluster.servers[primary]) > 20);
+    cluster.servers[primary].kill();
+    let replica = cluster.replica_of(primary);
+    until("the replica takes over", || replica.info("role").as_deref() == Some("master"));
+    cluster.servers[primary].start_again();
+    let (old, new) = (&cluster.servers[primary], cluster.replica_of(primary));
+    until("the old primary follows", || new.is_followed_by(old));
+    let before = end(new);
+    until("records come in", || end(new) > before + 20);
+    ended.store(true, Ordering::SeqCst);
+    check_written(&store, writers).await;
 }

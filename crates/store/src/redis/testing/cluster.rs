@@ -74,8 +74,8 @@ impl Cluster {
                     .try_ask::<String>("CLUSTER NODES")
                     .is_ok_and(|nodes| nodes.matches("slave").count() == PRIMARIES)
         });
-        for primary in &self.servers[..PRIMARIES] {
-            until("a replica is in step", || primary.has_a_replica());
+        for (index, primary) in self.servers[..PRIMARIES].iter().enumerate() {
+            until("a replica is in step", || primary.is_followed_by(self.replica_of(index)));
         }
     }
 

@@ -85,9 +85,10 @@ impl Server {
         Some(line.trim().to_owned())
     }
 
-    /// Whether a replica has all that it has, and follows.
-    pub fn has_a_replica(&self) -> bool {
-        self.info("slave0").is_some_and(|replica| replica.contains("state=online"))
+    /// Whether `replica` has all that this one has, and follows it.
+    pub fn is_followed_by(&self, replica: &Server) -> bool {
+        let online = self.info("slave0").is_some_and(|line| line.contains("state=online"));
+        online && replica.info("master_link_status").as_deref() == Some("up")
     }
 
     /// Ends it at once, as a loss of its process.
@@ -136,7 +137,8 @@ fn launch(port: u16, second_port: u16, folder: &TempDir, settings: &[(String, St
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.arg("--dir").arg(folder.path()).arg("--logfile").arg(folder.path().join("log"));
-    command.args(["--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"]);
+    // Without a file between, a replica is counted as there up to a second before it answers.
+    command.args(["--repl-diskless-sync", "no"]);
     for (name, value) in settings {
         command.arg(format!("--{name}")).args(value.split(' '));
     }
