@@ -50,8 +50,8 @@ pub(super) async fn check(nodes: &Nodes, options: &Options) -> Result<()> {
 /// The first problem that the operator did not accept.
 async fn look(nodes: &Nodes, options: &Options) -> Result<Option<Problem>, Trouble> {
     let links = nodes.primaries().await?;
-    if !nodes.is_whole() {
-        return Err(Trouble::Homeless { slot: 0 });
+    if let Some(slot) = nodes.homeless() {
+        return Err(Trouble::Homeless { slot: slot.0 });
     }
     for link in links {
         let facts = facts(&link, options).await?;
@@ -174,4 +174,42 @@ fn not_copied(replicas: usize, wanted: usize) -> Option<Problem> {
         return problem(text, false);
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis::Target;
+    use redis::Value;
+
+    fn facts(info: &str) -> Facts {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let settings =
+            [("maxmemory-policy", "noeviction"), ("appendonly", "yes"), ("appendfsync", "everysec")];
+        let settings = settings.iter().map(|(name, value)| (text(name), text(value))).collect();
+        Facts::read(&text(info), Some(Value::Map(settings))).expect("it is of that form")
+    }
+
+    #[test]
+    fn an_old_release_is_refused_whatever_is_accepted() {
+        let target = Target::parse("redis://h").expect("a URL");
+        let options = Options { level: AckLevel::Disk, ..Options::new(target) };
+        let rows = [
+            ("redis_version:6.2.14\r\nrole:master", Some("run 7.0 or newer"), false),
+            ("redis_version:7.0.15\r\nrole:master", Some("appendfsync everysec"), true),
+            ("redis_version:7.2.0\r\nrole:master", None, false),
+            ("redis_version:7.2.0\r\nrole:slave", Some("is a replica"), false),
+            ("redis_version:7.2.0\r\nrole:master\r\ncluster_enabled:1", Some("redis-cluster://"), false),
+        ];
+        for (info, said, can_be_accepted) in rows {
+            let problems = problems(&facts(info), &options);
+            let first = problems.first();
+            assert_eq!(problems.len(), usize::from(said.is_some()), "{problems:?}");
+            assert!(first.is_none_or(|problem| problem.can_be_accepted == can_be_accepted), "{first:?}");
+            assert!(
+                first.is_none_or(|problem| said.is_some_and(|said| problem.text.contains(said))),
+                "{first:?}"
+            );
+        }
+    }
 }

@@ -18,7 +18,7 @@ use portrait_profile::PartitionId;
 use xxhash_rust::xxh64::xxh64;
 
 /// How many slots a cluster has.
-const SLOTS: u16 = 16384;
+pub(super) const SLOTS: u16 = 16384;
 /// Over how many hashes the catalogue is spread; a part of the format.
 const ITEM_SHARDS: u64 = 64;
 /// How long a prefix may be, in bytes.

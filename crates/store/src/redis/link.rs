@@ -262,7 +262,7 @@ impl Link {
             return Ok(live);
         }
         let live = self.dialer.dial(&self.address).await?;
-        tracing::debug!(server = %self.address, life = %live.life(), "connected");
+        tracing::info!(server = %self.address, life = %live.life(), release = live.facts.version, "connected to redis");
         *self.slot() = Some(live.clone());
         Ok(live)
     }

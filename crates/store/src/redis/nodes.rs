@@ -6,7 +6,7 @@
 //! for copies (on a connection of its own to the very server that wrote), and the life of the server that a script is told.
 
 use super::facts::ToDisk;
-use super::keys::Slot;
+use super::keys::{SLOTS, Slot};
 use super::link::{Dialer, Link, Request};
 use super::reply;
 use super::target::Address;
@@ -157,17 +157,10 @@ impl Nodes {
         self.look(self.map().number).await
     }
 
-    /// Whether every slot has a server, as far as is known.
-    pub(super) fn is_whole(&self) -> bool {
+    /// The first slot that has no server, as far as is known.
+    pub(super) fn homeless(&self) -> Option<Slot> {
         let map = self.map();
-        let mut next = 0_u32;
-        for (first, last, _) in &map.stretches {
-            if u32::from(*first) > next {
-                return false;
-            }
-            next = u32::from(*last) + 1;
-        }
-        next >= 16384
+        (0..SLOTS).map(Slot).find(|slot| map.link(*slot).is_none())
     }
 
     async fn try_ask(&self, map: &Map, slot: Slot, request: &Request, how: How) -> Result<Value, Trouble> {

@@ -139,3 +139,40 @@ impl From<Unexpected> for Error {
         Self::Damaged { detail: unexpected.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(code: &str) -> Trouble {
+        let error = redis::make_extension_error(code.to_owned(), Some("detail".to_owned()));
+        Trouble::of_server(error)
+    }
+
+    #[test]
+    fn what_was_not_done_is_told_from_what_may_be_done() {
+        let lost = RedisError::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+        let refused = RedisError::from((ErrorKind::AuthenticationFailed, "no"));
+        let rows = [
+            (server("MOVED"), Remedy::LookAgain),
+            (server("READONLY"), Remedy::LookAgain),
+            (server("CLUSTERDOWN"), Remedy::LookAgain),
+            (server("LOADING"), Remedy::Wait),
+            (server("TRYAGAIN"), Remedy::Wait),
+            (server("NOSCRIPT"), Remedy::LoadScripts),
+            (server("OOM"), Remedy::MakeRoom),
+            (server("MISCONF"), Remedy::GiveUp),
+            (Trouble::of_server(lost.clone()), Remedy::FindOut),
+            (Trouble::away(lost), Remedy::LookAgain),
+            (Trouble::away(refused), Remedy::GiveUp),
+        ];
+        for (trouble, remedy) in rows {
+            assert_eq!(trouble.remedy(), remedy, "{trouble:?}");
+            let full = remedy == Remedy::MakeRoom;
+            match trouble.into_error() {
+                Error::Full { .. } => assert!(full),
+                error => assert!(!full && error.is_retryable(), "{error:?}"),
+            }
+        }
+    }
+}

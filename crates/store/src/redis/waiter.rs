@@ -152,3 +152,30 @@ impl Copies {
         Err(Trouble::NotReached { reached, wanted, timeout_ms: self.timeout.as_millis() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_there_when_as_many_say_so() {
+        let timeout = Duration::from_millis(7);
+        let list = |disk: i64| Value::Array(vec![Value::Int(disk), Value::Int(9)]);
+        let rows = [
+            (2, Value::Int(2), true, "WAIT"),
+            (2, Value::Int(1), false, "WAIT"),
+            (1, Value::Nil, false, "WAIT"),
+            (0, list(1), true, "WAITAOF"),
+            (0, list(0), false, "WAITAOF"),
+        ];
+        for (replicas, answer, there, command) in rows {
+            let copies = Copies { replicas, timeout };
+            assert_eq!(copies.check(&answer).is_ok(), there, "{copies:?} {answer:?}");
+            let packed = String::from_utf8(copies.command().get_packed_command()).expect("a text");
+            assert!(
+                packed.contains(&format!("\r\n{command}\r\n")) && packed.ends_with("\r\n7\r\n"),
+                "{packed}"
+            );
+        }
+    }
+}
