@@ -81,7 +81,7 @@ impl Listener {
     /// Connects every bell that somebody waits for where its slot is. False if one could not be.
     async fn connect_all(&mut self) -> bool {
         self.drop_lost();
-        let mut complete = true;
+        let mut complete = self.drop_deaf().await;
         let wanted: Vec<BellNo> = self.bells.wanted().collect();
         for number in wanted {
             let Some((slot, channel)) = self.places.get(&number).cloned() else { continue };
@@ -146,6 +146,21 @@ impl Listener {
             self.ears.remove(&address);
             self.cut_off(&address);
         }
+    }
+
+    /// Forgets the connections at whose other end nobody answers: one that a machine between cut off looks like one on which
+    /// nothing happens. False if there was one.
+    async fn drop_deaf(&mut self) -> bool {
+        let asked = self.ears.iter_mut().map(|(address, ear)| async move {
+            let answer = ear.connection.send_packed_command(&redis::cmd("PING")).await;
+            answer.is_err().then(|| address.clone())
+        });
+        let deaf: Vec<Address> = futures::future::join_all(asked).await.into_iter().flatten().collect();
+        for address in &deaf {
+            self.ears.remove(address);
+            self.cut_off(address);
+        }
+        deaf.is_empty()
     }
 
     /// Says of the bells that were connected at `address` that they are not.

@@ -1,10 +1,10 @@
 //! How what is kept is kept: ids in buckets, profiles in pages, parts in chunks.
 
-use super::room::{NOW, commit, meta, open, own, partition};
+use super::room::{NOW, append, commit, meta, open, own, partition};
 use bytes::Bytes;
 use portrait_profile::SeenId;
 use portrait_store::redis::testing::Server;
-use portrait_store::{AckLevel, Commit, LogSeq, ProfileKey, SeenQuery, Store};
+use portrait_store::{AckLevel, Commit, LogSeq, Position, PositionFate, ProfileKey, SeenQuery, Store};
 use std::collections::BTreeSet;
 
 /// The `number`-th id; all of them are different and as far apart as hashes are.
@@ -57,4 +57,22 @@ async fn a_scan_of_few_small_profiles_keeps_to_its_pages_while_they_are_deleted(
         }
     }
     assert!((0..90).all(|number| found.contains(&key(number))), "{} are found", found.len());
+}
+
+#[tokio::test]
+async fn only_the_newest_generations_are_kept() {
+    let server = Server::start(&[]);
+    let store = open(&server.url(), AckLevel::Memory).await;
+    let first = meta(&store, 0).await.log_generations.newest();
+    for life in 0..100 {
+        // As if another server had written last.
+        server.ask::<()>(&format!("HSET {{portrait:0}}:meta home {life}"));
+        append(&store, 0, "record", AckLevel::Memory).await.expect("there is room");
+    }
+    let state = meta(&store, 0).await;
+    assert_eq!((state.log_end, state.log_generations.iter().count()), (LogSeq::new(100), 64));
+    let (oldest, end) = (Position { generation: first, seq: LogSeq::new(0) }, state.log_end);
+    assert_eq!(state.log_generations.fate(oldest, end), PositionFate::UnknownGeneration);
+    let firsts: Vec<u64> = state.log_generations.iter().map(|generation| generation.first.get()).collect();
+    assert_eq!(firsts, (37..=100).collect::<Vec<_>>());
 }

@@ -110,7 +110,7 @@ async fn a_lost_answer_is_found_out_from_the_state() {
     let proxy = Proxy::to(server.port()).await;
     let store = open(&proxy.url(), AckLevel::Memory).await;
     let token = own(&store, 0).await;
-    for round in 1..=20 {
+    for round in 1..=100 {
         proxy.lose_an_answer();
         let appended = append(&store, 0, &format!("record {round}"), AckLevel::Memory).await;
         assert!(matches!(appended, Err(Error::Unavailable(_))), "{appended:?}");
@@ -132,7 +132,7 @@ async fn a_lost_answer_is_found_out_from_the_state() {
     assert_eq!(proxy.answers_to_lose(), 0);
     // A read is asked again.
     proxy.lose_an_answer();
-    assert_eq!(log(&store, 0).await.len(), 20);
+    assert_eq!(log(&store, 0).await.len(), 100);
 }
 
 #[tokio::test]
