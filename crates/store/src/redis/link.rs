@@ -15,7 +15,7 @@ use redis::{
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a connection may take to be made.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -58,8 +58,9 @@ pub(super) struct Link {
     dialer: Arc<Dialer>,
     /// The connection that all share; none before the first request and after a loss.
     live: Mutex<Option<Live>>,
-    /// Held while a connection is made, so that one is made and not many.
-    dialing: tokio::sync::Mutex<()>,
+    /// Held while a connection is made, so that one is made and not many; when that failed last, and why, so that those who
+    /// waited for it do not all try in turn.
+    dialing: tokio::sync::Mutex<Option<(Instant, Trouble)>>,
     /// Who waits for replicas.
     pub(super) replicas: OnceLock<Waiter>,
     /// Who waits for the disk.
@@ -246,7 +247,7 @@ impl Link {
             address,
             dialer,
             live: Mutex::new(None),
-            dialing: tokio::sync::Mutex::new(()),
+            dialing: tokio::sync::Mutex::new(None),
             replicas: OnceLock::new(),
             disk: OnceLock::new(),
         }
@@ -257,11 +258,19 @@ impl Link {
         if let Some(live) = self.known() {
             return Ok(live);
         }
-        let _one = self.dialing.lock().await;
+        let began = Instant::now();
+        let mut failed = self.dialing.lock().await;
         if let Some(live) = self.known() {
             return Ok(live);
         }
-        let live = self.dialer.dial(&self.address).await?;
+        if let Some((at, trouble)) = &*failed
+            && *at >= began
+        {
+            return Err(trouble.clone());
+        }
+        let dialed = self.dialer.dial(&self.address).await;
+        *failed = dialed.as_ref().err().map(|trouble| (Instant::now(), trouble.clone()));
+        let live = dialed?;
         tracing::info!(server = %self.address, life = %live.life(), release = live.facts.version, "connected to redis");
         *self.slot() = Some(live.clone());
         Ok(live)

@@ -55,8 +55,8 @@ pub(super) struct Nodes {
     safety: Safety,
     /// What is known of the slots.
     map: RwLock<Arc<Map>>,
-    /// Held while the slots are looked up, so that it is done once and not by everybody.
-    looking: tokio::sync::Mutex<()>,
+    /// Held while the slots are looked up, so that it is done once and not by everybody; when that failed last, and why.
+    looking: tokio::sync::Mutex<Option<(Instant, Trouble)>>,
 }
 
 /// Who has which slots.
@@ -96,7 +96,7 @@ impl Nodes {
             .into_iter()
             .collect();
         let map = RwLock::new(Arc::new(Map { number: 0, stretches }));
-        Self { dialer, patience, safety, map, looking: tokio::sync::Mutex::new(()) }
+        Self { dialer, patience, safety, map, looking: tokio::sync::Mutex::new(None) }
     }
 
     /// Asks the server that has `slot`.
@@ -230,11 +230,24 @@ impl Nodes {
         if !self.dialer.target.cluster {
             return Ok(());
         }
-        let _one = self.looking.lock().await;
+        let began = Instant::now();
+        let mut failed = self.looking.lock().await;
         let map = self.map();
         if map.number > known {
             return Ok(());
         }
+        if let Some((at, trouble)) = &*failed
+            && *at >= began
+        {
+            return Err(trouble.clone());
+        }
+        let looked = self.look_around(&map).await;
+        *failed = looked.as_ref().err().map(|trouble| (Instant::now(), trouble.clone()));
+        looked
+    }
+
+    /// Asks one server after the other until one knows who has the slots.
+    async fn look_around(&self, map: &Map) -> Result<(), Trouble> {
         let mut trouble = Trouble::Homeless { slot: 0 };
         let mut links = map.links();
         // Those that are connected first: one of the others may just have died. Another one each time: one may be cut off
@@ -247,7 +260,7 @@ impl Nodes {
         let seeds: Vec<Arc<Link>> =
             unknown.map(|seed| Arc::new(Link::new(seed.clone(), Arc::clone(&self.dialer)))).collect();
         for link in links.iter().chain(&seeds) {
-            match self.slots_of(link, &map).await {
+            match self.slots_of(link, map).await {
                 Ok(stretches) => {
                     let next = Map { number: map.number + 1, stretches };
                     *self.map.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);

@@ -77,7 +77,17 @@ impl Task {
                 requests.push(job.request);
                 answers.push(job.answer);
             }
-            let replies = self.serve(&requests).await;
+            let mut replies = self.serve(&requests).await;
+            if let Some(Err(away @ Trouble::Away(_))) = replies.first() {
+                // There is no connection: those who came meanwhile need not find that out in turn.
+                let away = away.clone();
+                while answers.len() < JOBS_WAITING
+                    && let Ok(job) = receiver.try_recv()
+                {
+                    answers.push(job.answer);
+                    replies.push(Err(away.clone()));
+                }
+            }
             for (answer, reply) in answers.into_iter().zip(replies) {
                 // The asker may be gone; then nobody needs it.
                 let _ = answer.send(reply);
