@@ -326,7 +326,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Does everything in `commit`, or nothing.
     ///
-    /// MUST compare the whole token and `expected` with the partition's and fail with `Fenced` if either differs. MUST add one
+    /// MUST compare the whole token and `expected` with the partition's and fail with `Fenced` if either differs. A room that
+    /// begins a generation of the log while owners live on MUST end their leases with it, and fence their tokens: they may have
+    /// read records that are lost, in whose places others are now. MUST add one
     /// to `commit_no`, also if the commit has nothing but `applied_through`. MUST give changes contiguous places. MUST wake
     /// those who wait for `applied_through` or for changes. MUST work while appends are refused for want of room. Need not
     /// reach the disk: what a loss takes from it is done again from the log, in a new generation.

@@ -183,9 +183,10 @@ async fn a_killed_server_comes_back_with_everything_and_new_generations() {
         assert_eq!(new.seq, LogSeq::new(round));
         let after = meta(&store, 0).await;
         assert_eq!(
-            (after.token, after.applied_through, after.feed_end.get()),
-            (Some(token), LogSeq::new(1), 1)
+            (after.applied_through, after.feed_end.get(), after.counters.applied),
+            (LogSeq::new(1), 1, 1)
         );
+        assert_ne!(after.token, Some(token), "leases end with a generation");
         assert_eq!(after.log_generations.iter().count() as u64, round, "one for each life");
         assert_eq!(after.log_generations.newest(), new.generation);
         assert_eq!(after.log_generations.fate(old, after.log_end), PositionFate::Valid);
@@ -212,6 +213,31 @@ async fn a_place_that_was_lost_is_an_error_and_never_another_record() {
         assert_eq!(state.log_generations.fate(position, state.log_end), fate);
     }
     assert_eq!(log(&store, 0).await, ["kept", "new"]);
+}
+
+#[tokio::test]
+async fn an_owner_that_read_what_was_lost_cannot_commit_it() {
+    let mut server = Server::start(&[]);
+    let store = open(&server.url(), AckLevel::Memory).await;
+    let token = own(&store, 0).await;
+    server.ask::<()>("SAVE");
+    append(&store, 0, "lost", AckLevel::Memory).await.expect("there is room");
+    let read = meta(&store, 0).await;
+    assert_eq!(log(&store, 0).await, ["lost"]);
+    server.kill();
+    server.start_again();
+    let place = async || append(&store, 0, "in its place", AckLevel::Memory).await;
+    assert_eq!(eventually("it is there again", place).await.first, LogSeq::new(1));
+    let step = commit(&read, token, LogSeq::new(1));
+    let refused = store.commit(partition(&store, 0), step).await;
+    assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
+    assert!(!store.renew(partition(&store, 0), token, Span::from_days(1), NOW).await.expect("it is there"));
+    let next = own(&store, 0).await;
+    assert!(next.epoch > token.epoch);
+    let state = meta(&store, 0).await;
+    assert_eq!((state.commit_no, state.applied_through), (read.commit_no, LogSeq::ZERO));
+    let step = commit(&state, next, LogSeq::new(1));
+    store.commit(partition(&store, 0), step).await.expect("the owner commits");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use super::room::{
 use portrait_profile::Span;
 use portrait_store::redis::RedisStore;
 use portrait_store::redis::testing::{Cluster, Server, until};
-use portrait_store::{AckLevel, Error, LogSeq, Nonce, PositionFate, Store};
+use portrait_store::{AckLevel, Error, LogSeq, PositionFate, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,9 +36,10 @@ async fn a_replica_that_takes_over_has_all_that_was_acknowledged() {
     let old = old.expect("fifty");
     assert_ne!(new.last.generation, old.generation);
     assert_eq!(after.log_generations.fate(old, after.log_end), PositionFate::Valid);
-    // Its lease went along; whoever had it goes on, or is fenced.
-    let renewed = store.acquire(partition(&store, 0), Nonce::random(), Span::from_secs(1), NOW).await;
-    assert_eq!(renewed.expect("it is there"), None);
+    // Whoever had the lease may know what is lost, and has to take it anew.
+    let renewed = store.renew(partition(&store, 0), token, Span::from_secs(1), NOW).await;
+    assert!(!renewed.expect("it is there"));
+    assert!(own(&store, 0).await.epoch > token.epoch);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,7 +87,7 @@ async fn a_slot_that_moves_takes_its_partition_along() {
 async fn a_primary_that_hangs_is_replaced_and_comes_back_as_a_replica() {
     let cluster = Cluster::start(&WRITTEN);
     let store = open(&cluster.url(), AckLevel::Replica).await;
-    let token = own(&store, 0).await;
+    let old = own(&store, 0).await;
     append(&store, 0, "before", AckLevel::Replica).await.expect("copied");
     let state = meta(&store, 0).await;
     let hung = &cluster.servers[cluster.primary_of("{portrait:0}")];
@@ -94,12 +95,19 @@ async fn a_primary_that_hangs_is_replaced_and_comes_back_as_a_replica() {
     // What is asked of the one that hangs may be done when it wakes; then it is thrown away with all it has alone.
     eventually("the replica takes over", async || append(&store, 0, "meanwhile", AckLevel::Memory).await)
         .await;
-    let step = commit(&state, token, LogSeq::new(1));
-    let first = store.commit(partition(&store, 0), step.clone()).await.expect("the owner commits");
+    let zombie = async || store.commit(partition(&store, 0), commit(&state, old, LogSeq::new(1))).await;
+    let refused = zombie().await;
+    assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
+    let new = own(&store, 0).await;
+    let step = commit(&meta(&store, 0).await, new, LogSeq::new(1));
+    let first = store.commit(partition(&store, 0), step).await.expect("the owner commits");
     hung.wake();
     eventually("it copies", async || append(&store, 0, "after", AckLevel::Replica).await).await;
-    let zombie = store.commit(partition(&store, 0), step).await;
-    assert!(matches!(zombie, Err(Error::Fenced { current, .. }) if current == first.commit_no), "{zombie:?}");
+    let refused = zombie().await;
+    assert!(
+        matches!(refused, Err(Error::Fenced { current, .. }) if current == first.commit_no),
+        "{refused:?}"
+    );
     let records = log(&store, 0).await;
     assert_eq!((records[0].as_str(), records.last().map(String::as_str)), ("before", Some("after")));
     assert_eq!(meta(&store, 0).await.counters.applied, 1);

@@ -1,4 +1,4 @@
--- One step of a partition's owner. Everything is compared before anything is written, since an error undoes nothing.
+-- One step of a partition's owner. Everything is compared before anything of it is written, since an error undoes nothing.
 -- KEYS: meta, profiles, changes, dead letters, windows, then each window written to.
 -- ARGV: life, nonce, channel, token, expected, next, applied through, clock, applied, duplicates, dead, late, changes,
 -- block, dead letters kept, note, profile arguments, deletions, dead letters; then profiles (key, value)*,
@@ -6,12 +6,13 @@
 local meta = KEYS[1]
 local state = redis.call('HMGET', meta, 'home', 'token', 'commit_no', 'applied', 'log_end', 'feed_end', 'clock',
   'dead_last', 'c_applied', 'c_duplicates', 'c_dead', 'c_late')
-local home = state[1]
-if state[2] ~= ARGV[4] or (state[3] or '0') ~= ARGV[5] then
-  return {ARGV[1], 'fenced', state[3] or '0'}
-end
+local home, token = state[1], state[2]
 if home ~= ARGV[1] then
   home = settle(meta, ARGV[2])
+  token = redis.call('HGET', meta, 'token')
+end
+if token ~= ARGV[4] or (state[3] or '0') ~= ARGV[5] then
+  return {home, 'fenced', state[3] or '0'}
 end
 
 local at = 20

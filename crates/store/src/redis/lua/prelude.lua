@@ -11,10 +11,11 @@ local function text(number)
 end
 
 -- Called where the caller's idea of the server's life and the partition's differ. The server itself is asked: if it lives
--- another life than the partition knows, the newest places may be lost, and new generations begin at what is there.
+-- another life than the partition knows, the newest places may be lost, and new generations begin at what is there. The
+-- lease ends too: its owner may have read records that are lost, and others that have their places now would count as applied.
 local function settle(meta, nonce)
   local now = life()
-  local state = redis.call('HMGET', meta, 'home', 'generation', 'generations', 'log_end', 'feed_end')
+  local state = redis.call('HMGET', meta, 'home', 'generation', 'generations', 'log_end', 'feed_end', 'token')
   if state[1] == now then
     return now, state[2]
   end
@@ -25,6 +26,10 @@ local function settle(meta, nonce)
     list = string.sub(list, string.find(list, ';', 1, true) + 1)
   end
   redis.call('HSET', meta, 'home', now, 'generation', nonce, 'generations', list)
+  if state[6] then
+    -- The epoch stays, so that the next one is higher; the nonce is nobody's.
+    redis.call('HSET', meta, 'token', string.match(state[6], '^%d+') .. ':' .. nonce, 'until', '0')
+  end
   return now, nonce
 end
 
