@@ -146,7 +146,7 @@ async fn what_was_fixed_at_creation_cannot_be_changed() {
 #[tokio::test]
 async fn a_cluster_is_found_through_any_of_its_servers() {
     let cluster = Cluster::start(&WRITTEN);
-    let replica = cluster.replica_of(1).url().replace("redis://", "redis-cluster://");
+    let replica = cluster.servers[4].url().replace("redis://", "redis-cluster://");
     assert_eq!(refused(options(&replica, AckLevel::Replica)).await, None);
     assert!(Target::parse(&replica).is_ok_and(|target| target.is_cluster()));
 }

@@ -97,6 +97,12 @@ pub(super) async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> 
     }
 }
 
+/// How often a server is killed; `PORTRAIT_FAULT_CYCLES` sets it.
+pub(super) fn cycles() -> usize {
+    let told = std::env::var("PORTRAIT_FAULT_CYCLES").ok();
+    told.map_or(20, |cycles| cycles.parse().expect("PORTRAIT_FAULT_CYCLES is a number"))
+}
+
 /// What became of the records of some writers.
 #[derive(Default)]
 pub(super) struct Written {

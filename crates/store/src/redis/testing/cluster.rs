@@ -32,15 +32,11 @@ impl Cluster {
         format!("redis-cluster://{}", servers.join(","))
     }
 
-    /// The replica that takes over from a primary.
-    pub fn replica_of(&self, primary: usize) -> &Server {
-        &self.servers[primary + PRIMARIES]
-    }
-
-    /// Which primary had a key's slot in the beginning.
-    pub fn primary_of(&self, key: &str) -> usize {
+    /// Which server began as the primary that has a key's slot, and which as its replica.
+    pub fn shard_of(&self, key: &str) -> (usize, usize) {
         let slot: usize = self.servers[0].ask(&format!("CLUSTER KEYSLOT {key}"));
-        (0..PRIMARIES).find(|index| slot < end_of(*index)).unwrap_or(PRIMARIES - 1)
+        let primary = (0..PRIMARIES).find(|index| slot < end_of(*index)).unwrap_or(PRIMARIES - 1);
+        (primary, primary + PRIMARIES)
     }
 
     fn form(&self) {
@@ -62,7 +58,7 @@ impl Cluster {
         });
         for index in 0..PRIMARIES {
             let primary: String = self.servers[index].ask("CLUSTER MYID");
-            let replica = self.replica_of(index);
+            let replica = &self.servers[index + PRIMARIES];
             // One that has not heard of its primary's slots yet says so.
             until("a replica follows", || {
                 replica.try_ask::<()>(&format!("CLUSTER REPLICATE {primary}")).is_ok()
@@ -75,7 +71,7 @@ impl Cluster {
                     .is_ok_and(|nodes| nodes.matches("slave").count() == PRIMARIES)
         });
         for (index, primary) in self.servers[..PRIMARIES].iter().enumerate() {
-            until("a replica is in step", || primary.is_followed_by(self.replica_of(index)));
+            until("a replica is in step", || primary.is_followed_by(&self.servers[index + PRIMARIES]));
         }
     }
 
