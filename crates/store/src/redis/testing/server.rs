@@ -27,17 +27,20 @@ impl Server {
     /// # Panics
     /// If `redis-server` is not installed or does not start.
     pub fn start(settings: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder for a server");
         let settings: Vec<(String, String)> =
             settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut told = String::new();
         for _ in 0..ATTEMPTS {
+            let folder = tempfile::tempdir().expect("a folder for a server");
             let (port, second_port) = free_ports();
-            let mut process = launch(port, second_port, &folder, &settings);
-            if answers(&mut process, port, &settings) {
-                return Self { process, port, second_port, folder, settings };
+            let process = launch(port, second_port, &folder, &settings);
+            let mut server = Self { process, port, second_port, folder, settings: settings.clone() };
+            if answers(&mut server.process, port, &settings) {
+                return server;
             }
+            told = log(&server.folder);
         }
-        panic!("redis-server did not start {ATTEMPTS} times; its log says: {}", log(&folder));
+        panic!("redis-server did not start {ATTEMPTS} times; its log says: {told}");
     }
 
     /// Where it listens.
@@ -130,6 +133,14 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+        // A child that it made to write a file lives on until that is written.
+        let gone = || std::fs::remove_dir_all(self.folder.path()).is_ok() || !self.folder.path().exists();
+        for _ in 0..ATTEMPTS {
+            if gone() {
+                break;
+            }
+            std::thread::sleep(super::PAUSE);
+        }
     }
 }
 
