@@ -47,10 +47,14 @@ pub struct Limits {
 /// When an append counts as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AckLevel {
-    /// The store has it: it survives the death of every process but not of the machine.
+    /// The store has it: it survives the death of every process of Portrait. A room of its own servers MAY lose it with one of
+    /// them.
     Memory,
     /// It is on disk: it survives the loss of power.
     Disk,
+    /// Other machines have it too, all that may take over: it survives the loss of the machine. A room without replicas MUST
+    /// refuse it as `Incompatible`: no fewer copies are passed off as this.
+    Replica,
 }
 
 /// What an append gave.
@@ -267,7 +271,8 @@ pub trait Store: Send + Sync + 'static {
     /// Reads records after `after`, at most `max_records` and about `max_bytes`, at least one if there is one.
     ///
     /// MUST NOT skip a place: fails with `Trimmed` if the next one is gone. If there is none, waits up to `wait` for one and
-    /// MAY return an empty page earlier. MUST NOT return records that are not acknowledged at their level yet.
+    /// MAY return an empty page earlier. MUST NOT return records that are not acknowledged at their level yet, unless whatever
+    /// can lose such a record also loses every commit made after it, and begins a new generation.
     async fn read_log(
         &self,
         partition: PartitionId,
@@ -336,7 +341,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Does everything in `commit`, or nothing.
     ///
-    /// MUST compare the whole token and `expected` with the partition's and fail with `Fenced` if either differs. MUST add one
+    /// MUST compare the whole token and `expected` with the partition's and fail with `Fenced` if either differs. A room that
+    /// begins a generation of the log while owners live on MUST end their leases with it, and fence their tokens: they may have
+    /// read records that are lost, in whose places others are now. MUST add one
     /// to `commit_no`, also if the commit has nothing but `applied_through`. MUST give changes contiguous places. MUST wake
     /// those who wait for `applied_through` or for changes. MUST work while appends are refused for want of room. Need not
     /// reach the disk: what a loss takes from it is done again from the log, in a new generation.
@@ -385,7 +392,8 @@ pub trait Store: Send + Sync + 'static {
     /// The models of the deployment. Waits up to `wait` for one with a number above `after` and returns what there then is.
     async fn registry(&self, after: Option<RegistryNo>, wait: Duration) -> Result<Registry>;
 
-    /// Does everything in `change`, or nothing, and returns the new number. MUST be on disk when it returns.
+    /// Does everything in `change`, or nothing, and returns the new number. MUST be on disk when it returns,
+    /// or as safe as the level that the room was opened for, where the room has one.
     ///
     /// MUST fail with `RegistryMoved` if `expected` is not the registry's number, and with `TrainerFenced` if a model is
     /// published with a token that is not the trainer's, and change nothing. MUST refuse, as `NoSuchModel`, to activate a model
@@ -401,7 +409,8 @@ pub trait Store: Send + Sync + 'static {
     /// As [`Store::release`], for the right to train.
     async fn release_training(&self, token: LeaseToken) -> Result<()>;
 
-    /// Keeps a part of a model under the name of its bytes. MUST be on disk when it returns.
+    /// Keeps a part of a model under the name of its bytes. MUST be as safe as a change of the registry when it
+    /// returns.
     async fn put_part(&self, part: Bytes) -> Result<PartName>;
 
     /// The part of a name.

@@ -3,8 +3,6 @@
 //! because what was not synced may be lost.
 
 mod attendance;
-mod block;
-mod dead;
 mod format;
 mod keys;
 mod lease;
@@ -15,6 +13,7 @@ mod shelf;
 mod space;
 mod standing;
 mod store;
+mod tail;
 mod writer;
 
 pub use space::FreeBytes;

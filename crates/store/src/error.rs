@@ -66,7 +66,8 @@ pub enum Error {
         /// The oldest place that is kept.
         first: LogSeq,
     },
-    /// Something was written by another version, or with another number of partitions, and nothing was touched.
+    /// Something was written by another version, or with another number of partitions, or is not fit for what is asked of it;
+    /// nothing was touched.
     #[error("{detail}")]
     Incompatible {
         /// What, and what to do.

@@ -1,9 +1,12 @@
 //! What Portrait remembers: each partition's log, profiles, change feed and de-duplication windows, and the catalogue.
 //!
 //! In come opaque bytes with positions; out come the same bytes. [`Store`] is the contract; [`embedded`] is the room that
-//! lives in one process on one disk. A store never looks into a record or a profile.
+//! lives in one process on one disk, [`redis`] the one that many processes share. A store never looks into a record or a
+//! profile.
 
+mod block;
 pub mod contract;
+mod dead;
 pub mod embedded;
 mod error;
 mod failure;
@@ -11,6 +14,7 @@ mod failure;
 pub mod faulty;
 mod moment;
 mod position;
+pub mod redis;
 
 pub use contract::{
     AckLevel, Appended, Commit, Committed, Counters, DeadLetter, FeedPage, Layout, Limits, LogPage,

@@ -137,6 +137,20 @@ fn data_of_another_format_and_foreign_directories_are_left_alone() {
 }
 
 #[tokio::test]
+async fn copies_elsewhere_are_not_promised() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let partition = store.layout().partitions.all().next().expect("one");
+    let appended =
+        store.append(partition, vec![Bytes::from_static(b"r")], NOW, AckLevel::Replica).await.map(|_| ());
+    let put = store.put_items(Vec::new(), AckLevel::Replica).await;
+    for refused in [appended, put] {
+        assert!(matches!(refused, Err(Error::Incompatible { .. })), "{refused:?}");
+    }
+    assert_eq!(store.meta(partition).await.expect("there").log_end, LogSeq::ZERO);
+}
+
+#[tokio::test]
 async fn a_full_disk_takes_commits_and_no_appends() {
     let folder = tempfile::tempdir().expect("a folder");
     let free = Arc::new(AtomicU64::new(1 << 30));

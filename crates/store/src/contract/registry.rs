@@ -1,6 +1,7 @@
 //! What is kept of models, once for the whole deployment: which versions there are, which one is active, the parts they are
 //! made of, and who may train. A store knows numbers and bytes, not mathematics.
 
+use crate::error::{Error, Result};
 use crate::position::{LeaseToken, RegistryNo};
 use bytes::Bytes;
 use portrait_profile::{ModelVersion, Timestamp};
@@ -68,6 +69,40 @@ impl PartName {
 }
 
 impl Registry {
+    /// What `change` makes of it, or why it may not be; `trains` says whether a token is the trainer's.
+    pub(crate) fn changed(
+        &self,
+        change: &RegistryChange,
+        trains: impl Fn(LeaseToken) -> bool,
+    ) -> Result<Self> {
+        let current = self.registry_no;
+        let moved = || Error::RegistryMoved { expected: change.expected, current };
+        if current != change.expected {
+            return Err(moved());
+        }
+        let mut next = self.clone();
+        if let Some((token, model)) = &change.publish {
+            if !trains(*token) {
+                return Err(Error::TrainerFenced);
+            }
+            if next.newest.is_some_and(|newest| model.version <= newest) {
+                return Err(moved());
+            }
+            next.newest = Some(model.version);
+            next.models.push(model.clone());
+        }
+        if let Some(version) = change.activate {
+            next.model(version).ok_or(Error::NoSuchModel { version })?;
+            next.active = Some(version);
+        }
+        if let Some(version) = change.forget.iter().copied().find(|version| next.active == Some(*version)) {
+            return Err(Error::NoSuchModel { version });
+        }
+        next.models.retain(|model| !change.forget.contains(&model.version));
+        next.registry_no = current.next();
+        Ok(next)
+    }
+
     /// The model that is served.
     pub fn active_model(&self) -> Option<&PublishedModel> {
         self.active.and_then(|version| self.model(version))

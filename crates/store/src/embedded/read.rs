@@ -1,11 +1,12 @@
 //! Reading stretches: of the log, the feed, the profiles, and of what is old enough to be forgotten. Memory first, then the
 //! disk; the disk is read on a thread that may block.
 
-use super::block::{self, Block};
+use super::Embedded;
 use super::keys::{self, Keyspaces};
 use super::writer::Found;
-use super::{Embedded, dead};
+use crate::block::{self, Block, Room, take};
 use crate::contract::{DeadLetter, ProfileKey, ProfilePage, ScanCursor, Trim};
+use crate::dead;
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, LogSeq};
 use bytes::Bytes;
@@ -19,13 +20,6 @@ const BLOCKS_MAX: usize = 256;
 /// Entries of each kind that one trim removes at most.
 const TRIM_BLOCKS: usize = 512;
 const TRIM_SEEN: usize = 20_000;
-
-/// How much a read gives at most.
-#[derive(Clone, Copy)]
-pub(super) struct Room {
-    pub(super) records: usize,
-    pub(super) bytes: usize,
-}
 
 /// Which of the two stretches of blocks a partition has.
 #[derive(Clone, Copy)]
@@ -157,25 +151,6 @@ fn on_disk(
         let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
         Block::new(keys::place_of(&key).unwrap_or_default(), Bytes::copy_from_slice(&value))
     }))
-}
-
-fn take(blocks: impl Iterator<Item = Result<Block>>, after: u64, room: Room) -> Result<Vec<(u64, Bytes)>> {
-    let mut records = Vec::new();
-    let mut bytes = 0;
-    for block in blocks {
-        let used_up = block?.read(after, |seq, record| {
-            if !records.is_empty() && (records.len() >= room.records || bytes + record.len() > room.bytes) {
-                return false;
-            }
-            bytes += record.len();
-            records.push((seq, record));
-            true
-        })?;
-        if !used_up {
-            break;
-        }
-    }
-    Ok(records)
 }
 
 /// Keys of blocks written before `before` that end at `through` at the latest, from the oldest, and the last place of them.

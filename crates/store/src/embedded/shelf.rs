@@ -1,8 +1,9 @@
 //! What readers and the writer share of one partition: its published standing, the newest blocks, and the remembered ids.
 
-use super::block::{Block, Tail};
 use super::seen::Seen;
 use super::standing::{PartitionGenerations, Standing};
+use super::tail::Tail;
+use crate::block::Block;
 use crate::contract::PartitionMeta;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;

@@ -2,9 +2,10 @@
 
 use super::attendance::Attendance;
 use super::models::Models;
-use super::read::{Room, Stretch, blocking};
+use super::read::{Stretch, blocking};
 use super::writer::{Draft, Job};
-use super::{Embedded, block, keys};
+use super::{Embedded, keys};
+use crate::block::{self, Room};
 use crate::contract::{
     AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, Layout, Limits, LogPage,
     LogRecord, PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange, ScanCursor,
@@ -38,6 +39,7 @@ impl Store for Embedded {
         arrived_at: Timestamp,
         level: AckLevel,
     ) -> Result<Appended> {
+        one_copy(level)?;
         within("an append's number of records", records.len(), self.limits.append_records)?;
         let bytes = records.iter().map(Bytes::len).sum();
         within("an append's size in bytes", bytes, self.limits.append_bytes)?;
@@ -238,6 +240,7 @@ impl Store for Embedded {
     }
 
     async fn put_items(&self, items: Vec<CatalogueEntry>, level: AckLevel) -> Result<()> {
+        one_copy(level)?;
         within("an upsert's number of items", items.len(), self.limits.page_items)?;
         self.ask(|answer| Job::PutItems { items, level, answer }).await
     }
@@ -323,6 +326,17 @@ impl Embedded {
             Job::Models { edit: Box::new(edit) }
         };
         self.ask(job).await
+    }
+}
+
+/// Refuses what one disk cannot promise.
+fn one_copy(level: AckLevel) -> Result<()> {
+    match level {
+        AckLevel::Memory | AckLevel::Disk => Ok(()),
+        AckLevel::Replica => Err(Error::Incompatible {
+            detail: "an embedded store has no replicas: set ingest.acknowledge to disk, or keep the store in redis"
+                .to_owned(),
+        }),
     }
 }
 

@@ -2,12 +2,12 @@
 //! of the database, one write and at most one fsync; then everybody is answered and readers see it. A job is checked against
 //! the standing that the jobs before it leave, so that a batch never holds something that a step before it forbids.
 
-use super::block::{self, Block};
 use super::keys::{self, Keyspaces};
 use super::models::Models;
 use super::shelf::{Additions, Shelf};
 use super::space::Space;
 use super::standing::Standing;
+use crate::block::{self, Block};
 use crate::contract::{AckLevel, Appended, CatalogueEntry, Commit, Committed, Layout, PartName};
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, LeaseToken, LogSeq, Nonce, Position};
@@ -239,7 +239,7 @@ impl Writer {
             draft.additions(partition).feed.push(Block::new(first_change.get(), block)?);
         }
         for letter in commit.dead_letters {
-            let value = super::dead::encode(&letter);
+            let value = crate::dead::encode(&letter);
             draft.bytes += value.len();
             draft.batch.insert(&keyspaces.dead, keys::place(partition, letter.seq.get()), value);
         }

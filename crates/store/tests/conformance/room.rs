@@ -3,8 +3,11 @@
 use bytes::Bytes;
 use portrait_profile::{PartitionCount, PartitionId, Span, Timestamp};
 use portrait_store::embedded::{Embedded, Options};
+#[cfg(feature = "testing")]
+use portrait_store::redis;
 use portrait_store::{
-    AckLevel, Appended, Commit, CommitNo, Committed, Counters, LeaseToken, LogSeq, Nonce, Result, Store,
+    AckLevel, Appended, Commit, CommitNo, Committed, Counters, LeaseToken, Limits, LogSeq, Nonce, Result,
+    Store,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,21 +21,52 @@ pub(crate) const TTL: Span = Span::from_secs(10);
 /// For how long ids are remembered.
 pub(crate) const WINDOW: Span = Span::from_hours(24);
 
-/// A new embedded store. Its limits are low, so that they can be reached.
+/// Low, so that they can be reached.
+const LIMITS: Limits = Limits {
+    append_records: 1000,
+    append_bytes: 64 << 10,
+    commit_profiles: 500,
+    commit_bytes: 64 << 10,
+    page_items: 100,
+    dead_letters: 50,
+    part_bytes: 1 << 20,
+};
+
+/// A new embedded store.
 pub(crate) async fn embedded() -> (tempfile::TempDir, Room) {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut options =
-        Options { partitions: PartitionCount::new(4), dedup_window: WINDOW, ..Options::default() };
-    options.reserve_bytes = 0;
-    options.limits.append_records = 1000;
-    options.limits.append_bytes = 64 << 10;
-    options.limits.page_items = 100;
-    options.limits.commit_profiles = 500;
-    options.limits.commit_bytes = 64 << 10;
-    options.limits.dead_letters = 50;
-    options.limits.part_bytes = 1 << 20;
+    let options = Options {
+        partitions: PartitionCount::new(4),
+        dedup_window: WINDOW,
+        reserve_bytes: 0,
+        limits: LIMITS,
+        ..Options::default()
+    };
     let store = Embedded::open(folder.path(), options).expect("a new store");
     (folder, Arc::new(store))
+}
+
+/// A new store on a server of its own.
+#[cfg(feature = "testing")]
+pub(crate) async fn standalone() -> (redis::testing::Server, Room) {
+    let server = redis::testing::Server::start(&[("appendonly", "yes"), ("appendfsync", "always")]);
+    let store = on_redis(&server.url(), "portrait", AckLevel::Disk).await;
+    (server, store)
+}
+
+/// A new store on servers of Redis, apart from others there by its prefix.
+#[cfg(feature = "testing")]
+pub(crate) async fn on_redis(url: &str, prefix: &str, level: AckLevel) -> Room {
+    let options = redis::Options {
+        prefix: prefix.to_owned(),
+        partitions: PartitionCount::new(4),
+        dedup_window: WINDOW,
+        level,
+        lease_clock: redis::LeaseClock::Caller,
+        limits: LIMITS,
+        ..redis::Options::new(redis::Target::parse(url).expect("a URL"))
+    };
+    Arc::new(redis::RedisStore::open(options).await.expect("a new store"))
 }
 
 pub(crate) fn partition(store: &Room, number: u32) -> PartitionId {

@@ -1,4 +1,4 @@
-//! Dead letters on disk: the reason and the record; the place is in the key.
+//! Dead letters as they are kept, the same in every room: the reason and the record; the place is in the key.
 
 use crate::contract::DeadLetter;
 use crate::error::{Error, Result};
@@ -6,7 +6,7 @@ use crate::position::LogSeq;
 use bytes::Bytes;
 
 /// The value of a dead letter.
-pub(super) fn encode(letter: &DeadLetter) -> Vec<u8> {
+pub(crate) fn encode(letter: &DeadLetter) -> Vec<u8> {
     let reason = letter.reason.as_bytes();
     let mut bytes = Vec::with_capacity(4 + reason.len() + letter.record.len());
     bytes.extend_from_slice(&(reason.len() as u32).to_le_bytes());
@@ -16,7 +16,7 @@ pub(super) fn encode(letter: &DeadLetter) -> Vec<u8> {
 }
 
 /// The dead letter at `seq` of such a value.
-pub(super) fn decode(seq: u64, value: &[u8]) -> Result<DeadLetter> {
+pub(crate) fn decode(seq: u64, value: &[u8]) -> Result<DeadLetter> {
     let damaged = || Error::Damaged { detail: format!("the dead letter of place {seq}") };
     let (length, rest) = value.split_first_chunk::<4>().ok_or_else(damaged)?;
     let (reason, record) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(damaged)?;

@@ -1,0 +1,31 @@
+-- A lease on a partition, or on the right to train. KEYS: the hash that has it.
+-- ARGV: what, nonce of a generation or nothing, nonce or token, for how long, the caller's clock or nothing.
+local key = KEYS[1]
+if ARGV[2] ~= '' then
+  -- An owner asks every few seconds: a server that changed its life without a restart is found out here at the latest.
+  settle(key, ARGV[2])
+end
+local now = moment(ARGV[5])
+local state = redis.call('HMGET', key, 'token', 'until')
+local token, running = state[1], (tonumber(state[2]) or 0) > now
+if ARGV[1] == 'acquire' then
+  if running and token then
+    if string.match(token, ':(%x+)$') ~= ARGV[3] then
+      return false
+    end
+  else
+    local epoch = token and tonumber(string.match(token, '^%d+')) or 0
+    token = text(epoch + 1) .. ':' .. ARGV[3]
+  end
+  redis.call('HSET', key, 'token', token, 'until', text(now + tonumber(ARGV[4])))
+  return token
+end
+if token ~= ARGV[3] then
+  return false
+end
+if ARGV[1] == 'renew' then
+  redis.call('HSET', key, 'until', text(now + tonumber(ARGV[4])))
+else
+  redis.call('HSET', key, 'until', '0')
+end
+return token

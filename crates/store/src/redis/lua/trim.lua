@@ -1,0 +1,34 @@
+-- Forgets what is old, one bounded step. KEYS: meta, log, changes, windows, then each old window.
+-- ARGV: log before, feed before, then the number of each old window.
+local meta = KEYS[1]
+local most_blocks, most_bytes = 256, 262144
+
+-- Forgets the blocks of a stream that were written before `before` and end at `bound` at the latest.
+local function forget(stream, field, before, trimmed, bound)
+  local through, blocks, bytes = trimmed, 0, 0
+  walk(stream, '-', function(last, _, block)
+    if last > bound or struct.unpack('<i8', block) >= before then
+      return false
+    end
+    through, blocks, bytes = last, blocks + 1, bytes + #block
+    return blocks < most_blocks and bytes < most_bytes
+  end)
+  if through > trimmed then
+    redis.call('XTRIM', stream, 'MINID', '=', text(through + 1) .. '-0')
+    redis.call('HSET', meta, field, text(through))
+  end
+  return through - trimmed
+end
+
+local state = redis.call('HMGET', meta, 'log_trimmed', 'applied', 'feed_trimmed', 'feed_end')
+local function number(index)
+  return tonumber(state[index]) or 0
+end
+local records = forget(KEYS[2], 'log_trimmed', tonumber(ARGV[1]), number(1), number(2))
+local changes = forget(KEYS[3], 'feed_trimmed', tonumber(ARGV[2]), number(3), number(4))
+local windows = 0
+for index = 5, #KEYS do
+  redis.call('UNLINK', KEYS[index])
+  windows = windows + redis.call('ZREM', KEYS[4], ARGV[index - 2])
+end
+return {records, changes, windows}
