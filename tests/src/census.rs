@@ -1,10 +1,10 @@
 //! Every profile of a server: who is there, how many records each was made of, and which.
 
+use portrait::client::Line;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{BatchGetProfilesRequest, StreamFeaturesRequest};
 use std::collections::BTreeMap;
-use tonic::transport::Channel;
 
 /// User id to (applied events, fingerprint).
 pub type Census = BTreeMap<String, (u64, u64)>;
@@ -13,7 +13,7 @@ pub type Census = BTreeMap<String, (u64, u64)>;
 ///
 /// # Panics
 /// If it does not answer.
-pub async fn census(channel: Channel) -> Census {
+pub async fn census(channel: Line) -> Census {
     let user_ids = every_user(channel.clone()).await;
     let mut client = QueryServiceClient::new(channel);
     let mut census = Census::new();
@@ -28,7 +28,7 @@ pub async fn census(channel: Channel) -> Census {
     census
 }
 
-async fn every_user(channel: Channel) -> Vec<String> {
+async fn every_user(channel: Line) -> Vec<String> {
     let mut client = FeatureServiceClient::new(channel);
     let mut pages = client
         .stream_features(StreamFeaturesRequest::default())

@@ -2,10 +2,12 @@
 //! profile. In comes a test's wish, out goes a running server on free loopback ports that dies with its handle.
 
 mod census;
+mod cluster;
 mod logs;
 mod process;
 
 pub use census::{Census, census};
+pub use cluster::Cluster;
 pub use logs::{Log, data_folder, log_file, python, repository};
 pub use process::{Server, portrait_command};
 
@@ -16,7 +18,7 @@ pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 ///
 /// # Panics
 /// If nobody answers.
-pub async fn connect(url: &str) -> tonic::transport::Channel {
+pub async fn connect(url: &str) -> portrait::client::Line {
     portrait::client::connect(url).await.expect("the server answers")
 }
 

@@ -38,9 +38,25 @@ impl Server {
 
     /// As [`Self::start`]; gives what the process wrote if it ends instead.
     pub fn try_start(data: &Path, extra: &[&str]) -> Result<Self, String> {
-        let store = format!("embedded:{}", data.display());
+        Self::try_start_role("all", &format!("embedded:{}", data.display()), extra)
+    }
+
+    /// Starts one role over a store on free ports, and waits until it listens.
+    ///
+    /// # Errors
+    /// What the process wrote, if it ends instead.
+    pub fn try_start_role(role: &str, store: &str, extra: &[&str]) -> Result<Self, String> {
         let mut child = portrait_command()
-            .args(["serve", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--store", &store])
+            .args([
+                "serve",
+                role,
+                "--listen",
+                "127.0.0.1:0",
+                "--http-listen",
+                "127.0.0.1:0",
+                "--store",
+                store,
+            ])
             .args(extra)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -71,6 +87,11 @@ impl Server {
         &self.http_url
     }
 
+    /// Which process it is.
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
     /// Kills it with SIGKILL, as the loss of the process does, and waits until it is gone.
     pub fn kill(mut self) {
         self.end();
@@ -78,8 +99,7 @@ impl Server {
 
     /// Asks it with SIGTERM to stop and waits for its exit status.
     pub fn stop(mut self) -> std::process::ExitStatus {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the child is there");
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).expect("the child is there");
         self.child.wait().expect("a child can be waited for")
     }
 

@@ -3,6 +3,7 @@
 mod rooms {
     mod bad_input;
     mod clients;
+    mod cluster;
     mod crash;
     mod drift;
     mod import;

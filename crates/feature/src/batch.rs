@@ -70,6 +70,19 @@ pub(crate) fn fitting(
     entries.len()
 }
 
+/// How many of some profiles, from the first, can be written again by one commit; at least one if there is one. In come their
+/// encoded sizes.
+pub(crate) fn fitting_profiles(sizes: impl ExactSizeIterator<Item = usize>, limits: &Limits) -> usize {
+    let (count, mut total_bytes) = (sizes.len(), 0);
+    for (index, bytes) in sizes.enumerate() {
+        total_bytes += bytes + ENTRY_OVERHEAD_BYTES;
+        if index > 0 && (index >= limits.commit_profiles || total_bytes > limits.commit_bytes) {
+            return index;
+        }
+    }
+    count
+}
+
 /// An error and its causes in one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

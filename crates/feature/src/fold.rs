@@ -30,6 +30,8 @@ pub(crate) struct Fold<'a> {
     clock_jump: Span,
     standing: &'a Standing,
     clock: Timestamp,
+    /// Nobody is assigned as of an earlier moment, if the clock follows the events.
+    not_before: Timestamp,
     applied_through: LogSeq,
     changed: HashSet<ProfileKey>,
     seen_here: HashSet<u64>,
@@ -46,6 +48,7 @@ impl<'a> Fold<'a> {
             clock_jump,
             standing,
             clock: standing.clock,
+            not_before: Timestamp::EPOCH,
             applied_through: standing.applied_through,
             changed: HashSet::new(),
             seen_here: HashSet::new(),
@@ -71,6 +74,12 @@ impl<'a> Fold<'a> {
         }
     }
 
+    /// Assigns as of `moment` at the earliest, which other partitions have reached.
+    pub(crate) fn not_before(mut self, moment: Timestamp) -> Self {
+        self.not_before = moment;
+        self
+    }
+
     /// Takes a stored profile along whose segment changes although nothing was logged. Those of `missing` are not in memory.
     pub(crate) fn look_at(&mut self, key: ProfileKey, stored: Profile, bytes: usize, missing: &[ProfileKey]) {
         if missing.contains(&key) {
@@ -89,7 +98,7 @@ impl<'a> Fold<'a> {
         let mut profiles = Vec::with_capacity(self.changed.len());
         let mut changes = Vec::with_capacity(self.changed.len());
         let mut ledger = self.standing.ledger.clone();
-        let moment = assigner.moment(at, self.clock);
+        let moment = assigner.moment(at, self.clock.max(self.not_before));
         for key in self.changed {
             let Some(profile) = self.profiles.get_mut(&key) else { continue };
             let before = segment_of(profile);

@@ -14,8 +14,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// When an event counts as accepted. `memory`: it survives the end of every process. `disk`: also the loss of power, at
-    /// the price of waiting for the disk.
+    /// When an event counts as accepted. `memory`: it survives the end of every process of Portrait. `disk`: also the loss of
+    /// power, at the price of waiting for the disk. `replica`: also the loss of a server of the store, at the price of waiting for
+    /// its replicas. `auto`: `replica` on a cluster, `disk` elsewhere.
     pub acknowledge: Acknowledge,
     /// How long records wait for others of their partition, at most 2ms. 0: only while the store is busy anyway.
     pub linger: Interval,
@@ -59,11 +60,27 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Acknowledge {
+    /// What is usual for the store.
+    #[default]
+    Auto,
     /// The store has it.
     Memory,
     /// It is on disk.
-    #[default]
     Disk,
+    /// All replicas of the store's server have it too.
+    Replica,
+}
+
+impl Acknowledge {
+    /// The level, where `usual` is the usual one.
+    pub fn level(self, usual: AckLevel) -> AckLevel {
+        match self {
+            Self::Auto => usual,
+            Self::Memory => AckLevel::Memory,
+            Self::Disk => AckLevel::Disk,
+            Self::Replica => AckLevel::Replica,
+        }
+    }
 }
 
 /// The checked configuration.
@@ -115,8 +132,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what types cannot.
-    pub fn validate(&self) -> Result<ValidConfig, Invalid> {
+    /// Checks what types cannot. `usual` is the level that is usual for the store.
+    pub fn validate(&self, usual: AckLevel) -> Result<ValidConfig, Invalid> {
         if self.linger.as_millis() > 2 {
             return Err(Invalid::new("ingest.linger", "is above 2ms", "give it at most 2ms"));
         }
@@ -133,10 +150,7 @@ impl Config {
             Invalid::new("ingest.oldest", format!("is no time: {error}"), "write it as 2000-01-01T00:00:00Z")
         })?;
         Ok(ValidConfig {
-            level: match self.acknowledge {
-                Acknowledge::Memory => AckLevel::Memory,
-                Acknowledge::Disk => AckLevel::Disk,
-            },
+            level: self.acknowledge.level(usual),
             linger: self.linger.duration(),
             queue_bytes: self.queue.as_usize(),
             max_request_bytes: self.max_request.as_usize(),

@@ -97,7 +97,7 @@ pub(crate) async fn read(
             }
         }
     }
-    Ok(gathering.sample)
+    Ok(gathering.finish())
 }
 
 impl Gathering {
@@ -122,6 +122,20 @@ impl Gathering {
             self.threshold /= 2;
             self.keep_below_threshold();
         }
+    }
+
+    /// The sample in the order of the hashes: the same shoppers teach the same model, whichever store they come from.
+    fn finish(self) -> Sample {
+        let width = self.sample.width;
+        let mut sample = self.sample;
+        let mut order: Vec<usize> = (0..self.hashes.len()).collect();
+        order.sort_by_key(|index| self.hashes[*index]);
+        sample.values =
+            order.iter().flat_map(|row| &sample.values[row * width..(row + 1) * width]).copied().collect();
+        sample.segments = order.iter().map(|row| sample.segments[*row]).collect();
+        sample.categories = order.iter().map(|row| sample.categories[*row]).collect();
+        sample.latest = order.iter().map(|row| sample.latest[*row]).collect();
+        sample
     }
 
     fn category(&mut self, name: String) -> Option<u32> {
@@ -178,7 +192,10 @@ mod tests {
     fn a_sample_is_bounded_fair_and_keeps_what_belongs_together() {
         let mut gathering = Gathering::begin(2);
         (0..10_000).for_each(|number| gathering.take(vector(number), 1000));
-        let sample = gathering.sample;
+        let mut backwards = Gathering::begin(2);
+        (0..10_000).rev().for_each(|number| backwards.take(vector(number), 1000));
+        let sample = gathering.finish();
+        assert_eq!(sample.rows(), backwards.finish().rows(), "the order they come in does not matter");
         assert!((400..=1000).contains(&sample.len()), "{} are kept", sample.len());
         assert_eq!((sample.shoppers, sample.rows().nrows()), (10_000, sample.len()));
         let latest = sample.seen().latest;

@@ -14,13 +14,12 @@ pub(crate) use json::moment as moment_json;
 pub use json::profile_json;
 pub use render::card;
 
-use crate::client;
+use crate::client::{self, Line};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{GetProfileRequest, Profile};
 use tonic::Code;
-use tonic::transport::Channel;
 
 /// The arguments of `portrait profile`.
 #[derive(Debug, Args)]
@@ -51,7 +50,7 @@ pub async fn run(args: ProfileArgs) -> Result<()> {
     Ok(())
 }
 
-async fn fetch(channel: Channel, user_id: &str, url: &str) -> Result<Profile> {
+async fn fetch(channel: Line, user_id: &str, url: &str) -> Result<Profile> {
     let request = GetProfileRequest { user_id: user_id.to_owned(), ..Default::default() };
     match QueryServiceClient::new(channel).get_profile(request).await {
         Ok(response) => response.into_inner().profile.context("the server answered without a profile"),

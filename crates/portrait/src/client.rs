@@ -1,7 +1,9 @@
 //! The caller's side, as this binary's commands need it: a connection, a stream of events with several requests under way,
 //! and waiting until everything sent is in the profiles.
 
-use anyhow::{Context, Result, bail};
+mod line;
+
+use anyhow::{Result, bail};
 use futures::StreamExt;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
@@ -9,7 +11,9 @@ use portrait_proto::v1::{Event, ListPartitionsRequest, TrackStreamRequest};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint};
+
+pub use line::Line;
+pub(crate) use line::lazily;
 
 /// Events of one request of a stream.
 pub const REQUEST_EVENTS: usize = 500;
@@ -20,20 +24,19 @@ const ASK_EVERY: Duration = Duration::from_millis(5);
 /// How long a server may apply nothing before nobody waits for it any more.
 const STANDSTILL: Duration = Duration::from_secs(30);
 
-/// Connects to a server.
-pub async fn connect(url: &str) -> Result<Channel> {
-    let endpoint =
-        Endpoint::from_shared(url.to_owned()).with_context(|| format!("{url} is not an address"))?;
-    let remedy =
-        || format!("no server answers at {url}: start one with `portrait serve`, or name another with --to");
-    endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true).connect().await.with_context(remedy)
+/// Connects to a deployment, as [`Line::connect`].
+///
+/// # Errors
+/// As there.
+pub async fn connect(address: &str) -> Result<Line> {
+    Line::connect(address).await
 }
 
 /// Sends events as a stream and returns when the last one is acknowledged.
 ///
 /// # Errors
 /// If the stream breaks or anything is rejected.
-pub async fn send_all(channel: Channel, events: &[Event]) -> Result<()> {
+pub async fn send_all(channel: Line, events: &[Event]) -> Result<()> {
     let mut client = IngestServiceClient::new(channel);
     let (requests, receiver) = mpsc::channel(REQUESTS_UNDER_WAY);
     let mut answers = client.track_stream(ReceiverStream::new(receiver)).await?.into_inner();
@@ -70,7 +73,7 @@ pub async fn send_all(channel: Channel, events: &[Event]) -> Result<()> {
 ///
 /// # Errors
 /// If the server does not answer, or nothing at all is applied for [`STANDSTILL`].
-pub async fn wait_until_applied(channel: Channel) -> Result<()> {
+pub async fn wait_until_applied(channel: Line) -> Result<()> {
     let mut client = FeatureServiceClient::new(channel);
     let ends = client.list_partitions(ListPartitionsRequest {}).await?.into_inner().partitions;
     let (mut least, mut moved_at) = (u64::MAX, Instant::now());
@@ -98,7 +101,7 @@ pub async fn wait_until_applied(channel: Channel) -> Result<()> {
 ///
 /// # Errors
 /// If the server does not answer.
-pub async fn wait_until_swept(channel: Channel, version: u64) -> Result<()> {
+pub async fn wait_until_swept(channel: Line, version: u64) -> Result<()> {
     let mut client = FeatureServiceClient::new(channel);
     loop {
         let partitions = client.list_partitions(ListPartitionsRequest {}).await?.into_inner().partitions;

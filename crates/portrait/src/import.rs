@@ -15,7 +15,7 @@ pub use reader::{LogReader, Row};
 pub use report::{Rejected, Report};
 
 use crate::card::words;
-use crate::client;
+use crate::client::{self, Line};
 use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -24,7 +24,6 @@ use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use sender::Sender;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use tonic::transport::Channel;
 
 /// The bar moves every so many rows.
 const PROGRESS_EVERY: u64 = 1000;
@@ -74,13 +73,13 @@ pub async fn import(args: &ImportArgs, report: &mut Report) -> Result<()> {
 }
 
 /// Waits until what was sent is in the profiles, and counts what the server had before.
-async fn settle(channel: Channel, before: u64, report: &mut Report) -> Result<()> {
+async fn settle(channel: Line, before: u64, report: &mut Report) -> Result<()> {
     client::wait_until_applied(channel.clone()).await?;
     report.duplicates = duplicates(channel).await?.saturating_sub(before);
     Ok(())
 }
 
-async fn send(mut reader: LogReader, channel: Channel, report: &mut Report) -> Result<()> {
+async fn send(mut reader: LogReader, channel: Line, report: &mut Report) -> Result<()> {
     let (bar, begun) = (bar(reader.bytes_total()), Instant::now());
     let mut sender = Sender::open(channel).await?;
     let mut fault = None;
@@ -119,7 +118,7 @@ fn pace(rows: u64, elapsed: Duration) -> String {
 }
 
 /// Records that the server has dropped as duplicates since it was created.
-async fn duplicates(channel: Channel) -> Result<u64> {
+async fn duplicates(channel: Line) -> Result<u64> {
     let mut client = FeatureServiceClient::new(channel);
     let answer = client.list_partitions(ListPartitionsRequest {}).await?.into_inner();
     Ok(answer.partitions.iter().map(|partition| partition.duplicates_total).sum())

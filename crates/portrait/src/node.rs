@@ -3,42 +3,37 @@
 //! same node.
 
 mod models;
+mod store;
 
+use crate::client;
 use anyhow::{Context, Result};
 pub(crate) use models::Follower;
 use portrait_feature::{FeatureService, Ownership};
 use portrait_ingest::IngestService;
 use portrait_learning::ServedModel;
 use portrait_model::ModelService;
-use portrait_profile::{PartitionCount, Span};
 use portrait_proto::status;
 use portrait_proto::v1::{
     feature_service_server, ingest_service_server, model_service_server, query_service_server,
 };
 use portrait_query::QueryService;
-use portrait_runtime::config::{ByteSize, Interval, Invalid};
+use portrait_runtime::config::Invalid;
 use portrait_runtime::health::Health;
 use portrait_runtime::server::{Bound, DrainOutcome, ServeError, ServerConfig, Services};
 use portrait_runtime::telemetry::{LogConfig, Metrics};
 use portrait_runtime::{SharedClock, SystemClock};
-use portrait_store::embedded::{Embedded, Options};
 use portrait_store::{ProfileClock, Store};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use store::Opened;
+pub use store::StoreConfig;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::{Channel, Endpoint};
-
-/// How the address of a store in this process begins.
-const EMBEDDED: &str = "embedded:";
-
-/// How long a connection to another process may take.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+use tonic::transport::Channel;
 
 /// Everything a node can be told, as the configuration file has it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,22 +55,6 @@ pub struct Config {
     pub model: portrait_model::Config,
     /// Room 4.
     pub query: portrait_query::Config,
-}
-
-/// Where everything is remembered.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StoreConfig {
-    /// `embedded:DIRECTORY`: a store in this process, on a disk of this machine.
-    pub url: String,
-    /// How many partitions a new store gets; 0 takes 16 for a new one and what is there for an old one. It can never be
-    /// changed: more partitions spread over more workers, and cost memory and open files each.
-    pub partitions: u16,
-    /// For how long a record's id is remembered. Longer: later retries are recognised, and the store is bigger.
-    pub dedup_window: Interval,
-    /// How much of the disk is left free. Events are refused before the disk is full, so that what was accepted can still be
-    /// applied and old data forgotten.
-    pub reserve: ByteSize,
 }
 
 /// What holds for profiles wherever they are read.
@@ -123,17 +102,6 @@ impl Default for Config {
     }
 }
 
-impl Default for StoreConfig {
-    fn default() -> Self {
-        Self {
-            url: "embedded:./portrait-data".to_owned(),
-            partitions: 0,
-            dedup_window: Interval::from_hours(24),
-            reserve: ByteSize::mebibytes(256),
-        }
-    }
-}
-
 impl Role {
     fn has(self, room: Self) -> bool {
         self == Self::All || self == room
@@ -144,7 +112,7 @@ impl Role {
 pub struct Node {
     grpc_addr: SocketAddr,
     http_addr: SocketAddr,
-    store: Arc<Embedded>,
+    store: Opened,
     shutdown: CancellationToken,
     serving: JoinHandle<Result<DrainOutcome, ServeError>>,
     rooms: JoinHandle<()>,
@@ -156,26 +124,8 @@ impl Config {
         let mut config = Self::default();
         config.server.listen.set_port(0);
         config.server.http_listen.set_port(0);
-        config.store.url = format!("{EMBEDDED}{}", directory.display());
+        config.store = StoreConfig::embedded(directory);
         config
-    }
-}
-
-impl StoreConfig {
-    async fn open(&self) -> Result<Embedded> {
-        let Some(directory) = self.url.strip_prefix(EMBEDDED) else {
-            let problem = format!("{:?} names no store", self.url);
-            return Err(Invalid::new("store.url", problem, "write embedded: and a directory").into());
-        };
-        let directory = PathBuf::from(directory);
-        let options = Options {
-            partitions: PartitionCount::new(self.partitions),
-            dedup_window: Span::from_millis(i64::try_from(self.dedup_window.as_millis()).unwrap_or(i64::MAX)),
-            reserve_bytes: self.reserve.bytes(),
-            ..Options::default()
-        };
-        // Opening reads the disk and may take a while.
-        Ok(tokio::task::spawn_blocking(move || Embedded::open(&directory, options)).await??)
     }
 }
 
@@ -187,23 +137,22 @@ impl Node {
     pub async fn start(role: Role, config: Config) -> Result<Self> {
         config.server.validate()?;
         let bound = Bound::bind(config.server.clone()).await?;
-        if role != Role::All {
-            tracing::warn!(
-                ?role,
-                "an embedded store belongs to one process: no other role can use it meanwhile"
-            );
+        if role != Role::All && config.store.directory().is_some() {
+            let remedy = "name a Redis that all of them use, or serve every role in one process";
+            return Err(Invalid::new("store.url", "is embedded, and belongs to one process", remedy).into());
         }
-        let store = Arc::new(config.store.open().await?);
+        let usual = config.store.usual_level();
+        let opened = config.store.open(config.ingest.acknowledge.level(usual)).await?;
+        let store = opened.store();
         let clock: SharedClock = Arc::new(SystemClock);
         let metrics = Metrics::new()?;
         let (grpc_addr, http_addr) = (bound.grpc_addr(), bound.http_addr());
         let (shutdown, drained) = (CancellationToken::new(), CancellationToken::new());
         let here = format!("http://{grpc_addr}");
-        let models = lazily(&config.profiles.models, &here).context("profiles.models")?;
-        let features = lazily(&config.model.features, &here).context("model.features")?;
+        let models = to(&config.profiles.models, &here).context("profiles.models")?;
+        let features = to(&config.model.features, &here).context("model.features")?;
         let node = if config.profiles.node.is_empty() { here } else { config.profiles.node.clone() };
-        let shared_store = Arc::clone(&store) as Arc<dyn Store>;
-        let (follower, model) = Follower::begin(shared_store, models, node.clone()).await;
+        let (follower, model) = Follower::begin(Arc::clone(&store), models, node.clone()).await;
         let with = With { store: &store, clock: &clock, metrics: &metrics, node, model, features };
         let rooms = Rooms::build(role, &with, &config)?;
         let following = tokio::spawn(follower.run(shutdown.clone()));
@@ -217,7 +166,7 @@ impl Node {
                 bound.serve(services, shutdown).await
             }
         });
-        Ok(Self { grpc_addr, http_addr, store, shutdown, serving, rooms })
+        Ok(Self { grpc_addr, http_addr, store: opened, shutdown, serving, rooms })
     }
 
     /// Where gRPC answers.
@@ -254,17 +203,14 @@ impl Drop for Node {
     }
 }
 
-/// A connection that is made when it is needed: to `url`, or to this process if that is empty.
-fn lazily(url: &str, here: &str) -> Result<Channel> {
-    let url = if url.is_empty() { here } else { url };
-    let endpoint =
-        Endpoint::from_shared(url.to_owned()).with_context(|| format!("{url} is not an address"))?;
-    Ok(endpoint.connect_timeout(CONNECT_PATIENCE).tcp_nodelay(true).connect_lazy())
+/// A connection to `url`, or to this process if that is empty.
+fn to(url: &str, here: &str) -> Result<Channel> {
+    client::lazily(if url.is_empty() { here } else { url })
 }
 
 /// What rooms are built with.
 struct With<'a> {
-    store: &'a Arc<Embedded>,
+    store: &'a Arc<dyn Store>,
     clock: &'a SharedClock,
     metrics: &'a Metrics,
     /// What this process is called.
@@ -285,12 +231,12 @@ struct Rooms {
 
 impl Rooms {
     fn build(role: Role, with: &With<'_>, config: &Config) -> Result<Self> {
-        let store = || Arc::clone(with.store) as Arc<dyn Store>;
+        let store = || Arc::clone(with.store);
         let clock = || Arc::clone(with.clock);
         let profile_clock = config.profiles.clock;
         let meter = |room| with.metrics.meter(room);
         // Every section is checked, whatever the role: one file serves all.
-        let ingest = config.ingest.validate()?;
+        let ingest = config.ingest.validate(config.store.usual_level())?;
         let (feature, model, query) =
             (config.feature.validate()?, config.model.validate()?, config.query.validate()?);
         let served = || with.model.clone();

@@ -2,7 +2,7 @@
 //! and the outcome.
 
 use crate::card::words;
-use crate::client;
+use crate::client::{self, Line};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,7 +10,6 @@ use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::train_model_response::Kind;
 use portrait_proto::v1::{TrainModelRequest, TrainOutcome};
 use std::time::Duration;
-use tonic::transport::Channel;
 
 /// The arguments of `portrait train`.
 #[derive(Debug, Args)]
@@ -68,7 +67,7 @@ pub async fn run(args: TrainArgs) -> Result<()> {
 /// # Errors
 /// If the training could not be done.
 pub async fn train(
-    channel: Channel,
+    channel: Line,
     request: TrainModelRequest,
     mut progress: impl FnMut(&str, u64),
 ) -> Result<TrainOutcome> {

@@ -2,6 +2,7 @@
 //! that was given another schema replaces the model of the old.
 
 use super::segments::{node, segments, swept, train};
+use portrait::client::Line;
 use portrait::simulate::{Day, Happening, Shop, SimulateConfig};
 use portrait_learning::Model;
 use portrait_profile::{FeatureSchema, Span, Timestamp};
@@ -16,13 +17,12 @@ use portrait_store::embedded::{Embedded, Options};
 use portrait_store::{Nonce, PartName, PublishedModel, RegistryChange, Store};
 use portrait_tests::{connect, until};
 use std::time::Duration;
-use tonic::transport::Channel;
 
 /// Low prices begin on day 8 of 24.
 const SHOP: SimulateConfig = SimulateConfig { shoppers: 2_500, days: 24, items: 300, steady: false };
 
 /// Sends what happens until the evening before `day`, and waits until it is in the profiles.
-async fn tell(channel: &Channel, shop: &mut std::iter::Peekable<Shop>, day: Day) {
+async fn tell(channel: &Line, shop: &mut std::iter::Peekable<Shop>, day: Day) {
     let mut ingest = IngestServiceClient::new(channel.clone());
     let mut batch: Vec<Event> = Vec::new();
     loop {

@@ -1,6 +1,7 @@
 //! The loop that makes profiles dynamic: segments form on real logs and get names, keep their identity from training to
 //! training, and reach every subscriber whatever is killed between.
 
+use portrait::client::Line;
 use portrait::import::{self, Format, ImportArgs, Report};
 use portrait::node::{Config, Node, Role};
 use portrait_proto::v1::model_service_client::ModelServiceClient;
@@ -17,7 +18,6 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tonic::transport::Channel;
 
 const RETAIL: Log =
     Log { format: Format::OnlineRetail, file: "uci_online_retail.csv.gz", read: 541_909, rejected: 135_080 };
@@ -41,18 +41,18 @@ pub(super) async fn node(folder: &std::path::Path, set: impl FnOnce(&mut portrai
     Node::start(Role::All, config).await.expect("a node")
 }
 
-async fn import_into(url: &str, log: &Log) {
+pub(super) async fn import_into(url: &str, log: &Log) {
     let args = ImportArgs { file: log_file(log), format: log.format, to: url.to_owned(), event_id: None };
     let mut report = Report::default();
     import::import(&args, &mut report).await.expect("the log imports");
 }
 
-pub(super) async fn train(channel: &Channel, request: TrainModelRequest) -> TrainOutcome {
+pub(super) async fn train(channel: &Line, request: TrainModelRequest) -> TrainOutcome {
     portrait::train::train(channel.clone(), request, |_, _| {}).await.expect("the training ends")
 }
 
 /// The segments; none while no node serves a model yet.
-pub(super) async fn segments(channel: &Channel) -> Option<ListSegmentsResponse> {
+pub(super) async fn segments(channel: &Line) -> Option<ListSegmentsResponse> {
     let mut query = QueryServiceClient::new(channel.clone());
     match query.list_segments(ListSegmentsRequest {}).await {
         Ok(answer) => Some(answer.into_inner()),
@@ -62,7 +62,7 @@ pub(super) async fn segments(channel: &Channel) -> Option<ListSegmentsResponse> 
 }
 
 /// Waits until everybody is in a segment of model `version`.
-pub(super) async fn swept(channel: &Channel, version: u64, shoppers: u64) -> ListSegmentsResponse {
+pub(super) async fn swept(channel: &Line, version: u64, shoppers: u64) -> ListSegmentsResponse {
     until("everybody is in a segment of the model", async || {
         let whole = |told: ListSegmentsResponse| {
             told.model_version == version && told.assigned == shoppers && told.in_retired == 0
@@ -73,7 +73,7 @@ pub(super) async fn swept(channel: &Channel, version: u64, shoppers: u64) -> Lis
     segments(channel).await.expect("there is a model")
 }
 
-async fn memberships(channel: &Channel) -> BTreeMap<String, String> {
+pub(super) async fn memberships(channel: &Line) -> BTreeMap<String, String> {
     let user_ids: Vec<String> = census(channel.clone()).await.into_keys().collect();
     let mut query = QueryServiceClient::new(channel.clone());
     let mut memberships = BTreeMap::new();

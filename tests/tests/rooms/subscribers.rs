@@ -1,5 +1,6 @@
 //! A subscriber that is cut again and again while a log is imported, and resumes each time, ends with exactly what reads give.
 
+use portrait::client::Line;
 use portrait::import::{self, Format, ImportArgs, Report};
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -12,7 +13,6 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use tonic::Code;
-use tonic::transport::Channel;
 
 const LOG: Log =
     Log { format: Format::Rees46, file: "rees46_2019-10-01_0000-0250.csv.gz", read: 17_434, rejected: 0 };
@@ -68,7 +68,7 @@ impl Subscriber {
     }
 
     /// Takes answers until `enough` says so, and then is cut.
-    async fn listen(&mut self, channel: Channel, mut enough: impl FnMut(&Self) -> bool) {
+    async fn listen(&mut self, channel: Line, mut enough: impl FnMut(&Self) -> bool) {
         self.named.clear();
         let mut client = QueryServiceClient::new(channel);
         let mut answers =

@@ -3,9 +3,10 @@
 //! turn, so that events are never held up by more than a page.
 
 use super::Worker;
+use crate::batch::fitting_profiles;
 use crate::error::Error;
 use crate::fold::{Fold, Standing};
-use portrait_profile::{ModelVersion, Profile};
+use portrait_profile::{ModelVersion, Profile, SegmentLedger, Timestamp};
 use portrait_store::{ProfilePage, ScanCursor};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ pub(super) struct Sweep {
     under_way: Option<(ModelVersion, Option<ScanCursor>)>,
     /// When the next page is due.
     next_page_at: Option<Instant>,
+    /// The moment that profiles are read at: one for all partitions, whichever of them had the newest event.
+    moment: Timestamp,
 }
 
 impl Sweep {
@@ -45,8 +48,9 @@ impl Worker {
             let partitions = self.shared.store.layout().partitions;
             let turn = f64::from(self.partition.get()) / f64::from(partitions.get());
             let wait = self.shared.config.sweep_pause(PAGE_PROFILES, partitions).mul_f64(turn);
-            self.sweep =
-                Sweep { under_way: Some((version, None)), next_page_at: Some(Instant::now() + wait) };
+            let moment = self.shared.profile_clock.now(&*self.shared.store, self.shared.now()).await?;
+            let next_page_at = Some(Instant::now() + wait);
+            self.sweep = Sweep { under_way: Some((version, None)), next_page_at, moment };
         }
         if self.sweep.next_page_at.is_some_and(|due| Instant::now() < due) {
             return Ok(true);
@@ -78,7 +82,8 @@ impl Worker {
         page: ProfilePage,
     ) -> Result<Option<usize>, Error> {
         let (assigner, now) = (self.shared.assigner(), self.shared.now());
-        let moment = assigner.moment(now, standing.clock);
+        // Its own newest event may be newer than the sweep.
+        let moment = assigner.moment(now, standing.clock.max(self.sweep.moment));
         let last = page.next.is_none();
         let mut moving = Vec::new();
         for (key, bytes) in page.profiles {
@@ -87,24 +92,33 @@ impl Worker {
                 moving.push((key, profile, bytes.len()));
             }
         }
-        if moving.is_empty() && !last {
-            return Ok(Some(0));
-        }
-        // What a worker holds already is what the store has; what it does not hold comes from the page.
-        let held = self.profiles.take(moving.iter().map(|(key, _, _)| key.clone()));
-        let mut fold = Fold::begin(standing, self.shared.config.clock_jump, &mut self.profiles);
-        for (key, profile, bytes) in moving {
-            fold.look_at(key, profile, bytes, &held);
-        }
-        let (commit, ledger) = fold.finish(
-            &assigner,
-            |ledger| {
-                if let Some(model) = assigner.model().filter(|_| last) {
+        let mut moved = 0;
+        while !moving.is_empty() || last {
+            let later = moving.split_off(fitting_profiles(
+                moving.iter().map(|(_, _, bytes)| *bytes),
+                &self.shared.store.limits(),
+            ));
+            let done = last && later.is_empty();
+            // What a worker holds already is what the store has; what it does not hold comes from the page.
+            let held = self.profiles.take(moving.iter().map(|(key, _, _)| key.clone()));
+            let fold = Fold::begin(standing, self.shared.config.clock_jump, &mut self.profiles);
+            let mut fold = fold.not_before(self.sweep.moment);
+            for (key, profile, bytes) in moving {
+                fold.look_at(key, profile, bytes, &held);
+            }
+            let note = |ledger: &mut SegmentLedger| {
+                if let Some(model) = assigner.model().filter(|_| done) {
                     ledger.sweep_done(model.version, now);
                 }
-            },
-            now,
-        );
-        Ok(self.commit(standing, commit, ledger).await?.map(|(_, profiles)| profiles))
+            };
+            let (commit, ledger) = fold.finish(&assigner, note, now);
+            let Some((_, profiles)) = self.commit(standing, commit, ledger).await? else { return Ok(None) };
+            moved += profiles;
+            if done {
+                break;
+            }
+            moving = later;
+        }
+        Ok(Some(moved))
     }
 }

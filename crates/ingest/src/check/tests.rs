@@ -11,7 +11,7 @@ const NOW_S: i64 = 1_704_067_200;
 
 fn rules() -> Rules {
     let config = Config { custom_actions: vec!["quiz".to_owned()], ..Config::default() };
-    Rules::of(&config.validate().expect("a good configuration"))
+    Rules::of(&config.validate(portrait_store::AckLevel::Disk).expect("a good configuration"))
 }
 
 fn now() -> Timestamp {

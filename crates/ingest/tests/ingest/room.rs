@@ -39,7 +39,7 @@ impl Room {
             Arc::clone(&faulty) as Arc<dyn Store>,
             Arc::new(clock.clone()),
             &NoopMeterProvider::new().meter("test"),
-            &config.validate().expect("settings that make sense"),
+            &config.validate(portrait_store::AckLevel::Disk).expect("settings that make sense"),
         );
         Self { store, faulty, clock, service, _folder: folder }
     }

@@ -2,7 +2,7 @@
 //! profiles read with `read_after`, and the time from acknowledgement to answer is kept.
 
 use super::Figure;
-use crate::client;
+use crate::client::{self, Line};
 use crate::node::{Node, Role};
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
@@ -12,7 +12,6 @@ use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{Event, GetProfileRequest, TrackRequest};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tonic::transport::Channel;
 
 /// How often a single event is tracked.
 const PROBE_EVERY: Duration = Duration::from_millis(5);
@@ -70,7 +69,7 @@ pub(super) async fn under_load(url: &str, events: &[Event], pace: Pace) -> Resul
 }
 
 /// Sends bursts at an even pace, and says how many events went.
-async fn load(channel: Channel, events: Vec<Event>, events_per_second: f64, until: Instant) -> Result<usize> {
+async fn load(channel: Line, events: Vec<Event>, events_per_second: f64, until: Instant) -> Result<usize> {
     let mut client = IngestServiceClient::new(channel);
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(BURST as f64 / events_per_second));
     let mut sent = 0;
@@ -90,7 +89,7 @@ async fn load(channel: Channel, events: Vec<Event>, events_per_second: f64, unti
 }
 
 /// Microseconds from acknowledgement to a profile that has the event.
-async fn probe(channel: Channel, until: Instant) -> Result<Histogram<u64>> {
+async fn probe(channel: Line, until: Instant) -> Result<Histogram<u64>> {
     let mut ingest = IngestServiceClient::new(channel.clone());
     let mut query = QueryServiceClient::new(channel);
     let mut histogram = Histogram::new(3)?;

@@ -2,7 +2,7 @@
 //! the time from the call until the last node serves the version is kept.
 
 use super::Figure;
-use crate::client;
+use crate::client::{self, Line};
 use crate::node::{Follower, Node, Role};
 use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 
 /// Nodes that watch, beside the one that has everything.
 const NODES: usize = 8;
@@ -41,7 +40,7 @@ pub(super) async fn measure(events: &[Event], scratch: &Path, figures: &mut Vec<
     let stop = CancellationToken::new();
     let mut served = Vec::new();
     for number in 0..NODES {
-        served.push(watcher(&channel, number, &folder, &stop).await?);
+        served.push(watcher(&node.grpc_url(), number, &folder, &stop).await?);
     }
     let histogram = activate(&channel, &mut served).await?;
     stop.cancel();
@@ -62,19 +61,19 @@ pub(super) async fn measure(events: &[Event], scratch: &Path, figures: &mut Vec<
 
 /// A node that has nothing but what the model service tells it.
 async fn watcher(
-    channel: &Channel,
+    url: &str,
     number: usize,
     folder: &tempfile::TempDir,
     stop: &CancellationToken,
 ) -> Result<watch::Receiver<ServedModel>> {
     let store = Embedded::open(&folder.path().join(format!("node-{number}")), Options::default())?;
     let (follower, served) =
-        Follower::begin(Arc::new(store), channel.clone(), format!("node-{number}")).await;
+        Follower::begin(Arc::new(store), client::lazily(url)?, format!("node-{number}")).await;
     tokio::spawn(follower.run(stop.clone()));
     Ok(served)
 }
 
-async fn activate(channel: &Channel, served: &mut [watch::Receiver<ServedModel>]) -> Result<Histogram<u64>> {
+async fn activate(channel: &Line, served: &mut [watch::Receiver<ServedModel>]) -> Result<Histogram<u64>> {
     let mut models = ModelServiceClient::new(channel.clone());
     let mut histogram = Histogram::new(3)?;
     // The first turn waits for nodes that are only about to watch.

@@ -1,7 +1,7 @@
 //! `GetProfile` beside a bare tonic echo that answers the same bytes, in the same process, over the same loopback, in turns.
 
 use super::Figure;
-use crate::client;
+use crate::client::{self, Line};
 use crate::node::{Node, Role};
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
@@ -13,7 +13,7 @@ use prost::Message;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tonic::transport::{Channel, Server, server::TcpIncoming};
+use tonic::transport::{Server, server::TcpIncoming};
 use tonic::{Request, Response, Status};
 
 /// Calls under way at once.
@@ -81,7 +81,7 @@ impl QueryService for Echo {
 
 /// What one side gave, over all its turns.
 struct Side {
-    channel: Channel,
+    channel: Line,
     calls: u64,
     elapsed: Duration,
     micros: Histogram<u64>,
@@ -118,7 +118,7 @@ pub(super) async fn measure(
 }
 
 /// The profile of median size among some.
-async fn typical(channel: Channel, user_ids: &[String]) -> Result<(GetProfileResponse, usize)> {
+async fn typical(channel: Line, user_ids: &[String]) -> Result<(GetProfileResponse, usize)> {
     let mut client = QueryServiceClient::new(channel);
     let mut responses = Vec::new();
     for user_id in user_ids.iter().take(501) {
@@ -142,7 +142,7 @@ async fn echo(response: GetProfileResponse) -> Result<String> {
 }
 
 impl Side {
-    fn new(channel: Channel) -> Result<Self> {
+    fn new(channel: Line) -> Result<Self> {
         Ok(Self { channel, calls: 0, elapsed: Duration::ZERO, micros: Histogram::new(3)? })
     }
 
@@ -167,12 +167,7 @@ impl Side {
     }
 }
 
-async fn calls(
-    channel: Channel,
-    user_ids: &[String],
-    first: usize,
-    until: Instant,
-) -> Result<Histogram<u64>> {
+async fn calls(channel: Line, user_ids: &[String], first: usize, until: Instant) -> Result<Histogram<u64>> {
     let mut client = QueryServiceClient::new(channel);
     let mut histogram = Histogram::new(3)?;
     let mut next = first;

@@ -4,14 +4,13 @@
 
 use super::freshness::{self, Pace};
 use super::{Figure, load};
-use crate::client;
+use crate::client::{self, Line};
 use crate::node::{Node, Role};
 use anyhow::{Context, Result, bail};
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::{ActivateModelRequest, TrainModelRequest};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tonic::transport::Channel;
 
 /// Pairs of runs.
 const PAIRS: usize = 4;
@@ -59,7 +58,7 @@ pub(super) async fn measure(
     Ok(())
 }
 
-async fn activate(channel: &Channel, version: u64) -> Result<()> {
+async fn activate(channel: &Line, version: u64) -> Result<()> {
     ModelServiceClient::new(channel.clone()).activate_model(ActivateModelRequest { version }).await?;
     Ok(())
 }

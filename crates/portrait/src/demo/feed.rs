@@ -2,6 +2,7 @@
 //! has more than a window of requests without an answer, and says at once when something is refused.
 
 use super::probe::{Probe, Prober};
+use crate::client::Line;
 use crate::client::REQUEST_EVENTS;
 use anyhow::{Result, anyhow, bail};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
@@ -13,7 +14,6 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use tonic::transport::Channel;
 
 /// Requests that may be without an answer.
 const WINDOW: u32 = 32;
@@ -43,7 +43,7 @@ struct Shared {
 
 impl Feed {
     /// Opens the stream. Some answers are handed to `prober`, if it has time.
-    pub(super) async fn open(channel: Channel, prober: Prober) -> Result<Self> {
+    pub(super) async fn open(channel: Line, prober: Prober) -> Result<Self> {
         let (requests, receiver) = mpsc::channel(WINDOW as usize);
         let mut client = IngestServiceClient::new(channel);
         let answers = client.track_stream(ReceiverStream::new(receiver)).await?.into_inner();

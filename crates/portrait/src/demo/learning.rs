@@ -7,6 +7,7 @@ use super::memberships::{BySegment, Memberships};
 use super::narrator::Narrator;
 use super::training;
 use crate::card::words;
+use crate::client::Line;
 use anyhow::{Context, Result};
 use portrait_profile::Timestamp;
 use portrait_proto::time;
@@ -19,7 +20,6 @@ use portrait_proto::v1::{
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
-use tonic::transport::Channel;
 
 mod lines;
 
@@ -33,7 +33,7 @@ const REASONS: usize = 3;
 
 /// What the demo has learned of models so far.
 pub(super) struct Learning {
-    channel: Channel,
+    channel: Line,
     /// Fewer shoppers teach no model.
     least: usize,
     memberships: Memberships,
@@ -53,7 +53,7 @@ pub(super) struct Learning {
 
 impl Learning {
     /// Subscribes to segment changes; there must be no model yet.
-    pub(super) async fn begin(channel: Channel, watching: Channel, least: usize) -> Result<Self> {
+    pub(super) async fn begin(channel: Line, watching: Line, least: usize) -> Result<Self> {
         let memberships = Memberships::begin(watching).await?;
         let mut features = FeatureServiceClient::new(channel.clone());
         let schema = features.get_feature_schema(GetFeatureSchemaRequest {}).await?.into_inner();

@@ -7,7 +7,7 @@ use super::narrator::Narrator;
 use super::probe;
 use super::training;
 use crate::card::{self, Paint, chart, words};
-use crate::client;
+use crate::client::{self, Line};
 use crate::import::{Format, LogReader, Row};
 use crate::segments;
 use anyhow::{Context, Result, bail};
@@ -19,7 +19,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Instant;
-use tonic::transport::Channel;
 
 /// Shoppers that are counted at most; later ones are sent and not counted.
 const SHOPPERS_MAX: usize = 1_000_000;
@@ -82,7 +81,7 @@ pub(super) async fn run_against(
 
 /// Has a model learned of everybody, if they are enough, and says which segments there are.
 async fn say_segments(
-    channel: &Channel,
+    channel: &Line,
     shoppers: usize,
     least: usize,
     narrator: &mut dyn Narrator,
@@ -106,7 +105,7 @@ async fn say_segments(
 /// A log on its way to the server.
 struct Replay<'a> {
     narrator: &'a mut dyn Narrator,
-    channel: Channel,
+    channel: Line,
     feed: Feed,
     items: Vec<Item>,
     next_look: u64,
@@ -123,7 +122,7 @@ struct Told {
 }
 
 impl<'a> Replay<'a> {
-    fn begin(channel: Channel, feed: Feed, narrator: &'a mut dyn Narrator) -> Self {
+    fn begin(channel: Line, feed: Feed, narrator: &'a mut dyn Narrator) -> Self {
         let told = Told { began: Instant::now(), events: 0, unusable: 0, counts: HashMap::new() };
         Self { narrator, channel, feed, items: Vec::new(), next_look: FIRST_LOOK, told }
     }
@@ -225,7 +224,7 @@ fn line(user_id: &str, facts: &Facts) -> String {
     format!("{user_id}: {}", phrases.join(" · "))
 }
 
-async fn profiles(channel: &Channel, user_ids: &[String]) -> Result<Vec<Profile>> {
+async fn profiles(channel: &Line, user_ids: &[String]) -> Result<Vec<Profile>> {
     if user_ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -245,7 +244,7 @@ struct Summary {
     hours: Vec<f64>,
 }
 
-async fn summarise(channel: &Channel, user_ids: &[String]) -> Result<Summary> {
+async fn summarise(channel: &Line, user_ids: &[String]) -> Result<Summary> {
     let mut summary = Summary { hours: vec![0.0; 24], ..Summary::default() };
     for user_ids in user_ids.chunks(READ_AT_ONCE) {
         for profile in profiles(channel, user_ids).await? {

@@ -2,6 +2,7 @@
 //! and how many changes made them; it never asks for a profile, so that what it knows can be held against the profiles.
 
 use super::watcher;
+use crate::client::Line;
 use anyhow::{Context, Result, anyhow, bail};
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{
@@ -13,7 +14,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::Streaming;
-use tonic::transport::Channel;
 
 /// Shoppers that are remembered at most.
 const SHOPPERS_MAX: usize = 1_000_000;
@@ -39,7 +39,7 @@ struct Seen {
 
 impl Memberships {
     /// Subscribes, and returns when the server has confirmed it: no later change is missed.
-    pub(super) async fn begin(channel: Channel) -> Result<Self> {
+    pub(super) async fn begin(channel: Line) -> Result<Self> {
         let request = WatchProfileChangesRequest {
             start: WatchStart::Now.into(),
             segment_changes_only: true,

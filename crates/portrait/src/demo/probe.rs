@@ -1,6 +1,7 @@
 //! How soon an acknowledged event can be read: in go consistency tokens as they are given out, out comes how long each took to
 //! be readable. One read at a time; what is acknowledged meanwhile is not measured.
 
+use crate::client::Line;
 use anyhow::Result;
 use hdrhistogram::Histogram;
 use portrait_proto::v1::GetProfileRequest;
@@ -8,7 +9,6 @@ use portrait_proto::v1::query_service_client::QueryServiceClient;
 use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tonic::transport::Channel;
 
 /// An acknowledged event.
 pub(super) struct Probe {
@@ -29,7 +29,7 @@ pub(super) fn micros() -> Result<Histogram<u64>> {
 }
 
 /// Begins to read.
-pub(super) fn begin(channel: Channel) -> (Prober, Probing) {
+pub(super) fn begin(channel: Line) -> (Prober, Probing) {
     let (sender, mut probes) = mpsc::channel::<Probe>(1);
     let reading = tokio::spawn(async move {
         let mut micros = micros()?;

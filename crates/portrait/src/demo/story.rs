@@ -14,7 +14,7 @@ use super::tally::Tally;
 use super::telling::{Plot, Telling, Told};
 use super::watcher::Watcher;
 use crate::card::{self, Paint, words};
-use crate::client;
+use crate::client::{self, Line};
 use crate::simulate::{Day, Shop, ShopperTruth, SimulateConfig};
 use anyhow::{Result, bail};
 use hdrhistogram::Histogram;
@@ -25,7 +25,6 @@ use portrait_proto::v1::{BatchGetProfilesRequest, Profile};
 use portrait_runtime::SharedClock;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
-use tonic::transport::Channel;
 
 /// Profiles of one read.
 const READ_AT_ONCE: usize = 100;
@@ -177,7 +176,7 @@ fn introduce(script: &Script, plot: &Plot, narrator: &mut dyn Narrator) {
 
 /// Where and as of when profiles are read.
 struct Reading {
-    channel: Channel,
+    channel: Line,
     read_at: Timestamp,
     last_day: Day,
 }

@@ -9,7 +9,7 @@ use super::learning::Learning;
 use super::narrator::Narrator;
 use super::tally::Tally;
 use crate::card::words;
-use crate::client;
+use crate::client::{self, Line};
 use crate::simulate::{Day, Happening, Promotion, What};
 use anyhow::{Result, bail};
 use portrait_profile::Timestamp;
@@ -22,7 +22,6 @@ use portrait_proto::v1::{
 };
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-use tonic::transport::Channel;
 
 /// Items, traits or relations of one request.
 const BATCH: usize = 1000;
@@ -45,7 +44,7 @@ pub(super) struct Plot {
 /// The story so far.
 pub(super) struct Telling<'a> {
     narrator: &'a mut dyn Narrator,
-    channel: Channel,
+    channel: Line,
     feed: Feed,
     plot: Plot,
     learning: Learning,
@@ -92,7 +91,7 @@ impl Today {
 
 impl<'a> Telling<'a> {
     pub(super) fn begin(
-        channel: Channel,
+        channel: Line,
         feed: Feed,
         plot: Plot,
         learning: Learning,

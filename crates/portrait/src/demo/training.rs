@@ -1,6 +1,7 @@
 //! One training from a caller's side, with everything that follows from it: in go a connection and what to ask for, out comes
 //! the outcome when the new model is served and every profile has been looked at for it. Nothing may be sent meanwhile.
 
+use crate::client::Line;
 use crate::{client, train};
 use anyhow::{Result, bail};
 use portrait_proto::v1::model_service_client::ModelServiceClient;
@@ -10,7 +11,6 @@ use portrait_proto::v1::{
 };
 use std::time::Duration;
 use tonic::Code;
-use tonic::transport::Channel;
 
 /// How long looking at everybody may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// If the training fails, or the profiles do not follow it within [`PATIENCE`].
 pub(super) async fn train(
-    channel: &Channel,
+    channel: &Line,
     mut request: TrainModelRequest,
     known: u64,
 ) -> Result<TrainOutcome> {
@@ -46,7 +46,7 @@ pub(super) async fn train(
 }
 
 /// Waits until everybody was looked at for a model.
-pub(super) async fn swept(channel: &Channel, version: u64) -> Result<()> {
+pub(super) async fn swept(channel: &Line, version: u64) -> Result<()> {
     match tokio::time::timeout(PATIENCE, client::wait_until_swept(channel.clone(), version)).await {
         Ok(swept) => swept,
         Err(_) => bail!("the profiles did not follow model {version} within {} s", PATIENCE.as_secs()),
@@ -54,7 +54,7 @@ pub(super) async fn swept(channel: &Channel, version: u64) -> Result<()> {
 }
 
 /// The segments of the served model; none before the first.
-pub(super) async fn segments(channel: &Channel) -> Result<Option<ListSegmentsResponse>> {
+pub(super) async fn segments(channel: &Line) -> Result<Option<ListSegmentsResponse>> {
     match QueryServiceClient::new(channel.clone()).list_segments(ListSegmentsRequest {}).await {
         Ok(answer) => Ok(Some(answer.into_inner())),
         Err(status) if status.code() == Code::FailedPrecondition => Ok(None),
@@ -63,7 +63,7 @@ pub(super) async fn segments(channel: &Channel) -> Result<Option<ListSegmentsRes
 }
 
 /// The newest model that is served; 0 before the first.
-async fn active(channel: &Channel) -> Result<u64> {
+async fn active(channel: &Line) -> Result<u64> {
     let answer = ModelServiceClient::new(channel.clone()).list_models(ListModelsRequest {}).await?;
     Ok(answer.into_inner().active_version)
 }

@@ -2,6 +2,7 @@
 //! sample how old the news is on arrival. In goes a connection, out come figures; it never asks for a profile itself.
 
 use super::probe;
+use crate::client::Line;
 use anyhow::{Context, Result, anyhow, bail};
 use hdrhistogram::Histogram;
 use portrait_proto::time;
@@ -17,7 +18,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::Streaming;
-use tonic::transport::Channel;
 
 /// Shoppers whose versions are remembered at most.
 const SHOPPERS_MAX: usize = 1_000_000;
@@ -44,7 +44,7 @@ struct Seen {
 
 impl Watcher {
     /// Subscribes, and returns when the server has confirmed both subscriptions: no later change is missed.
-    pub(super) async fn begin(channel: Channel, sample: Vec<String>, clock: SharedClock) -> Result<Self> {
+    pub(super) async fn begin(channel: Line, sample: Vec<String>, clock: SharedClock) -> Result<Self> {
         let all = WatchProfileChangesRequest { start: WatchStart::Now.into(), ..Default::default() };
         let sampled = WatchProfileChangesRequest { user_ids: sample, include_profile: true, ..all.clone() };
         let seen = Seen {
@@ -111,7 +111,7 @@ impl Watcher {
 
 /// A subscription whose first answer, the confirmation, has arrived.
 pub(super) async fn subscribed(
-    channel: Channel,
+    channel: Line,
     request: WatchProfileChangesRequest,
 ) -> Result<Streaming<WatchProfileChangesResponse>> {
     let mut answers = QueryServiceClient::new(channel).watch_profile_changes(request).await?.into_inner();

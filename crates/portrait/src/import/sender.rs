@@ -2,6 +2,7 @@
 //! what the server answered to each. What has no answer when the stream ends counts as not sent.
 
 use super::report::Report;
+use crate::client::Line;
 use crate::client::{REQUEST_EVENTS, REQUESTS_UNDER_WAY};
 use anyhow::{Context, Result, bail};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
@@ -12,11 +13,10 @@ use std::collections::VecDeque;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use tonic::transport::Channel;
 
 /// A stream to a server.
 pub(super) struct Sender {
-    client: IngestServiceClient<Channel>,
+    client: IngestServiceClient<Line>,
     requests: mpsc::Sender<TrackStreamRequest>,
     answers: Streaming<TrackStreamResponse>,
     events: Vec<Event>,
@@ -27,7 +27,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) async fn open(channel: Channel) -> Result<Self> {
+    pub(super) async fn open(channel: Line) -> Result<Self> {
         let mut client = IngestServiceClient::new(channel);
         let (requests, receiver) = mpsc::channel(REQUESTS_UNDER_WAY);
         let answers = client.track_stream(ReceiverStream::new(receiver)).await?.into_inner();

@@ -1,0 +1,167 @@
+//! A connection to a deployment: to one server that has every role, or to the servers of each. In goes an address as a person
+//! writes it; out comes something that every generated client takes, and that brings each call to the role it is for.
+
+use anyhow::{Context as _, Result, bail};
+use http::{Request, Response};
+use portrait_proto::v1::{
+    feature_service_server, ingest_service_server, model_service_server, query_service_server,
+};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tonic::body::Body;
+use tonic::transport::{Channel, Endpoint, Error};
+use tower::util::Oneshot;
+use tower::{Service, ServiceExt};
+
+/// How long a connection may take.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The roles that have a service each, by the names that addresses have.
+const ROLES: [(&str, &str); 4] = [
+    ("ingest", ingest_service_server::SERVICE_NAME),
+    ("feature", feature_service_server::SERVICE_NAME),
+    ("model", model_service_server::SERVICE_NAME),
+    ("query", query_service_server::SERVICE_NAME),
+];
+
+/// Connections to the servers of a deployment. Cheap to clone; clones share the connections.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// By role, in the order of [`ROLES`].
+    roles: Arc<[Channel; 4]>,
+}
+
+impl Line {
+    /// Connects to `address`: the URL of a server that has every role, or `ROLE=URL` several times with commas between. Calls
+    /// of a role that is named more than once are spread over its servers; one that is not named is the first server's.
+    ///
+    /// # Errors
+    /// If the address is none, or nobody answers there.
+    pub async fn connect(address: &str) -> Result<Self> {
+        let named = parse(address)?;
+        let first = named.first().map(|(_, url)| url.clone()).unwrap_or_default();
+        let mut roles = Vec::with_capacity(ROLES.len());
+        for (role, _) in ROLES {
+            let of_role = named.iter().filter(|(name, _)| name.is_none_or(|name| name == role));
+            let mut urls: Vec<String> = of_role.map(|(_, url)| url.clone()).collect();
+            if urls.is_empty() {
+                urls.push(first.clone());
+            }
+            roles.push(channel(&urls).await?);
+            if named.iter().all(|(name, _)| name.is_none()) {
+                break;
+            }
+        }
+        let shared = roles[0].clone();
+        let mut roles = roles.into_iter();
+        Ok(Self { roles: Arc::new(std::array::from_fn(|_| roles.next().unwrap_or_else(|| shared.clone()))) })
+    }
+
+    /// The connection that the calls of a path go through; those of no role of ours, as health checks, go to the first.
+    fn to(&self, path: &str) -> &Channel {
+        let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        let role = ROLES.iter().position(|(_, name)| *name == service).unwrap_or_default();
+        &self.roles[role]
+    }
+}
+
+impl From<Channel> for Line {
+    fn from(channel: Channel) -> Self {
+        Self { roles: Arc::new(std::array::from_fn(|_| channel.clone())) }
+    }
+}
+
+impl Service<Request<Body>> for Line {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = Oneshot<Channel, Request<Body>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        // Which connection must be ready is known with the call alone.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        self.to(request.uri().path()).clone().oneshot(request)
+    }
+}
+
+/// The URLs of an address, each with the role it is named for; all of them for none, or all for one.
+fn parse(address: &str) -> Result<Vec<(Option<&str>, String)>> {
+    let parts: Vec<&str> = address.split(',').map(str::trim).collect();
+    let mut named = Vec::with_capacity(parts.len());
+    for part in &parts {
+        match part.split_once('=') {
+            Some((role, url)) if ROLES.iter().any(|(name, _)| *name == role) => {
+                named.push((Some(role), url.to_owned()));
+            }
+            Some((role, _)) if !role.contains('/') => {
+                bail!("{role:?} is no role: name ingest, feature, model or query");
+            }
+            _ if parts.len() > 1 => {
+                bail!("{part:?} names no role: write ROLE=URL for each, or the URL of one server alone")
+            }
+            _ => named.push((None, (*part).to_owned())),
+        }
+    }
+    Ok(named)
+}
+
+/// One connection, or calls spread over several.
+async fn channel(urls: &[String]) -> Result<Channel> {
+    let endpoints = urls.iter().map(|url| endpoint(url)).collect::<Result<Vec<_>>>()?;
+    if let [endpoint] = &endpoints[..] {
+        let remedy = || {
+            let url = &urls[0];
+            format!("no server answers at {url}: start one with `portrait serve`, or name another with --to")
+        };
+        return endpoint.connect().await.with_context(remedy);
+    }
+    Ok(Channel::balance_list(endpoints.into_iter()))
+}
+
+fn endpoint(url: &str) -> Result<Endpoint> {
+    let endpoint =
+        Endpoint::from_shared(url.to_owned()).with_context(|| format!("{url} is not an address"))?;
+    Ok(endpoint.connect_timeout(CONNECT_PATIENCE).tcp_nodelay(true))
+}
+
+/// A connection that is made when it is needed.
+///
+/// # Errors
+/// If the URL is none.
+pub(crate) fn lazily(url: &str) -> Result<Channel> {
+    Ok(endpoint(url)?.connect_lazy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_one_server_or_servers_by_role() {
+        let named = |address: &str| {
+            let parsed = parse(address).map_err(|error| error.to_string())?;
+            Ok(parsed.into_iter().map(|(role, url)| format!("{}@{url}", role.unwrap_or("all"))).collect())
+        };
+        let rows: [(&str, Result<Vec<&str>, &str>); 5] = [
+            ("http://one:1", Ok(vec!["all@http://one:1"])),
+            (
+                "ingest=http://a:1, query=http://b:2,query=http://c:3",
+                Ok(vec!["ingest@http://a:1", "query@http://b:2", "query@http://c:3"]),
+            ),
+            ("http://one:1?a=b", Ok(vec!["all@http://one:1?a=b"])),
+            ("cook=http://a:1", Err("\"cook\" is no role: name ingest, feature, model or query")),
+            (
+                "http://a:1,query=http://b:2",
+                Err("\"http://a:1\" names no role: write ROLE=URL for each, or the URL of one server alone"),
+            ),
+        ];
+        for (address, expected) in rows {
+            let expected: Result<Vec<String>, String> =
+                expected.map(|urls| urls.into_iter().map(str::to_owned).collect()).map_err(str::to_owned);
+            assert_eq!(named(address), expected, "{address}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Which store a process uses. In comes a URL and what else is set of stores, out goes one that is open: in this process on a disk,
+//! or on servers that many processes share.
+
+use anyhow::{Context, Result};
+use portrait_profile::{PartitionCount, Span};
+use portrait_runtime::config::{ByteSize, Interval, Invalid};
+use portrait_store::embedded::{self, Embedded};
+use portrait_store::redis::{self, RedisStore, Target};
+use portrait_store::{AckLevel, Store};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How the address of a store in this process begins.
+const EMBEDDED: &str = "embedded:";
+
+/// Where everything is remembered.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// `embedded:DIRECTORY`: a store in this process, on a disk of this machine. `redis://[user:password@]host:port[/database]`: one
+    /// server of Redis, that many processes share; `redis-cluster://host:port,host:port`: a cluster of them. `rediss://` and
+    /// `rediss-cluster://`: the same with TLS.
+    pub url: String,
+    /// How many partitions a new store gets; 0 takes 16 for a new embedded store, 64 for a new one on Redis, and what is there for
+    /// an old one. It can never be changed: more partitions spread over more workers, and cost memory and open files each.
+    pub partitions: u16,
+    /// For how long a record's id is remembered. Longer: later retries are recognised, and the store is bigger.
+    pub dedup_window: Interval,
+    /// How much of the disk is left free. Events are refused before the disk is full, so that what was accepted can still be
+    /// applied and old data forgotten. For an embedded store.
+    pub reserve: ByteSize,
+    /// How every key begins on Redis. Two deployments on one server have two.
+    pub prefix: String,
+    /// How many replicas each server of Redis has: `replica` waits for all, since any of them may take over.
+    pub replicas: usize,
+    /// A file with the certificates, in PEM, of those who sign the servers'; empty: those whom the system trusts.
+    pub certificate_authority: PathBuf,
+    /// Goes on with servers that may throw data away, or that keep less than `ingest.acknowledge` promises.
+    pub accept_unsafe: bool,
+}
+
+/// An open store.
+pub(super) enum Opened {
+    /// In this process.
+    Embedded(Arc<Embedded>),
+    /// On servers.
+    Redis(Arc<RedisStore>),
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            url: format!("{EMBEDDED}./portrait-data"),
+            partitions: 0,
+            dedup_window: Interval::from_hours(24),
+            reserve: ByteSize::mebibytes(256),
+            prefix: "portrait".to_owned(),
+            replicas: 1,
+            certificate_authority: PathBuf::new(),
+            accept_unsafe: false,
+        }
+    }
+}
+
+impl std::fmt::Debug for StoreConfig {
+    /// Without the URL, which may have a password in it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoreConfig")
+            .field("embedded", &self.directory())
+            .field("partitions", &self.partitions)
+            .field("prefix", &self.prefix)
+            .field("replicas", &self.replicas)
+            .field("accept_unsafe", &self.accept_unsafe)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StoreConfig {
+    /// A store in this process, in `directory`.
+    pub fn embedded(directory: &Path) -> Self {
+        Self { url: format!("{EMBEDDED}{}", directory.display()), ..Self::default() }
+    }
+
+    /// Where it is on a disk of this machine; none if it is elsewhere.
+    pub fn directory(&self) -> Option<PathBuf> {
+        self.url.strip_prefix(EMBEDDED).map(PathBuf::from)
+    }
+
+    /// The level that is usual for such a store.
+    pub fn usual_level(&self) -> AckLevel {
+        if self.url.starts_with("redis-cluster:") || self.url.starts_with("rediss-cluster:") {
+            AckLevel::Replica
+        } else {
+            AckLevel::Disk
+        }
+    }
+
+    /// Opens it, for a deployment that acknowledges at `level`.
+    ///
+    /// # Errors
+    /// Whatever is wrong with it, and what to do.
+    pub(super) async fn open(&self, level: AckLevel) -> Result<Opened> {
+        let dedup_window =
+            Span::from_millis(i64::try_from(self.dedup_window.as_millis()).unwrap_or(i64::MAX));
+        let partitions = PartitionCount::new(self.partitions);
+        let Some(directory) = self.directory() else {
+            return self.open_redis(level, partitions, dedup_window).await;
+        };
+        if level == AckLevel::Replica {
+            let remedy = "write disk, or name a Redis with replicas in store.url";
+            return Err(Invalid::new(
+                "ingest.acknowledge",
+                "is replica, and an embedded store has none",
+                remedy,
+            )
+            .into());
+        }
+        let reserve_bytes = self.reserve.bytes();
+        let options =
+            embedded::Options { partitions, dedup_window, reserve_bytes, ..embedded::Options::default() };
+        // Opening reads the disk and may take a while.
+        let opened = tokio::task::spawn_blocking(move || Embedded::open(&directory, options)).await??;
+        Ok(Opened::Embedded(Arc::new(opened)))
+    }
+
+    async fn open_redis(
+        &self,
+        level: AckLevel,
+        partitions: Option<PartitionCount>,
+        dedup_window: Span,
+    ) -> Result<Opened> {
+        let target = Target::parse(&self.url)?;
+        let certificate_authority = match self.certificate_authority.as_path() {
+            none if none.as_os_str().is_empty() => None,
+            file => Some(std::fs::read(file).with_context(|| {
+                format!("store.certificate_authority: {} cannot be read", file.display())
+            })?),
+        };
+        let options = redis::Options {
+            certificate_authority,
+            prefix: self.prefix.clone(),
+            partitions,
+            dedup_window,
+            level,
+            replicas: self.replicas,
+            accept_unsafe: self.accept_unsafe,
+            ..redis::Options::new(target)
+        };
+        Ok(Opened::Redis(Arc::new(RedisStore::open(options).await?)))
+    }
+}
+
+impl Opened {
+    /// As rooms see it.
+    pub(super) fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Embedded(store) => Arc::clone(store) as Arc<dyn Store>,
+            Self::Redis(store) => Arc::clone(store) as Arc<dyn Store>,
+        }
+    }
+
+    /// Returns when the store takes no writes any more and nothing but a new start helps. Servers come back by themselves.
+    pub(super) async fn broken(&self) {
+        match self {
+            Self::Embedded(store) => store.broken().await,
+            Self::Redis(_) => std::future::pending().await,
+        }
+    }
+
+    /// Closes what is open in this process.
+    pub(super) async fn close(&self) -> Result<()> {
+        match self {
+            Self::Embedded(store) => Ok(store.close().await?),
+            Self::Redis(_) => Ok(()),
+        }
+    }
+}

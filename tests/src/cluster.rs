@@ -1,0 +1,73 @@
+//! A deployment of processes that share a Redis: as many of each role as a test wants, on free loopback ports. In comes the address
+//! of the store, out goes a deployment that dies with its handle.
+
+use crate::process::Server;
+use portrait::client::Line;
+
+/// Roles in the order in which they are started: each may need to know where those before it are.
+const ROLES: [&str; 4] = ["feature", "model", "ingest", "query"];
+
+/// A deployment.
+pub struct Cluster {
+    store: String,
+    settings: Vec<String>,
+    servers: Vec<(&'static str, Server)>,
+}
+
+impl Cluster {
+    /// One process of each role over the store at `store`, each with `settings`, as `feature.lease_ttl=1s`.
+    ///
+    /// # Panics
+    /// If one does not start; with what it wrote.
+    pub fn start(store: &str, settings: &[&str]) -> Self {
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let mut cluster = Self { store: store.to_owned(), settings, servers: Vec::new() };
+        ROLES.into_iter().for_each(|role| cluster.add(role));
+        cluster
+    }
+
+    /// Starts one more process of a role.
+    ///
+    /// # Panics
+    /// If it does not start; with what it wrote.
+    pub fn add(&mut self, role: &str) {
+        let role = ROLES.into_iter().find(|known| *known == role).expect("a role");
+        let mut settings = self.settings.clone();
+        settings.extend(self.url("feature").map(|url| format!("model.features={url}")));
+        settings.extend(self.url("model").map(|url| format!("profiles.models={url}")));
+        let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+        let started = Server::try_start_role(role, &self.store, &arguments);
+        let server = started.unwrap_or_else(|said| panic!("{role} did not start: {said}"));
+        self.servers.push((role, server));
+    }
+
+    /// Takes the first process of a role out of the deployment, to be stopped or killed.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn take(&mut self, role: &str) -> Server {
+        let place = self.servers.iter().position(|(known, _)| *known == role).expect("there is one");
+        self.servers.remove(place).1
+    }
+
+    /// The processes of a role.
+    pub fn of(&self, role: &str) -> impl Iterator<Item = &Server> {
+        self.servers.iter().filter(move |(known, _)| *known == role).map(|(_, server)| server)
+    }
+
+    /// The address of the whole, as the commands take it.
+    pub fn address(&self) -> String {
+        let named: Vec<String> =
+            self.servers.iter().map(|(role, server)| format!("{role}={}", server.grpc_url())).collect();
+        named.join(",")
+    }
+
+    /// A connection to every role.
+    pub async fn connect(&self) -> Line {
+        crate::connect(&self.address()).await
+    }
+
+    fn url(&self, role: &str) -> Option<&str> {
+        self.of(role).next().map(Server::grpc_url)
+    }
+}
