@@ -10,4 +10,5 @@ mod rooms {
     mod operation;
     mod segments;
     mod subscribers;
+    mod trouble;
 }

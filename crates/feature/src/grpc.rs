@@ -72,7 +72,7 @@ impl FeatureService for Grpc {
         &self,
         _: Request<v1::ListPartitionsRequest>,
     ) -> Result<Response<v1::ListPartitionsResponse>, Status> {
-        let partitions = partitions::list(self.shared.store.as_ref()).await?;
+        let partitions = partitions::list(self.shared.store.as_ref(), self.shared.now()).await?;
         Ok(Response::new(v1::ListPartitionsResponse { partitions }))
     }
 }

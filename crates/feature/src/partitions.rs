@@ -1,13 +1,15 @@
 //! The verb "how far are you": the standing of every partition, as the store has it.
 
 use crate::error::Error;
-use portrait_profile::SegmentLedger;
+use portrait_profile::{SegmentLedger, Timestamp};
 use portrait_proto::v1;
-use portrait_store::Store;
+use portrait_store::{LeaseToken, Store};
 
-/// The standing of every partition in order.
-pub(crate) async fn list(store: &dyn Store) -> Result<Vec<v1::PartitionStatus>, Error> {
+/// The standing of every partition in order, when the clock on the wall says `now`.
+pub(crate) async fn list(store: &dyn Store, now: Timestamp) -> Result<Vec<v1::PartitionStatus>, Error> {
     let mut list = Vec::new();
+    let workers = store.workers(now).await?;
+    let owner = |token: LeaseToken| workers.iter().find(|worker| worker.nonce == token.nonce);
     for partition in store.layout().partitions.all() {
         let meta = store.meta(partition).await?;
         let ledger = SegmentLedger::decode(&meta.note).map_err(|source| Error::Ledger { source })?;
@@ -20,6 +22,7 @@ pub(crate) async fn list(store: &dyn Store) -> Result<Vec<v1::PartitionStatus>, 
             duplicates_total: meta.counters.duplicates,
             dead_letters_total: meta.counters.dead_letters,
             late_total: meta.counters.late,
+            owner: meta.token.and_then(owner).map_or_else(String::new, |worker| worker.name.clone()),
             swept_for_model: ledger.swept().map_or(0, |(version, _)| version.get()),
         });
     }

@@ -1,7 +1,7 @@
 //! The command line. In come arguments, out goes one command's run and an exit code: 0 if all went well, 1 if not, 2 if the
 //! arguments make no sense.
 
-use crate::{bench, card, demo, drift, import, segments, serve, train, watch};
+use crate::{bench, card, demo, doctor, drift, import, segments, serve, train, watch};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -31,6 +31,8 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Run a whole shop through a server in this process and show what its profiles say.
     Demo(demo::DemoArgs),
+    /// Look at store, servers, partitions and models, and say what to do.
+    Doctor(doctor::DoctorArgs),
     /// Measure the server on this machine.
     Bench(bench::BenchArgs),
 }
@@ -61,6 +63,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Drift(args) => drift::run(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Demo(args) => demo::run(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
         Command::Bench(args) => bench::run(args).await,
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 pub use line::Line;
-pub(crate) use line::lazily;
+pub(crate) use line::{ROLES, lazily};
 
 /// Events of one request of a stream.
 pub const REQUEST_EVENTS: usize = 500;

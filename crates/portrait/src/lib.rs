@@ -6,6 +6,7 @@ pub mod card;
 pub mod cli;
 pub mod client;
 pub mod demo;
+pub mod doctor;
 pub mod drift;
 pub mod import;
 pub mod node;

@@ -119,6 +119,19 @@ pub struct Node {
 }
 
 impl Config {
+    /// Checks what types cannot, of every section.
+    ///
+    /// # Errors
+    /// The first key whose value makes no sense, and what to give instead.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        self.server.validate()?;
+        self.ingest.validate(self.store.usual_level())?;
+        self.feature.validate()?;
+        self.model.validate()?;
+        self.query.validate()?;
+        Ok(())
+    }
+
     /// What a test or a demo needs: free ports, and the store in `directory`.
     pub fn on_free_ports(directory: &Path) -> Self {
         let mut config = Self::default();
@@ -201,6 +214,15 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// The store of a configuration, opened as a node would.
+///
+/// # Errors
+/// If it makes no sense or cannot be opened, with what to do.
+pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>> {
+    let level = config.ingest.acknowledge.level(config.store.usual_level());
+    Ok(config.store.open(level).await?.store())
 }
 
 /// A connection to `url`, or to this process if that is empty.
@@ -341,7 +363,7 @@ async fn tell_ownership(health: Health, mut ownership: watch::Receiver<Ownership
                 health.not_ready(COMPONENT, format!("{owned} of {share} partitions are owned"));
             }
             (false, None) => {
-                health.not_ready(COMPONENT, "it is not known which workers are there".to_owned())
+                health.not_ready(COMPONENT, "it is not known which workers are there");
             }
         }
         if ownership.changed().await.is_err() {

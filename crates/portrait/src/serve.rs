@@ -15,24 +15,31 @@ pub struct ServeArgs {
     /// Which role this process has.
     #[arg(value_enum, default_value_t = Role::All)]
     role: Role,
-    /// A TOML file; every key of it is optional.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Where gRPC listens [default: 127.0.0.1:50051].
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// Where HTTP listens, for /metrics, /livez and /readyz [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDRESS")]
     http_listen: Option<SocketAddr>,
+    /// Print the whole configuration as it would be used, and stop.
+    #[arg(long)]
+    dump_config: bool,
+}
+
+/// Where a configuration comes from. A flag wins over `PORTRAIT__SECTION__KEY` in the environment, and that over the file.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// A TOML file; every key of it is optional.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Where everything is remembered [default: embedded:./portrait-data].
     #[arg(long, value_name = "URL")]
     store: Option<String>,
     /// Any other key, as `ingest.linger=1ms`; may be given again.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
-    /// Print the whole configuration as it would be used, and stop.
-    #[arg(long)]
-    dump_config: bool,
 }
 
 /// Runs the server until SIGTERM or SIGINT.
@@ -67,17 +74,27 @@ pub async fn run(args: ServeArgs) -> Result<()> {
 impl ServeArgs {
     fn sources(self) -> Result<Sources> {
         let mut flags = Vec::new();
-        let text = |value: String| toml::Value::String(value);
         flags.extend(self.listen.map(|address| ("server.listen".to_owned(), text(address.to_string()))));
         flags.extend(
             self.http_listen.map(|address| ("server.http_listen".to_owned(), text(address.to_string()))),
         );
+        self.config.sources(flags)
+    }
+}
+
+impl ConfigArgs {
+    /// What is said by file, environment, these flags, and `flags` before them.
+    pub(crate) fn sources(self, mut flags: Vec<(String, toml::Value)>) -> Result<Sources> {
         flags.extend(self.store.map(|url| ("store.url".to_owned(), text(url))));
         for setting in self.settings {
             flags.push(parsed(&setting).with_context(|| format!("--set {setting}"))?);
         }
         Ok(Sources::of_process(self.config, flags))
     }
+}
+
+fn text(value: String) -> toml::Value {
+    toml::Value::String(value)
 }
 
 /// A key and its value.

@@ -18,7 +18,7 @@ use tower::{Service, ServiceExt};
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The roles that have a service each, by the names that addresses have.
-const ROLES: [(&str, &str); 4] = [
+pub(crate) const ROLES: [(&str, &str); 4] = [
     ("ingest", ingest_service_server::SERVICE_NAME),
     ("feature", feature_service_server::SERVICE_NAME),
     ("model", model_service_server::SERVICE_NAME),
@@ -58,11 +58,9 @@ impl Line {
         Ok(Self { roles: Arc::new(std::array::from_fn(|_| roles.next().unwrap_or_else(|| shared.clone()))) })
     }
 
-    /// The connection that the calls of a path go through; those of no role of ours, as health checks, go to the first.
-    fn to(&self, path: &str) -> &Channel {
-        let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-        let role = ROLES.iter().position(|(_, name)| *name == service).unwrap_or_default();
-        &self.roles[role]
+    /// The connection to the servers of a service. Calls of services that are no role's, as health checks, go to the first.
+    pub(crate) fn of(&self, service: &str) -> &Channel {
+        &self.roles[ROLES.iter().position(|(_, name)| *name == service).unwrap_or_default()]
     }
 }
 
@@ -83,7 +81,8 @@ impl Service<Request<Body>> for Line {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        self.to(request.uri().path()).clone().oneshot(request)
+        let service = request.uri().path().trim_start_matches('/').split('/').next();
+        self.of(service.unwrap_or_default()).clone().oneshot(request)
     }
 }
 
