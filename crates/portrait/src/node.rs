@@ -66,7 +66,8 @@ pub struct ProfilesConfig {
     /// Where `ModelService` answers, as `http://models:50051`; empty: in this process. The newest model of the store is served
     /// whether it answers or not.
     pub models: String,
-    /// What this process is called where it is told which node serves which model; empty: its address.
+    /// What this process is called where it is told which node serves which model and who owns which partition; empty: its
+    /// address, or the machine's name if it listens on every address.
     pub node: String,
 }
 
@@ -164,7 +165,10 @@ impl Node {
         let here = format!("http://{grpc_addr}");
         let models = to(&config.profiles.models, &here).context("profiles.models")?;
         let features = to(&config.model.features, &here).context("model.features")?;
-        let node = if config.profiles.node.is_empty() { here } else { config.profiles.node.clone() };
+        let node = match config.profiles.node.as_str() {
+            "" => called(grpc_addr),
+            name => name.to_owned(),
+        };
         let (follower, model) = Follower::begin(Arc::clone(&store), models, node.clone()).await;
         let with = With { store: &store, clock: &clock, metrics: &metrics, node, model, features };
         let rooms = Rooms::build(role, &with, &config)?;
@@ -223,6 +227,15 @@ impl Drop for Node {
 pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>> {
     let level = config.ingest.acknowledge.level(config.store.usual_level());
     Ok(config.store.open(level).await?.store())
+}
+
+/// What a process that nobody has named is called: its address, or its machine's name if it listens on every address.
+fn called(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        let machine = rustix::system::uname();
+        return format!("http://{}:{}", machine.nodename().to_string_lossy(), address.port());
+    }
+    format!("http://{address}")
 }
 
 /// A connection to `url`, or to this process if that is empty.

@@ -48,7 +48,8 @@ pub async fn run(args: ServeArgs) -> Result<()> {
     let dump = args.dump_config;
     let config: Config = config::load(&args.sources()?)?;
     if dump {
-        print!("{}", config::dump(&config)?);
+        let store = config.store.without_password();
+        print!("{}", config::dump(&Config { store, ..config })?);
         return Ok(());
     }
     telemetry::init_logging(&config.log)?;

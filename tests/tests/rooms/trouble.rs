@@ -9,6 +9,9 @@ use portrait_tests::{Cluster, Server, portrait_command, until};
 use std::time::{Duration, SystemTime};
 use tonic::{Code, Status};
 
+/// What a Redis is started with.
+type Settings = &'static [(&'static str, &'static str)];
+
 const DURABLE: [(&str, &str); 2] = [("appendonly", "yes"), ("appendfsync", "always")];
 
 fn event(number: usize) -> Event {
@@ -105,7 +108,7 @@ async fn a_redis_that_became_a_replica_is_unavailable_until_it_is_none() {
 
 #[test]
 fn a_store_that_would_lose_data_is_refused_at_the_start_with_the_setting_and_the_remedy() {
-    let refusals: [(&[(&str, &str)], &[&str], &[&str]); 3] = [
+    let refusals: [(Settings, &[&str], &[&str]); 3] = [
         (&[("appendonly", "no")], &[], &["appendonly", "ingest.acknowledge"]),
         (
             &[("appendonly", "yes"), ("appendfsync", "always"), ("maxmemory-policy", "allkeys-lru")],

@@ -87,6 +87,16 @@ impl StoreConfig {
         self.url.strip_prefix(EMBEDDED).map(PathBuf::from)
     }
 
+    /// The same with what nobody should read in place of a password.
+    pub(crate) fn without_password(&self) -> Self {
+        let hidden = self.url.split_once("://").and_then(|(scheme, rest)| {
+            let (credentials, servers) = rest.rsplit_once('@')?;
+            let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);
+            Some(format!("{scheme}://{user}:***@{servers}"))
+        });
+        Self { url: hidden.unwrap_or_else(|| self.url.clone()), ..self.clone() }
+    }
+
     /// The level that is usual for such a store.
     pub fn usual_level(&self) -> AckLevel {
         if self.url.starts_with("redis-cluster:") || self.url.starts_with("rediss-cluster:") {
@@ -173,6 +183,25 @@ impl Opened {
         match self {
             Self::Embedded(store) => Ok(store.close().await?),
             Self::Redis(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_neither_dumped_nor_shown() {
+        for (url, shown) in [
+            ("embedded:/data", "embedded:/data"),
+            ("redis://redis:6379", "redis://redis:6379"),
+            ("redis://:secret@redis:6379/1", "redis://:***@redis:6379/1"),
+            ("rediss-cluster://ann:s%40cret@a:1,b:2", "rediss-cluster://ann:***@a:1,b:2"),
+        ] {
+            let config = StoreConfig { url: url.to_owned(), ..StoreConfig::default() };
+            assert_eq!(config.without_password().url, shown);
+            assert!(!format!("{config:?}").contains("cret"), "{config:?}");
         }
     }
 }
