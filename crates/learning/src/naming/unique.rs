@@ -5,6 +5,9 @@ use super::words::{Adjective, Words};
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
+/// Standard deviations that make a difference worth a word.
+const APART: f32 = 0.5;
+
 /// A name for each, in their order; the one with the larger share has the first choice.
 pub(super) fn names(words: &[Words], shares: &[f64], taken: &[String]) -> Vec<String> {
     let share = |index: usize| shares.get(index).copied().filter(|share| !share.is_nan()).unwrap_or(0.0);
@@ -43,7 +46,28 @@ fn free_name<'a>(words: &Words, rivals: impl Iterator<Item = &'a Words>, taken: 
             return name;
         }
     }
+    for index in 0..words.usual().len() {
+        let mut adjectives = words.usual().to_vec();
+        adjectives[index].degree = degree(&adjectives[index], &same);
+        let name = words.name(&adjectives, 0);
+        if !taken.contains(&name) {
+            return name;
+        }
+    }
     numbered(words, taken)
+}
+
+/// How much more or less than all of `rivals` a segment is what an adjective says; nothing to say if neither.
+fn degree(adjective: &Adjective, rivals: &[&Words]) -> &'static str {
+    let theirs = rivals.iter().flat_map(|rival| rival.usual()).filter(|other| other.word == adjective.word);
+    let mut theirs = theirs.map(|other| other.z).peekable();
+    let known = theirs.peek().is_some();
+    let (least, most) = theirs.fold((f32::INFINITY, 0.0_f32), |(least, most), z| (least.min(z), most.max(z)));
+    match adjective.z {
+        z if known && z >= most + APART => "very ",
+        z if known && z + APART <= least => "fairly ",
+        _ => "",
+    }
 }
 
 fn numbered(words: &Words, taken: &HashSet<String>) -> String {

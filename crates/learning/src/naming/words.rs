@@ -51,8 +51,10 @@ pub(super) struct Words {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Adjective {
     pub(super) word: &'static str,
+    /// Said before it, where the word alone is another segment's.
+    pub(super) degree: &'static str,
     aspect: Aspect,
-    z: f32,
+    pub(super) z: f32,
 }
 
 /// What an adjective is about, in the order in which they are said. No two of a name are about the same.
@@ -124,8 +126,10 @@ impl Words {
         ordered.sort_by_key(|adjective| adjective.aspect);
         let said =
             |late: bool| ordered.iter().filter(move |adjective| (adjective.aspect == Aspect::Lately) == late);
-        let before: String = said(false).map(|adjective| format!("{} ", adjective.word)).collect();
-        let after: String = said(true).map(|adjective| format!(", {}", adjective.word)).collect();
+        let before: String =
+            said(false).map(|adjective| format!("{}{} ", adjective.degree, adjective.word)).collect();
+        let after: String =
+            said(true).map(|adjective| format!(", {}{}", adjective.degree, adjective.word)).collect();
         // Nothing to say is itself something to say.
         let before = if ordered.is_empty() && self.noun == "shoppers" { "everyday ".into() } else { before };
         format!("{before}{}{after}", self.noun)
@@ -179,7 +183,7 @@ fn visits(reading: &Reading) -> Option<f32> {
 
 /// The word, if the score says anything.
 fn strong(word: &'static str, aspect: Aspect, z: Option<f32>) -> Option<Adjective> {
-    z.filter(|z| *z >= Z_MIN).map(|z| Adjective { word, aspect, z })
+    z.filter(|z| *z >= Z_MIN).map(|z| Adjective { word, degree: "", aspect, z })
 }
 
 /// One word for a high score and one for a low.

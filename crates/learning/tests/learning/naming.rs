@@ -202,6 +202,14 @@ fn of_two_alike_the_smaller_gets_the_word_that_tells_them_apart() {
     // What visitors like is not worth a word, unless nothing else tells them apart.
     let visitors: Scores = &[("behavior.sessions.90d", -0.9), ("preference.category_entropy", -0.9)];
     assert_eq!(names(&[visitors, visitors], &[]), ["occasional visitors", "focused occasional visitors"]);
+    // The same words for both: how much so tells them apart.
+    let thorough: [Scores; 3] = [
+        &[("behavior.view.90d", 1.0), ("behavior.session_events", 1.4), ("behavior.session_seconds", 1.4)],
+        &[("behavior.view.90d", 3.5), ("behavior.session_events", 3.0), ("behavior.session_seconds", 3.0)],
+        &[("behavior.view.90d", 0.5), ("behavior.session_events", 0.7), ("behavior.session_seconds", 0.7)],
+    ];
+    let expected_degrees = ["thorough browsers", "very thorough browsers", "fairly thorough browsers"];
+    assert_eq!(names(&thorough, &[]), expected_degrees);
     // Nothing tells the third from both.
     let third = names(&[night, wide, wide], &[]);
     assert_eq!(third[..2], expected);
