@@ -97,6 +97,22 @@ impl Server {
         self.end();
     }
 
+    /// Stops it as a machine that hangs: it goes on later where it was, and knows nothing of the time between.
+    ///
+    /// # Panics
+    /// If it is gone.
+    pub fn hang(&self) {
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::STOP).expect("the child is there");
+    }
+
+    /// Lets it go on after [`Self::hang`].
+    ///
+    /// # Panics
+    /// If it is gone.
+    pub fn wake(&self) {
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::CONT).expect("the child is there");
+    }
+
     /// Asks it with SIGTERM to stop and waits for its exit status.
     pub fn stop(mut self) -> std::process::ExitStatus {
         rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).expect("the child is there");
