@@ -1,6 +1,7 @@
 //! Servers as processes of their own, so that they can be killed.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -87,6 +88,29 @@ impl Server {
         &self.http_url
     }
 
+    /// What it answers over HTTP, head and body.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn http_get(&self, path: &str) -> String {
+        let address = self.http_url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).expect("HTTP listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        answer
+    }
+
+    /// What it has counted under `name`, over all labels; 0 for what it has not counted yet.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn counted(&self, name: &str) -> f64 {
+        let metrics = self.http_get("/metrics");
+        let lines = metrics.lines().filter_map(|line| line.strip_prefix(name));
+        lines.filter(|rest| rest.starts_with([' ', '{'])).filter_map(number_at_the_end).sum()
+    }
+
     /// Which process it is.
     pub fn pid(&self) -> rustix::process::Pid {
         rustix::process::Pid::from_child(&self.child)
@@ -135,6 +159,10 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+fn number_at_the_end(line: &str) -> Option<f64> {
+    line.rsplit(' ').next()?.parse().ok()
 }
 
 /// The addresses in the line that says that the server is ready.

@@ -11,17 +11,21 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The rows, and the cycles of their short runs.
-const ROWS: [(&str, u64); 10] = [
-    ("feature-killed", 5),
-    ("ingest-killed", 10),
-    ("feature-hangs", 3),
-    ("redis-killed-disk", 5),
+const ROWS: [(&str, u64); 11] = [
+    ("feature-killed", 20),
+    ("ingest-killed", 20),
+    ("feature-hangs", 12),
+    ("redis-killed-disk", 20),
+    // Twenty answers each.
     ("answer-lost", 5),
     ("redis-full", 2),
-    ("redis-killed-memory", 3),
-    ("feature-resized", 2),
-    ("primary-killed", 1),
-    ("poison", 4),
+    ("redis-killed-memory", 10),
+    ("feature-resized", 3),
+    ("primary-killed", 2),
+    // Fifty records each.
+    ("poison", 20),
+    // No row: what the judge is shown to see whether it sees.
+    ("judge", 1),
 ];
 
 /// How often a row does its harm: `short` times, unless `PORTRAIT_FAULT_CYCLES` says otherwise.

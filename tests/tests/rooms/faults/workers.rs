@@ -48,6 +48,8 @@ async fn a_killed_ingest_loses_nothing_that_it_acknowledged_and_doubles_nothing(
 async fn a_worker_that_hangs_past_its_lease_commits_nothing_when_it_goes_on() {
     let redis = redis_on_disk();
     let mut trial = Trial::begin("feature-hangs", &redis.url(), &[], &["feature"]);
+    let ran = trial.plan.next().is_some();
+    let mut fenced = 0.0;
     while let Some(mut chance) = trial.next() {
         pause(&mut chance, 1000).await;
         // The other one answers for the deployment meanwhile.
@@ -63,7 +65,11 @@ async fn a_worker_that_hangs_past_its_lease_commits_nothing_when_it_goes_on() {
         // It owns its share again, and applies.
         trial.everything_moves(hung).await;
         trial.judge().await;
+        let workers: Vec<_> = trial.cluster.of("feature").collect();
+        fenced = workers.iter().map(|worker| worker.counted("portrait_feature_fenced_commits_total")).sum();
     }
+    println!("{fenced} commits were fenced");
+    assert!(fenced > 0.0 || !ran, "no zombie tried to commit");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
