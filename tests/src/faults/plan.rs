@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The rows, and the cycles of their short runs.
-const ROWS: [(&str, u64); 11] = [
+const ROWS: [(&str, u64); 13] = [
     ("feature-killed", 20),
     ("ingest-killed", 20),
     ("feature-hangs", 12),
@@ -22,6 +22,8 @@ const ROWS: [(&str, u64); 11] = [
     ("redis-killed-memory", 10),
     ("feature-resized", 3),
     ("primary-killed", 2),
+    ("replica-cut", 2),
+    ("together", 5),
     // Fifty records each.
     ("poison", 20),
     // No row: what the judge is shown to see whether it sees.

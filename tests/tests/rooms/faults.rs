@@ -5,6 +5,7 @@ mod judge;
 mod poison;
 mod replicas;
 mod servers;
+mod together;
 mod workers;
 
 use portrait_store::redis::testing::Server as Redis;
