@@ -341,7 +341,7 @@ async fn tell_ownership(health: Health, mut ownership: watch::Receiver<Ownership
                 health.not_ready(COMPONENT, format!("{owned} of {share} partitions are owned"));
             }
             (false, None) => {
-                health.not_ready(COMPONENT, "it is not known which workers are there".to_owned())
+                health.not_ready(COMPONENT, "it is not known which workers are there".to_owned());
             }
         }
         if ownership.changed().await.is_err() {
