@@ -106,13 +106,13 @@ mod tests {
         let mut oracle = Oracle::default();
         oracle.acknowledged(event("a", "1"));
         oracle.acknowledged(event("a", "2"));
-        let rows: [(&[(&str, &[&str])], (u64, u64)); 6] = [
-            (&[("a", &["1", "2"])], (0, 0)),
-            (&[("a", &["1"])], (1, 0)),
-            (&[], (2, 0)),
-            (&[("a", &["1", "2", "2"])], (0, 1)),
-            (&[("a", &["1", "1"])], (1, 1)),
-            (&[("a", &["2", "1"]), ("b", &["3"])], (0, 1)),
+        let rows = [
+            (vec![("a", vec!["1", "2"])], (0, 0)),
+            (vec![("a", vec!["1"])], (1, 0)),
+            (vec![], (2, 0)),
+            (vec![("a", vec!["1", "2", "2"])], (0, 1)),
+            (vec![("a", vec!["1", "1"])], (1, 1)),
+            (vec![("a", vec!["2", "1"]), ("b", vec!["3"])], (0, 1)),
         ];
         for (found, expected) in rows {
             let found = found.iter().map(|(user, ids)| ((*user).to_owned(), sum(ids))).collect();

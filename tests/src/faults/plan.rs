@@ -123,8 +123,7 @@ impl Plan {
         self.write();
     }
 
-    /// Prints what was done.
-    pub fn print(&self) {
+    fn print(&self) {
         let done = &self.done;
         println!(
             "{:<20} {:>10} {:>7} {:>9} {:>9} {:>8} {:>8} {:>5} {:>7} {:>10}",
@@ -179,6 +178,13 @@ impl Plan {
         let half = path.with_extension("half");
         std::fs::write(&half, text + "\n").expect("the report can be written");
         std::fs::rename(&half, &path).expect("the report can be replaced");
+    }
+}
+
+impl Drop for Plan {
+    /// Also when a cycle went wrong, what was done is told.
+    fn drop(&mut self) {
+        self.print();
     }
 }
 

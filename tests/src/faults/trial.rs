@@ -46,13 +46,9 @@ impl Trial {
         Self { cluster, load, follower, plan }
     }
 
-    /// The chance of the next cycle; none after the last, and then the table is printed.
+    /// The chance of the next cycle, as [`Plan::next`].
     pub fn next(&self) -> Option<StdRng> {
-        let next = self.plan.next();
-        if next.is_none() {
-            self.plan.print();
-        }
-        next
+        self.plan.next()
     }
 
     /// Starts one more process of a role.

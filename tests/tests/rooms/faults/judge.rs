@@ -10,15 +10,17 @@ async fn the_judge_sees_what_counts_twice_and_what_is_lost() {
     let trial = Trial::begin("judge", &redis.url(), &["store.dedup_window=1s"], &[]);
     eventually("enough is sent again", async || trial.load.oracle().tally.acknowledged > 1500).await;
     let quiet = trial.load.pause().await;
-    let difference = quiet.oracle().compare(&trial.profiles().await);
+    let found = trial.profiles().await;
+    let difference = quiet.oracle().compare(&found);
     assert!(difference.doubled > 0 && difference.lost == 0, "{difference:?}");
-    trial.told(&trial.profiles().await).await;
+    trial.told(&found).await;
 
     let acknowledged = quiet.oracle().tally.acknowledged;
     redis.ask::<()>("FLUSHALL");
     redis.kill();
     tokio::task::block_in_place(|| redis.start_again());
-    let difference = quiet.oracle().compare(&trial.profiles().await);
+    let found = trial.profiles().await;
+    let difference = quiet.oracle().compare(&found);
     assert_eq!((difference.lost, difference.doubled), (acknowledged, 0), "{difference:?}");
-    trial.told(&trial.profiles().await).await;
+    trial.told(&found).await;
 }
