@@ -12,9 +12,10 @@ test: ## Run every test.
 	scripts/setup
 	$(CARGO) nextest run --workspace
 
-faults: ## Kill servers ten times as often as the tests do; CYCLES=1000 for more.
+faults: ## Do harm ten times as often as the tests do; CYCLES=1000 for more, ROW=poison for those named so, SEED=2 for other moments. Goes on where faults-report/ ends.
 	scripts/setup
-	PORTRAIT_FAULT_CYCLES=$(or $(CYCLES),200) $(CARGO) nextest run --workspace --no-capture -E 'test(killed)'
+	PORTRAIT_FAULT_CYCLES=$(or $(CYCLES),200) PORTRAIT_FAULT_SEED=$(or $(SEED),1) $(CARGO) nextest run --workspace --no-capture \
+		-E '(test(killed) | test(rooms::faults))$(if $(ROW), & test($(ROW)))'
 
 lint: ## Check formatting, clippy and the wire format.
 	scripts/setup

@@ -31,13 +31,21 @@ impl Cluster {
     /// # Panics
     /// If it does not start; with what it wrote.
     pub fn add(&mut self, role: &str) {
-        let role = ROLES.into_iter().find(|known| *known == role).expect("a role");
         let mut settings = self.settings.clone();
         settings.extend(self.url("feature").map(|url| format!("model.features={url}")));
         settings.extend(self.url("model").map(|url| format!("profiles.models={url}")));
         let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
         let started = Server::try_start_role(role, &self.store, &arguments);
         let server = started.unwrap_or_else(|said| panic!("{role} did not start: {said}"));
+        self.put_back(role, server);
+    }
+
+    /// Takes a process of a role in, as one that was taken out and lives on.
+    ///
+    /// # Panics
+    /// If there is no such role.
+    pub fn put_back(&mut self, role: &str, server: Server) {
+        let role = ROLES.into_iter().find(|known| *known == role).expect("a role");
         self.servers.push((role, server));
     }
 
@@ -46,7 +54,16 @@ impl Cluster {
     /// # Panics
     /// If there is none.
     pub fn take(&mut self, role: &str) -> Server {
-        let place = self.servers.iter().position(|(known, _)| *known == role).expect("there is one");
+        self.take_at(role, 0)
+    }
+
+    /// As [`Self::take`], for the process of a role that was started after `earlier` others that are still there.
+    ///
+    /// # Panics
+    /// If there are no more than that.
+    pub fn take_at(&mut self, role: &str, earlier: usize) -> Server {
+        let mut of_role = self.servers.iter().enumerate().filter(|(_, (known, _))| *known == role);
+        let (place, _) = of_role.nth(earlier).expect("there is one");
         self.servers.remove(place).1
     }
 

@@ -3,13 +3,16 @@
 
 mod census;
 mod cluster;
+pub mod faults;
 mod logs;
 mod process;
+mod subscriber;
 
 pub use census::{Census, census};
 pub use cluster::Cluster;
 pub use logs::{Log, data_folder, log_file, python, repository};
 pub use process::{Server, portrait_command};
+pub use subscriber::Subscriber;
 
 /// How long a test waits for something that must happen.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

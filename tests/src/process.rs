@@ -1,6 +1,7 @@
 //! Servers as processes of their own, so that they can be killed.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -87,6 +88,29 @@ impl Server {
         &self.http_url
     }
 
+    /// What it answers over HTTP, head and body.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn http_get(&self, path: &str) -> String {
+        let address = self.http_url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).expect("HTTP listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        answer
+    }
+
+    /// What it has counted under `name`, over all labels; 0 for what it has not counted yet.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn counted(&self, name: &str) -> f64 {
+        let metrics = self.http_get("/metrics");
+        let lines = metrics.lines().filter_map(|line| line.strip_prefix(name));
+        lines.filter(|rest| rest.starts_with([' ', '{'])).filter_map(number_at_the_end).sum()
+    }
+
     /// Which process it is.
     pub fn pid(&self) -> rustix::process::Pid {
         rustix::process::Pid::from_child(&self.child)
@@ -95,6 +119,22 @@ impl Server {
     /// Kills it with SIGKILL, as the loss of the process does, and waits until it is gone.
     pub fn kill(mut self) {
         self.end();
+    }
+
+    /// Stops it as a machine that hangs: it goes on later where it was, and knows nothing of the time between.
+    ///
+    /// # Panics
+    /// If it is gone.
+    pub fn hang(&self) {
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::STOP).expect("the child is there");
+    }
+
+    /// Lets it go on after [`Self::hang`].
+    ///
+    /// # Panics
+    /// If it is gone.
+    pub fn wake(&self) {
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::CONT).expect("the child is there");
     }
 
     /// Asks it with SIGTERM to stop and waits for its exit status.
@@ -119,6 +159,10 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+fn number_at_the_end(line: &str) -> Option<f64> {
+    line.rsplit(' ').next()?.parse().ok()
 }
 
 /// The addresses in the line that says that the server is ready.

@@ -70,6 +70,15 @@ impl Error {
         }
     }
 
+    /// Whether it leaves open if something was written.
+    pub(crate) fn leaves_open(&self) -> bool {
+        match self {
+            Self::Store(source) => matches!(**source, portrait_store::Error::Unavailable(_)),
+            Self::ShuttingDown => true,
+            Self::Item { .. } | Self::Request { .. } | Self::QueueFull { .. } | Self::Lagging { .. } => false,
+        }
+    }
+
     /// What a person is told.
     pub(crate) fn message(&self) -> String {
         match self {

@@ -166,10 +166,11 @@ impl Pending {
     /// What became of the batch, once every lane has answered.
     ///
     /// # Errors
-    /// The first failure of a lane, if nothing at all was taken because of it.
+    /// The failure of a lane, if nothing at all was taken because of it. Of several it is one after which nobody knows whether
+    /// something was written: a caller who hears of a refusal may give up what was sent.
     pub(crate) async fn outcome(self, shared: &Shared) -> Result<Outcome, Error> {
         let mut outcome = Outcome { rejected: self.rejected, ..Outcome::default() };
-        let mut failed = None;
+        let mut failed: Option<Error> = None;
         for Group { partition, indices, underway } in self.groups {
             let placed = match underway {
                 Ok(underway) => underway.place().await,
@@ -190,7 +191,10 @@ impl Pending {
                         rejection(shared, self.kind, index, Refusal { reason, field: String::new(), message })
                     });
                     outcome.rejected.extend(refused);
-                    failed.get_or_insert(error);
+                    failed = Some(match failed {
+                        Some(before) if !error.leaves_open() => before,
+                        _ => error,
+                    });
                 }
             }
         }

@@ -2,6 +2,7 @@
 //! profiles then say equals an uninterrupted run. `PORTRAIT_FAULT_CYCLES` sets how many kills; the seed is printed.
 
 use portrait::import::{self, Format, ImportArgs, Report};
+use portrait_tests::faults::cycles;
 use portrait_tests::{Census, Log, Server, census, connect, log_file};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -11,11 +12,6 @@ use std::time::Duration;
 const LOG: Log = Log { format: Format::Tmall, file: "tmall2013_events_A.csv.gz", read: 111_219, rejected: 0 };
 /// Kills in the short run.
 const CYCLES: u64 = 20;
-
-fn cycles() -> u64 {
-    let told = std::env::var("PORTRAIT_FAULT_CYCLES").ok();
-    told.map_or(CYCLES, |cycles| cycles.parse().expect("PORTRAIT_FAULT_CYCLES is a number"))
-}
 
 fn args(server: &Server) -> ImportArgs {
     ImportArgs { file: log_file(&LOG), format: LOG.format, to: server.grpc_url().to_owned(), event_id: None }
@@ -60,7 +56,7 @@ async fn a_killed_server_loses_nothing_and_doubles_nothing() {
     println!("seed {seed}");
     let mut chance = StdRng::seed_from_u64(seed);
     let mut halfway = 0;
-    for cycle in 0..cycles() {
+    for cycle in 0..cycles(CYCLES) {
         let data = tempfile::tempdir().expect("a folder");
         let after = took.mul_f64(chance.random_range(0.0..1.2));
         let acknowledged = killed(data.path(), after).await;
@@ -76,6 +72,6 @@ async fn a_killed_server_loses_nothing_and_doubles_nothing() {
         assert!(census == expected, "cycle {cycle}, killed after {after:?}: profiles differ");
         server.kill();
     }
-    println!("{halfway} of {} kills fell into the middle of an import", cycles());
+    println!("{halfway} of {} kills fell into the middle of an import", cycles(CYCLES));
     assert!(halfway > 0, "no kill fell into the middle of an import");
 }

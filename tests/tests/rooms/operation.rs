@@ -3,20 +3,9 @@
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::{Action, Event, TrackRequest};
 use portrait_tests::{Server, connect, portrait_command};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 
 fn refused(data: &std::path::Path, extra: &[&str]) -> String {
     Server::try_start(data, extra).err().expect("the server must not start")
-}
-
-fn http_get(url: &str, path: &str) -> String {
-    let address = url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).expect("HTTP listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("answered");
-    answer
 }
 
 #[test]
@@ -54,11 +43,9 @@ fn a_data_directory_that_is_in_use_or_of_another_version_is_refused() {
 async fn a_running_server_is_ready_measured_and_stops_in_order() {
     let data = tempfile::tempdir().expect("a folder");
     let server = Server::start(data.path(), &[]);
-    portrait_tests::until("the server is ready", async || {
-        http_get(server.http_url(), "/readyz").contains("200 OK")
-    })
-    .await;
-    assert!(http_get(server.http_url(), "/livez").contains("200 OK"));
+    portrait_tests::until("the server is ready", async || server.http_get("/readyz").contains("200 OK"))
+        .await;
+    assert!(server.http_get("/livez").contains("200 OK"));
     let event = Event {
         user_id: "lena".to_owned(),
         action: Action::View.into(),
@@ -68,7 +55,7 @@ async fn a_running_server_is_ready_measured_and_stops_in_order() {
     let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
     client.track(TrackRequest { events: vec![event], backfill: false }).await.expect("taken");
     portrait_tests::until("what was done is measured", async || {
-        let metrics = http_get(server.http_url(), "/metrics");
+        let metrics = server.http_get("/metrics");
         let measured =
             ["portrait_ingest_accepted_total", "portrait_feature_commits_total", "portrait_grpc_calls_total"];
         measured.iter().all(|name| metrics.contains(name))

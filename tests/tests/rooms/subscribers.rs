@@ -1,84 +1,18 @@
 //! A subscriber that is cut again and again while a log is imported, and resumes each time, ends with exactly what reads give.
 
-use portrait::client::Line;
 use portrait::import::{self, Format, ImportArgs, Report};
 use portrait_proto::status::reason_of;
+use portrait_proto::v1::ErrorReason;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
-use portrait_proto::v1::watch_profile_changes_response::Kind;
-use portrait_proto::v1::{
-    ErrorReason, ResyncPhase, WatchProfileChangesRequest, WatchProfileChangesResponse, WatchStart,
-};
-use portrait_tests::{Census, Log, Server, census, connect, log_file};
+use portrait_tests::{Census, Log, Server, Subscriber, census, connect, log_file};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use tonic::Code;
 
 const LOG: Log =
     Log { format: Format::Rees46, file: "rees46_2019-10-01_0000-0250.csv.gz", read: 17_434, rejected: 0 };
 const CUTS: usize = 100;
-
-/// What a subscriber knows.
-#[derive(Default)]
-struct Subscriber {
-    token: Vec<u8>,
-    /// User to (version, applied events, fingerprint, partition).
-    known: BTreeMap<String, (u64, u64, u64, u32)>,
-    /// Who was named since the begin of a partition's resync.
-    named: BTreeMap<u32, BTreeSet<String>>,
-    lags_of_none: usize,
-}
-
-impl Subscriber {
-    fn request(&self) -> WatchProfileChangesRequest {
-        WatchProfileChangesRequest {
-            resume_token: self.token.clone(),
-            start: WatchStart::Snapshot.into(),
-            include_profile: true,
-            ..Default::default()
-        }
-    }
-
-    fn handle(&mut self, answer: WatchProfileChangesResponse) {
-        self.token = answer.resume_token;
-        match answer.kind.expect("a kind that is known") {
-            Kind::Change(change) => {
-                self.lags_of_none = 0;
-                if let Some(named) = self.named.get_mut(&change.partition) {
-                    named.insert(change.user_id.clone());
-                }
-                match change.profile {
-                    Some(profile) => {
-                        let state =
-                            (profile.version, profile.applied_events, profile.fingerprint, change.partition);
-                        self.known.insert(change.user_id, state);
-                    }
-                    None => drop(self.known.remove(&change.user_id)),
-                }
-            }
-            Kind::Progress(progress) => self.lags_of_none += usize::from(progress.lag == 0),
-            Kind::Resync(resync) if resync.phase() == ResyncPhase::Begin => {
-                self.named.insert(resync.partition, BTreeSet::new());
-            }
-            Kind::Resync(resync) => {
-                let named = self.named.remove(&resync.partition).unwrap_or_default();
-                self.known.retain(|user, state| state.3 != resync.partition || named.contains(user));
-            }
-        }
-    }
-
-    /// Takes answers until `enough` says so, and then is cut.
-    async fn listen(&mut self, channel: Line, mut enough: impl FnMut(&Self) -> bool) {
-        self.named.clear();
-        let mut client = QueryServiceClient::new(channel);
-        let mut answers =
-            client.watch_profile_changes(self.request()).await.expect("a subscription").into_inner();
-        while !enough(self) {
-            let answer = answers.message().await.expect("the subscription goes on");
-            self.handle(answer.expect("a subscription never ends without a word"));
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscriber_that_is_cut_a_hundred_times_ends_with_what_reads_give() {

@@ -44,6 +44,25 @@ async fn a_partition_that_lags_refuses_until_it_has_caught_up() {
     assert_eq!(room.log(partition).await.len(), 12);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_only_said_to_be_refused_if_nothing_of_it_may_be_in_the_log() {
+    let room = Room::of(&Config { lag_max: 10, ..Config::default() });
+    let users: Vec<String> = (0..100).map(|number| format!("u{number}")).collect();
+    let of = |partition: usize| {
+        let home = |user: &&String| room.partition(user).index() == partition;
+        users.iter().find(home).expect("somebody lives there")
+    };
+    // Whatever is asked first: one lane refuses for certain, of the other nobody knows.
+    for (lagging, away) in [(0, 1), (3, 2)] {
+        room.client().track(track(views(of(lagging), 0, 11))).await.expect("nothing lags yet");
+        room.faulty.refuse_appends(room.partition(of(away)), true);
+        let events = vec![view(of(lagging), "late"), view(of(away), "unknown")];
+        let status = room.client().track(track(events)).await.expect_err("nothing was taken");
+        let told = (status.code(), reason_of(&status));
+        assert_eq!(told, (Code::Unavailable, Some(ErrorReason::StoreUnavailable)), "{status:?}");
+    }
+}
+
 /// An event of some 4 KiB.
 fn large(user: &str, number: usize) -> Event {
     let property = |index: usize| (format!("property-{index}"), "x".repeat(250));

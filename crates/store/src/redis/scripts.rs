@@ -74,6 +74,12 @@ impl Script {
         Self { text, hash, lives }
     }
 
+    /// By what the server knows it.
+    #[cfg(feature = "testing")]
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+
     /// The command that loads it.
     pub(super) fn load(&self) -> Cmd {
         let mut command = redis::cmd("SCRIPT");

@@ -1,0 +1,34 @@
+//! What the rows of the fault matrix share: a deployment of processes under a steady load, a naive model of what its profiles must
+//! be, a subscriber, and how often a row does its harm. `PORTRAIT_FAULT_CYCLES` sets how often, in place of the number for a short
+//! run; `PORTRAIT_FAULT_SEED` which moments are chosen. With the former a row keeps a report and goes on where that ends.
+
+mod follower;
+mod load;
+mod oracle;
+mod plan;
+mod trial;
+
+pub use follower::Follower;
+pub use load::{Load, Quiet};
+pub use oracle::{Difference, Oracle, Tally};
+pub use plan::{Plan, cycles};
+pub use trial::{LEASE, Trial, check};
+
+use crate::PATIENCE;
+use std::time::{Duration, Instant};
+
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Looks until `so` is, and gives how long that took.
+///
+/// # Panics
+/// If it is not within [`PATIENCE`]; `what` says what was waited for.
+pub async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !so().await {
+        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        tokio::time::sleep(PAUSE).await;
+    }
+    begun.elapsed()
+}

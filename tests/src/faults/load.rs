@@ -1,0 +1,293 @@
+//! A steady load of events over gRPC, as a careful shop sends them: what has no answer is sent again with the same id, to another door
+//! of the deployment, until it is known what became of it; what was refused for certain is given up. One event in ten is sent again
+//! although it was acknowledged, one in twenty is late. Everything that is known goes to the oracle.
+
+use super::oracle::Oracle;
+use crate::PATIENCE;
+use portrait_proto::status::reason_of;
+use portrait_proto::v1::ingest_service_client::IngestServiceClient;
+use portrait_proto::v1::{Action, ErrorReason, Event, TrackRequest, TrackResponse};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
+use tokio::task::{AbortHandle, JoinSet};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+/// Shoppers.
+const USERS: u32 = 2000;
+/// Requests that are under way at once.
+const SENDERS: u64 = 2;
+/// Events of one request.
+const BATCH: usize = 10;
+/// Pause between two requests of a sender: with the others 400 events a second.
+const EVERY: Duration = Duration::from_millis(50);
+/// Pause before something is sent again.
+const AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// How long an answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// By how much late events are late: sessions leave them out, sums do not.
+const LATE_BY: Duration = Duration::from_secs(3600);
+/// How many acknowledged events are remembered by a sender, to be sent again.
+const REMEMBERED: usize = 500;
+
+/// The load; it ends with this value.
+pub struct Load {
+    shared: Arc<Shared>,
+    /// Hold it for reading while events are under way.
+    turn: Arc<RwLock<()>>,
+    senders: Vec<AbortHandle>,
+    /// Ends them with this value.
+    _sending: JoinSet<()>,
+}
+
+/// Nothing is sent while this lives, and nothing is unknown.
+pub struct Quiet<'a> {
+    load: &'a Load,
+    _turn: OwnedRwLockWriteGuard<()>,
+}
+
+struct Shared {
+    /// Where ingest listens; written by whoever starts and kills it.
+    doors: Mutex<Vec<String>>,
+    oracle: Mutex<Oracle>,
+    /// Why something was sent again last.
+    trouble: Mutex<String>,
+}
+
+/// An event on its way.
+struct Underway {
+    event: Event,
+    /// Whether it was acknowledged before, and is sent again on purpose.
+    again: bool,
+    /// Whether it may be in the log although nobody said so.
+    unknown: bool,
+}
+
+/// What an answer says of an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Acknowledged,
+    Refused,
+    Unknown,
+}
+
+impl Load {
+    /// Sends to `doors` from now on. Event ids begin with `name`, which no other load on the same store may have.
+    pub fn start(name: &str, seed: u64, doors: Vec<String>) -> Self {
+        let shared = Arc::new(Shared {
+            doors: Mutex::new(doors),
+            oracle: Mutex::default(),
+            trouble: Mutex::default(),
+        });
+        let turn = Arc::new(RwLock::new(()));
+        let (mut sending, mut senders) = (JoinSet::new(), Vec::new());
+        for number in 0..SENDERS {
+            let sender = Sender {
+                name: format!("{name}-{number}"),
+                sent: 0,
+                chance: StdRng::seed_from_u64(seed.wrapping_mul(SENDERS).wrapping_add(number)),
+                shared: Arc::clone(&shared),
+                recent: VecDeque::new(),
+                door: None,
+            };
+            senders.push(sending.spawn(sender.run(Arc::clone(&turn))));
+        }
+        Self { shared, turn, senders, _sending: sending }
+    }
+
+    /// Where ingest listens from now on.
+    pub fn set_doors(&self, doors: Vec<String>) {
+        *lock(&self.shared.doors) = doors;
+    }
+
+    /// The oracle, as far as it knows now.
+    pub fn oracle(&self) -> MutexGuard<'_, Oracle> {
+        lock(&self.shared.oracle)
+    }
+
+    /// Lets what is under way come to its end, and holds back what would follow.
+    ///
+    /// # Panics
+    /// If it stays unknown for longer than [`PATIENCE`] what became of an event.
+    pub async fn pause(&self) -> Quiet<'_> {
+        assert!(!self.senders.iter().any(AbortHandle::is_finished), "a sender ended: what it said is above");
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turn).write_owned()).await;
+        let _turn = turn.unwrap_or_else(|_| {
+            panic!("it stays unknown what became of events: {}", lock(&self.shared.trouble))
+        });
+        Quiet { load: self, _turn }
+    }
+}
+
+impl Quiet<'_> {
+    /// The oracle, which knows of every event what became of it.
+    pub fn oracle(&self) -> MutexGuard<'_, Oracle> {
+        self.load.oracle()
+    }
+
+    /// Sends everything again that the oracle has the events of.
+    pub async fn send_again(&self) {
+        let events = self.oracle().events().to_vec();
+        let mut sender = Sender {
+            name: String::new(),
+            sent: 0,
+            chance: StdRng::seed_from_u64(0),
+            shared: Arc::clone(&self.load.shared),
+            recent: VecDeque::new(),
+            door: None,
+        };
+        for batch in events.chunks(500) {
+            let underway =
+                batch.iter().map(|event| Underway { event: event.clone(), again: true, unknown: true });
+            sender.settle(underway.collect()).await;
+        }
+    }
+}
+
+struct Sender {
+    name: String,
+    sent: u64,
+    chance: StdRng,
+    shared: Arc<Shared>,
+    recent: VecDeque<Event>,
+    /// The connection that worked last.
+    door: Option<IngestServiceClient<Channel>>,
+}
+
+impl Sender {
+    async fn run(mut self, turn: Arc<RwLock<()>>) {
+        let mut ticks = tokio::time::interval(EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let _turn = turn.read().await;
+            let batch = (0..BATCH).map(|_| self.next()).collect();
+            self.settle(batch).await;
+        }
+    }
+
+    /// A new event, or one that was acknowledged already.
+    fn next(&mut self) -> Underway {
+        if !self.recent.is_empty() && self.chance.random_bool(0.1) {
+            let event = self.recent[self.chance.random_range(0..self.recent.len())].clone();
+            return Underway { event, again: true, unknown: false };
+        }
+        self.sent += 1;
+        let late = if self.chance.random_bool(0.05) { LATE_BY } else { Duration::ZERO };
+        let actions = [Action::View, Action::Search, Action::Click, Action::AddToCart, Action::Purchase];
+        let event = Event {
+            event_id: format!("{}-{}", self.name, self.sent),
+            user_id: format!("shopper-{}", self.chance.random_range(0..USERS)),
+            action: actions[self.chance.random_range(0..actions.len())].into(),
+            occurred_at: Some((SystemTime::now() - late).into()),
+            item_id: format!("item-{}", self.chance.random_range(0..200)),
+            category: format!("category-{}", self.chance.random_range(0..20)),
+            price: Some(f64::from(self.chance.random_range(1..100_u32))),
+            ..Default::default()
+        };
+        lock(&self.shared.oracle).tally.sent += 1;
+        Underway { event, again: false, unknown: false }
+    }
+
+    /// Sends until it is known of every event what became of it.
+    async fn settle(&mut self, mut open: Vec<Underway>) {
+        loop {
+            let answer = self.ask(&open).await;
+            let fates = fates(&answer, open.len());
+            let mut left = Vec::new();
+            for (mut underway, fate) in open.into_iter().zip(fates) {
+                match fate {
+                    Fate::Acknowledged => self.acknowledged(underway),
+                    // It never came further than the door.
+                    Fate::Refused if !underway.unknown => {
+                        lock(&self.shared.oracle).tally.refused += u64::from(!underway.again);
+                    }
+                    Fate::Refused => left.push(underway),
+                    Fate::Unknown => {
+                        lock(&self.shared.oracle).tally.unknown += 1;
+                        underway.unknown = true;
+                        left.push(underway);
+                    }
+                }
+            }
+            if left.is_empty() {
+                return;
+            }
+            *lock(&self.shared.trouble) = format!("{answer:?}");
+            open = left;
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+
+    fn acknowledged(&mut self, underway: Underway) {
+        if underway.again {
+            return;
+        }
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(underway.event.clone());
+        lock(&self.shared.oracle).acknowledged(underway.event);
+    }
+
+    /// Sends once, through the door that worked last or any other.
+    async fn ask(&mut self, open: &[Underway]) -> Result<TrackResponse, Status> {
+        let events = open.iter().map(|underway| underway.event.clone()).collect();
+        let mut request = Request::new(TrackRequest { events, backfill: false });
+        request.set_timeout(ANSWER_WITHIN);
+        let mut client = match self.door.take() {
+            Some(client) => client,
+            None => self.another_door()?,
+        };
+        // A server that hangs does not keep its deadline.
+        let answer = tokio::time::timeout(ANSWER_WITHIN, client.track(request)).await;
+        let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer came")))?;
+        self.door = Some(client);
+        Ok(answer.into_inner())
+    }
+
+    fn another_door(&mut self) -> Result<IngestServiceClient<Channel>, Status> {
+        let doors = lock(&self.shared.doors);
+        if doors.is_empty() {
+            return Err(Status::unavailable("there is no door"));
+        }
+        let url = doors[self.chance.random_range(0..doors.len())].clone();
+        let endpoint = Endpoint::from_shared(url).expect("an address").tcp_nodelay(true);
+        Ok(IngestServiceClient::new(endpoint.connect_timeout(ANSWER_WITHIN).connect_lazy()))
+    }
+}
+
+/// What an answer says of each event.
+///
+/// # Panics
+/// If it refuses an event for good: the load sends none that is wrong.
+fn fates(answer: &Result<TrackResponse, Status>, count: usize) -> Vec<Fate> {
+    match answer {
+        Ok(response) => {
+            let mut fates = vec![Fate::Acknowledged; count];
+            for rejection in &response.rejected {
+                fates[rejection.index as usize] = fate_of(Some(rejection.reason()), &rejection.message);
+            }
+            fates
+        }
+        Err(status) => vec![fate_of(reason_of(status), status.message()); count],
+    }
+}
+
+fn fate_of(reason: Option<ErrorReason>, message: &str) -> Fate {
+    match reason {
+        Some(ErrorReason::StoreFull | ErrorReason::Overloaded) => Fate::Refused,
+        // From the connection, and not from the server.
+        None => Fate::Unknown,
+        Some(ErrorReason::StoreUnavailable | ErrorReason::ShuttingDown) => Fate::Unknown,
+        Some(reason) => panic!("{reason:?}: {message}"),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

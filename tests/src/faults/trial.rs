@@ -1,0 +1,142 @@
+//! A deployment that is harmed again and again under load, and judged after each time. In comes the plan of a row; out goes a panic as
+//! soon as an event is lost or doubled, or a subscriber does not end with what reads give.
+
+use super::oracle::Difference;
+use super::{Follower, Load, Plan, eventually};
+use crate::{Census, Cluster, Server, census};
+use portrait_proto::v1::feature_service_client::FeatureServiceClient;
+use portrait_proto::v1::{ListPartitionsRequest, PartitionStatus};
+use rand::rngs::StdRng;
+use std::time::{Duration, Instant};
+use tonic::Status;
+
+/// How long a lease lasts in a trial.
+pub const LEASE: Duration = Duration::from_millis(1500);
+/// How every trial is set.
+const SETTINGS: [&str; 6] = [
+    "feature.lease_ttl=1500ms",
+    "feature.lease_renewal=400ms",
+    "store.partitions=16",
+    "model.automatic=false",
+    "query.progress_interval=50ms",
+    "log.filter=warn",
+];
+
+/// A deployment under load.
+pub struct Trial {
+    /// Its processes.
+    pub cluster: Cluster,
+    /// What is sent to it.
+    pub load: Load,
+    /// Who listens to it.
+    pub follower: Follower,
+    /// How often, and by which seed.
+    pub plan: Plan,
+}
+
+impl Trial {
+    /// Starts a deployment over the store at `store` for a row: one process of each role and one more of those in `more`.
+    pub fn begin(row: &str, store: &str, settings: &[&str], more: &[&str]) -> Self {
+        let plan = Plan::of(row);
+        let mut cluster = Cluster::start(store, &[&SETTINGS[..], settings].concat());
+        more.iter().for_each(|role| cluster.add(role));
+        let load = Load::start(&plan.name(), plan.seed(), doors(&cluster));
+        let query = cluster.of("query").next().expect("there is one");
+        let follower = Follower::start(query.grpc_url().to_owned());
+        Self { cluster, load, follower, plan }
+    }
+
+    /// The chance of the next cycle, as [`Plan::next`].
+    pub fn next(&self) -> Option<StdRng> {
+        self.plan.next()
+    }
+
+    /// Starts one more process of a role.
+    pub fn add(&mut self, role: &str) {
+        tokio::task::block_in_place(|| self.cluster.add(role));
+        self.load.set_doors(doors(&self.cluster));
+    }
+
+    /// Takes a process out of the deployment, as [`Cluster::take_at`].
+    pub fn take(&mut self, role: &str, earlier: usize) -> Server {
+        let server = self.cluster.take_at(role, earlier);
+        self.load.set_doors(doors(&self.cluster));
+        server
+    }
+
+    /// Takes a process in again that was taken out and lives on.
+    pub fn put_back(&mut self, role: &str, server: Server) {
+        self.cluster.put_back(role, server);
+        self.load.set_doors(doors(&self.cluster));
+    }
+
+    /// Waits until every partition has applied more than its log had at the call, and gives how long ago `since` then is.
+    pub async fn everything_moves(&self, since: Instant) -> Duration {
+        let mut before = None;
+        eventually("every partition applies what comes", async || {
+            let Ok(now) = self.partitions().await else { return false };
+            let before = before.get_or_insert_with(|| now.clone());
+            now.iter().zip(before.iter()).all(|(now, before)| now.applied_through > before.log_end)
+        })
+        .await;
+        since.elapsed()
+    }
+
+    /// How far every partition is, by any worker.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn partitions(&self) -> Result<Vec<PartitionStatus>, Status> {
+        let worker = self.cluster.of("feature").next().expect("there is one");
+        let line = portrait::client::connect(worker.grpc_url())
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
+        let answer = FeatureServiceClient::new(line).list_partitions(ListPartitionsRequest {}).await?;
+        Ok(answer.into_inner().partitions)
+    }
+
+    /// Everybody's profile, once all that is in the log is applied.
+    pub async fn profiles(&self) -> Census {
+        eventually("everything is applied", async || {
+            let applied =
+                |all: Vec<PartitionStatus>| all.iter().all(|one| one.applied_through == one.log_end);
+            self.partitions().await.is_ok_and(applied)
+        })
+        .await;
+        census(self.cluster.connect().await).await
+    }
+
+    /// Ends a cycle: lets everything settle, and judges it.
+    ///
+    /// # Panics
+    /// If an event is lost or doubled, or the subscriber does not come to know what reads give.
+    pub async fn judge(&mut self) {
+        let quiet = self.load.pause().await;
+        let found = self.profiles().await;
+        let difference = quiet.oracle().compare(&found);
+        let tally = quiet.oracle().tally;
+        quiet.oracle().forget_events();
+        self.plan.cycle_done(tally, &difference);
+        check(&difference);
+        assert_eq!(tally.sent, tally.acknowledged + tally.refused, "it is not known what became of some");
+        self.told(&found).await;
+    }
+
+    /// Waits until the subscriber knows of everybody what was `found`.
+    pub async fn told(&self, found: &Census) {
+        eventually("the subscriber knows what reads give", async || self.follower.known() == *found).await;
+    }
+}
+
+/// Checks that nothing is lost and nothing is there twice.
+///
+/// # Panics
+/// If something is.
+pub fn check(difference: &Difference) {
+    let clean = difference.lost == 0 && difference.doubled == 0;
+    assert!(clean, "profiles are not what was acknowledged: {difference:?}");
+}
+
+fn doors(cluster: &Cluster) -> Vec<String> {
+    cluster.of("ingest").map(|server| server.grpc_url().to_owned()).collect()
+}

@@ -1,0 +1,127 @@
+//! The one server of the store is lost, forgets, loses answers, or has no memory left; the processes of Portrait stay, and go on by
+//! themselves.
+
+use super::{pause, redis_on_disk};
+use portrait_proto::status::reason_of;
+use portrait_proto::v1::ingest_service_client::IngestServiceClient;
+use portrait_proto::v1::{Action, ErrorReason, Event, TrackRequest};
+use portrait_store::redis::testing::{Proxy, Server as Redis, Step};
+use portrait_tests::faults::{Trial, check, eventually};
+use rand::RngExt;
+use std::time::{Instant, SystemTime};
+use tonic::Code;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_killed_server_that_keeps_its_disk_loses_and_doubles_nothing() {
+    let mut redis = redis_on_disk();
+    let mut trial = Trial::begin("redis-killed-disk", &redis.url(), &[], &["feature"]);
+    while let Some(mut chance) = trial.next() {
+        pause(&mut chance, 1000).await;
+        let killed = Instant::now();
+        redis.kill();
+        pause(&mut chance, 300).await;
+        tokio::task::block_in_place(|| redis.start_again());
+        let took = trial.everything_moves(killed).await;
+        trial.plan.took(took);
+        trial.judge().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn answers_that_are_lost_after_a_commit_or_an_append_double_nothing() {
+    /// Answers that are lost in one cycle.
+    const LOST: u32 = 20;
+    let redis = redis_on_disk();
+    let proxy = Proxy::to(redis.port()).await;
+    let mut trial = Trial::begin("answer-lost", &proxy.url(), &[], &["feature", "ingest"]);
+    while let Some(mut chance) = trial.next() {
+        let begun = Instant::now();
+        for _ in 0..LOST {
+            proxy.lose_an_answer_to(if chance.random_bool(0.5) { Step::Append } else { Step::Commit });
+            pause(&mut chance, 50).await;
+        }
+        eventually("as many answers get lost", async || proxy.answers_to_lose() == 0).await;
+        let took = trial.everything_moves(begun).await;
+        trial.plan.took(took);
+        trial.judge().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_full_server_refuses_what_comes_applies_what_came_and_goes_on_when_there_is_room() {
+    let redis = redis_on_disk();
+    let mut trial = Trial::begin("redis-full", &redis.url(), &[], &["feature"]);
+    while let Some(mut chance) = trial.next() {
+        pause(&mut chance, 500).await;
+        let refused = trial.load.oracle().tally.refused;
+        redis.ask::<()>("CONFIG SET maxmemory 1mb");
+        eventually("events are refused", async || trial.load.oracle().tally.refused > refused + 20).await;
+        let status = track_one(&trial).await.expect_err("there is no room");
+        assert_eq!(
+            (status.code(), reason_of(&status)),
+            (Code::ResourceExhausted, Some(ErrorReason::StoreFull)),
+            "{status:?}"
+        );
+        // What was accepted drains, however full it is.
+        trial.profiles().await;
+        pause(&mut chance, 1000).await;
+        let raised = Instant::now();
+        redis.ask::<()>("CONFIG SET maxmemory 0");
+        let took = trial.everything_moves(raised).await;
+        trial.plan.took(took);
+        trial.judge().await;
+    }
+}
+
+/// Sends an event of nobody whom the load knows.
+async fn track_one(trial: &Trial) -> Result<(), tonic::Status> {
+    let event = Event {
+        event_id: "one".to_owned(),
+        user_id: "nobody".to_owned(),
+        action: Action::View.into(),
+        occurred_at: Some(SystemTime::now().into()),
+        ..Default::default()
+    };
+    let request = TrackRequest { events: vec![event], backfill: false };
+    IngestServiceClient::new(trial.cluster.connect().await).track(request).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_forgets_loses_only_what_came_after_its_file_and_doubles_nothing() {
+    let mut redis = tokio::task::block_in_place(|| Redis::start(&[]));
+    let settings = ["ingest.acknowledge=memory"];
+    let mut trial = Trial::begin("redis-killed-memory", &redis.url(), &settings, &["feature"]);
+    let ran = trial.plan.next().is_some();
+    let mut lost = 0;
+    while let Some(mut chance) = trial.next() {
+        pause(&mut chance, 500).await;
+        let kept = trial.load.oracle().tally.acknowledged;
+        redis.ask::<()>("SAVE");
+        pause(&mut chance, 1000).await;
+        let killed = Instant::now();
+        redis.kill();
+        tokio::task::block_in_place(|| redis.start_again());
+        let took = trial.everything_moves(killed).await;
+        trial.plan.took(took);
+
+        let quiet = trial.load.pause().await;
+        let found = trial.profiles().await;
+        let forgotten = quiet.oracle().compare(&found);
+        let after_the_file = quiet.oracle().tally.acknowledged - kept;
+        assert!(forgotten.lost <= after_the_file && forgotten.doubled == 0, "{kept} kept: {forgotten:?}");
+        trial.told(&found).await;
+        lost += forgotten.lost;
+        // What is left is what was acknowledged and nothing else: with all of it once more nothing is missing, nor there twice.
+        quiet.send_again().await;
+        let found = trial.profiles().await;
+        let difference = quiet.oracle().compare(&found);
+        check(&difference);
+        trial.told(&found).await;
+        let tally = quiet.oracle().tally;
+        quiet.oracle().forget_events();
+        trial.plan.cycle_done(tally, &forgotten);
+    }
+    println!("{lost} events were forgotten, {} partitions told anew", trial.follower.resyncs());
+    assert!(!ran || lost > 0, "nothing was forgotten, and so nothing is shown");
+    assert!(lost == 0 || trial.follower.resyncs() > 0, "the subscriber was not told");
+}
