@@ -49,6 +49,9 @@ pub struct BenchArgs {
     /// How many events of the log at most.
     #[arg(long, default_value_t = 800_000)]
     log_events: usize,
+    /// How many partitions the stores on Redis have: one process is well off with as many as it takes on its own disk.
+    #[arg(long, default_value_t = 16)]
+    partitions: u16,
     /// Logs whose shoppers' memory in Redis is measured, as rees46=october.csv.gz; without one, those of the second load.
     #[arg(long, value_name = "FORMAT=FILE")]
     users_of: Vec<UsersOf>,
@@ -156,7 +159,7 @@ impl Bench {
     async fn redis(&mut self) -> Result<()> {
         let seconds = self.args.seconds;
         for kept in [Kept::Memory, Kept::Disk] {
-            let ground = Ground::redis(&self.args.scratch, kept);
+            let ground = Ground::redis(&self.args.scratch, kept, self.args.partitions);
             self.next(format!("{}: throughput, every event another shopper's", ground.told()));
             let told = ">= 0.4 of the bare worker loop, goal 0.8";
             self.distinct(&ground, Appends::Before, 0.4, told).await?;
@@ -168,7 +171,7 @@ impl Bench {
             self.next(format!("{}: freshness at half of that", ground.told()));
             freshness::measure(half, &self.repeated, seconds, &ground, &mut self.figures).await?;
         }
-        let ground = Ground::redis(&self.args.scratch, Kept::Memory);
+        let ground = Ground::redis(&self.args.scratch, Kept::Memory, self.args.partitions);
         self.next("reads beside a bare echo");
         reads::measure(&self.repeated, seconds, &ground, &mut self.figures).await?;
 

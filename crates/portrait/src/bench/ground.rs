@@ -5,6 +5,7 @@ use super::redis::{Kept, Server};
 use crate::node::{Config, StoreConfig};
 use anyhow::Result;
 use portrait_ingest::Acknowledge;
+use portrait_profile::PartitionCount;
 use portrait_store::embedded::{self, Embedded};
 use portrait_store::redis::{self, RedisStore, Target};
 use portrait_store::{AckLevel, Store};
@@ -18,6 +19,8 @@ pub(super) struct Ground {
     /// Where the folders of the stores are made.
     scratch: PathBuf,
     kind: Kind,
+    /// How many partitions; 0: as many as is usual.
+    partitions: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,7 @@ enum Kind {
 /// A store that nobody has used. Dropping it ends its server, if it has one, and deletes what it kept.
 pub(super) struct Fresh {
     kind: Kind,
+    partitions: u16,
     // Before the folder, which it writes to.
     server: Option<Server>,
     folder: TempDir,
@@ -37,21 +41,22 @@ pub(super) struct Fresh {
 impl Ground {
     /// Stores in the measuring process, on the disk that has `scratch`.
     pub(super) fn embedded(scratch: &Path) -> Self {
-        Self { scratch: scratch.to_owned(), kind: Kind::Embedded }
+        Self { scratch: scratch.to_owned(), kind: Kind::Embedded, partitions: 0 }
     }
 
-    /// Servers of Redis that keep things so.
-    pub(super) fn redis(scratch: &Path, kept: Kept) -> Self {
-        Self { scratch: scratch.to_owned(), kind: Kind::Redis(kept) }
+    /// Servers of Redis that keep things so, in so many partitions.
+    pub(super) fn redis(scratch: &Path, kept: Kept, partitions: u16) -> Self {
+        Self { scratch: scratch.to_owned(), kind: Kind::Redis(kept), partitions }
     }
 
     /// What is acknowledged there, in words.
-    pub(super) fn told(&self) -> &'static str {
-        match self.kind {
-            Kind::Embedded => "disk",
-            Kind::Redis(Kept::Memory) => "Redis, memory",
-            Kind::Redis(Kept::Disk) => "Redis, disk (appendfsync always)",
-        }
+    pub(super) fn told(&self) -> String {
+        let how = match self.kind {
+            Kind::Embedded => return "disk".to_owned(),
+            Kind::Redis(Kept::Memory) => "memory (appendonly no)",
+            Kind::Redis(Kept::Disk) => "disk (appendfsync always)",
+        };
+        format!("Redis, {how}, {} partitions, one process of all roles", self.partitions)
     }
 
     /// One more store.
@@ -61,7 +66,7 @@ impl Ground {
             Kind::Embedded => None,
             Kind::Redis(kept) => Some(Server::start(folder.path(), kept).await?),
         };
-        Ok(Fresh { kind: self.kind, server, folder })
+        Ok(Fresh { kind: self.kind, partitions: self.partitions, server, folder })
     }
 }
 
@@ -80,7 +85,8 @@ impl Fresh {
         let mut config = Config::on_free_ports(self.folder.path());
         config.model.automatic = false;
         if let Some(server) = &self.server {
-            config.store = StoreConfig { url: server.url(), ..StoreConfig::default() };
+            config.store =
+                StoreConfig { url: server.url(), partitions: self.partitions, ..StoreConfig::default() };
             config.ingest.acknowledge = match self.kind.level() {
                 AckLevel::Memory => Acknowledge::Memory,
                 AckLevel::Disk | AckLevel::Replica => Acknowledge::Disk,
@@ -99,8 +105,11 @@ impl Fresh {
         let Some(server) = &self.server else {
             return Ok(Arc::new(Embedded::open(self.folder.path(), embedded::Options::default())?));
         };
-        let options =
-            redis::Options { level: self.level(), ..redis::Options::new(Target::parse(&server.url())?) };
+        let options = redis::Options {
+            level: self.level(),
+            partitions: PartitionCount::new(self.partitions),
+            ..redis::Options::new(Target::parse(&server.url())?)
+        };
         Ok(Arc::new(RedisStore::open(options).await?))
     }
 
