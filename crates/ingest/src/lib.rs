@@ -23,7 +23,7 @@ mod shop_time;
 mod stream;
 mod track;
 
-pub use config::{Config, ValidConfig};
+pub use config::{Acknowledge, Config, ValidConfig};
 pub use error::Error;
 pub use policy::TraitPolicy;
 pub use service::IngestService;

@@ -4,28 +4,39 @@
 mod bare;
 mod drift;
 mod freshness;
+mod ground;
 mod identity;
 mod load;
+mod memory;
 mod models;
 mod reads;
+mod redis;
 mod sweep;
 mod throughput;
 
-use self::throughput::Target;
+use self::bare::Appends;
+use self::ground::Ground;
+use self::memory::UsersOf;
+use self::redis::Kept;
+use self::throughput::{Beside, Load, Target};
 use crate::import::Format;
-use crate::node::Config;
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
+use portrait_proto::v1::Event;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The arguments of `portrait bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
+    /// Which store is measured. `redis` starts servers of its own: `redis-server` and `redis-benchmark` must be installed.
+    #[arg(long, value_enum, default_value_t = Kind::Embedded)]
+    store: Kind,
     /// How many events, each of another shopper.
     #[arg(long, default_value_t = 300_000)]
     distinct: usize,
@@ -38,6 +49,12 @@ pub struct BenchArgs {
     /// How many events of the log at most.
     #[arg(long, default_value_t = 800_000)]
     log_events: usize,
+    /// How many partitions the stores on Redis have: one process is well off with as many as it takes on its own disk.
+    #[arg(long, default_value_t = 16)]
+    partitions: u16,
+    /// Logs whose shoppers' memory in Redis is measured, as rees46=october.csv.gz; without one, those of the second load.
+    #[arg(long, value_name = "FORMAT=FILE")]
+    users_of: Vec<UsersOf>,
     /// How many shoppers are looked at for a new model while events come in.
     #[arg(long, default_value_t = 200_000)]
     sweep_shoppers: usize,
@@ -50,6 +67,15 @@ pub struct BenchArgs {
     /// Where the figures go as JSON.
     #[arg(long, value_name = "FILE", default_value = "bench-results.json")]
     json: PathBuf,
+}
+
+/// Which store is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// The one in the process.
+    Embedded,
+    /// Redis, by one process that has every role.
+    Redis,
 }
 
 /// One figure beside what it is judged by.
@@ -71,65 +97,133 @@ struct Figure {
     met: bool,
 }
 
+/// What is measured with, once for all figures.
+struct Bench {
+    args: BenchArgs,
+    /// Events of as many shoppers.
+    distinct: Vec<Event>,
+    /// Events of shoppers who come again, and what those are called.
+    repeated: Vec<Event>,
+    name: String,
+    bar: ProgressBar,
+    figures: Vec<Figure>,
+}
+
 /// Measures everything and prints it.
 pub async fn run(args: BenchArgs) -> Result<()> {
     let distinct = load::distinct_users(args.distinct);
     let (name, repeated) = load::repeated_users(args.log.as_deref().zip(args.format), args.log_events)?;
-    let (scratch, seconds) = (args.scratch.as_path(), args.seconds);
-    let mut figures = Vec::new();
-    let bar = bar();
-
-    bar.set_message("throughput, every event another shopper's");
-    let share = (Target::ShareOfBare(0.5), ">= 0.5 of the bare store loop, goal 1.0");
-    throughput::measure("every event another shopper's", &distinct, share, scratch, &mut figures).await?;
-    bar.inc(1);
-
-    bar.set_message(format!("throughput, {name}"));
-    let rate = (Target::EventsPerSecond(100_000.0), ">= 100,000 events/s");
-    let with_log = throughput::measure(&name, &repeated, rate, scratch, &mut figures).await?;
-    bar.inc(1);
-
-    bar.set_message("freshness at half of that");
-    let half = with_log.events_per_second / 2.0;
-    freshness::measure(half, &repeated, seconds, scratch, &mut figures).await?;
-    bar.inc(1);
-
-    bar.set_message("reads beside a bare echo");
-    reads::measure(&repeated, seconds, scratch, &mut figures).await?;
-    bar.inc(1);
-
-    bar.set_message("from a model's activation to every node");
-    models::measure(&repeated, scratch, &mut figures).await?;
-    bar.inc(1);
-
-    bar.set_message("events while everybody is looked at for a new model");
-    sweep::measure(args.sweep_shoppers, seconds, scratch, &mut figures).await?;
-    bar.inc(1);
-
-    bar.set_message("who keeps the segment");
-    identity::measure(&repeated, &mut figures)?;
-    bar.inc(1);
-
-    bar.set_message("how soon drift is noticed");
-    drift::measure(&mut figures)?;
-    bar.finish_and_clear();
-
-    println!("{}", table(&figures));
-    let json = serde_json::to_string_pretty(&figures)?;
-    std::fs::write(&args.json, json).with_context(|| format!("cannot write {}", args.json.display()))
+    let mut bench = Bench { args, distinct, repeated, name, bar: bar(), figures: Vec::new() };
+    match bench.args.store {
+        Kind::Embedded => bench.embedded().await?,
+        Kind::Redis => bench.redis().await?,
+    }
+    bench.bar.finish_and_clear();
+    println!("{}", table(&bench.figures));
+    let (json, path) = (serde_json::to_string_pretty(&bench.figures)?, &bench.args.json);
+    std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A node that trains when it is asked and at no other time: a training beside a measurement would be measured.
-fn config(folder: &Path) -> Config {
-    let mut config = Config::on_free_ports(folder);
-    config.model.automatic = false;
-    config
+impl Bench {
+    async fn embedded(&mut self) -> Result<()> {
+        let ground = Ground::embedded(&self.args.scratch);
+        let seconds = self.args.seconds;
+
+        self.next("throughput, every event another shopper's");
+        self.distinct(&ground, Appends::Meanwhile, 0.5, ">= 0.5 of the bare store loop, goal 1.0").await?;
+
+        self.next(format!("throughput, {}", self.name));
+        let rate = Target::EventsPerSecond(100_000.0);
+        let beside = Beside::Bare(Appends::Meanwhile);
+        let half = self.repeated(&ground, beside, rate, ">= 100,000 events/s").await? / 2.0;
+
+        self.next("freshness at half of that");
+        freshness::measure(half, &self.repeated, seconds, &ground, &mut self.figures).await?;
+
+        self.next("reads beside a bare echo");
+        reads::measure(&self.repeated, seconds, &ground, &mut self.figures).await?;
+
+        self.next("from a model's activation to every node");
+        models::measure(&self.repeated, &ground, &mut self.figures).await?;
+
+        self.next("events while everybody is looked at for a new model");
+        sweep::measure(self.args.sweep_shoppers, seconds, &ground, &mut self.figures).await?;
+
+        self.next("who keeps the segment");
+        identity::measure(&self.repeated, &mut self.figures)?;
+
+        self.next("how soon drift is noticed");
+        drift::measure(&mut self.figures)
+    }
+
+    async fn redis(&mut self) -> Result<()> {
+        let seconds = self.args.seconds;
+        for kept in [Kept::Memory, Kept::Disk] {
+            let ground = Ground::redis(&self.args.scratch, kept, self.args.partitions);
+            self.next(format!("{}: throughput, every event another shopper's", ground.told()));
+            let told = ">= 0.4 of the bare worker loop, goal 0.8";
+            self.distinct(&ground, Appends::Before, 0.4, told).await?;
+
+            self.next(format!("{}: throughput, {}", ground.told(), self.name));
+            let share = Target::Share(0.45);
+            let half = self.repeated(&ground, Beside::Xadd, share, ">= 0.45 of XADD").await? / 2.0;
+
+            self.next(format!("{}: freshness at half of that", ground.told()));
+            freshness::measure(half, &self.repeated, seconds, &ground, &mut self.figures).await?;
+        }
+        let ground = Ground::redis(&self.args.scratch, Kept::Memory, self.args.partitions);
+        self.next("reads beside a bare echo");
+        reads::measure(&self.repeated, seconds, &ground, &mut self.figures).await?;
+
+        for log in self.args.users_of.clone() {
+            let (name, events) = log.read()?;
+            self.next(format!("memory of {name}"));
+            memory::measure(&name, &events, log.target(), &ground, &mut self.figures).await?;
+        }
+        if self.args.users_of.is_empty() {
+            self.next(format!("memory of {}", self.name));
+            memory::measure(&self.name, &self.repeated, None, &ground, &mut self.figures).await?;
+        }
+        Ok(())
+    }
+
+    /// What is measured from now on.
+    fn next(&self, what: impl Into<Cow<'static, str>>) {
+        self.bar.set_message(what);
+    }
+
+    /// Throughput with every event another shopper's.
+    async fn distinct(
+        &mut self,
+        ground: &Ground,
+        appends: Appends,
+        share: f64,
+        told: &'static str,
+    ) -> Result<()> {
+        let name = "every event another shopper's";
+        let (beside, target) = (Beside::Bare(appends), Target::Share(share));
+        let load = Load { name, events: &self.distinct, ground, beside, target, told };
+        throughput::measure(load, &mut self.figures).await?;
+        Ok(())
+    }
+
+    /// Throughput with shoppers who come again, in events a second.
+    async fn repeated(
+        &mut self,
+        ground: &Ground,
+        beside: Beside,
+        target: Target,
+        told: &'static str,
+    ) -> Result<f64> {
+        let load = Load { name: &self.name, events: &self.repeated, ground, beside, target, told };
+        Ok(throughput::measure(load, &mut self.figures).await?.events_per_second)
+    }
 }
 
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:20} {elapsed} {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(8).with_style(style);
+    let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = ProgressBar::new_spinner().with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

@@ -16,7 +16,7 @@ pub use line::Line;
 pub(crate) use line::{ROLES, lazily};
 
 /// Events of one request of a stream.
-pub const REQUEST_EVENTS: usize = 500;
+pub const REQUEST_EVENTS: usize = 1000;
 /// Requests that may be under way.
 pub const REQUESTS_UNDER_WAY: usize = 32;
 /// How often a standing is asked for while waiting.

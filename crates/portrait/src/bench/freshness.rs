@@ -2,6 +2,7 @@
 //! profiles read with `read_after`, and the time from acknowledgement to answer is kept.
 
 use super::Figure;
+use super::ground::Ground;
 use crate::client::{self, Line};
 use crate::node::{Node, Role};
 use anyhow::{Context, Result};
@@ -10,7 +11,6 @@ use hdrhistogram::Histogram;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{Event, GetProfileRequest, TrackRequest};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often a single event is tracked.
@@ -32,11 +32,11 @@ pub(super) async fn measure(
     events_per_second: f64,
     events: &[Event],
     seconds: u64,
-    scratch: &Path,
+    ground: &Ground,
     figures: &mut Vec<Figure>,
 ) -> Result<()> {
-    let folder = tempfile::tempdir_in(scratch)?;
-    let node = Node::start(Role::All, super::config(folder.path())).await?;
+    let fresh = ground.fresh().await?;
+    let node = Node::start(Role::All, fresh.config()).await?;
     let pace = Pace { events_per_second, until: Instant::now() + Duration::from_secs(seconds) };
     let (histogram, sent) = under_load(&node.grpc_url(), events, pace).await?;
     node.stop().await?;
@@ -45,7 +45,7 @@ pub(super) async fn measure(
     let count = histogram.len();
     let load_per_second = sent as f64 / seconds as f64;
     figures.push(Figure {
-        path: format!("accepted to queryable, {count} probes"),
+        path: format!("accepted to queryable, {}, {count} probes", ground.told()),
         measured: format!("p50 {p50:.1} ms, p99 {p99:.1} ms"),
         beside: format!("{load_per_second:.0} events/s of load"),
         ratio: None,

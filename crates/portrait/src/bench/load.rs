@@ -4,10 +4,21 @@ use crate::import::{Format, LogReader, Row};
 use crate::simulate::{self, Shop};
 use anyhow::{Context, Result};
 use portrait_proto::v1::{self, Event};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Where the made-up events begin: 2025-09-01T00:00:00Z.
 const BEGIN_S: i64 = 1_756_684_800;
+
+/// Shoppers of no other load, enough that every partition has some.
+pub(super) fn strangers() -> Vec<Event> {
+    let mut events = distinct_users(2000);
+    for event in &mut events {
+        event.event_id.insert_str(0, "strange-");
+        event.user_id.insert_str(0, "strange-");
+    }
+    events
+}
 
 /// `count` views, each by another shopper.
 pub(super) fn distinct_users(count: usize) -> Vec<Event> {
@@ -32,6 +43,11 @@ pub(super) fn repeated_users(log: Option<(&Path, Format)>, most: usize) -> Resul
         let events = shop.filter_map(simulate::Happening::into_event).take(most).collect();
         return Ok(("shoppers of the simulated shop".to_owned(), events));
     };
+    Ok((format!("shoppers of {}", file_name(path)?), events_of(path, format, most)?))
+}
+
+/// The first events of a log, `most` of them.
+pub(super) fn events_of(path: &Path, format: Format, most: usize) -> Result<Vec<Event>> {
     let mut events = Vec::new();
     for row in LogReader::open(path, format, format.default_event_id())? {
         if let Row::Event(event) = row? {
@@ -41,6 +57,28 @@ pub(super) fn repeated_users(log: Option<(&Path, Format)>, most: usize) -> Resul
             break;
         }
     }
-    let file = path.file_name().context("the log has a name")?.to_string_lossy();
-    Ok((format!("shoppers of {file}"), events))
+    Ok(events)
+}
+
+/// What a log is called.
+pub(super) fn file_name(path: &Path) -> Result<String> {
+    Ok(path.file_name().context("the log has a name")?.to_string_lossy().into_owned())
+}
+
+/// The events of a log, and again by other shoppers who do the same, until there are that many `shoppers` or `most` events; and
+/// how many shoppers there then are.
+pub(super) fn copied(events: &[Event], shoppers: usize, most: usize) -> (Vec<Event>, usize) {
+    let there = events.iter().map(|event| event.user_id.as_str()).collect::<HashSet<_>>().len();
+    let copies = shoppers.div_ceil(there.max(1)).min(most / events.len().max(1)).max(1);
+    let mut all = Vec::with_capacity(events.len() * copies);
+    for copy in 0..copies {
+        all.extend(events.iter().cloned().map(|mut event| {
+            if copy > 0 {
+                event.user_id.push_str(&format!("~{copy}"));
+                event.event_id.push_str(&format!("~{copy}"));
+            }
+            event
+        }));
+    }
+    (all, there * copies)
 }

@@ -2,6 +2,7 @@
 //! the time from the call until the last node serves the version is kept.
 
 use super::Figure;
+use super::ground::Ground;
 use crate::client::{self, Line};
 use crate::node::{Follower, Node, Role};
 use anyhow::{Context, Result, bail};
@@ -24,9 +25,9 @@ const TURNS: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Measures.
-pub(super) async fn measure(events: &[Event], scratch: &Path, figures: &mut Vec<Figure>) -> Result<()> {
-    let folder = tempfile::tempdir_in(scratch)?;
-    let node = Node::start(Role::All, super::config(folder.path())).await?;
+pub(super) async fn measure(events: &[Event], ground: &Ground, figures: &mut Vec<Figure>) -> Result<()> {
+    let fresh = ground.fresh().await?;
+    let node = Node::start(Role::All, fresh.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     client::send_all(channel.clone(), &events[..events.len().min(100_000)]).await?;
     client::wait_until_applied(channel.clone()).await?;
@@ -40,7 +41,7 @@ pub(super) async fn measure(events: &[Event], scratch: &Path, figures: &mut Vec<
     let stop = CancellationToken::new();
     let mut served = Vec::new();
     for number in 0..NODES {
-        served.push(watcher(&node.grpc_url(), number, &folder, &stop).await?);
+        served.push(watcher(&node.grpc_url(), number, fresh.folder(), &stop).await?);
     }
     let histogram = activate(&channel, &mut served).await?;
     stop.cancel();
@@ -63,10 +64,10 @@ pub(super) async fn measure(events: &[Event], scratch: &Path, figures: &mut Vec<
 async fn watcher(
     url: &str,
     number: usize,
-    folder: &tempfile::TempDir,
+    folder: &Path,
     stop: &CancellationToken,
 ) -> Result<watch::Receiver<ServedModel>> {
-    let store = Embedded::open(&folder.path().join(format!("node-{number}")), Options::default())?;
+    let store = Embedded::open(&folder.join(format!("node-{number}")), Options::default())?;
     let (follower, served) =
         Follower::begin(Arc::new(store), client::lazily(url)?, format!("node-{number}")).await;
     tokio::spawn(follower.run(stop.clone()));

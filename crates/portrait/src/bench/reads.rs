@@ -1,6 +1,7 @@
 //! `GetProfile` beside a bare tonic echo that answers the same bytes, in the same process, over the same loopback, in turns.
 
 use super::Figure;
+use super::ground::Ground;
 use crate::client::{self, Line};
 use crate::node::{Node, Role};
 use anyhow::{Context, Result};
@@ -11,7 +12,6 @@ use portrait_proto::v1::query_service_server::{QueryService, QueryServiceServer}
 use portrait_proto::v1::{self, Event, GetProfileRequest, GetProfileResponse};
 use prost::Message;
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::{Duration, Instant};
 use tonic::transport::{Server, server::TcpIncoming};
 use tonic::{Request, Response, Status};
@@ -91,11 +91,11 @@ struct Side {
 pub(super) async fn measure(
     events: &[Event],
     seconds: u64,
-    scratch: &Path,
+    ground: &Ground,
     figures: &mut Vec<Figure>,
 ) -> Result<()> {
-    let folder = tempfile::tempdir_in(scratch)?;
-    let node = Node::start(Role::All, super::config(folder.path())).await?;
+    let fresh = ground.fresh().await?;
+    let node = Node::start(Role::All, fresh.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     let events = &events[..events.len().min(200_000)];
     client::send_all(channel.clone(), events).await?;

@@ -3,13 +3,13 @@
 //! shared machine differ.
 
 use super::freshness::{self, Pace};
+use super::ground::Ground;
 use super::{Figure, load};
 use crate::client::{self, Line};
 use crate::node::{Node, Role};
 use anyhow::{Context, Result, bail};
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::{ActivateModelRequest, TrainModelRequest};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Pairs of runs.
@@ -27,11 +27,11 @@ struct Run {
 pub(super) async fn measure(
     shoppers: usize,
     seconds: u64,
-    scratch: &Path,
+    ground: &Ground,
     figures: &mut Vec<Figure>,
 ) -> Result<()> {
-    let folder = tempfile::tempdir_in(scratch)?;
-    let node = Node::start(Role::All, super::config(folder.path())).await?;
+    let fresh = ground.fresh().await?;
+    let node = Node::start(Role::All, fresh.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     let events = load::distinct_users(shoppers);
     client::send_all(channel.clone(), &events).await?;

@@ -100,21 +100,19 @@ impl RedisStore {
         }
         for (window, buckets) in windows {
             call.push(window.to_string());
-            call.push(buckets.len().to_string());
-            for (bucket, ids) in buckets {
-                call.push(Bytes::copy_from_slice(&bucket));
-                call.push(ids);
-            }
+            // Ids of one bucket stand together: the script joins them.
+            let ids =
+                buckets.iter().flat_map(|(bucket, ids)| ids.iter().map(move |id| [&bucket[..], id].concat()));
+            call.push(ids.flatten().collect::<Vec<u8>>());
         }
         call
     }
 
-    fn by_window_and_bucket(&self, seen: &[SeenQuery]) -> BTreeMap<u32, BTreeMap<[u8; 2], Vec<u8>>> {
-        let mut windows: BTreeMap<u32, BTreeMap<[u8; 2], Vec<u8>>> = BTreeMap::new();
+    fn by_window_and_bucket(&self, seen: &[SeenQuery]) -> BTreeMap<u32, BTreeMap<[u8; 2], Vec<[u8; 7]>>> {
+        let mut windows: BTreeMap<u32, BTreeMap<[u8; 2], Vec<[u8; 7]>>> = BTreeMap::new();
         for query in seen {
             let window = window(query.arrived_at, self.layout.dedup_window);
-            let ids = windows.entry(window).or_default().entry(bucket(query.id)).or_default();
-            ids.extend_from_slice(&kept(query.id));
+            windows.entry(window).or_default().entry(bucket(query.id)).or_default().push(kept(query.id));
         }
         windows
     }
@@ -142,11 +140,12 @@ impl RedisStore {
         let keys = windows.keys().map(|window| tagged.seen(*window)).collect();
         let mut call = Call::new(&scripts::SEEN, keys);
         for indices in windows.values() {
-            call.push(indices.len().to_string());
+            let mut asked = Vec::with_capacity(indices.len() * 9);
             for index in indices {
-                call.push(Bytes::copy_from_slice(&bucket(queries[*index].id)));
-                call.push(Bytes::copy_from_slice(&kept(queries[*index].id)));
+                asked.extend_from_slice(&bucket(queries[*index].id));
+                asked.extend_from_slice(&kept(queries[*index].id));
             }
+            call.push(asked);
         }
         let reply = self.nodes.ask(tagged.slot, &Request::Call(call), How::Read).await?;
         let answers = super::reply::text(&reply).ok_or(Unexpected("a look-up of ids"))?.as_bytes();

@@ -2,7 +2,8 @@
 -- KEYS: meta, profiles, changes, dead letters, windows, then each window written to.
 -- ARGV: life, nonce, channel, token, expected, next, applied through, clock, applied, duplicates, dead, late, changes,
 -- block, dead letters kept, note, profile arguments, deletions, dead letters; then profiles (key, value)*,
--- deletions (key)*, dead letters (place, letter)*, and for each window its number, how many buckets, (bucket, ids)*.
+-- deletions (key)*, dead letters (place, letter)*, and for each window its number and ids: two bytes of the bucket and
+-- seven of the id each, those of one bucket together. They are one argument, since each costs more than what is in it.
 local meta = KEYS[1]
 local state = redis.call('HMGET', meta, 'home', 'token', 'commit_no', 'applied', 'log_end', 'feed_end', 'clock',
   'dead_last', 'c_applied', 'c_duplicates', 'c_dead', 'c_late')
@@ -36,22 +37,25 @@ end
 
 for window = 6, #KEYS do
   redis.call('ZADD', KEYS[5], ARGV[at], ARGV[at])
-  local left = tonumber(ARGV[at + 1])
+  local ids = ARGV[at + 1]
   at = at + 2
-  while left > 0 do
-    local count = math.min(left, 1000)
-    local buckets, written = {}, {}
-    for index = 1, count do
-      buckets[index] = ARGV[at + 2 * index - 2]
+  for first = 1, #ids, 9000 do
+    local buckets, more, written, count = {}, {}, {}, 0
+    for from = first, math.min(first + 8999, #ids), 9 do
+      local bucket, id = string.sub(ids, from, from + 1), string.sub(ids, from + 2, from + 8)
+      if buckets[count] == bucket then
+        more[count] = more[count] .. id
+      else
+        count = count + 1
+        buckets[count], more[count] = bucket, id
+      end
     end
     local before = redis.call('HMGET', KEYS[window], unpack(buckets))
     for index = 1, count do
       written[2 * index - 1] = buckets[index]
-      written[2 * index] = (before[index] or '') .. ARGV[at + 2 * index - 1]
+      written[2 * index] = (before[index] or '') .. more[index]
     end
     redis.call('HSET', KEYS[window], unpack(written))
-    at = at + 2 * count
-    left = left - count
   end
 end
 

@@ -1,4 +1,5 @@
--- Which ids are remembered. KEYS: windows. ARGV: for each window how many questions, then (bucket, id)*.
+-- Which ids are remembered. KEYS: windows. ARGV: for each window its questions in one, two bytes of the
+-- bucket and seven of the id each.
 -- Out comes one digit for each question.
 local width = 7
 local function holds(ids, id)
@@ -14,23 +15,23 @@ local function holds(ids, id)
     from = at + 1
   end
 end
-local answers, at = {}, 1
-for _, window in ipairs(KEYS) do
-  local left = tonumber(ARGV[at])
-  at = at + 1
-  while left > 0 do
-    local count = math.min(left, 1000)
-    local buckets = {}
-    for index = 1, count do
-      buckets[index] = ARGV[at + 2 * index - 2]
+local answers = {}
+for index, window in ipairs(KEYS) do
+  local asked = ARGV[index]
+  if redis.call('EXISTS', window) == 0 then
+    answers[#answers + 1] = string.rep('0', #asked / 9)
+  else
+    for first = 1, #asked, 9000 do
+      local last, buckets = math.min(first + 8999, #asked), {}
+      for from = first, last, 9 do
+        buckets[#buckets + 1] = string.sub(asked, from, from + 1)
+      end
+      local found = redis.call('HMGET', window, unpack(buckets))
+      for from = first, last, 9 do
+        local ids = found[(from - first) / 9 + 1]
+        answers[#answers + 1] = ids and holds(ids, string.sub(asked, from + 2, from + 8)) and '1' or '0'
+      end
     end
-    local found = redis.call('HMGET', window, unpack(buckets))
-    for index = 1, count do
-      local ids = found[index]
-      answers[#answers + 1] = ids and holds(ids, ARGV[at + 2 * index - 1]) and '1' or '0'
-    end
-    at = at + 2 * count
-    left = left - count
   end
 end
 return table.concat(answers)

@@ -1,0 +1,188 @@
+//! A server of Redis for one measurement: a process on a free port of this machine, in a folder of the scratch directory, ended
+//! by its id. In comes how it keeps things; out come its address, what it says of its memory, and how fast it takes writes with
+//! nothing but its own benchmark in front.
+
+use anyhow::{Context, Result, bail};
+use redis::{Cmd, Connection};
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What to do if a program is missing.
+const REMEDY: &str =
+    "install Redis 7 or newer, as with apt-get install redis-server redis-tools, and have it in the PATH";
+/// How long a server may take to come up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Keys that one look at the memory asks for.
+const KEYS_A_PAGE: usize = 512;
+
+/// Writes of the ceiling: how many, by how many connections, how many under way on each, and how large.
+const XADDS: usize = 500_000;
+const XADD_CONNECTIONS: usize = 50;
+const XADD_PIPELINE: usize = 16;
+const XADD_BYTES: usize = 200;
+
+/// Where a server keeps what it acknowledges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// In memory alone: `appendonly no`.
+    Memory,
+    /// On disk before the answer: `appendonly yes`, `appendfsync always`.
+    Disk,
+}
+
+/// A running server. Dropping it ends it at once.
+pub(super) struct Server {
+    process: Child,
+    port: u16,
+}
+
+/// What a server has in memory.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Everything, as the server counts it.
+    pub(super) used: u64,
+    /// Bytes of all keys whose name ends alike, by that ending without numbers.
+    pub(super) by_name: BTreeMap<String, u64>,
+}
+
+impl Server {
+    /// Starts one whose files lie in `folder`.
+    pub(super) async fn start(folder: &Path, kept: Kept) -> Result<Self> {
+        // Somebody else may take the port meanwhile: then the server ends, which is an error with its log.
+        let port =
+            TcpListener::bind("127.0.0.1:0").context("no free port for redis-server")?.local_addr()?.port();
+        let log = folder.join("redis.log");
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""]);
+        command.arg("--dir").arg(folder).arg("--logfile").arg(&log);
+        match kept {
+            Kept::Memory => command.args(["--appendonly", "no"]),
+            Kept::Disk => command.args(["--appendonly", "yes", "--appendfsync", "always"]),
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut server = Self { process: spawn("redis-server", &mut command)?, port };
+        let begun = Instant::now();
+        while server.connect().and_then(|mut to| Ok(redis::cmd("PING").query::<String>(&mut to)?)).is_err() {
+            if server.process.try_wait()?.is_some() || begun.elapsed() > PATIENCE {
+                let told = std::fs::read_to_string(&log).unwrap_or_default();
+                bail!("redis-server does not come up on port {port}: {}", told.trim());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(server)
+    }
+
+    /// Its address, as a store is opened with.
+    pub(super) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// What it has in memory.
+    pub(super) fn memory(&self) -> Result<Memory> {
+        let mut connection = self.connect()?;
+        let info: String = redis::cmd("INFO").arg("memory").query(&mut connection)?;
+        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
+        let used = used.context("redis-server does not say how much memory it uses")?.trim().parse()?;
+        let mut memory = Memory { used, by_name: BTreeMap::new() };
+        let mut cursor = 0_u64;
+        loop {
+            let (next, keys): (u64, Vec<String>) =
+                redis::cmd("SCAN").arg(cursor).arg("COUNT").arg(KEYS_A_PAGE).query(&mut connection)?;
+            for key in keys {
+                let mut usage = Cmd::new();
+                usage.arg("MEMORY").arg("USAGE").arg(&key).arg("SAMPLES").arg(0);
+                let bytes: Option<u64> = usage.query(&mut connection)?;
+                *memory.by_name.entry(name_of(&key)).or_default() += bytes.unwrap_or_default();
+            }
+            cursor = next;
+            if cursor == 0 {
+                return Ok(memory);
+            }
+        }
+    }
+
+    /// Writes a second that its own benchmark gets: XADD of [`XADD_BYTES`], pipelined.
+    pub(super) async fn xadds_per_second(&self) -> Result<f64> {
+        let mut command = Command::new("redis-benchmark");
+        for (name, value) in [("-c", XADD_CONNECTIONS), ("-P", XADD_PIPELINE), ("-n", XADDS)] {
+            command.args([name, &value.to_string()]);
+        }
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "--csv"]);
+        command.args(["XADD", "ceiling", "*", "b", &"x".repeat(XADD_BYTES)]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let benchmark = spawn("redis-benchmark", &mut command)?;
+        let output = tokio::task::spawn_blocking(move || benchmark.wait_with_output()).await??;
+        let answered = String::from_utf8_lossy(&output.stdout);
+        rate(&answered).with_context(|| format!("redis-benchmark answered: {}", answered.trim()))
+    }
+
+    fn connect(&self) -> Result<Connection> {
+        let client = redis::Client::open(self.url())?;
+        Ok(client.get_connection_with_timeout(PATIENCE)?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // One that ended by itself is gone already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// How the ceiling is measured, in words.
+pub(super) fn ceiling() -> String {
+    format!(
+        "redis-benchmark XADD of {XADD_BYTES} bytes, {XADD_CONNECTIONS} connections x {XADD_PIPELINE} pipelined"
+    )
+}
+
+fn spawn(program: &str, command: &mut Command) -> Result<Child> {
+    match command.spawn() {
+        Ok(process) => Ok(process),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            bail!("{program} is not installed, and is needed to measure on Redis: {REMEDY}")
+        }
+        Err(error) => Err(error).with_context(|| format!("{program} does not start")),
+    }
+}
+
+/// `{portrait:7}:seen:20000` is of `seen`, and `{portrait:layout}` of no name.
+fn name_of(key: &str) -> String {
+    let name = key.split_once("}:").map_or("", |(_, name)| name);
+    name.split(':').next().unwrap_or_default().to_owned()
+}
+
+/// The rate in the benchmark's table of one row.
+fn rate(csv: &str) -> Result<f64> {
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let column = reader.headers()?.iter().position(|name| name == "rps").context("no column of the rate")?;
+    let row = reader.records().next().context("no row")??;
+    Ok(row.get(column).context("no rate")?.parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_counted_by_what_they_hold() {
+        let rows =
+            [("{portrait:7}:log", "log"), ("{portrait:7}:seen:20000", "seen"), ("{portrait:layout}", "")];
+        for (key, name) in rows {
+            assert_eq!(name_of(key), name, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_rate_is_read_from_the_benchmarks_table() {
+        let table = "\"test\",\"rps\",\"avg_latency_ms\"\n\"XADD a * b xx\",\"512345.50\",\"1.1\"\n";
+        assert_eq!(rate(table).expect("a rate"), 512_345.5);
+        assert!(rate("").is_err() && rate("\"test\",\"rps\"\n").is_err());
+    }
+}
