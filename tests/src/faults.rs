@@ -6,6 +6,7 @@ mod follower;
 mod load;
 mod oracle;
 mod plan;
+mod rebuild;
 mod trial;
 
 pub use follower::Follower;

@@ -2,10 +2,13 @@
 //! soon as an event is lost or doubled, or a subscriber does not end with what reads give.
 
 use super::oracle::Difference;
+use super::rebuild::differing_from_log;
 use super::{Follower, Load, Plan, eventually};
 use crate::{Census, Cluster, Server, census};
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::{ListPartitionsRequest, PartitionStatus};
+use portrait_store::AckLevel;
+use portrait_store::redis::{Options, RedisStore, Target};
 use rand::rngs::StdRng;
 use std::time::{Duration, Instant};
 use tonic::Status;
@@ -24,6 +27,8 @@ const SETTINGS: [&str; 6] = [
 
 /// A deployment under load.
 pub struct Trial {
+    /// The address of the store.
+    store: String,
     /// Its processes.
     pub cluster: Cluster,
     /// What is sent to it.
@@ -43,7 +48,7 @@ impl Trial {
         let load = Load::start(&plan.name(), plan.seed(), doors(&cluster));
         let query = cluster.of("query").next().expect("there is one");
         let follower = Follower::start(query.grpc_url().to_owned());
-        Self { cluster, load, follower, plan }
+        Self { store: store.to_owned(), cluster, load, follower, plan }
     }
 
     /// The chance of the next cycle, as [`Plan::next`].
@@ -120,6 +125,24 @@ impl Trial {
         check(&difference);
         assert_eq!(tally.sent, tally.acknowledged + tally.refused, "it is not known what became of some");
         self.told(&found).await;
+    }
+
+    /// Ends a row: what a long life of harm has made of the profiles is what the log alone gives.
+    ///
+    /// # Panics
+    /// If somebody has another profile.
+    pub async fn end(self) {
+        let _quiet = self.load.pause().await;
+        let found = self.profiles().await;
+        let options = Options {
+            level: AckLevel::Memory,
+            ..Options::new(Target::parse(&self.store).expect("a deployment runs on it"))
+        };
+        let store = RedisStore::open(options).await.expect("a deployment runs on it");
+        let (differing, count) = differing_from_log(&store).await;
+        assert!(differing.is_empty(), "{} of {count} differ from the log: {differing:?}", differing.len());
+        assert_eq!(count, found.len(), "somebody has a profile and nothing in the log");
+        println!("{}: {count} profiles are what the log gives", self.plan.row());
     }
 
     /// Waits until the subscriber knows of everybody what was `found`.

@@ -57,4 +57,5 @@ async fn records_that_nobody_can_read_are_set_aside_once_and_hold_nothing_up() {
             trial.partitions().await.expect("a worker").iter().map(|one| one.dead_letters_total).sum();
         assert_eq!(counted, written.len() as u64);
     }
+    trial.end().await;
 }

@@ -47,6 +47,7 @@ async fn a_killed_or_hanging_primary_loses_nothing_that_its_replica_acknowledged
         trial.plan.took(took);
         trial.judge().await;
     }
+    trial.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -77,4 +78,5 @@ async fn a_replica_that_was_cut_off_takes_over_and_nothing_was_acknowledged_with
         trial.judge().await;
     }
     assert!(!ran || trial.follower.resyncs() > 0, "the subscriber heard of what is lost, and not that it is");
+    trial.end().await;
 }

@@ -25,6 +25,7 @@ async fn a_killed_server_that_keeps_its_disk_loses_and_doubles_nothing() {
         trial.plan.took(took);
         trial.judge().await;
     }
+    trial.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -45,6 +46,7 @@ async fn answers_that_are_lost_after_a_commit_or_an_append_double_nothing() {
         trial.plan.took(took);
         trial.judge().await;
     }
+    trial.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -71,6 +73,7 @@ async fn a_full_server_refuses_what_comes_applies_what_came_and_goes_on_when_the
         trial.plan.took(took);
         trial.judge().await;
     }
+    trial.end().await;
 }
 
 /// Sends an event of nobody whom the load knows.
@@ -124,4 +127,5 @@ async fn a_server_that_forgets_loses_only_what_came_after_its_file_and_doubles_n
     println!("{lost} events were forgotten, {} partitions told anew", trial.follower.resyncs());
     assert!(!ran || lost > 0, "nothing was forgotten, and so nothing is shown");
     assert!(lost == 0 || trial.follower.resyncs() > 0, "the subscriber was not told");
+    trial.end().await;
 }

@@ -95,4 +95,5 @@ async fn what_is_killed_hangs_is_full_and_loses_answers_at_once_loses_and_double
         trial.plan.took(took);
         trial.judge().await;
     }
+    trial.end().await;
 }

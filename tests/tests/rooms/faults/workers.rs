@@ -29,6 +29,7 @@ async fn a_killed_feature_worker_loses_and_doubles_nothing_and_is_replaced_withi
         }
         trial.judge().await;
     }
+    trial.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -42,6 +43,7 @@ async fn a_killed_ingest_loses_nothing_that_it_acknowledged_and_doubles_nothing(
         trial.add("ingest");
         trial.judge().await;
     }
+    trial.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -70,6 +72,7 @@ async fn a_worker_that_hangs_past_its_lease_commits_nothing_when_it_goes_on() {
     }
     println!("{fenced} commits were fenced");
     assert!(fenced > 0.0 || !ran, "no zombie tried to commit");
+    trial.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -95,4 +98,5 @@ async fn workers_that_come_and_go_lose_nothing_and_hand_over_at_once() {
         }
         trial.judge().await;
     }
+    trial.end().await;
 }
