@@ -41,8 +41,6 @@ pub(crate) struct Shared {
     pub(crate) rings: Vec<Ring>,
     /// Rung by the tails whenever a ring changed; every subscriber listens.
     pub(crate) pulse: watch::Sender<()>,
-    /// How many subscriptions there are; while there are none, no tail reads.
-    pub(crate) audience: watch::Sender<usize>,
     /// One for each subscription there may be; held by its stream, so that the memory of all is bounded.
     pub(crate) seats: Arc<Semaphore>,
     /// Cancelled when the room drains: subscribers end, new ones are refused.
@@ -72,7 +70,6 @@ impl QueryService {
             metrics: Metrics::new(meter),
             rings: partitions.all().map(ring).collect(),
             pulse: watch::Sender::new(()),
-            audience: watch::Sender::new(0),
             seats: Arc::new(Semaphore::new(config.max_subscribers)),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),

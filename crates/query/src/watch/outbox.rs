@@ -65,7 +65,6 @@ impl Seat {
     pub(super) fn take(shared: &Arc<Shared>) -> Option<Self> {
         let permit = Arc::clone(&shared.seats).try_acquire_owned().ok()?;
         shared.metrics.subscribers(1);
-        shared.audience.send_modify(|audience| *audience += 1);
         Some(Self { shared: Arc::clone(shared), _permit: permit })
     }
 }
@@ -73,7 +72,6 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.shared.metrics.subscribers(-1);
-        self.shared.audience.send_modify(|audience| *audience -= 1);
     }
 }
 

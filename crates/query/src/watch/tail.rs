@@ -1,5 +1,5 @@
 //! Follows the feed of one partition into its ring. In come pages of the store, out go changes for all subscribers and a
-//! pulse that wakes them. It reads while there is a subscriber at all, and waits for none of them; what it cannot read, subscribers are sent to the store for.
+//! pulse that wakes them. It waits for no subscriber; what it cannot read, subscribers are sent to the store for.
 
 use super::ring::Change;
 use crate::error::Error;
@@ -24,14 +24,7 @@ pub(crate) async fn follow(shared: Arc<Shared>, partition: PartitionId) {
 async fn read_on(shared: &Shared, partition: PartitionId) {
     let mut place = None;
     let mut failed = false;
-    let mut audience = shared.audience.subscribe();
     loop {
-        if *audience.borrow_and_update() == 0 {
-            shared.ring(partition).lose();
-            place = None;
-            // The sender lives as long as `shared`.
-            let _ = audience.wait_for(|count| *count > 0).await;
-        }
         match step(shared, partition, place).await {
             Ok(next) => {
                 if failed {
