@@ -18,10 +18,6 @@ pub struct Config {
     pub batch_records: usize,
     /// How many bytes of records one commit takes at most.
     pub batch_bytes: ByteSize,
-    /// How many partitions of this process are folded and committed at once; others that have records wait up to 20ms for a turn
-    /// and gather more meanwhile. Fewer: larger commits and less work for the store under load. More: a store that is far away
-    /// is kept busier.
-    pub partitions_at_once: usize,
     /// How much memory hot profiles may take in this process, over all partitions. Less: more reads from the store.
     pub cache: ByteSize,
     /// How far one event may move the clock that follows the events. Less: a wrong date does less harm, and a real gap in
@@ -47,7 +43,6 @@ pub struct ValidConfig {
     pub(crate) lease_renewal: Span,
     pub(crate) batch_records: usize,
     pub(crate) batch_bytes: usize,
-    pub(crate) partitions_at_once: usize,
     pub(crate) clock_jump: Span,
     pub(crate) log_retention: Span,
     pub(crate) feed_retention: Span,
@@ -64,7 +59,6 @@ impl Default for Config {
             lease_renewal: Interval::from_secs(3),
             batch_records: 4096,
             batch_bytes: ByteSize::mebibytes(4),
-            partitions_at_once: 8,
             cache: ByteSize::mebibytes(256),
             clock_jump: Interval::from_days(7),
             log_retention: Interval::from_days(7),
@@ -98,9 +92,6 @@ impl Config {
         if self.batch_bytes.bytes() == 0 {
             return Err(Invalid::new("feature.batch_bytes", "is 0", "give it at least 1KiB"));
         }
-        if self.partitions_at_once == 0 {
-            return Err(Invalid::new("feature.partitions_at_once", "is 0", "give it at least 1"));
-        }
         if self.clock_jump.as_millis() == 0 {
             return Err(Invalid::new("feature.clock_jump", "is 0", "give it at least 1s"));
         }
@@ -118,7 +109,6 @@ impl Config {
             lease_renewal: span(self.lease_renewal),
             batch_records: self.batch_records,
             batch_bytes: usize::try_from(self.batch_bytes.bytes()).unwrap_or(usize::MAX),
-            partitions_at_once: self.partitions_at_once,
             clock_jump: span(self.clock_jump),
             log_retention: span(self.log_retention),
             feed_retention: span(self.feed_retention),

@@ -8,18 +8,14 @@ use crate::worker::{Shared, Worker};
 use opentelemetry::metrics::Meter;
 use portrait_learning::ServedModel;
 use portrait_proto::v1::feature_service_server::{self, FeatureServiceServer};
-use portrait_runtime::{SharedClock, Turns};
+use portrait_runtime::SharedClock;
 use portrait_store::{Nonce, ProfileClock, Store};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::codec::CompressionEncoding;
-
-/// How long a worker waits for its turn at most.
-const TURN_PATIENCE: Duration = Duration::from_millis(20);
 
 /// The room: workers and edge.
 pub struct FeatureService {
@@ -50,9 +46,7 @@ impl FeatureService {
         let ownership = watch::Sender::new(Ownership::default());
         let metrics = Metrics::new(meter, Arc::clone(&clock));
         let nonce = Nonce::random();
-        let turns = Turns::new(config.partitions_at_once, TURN_PATIENCE);
-        let shared =
-            Shared { store, profile_clock, clock, config, metrics, nonce, name, ownership, model, turns };
+        let shared = Shared { store, profile_clock, clock, config, metrics, nonce, name, ownership, model };
         Self { shared: Arc::new(shared), share: watch::Sender::new(Share::default()) }
     }
 

@@ -15,7 +15,7 @@ use crate::roster::Share;
 use crate::service::Ownership;
 use portrait_learning::ServedModel;
 use portrait_profile::{PartitionId, Profile, SegmentLedger, Timestamp};
-use portrait_runtime::{SharedClock, Turns};
+use portrait_runtime::SharedClock;
 use portrait_store::{Commit, Counters, Nonce, ProfileClock, ProfileKey, SeenQuery, Store, Trim};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,8 +48,6 @@ pub(crate) struct Shared {
     pub(crate) ownership: watch::Sender<Ownership>,
     /// The newest model.
     pub(crate) model: watch::Receiver<ServedModel>,
-    /// Turns at the store; workers of a busy process wait for one, and read more at a time.
-    pub(crate) turns: Turns,
 }
 
 /// The worker of one partition.
@@ -179,11 +177,6 @@ impl Worker {
             if page.records.is_empty() {
                 self.backoff = BACKOFF.0;
             }
-            let shared = Arc::clone(&self.shared);
-            let _turn = match page.records.is_empty() {
-                true => None,
-                false => Some(shared.turns.take().await),
-            };
             let entries = page.records.into_iter().map(Entry::decode).collect();
             if !self.apply(&mut standing, entries).await? {
                 return Ok(Ending::Lost);

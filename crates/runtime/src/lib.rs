@@ -12,7 +12,5 @@ pub mod server;
 pub mod shutdown;
 pub mod stack;
 pub mod telemetry;
-mod turns;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
-pub use turns::{Turn, Turns};
