@@ -99,10 +99,10 @@ impl StoreConfig {
 
     /// The level that is usual for such a store.
     pub fn usual_level(&self) -> AckLevel {
-        if self.url.starts_with("redis-cluster:") || self.url.starts_with("rediss-cluster:") {
-            AckLevel::Replica
-        } else {
-            AckLevel::Disk
+        // What is wrong with a URL is told when it is opened.
+        match Target::parse(&self.url) {
+            Ok(target) if target.is_cluster() => AckLevel::Replica,
+            _ => AckLevel::Disk,
         }
     }
 
