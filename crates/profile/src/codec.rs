@@ -5,8 +5,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// The version of an encoded [`crate::Record`].
 pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion::first();
-/// The version of an encoded [`crate::Profile`]. 2: the segment, at the end.
-pub(crate) const PROFILE_VERSION: FormatVersion = FormatVersion { newest: 2, appended: &[&[0]] };
+/// The version of an encoded [`crate::Profile`]. 3: the preferences in fewer bytes.
+pub(crate) const PROFILE_VERSION: FormatVersion = FormatVersion { newest: 3, appended: &[] };
+/// The versions before it. 2: the segment, at the end.
+pub(crate) const FORMER_PROFILE_VERSION: FormatVersion = FormatVersion { newest: 2, appended: &[&[0]] };
 /// The version of an encoded [`crate::ProfileChange`]. 2: segments before and after, at the end.
 pub(crate) const CHANGE_VERSION: FormatVersion = FormatVersion { newest: 2, appended: &[&[0, 0]] };
 /// The version of an encoded [`crate::CatalogueItem`].
@@ -90,6 +92,7 @@ fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::FormerProfile;
     use crate::{Profile, ProfileChange, ProfileVersion, SegmentId, Timestamp, UserId};
 
     /// The bytes that the first version wrote: without what was appended, behind its number.
@@ -105,9 +108,11 @@ mod tests {
         let user_id = UserId::parse("lena").expect("an id");
         let mut profile = Profile::new(user_id.clone());
         profile.advance_version();
-        let today = profile.encode();
-        let read = Profile::decode(&of_first_version(&today, PROFILE_VERSION)).expect("an older profile");
-        assert_eq!((read.encode(), read), (today, profile));
+        let second = encode(FORMER_PROFILE_VERSION, &FormerProfile::from(profile.clone()));
+        for old in [of_first_version(&second, FORMER_PROFILE_VERSION), second] {
+            let read = Profile::decode(&old).expect("an older profile");
+            assert_eq!((read.encode(), &read), (profile.encode(), &profile));
+        }
         let change = ProfileChange {
             user_id,
             version: ProfileVersion::default(),

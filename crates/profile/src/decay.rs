@@ -72,6 +72,16 @@ impl DecayedSum {
         Decayed { hour: hour * h, week: week * w, quarter: quarter * q }
     }
 
+    /// The sums, and when the newest contribution was made.
+    pub(crate) fn parts(&self) -> ([f64; 3], Timestamp) {
+        (self.sums, self.at)
+    }
+
+    /// The sum that had these parts.
+    pub(crate) fn from_parts(sums: [f64; 3], at: Timestamp) -> Self {
+        Self { sums, at }
+    }
+
     /// When the newest contribution was made.
     pub(crate) fn at(&self) -> Timestamp {
         self.at

@@ -1,6 +1,7 @@
 //! Ids: short texts that the shop made up and that mean something to the shop alone. In comes any text, out goes an id
 //! that is non-empty, bounded and printable, or the fault that it has. Ids are compared byte by byte, never normalised.
 
+use compact_str::{CompactString, ToCompactString};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -56,7 +57,7 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub struct $name(Box<str>);
+        pub struct $name(CompactString);
 
         impl $name {
             /// Takes a text that passes [`check_id`].
@@ -94,6 +95,13 @@ id!(
     /// The shop's own id of an order; its lines share it.
     OrderId
 );
+
+impl From<u64> for ItemId {
+    /// The id that is the number's decimal digits.
+    fn from(number: u64) -> Self {
+        Self(number.to_compact_string())
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,58 +1,43 @@
 //! Dimension 3, what the shopper likes: categories, brands and price bands by faded weight, and the newest items. Every list
 //! is bounded by number and by bytes; the weakest, or the oldest item, gives way.
 
-use crate::action::ActionKind;
+pub(crate) mod former;
+mod packed;
+mod recent;
+
 use crate::decay::{Decayed, DecayedSum};
-use crate::id::ItemId;
 use crate::record::Event;
 use crate::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use compact_str::CompactString;
+pub use recent::RECENT_ITEMS_MAX;
+pub(crate) use recent::{ITEMS_BUDGET_BYTES, Recent, Touch};
 
-/// How many categories, brands, price bands and items a profile keeps.
+/// How many categories, brands and price bands a profile keeps.
 pub const CATEGORIES_MAX: usize = 24;
 /// See [`CATEGORIES_MAX`].
 pub const BRANDS_MAX: usize = 16;
 /// See [`CATEGORIES_MAX`]: every band there is.
 pub const PRICE_BANDS_MAX: usize = 24;
-/// See [`CATEGORIES_MAX`]; fewer if their ids are long.
-pub const RECENT_ITEMS_MAX: usize = 200;
-/// How many bytes categories, brands and items may take.
+/// How many bytes categories and brands may take.
 pub(crate) const CATEGORIES_BUDGET_BYTES: usize = 2400;
 pub(crate) const BRANDS_BUDGET_BYTES: usize = 1500;
-pub(crate) const ITEMS_BUDGET_BYTES: usize = 3300;
 
-/// What a sum takes beside its name: three numbers and a time.
-const SUM_BYTES: usize = 3 * 8 + 10;
+/// What a name takes beside its letters at most: what it is, and how long.
+const NAME_BYTES: usize = 3;
+/// What a sum takes beside its name at most: three numbers, which they are, and a time.
+const SUM_BYTES: usize = 3 * 8 + 1 + 10;
 
 /// What one shopper likes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Preference {
     /// By category.
-    pub(crate) categories: Vec<(Box<str>, DecayedSum)>,
+    pub(crate) categories: Vec<(CompactString, DecayedSum)>,
     /// By brand.
-    pub(crate) brands: Vec<(Box<str>, DecayedSum)>,
+    pub(crate) brands: Vec<(CompactString, DecayedSum)>,
     /// By price band; see [`price_band`].
     pub(crate) price_bands: Vec<(u8, DecayedSum)>,
-    /// The newest items, newest first, each once.
-    pub(crate) recent: Vec<Touch>,
-}
-
-/// One item the shopper did something with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Touch {
-    /// The item.
-    pub(crate) item_id: ItemId,
-    /// What was done last.
-    pub(crate) kind: ActionKind,
-    /// When.
-    pub(crate) at: Timestamp,
-}
-
-impl Touch {
-    fn bytes(&self) -> usize {
-        // Its id with a length, the kind, and the milliseconds of this century.
-        self.item_id.as_str().len() + 2 + 1 + 7
-    }
+    /// The newest items.
+    pub(crate) recent: Recent,
 }
 
 impl Preference {
@@ -60,18 +45,18 @@ impl Preference {
     pub(crate) fn fold(&mut self, at: Timestamp, event: &Event) {
         let weight = event.action.kind().preference_weight();
         if let Some(category) = &event.category {
-            add(&mut self.categories, category, at, weight);
+            add(&mut self.categories, CompactString::from(&**category), at, weight);
             bound_named(&mut self.categories, CATEGORIES_MAX, CATEGORIES_BUDGET_BYTES);
         }
         if let Some(brand) = &event.brand {
-            add(&mut self.brands, brand, at, weight);
+            add(&mut self.brands, CompactString::from(&**brand), at, weight);
             bound_named(&mut self.brands, BRANDS_MAX, BRANDS_BUDGET_BYTES);
         }
         if let Some(price) = event.price {
-            add(&mut self.price_bands, &price_band(price), at, weight);
+            add(&mut self.price_bands, price_band(price), at, weight);
         }
         if let Some(item_id) = &event.item_id {
-            self.touch(item_id, event.action.kind(), at);
+            self.recent.touch(item_id, event.action.kind(), at);
         }
     }
 
@@ -100,38 +85,21 @@ impl Preference {
         let favourite = weights.max_by(|one, other| one.quarter.total_cmp(&other.quarter));
         favourite.filter(|_| total > 0.0).map_or(0.0, |favourite| favourite.hour.max(0.0) / total)
     }
-
-    fn touch(&mut self, item_id: &ItemId, kind: ActionKind, at: Timestamp) {
-        if let Some(place) = self.recent.iter().position(|touch| touch.item_id == *item_id) {
-            let known = &self.recent[place];
-            // Of two touches of one moment the later kind wins, so that the order of arrival does not matter.
-            if (known.at, known.kind) >= (at, kind) {
-                return;
-            }
-            self.recent.remove(place);
-        }
-        let place = self.recent.partition_point(|touch| (touch.at, &touch.item_id) > (at, item_id));
-        self.recent.insert(place, Touch { item_id: item_id.clone(), kind, at });
-        let mut bytes: usize = self.recent.iter().map(Touch::bytes).sum();
-        while self.recent.len() > RECENT_ITEMS_MAX || bytes > ITEMS_BUDGET_BYTES {
-            bytes -= self.recent.pop().map_or(bytes, |touch| touch.bytes());
-        }
-    }
 }
 
-fn add<K: Clone + PartialEq>(list: &mut Vec<(K, DecayedSum)>, key: &K, at: Timestamp, weight: f64) {
-    if let Some((_, sum)) = list.iter_mut().find(|(known, _)| known == key) {
+fn add<K: PartialEq>(list: &mut Vec<(K, DecayedSum)>, key: K, at: Timestamp, weight: f64) {
+    if let Some((_, sum)) = list.iter_mut().find(|(known, _)| *known == key) {
         sum.add(at, weight);
         return;
     }
     let mut sum = DecayedSum::default();
     sum.add(at, weight);
-    list.push((key.clone(), sum));
+    list.push((key, sum));
 }
 
 /// Lets the weakest give way. Strength is compared at the newest moment of the list.
-fn bound_named(list: &mut Vec<(Box<str>, DecayedSum)>, most: usize, budget_bytes: usize) {
-    let bytes_of = |(name, _): &(Box<str>, DecayedSum)| name.len() + 2 + SUM_BYTES;
+fn bound_named(list: &mut Vec<(CompactString, DecayedSum)>, most: usize, budget_bytes: usize) {
+    let bytes_of = |(name, _): &(CompactString, DecayedSum)| name.len() + NAME_BYTES + SUM_BYTES;
     let mut bytes: usize = list.iter().map(bytes_of).sum();
     while list.len() > most || bytes > budget_bytes {
         let now = list.iter().map(|(_, sum)| sum.at()).max().unwrap_or_default();

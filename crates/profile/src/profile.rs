@@ -5,6 +5,8 @@
 //! them, and counted), which lines of more than 16 interleaved orders count as one order, and what gave way where a bound was
 //! reached.
 
+mod former;
+
 use crate::basic::{Basic, TRAITS_BUDGET_BYTES};
 use crate::behavior::Behavior;
 use crate::codec::{self, DecodeError};
@@ -15,6 +17,7 @@ use crate::record::{Body, Record};
 use crate::segment::SegmentMembership;
 use crate::social::{EDGES_BUDGET_BYTES, Social};
 use crate::time::Timestamp;
+pub(crate) use former::FormerProfile;
 use serde::{Deserialize, Serialize};
 
 /// No encoded profile is larger, whatever is folded into it.
@@ -182,6 +185,9 @@ impl Profile {
     /// The profile of such bytes; those of an older version are taken to today's. Fails on bytes that are damaged or were
     /// written by a newer version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        codec::decode(codec::PROFILE_VERSION, bytes)
+        match bytes.first() {
+            Some(1 | 2) => codec::decode(codec::FORMER_PROFILE_VERSION, bytes).map(FormerProfile::into),
+            _ => codec::decode(codec::PROFILE_VERSION, bytes),
+        }
     }
 }

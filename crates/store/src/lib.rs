@@ -12,6 +12,7 @@ mod error;
 mod failure;
 #[cfg(feature = "testing")]
 pub mod faulty;
+mod id_set;
 mod moment;
 mod position;
 pub mod redis;

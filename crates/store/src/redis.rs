@@ -22,6 +22,7 @@ mod partition;
 mod profiles;
 mod reply;
 mod scripts;
+mod seen;
 mod store;
 mod stretches;
 mod target;
@@ -41,6 +42,7 @@ use link::Dialer;
 use listener::Listener;
 use nodes::{How, Nodes, Safety};
 use portrait_profile::{PartitionCount, Span};
+use seen::Remembered;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -120,6 +122,8 @@ pub struct RedisStore {
     keys: Keys,
     nodes: Arc<Nodes>,
     bells: Arc<Bells>,
+    /// What is known of the ids of each partition; may be dropped at any time, and is then read again.
+    remembered: Vec<tokio::sync::Mutex<Remembered>>,
     /// Ends the listener with the store.
     _listening: DropGuard,
 }
@@ -158,6 +162,7 @@ impl RedisStore {
             keys,
             nodes,
             bells,
+            remembered: layout.partitions.all().map(|_| Default::default()).collect(),
             _listening: ended.drop_guard(),
         })
     }

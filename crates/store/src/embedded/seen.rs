@@ -3,10 +3,10 @@
 
 use super::keys;
 use crate::contract::SeenQuery;
+use crate::id_set::IdSet;
 use fjall::Keyspace;
 use portrait_profile::{PartitionId, Span};
-use std::collections::{BTreeMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::BTreeMap;
 
 /// How many ids of one window of one partition are held in memory, at 9 to 18 bytes each; above that the disk is asked.
 const IDS_IN_MEMORY: usize = 200_000;
@@ -23,28 +23,9 @@ pub(super) struct Seen {
 /// One window in memory.
 enum Window {
     /// All its ids.
-    Whole(HashSet<u64, BuildHasherDefault<Unchanged>>),
+    Whole(IdSet),
     /// It has more than are held.
     OnDisk,
-}
-
-/// The ids are hashes already.
-#[derive(Default)]
-struct Unchanged(u64);
-
-impl Hasher for Unchanged {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        // The table takes the place from the low and a tag from the top bits; the top one of an id is always 0.
-        self.0 = id.rotate_left(1);
-    }
 }
 
 impl Seen {
@@ -97,7 +78,7 @@ impl Seen {
     }
 
     fn read(&self, keyspace: &Keyspace, number: u32) -> fjall::Result<Window> {
-        let mut ids = HashSet::default();
+        let mut ids = IdSet::default();
         for entry in keyspace.prefix(keys::seen_window(self.partition, number)) {
             if let Some((_, id)) = keys::seen_of(&entry.key()?) {
                 ids.insert(id);

@@ -2,11 +2,11 @@
 //! remembered ids. In bounded steps, since the server does nothing else meanwhile.
 
 use super::RedisStore;
-use super::commit::window;
 use super::link::Request;
 use super::nodes::How;
 use super::reply::{self, Fields};
 use super::scripts::{self, Call};
+use super::seen::window_of;
 use crate::contract::{Trim, Trimmed};
 use crate::error::Result;
 use portrait_profile::PartitionId;
@@ -50,7 +50,7 @@ impl RedisStore {
     /// The windows that nobody can ask for any more.
     async fn old_windows(&self, partition: PartitionId, what: Trim) -> Result<Vec<u32>> {
         // A query of `now` asks for its window and the one before.
-        let oldest_asked = window(what.now, self.layout.dedup_window).saturating_sub(1);
+        let oldest_asked = window_of(what.now, self.layout.dedup_window).saturating_sub(1);
         let tagged = self.keys.partition(partition);
         let mut command = redis::cmd("ZRANGEBYSCORE");
         command.arg(&tagged.key("windows")[..]).arg("-inf").arg(format!("({oldest_asked}"));

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use portrait_profile::{PartitionCount, Span};
 
 /// The format of everything under the prefix.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// How many partitions a new store gets if nobody says.
 const DEFAULT_PARTITIONS: u16 = 64;
 

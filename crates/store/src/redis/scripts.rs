@@ -1,6 +1,7 @@
 //! The scripts that run inside the server, and calls of them. Each one touches keys of one tag only, looks at everything
 //! before it writes anything, and says by its flags whether it may run while memory is used up.
 
+use super::seen::WINDOW_BYTES_MAX;
 use crate::position::GENERATIONS_KEPT;
 use bytes::Bytes;
 use redis::Cmd;
@@ -47,7 +48,7 @@ scripts!(
     SETTLE = "settle", " flags=allow-oom", true;
     /// Reads a stretch of a log or feed.
     READ = "read", " flags=no-writes", false;
-    /// Looks ids up.
+    /// Tells how far the windows of remembered ids have grown.
     SEEN = "seen", " flags=no-writes", false;
     /// Publishes a model. Refused while memory is used up.
     PUBLISH = "registry", "", false;
@@ -69,7 +70,9 @@ pub(super) struct Call {
 
 impl Script {
     fn new(body: &str, flags: &str, lives: bool) -> Self {
-        let text = format!("#!lua{flags}\nlocal GENERATIONS_KEPT = {GENERATIONS_KEPT}\n{PRELUDE}\n{body}");
+        let text = format!(
+            "#!lua{flags}\nlocal GENERATIONS_KEPT, WINDOW_BYTES_MAX = {GENERATIONS_KEPT}, {WINDOW_BYTES_MAX}\n{PRELUDE}\n{body}"
+        );
         let hash = redis::Script::new(&text).get_hash().to_owned();
         Self { text, hash, lives }
     }

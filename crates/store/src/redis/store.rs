@@ -105,6 +105,7 @@ impl Store for RedisStore {
     }
 
     async fn release(&self, partition: PartitionId, token: LeaseToken) -> Result<()> {
+        self.forget_seen(partition).await;
         self.lease(partition, Act::Release(token), Span::ZERO, Timestamp::EPOCH).await.map(|_| ())
     }
 

@@ -2,8 +2,8 @@
 -- KEYS: meta, profiles, changes, dead letters, windows, then each window written to.
 -- ARGV: life, nonce, channel, token, expected, next, applied through, clock, applied, duplicates, dead, late, changes,
 -- block, dead letters kept, note, profile arguments, deletions, dead letters; then profiles (key, value)*,
--- deletions (key)*, dead letters (place, letter)*, and for each window its number and ids: two bytes of the bucket and
--- seven of the id each, those of one bucket together. They are one argument, since each costs more than what is in it.
+-- deletions (key)*, dead letters (place, letter)*, and for each window its number and ids, eight bytes each.
+-- Out come, when it is done, the end of the feed and how many bytes of ids each window then has.
 local meta = KEYS[1]
 local state = redis.call('HMGET', meta, 'home', 'token', 'commit_no', 'applied', 'log_end', 'feed_end', 'clock',
   'dead_last', 'c_applied', 'c_duplicates', 'c_dead', 'c_late')
@@ -14,6 +14,11 @@ if home ~= ARGV[1] then
 end
 if token ~= ARGV[4] or (state[3] or '0') ~= ARGV[5] then
   return {home, 'fenced', state[3] or '0'}
+end
+for window = 6, #KEYS do
+  if redis.call('STRLEN', KEYS[window]) + #ARGV[#ARGV - 2 * (#KEYS - window)] > WINDOW_BYTES_MAX then
+    return {home, 'crowded'}
+  end
 end
 
 local at = 20
@@ -35,28 +40,14 @@ if ARGV[19] ~= '0' then
   redis.call('XTRIM', KEYS[4], 'MAXLEN', ARGV[15])
 end
 
+local remembered = {}
 for window = 6, #KEYS do
-  redis.call('ZADD', KEYS[5], ARGV[at], ARGV[at])
-  local ids = ARGV[at + 1]
-  at = at + 2
-  for first = 1, #ids, 9000 do
-    local buckets, more, written, count = {}, {}, {}, 0
-    for from = first, math.min(first + 8999, #ids), 9 do
-      local bucket, id = string.sub(ids, from, from + 1), string.sub(ids, from + 2, from + 8)
-      if buckets[count] == bucket then
-        more[count] = more[count] .. id
-      else
-        count = count + 1
-        buckets[count], more[count] = bucket, id
-      end
-    end
-    local before = redis.call('HMGET', KEYS[window], unpack(buckets))
-    for index = 1, count do
-      written[2 * index - 1] = buckets[index]
-      written[2 * index] = (before[index] or '') .. more[index]
-    end
-    redis.call('HSET', KEYS[window], unpack(written))
+  local bytes = redis.call('APPEND', KEYS[window], ARGV[at + 1])
+  if bytes == #ARGV[at + 1] then
+    redis.call('ZADD', KEYS[5], ARGV[at], ARGV[at])
   end
+  remembered[#remembered + 1] = bytes
+  at = at + 2
 end
 
 local feed_end = state[6] or '0'
@@ -77,4 +68,4 @@ if ARGV[16] ~= '' then
   redis.call('HSET', meta, 'note', string.sub(ARGV[16], 2))
 end
 tell(ARGV[3], 'commit')
-return {home, 'done', feed_end}
+return {home, 'done', feed_end, unpack(remembered)}
