@@ -1,9 +1,10 @@
-"""What scikit-learn makes of the rows that the tests of portrait-learning write.
+"""What scikit-learn and numpy make of the rows that the tests of portrait-learning write.
 
     learning_reference.py FOLDER scaler SHAPE,SHAPE,...
     learning_reference.py FOLDER kmeans COLUMNS ITERATIONS TOLERANCE
     learning_reference.py FOLDER weights FACET,FACET,...
     learning_reference.py FOLDER agreement
+    learning_reference.py FOLDER factors WIDTH EPOCHS UNOBSERVED REGULARISATION FREQUENCY SLOPE SCALE
 
 Rows and starts are raw f32, labels raw u32, all little-endian. Prints one JSON object.
 """
@@ -68,11 +69,40 @@ def agreement(folder):
     return {"agreement": adjusted_rand_score(read_labels(folder, "one"), read_labels(folder, "other"))}
 
 
+def factors(folder, width, *numbers):
+    width, (epochs, unobserved, regularisation, frequency, slope, scale) = int(width), map(float, numbers)
+    start = read_rows(folder, "start", width).astype(numpy.float64)
+    items = read_rows(folder, "items", width).astype(numpy.float64)
+    confidence = lambda weights: slope * numpy.log1p(weights.astype(numpy.float64) / scale)
+
+    def solve(rows, others):
+        found = numpy.zeros((len(rows), width))
+        for row, into in zip(rows, found):
+            ridge = regularisation * (numpy.count_nonzero(row) + unobserved * len(others)) ** frequency
+            left = unobserved * others.T @ others + (others.T * row) @ others + ridge * numpy.eye(width)
+            into[:] = numpy.linalg.solve(left, others.T @ row)
+        return found
+
+    rows = confidence(read_rows(folder, "rows", len(start)))
+    found = start
+    for _ in range(int(epochs)):
+        users = solve(rows, found)
+        found = solve(rows.T, users)
+    folded = solve(confidence(read_rows(folder, "own", len(start))), items)
+    return {"scores": list((users @ found.T).ravel()), "folded": list(folded.ravel())}
+
+
 def main():
     folder, command, *words = sys.argv[1:]
     warnings.simplefilter("ignore", ConvergenceWarning)
-    answer = {"scaler": scaler, "weights": weights, "kmeans": kmeans, "agreement": agreement}[command](folder, *words)
-    json.dump(answer, sys.stdout)
+    commands = {
+        "scaler": scaler,
+        "weights": weights,
+        "kmeans": kmeans,
+        "agreement": agreement,
+        "factors": factors,
+    }
+    json.dump(commands[command](folder, *words), sys.stdout)
 
 
 main()

@@ -7,6 +7,7 @@
 mod choice;
 mod drift;
 mod error;
+pub mod factors;
 mod identity;
 mod kmeans;
 mod model;

@@ -4,6 +4,7 @@ mod learning {
     mod choice;
     mod data;
     mod drift;
+    mod factors;
     mod identity;
     mod kmeans;
     mod model;

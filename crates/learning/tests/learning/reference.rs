@@ -10,25 +10,25 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A folder that both sides know.
-struct Shared(tempfile::TempDir);
+pub(super) struct Shared(tempfile::TempDir);
 
 impl Shared {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(tempfile::tempdir().expect("a folder can be made"))
     }
 
-    fn write_rows(&self, name: &str, rows: &Array2<f32>) {
+    pub(super) fn write_rows(&self, name: &str, rows: &Array2<f32>) {
         let bytes: Vec<u8> = rows.iter().flat_map(|value| value.to_le_bytes()).collect();
         std::fs::write(self.0.path().join(name), bytes).expect("the folder can be written to");
     }
 
-    fn write_labels(&self, name: &str, labels: &[u32]) {
+    pub(super) fn write_labels(&self, name: &str, labels: &[u32]) {
         let bytes: Vec<u8> = labels.iter().flat_map(|label| label.to_le_bytes()).collect();
         std::fs::write(self.0.path().join(name), bytes).expect("the folder can be written to");
     }
 
     /// What the reference answers to `words`.
-    fn ask(&self, words: &[&str]) -> Value {
+    pub(super) fn ask(&self, words: &[&str]) -> Value {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR"))
             .ancestors()
             .nth(2)
@@ -210,6 +210,6 @@ fn both(rows: &Array2<f32>, start: &Array2<f32>, iterations: usize, tolerance: f
     (found, expected)
 }
 
-fn number(value: &Value) -> f64 {
+pub(super) fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is not a number"))
 }
