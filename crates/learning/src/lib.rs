@@ -12,6 +12,7 @@ mod identity;
 mod kmeans;
 mod model;
 mod naming;
+pub mod recommend;
 mod scaler;
 mod space;
 #[cfg(feature = "testing")]

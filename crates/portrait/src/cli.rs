@@ -1,7 +1,7 @@
 //! The command line. In come arguments, out goes one command's run and an exit code: 0 if all went well, 1 if not, 2 if the
 //! arguments make no sense.
 
-use crate::{bench, card, demo, doctor, drift, import, segments, serve, train, watch};
+use crate::{bench, card, demo, doctor, drift, eval, import, segments, serve, train, watch};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -25,6 +25,8 @@ enum Command {
     Segments(segments::SegmentsArgs),
     /// Train a model now, and tell how far it is.
     Train(train::TrainArgs),
+    /// Compare recommendations from live and from stale profiles on a log.
+    Eval(eval::EvalArgs),
     /// Say what would have been noticed of drift while a log was made.
     Drift(drift::DriftArgs),
     /// Print changes of profiles as they happen.
@@ -60,6 +62,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Profile(args) => card::run(args).await,
         Command::Segments(args) => segments::run(args).await,
         Command::Train(args) => train::run(args).await,
+        Command::Eval(args) => eval::run(args).await,
         Command::Drift(args) => drift::run(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Demo(args) => demo::run(args).await,

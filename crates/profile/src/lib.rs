@@ -34,7 +34,7 @@ pub use features::{Dimension, Facet, FeatureComponent, FeatureSchema, Memory};
 pub use fingerprint::Fingerprint;
 pub use id::{ID_MAX_BYTES, ItemId, OrderId, RecordId, TextFault, UserId, check_id, check_text};
 pub use ledger::SegmentLedger;
-pub use preference::{BRANDS_MAX, CATEGORIES_MAX, PRICE_BANDS_MAX, RECENT_ITEMS_MAX};
+pub use preference::{BRANDS_MAX, CATEGORIES_MAX, PRICE_BANDS_MAX, RECENT_ITEMS_MAX, RecentItem};
 pub use profile::{Applied, PROFILE_MAX_BYTES, Profile, ProfileVersion};
 pub use record::{Body, Event, EventContext, Record, Relation, RelationKind, TraitValue};
 pub use routing::{PartitionCount, PartitionId, SeenId};
@@ -42,6 +42,6 @@ pub use segment::{ModelVersion, SegmentId, SegmentMembership};
 pub use social::EDGES_MAX;
 pub use time::{Span, Timestamp};
 pub use view::{
-    ActionCount, Affinity, BehaviorView, EdgeView, ItemTouch, PreferenceView, ProfileView, Rfm, SessionsView,
+    ActionCount, Affinity, BehaviorView, EdgeView, PreferenceView, ProfileView, Rfm, SessionsView,
     TransitionView,
 };

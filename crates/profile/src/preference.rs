@@ -9,8 +9,8 @@ use crate::decay::{Decayed, DecayedSum};
 use crate::record::Event;
 use crate::time::Timestamp;
 use compact_str::CompactString;
-pub use recent::RECENT_ITEMS_MAX;
-pub(crate) use recent::{ITEMS_BUDGET_BYTES, Recent, Touch};
+pub use recent::{RECENT_ITEMS_MAX, RecentItem};
+pub(crate) use recent::{ITEMS_BUDGET_BYTES, Recent};
 
 /// How many categories, brands and price bands a profile keeps.
 pub const CATEGORIES_MAX: usize = 24;
@@ -19,8 +19,8 @@ pub const BRANDS_MAX: usize = 16;
 /// See [`CATEGORIES_MAX`]: every band there is.
 pub const PRICE_BANDS_MAX: usize = 24;
 /// How many bytes categories and brands may take.
-pub(crate) const CATEGORIES_BUDGET_BYTES: usize = 2400;
-pub(crate) const BRANDS_BUDGET_BYTES: usize = 1500;
+pub(crate) const CATEGORIES_BUDGET_BYTES: usize = 2000;
+pub(crate) const BRANDS_BUDGET_BYTES: usize = 1200;
 
 /// What a name takes beside its letters at most: what it is, and how long.
 const NAME_BYTES: usize = 3;

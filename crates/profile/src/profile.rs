@@ -10,8 +10,10 @@ mod former;
 use crate::basic::{Basic, TRAITS_BUDGET_BYTES};
 use crate::behavior::Behavior;
 use crate::codec::{self, DecodeError};
+use crate::decay::Decayed;
 use crate::fingerprint::Fingerprint;
 use crate::id::UserId;
+use crate::preference::RecentItem;
 use crate::preference::{BRANDS_BUDGET_BYTES, CATEGORIES_BUDGET_BYTES, ITEMS_BUDGET_BYTES, Preference};
 use crate::record::{Body, Record};
 use crate::segment::SegmentMembership;
@@ -145,6 +147,16 @@ impl Profile {
     /// The category of most of what was done last, within about an hour of it.
     pub fn latest_category(&self) -> Option<&str> {
         self.preference.latest_category()
+    }
+
+    /// The newest items, newest first, each once.
+    pub fn recent_items(&self) -> impl ExactSizeIterator<Item = &RecentItem> {
+        self.preference.recent.iter()
+    }
+
+    /// The categories that are liked, each with when it was taken up last and how much that weighs then.
+    pub fn categories(&self) -> impl ExactSizeIterator<Item = (&str, Timestamp, Decayed)> {
+        self.preference.categories.iter().map(|(name, sum)| (name.as_str(), sum.at(), sum.read(sum.at())))
     }
 
     /// Whose it is.

@@ -5,8 +5,8 @@ use crate::action::{Action, ActionKind};
 use crate::behavior::Behavior;
 use crate::decay::{Decayed, DecayedSum};
 use crate::fingerprint::Fingerprint;
-use crate::id::{ItemId, UserId};
-use crate::preference::{Preference, price_band_name};
+use crate::id::UserId;
+use crate::preference::{RecentItem, Preference, price_band_name};
 use crate::profile::{Profile, ProfileVersion};
 use crate::record::RelationKind;
 use crate::segment::SegmentMembership;
@@ -131,7 +131,7 @@ pub struct PreferenceView {
     /// Price bands, strongest first.
     pub price_bands: Vec<Affinity>,
     /// The newest items, newest first.
-    pub recent_items: Vec<ItemTouch>,
+    pub recent_items: Vec<RecentItem>,
     /// Share of the newest activity, with a half-life of an hour, in the category with the greatest weight of 90 days: 1 if
     /// the shopper is where always, 0 if elsewhere or without categories. The same at every moment.
     pub constancy: f64,
@@ -146,17 +146,6 @@ pub struct Affinity {
     pub weight: Decayed,
     /// Its share of the 7-day weights of the list that are above 0; the same at every moment.
     pub share: f64,
-}
-
-/// One item the shopper did something with.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ItemTouch {
-    /// The item.
-    pub item_id: ItemId,
-    /// What was done last.
-    pub kind: ActionKind,
-    /// When.
-    pub at: Timestamp,
 }
 
 /// One edge.
@@ -286,11 +275,7 @@ impl Preference {
             categories: affinities(self.categories.iter().map(|(name, sum)| (name.to_string(), *sum)), at),
             brands: affinities(self.brands.iter().map(|(name, sum)| (name.to_string(), *sum)), at),
             price_bands: affinities(bands, at),
-            recent_items: self
-                .recent
-                .iter()
-                .map(|touch| ItemTouch { item_id: touch.item_id.clone(), kind: touch.kind, at: touch.at })
-                .collect(),
+            recent_items: self.recent.iter().cloned().collect(),
             constancy: self.constancy(),
         }
     }

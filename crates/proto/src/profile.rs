@@ -2,7 +2,7 @@
 
 use crate::{action, time, v1};
 use portrait_profile::{
-    ActionCount, Affinity, BehaviorView, Decayed, EdgeView, ItemTouch, PreferenceView, ProfileView, Rfm,
+    ActionCount, Affinity, BehaviorView, Decayed, EdgeView, PreferenceView, ProfileView, RecentItem, Rfm,
     SegmentMembership, SessionsView, TransitionView,
 };
 
@@ -122,12 +122,13 @@ impl From<Affinity> for v1::Affinity {
     }
 }
 
-impl From<ItemTouch> for v1::ItemTouch {
-    fn from(touch: ItemTouch) -> Self {
+impl From<RecentItem> for v1::ItemTouch {
+    fn from(touch: RecentItem) -> Self {
         Self {
             item_id: touch.item_id.as_str().to_owned(),
             action: action::kind_to_wire(touch.kind).into(),
             at: Some(time::to_wire(touch.at)),
+            times: touch.times,
         }
     }
 }

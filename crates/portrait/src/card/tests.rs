@@ -67,6 +67,7 @@ fn profile() -> v1::Profile {
         item_id: item.to_owned(),
         action: v1::Action::View.into(),
         at: at(READ_AT - 3 * 3_600),
+        times: 1,
     };
     v1::Profile {
         user_id: "lena-0042".to_owned(),

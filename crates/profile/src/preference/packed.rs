@@ -2,7 +2,7 @@
 //! distances, from the newest or from the touch before; a name that is a number as that number; and a sum that is the same at
 //! all half-lives, as everything is that happened once, as one.
 
-use super::{Preference, Touch};
+use super::{Preference, RecentItem};
 use crate::action::ActionKind;
 use crate::decay::DecayedSum;
 use crate::id::ItemId;
@@ -21,9 +21,9 @@ struct Packed<'a> {
     #[serde(borrow)]
     brands: Vec<(Name<'a>, Sum)>,
     price_bands: Vec<(u8, Sum)>,
-    /// Each with how long it was before the one before it in this list; the first before 1970, so to say.
+    /// Each with how long it was before the one before it in this list, the first before 1970, so to say; and how often.
     #[serde(borrow)]
-    recent: Vec<(Name<'a>, ActionKind, i64)>,
+    recent: Vec<(Name<'a>, ActionKind, i64, u32)>,
 }
 
 /// A name.
@@ -93,7 +93,7 @@ impl Serialize for Preference {
             let at = touch.at.millis();
             let distance = i64::wrapping_sub(before, at);
             before = at;
-            (Name::of(touch.item_id.as_str()), touch.kind, distance)
+            (Name::of(touch.item_id.as_str()), touch.kind, distance, touch.times)
         });
         Packed {
             newest,
@@ -115,13 +115,14 @@ impl<'de> Deserialize<'de> for Preference {
         };
         let mut before = 0;
         let mut recent = Vec::with_capacity(packed.recent.len());
-        for (name, kind, distance) in &packed.recent {
+        for (name, kind, distance, times) in &packed.recent {
             before = i64::wrapping_sub(before, *distance);
             let item_id = match name {
                 Name::Number(number) => ItemId::from(*number),
                 Name::Text(text) => ItemId::parse(text).map_err(D::Error::custom)?,
             };
-            recent.push(Touch { item_id, kind: *kind, at: Timestamp::from_millis(before) });
+            let at = Timestamp::from_millis(before);
+            recent.push(RecentItem { item_id, kind: *kind, at, times: *times });
         }
         Ok(Self {
             categories: named(packed.categories),
@@ -177,7 +178,7 @@ mod tests {
             preference.brands.push((format!("b{number}").into(), sum));
             preference.price_bands.push((number as u8, sum));
             let item_id = ItemId::parse(&format!("i{number}")).expect("an id");
-            recent.push(Touch { item_id, kind: ActionKind::View, at });
+            recent.push(RecentItem { item_id, kind: ActionKind::View, at, times: number as u32 });
         }
         preference.recent = recent.into_iter().collect();
         let bytes = postcard::to_allocvec(&preference).expect("it has a known length");

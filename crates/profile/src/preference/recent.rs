@@ -4,50 +4,53 @@ use super::NAME_BYTES;
 use crate::action::ActionKind;
 use crate::id::ItemId;
 use crate::time::Timestamp;
-use serde::Deserialize;
 
 /// How many items a profile keeps; fewer if their ids are long.
 pub const RECENT_ITEMS_MAX: usize = 200;
 /// How many bytes they may take.
-pub(crate) const ITEMS_BUDGET_BYTES: usize = 3800;
+pub(crate) const ITEMS_BUDGET_BYTES: usize = 4000;
 
 /// One item the shopper did something with.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
-pub(crate) struct Touch {
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecentItem {
     /// The item.
-    pub(crate) item_id: ItemId,
+    pub item_id: ItemId,
     /// What was done last.
-    pub(crate) kind: ActionKind,
+    pub kind: ActionKind,
     /// When.
-    pub(crate) at: Timestamp,
+    pub at: Timestamp,
+    /// How often something was done with it since it is in the list.
+    pub times: u32,
 }
 
 /// The newest items.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Recent {
-    touches: Vec<Touch>,
+    touches: Vec<RecentItem>,
     /// What all of them take; follows from them.
     bytes: usize,
 }
 
-impl Touch {
-    /// What it takes at most: its id, the kind, and a distance of centuries in milliseconds.
+impl RecentItem {
+    /// What it takes at most: its id, the kind, a distance of centuries in milliseconds, and a count of thousands.
     fn bytes(&self) -> usize {
-        self.item_id.as_str().len() + NAME_BYTES + 1 + 7
+        self.item_id.as_str().len() + NAME_BYTES + 1 + 7 + 2
     }
 }
 
 impl Recent {
     /// Newest first.
-    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Touch> {
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, RecentItem> {
         self.touches.iter()
     }
 
     /// Takes note of what was done with an item.
     pub(super) fn touch(&mut self, item_id: &ItemId, kind: ActionKind, at: Timestamp) {
+        let mut times = 1;
         if let Some(place) = self.touches.iter().position(|touch| touch.item_id == *item_id) {
-            let known = &self.touches[place];
+            let known = &mut self.touches[place];
+            known.times = known.times.saturating_add(1);
+            times = known.times;
             // Of two touches of one moment the later kind wins, so that the order of arrival does not matter.
             if (known.at, known.kind) >= (at, kind) {
                 return;
@@ -55,7 +58,7 @@ impl Recent {
             self.bytes -= self.touches.remove(place).bytes();
         }
         let place = self.touches.partition_point(|touch| (touch.at, &touch.item_id) > (at, item_id));
-        let touch = Touch { item_id: item_id.clone(), kind, at };
+        let touch = RecentItem { item_id: item_id.clone(), kind, at, times };
         self.bytes += touch.bytes();
         self.touches.insert(place, touch);
         while self.touches.len() > RECENT_ITEMS_MAX || self.bytes > ITEMS_BUDGET_BYTES {
@@ -64,10 +67,10 @@ impl Recent {
     }
 }
 
-impl FromIterator<Touch> for Recent {
-    fn from_iter<I: IntoIterator<Item = Touch>>(touches: I) -> Self {
-        let touches: Vec<Touch> = touches.into_iter().collect();
-        let bytes = touches.iter().map(Touch::bytes).sum();
+impl FromIterator<RecentItem> for Recent {
+    fn from_iter<I: IntoIterator<Item = RecentItem>>(touches: I) -> Self {
+        let touches: Vec<RecentItem> = touches.into_iter().collect();
+        let bytes = touches.iter().map(RecentItem::bytes).sum();
         Self { touches, bytes }
     }
 }

@@ -1,0 +1,107 @@
+//! Which things go with which: sparse rows of the nearest, learned from pasts. In come pasts, out goes one row a thing.
+
+use super::past::Past;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// Things that were had at most so many places apart are had together.
+const TOGETHER_WITHIN: usize = 10;
+/// Things that were had at most so many places later follow.
+const NEXT_WITHIN: usize = 3;
+/// What having been had before the other counts, where having been had after counts 1.
+const BACKWARDS: f32 = 0.5;
+/// Added to the counts of things, so that what was had once is near to nothing.
+const SMOOTHING: f32 = 5.0;
+/// How many neighbours of a thing are kept.
+const KEPT: usize = 200;
+
+/// Rows of things and weights: row `i` has what goes with thing `i`, strongest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Neighbours {
+    starts: Vec<u32>,
+    things: Vec<u32>,
+    weights: Vec<f32>,
+}
+
+/// Sparse sums by pair of things.
+type Pairs = HashMap<(u32, u32), f32>;
+
+impl Neighbours {
+    /// What is had together, with cosine weights: the sum over pairs `1 / distance`, forwards once and backwards half, over the
+    /// root of how often each of the two was had.
+    pub(super) fn together(pasts: &[Past], counts: &[f32]) -> Self {
+        let pairs = pairs(pasts, TOGETHER_WITHIN);
+        let mut both: Pairs = HashMap::with_capacity(pairs.len() * 2);
+        for ((before, after), weight) in pairs {
+            *both.entry((before, after)).or_default() += weight;
+            *both.entry((after, before)).or_default() += BACKWARDS * weight;
+        }
+        let count = |thing: u32| counts.get(thing as usize).copied().unwrap_or_default() + SMOOTHING;
+        both.iter_mut().for_each(|((one, other), weight)| *weight /= (count(*one) * count(*other)).sqrt());
+        Self::of(counts.len(), both)
+    }
+
+    /// What follows, as shares of all that followed a thing.
+    pub(super) fn next(pasts: &[Past], things: usize) -> Self {
+        let mut pairs = pairs(pasts, NEXT_WITHIN);
+        let mut totals = vec![SMOOTHING; things];
+        pairs.iter().for_each(|((before, _), weight)| totals[*before as usize] += weight);
+        pairs.iter_mut().for_each(|((before, _), weight)| *weight /= totals[*before as usize]);
+        Self::of(things, pairs)
+    }
+
+    fn of(things: usize, pairs: Pairs) -> Self {
+        let mut rows: Vec<Vec<(u32, f32)>> = vec![Vec::new(); things];
+        pairs.into_iter().for_each(|((one, other), weight)| rows[one as usize].push((other, weight)));
+        rows.par_iter_mut().for_each(|row| {
+            row.sort_unstable_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
+            row.truncate(KEPT);
+        });
+        let mut neighbours = Self { starts: vec![0], ..Self::default() };
+        for row in rows {
+            neighbours.things.extend(row.iter().map(|(thing, _)| *thing));
+            neighbours.weights.extend(row.iter().map(|(_, weight)| *weight));
+            neighbours.starts.push(neighbours.things.len() as u32);
+        }
+        neighbours
+    }
+
+    /// What goes with a thing; nothing for a thing that is not known.
+    pub(super) fn of_thing(&self, thing: u32) -> impl Iterator<Item = (usize, f32)> {
+        let at = |place: usize| self.starts.get(place).map_or(0, |start| *start as usize);
+        let row = at(thing as usize)..at(thing as usize + 1).max(at(thing as usize));
+        self.things[row.clone()].iter().map(|thing| *thing as usize).zip(self.weights[row].iter().copied())
+    }
+
+    /// How much `other` goes with `thing`.
+    pub(super) fn weight(&self, thing: u32, other: u32) -> f32 {
+        self.of_thing(thing).find(|(known, _)| *known == other as usize).map_or(0.0, |(_, weight)| weight)
+    }
+
+    /// That it is a whole of rows of so many things, and finite.
+    pub(super) fn is_sound(&self, things: usize) -> bool {
+        let ends = self.starts.first() == Some(&0)
+            && self.starts.len() == things + 1
+            && self.starts.last().is_some_and(|end| *end as usize == self.things.len());
+        ends && self.starts.is_sorted()
+            && self.things.len() == self.weights.len()
+            && self.things.iter().all(|thing| (*thing as usize) < things)
+            && self.weights.iter().all(|weight| weight.is_finite())
+    }
+}
+
+/// For each two things of a past at most `within` places apart, the older first, the sum of `1 / distance`.
+fn pairs(pasts: &[Past], within: usize) -> Pairs {
+    let add = |mut pairs: Pairs, past: &Past| {
+        let touched = &past.touched;
+        for (rank, newer) in touched.iter().enumerate() {
+            for (distance, older) in touched[rank + 1..].iter().take(within).enumerate() {
+                *pairs.entry((older.thing, newer.thing)).or_default() += 1.0 / (1.0 + distance as f32);
+            }
+        }
+        pairs
+    };
+    // One after the other, so that sums are the same on every machine.
+    pasts.iter().fold(Pairs::new(), add)
+}

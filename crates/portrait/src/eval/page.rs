@@ -1,0 +1,118 @@
+//! The report as a page that needs nothing beside itself: recall against the age of the profile, what live gains, and the parts.
+
+use super::figures::{Interval, Report, SubjectReport};
+use super::table;
+use std::fmt::Write;
+
+/// A plot's width in pixels, the room of its labels, and the height of a line.
+const WIDTH: f64 = 760.0;
+const LABELS: f64 = 190.0;
+const LINE: f64 = 26.0;
+
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:860px;margin:2em auto;padding:0 1em;color:#222}\
+h1,h2,h3{line-height:1.2}svg{display:block;margin:1em 0}svg text{font-size:13px;fill:#333}\
+pre{overflow-x:auto;background:#f6f6f4;padding:1em;font-size:12px}.note{color:#666}";
+
+/// A line of a plot.
+struct Bar {
+    name: String,
+    interval: Interval,
+    /// Whether it is what the others are held against.
+    first: bool,
+}
+
+/// The whole page.
+pub(super) fn of(report: &Report) -> String {
+    let title = format!("Live and stale profiles: {}", escaped(&report.log));
+    let mut page = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>\
+         <p>{} events of {} shoppers in {:.1} days. Lines are 95% intervals from drawing shoppers anew.</p>",
+        report.events, report.shoppers, report.days
+    );
+    for subject in &report.subjects {
+        let _ = write!(page, "<h2>The next {}</h2>", subject.subject);
+        let _ = write!(page, "<p>{} foretold, of {} things.</p>", subject.targets, subject.things);
+        page.push_str(&recall(subject));
+        page.push_str(&gains(subject));
+        page.push_str(&parts(subject));
+    }
+    let _ = write!(page, "<h2>All figures</h2><pre>{}</pre></html>", escaped(&table::of(report)));
+    page
+}
+
+fn recall(subject: &SubjectReport) -> String {
+    let bars = subject.ages.iter().enumerate().map(|(index, figures)| Bar {
+        name: figures.age.clone(),
+        interval: figures.recall,
+        first: index == 0,
+    });
+    let title = format!("Recall@{} by the age of the profile, all targets", subject.found_within);
+    plot(&title, &bars.collect::<Vec<_>>(), 0.0)
+}
+
+fn gains(subject: &SubjectReport) -> String {
+    let mut bars = Vec::new();
+    for figures in &subject.ages {
+        let lines = [("", &figures.matched), (", control", &figures.control), (", new things", &figures.new)];
+        for (index, (what, compared)) in lines.into_iter().enumerate() {
+            if let Some(ratio) = compared.as_ref().and_then(|compared| compared.ratio) {
+                bars.push(Bar { name: format!("{}{what}", figures.age), interval: ratio, first: index == 0 });
+            }
+        }
+    }
+    plot("Recall of live over stale, where the stale profile is not empty; 1 is no gain", &bars, 1.0)
+}
+
+fn parts(subject: &SubjectReport) -> String {
+    let served = subject.ages.first().map(|live| Bar {
+        name: "as served".to_owned(),
+        interval: live.recall,
+        first: true,
+    });
+    let parts = subject.parts.iter().map(|part| Bar { name: part.name.to_owned(), interval: part.recall, first: false });
+    plot("Recall of what is served, and of its parts alone", &served.into_iter().chain(parts).collect::<Vec<_>>(), 0.0)
+}
+
+/// Bars from `zero`, with their intervals.
+fn plot(title: &str, bars: &[Bar], zero: f64) -> String {
+    if bars.is_empty() {
+        return String::new();
+    }
+    let most = bars.iter().map(|bar| bar.interval.high).fold(zero + 1e-9, f64::max);
+    let least = bars.iter().map(|bar| bar.interval.low).fold(zero, f64::min);
+    let at = |value: f64| LABELS + (value - least) / (most - least) * (WIDTH - LABELS - 70.0);
+    let height = LINE * (bars.len() as f64 + 0.5);
+    let mut svg = format!(
+        "<h3>{}</h3><svg width=\"{WIDTH}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">",
+        escaped(title),
+        escaped(title)
+    );
+    for (index, bar) in bars.iter().enumerate() {
+        let middle = LINE * (index as f64 + 0.6);
+        let (from, to) = (at(zero.min(bar.interval.value)), at(zero.max(bar.interval.value)));
+        let colour = if bar.first { "#2f6f4f" } else { "#a9bfb2" };
+        let _ = write!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
+             <rect x=\"{from:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"14\" fill=\"{colour}\"/>\
+             <line x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{middle:.1}\" y2=\"{middle:.1}\" stroke=\"#222\"/>\
+             <text x=\"{:.1}\" y=\"{:.1}\">{:.3}</text>",
+            LABELS - 8.0,
+            middle + 5.0,
+            escaped(&bar.name),
+            middle - 7.0,
+            (to - from).max(1.0),
+            at(bar.interval.low),
+            at(bar.interval.high),
+            at(bar.interval.high.max(bar.interval.value)) + 6.0,
+            middle + 5.0,
+            bar.interval.value
+        );
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,87 @@
+//! How old a profile is when it is read: which of a shopper's events it has.
+
+use portrait_profile::{Span, Timestamp};
+use serde::Serialize;
+
+/// An age of a profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) enum Staleness {
+    /// It has every event before the one to foretell.
+    Live,
+    /// It lacks the newest so many.
+    Lag(usize),
+    /// It has the events up to so many milliseconds before.
+    Age(i64),
+    /// It has the events before the split.
+    Frozen,
+}
+
+impl Staleness {
+    /// All that are compared, live first.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Live,
+        Self::Lag(1),
+        Self::Lag(5),
+        Self::Lag(20),
+        Self::Age(Span::from_minutes(1).millis()),
+        Self::Age(Span::from_hours(1).millis()),
+        Self::Age(Span::from_days(1).millis()),
+        Self::Age(Span::from_days(7).millis()),
+        Self::Frozen,
+    ];
+
+    /// What people call it.
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::Live => "live".to_owned(),
+            Self::Lag(1) => "lag 1 event".to_owned(),
+            Self::Lag(events) => format!("lag {events} events"),
+            Self::Age(millis) => match millis / Span::from_minutes(1).millis() {
+                1 => "1 minute".to_owned(),
+                60 => "1 hour".to_owned(),
+                1_440 => "1 day".to_owned(),
+                minutes => format!("{} days", minutes / 1_440),
+            },
+            Self::Frozen => "frozen".to_owned(),
+        }
+    }
+
+    /// How many of the first events of a shopper, whose times are in order, a profile of this age has when the one at `target` is
+    /// to be foretold. Events of the target's own moment are never among them.
+    pub(super) fn known(self, times: &[Timestamp], target: Timestamp, split: Timestamp) -> usize {
+        let before = times.partition_point(|at| *at < target);
+        match self {
+            Self::Live => before,
+            Self::Lag(events) => before.saturating_sub(events),
+            Self::Age(millis) => {
+                let newest = target.minus(Span::from_millis(millis));
+                times.partition_point(|at| *at <= newest).min(before)
+            }
+            Self::Frozen => times.partition_point(|at| *at < split).min(before),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_has_the_events_that_its_age_allows() {
+        let times: Vec<Timestamp> = [0, 10, 10, 50_000, 70_000].map(Timestamp::from_millis).to_vec();
+        let (target, split) = (Timestamp::from_millis(70_000), Timestamp::from_millis(10));
+        let rows = [
+            (Staleness::Live, 4),
+            (Staleness::Lag(1), 3),
+            (Staleness::Lag(20), 0),
+            (Staleness::Age(60_000), 3),
+            (Staleness::Age(3_600_000), 0),
+            (Staleness::Frozen, 1),
+        ];
+        for (staleness, known) in rows {
+            assert_eq!(staleness.known(&times, target, split), known, "{}", staleness.name());
+        }
+        // Of one moment nothing is known to each other.
+        assert_eq!(Staleness::Live.known(&times, Timestamp::from_millis(10), split), 1);
+    }
+}
