@@ -9,6 +9,7 @@ mod rooms {
     mod faults;
     mod import;
     mod operation;
+    mod recommend;
     mod segments;
     mod subscribers;
     mod trouble;

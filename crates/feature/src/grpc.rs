@@ -117,7 +117,8 @@ fn selection(request: &v1::StreamFeaturesRequest, as_of: Timestamp) -> Result<Se
         let message = format!("{} is not below shard_count {shard_count}", request.shard_index);
         return Err(refused(ErrorReason::OutOfRange, "shard_index", message));
     }
-    Ok(Selection { as_of, sample, shard_index: request.shard_index, shard_count })
+    let recent_items = request.include_recent_items;
+    Ok(Selection { as_of, sample, recent_items, shard_index: request.shard_index, shard_count })
 }
 
 fn refused(reason: ErrorReason, field: &str, message: String) -> Error {

@@ -13,6 +13,8 @@ use xxhash_rust::xxh64::xxh64;
 
 /// How many vectors one message of a stream has.
 const PAGE_VECTORS: usize = 512;
+/// The same, of vectors with items.
+const PAGE_VECTORS_WITH_ITEMS: usize = 64;
 /// The seed that decides who is in a sample: another than that of routing, or a sample would be skewed by partition.
 const SAMPLE_SEED: u64 = 0x5A4D_504C;
 
@@ -23,6 +25,8 @@ pub(crate) struct Selection {
     pub(crate) as_of: Timestamp,
     /// The share of shoppers, above 0 and at most 1.
     pub(crate) sample: f64,
+    /// Whether the newest items go with the vectors.
+    pub(crate) recent_items: bool,
     /// This reader's number among `shard_count`.
     pub(crate) shard_index: u32,
     /// How many readers share the partitions, at least 1.
@@ -32,6 +36,10 @@ pub(crate) struct Selection {
 impl Selection {
     fn has_partition(&self, partition: PartitionId) -> bool {
         u32::from(partition.get()) % self.shard_count == self.shard_index
+    }
+
+    fn page(&self) -> usize {
+        if self.recent_items { PAGE_VECTORS_WITH_ITEMS } else { PAGE_VECTORS }
     }
 
     fn has_user(&self, key: &ProfileKey) -> bool {
@@ -55,7 +63,7 @@ pub(crate) async fn of_users(
         let values = shared.store.profiles(partition, &keys).await?;
         for (key, bytes) in keys.into_iter().zip(values) {
             if let Some(bytes) = bytes {
-                let vector = vector(&key, &bytes, as_of)?;
+                let vector = vector(&key, &bytes, as_of, false)?;
                 found.insert(key, vector);
             }
         }
@@ -81,12 +89,12 @@ pub(crate) async fn stream(
     for partition in partitions.all().filter(|partition| selection.has_partition(*partition)) {
         let mut cursor: Option<ScanCursor> = None;
         loop {
-            let page = shared.store.scan(partition, cursor, PAGE_VECTORS).await?;
+            let page = shared.store.scan(partition, cursor, selection.page()).await?;
             let vectors = page
                 .profiles
                 .iter()
                 .filter(|(key, _)| selection.has_user(key))
-                .map(|(key, bytes)| vector(key, bytes, selection.as_of))
+                .map(|(key, bytes)| vector(key, bytes, selection.as_of, selection.recent_items))
                 .collect::<Result<Vec<_>, _>>()?;
             if !vectors.is_empty() && pages.send(Ok(response(selection.as_of, vectors))).await.is_err() {
                 return Ok(());
@@ -105,8 +113,14 @@ fn response(as_of: Timestamp, vectors: Vec<v1::FeatureVector>) -> v1::StreamFeat
     v1::StreamFeaturesResponse { schema_hash: FeatureSchema::current().hash(), as_of, vectors }
 }
 
-fn vector(key: &ProfileKey, bytes: &[u8], as_of: Timestamp) -> Result<v1::FeatureVector, Error> {
+fn vector(
+    key: &ProfileKey,
+    bytes: &[u8],
+    as_of: Timestamp,
+    recent_items: bool,
+) -> Result<v1::FeatureVector, Error> {
     let profile = Profile::decode(bytes).map_err(|source| unreadable(key, source))?;
+    let items = profile.recent_items().filter(|_| recent_items).cloned().map(v1::ItemTouch::from);
     Ok(v1::FeatureVector {
         user_id: profile.user_id().as_str().to_owned(),
         values: profile.features_at(as_of),
@@ -114,5 +128,6 @@ fn vector(key: &ProfileKey, bytes: &[u8], as_of: Timestamp) -> Result<v1::Featur
         segment_id: profile.segment().map_or_else(String::new, |held| held.segment_id.to_string()),
         top_category: profile.top_category().unwrap_or_default().to_owned(),
         latest_category: profile.latest_category().unwrap_or_default().to_owned(),
+        recent_items: items.collect(),
     })
 }

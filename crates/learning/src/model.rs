@@ -6,6 +6,7 @@ use crate::drift::{Baseline, Lately, Reference};
 use crate::identity::{Origin, switches};
 use crate::kmeans::nearest;
 use crate::naming::Defining;
+use crate::recommend::Items;
 use crate::space::Space;
 use ndarray::{ArrayView1, ArrayView2};
 use portrait_profile::{FeatureSchema, ModelVersion, SegmentId, Timestamp};
@@ -45,6 +46,9 @@ pub struct Model {
     /// The places of the centroids, one after the other: what distances are measured to.
     #[serde(skip)]
     places: Vec<f32>,
+    /// What was learned of items: a part of its own, since it is large; none if there were none.
+    #[serde(skip)]
+    items: Option<Arc<Items>>,
 }
 
 /// A segment as a model knows it.
@@ -184,6 +188,7 @@ impl Model {
             reference,
             centroids: Vec::new(),
             places: Vec::new(),
+            items: None,
         }
     }
 
@@ -254,6 +259,23 @@ impl Model {
             return Err(ModelError::Inconsistent("segment ids are not unique or not given yet".to_owned()));
         }
         Ok(())
+    }
+
+    /// The same with what was learned of items.
+    #[must_use]
+    pub fn with_items(mut self, items: Option<Items>) -> Self {
+        self.items = items.map(Arc::new);
+        self
+    }
+
+    /// What was learned of items.
+    pub fn items(&self) -> Option<&Items> {
+        self.items.as_deref()
+    }
+
+    /// The place of a segment among those of the model.
+    pub fn place(&self, id: SegmentId) -> Option<u32> {
+        self.index(id).and_then(|index| u32::try_from(index).ok())
     }
 
     /// How many components a vector has.

@@ -8,11 +8,13 @@
 
 mod blend;
 mod fitting;
+mod items;
 mod neighbours;
 mod past;
 mod recommender;
 
 pub use blend::{Blend, PARTS, Part};
 pub use fitting::{Continued, Fitting, fit_blend};
+pub use items::Items;
 pub use past::{Past, Touched};
-pub use recommender::{Recommender, RecommenderError, Recommended, Teaching};
+pub use recommender::{Recommended, Recommender, RecommenderError, Teaching};

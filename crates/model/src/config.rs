@@ -31,6 +31,9 @@ pub struct Config {
     pub rows_min: usize,
     /// How many shoppers' vectors a training holds at most; above, a sample of that size is taken. 1,000,000 take about 270 MB.
     pub rows_max: usize,
+    /// What so many shoppers had at most teaches what is known of items; 0 leaves items out. More: rare items are known better,
+    /// and a training takes longer and up to 15 KB more for each.
+    pub pasts_max: usize,
     /// The least number of segments that is tried.
     pub segments_min: usize,
     /// The greatest number of segments that is tried.
@@ -64,6 +67,7 @@ pub struct ValidConfig {
     pub(crate) drift_rows_min: usize,
     pub(crate) rows_min: usize,
     pub(crate) rows_max: usize,
+    pub(crate) pasts_max: usize,
     pub(crate) segments_min: usize,
     pub(crate) segments_max: usize,
     pub(crate) worse_max: f64,
@@ -88,6 +92,7 @@ impl Default for Config {
             drift_rows_min: PSI_ROWS_MIN,
             rows_min: 200,
             rows_max: 500_000,
+            pasts_max: 20_000,
             segments_min: 4,
             segments_max: 12,
             worse_max: 0.01,
@@ -151,6 +156,7 @@ impl Config {
             drift_rows_min: self.drift_rows_min,
             rows_min: self.rows_min,
             rows_max: self.rows_max,
+            pasts_max: self.pasts_max,
             segments_min: self.segments_min,
             segments_max: self.segments_max,
             worse_max: self.worse_max,

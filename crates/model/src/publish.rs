@@ -3,7 +3,7 @@
 //! manifest.
 
 use crate::error::Error;
-use crate::manifest::{self, SEGMENTS, name_to_wire};
+use crate::manifest::{self, ITEMS, SEGMENTS, name_of_wire, name_to_wire};
 use crate::service::Shared;
 use crate::train::Candidate;
 use bytes::Bytes;
@@ -43,9 +43,11 @@ pub(crate) async fn publish(
     let bytes = Bytes::from(candidate.model.encode());
     // What every node will do: nothing is published that cannot be read back.
     let checked = Model::decode(&bytes, FeatureSchema::current())?;
-    let size = bytes.len() as u64;
-    let name = shared.store.put_part(bytes).await?;
-    let part = ModelPart { name: name_to_wire(name), kind: SEGMENTS.to_owned(), size };
+    let mut parts = vec![put(shared, SEGMENTS, bytes).await?];
+    if let Some(items) = candidate.model.items() {
+        parts.push(put(shared, ITEMS, items.encode().into()).await?);
+    }
+    let names = parts.iter().filter_map(|part| name_of_wire(&part.name)).collect();
     let now = shared.now();
     let manifest = ModelManifest {
         version: checked.version.get(),
@@ -57,14 +59,14 @@ pub(crate) async fn publish(
         segments: u32::try_from(checked.segments.len()).unwrap_or(u32::MAX),
         cause: terms.cause.into(),
         quality: Some(candidate.quality),
-        parts: vec![part],
+        parts,
         applied_total: terms.applied_total,
         next_segment: checked.next_segment.get(),
     };
     let published =
         PublishedModel { version: checked.version, at: now, manifest: manifest.encode_to_vec().into() };
     let registry = shared.store.registry(None, Duration::ZERO).await?;
-    let (forget, forget_parts) = surplus(&registry, name, shared.config.keep);
+    let (forget, forget_parts) = surplus(&registry, names, shared.config.keep);
     let change = RegistryChange {
         expected: registry.registry_no,
         publish: Some((terms.token, published)),
@@ -83,6 +85,13 @@ pub(crate) async fn publish(
     Ok(manifest)
 }
 
+/// Keeps a part, and says what the manifest has of it.
+async fn put(shared: &Shared, kind: &str, bytes: Bytes) -> Result<ModelPart, Error> {
+    let size = bytes.len() as u64;
+    let name = shared.store.put_part(bytes).await?;
+    Ok(ModelPart { name: name_to_wire(name), kind: kind.to_owned(), size })
+}
+
 /// A candidate must not be worse than the served model on the same vectors.
 fn judge(candidate: &Candidate, worse_max: f64) -> Result<(), Error> {
     let Some(live) = candidate.quality.parent_inertia_per_row.filter(|live| *live > 0.0) else {
@@ -97,9 +106,9 @@ fn judge(candidate: &Candidate, worse_max: f64) -> Result<(), Error> {
 }
 
 /// The oldest models beyond those that are kept, and the parts that only they need.
-fn surplus(registry: &Registry, new: PartName, keep: usize) -> (Vec<ModelVersion>, Vec<PartName>) {
+fn surplus(registry: &Registry, new: BTreeSet<PartName>, keep: usize) -> (Vec<ModelVersion>, Vec<PartName>) {
     let surplus = (registry.models.len() + 1).saturating_sub(keep);
-    let (mut forget, mut gone, mut needed) = (Vec::new(), BTreeSet::new(), BTreeSet::from([new]));
+    let (mut forget, mut gone, mut needed) = (Vec::new(), BTreeSet::new(), new);
     for (index, model) in registry.models.iter().enumerate() {
         let parts = manifest::decoded(&model.manifest).and_then(|manifest| manifest::parts_of(&manifest));
         let parts = parts.unwrap_or_default().into_iter().map(|(_, name)| name);

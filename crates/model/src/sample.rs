@@ -2,9 +2,13 @@
 //! vectors, out goes at most so many of them in one matrix: who is in it is decided by a hash of the id, so that it is a fair
 //! sample, the same people each time, and memory is bounded whatever the number of shoppers.
 
+mod pasts;
+
 use crate::error::Error;
 use crate::train::Progress;
 use ndarray::ArrayView2;
+use pasts::Gathered;
+pub(crate) use pasts::Pasts;
 use portrait_learning::Seen;
 use portrait_profile::{FeatureSchema, SegmentId, Timestamp};
 use portrait_proto::time;
@@ -35,6 +39,8 @@ pub(crate) struct Sample {
     pub(crate) categories: Vec<Option<u32>>,
     /// The category of what each did last, as well by its place.
     latest: Vec<Option<u32>>,
+    /// What a share of them had.
+    pub(crate) pasts: Pasts,
     /// Categories by their place.
     pub(crate) category_names: Vec<String>,
     values: Vec<f32>,
@@ -48,6 +54,7 @@ struct Gathering {
     threshold: u64,
     hashes: Vec<u64>,
     known: HashMap<String, u32>,
+    pasts: Gathered,
 }
 
 impl Sample {
@@ -69,19 +76,21 @@ impl Sample {
     }
 }
 
-/// Reads the vectors of a share of all shoppers (0: all) and keeps at most `rows_max` of them.
+/// Reads the vectors of a share of all shoppers (0: all) and keeps at most `rows_max` of them, with what at most `pasts_max` had.
 pub(crate) async fn read(
     channel: Channel,
     share: f64,
     rows_max: usize,
+    pasts_max: usize,
     progress: &Progress,
 ) -> Result<Sample, Error> {
     let refused = |status: Status| Error::Features(Box::new(status));
     let mut client = FeatureServiceClient::new(channel);
-    let request = StreamFeaturesRequest { sample: share, ..Default::default() };
+    let include_recent_items = pasts_max > 0;
+    let request = StreamFeaturesRequest { sample: share, include_recent_items, ..Default::default() };
     let mut pages = client.stream_features(request).await.map_err(refused)?.into_inner();
     let schema = FeatureSchema::current();
-    let mut gathering = Gathering::begin(schema.components().len());
+    let mut gathering = Gathering::begin(schema.components().len(), pasts_max);
     while let Some(page) = pages.message().await.map_err(refused)? {
         if page.schema_hash != schema.hash() {
             let (found, known) = (page.schema_hash, schema.hash());
@@ -101,9 +110,10 @@ pub(crate) async fn read(
 }
 
 impl Gathering {
-    fn begin(width: usize) -> Self {
+    fn begin(width: usize, pasts_max: usize) -> Self {
         let sample = Sample { width, ..Sample::default() };
-        Self { sample, threshold: u64::MAX, hashes: Vec::new(), known: HashMap::new() }
+        let pasts = Gathered::begin(pasts_max);
+        Self { sample, threshold: u64::MAX, hashes: Vec::new(), known: HashMap::new(), pasts }
     }
 
     fn take(&mut self, vector: FeatureVector, rows_max: usize) {
@@ -114,6 +124,7 @@ impl Gathering {
         }
         let (category, latest) = (self.category(vector.top_category), self.category(vector.latest_category));
         self.hashes.push(hash);
+        self.pasts.take(hash, vector.recent_items);
         self.sample.values.extend(vector.values);
         self.sample.segments.push(SegmentId::parse(&vector.segment_id));
         self.sample.categories.push(category);
@@ -135,6 +146,8 @@ impl Gathering {
         sample.segments = order.iter().map(|row| sample.segments[*row]).collect();
         sample.categories = order.iter().map(|row| sample.categories[*row]).collect();
         sample.latest = order.iter().map(|row| sample.latest[*row]).collect();
+        let hashes: Vec<u64> = order.iter().map(|row| self.hashes[*row]).collect();
+        sample.pasts = self.pasts.finish(&hashes);
         sample
     }
 
@@ -190,9 +203,9 @@ mod tests {
 
     #[test]
     fn a_sample_is_bounded_fair_and_keeps_what_belongs_together() {
-        let mut gathering = Gathering::begin(2);
+        let mut gathering = Gathering::begin(2, 0);
         (0..10_000).for_each(|number| gathering.take(vector(number), 1000));
-        let mut backwards = Gathering::begin(2);
+        let mut backwards = Gathering::begin(2, 0);
         (0..10_000).rev().for_each(|number| backwards.take(vector(number), 1000));
         let sample = gathering.finish();
         assert_eq!(sample.rows(), backwards.finish().rows(), "the order they come in does not matter");

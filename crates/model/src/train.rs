@@ -6,6 +6,8 @@ use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::sample::Sample;
 use ndarray::{Array2, ArrayView2, Axis};
+use portrait_learning::factors;
+use portrait_learning::recommend::Items;
 use portrait_learning::{
     ChoiceParams, Fit, Lately, Matched, Model, Origin, Params, Portrayed, Retired, Segment, Space,
     TypicalCategory, assign, choose_k, fit, fit_warm, match_members, means, portray, simplified_silhouette,
@@ -112,7 +114,8 @@ pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
         next,
         reference,
     );
-    let model = draft.with_centroids(centroids.view())?;
+    let items = items(task, &found.labels, clusters)?;
+    let model = draft.with_centroids(centroids.view())?.with_items(items);
     let quality = ModelQuality { kept_share: kept_share(&task.sample, &model, &found), ..quality };
     Ok(Candidate { model, quality, rows: task.sample.len() })
 }
@@ -157,6 +160,14 @@ fn quality(task: &Task, rows: ArrayView2<'_, f32>, found: &Fit, live: Option<&Ar
         silhouette: simplified_silhouette(judged, found.centroids.view()),
         kept_share: None,
     }
+}
+
+/// What is learned of items, if shoppers had any.
+fn items(task: &Task, labels: &[u32], segments: usize) -> Result<Option<Items>, Error> {
+    let pasts = &task.sample.pasts;
+    task.progress.tell("learning items", 0, pasts.items.len() as u64);
+    let latent = factors::Params { seed: task.config.seed, ..factors::Params::default() };
+    Ok(Items::learn(pasts.items.clone(), &pasts.with_segments(labels), segments, &latent)?)
 }
 
 /// The segments with identities and names, those that are no more, and the first id that was never given.

@@ -1,7 +1,7 @@
 //! The command line. In come arguments, out goes one command's run and an exit code: 0 if all went well, 1 if not, 2 if the
 //! arguments make no sense.
 
-use crate::{bench, card, demo, doctor, drift, eval, import, segments, serve, train, watch};
+use crate::{bench, card, demo, doctor, drift, eval, import, recommend, segments, serve, train, watch};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -23,6 +23,8 @@ enum Command {
     Profile(card::ProfileArgs),
     /// Show the segments of the served model, or why a shopper is in one.
     Segments(segments::SegmentsArgs),
+    /// Show what a shopper may want next, and why.
+    Recommend(recommend::RecommendArgs),
     /// Train a model now, and tell how far it is.
     Train(train::TrainArgs),
     /// Compare recommendations from live and from stale profiles on a log.
@@ -61,6 +63,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Import(args) => import::run(args).await,
         Command::Profile(args) => card::run(args).await,
         Command::Segments(args) => segments::run(args).await,
+        Command::Recommend(args) => recommend::run(args).await,
         Command::Train(args) => train::run(args).await,
         Command::Eval(args) => eval::run(args).await,
         Command::Drift(args) => drift::run(args).await,

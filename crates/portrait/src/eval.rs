@@ -71,7 +71,8 @@ fn measured(args: EvalArgs) -> Result<figures::Report> {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(path) = &args.html {
-        std::fs::write(path, page::of(&report)).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(path, page::of(&report))
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(report)
 }

@@ -12,6 +12,7 @@ pub mod eval;
 pub mod import;
 pub mod node;
 mod replay;
+pub mod recommend;
 pub mod segments;
 pub mod serve;
 pub mod simulate;

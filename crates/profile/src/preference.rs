@@ -9,8 +9,8 @@ use crate::decay::{Decayed, DecayedSum};
 use crate::record::Event;
 use crate::time::Timestamp;
 use compact_str::CompactString;
-pub use recent::{RECENT_ITEMS_MAX, RecentItem};
 pub(crate) use recent::{ITEMS_BUDGET_BYTES, Recent};
+pub use recent::{RECENT_ITEMS_MAX, RecentItem};
 
 /// How many categories, brands and price bands a profile keeps.
 pub const CATEGORIES_MAX: usize = 24;

@@ -6,7 +6,7 @@ use crate::behavior::Behavior;
 use crate::decay::{Decayed, DecayedSum};
 use crate::fingerprint::Fingerprint;
 use crate::id::UserId;
-use crate::preference::{RecentItem, Preference, price_band_name};
+use crate::preference::{Preference, RecentItem, price_band_name};
 use crate::profile::{Profile, ProfileVersion};
 use crate::record::RelationKind;
 use crate::segment::SegmentMembership;

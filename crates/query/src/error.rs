@@ -69,6 +69,11 @@ pub enum Error {
     /// There is no model yet.
     #[error("there is no model yet: train one by ModelService.TrainModel, or wait for the first")]
     NoModel,
+    /// The model knows nothing of items.
+    #[error(
+        "the model knows no items: shoppers must have items in their profiles, and model.pasts_max be above 0"
+    )]
+    NoItems,
     /// The shopper is in no segment yet.
     #[error("user {user_id} is in no segment of the model yet: the sweep has not come by")]
     Unassigned {
@@ -142,6 +147,7 @@ impl Error {
             }
             Self::Store(_)
             | Self::NoModel
+            | Self::NoItems
             | Self::Unassigned { .. }
             | Self::NoSuchSegment { .. }
             | Self::TooFew { .. }
@@ -168,7 +174,7 @@ impl From<Error> for Status {
             Error::Request { reason, field, message } => {
                 Failure::new(reason, message).field(field).into_status()
             }
-            Error::NoModel | Error::Unassigned { .. } => {
+            Error::NoModel | Error::NoItems | Error::Unassigned { .. } => {
                 Failure::new(ErrorReason::NoModel, message).retry_after(SUBSCRIBE_AGAIN).into_status()
             }
             Error::NoSuchSegment { .. } => {

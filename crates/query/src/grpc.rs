@@ -4,6 +4,7 @@ mod asked;
 
 use crate::error::Error;
 use crate::read;
+use crate::recommend;
 use crate::segments;
 use crate::service::Shared;
 use crate::watch::{self, Answers};
@@ -91,6 +92,18 @@ impl QueryService for Grpc {
         let user_id = asked::user_id("user_id", &request.user_id)?;
         let terms = asked::terms(&self.shared.config, &request.read_after, request.read_at, deadline)?;
         Ok(Response::new(segments::explain(&self.shared, user_id, &terms).await?))
+    }
+
+    async fn recommend(
+        &self,
+        request: Request<v1::RecommendRequest>,
+    ) -> Result<Response<v1::RecommendResponse>, Status> {
+        let deadline = asked::deadline(request.metadata());
+        let request = request.into_inner();
+        let user_id = asked::user_id("user_id", &request.user_id)?;
+        let terms = asked::terms(&self.shared.config, &request.read_after, None, deadline)?;
+        let wish = asked::wish(request)?;
+        Ok(Response::new(recommend::recommend(&self.shared, user_id, &wish, &terms).await?))
     }
 
     async fn export_segment(

@@ -12,6 +12,7 @@ mod error;
 mod grpc;
 mod metrics;
 mod read;
+mod recommend;
 mod segments;
 mod service;
 mod watch;

@@ -1,6 +1,6 @@
 //! How much each part of a recommendation counts.
 
-use super::past::EXPONENTS;
+use super::past::{EXPONENTS, FOLLOWED};
 use serde::{Deserialize, Serialize};
 
 /// What a score is made of.
@@ -22,8 +22,12 @@ pub enum Part {
     Lately,
 }
 
-/// Terms of a score: parts that fade with rank are there once for each exponent.
-pub(super) const TERMS: usize = 2 * EXPONENTS.len() + 5;
+/// Terms of a score: parts that fade with rank are there once for each exponent, what follows once for each rank.
+pub(super) const TERMS: usize = LATENT + 4;
+/// Where the terms of each part begin.
+pub(super) const TOGETHER: usize = EXPONENTS.len();
+pub(super) const NEXT: usize = 2 * EXPONENTS.len();
+pub(super) const LATENT: usize = NEXT + FOLLOWED;
 /// How many parts there are.
 pub const PARTS: usize = 7;
 
@@ -32,7 +36,8 @@ pub const PARTS: usize = 7;
 pub struct Blend {
     pub(super) own: [f32; EXPONENTS.len()],
     pub(super) together: [f32; EXPONENTS.len()],
-    pub(super) next: f32,
+    /// For the newest things, newest first.
+    pub(super) next: [f32; FOLLOWED],
     pub(super) latent: f32,
     pub(super) segment: f32,
     pub(super) popular: f32,
@@ -41,27 +46,16 @@ pub struct Blend {
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; PARTS] = [
-        Self::Own,
-        Self::Together,
-        Self::Next,
-        Self::Latent,
-        Self::Segment,
-        Self::Popular,
-        Self::Lately,
-    ];
+    pub const ALL: [Self; PARTS] =
+        [Self::Own, Self::Together, Self::Next, Self::Latent, Self::Segment, Self::Popular, Self::Lately];
 
     /// The part that a term belongs to.
     pub(super) const fn of_term(term: usize) -> Self {
-        const FADING: usize = EXPONENTS.len();
         match term {
-            0..FADING => Self::Own,
-            FADING..6 => Self::Together,
-            6 => Self::Next,
-            7 => Self::Latent,
-            8 => Self::Segment,
-            9 => Self::Popular,
-            _ => Self::Lately,
+            0..TOGETHER => Self::Own,
+            TOGETHER..NEXT => Self::Together,
+            NEXT..LATENT => Self::Next,
+            _ => [Self::Latent, Self::Segment, Self::Popular, Self::Lately][term - LATENT],
         }
     }
 }
@@ -72,12 +66,17 @@ impl Blend {
         Self {
             own: [0.0, 0.0, 0.1],
             together: [0.0, 0.0, 1.0],
-            next: 0.2,
+            next: [0.2, 0.1, 0.05],
             latent: 0.1,
             segment: 0.0,
             popular: 0.01,
             lately: 0.01,
         }
+    }
+
+    /// For a shopper without a past: what the segment has, and what everybody has.
+    pub(super) fn of_nobody() -> Self {
+        Self { segment: 1.0, popular: 0.5, lately: 0.5, ..Self::default() }
     }
 
     /// Only what everybody has.
@@ -87,25 +86,19 @@ impl Blend {
 
     /// The weights of the terms, in their order.
     pub(super) fn weights(&self) -> [f32; TERMS] {
-        let [own0, own1, own2] = self.own;
-        let [together0, together1, together2] = self.together;
-        let rest = [self.next, self.latent, self.segment, self.popular, self.lately];
-        let [next, latent, segment, popular, lately] = rest;
-        [own0, own1, own2, together0, together1, together2, next, latent, segment, popular, lately]
+        let mut weights = [0.0; TERMS];
+        weights[..TOGETHER].copy_from_slice(&self.own);
+        weights[TOGETHER..NEXT].copy_from_slice(&self.together);
+        weights[NEXT..LATENT].copy_from_slice(&self.next);
+        weights[LATENT..].copy_from_slice(&[self.latent, self.segment, self.popular, self.lately]);
+        weights
     }
 
     /// The blend of such weights.
-    pub(super) fn of_weights(weights: [f32; TERMS]) -> Self {
-        let [own0, own1, own2, together0, together1, together2, next, latent, segment, popular, lately] = weights;
-        Self {
-            own: [own0, own1, own2],
-            together: [together0, together1, together2],
-            next,
-            latent,
-            segment,
-            popular,
-            lately,
-        }
+    pub(super) fn of_weights(weights: &[f32; TERMS]) -> Self {
+        let three = |from: usize| [weights[from], weights[from + 1], weights[from + 2]];
+        let [latent, segment, popular, lately] = std::array::from_fn(|rest| weights[LATENT + rest]);
+        Self { own: three(0), together: three(TOGETHER), next: three(NEXT), latent, segment, popular, lately }
     }
 
     /// Whether every weight is a number.

@@ -50,8 +50,10 @@ impl Fitting<'_> {
 
 /// The blend that finds most of what followed, and how much it finds (0 to 1).
 pub fn fit_blend(recommender: &Recommender, examples: &[Continued], fitting: Fitting<'_>) -> (Blend, f64) {
-    let races: Vec<Race> =
-        examples.par_iter().map_init(Terms::default, |terms, example| Race::of(recommender, example, terms)).collect();
+    let races: Vec<Race> = examples
+        .par_iter()
+        .map_init(Terms::default, |terms, example| Race::of(recommender, example, terms))
+        .collect();
     let scales = scales(&races);
     let may = |term: &usize| fitting.parts.contains(&Part::of_term(*term)) && scales[*term] > 0.0;
     let terms: Vec<usize> = (0..TERMS).filter(may).collect();
@@ -64,7 +66,7 @@ pub fn fit_blend(recommender: &Recommender, examples: &[Continued], fitting: Fit
     let best = fits.max_by(|one, other| one.1.total_cmp(&other.1));
     let (weights, _) = best.unwrap_or(([0.0; TERMS], 0.0));
     let found = races.iter().filter(|race| race.place(&weights) < fitting.found_within as f64).count();
-    (Blend::of_weights(weights), found as f64 / races.len().max(1) as f64)
+    (Blend::of_weights(&weights), found as f64 / races.len().max(1) as f64)
 }
 
 impl Race {
@@ -75,7 +77,9 @@ impl Race {
         for term in &terms.of {
             order.clear();
             order.extend((0..term.len() as u32).filter(|thing| term[*thing as usize] > 0.0));
-            let better = |one: &u32, other: &u32| term[*other as usize].total_cmp(&term[*one as usize]).then(one.cmp(other));
+            let better = |one: &u32, other: &u32| {
+                term[*other as usize].total_cmp(&term[*one as usize]).then(one.cmp(other))
+            };
             if order.len() > CANDIDATES {
                 order.select_nth_unstable_by(CANDIDATES, better);
                 order.truncate(CANDIDATES);
@@ -84,17 +88,33 @@ impl Race {
         }
         candidates.sort_unstable();
         candidates.dedup();
-        let row = |thing: u32| std::array::from_fn(|term| terms.of[term].get(thing as usize).copied().unwrap_or_default());
+        let row = |thing: u32| {
+            std::array::from_fn(|term| terms.of[term].get(thing as usize).copied().unwrap_or_default())
+        };
         let others = candidates.into_iter().filter(|thing| *thing != example.next);
         Self { candidates: std::iter::once(example.next).chain(others).map(row).collect() }
     }
 
     /// How many come before what followed, of those that tie half.
     fn place(&self, weights: &[f32; TERMS]) -> f64 {
-        let score = |terms: &[f32; TERMS]| -> f32 { terms.iter().zip(weights).map(|(term, weight)| term * weight).sum() };
+        let score = |terms: &[f32; TERMS]| -> f32 {
+            terms.iter().zip(weights).map(|(term, weight)| term * weight).sum()
+        };
         let Some((next, others)) = self.candidates.split_first() else { return f64::INFINITY };
         let next = score(next);
-        others.iter().map(|other| score(other) - next).map(|ahead| if ahead > 0.0 { 1.0 } else if ahead < 0.0 { 0.0 } else { 0.5 }).sum()
+        others
+            .iter()
+            .map(|other| score(other) - next)
+            .map(|ahead| {
+                if ahead > 0.0 {
+                    1.0
+                } else if ahead < 0.0 {
+                    0.0
+                } else {
+                    0.5
+                }
+            })
+            .sum()
     }
 }
 

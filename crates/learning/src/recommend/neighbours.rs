@@ -4,11 +4,10 @@ use super::past::Past;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 /// Things that were had at most so many places apart are had together.
 const TOGETHER_WITHIN: usize = 10;
-/// Things that were had at most so many places later follow.
-const NEXT_WITHIN: usize = 3;
 /// What having been had before the other counts, where having been had after counts 1.
 const BACKWARDS: f32 = 0.5;
 /// Added to the counts of things, so that what was had once is near to nothing.
@@ -31,7 +30,7 @@ impl Neighbours {
     /// What is had together, with cosine weights: the sum over pairs `1 / distance`, forwards once and backwards half, over the
     /// root of how often each of the two was had.
     pub(super) fn together(pasts: &[Past], counts: &[f32]) -> Self {
-        let pairs = pairs(pasts, TOGETHER_WITHIN);
+        let pairs = pairs(pasts, 1..=TOGETHER_WITHIN);
         let mut both: Pairs = HashMap::with_capacity(pairs.len() * 2);
         for ((before, after), weight) in pairs {
             *both.entry((before, after)).or_default() += weight;
@@ -42,12 +41,13 @@ impl Neighbours {
         Self::of(counts.len(), both)
     }
 
-    /// What follows, as shares of all that followed a thing.
-    pub(super) fn next(pasts: &[Past], things: usize) -> Self {
-        let mut pairs = pairs(pasts, NEXT_WITHIN);
-        let mut totals = vec![SMOOTHING; things];
+    /// What is had `distance` places later, as shares of all that was had so many places after a thing.
+    pub(super) fn following(pasts: &[Past], things: usize, distance: usize) -> Self {
+        let mut pairs = pairs(pasts, distance..=distance);
+        let mut totals = vec![0.0; things];
         pairs.iter().for_each(|((before, _), weight)| totals[*before as usize] += weight);
-        pairs.iter_mut().for_each(|((before, _), weight)| *weight /= totals[*before as usize]);
+        let smoothing = SMOOTHING / distance as f32;
+        pairs.iter_mut().for_each(|((before, _), weight)| *weight /= totals[*before as usize] + smoothing);
         Self::of(things, pairs)
     }
 
@@ -91,17 +91,17 @@ impl Neighbours {
     }
 }
 
-/// For each two things of a past at most `within` places apart, the older first, the sum of `1 / distance`.
-fn pairs(pasts: &[Past], within: usize) -> Pairs {
-    let add = |mut pairs: Pairs, past: &Past| {
-        let touched = &past.touched;
-        for (rank, newer) in touched.iter().enumerate() {
-            for (distance, older) in touched[rank + 1..].iter().take(within).enumerate() {
-                *pairs.entry((older.thing, newer.thing)).or_default() += 1.0 / (1.0 + distance as f32);
+/// For each two things of a past that are so many places apart, the older first, the sum of `1 / distance`.
+fn pairs(pasts: &[Past], distances: RangeInclusive<usize>) -> Pairs {
+    let mut pairs = Pairs::new();
+    // One past after the other, so that sums are the same on every machine.
+    for past in pasts {
+        for (rank, newer) in past.touched.iter().enumerate() {
+            for distance in distances.clone() {
+                let Some(older) = past.touched.get(rank + distance) else { break };
+                *pairs.entry((older.thing, newer.thing)).or_default() += 1.0 / distance as f32;
             }
         }
-        pairs
-    };
-    // One after the other, so that sums are the same on every machine.
-    pasts.iter().fold(Pairs::new(), add)
+    }
+    pairs
 }

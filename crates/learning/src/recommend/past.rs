@@ -1,9 +1,11 @@
 //! A shopper's past as a recommender takes it: things, newest first, each once, with how often it was had.
 
-use portrait_profile::Timestamp;
+use portrait_profile::{Profile, Timestamp};
 
 /// Recency exponents: how fast what was had longer ago counts for less, by rank.
 pub(super) const EXPONENTS: [f32; 3] = [0.0, 0.5, 1.0];
+/// How many of the newest things the next one is expected to follow.
+pub(super) const FOLLOWED: usize = 3;
 /// Ranks are told apart up to here.
 const RANKS: usize = 256;
 
@@ -27,7 +29,35 @@ pub struct Past {
     pub segment: Option<u32>,
 }
 
+impl Past {
+    /// The newest items of a profile, those that have a number.
+    pub fn of_items(profile: &Profile, number: impl Fn(&str) -> Option<u32>) -> Self {
+        let items = profile.recent_items();
+        let touched = items.filter_map(|item| {
+            let thing = number(item.item_id.as_str())?;
+            Some(Touched { thing, at: item.at, times: item.times as f32 })
+        });
+        Self { touched: touched.collect(), segment: None }
+    }
+
+    /// The categories that a profile likes, those that have a number: what weighs most in 90 days was had most often.
+    pub fn of_categories(profile: &Profile, number: impl Fn(&str) -> Option<u32>) -> Self {
+        let categories = profile.categories();
+        let touched = categories.filter_map(|(name, at, weight)| {
+            Some(Touched { thing: number(name)?, at, times: weight.quarter.max(0.0) as f32 })
+        });
+        let mut touched: Vec<Touched> = touched.collect();
+        touched.sort_by(|one, other| other.at.cmp(&one.at).then(other.times.total_cmp(&one.times)));
+        Self { touched, segment: None }
+    }
+}
+
 impl Touched {
+    /// How much each of the terms of what was had before counts it: habits go by how often, whims by how lately.
+    pub(super) fn own(&self) -> [f32; EXPONENTS.len()] {
+        [self.times, self.strength(), self.strength()]
+    }
+
     /// How much it counts for what goes with it: the tenth time tells less than the first.
     pub(super) fn strength(&self) -> f32 {
         1.0 + self.times.max(1.0).ln()

@@ -1,8 +1,8 @@
 //! What was learned of things, and scores for a past. A score is a pure function of past, recommender and blend.
 
-use super::blend::{Blend, Part, TERMS};
+use super::blend::{Blend, LATENT, NEXT, PARTS, Part, TERMS, TOGETHER};
 use super::neighbours::Neighbours;
-use super::past::{Past, Recency};
+use super::past::{FOLLOWED, Past, Recency};
 use crate::error::Error;
 use crate::factors::{self, Factors, Interactions, Params};
 use portrait_profile::Timestamp;
@@ -12,8 +12,6 @@ use serde::{Deserialize, Serialize};
 const FORMAT: u8 = 1;
 /// "Lately" halves with this share of the time that the pasts span.
 const LATELY_SHARE: f64 = 0.1;
-/// How many of the newest things the next one is expected to follow, each half as much as the one after it.
-const FOLLOWED: usize = 3;
 /// Shoppers must have had so many things to teach what goes together.
 const PAST_MIN: usize = 2;
 
@@ -42,7 +40,8 @@ pub struct Recommender {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Learned {
     together: Neighbours,
-    next: Neighbours,
+    /// What is had one place after a thing, two places, and so on.
+    following: [Neighbours; FOLLOWED],
     /// How often each thing was had, as a share of the most.
     popular: Vec<f32>,
     /// The same, lately.
@@ -98,7 +97,9 @@ impl Recommender {
         let (lately, by_segment) = (shares(&teaching.lately()), teaching.by_segment());
         let learned = Learned {
             together: Neighbours::together(teaching.pasts, &counts),
-            next: Neighbours::next(teaching.pasts, teaching.things),
+            following: std::array::from_fn(|rank| {
+                Neighbours::following(teaching.pasts, teaching.things, rank + 1)
+            }),
             popular: shares(&counts),
             lately,
             by_segment,
@@ -119,6 +120,11 @@ impl Recommender {
         &self.learned.blend
     }
 
+    /// What counts for a past: without one, what others have.
+    fn blend_for(&self, past: &Past, blend: Option<&Blend>) -> Blend {
+        if past.touched.is_empty() { Blend::of_nobody() } else { *blend.unwrap_or(&self.learned.blend) }
+    }
+
     /// How many things it knows.
     pub fn things(&self) -> usize {
         self.learned.popular.len()
@@ -131,7 +137,7 @@ impl Recommender {
 
     /// The scores of all things, into `scores`, by another blend than the recommender's own if one is given.
     pub fn score(&self, past: &Past, blend: Option<&Blend>, scores: &mut Vec<f32>) {
-        let blend = blend.unwrap_or(&self.learned.blend);
+        let blend = self.blend_for(past, blend);
         let learned = &self.learned;
         scores.clear();
         scores.extend(
@@ -151,23 +157,30 @@ impl Recommender {
         }
         for (rank, touched) in past.touched.iter().enumerate() {
             let recency = self.recency.of(rank);
-            let mix = |weights: &[f32; 3]| -> f32 { weights.iter().zip(recency).map(|(weight, left)| weight * left).sum() };
+            let mix = |weights: &[f32; 3]| -> f32 {
+                weights.iter().zip(recency).map(|(weight, left)| weight * left).sum()
+            };
             if let Some(score) = scores.get_mut(touched.thing as usize) {
-                *score += mix(&blend.own) * touched.strength();
+                let own = blend.own.iter().zip(recency).zip(touched.own());
+                *score += own.map(|((weight, left), own)| weight * left * own).sum::<f32>();
             }
             let together = mix(&blend.together) * touched.strength();
             for (thing, weight) in learned.together.of_thing(touched.thing) {
                 scores[thing] += together * weight;
             }
-            if rank < FOLLOWED {
-                let next = blend.next * followed(rank);
-                learned.next.of_thing(touched.thing).for_each(|(thing, weight)| scores[thing] += next * weight);
-            }
+        }
+        for ((touched, following), next) in past.touched.iter().zip(&learned.following).zip(blend.next) {
+            following.of_thing(touched.thing).for_each(|(thing, weight)| scores[thing] += next * weight);
         }
     }
 
     /// The best things for a past, best first, of those that are `allowed`, and why.
     pub fn recommend(&self, past: &Past, count: usize, allowed: impl Fn(u32) -> bool) -> Vec<Recommended> {
+        self.explained(past, &self.ranked(past, count, allowed))
+    }
+
+    /// The best things for a past, best first, of those that are `allowed`.
+    pub fn ranked(&self, past: &Past, count: usize, allowed: impl Fn(u32) -> bool) -> Vec<u32> {
         let mut scores = Vec::new();
         self.score(past, None, &mut scores);
         let mut best: Vec<u32> = (0..self.things() as u32).filter(|thing| allowed(*thing)).collect();
@@ -179,17 +192,25 @@ impl Recommender {
         }
         best.truncate(count);
         best.sort_unstable_by(order);
-        let latent = self.latent(past);
-        best.into_iter().map(|thing| self.explained(past, thing, scores[thing as usize], &latent)).collect()
+        best
     }
 
-    fn explained(&self, past: &Past, thing: u32, score: f32, latent: &[f32]) -> Recommended {
-        let weights = self.learned.blend.weights();
-        let mut parts = [0.0; super::PARTS];
+    /// Why things are recommended for a past, each with its score.
+    pub fn explained(&self, past: &Past, things: &[u32]) -> Vec<Recommended> {
+        let latent = self.latent(past);
+        let known = things.iter().filter(|thing| (**thing as usize) < self.things());
+        known.map(|thing| self.explained_one(past, *thing, &latent)).collect()
+    }
+
+    fn explained_one(&self, past: &Past, thing: u32, latent: &[f32]) -> Recommended {
+        let weights = self.blend_for(past, None).weights();
+        let mut parts = [0.0; PARTS];
         for (term, value) in self.terms_of(past, thing, latent).into_iter().enumerate() {
             parts[Part::of_term(term) as usize] += weights[term] * value;
         }
-        let mut parts: Vec<(Part, f32)> = Part::ALL.into_iter().zip(parts).filter(|(_, adds)| *adds > 0.0).collect();
+        let score = parts.iter().sum();
+        let mut parts: Vec<(Part, f32)> =
+            Part::ALL.into_iter().zip(parts).filter(|(_, adds)| *adds > 0.0).collect();
         parts.sort_by(|one, other| other.1.total_cmp(&one.1));
         let pull = |rank: usize| {
             let touched = &past.touched[rank];
@@ -206,19 +227,24 @@ impl Recommender {
         let index = thing as usize;
         let mut terms = [0.0; TERMS];
         for (rank, touched) in past.touched.iter().enumerate() {
-            let own = if touched.thing == thing { touched.strength() } else { 0.0 };
+            let own = if touched.thing == thing { touched.own() } else { [0.0; 3] };
             let together = learned.together.weight(touched.thing, thing) * touched.strength();
             for (exponent, left) in self.recency.of(rank).into_iter().enumerate() {
-                terms[exponent] += left * own;
-                terms[3 + exponent] += left * together;
+                terms[exponent] += left * own[exponent];
+                terms[TOGETHER + exponent] += left * together;
             }
-            if rank < FOLLOWED {
-                terms[6] += followed(rank) * learned.next.weight(touched.thing, thing);
-            }
+        }
+        for (rank, (touched, following)) in past.touched.iter().zip(&learned.following).enumerate() {
+            terms[NEXT + rank] = following.weight(touched.thing, thing);
         }
         let row = self.segment_row(past);
         let or_none = |values: &[f32]| values.get(index).copied().unwrap_or_default();
-        terms[7..].copy_from_slice(&[or_none(latent), or_none(row), learned.popular[index], learned.lately[index]]);
+        terms[LATENT..].copy_from_slice(&[
+            or_none(latent),
+            or_none(row),
+            learned.popular[index],
+            learned.lately[index],
+        ]);
         terms
     }
 
@@ -233,20 +259,25 @@ impl Recommender {
             let recency = self.recency.of(rank);
             for (exponent, left) in recency.into_iter().enumerate() {
                 if let Some(own) = terms.of[exponent].get_mut(touched.thing as usize) {
-                    *own += left * touched.strength();
+                    *own += left * touched.own()[exponent];
                 }
-                let together = &mut terms.of[3 + exponent];
+                let together = &mut terms.of[TOGETHER + exponent];
                 let left = left * touched.strength();
-                learned.together.of_thing(touched.thing).for_each(|(thing, weight)| together[thing] += left * weight);
-            }
-            if rank < FOLLOWED {
-                let (next, left) = (&mut terms.of[6], followed(rank));
-                learned.next.of_thing(touched.thing).for_each(|(thing, weight)| next[thing] += left * weight);
+                learned
+                    .together
+                    .of_thing(touched.thing)
+                    .for_each(|(thing, weight)| together[thing] += left * weight);
             }
         }
+        for (rank, (touched, following)) in past.touched.iter().zip(&learned.following).enumerate() {
+            following
+                .of_thing(touched.thing)
+                .for_each(|(thing, weight)| terms.of[NEXT + rank][thing] = weight);
+        }
         let row = self.segment_row(past);
-        for (term, values) in [(7, &self.latent(past)[..]), (8, row), (9, &learned.popular), (10, &learned.lately)] {
-            terms.of[term].iter_mut().zip(values).for_each(|(term, value)| *term = *value);
+        let rest = [&self.latent(past)[..], row, &learned.popular, &learned.lately];
+        for (term, values) in terms.of[LATENT..].iter_mut().zip(rest) {
+            term.iter_mut().zip(values).for_each(|(term, value)| *term = *value);
         }
     }
 
@@ -291,25 +322,26 @@ impl Recommender {
         let factors = factors.map_err(|error| damaged(&error.to_string()))?;
         let things = learned.popular.len();
         let numbers = [&learned.popular, &learned.lately, &learned.by_segment];
-        let finite = numbers.into_iter().flatten().all(|number| number.is_finite()) && learned.blend.is_finite();
+        let finite =
+            numbers.into_iter().flatten().all(|number| number.is_finite()) && learned.blend.is_finite();
         let fits = learned.lately.len() == things
             && (things == 0 || learned.by_segment.len().is_multiple_of(things))
             && factors.as_ref().is_none_or(|factors| factors.items().nrows() == things);
-        if !finite || !fits || !learned.together.is_sound(things) || !learned.next.is_sound(things) {
+        if !finite
+            || !fits
+            || !learned.together.is_sound(things)
+            || !learned.following.iter().all(|following| following.is_sound(things))
+        {
             return Err(damaged("they do not fit together"));
         }
         Ok(Self { learned, factors, recency: Recency::default() })
     }
 }
 
-/// What is left of the newest thing's pull at this rank.
-fn followed(rank: usize) -> f32 {
-    0.5_f32.powi(rank as i32)
-}
-
 impl Teaching<'_> {
     fn check(&self) -> Result<(), Error> {
-        let refused = |problem: &str| Err(Error::Parameter { parameter: "pasts", problem: problem.to_owned() });
+        let refused =
+            |problem: &str| Err(Error::Parameter { parameter: "pasts", problem: problem.to_owned() });
         let known = |past: &Past| past.touched.iter().all(|touched| (touched.thing as usize) < self.things);
         if !self.pasts.iter().all(known) {
             return refused("name a thing beyond their number");
@@ -340,7 +372,9 @@ impl Teaching<'_> {
         let of = |segment: usize| {
             let mut counts = vec![0.0; self.things];
             let members = self.pasts.iter().filter(|past| past.segment == Some(segment as u32));
-            members.flat_map(|past| &past.touched).for_each(|touched| counts[touched.thing as usize] += touched.times);
+            members
+                .flat_map(|past| &past.touched)
+                .for_each(|touched| counts[touched.thing as usize] += touched.times);
             shares(&counts)
         };
         (0..self.segments).flat_map(of).collect()
@@ -349,9 +383,10 @@ impl Teaching<'_> {
     fn factors(&self) -> Result<Option<Factors>, Error> {
         let Some(params) = self.latent.filter(|_| self.things > 0) else { return Ok(None) };
         let pasts: Vec<&Past> = self.pasts.iter().filter(|past| past.touched.len() >= PAST_MIN).collect();
-        let entries = pasts.iter().enumerate().flat_map(|(row, past)| {
-            past.touched.iter().map(move |touched| (row as u32, touched.thing, 1.0))
-        });
+        let entries = pasts
+            .iter()
+            .enumerate()
+            .flat_map(|(row, past)| past.touched.iter().map(move |touched| (row as u32, touched.thing, 1.0)));
         let interactions = Interactions::from_entries(pasts.len(), self.things, entries.collect())?;
         Ok(Some(factors::train(&interactions, params)?.factors))
     }
@@ -361,4 +396,11 @@ impl Teaching<'_> {
 fn shares(counts: &[f32]) -> Vec<f32> {
     let most = counts.iter().copied().fold(0.0, f32::max);
     counts.iter().map(|count| if most > 0.0 { count / most } else { 0.0 }).collect()
+}
+
+impl PartialEq for Recommender {
+    /// By what they would be sent as.
+    fn eq(&self, other: &Self) -> bool {
+        self.encode() == other.encode()
+    }
 }

@@ -71,6 +71,13 @@ impl QueryService for Echo {
         Err(Status::unimplemented("an echo has no segments"))
     }
 
+    async fn recommend(
+        &self,
+        _: Request<v1::RecommendRequest>,
+    ) -> Result<Response<v1::RecommendResponse>, Status> {
+        Err(Status::unimplemented("an echo recommends nothing"))
+    }
+
     async fn export_segment(
         &self,
         _: Request<v1::ExportSegmentRequest>,

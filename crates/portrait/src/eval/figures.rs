@@ -109,9 +109,10 @@ pub(super) fn compared(pairs: &[Pair], seed: u64) -> Option<Compared> {
     let whole = sums.whole();
     let difference = |drawn: &Drawn| (drawn.live - drawn.stale) / drawn.count;
     let drawn: Vec<Drawn> = sums.draws(seed).collect();
-    let ratio = drawn.iter().all(|drawn| drawn.stale > 0.0).then(|| {
-        interval(whole.live / whole.stale, drawn.iter().map(|drawn| drawn.live / drawn.stale))
-    });
+    let ratio = drawn
+        .iter()
+        .all(|drawn| drawn.stale > 0.0)
+        .then(|| interval(whole.live / whole.stale, drawn.iter().map(|drawn| drawn.live / drawn.stale)));
     Some(Compared {
         targets: pairs.len(),
         live: whole.live / whole.count,

@@ -6,8 +6,8 @@ use crate::import::{Format, LogReader, Row};
 use crate::replay;
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
-use portrait_learning::recommend::{Past, Touched};
-use portrait_profile::{Body, Decayed, ItemId, Profile, Record, Timestamp};
+use portrait_learning::recommend::Past;
+use portrait_profile::{Body, ItemId, Profile, Record, Timestamp};
 use rand::seq::SliceRandom;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -56,6 +56,10 @@ impl Log {
             }
             if let Some(category) = categories.as_ref().and_then(|known| known.get(&event.item_id)) {
                 event.category.clone_from(category);
+            }
+            // A log that names brands alone has them for items.
+            if event.item_id.is_empty() {
+                event.item_id.clone_from(&event.brand);
             }
             let record = replay::record(&event)?;
             by_shopper.entry(record.user_id.clone()).or_insert_with(Vec::new).push(record);
@@ -153,25 +157,11 @@ impl Numbers {
 
     /// What a profile knows of these things.
     pub(super) fn past(&self, profile: &Profile) -> Past {
-        let touched = match self.subject {
-            Subject::Item => profile
-                .recent_items()
-                .filter_map(|item| {
-                    let thing = *self.of.get(item.item_id.as_str())?;
-                    Some(Touched { thing, at: item.at, times: item.times as f32 })
-                })
-                .collect(),
-            Subject::Category => {
-                let of = |(name, at, weight): (&str, Timestamp, Decayed)| {
-                    let thing = *self.of.get(name)?;
-                    Some(Touched { thing, at, times: weight.quarter.max(0.0) as f32 })
-                };
-                let mut touched: Vec<Touched> = profile.categories().filter_map(of).collect();
-                touched.sort_by(|one, other| other.at.cmp(&one.at).then(other.times.total_cmp(&one.times)));
-                touched
-            }
-        };
-        Past { touched, segment: None }
+        let number = |name: &str| self.of.get(name).copied();
+        match self.subject {
+            Subject::Item => Past::of_items(profile, number),
+            Subject::Category => Past::of_categories(profile, number),
+        }
     }
 }
 
@@ -206,7 +196,8 @@ fn leave_rare_items_out(records: &mut [Vec<Record>], shoppers_min: usize) {
         items.into_iter().for_each(|item| *shoppers.entry(item.into()).or_default() += 1);
     }
     let common = |record: &Record| {
-        named(Subject::Item, record).is_some_and(|item| shoppers.get(item).is_some_and(|count| *count >= shoppers_min))
+        named(Subject::Item, record)
+            .is_some_and(|item| shoppers.get(item).is_some_and(|count| *count >= shoppers_min))
     };
     records.iter_mut().for_each(|records| records.retain(common));
 }

@@ -62,7 +62,8 @@ impl Slice {
             let before = shopper.records.partition_point(|record| record.occurred_at < split);
             numbers.past(&shopper.profile(before))
         };
-        let pasts: Vec<Past> = shoppers.par_iter().map(past).filter(|past| !past.touched.is_empty()).collect();
+        let pasts: Vec<Past> =
+            shoppers.par_iter().map(past).filter(|past| !past.touched.is_empty()).collect();
         let latent = Params::default();
         let teaching = Teaching { things: numbers.len(), segments: 0, pasts: &pasts, latent: Some(&latent) };
         let recommender = Recommender::learn(&teaching)?;
@@ -88,7 +89,12 @@ impl Slice {
     }
 
     /// The pasts of all targets at this age, and what followed.
-    pub(super) fn continued(&self, shoppers: &[Shopper], numbers: &Numbers, staleness: Staleness) -> Vec<Continued> {
+    pub(super) fn continued(
+        &self,
+        shoppers: &[Shopper],
+        numbers: &Numbers,
+        staleness: Staleness,
+    ) -> Vec<Continued> {
         let of = |targets: &[Target]| -> Vec<Continued> {
             let Some(first) = targets.first() else { return Vec::new() };
             let shopper = &shoppers[first.shopper];
@@ -96,7 +102,9 @@ impl Slice {
             let count = |target: &Target| staleness.known(&times, times[target.place], self.split);
             let pasts = pasts(shopper, numbers, targets.iter().map(count).collect());
             let next = |target: &Target| numbers.number(&shopper.records[target.place]);
-            let one = |target: &Target| Some(Continued { past: pasts[&count(target)].clone(), next: next(target)? });
+            let one = |target: &Target| {
+                Some(Continued { past: pasts[&count(target)].clone(), next: next(target)? })
+            };
             targets.iter().filter_map(one).collect()
         };
         self.by_shopper().par_iter().flat_map_iter(|targets| of(targets)).collect()
@@ -132,15 +140,21 @@ impl Slice {
         let count = |target: &Target, contender: &Contender| {
             contender.staleness.known(&times, times[target.place], self.split)
         };
-        let counts = targets.iter().flat_map(|target| contenders.iter().map(move |contender| count(target, contender)));
+        let counts = targets
+            .iter()
+            .flat_map(|target| contenders.iter().map(move |contender| count(target, contender)));
         let pasts = pasts(shopper, numbers, counts.collect());
         let outcome = |target: &Target, contender: &Contender, scores: &mut Vec<f32>| {
             let past = &pasts[&count(target, contender)];
             self.recommender.score(past, Some(&contender.blend), scores);
             let thing = numbers.number(&shopper.records[target.place]);
-            Outcome { place: thing.map_or(f64::INFINITY, |thing| place(scores, thing)), known: !past.touched.is_empty() }
+            Outcome {
+                place: thing.map_or(f64::INFINITY, |thing| place(scores, thing)),
+                known: !past.touched.is_empty(),
+            }
         };
-        let row = |target: &Target| contenders.iter().map(|contender| outcome(target, contender, scores)).collect();
+        let row =
+            |target: &Target| contenders.iter().map(|contender| outcome(target, contender, scores)).collect();
         targets.iter().map(row).collect()
     }
 
@@ -166,7 +180,8 @@ fn pasts(shopper: &Shopper, numbers: &Numbers, counts: BTreeSet<usize>) -> BTree
 /// Which things anybody had before a moment.
 fn known(shoppers: &[Shopper], numbers: &Numbers, split: Timestamp) -> Vec<bool> {
     let mut known = vec![false; numbers.len()];
-    let before = shoppers.iter().flat_map(|shopper| &shopper.records).filter(|record| record.occurred_at < split);
+    let before =
+        shoppers.iter().flat_map(|shopper| &shopper.records).filter(|record| record.occurred_at < split);
     before.filter_map(|record| numbers.number(record)).for_each(|thing| known[thing as usize] = true);
     known
 }

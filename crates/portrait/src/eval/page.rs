@@ -69,8 +69,16 @@ fn parts(subject: &SubjectReport) -> String {
         interval: live.recall,
         first: true,
     });
-    let parts = subject.parts.iter().map(|part| Bar { name: part.name.to_owned(), interval: part.recall, first: false });
-    plot("Recall of what is served, and of its parts alone", &served.into_iter().chain(parts).collect::<Vec<_>>(), 0.0)
+    let parts = subject.parts.iter().map(|part| Bar {
+        name: part.name.to_owned(),
+        interval: part.recall,
+        first: false,
+    });
+    plot(
+        "Recall of what is served, and of its parts alone",
+        &served.into_iter().chain(parts).collect::<Vec<_>>(),
+        0.0,
+    )
 }
 
 /// Bars from `zero`, with their intervals.

@@ -47,7 +47,9 @@ pub(super) fn run(log: &Log, args: &EvalArgs) -> Result<Report> {
         }
     }
     if subjects.is_empty() {
-        bail!("the log has nothing to foretell: no thing of its last 30% was known before to a shopper with a past");
+        bail!(
+            "the log has nothing to foretell: no thing of its last 30% was known before to a shopper with a past"
+        );
     }
     let (first, last) = log.span();
     Ok(Report {
@@ -75,7 +77,8 @@ impl Trial<'_> {
         bar.set_length(2 * slice.targets.len() as u64);
         bar.set_message(format!("{}: foretelling", self.subject.name()));
         let found = slice.outcomes(shoppers, &self.numbers, &contenders, &bar);
-        let dealt: Vec<Shopper> = shoppers.iter().map(|shopper| dealt_anew(shopper, until, &mut chance)).collect();
+        let dealt: Vec<Shopper> =
+            shoppers.iter().map(|shopper| dealt_anew(shopper, until, &mut chance)).collect();
         let control = slice.outcomes(&dealt, &self.numbers, &contenders[..Staleness::ALL.len()], &bar);
         bar.finish_and_clear();
         Ok(Some(self.report(&slice, &found, &control)))
@@ -108,12 +111,21 @@ impl Trial<'_> {
             .map(|target| {
                 let shopper = &self.log.shoppers[target.shopper];
                 let thing = self.numbers.number(&shopper.records[target.place]);
-                let before = Staleness::Live.known(&shopper.times(), shopper.records[target.place].occurred_at, slice.split);
+                let before = Staleness::Live.known(
+                    &shopper.times(),
+                    shopper.records[target.place].occurred_at,
+                    slice.split,
+                );
                 thing.is_some_and(|thing| had(shopper, &self.numbers, before, thing))
             })
             .collect();
         let whose: Vec<u32> = slice.targets.iter().map(|target| target.shopper as u32).collect();
-        let judge = Judge { whose: &whose, again: &again, within: self.subject.found_within() as f64, seed: self.args.seed };
+        let judge = Judge {
+            whose: &whose,
+            again: &again,
+            within: self.subject.found_within() as f64,
+            seed: self.args.seed,
+        };
         let ages = Staleness::ALL.iter().enumerate();
         let parts = WAYS.iter().enumerate();
         SubjectReport {
@@ -124,7 +136,9 @@ impl Trial<'_> {
             shoppers: whose.iter().collect::<BTreeSet<_>>().len(),
             again: again.iter().filter(|again| **again).count() as f64 / again.len() as f64,
             ages: ages.map(|(index, age)| judge.age(*age, index, found, control)).collect(),
-            parts: parts.map(|(index, (name, _))| judge.part(name, Staleness::ALL.len() + index, found)).collect(),
+            parts: parts
+                .map(|(index, (name, _))| judge.part(name, Staleness::ALL.len() + index, found))
+                .collect(),
         }
     }
 }
@@ -138,7 +152,13 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn age(&self, age: Staleness, index: usize, found: &[Vec<Outcome>], control: &[Vec<Outcome>]) -> AgeFigures {
+    fn age(
+        &self,
+        age: Staleness,
+        index: usize,
+        found: &[Vec<Outcome>],
+        control: &[Vec<Outcome>],
+    ) -> AgeFigures {
         let stale = |which: &dyn Fn(bool) -> bool, outcomes: &[Vec<Outcome>]| -> Option<Compared> {
             if index == 0 {
                 return None;
@@ -202,5 +222,6 @@ fn or_popularity(blend: Blend) -> Blend {
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}").unwrap_or_else(|_| ProgressStyle::default_bar())
+    ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -58,7 +58,12 @@ fn ages(subject: &SubjectReport) -> Table {
 fn parts(subject: &SubjectReport) -> Table {
     let mut table = table(&["from a live profile", "recall", "NDCG", "served - this"]);
     if let Some(live) = subject.ages.first() {
-        table.add_row(["as served".to_owned(), interval(&live.recall), format!("{:.3}", live.ndcg), String::new()]);
+        table.add_row([
+            "as served".to_owned(),
+            interval(&live.recall),
+            format!("{:.3}", live.ndcg),
+            String::new(),
+        ]);
     }
     for PartFigures { name, recall, ndcg, served_less_this } in &subject.parts {
         let less = served_less_this.as_ref().map(interval).unwrap_or_default();
@@ -77,7 +82,9 @@ fn table(header: &[&str]) -> Table {
 /// A ratio, or, where the stale one finds nothing in some draws, both shares.
 pub(super) fn ratio(compared: Option<&Compared>) -> String {
     match compared {
-        Some(Compared { ratio: Some(ratio), .. }) => format!("{:.2} ({:.2} to {:.2})", ratio.value, ratio.low, ratio.high),
+        Some(Compared { ratio: Some(ratio), .. }) => {
+            format!("{:.2} ({:.2} to {:.2})", ratio.value, ratio.low, ratio.high)
+        }
         Some(Compared { live, stale, .. }) => format!("{live:.3} / {stale:.3}"),
         None => String::new(),
     }

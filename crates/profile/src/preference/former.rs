@@ -31,6 +31,11 @@ impl From<FormerPreference> for Preference {
 impl From<Preference> for FormerPreference {
     fn from(preference: Preference) -> Self {
         let Preference { categories, brands, price_bands, recent } = preference;
-        Self { categories, brands, price_bands, recent: recent.iter().map(|touch| (touch.item_id.clone(), touch.kind, touch.at)).collect() }
+        Self {
+            categories,
+            brands,
+            price_bands,
+            recent: recent.iter().map(|touch| (touch.item_id.clone(), touch.kind, touch.at)).collect(),
+        }
     }
 }

@@ -4,10 +4,11 @@
 use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::read::Terms;
+use crate::recommend::Wish;
 use crate::watch::{ResumeToken, Shard, Start};
 use portrait_profile::{PartitionCount, SegmentId, UserId};
 use portrait_proto::token::ConsistencyToken;
-use portrait_proto::v1::{ErrorReason, WatchProfileChangesRequest, WatchStart};
+use portrait_proto::v1::{ErrorReason, RecommendRequest, WatchProfileChangesRequest, WatchStart};
 use portrait_proto::{fault, time};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,6 +16,11 @@ use tonic::metadata::MetadataMap;
 
 /// How many ids one request may have.
 const USERS_MAX: usize = 1000;
+/// How many items may be asked for, and how many are given if nobody says.
+const RECOMMENDED_MAX: usize = 100;
+const RECOMMENDED_USUAL: usize = 20;
+/// How many categories a wish may name.
+const CATEGORIES_MAX: usize = 100;
 
 /// An id of a user.
 pub(super) fn user_id(field: &str, text: &str) -> Result<UserId, Error> {
@@ -49,6 +55,33 @@ pub(super) fn segment_ids(texts: &[String]) -> Result<HashSet<SegmentId>, Error>
     }
     let texts = texts.iter().enumerate();
     texts.map(|(index, text)| segment_id(&format!("segment_ids[{index}]"), text)).collect()
+}
+
+/// What is to be recommended.
+pub(super) fn wish(request: RecommendRequest) -> Result<Wish, Error> {
+    let count = request.count as usize;
+    if count > RECOMMENDED_MAX {
+        let message = format!("{count} items are asked for, {RECOMMENDED_MAX} are allowed");
+        return Err(Error::refused(ErrorReason::OutOfRange, "count", message));
+    }
+    if request.categories.len() > CATEGORIES_MAX {
+        let message =
+            format!("{} categories are named, {CATEGORIES_MAX} are allowed", request.categories.len());
+        return Err(Error::refused(ErrorReason::TooMany, "categories", message));
+    }
+    for (field, price) in [("price_min", request.price_min), ("price_max", request.price_max)] {
+        if price.is_some_and(f64::is_nan) {
+            return Err(Error::refused(ErrorReason::NotFinite, field, "is not a number".to_owned()));
+        }
+    }
+    Ok(Wish {
+        count: if count == 0 { RECOMMENDED_USUAL } else { count },
+        exclude_bought: request.exclude_bought,
+        exclude_recent: request.exclude_recent,
+        categories: request.categories.into_iter().collect(),
+        price_min: request.price_min,
+        price_max: request.price_max,
+    })
 }
 
 /// What holds for every profile of a read.

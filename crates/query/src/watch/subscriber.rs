@@ -62,6 +62,7 @@ impl Subscriber {
             | Error::Change { .. }
             | Error::Ledger { .. }
             | Error::NoModel
+            | Error::NoItems
             | Error::NoSuchSegment { .. }
             | Error::TooFew { .. }
             | Error::Unassigned { .. }

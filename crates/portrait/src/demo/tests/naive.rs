@@ -304,6 +304,13 @@ impl QueryService for Naive {
         Ok(Response::new(models::explanation()))
     }
 
+    async fn recommend(
+        &self,
+        _: Request<v1::RecommendRequest>,
+    ) -> Result<Response<v1::RecommendResponse>, Status> {
+        Err(Status::unimplemented("the demo asks for none"))
+    }
+
     async fn export_segment(
         &self,
         _: Request<v1::ExportSegmentRequest>,

@@ -83,6 +83,13 @@ impl QueryService for Cutter {
         Err(Status::unimplemented("it only watches"))
     }
 
+    async fn recommend(
+        &self,
+        _: Request<v1::RecommendRequest>,
+    ) -> Result<Response<v1::RecommendResponse>, Status> {
+        Err(Status::unimplemented("it only watches"))
+    }
+
     async fn export_segment(
         &self,
         _: Request<v1::ExportSegmentRequest>,

@@ -1,0 +1,116 @@
+//! A recommender of items, with their names: what a model has of them. In come the pasts of a sample of shoppers, out goes what
+//! can be published and served; how much parts count is found on shoppers whom the things were not learned from.
+
+use super::blend::Blend;
+use super::fitting::{Continued, Fitting, fit_blend};
+use super::past::Past;
+use super::recommender::{Recommender, RecommenderError, Teaching};
+use crate::error::Error;
+use crate::factors::Params;
+use portrait_profile::{ItemId, Profile};
+
+/// Of so many shoppers one shows how much parts count.
+const EXAMPLE_EVERY: usize = 3;
+/// How many show it at most, and at least: fewer are no proof against the usual blend.
+const EXAMPLES: (usize, usize) = (100, 3_000);
+
+/// Items and what was learned of them.
+#[derive(Debug, PartialEq)]
+pub struct Items {
+    /// In their order; an item's place is its number.
+    ids: Vec<ItemId>,
+    recommender: Recommender,
+}
+
+impl Items {
+    /// Learns from pasts whose things are places in `ids`, which are in order; none without items.
+    ///
+    /// # Errors
+    /// If a past names an item or segment that there is not.
+    pub fn learn(
+        ids: Vec<ItemId>,
+        pasts: &[Past],
+        segments: usize,
+        latent: &Params,
+    ) -> Result<Option<Self>, Error> {
+        if ids.is_empty() || !ids.is_sorted() {
+            return Ok(None);
+        }
+        let teach = |pasts: &[Past]| {
+            Recommender::learn(&Teaching { things: ids.len(), segments, pasts, latent: Some(latent) })
+        };
+        let blend = blend(pasts, &teach)?;
+        Ok(Some(Self { recommender: teach(pasts)?.with_blend(blend), ids }))
+    }
+
+    /// What scores them.
+    pub fn recommender(&self) -> &Recommender {
+        &self.recommender
+    }
+
+    /// The item of a number.
+    pub fn id(&self, number: u32) -> Option<&ItemId> {
+        self.ids.get(number as usize)
+    }
+
+    /// The number of an item that shoppers had when this was learned.
+    pub fn number(&self, id: &str) -> Option<u32> {
+        self.ids.binary_search_by(|known| known.as_str().cmp(id)).ok().map(|number| number as u32)
+    }
+
+    /// What a profile says of these items.
+    pub fn past(&self, profile: &Profile, segment: Option<u32>) -> Past {
+        Past { segment, ..Past::of_items(profile, |id| self.number(id)) }
+    }
+
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_extend(&(&self.ids, self.recommender.encode()), Vec::new())
+            .expect("writing to memory cannot fail: every type here has a known length")
+    }
+
+    /// What such bytes have, checked whole.
+    ///
+    /// # Errors
+    /// Whatever makes it unfit to be served.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecommenderError> {
+        let damaged = |problem: String| RecommenderError::Damaged(problem);
+        let (ids, recommender): (Vec<ItemId>, Vec<u8>) =
+            postcard::from_bytes(bytes).map_err(|error| damaged(error.to_string()))?;
+        let recommender = Recommender::decode(&recommender)?;
+        if ids.len() != recommender.things() || !ids.is_sorted() {
+            return Err(damaged(format!("{} names for {} items", ids.len(), recommender.things())));
+        }
+        Ok(Self { ids, recommender })
+    }
+}
+
+/// How much parts count, from shoppers who are left out of what is learned for it.
+fn blend(pasts: &[Past], teach: &impl Fn(&[Past]) -> Result<Recommender, Error>) -> Result<Blend, Error> {
+    let (mut others, mut examples) = (Vec::new(), Vec::new());
+    for (index, past) in pasts.iter().enumerate() {
+        match continued(past).filter(|_| index.is_multiple_of(EXAMPLE_EVERY) && examples.len() < EXAMPLES.1) {
+            Some(example) => examples.push(example),
+            None => others.push(past.clone()),
+        }
+    }
+    if examples.len() < EXAMPLES.0 {
+        return Ok(Blend::usual());
+    }
+    Ok(fit_blend(&teach(&others)?, &examples, Fitting::ALL).0)
+}
+
+/// A past without its newest thing, which is what followed. One that was had before stays, once less; since when is not known, and
+/// it is taken for the last but one.
+fn continued(past: &Past) -> Option<Continued> {
+    let (newest, rest) = past.touched.split_first()?;
+    if rest.is_empty() {
+        return None;
+    }
+    let mut touched = rest.to_vec();
+    if newest.times > 1.0 {
+        let before = super::Touched { at: rest[0].at, times: newest.times - 1.0, ..*newest };
+        touched.insert(1, before);
+    }
+    Some(Continued { past: Past { touched, segment: past.segment }, next: newest.thing })
+}

@@ -1,0 +1,110 @@
+//! Recommendations: what is scored is what is explained, what goes together is found, and what is published comes back.
+
+use super::data::Random;
+use portrait_learning::factors::Params;
+use portrait_learning::recommend::{
+    Blend, Continued, Fitting, Items, Part, Past, Recommender, Teaching, Touched, fit_blend,
+};
+use portrait_profile::{ItemId, Timestamp};
+
+const THINGS: usize = 60;
+
+/// A past of these things, oldest first, a minute apart.
+fn past(things: &[u32]) -> Past {
+    let touched = things.iter().enumerate().rev().map(|(minute, thing)| Touched {
+        thing: *thing,
+        at: Timestamp::from_millis(minute as i64 * 60_000),
+        times: 1.0,
+    });
+    Past { touched: touched.collect(), segment: None }
+}
+
+/// Shoppers of three tastes who go through the things of their taste in the order of their numbers, from anywhere.
+fn shop(shoppers: usize, seed: u64) -> Vec<Past> {
+    let mut random = Random::new(seed);
+    let mut one = |shopper: usize| {
+        let taste = shopper % 3;
+        let first = (random.normal().abs() * 7.0) as usize % 15;
+        let things: Vec<u32> = (first..first + 5).map(|step| (taste * 20 + step % 20) as u32).collect();
+        Past { segment: Some(taste as u32), ..past(&things) }
+    };
+    (0..shoppers).map(&mut one).collect()
+}
+
+fn taught(pasts: &[Past]) -> Recommender {
+    let latent = Params { width: 8, epochs: 5, ..Params::default() };
+    let teaching = Teaching { things: THINGS, segments: 3, pasts, latent: Some(&latent) };
+    Recommender::learn(&teaching).expect("it can be learned")
+}
+
+#[test]
+fn what_follows_is_foretold_and_the_blend_beats_its_parts() {
+    let recommender = taught(&shop(600, 1));
+    let examples: Vec<Continued> = shop(300, 2)
+        .into_iter()
+        .map(|past| Continued {
+            next: past.touched[0].thing,
+            past: Past { touched: past.touched[1..].to_vec(), ..past },
+        })
+        .collect();
+    let found = |parts: &[Part]| fit_blend(&recommender, &examples, Fitting { parts, found_within: 3 }).1;
+    let all = found(&Part::ALL);
+    assert!(all > 0.95, "{all} are found");
+    for part in Part::ALL {
+        assert!(found(&[part]) <= all, "{part:?} alone");
+    }
+    assert!(found(&[Part::Next]) > 0.8 && found(&[Part::Popular]) < 0.3);
+}
+
+#[test]
+fn a_score_is_the_sum_of_what_is_told() {
+    let recommender = taught(&shop(600, 1)).with_blend(Blend::usual());
+    for past in shop(20, 3).iter().chain([&Past::default(), &past(&[1, 59, 1_000])]) {
+        let mut scores = Vec::new();
+        recommender.score(past, None, &mut scores);
+        for told in recommender.recommend(past, 10, |_| true) {
+            let sum: f32 = told.parts.iter().map(|(_, adds)| adds).sum();
+            let score = scores[told.thing as usize];
+            assert!((sum - score).abs() < 1e-4 && (told.score - score).abs() < 1e-4, "{told:?}, scored {score}");
+        }
+        let ranked = recommender.ranked(past, 10, |thing| thing != 3);
+        assert!(!ranked.contains(&3), "what is not allowed is not recommended");
+        assert!(ranked.is_sorted_by(|one, next| scores[*one as usize] >= scores[*next as usize]));
+    }
+}
+
+#[test]
+fn whom_nothing_is_known_of_is_recommended_what_the_segment_has() {
+    let recommender = taught(&shop(600, 1));
+    let stranger = Past { segment: Some(2), ..Past::default() };
+    let best = recommender.ranked(&stranger, 5, |_| true);
+    assert!(best.iter().all(|thing| (40..60).contains(thing)), "{best:?}");
+}
+
+#[test]
+fn items_come_back_as_they_were_published_and_damage_is_refused() {
+    let mut ids: Vec<ItemId> =
+        (0..THINGS).map(|number| ItemId::parse(&format!("item-{number:03}")).expect("an id")).collect();
+    ids.sort();
+    let latent = Params { width: 8, epochs: 3, ..Params::default() };
+    let items = Items::learn(ids, &shop(600, 1), 3, &latent).expect("it can be learned").expect("there are items");
+    let bytes = items.encode();
+    let back = Items::decode(&bytes).expect("what was encoded");
+    assert_eq!(back, items);
+    assert_eq!(back.number("item-007"), Some(7));
+    assert_eq!((back.id(7).map(ItemId::as_str), back.number("item-999")), (Some("item-007"), None));
+    for length in (0..bytes.len()).step_by(97) {
+        assert!(Items::decode(&bytes[..length]).is_err(), "cut to {length} bytes");
+    }
+    // A weight that is no number.
+    let at = bytes.windows(4).rposition(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]) == 1.0);
+    let mut damaged = bytes.clone();
+    damaged[at.expect("some share is 1")..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    assert!(Items::decode(&damaged).is_err());
+}
+
+#[test]
+fn a_past_of_things_that_there_are_not_teaches_nothing() {
+    let teaching = Teaching { things: 2, segments: 0, pasts: &[past(&[0, 2])], latent: None };
+    assert!(Recommender::learn(&teaching).is_err());
+}

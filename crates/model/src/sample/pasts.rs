@@ -1,0 +1,132 @@
+//! What a share of the sampled shoppers had, for what is learned of items. In come the newest items of one shopper after the other,
+//! out go items in their order and pasts that name them by number; memory is bounded whatever comes.
+
+use portrait_learning::recommend::{Past, Touched};
+use portrait_profile::{ItemId, Timestamp};
+use portrait_proto::time;
+use portrait_proto::v1::ItemTouch;
+use std::collections::HashMap;
+
+/// Different items that are told apart; what comes later is left out.
+const ITEMS_MAX: usize = 500_000;
+
+/// Pasts in the making.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    shoppers_max: usize,
+    /// Who has a hash above it does not stay.
+    threshold: u64,
+    by_shopper: Vec<(u64, Vec<Touched>)>,
+    known: HashMap<String, u32>,
+}
+
+/// Items, and who had them.
+#[derive(Debug, Default)]
+pub(crate) struct Pasts {
+    /// In their order; things of pasts are places in it.
+    pub(crate) items: Vec<ItemId>,
+    /// Of shoppers by their place in the sample, in that order.
+    pub(crate) of: Vec<(usize, Vec<Touched>)>,
+}
+
+impl Gathered {
+    /// Of at most so many shoppers; of none at 0.
+    pub(super) fn begin(shoppers_max: usize) -> Self {
+        Self { shoppers_max, threshold: u64::MAX, by_shopper: Vec::new(), known: HashMap::new() }
+    }
+
+    /// Takes what a shopper had.
+    pub(super) fn take(&mut self, hash: u64, items: Vec<ItemTouch>) {
+        if hash > self.threshold || items.is_empty() || self.shoppers_max == 0 {
+            return;
+        }
+        let touched = items.into_iter().filter_map(|item| self.touched(item)).collect();
+        self.by_shopper.push((hash, touched));
+        while self.by_shopper.len() > self.shoppers_max {
+            self.threshold /= 2;
+            let threshold = self.threshold;
+            self.by_shopper.retain(|(hash, _)| *hash <= threshold);
+        }
+    }
+
+    fn touched(&mut self, item: ItemTouch) -> Option<Touched> {
+        let at = item.at.and_then(|at| time::from_wire(&at).ok()).unwrap_or(Timestamp::EPOCH);
+        let thing = match self.known.get(&item.item_id) {
+            Some(thing) => *thing,
+            None if self.known.len() < ITEMS_MAX && ItemId::parse(&item.item_id).is_ok() => {
+                let thing = u32::try_from(self.known.len()).ok()?;
+                self.known.insert(item.item_id, thing);
+                thing
+            }
+            None => return None,
+        };
+        Some(Touched { thing, at, times: item.times.max(1) as f32 })
+    }
+
+    /// The pasts of those shoppers who are in a sample, whose hashes are in this order.
+    pub(super) fn finish(self, hashes: &[u64]) -> Pasts {
+        let mut named: Vec<(ItemId, u32)> = Vec::with_capacity(self.known.len());
+        named
+            .extend(self.known.into_iter().filter_map(|(id, thing)| Some((ItemId::parse(&id).ok()?, thing))));
+        named.sort_unstable();
+        let mut places = vec![0; named.len()];
+        named.iter().enumerate().for_each(|(place, (_, thing))| places[*thing as usize] = place as u32);
+        let renumbered = |touched: Touched| Touched { thing: places[touched.thing as usize], ..touched };
+        let in_sample = |(hash, touched): (u64, Vec<Touched>)| {
+            let place = hashes.binary_search(&hash).ok()?;
+            Some((place, touched.into_iter().map(renumbered).collect()))
+        };
+        let mut of: Vec<(usize, Vec<Touched>)> = self.by_shopper.into_iter().filter_map(in_sample).collect();
+        of.sort_unstable_by_key(|(place, _)| *place);
+        Pasts { items: named.into_iter().map(|(id, _)| id).collect(), of }
+    }
+}
+
+impl Pasts {
+    /// As a recommender learns from them, with the segment of each shopper of the sample.
+    pub(crate) fn with_segments(&self, segments: &[u32]) -> Vec<Past> {
+        let past = |(place, touched): &(usize, Vec<Touched>)| Past {
+            touched: touched.clone(),
+            segment: segments.get(*place).copied(),
+        };
+        self.of.iter().map(past).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(id: &str, seconds: i64) -> ItemTouch {
+        let at = time::to_wire(Timestamp::from_millis(seconds * 1000));
+        ItemTouch { item_id: id.to_owned(), at: Some(at), times: 2, ..Default::default() }
+    }
+
+    #[test]
+    fn pasts_name_items_in_their_order_and_go_with_their_shoppers() {
+        let mut gathered = Gathered::begin(10);
+        gathered.take(7, vec![item("b", 2), item("a", 1)]);
+        gathered.take(3, vec![item("c", 3), item("b", 2)]);
+        gathered.take(9, vec![item("a", 1)]);
+        // The shopper with hash 9 is not in the sample.
+        let pasts = gathered.finish(&[3, 5, 7]);
+        assert_eq!(pasts.items.iter().map(ItemId::as_str).collect::<Vec<_>>(), ["a", "b", "c"]);
+        let things: Vec<(usize, Vec<u32>)> = pasts
+            .of
+            .iter()
+            .map(|(place, touched)| (*place, touched.iter().map(|one| one.thing).collect()))
+            .collect();
+        assert_eq!(things, [(0, vec![2, 1]), (2, vec![1, 0])]);
+        let segments: Vec<Option<u32>> =
+            pasts.with_segments(&[4, 5, 6]).iter().map(|past| past.segment).collect();
+        assert_eq!(segments, [Some(4), Some(6)]);
+    }
+
+    #[test]
+    fn not_more_shoppers_stay_than_are_wanted() {
+        let mut gathered = Gathered::begin(100);
+        (0..10_000_u64)
+            .for_each(|number| gathered.take(number.wrapping_mul(0x9E37_79B9_7F4A_7C15), vec![item("a", 1)]));
+        assert!((30..=100).contains(&gathered.by_shopper.len()), "{}", gathered.by_shopper.len());
+    }
+}
