@@ -5,6 +5,7 @@
     learning_reference.py FOLDER weights FACET,FACET,...
     learning_reference.py FOLDER agreement
     learning_reference.py FOLDER factors WIDTH EPOCHS UNOBSERVED REGULARISATION FREQUENCY SLOPE SCALE
+    learning_reference.py FOLDER markov SYMBOLS OWN HABIT SEGMENT GLOBAL UNIFORM
 
 Rows and starts are raw f32, labels raw u32, all little-endian. Prints one JSON object.
 """
@@ -92,6 +93,32 @@ def factors(folder, width, *numbers):
     return {"scores": list((users @ found.T).ravel()), "folded": list(folded.ravel())}
 
 
+def markov(folder, symbols, *pseudo_counts):
+    symbols, (of_own, of_habit, of_segment, of_global, of_uniform) = int(symbols), map(float, pseudo_counts)
+
+    def table(rows):
+        counts = numpy.zeros((symbols, symbols))
+        numpy.add.at(counts, (rows[:, 1].astype(int), rows[:, 2].astype(int)), rows[:, 3])
+        return counts
+
+    def blend(counts, shares, pseudo_count):
+        return (counts + pseudo_count * shares) / (counts.sum(axis=-1, keepdims=True) + pseudo_count)
+
+    rows, own = (read_rows(folder, name, 4).astype(numpy.float64) for name in ("rows", "own"))
+    everybody, own = table(rows), table(own)
+    answers = []
+    for segment in (None, 3, 9, 77):
+        marginal = blend(everybody.sum(axis=0), numpy.full(symbols, 1 / symbols), of_uniform)
+        after = blend(everybody, marginal, of_global)
+        counts = table(rows[rows[:, 0] == segment]) if segment else numpy.zeros((symbols, symbols))
+        # With a row each last symbol, and one for none.
+        shares = numpy.vstack([after, marginal])
+        shares = blend(numpy.vstack([counts, counts.sum(axis=0)]), shares, of_segment)
+        shares = blend(numpy.broadcast_to(own.sum(axis=0), shares.shape), shares, of_habit)
+        answers.append(blend(numpy.vstack([own, numpy.zeros(symbols)]), shares, of_own).tolist())
+    return {"shares": answers}
+
+
 def main():
     folder, command, *words = sys.argv[1:]
     warnings.simplefilter("ignore", ConvergenceWarning)
@@ -101,6 +128,7 @@ def main():
         "kmeans": kmeans,
         "agreement": agreement,
         "factors": factors,
+        "markov": markov,
     }
     json.dump(commands[command](folder, *words), sys.stdout)
 
