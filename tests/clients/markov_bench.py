@@ -7,6 +7,7 @@ Online: each event after 70% of the time is foretold from what was before it, th
 the shopper were before; intervals are 95%, bootstrapped over shoppers. Prints a Markdown table and a line of JSON.
 """
 
+import itertools
 import json
 import os
 import subprocess
@@ -19,7 +20,7 @@ import pandas
 # In effect without that level.
 NEVER = 1e12
 # own, habit, segment, global, uniform: what the crate takes if nothing is said.
-DEFAULT = {"uniform": 10, "global": 100, "segment": 1000, "habit": 300, "own": 50}
+DEFAULT = {"uniform": 10, "global": 300, "segment": 3000, "habit": 300, "own": 100}
 
 
 def tmall(folder):
@@ -68,18 +69,17 @@ class Stream:
         return numpy.fromfile(f"{self.folder.name}/losses", "<f8").reshape(-1, 3)
 
     def tuned(self, levels):
-        """The best pseudo-counts on the window before, one level after the other, twice; the global chain's first, for itself."""
-        third = len(self.users) > 300_000
+        """The best pseudo-counts on the window before: the global chain's for itself, habit and own together, then the segment's."""
         counts = dict.fromkeys(DEFAULT, NEVER) | {"uniform": self.symbols}
-        counts |= {"global": self.best("global", counts, third, 1)}
-        for level in levels * 2:
-            counts |= {level: self.best(level, counts, third, 2)}
-        return counts
+        counts = self.best(counts, 1, {"global": [1, 10, 100, 300, 1000]})
+        tried = {"habit": [2, 10, 50, 300, 1500, NEVER], "own": [5, 20, 50, 100, 300, 1000]}
+        counts = self.best(counts, 2, {level: tried[level] for level in tried if level in levels})
+        return self.best(counts, 2, {"segment": [300, 1000, 3000, NEVER]}) if "segment" in levels else counts
 
-    def best(self, level, counts, third, column):
-        tried = [1, 5, 20, 50, 100, 300, 1000, 3000, NEVER]
-        loss = lambda count: self.losses(0.5, 0.7, counts | {level: count}, third)[:, column].mean()
-        return min(tried, key=loss)
+    def best(self, counts, column, tried):
+        third = len(self.users) > 300_000
+        grid = [counts | dict(zip(tried, some)) for some in itertools.product(*tried.values())]
+        return min(grid, key=lambda counts: self.losses(0.5, 0.7, counts, third)[:, column].mean())
 
 
 def gain(users, losses):

@@ -10,6 +10,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 const SEGMENTS: usize = 8;
+/// Of whom less is known is in no segment.
+const EVENTS_MIN: f32 = 5.0;
 
 #[derive(Clone, Default)]
 struct Shopper {
@@ -75,11 +77,11 @@ impl Shopper {
     }
 }
 
-/// Of those who did something.
+/// Of those of whom enough is known.
 fn segments(users: &[u32], done: &[u16], shoppers: usize, symbols: usize) -> Vec<Option<u32>> {
     let mut shares = Array2::<f32>::zeros((shoppers, symbols));
     users.iter().zip(done).for_each(|(user, symbol)| shares[(*user as usize, usize::from(*symbol))] += 1.0);
-    let known: Vec<usize> = (0..shoppers).filter(|user| shares.row(*user).sum() > 0.0).collect();
+    let known: Vec<usize> = (0..shoppers).filter(|user| shares.row(*user).sum() >= EVENTS_MIN).collect();
     let mut rows = shares.select(ndarray::Axis(0), &known);
     rows.outer_iter_mut().for_each(|mut row| row /= row.sum());
     let found = fit(rows.view(), SEGMENTS, &Clustering::default()).expect("enough shoppers");

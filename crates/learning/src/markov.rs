@@ -48,8 +48,9 @@ pub struct Params {
 }
 
 impl Default for Params {
+    /// Near what is best on the actions and categories that were tried; [`Chain::with_params`] is for whoever tunes them.
     fn default() -> Self {
-        Self { own: 50.0, habit: 300.0, segment: 1_000.0, global: 100.0, uniform: 10.0 }
+        Self { own: 100.0, habit: 300.0, segment: 3_000.0, global: 300.0, uniform: 10.0 }
     }
 }
 
@@ -111,10 +112,7 @@ impl Chain {
             let problem = format!("is {symbols}, not within 1 to {SYMBOLS_MAX}");
             return Err(Error::Parameter { parameter: "symbols", problem });
         }
-        if !params.is_sound() {
-            let problem = "has a pseudo-count that is not a number above 0".to_owned();
-            return Err(Error::Parameter { parameter: "params", problem });
-        }
+        params.check()?;
         let mut chain = Self { params, global: Table::new(symbols), segments: BTreeMap::new() };
         counts.iter().try_for_each(|count| chain.learn(*count))?;
         Ok(chain)
@@ -152,6 +150,15 @@ impl Chain {
     /// How much levels lean on each other.
     pub fn params(&self) -> Params {
         self.params
+    }
+
+    /// The same counts with other pseudo-counts.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if one is not above 0.
+    pub fn with_params(self, params: Params) -> Result<Self, Error> {
+        params.check()?;
+        Ok(Self { params, ..self })
     }
 
     /// The probability of each symbol to be next; they add up to 1. `own` are the shopper's counts (from, to, weight), in any
@@ -223,6 +230,15 @@ impl Chain {
 }
 
 impl Params {
+    fn check(&self) -> Result<(), Error> {
+        let problem = || "has a pseudo-count that is not a number above 0".to_owned();
+        if self.is_sound() {
+            Ok(())
+        } else {
+            Err(Error::Parameter { parameter: "params", problem: problem() })
+        }
+    }
+
     fn is_sound(&self) -> bool {
         let all = [self.own, self.habit, self.segment, self.global, self.uniform];
         all.iter().all(|count| *count > 0.0 && *count <= COUNT_MAX)
