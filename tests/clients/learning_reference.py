@@ -5,6 +5,8 @@
     learning_reference.py FOLDER weights FACET,FACET,...
     learning_reference.py FOLDER agreement
     learning_reference.py FOLDER factors WIDTH EPOCHS UNOBSERVED REGULARISATION FREQUENCY SLOPE SCALE
+    learning_reference.py FOLDER figures
+    learning_reference.py FOLDER logistic COLUMNS
     learning_reference.py FOLDER markov SYMBOLS OWN HABIT SEGMENT GLOBAL UNIFORM
 
 Rows and starts are raw f32, labels raw u32, all little-endian. Prints one JSON object.
@@ -17,7 +19,8 @@ import warnings
 import numpy
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import adjusted_rand_score
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import adjusted_rand_score, log_loss, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 
@@ -119,6 +122,28 @@ def markov(folder, symbols, *pseudo_counts):
     return {"shares": answers}
 
 
+def figures(folder):
+    labels = read_labels(folder, "one")
+    shares = read_rows(folder, "rows", 1).ravel().astype(numpy.float64)
+    apart = shares - labels
+    bins = numpy.minimum((shares * 10).astype(int), 9)
+    errors = [abs(apart[bins == place].mean()) * (bins == place).mean() for place in set(bins)]
+    return {
+        "auc": roc_auc_score(labels, shares),
+        "log_loss": log_loss(labels, numpy.clip(shares, 1e-6, 1 - 1e-6)),
+        "calibration_error": sum(errors),
+    }
+
+
+def logistic(folder, columns):
+    rows = StandardScaler().fit_transform(read_rows(folder, "rows", int(columns)).astype(numpy.float64))
+    answers = []
+    for penalty in (1, 10, 100, 1000):
+        fitted = LogisticRegression(C=1 / penalty, tol=1e-10, max_iter=10_000).fit(rows, read_labels(folder, "one"))
+        answers.append(fitted.decision_function(rows).tolist())
+    return {"log_odds": answers}
+
+
 def main():
     folder, command, *words = sys.argv[1:]
     warnings.simplefilter("ignore", ConvergenceWarning)
@@ -129,6 +154,8 @@ def main():
         "agreement": agreement,
         "factors": factors,
         "markov": markov,
+        "figures": figures,
+        "logistic": logistic,
     }
     json.dump(commands[command](folder, *words), sys.stdout)
 

@@ -10,6 +10,7 @@ mod error;
 pub mod factors;
 mod identity;
 mod kmeans;
+pub mod learners;
 pub mod markov;
 mod model;
 mod naming;

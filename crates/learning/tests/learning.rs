@@ -7,6 +7,7 @@ mod learning {
     mod factors;
     mod identity;
     mod kmeans;
+    mod learners;
     mod markov;
     mod model;
     mod naming;
