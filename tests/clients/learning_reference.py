@@ -5,6 +5,7 @@
     learning_reference.py FOLDER weights FACET,FACET,...
     learning_reference.py FOLDER agreement
     learning_reference.py FOLDER factors WIDTH EPOCHS UNOBSERVED REGULARISATION FREQUENCY SLOPE SCALE
+    learning_reference.py FOLDER around WIDTH
     learning_reference.py FOLDER figures
     learning_reference.py FOLDER logistic COLUMNS
     learning_reference.py FOLDER markov SYMBOLS OWN HABIT SEGMENT GLOBAL UNIFORM
@@ -17,6 +18,7 @@ import sys
 import warnings
 
 import numpy
+import scipy.sparse
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -144,6 +146,15 @@ def logistic(folder, columns):
     return {"log_odds": answers}
 
 
+def around(folder, width):
+    vectors, ties = read_rows(folder, "rows", int(width)).astype(numpy.float64), read_rows(folder, "ties", 3)
+    places = ties[:, 0].astype(int), ties[:, 1].astype(int)
+    matrix = scipy.sparse.csr_matrix((ties[:, 2].astype(numpy.float64), places), (len(vectors), len(vectors)))
+    sums = numpy.asarray(matrix.sum(axis=1)).ravel()
+    means = scipy.sparse.diags(1 / numpy.where(sums > 0, sums, 1)) @ matrix @ vectors
+    return {"means": list(means.ravel())}
+
+
 def main():
     folder, command, *words = sys.argv[1:]
     warnings.simplefilter("ignore", ConvergenceWarning)
@@ -154,6 +165,7 @@ def main():
         "agreement": agreement,
         "factors": factors,
         "markov": markov,
+        "around": around,
         "figures": figures,
         "logistic": logistic,
     }

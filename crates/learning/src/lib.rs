@@ -15,6 +15,7 @@ pub mod markov;
 mod model;
 mod naming;
 mod scaler;
+pub mod social;
 mod space;
 #[cfg(feature = "testing")]
 pub mod testing;

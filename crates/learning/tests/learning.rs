@@ -12,4 +12,5 @@ mod learning {
     mod model;
     mod naming;
     mod reference;
+    mod social;
 }
