@@ -5,6 +5,10 @@
     learning_reference.py FOLDER weights FACET,FACET,...
     learning_reference.py FOLDER agreement
     learning_reference.py FOLDER factors WIDTH EPOCHS UNOBSERVED REGULARISATION FREQUENCY SLOPE SCALE
+    learning_reference.py FOLDER around WIDTH
+    learning_reference.py FOLDER figures
+    learning_reference.py FOLDER logistic COLUMNS
+    learning_reference.py FOLDER markov SYMBOLS OWN HABIT SEGMENT GLOBAL UNIFORM
 
 Rows and starts are raw f32, labels raw u32, all little-endian. Prints one JSON object.
 """
@@ -14,9 +18,11 @@ import sys
 import warnings
 
 import numpy
+import scipy.sparse
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import adjusted_rand_score
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import adjusted_rand_score, log_loss, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 
@@ -92,6 +98,63 @@ def factors(folder, width, *numbers):
     return {"scores": list((users @ found.T).ravel()), "folded": list(folded.ravel())}
 
 
+def markov(folder, symbols, *pseudo_counts):
+    symbols, (of_own, of_habit, of_segment, of_global, of_uniform) = int(symbols), map(float, pseudo_counts)
+
+    def table(rows):
+        counts = numpy.zeros((symbols, symbols))
+        numpy.add.at(counts, (rows[:, 1].astype(int), rows[:, 2].astype(int)), rows[:, 3])
+        return counts
+
+    def blend(counts, shares, pseudo_count):
+        return (counts + pseudo_count * shares) / (counts.sum(axis=-1, keepdims=True) + pseudo_count)
+
+    rows, own = (read_rows(folder, name, 4).astype(numpy.float64) for name in ("rows", "own"))
+    everybody, own = table(rows), table(own)
+    answers = []
+    for segment in (None, 3, 9, 77):
+        marginal = blend(everybody.sum(axis=0), numpy.full(symbols, 1 / symbols), of_uniform)
+        after = blend(everybody, marginal, of_global)
+        counts = table(rows[rows[:, 0] == segment]) if segment else numpy.zeros((symbols, symbols))
+        # With a row each last symbol, and one for none.
+        shares = numpy.vstack([after, marginal])
+        shares = blend(numpy.vstack([counts, counts.sum(axis=0)]), shares, of_segment)
+        shares = blend(numpy.broadcast_to(own.sum(axis=0), shares.shape), shares, of_habit)
+        answers.append(blend(numpy.vstack([own, numpy.zeros(symbols)]), shares, of_own).tolist())
+    return {"shares": answers}
+
+
+def figures(folder):
+    labels = read_labels(folder, "one")
+    shares = read_rows(folder, "rows", 1).ravel().astype(numpy.float64)
+    apart = shares - labels
+    bins = numpy.minimum((shares * 10).astype(int), 9)
+    errors = [abs(apart[bins == place].mean()) * (bins == place).mean() for place in set(bins)]
+    return {
+        "auc": roc_auc_score(labels, shares),
+        "log_loss": log_loss(labels, numpy.clip(shares, 1e-6, 1 - 1e-6)),
+        "calibration_error": sum(errors),
+    }
+
+
+def logistic(folder, columns):
+    rows = StandardScaler().fit_transform(read_rows(folder, "rows", int(columns)).astype(numpy.float64))
+    answers = []
+    for penalty in (1, 10, 100, 1000):
+        fitted = LogisticRegression(C=1 / penalty, tol=1e-10, max_iter=10_000).fit(rows, read_labels(folder, "one"))
+        answers.append(fitted.decision_function(rows).tolist())
+    return {"log_odds": answers}
+
+
+def around(folder, width):
+    vectors, ties = read_rows(folder, "rows", int(width)).astype(numpy.float64), read_rows(folder, "ties", 3)
+    places = ties[:, 0].astype(int), ties[:, 1].astype(int)
+    matrix = scipy.sparse.csr_matrix((ties[:, 2].astype(numpy.float64), places), (len(vectors), len(vectors)))
+    sums = numpy.asarray(matrix.sum(axis=1)).ravel()
+    means = scipy.sparse.diags(1 / numpy.where(sums > 0, sums, 1)) @ matrix @ vectors
+    return {"means": list(means.ravel())}
+
+
 def main():
     folder, command, *words = sys.argv[1:]
     warnings.simplefilter("ignore", ConvergenceWarning)
@@ -101,6 +164,10 @@ def main():
         "kmeans": kmeans,
         "agreement": agreement,
         "factors": factors,
+        "markov": markov,
+        "around": around,
+        "figures": figures,
+        "logistic": logistic,
     }
     json.dump(commands[command](folder, *words), sys.stdout)
 

@@ -10,10 +10,13 @@ mod error;
 pub mod factors;
 mod identity;
 mod kmeans;
+pub mod learners;
+pub mod markov;
 mod model;
 mod naming;
 pub mod recommend;
 mod scaler;
+pub mod social;
 mod space;
 #[cfg(feature = "testing")]
 pub mod testing;

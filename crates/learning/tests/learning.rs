@@ -7,7 +7,10 @@ mod learning {
     mod factors;
     mod identity;
     mod kmeans;
+    mod learners;
+    mod markov;
     mod model;
     mod naming;
     mod reference;
+    mod social;
 }
