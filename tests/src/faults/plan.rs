@@ -11,9 +11,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The rows, and the cycles of their short runs.
-const ROWS: [(&str, u64); 13] = [
+const ROWS: [(&str, u64); 15] = [
     ("feature-killed", 20),
     ("ingest-killed", 20),
+    ("killed-at-a-point", 20),
     ("feature-hangs", 12),
     ("redis-killed-disk", 20),
     // Twenty answers each.
@@ -24,6 +25,7 @@ const ROWS: [(&str, u64); 13] = [
     ("primary-killed", 2),
     ("replica-cut", 2),
     ("together", 5),
+    ("subscribers", 20),
     // Fifty records each.
     ("poison", 20),
     // No row: what the judge is shown to see whether it sees.
@@ -100,6 +102,11 @@ impl Plan {
         (cycle < self.cycles).then(|| StdRng::seed_from_u64(self.seed.rotate_left(32) ^ cycle))
     }
 
+    /// Which cycle is the next, from 0.
+    pub fn cycle(&self) -> u64 {
+        self.done.cycles
+    }
+
     /// Something took that long.
     pub fn took(&mut self, took: Duration) {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -126,7 +133,7 @@ impl Plan {
     fn print(&self) {
         let done = &self.done;
         println!(
-            "{:<20} {:>10} {:>7} {:>9} {:>9} {:>8} {:>8} {:>5} {:>7} {:>10}",
+            "{:<22} {:>10} {:>7} {:>9} {:>9} {:>8} {:>8} {:>5} {:>7} {:>10}",
             "row",
             "seed",
             "cycles",
@@ -139,7 +146,7 @@ impl Plan {
             "slowest ms"
         );
         println!(
-            "{:<20} {:>10} {:>7} {:>9} {:>9} {:>8} {:>8} {:>5} {:>7} {:>10}",
+            "{:<22} {:>10} {:>7} {:>9} {:>9} {:>8} {:>8} {:>5} {:>7} {:>10}",
             self.row,
             self.seed,
             done.cycles,

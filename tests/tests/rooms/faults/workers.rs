@@ -1,12 +1,9 @@
 //! Processes of Portrait are lost, hang, or come and go; the store stays.
 
 use super::{pause, redis_on_disk};
-use portrait_tests::faults::{LEASE, Trial};
+use portrait_tests::faults::{LEASE, TAKEOVER, Trial};
 use rand::RngExt;
 use std::time::{Duration, Instant};
-
-/// How long after a lease another worker may take to apply what waits.
-const TAKEOVER: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_killed_feature_worker_loses_and_doubles_nothing_and_is_replaced_within_its_lease() {
