@@ -6,6 +6,7 @@ mod follower;
 mod forged;
 mod load;
 mod oracle;
+mod phases;
 mod plan;
 mod rebuild;
 mod trial;

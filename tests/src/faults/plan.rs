@@ -3,6 +3,7 @@
 //! none, and a table at the end.
 
 use super::oracle::{Difference, Tally};
+use super::phases::Phases;
 use crate::repository;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -51,6 +52,8 @@ pub struct Plan {
     done: Done,
     /// As `done` was when this run began.
     before: Done,
+    /// How much was acknowledged with how many workers, in rows that change their number.
+    phases: Phases,
 }
 
 /// What was done by one seed.
@@ -72,12 +75,19 @@ impl Plan {
         let (row, short) = ROWS.into_iter().find(|(known, _)| *known == row).expect("a row of the matrix");
         let seed = number_in("PORTRAIT_FAULT_SEED").unwrap_or_else(|| rand::random::<u32>().into());
         println!("{row}: PORTRAIT_FAULT_SEED={seed}");
-        let mut plan =
-            Self { row, seed, cycles: cycles(short), done: Done::default(), before: Done::default() };
+        let mut plan = Self {
+            row,
+            seed,
+            cycles: cycles(short),
+            done: Done::default(),
+            before: Done::default(),
+            phases: Phases::default(),
+        };
         let runs = plan.kept_runs();
         let earlier = runs.iter().find(|run| run["seed"].as_u64() == Some(seed));
         plan.done = earlier.map(Done::of).unwrap_or_default();
         plan.before = plan.done;
+        plan.phases = earlier.map(Phases::of).unwrap_or_default();
         plan
     }
 
@@ -105,6 +115,11 @@ impl Plan {
     /// Which cycle is the next, from 0.
     pub fn cycle(&self) -> u64 {
         self.done.cycles
+    }
+
+    /// So much was acknowledged while so many workers were there, and it took that long.
+    pub fn phase(&mut self, workers: u64, acknowledged: u64, took: Duration) {
+        self.phases.add(workers, acknowledged, took);
     }
 
     /// Something took that long.
@@ -158,6 +173,7 @@ impl Plan {
             done.doubled,
             done.slowest_ms
         );
+        self.phases.print();
     }
 
     /// Where the report is; none for a short run.
@@ -176,7 +192,11 @@ impl Plan {
         let Some(path) = self.path() else { return };
         let mut runs = self.kept_runs();
         runs.retain(|run| run["seed"].as_u64() != Some(self.seed));
-        runs.push(self.done.report(self.seed));
+        let mut run = self.done.report(self.seed);
+        if let Some(phases) = self.phases.report() {
+            run["phases"] = phases;
+        }
+        runs.push(run);
         runs.sort_by_key(|run| run["seed"].as_u64());
         let report = json!({ "row": self.row, "runs": runs });
         let text = serde_json::to_string_pretty(&report).expect("a report is JSON");
