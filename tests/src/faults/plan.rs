@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The rows, and the cycles of their short runs.
-const ROWS: [(&str, u64); 15] = [
+const ROWS: [(&str, u64); 16] = [
     ("feature-killed", 20),
     ("ingest-killed", 20),
     ("killed-at-a-point", 20),
@@ -22,6 +22,7 @@ const ROWS: [(&str, u64); 15] = [
     ("answer-lost", 5),
     ("redis-full", 2),
     ("redis-killed-memory", 10),
+    ("redis-killed-everysec", 5),
     ("feature-resized", 3),
     ("primary-killed", 2),
     ("replica-cut", 2),
