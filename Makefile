@@ -12,7 +12,7 @@ test: ## Run every test.
 	scripts/setup
 	$(CARGO) nextest run --workspace
 
-faults: ## Do harm ten times as often as the tests do; CYCLES=1000 for more, ROW=poison for those named so, SEED=2 for other moments. Goes on where faults-report/ ends.
+faults: ## Do harm ten times as often as the tests do; CYCLES=1000 for more, ROW=killed_feature for the tests that have that in their names, SEED=2 for other moments. Goes on where faults-report/ ends.
 	scripts/setup
 	PORTRAIT_FAULT_CYCLES=$(or $(CYCLES),200) PORTRAIT_FAULT_SEED=$(or $(SEED),1) $(CARGO) nextest run --workspace --no-capture \
 		-E '(test(killed) | test(rooms::faults))$(if $(ROW), & test($(ROW)))'

@@ -31,11 +31,19 @@ impl Cluster {
     /// # Panics
     /// If it does not start; with what it wrote.
     pub fn add(&mut self, role: &str) {
+        self.add_over(role, &self.store.clone());
+    }
+
+    /// As [`Self::add`], where that process finds the same store at another address.
+    ///
+    /// # Panics
+    /// If it does not start; with what it wrote.
+    pub fn add_over(&mut self, role: &str, store: &str) {
         let mut settings = self.settings.clone();
         settings.extend(self.url("feature").map(|url| format!("model.features={url}")));
         settings.extend(self.url("model").map(|url| format!("profiles.models={url}")));
         let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
-        let started = Server::try_start_role(role, &self.store, &arguments);
+        let started = Server::try_start_role(role, store, &arguments);
         let server = started.unwrap_or_else(|said| panic!("{role} did not start: {said}"));
         self.put_back(role, server);
     }

@@ -3,17 +3,20 @@
 //! run; `PORTRAIT_FAULT_SEED` which moments are chosen. With the former a row keeps a report and goes on where that ends.
 
 mod follower;
+mod forged;
 mod load;
 mod oracle;
+mod phases;
 mod plan;
 mod rebuild;
 mod trial;
 
-pub use follower::Follower;
+pub use follower::{Follower, narrow_line};
+pub use forged::Forged;
 pub use load::{Load, Quiet};
 pub use oracle::{Difference, Oracle, Tally};
 pub use plan::{Plan, cycles};
-pub use trial::{LEASE, Trial, check};
+pub use trial::{LEASE, PARTITIONS, TAKEOVER, Trial, check};
 
 use crate::PATIENCE;
 use std::time::{Duration, Instant};

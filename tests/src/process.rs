@@ -116,6 +116,18 @@ impl Server {
         rustix::process::Pid::from_child(&self.child)
     }
 
+    /// The memory that it holds, in bytes.
+    ///
+    /// # Panics
+    /// If it is gone.
+    pub fn memory_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());
+        let status = std::fs::read_to_string(path).expect("the child is there");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = resident.and_then(|told| told.trim().strip_suffix("kB"));
+        kibibytes.and_then(|digits| digits.trim().parse::<u64>().ok()).expect("a process has memory") << 10
+    }
+
     /// Kills it with SIGKILL, as the loss of the process does, and waits until it is gone.
     pub fn kill(mut self) {
         self.end();

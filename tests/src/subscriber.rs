@@ -26,6 +26,12 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
+    /// As [`Self::request`], after a cut: what it was in the middle of being told is told again.
+    pub fn resume(&mut self) -> WatchProfileChangesRequest {
+        self.named.clear();
+        self.request()
+    }
+
     /// What it asks for.
     pub fn request(&self) -> WatchProfileChangesRequest {
         WatchProfileChangesRequest {
@@ -44,8 +50,18 @@ impl Subscriber {
         &mut self,
         line: Line,
     ) -> Result<tonic::Streaming<WatchProfileChangesResponse>, Status> {
-        self.named.clear();
-        Ok(QueryServiceClient::new(line).watch_profile_changes(self.request()).await?.into_inner())
+        Self::ask(line, self.resume()).await
+    }
+
+    /// Asks a server for a subscription.
+    ///
+    /// # Errors
+    /// If the server refuses it or is not there.
+    pub async fn ask(
+        line: Line,
+        request: WatchProfileChangesRequest,
+    ) -> Result<tonic::Streaming<WatchProfileChangesResponse>, Status> {
+        Ok(QueryServiceClient::new(line).watch_profile_changes(request).await?.into_inner())
     }
 
     /// Takes one answer.

@@ -1,23 +1,52 @@
 //! A subscriber that lives as long as a deployment, and resumes whenever it is cut. In comes the address of a deployment, out goes what
-//! it knows now.
+//! it knows now. It may be slow: then it takes one answer, rests, and takes the next.
 
 use super::PAUSE;
 use crate::{Census, Subscriber};
+use portrait::client::Line;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::task::JoinHandle;
+use tonic::transport::Endpoint;
+
+/// What may be under way to a narrow line without being taken.
+const NARROW_BYTES: u32 = 64 << 10;
 
 /// A subscriber in the background; it ends with this value.
 pub struct Follower {
     subscriber: Arc<Mutex<Subscriber>>,
+    /// How long it rests after each answer.
+    rest_ms: Arc<AtomicU64>,
     following: JoinHandle<()>,
 }
 
 impl Follower {
     /// Follows the deployment whose query role is at `url`.
     pub fn start(url: String) -> Self {
-        let subscriber = Arc::new(Mutex::new(Subscriber::default()));
-        let following = tokio::spawn(follow(Arc::clone(&subscriber), url));
-        Self { subscriber, following }
+        Self::resume(url, Subscriber::default())
+    }
+
+    /// As [`Self::start`], from where `subscriber` is.
+    pub fn resume(url: String, subscriber: Subscriber) -> Self {
+        let subscriber = Arc::new(Mutex::new(subscriber));
+        let rest_ms = Arc::default();
+        let following = tokio::spawn(follow(Arc::clone(&subscriber), Arc::clone(&rest_ms), url));
+        Self { subscriber, rest_ms, following }
+    }
+
+    /// Ends it, and gives the subscriber as it is then.
+    pub async fn stop(mut self) -> Subscriber {
+        self.following.abort();
+        // What it was at is over when this is.
+        let _ = (&mut self.following).await;
+        std::mem::take(&mut *lock(&self.subscriber))
+    }
+
+    /// Lets it rest that long after each answer from now on.
+    pub fn rest(&self, rest: Duration) {
+        let millis = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
+        self.rest_ms.store(millis, Ordering::Relaxed);
     }
 
     /// What it knows of everybody.
@@ -38,16 +67,29 @@ impl Drop for Follower {
     }
 }
 
-async fn follow(subscriber: Arc<Mutex<Subscriber>>, url: String) {
+/// A line to the server at `url` on which little can be under way: who takes nothing is soon sent nothing.
+///
+/// # Errors
+/// If nobody answers there.
+pub async fn narrow_line(url: &str) -> Result<Line, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(url.to_owned())?;
+    let narrow =
+        endpoint.initial_stream_window_size(NARROW_BYTES).initial_connection_window_size(NARROW_BYTES);
+    Ok(Line::from(narrow.connect().await?))
+}
+
+async fn follow(subscriber: Arc<Mutex<Subscriber>>, rest_ms: Arc<AtomicU64>, url: String) {
     loop {
-        if let Ok(line) = portrait::client::connect(&url).await {
+        if let Ok(line) = narrow_line(&url).await {
+            let request = lock(&subscriber).resume();
             // The lock is not held while the server is asked.
-            let mut resuming = std::mem::take(&mut *lock(&subscriber));
-            let answers = resuming.subscribe(line).await;
-            *lock(&subscriber) = resuming;
-            if let Ok(mut answers) = answers {
+            if let Ok(mut answers) = Subscriber::ask(line, request).await {
                 while let Ok(Some(answer)) = answers.message().await {
                     lock(&subscriber).handle(answer);
+                    let rest = Duration::from_millis(rest_ms.load(Ordering::Relaxed));
+                    if !rest.is_zero() {
+                        tokio::time::sleep(rest).await;
+                    }
                 }
             }
         }

@@ -20,13 +20,15 @@ use tonic::{Request, Status};
 /// Shoppers.
 const USERS: u32 = 2000;
 /// Requests that are under way at once.
-const SENDERS: u64 = 2;
+const SENDERS: u64 = 4;
 /// Events of one request.
 const BATCH: usize = 10;
-/// Pause between two requests of a sender: with the others 400 events a second.
+/// Pause between two requests of a sender: with the others 800 events a second.
 const EVERY: Duration = Duration::from_millis(50);
 /// Pause before something is sent again.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// How often a sender tries another door although its own works: one that is new is found, too.
+const DOOR_CHANGES: f64 = 0.05;
 /// How long an answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// By how much late events are late: sessions leave them out, sums do not.
@@ -239,7 +241,8 @@ impl Sender {
         let events = open.iter().map(|underway| underway.event.clone()).collect();
         let mut request = Request::new(TrackRequest { events, backfill: false });
         request.set_timeout(ANSWER_WITHIN);
-        let mut client = match self.door.take() {
+        let stays = !self.chance.random_bool(DOOR_CHANGES);
+        let mut client = match self.door.take().filter(|_| stays) {
             Some(client) => client,
             None => self.another_door()?,
         };

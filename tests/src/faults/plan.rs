@@ -3,6 +3,7 @@
 //! none, and a table at the end.
 
 use super::oracle::{Difference, Tally};
+use super::phases::Phases;
 use crate::repository;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -11,19 +12,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The rows, and the cycles of their short runs.
-const ROWS: [(&str, u64); 13] = [
+const ROWS: [(&str, u64); 16] = [
     ("feature-killed", 20),
     ("ingest-killed", 20),
+    ("killed-at-a-point", 20),
     ("feature-hangs", 12),
     ("redis-killed-disk", 20),
     // Twenty answers each.
     ("answer-lost", 5),
     ("redis-full", 2),
     ("redis-killed-memory", 10),
+    ("redis-killed-everysec", 5),
     ("feature-resized", 3),
     ("primary-killed", 2),
     ("replica-cut", 2),
     ("together", 5),
+    ("subscribers", 20),
     // Fifty records each.
     ("poison", 20),
     // No row: what the judge is shown to see whether it sees.
@@ -49,6 +53,8 @@ pub struct Plan {
     done: Done,
     /// As `done` was when this run began.
     before: Done,
+    /// How much was acknowledged with how many workers, in rows that change their number.
+    phases: Phases,
 }
 
 /// What was done by one seed.
@@ -70,12 +76,19 @@ impl Plan {
         let (row, short) = ROWS.into_iter().find(|(known, _)| *known == row).expect("a row of the matrix");
         let seed = number_in("PORTRAIT_FAULT_SEED").unwrap_or_else(|| rand::random::<u32>().into());
         println!("{row}: PORTRAIT_FAULT_SEED={seed}");
-        let mut plan =
-            Self { row, seed, cycles: cycles(short), done: Done::default(), before: Done::default() };
+        let mut plan = Self {
+            row,
+            seed,
+            cycles: cycles(short),
+            done: Done::default(),
+            before: Done::default(),
+            phases: Phases::default(),
+        };
         let runs = plan.kept_runs();
         let earlier = runs.iter().find(|run| run["seed"].as_u64() == Some(seed));
         plan.done = earlier.map(Done::of).unwrap_or_default();
         plan.before = plan.done;
+        plan.phases = earlier.map(Phases::of).unwrap_or_default();
         plan
     }
 
@@ -98,6 +111,16 @@ impl Plan {
     pub fn next(&self) -> Option<StdRng> {
         let cycle = self.done.cycles;
         (cycle < self.cycles).then(|| StdRng::seed_from_u64(self.seed.rotate_left(32) ^ cycle))
+    }
+
+    /// Which cycle is the next, from 0.
+    pub fn cycle(&self) -> u64 {
+        self.done.cycles
+    }
+
+    /// So much was acknowledged while so many workers were there, and it took that long.
+    pub fn phase(&mut self, workers: u64, acknowledged: u64, took: Duration) {
+        self.phases.add(workers, acknowledged, took);
     }
 
     /// Something took that long.
@@ -126,7 +149,7 @@ impl Plan {
     fn print(&self) {
         let done = &self.done;
         println!(
-            "{:<20} {:>10} {:>7} {:>9} {:>9} {:>8} {:>8} {:>5} {:>7} {:>10}",
+            "{:<22} {:>10} {:>7} {:>9} {:>9} {:>8} {:>8} {:>5} {:>7} {:>10}",
             "row",
             "seed",
             "cycles",
@@ -139,7 +162,7 @@ impl Plan {
             "slowest ms"
         );
         println!(
-            "{:<20} {:>10} {:>7} {:>9} {:>9} {:>8} {:>8} {:>5} {:>7} {:>10}",
+            "{:<22} {:>10} {:>7} {:>9} {:>9} {:>8} {:>8} {:>5} {:>7} {:>10}",
             self.row,
             self.seed,
             done.cycles,
@@ -151,6 +174,7 @@ impl Plan {
             done.doubled,
             done.slowest_ms
         );
+        self.phases.print();
     }
 
     /// Where the report is; none for a short run.
@@ -169,7 +193,11 @@ impl Plan {
         let Some(path) = self.path() else { return };
         let mut runs = self.kept_runs();
         runs.retain(|run| run["seed"].as_u64() != Some(self.seed));
-        runs.push(self.done.report(self.seed));
+        let mut run = self.done.report(self.seed);
+        if let Some(phases) = self.phases.report() {
+            run["phases"] = phases;
+        }
+        runs.push(run);
         runs.sort_by_key(|run| run["seed"].as_u64());
         let report = json!({ "row": self.row, "runs": runs });
         let text = serde_json::to_string_pretty(&report).expect("a report is JSON");

@@ -15,6 +15,12 @@ use tonic::Status;
 
 /// How long a lease lasts in a trial.
 pub const LEASE: Duration = Duration::from_millis(1500);
+/// How many partitions the store of a trial has.
+pub const PARTITIONS: u32 = 16;
+/// How long after a lease another worker may take to apply what waits.
+pub const TAKEOVER: Duration = Duration::from_secs(2);
+/// Subscribers, each to everybody's profile.
+const FOLLOWERS: usize = 3;
 /// How every trial is set.
 const SETTINGS: [&str; 6] = [
     "feature.lease_ttl=1500ms",
@@ -33,8 +39,8 @@ pub struct Trial {
     pub cluster: Cluster,
     /// What is sent to it.
     pub load: Load,
-    /// Who listens to it.
-    pub follower: Follower,
+    /// Who listens to it; whoever else does may be added.
+    pub followers: Vec<Follower>,
     /// How often, and by which seed.
     pub plan: Plan,
 }
@@ -46,9 +52,9 @@ impl Trial {
         let mut cluster = Cluster::start(store, &[&SETTINGS[..], settings].concat());
         more.iter().for_each(|role| cluster.add(role));
         let load = Load::start(&plan.name(), plan.seed(), doors(&cluster));
-        let query = cluster.of("query").next().expect("there is one");
-        let follower = Follower::start(query.grpc_url().to_owned());
-        Self { store: store.to_owned(), cluster, load, follower, plan }
+        let query = cluster.of("query").next().expect("there is one").grpc_url().to_owned();
+        let followers = (0..FOLLOWERS).map(|_| Follower::start(query.clone())).collect();
+        Self { store: store.to_owned(), cluster, load, followers, plan }
     }
 
     /// The chance of the next cycle, as [`Plan::next`].
@@ -59,6 +65,12 @@ impl Trial {
     /// Starts one more process of a role.
     pub fn add(&mut self, role: &str) {
         tokio::task::block_in_place(|| self.cluster.add(role));
+        self.load.set_doors(doors(&self.cluster));
+    }
+
+    /// As [`Self::add`], where that process finds the store at another address.
+    pub fn add_over(&mut self, role: &str, store: &str) {
+        tokio::task::block_in_place(|| self.cluster.add_over(role, store));
         self.load.set_doors(doors(&self.cluster));
     }
 
@@ -114,7 +126,7 @@ impl Trial {
     /// Ends a cycle: lets everything settle, and judges it.
     ///
     /// # Panics
-    /// If an event is lost or doubled, or the subscriber does not come to know what reads give.
+    /// If an event is lost or doubled, or a subscriber does not come to know what reads give.
     pub async fn judge(&mut self) {
         let quiet = self.load.pause().await;
         let found = self.profiles().await;
@@ -145,9 +157,16 @@ impl Trial {
         println!("{}: {count} profiles are what the log gives", self.plan.row());
     }
 
-    /// Waits until the subscriber knows of everybody what was `found`.
+    /// Waits until each subscriber knows of everybody what was `found`.
     pub async fn told(&self, found: &Census) {
-        eventually("the subscriber knows what reads give", async || self.follower.known() == *found).await;
+        for follower in &self.followers {
+            eventually("a subscriber knows what reads give", async || follower.known() == *found).await;
+        }
+    }
+
+    /// How many partitions every subscriber was told anew, at the least, because what it knew was lost.
+    pub fn resyncs(&self) -> u64 {
+        self.followers.iter().map(Follower::resyncs).min().unwrap_or_default()
     }
 }
 

@@ -2,9 +2,11 @@
 //! under load, and after each time every profile must be what was acknowledged, to the last event. One row is one test.
 
 mod judge;
+mod points;
 mod poison;
 mod replicas;
 mod servers;
+mod subscribers;
 mod together;
 mod workers;
 

@@ -8,7 +8,7 @@ mod server;
 mod tls;
 
 pub use cluster::Cluster;
-pub use proxy::{Proxy, Step};
+pub use proxy::{Held, Moment, Proxy, Step};
 pub use server::Server;
 pub use tls::Certificates;
 

@@ -6,7 +6,7 @@ use super::room::{
 };
 use bytes::Bytes;
 use portrait_profile::{Span, Timestamp};
-use portrait_store::redis::testing::{Proxy, Server, until};
+use portrait_store::redis::testing::{Moment, Proxy, Server, Step, until};
 use portrait_store::redis::{Options, RedisStore};
 use portrait_store::{AckLevel, Error, LogSeq, Nonce, PositionFate, RegistryChange, RegistryNo, Store, Trim};
 use std::sync::Arc;
@@ -133,6 +133,46 @@ async fn a_lost_answer_is_found_out_from_the_state() {
     // A read is asked again.
     proxy.lose_an_answer();
     assert_eq!(log(&store, 0).await.len(), 100);
+}
+
+#[tokio::test]
+async fn a_step_that_is_held_is_done_or_not_as_the_moment_says_and_nobody_knows() {
+    let server = Server::start(&[]);
+    let proxy = Proxy::to(server.port()).await;
+    let direct = open(&server.url(), AckLevel::Memory).await;
+    let token = own(&direct, 0).await;
+    append(&direct, 0, "record", AckLevel::Memory).await.expect("there is room");
+    for (moment, done) in [(Moment::Sent, false), (Moment::Done, true)] {
+        // What is held stays so as long as its store lives: each of them has one of its own.
+        let store = open(&proxy.url(), AckLevel::Memory).await;
+        let before = meta(&direct, 0).await;
+        let held = proxy.hold(Step::Commit, moment);
+        let step = commit(&before, token, before.log_end);
+        let committing = store.commit(partition(&store, 0), step);
+        tokio::select! {
+            committed = committing => panic!("it was not held: {committed:?}"),
+            () = held.reached() => {}
+        }
+        assert_eq!(meta(&direct, 0).await.commit_no != before.commit_no, done, "{moment:?}");
+
+        let store = open(&proxy.url(), AckLevel::Memory).await;
+        let before = meta(&direct, 0).await;
+        let held = proxy.hold(Step::Append, moment);
+        tokio::select! {
+            appended = append(&store, 0, "another", AckLevel::Memory) => panic!("it was not held: {appended:?}"),
+            () = held.reached() => {}
+        }
+        assert_eq!(meta(&direct, 0).await.log_end != before.log_end, done, "{moment:?}");
+
+        let store = open(&proxy.url(), AckLevel::Memory).await;
+        let free = u32::from(done) + 1;
+        let held = proxy.hold(Step::TakeLease, moment);
+        tokio::select! {
+            token = own(&store, free) => panic!("it was not held: {token:?}"),
+            () = held.reached() => {}
+        }
+        assert_eq!(meta(&direct, free).await.token.is_some(), done, "{moment:?}");
+    }
 }
 
 #[tokio::test]

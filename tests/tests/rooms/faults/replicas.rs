@@ -77,6 +77,6 @@ async fn a_replica_that_was_cut_off_takes_over_and_nothing_was_acknowledged_with
         trial.plan.took(took);
         trial.judge().await;
     }
-    assert!(!ran || trial.follower.resyncs() > 0, "the subscriber heard of what is lost, and not that it is");
+    assert!(!ran || trial.resyncs() > 0, "a subscriber heard of what is lost, and not that it is");
     trial.end().await;
 }

@@ -1,12 +1,9 @@
 //! Processes of Portrait are lost, hang, or come and go; the store stays.
 
 use super::{pause, redis_on_disk};
-use portrait_tests::faults::{LEASE, Trial};
+use portrait_tests::faults::{LEASE, TAKEOVER, Trial};
 use rand::RngExt;
 use std::time::{Duration, Instant};
-
-/// How long after a lease another worker may take to apply what waits.
-const TAKEOVER: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_killed_feature_worker_loses_and_doubles_nothing_and_is_replaced_within_its_lease() {
@@ -82,8 +79,10 @@ async fn workers_that_come_and_go_lose_nothing_and_hand_over_at_once() {
     let redis = redis_on_disk();
     let mut trial = Trial::begin("feature-resized", &redis.url(), &[], &[]);
     while let Some(mut chance) = trial.next() {
+        phase(&mut trial).await;
         (0..3).for_each(|_| trial.add("feature"));
         trial.everything_moves(Instant::now()).await;
+        phase(&mut trial).await;
         pause(&mut chance, 500).await;
         // From four to two, and on to the one that the next cycle begins with.
         for left in [3, 2, 1] {
@@ -94,9 +93,22 @@ async fn workers_that_come_and_go_lose_nothing_and_hand_over_at_once() {
             trial.plan.took(took);
             assert!(took <= HANDOVER, "nobody took over for {took:?}");
             assert!(stopping.await.expect("no panic").success(), "it stops in order");
+            if left == 2 {
+                phase(&mut trial).await;
+            }
             pause(&mut chance, 300).await;
         }
         trial.judge().await;
     }
     trial.end().await;
+}
+
+/// Lets the load run on, and notes how much was acknowledged with the workers that are there.
+async fn phase(trial: &mut Trial) {
+    const PHASE: Duration = Duration::from_secs(1);
+    let (begun, before) = (Instant::now(), trial.load.oracle().tally.acknowledged);
+    tokio::time::sleep(PHASE).await;
+    let acknowledged = trial.load.oracle().tally.acknowledged - before;
+    let workers = trial.cluster.of("feature").count() as u64;
+    trial.plan.phase(workers, acknowledged, begun.elapsed());
 }

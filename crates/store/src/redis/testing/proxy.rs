@@ -1,60 +1,79 @@
-//! A wire that loses answers: what a store sends reaches the server, and the server's answer does not come back, since the
-//! connection breaks in between. In come connections of a store; they go on to one server.
+//! A wire that does harm between a store and its server: it loses answers, and holds a chosen request at a chosen moment for as long
+//! as the store's process lives, so that it can be killed exactly there. In come connections of a store; they go on to one server.
 
+mod wire;
+
+use super::PATIENCE;
 use crate::redis::scripts;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How many bytes are passed on at a time.
-const BUFFER_BYTES: usize = 64 << 10;
-
-/// A step whose answer can be lost, among all that is asked.
+/// A step that harm can be done to, among all that is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// An append to a log.
     Append,
     /// A commit of an owner.
     Commit,
+    /// Somebody takes a lease.
+    TakeLease,
 }
 
-/// How many answers are still to be lost.
-#[derive(Default)]
-struct Losses {
-    /// To whatever is asked.
-    any: AtomicU32,
-    appends: AtomicU32,
-    commits: AtomicU32,
+/// At which moment a step is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// It was sent, and the server does not have it.
+    Sent,
+    /// The server has done it, and its answer did not come back.
+    Done,
 }
+
+/// A step that will be held.
+pub struct Held {
+    what: (Step, Moment),
+    reached: oneshot::Receiver<()>,
+}
+
+/// What will be done to a request.
+enum Harm {
+    /// Its answer is lost, and its connection: to whatever is asked, or to a step.
+    LoseAnswer(Option<Step>),
+    /// Nothing passes on its connection from that moment on, until the store's end of it is gone.
+    Hold(Step, Moment, oneshot::Sender<()>),
+}
+
+/// The harm that is still to be done; each piece is for one request.
+#[derive(Default)]
+struct Harms(Mutex<Vec<Harm>>);
 
 /// A wire to one server.
 pub struct Proxy {
     port: u16,
-    losses: Arc<Losses>,
+    harms: Arc<Harms>,
     /// Ends it with this value.
     _running: DropGuard,
 }
 
 impl Proxy {
-    /// A wire to the server on `port` that loses nothing yet.
+    /// A wire to the server on `port` that does no harm yet.
     ///
     /// # Panics
     /// If there is no free port.
     pub async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let own = listener.local_addr().expect("an address").port();
-        let losses = Arc::new(Losses::default());
+        let harms = Arc::new(Harms::default());
         let ended = CancellationToken::new();
-        let losing = Arc::clone(&losses);
+        let harming = Arc::clone(&harms);
         let passing = async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, port, Arc::clone(&losing)));
+                tokio::spawn(wire::pass(client, port, Arc::clone(&harming)));
             }
         };
         tokio::spawn(ended.clone().run_until_cancelled_owned(passing));
-        Self { port: own, losses, _running: ended.drop_guard() }
+        Self { port: own, harms, _running: ended.drop_guard() }
     }
 
     /// Its address, as a store is opened with.
@@ -64,73 +83,61 @@ impl Proxy {
 
     /// Loses the answer to the next request, and its connection.
     pub fn lose_an_answer(&self) {
-        self.losses.any.fetch_add(1, Ordering::SeqCst);
+        self.harms.lock().push(Harm::LoseAnswer(None));
     }
 
     /// Loses the answer to the next step of a kind, and its connection.
     pub fn lose_an_answer_to(&self, step: Step) {
-        self.losses.of(step).fetch_add(1, Ordering::SeqCst);
+        self.harms.lock().push(Harm::LoseAnswer(Some(step)));
     }
 
     /// How many answers are still to be lost.
-    pub fn answers_to_lose(&self) -> u32 {
-        let Losses { any, appends, commits } = &*self.losses;
-        [any, appends, commits].iter().map(|left| left.load(Ordering::SeqCst)).sum()
+    pub fn answers_to_lose(&self) -> usize {
+        self.harms.lock().iter().filter(|harm| matches!(harm, Harm::LoseAnswer(_))).count()
+    }
+
+    /// Holds the next step of a kind at `moment`, and all that follows on its connection.
+    pub fn hold(&self, step: Step, moment: Moment) -> Held {
+        let (reach, reached) = oneshot::channel();
+        self.harms.lock().push(Harm::Hold(step, moment, reach));
+        Held { what: (step, moment), reached }
     }
 }
 
-impl Losses {
-    fn of(&self, step: Step) -> &AtomicU32 {
-        match step {
-            Step::Append => &self.appends,
-            Step::Commit => &self.commits,
-        }
+impl Held {
+    /// Waits until the step is held.
+    ///
+    /// # Panics
+    /// If nobody takes that step within [`PATIENCE`].
+    pub async fn reached(self) {
+        let reached = tokio::time::timeout(PATIENCE, self.reached).await;
+        assert!(matches!(reached, Ok(Ok(()))), "{:?}: not within {PATIENCE:?}", self.what);
+    }
+}
+
+impl Harms {
+    fn lock(&self) -> MutexGuard<'_, Vec<Harm>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the answer to `asked` is to be lost; then one less is.
-    fn take(&self, asked: &[u8]) -> bool {
-        let one_less = |left: u32| left.checked_sub(1);
-        let due = |left: &AtomicU32| left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok();
-        let asks = |step: &Step| {
-            let hash = step.hash().as_bytes();
-            asked.windows(hash.len()).any(|part| part == hash)
-        };
-        let mut steps = [Step::Append, Step::Commit].into_iter();
-        due(&self.any)
-            || steps.any(|step| self.of(step).load(Ordering::SeqCst) > 0 && asks(&step) && due(self.of(step)))
+    /// The harm that is due to a request, which is done to no other one.
+    fn take(&self, request: &[u8]) -> Option<Harm> {
+        let mut left = self.lock();
+        let due = left.iter().position(|harm| match harm {
+            Harm::LoseAnswer(step) => step.is_none_or(|step| step.is(request)),
+            Harm::Hold(step, ..) => step.is(request),
+        });
+        due.map(|place| left.remove(place))
     }
 }
 
 impl Step {
-    /// By what a server knows its script.
-    fn hash(self) -> &'static str {
+    fn is(self, request: &[u8]) -> bool {
+        let has = |part: &str| request.windows(part.len()).any(|bytes| bytes == part.as_bytes());
         match self {
-            Self::Append => scripts::APPEND.hash(),
-            Self::Commit => scripts::COMMIT.hash(),
-        }
-    }
-}
-
-/// Passes everything on between `client` and the server, until one of them ends it or an answer gets lost.
-async fn pass(mut client: TcpStream, port: u16, losses: Arc<Losses>) {
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
-    let (mut asked, mut answered) = (vec![0; BUFFER_BYTES], vec![0; BUFFER_BYTES]);
-    let mut loses_the_next = false;
-    loop {
-        tokio::select! {
-            read = client.read(&mut asked) => {
-                let Ok(count @ 1..) = read else { return };
-                loses_the_next |= losses.take(&asked[..count]);
-                if server.write_all(&asked[..count]).await.is_err() {
-                    return;
-                }
-            }
-            read = server.read(&mut answered) => {
-                let Ok(count @ 1..) = read else { return };
-                if loses_the_next || client.write_all(&answered[..count]).await.is_err() {
-                    return;
-                }
-            }
+            Self::Append => has(scripts::APPEND.hash()),
+            Self::Commit => has(scripts::COMMIT.hash()),
+            Self::TakeLease => has(scripts::LEASE.hash()) && has("acquire"),
         }
     }
 }
