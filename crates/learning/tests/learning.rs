@@ -11,6 +11,7 @@ mod learning {
     mod markov;
     mod model;
     mod naming;
+    mod recommend;
     mod reference;
     mod social;
 }

@@ -58,14 +58,14 @@ pub struct EvalArgs {
 /// # Errors
 /// If the log cannot be read or has too little to foretell, or a file cannot be written.
 pub async fn run(args: EvalArgs) -> Result<()> {
-    let report = tokio::task::spawn_blocking(move || measured(args)).await??;
+    let report = tokio::task::spawn_blocking(move || measured(&args)).await??;
     print!("{}", table::of(&report));
     Ok(())
 }
 
-fn measured(args: EvalArgs) -> Result<figures::Report> {
-    let log = history::Log::read(&args)?;
-    let report = protocol::run(&log, &args)?;
+fn measured(args: &EvalArgs) -> Result<figures::Report> {
+    let log = history::Log::read(args)?;
+    let report = protocol::run(&log, args)?;
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report)?;
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;

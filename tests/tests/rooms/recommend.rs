@@ -41,7 +41,8 @@ async fn look(channel: &Line, user_id: &str, item_id: &str, number: i64) -> Vec<
         ..Event::default()
     };
     let request = TrackRequest { events: vec![event], ..Default::default() };
-    let answer = IngestServiceClient::new(channel.clone()).track(request).await.expect("an answer").into_inner();
+    let answer =
+        IngestServiceClient::new(channel.clone()).track(request).await.expect("an answer").into_inner();
     assert_eq!(answer.accepted, 1, "{:?}", answer.rejected);
     answer.consistency_token
 }
@@ -50,7 +51,7 @@ async fn look(channel: &Line, user_id: &str, item_id: &str, number: i64) -> Vec<
 async fn what_is_recommended_follows_the_newest_event_and_says_why() {
     let folder = tempfile::tempdir().expect("a folder");
     let node = node(folder.path(), |model| model.automatic = false).await;
-    let url = node.url();
+    let url = node.grpc_url();
     let channel = connect(&url).await;
     let early = ask(&channel, of("nobody")).await.expect_err("there is no model");
     assert_eq!(early.code(), Code::FailedPrecondition);
@@ -62,7 +63,9 @@ async fn what_is_recommended_follows_the_newest_event_and_says_why() {
     let nobody = ask(&channel, of("nobody")).await.expect("an answer");
     assert_eq!((nobody.items.len(), nobody.profile_version), (20, 0));
     let popular = [RecommendationPart::Popular, RecommendationPart::Lately, RecommendationPart::Segment];
-    assert!(nobody.items.iter().all(|item| item.reasons.iter().all(|reason| popular.contains(&reason.part()))));
+    assert!(
+        nobody.items.iter().all(|item| item.reasons.iter().all(|reason| popular.contains(&reason.part())))
+    );
 
     // Two shoppers who look at different things are recommended different ones, as soon as the look is acknowledged.
     let mut answers = Vec::new();
@@ -71,7 +74,8 @@ async fn what_is_recommended_follows_the_newest_event_and_says_why() {
         for (number, item_id) in looks.into_iter().enumerate() {
             token = look(&channel, user_id, item_id, number as i64).await;
         }
-        let answer = ask(&channel, RecommendRequest { read_after: token, ..of(user_id) }).await.expect("an answer");
+        let answer =
+            ask(&channel, RecommendRequest { read_after: token, ..of(user_id) }).await.expect("an answer");
         assert!(answer.profile_version > 0 && answer.model_version == 1);
         for item in &answer.items {
             let sum: f64 = item.reasons.iter().map(|reason| reason.contribution).sum();
@@ -88,7 +92,8 @@ async fn what_is_recommended_follows_the_newest_event_and_says_why() {
     assert!(lena != popular && omar != popular);
 
     // Filters.
-    let rest = ask(&channel, RecommendRequest { exclude_recent: true, ..of("lena") }).await.expect("an answer");
+    let rest =
+        ask(&channel, RecommendRequest { exclude_recent: true, ..of("lena") }).await.expect("an answer");
     assert!(items(&rest).iter().all(|item| !["1", "2", "5"].contains(item)), "{:?}", items(&rest));
     let catalogue = ["7", "9", "11"].map(|item_id| Item {
         item_id: item_id.to_owned(),
@@ -98,7 +103,8 @@ async fn what_is_recommended_follows_the_newest_event_and_says_why() {
     });
     let upsert = UpsertItemsRequest { items: catalogue.to_vec() };
     IngestServiceClient::new(channel.clone()).upsert_items(upsert).await.expect("an answer");
-    let coats = RecommendRequest { categories: vec!["coats".to_owned()], price_max: Some(50.0), ..of("lena") };
+    let coats =
+        RecommendRequest { categories: vec!["coats".to_owned()], price_max: Some(50.0), ..of("lena") };
     let coats = ask(&channel, coats).await.expect("an answer");
     assert_eq!(items(&coats).into_iter().collect::<BTreeSet<_>>(), BTreeSet::from(["7", "9"]));
     let many = ask(&channel, RecommendRequest { count: 101, ..of("lena") }).await.expect_err("too many");

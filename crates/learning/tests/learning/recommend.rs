@@ -65,7 +65,10 @@ fn a_score_is_the_sum_of_what_is_told() {
         for told in recommender.recommend(past, 10, |_| true) {
             let sum: f32 = told.parts.iter().map(|(_, adds)| adds).sum();
             let score = scores[told.thing as usize];
-            assert!((sum - score).abs() < 1e-4 && (told.score - score).abs() < 1e-4, "{told:?}, scored {score}");
+            assert!(
+                (sum - score).abs() < 1e-4 && (told.score - score).abs() < 1e-4,
+                "{told:?}, scored {score}"
+            );
         }
         let ranked = recommender.ranked(past, 10, |thing| thing != 3);
         assert!(!ranked.contains(&3), "what is not allowed is not recommended");
@@ -87,7 +90,8 @@ fn items_come_back_as_they_were_published_and_damage_is_refused() {
         (0..THINGS).map(|number| ItemId::parse(&format!("item-{number:03}")).expect("an id")).collect();
     ids.sort();
     let latent = Params { width: 8, epochs: 3, ..Params::default() };
-    let items = Items::learn(ids, &shop(600, 1), 3, &latent).expect("it can be learned").expect("there are items");
+    let items =
+        Items::learn(ids, &shop(600, 1), 3, &latent).expect("it can be learned").expect("there are items");
     let bytes = items.encode();
     let back = Items::decode(&bytes).expect("what was encoded");
     assert_eq!(back, items);
@@ -97,7 +101,8 @@ fn items_come_back_as_they_were_published_and_damage_is_refused() {
         assert!(Items::decode(&bytes[..length]).is_err(), "cut to {length} bytes");
     }
     // A weight that is no number.
-    let at = bytes.windows(4).rposition(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]) == 1.0);
+    let at =
+        bytes.windows(4).rposition(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]) == 1.0);
     let mut damaged = bytes.clone();
     damaged[at.expect("some share is 1")..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
     assert!(Items::decode(&damaged).is_err());
