@@ -3,7 +3,7 @@
 //!
 //! Implicit alternating least squares: Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM
 //! 2008, section 4, in the parametrisation of Rendle, Krichene, Zhang and Koren, "Revisiting the Performance of iALS on Item
-//! Recommendation Benchmarks", RecSys 2022, section 3. With `c` the confidence of what was observed (set `S`), the least is sought of
+//! Recommendation Benchmarks", RecSys 2022. With `c` the confidence of what was observed (set `S`), the least is sought of
 //!
 //! ```text
 //!   sum over (u, i) in S of  c_ui (x_u . y_i - 1)^2   +   alpha0  sum over all u, i of  (x_u . y_i)^2

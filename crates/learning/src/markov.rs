@@ -3,7 +3,7 @@
 //! It never answers 0 for what was never seen, and never keeps anything of a shopper.
 //!
 //! Each level leans on the one above it by a pseudo-count `k`, as Dirichlet smoothing does (MacKay and Peto, "A Hierarchical
-//! Dirichlet Language Model", Natural Language Engineering 1(3), 1995, section 3). With `a` the last symbol and `n` counts,
+//! Dirichlet Language Model", Natural Language Engineering 1(3), 1995). With `a` the last symbol and `n` counts,
 //!
 //! ```text
 //!   uniform            p0(b)   = 1 / symbols

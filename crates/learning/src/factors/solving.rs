@@ -3,7 +3,7 @@
 //!
 //! With `H` the vectors of the entries, each times the root of its confidence, and `D` the diagonal of [`Basis`] times `alpha0`
 //! plus the ridge, a row is `(D + H^T H) x = H^T s`, where `s` are those roots. That is as many equations as a vector is wide. By
-//! Woodbury's identity (Golub and Van Loan, "Matrix Computations", section 2.1.4) it is also
+//! Woodbury's identity (Golub and Van Loan, "Matrix Computations", section 2.1) it is also
 //! `x = D^-1 H^T z` with `(1 + H D^-1 H^T) z = s`: as many as the row has entries. Whichever are fewer are solved, by Cholesky.
 
 use super::basis::Basis;

@@ -1,6 +1,6 @@
 //! Logarithms of odds brought onto a line that fits what came about. In come scores and outcomes; out go a slope and an offset.
 //!
-//! Platt, "Probabilistic Outputs for Support Vector Machines", 1999, section 2.2, with its targets that are not quite 0 and 1. It
+//! Platt, "Probabilistic Outputs for Support Vector Machines", 1999, with its targets that are not quite 0 and 1. It
 //! is a line, so that contributions to a score still add up; isotonic regression would not leave them that.
 
 use super::probability;

@@ -1,7 +1,7 @@
 //! A small neural network: two hidden layers of 64 and 32 rectified units. In come rows; out goes a network, and for a row which
 //! column made its score what it is. Learned by Adam (Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015,
 //! algorithm 1) until the newest rows are foretold no better; explained by the rescale rule of DeepLIFT (Shrikumar, Greenside and
-//! Kundaje, "Learning Important Features Through Propagating Activation Differences", ICML 2017, section 3.5.1) against a row
+//! Kundaje, "Learning Important Features Through Propagating Activation Differences", ICML 2017, section 3.5) against a row
 //! that is the mean of all, so that contributions add up.
 
 use super::standard::Standard;

@@ -1,10 +1,10 @@
 //! A decision tree. In come rows; out goes a tree whose every split is on one column at one threshold, and which gives
 //! probabilities. It is grown greedily by the Gini impurity (Breiman, Friedman, Olshen and Stone, "Classification and Regression
-//! Trees", 1984, section 4.3). Leaves are smoothed towards the share of all rows, as if two rows of it had been seen in each
-//! (Zadrozny and Elkan, "Obtaining calibrated probability estimates from decision trees", ICML 2001, section 3.1).
+//! Trees", 1984, chapter 4). Leaves are smoothed towards the share of all rows, as if two rows of it had been seen in each
+//! (Zadrozny and Elkan, "Obtaining calibrated probability estimates from decision trees", ICML 2001).
 //!
-//! It is own code since `linfa-trees` cannot serve here: it joins leaves of the same majority, and with it all probabilities
-//! below one half (`MODELS.md` has what that costs), and what it learns may differ from run to run.
+//! It is own code since `linfa-trees` answers with classes: it joins leaves of the same majority, and where less than half
+//! happens most of what tells probabilities apart is joined with them. `MODELS.md` has what that costs.
 
 use super::{Rows, quality};
 use ndarray::ArrayView1;
