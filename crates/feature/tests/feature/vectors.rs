@@ -89,7 +89,7 @@ async fn what_makes_no_sense_is_refused_by_its_field() {
     }
     let rows = [(f64::NAN, 0, 1), (1.5, 0, 1), (-0.5, 0, 1), (1.0, 2, 2)];
     for (sample, shard_index, shard_count) in rows {
-        let request = StreamFeaturesRequest { sample, shard_index, shard_count, as_of: None };
+        let request = StreamFeaturesRequest { sample, shard_index, shard_count, ..Default::default() };
         let status = room.client().stream_features(request).await.expect_err("it makes no sense");
         let told = (status.code(), reason_of(&status));
         assert_eq!(told, (Code::InvalidArgument, Some(ErrorReason::OutOfRange)), "{request:?}");
