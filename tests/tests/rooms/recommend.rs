@@ -109,5 +109,5 @@ async fn what_is_recommended_follows_the_newest_event_and_says_why() {
     assert_eq!(items(&coats).into_iter().collect::<BTreeSet<_>>(), BTreeSet::from(["7", "9"]));
     let many = ask(&channel, RecommendRequest { count: 101, ..of("lena") }).await.expect_err("too many");
     assert_eq!(many.code(), Code::InvalidArgument);
-    node.stop().await;
+    node.stop().await.expect("it stops");
 }

@@ -1,6 +1,6 @@
 //! How much parts should count: in come pasts and what followed each of them, out goes the blend that ranks what followed
 //! highest. Weights are moved one at a time on a grid of factors (coordinate ascent; Metzler and Croft, "Linear Feature-based
-//! Models for Information Retrieval", 2007, section 4.3), from each of a few starts.
+//! Models for Information Retrieval", 2007, section 4.3), from the few terms that do best alone.
 
 use super::blend::{Blend, Part, TERMS};
 use super::past::Past;
@@ -15,6 +15,8 @@ const CANDIDATES: usize = 60;
 const FACTORS: [f32; 6] = [0.0, 0.25, 0.5, 2.0, 4.0, 16.0];
 /// Weights that one is tried with that was 0, for terms whose best thing has 1 on the mean.
 const BEGINNINGS: [f32; 3] = [0.01, 0.1, 1.0];
+/// From how many terms, those that find most alone, the search begins.
+const STARTS: usize = 3;
 /// How often all weights are gone through at most.
 const SWEEPS: usize = 3;
 /// What the place itself counts beside having been found: it tells apart blends that find as many.
@@ -57,12 +59,15 @@ pub fn fit_blend(recommender: &Recommender, examples: &[Continued], fitting: Fit
     let scales = scales(&races);
     let may = |term: &usize| fitting.parts.contains(&Part::of_term(*term)) && scales[*term] > 0.0;
     let terms: Vec<usize> = (0..TERMS).filter(may).collect();
-    let start = |first: usize| {
+    let alone = |first: &usize| {
         let mut weights = [0.0; TERMS];
-        weights[first] = 1.0 / scales[first];
-        ascend(&races, weights, &terms, &scales, fitting.found_within)
+        weights[*first] = 1.0 / scales[*first];
+        (weights, worth(&races, &weights, fitting.found_within))
     };
-    let fits = terms.iter().map(|first| start(*first));
+    let mut starts: Vec<([f32; TERMS], f64)> = terms.iter().map(alone).collect();
+    starts.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let fits = starts.into_iter().take(STARTS);
+    let fits = fits.map(|(weights, _)| ascend(&races, weights, &terms, &scales, fitting.found_within));
     let best = fits.max_by(|one, other| one.1.total_cmp(&other.1));
     let (weights, _) = best.unwrap_or(([0.0; TERMS], 0.0));
     let found = races.iter().filter(|race| race.place(&weights) < fitting.found_within as f64).count();
@@ -129,6 +134,16 @@ fn scales(races: &[Race]) -> [f32; TERMS] {
     sums.map(|sum| sum / races.len().max(1) as f32)
 }
 
+/// How much a blend is worth: what it finds, and a little for the places.
+fn worth(races: &[Race], weights: &[f32; TERMS], within: usize) -> f64 {
+    let of = |race: &Race| {
+        let place = race.place(weights);
+        f64::from(u8::from(place < within as f64)) + PLACE_WEIGHT / (1.0 + place)
+    };
+    // In their order, so that the sum is the same on every machine.
+    races.par_iter().map(of).collect::<Vec<f64>>().iter().sum()
+}
+
 /// From a start to where no step of one weight is better.
 fn ascend(
     races: &[Race],
@@ -137,15 +152,7 @@ fn ascend(
     scales: &[f32; TERMS],
     within: usize,
 ) -> ([f32; TERMS], f64) {
-    let worth = |weights: &[f32; TERMS]| -> f64 {
-        let of = |race: &Race| {
-            let place = race.place(weights);
-            f64::from(u8::from(place < within as f64)) + PLACE_WEIGHT / (1.0 + place)
-        };
-        // In their order, so that the sum is the same on every machine.
-        races.par_iter().map(of).collect::<Vec<f64>>().iter().sum()
-    };
-    let mut best = worth(&weights);
+    let mut best = worth(races, &weights, within);
     for _ in 0..SWEEPS {
         let before = best;
         for term in terms {
@@ -158,7 +165,7 @@ fn ascend(
             for tried in tries {
                 let mut other = weights;
                 other[*term] = tried;
-                let found = worth(&other);
+                let found = worth(races, &other, within);
                 if found > best {
                     (weights, best) = (other, found);
                 }

@@ -12,7 +12,7 @@ use portrait_profile::{ItemId, Profile};
 /// Of so many shoppers one shows how much parts count.
 const EXAMPLE_EVERY: usize = 3;
 /// How many show it at most, and at least: fewer are no proof against the usual blend.
-const EXAMPLES: (usize, usize) = (100, 3_000);
+const EXAMPLES: (usize, usize) = (100, 1_000);
 
 /// Items and what was learned of them.
 #[derive(Debug, PartialEq)]

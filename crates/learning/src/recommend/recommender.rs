@@ -59,7 +59,7 @@ pub struct Recommended {
     pub thing: u32,
     /// What it is ordered by.
     pub score: f32,
-    /// What each part adds to the score; only those that add something, most first.
+    /// What each part adds to the score, or takes from it; only those that do, most first. They add up to it.
     pub parts: Vec<(Part, f32)>,
     /// The thing of the past that it goes with most, if one has a part in it.
     pub because: Option<u32>,
@@ -210,7 +210,7 @@ impl Recommender {
         }
         let score = parts.iter().sum();
         let mut parts: Vec<(Part, f32)> =
-            Part::ALL.into_iter().zip(parts).filter(|(_, adds)| *adds > 0.0).collect();
+            Part::ALL.into_iter().zip(parts).filter(|(_, adds)| *adds != 0.0).collect();
         parts.sort_by(|one, other| other.1.total_cmp(&one.1));
         let pull = |rank: usize| {
             let touched = &past.touched[rank];

@@ -15,6 +15,9 @@ use std::collections::BTreeSet;
 /// Shares of all events: weights are found between the first two, and contenders measured after the second.
 const SLICES: (f64, f64) = (0.55, 0.70);
 
+/// With fewer things for each one that counts as found, anything is found.
+const CHOICE: usize = 4;
+
 /// Ways to recommend that what is served is held against, each with weights of its own.
 const WAYS: [(&str, &[Part]); 7] = [
     ("own history", &[Part::Own]),
@@ -42,7 +45,7 @@ pub(super) fn run(log: &Log, args: &EvalArgs) -> Result<Report> {
     let mut subjects = Vec::new();
     for subject in [Subject::Item, Subject::Category] {
         let numbers = Numbers::of(log, subject);
-        if numbers.len() > subject.found_within() {
+        if numbers.len() >= CHOICE * subject.found_within() {
             subjects.extend(Trial { log, numbers, subject, args }.run()?);
         }
     }
