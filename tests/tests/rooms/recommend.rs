@@ -50,8 +50,8 @@ async fn look(channel: &Line, user_id: &str, item_id: &str, number: i64) -> Vec<
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_recommended_follows_the_newest_event_and_says_why() {
     let folder = tempfile::tempdir().expect("a folder");
-    let items = portrait_model::Config::default().pasts_max;
-    let set = |model: &mut portrait_model::Config| (model.automatic, model.pasts_max) = (false, items);
+    let usual = portrait_model::Config::default().pasts_max;
+    let set = |model: &mut portrait_model::Config| (model.automatic, model.pasts_max) = (false, usual);
     let node = node(folder.path(), set).await;
     let url = node.grpc_url();
     let channel = connect(&url).await;
