@@ -68,7 +68,8 @@ impl Log {
         Self::of(by_shopper.into_values().collect(), args.item_shoppers_min)
     }
 
-    fn of(mut records: Vec<Vec<Record>>, item_shoppers_min: usize) -> Result<Self> {
+    /// A log of these records, a list for each shopper, without items that fewer shoppers had early on.
+    pub(super) fn of(mut records: Vec<Vec<Record>>, item_shoppers_min: usize) -> Result<Self> {
         // Of one moment, the order of the file stays.
         records.iter_mut().for_each(|records| records.sort_by_key(|record| record.occurred_at));
         if item_shoppers_min > 1 {

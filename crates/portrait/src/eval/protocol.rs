@@ -228,3 +228,88 @@ fn style() -> ProgressStyle {
     ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::Format;
+    use portrait_profile::{Action, Body, Event, ItemId, Record, Timestamp, UserId};
+    use rand::RngExt;
+
+    const TOPICS: u32 = 12;
+    const ITEMS_OF_TOPIC: u32 = 18;
+
+    fn look(shopper: u32, minute: i64, item: u32) -> Record {
+        let at = Timestamp::from_millis(minute * 60_000);
+        let event = Event {
+            action: Action::View,
+            utc_offset_minutes: 0,
+            item_id: Some(ItemId::parse(&format!("i{item}")).expect("an id")),
+            category: None,
+            brand: None,
+            price: None,
+            quantity: 1.0,
+            order_id: None,
+            context: None,
+        };
+        Record {
+            user_id: UserId::parse(&format!("u{shopper}")).expect("an id"),
+            record_id: None,
+            occurred_at: at,
+            accepted_at: at,
+            body: Body::Event(event),
+        }
+    }
+
+    /// Shoppers who look at six things of one topic, then at six of another, and so on; none of it at one time with others.
+    fn restless(shoppers: u32) -> Log {
+        let mut chance = StdRng::seed_from_u64(5);
+        let mut one = |shopper: u32| {
+            let mut topic = 0;
+            let look_at = |step: u32| {
+                if step.is_multiple_of(6) {
+                    topic = chance.random_range(0..TOPICS);
+                }
+                let item = topic * ITEMS_OF_TOPIC + chance.random_range(0..ITEMS_OF_TOPIC);
+                look(shopper, i64::from(step * shoppers + shopper), item)
+            };
+            (0..30).map(look_at).collect()
+        };
+        Log::of((0..shoppers).map(&mut one).collect(), 1).expect("it has events")
+    }
+
+    #[test]
+    fn where_shoppers_change_their_minds_live_beats_stale_by_more_than_in_the_control() {
+        let args = EvalArgs {
+            file: "restless.jsonl".into(),
+            format: Format::Jsonl,
+            catalogue: None,
+            item_shoppers_min: 1,
+            targets: 1_500,
+            examples: 300,
+            seed: 1,
+            json: None,
+            html: None,
+        };
+        let report = run(&restless(300), &args).expect("there is something to foretell");
+        let [items] = &report.subjects[..] else { panic!("there are items alone: {:?}", report.subjects) };
+        let age = |name: &str| items.ages.iter().find(|figures| figures.age == name).expect("it is compared");
+        let live = items.ages[0].recall.value;
+        // Five of six looks are of the topic before, which has fewer things than count as found.
+        assert!((0.75..0.95).contains(&live), "{live}");
+        for name in ["lag 5 events", "frozen"] {
+            let figures = age(name);
+            let (gain, control) =
+                (figures.matched.as_ref().expect("many"), figures.control.as_ref().expect("many"));
+            assert!(gain.difference.low > 0.3, "{name}: {gain:?}");
+            assert!(
+                gain.difference.low > control.difference.high,
+                "{name}: {gain:?}, dealt anew {control:?}"
+            );
+        }
+        let popularity = items.parts.iter().find(|part| part.name == "popularity").expect("it is compared");
+        assert!(popularity.served_less_this.as_ref().expect("many").low > 0.5, "{popularity:?}");
+        let page = super::super::page::of(&report);
+        assert!(page.contains("<svg") && page.contains("lag 5 events"), "{page}");
+    }
+}
