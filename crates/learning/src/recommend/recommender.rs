@@ -5,6 +5,7 @@ use super::neighbours::Neighbours;
 use super::past::{FOLLOWED, Past, Recency};
 use crate::error::Error;
 use crate::factors::{self, Factors, Interactions, Params};
+use ndarray::Array1;
 use portrait_profile::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -197,15 +198,15 @@ impl Recommender {
 
     /// Why things are recommended for a past, each with its score.
     pub fn explained(&self, past: &Past, things: &[u32]) -> Vec<Recommended> {
-        let latent = self.latent(past);
+        let taste = self.taste(past);
         let known = things.iter().filter(|thing| (**thing as usize) < self.things());
-        known.map(|thing| self.explained_one(past, *thing, &latent)).collect()
+        known.map(|thing| self.explained_one(past, *thing, taste.as_ref())).collect()
     }
 
-    fn explained_one(&self, past: &Past, thing: u32, latent: &[f32]) -> Recommended {
+    fn explained_one(&self, past: &Past, thing: u32, taste: Option<&Array1<f32>>) -> Recommended {
         let weights = self.blend_for(past, None).weights();
         let mut parts = [0.0; PARTS];
-        for (term, value) in self.terms_of(past, thing, latent).into_iter().enumerate() {
+        for (term, value) in self.terms_of(past, thing, taste).into_iter().enumerate() {
             parts[Part::of_term(term) as usize] += weights[term] * value;
         }
         let score = parts.iter().sum();
@@ -222,7 +223,7 @@ impl Recommender {
     }
 
     /// The terms of one thing.
-    fn terms_of(&self, past: &Past, thing: u32, latent: &[f32]) -> [f32; TERMS] {
+    fn terms_of(&self, past: &Past, thing: u32, taste: Option<&Array1<f32>>) -> [f32; TERMS] {
         let learned = &self.learned;
         let index = thing as usize;
         let mut terms = [0.0; TERMS];
@@ -238,9 +239,11 @@ impl Recommender {
             terms[NEXT + rank] = following.weight(touched.thing, thing);
         }
         let row = self.segment_row(past);
+        let latent = taste.zip(self.factors.as_ref());
+        let latent = latent.map_or(0.0, |(taste, factors)| factors.items().row(index).dot(taste));
         let or_none = |values: &[f32]| values.get(index).copied().unwrap_or_default();
         terms[LATENT..].copy_from_slice(&[
-            or_none(latent),
+            latent,
             or_none(row),
             learned.popular[index],
             learned.lately[index],
@@ -281,13 +284,17 @@ impl Recommender {
         }
     }
 
-    /// How much each thing is wanted by the taste that the past shows; nothing without factors or a past.
-    fn latent(&self, past: &Past) -> Vec<f32> {
-        let Some(factors) = self.factors.as_ref().filter(|_| !past.touched.is_empty()) else {
-            return Vec::new();
-        };
+    /// The taste that a past shows, as a vector; none without factors or a past.
+    fn taste(&self, past: &Past) -> Option<Array1<f32>> {
+        let factors = self.factors.as_ref().filter(|_| !past.touched.is_empty())?;
         let taken: Vec<(u32, f32)> = past.touched.iter().map(|touched| (touched.thing, 1.0)).collect();
-        factors.scores(factors.fold_in(&taken).view()).to_vec()
+        Some(factors.fold_in(&taken))
+    }
+
+    /// How much each thing is wanted by that taste; nothing without one.
+    fn latent(&self, past: &Past) -> Vec<f32> {
+        let wanted = self.taste(past).zip(self.factors.as_ref());
+        wanted.map(|(taste, factors)| factors.scores(taste.view()).to_vec()).unwrap_or_default()
     }
 
     fn segment_row(&self, past: &Past) -> &[f32] {
