@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test faults lint fmt bench docs
+.PHONY: demo test faults lint fmt bench bench-models docs
 
 demo: ## Run a simulated shop through a server in one process.
 	scripts/setup build
@@ -34,6 +34,11 @@ bench: ## Measure this machine; prints tables and writes bench-results.json. BEN
 	scripts/setup
 	$(CARGO) run --quiet --release --package portrait -- bench $(BENCH)
 	scripts/bench_kmeans
+
+bench-models: ## Measure the models beside their references in Python; PORTRAIT_DATA is the folder with the logs that MODELS.md names.
+	scripts/setup
+	for model in als markov learners social; do scripts/bench_$$model || exit 1; done
+	$(CARGO) run --quiet --release --package portrait-learning --example recommend_bench
 
 docs: ## Build the documentation of the crates.
 	$(CARGO) doc --workspace --no-deps
