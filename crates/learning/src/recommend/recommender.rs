@@ -131,11 +131,6 @@ impl Recommender {
         self.learned.popular.len()
     }
 
-    /// Whether anybody had a thing.
-    pub fn knows(&self, thing: u32) -> bool {
-        self.learned.popular.get(thing as usize).is_some_and(|share| *share > 0.0)
-    }
-
     /// The scores of all things, into `scores`, by another blend than the recommender's own if one is given.
     pub fn score(&self, past: &Past, blend: Option<&Blend>, scores: &mut Vec<f32>) {
         let blend = self.blend_for(past, blend);
@@ -306,7 +301,7 @@ impl Recommender {
         row.unwrap_or_default()
     }
 
-    /// Its bytes: a version byte, the length of the factors, they, and postcard.
+    /// Its bytes: a version byte, and in postcard what was learned and the bytes of the factors.
     pub fn encode(&self) -> Vec<u8> {
         let factors = self.factors.as_ref().map(Factors::encode);
         postcard::to_extend(&(&self.learned, factors), vec![FORMAT])
