@@ -13,4 +13,5 @@ mod rooms {
     mod segments;
     mod subscribers;
     mod trouble;
+    mod understanding;
 }
