@@ -231,13 +231,12 @@ async fn models_foretell_score_and_compare_shoppers_and_say_why() {
     let usual = portrait_model::Config::default().cases_max;
     let node = node(folder.path(), |model| (model.automatic, model.cases_max) = (false, usual)).await;
     let mut shop = Shop::at(&node.grpc_url()).await;
-    let early = shop.score(0, ScoreTarget::Propensity, &[]).await.expect_err("there is no model");
-    assert_eq!(early.code(), Code::FailedPrecondition);
     let mut token = Vec::new();
     for day in 0..DAYS {
         token = shop.track(happens(day)).await;
     }
-    shop.next(&user(0), &token).await;
+    let early = shop.score(0, ScoreTarget::Propensity, &token).await.expect_err("there is no model yet");
+    assert_eq!(early.code(), Code::FailedPrecondition);
     assert!(shop.train(TrainModelRequest { segments: 4, ..Default::default() }).await.published);
     until("the model is served", async || shop.score(0, ScoreTarget::Propensity, &[]).await.is_ok()).await;
     let risk = shop.score(0, ScoreTarget::Risk, &[]).await.expect_err("nobody said what came of orders");
