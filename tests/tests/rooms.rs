@@ -9,6 +9,7 @@ mod rooms {
     mod faults;
     mod import;
     mod operation;
+    mod probe;
     mod recommend;
     mod segments;
     mod subscribers;
