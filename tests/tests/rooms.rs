@@ -2,6 +2,7 @@
 
 mod rooms {
     mod bad_input;
+    mod chart;
     mod clients;
     mod cluster;
     mod crash;
