@@ -54,7 +54,7 @@ def test_dockerfile_is_linted_and_runs_as_nobody_in_particular():
 def test_image_is_built_from_what_dockerignore_leaves():
     """A workspace that lacks a member is none: whatever cargo reads must be in the context."""
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    assert {"Cargo.toml", "Cargo.lock", "crates", "proto", "rust-toolchain.toml", "tests/Cargo.toml"} <= kept
+    assert {"Cargo.toml", "Cargo.lock", "crates", "proto", "tests/Cargo.toml"} <= kept
     assert all((ROOT / path).exists() for path in kept)
 
 
