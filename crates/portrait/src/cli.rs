@@ -1,7 +1,9 @@
 //! The command line. In come arguments, out goes one command's run and an exit code: 0 if all went well, 1 if not, 2 if the
 //! arguments make no sense.
 
-use crate::{bench, card, demo, doctor, drift, eval, import, recommend, segments, serve, train, watch};
+use crate::{
+    bench, card, demo, doctor, drift, eval, import, probe, recommend, segments, serve, train, watch,
+};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -37,6 +39,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Look at store, servers, partitions and models, and say what to do.
     Doctor(doctor::DoctorArgs),
+    /// Write one event and read it back, and say whether a deployment does its work.
+    Probe(probe::ProbeArgs),
     /// Measure the server on this machine.
     Bench(bench::BenchArgs),
 }
@@ -70,6 +74,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Watch(args) => watch::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
+        Command::Probe(args) => probe::run(args).await,
         Command::Bench(args) => bench::run(args).await,
     }
 }

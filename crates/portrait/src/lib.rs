@@ -11,6 +11,7 @@ pub mod drift;
 pub mod eval;
 pub mod import;
 pub mod node;
+pub mod probe;
 pub mod recommend;
 mod replay;
 pub mod segments;
