@@ -18,7 +18,7 @@ mod position;
 pub mod redis;
 
 pub use contract::{
-    AckLevel, Appended, Commit, Committed, Counters, DeadLetter, FeedPage, Layout, Limits, LogPage,
+    AckLevel, Appended, Commit, Committed, Counters, DeadLetter, FeedPage, ItemPage, Layout, Limits, LogPage,
     LogRecord, PartName, PartitionMeta, ProfileKey, ProfilePage, PublishedModel, Registry, RegistryChange,
     ScanCursor, SeenQuery, Store, Trim, Trimmed, WORKER_NAME_MAX, WORKERS_MAX, Worker,
 };
