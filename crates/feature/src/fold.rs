@@ -4,6 +4,7 @@
 use crate::assign::Assigner;
 use crate::batch::Entry;
 use crate::cache::Profiles;
+use crate::gap::Gap;
 use bytes::Bytes;
 use portrait_profile::{Profile, ProfileChange, Record, SegmentId, SegmentLedger, Span, Timestamp};
 use portrait_store::{Commit, CommitNo, Counters, DeadLetter, LeaseToken, LogSeq, ProfileKey, SeenQuery};
@@ -27,6 +28,7 @@ pub(crate) struct Standing {
 /// One commit in the making.
 pub(crate) struct Fold<'a> {
     profiles: &'a mut Profiles,
+    gap: &'a mut Gap,
     clock_jump: Span,
     standing: &'a Standing,
     clock: Timestamp,
@@ -42,9 +44,15 @@ pub(crate) struct Fold<'a> {
 
 impl<'a> Fold<'a> {
     /// Begins where the partition stands. `clock_jump` is how far one event may move the partition's clock.
-    pub(crate) fn begin(standing: &'a Standing, clock_jump: Span, profiles: &'a mut Profiles) -> Self {
+    pub(crate) fn begin(
+        standing: &'a Standing,
+        clock_jump: Span,
+        profiles: &'a mut Profiles,
+        gap: &'a mut Gap,
+    ) -> Self {
         Self {
             profiles,
+            gap,
             clock_jump,
             standing,
             clock: standing.clock,
@@ -133,6 +141,7 @@ impl<'a> Fold<'a> {
     fn apply(&mut self, record: &Record) {
         let key = ProfileKey::of(&record.user_id);
         let profile = self.profiles.of(&key, &record.user_id);
+        self.gap.look(profile, record);
         let applied = profile.apply(record);
         self.counted.applied += 1;
         self.counted.late += u64::from(applied.late);

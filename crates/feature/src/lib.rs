@@ -14,6 +14,7 @@ mod cache;
 mod config;
 mod error;
 mod fold;
+mod gap;
 mod grpc;
 mod metrics;
 mod partitions;

@@ -10,6 +10,7 @@ use crate::cache::Profiles;
 use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::fold::{Fold, Standing};
+use crate::gap::Gap;
 use crate::metrics::{Done, Metrics};
 use crate::roster::Share;
 use crate::service::Ownership;
@@ -57,6 +58,7 @@ pub(crate) struct Worker {
     /// What is this process's to own.
     share: watch::Receiver<Share>,
     profiles: Profiles,
+    gap: Gap,
     renewed_at: Timestamp,
     trimmed_at: Timestamp,
     /// How far it has come in looking at everybody for a new model.
@@ -76,11 +78,12 @@ enum Ending {
 impl Worker {
     /// A worker that owns nothing yet.
     pub(crate) fn new(shared: Arc<Shared>, share: watch::Receiver<Share>, partition: PartitionId) -> Self {
-        let profiles =
-            Profiles::new(shared.config.cache_bytes_of_partition(shared.store.layout().partitions));
+        let partitions = shared.store.layout().partitions;
+        let profiles = Profiles::new(shared.config.cache_bytes_of_partition(partitions));
+        let gap = shared.config.gap_of_partition(partitions);
         let trimmed_at = shared.now();
         let (renewed_at, sweep, backoff) = (Timestamp::EPOCH, Sweep::default(), BACKOFF.0);
-        Self { shared, partition, share, profiles, renewed_at, trimmed_at, sweep, backoff }
+        Self { shared, partition, share, profiles, gap, renewed_at, trimmed_at, sweep, backoff }
     }
 
     /// Owns the partition whenever it is this process's and it can, until `shutdown`.
@@ -116,6 +119,7 @@ impl Worker {
     /// One ownership, from lease to loss.
     async fn turn(&mut self, shutdown: &CancellationToken) -> Result<Ending, Error> {
         self.profiles.clear();
+        self.gap.clear();
         self.sweep = Sweep::default();
         let Some(standing) = self.acquire().await? else {
             return Ok(Ending::Lost);
@@ -220,6 +224,7 @@ impl Worker {
                 let (token, commit_no) = (standing.token, committed.commit_no);
                 *standing = Standing { token, commit_no, applied_through, clock, ledger };
                 self.profiles.committed();
+                self.shared.metrics.foretold(self.gap.take());
                 self.backoff = BACKOFF.0;
                 Ok(Some(done))
             }
@@ -261,12 +266,15 @@ impl Worker {
             seen_before.extend(self.shared.store.seen(self.partition, page).await?);
         }
         let mut seen_before = seen_before.into_iter();
-        let mut fold = Fold::begin(standing, self.shared.config.clock_jump, &mut self.profiles);
+        let now = self.shared.now();
+        self.gap.begin(self.shared.model.borrow().clone(), now);
+        let mut fold =
+            Fold::begin(standing, self.shared.config.clock_jump, &mut self.profiles, &mut self.gap);
         for entry in entries {
             let known = entry.seen.is_some() && seen_before.next().unwrap_or(false);
             fold.entry(entry, known);
         }
-        Ok(fold.finish(&self.shared.assigner(), |_| {}, self.shared.now()))
+        Ok(fold.finish(&self.shared.assigner(), |_| {}, now))
     }
 
     /// Renews the lease when it is time. False: it is lost, or too old to be trusted.

@@ -101,7 +101,8 @@ impl Worker {
             let done = last && later.is_empty();
             // What a worker holds already is what the store has; what it does not hold comes from the page.
             let held = self.profiles.take(moving.iter().map(|(key, _, _)| key.clone()));
-            let fold = Fold::begin(standing, self.shared.config.clock_jump, &mut self.profiles);
+            let fold =
+                Fold::begin(standing, self.shared.config.clock_jump, &mut self.profiles, &mut self.gap);
             let mut fold = fold.not_before(self.sweep.moment);
             for (key, profile, bytes) in moving {
                 fold.look_at(key, profile, bytes, &held);
