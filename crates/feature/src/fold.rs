@@ -5,7 +5,7 @@ use crate::assign::Assigner;
 use crate::batch::Entry;
 use crate::cache::Profiles;
 use bytes::Bytes;
-use portrait_profile::{Profile, ProfileChange, Record, SegmentId, SegmentLedger, Span, Timestamp};
+use portrait_profile::{Profile, ProfileChange, Record, SegmentId, PartitionLedger, Span, Timestamp};
 use portrait_store::{Commit, CommitNo, Counters, DeadLetter, LeaseToken, LogSeq, ProfileKey, SeenQuery};
 use std::collections::HashSet;
 
@@ -21,7 +21,7 @@ pub(crate) struct Standing {
     /// The newest event time.
     pub(crate) clock: Timestamp,
     /// Who is in which segment.
-    pub(crate) ledger: SegmentLedger,
+    pub(crate) ledger: PartitionLedger,
 }
 
 /// One commit in the making.
@@ -92,9 +92,9 @@ impl<'a> Fold<'a> {
     pub(crate) fn finish(
         self,
         assigner: &Assigner,
-        note: impl FnOnce(&mut SegmentLedger),
+        note: impl FnOnce(&mut PartitionLedger),
         at: Timestamp,
-    ) -> (Commit, SegmentLedger) {
+    ) -> (Commit, PartitionLedger) {
         let mut profiles = Vec::with_capacity(self.changed.len());
         let mut changes = Vec::with_capacity(self.changed.len());
         let mut ledger = self.standing.ledger.clone();

@@ -14,7 +14,7 @@ use crate::metrics::{Done, Metrics};
 use crate::roster::Share;
 use crate::service::Ownership;
 use portrait_learning::ServedModel;
-use portrait_profile::{PartitionId, Profile, SegmentLedger, Timestamp};
+use portrait_profile::{PartitionId, Profile, PartitionLedger, Timestamp};
 use portrait_runtime::SharedClock;
 use portrait_store::{Commit, Counters, Nonce, ProfileClock, ProfileKey, SeenQuery, Store, Trim};
 use std::sync::Arc;
@@ -140,7 +140,7 @@ impl Worker {
         self.renewed_at = now;
         let meta = self.shared.store.meta(self.partition).await?;
         tracing::debug!(partition = %self.partition, epoch = %token.epoch, applied_through = %meta.applied_through, "partition taken");
-        let ledger = SegmentLedger::decode(&meta.note).map_err(|source| Error::Ledger { source })?;
+        let ledger = PartitionLedger::decode(&meta.note).map_err(|source| Error::Ledger { source })?;
         let (commit_no, applied_through) = (meta.commit_no, meta.applied_through);
         Ok(Some(Standing { token, commit_no, applied_through, clock: meta.clock, ledger }))
     }
@@ -211,7 +211,7 @@ impl Worker {
         &mut self,
         standing: &mut Standing,
         commit: Commit,
-        ledger: SegmentLedger,
+        ledger: PartitionLedger,
     ) -> Result<Option<(Counters, usize)>, Error> {
         let done = (commit.counted, commit.profiles.len());
         let (applied_through, clock) = (commit.applied_through, commit.clock);
@@ -254,7 +254,7 @@ impl Worker {
         &mut self,
         standing: &Standing,
         entries: Vec<Entry>,
-    ) -> Result<(Commit, SegmentLedger), Error> {
+    ) -> Result<(Commit, PartitionLedger), Error> {
         let queries: Vec<SeenQuery> = entries.iter().filter_map(|entry| entry.seen).collect();
         let mut seen_before = Vec::with_capacity(queries.len());
         for page in queries.chunks(self.shared.store.limits().page_items) {

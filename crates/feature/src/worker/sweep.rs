@@ -6,7 +6,7 @@ use super::Worker;
 use crate::batch::fitting_profiles;
 use crate::error::Error;
 use crate::fold::{Fold, Standing};
-use portrait_profile::{ModelVersion, Profile, SegmentLedger, Timestamp};
+use portrait_profile::{ModelVersion, Profile, PartitionLedger, Timestamp};
 use portrait_store::{ProfilePage, ScanCursor};
 use std::time::{Duration, Instant};
 
@@ -106,7 +106,7 @@ impl Worker {
             for (key, profile, bytes) in moving {
                 fold.look_at(key, profile, bytes, &held);
             }
-            let note = |ledger: &mut SegmentLedger| {
+            let note = |ledger: &mut PartitionLedger| {
                 if let Some(model) = assigner.model().filter(|_| done) {
                     ledger.sweep_done(model.version, now);
                 }
