@@ -22,6 +22,7 @@ pub(crate) async fn list(store: &dyn Store, now: Timestamp) -> Result<Vec<v1::Pa
             duplicates_total: meta.counters.duplicates,
             dead_letters_total: meta.counters.dead_letters,
             late_total: meta.counters.late,
+            blocked_total: meta.counters.blocked,
             owner: meta.token.and_then(owner).map_or_else(String::new, |worker| worker.name.clone()),
             swept_for_model: ledger.swept().map_or(0, |(version, _)| version.get()),
         });

@@ -1,7 +1,9 @@
 //! The command line. In come arguments, out goes one command's run and an exit code: 0 if all went well, 1 if not, 2 if the
 //! arguments make no sense.
 
-use crate::{bench, card, demo, doctor, drift, eval, import, recommend, segments, serve, train, watch};
+use crate::{
+    bench, card, demo, doctor, drift, erase, eval, import, recommend, segments, serve, train, watch,
+};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -21,6 +23,8 @@ enum Command {
     Import(import::ImportArgs),
     /// Show one shopper's profile as a card.
     Profile(card::ProfileArgs),
+    /// Erase a shopper, and wait until it is applied; or say how far an erasure is.
+    Erase(erase::EraseArgs),
     /// Show the segments of the served model, or why a shopper is in one.
     Segments(segments::SegmentsArgs),
     /// Show what a shopper may want next, and why.
@@ -62,6 +66,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Profile(args) => card::run(args).await,
+        Command::Erase(args) => erase::run(args).await,
         Command::Segments(args) => segments::run(args).await,
         Command::Recommend(args) => recommend::run(args).await,
         Command::Train(args) => train::run(args).await,

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::read::{self, Terms};
 use crate::service::Shared;
 use portrait_learning::{Model, Origin, Segment};
-use portrait_profile::{FeatureSchema, Profile, SegmentId, PartitionLedger, UserId};
+use portrait_profile::{FeatureSchema, PartitionLedger, Profile, SegmentId, UserId};
 use portrait_proto::v1;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use opentelemetry::metrics::{MeterProvider, NoopMeterProvider};
 use portrait_learning::ServedModel;
 use portrait_profile::{
-    Action, Body, Event, ModelVersion, PartitionCount, PartitionId, Profile, ProfileChange, Record, RecordId,
-    SegmentId, PartitionLedger, SegmentMembership, Span, Timestamp, UserId,
+    Action, Body, Event, ModelVersion, PartitionCount, PartitionId, PartitionLedger, Profile, ProfileChange,
+    Record, RecordId, SegmentId, SegmentMembership, Span, Timestamp, UserId,
 };
 use portrait_proto::token::{ConsistencyToken, TokenEntry};
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -309,6 +309,7 @@ impl Shop {
             clock: draft.newest,
             at: Timestamp::from_millis(NEW_YEAR),
             profiles: draft.profiles,
+            tombstones: Vec::new(),
             seen: Vec::new(),
             changes: draft.changes,
             dead_letters: Vec::new(),
