@@ -14,4 +14,5 @@ mod rooms {
     mod segments;
     mod subscribers;
     mod trouble;
+    mod understanding;
 }

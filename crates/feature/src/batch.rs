@@ -31,7 +31,7 @@ impl Entry {
             let id = match &record.body {
                 // An event of the shopper may have the same id, and would keep the erasure out.
                 Body::Erase(pseudonym) => SeenId::of(&pseudonym.as_user_id(), record_id),
-                Body::Event(_) | Body::Traits(_) | Body::Relation(_) | Body::Forget(_) => {
+                Body::Event(_) | Body::Traits(_) | Body::Relation(_) | Body::Outcome(_) | Body::Forget(_) => {
                     SeenId::of(&record.user_id, record_id)
                 }
             };

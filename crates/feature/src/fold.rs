@@ -115,7 +115,9 @@ impl<'a> Fold<'a> {
                 match record.body {
                     Body::Erase(pseudonym) => self.erase(entry.seq, &record, pseudonym),
                     Body::Forget(pseudonym) => self.forget(entry.seq, &record, pseudonym),
-                    Body::Event(_) | Body::Traits(_) | Body::Relation(_) => self.apply(&record),
+                    Body::Event(_) | Body::Traits(_) | Body::Relation(_) | Body::Outcome(_) => {
+                        self.apply(&record)
+                    }
                 }
             }
             Err(fault) => self.set_aside(entry.seq, fault, entry.bytes),
@@ -221,7 +223,7 @@ impl<'a> Fold<'a> {
     fn is_blocked(&self, record: &Record) -> bool {
         match record.body {
             Body::Erase(_) | Body::Forget(_) => false,
-            Body::Event(_) | Body::Traits(_) | Body::Relation(_) => {
+            Body::Event(_) | Body::Traits(_) | Body::Relation(_) | Body::Outcome(_) => {
                 let tombstone = self.erased.of(&record.user_id);
                 tombstone.is_some_and(|tombstone| record.occurred_at <= tombstone.erased_at)
             }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::partitions;
-use crate::vectors::{self, Selection};
+use crate::vectors::{self, Selection, With};
 use crate::worker::Shared;
 use portrait_profile::{FeatureSchema, Timestamp, UserId};
 use portrait_proto::v1::feature_service_server::FeatureService;
@@ -117,8 +117,12 @@ fn selection(request: &v1::StreamFeaturesRequest, as_of: Timestamp) -> Result<Se
         let message = format!("{} is not below shard_count {shard_count}", request.shard_index);
         return Err(refused(ErrorReason::OutOfRange, "shard_index", message));
     }
-    let recent_items = request.include_recent_items;
-    Ok(Selection { as_of, sample, recent_items, shard_index: request.shard_index, shard_count })
+    let with = With {
+        recent_items: request.include_recent_items,
+        transitions: request.include_transitions,
+        moments: request.include_moments,
+    };
+    Ok(Selection { as_of, sample, with, shard_index: request.shard_index, shard_count })
 }
 
 fn refused(reason: ErrorReason, field: &str, message: String) -> Error {

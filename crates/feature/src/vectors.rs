@@ -13,10 +13,21 @@ use xxhash_rust::xxh64::xxh64;
 
 /// How many vectors one message of a stream has.
 const PAGE_VECTORS: usize = 512;
-/// The same, of vectors with items.
-const PAGE_VECTORS_WITH_ITEMS: usize = 64;
+/// The same, of vectors with more about the shoppers.
+const PAGE_VECTORS_WITH_MORE: usize = 64;
 /// The seed that decides who is in a sample: another than that of routing, or a sample would be skewed by partition.
 const SAMPLE_SEED: u64 = 0x5A4D_504C;
+
+/// What may go with a vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct With {
+    /// The newest items.
+    pub(crate) recent_items: bool,
+    /// Steps from action to action.
+    pub(crate) transitions: bool,
+    /// Earlier moments.
+    pub(crate) moments: bool,
+}
 
 /// Which shoppers a stream is about.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +36,8 @@ pub(crate) struct Selection {
     pub(crate) as_of: Timestamp,
     /// The share of shoppers, above 0 and at most 1.
     pub(crate) sample: f64,
-    /// Whether the newest items go with the vectors.
-    pub(crate) recent_items: bool,
+    /// What goes with the vectors.
+    pub(crate) with: With,
     /// This reader's number among `shard_count`.
     pub(crate) shard_index: u32,
     /// How many readers share the partitions, at least 1.
@@ -39,7 +50,7 @@ impl Selection {
     }
 
     fn page(&self) -> usize {
-        if self.recent_items { PAGE_VECTORS_WITH_ITEMS } else { PAGE_VECTORS }
+        if self.with == With::default() { PAGE_VECTORS } else { PAGE_VECTORS_WITH_MORE }
     }
 
     fn has_user(&self, key: &ProfileKey) -> bool {
@@ -63,7 +74,7 @@ pub(crate) async fn of_users(
         let values = shared.store.profiles(partition, &keys).await?;
         for (key, bytes) in keys.into_iter().zip(values) {
             if let Some(bytes) = bytes {
-                let vector = vector(&key, &bytes, as_of, false)?;
+                let vector = vector(&key, &bytes, as_of, With::default())?;
                 found.insert(key, vector);
             }
         }
@@ -94,7 +105,7 @@ pub(crate) async fn stream(
                 .profiles
                 .iter()
                 .filter(|(key, _)| selection.has_user(key))
-                .map(|(key, bytes)| vector(key, bytes, selection.as_of, selection.recent_items))
+                .map(|(key, bytes)| vector(key, bytes, selection.as_of, selection.with))
                 .collect::<Result<Vec<_>, _>>()?;
             if !vectors.is_empty() && pages.send(Ok(response(selection.as_of, vectors))).await.is_err() {
                 return Ok(());
@@ -113,14 +124,11 @@ fn response(as_of: Timestamp, vectors: Vec<v1::FeatureVector>) -> v1::StreamFeat
     v1::StreamFeaturesResponse { schema_hash: FeatureSchema::current().hash(), as_of, vectors }
 }
 
-fn vector(
-    key: &ProfileKey,
-    bytes: &[u8],
-    as_of: Timestamp,
-    recent_items: bool,
-) -> Result<v1::FeatureVector, Error> {
+fn vector(key: &ProfileKey, bytes: &[u8], as_of: Timestamp, with: With) -> Result<v1::FeatureVector, Error> {
     let profile = Profile::decode(bytes).map_err(|source| unreadable(key, source))?;
-    let items = profile.recent_items().filter(|_| recent_items).cloned().map(v1::ItemTouch::from);
+    let items = profile.recent_items().filter(|_| with.recent_items).cloned().map(v1::ItemTouch::from);
+    let steps = if with.transitions { profile.transitions_at(as_of) } else { Vec::new() };
+    let moments = if with.moments { profile.looked_back(as_of) } else { Vec::new() };
     Ok(v1::FeatureVector {
         user_id: profile.user_id().as_str().to_owned(),
         values: profile.features_at(as_of),
@@ -129,5 +137,7 @@ fn vector(
         top_category: profile.top_category().unwrap_or_default().to_owned(),
         latest_category: profile.latest_category().unwrap_or_default().to_owned(),
         recent_items: items.collect(),
+        transitions: steps.into_iter().map(Into::into).collect(),
+        moments: moments.into_iter().map(v1::Moment::from).collect(),
     })
 }

@@ -3,6 +3,7 @@
 
 mod event;
 mod item;
+mod outcome;
 mod relation;
 mod traits;
 

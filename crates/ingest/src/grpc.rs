@@ -69,6 +69,20 @@ impl IngestService for Grpc {
         Ok(Response::new(v1::RelateResponse { accepted, rejected, consistency_token }))
     }
 
+    async fn record_outcomes(
+        &self,
+        request: Request<v1::RecordOutcomesRequest>,
+    ) -> Result<Response<v1::RecordOutcomesResponse>, Status> {
+        let outcomes = request.into_inner().outcomes;
+        let shared = &self.shared;
+        let check = |outcome, now| shared.rules.outcome(&outcome, now);
+        let outcome =
+            track::put(shared, track::OUTCOMES, outcomes, AT_ONCE, check).await?.outcome(shared).await?;
+        let (accepted, rejected) = (outcome.accepted, outcome.rejected);
+        let consistency_token = outcome.token.encode();
+        Ok(Response::new(v1::RecordOutcomesResponse { accepted, rejected, consistency_token }))
+    }
+
     async fn upsert_items(
         &self,
         request: Request<v1::UpsertItemsRequest>,

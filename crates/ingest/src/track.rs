@@ -1,5 +1,5 @@
 //! A batch on its way: every item is checked, completed and put into its partition's lane, and the answer is put together
-//! when the lanes have answered. The same for events, traits and edges.
+//! when the lanes have answered. The same for events, traits, edges and outcomes.
 
 use crate::append::{Patience, Underway};
 use crate::check::Refusal;
@@ -30,6 +30,8 @@ pub(crate) const EVENTS: Kind = Kind { field: "events", name: "event" };
 pub(crate) const UPDATES: Kind = Kind { field: "updates", name: "traits" };
 /// Edges.
 pub(crate) const RELATIONS: Kind = Kind { field: "relations", name: "relation" };
+/// What came of things.
+pub(crate) const OUTCOMES: Kind = Kind { field: "outcomes", name: "outcome" };
 /// Items of the catalogue.
 pub(crate) const ITEMS: Kind = Kind { field: "items", name: "item" };
 

@@ -11,6 +11,7 @@ mod lloyd;
 mod pass;
 mod seeding;
 
+pub(crate) use assigning::squared_distance;
 pub use assigning::{Nearest, assign, means, nearest};
 pub(crate) use checking::rows as check_rows;
 pub use lloyd::lloyd;

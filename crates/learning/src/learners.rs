@@ -17,7 +17,7 @@ mod tree;
 pub use calibration::Calibration;
 pub use logistic::Logistic;
 pub use network::Network;
-pub use quality::{Quality, auc, calibration_error, log_loss, quality};
+pub use quality::{Quality, auc, best_threshold, calibration_error, log_loss, quality};
 pub use scorer::{Score, Scorer, ScorerError};
 pub use tree::{Step, Tree};
 
@@ -32,15 +32,15 @@ pub struct Params {
     pub kinds: Vec<Kind>,
     /// The share of rows, the newest, that everything is chosen on; above 0 and below 1.
     pub newest: f64,
-    /// Where precision and recall are reported, as a probability.
-    pub threshold: f64,
+    /// Where precision and recall are reported, as a probability; none: where they are best together on the newest rows.
+    pub threshold: Option<f64>,
     /// All that is random follows from it.
     pub seed: u64,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Self { kinds: Kind::ALL.to_vec(), newest: 0.2, threshold: 0.5, seed: 0 }
+        Self { kinds: Kind::ALL.to_vec(), newest: 0.2, threshold: None, seed: 0 }
     }
 }
 
@@ -220,7 +220,7 @@ impl Params {
         if !(self.newest > 0.0 && self.newest < 1.0) {
             return refused("newest", "is not between 0 and 1");
         }
-        if (0.0..=1.0).contains(&self.threshold) {
+        if self.threshold.is_none_or(|threshold| (0.0..=1.0).contains(&threshold)) {
             Ok(())
         } else {
             refused("threshold", "is not a probability")

@@ -4,13 +4,16 @@
 //! stable identities and names, and whether the world has changed. Nothing here does I/O, asks the time, or draws random
 //! numbers that were not seeded by the caller.
 
+pub mod behavior;
 mod choice;
 mod drift;
 mod error;
 pub mod factors;
 mod identity;
 mod kmeans;
+mod learned;
 pub mod learners;
+mod lookalikes;
 pub mod markov;
 mod model;
 mod naming;
@@ -28,6 +31,8 @@ pub use drift::{
 pub use error::Error;
 pub use identity::{HYSTERESIS, Matched, Matching, Origin, hungarian, match_members, switches};
 pub use kmeans::{Fit, Nearest, Params, assign, fit, fit_warm, lloyd, means, nearest};
+pub use learned::{Learned, PartError};
+pub use lookalikes::{Lookalikes, LookalikesError};
 pub use model::{Assigned, Explanation, Model, ModelError, Retired, Segment, ServedModel, TypicalCategory};
 pub use naming::{Defining, Portrayed, portray};
 pub use scaler::{Scaler, Shape, Z_MAX, shapes};

@@ -5,8 +5,8 @@
 use crate::drift::{Baseline, Lately, Reference};
 use crate::identity::{Origin, switches};
 use crate::kmeans::nearest;
+use crate::learned::{Learned, PartError};
 use crate::naming::Defining;
-use crate::recommend::Items;
 use crate::space::Space;
 use ndarray::{ArrayView1, ArrayView2};
 use portrait_profile::{FeatureSchema, ModelVersion, SegmentId, Timestamp};
@@ -46,9 +46,9 @@ pub struct Model {
     /// The places of the centroids, one after the other: what distances are measured to.
     #[serde(skip)]
     places: Vec<f32>,
-    /// What was learned of items: a part of its own, since it is large; none if there were none.
+    /// What is known beside segments: parts of their own, since they are large.
     #[serde(skip)]
-    items: Option<Arc<Items>>,
+    learned: Learned,
 }
 
 /// A segment as a model knows it.
@@ -151,6 +151,9 @@ pub enum ModelError {
     /// Its parts do not fit together.
     #[error("the model does not fit together: {0}")]
     Inconsistent(String),
+    /// A part beside segments cannot be served.
+    #[error(transparent)]
+    Part(#[from] PartError),
 }
 
 impl Model {
@@ -188,7 +191,7 @@ impl Model {
             reference,
             centroids: Vec::new(),
             places: Vec::new(),
-            items: None,
+            learned: Learned::default(),
         }
     }
 
@@ -261,16 +264,27 @@ impl Model {
         Ok(())
     }
 
-    /// The same with what was learned of items.
-    #[must_use]
-    pub fn with_items(mut self, items: Option<Items>) -> Self {
-        self.items = items.map(Arc::new);
-        self
+    /// The same with what is known beside segments.
+    ///
+    /// # Errors
+    /// If a sample of shoppers is of places that are not this model's.
+    pub fn with_learned(mut self, learned: Learned) -> Result<Self, ModelError> {
+        let axes = self.space.axes().len();
+        if learned.lookalikes.as_ref().is_some_and(|sample| !sample.has_axes(axes)) {
+            return Err(ModelError::Inconsistent("a sample of shoppers in another space".to_owned()));
+        }
+        self.learned = learned;
+        Ok(self)
     }
 
-    /// What was learned of items.
-    pub fn items(&self) -> Option<&Items> {
-        self.items.as_deref()
+    /// What is known beside segments.
+    pub fn learned(&self) -> &Learned {
+        &self.learned
+    }
+
+    /// The place of a raw vector: who is near each other is alike.
+    pub fn located(&self, raw: &[f32]) -> Vec<f32> {
+        self.space.place(&self.scaled(raw))
     }
 
     /// The place of a segment among those of the model.
@@ -302,7 +316,7 @@ impl Model {
 
     /// Where a raw vector belongs. Who is in a segment of the model leaves it only for one that is clearly nearer.
     pub fn assign(&self, raw: &[f32], held: Option<SegmentId>) -> Assigned {
-        let place = self.space.place(&self.scaled(raw));
+        let place = self.located(raw);
         let places = self.places();
         let found = nearest(&place, places).map_or((0, 0.0), |found| (found.index, found.distance));
         let stay =

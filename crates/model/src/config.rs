@@ -29,11 +29,17 @@ pub struct Config {
     pub drift_rows_min: usize,
     /// How many shoppers there must be before the first model, and for any.
     pub rows_min: usize,
-    /// How many shoppers' vectors a training holds at most; above, a sample of that size is taken. 1,000,000 take about 270 MB.
+    /// How many shoppers' vectors a training holds at most; above, a sample of that size is taken. 1,000,000 take about 600 MB.
     pub rows_max: usize,
     /// What so many shoppers had at most teaches what is known of items; 0 leaves items out. More: rare items are known better,
     /// and a training takes longer and up to 15 KB more for each.
     pub pasts_max: usize,
+    /// So many earlier moments at most teach each score; 0 leaves scores out. More: rare outcomes are known better, and a training
+    /// takes longer.
+    pub cases_max: usize,
+    /// So many shoppers can be found as similar to others; 0 leaves that out. More: closer ones are found, each question takes longer
+    /// and models are larger, by about 150 bytes for each.
+    pub lookalikes_max: usize,
     /// The least number of segments that is tried.
     pub segments_min: usize,
     /// The greatest number of segments that is tried.
@@ -68,6 +74,8 @@ pub struct ValidConfig {
     pub(crate) rows_min: usize,
     pub(crate) rows_max: usize,
     pub(crate) pasts_max: usize,
+    pub(crate) cases_max: usize,
+    pub(crate) lookalikes_max: usize,
     pub(crate) segments_min: usize,
     pub(crate) segments_max: usize,
     pub(crate) worse_max: f64,
@@ -93,6 +101,8 @@ impl Default for Config {
             rows_min: 200,
             rows_max: 500_000,
             pasts_max: 20_000,
+            cases_max: 20_000,
+            lookalikes_max: 20_000,
             segments_min: 4,
             segments_max: 12,
             worse_max: 0.01,
@@ -157,6 +167,8 @@ impl Config {
             rows_min: self.rows_min,
             rows_max: self.rows_max,
             pasts_max: self.pasts_max,
+            cases_max: self.cases_max,
+            lookalikes_max: self.lookalikes_max,
             segments_min: self.segments_min,
             segments_max: self.segments_max,
             worse_max: self.worse_max,

@@ -2,18 +2,15 @@
 //! it publishes, and by every node that takes a version: a model is checked the same way wherever it is read.
 
 use bytes::Bytes;
-use portrait_learning::recommend::Items;
-use portrait_learning::{Model, ModelError};
+use portrait_learning::{Learned, Model, ModelError};
 use portrait_profile::FeatureSchema;
 use portrait_proto::v1::ModelManifest;
 use portrait_store::PartName;
 use prost::Message;
 use std::collections::BTreeMap;
 
-/// What the part is called that holds scaler, centroids and segments.
+/// What the part is called that holds scaler, centroids and segments. Those beside it are named by [`Learned`].
 pub(crate) const SEGMENTS: &str = "segments";
-/// What the part is called that holds what was learned of items; a model may have none.
-pub(crate) const ITEMS: &str = "items";
 
 /// Why a manifest and parts are no model.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -44,9 +41,6 @@ pub enum BadManifest {
     /// The part is no model that can be served.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// What was learned of items cannot be served.
-    #[error("the part {ITEMS:?} cannot be read: {0}")]
-    Items(String),
 }
 
 /// The name of a part as a manifest has it.
@@ -96,7 +90,11 @@ pub fn assembled(
     if model.version.get() != manifest.version {
         return Err(BadManifest::OtherVersion { manifest: manifest.version, part: model.version.get() });
     }
-    let items = named.iter().find(|(kind, _)| kind == ITEMS).and_then(|(_, name)| parts.get(name));
-    let items = items.map(|bytes| Items::decode(bytes)).transpose();
-    Ok(model.with_items(items.map_err(|bad| BadManifest::Items(bad.to_string()))?))
+    let mut learned = Learned::default();
+    for (kind, name) in named.iter().filter(|(kind, _)| kind != SEGMENTS) {
+        if let Some(bytes) = parts.get(name) {
+            learned.take(kind, bytes).map_err(ModelError::from)?;
+        }
+    }
+    Ok(model.with_learned(learned)?)
 }

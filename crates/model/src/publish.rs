@@ -3,7 +3,7 @@
 //! manifest.
 
 use crate::error::Error;
-use crate::manifest::{self, ITEMS, SEGMENTS, name_of_wire, name_to_wire};
+use crate::manifest::{self, SEGMENTS, name_of_wire, name_to_wire};
 use crate::service::Shared;
 use crate::train::Candidate;
 use bytes::Bytes;
@@ -44,8 +44,8 @@ pub(crate) async fn publish(
     // What every node will do: nothing is published that cannot be read back.
     let checked = Model::decode(&bytes, FeatureSchema::current())?;
     let mut parts = vec![put(shared, SEGMENTS, bytes).await?];
-    if let Some(items) = candidate.model.items() {
-        parts.push(put(shared, ITEMS, items.encode().into()).await?);
+    for (kind, bytes) in candidate.model.learned().encode() {
+        parts.push(put(shared, kind, bytes.into()).await?);
     }
     let names = parts.iter().filter_map(|part| name_of_wire(&part.name)).collect();
     let now = shared.now();

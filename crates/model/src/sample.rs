@@ -2,18 +2,22 @@
 //! vectors, out goes at most so many of them in one matrix: who is in it is decided by a hash of the id, so that it is a fair
 //! sample, the same people each time, and memory is bounded whatever the number of shoppers.
 
+mod bounded;
+mod cases;
 mod pasts;
 
+use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::train::Progress;
+use bounded::Bounded;
+pub(crate) use cases::{Cases, Labelled};
 use ndarray::ArrayView2;
-use pasts::Gathered;
 pub(crate) use pasts::Pasts;
 use portrait_learning::Seen;
-use portrait_profile::{FeatureSchema, SegmentId, Timestamp};
-use portrait_proto::time;
+use portrait_profile::{FeatureSchema, SegmentId, Timestamp, UserId};
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
-use portrait_proto::v1::{FeatureVector, StreamFeaturesRequest};
+use portrait_proto::v1::{FeatureVector, StreamFeaturesRequest, Transition};
+use portrait_proto::{action, time};
 use std::collections::HashMap;
 use tonic::Status;
 use tonic::transport::Channel;
@@ -33,40 +37,82 @@ pub(crate) struct Sample {
     pub(crate) as_of: Timestamp,
     /// How many shoppers there were to choose from.
     pub(crate) shoppers: u64,
-    /// The segment of each.
-    pub(crate) segments: Vec<Option<SegmentId>>,
-    /// The favourite category of each, by its place in `category_names`.
-    pub(crate) categories: Vec<Option<u32>>,
-    /// The category of what each did last, as well by its place.
-    latest: Vec<Option<u32>>,
+    /// Who was chosen, in the order of the hashes of their ids.
+    pub(crate) chosen: Vec<Chosen>,
     /// What a share of them had.
     pub(crate) pasts: Pasts,
+    /// What scores are learned from.
+    pub(crate) cases: Cases,
     /// Categories by their place.
     pub(crate) category_names: Vec<String>,
     values: Vec<f32>,
     width: usize,
 }
 
+/// What is known of a shopper of a sample, beside the vector.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Chosen {
+    pub(crate) user_id: UserId,
+    /// The segment.
+    pub(crate) segment: Option<SegmentId>,
+    /// The favourite category, by its place in the sample's names.
+    pub(crate) category: Option<u32>,
+    /// The category of what was done last, by its place as well.
+    latest: Option<u32>,
+    /// Action before, action after, how often.
+    pub(crate) steps: Vec<(u16, u16, f64)>,
+}
+
+/// How much of everybody's past a sample holds at most; nothing of what is 0.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bounds {
+    /// Shoppers.
+    pub(crate) rows: usize,
+    /// Shoppers whose items are taken.
+    pub(crate) pasts: usize,
+    /// Cases of each target of a score.
+    pub(crate) cases: usize,
+    /// Whether steps from action to action are taken.
+    pub(crate) steps: bool,
+}
+
 /// A sample in the making.
 struct Gathering {
     sample: Sample,
-    /// Who has a hash above it does not stay.
-    threshold: u64,
-    hashes: Vec<u64>,
+    chosen: Bounded<(Chosen, Vec<f32>)>,
     known: HashMap<String, u32>,
-    pasts: Gathered,
+    pasts: pasts::Gathered,
+    cases: cases::Gathered,
+}
+
+impl Bounds {
+    /// Of a training.
+    pub(crate) fn of_training(config: &ValidConfig) -> Self {
+        Self { rows: config.rows_max, pasts: config.pasts_max, cases: config.cases_max, steps: true }
+    }
+
+    /// Of a look at how shoppers are.
+    pub(crate) fn of_rows(rows: usize) -> Self {
+        Self { rows, ..Self::default() }
+    }
 }
 
 impl Sample {
     /// How many shoppers are in it.
     pub(crate) fn len(&self) -> usize {
-        self.segments.len()
+        self.chosen.len()
     }
 
     /// As a look at drift takes them.
     pub(crate) fn seen(&self) -> Seen<'_> {
         let name = |place: u32| self.category_names.get(place as usize).map(String::as_str);
-        Seen { raw: self.rows(), latest: self.latest.iter().map(|place| place.and_then(name)).collect() }
+        let latest = self.chosen.iter().map(|one| one.latest.and_then(name));
+        Seen { raw: self.rows(), latest: latest.collect() }
+    }
+
+    /// The segment of each.
+    pub(crate) fn segments(&self) -> impl ExactSizeIterator<Item = Option<SegmentId>> {
+        self.chosen.iter().map(|one| one.segment)
     }
 
     /// Raw vectors, a row a shopper.
@@ -76,21 +122,25 @@ impl Sample {
     }
 }
 
-/// Reads the vectors of a share of all shoppers (0: all) and keeps at most `rows_max` of them, with what at most `pasts_max` had.
+/// Reads the vectors of a share of all shoppers (0: all) and keeps as much of them as `bounds` say.
 pub(crate) async fn read(
     channel: Channel,
     share: f64,
-    rows_max: usize,
-    pasts_max: usize,
+    bounds: Bounds,
     progress: &Progress,
 ) -> Result<Sample, Error> {
     let refused = |status: Status| Error::Features(Box::new(status));
     let mut client = FeatureServiceClient::new(channel);
-    let include_recent_items = pasts_max > 0;
-    let request = StreamFeaturesRequest { sample: share, include_recent_items, ..Default::default() };
+    let request = StreamFeaturesRequest {
+        sample: share,
+        include_recent_items: bounds.pasts > 0,
+        include_transitions: bounds.steps,
+        include_moments: bounds.cases > 0,
+        ..Default::default()
+    };
     let mut pages = client.stream_features(request).await.map_err(refused)?.into_inner();
     let schema = FeatureSchema::current();
-    let mut gathering = Gathering::begin(schema.components().len(), pasts_max);
+    let mut gathering = Gathering::begin(schema.components().len(), bounds);
     while let Some(page) = pages.message().await.map_err(refused)? {
         if page.schema_hash != schema.hash() {
             let (found, known) = (page.schema_hash, schema.hash());
@@ -100,7 +150,7 @@ pub(crate) async fn read(
             gathering.sample.as_of = as_of;
         }
         for vector in page.vectors {
-            gathering.take(vector, rows_max);
+            gathering.take(vector);
             if gathering.sample.shoppers.is_multiple_of(PROGRESS_EVERY) {
                 progress.tell("reading vectors", gathering.sample.shoppers, 0);
             }
@@ -110,44 +160,48 @@ pub(crate) async fn read(
 }
 
 impl Gathering {
-    fn begin(width: usize, pasts_max: usize) -> Self {
-        let sample = Sample { width, ..Sample::default() };
-        let pasts = Gathered::begin(pasts_max);
-        Self { sample, threshold: u64::MAX, hashes: Vec::new(), known: HashMap::new(), pasts }
+    fn begin(width: usize, bounds: Bounds) -> Self {
+        Self {
+            sample: Sample { width, ..Sample::default() },
+            chosen: Bounded::new(bounds.rows.max(1)),
+            known: HashMap::new(),
+            pasts: pasts::Gathered::begin(bounds.pasts),
+            cases: cases::Gathered::begin(bounds.cases),
+        }
     }
 
-    fn take(&mut self, vector: FeatureVector, rows_max: usize) {
+    fn take(&mut self, vector: FeatureVector) {
         self.sample.shoppers += 1;
         let hash = xxh64(vector.user_id.as_bytes(), STAY_SEED);
-        if hash > self.threshold || vector.values.len() != self.sample.width {
+        let width = self.sample.width;
+        self.cases.take(hash, vector.moments, width);
+        if !self.chosen.wants(hash) || vector.values.len() != width {
             return;
         }
-        let (category, latest) = (self.category(vector.top_category), self.category(vector.latest_category));
-        self.hashes.push(hash);
+        let Ok(user_id) = UserId::parse(&vector.user_id) else { return };
+        let chosen = Chosen {
+            user_id,
+            segment: SegmentId::parse(&vector.segment_id),
+            category: self.category(vector.top_category),
+            latest: self.category(vector.latest_category),
+            steps: vector.transitions.iter().filter_map(step).collect(),
+        };
         self.pasts.take(hash, vector.recent_items);
-        self.sample.values.extend(vector.values);
-        self.sample.segments.push(SegmentId::parse(&vector.segment_id));
-        self.sample.categories.push(category);
-        self.sample.latest.push(latest);
-        while self.sample.len() > rows_max.max(1) {
-            self.threshold /= 2;
-            self.keep_below_threshold();
-        }
+        self.chosen.take(hash, (chosen, vector.values));
     }
 
     /// The sample in the order of the hashes: the same shoppers teach the same model, whichever store they come from.
     fn finish(self) -> Sample {
-        let width = self.sample.width;
         let mut sample = self.sample;
-        let mut order: Vec<usize> = (0..self.hashes.len()).collect();
-        order.sort_by_key(|index| self.hashes[*index]);
-        sample.values =
-            order.iter().flat_map(|row| &sample.values[row * width..(row + 1) * width]).copied().collect();
-        sample.segments = order.iter().map(|row| sample.segments[*row]).collect();
-        sample.categories = order.iter().map(|row| sample.categories[*row]).collect();
-        sample.latest = order.iter().map(|row| sample.latest[*row]).collect();
-        let hashes: Vec<u64> = order.iter().map(|row| self.hashes[*row]).collect();
+        let chosen = self.chosen.finish();
+        let hashes: Vec<u64> = chosen.iter().map(|(hash, _)| *hash).collect();
+        sample.values.reserve_exact(chosen.len() * sample.width);
+        for (_, (chosen, values)) in chosen {
+            sample.chosen.push(chosen);
+            sample.values.extend(values);
+        }
         sample.pasts = self.pasts.finish(&hashes);
+        sample.cases = self.cases.finish(sample.width);
         sample
     }
 
@@ -163,27 +217,11 @@ impl Gathering {
         self.known.insert(name, place);
         Some(place)
     }
+}
 
-    fn keep_below_threshold(&mut self) {
-        let width = self.sample.width;
-        let mut kept = 0;
-        for index in 0..self.hashes.len() {
-            if self.hashes[index] > self.threshold {
-                continue;
-            }
-            self.hashes[kept] = self.hashes[index];
-            self.sample.segments[kept] = self.sample.segments[index];
-            self.sample.categories[kept] = self.sample.categories[index];
-            self.sample.latest[kept] = self.sample.latest[index];
-            self.sample.values.copy_within(index * width..(index + 1) * width, kept * width);
-            kept += 1;
-        }
-        self.hashes.truncate(kept);
-        self.sample.segments.truncate(kept);
-        self.sample.categories.truncate(kept);
-        self.sample.latest.truncate(kept);
-        self.sample.values.truncate(kept * width);
-    }
+fn step(transition: &Transition) -> Option<(u16, u16, f64)> {
+    let symbol = |number: i32| action::kind_from_wire(number).map(|kind| kind.index() as u16);
+    Some((symbol(transition.from)?, symbol(transition.to)?, transition.weight))
 }
 
 #[cfg(test)]
@@ -203,10 +241,10 @@ mod tests {
 
     #[test]
     fn a_sample_is_bounded_fair_and_keeps_what_belongs_together() {
-        let mut gathering = Gathering::begin(2, 0);
-        (0..10_000).for_each(|number| gathering.take(vector(number), 1000));
-        let mut backwards = Gathering::begin(2, 0);
-        (0..10_000).rev().for_each(|number| backwards.take(vector(number), 1000));
+        let begin = || Gathering::begin(2, Bounds::of_rows(1000));
+        let (mut gathering, mut backwards) = (begin(), begin());
+        (0..10_000).for_each(|number| gathering.take(vector(number)));
+        (0..10_000).rev().for_each(|number| backwards.take(vector(number)));
         let sample = gathering.finish();
         assert_eq!(sample.rows(), backwards.finish().rows(), "the order they come in does not matter");
         assert!((400..=1000).contains(&sample.len()), "{} are kept", sample.len());
@@ -214,8 +252,10 @@ mod tests {
         let latest = sample.seen().latest;
         for (index, row) in sample.rows().outer_iter().enumerate() {
             let number = row[0] as u32;
-            assert_eq!(sample.segments[index], Some(SegmentId::new(number % 3)));
-            let category = sample.categories[index].map(|place| &*sample.category_names[place as usize]);
+            let chosen = &sample.chosen[index];
+            assert_eq!(chosen.user_id.as_str(), format!("u{number}"));
+            assert_eq!(chosen.segment, Some(SegmentId::new(number % 3)));
+            let category = chosen.category.map(|place| &*sample.category_names[place as usize]);
             assert_eq!(category, Some(&*format!("c{}", number % 5)));
             assert_eq!(latest[index], Some(&*format!("c{}", number % 7)));
         }

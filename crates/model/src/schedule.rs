@@ -4,7 +4,7 @@
 use crate::drift::Watch;
 use crate::error::Error;
 use crate::publish::{self, Terms};
-use crate::sample;
+use crate::sample::{self, Bounds};
 use crate::service::Shared;
 use crate::train::{self, Candidate, Count, Progress, Task};
 use portrait_profile::{ModelVersion, PartitionLedger, Timestamp};
@@ -150,7 +150,9 @@ impl Trainer {
         // Twice the share that is needed: the sample is cut to size, not stretched.
         let shoppers = shoppers(&self.shared).await?.max(1);
         let share = (2.0 * rows as f64 / shoppers as f64).min(1.0);
-        let sample = sample::read(self.shared.features.clone(), share, rows, 0, &Progress::silent()).await?;
+        let sample =
+            sample::read(self.shared.features.clone(), share, Bounds::of_rows(rows), &Progress::silent())
+                .await?;
         let status = self.drift.look(version, &model.reference, &sample.seen(), sample.as_of)?;
         self.shared.metrics.looked(&status);
         if status.windows > 0 {
@@ -200,9 +202,9 @@ impl Trainer {
         let registry = self.shared.store.registry(None, Duration::ZERO).await?;
         let version = registry.newest.map_or(ModelVersion::FIRST, ModelVersion::next);
         let live = publish::served(&self.shared).await?.map(Arc::new);
-        let (rows_max, pasts_max) = (self.shared.config.rows_max, self.shared.config.pasts_max);
+        let bounds = Bounds::of_training(&self.shared.config);
         let features = self.shared.features.clone();
-        let sample = sample::read(features, 0.0, rows_max, pasts_max, &progress).await?;
+        let sample = sample::read(features, 0.0, bounds, &progress).await?;
         let config = self.shared.config.clone();
         let next_segment = publish::next_segment(&registry);
         let task = Task { sample, live, version, next_segment, count, config, progress: progress.clone() };

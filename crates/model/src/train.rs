@@ -1,13 +1,14 @@
-//! From a sample to a candidate: space, centroids that begin where the live ones are, segments that keep their identity, and
-//! how good all of it is. In come vectors and the model that is served, out goes a candidate. Pure: it computes for as long as
+//! From a sample to a candidate: space, centroids that begin where the live ones are, segments that keep their identity, what is
+//! learned beside them, and how good all of it is. In come vectors and the model that is served, out goes a candidate. Pure: it computes for as long as
 //! it takes, on a thread of its own.
+
+mod learned;
 
 use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::sample::Sample;
+use learned::{Found, learned};
 use ndarray::{Array2, ArrayView2, Axis};
-use portrait_learning::factors;
-use portrait_learning::recommend::Items;
 use portrait_learning::{
     ChoiceParams, Fit, Lately, Matched, Model, Origin, Params, Portrayed, Retired, Segment, Space,
     TypicalCategory, assign, choose_k, fit, fit_warm, match_members, means, portray, simplified_silhouette,
@@ -114,8 +115,8 @@ pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
         next,
         reference,
     );
-    let items = items(task, &found.labels, clusters)?;
-    let model = draft.with_centroids(centroids.view())?.with_items(items);
+    let placed = Found { labels: &found.labels, segments: clusters, places: rows.view() };
+    let model = draft.with_centroids(centroids.view())?.with_learned(learned(task, &placed)?)?;
     let quality = ModelQuality { kept_share: kept_share(&task.sample, &model, &found), ..quality };
     Ok(Candidate { model, quality, rows: task.sample.len() })
 }
@@ -162,14 +163,6 @@ fn quality(task: &Task, rows: ArrayView2<'_, f32>, found: &Fit, live: Option<&Ar
     }
 }
 
-/// What is learned of items, if shoppers had any.
-fn items(task: &Task, labels: &[u32], segments: usize) -> Result<Option<Items>, Error> {
-    let pasts = &task.sample.pasts;
-    task.progress.tell("learning items", 0, pasts.items.len() as u64);
-    let latent = factors::Params { seed: task.config.seed, ..factors::Params::default() };
-    Ok(Items::learn(pasts.items.clone(), &pasts.with_segments(labels), segments, &latent)?)
-}
-
 /// The segments with identities and names, those that are no more, and the first id that was never given.
 fn segments(
     task: &Task,
@@ -180,7 +173,8 @@ fn segments(
         task.live.iter().flat_map(|model| &model.segments).map(|segment| segment.id).collect();
     let next = task.next_segment;
     let clusters = found.centroids.nrows();
-    let matching = match_members(&task.sample.segments, &found.labels, clusters, &live, next);
+    let before: Vec<Option<SegmentId>> = task.sample.segments().collect();
+    let matching = match_members(&before, &found.labels, clusters, &live, next);
     let rows = task.sample.len().max(1) as f64;
     let shares: Vec<f64> = found.sizes.iter().map(|size| *size as f64 / rows).collect();
     let taken: Vec<String> =
@@ -228,8 +222,8 @@ fn segment(
 fn categories(sample: &Sample, found: &Fit) -> Vec<Vec<TypicalCategory>> {
     let mut all: HashMap<u32, usize> = HashMap::new();
     let mut by_cluster: Vec<HashMap<u32, usize>> = vec![HashMap::new(); found.centroids.nrows()];
-    for (label, category) in found.labels.iter().zip(&sample.categories) {
-        let (Some(category), Some(cluster)) = (category, by_cluster.get_mut(*label as usize)) else {
+    for (label, chosen) in found.labels.iter().zip(&sample.chosen) {
+        let (Some(category), Some(cluster)) = (&chosen.category, by_cluster.get_mut(*label as usize)) else {
             continue;
         };
         *all.entry(*category).or_default() += 1;
@@ -259,8 +253,7 @@ fn categories(sample: &Sample, found: &Fit) -> Vec<Vec<TypicalCategory>> {
 
 /// The share of shoppers whose segment is the same as before; none without a model before.
 fn kept_share(sample: &Sample, model: &Model, found: &Fit) -> Option<f64> {
-    let known =
-        sample.segments.iter().zip(&found.labels).filter_map(|(before, label)| Some((((*before)?), label)));
+    let known = sample.segments().zip(&found.labels).filter_map(|(before, label)| Some((before?, label)));
     let (mut all, mut kept) = (0_u64, 0_u64);
     for (before, label) in known {
         all += 1;

@@ -23,7 +23,7 @@ enum Command {
     Import(import::ImportArgs),
     /// Show one shopper's profile as a card.
     Profile(card::ProfileArgs),
-    /// Erase a shopper, and wait until it is applied; or say how far an erasure is.
+    /// Erase a shopper, or say how far an erasure is.
     Erase(erase::EraseArgs),
     /// Show the segments of the served model, or why a shopper is in one.
     Segments(segments::SegmentsArgs),

@@ -1,5 +1,5 @@
 //! `portrait erase`: a shopper is erased, or an earlier erasure is asked how far it is. In go an address and a shopper or a receipt,
-//! out go the state, the receipt and what is waited for.
+//! out go the state, the receipt and what it waits for.
 
 use crate::client::{self, Line};
 use anyhow::{Context, Result, anyhow, bail};
@@ -9,6 +9,10 @@ use portrait_proto::v1::{EraseRequest, ErasureState, GetErasureRequest, GetErasu
 use std::time::{Duration, Instant};
 use tonic::{Code, Status};
 
+/// How long an erasure is sent again while nobody takes it.
+const SEND_WITHIN: Duration = Duration::from_secs(60);
+/// How long `--wait` waits unless it says how long.
+const WAIT_S: &str = "600";
 /// Pause before an erasure is sent again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How often the state is asked for, at first and at last: a large store takes its time to look at everybody.
@@ -23,39 +27,41 @@ pub struct EraseArgs {
     /// Say how far an earlier erasure is, by its receipt.
     #[arg(long, value_name = "RECEIPT")]
     pub receipt: Option<String>,
-    /// How long to wait until it is applied, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
-    pub wait: u64,
+    /// Wait until it is applied, for 10 minutes at most or so many seconds.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = WAIT_S)]
+    pub wait: Option<u64>,
     /// Where the server answers.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
     pub to: String,
 }
 
-/// Erases, waits until it is applied, and prints.
+/// Erases or asks, waits if told to, and prints.
 ///
 /// # Errors
-/// If the server cannot be reached, refuses, or has not applied the erasure in time.
+/// If the server cannot be reached, refuses, or has not applied an erasure in time that is waited for.
 pub async fn run(args: EraseArgs) -> Result<()> {
     let mut ingest = IngestServiceClient::new(client::connect(&args.to).await?);
-    let deadline = Instant::now() + Duration::from_secs(args.wait);
-    if let Some(receipt) = args.receipt {
-        let receipt = bytes_of(&receipt).context("the receipt is not what portrait erase printed")?;
-        print!("{}", told(&state(&mut ingest, &receipt).await.map_err(said)?));
-        return Ok(());
-    }
-    let receipt = erase(&mut ingest, &args.user.unwrap_or_default(), deadline).await?;
-    // First of all: whoever ends this now can ask again with it.
-    println!("receipt   {}", text_of(&receipt));
-    let state = applied(&mut ingest, &receipt, deadline).await?;
+    let receipt = match args.receipt {
+        Some(text) => bytes_of(&text).context("the receipt is not what portrait erase printed")?,
+        None => {
+            let receipt = erase(&mut ingest, &args.user.unwrap_or_default()).await?;
+            // First of all: whoever ends this now can ask again with it.
+            println!("receipt   {}", text_of(&receipt));
+            receipt
+        }
+    };
+    let wait = args.wait.map(Duration::from_secs);
+    let state = state_within(&mut ingest, &receipt, wait.unwrap_or_default()).await?;
     print!("{}", told(&state));
-    if state.state() == ErasureState::Accepted {
-        bail!("it is in the log and not applied after {} s: ask again with --receipt", args.wait);
+    if let Some(wait) = wait.filter(|_| state.state() == ErasureState::Accepted) {
+        bail!("it is in the log and not applied after {wait:?}: ask again with --receipt");
     }
     Ok(())
 }
 
 /// Sends it until it is answered, each time with the same id: it is one erasure.
-async fn erase(ingest: &mut IngestServiceClient<Line>, user: &str, deadline: Instant) -> Result<Vec<u8>> {
+async fn erase(ingest: &mut IngestServiceClient<Line>, user: &str) -> Result<Vec<u8>> {
+    let deadline = Instant::now() + SEND_WITHIN;
     let event_id = format!("erase-{:032x}", rand::random::<u128>());
     loop {
         let request = EraseRequest { user_id: user.to_owned(), event_id: event_id.clone() };
@@ -69,12 +75,13 @@ async fn erase(ingest: &mut IngestServiceClient<Line>, user: &str, deadline: Ins
     }
 }
 
-/// The state, once it is applied, or time is up.
-async fn applied(
+/// The state, once it is applied, or after `wait`.
+async fn state_within(
     ingest: &mut IngestServiceClient<Line>,
     receipt: &[u8],
-    deadline: Instant,
+    wait: Duration,
 ) -> Result<GetErasureResponse> {
+    let deadline = Instant::now() + wait;
     let mut pause = ASK_EVERY.0;
     loop {
         match state(ingest, receipt).await {

@@ -6,7 +6,6 @@ use crate::id::OrderId;
 use crate::record::Event;
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh64::xxh64;
 
 /// How many custom actions a profile tells apart; further ones are counted as events only.
 pub const CUSTOM_ACTIONS_MAX: usize = 8;
@@ -163,7 +162,7 @@ impl Orders {
     /// Whether the line begins an order. A line without an order id is an order of its own.
     fn is_new(&mut self, order_id: Option<&OrderId>) -> bool {
         let Some(order_id) = order_id else { return true };
-        let hash = xxh64(order_id.as_str().as_bytes(), 0);
+        let hash = order_id.hash();
         if self.recent.contains(&hash) {
             return false;
         }

@@ -3,11 +3,11 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The version of an encoded [`crate::Record`]. 2: erasures, which are kinds of their own.
-pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion { newest: 2, appended: &[&[]] };
-/// The version of an encoded [`crate::Profile`]. 3: the preferences in fewer bytes.
-pub(crate) const PROFILE_VERSION: FormatVersion = FormatVersion { newest: 3, appended: &[] };
-/// The versions before it. 2: the segment, at the end.
+/// The version of an encoded [`crate::Record`]. 2: outcomes are records too. 3: erasures as well.
+pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion { newest: 3, appended: &[&[], &[]] };
+/// The version of an encoded [`crate::Profile`]. 3: the preferences in fewer bytes. 4: moments, at the end.
+pub(crate) const PROFILE_VERSION: FormatVersion = FormatVersion { newest: 4, appended: &[&[], &[], &[0, 0]] };
+/// The versions before the third. 2: the segment, at the end.
 pub(crate) const FORMER_PROFILE_VERSION: FormatVersion = FormatVersion { newest: 2, appended: &[&[0]] };
 /// The version of an encoded [`crate::ProfileChange`]. 2: segments before and after, at the end.
 pub(crate) const CHANGE_VERSION: FormatVersion = FormatVersion { newest: 2, appended: &[&[0, 0]] };

@@ -4,6 +4,7 @@
 use compact_str::{CompactString, ToCompactString};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use xxhash_rust::xxh64::xxh64;
 
 /// The longest id, in bytes of UTF-8.
 pub const ID_MAX_BYTES: usize = 128;
@@ -95,6 +96,13 @@ id!(
     /// The shop's own id of an order; its lines share it.
     OrderId
 );
+
+impl OrderId {
+    /// XXH64 (seed 0) of its text: what a profile keeps of it.
+    pub(crate) fn hash(&self) -> u64 {
+        xxh64(self.0.as_bytes(), 0)
+    }
+}
 
 impl From<u64> for ItemId {
     /// The id that is the number's decimal digits.

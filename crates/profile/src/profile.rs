@@ -7,23 +7,30 @@
 
 mod former;
 
+use crate::action::ActionKind;
 use crate::basic::{Basic, TRAITS_BUDGET_BYTES};
 use crate::behavior::Behavior;
 use crate::codec::{self, DecodeError};
 use crate::decay::Decayed;
 use crate::fingerprint::Fingerprint;
-use crate::id::UserId;
+use crate::id::{OrderId, UserId};
+use crate::moments::{self, LookedBack, MOMENTS_MAX_BYTES, Moments, Step};
 use crate::preference::RecentItem;
 use crate::preference::{BRANDS_BUDGET_BYTES, CATEGORIES_BUDGET_BYTES, ITEMS_BUDGET_BYTES, Preference};
-use crate::record::{Body, Record};
+use crate::record::{Body, Event, Record};
 use crate::segment::SegmentMembership;
 use crate::social::{EDGES_BUDGET_BYTES, Social};
 use crate::time::Timestamp;
+use crate::view::TransitionView;
 pub(crate) use former::FormerProfile;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh64::xxh64;
 
 /// No encoded profile is larger, whatever is folded into it.
 pub const PROFILE_MAX_BYTES: usize = 16 * 1024;
+
+/// The seed that decides which moments are looked back at: another than that of routing.
+const MOMENT_SEED: u64 = 0x4D4F_4D45_4E54;
 
 /// What the lists without a budget of their own take at most: 18 actions with names, 121 transitions, 31 hours and weekdays,
 /// 24 price bands, 16 orders, the segment, and the single numbers.
@@ -35,6 +42,7 @@ const _: () = assert!(
         + BRANDS_BUDGET_BYTES
         + ITEMS_BUDGET_BYTES
         + EDGES_BUDGET_BYTES
+        + MOMENTS_MAX_BYTES
         + REST_BYTES
         < PROFILE_MAX_BYTES
 );
@@ -66,6 +74,8 @@ pub struct Profile {
     pub(crate) social: Social,
     /// Where a model has put the shopper; derived, and none before there was one. Dropping it forgets since when.
     segment: Option<SegmentMembership>,
+    /// What is learned from: moments and what came of them. Dropping it costs rows of the next trainings.
+    moments: Moments,
 }
 
 /// What became of a record that was folded in.
@@ -101,6 +111,7 @@ impl Profile {
             preference: Preference::default(),
             social: Social::default(),
             segment: None,
+            moments: Moments::default(),
         }
     }
 
@@ -124,12 +135,10 @@ impl Profile {
         self.count(record);
         let mut applied = Applied::default();
         match &record.body {
-            Body::Event(event) => {
-                applied.late = self.behavior.fold(at, event);
-                self.preference.fold(at, event);
-            }
+            Body::Event(event) => applied.late = self.fold(at, event),
             Body::Traits(values) => self.basic.state(at, values),
             Body::Relation(relation) => self.social.state(at, relation),
+            Body::Outcome(outcome) => self.moments.came_of(at, outcome),
             // They end profiles, and are folded into none.
             Body::Erase(_) | Body::Forget(_) => {}
         }
@@ -139,6 +148,29 @@ impl Profile {
     /// Drops the edges to those who are `gone`, by neighbour and when the edge was stated. Whether there were any.
     pub fn forget_edges(&mut self, gone: impl Fn(&UserId, Timestamp) -> bool) -> bool {
         self.social.forget(gone)
+    }
+
+    /// Folds an event in and tells whether it was late.
+    fn fold(&mut self, at: Timestamp, event: &Event) -> bool {
+        let order = event.order_id.as_ref().map(OrderId::hash);
+        if let Some(ended_at) = self.moments.ending(order) {
+            let known = self.features_at(ended_at);
+            self.moments.end(&known);
+        }
+        let late = self.behavior.fold(at, event);
+        self.preference.fold(at, event);
+        let purchase = event.action.kind() == ActionKind::Purchase;
+        let newest_at = self.newest_event_at().map_or(at, |newest| newest.max(at));
+        let step = Step { at, newest_at, purchase, order, late };
+        let mut moments = std::mem::take(&mut self.moments);
+        moments.take(&step, self.salt(), || self.features_at(newest_at));
+        self.moments = moments;
+        late
+    }
+
+    /// What the draws of this shopper's moments depend on.
+    fn salt(&self) -> u64 {
+        xxh64(self.user_id.as_str().as_bytes(), MOMENT_SEED)
     }
 
     /// Counts a commit that changed the profile.
@@ -174,6 +206,26 @@ impl Profile {
     /// The categories that are liked, each with when it was taken up last and how much that weighs then.
     pub fn categories(&self) -> impl ExactSizeIterator<Item = (&str, Timestamp, Decayed)> {
         self.preference.categories.iter().map(|(name, sum)| (name.as_str(), sum.at(), sum.read(sum.at())))
+    }
+
+    /// The moments that are looked back at, as they look at `as_of`.
+    pub fn looked_back(&self, as_of: Timestamp) -> Vec<LookedBack> {
+        self.moments.looked_back(as_of, |at| self.features_at(at))
+    }
+
+    /// The feature vector as [`Self::looked_back`] has those of earlier moments: what was learned from them is asked of this.
+    pub fn known_at(&self, at: Timestamp) -> Vec<f32> {
+        moments::coarse(self.features_at(at))
+    }
+
+    /// What was done last and when.
+    pub fn newest_action(&self) -> Option<(Timestamp, ActionKind)> {
+        self.behavior.newest
+    }
+
+    /// Steps from an action to the next within a visit, faded to `at`, most frequent first.
+    pub fn transitions_at(&self, at: Timestamp) -> Vec<TransitionView> {
+        self.behavior.transitions_at(at)
     }
 
     /// Whose it is.

@@ -33,6 +33,8 @@ pub enum Body {
     Traits(Vec<TraitValue>),
     /// The shopper is connected to another.
     Relation(Relation),
+    /// It is known what came of something.
+    Outcome(Outcome),
     /// The shopper is to be erased: the profile goes, and edges to the shopper from others of this partition.
     Erase(Pseudonym),
     /// A shopper of another partition is erased: edges to whoever has this pseudonym go.
@@ -93,6 +95,26 @@ pub struct Relation {
     pub kind: RelationKind,
     /// How strong it is, 0 to 1; 0 removes the edge.
     pub weight: f64,
+}
+
+/// What came of something that a score foretells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Which score.
+    pub target: Target,
+    /// Whether it came about.
+    pub happened: bool,
+    /// The order it is about; none for the newest at that time.
+    pub order_id: Option<OrderId>,
+}
+
+/// What a score foretells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Target {
+    /// A purchase within [`crate::HORIZON`].
+    Propensity,
+    /// That an order turns out badly: fraud, a charge back, a payment that never comes.
+    Risk,
 }
 
 /// What connects two shoppers.

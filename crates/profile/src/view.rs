@@ -251,20 +251,24 @@ impl Behavior {
     }
 
     pub(crate) fn transitions_at(&self, at: Timestamp) -> Vec<TransitionView> {
-        let kinds = ActionKind::ALL;
         let mut from_totals = [0.0; ActionKind::ALL.len()];
-        for (index, weight) in self.transitions.read(at) {
-            from_totals[usize::from(index) / kinds.len() % kinds.len()] += weight;
-        }
-        let view = |(index, weight): (u8, f64)| {
-            let (from, to) =
-                (usize::from(index) / kinds.len() % kinds.len(), usize::from(index) % kinds.len());
-            let probability = if from_totals[from] > 0.0 { weight / from_totals[from] } else { 0.0 };
-            TransitionView { from: kinds[from], to: kinds[to], weight, probability }
+        self.steps_at(at).for_each(|(from, _, weight)| from_totals[from.index()] += weight);
+        let view = |(from, to, weight): (ActionKind, ActionKind, f64)| {
+            let total = from_totals[from.index()];
+            TransitionView { from, to, weight, probability: if total > 0.0 { weight / total } else { 0.0 } }
         };
-        let mut transitions: Vec<TransitionView> = self.transitions.read(at).map(view).collect();
+        let mut transitions: Vec<TransitionView> = self.steps_at(at).map(view).collect();
         transitions.sort_by(|one, other| other.weight.total_cmp(&one.weight));
         transitions
+    }
+
+    /// How often which action followed which.
+    pub(crate) fn steps_at(&self, at: Timestamp) -> impl Iterator<Item = (ActionKind, ActionKind, f64)> {
+        let kinds = ActionKind::ALL;
+        self.transitions.read(at).map(move |(index, weight)| {
+            let (from, to) = (usize::from(index) / kinds.len(), usize::from(index) % kinds.len());
+            (kinds[from % kinds.len()], kinds[to], weight)
+        })
     }
 }
 

@@ -3,9 +3,9 @@
 
 use portrait_profile::{
     Action, ActionKind, BRANDS_MAX, Body, CATEGORIES_MAX, CUSTOM_ACTIONS_MAX, CustomAction, EDGES_MAX, Event,
-    FeatureSchema, HALF_LIVES, ItemId, OrderId, PRICE_BANDS_MAX, PROFILE_MAX_BYTES, Profile,
-    RECENT_ITEMS_MAX, Record, RecordId, Relation, RelationKind, Span, TRAITS_MAX, Timestamp, TraitValue,
-    UserId,
+    FeatureSchema, HALF_LIVES, ItemId, OrderId, Outcome, PRICE_BANDS_MAX, PROFILE_MAX_BYTES, Profile,
+    RECENT_ITEMS_MAX, Record, RecordId, Relation, RelationKind, Span, TRAITS_MAX, Target, Timestamp,
+    TraitValue, UserId,
 };
 use proptest::prelude::*;
 use rand::rngs::StdRng;
@@ -222,8 +222,14 @@ fn any_body() -> impl Strategy<Value = Body> {
         kind: RelationKind::Friend,
         weight,
     });
+    let target = prop_oneof![Just(Target::Propensity), Just(Target::Risk)];
+    let outcome =
+        (target, any::<bool>(), proptest::option::of(any_id())).prop_map(|(target, happened, order)| {
+            Outcome { target, happened, order_id: order.and_then(|id| OrderId::parse(&id).ok()) }
+        });
     prop_oneof![
         6 => any_event().prop_map(Body::Event),
+        1 => outcome.prop_map(Body::Outcome),
         1 => proptest::collection::vec(value, 0..5).prop_map(Body::Traits),
         2 => relation.prop_map(Body::Relation),
     ]

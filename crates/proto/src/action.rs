@@ -1,7 +1,7 @@
-//! Actions and relation kinds on the wire and in the domain.
+//! Actions, relation kinds and targets of scores on the wire and in the domain.
 
 use crate::v1;
-use portrait_profile::{Action, ActionKind, RelationKind};
+use portrait_profile::{Action, ActionKind, RelationKind, Target};
 
 /// The wire's number of a kind.
 pub const fn kind_to_wire(kind: ActionKind) -> v1::Action {
@@ -64,6 +64,15 @@ pub fn relation_from_wire(number: i32) -> Option<RelationKind> {
         v1::RelationKind::Colleague => Some(RelationKind::Colleague),
         v1::RelationKind::Follows => Some(RelationKind::Follows),
         v1::RelationKind::Stranger => Some(RelationKind::Stranger),
+    }
+}
+
+/// The target of a wire number; none for one that is unspecified or not of the list.
+pub fn target_from_wire(number: i32) -> Option<Target> {
+    match v1::ScoreTarget::try_from(number).ok()? {
+        v1::ScoreTarget::Unspecified => None,
+        v1::ScoreTarget::Propensity => Some(Target::Propensity),
+        v1::ScoreTarget::Risk => Some(Target::Risk),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::{action, time, v1};
 use portrait_profile::{
-    ActionCount, Affinity, BehaviorView, Decayed, EdgeView, PreferenceView, ProfileView, RecentItem, Rfm,
-    SegmentMembership, SessionsView, TransitionView,
+    ActionCount, Affinity, BehaviorView, Decayed, EdgeView, LookedBack, MomentSort, PreferenceView,
+    ProfileView, RecentItem, Rfm, SegmentMembership, SessionsView, TransitionView,
 };
 
 impl From<ProfileView> for v1::Profile {
@@ -129,6 +129,18 @@ impl From<RecentItem> for v1::ItemTouch {
             action: action::kind_to_wire(touch.kind).into(),
             at: Some(time::to_wire(touch.at)),
             times: touch.times,
+        }
+    }
+}
+
+impl From<LookedBack> for v1::Moment {
+    fn from(moment: LookedBack) -> Self {
+        Self {
+            at: Some(time::to_wire(moment.at)),
+            values: moment.values,
+            order: moment.sort == MomentSort::Order,
+            bought: moment.bought,
+            risk: moment.risk,
         }
     }
 }

@@ -112,6 +112,7 @@ pub const fn code_of(reason: ErrorReason) -> Code {
         | ErrorReason::MissingField
         | ErrorReason::UnknownAction
         | ErrorReason::UnknownRelation
+        | ErrorReason::UnknownTarget
         | ErrorReason::UnknownCurrency
         | ErrorReason::TimeInFuture
         | ErrorReason::TimeTooOld
@@ -127,9 +128,10 @@ pub const fn code_of(reason: ErrorReason) -> Code {
         ErrorReason::StoreUnavailable | ErrorReason::ShuttingDown | ErrorReason::TrainingElsewhere => {
             Code::Unavailable
         }
-        ErrorReason::StoreIncompatible | ErrorReason::NoModel | ErrorReason::TooFewShoppers => {
-            Code::FailedPrecondition
-        }
+        ErrorReason::StoreIncompatible
+        | ErrorReason::NoModel
+        | ErrorReason::NotLearned
+        | ErrorReason::TooFewShoppers => Code::FailedPrecondition,
         ErrorReason::TokenLapsed => Code::OutOfRange,
         ErrorReason::UserNotFound | ErrorReason::ModelNotFound | ErrorReason::SegmentNotFound => {
             Code::NotFound

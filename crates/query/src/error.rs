@@ -1,5 +1,6 @@
 //! Why a read or a subscription could not be answered, and what the caller is told.
 
+use portrait_learning::learners::ScorerError;
 use portrait_profile::{DecodeError, PartitionId, SegmentId, UserId};
 use portrait_proto::status::Failure;
 use portrait_proto::v1::ErrorReason;
@@ -69,11 +70,20 @@ pub enum Error {
     /// There is no model yet.
     #[error("there is no model yet: train one by ModelService.TrainModel, or wait for the first")]
     NoModel,
-    /// The model knows nothing of items.
-    #[error(
-        "the model knows no items: shoppers must have items in their profiles, and model.pasts_max be above 0"
-    )]
-    NoItems,
+    /// The model in service has no such part.
+    #[error("the model in service cannot answer this: {remedy}")]
+    NotLearned {
+        /// What is missing and what to do.
+        remedy: &'static str,
+    },
+    /// A profile gives a vector that cannot be scored.
+    #[error("the profile of user {user_id} cannot be scored")]
+    Unscored {
+        /// Whose.
+        user_id: UserId,
+        /// Why.
+        source: ScorerError,
+    },
     /// The shopper is in no segment yet.
     #[error("user {user_id} is in no segment of the model yet: the sweep has not come by")]
     Unassigned {
@@ -145,9 +155,12 @@ impl Error {
             Self::Ledger { partition, source } => {
                 tracing::error!(%partition, error = %source, "a partition's note cannot be read");
             }
+            Self::Unscored { source, .. } => {
+                tracing::error!(error = %source, "a profile cannot be scored");
+            }
             Self::Store(_)
             | Self::NoModel
-            | Self::NoItems
+            | Self::NotLearned { .. }
             | Self::Unassigned { .. }
             | Self::NoSuchSegment { .. }
             | Self::TooFew { .. }
@@ -174,8 +187,12 @@ impl From<Error> for Status {
             Error::Request { reason, field, message } => {
                 Failure::new(reason, message).field(field).into_status()
             }
-            Error::NoModel | Error::NoItems | Error::Unassigned { .. } => {
+            Error::NoModel | Error::Unassigned { .. } => {
                 Failure::new(ErrorReason::NoModel, message).retry_after(SUBSCRIBE_AGAIN).into_status()
+            }
+            Error::NotLearned { .. } => Failure::new(ErrorReason::NotLearned, message).into_status(),
+            Error::Unscored { source, .. } => {
+                Failure::new(ErrorReason::Internal, format!("{message}: {source}")).into_status()
             }
             Error::NoSuchSegment { .. } => {
                 Failure::new(ErrorReason::SegmentNotFound, message).field("segment_id").into_status()

@@ -3,10 +3,13 @@
 mod asked;
 
 use crate::error::Error;
+use crate::next_action;
 use crate::read;
 use crate::recommend;
+use crate::score;
 use crate::segments;
 use crate::service::Shared;
+use crate::similar;
 use crate::watch::{self, Answers};
 use portrait_proto::v1;
 use portrait_proto::v1::query_service_server::QueryService;
@@ -112,5 +115,38 @@ impl QueryService for Grpc {
     ) -> Result<Response<Self::ExportSegmentStream>, Status> {
         let segment_id = asked::segment_id("segment_id", &request.into_inner().segment_id)?;
         Ok(Response::new(segments::export(&self.shared, segment_id).await?))
+    }
+
+    async fn predict_next_action(
+        &self,
+        request: Request<v1::PredictNextActionRequest>,
+    ) -> Result<Response<v1::PredictNextActionResponse>, Status> {
+        let deadline = asked::deadline(request.metadata());
+        let request = request.into_inner();
+        let user_id = asked::user_id("user_id", &request.user_id)?;
+        let terms = asked::terms(&self.shared.config, &request.read_after, request.read_at, deadline)?;
+        Ok(Response::new(next_action::predict(&self.shared, user_id, &terms).await?))
+    }
+
+    async fn score(&self, request: Request<v1::ScoreRequest>) -> Result<Response<v1::ScoreResponse>, Status> {
+        let deadline = asked::deadline(request.metadata());
+        let request = request.into_inner();
+        let user_id = asked::user_id("user_id", &request.user_id)?;
+        let target = asked::target(request.target)?;
+        let reasons = asked::count("reasons", request.reasons, asked::REASONS_USUAL)?;
+        let terms = asked::terms(&self.shared.config, &request.read_after, request.read_at, deadline)?;
+        Ok(Response::new(score::score(&self.shared, user_id, target, reasons, &terms).await?))
+    }
+
+    async fn find_similar_users(
+        &self,
+        request: Request<v1::FindSimilarUsersRequest>,
+    ) -> Result<Response<v1::FindSimilarUsersResponse>, Status> {
+        let deadline = asked::deadline(request.metadata());
+        let request = request.into_inner();
+        let user_id = asked::user_id("user_id", &request.user_id)?;
+        let count = asked::count("count", request.count, asked::SIMILAR_USUAL)?;
+        let terms = asked::terms(&self.shared.config, &request.read_after, None, deadline)?;
+        Ok(Response::new(similar::find(&self.shared, user_id, count, &terms).await?))
     }
 }

@@ -11,10 +11,13 @@ mod config;
 mod error;
 mod grpc;
 mod metrics;
+mod next_action;
 mod read;
 mod recommend;
+mod score;
 mod segments;
 mod service;
+mod similar;
 mod watch;
 
 pub use config::{Config, ValidConfig};

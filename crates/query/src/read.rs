@@ -46,13 +46,38 @@ pub(crate) async fn some(shared: &Shared, user_ids: &[UserId], terms: &Terms) ->
     let begun = Instant::now();
     let mut known = HashSet::with_capacity(user_ids.len());
     let user_ids: Vec<&UserId> = user_ids.iter().filter(|user_id| known.insert(*user_id)).collect();
+    let by_partition = by_partition(shared, &user_ids);
+    let partitions: Vec<PartitionId> = by_partition.keys().copied().collect();
+    after::wait(shared, &partitions, terms).await?;
+    let profiles = load(shared, &user_ids, by_partition).await?;
+    let batch = at_moment(shared, &user_ids, profiles, terms.read_at).await?;
+    shared.metrics.read(batch.found.len(), batch.missing.len(), begun.elapsed());
+    Ok(batch)
+}
+
+/// The profiles of different users as they are stored, in their order, whatever is applied.
+pub(crate) async fn stored_anywhere(
+    shared: &Shared,
+    user_ids: &[&UserId],
+) -> Result<Vec<Option<Profile>>, Error> {
+    load(shared, user_ids, by_partition(shared, user_ids)).await
+}
+
+/// The places of users by their partition.
+fn by_partition(shared: &Shared, user_ids: &[&UserId]) -> BTreeMap<PartitionId, Vec<usize>> {
     let mut by_partition: BTreeMap<PartitionId, Vec<usize>> = BTreeMap::new();
     for (index, user_id) in user_ids.iter().enumerate() {
         let partition = shared.store.layout().partitions.partition_of(user_id);
         by_partition.entry(partition).or_default().push(index);
     }
-    let partitions: Vec<PartitionId> = by_partition.keys().copied().collect();
-    after::wait(shared, &partitions, terms).await?;
+    by_partition
+}
+
+async fn load(
+    shared: &Shared,
+    user_ids: &[&UserId],
+    by_partition: BTreeMap<PartitionId, Vec<usize>>,
+) -> Result<Vec<Option<Profile>>, Error> {
     let loads = by_partition.into_iter().map(async |(partition, indices)| {
         let wanted: Vec<&UserId> = indices.iter().map(|index| user_ids[*index]).collect();
         let profiles = stored(shared, partition, &wanted).await?;
@@ -62,9 +87,7 @@ pub(crate) async fn some(shared: &Shared, user_ids: &[UserId], terms: &Terms) ->
     for (index, profile) in try_join_all(loads).await?.into_iter().flatten() {
         profiles[index] = profile;
     }
-    let batch = at_moment(shared, &user_ids, profiles, terms.read_at).await?;
-    shared.metrics.read(batch.found.len(), batch.missing.len(), begun.elapsed());
-    Ok(batch)
+    Ok(profiles)
 }
 
 /// The profile of one user as it is stored, and the moment that the read is about.

@@ -15,6 +15,10 @@ const LOOKED_AT: usize = 4_096;
 /// How many items of the catalogue are read at a time.
 const PAGE_ITEMS: usize = 256;
 
+/// Why nothing may be known of items.
+const NO_ITEMS: &str =
+    "shoppers must have items in their profiles, and model.pasts_max be above 0, when a model is trained";
+
 /// What is to be recommended.
 pub(crate) struct Wish {
     /// How many items, at least 1.
@@ -51,13 +55,13 @@ pub(crate) async fn recommend(
     terms: &Terms,
 ) -> Result<v1::RecommendResponse, Error> {
     let model = shared.served().ok_or(Error::NoModel)?;
-    let items = model.items().ok_or(Error::NoItems)?;
+    let items = model.learned().items.as_ref().ok_or(Error::NotLearned { remedy: NO_ITEMS })?;
     let profile = match read::stored_at(shared, &user_id, terms).await {
         Ok((profile, _)) => Some(profile),
         Err(Error::NotFound { .. }) => None,
         Err(error) => return Err(error),
     };
-    let segment = profile.as_ref().and_then(Profile::segment).and_then(|held| model.place(held.segment_id));
+    let segment = profile.as_ref().and_then(|profile| shared.place_of(&model, profile));
     let past = profile.as_ref().map(|profile| items.past(profile, segment)).unwrap_or_default();
     let left_out = profile.as_ref().map(|profile| left_out(profile, items, wish)).unwrap_or_default();
     let found = ranked(shared, items, &past, &left_out, wish).await?;

@@ -82,7 +82,7 @@ impl Rebuild {
         let id = record.record_id.as_ref().map(|id| SeenId::of(&record.user_id, id).get());
         let erasure = match record.body {
             Body::Erase(pseudonym) | Body::Forget(pseudonym) => Some(pseudonym),
-            Body::Event(_) | Body::Traits(_) | Body::Relation(_) => None,
+            Body::Event(_) | Body::Traits(_) | Body::Relation(_) | Body::Outcome(_) => None,
         };
         if id.is_some_and(|id| self.seen.contains(&(erasure, id))) {
             return;
@@ -118,7 +118,7 @@ impl Rebuild {
                 let until = self.erased.get(&self.key.of(&relation.other_user_id));
                 until.is_some_and(|until| record.occurred_at <= until.1)
             }
-            Body::Event(_) | Body::Traits(_) | Body::Erase(_) | Body::Forget(_) => false,
+            Body::Event(_) | Body::Traits(_) | Body::Outcome(_) | Body::Erase(_) | Body::Forget(_) => false,
         };
         if gone {
             profile.count(record);

@@ -15,7 +15,7 @@ use portrait_proto::v1::{
 use portrait_store::embedded::{Embedded, Options};
 use portrait_store::redis::testing::Server as Redis;
 use portrait_tests::faults::differing_from_log;
-use portrait_tests::{Cluster, PATIENCE, Server, connect, portrait_command, until};
+use portrait_tests::{Cluster, PATIENCE, Server, connect, next_millisecond, portrait_command, until};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::path::Path;
@@ -146,7 +146,7 @@ async fn erase_and_come_back(shop: &Shop) {
     shop.view(LENA, "late", before).await;
     let late = shop.befriend("omar", LENA, "late", before).await;
     assert_eq!(shop.profile("omar", &late).await.expect("a profile").social.expect("edges").edges.len(), 1);
-    tokio::time::sleep(Duration::from_millis(2)).await;
+    next_millisecond().await;
     let token = shop.view(LENA, "2", SystemTime::now()).await;
     let profile = shop.profile(LENA, &token).await.expect("the shopper came back");
     assert_eq!((profile.applied_events, profile.version), (1, 3));
@@ -257,12 +257,14 @@ async fn the_command_line_erases_and_tells_how_far_it_is() {
             String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
         )
     };
-    let (success, said) = tokio::task::block_in_place(|| run(&[LENA]));
+    let (success, said) = tokio::task::block_in_place(|| run(&[LENA, "--wait"]));
     assert!(success && said.contains("applied: the profile is gone"), "{said}");
     assert_eq!(shop.profile(LENA, &[]).await.expect_err("gone").code(), Code::NotFound);
     let receipt = said.split_whitespace().nth(1).expect("a receipt");
     let (success, said) = tokio::task::block_in_place(|| run(&["--receipt", receipt]));
     assert!(success && said.contains("waits for the log of 16 of 16 partitions"), "{said}");
+    let (success, said) = tokio::task::block_in_place(|| run(&["nobody"]));
+    assert!(success && said.contains("state     a"), "{said}");
     let (success, said) = tokio::task::block_in_place(|| run(&["--receipt", "abcd"]));
     assert!(!success && said.contains("not a receipt of this deployment"), "{said}");
 }

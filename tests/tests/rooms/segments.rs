@@ -32,13 +32,13 @@ const TMALL: Log =
 const CLOTHES: Log =
     Log { format: Format::Eshop, file: "uci_eshop_clothing_2008.csv.gz", read: 165_474, rejected: 0 };
 
-/// A node for a replay that looks at everybody at once. What models know of items is not what its trainings are for, unless `set`
-/// says so.
+/// A node for a replay that looks at everybody at once. What models know of items and scores is not what its trainings are for,
+/// unless `set` says so.
 pub(super) async fn node(folder: &std::path::Path, set: impl FnOnce(&mut portrait_model::Config)) -> Node {
     let mut config = Config::on_free_ports(folder);
     config.profiles.clock = ProfileClock::Events;
     config.feature.sweep_rate = 1_000_000;
-    config.model.pasts_max = 0;
+    (config.model.pasts_max, config.model.cases_max) = (0, 0);
     set(&mut config.model);
     Node::start(Role::All, config).await.expect("a node")
 }

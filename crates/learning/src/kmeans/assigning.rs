@@ -105,7 +105,7 @@ pub(super) fn squared_distances(
 }
 
 /// By differences, which keeps its precision where `|a|^2 - 2 a.b + |b|^2` loses it; over the shorter of the two.
-fn squared_distance(one: &[f32], other: &[f32]) -> f32 {
+pub(crate) fn squared_distance(one: &[f32], other: &[f32]) -> f32 {
     let width = one.len().min(other.len());
     let (ones, one_rest) = one[..width].as_chunks::<LANES>();
     let (others, other_rest) = other[..width].as_chunks::<LANES>();

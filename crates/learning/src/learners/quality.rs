@@ -49,6 +49,24 @@ pub fn quality(labels: &[bool], probabilities: &[f64], threshold: f64) -> Qualit
     }
 }
 
+/// The probability from which on rows are named so that precision and recall are best together: the greatest F1, their harmonic mean
+/// (van Rijsbergen, "Information Retrieval", 2nd edition, 1979, chapter 7). 0.5 if nothing happened.
+pub fn best_threshold(labels: &[bool], probabilities: &[f64]) -> f64 {
+    let mut order: Vec<usize> = (0..labels.len().min(probabilities.len())).collect();
+    order.sort_by(|one, other| probabilities[*other].total_cmp(&probabilities[*one]));
+    let happened = labels.iter().filter(|label| **label).count() as f64;
+    let (mut best, mut most, mut named, mut hits) = (0.5, 0.0, 0.0, 0.0);
+    for ties in order.chunk_by(|one, other| probabilities[*one] == probabilities[*other]) {
+        named += ties.len() as f64;
+        hits += ties.iter().filter(|row| labels[**row]).count() as f64;
+        let f1 = 2.0 * hits / (named + happened);
+        if f1 > most {
+            (best, most) = (probabilities[ties[0]], f1);
+        }
+    }
+    best
+}
+
 /// The area under the curve of true against false positives, by ranks, ties in the middle (Hanley and McNeil, "The meaning and
 /// use of the area under a receiver operating characteristic (ROC) curve", 1982); 0.5 if there is but one outcome.
 pub fn auc(labels: &[bool], scores: &[f64]) -> f64 {
@@ -92,5 +110,18 @@ impl Quality {
         [auc, log_loss, calibration_error, threshold, precision, recall]
             .iter()
             .all(|figure| figure.is_finite())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_threshold_is_where_precision_and_recall_are_best_together() {
+        let labels = [false, false, true, true];
+        assert_eq!(best_threshold(&labels, &[0.1, 0.4, 0.35, 0.8]), 0.35);
+        assert_eq!(best_threshold(&labels, &[0.1, 0.4, 0.5, 0.8]), 0.5);
+        assert_eq!(best_threshold(&[false; 4], &[0.1, 0.4, 0.35, 0.8]), 0.5);
     }
 }

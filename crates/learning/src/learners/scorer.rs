@@ -2,7 +2,8 @@
 //! say what made them up. Bytes that are read back are checked whole.
 
 use super::{
-    Calibration, Contender, Kind, Learner, Params, Quality, Rows, Step, log_loss, probability, quality,
+    Calibration, Contender, Kind, Learner, Params, Quality, Rows, Step, best_threshold, log_loss,
+    probability, quality,
 };
 use crate::error::Error;
 use ndarray::ArrayView1;
@@ -74,7 +75,10 @@ pub(super) fn champion(
     newest: Rows,
     params: &Params,
 ) -> Result<Scorer, Error> {
-    let figures = |shares: &[f64]| quality(newest.labels, shares, params.threshold);
+    let figures = |shares: &[f64]| {
+        let threshold = params.threshold.unwrap_or_else(|| best_threshold(newest.labels, shares));
+        quality(newest.labels, shares, threshold)
+    };
     let mut tried: Vec<(Quality, Contender)> = contenders
         .into_iter()
         .map(|contender| (figures(&contender.learner.probabilities(newest.values)), contender))

@@ -194,7 +194,7 @@ fn what_makes_no_sense_is_refused() {
         Params { kinds: Vec::new(), ..plain.clone() },
         Params { newest: 0.0, ..plain.clone() },
         Params { newest: 1.0, ..plain.clone() },
-        Params { threshold: f64::NAN, ..plain.clone() },
+        Params { threshold: Some(f64::NAN), ..plain.clone() },
     ] {
         assert!(matches!(refused(&labels, None, &wrong), Error::Parameter { .. }), "{wrong:?}");
     }

@@ -1,6 +1,7 @@
 //! What a share of the sampled shoppers had, for what is learned of items. In come the newest items of one shopper after the other,
 //! out go items in their order and pasts that name them by number; memory is bounded whatever comes.
 
+use super::bounded::Bounded;
 use portrait_learning::recommend::{Past, Touched};
 use portrait_profile::{ItemId, Timestamp};
 use portrait_proto::time;
@@ -13,10 +14,7 @@ const ITEMS_MAX: usize = 500_000;
 /// Pasts in the making.
 #[derive(Debug)]
 pub(super) struct Gathered {
-    shoppers_max: usize,
-    /// Who has a hash above it does not stay.
-    threshold: u64,
-    by_shopper: Vec<(u64, Vec<Touched>)>,
+    by_shopper: Bounded<Vec<Touched>>,
     known: HashMap<String, u32>,
 }
 
@@ -32,21 +30,16 @@ pub(crate) struct Pasts {
 impl Gathered {
     /// Of at most so many shoppers; of none at 0.
     pub(super) fn begin(shoppers_max: usize) -> Self {
-        Self { shoppers_max, threshold: u64::MAX, by_shopper: Vec::new(), known: HashMap::new() }
+        Self { by_shopper: Bounded::new(shoppers_max), known: HashMap::new() }
     }
 
     /// Takes what a shopper had.
     pub(super) fn take(&mut self, hash: u64, items: Vec<ItemTouch>) {
-        if hash > self.threshold || items.is_empty() || self.shoppers_max == 0 {
+        if items.is_empty() || !self.by_shopper.wants(hash) {
             return;
         }
         let touched = items.into_iter().filter_map(|item| self.touched(item)).collect();
-        self.by_shopper.push((hash, touched));
-        while self.by_shopper.len() > self.shoppers_max {
-            self.threshold /= 2;
-            let threshold = self.threshold;
-            self.by_shopper.retain(|(hash, _)| *hash <= threshold);
-        }
+        self.by_shopper.take(hash, touched);
     }
 
     fn touched(&mut self, item: ItemTouch) -> Option<Touched> {
@@ -76,8 +69,7 @@ impl Gathered {
             let place = hashes.binary_search(&hash).ok()?;
             Some((place, touched.into_iter().map(renumbered).collect()))
         };
-        let mut of: Vec<(usize, Vec<Touched>)> = self.by_shopper.into_iter().filter_map(in_sample).collect();
-        of.sort_unstable_by_key(|(place, _)| *place);
+        let of = self.by_shopper.finish().into_iter().filter_map(in_sample).collect();
         Pasts { items: named.into_iter().map(|(id, _)| id).collect(), of }
     }
 }
@@ -127,6 +119,7 @@ mod tests {
         let mut gathered = Gathered::begin(100);
         (0..10_000_u64)
             .for_each(|number| gathered.take(number.wrapping_mul(0x9E37_79B9_7F4A_7C15), vec![item("a", 1)]));
-        assert!((30..=100).contains(&gathered.by_shopper.len()), "{}", gathered.by_shopper.len());
+        let kept = gathered.by_shopper.len();
+        assert!((30..=100).contains(&kept), "{kept}");
     }
 }

@@ -78,6 +78,24 @@ impl QueryService for Echo {
         Err(Status::unimplemented("an echo recommends nothing"))
     }
 
+    async fn predict_next_action(
+        &self,
+        _: Request<v1::PredictNextActionRequest>,
+    ) -> Result<Response<v1::PredictNextActionResponse>, Status> {
+        Err(Status::unimplemented("an echo foretells nothing"))
+    }
+
+    async fn score(&self, _: Request<v1::ScoreRequest>) -> Result<Response<v1::ScoreResponse>, Status> {
+        Err(Status::unimplemented("an echo foretells nothing"))
+    }
+
+    async fn find_similar_users(
+        &self,
+        _: Request<v1::FindSimilarUsersRequest>,
+    ) -> Result<Response<v1::FindSimilarUsersResponse>, Status> {
+        Err(Status::unimplemented("an echo foretells nothing"))
+    }
+
     async fn export_segment(
         &self,
         _: Request<v1::ExportSegmentRequest>,

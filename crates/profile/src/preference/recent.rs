@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 /// How many items a profile keeps; fewer if their ids are long.
 pub const RECENT_ITEMS_MAX: usize = 200;
 /// How many bytes they may take.
-pub(crate) const ITEMS_BUDGET_BYTES: usize = 4000;
+pub(crate) const ITEMS_BUDGET_BYTES: usize = 3800;
 
 /// One item the shopper did something with.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,6 +5,7 @@ use crate::basic::Basic;
 use crate::behavior::Behavior;
 use crate::fingerprint::Fingerprint;
 use crate::id::UserId;
+use crate::moments::Moments;
 use crate::preference::former::FormerPreference;
 use crate::segment::SegmentMembership;
 use crate::social::Social;
@@ -29,7 +30,7 @@ pub(crate) struct FormerProfile {
 
 /// The same fields, the preferences in their other form.
 macro_rules! same {
-    ($from:ident, $to:ident) => {
+    ($from:ident, $to:ident $(, $moments:expr)?) => {
         impl From<$from> for $to {
             fn from(profile: $from) -> Self {
                 Self {
@@ -43,12 +44,13 @@ macro_rules! same {
                     preference: profile.preference.into(),
                     social: profile.social,
                     segment: profile.segment,
+                    $(moments: $moments,)?
                 }
             }
         }
     };
 }
 
-same!(FormerProfile, Profile);
+same!(FormerProfile, Profile, Moments::default());
 #[cfg(test)]
 same!(Profile, FormerProfile);

@@ -6,7 +6,8 @@ use crate::error::Error;
 use crate::read::Terms;
 use crate::recommend::Wish;
 use crate::watch::{ResumeToken, Shard, Start};
-use portrait_profile::{PartitionCount, SegmentId, UserId};
+use portrait_profile::{PartitionCount, SegmentId, Target, UserId};
+use portrait_proto::action::target_from_wire;
 use portrait_proto::token::ConsistencyToken;
 use portrait_proto::v1::{ErrorReason, RecommendRequest, WatchProfileChangesRequest, WatchStart};
 use portrait_proto::{fault, time};
@@ -16,9 +17,12 @@ use tonic::metadata::MetadataMap;
 
 /// How many ids one request may have.
 const USERS_MAX: usize = 1000;
-/// How many items may be asked for, and how many are given if nobody says.
-const RECOMMENDED_MAX: usize = 100;
+/// How many of anything may be asked for.
+const COUNT_MAX: u32 = 100;
+/// How many are given if nobody says.
 const RECOMMENDED_USUAL: usize = 20;
+pub(super) const REASONS_USUAL: usize = 5;
+pub(super) const SIMILAR_USUAL: usize = 10;
 /// How many categories a wish may name.
 const CATEGORIES_MAX: usize = 100;
 
@@ -57,13 +61,29 @@ pub(super) fn segment_ids(texts: &[String]) -> Result<HashSet<SegmentId>, Error>
     texts.map(|(index, text)| segment_id(&format!("segment_ids[{index}]"), text)).collect()
 }
 
+/// How many are asked for: the usual number if nobody says.
+pub(super) fn count(field: &str, asked: u32, usual: usize) -> Result<usize, Error> {
+    match asked {
+        0 => Ok(usual),
+        1..=COUNT_MAX => Ok(asked as usize),
+        _ => {
+            let message = format!("{asked} are asked for, {COUNT_MAX} are allowed");
+            Err(Error::refused(ErrorReason::OutOfRange, field, message))
+        }
+    }
+}
+
+/// What a score foretells.
+pub(super) fn target(number: i32) -> Result<Target, Error> {
+    target_from_wire(number).ok_or_else(|| {
+        let message = format!("{number} is no target: send one of the enum ScoreTarget");
+        Error::refused(ErrorReason::UnknownTarget, "target", message)
+    })
+}
+
 /// What is to be recommended.
 pub(super) fn wish(request: RecommendRequest) -> Result<Wish, Error> {
-    let count = request.count as usize;
-    if count > RECOMMENDED_MAX {
-        let message = format!("{count} items are asked for, {RECOMMENDED_MAX} are allowed");
-        return Err(Error::refused(ErrorReason::OutOfRange, "count", message));
-    }
+    let count = count("count", request.count, RECOMMENDED_USUAL)?;
     if request.categories.len() > CATEGORIES_MAX {
         let message =
             format!("{} categories are named, {CATEGORIES_MAX} are allowed", request.categories.len());
@@ -75,7 +95,7 @@ pub(super) fn wish(request: RecommendRequest) -> Result<Wish, Error> {
         }
     }
     Ok(Wish {
-        count: if count == 0 { RECOMMENDED_USUAL } else { count },
+        count,
         exclude_bought: request.exclude_bought,
         exclude_recent: request.exclude_recent,
         categories: request.categories.into_iter().collect(),

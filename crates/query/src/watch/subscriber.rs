@@ -62,7 +62,8 @@ impl Subscriber {
             | Error::Change { .. }
             | Error::Ledger { .. }
             | Error::NoModel
-            | Error::NoItems
+            | Error::NotLearned { .. }
+            | Error::Unscored { .. }
             | Error::NoSuchSegment { .. }
             | Error::TooFew { .. }
             | Error::Unassigned { .. }

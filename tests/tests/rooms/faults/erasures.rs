@@ -8,8 +8,8 @@ use portrait_proto::v1::{
     Relation, RelationKind,
 };
 use portrait_store::redis::testing::{Moment, Proxy, Step};
-use portrait_tests::PATIENCE;
 use portrait_tests::faults::{Follower, Hand, LEASE, Load, TAKEOVER, Trial, eventually};
+use portrait_tests::{PATIENCE, next_millisecond};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,8 +21,6 @@ type Door = portrait_proto::v1::ingest_service_client::IngestServiceClient<tonic
 const VICTIMS_MAX: u32 = 5;
 /// Friends of each of them.
 const FRIENDS: usize = 3;
-/// Moments are kept in milliseconds: what is done that much later is done later.
-const TICK: Duration = Duration::from_millis(2);
 
 /// What one cycle erases, and who was connected to whom.
 struct Cycle {
@@ -165,10 +163,10 @@ async fn nothing_of_an_erased_shopper_comes_back_whoever_is_killed_and_whatever_
         let mut chance_of_erasure: StdRng = rand::SeedableRng::seed_from_u64(chance.random());
         let erasing = cycle.erase(&hand, &mut chance_of_erasure);
         let (receipts, ()) = tokio::join!(erasing, kill_worker(&mut trial, &proxy, &mut chance));
-        tokio::time::sleep(TICK).await;
+        next_millisecond().await;
         let until = SystemTime::now();
         cycle.victims.iter().for_each(|victim| trial.load.oracle().erased(victim, until));
-        tokio::time::sleep(TICK).await;
+        next_millisecond().await;
         trial.load.rest(BTreeSet::new());
         // What was done before and comes only now, new to everybody, and edges of that time.
         hand.send(cycle.events("late", before)).await;

@@ -229,6 +229,24 @@ impl IngestService for Naive {
         Ok(Response::new(Default::default()))
     }
 
+    async fn record_outcomes(
+        &self,
+        _: Request<v1::RecordOutcomesRequest>,
+    ) -> Result<Response<v1::RecordOutcomesResponse>, Status> {
+        Err(Status::unimplemented("the demo records none"))
+    }
+
+    async fn erase(&self, _: Request<v1::EraseRequest>) -> Result<Response<v1::EraseResponse>, Status> {
+        Err(Status::unimplemented("the demo erases nobody"))
+    }
+
+    async fn get_erasure(
+        &self,
+        _: Request<v1::GetErasureRequest>,
+    ) -> Result<Response<v1::GetErasureResponse>, Status> {
+        Err(Status::unimplemented("the demo erases nobody"))
+    }
+
     async fn upsert_items(
         &self,
         request: Request<v1::UpsertItemsRequest>,
@@ -308,6 +326,24 @@ impl QueryService for Naive {
         &self,
         _: Request<v1::RecommendRequest>,
     ) -> Result<Response<v1::RecommendResponse>, Status> {
+        Err(Status::unimplemented("the demo asks for none"))
+    }
+
+    async fn predict_next_action(
+        &self,
+        _: Request<v1::PredictNextActionRequest>,
+    ) -> Result<Response<v1::PredictNextActionResponse>, Status> {
+        Err(Status::unimplemented("the demo asks for none"))
+    }
+
+    async fn score(&self, _: Request<v1::ScoreRequest>) -> Result<Response<v1::ScoreResponse>, Status> {
+        Err(Status::unimplemented("the demo asks for none"))
+    }
+
+    async fn find_similar_users(
+        &self,
+        _: Request<v1::FindSimilarUsersRequest>,
+    ) -> Result<Response<v1::FindSimilarUsersResponse>, Status> {
         Err(Status::unimplemented("the demo asks for none"))
     }
 

@@ -90,6 +90,24 @@ impl QueryService for Cutter {
         Err(Status::unimplemented("it only watches"))
     }
 
+    async fn predict_next_action(
+        &self,
+        _: Request<v1::PredictNextActionRequest>,
+    ) -> Result<Response<v1::PredictNextActionResponse>, Status> {
+        Err(Status::unimplemented("it only watches"))
+    }
+
+    async fn score(&self, _: Request<v1::ScoreRequest>) -> Result<Response<v1::ScoreResponse>, Status> {
+        Err(Status::unimplemented("it only watches"))
+    }
+
+    async fn find_similar_users(
+        &self,
+        _: Request<v1::FindSimilarUsersRequest>,
+    ) -> Result<Response<v1::FindSimilarUsersResponse>, Status> {
+        Err(Status::unimplemented("it only watches"))
+    }
+
     async fn export_segment(
         &self,
         _: Request<v1::ExportSegmentRequest>,

@@ -1,0 +1,52 @@
+//! Who shops as a shopper does. In comes a shopper; the model names those of its sample who were near when it was made, and how near
+//! they are now is seen in their profiles: who has moved away, or is gone, is not told of. Nothing is kept between two answers.
+
+use crate::error::Error;
+use crate::read::{self, Terms};
+use crate::service::Shared;
+use portrait_learning::Model;
+use portrait_profile::{Profile, Timestamp, UserId};
+use portrait_proto::v1;
+
+/// How many times as many as are asked for are looked at: some have moved away since.
+const LOOKED_AT: usize = 4;
+
+/// Finds at most `count`.
+pub(crate) async fn find(
+    shared: &Shared,
+    user_id: UserId,
+    count: usize,
+    terms: &Terms,
+) -> Result<v1::FindSimilarUsersResponse, Error> {
+    let model = shared.served().ok_or(Error::NoModel)?;
+    let sample = model.learned().lookalikes.as_ref().ok_or(Error::NotLearned { remedy: NO_SAMPLE })?;
+    let (profile, moment) = read::stored_at(shared, &user_id, terms).await?;
+    let place = located(&model, &profile, moment);
+    // One more, who may be the shopper.
+    let near = sample.near(&place, count * LOOKED_AT + 1);
+    let others: Vec<&UserId> = near.into_iter().filter(|other| **other != user_id).collect();
+    let profiles = read::stored_anywhere(shared, &others).await?;
+    let similar = |other: Profile| {
+        let there = located(&model, &other, moment);
+        let apart = there.iter().zip(&place).map(|(one, two)| (one - two).powi(2));
+        v1::SimilarUser {
+            user_id: other.user_id().to_string(),
+            distance: f64::from(apart.sum::<f32>().sqrt()),
+            segment_id: other.segment().map_or_else(String::new, |held| held.segment_id.to_string()),
+            profile_version: other.version().get(),
+        }
+    };
+    let mut users: Vec<v1::SimilarUser> = profiles.into_iter().flatten().map(similar).collect();
+    users.sort_by(|one, other| one.distance.total_cmp(&other.distance));
+    users.truncate(count);
+    let (profile_version, model_version) = (profile.version().get(), model.version.get());
+    Ok(v1::FindSimilarUsersResponse { users, profile_version, model_version })
+}
+
+fn located(model: &Model, profile: &Profile, moment: Timestamp) -> Vec<f32> {
+    model.located(&profile.features_at(moment))
+}
+
+/// Why nobody may be found.
+const NO_SAMPLE: &str =
+    "models are made without a sample of shoppers: let model.lookalikes_max be above 0 and train one";
