@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test faults lint fmt bench bench-models docs
+.PHONY: demo test helm-test image-test faults lint fmt bench bench-models docs
 
 demo: ## Run a simulated shop through a server in one process.
 	scripts/setup build
@@ -11,6 +11,15 @@ demo: ## Run a simulated shop through a server in one process.
 test: ## Run every test.
 	scripts/setup
 	$(CARGO) nextest run --workspace
+
+helm-test: ## Run the tests of chart, rules, dashboard and images' recipes alone; they are part of `make test` too. ARGS="-k refused" for some of them.
+	scripts/setup
+	$(CARGO) build --quiet --package portrait-tests --bin portrait-under-test
+	.venv/bin/python -m pytest -p no:cacheprovider tests/helm $(ARGS)
+
+image-test: ## Build the image and run what the chart makes of it in containers; needs root, and brings buildah and podman by apt.
+	scripts/setup
+	scripts/image_test
 
 faults: ## Do harm ten times as often as the tests do; CYCLES=1000 for more, ROW=killed_feature for the tests that have that in their names, SEED=2 for other moments. Goes on where faults-report/ ends.
 	scripts/setup

@@ -2,6 +2,7 @@
 
 mod rooms {
     mod bad_input;
+    mod chart;
     mod clients;
     mod cluster;
     mod crash;
@@ -10,6 +11,7 @@ mod rooms {
     mod faults;
     mod import;
     mod operation;
+    mod probe;
     mod recommend;
     mod segments;
     mod subscribers;

@@ -2,7 +2,7 @@
 //! arguments make no sense.
 
 use crate::{
-    bench, card, demo, doctor, drift, erase, eval, import, recommend, segments, serve, train, watch,
+    bench, card, demo, doctor, drift, erase, eval, import, probe, recommend, segments, serve, train, watch,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -41,6 +41,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Look at store, servers, partitions and models, and say what to do.
     Doctor(doctor::DoctorArgs),
+    /// Write one event and read it back, and say whether a deployment does its work.
+    Probe(probe::ProbeArgs),
     /// Measure the server on this machine.
     Bench(bench::BenchArgs),
 }
@@ -75,6 +77,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Watch(args) => watch::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
+        Command::Probe(args) => probe::run(args).await,
         Command::Bench(args) => bench::run(args).await,
     }
 }

@@ -91,6 +91,10 @@ async fn examine(args: DoctorArgs) -> Vec<Finding> {
         Ok(config) => config,
         Err(error) => return vec![Finding::ill("configuration", error.to_string(), "correct the key")],
     };
+    let config = match config.store.clone().with_url_read() {
+        Ok(store) => Config { store, ..config },
+        Err(error) => return vec![Finding::ill("configuration", error.to_string(), "correct the key")],
+    };
     let mut findings = vec![match config.validate() {
         Ok(()) => Finding::well("configuration", "makes sense"),
         Err(error) => Finding::ill("configuration", error.to_string(), "correct the key"),

@@ -12,6 +12,7 @@ pub mod erase;
 pub mod eval;
 pub mod import;
 pub mod node;
+pub mod probe;
 pub mod recommend;
 mod replay;
 pub mod segments;

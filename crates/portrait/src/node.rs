@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use store::Opened;
 pub use store::StoreConfig;
 use tokio::sync::watch;
@@ -114,6 +115,9 @@ pub struct Node {
     grpc_addr: SocketAddr,
     http_addr: SocketAddr,
     store: Opened,
+    /// Says that no more calls should come, some time before they are refused.
+    health: Health,
+    drain_delay: Duration,
     shutdown: CancellationToken,
     serving: JoinHandle<Result<DrainOutcome, ServeError>>,
     rooms: JoinHandle<()>,
@@ -176,6 +180,7 @@ impl Node {
         let health = Health::default();
         let services = rooms.services(metrics, health.clone());
         let rooms = rooms.run(&health, &shutdown, &drained, following);
+        let drain_delay = config.server.drain_delay.duration();
         let serving = tokio::spawn({
             let shutdown = shutdown.clone();
             async move {
@@ -183,7 +188,7 @@ impl Node {
                 bound.serve(services, shutdown).await
             }
         });
-        Ok(Self { grpc_addr, http_addr, store: opened, shutdown, serving, rooms })
+        Ok(Self { grpc_addr, http_addr, store: opened, health, drain_delay, shutdown, serving, rooms })
     }
 
     /// Where gRPC answers.
@@ -201,11 +206,13 @@ impl Node {
         self.store.broken().await;
     }
 
-    /// Drains, closes the store, and says whether every call was answered.
+    /// Says that it is not ready, drains after `server.drain_delay`, closes the store, and says whether every call was answered.
     ///
     /// # Errors
     /// If the server ended by itself before, or the store cannot be closed.
     pub async fn stop(mut self) -> Result<DrainOutcome> {
+        self.health.not_ready("server", "the server is about to drain");
+        tokio::time::sleep(self.drain_delay).await;
         self.shutdown.cancel();
         let outcome = (&mut self.serving).await?;
         (&mut self.rooms).await?;

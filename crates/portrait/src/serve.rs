@@ -52,6 +52,7 @@ pub async fn run(args: ServeArgs) -> Result<()> {
         print!("{}", config::dump(&Config { store, ..config })?);
         return Ok(());
     }
+    let config = Config { store: config.store.with_url_read()?, ..config };
     telemetry::init_logging(&config.log)?;
     let signalled = shutdown::signalled()?;
     let node = Node::start(role, config).await?;

@@ -14,7 +14,7 @@ pub(crate) struct Metrics {
     delivered: Counter<u64>,
     coalesced: Counter<u64>,
     resyncs: Counter<u64>,
-    delivery_millis: Histogram<u64>,
+    delivery_seconds: Histogram<f64>,
     stuck: Counter<u64>,
     tail_failures: Counter<u64>,
 }
@@ -53,11 +53,11 @@ impl Metrics {
                 "{change}",
             ),
             resyncs: count("portrait_query_resyncs", "partitions sent as a whole, by reason", "{partition}"),
-            delivery_millis: meter
-                .u64_histogram("portrait_query_delivery_latency")
+            delivery_seconds: meter
+                .f64_histogram("portrait_query_delivery_latency")
                 .with_description("from the acceptance of a change's newest record to its hand-over")
-                .with_unit("ms")
-                .with_boundaries(vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 500.0, 1000.0, 10_000.0])
+                .with_unit("s")
+                .with_boundaries(vec![0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 10.0])
                 .build(),
             stuck: count(
                 "portrait_query_stuck_cuts",
@@ -91,7 +91,7 @@ impl Metrics {
     /// A change was handed over, so long after its newest record was accepted.
     pub(crate) fn delivered(&self, latency_ms: i64) {
         self.delivered.add(1, &[]);
-        self.delivery_millis.record(u64::try_from(latency_ms).unwrap_or(0), &[]);
+        self.delivery_seconds.record(latency_ms.max(0) as f64 / 1000.0, &[]);
     }
 
     /// Changes gave way to newer ones.

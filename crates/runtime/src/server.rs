@@ -49,7 +49,10 @@ pub struct ServerConfig {
     pub call_timeout: Interval,
     /// How often an idle connection is asked whether somebody is there.
     pub keepalive: Interval,
-    /// How long calls under way may take when the process was told to stop. Kubernetes must wait longer.
+    /// How long a process that was told to stop says that it is not ready and still takes calls, before it drains. Longer: who
+    /// spreads calls over processes has heard of it before a call is refused, and a stop takes longer.
+    pub drain_delay: Interval,
+    /// How long calls under way may take after that. Kubernetes must wait longer than both.
     pub drain_grace: Interval,
 }
 
@@ -135,6 +138,7 @@ impl Default for ServerConfig {
             max_streams_per_connection: 256,
             call_timeout: Interval::from_secs(30),
             keepalive: Interval::from_secs(30),
+            drain_delay: Interval::from_millis(0),
             drain_grace: Interval::from_secs(10),
         }
     }

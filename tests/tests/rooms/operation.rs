@@ -64,6 +64,31 @@ async fn a_running_server_is_ready_measured_and_stops_in_order() {
     assert!(server.stop().success());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_told_to_stop_says_so_before_it_refuses_a_call() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Server::start(data.path(), &["--set", "server.drain_delay=1500ms"]);
+    portrait_tests::until("the server is ready", async || server.http_get("/readyz").contains("200 OK"))
+        .await;
+    let channel = connect(server.grpc_url()).await;
+    let told = std::time::Instant::now();
+    rustix::process::kill_process(server.pid(), rustix::process::Signal::TERM).expect("it is there");
+    portrait_tests::until("the server says that it will drain", async || {
+        server.http_get("/readyz").contains("about to drain")
+    })
+    .await;
+    // Whoever has not heard of it yet is answered, on connections of before and new ones.
+    for channel in [channel, connect(server.grpc_url()).await] {
+        let request = TrackRequest { events: vec![large(1)], backfill: false };
+        let taken = IngestServiceClient::new(channel).track(request).await.expect("taken").into_inner();
+        assert_eq!(taken.accepted, 1, "{:?}", taken.rejected);
+    }
+    let mut server = server;
+    portrait_tests::until("the server has ended", async || server.ended().is_some()).await;
+    assert!(server.ended().is_some_and(|status| status.success()));
+    assert!(told.elapsed() >= std::time::Duration::from_millis(1500), "{:?}", told.elapsed());
+}
+
 /// An event of some 4 KiB.
 fn large(number: usize) -> Event {
     let property = |index: usize| (format!("property-{index}"), "x".repeat(250));

@@ -22,6 +22,9 @@ pub struct StoreConfig {
     /// server of Redis, that many processes share; `redis-cluster://host:port,host:port`: a cluster of them. `rediss://` and
     /// `rediss-cluster://`: the same with TLS.
     pub url: String,
+    /// A file with nothing but that address in it, so that a password is in no variable and in no configuration file; empty:
+    /// `url` says it.
+    pub url_file: PathBuf,
     /// How many partitions a new store gets; 0 takes 16 for a new embedded store, 64 for a new one on Redis, and what is there for
     /// an old one. It can never be changed: more partitions spread over more workers, and cost memory and open files each.
     pub partitions: u16,
@@ -52,6 +55,7 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             url: format!("{EMBEDDED}./portrait-data"),
+            url_file: PathBuf::new(),
             partitions: 0,
             dedup_window: Interval::from_hours(24),
             reserve: ByteSize::mebibytes(256),
@@ -85,6 +89,35 @@ impl StoreConfig {
     /// Where it is on a disk of this machine; none if it is elsewhere.
     pub fn directory(&self) -> Option<PathBuf> {
         self.url.strip_prefix(EMBEDDED).map(PathBuf::from)
+    }
+
+    /// The same with the address that `url_file` has, if it names a file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or `url` is set as well.
+    pub(crate) fn with_url_read(self) -> Result<Self, Invalid> {
+        const KEY: &str = "store.url_file";
+        if self.url_file.as_os_str().is_empty() {
+            return Ok(self);
+        }
+        if self.url != Self::default().url {
+            return Err(Invalid::new(KEY, "is set beside store.url", "write one of the two"));
+        }
+        let text = std::fs::read_to_string(&self.url_file).map_err(|error| {
+            let problem = format!("names {}, which cannot be read: {error}", self.url_file.display());
+            Invalid::new(KEY, problem, "name a file with the address of the store in it")
+        })?;
+        match text.trim() {
+            "" => {
+                let problem = format!("names {}, which is empty", self.url_file.display());
+                Err(Invalid::new(
+                    KEY,
+                    problem,
+                    "write the address of the store into it, as redis://host:port",
+                ))
+            }
+            url => Ok(Self { url: url.to_owned(), ..self }),
+        }
     }
 
     /// The same with what nobody should read in place of a password.
@@ -190,6 +223,28 @@ impl Opened {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_read_from_its_file_or_the_file_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("url");
+        let read = |config: StoreConfig| {
+            config.with_url_read().map(|config| config.url).map_err(|error| error.to_string())
+        };
+        let named = || StoreConfig { url_file: file.clone(), ..StoreConfig::default() };
+        assert_eq!(read(StoreConfig::default()), Ok("embedded:./portrait-data".to_owned()));
+        for (text, part) in [(None, "cannot be read"), (Some(" \n"), "is empty")] {
+            text.map(|text| std::fs::write(&file, text).expect("written"));
+            let told = read(named()).expect_err("no address");
+            for part in [part, "store.url_file", &file.display().to_string()] {
+                assert!(told.contains(part), "{told}");
+            }
+        }
+        std::fs::write(&file, "rediss://:secret@redis:6379\n").expect("written");
+        assert_eq!(read(named()), Ok("rediss://:secret@redis:6379".to_owned()));
+        let both = read(StoreConfig { url: "redis://redis:6379".to_owned(), ..named() });
+        assert!(both.is_err_and(|told| told.contains("beside store.url")));
+    }
 
     #[test]
     fn a_password_is_neither_dumped_nor_shown() {

@@ -1,0 +1,127 @@
+"""Runs an image as the chart says, in containers of podman on this machine: first alone on a disk of its own, then every role over a
+Redis, from the objects that the chart renders. In come the names of the images of Portrait and Redis; it ends with what went wrong, or
+with the line of the chart's own probe. It is a program of `make image-test`, not of the tests that pytest runs."""
+
+import base64
+import json
+import subprocess
+import sys
+import time
+
+import yaml
+from chart import ROLES, merged, render, values_of
+
+NETWORK = "portrait-image-test"
+ALONE = "portrait-image-test-alone"
+PATIENCE_SECONDS = 90
+# As Kubernetes runs it by the chart.
+CONFINED = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "65532:65532"]
+
+
+def podman(*arguments, check=True, **options):
+    said = subprocess.run(["podman", *arguments], capture_output=True, text=True, **options)
+    if check and said.returncode != 0:
+        raise SystemExit(f"podman {' '.join(arguments)} failed: {said.stdout}{said.stderr}")
+    return said
+
+
+def until(what, ask):
+    """Asks until the answer is not nothing."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not (answer := ask()):
+        if time.monotonic() > end:
+            raise SystemExit(f"waited {PATIENCE_SECONDS} s in vain: {what}\n{podman('ps', '--all').stdout}")
+        time.sleep(0.2)
+    return answer
+
+
+def alone(image):
+    """One process with everything, as deploy/compose/single.yaml runs it."""
+    podman("run", "--detach", "--name", ALONE, *CONFINED, "--volume", f"{ALONE}:/data", image)
+    probed = until(
+        "the server alone takes an event",
+        lambda: (said := podman("exec", ALONE, "/usr/local/bin/portrait", "probe", check=False)).returncode == 0 and said.stdout,
+    )
+    print(f"alone: {probed.strip()}")
+    user = podman("top", ALONE, "huser").stdout.split()[-1]
+    assert user == "65532", f"it runs as {user}"
+    podman("stop", "--time", "60", ALONE)
+    ended = podman("inspect", "--format", "{{.State.ExitCode}}", ALONE).stdout.strip()
+    assert ended == "0", f"it ended with {ended}: {podman('logs', ALONE).stderr}"
+
+
+def play(objects, alias):
+    """Plays objects with podman, reachable as the Service of the chart would be."""
+    # podman has no probes of gRPC and no spread over nodes; neither has anything to do with the image.
+    for found in objects:
+        pod = found.get("spec", {}).get("template", {}).get("spec", {})
+        pod.pop("topologySpreadConstraints", None)
+        for container in pod.get("containers", []):
+            for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
+                container.pop(probe, None)
+    network = f"{NETWORK}:alias={alias}"
+    podman("kube", "play", "--network", network, "--replace", "-", input=yaml.safe_dump_all(objects))
+
+
+def together(image, redis):
+    """Every role over a Redis, from what the chart renders for development."""
+    repository, tag = image.rsplit(":", 1)
+    values = merged(
+        values_of("dev"),
+        {"image": {"repository": repository, "tag": tag, "pullPolicy": "Never"}, "redis": {"development": {"image": redis}}},
+    )
+    objects = render(values)
+    given = [objects["ConfigMap", "shop-portrait-config"], objects["Secret", "shop-portrait-redis"]]
+    # podman knows Secrets with base64 alone.
+    secret = given[1]
+    secret["data"] = {key: as_base64(value) for key, value in secret.pop("stringData").items()}
+    for name in ["redis", *ROLES]:
+        play([*given, objects["Deployment", f"shop-portrait-{name}"]], f"shop-portrait-{name}")
+    probe = objects["Pod", "shop-portrait-probe"]
+    play([probe], "shop-portrait-probe")
+    container = "shop-portrait-probe-probe"
+
+    def ended():
+        state = json.loads(podman("inspect", container).stdout)[0]["State"]
+        return state if state["Status"] in ("exited", "stopped") else None
+
+    state = until("the probe has ended", ended)
+    logs = podman("logs", container)
+    if state["ExitCode"] != 0:
+        for role in ROLES:
+            print(f"--- {role}", podman("logs", f"shop-portrait-{role}-pod-portrait", check=False).stderr[-2000:], sep="\n")
+        raise SystemExit(f"the probe failed: {logs.stdout}{logs.stderr}")
+    print(f"together: {logs.stdout.strip()}")
+    for role in ROLES:
+        inspected = json.loads(podman("inspect", f"shop-portrait-{role}-pod-portrait").stdout)[0]
+        assert inspected["HostConfig"]["ReadonlyRootfs"] and inspected["Config"]["User"].startswith("65532"), role
+        assert inspected["EffectiveCaps"] in (None, []), inspected["EffectiveCaps"]
+
+
+def as_base64(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+def clear():
+    """Removes what this program made, and nothing else."""
+    pods = [f"shop-portrait-{name}-pod" for name in ["redis", *ROLES]] + ["shop-portrait-probe"]
+    podman("pod", "rm", "--force", "--ignore", "--time", "5", *pods, check=False)
+    podman("rm", "--force", "--ignore", "--time", "5", ALONE, check=False)
+    podman("volume", "rm", "--force", ALONE, "shop-portrait-config", "shop-portrait-redis", check=False)
+    podman("secret", "rm", "shop-portrait-redis", check=False)
+    podman("network", "rm", "--force", NETWORK, check=False)
+
+
+def main():
+    image, redis = sys.argv[1:]
+    clear()
+    podman("network", "create", NETWORK)
+    try:
+        alone(image)
+        together(image, redis)
+    finally:
+        clear()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""What the chart renders: accepted by Helm's linter and by the schemas of every supported Kubernetes, and as operators expect it."""
+
+import json
+import re
+import subprocess
+import sys
+
+import helm_python
+import pytest
+import yaml
+from chart import CHART, KUBERNETES, ROLES, VALUES, deployment, merged, render, values_of
+
+ALONE = {"redis": {"existingSecret": "shop-redis"}}
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+@pytest.mark.parametrize("name", VALUES)
+def test_linted_and_valid_for_each_kubernetes(name, version, tmp_path):
+    values = values_of(name)
+    report = helm_python.lint(str(CHART), values, strict=True, kube_version=f"v{version}.0")
+    assert not report["errors"], report
+    # Of the linter's remarks only the one on the missing icon is about taste.
+    assert all("icon" in message["error"] for message in report["messages"]), report
+    with helm_python.Config(storage_driver="memory") as helm:
+        helm.install(str(CHART), "shop", values, namespace="shops", dry_run="client")
+    objects = render(values)
+    known = [found for (kind, _), found in objects.items() if kind not in ("PodMonitor", "PrometheusRule", "ScaledObject")]
+    path = tmp_path / "all.yaml"
+    path.write_text(yaml.safe_dump_all(known))
+    check = [sys.executable, "-m", "kubernetes_validate", "-k", version, "--strict", "--quiet", str(path)]
+    said = subprocess.run(check, capture_output=True, text=True)
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_every_object_is_the_releases_and_finds_its_pods(name):
+    values = values_of(name)
+    objects = render(values)
+    pods = [found["spec"]["template"]["metadata"]["labels"] for (kind, _), found in objects.items() if kind == "Deployment"]
+    for (kind, called), found in objects.items():
+        if called in ("shop-logging", "shop-profiles-more"):
+            continue
+        assert called.startswith(("shop-profiles" if name == "everything" else "shop-portrait")), called
+        assert found["metadata"]["namespace"] == "shops"
+        labels = found["metadata"]["labels"]
+        assert labels["app.kubernetes.io/instance"] == "shop" and labels["app.kubernetes.io/managed-by"] == "Helm"
+        if kind == "Service":
+            wanted = found["spec"]["selector"]
+        elif kind in ("PodDisruptionBudget", "PodMonitor", "Deployment"):
+            wanted = found["spec"]["selector"]["matchLabels"]
+        else:
+            continue
+        assert any(wanted.items() <= pod.items() for pod in pods), f"{kind} {called} finds no pod"
+
+
+def test_one_image_and_one_configuration_for_four_workloads():
+    objects = render(ALONE)
+    workloads = {name: found for (kind, name), found in objects.items() if kind == "Deployment"}
+    assert sorted(workloads) == sorted(f"shop-portrait-{role}" for role in ROLES)
+    containers = [found["spec"]["template"]["spec"]["containers"][0] for found in workloads.values()]
+    assert {container["image"] for container in containers} == {"portrait:0.1.0"}
+    assert sorted(container["args"][1] for container in containers) == sorted(ROLES)
+    checksums = {found["spec"]["template"]["metadata"]["annotations"]["checksum/config"] for found in workloads.values()}
+    assert len(checksums) == 1
+
+
+def test_image_is_named_by_its_digest_or_its_tag():
+    digest = "sha256:" + "0" * 64
+    rows = [
+        ({"tag": "1.2.3"}, "portrait:1.2.3"),
+        ({"registry": "r.example", "repository": "a/b"}, "r.example/a/b:0.1.0"),
+        ({"tag": "1.2.3", "digest": digest}, f"portrait@{digest}"),
+    ]
+    for image, expected in rows:
+        found = deployment(ALONE | {"image": image}, "query")
+        assert found["spec"]["template"]["spec"]["containers"][0]["image"] == expected
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_no_pod_may_do_more_than_it_must(name):
+    for (kind, called), found in render(values_of(name)).items():
+        pod = found["spec"]["template"]["spec"] if kind == "Deployment" else found["spec"] if kind == "Pod" else None
+        if pod is None:
+            continue
+        security = pod["securityContext"]
+        assert (security["runAsNonRoot"], security["runAsUser"], security["runAsGroup"]) == (True, 65532, 65532), called
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert "memory" in container["resources"]["limits"]
+
+
+def test_address_of_redis_is_a_file_and_in_no_variable_and_no_configmap():
+    secret = {"redis": {"existingSecret": "mine", "existingSecretKey": "address"}}
+    objects = render(secret)
+    assert not [name for kind, name in objects if kind == "Secret"], "the chart makes no Secret beside the one that is there"
+    pod = deployment(secret, "ingest")["spec"]["template"]["spec"]
+    volume = next(volume for volume in pod["volumes"] if volume["name"] == "redis")
+    assert volume["secret"]["secretName"] == "mine" and volume["secret"]["items"] == [{"key": "address", "path": "url"}]
+    assert "env" not in pod["containers"][0]
+    objects = render({"redis": {"url": "redis://redis.example:6379"}})
+    assert objects["Secret", "shop-portrait-redis"]["stringData"] == {"url": "redis://redis.example:6379"}
+    assert "redis.example" not in json.dumps(objects["ConfigMap", "shop-portrait-config"])
+
+
+def test_pods_are_replaced_when_their_configuration_or_address_changes():
+    def checksums(values):
+        return deployment(values, "query")["spec"]["template"]["metadata"]["annotations"]
+
+    before = checksums({"redis": {"url": "redis://a:6379"}})
+    assert checksums({"redis": {"url": "redis://a:6379"}}) == before
+    other_key = checksums({"redis": {"url": "redis://a:6379"}, "config": {"query": {"export_least": 50}}})
+    assert other_key["checksum/config"] != before["checksum/config"]
+    other_address = checksums({"redis": {"url": "redis://b:6379"}})
+    assert other_address["checksum/redis"] != before["checksum/redis"]
+
+
+def test_each_role_has_an_address_and_a_name_for_callers_who_spread_calls():
+    objects = render(ALONE)
+    for role in ROLES:
+        plain, headless = (objects["Service", f"shop-portrait-{role}{end}"]["spec"] for end in ("", "-headless"))
+        assert plain["type"] == "ClusterIP" and headless["clusterIP"] == "None"
+        for service in (plain, headless):
+            assert service["ports"] == [
+                {"name": "grpc", "port": 50051, "targetPort": "grpc", "appProtocol": "kubernetes.io/h2c"}
+            ]
+            assert service["selector"]["app.kubernetes.io/component"] == role
+
+
+def test_liveness_asks_the_process_alone_and_readiness_the_health_service():
+    for kind, asked in [("grpc", {"grpc": {"port": 50051}}), ("http", {"httpGet": {"path": "/readyz", "port": "http"}})]:
+        values = ALONE | {"defaults": {"probes": {"readiness": {"kind": kind}}}}
+        for role in ROLES:
+            container = deployment(values, role)["spec"]["template"]["spec"]["containers"][0]
+            assert container["readinessProbe"].items() >= asked.items()
+            for probe in ("livenessProbe", "startupProbe"):
+                assert container[probe]["httpGet"] == {"path": "/livez", "port": "http"}
+
+
+def test_a_role_overrides_what_holds_for_all_also_by_nothing():
+    values = merged(ALONE, {
+        "defaults": {"replicas": 3, "maxSurge": 2, "podDisruptionBudget": {"enabled": True}, "priorityClassName": "high"},
+        "roles": {"model": {"replicas": 1, "maxSurge": 0, "maxUnavailable": 1, "priorityClassName": ""},
+                  "query": {"podDisruptionBudget": {"enabled": False}}},
+    })
+    objects = render(values)
+    model = objects["Deployment", "shop-portrait-model"]["spec"]
+    assert model["replicas"] == 1 and "priorityClassName" not in model["template"]["spec"]
+    assert model["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    assert objects["Deployment", "shop-portrait-ingest"]["spec"]["replicas"] == 3
+    budgets = {name for kind, name in objects if kind == "PodDisruptionBudget"}
+    assert budgets == {"shop-portrait-ingest", "shop-portrait-feature"}
+
+
+def test_what_is_scaled_has_no_replicas_and_one_scaler():
+    for kind, scaler in [("hpa", "HorizontalPodAutoscaler"), ("keda", "ScaledObject")]:
+        keda = {"serverAddress": "http://prometheus:9090"}
+        values = merged(ALONE, {"roles": {"feature": {"autoscaling": {"kind": kind, "keda": keda}}}})
+        objects = render(values)
+        assert "replicas" not in objects["Deployment", "shop-portrait-feature"]["spec"]
+        assert objects["Deployment", "shop-portrait-query"]["spec"]["replicas"] == 1
+        scalers = [found for found, _ in objects if found in ("HorizontalPodAutoscaler", "ScaledObject")]
+        assert scalers == [scaler]
+        assert objects[scaler, "shop-portrait-feature"]["spec"]["scaleTargetRef"]["name"] == "shop-portrait-feature"
+        assert ("PodDisruptionBudget", "shop-portrait-feature") in objects
+
+
+def test_policy_lets_in_callers_and_metrics_and_out_to_redis_and_names():
+    policy = render(values_of("everything"))["NetworkPolicy", "shop-profiles"]["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    ports = lambda rules: sorted(port["port"] for rule in rules for port in rule["ports"])
+    assert ports(policy["ingress"]) == [8080, 50051]
+    assert ports(policy["egress"]) == [53, 53, 4317, 6379, 6380, 50051]
+    assert {"ipBlock": {"cidr": "10.0.0.0/24"}} in policy["egress"][2]["to"]
+    assert not [kind for kind, _ in render(ALONE) if kind == "NetworkPolicy"]
+
+
+def test_extra_objects_are_templated_whether_text_or_yaml():
+    objects = render(values_of("everything"))
+    assert ("ConfigMap", "shop-logging") in objects and ("ConfigMap", "shop-profiles-more") in objects
+
+
+def test_probe_is_the_images_own_and_the_only_hook():
+    objects = render(ALONE)
+    hooks = [found for found in objects.values() if "helm.sh/hook" in (found["metadata"].get("annotations") or {})]
+    assert [found["metadata"]["name"] for found in hooks] == ["shop-portrait-probe"]
+    assert hooks[0]["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    container = hooks[0]["spec"]["containers"][0]
+    assert container["image"] == "portrait:0.1.0"
+    assert container["args"] == [
+        "probe", "--timeout", "60",
+        "--to", "ingest=http://shop-portrait-ingest:50051,query=http://shop-portrait-query:50051",
+    ]
+
+
+def test_long_names_are_cut_to_what_kubernetes_takes():
+    objects = render(ALONE, name="a-release-with-a-name-of-fifty-three-letters-exactly--"[:53].rstrip("-"))
+    for _, name in objects:
+        assert len(name) <= 63 and re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name), name

@@ -1,0 +1,125 @@
+"""What Prometheus and Grafana are given: rules that fire when they must, and nothing that asks for what is not measured."""
+
+import json
+import pathlib
+import re
+import subprocess
+import tomllib
+
+import pytest
+import yaml
+from chart import DASHBOARD, ROOT, RULES, RUNBOOKS, announced, binary, http_get, portrait, render, running, tool, values_of
+
+GROUPS = yaml.safe_load(RULES.read_text())["groups"]
+EVERY_RULE = [rule for group in GROUPS for rule in group["rules"]]
+ALERTS = {rule["alert"]: rule for rule in EVERY_RULE if "alert" in rule}
+RECORDED = {rule["record"] for rule in EVERY_RULE if "record" in rule}
+EXPRESSIONS = [target["expr"] for panel in json.loads(DASHBOARD.read_text())["panels"] for target in panel.get("targets", [])]
+
+
+def promtool(*arguments, **options):
+    said = subprocess.run([tool("promtool"), *map(str, arguments)], capture_output=True, text=True, **options)
+    assert said.returncode == 0, said.stdout + said.stderr
+    return said.stdout + said.stderr
+
+
+@pytest.fixture(scope="module")
+def metrics(tmp_path_factory):
+    """What a real server tells of itself, after it has taken, applied, read, refused and learned something."""
+    data = tmp_path_factory.mktemp("data")
+    command = [binary(), "serve", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--store", f"embedded:{data}"]
+    with running(*command, "--set", "model.rows_min=10", "--set", "model.drift_interval=100ms", stderr=subprocess.DEVNULL) as server:
+        grpc, http = announced(server)
+        events = ROOT / "tests" / "fixtures" / "events.jsonl"
+        wrong = data / "wrong.jsonl"
+        wrong.write_text('{"event_id": "w", "user_id": "w", "action": "ACTION_VIEW", "occurred_at": "2999-01-01T00:00:00Z"}\n')
+        for path in (events, wrong):
+            portrait("import", str(path), "--format", "jsonl", "--to", grpc)
+        probed = portrait("probe", "--to", grpc)
+        assert probed.returncode == 0, probed.stderr
+        portrait("train", "--to", grpc)
+        with running(binary(), "watch", "--to", grpc, "--from", "snapshot") as watch:
+            watch.stdout.readline()
+            portrait("probe", "--to", grpc)
+            last = ["portrait_query_delivery_latency", "portrait_model_drift_windows", "portrait_feature_swept_profiles"]
+            yield http_get(f"{http}/metrics", lambda text: all(name in text for name in last))
+
+
+def test_rules_are_in_order_and_fire_when_they_must():
+    promtool("check", "rules", RULES)
+    promtool("test", "rules", pathlib.Path(__file__).with_name("rules_test.yaml"))
+
+
+def test_every_alert_is_tried_out():
+    tried = pathlib.Path(__file__).with_name("rules_test.yaml").read_text()
+    assert [name for name in ALERTS if name not in tried] == []
+
+
+def test_dashboard_asks_in_promql(tmp_path):
+    questions = [re.sub(r"\$__rate_interval", "5m", expression).replace("$job", ".*") for expression in EXPRESSIONS]
+    assert len(questions) > 20
+    rules = [{"record": f"panel:{number}", "expr": question} for number, question in enumerate(questions)]
+    path = tmp_path / "dashboard.yaml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    promtool("check", "rules", path)
+
+
+def test_what_is_measured_is_told_as_prometheus_wants_it(metrics):
+    assert promtool("check", "metrics", input=metrics) == ""
+
+
+def test_rules_and_dashboard_ask_for_nothing_that_is_not_measured(metrics):
+    scaling = render(values_of("keda"))["ScaledObject", "shop-portrait-feature"]["spec"]["triggers"][0]["metadata"]["query"]
+    asked = " ".join([*(rule["expr"] for rule in EVERY_RULE), *EXPRESSIONS, scaling])
+    assert set(re.findall(r"portrait:[a-z0-9_:]+", asked)) <= RECORDED
+    names = set(re.findall(r"\bportrait_[a-z_]+", asked))
+    told = set(re.findall(r"^(portrait_[a-z_]+)", metrics, re.MULTILINE))
+    # A counter is told once it has counted: what a server that is well never counts is only known to the binary.
+    instruments = pathlib.Path(binary()).read_bytes()
+    missing = [name for name in names - told if name.removesuffix("_total").encode() not in instruments or not name.endswith("_total")]
+    assert missing == []
+    assert len(names & told) >= 20, f"only {sorted(names & told)} were seen on a server"
+
+
+def test_labels_that_are_asked_for_are_there(metrics):
+    for label, metric in [
+        ("kind", "portrait_ingest_accepted_total"),
+        ("reason", "portrait_ingest_rejected_total"),
+        ("outcome", "portrait_feature_records_total"),
+        ("code", "portrait_grpc_calls_total"),
+        ("method", "portrait_grpc_call_duration_seconds_bucket"),
+        ("found", "portrait_query_reads_total"),
+        ("reason", "portrait_query_resyncs_total"),
+        ("outcome", "portrait_model_trainings_total"),
+    ]:
+        assert re.search(rf'^{metric}{{[^}}]*\b{label}="', metrics, re.MULTILINE), f"{metric} has no {label}"
+    assert 'code="Ok",method="/portrait.v1.QueryService/GetProfile"' in metrics
+    assert 'reason="TIME_IN_FUTURE"' in metrics and 'reason="snapshot"' in metrics
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_alert_says_how_bad_it_is_and_what_to_do(name):
+    rule = ALERTS[name]
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert rule["annotations"]["summary"] and rule["annotations"]["description"]
+    page = ROOT / rule["annotations"]["runbook_url"]
+    assert page.parent == RUNBOOKS
+    assert page.read_text().startswith(f"# {name}\n")
+
+
+def test_every_page_belongs_to_an_alert_and_names_keys_that_there_are():
+    known = tomllib.loads(portrait("serve", "--dump-config").stdout)
+    pages = {pathlib.Path(rule["annotations"]["runbook_url"]).name for rule in ALERTS.values()}
+    assert {page.name for page in RUNBOOKS.glob("*.md")} == pages
+    for page in RUNBOOKS.glob("*.md"):
+        for section, key in re.findall(r"`([a-z]+)\.([a-z_]+)", page.read_text()):
+            assert section not in known or key in known[section], f"{page.name}: {section}.{key} is no key"
+        for link in re.findall(r"\]\(([a-z-]+\.md)\)", page.read_text()):
+            assert (RUNBOOKS / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_chart_ships_the_rules_and_the_dashboard_as_they_are():
+    objects = render(values_of("everything"))
+    shipped = objects["PrometheusRule", "shop-profiles"]["spec"]["groups"]
+    assert shipped == yaml.safe_load(RULES.read_text().replace("deploy/runbooks/", "https://runbooks.example/portrait/"))["groups"]
+    assert json.loads(objects["ConfigMap", "shop-profiles-dashboard"]["data"]["portrait.json"]) == json.loads(DASHBOARD.read_text())

@@ -1,0 +1,179 @@
+"""Values that make no sense are refused before anything is changed: by the schema with the path and what it takes, by the rules across
+values with the path and the remedy."""
+
+import helm_python
+import pytest
+from chart import CHART, VALUES, merged, values_of
+
+REDIS = {"redis": {"existingSecret": "shop-redis"}}
+
+
+def refusal(values):
+    """What Helm says to these values; fails if it takes them."""
+    with helm_python.Config(storage_driver="memory") as helm, pytest.raises(helm_python.HelmError) as refused:
+        helm.install(str(CHART), "shop", values, namespace="shops", dry_run="client")
+    return str(refused.value)
+
+
+def nested(path, value):
+    """{"a": {"b": value}} of "a.b"."""
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return value
+
+
+# What is set, by path, and what must be in the answer: the path as Helm's schema writes it, and what would be taken.
+BY_SCHEMA = [
+    ("replicaCount", 3, ["replicaCount", "not allowed"]),
+    ("redis.host", "redis", ["/redis", "'host' not allowed"]),
+    ("redis.existingSecret", "Shop_Redis", ["/redis/existingSecret", "does not match pattern"]),
+    ("redis.development.persistence", True, ["/redis/development", "'persistence' not allowed"]),
+    ("config.ingest.lingr", "1ms", ["/config/ingest", "'lingr' not allowed"]),
+    ("config.cache", {}, ["/config", "'cache' not allowed"]),
+    ("config.ingest.linger", "1 second", ["/config/ingest/linger", "does not match pattern"]),
+    ("config.ingest.queue", "64MB", ["/config/ingest/queue", "KiB|MiB|GiB"]),
+    ("config.ingest.acknowledge", "quorum", ["/config/ingest/acknowledge", "'auto', 'memory', 'disk', 'replica'"]),
+    ("config.store.partitions", "64", ["/config/store/partitions", "want integer"]),
+    ("config.model.automatic", "no", ["/config/model/automatic", "want boolean"]),
+    ("config.server.drain_grace", 25, ["/config/server/drain_grace", "want string"]),
+    ("image.tag", "a b", ["/image/tag", "does not match pattern"]),
+    ("image.digest", "sha256:abc", ["/image/digest", "does not match pattern"]),
+    ("image.pullPolicy", "Sometimes", ["/image/pullPolicy", "'Always', 'IfNotPresent', 'Never'"]),
+    ("defaults.replicas", 0, ["/defaults/replicas", "minimum"]),
+    ("defaults.autoscaling.kind", "both", ["/defaults/autoscaling/kind", "'none', 'hpa', 'keda'"]),
+    ("defaults.autoscaling.hpa.cpuPercent", 170, ["/defaults/autoscaling/hpa/cpuPercent", "maximum"]),
+    ("defaults.resources.limit", {}, ["/defaults/resources", "'limit' not allowed"]),
+    ("defaults.extraEnv", [{"value": "x"}], ["/defaults/extraEnv/0", "missing property 'name'"]),
+    ("roles.ingest.livenessProbe", {}, ["/roles/ingest", "'livenessProbe' not allowed"]),
+    ("roles.worker", {}, ["/roles", "'worker' not allowed"]),
+    ("roles.query.probes.readiness.kind", "tcp", ["/roles/query/probes/readiness/kind", "'grpc', 'http'"]),
+    ("roles.query.maxSurge", "a few", ["/roles/query/maxSurge", "does not match pattern"]),
+    ("networkPolicy.redisPorts", [], ["/networkPolicy/redisPorts", "minItems"]),
+    ("networkPolicy.callersFrom", [{"pods": {}}], ["/networkPolicy/callersFrom/0", "'pods' not allowed"]),
+    ("monitoring.podMonitor.interval", "often", ["/monitoring/podMonitor/interval", "does not match pattern"]),
+    ("monitoring.rules.runbooks", "https://runbooks.example/", ["/monitoring/rules/runbooks", "does not match pattern"]),
+    ("fullnameOverride", "x" * 47, ["/fullnameOverride", "maxLength"]),
+    ("probe.timeoutSeconds", 0, ["/probe/timeoutSeconds", "minimum"]),
+]
+
+KEDA = {"kind": "keda", "keda": {"serverAddress": "http://prometheus:9090"}}
+
+# Values over those that name a Redis, and what must be in the answer: the path, and what to do.
+BY_RULE = [
+    ({"redis": {"existingSecret": ""}}, ["redis.existingSecret is empty", "name a Secret"]),
+    ({"redis": {"url": "redis://redis:6379"}}, ["redis.existingSecret and redis.url are all set", "keep one"]),
+    ({"redis": {"development": {"enabled": True}}}, ["redis.development.enabled are all set", "keep one"]),
+    ({"redis": {"existingSecret": "", "url": "redis:6379"}}, ['redis.url is "redis:6379"', "write it as redis://host:6379"]),
+    ({"redis": {"existingSecret": "", "url": "redis://:secret@redis:6379"}}, ["redis.url has a password", "redis.existingSecret"]),
+    (
+        {"redis": {"existingSecret": "", "url": "redis://redis:6379", "certificateAuthority": {"existingSecret": "ca"}}},
+        ["redis.certificateAuthority.existingSecret is set", "begin it with rediss://"],
+    ),
+    (
+        {"redis": {"existingSecret": "", "development": {"enabled": True}}, "config": {"ingest": {"acknowledge": "replica"}}},
+        ["config.ingest.acknowledge is replica", "write disk"],
+    ),
+    (nested("config.server.listen", "0.0.0.0:1"), ["config.server.listen is set", "leave it out"]),
+    (nested("config.server.http_listen", "0.0.0.0:1"), ["config.server.http_listen is set", "leave it out"]),
+    (nested("config.store.url", "redis://redis:6379"), ["config.store.url is set", "redis.existingSecret"]),
+    (nested("config.store.url_file", "/url"), ["config.store.url_file is set", "redis.existingSecret"]),
+    (nested("config.store.certificate_authority", "/ca"), ["config.store.certificate_authority is set", "redis.certificateAuthority"]),
+    (nested("config.profiles.models", "http://m:1"), ["config.profiles.models is set", "leave it out"]),
+    (nested("config.profiles.node", "me"), ["config.profiles.node is set", "leave it out"]),
+    (nested("config.model.features", "http://f:1"), ["config.model.features is set", "leave it out"]),
+    (
+        {"config": {"ingest": {"acknowledge": "replica"}, "store": {"replicas": 0}}},
+        ["config.store.replicas is 0", "say how many replicas"],
+    ),
+    (
+        {"config": {"ingest": {"user_events_per_second": 50, "user_burst": 0}}},
+        ["config.ingest.user_burst is 0", "give it at least 1"],
+    ),
+    (nested("config.feature.lease_ttl", "5s"), ["config.feature.lease_renewal is 3s", "at most a third"]),
+    (nested("config.query.read_after_wait", "1m"), ["config.query.read_after_wait_max is less", "give it at least as much"]),
+    (nested("config.model.segments_min", 20), ["config.model.segments_max is less", "give it at least as much"]),
+    (nested("config.model.rows_max", 100), ["config.model.rows_max is less", "give it at least as much"]),
+    (nested("config.server.drain_grace", "1m"), ["terminationGracePeriodSeconds is 45", "give it at least 75"]),
+    (
+        nested("roles.query.terminationGracePeriodSeconds", 30),
+        ["roles.query (or defaults).terminationGracePeriodSeconds is 30", "give it at least 40"],
+    ),
+    (nested("roles.model.maxSurge", 0), ["roles.model (or defaults).maxUnavailable and maxSurge are both 0", "give one of them"]),
+    (
+        nested("roles.query.autoscaling", {"kind": "hpa", "minReplicas": 9}),
+        ["roles.query (or defaults).autoscaling.minReplicas is 9", "at most autoscaling.maxReplicas, which is 6"],
+    ),
+    (
+        {"defaults": {"resources": {"requests": {"cpu": None}}}, "roles": {"query": {"autoscaling": {"kind": "hpa"}}}},
+        ["roles.query (or defaults).resources.requests.cpu is empty", "request some"],
+    ),
+    (
+        nested("roles.feature.autoscaling.kind", "keda"),
+        ["roles.feature (or defaults).autoscaling.keda.serverAddress is empty", "say where Prometheus answers"],
+    ),
+    (nested("roles.query.autoscaling", KEDA), ["roles.query (or defaults).autoscaling.keda.query is empty", "choose hpa"]),
+    (nested("roles.feature.replicas", 65), ["roles.feature (or defaults) has up to 65 pods for 64 partitions", "at most 64"]),
+    (
+        {"config": {"store": {"partitions": 4}}, "roles": {"feature": {"autoscaling": {"kind": "hpa"}}}},
+        ["roles.feature (or defaults) has up to 6 pods for 4 partitions", "at most 4"],
+    ),
+    (
+        nested("roles.query", {"replicas": 3, "podDisruptionBudget": {"maxUnavailable": ""}}),
+        ["roles.query (or defaults).podDisruptionBudget says neither", "give one of them"],
+    ),
+    (
+        nested("roles.query", {"replicas": 3, "podDisruptionBudget": {"minAvailable": 2}}),
+        ["roles.query (or defaults).podDisruptionBudget says maxUnavailable and minAvailable", "keep one"],
+    ),
+    (
+        nested("roles.query", {"replicas": 3, "podDisruptionBudget": {"minAvailable": 3, "maxUnavailable": ""}}),
+        ["roles.query (or defaults).podDisruptionBudget lets no pod be moved", "leave room for one of 3"],
+    ),
+    (
+        nested("defaults", {"replicas": 2, "podDisruptionBudget": {"maxUnavailable": 0}}),
+        ["podDisruptionBudget lets no pod be moved", "leave room for one of 2"],
+    ),
+    (
+        nested("roles.ingest.extraEnv", [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]),
+        ["roles.ingest (or defaults).extraEnv has A twice", "keep one"],
+    ),
+    (
+        nested("defaults.extraEnv", [{"name": "PORTRAIT__STORE__URL", "value": "redis://:secret@r"}]),
+        ["extraEnv sets PORTRAIT__STORE__URL", "name a Secret in redis.existingSecret"],
+    ),
+    (
+        nested("defaults.extraEnv", [{"name": "PORTRAIT__SERVER__LISTEN", "value": "0.0.0.0:1"}]),
+        ["extraEnv sets PORTRAIT__SERVER__LISTEN", "leave it out"],
+    ),
+    (nested("defaults.extraVolumes", [{"name": "config", "emptyDir": {}}]), ["extraVolumes has config", "name it otherwise"]),
+    (
+        nested("defaults.extraVolumeMounts", [{"name": "x", "mountPath": "/etc/portrait/config"}]),
+        ["extraVolumeMounts mounts /etc/portrait/config", "mount it elsewhere"],
+    ),
+    (
+        nested("defaults.podLabels", {"app.kubernetes.io/component": "x"}),
+        ["podLabels sets app.kubernetes.io/component", "choose another label"],
+    ),
+    (nested("commonLabels", {"app.kubernetes.io/name": "x"}), ["commonLabels sets app.kubernetes.io/name", "choose another label"]),
+    (nested("networkPolicy.redisTo", [{"ipBlock": {"cidr": "10.0.0.0/8"}}]), ["networkPolicy.enabled is false", "set it to true"]),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "parts"), BY_SCHEMA, ids=[row[0] for row in BY_SCHEMA])
+def test_one_wrong_value_is_refused_with_its_path(path, value, parts):
+    said = refusal(merged(REDIS, nested(path, value)))
+    for part in parts:
+        assert part in said
+
+
+@pytest.mark.parametrize(("values", "parts"), BY_RULE, ids=[row[1][0] for row in BY_RULE])
+def test_values_that_do_not_fit_together_are_refused_with_path_and_remedy(values, parts):
+    said = refusal(merged(REDIS, values))
+    for part in parts:
+        assert part in said
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_what_makes_sense_is_taken(name):
+    with helm_python.Config(storage_driver="memory") as helm:
+        helm.install(str(CHART), "shop", values_of(name), namespace="shops", dry_run="client")
