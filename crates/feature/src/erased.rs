@@ -56,9 +56,12 @@ impl Erased {
         self.of(user_id).map_or_else(ProfileVersion::default, |tombstone| tombstone.version)
     }
 
-    /// Raises a tombstone; with an earlier one it blocks what either blocks.
-    pub(crate) fn raise(&mut self, pseudonym: Pseudonym, tombstone: Tombstone) {
-        let merged = tombstone.after(self.get(pseudonym));
+    /// Raises a tombstone; with an earlier one it blocks what either blocks. Nothing is left of erasures up to `cleared`.
+    pub(crate) fn raise(&mut self, pseudonym: Pseudonym, tombstone: Tombstone, cleared: LogPlace) {
+        let mut merged = tombstone.after(self.get(pseudonym));
+        if self.get(pseudonym).is_some_and(|earlier| earlier.placed_at <= cleared) {
+            merged.left_from = tombstone.left_from;
+        }
         self.pending.insert(pseudonym, Some(merged));
     }
 
@@ -80,9 +83,9 @@ impl Erased {
         self.known.iter().map(|(pseudonym, tombstone)| (*pseudonym, tombstone))
     }
 
-    /// Whether an erasure lies after `after`, up to `through`.
+    /// Whether an erasure may lie after `after`, up to `through`.
     pub(crate) fn any_placed(&self, after: LogPlace, through: LogPlace) -> bool {
-        self.known.values().any(|tombstone| after < tombstone.placed_at && tombstone.placed_at <= through)
+        self.known.values().any(|tombstone| after < tombstone.placed_at && tombstone.left_from <= through)
     }
 
     /// What the commit at hand changes.

@@ -271,9 +271,10 @@ impl<'a> Fold<'a> {
             edges_through: record.occurred_at.max(self.clock),
             version,
             placed_at,
+            left_from: placed_at,
             told_through: FeedPlace::default(),
         };
-        self.erased.raise(pseudonym, tombstone);
+        self.erased.raise(pseudonym, tombstone, self.ledger.erasures().cleared());
         self.ledger.erasures_mut().applied(placed_at);
     }
 

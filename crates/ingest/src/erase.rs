@@ -169,7 +169,10 @@ impl Progress {
         } else if self.trimmed < of {
             format!("the log of {} of {of} partitions to be old enough to be forgotten", left(self.trimmed))
         } else if self.cleared < of {
-            format!("the store to write its files anew, for {} of {of} partitions", left(self.cleared))
+            let left = left(self.cleared);
+            format!(
+                "models from before it to be no longer kept, and the store to write its files anew, for {left} of {of} partitions"
+            )
         } else {
             String::new()
         }

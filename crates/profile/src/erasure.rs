@@ -32,6 +32,8 @@ pub struct Tombstone {
     pub version: ProfileVersion,
     /// Where the newest erasure of the shopper is in the log of this partition.
     pub placed_at: LogPlace,
+    /// Where the oldest of them is of which something may be left.
+    pub left_from: LogPlace,
     /// Where the feed ended after it: changes up to there may name the shopper.
     pub told_through: FeedPlace,
 }
@@ -60,6 +62,7 @@ impl Tombstone {
             edges_through: self.edges_through.max(earlier.edges_through),
             version: self.version.max(earlier.version),
             placed_at: self.placed_at.max(earlier.placed_at),
+            left_from: self.left_from.min(earlier.left_from),
             told_through: self.told_through.max(earlier.told_through),
         }
     }
@@ -136,7 +139,8 @@ mod tests {
         let version = (0..number).fold(ProfileVersion::default(), |version, _| version.next());
         let at = Timestamp::from_millis(number);
         let (placed_at, told_through) = (LogPlace(place), FeedPlace(place));
-        Tombstone { accepted_at: at, erased_at: at, edges_through: at, version, placed_at, told_through }
+        let (accepted_at, erased_at, edges_through, left_from) = (at, at, at, placed_at);
+        Tombstone { accepted_at, erased_at, edges_through, version, placed_at, left_from, told_through }
     }
 
     #[test]
@@ -145,7 +149,7 @@ mod tests {
             (tombstone(9), Tombstone { accepted_at: Timestamp::from_millis(11), ..tombstone(3) });
         assert_eq!(
             second.after(Some(&first)),
-            Tombstone { accepted_at: Timestamp::from_millis(11), ..first }
+            Tombstone { accepted_at: Timestamp::from_millis(11), left_from: LogPlace(3), ..first }
         );
         assert_eq!(second.after(None), second);
         assert_eq!(Tombstone::decode(&second.encode()).expect("what was encoded"), second);

@@ -1,16 +1,22 @@
-//! The last of erasures. In come what is trimmed and the tombstones, out go the note that nothing is left of erasures up to a
-//! place, once the store has written its files anew, and the end of tombstones that nothing can come back from any more. The
-//! files are written in the background; the log has its turns meanwhile.
+//! The last of erasures. In come what is trimmed, which models are kept, and the tombstones; out go the note that nothing is left of
+//! erasures up to a place, once the store has written its files anew, and the end of tombstones that nothing can come back from
+//! any more. The files are written in the background; the log has its turns meanwhile.
 
 use super::Worker;
 use crate::error::Error;
 use crate::fold::{Fold, Standing};
-use portrait_profile::{LogPlace, PartitionLedger, Pseudonym, Timestamp};
-use portrait_store::Result as Stored;
+use portrait_learning::LOOKALIKES;
+use portrait_profile::{LogPlace, PartitionLedger, Pseudonym, Span, Timestamp};
+use portrait_proto::v1::ModelManifest;
+use portrait_store::{PublishedModel, Result as Stored};
+use prost::Message;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::task::JoinHandle;
 
+/// A model that is published so long after an erasure knew nothing of the shopper when its training began.
+const TRAINED_WITHIN: Span = Span::from_hours(1);
 /// Tombstones that one commit lets expire at most.
 const EXPIRING_MAX: usize = 200;
 
@@ -41,14 +47,7 @@ impl Worker {
         if self.clearing.is_some() || erasures.newest() <= erasures.cleared() {
             return Ok(true);
         }
-        let meta = self.shared.store.meta(self.partition).await?;
-        let mut through = LogPlace(meta.log_first.get().saturating_sub(1));
-        for (_, tombstone) in self.erased.iter() {
-            // Changes that may name the shopper are still in the feed.
-            if tombstone.told_through.0 >= meta.feed_first.get() {
-                through = through.min(LogPlace(tombstone.placed_at.0.saturating_sub(1)));
-            }
-        }
+        let through = self.forgotten_through().await?;
         let newest_is_trimmed = erasures.newest() <= through;
         let any = newest_is_trimmed || self.erased.any_placed(erasures.cleared(), through);
         if any && through > erasures.cleared() && self.may_rewrite(now) {
@@ -57,6 +56,24 @@ impl Worker {
             self.clearing = Some(Clearing { through, writing });
         }
         Ok(true)
+    }
+
+    /// Up to where in the log nothing that the store still has names anybody who was erased.
+    async fn forgotten_through(&self) -> Result<LogPlace, Error> {
+        let store = &self.shared.store;
+        let meta = store.meta(self.partition).await?;
+        let registry = store.registry(None, Duration::ZERO).await?;
+        let naming = registry.models.iter().filter(|model| names_shoppers(model));
+        let oldest_model_at = naming.map(|model| model.at).min();
+        let mut through = LogPlace(meta.log_first.get().saturating_sub(1));
+        for (_, tombstone) in self.erased.iter() {
+            let is_told_of = tombstone.told_through.0 >= meta.feed_first.get();
+            let strangers_at = tombstone.accepted_at.plus(TRAINED_WITHIN);
+            if is_told_of || oldest_model_at.is_some_and(|at| at < strangers_at) {
+                through = through.min(LogPlace(tombstone.left_from.0.saturating_sub(1)));
+            }
+        }
+        Ok(through)
     }
 
     /// Notes what was cleared, if the files are written. False: the partition is somebody else's.
@@ -85,7 +102,8 @@ impl Worker {
         let born_before = now.minus(self.shared.config.tombstone_life());
         let erasures = standing.ledger.erasures();
         let old = self.erased.iter().filter(|(_, tombstone)| {
-            tombstone.accepted_at < born_before && erasures.is_swept(tombstone.placed_at)
+            let is_done = erasures.is_swept(tombstone.placed_at) && erasures.is_cleared(tombstone.placed_at);
+            tombstone.accepted_at < born_before && is_done
         });
         let old: Vec<_> = old.map(|(pseudonym, tombstone)| (pseudonym, tombstone.version)).collect();
         for page in old.chunks(EXPIRING_MAX) {
@@ -122,4 +140,10 @@ impl Worker {
         }
         age >= config.rewrite_interval || age <= config.trim_interval
     }
+}
+
+/// Whether shoppers are named in a model; of one that cannot be read nobody knows.
+fn names_shoppers(model: &PublishedModel) -> bool {
+    let manifest = ModelManifest::decode(&model.manifest[..]);
+    manifest.map_or(true, |manifest| manifest.parts.iter().any(|part| part.kind == LOOKALIKES))
 }

@@ -3,13 +3,17 @@
 
 use super::room::{NEW_YEAR, Room, user_id, view};
 use bytes::Bytes;
+use portrait_learning::LOOKALIKES;
 use portrait_learning::testing::{FEW, by_views};
 use portrait_profile::{
-    Body, LogPlace, ModelVersion, PartitionLedger, ProfileChange, Record, RecordId, Relation, RelationKind,
-    Timestamp,
+    Body, LogPlace, ModelVersion, PartitionId, PartitionLedger, ProfileChange, Record, RecordId, Relation,
+    RelationKind, Span, Timestamp,
 };
-use portrait_store::{Counters, LogSeq, Store};
+use portrait_proto::v1::{ModelManifest, ModelPart};
+use portrait_store::{Counters, LogSeq, Nonce, PublishedModel, RegistryChange, Store};
+use prost::Message;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -97,6 +101,42 @@ impl Room {
             ledgers.iter().zip(places).all(swept)
         })
         .await;
+    }
+
+    /// Whether nothing is left of the erasure with these places.
+    async fn is_cleared(&self, places: &[LogSeq]) -> bool {
+        let ledgers = self.ledgers().await;
+        let cleared = |(ledger, place): (&PartitionLedger, &LogSeq)| {
+            ledger.erasures().is_cleared(LogPlace(place.get()))
+        };
+        ledgers.iter().zip(places).all(cleared)
+    }
+
+    async fn cleared(&self, places: &[LogSeq]) {
+        self.until("nothing is left of it", async || {
+            self.clock.advance(1000);
+            self.is_cleared(places).await
+        })
+        .await;
+    }
+
+    /// Publishes a model of such parts, and keeps no other.
+    async fn keep_model(&self, number: u64, millis: i64, kind: &str) {
+        let registry = self.store.registry(None, Duration::ZERO).await.expect("there");
+        let part = ModelPart { kind: kind.to_owned(), ..Default::default() };
+        let manifest = ModelManifest { parts: vec![part], ..Default::default() }.encode_to_vec().into();
+        let version = ModelVersion::new(number).expect("not 0");
+        let lease = self.store.acquire_training(Nonce::new(7), Span::from_days(100), at(millis)).await;
+        let token = lease.expect("there").expect("nobody else trains");
+        let change = RegistryChange {
+            expected: registry.registry_no,
+            publish: Some((token, PublishedModel { version, at: at(millis), manifest })),
+            activate: Some(version),
+            forget: registry.models.iter().map(|model| model.version).collect(),
+            forget_parts: Vec::new(),
+        };
+        self.store.change_registry(change).await.expect("published");
+        self.store.release_training(token).await.expect("there");
     }
 
     async fn counted(&self) -> Counters {
@@ -263,21 +303,10 @@ async fn when_the_log_has_forgotten_it_nothing_is_left_and_versions_go_on_all_th
     let places = room.erase_between("lena", "", ERASED, Vec::new(), Vec::new()).await;
     room.settled().await;
     room.swept(&places).await;
-    let cleared = async || {
-        let ledgers = room.ledgers().await;
-        let cleared = |(ledger, place): (&PartitionLedger, &LogSeq)| {
-            ledger.erasures().is_cleared(LogPlace(place.get()))
-        };
-        ledgers.iter().zip(&places).all(cleared)
-    };
-    assert!(!cleared().await, "the log still has it");
+    assert!(!room.is_cleared(&places).await, "the log still has it");
     // The log is kept for a week; each partition trims when its time comes.
     room.clock.advance(7 * DAY + HOUR);
-    room.until("nothing is left of it", async || {
-        room.clock.advance(1000);
-        cleared().await
-    })
-    .await;
+    room.cleared(&places).await;
     let tombstones = async || {
         let mut count = 0;
         for partition in room.partitions() {
@@ -294,4 +323,39 @@ async fn when_the_log_has_forgotten_it_nothing_is_left_and_versions_go_on_all_th
     .await;
     room.tell(view_at("lena", "after", NEW_YEAR + 9 * DAY)).await;
     assert_eq!(room.profile("lena").await.expect("a new one").version().get(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn something_is_left_while_a_model_from_before_names_shoppers() {
+    let room = Room::running(2).await;
+    room.tell(view_at("lena", "a", NEW_YEAR)).await;
+    room.keep_model(1, NEW_YEAR, LOOKALIKES).await;
+    let first = room.erase_between("lena", "", ERASED, Vec::new(), Vec::new()).await;
+    let second = room.erase_between("lena", "", ERASED + 2 * HOUR, Vec::new(), Vec::new()).await;
+    room.settled().await;
+    room.swept(&second).await;
+    room.clock.advance(20 * DAY);
+    room.until("the log has forgotten it", async || {
+        room.clock.advance(1000);
+        let forgotten =
+            async |(partition, place): (PartitionId, &LogSeq)| room.meta(partition).await.log_first > *place;
+        let mut all = true;
+        for pair in room.partitions().into_iter().zip(&second) {
+            all &= forgotten(pair).await;
+        }
+        all
+    })
+    .await;
+    // The first is held back too, although the second is what the tombstone is of.
+    assert!(!room.is_cleared(&first).await);
+    // Its training may have begun before.
+    room.keep_model(2, ERASED + 2 * HOUR + 1, LOOKALIKES).await;
+    assert!(!room.is_cleared(&second).await);
+    room.keep_model(3, NEW_YEAR, "segments").await;
+    room.cleared(&second).await;
+    room.keep_model(4, ERASED + 4 * HOUR, LOOKALIKES).await;
+    let third = room.erase_between("omar", "", ERASED + HOUR, Vec::new(), Vec::new()).await;
+    room.settled().await;
+    room.clock.advance(20 * DAY);
+    room.cleared(&third).await;
 }

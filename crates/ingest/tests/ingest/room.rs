@@ -83,6 +83,7 @@ impl Room {
             clock: now,
             at: now,
             profiles: Vec::new(),
+            tombstones: Vec::new(),
             seen: Vec::new(),
             changes: Vec::new(),
             dead_letters: Vec::new(),

@@ -13,7 +13,7 @@ use portrait_tests::{PATIENCE, next_millisecond};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 type Door = portrait_proto::v1::ingest_service_client::IngestServiceClient<tonic::transport::Channel>;
 
