@@ -59,7 +59,7 @@ impl Worker {
     }
 
     /// Up to where in the log nothing that the store still has names anybody who was erased.
-    async fn forgotten_through(&self) -> Result<LogPlace, Error> {
+    async fn forgotten_through(&mut self) -> Result<LogPlace, Error> {
         let store = &self.shared.store;
         let meta = store.meta(self.partition).await?;
         let registry = store.registry(None, Duration::ZERO).await?;

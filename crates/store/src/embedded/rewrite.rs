@@ -6,6 +6,7 @@ use super::Embedded;
 use super::keys::Keyspaces;
 use super::read::blocking;
 use crate::error::{Error, Result};
+use fjall::Keyspace;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,10 +16,12 @@ use std::time::{Duration, Instant};
 const JOURNAL_BYTES: usize = 66 << 20;
 /// What is written at once to fill one.
 const FILLER_BYTES: usize = 1 << 20;
-/// How long journals may take to go after everything in them is in tables.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long journals may take to go after everything in them is in tables, and tables after they were merged.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How often tables are merged that are still there.
+const MERGES: u32 = 3;
 
 impl Embedded {
     /// Writes all files anew.
@@ -29,28 +32,53 @@ impl Embedded {
 }
 
 fn rewrite(keyspaces: &Keyspaces, data: &Path) -> Result<()> {
-    let old = journals(data).map_err(Error::unavailable)?;
+    let deadline = Instant::now() + PATIENCE;
+    let journals = || files(data, |path| path.extension().is_some_and(|extension| extension == "jnl"));
+    let old = journals().map_err(Error::unavailable)?;
     fill_journal(keyspaces).map_err(Error::unavailable)?;
-    let began = Instant::now();
     // The first flush ends the journal. What was written to a keyspace between its flush and that end needs another one.
     loop {
         for keyspace in keyspaces.all() {
             keyspace.rotate_memtable_and_wait().map_err(Error::unavailable)?;
         }
-        let left = journals(data).map_err(Error::unavailable)?;
-        if old.is_disjoint(&left) {
+        if old.is_disjoint(&journals().map_err(Error::unavailable)?) {
             break;
         }
-        if began.elapsed() > PATIENCE {
-            tracing::warn!(?left, "journals of the store are still needed");
-            return Err(Error::Unavailable(None));
+        if Instant::now() > deadline {
+            return Err(still_needed());
         }
         std::thread::sleep(PAUSE);
     }
     for keyspace in keyspaces.all() {
-        keyspace.major_compact().map_err(Error::unavailable)?;
+        merge(keyspace, &keyspaces.filler)?;
     }
     Ok(())
+}
+
+/// Merges all tables of a keyspace, until none of before is there.
+fn merge(keyspace: &Keyspace, filler: &Keyspace) -> Result<()> {
+    let tables = || files(&keyspace.path().join("tables"), |_| true).map_err(Error::unavailable);
+    let old = tables()?;
+    // While fjall merges something itself it does nothing, and does not say so: that is seen by what is there.
+    for _ in 0..MERGES {
+        keyspace.major_compact().map_err(Error::unavailable)?;
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            // Tables go when something is flushed after they were merged, and nobody reads them any more.
+            fill(filler, 0, vec![0]).map_err(Error::unavailable)?;
+            filler.rotate_memtable_and_wait().map_err(Error::unavailable)?;
+            if old.is_disjoint(&tables()?) {
+                return Ok(());
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+    Err(still_needed())
+}
+
+fn still_needed() -> Error {
+    tracing::warn!("files of the store are still needed and cannot be written anew");
+    Error::Unavailable(None)
 }
 
 /// Writes so much that means nothing that the journal is full.
@@ -61,20 +89,19 @@ fn fill_journal(keyspaces: &Keyspaces) -> fjall::Result<()> {
             .take(FILLER_BYTES / 8)
             .flat_map(u64::to_le_bytes)
             .collect();
-        keyspaces.filler.insert(number.to_be_bytes(), filler)?;
-        keyspaces.filler.remove(number.to_be_bytes())?;
+        fill(&keyspaces.filler, number, filler)?;
     }
     Ok(())
 }
 
-/// The journals there are.
-fn journals(data: &Path) -> std::io::Result<BTreeSet<PathBuf>> {
-    let mut found = BTreeSet::new();
-    for entry in std::fs::read_dir(data)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "jnl") {
-            found.insert(path);
-        }
-    }
-    Ok(found)
+/// Writes what means nothing, and takes it back.
+fn fill(filler: &Keyspace, number: u32, bytes: Vec<u8>) -> fjall::Result<()> {
+    filler.insert(number.to_be_bytes(), bytes)?;
+    filler.remove(number.to_be_bytes())
+}
+
+/// The files of a folder that are `wanted`.
+fn files(folder: &Path, wanted: impl Fn(&Path) -> bool) -> std::io::Result<BTreeSet<PathBuf>> {
+    let paths = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
+    paths.filter(|path| path.as_ref().map_or(true, |path| wanted(path))).collect()
 }
