@@ -54,6 +54,8 @@ pub(crate) struct Fold<'a> {
     not_before: Timestamp,
     applied_through: LogSeq,
     changed: HashSet<ProfileKey>,
+    /// Who has no edge to anybody erased so far.
+    parted: HashSet<ProfileKey>,
     /// Who is erased and was stored: deleted, unless a new profile takes the place.
     deleted: HashSet<ProfileKey>,
     /// What tells of that.
@@ -86,6 +88,7 @@ impl<'a> Fold<'a> {
             not_before: Timestamp::EPOCH,
             applied_through: standing.applied_through,
             changed: HashSet::new(),
+            parted: HashSet::new(),
             deleted: HashSet::new(),
             deletions: Vec::new(),
             raised: Vec::new(),
@@ -200,16 +203,14 @@ impl<'a> Fold<'a> {
         let floor = self.ledger.erasures().version_floor();
         let last = || erased.last_version(&record.user_id).max(floor);
         let profile = self.profiles.of(&key, &record.user_id, last);
+        // Before anything is made of the edges: a rebuild, which sweeps at other moments, must see the same.
+        if !erased.is_empty() && self.parted.insert(key.clone()) {
+            profile.forget_edges(|other, at| erased.is_gone(other, at));
+        }
         let applied = match &record.body {
-            Body::Relation(relation) if !erased.is_empty() => {
-                // Before it is known which edge gives way: a rebuild, which sweeps at other moments, must choose the same.
-                profile.forget_edges(|other, at| erased.is_gone(other, at));
-                if erased.is_gone(&relation.other_user_id, record.occurred_at) {
-                    profile.count(record);
-                    Applied::default()
-                } else {
-                    profile.apply(record)
-                }
+            Body::Relation(relation) if erased.is_gone(&relation.other_user_id, record.occurred_at) => {
+                profile.count(record);
+                Applied::default()
             }
             _ => profile.apply(record),
         };
@@ -275,6 +276,7 @@ impl<'a> Fold<'a> {
             told_through: FeedPlace::default(),
         };
         self.erased.raise(pseudonym, tombstone, self.ledger.erasures().cleared());
+        self.parted.clear();
         self.ledger.erasures_mut().applied(placed_at);
     }
 

@@ -21,6 +21,7 @@ pub async fn differing_from_log(store: &dyn Store) -> (Vec<String>, usize) {
     for partition in store.layout().partitions.all() {
         let rebuilt = rebuilt(store, partition).await;
         count += rebuilt.len();
+        differing.extend(not_in_log(store, partition, &rebuilt).await);
         let users: Vec<UserId> = rebuilt.keys().cloned().collect();
         for page in users.chunks(PAGE) {
             let keys: Vec<ProfileKey> = page.iter().map(ProfileKey::of).collect();
@@ -34,6 +35,25 @@ pub async fn differing_from_log(store: &dyn Store) -> (Vec<String>, usize) {
         }
     }
     (differing, count)
+}
+
+/// Who has a profile that the log does not give.
+async fn not_in_log(
+    store: &dyn Store,
+    partition: PartitionId,
+    rebuilt: &BTreeMap<UserId, Profile>,
+) -> Vec<String> {
+    let (mut strangers, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = store.scan(partition, cursor, PAGE).await.expect("profiles can be read");
+        let profiles = page.profiles.iter().map(|(_, bytes)| Profile::decode(bytes).expect("a profile"));
+        let stranger = |profile: &Profile| !rebuilt.contains_key(profile.user_id());
+        strangers.extend(profiles.filter(stranger).map(|profile| profile.user_id().to_string()));
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => return strangers,
+        }
+    }
 }
 
 /// Whether they are the same but for how often they were committed.

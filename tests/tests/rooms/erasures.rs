@@ -279,7 +279,7 @@ async fn whatever_is_done_and_erased_in_whatever_order_is_what_the_log_gives() {
     let mut chance = StdRng::seed_from_u64(seed);
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
-    let mut server = Some(Server::start(&data, &["--partitions", "3"]));
+    let mut server = Some(Server::start(&data, &["--set", "store.partitions=3"]));
     let mut shop = Shop::at(server.as_ref().expect("it runs").grpc_url()).await;
     for step in 0..STEPS {
         let anybody = |chance: &mut StdRng| format!("u{}", chance.random_range(0..USERS));

@@ -97,7 +97,8 @@ async fn relate(hand: &Hand, relations: Vec<Relation>) {
     }
     for relation in request.relations {
         let Relation { event_id, user_id, occurred_at, .. } = relation;
-        hand.oracle().acknowledged(Event { event_id, user_id, occurred_at, ..Default::default() });
+        let action = Action::View.into();
+        hand.oracle().acknowledged(Event { event_id, user_id, action, occurred_at, ..Default::default() });
     }
 }
 
