@@ -119,7 +119,7 @@ impl<'a> Fold<'a> {
                     Body::Erase(pseudonym) => self.erase(entry.seq, &record, pseudonym),
                     Body::Forget(pseudonym) => self.forget(entry.seq, &record, pseudonym),
                     Body::Event(_) | Body::Traits(_) | Body::Relation(_) | Body::Outcome(_) => {
-                        self.apply(&record)
+                        self.apply(&record);
                     }
                 }
             }

@@ -43,7 +43,9 @@ impl Metrics {
             clock,
             records: meter
                 .u64_counter("portrait_feature_records")
-                .with_description("log records by outcome: applied, duplicate, dead_letter, blocked by an erasure")
+                .with_description(
+                    "log records by outcome: applied, duplicate, dead_letter, blocked by an erasure",
+                )
                 .with_unit("{record}")
                 .build(),
             commits: meter
@@ -61,14 +63,7 @@ impl Metrics {
                 .with_description("events too late for sessions and transitions")
                 .with_unit("{event}")
                 .build(),
-            erasures: meter
-                .u64_counter("portrait_feature_erasures")
-                .with_description(
-                    "erasures by state: applied (of a shopper of the partition), forgotten (of another's), swept and cleared \
-                     (partitions that are done)",
-                )
-                .with_unit("{erasure}")
-                .build(),
+            erasures: erasures(meter),
             swept: meter
                 .u64_counter("portrait_feature_swept_profiles")
                 .with_description("profiles looked at by sweeps, for a new model or because time has passed")
@@ -145,4 +140,12 @@ impl Metrics {
             self.records.add(count, &[KeyValue::new("outcome", outcome)]);
         }
     }
+}
+
+/// Counts erasures by how far they have come.
+fn erasures(meter: &Meter) -> Counter<u64> {
+    let counter = meter.u64_counter("portrait_feature_erasures").with_unit("{erasure}");
+    let description = "erasures by state: applied (of a shopper of the partition), forgotten (of another's), swept and cleared \
+                       (partitions that are done)";
+    counter.with_description(description).build()
 }

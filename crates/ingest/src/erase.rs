@@ -35,7 +35,7 @@ pub(crate) async fn erase(shared: &Arc<Shared>, request: &v1::EraseRequest) -> R
     let accepted_at = shared.now();
     // The shopper's past is what the deployment takes for it: a replay of old logs goes on after it.
     let occurred_at = shared.profile_clock.now(shared.store.as_ref(), accepted_at).await?;
-    let records = records(shared, user_id, record_id, (occurred_at, accepted_at));
+    let records = records(shared, &user_id, record_id.as_ref(), (occurred_at, accepted_at));
     let mut turns = Vec::with_capacity(records.len());
     for (partition, record) in records {
         let record = Bytes::from(record.encode());
@@ -49,19 +49,19 @@ pub(crate) async fn erase(shared: &Arc<Shared>, request: &v1::EraseRequest) -> R
 /// One record for each partition.
 fn records(
     shared: &Shared,
-    user_id: UserId,
-    record_id: Option<RecordId>,
+    user_id: &UserId,
+    record_id: Option<&RecordId>,
     (occurred_at, accepted_at): (Timestamp, Timestamp),
 ) -> Vec<(PartitionId, Record)> {
     let layout = shared.store.layout();
-    let (home, pseudonym) = (layout.partitions.partition_of(&user_id), layout.pseudonym_key.of(&user_id));
+    let (home, pseudonym) = (layout.partitions.partition_of(user_id), layout.pseudonym_key.of(user_id));
     let record = |partition| {
         let (user_id, body) = if partition == home {
             (user_id.clone(), Body::Erase(pseudonym))
         } else {
             (pseudonym.as_user_id(), Body::Forget(pseudonym))
         };
-        (partition, Record { user_id, record_id: record_id.clone(), occurred_at, accepted_at, body })
+        (partition, Record { user_id, record_id: record_id.cloned(), occurred_at, accepted_at, body })
     };
     layout.partitions.all().map(record).collect()
 }

@@ -139,13 +139,16 @@ impl Embedded {
     }
 }
 
+/// Keys and values.
+type Entries = Vec<(Bytes, Bytes)>;
+
 /// Keys, without the partition, and values after the cursor, and the cursor after them.
 fn entries(
     keyspace: &Keyspace,
     partition: PartitionId,
     cursor: Option<ScanCursor>,
     most: usize,
-) -> Result<(Vec<(Bytes, Bytes)>, Option<ScanCursor>)> {
+) -> Result<(Entries, Option<ScanCursor>)> {
     let prefix = keys::partition(partition);
     let last = cursor.map(|cursor| keys::profile(partition, &ProfileKey(cursor.0)));
     let begin = last.map_or(Bound::Included(prefix.to_vec()), Bound::Excluded);
@@ -153,7 +156,7 @@ fn entries(
         Some(next) => Bound::Excluded(next.to_be_bytes().to_vec()),
         None => Bound::Unbounded,
     };
-    let mut page: Vec<(Bytes, Bytes)> = Vec::new();
+    let mut page = Entries::new();
     for entry in keyspace.range::<Vec<u8>, _>((begin, end)) {
         let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
         page.push((Bytes::copy_from_slice(&key[prefix.len()..]), Bytes::copy_from_slice(&value)));

@@ -92,8 +92,8 @@ async fn wait(live: &Live, file: &File) -> Result<HashMap<String, String>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let told = info(live, "persistence").await?;
-        let busy = |field: &&str| told.get(*field).is_some_and(|value| value != "0");
-        if !file.under_way.iter().any(|field| busy(&field)) {
+        let busy = |field: &str| told.get(field).is_some_and(|value| value != "0");
+        if !file.under_way.iter().any(|field| busy(field)) {
             return Ok(told);
         }
         if Instant::now() > deadline {

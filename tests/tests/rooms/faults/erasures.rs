@@ -58,7 +58,7 @@ impl Cycle {
         pairs.enumerate().map(edge).collect()
     }
 
-    /// Something that each victim did then, and that was never sent.
+    /// Something that each victim did then.
     fn events(&self, kind: &str, at: SystemTime) -> Vec<Event> {
         let event = |victim: &String| Event {
             event_id: format!("{}-{kind}-{victim}", self.name),
@@ -158,6 +158,7 @@ async fn nothing_of_an_erased_shopper_comes_back_whoever_is_killed_and_whatever_
         let cycle = Cycle::draw(trial.plan.cycle(), &mut chance);
         pause(&mut chance, 300).await;
         let before = SystemTime::now();
+        hand.send(cycle.events("before", before)).await;
         relate(&hand, cycle.edges("before", before)).await;
         // Whoever is erased does nothing meanwhile; what was done before may still be under way.
         trial.load.rest(cycle.victims.clone());
