@@ -13,9 +13,10 @@ mod trial;
 
 pub use follower::{Follower, narrow_line};
 pub use forged::Forged;
-pub use load::{Load, Quiet};
+pub use load::{Hand, Load, Quiet};
 pub use oracle::{Difference, Oracle, Tally};
 pub use plan::{Plan, cycles};
+pub use rebuild::differing_from_log;
 pub use trial::{LEASE, PARTITIONS, TAKEOVER, Trial, check};
 
 use crate::PATIENCE;

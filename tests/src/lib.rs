@@ -36,3 +36,15 @@ pub async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
         tokio::task::yield_now().await;
     }
 }
+
+/// Returns in another millisecond than it was called in: moments are kept in milliseconds, and what is done then is later.
+///
+/// # Panics
+/// If the clock stands still.
+pub async fn next_millisecond() {
+    let now = || {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis()
+    };
+    let called_at = now();
+    until("the clock goes on", async || now() > called_at).await;
+}

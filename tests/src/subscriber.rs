@@ -21,6 +21,12 @@ pub struct Subscriber {
     pub lags_of_none: usize,
     /// How many partitions were told anew because what was known of them was lost.
     pub resyncs: u64,
+    /// The highest version that was told of each shopper, gone or not.
+    highest: BTreeMap<String, u64>,
+    /// How often a profile was told of whose version was below one before.
+    pub gone_back: u64,
+    /// How many deletions were told.
+    pub deletions: u64,
     /// Who was named since the begin of a partition's resync.
     named: BTreeMap<u32, BTreeSet<String>>,
 }
@@ -76,8 +82,12 @@ impl Subscriber {
                 if let Some(named) = self.named.get_mut(&change.partition) {
                     named.insert(change.user_id.clone());
                 }
+                self.deletions += u64::from(change.deleted);
                 match change.profile {
                     Some(profile) => {
+                        let highest = self.highest.entry(change.user_id.clone()).or_default();
+                        self.gone_back += u64::from(profile.version < *highest);
+                        *highest = profile.version.max(*highest);
                         let state =
                             (profile.version, profile.applied_events, profile.fingerprint, change.partition);
                         self.known.insert(change.user_id, state);

@@ -7,6 +7,7 @@ mod rooms {
     mod cluster;
     mod crash;
     mod drift;
+    mod erasures;
     mod faults;
     mod import;
     mod operation;

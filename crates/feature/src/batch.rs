@@ -2,7 +2,7 @@
 //! entries in log order, each a record or the reason why it is none.
 
 use bytes::Bytes;
-use portrait_profile::{Record, SeenId, Timestamp, UserId};
+use portrait_profile::{Body, Record, SeenId, Timestamp, UserId};
 use portrait_store::{Limits, LogRecord, LogSeq, ProfileKey, SeenQuery};
 use std::collections::HashSet;
 
@@ -28,14 +28,22 @@ impl Entry {
         let record = Record::decode(&logged.value).map_err(|error| chain(&error));
         let seen = record.as_ref().ok().and_then(|record| {
             let record_id = record.record_id.as_ref()?;
-            Some(SeenQuery { id: SeenId::of(&record.user_id, record_id), arrived_at: record.accepted_at })
+            let id = match &record.body {
+                // An event of the shopper may have the same id, and would keep the erasure out.
+                Body::Erase(pseudonym) => SeenId::of(&pseudonym.as_user_id(), record_id),
+                Body::Event(_) | Body::Traits(_) | Body::Relation(_) | Body::Outcome(_) | Body::Forget(_) => {
+                    SeenId::of(&record.user_id, record_id)
+                }
+            };
+            Some(SeenQuery { id, arrived_at: record.accepted_at })
         });
         Self { seq: logged.seq, record, seen, bytes: logged.value }
     }
 
     /// Whose profile it touches.
     pub(crate) fn user_id(&self) -> Option<&UserId> {
-        self.record.as_ref().ok().map(|record| &record.user_id)
+        let record = self.record.as_ref().ok()?;
+        (!matches!(record.body, Body::Forget(_))).then_some(&record.user_id)
     }
 
     /// When ingest took it.

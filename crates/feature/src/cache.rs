@@ -2,7 +2,7 @@
 //! What is here equals what the store has, or will have after the commit at hand; after any doubt it is emptied.
 
 use bytes::Bytes;
-use portrait_profile::{Profile, UserId};
+use portrait_profile::{Profile, ProfileVersion, UserId};
 use portrait_store::ProfileKey;
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
@@ -67,13 +67,23 @@ impl Profiles {
         self.working.get(key).map_or(0, |held| held.encoded_bytes)
     }
 
-    /// The profile of the batch at hand, begun if the shopper has none.
-    pub(crate) fn of(&mut self, key: &ProfileKey, user_id: &UserId) -> &mut Profile {
+    /// The profile of the batch at hand, begun if the shopper has none; `last` tells after which version it then goes on.
+    pub(crate) fn of(
+        &mut self,
+        key: &ProfileKey,
+        user_id: &UserId,
+        last: impl FnOnce() -> ProfileVersion,
+    ) -> &mut Profile {
         let held = self
             .working
             .entry(key.clone())
-            .or_insert_with(|| Held { profile: Profile::new(user_id.clone()), encoded_bytes: 0 });
+            .or_insert_with(|| Held { profile: Profile::after(user_id.clone(), last()), encoded_bytes: 0 });
         &mut held.profile
+    }
+
+    /// Takes a profile out of the batch at hand, and whether the store has it.
+    pub(crate) fn remove(&mut self, key: &ProfileKey) -> Option<(Profile, bool)> {
+        self.working.remove(key).map(|held| (held.profile, held.encoded_bytes > 0))
     }
 
     /// A profile of the batch at hand, if it is there.

@@ -6,6 +6,9 @@ use portrait_runtime::config::{ByteSize, Interval, Invalid};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// The longest `tombstone_margin`.
+const MARGIN_MAX_MS: u64 = 90 * 24 * 60 * 60 * 1000;
+
 /// As it is written in `[feature]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -30,6 +33,12 @@ pub struct Config {
     pub feed_retention: Interval,
     /// How often what is older is forgotten.
     pub trim_interval: Interval,
+    /// How much longer than log and changes it is remembered, under a pseudonym, that a shopper was erased; at most 90 days.
+    /// Longer: old records that come late are kept out for longer.
+    pub tombstone_margin: Interval,
+    /// How often at most the store writes its files anew because somebody was erased. More often: an erasure is complete sooner
+    /// after the log has forgotten it, and the disk has more to do.
+    pub rewrite_interval: Interval,
     /// How many profiles a second are looked at for a new model, over all partitions of this process. More: everybody is in the
     /// new segments sooner, and events meanwhile wait longer.
     pub sweep_rate: u32,
@@ -53,6 +62,8 @@ pub struct ValidConfig {
     pub(crate) log_retention: Span,
     pub(crate) feed_retention: Span,
     pub(crate) trim_interval: Span,
+    pub(crate) rewrite_interval: Span,
+    tombstone_margin: Span,
     pub(crate) sweep_interval: Span,
     sweep_rate: u32,
     gap_one_in: u32,
@@ -72,6 +83,8 @@ impl Default for Config {
             log_retention: Interval::from_days(7),
             feed_retention: Interval::from_days(1),
             trim_interval: Interval::from_secs(30),
+            tombstone_margin: Interval::from_days(1),
+            rewrite_interval: Interval::from_hours(6),
             sweep_rate: 20_000,
             sweep_interval: Interval::from_hours(1),
             gap_one_in: 16,
@@ -108,6 +121,13 @@ impl Config {
         if self.trim_interval.as_millis() == 0 {
             return Err(Invalid::new("feature.trim_interval", "is 0", "give it at least 1s"));
         }
+        if self.tombstone_margin.as_millis() == 0 || self.tombstone_margin.as_millis() > MARGIN_MAX_MS {
+            let remedy = "give it more than 0 and at most 90d";
+            return Err(Invalid::new("feature.tombstone_margin", "is out of its range", remedy));
+        }
+        if self.rewrite_interval.as_millis() == 0 {
+            return Err(Invalid::new("feature.rewrite_interval", "is 0", "give it at least 1s"));
+        }
         if self.sweep_rate == 0 {
             return Err(Invalid::new("feature.sweep_rate", "is 0", "give it at least 1"));
         }
@@ -123,6 +143,8 @@ impl Config {
             log_retention: span(self.log_retention),
             feed_retention: span(self.feed_retention),
             trim_interval: span(self.trim_interval),
+            tombstone_margin: span(self.tombstone_margin),
+            rewrite_interval: span(self.rewrite_interval),
             sweep_interval: span(self.sweep_interval),
             sweep_rate: self.sweep_rate,
             gap_one_in: self.gap_one_in,
@@ -141,6 +163,12 @@ impl ValidConfig {
     /// How much of what one partition is told is foretold.
     pub(crate) fn gap_of_partition(&self, partitions: PartitionCount) -> Gap {
         Gap::new(self.gap_one_in, f64::from(self.gap_items_rate) / f64::from(partitions.get()))
+    }
+
+    /// How long it is remembered that somebody was erased: longer than anything that names the shopper.
+    pub(crate) fn tombstone_life(&self) -> Span {
+        let longest = self.log_retention.max(self.feed_retention);
+        Span::from_millis(longest.millis().saturating_add(self.tombstone_margin.millis()))
     }
 
     /// How long a partition's sweep pauses after `profiles`, so that all partitions together keep the rate.

@@ -19,8 +19,15 @@ pub enum Error {
         #[source]
         source: portrait_profile::DecodeError,
     },
-    /// What the owner noted of a partition's segments cannot be read.
-    #[error("the note of the partition's segments cannot be read")]
+    /// A stored tombstone cannot be read.
+    #[error("a tombstone of the partition cannot be read")]
+    Tombstone {
+        /// Why not.
+        #[source]
+        source: portrait_profile::DecodeError,
+    },
+    /// What the owner noted of a partition cannot be read.
+    #[error("the note of the partition cannot be read")]
     Ledger {
         /// Why not.
         #[source]
@@ -43,7 +50,9 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(source) => source.is_retryable(),
-            Self::Profile { .. } | Self::Ledger { .. } | Self::Request { .. } => false,
+            Self::Profile { .. } | Self::Tombstone { .. } | Self::Ledger { .. } | Self::Request { .. } => {
+                false
+            }
         }
     }
 }
@@ -52,7 +61,7 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match error {
             Error::Store(source) => Failure::from(&source).into_status(),
-            Error::Profile { source, .. } | Error::Ledger { source } => {
+            Error::Profile { source, .. } | Error::Tombstone { source } | Error::Ledger { source } => {
                 Failure::new(ErrorReason::StoreIncompatible, source.to_string()).into_status()
             }
             Error::Request { reason, field, message } => {

@@ -74,6 +74,11 @@ impl Gap {
         self.found = Found::default();
     }
 
+    /// Forgets a shopper.
+    pub(crate) fn forget(&mut self, user_id: &UserId) {
+        self.mornings.remove(user_id);
+    }
+
     /// Foretells by `model` from `now` on.
     pub(crate) fn begin(&mut self, model: ServedModel, now: Timestamp) {
         self.model = model;

@@ -6,12 +6,15 @@
 //!
 //! Invariant: every record of a partition's log is folded into exactly one commit that succeeds, or is dropped as a
 //! duplicate, or is set aside; a worker that lost its partition can change nothing.
+//! Invariant: nothing that a shopper did before an erasure is in a profile after it, whatever comes, in whatever order, and
+//! whoever was killed between. The version of a shopper's profile only grows.
 //! Invariant: profiles in a worker's memory are those of its last commit; any doubt about a commit empties the memory.
 
 mod assign;
 mod batch;
 mod cache;
 mod config;
+mod erased;
 mod error;
 mod fold;
 mod gap;

@@ -15,6 +15,7 @@ pub(crate) struct Metrics {
     commits: Counter<u64>,
     fenced: Counter<u64>,
     late: Counter<u64>,
+    erasures: Counter<u64>,
     swept: Counter<u64>,
     moved: Counter<u64>,
     commit_seconds: Histogram<f64>,
@@ -30,6 +31,8 @@ pub(crate) struct Done {
     pub(crate) counted: Counters,
     /// How many profiles it changed.
     pub(crate) profiles: usize,
+    /// How many erasures it applied: of shoppers of its partition, and of others.
+    pub(crate) erasures: (u64, u64),
     /// When the newest of its records was accepted.
     pub(crate) newest_accepted_at: Option<Timestamp>,
     /// How long it took from the page of the log.
@@ -43,7 +46,9 @@ impl Metrics {
             clock,
             records: meter
                 .u64_counter("portrait_feature_records")
-                .with_description("log records by outcome: applied, duplicate, dead_letter")
+                .with_description(
+                    "log records by outcome: applied, duplicate, dead_letter, blocked by an erasure",
+                )
                 .with_unit("{record}")
                 .build(),
             commits: meter
@@ -61,6 +66,7 @@ impl Metrics {
                 .with_description("events too late for sessions and transitions")
                 .with_unit("{event}")
                 .build(),
+            erasures: erasures(meter),
             swept: meter
                 .u64_counter("portrait_feature_swept_profiles")
                 .with_description("profiles looked at by sweeps, for a new model or because time has passed")
@@ -115,6 +121,9 @@ impl Metrics {
         self.count("applied", done.counted.applied);
         self.count("duplicate", done.counted.duplicates);
         self.count("dead_letter", done.counted.dead_letters);
+        self.count("blocked", done.counted.blocked);
+        self.erasures("applied", done.erasures.0);
+        self.erasures("forgotten", done.erasures.1);
         self.late.add(done.counted.late, &[]);
         self.commit_seconds.record(done.took.as_secs_f64(), &[]);
         self.commit_profiles.record(done.profiles as u64, &[]);
@@ -134,6 +143,13 @@ impl Metrics {
     pub(crate) fn foretold(&self, found: Found) {
         for (profile, tally) in [("live", found.live), ("frozen", found.frozen)] {
             self.tallied(profile, &tally);
+        }
+    }
+
+    /// Erasures have come to a state.
+    pub(crate) fn erasures(&self, state: &'static str, count: u64) {
+        if count > 0 {
+            self.erasures.add(count, &[KeyValue::new("state", state)]);
         }
     }
 
@@ -166,4 +182,12 @@ impl Metrics {
             self.records.add(count, &[KeyValue::new("outcome", outcome)]);
         }
     }
+}
+
+/// Counts erasures by how far they have come.
+fn erasures(meter: &Meter) -> Counter<u64> {
+    let counter = meter.u64_counter("portrait_feature_erasures").with_unit("{erasure}");
+    let description = "erasures by state: applied (of a shopper of the partition), forgotten (of another's), swept and cleared \
+                       (partitions that are done)";
+    counter.with_description(description).build()
 }

@@ -1,7 +1,7 @@
 //! The verb "how far are you": the standing of every partition, as the store has it.
 
 use crate::error::Error;
-use portrait_profile::{SegmentLedger, Timestamp};
+use portrait_profile::{PartitionLedger, Timestamp};
 use portrait_proto::v1;
 use portrait_store::{LeaseToken, Store};
 
@@ -12,7 +12,7 @@ pub(crate) async fn list(store: &dyn Store, now: Timestamp) -> Result<Vec<v1::Pa
     let owner = |token: LeaseToken| workers.iter().find(|worker| worker.nonce == token.nonce);
     for partition in store.layout().partitions.all() {
         let meta = store.meta(partition).await?;
-        let ledger = SegmentLedger::decode(&meta.note).map_err(|source| Error::Ledger { source })?;
+        let ledger = PartitionLedger::decode(&meta.note).map_err(|source| Error::Ledger { source })?;
         list.push(v1::PartitionStatus {
             partition: u32::from(partition.get()),
             log_end: meta.log_end.get(),
@@ -22,6 +22,7 @@ pub(crate) async fn list(store: &dyn Store, now: Timestamp) -> Result<Vec<v1::Pa
             duplicates_total: meta.counters.duplicates,
             dead_letters_total: meta.counters.dead_letters,
             late_total: meta.counters.late,
+            blocked_total: meta.counters.blocked,
             owner: meta.token.and_then(owner).map_or_else(String::new, |worker| worker.name.clone()),
             swept_for_model: ledger.swept().map_or(0, |(version, _)| version.get()),
         });

@@ -11,6 +11,7 @@ use portrait_proto::v1::feature_service_server::{self, FeatureServiceServer};
 use portrait_runtime::SharedClock;
 use portrait_store::{Nonce, ProfileClock, Store};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -46,7 +47,19 @@ impl FeatureService {
         let ownership = watch::Sender::new(Ownership::default());
         let metrics = Metrics::new(meter, Arc::clone(&clock));
         let nonce = Nonce::random();
-        let shared = Shared { store, profile_clock, clock, config, metrics, nonce, name, ownership, model };
+        let rewritten_at_ms = AtomicI64::new(0);
+        let shared = Shared {
+            store,
+            profile_clock,
+            clock,
+            config,
+            metrics,
+            nonce,
+            name,
+            ownership,
+            model,
+            rewritten_at_ms,
+        };
         Self { shared: Arc::new(shared), share: watch::Sender::new(Share::default()) }
     }
 

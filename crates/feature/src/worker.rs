@@ -2,23 +2,27 @@
 //! stop; between, it sweeps for a new model. In come the log and the model that is served; out go commits. It trusts nothing
 //! it remembers after a commit that did not clearly succeed.
 
+mod clear;
 mod sweep;
 
 use crate::assign::Assigner;
 use crate::batch::{Entry, chain, fitting};
 use crate::cache::Profiles;
 use crate::config::ValidConfig;
+use crate::erased::Erased;
 use crate::error::Error;
-use crate::fold::{Fold, Standing};
+use crate::fold::{Fold, Folded, Standing};
 use crate::gap::Gap;
 use crate::metrics::{Done, Metrics};
 use crate::roster::Share;
 use crate::service::Ownership;
+use clear::Clearing;
 use portrait_learning::ServedModel;
-use portrait_profile::{PartitionId, Profile, SegmentLedger, Timestamp};
+use portrait_profile::{PartitionId, PartitionLedger, Profile, Timestamp, Tombstone};
 use portrait_runtime::SharedClock;
-use portrait_store::{Commit, Counters, Nonce, ProfileClock, ProfileKey, SeenQuery, Store, Trim};
+use portrait_store::{Counters, Nonce, ProfileClock, ProfileKey, SeenQuery, Store, Trim};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 use sweep::Sweep;
 use tokio::sync::watch;
@@ -49,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) ownership: watch::Sender<Ownership>,
     /// The newest model.
     pub(crate) model: watch::Receiver<ServedModel>,
+    /// When the store's files were last written anew for an erasure, by the clock on the wall.
+    pub(crate) rewritten_at_ms: AtomicI64,
 }
 
 /// The worker of one partition.
@@ -58,11 +64,14 @@ pub(crate) struct Worker {
     /// What is this process's to own.
     share: watch::Receiver<Share>,
     profiles: Profiles,
+    erased: Erased,
     gap: Gap,
     renewed_at: Timestamp,
     trimmed_at: Timestamp,
     /// How far it has come in looking at everybody for a new model.
     sweep: Sweep,
+    /// Files that are being written anew for erasures.
+    clearing: Option<Clearing>,
     /// How long it waits after the next error; set back by every commit, and when nothing is left to apply.
     backoff: Duration,
 }
@@ -82,8 +91,22 @@ impl Worker {
         let profiles = Profiles::new(shared.config.cache_bytes_of_partition(partitions));
         let gap = shared.config.gap_of_partition(partitions);
         let trimmed_at = shared.now();
+        let erased = Erased::new(shared.store.layout().pseudonym_key);
         let (renewed_at, sweep, backoff) = (Timestamp::EPOCH, Sweep::default(), BACKOFF.0);
-        Self { shared, partition, share, profiles, gap, renewed_at, trimmed_at, sweep, backoff }
+        let clearing = None;
+        Self {
+            shared,
+            partition,
+            share,
+            profiles,
+            erased,
+            gap,
+            renewed_at,
+            trimmed_at,
+            sweep,
+            clearing,
+            backoff,
+        }
     }
 
     /// Owns the partition whenever it is this process's and it can, until `shutdown`.
@@ -119,8 +142,9 @@ impl Worker {
     /// One ownership, from lease to loss.
     async fn turn(&mut self, shutdown: &CancellationToken) -> Result<Ending, Error> {
         self.profiles.clear();
+        self.erased.clear();
         self.gap.clear();
-        self.sweep = Sweep::default();
+        (self.sweep, self.clearing) = (Sweep::default(), None);
         let Some(standing) = self.acquire().await? else {
             return Ok(Ending::Lost);
         };
@@ -144,9 +168,27 @@ impl Worker {
         self.renewed_at = now;
         let meta = self.shared.store.meta(self.partition).await?;
         tracing::debug!(partition = %self.partition, epoch = %token.epoch, applied_through = %meta.applied_through, "partition taken");
-        let ledger = SegmentLedger::decode(&meta.note).map_err(|source| Error::Ledger { source })?;
+        let ledger = PartitionLedger::decode(&meta.note).map_err(|source| Error::Ledger { source })?;
+        self.load_tombstones().await?;
         let (commit_no, applied_through) = (meta.commit_no, meta.applied_through);
-        Ok(Some(Standing { token, commit_no, applied_through, clock: meta.clock, ledger }))
+        let (clock, feed_end) = (meta.clock, meta.feed_end);
+        Ok(Some(Standing { token, commit_no, applied_through, clock, feed_end, ledger }))
+    }
+
+    /// Brings all tombstones of the partition into memory.
+    async fn load_tombstones(&mut self) -> Result<(), Error> {
+        let (mut cursor, most) = (None, self.shared.store.limits().page_items);
+        loop {
+            let page = self.shared.store.tombstones(self.partition, cursor, most).await?;
+            for (pseudonym, bytes) in page.tombstones {
+                let tombstone = Tombstone::decode(&bytes).map_err(|source| Error::Tombstone { source })?;
+                self.erased.loaded(pseudonym, tombstone);
+            }
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(()),
+            }
+        }
     }
 
     async fn own(&mut self, mut standing: Standing, shutdown: &CancellationToken) -> Result<Ending, Error> {
@@ -158,8 +200,10 @@ impl Worker {
                 tracing::warn!(partition = %self.partition, "lease lost");
                 return Ok(Ending::Lost);
             }
-            self.trim_if_due().await?;
-            if !self.sweep_if_due(&mut standing).await? {
+            let kept = self.trim_if_due(&mut standing).await?
+                && self.end_clearing(&mut standing).await?
+                && self.sweep_if_due(&mut standing).await?;
+            if !kept {
                 return Ok(Ending::Lost);
             }
             let (max_records, max_bytes) = (self.shared.config.batch_records, self.shared.config.batch_bytes);
@@ -197,11 +241,13 @@ impl Worker {
             let count = fitting(&entries, &limits, |key| self.profiles.stored_bytes(key));
             let later = entries.split_off(count);
             let newest_accepted_at = entries.iter().filter_map(Entry::accepted_at).max();
-            let (commit, ledger) = self.fold(standing, entries).await?;
-            match self.commit(standing, commit, ledger).await? {
+            let folded = self.fold(standing, entries).await?;
+            let erasures = folded.erasures;
+            match self.commit(standing, folded).await? {
                 Some((counted, profiles)) => {
                     let took = started_at.elapsed();
-                    self.shared.metrics.committed(&Done { counted, profiles, newest_accepted_at, took });
+                    let done = Done { counted, profiles, erasures, newest_accepted_at, took };
+                    self.shared.metrics.committed(&done);
                 }
                 None => return Ok(false),
             }
@@ -214,16 +260,17 @@ impl Worker {
     async fn commit(
         &mut self,
         standing: &mut Standing,
-        commit: Commit,
-        ledger: SegmentLedger,
+        folded: Folded,
     ) -> Result<Option<(Counters, usize)>, Error> {
+        let Folded { commit, ledger, .. } = folded;
         let done = (commit.counted, commit.profiles.len());
         let (applied_through, clock) = (commit.applied_through, commit.clock);
         match self.shared.store.commit(self.partition, commit).await {
             Ok(committed) => {
-                let (token, commit_no) = (standing.token, committed.commit_no);
-                *standing = Standing { token, commit_no, applied_through, clock, ledger };
+                let (token, commit_no, feed_end) = (standing.token, committed.commit_no, committed.feed_end);
+                *standing = Standing { token, commit_no, applied_through, clock, feed_end, ledger };
                 self.profiles.committed();
+                self.erased.committed();
                 self.shared.metrics.foretold(self.gap.take());
                 self.backoff = BACKOFF.0;
                 Ok(Some(done))
@@ -255,11 +302,7 @@ impl Worker {
         Ok(())
     }
 
-    async fn fold(
-        &mut self,
-        standing: &Standing,
-        entries: Vec<Entry>,
-    ) -> Result<(Commit, SegmentLedger), Error> {
+    async fn fold(&mut self, standing: &Standing, entries: Vec<Entry>) -> Result<Folded, Error> {
         let queries: Vec<SeenQuery> = entries.iter().filter_map(|entry| entry.seen).collect();
         let mut seen_before = Vec::with_capacity(queries.len());
         for page in queries.chunks(self.shared.store.limits().page_items) {
@@ -268,8 +311,8 @@ impl Worker {
         let mut seen_before = seen_before.into_iter();
         let now = self.shared.now();
         self.gap.begin(self.shared.model.borrow().clone(), now);
-        let mut fold =
-            Fold::begin(standing, self.shared.config.clock_jump, &mut self.profiles, &mut self.gap);
+        let jump = self.shared.config.clock_jump;
+        let mut fold = Fold::begin(standing, jump, &mut self.profiles, &mut self.erased, &mut self.gap);
         for entry in entries {
             let known = entry.seen.is_some() && seen_before.next().unwrap_or(false);
             fold.entry(entry, known);
@@ -292,10 +335,11 @@ impl Worker {
         Ok(true)
     }
 
-    async fn trim_if_due(&mut self) -> Result<(), Error> {
+    /// Forgets what is old, when it is time. False: the partition is somebody else's.
+    async fn trim_if_due(&mut self, standing: &mut Standing) -> Result<bool, Error> {
         let now = self.shared.now();
         if now.since(self.trimmed_at) < self.shared.config.trim_interval {
-            return Ok(());
+            return Ok(true);
         }
         self.trimmed_at = now;
         let what = Trim {
@@ -305,7 +349,7 @@ impl Worker {
         };
         let trimmed = self.shared.store.trim(self.partition, what).await?;
         tracing::debug!(partition = %self.partition, ?trimmed, "trimmed");
-        Ok(())
+        self.begin_clearing(standing, now).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod feature {
     mod commits;
+    mod erasures;
     mod leases;
     mod room;
     mod segments;

@@ -92,7 +92,7 @@ fn incomplete(record: &mut Record) -> Option<&mut Event> {
             let partial = event.category.is_none() || event.brand.is_none() || event.price.is_none();
             (event.item_id.is_some() && partial).then_some(event)
         }
-        Body::Traits(_) | Body::Relation(_) | Body::Outcome(_) => None,
+        Body::Traits(_) | Body::Relation(_) | Body::Outcome(_) | Body::Erase(_) | Body::Forget(_) => None,
     }
 }
 

@@ -104,11 +104,11 @@ impl Refusal {
     }
 }
 
-fn user_id(field: &str, text: &str) -> Result<UserId, Refusal> {
+pub(crate) fn user_id(field: &str, text: &str) -> Result<UserId, Refusal> {
     UserId::parse(text).map_err(|fault| Refusal::of_text(field, fault))
 }
 
-fn record_id(text: &str) -> Result<Option<RecordId>, Refusal> {
+pub(crate) fn record_id(text: &str) -> Result<Option<RecordId>, Refusal> {
     optional("event_id", text, RecordId::parse)
 }
 

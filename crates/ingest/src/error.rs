@@ -1,8 +1,10 @@
 //! Why a call could not be answered item by item, and what the caller is told.
 
+use crate::check::Refusal;
 use portrait_profile::{DecodeError, ItemId, PartitionId};
 use portrait_proto::status::Failure;
 use portrait_proto::v1::ErrorReason;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
@@ -31,7 +33,7 @@ pub enum Error {
         /// The reason of the closed list.
         reason: ErrorReason,
         /// The field at fault.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// What is wrong and what to do.
         message: String,
     },
@@ -53,6 +55,25 @@ pub enum Error {
         /// The limit.
         lag_max: u64,
     },
+    /// An erasure is in the logs of some partitions and not, or not for certain, in those of all.
+    #[error("a part of the erasure may be in the log: send it again, with the same event_id ({cause})")]
+    InPart {
+        /// Why not in all.
+        cause: String,
+    },
+    /// The store has lost the log that an erasure was in.
+    #[error("the store has lost the erasure's record in partition {partition}: erase again")]
+    ErasureLost {
+        /// Where.
+        partition: PartitionId,
+    },
+    /// What the owner noted of a partition cannot be read.
+    #[error("the note of a partition cannot be read")]
+    Ledger {
+        /// Why not.
+        #[source]
+        source: Arc<DecodeError>,
+    },
     /// The process ends.
     #[error("the server is shutting down: send what has no answer again, to another")]
     ShuttingDown,
@@ -63,7 +84,9 @@ impl Error {
     pub(crate) fn reason(&self) -> ErrorReason {
         match self {
             Self::Store(source) => source.reason(),
-            Self::Item { .. } => ErrorReason::StoreIncompatible,
+            Self::Item { .. } | Self::Ledger { .. } => ErrorReason::StoreIncompatible,
+            Self::InPart { .. } => ErrorReason::StoreUnavailable,
+            Self::ErasureLost { .. } => ErrorReason::TokenLapsed,
             Self::Request { reason, .. } => *reason,
             Self::QueueFull { .. } | Self::Lagging { .. } => ErrorReason::Overloaded,
             Self::ShuttingDown => ErrorReason::ShuttingDown,
@@ -74,8 +97,13 @@ impl Error {
     pub(crate) fn leaves_open(&self) -> bool {
         match self {
             Self::Store(source) => matches!(**source, portrait_store::Error::Unavailable(_)),
-            Self::ShuttingDown => true,
-            Self::Item { .. } | Self::Request { .. } | Self::QueueFull { .. } | Self::Lagging { .. } => false,
+            Self::InPart { .. } | Self::ShuttingDown => true,
+            Self::Item { .. }
+            | Self::Request { .. }
+            | Self::QueueFull { .. }
+            | Self::Lagging { .. }
+            | Self::ErasureLost { .. }
+            | Self::Ledger { .. } => false,
         }
     }
 
@@ -84,9 +112,20 @@ impl Error {
         match self {
             Self::Store(source) => source.to_string(),
             Self::Request { message, .. } => message.clone(),
-            Self::Item { source, .. } => format!("{self}: {source}"),
-            Self::QueueFull { .. } | Self::Lagging { .. } | Self::ShuttingDown => self.to_string(),
+            Self::Item { source, .. } | Self::Ledger { source } => format!("{self}: {source}"),
+            Self::QueueFull { .. }
+            | Self::Lagging { .. }
+            | Self::InPart { .. }
+            | Self::ErasureLost { .. }
+            | Self::ShuttingDown => self.to_string(),
         }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { reason, field, message } = refusal;
+        Self::Request { reason, field: field.into(), message }
     }
 }
 
@@ -110,8 +149,13 @@ impl From<Error> for Status {
                 tracing::error!(error = %source, "a stored item cannot be read");
                 failure.into_status()
             }
+            Error::Ledger { source } => {
+                tracing::error!(error = %source, "a partition's note cannot be read");
+                failure.into_status()
+            }
             Error::Request { field, .. } => failure.field(field).into_status(),
-            Error::QueueFull { .. } | Error::Lagging { .. } | Error::ShuttingDown => {
+            Error::ErasureLost { .. } => failure.field("receipt").into_status(),
+            Error::QueueFull { .. } | Error::Lagging { .. } | Error::InPart { .. } | Error::ShuttingDown => {
                 failure.retry_after(RETRY_AFTER).into_status()
             }
         }

@@ -1,6 +1,7 @@
 //! The edge of this room: validates, converts, calls, converts. Nothing is decided here.
 
 use crate::append::Patience;
+use crate::erase;
 use crate::service::Shared;
 use crate::stream::{self, Answers};
 use crate::track::{self, Terms};
@@ -88,5 +89,18 @@ impl IngestService for Grpc {
     ) -> Result<Response<v1::UpsertItemsResponse>, Status> {
         let outcome = track::upsert(&self.shared, request.into_inner().items).await?;
         Ok(Response::new(v1::UpsertItemsResponse { accepted: outcome.accepted, rejected: outcome.rejected }))
+    }
+
+    async fn erase(&self, request: Request<v1::EraseRequest>) -> Result<Response<v1::EraseResponse>, Status> {
+        let receipt = erase::erase(&self.shared, &request.into_inner()).await?;
+        let (receipt, consistency_token) = (receipt.encode(), receipt.places.encode());
+        Ok(Response::new(v1::EraseResponse { receipt, consistency_token }))
+    }
+
+    async fn get_erasure(
+        &self,
+        request: Request<v1::GetErasureRequest>,
+    ) -> Result<Response<v1::GetErasureResponse>, Status> {
+        Ok(Response::new(erase::state(&self.shared, &request.into_inner().receipt).await?))
     }
 }

@@ -3,13 +3,14 @@
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 use portrait_proto::status::reason_name;
-use portrait_proto::v1::ErrorReason;
+use portrait_proto::v1::{ErasureState, ErrorReason};
 use std::time::Duration;
 
 /// The instruments of this room.
 pub(crate) struct Metrics {
     accepted: Counter<u64>,
     rejected: Counter<u64>,
+    erasures_asked: Counter<u64>,
     append_seconds: Histogram<f64>,
     append_records: Histogram<u64>,
 }
@@ -27,6 +28,11 @@ impl Metrics {
                 .u64_counter("portrait_ingest_rejected")
                 .with_description("items that were not taken, by kind and reason")
                 .with_unit("{item}")
+                .build(),
+            erasures_asked: meter
+                .u64_counter("portrait_ingest_erasures_asked")
+                .with_description("answers to how far an erasure is, by state")
+                .with_unit("{answer}")
                 .build(),
             append_seconds: meter
                 .f64_histogram("portrait_ingest_append_duration")
@@ -54,6 +60,13 @@ impl Metrics {
     pub(crate) fn rejected(&self, kind: &'static str, reason: ErrorReason) {
         let attributes = [KeyValue::new("kind", kind), KeyValue::new("reason", reason_name(reason))];
         self.rejected.add(1, &attributes);
+    }
+
+    /// It was asked how far an erasure is.
+    pub(crate) fn erasure_asked(&self, state: ErasureState) {
+        let name = state.as_str_name();
+        let name = name.strip_prefix("ERASURE_STATE_").unwrap_or(name);
+        self.erasures_asked.add(1, &[KeyValue::new("state", name)]);
     }
 
     /// An append was acknowledged.

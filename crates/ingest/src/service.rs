@@ -11,7 +11,7 @@ use opentelemetry::metrics::Meter;
 use portrait_profile::Timestamp;
 use portrait_proto::v1::ingest_service_server::{self, IngestServiceServer};
 use portrait_runtime::SharedClock;
-use portrait_store::Store;
+use portrait_store::{ProfileClock, Store};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -29,6 +29,8 @@ pub struct IngestService {
 pub(crate) struct Shared {
     /// Where the log is.
     pub(crate) store: Arc<dyn Store>,
+    /// Which clock erasures are told by.
+    pub(crate) profile_clock: ProfileClock,
     /// The clock on the wall.
     pub(crate) clock: SharedClock,
     /// What may enter.
@@ -53,7 +55,13 @@ pub(crate) struct Shared {
 
 impl IngestService {
     /// Puts the room together; nothing runs yet.
-    pub fn build(store: Arc<dyn Store>, clock: SharedClock, meter: &Meter, config: &ValidConfig) -> Self {
+    pub fn build(
+        store: Arc<dyn Store>,
+        profile_clock: ProfileClock,
+        clock: SharedClock,
+        meter: &Meter,
+        config: &ValidConfig,
+    ) -> Self {
         let metrics = Arc::new(Metrics::new(meter));
         let log = Log::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics), config);
         let (items, age) = (config.catalogue_items, config.catalogue_age);
@@ -62,6 +70,7 @@ impl IngestService {
             rate: RateLimit::new(config.user_events_per_second, config.user_burst),
             catalogue: Catalogue::new(Arc::clone(&store), config.level, items, age),
             store,
+            profile_clock,
             clock,
             log: Arc::new(log),
             metrics,

@@ -71,7 +71,7 @@ struct Group {
 
 /// Refuses an empty batch and one that is too large.
 pub(crate) fn check_size(kind: Kind, count: usize) -> Result<(), Error> {
-    let field = kind.field;
+    let field = kind.field.into();
     if count == 0 {
         let message = format!("send 1 to {ITEMS_MAX}");
         return Err(Error::Request { reason: ErrorReason::EmptyBatch, field, message });

@@ -2,6 +2,7 @@
 
 mod ingest {
     mod entering;
+    mod erasures;
     mod pressure;
     mod room;
     mod streams;

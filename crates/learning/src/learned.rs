@@ -13,7 +13,8 @@ const ITEMS: &str = "items";
 const BEHAVIOR: &str = "behavior";
 const PROPENSITY: &str = "propensity";
 const RISK: &str = "risk";
-const LOOKALIKES: &str = "lookalikes";
+/// The one part that names shoppers: somebody who is erased is named until no model from before is kept.
+pub const LOOKALIKES: &str = "lookalikes";
 
 /// What was learned; none of what there was nothing, or too little, to learn from.
 #[derive(Clone, Debug, Default, PartialEq)]

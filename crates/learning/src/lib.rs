@@ -31,7 +31,7 @@ pub use drift::{
 pub use error::Error;
 pub use identity::{HYSTERESIS, Matched, Matching, Origin, hungarian, match_members, switches};
 pub use kmeans::{Fit, Nearest, Params, assign, fit, fit_warm, lloyd, means, nearest};
-pub use learned::{Learned, PartError};
+pub use learned::{LOOKALIKES, Learned, PartError};
 pub use lookalikes::{Lookalikes, LookalikesError};
 pub use model::{Assigned, Explanation, Model, ModelError, Retired, Segment, ServedModel, TypicalCategory};
 pub use naming::{Defining, Portrayed, portray};

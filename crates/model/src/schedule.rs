@@ -7,7 +7,7 @@ use crate::publish::{self, Terms};
 use crate::sample::{self, Bounds};
 use crate::service::Shared;
 use crate::train::{self, Candidate, Count, Progress, Task};
-use portrait_profile::{ModelVersion, SegmentLedger, Timestamp};
+use portrait_profile::{ModelVersion, PartitionLedger, Timestamp};
 use portrait_proto::v1::{DriftStatus, ModelManifest, TrainingCause};
 use portrait_store::{LeaseToken, PublishedModel, Registry};
 use std::sync::Arc;
@@ -253,7 +253,7 @@ async fn shoppers(shared: &Shared) -> Result<u64, Error> {
     let mut total = 0;
     for partition in shared.store.layout().partitions.all() {
         let note = shared.store.meta(partition).await?.note;
-        let ledger = SegmentLedger::decode(&note).unwrap_or_default();
+        let ledger = PartitionLedger::decode(&note).unwrap_or_default();
         total += ledger.counts().map(|(_, count)| count).sum::<u64>();
     }
     Ok(total)

@@ -2,8 +2,8 @@
 //! arguments make no sense.
 
 use crate::{
-    bench, card, demo, doctor, drift, eval, import, next_action, probe, recommend, score, segments, serve,
-    similar, train, watch,
+    bench, card, demo, doctor, drift, erase, eval, import, next_action, probe, recommend, score, segments,
+    serve, similar, train, watch,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -24,6 +24,8 @@ enum Command {
     Import(import::ImportArgs),
     /// Show one shopper's profile as a card.
     Profile(card::ProfileArgs),
+    /// Erase a shopper, or say how far an erasure is.
+    Erase(erase::EraseArgs),
     /// Show the segments of the served model, or why a shopper is in one.
     Segments(segments::SegmentsArgs),
     /// Show what a shopper may want next, and why.
@@ -73,6 +75,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Profile(args) => card::run(args).await,
+        Command::Erase(args) => erase::run(args).await,
         Command::Segments(args) => segments::run(args).await,
         Command::Recommend(args) => recommend::run(args).await,
         Command::Next(args) => next_action::run(args).await,

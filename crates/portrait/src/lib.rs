@@ -8,6 +8,7 @@ pub mod client;
 pub mod demo;
 pub mod doctor;
 pub mod drift;
+pub mod erase;
 pub mod eval;
 pub mod import;
 pub mod next_action;

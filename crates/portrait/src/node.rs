@@ -283,9 +283,9 @@ impl Rooms {
             (config.feature.validate()?, config.model.validate()?, config.query.validate()?);
         let served = || with.model.clone();
         Ok(Self {
-            ingest: role
-                .has(Role::Ingest)
-                .then(|| IngestService::build(store(), clock(), &meter("portrait-ingest"), &ingest)),
+            ingest: role.has(Role::Ingest).then(|| {
+                IngestService::build(store(), profile_clock, clock(), &meter("portrait-ingest"), &ingest)
+            }),
             feature: role.has(Role::Feature).then(|| {
                 let meter = meter("portrait-feature");
                 FeatureService::build(

@@ -3,8 +3,8 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The version of an encoded [`crate::Record`]. 2: outcomes are records too.
-pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion { newest: 2, appended: &[&[]] };
+/// The version of an encoded [`crate::Record`]. 2: outcomes are records too. 3: erasures as well.
+pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion { newest: 3, appended: &[&[], &[]] };
 /// The version of an encoded [`crate::Profile`]. 3: the preferences in fewer bytes. 4: moments, at the end.
 pub(crate) const PROFILE_VERSION: FormatVersion = FormatVersion { newest: 4, appended: &[&[], &[], &[0, 0]] };
 /// The versions before the third. 2: the segment, at the end.
@@ -14,8 +14,10 @@ pub(crate) const CHANGE_VERSION: FormatVersion = FormatVersion { newest: 2, appe
 /// The version of an encoded [`crate::CatalogueItem`].
 pub(crate) const ITEM_VERSION: FormatVersion = FormatVersion::first();
 
-/// The version of an encoded [`crate::SegmentLedger`].
-pub(crate) const LEDGER_VERSION: FormatVersion = FormatVersion::first();
+/// The version of an encoded [`crate::PartitionLedger`]. 2: erasures, at the end.
+pub(crate) const LEDGER_VERSION: FormatVersion = FormatVersion { newest: 2, appended: &[&[0, 0, 0, 0]] };
+/// The version of an encoded [`crate::Tombstone`].
+pub(crate) const TOMBSTONE_VERSION: FormatVersion = FormatVersion::first();
 
 /// The leading byte of encoded bytes, and how bytes of older versions become today's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

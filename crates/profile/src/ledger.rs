@@ -1,7 +1,8 @@
-//! What the owner of a partition notes of its segments: how many shoppers are in each, and for which model everybody was looked
-//! at last. It changes in the same commit as the profiles, so that the counts are exact without counting.
+//! What the owner of a partition notes of it: how many shoppers are in each segment, for which model everybody was looked at
+//! last, and how far erasures are. It changes in the same commit as the profiles, so that the counts are exact without counting.
 
 use crate::codec::{self, DecodeError};
+use crate::erasure::ErasureLedger;
 use crate::segment::{ModelVersion, SegmentId};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,14 +10,16 @@ use std::collections::BTreeMap;
 
 /// The note of one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SegmentLedger {
+pub struct PartitionLedger {
     /// Shoppers by segment; a segment without shoppers is not here.
     counts: BTreeMap<SegmentId, u64>,
     /// The newest model that everybody was looked at for, and when that was done.
     swept: Option<(ModelVersion, Timestamp)>,
+    /// How far erasures are. Dropping it lets versions restart, and erasures be swept for again.
+    erasures: ErasureLedger,
 }
 
-impl SegmentLedger {
+impl PartitionLedger {
     /// Counts a shopper who was in `before` and is in `after`.
     pub fn moved(&mut self, before: Option<SegmentId>, after: Option<SegmentId>) {
         if before == after {
@@ -45,6 +48,16 @@ impl SegmentLedger {
         self.swept
     }
 
+    /// How far erasures are.
+    pub fn erasures(&self) -> ErasureLedger {
+        self.erasures
+    }
+
+    /// The same, to note more.
+    pub fn erasures_mut(&mut self) -> &mut ErasureLedger {
+        &mut self.erasures
+    }
+
     /// Shoppers by segment.
     pub fn counts(&self) -> impl Iterator<Item = (SegmentId, u64)> {
         self.counts.iter().map(|(id, count)| (*id, *count))
@@ -68,7 +81,7 @@ mod tests {
     #[test]
     fn shoppers_are_counted_where_they_are() {
         let (one, two) = (Some(SegmentId::new(1)), Some(SegmentId::new(2)));
-        let mut ledger = SegmentLedger::default();
+        let mut ledger = PartitionLedger::default();
         for (before, after) in [(None, one), (None, one), (None, two), (one, two), (two, two), (two, None)] {
             ledger.moved(before, after);
         }
@@ -77,7 +90,7 @@ mod tests {
         assert_eq!(counts, [(SegmentId::new(1), 1), (SegmentId::new(2), 1)]);
         // Who was never counted cannot make a count negative.
         ledger.moved(Some(SegmentId::new(9)), None);
-        assert_eq!(SegmentLedger::decode(&ledger.encode()).expect("what was encoded"), ledger);
-        assert_eq!(SegmentLedger::decode(&[]).expect("nothing noted"), SegmentLedger::default());
+        assert_eq!(PartitionLedger::decode(&ledger.encode()).expect("what was encoded"), ledger);
+        assert_eq!(PartitionLedger::decode(&[]).expect("nothing noted"), PartitionLedger::default());
     }
 }

@@ -115,22 +115,39 @@ impl Profile {
         }
     }
 
-    /// Folds a record in. Whether it was folded in before is for the caller to know.
-    pub fn apply(&mut self, record: &Record) -> Applied {
-        let at = record.occurred_at;
+    /// The profile of a shopper who had one before: versions go on after `last`.
+    pub fn after(user_id: UserId, last: ProfileVersion) -> Self {
+        Self { version: last, ..Self::new(user_id) }
+    }
+
+    /// Counts a record in of which nothing else is kept.
+    pub fn count(&mut self, record: &Record) {
         self.applied_events += 1;
         if let Some(record_id) = &record.record_id {
             self.fingerprint = self.fingerprint.with(record_id);
         }
         self.updated_at = self.updated_at.max(record.accepted_at);
+    }
+
+    /// Folds a record in. Whether it was folded in before is for the caller to know.
+    pub fn apply(&mut self, record: &Record) -> Applied {
+        let at = record.occurred_at;
+        self.count(record);
         let mut applied = Applied::default();
         match &record.body {
             Body::Event(event) => applied.late = self.fold(at, event),
             Body::Traits(values) => self.basic.state(at, values),
             Body::Relation(relation) => self.social.state(at, relation),
             Body::Outcome(outcome) => self.moments.came_of(at, outcome),
+            // They end profiles, and are folded into none.
+            Body::Erase(_) | Body::Forget(_) => {}
         }
         applied
+    }
+
+    /// Drops the edges to those who are `gone`, by neighbour and when the edge was stated. Whether there were any.
+    pub fn forget_edges(&mut self, gone: impl Fn(&UserId, Timestamp) -> bool) -> bool {
+        self.social.forget(gone)
     }
 
     /// Folds an event in and tells whether it was late.

@@ -4,13 +4,15 @@
 use crate::action::Action;
 use crate::codec::{self, DecodeError};
 use crate::id::{ItemId, OrderId, RecordId, UserId};
+use crate::pseudonym::Pseudonym;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// One entry of a partition's log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Whose profile it changes; also decides the partition.
+    /// Whose profile it changes; also decides the partition. Of a [`Body::Forget`] the text of the pseudonym, since it changes
+    /// nobody's profile in particular, and is in every other partition's log.
     pub user_id: UserId,
     /// The sender's id; absent means that the record is never taken for a duplicate.
     pub record_id: Option<RecordId>,
@@ -33,6 +35,10 @@ pub enum Body {
     Relation(Relation),
     /// It is known what came of something.
     Outcome(Outcome),
+    /// The shopper is to be erased: the profile goes, and edges to the shopper from others of this partition.
+    Erase(Pseudonym),
+    /// A shopper of another partition is erased: edges to whoever has this pseudonym go.
+    Forget(Pseudonym),
 }
 
 /// What a shopper did.

@@ -55,6 +55,13 @@ impl Social {
         self.bound();
     }
 
+    /// Drops edges to those who are `gone`, removed ones too, by neighbour and when it was stated. Whether there were any.
+    pub(crate) fn forget(&mut self, gone: impl Fn(&UserId, Timestamp) -> bool) -> bool {
+        let before = self.edges.len();
+        self.edges.retain(|edge| !gone(&edge.user_id, edge.at));
+        self.edges.len() < before
+    }
+
     /// The edges that hold.
     pub(crate) fn holding(&self) -> impl Iterator<Item = &StatedEdge> {
         self.edges.iter().filter(|edge| edge.weight > 0.0)

@@ -7,6 +7,7 @@ pub mod action;
 pub mod fault;
 pub mod feature;
 mod profile;
+pub mod receipt;
 pub mod status;
 pub mod time;
 pub mod token;

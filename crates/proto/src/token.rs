@@ -51,13 +51,8 @@ impl ConsistencyToken {
         }
         let mut bytes = Vec::with_capacity(MAGIC.len() + self.entries.len() * ENTRY_BYTES + CHECKSUM_BYTES);
         bytes.extend_from_slice(&MAGIC);
-        for entry in &self.entries {
-            bytes.extend_from_slice(&entry.partition.to_be_bytes());
-            bytes.extend_from_slice(&entry.generation.to_be_bytes());
-            bytes.extend_from_slice(&entry.seq.to_be_bytes());
-        }
-        bytes.extend_from_slice(&xxh64(&bytes, 0).to_be_bytes());
-        bytes
+        write_entries(&self.entries, &mut bytes);
+        seal(bytes)
     }
 
     /// The token of such bytes; no bytes are the token that waits for nothing.
@@ -65,16 +60,38 @@ impl ConsistencyToken {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
-        let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(BadToken)?;
-        if xxh64(body, 0) != u64::from_be_bytes(*checksum) {
-            return Err(BadToken);
-        }
-        let (entries, rest) = body.strip_prefix(&MAGIC).ok_or(BadToken)?.as_chunks::<ENTRY_BYTES>();
-        if !rest.is_empty() {
-            return Err(BadToken);
-        }
-        Ok(Self { entries: entries.iter().map(TokenEntry::from_bytes).collect() })
+        let entries = unsealed(bytes)?.strip_prefix(&MAGIC).ok_or(BadToken)?;
+        Ok(Self { entries: read_entries(entries)? })
     }
+}
+
+/// Writes places.
+pub(crate) fn write_entries(entries: &[TokenEntry], bytes: &mut Vec<u8>) {
+    for entry in entries {
+        bytes.extend_from_slice(&entry.partition.to_be_bytes());
+        bytes.extend_from_slice(&entry.generation.to_be_bytes());
+        bytes.extend_from_slice(&entry.seq.to_be_bytes());
+    }
+}
+
+/// Reads what [`write_entries`] wrote.
+pub(crate) fn read_entries(bytes: &[u8]) -> Result<Vec<TokenEntry>, BadToken> {
+    match bytes.as_chunks::<ENTRY_BYTES>() {
+        (entries, []) => Ok(entries.iter().map(TokenEntry::from_bytes).collect()),
+        _ => Err(BadToken),
+    }
+}
+
+/// The bytes behind which their checksum is.
+pub(crate) fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.extend_from_slice(&xxh64(&bytes, 0).to_be_bytes());
+    bytes
+}
+
+/// The bytes before the checksum, if it is theirs.
+pub(crate) fn unsealed(bytes: &[u8]) -> Result<&[u8], BadToken> {
+    let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(BadToken)?;
+    if xxh64(body, 0) == u64::from_be_bytes(*checksum) { Ok(body) } else { Err(BadToken) }
 }
 
 impl TokenEntry {

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::read::{self, Terms};
 use crate::service::Shared;
 use portrait_learning::{Model, Origin, Segment};
-use portrait_profile::{FeatureSchema, Profile, SegmentId, SegmentLedger, UserId};
+use portrait_profile::{FeatureSchema, PartitionLedger, Profile, SegmentId, UserId};
 use portrait_proto::v1;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -159,7 +159,7 @@ async fn counts(shared: &Shared) -> Result<BTreeMap<SegmentId, u64>, Error> {
     let mut counts = BTreeMap::new();
     for partition in shared.store.layout().partitions.all() {
         let note = shared.store.meta(partition).await?.note;
-        let ledger = SegmentLedger::decode(&note).map_err(|source| Error::Ledger { partition, source })?;
+        let ledger = PartitionLedger::decode(&note).map_err(|source| Error::Ledger { partition, source })?;
         for (id, count) in ledger.counts() {
             *counts.entry(id).or_default() += count;
         }

@@ -13,7 +13,9 @@ use crate::position::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use portrait_profile::{PartitionCount, PartitionId, SeenId, Span, Timestamp, UserId};
+use portrait_profile::{
+    PartitionCount, PartitionId, Pseudonym, PseudonymKey, SeenId, Span, Timestamp, UserId,
+};
 use std::time::Duration;
 
 /// What was fixed when the store was created. A process that expects something else is refused at start.
@@ -23,6 +25,8 @@ pub struct Layout {
     pub partitions: PartitionCount,
     /// For how long a record's id is remembered, at least; at most twice as long.
     pub dedup_window: Span,
+    /// Under which key erased shoppers are named; drawn at creation. Whoever lost it could tell no erased shopper again.
+    pub pseudonym_key: PseudonymKey,
 }
 
 /// What one call may carry. A caller MUST stay within; a store MUST answer [`crate::Error::TooBig`] otherwise.
@@ -32,7 +36,7 @@ pub struct Limits {
     pub append_records: usize,
     /// Bytes of all records of one append.
     pub append_bytes: usize,
-    /// Profiles of one commit.
+    /// Profiles of one commit, and tombstones of one.
     pub commit_profiles: usize,
     /// Bytes of all values of one commit.
     pub commit_bytes: usize,
@@ -124,6 +128,9 @@ pub struct Counters {
     pub dead_letters: u64,
     /// Events too late for sessions and transitions.
     pub late: u64,
+    /// Records dropped because their shopper was erased after they occurred.
+    #[serde(skip)]
+    pub blocked: u64,
 }
 
 /// The key of a profile: bytes that name one shopper. Its order means nothing.
@@ -161,6 +168,8 @@ pub struct Commit {
     pub at: Timestamp,
     /// Profiles to write; without a value, to delete.
     pub profiles: Vec<(ProfileKey, Option<Bytes>)>,
+    /// Tombstones to write; without a value, to delete.
+    pub tombstones: Vec<(Pseudonym, Option<Bytes>)>,
     /// Ids to remember.
     pub seen: Vec<SeenQuery>,
     /// Changes to append to the feed.
@@ -211,6 +220,15 @@ pub struct ProfilePage {
 pub struct ItemPage {
     /// Some items.
     pub items: Vec<CatalogueEntry>,
+    /// Where the next page begins; none after the last.
+    pub next: Option<ScanCursor>,
+}
+
+/// A stretch of a scan of tombstones.
+#[derive(Clone, Debug, Default)]
+pub struct TombstonePage {
+    /// Some tombstones.
+    pub tombstones: Vec<(Pseudonym, Bytes)>,
     /// Where the next page begins; none after the last.
     pub next: Option<ScanCursor>,
 }
@@ -369,6 +387,14 @@ pub trait Store: Send + Sync + 'static {
         max_profiles: usize,
     ) -> Result<ProfilePage>;
 
+    /// Pages through all tombstones of a partition, as [`Store::scan`] does through its profiles.
+    async fn tombstones(
+        &self,
+        partition: PartitionId,
+        cursor: Option<ScanCursor>,
+        max_tombstones: usize,
+    ) -> Result<TombstonePage>;
+
     /// Reads changes after `after`, at most `max_changes`. If there is none, waits up to `wait` for one and MAY return an empty
     /// page earlier. MUST return an empty page, not an error, when what follows `after` is trimmed; `first` tells.
     async fn read_feed(
@@ -381,8 +407,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Forgets what may be forgotten, in bounded steps; MAY leave some for the next call. MUST NOT trim a record that is not
     /// applied or the newest places' numbering. MUST drop de-duplication windows whole, and only those that no query of
-    /// `now` or later can ask for.
+    /// `now` or later can ask for. MUST drop a dead letter with the record that it was, and none before it.
     async fn trim(&self, partition: PartitionId, what: Trim) -> Result<Trimmed>;
+
+    /// Writes the store's own files anew, so that nothing is left in them of what was deleted or trimmed before the call. MAY
+    /// take as long as that takes, and MAY serve several callers by one; others MUST be able to read and write meanwhile. MUST
+    /// fail with `Incompatible` if whoever keeps the files cannot be asked to.
+    async fn rewrite_files(&self) -> Result<()>;
 
     /// Dead letters after `after`, oldest first, at most `max_letters`.
     async fn dead_letters(

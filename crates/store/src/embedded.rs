@@ -8,6 +8,7 @@ mod keys;
 mod lease;
 mod models;
 mod read;
+mod rewrite;
 mod seen;
 mod shelf;
 mod space;
@@ -21,6 +22,7 @@ pub use space::FreeBytes;
 use crate::contract::{Layout, Limits};
 use crate::error::{Error, Result};
 use crate::position::{GenerationId, Generations, Nonce};
+use crate::shared_turn::SharedTurn;
 use attendance::Attendance;
 use fjall::{Database, PersistMode};
 use keys::Keyspaces;
@@ -30,7 +32,7 @@ use seen::Seen;
 use shelf::Shelf;
 use space::Space;
 use standing::{PartitionGenerations, Standing};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -93,6 +95,9 @@ pub struct Embedded {
     models: Arc<watch::Sender<Models>>,
     attendance: Mutex<Attendance>,
     jobs: mpsc::Sender<Job>,
+    /// Where the database has its files.
+    data: PathBuf,
+    rewrites: SharedTurn,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Cancelled by the writer when the database takes nothing any more.
     broken: CancellationToken,
@@ -148,6 +153,8 @@ impl Embedded {
             models,
             attendance: Mutex::default(),
             jobs,
+            data,
+            rewrites: SharedTurn::default(),
             writer: Mutex::new(Some(thread)),
             broken,
         })
@@ -200,7 +207,8 @@ impl Drop for Embedded {
 /// Reads what is stored of a partition and begins its new generations.
 fn shelf(keyspaces: &Keyspaces, partition: PartitionId, window: Span, tail_bytes: usize) -> Result<Shelf> {
     let key = keys::partition(partition);
-    let mut standing: Standing = stored(&keyspaces.meta, &key)?.unwrap_or_default();
+    let standing = read_stored(&keyspaces.meta, &key, Standing::read)?;
+    let mut standing = standing.unwrap_or_default();
     standing.lease.expire();
     let (log_first, feed_first) = (standing.log_end.next(), standing.feed_end.next());
     let id = || GenerationId::new(Nonce::random());
@@ -221,9 +229,16 @@ fn shelf(keyspaces: &Keyspaces, partition: PartitionId, window: Span, tail_bytes
 }
 
 fn stored<T: serde::de::DeserializeOwned>(keyspace: &fjall::Keyspace, key: &[u8]) -> Result<Option<T>> {
+    read_stored(keyspace, key, |bytes| postcard::from_bytes(bytes))
+}
+
+fn read_stored<T>(
+    keyspace: &fjall::Keyspace,
+    key: &[u8],
+    read: impl FnOnce(&[u8]) -> postcard::Result<T>,
+) -> Result<Option<T>> {
     let Some(bytes) = keyspace.get(key).map_err(Error::unavailable)? else { return Ok(None) };
-    let value = postcard::from_bytes(&bytes);
-    value
+    read(&bytes)
         .map(Some)
         .map_err(|error| Error::Damaged { detail: format!("what is stored under the key {key:?}: {error}") })
 }

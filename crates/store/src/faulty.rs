@@ -5,7 +5,7 @@
 use crate::contract::{
     AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, ItemPage, Layout, Limits,
     LogPage, PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange, ScanCursor,
-    SeenQuery, Store, Trim, Trimmed, Worker,
+    SeenQuery, Store, TombstonePage, Trim, Trimmed, Worker,
 };
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, GenerationId, LeaseToken, LogSeq, Nonce, RegistryNo};
@@ -232,6 +232,19 @@ impl Store for Faulty {
         max_profiles: usize,
     ) -> Result<ProfilePage> {
         self.ask()?.scan(partition, cursor, max_profiles).await
+    }
+
+    async fn tombstones(
+        &self,
+        partition: PartitionId,
+        cursor: Option<ScanCursor>,
+        max_tombstones: usize,
+    ) -> Result<TombstonePage> {
+        self.ask()?.tombstones(partition, cursor, max_tombstones).await
+    }
+
+    async fn rewrite_files(&self) -> Result<()> {
+        self.ask()?.rewrite_files().await
     }
 
     async fn read_feed(

@@ -16,11 +16,12 @@ mod id_set;
 mod moment;
 mod position;
 pub mod redis;
+mod shared_turn;
 
 pub use contract::{
     AckLevel, Appended, Commit, Committed, Counters, DeadLetter, FeedPage, ItemPage, Layout, Limits, LogPage,
     LogRecord, PartName, PartitionMeta, ProfileKey, ProfilePage, PublishedModel, Registry, RegistryChange,
-    ScanCursor, SeenQuery, Store, Trim, Trimmed, WORKER_NAME_MAX, WORKERS_MAX, Worker,
+    ScanCursor, SeenQuery, Store, TombstonePage, Trim, Trimmed, WORKER_NAME_MAX, WORKERS_MAX, Worker,
 };
 pub use error::{Error, Result};
 pub use moment::ProfileClock;

@@ -21,6 +21,7 @@ mod nodes;
 mod partition;
 mod profiles;
 mod reply;
+mod rewrite;
 mod scripts;
 mod seen;
 mod store;
@@ -36,6 +37,7 @@ pub use target::Target;
 
 use crate::contract::{AckLevel, Layout, Limits};
 use crate::error::Result;
+use crate::shared_turn::SharedTurn;
 use bells::Bells;
 use keys::Keys;
 use link::Dialer;
@@ -124,6 +126,7 @@ pub struct RedisStore {
     bells: Arc<Bells>,
     /// What is known of the ids of each partition; may be dropped at any time, and is then read again.
     remembered: Vec<tokio::sync::Mutex<Remembered>>,
+    rewrites: SharedTurn,
     /// Ends the listener with the store.
     _listening: DropGuard,
 }
@@ -148,7 +151,12 @@ impl RedisStore {
         };
         let nodes = Arc::new(Nodes::new(Arc::clone(&dialer), options.patience, safety));
         checks::check(&nodes, &options).await?;
-        let layout = layout::open(&nodes, &keys, options.partitions, options.dedup_window).await?;
+        let wanted = layout::Wanted {
+            partitions: options.partitions,
+            dedup_window: options.dedup_window,
+            pseudonym_key: None,
+        };
+        let layout = layout::open(&nodes, &keys, wanted).await?;
         let bells = Arc::new(Bells::new(usize::from(layout.partitions.get())));
         let ended = CancellationToken::new();
         let listener =
@@ -163,6 +171,7 @@ impl RedisStore {
             nodes,
             bells,
             remembered: layout.partitions.all().map(|_| Default::default()).collect(),
+            rewrites: SharedTurn::default(),
             _listening: ended.drop_guard(),
         })
     }

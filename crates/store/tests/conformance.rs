@@ -32,6 +32,8 @@ mod conformance {
                 commits::counters_add_up;
                 commits::an_id_is_remembered_for_the_window_in_its_partition;
                 commits::dead_letters_are_kept_in_order_and_bounded;
+                commits::tombstones_stay_in_their_partition_until_they_are_deleted;
+                commits::files_are_written_anew_while_the_store_is_in_use;
                 commits::a_scan_finds_every_profile_that_is_there;
                 feeds::changes_have_contiguous_places_across_commits;
                 feeds::a_reader_waits_for_the_next_change;
@@ -39,6 +41,7 @@ mod conformance {
                 trims::nothing_that_is_not_applied_is_trimmed;
                 trims::numbering_goes_on_after_everything_is_trimmed;
                 trims::windows_are_dropped_when_nobody_can_ask_for_them;
+                trims::a_dead_letter_goes_with_the_record_that_it_was;
                 models::a_model_is_published_activated_and_read_back;
                 models::a_change_of_somebody_who_knows_less_changes_nothing;
                 models::one_owner_trains_until_its_lease_ends;

@@ -45,6 +45,7 @@ async fn everything_is_there_after_a_reopening_and_generations_are_new() {
         clock: NOW,
         at: NOW,
         profiles: vec![(key.clone(), Some(Bytes::from_static(b"p")))],
+        tombstones: Vec::new(),
         seen: vec![seen],
         changes: vec![Bytes::from_static(b"c")],
         dead_letters: Vec::new(),
@@ -118,8 +119,8 @@ fn data_of_another_format_and_foreign_directories_are_left_alone() {
     let file = folder.path().join("portrait-format");
     let whole = std::fs::read_to_string(&file).expect("a text");
     for (text, said) in [
-        (whole.replace("format = 2", "format = 3"), "format 3"),
-        (whole.replace("format = 2", "format = 1"), "format 1"),
+        (whole.replace("format = 3", "format = 4"), "format 4"),
+        (whole.replace("format = 3", "format = 1"), "format 1"),
         ("nonsense".to_owned(), "format is missing"),
         (whole.replace("partitions = 2", "partitions = 0"), "partitions is not between"),
     ] {
@@ -179,6 +180,7 @@ async fn a_full_disk_takes_commits_and_no_appends() {
         clock: NOW,
         at: NOW,
         profiles: vec![(ProfileKey(Bytes::from_static(b"u")), Some(Bytes::from_static(b"p")))],
+        tombstones: Vec::new(),
         seen: Vec::new(),
         changes: Vec::new(),
         dead_letters: Vec::new(),
@@ -190,4 +192,67 @@ async fn a_full_disk_takes_commits_and_no_appends() {
     while full().await {
         assert!(begun.elapsed() < Duration::from_secs(40), "appends stay refused although there is room");
     }
+}
+
+#[tokio::test]
+async fn a_store_of_the_format_before_becomes_one_of_todays_and_keeps_its_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = open(folder.path()).layout();
+    let file = folder.path().join("portrait-format");
+    let whole = std::fs::read_to_string(&file).expect("a text");
+    let (kept, _) = whole.split_once("pseudonym_key").expect("it has a key");
+    std::fs::write(&file, kept.replace("format = 3", "format = 2")).expect("written");
+    let renewed = open(folder.path()).layout();
+    assert_eq!((renewed.partitions, renewed.dedup_window), (made.partitions, made.dedup_window));
+    assert_ne!(renewed.pseudonym_key, made.pseudonym_key);
+    assert_eq!(open(folder.path()).layout(), renewed, "it is drawn once");
+}
+
+/// Whether any file under `folder` has the words.
+fn is_on_disk(folder: &Path, words: &[u8]) -> bool {
+    std::fs::read_dir(folder).expect("a folder").any(|entry| {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            return is_on_disk(&path, words);
+        }
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        bytes.windows(words.len()).any(|window| window == words)
+    })
+}
+
+#[tokio::test]
+async fn nothing_deleted_is_left_in_the_files_that_are_written_anew() {
+    const WORDS: &str = "shopper-Jq8vZ2mXw5KcR1yT";
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let partition = store.layout().partitions.all().next().expect("one");
+    let record = Bytes::from_static(WORDS.as_bytes());
+    store.append(partition, vec![record.clone()], NOW, AckLevel::Disk).await.expect("room");
+    let token =
+        store.acquire(partition, Nonce::new(1), Span::from_days(1), NOW).await.expect("there").expect("free");
+    let key = ProfileKey(record.clone());
+    let mut commit = Commit {
+        token,
+        expected: store.meta(partition).await.expect("there").commit_no,
+        applied_through: LogSeq::new(1),
+        clock: NOW,
+        at: NOW,
+        profiles: vec![(key.clone(), Some(record.clone()))],
+        tombstones: Vec::new(),
+        seen: Vec::new(),
+        changes: vec![record],
+        dead_letters: Vec::new(),
+        counted: Counters::default(),
+        note: None,
+    };
+    let committed = store.commit(partition, commit.clone()).await.expect("the owner commits");
+    commit =
+        Commit { expected: committed.commit_no, profiles: vec![(key, None)], changes: Vec::new(), ..commit };
+    store.commit(partition, commit).await.expect("the owner commits");
+    let later = NOW.plus(Span::from_days(1));
+    let what = portrait_store::Trim { now: later, log_before: later, feed_before: later };
+    store.trim(partition, what).await.expect("it is trimmed");
+    assert!(is_on_disk(folder.path(), WORDS.as_bytes()), "deleted is not gone");
+    store.rewrite_files().await.expect("the files are written anew");
+    assert!(!is_on_disk(folder.path(), WORDS.as_bytes()));
 }

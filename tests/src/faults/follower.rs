@@ -55,6 +55,12 @@ impl Follower {
         states.iter().map(|(user, state)| (user.clone(), (state.1, state.2))).collect()
     }
 
+    /// How often a version went back, and how many deletions were told.
+    pub fn versions_back_and_deletions(&self) -> (u64, u64) {
+        let subscriber = lock(&self.subscriber);
+        (subscriber.gone_back, subscriber.deletions)
+    }
+
     /// How many partitions it was told anew because what it knew was lost.
     pub fn resyncs(&self) -> u64 {
         lock(&self.subscriber).resyncs

@@ -9,7 +9,7 @@ use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::{Action, ErrorReason, Event, TrackRequest, TrackResponse};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
@@ -46,6 +46,11 @@ pub struct Load {
     _sending: JoinSet<()>,
 }
 
+/// Sends what it is given, beside the load and as patiently.
+pub struct Hand {
+    shared: Arc<Shared>,
+}
+
 /// Nothing is sent while this lives, and nothing is unknown.
 pub struct Quiet<'a> {
     load: &'a Load,
@@ -56,6 +61,8 @@ struct Shared {
     /// Where ingest listens; written by whoever starts and kills it.
     doors: Mutex<Vec<String>>,
     oracle: Mutex<Oracle>,
+    /// Who does nothing new for now; what was done before may still be under way.
+    resting: Mutex<BTreeSet<String>>,
     /// Why something was sent again last.
     trouble: Mutex<String>,
 }
@@ -83,6 +90,7 @@ impl Load {
         let shared = Arc::new(Shared {
             doors: Mutex::new(doors),
             oracle: Mutex::default(),
+            resting: Mutex::default(),
             trouble: Mutex::default(),
         });
         let turn = Arc::new(RwLock::new(()));
@@ -111,6 +119,21 @@ impl Load {
         lock(&self.shared.oracle)
     }
 
+    /// Lets these shoppers do nothing new from now on, and no others.
+    pub fn rest(&self, users: BTreeSet<String>) {
+        *lock(&self.shared.resting) = users;
+    }
+
+    /// Any shopper's name.
+    pub fn anybody(chance: &mut StdRng) -> String {
+        format!("shopper-{}", chance.random_range(0..USERS))
+    }
+
+    /// A hand that sends beside the load, whatever is done to the load meanwhile.
+    pub fn hand(&self) -> Hand {
+        Hand { shared: Arc::clone(&self.shared) }
+    }
+
     /// Lets what is under way come to its end, and holds back what would follow.
     ///
     /// # Panics
@@ -125,6 +148,53 @@ impl Load {
     }
 }
 
+impl Hand {
+    /// The oracle, as far as it knows now.
+    pub fn oracle(&self) -> MutexGuard<'_, Oracle> {
+        lock(&self.shared.oracle)
+    }
+
+    /// Sends events beside the others until each is acknowledged or refused.
+    pub async fn send(&self, events: Vec<Event>) {
+        lock(&self.shared.oracle).tally.sent += events.len() as u64;
+        let underway = |event| Underway { event, again: false, unknown: false };
+        self.sender().settle(events.into_iter().map(underway).collect()).await;
+    }
+
+    /// Asks any door that works, until one answers.
+    pub async fn ask<T>(
+        &self,
+        mut ask: impl AsyncFnMut(IngestServiceClient<Channel>) -> Result<T, Status>,
+    ) -> T {
+        loop {
+            match self.sender().another_door() {
+                Ok(door) => match tokio::time::timeout(ANSWER_WITHIN, ask(door)).await {
+                    Ok(Ok(answer)) => return answer,
+                    Ok(Err(status)) => {
+                        let _known = fate_of(reason_of(&status), status.message());
+                        *lock(&self.shared.trouble) = status.to_string();
+                    }
+                    Err(_) => {}
+                },
+                Err(status) => *lock(&self.shared.trouble) = status.to_string(),
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+
+    /// One that sends what it is given.
+    fn sender(&self) -> Sender {
+        Sender {
+            name: String::new(),
+            sent: 0,
+            chance: StdRng::from_rng(&mut rand::rng()),
+            shared: Arc::clone(&self.shared),
+            recent: VecDeque::new(),
+            door: None,
+        }
+    }
+}
+
 impl Quiet<'_> {
     /// The oracle, which knows of every event what became of it.
     pub fn oracle(&self) -> MutexGuard<'_, Oracle> {
@@ -134,14 +204,7 @@ impl Quiet<'_> {
     /// Sends everything again that the oracle has the events of.
     pub async fn send_again(&self) {
         let events = self.oracle().events().to_vec();
-        let mut sender = Sender {
-            name: String::new(),
-            sent: 0,
-            chance: StdRng::seed_from_u64(0),
-            shared: Arc::clone(&self.load.shared),
-            recent: VecDeque::new(),
-            door: None,
-        };
+        let mut sender = self.load.hand().sender();
         for batch in events.chunks(500) {
             let underway =
                 batch.iter().map(|event| Underway { event: event.clone(), again: true, unknown: true });
@@ -180,12 +243,22 @@ impl Sender {
         }
         self.sent += 1;
         let late = if self.chance.random_bool(0.05) { LATE_BY } else { Duration::ZERO };
+        let resting = lock(&self.shared.resting);
+        let user_id = loop {
+            let user = Load::anybody(&mut self.chance);
+            if !resting.contains(&user) {
+                break user;
+            }
+        };
+        // Before others rest: what is done by then was done before.
+        let occurred_at = SystemTime::now() - late;
+        drop(resting);
         let actions = [Action::View, Action::Search, Action::Click, Action::AddToCart, Action::Purchase];
         let event = Event {
             event_id: format!("{}-{}", self.name, self.sent),
-            user_id: format!("shopper-{}", self.chance.random_range(0..USERS)),
+            user_id,
             action: actions[self.chance.random_range(0..actions.len())].into(),
-            occurred_at: Some((SystemTime::now() - late).into()),
+            occurred_at: Some(occurred_at.into()),
             item_id: format!("item-{}", self.chance.random_range(0..200)),
             category: format!("category-{}", self.chance.random_range(0..20)),
             price: Some(f64::from(self.chance.random_range(1..100_u32))),

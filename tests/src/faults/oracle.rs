@@ -1,9 +1,11 @@
 //! A naive model of what the profiles must be: for each shopper how many events were acknowledged, and the sum of the hashes of their
-//! ids. In comes what became of each event; out goes how the profiles differ from that. It knows nothing of logs, leases or commits.
+//! ids. In comes what became of each event and who was erased; out goes how the profiles differ from that. It knows nothing of logs,
+//! leases or commits.
 
 use crate::Census;
 use portrait_proto::v1::Event;
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 use xxhash_rust::xxh64::xxh64;
 
 /// How many differences are told in full.
@@ -14,6 +16,8 @@ const TOLD: usize = 5;
 pub struct Oracle {
     /// Shopper to (events, wrapping sum of the hashes of their ids).
     expected: Census,
+    /// Until when what a shopper did is erased.
+    erased: BTreeMap<String, SystemTime>,
     /// What was acknowledged since [`Self::forget_events`].
     events: Vec<Event>,
     /// What was counted.
@@ -45,13 +49,28 @@ pub struct Difference {
 }
 
 impl Oracle {
-    /// An event is acknowledged; told once of each.
+    /// An event is acknowledged; told once of each. What an erased shopper did before the erasure is not to be there.
     pub fn acknowledged(&mut self, event: Event) {
+        self.tally.acknowledged += 1;
+        if self.is_erased(&event) {
+            self.events.push(event);
+            return;
+        }
         let of_user = self.expected.entry(event.user_id.clone()).or_default();
         of_user.0 += 1;
         of_user.1 = of_user.1.wrapping_add(xxh64(event.event_id.as_bytes(), 0));
-        self.tally.acknowledged += 1;
         self.events.push(event);
+    }
+
+    /// Whatever a shopper did until then is to be gone.
+    pub fn erased(&mut self, user: &str, until: SystemTime) {
+        self.expected.remove(user);
+        self.erased.insert(user.to_owned(), until);
+    }
+
+    fn is_erased(&self, event: &Event) -> bool {
+        let occurred_at = event.occurred_at.and_then(|at| SystemTime::try_from(at).ok());
+        self.erased.get(&event.user_id).is_some_and(|until| occurred_at.is_some_and(|at| at <= *until))
     }
 
     /// What was acknowledged since [`Self::forget_events`].
@@ -120,5 +139,24 @@ mod tests {
             assert_eq!((difference.lost, difference.doubled), expected, "{found:?}");
             assert_eq!(difference.told.is_empty(), expected == (0, 0));
         }
+    }
+
+    #[test]
+    fn what_the_erased_did_before_is_not_to_be_there_whenever_it_comes() {
+        let epoch = SystemTime::UNIX_EPOCH;
+        let event = |id: &str, second: i64| Event {
+            user_id: "a".to_owned(),
+            event_id: id.to_owned(),
+            occurred_at: Some(prost_types::Timestamp { seconds: second, nanos: 0 }),
+            ..Default::default()
+        };
+        let mut oracle = Oracle::default();
+        oracle.acknowledged(event("1", 1));
+        oracle.erased("a", epoch + std::time::Duration::from_secs(5));
+        oracle.acknowledged(event("2", 5));
+        assert_eq!(oracle.compare(&Census::new()).lost, 0);
+        oracle.acknowledged(event("3", 6));
+        assert_eq!(oracle.compare(&Census::new()).lost, 1);
+        assert_eq!((oracle.tally.acknowledged, oracle.events().len()), (3, 3));
     }
 }

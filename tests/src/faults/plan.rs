@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The rows, and the cycles of their short runs.
-const ROWS: [(&str, u64); 16] = [
+const ROWS: [(&str, u64); 17] = [
     ("feature-killed", 20),
     ("ingest-killed", 20),
     ("killed-at-a-point", 20),
@@ -30,6 +30,8 @@ const ROWS: [(&str, u64); 16] = [
     ("subscribers", 20),
     // Fifty records each.
     ("poison", 20),
+    // Up to five shoppers each.
+    ("erased", 20),
     // No row: what the judge is shown to see whether it sees.
     ("judge", 1),
 ];

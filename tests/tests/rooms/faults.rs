@@ -1,6 +1,7 @@
 //! The fault matrix at the level of whole processes: a deployment on real servers of Redis is harmed in one way again and again
 //! under load, and after each time every profile must be what was acknowledged, to the last event. One row is one test.
 
+mod erasures;
 mod judge;
 mod points;
 mod poison;

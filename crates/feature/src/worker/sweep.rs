@@ -1,12 +1,13 @@
-//! Looking at everybody of a partition for a new model, or because time alone has moved those who went quiet. In comes a scan,
-//! page by page at a bounded rate; out go commits with those who are in another segment now. Between two pages the log has its
-//! turn, so that events are never held up by more than a page.
+//! Looking at everybody of a partition for a new model, because time alone has moved those who went quiet, or because somebody was
+//! erased to whom others may have edges. In comes a scan, page by page at a bounded rate; out go commits with those who are in
+//! another segment now, and those who lose an edge. Between two pages the log has its turn, so that events are never held up by
+//! more than a page. One sweep serves a model and all erasures there are when it begins; one that is cut off is done again.
 
 use super::Worker;
 use crate::batch::fitting_profiles;
 use crate::error::Error;
 use crate::fold::{Fold, Standing};
-use portrait_profile::{ModelVersion, Profile, SegmentLedger, Timestamp};
+use portrait_profile::{LogPlace, ModelVersion, PartitionLedger, Profile, Timestamp};
 use portrait_store::{ProfilePage, ScanCursor};
 use std::time::{Duration, Instant};
 
@@ -16,12 +17,21 @@ const PAGE_PROFILES: usize = 64;
 /// How far a worker has come.
 #[derive(Default)]
 pub(super) struct Sweep {
-    /// The model that it is under way for, and where the next page begins.
-    under_way: Option<(ModelVersion, Option<ScanCursor>)>,
+    /// What it is under way for, and where the next page begins.
+    under_way: Option<(Goal, Option<ScanCursor>)>,
     /// When the next page is due.
     next_page_at: Option<Instant>,
     /// The moment that profiles are read at: one for all partitions, whichever of them had the newest event.
     moment: Timestamp,
+}
+
+/// What everybody is looked at for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Goal {
+    /// The model that is served.
+    model: Option<ModelVersion>,
+    /// Erasures up to there.
+    erased_through: LogPlace,
 }
 
 impl Sweep {
@@ -37,11 +47,12 @@ impl Sweep {
 impl Worker {
     /// Looks at a page of profiles if one is due. False: the partition is somebody else's.
     pub(super) async fn sweep_if_due(&mut self, standing: &mut Standing) -> Result<bool, Error> {
-        let Some(version) = self.shared.model.borrow().as_ref().map(|model| model.version) else {
-            return Ok(true);
-        };
-        if self.sweep.under_way.as_ref().is_none_or(|(known, _)| *known != version) {
-            if !self.is_sweep_due(standing, version) {
+        let model = self.shared.model.borrow().as_ref().map(|model| model.version);
+        if self.sweep.under_way.as_ref().is_none_or(|(goal, _)| goal.model != model) {
+            let erasures = standing.ledger.erasures();
+            if !erasures.is_sweep_due() && !model.is_some_and(|version| self.is_sweep_due(standing, version))
+            {
+                self.sweep.under_way = None;
                 return Ok(true);
             }
             // Partitions begin one after the other: all at once would be a moment in which nobody answers.
@@ -50,19 +61,23 @@ impl Worker {
             let wait = self.shared.config.sweep_pause(PAGE_PROFILES, partitions).mul_f64(turn);
             let moment = self.shared.profile_clock.now(&*self.shared.store, self.shared.now()).await?;
             let next_page_at = Some(Instant::now() + wait);
-            self.sweep = Sweep { under_way: Some((version, None)), next_page_at, moment };
+            let goal = Goal { model, erased_through: LogPlace(standing.applied_through.get()) };
+            self.sweep = Sweep { under_way: Some((goal, None)), next_page_at, moment };
         }
         if self.sweep.next_page_at.is_some_and(|due| Instant::now() < due) {
             return Ok(true);
         }
-        let cursor = self.sweep.under_way.take().and_then(|(_, cursor)| cursor);
+        let Some((goal, cursor)) = self.sweep.under_way.take() else { return Ok(true) };
         let page = self.shared.store.scan(self.partition, cursor, PAGE_PROFILES).await?;
         let (looked_at, next) = (page.profiles.len(), page.next.clone());
-        let moved = self.sweep_page(standing, page).await?;
+        let was_due = standing.ledger.erasures().is_sweep_due();
+        let moved = self.sweep_page(standing, page, goal).await?;
         self.shared.metrics.swept(looked_at, moved.unwrap_or(0));
+        let is_done = was_due && !standing.ledger.erasures().is_sweep_due();
+        self.shared.metrics.erasures("swept", u64::from(is_done));
         let pause = self.shared.config.sweep_pause(looked_at, self.shared.store.layout().partitions);
         self.sweep.next_page_at = Some(Instant::now() + pause);
-        self.sweep.under_way = next.map(|cursor| (version, Some(cursor)));
+        self.sweep.under_way = next.map(|cursor| (goal, Some(cursor)));
         Ok(moved.is_some())
     }
 
@@ -75,11 +90,13 @@ impl Worker {
         }
     }
 
-    /// Moves those of a page who are elsewhere now, and says how many. None: the partition is somebody else's.
+    /// Moves those of a page who are elsewhere now, drops edges to those who were erased, and says how many were written. None:
+    /// the partition is somebody else's.
     async fn sweep_page(
         &mut self,
         standing: &mut Standing,
         page: ProfilePage,
+        goal: Goal,
     ) -> Result<Option<usize>, Error> {
         let (assigner, now) = (self.shared.assigner(), self.shared.now());
         // Its own newest event may be newer than the sweep.
@@ -87,8 +104,10 @@ impl Worker {
         let last = page.next.is_none();
         let mut moving = Vec::new();
         for (key, bytes) in page.profiles {
-            let profile = Profile::decode(&bytes).map_err(|source| super::unreadable(&key, source))?;
-            if assigner.moves(&profile, moment) {
+            let mut profile = Profile::decode(&bytes).map_err(|source| super::unreadable(&key, source))?;
+            let loses =
+                !self.erased.is_empty() && profile.forget_edges(|other, at| self.erased.is_gone(other, at));
+            if loses || assigner.moves(&profile, moment) {
                 moving.push((key, profile, bytes.len()));
             }
         }
@@ -101,19 +120,22 @@ impl Worker {
             let done = last && later.is_empty();
             // What a worker holds already is what the store has; what it does not hold comes from the page.
             let held = self.profiles.take(moving.iter().map(|(key, _, _)| key.clone()));
-            let fold =
-                Fold::begin(standing, self.shared.config.clock_jump, &mut self.profiles, &mut self.gap);
+            let jump = self.shared.config.clock_jump;
+            let fold = Fold::begin(standing, jump, &mut self.profiles, &mut self.erased, &mut self.gap);
             let mut fold = fold.not_before(self.sweep.moment);
             for (key, profile, bytes) in moving {
                 fold.look_at(key, profile, bytes, &held);
             }
-            let note = |ledger: &mut SegmentLedger| {
+            let note = |ledger: &mut PartitionLedger| {
                 if let Some(model) = assigner.model().filter(|_| done) {
                     ledger.sweep_done(model.version, now);
                 }
+                if done {
+                    ledger.erasures_mut().swept_through(goal.erased_through);
+                }
             };
-            let (commit, ledger) = fold.finish(&assigner, note, now);
-            let Some((_, profiles)) = self.commit(standing, commit, ledger).await? else { return Ok(None) };
+            let folded = fold.finish(&assigner, note, now);
+            let Some((_, profiles)) = self.commit(standing, folded).await? else { return Ok(None) };
             moved += profiles;
             if done {
                 break;

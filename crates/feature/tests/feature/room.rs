@@ -6,8 +6,8 @@ use opentelemetry::metrics::{MeterProvider, NoopMeterProvider};
 use portrait_feature::{Config, FeatureService};
 use portrait_learning::{Model, ServedModel};
 use portrait_profile::{
-    Action, Body, Event, Fingerprint, PartitionCount, PartitionId, Profile, ProfileChange, Record, RecordId,
-    SegmentLedger, Timestamp, UserId,
+    Action, Body, Event, Fingerprint, PartitionCount, PartitionId, PartitionLedger, Profile, ProfileChange,
+    Record, RecordId, Timestamp, UserId,
 };
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::feature_service_server::{FeatureService as Handlers, FeatureServiceServer};
@@ -126,7 +126,7 @@ impl Room {
         let mut counts = BTreeMap::new();
         for partition in self.partitions() {
             let note = self.meta(partition).await.note;
-            for (id, count) in SegmentLedger::decode(&note).expect("a note").counts() {
+            for (id, count) in PartitionLedger::decode(&note).expect("a note").counts() {
                 *counts.entry(id.get()).or_default() += count;
             }
         }

@@ -53,7 +53,7 @@ async fn a_new_model_is_swept_in_and_everybody_is_counted_and_told_once() {
     room.serve(by_views(version(2), [1, 2], now()));
     let swept = async || {
         let note = room.meta(room.partition("few3")).await.note;
-        let ledger = portrait_profile::SegmentLedger::decode(&note).expect("a note");
+        let ledger = portrait_profile::PartitionLedger::decode(&note).expect("a note");
         ledger.swept().is_some_and(|(swept, _)| swept == version(2))
     };
     room.until("the sweep for the second model is done", swept).await;

@@ -10,7 +10,7 @@ use portrait_proto::v1::{Action, Event, TrackRequest};
 use portrait_runtime::ManualClock;
 use portrait_store::embedded::{Embedded, Options};
 use portrait_store::faulty::Faulty;
-use portrait_store::{Commit, Counters, LogSeq, Nonce, Store};
+use portrait_store::{Commit, Counters, LogSeq, Nonce, ProfileClock, Store};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ impl Room {
         let clock = ManualClock::new(NEW_YEAR);
         let service = IngestService::build(
             Arc::clone(&faulty) as Arc<dyn Store>,
+            ProfileClock::Wall,
             Arc::new(clock.clone()),
             &NoopMeterProvider::new().meter("test"),
             &config.validate(portrait_store::AckLevel::Disk).expect("settings that make sense"),
@@ -82,6 +83,7 @@ impl Room {
             clock: now,
             at: now,
             profiles: Vec::new(),
+            tombstones: Vec::new(),
             seen: Vec::new(),
             changes: Vec::new(),
             dead_letters: Vec::new(),

@@ -202,6 +202,7 @@ impl Worker {
             at: Timestamp::EPOCH,
             changes: profiles.iter().map(|(key, _)| key.0.clone()).collect(),
             profiles,
+            tombstones: Vec::new(),
             seen,
             dead_letters: Vec::new(),
             counted: Counters::default(),

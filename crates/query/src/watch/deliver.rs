@@ -88,27 +88,35 @@ pub(super) fn name_of(segment: Option<SegmentId>) -> String {
     segment.map_or_else(String::new, |id| id.to_string())
 }
 
-/// The newest change of a user, and the segment before the first change that gave way to it.
+/// A change of a user, and the segment before the first change that gave way to it.
 struct Merged {
     change: Change,
     segment_before: Option<SegmentId>,
 }
 
-/// Of each wanted user the newest change, in the order of the feed, and how many gave way to them.
+/// Of each wanted user the newest change, in the order of the feed, and how many gave way. That a user was deleted does not give
+/// way to what came since: whoever has something of the shopper must hear of it.
 fn newest_of_each(mut changes: Vec<Change>, users: &HashSet<UserId>) -> (Vec<Merged>, usize) {
     if !users.is_empty() {
         changes.retain(|change| users.contains(&change.change.user_id));
     }
     let wanted = changes.len();
     let mut first = HashMap::with_capacity(wanted);
-    for change in &changes {
-        first.entry(change.change.user_id.clone()).or_insert(change.change.segment_before);
+    let mut before = Vec::with_capacity(wanted);
+    for Change { change, .. } in &changes {
+        before.push(*first.entry(change.user_id.clone()).or_insert(change.segment_before));
+        if change.deleted {
+            first.remove(&change.user_id);
+        }
     }
-    let mut known = HashSet::with_capacity(first.len());
+    // Of those who are known, whether a deletion is.
+    let mut known: HashMap<UserId, bool> = HashMap::with_capacity(first.len());
     let mut newest: Vec<Merged> = Vec::with_capacity(first.len());
-    for change in changes.into_iter().rev() {
-        if known.insert(change.change.user_id.clone()) {
-            let segment_before = first.get(&change.change.user_id).copied().flatten();
+    for (change, segment_before) in changes.into_iter().zip(before).rev() {
+        let deleted = change.change.deleted;
+        let gone = known.get(&change.change.user_id).copied();
+        if gone.is_none() || (gone == Some(false) && deleted) {
+            known.insert(change.change.user_id.clone(), deleted);
             newest.push(Merged { change, segment_before });
         }
     }
@@ -124,13 +132,14 @@ mod tests {
     use portrait_store::FeedSeq;
     use std::sync::Arc;
 
+    /// A change of each; one in capitals deletes.
     fn changes(users: &str) -> Vec<Change> {
         let change = |(index, user): (usize, char)| Change {
             seq: FeedSeq::new(index as u64 + 1),
             change: Arc::new(ProfileChange {
-                user_id: UserId::parse(&user.to_string()).expect("an id"),
+                user_id: UserId::parse(&user.to_lowercase().to_string()).expect("an id"),
                 version: ProfileVersion::default(),
-                deleted: false,
+                deleted: user.is_uppercase(),
                 accepted_at: Timestamp::EPOCH,
                 segment_before: index.checked_sub(1).map(|before| SegmentId::new(before as u32)),
                 segment_after: Some(SegmentId::new(index as u32)),
@@ -150,6 +159,9 @@ mod tests {
             ("baaa", "", "b1 a4<s0", 2),
             ("abacab", "bc", "c4<s2 b6<s0", 1),
             ("abacab", "x", "", 0),
+            ("aAaa", "", "a2 a4<s1", 2),
+            ("aAaAb", "", "a4<s1 b5<s3", 3),
+            ("aaA", "", "a3", 2),
         ];
         for (feed, users, expected, coalesced) in rows {
             let users = users.chars().map(|user| UserId::parse(&user.to_string()).expect("an id")).collect();

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use opentelemetry::metrics::{MeterProvider, NoopMeterProvider};
 use portrait_learning::ServedModel;
 use portrait_profile::{
-    Action, Body, Event, ModelVersion, PartitionCount, PartitionId, Profile, ProfileChange, Record, RecordId,
-    SegmentId, SegmentLedger, SegmentMembership, Span, Timestamp, UserId,
+    Action, Body, Event, ModelVersion, PartitionCount, PartitionId, PartitionLedger, Profile, ProfileChange,
+    Record, RecordId, SegmentId, SegmentMembership, Span, Timestamp, UserId,
 };
 use portrait_proto::token::{ConsistencyToken, TokenEntry};
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -42,7 +42,7 @@ pub(super) struct Shop {
     pub(super) model: watch::Sender<ServedModel>,
     leases: BTreeMap<PartitionId, (LeaseToken, CommitNo, LogSeq)>,
     versions: BTreeMap<String, u64>,
-    ledgers: BTreeMap<PartitionId, SegmentLedger>,
+    ledgers: BTreeMap<PartitionId, PartitionLedger>,
     events: u64,
     _folder: tempfile::TempDir,
 }
@@ -309,6 +309,7 @@ impl Shop {
             clock: draft.newest,
             at: Timestamp::from_millis(NEW_YEAR),
             profiles: draft.profiles,
+            tombstones: Vec::new(),
             seen: Vec::new(),
             changes: draft.changes,
             dead_letters: Vec::new(),

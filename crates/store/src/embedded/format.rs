@@ -3,12 +3,14 @@
 
 use crate::contract::Layout;
 use crate::error::{Error, Result};
-use portrait_profile::{PartitionCount, Span};
+use portrait_profile::{PartitionCount, PseudonymKey, Span};
 use std::io::Write;
 use std::path::Path;
 
 /// The format of everything under the directory.
-const FORMAT: u32 = 2;
+const FORMAT: i64 = 3;
+/// The format before it, which has no key of pseudonyms and no tombstones: it gets them at the opening.
+const FORMER_FORMAT: i64 = 2;
 /// The file that says so.
 const FILE: &str = "portrait-format";
 /// The file before it is whole.
@@ -31,9 +33,12 @@ pub(super) fn open(
         }
         Err(error) => return Err(Error::unavailable(error)),
     };
-    let stored = parse(&text).map_err(|problem| Error::Incompatible {
+    let wrong = |problem| Error::Incompatible {
         detail: format!("{}: {problem}: name another directory, or restore the file", file.display()),
-    })?;
+    };
+    let format = number(&text, "format").map_err(wrong)?;
+    let text = if format == FORMER_FORMAT { renewed(&text) } else { text };
+    let stored = parse(&text).map_err(wrong)?;
     if let Some(asked) = partitions.filter(|asked| *asked != stored.partitions) {
         return Err(Error::Incompatible {
             detail: format!(
@@ -54,7 +59,18 @@ pub(super) fn open(
             ),
         });
     }
+    if format == FORMER_FORMAT {
+        tracing::info!(directory = %directory.display(), "a store of format {FORMER_FORMAT} becomes one of format {FORMAT}");
+        write_whole(directory, &text).map_err(Error::unavailable)?;
+    }
     Ok(stored)
+}
+
+/// What the file of the former format says, as today's.
+fn renewed(text: &str) -> String {
+    let kept = text.lines().filter(|line| !line.starts_with("format")).map(|line| format!("{line}\n"));
+    let key = rand::random::<u128>();
+    format!("format = {FORMAT}\n{}pseudonym_key = {key:032x}\n", kept.collect::<String>())
 }
 
 fn create(directory: &Path, partitions: Option<PartitionCount>, dedup_window: Span) -> Result<Layout> {
@@ -74,13 +90,15 @@ fn create(directory: &Path, partitions: Option<PartitionCount>, dedup_window: Sp
     }
     let partitions =
         partitions.or_else(|| PartitionCount::new(DEFAULT_PARTITIONS)).ok_or(Error::Unavailable(None))?;
+    let pseudonym_key = PseudonymKey::new(rand::random());
     let text = format!(
-        "format = {FORMAT}\npartitions = {}\ndedup_window_ms = {}\n",
+        "format = {FORMAT}\npartitions = {}\ndedup_window_ms = {}\npseudonym_key = {:032x}\n",
         partitions.get(),
-        dedup_window.millis()
+        dedup_window.millis(),
+        pseudonym_key.get()
     );
     write_whole(directory, &text).map_err(Error::unavailable)?;
-    Ok(Layout { partitions, dedup_window })
+    Ok(Layout { partitions, dedup_window, pseudonym_key })
 }
 
 /// Writes the file so that it is there whole or not at all.
@@ -94,18 +112,27 @@ fn write_whole(directory: &Path, text: &str) -> std::io::Result<()> {
 }
 
 fn parse(text: &str) -> Result<Layout, String> {
-    let number = |key: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix('='));
-        let value = line.ok_or_else(|| format!("{key} is missing"))?.trim();
-        value.parse::<i64>().map_err(|_| format!("{key} is {value:?}, not a number"))
-    };
-    let format = number("format")?;
-    if format != i64::from(FORMAT) {
+    let format = number(text, "format")?;
+    if format != FORMAT {
         return Err(format!(
-            "the data has format {format} and this release reads format {FORMAT}: run the release that wrote it"
+            "the data has format {format} and this release reads formats {FORMER_FORMAT} and {FORMAT}: run the release that \
+             wrote it"
         ));
     }
-    let partitions = u16::try_from(number("partitions")?).ok().and_then(PartitionCount::new);
+    let partitions = u16::try_from(number(text, "partitions")?).ok().and_then(PartitionCount::new);
     let partitions = partitions.ok_or("partitions is not between 1 and 65535")?;
-    Ok(Layout { partitions, dedup_window: Span::from_millis(number("dedup_window_ms")?) })
+    let dedup_window = Span::from_millis(number(text, "dedup_window_ms")?);
+    let key = value(text, "pseudonym_key")?;
+    let key = u128::from_str_radix(key, 16).map_err(|_| "pseudonym_key is not 32 hexadecimal digits")?;
+    Ok(Layout { partitions, dedup_window, pseudonym_key: PseudonymKey::new(key) })
+}
+
+fn value<'t>(text: &'t str, key: &str) -> Result<&'t str, String> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix('='));
+    line.map(str::trim).ok_or_else(|| format!("{key} is missing"))
+}
+
+fn number(text: &str, key: &str) -> Result<i64, String> {
+    let value = value(text, key)?;
+    value.parse().map_err(|_| format!("{key} is {value:?}, not a number"))
 }

@@ -3,7 +3,7 @@
 
 use crate::contract::{PartName, ProfileKey, SeenQuery};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
-use portrait_profile::{PartitionId, Span, Timestamp};
+use portrait_profile::{PartitionId, Pseudonym, Span, Timestamp};
 
 /// The keyspaces.
 pub(super) struct Keyspaces {
@@ -17,6 +17,8 @@ pub(super) struct Keyspaces {
     pub(super) feed: Keyspace,
     /// partition, key -> profile.
     pub(super) profiles: Keyspace,
+    /// partition, pseudonym -> tombstone.
+    pub(super) tombstones: Keyspace,
     /// partition, window, id -> nothing.
     pub(super) seen: Keyspace,
     /// partition, place -> dead letter.
@@ -27,6 +29,8 @@ pub(super) struct Keyspaces {
     pub(super) models: Keyspace,
     /// name -> part of a model.
     pub(super) parts: Keyspace,
+    /// Written to fill a journal, so that it ends; nothing is kept there.
+    pub(super) filler: Keyspace,
 }
 
 /// The one key of what there is once for all models.
@@ -42,12 +46,33 @@ impl Keyspaces {
             log: open("log")?,
             feed: open("feed")?,
             profiles: open("profiles")?,
+            tombstones: open("tombstones")?,
             seen: open("seen")?,
             dead: open("dead")?,
             items: open("items")?,
             models: open("models")?,
             parts: open("parts")?,
+            filler: open("filler")?,
         })
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> [&Keyspace; 12] {
+        let Self {
+            meta,
+            generations,
+            log,
+            feed,
+            profiles,
+            tombstones,
+            seen,
+            dead,
+            items,
+            models,
+            parts,
+            filler,
+        } = self;
+        [meta, generations, log, feed, profiles, tombstones, seen, dead, items, models, parts, filler]
     }
 }
 
@@ -80,6 +105,11 @@ pub(super) fn profile(partition: PartitionId, key: &ProfileKey) -> Vec<u8> {
     bytes.extend_from_slice(&partition.get().to_be_bytes());
     bytes.extend_from_slice(&key.0);
     bytes
+}
+
+/// The key of a tombstone.
+pub(super) fn tombstone(partition: PartitionId, pseudonym: Pseudonym) -> Vec<u8> {
+    [&partition.get().to_be_bytes()[..], pseudonym.bytes()].concat()
 }
 
 /// The de-duplication window of a moment.

@@ -5,13 +5,13 @@ use super::Embedded;
 use super::keys::{self, Keyspaces};
 use super::writer::Found;
 use crate::block::{self, Block, Room, take};
-use crate::contract::{DeadLetter, ItemPage, ProfileKey, ProfilePage, ScanCursor, Trim};
+use crate::contract::{DeadLetter, ItemPage, ProfileKey, ProfilePage, ScanCursor, TombstonePage, Trim};
 use crate::dead;
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, LogSeq};
 use bytes::Bytes;
 use fjall::Keyspace;
-use portrait_profile::{PartitionId, Timestamp};
+use portrait_profile::{PartitionId, Pseudonym, Timestamp};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -71,27 +71,28 @@ impl Embedded {
         most: usize,
     ) -> Result<ProfilePage> {
         let keyspaces = Arc::clone(&self.keyspaces);
-        blocking(move || {
-            let prefix = keys::partition(partition);
-            let last = cursor.map(|cursor| keys::profile(partition, &ProfileKey(cursor.0)));
-            let begin = last.map_or(Bound::Included(prefix.to_vec()), Bound::Excluded);
-            let end = match partition.get().checked_add(1) {
-                Some(next) => Bound::Excluded(next.to_be_bytes().to_vec()),
-                None => Bound::Unbounded,
-            };
-            let mut page = ProfilePage::default();
-            for entry in keyspaces.profiles.range::<Vec<u8>, _>((begin, end)) {
-                let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
-                let key = ProfileKey(Bytes::copy_from_slice(&key[prefix.len()..]));
-                page.profiles.push((key, Bytes::copy_from_slice(&value)));
-                if page.profiles.len() >= most.max(1) {
-                    page.next = page.profiles.last().map(|(key, _)| ScanCursor(key.0.clone()));
-                    break;
-                }
-            }
-            Ok(page)
-        })
-        .await
+        let (entries, next) = blocking(move || entries(&keyspaces.profiles, partition, cursor, most)).await?;
+        let profiles = entries.into_iter().map(|(key, value)| (ProfileKey(key), value)).collect();
+        Ok(ProfilePage { profiles, next })
+    }
+
+    /// A page of tombstones after the cursor, which is the last key.
+    pub(super) async fn tombstone_page(
+        &self,
+        partition: PartitionId,
+        cursor: Option<ScanCursor>,
+        most: usize,
+    ) -> Result<TombstonePage> {
+        let keyspaces = Arc::clone(&self.keyspaces);
+        let (entries, next) =
+            blocking(move || entries(&keyspaces.tombstones, partition, cursor, most)).await?;
+        let tombstone = |(key, value): (Bytes, Bytes)| {
+            let bytes = key[..].try_into().map_err(|_| Error::Damaged {
+                detail: format!("a tombstone of partition {partition} has a key of {} bytes", key.len()),
+            })?;
+            Ok((Pseudonym::new(bytes), value))
+        };
+        Ok(TombstonePage { tombstones: entries.into_iter().map(tombstone).collect::<Result<_>>()?, next })
     }
 
     /// Some items of the catalogue, in the order of their ids.
@@ -136,12 +137,16 @@ impl Embedded {
     /// What may be forgotten, in one bounded step.
     pub(super) async fn find_old(&self, partition: PartitionId, what: Trim) -> Result<Found> {
         let keyspaces = Arc::clone(&self.keyspaces);
-        let applied_through = self.shelf(partition).standing.borrow().applied_through;
+        let (applied_through, trimmed) = {
+            let standing = self.shelf(partition).standing.borrow();
+            (standing.applied_through, standing.log_trimmed.get())
+        };
         let window_length = self.layout.dedup_window;
         blocking(move || {
             let mut found = Found::default();
             let log = old_blocks(&keyspaces.log, partition, what.log_before, applied_through.get())?;
             (found.log, found.log_through) = (log.0, LogSeq::new(log.1));
+            found.dead = old_letters(&keyspaces.dead, partition, trimmed.max(log.1))?;
             let feed = old_blocks(&keyspaces.feed, partition, what.feed_before, u64::MAX)?;
             (found.feed, found.feed_through) = (feed.0, FeedSeq::new(feed.1));
             // A query of `now` asks for its window and the one before.
@@ -151,6 +156,35 @@ impl Embedded {
         })
         .await
     }
+}
+
+/// Keys and values.
+type Entries = Vec<(Bytes, Bytes)>;
+
+/// Keys, without the partition, and values after the cursor, and the cursor after them.
+fn entries(
+    keyspace: &Keyspace,
+    partition: PartitionId,
+    cursor: Option<ScanCursor>,
+    most: usize,
+) -> Result<(Entries, Option<ScanCursor>)> {
+    let prefix = keys::partition(partition);
+    let last = cursor.map(|cursor| keys::profile(partition, &ProfileKey(cursor.0)));
+    let begin = last.map_or(Bound::Included(prefix.to_vec()), Bound::Excluded);
+    let end = match partition.get().checked_add(1) {
+        Some(next) => Bound::Excluded(next.to_be_bytes().to_vec()),
+        None => Bound::Unbounded,
+    };
+    let mut page = Entries::new();
+    for entry in keyspace.range::<Vec<u8>, _>((begin, end)) {
+        let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
+        page.push((Bytes::copy_from_slice(&key[prefix.len()..]), Bytes::copy_from_slice(&value)));
+        if page.len() >= most.max(1) {
+            let next = page.last().map(|(key, _)| ScanCursor(key.clone()));
+            return Ok((page, next));
+        }
+    }
+    Ok((page, None))
 }
 
 /// The blocks on disk from the one that has the place after `after`.
@@ -192,6 +226,16 @@ fn old_blocks(
         found.1 = last;
     }
     Ok(found)
+}
+
+/// Keys of dead letters of places up to `through`: those of records that are trimmed.
+fn old_letters(keyspace: &Keyspace, partition: PartitionId, through: u64) -> Result<Vec<[u8; 10]>> {
+    let entries = keyspace.range(keys::place(partition, 0)..=keys::place(partition, through));
+    let place = |entry: fjall::Guard| {
+        let key = entry.key().map_err(Error::unavailable)?;
+        Ok(keys::place(partition, keys::place_of(&key).unwrap_or_default()))
+    };
+    entries.take(TRIM_SEEN).map(place).collect()
 }
 
 fn old_ids(keyspaces: &Keyspaces, partition: PartitionId, oldest_asked: u32) -> Result<Vec<Vec<u8>>> {

@@ -34,7 +34,12 @@ pub(super) struct Standing {
     pub(super) dead_kept: u64,
     /// The owner's note.
     pub(super) note: Bytes,
+    /// What was counted of records of those who were erased. At the end, where bytes of format 2 have nothing.
+    pub(super) blocked: u64,
 }
+
+/// What bytes of format 2 lack at their end; those of today have no use for it.
+const NONE_BLOCKED: [u8; 1] = [0];
 
 /// The generations of a partition, fixed while the store is open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +51,11 @@ pub(super) struct PartitionGenerations {
 }
 
 impl Standing {
+    /// The standing of stored bytes, today's or of format 2.
+    pub(super) fn read(bytes: &[u8]) -> postcard::Result<Self> {
+        postcard::from_bytes(&[bytes, &NONE_BLOCKED].concat())
+    }
+
     /// Checks that `commit` is its owner's next.
     pub(super) fn check(&self, partition: PartitionId, commit: &Commit) -> Result<()> {
         if self.lease.is_held_by(commit.token) && self.commit_no == commit.expected {
@@ -64,6 +74,7 @@ impl Standing {
         self.counters.duplicates += commit.counted.duplicates;
         self.counters.dead_letters += commit.counted.dead_letters;
         self.counters.late += commit.counted.late;
+        self.blocked += commit.counted.blocked;
         self.dead_kept += commit.dead_letters.len() as u64;
         if let Some(note) = &commit.note {
             self.note.clone_from(note);
@@ -83,7 +94,7 @@ impl Standing {
             feed_first: self.feed_trimmed.next(),
             feed_generations: generations.feed.clone(),
             clock: self.clock,
-            counters: self.counters,
+            counters: Counters { blocked: self.blocked, ..self.counters },
             note: self.note.clone(),
         }
     }

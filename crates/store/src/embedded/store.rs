@@ -9,7 +9,7 @@ use crate::block::{self, Room};
 use crate::contract::{
     AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, ItemPage, Layout, Limits,
     LogPage, LogRecord, PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange,
-    ScanCursor, SeenQuery, Store, Trim, Trimmed, WORKER_NAME_MAX, Worker,
+    ScanCursor, SeenQuery, Store, TombstonePage, Trim, Trimmed, WORKER_NAME_MAX, Worker,
 };
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, LeaseToken, LogSeq, Nonce, Position, RegistryNo};
@@ -170,9 +170,12 @@ impl Store for Embedded {
 
     async fn commit(&self, partition: PartitionId, commit: Commit) -> Result<Committed> {
         within("a commit's number of profiles", commit.profiles.len(), self.limits.commit_profiles)?;
+        within("a commit's number of tombstones", commit.tombstones.len(), self.limits.commit_profiles)?;
         let values = commit.profiles.iter().filter_map(|(_, value)| value.as_ref()).map(Bytes::len);
         let letters = commit.dead_letters.iter().map(|letter| letter.record.len());
         let note = commit.note.iter().map(Bytes::len);
+        let tombstones = commit.tombstones.iter().filter_map(|(_, value)| value.as_ref()).map(Bytes::len);
+        let values = values.chain(tombstones);
         let bytes = values.chain(letters).chain(commit.changes.iter().map(Bytes::len)).chain(note).sum();
         within("a commit's size in bytes", bytes, self.limits.commit_bytes)?;
         let commit = Box::new(commit);
@@ -187,6 +190,20 @@ impl Store for Embedded {
     ) -> Result<ProfilePage> {
         within("a page's number of profiles", max_profiles, self.limits.page_items)?;
         self.page(partition, cursor, max_profiles).await
+    }
+
+    async fn tombstones(
+        &self,
+        partition: PartitionId,
+        cursor: Option<ScanCursor>,
+        max_tombstones: usize,
+    ) -> Result<TombstonePage> {
+        within("a page's number of tombstones", max_tombstones, self.limits.page_items)?;
+        self.tombstone_page(partition, cursor, max_tombstones).await
+    }
+
+    async fn rewrite_files(&self) -> Result<()> {
+        self.rewrite().await
     }
 
     async fn read_feed(
@@ -223,7 +240,7 @@ impl Store for Embedded {
             changes: found.feed_through.get().saturating_sub(before.feed_trimmed.get()),
             seen_windows: windows.len() as u64,
         };
-        if trimmed != Trimmed::default() {
+        if trimmed != Trimmed::default() || !found.dead.is_empty() {
             self.ask(|answer| Job::Trim { partition, found, answer }).await?;
         }
         Ok(trimmed)

@@ -71,6 +71,8 @@ pub(super) struct Found {
     pub(super) feed: Vec<[u8; 10]>,
     /// The newest place of them.
     pub(super) feed_through: FeedSeq,
+    /// Keys of dead letters.
+    pub(super) dead: Vec<[u8; 10]>,
     /// Keys of remembered ids.
     pub(super) seen: Vec<Vec<u8>>,
 }
@@ -228,6 +230,13 @@ impl Writer {
                 None => draft.batch.remove(&keyspaces.profiles, key),
             }
         }
+        for (pseudonym, value) in commit.tombstones {
+            let key = keys::tombstone(partition, pseudonym);
+            match value {
+                Some(value) => draft.batch.insert(&keyspaces.tombstones, key, &value[..]),
+                None => draft.batch.remove(&keyspaces.tombstones, key),
+            }
+        }
         for query in &commit.seen {
             let window = keys::window(query.arrived_at, window_length);
             draft.batch.insert(&keyspaces.seen, keys::seen(partition, window, query), []);
@@ -265,6 +274,8 @@ impl Writer {
         let standing = self.standing(draft, partition);
         standing.log_trimmed = standing.log_trimmed.max(found.log_through);
         standing.feed_trimmed = standing.feed_trimmed.max(found.feed_through);
+        standing.dead_kept = standing.dead_kept.saturating_sub(found.dead.len() as u64);
+        found.dead.into_iter().for_each(|key| draft.batch.remove(&keyspaces.dead, key));
         found.log.into_iter().for_each(|key| draft.batch.remove(&keyspaces.log, key));
         found.feed.into_iter().for_each(|key| draft.batch.remove(&keyspaces.feed, key));
         found.seen.into_iter().for_each(|key| draft.batch.remove(&keyspaces.seen, key));

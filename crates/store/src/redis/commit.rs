@@ -52,11 +52,15 @@ impl RedisStore {
     }
 
     fn commit_call(&self, tagged: &Tagged, commit: Commit, additions: &BTreeMap<u32, Vec<u8>>) -> Call {
-        let mut keys: Vec<Bytes> =
-            ["meta", "profiles", "changes", "dead", "windows"].iter().map(|name| tagged.key(name)).collect();
+        let mut keys: Vec<Bytes> = ["meta", "profiles", "changes", "dead", "windows", "tombstones"]
+            .iter()
+            .map(|name| tagged.key(name))
+            .collect();
         keys.extend(additions.keys().map(|window| tagged.seen(*window)));
         let (written, deleted): (Vec<_>, Vec<_>) =
             commit.profiles.into_iter().partition(|(_, value)| value.is_some());
+        let (raised, expired): (Vec<_>, Vec<_>) =
+            commit.tombstones.into_iter().partition(|(_, value)| value.is_some());
         let counted = commit.counted;
         let changes =
             if commit.changes.is_empty() { Bytes::new() } else { block::encode(commit.at, &commit.changes) };
@@ -80,12 +84,20 @@ impl RedisStore {
             .arg(note)
             .number(written.len() * 2)
             .number(deleted.len())
-            .number(commit.dead_letters.len());
+            .number(commit.dead_letters.len())
+            .number(counted.blocked)
+            .number(raised.len() * 2)
+            .number(expired.len());
         for (key, value) in written {
             call.push(key.0);
             call.push(value.unwrap_or_default());
         }
         deleted.into_iter().for_each(|(key, _)| call.push(key.0));
+        for (pseudonym, value) in raised {
+            call.push(Bytes::copy_from_slice(pseudonym.bytes()));
+            call.push(value.unwrap_or_default());
+        }
+        expired.into_iter().for_each(|(pseudonym, _)| call.push(Bytes::copy_from_slice(pseudonym.bytes())));
         for letter in &commit.dead_letters {
             call.push(letter.seq.to_string());
             call.push(dead::encode(letter));

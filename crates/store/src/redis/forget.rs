@@ -36,7 +36,7 @@ impl RedisStore {
     async fn forget_step(&self, partition: PartitionId, what: Trim, windows: Vec<u32>) -> Result<Trimmed> {
         let tagged = self.keys.partition(partition);
         let mut keys: Vec<_> =
-            ["meta", "log", "changes", "windows"].iter().map(|name| tagged.key(name)).collect();
+            ["meta", "log", "changes", "windows", "dead"].iter().map(|name| tagged.key(name)).collect();
         keys.extend(windows.iter().map(|window| tagged.seen(*window)));
         let mut call = Call::new(&scripts::TRIM, keys)
             .number(what.log_before.millis())

@@ -9,6 +9,7 @@
 //! {prefix:7}:dead      stream  dead letters
 //! {prefix:7}:windows   zset    numbers of the windows there are   {prefix:7}:bell        channel of a partition
 //! {prefix:workers}     hash    nonce -> until when, name
+//! {prefix:7}:tombstones hash  pseudonym -> tombstone
 //! {prefix:7}:seen:N    string  ids of window N, as they came       {prefix:models}:bell   channel of the models
 //! ```
 

@@ -2,6 +2,7 @@
 
 use super::RedisStore;
 use super::keys::Tagged;
+use super::layout::Wanted;
 use super::link::Request;
 use super::nodes::How;
 use super::reply::Fields;
@@ -14,7 +15,7 @@ use portrait_profile::{PartitionId, Span, Timestamp};
 use redis::Value;
 
 /// The fields of the hash, in the order in which they are read.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 16] = [
     "home",
     "generations",
     "token",
@@ -29,6 +30,7 @@ const FIELDS: [&str; 15] = [
     "c_duplicates",
     "c_dead",
     "c_late",
+    "c_blocked",
     "note",
 ];
 
@@ -104,8 +106,10 @@ impl RedisStore {
     /// Begins a generation if the partition has none of the server's present life. Servers that came back without anything are
     /// told the layout again, so that whoever opens the store later sees the same one.
     pub(super) async fn settle(&self, tagged: &Tagged) -> Result<()> {
-        let Layout { partitions, dedup_window } = self.layout;
-        super::layout::open(&self.nodes, &self.keys, Some(partitions), dedup_window).await?;
+        let Layout { partitions, dedup_window, pseudonym_key } = self.layout;
+        let (partitions, pseudonym_key) = (Some(partitions), Some(pseudonym_key));
+        let wanted = Wanted { partitions, dedup_window, pseudonym_key };
+        super::layout::open(&self.nodes, &self.keys, wanted).await?;
         let call = Call::new(&scripts::SETTLE, vec![tagged.key("meta")]).arg(fresh_nonce());
         self.nodes.ask(tagged.slot, &Request::Call(call), How::Write).await.map(|_| ())
     }
@@ -174,6 +178,7 @@ fn read_state(state: &mut Fields) -> Result<PartitionMeta, Unexpected> {
             duplicates: state.number()?,
             dead_letters: state.number()?,
             late: state.number()?,
+            blocked: state.number()?,
         },
         note: state.bytes()?.unwrap_or_default(),
     })

@@ -1,4 +1,4 @@
-//! Profiles of a partition, by key and page by page; and its dead letters. Each request is bounded, so that the server is not
+//! Profiles of a partition, by key and page by page; its tombstones and its dead letters. Each request is bounded, so that the server is not
 //! kept from others.
 
 use super::RedisStore;
@@ -6,12 +6,12 @@ use super::link::Request;
 use super::nodes::How;
 use super::reply::{self, Fields};
 use super::trouble::Unexpected;
-use crate::contract::{DeadLetter, ProfileKey, ProfilePage, ScanCursor};
+use crate::contract::{DeadLetter, ProfileKey, ProfilePage, ScanCursor, TombstonePage};
 use crate::dead;
 use crate::error::{Error, Result};
 use crate::position::LogSeq;
 use bytes::Bytes;
-use portrait_profile::PartitionId;
+use portrait_profile::{PartitionId, Pseudonym};
 use serde::{Deserialize, Serialize};
 
 /// Profiles that one request asks for at most: of the largest there are, 2 MiB.
@@ -81,6 +81,30 @@ impl RedisStore {
         Ok(ProfilePage { profiles, next: Some(ScanCursor(next.into())) })
     }
 
+    /// Some tombstones from the cursor on, about `most`: there are few, and they are small.
+    pub(super) async fn tombstone_page(
+        &self,
+        partition: PartitionId,
+        cursor: Option<ScanCursor>,
+        most: usize,
+    ) -> Result<TombstonePage> {
+        let server = match &cursor {
+            None => 0,
+            Some(cursor) => {
+                let server = std::str::from_utf8(&cursor.0).ok().and_then(|server| server.parse().ok());
+                server.ok_or(Unexpected("HSCAN"))?
+            }
+        };
+        let (found, next) = self.scan_hash(partition, "tombstones", server, most.max(1)).await?;
+        let tombstone = |(key, value): (Bytes, Bytes)| {
+            let bytes = key[..].try_into().map_err(|_| Unexpected("HSCAN"))?;
+            Ok((Pseudonym::new(bytes), value))
+        };
+        let tombstones = found.into_iter().map(tombstone).collect::<Result<_, Unexpected>>()?;
+        let next = next.map(|next| ScanCursor(next.to_string().into()));
+        Ok(TombstonePage { tombstones, next })
+    }
+
     /// What the server gives at its cursor; often more than asked for.
     async fn scan_server(
         &self,
@@ -88,18 +112,31 @@ impl RedisStore {
         server: u64,
         about: usize,
     ) -> Result<(Vec<(ProfileKey, Bytes)>, Cursor)> {
+        let (found, server) = self.scan_hash(partition, "profiles", server, about).await?;
+        let profiles = found.into_iter().map(|(key, value)| (ProfileKey(key), value)).collect();
+        Ok((profiles, Cursor { server, surplus: Vec::new() }))
+    }
+
+    /// Fields of a hash of a partition from the server's cursor on, about so many, and its next cursor.
+    async fn scan_hash(
+        &self,
+        partition: PartitionId,
+        name: &str,
+        server: u64,
+        about: usize,
+    ) -> Result<(Vec<(Bytes, Bytes)>, Option<u64>)> {
         let tagged = self.keys.partition(partition);
         let mut command = redis::cmd("HSCAN");
-        command.arg(&tagged.key("profiles")[..]).arg(server).arg("COUNT").arg(about);
+        command.arg(&tagged.key(name)[..]).arg(server).arg("COUNT").arg(about);
         let reply = self.nodes.ask(tagged.slot, &Request::Command(command), How::Read).await?;
         let mut reply = Fields::of(reply, "HSCAN")?;
         let next: u64 = reply.number()?;
-        let mut profiles = Vec::new();
+        let mut fields = Vec::new();
         for (key, value) in reply::pairs(reply.value()?, "HSCAN")? {
             let key = reply::bytes(key, "HSCAN")?.ok_or(Unexpected("HSCAN"))?;
-            profiles.push((ProfileKey(key), reply::bytes(value, "HSCAN")?.ok_or(Unexpected("HSCAN"))?));
+            fields.push((key, reply::bytes(value, "HSCAN")?.ok_or(Unexpected("HSCAN"))?));
         }
-        Ok((profiles, Cursor { server: Some(next).filter(|next| *next != 0), surplus: Vec::new() }))
+        Ok((fields, Some(next).filter(|next| *next != 0)))
     }
 
     /// Dead letters after `after`, oldest first.

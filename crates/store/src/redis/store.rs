@@ -8,7 +8,7 @@ use crate::block::Room;
 use crate::contract::{
     AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, ItemPage, Layout, Limits,
     LogPage, LogRecord, PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange,
-    ScanCursor, SeenQuery, Store, Trim, Trimmed, WORKER_NAME_MAX, Worker,
+    ScanCursor, SeenQuery, Store, TombstonePage, Trim, Trimmed, WORKER_NAME_MAX, Worker,
 };
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, LeaseToken, LogSeq, Nonce, Position, RegistryNo};
@@ -134,9 +134,12 @@ impl Store for RedisStore {
 
     async fn commit(&self, partition: PartitionId, commit: Commit) -> Result<Committed> {
         within("a commit's number of profiles", commit.profiles.len(), self.limits.commit_profiles)?;
+        within("a commit's number of tombstones", commit.tombstones.len(), self.limits.commit_profiles)?;
         let values = commit.profiles.iter().filter_map(|(_, value)| value.as_ref()).map(Bytes::len);
         let letters = commit.dead_letters.iter().map(|letter| letter.record.len());
         let note = commit.note.iter().map(Bytes::len);
+        let tombstones = commit.tombstones.iter().filter_map(|(_, value)| value.as_ref()).map(Bytes::len);
+        let values = values.chain(tombstones);
         let bytes = values.chain(letters).chain(commit.changes.iter().map(Bytes::len)).chain(note).sum();
         within("a commit's size in bytes", bytes, self.limits.commit_bytes)?;
         self.do_commit(partition, commit).await
@@ -150,6 +153,20 @@ impl Store for RedisStore {
     ) -> Result<ProfilePage> {
         within("a page's number of profiles", max_profiles, self.limits.page_items)?;
         self.scan_page(partition, cursor, max_profiles).await
+    }
+
+    async fn tombstones(
+        &self,
+        partition: PartitionId,
+        cursor: Option<ScanCursor>,
+        max_tombstones: usize,
+    ) -> Result<TombstonePage> {
+        within("a page's number of tombstones", max_tombstones, self.limits.page_items)?;
+        self.tombstone_page(partition, cursor, max_tombstones).await
+    }
+
+    async fn rewrite_files(&self) -> Result<()> {
+        self.rewrite().await
     }
 
     async fn read_feed(

@@ -2,11 +2,11 @@
 
 use super::room::{NOW, Owner, PATIENCE, Room, WINDOW, append, partition, records};
 use bytes::Bytes;
-use portrait_profile::{SeenId, Span};
+use portrait_profile::{PartitionId, Pseudonym, SeenId, Span};
 use portrait_store::{
     Commit, CommitNo, Counters, DeadLetter, Error, FeedSeq, LeaseToken, LogSeq, Nonce, ProfileKey, SeenQuery,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,23 @@ fn key(name: &str) -> ProfileKey {
 
 fn profile(name: &str, value: &str) -> (ProfileKey, Option<Bytes>) {
     (key(name), Some(Bytes::copy_from_slice(value.as_bytes())))
+}
+
+fn tombstone(number: u8, value: &str) -> (Pseudonym, Option<Bytes>) {
+    (Pseudonym::new([number; 16]), Some(Bytes::copy_from_slice(value.as_bytes())))
+}
+
+/// All tombstones of a partition, by what they are under.
+async fn tombstones(store: &Room, partition: PartitionId) -> BTreeMap<Pseudonym, Bytes> {
+    let (mut found, mut cursor) = (BTreeMap::new(), None);
+    loop {
+        let page = store.tombstones(partition, cursor, 7).await.expect("there");
+        found.extend(page.tombstones);
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => return found,
+        }
+    }
 }
 
 fn seen(number: u64) -> SeenQuery {
@@ -35,10 +52,11 @@ fn full(owner: &Owner) -> Commit {
         applied_through: LogSeq::new(2),
         clock: NOW.plus(Span::from_secs(5)),
         profiles: vec![profile("a", "1"), profile("b", "2")],
+        tombstones: vec![tombstone(1, "t1"), tombstone(2, "t2")],
         seen: vec![seen(1), seen(2)],
         changes: vec![Bytes::from_static(b"change 1")],
         dead_letters: vec![letter(2)],
-        counted: Counters { applied: 1, duplicates: 2, dead_letters: 1, late: 3 },
+        counted: Counters { applied: 1, duplicates: 2, dead_letters: 1, late: 3, blocked: 4 },
         ..owner.draft()
     }
 }
@@ -55,9 +73,11 @@ pub(super) async fn everything_in_a_commit_happens(store: Room) {
         (CommitNo::new(1), LogSeq::new(2), FeedSeq::new(1))
     );
     assert_eq!(meta.clock, NOW.plus(Span::from_secs(5)));
-    assert_eq!(meta.counters, Counters { applied: 1, duplicates: 2, dead_letters: 1, late: 3 });
+    assert_eq!(meta.counters, Counters { applied: 1, duplicates: 2, dead_letters: 1, late: 3, blocked: 4 });
     let profiles = store.profiles(owner.partition, &[key("b"), key("none"), key("a")]).await.expect("there");
     assert_eq!(profiles, [Some(Bytes::from_static(b"2")), None, Some(Bytes::from_static(b"1"))]);
+    let raised: Vec<Bytes> = tombstones(&store, owner.partition).await.into_values().collect();
+    assert_eq!(raised, ["t1", "t2"]);
     assert_eq!(store.seen(owner.partition, &[seen(3), seen(2)]).await.expect("there"), [false, true]);
     assert_eq!(store.dead_letters(owner.partition, LogSeq::ZERO, 10).await.expect("there"), [letter(2)]);
     let deleted = Commit { profiles: vec![(key("a"), None), profile("b", "3")], ..owner.draft() };
@@ -85,6 +105,7 @@ pub(super) async fn a_commit_of_another_token_or_number_changes_nothing(store: R
     assert_eq!(store.meta(owner.partition).await.expect("there"), before);
     assert_eq!(store.profiles(owner.partition, &[key("a")]).await.expect("there"), [None]);
     assert_eq!(store.seen(owner.partition, &[seen(1)]).await.expect("there"), [false]);
+    assert!(tombstones(&store, owner.partition).await.is_empty());
     assert!(store.dead_letters(owner.partition, LogSeq::ZERO, 10).await.expect("there").is_empty());
     let commit = full(&owner);
     owner.commit(commit).await;
@@ -118,11 +139,14 @@ pub(super) async fn of_two_owners_with_one_epoch_only_the_newer_commits(store: R
 pub(super) async fn counters_add_up(store: Room) {
     let mut owner = Owner::of(&store, 3).await;
     for _ in 0..10 {
-        let counted = Counters { applied: 1, duplicates: 2, dead_letters: 0, late: 4 };
+        let counted = Counters { applied: 1, duplicates: 2, dead_letters: 0, late: 4, blocked: 0 };
         owner.commit(Commit { counted, ..owner.draft() }).await;
     }
     let meta = store.meta(owner.partition).await.expect("there");
-    assert_eq!(meta.counters, Counters { applied: 10, duplicates: 20, dead_letters: 0, late: 40 });
+    assert_eq!(
+        meta.counters,
+        Counters { applied: 10, duplicates: 20, dead_letters: 0, late: 40, blocked: 0 }
+    );
 }
 
 pub(super) async fn an_id_is_remembered_for_the_window_in_its_partition(store: Room) {
@@ -199,4 +223,32 @@ pub(super) async fn a_note_stays_until_the_next(store: Room) {
         let expected: &[u8] = if owner.commit_no == CommitNo::new(3) { b"second" } else { b"first" };
         assert_eq!(store.meta(owner.partition).await.expect("there").note, expected);
     }
+}
+
+pub(super) async fn tombstones_stay_in_their_partition_until_they_are_deleted(store: Room) {
+    let mut owner = Owner::of(&store, 1).await;
+    let many: Vec<_> = (0..200).map(|number| tombstone(number, &number.to_string())).collect();
+    owner.commit(Commit { tombstones: many, ..owner.draft() }).await;
+    assert_eq!(tombstones(&store, owner.partition).await.len(), 200);
+    assert!(tombstones(&store, partition(&store, 2)).await.is_empty());
+    let changed = vec![tombstone(0, "another"), (Pseudonym::new([1; 16]), None)];
+    owner.commit(Commit { tombstones: changed, ..owner.draft() }).await;
+    let kept = tombstones(&store, owner.partition).await;
+    assert_eq!((kept.len(), &kept[&Pseudonym::new([0; 16])][..]), (199, &b"another"[..]));
+    assert!(!kept.contains_key(&Pseudonym::new([1; 16])));
+}
+
+pub(super) async fn files_are_written_anew_while_the_store_is_in_use(store: Room) {
+    let mut owner = Owner::of(&store, 1).await;
+    append(&store, owner.partition, records(1, 10)).await;
+    let commit = full(&owner);
+    owner.commit(commit).await;
+    owner.commit(Commit { profiles: vec![(key("a"), None)], ..owner.draft() }).await;
+    let (one, other) = tokio::join!(store.rewrite_files(), store.rewrite_files());
+    one.and(other).expect("the files can be written anew");
+    let profiles = store.profiles(owner.partition, &[key("a"), key("b")]).await.expect("there");
+    assert_eq!(profiles, [None, Some(Bytes::from_static(b"2"))]);
+    let meta = store.meta(owner.partition).await.expect("there");
+    assert_eq!((meta.log_end, meta.commit_no), (LogSeq::new(10), owner.commit_no));
+    owner.commit(owner.draft()).await;
 }

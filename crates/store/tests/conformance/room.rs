@@ -110,6 +110,7 @@ impl Owner {
             clock: NOW,
             at: NOW,
             profiles: Vec::new(),
+            tombstones: Vec::new(),
             seen: Vec::new(),
             changes: Vec::new(),
             dead_letters: Vec::new(),

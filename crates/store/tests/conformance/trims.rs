@@ -1,8 +1,9 @@
 //! What may be forgotten, and what may not.
 
 use super::room::{NOW, Owner, Room, WINDOW, append, records};
+use bytes::Bytes;
 use portrait_profile::{PartitionId, SeenId, Span, Timestamp};
-use portrait_store::{Commit, Error, FeedSeq, LogSeq, SeenQuery, Trim};
+use portrait_store::{Commit, DeadLetter, Error, FeedSeq, LogSeq, SeenQuery, Trim};
 use std::time::Duration;
 
 /// Trims until nothing more goes.
@@ -66,4 +67,24 @@ pub(super) async fn windows_are_dropped_when_nobody_can_ask_for_them(store: Room
     let what = Trim { now: far, log_before: NOW, feed_before: NOW };
     assert_eq!(store.trim(owner.partition, what).await.expect("there").seen_windows, 1);
     assert_eq!(store.trim(owner.partition, what).await.expect("there").seen_windows, 0);
+}
+
+pub(super) async fn a_dead_letter_goes_with_the_record_that_it_was(store: Room) {
+    let mut owner = Owner::of(&store, 1).await;
+    append(&store, owner.partition, records(1, 10)).await;
+    append(&store, owner.partition, records(11, 10)).await;
+    let letter = |seq: u64| DeadLetter {
+        seq: LogSeq::new(seq),
+        reason: "a reason".to_owned(),
+        record: Bytes::from_static(b"record"),
+    };
+    let dead_letters = vec![letter(3), letter(10), letter(11)];
+    owner.commit(Commit { dead_letters, applied_through: LogSeq::new(15), ..owner.draft() }).await;
+    trim(&store, owner.partition, NOW, NOW).await;
+    let kept = store.dead_letters(owner.partition, LogSeq::ZERO, 10).await.expect("there");
+    assert_eq!(kept.len(), 3, "nothing is old yet");
+    let later = NOW.plus(Span::from_days(1));
+    trim(&store, owner.partition, later, later).await;
+    let kept = store.dead_letters(owner.partition, LogSeq::ZERO, 10).await.expect("there");
+    assert_eq!(kept, [letter(11)], "its record is not wholly applied, and so is there");
 }

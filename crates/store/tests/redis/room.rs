@@ -64,6 +64,7 @@ pub(super) fn commit(meta: &PartitionMeta, token: LeaseToken, applied_through: L
         clock: NOW,
         at: NOW,
         profiles: vec![(ProfileKey(Bytes::from_static(b"u")), Some(Bytes::from_static(b"p")))],
+        tombstones: Vec::new(),
         seen: Vec::new(),
         changes: vec![Bytes::from_static(b"c")],
         dead_letters: Vec::new(),

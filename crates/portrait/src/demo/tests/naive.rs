@@ -236,6 +236,17 @@ impl IngestService for Naive {
         Err(Status::unimplemented("the demo records none"))
     }
 
+    async fn erase(&self, _: Request<v1::EraseRequest>) -> Result<Response<v1::EraseResponse>, Status> {
+        Err(Status::unimplemented("the demo erases nobody"))
+    }
+
+    async fn get_erasure(
+        &self,
+        _: Request<v1::GetErasureRequest>,
+    ) -> Result<Response<v1::GetErasureResponse>, Status> {
+        Err(Status::unimplemented("the demo erases nobody"))
+    }
+
     async fn upsert_items(
         &self,
         request: Request<v1::UpsertItemsRequest>,

@@ -1,12 +1,13 @@
 -- One step of a partition's owner. Everything is compared before anything of it is written, since an error undoes nothing.
--- KEYS: meta, profiles, changes, dead letters, windows, then each window written to.
+-- KEYS: meta, profiles, changes, dead letters, windows, tombstones, then each window written to.
 -- ARGV: life, nonce, channel, token, expected, next, applied through, clock, applied, duplicates, dead, late, changes,
--- block, dead letters kept, note, profile arguments, deletions, dead letters; then profiles (key, value)*,
--- deletions (key)*, dead letters (place, letter)*, and for each window its number and ids, eight bytes each.
+-- block, dead letters kept, note, profile arguments, deletions, dead letters, blocked, tombstone arguments, expired
+-- tombstones; then profiles (key, value)*, deletions (key)*, tombstones (key, value)*, expired (key)*, dead letters
+-- (place, letter)*, and for each window its number and ids, eight bytes each.
 -- Out come, when it is done, the end of the feed and how many bytes of ids each window then has.
 local meta = KEYS[1]
 local state = redis.call('HMGET', meta, 'home', 'token', 'commit_no', 'applied', 'log_end', 'feed_end', 'clock',
-  'dead_last', 'c_applied', 'c_duplicates', 'c_dead', 'c_late')
+  'dead_last', 'c_applied', 'c_duplicates', 'c_dead', 'c_late', 'c_blocked')
 local home, token = state[1], state[2]
 if home ~= ARGV[1] then
   home = settle(meta, ARGV[2])
@@ -15,19 +16,21 @@ end
 if token ~= ARGV[4] or (state[3] or '0') ~= ARGV[5] then
   return {home, 'fenced', state[3] or '0'}
 end
-for window = 6, #KEYS do
+for window = 7, #KEYS do
   if redis.call('STRLEN', KEYS[window]) + #ARGV[#ARGV - 2 * (#KEYS - window)] > WINDOW_BYTES_MAX then
     return {home, 'crowded'}
   end
 end
 
-local at = 20
-local to = at + tonumber(ARGV[17]) - 1
-spread('HSET', KEYS[2], at, to)
-at = to + 1
-to = at + tonumber(ARGV[18]) - 1
-spread('HDEL', KEYS[2], at, to)
-at = to + 1
+local at = 23
+local function take(command, key, count)
+  spread(command, key, at, at + tonumber(count) - 1)
+  at = at + tonumber(count)
+end
+take('HSET', KEYS[2], ARGV[17])
+take('HDEL', KEYS[2], ARGV[18])
+take('HSET', KEYS[6], ARGV[21])
+take('HDEL', KEYS[6], ARGV[22])
 
 local dead_last = tonumber(state[8]) or 0
 for _ = 1, tonumber(ARGV[19]) do
@@ -41,7 +44,7 @@ if ARGV[19] ~= '0' then
 end
 
 local remembered = {}
-for window = 6, #KEYS do
+for window = 7, #KEYS do
   local bytes = redis.call('APPEND', KEYS[window], ARGV[at + 1])
   if bytes == #ARGV[at + 1] then
     redis.call('ZADD', KEYS[5], ARGV[at], ARGV[at])
@@ -63,7 +66,7 @@ end
 redis.call('HSET', meta, 'commit_no', ARGV[6], 'applied', applied, 'feed_end', feed_end,
   'clock', text(math.max(tonumber(state[7]) or 0, tonumber(ARGV[8]))), 'dead_last', text(dead_last),
   'c_applied', sum(9, ARGV[9]), 'c_duplicates', sum(10, ARGV[10]), 'c_dead', sum(11, ARGV[11]),
-  'c_late', sum(12, ARGV[12]))
+  'c_late', sum(12, ARGV[12]), 'c_blocked', sum(13, ARGV[20]))
 if ARGV[16] ~= '' then
   redis.call('HSET', meta, 'note', string.sub(ARGV[16], 2))
 end

@@ -1,7 +1,12 @@
--- What was fixed at creation; whoever comes first fixes it. KEYS: layout. ARGV: format, partitions, window.
-local state = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'dedup_window_ms')
-if state[1] then
-  return state
+-- What was fixed at creation; whoever comes first fixes it. A store of the former format gets a key of pseudonyms, and is of today's.
+-- KEYS: layout. ARGV: format, partitions, window, former format, key of pseudonyms.
+local state = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'dedup_window_ms', 'pseudonym_key')
+if state[1] == ARGV[4] then
+  redis.call('HSET', KEYS[1], 'format', ARGV[1], 'pseudonym_key', ARGV[5])
+  state[1], state[4] = ARGV[1], ARGV[5]
 end
-redis.call('HSET', KEYS[1], 'format', ARGV[1], 'partitions', ARGV[2], 'dedup_window_ms', ARGV[3])
-return {ARGV[1], ARGV[2], ARGV[3]}
+if state[1] then
+  return {state[1], state[2], state[3], state[4] or ''}
+end
+redis.call('HSET', KEYS[1], 'format', ARGV[1], 'partitions', ARGV[2], 'dedup_window_ms', ARGV[3], 'pseudonym_key', ARGV[5])
+return {ARGV[1], ARGV[2], ARGV[3], ARGV[5]}

@@ -1,4 +1,4 @@
--- Forgets what is old, one bounded step. KEYS: meta, log, changes, windows, then each old window.
+-- Forgets what is old, one bounded step. KEYS: meta, log, changes, windows, dead letters, then each old window.
 -- ARGV: log before, feed before, then the number of each old window.
 local meta = KEYS[1]
 local most_blocks, most_bytes = 256, 262144
@@ -26,9 +26,13 @@ local function number(index)
 end
 local records = forget(KEYS[2], 'log_trimmed', tonumber(ARGV[1]), number(1), number(2))
 local changes = forget(KEYS[3], 'feed_trimmed', tonumber(ARGV[2]), number(3), number(4))
+-- A dead letter goes with the record that it was; the id of its entry is the place, or a later one.
+if redis.call('EXISTS', KEYS[5]) == 1 then
+  redis.call('XTRIM', KEYS[5], 'MINID', '=', text(number(1) + records + 1) .. '-0')
+end
 local windows = 0
-for index = 5, #KEYS do
+for index = 6, #KEYS do
   redis.call('UNLINK', KEYS[index])
-  windows = windows + redis.call('ZREM', KEYS[4], ARGV[index - 2])
+  windows = windows + redis.call('ZREM', KEYS[4], ARGV[index - 3])
 end
 return {records, changes, windows}

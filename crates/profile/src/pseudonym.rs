@@ -1,0 +1,78 @@
+//! What stands for a shopper who was erased: a name that only whoever has the deployment's key can tell to be theirs. In comes a
+//! shop's id, out go sixteen bytes that say nothing of it: the first half of its HMAC-SHA-256.
+
+use crate::id::UserId;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use std::fmt;
+
+/// The secret of one deployment, drawn when its store is created.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PseudonymKey(u128);
+
+/// The name of somebody who was erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Pseudonym([u8; 16]);
+
+impl PseudonymKey {
+    /// From its bits.
+    pub const fn new(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// Its bits.
+    pub const fn get(self) -> u128 {
+        self.0
+    }
+
+    /// The pseudonym of a shopper.
+    pub fn of(self, user_id: &UserId) -> Pseudonym {
+        let keyed = Hmac::<Sha256>::new_from_slice(&self.0.to_be_bytes());
+        let mut hash = keyed.expect("HMAC takes a key of any length");
+        hash.update(user_id.as_str().as_bytes());
+        let hash = hash.finalize().into_bytes();
+        let mut half = [0; 16];
+        half.copy_from_slice(&hash[..16]);
+        Pseudonym(half)
+    }
+}
+
+impl fmt::Debug for PseudonymKey {
+    /// A secret is not for logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PseudonymKey(..)")
+    }
+}
+
+impl Pseudonym {
+    /// From its bytes.
+    pub const fn new(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// It as an id, where a record names nobody else.
+    pub fn as_user_id(&self) -> UserId {
+        UserId::parse(&format!("{:032x}", u128::from_be_bytes(self.0))).expect("digits make an id")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pseudonym_is_half_an_hmac_of_the_id_under_the_key() {
+        let user = UserId::parse("what do ya want for nothing?").expect("an id");
+        let key = PseudonymKey::new(7);
+        // python3: hmac.new(bytes(15) + b'\x07', b'what do ya want for nothing?', 'sha256').hexdigest()[:32]
+        assert_eq!(key.of(&user).as_user_id().as_str(), "378458b3fa8757a286ffe50fdf2c6d68");
+        assert_ne!(PseudonymKey::new(8).of(&user), key.of(&user));
+        assert_eq!(format!("{key:?}"), "PseudonymKey(..)");
+    }
+}
