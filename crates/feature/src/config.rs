@@ -1,5 +1,6 @@
 //! How this room is set. In comes what the file, the environment and the flags say; out goes a checked configuration.
 
+use crate::gap::Gap;
 use portrait_profile::{PartitionCount, Span};
 use portrait_runtime::config::{ByteSize, Interval, Invalid};
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,11 @@ pub struct Config {
     pub sweep_rate: u32,
     /// How often everybody is looked at although the model is the same: shoppers who went quiet move because time passes.
     pub sweep_interval: Interval,
+    /// What one in so many shoppers does is foretold from the live profile and from that of last night, to measure what being live
+    /// is worth; 0: nobody's. More of them: figures are certain sooner, and events take longer.
+    pub gap_one_in: u32,
+    /// How often a second items are foretold for that at most, over all partitions of this process.
+    pub gap_items_rate: u32,
 }
 
 /// The checked configuration.
@@ -60,6 +66,8 @@ pub struct ValidConfig {
     tombstone_margin: Span,
     pub(crate) sweep_interval: Span,
     sweep_rate: u32,
+    gap_one_in: u32,
+    gap_items_rate: u32,
     cache_bytes: u64,
 }
 
@@ -79,6 +87,8 @@ impl Default for Config {
             rewrite_interval: Interval::from_hours(6),
             sweep_rate: 20_000,
             sweep_interval: Interval::from_hours(1),
+            gap_one_in: 16,
+            gap_items_rate: 4,
         }
     }
 }
@@ -137,6 +147,8 @@ impl Config {
             rewrite_interval: span(self.rewrite_interval),
             sweep_interval: span(self.sweep_interval),
             sweep_rate: self.sweep_rate,
+            gap_one_in: self.gap_one_in,
+            gap_items_rate: self.gap_items_rate,
             cache_bytes: self.cache.bytes(),
         })
     }
@@ -152,6 +164,11 @@ impl ValidConfig {
     pub(crate) fn tombstone_life(&self) -> Span {
         let longest = self.log_retention.max(self.feed_retention);
         Span::from_millis(longest.millis().saturating_add(self.tombstone_margin.millis()))
+    }
+
+    /// How much of what one partition is told is foretold.
+    pub(crate) fn gap_of_partition(&self, partitions: PartitionCount) -> Gap {
+        Gap::new(self.gap_one_in, f64::from(self.gap_items_rate) / f64::from(partitions.get()))
     }
 
     /// How long a partition's sweep pauses after `profiles`, so that all partitions together keep the rate.

@@ -5,6 +5,7 @@ use crate::assign::Assigner;
 use crate::batch::Entry;
 use crate::cache::Profiles;
 use crate::erased::Erased;
+use crate::gap::Gap;
 use bytes::Bytes;
 use portrait_profile::{
     Applied, Body, FeedPlace, LogPlace, PartitionLedger, Profile, ProfileChange, ProfileVersion, Pseudonym,
@@ -46,6 +47,7 @@ pub(crate) struct Folded {
 pub(crate) struct Fold<'a> {
     profiles: &'a mut Profiles,
     erased: &'a mut Erased,
+    gap: &'a mut Gap,
     clock_jump: Span,
     standing: &'a Standing,
     ledger: PartitionLedger,
@@ -77,10 +79,12 @@ impl<'a> Fold<'a> {
         clock_jump: Span,
         profiles: &'a mut Profiles,
         erased: &'a mut Erased,
+        gap: &'a mut Gap,
     ) -> Self {
         Self {
             profiles,
             erased,
+            gap,
             clock_jump,
             standing,
             ledger: standing.ledger.clone(),
@@ -207,6 +211,7 @@ impl<'a> Fold<'a> {
         if !erased.is_empty() && self.parted.insert(key.clone()) {
             profile.forget_edges(|other, at| erased.is_gone(other, at));
         }
+        self.gap.look(profile, record);
         let applied = match &record.body {
             Body::Relation(relation) if erased.is_gone(&relation.other_user_id, record.occurred_at) => {
                 profile.count(record);
@@ -235,6 +240,7 @@ impl<'a> Fold<'a> {
     fn erase(&mut self, seq: LogSeq, record: &Record, pseudonym: Pseudonym) {
         let key = ProfileKey::of(&record.user_id);
         self.changed.remove(&key);
+        self.gap.forget(&record.user_id);
         let (mut version, mut newest) = (ProfileVersion::default(), None);
         if let Some((profile, is_stored)) = self.profiles.remove(&key) {
             (version, newest) = (profile.version(), profile.newest_event_at());

@@ -17,6 +17,7 @@ mod config;
 mod erased;
 mod error;
 mod fold;
+mod gap;
 mod grpc;
 mod metrics;
 mod partitions;

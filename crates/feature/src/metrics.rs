@@ -1,5 +1,6 @@
 //! What is measured of the way from log to profile.
 
+use crate::gap::{Found, Tally};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 use portrait_profile::Timestamp;
@@ -20,6 +21,8 @@ pub(crate) struct Metrics {
     commit_seconds: Histogram<f64>,
     commit_profiles: Histogram<u64>,
     fresh_seconds: Histogram<f64>,
+    foretold: Counter<u64>,
+    action_nats: Counter<f64>,
 }
 
 /// A commit that succeeded.
@@ -86,15 +89,14 @@ impl Metrics {
                 .with_unit("{profile}")
                 .with_boundaries(vec![0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0])
                 .build(),
-            fresh_seconds: meter
-                .f64_histogram("portrait_feature_freshness")
+            fresh_seconds: freshness(meter),
+            foretold: foretold(meter),
+            action_nats: meter
+                .f64_counter("portrait_feature_foretold_action_loss")
                 .with_description(
-                    "from the acceptance of a commit's newest record to the moment it can be queried",
+                    "the negative logarithm of the probability of every foretold action, summed up",
                 )
-                .with_unit("s")
-                .with_boundaries(vec![
-                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
-                ])
+                .with_unit("{nat}")
                 .build(),
         }
     }
@@ -130,9 +132,35 @@ impl Metrics {
         }
     }
 
+    /// What shoppers did was foretold.
+    pub(crate) fn foretold(&self, found: Found) {
+        for (profile, tally) in [("live", found.live), ("frozen", found.frozen)] {
+            self.tallied(profile, &tally);
+        }
+    }
+
     /// A commit was refused.
     pub(crate) fn fenced(&self) {
         self.fenced.add(1, &[]);
+    }
+
+    fn tallied(&self, profile: &'static str, tally: &Tally) {
+        let counts = [
+            ("action", "true", tally.actions_found),
+            ("action", "false", tally.actions - tally.actions_found),
+            ("item", "true", tally.items_found),
+            ("item", "false", tally.items - tally.items_found),
+            ("category", "true", tally.categories_found),
+            ("category", "false", tally.categories - tally.categories_found),
+        ];
+        let label = KeyValue::new("profile", profile);
+        for (what, found, count) in counts.into_iter().filter(|(.., count)| *count > 0) {
+            let labels = [label.clone(), KeyValue::new("what", what), KeyValue::new("found", found)];
+            self.foretold.add(count, &labels);
+        }
+        if tally.actions > 0 {
+            self.action_nats.add(tally.action_nats, &[label]);
+        }
     }
 
     fn count(&self, outcome: &'static str, count: u64) {
@@ -140,6 +168,22 @@ impl Metrics {
             self.records.add(count, &[KeyValue::new("outcome", outcome)]);
         }
     }
+}
+
+/// Measures how late profiles are.
+fn freshness(meter: &Meter) -> Histogram<f64> {
+    let histogram = meter.f64_histogram("portrait_feature_freshness").with_unit("s");
+    let description = "from the acceptance of a commit's newest record to the moment it can be queried";
+    let boundaries = vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+    histogram.with_description(description).with_boundaries(boundaries).build()
+}
+
+/// Counts what was foretold.
+fn foretold(meter: &Meter) -> Counter<u64> {
+    let counter = meter.u64_counter("portrait_feature_foretold").with_unit("{event}");
+    let description = "what shoppers did next and was foretold, from the live profile and from that of last night; found if it was \
+                       the likeliest action, among 20 items, among 3 categories";
+    counter.with_description(description).build()
 }
 
 /// Counts erasures by how far they have come.

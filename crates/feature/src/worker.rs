@@ -12,6 +12,7 @@ use crate::config::ValidConfig;
 use crate::erased::Erased;
 use crate::error::Error;
 use crate::fold::{Fold, Folded, Standing};
+use crate::gap::Gap;
 use crate::metrics::{Done, Metrics};
 use crate::roster::Share;
 use crate::service::Ownership;
@@ -64,6 +65,7 @@ pub(crate) struct Worker {
     share: watch::Receiver<Share>,
     profiles: Profiles,
     erased: Erased,
+    gap: Gap,
     renewed_at: Timestamp,
     trimmed_at: Timestamp,
     /// How far it has come in looking at everybody for a new model.
@@ -85,13 +87,26 @@ enum Ending {
 impl Worker {
     /// A worker that owns nothing yet.
     pub(crate) fn new(shared: Arc<Shared>, share: watch::Receiver<Share>, partition: PartitionId) -> Self {
-        let profiles =
-            Profiles::new(shared.config.cache_bytes_of_partition(shared.store.layout().partitions));
+        let partitions = shared.store.layout().partitions;
+        let profiles = Profiles::new(shared.config.cache_bytes_of_partition(partitions));
+        let gap = shared.config.gap_of_partition(partitions);
         let trimmed_at = shared.now();
         let erased = Erased::new(shared.store.layout().pseudonym_key);
         let (renewed_at, sweep, backoff) = (Timestamp::EPOCH, Sweep::default(), BACKOFF.0);
         let clearing = None;
-        Self { shared, partition, share, profiles, erased, renewed_at, trimmed_at, sweep, clearing, backoff }
+        Self {
+            shared,
+            partition,
+            share,
+            profiles,
+            erased,
+            gap,
+            renewed_at,
+            trimmed_at,
+            sweep,
+            clearing,
+            backoff,
+        }
     }
 
     /// Owns the partition whenever it is this process's and it can, until `shutdown`.
@@ -128,6 +143,7 @@ impl Worker {
     async fn turn(&mut self, shutdown: &CancellationToken) -> Result<Ending, Error> {
         self.profiles.clear();
         self.erased.clear();
+        self.gap.clear();
         (self.sweep, self.clearing) = (Sweep::default(), None);
         let Some(standing) = self.acquire().await? else {
             return Ok(Ending::Lost);
@@ -255,6 +271,7 @@ impl Worker {
                 *standing = Standing { token, commit_no, applied_through, clock, feed_end, ledger };
                 self.profiles.committed();
                 self.erased.committed();
+                self.shared.metrics.foretold(self.gap.take());
                 self.backoff = BACKOFF.0;
                 Ok(Some(done))
             }
@@ -292,13 +309,14 @@ impl Worker {
             seen_before.extend(self.shared.store.seen(self.partition, page).await?);
         }
         let mut seen_before = seen_before.into_iter();
-        let jump = self.shared.config.clock_jump;
-        let mut fold = Fold::begin(standing, jump, &mut self.profiles, &mut self.erased);
+        let (now, jump) = (self.shared.now(), self.shared.config.clock_jump);
+        self.gap.begin(self.shared.model.borrow().clone(), now);
+        let mut fold = Fold::begin(standing, jump, &mut self.profiles, &mut self.erased, &mut self.gap);
         for entry in entries {
             let known = entry.seen.is_some() && seen_before.next().unwrap_or(false);
             fold.entry(entry, known);
         }
-        Ok(fold.finish(&self.shared.assigner(), |_| {}, self.shared.now()))
+        Ok(fold.finish(&self.shared.assigner(), |_| {}, now))
     }
 
     /// Renews the lease when it is time. False: it is lost, or too old to be trusted.

@@ -9,7 +9,7 @@ use crate::learned::{Learned, PartError};
 use crate::naming::Defining;
 use crate::space::Space;
 use ndarray::{ArrayView1, ArrayView2};
-use portrait_profile::{FeatureSchema, ModelVersion, SegmentId, Timestamp};
+use portrait_profile::{FeatureSchema, ModelVersion, Profile, SegmentId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -290,6 +290,11 @@ impl Model {
     /// The place of a segment among those of the model.
     pub fn place(&self, id: SegmentId) -> Option<u32> {
         self.index(id).and_then(|index| u32::try_from(index).ok())
+    }
+
+    /// The place of the segment that a profile is in, among those of this model; none if it is in none of them.
+    pub fn place_of(&self, profile: &Profile) -> Option<u32> {
+        profile.segment().and_then(|held| self.place(held.segment_id))
     }
 
     /// How many components a vector has.

@@ -5,16 +5,19 @@
 //! together (item-to-item collaborative filtering with cosine weights: Sarwar, Karypis, Konstan, Riedl, "Item-based
 //! Collaborative Filtering Recommendation Algorithms", WWW 2001, section 3), latent factors ([`crate::factors`]), what the
 //! shopper's segment has, and what everybody has, ever and lately. How much each counts is found on pasts that go on ([`Blend`]).
+//! Items that nobody had yet are worth what the others of their category and brand are worth on average ([`Items::with_newcomers`]).
 
 mod blend;
 mod fitting;
 mod items;
 mod neighbours;
+mod newcomers;
 mod past;
 mod recommender;
 
 pub use blend::{Blend, PARTS, Part};
 pub use fitting::{Continued, Fitting, fit_blend};
 pub use items::Items;
+pub use newcomers::Described;
 pub use past::{Past, Touched};
 pub use recommender::{Recommended, Recommender, RecommenderError, Teaching};

@@ -4,6 +4,7 @@
 
 mod bounded;
 mod cases;
+mod catalogue;
 mod pasts;
 
 use crate::config::ValidConfig;
@@ -11,9 +12,11 @@ use crate::error::Error;
 use crate::train::Progress;
 use bounded::Bounded;
 pub(crate) use cases::{Cases, Labelled};
+pub(crate) use catalogue::described;
 use ndarray::ArrayView2;
 pub(crate) use pasts::Pasts;
 use portrait_learning::Seen;
+use portrait_learning::recommend::Described;
 use portrait_profile::{FeatureSchema, SegmentId, Timestamp, UserId};
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::{FeatureVector, StreamFeaturesRequest, Transition};
@@ -41,6 +44,8 @@ pub(crate) struct Sample {
     pub(crate) chosen: Vec<Chosen>,
     /// What a share of them had.
     pub(crate) pasts: Pasts,
+    /// What the catalogue says of that, and of what nobody had.
+    pub(crate) catalogue: Vec<Described>,
     /// What scores are learned from.
     pub(crate) cases: Cases,
     /// Categories by their place.

@@ -204,7 +204,8 @@ impl Trainer {
         let live = publish::served(&self.shared).await?.map(Arc::new);
         let bounds = Bounds::of_training(&self.shared.config);
         let features = self.shared.features.clone();
-        let sample = sample::read(features, 0.0, bounds, &progress).await?;
+        let mut sample = sample::read(features, 0.0, bounds, &progress).await?;
+        sample.catalogue = sample::described(&*self.shared.store, &sample.pasts.items).await?;
         let config = self.shared.config.clone();
         let next_segment = publish::next_segment(&registry);
         let task = Task { sample, live, version, next_segment, count, config, progress: progress.clone() };

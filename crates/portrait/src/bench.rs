@@ -1,6 +1,7 @@
 //! `portrait bench`: measures a server on this machine, each figure beside what bounds it, in one run. In comes how much to
 //! do, out go a table and JSON. Nothing here is part of serving.
 
+mod answers;
 mod bare;
 mod drift;
 mod freshness;
@@ -142,6 +143,9 @@ impl Bench {
 
         self.next("reads beside a bare echo");
         reads::measure(&self.repeated, seconds, &ground, &mut self.figures).await?;
+
+        self.next("what models say of shoppers");
+        answers::measure(seconds, &ground, &mut self.figures).await?;
 
         self.next("from a model's activation to every node");
         models::measure(&self.repeated, &ground, &mut self.figures).await?;

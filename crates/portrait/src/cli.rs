@@ -2,7 +2,8 @@
 //! arguments make no sense.
 
 use crate::{
-    bench, card, demo, doctor, drift, erase, eval, import, probe, recommend, segments, serve, train, watch,
+    bench, card, demo, doctor, drift, erase, eval, import, next_action, probe, recommend, score, segments,
+    serve, similar, train, watch,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -29,6 +30,12 @@ enum Command {
     Segments(segments::SegmentsArgs),
     /// Show what a shopper may want next, and why.
     Recommend(recommend::RecommendArgs),
+    /// Show what a shopper does next.
+    Next(next_action::NextActionArgs),
+    /// Show how likely a purchase or a bad order is of a shopper, and why.
+    Score(score::ScoreArgs),
+    /// Show who shops as a shopper does.
+    Similar(similar::SimilarArgs),
     /// Train a model now, and tell how far it is.
     Train(train::TrainArgs),
     /// Compare recommendations from live and from stale profiles on a log.
@@ -71,6 +78,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Erase(args) => erase::run(args).await,
         Command::Segments(args) => segments::run(args).await,
         Command::Recommend(args) => recommend::run(args).await,
+        Command::Next(args) => next_action::run(args).await,
+        Command::Score(args) => score::run(args).await,
+        Command::Similar(args) => similar::run(args).await,
         Command::Train(args) => train::run(args).await,
         Command::Eval(args) => eval::run(args).await,
         Command::Drift(args) => drift::run(args).await,

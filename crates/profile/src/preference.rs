@@ -60,6 +60,19 @@ impl Preference {
         }
     }
 
+    /// The categories that weigh most at all half-lives together, when the newest was added, the heaviest first.
+    pub(crate) fn top_categories(&self, count: usize) -> Vec<&str> {
+        let newest = self.categories.iter().map(|(_, sum)| sum.at()).max().unwrap_or_default();
+        let weight = |sum: &DecayedSum| {
+            let Decayed { hour, week, quarter } = sum.read(newest);
+            hour + week + quarter
+        };
+        let weights = self.categories.iter().map(|(name, sum)| (&**name, weight(sum)));
+        let mut weights: Vec<(&str, f64)> = weights.collect();
+        weights.sort_by(|one, other| other.1.total_cmp(&one.1));
+        weights.into_iter().take(count).map(|(name, _)| name).collect()
+    }
+
     /// The category with the greatest 7-day weight.
     pub(crate) fn top_category(&self) -> Option<&str> {
         self.strongest(|weight| weight.week)

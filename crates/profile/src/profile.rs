@@ -188,6 +188,11 @@ impl Profile {
         self.segment
     }
 
+    /// The categories that are liked most, lately more than long ago, the most liked first.
+    pub fn top_categories(&self, count: usize) -> Vec<&str> {
+        self.preference.top_categories(count)
+    }
+
     /// The category that is liked most lately.
     pub fn top_category(&self) -> Option<&str> {
         self.preference.top_category()

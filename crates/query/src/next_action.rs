@@ -18,7 +18,7 @@ pub(crate) async fn predict(
     let behavior = model.learned().behavior.as_ref().ok_or(Error::NotLearned { remedy: NOBODY_STEPPED })?;
     let (next, profile_version) = match read::stored_at(shared, &user_id, terms).await {
         Ok((profile, moment)) => {
-            let segment = shared.place_of(&model, &profile);
+            let segment = model.place_of(&profile);
             (behavior.next(&profile, segment, moment), profile.version().get())
         }
         Err(Error::NotFound { .. }) => (behavior.of_nobody(), 0),

@@ -61,7 +61,7 @@ pub(crate) async fn recommend(
         Err(Error::NotFound { .. }) => None,
         Err(error) => return Err(error),
     };
-    let segment = profile.as_ref().and_then(|profile| shared.place_of(&model, profile));
+    let segment = profile.as_ref().and_then(|profile| model.place_of(profile));
     let past = profile.as_ref().map(|profile| items.past(profile, segment)).unwrap_or_default();
     let left_out = profile.as_ref().map(|profile| left_out(profile, items, wish)).unwrap_or_default();
     let found = ranked(shared, items, &past, &left_out, wish).await?;
@@ -81,12 +81,11 @@ async fn ranked(
     wish: &Wish,
 ) -> Result<Vec<Recommended>, Error> {
     let allowed = |thing: u32| !left_out.contains(&thing);
-    let recommender = items.recommender();
     if !wish.asks_the_catalogue() {
-        return Ok(recommender.recommend(past, wish.count, allowed));
+        return Ok(items.recommend(past, wish.count, allowed));
     }
     let mut found = Vec::with_capacity(wish.count);
-    for page in recommender.ranked(past, LOOKED_AT, allowed).chunks(PAGE_ITEMS) {
+    for page in items.ranked(past, LOOKED_AT, allowed).chunks(PAGE_ITEMS) {
         let ids: Vec<Bytes> = page
             .iter()
             .filter_map(|thing| items.id(*thing))
@@ -102,7 +101,7 @@ async fn ranked(
             break;
         }
     }
-    Ok(recommender.explained(past, &found))
+    Ok(items.explained(past, &found))
 }
 
 fn left_out(profile: &Profile, items: &Items, wish: &Wish) -> HashSet<u32> {

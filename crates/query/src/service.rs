@@ -5,8 +5,8 @@ use crate::grpc::Grpc;
 use crate::metrics::Metrics;
 use crate::watch::{Ring, tail};
 use opentelemetry::metrics::Meter;
-use portrait_learning::{Model, ServedModel};
-use portrait_profile::{PartitionId, Profile, ProfileView, Timestamp};
+use portrait_learning::ServedModel;
+use portrait_profile::{PartitionId, ProfileView, Timestamp};
 use portrait_proto::v1;
 use portrait_proto::v1::query_service_server::{self, QueryServiceServer};
 use portrait_runtime::SharedClock;
@@ -115,11 +115,6 @@ impl Shared {
     /// The newest model, if there is one.
     pub(crate) fn served(&self) -> ServedModel {
         self.model.borrow().clone()
-    }
-
-    /// The place of a profile's segment among those of a model.
-    pub(crate) fn place_of(&self, model: &Model, profile: &Profile) -> Option<u32> {
-        profile.segment().and_then(|held| model.place(held.segment_id))
     }
 
     /// A profile for a caller: with the name of its segment.

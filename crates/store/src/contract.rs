@@ -224,6 +224,15 @@ pub struct TombstonePage {
     pub next: Option<ScanCursor>,
 }
 
+/// A stretch of the catalogue.
+#[derive(Clone, Debug, Default)]
+pub struct ItemPage {
+    /// Some items.
+    pub items: Vec<CatalogueEntry>,
+    /// Where the next page begins; none after the last.
+    pub next: Option<ScanCursor>,
+}
+
 /// A stretch of a feed.
 #[derive(Clone, Debug)]
 pub struct FeedPage {
@@ -419,6 +428,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// The items of `ids`, in their order.
     async fn items(&self, ids: &[Bytes]) -> Result<Vec<Option<Bytes>>>;
+
+    /// Pages through the catalogue, about so many items at a time.
+    ///
+    /// MUST return every item that is there during the whole scan; MAY return one twice, and some more or fewer than `about`.
+    async fn scan_items(&self, cursor: Option<ScanCursor>, about: usize) -> Result<ItemPage>;
 
     /// The models of the deployment. Waits up to `wait` for one with a number above `after` and returns what there then is.
     async fn registry(&self, after: Option<RegistryNo>, wait: Duration) -> Result<Registry>;

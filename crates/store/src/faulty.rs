@@ -3,9 +3,9 @@
 //! begun a new generation of a feed as after a fail-over.
 
 use crate::contract::{
-    AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, Layout, Limits, LogPage,
-    PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange, ScanCursor, SeenQuery, Store,
-    TombstonePage, Trim, Trimmed, Worker,
+    AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, ItemPage, Layout, Limits,
+    LogPage, PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange, ScanCursor,
+    SeenQuery, Store, TombstonePage, Trim, Trimmed, Worker,
 };
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, GenerationId, LeaseToken, LogSeq, Nonce, RegistryNo};
@@ -278,6 +278,10 @@ impl Store for Faulty {
 
     async fn put_items(&self, items: Vec<CatalogueEntry>, level: AckLevel) -> Result<()> {
         self.ask()?.put_items(items, level).await
+    }
+
+    async fn scan_items(&self, cursor: Option<ScanCursor>, about: usize) -> Result<ItemPage> {
+        self.ask()?.scan_items(cursor, about).await
     }
 
     async fn items(&self, ids: &[Bytes]) -> Result<Vec<Option<Bytes>>> {

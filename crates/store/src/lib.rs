@@ -19,7 +19,7 @@ pub mod redis;
 mod shared_turn;
 
 pub use contract::{
-    AckLevel, Appended, Commit, Committed, Counters, DeadLetter, FeedPage, Layout, Limits, LogPage,
+    AckLevel, Appended, Commit, Committed, Counters, DeadLetter, FeedPage, ItemPage, Layout, Limits, LogPage,
     LogRecord, PartName, PartitionMeta, ProfileKey, ProfilePage, PublishedModel, Registry, RegistryChange,
     ScanCursor, SeenQuery, Store, TombstonePage, Trim, Trimmed, WORKER_NAME_MAX, WORKERS_MAX, Worker,
 };

@@ -49,6 +49,7 @@ mod conformance {
                 models::whoever_waits_hears_of_a_change_of_the_models;
                 commits::a_note_stays_until_the_next;
                 items::items_are_found_in_the_order_asked_for_and_replaced;
+                items::a_scan_of_the_catalogue_finds_every_item;
             );
         };
     }

@@ -109,6 +109,19 @@ async fn what_is_recommended_follows_the_newest_event_and_says_why() {
         RecommendRequest { categories: vec!["coats".to_owned()], price_max: Some(50.0), ..of("lena") };
     let coats = ask(&channel, coats).await.expect("an answer");
     assert_eq!(items(&coats).into_iter().collect::<BTreeSet<_>>(), BTreeSet::from(["7", "9"]));
+    // What nobody looked at yet is found by what it is, once a training has seen the catalogue.
+    let coat =
+        |item_id: &str| Item { item_id: item_id.to_owned(), category: "coats".to_owned(), ..Item::default() };
+    let like = items(&answers[0]).into_iter().map(coat);
+    let upsert = UpsertItemsRequest { items: like.chain([coat("just-in")]).collect() };
+    IngestServiceClient::new(channel.clone()).upsert_items(upsert).await.expect("an answer");
+    assert!(train(&channel, TrainModelRequest { force: true, ..Default::default() }).await.published);
+    let coats = RecommendRequest { categories: vec!["coats".to_owned()], count: 100, ..of("lena") };
+    until("the newcomer is recommended", async || {
+        let answer = ask(&channel, coats.clone()).await.expect("an answer");
+        items(&answer).contains(&"just-in")
+    })
+    .await;
     let many = ask(&channel, RecommendRequest { count: 101, ..of("lena") }).await.expect_err("too many");
     assert_eq!(many.code(), Code::InvalidArgument);
     node.stop().await.expect("it stops");

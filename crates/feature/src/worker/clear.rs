@@ -125,7 +125,7 @@ impl Worker {
         note: impl FnOnce(&mut PartitionLedger),
     ) -> Result<bool, Error> {
         let jump = self.shared.config.clock_jump;
-        let fold = Fold::begin(standing, jump, &mut self.profiles, &mut self.erased);
+        let fold = Fold::begin(standing, jump, &mut self.profiles, &mut self.erased, &mut self.gap);
         let folded = fold.finish(&self.shared.assigner(), note, self.shared.now());
         Ok(self.commit(standing, folded).await?.is_some())
     }

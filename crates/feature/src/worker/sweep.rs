@@ -121,7 +121,7 @@ impl Worker {
             // What a worker holds already is what the store has; what it does not hold comes from the page.
             let held = self.profiles.take(moving.iter().map(|(key, _, _)| key.clone()));
             let jump = self.shared.config.clock_jump;
-            let fold = Fold::begin(standing, jump, &mut self.profiles, &mut self.erased);
+            let fold = Fold::begin(standing, jump, &mut self.profiles, &mut self.erased, &mut self.gap);
             let mut fold = fold.not_before(self.sweep.moment);
             for (key, profile, bytes) in moving {
                 fold.look_at(key, profile, bytes, &held);

@@ -1,10 +1,12 @@
 //! A recommender of items, with their names: what a model has of them. In come the pasts of a sample of shoppers, out goes what
-//! can be published and served; how much parts count is found on shoppers whom the things were not learned from.
+//! can be published and served; how much parts count is found on shoppers whom the things were not learned from. Items that
+//! nobody had yet come after the others.
 
 use super::blend::Blend;
 use super::fitting::{Continued, Fitting, fit_blend};
+use super::newcomers::{Described, Newcomers};
 use super::past::Past;
-use super::recommender::{Recommender, RecommenderError, Teaching};
+use super::recommender::{Recommended, Recommender, RecommenderError, Teaching, best};
 use crate::error::Error;
 use crate::factors::Params;
 use portrait_profile::{ItemId, Profile};
@@ -20,6 +22,8 @@ pub struct Items {
     /// In their order; an item's place is its number.
     ids: Vec<ItemId>,
     recommender: Recommender,
+    /// Their numbers follow.
+    newcomers: Newcomers,
 }
 
 impl Items {
@@ -40,32 +44,72 @@ impl Items {
             Recommender::learn(&Teaching { things: ids.len(), segments, pasts, latent: Some(latent) })
         };
         let blend = blend(pasts, &teach)?;
-        Ok(Some(Self { recommender: teach(pasts)?.with_blend(blend), ids }))
+        Ok(Some(Self { recommender: teach(pasts)?.with_blend(blend), ids, newcomers: Newcomers::default() }))
     }
 
-    /// What scores them.
-    pub fn recommender(&self) -> &Recommender {
-        &self.recommender
+    /// The same with those of a catalogue that nobody had yet and that are like some that shoppers had.
+    #[must_use]
+    pub fn with_newcomers(mut self, catalogue: &[Described]) -> Self {
+        self.newcomers = Newcomers::among(catalogue, |id| self.known(id));
+        self
     }
 
     /// The item of a number.
     pub fn id(&self, number: u32) -> Option<&ItemId> {
-        self.ids.get(number as usize)
+        let number = number as usize;
+        let newcomer = || self.newcomers.id(number - self.ids.len());
+        self.ids.get(number).or_else(newcomer)
     }
 
-    /// The number of an item that shoppers had when this was learned.
+    /// The number of an item that shoppers had when this was learned, or that was in the catalogue then and is like one.
     pub fn number(&self, id: &str) -> Option<u32> {
-        self.ids.binary_search_by(|known| known.as_str().cmp(id)).ok().map(|number| number as u32)
+        let newcomer = || self.newcomers.place(id).map(|place| (self.ids.len() + place) as u32);
+        self.known(id).or_else(newcomer)
     }
 
     /// What a profile says of these items.
     pub fn past(&self, profile: &Profile, segment: Option<u32>) -> Past {
-        Past { segment, ..Past::of_items(profile, |id| self.number(id)) }
+        Past { segment, ..Past::of_items(profile, |id| self.known(id)) }
+    }
+
+    /// The best items for a past, best first, of those that are `allowed`, and why.
+    pub fn recommend(&self, past: &Past, count: usize, allowed: impl Fn(u32) -> bool) -> Vec<Recommended> {
+        self.explained(past, &self.ranked(past, count, allowed))
+    }
+
+    /// The best items for a past, best first, of those that are `allowed`.
+    pub fn ranked(&self, past: &Past, count: usize, allowed: impl Fn(u32) -> bool) -> Vec<u32> {
+        let mut scores = Vec::new();
+        self.recommender.score(past, None, &mut scores);
+        let blend = self.recommender.blend_for(past, None);
+        let own: Vec<(u32, f32)> = self.recommender.own(past, &blend).collect();
+        self.newcomers.score(&own, &mut scores);
+        best(&scores, count, allowed)
+    }
+
+    /// Why items are recommended for a past, each with its score: a newcomer for what adds to those it is like, on average.
+    pub fn explained(&self, past: &Past, things: &[u32]) -> Vec<Recommended> {
+        let place = |thing: &u32| (*thing as usize).checked_sub(self.ids.len());
+        let known: Vec<u32> = things.iter().copied().filter(|thing| place(thing).is_none()).collect();
+        let mut known = self.recommender.explained(past, &known).into_iter();
+        let explained = |thing: &u32| match place(thing) {
+            None => known.next(),
+            Some(place) => {
+                let kin = self.recommender.explained(past, self.newcomers.kin(place));
+                (!kin.is_empty()).then(|| Recommended::like(*thing, &kin))
+            }
+        };
+        things.iter().filter_map(explained).collect()
+    }
+
+    /// The number of an item that shoppers had.
+    fn known(&self, id: &str) -> Option<u32> {
+        self.ids.binary_search_by(|known| known.as_str().cmp(id)).ok().map(|number| number as u32)
     }
 
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(&(&self.ids, self.recommender.encode()), Vec::new())
+        postcard::to_extend(&(&self.ids, self.recommender.encode(), &self.newcomers), Vec::new())
             .expect("writing to memory cannot fail: every type here has a known length")
     }
 
@@ -75,13 +119,14 @@ impl Items {
     /// Whatever makes it unfit to be served.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecommenderError> {
         let damaged = |problem: String| RecommenderError::Damaged(problem);
-        let (ids, recommender): (Vec<ItemId>, Vec<u8>) =
+        let (ids, recommender, newcomers): (Vec<ItemId>, Vec<u8>, Newcomers) =
             postcard::from_bytes(bytes).map_err(|error| damaged(error.to_string()))?;
         let recommender = Recommender::decode(&recommender)?;
         if ids.len() != recommender.things() || !ids.is_sorted() {
             return Err(damaged(format!("{} names for {} items", ids.len(), recommender.things())));
         }
-        Ok(Self { ids, recommender })
+        newcomers.check(ids.len())?;
+        Ok(Self { ids, recommender, newcomers })
     }
 }
 
@@ -97,7 +142,9 @@ fn blend(pasts: &[Past], teach: &impl Fn(&[Past]) -> Result<Recommender, Error>)
     if examples.len() < EXAMPLES.0 {
         return Ok(Blend::usual());
     }
-    Ok(fit_blend(&teach(&others)?, &examples, Fitting::ALL).0)
+    let (blend, found) = fit_blend(&teach(&others)?, &examples, Fitting::ALL);
+    // Where nothing that followed is found, nothing is known of how much parts count either.
+    Ok(if found > 0.0 { blend } else { Blend::usual() })
 }
 
 /// A past without its newest thing, which is what followed. One that was had before stays, once less; since when is not known, and

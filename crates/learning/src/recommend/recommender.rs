@@ -87,6 +87,28 @@ pub(super) struct Terms {
     pub(super) of: [Vec<f32>; TERMS],
 }
 
+impl Recommended {
+    /// A thing that nobody had: what adds to others of its kind, on average and without what the shopper had of them before.
+    pub(super) fn like(thing: u32, kin: &[Self]) -> Self {
+        let mut sums = [0.0; PARTS];
+        for (part, adds) in kin.iter().flat_map(|one| &one.parts) {
+            sums[*part as usize] += adds;
+        }
+        sums[Part::Own as usize] = 0.0;
+        let parts = sums.map(|sum| sum / kin.len().max(1) as f32);
+        let score = parts.iter().sum();
+        Self { thing, score, parts: in_order(parts), because: None }
+    }
+}
+
+/// What adds to a score, most first.
+fn in_order(parts: [f32; PARTS]) -> Vec<(Part, f32)> {
+    let mut parts: Vec<(Part, f32)> =
+        Part::ALL.into_iter().zip(parts).filter(|(_, adds)| *adds != 0.0).collect();
+    parts.sort_by(|one, other| other.1.total_cmp(&one.1));
+    parts
+}
+
 impl Recommender {
     /// Learns.
     ///
@@ -122,7 +144,7 @@ impl Recommender {
     }
 
     /// What counts for a past: without one, what others have.
-    fn blend_for(&self, past: &Past, blend: Option<&Blend>) -> Blend {
+    pub(super) fn blend_for(&self, past: &Past, blend: Option<&Blend>) -> Blend {
         if past.touched.is_empty() { Blend::of_nobody() } else { *blend.unwrap_or(&self.learned.blend) }
     }
 
@@ -151,16 +173,12 @@ impl Recommender {
             let wanted = self.latent(past);
             scores.iter_mut().zip(&wanted).for_each(|(score, wanted)| *score += blend.latent * wanted);
         }
+        for (thing, own) in self.own(past, &blend) {
+            scores[thing as usize] += own;
+        }
         for (rank, touched) in past.touched.iter().enumerate() {
-            let recency = self.recency.of(rank);
-            let mix = |weights: &[f32; 3]| -> f32 {
-                weights.iter().zip(recency).map(|(weight, left)| weight * left).sum()
-            };
-            if let Some(score) = scores.get_mut(touched.thing as usize) {
-                let own = blend.own.iter().zip(recency).zip(touched.own());
-                *score += own.map(|((weight, left), own)| weight * left * own).sum::<f32>();
-            }
-            let together = mix(&blend.together) * touched.strength();
+            let weights = blend.together.iter().zip(self.recency.of(rank));
+            let together = weights.map(|(weight, left)| weight * left).sum::<f32>() * touched.strength();
             for (thing, weight) in learned.together.of_thing(touched.thing) {
                 scores[thing] += together * weight;
             }
@@ -168,6 +186,19 @@ impl Recommender {
         for ((touched, following), next) in past.touched.iter().zip(&learned.following).zip(blend.next) {
             following.of_thing(touched.thing).for_each(|(thing, weight)| scores[thing] += next * weight);
         }
+    }
+
+    /// What having had things before adds to their scores.
+    pub(super) fn own<'a>(
+        &'a self,
+        past: &'a Past,
+        blend: &'a Blend,
+    ) -> impl Iterator<Item = (u32, f32)> + 'a {
+        let known = past.touched.iter().enumerate().filter(|(_, one)| (one.thing as usize) < self.things());
+        known.map(|(rank, touched)| {
+            let own = blend.own.iter().zip(self.recency.of(rank)).zip(touched.own());
+            (touched.thing, own.map(|((weight, left), own)| weight * left * own).sum())
+        })
     }
 
     /// The best things for a past, best first, of those that are `allowed`, and why.
@@ -179,16 +210,7 @@ impl Recommender {
     pub fn ranked(&self, past: &Past, count: usize, allowed: impl Fn(u32) -> bool) -> Vec<u32> {
         let mut scores = Vec::new();
         self.score(past, None, &mut scores);
-        let mut best: Vec<u32> = (0..self.things() as u32).filter(|thing| allowed(*thing)).collect();
-        let order = |one: &u32, other: &u32| {
-            scores[*other as usize].total_cmp(&scores[*one as usize]).then(one.cmp(other))
-        };
-        if best.len() > count && count > 0 {
-            best.select_nth_unstable_by(count - 1, order);
-        }
-        best.truncate(count);
-        best.sort_unstable_by(order);
-        best
+        best(&scores, count, allowed)
     }
 
     /// Why things are recommended for a past, each with its score.
@@ -205,16 +227,13 @@ impl Recommender {
             parts[Part::of_term(term) as usize] += weights[term] * value;
         }
         let score = parts.iter().sum();
-        let mut parts: Vec<(Part, f32)> =
-            Part::ALL.into_iter().zip(parts).filter(|(_, adds)| *adds != 0.0).collect();
-        parts.sort_by(|one, other| other.1.total_cmp(&one.1));
         let pull = |rank: usize| {
             let touched = &past.touched[rank];
             self.learned.together.weight(touched.thing, thing) * self.recency.of(rank)[1]
         };
         let nearest = (0..past.touched.len()).max_by(|one, other| pull(*one).total_cmp(&pull(*other)));
         let because = nearest.filter(|rank| pull(*rank) > 0.0).map(|rank| past.touched[rank].thing);
-        Recommended { thing, score, parts, because }
+        Recommended { thing, score, parts: in_order(parts), because }
     }
 
     /// The terms of one thing.
@@ -392,6 +411,20 @@ impl Teaching<'_> {
         let interactions = Interactions::from_entries(pasts.len(), self.things, entries.collect())?;
         Ok(Some(factors::train(&interactions, params)?.factors))
     }
+}
+
+/// The places of the highest scores, highest first, of those that are `allowed`.
+pub(super) fn best(scores: &[f32], count: usize, allowed: impl Fn(u32) -> bool) -> Vec<u32> {
+    let mut best: Vec<u32> = (0..scores.len() as u32).filter(|thing| allowed(*thing)).collect();
+    let order = |one: &u32, other: &u32| {
+        scores[*other as usize].total_cmp(&scores[*one as usize]).then(one.cmp(other))
+    };
+    if best.len() > count && count > 0 {
+        best.select_nth_unstable_by(count - 1, order);
+    }
+    best.truncate(count);
+    best.sort_unstable_by(order);
+    best
 }
 
 /// Counts as shares of the most.

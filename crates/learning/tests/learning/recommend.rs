@@ -3,7 +3,7 @@
 use super::data::Random;
 use portrait_learning::factors::Params;
 use portrait_learning::recommend::{
-    Blend, Continued, Fitting, Items, Part, Past, Recommender, Teaching, Touched, fit_blend,
+    Blend, Continued, Described, Fitting, Items, Part, Past, Recommender, Teaching, Touched, fit_blend,
 };
 use portrait_profile::{ItemId, Timestamp};
 
@@ -84,14 +84,62 @@ fn whom_nothing_is_known_of_is_recommended_what_the_segment_has() {
     assert!(best.iter().all(|thing| (40..60).contains(thing)), "{best:?}");
 }
 
+fn ids() -> Vec<ItemId> {
+    (0..THINGS).map(|number| ItemId::parse(&format!("item-{number:03}")).expect("an id")).collect()
+}
+
+fn items() -> Items {
+    let latent = Params { width: 8, epochs: 3, ..Params::default() };
+    let mut pasts = shop(600, 1);
+    // Whoever shows how much parts count is to have any taste.
+    pasts.sort_by_key(|past| past.segment);
+    Items::learn(ids(), &pasts, 3, &latent).expect("it can be learned").expect("there are items")
+}
+
+#[test]
+fn what_nobody_had_is_worth_what_its_kind_is_worth() {
+    let described = |id: &str, category: &str, brand: &str| Described {
+        id: ItemId::parse(id).expect("an id"),
+        category: category.into(),
+        brand: brand.into(),
+    };
+    let kind = |number: usize| ["coats", "shoes", "hats"][number / 20];
+    let known = ids().into_iter().enumerate();
+    let mut catalogue: Vec<Described> =
+        known.map(|(number, id)| described(id.as_str(), kind(number), "")).collect();
+    // Of one brand of shoes there are enough to tell it from the rest.
+    (20..26).for_each(|number| catalogue[number].brand = "swift".into());
+    for (id, category, brand) in [
+        ("new-coat", "coats", "nobody's"),
+        ("new-hat", "hats", ""),
+        ("new-shoe", "shoes", ""),
+        ("new-swift", "shoes", "swift"),
+        ("new-tent", "tents", ""),
+    ] {
+        catalogue.push(described(id, category, brand));
+    }
+    let items = items().with_newcomers(&catalogue);
+    let numbers = ["new-coat", "new-hat", "new-shoe", "new-swift"].map(|id| items.number(id).expect("kin"));
+    assert_eq!(items.number("new-tent"), None, "nothing is known of tents");
+    let past = Past { segment: Some(1), ..past(&[20, 21, 22]) };
+    let found = items.recommend(&past, 2, |thing| numbers.contains(&thing));
+    let told: Vec<&str> = found.iter().filter_map(|one| items.id(one.thing)).map(ItemId::as_str).collect();
+    assert_eq!(told, ["new-swift", "new-shoe"]);
+    let best = items.recommend(&past, 1, |_| true).remove(0);
+    assert!(best.score > found[0].score && best.thing < THINGS as u32, "an average does not beat the best");
+    for one in &found {
+        let sum: f32 = one.parts.iter().map(|(_, adds)| adds).sum();
+        assert!((sum - one.score).abs() < 1e-4 && one.parts.iter().all(|(part, _)| *part != Part::Own));
+    }
+    let ranked = items.ranked(&past, 64, |_| true);
+    let place = |thing: u32| ranked.iter().position(|one| *one == thing).expect("all are ranked");
+    assert!(place(found[0].thing) < place(numbers[0]), "what is told is what is ordered by");
+    assert_eq!(Items::decode(&items.encode()).expect("what was encoded"), items);
+}
+
 #[test]
 fn items_come_back_as_they_were_published_and_damage_is_refused() {
-    let mut ids: Vec<ItemId> =
-        (0..THINGS).map(|number| ItemId::parse(&format!("item-{number:03}")).expect("an id")).collect();
-    ids.sort();
-    let latent = Params { width: 8, epochs: 3, ..Params::default() };
-    let items =
-        Items::learn(ids, &shop(600, 1), 3, &latent).expect("it can be learned").expect("there are items");
+    let items = items();
     let bytes = items.encode();
     let back = Items::decode(&bytes).expect("what was encoded");
     assert_eq!(back, items);

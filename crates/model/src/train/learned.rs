@@ -38,7 +38,9 @@ fn items(task: &Task, found: &Found<'_>) -> Result<Option<Items>, Error> {
     let pasts = &task.sample.pasts;
     task.progress.tell("learning items", 0, pasts.items.len() as u64);
     let latent = factors::Params { seed: task.config.seed, ..factors::Params::default() };
-    Ok(Items::learn(pasts.items.clone(), &pasts.with_segments(found.labels), found.segments, &latent)?)
+    let items =
+        Items::learn(pasts.items.clone(), &pasts.with_segments(found.labels), found.segments, &latent)?;
+    Ok(items.map(|items| items.with_newcomers(&task.sample.catalogue)))
 }
 
 /// What is done next, if anything ever was.

@@ -4,6 +4,8 @@ use crate::import::{Format, LogReader, Row};
 use crate::simulate::{self, Shop};
 use anyhow::{Context, Result};
 use portrait_proto::v1::{self, Event};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -34,6 +36,40 @@ pub(super) fn distinct_users(count: usize) -> Vec<Event> {
         ..Default::default()
     };
     (0..count).map(event).collect()
+}
+
+/// A shop of `items` things: each shopper comes on two days a week apart and looks at `each` things in all, half of them near to one
+/// another; every third buys the last one each time.
+pub(super) fn wide_shop(shoppers: usize, items: usize, each: usize, seed: u64) -> Vec<Event> {
+    let mut chance = StdRng::seed_from_u64(seed);
+    let mut events = Vec::with_capacity(shoppers * each);
+    for number in 0..shoppers {
+        let liked = chance.random_range(0..items);
+        for step in 0..each {
+            let day = if 2 * step < each { 0 } else { 8 * 86_400 };
+            let thing = match step % 2 {
+                0 => (liked + chance.random_range(0..items.div_ceil(500))) % items,
+                _ => chance.random_range(0..items),
+            };
+            let last = step + 1 == each || step + 1 == each / 2;
+            let buys = last && number.is_multiple_of(3);
+            let action = if buys { v1::Action::Purchase } else { v1::Action::View };
+            events.push(Event {
+                event_id: format!("wide-{number}-{step}"),
+                user_id: format!("wide-{number}"),
+                action: action.into(),
+                occurred_at: Some(prost_types::Timestamp {
+                    seconds: BEGIN_S + day + (number % 20_000 + 30 * step) as i64,
+                    nanos: 0,
+                }),
+                item_id: format!("thing-{thing}"),
+                category: format!("category-{}", thing * 40 / items),
+                price: Some(5.0 + (thing % 200) as f64),
+                ..Default::default()
+            });
+        }
+    }
+    events
 }
 
 /// Events of shoppers who come again, of a real log or of the simulated shop, and what to call them.

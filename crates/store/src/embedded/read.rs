@@ -5,7 +5,7 @@ use super::Embedded;
 use super::keys::{self, Keyspaces};
 use super::writer::Found;
 use crate::block::{self, Block, Room, take};
-use crate::contract::{DeadLetter, ProfileKey, ProfilePage, ScanCursor, TombstonePage, Trim};
+use crate::contract::{DeadLetter, ItemPage, ProfileKey, ProfilePage, ScanCursor, TombstonePage, Trim};
 use crate::dead;
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, LogSeq};
@@ -93,6 +93,25 @@ impl Embedded {
             Ok((Pseudonym::new(bytes), value))
         };
         Ok(TombstonePage { tombstones: entries.into_iter().map(tombstone).collect::<Result<_>>()?, next })
+    }
+
+    /// Some items of the catalogue, in the order of their ids.
+    pub(super) async fn item_page(&self, cursor: Option<ScanCursor>, most: usize) -> Result<ItemPage> {
+        let keyspaces = Arc::clone(&self.keyspaces);
+        blocking(move || {
+            let begin = cursor.map_or(Bound::Unbounded, |cursor| Bound::Excluded(cursor.0.to_vec()));
+            let mut page = ItemPage::default();
+            for entry in keyspaces.items.range::<Vec<u8>, _>((begin, Bound::Unbounded)) {
+                let (id, item) = entry.into_inner().map_err(Error::unavailable)?;
+                page.items.push((Bytes::copy_from_slice(&id), Bytes::copy_from_slice(&item)));
+                if page.items.len() >= most.max(1) {
+                    page.next = page.items.last().map(|(id, _)| ScanCursor(id.clone()));
+                    break;
+                }
+            }
+            Ok(page)
+        })
+        .await
     }
 
     /// Dead letters after `after`.

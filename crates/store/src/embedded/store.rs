@@ -7,9 +7,9 @@ use super::writer::{Draft, Job};
 use super::{Embedded, keys};
 use crate::block::{self, Room};
 use crate::contract::{
-    AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, Layout, Limits, LogPage,
-    LogRecord, PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange, ScanCursor,
-    SeenQuery, Store, TombstonePage, Trim, Trimmed, WORKER_NAME_MAX, Worker,
+    AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, ItemPage, Layout, Limits,
+    LogPage, LogRecord, PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange,
+    ScanCursor, SeenQuery, Store, TombstonePage, Trim, Trimmed, WORKER_NAME_MAX, Worker,
 };
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, LeaseToken, LogSeq, Nonce, Position, RegistryNo};
@@ -268,6 +268,11 @@ impl Store for Embedded {
         let found =
             ids.iter().map(|id| read(id).map(|value| value.map(|value| Bytes::copy_from_slice(&value))));
         found.collect::<fjall::Result<_>>().map_err(Error::unavailable)
+    }
+
+    async fn scan_items(&self, cursor: Option<ScanCursor>, about: usize) -> Result<ItemPage> {
+        within("a page's number of items", about, self.limits.page_items)?;
+        self.item_page(cursor, about).await
     }
 
     async fn registry(&self, after: Option<RegistryNo>, wait: Duration) -> Result<Registry> {

@@ -2,11 +2,15 @@
 //! bounded requests, which run side by side.
 
 use super::RedisStore;
-use super::keys::Tagged;
+use super::keys::{ITEM_SHARDS, Tagged};
 use super::link::Request;
-use crate::contract::{AckLevel, CatalogueEntry};
-use crate::error::Result;
+use super::nodes::How;
+use super::reply::{self, Fields};
+use super::trouble::Unexpected;
+use crate::contract::{AckLevel, CatalogueEntry, ItemPage, ScanCursor};
+use crate::error::{Error, Result};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
 /// How much one request writes at most; one item is written whatever its size.
@@ -14,6 +18,14 @@ const WRITE_ITEMS: usize = 256;
 const WRITE_BYTES: usize = 256 << 10;
 /// Items that one request reads at most.
 const READ_ITEMS: usize = 128;
+
+/// Where a scan of the catalogue goes on.
+#[derive(Default, Serialize, Deserialize)]
+struct Cursor {
+    shard: u64,
+    /// The server's, within the shard.
+    server: u64,
+}
 
 impl RedisStore {
     /// Adds items or replaces them; of two with one id the later one stays.
@@ -54,6 +66,32 @@ impl RedisStore {
             }
         }
         Ok(found)
+    }
+
+    /// What one shard gives at its cursor, and where it goes on; the shards come one after the other.
+    pub(super) async fn scan_shards(&self, cursor: Option<ScanCursor>, about: usize) -> Result<ItemPage> {
+        let Cursor { shard, server } = match cursor {
+            None => Cursor::default(),
+            Some(cursor) => postcard::from_bytes(&cursor.0).map_err(|error| Error::Damaged {
+                detail: format!("a cursor of a scan that this store did not give: {error}"),
+            })?,
+        };
+        let tagged = self.keys.item_shard(shard);
+        let mut command = redis::cmd("HSCAN");
+        command.arg(&tagged.itself()[..]).arg(server).arg("COUNT").arg(about.clamp(1, READ_ITEMS));
+        let reply = self.nodes.ask(tagged.slot, &Request::Command(command), How::Read).await?;
+        let mut reply = Fields::of(reply, "HSCAN")?;
+        let next = match reply.number()? {
+            0 => Some(Cursor { shard: shard + 1, server: 0 }).filter(|next| next.shard < ITEM_SHARDS),
+            server => Some(Cursor { shard, server }),
+        };
+        let mut items = Vec::new();
+        for (id, item) in reply::pairs(reply.value()?, "HSCAN")? {
+            let part = |value| reply::bytes(value, "HSCAN")?.ok_or(Unexpected("HSCAN"));
+            items.push((part(id)?, part(item)?));
+        }
+        let next = next.map(|next| postcard::to_stdvec(&next)).transpose().map_err(Error::unavailable)?;
+        Ok(ItemPage { items, next: next.map(|next| ScanCursor(next.into())) })
     }
 }
 

@@ -22,7 +22,7 @@ use xxhash_rust::xxh64::xxh64;
 /// How many slots a cluster has.
 pub(super) const SLOTS: u16 = 16384;
 /// Over how many hashes the catalogue is spread; a part of the format.
-const ITEM_SHARDS: u64 = 64;
+pub(super) const ITEM_SHARDS: u64 = 64;
 /// How long a prefix may be, in bytes.
 const PREFIX_MAX: usize = 64;
 
@@ -96,7 +96,12 @@ impl Keys {
 
     /// Those of the shard of the catalogue that has an item.
     pub(super) fn items(&self, id: &[u8]) -> Tagged {
-        self.tagged(format_args!("items:{}", xxh64(id, 0) % ITEM_SHARDS))
+        self.item_shard(xxh64(id, 0) % ITEM_SHARDS)
+    }
+
+    /// Those of a shard of the catalogue, from 0 to below [`ITEM_SHARDS`].
+    pub(super) fn item_shard(&self, shard: u64) -> Tagged {
+        self.tagged(format_args!("items:{shard}"))
     }
 }
 

@@ -6,9 +6,9 @@ use super::partition::{Act, was_held};
 use super::stretches::Stretch;
 use crate::block::Room;
 use crate::contract::{
-    AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, Layout, Limits, LogPage,
-    LogRecord, PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange, ScanCursor,
-    SeenQuery, Store, TombstonePage, Trim, Trimmed, WORKER_NAME_MAX, Worker,
+    AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, ItemPage, Layout, Limits,
+    LogPage, LogRecord, PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange,
+    ScanCursor, SeenQuery, Store, TombstonePage, Trim, Trimmed, WORKER_NAME_MAX, Worker,
 };
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, LeaseToken, LogSeq, Nonce, Position, RegistryNo};
@@ -208,6 +208,11 @@ impl Store for RedisStore {
     async fn put_items(&self, items: Vec<CatalogueEntry>, level: AckLevel) -> Result<()> {
         within("an upsert's number of items", items.len(), self.limits.page_items)?;
         self.write_items(items, level).await
+    }
+
+    async fn scan_items(&self, cursor: Option<ScanCursor>, about: usize) -> Result<ItemPage> {
+        within("a page's number of items", about, self.limits.page_items)?;
+        self.scan_shards(cursor, about).await
     }
 
     async fn items(&self, ids: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
