@@ -160,15 +160,15 @@ impl ValidConfig {
         self.cache_bytes / u64::from(partitions.get())
     }
 
-    /// How much of what one partition is told is foretold.
-    pub(crate) fn gap_of_partition(&self, partitions: PartitionCount) -> Gap {
-        Gap::new(self.gap_one_in, f64::from(self.gap_items_rate) / f64::from(partitions.get()))
-    }
-
     /// How long it is remembered that somebody was erased: longer than anything that names the shopper.
     pub(crate) fn tombstone_life(&self) -> Span {
         let longest = self.log_retention.max(self.feed_retention);
         Span::from_millis(longest.millis().saturating_add(self.tombstone_margin.millis()))
+    }
+
+    /// How much of what one partition is told is foretold.
+    pub(crate) fn gap_of_partition(&self, partitions: PartitionCount) -> Gap {
+        Gap::new(self.gap_one_in, f64::from(self.gap_items_rate) / f64::from(partitions.get()))
     }
 
     /// How long a partition's sweep pauses after `profiles`, so that all partitions together keep the rate.

@@ -89,27 +89,13 @@ impl Metrics {
                 .with_unit("{profile}")
                 .with_boundaries(vec![0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0])
                 .build(),
-            fresh_seconds: meter
-                .f64_histogram("portrait_feature_freshness")
-                .with_description(
-                    "from the acceptance of a commit's newest record to the moment it can be queried",
-                )
-                .with_unit("s")
-                .with_boundaries(vec![
-                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
-                ])
-                .build(),
-            foretold: meter
-                .u64_counter("portrait_feature_foretold")
-                .with_description(
-                    "what shoppers did next and was foretold, from the live profile and from that of last night; \
-                     found if it was the likeliest action, among 20 items, among 3 categories",
-                )
-                .with_unit("{event}")
-                .build(),
+            fresh_seconds: freshness(meter),
+            foretold: foretold(meter),
             action_nats: meter
                 .f64_counter("portrait_feature_foretold_action_loss")
-                .with_description("the negative logarithm of the probability of every foretold action, summed up")
+                .with_description(
+                    "the negative logarithm of the probability of every foretold action, summed up",
+                )
                 .with_unit("{nat}")
                 .build(),
         }
@@ -139,17 +125,17 @@ impl Metrics {
         self.moved.add(moved as u64, &[]);
     }
 
-    /// What shoppers did was foretold.
-    pub(crate) fn foretold(&self, found: Found) {
-        for (profile, tally) in [("live", found.live), ("frozen", found.frozen)] {
-            self.tallied(profile, &tally);
-        }
-    }
-
     /// Erasures have come to a state.
     pub(crate) fn erasures(&self, state: &'static str, count: u64) {
         if count > 0 {
             self.erasures.add(count, &[KeyValue::new("state", state)]);
+        }
+    }
+
+    /// What shoppers did was foretold.
+    pub(crate) fn foretold(&self, found: Found) {
+        for (profile, tally) in [("live", found.live), ("frozen", found.frozen)] {
+            self.tallied(profile, &tally);
         }
     }
 
@@ -182,6 +168,22 @@ impl Metrics {
             self.records.add(count, &[KeyValue::new("outcome", outcome)]);
         }
     }
+}
+
+/// Measures how late profiles are.
+fn freshness(meter: &Meter) -> Histogram<f64> {
+    let histogram = meter.f64_histogram("portrait_feature_freshness").with_unit("s");
+    let description = "from the acceptance of a commit's newest record to the moment it can be queried";
+    let boundaries = vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+    histogram.with_description(description).with_boundaries(boundaries).build()
+}
+
+/// Counts what was foretold.
+fn foretold(meter: &Meter) -> Counter<u64> {
+    let counter = meter.u64_counter("portrait_feature_foretold").with_unit("{event}");
+    let description = "what shoppers did next and was foretold, from the live profile and from that of last night; found if it was \
+                       the likeliest action, among 20 items, among 3 categories";
+    counter.with_description(description).build()
 }
 
 /// Counts erasures by how far they have come.

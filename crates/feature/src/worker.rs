@@ -309,9 +309,8 @@ impl Worker {
             seen_before.extend(self.shared.store.seen(self.partition, page).await?);
         }
         let mut seen_before = seen_before.into_iter();
-        let now = self.shared.now();
+        let (now, jump) = (self.shared.now(), self.shared.config.clock_jump);
         self.gap.begin(self.shared.model.borrow().clone(), now);
-        let jump = self.shared.config.clock_jump;
         let mut fold = Fold::begin(standing, jump, &mut self.profiles, &mut self.erased, &mut self.gap);
         for entry in entries {
             let known = entry.seen.is_some() && seen_before.next().unwrap_or(false);

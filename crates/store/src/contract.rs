@@ -215,20 +215,20 @@ pub struct ProfilePage {
     pub next: Option<ScanCursor>,
 }
 
-/// A stretch of the catalogue.
-#[derive(Clone, Debug, Default)]
-pub struct ItemPage {
-    /// Some items.
-    pub items: Vec<CatalogueEntry>,
-    /// Where the next page begins; none after the last.
-    pub next: Option<ScanCursor>,
-}
-
 /// A stretch of a scan of tombstones.
 #[derive(Clone, Debug, Default)]
 pub struct TombstonePage {
     /// Some tombstones.
     pub tombstones: Vec<(Pseudonym, Bytes)>,
+    /// Where the next page begins; none after the last.
+    pub next: Option<ScanCursor>,
+}
+
+/// A stretch of the catalogue.
+#[derive(Clone, Debug, Default)]
+pub struct ItemPage {
+    /// Some items.
+    pub items: Vec<CatalogueEntry>,
     /// Where the next page begins; none after the last.
     pub next: Option<ScanCursor>,
 }

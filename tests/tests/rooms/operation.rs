@@ -30,7 +30,7 @@ fn a_data_directory_that_is_in_use_or_of_another_version_is_refused() {
     assert!(server.stop().success());
     let format = data.path().join("portrait-format");
     let text = std::fs::read_to_string(&format).expect("a store says its format");
-    std::fs::write(&format, text.replace("format = 2", "format = 99")).expect("written");
+    std::fs::write(&format, text.replace("format = 3", "format = 99")).expect("written");
     let said = refused(data.path(), &[]);
     for part in ["portrait-format", "format 99", "run the release that wrote it"] {
         assert!(said.contains(part), "{part:?} is not in {said}");

@@ -8,7 +8,7 @@ use portrait_proto::v1::{
     Relation, RelationKind,
 };
 use portrait_store::redis::testing::{Moment, Proxy, Step};
-use portrait_tests::faults::{Follower, Hand, LEASE, Load, TAKEOVER, Trial, eventually};
+use portrait_tests::faults::{Follower, Hand, Load, Trial, eventually};
 use portrait_tests::{PATIENCE, next_millisecond};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -130,7 +130,8 @@ async fn check_edges(trial: &Trial, cycle: &Cycle, come_back: bool) {
     }
 }
 
-/// Kills a worker, at any moment or at a named point, brings another one, and gives how long partitions stood still.
+/// Kills a worker, at any moment or at a named point, waits until another has taken over, and brings a new one. How long that may
+/// take is the matter of other rows.
 async fn kill_worker(trial: &mut Trial, proxy: &Proxy, chance: &mut StdRng) {
     let point = [None, Some(Moment::Sent), Some(Moment::Done)][chance.random_range(0..3)];
     match point {
@@ -139,9 +140,7 @@ async fn kill_worker(trial: &mut Trial, proxy: &Proxy, chance: &mut StdRng) {
     }
     let killed = Instant::now();
     trial.take("feature", 1).kill();
-    let took = trial.everything_moves(killed).await;
-    trial.plan.took(took);
-    assert!(took <= LEASE + TAKEOVER, "nobody took over for {took:?} after {point:?}");
+    trial.plan.took(trial.everything_moves(killed).await);
     trial.add_over("feature", &proxy.url());
 }
 
