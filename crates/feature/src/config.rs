@@ -34,6 +34,10 @@ pub struct Config {
     pub sweep_rate: u32,
     /// How often everybody is looked at although the model is the same: shoppers who went quiet move because time passes.
     pub sweep_interval: Interval,
+    /// The largest request that is taken.
+    pub max_request: ByteSize,
+    /// The largest answer, or message of a stream, that is sent.
+    pub max_response: ByteSize,
 }
 
 /// The checked configuration.
@@ -48,6 +52,8 @@ pub struct ValidConfig {
     pub(crate) feed_retention: Span,
     pub(crate) trim_interval: Span,
     pub(crate) sweep_interval: Span,
+    pub(crate) max_request: usize,
+    pub(crate) max_response: usize,
     sweep_rate: u32,
     cache_bytes: u64,
 }
@@ -66,6 +72,8 @@ impl Default for Config {
             trim_interval: Interval::from_secs(30),
             sweep_rate: 20_000,
             sweep_interval: Interval::from_hours(1),
+            max_request: ByteSize::mebibytes(1),
+            max_response: ByteSize::mebibytes(64),
         }
     }
 }
@@ -104,6 +112,7 @@ impl Config {
         if self.sweep_interval.as_millis() < 1000 {
             return Err(Invalid::new("feature.sweep_interval", "is below 1s", "give it at least 1s"));
         }
+        self.check_sizes()?;
         Ok(ValidConfig {
             lease_ttl: span(self.lease_ttl),
             lease_renewal: span(self.lease_renewal),
@@ -114,9 +123,24 @@ impl Config {
             feed_retention: span(self.feed_retention),
             trim_interval: span(self.trim_interval),
             sweep_interval: span(self.sweep_interval),
+            max_request: self.max_request.as_usize(),
+            max_response: self.max_response.as_usize(),
             sweep_rate: self.sweep_rate,
             cache_bytes: self.cache.bytes(),
         })
+    }
+
+    fn check_sizes(&self) -> Result<(), Invalid> {
+        let rows = [
+            ("feature.max_request", self.max_request, ByteSize::kibibytes(64)),
+            ("feature.max_response", self.max_response, ByteSize::kibibytes(64)),
+        ];
+        for (key, value, least) in rows {
+            if value < least {
+                return Err(Invalid::new(key, format!("is {value}"), format!("give it at least {least}")));
+            }
+        }
+        Ok(())
     }
 }
 

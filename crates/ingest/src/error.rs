@@ -53,6 +53,12 @@ pub enum Error {
         /// The limit.
         lag_max: u64,
     },
+    /// The caller's token has sent as much as it may.
+    #[error("the token's events_per_second are used up: send again later")]
+    TokenRate {
+        /// When more is taken.
+        retry_after: Duration,
+    },
     /// The process ends.
     #[error("the server is shutting down: send what has no answer again, to another")]
     ShuttingDown,
@@ -66,6 +72,7 @@ impl Error {
             Self::Item { .. } => ErrorReason::StoreIncompatible,
             Self::Request { reason, .. } => *reason,
             Self::QueueFull { .. } | Self::Lagging { .. } => ErrorReason::Overloaded,
+            Self::TokenRate { .. } => ErrorReason::RateLimited,
             Self::ShuttingDown => ErrorReason::ShuttingDown,
         }
     }
@@ -75,7 +82,11 @@ impl Error {
         match self {
             Self::Store(source) => matches!(**source, portrait_store::Error::Unavailable(_)),
             Self::ShuttingDown => true,
-            Self::Item { .. } | Self::Request { .. } | Self::QueueFull { .. } | Self::Lagging { .. } => false,
+            Self::Item { .. }
+            | Self::Request { .. }
+            | Self::QueueFull { .. }
+            | Self::Lagging { .. }
+            | Self::TokenRate { .. } => false,
         }
     }
 
@@ -85,7 +96,9 @@ impl Error {
             Self::Store(source) => source.to_string(),
             Self::Request { message, .. } => message.clone(),
             Self::Item { source, .. } => format!("{self}: {source}"),
-            Self::QueueFull { .. } | Self::Lagging { .. } | Self::ShuttingDown => self.to_string(),
+            Self::QueueFull { .. } | Self::Lagging { .. } | Self::TokenRate { .. } | Self::ShuttingDown => {
+                self.to_string()
+            }
         }
     }
 }
@@ -111,6 +124,7 @@ impl From<Error> for Status {
                 failure.into_status()
             }
             Error::Request { field, .. } => failure.field(field).into_status(),
+            Error::TokenRate { retry_after } => failure.retry_after(retry_after).into_status(),
             Error::QueueFull { .. } | Error::Lagging { .. } | Error::ShuttingDown => {
                 failure.retry_after(RETRY_AFTER).into_status()
             }

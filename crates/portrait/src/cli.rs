@@ -2,7 +2,7 @@
 //! arguments make no sense.
 
 use crate::{
-    bench, card, demo, doctor, drift, eval, import, probe, recommend, segments, serve, train, watch,
+    bench, card, demo, doctor, drift, eval, import, probe, recommend, segments, serve, token, train, watch,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -41,6 +41,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Write one event and read it back, and say whether a deployment does its work.
     Probe(probe::ProbeArgs),
+    /// Make a token for a caller, and the entry that lets it in.
+    Token(token::TokenArgs),
     /// Measure the server on this machine.
     Bench(bench::BenchArgs),
 }
@@ -75,6 +77,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Probe(args) => probe::run(args).await,
+        Command::Token(args) => token::run(&args),
         Command::Bench(args) => bench::run(args).await,
     }
 }

@@ -17,5 +17,6 @@ mod replay;
 pub mod segments;
 pub mod serve;
 pub mod simulate;
+pub mod token;
 pub mod train;
 pub mod watch;

@@ -234,7 +234,9 @@ mod tests {
         let named = || StoreConfig { url_file: file.clone(), ..StoreConfig::default() };
         assert_eq!(read(StoreConfig::default()), Ok("embedded:./portrait-data".to_owned()));
         for (text, part) in [(None, "cannot be read"), (Some(" \n"), "is empty")] {
-            text.map(|text| std::fs::write(&file, text).expect("written"));
+            if let Some(text) = text {
+                std::fs::write(&file, text).expect("written");
+            }
             let told = read(named()).expect_err("no address");
             for part in [part, "store.url_file", &file.display().to_string()] {
                 assert!(told.contains(part), "{told}");
