@@ -12,6 +12,7 @@ mod rooms {
     mod operation;
     mod probe;
     mod recommend;
+    mod security;
     mod segments;
     mod subscribers;
     mod trouble;
