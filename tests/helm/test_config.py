@@ -4,14 +4,16 @@ import contextlib
 import json
 import re
 import signal
-import socket
 import subprocess
 import time
 import tomllib
 
 import pytest
 import yaml
-from chart import CHART, ROLES, ROOT, VALUES, announced, binary, http_get, merged, portrait, render, running, tool, values_of
+from chart import (
+    CHART, ROLES, ROOT, VALUES, announced, binary, free_port, http_get, merged, portrait, render, running, tool, values_of,
+    wait_for_redis,
+)
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 # What the schema lets choose from, by key.
@@ -120,20 +122,3 @@ def test_four_processes_configured_by_the_chart_take_an_event_and_have_it_in_a_p
         processes["query"].send_signal(signal.SIGTERM)
         assert processes["query"].wait(timeout=30) == 0
         assert time.monotonic() - begun >= 1, "it says that it is not ready before it refuses calls"
-
-
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
-
-
-def wait_for_redis(port):
-    end = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except OSError:
-            assert time.monotonic() < end, "Redis does not start"
-            time.sleep(0.02)

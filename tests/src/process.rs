@@ -8,7 +8,9 @@ use std::process::{Child, Command, Stdio};
 /// The command line of `portrait`, without anything from this process's environment that would configure it.
 pub fn portrait_command() -> Command {
     let mut command = Command::new(binary());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PORTRAIT__")) {
+    for (name, _) in
+        std::env::vars().filter(|(name, _)| name.starts_with("PORTRAIT__") || name == "PORTRAIT_TOKEN")
+    {
         command.env_remove(name);
     }
     command.env("NO_COLOR", "1");

@@ -13,6 +13,7 @@ mod rooms {
     mod operation;
     mod probe;
     mod recommend;
+    mod security;
     mod segments;
     mod subscribers;
     mod trouble;

@@ -49,6 +49,10 @@ pub struct Config {
     pub gap_one_in: u32,
     /// How often a second items are foretold for that at most, over all partitions of this process.
     pub gap_items_rate: u32,
+    /// The largest request that is taken.
+    pub max_request: ByteSize,
+    /// The largest answer, or message of a stream, that is sent.
+    pub max_response: ByteSize,
 }
 
 /// The checked configuration.
@@ -65,6 +69,8 @@ pub struct ValidConfig {
     pub(crate) rewrite_interval: Span,
     tombstone_margin: Span,
     pub(crate) sweep_interval: Span,
+    pub(crate) max_request: usize,
+    pub(crate) max_response: usize,
     sweep_rate: u32,
     gap_one_in: u32,
     gap_items_rate: u32,
@@ -89,6 +95,8 @@ impl Default for Config {
             sweep_interval: Interval::from_hours(1),
             gap_one_in: 16,
             gap_items_rate: 4,
+            max_request: ByteSize::mebibytes(1),
+            max_response: ByteSize::mebibytes(64),
         }
     }
 }
@@ -134,6 +142,7 @@ impl Config {
         if self.sweep_interval.as_millis() < 1000 {
             return Err(Invalid::new("feature.sweep_interval", "is below 1s", "give it at least 1s"));
         }
+        self.check_sizes()?;
         Ok(ValidConfig {
             lease_ttl: span(self.lease_ttl),
             lease_renewal: span(self.lease_renewal),
@@ -146,11 +155,26 @@ impl Config {
             tombstone_margin: span(self.tombstone_margin),
             rewrite_interval: span(self.rewrite_interval),
             sweep_interval: span(self.sweep_interval),
+            max_request: self.max_request.as_usize(),
+            max_response: self.max_response.as_usize(),
             sweep_rate: self.sweep_rate,
             gap_one_in: self.gap_one_in,
             gap_items_rate: self.gap_items_rate,
             cache_bytes: self.cache.bytes(),
         })
+    }
+
+    fn check_sizes(&self) -> Result<(), Invalid> {
+        let rows = [
+            ("feature.max_request", self.max_request, ByteSize::kibibytes(64)),
+            ("feature.max_response", self.max_response, ByteSize::kibibytes(64)),
+        ];
+        for (key, value, least) in rows {
+            if value < least {
+                return Err(Invalid::new(key, format!("is {value}"), format!("give it at least {least}")));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -241,7 +241,6 @@ impl<'a> Fold<'a> {
         let key = ProfileKey::of(&record.user_id);
         self.gap.forget(&record.user_id);
         self.changed.remove(&key);
-        self.gap.forget(&record.user_id);
         let (mut version, mut newest) = (ProfileVersion::default(), None);
         if let Some((profile, is_stored)) = self.profiles.remove(&key) {
             (version, newest) = (profile.version(), profile.newest_event_at());

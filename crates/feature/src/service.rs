@@ -68,6 +68,8 @@ impl FeatureService {
         FeatureServiceServer::new(Grpc { shared: Arc::clone(&self.shared) })
             .accept_compressed(CompressionEncoding::Gzip)
             .send_compressed(CompressionEncoding::Gzip)
+            .max_decoding_message_size(self.shared.config.max_request)
+            .max_encoding_message_size(self.shared.config.max_response)
     }
 
     /// What of the partitions this process owns, now and whenever it changes.

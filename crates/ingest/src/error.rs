@@ -74,6 +74,12 @@ pub enum Error {
         #[source]
         source: Arc<DecodeError>,
     },
+    /// The caller's token has sent as much as it may.
+    #[error("the token's events_per_second are used up: send again later")]
+    TokenRate {
+        /// When more is taken.
+        retry_after: Duration,
+    },
     /// The process ends.
     #[error("the server is shutting down: send what has no answer again, to another")]
     ShuttingDown,
@@ -89,6 +95,7 @@ impl Error {
             Self::ErasureLost { .. } => ErrorReason::TokenLapsed,
             Self::Request { reason, .. } => *reason,
             Self::QueueFull { .. } | Self::Lagging { .. } => ErrorReason::Overloaded,
+            Self::TokenRate { .. } => ErrorReason::RateLimited,
             Self::ShuttingDown => ErrorReason::ShuttingDown,
         }
     }
@@ -102,6 +109,7 @@ impl Error {
             | Self::Request { .. }
             | Self::QueueFull { .. }
             | Self::Lagging { .. }
+            | Self::TokenRate { .. }
             | Self::ErasureLost { .. }
             | Self::Ledger { .. } => false,
         }
@@ -115,6 +123,7 @@ impl Error {
             Self::Item { source, .. } | Self::Ledger { source } => format!("{self}: {source}"),
             Self::QueueFull { .. }
             | Self::Lagging { .. }
+            | Self::TokenRate { .. }
             | Self::InPart { .. }
             | Self::ErasureLost { .. }
             | Self::ShuttingDown => self.to_string(),
@@ -155,6 +164,7 @@ impl From<Error> for Status {
             }
             Error::Request { field, .. } => failure.field(field).into_status(),
             Error::ErasureLost { .. } => failure.field("receipt").into_status(),
+            Error::TokenRate { retry_after } => failure.retry_after(retry_after).into_status(),
             Error::QueueFull { .. } | Error::Lagging { .. } | Error::InPart { .. } | Error::ShuttingDown => {
                 failure.retry_after(RETRY_AFTER).into_status()
             }

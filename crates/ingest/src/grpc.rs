@@ -2,11 +2,13 @@
 
 use crate::append::Patience;
 use crate::erase;
+use crate::rate;
 use crate::service::Shared;
 use crate::stream::{self, Answers};
 use crate::track::{self, Terms};
 use portrait_proto::v1;
 use portrait_proto::v1::ingest_service_server::IngestService;
+use portrait_runtime::tokens::Caller;
 use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -24,7 +26,8 @@ impl IngestService for Grpc {
     type TrackStreamStream = Answers;
 
     async fn track(&self, request: Request<v1::TrackRequest>) -> Result<Response<v1::TrackResponse>, Status> {
-        let v1::TrackRequest { events, backfill } = request.into_inner();
+        let request = rate::within(request, |request| request.events.len())?;
+        let v1::TrackRequest { events, backfill } = request;
         let shared = &self.shared;
         let check = |event, now| shared.rules.event(event, now);
         let terms = Terms { backfill, ..AT_ONCE };
@@ -38,14 +41,15 @@ impl IngestService for Grpc {
         &self,
         request: Request<Streaming<v1::TrackStreamRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        Ok(Response::new(stream::begin(&self.shared, request.into_inner())))
+        let caller = Caller::of(request.extensions());
+        Ok(Response::new(stream::begin(&self.shared, caller, request.into_inner())))
     }
 
     async fn identify(
         &self,
         request: Request<v1::IdentifyRequest>,
     ) -> Result<Response<v1::IdentifyResponse>, Status> {
-        let updates = request.into_inner().updates;
+        let updates = rate::within(request, |request| request.updates.len())?.updates;
         let shared = &self.shared;
         let check = |update, now| shared.rules.traits(update, now);
         let outcome =
@@ -59,7 +63,7 @@ impl IngestService for Grpc {
         &self,
         request: Request<v1::RelateRequest>,
     ) -> Result<Response<v1::RelateResponse>, Status> {
-        let relations = request.into_inner().relations;
+        let relations = rate::within(request, |request| request.relations.len())?.relations;
         let shared = &self.shared;
         let check = |relation, now| shared.rules.relation(&relation, now);
         let outcome =
@@ -73,7 +77,7 @@ impl IngestService for Grpc {
         &self,
         request: Request<v1::RecordOutcomesRequest>,
     ) -> Result<Response<v1::RecordOutcomesResponse>, Status> {
-        let outcomes = request.into_inner().outcomes;
+        let outcomes = rate::within(request, |request| request.outcomes.len())?.outcomes;
         let shared = &self.shared;
         let check = |outcome, now| shared.rules.outcome(&outcome, now);
         let outcome =
@@ -87,7 +91,8 @@ impl IngestService for Grpc {
         &self,
         request: Request<v1::UpsertItemsRequest>,
     ) -> Result<Response<v1::UpsertItemsResponse>, Status> {
-        let outcome = track::upsert(&self.shared, request.into_inner().items).await?;
+        let items = rate::within(request, |request| request.items.len())?.items;
+        let outcome = track::upsert(&self.shared, items).await?;
         Ok(Response::new(v1::UpsertItemsResponse { accepted: outcome.accepted, rejected: outcome.rejected }))
     }
 

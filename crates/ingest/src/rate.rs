@@ -1,9 +1,14 @@
 //! How much one shopper may send: a token bucket for each, in bounded memory. In comes a shopper and the moment, out goes
-//! whether one more event is within the limit. A shopper who was forgotten starts with a full bucket.
+//! whether one more event is within the limit. A shopper who was forgotten starts with a full bucket. And how much one caller may
+//! send, whose bucket comes with the call.
 
+use crate::error::Error;
 use portrait_profile::{Timestamp, UserId};
+use portrait_runtime::tokens::Caller;
 use quick_cache::unsync::Cache;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tonic::Request;
 use xxhash_rust::xxh64::xxh64;
 
 /// How many shoppers' buckets are remembered.
@@ -40,6 +45,32 @@ impl RateLimit {
         buckets.insert(key, Bucket { left: if allowed { left - 1.0 } else { left }, at: now });
         allowed
     }
+}
+
+/// The request, if its caller may send what is in it.
+pub(crate) fn within<T>(request: Request<T>, count: impl Fn(&T) -> usize) -> Result<T, Error> {
+    if let Some(caller) = Caller::of(request.extensions()) {
+        let taken = caller.take_events(count(request.get_ref()));
+        taken.map_err(|retry_after| Error::TokenRate { retry_after })?;
+    }
+    Ok(request.into_inner())
+}
+
+/// Waits until the caller of a stream may send so many more, but no longer than `patience`.
+pub(crate) async fn wait(
+    caller: Option<&Arc<Caller>>,
+    count: usize,
+    patience: Duration,
+) -> Result<(), Error> {
+    let Some(caller) = caller else {
+        return Ok(());
+    };
+    let mut left = patience;
+    while let Err(retry_after) = caller.take_events(count) {
+        left = left.checked_sub(retry_after).ok_or(Error::TokenRate { retry_after })?;
+        tokio::time::sleep(retry_after).await;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,12 +8,14 @@
 
 use crate::append::Patience;
 use crate::error::Error;
+use crate::rate;
 use crate::service::Shared;
 use crate::track::{self, Pending, Terms};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use portrait_proto::status::clarified;
 use portrait_proto::v1::{TrackStreamRequest, TrackStreamResponse};
+use portrait_runtime::tokens::Caller;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -26,9 +28,13 @@ pub(crate) type Answers = BoxStream<'static, Result<TrackStreamResponse, Status>
 type Put = Result<(u64, Pending), Status>;
 
 /// Begins to read `requests`.
-pub(crate) fn begin(shared: &Arc<Shared>, requests: Streaming<TrackStreamRequest>) -> Answers {
+pub(crate) fn begin(
+    shared: &Arc<Shared>,
+    caller: Option<Arc<Caller>>,
+    requests: Streaming<TrackStreamRequest>,
+) -> Answers {
     let (sender, receiver) = mpsc::channel(shared.stream_requests);
-    shared.streams.spawn(read(Arc::clone(shared), requests, sender));
+    shared.streams.spawn(read(Arc::clone(shared), caller, requests, sender));
     let shared = Arc::clone(shared);
     let answers = ReceiverStream::new(receiver).then(move |put| answered(Arc::clone(&shared), put));
     // After a status there is nothing more to say.
@@ -39,7 +45,12 @@ pub(crate) fn begin(shared: &Arc<Shared>, requests: Streaming<TrackStreamRequest
     answers.scan(false, ended).boxed()
 }
 
-async fn read(shared: Arc<Shared>, mut requests: Streaming<TrackStreamRequest>, sender: mpsc::Sender<Put>) {
+async fn read(
+    shared: Arc<Shared>,
+    caller: Option<Arc<Caller>>,
+    mut requests: Streaming<TrackStreamRequest>,
+    sender: mpsc::Sender<Put>,
+) {
     loop {
         let request = tokio::select! {
             biased;
@@ -49,7 +60,7 @@ async fn read(shared: Arc<Shared>, mut requests: Streaming<TrackStreamRequest>, 
         };
         let put = match request {
             Ok(None) => return,
-            Ok(Some(request)) => put(&shared, request).await,
+            Ok(Some(request)) => put(&shared, caller.as_ref(), request).await,
             Err(status) => Err(status),
         };
         let over = put.is_err();
@@ -59,7 +70,8 @@ async fn read(shared: Arc<Shared>, mut requests: Streaming<TrackStreamRequest>, 
     }
 }
 
-async fn put(shared: &Arc<Shared>, request: TrackStreamRequest) -> Put {
+async fn put(shared: &Arc<Shared>, caller: Option<&Arc<Caller>>, request: TrackStreamRequest) -> Put {
+    rate::wait(caller, request.events.len(), shared.stream_patience).await?;
     let terms = Terms { backfill: request.backfill, patience: Patience::For(shared.stream_patience) };
     let check = |event, now| shared.rules.event(event, now);
     let pending = track::put(shared, track::EVENTS, request.events, terms, check).await?;

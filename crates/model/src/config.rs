@@ -2,7 +2,7 @@
 
 use portrait_learning::PSI_ROWS_MIN;
 use portrait_profile::Span;
-use portrait_runtime::config::{Interval, Invalid};
+use portrait_runtime::config::{ByteSize, Interval, Invalid};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -59,6 +59,10 @@ pub struct Config {
     pub threads: usize,
     /// The seed of everything random in a training: the same vectors and seed give the same model.
     pub seed: u64,
+    /// The largest request that is taken.
+    pub max_request: ByteSize,
+    /// The largest answer, or message of a stream, that is sent.
+    pub max_response: ByteSize,
 }
 
 /// The checked configuration.
@@ -85,6 +89,8 @@ pub struct ValidConfig {
     pub(crate) max_watchers: usize,
     pub(crate) threads: usize,
     pub(crate) seed: u64,
+    pub(crate) max_request: usize,
+    pub(crate) max_response: usize,
 }
 
 impl Default for Config {
@@ -112,6 +118,8 @@ impl Default for Config {
             max_watchers: 1024,
             threads: 0,
             seed: 7,
+            max_request: ByteSize::mebibytes(1),
+            max_response: ByteSize::mebibytes(64),
         }
     }
 }
@@ -156,6 +164,7 @@ impl Config {
             let problem = format!("is {}", self.worse_max);
             return Err(Invalid::new("model.worse_max", problem, "give it a share from 0 to 1"));
         }
+        self.check_sizes()?;
         Ok(ValidConfig {
             automatic: self.automatic,
             interval: span(self.interval),
@@ -178,7 +187,23 @@ impl Config {
             max_watchers: self.max_watchers,
             threads: if self.threads == 0 { half_of_the_machine() } else { self.threads },
             seed: self.seed,
+            max_request: self.max_request.as_usize(),
+            max_response: self.max_response.as_usize(),
         })
+    }
+
+    fn check_sizes(&self) -> Result<(), Invalid> {
+        // A part of a model goes in pieces of 1 MiB.
+        let rows = [
+            ("model.max_request", self.max_request, ByteSize::kibibytes(64)),
+            ("model.max_response", self.max_response, ByteSize::mebibytes(2)),
+        ];
+        for (key, value, least) in rows {
+            if value < least {
+                return Err(Invalid::new(key, format!("is {value}"), format!("give it at least {least}")));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -21,9 +21,9 @@ use portrait_profile::{FeatureSchema, SegmentId, Timestamp, UserId};
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::{FeatureVector, StreamFeaturesRequest, Transition};
 use portrait_proto::{action, time};
+use portrait_runtime::peer::Peer;
 use std::collections::HashMap;
 use tonic::Status;
-use tonic::transport::Channel;
 use xxhash_rust::xxh64::xxh64;
 
 /// The seed that decides who stays: another than that of routing and of the server's own samples.
@@ -129,13 +129,13 @@ impl Sample {
 
 /// Reads the vectors of a share of all shoppers (0: all) and keeps as much of them as `bounds` say.
 pub(crate) async fn read(
-    channel: Channel,
+    peer: Peer,
     share: f64,
     bounds: Bounds,
     progress: &Progress,
 ) -> Result<Sample, Error> {
     let refused = |status: Status| Error::Features(Box::new(status));
-    let mut client = FeatureServiceClient::new(channel);
+    let mut client = FeatureServiceClient::new(peer);
     let request = StreamFeaturesRequest {
         sample: share,
         include_recent_items: bounds.pasts > 0,

@@ -10,6 +10,7 @@ use portrait_profile::Timestamp;
 use portrait_proto::v1::DriftStatus;
 use portrait_proto::v1::model_service_server::{self, ModelServiceServer};
 use portrait_runtime::SharedClock;
+use portrait_runtime::peer::Peer;
 use portrait_store::{Nonce, Registry, Store};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,7 +18,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::Channel;
 
 /// How long the store is asked to wait for a change of the models: a wake-up that got lost is made good after this long.
 const REGISTRY_WAIT: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     /// Where models are.
     pub(crate) store: Arc<dyn Store>,
     /// Where vectors come from.
-    pub(crate) features: Channel,
+    pub(crate) features: Peer,
     /// The clock on the wall.
     pub(crate) clock: SharedClock,
     /// How this room is set.
@@ -63,7 +63,7 @@ impl ModelService {
     /// Puts the room together; nothing runs yet. Vectors come from the `FeatureService` at the end of `features`.
     pub fn build(
         store: Arc<dyn Store>,
-        features: Channel,
+        features: Peer,
         clock: SharedClock,
         meter: &Meter,
         config: ValidConfig,
@@ -89,6 +89,8 @@ impl ModelService {
     /// The gRPC service.
     pub fn grpc(&self) -> ModelServiceServer<impl model_service_server::ModelService + use<>> {
         ModelServiceServer::new(Grpc { shared: Arc::clone(&self.shared) })
+            .max_decoding_message_size(self.shared.config.max_request)
+            .max_encoding_message_size(self.shared.config.max_response)
     }
 
     /// Trains and tells until `shutdown`; the handle ends when the last watcher was told and the trainer has ended.

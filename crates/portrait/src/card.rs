@@ -14,7 +14,7 @@ pub(crate) use json::moment as moment_json;
 pub use json::profile_json;
 pub use render::card;
 
-use crate::client::{self, Line};
+use crate::client::{Line, Target};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -27,9 +27,9 @@ pub struct ProfileArgs {
     /// The shop's own id of the shopper.
     #[arg(value_name = "USER")]
     pub user_id: String,
-    /// Where the server answers.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    pub to: String,
+    /// Where the server answers, and how it is called.
+    #[command(flatten)]
+    pub server: Target,
     /// Print the profile as JSON, with the field names of the API.
     #[arg(long)]
     pub json: bool,
@@ -40,8 +40,8 @@ pub struct ProfileArgs {
 /// # Errors
 /// If the server cannot be reached, or has no profile of the shopper.
 pub async fn run(args: ProfileArgs) -> Result<()> {
-    let channel = client::connect(&args.to).await?;
-    let profile = fetch(channel, &args.user_id, &args.to).await?;
+    let channel = args.server.connect().await?;
+    let profile = fetch(channel, &args.user_id, args.server.address()).await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&profile_json(&profile))?);
     } else {

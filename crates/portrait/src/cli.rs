@@ -3,7 +3,7 @@
 
 use crate::{
     bench, card, demo, doctor, drift, erase, eval, import, next_action, probe, recommend, score, segments,
-    serve, similar, train, watch,
+    serve, similar, token, train, watch,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -50,6 +50,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Write one event and read it back, and say whether a deployment does its work.
     Probe(probe::ProbeArgs),
+    /// Make a token for a caller, and the entry that lets it in.
+    Token(token::TokenArgs),
     /// Measure the server on this machine.
     Bench(bench::BenchArgs),
 }
@@ -88,6 +90,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Probe(args) => probe::run(args).await,
+        Command::Token(args) => token::run(&args),
         Command::Bench(args) => bench::run(args).await,
     }
 }

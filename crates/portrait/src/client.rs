@@ -2,6 +2,7 @@
 //! and waiting until everything sent is in the profiles.
 
 mod line;
+mod target;
 
 use anyhow::{Result, bail};
 use futures::StreamExt;
@@ -14,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 pub use line::Line;
 pub(crate) use line::{ROLES, lazily};
+pub use target::Target;
 
 /// Events of one request of a stream.
 pub const REQUEST_EVENTS: usize = 1000;
@@ -24,12 +26,12 @@ const ASK_EVERY: Duration = Duration::from_millis(5);
 /// How long a server may apply nothing before nobody waits for it any more.
 const STANDSTILL: Duration = Duration::from_secs(30);
 
-/// Connects to a deployment, as [`Line::connect`].
+/// Connects to a deployment that asks for nothing, as [`Line::connect`].
 ///
 /// # Errors
 /// As there.
 pub async fn connect(address: &str) -> Result<Line> {
-    Line::connect(address).await
+    Target::at(address).connect().await
 }
 
 /// Sends events as a stream and returns when the last one is acknowledged.

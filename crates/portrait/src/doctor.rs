@@ -5,7 +5,7 @@
 mod store;
 
 use crate::card::words;
-use crate::client::{Line, ROLES};
+use crate::client::{Line, ROLES, Target};
 use crate::node::Config;
 use crate::serve::ConfigArgs;
 use anyhow::{Result, bail};
@@ -17,6 +17,7 @@ use portrait_proto::v1::{
     ListModelsRequest, ListModelsResponse, ListPartitionsRequest, ListPartitionsResponse,
 };
 use portrait_runtime::config;
+use portrait_runtime::server::ServerConfig;
 use std::collections::BTreeMap;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -30,9 +31,8 @@ const LAG_NOTED: u64 = 100_000;
 pub struct DoctorArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Where the servers answer: one URL, or ROLE=URL for each role with commas between.
-    #[arg(long, value_name = "ADDRESS", default_value = "http://127.0.0.1:50051")]
-    to: String,
+    #[command(flatten)]
+    server: Target,
 }
 
 /// How something is.
@@ -99,8 +99,9 @@ async fn examine(args: DoctorArgs) -> Vec<Finding> {
         Ok(()) => Finding::well("configuration", "makes sense"),
         Err(error) => Finding::ill("configuration", error.to_string(), "correct the key"),
     }];
+    findings.push(port(&config.server));
     findings.push(store::examine(&config).await);
-    match Line::connect(&args.to).await {
+    match args.server.connect().await {
         Ok(line) => findings.extend(servers(&line).await),
         Err(error) => {
             let remedy = "start `portrait serve`, or name its address with --to";
@@ -108,6 +109,25 @@ async fn examine(args: DoctorArgs) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// What the gRPC port lets in.
+fn port(server: &ServerConfig) -> Finding {
+    const WHAT: &str = "port";
+    match server.secured() {
+        Ok((connections, calls)) => {
+            let told = format!("{connections}, and calls {calls}");
+            let is_open =
+                server.tokens_file.as_os_str().is_empty() && server.tls_client_ca.as_os_str().is_empty();
+            if is_open && !server.listen.ip().is_loopback() {
+                let remedy =
+                    "name a file of tokens in server.tokens_file, or let only friends reach the port";
+                return Finding::noted(WHAT, told, remedy);
+            }
+            Finding::well(WHAT, told)
+        }
+        Err(error) => Finding::ill(WHAT, error.to_string(), "correct the key"),
+    }
 }
 
 async fn servers(line: &Line) -> Vec<Finding> {

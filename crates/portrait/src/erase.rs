@@ -1,7 +1,7 @@
 //! `portrait erase`: a shopper is erased, or an earlier erasure is asked how far it is. In go an address and a shopper or a receipt,
 //! out go the state, the receipt and what it waits for.
 
-use crate::client::{self, Line};
+use crate::client::{Line, Target};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
@@ -30,9 +30,9 @@ pub struct EraseArgs {
     /// Wait until it is applied, for 10 minutes at most or so many seconds.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = WAIT_S)]
     pub wait: Option<u64>,
-    /// Where the server answers.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    pub to: String,
+    /// Where the server answers, and how it is called.
+    #[command(flatten)]
+    pub server: Target,
 }
 
 /// Erases or asks, waits if told to, and prints.
@@ -40,7 +40,7 @@ pub struct EraseArgs {
 /// # Errors
 /// If the server cannot be reached, refuses, or has not applied an erasure in time that is waited for.
 pub async fn run(args: EraseArgs) -> Result<()> {
-    let mut ingest = IngestServiceClient::new(client::connect(&args.to).await?);
+    let mut ingest = IngestServiceClient::new(args.server.connect().await?);
     let receipt = match args.receipt {
         Some(text) => bytes_of(&text).context("the receipt is not what portrait erase printed")?,
         None => {

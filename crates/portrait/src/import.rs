@@ -15,7 +15,7 @@ pub use reader::{LogReader, Row};
 pub use report::{Rejected, Report};
 
 use crate::card::words;
-use crate::client::{self, Line};
+use crate::client::{self, Line, Target};
 use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -37,9 +37,9 @@ pub struct ImportArgs {
     /// Its format.
     #[arg(long, value_enum)]
     pub format: Format,
-    /// Where the server answers.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    pub to: String,
+    /// Where the server answers, and how it is called.
+    #[command(flatten)]
+    pub server: Target,
     /// Whether equal rows are duplicates (content) or repeats of an action (row); by default as the format's documentation
     /// says.
     #[arg(long, value_enum)]
@@ -63,7 +63,7 @@ pub async fn import(args: &ImportArgs, report: &mut Report) -> Result<()> {
     let event_id = args.event_id.unwrap_or(args.format.default_event_id());
     let name = args.file.display();
     let reader = LogReader::open(&args.file, args.format, event_id).with_context(|| name.to_string())?;
-    let channel = client::connect(&args.to).await?;
+    let channel = args.server.connect().await?;
     let before = duplicates(channel.clone()).await?;
     let sent = send(reader, channel.clone(), report).await.with_context(|| name.to_string());
     let settled = settle(channel, before, report).await;

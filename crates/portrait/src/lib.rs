@@ -21,5 +21,6 @@ pub mod segments;
 pub mod serve;
 pub mod similar;
 pub mod simulate;
+pub mod token;
 pub mod train;
 pub mod watch;

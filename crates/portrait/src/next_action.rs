@@ -1,6 +1,6 @@
 //! `portrait next`: what a shopper does next. In go an address and a shopper, out goes a bar for every action, or JSON.
 
-use crate::client;
+use crate::client::Target;
 use anyhow::Result;
 use clap::Args;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -16,9 +16,9 @@ pub struct NextActionArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-    /// Where the server answers.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    pub to: String,
+    /// Where the server answers, and how it is called.
+    #[command(flatten)]
+    pub server: Target,
 }
 
 /// How long the bar of a certain action is.
@@ -29,7 +29,7 @@ const BAR: f64 = 40.0;
 /// # Errors
 /// If the server cannot be reached or has no model.
 pub async fn run(args: NextActionArgs) -> Result<()> {
-    let mut query = QueryServiceClient::new(client::connect(&args.to).await?);
+    let mut query = QueryServiceClient::new(args.server.connect().await?);
     let request =
         PredictNextActionRequest { user_id: args.user.clone(), ..PredictNextActionRequest::default() };
     let answer = query.predict_next_action(request).await?.into_inner();

@@ -2,11 +2,13 @@
 //! node that can be asked for its addresses and told to stop. The binary, the demo, the benchmarks and the tests start the
 //! same node.
 
+mod access;
+mod cluster;
 mod models;
 mod store;
 
-use crate::client;
 use anyhow::{Context, Result};
+pub use cluster::ClusterConfig;
 pub(crate) use models::Follower;
 use portrait_feature::{FeatureService, Ownership};
 use portrait_ingest::IngestService;
@@ -19,6 +21,7 @@ use portrait_proto::v1::{
 use portrait_query::QueryService;
 use portrait_runtime::config::Invalid;
 use portrait_runtime::health::Health;
+use portrait_runtime::peer::Peer;
 use portrait_runtime::server::{Bound, DrainOutcome, ServeError, ServerConfig, Services};
 use portrait_runtime::telemetry::{LogConfig, Metrics};
 use portrait_runtime::{SharedClock, SystemClock};
@@ -34,7 +37,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::Channel;
 
 /// Everything a node can be told, as the configuration file has it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,6 +44,8 @@ use tonic::transport::Channel;
 pub struct Config {
     /// The two ports and their limits.
     pub server: ServerConfig,
+    /// How the processes of a deployment call each other.
+    pub cluster: ClusterConfig,
     /// What is logged, and how.
     pub log: LogConfig,
     /// Where everything is remembered.
@@ -93,6 +97,7 @@ impl Default for Config {
         let filter = "info,fjall=warn,lsm_tree=warn".to_owned();
         Self {
             server: ServerConfig::default(),
+            cluster: ClusterConfig::default(),
             log: LogConfig { filter, ..LogConfig::default() },
             store: StoreConfig::default(),
             profiles: ProfilesConfig::default(),
@@ -112,7 +117,7 @@ impl Role {
 
 /// A running node. Dropping it asks it to stop and does not wait; `stop` does.
 pub struct Node {
-    grpc_addr: SocketAddr,
+    grpc_url: String,
     http_addr: SocketAddr,
     store: Opened,
     /// Says that no more calls should come, some time before they are refused.
@@ -130,6 +135,7 @@ impl Config {
     /// The first key whose value makes no sense, and what to give instead.
     pub fn validate(&self) -> Result<(), Invalid> {
         self.server.validate()?;
+        self.cluster.credentials(&self.server)?;
         self.ingest.validate(self.store.usual_level())?;
         self.feature.validate()?;
         self.model.validate()?;
@@ -154,6 +160,7 @@ impl Node {
     /// If the configuration makes no sense, a port is taken, or the store cannot be opened; the error names the key.
     pub async fn start(role: Role, config: Config) -> Result<Self> {
         config.server.validate()?;
+        config.cluster.credentials(&config.server)?;
         let bound = Bound::bind(config.server.clone()).await?;
         if role != Role::All && config.store.directory().is_some() {
             let remedy = "name a Redis that all of them use, or serve every role in one process";
@@ -165,10 +172,11 @@ impl Node {
         let clock: SharedClock = Arc::new(SystemClock);
         let metrics = Metrics::new()?;
         let (grpc_addr, http_addr) = (bound.grpc_addr(), bound.http_addr());
+        let (grpc_url, door) = (bound.grpc_url(), bound.door());
         let (shutdown, drained) = (CancellationToken::new(), CancellationToken::new());
-        let here = format!("http://{grpc_addr}");
-        let models = to(&config.profiles.models, &here).context("profiles.models")?;
-        let features = to(&config.model.features, &here).context("model.features")?;
+        let to = |url: &str| config.cluster.peer(url, &door, &config.server, &shutdown);
+        let models = to(&config.profiles.models).context("profiles.models")?;
+        let features = to(&config.model.features).context("model.features")?;
         let node = match config.profiles.node.as_str() {
             "" => called(grpc_addr),
             name => name.to_owned(),
@@ -188,12 +196,12 @@ impl Node {
                 bound.serve(services, shutdown).await
             }
         });
-        Ok(Self { grpc_addr, http_addr, store: opened, health, drain_delay, shutdown, serving, rooms })
+        Ok(Self { grpc_url, http_addr, store: opened, health, drain_delay, shutdown, serving, rooms })
     }
 
     /// Where gRPC answers.
     pub fn grpc_url(&self) -> String {
-        format!("http://{}", self.grpc_addr)
+        self.grpc_url.clone()
     }
 
     /// Where HTTP answers.
@@ -245,11 +253,6 @@ fn called(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// A connection to `url`, or to this process if that is empty.
-fn to(url: &str, here: &str) -> Result<Channel> {
-    client::lazily(if url.is_empty() { here } else { url })
-}
-
 /// What rooms are built with.
 struct With<'a> {
     store: &'a Arc<dyn Store>,
@@ -260,7 +263,7 @@ struct With<'a> {
     /// The served model.
     model: watch::Receiver<ServedModel>,
     /// To `FeatureService`.
-    features: Channel,
+    features: Peer,
 }
 
 /// The rooms of one process.
@@ -336,7 +339,8 @@ impl Rooms {
             names.push(query_service_server::SERVICE_NAME);
         }
         let (routes, descriptors) = (routes.routes(), portrait_proto::DESCRIPTOR_SET);
-        Services { routes, names, descriptors, health, metrics, clarify: status::clarified }
+        let (clarify, needs, refuse) = (status::clarified, access::needs, access::refused);
+        Services { routes, names, descriptors, health, metrics, clarify, needs, refuse }
     }
 
     /// Runs the rooms. Those with streams of their own end with `shutdown`; the workers go on until the last call is answered,

@@ -2,7 +2,7 @@
 //! may take, out goes one line and an exit code. One event of a shopper of its own is written, with a new id each time, and read
 //! back with its token; nothing else is changed, and a deployment that is probed for ever has one shopper more.
 
-use crate::client::{self, Line};
+use crate::client::{Line, Target};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use portrait_profile::{Fingerprint, RecordId, Timestamp};
@@ -22,9 +22,8 @@ const CALL_PATIENCE_MIN: Duration = Duration::from_millis(100);
 /// The arguments of `portrait probe`.
 #[derive(Debug, Args)]
 pub struct ProbeArgs {
-    /// Where the servers answer: one URL, or ROLE=URL for ingest and query with a comma between.
-    #[arg(long, value_name = "ADDRESS", default_value = "http://127.0.0.1:50051")]
-    to: String,
+    #[command(flatten)]
+    server: Target,
     /// The shopper that the event is of; nobody's own id.
     #[arg(long, value_name = "USER", default_value = "portrait-probe")]
     user: String,
@@ -85,7 +84,7 @@ async fn attempt(
     before: &mut Option<Count>,
     deadline: Instant,
 ) -> Result<u64, Failure> {
-    let line = client::connect(&args.to).await.map_err(Failure::Passing)?;
+    let line = args.server.connect().await.map_err(Failure::Passing)?;
     let known = match *before {
         Some(known) => known,
         None => *before.insert(read(&line, &args.user, Vec::new(), deadline).await?),

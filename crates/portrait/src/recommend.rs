@@ -1,7 +1,7 @@
 //! `portrait recommend`: what a shopper may want next. In go an address, a shopper and filters, out go a table of items and why, or
 //! JSON.
 
-use crate::client;
+use crate::client::Target;
 use anyhow::Result;
 use clap::Args;
 use comfy_table::{Table, presets};
@@ -30,9 +30,9 @@ pub struct RecommendArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-    /// Where the server answers.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    pub to: String,
+    /// Where the server answers, and how it is called.
+    #[command(flatten)]
+    pub server: Target,
 }
 
 /// Asks and prints.
@@ -40,7 +40,7 @@ pub struct RecommendArgs {
 /// # Errors
 /// If the server cannot be reached or has no model of items.
 pub async fn run(args: RecommendArgs) -> Result<()> {
-    let mut query = QueryServiceClient::new(client::connect(&args.to).await?);
+    let mut query = QueryServiceClient::new(args.server.connect().await?);
     let request = RecommendRequest {
         user_id: args.user,
         count: args.count,

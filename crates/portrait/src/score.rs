@@ -1,7 +1,7 @@
 //! `portrait score`: how likely a purchase or a bad order is of a shopper. In go an address, a shopper and a target, out goes a table of
 //! what moves the score, or JSON.
 
-use crate::client;
+use crate::client::Target;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
@@ -24,9 +24,9 @@ pub struct ScoreArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-    /// Where the server answers.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    pub to: String,
+    /// Where the server answers, and how it is called.
+    #[command(flatten)]
+    pub server: Target,
 }
 
 /// What can be foretold.
@@ -43,7 +43,7 @@ pub enum Foretold {
 /// # Errors
 /// If the server cannot be reached, does not know the shopper or has learned no such score.
 pub async fn run(args: ScoreArgs) -> Result<()> {
-    let mut query = QueryServiceClient::new(client::connect(&args.to).await?);
+    let mut query = QueryServiceClient::new(args.server.connect().await?);
     let target = match args.target {
         Foretold::Propensity => ScoreTarget::Propensity,
         Foretold::Risk => ScoreTarget::Risk,

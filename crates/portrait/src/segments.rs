@@ -2,7 +2,7 @@
 //! address and what is asked, out goes text for a person.
 
 use crate::card::{chart, words};
-use crate::client;
+use crate::client::Target;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
@@ -25,9 +25,9 @@ pub struct SegmentsArgs {
     /// Say why this shopper is in a segment.
     #[arg(long, value_name = "USER")]
     pub explain: Option<String>,
-    /// Where the server answers.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    pub to: String,
+    /// Where the server answers, and how it is called.
+    #[command(flatten)]
+    pub server: Target,
 }
 
 /// Prints what is asked for.
@@ -35,7 +35,7 @@ pub struct SegmentsArgs {
 /// # Errors
 /// If the server cannot be reached, has no model yet, or does not know the segment or the shopper.
 pub async fn run(args: SegmentsArgs) -> Result<()> {
-    let mut query = QueryServiceClient::new(client::connect(&args.to).await?);
+    let mut query = QueryServiceClient::new(args.server.connect().await?);
     let said = |status: tonic::Status| anyhow!("{}", status.message());
     let text = match (args.segment_id, args.explain) {
         (Some(segment_id), _) => {

@@ -1,6 +1,6 @@
 //! `portrait similar`: who shops as a shopper does. In go an address and a shopper, out goes a table of others, or JSON.
 
-use crate::client;
+use crate::client::Target;
 use anyhow::Result;
 use clap::Args;
 use comfy_table::{Table, presets};
@@ -20,9 +20,9 @@ pub struct SimilarArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-    /// Where the server answers.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    pub to: String,
+    /// Where the server answers, and how it is called.
+    #[command(flatten)]
+    pub server: Target,
 }
 
 /// Asks and prints.
@@ -30,7 +30,7 @@ pub struct SimilarArgs {
 /// # Errors
 /// If the server cannot be reached, does not know the shopper or has no model.
 pub async fn run(args: SimilarArgs) -> Result<()> {
-    let mut query = QueryServiceClient::new(client::connect(&args.to).await?);
+    let mut query = QueryServiceClient::new(args.server.connect().await?);
     let request = FindSimilarUsersRequest {
         user_id: args.user,
         count: args.count,

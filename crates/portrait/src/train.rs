@@ -2,7 +2,7 @@
 //! and the outcome.
 
 use crate::card::words;
-use crate::client::{self, Line};
+use crate::client::{Line, Target};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,9 +23,9 @@ pub struct TrainArgs {
     /// Publish it even if it is worse than the served model.
     #[arg(long)]
     pub force: bool,
-    /// Where the server answers.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    pub to: String,
+    /// Where the server answers, and how it is called.
+    #[command(flatten)]
+    pub server: Target,
 }
 
 /// Trains and says what came of it.
@@ -33,7 +33,7 @@ pub struct TrainArgs {
 /// # Errors
 /// If the server cannot be reached, or nothing was published.
 pub async fn run(args: TrainArgs) -> Result<()> {
-    let channel = client::connect(&args.to).await?;
+    let channel = args.server.connect().await?;
     let request =
         TrainModelRequest { segments: args.segments, choose_segments: args.choose, force: args.force };
     let bar = ProgressBar::new_spinner().with_style(

@@ -8,6 +8,7 @@ mod resume;
 
 pub use follow::{Subscription, follow};
 
+use crate::client::Target;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use lines::Printer;
@@ -23,9 +24,9 @@ const ANSWERS_UNSAVED_MAX: u32 = 256;
 /// The arguments of `portrait watch`.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
-    /// Where the server answers.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    pub to: String,
+    /// Where the server answers, and how it is called.
+    #[command(flatten)]
+    pub server: Target,
     /// Only this shopper; may be given again, up to 1000 times.
     #[arg(long = "user", value_name = "ID")]
     pub users: Vec<String>,
@@ -77,7 +78,7 @@ pub async fn run(args: WatchArgs) -> Result<()> {
     };
     let mut session =
         Session { printer: Printer::new(args.json), output: std::io::stdout(), resume, unsaved: 0 };
-    let subscription = Subscription { url: args.to, request };
+    let subscription = Subscription { server: args.server, request };
     let mut notice = |text: &str| eprintln!("{text}");
     let mut handle = |answer: &WatchProfileChangesResponse| session.handle(answer);
     let ended = tokio::select! {

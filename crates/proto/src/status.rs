@@ -73,9 +73,15 @@ pub fn clarified(status: Status) -> Status {
             None => failure.into_status(),
         };
     }
-    if status.code() == Code::OutOfRange && message.contains("message length too large") {
+    let too_large = status.code() == Code::OutOfRange && message.contains("message length too large");
+    let bomb = status.code() == Code::ResourceExhausted && message.contains("exceeded while decompressing");
+    if too_large || bomb {
         let remedy = format!("{message}: split the request, or raise the server's max_request");
         return Failure::new(ErrorReason::TooLong, remedy).into_status();
+    }
+    if status.code() == Code::Internal && message.starts_with("Error decompressing") {
+        let failure = format!("the message is not compressed as it says: {message}");
+        return Failure::new(ErrorReason::BadText, failure).into_status();
     }
     status
 }
@@ -138,6 +144,8 @@ pub const fn code_of(reason: ErrorReason) -> Code {
         }
         ErrorReason::ReadAfterTimeout => Code::DeadlineExceeded,
         ErrorReason::SubscriberStuck => Code::Aborted,
+        ErrorReason::NoCaller => Code::Unauthenticated,
+        ErrorReason::RoleMissing => Code::PermissionDenied,
         ErrorReason::Internal | ErrorReason::Unspecified => Code::Internal,
     }
 }
@@ -177,6 +185,11 @@ mod tests {
         let large = "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes";
         let status = clarified(Status::out_of_range(large));
         assert_eq!((status.code(), reason_of(&status)), (Code::InvalidArgument, Some(ErrorReason::TooLong)));
+        let bomb = "Error decompressing: size limit, of 8 bytes, exceeded while decompressing message";
+        let status = clarified(Status::resource_exhausted(bomb));
+        assert_eq!((status.code(), reason_of(&status)), (Code::InvalidArgument, Some(ErrorReason::TooLong)));
+        let status = clarified(Status::internal("Error decompressing: corrupt, while sending request"));
+        assert_eq!((status.code(), reason_of(&status)), (Code::InvalidArgument, Some(ErrorReason::BadText)));
         let other = clarified(Status::internal("else"));
         assert_eq!((other.code(), reason_of(&other)), (Code::Internal, None));
     }

@@ -2,59 +2,30 @@
 //! it says that it is not ready, stops accepting, waits for the calls under way, and cuts what is left after the grace.
 //! What a single call passes through is `stack.rs`.
 
-use crate::config::{Interval, Invalid};
-use crate::connections::Connections;
+mod config;
+mod http;
+mod security;
+
+use crate::config::Invalid;
+use crate::connections::{self, Connections, Door, Limits, Visitors};
+use crate::guard::{Guard, Need, Refuse};
 use crate::health::{Health, Reporter};
-use crate::methods::Methods;
+use crate::methods::{Methods, MethodsError};
 use crate::stack::{Clarify, Stack};
 use crate::telemetry::Metrics;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
+pub use config::ServerConfig;
+use security::Security;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
-/// HTTP is for a few machines that look after the process; no configuration is worth having.
-const HTTP_CONNECTIONS_MAX: usize = 64;
-
-/// How long an HTTP connection may say nothing.
-const HTTP_IDLE_LIMIT: Duration = Duration::from_secs(120);
-
 /// How long what was cut may take to notice.
 const CUT_GRACE: Duration = Duration::from_secs(1);
-
-/// How the process listens.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ServerConfig {
-    /// Where gRPC listens; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Where HTTP listens, for /metrics, /livez and /readyz.
-    pub http_listen: SocketAddr,
-    /// Unary calls that may wait for their answer at once. More: fewer refusals in a burst, and longer waits.
-    pub max_calls: usize,
-    /// gRPC connections that may be open at once; one more waits until another ends. More: more callers, and more memory and
-    /// open files.
-    pub max_connections: usize,
-    /// Streams and calls of one connection.
-    pub max_streams_per_connection: u32,
-    /// How long a call may wait for the beginning of its answer if the caller sets no deadline.
-    pub call_timeout: Interval,
-    /// How often an idle connection is asked whether somebody is there.
-    pub keepalive: Interval,
-    /// How long a process that was told to stop says that it is not ready and still takes calls, before it drains. Longer: who
-    /// spreads calls over processes has heard of it before a call is refused, and a stop takes longer.
-    pub drain_delay: Interval,
-    /// How long calls under way may take after that. Kubernetes must wait longer than both.
-    pub drain_grace: Interval,
-}
 
 /// Whether everything under way was answered when a server stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +61,11 @@ pub enum ServeError {
         source: std::io::Error,
     },
     /// The descriptors of the services cannot be read.
-    #[error("the descriptors of the services cannot be read")]
-    Descriptors(#[source] prost::DecodeError),
+    #[error("the methods of the services cannot be told")]
+    Methods(#[source] MethodsError),
+    /// What secures the gRPC port is not as it should be.
+    #[error(transparent)]
+    Security(#[from] Invalid),
     /// The descriptors of the services cannot be served.
     #[error("reflection cannot be served")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -117,6 +91,10 @@ pub struct Services {
     pub metrics: Metrics,
     /// The last word on a status.
     pub clarify: Clarify,
+    /// What each method of `descriptors` asks of its caller, by its path. One that it does not know is not served.
+    pub needs: fn(&str) -> Option<Need>,
+    /// The last word on a call that is not let in.
+    pub refuse: Refuse,
 }
 
 /// Both ports, taken and not yet answering.
@@ -126,52 +104,19 @@ pub struct Bound {
     http: TcpListener,
     grpc_addr: SocketAddr,
     http_addr: SocketAddr,
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
-            http_listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            max_calls: 1024,
-            max_connections: 1024,
-            max_streams_per_connection: 256,
-            call_timeout: Interval::from_secs(30),
-            keepalive: Interval::from_secs(30),
-            drain_delay: Interval::from_millis(0),
-            drain_grace: Interval::from_secs(10),
-        }
-    }
-}
-
-impl ServerConfig {
-    /// Checks what types cannot.
-    ///
-    /// # Errors
-    /// The first key whose value makes no sense.
-    pub fn validate(&self) -> Result<(), Invalid> {
-        if self.max_calls == 0 {
-            return Err(Invalid::new("server.max_calls", "is 0", "give it at least 1"));
-        }
-        if self.max_connections == 0 {
-            return Err(Invalid::new("server.max_connections", "is 0", "give it at least 1"));
-        }
-        if self.max_streams_per_connection == 0 {
-            return Err(Invalid::new("server.max_streams_per_connection", "is 0", "give it at least 1"));
-        }
-        if self.call_timeout.as_millis() == 0 {
-            return Err(Invalid::new("server.call_timeout", "is 0", "give it at least 1s"));
-        }
-        Ok(())
-    }
+    security: Security,
+    door: Door,
+    visitors: Visitors,
 }
 
 impl Bound {
     /// Takes both ports.
     ///
     /// # Errors
-    /// If one of them is taken or may not be: the error names the address and its configuration key.
+    /// If one of them is taken or may not be, the error names the address and its configuration key; if a file that secures
+    /// them is not as it should be, the file and its key.
     pub async fn bind(config: ServerConfig) -> Result<Self, ServeError> {
+        let security = Security::read(&config)?;
         let grpc = listen(config.listen, "server.listen", "--listen").await?;
         let http = listen(config.http_listen, "server.http_listen", "--http-listen").await?;
         let local = |listener: &TcpListener, key, address| {
@@ -179,12 +124,24 @@ impl Bound {
         };
         let grpc_addr = local(&grpc, "server.listen", config.listen)?;
         let http_addr = local(&http, "server.http_listen", config.http_listen)?;
-        Ok(Self { config, grpc, http, grpc_addr, http_addr })
+        let (door, visitors) = connections::door();
+        Ok(Self { config, grpc, http, grpc_addr, http_addr, security, door, visitors })
     }
 
     /// Where gRPC listens.
     pub fn grpc_addr(&self) -> SocketAddr {
         self.grpc_addr
+    }
+
+    /// Where gRPC listens, as an address to call.
+    pub fn grpc_url(&self) -> String {
+        let scheme = if self.security.handshakes.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.grpc_addr)
+    }
+
+    /// The way of this process to itself.
+    pub fn door(&self) -> Door {
+        self.door.clone()
     }
 
     /// Where HTTP listens.
@@ -202,15 +159,19 @@ impl Bound {
         services: Services,
         shutdown: CancellationToken,
     ) -> Result<DrainOutcome, ServeError> {
-        let Self { config, grpc, http, .. } = self;
-        let Services { routes, names, descriptors, health, metrics, clarify } = services;
+        let Self { config, grpc, http, mut security, visitors, .. } = self;
+        let Services { routes, names, descriptors, health, metrics, clarify, needs, refuse } = services;
+        security.say(&config);
+        let methods = methods(descriptors, needs)?;
         // Readiness is told before the first call can come, and drops before the port closes.
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let told = health.clone();
         let reporting = Reporter::begin(reporter, names, health.clone()).await;
+        let guard = Guard { tokens: security.tokens.clone(), methods: Arc::clone(&methods), refuse };
         let stack = Stack {
             metrics: metrics.clone(),
-            methods: methods(descriptors)?,
+            methods,
+            guard,
             calls_max: config.max_calls,
             call_timeout: config.call_timeout.duration(),
             clarify,
@@ -224,25 +185,22 @@ impl Bound {
 
         let ended = CancellationToken::new();
         let _ends_http = ended.clone().drop_guard();
-        let http = Connections::new(http, HTTP_CONNECTIONS_MAX, Some(HTTP_IDLE_LIMIT), ended.clone());
+        security.follow(&config, &ended);
+        let http = Connections::new(http, http::LIMITS, ended.clone());
         let http = tokio::spawn(
-            axum::serve(http, http_router(health, metrics))
+            axum::serve(http, http::router(health, metrics))
                 .with_graceful_shutdown(ended.clone().cancelled_owned())
                 .into_future(),
         );
         let cut = CancellationToken::new();
         // Whoever drops this future wants an end now.
         let _cuts = cut.clone().drop_guard();
-        let incoming = Connections::new(grpc, config.max_connections, None, cut.clone());
+        let incoming = Connections::new(grpc, limits(&config), cut.clone()).secured(security.handshakes);
         let draining = shutdown.clone();
-        let grpc = Server::builder()
-            // gRPC-web comes by HTTP/1.1 as well.
-            .accept_http1(true)
-            .max_concurrent_streams(config.max_streams_per_connection)
-            .http2_keepalive_interval(Some(config.keepalive.duration()).filter(|every| !every.is_zero()))
+        let grpc = builder(&config)
             .layer(tonic_web::GrpcWebLayer::new())
             .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming.into_stream(), async move {
+            .serve_with_incoming_shutdown(incoming.into_stream(visitors), async move {
                 draining.cancelled().await;
                 told.not_ready("server", "the server is draining");
                 reporting.end().await;
@@ -293,14 +251,43 @@ async fn drained(
     }
 }
 
-fn methods(descriptors: &'static [u8]) -> Result<Methods, ServeError> {
-    let ours = [
-        descriptors,
-        tonic_health::pb::FILE_DESCRIPTOR_SET,
-        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
-        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
-    ];
-    Methods::of(&ours).map_err(ServeError::Descriptors)
+/// What every connection of the gRPC port must keep to.
+fn limits(config: &ServerConfig) -> Limits {
+    let age = Some(config.connection_age.duration()).filter(|age| !age.is_zero());
+    Limits {
+        max: config.max_connections,
+        opening: config.handshake_timeout.duration(),
+        idle: None,
+        age: age.map(|age| age + config.connection_grace.duration()),
+    }
+}
+
+fn builder(config: &ServerConfig) -> Server {
+    let header = u32::try_from(config.max_header.bytes()).unwrap_or(u32::MAX);
+    let builder = Server::builder()
+        // gRPC-web comes by HTTP/1.1 as well.
+        .accept_http1(true)
+        .max_concurrent_streams(config.max_streams_per_connection)
+        .http2_max_header_list_size(header)
+        .http2_keepalive_interval(Some(config.keepalive.duration()).filter(|every| !every.is_zero()));
+    match config.connection_age.duration() {
+        Duration::ZERO => builder,
+        // The library's own grace would take the place of asking: what is left after ours is cut by the connection.
+        age => builder.max_connection_age(age),
+    }
+}
+
+/// Every method, with what it asks of its caller.
+fn methods(descriptors: &'static [u8], needs: fn(&str) -> Option<Need>) -> Result<Arc<Methods>, ServeError> {
+    let open = |_: &str| Some(Need::Nothing);
+    let known = |_: &str| Some(Need::Token);
+    let methods = Methods::default()
+        .with(descriptors, needs)
+        // Whoever spreads calls asks after health before it has a token.
+        .and_then(|methods| methods.with(tonic_health::pb::FILE_DESCRIPTOR_SET, open))
+        .and_then(|methods| methods.with(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET, known))
+        .and_then(|methods| methods.with(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET, known));
+    methods.map(Arc::new).map_err(ServeError::Methods)
 }
 
 /// Both versions, since tools differ in which one they ask for.
@@ -308,21 +295,4 @@ fn reflection(descriptors: &'static [u8]) -> tonic_reflection::server::Builder<'
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(descriptors)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-}
-
-fn http_router(health: Health, metrics: Metrics) -> Router {
-    Router::new()
-        .route("/livez", get(|| async { "alive\n" }))
-        .route("/readyz", get(readyz).with_state(health))
-        .route("/metrics", get(rendered).with_state(metrics))
-}
-
-async fn rendered(State(metrics): State<Metrics>) -> ([(&'static str, &'static str); 1], String) {
-    ([("content-type", "text/plain; version=0.0.4")], metrics.render())
-}
-
-async fn readyz(State(health): State<Health>) -> (StatusCode, Json<Vec<(&'static str, String)>>) {
-    let waiting_for = health.waiting_for();
-    let code = if waiting_for.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(waiting_for))
 }

@@ -3,6 +3,7 @@
 
 mod deadline;
 
+use crate::guard::{Guard, guarded};
 use crate::methods::Methods;
 use crate::telemetry::Metrics;
 use axum::Router;
@@ -34,7 +35,9 @@ pub(crate) struct Stack {
     /// Where calls are measured.
     pub(crate) metrics: Metrics,
     /// Which methods there are.
-    pub(crate) methods: Methods,
+    pub(crate) methods: Arc<Methods>,
+    /// Who may call them.
+    pub(crate) guard: Guard,
     /// Calls that may wait for their answer at once.
     pub(crate) calls_max: usize,
     /// How long a call may wait for the beginning of its answer if the caller sets no deadline.
@@ -47,7 +50,7 @@ pub(crate) struct Stack {
 
 /// The instruments of a gRPC server.
 struct Instruments {
-    methods: Methods,
+    methods: Arc<Methods>,
     calls: Counter<u64>,
     seconds: Histogram<f64>,
 }
@@ -74,6 +77,8 @@ impl Stack {
                 .layer(from_fn(move |request: Request, next: Next| clarified(clarify, request, next)))
                 // A handler that panics is a bug of one call: it is answered, and the process goes on.
                 .layer(CatchPanicLayer::custom(panicked))
+                // Before anything is done for a call: who may not make it takes nobody's room.
+                .layer(from_fn_with_state(Arc::new(self.guard), guarded))
                 // What waits for an answer is bounded; more is refused at once rather than queued. An open stream has its
                 // answer and does not count: each service bounds its own.
                 .layer(from_fn_with_state(room, admit))
@@ -87,7 +92,7 @@ impl Stack {
 }
 
 impl Instruments {
-    fn new(metrics: &Metrics, methods: Methods) -> Self {
+    fn new(metrics: &Metrics, methods: Arc<Methods>) -> Self {
         let meter = metrics.meter("portrait-runtime");
         Self {
             methods,

@@ -5,4 +5,5 @@ mod serving {
     mod drain;
     mod house;
     mod ports;
+    mod tokens;
 }

@@ -93,6 +93,54 @@ redis://{{ include "portrait.fullname" . }}-redis:6379
 {{- end -}}
 {{- end }}
 
+{{/* How roles are called, with TLS or without. */}}
+{{- define "portrait.scheme" -}}
+{{- ternary "https" "http" (ne .Values.tls.existingSecret "") -}}
+{{- end }}
+
+{{/*
+What the pods are secured with, as YAML: each file with the Secret it is in, its key there, and where it is mounted below
+/etc/portrait. A Secret that is mounted whole in a folder of its own is swapped in one step when it changes.
+*/}}
+{{- define "portrait.secured" -}}
+{{- $files := list -}}
+{{- with .Values.tls -}}
+{{- if .existingSecret -}}
+{{- $files = append $files (dict "volume" "tls" "secret" .existingSecret "items" (dict .certificateKey "tls.crt" .privateKeyKey "tls.key")) -}}
+{{- $files = append $files (dict "volume" "tls-ca" "secret" (default .existingSecret .ca.existingSecret) "items" (dict .ca.key "ca.crt")) -}}
+{{- end -}}
+{{- if .clientCa.existingSecret -}}
+{{- $files = append $files (dict "volume" "client-ca" "secret" .clientCa.existingSecret "items" (dict .clientCa.key "ca.crt")) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.auth -}}
+{{- if .existingSecret -}}
+{{- $files = append $files (dict "volume" "tokens" "secret" .existingSecret "items" (dict .tokensKey "tokens.toml")) -}}
+{{- $files = append $files (dict "volume" "cluster-token" "secret" (default .existingSecret .cluster.existingSecret) "items" (dict .cluster.key "token")) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (dict "files" $files) -}}
+{{- end }}
+
+{{/* The same as volumes, and as mounts: a list of what portrait.secured has. */}}
+{{- define "portrait.securedVolumes" -}}
+{{- range . }}
+- name: {{ .volume }}
+  secret:
+    secretName: {{ .secret }}
+    defaultMode: 0440
+    items:
+      {{- range $key, $path := .items }}
+      - {key: {{ $key }}, path: {{ $path }}}
+      {{- end }}
+{{- end }}
+{{- end }}
+{{- define "portrait.securedMounts" -}}
+{{- range . }}
+- {name: {{ .volume }}, mountPath: /etc/portrait/{{ .volume }}, readOnly: true}
+{{- end }}
+{{- end }}
+
 {{/* The whole configuration, as YAML: what the values say, and the keys that are the chart's. */}}
 {{- define "portrait.config" -}}
 {{- $fullname := include "portrait.fullname" . -}}
@@ -101,9 +149,23 @@ redis://{{ include "portrait.fullname" . }}-redis:6379
 {{- if .Values.redis.certificateAuthority.existingSecret -}}
 {{- $_ := set $store "certificate_authority" "/etc/portrait/redis-ca/ca.crt" -}}
 {{- end -}}
-{{- $at := printf "http://%s-%%s:%s" $fullname (include "portrait.grpcPort" .) -}}
+{{- $server := $listen -}}
+{{- $cluster := dict -}}
+{{- if .Values.tls.existingSecret -}}
+{{- $server = merge $server (dict "tls_certificate" "/etc/portrait/tls/tls.crt" "tls_key" "/etc/portrait/tls/tls.key") -}}
+{{- $_ := set $cluster "ca" "/etc/portrait/tls-ca/ca.crt" -}}
+{{- end -}}
+{{- if .Values.tls.clientCa.existingSecret -}}
+{{- $_ := set $server "tls_client_ca" "/etc/portrait/client-ca/ca.crt" -}}
+{{- end -}}
+{{- if .Values.auth.existingSecret -}}
+{{- $_ := set $server "tokens_file" "/etc/portrait/tokens/tokens.toml" -}}
+{{- $_ := set $cluster "token_file" "/etc/portrait/cluster-token/token" -}}
+{{- end -}}
+{{- $at := printf "%s://%s-%%s:%s" (include "portrait.scheme" .) $fullname (include "portrait.grpcPort" .) -}}
 {{- $own := dict
-  "server" $listen
+  "server" $server
+  "cluster" $cluster
   "store" $store
   "profiles" (dict "models" (printf $at "model"))
   "model" (dict "features" (printf $at "feature"))

@@ -1,5 +1,6 @@
 //! Bad input gets its documented code, reason and field, and nothing that is good beside it is lost.
 
+use portrait::client::Target;
 use portrait::import::{self, Format, ImportArgs, Report};
 use portrait_proto::status::{reason_name, reason_of};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
@@ -185,7 +186,8 @@ async fn a_full_disk_refuses_events_and_still_answers() {
 }
 
 async fn import_of(server: &Server, file: &Path, format: Format) -> (Report, String) {
-    let args = ImportArgs { file: file.to_owned(), format, to: server.grpc_url().to_owned(), event_id: None };
+    let args =
+        ImportArgs { file: file.to_owned(), format, server: Target::at(server.grpc_url()), event_id: None };
     let mut report = Report::default();
     let error = import::import(&args, &mut report).await.expect_err("the file is bad");
     (report, format!("{error:#}"))

@@ -38,6 +38,11 @@ fn the_chart_and_the_binary_agree_on_configuration_and_drain() {
 }
 
 #[test]
+fn what_the_chart_secures_serves_who_shows_its_files_and_nobody_else() {
+    check("test_security.py");
+}
+
+#[test]
 fn rules_and_dashboard_ask_for_what_is_measured_and_alerts_have_a_runbook() {
     check("test_monitoring.py");
 }

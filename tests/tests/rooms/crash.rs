@@ -1,6 +1,7 @@
 //! The server is killed with SIGKILL at random moments of an import, started again and sent the same file again: what the
 //! profiles then say equals an uninterrupted run. `PORTRAIT_FAULT_CYCLES` sets how many kills; the seed is printed.
 
+use portrait::client::Target;
 use portrait::import::{self, Format, ImportArgs, Report};
 use portrait_tests::faults::cycles;
 use portrait_tests::{Census, Log, Server, census, connect, log_file};
@@ -14,7 +15,12 @@ const LOG: Log = Log { format: Format::Tmall, file: "tmall2013_events_A.csv.gz",
 const CYCLES: u64 = 20;
 
 fn args(server: &Server) -> ImportArgs {
-    ImportArgs { file: log_file(&LOG), format: LOG.format, to: server.grpc_url().to_owned(), event_id: None }
+    ImportArgs {
+        file: log_file(&LOG),
+        format: LOG.format,
+        server: Target::at(server.grpc_url()),
+        event_id: None,
+    }
 }
 
 /// Imports everything, and says what the profiles then are and how long it took.

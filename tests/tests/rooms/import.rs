@@ -1,6 +1,7 @@
 //! Every log imports, its counts are the file's, and what the profiles then say equals an independent count made in Python.
 //! A second import of the same file changes nothing.
 
+use portrait::client::Target;
 use portrait::import::{self, Format, ImportArgs, Report};
 use portrait_tests::{Census, Log, Server, census, connect, log_file, python, repository};
 use std::path::Path;
@@ -63,8 +64,8 @@ async fn check(log: &Log) {
     let file = log_file(log);
     let data = tempfile::tempdir().expect("a folder");
     let server = Server::start(data.path(), &[]);
-    let to = server.grpc_url().to_owned();
-    let args = ImportArgs { file: file.clone(), format: log.format, to, event_id: None };
+    let to = Target::at(server.grpc_url());
+    let args = ImportArgs { file: file.clone(), format: log.format, server: to, event_id: None };
     let first = imported(&args).await;
     let counts = |report: &Report| (report.read, report.accepted, report.rejected_rows());
     assert_eq!(counts(&first), (log.read, log.read - log.rejected, log.rejected), "{}", log.file);

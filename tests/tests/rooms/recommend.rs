@@ -47,6 +47,41 @@ async fn look(channel: &Line, user_id: &str, item_id: &str, number: i64) -> Vec<
     answer.consistency_token
 }
 
+/// What is filtered out is not recommended; prices and categories are the catalogue's.
+async fn filters_hold(channel: &Line) {
+    let rest =
+        ask(channel, RecommendRequest { exclude_recent: true, ..of("lena") }).await.expect("an answer");
+    assert!(items(&rest).iter().all(|item| !["1", "2", "5"].contains(item)), "{:?}", items(&rest));
+    let catalogue = ["7", "9", "11"].map(|item_id| Item {
+        item_id: item_id.to_owned(),
+        category: "coats".to_owned(),
+        price: Some(if item_id == "11" { 90.0 } else { 20.0 }),
+        ..Item::default()
+    });
+    let upsert = UpsertItemsRequest { items: catalogue.to_vec() };
+    IngestServiceClient::new(channel.clone()).upsert_items(upsert).await.expect("an answer");
+    let coats =
+        RecommendRequest { categories: vec!["coats".to_owned()], price_max: Some(50.0), ..of("lena") };
+    let coats = ask(channel, coats).await.expect("an answer");
+    assert_eq!(items(&coats).into_iter().collect::<BTreeSet<_>>(), BTreeSet::from(["7", "9"]));
+}
+
+/// What nobody looked at yet is found by what it is like, once a training has seen the catalogue.
+async fn newcomers_are_found(channel: &Line, like: &[&str]) {
+    let coat =
+        |item_id: &str| Item { item_id: item_id.to_owned(), category: "coats".to_owned(), ..Item::default() };
+    let like = like.iter().map(|item_id| coat(item_id));
+    let upsert = UpsertItemsRequest { items: like.chain([coat("just-in")]).collect() };
+    IngestServiceClient::new(channel.clone()).upsert_items(upsert).await.expect("an answer");
+    assert!(train(channel, TrainModelRequest { force: true, ..Default::default() }).await.published);
+    let coats = RecommendRequest { categories: vec!["coats".to_owned()], count: 100, ..of("lena") };
+    until("the newcomer is recommended", async || {
+        let answer = ask(channel, coats.clone()).await.expect("an answer");
+        items(&answer).contains(&"just-in")
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_recommended_follows_the_newest_event_and_says_why() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -93,35 +128,8 @@ async fn what_is_recommended_follows_the_newest_event_and_says_why() {
     let popular: BTreeSet<&str> = items(&nobody).into_iter().collect();
     assert!(lena != popular && omar != popular);
 
-    // Filters.
-    let rest =
-        ask(&channel, RecommendRequest { exclude_recent: true, ..of("lena") }).await.expect("an answer");
-    assert!(items(&rest).iter().all(|item| !["1", "2", "5"].contains(item)), "{:?}", items(&rest));
-    let catalogue = ["7", "9", "11"].map(|item_id| Item {
-        item_id: item_id.to_owned(),
-        category: "coats".to_owned(),
-        price: Some(if item_id == "11" { 90.0 } else { 20.0 }),
-        ..Item::default()
-    });
-    let upsert = UpsertItemsRequest { items: catalogue.to_vec() };
-    IngestServiceClient::new(channel.clone()).upsert_items(upsert).await.expect("an answer");
-    let coats =
-        RecommendRequest { categories: vec!["coats".to_owned()], price_max: Some(50.0), ..of("lena") };
-    let coats = ask(&channel, coats).await.expect("an answer");
-    assert_eq!(items(&coats).into_iter().collect::<BTreeSet<_>>(), BTreeSet::from(["7", "9"]));
-    // What nobody looked at yet is found by what it is, once a training has seen the catalogue.
-    let coat =
-        |item_id: &str| Item { item_id: item_id.to_owned(), category: "coats".to_owned(), ..Item::default() };
-    let like = items(&answers[0]).into_iter().map(coat);
-    let upsert = UpsertItemsRequest { items: like.chain([coat("just-in")]).collect() };
-    IngestServiceClient::new(channel.clone()).upsert_items(upsert).await.expect("an answer");
-    assert!(train(&channel, TrainModelRequest { force: true, ..Default::default() }).await.published);
-    let coats = RecommendRequest { categories: vec!["coats".to_owned()], count: 100, ..of("lena") };
-    until("the newcomer is recommended", async || {
-        let answer = ask(&channel, coats.clone()).await.expect("an answer");
-        items(&answer).contains(&"just-in")
-    })
-    .await;
+    filters_hold(&channel).await;
+    newcomers_are_found(&channel, &items(&answers[0])).await;
     let many = ask(&channel, RecommendRequest { count: 101, ..of("lena") }).await.expect_err("too many");
     assert_eq!(many.code(), Code::InvalidArgument);
     node.stop().await.expect("it stops");

@@ -1,7 +1,7 @@
 //! The loop that makes profiles dynamic: segments form on real logs and get names, keep their identity from training to
 //! training, and reach every subscriber whatever is killed between.
 
-use portrait::client::Line;
+use portrait::client::{Line, Target};
 use portrait::import::{self, Format, ImportArgs, Report};
 use portrait::node::{Config, Node, Role};
 use portrait_proto::v1::model_service_client::ModelServiceClient;
@@ -44,7 +44,8 @@ pub(super) async fn node(folder: &std::path::Path, set: impl FnOnce(&mut portrai
 }
 
 pub(super) async fn import_into(url: &str, log: &Log) {
-    let args = ImportArgs { file: log_file(log), format: log.format, to: url.to_owned(), event_id: None };
+    let args =
+        ImportArgs { file: log_file(log), format: log.format, server: Target::at(url), event_id: None };
     let mut report = Report::default();
     import::import(&args, &mut report).await.expect("the log imports");
 }

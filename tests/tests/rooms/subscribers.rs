@@ -1,5 +1,6 @@
 //! A subscriber that is cut again and again while a log is imported, and resumes each time, ends with exactly what reads give.
 
+use portrait::client::Target;
 use portrait::import::{self, Format, ImportArgs, Report};
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::ErrorReason;
@@ -18,9 +19,9 @@ const CUTS: usize = 100;
 async fn a_subscriber_that_is_cut_a_hundred_times_ends_with_what_reads_give() {
     let data = tempfile::tempdir().expect("a folder");
     let server = Server::start(data.path(), &["--set", "query.progress_interval=50ms"]);
-    let to = server.grpc_url().to_owned();
+    let to = Target::at(server.grpc_url());
     let importing = tokio::spawn(async move {
-        let args = ImportArgs { file: log_file(&LOG), format: LOG.format, to, event_id: None };
+        let args = ImportArgs { file: log_file(&LOG), format: LOG.format, server: to, event_id: None };
         let mut report = Report::default();
         import::import(&args, &mut report).await.expect("the log imports");
     });

@@ -69,7 +69,7 @@ async fn watcher(
 ) -> Result<watch::Receiver<ServedModel>> {
     let store = Embedded::open(&folder.join(format!("node-{number}")), Options::default())?;
     let (follower, served) =
-        Follower::begin(Arc::new(store), client::lazily(url)?, format!("node-{number}")).await;
+        Follower::begin(Arc::new(store), client::lazily(url)?.into(), format!("node-{number}")).await;
     tokio::spawn(follower.run(stop.clone()));
     Ok(served)
 }

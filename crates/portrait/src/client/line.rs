@@ -6,16 +6,12 @@ use http::{Request, Response};
 use portrait_proto::v1::{
     feature_service_server, ingest_service_server, model_service_server, query_service_server,
 };
+use portrait_runtime::peer::{Peer, Presented};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint, Error};
-use tower::util::Oneshot;
-use tower::{Service, ServiceExt};
-
-/// How long a connection may take.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+use tonic::transport::{Channel, Error};
+use tower::Service;
 
 /// The roles that have a service each, by the names that addresses have.
 pub(crate) const ROLES: [(&str, &str); 4] = [
@@ -29,7 +25,7 @@ pub(crate) const ROLES: [(&str, &str); 4] = [
 #[derive(Clone, Debug)]
 pub struct Line {
     /// By role, in the order of [`ROLES`].
-    roles: Arc<[Channel; 4]>,
+    roles: Arc<[Peer; 4]>,
 }
 
 impl Line {
@@ -38,7 +34,7 @@ impl Line {
     ///
     /// # Errors
     /// If the address is none, or nobody answers there.
-    pub async fn connect(address: &str) -> Result<Self> {
+    pub(super) async fn connect(address: &str, presented: &Presented) -> Result<Self> {
         let named = parse(address)?;
         let first = named.first().map(|(_, url)| url.clone()).unwrap_or_default();
         let mut roles = Vec::with_capacity(ROLES.len());
@@ -48,7 +44,7 @@ impl Line {
             if urls.is_empty() {
                 urls.push(first.clone());
             }
-            roles.push(channel(&urls).await?);
+            roles.push(presented.over(channel(&urls, presented).await?));
             if named.iter().all(|(name, _)| name.is_none()) {
                 break;
             }
@@ -59,21 +55,21 @@ impl Line {
     }
 
     /// The connection to the servers of a service. Calls of services that are no role's, as health checks, go to the first.
-    pub(crate) fn of(&self, service: &str) -> &Channel {
+    pub(crate) fn of(&self, service: &str) -> &Peer {
         &self.roles[ROLES.iter().position(|(_, name)| *name == service).unwrap_or_default()]
     }
 }
 
 impl From<Channel> for Line {
     fn from(channel: Channel) -> Self {
-        Self { roles: Arc::new(std::array::from_fn(|_| channel.clone())) }
+        Self { roles: Arc::new(std::array::from_fn(|_| channel.clone().into())) }
     }
 }
 
 impl Service<Request<Body>> for Line {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = Oneshot<Channel, Request<Body>>;
+    type Future = <Peer as Service<Request<Body>>>::Future;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         // Which connection must be ready is known with the call alone.
@@ -82,7 +78,7 @@ impl Service<Request<Body>> for Line {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let service = request.uri().path().trim_start_matches('/').split('/').next();
-        self.of(service.unwrap_or_default()).clone().oneshot(request)
+        self.of(service.unwrap_or_default()).clone().call(request)
     }
 }
 
@@ -108,22 +104,20 @@ fn parse(address: &str) -> Result<Vec<(Option<&str>, String)>> {
 }
 
 /// One connection, or calls spread over several.
-async fn channel(urls: &[String]) -> Result<Channel> {
-    let endpoints = urls.iter().map(|url| endpoint(url)).collect::<Result<Vec<_>>>()?;
+async fn channel(urls: &[String], presented: &Presented) -> Result<Channel> {
+    let endpoints = urls.iter().map(|url| presented.endpoint(url)).collect::<Result<Vec<_>, _>>()?;
     if let [endpoint] = &endpoints[..] {
         let remedy = || {
             let url = &urls[0];
-            format!("no server answers at {url}: start one with `portrait serve`, or name another with --to")
+            let certificates =
+                if url.starts_with("https") { ", or see to --ca, --cert and --key" } else { "" };
+            format!(
+                "no server answers at {url}: start one with `portrait serve`, or name another with --to{certificates}"
+            )
         };
         return endpoint.connect().await.with_context(remedy);
     }
     Ok(Channel::balance_list(endpoints.into_iter()))
-}
-
-fn endpoint(url: &str) -> Result<Endpoint> {
-    let endpoint =
-        Endpoint::from_shared(url.to_owned()).with_context(|| format!("{url} is not an address"))?;
-    Ok(endpoint.connect_timeout(CONNECT_PATIENCE).tcp_nodelay(true))
 }
 
 /// A connection that is made when it is needed.
@@ -131,7 +125,7 @@ fn endpoint(url: &str) -> Result<Endpoint> {
 /// # Errors
 /// If the URL is none.
 pub(crate) fn lazily(url: &str) -> Result<Channel> {
-    Ok(endpoint(url)?.connect_lazy())
+    Ok(Presented::default().endpoint(url)?.connect_lazy())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use portrait_proto::v1::watch_models_response::Kind;
 use portrait_proto::v1::{
     Ack, Announcement, Hello, ModelManifest, Nack, PartChunk, WatchModelsRequest, WatchModelsResponse,
 };
+use portrait_runtime::peer::Peer;
 use portrait_store::{PartName, Store};
 use prost::Message;
 use std::collections::BTreeMap;
@@ -21,7 +22,6 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 use xxhash_rust::xxh64::xxh64;
 
 /// How often the store is read again, so that whatever was missed is made good.
@@ -37,7 +37,7 @@ const MODEL_BYTES_MAX: u64 = 1 << 30;
 pub(crate) struct Follower {
     store: Arc<dyn Store>,
     /// To the model service.
-    channel: Channel,
+    peer: Peer,
     /// This process, as people see it.
     node: String,
     served: watch::Sender<ServedModel>,
@@ -58,11 +58,11 @@ impl Follower {
     /// Serves what the store has, and gives the value that rooms read.
     pub(crate) async fn begin(
         store: Arc<dyn Store>,
-        channel: Channel,
+        peer: Peer,
         node: String,
     ) -> (Self, watch::Receiver<ServedModel>) {
         let (served, receiver) = watch::channel(None);
-        let mut follower = Self { store, channel, node, served, parts: BTreeMap::new() };
+        let mut follower = Self { store, peer, node, served, parts: BTreeMap::new() };
         follower.read_store().await;
         (follower, receiver)
     }
@@ -128,7 +128,7 @@ impl Follower {
     async fn watch(&mut self) -> Result<()> {
         let (answers, receiver) = mpsc::channel(ANSWERS_WAITING);
         answers.send(said(Said::Hello(self.hello()))).await?;
-        let mut client = ModelServiceClient::new(self.channel.clone()).max_decoding_message_size(16 << 20);
+        let mut client = ModelServiceClient::new(self.peer.clone()).max_decoding_message_size(16 << 20);
         let mut told = client.watch_models(ReceiverStream::new(receiver)).await?.into_inner();
         let mut read_again = tokio::time::interval(READ_AGAIN);
         let mut incoming = None;

@@ -2,7 +2,7 @@
 //! cut it connects again, later and later, and resumes with the token of the newest answer that was handled. It ends only
 //! when the server refuses the request, or when whoever handles the answers fails.
 
-use crate::client;
+use crate::client::Target;
 use anyhow::{Result, anyhow};
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{WatchProfileChangesRequest, WatchProfileChangesResponse};
@@ -20,7 +20,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Subscription {
     /// Where the server answers.
-    pub url: String,
+    pub server: Target,
     /// What is asked for, and with which token.
     pub request: WatchProfileChangesRequest,
 }
@@ -43,7 +43,7 @@ pub async fn follow(
     notice: &mut (dyn FnMut(&str) + Send),
 ) -> Result<()> {
     // A wrong address is a fault of whoever typed it, not a cut: it is said at once.
-    drop(client::connect(&subscription.url).await?);
+    drop(subscription.server.connect().await?);
     let mut wait = FIRST_WAIT;
     loop {
         let before = subscription.request.resume_token.clone();
@@ -53,7 +53,10 @@ pub async fn follow(
                 if subscription.request.resume_token != before {
                     wait = FIRST_WAIT;
                 }
-                notice(&format!("the connection to {} was cut ({why}); trying again", subscription.url));
+                notice(&format!(
+                    "the connection to {} was cut ({why}); trying again",
+                    subscription.server.address()
+                ));
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
@@ -66,7 +69,7 @@ async fn listen(
     subscription: &mut Subscription,
     handle: &mut (dyn FnMut(&WatchProfileChangesResponse) -> Result<()> + Send),
 ) -> Cut {
-    let channel = match client::connect(&subscription.url).await {
+    let channel = match subscription.server.connect().await {
         Ok(channel) => channel,
         Err(error) => return Cut::Passing(format!("{error:#}")),
     };

@@ -6,9 +6,11 @@ use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::post;
 use portrait_runtime::config::Interval;
+use portrait_runtime::guard::{Need, Refusal};
 use portrait_runtime::health::Health;
 use portrait_runtime::server::{Bound, DrainOutcome, ServeError, ServerConfig, Services};
 use portrait_runtime::telemetry::Metrics;
+use portrait_runtime::tokens::Role;
 use prost::Message;
 use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
 use std::net::SocketAddr;
@@ -155,6 +157,25 @@ fn clarify(status: Status) -> Status {
     Status::new(code, format!("clarified: {}", status.message()))
 }
 
+/// What each method asks of its caller.
+fn needs(path: &str) -> Option<Need> {
+    match path {
+        "/test.Room/Panic" => Some(Need::Role(Role::Admin)),
+        "/test.Room/Say" => Some(Need::Role(Role::Read)),
+        _ => Some(Need::Role(Role::Write)),
+    }
+}
+
+/// Says why a call was not let in.
+fn refuse(refusal: &Refusal) -> Status {
+    let code = match refusal {
+        Refusal::NoToken | Refusal::UnknownToken => Code::Unauthenticated,
+        Refusal::Lacks(_) => Code::PermissionDenied,
+        Refusal::TooMany { .. } => Code::ResourceExhausted,
+    };
+    Status::new(code, refusal.to_string())
+}
+
 /// Free ports, and limits that a test does not meet by accident.
 pub(crate) fn config() -> ServerConfig {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -178,6 +199,8 @@ impl House {
             health: health.clone(),
             metrics: Metrics::new().expect("nothing to clash with"),
             clarify,
+            needs,
+            refuse,
         };
         let bound = Bound::bind(config).await.expect("free ports");
         let (grpc, http) = (bound.grpc_addr(), bound.http_addr());

@@ -1,6 +1,7 @@
 //! What can be asked of a process from outside: its ports, its health, its descriptors, its metrics.
 
 use super::house::{House, PATIENCE, call, config};
+use portrait_runtime::config::{ByteSize, Interval};
 use portrait_runtime::server::{Bound, ServerConfig};
 use std::net::TcpListener;
 use tonic::Code;
@@ -45,9 +46,27 @@ fn a_limit_that_lets_nothing_through_is_refused_with_its_key() {
         ServerConfig { max_calls: 0, ..config() },
         ServerConfig { max_connections: 0, ..config() },
         ServerConfig { max_streams_per_connection: 0, ..config() },
-        ServerConfig { call_timeout: "0".parse().expect("an interval"), ..config() },
+        ServerConfig { call_timeout: Interval::default(), ..config() },
+        ServerConfig { handshake_timeout: Interval::default(), ..config() },
+        ServerConfig { reload_every: Interval::default(), ..config() },
+        ServerConfig { max_header: ByteSize::default(), ..config() },
+        ServerConfig { max_header: ByteSize::mebibytes(2), ..config() },
+        ServerConfig { tls_certificate: "/etc/x.pem".into(), ..config() },
+        ServerConfig { tls_client_ca: "/etc/x.pem".into(), ..config() },
     ];
-    let keys = ["max_calls", "max_connections", "max_streams_per_connection", "call_timeout"];
+    let keys = [
+        "max_calls",
+        "max_connections",
+        "max_streams_per_connection",
+        "call_timeout",
+        "handshake_timeout",
+        "reload_every",
+        "max_header",
+        "max_header",
+        "tls_key",
+        "tls_certificate",
+    ];
+    assert_eq!(rows.len(), keys.len());
     for (config, key) in rows.into_iter().zip(keys) {
         let invalid = config.validate().expect_err(key);
         assert_eq!(invalid.key, format!("server.{key}"));

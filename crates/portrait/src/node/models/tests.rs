@@ -13,7 +13,7 @@ async fn node() -> (tempfile::TempDir, Follower, watch::Receiver<ServedModel>) {
     let options = Options { partitions: PartitionCount::new(1), reserve_bytes: 0, ..Options::default() };
     let store = Arc::new(Embedded::open(folder.path(), options).expect("a new store"));
     let nowhere = Endpoint::from_static("http://127.0.0.1:9").connect_lazy();
-    let (follower, served) = Follower::begin(store, nowhere, "node".to_owned()).await;
+    let (follower, served) = Follower::begin(store, nowhere.into(), "node".to_owned()).await;
     (folder, follower, served)
 }
 

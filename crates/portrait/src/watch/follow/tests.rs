@@ -128,7 +128,7 @@ async fn serve(cutter: Cutter) -> (String, CancellationToken) {
 
 fn subscription(url: &str, token: &[u8]) -> Subscription {
     let request = WatchProfileChangesRequest { resume_token: token.to_vec(), ..Default::default() };
-    Subscription { url: url.to_owned(), request }
+    Subscription { server: Target::at(url), request }
 }
 
 #[tokio::test]

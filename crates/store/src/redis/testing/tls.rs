@@ -1,6 +1,7 @@
-//! Certificates for servers that speak TLS: a signer and a server's, made when they are needed, for `localhost` alone.
+//! Certificates for servers that speak TLS and for their callers: a signer, a server's for `localhost` alone, and callers', made
+//! when they are needed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -21,11 +22,51 @@ impl Certificates {
             &["req", "-x509", "-subj", "/CN=signer", "-keyout", "signer.key", "-out", "signer.pem"],
             &key,
         );
-        made.openssl(
-            &["req", "-x509", "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.pem"],
-            &[&key[..], &["-CA", "signer.pem", "-CAkey", "signer.key"], &NAMES].concat(),
-        );
+        made.server("server");
         made
+    }
+
+    /// Makes a server's certificate, `NAME.pem`, and its key, `NAME.key`; in place of those that were there.
+    ///
+    /// # Panics
+    /// As [`Self::make`].
+    pub fn server(&self, name: &str) {
+        self.signed(name, "localhost", &[NAMES, "extendedKeyUsage=serverAuth,clientAuth"]);
+    }
+
+    /// Makes a caller's certificate, `NAME.pem`, and its key, `NAME.key`.
+    ///
+    /// # Panics
+    /// As [`Self::make`].
+    pub fn caller(&self, name: &str) {
+        self.signed(name, name, &["extendedKeyUsage=clientAuth"]);
+    }
+
+    /// Makes a caller's certificate that was good long ago.
+    ///
+    /// # Panics
+    /// As [`Self::make`].
+    pub fn expired_caller(&self, name: &str) {
+        self.caller(name);
+        let file = |end: &str| format!("{name}.{end}");
+        std::fs::write(self.path("authority.cnf"), AUTHORITY).expect("the folder is there");
+        std::fs::write(self.path("index.txt"), "").expect("the folder is there");
+        let subject = format!("/CN={name}");
+        self.openssl(&["req", "-new", "-subj", &subject, "-key", &file("key"), "-out", &file("csr")], &[]);
+        let days = ["-startdate", "20200101000000Z", "-enddate", "20200201000000Z"];
+        let what = ["ca", "-batch", "-notext", "-config", "authority.cnf", "-in", &file("csr")];
+        self.openssl(&what, &[&days[..], &["-out", &file("pem")]].concat());
+    }
+
+    fn signed(&self, name: &str, subject: &str, extensions: &[&str]) {
+        let (certificate, key) = (format!("{name}.pem"), format!("{name}.key"));
+        let subject = format!("/CN={subject}");
+        let what = ["req", "-x509", "-subj", &subject, "-keyout", &key, "-out", &certificate];
+        let usual =
+            ["-newkey", "rsa:2048", "-nodes", "-days", "2", "-CA", "signer.pem", "-CAkey", "signer.key"];
+        let extensions = [&["basicConstraints=critical,CA:FALSE"], extensions].concat();
+        let extensions: Vec<&str> = extensions.into_iter().flat_map(|one| ["-addext", one]).collect();
+        self.openssl(&what, &[&usual[..], &extensions].concat());
     }
 
     /// The signer's certificate, in PEM.
@@ -47,8 +88,14 @@ impl Certificates {
         ]
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+    /// Where a file of theirs is, as `signer.pem`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder().join(name)
+    }
+
+    /// Where all of them are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn openssl(&self, what: &[&str], more: &[&str]) {
@@ -60,12 +107,24 @@ impl Certificates {
     }
 }
 
-/// What a server's certificate says beside its name.
-const NAMES: [&str; 6] = [
-    "-addext",
-    "subjectAltName=DNS:localhost,IP:127.0.0.1",
-    "-addext",
-    "basicConstraints=critical,CA:FALSE",
-    "-addext",
-    "extendedKeyUsage=serverAuth",
-];
+/// What a server is called.
+const NAMES: &str = "subjectAltName=DNS:localhost,IP:127.0.0.1";
+
+/// How the signer signs for days of its own choice.
+const AUTHORITY: &str = "[ca]
+default_ca = signer
+[signer]
+database = index.txt
+rand_serial = yes
+new_certs_dir = .
+certificate = signer.pem
+private_key = signer.key
+default_md = sha256
+policy = names
+x509_extensions = caller
+[names]
+commonName = supplied
+[caller]
+basicConstraints = critical,CA:FALSE
+extendedKeyUsage = clientAuth
+";

@@ -1,0 +1,31 @@
+//! The HTTP port, for machines that look after the process: whether it lives, whether it is ready, what it has measured.
+
+use crate::connections::Limits;
+use crate::health::Health;
+use crate::telemetry::Metrics;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use std::time::Duration;
+
+/// These are few machines; no configuration is worth having.
+pub(super) const LIMITS: Limits =
+    Limits { max: 64, opening: Duration::from_secs(30), idle: Some(Duration::from_secs(120)), age: None };
+
+pub(super) fn router(health: Health, metrics: Metrics) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(readyz).with_state(health))
+        .route("/metrics", get(rendered).with_state(metrics))
+}
+
+async fn rendered(State(metrics): State<Metrics>) -> ([(&'static str, &'static str); 1], String) {
+    ([("content-type", "text/plain; version=0.0.4")], metrics.render())
+}
+
+async fn readyz(State(health): State<Health>) -> (StatusCode, Json<Vec<(&'static str, String)>>) {
+    let waiting_for = health.waiting_for();
+    let code = if waiting_for.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(waiting_for))
+}
