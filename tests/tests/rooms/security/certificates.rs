@@ -57,7 +57,8 @@ async fn commands_call_over_tls_and_the_process_calls_itself() {
     until("it is among the nodes", async || nodes(&peer).await == 1).await;
     let (well, said) = command(&["probe", "--timeout", "1", "--to", house.url(), "--ca", &ca], None);
     assert!(!well && said.contains("the probe has tried for 1 s"), "{said}");
-    let (well, said) = command(&["probe", "--to", house.url(), "--cert", &certificate], None);
+    let (well, said) =
+        command(&["probe", "--timeout", "1", "--to", house.url(), "--cert", &certificate], None);
     assert!(!well && said.contains("--key is missing beside --cert"), "{said}");
 }
 
