@@ -239,6 +239,7 @@ impl<'a> Fold<'a> {
     /// Deletes a profile, and leaves a tombstone.
     fn erase(&mut self, seq: LogSeq, record: &Record, pseudonym: Pseudonym) {
         let key = ProfileKey::of(&record.user_id);
+        self.gap.forget(&record.user_id);
         self.changed.remove(&key);
         let (mut version, mut newest) = (ProfileVersion::default(), None);
         if let Some((profile, is_stored)) = self.profiles.remove(&key) {
