@@ -10,9 +10,7 @@ pub use pages::{FeedPage, ItemPage, ProfilePage, ScanCursor, TombstonePage};
 pub use registry::{PartName, PublishedModel, Registry, RegistryChange};
 
 use crate::error::Result;
-use crate::position::{
-    CommitNo, FeedSeq, Generations, LeaseToken, LogPosition, LogSeq, Nonce, RegistryNo,
-};
+use crate::position::{CommitNo, FeedSeq, Generations, LeaseToken, LogPosition, LogSeq, Nonce, RegistryNo};
 use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_profile::{
