@@ -130,6 +130,17 @@ async fn check_edges(trial: &Trial, cycle: &Cycle, come_back: bool) {
     }
 }
 
+/// Waits until every subscriber has heard of the victims: only who knows of somebody is told of a deletion.
+async fn known_to_followers(trial: &Trial, cycle: &Cycle) {
+    for follower in &trial.followers {
+        eventually("a subscriber knows who is to be erased", async || {
+            let known = follower.known();
+            cycle.victims.iter().all(|victim| known.contains_key(victim))
+        })
+        .await;
+    }
+}
+
 /// Kills a worker, at any moment or at a named point, waits until another has taken over, and brings a new one. How long that may
 /// take is the matter of other rows.
 async fn kill_worker(trial: &mut Trial, proxy: &Proxy, chance: &mut StdRng) {
@@ -159,6 +170,7 @@ async fn nothing_of_an_erased_shopper_comes_back_whoever_is_killed_and_whatever_
         let before = SystemTime::now();
         hand.send(cycle.events("before", before)).await;
         relate(&hand, cycle.edges("before", before)).await;
+        known_to_followers(&trial, &cycle).await;
         // Whoever is erased does nothing meanwhile; what was done before may still be under way.
         trial.load.rest(cycle.victims.clone());
         let mut chance_of_erasure: StdRng = rand::SeedableRng::seed_from_u64(chance.random());
