@@ -91,11 +91,15 @@ impl Gap {
 
     /// Foretells an event that is about to be folded into `profile`.
     pub(crate) fn look(&mut self, profile: &Profile, record: &Record) {
-        let (Some(model), Body::Event(event)) = (self.model.clone(), &record.body) else { return };
+        let Body::Event(event) = &record.body else { return };
         let at = record.occurred_at;
         // What comes late is not foretold: the profile knows already what came after.
         let late = profile.newest_event_at().is_none_or(|newest| newest > at);
-        if late || !self.is_drawn(&record.user_id) || !self.wakes(profile, at) {
+        if late || !self.is_drawn(&record.user_id) {
+            return;
+        }
+        let Some(model) = self.model.clone() else { return };
+        if !self.wakes(profile, at) {
             return;
         }
         let with_items = self.items_left >= 1.0 && suits(&model, event);

@@ -22,6 +22,7 @@ mod partition;
 mod profiles;
 mod reply;
 mod rewrite;
+mod scan;
 mod scripts;
 mod seen;
 mod store;

@@ -71,7 +71,8 @@ impl Embedded {
         most: usize,
     ) -> Result<ProfilePage> {
         let keyspaces = Arc::clone(&self.keyspaces);
-        let (entries, next) = blocking(move || entries(&keyspaces.profiles, partition, cursor, most)).await?;
+        let (entries, next) =
+            blocking(move || entries(&keyspaces.profiles, &keys::partition(partition), cursor, most)).await?;
         let profiles = entries.into_iter().map(|(key, value)| (ProfileKey(key), value)).collect();
         Ok(ProfilePage { profiles, next })
     }
@@ -85,7 +86,8 @@ impl Embedded {
     ) -> Result<TombstonePage> {
         let keyspaces = Arc::clone(&self.keyspaces);
         let (entries, next) =
-            blocking(move || entries(&keyspaces.tombstones, partition, cursor, most)).await?;
+            blocking(move || entries(&keyspaces.tombstones, &keys::partition(partition), cursor, most))
+                .await?;
         let tombstone = |(key, value): (Bytes, Bytes)| {
             let bytes = key[..].try_into().map_err(|_| Error::Damaged {
                 detail: format!("a tombstone of partition {partition} has a key of {} bytes", key.len()),
@@ -98,20 +100,8 @@ impl Embedded {
     /// Some items of the catalogue, in the order of their ids.
     pub(super) async fn item_page(&self, cursor: Option<ScanCursor>, most: usize) -> Result<ItemPage> {
         let keyspaces = Arc::clone(&self.keyspaces);
-        blocking(move || {
-            let begin = cursor.map_or(Bound::Unbounded, |cursor| Bound::Excluded(cursor.0.to_vec()));
-            let mut page = ItemPage::default();
-            for entry in keyspaces.items.range::<Vec<u8>, _>((begin, Bound::Unbounded)) {
-                let (id, item) = entry.into_inner().map_err(Error::unavailable)?;
-                page.items.push((Bytes::copy_from_slice(&id), Bytes::copy_from_slice(&item)));
-                if page.items.len() >= most.max(1) {
-                    page.next = page.items.last().map(|(id, _)| ScanCursor(id.clone()));
-                    break;
-                }
-            }
-            Ok(page)
-        })
-        .await
+        let (items, next) = blocking(move || entries(&keyspaces.items, &[], cursor, most)).await?;
+        Ok(ItemPage { items, next })
     }
 
     /// Dead letters after `after`.
@@ -161,24 +151,20 @@ impl Embedded {
 /// Keys and values.
 type Entries = Vec<(Bytes, Bytes)>;
 
-/// Keys, without the partition, and values after the cursor, and the cursor after them.
+/// Entries after the cursor of those whose keys begin with `prefix`, which is left out of them, and the cursor after them.
 fn entries(
     keyspace: &Keyspace,
-    partition: PartitionId,
+    prefix: &[u8],
     cursor: Option<ScanCursor>,
     most: usize,
 ) -> Result<(Entries, Option<ScanCursor>)> {
-    let prefix = keys::partition(partition);
-    let last = cursor.map(|cursor| keys::profile(partition, &ProfileKey(cursor.0)));
+    let last = cursor.map(|cursor| [prefix, &cursor.0].concat());
     let begin = last.map_or(Bound::Included(prefix.to_vec()), Bound::Excluded);
-    let end = match partition.get().checked_add(1) {
-        Some(next) => Bound::Excluded(next.to_be_bytes().to_vec()),
-        None => Bound::Unbounded,
-    };
     let mut page = Entries::new();
-    for entry in keyspace.range::<Vec<u8>, _>((begin, end)) {
+    for entry in keyspace.range::<Vec<u8>, _>((begin, Bound::Unbounded)) {
         let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
-        page.push((Bytes::copy_from_slice(&key[prefix.len()..]), Bytes::copy_from_slice(&value)));
+        let Some(key) = key.strip_prefix(prefix) else { break };
+        page.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(&value)));
         if page.len() >= most.max(1) {
             let next = page.last().map(|(key, _)| ScanCursor(key.clone()));
             return Ok((page, next));

@@ -1,14 +1,11 @@
 //! The catalogue: items spread over shards by their ids, each shard with a slot of its own. A call is cut by shard and into
 //! bounded requests, which run side by side.
 
-use super::RedisStore;
 use super::keys::{ITEM_SHARDS, Tagged};
 use super::link::Request;
-use super::nodes::How;
-use super::reply::{self, Fields};
-use super::trouble::Unexpected;
+use super::{RedisStore, scan};
 use crate::contract::{AckLevel, CatalogueEntry, ItemPage, ScanCursor};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -70,28 +67,15 @@ impl RedisStore {
 
     /// What one shard gives at its cursor, and where it goes on; the shards come one after the other.
     pub(super) async fn scan_shards(&self, cursor: Option<ScanCursor>, about: usize) -> Result<ItemPage> {
-        let Cursor { shard, server } = match cursor {
-            None => Cursor::default(),
-            Some(cursor) => postcard::from_bytes(&cursor.0).map_err(|error| Error::Damaged {
-                detail: format!("a cursor of a scan that this store did not give: {error}"),
-            })?,
-        };
+        let Cursor { shard, server } = scan::opened(cursor)?;
         let tagged = self.keys.item_shard(shard);
-        let mut command = redis::cmd("HSCAN");
-        command.arg(&tagged.itself()[..]).arg(server).arg("COUNT").arg(about.clamp(1, READ_ITEMS));
-        let reply = self.nodes.ask(tagged.slot, &Request::Command(command), How::Read).await?;
-        let mut reply = Fields::of(reply, "HSCAN")?;
-        let next = match reply.number()? {
-            0 => Some(Cursor { shard: shard + 1, server: 0 }).filter(|next| next.shard < ITEM_SHARDS),
-            server => Some(Cursor { shard, server }),
+        let about = about.clamp(1, READ_ITEMS);
+        let (items, server) = self.scan_hash(tagged.slot, &tagged.itself(), server, about).await?;
+        let next = match server {
+            Some(server) => Some(Cursor { shard, server }),
+            None => Some(Cursor { shard: shard + 1, server: 0 }).filter(|next| next.shard < ITEM_SHARDS),
         };
-        let mut items = Vec::new();
-        for (id, item) in reply::pairs(reply.value()?, "HSCAN")? {
-            let part = |value| reply::bytes(value, "HSCAN")?.ok_or(Unexpected("HSCAN"));
-            items.push((part(id)?, part(item)?));
-        }
-        let next = next.map(|next| postcard::to_stdvec(&next)).transpose().map_err(Error::unavailable)?;
-        Ok(ItemPage { items, next: next.map(|next| ScanCursor(next.into())) })
+        Ok(ItemPage { items, next: next.as_ref().map(scan::sealed).transpose()? })
     }
 }
 

@@ -1,14 +1,14 @@
 //! Profiles of a partition, by key and page by page; its tombstones and its dead letters. Each request is bounded, so that the server is not
 //! kept from others.
 
-use super::RedisStore;
 use super::link::Request;
 use super::nodes::How;
 use super::reply::{self, Fields};
 use super::trouble::Unexpected;
+use super::{RedisStore, scan};
 use crate::contract::{DeadLetter, ProfileKey, ProfilePage, ScanCursor, TombstonePage};
 use crate::dead;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::position::LogSeq;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Pseudonym};
@@ -20,12 +20,18 @@ const PROFILES_A_REQUEST: usize = 128;
 const LETTERS_A_REQUEST: usize = 64;
 
 /// Where a scan goes on.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Cursor {
     /// The server's; none after its last page.
     server: Option<u64>,
     /// Keys that the server gave beyond what a page may have.
     surplus: Vec<Bytes>,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self { server: Some(0), surplus: Vec::new() }
+    }
 }
 
 impl RedisStore {
@@ -52,13 +58,7 @@ impl RedisStore {
         most: usize,
     ) -> Result<ProfilePage> {
         let most = most.max(1);
-        let cursor = match cursor {
-            None => Cursor { server: Some(0), surplus: Vec::new() },
-            Some(cursor) => postcard::from_bytes(&cursor.0).map_err(|error| Error::Damaged {
-                detail: format!("a cursor of a scan that this store did not give: {error}"),
-            })?,
-        };
-        let (found, mut next) = match cursor {
+        let (found, mut next) = match scan::opened(cursor)? {
             Cursor { server: Some(server), surplus } if surplus.is_empty() => {
                 self.scan_server(partition, server, most.min(PROFILES_A_REQUEST)).await?
             }
@@ -77,8 +77,7 @@ impl RedisStore {
         if next.server.is_none() && next.surplus.is_empty() {
             return Ok(ProfilePage { profiles, next: None });
         }
-        let next = postcard::to_stdvec(&next).map_err(Error::unavailable)?;
-        Ok(ProfilePage { profiles, next: Some(ScanCursor(next.into())) })
+        Ok(ProfilePage { profiles, next: Some(scan::sealed(&next)?) })
     }
 
     /// Some tombstones from the cursor on, about `most`: there are few, and they are small.
@@ -88,21 +87,15 @@ impl RedisStore {
         cursor: Option<ScanCursor>,
         most: usize,
     ) -> Result<TombstonePage> {
-        let server = match &cursor {
-            None => 0,
-            Some(cursor) => {
-                let server = std::str::from_utf8(&cursor.0).ok().and_then(|server| server.parse().ok());
-                server.ok_or(Unexpected("HSCAN"))?
-            }
-        };
-        let (found, next) = self.scan_hash(partition, "tombstones", server, most.max(1)).await?;
+        let tagged = self.keys.partition(partition);
+        let hash = tagged.key("tombstones");
+        let (found, next) = self.scan_hash(tagged.slot, &hash, scan::opened(cursor)?, most.max(1)).await?;
         let tombstone = |(key, value): (Bytes, Bytes)| {
             let bytes = key[..].try_into().map_err(|_| Unexpected("HSCAN"))?;
             Ok((Pseudonym::new(bytes), value))
         };
         let tombstones = found.into_iter().map(tombstone).collect::<Result<_, Unexpected>>()?;
-        let next = next.map(|next| ScanCursor(next.to_string().into()));
-        Ok(TombstonePage { tombstones, next })
+        Ok(TombstonePage { tombstones, next: next.as_ref().map(scan::sealed).transpose()? })
     }
 
     /// What the server gives at its cursor; often more than asked for.
@@ -112,31 +105,10 @@ impl RedisStore {
         server: u64,
         about: usize,
     ) -> Result<(Vec<(ProfileKey, Bytes)>, Cursor)> {
-        let (found, server) = self.scan_hash(partition, "profiles", server, about).await?;
+        let tagged = self.keys.partition(partition);
+        let (found, server) = self.scan_hash(tagged.slot, &tagged.key("profiles"), server, about).await?;
         let profiles = found.into_iter().map(|(key, value)| (ProfileKey(key), value)).collect();
         Ok((profiles, Cursor { server, surplus: Vec::new() }))
-    }
-
-    /// Fields of a hash of a partition from the server's cursor on, about so many, and its next cursor.
-    async fn scan_hash(
-        &self,
-        partition: PartitionId,
-        name: &str,
-        server: u64,
-        about: usize,
-    ) -> Result<(Vec<(Bytes, Bytes)>, Option<u64>)> {
-        let tagged = self.keys.partition(partition);
-        let mut command = redis::cmd("HSCAN");
-        command.arg(&tagged.key(name)[..]).arg(server).arg("COUNT").arg(about);
-        let reply = self.nodes.ask(tagged.slot, &Request::Command(command), How::Read).await?;
-        let mut reply = Fields::of(reply, "HSCAN")?;
-        let next: u64 = reply.number()?;
-        let mut fields = Vec::new();
-        for (key, value) in reply::pairs(reply.value()?, "HSCAN")? {
-            let key = reply::bytes(key, "HSCAN")?.ok_or(Unexpected("HSCAN"))?;
-            fields.push((key, reply::bytes(value, "HSCAN")?.ok_or(Unexpected("HSCAN"))?));
-        }
-        Ok((fields, Some(next).filter(|next| *next != 0)))
     }
 
     /// Dead letters after `after`, oldest first.
