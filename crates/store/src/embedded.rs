@@ -80,7 +80,7 @@ impl Default for Options {
                 commit_bytes: 8 << 20,
                 page_items: 4096,
                 dead_letters: 10_000,
-                part_bytes: 64 << 20,
+                part_bytes: 512 << 20,
             },
         }
     }

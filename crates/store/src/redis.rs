@@ -109,7 +109,7 @@ impl Options {
                 commit_bytes: 256 << 10,
                 page_items: 1024,
                 dead_letters: 10_000,
-                part_bytes: 64 << 20,
+                part_bytes: 512 << 20,
             },
         }
     }

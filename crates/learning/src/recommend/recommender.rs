@@ -404,6 +404,9 @@ impl Teaching<'_> {
     fn factors(&self) -> Result<Option<Factors>, Error> {
         let Some(params) = self.latent.filter(|_| self.things > 0) else { return Ok(None) };
         let pasts: Vec<&Past> = self.pasts.iter().filter(|past| past.touched.len() >= PAST_MIN).collect();
+        if pasts.is_empty() {
+            return Ok(None);
+        }
         let entries = pasts
             .iter()
             .enumerate()

@@ -138,6 +138,15 @@ fn what_nobody_had_is_worth_what_its_kind_is_worth() {
 }
 
 #[test]
+fn shoppers_of_one_thing_each_teach_what_is_popular() {
+    let pasts: Vec<Past> = (0..300).map(|number| past(&[number % 20])).collect();
+    let items = Items::learn(ids(), &pasts, 0, &Params::default()).expect("it can be learned");
+    let items = items.expect("there are items");
+    let best = items.ranked(&Past::default(), 20, |_| true);
+    assert!(best.iter().all(|thing| *thing < 20), "{best:?}");
+}
+
+#[test]
 fn items_come_back_as_they_were_published_and_damage_is_refused() {
     let items = items();
     let bytes = items.encode();
