@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test helm-test image-test faults lint fmt bench bench-models docs
+.PHONY: demo test helm-test image-test faults fuzz trace lint fmt bench bench-models docs
 
 demo: ## Run a simulated shop through a server in one process.
 	scripts/setup build
@@ -25,6 +25,14 @@ faults: ## Do harm ten times as often as the tests do; CYCLES=1000 for more, ROW
 	scripts/setup
 	PORTRAIT_FAULT_CYCLES=$(or $(CYCLES),200) PORTRAIT_FAULT_SEED=$(or $(SEED),1) $(CARGO) nextest run --workspace --no-capture \
 		-E '(test(killed) | test(rooms::faults))$(if $(ROW), & test($(ROW)))'
+
+fuzz: ## Hand everything that takes bytes from outside to libFuzzer; SECONDS=600 for longer, TARGETS="tokens events" for some.
+	scripts/setup build
+	scripts/fuzz $(or $(SECONDS),10) $(TARGETS)
+
+trace: ## Follow one call through four processes and print its trace; brings a collector of its own.
+	scripts/setup
+	$(CARGO) nextest run --workspace --no-capture -E 'test(a_call_is_followed)'
 
 lint: ## Check formatting, clippy, the wire format, and what all is made of.
 	scripts/setup

@@ -1,36 +1,18 @@
 """A shop's back end in a few lines: sends an event, reads the profile that has it, and hears that it changed.
 
 Usage: first_profile.py HOST:PORT
-
-The stubs are made from the .proto files when this runs; a real client makes them once.
 """
 
-import importlib
-import pathlib
 import sys
-import tempfile
 import time
 
 import grpc
 from google.protobuf import timestamp_pb2
-from grpc_tools import protoc
 
-
-def stubs():
-    protos = pathlib.Path(__file__).resolve().parents[2] / "proto"
-    folder = tempfile.mkdtemp()
-    files = [str(path) for path in protos.glob("portrait/v1/*.proto")]
-    includes = pathlib.Path(protoc.__file__).parent / "_proto"
-    arguments = ["protoc", f"-I{protos}", f"-I{includes}", f"--python_out={folder}", f"--grpc_python_out={folder}"]
-    if protoc.main(arguments + files) != 0:
-        sys.exit("the stubs cannot be made")
-    sys.path.insert(0, folder)
-    names = ["event_pb2", "ingest_pb2", "ingest_pb2_grpc", "query_pb2", "query_pb2_grpc"]
-    return [importlib.import_module(f"portrait.v1.{name}") for name in names]
+from stubs import event_pb2, ingest_grpc, ingest_pb2, query_grpc, query_pb2
 
 
 def main(address):
-    event_pb2, ingest_pb2, ingest_grpc, query_pb2, query_grpc = stubs()
     with grpc.insecure_channel(address) as channel:
         ingest = ingest_grpc.IngestServiceStub(channel)
         query = query_grpc.QueryServiceStub(channel)

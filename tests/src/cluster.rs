@@ -2,6 +2,7 @@
 //! of the store, out goes a deployment that dies with its handle.
 
 use crate::process::Server;
+use crate::until;
 use portrait::client::Line;
 
 /// Roles in the order in which they are started: each may need to know where those before it are.
@@ -39,11 +40,30 @@ impl Cluster {
     /// # Panics
     /// If it does not start; with what it wrote.
     pub fn add_over(&mut self, role: &str, store: &str) {
+        self.add_at("127.0.0.1:0", role, store);
+    }
+
+    /// Stops the first process of a role in order, and starts another at its address, as one that is updated; returns when that is
+    /// ready.
+    ///
+    /// # Panics
+    /// If it does not end well, or the other does not start.
+    pub async fn renew(&mut self, role: &str) {
+        let old = self.take(role);
+        let listen = old.grpc_url().trim_start_matches("http://").to_owned();
+        let ended = tokio::task::spawn_blocking(|| old.stop()).await.expect("it can be waited for");
+        assert!(ended.success(), "{role} ended with {ended}");
+        self.add_at(&listen, role, &self.store.clone());
+        let (_, new) = self.servers.last().expect("it was just added");
+        until("the new one is ready", async || new.http_get("/readyz").contains("200 OK")).await;
+    }
+
+    fn add_at(&mut self, listen: &str, role: &str, store: &str) {
         let mut settings = self.settings.clone();
         settings.extend(self.url("feature").map(|url| format!("model.features={url}")));
         settings.extend(self.url("model").map(|url| format!("profiles.models={url}")));
         let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
-        let started = Server::try_start_role(role, store, &arguments);
+        let started = Server::try_start_at(listen, role, store, &arguments);
         let server = started.unwrap_or_else(|said| panic!("{role} did not start: {said}"));
         self.put_back(role, server);
     }

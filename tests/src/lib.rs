@@ -3,6 +3,7 @@
 
 mod census;
 mod cluster;
+mod collector;
 pub mod faults;
 mod logs;
 mod process;
@@ -10,6 +11,7 @@ mod subscriber;
 
 pub use census::{Census, census};
 pub use cluster::Cluster;
+pub use collector::{Collected, Collector};
 pub use logs::{Log, data_folder, log_file, python, repository};
 pub use process::{Server, portrait_command};
 pub use subscriber::Subscriber;

@@ -49,17 +49,16 @@ impl Server {
     /// # Errors
     /// What the process wrote, if it ends instead.
     pub fn try_start_role(role: &str, store: &str, extra: &[&str]) -> Result<Self, String> {
+        Self::try_start_at("127.0.0.1:0", role, store, extra)
+    }
+
+    /// As [`Self::try_start_role`], where its gRPC is to be at `listen`.
+    ///
+    /// # Errors
+    /// What the process wrote, if it ends instead.
+    pub fn try_start_at(listen: &str, role: &str, store: &str, extra: &[&str]) -> Result<Self, String> {
         let mut child = portrait_command()
-            .args([
-                "serve",
-                role,
-                "--listen",
-                "127.0.0.1:0",
-                "--http-listen",
-                "127.0.0.1:0",
-                "--store",
-                store,
-            ])
+            .args(["serve", role, "--listen", listen, "--http-listen", "127.0.0.1:0", "--store", store])
             .args(extra)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

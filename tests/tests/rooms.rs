@@ -9,10 +9,12 @@ mod rooms {
     mod drift;
     mod erasures;
     mod faults;
+    mod following;
     mod import;
     mod operation;
     mod probe;
     mod recommend;
+    mod rolling;
     mod security;
     mod segments;
     mod subscribers;

@@ -1,8 +1,9 @@
 //! A stretch of log, decoded and cut so that what it becomes fits into one commit. In comes a page of the log; out go
 //! entries in log order, each a record or the reason why it is none.
 
+use crate::error::Error;
 use bytes::Bytes;
-use portrait_profile::{Body, Record, SeenId, Timestamp, UserId};
+use portrait_profile::{Body, DecodeError, Record, SeenId, Timestamp, TraceContext, UserId};
 use portrait_store::{Limits, LogRecord, LogSeq, ProfileKey, SeenQuery};
 use std::collections::HashSet;
 
@@ -24,8 +25,14 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// Decodes what the log holds. A record is applied even if its sender's clock was wild: ingest has judged that.
-    pub(crate) fn decode(logged: LogRecord) -> Self {
-        let record = Record::decode(&logged.value).map_err(|error| chain(&error));
+    ///
+    /// # Errors
+    /// If a later release wrote it: there is nothing wrong with it, so that it must not be set aside.
+    fn decode(logged: LogRecord) -> Result<Self, Error> {
+        let record = match Record::decode(&logged.value) {
+            Err(source @ DecodeError::Newer { .. }) => return Err(Error::Record { seq: logged.seq, source }),
+            read => read.map_err(|error| chain(&error)),
+        };
         let seen = record.as_ref().ok().and_then(|record| {
             let record_id = record.record_id.as_ref()?;
             let id = match &record.body {
@@ -37,7 +44,7 @@ impl Entry {
             };
             Some(SeenQuery { id, arrived_at: record.accepted_at })
         });
-        Self { seq: logged.seq, record, seen, bytes: logged.value }
+        Ok(Self { seq: logged.seq, record, seen, bytes: logged.value })
     }
 
     /// Whose profile it touches.
@@ -46,10 +53,31 @@ impl Entry {
         (!matches!(record.body, Body::Forget(_))).then_some(&record.user_id)
     }
 
+    /// The span that logged it, if that is followed.
+    pub(crate) fn trace_mut(&mut self) -> Option<&mut TraceContext> {
+        self.record.as_mut().ok()?.trace.as_mut()
+    }
+
     /// When ingest took it.
     pub(crate) fn accepted_at(&self) -> Option<Timestamp> {
         self.record.as_ref().ok().map(|record| record.accepted_at)
     }
+}
+
+/// The entries of a page of the log, up to the first that a later release wrote.
+///
+/// # Errors
+/// If that is the first of all: the partition stands still until a release owns it that can read it.
+pub(crate) fn readable(page: Vec<LogRecord>) -> Result<Vec<Entry>, Error> {
+    let mut entries = Vec::with_capacity(page.len());
+    for logged in page {
+        match Entry::decode(logged) {
+            Ok(entry) => entries.push(entry),
+            Err(error) if entries.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(entries)
 }
 
 /// How many of `entries`, from the first, fit into one commit; at least one.

@@ -19,6 +19,15 @@ pub enum Error {
         #[source]
         source: portrait_profile::DecodeError,
     },
+    /// A record of the log is of a later release.
+    #[error("record {seq} of the log cannot be read")]
+    Record {
+        /// Its place.
+        seq: portrait_store::LogSeq,
+        /// Why not.
+        #[source]
+        source: portrait_profile::DecodeError,
+    },
     /// A stored tombstone cannot be read.
     #[error("a tombstone of the partition cannot be read")]
     Tombstone {
@@ -50,9 +59,11 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(source) => source.is_retryable(),
-            Self::Profile { .. } | Self::Tombstone { .. } | Self::Ledger { .. } | Self::Request { .. } => {
-                false
-            }
+            Self::Profile { .. }
+            | Self::Record { .. }
+            | Self::Tombstone { .. }
+            | Self::Ledger { .. }
+            | Self::Request { .. } => false,
         }
     }
 }
@@ -61,7 +72,10 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match error {
             Error::Store(source) => Failure::from(&source).into_status(),
-            Error::Profile { source, .. } | Error::Tombstone { source } | Error::Ledger { source } => {
+            Error::Profile { source, .. }
+            | Error::Record { source, .. }
+            | Error::Tombstone { source }
+            | Error::Ledger { source } => {
                 Failure::new(ErrorReason::StoreIncompatible, source.to_string()).into_status()
             }
             Error::Request { reason, field, message } => {

@@ -9,12 +9,12 @@ use crate::gap::Gap;
 use bytes::Bytes;
 use portrait_profile::{
     Applied, Body, FeedPlace, LogPlace, PartitionLedger, Profile, ProfileChange, ProfileVersion, Pseudonym,
-    Record, SegmentId, Span, Timestamp, Tombstone,
+    Record, SegmentId, Span, Timestamp, Tombstone, TraceContext,
 };
 use portrait_store::{
     Commit, CommitNo, Counters, DeadLetter, FeedSeq, LeaseToken, LogSeq, ProfileKey, SeenQuery,
 };
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Where a partition stands, as its owner knows it.
 #[derive(Clone, Debug)]
@@ -56,6 +56,8 @@ pub(crate) struct Fold<'a> {
     not_before: Timestamp,
     applied_through: LogSeq,
     changed: HashSet<ProfileKey>,
+    /// Of whose changes somebody follows the newest call.
+    followed: HashMap<ProfileKey, TraceContext>,
     /// Who has no edge to anybody erased so far.
     parted: HashSet<ProfileKey>,
     /// Who is erased and was stored: deleted, unless a new profile takes the place.
@@ -92,6 +94,7 @@ impl<'a> Fold<'a> {
             not_before: Timestamp::EPOCH,
             applied_through: standing.applied_through,
             changed: HashSet::new(),
+            followed: HashMap::new(),
             parted: HashSet::new(),
             deleted: HashSet::new(),
             deletions: Vec::new(),
@@ -168,7 +171,8 @@ impl<'a> Fold<'a> {
             assigner.assign(profile, moment);
             if let Some((profile, bytes)) = self.profiles.advance(&key) {
                 self.ledger.moved(before, segment_of(profile));
-                changes.push(change_of(profile, before).encode().into());
+                let trace = self.followed.remove(&key);
+                changes.push(ProfileChange { trace, ..change_of(profile, before) }.encode().into());
                 profiles.push((key, Some(bytes)));
             }
         }
@@ -222,6 +226,9 @@ impl<'a> Fold<'a> {
         self.counted.applied += 1;
         self.counted.late += u64::from(applied.late);
         self.clock = moved(self.clock, record.occurred_at, self.clock_jump);
+        if let Some(trace) = record.trace {
+            self.followed.insert(key.clone(), trace);
+        }
         self.changed.insert(key);
     }
 
@@ -315,6 +322,7 @@ fn change_of(profile: &Profile, segment_before: Option<SegmentId>) -> ProfileCha
         accepted_at: profile.updated_at(),
         segment_before,
         segment_after: segment_of(profile),
+        trace: None,
     }
 }
 
@@ -327,6 +335,7 @@ fn deletion_of(profile: &Profile, version: ProfileVersion, erasure: &Record) -> 
         accepted_at: erasure.accepted_at,
         segment_before: segment_of(profile),
         segment_after: None,
+        trace: erasure.trace,
     }
 }
 

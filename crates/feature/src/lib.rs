@@ -23,6 +23,7 @@ mod metrics;
 mod partitions;
 mod roster;
 mod service;
+mod spans;
 mod vectors;
 mod worker;
 

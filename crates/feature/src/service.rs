@@ -5,10 +5,10 @@ use crate::grpc::Grpc;
 use crate::metrics::Metrics;
 use crate::roster::{self, Share};
 use crate::worker::{Shared, Worker};
-use opentelemetry::metrics::Meter;
 use portrait_learning::ServedModel;
 use portrait_proto::v1::feature_service_server::{self, FeatureServiceServer};
 use portrait_runtime::SharedClock;
+use portrait_runtime::telemetry::Instruments;
 use portrait_store::{Nonce, ProfileClock, Store};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -40,12 +40,12 @@ impl FeatureService {
         name: String,
         profile_clock: ProfileClock,
         clock: SharedClock,
-        meter: &Meter,
+        with: Instruments,
         model: watch::Receiver<ServedModel>,
         config: ValidConfig,
     ) -> Self {
         let ownership = watch::Sender::new(Ownership::default());
-        let metrics = Metrics::new(meter, Arc::clone(&clock));
+        let metrics = Metrics::new(&with.meter, Arc::clone(&clock));
         let nonce = Nonce::random();
         let rewritten_at_ms = AtomicI64::new(0);
         let shared = Shared {
@@ -54,6 +54,7 @@ impl FeatureService {
             clock,
             config,
             metrics,
+            tracer: with.tracer,
             nonce,
             name,
             ownership,

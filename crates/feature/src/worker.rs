@@ -6,7 +6,7 @@ mod clear;
 mod sweep;
 
 use crate::assign::Assigner;
-use crate::batch::{Entry, chain, fitting};
+use crate::batch::{Entry, chain, fitting, readable};
 use crate::cache::Profiles;
 use crate::config::ValidConfig;
 use crate::erased::Erased;
@@ -16,10 +16,12 @@ use crate::gap::Gap;
 use crate::metrics::{Done, Metrics};
 use crate::roster::Share;
 use crate::service::Ownership;
+use crate::spans::Spans;
 use clear::Clearing;
 use portrait_learning::ServedModel;
 use portrait_profile::{PartitionId, PartitionLedger, Profile, Timestamp, Tombstone};
 use portrait_runtime::SharedClock;
+use portrait_runtime::telemetry::trace::Tracer;
 use portrait_store::{Counters, Nonce, ProfileClock, ProfileKey, SeenQuery, Store, Trim};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -45,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) config: ValidConfig,
     /// What is measured.
     pub(crate) metrics: Metrics,
+    /// What commits are followed with.
+    pub(crate) tracer: Tracer,
     /// This process, among all that ask for leases.
     pub(crate) nonce: Nonce,
     /// What people call it.
@@ -225,8 +229,7 @@ impl Worker {
             if page.records.is_empty() {
                 self.backoff = BACKOFF.0;
             }
-            let entries = page.records.into_iter().map(Entry::decode).collect();
-            if !self.apply(&mut standing, entries).await? {
+            if !self.apply(&mut standing, readable(page.records)?).await? {
                 return Ok(Ending::Lost);
             }
         }
@@ -240,10 +243,11 @@ impl Worker {
             let limits = self.shared.store.limits();
             let count = fitting(&entries, &limits, |key| self.profiles.stored_bytes(key));
             let later = entries.split_off(count);
+            let spans = Spans::begin(&self.shared.tracer, self.partition, &mut entries);
             let newest_accepted_at = entries.iter().filter_map(Entry::accepted_at).max();
             let folded = self.fold(standing, entries).await?;
             let erasures = folded.erasures;
-            match self.commit(standing, folded).await? {
+            match spans.around(self.commit(standing, folded)).await? {
                 Some((counted, profiles)) => {
                     let took = started_at.elapsed();
                     let done = Done { counted, profiles, erasures, newest_accepted_at, took };

@@ -61,7 +61,10 @@ fn records(
         } else {
             (pseudonym.as_user_id(), Body::Forget(pseudonym))
         };
-        (partition, Record { user_id, record_id: record_id.cloned(), occurred_at, accepted_at, body })
+        (
+            partition,
+            Record { user_id, record_id: record_id.cloned(), occurred_at, accepted_at, body, trace: None },
+        )
     };
     layout.partitions.all().map(record).collect()
 }

@@ -6,14 +6,19 @@ use crate::rate;
 use crate::service::Shared;
 use crate::stream::{self, Answers};
 use crate::track::{self, Terms};
+use portrait_profile::TraceContext;
 use portrait_proto::v1;
 use portrait_proto::v1::ingest_service_server::IngestService;
+use portrait_runtime::telemetry::trace;
 use portrait_runtime::tokens::Caller;
 use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
 /// What holds for a call that is answered once.
-const AT_ONCE: Terms = Terms { backfill: false, patience: Patience::None };
+fn at_once<T>(request: &Request<T>) -> Terms {
+    let trace = trace::of_call(request.extensions()).map(TraceContext);
+    Terms { backfill: false, patience: Patience::None, trace }
+}
 
 /// The service as tonic calls it.
 pub(crate) struct Grpc {
@@ -26,11 +31,12 @@ impl IngestService for Grpc {
     type TrackStreamStream = Answers;
 
     async fn track(&self, request: Request<v1::TrackRequest>) -> Result<Response<v1::TrackResponse>, Status> {
+        let terms = at_once(&request);
         let request = rate::within(request, |request| request.events.len())?;
         let v1::TrackRequest { events, backfill } = request;
         let shared = &self.shared;
         let check = |event, now| shared.rules.event(event, now);
-        let terms = Terms { backfill, ..AT_ONCE };
+        let terms = Terms { backfill, ..terms };
         let outcome = track::put(shared, track::EVENTS, events, terms, check).await?.outcome(shared).await?;
         let (accepted, rejected) = (outcome.accepted, outcome.rejected);
         let consistency_token = outcome.token.encode();
@@ -49,11 +55,12 @@ impl IngestService for Grpc {
         &self,
         request: Request<v1::IdentifyRequest>,
     ) -> Result<Response<v1::IdentifyResponse>, Status> {
+        let terms = at_once(&request);
         let updates = rate::within(request, |request| request.updates.len())?.updates;
         let shared = &self.shared;
         let check = |update, now| shared.rules.traits(update, now);
         let outcome =
-            track::put(shared, track::UPDATES, updates, AT_ONCE, check).await?.outcome(shared).await?;
+            track::put(shared, track::UPDATES, updates, terms, check).await?.outcome(shared).await?;
         let (accepted, rejected) = (outcome.accepted, outcome.rejected);
         let consistency_token = outcome.token.encode();
         Ok(Response::new(v1::IdentifyResponse { accepted, rejected, consistency_token }))
@@ -63,11 +70,12 @@ impl IngestService for Grpc {
         &self,
         request: Request<v1::RelateRequest>,
     ) -> Result<Response<v1::RelateResponse>, Status> {
+        let terms = at_once(&request);
         let relations = rate::within(request, |request| request.relations.len())?.relations;
         let shared = &self.shared;
         let check = |relation, now| shared.rules.relation(&relation, now);
         let outcome =
-            track::put(shared, track::RELATIONS, relations, AT_ONCE, check).await?.outcome(shared).await?;
+            track::put(shared, track::RELATIONS, relations, terms, check).await?.outcome(shared).await?;
         let (accepted, rejected) = (outcome.accepted, outcome.rejected);
         let consistency_token = outcome.token.encode();
         Ok(Response::new(v1::RelateResponse { accepted, rejected, consistency_token }))
@@ -77,11 +85,12 @@ impl IngestService for Grpc {
         &self,
         request: Request<v1::RecordOutcomesRequest>,
     ) -> Result<Response<v1::RecordOutcomesResponse>, Status> {
+        let terms = at_once(&request);
         let outcomes = rate::within(request, |request| request.outcomes.len())?.outcomes;
         let shared = &self.shared;
         let check = |outcome, now| shared.rules.outcome(&outcome, now);
         let outcome =
-            track::put(shared, track::OUTCOMES, outcomes, AT_ONCE, check).await?.outcome(shared).await?;
+            track::put(shared, track::OUTCOMES, outcomes, terms, check).await?.outcome(shared).await?;
         let (accepted, rejected) = (outcome.accepted, outcome.rejected);
         let consistency_token = outcome.token.encode();
         Ok(Response::new(v1::RecordOutcomesResponse { accepted, rejected, consistency_token }))

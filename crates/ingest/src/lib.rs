@@ -24,6 +24,9 @@ mod shop_time;
 mod stream;
 mod track;
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+
 pub use config::{Acknowledge, Config, ValidConfig};
 pub use error::Error;
 pub use policy::TraitPolicy;

@@ -7,10 +7,11 @@ use crate::config::ValidConfig;
 use crate::grpc::Grpc;
 use crate::metrics::Metrics;
 use crate::rate::RateLimit;
-use opentelemetry::metrics::Meter;
 use portrait_profile::Timestamp;
 use portrait_proto::v1::ingest_service_server::{self, IngestServiceServer};
 use portrait_runtime::SharedClock;
+use portrait_runtime::telemetry::Instruments;
+use portrait_runtime::telemetry::trace::Tracer;
 use portrait_store::{ProfileClock, Store};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<Log>,
     /// What is measured.
     pub(crate) metrics: Arc<Metrics>,
+    /// What requests are followed with.
+    pub(crate) tracer: Tracer,
     /// Requests of one stream that may be under way.
     pub(crate) stream_requests: usize,
     /// How long a stream may wait for room.
@@ -59,10 +62,10 @@ impl IngestService {
         store: Arc<dyn Store>,
         profile_clock: ProfileClock,
         clock: SharedClock,
-        meter: &Meter,
+        with: Instruments,
         config: &ValidConfig,
     ) -> Self {
-        let metrics = Arc::new(Metrics::new(meter));
+        let metrics = Arc::new(Metrics::new(&with.meter));
         let log = Log::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics), config);
         let (items, age) = (config.catalogue_items, config.catalogue_age);
         let shared = Shared {
@@ -74,6 +77,7 @@ impl IngestService {
             clock,
             log: Arc::new(log),
             metrics,
+            tracer: with.tracer,
             stream_requests: config.stream_requests,
             stream_patience: config.stream_patience,
             closing: CancellationToken::new(),

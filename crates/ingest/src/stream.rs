@@ -13,8 +13,10 @@ use crate::service::Shared;
 use crate::track::{self, Pending, Terms};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use portrait_profile::TraceContext;
 use portrait_proto::status::clarified;
 use portrait_proto::v1::{TrackStreamRequest, TrackStreamResponse};
+use portrait_runtime::telemetry::trace::{Span, SpanKind};
 use portrait_runtime::tokens::Caller;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -24,8 +26,8 @@ use tonic::{Status, Streaming};
 /// The answers of a stream.
 pub(crate) type Answers = BoxStream<'static, Result<TrackStreamResponse, Status>>;
 
-/// A request that was put, or why the stream ends.
-type Put = Result<(u64, Pending), Status>;
+/// A request that was put, and the span until its answer; or why the stream ends.
+type Put = Result<(u64, Pending, Span), Status>;
 
 /// Begins to read `requests`.
 pub(crate) fn begin(
@@ -72,14 +74,18 @@ async fn read(
 
 async fn put(shared: &Arc<Shared>, caller: Option<&Arc<Caller>>, request: TrackStreamRequest) -> Put {
     rate::wait(caller, request.events.len(), shared.stream_patience).await?;
-    let terms = Terms { backfill: request.backfill, patience: Patience::For(shared.stream_patience) };
+    // A stream may last for days: each of its requests is followed for itself.
+    let mut span = shared.tracer.first(SpanKind::Server, "portrait.v1.IngestService/TrackStream request");
+    span.note("events", request.events.len() as i64);
+    let trace = span.bytes().map(TraceContext);
+    let terms = Terms { backfill: request.backfill, patience: Patience::For(shared.stream_patience), trace };
     let check = |event, now| shared.rules.event(event, now);
     let pending = track::put(shared, track::EVENTS, request.events, terms, check).await?;
-    Ok((request.request_number, pending))
+    Ok((request.request_number, pending, span))
 }
 
 async fn answered(shared: Arc<Shared>, put: Put) -> Result<TrackStreamResponse, Status> {
-    let (request_number, pending) = put?;
+    let (request_number, pending, _span) = put?;
     let outcome = pending.outcome(&shared).await?;
     Ok(TrackStreamResponse {
         request_number,

@@ -6,14 +6,18 @@ use crate::check::Refusal;
 use crate::error::Error;
 use crate::service::Shared;
 use bytes::Bytes;
-use portrait_profile::{PartitionId, Record, Timestamp};
+use portrait_profile::{PartitionId, Record, Timestamp, TraceContext};
 use portrait_proto::token::{ConsistencyToken, TokenEntry};
 use portrait_proto::v1::{self, ErrorReason, Rejection};
+use portrait_runtime::telemetry::trace::{Span, SpanKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How many items one request may have.
 pub(crate) const ITEMS_MAX: usize = 1000;
+
+/// How many records of one call carry their span: a batch of a thousand is as well understood by a few.
+const FOLLOWED_MAX: usize = 16;
 
 /// What a batch is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub(crate) struct Terms {
     pub(crate) backfill: bool,
     /// Whether it waits for room.
     pub(crate) patience: Patience,
+    /// The span of its call, if that is followed.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// What became of a batch.
@@ -62,11 +68,24 @@ pub(crate) struct Pending {
     groups: Vec<Group>,
 }
 
-/// The items of one partition.
+/// Encoded records of one partition that one append can take.
+struct Chunk {
+    partition: PartitionId,
+    indices: Vec<usize>,
+    records: Vec<Bytes>,
+    /// How long they are together.
+    bytes: usize,
+    /// Until the store has acknowledged them.
+    span: Span,
+}
+
+/// The items of one partition, on their way.
 struct Group {
     partition: PartitionId,
     indices: Vec<usize>,
     underway: Result<Underway, Error>,
+    /// Until the store has acknowledged them.
+    span: Span,
 }
 
 /// Refuses an empty batch and one that is too large.
@@ -119,9 +138,12 @@ pub(crate) async fn put<Item>(
     }
     shared.catalogue.complete(&mut records, now).await?;
     let mut groups = Vec::new();
-    for (partition, indices, records) in by_partition(shared, &records, &indices) {
+    for Chunk { partition, indices, records, mut span, .. } in
+        by_partition(shared, records, indices, terms.trace)
+    {
+        span.note("records", records.len() as i64);
         let underway = shared.log.put(partition, records, terms.patience).await;
-        groups.push(Group { partition, indices, underway });
+        groups.push(Group { partition, indices, underway, span });
     }
     Ok(Pending { kind, rejected, groups })
 }
@@ -138,30 +160,43 @@ fn within_rate(shared: &Shared, record: Record, terms: Terms) -> Result<Record, 
     }
 }
 
-/// Encoded records by partition, cut where one append could not take more.
+/// Encoded records by partition, cut where one append could not take more. The first of a call that is followed say which span logged
+/// them.
 fn by_partition(
     shared: &Shared,
-    records: &[Record],
-    indices: &[usize],
-) -> Vec<(PartitionId, Vec<usize>, Vec<Bytes>)> {
+    records: Vec<Record>,
+    indices: Vec<usize>,
+    trace: Option<TraceContext>,
+) -> Vec<Chunk> {
     let limits = shared.store.limits();
-    let mut open: BTreeMap<PartitionId, (usize, Vec<usize>, Vec<Bytes>)> = BTreeMap::new();
+    let mut open: BTreeMap<PartitionId, Chunk> = BTreeMap::new();
     let mut full = Vec::new();
-    for (record, index) in records.iter().zip(indices) {
+    for (number, (mut record, index)) in records.into_iter().zip(indices).enumerate() {
         let partition = shared.store.layout().partitions.partition_of(&record.user_id);
+        let begun = || Chunk::begin(shared, partition, trace);
+        let chunk = open.entry(partition).or_insert_with(begun);
+        record.trace = chunk.span.bytes().filter(|_| number < FOLLOWED_MAX).map(TraceContext);
         let encoded = Bytes::from(record.encode());
-        let (bytes, group_indices, group) = open.entry(partition).or_default();
-        if group.len() == limits.append_records || *bytes + encoded.len() > limits.append_bytes {
-            full.push((partition, std::mem::take(group_indices), std::mem::take(group)));
-            *bytes = 0;
+        if chunk.records.len() == limits.append_records || chunk.bytes + encoded.len() > limits.append_bytes {
+            // What is encoded already goes on naming the span that it would have gone with.
+            full.push(std::mem::replace(chunk, begun()));
         }
-        *bytes += encoded.len();
-        group_indices.push(*index);
-        group.push(encoded);
+        chunk.bytes += encoded.len();
+        chunk.indices.push(index);
+        chunk.records.push(encoded);
     }
-    full.extend(open.into_iter().map(|(partition, (_, indices, group))| (partition, indices, group)));
-    full.retain(|(_, _, group)| !group.is_empty());
+    full.extend(open.into_values());
+    full.retain(|chunk| !chunk.records.is_empty());
     full
+}
+
+impl Chunk {
+    fn begin(shared: &Shared, partition: PartitionId, trace: Option<TraceContext>) -> Self {
+        let before = trace.map(|trace| trace.0);
+        let mut span = shared.tracer.after(before, SpanKind::Producer, "append");
+        span.note("partition", i64::from(partition.get()));
+        Self { partition, indices: Vec::new(), records: Vec::new(), bytes: 0, span }
+    }
 }
 
 impl Pending {
@@ -173,13 +208,14 @@ impl Pending {
     pub(crate) async fn outcome(self, shared: &Shared) -> Result<Outcome, Error> {
         let mut outcome = Outcome { rejected: self.rejected, ..Outcome::default() };
         let mut failed: Option<Error> = None;
-        for Group { partition, indices, underway } in self.groups {
+        for Group { partition, indices, underway, mut span } in self.groups {
             let placed = match underway {
                 Ok(underway) => underway.place().await,
                 Err(error) => Err(error),
             };
             match placed {
                 Ok(place) => {
+                    span.note("seq", i64::try_from(place.seq.get()).unwrap_or(i64::MAX));
                     outcome.accepted += u32::try_from(indices.len()).unwrap_or(u32::MAX);
                     outcome.token.cover(TokenEntry {
                         partition: partition.get(),
@@ -188,6 +224,7 @@ impl Pending {
                     });
                 }
                 Err(error) => {
+                    span.fail(error.to_string());
                     let refused = indices.into_iter().map(|index| {
                         let (reason, message) = (error.reason(), error.message());
                         rejection(shared, self.kind, index, Refusal { reason, field: String::new(), message })

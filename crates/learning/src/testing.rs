@@ -26,6 +26,7 @@ pub fn view(user: &str, number: usize, at: Timestamp) -> Record {
         record_id: RecordId::parse(&format!("view-{number}")).ok(),
         occurred_at: at,
         accepted_at: at,
+        trace: None,
         body: Body::Event(Event {
             action: Action::View,
             utc_offset_minutes: 0,

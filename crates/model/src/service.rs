@@ -5,12 +5,12 @@ use crate::grpc::Grpc;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::schedule::{DEMANDS_WAITING, Demand, Trainer};
-use opentelemetry::metrics::Meter;
 use portrait_profile::Timestamp;
 use portrait_proto::v1::DriftStatus;
 use portrait_proto::v1::model_service_server::{self, ModelServiceServer};
 use portrait_runtime::SharedClock;
 use portrait_runtime::peer::Peer;
+use portrait_runtime::telemetry::Instruments;
 use portrait_store::{Nonce, Registry, Store};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -65,7 +65,7 @@ impl ModelService {
         store: Arc<dyn Store>,
         features: Peer,
         clock: SharedClock,
-        meter: &Meter,
+        with: &Instruments,
         config: ValidConfig,
     ) -> Self {
         let (demands, receiver) = mpsc::channel(DEMANDS_WAITING);
@@ -74,7 +74,7 @@ impl ModelService {
             features,
             clock,
             config,
-            metrics: Metrics::new(meter),
+            metrics: Metrics::new(&with.meter),
             nonce: Nonce::random(),
             registry: watch::Sender::new(Registry::default()),
             drift: watch::Sender::new(None),

@@ -4,12 +4,14 @@
 mod answers;
 mod bare;
 mod drift;
+mod following;
 mod freshness;
 mod ground;
 mod identity;
 mod load;
 mod memory;
 mod models;
+mod pairs;
 mod reads;
 mod redis;
 mod sweep;
@@ -38,6 +40,9 @@ pub struct BenchArgs {
     /// Which store is measured. `redis` starts servers of its own: `redis-server` and `redis-benchmark` must be installed.
     #[arg(long, value_enum, default_value_t = Kind::Embedded)]
     store: Kind,
+    /// Measure only this; may be given again [default: everything].
+    #[arg(long = "only", value_enum, value_name = "PART")]
+    only: Vec<Part>,
     /// How many events, each of another shopper.
     #[arg(long, default_value_t = 300_000)]
     distinct: usize,
@@ -77,6 +82,29 @@ enum Kind {
     Embedded,
     /// Redis, by one process that has every role.
     Redis,
+}
+
+/// What can be measured alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Events a second, and freshness at half of that.
+    Throughput,
+    /// `GetProfile`.
+    Reads,
+    /// `Recommend`, `PredictNextAction` and `Score`.
+    Answers,
+    /// From a model's activation to every node.
+    Models,
+    /// Events while everybody is looked at for a new model.
+    Sweep,
+    /// Events while calls are followed.
+    Following,
+    /// Who keeps the segment.
+    Identity,
+    /// How soon drift is noticed.
+    Drift,
+    /// What shoppers take in Redis.
+    Memory,
 }
 
 /// One figure beside what it is judged by.
@@ -129,70 +157,88 @@ impl Bench {
     async fn embedded(&mut self) -> Result<()> {
         let ground = Ground::embedded(&self.args.scratch);
         let seconds = self.args.seconds;
+        if self.next(Part::Throughput, "throughput, every event another shopper's") {
+            self.distinct(&ground, Appends::Meanwhile, 0.5, ">= 0.5 of the bare store loop, goal 1.0")
+                .await?;
 
-        self.next("throughput, every event another shopper's");
-        self.distinct(&ground, Appends::Meanwhile, 0.5, ">= 0.5 of the bare store loop, goal 1.0").await?;
+            self.say(format!("throughput, {}", self.name));
+            let rate = Target::EventsPerSecond(100_000.0);
+            let beside = Beside::Bare(Appends::Meanwhile);
+            let half = self.repeated(&ground, beside, rate, ">= 100,000 events/s").await? / 2.0;
 
-        self.next(format!("throughput, {}", self.name));
-        let rate = Target::EventsPerSecond(100_000.0);
-        let beside = Beside::Bare(Appends::Meanwhile);
-        let half = self.repeated(&ground, beside, rate, ">= 100,000 events/s").await? / 2.0;
-
-        self.next("freshness at half of that");
-        freshness::measure(half, &self.repeated, seconds, &ground, &mut self.figures).await?;
-
-        self.next("reads beside a bare echo");
-        reads::measure(&self.repeated, seconds, &ground, &mut self.figures).await?;
-
-        self.next("what models say of shoppers");
-        answers::measure(seconds, &ground, &mut self.figures).await?;
-
-        self.next("from a model's activation to every node");
-        models::measure(&self.repeated, &ground, &mut self.figures).await?;
-
-        self.next("events while everybody is looked at for a new model");
-        sweep::measure(self.args.sweep_shoppers, seconds, &ground, &mut self.figures).await?;
-
-        self.next("who keeps the segment");
-        identity::measure(&self.repeated, &mut self.figures)?;
-
-        self.next("how soon drift is noticed");
-        drift::measure(&mut self.figures)
+            self.say("freshness at half of that");
+            freshness::measure(half, &self.repeated, seconds, &ground, &mut self.figures).await?;
+        }
+        if self.next(Part::Reads, "reads beside a bare echo") {
+            reads::measure(&self.repeated, seconds, &ground, &mut self.figures).await?;
+        }
+        if self.next(Part::Answers, "what models say of shoppers") {
+            answers::measure(seconds, &ground, &mut self.figures).await?;
+        }
+        if self.next(Part::Models, "from a model's activation to every node") {
+            models::measure(&self.repeated, &ground, &mut self.figures).await?;
+        }
+        if self.next(Part::Sweep, "events while everybody is looked at for a new model") {
+            sweep::measure(self.args.sweep_shoppers, seconds, &ground, &mut self.figures).await?;
+        }
+        if self.next(Part::Following, "events while one request in a hundred is followed") {
+            following::measure(seconds, &ground, &mut self.figures).await?;
+        }
+        if self.next(Part::Identity, "who keeps the segment") {
+            identity::measure(&self.repeated, &mut self.figures)?;
+        }
+        if self.next(Part::Drift, "how soon drift is noticed") {
+            drift::measure(&mut self.figures)?;
+        }
+        Ok(())
     }
 
     async fn redis(&mut self) -> Result<()> {
         let seconds = self.args.seconds;
         for kept in [Kept::Memory, Kept::Disk] {
             let ground = Ground::redis(&self.args.scratch, kept, self.args.partitions);
-            self.next(format!("{}: throughput, every event another shopper's", ground.told()));
+            let what = format!("{}: throughput, every event another shopper's", ground.told());
+            if !self.next(Part::Throughput, what) {
+                break;
+            }
             let told = ">= 0.4 of the bare worker loop, goal 0.8";
             self.distinct(&ground, Appends::Before, 0.4, told).await?;
 
-            self.next(format!("{}: throughput, {}", ground.told(), self.name));
+            self.say(format!("{}: throughput, {}", ground.told(), self.name));
             let share = Target::Share(0.45);
             let half = self.repeated(&ground, Beside::Xadd, share, ">= 0.45 of XADD").await? / 2.0;
 
-            self.next(format!("{}: freshness at half of that", ground.told()));
+            self.say(format!("{}: freshness at half of that", ground.told()));
             freshness::measure(half, &self.repeated, seconds, &ground, &mut self.figures).await?;
         }
         let ground = Ground::redis(&self.args.scratch, Kept::Memory, self.args.partitions);
-        self.next("reads beside a bare echo");
-        reads::measure(&self.repeated, seconds, &ground, &mut self.figures).await?;
-
-        for log in self.args.users_of.clone() {
-            let (name, events) = log.read()?;
-            self.next(format!("memory of {name}"));
-            memory::measure(&name, &events, log.target(), &ground, &mut self.figures).await?;
+        if self.next(Part::Reads, "reads beside a bare echo") {
+            reads::measure(&self.repeated, seconds, &ground, &mut self.figures).await?;
         }
-        if self.args.users_of.is_empty() {
-            self.next(format!("memory of {}", self.name));
-            memory::measure(&self.name, &self.repeated, None, &ground, &mut self.figures).await?;
+        if self.next(Part::Memory, format!("memory of {}", self.name)) {
+            for log in self.args.users_of.clone() {
+                let (name, events) = log.read()?;
+                self.say(format!("memory of {name}"));
+                memory::measure(&name, &events, log.target(), &ground, &mut self.figures).await?;
+            }
+            if self.args.users_of.is_empty() {
+                memory::measure(&self.name, &self.repeated, None, &ground, &mut self.figures).await?;
+            }
         }
         Ok(())
     }
 
+    /// Whether this is to be measured now, and if so, what people see.
+    fn next(&self, part: Part, what: impl Into<Cow<'static, str>>) -> bool {
+        let wanted = self.args.only.is_empty() || self.args.only.contains(&part);
+        if wanted {
+            self.say(what);
+        }
+        wanted
+    }
+
     /// What is measured from now on.
-    fn next(&self, what: impl Into<Cow<'static, str>>) {
+    fn say(&self, what: impl Into<Cow<'static, str>>) {
         self.bar.set_message(what);
     }
 

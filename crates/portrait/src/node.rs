@@ -23,7 +23,8 @@ use portrait_runtime::config::Invalid;
 use portrait_runtime::health::Health;
 use portrait_runtime::peer::Peer;
 use portrait_runtime::server::{Bound, DrainOutcome, ServeError, ServerConfig, Services};
-use portrait_runtime::telemetry::{LogConfig, Metrics};
+use portrait_runtime::telemetry::trace::{TraceConfig, Tracing};
+use portrait_runtime::telemetry::{LogConfig, Metrics, Telemetry};
 use portrait_runtime::{SharedClock, SystemClock};
 use portrait_store::{ProfileClock, Store};
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,8 @@ pub struct Config {
     pub cluster: ClusterConfig,
     /// What is logged, and how.
     pub log: LogConfig,
+    /// Whether calls are followed through the rooms, and who is told.
+    pub trace: TraceConfig,
     /// Where everything is remembered.
     pub store: StoreConfig,
     /// What holds for profiles wherever they are read.
@@ -99,6 +102,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             cluster: ClusterConfig::default(),
             log: LogConfig { filter, ..LogConfig::default() },
+            trace: TraceConfig::default(),
             store: StoreConfig::default(),
             profiles: ProfilesConfig::default(),
             ingest: portrait_ingest::Config::default(),
@@ -113,6 +117,18 @@ impl Role {
     fn has(self, room: Self) -> bool {
         self == Self::All || self == room
     }
+
+    /// What those who follow calls know processes of this role by.
+    fn service(self) -> String {
+        match self {
+            Self::All => "portrait",
+            Self::Ingest => "portrait-ingest",
+            Self::Feature => "portrait-feature",
+            Self::Model => "portrait-model",
+            Self::Query => "portrait-query",
+        }
+        .to_owned()
+    }
 }
 
 /// A running node. Dropping it asks it to stop and does not wait; `stop` does.
@@ -120,6 +136,7 @@ pub struct Node {
     grpc_url: String,
     http_addr: SocketAddr,
     store: Opened,
+    tracing: Tracing,
     /// Says that no more calls should come, some time before they are refused.
     health: Health,
     drain_delay: Duration,
@@ -136,6 +153,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), Invalid> {
         self.server.validate()?;
         self.cluster.credentials(&self.server)?;
+        self.trace.validate()?;
         self.ingest.validate(self.store.usual_level())?;
         self.feature.validate()?;
         self.model.validate()?;
@@ -170,7 +188,6 @@ impl Node {
         let opened = config.store.open(config.ingest.acknowledge.level(usual)).await?;
         let store = opened.store();
         let clock: SharedClock = Arc::new(SystemClock);
-        let metrics = Metrics::new()?;
         let (grpc_addr, http_addr) = (bound.grpc_addr(), bound.http_addr());
         let (grpc_url, door) = (bound.grpc_url(), bound.door());
         let (shutdown, drained) = (CancellationToken::new(), CancellationToken::new());
@@ -181,12 +198,14 @@ impl Node {
             "" => called(grpc_addr),
             name => name.to_owned(),
         };
+        let tracing = Tracing::begin(&config.trace, role.service(), node.clone())?;
+        let telemetry = Telemetry { metrics: Metrics::new()?, tracing: tracing.clone() };
         let (follower, model) = Follower::begin(Arc::clone(&store), models, node.clone()).await;
-        let with = With { store: &store, clock: &clock, metrics: &metrics, node, model, features };
+        let with = With { store: &store, clock: &clock, telemetry: &telemetry, node, model, features };
         let rooms = Rooms::build(role, &with, &config)?;
         let following = tokio::spawn(follower.run(shutdown.clone()));
         let health = Health::default();
-        let services = rooms.services(metrics, health.clone());
+        let services = rooms.services(telemetry, health.clone());
         let rooms = rooms.run(&health, &shutdown, &drained, following);
         let drain_delay = config.server.drain_delay.duration();
         let serving = tokio::spawn({
@@ -196,7 +215,17 @@ impl Node {
                 bound.serve(services, shutdown).await
             }
         });
-        Ok(Self { grpc_url, http_addr, store: opened, health, drain_delay, shutdown, serving, rooms })
+        Ok(Self {
+            grpc_url,
+            http_addr,
+            store: opened,
+            tracing,
+            health,
+            drain_delay,
+            shutdown,
+            serving,
+            rooms,
+        })
     }
 
     /// Where gRPC answers.
@@ -224,6 +253,7 @@ impl Node {
         self.shutdown.cancel();
         let outcome = (&mut self.serving).await?;
         (&mut self.rooms).await?;
+        std::mem::take(&mut self.tracing).end().await;
         self.store.close().await?;
         Ok(outcome?)
     }
@@ -257,7 +287,7 @@ fn called(address: SocketAddr) -> String {
 struct With<'a> {
     store: &'a Arc<dyn Store>,
     clock: &'a SharedClock,
-    metrics: &'a Metrics,
+    telemetry: &'a Telemetry,
     /// What this process is called.
     node: String,
     /// The served model.
@@ -279,7 +309,7 @@ impl Rooms {
         let store = || Arc::clone(with.store);
         let clock = || Arc::clone(with.clock);
         let profile_clock = config.profiles.clock;
-        let meter = |room| with.metrics.meter(room);
+        let instruments = |room| with.telemetry.of(room);
         // Every section is checked, whatever the role: one file serves all.
         let ingest = config.ingest.validate(config.store.usual_level())?;
         let (feature, model, query) =
@@ -287,30 +317,29 @@ impl Rooms {
         let served = || with.model.clone();
         Ok(Self {
             ingest: role.has(Role::Ingest).then(|| {
-                IngestService::build(store(), profile_clock, clock(), &meter("portrait-ingest"), &ingest)
+                IngestService::build(store(), profile_clock, clock(), instruments("portrait-ingest"), &ingest)
             }),
             feature: role.has(Role::Feature).then(|| {
-                let meter = meter("portrait-feature");
                 FeatureService::build(
                     store(),
                     with.node.clone(),
                     profile_clock,
                     clock(),
-                    &meter,
+                    instruments("portrait-feature"),
                     served(),
                     feature,
                 )
             }),
             model: role.has(Role::Model).then(|| {
                 let features = with.features.clone();
-                ModelService::build(store(), features, clock(), &meter("portrait-model"), model)
+                ModelService::build(store(), features, clock(), &instruments("portrait-model"), model)
             }),
             query: role.has(Role::Query).then(|| {
                 QueryService::build(
                     store(),
                     profile_clock,
                     clock(),
-                    &meter("portrait-query"),
+                    instruments("portrait-query"),
                     served(),
                     query,
                 )
@@ -319,7 +348,7 @@ impl Rooms {
     }
 
     /// What callers can ask these rooms.
-    fn services(&self, metrics: Metrics, health: Health) -> Services {
+    fn services(&self, telemetry: Telemetry, health: Health) -> Services {
         let mut routes = Routes::builder();
         let mut names = Vec::new();
         if let Some(ingest) = &self.ingest {
@@ -340,7 +369,7 @@ impl Rooms {
         }
         let (routes, descriptors) = (routes.routes(), portrait_proto::DESCRIPTOR_SET);
         let (clarify, needs, refuse) = (status::clarified, access::needs, access::refused);
-        Services { routes, names, descriptors, health, metrics, clarify, needs, refuse }
+        Services { routes, names, descriptors, health, telemetry, clarify, needs, refuse }
     }
 
     /// Runs the rooms. Those with streams of their own end with `shutdown`; the workers go on until the last call is answered,

@@ -69,6 +69,7 @@ pub(crate) fn record(event: &Event) -> Result<Record> {
         record_id: Some(RecordId::parse(&event.event_id)?),
         occurred_at,
         accepted_at: occurred_at,
+        trace: None,
         body,
     })
 }

@@ -6,6 +6,7 @@ use crate::id::UserId;
 use crate::profile::ProfileVersion;
 use crate::segment::SegmentId;
 use crate::time::Timestamp;
+use crate::trace::TraceContext;
 use serde::{Deserialize, Serialize};
 
 /// A profile changed.
@@ -23,6 +24,9 @@ pub struct ProfileChange {
     pub segment_before: Option<SegmentId>,
     /// Where it has put the shopper now.
     pub segment_after: Option<SegmentId>,
+    /// The span that committed it, if the call that brought it about is followed. As in [`crate::Record`], last and only if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
 }
 
 impl ProfileChange {
@@ -33,7 +37,7 @@ impl ProfileChange {
 
     /// The bytes for the feed: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(codec::CHANGE_VERSION, self)
+        codec::encode(codec::CHANGE_VERSION.saying(self.trace.is_some()), self)
     }
 
     /// The change of such bytes.

@@ -3,14 +3,14 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The version of an encoded [`crate::Record`]. 2: outcomes are records too. 3: erasures as well.
-pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion { newest: 3, appended: &[&[], &[]] };
+/// The version of an encoded [`crate::Record`]. 2: outcomes are records too. 3: erasures as well. 4: the span, at the end.
+pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion { newest: 4, appended: &[&[], &[], &[0]] };
 /// The version of an encoded [`crate::Profile`]. 3: the preferences in fewer bytes. 4: moments, at the end.
 pub(crate) const PROFILE_VERSION: FormatVersion = FormatVersion { newest: 4, appended: &[&[], &[], &[0, 0]] };
 /// The versions before the third. 2: the segment, at the end.
 pub(crate) const FORMER_PROFILE_VERSION: FormatVersion = FormatVersion { newest: 2, appended: &[&[0]] };
-/// The version of an encoded [`crate::ProfileChange`]. 2: segments before and after, at the end.
-pub(crate) const CHANGE_VERSION: FormatVersion = FormatVersion { newest: 2, appended: &[&[0, 0]] };
+/// The version of an encoded [`crate::ProfileChange`]. 2: segments before and after, at the end. 3: the span, at the end.
+pub(crate) const CHANGE_VERSION: FormatVersion = FormatVersion { newest: 3, appended: &[&[0, 0], &[0]] };
 /// The version of an encoded [`crate::CatalogueItem`].
 pub(crate) const ITEM_VERSION: FormatVersion = FormatVersion::first();
 
@@ -18,6 +18,9 @@ pub(crate) const ITEM_VERSION: FormatVersion = FormatVersion::first();
 pub(crate) const LEDGER_VERSION: FormatVersion = FormatVersion { newest: 2, appended: &[&[0, 0, 0, 0]] };
 /// The version of an encoded [`crate::Tombstone`].
 pub(crate) const TOMBSTONE_VERSION: FormatVersion = FormatVersion::first();
+
+/// How many formats ahead of today's a later release may be.
+const RELEASES_AHEAD: u8 = 16;
 
 /// The leading byte of encoded bytes, and how bytes of older versions become today's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,9 @@ pub enum DecodeError {
         /// The newest version this release knows.
         known: u8,
     },
+    /// They begin with what is no format.
+    #[error("format {0} is none")]
+    Format(u8),
     /// They are not what they should be.
     #[error("damaged bytes")]
     Damaged(#[source] postcard::Error),
@@ -54,6 +60,12 @@ pub enum DecodeError {
 impl FormatVersion {
     const fn first() -> Self {
         Self { newest: 1, appended: &[] }
+    }
+
+    /// The version to write in: the newest, or the one before if nothing is in the newest's field. Then the field is not written either,
+    /// and releases of before, which run beside this one while a deployment is renewed, can read the bytes.
+    pub(crate) fn saying(self, newest_field: bool) -> Self {
+        Self { newest: self.newest - u8::from(!newest_field), ..self }
     }
 
     /// What bytes of version `found` lack.
@@ -73,8 +85,12 @@ pub(crate) fn encode<T: Serialize>(version: FormatVersion, value: &T) -> Vec<u8>
 /// Decodes what [`encode`] wrote.
 pub(crate) fn decode<T: DeserializeOwned>(version: FormatVersion, bytes: &[u8]) -> Result<T, DecodeError> {
     let (&found, rest) = bytes.split_first().ok_or(DecodeError::Empty)?;
-    if found > version.newest {
+    // A byte that no release for long will write is damage, which nobody should wait for.
+    if (version.newest + 1..=version.newest.saturating_add(RELEASES_AHEAD)).contains(&found) {
         return Err(DecodeError::Newer { found, known: version.newest });
+    }
+    if found > version.newest {
+        return Err(DecodeError::Format(found));
     }
     if found == version.newest {
         return whole(rest);
@@ -95,7 +111,7 @@ fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 mod tests {
     use super::*;
     use crate::profile::FormerProfile;
-    use crate::{Profile, ProfileChange, ProfileVersion, SegmentId, Timestamp, UserId};
+    use crate::{Profile, ProfileChange, ProfileVersion, SegmentId, Timestamp, TraceContext, UserId};
 
     /// The bytes that the first version wrote: without what was appended, behind its number.
     fn of_first_version(bytes: &[u8], version: FormatVersion) -> Vec<u8> {
@@ -122,11 +138,17 @@ mod tests {
             accepted_at: Timestamp::EPOCH,
             segment_before: None,
             segment_after: None,
+            trace: None,
         };
-        let today = change.encode();
-        assert_eq!(ProfileChange::decode(&of_first_version(&today, CHANGE_VERSION)).expect("older"), change);
+        let second = FormatVersion { newest: 2, appended: &CHANGE_VERSION.appended[..1] };
+        let old = of_first_version(&change.encode(), second);
+        assert_eq!(ProfileChange::decode(&old).expect("older"), change);
         let moved = ProfileChange { segment_after: Some(SegmentId::new(3)), ..change };
-        assert_eq!(ProfileChange::decode(&moved.encode()).expect("today's"), moved);
+        let followed = ProfileChange { trace: Some(TraceContext([0; 24])), ..moved.clone() };
+        for (written, version) in [(moved, 2), (followed, 3)] {
+            let bytes = written.encode();
+            assert_eq!((bytes[0], ProfileChange::decode(&bytes).expect("today's")), (version, written));
+        }
     }
 
     #[test]

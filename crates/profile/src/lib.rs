@@ -24,6 +24,7 @@ mod routing;
 mod segment;
 mod social;
 mod time;
+mod trace;
 mod view;
 
 pub use action::{Action, ActionKind, CUSTOM_ACTION_MAX_BYTES, CustomAction};
@@ -47,6 +48,7 @@ pub use routing::{PartitionCount, PartitionId, SeenId};
 pub use segment::{ModelVersion, SegmentId, SegmentMembership};
 pub use social::EDGES_MAX;
 pub use time::{Span, Timestamp};
+pub use trace::TraceContext;
 pub use view::{
     ActionCount, Affinity, BehaviorView, EdgeView, PreferenceView, ProfileView, Rfm, SessionsView,
     TransitionView,

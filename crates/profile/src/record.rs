@@ -6,6 +6,7 @@ use crate::codec::{self, DecodeError};
 use crate::id::{ItemId, OrderId, RecordId, UserId};
 use crate::pseudonym::Pseudonym;
 use crate::time::Timestamp;
+use crate::trace::TraceContext;
 use serde::{Deserialize, Serialize};
 
 /// One entry of a partition's log.
@@ -22,6 +23,10 @@ pub struct Record {
     pub accepted_at: Timestamp,
     /// What happened.
     pub body: Body,
+    /// The span that logged it, if its call is followed. Last, and not written if there is none, so that releases that know no spans
+    /// read what nobody follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
 }
 
 /// The kinds of record.
@@ -135,7 +140,7 @@ pub enum RelationKind {
 impl Record {
     /// The bytes for the log: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(codec::RECORD_VERSION, self)
+        codec::encode(codec::RECORD_VERSION.saying(self.trace.is_some()), self)
     }
 
     /// The record of such bytes. Fails on bytes that are damaged or were written by a newer version.

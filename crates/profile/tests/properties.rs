@@ -5,7 +5,7 @@ use portrait_profile::{
     Action, ActionKind, BRANDS_MAX, Body, CATEGORIES_MAX, CUSTOM_ACTIONS_MAX, CustomAction, EDGES_MAX, Event,
     FeatureSchema, HALF_LIVES, ItemId, OrderId, Outcome, PRICE_BANDS_MAX, PROFILE_MAX_BYTES, Profile,
     RECENT_ITEMS_MAX, Record, RecordId, Relation, RelationKind, Span, TRAITS_MAX, Target, Timestamp,
-    TraitValue, UserId,
+    TraceContext, TraitValue, UserId,
 };
 use proptest::prelude::*;
 use rand::rngs::StdRng;
@@ -33,7 +33,14 @@ fn user() -> UserId {
 fn record(at_ms: i64, number: usize, event: Event) -> Record {
     let at = Timestamp::from_millis(at_ms);
     let record_id = RecordId::parse(&format!("e{number}")).ok();
-    Record { user_id: user(), record_id, occurred_at: at, accepted_at: at, body: Body::Event(event) }
+    Record {
+        user_id: user(),
+        record_id,
+        occurred_at: at,
+        accepted_at: at,
+        body: Body::Event(event),
+        trace: None,
+    }
 }
 
 fn event(action: Action) -> Event {
@@ -237,12 +244,15 @@ fn any_body() -> impl Strategy<Value = Body> {
 
 fn any_record() -> impl Strategy<Value = Record> {
     let id = proptest::option::of(any_id());
-    (id, any_moment(), any_moment(), any_body()).prop_map(|(id, occurred_at, accepted_at, body)| Record {
+    let trace = proptest::option::of(any::<[u8; 24]>());
+    let parts = (id, any_moment(), any_moment(), any_body(), trace);
+    parts.prop_map(|(id, occurred_at, accepted_at, body, trace)| Record {
         user_id: user(),
         record_id: id.and_then(|id| RecordId::parse(&id).ok()),
         occurred_at,
         accepted_at,
         body,
+        trace: trace.map(TraceContext),
     })
 }
 

@@ -20,6 +20,9 @@ mod service;
 mod similar;
 mod watch;
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+
 pub use config::{Config, ValidConfig};
 pub use error::Error;
 pub use service::QueryService;

@@ -4,12 +4,13 @@ use crate::config::ValidConfig;
 use crate::grpc::Grpc;
 use crate::metrics::Metrics;
 use crate::watch::{Ring, tail};
-use opentelemetry::metrics::Meter;
 use portrait_learning::ServedModel;
 use portrait_profile::{PartitionId, ProfileView, Timestamp};
 use portrait_proto::v1;
 use portrait_proto::v1::query_service_server::{self, QueryServiceServer};
 use portrait_runtime::SharedClock;
+use portrait_runtime::telemetry::Instruments;
+use portrait_runtime::telemetry::trace::Tracer;
 use portrait_store::{ProfileClock, Store};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) model: watch::Receiver<ServedModel>,
     /// What is measured.
     pub(crate) metrics: Metrics,
+    /// What deliveries are followed with.
+    pub(crate) tracer: Tracer,
     /// The newest changes of each partition, by its number. Its tail alone writes; dropping one costs reads of the store.
     pub(crate) rings: Vec<Ring>,
     /// Rung by the tails whenever a ring changed; every subscriber listens.
@@ -55,7 +58,7 @@ impl QueryService {
         store: Arc<dyn Store>,
         profile_clock: ProfileClock,
         clock: SharedClock,
-        meter: &Meter,
+        with: Instruments,
         model: watch::Receiver<ServedModel>,
         config: ValidConfig,
     ) -> Self {
@@ -67,7 +70,8 @@ impl QueryService {
             clock,
             config,
             model,
-            metrics: Metrics::new(meter),
+            tracer: with.tracer,
+            metrics: Metrics::new(&with.meter),
             rings: partitions.all().map(ring).collect(),
             pulse: watch::Sender::new(()),
             seats: Arc::new(Semaphore::new(config.max_subscribers)),

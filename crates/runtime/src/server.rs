@@ -12,7 +12,7 @@ use crate::guard::{Guard, Need, Refuse};
 use crate::health::{Health, Reporter};
 use crate::methods::{Methods, MethodsError};
 use crate::stack::{Clarify, Stack};
-use crate::telemetry::Metrics;
+use crate::telemetry::Telemetry;
 pub use config::ServerConfig;
 use security::Security;
 use std::net::SocketAddr;
@@ -87,8 +87,8 @@ pub struct Services {
     pub descriptors: &'static [u8],
     /// Whether they can do their work.
     pub health: Health,
-    /// What is measured.
-    pub metrics: Metrics,
+    /// What is measured and followed.
+    pub telemetry: Telemetry,
     /// The last word on a status.
     pub clarify: Clarify,
     /// What each method of `descriptors` asks of its caller, by its path. One that it does not know is not served.
@@ -160,7 +160,7 @@ impl Bound {
         shutdown: CancellationToken,
     ) -> Result<DrainOutcome, ServeError> {
         let Self { config, grpc, http, mut security, visitors, .. } = self;
-        let Services { routes, names, descriptors, health, metrics, clarify, needs, refuse } = services;
+        let Services { routes, names, descriptors, health, telemetry, clarify, needs, refuse } = services;
         security.say(&config);
         let methods = methods(descriptors, needs)?;
         // Readiness is told before the first call can come, and drops before the port closes.
@@ -169,7 +169,7 @@ impl Bound {
         let reporting = Reporter::begin(reporter, names, health.clone()).await;
         let guard = Guard { tokens: security.tokens.clone(), methods: Arc::clone(&methods), refuse };
         let stack = Stack {
-            metrics: metrics.clone(),
+            telemetry: telemetry.clone(),
             methods,
             guard,
             calls_max: config.max_calls,
@@ -188,7 +188,7 @@ impl Bound {
         security.follow(&config, &ended);
         let http = Connections::new(http, http::LIMITS, ended.clone());
         let http = tokio::spawn(
-            axum::serve(http, http::router(health, metrics))
+            axum::serve(http, http::router(health, telemetry.metrics))
                 .with_graceful_shutdown(ended.clone().cancelled_owned())
                 .into_future(),
         );

@@ -5,7 +5,8 @@ mod deadline;
 
 use crate::guard::{Guard, guarded};
 use crate::methods::Methods;
-use crate::telemetry::Metrics;
+use crate::telemetry::trace::{Followed, Span, Tracer};
+use crate::telemetry::{self, Telemetry};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -23,7 +24,7 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::Instrument;
+use tracing::{Instrument, field};
 
 /// Gives a status the form that is documented. It sees every status that is not OK: those of the services, those of the
 /// library (a message that cannot be read is INTERNAL, one above its limit OUT_OF_RANGE), and those of the layers below:
@@ -32,8 +33,8 @@ pub type Clarify = fn(Status) -> Status;
 
 /// What the layers need.
 pub(crate) struct Stack {
-    /// Where calls are measured.
-    pub(crate) metrics: Metrics,
+    /// Where calls are measured and followed.
+    pub(crate) telemetry: Telemetry,
     /// Which methods there are.
     pub(crate) methods: Arc<Methods>,
     /// Who may call them.
@@ -51,6 +52,7 @@ pub(crate) struct Stack {
 /// The instruments of a gRPC server.
 struct Instruments {
     methods: Arc<Methods>,
+    tracer: Tracer,
     calls: Counter<u64>,
     seconds: Histogram<f64>,
 }
@@ -61,12 +63,13 @@ struct Observed {
     method: String,
     begun: Instant,
     code: Code,
+    span: Span,
 }
 
 impl Stack {
     /// Wraps the services.
     pub(crate) fn around(self, services: Routes) -> Router {
-        let instruments = Arc::new(Instruments::new(&self.metrics, self.methods));
+        let instruments = Arc::new(Instruments::new(self.telemetry.of("portrait-runtime"), self.methods));
         let room = Arc::new(Semaphore::new(self.calls_max));
         let clarify = self.clarify;
         services.into_axum_router().layer(
@@ -92,10 +95,11 @@ impl Stack {
 }
 
 impl Instruments {
-    fn new(metrics: &Metrics, methods: Arc<Methods>) -> Self {
-        let meter = metrics.meter("portrait-runtime");
+    fn new(with: telemetry::Instruments, methods: Arc<Methods>) -> Self {
+        let telemetry::Instruments { meter, tracer } = with;
         Self {
             methods,
+            tracer,
             calls: meter
                 .u64_counter("portrait_grpc_calls")
                 .with_description("gRPC calls by method and code; a stream is counted when it begins")
@@ -116,15 +120,25 @@ impl Drop for Observed {
         let method = KeyValue::new("method", std::mem::take(&mut self.method));
         let seconds = self.begun.elapsed().as_secs_f64();
         self.instruments.seconds.record(seconds, std::slice::from_ref(&method));
+        self.span.note("rpc.grpc.status_code", i64::from(self.code as i32));
+        if self.code != Code::Ok {
+            self.span.fail(self.code.description());
+        }
         self.instruments.calls.add(1, &[method, KeyValue::new("code", format!("{:?}", self.code))]);
     }
 }
 
-async fn observe(State(instruments): State<Arc<Instruments>>, request: Request, next: Next) -> Response {
+async fn observe(State(instruments): State<Arc<Instruments>>, mut request: Request, next: Next) -> Response {
     let method = instruments.methods.name_of(request.uri().path()).to_owned();
-    let span = tracing::debug_span!("call", method);
-    let mut observed = Observed { instruments, method, begun: Instant::now(), code: Code::Cancelled };
-    let response = next.run(request).instrument(span).await;
+    let lines = tracing::debug_span!("call", method, trace_id = field::Empty);
+    let mut span = instruments.tracer.call(request.headers(), &method);
+    if let (Some(trace_id), Some(bytes)) = (span.trace_id(), span.bytes()) {
+        lines.record("trace_id", field::display(trace_id));
+        span.note("rpc.system", "grpc");
+        request.extensions_mut().insert(Followed(bytes));
+    }
+    let mut observed = Observed { instruments, method, begun: Instant::now(), code: Code::Cancelled, span };
+    let response = next.run(request).instrument(lines).await;
     observed.code = match Status::from_header_map(response.headers()) {
         Some(status) => status.code(),
         None if response.status().is_success() => Code::Ok,

@@ -1,12 +1,16 @@
-//! What a process says of itself: log lines, for people or as JSON, and metrics in Prometheus's text form. Metrics are passed
-//! in, never global; the log's subscriber is the one thing a process has once.
+//! What a process says of itself: log lines, for people or as JSON, metrics in Prometheus's text form, and the way of single calls.
+//! Metrics and traces are passed in, never global; the log's subscriber is the one thing a process has once.
 
+pub mod trace;
+
+use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 use serde::{Deserialize, Serialize};
 use std::io::IsTerminal;
+use trace::{Tracer, Tracing};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -77,11 +81,43 @@ pub fn init_logging(config: &LogConfig) -> Result<(), TelemetryError> {
     begun.map_err(TelemetryError::Twice)
 }
 
+/// What a process measures and follows; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What is followed.
+    pub tracing: Tracing,
+}
+
+/// What one component measures and follows with.
+#[derive(Clone, Debug)]
+pub struct Instruments {
+    /// What it counts with.
+    pub meter: Meter,
+    /// What it follows with.
+    pub tracer: Tracer,
+}
+
 /// The metrics of one process; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     provider: SdkMeterProvider,
     registry: Registry,
+}
+
+impl Telemetry {
+    /// What the component of this name measures and follows with.
+    pub fn of(&self, component: &'static str) -> Instruments {
+        Instruments { meter: self.metrics.meter(component), tracer: self.tracing.tracer(component) }
+    }
+}
+
+impl Instruments {
+    /// Those of which nobody hears.
+    pub fn unheard() -> Self {
+        Self { meter: NoopMeterProvider::new().meter("portrait"), tracer: Tracer::default() }
+    }
 }
 
 impl Metrics {

@@ -2,6 +2,7 @@
 
 use super::room::{Room, view};
 use bytes::Bytes;
+use portrait_profile::{Record, TraceContext};
 use portrait_store::{LogSeq, Store};
 
 /// Views of `users` shoppers, every tenth of them sent twice.
@@ -49,9 +50,9 @@ async fn records_that_cannot_be_read_are_set_aside_once_and_stop_nothing() {
     let mut bad = Vec::new();
     for round in 0..10 {
         room.log(&views(3, 20, round)).await;
-        let mut newer = view("u1", Some("from tomorrow")).encode();
-        newer[0] = 99;
-        for bytes in [Bytes::from_static(b"\x01no record"), Bytes::new(), Bytes::from(newer)] {
+        let mut of_no_format = view("u1", Some("nonsense")).encode();
+        of_no_format[0] = 99;
+        for bytes in [Bytes::from_static(b"\x01no record"), Bytes::new(), Bytes::from(of_no_format)] {
             bad.push((room.append(partition, bytes.clone()).await, bytes));
         }
     }
@@ -60,9 +61,27 @@ async fn records_that_cannot_be_read_are_set_aside_once_and_stop_nothing() {
     let letters = room.store.dead_letters(partition, LogSeq::ZERO, 100).await.expect("the store is there");
     let told: Vec<_> = letters.iter().map(|letter| (letter.seq, letter.record.clone())).collect();
     assert_eq!(told, bad);
-    assert!(letters[2].reason.contains("run the release that wrote it"), "{}", letters[2].reason);
+    assert!(letters[2].reason.contains("format 99"), "{}", letters[2].reason);
     let counters = room.meta(partition).await.counters;
     assert_eq!((counters.applied, counters.duplicates, counters.dead_letters), (180, 20, 30));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_a_later_release_is_waited_for_and_not_set_aside() {
+    let mut room = Room::running(1).await;
+    let partition = room.partitions().next().expect("there is one");
+    let known = Record { trace: Some(TraceContext([7; 24])), ..view("u1", Some("followed")) };
+    let last = room.append(partition, Bytes::from(known.encode())).await;
+    let mut newer = known.encode();
+    newer[0] += 1;
+    room.append(partition, Bytes::from(newer)).await;
+    room.log(&[("u1".to_owned(), "behind it".to_owned())]).await;
+    room.until("what is before it is applied", async || room.meta(partition).await.applied_through == last)
+        .await;
+    room.until("its worker stands still", async || room.service.ownership().borrow().owned == 0).await;
+    let meta = room.meta(partition).await;
+    assert_eq!((meta.applied_through, meta.counters.applied, meta.counters.dead_letters), (last, 1, 0));
+    assert_eq!(room.changes().await[0].trace, known.trace, "subscribers are told what it came from");
 }
 
 #[tokio::test(flavor = "multi_thread")]

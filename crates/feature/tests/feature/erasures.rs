@@ -63,7 +63,14 @@ impl Room {
                 (pseudonym.as_user_id(), Body::Forget(pseudonym))
             };
             let (occurred_at, accepted_at) = (at(millis), at(millis));
-            let erasure = Record { user_id: name, record_id: record_id(id), occurred_at, accepted_at, body };
+            let erasure = Record {
+                user_id: name,
+                record_id: record_id(id),
+                occurred_at,
+                accepted_at,
+                body,
+                trace: None,
+            };
             let mut records = vec![erasure];
             if partition == home {
                 records = [before.clone(), records, after.clone()].concat();

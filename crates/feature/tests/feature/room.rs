@@ -2,7 +2,6 @@
 //! go records in the log; what became of them is read from the store.
 
 use bytes::Bytes;
-use opentelemetry::metrics::{MeterProvider, NoopMeterProvider};
 use portrait_feature::{Config, FeatureService};
 use portrait_learning::{Model, ServedModel};
 use portrait_profile::{
@@ -12,6 +11,7 @@ use portrait_profile::{
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::feature_service_server::{FeatureService as Handlers, FeatureServiceServer};
 use portrait_runtime::ManualClock;
+use portrait_runtime::telemetry::Instruments;
 use portrait_store::embedded::{Embedded, Options};
 use portrait_store::faulty::Faulty;
 use portrait_store::{AckLevel, FeedSeq, LogSeq, PartitionMeta, ProfileClock, Store};
@@ -49,7 +49,7 @@ fn worker(store: &Arc<Faulty>, clock: &ManualClock, model: &watch::Sender<Served
         "worker".to_owned(),
         ProfileClock::Wall,
         Arc::new(clock.clone()),
-        &NoopMeterProvider::new().meter("test"),
+        Instruments::unheard(),
         model.subscribe(),
         Config::default().validate().expect("the defaults make sense"),
     )
@@ -220,6 +220,7 @@ pub(super) fn view(user: &str, record_id: Option<&str>) -> Record {
         record_id: record_id.map(|id| RecordId::parse(id).expect("an id")),
         occurred_at: at,
         accepted_at: at,
+        trace: None,
         body: Body::Event(Event {
             action: Action::View,
             utc_offset_minutes: 0,

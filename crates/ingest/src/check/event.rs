@@ -39,7 +39,7 @@ impl Rules {
             order_id: optional("order_id", &event.order_id, OrderId::parse)?,
             context: context(event.query, event.session_id, event.anonymous_id, event.properties)?,
         });
-        Ok(Record { user_id, record_id, occurred_at, accepted_at: now, body })
+        Ok(Record { user_id, record_id, occurred_at, accepted_at: now, body, trace: None })
     }
 
     fn action(&self, number: i32, custom: &str) -> Result<Action, Refusal> {

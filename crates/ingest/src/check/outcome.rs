@@ -17,6 +17,6 @@ impl Rules {
         let record_id = record_id(&outcome.event_id)?;
         let occurred_at = self.occurred_at(outcome.occurred_at.as_ref(), now)?;
         let body = Body::Outcome(Outcome { target, happened: outcome.happened, order_id });
-        Ok(Record { user_id, record_id, occurred_at, accepted_at: now, body })
+        Ok(Record { user_id, record_id, occurred_at, accepted_at: now, body, trace: None })
     }
 }

@@ -22,6 +22,6 @@ impl Rules {
         let record_id = record_id(&relation.event_id)?;
         let occurred_at = self.occurred_at(relation.occurred_at.as_ref(), now)?;
         let body = Body::Relation(Relation { other_user_id, kind, weight });
-        Ok(Record { user_id: from, record_id, occurred_at, accepted_at: now, body })
+        Ok(Record { user_id: from, record_id, occurred_at, accepted_at: now, body, trace: None })
     }
 }

@@ -40,6 +40,13 @@ impl Rules {
             );
         }
         kept.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Ok(Record { user_id, record_id, occurred_at, accepted_at: now, body: Body::Traits(kept) })
+        Ok(Record {
+            user_id,
+            record_id,
+            occurred_at,
+            accepted_at: now,
+            body: Body::Traits(kept),
+            trace: None,
+        })
     }
 }

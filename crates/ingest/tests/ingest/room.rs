@@ -1,13 +1,13 @@
 //! The room over an embedded store that can have faults, and the hand that a worker would have. In come requests of clients
 //! without a network between, out go the records of the logs.
 
-use opentelemetry::metrics::{MeterProvider, NoopMeterProvider};
 use portrait_ingest::{Config, IngestService};
 use portrait_profile::{PartitionCount, PartitionId, Record, Span, Timestamp, UserId};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::ingest_service_server::{IngestService as Handlers, IngestServiceServer};
 use portrait_proto::v1::{Action, Event, TrackRequest};
 use portrait_runtime::ManualClock;
+use portrait_runtime::telemetry::Instruments;
 use portrait_store::embedded::{Embedded, Options};
 use portrait_store::faulty::Faulty;
 use portrait_store::{Commit, Counters, LogSeq, Nonce, ProfileClock, Store};
@@ -39,7 +39,7 @@ impl Room {
             Arc::clone(&faulty) as Arc<dyn Store>,
             ProfileClock::Wall,
             Arc::new(clock.clone()),
-            &NoopMeterProvider::new().meter("test"),
+            Instruments::unheard(),
             &config.validate(portrait_store::AckLevel::Disk).expect("settings that make sense"),
         );
         Self { store, faulty, clock, service, _folder: folder }

@@ -257,6 +257,7 @@ mod tests {
             record_id: None,
             occurred_at: at,
             accepted_at: at,
+            trace: None,
             body: Body::Event(event),
         }
     }

@@ -56,12 +56,12 @@ enum Source {
     Lines { reader: BufReader<Box<dyn Read + Send>>, line: u64, text: String },
 }
 
-struct Counted {
-    file: File,
+struct Counted<F> {
+    file: F,
     bytes_read: Arc<AtomicU64>,
 }
 
-impl Read for Counted {
+impl<F: Read> Read for Counted<F> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.file.read(buffer)?;
         self.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
@@ -78,6 +78,21 @@ impl LogReader {
         let opened = |source| ReadError::Open { path: path.to_owned(), source };
         let file = File::open(path).map_err(opened)?;
         let bytes_total = file.metadata().map_err(opened)?.len();
+        Self::over(file, bytes_total, path, format, event_id)
+    }
+
+    /// As [`Self::open`], of the `bytes_total` bytes that `file` gives and messages call `path`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn over(
+        file: impl Read + Send + 'static,
+        bytes_total: u64,
+        path: &Path,
+        format: Format,
+        event_id: EventId,
+    ) -> Result<Self, ReadError> {
+        let opened = |source| ReadError::Open { path: path.to_owned(), source };
         let bytes_read = Arc::new(AtomicU64::new(0));
         let mut raw =
             BufReader::with_capacity(BUFFER_BYTES, Counted { file, bytes_read: Arc::clone(&bytes_read) });

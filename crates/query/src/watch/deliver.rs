@@ -9,6 +9,7 @@ use crate::read;
 use portrait_profile::{Profile, SegmentId, UserId};
 use portrait_proto::v1;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
+use portrait_runtime::telemetry::trace::SpanKind;
 use portrait_store::{FeedPosition, GenerationId};
 use std::collections::{HashMap, HashSet};
 
@@ -34,8 +35,11 @@ impl Subscriber {
                 // Users whose newest change comes later are not sent yet, and will be from here on.
                 self.cursors[index].state = State::At(FeedPosition { generation, seq: merged.change.seq });
                 let answer = self.answer(index, merged, profile);
+                let before = merged.change.change.trace.map(|trace| trace.0);
+                let mut span = self.shared.tracer.after(before, SpanKind::Producer, "deliver");
                 self.send(Kind::Change(answer)).await?;
                 let latency = self.shared.wall().since(merged.change.change.accepted_at);
+                span.note("accepted_ms_ago", latency.millis());
                 self.shared.metrics.delivered(latency.millis());
             }
         }
@@ -143,6 +147,7 @@ mod tests {
                 accepted_at: Timestamp::EPOCH,
                 segment_before: index.checked_sub(1).map(|before| SegmentId::new(before as u32)),
                 segment_after: Some(SegmentId::new(index as u32)),
+                trace: None,
             }),
             bytes: 1,
         };

@@ -130,6 +130,7 @@ mod tests {
             accepted_at: Timestamp::EPOCH,
             segment_before: None,
             segment_after: None,
+            trace: None,
         };
         let change = Arc::new(change);
         seqs.map(|seq| Change { seq: FeedSeq::new(seq), change: Arc::clone(&change), bytes: 10 }).collect()

@@ -2,7 +2,6 @@
 //! purchases and deletions, out go commits with their changes; clients call the room without a network between.
 
 use bytes::Bytes;
-use opentelemetry::metrics::{MeterProvider, NoopMeterProvider};
 use portrait_learning::ServedModel;
 use portrait_profile::{
     Action, Body, Event, ModelVersion, PartitionCount, PartitionId, PartitionLedger, Profile, ProfileChange,
@@ -13,6 +12,7 @@ use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::query_service_server::{QueryService as Handlers, QueryServiceServer};
 use portrait_query::{Config, QueryService};
 use portrait_runtime::ManualClock;
+use portrait_runtime::telemetry::Instruments;
 use portrait_store::embedded::{Embedded, Options};
 use portrait_store::faulty::Faulty;
 use portrait_store::{
@@ -78,14 +78,13 @@ impl Shop {
         let options = Options { partitions, reserve_bytes: 0, ..Options::default() };
         let store = Arc::new(Embedded::open(folder.path(), options).expect("a new store"));
         let clock = ManualClock::new(NEW_YEAR);
-        let meter = NoopMeterProvider::new().meter("test");
         let faulty = Arc::new(Faulty::of(Arc::clone(&store) as Arc<dyn Store>));
         let model = watch::Sender::new(None);
         let service = QueryService::build(
             Arc::clone(&faulty) as Arc<dyn Store>,
             profile_clock,
             Arc::new(clock.clone()),
-            &meter,
+            Instruments::unheard(),
             model.subscribe(),
             config.validate().expect("settings that make sense"),
         );
@@ -152,6 +151,7 @@ impl Shop {
             record_id: RecordId::parse(&format!("event-{}", self.events)).ok(),
             occurred_at: Timestamp::from_millis(at),
             accepted_at: Timestamp::from_millis(at),
+            trace: None,
             body: Body::Event(Event {
                 action: Action::Purchase,
                 utc_offset_minutes: 0,
@@ -334,6 +334,7 @@ fn change(
         accepted_at,
         segment_before,
         segment_after: profile.segment().map(|held| held.segment_id),
+        trace: None,
     };
     Bytes::from(change.encode())
 }

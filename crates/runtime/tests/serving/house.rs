@@ -9,7 +9,8 @@ use portrait_runtime::config::Interval;
 use portrait_runtime::guard::{Need, Refusal};
 use portrait_runtime::health::Health;
 use portrait_runtime::server::{Bound, DrainOutcome, ServeError, ServerConfig, Services};
-use portrait_runtime::telemetry::Metrics;
+use portrait_runtime::telemetry::trace::Tracing;
+use portrait_runtime::telemetry::{Metrics, Telemetry};
 use portrait_runtime::tokens::Role;
 use prost::Message;
 use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
@@ -197,7 +198,10 @@ impl House {
             names: vec!["test.Room"],
             descriptors: descriptors(),
             health: health.clone(),
-            metrics: Metrics::new().expect("nothing to clash with"),
+            telemetry: Telemetry {
+                metrics: Metrics::new().expect("nothing to clash with"),
+                tracing: Tracing::default(),
+            },
             clarify,
             needs,
             refuse,

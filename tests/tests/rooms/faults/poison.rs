@@ -33,7 +33,9 @@ async fn records_that_nobody_can_read_are_set_aside_once_and_hold_nothing_up() {
         for _ in 0..RECORDS {
             let partition =
                 store.layout().partitions.partition(chance.random_range(0..16)).expect("there are 16");
-            let garbage: Vec<u8> = (0..chance.random_range(1..300)).map(|_| chance.random()).collect();
+            let mut garbage: Vec<u8> = (0..chance.random_range(1..300)).map(|_| chance.random()).collect();
+            // What a release to come may have written would be waited for.
+            garbage[0] |= 0x80;
             let begun = Instant::now();
             let place = store.append(partition, vec![Bytes::from(garbage)], now(), level).await;
             let place = place.expect("there is room").last.seq;

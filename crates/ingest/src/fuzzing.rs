@@ -1,0 +1,33 @@
+//! What fuzz targets reach into: items from the wire, checked as in a batch.
+
+use crate::check::Rules;
+use crate::config::{Config, ValidConfig};
+use portrait_profile::{Record, Timestamp};
+use portrait_proto::v1;
+use portrait_store::AckLevel;
+
+/// The rules of a shop that has changed nothing.
+pub struct Checked(Rules);
+
+impl Default for Checked {
+    fn default() -> Self {
+        let config: ValidConfig = Config::default().validate(AckLevel::Disk).expect("defaults make sense");
+        Self(Rules::of(&config))
+    }
+}
+
+impl Checked {
+    /// The records of those items of three batches that are taken at `now`.
+    pub fn records(
+        &self,
+        events: v1::TrackRequest,
+        traits: v1::IdentifyRequest,
+        relations: &v1::RelateRequest,
+        now: Timestamp,
+    ) -> Vec<Record> {
+        let events = events.events.into_iter().filter_map(|event| self.0.event(event, now).ok());
+        let traits = traits.updates.into_iter().filter_map(|update| self.0.traits(update, now).ok());
+        let relations = relations.relations.iter().filter_map(|relation| self.0.relation(relation, now).ok());
+        events.chain(traits).chain(relations).collect()
+    }
+}

@@ -1,0 +1,105 @@
+//! Where fuzzing begins: one valid input or more for each target, so that what lies behind formats and checksums is reached at once.
+//!
+//! Usage: seeds FOLDER, which gets a folder for each target.
+
+// Takes the counts of branches, as in the targets.
+use libfuzzer_sys as _;
+use portrait_learning::testing::{by_views, view};
+use portrait_profile::{ModelVersion, PartitionLedger, Profile, Timestamp, TraceContext, UserId};
+use portrait_proto::receipt::Receipt;
+use portrait_proto::token::{ConsistencyToken, TokenEntry};
+use portrait_proto::v1;
+use prost::Message;
+use std::path::Path;
+
+/// 2026-01-01.
+const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// What every format of imports looks like, in the order of the formats.
+const LOGS: [&str; 11] = [
+    "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n\
+     2019-10-01 00:00:00 UTC,view,44600062,2103807459595387724,,shiseido,35.79,541312140,72d76fde\n",
+    "timestamp,visitorid,event,itemid,transactionid\n1433221332117,257597,view,355908,\n",
+    "1,2268318,2520377,pv,1511544070\n",
+    "user_id,brand_id,type,visit_datetime\n10944750,13451,0,06/04\n",
+    "user_id,sku_id,time,model_id,type,cate,brand\n266079,138778,2016-01-31 23:59:02,,1,8,403\n",
+    "session,aid,ts,type\n0,1517085,1659304800025,clicks\n",
+    "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n\
+     536365,85123A,HOLDER,6,2010-12-01 08:26:00,2.55,17850,United Kingdom\n",
+    "household_id,store_id,basket_id,product_id,quantity,sales_value,retail_disc,coupon_disc,coupon_match_disc,week,\
+     transaction_timestamp\n900,330,31198570044,1095275,1,0.5,0,0,0,1,2017-01-01 11:53:26\n",
+    "year,month,day,order,country,session ID,page 1 (main category),page 2 (clothing model),colour,location,\
+     model photography,price,price 2,page\n2008,4,1,1,29,1,1,A13,1,5,1,28,2,1\n",
+    "{\"event_id\":\"e1\",\"user_id\":\"lena\",\"action\":\"view\",\"occurred_at\":\"2026-01-01T12:00:00Z\"}\n",
+    "product_id,manufacturer_id,department,brand,product_category,product_type,package_size\n\
+     25671,2,GROCERY,National,FRZN ICE,ICE,22 LB\n",
+];
+
+fn events() -> v1::TrackRequest {
+    let event = v1::Event {
+        event_id: "e1".to_owned(),
+        user_id: "lena".to_owned(),
+        action: v1::Action::Purchase.into(),
+        occurred_at: Some(prost_types::Timestamp { seconds: NOW.millis() / 1000, nanos: 5 }),
+        item_id: "boots-42".to_owned(),
+        category: "shoes".to_owned(),
+        brand: "north".to_owned(),
+        price: Some(89.9),
+        currency: "EUR".to_owned(),
+        quantity: Some(2.0),
+        order_id: "o1".to_owned(),
+        properties: [("colour".to_owned(), "red".to_owned())].into(),
+        ..Default::default()
+    };
+    v1::TrackRequest { events: vec![event.clone(), event], backfill: true }
+}
+
+/// Inputs of each target.
+fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    let behind = |first: usize, bytes: Vec<u8>| [vec![u8::try_from(first).expect("few kinds")], bytes].concat();
+    let record = view("lena", 1, NOW);
+    let followed = portrait_profile::Record { trace: Some(TraceContext([7; 24])), ..record.clone() };
+    let mut profile = Profile::new(UserId::parse("lena").expect("an id"));
+    profile.apply(&record);
+    let entry = |partition| TokenEntry { partition, generation: 7 << 100 | 5, seq: 300 };
+    let places = ConsistencyToken { entries: vec![entry(0), entry(15)] };
+    let receipt = Receipt { accepted_at: NOW, places: places.clone() };
+    let unsummed = |bytes: Vec<u8>| bytes[..bytes.len() - 8].to_vec();
+    // Shard 0 of 1 of a store of 2 partitions: one place, and one that is owed.
+    let resume = [&b"PR\x01\x00\x01\x02\x00"[..], &[9; 8], &[5, 1]].concat();
+    let model = by_views(ModelVersion::new(1), [0, 1], NOW).encode();
+    vec![
+        ("events", vec![events().encode_to_vec()]),
+        ("imports", LOGS.iter().enumerate().map(|(format, log)| behind(format, log.as_bytes().to_vec())).collect()),
+        (
+            "records",
+            vec![
+                behind(0, record.encode()),
+                behind(0, followed.encode()),
+                behind(2, PartitionLedger::default().encode()),
+                behind(5, profile.encode()),
+            ],
+        ),
+        ("snapshots", vec![behind(5, model)]),
+        (
+            "tokens",
+            vec![
+                behind(3, resume),
+                behind(1, unsummed(places.encode())),
+                behind(2, unsummed(receipt.encode())),
+            ],
+        ),
+    ]
+}
+
+fn main() -> std::io::Result<()> {
+    let folder = std::env::args().nth(1).expect("usage: seeds FOLDER");
+    for (target, inputs) in seeds() {
+        let folder = Path::new(&folder).join(target);
+        std::fs::create_dir_all(&folder)?;
+        for (number, input) in inputs.iter().enumerate() {
+            std::fs::write(folder.join(format!("seed-{number}")), input)?;
+        }
+    }
+    Ok(())
+}

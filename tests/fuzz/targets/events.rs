@@ -1,0 +1,29 @@
+//! Batches from the wire: whatever bytes they are, each item is taken or refused, and what is taken can be logged and folded.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use portrait_ingest::fuzzing::Checked;
+use portrait_profile::{Profile, Record, Timestamp, UserId};
+use portrait_proto::v1;
+use prost::Message;
+use std::sync::LazyLock;
+
+static RULES: LazyLock<Checked> = LazyLock::new(Checked::default);
+/// 2026-01-01.
+const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+fuzz_target!(|bytes: &[u8]| {
+    let events = v1::TrackRequest::decode(bytes).unwrap_or_default();
+    let traits = v1::IdentifyRequest::decode(bytes).unwrap_or_default();
+    let relations = v1::RelateRequest::decode(bytes).unwrap_or_default();
+    let mut profile = Profile::new(UserId::parse("lena").expect("an id"));
+    for record in RULES.records(events, traits, &relations, NOW) {
+        let logged = record.encode();
+        assert_eq!(Record::decode(&logged).expect("what was written").encode(), logged);
+        profile.apply(&record);
+    }
+    let stored = profile.encode();
+    assert!(stored.len() < portrait_profile::PROFILE_MAX_BYTES, "{} bytes", stored.len());
+    assert_eq!(Profile::decode(&stored).expect("what was written").encode(), stored);
+});

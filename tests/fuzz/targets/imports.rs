@@ -1,0 +1,20 @@
+//! Files of every format that is imported: each row is read or refused, and the reader ends. The first byte says which format.
+
+#![no_main]
+
+use clap::ValueEnum;
+use libfuzzer_sys::fuzz_target;
+use portrait::import::{Format, LogReader};
+use std::io::Cursor;
+use std::path::Path;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((&first, file)) = bytes.split_first() else { return };
+    let formats = Format::value_variants();
+    let format = formats[usize::from(first) % formats.len()];
+    let (length, file) = (file.len() as u64, Cursor::new(file.to_vec()));
+    let reader = LogReader::over(file, length, Path::new("fuzzed"), format, format.default_event_id());
+    let Ok(reader) = reader else { return };
+    let rows = reader.take(bytes.len() + 2).count();
+    assert!(rows <= bytes.len(), "{rows} rows of {} bytes", bytes.len());
+});

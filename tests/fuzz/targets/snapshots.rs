@@ -1,0 +1,33 @@
+//! Parts of a model as a node fetches them: what is not whole and consistent is refused, what is served never panics. The first byte
+//! says which part.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use portrait_learning::{Learned, Model};
+use portrait_profile::FeatureSchema;
+
+const PARTS: [&str; 5] = ["items", "behavior", "propensity", "risk", "lookalikes"];
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((&first, bytes)) = bytes.split_first() else { return };
+    let schema = FeatureSchema::current();
+    match PARTS.get(usize::from(first) % (PARTS.len() + 1)) {
+        Some(part) => {
+            let mut learned = Learned::default();
+            if learned.take(part, bytes).is_ok() {
+                let written = learned.encode();
+                for (part, bytes) in &written {
+                    Learned::default().take(part, bytes).expect("what was written");
+                }
+            }
+        }
+        None => {
+            if let Ok(model) = Model::decode(bytes, schema) {
+                let vector = vec![0.5; model.width()];
+                let assigned = model.assign(&vector, None);
+                assert!(model.segment(assigned.segment_id).is_some());
+            }
+        }
+    }
+});
