@@ -67,7 +67,7 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let unsummed = |bytes: Vec<u8>| bytes[..bytes.len() - 8].to_vec();
     // Shard 0 of 1 of a store of 2 partitions: one place, and one that is owed.
     let resume = [&b"PR\x01\x00\x01\x02\x00"[..], &[9; 8], &[5, 1]].concat();
-    let model = by_views(ModelVersion::new(1), [0, 1], NOW).encode();
+    let model = by_views(ModelVersion::new(1).expect("not zero"), [0, 1], NOW).encode();
     vec![
         ("events", vec![events().encode_to_vec()]),
         ("imports", LOGS.iter().enumerate().map(|(format, log)| behind(format, log.as_bytes().to_vec())).collect()),
