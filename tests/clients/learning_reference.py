@@ -94,8 +94,25 @@ def factors(folder, width, *numbers):
     for _ in range(int(epochs)):
         users = solve(rows, found)
         found = solve(rows.T, users)
-    folded = solve(confidence(read_rows(folder, "own", len(start))), items)
-    return {"scores": list((users @ found.T).ravel()), "folded": list(folded.ravel())}
+    own = confidence(read_rows(folder, "own", len(start)))
+    folded = solve(own, items)
+
+    # What few took up moves towards the one user more, by the least squares of the item with average users in place of its own.
+    known = read_rows(folder, "users", width).astype(numpy.float64)
+    entries = numpy.count_nonzero(rows, axis=0)
+    spread, moved = known.T @ known, items.copy()
+    vector = folded[0]
+    for _ in range(2):
+        for item in numpy.flatnonzero((own[0] > 0) & (entries < 10)):
+            ridge = regularisation * (entries[item] + 1 + unobserved * (len(known) + 1)) ** frequency
+            held = (unobserved + entries[item] / len(known)) * spread + ridge * numpy.eye(width)
+            towards, weight = numpy.linalg.solve(held, vector), own[0, item] + unobserved
+            missing = own[0, item] - weight * vector @ items[item]
+            moved[item] = items[item] + missing / (1 + weight * vector @ towards) * towards
+        ridge = regularisation * (numpy.count_nonzero(own[0]) + unobserved * len(items)) ** frequency
+        left = unobserved * items.T @ items + (moved.T * own[0]) @ moved + ridge * numpy.eye(width)
+        vector = numpy.linalg.solve(left, moved.T @ own[0])
+    return {"scores": list((users @ found.T).ravel()), "folded": list(folded.ravel()), "moved": list(vector)}
 
 
 def markov(folder, symbols, *pseudo_counts):

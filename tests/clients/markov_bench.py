@@ -3,8 +3,9 @@
     markov_bench.py PROGRAM DATA
 
 Online: each event after 70% of the time is foretold from what was before it, then learnt. Pseudo-counts are tuned on the events between
-50% and 70%. The order within a day (tmall) and within a basket is the file's, or random where it says so. Groups are by how many events of
-the shopper were before; intervals are 95%, bootstrapped over shoppers. Prints a Markdown table and a line of JSON.
+50% and 70%; what the crate chooses it chooses once, from the first 70%. The order within a day (tmall) and within a basket is the
+file's, or random where it says so. Groups are by how many events of the shopper were before; intervals are 95%, bootstrapped over
+shoppers. Prints a Markdown table and a line of JSON.
 """
 
 import itertools
@@ -19,8 +20,9 @@ import pandas
 
 # In effect without that level.
 NEVER = 1e12
-# own, habit, segment, global, uniform: what the crate takes if nothing is said.
-DEFAULT = {"uniform": 10, "global": 300, "segment": 3000, "habit": 300, "own": 100}
+LEVELS = ("uniform", "global", "segment", "habit", "own")
+# What the crate takes where there is nothing to choose from.
+DEFAULT = {"uniform": 10, "global": 300, "segment": 1e6, "habit": 300, "own": 100}
 
 
 def tmall(folder):
@@ -63,9 +65,11 @@ class Stream:
         some = self.some(third)
         self.users[some].tofile(f"{self.folder.name}/users")
         self.done[some].tofile(f"{self.folder.name}/symbols")
-        counts = [counts[level] for level in ("uniform", "global", "segment", "habit", "own")]
+        counts = [counts.get(level, "chosen") for level in LEVELS]
         words = [self.program, self.folder.name, self.symbols, start, end, *counts]
-        subprocess.run([str(word) for word in words], check=True)
+        told = subprocess.run([str(word) for word in words], check=True, capture_output=True, text=True).stdout
+        if told:
+            self.chosen = dict(zip(LEVELS, map(float, told.split())))
         return numpy.fromfile(f"{self.folder.name}/losses", "<f8").reshape(-1, 3)
 
     def tuned(self, levels):
@@ -99,19 +103,21 @@ def measure(name, stream):
         "segment, own": ["segment", "own"],
         "habit, own": ["habit", "own"],
         "segment, habit, own": ["segment", "habit", "own"],
-        "as the crate has them": None,
+        "as the crate chooses": {},
+        "as the crate has them": DEFAULT,
     }
     results = {}
     for variant, levels in variants.items():
-        counts = stream.tuned(levels) if levels else DEFAULT
+        counts = stream.tuned(levels) if isinstance(levels, list) else levels
         losses = stream.losses(0.7, 1.0, counts)
+        counts = counts or stream.chosen
         users = stream.users[int(0.7 * len(stream.users)) :]
         found = {"counts": counts, "loss global": losses[:, 1].mean(), "loss own": losses[:, 2].mean()}
         groups = {">= 20": losses[:, 0] >= 20, "< 5": losses[:, 0] < 5, "all": losses[:, 0] >= 0}
         for group, some in groups.items():
             found[group] = gain(users[some], losses[some]) + [int(some.sum())]
         results[variant] = found
-        shown = ["never" if counts[level] == NEVER else f"{counts[level]:g}" for level in ("own", "habit", "segment", "global")]
+        shown = ["never" if counts[level] == NEVER else f"{counts[level]:g}" for level in LEVELS[:0:-1]]
         cells = [f"{low:.2f} ({lower:.2f} to {upper:.2f})" for low, lower, upper, _ in (found[group] for group in groups)]
         print(f"| {name} | {variant} | {' / '.join(shown)} | {found['loss global']:.4f} | {found['loss own']:.4f} | {' | '.join(cells)} |", flush=True)
     return results

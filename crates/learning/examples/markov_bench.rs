@@ -1,10 +1,11 @@
 //! One side of `scripts/bench_markov`. `FOLDER SYMBOLS FROM TO UNIFORM GLOBAL SEGMENT HABIT OWN` reads who did what, in the order of
 //! time, from `users` (u32) and `symbols` (u16), and foretells each event between the shares `FROM` and `TO` of all events from
 //! those before it, then learns it. Segments are of the shoppers' shares of symbols before `FROM`. Writes `losses`: by event, how many
-//! events of the shopper were before, and the logarithmic loss of the global chain and of the shopper's (f64).
+//! events of the shopper were before, and the logarithmic loss of the global chain and of the shopper's (f64). With `chosen` for
+//! `OWN` all pseudo-counts are chosen from the events before `FROM`, and printed in that order.
 
 use ndarray::Array2;
-use portrait_learning::markov::{Chain, Count, Params};
+use portrait_learning::markov::{Chain, Count, OwnCounts, Params, choose};
 use portrait_learning::{Params as Clustering, fit};
 use std::collections::HashMap;
 use std::path::Path;
@@ -33,18 +34,16 @@ fn main() {
     let done: Vec<u16> =
         bytes("symbols").as_chunks::<2>().0.iter().map(|value| u16::from_le_bytes(*value)).collect();
     let [first, end] = [2, 3].map(|place| (number(place) * users.len() as f64) as usize);
-    let params = Params {
-        uniform: number(4),
-        global: number(5),
-        segment: number(6),
-        habit: number(7),
-        own: number(8),
-    };
-
     let mut shoppers =
         vec![Shopper::default(); users.iter().max().map_or(0, |largest| *largest as usize + 1)];
     let segments = segments(&users[..first], &done[..first], shoppers.len(), usize::from(symbols));
     shoppers.iter_mut().zip(segments).for_each(|(shopper, segment)| shopper.segment = segment);
+    let params = if arguments[8] == "chosen" {
+        chosen(&users[..first], &done[..first], &shoppers, symbols)
+    } else {
+        let [uniform, global, segment, habit, own] = [4, 5, 6, 7, 8].map(number);
+        Params { own, habit, segment, global, uniform }
+    };
     let mut chain = Chain::train(symbols, &[], params).expect("they make sense");
     let mut losses = Vec::new();
     for (event, (user, symbol)) in users.iter().zip(&done).enumerate().take(end) {
@@ -75,6 +74,17 @@ impl Shopper {
         self.last = Some(symbol);
         self.events += 1;
     }
+}
+
+/// From what was done before.
+fn chosen(users: &[u32], done: &[u16], shoppers: &[Shopper], symbols: u16) -> Params {
+    let mut known = shoppers.to_vec();
+    let mut nowhere = Chain::train(symbols, &[], Params::default()).expect("they make sense");
+    users.iter().zip(done).for_each(|(user, symbol)| known[*user as usize].does(*symbol, &mut nowhere));
+    let own: Vec<OwnCounts<'_>> = known.iter().map(|shopper| &*shopper.own).collect();
+    let Params { own, habit, segment, global, uniform } = choose(symbols, &own, Params::default());
+    println!("{uniform} {global} {segment} {habit} {own}");
+    Params { own, habit, segment, global, uniform }
 }
 
 /// Of those of whom enough is known.

@@ -1,18 +1,13 @@
 //! What shoppers do next within a visit: a Markov chain over actions, of profiles. In come the steps of a sample of shoppers, out goes
-//! a chain that leans as much on each of its levels as suits shoppers it was not learned from; in comes a profile, out goes a
+//! a chain that leans as much on each of its levels as foretells a step best that it did not know; in comes a profile, out goes a
 //! probability for every action.
 
 use crate::error::Error;
-use crate::markov::{Chain, ChainError, Count, Params};
+use crate::markov::{self, Chain, ChainError, Count, OwnCounts, Params};
 use portrait_profile::{ActionKind, Profile, SESSION_GAP, Timestamp};
 
-/// How many shoppers show at most how much levels lean on each other, and at least: fewer are no proof against the usual.
-const JUDGES: (usize, usize) = (100, 2_000);
-/// Pseudo-counts that are tried, for what a shopper did and for the segment.
-const OWN: [f64; 7] = [3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0];
-const SEGMENT: [f64; 4] = [100.0, 1_000.0, 3_000.0, 30_000.0];
-/// How often each pseudo-count is sought anew with the others held.
-const ROUNDS: usize = 2;
+/// With fewer shoppers who made a step there is no proof against the usual pseudo-counts.
+const SHOPPERS_MIN: usize = 100;
 
 /// What one shopper did after what, faded.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,14 +50,12 @@ impl Behavior {
         if shoppers.iter().all(|shopper| shopper.steps.is_empty()) {
             return Ok(None);
         }
-        // Every other shopper is a judge of what the rest teach.
-        let (judges, taught): (Vec<_>, Vec<_>) =
-            shoppers.iter().enumerate().partition(|(place, _)| place % 2 == 1);
-        let judges: Vec<&OwnSteps> = judges.into_iter().map(|(_, one)| one).take(JUDGES.1).collect();
-        let params = if judges.len() < JUDGES.0 {
+        let made = shoppers.iter().filter(|shopper| !shopper.steps.is_empty());
+        let own: Vec<OwnCounts<'_>> = made.map(|shopper| &*shopper.steps).collect();
+        let params = if own.len() < SHOPPERS_MIN {
             Params::default()
         } else {
-            tuned(&chain(taught.into_iter().map(|(_, one)| one), Params::default())?, &judges)?
+            markov::choose(ActionKind::ALL.len() as u16, &own, Params::default())
         };
         chain(shoppers.iter(), params).map(|chain| Some(Self(chain)))
     }
@@ -113,46 +106,6 @@ fn chain<'a>(shoppers: impl Iterator<Item = &'a OwnSteps>, params: Params) -> Re
         }
     }
     Ok(chain)
-}
-
-/// The pseudo-counts by which a chain foretells each step of the judges best, their own other steps being known.
-fn tuned(chain: &Chain, judges: &[&OwnSteps]) -> Result<Params, Error> {
-    type Change = fn(&mut Params) -> &mut f64;
-    let sought: [(Change, &[f64]); 3] = [
-        (|params| &mut params.own, &OWN),
-        (|params| &mut params.habit, &OWN),
-        (|params| &mut params.segment, &SEGMENT),
-    ];
-    let mut best = Params::default();
-    let mut least = loss(chain, judges);
-    for (field, tried) in std::iter::repeat_n(sought, ROUNDS).flatten() {
-        for value in tried {
-            let mut params = best;
-            *field(&mut params) = *value;
-            let found = loss(&chain.clone().with_params(params)?, judges);
-            if found < least {
-                (best, least) = (params, found);
-            }
-        }
-    }
-    Ok(best)
-}
-
-/// The mean negative logarithm of the probability of a step when the shopper's other steps are known, in nats: each is left out
-/// once.
-fn loss(chain: &Chain, judges: &[&OwnSteps]) -> f64 {
-    let (mut loss, mut weights) = (0.0, 0.0);
-    for judge in judges {
-        let mut others = judge.steps.clone();
-        for (place, (from, to, weight)) in judge.steps.iter().enumerate() {
-            others[place].2 = (weight - 1.0).max(0.0);
-            let shares = chain.next(judge.segment, &others, Some(*from));
-            loss -= weight * shares[usize::from(*to)].ln();
-            weights += weight;
-            others[place].2 = *weight;
-        }
-    }
-    loss / f64::max(weights, f64::MIN_POSITIVE)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ mod solving;
 mod tile;
 mod training;
 
-pub use folding::{FactorError, Factors};
+pub use folding::{Audience, FactorError, Factors};
 pub use interactions::Interactions;
 pub use training::{Trained, train, train_from};
 

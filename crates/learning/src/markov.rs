@@ -16,7 +16,10 @@
 //!
 //! where `n(b)` counts how often `b` followed anything. Without a last symbol the marginals stand for rows.
 
+mod choosing;
 mod table;
+
+pub use choosing::{OwnCounts, choose, left_out_loss};
 
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
@@ -48,9 +51,10 @@ pub struct Params {
 }
 
 impl Default for Params {
-    /// Near what is best on the actions and categories that were tried; [`Chain::with_params`] is for whoever tunes them.
+    /// Near what is best on the actions and categories that were tried, for when there is nothing to [`choose`] them from. Segments count
+    /// for little: they are made of what their shoppers do, which the shopper's own levels tell better.
     fn default() -> Self {
-        Self { own: 100.0, habit: 300.0, segment: 3_000.0, global: 300.0, uniform: 10.0 }
+        Self { own: 100.0, habit: 300.0, segment: 1e6, global: 300.0, uniform: 10.0 }
     }
 }
 

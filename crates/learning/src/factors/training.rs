@@ -2,7 +2,7 @@
 //! seed give the same vectors, however many threads there are.
 
 use super::basis::Basis;
-use super::folding::Factors;
+use super::folding::{Audience, Factors};
 use super::interactions::Interactions;
 use super::solving::Rows;
 use super::{Params, tile};
@@ -73,11 +73,18 @@ pub fn train_from(
         items = Rows { params, interactions: &by_item, basis: &basis }.solve();
         users = basis.vectors;
     }
-    finish(&users, &items, width, params)
+    let entries = (0..by_item.rows()).map(|item| by_item.row(item).0.len() as u32).collect();
+    finish(&users, &items, width, params, entries)
 }
 
 /// Drops what vectors were padded with, which is 0 in all of them once axes are those of the vectors alone.
-fn finish(users: &[f32], items: &[f32], width: usize, params: &Params) -> Result<Trained, Error> {
+fn finish(
+    users: &[f32],
+    items: &[f32],
+    width: usize,
+    params: &Params,
+    entries: Vec<u32>,
+) -> Result<Trained, Error> {
     // Axes are in any order and padding may be anywhere among them: those in which the users are longest are kept.
     let mut squares = vec![0.0_f64; width];
     for user in users.chunks_exact(width) {
@@ -91,7 +98,9 @@ fn finish(users: &[f32], items: &[f32], width: usize, params: &Params) -> Result
             vectors[row * width + axes[axis]]
         })
     };
-    let factors = Factors::new(taken(items), params.clone()).map_err(|error| Error::Parameter {
+    let spread = axes.iter().map(|axis| squares[*axis] as f32).collect();
+    let audience = Audience { users: (users.len() / width) as u32, spread, entries };
+    let factors = Factors::new(taken(items), params.clone(), audience).map_err(|error| Error::Parameter {
         parameter: "regularisation",
         problem: format!("is too small: {error}"),
     })?;

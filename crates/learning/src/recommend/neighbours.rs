@@ -12,8 +12,12 @@ const TOGETHER_WITHIN: usize = 10;
 const BACKWARDS: f32 = 0.5;
 /// Added to the counts of things, so that what was had once is near to nothing.
 const SMOOTHING: f32 = 5.0;
-/// How many neighbours of a thing are kept.
+/// How many neighbours of a thing are kept at most.
 const KEPT: usize = 200;
+/// How many pairs a table of what is had together has at most, and one of what follows: in a shop of very many things fewer
+/// neighbours of each are kept, so that a model stays small enough to send.
+const TOGETHER_PAIRS_MAX: usize = 2_000_000;
+const FOLLOWING_PAIRS_MAX: usize = 1_000_000;
 
 /// Rows of things and weights: row `i` has what goes with thing `i`, strongest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,7 +42,7 @@ impl Neighbours {
         }
         let count = |thing: u32| counts.get(thing as usize).copied().unwrap_or_default() + SMOOTHING;
         both.iter_mut().for_each(|((one, other), weight)| *weight /= (count(*one) * count(*other)).sqrt());
-        Self::of(counts.len(), both)
+        Self::of(counts.len(), both, TOGETHER_PAIRS_MAX)
     }
 
     /// What is had `distance` places later, as shares of all that was had so many places after a thing.
@@ -48,15 +52,17 @@ impl Neighbours {
         pairs.iter().for_each(|((before, _), weight)| totals[*before as usize] += weight);
         let smoothing = SMOOTHING / distance as f32;
         pairs.iter_mut().for_each(|((before, _), weight)| *weight /= totals[*before as usize] + smoothing);
-        Self::of(things, pairs)
+        Self::of(things, pairs, FOLLOWING_PAIRS_MAX)
     }
 
-    fn of(things: usize, pairs: Pairs) -> Self {
+    /// The strongest of each thing, as many of each as fit into `pairs_max` of all.
+    fn of(things: usize, pairs: Pairs, pairs_max: usize) -> Self {
         let mut rows: Vec<Vec<(u32, f32)>> = vec![Vec::new(); things];
         pairs.into_iter().for_each(|((one, other), weight)| rows[one as usize].push((other, weight)));
+        let kept = longest(rows.iter().map(Vec::len), pairs_max);
         rows.par_iter_mut().for_each(|row| {
             row.sort_unstable_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
-            row.truncate(KEPT);
+            row.truncate(kept);
         });
         let mut neighbours = Self { starts: vec![0], ..Self::default() };
         for row in rows {
@@ -104,4 +110,52 @@ fn pairs(pasts: &[Past], distances: RangeInclusive<usize>) -> Pairs {
         }
     }
     pairs
+}
+
+/// How long rows of these lengths may be at most, so that all of them have no more than `pairs_max` entries: 1 to [`KEPT`].
+fn longest(lengths: impl Iterator<Item = usize>, pairs_max: usize) -> usize {
+    let mut of_length = [0_usize; KEPT + 1];
+    lengths.for_each(|length| of_length[length.min(KEPT)] += 1);
+    // Of a length each row that is at least as long has one entry more than of the length before.
+    let mut at_least: usize = of_length[1..].iter().sum();
+    let mut pairs = 0;
+    for length in 1..=KEPT {
+        pairs += at_least;
+        if pairs > pairs_max {
+            return (length - 1).max(1);
+        }
+        at_least -= of_length[length];
+    }
+    KEPT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_cut_at_the_length_by_which_all_fit() {
+        let rows: [(&[usize], usize, usize); 6] = [
+            (&[], 10, KEPT),
+            (&[500, 3, 0], 203, KEPT),
+            (&[500, 3, 0], 202, KEPT - 1),
+            (&[5, 5, 5, 1], 10, 3),
+            (&[5, 5, 5, 1], 9, 2),
+            (&[2, 2, 2], 1, 1),
+        ];
+        for (lengths, pairs_max, expected) in rows {
+            assert_eq!(longest(lengths.iter().copied(), pairs_max), expected, "{lengths:?} in {pairs_max}");
+        }
+    }
+
+    #[test]
+    fn the_strongest_neighbours_are_kept_and_a_row_that_is_short_stays() {
+        let row = |from: u32, count: u32| (1..=count).map(move |to| ((from, to), to as f32));
+        let pairs: Pairs = row(0, 9).chain(row(1, 2)).chain(row(2, 9)).collect();
+        let table = Neighbours::of(10, pairs, 12);
+        let kept = |thing: u32| table.of_thing(thing).collect::<Vec<_>>();
+        assert_eq!(kept(0), [(9, 9.0), (8, 8.0), (7, 7.0), (6, 6.0), (5, 5.0)]);
+        assert_eq!((kept(1), kept(2)), (vec![(2, 2.0), (1, 1.0)], kept(0)));
+        assert!(table.is_sound(10) && table.things.len() == 12);
+    }
 }

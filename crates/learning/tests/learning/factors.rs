@@ -5,7 +5,9 @@ use super::data::Random;
 use super::reference::{Shared, number};
 use ndarray::{Array2, Axis};
 use portrait_learning::Error;
-use portrait_learning::factors::{Confidence, FactorError, Factors, Interactions, Params, train, train_from};
+use portrait_learning::factors::{
+    Audience, Confidence, FactorError, Factors, Interactions, Params, train, train_from,
+};
 
 /// Shoppers and items in a few tastes; some rows are empty, some long.
 fn interactions(seed: u64, users: usize, items: usize) -> Interactions {
@@ -53,6 +55,7 @@ fn a_training_finds_what_numpy_finds_in_f64() {
             own.iter().find(|(own, _)| *own as usize == item).map_or(0.0, |(_, weight)| *weight)
         });
         shared.write_rows("own", &own_row);
+        shared.write_rows("users", &found.users);
         let words = [width as f32, 3.0, params.unobserved, params.regularisation, frequency];
         let words: Vec<String> = words.iter().map(ToString::to_string).collect();
         let expected =
@@ -66,12 +69,17 @@ fn a_training_finds_what_numpy_finds_in_f64() {
             found.iter().zip(&expected).map(|(one, two)| (f64::from(*one) - two).abs()).fold(0.0, f64::max)
         };
         let scores: Vec<f32> = scores.iter().copied().collect();
-        let (in_training, in_folding) = (
+        let all = [
             apart(&scores, &expected["scores"]),
-            apart(found.factors.fold_in(&own).as_slice().unwrap(), &expected["folded"]),
-        );
-        println!("{users} x {items}, width {width}: {in_training:e} and {in_folding:e} apart");
-        assert!(in_training < 1e-3 && in_folding < 1e-3, "{in_training:e}, {in_folding:e}");
+            apart(found.factors.fold_in_still(&own).as_slice().unwrap(), &expected["folded"]),
+            apart(found.factors.fold_in(&own).as_slice().unwrap(), &expected["moved"]),
+        ];
+        println!("{users} x {items}, width {width}: training, folding in still and moving {all:?} apart");
+        assert!(all.iter().all(|apart| *apart < 1e-3), "{all:?}");
+        let moves = found.factors.fold_in(&own) != found.factors.fold_in_still(&own);
+        let few =
+            |item: &(u32, f32)| dense.column(item.0 as usize).iter().filter(|one| **one > 0.0).count() < 10;
+        assert_eq!(moves, own.iter().any(few), "what few had moves");
     }
 }
 
@@ -97,7 +105,7 @@ fn a_shopper_who_is_folded_in_gets_the_vector_of_a_training_that_goes_on() {
     for user in 0..interactions.rows() {
         let (places, weights) = interactions.row(user);
         let entries: Vec<(u32, f32)> = places.iter().copied().zip(weights.iter().copied()).collect();
-        let folded = factors.fold_in(&entries);
+        let folded = factors.fold_in_still(&entries);
         let length = |vector: ndarray::ArrayView1<f32>| vector.dot(&vector).sqrt();
         let (found, expected) = (length(folded.view()), length(next.users.row(user)));
         assert!((found - expected).abs() <= 1e-3 * expected.max(0.1), "user {user}: {found} and {expected}");
@@ -140,7 +148,10 @@ fn factors_come_back_as_they_went_and_damage_is_refused() {
     broken[last..].copy_from_slice(&f32::NAN.to_le_bytes());
     assert_eq!(Factors::decode(&broken), Err(FactorError::Value { item: 29 }));
     let narrow = factors.items().select(Axis(1), &[0, 1]);
-    assert!(matches!(Factors::new(narrow, params(5)), Err(FactorError::Inconsistent(_))));
+    assert!(matches!(
+        Factors::new(narrow, params(5), Audience::default()),
+        Err(FactorError::Inconsistent(_))
+    ));
 }
 
 #[test]

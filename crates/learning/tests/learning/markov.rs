@@ -5,7 +5,7 @@ use super::data::Random;
 use super::reference::{Shared, number};
 use ndarray::Array2;
 use portrait_learning::Error;
-use portrait_learning::markov::{Chain, ChainError, Count, Params};
+use portrait_learning::markov::{Chain, ChainError, Count, OwnCounts, Params, choose, left_out_loss};
 
 const SYMBOLS: u16 = 7;
 
@@ -89,6 +89,68 @@ fn who_is_not_known_is_foretold_as_everybody_and_habits_are_learned() {
     assert!(shopper[2] > 0.9, "{shopper:?}");
     let elsewhere = chain.next(None, &[(1, 2, 100.0)], Some(0));
     assert!(elsewhere[2] > everybody[2] && elsewhere[2] < shopper[2], "{elsewhere:?}");
+}
+
+/// Shoppers' counts, each pair once.
+fn shoppers(random: &mut Random, count: usize) -> Vec<Vec<(u16, u16, f64)>> {
+    let mut one = |_| {
+        let mut counts = own(random, 9);
+        counts.sort_by_key(|(from, to, _)| (*from, *to));
+        counts.dedup_by_key(|(from, to, _)| (*from, *to));
+        counts
+    };
+    (0..count).map(&mut one).collect()
+}
+
+fn counts_of(shoppers: &[Vec<(u16, u16, f64)>]) -> Vec<OwnCounts<'_>> {
+    shoppers.iter().map(|counts| &**counts).collect()
+}
+
+#[test]
+fn what_is_left_out_is_foretold_as_by_a_chain_that_never_saw_it() {
+    let shoppers = shoppers(&mut Random::new(4), 12);
+    let found = left_out_loss(SYMBOLS, &counts_of(&shoppers), &params());
+    let (mut loss, mut weights) = (0.0, 0.0);
+    for (shopper, counts) in shoppers.iter().enumerate() {
+        for (place, (from, to, weight)) in counts.iter().enumerate() {
+            let mut all = shoppers.clone();
+            all[shopper][place].2 -= weight.min(1.0);
+            let count = |(from, to, weight): &(u16, u16, f64)| Count {
+                segment: None,
+                from: *from,
+                to: *to,
+                weight: *weight,
+            };
+            let counted: Vec<Count> = all.iter().flatten().map(count).collect();
+            let chain = Chain::train(SYMBOLS, &counted, params()).unwrap();
+            let shares = chain.next(None, &all[shopper], Some(*from));
+            loss -= weight * shares[usize::from(*to)].ln();
+            weights += weight;
+        }
+    }
+    let expected = loss / weights;
+    assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
+}
+
+#[test]
+fn pseudo_counts_are_chosen_by_what_they_foretell() {
+    let some = shoppers(&mut Random::new(5), 200);
+    let chosen = choose(SYMBOLS, &counts_of(&some), params());
+    let loss = |params: &Params| left_out_loss(SYMBOLS, &counts_of(&some), params);
+    for (habit, own) in [(3.0, 3.0), (100.0, 20.0), (20.0, 100.0), (1e3, 1e3), (1e12, 1e12)] {
+        let other = Params { habit, own, ..chosen };
+        assert!(loss(&chosen) < loss(&other) + 1e-4, "{chosen:?} is worse than {other:?}");
+    }
+    assert_eq!(chosen.segment, params().segment, "of segments nothing is known");
+    assert_eq!(choose(SYMBOLS, &[], params()), params(), "of nobody nothing is known");
+    // Whoever does one thing alone is foretold by that; where all are alike nobody's own counts are.
+    let faithful: Vec<_> = (0..70).map(|number| vec![(number % SYMBOLS, number % SYMBOLS, 9.0)]).collect();
+    let leaning = choose(SYMBOLS, &counts_of(&faithful), params());
+    assert!(leaning.own <= 10.0 || leaning.habit <= 10.0, "{leaning:?}");
+    let alike: Vec<_> =
+        (0..70).map(|number| vec![(0, number % SYMBOLS, 1.0), (0, (number + 1) % SYMBOLS, 1.0)]).collect();
+    let leaning = choose(SYMBOLS, &counts_of(&alike), params());
+    assert!(leaning.own >= 100.0 && leaning.habit >= 100.0, "{leaning:?}");
 }
 
 #[test]
