@@ -14,10 +14,12 @@ mod neighbours;
 mod newcomers;
 mod past;
 mod recommender;
+mod teaching;
 
 pub use blend::{Blend, PARTS, Part};
 pub use fitting::{Continued, Fitting, fit_blend};
 pub use items::Items;
 pub use newcomers::Described;
 pub use past::{Past, Touched};
-pub use recommender::{Recommended, Recommender, RecommenderError, Teaching};
+pub use recommender::{Recommended, Recommender, RecommenderError};
+pub use teaching::Teaching;

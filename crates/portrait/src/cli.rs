@@ -2,8 +2,8 @@
 //! arguments make no sense.
 
 use crate::{
-    bench, card, demo, doctor, drift, erase, eval, import, next_action, probe, recommend, score, segments,
-    serve, similar, token, train, watch,
+    bench, card, cases, demo, doctor, drift, erase, eval, import, next_action, probe, recommend, score,
+    segments, serve, similar, token, train, watch,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -40,6 +40,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Compare recommendations from live and from stale profiles on a log.
     Eval(eval::EvalArgs),
+    /// Write what scores would be learned from, of a log.
+    Cases(cases::CasesArgs),
     /// Say what would have been noticed of drift while a log was made.
     Drift(drift::DriftArgs),
     /// Print changes of profiles as they happen.
@@ -85,6 +87,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Similar(args) => similar::run(args).await,
         Command::Train(args) => train::run(args).await,
         Command::Eval(args) => eval::run(args).await,
+        Command::Cases(args) => cases::run(args).await,
         Command::Drift(args) => drift::run(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Demo(args) => demo::run(args).await,

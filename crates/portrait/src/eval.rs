@@ -8,15 +8,19 @@
 //! as if it were live. A control deals each shopper's later events anew over the same times: what live gains there it gains from
 //! having more events, not newer ones.
 
+mod chances;
 mod figures;
 mod history;
+mod judge;
 mod measure;
 mod page;
 mod protocol;
+mod segments;
 mod staleness;
 mod table;
 
-use crate::import::Format;
+pub(crate) use history::{Log, LogArgs, Shopper};
+
 use anyhow::{Context, Result};
 use clap::Args;
 use std::path::PathBuf;
@@ -24,18 +28,9 @@ use std::path::PathBuf;
 /// The arguments of `portrait eval`.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
-    /// An event log.
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// The log's format.
-    #[arg(long, value_enum)]
-    pub format: Format,
-    /// The catalogue in that format, for the categories that the log lacks.
-    #[arg(long, value_name = "FILE")]
-    pub catalogue: Option<PathBuf>,
-    /// Events of items that fewer shoppers had in the first 70% are left out.
-    #[arg(long, default_value_t = 1)]
-    pub item_shoppers_min: usize,
+    /// What to read.
+    #[command(flatten)]
+    pub log: LogArgs,
     /// How many events are foretold at most; from more, so many are drawn.
     #[arg(long, default_value_t = 30_000)]
     pub targets: usize,
@@ -64,7 +59,7 @@ pub async fn run(args: EvalArgs) -> Result<()> {
 }
 
 fn measured(args: &EvalArgs) -> Result<figures::Report> {
-    let log = history::Log::read(args)?;
+    let log = Log::read(&args.log)?;
     let report = protocol::run(&log, args)?;
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report)?;

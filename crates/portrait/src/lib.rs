@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod card;
+pub mod cases;
 pub mod cli;
 pub mod client;
 pub mod demo;

@@ -1,6 +1,6 @@
 //! How much each part of a recommendation counts.
 
-use super::past::{EXPONENTS, FOLLOWED};
+use super::past::{EXPONENTS, FOLLOWED, OWN};
 use serde::{Deserialize, Serialize};
 
 /// What a score is made of.
@@ -25,8 +25,8 @@ pub enum Part {
 /// Terms of a score: parts that fade with rank are there once for each exponent, what follows once for each rank.
 pub(super) const TERMS: usize = LATENT + 4;
 /// Where the terms of each part begin.
-pub(super) const TOGETHER: usize = EXPONENTS.len();
-pub(super) const NEXT: usize = 2 * EXPONENTS.len();
+pub(super) const TOGETHER: usize = OWN;
+pub(super) const NEXT: usize = TOGETHER + EXPONENTS.len();
 pub(super) const LATENT: usize = NEXT + FOLLOWED;
 /// How many parts there are.
 pub const PARTS: usize = 7;
@@ -34,7 +34,7 @@ pub const PARTS: usize = 7;
 /// A weight for each term.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Blend {
-    pub(super) own: [f32; EXPONENTS.len()],
+    pub(super) own: [f32; OWN],
     pub(super) together: [f32; EXPONENTS.len()],
     /// For the newest things, newest first.
     pub(super) next: [f32; FOLLOWED],
@@ -64,7 +64,7 @@ impl Blend {
     /// What recommends before anything is known of how much parts count.
     pub fn usual() -> Self {
         Self {
-            own: [0.0, 0.0, 0.1],
+            own: [0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0],
             together: [0.0, 0.0, 1.0],
             next: [0.2, 0.1, 0.05],
             latent: 0.1,
@@ -97,8 +97,9 @@ impl Blend {
     /// The blend of such weights.
     pub(super) fn of_weights(weights: &[f32; TERMS]) -> Self {
         let three = |from: usize| [weights[from], weights[from + 1], weights[from + 2]];
+        let own = std::array::from_fn(|term| weights[term]);
         let [latent, segment, popular, lately] = std::array::from_fn(|rest| weights[LATENT + rest]);
-        Self { own: three(0), together: three(TOGETHER), next: three(NEXT), latent, segment, popular, lately }
+        Self { own, together: three(TOGETHER), next: three(NEXT), latent, segment, popular, lately }
     }
 
     /// Whether every weight is a number.

@@ -1,6 +1,8 @@
 //! How much parts should count: in come pasts and what followed each of them, out goes the blend that ranks what followed
 //! highest. Weights are moved one at a time on a grid of factors (coordinate ascent; Metzler and Croft, "Linear Feature-based
-//! Models for Information Retrieval", 2007, section 4.3), from the few terms that do best alone.
+//! Models for Information Retrieval", 2007, section 4.3), from the few terms that do best alone. What is sought is not how often
+//! what followed is among the first, which a few examples decide by chance, but a smooth step around that place (as Taylor,
+//! Guiver, Robertson and Minka smooth ranks, "SoftRank", WSDM 2008).
 
 use super::blend::{Blend, Part, TERMS};
 use super::past::Past;
@@ -12,15 +14,20 @@ pub(super) const FOUND_WITHIN: usize = 20;
 /// How many of the best things of each term compete.
 const CANDIDATES: usize = 60;
 /// Factors that a weight is tried with.
-const FACTORS: [f32; 6] = [0.0, 0.25, 0.5, 2.0, 4.0, 16.0];
+const FACTORS: [f32; 10] = [0.0, 0.1, 0.25, 0.5, 0.8, 1.25, 2.0, 4.0, 10.0, 30.0];
 /// Weights that one is tried with that was 0, for terms whose best thing has 1 on the mean.
-const BEGINNINGS: [f32; 3] = [0.01, 0.1, 1.0];
+const BEGINNINGS: [f32; 4] = [0.003, 0.03, 0.3, 3.0];
 /// From how many terms, those that find most alone, the search begins.
 const STARTS: usize = 3;
 /// How often all weights are gone through at most.
-const SWEEPS: usize = 3;
+const SWEEPS: usize = 6;
+/// The step around the last place that counts as found is so wide, as a share of the places that do.
+const STEP: f64 = 0.25;
 /// What the place itself counts beside having been found: it tells apart blends that find as many.
 const PLACE_WEIGHT: f64 = 0.2;
+
+/// Scores this close, as a share of the score itself, tie: sums are not always made in the same order.
+const TIE: f32 = 1e-6;
 
 /// A past and what followed.
 #[derive(Clone, Debug)]
@@ -40,9 +47,18 @@ pub struct Fitting<'a> {
     pub found_within: usize,
 }
 
-/// What competes in one example: the terms of each candidate, what followed first.
+/// What competes in one example: by term the values of all candidates, what followed first.
 struct Race {
-    candidates: Vec<[f32; TERMS]>,
+    terms: [Vec<f32>; TERMS],
+}
+
+/// Weights on the way, with the score of each candidate of each race.
+struct Climb<'a> {
+    races: &'a [Race],
+    weights: [f32; TERMS],
+    scores: Vec<Vec<f32>>,
+    within: f64,
+    worth: f64,
 }
 
 impl Fitting<'_> {
@@ -59,18 +75,19 @@ pub fn fit_blend(recommender: &Recommender, examples: &[Continued], fitting: Fit
     let scales = scales(&races);
     let may = |term: &usize| fitting.parts.contains(&Part::of_term(*term)) && scales[*term] > 0.0;
     let terms: Vec<usize> = (0..TERMS).filter(may).collect();
+    let within = fitting.found_within as f64;
     let alone = |first: &usize| {
         let mut weights = [0.0; TERMS];
         weights[*first] = 1.0 / scales[*first];
-        (weights, worth(&races, &weights, fitting.found_within))
+        Climb::from(&races, weights, within)
     };
-    let mut starts: Vec<([f32; TERMS], f64)> = terms.iter().map(alone).collect();
-    starts.sort_by(|one, other| other.1.total_cmp(&one.1));
-    let fits = starts.into_iter().take(STARTS);
-    let fits = fits.map(|(weights, _)| ascend(&races, weights, &terms, &scales, fitting.found_within));
-    let best = fits.max_by(|one, other| one.1.total_cmp(&other.1));
-    let (weights, _) = best.unwrap_or(([0.0; TERMS], 0.0));
-    let found = races.iter().filter(|race| race.place(&weights) < fitting.found_within as f64).count();
+    let mut starts: Vec<Climb<'_>> = terms.iter().map(alone).collect();
+    starts.sort_by(|one, other| other.worth.total_cmp(&one.worth));
+    starts.truncate(STARTS);
+    starts.iter_mut().for_each(|climb| climb.ascend(&terms, &scales));
+    let best = starts.into_iter().max_by(|one, other| one.worth.total_cmp(&other.worth));
+    let weights = best.map_or([0.0; TERMS], |climb| climb.weights);
+    let found = races.iter().filter(|race| place(&race.scores(&weights)) < within).count();
     (Blend::of_weights(&weights), found as f64 / races.len().max(1) as f64)
 }
 
@@ -93,87 +110,93 @@ impl Race {
         }
         candidates.sort_unstable();
         candidates.dedup();
-        let row = |thing: u32| {
-            std::array::from_fn(|term| terms.of[term].get(thing as usize).copied().unwrap_or_default())
-        };
         let others = candidates.into_iter().filter(|thing| *thing != example.next);
-        Self { candidates: std::iter::once(example.next).chain(others).map(row).collect() }
+        let things: Vec<u32> = std::iter::once(example.next).chain(others).collect();
+        let value = |term: &Vec<f32>, thing: &u32| term.get(*thing as usize).copied().unwrap_or_default();
+        let of = |term: &Vec<f32>| things.iter().map(|thing| value(term, thing)).collect();
+        Self { terms: std::array::from_fn(|term| of(&terms.of[term])) }
     }
 
-    /// How many come before what followed, of those that tie half.
-    fn place(&self, weights: &[f32; TERMS]) -> f64 {
-        let score = |terms: &[f32; TERMS]| -> f32 {
-            terms.iter().zip(weights).map(|(term, weight)| term * weight).sum()
-        };
-        let Some((next, others)) = self.candidates.split_first() else { return f64::INFINITY };
-        let next = score(next);
-        others
-            .iter()
-            .map(|other| score(other) - next)
-            .map(|ahead| {
-                if ahead > 0.0 {
-                    1.0
-                } else if ahead < 0.0 {
-                    0.0
-                } else {
-                    0.5
-                }
-            })
-            .sum()
+    fn scores(&self, weights: &[f32; TERMS]) -> Vec<f32> {
+        let mut scores = vec![0.0; self.terms[0].len()];
+        for (term, weight) in self.terms.iter().zip(weights).filter(|(_, weight)| **weight != 0.0) {
+            scores.iter_mut().zip(term).for_each(|(score, value)| *score += weight * value);
+        }
+        scores
     }
+}
+
+impl<'a> Climb<'a> {
+    fn from(races: &'a [Race], weights: [f32; TERMS], within: f64) -> Self {
+        let scores: Vec<Vec<f32>> = races.par_iter().map(|race| race.scores(&weights)).collect();
+        let worth = total(scores.par_iter().map(|scores| worth(place(scores), within)));
+        Self { races, weights, scores, within, worth }
+    }
+
+    /// To where no step of one weight is better.
+    fn ascend(&mut self, terms: &[usize], scales: &[f32; TERMS]) {
+        for _ in 0..SWEEPS {
+            let before = self.worth;
+            for term in terms {
+                let now = self.weights[*term];
+                let tries: Vec<f32> = if now == 0.0 {
+                    BEGINNINGS.map(|weight| weight / scales[*term]).to_vec()
+                } else {
+                    FACTORS.map(|factor| factor * now).to_vec()
+                };
+                let tried = tries.into_iter().map(|weight| (weight, self.with(*term, weight)));
+                let best = tried.max_by(|one, other| one.1.total_cmp(&other.1));
+                if let Some((weight, _)) = best.filter(|(_, worth)| *worth > self.worth) {
+                    let weights =
+                        std::array::from_fn(|one| if one == *term { weight } else { self.weights[one] });
+                    *self = Self::from(self.races, weights, self.within);
+                }
+            }
+            if self.worth <= before {
+                break;
+            }
+        }
+    }
+
+    /// The worth if one term had another weight.
+    fn with(&self, term: usize, weight: f32) -> f64 {
+        let more = weight - self.weights[term];
+        total(self.races.par_iter().zip(&self.scores).map(|(race, scores)| {
+            let scores = scores.iter().zip(&race.terms[term]).map(|(score, value)| score + more * value);
+            worth(place_of_first(scores), self.within)
+        }))
+    }
+}
+
+/// How much it is worth that what followed is at a place.
+fn worth(place: f64, within: f64) -> f64 {
+    let step = 1.0 / (1.0 + ((place - within + 0.5) / (STEP * within)).exp());
+    step + PLACE_WEIGHT / (1.0 + place)
+}
+
+/// In their order, so that it is the same on every machine.
+fn total(each: impl IndexedParallelIterator<Item = f64>) -> f64 {
+    each.collect::<Vec<f64>>().iter().sum()
+}
+
+fn place(scores: &[f32]) -> f64 {
+    place_of_first(scores.iter().copied())
+}
+
+/// How many scores are above the first one, of those that tie half.
+fn place_of_first(mut scores: impl Iterator<Item = f32>) -> f64 {
+    let Some(first) = scores.next() else { return f64::INFINITY };
+    let near = TIE * first.abs();
+    let (above, tied) = scores.fold((0_u32, 0_u32), |(above, tied), score| {
+        (above + u32::from(score > first + near), tied + u32::from((score - first).abs() <= near))
+    });
+    f64::from(above) + 0.5 * f64::from(tied)
 }
 
 /// The mean of the best value of each term.
 fn scales(races: &[Race]) -> [f32; TERMS] {
-    let mut sums = [0.0; TERMS];
-    for race in races {
-        for (term, sum) in sums.iter_mut().enumerate() {
-            *sum += race.candidates.iter().map(|candidate| candidate[term]).fold(0.0, f32::max);
-        }
-    }
-    sums.map(|sum| sum / races.len().max(1) as f32)
-}
-
-/// How much a blend is worth: what it finds, and a little for the places.
-fn worth(races: &[Race], weights: &[f32; TERMS], within: usize) -> f64 {
-    let of = |race: &Race| {
-        let place = race.place(weights);
-        f64::from(u8::from(place < within as f64)) + PLACE_WEIGHT / (1.0 + place)
-    };
-    // In their order, so that the sum is the same on every machine.
-    races.par_iter().map(of).collect::<Vec<f64>>().iter().sum()
-}
-
-/// From a start to where no step of one weight is better.
-fn ascend(
-    races: &[Race],
-    mut weights: [f32; TERMS],
-    terms: &[usize],
-    scales: &[f32; TERMS],
-    within: usize,
-) -> ([f32; TERMS], f64) {
-    let mut best = worth(races, &weights, within);
-    for _ in 0..SWEEPS {
-        let before = best;
-        for term in terms {
-            let now = weights[*term];
-            let tries: Vec<f32> = if now == 0.0 {
-                BEGINNINGS.map(|weight| weight / scales[*term]).to_vec()
-            } else {
-                FACTORS.map(|factor| factor * now).to_vec()
-            };
-            for tried in tries {
-                let mut other = weights;
-                other[*term] = tried;
-                let found = worth(races, &other, within);
-                if found > best {
-                    (weights, best) = (other, found);
-                }
-            }
-        }
-        if best == before {
-            break;
-        }
-    }
-    (weights, best)
+    let best = |race: &Race, term: usize| race.terms[term].iter().copied().fold(0.0, f32::max);
+    std::array::from_fn(|term| {
+        races.iter().map(|race| best(race, term)).sum::<f32>() / races.len().max(1) as f32
+    })
 }

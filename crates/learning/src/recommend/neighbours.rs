@@ -119,12 +119,12 @@ fn longest(lengths: impl Iterator<Item = usize>, pairs_max: usize) -> usize {
     // Of a length each row that is at least as long has one entry more than of the length before.
     let mut at_least: usize = of_length[1..].iter().sum();
     let mut pairs = 0;
-    for length in 1..=KEPT {
+    for (length, rows) in of_length.into_iter().enumerate().skip(1) {
         pairs += at_least;
         if pairs > pairs_max {
             return (length - 1).max(1);
         }
-        at_least -= of_length[length];
+        at_least -= rows;
     }
     KEPT
 }

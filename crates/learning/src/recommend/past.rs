@@ -4,6 +4,10 @@ use portrait_profile::{Profile, Timestamp};
 
 /// Recency exponents: how fast what was had longer ago counts for less, by rank.
 pub(super) const EXPONENTS: [f32; 3] = [0.0, 0.5, 1.0];
+/// Terms of what was had before: see [`Touched::own`].
+pub(super) const OWN: usize = 7;
+/// How fast habits fade: with these shares of the time that the pasts of a training span.
+pub(super) const FADING: [f64; 2] = [0.01, 0.05];
 /// How many of the newest things the next one is expected to follow.
 pub(super) const FOLLOWED: usize = 3;
 /// Ranks are told apart up to here.
@@ -53,9 +57,18 @@ impl Past {
 }
 
 impl Touched {
-    /// How much each of the terms of what was had before counts it: habits go by how often, whims by how lately.
-    pub(super) fn own(&self) -> [f32; EXPONENTS.len()] {
-        [self.times, self.strength(), self.strength()]
+    /// How much each of the terms of what was had before counts it, with `recency` of its rank, `faded` by its age, where `again` is how
+    /// much of what is had of such a thing is had again: habits go by how often, whims by how lately, and not all are kept.
+    pub(super) fn own(
+        &self,
+        recency: [f32; EXPONENTS.len()],
+        faded: [f32; FADING.len()],
+        again: f32,
+    ) -> [f32; OWN] {
+        let (times, strength) = (self.times, self.strength());
+        let [_, slow, fast] = recency.map(|left| left * strength);
+        let [short, long] = faded.map(|left| left * times);
+        [times, slow, fast, short, long, times * again, strength * again]
     }
 
     /// How much it counts for what goes with it: the tenth time tells less than the first.

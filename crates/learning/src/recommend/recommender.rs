@@ -2,32 +2,15 @@
 
 use super::blend::{Blend, LATENT, NEXT, PARTS, Part, TERMS, TOGETHER};
 use super::neighbours::Neighbours;
-use super::past::{FOLLOWED, Past, Recency};
+use super::past::{FADING, FOLLOWED, OWN, Past, Recency};
+use super::teaching::{Teaching, shares};
 use crate::error::Error;
-use crate::factors::{self, Factors, Interactions, Params};
+use crate::factors::Factors;
 use ndarray::Array1;
-use portrait_profile::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The version byte of an encoded recommender.
-const FORMAT: u8 = 1;
-/// "Lately" halves with this share of the time that the pasts span.
-const LATELY_SHARE: f64 = 0.1;
-/// Shoppers must have had so many things to teach what goes together.
-const PAST_MIN: usize = 2;
-
-/// What a recommender is taught from.
-#[derive(Clone, Copy, Debug)]
-pub struct Teaching<'a> {
-    /// How many things there are; their numbers are below it.
-    pub things: usize,
-    /// How many segments there are.
-    pub segments: usize,
-    /// What shoppers had.
-    pub pasts: &'a [Past],
-    /// How latent factors are learned; none leaves them out.
-    pub latent: Option<&'a Params>,
-}
+const FORMAT: u8 = 2;
 
 /// What was learned of things.
 #[derive(Debug)]
@@ -49,6 +32,10 @@ struct Learned {
     lately: Vec<f32>,
     /// The same in each segment, one after the other.
     by_segment: Vec<f32>,
+    /// How much of what is had of each thing is had again, as a share.
+    again: Vec<f32>,
+    /// Milliseconds in which habits halve, quickly and slowly.
+    half_lives: [f32; FADING.len()],
     /// How much each part counts.
     blend: Blend,
 }
@@ -126,6 +113,8 @@ impl Recommender {
             popular: shares(&counts),
             lately,
             by_segment,
+            again: teaching.again(),
+            half_lives: teaching.half_lives(),
             blend: Blend::usual(),
         };
         Ok(Self { learned, factors: teaching.factors()?, recency: Recency::default() })
@@ -196,9 +185,18 @@ impl Recommender {
     ) -> impl Iterator<Item = (u32, f32)> + 'a {
         let known = past.touched.iter().enumerate().filter(|(_, one)| (one.thing as usize) < self.things());
         known.map(|(rank, touched)| {
-            let own = blend.own.iter().zip(self.recency.of(rank)).zip(touched.own());
-            (touched.thing, own.map(|((weight, left), own)| weight * left * own).sum())
+            let own = blend.own.iter().zip(self.own_terms(past, rank));
+            (touched.thing, own.map(|(weight, own)| weight * own).sum())
         })
+    }
+
+    /// The terms of having had the thing of a rank, as of the newest: a past is no younger than that.
+    fn own_terms(&self, past: &Past, rank: usize) -> [f32; OWN] {
+        let touched = &past.touched[rank];
+        let age = past.touched[0].at.since(touched.at).millis() as f32;
+        let faded = self.learned.half_lives.map(|half_life| (-age / half_life).exp2());
+        let again = self.learned.again.get(touched.thing as usize).copied().unwrap_or_default();
+        touched.own(self.recency.of(rank), faded, again)
     }
 
     /// The best things for a past, best first, of those that are `allowed`, and why.
@@ -242,10 +240,11 @@ impl Recommender {
         let index = thing as usize;
         let mut terms = [0.0; TERMS];
         for (rank, touched) in past.touched.iter().enumerate() {
-            let own = if touched.thing == thing { touched.own() } else { [0.0; 3] };
+            if touched.thing == thing {
+                terms[..OWN].copy_from_slice(&self.own_terms(past, rank));
+            }
             let together = learned.together.weight(touched.thing, thing) * touched.strength();
             for (exponent, left) in self.recency.of(rank).into_iter().enumerate() {
-                terms[exponent] += left * own[exponent];
                 terms[TOGETHER + exponent] += left * together;
             }
         }
@@ -273,11 +272,11 @@ impl Recommender {
             term.resize(self.things(), 0.0);
         });
         for (rank, touched) in past.touched.iter().enumerate() {
-            let recency = self.recency.of(rank);
-            for (exponent, left) in recency.into_iter().enumerate() {
-                if let Some(own) = terms.of[exponent].get_mut(touched.thing as usize) {
-                    *own += left * touched.own()[exponent];
-                }
+            if (touched.thing as usize) < self.things() {
+                let own = self.own_terms(past, rank);
+                own.into_iter().zip(&mut terms.of).for_each(|(own, term)| term[touched.thing as usize] = own);
+            }
+            for (exponent, left) in self.recency.of(rank).into_iter().enumerate() {
                 let together = &mut terms.of[TOGETHER + exponent];
                 let left = left * touched.strength();
                 learned
@@ -342,10 +341,12 @@ impl Recommender {
         let factors = factors.map(|bytes| Factors::decode(&bytes)).transpose();
         let factors = factors.map_err(|error| damaged(&error.to_string()))?;
         let things = learned.popular.len();
-        let numbers = [&learned.popular, &learned.lately, &learned.by_segment];
-        let finite =
-            numbers.into_iter().flatten().all(|number| number.is_finite()) && learned.blend.is_finite();
+        let numbers = [&learned.popular, &learned.lately, &learned.by_segment, &learned.again];
+        let finite = numbers.into_iter().flatten().all(|number| number.is_finite())
+            && learned.blend.is_finite()
+            && learned.half_lives.iter().all(|half_life| half_life.is_finite() && *half_life >= 1.0);
         let fits = learned.lately.len() == things
+            && learned.again.len() == things
             && (things == 0 || learned.by_segment.len().is_multiple_of(things))
             && factors.as_ref().is_none_or(|factors| factors.items().nrows() == things);
         if !finite
@@ -356,63 +357,6 @@ impl Recommender {
             return Err(damaged("they do not fit together"));
         }
         Ok(Self { learned, factors, recency: Recency::default() })
-    }
-}
-
-impl Teaching<'_> {
-    fn check(&self) -> Result<(), Error> {
-        let refused =
-            |problem: &str| Err(Error::Parameter { parameter: "pasts", problem: problem.to_owned() });
-        let known = |past: &Past| past.touched.iter().all(|touched| (touched.thing as usize) < self.things);
-        if !self.pasts.iter().all(known) {
-            return refused("name a thing beyond their number");
-        }
-        let segment = |past: &Past| past.segment.is_none_or(|segment| (segment as usize) < self.segments);
-        if self.pasts.iter().all(segment) { Ok(()) } else { refused("name a segment beyond their number") }
-    }
-
-    /// For each thing the sum of what having had it weighs.
-    fn counts(&self, weight: impl Fn(Timestamp) -> f32) -> Vec<f32> {
-        let mut counts = vec![0.0; self.things];
-        for touched in self.pasts.iter().flat_map(|past| &past.touched) {
-            counts[touched.thing as usize] += touched.times * weight(touched.at);
-        }
-        counts
-    }
-
-    fn lately(&self) -> Vec<f32> {
-        let times = self.pasts.iter().flat_map(|past| &past.touched).map(|touched| touched.at);
-        let (Some(oldest), Some(newest)) = (times.clone().min(), times.max()) else {
-            return vec![0.0; self.things];
-        };
-        let half_life = (newest.since(oldest).millis() as f64 * LATELY_SHARE).max(1.0);
-        self.counts(|at| (-(newest.since(at).millis() as f64) / half_life).exp2() as f32)
-    }
-
-    fn by_segment(&self) -> Vec<f32> {
-        let of = |segment: usize| {
-            let mut counts = vec![0.0; self.things];
-            let members = self.pasts.iter().filter(|past| past.segment == Some(segment as u32));
-            members
-                .flat_map(|past| &past.touched)
-                .for_each(|touched| counts[touched.thing as usize] += touched.times);
-            shares(&counts)
-        };
-        (0..self.segments).flat_map(of).collect()
-    }
-
-    fn factors(&self) -> Result<Option<Factors>, Error> {
-        let Some(params) = self.latent.filter(|_| self.things > 0) else { return Ok(None) };
-        let pasts: Vec<&Past> = self.pasts.iter().filter(|past| past.touched.len() >= PAST_MIN).collect();
-        if pasts.is_empty() {
-            return Ok(None);
-        }
-        let entries = pasts
-            .iter()
-            .enumerate()
-            .flat_map(|(row, past)| past.touched.iter().map(move |touched| (row as u32, touched.thing, 1.0)));
-        let interactions = Interactions::from_entries(pasts.len(), self.things, entries.collect())?;
-        Ok(Some(factors::train(&interactions, params)?.factors))
     }
 }
 
@@ -428,12 +372,6 @@ pub(super) fn best(scores: &[f32], count: usize, allowed: impl Fn(u32) -> bool) 
     best.truncate(count);
     best.sort_unstable_by(order);
     best
-}
-
-/// Counts as shares of the most.
-fn shares(counts: &[f32]) -> Vec<f32> {
-    let most = counts.iter().copied().fold(0.0, f32::max);
-    counts.iter().map(|count| if most > 0.0 { count / most } else { 0.0 }).collect()
 }
 
 impl PartialEq for Recommender {

@@ -56,6 +56,55 @@ fn what_follows_is_foretold_and_the_blend_beats_its_parts() {
     assert!(found(&[Part::Next]) > 0.8 && found(&[Part::Popular]) < 0.3);
 }
 
+/// Shoppers who had ten things, five of them of a kind that is had again and again, each at another time; all had as often so far.
+fn keepers(shoppers: usize, seed: u64) -> Vec<Past> {
+    let mut random = Random::new(seed);
+    let mut one = |_| {
+        let mut things: Vec<u32> = (0..10).map(|thing| thing * 2 + random.below(2) as u32 * 20).collect();
+        things.iter_mut().skip(1).step_by(2).for_each(|thing| *thing += 1);
+        (0..things.len()).rev().for_each(|place| things.swap(place, random.below(place + 1)));
+        past(&things)
+    };
+    (0..shoppers).map(&mut one).collect()
+}
+
+#[test]
+fn of_what_was_had_as_often_that_is_foretold_which_is_had_again() {
+    // Even things are had five times by whoever taught, odd ones once.
+    let mut taught_by = keepers(300, 4);
+    let often = |thing: u32| if thing.is_multiple_of(2) { 5.0 } else { 1.0 };
+    taught_by.iter_mut().flat_map(|past| &mut past.touched).for_each(|one| one.times = often(one.thing));
+    let recommender = taught(&taught_by);
+    let examples: Vec<Continued> = keepers(300, 5)
+        .into_iter()
+        .filter_map(|past| {
+            let next = past.touched.iter().rev().find(|one| one.thing.is_multiple_of(2))?.thing;
+            Some(Continued { past, next })
+        })
+        .collect();
+    let own = Fitting { parts: &[Part::Own], found_within: 5 };
+    let (_, found) = fit_blend(&recommender, &examples, own);
+    assert!(found > 0.95, "{found}, by rank alone what was had longest ago is last");
+}
+
+#[test]
+fn habits_fade_by_time_and_not_by_rank_alone() {
+    // Both had it twice, with as much after it: one a minute ago, the other a month ago.
+    let minutes = |ago: i64| Timestamp::from_millis((60_000 - ago) * 60_000);
+    let touched = |thing, ago, times| Touched { thing, at: minutes(ago), times };
+    let past_of = |ago| Past { touched: vec![touched(0, 0, 1.0), touched(7, ago, 2.0)], segment: None };
+    let pasts: Vec<Past> = (0..60_i64).map(|day| past_of(day * 900)).collect();
+    let recommender = taught(&pasts);
+    let examples: Vec<Continued> = (0..100)
+        .map(|number| match number % 2 {
+            0 => Continued { past: past_of(1), next: 7 },
+            _ => Continued { past: past_of(43_200), next: 0 },
+        })
+        .collect();
+    let (_, found) = fit_blend(&recommender, &examples, Fitting { parts: &[Part::Own], found_within: 1 });
+    assert!(found > 0.95, "{found}");
+}
+
 #[test]
 fn a_score_is_the_sum_of_what_is_told() {
     let recommender = taught(&shop(600, 1)).with_blend(Blend::usual());

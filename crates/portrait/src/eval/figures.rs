@@ -19,6 +19,8 @@ pub(super) struct Report {
     pub(super) shoppers: usize,
     pub(super) days: f64,
     pub(super) subjects: Vec<SubjectReport>,
+    /// None of too few shoppers.
+    pub(super) segments: Option<Stability>,
 }
 
 /// What was found of items, or of categories.
@@ -35,6 +37,8 @@ pub(super) struct SubjectReport {
     pub(super) ages: Vec<AgeFigures>,
     /// One line for each part of the recommendation on its own, and baselines.
     pub(super) parts: Vec<PartFigures>,
+    /// Of the live profile, the surest last: what was told of things being among the first, and how often they were.
+    pub(super) calibration: Vec<Reliability>,
 }
 
 /// A profile of one age.
@@ -43,6 +47,11 @@ pub(super) struct AgeFigures {
     pub(super) age: String,
     pub(super) recall: Interval,
     pub(super) ndcg: f64,
+    /// The mean negative logarithm of the probability of what came, in nats; the logarithm of the number of things is that of who
+    /// knows nothing. None where scores told nothing on the events before.
+    pub(super) log_loss: Option<Interval>,
+    /// How far what was told of things being among the first is from how often they were, in ten bins of equal width.
+    pub(super) calibration_error: Option<f64>,
     /// The share of targets whose shopper has a profile of this age that is not empty.
     pub(super) known: f64,
     /// Against live, where this profile is not empty.
@@ -63,6 +72,43 @@ pub(super) struct PartFigures {
     pub(super) ndcg: f64,
     /// Served less this, in recall.
     pub(super) served_less_this: Option<Interval>,
+    /// Served (as live) beside this (as stale), of things that the shopper had not had.
+    pub(super) new: Option<Compared>,
+    /// The same, of things that the shopper had had.
+    pub(super) again: Option<Compared>,
+}
+
+/// Targets of which about the same was told.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Reliability {
+    /// The mean probability to be among the first.
+    pub(super) told: f64,
+    /// The share that was.
+    pub(super) found: Interval,
+    pub(super) targets: usize,
+}
+
+/// Whether shoppers are where they were.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Stability {
+    /// How many segments the first training found, and how many of them the second still has.
+    pub(super) segments: usize,
+    pub(super) kept_segments: usize,
+    /// Days from the first training to the second.
+    pub(super) days: f64,
+    /// The same profiles by the model before and by that of the second training.
+    pub(super) retrained: Kept,
+    /// Those of the first training then and at the second: who shops differently moves, too.
+    pub(super) over_time: Kept,
+}
+
+/// How many kept their segment.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Kept {
+    pub(super) shoppers: usize,
+    pub(super) share: Interval,
+    /// How far the two partitions agree, whatever segments are called (adjusted Rand index).
+    pub(super) agreement: Interval,
 }
 
 /// Live beside stale on the same targets.
@@ -120,6 +166,15 @@ pub(super) fn compared(pairs: &[Pair], seed: u64) -> Option<Compared> {
         ratio,
         difference: interval(difference(&whole), drawn.iter().map(difference)),
     })
+}
+
+/// A figure of `count` shoppers, given by their places; some come more than once in a draw.
+pub(super) fn drawn(count: usize, figure: impl Fn(&[usize]) -> f64, seed: u64) -> Interval {
+    let mut chance = StdRng::seed_from_u64(seed);
+    let all: Vec<usize> = (0..count).collect();
+    let mut draw = || -> Vec<usize> { all.iter().map(|_| chance.random_range(0..count)).collect() };
+    let draws: Vec<f64> = (0..if count == 0 { 0 } else { DRAWS }).map(|_| figure(&draw())).collect();
+    interval(figure(&all), draws.into_iter())
 }
 
 /// Sums by shopper.

@@ -1,30 +1,47 @@
 //! A log as histories: what each shopper did, in the order of time. In goes a file, out go records as the server would fold them,
 //! and numbers for the things that are to be foretold.
 
-use super::EvalArgs;
 use crate::import::{Format, LogReader, Row};
 use crate::replay;
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use indicatif::ProgressBar;
 use portrait_learning::recommend::Past;
 use portrait_profile::{Body, ItemId, Profile, Record, Timestamp};
 use rand::seq::SliceRandom;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The share of events after which an item must have been had by enough shoppers.
 const EARLY: f64 = 0.7;
 
+/// Which log to read, and what of it.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// An event log.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The log's format.
+    #[arg(long, value_enum)]
+    pub format: Format,
+    /// The catalogue in that format, for the categories that the log lacks.
+    #[arg(long, value_name = "FILE")]
+    pub catalogue: Option<PathBuf>,
+    /// Events of items that fewer shoppers had in the first 70% are left out.
+    #[arg(long, default_value_t = 1)]
+    pub item_shoppers_min: usize,
+}
+
 /// A log.
-pub(super) struct Log {
-    pub(super) shoppers: Vec<Shopper>,
+pub(crate) struct Log {
+    pub(crate) shoppers: Vec<Shopper>,
     /// Every event's time, in order.
     times: Vec<Timestamp>,
 }
 
 /// One shopper's events, in the order of time.
-pub(super) struct Shopper {
-    pub(super) records: Vec<Record>,
+pub(crate) struct Shopper {
+    pub(crate) records: Vec<Record>,
 }
 
 /// What is to be foretold.
@@ -42,7 +59,7 @@ pub(super) struct Numbers {
 
 impl Log {
     /// Reads a log, in any order.
-    pub(super) fn read(args: &EvalArgs) -> Result<Self> {
+    pub(crate) fn read(args: &LogArgs) -> Result<Self> {
         let categories = args.catalogue.as_ref().map(|file| categories(args.format, file)).transpose()?;
         let mut reader = LogReader::open(&args.file, args.format, args.format.default_event_id())?;
         let bar = ProgressBar::new(reader.bytes_total());
@@ -69,7 +86,7 @@ impl Log {
     }
 
     /// A log of these records, a list for each shopper, without items that fewer shoppers had early on.
-    pub(super) fn of(mut records: Vec<Vec<Record>>, item_shoppers_min: usize) -> Result<Self> {
+    pub(crate) fn of(mut records: Vec<Vec<Record>>, item_shoppers_min: usize) -> Result<Self> {
         // Of one moment, the order of the file stays.
         records.iter_mut().for_each(|records| records.sort_by_key(|record| record.occurred_at));
         if item_shoppers_min > 1 {
@@ -94,7 +111,7 @@ impl Log {
     }
 
     /// The first and the last event.
-    pub(super) fn span(&self) -> (Timestamp, Timestamp) {
+    pub(crate) fn span(&self) -> (Timestamp, Timestamp) {
         (self.times[0], self.times[self.times.len() - 1])
     }
 }
@@ -144,6 +161,11 @@ impl Numbers {
             }
         }
         Self { subject, of }
+    }
+
+    /// What they are numbers of.
+    pub(super) fn subject(&self) -> Subject {
+        self.subject
     }
 
     /// How many things there are.

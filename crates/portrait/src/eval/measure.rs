@@ -1,6 +1,7 @@
 //! One slice of time: what was learned before it, what is to be foretold in it, and how well contenders do. In go histories, out
 //! come the places at which what happened was ranked.
 
+use super::chances::{Chances, Told};
 use super::history::{Numbers, Shopper};
 use super::staleness::Staleness;
 use anyhow::Result;
@@ -34,6 +35,8 @@ pub(super) struct Target {
 pub(super) struct Contender {
     pub(super) staleness: Staleness,
     pub(super) blend: Blend,
+    /// How its scores become probabilities; none if nobody asks for any.
+    pub(super) chances: Option<Chances>,
 }
 
 /// What a contender did with a target.
@@ -43,6 +46,8 @@ pub(super) struct Outcome {
     pub(super) place: f64,
     /// Whether the contender knew anything of the shopper.
     pub(super) known: bool,
+    /// What it said of it, if it was asked.
+    pub(super) told: Option<Told>,
 }
 
 /// Scores closer than this tie.
@@ -148,9 +153,14 @@ impl Slice {
             let past = &pasts[&count(target, contender)];
             self.recommender.score(past, Some(&contender.blend), scores);
             let thing = numbers.number(&shopper.records[target.place]);
+            let within = numbers.subject().found_within();
             Outcome {
                 place: thing.map_or(f64::INFINITY, |thing| place(scores, thing)),
                 known: !past.touched.is_empty(),
+                told: contender
+                    .chances
+                    .zip(thing)
+                    .map(|(chances, thing)| chances.tell(scores, thing, within)),
             }
         };
         let row =

@@ -1,6 +1,7 @@
-//! The report as a page that needs nothing beside itself: recall against the age of the profile, what live gains, and the parts.
+//! The report as a page that needs nothing beside itself: recall and log-loss against the age of the profile, what live gains by slice,
+//! the parts, calibration, and how stable segments are.
 
-use super::figures::{Interval, Report, SubjectReport};
+use super::figures::{Compared, Interval, Report, Stability, SubjectReport};
 use super::table;
 use std::fmt::Write;
 
@@ -34,7 +35,12 @@ pub(super) fn of(report: &Report) -> String {
         let _ = write!(page, "<p>{} foretold, of {} things.</p>", subject.targets, subject.things);
         page.push_str(&recall(subject));
         page.push_str(&gains(subject));
+        page.push_str(&losses(subject));
+        page.push_str(&calibration(subject));
         page.push_str(&parts(subject));
+    }
+    if let Some(segments) = &report.segments {
+        page.push_str(&stability(segments));
     }
     let _ = write!(page, "<h2>All figures</h2><pre>{}</pre></html>", escaped(&table::of(report)));
     page
@@ -53,14 +59,92 @@ fn recall(subject: &SubjectReport) -> String {
 fn gains(subject: &SubjectReport) -> String {
     let mut bars = Vec::new();
     for figures in &subject.ages {
-        let lines = [("", &figures.matched), (", control", &figures.control), (", new things", &figures.new)];
+        let lines: [(&str, &Option<Compared>); 4] = [
+            ("", &figures.matched),
+            (", new things", &figures.new),
+            (", had before", &figures.again),
+            (", control", &figures.control),
+        ];
         for (index, (what, compared)) in lines.into_iter().enumerate() {
             if let Some(ratio) = compared.as_ref().and_then(|compared| compared.ratio) {
                 bars.push(Bar { name: format!("{}{what}", figures.age), interval: ratio, first: index == 0 });
             }
         }
     }
-    plot("Recall of live over stale, where the stale profile is not empty; 1 is no gain", &bars, 1.0)
+    let title =
+        "Lift by slice: recall of live over stale, where the stale profile is not empty; 1 is no gain";
+    plot(title, &bars, 1.0)
+}
+
+fn losses(subject: &SubjectReport) -> String {
+    let bars = subject.ages.iter().enumerate().filter_map(|(index, figures)| {
+        Some(Bar { name: figures.age.clone(), interval: figures.log_loss?, first: index == 0 })
+    });
+    let nothing = (subject.things as f64).ln();
+    let title =
+        format!("Log-loss by the age of the profile, in nats; {nothing:.2} is that of who knows nothing");
+    plot(&title, &bars.collect::<Vec<_>>(), 0.0)
+}
+
+/// What was told across, what came true upwards; on the diagonal both are the same.
+fn calibration(subject: &SubjectReport) -> String {
+    const SIDE: f64 = 320.0;
+    const EDGE: f64 = 40.0;
+    if subject.calibration.is_empty() {
+        return String::new();
+    }
+    let error = subject.ages.first().and_then(|live| live.calibration_error).unwrap_or_default();
+    let title =
+        format!("Foretold and true: the next is among the first {}; ECE {error:.3}", subject.found_within);
+    let across = |value: f64| EDGE + value * SIDE;
+    let upwards = |value: f64| SIDE + 10.0 - value * SIDE;
+    let mut svg = format!(
+        "<h3>{title}</h3><svg width=\"{0}\" height=\"{1}\" role=\"img\" aria-label=\"{title}\">\
+         <line x1=\"{2}\" y1=\"{3}\" x2=\"{4}\" y2=\"{5}\" stroke=\"#a9bfb2\"/>",
+        SIDE + 2.0 * EDGE,
+        SIDE + EDGE + 10.0,
+        across(0.0),
+        upwards(0.0),
+        across(1.0),
+        upwards(1.0)
+    );
+    for tick in [0.0, 0.5, 1.0] {
+        let _ = write!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{tick}</text>\
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{tick}</text>",
+            across(tick),
+            upwards(0.0) + 20.0,
+            EDGE - 8.0,
+            upwards(tick) + 5.0
+        );
+    }
+    for group in &subject.calibration {
+        let _ = write!(
+            svg,
+            "<line x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"{1:.1}\" y2=\"{2:.1}\" stroke=\"#222\"/>\
+             <circle cx=\"{0:.1}\" cy=\"{3:.1}\" r=\"5\" fill=\"#2f6f4f\"/>",
+            across(group.told),
+            upwards(group.found.low),
+            upwards(group.found.high),
+            upwards(group.found.value)
+        );
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+fn stability(segments: &Stability) -> String {
+    let bar = |name: &str, interval: Interval, first: bool| Bar { name: name.to_owned(), interval, first };
+    let Stability { retrained, over_time, .. } = segments;
+    let bars = [
+        bar("trained anew: kept", retrained.share, true),
+        bar("trained anew: ARI", retrained.agreement, false),
+        bar("from cut to cut: kept", over_time.share, true),
+        bar("from cut to cut: ARI", over_time.agreement, false),
+    ];
+    let title = "Shoppers who keep their segment, and how far the partitions agree (adjusted Rand index)";
+    format!("<h2>Segments</h2><p>{}</p>{}", table::of_segments(segments), plot(title, &bars, 0.0))
 }
 
 fn parts(subject: &SubjectReport) -> String {

@@ -1,9 +1,12 @@
 //! The comparison itself: weights found on one slice of time, contenders measured on the next. In goes a log, out goes the report.
 
 use super::EvalArgs;
-use super::figures::{AgeFigures, Compared, Pair, PartFigures, Report, SubjectReport, compared, mean};
+use super::chances::Chances;
+use super::figures::{Report, SubjectReport};
 use super::history::{Log, Numbers, Shopper, Subject, dealt_anew, had};
+use super::judge::Judge;
 use super::measure::{Contender, Outcome, Slice};
+use super::segments;
 use super::staleness::Staleness;
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -56,11 +59,12 @@ pub(super) fn run(log: &Log, args: &EvalArgs) -> Result<Report> {
     }
     let (first, last) = log.span();
     Ok(Report {
-        log: args.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        log: args.log.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         events: log.events(),
         shoppers: log.shoppers.len(),
         days: last.since(first).as_days_f64(),
         subjects,
+        segments: segments::stability(log, SLICES, args.seed)?,
     })
 }
 
@@ -82,7 +86,9 @@ impl Trial<'_> {
         let found = slice.outcomes(shoppers, &self.numbers, &contenders, &bar);
         let dealt: Vec<Shopper> =
             shoppers.iter().map(|shopper| dealt_anew(shopper, until, &mut chance)).collect();
-        let control = slice.outcomes(&dealt, &self.numbers, &contenders[..Staleness::ALL.len()], &bar);
+        let ages = contenders.into_iter().take(Staleness::ALL.len());
+        let unasked: Vec<Contender> = ages.map(|age| Contender { chances: None, ..age }).collect();
+        let control = slice.outcomes(&dealt, &self.numbers, &unasked, &bar);
         bar.finish_and_clear();
         Ok(Some(self.report(&slice, &found, &control)))
     }
@@ -97,12 +103,14 @@ impl Trial<'_> {
             let examples = before.continued(shoppers, &self.numbers, staleness);
             let fitting = Fitting { found_within, ..Fitting::ALL };
             let (blend, _) = fit_blend(&before.recommender, &examples, fitting);
-            contenders.push(Contender { staleness, blend });
+            let chances = Chances::fit(&before.recommender, &blend, &examples);
+            contenders.push(Contender { staleness, blend, chances });
         }
         let examples = before.continued(shoppers, &self.numbers, Staleness::Live);
         for (_, parts) in WAYS {
             let (blend, _) = fit_blend(&before.recommender, &examples, Fitting { parts, found_within });
-            contenders.push(Contender { staleness: Staleness::Live, blend: or_popularity(blend) });
+            let blend = or_popularity(blend);
+            contenders.push(Contender { staleness: Staleness::Live, blend, chances: None });
         }
         contenders
     }
@@ -142,80 +150,8 @@ impl Trial<'_> {
             parts: parts
                 .map(|(index, (name, _))| judge.part(name, Staleness::ALL.len() + index, found))
                 .collect(),
+            calibration: judge.calibration(0, found),
         }
-    }
-}
-
-/// What makes figures of outcomes.
-struct Judge<'a> {
-    whose: &'a [u32],
-    again: &'a [bool],
-    within: f64,
-    seed: u64,
-}
-
-impl Judge<'_> {
-    fn age(
-        &self,
-        age: Staleness,
-        index: usize,
-        found: &[Vec<Outcome>],
-        control: &[Vec<Outcome>],
-    ) -> AgeFigures {
-        let stale = |which: &dyn Fn(bool) -> bool, outcomes: &[Vec<Outcome>]| -> Option<Compared> {
-            if index == 0 {
-                return None;
-            }
-            let rows = outcomes.iter().zip(self.whose).zip(self.again);
-            let matched = rows.filter(|((row, _), again)| row[index].known && which(**again));
-            let pair = |((row, shopper), _): ((&Vec<Outcome>, &u32), &bool)| Pair {
-                shopper: *shopper,
-                live: self.found(row[0]),
-                stale: self.found(row[index]),
-            };
-            compared(&matched.map(pair).collect::<Vec<_>>(), self.seed)
-        };
-        let known = found.iter().filter(|row| row[index].known).count();
-        AgeFigures {
-            age: age.name(),
-            recall: self.recall(index, found),
-            ndcg: self.ndcg(index, found),
-            known: known as f64 / found.len() as f64,
-            matched: stale(&|_| true, found),
-            new: stale(&|again| !again, found),
-            again: stale(&|again| again, found),
-            // Which things are new is not dealt anew with them.
-            control: stale(&|_| true, control),
-        }
-    }
-
-    fn part(&self, name: &'static str, index: usize, found: &[Vec<Outcome>]) -> PartFigures {
-        let pair = |(row, shopper): (&Vec<Outcome>, &u32)| Pair {
-            shopper: *shopper,
-            live: self.found(row[0]),
-            stale: self.found(row[index]),
-        };
-        let pairs: Vec<Pair> = found.iter().zip(self.whose).map(pair).collect();
-        PartFigures {
-            name,
-            recall: self.recall(index, found),
-            ndcg: self.ndcg(index, found),
-            served_less_this: compared(&pairs, self.seed).map(|compared| compared.difference),
-        }
-    }
-
-    fn recall(&self, index: usize, found: &[Vec<Outcome>]) -> super::figures::Interval {
-        mean(self.whose.iter().copied().zip(found.iter().map(|row| self.found(row[index]))), self.seed)
-    }
-
-    /// Of one right thing: `1 / log2(2 + place)` where it is found.
-    fn ndcg(&self, index: usize, found: &[Vec<Outcome>]) -> f64 {
-        let gain = |row: &Vec<Outcome>| self.found(row[index]) / (2.0 + row[index].place).log2();
-        found.iter().map(gain).filter(|gain| gain.is_finite()).sum::<f64>() / found.len() as f64
-    }
-
-    fn found(&self, outcome: Outcome) -> f64 {
-        f64::from(u8::from(outcome.place < self.within))
     }
 }
 
@@ -232,6 +168,7 @@ fn style() -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::eval::LogArgs;
     use crate::import::Format;
     use portrait_profile::{Action, Body, Event, ItemId, Record, Timestamp, UserId};
     use rand::RngExt;
@@ -282,10 +219,12 @@ mod tests {
     #[test]
     fn where_shoppers_change_their_minds_live_beats_stale_by_more_than_in_the_control() {
         let args = EvalArgs {
-            file: "restless.jsonl".into(),
-            format: Format::Jsonl,
-            catalogue: None,
-            item_shoppers_min: 1,
+            log: LogArgs {
+                file: "restless.jsonl".into(),
+                format: Format::Jsonl,
+                catalogue: None,
+                item_shoppers_min: 1,
+            },
             targets: 1_500,
             examples: 300,
             seed: 1,
@@ -310,7 +249,14 @@ mod tests {
         }
         let popularity = items.parts.iter().find(|part| part.name == "popularity").expect("it is compared");
         assert!(popularity.served_less_this.as_ref().expect("many").low > 0.5, "{popularity:?}");
+        let loss = |name: &str| age(name).log_loss.expect("scores tell something").value;
+        let nothing = (items.things as f64).ln();
+        assert!(loss("live") < loss("lag 5 events") - 0.3 && loss("frozen") < nothing + 0.1, "of {nothing}");
+        assert!(items.ages[0].calibration_error.expect("told") < 0.1, "{:?}", items.calibration);
+        let told = items.calibration.iter();
+        assert!(told.is_sorted_by(|one, surer| one.told <= surer.told) && items.calibration.len() > 4);
         let page = super::super::page::of(&report);
-        assert!(page.contains("<svg") && page.contains("lag 5 events"), "{page}");
+        let shown = ["<svg", "lag 5 events", "Log-loss", "Foretold", "new things", "had before", "Segments"];
+        shown.iter().for_each(|what| assert!(page.contains(what), "{what}: {page}"));
     }
 }

@@ -1,28 +1,34 @@
 //! The report as a person reads it in a terminal.
 
-use super::figures::{AgeFigures, Compared, Interval, PartFigures, Report, SubjectReport};
+use super::figures::{AgeFigures, Compared, Interval, Kept, PartFigures, Report, Stability, SubjectReport};
 use comfy_table::{Table, presets};
 use std::fmt::Write;
 
 /// The whole report.
 pub(super) fn of(report: &Report) -> String {
-    let Report { log, events, shoppers, days, subjects } = report;
+    let Report { log, events, shoppers, days, subjects, segments } = report;
     let mut text = format!("{log}: {events} events of {shoppers} shoppers in {days:.1} days\n");
     for subject in subjects {
         let _ = write!(text, "\n{}\n{}\n{}\n", title(subject), ages(subject), parts(subject));
+        let _ = writeln!(text, "{}", calibration(subject));
+    }
+    if let Some(segments) = segments {
+        let _ = write!(text, "\n{}\n{}\n", of_segments(segments), stability(segments));
     }
     text
 }
 
 fn title(subject: &SubjectReport) -> String {
     format!(
-        "The next {}: {} of them foretold for {} shoppers, out of {}; {:.0}% had been had before. Found: among the first {}.",
+        "The next {}: {} of them foretold for {} shoppers, out of {}; {:.0}% had been had before. Found: among the first {}. \
+         Log-loss of who knows nothing: {:.3}.",
         subject.subject,
         subject.targets,
         subject.shoppers,
         subject.things,
         subject.again * 100.0,
-        subject.found_within
+        subject.found_within,
+        (subject.things as f64).ln()
     )
 }
 
@@ -31,6 +37,8 @@ fn ages(subject: &SubjectReport) -> Table {
         "profile",
         "recall",
         "NDCG",
+        "log-loss",
+        "ECE",
         "not empty",
         "live / this, where not empty",
         "live - this",
@@ -39,11 +47,24 @@ fn ages(subject: &SubjectReport) -> Table {
         "had before: live / this",
     ]);
     for figures in &subject.ages {
-        let AgeFigures { age, recall, ndcg, known, matched, new, again, control } = figures;
+        let AgeFigures {
+            age,
+            recall,
+            ndcg,
+            log_loss,
+            calibration_error,
+            known,
+            matched,
+            new,
+            again,
+            control,
+        } = figures;
         table.add_row([
             age.clone(),
             interval(recall),
             format!("{ndcg:.3}"),
+            log_loss.as_ref().map(interval).unwrap_or_default(),
+            calibration_error.map(|error| format!("{error:.3}")).unwrap_or_default(),
             format!("{:.0}%", known * 100.0),
             ratio(matched.as_ref()),
             matched.as_ref().map(|compared| interval(&compared.difference)).unwrap_or_default(),
@@ -56,18 +77,57 @@ fn ages(subject: &SubjectReport) -> Table {
 }
 
 fn parts(subject: &SubjectReport) -> Table {
-    let mut table = table(&["from a live profile", "recall", "NDCG", "served - this"]);
+    let header = [
+        "from a live profile",
+        "recall",
+        "NDCG",
+        "served - this",
+        "new things: served - this",
+        "had before: served - this",
+    ];
+    let mut table = table(&header);
     if let Some(live) = subject.ages.first() {
+        let served = ["as served".to_owned(), interval(&live.recall), format!("{:.3}", live.ndcg)];
+        table.add_row(served.into_iter().chain([const { String::new() }; 3]));
+    }
+    let less = |compared: &Option<Compared>| {
+        compared.as_ref().map(|compared| interval(&compared.difference)).unwrap_or_default()
+    };
+    for PartFigures { name, recall, ndcg, served_less_this, new, again } in &subject.parts {
         table.add_row([
-            "as served".to_owned(),
-            interval(&live.recall),
-            format!("{:.3}", live.ndcg),
-            String::new(),
+            (*name).to_owned(),
+            interval(recall),
+            format!("{ndcg:.3}"),
+            served_less_this.as_ref().map(interval).unwrap_or_default(),
+            less(new),
+            less(again),
         ]);
     }
-    for PartFigures { name, recall, ndcg, served_less_this } in &subject.parts {
-        let less = served_less_this.as_ref().map(interval).unwrap_or_default();
-        table.add_row([(*name).to_owned(), interval(recall), format!("{ndcg:.3}"), less]);
+    table
+}
+
+fn calibration(subject: &SubjectReport) -> Table {
+    let first = format!("to be among the first {}, live: told", subject.found_within);
+    let mut table = table(&[&first, "came true", "targets"]);
+    for group in &subject.calibration {
+        table.add_row([format!("{:.3}", group.told), interval(&group.found), group.targets.to_string()]);
+    }
+    table
+}
+
+pub(super) fn of_segments(segments: &Stability) -> String {
+    let Stability { segments, kept_segments, days, .. } = segments;
+    format!(
+        "Segments: {segments} at the first cut, of which {kept_segments} are there after a training {days:.1} days later."
+    )
+}
+
+fn stability(segments: &Stability) -> Table {
+    let mut table = table(&["segments", "shoppers", "in the same segment", "adjusted Rand index"]);
+    let rows =
+        [("trained anew, same profiles", &segments.retrained), ("from cut to cut", &segments.over_time)];
+    for (name, Kept { shoppers, share, agreement }) in rows {
+        table.add_row([name.to_owned(), shoppers.to_string(), interval(share), interval(agreement)]);
     }
     table
 }
