@@ -14,6 +14,7 @@
 //! find. Nothing here knows of shoppers or shops; rows and columns are numbers.
 
 mod basis;
+mod coarse;
 mod folding;
 mod interactions;
 mod solving;

@@ -14,6 +14,7 @@ mod neighbours;
 mod newcomers;
 mod past;
 mod recommender;
+mod rough;
 mod teaching;
 
 pub use blend::{Blend, PARTS, Part};

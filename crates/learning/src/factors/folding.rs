@@ -14,6 +14,7 @@
 //! ones, so that nobody's vector has to be kept. Then the shopper is solved again. Nothing of it stays.
 
 use super::basis::gram;
+use super::coarse::Coarse;
 use super::training::pad;
 use super::{Params, tile};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
@@ -35,6 +36,7 @@ const VALUE_MAX: f32 = 1e6;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Factors {
     items: Array2<f32>,
+    coarse: Coarse,
     params: Params,
     audience: Audience,
     /// The items with their padding, row after row.
@@ -112,7 +114,8 @@ impl Factors {
             gram(&vectors, width).iter().map(|value| (f64::from(params.unobserved) * value) as f32).collect();
         (params.width..width).for_each(|place| common[place * (width + 1)] = 1.0);
         let looseness = (0..SETTLED).map(|entries| audience.looseness(entries, &params, width)).collect();
-        Ok(Self { items, params, audience, vectors, width, looseness, common })
+        let coarse = Coarse::of(items.view());
+        Ok(Self { items, coarse, params, audience, vectors, width, looseness, common })
     }
 
     /// A row an item.
@@ -156,6 +159,12 @@ impl Factors {
     /// What each item is worth to a shopper's vector, in the order of the items; nothing for a vector of another width.
     pub fn scores(&self, user: ArrayView1<f32>) -> Array1<f32> {
         if user.len() == self.items.ncols() { self.items.dot(&user) } else { Array1::zeros(0) }
+    }
+
+    /// About the same for a vector of the items' width, in a fraction of the time, and by how much each may be wrong.
+    pub(crate) fn rough_scores(&self, user: ArrayView1<f32>) -> (Vec<f32>, Vec<f32>) {
+        let user = user.to_vec();
+        (self.coarse.scores(&user), self.coarse.doubts(&user))
     }
 
     /// A version byte and postcard.

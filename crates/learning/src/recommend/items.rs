@@ -6,7 +6,8 @@ use super::blend::Blend;
 use super::fitting::{Continued, Fitting, fit_blend};
 use super::newcomers::{Described, Newcomers};
 use super::past::Past;
-use super::recommender::{Recommended, Recommender, RecommenderError, best};
+use super::recommender::{Recommended, Recommender, RecommenderError};
+use super::rough::best_of_rough;
 use super::teaching::Teaching;
 use crate::error::Error;
 use crate::factors::Params;
@@ -81,19 +82,27 @@ impl Items {
     /// The best items for a past, best first, of those that are `allowed`.
     pub fn ranked(&self, past: &Past, count: usize, allowed: impl Fn(u32) -> bool) -> Vec<u32> {
         let mut scores = Vec::new();
-        self.recommender.score(past, None, &mut scores);
+        let rough = self.recommender.score_roughly(past, &mut scores);
         let blend = self.recommender.blend_for(past, None);
         let own: Vec<(u32, f32)> = self.recommender.own(past, &blend).collect();
         self.newcomers.score(&own, &mut scores);
-        best(&scores, count, allowed)
+        let mut doubts = rough.doubts().to_vec();
+        self.newcomers.score(&[], &mut doubts);
+        best_of_rough(&scores, &doubts, count, allowed, |thing| match self.newcomer(thing) {
+            None => rough.correction(thing),
+            Some(place) => {
+                let kin = self.newcomers.kin(place);
+                kin.iter().map(|thing| rough.correction(*thing)).sum::<f32>() / kin.len().max(1) as f32
+            }
+        })
     }
 
     /// Why items are recommended for a past, each with its score: a newcomer for what adds to those it is like, on average.
     pub fn explained(&self, past: &Past, things: &[u32]) -> Vec<Recommended> {
-        let place = |thing: &u32| (*thing as usize).checked_sub(self.ids.len());
-        let known: Vec<u32> = things.iter().copied().filter(|thing| place(thing).is_none()).collect();
+        let known: Vec<u32> =
+            things.iter().copied().filter(|thing| self.newcomer(*thing).is_none()).collect();
         let mut known = self.recommender.explained(past, &known).into_iter();
-        let explained = |thing: &u32| match place(thing) {
+        let explained = |thing: &u32| match self.newcomer(*thing) {
             None => known.next(),
             Some(place) => {
                 let kin = self.recommender.explained(past, self.newcomers.kin(place));
@@ -101,6 +110,11 @@ impl Items {
             }
         };
         things.iter().filter_map(explained).collect()
+    }
+
+    /// The place of a newcomer among newcomers; none for what shoppers had.
+    fn newcomer(&self, thing: u32) -> Option<usize> {
+        (thing as usize).checked_sub(self.ids.len())
     }
 
     /// The number of an item that shoppers had.

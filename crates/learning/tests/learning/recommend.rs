@@ -187,6 +187,29 @@ fn what_nobody_had_is_worth_what_its_kind_is_worth() {
 }
 
 #[test]
+fn what_is_looked_at_roughly_comes_out_in_the_order_of_exact_scores() {
+    let kind = |number: usize| ["coats", "shoes", "hats"][number / 20];
+    let described =
+        |id: ItemId, category: &str| Described { id, category: category.into(), brand: "".into() };
+    let mut catalogue: Vec<Described> =
+        ids().into_iter().enumerate().map(|(number, id)| described(id, kind(number))).collect();
+    catalogue.push(described(ItemId::parse("new-hat").expect("an id"), "hats"));
+    let items = items().with_newcomers(&catalogue);
+    let all: Vec<u32> = (0..=THINGS as u32).collect();
+    for seed in 0..200_u32 {
+        let had: Vec<u32> =
+            (0..1 + seed % 5).map(|step| (seed * 7 + step * step * 11) % THINGS as u32).collect();
+        let past = past(&had);
+        let mut exact: Vec<f32> = items.explained(&past, &all).iter().map(|one| one.score).collect();
+        assert_eq!(exact.len(), all.len());
+        exact.sort_by(|one, other| other.total_cmp(one));
+        let found = items.recommend(&past, 10, |_| true);
+        let apart = found.iter().zip(&exact).map(|(one, exact)| (one.score - exact).abs());
+        assert!(apart.fold(0.0, f32::max) < 1e-5, "{had:?}: {found:?} {exact:?}");
+    }
+}
+
+#[test]
 fn shoppers_of_one_thing_each_teach_what_is_popular() {
     let pasts: Vec<Past> = (0..300).map(|number| past(&[number % 20])).collect();
     let items = Items::learn(ids(), &pasts, 0, &Params::default()).expect("it can be learned");
