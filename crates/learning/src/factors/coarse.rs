@@ -1,17 +1,18 @@
 //! Item vectors in a quarter of their bytes, so that all of them can be looked at for every shopper: what is not in a cache near by is
 //! waited for, and the numbers themselves are soon multiplied. In come vectors, out go scores that are near, and how near.
 //!
-//! Each number is a whole multiple, -127 to 127, of a step of its row. What is left over of a row, `r`, can be worth no more to a taste
-//! `x` than `|r| |x|` (Cauchy and Schwarz).
+//! Axes differ: in the first all items may be nearly the same, in the last ones nearly nothing. So numbers are taken from the mean of their
+//! axis, `m`, and in its standard deviation, `s`; what is kept is a whole multiple, -127 to 127, of a step of the row. What is left over of a
+//! row, `r`, can be worth no more to a taste `x` than `|r| |s x|` (Cauchy and Schwarz).
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2, Axis};
 use pulp::{Arch, Simd, WithSimd};
 
 /// The largest multiple of a step.
 const STEPS: f32 = 127.0;
 /// So many sums are made beside each other.
 const LANES: usize = 16;
-/// What rounding may add to what is left over, as a share of the row.
+/// What rounding may add to what is left over, as a share of what was added up.
 const ROUNDING: f32 = 1e-5;
 
 /// Item vectors, coarsely.
@@ -20,6 +21,8 @@ pub(super) struct Coarse {
     /// Row after row, each padded to [`LANES`].
     multiples: Vec<i8>,
     width: usize,
+    means: Vec<f32>,
+    deviations: Vec<f32>,
     steps: Vec<f32>,
     /// The length of what is left over of each row.
     rests: Vec<f32>,
@@ -29,42 +32,58 @@ impl Coarse {
     /// Of vectors, a row an item.
     pub(super) fn of(items: ArrayView2<'_, f32>) -> Self {
         let width = items.ncols().next_multiple_of(LANES);
+        let means: Vec<f32> = items.axis_iter(Axis(1)).map(|axis| axis.mean().unwrap_or_default()).collect();
+        let deviation = |axis: ArrayView1<'_, f32>| axis.std(0.0).max(f32::MIN_POSITIVE.sqrt());
+        let deviations: Vec<f32> = items.axis_iter(Axis(1)).map(deviation).collect();
         let mut multiples = Vec::with_capacity(items.nrows() * width);
         let (mut steps, mut rests) = (Vec::new(), Vec::new());
         for row in items.outer_iter() {
+            let row: Vec<f32> =
+                row.iter().zip(&means).zip(&deviations).map(|((one, m), s)| (one - m) / s).collect();
             let largest = row.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
             let step = (largest / STEPS).max(f32::MIN_POSITIVE);
             let rounded = row.iter().map(|value| (value / step).round());
             multiples.extend(rounded.clone().map(|multiple| multiple as i8));
             multiples.extend(std::iter::repeat_n(0, width - row.len()));
             let left = row.iter().zip(rounded).map(|(value, multiple)| (value - multiple * step).powi(2));
-            let length = row.iter().map(|value| value * value).sum::<f32>().sqrt();
+            rests.push(left.sum::<f32>().sqrt() + ROUNDING * length(&row));
             steps.push(step);
-            rests.push(left.sum::<f32>().sqrt() + ROUNDING * length);
         }
-        Self { multiples, width, steps, rests }
+        Self { multiples, width, means, deviations, steps, rests }
     }
 
     /// About what each item is worth to a taste.
     pub(super) fn scores(&self, taste: &[f32]) -> Vec<f32> {
-        let mut padded = taste.to_vec();
+        let mut padded = self.scaled(taste);
         padded.resize(self.width, 0.0);
+        let common = taste.iter().zip(&self.means).map(|(one, mean)| one * mean).sum();
         let mut scores = Vec::with_capacity(self.steps.len());
-        Arch::new().dispatch(Products { coarse: self, taste: &padded, scores: &mut scores });
+        Arch::new().dispatch(Products { coarse: self, taste: &padded, common, scores: &mut scores });
         scores
     }
 
     /// By how much each score for a taste of this length may be wrong.
     pub(super) fn doubts(&self, taste: &[f32]) -> Vec<f32> {
-        let length = taste.iter().map(|value| value * value).sum::<f32>().sqrt();
-        self.rests.iter().map(|rest| rest * length).collect()
+        let length = length(&self.scaled(taste));
+        let rounding = ROUNDING * self::length(taste) * self::length(&self.means);
+        self.rests.iter().map(|rest| rest * length + rounding).collect()
     }
+
+    fn scaled(&self, taste: &[f32]) -> Vec<f32> {
+        taste.iter().zip(&self.deviations).map(|(one, deviation)| one * deviation).collect()
+    }
+}
+
+fn length(values: &[f32]) -> f32 {
+    values.iter().map(|value| value * value).sum::<f32>().sqrt()
 }
 
 /// All rows by one taste, with the widest registers of the machine.
 struct Products<'a> {
     coarse: &'a Coarse,
     taste: &'a [f32],
+    /// What all are worth alike.
+    common: f32,
     scores: &'a mut Vec<f32>,
 }
 
@@ -81,7 +100,7 @@ impl WithSimd for Products<'_> {
                     *sum += f32::from(*multiple) * taste;
                 }
             }
-            step * sums.iter().sum::<f32>()
+            self.common + step * sums.iter().sum::<f32>()
         }));
     }
 }
