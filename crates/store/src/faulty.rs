@@ -61,6 +61,11 @@ impl Faulty {
         self.held_appends.send_replace(hold);
     }
 
+    /// How many appends are held back at the moment.
+    pub fn appends_waiting(&self) -> usize {
+        self.held_appends.receiver_count()
+    }
+
     /// Holds commits back from now on, or lets them go: what their owner does not know meanwhile, it finds out then.
     pub fn hold_commits(&self, hold: bool) {
         self.held_commits.send_replace(hold);

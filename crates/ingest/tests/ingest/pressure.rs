@@ -78,6 +78,13 @@ async fn what_waits_for_a_slow_store_is_bounded_and_not_lost() {
         let events = (0..200).map(|number| large("u1", number)).collect();
         client.track(track(events)).await.expect("taken in the end").into_inner()
     });
+    // The large call is the first to take its room.
+    let held = async {
+        while room.faulty.appends_waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, held).await.expect("the store is asked");
     // Each is taken or told at once that there is no room; nobody waits in vain.
     let mut taken = Vec::new();
     let refused = loop {
