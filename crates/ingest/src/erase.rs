@@ -7,7 +7,9 @@ use crate::check;
 use crate::error::Error;
 use crate::service::Shared;
 use bytes::Bytes;
-use portrait_profile::{Body, LogPlace, PartitionId, PartitionLedger, Record, RecordId, Timestamp, UserId};
+use portrait_profile::{
+    Body, LogPlace, PartitionId, PartitionLedger, Record, RecordId, Timestamp, TraceContext, UserId,
+};
 use portrait_proto::receipt::Receipt;
 use portrait_proto::time;
 use portrait_proto::token::{BadToken, ConsistencyToken, TokenEntry};
@@ -29,7 +31,11 @@ struct Progress {
 }
 
 /// Erases a shopper: logs what erases, in every partition.
-pub(crate) async fn erase(shared: &Arc<Shared>, request: &v1::EraseRequest) -> Result<Receipt, Error> {
+pub(crate) async fn erase(
+    shared: &Arc<Shared>,
+    request: &v1::EraseRequest,
+    trace: Option<TraceContext>,
+) -> Result<Receipt, Error> {
     let user_id = check::user_id("user_id", &request.user_id).map_err(Error::from)?;
     let record_id = check::record_id(&request.event_id).map_err(Error::from)?;
     let accepted_at = shared.now();
@@ -37,7 +43,9 @@ pub(crate) async fn erase(shared: &Arc<Shared>, request: &v1::EraseRequest) -> R
     let occurred_at = shared.profile_clock.now(shared.store.as_ref(), accepted_at).await?;
     let records = records(shared, &user_id, record_id.as_ref(), (occurred_at, accepted_at));
     let mut turns = Vec::with_capacity(records.len());
-    for (partition, record) in records {
+    for (partition, mut record) in records {
+        // Of the whole only what tells subscribers is followed.
+        record.trace = trace.filter(|_| matches!(record.body, Body::Erase(_)));
         let record = Bytes::from(record.encode());
         turns.push((partition, shared.log.put(partition, vec![record], Patience::None).await));
     }

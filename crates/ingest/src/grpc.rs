@@ -106,7 +106,8 @@ impl IngestService for Grpc {
     }
 
     async fn erase(&self, request: Request<v1::EraseRequest>) -> Result<Response<v1::EraseResponse>, Status> {
-        let receipt = erase::erase(&self.shared, &request.into_inner()).await?;
+        let trace = at_once(&request).trace;
+        let receipt = erase::erase(&self.shared, &request.into_inner(), trace).await?;
         let (receipt, consistency_token) = (receipt.encode(), receipt.places.encode());
         Ok(Response::new(v1::EraseResponse { receipt, consistency_token }))
     }

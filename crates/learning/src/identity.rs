@@ -6,6 +6,8 @@
 mod assignment;
 mod panel;
 
+use crate::kmeans::nearest;
+use ndarray::{ArrayView1, ArrayView2};
 use portrait_profile::SegmentId;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +69,21 @@ pub struct Matching {
 /// Whether a shopper at `distance_new` from another centroid and at `distance_old` from the own one moves; never for NaN.
 pub fn switches(distance_new: f32, distance_old: f32) -> bool {
     distance_new < HYSTERESIS * distance_old
+}
+
+/// Where a shopper at `place` is of `centroids`, a row each: with the nearest, or with that of the row `held` unless another is clearly
+/// nearer: its index and distance. None without centroids.
+pub fn settled(place: &[f32], centroids: ArrayView2<'_, f32>, held: Option<usize>) -> Option<(usize, f32)> {
+    let found = nearest(place, centroids)?;
+    let own = held.filter(|index| *index < centroids.nrows());
+    let own = own.map(|index| (index, distance(place, centroids.row(index))));
+    let stays = |own: &(usize, f32)| own.0 == found.index || !switches(found.distance, own.1);
+    Some(own.filter(stays).unwrap_or((found.index, found.distance)))
+}
+
+/// The Euclidean distance of a place from a centroid.
+pub(crate) fn distance(one: &[f32], other: ArrayView1<'_, f32>) -> f32 {
+    one.iter().zip(other).map(|(one, other)| (one - other).powi(2)).sum::<f32>().sqrt()
 }
 
 /// Gives every one of `clusters` a segment: shopper `i` of the panel was in `old[i]` and is in cluster `new[i]`. `live` are

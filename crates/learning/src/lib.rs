@@ -29,7 +29,7 @@ pub use drift::{
     Adwin, Baseline, FeatureDrift, Lately, Mix, PSI_ALARM, PSI_ROWS_MIN, Reference, Seen, ShareMoved,
 };
 pub use error::Error;
-pub use identity::{HYSTERESIS, Matched, Matching, Origin, hungarian, match_members, switches};
+pub use identity::{HYSTERESIS, Matched, Matching, Origin, hungarian, match_members, settled, switches};
 pub use kmeans::{Fit, Nearest, Params, assign, fit, fit_warm, lloyd, means, nearest};
 pub use learned::{LOOKALIKES, Learned, PartError};
 pub use lookalikes::{Lookalikes, LookalikesError};

@@ -3,12 +3,11 @@
 //! changes once it is made.
 
 use crate::drift::{Baseline, Lately, Reference};
-use crate::identity::{Origin, switches};
-use crate::kmeans::nearest;
+use crate::identity::{Origin, distance, settled};
 use crate::learned::{Learned, PartError};
 use crate::naming::Defining;
 use crate::space::Space;
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::ArrayView2;
 use portrait_profile::{FeatureSchema, ModelVersion, Profile, SegmentId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -321,15 +320,8 @@ impl Model {
 
     /// Where a raw vector belongs. Who is in a segment of the model leaves it only for one that is clearly nearer.
     pub fn assign(&self, raw: &[f32], held: Option<SegmentId>) -> Assigned {
-        let place = self.located(raw);
-        let places = self.places();
-        let found = nearest(&place, places).map_or((0, 0.0), |found| (found.index, found.distance));
-        let stay =
-            held.and_then(|id| self.index(id)).map(|index| (index, distance(&place, places.row(index))));
-        let (index, distance) = match stay {
-            Some((index, distance)) if index == found.0 || !switches(found.1, distance) => (index, distance),
-            _ => found,
-        };
+        let held = held.and_then(|id| self.index(id));
+        let (index, distance) = settled(&self.located(raw), self.places(), held).unwrap_or_default();
         Assigned { segment_id: self.segments[index].id, distance }
     }
 
@@ -378,9 +370,4 @@ impl Model {
     fn index(&self, id: SegmentId) -> Option<usize> {
         self.segments.iter().position(|segment| segment.id == id)
     }
-}
-
-/// Euclidean distance.
-fn distance(one: &[f32], other: ArrayView1<'_, f32>) -> f32 {
-    one.iter().zip(other).map(|(one, other)| (one - other).powi(2)).sum::<f32>().sqrt()
 }

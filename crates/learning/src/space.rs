@@ -82,6 +82,14 @@ impl Space {
         })
     }
 
+    /// The places here of centroids that are scaled as in another space.
+    pub fn places_from(&self, other: &Self, centroids: ArrayView2<f32>) -> Array2<f32> {
+        let raw = Array2::from_shape_fn(centroids.dim(), |(row, column)| {
+            other.scaler.unscale(column, centroids[[row, column]])
+        });
+        self.places(self.scaler.scale(raw.view()).view())
+    }
+
     /// Whether every number in it is usable, and every axis a component; what was read from outside may not be.
     pub fn is_sound(&self) -> bool {
         let sound = |axis: &Axis| axis.weight.is_finite() && axis.component < self.scaler.width();

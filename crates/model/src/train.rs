@@ -90,7 +90,7 @@ pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
     task.progress.tell("scaling", 0, raw.nrows() as u64);
     let (space, scaled) = Space::fit(raw, schema)?;
     let rows = space.places(scaled.view());
-    let live = task.live.as_deref().map(|model| places_in(&space, model));
+    let live = task.live.as_deref().map(|model| space.places_from(&model.space, model.centroids()));
     let params = Params { seed: config.seed, ..Params::default() };
     let clusters = clusters(task, rows.view(), &params)?;
     task.progress.tell("clustering", 0, rows.nrows() as u64);
@@ -119,16 +119,6 @@ pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
     let model = draft.with_centroids(centroids.view())?.with_learned(learned(task, &placed)?)?;
     let quality = ModelQuality { kept_share: kept_share(&task.sample, &model, &found), ..quality };
     Ok(Candidate { model, quality, rows: task.sample.len() })
-}
-
-/// Where the live centroids are in a new space.
-fn places_in(space: &Space, model: &Model) -> Array2<f32> {
-    let live = model.space.scaler();
-    let centroids = model.centroids();
-    let raw = Array2::from_shape_fn(centroids.dim(), |(row, column)| {
-        live.unscale(column, centroids[[row, column]])
-    });
-    space.places(space.scaler().scale(raw.view()).view())
 }
 
 fn clusters(task: &Task, rows: ArrayView2<'_, f32>, params: &Params) -> Result<usize, Error> {

@@ -92,29 +92,12 @@ fn write(cases: &[Case], file: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portrait_profile::{Action, Body, Event, Record, Span};
+    use crate::eval::testing::{did, event};
+    use portrait_profile::{Action, Body, Record, Span};
 
     fn record(user: u32, hour: i64, action: Action) -> Record {
         let at = Timestamp::EPOCH.plus(Span::from_days(15_000)).plus(Span::from_hours(hour));
-        let event = Event {
-            action,
-            utc_offset_minutes: 0,
-            item_id: None,
-            category: None,
-            brand: None,
-            price: None,
-            quantity: 1.0,
-            order_id: None,
-            context: None,
-        };
-        Record {
-            user_id: UserId::parse(&format!("u{user}")).expect("an id"),
-            record_id: None,
-            occurred_at: at,
-            accepted_at: at,
-            trace: None,
-            body: Body::Event(event),
-        }
+        did(user, at, event(action))
     }
 
     /// A shopper who looks every five hours for three weeks, and buys at some hours.

@@ -18,6 +18,8 @@ mod protocol;
 mod segments;
 mod staleness;
 mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub(crate) use history::{Log, LogArgs, Shopper};
 

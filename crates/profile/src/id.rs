@@ -58,7 +58,17 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "CompactString")]
         pub struct $name(CompactString);
+
+        impl TryFrom<CompactString> for $name {
+            type Error = TextFault;
+
+            /// As [`Self::parse`]: what is stored may be damaged.
+            fn try_from(text: CompactString) -> Result<Self, TextFault> {
+                check_id(&text).map(|()| Self(text))
+            }
+        }
 
         impl $name {
             /// Takes a text that passes [`check_id`].
@@ -129,6 +139,12 @@ mod tests {
         ];
         for (text, fault) in rows {
             assert_eq!(UserId::parse(text).err(), fault, "{text:?}");
+            let stored = postcard::to_allocvec(text).expect("a text");
+            assert_eq!(
+                postcard::from_bytes::<UserId>(&stored).is_err(),
+                fault.is_some(),
+                "{text:?} is stored"
+            );
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
-use portrait_proto::v1::{Action, Event, TrackRequest, WatchProfileChangesRequest, WatchStart};
+use portrait_proto::v1::{Action, EraseRequest, Event, TrackRequest, WatchProfileChangesRequest, WatchStart};
 use portrait_store::redis::testing::Server as Redis;
 use portrait_tests::{Cluster, Collector, Server, Subscriber, connect, until};
 use tonic::Request;
@@ -69,6 +69,34 @@ async fn a_call_is_followed_over_the_log_and_the_feed_to_the_subscriber_it_is_de
     assert!(collector.spans(Some(quiet)).is_empty(), "nobody asked to follow it");
     let all = format!("{spans:?}");
     assert!(!all.contains("lena"), "a span names a shopper: {all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_is_followed_to_the_deletion_that_subscribers_are_told_of() {
+    let collector = Collector::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let endpoint = format!("trace.endpoint={}", collector.url());
+    let server = Server::start(folder.path(), &["--set", &endpoint, "--set", "trace.sample=1"]);
+    let line = connect(server.grpc_url()).await;
+    let everything = WatchProfileChangesRequest { start: WatchStart::Earliest.into(), ..Default::default() };
+    let mut changes = Subscriber::ask(line.clone(), everything).await.expect("a subscription");
+    let mut client = IngestServiceClient::new(line);
+    client.track(track("lena", "0af7651916cd43dd8448eb211c80319c", "00")).await.expect("taken");
+    let followed = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let mut erase = Request::new(EraseRequest { user_id: "lena".to_owned(), ..Default::default() });
+    let parent = format!("00-{followed}-00f067aa0ba902b7-01").parse().expect("ASCII");
+    erase.metadata_mut().insert("traceparent", parent);
+    client.erase(erase).await.expect("taken");
+    let mut gone = false;
+    while !gone {
+        let answer = changes.message().await.expect("it goes on").expect("it never ends without a word");
+        gone = matches!(answer.kind, Some(Kind::Change(change)) if change.deleted);
+    }
+    until("the deletion is told of", async || {
+        let told = collector.spans(Some(followed));
+        ["commit", "deliver"].iter().all(|name| told.iter().any(|span| span.span.name == *name))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use super::fitting::{Continued, Fitting, fit_blend};
 use super::newcomers::{Described, Newcomers};
 use super::past::Past;
 use super::recommender::{Recommended, Recommender, RecommenderError};
-use super::rough::best_of_rough;
+use super::rough::best;
 use super::teaching::Teaching;
 use crate::error::Error;
 use crate::factors::Params;
@@ -88,7 +88,7 @@ impl Items {
         self.newcomers.score(&own, &mut scores);
         let mut doubts = rough.doubts().to_vec();
         self.newcomers.score(&[], &mut doubts);
-        best_of_rough(&scores, &doubts, count, allowed, |thing| match self.newcomer(thing) {
+        best(&scores, &doubts, count, allowed, |thing| match self.newcomer(thing) {
             None => rough.correction(thing),
             Some(place) => {
                 let kin = self.newcomers.kin(place);

@@ -223,8 +223,8 @@ impl Recommender {
     /// The best things for a past, best first, of those that are `allowed`.
     pub fn ranked(&self, past: &Past, count: usize, allowed: impl Fn(u32) -> bool) -> Vec<u32> {
         let mut scores = Vec::new();
-        self.score(past, None, &mut scores);
-        best(&scores, count, allowed)
+        let rough = self.score_roughly(past, &mut scores);
+        best(&scores, rough.doubts(), count, allowed, |thing| rough.correction(thing))
     }
 
     /// Why things are recommended for a past, each with its score.

@@ -52,22 +52,9 @@ impl<'a> Rough<'a> {
     }
 }
 
-/// The places of the highest scores, highest first, of those that are `allowed`.
-pub(super) fn best(scores: &[f32], count: usize, allowed: impl Fn(u32) -> bool) -> Vec<u32> {
-    let mut best: Vec<u32> = (0..scores.len() as u32).filter(|thing| allowed(*thing)).collect();
-    let order = |one: &u32, other: &u32| {
-        scores[*other as usize].total_cmp(&scores[*one as usize]).then(one.cmp(other))
-    };
-    if best.len() > count && count > 0 {
-        best.select_nth_unstable_by(count - 1, order);
-    }
-    best.truncate(count);
-    best.sort_unstable_by(order);
-    best
-}
-
-/// The same where each score may be wrong by its doubt, and `correction` is what it lacks.
-pub(super) fn best_of_rough(
+/// The places of the highest scores, highest first, of those that are `allowed`, where each may be wrong by its doubt and `correction`
+/// is what it lacks.
+pub(super) fn best(
     scores: &[f32],
     doubts: &[f32],
     count: usize,

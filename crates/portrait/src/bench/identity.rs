@@ -6,7 +6,7 @@ use super::Figure;
 use crate::replay::Replay;
 use anyhow::Result;
 use ndarray::{Array2, ArrayView2};
-use portrait_learning::{Origin, Params, Space, fit, fit_warm, match_members, nearest, switches};
+use portrait_learning::{Origin, Params, Space, fit, fit_warm, match_members, settled};
 use portrait_profile::{FeatureSchema, SegmentId};
 use portrait_proto::v1::Event;
 use rand::rngs::StdRng;
@@ -111,18 +111,8 @@ impl Standing {
         let ids: Vec<SegmentId> = matching.segments.iter().map(|matched| matched.id).collect();
         let origins = matching.segments.into_iter().map(|matched| matched.origin).collect();
         let assign = |(row, held): (ndarray::ArrayView1<'_, f32>, &SegmentId)| {
-            let row = row.to_vec();
-            let found_at = nearest(&row, found.centroids.view());
-            let place = ids.iter().position(|id| id == held);
-            let stay = place.map(|place| {
-                let centroid = found.centroids.row(place);
-                row.iter().zip(centroid).map(|(one, other)| (one - other).powi(2)).sum::<f32>().sqrt()
-            });
-            match (found_at, stay) {
-                (Some(found_at), Some(stay)) if !switches(found_at.distance, stay) => *held,
-                (Some(found_at), _) => ids[found_at.index],
-                (None, _) => *held,
-            }
+            let own = ids.iter().position(|id| id == held);
+            settled(&row.to_vec(), found.centroids.view(), own).map_or(*held, |(index, _)| ids[index])
         };
         let held = rows.outer_iter().zip(&self.held).map(assign).collect();
         Ok((Self { centroids: found.centroids, ids, next: matching.next, held }, origins))

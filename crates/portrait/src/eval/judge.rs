@@ -30,17 +30,8 @@ impl Judge<'_> {
         control: &[Vec<Outcome>],
     ) -> AgeFigures {
         let stale = |which: &dyn Fn(bool) -> bool, outcomes: &[Vec<Outcome>]| -> Option<Compared> {
-            if index == 0 {
-                return None;
-            }
-            let rows = outcomes.iter().zip(self.whose).zip(self.again);
-            let matched = rows.filter(|((row, _), again)| row[index].known && which(**again));
-            let pair = |((row, shopper), _): ((&Vec<Outcome>, &u32), &bool)| Pair {
-                shopper: *shopper,
-                live: self.found(row[0]),
-                stale: self.found(row[index]),
-            };
-            compared(&matched.map(pair).collect::<Vec<_>>(), self.seed)
+            let matched = |outcome: &Outcome, again: bool| outcome.known && which(again);
+            (index > 0).then(|| self.beside(index, outcomes, matched)).flatten()
         };
         let known = found.iter().filter(|row| row[index].known).count();
         AgeFigures {
@@ -60,15 +51,7 @@ impl Judge<'_> {
 
     /// A way of its own, of the contender at `index`, beside what is served.
     pub(super) fn part(&self, name: &'static str, index: usize, found: &[Vec<Outcome>]) -> PartFigures {
-        let beside = |which: &dyn Fn(bool) -> bool| {
-            let rows = found.iter().zip(self.whose).zip(self.again).filter(|(_, again)| which(**again));
-            let pair = |((row, shopper), _): ((&Vec<Outcome>, &u32), &bool)| Pair {
-                shopper: *shopper,
-                live: self.found(row[0]),
-                stale: self.found(row[index]),
-            };
-            compared(&rows.map(pair).collect::<Vec<_>>(), self.seed)
-        };
+        let beside = |which: &dyn Fn(bool) -> bool| self.beside(index, found, |_, again: bool| which(again));
         PartFigures {
             name,
             recall: self.recall(index, found),
@@ -77,6 +60,23 @@ impl Judge<'_> {
             new: beside(&|again| !again),
             again: beside(&|again| again),
         }
+    }
+
+    /// The first contender beside the one at `index`, where what that did, and whether the thing was had before, is `wanted`.
+    fn beside(
+        &self,
+        index: usize,
+        outcomes: &[Vec<Outcome>],
+        wanted: impl Fn(&Outcome, bool) -> bool,
+    ) -> Option<Compared> {
+        let rows = outcomes.iter().zip(self.whose).zip(self.again);
+        let rows = rows.filter(|((row, _), again)| wanted(&row[index], **again));
+        let pair = |((row, shopper), _): ((&Vec<Outcome>, &u32), &bool)| Pair {
+            shopper: *shopper,
+            live: self.found(row[0]),
+            stale: self.found(row[index]),
+        };
+        compared(&rows.map(pair).collect::<Vec<_>>(), self.seed)
     }
 
     /// How often things were among the first, by what the contender at `index` had said of it.

@@ -169,34 +169,17 @@ fn style() -> ProgressStyle {
 mod tests {
     use super::*;
     use crate::eval::LogArgs;
+    use crate::eval::testing::{did, event};
     use crate::import::Format;
-    use portrait_profile::{Action, Body, Event, ItemId, Record, Timestamp, UserId};
+    use portrait_profile::{Action, Event, ItemId, Record, Timestamp};
     use rand::RngExt;
 
     const TOPICS: u32 = 12;
     const ITEMS_OF_TOPIC: u32 = 18;
 
     fn look(shopper: u32, minute: i64, item: u32) -> Record {
-        let at = Timestamp::from_millis(minute * 60_000);
-        let event = Event {
-            action: Action::View,
-            utc_offset_minutes: 0,
-            item_id: Some(ItemId::parse(&format!("i{item}")).expect("an id")),
-            category: None,
-            brand: None,
-            price: None,
-            quantity: 1.0,
-            order_id: None,
-            context: None,
-        };
-        Record {
-            user_id: UserId::parse(&format!("u{shopper}")).expect("an id"),
-            record_id: None,
-            occurred_at: at,
-            accepted_at: at,
-            trace: None,
-            body: Body::Event(event),
-        }
+        let item_id = Some(ItemId::parse(&format!("i{item}")).expect("an id"));
+        did(shopper, Timestamp::from_millis(minute * 60_000), Event { item_id, ..event(Action::View) })
     }
 
     /// Shoppers who look at six things of one topic, then at six of another, and so on; none of it at one time with others.

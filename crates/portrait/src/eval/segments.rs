@@ -8,7 +8,7 @@ use anyhow::Result;
 use ndarray::{Array2, ArrayView2, Axis};
 use portrait_learning::{
     ChoiceParams, Error, Params, Space, adjusted_rand_index, choose_k, fit, fit_warm, match_members, means,
-    nearest, switches,
+    settled,
 };
 use portrait_profile::{FeatureSchema, SegmentId, Timestamp};
 use rayon::prelude::*;
@@ -106,10 +106,7 @@ impl Trained {
     ) -> Result<Self, Error> {
         let (space, scaled) = Space::fit(raw, FeatureSchema::current())?;
         let rows = space.places(scaled.view());
-        let unscaled = Array2::from_shape_fn(self.centroids.dim(), |(row, column)| {
-            self.space.scaler().unscale(column, self.centroids[[row, column]])
-        });
-        let live = space.places(space.scaler().scale(unscaled.view()).view());
+        let live = space.places_from(&self.space, self.centroids.view());
         let found = fit_warm(rows.view(), live.view(), params)?;
         let clusters = live.nrows();
         let matching = match_members(held, &found.labels, clusters, &self.ids, self.next);
@@ -122,17 +119,10 @@ impl Trained {
     fn assign(&self, raw: ArrayView2<'_, f32>, held: &[Option<SegmentId>]) -> Vec<SegmentId> {
         let rows = self.space.places(self.space.scaler().scale(raw).view());
         let centroids = self.space.places(self.centroids.view());
-        let distance = |row: &[f32], index: usize| {
-            let centroid = centroids.row(index);
-            row.iter().zip(centroid).map(|(one, other)| (one - other).powi(2)).sum::<f32>().sqrt()
-        };
         let of = |(row, held): (ndarray::ArrayView1<'_, f32>, &Option<SegmentId>)| {
-            let row = row.to_vec();
-            let found =
-                nearest(&row, centroids.view()).map_or((0, 0.0), |found| (found.index, found.distance));
             let own = held.and_then(|id| self.ids.iter().position(|known| *known == id));
-            let stays = own.filter(|own| !switches(found.1, distance(&row, *own)));
-            self.ids[stays.unwrap_or(found.0)]
+            let found = settled(&row.to_vec(), centroids.view(), own);
+            self.ids[found.map_or(0, |(index, _)| index)]
         };
         rows.axis_iter(Axis(0)).zip(held).map(of).collect()
     }
@@ -156,29 +146,8 @@ impl Moved<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portrait_profile::{Action, Body, Event, Record, Span, UserId};
-
-    fn record(user: u32, at: Timestamp, action: Action) -> Record {
-        let event = Event {
-            price: (action == Action::Purchase).then_some(20.0),
-            action,
-            utc_offset_minutes: 0,
-            item_id: None,
-            category: None,
-            brand: None,
-            quantity: 1.0,
-            order_id: None,
-            context: None,
-        };
-        Record {
-            user_id: UserId::parse(&format!("u{user}")).expect("an id"),
-            record_id: None,
-            occurred_at: at,
-            accepted_at: at,
-            trace: None,
-            body: Body::Event(event),
-        }
-    }
+    use crate::eval::testing::{did, event};
+    use portrait_profile::{Action, Event, Span};
 
     /// Shoppers of four kinds, who look, buy, search and put into the cart to different degrees; some change the kind at half-time.
     fn shop(shoppers: u32, changed: u32) -> Log {
@@ -189,7 +158,9 @@ mod tests {
                 let often =
                     if step.is_multiple_of(7) { Action::View } else { LIKED[(kind % 4) as usize].clone() };
                 let minutes = i64::from(step) * 1_000 + i64::from(user);
-                record(user, Timestamp::EPOCH.plus(Span::from_minutes(minutes)), often)
+                let price = (often == Action::Purchase).then_some(20.0);
+                let at = Timestamp::EPOCH.plus(Span::from_minutes(minutes));
+                did(user, at, Event { price, ..event(often) })
             };
             (0..60).map(does).collect()
         };
