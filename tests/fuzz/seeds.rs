@@ -54,6 +54,9 @@ fn events() -> v1::TrackRequest {
     v1::TrackRequest { events: vec![event.clone(), event], backfill: true }
 }
 
+/// What format 4 had.
+const FORMER_PROFILE: &[u8] = include_bytes!("../../crates/profile/src/profile/testdata/format_4.profile");
+
 /// Inputs of each target.
 fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let behind = |first: usize, bytes: Vec<u8>| [vec![u8::try_from(first).expect("few kinds")], bytes].concat();
@@ -78,6 +81,7 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
                 behind(0, followed.encode()),
                 behind(2, PartitionLedger::default().encode()),
                 behind(5, profile.encode()),
+                behind(5, FORMER_PROFILE.to_vec()),
             ],
         ),
         ("snapshots", vec![behind(5, model)]),

@@ -61,8 +61,8 @@ pub(crate) struct Orders {
     pub(crate) money_total: f64,
     /// The same, faded.
     pub(crate) money: DecayedSum,
-    /// Hashes of the newest order ids, newest last.
-    recent: Vec<u64>,
+    /// The lower halves of the hashes of the newest order ids, newest last.
+    pub(crate) recent: Vec<u32>,
 }
 
 /// Visits, cut where [`SESSION_GAP`] passes without an event.
@@ -162,7 +162,7 @@ impl Orders {
     /// Whether the line begins an order. A line without an order id is an order of its own.
     fn is_new(&mut self, order_id: Option<&OrderId>) -> bool {
         let Some(order_id) = order_id else { return true };
-        let hash = order_id.hash();
+        let hash = order_id.hash() as u32;
         if self.recent.contains(&hash) {
             return false;
         }

@@ -1,8 +1,7 @@
 //! Dimension 3, what the shopper likes: categories, brands and price bands by faded weight, and the newest items. Every list
 //! is bounded by number and by bytes; the weakest, or the oldest item, gives way.
 
-pub(crate) mod former;
-mod packed;
+pub(crate) mod packed;
 mod recent;
 
 use crate::decay::{Decayed, DecayedSum};
@@ -25,7 +24,7 @@ pub(crate) const BRANDS_BUDGET_BYTES: usize = 1200;
 /// What a name takes beside its letters at most: what it is, and how long.
 const NAME_BYTES: usize = 3;
 /// What a sum takes beside its name at most: three numbers, which they are, and a time.
-const SUM_BYTES: usize = 3 * 8 + 1 + 10;
+const SUM_BYTES: usize = 3 * 4 + 1 + 10;
 
 /// What one shopper likes.
 #[derive(Clone, Debug, Default, PartialEq)]

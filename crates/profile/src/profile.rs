@@ -6,6 +6,8 @@
 //! reached.
 
 mod former;
+#[cfg(test)]
+mod samples;
 
 use crate::action::ActionKind;
 use crate::basic::{Basic, TRAITS_BUDGET_BYTES};
@@ -34,7 +36,7 @@ const MOMENT_SEED: u64 = 0x4D4F_4D45_4E54;
 
 /// What the lists without a budget of their own take at most: 18 actions with names, 121 transitions, 31 hours and weekdays,
 /// 24 price bands, 16 orders, the segment, and the single numbers.
-const REST_BYTES: usize = 18 * 80 + 121 * 9 + 31 * 9 + 24 * 36 + 16 * 10 + 600;
+const REST_BYTES: usize = 18 * 68 + 121 * 5 + 31 * 5 + 24 * 24 + 16 * 5 + 600;
 
 const _: () = assert!(
     TRAITS_BUDGET_BYTES
@@ -268,12 +270,12 @@ impl Profile {
         codec::encode(codec::PROFILE_VERSION, self)
     }
 
-    /// The profile of such bytes; those of an older version are taken to today's. Fails on bytes that are damaged or were
+    /// The profile of such bytes; those of the version before are taken to today's. Fails on bytes that are damaged or were
     /// written by a newer version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        match bytes.first() {
-            Some(1 | 2) => codec::decode(codec::FORMER_PROFILE_VERSION, bytes).map(FormerProfile::into),
-            _ => codec::decode(codec::PROFILE_VERSION, bytes),
+        if codec::FORMER_PROFILE_VERSION.is_of(bytes) {
+            return codec::decode(codec::FORMER_PROFILE_VERSION, bytes).map(FormerProfile::into);
         }
+        codec::decode(codec::PROFILE_VERSION, bytes)
     }
 }

@@ -1,11 +1,11 @@
 //! The preferences as bytes. Most of what a profile stores is here, so it is told in few of them, and nothing is lost: times as
-//! distances, from the newest or from the touch before; a name that is a number as that number; and a sum that is the same at
-//! all half-lives, as everything is that happened once, as one.
+//! distances, from the newest or from the touch before; a name that is a number as that number; a sum that is the same at all
+//! half-lives, as everything is that happened once, as one; and how often, only of what was touched again.
 
 use super::{Preference, RecentItem};
 use crate::action::ActionKind;
 use crate::decay::DecayedSum;
-use crate::id::ItemId;
+use crate::id::{ItemId, TextFault};
 use crate::time::Timestamp;
 use compact_str::{CompactString, ToCompactString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -21,14 +21,14 @@ struct Packed<'a> {
     #[serde(borrow)]
     brands: Vec<(Name<'a>, Sum)>,
     price_bands: Vec<(u8, Sum)>,
-    /// Each with how long it was before the one before it in this list, the first before 1970, so to say; and how often.
+    /// Each with how long it was before the one before it in this list, the first before 1970, so to say.
     #[serde(borrow)]
-    recent: Vec<(Name<'a>, ActionKind, i64, u32)>,
+    recent: Vec<Touch<'a>>,
 }
 
 /// A name.
 #[derive(Serialize, Deserialize)]
-enum Name<'a> {
+pub(crate) enum Name<'a> {
     /// The decimal digits of this number, without leading zeros.
     Number(u64),
     Text(#[serde(borrow)] Cow<'a, str>),
@@ -38,9 +38,18 @@ enum Name<'a> {
 #[derive(Serialize, Deserialize)]
 enum Sum {
     /// The same at all half-lives: the bits of the number with the last byte first, since round numbers end in zeros.
-    Same(u64, u64),
+    Same(u64, u32),
     /// One for each half-life.
-    Faded(u64, [f64; 3]),
+    Faded(u64, [f32; 3]),
+}
+
+/// An item: its name, what was done last, how long that was before the touch before, and how often if more than once.
+#[derive(Serialize, Deserialize)]
+enum Touch<'a> {
+    Number(u64, ActionKind, i64),
+    Text(#[serde(borrow)] Cow<'a, str>, ActionKind, i64),
+    NumberAgain(u64, ActionKind, i64, u32),
+    TextAgain(#[serde(borrow)] Cow<'a, str>, ActionKind, i64, u32),
 }
 
 impl<'a> Name<'a> {
@@ -53,10 +62,17 @@ impl<'a> Name<'a> {
         }
     }
 
-    fn text(&self) -> CompactString {
+    pub(crate) fn text(&self) -> CompactString {
         match self {
             Self::Number(number) => number.to_compact_string(),
             Self::Text(text) => CompactString::from(&**text),
+        }
+    }
+
+    pub(crate) fn item_id(&self) -> Result<ItemId, TextFault> {
+        match self {
+            Self::Number(number) => Ok(ItemId::from(*number)),
+            Self::Text(text) => ItemId::parse(text),
         }
     }
 }
@@ -65,7 +81,7 @@ impl Sum {
     fn of(sum: &DecayedSum, newest: i64) -> Self {
         let (sums, at) = sum.parts();
         let before = newest.wrapping_sub(at.millis()).cast_unsigned();
-        let bits = sums.map(f64::to_bits);
+        let bits = sums.map(f32::to_bits);
         if bits.iter().all(|one| *one == bits[0]) {
             Self::Same(before, bits[0].swap_bytes())
         } else {
@@ -75,11 +91,35 @@ impl Sum {
 
     fn sum(&self, newest: i64) -> DecayedSum {
         let (before, sums) = match self {
-            Self::Same(before, bits) => (before, [f64::from_bits(bits.swap_bytes()); 3]),
+            Self::Same(before, bits) => (before, [f32::from_bits(bits.swap_bytes()); 3]),
             Self::Faded(before, sums) => (before, *sums),
         };
         let at = newest.wrapping_sub(before.cast_signed());
         DecayedSum::from_parts(sums, Timestamp::from_millis(at))
+    }
+}
+
+impl<'a> Touch<'a> {
+    fn of(item: &'a RecentItem, before: i64) -> Self {
+        let RecentItem { item_id, kind, at, times } = item;
+        let (kind, distance) = (*kind, before.wrapping_sub(at.millis()));
+        match (Name::of(item_id.as_str()), *times) {
+            (Name::Number(number), 1) => Self::Number(number, kind, distance),
+            (Name::Number(number), times) => Self::NumberAgain(number, kind, distance, times),
+            (Name::Text(text), 1) => Self::Text(text, kind, distance),
+            (Name::Text(text), times) => Self::TextAgain(text, kind, distance, times),
+        }
+    }
+
+    fn item(self, before: i64) -> Result<RecentItem, TextFault> {
+        let (name, kind, distance, times) = match self {
+            Self::Number(number, kind, distance) => (Name::Number(number), kind, distance, 1),
+            Self::NumberAgain(number, kind, distance, times) => (Name::Number(number), kind, distance, times),
+            Self::Text(text, kind, distance) => (Name::Text(text), kind, distance, 1),
+            Self::TextAgain(text, kind, distance, times) => (Name::Text(text), kind, distance, times),
+        };
+        let at = Timestamp::from_millis(before.wrapping_sub(distance));
+        Ok(RecentItem { item_id: name.item_id()?, kind, at, times })
     }
 }
 
@@ -89,11 +129,10 @@ impl Serialize for Preference {
         let sums = named.chain(self.price_bands.iter().map(|(_, sum)| sum));
         let newest = sums.map(DecayedSum::at).max().unwrap_or_default().millis();
         let mut before = 0;
-        let recent = self.recent.iter().map(|touch| {
-            let at = touch.at.millis();
-            let distance = i64::wrapping_sub(before, at);
-            before = at;
-            (Name::of(touch.item_id.as_str()), touch.kind, distance, touch.times)
+        let recent = self.recent.iter().map(|item| {
+            let touch = Touch::of(item, before);
+            before = item.at.millis();
+            touch
         });
         Packed {
             newest,
@@ -108,27 +147,22 @@ impl Serialize for Preference {
 
 impl<'de> Deserialize<'de> for Preference {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let packed = Packed::deserialize(deserializer)?;
-        let newest = packed.newest;
+        let Packed { newest, categories, brands, price_bands, recent } = Packed::deserialize(deserializer)?;
         let named = |list: Vec<(Name<'_>, Sum)>| -> Vec<(CompactString, DecayedSum)> {
             list.iter().map(|(name, sum)| (name.text(), sum.sum(newest))).collect()
         };
         let mut before = 0;
-        let mut recent = Vec::with_capacity(packed.recent.len());
-        for (name, kind, distance, times) in &packed.recent {
-            before = i64::wrapping_sub(before, *distance);
-            let item_id = match name {
-                Name::Number(number) => ItemId::from(*number),
-                Name::Text(text) => ItemId::parse(text).map_err(D::Error::custom)?,
-            };
-            let at = Timestamp::from_millis(before);
-            recent.push(RecentItem { item_id, kind: *kind, at, times: *times });
-        }
+        let item = |touch: Touch<'_>| {
+            let item = touch.item(before)?;
+            before = item.at.millis();
+            Ok(item)
+        };
+        let recent: Result<_, TextFault> = recent.into_iter().map(item).collect();
         Ok(Self {
-            categories: named(packed.categories),
-            brands: named(packed.brands),
-            price_bands: packed.price_bands.iter().map(|(band, sum)| (*band, sum.sum(newest))).collect(),
-            recent: recent.into_iter().collect(),
+            categories: named(categories),
+            brands: named(brands),
+            price_bands: price_bands.iter().map(|(band, sum)| (*band, sum.sum(newest))).collect(),
+            recent: recent.map_err(D::Error::custom)?,
         })
     }
 }
