@@ -59,7 +59,8 @@ const FORMER_PROFILE: &[u8] = include_bytes!("../../crates/profile/src/profile/t
 
 /// Inputs of each target.
 fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
-    let behind = |first: usize, bytes: Vec<u8>| [vec![u8::try_from(first).expect("few kinds")], bytes].concat();
+    let behind =
+        |first: usize, bytes: Vec<u8>| [vec![u8::try_from(first).expect("few kinds")], bytes].concat();
     let record = view("lena", 1, NOW);
     let followed = portrait_profile::Record { trace: Some(TraceContext([7; 24])), ..record.clone() };
     let mut profile = Profile::new(UserId::parse("lena").expect("an id"));
@@ -73,7 +74,10 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let model = by_views(ModelVersion::new(1).expect("not zero"), [0, 1], NOW).encode();
     vec![
         ("events", vec![events().encode_to_vec()]),
-        ("imports", LOGS.iter().enumerate().map(|(format, log)| behind(format, log.as_bytes().to_vec())).collect()),
+        (
+            "imports",
+            LOGS.iter().enumerate().map(|(format, log)| behind(format, log.as_bytes().to_vec())).collect(),
+        ),
         (
             "records",
             vec![
