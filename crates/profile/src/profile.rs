@@ -1,7 +1,7 @@
 //! The profile of one shopper as it is stored: four dimensions and bookkeeping. In come records, one at a time; out go its
 //! bytes, and what it says at a moment. Folding is the only way it changes.
 //!
-//! What is summed does not depend on the order of records. What does: visits and transitions (late events are left out of
+//! What is summed does not depend on the order of records, but for rounding. What does: visits and transitions (late events are left out of
 //! them, and counted), which lines of more than 16 interleaved orders count as one order, and what gave way where a bound was
 //! reached.
 
