@@ -1,11 +1,14 @@
 //! The numbers of a profile: one raw vector a shopper, and the schema that says in words what each component is. Scaling is
 //! learned and belongs to a model; nothing here depends on one.
 
+mod facts;
+
 use crate::action::ActionKind;
 use crate::decay::Decayed;
 use crate::profile::Profile;
 use crate::time::Timestamp;
-use crate::view::{Affinity, ProfileView};
+use crate::view::Affinity;
+use facts::Facts;
 use std::fmt;
 use std::sync::LazyLock;
 use xxhash_rust::xxh64::xxh64;
@@ -100,7 +103,7 @@ impl FeatureSchema {
     pub fn current() -> &'static Self {
         static CURRENT: LazyLock<FeatureSchema> = LazyLock::new(|| {
             let mut names = Names(Vec::new());
-            walk(&mut names, &ProfileView::of_nobody());
+            walk(&mut names, &Facts::of_nobody());
             let components = names.0;
             let text: String = components.iter().map(|one| format!("{}:{};", one.name, one.unit)).collect();
             FeatureSchema { hash: xxh64(text.as_bytes(), 0), components }
@@ -129,7 +132,7 @@ impl Profile {
     /// [`FeatureSchema::current`], in its order and unit.
     pub fn features_at(&self, at: Timestamp) -> Vec<f32> {
         let mut values = Values(Vec::with_capacity(96));
-        walk(&mut values, &self.view_at(at));
+        walk(&mut values, &Facts::of(self, at));
         values.0
     }
 }
@@ -169,25 +172,25 @@ impl Visitor for Values {
     }
 }
 
-fn walk(visitor: &mut impl Visitor, view: &ProfileView) {
-    walk_basic(visitor, view);
-    walk_actions(visitor, view);
-    walk_rfm(visitor, view);
-    walk_rhythm(visitor, view);
-    walk_preference(visitor, view);
-    walk_social(visitor, view);
+fn walk(visitor: &mut impl Visitor, facts: &Facts) {
+    walk_basic(visitor, facts);
+    walk_actions(visitor, facts);
+    walk_rfm(visitor, facts);
+    walk_rhythm(visitor, facts);
+    walk_preference(visitor, facts);
+    walk_social(visitor, facts);
 }
 
-fn walk_basic(visitor: &mut impl Visitor, view: &ProfileView) {
+fn walk_basic(visitor: &mut impl Visitor, facts: &Facts) {
     let kind = Kind { dimension: Dimension::Basic, unit: "traits", memory: Memory::Ever, facet: None };
-    let known = view.traits.len() as f64;
+    let known = facts.traits as f64;
     visitor.component(kind, format_args!("traits"), format_args!("how many traits are known"), known);
 }
 
-fn walk_actions(visitor: &mut impl Visitor, view: &ProfileView) {
+fn walk_actions(visitor: &mut impl Visitor, facts: &Facts) {
     for action in ActionKind::ALL {
         let mut sums = Decayed::default();
-        for count in view.behavior.actions.iter().filter(|count| count.action.kind() == action) {
+        for count in facts.behavior.actions.iter().filter(|count| count.action.kind() == action) {
             sums.hour += count.decayed.hour;
             sums.week += count.decayed.week;
             sums.quarter += count.decayed.quarter;
@@ -214,13 +217,13 @@ fn walk_actions(visitor: &mut impl Visitor, view: &ProfileView) {
     }
 }
 
-fn walk_rfm(visitor: &mut impl Visitor, view: &ProfileView) {
+fn walk_rfm(visitor: &mut impl Visitor, facts: &Facts) {
     use Facet::{Activity, Presence, Purchasing};
     use Memory::{Ever, Hours, Months, Weeks};
-    let (rfm, sessions) = (&view.behavior.rfm, &view.behavior.sessions);
+    let (rfm, sessions) = (&facts.behavior.rfm, &facts.behavior.sessions);
     let (orders, money, visits) = (rfm.orders, rfm.money, sessions.decayed);
-    let (newest, first) = (view.behavior.newest_event_at, view.behavior.first_event_at);
-    let days = |at: Option<Timestamp>| days_since(view.read_at, at);
+    let (newest, first) = (facts.behavior.newest_event_at, facts.behavior.first_event_at);
+    let days = |at: Option<Timestamp>| days_since(facts.read_at, at);
     for (name, unit, memory, facet, words, value) in [
         ("recency", "days", Hours, Some(Presence), "days since the newest event", days(newest)),
         ("tenure", "days", Ever, None, "days since the first event", days(first)),
@@ -268,7 +271,7 @@ fn walk_rfm(visitor: &mut impl Visitor, view: &ProfileView) {
     }
 }
 
-fn walk_rhythm(visitor: &mut impl Visitor, view: &ProfileView) {
+fn walk_rhythm(visitor: &mut impl Visitor, facts: &Facts) {
     let kind = |unit, facet| Kind {
         dimension: Dimension::Behavior,
         unit,
@@ -288,16 +291,16 @@ fn walk_rhythm(visitor: &mut impl Visitor, view: &ProfileView) {
             kind("share", Facet::Rhythm),
             format_args!("{name}"),
             format_args!("{words}"),
-            share(&view.behavior.hour_share, range),
+            share(&facts.behavior.hour_share, range),
         );
     }
     visitor.component(
         kind("share", Facet::Rhythm),
         format_args!("weekend_share"),
         format_args!("share of activity on Saturday and Sunday"),
-        share(&view.behavior.weekday_share, 5..7),
+        share(&facts.behavior.weekday_share, 5..7),
     );
-    let steps = view.behavior.transitions.iter().map(|step| step.weight);
+    let steps = facts.behavior.transitions.iter().map(|step| step.weight);
     visitor.component(
         kind("bits", Facet::Activity),
         format_args!("transition_entropy"),
@@ -306,24 +309,24 @@ fn walk_rhythm(visitor: &mut impl Visitor, view: &ProfileView) {
     );
 }
 
-fn walk_preference(visitor: &mut impl Visitor, view: &ProfileView) {
+fn walk_preference(visitor: &mut impl Visitor, facts: &Facts) {
     let kind =
         |unit, memory| Kind { dimension: Dimension::Preference, unit, memory, facet: Some(Facet::Taste) };
-    for (name, list) in [("category", &view.preference.categories), ("brand", &view.preference.brands)] {
+    for (name, list) in [("category", &facts.categories), ("brand", &facts.brands)] {
         visitor.component(
             kind("kinds", Memory::Months),
             format_args!("{name}_count"),
             format_args!("how many kinds of {name} are liked"),
             list.len() as f64,
         );
-        let top = list.iter().map(|affinity| affinity.share).fold(0.0, f64::max);
+        let top = list.iter().copied().fold(0.0, f64::max);
         visitor.component(
             kind("share", Memory::Weeks),
             format_args!("{name}_top_share"),
             format_args!("share of the favourite {name}"),
             top,
         );
-        let entropy = entropy_bits(list.iter().map(|affinity| affinity.share));
+        let entropy = entropy_bits(list.iter().copied());
         visitor.component(
             kind("bits", Memory::Weeks),
             format_args!("{name}_entropy"),
@@ -335,16 +338,16 @@ fn walk_preference(visitor: &mut impl Visitor, view: &ProfileView) {
         Kind { facet: None, ..kind("share", Memory::Hours) },
         format_args!("constancy"),
         format_args!("share of the newest activity in the category liked most over months"),
-        view.preference.constancy,
+        facts.constancy,
     );
-    let level = price_level(&view.preference.price_bands);
+    let level = price_level(&facts.price_bands);
     visitor.component(
         kind("doublings", Memory::Weeks),
         format_args!("price_level"),
         format_args!("mean price of what is liked, in doublings of 1"),
         level,
     );
-    let items = view.preference.recent_items.len() as f64;
+    let items = facts.recent_items as f64;
     visitor.component(
         kind("items", Memory::Ever),
         format_args!("recent_items"),
@@ -353,15 +356,15 @@ fn walk_preference(visitor: &mut impl Visitor, view: &ProfileView) {
     );
 }
 
-fn walk_social(visitor: &mut impl Visitor, view: &ProfileView) {
+fn walk_social(visitor: &mut impl Visitor, facts: &Facts) {
     // Whom one knows says nothing of how one shops.
     let kind = |unit| Kind { dimension: Dimension::Social, unit, memory: Memory::Ever, facet: None };
-    let weights: f64 = view.edges.iter().map(|edge| edge.weight).sum();
+    let weights: f64 = facts.edges.iter().sum();
     visitor.component(
         kind("edges"),
         format_args!("edges"),
         format_args!("how many others are known"),
-        view.edges.len() as f64,
+        facts.edges.len() as f64,
     );
     visitor.component(
         kind("weight"),

@@ -161,18 +161,10 @@ pub struct EdgeView {
     pub since: Timestamp,
 }
 
-impl ProfileView {
-    /// What is known of nobody: every list empty, every number 0.
-    pub(crate) fn of_nobody() -> Self {
-        let user_id = UserId::parse("nobody").expect("a constant that passes its check");
-        Profile::new(user_id).view_at(Timestamp::EPOCH)
-    }
-}
-
 impl Profile {
     /// What the profile says at `at`, or at its newest event if that is later.
     pub fn view_at(&self, at: Timestamp) -> ProfileView {
-        let read_at = self.newest_event_at().map_or(at, |newest| newest.max(at));
+        let read_at = self.read_at(at);
         let mut edges: Vec<EdgeView> = self
             .social
             .holding()
@@ -199,10 +191,15 @@ impl Profile {
             segment: self.segment(),
         }
     }
+
+    /// The moment that the profile is read at: no earlier than its newest event.
+    pub(crate) fn read_at(&self, at: Timestamp) -> Timestamp {
+        self.newest_event_at().map_or(at, |newest| newest.max(at))
+    }
 }
 
 impl Behavior {
-    fn view_at(&self, at: Timestamp) -> BehaviorView {
+    pub(crate) fn view_at(&self, at: Timestamp) -> BehaviorView {
         let mut actions: Vec<ActionCount> = self
             .actions
             .iter()
@@ -274,32 +271,45 @@ impl Behavior {
 
 impl Preference {
     fn view_at(&self, at: Timestamp) -> PreferenceView {
-        let bands = self.price_bands.iter().map(|(band, sum)| (price_band_name(*band), *sum));
         PreferenceView {
             categories: affinities(self.categories.iter().map(|(name, sum)| (name.to_string(), *sum)), at),
             brands: affinities(self.brands.iter().map(|(name, sum)| (name.to_string(), *sum)), at),
-            price_bands: affinities(bands, at),
+            price_bands: price_affinities(self, at),
             recent_items: self.recent.iter().cloned().collect(),
             constancy: self.constancy(),
         }
     }
 }
 
-/// What is liked lately first. Shares are taken at the newest contribution, before time has worn anything to nothing: they
-/// and the order are the same at every moment.
+/// The price bands liked lately first.
+pub(crate) fn price_affinities(preference: &Preference, at: Timestamp) -> Vec<Affinity> {
+    let bands = preference.price_bands.iter().map(|(band, sum)| (price_band_name(*band), *sum));
+    affinities(bands, at)
+}
+
+/// What is liked lately first.
 fn affinities(list: impl Iterator<Item = (String, DecayedSum)>, at: Timestamp) -> Vec<Affinity> {
     let list: Vec<(String, DecayedSum)> = list.collect();
-    let newest = list.iter().map(|(_, sum)| sum.at()).max().unwrap_or(at);
-    let lately = |sum: &DecayedSum| sum.read(newest).week.max(0.0);
-    let total: f64 = list.iter().map(|(_, sum)| lately(sum)).sum();
-    let share = |sum: &DecayedSum| if total > 0.0 { lately(sum) / total } else { 0.0 };
+    let share = sharing(list.iter().map(|(_, sum)| sum), at);
     let mut affinities: Vec<Affinity> = list
-        .into_iter()
-        .map(|(name, sum)| Affinity { name, weight: sum.read(at), share: share(&sum) })
+        .iter()
+        .map(|(name, sum)| Affinity { name: name.clone(), weight: sum.read(at), share: share(sum) })
         .collect();
     affinities
         .sort_by(|one, other| other.share.total_cmp(&one.share).then_with(|| one.name.cmp(&other.name)));
     affinities
+}
+
+/// Which share each of these sums has lately. Shares are taken at the newest contribution, before time has worn anything to nothing: they
+/// and their order are the same at every moment.
+pub(crate) fn sharing<'a>(
+    sums: impl Iterator<Item = &'a DecayedSum> + Clone,
+    at: Timestamp,
+) -> impl Fn(&DecayedSum) -> f64 {
+    let newest = sums.clone().map(DecayedSum::at).max().unwrap_or(at);
+    let lately = move |sum: &DecayedSum| sum.read(newest).week.max(0.0);
+    let total: f64 = sums.map(lately).sum();
+    move |sum| if total > 0.0 { lately(sum) / total } else { 0.0 }
 }
 
 fn mean(sum: f64, count: u64) -> f64 {

@@ -4,6 +4,7 @@ use super::NAME_BYTES;
 use crate::action::ActionKind;
 use crate::id::ItemId;
 use crate::time::Timestamp;
+use std::collections::{VecDeque, vec_deque};
 
 /// How many items a profile keeps; fewer if their ids are long.
 pub const RECENT_ITEMS_MAX: usize = 200;
@@ -26,7 +27,8 @@ pub struct RecentItem {
 /// The newest items.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Recent {
-    touches: Vec<RecentItem>,
+    /// What is newest comes in at the front, what is oldest goes at the back.
+    touches: VecDeque<RecentItem>,
     /// What all of them take; follows from them.
     bytes: usize,
 }
@@ -40,14 +42,17 @@ impl RecentItem {
 
 impl Recent {
     /// Newest first.
-    pub(crate) fn iter(&self) -> std::slice::Iter<'_, RecentItem> {
+    pub(crate) fn iter(&self) -> vec_deque::Iter<'_, RecentItem> {
         self.touches.iter()
     }
 
     /// Takes note of what was done with an item.
     pub(super) fn touch(&mut self, item_id: &ItemId, kind: ActionKind, at: Timestamp) {
         let mut times = 1;
-        if let Some(place) = self.touches.iter().position(|touch| touch.item_id == *item_id) {
+        // Most differ in how they end, which is seen sooner than whether all of it is alike.
+        let end = |id: &ItemId| id.as_str().as_bytes().last().copied();
+        let is = |touch: &RecentItem| end(&touch.item_id) == end(item_id) && touch.item_id == *item_id;
+        if let Some(place) = self.touches.iter().position(is) {
             let known = &mut self.touches[place];
             known.times = known.times.saturating_add(1);
             times = known.times;
@@ -55,21 +60,21 @@ impl Recent {
             if (known.at, known.kind) >= (at, kind) {
                 return;
             }
-            self.bytes -= self.touches.remove(place).bytes();
+            self.bytes -= self.touches.remove(place).map_or(0, |touch| touch.bytes());
         }
         let place = self.touches.partition_point(|touch| (touch.at, &touch.item_id) > (at, item_id));
         let touch = RecentItem { item_id: item_id.clone(), kind, at, times };
         self.bytes += touch.bytes();
         self.touches.insert(place, touch);
         while self.touches.len() > RECENT_ITEMS_MAX || self.bytes > ITEMS_BUDGET_BYTES {
-            self.bytes -= self.touches.pop().map_or(self.bytes, |touch| touch.bytes());
+            self.bytes -= self.touches.pop_back().map_or(self.bytes, |touch| touch.bytes());
         }
     }
 }
 
 impl FromIterator<RecentItem> for Recent {
     fn from_iter<I: IntoIterator<Item = RecentItem>>(touches: I) -> Self {
-        let touches: Vec<RecentItem> = touches.into_iter().collect();
+        let touches: VecDeque<RecentItem> = touches.into_iter().collect();
         let bytes = touches.iter().map(RecentItem::bytes).sum();
         Self { touches, bytes }
     }

@@ -1,0 +1,62 @@
+//! What the numbers of a profile are worked out from: what a view has, without the names that no number needs. In come a profile and a
+//! moment.
+
+use crate::decay::DecayedSum;
+use crate::id::UserId;
+use crate::profile::Profile;
+use crate::time::Timestamp;
+use crate::view::{Affinity, BehaviorView, price_affinities, sharing};
+
+/// What is known of a shopper at a moment.
+pub(super) struct Facts {
+    /// The moment: no earlier than the newest event.
+    pub(super) read_at: Timestamp,
+    /// How many traits are known.
+    pub(super) traits: usize,
+    pub(super) behavior: BehaviorView,
+    /// The share of each category, largest first.
+    pub(super) categories: Vec<f64>,
+    /// The same of brands.
+    pub(super) brands: Vec<f64>,
+    pub(super) price_bands: Vec<Affinity>,
+    pub(super) constancy: f64,
+    /// How many items are remembered.
+    pub(super) recent_items: usize,
+    /// How much each other shopper who is known counts, most first.
+    pub(super) edges: Vec<f64>,
+}
+
+impl Facts {
+    pub(super) fn of(profile: &Profile, at: Timestamp) -> Self {
+        let read_at = profile.read_at(at);
+        let preference = &profile.preference;
+        Self {
+            read_at,
+            traits: profile.basic.holding().count(),
+            behavior: profile.behavior.view_at(read_at),
+            categories: shares(&preference.categories, read_at),
+            brands: shares(&preference.brands, read_at),
+            price_bands: price_affinities(preference, read_at),
+            constancy: preference.constancy(),
+            recent_items: preference.recent.iter().len(),
+            edges: largest_first(profile.social.holding().map(|edge| edge.weight)),
+        }
+    }
+
+    /// Of somebody who did nothing yet.
+    pub(super) fn of_nobody() -> Self {
+        let user_id = UserId::parse("nobody").expect("a constant that passes its check");
+        Self::of(&Profile::new(user_id), Timestamp::EPOCH)
+    }
+}
+
+fn shares<Name>(list: &[(Name, DecayedSum)], at: Timestamp) -> Vec<f64> {
+    let share = sharing(list.iter().map(|(_, sum)| sum), at);
+    largest_first(list.iter().map(|(_, sum)| share(sum)))
+}
+
+fn largest_first(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(|one, other| other.total_cmp(one));
+    values
+}
