@@ -163,8 +163,7 @@ impl Factors {
 
     /// About the same for a vector of the items' width, in a fraction of the time, and by how much each may be wrong.
     pub(crate) fn rough_scores(&self, user: ArrayView1<f32>) -> (Vec<f32>, Vec<f32>) {
-        let user = user.to_vec();
-        (self.coarse.scores(&user), self.coarse.doubts(&user))
+        self.coarse.scores(&user.to_vec())
     }
 
     /// A version byte and postcard.

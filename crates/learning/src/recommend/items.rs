@@ -82,13 +82,12 @@ impl Items {
     /// The best items for a past, best first, of those that are `allowed`.
     pub fn ranked(&self, past: &Past, count: usize, allowed: impl Fn(u32) -> bool) -> Vec<u32> {
         let mut scores = Vec::new();
-        let rough = self.recommender.score_roughly(past, &mut scores);
+        let mut rough = self.recommender.score_roughly(past, &mut scores);
         let blend = self.recommender.blend_for(past, None);
         let own: Vec<(u32, f32)> = self.recommender.own(past, &blend).collect();
         self.newcomers.score(&own, &mut scores);
-        let mut doubts = rough.doubts().to_vec();
-        self.newcomers.score(&[], &mut doubts);
-        best(&scores, &doubts, count, allowed, |thing| match self.newcomer(thing) {
+        self.newcomers.score(&[], rough.doubts_mut());
+        best(&scores, rough.doubts(), count, allowed, |thing| match self.newcomer(thing) {
             None => rough.correction(thing),
             Some(place) => {
                 let kin = self.newcomers.kin(place);

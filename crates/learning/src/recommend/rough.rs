@@ -5,6 +5,9 @@ use crate::factors::Factors;
 use ndarray::Array1;
 use std::cmp::Ordering;
 
+/// So many scores are kept at least before the lower ones are left out.
+const KEPT_MIN: usize = 256;
+
 /// What is not sure of rough scores: how much taste adds to them.
 pub(super) struct Rough<'a> {
     wanted: Option<Wanted<'a>>,
@@ -44,6 +47,11 @@ impl<'a> Rough<'a> {
         &self.doubts
     }
 
+    /// The same, to be told of more things.
+    pub(super) fn doubts_mut(&mut self) -> &mut Vec<f32> {
+        &mut self.doubts
+    }
+
     /// What the score of a thing lacks.
     pub(super) fn correction(&self, thing: u32) -> f32 {
         let Some(Wanted { factors, taste, weight }) = &self.wanted else { return 0.0 };
@@ -61,20 +69,69 @@ pub(super) fn best(
     allowed: impl Fn(u32) -> bool,
     correction: impl Fn(u32) -> f32,
 ) -> Vec<u32> {
-    let all = || (0..scores.len() as u32).filter(|thing| allowed(*thing));
-    let mut least: Vec<f32> = all().map(|thing| scores[thing as usize] - doubts[thing as usize]).collect();
-    if count == 0 || least.is_empty() {
-        return Vec::new();
-    }
-    // So many are at least this good: whatever cannot be is none of the best.
-    let place = count.min(least.len()) - 1;
-    let (_, bound, _) = least.select_nth_unstable_by(place, |one, other| other.total_cmp(one));
+    let Some(bound) = bound(scores, doubts, count, &allowed) else { return Vec::new() };
     let may_be = |thing: &u32| {
         let most = scores[*thing as usize] + doubts[*thing as usize];
-        most.total_cmp(bound) != Ordering::Less
+        most.total_cmp(&bound) != Ordering::Less && allowed(*thing)
     };
     let exact = |thing: u32| (scores[thing as usize] + correction(thing), thing);
-    let mut found: Vec<(f32, u32)> = all().filter(may_be).map(exact).collect();
+    let mut found: Vec<(f32, u32)> = (0..scores.len() as u32).filter(may_be).map(exact).collect();
     found.sort_unstable_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
     found.into_iter().take(count).map(|(_, thing)| thing).collect()
+}
+
+/// So many that are `allowed` are at least this good, or all if there are fewer: whatever cannot be is none of the best. None if there are
+/// none.
+fn bound(scores: &[f32], doubts: &[f32], count: usize, allowed: impl Fn(u32) -> bool) -> Option<f32> {
+    let mut place = count.checked_sub(1)?;
+    let mut highest: Vec<f32> = Vec::new();
+    let mut bound = f32::NEG_INFINITY;
+    // Of most it is seen at once that they are worse than enough others: those are neither kept nor asked about.
+    for (thing, (score, doubt)) in scores.iter().zip(doubts).enumerate() {
+        let least = score - doubt;
+        if least.total_cmp(&bound) == Ordering::Less || !allowed(thing as u32) {
+            continue;
+        }
+        highest.push(least);
+        if highest.len() >= count.saturating_mul(2).max(KEPT_MIN) {
+            bound = cut(&mut highest, place);
+        }
+    }
+    place = place.min(highest.len().checked_sub(1)?);
+    Some(cut(&mut highest, place))
+}
+
+/// Keeps the highest up to that of a place, and tells it.
+fn cut(values: &mut Vec<f32>, place: usize) -> f32 {
+    let (_, least, _) = values.select_nth_unstable_by(place, |one, other| other.total_cmp(one));
+    let least = *least;
+    values.truncate(place + 1);
+    least
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_are_those_of_the_true_scores_however_many_are_asked_for() {
+        let things = 3_000_u32;
+        let exact = |thing: u32| f32::from(u16::try_from(thing * 7_919 % 2_003).expect("small")) / 100.0;
+        let off = |thing: u32| (f32::from(u16::try_from(thing * 31 % 17).expect("small")) - 8.0) / 10.0;
+        let scores: Vec<f32> = (0..things).map(|thing| exact(thing) - off(thing)).collect();
+        let doubts: Vec<f32> = (0..things).map(|thing| off(thing).abs() + 1e-4).collect();
+        let allowed = |thing: u32| !thing.is_multiple_of(3);
+        let mut all: Vec<u32> = (0..things).filter(|thing| allowed(*thing)).collect();
+        all.sort_by_key(|thing| (std::cmp::Reverse((exact(*thing) * 100.0).round() as i32), *thing));
+        // Of things that are alike, corrections may round differently: they are compared by what they are worth.
+        let worth = |found: &[u32]| {
+            found.iter().map(|thing| (exact(*thing) * 100.0).round() as i32).collect::<Vec<i32>>()
+        };
+        for count in [0, 1, 20, 127, 129, 1_999, 2_000, 9_000] {
+            let found = best(&scores, &doubts, count, allowed, off);
+            assert_eq!(worth(&found), worth(&all[..count.min(all.len())]), "{count}");
+            assert!(found.iter().all(|thing| allowed(*thing)), "{count}");
+        }
+        assert_eq!(best(&scores, &doubts, 5, |_| false, off), []);
+    }
 }
