@@ -162,7 +162,7 @@ impl Profile {
         let late = self.behavior.fold(at, event);
         self.preference.fold(at, event);
         let purchase = event.action.kind() == ActionKind::Purchase;
-        let newest_at = self.newest_event_at().map_or(at, |newest| newest.max(at));
+        let newest_at = self.read_at(at);
         let step = Step { at, newest_at, purchase, order, late };
         let mut moments = std::mem::take(&mut self.moments);
         moments.take(&step, self.salt(), || self.features_at(newest_at));

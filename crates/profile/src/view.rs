@@ -290,26 +290,37 @@ pub(crate) fn price_affinities(preference: &Preference, at: Timestamp) -> Vec<Af
 /// What is liked lately first.
 fn affinities(list: impl Iterator<Item = (String, DecayedSum)>, at: Timestamp) -> Vec<Affinity> {
     let list: Vec<(String, DecayedSum)> = list.collect();
-    let share = sharing(list.iter().map(|(_, sum)| sum), at);
+    let sharing = Sharing::among(list.iter().map(|(_, sum)| sum), at);
     let mut affinities: Vec<Affinity> = list
-        .iter()
-        .map(|(name, sum)| Affinity { name: name.clone(), weight: sum.read(at), share: share(sum) })
+        .into_iter()
+        .map(|(name, sum)| Affinity { name, weight: sum.read(at), share: sharing.of(&sum) })
         .collect();
     affinities
         .sort_by(|one, other| other.share.total_cmp(&one.share).then_with(|| one.name.cmp(&other.name)));
     affinities
 }
 
-/// Which share each of these sums has lately. Shares are taken at the newest contribution, before time has worn anything to nothing: they
+/// Which share each of some sums has lately. Shares are taken at the newest contribution, before time has worn anything to nothing: they
 /// and their order are the same at every moment.
-pub(crate) fn sharing<'a>(
-    sums: impl Iterator<Item = &'a DecayedSum> + Clone,
-    at: Timestamp,
-) -> impl Fn(&DecayedSum) -> f64 {
-    let newest = sums.clone().map(DecayedSum::at).max().unwrap_or(at);
-    let lately = move |sum: &DecayedSum| sum.read(newest).week.max(0.0);
-    let total: f64 = sums.map(lately).sum();
-    move |sum| if total > 0.0 { lately(sum) / total } else { 0.0 }
+pub(crate) struct Sharing {
+    newest: Timestamp,
+    total: f64,
+}
+
+impl Sharing {
+    pub(crate) fn among<'a>(sums: impl Iterator<Item = &'a DecayedSum> + Clone, at: Timestamp) -> Self {
+        let newest = sums.clone().map(DecayedSum::at).max().unwrap_or(at);
+        Self { newest, total: sums.map(|sum| lately(sum, newest)).sum() }
+    }
+
+    /// The share of one of them.
+    pub(crate) fn of(&self, sum: &DecayedSum) -> f64 {
+        if self.total > 0.0 { lately(sum, self.newest) / self.total } else { 0.0 }
+    }
+}
+
+fn lately(sum: &DecayedSum, newest: Timestamp) -> f64 {
+    sum.read(newest).week.max(0.0)
 }
 
 fn mean(sum: f64, count: u64) -> f64 {

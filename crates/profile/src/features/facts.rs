@@ -5,7 +5,7 @@ use crate::decay::DecayedSum;
 use crate::id::UserId;
 use crate::profile::Profile;
 use crate::time::Timestamp;
-use crate::view::{Affinity, BehaviorView, price_affinities, sharing};
+use crate::view::{Affinity, BehaviorView, Sharing, price_affinities};
 
 /// What is known of a shopper at a moment.
 pub(super) struct Facts {
@@ -51,8 +51,8 @@ impl Facts {
 }
 
 fn shares<Name>(list: &[(Name, DecayedSum)], at: Timestamp) -> Vec<f64> {
-    let share = sharing(list.iter().map(|(_, sum)| sum), at);
-    largest_first(list.iter().map(|(_, sum)| share(sum)))
+    let sharing = Sharing::among(list.iter().map(|(_, sum)| sum), at);
+    largest_first(list.iter().map(|(_, sum)| sharing.of(sum)))
 }
 
 fn largest_first(values: impl Iterator<Item = f64>) -> Vec<f64> {
