@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test helm-test image-test faults fuzz trace lint fmt bench bench-models docs
+.PHONY: demo test helm-test image-test faults fuzz trace lint fmt bench bench-models proof docs
 
 demo: ## Run a simulated shop through a server in one process.
 	scripts/setup build
@@ -57,6 +57,10 @@ bench-models: ## Measure the models beside their references in Python; PORTRAIT_
 	scripts/setup
 	for model in als markov learners social; do scripts/bench_$$model || exit 1; done
 	$(CARGO) run --quiet --release --package portrait-learning --example recommend_bench
+
+proof: ## Compare live with stale profiles on real logs; PORTRAIT_DATA is the folder with the logs, LOGS="eshop rees46" for some.
+	scripts/setup build
+	scripts/proof $(LOGS)
 
 docs: ## Build the documentation of the crates.
 	$(CARGO) doc --workspace --no-deps

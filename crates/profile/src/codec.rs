@@ -5,10 +5,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// The version of an encoded [`crate::Record`]. 2: outcomes are records too. 3: erasures as well. 4: the span, at the end.
 pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion::first().then(&[&[], &[], &[0]]);
-/// The version of an encoded [`crate::Profile`]. 5: sums in four bytes.
-pub(crate) const PROFILE_VERSION: FormatVersion = FormatVersion::only(5);
+/// The version of an encoded [`crate::Profile`]. 6: preferences say in one byte what an entry is.
+pub(crate) const PROFILE_VERSION: FormatVersion = FormatVersion::only(6);
 /// The version before it.
-pub(crate) const FORMER_PROFILE_VERSION: FormatVersion = FormatVersion::only(4);
+pub(crate) const FORMER_PROFILE_VERSION: FormatVersion = FormatVersion::only(5);
 /// The version of an encoded [`crate::ProfileChange`]. 2: segments before and after, at the end. 3: the span, at the end.
 pub(crate) const CHANGE_VERSION: FormatVersion = FormatVersion::first().then(&[&[0, 0], &[0]]);
 /// The version of an encoded [`crate::CatalogueItem`].

@@ -120,11 +120,6 @@ impl DecayedShape {
         self.weights.iter().map(move |(index, weight)| (*index, f64::from(*weight) * left))
     }
 
-    /// The sums that have these weights, by index in order, as of `at`.
-    pub(crate) fn from_parts(weights: Vec<(u8, f32)>, at: Timestamp) -> Self {
-        Self { weights, at }
-    }
-
     /// Each index's share of the whole, `count` of them; nothing if there is nothing. Shares do not fade.
     pub(crate) fn shares(&self, count: usize) -> Vec<f64> {
         let total: f64 = self.weights.iter().map(|(_, weight)| f64::from(*weight)).sum();

@@ -1,7 +1,7 @@
 //! Dimension 3, what the shopper likes: categories, brands and price bands by faded weight, and the newest items. Every list
 //! is bounded by number and by bytes; the weakest, or the oldest item, gives way.
 
-pub(crate) mod packed;
+mod packed;
 mod recent;
 
 use crate::decay::{Decayed, DecayedSum};

@@ -1,56 +1,74 @@
 //! The preferences as bytes. Most of what a profile stores is here, so it is told in few of them, and nothing is lost: times as
-//! distances, from the newest or from the touch before; a name that is a number as that number; a sum that is the same at all
-//! half-lives, as everything is that happened once, as one; and how often, only of what was touched again.
+//! distances, in seconds where they are whole; a name that is a number as that number; a sum that is the same at all half-lives, as
+//! everything is that happened once, as one; and how often, only of what was touched again. One byte before each entry says which of
+//! this holds.
 
 use super::{Preference, RecentItem};
 use crate::action::ActionKind;
 use crate::decay::DecayedSum;
-use crate::id::{ItemId, TextFault};
+use crate::id::ItemId;
 use crate::time::Timestamp;
 use compact_str::{CompactString, ToCompactString};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::ser::SerializeTuple;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
+use std::fmt;
 
 /// What is written.
 #[derive(Serialize, Deserialize)]
 struct Packed<'a> {
-    /// The newest time of a sum, in milliseconds; the others are told as how long before.
+    /// The newest of all times, in milliseconds; sums tell how long before it they were added to.
     newest: i64,
     #[serde(borrow)]
-    categories: Vec<(Name<'a>, Sum)>,
+    categories: Vec<Entry<'a>>,
     #[serde(borrow)]
-    brands: Vec<(Name<'a>, Sum)>,
-    price_bands: Vec<(u8, Sum)>,
-    /// Each with how long it was before the one before it in this list, the first before 1970, so to say.
+    brands: Vec<Entry<'a>>,
     #[serde(borrow)]
-    recent: Vec<Touch<'a>>,
+    price_bands: Vec<Entry<'a>>,
+    /// Each tells how long it was before the one before it in this list, the first before the newest time.
+    #[serde(borrow)]
+    recent: Vec<Entry<'a>>,
+}
+
+/// A name, how long before something it was touched, and what is known of it.
+struct Entry<'a> {
+    name: Name<'a>,
+    /// In milliseconds.
+    before: u64,
+    what: What,
 }
 
 /// A name.
-#[derive(Serialize, Deserialize)]
-pub(crate) enum Name<'a> {
+enum Name<'a> {
     /// The decimal digits of this number, without leading zeros.
     Number(u64),
-    Text(#[serde(borrow)] Cow<'a, str>),
+    Text(Cow<'a, str>),
 }
 
-/// A sum; the first number is how long before the newest its time is.
-#[derive(Serialize, Deserialize)]
-enum Sum {
-    /// The same at all half-lives: the bits of the number with the last byte first, since round numbers end in zeros.
-    Same(u64, u32),
-    /// One for each half-life.
-    Faded(u64, [f32; 3]),
+/// What is known of a name.
+#[derive(Clone, Copy)]
+enum What {
+    /// A sum that is the same at all half-lives.
+    Same(f32),
+    /// A sum, one number for each half-life.
+    Faded([f32; 3]),
+    /// An item: what was done last, and how often something was.
+    Touched(ActionKind, u32),
 }
 
-/// An item: its name, what was done last, how long that was before the touch before, and how often if more than once.
-#[derive(Serialize, Deserialize)]
-enum Touch<'a> {
-    Number(u64, ActionKind, i64),
-    Text(#[serde(borrow)] Cow<'a, str>, ActionKind, i64),
-    NumberAgain(u64, ActionKind, i64, u32),
-    TextAgain(#[serde(borrow)] Cow<'a, str>, ActionKind, i64, u32),
-}
+/// The bits of the byte before an entry: its name is a number, its distance is in seconds; above them is what is known.
+const NUMBER: u8 = 1;
+const SECONDS: u8 = 2;
+const WHAT: u8 = 4;
+/// What is known, by number; from [`TOUCHED`] on there are two for each kind of action: once, and more often.
+const SAME: u8 = 0;
+const FADED: u8 = 1;
+const TOUCHED: u8 = 2;
+/// So many milliseconds are a second.
+const SECOND: u64 = 1000;
+/// An entry has no more parts than that byte, a name, a distance and a number.
+const PARTS_MAX: usize = 4;
 
 impl<'a> Name<'a> {
     fn of(text: &'a str) -> Self {
@@ -62,84 +80,162 @@ impl<'a> Name<'a> {
         }
     }
 
-    pub(crate) fn text(&self) -> CompactString {
+    fn text(&self) -> CompactString {
         match self {
             Self::Number(number) => number.to_compact_string(),
             Self::Text(text) => CompactString::from(&**text),
         }
     }
 
-    pub(crate) fn item_id(&self) -> Result<ItemId, TextFault> {
+    fn item_id<E: Error>(&self) -> Result<ItemId, E> {
         match self {
             Self::Number(number) => Ok(ItemId::from(*number)),
-            Self::Text(text) => ItemId::parse(text),
+            Self::Text(text) => ItemId::parse(text).map_err(E::custom),
+        }
+    }
+
+    fn band<E: Error>(&self) -> Result<u8, E> {
+        match self {
+            Self::Number(number) => u8::try_from(*number).map_err(E::custom),
+            Self::Text(_) => Err(E::custom("a price band has a number")),
         }
     }
 }
 
-impl Sum {
-    fn of(sum: &DecayedSum, newest: i64) -> Self {
+impl What {
+    fn code(self) -> u8 {
+        match self {
+            Self::Same(_) => SAME,
+            Self::Faded(_) => FADED,
+            Self::Touched(kind, times) => TOUCHED + 2 * kind.index() as u8 + u8::from(times != 1),
+        }
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn of_sum(name: Name<'a>, sum: &DecayedSum, newest: i64) -> Self {
         let (sums, at) = sum.parts();
-        let before = newest.wrapping_sub(at.millis()).cast_unsigned();
-        let bits = sums.map(f32::to_bits);
-        if bits.iter().all(|one| *one == bits[0]) {
-            Self::Same(before, bits[0].swap_bytes())
-        } else {
-            Self::Faded(before, sums)
-        }
+        let same = sums.iter().all(|one| one.to_bits() == sums[0].to_bits());
+        let what = if same { What::Same(sums[0]) } else { What::Faded(sums) };
+        Self { name, before: distance(newest, at.millis()), what }
     }
 
-    fn sum(&self, newest: i64) -> DecayedSum {
-        let (before, sums) = match self {
-            Self::Same(before, bits) => (before, [f32::from_bits(bits.swap_bytes()); 3]),
-            Self::Faded(before, sums) => (before, *sums),
+    fn sum<E: Error>(&self, newest: i64) -> Result<DecayedSum, E> {
+        let sums = match self.what {
+            What::Same(sum) => [sum; 3],
+            What::Faded(sums) => sums,
+            What::Touched(..) => return Err(E::custom("an item is no sum")),
         };
-        let at = newest.wrapping_sub(before.cast_signed());
-        DecayedSum::from_parts(sums, Timestamp::from_millis(at))
+        Ok(DecayedSum::from_parts(sums, Timestamp::from_millis(earlier(newest, self.before))))
+    }
+
+    fn of_item(item: &'a RecentItem, newest: i64) -> Self {
+        let RecentItem { item_id, kind, at, times } = item;
+        let what = What::Touched(*kind, *times);
+        Self { name: Name::of(item_id.as_str()), before: distance(newest, at.millis()), what }
+    }
+
+    fn item<E: Error>(&self, newest: i64) -> Result<RecentItem, E> {
+        let What::Touched(kind, times) = self.what else { return Err(E::custom("a sum is no item")) };
+        let at = Timestamp::from_millis(earlier(newest, self.before));
+        Ok(RecentItem { item_id: self.name.item_id()?, kind, at, times })
     }
 }
 
-impl<'a> Touch<'a> {
-    fn of(item: &'a RecentItem, before: i64) -> Self {
-        let RecentItem { item_id, kind, at, times } = item;
-        let (kind, distance) = (*kind, before.wrapping_sub(at.millis()));
-        match (Name::of(item_id.as_str()), *times) {
-            (Name::Number(number), 1) => Self::Number(number, kind, distance),
-            (Name::Number(number), times) => Self::NumberAgain(number, kind, distance, times),
-            (Name::Text(text), 1) => Self::Text(text, kind, distance),
-            (Name::Text(text), times) => Self::TextAgain(text, kind, distance, times),
+/// How long before `newest` a time is; around the end of numbers and back again, if need be.
+fn distance(newest: i64, at: i64) -> u64 {
+    newest.wrapping_sub(at).cast_unsigned()
+}
+
+/// The time that is so long before `newest`.
+fn earlier(newest: i64, distance: u64) -> i64 {
+    newest.wrapping_sub(distance.cast_signed())
+}
+
+impl Serialize for Entry<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let number = if matches!(self.name, Name::Number(_)) { NUMBER } else { 0 };
+        let seconds = if self.before.is_multiple_of(SECOND) { SECONDS } else { 0 };
+        let mut parts = serializer.serialize_tuple(PARTS_MAX)?;
+        parts.serialize_element(&(self.what.code() * WHAT + number + seconds))?;
+        match &self.name {
+            Name::Number(number) => parts.serialize_element(number)?,
+            Name::Text(text) => parts.serialize_element(text)?,
         }
+        parts.serialize_element(&(if seconds == 0 { self.before } else { self.before / SECOND }))?;
+        match self.what {
+            // The last byte first, since round numbers end in zeros.
+            What::Same(sum) => parts.serialize_element(&sum.to_bits().swap_bytes())?,
+            What::Faded(sums) => parts.serialize_element(&sums)?,
+            What::Touched(_, 1) => {}
+            What::Touched(_, times) => parts.serialize_element(&times)?,
+        }
+        parts.end()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entry<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_tuple(PARTS_MAX, EntryVisitor)
+    }
+}
+
+/// Reads an entry, part by part.
+struct EntryVisitor;
+
+impl<'de> Visitor<'de> for EntryVisitor {
+    type Value = Entry<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an entry of preferences")
     }
 
-    fn item(self, before: i64) -> Result<RecentItem, TextFault> {
-        let (name, kind, distance, times) = match self {
-            Self::Number(number, kind, distance) => (Name::Number(number), kind, distance, 1),
-            Self::NumberAgain(number, kind, distance, times) => (Name::Number(number), kind, distance, times),
-            Self::Text(text, kind, distance) => (Name::Text(text), kind, distance, 1),
-            Self::TextAgain(text, kind, distance, times) => (Name::Text(text), kind, distance, times),
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Entry<'de>, A::Error> {
+        let how: u8 = part(&mut parts)?;
+        let name = match how & NUMBER {
+            0 => Name::Text(Cow::Borrowed(part(&mut parts)?)),
+            _ => Name::Number(part(&mut parts)?),
         };
-        let at = Timestamp::from_millis(before.wrapping_sub(distance));
-        Ok(RecentItem { item_id: name.item_id()?, kind, at, times })
+        let before: u64 = part(&mut parts)?;
+        let before = if how & SECONDS == 0 { before } else { before.wrapping_mul(SECOND) };
+        let what = match how / WHAT {
+            SAME => What::Same(f32::from_bits(part::<u32, A>(&mut parts)?.swap_bytes())),
+            FADED => What::Faded(part(&mut parts)?),
+            touched => {
+                let kind = ActionKind::ALL.get(usize::from((touched - TOUCHED) / 2));
+                let kind = *kind.ok_or_else(|| A::Error::custom("an action that there is not"))?;
+                let again = (touched - TOUCHED) % 2 == 1;
+                What::Touched(kind, if again { part(&mut parts)? } else { 1 })
+            }
+        };
+        Ok(Entry { name, before, what })
     }
+}
+
+fn part<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(parts: &mut A) -> Result<T, A::Error> {
+    parts.next_element()?.ok_or_else(|| A::Error::custom("an entry ends too soon"))
 }
 
 impl Serialize for Preference {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let named = self.categories.iter().chain(&self.brands).map(|(_, sum)| sum);
-        let sums = named.chain(self.price_bands.iter().map(|(_, sum)| sum));
-        let newest = sums.map(DecayedSum::at).max().unwrap_or_default().millis();
-        let mut before = 0;
-        let recent = self.recent.iter().map(|item| {
-            let touch = Touch::of(item, before);
+        let sums = named.chain(self.price_bands.iter().map(|(_, sum)| sum)).map(DecayedSum::at);
+        let items = self.recent.iter().map(|item| item.at);
+        let newest = sums.chain(items).max().unwrap_or_default().millis();
+        let band =
+            |(band, sum): &(u8, DecayedSum)| Entry::of_sum(Name::Number(u64::from(*band)), sum, newest);
+        let mut before = newest;
+        let item = |item| {
+            let entry = Entry::of_item(item, before);
             before = item.at.millis();
-            touch
-        });
+            entry
+        };
         Packed {
             newest,
             categories: named_sums(&self.categories, newest),
             brands: named_sums(&self.brands, newest),
-            price_bands: self.price_bands.iter().map(|(band, sum)| (*band, Sum::of(sum, newest))).collect(),
-            recent: recent.collect(),
+            price_bands: self.price_bands.iter().map(band).collect(),
+            recent: self.recent.iter().map(item).collect(),
         }
         .serialize(serializer)
     }
@@ -148,27 +244,27 @@ impl Serialize for Preference {
 impl<'de> Deserialize<'de> for Preference {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Packed { newest, categories, brands, price_bands, recent } = Packed::deserialize(deserializer)?;
-        let named = |list: Vec<(Name<'_>, Sum)>| -> Vec<(CompactString, DecayedSum)> {
-            list.iter().map(|(name, sum)| (name.text(), sum.sum(newest))).collect()
+        let named = |list: Vec<Entry<'_>>| -> Result<Vec<(CompactString, DecayedSum)>, D::Error> {
+            list.iter().map(|entry| Ok((entry.name.text(), entry.sum(newest)?))).collect()
         };
-        let mut before = 0;
-        let item = |touch: Touch<'_>| {
-            let item = touch.item(before)?;
+        let band = |entry: &Entry<'_>| Ok((entry.name.band()?, entry.sum(newest)?));
+        let mut before = newest;
+        let item = |entry: &Entry<'_>| {
+            let item = entry.item(before)?;
             before = item.at.millis();
             Ok(item)
         };
-        let recent: Result<_, TextFault> = recent.into_iter().map(item).collect();
         Ok(Self {
-            categories: named(categories),
-            brands: named(brands),
-            price_bands: price_bands.iter().map(|(band, sum)| (*band, sum.sum(newest))).collect(),
-            recent: recent.map_err(D::Error::custom)?,
+            categories: named(categories)?,
+            brands: named(brands)?,
+            price_bands: price_bands.iter().map(band).collect::<Result<_, D::Error>>()?,
+            recent: recent.iter().map(item).collect::<Result<_, D::Error>>()?,
         })
     }
 }
 
-fn named_sums(list: &[(CompactString, DecayedSum)], newest: i64) -> Vec<(Name<'_>, Sum)> {
-    list.iter().map(|(name, sum)| (Name::of(name), Sum::of(sum, newest))).collect()
+fn named_sums(list: &[(CompactString, DecayedSum)], newest: i64) -> Vec<Entry<'_>> {
+    list.iter().map(|(name, sum)| Entry::of_sum(Name::of(name), sum, newest)).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The newest items of a shopper, each once, newest first: bounded by number and by bytes, the oldest gives way.
+//! The newest items of a shopper, each once, newest first: bounded by number and by bytes, the oldest gives way. What was looked at once
+//! gives way sooner: it says what somebody is after now, and little of what somebody comes back for.
 
 use super::NAME_BYTES;
 use crate::action::ActionKind;
@@ -8,6 +9,8 @@ use std::collections::{VecDeque, vec_deque};
 
 /// How many items a profile keeps; fewer if their ids are long.
 pub const RECENT_ITEMS_MAX: usize = 200;
+/// What was only looked at, and once, is kept as long as it is among so many.
+const PASSING_MAX: usize = 32;
 /// How many bytes they may take.
 pub(crate) const ITEMS_BUDGET_BYTES: usize = 3800;
 
@@ -34,6 +37,11 @@ pub(crate) struct Recent {
 }
 
 impl RecentItem {
+    /// Whether it was looked at once, and nothing else was done.
+    fn is_passing(&self) -> bool {
+        self.times == 1 && matches!(self.kind, ActionKind::View | ActionKind::Search | ActionKind::Click)
+    }
+
     /// What it takes at most: its id, the kind, a distance of centuries in milliseconds, and a count of thousands.
     fn bytes(&self) -> usize {
         self.item_id.as_str().len() + NAME_BYTES + 1 + 7 + 2
@@ -66,6 +74,11 @@ impl Recent {
         let touch = RecentItem { item_id: item_id.clone(), kind, at, times };
         self.bytes += touch.bytes();
         self.touches.insert(place, touch);
+        // This one, if it came late, or the one that it has pushed back.
+        let last = place.max(PASSING_MAX);
+        if self.touches.get(last).is_some_and(RecentItem::is_passing) {
+            self.bytes -= self.touches.remove(last).map_or(0, |touch| touch.bytes());
+        }
         while self.touches.len() > RECENT_ITEMS_MAX || self.bytes > ITEMS_BUDGET_BYTES {
             self.bytes -= self.touches.pop_back().map_or(self.bytes, |touch| touch.bytes());
         }
@@ -77,5 +90,36 @@ impl FromIterator<RecentItem> for Recent {
         let touches: VecDeque<RecentItem> = touches.into_iter().collect();
         let bytes = touches.iter().map(RecentItem::bytes).sum();
         Self { touches, bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touched(recent: &mut Recent, item: usize, kind: ActionKind, second: i64) {
+        let item_id = ItemId::parse(&format!("i{item}")).expect("an id");
+        recent.touch(&item_id, kind, Timestamp::from_millis(second * 1000));
+    }
+
+    #[test]
+    fn what_was_looked_at_once_gives_way_sooner_than_what_was_had_or_looked_at_again() {
+        let mut recent = Recent::default();
+        touched(&mut recent, 1000, ActionKind::View, 0);
+        touched(&mut recent, 1001, ActionKind::Purchase, 1);
+        touched(&mut recent, 1002, ActionKind::View, 2);
+        touched(&mut recent, 1002, ActionKind::View, 3);
+        for item in 0..100 {
+            touched(&mut recent, item, ActionKind::View, 10 + item as i64);
+        }
+        // Too late to be among the newest.
+        touched(&mut recent, 1003, ActionKind::View, 4);
+        touched(&mut recent, 1004, ActionKind::AddToCart, 5);
+        let kept: Vec<&str> = recent.iter().map(|item| item.item_id.as_str()).collect();
+        let expected: Vec<String> =
+            (100 - PASSING_MAX..100).rev().chain([1004, 1002, 1001]).map(|item| format!("i{item}")).collect();
+        assert_eq!(kept, expected);
+        let bytes: usize = recent.iter().map(RecentItem::bytes).sum();
+        assert_eq!(recent.bytes, bytes);
     }
 }
