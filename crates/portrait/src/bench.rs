@@ -12,6 +12,7 @@ mod load;
 mod memory;
 mod models;
 mod pairs;
+mod pressure;
 mod reads;
 mod redis;
 mod sweep;
@@ -99,6 +100,8 @@ enum Part {
     Sweep,
     /// Events while calls are followed.
     Following,
+    /// `GetProfile` while others wear the server down.
+    Pressure,
     /// Who keeps the segment.
     Identity,
     /// How soon drift is noticed.
@@ -183,6 +186,9 @@ impl Bench {
         }
         if self.next(Part::Following, "events while one request in a hundred is followed") {
             following::measure(seconds, &ground, &mut self.figures).await?;
+        }
+        if self.next(Part::Pressure, "reads while others wear the server down") {
+            pressure::measure(seconds, &ground, &mut self.figures).await?;
         }
         if self.next(Part::Identity, "who keeps the segment") {
             identity::measure(&self.repeated, &mut self.figures)?;

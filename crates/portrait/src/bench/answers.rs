@@ -21,7 +21,7 @@ const ITEMS: usize = 100_000;
 const SHOPPERS: usize = 20_000;
 const EACH: usize = 40;
 /// Calls a second, whatever becomes of the ones before.
-const CALLS_PER_SECOND: f64 = 200.0;
+pub(super) const CALLS_PER_SECOND: f64 = 200.0;
 /// Every call is measured this often, in turns.
 const TURNS: u32 = 4;
 
@@ -99,15 +99,20 @@ pub(super) async fn measure(seconds: u64, ground: &Ground, figures: &mut Vec<Fig
     Ok(())
 }
 
-/// Microseconds from when a call was due to its answer: one that had to wait for others counts its wait.
 async fn paced(call: Call, query: &QueryServiceClient<Line>, long: Duration) -> Result<Histogram<u64>> {
+    // A stride without a common divisor comes by every shopper.
+    evenly(long, |number| call.ask(query.clone(), format!("wide-{}", number * 7_919 % SHOPPERS))).await
+}
+
+/// Microseconds from when a call was due to its answer, at an even pace: one that had to wait for others counts its wait.
+pub(super) async fn evenly(long: Duration, ask: impl AsyncFn(usize) -> Result<()>) -> Result<Histogram<u64>> {
     let count = (long.as_secs_f64() * CALLS_PER_SECOND) as usize;
     let begun = Instant::now();
+    let ask = &ask;
     let calls = (0..count).map(|number| async move {
         let due = begun + Duration::from_secs_f64(number as f64 / CALLS_PER_SECOND);
         tokio::time::sleep_until(due.into()).await;
-        // A stride without a common divisor comes by every shopper.
-        call.ask(query.clone(), format!("wide-{}", number * 7_919 % SHOPPERS)).await?;
+        ask(number).await?;
         Ok::<_, anyhow::Error>(due.elapsed())
     });
     let mut histogram = Histogram::new(3)?;

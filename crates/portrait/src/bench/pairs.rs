@@ -42,12 +42,12 @@ pub(super) async fn run(node: &Node, events: &[Event], seconds: u64) -> Result<R
 }
 
 /// The mean of something over runs.
-pub(super) fn mean(runs: &[Run], of: fn(&Run) -> f64) -> f64 {
+pub(super) fn mean<R>(runs: &[R], of: fn(&R) -> f64) -> f64 {
     runs.iter().map(of).sum::<f64>() / runs.len() as f64
 }
 
 /// How runs with compare to those without, pair by pair.
-pub(super) fn ratio(with: &[Run], without: &[Run], of: fn(&Run) -> f64) -> Ratio {
+pub(super) fn ratio<R>(with: &[R], without: &[R], of: fn(&R) -> f64) -> Ratio {
     let ratios: Vec<f64> = with.iter().zip(without).map(|(with, without)| of(with) / of(without)).collect();
     let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
     let variance = ratios.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / (ratios.len() - 1) as f64;
