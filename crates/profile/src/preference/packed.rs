@@ -12,7 +12,6 @@ use compact_str::{CompactString, ToCompactString};
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::borrow::Cow;
 use std::fmt;
 
 /// What is written.
@@ -43,7 +42,7 @@ struct Entry<'a> {
 enum Name<'a> {
     /// The decimal digits of this number, without leading zeros.
     Number(u64),
-    Text(Cow<'a, str>),
+    Text(&'a str),
 }
 
 /// What is known of a name.
@@ -76,14 +75,14 @@ impl<'a> Name<'a> {
         let canonical = first.is_some_and(u8::is_ascii_digit) && (text.len() == 1 || first != Some(&b'0'));
         match text.parse().ok().filter(|_| canonical) {
             Some(number) => Self::Number(number),
-            None => Self::Text(Cow::Borrowed(text)),
+            None => Self::Text(text),
         }
     }
 
     fn text(&self) -> CompactString {
         match self {
             Self::Number(number) => number.to_compact_string(),
-            Self::Text(text) => CompactString::from(&**text),
+            Self::Text(text) => CompactString::from(*text),
         }
     }
 
@@ -193,7 +192,7 @@ impl<'de> Visitor<'de> for EntryVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Entry<'de>, A::Error> {
         let how: u8 = part(&mut parts)?;
         let name = match how & NUMBER {
-            0 => Name::Text(Cow::Borrowed(part(&mut parts)?)),
+            0 => Name::Text(part(&mut parts)?),
             _ => Name::Number(part(&mut parts)?),
         };
         let before: u64 = part(&mut parts)?;
