@@ -55,7 +55,7 @@ fn events() -> v1::TrackRequest {
 }
 
 /// What format 4 had.
-const FORMER_PROFILE: &[u8] = include_bytes!("../../crates/profile/src/profile/testdata/format_4.profile");
+const FORMER_PROFILE: &[u8] = include_bytes!("../../crates/profile/src/profile/testdata/format_5.profile");
 
 /// Inputs of each target.
 fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {

@@ -76,6 +76,12 @@ def test_image_is_named_by_its_digest_or_its_tag():
         assert found["spec"]["template"]["spec"]["containers"][0]["image"] == expected
 
 
+def test_a_role_can_have_another_release_than_the_others():
+    old = {"image": {"digest": "sha256:" + "0" * 64}, "roles": {"feature": {"imageTag": "0.0.9"}}}
+    image = lambda role: deployment(merged(ALONE, old), role)["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert (image("feature"), image("query")) == ("portrait:0.0.9", "portrait@" + old["image"]["digest"])
+
+
 @pytest.mark.parametrize("name", VALUES)
 def test_no_pod_may_do_more_than_it_must(name):
     for (kind, called), found in render(values_of(name)).items():

@@ -46,6 +46,7 @@ BY_SCHEMA = [
     ("image.tag", "a b", ["/image/tag", "does not match pattern"]),
     ("image.digest", "sha256:abc", ["/image/digest", "does not match pattern"]),
     ("image.pullPolicy", "Sometimes", ["/image/pullPolicy", "'Always', 'IfNotPresent', 'Never'"]),
+    ("roles.query.imageTag", "a b", ["/roles/query/imageTag", "does not match pattern"]),
     ("defaults.replicas", 0, ["/defaults/replicas", "minimum"]),
     ("defaults.autoscaling.kind", "both", ["/defaults/autoscaling/kind", "'none', 'hpa', 'keda'"]),
     ("defaults.autoscaling.hpa.cpuPercent", 170, ["/defaults/autoscaling/hpa/cpuPercent", "maximum"]),

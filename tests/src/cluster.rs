@@ -1,7 +1,7 @@
 //! A deployment of processes that share a Redis: as many of each role as a test wants, on free loopback ports. In comes the address
 //! of the store, out goes a deployment that dies with its handle.
 
-use crate::process::Server;
+use crate::process::{Release, Server};
 use crate::until;
 use portrait::client::Line;
 
@@ -13,6 +13,8 @@ pub struct Cluster {
     store: String,
     settings: Vec<String>,
     servers: Vec<(&'static str, Server)>,
+    /// Of which release those are that are started.
+    release: Release,
 }
 
 impl Cluster {
@@ -22,9 +24,15 @@ impl Cluster {
     /// If one does not start; with what it wrote.
     pub fn start(store: &str, settings: &[&str]) -> Self {
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let mut cluster = Self { store: store.to_owned(), settings, servers: Vec::new() };
+        let mut cluster =
+            Self { store: store.to_owned(), settings, servers: Vec::new(), release: Release::This };
         ROLES.into_iter().for_each(|role| cluster.add(role));
         cluster
+    }
+
+    /// From now on, those that are started are of that release.
+    pub fn goes_to(&mut self, release: Release) {
+        self.release = release;
     }
 
     /// Starts one more process of a role.
@@ -63,7 +71,7 @@ impl Cluster {
         settings.extend(self.url("feature").map(|url| format!("model.features={url}")));
         settings.extend(self.url("model").map(|url| format!("profiles.models={url}")));
         let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
-        let started = Server::try_start_at(listen, role, store, &arguments);
+        let started = Server::try_start_at(self.release, listen, role, store, &arguments);
         let server = started.unwrap_or_else(|said| panic!("{role} did not start: {said}"));
         self.put_back(role, server);
     }

@@ -13,7 +13,7 @@ pub use census::{Census, census};
 pub use cluster::Cluster;
 pub use collector::{Collected, Collector};
 pub use logs::{Log, data_folder, log_file, python, repository};
-pub use process::{Server, portrait_command};
+pub use process::{NEXT_RELEASE, Release, Server, portrait_command};
 pub use subscriber::Subscriber;
 
 /// How long a test waits for something that must happen.

@@ -1,9 +1,26 @@
 //! Servers as processes of their own, so that they can be killed.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many lines of a log are kept.
+const LOG_LINES: usize = 1000;
+
+/// The variable that makes the binary under test one of the next release.
+pub const NEXT_RELEASE: &str = "PORTRAIT_UNDER_TEST_NEXT_RELEASE";
+
+/// Of which release a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// This one.
+    This,
+    /// The one after it, whose profiles this one cannot read.
+    Next,
+}
 
 /// The command line of `portrait`, without anything from this process's environment that would configure it.
 pub fn portrait_command() -> Command {
@@ -28,6 +45,8 @@ pub struct Server {
     child: Child,
     grpc_url: String,
     http_url: String,
+    /// Written as it says something, read by tests.
+    log: Arc<Mutex<VecDeque<String>>>,
 }
 
 impl Server {
@@ -49,15 +68,22 @@ impl Server {
     /// # Errors
     /// What the process wrote, if it ends instead.
     pub fn try_start_role(role: &str, store: &str, extra: &[&str]) -> Result<Self, String> {
-        Self::try_start_at("127.0.0.1:0", role, store, extra)
+        Self::try_start_at(Release::This, "127.0.0.1:0", role, store, extra)
     }
 
-    /// As [`Self::try_start_role`], where its gRPC is to be at `listen`.
+    /// As [`Self::try_start_role`], of a release and where its gRPC is to be at `listen`.
     ///
     /// # Errors
     /// What the process wrote, if it ends instead.
-    pub fn try_start_at(listen: &str, role: &str, store: &str, extra: &[&str]) -> Result<Self, String> {
+    pub fn try_start_at(
+        release: Release,
+        listen: &str,
+        role: &str,
+        store: &str,
+        extra: &[&str],
+    ) -> Result<Self, String> {
         let mut child = portrait_command()
+            .envs((release == Release::Next).then_some((NEXT_RELEASE, "1")))
             .args(["serve", role, "--listen", listen, "--http-listen", "127.0.0.1:0", "--store", store])
             .args(extra)
             .stdout(Stdio::piped())
@@ -74,9 +100,16 @@ impl Server {
             return Err(format!("{status}: {said}"));
         };
         // Nobody may be stopped by a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
+        let log = Arc::new(Mutex::new(VecDeque::new()));
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| keep(&kept, line)));
         std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::stderr()));
-        Ok(Self { child, grpc_url, http_url })
+        Ok(Self { child, grpc_url, http_url, log })
+    }
+
+    /// The newest lines of its log since it was ready, [`LOG_LINES`] at most.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// Where its gRPC is, as `http://127.0.0.1:50051`.
@@ -183,4 +216,13 @@ fn announced(line: &str) -> Option<(String, String)> {
     let rest = line.strip_prefix("ready: grpc ")?;
     let (grpc, http) = rest.split_once(", http ")?;
     Some((grpc.to_owned(), http.to_owned()))
+}
+
+/// Adds a line to those that are kept.
+fn keep(log: &Mutex<VecDeque<String>>, line: String) {
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    log.push_back(line);
+    if log.len() > LOG_LINES {
+        log.pop_front();
+    }
 }

@@ -14,6 +14,7 @@ pub(crate) struct Metrics {
     records: Counter<u64>,
     commits: Counter<u64>,
     fenced: Counter<u64>,
+    stood_still: Counter<u64>,
     late: Counter<u64>,
     erasures: Counter<u64>,
     swept: Counter<u64>,
@@ -61,6 +62,7 @@ impl Metrics {
                 .with_description("commits refused because the partition has another owner")
                 .with_unit("{commit}")
                 .build(),
+            stood_still: partition_errors(meter),
             late: meter
                 .u64_counter("portrait_feature_late_events")
                 .with_description("events too late for sessions and transitions")
@@ -117,6 +119,11 @@ impl Metrics {
             let age_ms = self.clock.now_ms().saturating_sub(accepted_at.millis()).max(0);
             self.fresh_seconds.record(age_ms as f64 / 1000.0, &[]);
         }
+    }
+
+    /// A partition stands still because of an error.
+    pub(crate) fn stood_still(&self) {
+        self.stood_still.add(1, &[]);
     }
 
     /// A sweep has looked at some profiles and moved some of them.
@@ -176,6 +183,14 @@ fn freshness(meter: &Meter) -> Histogram<f64> {
     let description = "from the acceptance of a commit's newest record to the moment it can be queried";
     let boundaries = vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
     histogram.with_description(description).with_boundaries(boundaries).build()
+}
+
+/// Times that a partition stood still because of an error.
+fn partition_errors(meter: &Meter) -> Counter<u64> {
+    let counter = meter.u64_counter("portrait_feature_partition_errors").with_unit("{error}");
+    counter
+        .with_description("times that a partition stood still because of an error; the log says which")
+        .build()
 }
 
 /// Counts what was foretold.

@@ -25,13 +25,18 @@ use portrait_runtime::telemetry::trace::Tracer;
 use portrait_store::{Counters, Nonce, ProfileClock, ProfileKey, SeenQuery, Store, Trim};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use sweep::Sweep;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// How long an idle worker waits for the log before it looks at its lease again.
 const IDLE_WAIT: Duration = Duration::from_millis(500);
+/// Where a page takes so long to be committed, the machine or the store is busy.
+const BUSY: Duration = Duration::from_millis(4);
+/// How long a worker rests then: what comes meanwhile is committed together, which takes less of everything, since much of it is of
+/// the same shoppers. Whoever is not busy goes on at once.
+const REST: Duration = Duration::from_millis(6);
 /// How long a worker waits after an error, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -139,6 +144,7 @@ impl Worker {
         } else {
             tracing::error!(%partition, cause, "partition stands still");
         }
+        self.shared.metrics.stood_still();
         let longer = (self.backoff * 2).min(BACKOFF.1);
         std::mem::replace(&mut self.backoff, longer)
     }
@@ -229,8 +235,12 @@ impl Worker {
             if page.records.is_empty() {
                 self.backoff = BACKOFF.0;
             }
+            let (begun, is_full) = (Instant::now(), page.records.len() == max_records);
             if !self.apply(&mut standing, readable(page.records)?).await? {
                 return Ok(Ending::Lost);
+            }
+            if begun.elapsed() >= BUSY && !is_full {
+                shutdown.run_until_cancelled(tokio::time::sleep(REST)).await;
             }
         }
     }
@@ -238,7 +248,7 @@ impl Worker {
     /// Commits a page of the log in as many steps as the store's limits ask for. False: the partition is somebody else's.
     async fn apply(&mut self, standing: &mut Standing, mut entries: Vec<Entry>) -> Result<bool, Error> {
         while !entries.is_empty() {
-            let started_at = std::time::Instant::now();
+            let started_at = Instant::now();
             self.load(&entries).await?;
             let limits = self.shared.store.limits();
             let count = fitting(&entries, &limits, |key| self.profiles.stored_bytes(key));

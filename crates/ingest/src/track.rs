@@ -72,9 +72,10 @@ pub(crate) struct Pending {
 struct Chunk {
     partition: PartitionId,
     indices: Vec<usize>,
-    records: Vec<Bytes>,
-    /// How long they are together.
-    bytes: usize,
+    /// One after the other.
+    bytes: Vec<u8>,
+    /// Where each of them ends.
+    ends: Vec<usize>,
     /// Until the store has acknowledged them.
     span: Span,
 }
@@ -138,9 +139,9 @@ pub(crate) async fn put<Item>(
     }
     shared.catalogue.complete(&mut records, now).await?;
     let mut groups = Vec::new();
-    for Chunk { partition, indices, records, mut span, .. } in
-        by_partition(shared, records, indices, terms.trace)
-    {
+    for mut chunk in by_partition(shared, records, indices, terms.trace) {
+        let records = chunk.records();
+        let Chunk { partition, indices, mut span, .. } = chunk;
         span.note("records", records.len() as i64);
         let underway = shared.log.put(partition, records, terms.patience).await;
         groups.push(Group { partition, indices, underway, span });
@@ -176,17 +177,18 @@ fn by_partition(
         let begun = || Chunk::begin(shared, partition, trace);
         let chunk = open.entry(partition).or_insert_with(begun);
         record.trace = chunk.span.bytes().filter(|_| number < FOLLOWED_MAX).map(TraceContext);
-        let encoded = Bytes::from(record.encode());
-        if chunk.records.len() == limits.append_records || chunk.bytes + encoded.len() > limits.append_bytes {
+        let start = chunk.bytes.len();
+        chunk.bytes = record.encode_after(std::mem::take(&mut chunk.bytes));
+        if chunk.ends.len() == limits.append_records || chunk.bytes.len() > limits.append_bytes {
             // What is encoded already goes on naming the span that it would have gone with.
-            full.push(std::mem::replace(chunk, begun()));
+            let encoded = chunk.bytes.split_off(start);
+            full.push(std::mem::replace(chunk, Chunk { bytes: encoded, ..begun() }));
         }
-        chunk.bytes += encoded.len();
         chunk.indices.push(index);
-        chunk.records.push(encoded);
+        chunk.ends.push(chunk.bytes.len());
     }
     full.extend(open.into_values());
-    full.retain(|chunk| !chunk.records.is_empty());
+    full.retain(|chunk| !chunk.ends.is_empty());
     full
 }
 
@@ -195,7 +197,13 @@ impl Chunk {
         let before = trace.map(|trace| trace.0);
         let mut span = shared.tracer.after(before, SpanKind::Producer, "append");
         span.note("partition", i64::from(partition.get()));
-        Self { partition, indices: Vec::new(), records: Vec::new(), bytes: 0, span }
+        Self { partition, indices: Vec::new(), bytes: Vec::new(), ends: Vec::new(), span }
+    }
+
+    /// The records, which share its bytes.
+    fn records(&mut self) -> Vec<Bytes> {
+        let (bytes, mut start) = (Bytes::from(std::mem::take(&mut self.bytes)), 0);
+        self.ends.iter().map(|end| bytes.slice(std::mem::replace(&mut start, *end)..*end)).collect()
     }
 }
 

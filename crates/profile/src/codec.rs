@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// The version of an encoded [`crate::Record`]. 2: outcomes are records too. 3: erasures as well. 4: the span, at the end.
 pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion::first().then(&[&[], &[], &[0]]);
 /// The version of an encoded [`crate::Profile`]. 6: preferences say in one byte what an entry is.
-pub(crate) const PROFILE_VERSION: FormatVersion = FormatVersion::only(6);
+const PROFILE_VERSION: FormatVersion = FormatVersion::only(6);
 /// The version before it.
 pub(crate) const FORMER_PROFILE_VERSION: FormatVersion = FormatVersion::only(5);
 /// The version of an encoded [`crate::ProfileChange`]. 2: segments before and after, at the end. 3: the span, at the end.
@@ -18,6 +18,15 @@ pub(crate) const ITEM_VERSION: FormatVersion = FormatVersion::first();
 pub(crate) const LEDGER_VERSION: FormatVersion = FormatVersion::first().then(&[&[0, 0, 0, 0]]);
 /// The version of an encoded [`crate::Tombstone`].
 pub(crate) const TOMBSTONE_VERSION: FormatVersion = FormatVersion::first();
+
+/// The version that profiles are written in.
+pub(crate) fn profile_version() -> FormatVersion {
+    #[cfg(feature = "testing")]
+    if crate::testing::is_next_release() {
+        return PROFILE_VERSION.then(&[&[]]);
+    }
+    PROFILE_VERSION
+}
 
 /// How many formats ahead of today's a later release may be.
 const RELEASES_AHEAD: u8 = 16;
@@ -92,7 +101,11 @@ impl FormatVersion {
 
 /// Encodes `value` behind its version byte.
 pub(crate) fn encode<T: Serialize>(version: FormatVersion, value: &T) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(256);
+    encode_after(Vec::with_capacity(256), version, value)
+}
+
+/// As [`encode`], behind what `bytes` has already.
+pub(crate) fn encode_after<T: Serialize>(mut bytes: Vec<u8>, version: FormatVersion, value: &T) -> Vec<u8> {
     bytes.push(version.newest);
     postcard::to_extend(value, bytes)
         .expect("writing to memory cannot fail: every type here has a known length")

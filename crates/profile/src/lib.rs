@@ -23,6 +23,8 @@ mod record;
 mod routing;
 mod segment;
 mod social;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 mod trace;
 mod view;

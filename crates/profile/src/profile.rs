@@ -31,6 +31,9 @@ use xxhash_rust::xxh64::xxh64;
 /// No encoded profile is larger, whatever is folded into it.
 pub const PROFILE_MAX_BYTES: usize = 16 * 1024;
 
+/// Few encoded profiles are larger: room for that is made at once.
+const USUAL_BYTES: usize = 2048;
+
 /// The seed that decides which moments are looked back at: another than that of routing.
 const MOMENT_SEED: u64 = 0x4D4F_4D45_4E54;
 
@@ -267,7 +270,7 @@ impl Profile {
 
     /// The bytes for the store: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(codec::PROFILE_VERSION, self)
+        codec::encode_after(Vec::with_capacity(USUAL_BYTES), codec::profile_version(), self)
     }
 
     /// The profile of such bytes; those of the version before are taken to today's. Fails on bytes that are damaged or were
@@ -276,6 +279,6 @@ impl Profile {
         if codec::FORMER_PROFILE_VERSION.is_of(bytes) {
             return codec::decode(codec::FORMER_PROFILE_VERSION, bytes).map(FormerProfile::into);
         }
-        codec::decode(codec::PROFILE_VERSION, bytes)
+        codec::decode(codec::profile_version(), bytes)
     }
 }

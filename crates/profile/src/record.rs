@@ -140,7 +140,12 @@ pub enum RelationKind {
 impl Record {
     /// The bytes for the log: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(codec::RECORD_VERSION.saying(self.trace.is_some()), self)
+        self.encode_after(Vec::with_capacity(256))
+    }
+
+    /// Those bytes behind what `bytes` has already.
+    pub fn encode_after(&self, bytes: Vec<u8>) -> Vec<u8> {
+        codec::encode_after(bytes, codec::RECORD_VERSION.saying(self.trace.is_some()), self)
     }
 
     /// The record of such bytes. Fails on bytes that are damaged or were written by a newer version.

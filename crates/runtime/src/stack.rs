@@ -24,7 +24,7 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::{Instrument, field};
+use tracing::Instrument;
 
 /// Gives a status the form that is documented. It sees every status that is not OK: those of the services, those of the
 /// library (a message that cannot be read is INTERNAL, one above its limit OUT_OF_RANGE), and those of the layers below:
@@ -64,6 +64,8 @@ struct Observed {
     begun: Instant,
     code: Code,
     span: Span,
+    /// What its log lines are marked with.
+    lines: tracing::Span,
 }
 
 impl Stack {
@@ -120,6 +122,7 @@ impl Drop for Observed {
         let method = KeyValue::new("method", std::mem::take(&mut self.method));
         let seconds = self.begun.elapsed().as_secs_f64();
         self.instruments.seconds.record(seconds, std::slice::from_ref(&method));
+        tracing::debug!(parent: &self.lines, code = ?self.code, seconds, "answered");
         self.span.note("rpc.grpc.status_code", i64::from(self.code as i32));
         if self.code != Code::Ok {
             self.span.fail(self.code.description());
@@ -130,15 +133,19 @@ impl Drop for Observed {
 
 async fn observe(State(instruments): State<Arc<Instruments>>, mut request: Request, next: Next) -> Response {
     let method = instruments.methods.name_of(request.uri().path()).to_owned();
-    let lines = tracing::debug_span!("call", method, trace_id = field::Empty);
     let mut span = instruments.tracer.call(request.headers(), &method);
-    if let (Some(trace_id), Some(bytes)) = (span.trace_id(), span.bytes()) {
-        lines.record("trace_id", field::display(trace_id));
+    let lines = match span.trace_id() {
+        // Whatever is said of a call that is followed can be found by it, and what goes wrong is said at every level.
+        Some(trace_id) => tracing::error_span!("call", method, %trace_id),
+        None => tracing::debug_span!("call", method),
+    };
+    if let Some(bytes) = span.bytes() {
         span.note("rpc.system", "grpc");
         request.extensions_mut().insert(Followed(bytes));
     }
-    let mut observed = Observed { instruments, method, begun: Instant::now(), code: Code::Cancelled, span };
-    let response = next.run(request).instrument(lines).await;
+    let mut observed =
+        Observed { instruments, method, begun: Instant::now(), code: Code::Cancelled, span, lines };
+    let response = next.run(request).instrument(observed.lines.clone()).await;
     observed.code = match Status::from_header_map(response.headers()) {
         Some(status) => status.code(),
         None if response.status().is_success() => Code::Ok,

@@ -64,11 +64,13 @@ annotations:
 {{- mergeOverwrite (deepCopy .root.Values.defaults) (deepCopy (index .root.Values.roles .role | default dict)) | toYaml }}
 {{- end }}
 
-{{/* The image by digest, or by tag. */}}
+{{/* The image by the role's tag (`tag`), by digest, or by its own tag. */}}
 {{- define "portrait.image" -}}
-{{- with .Values.image -}}
+{{- $root := .root -}}
+{{- $tag := .tag -}}
+{{- with $root.Values.image -}}
 {{- if .registry }}{{ .registry }}/{{ end }}{{ .repository }}
-{{- if .digest }}@{{ .digest }}{{ else }}:{{ default $.Chart.AppVersion .tag }}{{ end }}
+{{- if $tag }}:{{ $tag }}{{ else if .digest }}@{{ .digest }}{{ else }}:{{ default $root.Chart.AppVersion .tag }}{{ end }}
 {{- end -}}
 {{- end }}
 

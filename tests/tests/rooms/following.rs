@@ -130,6 +130,39 @@ async fn requests_of_a_stream_are_followed_each_and_a_collector_that_is_away_hol
     assert_eq!((requests("append"), requests("commit")), (20, 20));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn log_lines_of_a_call_that_is_followed_have_its_trace() {
+    let (folder, collector) = (tempfile::tempdir().expect("a folder"), Collector::start().await);
+    let endpoint = format!("trace.endpoint={}", collector.url());
+    let settings = [&endpoint, "trace.sample=0", "log.format=json", "log.filter=debug"];
+    let settings = settings.iter().flat_map(|setting| ["--set", setting]).collect::<Vec<_>>();
+    let server = Server::start(folder.path(), &settings);
+    let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
+    let (quiet, followed) = ("0af7651916cd43dd8448eb211c80319c", "4bf92f3577b34da6a3ce929d0e0e4736");
+    client.track(track("lena", quiet, "00")).await.expect("taken");
+    client.track(track("lena", followed, "01")).await.expect("taken");
+    let mut empty = track("lena", followed, "01");
+    empty.get_mut().events.clear();
+    client.track(empty).await.expect_err("no events");
+
+    let answered = || {
+        let lines = server.log();
+        let lines = lines.iter().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.filter(|line| line["fields"]["message"] == "answered").collect::<Vec<_>>()
+    };
+    until("all three calls have their lines", async || answered().len() >= 3).await;
+    let lines = answered();
+    let said = |line: &serde_json::Value| {
+        let (span, code) = (&line["span"], &line["fields"]["code"]);
+        [&span["method"], &span["trace_id"], code].map(|value| value.as_str().unwrap_or_default().to_owned())
+    };
+    let method = "portrait.v1.IngestService/Track";
+    assert_eq!(
+        lines.iter().map(said).collect::<Vec<_>>(),
+        [[method, "", "Ok"], [method, followed, "Ok"], [method, followed, "InvalidArgument"]]
+    );
+}
+
 #[test]
 fn a_collector_or_a_share_that_makes_no_sense_is_refused_with_key_and_remedy() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,6 +1,6 @@
 //! `portrait probe` as an operator runs it, or `helm test` does: against a real server, and against none.
 
-use portrait_tests::{Server, portrait_command};
+use portrait_tests::{Server, portrait_command, until};
 
 /// What a probe of `address` said, and whether it went well.
 fn probe(address: &str, seconds: &str) -> (bool, String) {
@@ -10,8 +10,8 @@ fn probe(address: &str, seconds: &str) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
 
-#[test]
-fn a_probe_writes_an_event_finds_it_in_the_profile_and_says_which() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_writes_an_event_finds_it_in_the_profile_and_says_which() {
     let data = tempfile::tempdir().expect("a folder");
     let server = Server::start(data.path(), &[]);
     let by_role = format!("ingest={url},query={url}", url = server.grpc_url());
@@ -22,7 +22,8 @@ fn a_probe_writes_an_event_finds_it_in_the_profile_and_says_which() {
         let place = format!(" is in the profile of \"portrait-probe\", event {count} of it");
         assert!(said.contains(&place), "{said}");
     }
-    assert_eq!(server.counted("portrait_feature_records_total") as u64, 2);
+    // A commit is counted when it has succeeded, which a reader may see sooner.
+    until("both are counted", async || server.counted("portrait_feature_records_total") == 2.0).await;
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! A deployment that is renewed process by process while a shop works with it: its back end, which knows nothing but our service
 //! configuration, notices nothing.
 
+use super::trouble::{DURABLE, applied, track};
 use portrait_store::redis::testing::Server as Redis;
-use portrait_tests::{Cluster, census, python, repository, until};
+use portrait_tests::{Cluster, Release, census, python, repository, until};
 use prost::Message;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
+use tonic::Code;
+use tonic_types::StatusExt;
 
 /// What operators are told to give a process to go: others hear that it will before it refuses a call.
 const SETTINGS: [&str; 3] = ["server.drain_delay=1500ms", "model.automatic=false", "log.filter=warn"];
@@ -28,7 +31,17 @@ fn addresses(cluster: &Cluster, role: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_process_is_renewed_under_load_and_no_call_fails_and_nothing_is_lost() {
-    let redis = Redis::start(&[("appendonly", "yes"), ("appendfsync", "always")]);
+    renew_all(["ingest", "query", "feature", "model"], Release::This).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_release_takes_over_under_load_readers_first_and_no_call_fails_and_nothing_is_lost() {
+    renew_all(["query", "feature", "model", "ingest"], Release::Next).await;
+}
+
+/// Renews the roles in that order while a shop works with them, and holds what it was told against what is there.
+async fn renew_all(roles: [&str; 4], release: Release) {
+    let redis = Redis::start(&DURABLE);
     let mut cluster = Cluster::start(&redis.url(), &SETTINGS);
     ["feature", "ingest", "query"].into_iter().for_each(|role| cluster.add(role));
     let mut shop = Command::new(python())
@@ -43,7 +56,8 @@ async fn every_process_is_renewed_under_load_and_no_call_fails_and_nothing_is_lo
     said.read_line(&mut line).expect("it says when it has begun");
     assert_eq!(line, "begun\n");
     let called = [("ingest", "portrait_ingest_accepted_total"), ("query", "portrait_query_reads_total")];
-    for role in ["ingest", "query", "feature", "model"] {
+    cluster.goes_to(release);
+    for role in roles {
         for _ in 0..cluster.of(role).count() {
             // The oldest goes, and comes back as the newest; the next goes when callers have found that, which is what the chart's
             // `minReadySeconds` is for.
@@ -75,6 +89,31 @@ async fn every_process_is_renewed_under_load_and_no_call_fails_and_nothing_is_lo
         profiles.into_iter().map(|(user, (applied, _))| (user, applied)).eq(worked.events.clone())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_is_taken_back_waits_for_the_next_one_and_loses_nothing() {
+    let redis = Redis::start(&DURABLE);
+    let mut cluster = Cluster::start(&redis.url(), &SETTINGS);
+    cluster.goes_to(Release::Next);
+    cluster.renew("feature").await;
+    let token = track(&cluster, 1).await.expect("it is taken");
+    // The reader is still of the release before.
+    let refused = applied(&cluster, token).await.expect_err("it cannot read that");
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("run the release that wrote it"), "{refused}");
+    assert_eq!(refused.get_details_error_info().expect("details").reason, "STORE_INCOMPATIBLE");
+    cluster.renew("query").await;
+
+    cluster.goes_to(Release::This);
+    cluster.renew("feature").await;
+    let token = track(&cluster, 2).await.expect("it is taken");
+    let worker = cluster.of("feature").next().expect("there is one");
+    let errors = "portrait_feature_partition_errors_total";
+    until("it has met the profile", async || worker.counted(errors) > 0.0).await;
+    cluster.goes_to(Release::Next);
+    cluster.renew("feature").await;
+    assert_eq!(applied(&cluster, token).await.expect("it is renewed"), 2);
 }
 
 #[test]

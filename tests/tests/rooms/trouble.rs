@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 /// What a Redis is started with.
 type Settings = &'static [(&'static str, &'static str)];
 
-const DURABLE: [(&str, &str); 2] = [("appendonly", "yes"), ("appendfsync", "always")];
+pub(super) const DURABLE: [(&str, &str); 2] = [("appendonly", "yes"), ("appendfsync", "always")];
 
 fn event(number: usize) -> Event {
     Event {
@@ -25,7 +25,7 @@ fn event(number: usize) -> Event {
 }
 
 /// Sends one event, and gives the token that reads it.
-async fn track(cluster: &Cluster, number: usize) -> Result<Vec<u8>, Status> {
+pub(super) async fn track(cluster: &Cluster, number: usize) -> Result<Vec<u8>, Status> {
     let mut ingest = IngestServiceClient::new(cluster.connect().await);
     let mut request = tonic::Request::new(TrackRequest { events: vec![event(number)], ..Default::default() });
     request.set_timeout(Duration::from_secs(5));
@@ -33,7 +33,7 @@ async fn track(cluster: &Cluster, number: usize) -> Result<Vec<u8>, Status> {
 }
 
 /// How many events the profile has, with those of the token.
-async fn applied(cluster: &Cluster, read_after: Vec<u8>) -> Result<u64, Status> {
+pub(super) async fn applied(cluster: &Cluster, read_after: Vec<u8>) -> Result<u64, Status> {
     let mut query = QueryServiceClient::new(cluster.connect().await);
     let request = GetProfileRequest { user_id: "lena".to_owned(), read_after, ..Default::default() };
     let mut request = tonic::Request::new(request);

@@ -5,7 +5,9 @@ use super::NAME_BYTES;
 use crate::action::ActionKind;
 use crate::id::ItemId;
 use crate::time::Timestamp;
+use memchr::memchr_iter;
 use std::collections::{VecDeque, vec_deque};
+use xxhash_rust::xxh64::xxh64;
 
 /// How many items a profile keeps; fewer if their ids are long.
 pub const RECENT_ITEMS_MAX: usize = 200;
@@ -32,6 +34,8 @@ pub struct RecentItem {
 pub(crate) struct Recent {
     /// What is newest comes in at the front, what is oldest goes at the back.
     touches: VecDeque<RecentItem>,
+    /// The [`mark`] of each item's id, in the same order: an item is found by it, since ids themselves lie far from one another.
+    marks: Vec<u8>,
     /// What all of them take; follows from them.
     bytes: usize,
 }
@@ -57,10 +61,9 @@ impl Recent {
     /// Takes note of what was done with an item.
     pub(super) fn touch(&mut self, item_id: &ItemId, kind: ActionKind, at: Timestamp) {
         let mut times = 1;
-        // Most differ in how they end, which is seen sooner than whether all of it is alike.
-        let end = |id: &ItemId| id.as_str().as_bytes().last().copied();
-        let is = |touch: &RecentItem| end(&touch.item_id) == end(item_id) && touch.item_id == *item_id;
-        if let Some(place) = self.touches.iter().position(is) {
+        let mark = mark(item_id);
+        let mut alike = memchr_iter(mark, &self.marks);
+        if let Some(place) = alike.find(|place| self.touches[*place].item_id == *item_id) {
             let known = &mut self.touches[place];
             known.times = known.times.saturating_add(1);
             times = known.times;
@@ -68,28 +71,43 @@ impl Recent {
             if (known.at, known.kind) >= (at, kind) {
                 return;
             }
-            self.bytes -= self.touches.remove(place).map_or(0, |touch| touch.bytes());
+            self.remove(place);
         }
-        let place = self.touches.partition_point(|touch| (touch.at, &touch.item_id) > (at, item_id));
+        let is_newer = |touch: &RecentItem| (touch.at, &touch.item_id) > (at, item_id);
+        // Mostly it is the newest.
+        let is_late = self.touches.front().is_some_and(is_newer);
+        let place = if is_late { self.touches.partition_point(is_newer) } else { 0 };
         let touch = RecentItem { item_id: item_id.clone(), kind, at, times };
         self.bytes += touch.bytes();
         self.touches.insert(place, touch);
+        self.marks.insert(place, mark);
         // This one, if it came late, or the one that it has pushed back.
         let last = place.max(PASSING_MAX);
         if self.touches.get(last).is_some_and(RecentItem::is_passing) {
-            self.bytes -= self.touches.remove(last).map_or(0, |touch| touch.bytes());
+            self.remove(last);
         }
         while self.touches.len() > RECENT_ITEMS_MAX || self.bytes > ITEMS_BUDGET_BYTES {
-            self.bytes -= self.touches.pop_back().map_or(self.bytes, |touch| touch.bytes());
+            self.remove(self.touches.len() - 1);
         }
     }
+
+    fn remove(&mut self, place: usize) {
+        self.bytes -= self.touches.remove(place).map_or(0, |touch| touch.bytes());
+        self.marks.remove(place);
+    }
+}
+
+/// A byte that depends on the whole id.
+fn mark(item_id: &ItemId) -> u8 {
+    xxh64(item_id.as_str().as_bytes(), 0) as u8
 }
 
 impl FromIterator<RecentItem> for Recent {
     fn from_iter<I: IntoIterator<Item = RecentItem>>(touches: I) -> Self {
         let touches: VecDeque<RecentItem> = touches.into_iter().collect();
+        let marks = touches.iter().map(|touch| mark(&touch.item_id)).collect();
         let bytes = touches.iter().map(RecentItem::bytes).sum();
-        Self { touches, bytes }
+        Self { touches, marks, bytes }
     }
 }
 
@@ -119,7 +137,7 @@ mod tests {
         let expected: Vec<String> =
             (100 - PASSING_MAX..100).rev().chain([1004, 1002, 1001]).map(|item| format!("i{item}")).collect();
         assert_eq!(kept, expected);
-        let bytes: usize = recent.iter().map(RecentItem::bytes).sum();
-        assert_eq!(recent.bytes, bytes);
+        let again: Recent = recent.iter().cloned().collect();
+        assert_eq!(recent, again);
     }
 }
