@@ -102,8 +102,11 @@ impl Server {
         // Nobody may be stopped by a full pipe.
         let log = Arc::new(Mutex::new(VecDeque::new()));
         let kept = Arc::clone(&log);
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| keep(&kept, line)));
-        std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::stderr()));
+        std::thread::spawn(move || lines.for_each(drop));
+        let errors = BufReader::new(errors).split(b'\n').map_while(Result::ok);
+        std::thread::spawn(move || {
+            errors.for_each(|line| keep(&kept, String::from_utf8_lossy(&line).into()))
+        });
         Ok(Self { child, grpc_url, http_url, log })
     }
 
@@ -218,8 +221,9 @@ fn announced(line: &str) -> Option<(String, String)> {
     Some((grpc.to_owned(), http.to_owned()))
 }
 
-/// Adds a line to those that are kept.
+/// Adds a line to those that are kept, and shows it to whoever reads what the test said.
 fn keep(log: &Mutex<VecDeque<String>>, line: String) {
+    eprintln!("{line}");
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
     log.push_back(line);
     if log.len() > LOG_LINES {

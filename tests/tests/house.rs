@@ -35,6 +35,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("portrait-store", BTreeSet::from(["portrait-profile", "portrait-proto"])),
         ("portrait", BTreeSet::from(all)),
         ("portrait-tests", BTreeSet::from(all)),
+        ("portrait-fuzz", BTreeSet::from(all)),
     ]);
     table.insert("portrait-ingest", BTreeSet::from(rooms));
     for room in ["portrait-feature", "portrait-model", "portrait-query"] {
