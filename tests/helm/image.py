@@ -52,13 +52,18 @@ def alone(image):
 
 def play(objects, alias):
     """Plays objects with podman, reachable as the Service of the chart would be."""
-    # podman has no probes of gRPC and no spread over nodes; neither has anything to do with the image.
+    # podman has no probes of gRPC and no spread over nodes, and would give each port of a pod to the machine; none of it has anything
+    # to do with the image.
     for found in objects:
         pod = found.get("spec", {}).get("template", {}).get("spec", {})
         pod.pop("topologySpreadConstraints", None)
         for container in pod.get("containers", []):
-            for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
-                container.pop(probe, None)
+            for part in ("readinessProbe", "livenessProbe", "startupProbe", "ports"):
+                container.pop(part, None)
+        for volume in pod.get("volumes", []):
+            # podman 4.3 looks at what may be left out.
+            if "secret" in volume:
+                volume["secret"].setdefault("optional", False)
     network = f"{NETWORK}:alias={alias}"
     podman("kube", "play", "--network", network, "--replace", "-", input=yaml.safe_dump_all(objects))
 
@@ -72,6 +77,9 @@ def together(image, redis):
     )
     objects = render(values)
     given = [objects["ConfigMap", "shop-portrait-config"], objects["Secret", "shop-portrait-redis"]]
+    release = podman("version", "--format", "{{.Client.Version}}").stdout.strip()
+    if tuple(int(number) for number in release.split(".")[:2]) < (4, 4):
+        raise SystemExit(f"podman {release} mounts Secrets without decoding them: the roles together need 4.4 or newer")
     # podman knows Secrets with base64 alone.
     secret = given[1]
     secret["data"] = {key: as_base64(value) for key, value in secret.pop("stringData").items()}
@@ -89,13 +97,19 @@ def together(image, redis):
     logs = podman("logs", container)
     if state["ExitCode"] != 0:
         for role in ROLES:
-            print(f"--- {role}", podman("logs", f"shop-portrait-{role}-pod-portrait", check=False).stderr[-2000:], sep="\n")
+            print(f"--- {role}", podman("logs", container_of(role), check=False).stderr[-2000:], sep="\n")
         raise SystemExit(f"the probe failed: {logs.stdout}{logs.stderr}")
     print(f"together: {logs.stdout.strip()}")
     for role in ROLES:
-        inspected = json.loads(podman("inspect", f"shop-portrait-{role}-pod-portrait").stdout)[0]
+        inspected = json.loads(podman("inspect", container_of(role)).stdout)[0]
         assert inspected["HostConfig"]["ReadonlyRootfs"] and inspected["Config"]["User"].startswith("65532"), role
         assert inspected["EffectiveCaps"] in (None, []), inspected["EffectiveCaps"]
+
+
+def container_of(role):
+    """The container of a role; releases of podman number the pods of a Deployment or do not."""
+    names = podman("ps", "--all", "--format", "{{.Names}}").stdout.split()
+    return next(name for name in names if name.startswith(f"shop-portrait-{role}-pod") and name.endswith("-portrait"))
 
 
 def as_base64(text):
@@ -104,7 +118,8 @@ def as_base64(text):
 
 def clear():
     """Removes what this program made, and nothing else."""
-    pods = [f"shop-portrait-{name}-pod" for name in ["redis", *ROLES]] + ["shop-portrait-probe"]
+    named = podman("pod", "ps", "--format", "{{.Name}}", check=False).stdout.split()
+    pods = [name for name in named if name.startswith("shop-portrait-")]
     podman("pod", "rm", "--force", "--ignore", "--time", "5", *pods, check=False)
     podman("rm", "--force", "--ignore", "--time", "5", ALONE, check=False)
     podman("volume", "rm", "--force", ALONE, "shop-portrait-config", "shop-portrait-redis", check=False)
