@@ -12,6 +12,9 @@ import yaml
 from chart import ROLES, merged, render, values_of
 
 NETWORK = "portrait-image-test"
+# Every pod has an address that the others are told: podman's own names need a server that not every machine can run.
+SUBNET = "10.213.77.0/24"
+ADDRESSES = {f"shop-portrait-{name}": f"10.213.77.{10 + place}" for place, name in enumerate(["redis", *ROLES, "probe"])}
 ALONE = "portrait-image-test-alone"
 PATIENCE_SECONDS = 90
 # As Kubernetes runs it by the chart.
@@ -50,22 +53,22 @@ def alone(image):
     assert ended == "0", f"it ended with {ended}: {podman('logs', ALONE).stderr}"
 
 
-def play(objects, alias):
-    """Plays objects with podman, reachable as the Service of the chart would be."""
+def play(objects, name):
+    """Plays objects with podman, reachable by the name of the chart's Service."""
+    names = [{"ip": address, "hostnames": [other, f"{other}-headless"]} for other, address in ADDRESSES.items()]
     # podman has no probes of gRPC and no spread over nodes, and would give each port of a pod to the machine; none of it has anything
     # to do with the image.
     for found in objects:
-        pod = found.get("spec", {}).get("template", {}).get("spec", {})
+        pod = found.get("spec", {})
+        pod = pod.get("template", {}).get("spec", {}) if found["kind"] == "Deployment" else pod
+        if "containers" in pod:
+            pod["hostAliases"] = names
         pod.pop("topologySpreadConstraints", None)
         for container in pod.get("containers", []):
             for part in ("readinessProbe", "livenessProbe", "startupProbe", "ports"):
                 container.pop(part, None)
-        for volume in pod.get("volumes", []):
-            # podman 4.3 looks at what may be left out.
-            if "secret" in volume:
-                volume["secret"].setdefault("optional", False)
-    network = f"{NETWORK}:alias={alias}"
-    podman("kube", "play", "--network", network, "--replace", "-", input=yaml.safe_dump_all(objects))
+    where = ["--network", NETWORK, "--ip", ADDRESSES[name]]
+    podman("kube", "play", *where, "--replace", "-", input=yaml.safe_dump_all(objects))
 
 
 def together(image, redis):
@@ -77,12 +80,23 @@ def together(image, redis):
     )
     objects = render(values)
     given = [objects["ConfigMap", "shop-portrait-config"], objects["Secret", "shop-portrait-redis"]]
-    release = podman("version", "--format", "{{.Client.Version}}").stdout.strip()
-    if tuple(int(number) for number in release.split(".")[:2]) < (4, 4):
-        raise SystemExit(f"podman {release} mounts Secrets without decoding them: the roles together need 4.4 or newer")
-    # podman knows Secrets with base64 alone.
+    release = podman("version", "--format", "{{.Client.Version}}").stdout.split(".")
     secret = given[1]
-    secret["data"] = {key: as_base64(value) for key, value in secret.pop("stringData").items()}
+    # podman knows Secrets with base64 alone.
+    content = secret.pop("stringData")
+    secret["data"] = {key: as_base64(value) for key, value in content.items()}
+    if (int(release[0]), int(release[1])) < (4, 4):
+        # It mounts them without decoding: what is in them comes as a ConfigMap, in the same place.
+        name = f"{secret['metadata']['name']}-decoded"
+        given.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": content})
+        for role in ROLES:
+            for volume in objects["Deployment", f"shop-portrait-{role}"]["spec"]["template"]["spec"]["volumes"]:
+                if volume.get("secret", {}).get("secretName") == secret["metadata"]["name"]:
+                    items = volume.pop("secret").get("items")
+                    volume["configMap"] = {"name": name, **({"items": items} if items else {})}
+    # The image of Redis lets others in, Debian's does not.
+    [server] = objects["Deployment", "shop-portrait-redis"]["spec"]["template"]["spec"]["containers"]
+    server["args"] = [*server["args"], "--protected-mode", "no"]
     for name in ["redis", *ROLES]:
         play([*given, objects["Deployment", f"shop-portrait-{name}"]], f"shop-portrait-{name}")
     probe = objects["Pod", "shop-portrait-probe"]
@@ -122,7 +136,7 @@ def clear():
     pods = [name for name in named if name.startswith("shop-portrait-")]
     podman("pod", "rm", "--force", "--ignore", "--time", "5", *pods, check=False)
     podman("rm", "--force", "--ignore", "--time", "5", ALONE, check=False)
-    podman("volume", "rm", "--force", ALONE, "shop-portrait-config", "shop-portrait-redis", check=False)
+    podman("volume", "rm", "--force", ALONE, "shop-portrait-config", "shop-portrait-redis", "shop-portrait-redis-decoded", check=False)
     podman("secret", "rm", "shop-portrait-redis", check=False)
     podman("network", "rm", "--force", NETWORK, check=False)
 
@@ -130,7 +144,7 @@ def clear():
 def main():
     image, redis = sys.argv[1:]
     clear()
-    podman("network", "create", NETWORK)
+    podman("network", "create", "--subnet", SUBNET, NETWORK)
     try:
         alone(image)
         together(image, redis)

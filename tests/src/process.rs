@@ -105,7 +105,7 @@ impl Server {
         std::thread::spawn(move || lines.for_each(drop));
         let errors = BufReader::new(errors).split(b'\n').map_while(Result::ok);
         std::thread::spawn(move || {
-            errors.for_each(|line| keep(&kept, String::from_utf8_lossy(&line).into()))
+            errors.for_each(|line| keep(&kept, String::from_utf8_lossy(&line).into()));
         });
         Ok(Self { child, grpc_url, http_url, log })
     }
