@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test helm-test image-test faults fuzz trace lint fmt bench bench-models proof docs
+.PHONY: demo test helm-test image-test faults fuzz trace lint fmt bench bench-models proof docs reference book
 
 demo: ## Run a simulated shop through a server in one process.
 	scripts/setup build
@@ -53,7 +53,7 @@ bench: ## Measure this machine; prints tables and writes bench-results.json. BEN
 	$(CARGO) run --quiet --release --package portrait -- bench $(BENCH)
 	scripts/bench_kmeans
 
-bench-models: ## Measure the models beside their references in Python; PORTRAIT_DATA is the folder with the logs that MODELS.md names.
+bench-models: ## Measure the models beside their references in Python; PORTRAIT_DATA is the folder with the logs that docs/results/models.md names.
 	scripts/setup
 	for model in als markov learners social; do scripts/bench_$$model || exit 1; done
 	$(CARGO) run --quiet --release --package portrait-learning --example recommend_bench
@@ -64,3 +64,12 @@ proof: ## Compare live with stale profiles on real logs; PORTRAIT_DATA is the fo
 
 docs: ## Build the documentation of the crates.
 	$(CARGO) doc --workspace --no-deps
+
+reference: ## Write docs/reference anew: protos, configuration, commands, errors, metrics.
+	scripts/setup build
+	scripts/reference
+
+book: ## Build docs/ as a book in target/book.
+	scripts/setup
+	.venv/bin/pip install --quiet --requirement docs/requirements.txt
+	.venv/bin/mdbook build docs

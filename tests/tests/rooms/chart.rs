@@ -51,3 +51,8 @@ fn rules_and_dashboard_ask_for_what_is_measured_and_alerts_have_a_runbook() {
 fn what_is_generated_is_up_to_date_and_what_builds_images_is_in_order() {
     check("test_files.py");
 }
+
+#[test]
+fn documents_are_linked_listed_and_generated_from_what_there_is() {
+    check("../docs/test_docs.py");
+}
