@@ -84,6 +84,36 @@ def test_every_source_file_that_the_architecture_names_exists():
         assert any(path.endswith(end) for path in files for end in ends), named
 
 
+def test_every_path_that_is_named_exists():
+    for page in WRITTEN:
+        text = re.sub(r"\]\([^)]*\)", "]", page.read_text())
+        for path in re.findall(r"(?<![\w./-])((?:deploy|examples|helm|proto|scripts|tests)/[\w./*-]*\w)", text):
+            assert list(ROOT.glob(path)), f"{name(page)}: {path}"
+
+
+def test_every_verb_of_make_that_is_named_exists():
+    verbs = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in WRITTEN:
+        for verb in re.findall(r"(?:^|`| )make ([a-z-]+)", page.read_text(), re.MULTILINE):
+            assert verb in verbs, f"{name(page)}: make {verb}"
+
+
+def test_every_command_and_long_flag_that_is_named_exists():
+    """Lines such as `portrait import FILE --format NAME` in blocks of commands."""
+    helps = {}
+    for page in WRITTEN:
+        for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+            for line in block.replace("\\\n", " ").splitlines():
+                found = re.match(r"(?:target/release/)?portrait ([a-z]+)(.*)", line.split(" # ")[0])
+                if not found:
+                    continue
+                command, rest = found.groups()
+                helps.setdefault(command, portrait(command, "--help").stdout)
+                assert helps[command].strip(), f"{name(page)}: portrait {command}"
+                for flag in re.findall(r"(?<=\s)--[a-z-]+", rest):
+                    assert re.search(rf"{flag}\b", helps[command]), f"{name(page)}: portrait {command} {flag}"
+
+
 def test_decisions_are_numbered_without_gaps_and_have_three_parts():
     records = sorted(path for path in (DOCS / "adr").glob("*.md") if path.name != "index.md")
     assert [record.name[:4] for record in records] == [f"{number:04d}" for number in range(1, len(records) + 1)]
