@@ -5,7 +5,7 @@ mod facts;
 
 use crate::action::ActionKind;
 use crate::decay::Decayed;
-use crate::profile::Profile;
+use crate::dimensions::Dimensions;
 use crate::time::Timestamp;
 use crate::view::Affinity;
 use facts::Facts;
@@ -99,7 +99,7 @@ impl Dimension {
 }
 
 impl FeatureSchema {
-    /// The schema of [`Profile::features_at`].
+    /// The schema of [`Profile::features_at`](crate::Profile::features_at).
     pub fn current() -> &'static Self {
         static CURRENT: LazyLock<FeatureSchema> = LazyLock::new(|| {
             let mut names = Names(Vec::new());
@@ -127,14 +127,11 @@ impl FeatureSchema {
     }
 }
 
-impl Profile {
-    /// The feature vector at `at`, or at the newest event if that is later: one finite value a component of
-    /// [`FeatureSchema::current`], in its order and unit.
-    pub fn features_at(&self, at: Timestamp) -> Vec<f32> {
-        let mut values = Values(Vec::with_capacity(96));
-        walk(&mut values, &Facts::of(self, at));
-        values.0
-    }
+/// The feature vector at `at`, or at the newest event if that is later.
+pub(crate) fn vector(dimensions: &Dimensions, at: Timestamp) -> Vec<f32> {
+    let mut values = Values(Vec::with_capacity(96));
+    walk(&mut values, &Facts::of(dimensions, at));
+    values.0
 }
 
 /// Takes one component after the other: either its meaning or its value, so that the two can never disagree.

@@ -1,0 +1,19 @@
+//! Versions of a profile: one more with every commit.
+
+use serde::{Deserialize, Serialize};
+
+/// How often a profile was committed; grows by one with every commit that changed it and never restarts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProfileVersion(u64);
+
+impl ProfileVersion {
+    /// The number; 0 is before the first commit.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The version of the next commit.
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
