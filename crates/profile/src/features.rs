@@ -17,6 +17,20 @@ use xxhash_rust::xxh64::xxh64;
 const NEVER_DAYS: f64 = 365.0;
 
 /// What each component of a feature vector means.
+///
+/// ```
+/// use portrait_profile::{FeatureSchema, Profile, Timestamp, UserId};
+///
+/// let schema = FeatureSchema::current();
+/// let vector = Profile::new(UserId::parse("lena")?).features_at(Timestamp::EPOCH);
+/// assert_eq!(vector.len(), schema.components().len());
+///
+/// // Components are found by name; a user without events was last seen "a year ago".
+/// let recency = schema.position("behavior.recency").unwrap();
+/// assert_eq!(schema.components()[recency].unit, "days");
+/// assert_eq!(vector[recency], 365.0);
+/// # Ok::<(), portrait_profile::TextFault>(())
+/// ```
 #[derive(Debug)]
 pub struct FeatureSchema {
     components: Vec<FeatureComponent>,

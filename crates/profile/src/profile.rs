@@ -55,6 +55,47 @@ const _: () = assert!(
 );
 
 /// What is known of one shopper.
+///
+/// ```
+/// use portrait_profile::{Action, Body, Event, Profile, Record, Span, Timestamp, UserId};
+///
+/// let user_id = UserId::parse("lena")?;
+/// let at = Timestamp::from_millis(1_700_000_000_000);
+/// let view = Event {
+///     action: Action::View,
+///     utc_offset_minutes: 60,
+///     item_id: None,
+///     category: Some("shoes".into()),
+///     brand: None,
+///     price: Some(59.0),
+///     quantity: 1.0,
+///     order_id: None,
+///     context: None,
+/// };
+/// let record = Record {
+///     user_id: user_id.clone(),
+///     record_id: None,
+///     occurred_at: at,
+///     accepted_at: at,
+///     body: Body::Event(view),
+///     trace: None,
+/// };
+///
+/// // Records go in one at a time; nothing else changes what a profile says.
+/// let mut profile = Profile::new(user_id);
+/// profile.apply(&record);
+/// assert_eq!(profile.applied_events(), 1);
+/// assert_eq!(profile.top_category(), Some("shoes"));
+///
+/// // A week later half of the 7-day weight is left.
+/// let view = profile.view_at(at.plus(Span::from_days(7)));
+/// assert_eq!(view.behavior.actions[0].decayed.week, 0.5);
+/// assert_eq!(view.preference.price_bands[0].name, "32-64");
+///
+/// // The store keeps bytes.
+/// assert_eq!(Profile::decode(&profile.encode())?, profile);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     /// Whose it is; also the key, kept so that a profile can be read without it.

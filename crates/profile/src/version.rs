@@ -3,6 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 /// How often a profile was committed; grows by one with every commit that changed it and never restarts.
+///
+/// ```
+/// use portrait_profile::{Profile, ProfileVersion, UserId};
+///
+/// let mut profile = Profile::new(UserId::parse("lena")?);
+/// assert_eq!(profile.version().get(), 0, "before the first commit");
+/// profile.advance_version();
+/// assert_eq!(profile.version(), ProfileVersion::default().next());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ProfileVersion(u64);
 

@@ -70,6 +70,25 @@ pub struct Count {
 }
 
 /// What everybody and each segment does after what.
+///
+/// ```
+/// use portrait_learning::prediction::markov::{Chain, Count, Params};
+///
+/// let [view, cart, buy] = [0, 1, 2];
+/// let count = |from, to, weight| Count { segment: None, from, to, weight };
+/// let counts = [count(view, view, 900.0), count(view, cart, 100.0), count(cart, buy, 500.0)];
+/// let chain = Chain::train(3, &counts, Params::default())?;
+///
+/// // Without counts of the user: what everybody does after a view.
+/// let everybody = chain.next(None, &[], Some(view));
+/// assert!((everybody.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+/// assert!(everybody[usize::from(buy)] > 0.0, "what was never seen is unlikely, not impossible");
+///
+/// // The user's own steps pull the answer towards them.
+/// let own = chain.next(None, &[(view, cart, 1_000.0)], Some(view));
+/// assert!(own[usize::from(cart)] > everybody[usize::from(cart)]);
+/// # Ok::<(), portrait_learning::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chain {
     params: Params,

@@ -56,6 +56,22 @@ pub struct Matched {
 }
 
 /// What became of the old segments.
+///
+/// ```
+/// use portrait_learning::segmentation::{Origin, match_members};
+/// use portrait_profile::SegmentId;
+///
+/// let [one, two] = [SegmentId::new(1), SegmentId::new(2)];
+/// // Six users: the segment each was in, and the cluster each is in now.
+/// let before = [one, one, one, two, two, two].map(Some);
+/// let now = [1, 1, 1, 0, 0, 2];
+/// let matching = match_members(&before, &now, 3, &[one, two], SegmentId::new(3));
+///
+/// let ids: Vec<u32> = matching.segments.iter().map(|segment| segment.id.get()).collect();
+/// assert_eq!(ids, [2, 1, 3], "ids stay with the people; the new cluster gets a new one");
+/// assert_eq!(matching.segments[1].origin, Origin::Kept);
+/// assert_eq!(matching.segments[2].origin, Origin::Split { from: two });
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Matching {
     /// The segment of each cluster, by the cluster's index.

@@ -29,6 +29,22 @@ pub enum Shape {
 }
 
 /// What takes raw rows to scaled ones. Part of a model version: vectors scaled by different scalers are not comparable.
+///
+/// ```
+/// use ndarray::array;
+/// use portrait_learning::segmentation::{Scaler, Shape};
+///
+/// let rows = array![[0.0, 0.2], [10.0, 0.4], [1000.0, 0.6]];
+/// // Counts are bent by a logarithm, shares are taken as they are.
+/// let scaler = Scaler::fit(rows.view(), &[Shape::Log1p, Shape::Linear])?;
+/// let scaled = scaler.scale(rows.view());
+/// for column in scaled.columns() {
+///     assert!(column.mean().unwrap().abs() < 1e-6, "every column has mean 0");
+/// }
+/// // What is not finite counts as the mean.
+/// assert_eq!(scaler.scale(array![[f32::NAN, 0.4]].view())[[0, 0]], 0.0);
+/// # Ok::<(), portrait_learning::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scaler {
     /// In the order of the raw vector; written once, by [`Scaler::fit`].

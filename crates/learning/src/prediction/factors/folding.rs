@@ -32,6 +32,24 @@ const TURNS: usize = 2;
 const VALUE_MAX: f32 = 1e6;
 
 /// Vectors of items, and what a shopper's vector is worked out from.
+///
+/// ```
+/// use portrait_learning::prediction::factors::{Interactions, Params, train};
+///
+/// // Users 0 to 9 take up items 0 and 1, users 10 to 19 items 2 and 3.
+/// let entries = (0..20).flat_map(|user| {
+///     let first = user / 10 * 2;
+///     [(user, first, 1.0), (user, first + 1, 1.0)]
+/// });
+/// let interactions = Interactions::from_entries(20, 4, entries.collect())?;
+/// let factors = train(&interactions, &Params { width: 4, ..Params::default() })?.factors;
+///
+/// // A new user who took up item 0 alone wants item 1 more than item 2.
+/// let user = factors.fold_in(&[(0, 1.0)]);
+/// let scores = factors.scores(user.view());
+/// assert!(scores[1] > scores[2]);
+/// # Ok::<(), portrait_learning::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Factors {
     items: Array2<f32>,

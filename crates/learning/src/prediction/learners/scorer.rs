@@ -16,6 +16,25 @@ use serde::{Deserialize, Serialize};
 const FORMAT: u8 = 1;
 
 /// Gives rows a probability.
+///
+/// ```
+/// use ndarray::{Array2, array};
+/// use portrait_learning::prediction::learners::{Kind, Params, Scorer, learn};
+///
+/// // 200 cases of two numbers; it happens if the first is high.
+/// let rows = Array2::from_shape_fn((200, 2), |(row, column)| ((row * 7 + column * 3) % 10) as f32);
+/// let labels: Vec<bool> = rows.column(0).iter().map(|value| *value > 6.0).collect();
+/// let params = Params { kinds: vec![Kind::Tree, Kind::Logistic], ..Params::default() };
+/// let scorer = learn(rows.view(), &labels, None, &params)?;
+///
+/// let (low, high) = (scorer.score(array![1.0, 5.0].view())?, scorer.score(array![9.0, 5.0].view())?);
+/// assert!(low.probability < 0.5 && high.probability > 0.5);
+/// // A score says what made it up.
+/// let sum = high.base + high.contributions.iter().sum::<f64>();
+/// assert!((sum - high.log_odds).abs() < 1e-9);
+/// assert_eq!(Scorer::decode(&scorer.encode())?, scorer);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scorer {
     columns: u32,

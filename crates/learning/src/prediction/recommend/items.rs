@@ -19,6 +19,28 @@ const EXAMPLE_EVERY: usize = 3;
 const EXAMPLES: (usize, usize) = (100, 1_000);
 
 /// Items and what was learned of them.
+///
+/// ```
+/// use portrait_learning::prediction::factors::Params;
+/// use portrait_learning::prediction::recommend::{Items, Past, Touched};
+/// use portrait_profile::{ItemId, Timestamp};
+///
+/// let ids = ["cup", "pot", "shirt", "tie"].map(|id| ItemId::parse(id).unwrap()).to_vec();
+/// let past = |things: &[u32]| {
+///     let at = |rank: usize| Timestamp::from_millis(-(rank as i64) * 60_000);
+///     let touched = things.iter().enumerate().map(|(rank, thing)| Touched { thing: *thing, at: at(rank), times: 1.0 });
+///     Past { touched: touched.collect(), segment: None }
+/// };
+/// // Cups go with pots, shirts with ties.
+/// let pasts: Vec<Past> = (0..40).map(|user| if user % 2 == 0 { past(&[1, 0]) } else { past(&[3, 2]) }).collect();
+/// let latent = Params { width: 4, ..Params::default() };
+/// let items = Items::learn(ids, &pasts, 0, &latent)?.expect("there are items");
+///
+/// // For a user with a cup, of the items that they do not have.
+/// let best = items.ranked(&past(&[0]), 1, |item| item != 0);
+/// assert_eq!(items.id(best[0]).unwrap().as_str(), "pot");
+/// # Ok::<(), portrait_learning::Error>(())
+/// ```
 #[derive(Debug, PartialEq)]
 pub struct Items {
     /// In their order; an item's place is its number.

@@ -11,6 +11,16 @@ const LANES: usize = 16;
 
 /// The centroid that a row is nearest to, and the one it would be nearest to without that. Distances are Euclidean, not
 /// squared.
+///
+/// ```
+/// use ndarray::array;
+/// use portrait_learning::segmentation::nearest;
+///
+/// let centroids = array![[0.0, 0.0], [3.0, 4.0]];
+/// let found = nearest(&[0.0, 0.0], centroids.view()).unwrap();
+/// assert_eq!((found.index, found.distance), (0, 0.0));
+/// assert_eq!(found.runner_up, Some((1, 5.0)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Nearest {
     /// The centroid.
