@@ -2,7 +2,7 @@
 //! square matrices of which only the upper half is read; out come factors and solutions in their place.
 //!
 //! Matrices lie row after row, of a size that is a multiple of [`GRAIN`], so that no row ends within a register. Loops stand
-//! where closures would be shorter, for the reason that `kmeans/kernel.rs` gives.
+//! where closures would be shorter, for the reason that `segmentation/kmeans/kernel.rs` gives.
 
 use ndarray::ArrayView2;
 use pulp::Simd;
