@@ -3,7 +3,7 @@
 use crate::append::Patience;
 use crate::erase;
 use crate::rate;
-use crate::service::Shared;
+use crate::context::Shared;
 use crate::stream::{self, Answers};
 use crate::track::{self, Terms};
 use portrait_profile::TraceContext;
