@@ -147,7 +147,7 @@ impl From<Error> for Status {
                 tracing::error!(error = %source, "a partition's note cannot be read");
                 failure.into_status()
             }
-            Error::Request(refusal) => Failure::from(refusal).into_status(),
+            Error::Request(refusal) => refusal.into(),
             Error::ErasureLost { .. } => failure.field("receipt").into_status(),
             Error::TokenRate { retry_after } => failure.retry_after(retry_after).into_status(),
             Error::QueueFull { .. } | Error::Lagging { .. } | Error::InPart { .. } | Error::ShuttingDown => {

@@ -5,6 +5,7 @@ use crate::status::Failure;
 use crate::v1::ErrorReason;
 use crate::{fault, time};
 use portrait_profile::{PartitionCount, PartitionId, TextFault, Timestamp, UserId};
+use tonic::Status;
 
 /// Largest number of items, users or segments that one request may have. A thousand items fill one append of the log, and a
 /// thousand full profiles an answer of 40 MiB.
@@ -46,6 +47,12 @@ impl Refusal {
 impl From<Refusal> for Failure {
     fn from(Refusal { reason, field, message }: Refusal) -> Self {
         Self::new(reason, message).field(field)
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        Failure::from(refusal).into_status()
     }
 }
 

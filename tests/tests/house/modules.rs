@@ -35,6 +35,20 @@ pub(super) struct Modules {
     by_path: BTreeMap<ModulePath, Module>,
 }
 
+/// Kind of target that a path is resolved to where a module and an item share its name.
+#[derive(Clone, Copy, PartialEq)]
+enum Wanted {
+    Module,
+    Item,
+}
+
+impl Wanted {
+    /// Returns what a segment stands for that `rest` follows: a module, unless it is the last one.
+    fn after(self, rest: &[String]) -> Self {
+        if rest.is_empty() { self } else { Self::Module }
+    }
+}
+
 /// Target of a resolved path.
 enum Target {
     Module(ModulePath),
@@ -91,7 +105,7 @@ impl Modules {
         let mut uses = Vec::new();
         for (path, module) in &self.by_path {
             for written in &module.paths {
-                if let Some(Target::Item(file)) = self.resolve(path, written, 0)
+                if let Some(Target::Item(file)) = self.resolve(path, written, Wanted::Item, 0)
                     && file != module.file
                 {
                     uses.push((module.file.clone(), file, written.join("::")));
@@ -102,7 +116,7 @@ impl Modules {
     }
 
     /// Resolves a path as written in a module; none for other crates, locals and the standard library.
-    fn resolve(&self, from: &ModulePath, written: &[String], hops: usize) -> Option<Target> {
+    fn resolve(&self, from: &ModulePath, written: &[String], wanted: Wanted, hops: usize) -> Option<Target> {
         if hops > HOPS_MAX {
             return None;
         }
@@ -111,38 +125,37 @@ impl Modules {
             "crate" => Target::Module(Vec::new()),
             "self" => Target::Module(from.clone()),
             "super" => Target::Module(from.split_last()?.1.to_vec()),
-            name => self.lookup(from, name, rest.is_empty(), hops)?,
+            name => self.lookup(from, name, wanted.after(rest), hops)?,
         };
         while let (Target::Module(module), Some((name, after))) = (&target, rest.split_first()) {
             let module = module.clone();
             target = match name.as_str() {
                 "super" => Target::Module(module.split_last()?.1.to_vec()),
-                name => self.lookup(&module, name, after.is_empty(), hops)?,
+                name => self.lookup(&module, name, wanted.after(after), hops)?,
             };
             rest = after;
         }
         Some(target)
     }
 
-    /// Looks a name up in one module: its own items and imports first, then its globs. A module and an item may share a name;
-    /// the item is meant at the end of a path, and the module before it.
-    fn lookup(&self, path: &ModulePath, name: &str, is_last: bool, hops: usize) -> Option<Target> {
+    /// Looks a name up in one module: its own items and imports first, then its globs.
+    fn lookup(&self, path: &ModulePath, name: &str, wanted: Wanted, hops: usize) -> Option<Target> {
         let module = self.by_path.get(path)?;
         let child = module.children.contains(name).then(|| path.iter().cloned().chain([name.to_owned()]).collect());
         match (child, module.names.get(name)) {
-            (Some(child), _) if !is_last => Some(Target::Module(child)),
+            (Some(child), _) if wanted == Wanted::Module => Some(Target::Module(child)),
             (_, Some(Named::Item)) => Some(Target::Item(module.file.clone())),
             // `use serde::Serialize` names a crate, and `use name::X` could name itself: neither resolves to a file.
             (None, Some(Named::Import(written))) if written.first().is_some_and(|first| first == name) => None,
-            (_, Some(Named::Import(written))) => self.resolve(path, written, hops + 1),
-            (child, None) => self.lookup_globs(path, name, is_last, hops).or(child.map(Target::Module)),
+            (_, Some(Named::Import(written))) => self.resolve(path, written, wanted, hops + 1),
+            (child, None) => self.lookup_globs(path, name, wanted, hops).or(child.map(Target::Module)),
         }
     }
 
-    fn lookup_globs(&self, path: &ModulePath, name: &str, is_last: bool, hops: usize) -> Option<Target> {
+    fn lookup_globs(&self, path: &ModulePath, name: &str, wanted: Wanted, hops: usize) -> Option<Target> {
         self.by_path.get(path)?.globs.iter().find_map(|glob| {
-            let Target::Module(other) = self.resolve(path, glob, hops + 1)? else { return None };
-            self.lookup(&other, name, is_last, hops + 1)
+            let Target::Module(other) = self.resolve(path, glob, Wanted::Module, hops + 1)? else { return None };
+            self.lookup(&other, name, wanted, hops + 1)
         })
     }
 }
