@@ -1,5 +1,10 @@
 //! The house keeps its order: which crate may know which, which files a service has, and what no file may have.
 
+#[path = "house/cycles.rs"]
+mod cycles;
+#[path = "house/modules.rs"]
+mod modules;
+
 use portrait_tests::repository;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +14,7 @@ use std::process::Command;
 /// The longest file of production code.
 const LINES_MAX: usize = 450;
 /// The files that every service has, so that to know one is to know all.
-const SERVICE_FILES: [&str; 6] = ["lib.rs", "config.rs", "service.rs", "grpc.rs", "error.rs", "metrics.rs"];
+const SERVICE_FILES: [&str; 7] = ["lib.rs", "config.rs", "context.rs", "service.rs", "grpc.rs", "error.rs", "metrics.rs"];
 const SERVICES: [&str; 4] = ["ingest", "feature", "model", "query"];
 
 /// What each of our crates may depend on, by its normal dependencies.

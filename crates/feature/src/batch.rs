@@ -118,15 +118,3 @@ pub(crate) fn fitting_profiles(sizes: impl ExactSizeIterator<Item = usize>, limi
     }
     count
 }
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}

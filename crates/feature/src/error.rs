@@ -1,5 +1,6 @@
 //! Why a call for features could not be answered, and what the caller is told.
 
+use portrait_proto::request::Refusal;
 use portrait_proto::status::Failure;
 use portrait_proto::v1::ErrorReason;
 use tonic::Status;
@@ -43,18 +44,16 @@ pub enum Error {
         source: portrait_profile::DecodeError,
     },
     /// The request is wrong.
-    #[error("{field}: {message}")]
-    Request {
-        /// The reason of the closed list.
-        reason: ErrorReason,
-        /// The field at fault.
-        field: String,
-        /// What is wrong and what to do.
-        message: String,
-    },
+    #[error(transparent)]
+    Request(#[from] Refusal),
 }
 
 impl Error {
+    /// The stored profile of `key` cannot be read.
+    pub(crate) fn unreadable(key: &portrait_store::ProfileKey, source: portrait_profile::DecodeError) -> Self {
+        Self::Profile { user_id: String::from_utf8_lossy(&key.0).into_owned(), source }
+    }
+
     /// Whether the same may succeed later without anybody's help.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -63,7 +62,7 @@ impl Error {
             | Self::Record { .. }
             | Self::Tombstone { .. }
             | Self::Ledger { .. }
-            | Self::Request { .. } => false,
+            | Self::Request(_) => false,
         }
     }
 }
@@ -78,9 +77,7 @@ impl From<Error> for Status {
             | Error::Ledger { source } => {
                 Failure::new(ErrorReason::StoreIncompatible, source.to_string()).into_status()
             }
-            Error::Request { reason, field, message } => {
-                Failure::new(reason, message).field(field).into_status()
-            }
+            Error::Request(refusal) => refusal.into(),
         }
     }
 }

@@ -14,6 +14,7 @@ mod assign;
 mod batch;
 mod cache;
 mod config;
+mod context;
 mod erased;
 mod error;
 mod fold;
@@ -28,5 +29,6 @@ mod vectors;
 mod worker;
 
 pub use config::{Config, ValidConfig};
+pub use context::Ownership;
 pub use error::Error;
-pub use service::{FeatureService, Ownership};
+pub use service::FeatureService;

@@ -2,7 +2,7 @@
 //! them, again and again; out goes the share of this one. Safety never rests on it: that is the lease's work. A worker that comes
 //! or goes changes the owner of no more partitions than it takes or leaves.
 
-use crate::worker::Shared;
+use crate::context::Shared;
 use portrait_profile::{PartitionCount, PartitionId, Span};
 use portrait_store::{Nonce, Worker};
 use std::sync::Arc;

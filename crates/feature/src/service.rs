@@ -1,10 +1,11 @@
 //! Builds the room, runs a worker for each partition, and drains: every worker finishes its commit and gives its lease back.
 
 use crate::config::ValidConfig;
+use crate::context::{Ownership, Shared};
 use crate::grpc::Grpc;
 use crate::metrics::Metrics;
 use crate::roster::{self, Share};
-use crate::worker::{Shared, Worker};
+use crate::worker::Worker;
 use portrait_learning::ServedModel;
 use portrait_proto::v1::feature_service_server::{self, FeatureServiceServer};
 use portrait_runtime::SharedClock;
@@ -22,15 +23,6 @@ use tonic::codec::CompressionEncoding;
 pub struct FeatureService {
     shared: Arc<Shared>,
     share: watch::Sender<Share>,
-}
-
-/// What of the partitions this process owns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ownership {
-    /// How many it owns.
-    pub owned: usize,
-    /// How many it should own; none before it is known which workers are there.
-    pub share: Option<usize>,
 }
 
 impl FeatureService {

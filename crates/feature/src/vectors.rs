@@ -1,16 +1,24 @@
 //! The verb "give features": reads profiles and computes their vectors at one moment. Writes nothing, so that any process
 //! can answer for any partition.
 
+use crate::context::Shared;
 use crate::error::Error;
-use crate::worker::{Shared, unreadable};
 use portrait_profile::{FeatureSchema, PartitionId, Profile, Timestamp, UserId};
+use portrait_proto::request::Shard;
 use portrait_proto::v1;
 use portrait_store::{ProfileKey, ScanCursor};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use xxhash_rust::xxh64::xxh64;
 
+/// The pages of a stream.
+pub(crate) type Pages = ReceiverStream<Result<v1::StreamFeaturesResponse, Status>>;
+
+/// How many pages wait for a slow reader.
+const PAGES_WAITING: usize = 2;
 /// How many vectors one message of a stream has.
 const PAGE_VECTORS: usize = 512;
 /// The same, of vectors with more about the shoppers.
@@ -38,17 +46,11 @@ pub(crate) struct Selection {
     pub(crate) sample: f64,
     /// What goes with the vectors.
     pub(crate) with: With,
-    /// This reader's number among `shard_count`.
-    pub(crate) shard_index: u32,
-    /// How many readers share the partitions, at least 1.
-    pub(crate) shard_count: u32,
+    /// Partitions of this reader; all readers of a stream share them.
+    pub(crate) shard: Shard,
 }
 
 impl Selection {
-    fn has_partition(&self, partition: PartitionId) -> bool {
-        u32::from(partition.get()) % self.shard_count == self.shard_index
-    }
-
     fn page(&self) -> usize {
         if self.with == With::default() { PAGE_VECTORS } else { PAGE_VECTORS_WITH_MORE }
     }
@@ -90,14 +92,26 @@ pub(crate) async fn of_users(
     Ok((vectors, missing))
 }
 
-/// Sends the vectors of all shoppers in `selection`, page by page, as fast as the reader takes them.
-pub(crate) async fn stream(
+/// Streams the vectors of all shoppers in `selection`, page by page, as fast as the reader takes them.
+pub(crate) fn stream(shared: &Arc<Shared>, selection: Selection) -> Pages {
+    let (pages, receiver) = mpsc::channel(PAGES_WAITING);
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        if let Err(error) = send(&shared, selection, &pages).await {
+            // The reader may be gone; then nobody needs the error.
+            let _ = pages.send(Err(error.into())).await;
+        }
+    });
+    ReceiverStream::new(receiver)
+}
+
+async fn send(
     shared: &Shared,
     selection: Selection,
-    pages: mpsc::Sender<Result<v1::StreamFeaturesResponse, Status>>,
+    pages: &mpsc::Sender<Result<v1::StreamFeaturesResponse, Status>>,
 ) -> Result<(), Error> {
     let partitions = shared.store.layout().partitions;
-    for partition in partitions.all().filter(|partition| selection.has_partition(*partition)) {
+    for partition in selection.shard.partitions(partitions) {
         let mut cursor: Option<ScanCursor> = None;
         loop {
             let page = shared.store.scan(partition, cursor, selection.page()).await?;
@@ -125,7 +139,7 @@ fn response(as_of: Timestamp, vectors: Vec<v1::FeatureVector>) -> v1::StreamFeat
 }
 
 fn vector(key: &ProfileKey, bytes: &[u8], as_of: Timestamp, with: With) -> Result<v1::FeatureVector, Error> {
-    let profile = Profile::decode(bytes).map_err(|source| unreadable(key, source))?;
+    let profile = Profile::decode(bytes).map_err(|source| Error::unreadable(key, source))?;
     let items = profile.recent_items().filter(|_| with.recent_items).cloned().map(v1::ItemTouch::from);
     let steps = if with.transitions { profile.transitions_at(as_of) } else { Vec::new() };
     let moments = if with.moments { profile.looked_back(as_of) } else { Vec::new() };

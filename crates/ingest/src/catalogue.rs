@@ -1,7 +1,7 @@
 //! What is known of items: a bounded memory in front of the store. In come records, out go the same with category, brand and
 //! price where the sender left them out; in come items, and the store has them.
 
-use crate::check::CheckedItem;
+use crate::check::item::CheckedItem;
 use crate::error::Error;
 use bytes::Bytes;
 use portrait_profile::{Body, CatalogueItem, Event, ItemId, Record, Span, Timestamp};

@@ -2,7 +2,7 @@
 //! a refusal that names the field, the fault and the remedy. Nothing is looked up and nothing is kept.
 
 mod event;
-mod item;
+pub(crate) mod item;
 mod outcome;
 mod relation;
 mod traits;
@@ -11,12 +11,11 @@ use crate::config::ValidConfig;
 use crate::money::Money;
 use crate::policy::Traits;
 use crate::shop_time::ShopTime;
-use portrait_profile::{CustomAction, RecordId, Span, TextFault, Timestamp, UserId, check_text};
+use portrait_profile::{CustomAction, RecordId, Span, TextFault, Timestamp, check_text};
 use portrait_proto::v1::ErrorReason;
-use portrait_proto::{fault, time};
+use portrait_proto::request::Refusal;
+use portrait_proto::time;
 use std::ops::RangeInclusive;
-
-pub(crate) use item::CheckedItem;
 
 /// The highest price of one unit, in any currency.
 const PRICE_MAX: f64 = 1e9;
@@ -32,17 +31,6 @@ pub(crate) struct Rules {
     money: Money,
     custom_actions: Vec<CustomAction>,
     traits: Traits,
-}
-
-/// Why an item was not taken.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Refusal {
-    /// The reason of the closed list.
-    pub(crate) reason: ErrorReason,
-    /// The field within the item, as `price`; empty for the item as a whole.
-    pub(crate) field: String,
-    /// What is wrong and what to do.
-    pub(crate) message: String,
 }
 
 impl Rules {
@@ -92,20 +80,6 @@ impl Rules {
         })?;
         number("price", in_base, 0.0..=PRICE_MAX).map(Some)
     }
-}
-
-impl Refusal {
-    fn new(reason: ErrorReason, field: &str, message: impl Into<String>) -> Self {
-        Self { reason, field: field.to_owned(), message: message.into() }
-    }
-
-    fn of_text(field: &str, fault: TextFault) -> Self {
-        Self::new(fault::reason_of(fault), field, fault.to_string())
-    }
-}
-
-pub(crate) fn user_id(field: &str, text: &str) -> Result<UserId, Refusal> {
-    UserId::parse(text).map_err(|fault| Refusal::of_text(field, fault))
 }
 
 pub(crate) fn record_id(text: &str) -> Result<Option<RecordId>, Refusal> {

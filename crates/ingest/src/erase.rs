@@ -5,12 +5,13 @@
 use crate::append::{Patience, Underway};
 use crate::check;
 use crate::error::Error;
-use crate::service::Shared;
+use crate::context::Shared;
 use bytes::Bytes;
 use portrait_profile::{
     Body, LogPlace, PartitionId, PartitionLedger, Record, RecordId, Timestamp, TraceContext, UserId,
 };
 use portrait_proto::receipt::Receipt;
+use portrait_proto::request::{self, Refusal};
 use portrait_proto::time;
 use portrait_proto::token::{BadToken, ConsistencyToken, TokenEntry};
 use portrait_proto::v1::{self, ErasureState, ErrorReason};
@@ -33,14 +34,14 @@ struct Progress {
 /// Erases a shopper: logs what erases, in every partition.
 pub(crate) async fn erase(
     shared: &Arc<Shared>,
-    request: &v1::EraseRequest,
+    erasure: &v1::EraseRequest,
     trace: Option<TraceContext>,
 ) -> Result<Receipt, Error> {
-    let user_id = check::user_id("user_id", &request.user_id).map_err(Error::from)?;
-    let record_id = check::record_id(&request.event_id).map_err(Error::from)?;
+    let user_id = request::user_id("user_id", &erasure.user_id)?;
+    let record_id = check::record_id(&erasure.event_id)?;
     let accepted_at = shared.now();
     // The shopper's past is what the deployment takes for it: a replay of old logs goes on after it.
-    let occurred_at = shared.profile_clock.now(shared.store.as_ref(), accepted_at).await?;
+    let occurred_at = shared.moment().await?;
     let records = records(shared, &user_id, record_id.as_ref(), (occurred_at, accepted_at));
     let mut turns = Vec::with_capacity(records.len());
     for (partition, mut record) in records {
@@ -193,7 +194,7 @@ impl Progress {
 fn unknown(why: &str) -> Error {
     let message =
         format!("is not a receipt of this deployment: {why}; pass it as Erase gave it, or erase again");
-    Error::Request { reason: ErrorReason::BadToken, field: "receipt".into(), message }
+    Refusal::new(ErrorReason::BadToken, "receipt", message).into()
 }
 
 #[cfg(test)]

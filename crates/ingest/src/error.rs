@@ -1,10 +1,9 @@
 //! Why a call could not be answered item by item, and what the caller is told.
 
-use crate::check::Refusal;
 use portrait_profile::{DecodeError, ItemId, PartitionId};
+use portrait_proto::request::Refusal;
 use portrait_proto::status::Failure;
 use portrait_proto::v1::ErrorReason;
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
@@ -27,16 +26,9 @@ pub enum Error {
         #[source]
         source: Arc<DecodeError>,
     },
-    /// The request has no items, or too many.
-    #[error("{field}: {message}")]
-    Request {
-        /// The reason of the closed list.
-        reason: ErrorReason,
-        /// The field at fault.
-        field: Cow<'static, str>,
-        /// What is wrong and what to do.
-        message: String,
-    },
+    /// The request is refused as a whole.
+    #[error(transparent)]
+    Request(#[from] Refusal),
     /// The records that wait for the store take as much memory as they may.
     #[error("{limit_bytes} bytes wait for the store already: send again later")]
     QueueFull {
@@ -93,7 +85,7 @@ impl Error {
             Self::Item { .. } | Self::Ledger { .. } => ErrorReason::StoreIncompatible,
             Self::InPart { .. } => ErrorReason::StoreUnavailable,
             Self::ErasureLost { .. } => ErrorReason::TokenLapsed,
-            Self::Request { reason, .. } => *reason,
+            Self::Request(refusal) => refusal.reason,
             Self::QueueFull { .. } | Self::Lagging { .. } => ErrorReason::Overloaded,
             Self::TokenRate { .. } => ErrorReason::RateLimited,
             Self::ShuttingDown => ErrorReason::ShuttingDown,
@@ -106,7 +98,7 @@ impl Error {
             Self::Store(source) => matches!(**source, portrait_store::Error::Unavailable(_)),
             Self::InPart { .. } | Self::ShuttingDown => true,
             Self::Item { .. }
-            | Self::Request { .. }
+            | Self::Request(_)
             | Self::QueueFull { .. }
             | Self::Lagging { .. }
             | Self::TokenRate { .. }
@@ -119,7 +111,7 @@ impl Error {
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Store(source) => source.to_string(),
-            Self::Request { message, .. } => message.clone(),
+            Self::Request(refusal) => refusal.message.clone(),
             Self::Item { source, .. } | Self::Ledger { source } => format!("{self}: {source}"),
             Self::QueueFull { .. }
             | Self::Lagging { .. }
@@ -128,13 +120,6 @@ impl Error {
             | Self::ErasureLost { .. }
             | Self::ShuttingDown => self.to_string(),
         }
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        let Refusal { reason, field, message } = refusal;
-        Self::Request { reason, field: field.into(), message }
     }
 }
 
@@ -162,7 +147,7 @@ impl From<Error> for Status {
                 tracing::error!(error = %source, "a partition's note cannot be read");
                 failure.into_status()
             }
-            Error::Request { field, .. } => failure.field(field).into_status(),
+            Error::Request(refusal) => refusal.into(),
             Error::ErasureLost { .. } => failure.field("receipt").into_status(),
             Error::TokenRate { retry_after } => failure.retry_after(retry_after).into_status(),
             Error::QueueFull { .. } | Error::Lagging { .. } | Error::InPart { .. } | Error::ShuttingDown => {

@@ -3,9 +3,9 @@
 use crate::append::Patience;
 use crate::erase;
 use crate::rate;
-use crate::service::Shared;
+use crate::context::Shared;
 use crate::stream::{self, Answers};
-use crate::track::{self, Terms};
+use crate::track::{self, Outcome, Terms};
 use portrait_profile::TraceContext;
 use portrait_proto::v1;
 use portrait_proto::v1::ingest_service_server::IngestService;
@@ -32,14 +32,13 @@ impl IngestService for Grpc {
 
     async fn track(&self, request: Request<v1::TrackRequest>) -> Result<Response<v1::TrackResponse>, Status> {
         let terms = at_once(&request);
-        let request = rate::within(request, |request| request.events.len())?;
-        let v1::TrackRequest { events, backfill } = request;
+        let v1::TrackRequest { events, backfill } = rate::within(request, |request| request.events.len())?;
         let shared = &self.shared;
         let check = |event, now| shared.rules.event(event, now);
         let terms = Terms { backfill, ..terms };
         let outcome = track::put(shared, track::EVENTS, events, terms, check).await?.outcome(shared).await?;
-        let (accepted, rejected) = (outcome.accepted, outcome.rejected);
         let consistency_token = outcome.token.encode();
+        let Outcome { accepted, rejected, .. } = outcome;
         Ok(Response::new(v1::TrackResponse { accepted, rejected, consistency_token }))
     }
 
@@ -61,8 +60,8 @@ impl IngestService for Grpc {
         let check = |update, now| shared.rules.traits(update, now);
         let outcome =
             track::put(shared, track::UPDATES, updates, terms, check).await?.outcome(shared).await?;
-        let (accepted, rejected) = (outcome.accepted, outcome.rejected);
         let consistency_token = outcome.token.encode();
+        let Outcome { accepted, rejected, .. } = outcome;
         Ok(Response::new(v1::IdentifyResponse { accepted, rejected, consistency_token }))
     }
 
@@ -76,8 +75,8 @@ impl IngestService for Grpc {
         let check = |relation, now| shared.rules.relation(&relation, now);
         let outcome =
             track::put(shared, track::RELATIONS, relations, terms, check).await?.outcome(shared).await?;
-        let (accepted, rejected) = (outcome.accepted, outcome.rejected);
         let consistency_token = outcome.token.encode();
+        let Outcome { accepted, rejected, .. } = outcome;
         Ok(Response::new(v1::RelateResponse { accepted, rejected, consistency_token }))
     }
 
@@ -91,8 +90,8 @@ impl IngestService for Grpc {
         let check = |outcome, now| shared.rules.outcome(&outcome, now);
         let outcome =
             track::put(shared, track::OUTCOMES, outcomes, terms, check).await?.outcome(shared).await?;
-        let (accepted, rejected) = (outcome.accepted, outcome.rejected);
         let consistency_token = outcome.token.encode();
+        let Outcome { accepted, rejected, .. } = outcome;
         Ok(Response::new(v1::RecordOutcomesResponse { accepted, rejected, consistency_token }))
     }
 

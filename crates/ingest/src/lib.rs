@@ -12,6 +12,7 @@ mod append;
 mod catalogue;
 mod check;
 mod config;
+mod context;
 mod erase;
 mod error;
 mod grpc;

@@ -4,17 +4,15 @@ use crate::append::Log;
 use crate::catalogue::Catalogue;
 use crate::check::Rules;
 use crate::config::ValidConfig;
+use crate::context::Shared;
 use crate::grpc::Grpc;
 use crate::metrics::Metrics;
 use crate::rate::RateLimit;
-use portrait_profile::Timestamp;
 use portrait_proto::v1::ingest_service_server::{self, IngestServiceServer};
 use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::Instruments;
-use portrait_runtime::telemetry::trace::Tracer;
 use portrait_store::{ProfileClock, Store};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,36 +22,6 @@ use tonic::codec::CompressionEncoding;
 pub struct IngestService {
     shared: Arc<Shared>,
     max_request: usize,
-}
-
-/// What calls and streams share.
-pub(crate) struct Shared {
-    /// Where the log is.
-    pub(crate) store: Arc<dyn Store>,
-    /// Which clock erasures are told by.
-    pub(crate) profile_clock: ProfileClock,
-    /// The clock on the wall.
-    pub(crate) clock: SharedClock,
-    /// What may enter.
-    pub(crate) rules: Rules,
-    /// What one shopper may send; none is without limit.
-    pub(crate) rate: Option<RateLimit>,
-    /// What is known of items.
-    pub(crate) catalogue: Catalogue,
-    /// The lanes into the log.
-    pub(crate) log: Arc<Log>,
-    /// What is measured.
-    pub(crate) metrics: Arc<Metrics>,
-    /// What requests are followed with.
-    pub(crate) tracer: Tracer,
-    /// Requests of one stream that may be under way.
-    pub(crate) stream_requests: usize,
-    /// How long a stream may wait for room.
-    pub(crate) stream_patience: Duration,
-    /// Cancelled when the room drains: streams end.
-    pub(crate) closing: CancellationToken,
-    /// The readers of open streams, so that a drain can wait for them.
-    pub(crate) streams: TaskTracker,
 }
 
 impl IngestService {
@@ -103,12 +71,5 @@ impl IngestService {
             shared.streams.close();
             shared.streams.wait().await;
         })
-    }
-}
-
-impl Shared {
-    /// What the clock on the wall says.
-    pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.clock.now_ms())
     }
 }

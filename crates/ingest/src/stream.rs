@@ -9,7 +9,7 @@
 use crate::append::Patience;
 use crate::error::Error;
 use crate::rate;
-use crate::service::Shared;
+use crate::context::Shared;
 use crate::track::{self, Pending, Terms};
 use futures::StreamExt;
 use futures::stream::BoxStream;

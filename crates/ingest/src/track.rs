@@ -2,19 +2,16 @@
 //! when the lanes have answered. The same for events, traits, edges and outcomes.
 
 use crate::append::{Patience, Underway};
-use crate::check::Refusal;
 use crate::error::Error;
-use crate::service::Shared;
+use crate::context::Shared;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Record, Timestamp, TraceContext};
+use portrait_proto::request::{self, Refusal};
 use portrait_proto::token::{ConsistencyToken, TokenEntry};
 use portrait_proto::v1::{self, ErrorReason, Rejection};
 use portrait_runtime::telemetry::trace::{Span, SpanKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// How many items one request may have.
-pub(crate) const ITEMS_MAX: usize = 1000;
 
 /// How many records of one call carry their span: a batch of a thousand is as well understood by a few.
 const FOLLOWED_MAX: usize = 16;
@@ -89,20 +86,6 @@ struct Group {
     span: Span,
 }
 
-/// Refuses an empty batch and one that is too large.
-pub(crate) fn check_size(kind: Kind, count: usize) -> Result<(), Error> {
-    let field = kind.field.into();
-    if count == 0 {
-        let message = format!("send 1 to {ITEMS_MAX}");
-        return Err(Error::Request { reason: ErrorReason::EmptyBatch, field, message });
-    }
-    if count > ITEMS_MAX {
-        let message = format!("{count} were sent, {ITEMS_MAX} are allowed: split the request");
-        return Err(Error::Request { reason: ErrorReason::TooMany, field, message });
-    }
-    Ok(())
-}
-
 /// The answer for an item that was not taken.
 pub(crate) fn rejection(shared: &Shared, kind: Kind, index: usize, refusal: Refusal) -> Rejection {
     shared.metrics.rejected(kind.name, refusal.reason);
@@ -125,7 +108,7 @@ pub(crate) async fn put<Item>(
     terms: Terms,
     check: impl Fn(Item, Timestamp) -> Result<Record, Refusal>,
 ) -> Result<Pending, Error> {
-    check_size(kind, items.len())?;
+    request::batch(kind.field, items.len())?;
     let now = shared.now();
     let (mut records, mut indices, mut rejected) = (Vec::with_capacity(items.len()), Vec::new(), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
@@ -258,7 +241,7 @@ impl Pending {
 
 /// Adds items to the catalogue.
 pub(crate) async fn upsert(shared: &Shared, items: Vec<v1::Item>) -> Result<Outcome, Error> {
-    check_size(ITEMS, items.len())?;
+    request::batch(ITEMS.field, items.len())?;
     let (mut checked, mut rejected) = (Vec::with_capacity(items.len()), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
         match shared.rules.item(item) {

@@ -6,11 +6,12 @@
 //!                        ▲────────── another model is active ──────────┘
 //! ```
 
+use crate::context::Shared;
 use crate::error::Error;
 use crate::manifest::{self, name_of_wire, name_to_wire};
 use crate::nodes::Place;
-use crate::service::Shared;
 use bytes::Bytes;
+use portrait_proto::request::Refusal;
 use portrait_proto::time;
 use portrait_proto::v1::watch_models_request::Kind as Said;
 use portrait_proto::v1::watch_models_response::Kind;
@@ -69,8 +70,8 @@ pub(crate) async fn begin(
     let first = tokio::time::timeout(PATIENCE, said.message()).await;
     let first = first.ok().and_then(Result::ok).flatten().and_then(|request| request.kind);
     let Some(Said::Hello(hello)) = first else {
-        let message = "is missing: the first message of a watch says who watches".to_owned();
-        return Err(Error::Request { reason: ErrorReason::MissingField, field: "hello", message });
+        let message = "is missing: the first message of a watch says who watches";
+        return Err(Refusal::new(ErrorReason::MissingField, "hello", message).into());
     };
     let (out, receiver) = mpsc::channel(WAITING);
     let watcher = Watcher::of(shared, &hello, out)?;
@@ -125,9 +126,8 @@ impl Watcher {
     /// Sends a model: what it is, the parts that the node lacks, and that this was all.
     async fn announce(&mut self, model: &PublishedModel) -> Result<(), Ended> {
         let version = model.version.get();
-        let unreadable = |bad: manifest::BadManifest| Error::Stored { version, problem: bad.to_string() };
-        let manifest = manifest::decoded(&model.manifest).map_err(unreadable)?;
-        let parts = manifest::parts_of(&manifest).map_err(unreadable)?;
+        let manifest = manifest::decoded(&model.manifest).and_then(|manifest| manifest::parts_of(&manifest));
+        let parts = manifest.map_err(|bad| Error::stored(model.version, &bad))?;
         let checksum = xxh64(&model.manifest, 0);
         let announcement = Announcement { version, manifest: model.manifest.to_vec(), checksum };
         self.send(Kind::Announcement(announcement)).await?;

@@ -1,7 +1,9 @@
 //! Why a model could not be trained, published or told, and what the caller is told.
 
 use portrait_learning::ModelError;
-use portrait_proto::status::Failure;
+use portrait_profile::ModelVersion;
+use portrait_proto::request::Refusal;
+use portrait_proto::status::{Failure, with_causes};
 use portrait_proto::v1::ErrorReason;
 use std::time::Duration;
 use tonic::Status;
@@ -64,15 +66,8 @@ pub enum Error {
     #[error("there is no model yet: train one by TrainModel, or wait for the first")]
     NoModel,
     /// The request is wrong.
-    #[error("{field}: {message}")]
-    Request {
-        /// The reason of the closed list.
-        reason: ErrorReason,
-        /// The field at fault.
-        field: &'static str,
-        /// What is wrong and what to do.
-        message: String,
-    },
+    #[error(transparent)]
+    Request(#[from] Refusal),
     /// Every place to watch is taken.
     #[error("all {limit} places to watch are taken: raise model.max_watchers")]
     TooManyWatchers {
@@ -88,25 +83,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// The error with its causes, in one line.
-    pub(crate) fn told(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            let cause_text = cause.to_string();
-            if !text.contains(&cause_text) {
-                text.push_str(": ");
-                text.push_str(&cause_text);
-            }
-            source = cause.source();
-        }
-        text
+    /// What is stored of a version cannot be read, because of `problem`.
+    pub(crate) fn stored(version: ModelVersion, problem: &impl ToString) -> Self {
+        Self::Stored { version: version.get(), problem: problem.to_string() }
     }
 }
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        let message = error.told();
+        let message = with_causes(&error);
         match error {
             Error::Store(source) => Failure::from(&source).into_status(),
             Error::Features(status) => *status,
@@ -124,9 +109,7 @@ impl From<Error> for Status {
                 Failure::new(ErrorReason::ModelNotFound, message).field("version").into_status()
             }
             Error::NoModel => Failure::new(ErrorReason::NoModel, message).into_status(),
-            Error::Request { reason, field, message } => {
-                Failure::new(reason, message).field(field).into_status()
-            }
+            Error::Request(refusal) => refusal.into(),
             Error::TooManyWatchers { .. } => {
                 Failure::new(ErrorReason::Overloaded, message).retry_after(RETRY_AFTER).into_status()
             }

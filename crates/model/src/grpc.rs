@@ -1,25 +1,29 @@
 //! The edge of this room: validates, converts, calls, converts. Nothing is decided here.
 
 use crate::broadcast::{self, Told};
+use crate::context::Shared;
+use crate::demand::{Count, Demand, Progress, Trained};
 use crate::error::Error;
-use crate::schedule::{Demand, Trained, manifest_of};
-use crate::service::Shared;
-use crate::train::{Count, Progress};
+use crate::manifest;
+use crate::publish;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use portrait_profile::ModelVersion;
+use portrait_proto::request::Refusal;
+use portrait_proto::status::with_causes;
 use portrait_proto::v1;
 use portrait_proto::v1::model_service_server::ModelService;
 use portrait_proto::v1::train_model_response::Kind;
-use portrait_store::RegistryChange;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Words of progress that wait for a slow caller.
 const PROGRESS_WAITING: usize = 32;
+
+/// The messages of a training that is followed.
+type Training = BoxStream<'static, Result<v1::TrainModelResponse, Status>>;
 
 /// The service as tonic calls it.
 pub(crate) struct Grpc {
@@ -30,7 +34,7 @@ pub(crate) struct Grpc {
 #[tonic::async_trait]
 impl ModelService for Grpc {
     type WatchModelsStream = Told;
-    type TrainModelStream = BoxStream<'static, Result<v1::TrainModelResponse, Status>>;
+    type TrainModelStream = Training;
 
     async fn watch_models(
         &self,
@@ -43,12 +47,12 @@ impl ModelService for Grpc {
         &self,
         request: Request<v1::GetModelRequest>,
     ) -> Result<Response<v1::GetModelResponse>, Status> {
-        let registry = self.registry().await?;
+        let registry = self.shared.stored_registry().await?;
         let version = match request.into_inner().version {
             0 => registry.active.ok_or(Error::NoModel)?,
             number => version(number)?,
         };
-        let manifest = manifest_of(&registry, version)?;
+        let manifest = manifest::of_version(&registry, version)?;
         let active = registry.active == Some(version);
         Ok(Response::new(v1::GetModelResponse { manifest: Some(manifest), active }))
     }
@@ -57,8 +61,8 @@ impl ModelService for Grpc {
         &self,
         _: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
-        let registry = self.registry().await?;
-        let models = registry.models.iter().map(|model| manifest_of(&registry, model.version));
+        let registry = self.shared.stored_registry().await?;
+        let models = registry.models.iter().map(|model| manifest::of_version(&registry, model.version));
         let models = models.collect::<Result<_, _>>()?;
         let active_version = registry.active.map_or(0, ModelVersion::get);
         let (nodes, drift) = (self.shared.nodes.list(), self.shared.drift.borrow().clone());
@@ -71,19 +75,11 @@ impl ModelService for Grpc {
     ) -> Result<Response<Self::TrainModelStream>, Status> {
         let request = request.into_inner();
         let count = count(&request, self.shared.config.segments_max)?;
-        let (told, progress) = mpsc::channel(PROGRESS_WAITING);
+        let (words, progress) = mpsc::channel(PROGRESS_WAITING);
         let (answer, outcome) = oneshot::channel();
-        let demand = Demand::Train { count, force: request.force, progress: Progress::to(told), answer };
-        self.shared.demands.try_send(demand).map_err(|_| Error::Busy)?;
-        let progress = ReceiverStream::new(progress)
-            .map(|progress| Ok(v1::TrainModelResponse { kind: Some(Kind::Progress(progress)) }));
-        // The words of progress end when the training does; the outcome is the last.
-        let outcome = outcome.map(|outcome| outcome.unwrap_or(Err(Error::ShuttingDown)));
-        let outcome = outcome.map(|outcome| {
-            let outcome = told_outcome(outcome)?;
-            Ok(v1::TrainModelResponse { kind: Some(Kind::Outcome(outcome)) })
-        });
-        Ok(Response::new(progress.chain(futures::stream::once(outcome)).boxed()))
+        let progress_to = Progress::to(words);
+        self.shared.demand(Demand::Train { count, force: request.force, progress: progress_to, answer })?;
+        Ok(Response::new(followed(progress, outcome)))
     }
 
     async fn check_drift(
@@ -91,7 +87,7 @@ impl ModelService for Grpc {
         _: Request<v1::CheckDriftRequest>,
     ) -> Result<Response<v1::CheckDriftResponse>, Status> {
         let (answer, outcome) = oneshot::channel();
-        self.shared.demands.try_send(Demand::Look { answer }).map_err(|_| Error::Busy)?;
+        self.shared.demand(Demand::Look { answer })?;
         let (drift, trained) = outcome.await.unwrap_or(Err(Error::ShuttingDown))?;
         let training = trained.map(told_outcome).transpose()?;
         Ok(Response::new(v1::CheckDriftResponse { drift: Some(drift), training }))
@@ -102,48 +98,40 @@ impl ModelService for Grpc {
         request: Request<v1::ActivateModelRequest>,
     ) -> Result<Response<v1::ActivateModelResponse>, Status> {
         let version = version(request.into_inner().version)?;
-        let registry = self.registry().await?;
-        manifest_of(&registry, version)?;
-        let change = RegistryChange {
-            expected: registry.registry_no,
-            publish: None,
-            activate: Some(version),
-            forget: Vec::new(),
-            forget_parts: Vec::new(),
-        };
-        self.shared.store.change_registry(change).await.map_err(Error::from)?;
-        let previous_version = registry.active.map_or(0, ModelVersion::get);
-        tracing::info!(version = version.get(), previous_version, "another model is active");
+        let previous_version = publish::activate(&self.shared, version).await?.map_or(0, ModelVersion::get);
         Ok(Response::new(v1::ActivateModelResponse { active_version: version.get(), previous_version }))
     }
 }
 
-impl Grpc {
-    async fn registry(&self) -> Result<portrait_store::Registry, Error> {
-        Ok(self.shared.store.registry(None, Duration::ZERO).await?)
-    }
+/// Streams the progress of a training, which ends when the training does, and the outcome as the last message.
+fn followed(progress: mpsc::Receiver<v1::TrainProgress>, outcome: oneshot::Receiver<Trained>) -> Training {
+    let progress = ReceiverStream::new(progress)
+        .map(|progress| Ok(v1::TrainModelResponse { kind: Some(Kind::Progress(progress)) }));
+    let outcome = async move {
+        let outcome = told_outcome(outcome.await.unwrap_or(Err(Error::ShuttingDown)))?;
+        Ok(v1::TrainModelResponse { kind: Some(Kind::Outcome(outcome)) })
+    };
+    progress.chain(futures::stream::once(outcome)).boxed()
 }
 
 fn version(number: u64) -> Result<ModelVersion, Error> {
     ModelVersion::new(number).ok_or(Error::NotFound { version: number })
 }
 
-fn count(request: &v1::TrainModelRequest, most: usize) -> Result<Count, Error> {
+fn count(request: &v1::TrainModelRequest, most: usize) -> Result<Count, Refusal> {
     let asked = request.segments as usize;
     match (asked, request.choose_segments) {
         (0, false) => Ok(Count::Same),
         (0, true) => Ok(Count::Chosen),
         (asked, false) if (1..=most).contains(&asked) => Ok(Count::Exactly(asked)),
-        (_, true) => Err(Error::Request {
-            reason: v1::ErrorReason::Contradiction,
-            field: "choose_segments",
-            message: "is set and so is segments: leave one of them out".to_owned(),
-        }),
-        (asked, false) => Err(Error::Request {
-            reason: v1::ErrorReason::OutOfRange,
-            field: "segments",
-            message: format!("is {asked}: send 1 to {most}, or raise model.segments_max"),
-        }),
+        (_, true) => {
+            let message = "is set and so is segments: leave one of them out";
+            Err(Refusal::new(v1::ErrorReason::Contradiction, "choose_segments", message))
+        }
+        (asked, false) => {
+            let message = format!("is {asked}: send 1 to {most}, or raise model.segments_max");
+            Err(Refusal::new(v1::ErrorReason::OutOfRange, "segments", message))
+        }
     }
 }
 
@@ -157,7 +145,7 @@ fn told_outcome(trained: Trained) -> Result<v1::TrainOutcome, Status> {
             manifest: Some(manifest),
         }),
         Err(error @ (Error::Worse { .. } | Error::TooFew { .. } | Error::Learning(_))) => {
-            Ok(v1::TrainOutcome { refusal: error.told(), ..Default::default() })
+            Ok(v1::TrainOutcome { refusal: with_causes(&error), ..Default::default() })
         }
         Err(error) => Err(error.into()),
     }

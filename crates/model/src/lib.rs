@@ -11,10 +11,12 @@
 
 mod broadcast;
 mod config;
+mod context;
+mod demand;
 mod drift;
 mod error;
 mod grpc;
-mod manifest;
+pub mod manifest;
 mod metrics;
 mod nodes;
 mod publish;

@@ -1,13 +1,14 @@
 //! The manifest of a model and what it takes to get from it and the parts to a model that can be served. Used by this room when
 //! it publishes, and by every node that takes a version: a model is checked the same way wherever it is read.
 
+use crate::error::Error;
 use bytes::Bytes;
 use portrait_learning::prediction::Learned;
 use portrait_learning::{Model, ModelError};
-use portrait_profile::FeatureSchema;
+use portrait_profile::{FeatureSchema, ModelVersion};
+use portrait_proto::manifest::{self, DamagedManifest};
 use portrait_proto::v1::ModelManifest;
-use portrait_store::PartName;
-use prost::Message;
+use portrait_store::{PartName, Registry};
 use std::collections::BTreeMap;
 
 /// What the part is called that holds scaler, centroids and segments. Those beside it are named by [`Learned`].
@@ -45,26 +46,38 @@ pub enum BadManifest {
 }
 
 /// The name of a part as a manifest has it.
-pub(crate) fn name_to_wire(name: PartName) -> Vec<u8> {
+pub fn name_to_wire(name: PartName) -> Vec<u8> {
     name.get().to_be_bytes().to_vec()
 }
 
 /// The name of a part that a manifest has.
-pub(crate) fn name_of_wire(bytes: &[u8]) -> Option<PartName> {
+pub fn name_of_wire(bytes: &[u8]) -> Option<PartName> {
     bytes.try_into().ok().map(|bytes| PartName::new(u128::from_be_bytes(bytes)))
 }
 
-/// The parts that a manifest names, by kind.
-pub(crate) fn parts_of(manifest: &ModelManifest) -> Result<Vec<(String, PartName)>, BadManifest> {
+/// Returns the parts that a manifest names, each with its kind.
+///
+/// # Errors
+/// `Damaged` if a name is none.
+pub fn parts_of(manifest: &ModelManifest) -> Result<Vec<(String, PartName)>, BadManifest> {
     let part = |part: &portrait_proto::v1::ModelPart| {
         name_of_wire(&part.name).map(|name| (part.kind.clone(), name)).ok_or(BadManifest::Damaged)
     };
     manifest.parts.iter().map(part).collect()
 }
 
-/// A manifest of bytes.
-pub(crate) fn decoded(bytes: &[u8]) -> Result<ModelManifest, BadManifest> {
-    ModelManifest::decode(bytes).map_err(|_| BadManifest::Damaged)
+/// Decodes a manifest.
+///
+/// # Errors
+/// `Damaged` if the bytes are not those of one.
+pub fn decoded(bytes: &[u8]) -> Result<ModelManifest, BadManifest> {
+    manifest::decode(bytes).map_err(|DamagedManifest| BadManifest::Damaged)
+}
+
+/// Returns the manifest of a version that the registry has.
+pub(crate) fn of_version(registry: &Registry, version: ModelVersion) -> Result<ModelManifest, Error> {
+    let model = registry.model(version).ok_or(Error::NotFound { version: version.get() })?;
+    decoded(&model.manifest).map_err(|bad| Error::stored(version, &bad))
 }
 
 /// The model that a manifest and parts are, checked whole, for vectors of `schema`.

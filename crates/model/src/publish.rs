@@ -2,9 +2,9 @@
 //! step; what nobody needs any more is forgotten in the same step. In comes a candidate and the right to train, out goes its
 //! manifest.
 
+use crate::context::Shared;
 use crate::error::Error;
 use crate::manifest::{self, SEGMENTS, name_of_wire, name_to_wire};
-use crate::service::Shared;
 use crate::train::Candidate;
 use bytes::Bytes;
 use portrait_learning::Model;
@@ -14,7 +14,6 @@ use portrait_proto::v1::{ModelManifest, ModelPart, TrainingCause};
 use portrait_store::{LeaseToken, PartName, PublishedModel, Registry, RegistryChange};
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 /// What is published, beside the candidate.
 pub(crate) struct Terms {
@@ -65,7 +64,7 @@ pub(crate) async fn publish(
     };
     let published =
         PublishedModel { version: checked.version, at: now, manifest: manifest.encode_to_vec().into() };
-    let registry = shared.store.registry(None, Duration::ZERO).await?;
+    let registry = shared.stored_registry().await?;
     let (forget, forget_parts) = surplus(&registry, names, shared.config.keep);
     let change = RegistryChange {
         expected: registry.registry_no,
@@ -136,17 +135,36 @@ pub(crate) fn next_segment(registry: &Registry) -> SegmentId {
 
 /// The served model as the store has it; none before the first, or if this release computes other components.
 pub(crate) async fn served(shared: &Shared) -> Result<Option<Model>, Error> {
-    let registry = shared.store.registry(None, Duration::ZERO).await?;
+    let registry = shared.stored_registry().await?;
     let active = registry.active_model().filter(|model| fits(&model.manifest));
     let Some(active) = active else { return Ok(None) };
-    let unreadable = |problem: String| Error::Stored { version: active.version.get(), problem };
-    let manifest = manifest::decoded(&active.manifest).map_err(|bad| unreadable(bad.to_string()))?;
+    let manifest = manifest::decoded(&active.manifest).and_then(|manifest| manifest::parts_of(&manifest));
     let mut parts = BTreeMap::new();
-    for (_, name) in manifest::parts_of(&manifest).map_err(|bad| unreadable(bad.to_string()))? {
+    for (_, name) in manifest.map_err(|bad| Error::stored(active.version, &bad))? {
         if let Some(part) = shared.store.part(name).await? {
             parts.insert(name, part);
         }
     }
     let model = manifest::assembled(&active.manifest, &parts, FeatureSchema::current());
-    model.map(Some).map_err(|bad| unreadable(bad.to_string()))
+    model.map(Some).map_err(|bad| Error::stored(active.version, &bad))
+}
+
+/// Makes a published version the served one, and returns the one before it.
+///
+/// # Errors
+/// `NotFound` if the registry has no such version, and whatever the store says.
+pub(crate) async fn activate(shared: &Shared, version: ModelVersion) -> Result<Option<ModelVersion>, Error> {
+    let registry = shared.stored_registry().await?;
+    manifest::of_version(&registry, version)?;
+    let change = RegistryChange {
+        expected: registry.registry_no,
+        publish: None,
+        activate: Some(version),
+        forget: Vec::new(),
+        forget_parts: Vec::new(),
+    };
+    shared.store.change_registry(change).await?;
+    let previous_version = registry.active.map_or(0, ModelVersion::get);
+    tracing::info!(version = version.get(), previous_version, "another model is active");
+    Ok(registry.active)
 }

@@ -8,8 +8,8 @@ mod catalogue;
 mod pasts;
 
 use crate::config::ValidConfig;
+use crate::demand::Progress;
 use crate::error::Error;
-use crate::train::Progress;
 use bounded::Bounded;
 pub(crate) use cases::{Cases, Labelled};
 pub(crate) use catalogue::described;

@@ -1,13 +1,16 @@
 //! When a model is trained, and that only one process does it. In come the clock, what was applied, looks at drift, and whoever
 //! asks; out go trainings, one after the other. The right to train is a lease in the store: who loses it publishes nothing.
 
+use crate::context::Shared;
+use crate::demand::{Count, Demand, Progress, Trained};
 use crate::drift::Watch;
 use crate::error::Error;
+use crate::manifest;
 use crate::publish::{self, Terms};
 use crate::sample::{self, Bounds};
-use crate::service::Shared;
-use crate::train::{self, Candidate, Count, Progress, Task};
+use crate::train::{self, Candidate, Task};
 use portrait_profile::{ModelVersion, PartitionLedger, Timestamp};
+use portrait_proto::status::with_causes;
 use portrait_proto::v1::{DriftStatus, ModelManifest, TrainingCause};
 use portrait_store::{LeaseToken, PublishedModel, Registry};
 use std::sync::Arc;
@@ -17,20 +20,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// How often it is asked whether a training is due.
 const ASK_EVERY: Duration = Duration::from_millis(200);
-/// Who asks and is not served yet waits here; more are told that the trainer is busy.
-pub(crate) const DEMANDS_WAITING: usize = 4;
-
-/// What somebody asked for.
-pub(crate) enum Demand {
-    /// A training.
-    Train { count: Count, force: bool, progress: Progress, answer: oneshot::Sender<Trained> },
-    /// A look at drift, and the training that it gives cause for.
-    Look { answer: oneshot::Sender<Result<(DriftStatus, Option<Trained>), Error>> },
-}
-
-/// What became of a training.
-pub(crate) type Trained = Result<ModelManifest, Error>;
-
 /// The one who trains, if this process may.
 pub(crate) struct Trainer {
     shared: Arc<Shared>,
@@ -66,7 +55,7 @@ impl Trainer {
                 _ = ticks.tick(), if self.shared.config.automatic => {
                     if let Err(error) = self.ask().await {
                         self.shared.metrics.failed();
-                        tracing::warn!(cause = error.told(), "no model was trained");
+                        tracing::warn!(cause = with_causes(&error), "no model was trained");
                     }
                 }
             }
@@ -86,7 +75,7 @@ impl Trainer {
     }
 
     async fn look_and_train(&mut self) -> Result<(DriftStatus, Option<Trained>), Error> {
-        let registry = self.shared.store.registry(None, Duration::ZERO).await?;
+        let registry = self.shared.stored_registry().await?;
         let active = registry.active_model().ok_or(Error::NoModel)?;
         self.looked_at = self.shared.now();
         self.looked_applied = applied_total(&self.shared).await?;
@@ -121,7 +110,7 @@ impl Trainer {
         };
         let newest = registry.models.last().unwrap_or(active);
         let trained_applied =
-            crate::manifest::decoded(&newest.manifest).map_or(0, |manifest| manifest.applied_total);
+            manifest::decoded(&newest.manifest).map_or(0, |manifest| manifest.applied_total);
         let new_records = applied.saturating_sub(trained_applied.max(self.tried_applied));
         if new_records == 0 {
             return Ok(None);
@@ -199,7 +188,7 @@ impl Trainer {
     ) -> Result<ModelManifest, Error> {
         let begun = std::time::Instant::now();
         let applied_total = applied_total(&self.shared).await?;
-        let registry = self.shared.store.registry(None, Duration::ZERO).await?;
+        let registry = self.shared.stored_registry().await?;
         let version = registry.newest.map_or(ModelVersion::FIRST, ModelVersion::next);
         let live = publish::served(&self.shared).await?.map(Arc::new);
         let bounds = Bounds::of_training(&self.shared.config);
@@ -257,13 +246,4 @@ async fn shoppers(shared: &Shared) -> Result<u64, Error> {
         total += ledger.counts().map(|(_, count)| count).sum::<u64>();
     }
     Ok(total)
-}
-
-/// The model of a version as the registry has it.
-pub(crate) fn manifest_of(registry: &Registry, version: ModelVersion) -> Result<ModelManifest, Error> {
-    let number = version.get();
-    let model = registry.model(version).ok_or(Error::NotFound { version: number })?;
-    let unreadable =
-        |bad: crate::manifest::BadManifest| Error::Stored { version: number, problem: bad.to_string() };
-    crate::manifest::decoded(&model.manifest).map_err(unreadable)
 }

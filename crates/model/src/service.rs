@@ -1,12 +1,12 @@
 //! Builds the room, follows the registry, runs the trainer, and drains: nodes are told to watch elsewhere.
 
 use crate::config::ValidConfig;
+use crate::context::Shared;
+use crate::demand::{DEMANDS_WAITING, Demand};
 use crate::grpc::Grpc;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
-use crate::schedule::{DEMANDS_WAITING, Demand, Trainer};
-use portrait_profile::Timestamp;
-use portrait_proto::v1::DriftStatus;
+use crate::schedule::Trainer;
 use portrait_proto::v1::model_service_server::{self, ModelServiceServer};
 use portrait_runtime::SharedClock;
 use portrait_runtime::peer::Peer;
@@ -29,34 +29,6 @@ pub struct ModelService {
     shared: Arc<Shared>,
     /// For the trainer, which is run once.
     demands: Mutex<Option<mpsc::Receiver<Demand>>>,
-}
-
-/// What trainer, watchers and calls share.
-pub(crate) struct Shared {
-    /// Where models are.
-    pub(crate) store: Arc<dyn Store>,
-    /// Where vectors come from.
-    pub(crate) features: Peer,
-    /// The clock on the wall.
-    pub(crate) clock: SharedClock,
-    /// How this room is set.
-    pub(crate) config: ValidConfig,
-    /// What is measured.
-    pub(crate) metrics: Metrics,
-    /// This process, among all that ask for the right to train.
-    pub(crate) nonce: Nonce,
-    /// The models as the store has them; followed by one task.
-    pub(crate) registry: watch::Sender<Registry>,
-    /// What was last seen of drift.
-    pub(crate) drift: watch::Sender<Option<DriftStatus>>,
-    /// Who watches.
-    pub(crate) nodes: Nodes,
-    /// To the trainer.
-    pub(crate) demands: mpsc::Sender<Demand>,
-    /// Cancelled when the room drains: watchers are told, the trainer ends.
-    pub(crate) closing: CancellationToken,
-    /// Watchers, the trainer and who follows the registry, so that a drain can wait for them.
-    pub(crate) tasks: TaskTracker,
 }
 
 impl ModelService {
@@ -107,13 +79,6 @@ impl ModelService {
             shared.tasks.close();
             shared.tasks.wait().await;
         })
-    }
-}
-
-impl Shared {
-    /// What the clock on the wall says.
-    pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.clock.now_ms())
     }
 }
 

@@ -3,8 +3,9 @@
 //! it takes, on a thread of its own.
 
 mod learned;
+mod task;
 
-use crate::config::ValidConfig;
+use crate::demand::Count;
 use crate::error::Error;
 use crate::sample::Sample;
 use learned::{Found, learned};
@@ -16,10 +17,9 @@ use portrait_learning::segmentation::{
 };
 use portrait_learning::{Model, Retired, Segment, TypicalCategory};
 use portrait_profile::{FeatureSchema, ModelVersion, SegmentId};
-use portrait_proto::v1::{ModelQuality, TrainProgress};
+use portrait_proto::v1::ModelQuality;
 use std::collections::HashMap;
-use std::sync::Arc;
-use tokio::sync::mpsc;
+pub(crate) use task::Task;
 
 /// Rows that quality is judged by at most.
 const JUDGED_ROWS: usize = 10_000;
@@ -28,58 +28,11 @@ const CATEGORIES_TOLD: usize = 5;
 const LIFT_MIN: f64 = 1.1;
 const LOVERS_MIN: usize = 5;
 
-/// How many segments a candidate has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Count {
-    /// As many as the model before; chosen if there is none.
-    Same,
-    /// Whatever suits the vectors best.
-    Chosen,
-    /// So many.
-    Exactly(usize),
-}
-
-/// Where a training tells how far it is. Whoever does not listen is not waited for.
-#[derive(Clone, Default)]
-pub(crate) struct Progress(Option<mpsc::Sender<TrainProgress>>);
-
-/// What a training starts from.
-pub(crate) struct Task {
-    pub(crate) sample: Sample,
-    pub(crate) live: Option<Arc<Model>>,
-    pub(crate) version: ModelVersion,
-    /// The first segment id that was never given.
-    pub(crate) next_segment: SegmentId,
-    pub(crate) count: Count,
-    pub(crate) config: ValidConfig,
-    pub(crate) progress: Progress,
-}
-
 /// A candidate.
 pub(crate) struct Candidate {
     pub(crate) model: Model,
     pub(crate) quality: ModelQuality,
     pub(crate) rows: usize,
-}
-
-impl Progress {
-    /// Tells nobody.
-    pub(crate) fn silent() -> Self {
-        Self::default()
-    }
-
-    /// Tells a caller.
-    pub(crate) fn to(sender: mpsc::Sender<TrainProgress>) -> Self {
-        Self(Some(sender))
-    }
-
-    /// Tells a stage and how much of it is done.
-    pub(crate) fn tell(&self, stage: &str, done: u64, total: u64) {
-        if let Some(sender) = &self.0 {
-            // A full queue means that the caller is behind; the next word will do.
-            let _ = sender.try_send(TrainProgress { stage: stage.to_owned(), done, total });
-        }
-    }
 }
 
 /// Learns a candidate.

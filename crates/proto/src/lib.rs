@@ -6,8 +6,10 @@
 pub mod action;
 pub mod fault;
 pub mod feature;
+pub mod manifest;
 mod profile;
 pub mod receipt;
+pub mod request;
 pub mod status;
 pub mod time;
 pub mod token;

@@ -86,6 +86,21 @@ pub fn clarified(status: Status) -> Status {
     status
 }
 
+/// Returns an error with its causes, in one line; a cause that the text before it repeats is left out.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
 /// The path of the field that prost names innermost first, as `Event.user_id: TrackRequest.events: invalid string value`.
 fn undecodable_field(message: &str) -> Option<String> {
     let (_, described) = message.split_once("failed to decode Protobuf message: ")?;

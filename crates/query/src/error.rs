@@ -2,6 +2,7 @@
 
 use portrait_learning::prediction::learners::ScorerError;
 use portrait_profile::{DecodeError, PartitionId, SegmentId, UserId};
+use portrait_proto::request::Refusal;
 use portrait_proto::status::Failure;
 use portrait_proto::v1::ErrorReason;
 use portrait_store::FeedSeq;
@@ -38,15 +39,8 @@ pub enum Error {
         source: DecodeError,
     },
     /// The request is wrong.
-    #[error("{field}: {message}")]
-    Request {
-        /// The reason of the closed list.
-        reason: ErrorReason,
-        /// The field at fault.
-        field: String,
-        /// What is wrong and what to do.
-        message: String,
-    },
+    #[error(transparent)]
+    Request(#[from] Refusal),
     /// Nothing is known of the user.
     #[error("there is no profile of user {user_id}")]
     NotFound {
@@ -137,7 +131,7 @@ pub enum Error {
 impl Error {
     /// The request is wrong: `field` is at fault.
     pub(crate) fn refused(reason: ErrorReason, field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Request { reason, field: field.into(), message: message.into() }
+        Refusal::new(reason, field, message).into()
     }
 
     /// Logs what no caller can do anything about: a human must look. Whose profile it is stays out of the log.
@@ -164,7 +158,7 @@ impl Error {
             | Self::Unassigned { .. }
             | Self::NoSuchSegment { .. }
             | Self::TooFew { .. }
-            | Self::Request { .. }
+            | Self::Request(_)
             | Self::NotFound { .. }
             | Self::TokenLapsed { .. }
             | Self::ReadAfterTimeout { .. }
@@ -184,9 +178,7 @@ impl From<Error> for Status {
             Error::Profile { source, .. } | Error::Change { source, .. } | Error::Ledger { source, .. } => {
                 Failure::new(ErrorReason::StoreIncompatible, format!("{message}: {source}")).into_status()
             }
-            Error::Request { reason, field, message } => {
-                Failure::new(reason, message).field(field).into_status()
-            }
+            Error::Request(refusal) => refusal.into(),
             Error::NoModel | Error::Unassigned { .. } => {
                 Failure::new(ErrorReason::NoModel, message).retry_after(SUBSCRIBE_AGAIN).into_status()
             }

@@ -2,18 +2,19 @@
 
 mod asked;
 
-use crate::error::Error;
+use crate::context::Shared;
 use crate::next_action;
-use crate::read;
+use crate::read::{self, Terms};
 use crate::recommend;
 use crate::score;
 use crate::segments;
-use crate::service::Shared;
 use crate::similar;
 use crate::watch::{self, Answers};
+use portrait_proto::request::{self, Refusal, Shard};
 use portrait_proto::v1;
 use portrait_proto::v1::query_service_server::QueryService;
 use std::sync::Arc;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 /// The service as tonic calls it.
@@ -31,10 +32,9 @@ impl QueryService for Grpc {
         &self,
         request: Request<v1::GetProfileRequest>,
     ) -> Result<Response<v1::GetProfileResponse>, Status> {
-        let deadline = asked::deadline(request.metadata());
-        let request = request.into_inner();
-        let user_id = asked::user_id("user_id", &request.user_id)?;
-        let terms = asked::terms(&self.shared.config, &request.read_after, request.read_at, deadline)?;
+        let (caller, _, request) = request.into_parts();
+        let user_id = request::user_id("user_id", &request.user_id)?;
+        let terms = self.terms(&request.read_after, request.read_at, &caller)?;
         let profile = read::one(&self.shared, user_id, &terms).await?;
         Ok(Response::new(v1::GetProfileResponse { profile: Some(self.shared.told(profile)) }))
     }
@@ -43,14 +43,10 @@ impl QueryService for Grpc {
         &self,
         request: Request<v1::BatchGetProfilesRequest>,
     ) -> Result<Response<v1::BatchGetProfilesResponse>, Status> {
-        let deadline = asked::deadline(request.metadata());
-        let request = request.into_inner();
-        if request.user_ids.is_empty() {
-            let message = "name at least one user";
-            return Err(Error::refused(v1::ErrorReason::EmptyBatch, "user_ids", message).into());
-        }
-        let user_ids = asked::user_ids(&request.user_ids)?;
-        let terms = asked::terms(&self.shared.config, &request.read_after, request.read_at, deadline)?;
+        let (caller, _, request) = request.into_parts();
+        request::batch("user_ids", request.user_ids.len())?;
+        let user_ids = request::user_ids("user_ids", &request.user_ids)?;
+        let terms = self.terms(&request.read_after, request.read_at, &caller)?;
         let batch = read::some(&self.shared, &user_ids, &terms).await?;
         let profiles = batch.found.into_iter().map(|profile| self.shared.told(profile)).collect();
         let missing_user_ids = batch.missing.iter().map(ToString::to_string).collect();
@@ -62,12 +58,9 @@ impl QueryService for Grpc {
         request: Request<v1::WatchProfileChangesRequest>,
     ) -> Result<Response<Answers>, Status> {
         let request = request.into_inner();
-        let shard = asked::shard(&request)?;
+        let shard = Shard::from_wire(request.shard_index, request.shard_count)?;
         let start = asked::start(&request, shard, self.shared.store.layout().partitions)?;
-        let users = asked::user_ids(&request.user_ids)?.into_iter().collect();
-        let segments = asked::segment_ids(&request.segment_ids)?;
-        let (moves_only, include_profile) = (request.segment_changes_only, request.include_profile);
-        let wish = watch::Wish { shard, users, segments, moves_only, include_profile };
+        let wish = asked::subscription(shard, &request)?;
         Ok(Response::new(watch::begin(&self.shared, wish, start).await?))
     }
 
@@ -90,10 +83,9 @@ impl QueryService for Grpc {
         &self,
         request: Request<v1::ExplainSegmentRequest>,
     ) -> Result<Response<v1::ExplainSegmentResponse>, Status> {
-        let deadline = asked::deadline(request.metadata());
-        let request = request.into_inner();
-        let user_id = asked::user_id("user_id", &request.user_id)?;
-        let terms = asked::terms(&self.shared.config, &request.read_after, request.read_at, deadline)?;
+        let (caller, _, request) = request.into_parts();
+        let user_id = request::user_id("user_id", &request.user_id)?;
+        let terms = self.terms(&request.read_after, request.read_at, &caller)?;
         Ok(Response::new(segments::explain(&self.shared, user_id, &terms).await?))
     }
 
@@ -101,10 +93,9 @@ impl QueryService for Grpc {
         &self,
         request: Request<v1::RecommendRequest>,
     ) -> Result<Response<v1::RecommendResponse>, Status> {
-        let deadline = asked::deadline(request.metadata());
-        let request = request.into_inner();
-        let user_id = asked::user_id("user_id", &request.user_id)?;
-        let terms = asked::terms(&self.shared.config, &request.read_after, None, deadline)?;
+        let (caller, _, request) = request.into_parts();
+        let user_id = request::user_id("user_id", &request.user_id)?;
+        let terms = self.terms(&request.read_after, None, &caller)?;
         let wish = asked::wish(request)?;
         Ok(Response::new(recommend::recommend(&self.shared, user_id, &wish, &terms).await?))
     }
@@ -121,20 +112,18 @@ impl QueryService for Grpc {
         &self,
         request: Request<v1::PredictNextActionRequest>,
     ) -> Result<Response<v1::PredictNextActionResponse>, Status> {
-        let deadline = asked::deadline(request.metadata());
-        let request = request.into_inner();
-        let user_id = asked::user_id("user_id", &request.user_id)?;
-        let terms = asked::terms(&self.shared.config, &request.read_after, request.read_at, deadline)?;
+        let (caller, _, request) = request.into_parts();
+        let user_id = request::user_id("user_id", &request.user_id)?;
+        let terms = self.terms(&request.read_after, request.read_at, &caller)?;
         Ok(Response::new(next_action::predict(&self.shared, user_id, &terms).await?))
     }
 
     async fn score(&self, request: Request<v1::ScoreRequest>) -> Result<Response<v1::ScoreResponse>, Status> {
-        let deadline = asked::deadline(request.metadata());
-        let request = request.into_inner();
-        let user_id = asked::user_id("user_id", &request.user_id)?;
+        let (caller, _, request) = request.into_parts();
+        let user_id = request::user_id("user_id", &request.user_id)?;
         let target = asked::target(request.target)?;
         let reasons = asked::count("reasons", request.reasons, asked::REASONS_USUAL)?;
-        let terms = asked::terms(&self.shared.config, &request.read_after, request.read_at, deadline)?;
+        let terms = self.terms(&request.read_after, request.read_at, &caller)?;
         Ok(Response::new(score::score(&self.shared, user_id, target, reasons, &terms).await?))
     }
 
@@ -142,11 +131,21 @@ impl QueryService for Grpc {
         &self,
         request: Request<v1::FindSimilarUsersRequest>,
     ) -> Result<Response<v1::FindSimilarUsersResponse>, Status> {
-        let deadline = asked::deadline(request.metadata());
-        let request = request.into_inner();
-        let user_id = asked::user_id("user_id", &request.user_id)?;
+        let (caller, _, request) = request.into_parts();
+        let user_id = request::user_id("user_id", &request.user_id)?;
         let count = asked::count("count", request.count, asked::SIMILAR_USUAL)?;
-        let terms = asked::terms(&self.shared.config, &request.read_after, None, deadline)?;
+        let terms = self.terms(&request.read_after, None, &caller)?;
         Ok(Response::new(similar::find(&self.shared, user_id, count, &terms).await?))
+    }
+}
+
+impl Grpc {
+    fn terms(
+        &self,
+        read_after: &[u8],
+        read_at: Option<prost_types::Timestamp>,
+        caller: &MetadataMap,
+    ) -> Result<Terms, Refusal> {
+        asked::terms(&self.shared.config, read_after, read_at, caller)
     }
 }

@@ -8,6 +8,7 @@
 //! Invariant: what a subscriber costs is bounded, whatever it does; one that takes nothing is cut, and holds up nobody.
 
 mod config;
+mod context;
 mod error;
 mod grpc;
 mod metrics;

@@ -1,9 +1,9 @@
 //! What a shopper does next: the profile as it is now, read by the newest model. In comes a shopper, out goes a probability for every
 //! action. Nothing is kept between two answers.
 
+use crate::context::Shared;
 use crate::error::Error;
 use crate::read::{self, Terms};
-use crate::service::Shared;
 use portrait_profile::{ActionKind, UserId};
 use portrait_proto::action::kind_to_wire;
 use portrait_proto::v1;
@@ -14,7 +14,7 @@ pub(crate) async fn predict(
     user_id: UserId,
     terms: &Terms,
 ) -> Result<v1::PredictNextActionResponse, Error> {
-    let model = shared.served().ok_or(Error::NoModel)?;
+    let model = shared.served()?;
     let behavior = model.learned().behavior.as_ref().ok_or(Error::NotLearned { remedy: NOBODY_STEPPED })?;
     let (next, profile_version) = match read::stored_at(shared, &user_id, terms).await {
         Ok((profile, moment)) => {

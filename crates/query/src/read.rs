@@ -1,10 +1,10 @@
 //! Reads profiles. In come ids, a moment, and what must be applied before; out go the profiles as they are at that moment.
 //! Nothing is kept between two reads, so that a read is as new as the store.
 
-pub(crate) mod after;
+mod after;
 
+use crate::context::Shared;
 use crate::error::Error;
-use crate::service::Shared;
 use futures::future::try_join_all;
 use portrait_profile::{PartitionId, Profile, ProfileView, Timestamp, UserId};
 use portrait_proto::token::ConsistencyToken;
@@ -48,7 +48,7 @@ pub(crate) async fn some(shared: &Shared, user_ids: &[UserId], terms: &Terms) ->
     let user_ids: Vec<&UserId> = user_ids.iter().filter(|user_id| known.insert(*user_id)).collect();
     let by_partition = by_partition(shared, &user_ids);
     let partitions: Vec<PartitionId> = by_partition.keys().copied().collect();
-    after::wait(shared, &partitions, terms).await?;
+    after::wait(shared, &partitions, &terms.read_after, terms.wait).await?;
     let profiles = load(shared, &user_ids, by_partition).await?;
     let batch = at_moment(shared, &user_ids, profiles, terms.read_at).await?;
     shared.metrics.read(batch.found.len(), batch.missing.len(), begun.elapsed());
@@ -97,15 +97,11 @@ pub(crate) async fn stored_at(
     terms: &Terms,
 ) -> Result<(Profile, Timestamp), Error> {
     let partition = shared.store.layout().partitions.partition_of(user_id);
-    after::wait(shared, &[partition], terms).await?;
+    after::wait(shared, &[partition], &terms.read_after, terms.wait).await?;
     let found = stored(shared, partition, &[user_id]).await?.into_iter().next().flatten();
     let profile = found.ok_or_else(|| Error::NotFound { user_id: user_id.clone() })?;
     check_moment(&profile, terms.read_at)?;
-    let moment = match terms.read_at {
-        Some(moment) => moment,
-        None => shared.moment().await?,
-    };
-    Ok((profile, moment))
+    Ok((profile, moment_of(shared, terms.read_at).await?))
 }
 
 /// The stored profiles of users who belong to one partition, in their order.
@@ -140,10 +136,7 @@ async fn at_moment(
     profiles: Vec<Option<Profile>>,
     read_at: Option<Timestamp>,
 ) -> Result<Batch, Error> {
-    let moment = match read_at {
-        Some(moment) => moment,
-        None => shared.moment().await?,
-    };
+    let moment = moment_of(shared, read_at).await?;
     let mut batch = Batch { found: Vec::with_capacity(profiles.len()), missing: Vec::new() };
     for (index, (user_id, profile)) in user_ids.iter().zip(profiles).enumerate() {
         match profile {
@@ -158,6 +151,14 @@ async fn at_moment(
         }
     }
     Ok(batch)
+}
+
+/// Returns the moment that a read is about.
+async fn moment_of(shared: &Shared, read_at: Option<Timestamp>) -> Result<Timestamp, Error> {
+    match read_at {
+        Some(moment) => Ok(moment),
+        None => Ok(shared.moment().await?),
+    }
 }
 
 /// What happened after the moment asked for is in the profile already and cannot be taken out of it.

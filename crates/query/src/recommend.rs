@@ -1,9 +1,9 @@
 //! What a shopper may want next: the profile as it is now, read by the newest model. In come a shopper and a wish, out go items and
 //! why. Nothing is kept between two answers.
 
+use crate::context::Shared;
 use crate::error::Error;
 use crate::read::{self, Terms};
-use crate::service::Shared;
 use bytes::Bytes;
 use portrait_learning::prediction::recommend::{Items, Part, Past, Recommended};
 use portrait_profile::{ActionKind, CatalogueItem, Profile, UserId};
@@ -54,7 +54,7 @@ pub(crate) async fn recommend(
     wish: &Wish,
     terms: &Terms,
 ) -> Result<v1::RecommendResponse, Error> {
-    let model = shared.served().ok_or(Error::NoModel)?;
+    let model = shared.served()?;
     let items = model.learned().items.as_ref().ok_or(Error::NotLearned { remedy: NO_ITEMS })?;
     let profile = match read::stored_at(shared, &user_id, terms).await {
         Ok((profile, _)) => Some(profile),

@@ -1,9 +1,9 @@
 //! How likely something is of a shopper: the profile as it is now, read by the newest model. In come a shopper and a target, out go a
 //! probability and what made it up. Nothing is kept between two answers.
 
+use crate::context::Shared;
 use crate::error::Error;
 use crate::read::{self, Terms};
-use crate::service::Shared;
 use ndarray::ArrayView1;
 use portrait_learning::evaluation::Quality;
 use portrait_learning::prediction::learners::{Kind, Score, Step};
@@ -18,7 +18,7 @@ pub(crate) async fn score(
     reasons: usize,
     terms: &Terms,
 ) -> Result<v1::ScoreResponse, Error> {
-    let model = shared.served().ok_or(Error::NoModel)?;
+    let model = shared.served()?;
     let scorer = model.learned().scorer(target).ok_or(Error::NotLearned { remedy: remedy(target) })?;
     let (profile, moment) = read::stored_at(shared, &user_id, terms).await?;
     let known = profile.known_at(moment);

@@ -2,9 +2,9 @@
 //! shopper is. In come a segment or a shopper, out go words and numbers. Nothing is counted here by looking at everybody but an
 //! export.
 
+use crate::context::Shared;
 use crate::error::Error;
 use crate::read::{self, Terms};
-use crate::service::Shared;
 use portrait_learning::segmentation::Origin;
 use portrait_learning::{Model, Segment};
 use portrait_profile::{FeatureSchema, PartitionLedger, Profile, SegmentId, UserId};
@@ -25,7 +25,7 @@ const PAGES_WAITING: usize = 2;
 
 /// Every segment of the model.
 pub(crate) async fn list(shared: &Shared) -> Result<v1::ListSegmentsResponse, Error> {
-    let model = model(shared)?;
+    let model = shared.served()?;
     let counts = counts(shared).await?;
     let of_model = |id: &SegmentId| model.segment(*id).is_some();
     let assigned = counts.iter().filter(|(id, _)| of_model(id)).map(|(_, count)| count).sum();
@@ -50,7 +50,7 @@ pub(crate) async fn list(shared: &Shared) -> Result<v1::ListSegmentsResponse, Er
 
 /// One segment of the model.
 pub(crate) async fn one(shared: &Shared, segment_id: SegmentId) -> Result<v1::GetSegmentResponse, Error> {
-    let model = model(shared)?;
+    let model = shared.served()?;
     let segment = model.segment(segment_id).ok_or(Error::NoSuchSegment { segment_id })?;
     let counts = counts(shared).await?;
     let assigned =
@@ -65,7 +65,7 @@ pub(crate) async fn explain(
     user_id: UserId,
     terms: &Terms,
 ) -> Result<v1::ExplainSegmentResponse, Error> {
-    let model = model(shared)?;
+    let model = shared.served()?;
     let (profile, moment) = read::stored_at(shared, &user_id, terms).await?;
     let held = profile.segment().ok_or_else(|| Error::Unassigned { user_id: user_id.clone() })?;
     let raw = profile.features_at(moment);
@@ -102,7 +102,7 @@ pub(crate) async fn explain(
 
 /// Everybody in a segment, page by page, as fast as the reader takes them.
 pub(crate) async fn export(shared: &Arc<Shared>, segment_id: SegmentId) -> Result<Pages, Error> {
-    let model = model(shared)?;
+    let model = shared.served()?;
     model.segment(segment_id).ok_or(Error::NoSuchSegment { segment_id })?;
     let size = counts(shared).await?.get(&segment_id).copied().unwrap_or(0);
     let least = shared.config.export_least;
@@ -149,10 +149,6 @@ async fn send(
         }
     }
     Ok(())
-}
-
-fn model(shared: &Shared) -> Result<Arc<Model>, Error> {
-    shared.served().ok_or(Error::NoModel)
 }
 
 /// Shoppers by segment, over all partitions.

@@ -1,9 +1,9 @@
 //! Who shops as a shopper does. In comes a shopper; the model names those of its sample who were near when it was made, and how near
 //! they are now is seen in their profiles: who has moved away, or is gone, is not told of. Nothing is kept between two answers.
 
+use crate::context::Shared;
 use crate::error::Error;
 use crate::read::{self, Terms};
-use crate::service::Shared;
 use portrait_learning::Model;
 use portrait_profile::{Profile, Timestamp, UserId};
 use portrait_proto::v1;
@@ -18,7 +18,7 @@ pub(crate) async fn find(
     count: usize,
     terms: &Terms,
 ) -> Result<v1::FindSimilarUsersResponse, Error> {
-    let model = shared.served().ok_or(Error::NoModel)?;
+    let model = shared.served()?;
     let sample = model.learned().lookalikes.as_ref().ok_or(Error::NotLearned { remedy: NO_SAMPLE })?;
     let (profile, moment) = read::stored_at(shared, &user_id, terms).await?;
     let place = located(&model, &profile, moment);

@@ -7,6 +7,7 @@ mod bucket;
 pub mod clock;
 pub mod config;
 mod connections;
+pub mod deadline;
 pub mod files;
 pub mod guard;
 pub mod health;

@@ -1,8 +1,7 @@
 //! What every gRPC call passes through, written once, from the outside in. In comes a call, out goes its answer or a status;
 //! nothing here knows a service.
 
-mod deadline;
-
+use crate::deadline;
 use crate::guard::{Guard, guarded};
 use crate::methods::Methods;
 use crate::telemetry::trace::{Followed, Span, Tracer};

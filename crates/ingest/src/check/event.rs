@@ -1,10 +1,11 @@
 //! An event as it was sent, and the record it becomes. What the catalogue could add is still missing.
 
-use super::{Refusal, Rules, label, number, optional, record_id, text, user_id};
+use super::{Rules, label, number, optional, record_id, text};
 use portrait_profile::{
     Action, ActionKind, Body, CustomAction, Event, EventContext, ItemId, OrderId, Record, Timestamp,
 };
 use portrait_proto::action::kind_from_wire;
+use portrait_proto::request::{Refusal, user_id};
 use portrait_proto::v1::{self, ErrorReason};
 use std::collections::HashMap;
 

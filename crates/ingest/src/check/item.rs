@@ -1,7 +1,8 @@
 //! An item of the catalogue as it was sent, and the entry it becomes.
 
-use super::{LABEL_MAX_BYTES, Refusal, Rules, text};
+use super::{LABEL_MAX_BYTES, Rules, text};
 use portrait_profile::{CatalogueItem, ItemId};
+use portrait_proto::request::Refusal;
 use portrait_proto::v1;
 
 const TITLE_MAX_BYTES: usize = 256;

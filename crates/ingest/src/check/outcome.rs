@@ -1,8 +1,9 @@
 //! What came of something as it was sent, and the record it becomes.
 
-use super::{Refusal, Rules, optional, record_id, user_id};
+use super::{Rules, optional, record_id};
 use portrait_profile::{Body, OrderId, Outcome, Record, Timestamp};
 use portrait_proto::action::target_from_wire;
+use portrait_proto::request::{Refusal, user_id};
 use portrait_proto::v1::{self, ErrorReason};
 
 impl Rules {

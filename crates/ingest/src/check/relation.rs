@@ -1,8 +1,9 @@
 //! An edge between two shoppers as it was sent, and the record it becomes.
 
-use super::{Refusal, Rules, number, record_id, user_id};
+use super::{Rules, number, record_id};
 use portrait_profile::{Body, Record, Relation, Timestamp};
 use portrait_proto::action::relation_from_wire;
+use portrait_proto::request::{Refusal, user_id};
 use portrait_proto::v1::{self, ErrorReason};
 
 impl Rules {

@@ -1,7 +1,8 @@
 //! Traits as they were sent, and the record they become once the shop's policy has let them through.
 
-use super::{Refusal, Rules, record_id, text, user_id};
+use super::{Rules, record_id, text};
 use portrait_profile::{Body, Record, Timestamp};
+use portrait_proto::request::{Refusal, user_id};
 use portrait_proto::v1::{self, ErrorReason};
 
 const TRAITS_MAX: usize = 32;

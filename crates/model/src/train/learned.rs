@@ -1,7 +1,7 @@
 //! What a training learns beside segments, each from what there is of it: items, what is done next, scores, and who is like whom. In
 //! come the sample, the segment of each shopper in it and where they are; out go parts, and none of what there is too little for.
 
-use super::Task;
+use super::task::Task;
 use crate::error::Error;
 use crate::sample::Labelled;
 use ndarray::ArrayView2;

@@ -5,17 +5,16 @@
 use anyhow::{Context, Result, bail};
 use bytes::{Bytes, BytesMut};
 use portrait_learning::{Model, ServedModel};
-use portrait_model::assembled;
+use portrait_model::manifest::{assembled, decoded, name_of_wire, name_to_wire, parts_of};
 use portrait_profile::FeatureSchema;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::watch_models_request::Kind as Said;
 use portrait_proto::v1::watch_models_response::Kind;
 use portrait_proto::v1::{
-    Ack, Announcement, Hello, ModelManifest, Nack, PartChunk, WatchModelsRequest, WatchModelsResponse,
+    Ack, Announcement, Hello, Nack, PartChunk, WatchModelsRequest, WatchModelsResponse,
 };
 use portrait_runtime::peer::Peer;
 use portrait_store::{PartName, Store};
-use prost::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,10 +104,8 @@ impl Follower {
         else {
             return Ok(());
         };
-        let manifest = ModelManifest::decode(&active.manifest[..]).context("the manifest is damaged")?;
         let mut parts = BTreeMap::new();
-        for part in &manifest.parts {
-            let name = part_name(&part.name)?;
+        for (_, name) in parts_of(&decoded(&active.manifest)?)? {
             if let Some(bytes) = self.store.part(name).await? {
                 parts.insert(name, bytes);
             }
@@ -150,7 +147,7 @@ impl Follower {
             node: self.node.clone(),
             serving_version: self.version(),
             schema_hash: FeatureSchema::current().hash(),
-            known_parts: self.parts.keys().map(|name| name.get().to_be_bytes().to_vec()).collect(),
+            known_parts: self.parts.keys().map(|name| name_to_wire(*name)).collect(),
         }
     }
 
@@ -190,14 +187,13 @@ impl Follower {
         if xxh64(&manifest, 0) != checksum {
             bail!("the manifest's checksum differs");
         }
-        let decoded = ModelManifest::decode(&manifest[..]).context("the manifest is damaged")?;
-        let room = decoded.parts.iter().map(|part| part.size).fold(0, u64::saturating_add);
+        let announced = decoded(&manifest)?;
+        let room = announced.parts.iter().map(|part| part.size).fold(0, u64::saturating_add);
         if room > MODEL_BYTES_MAX {
             bail!("the model has {room} bytes, {MODEL_BYTES_MAX} are allowed");
         }
         let mut parts = BTreeMap::new();
-        for part in &decoded.parts {
-            let name = part_name(&part.name)?;
+        for (_, name) in parts_of(&announced)? {
             let known = self.parts.get(&name).map_or_else(BytesMut::new, |bytes| BytesMut::from(&bytes[..]));
             parts.insert(name, known);
         }
@@ -216,7 +212,7 @@ impl Follower {
 
 impl Incoming {
     fn add(&mut self, chunk: &PartChunk) -> Result<()> {
-        let name = part_name(&chunk.name)?;
+        let name = name_of_wire(&chunk.name).context("a part's name has not 16 bytes")?;
         let part = self.parts.get_mut(&name).context("a chunk is of no part that the manifest names")?;
         if part.len() as u64 != chunk.offset {
             bail!("a chunk begins at {} and {} bytes are there", chunk.offset, part.len());
@@ -226,11 +222,6 @@ impl Incoming {
         part.extend_from_slice(&chunk.data);
         Ok(())
     }
-}
-
-fn part_name(bytes: &[u8]) -> Result<PartName> {
-    let bits = bytes.try_into().context("a part's name has not 16 bytes")?;
-    Ok(PartName::new(u128::from_be_bytes(bits)))
 }
 
 fn nack(version: u64, error: &anyhow::Error) -> Said {

@@ -1,29 +1,33 @@
 //! Waits until what a consistency token covers is applied, in the partitions that are read and no others. In comes the
 //! token, out goes the permission to read, or why not.
 
-use super::Terms;
+use crate::context::Shared;
 use crate::error::Error;
-use crate::service::Shared;
 use futures::future::try_join_all;
 use portrait_profile::PartitionId;
-use portrait_proto::token::TokenEntry;
+use portrait_proto::token::{ConsistencyToken, TokenEntry};
 use portrait_proto::v1::ErrorReason;
 use portrait_store::{GenerationId, LogPosition, LogSeq, Nonce, PositionFate};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Waits for those of `partitions` that the token names.
-pub(super) async fn wait(shared: &Shared, partitions: &[PartitionId], terms: &Terms) -> Result<(), Error> {
+pub(super) async fn wait(
+    shared: &Shared,
+    partitions: &[PartitionId],
+    read_after: &ConsistencyToken,
+    wait_max: Duration,
+) -> Result<(), Error> {
     let begun = Instant::now();
     let mut waits = Vec::new();
-    for entry in &terms.read_after.entries {
+    for entry in &read_after.entries {
         let partition = shared.store.layout().partitions.partition(u32::from(entry.partition));
         let Some(partition) = partition else {
             let message = "is of a deployment with more partitions: leave it out";
             return Err(Error::refused(ErrorReason::BadToken, "read_after", message));
         };
         if partitions.contains(&partition) {
-            waits.push(applied(shared, partition, place(entry), begun + terms.wait));
+            waits.push(applied(shared, partition, place(entry), begun + wait_max));
         }
     }
     if waits.is_empty() {
@@ -38,7 +42,7 @@ pub(super) async fn wait(shared: &Shared, partitions: &[PartitionId], terms: &Te
     };
     shared.metrics.waited(outcome, begun.elapsed());
     waited.map(|_| ()).map_err(|error| match error {
-        Error::ReadAfterTimeout { .. } => Error::ReadAfterTimeout { waited: terms.wait },
+        Error::ReadAfterTimeout { .. } => Error::ReadAfterTimeout { waited: wait_max },
         error => error,
     })
 }

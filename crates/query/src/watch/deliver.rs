@@ -1,19 +1,42 @@
 //! From a chunk of a feed to answers: of each user the newest change with the segment before the first of them, of those that
 //! are wanted, with the profile if that is wanted too. In come changes in order, out they go in order.
 
-use super::outbox::Ended;
-use super::position::State;
+use super::outbox::{Ended, Outbox};
+use super::position::{Cursor, State};
 use super::ring::Change;
-use super::subscriber::Subscriber;
+use super::token::ResumeToken;
+use super::wish::Wish;
+use crate::context::Shared;
 use crate::read;
 use portrait_profile::{Profile, SegmentId, UserId};
-use portrait_proto::v1;
+use portrait_proto::v1::{self, WatchProfileChangesResponse};
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_runtime::telemetry::trace::SpanKind;
 use portrait_store::{FeedPosition, GenerationId};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-impl Subscriber {
+/// One subscriber's place in every partition of its shard, and the way to it.
+pub(super) struct Delivery {
+    /// Rings, store and settings.
+    pub(super) shared: Arc<Shared>,
+    /// What is wanted.
+    pub(super) wish: Wish,
+    /// One for each partition of the shard, in order. The token is made of them.
+    pub(super) cursors: Vec<Cursor>,
+    /// Where answers wait for the subscriber.
+    pub(super) outbox: Outbox,
+}
+
+impl Delivery {
+    /// Sends an answer; the cursors must cover it already.
+    pub(super) async fn send(&self, kind: Kind) -> Result<(), Ended> {
+        let partitions = self.shared.store.layout().partitions;
+        let places = self.cursors.iter().map(Cursor::place);
+        let resume_token = ResumeToken::encode(self.wish.shard, partitions, places);
+        self.outbox.send(WatchProfileChangesResponse { kind: Some(kind), resume_token }).await
+    }
+
     /// Sends a contiguous stretch of a partition's feed, and moves its cursor to the end of it.
     pub(super) async fn deliver(
         &mut self,
@@ -134,7 +157,6 @@ mod tests {
     use super::*;
     use portrait_profile::{ProfileChange, ProfileVersion, Timestamp};
     use portrait_store::FeedSeq;
-    use std::sync::Arc;
 
     /// A change of each; one in capitals deletes.
     fn changes(users: &str) -> Vec<Change> {

@@ -1,8 +1,8 @@
 //! What waits for one subscriber to take it, bounded in number and bytes. In come answers, out goes the stream that tonic
 //! polls; its last word says why it ended. An answer that finds no room for too long ends the subscription.
 
+use crate::context::Shared;
 use crate::error::Error;
-use crate::service::Shared;
 use futures::Stream;
 use portrait_proto::v1::WatchProfileChangesResponse;
 use prost::Message;

@@ -1,13 +1,26 @@
 //! Where a subscriber is in each partition, and what became of that place. In come tokens and the store's generations; out
 //! go cursors that can be read from, or the debt of a whole partition.
 
-use super::token::{GenerationTag, Place};
-use super::{Shard, Start};
+use super::token::{GenerationTag, Place, ResumeToken};
+use crate::context::Shared;
 use crate::error::Error;
-use crate::service::Shared;
 use portrait_profile::PartitionId;
+use portrait_proto::request::Shard;
 use portrait_proto::v1::ResyncReason;
 use portrait_store::{FeedPosition, FeedSeq, PartitionMeta, PositionFate};
+
+/// Where a subscription begins.
+#[derive(Clone, Debug)]
+pub(crate) enum Start {
+    /// With the first change after the call.
+    Now,
+    /// With the oldest that is kept.
+    Earliest,
+    /// With every profile.
+    Snapshot,
+    /// After what a token covers.
+    Resume(ResumeToken),
+}
 
 /// Where a subscriber is in one partition.
 #[derive(Clone, Copy, Debug)]

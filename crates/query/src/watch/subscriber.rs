@@ -1,18 +1,18 @@
 //! One subscription. In come the rings and, behind them, the store; out go answers, each with a token that covers it and all
 //! before. It has a cursor for each partition, and sends at most one partition as a whole at a time.
 
-use super::Wish;
+use super::deliver::Delivery;
 use super::outbox::{Ended, LastWord, Outbox};
 use super::position::{self, Cursor, State};
-use super::resync::Scan;
+use super::resync::{self, Busy, Scan};
 use super::ring::Found;
 use super::tail;
-use super::token::ResumeToken;
+use super::wish::Wish;
+use crate::context::Shared;
 use crate::error::Error;
-use crate::service::Shared;
 use portrait_proto::time;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
-use portrait_proto::v1::{Progress, WatchProfileChangesResponse};
+use portrait_proto::v1::Progress;
 use portrait_store::FeedPosition;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,27 +23,19 @@ use tonic::Status;
 
 /// One subscription.
 pub(super) struct Subscriber {
-    /// Rings, store and settings.
-    pub(super) shared: Arc<Shared>,
-    /// What is wanted.
-    pub(super) wish: Wish,
-    /// One for each partition of the shard, in order. The token is made of them.
-    pub(super) cursors: Vec<Cursor>,
+    delivery: Delivery,
     /// The partition that is being sent as a whole; its cursor says it is owed until its end was sent.
-    pub(super) scan: Option<Scan>,
-    outbox: Outbox,
+    scan: Option<Scan>,
     pulse: watch::Receiver<()>,
     progress_due: Instant,
 }
-
-/// Whether a step found something to do.
-pub(super) type Busy = bool;
 
 impl Subscriber {
     /// A subscription at its place.
     pub(super) fn new(shared: Arc<Shared>, wish: Wish, cursors: Vec<Cursor>, outbox: Outbox) -> Self {
         let pulse = shared.pulse.subscribe();
-        Self { shared, wish, cursors, scan: None, outbox, pulse, progress_due: Instant::now() }
+        let delivery = Delivery { shared, wish, cursors, outbox };
+        Self { delivery, scan: None, pulse, progress_due: Instant::now() }
     }
 
     /// Runs until the subscriber goes away or has to be told something.
@@ -52,8 +44,8 @@ impl Subscriber {
         let Ended::Failed(error) = ended else { return };
         match &error {
             Error::Stuck { .. } => {
-                self.shared.metrics.stuck();
-                tracing::info!(shard = self.wish.shard.index, "a subscriber took nothing and is cut");
+                self.delivery.shared.metrics.stuck();
+                tracing::info!(shard = self.delivery.wish.shard.index, "a subscriber took nothing and is cut");
             }
             // A shutdown is no news, a store that is away is its tails' news, and damage is logged where it becomes a status.
             Error::ShuttingDown
@@ -83,19 +75,19 @@ impl Subscriber {
             // Marked before the rings are read: what comes later wakes us again.
             self.pulse.borrow_and_update();
             let mut busy = false;
-            for index in 0..self.cursors.len() {
+            for index in 0..self.delivery.cursors.len() {
                 busy |= self.advance(index).await?;
             }
-            busy |= self.scan_on().await?;
+            busy |= resync::scan_on(&mut self.delivery, &mut self.scan).await?;
             if Instant::now() >= self.progress_due {
                 self.progress().await?;
             }
             if !busy {
                 self.rest().await?;
-            } else if self.outbox.is_closed() {
+            } else if self.delivery.outbox.is_closed() {
                 // Nothing of what was read may have been for this subscriber, so that no send found out.
                 return Err(Ended::Gone);
-            } else if self.shared.closing.is_cancelled() {
+            } else if self.delivery.shared.closing.is_cancelled() {
                 return Err(Error::ShuttingDown.into());
             } else {
                 tokio::task::yield_now().await;
@@ -108,12 +100,12 @@ impl Subscriber {
         let due = self.progress_due;
         tokio::select! {
             biased;
-            () = self.shared.closing.cancelled() => Err(Error::ShuttingDown.into()),
-            () = self.outbox.closed() => Err(Ended::Gone),
+            () = self.delivery.shared.closing.cancelled() => Err(Error::ShuttingDown.into()),
+            () = self.delivery.outbox.closed() => Err(Ended::Gone),
             // The sender lives as long as `shared`, which is held here. What comes in the next moment is taken along, so that
             // many commits a second do not wake every subscriber as often.
             _ = self.pulse.changed() => {
-                tokio::time::sleep(self.shared.config.linger).await;
+                tokio::time::sleep(self.delivery.shared.config.linger).await;
                 Ok(())
             }
             () = tokio::time::sleep_until(due) => Ok(()),
@@ -122,12 +114,12 @@ impl Subscriber {
 
     /// Sends what follows in one partition, at most a chunk of it.
     async fn advance(&mut self, index: usize) -> Result<Busy, Ended> {
-        let Cursor { partition, state, .. } = self.cursors[index];
+        let Cursor { partition, state, .. } = self.delivery.cursors[index];
         let State::At(position) = state else { return Ok(false) };
-        match self.shared.ring(partition).after(position, self.shared.config.chunk_changes) {
+        match self.delivery.shared.ring(partition).after(position, self.delivery.shared.config.chunk_changes) {
             Found::Changes(changes, end) => {
-                self.cursors[index].end = end;
-                self.deliver(index, position.generation, changes).await?;
+                self.delivery.cursors[index].end = end;
+                self.delivery.deliver(index, position.generation, changes).await?;
                 Ok(true)
             }
             Found::UpToDate => Ok(false),
@@ -137,37 +129,29 @@ impl Subscriber {
 
     /// The same from the store, for what the ring does not have.
     async fn catch_up(&mut self, index: usize, position: FeedPosition) -> Result<Busy, Ended> {
-        let partition = self.cursors[index].partition;
-        let most = self.shared.config.chunk_changes;
-        let page = self.shared.store.read_feed(partition, position.seq, most, Duration::ZERO).await?;
-        self.cursors[index].end = page.end.seq;
+        let partition = self.delivery.cursors[index].partition;
+        let most = self.delivery.shared.config.chunk_changes;
+        let page = self.delivery.shared.store.read_feed(partition, position.seq, most, Duration::ZERO).await?;
+        self.delivery.cursors[index].end = page.end.seq;
         if page.end.generation == position.generation && tail::follows(position.seq, &page) {
             let changes = tail::decoded(partition, &page)?;
             let busy = !changes.is_empty();
-            self.deliver(index, position.generation, changes).await?;
+            self.delivery.deliver(index, position.generation, changes).await?;
             return Ok(busy);
         }
-        let meta = self.shared.store.meta(partition).await?;
+        let meta = self.delivery.shared.store.meta(partition).await?;
         let state = position::judged(&meta, position);
-        let moved = state != self.cursors[index].state;
-        self.cursors[index].state = state;
+        let moved = state != self.delivery.cursors[index].state;
+        self.delivery.cursors[index].state = state;
         Ok(moved)
     }
 
     /// Says how far the subscriber is.
     async fn progress(&mut self) -> Result<(), Ended> {
-        let lag = self.cursors.iter().map(Cursor::lag).sum();
-        let at = Some(time::to_wire(self.shared.wall()));
-        self.send(Kind::Progress(Progress { lag, at })).await?;
-        self.progress_due = Instant::now() + self.shared.config.progress_interval;
+        let lag = self.delivery.cursors.iter().map(Cursor::lag).sum();
+        let at = Some(time::to_wire(self.delivery.shared.wall()));
+        self.delivery.send(Kind::Progress(Progress { lag, at })).await?;
+        self.progress_due = Instant::now() + self.delivery.shared.config.progress_interval;
         Ok(())
-    }
-
-    /// Sends an answer; the cursors must cover it already.
-    pub(super) async fn send(&self, kind: Kind) -> Result<(), Ended> {
-        let partitions = self.shared.store.layout().partitions;
-        let places = self.cursors.iter().map(Cursor::place);
-        let resume_token = ResumeToken::encode(self.wish.shard, partitions, places);
-        self.outbox.send(WatchProfileChangesResponse { kind: Some(kind), resume_token }).await
     }
 }

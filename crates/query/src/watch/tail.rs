@@ -2,8 +2,8 @@
 //! pulse that wakes them. It waits for no subscriber; what it cannot read, subscribers are sent to the store for.
 
 use super::ring::Change;
+use crate::context::Shared;
 use crate::error::Error;
-use crate::service::Shared;
 use portrait_profile::{PartitionId, ProfileChange};
 use portrait_store::{FeedPage, FeedSeq};
 use std::sync::Arc;

@@ -9,8 +9,8 @@
 //!
 //! A generation is named by half of its random bits: it only has to be told from the few that one partition ever had.
 
-use super::Shard;
 use portrait_profile::PartitionCount;
+use portrait_proto::request::Shard;
 use portrait_proto::v1::ResyncReason;
 use portrait_store::{FeedSeq, GenerationId};
 use prost::encoding::{decode_varint, encode_varint};

@@ -3,8 +3,9 @@
 use super::*;
 use portrait_learning::testing::by_views;
 use portrait_profile::{ModelVersion, PartitionCount, Timestamp};
-use portrait_proto::v1::{Complete, ModelPart};
+use portrait_proto::v1::{Complete, ModelManifest, ModelPart};
 use portrait_store::embedded::{Embedded, Options};
+use prost::Message;
 use tonic::transport::Endpoint;
 
 /// A node over an empty store; nobody answers at its model service.

@@ -8,7 +8,7 @@ use std::time::Duration;
 const SOONER: Duration = Duration::from_millis(5);
 
 /// How long the caller waits, if it says so: at most eight digits and a unit.
-pub(super) fn of_caller(headers: &HeaderMap) -> Option<Duration> {
+pub fn of_caller(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -27,7 +27,7 @@ pub(super) fn of_caller(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// When to give up on a call whose caller waits for `told`: a little sooner, and never much of a short time.
-pub(super) fn before(told: Duration) -> Duration {
+pub(crate) fn before(told: Duration) -> Duration {
     told - SOONER.min(told / 10)
 }
 

@@ -1,0 +1,159 @@
+//! Checks of requests that several services make, written once: batch sizes, user ids, moments and shards. Each returns the
+//! domain value or a refusal that names the field at fault and the remedy.
+
+use crate::status::Failure;
+use crate::v1::ErrorReason;
+use crate::{fault, time};
+use portrait_profile::{PartitionCount, PartitionId, TextFault, Timestamp, UserId};
+use tonic::Status;
+
+/// Largest number of items, users or segments that one request may have. A thousand items fill one append of the log, and a
+/// thousand full profiles an answer of 40 MiB.
+pub const BATCH_MAX: usize = 1000;
+
+/// Request, or an item of one, that is not taken.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct Refusal {
+    /// Reason of the closed list.
+    pub reason: ErrorReason,
+    /// Field at fault, as `price` or `user_ids[3]`; empty for an item as a whole.
+    pub field: String,
+    /// Fault and remedy, for a person.
+    pub message: String,
+}
+
+/// Part of the partitions of a deployment: those whose number is `index` modulo `count`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Number of this part, from 0.
+    pub index: u32,
+    /// Number of parts, at least 1.
+    pub count: u32,
+}
+
+impl Refusal {
+    /// Refuses `field` for `reason`.
+    pub fn new(reason: ErrorReason, field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { reason, field: field.into(), message: message.into() }
+    }
+
+    /// Refuses a text that is no id.
+    pub fn of_text(field: impl Into<String>, fault: TextFault) -> Self {
+        Self::new(fault::reason_of(fault), field, fault.to_string())
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(Refusal { reason, field, message }: Refusal) -> Self {
+        Self::new(reason, message).field(field)
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        Failure::from(refusal).into_status()
+    }
+}
+
+/// Checks that a list is neither empty nor larger than [`BATCH_MAX`].
+///
+/// # Errors
+/// `EMPTY_BATCH` or `TOO_MANY`.
+pub fn batch(field: &str, count: usize) -> Result<(), Refusal> {
+    if count == 0 {
+        return Err(Refusal::new(ErrorReason::EmptyBatch, field, format!("send 1 to {BATCH_MAX}")));
+    }
+    at_most(field, count, BATCH_MAX)
+}
+
+/// Checks that a list, which may be empty, is not larger than `most`.
+///
+/// # Errors
+/// `TOO_MANY`.
+pub fn at_most(field: &str, count: usize, most: usize) -> Result<(), Refusal> {
+    if count > most {
+        let message = format!("{count} were sent, {most} are allowed: split the request");
+        return Err(Refusal::new(ErrorReason::TooMany, field, message));
+    }
+    Ok(())
+}
+
+/// Parses the id of a user.
+///
+/// # Errors
+/// The fault of the text.
+pub fn user_id(field: impl Into<String>, text: &str) -> Result<UserId, Refusal> {
+    UserId::parse(text).map_err(|fault| Refusal::of_text(field, fault))
+}
+
+/// Parses a list of at most [`BATCH_MAX`] user ids; it may be empty.
+///
+/// # Errors
+/// `TOO_MANY`, or the fault of the first text that is no id.
+pub fn user_ids(field: &str, texts: &[String]) -> Result<Vec<UserId>, Refusal> {
+    at_most(field, texts.len(), BATCH_MAX)?;
+    texts.iter().enumerate().map(|(index, text)| user_id(format!("{field}[{index}]"), text)).collect()
+}
+
+/// Converts the moment of a read; none means now.
+///
+/// # Errors
+/// `BAD_TIME`.
+pub fn moment(field: &str, at: Option<prost_types::Timestamp>) -> Result<Option<Timestamp>, Refusal> {
+    at.map(|at| time::from_wire(&at)).transpose().map_err(|fault| {
+        Refusal::new(ErrorReason::BadTime, field, format!("{fault}; leave it out for now"))
+    })
+}
+
+impl Shard {
+    /// Converts `shard_index` and `shard_count` of a request; a count of 0 means one shard.
+    ///
+    /// # Errors
+    /// `OUT_OF_RANGE` if the index is not below the count.
+    pub fn from_wire(index: u32, count: u32) -> Result<Self, Refusal> {
+        let count = count.max(1);
+        if index >= count {
+            let message = format!("{index} is not below shard_count {count}");
+            return Err(Refusal::new(ErrorReason::OutOfRange, "shard_index", message));
+        }
+        Ok(Self { index, count })
+    }
+
+    /// Returns its partitions, in order.
+    pub fn partitions(self, all: PartitionCount) -> impl Iterator<Item = PartitionId> {
+        all.all().filter(move |partition| u32::from(partition.get()) % self.count == self.index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_field_at_fault() {
+        let check = |refused: Result<(), Refusal>, reason, field: &str| {
+            let refusal = refused.expect_err(field);
+            assert_eq!((refusal.reason, &*refusal.field), (reason, field));
+        };
+        check(batch("items", 0), ErrorReason::EmptyBatch, "items");
+        check(batch("items", BATCH_MAX + 1), ErrorReason::TooMany, "items");
+        check(user_id("user_id", "").map(drop), ErrorReason::EmptyId, "user_id");
+        let texts = ["u".to_owned(), String::new()];
+        check(user_ids("user_ids", &texts).map(drop), ErrorReason::EmptyId, "user_ids[1]");
+        check(Shard::from_wire(2, 2).map(drop), ErrorReason::OutOfRange, "shard_index");
+        let at = prost_types::Timestamp { seconds: 0, nanos: -1 };
+        check(moment("read_at", Some(at)).map(drop), ErrorReason::BadTime, "read_at");
+    }
+
+    #[test]
+    fn what_is_in_bounds_passes() {
+        assert_eq!((batch("items", 1), batch("items", BATCH_MAX)), (Ok(()), Ok(())));
+        assert_eq!((user_ids("user_ids", &[]), moment("read_at", None)), (Ok(Vec::new()), Ok(None)));
+        let partitions = PartitionCount::new(5).expect("5 partitions");
+        for (index, count, expected) in [(0, 0, vec![0, 1, 2, 3, 4]), (1, 2, vec![1, 3]), (3, 8, vec![3])] {
+            let shard = Shard::from_wire(index, count).expect("a shard");
+            assert_eq!(shard.partitions(partitions).map(PartitionId::get).collect::<Vec<_>>(), expected);
+        }
+    }
+}
