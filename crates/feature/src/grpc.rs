@@ -50,6 +50,10 @@ impl FeatureService for Grpc {
         let selection = selection(&request, as_of)?;
         let (pages, receiver) = mpsc::channel(PAGES_WAITING);
         let shared = Arc::clone(&self.shared);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "ends with its reader: a send fails once the stream is dropped"
+        )]
         tokio::spawn(async move {
             if let Err(error) = vectors::stream(&shared, selection, pages.clone()).await {
                 // The reader may be gone; then nobody needs the error.

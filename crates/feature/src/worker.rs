@@ -25,9 +25,10 @@ use portrait_runtime::telemetry::trace::Tracer;
 use portrait_store::{Counters, Nonce, ProfileClock, ProfileKey, SeenQuery, Store, Trim};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use sweep::Sweep;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long an idle worker waits for the log before it looks at its lease again.

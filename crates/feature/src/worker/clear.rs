@@ -52,6 +52,7 @@ impl Worker {
         let any = newest_is_trimmed || self.erased.any_placed(erasures.cleared(), through);
         if any && through > erasures.cleared() && self.may_rewrite(now) {
             let store = Arc::clone(&self.shared.store);
+            #[expect(clippy::disallowed_methods, reason = "the worker holds the handle and awaits it")]
             let writing = tokio::spawn(async move { store.rewrite_files().await });
             self.clearing = Some(Clearing { through, writing });
         }
