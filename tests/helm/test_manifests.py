@@ -58,7 +58,7 @@ def test_one_image_and_one_configuration_for_four_workloads():
     workloads = {name: found for (kind, name), found in objects.items() if kind == "Deployment"}
     assert sorted(workloads) == sorted(f"shop-portrait-{role}" for role in ROLES)
     containers = [found["spec"]["template"]["spec"]["containers"][0] for found in workloads.values()]
-    assert {container["image"] for container in containers} == {"portrait:0.1.0"}
+    assert {container["image"] for container in containers} == {"portrait:0.2.0"}
     assert sorted(container["args"][1] for container in containers) == sorted(ROLES)
     checksums = {found["spec"]["template"]["metadata"]["annotations"]["checksum/config"] for found in workloads.values()}
     assert len(checksums) == 1
@@ -68,7 +68,7 @@ def test_image_is_named_by_its_digest_or_its_tag():
     digest = "sha256:" + "0" * 64
     rows = [
         ({"tag": "1.2.3"}, "portrait:1.2.3"),
-        ({"registry": "r.example", "repository": "a/b"}, "r.example/a/b:0.1.0"),
+        ({"registry": "r.example", "repository": "a/b"}, "r.example/a/b:0.2.0"),
         ({"tag": "1.2.3", "digest": digest}, f"portrait@{digest}"),
     ]
     for image, expected in rows:
@@ -197,7 +197,7 @@ def test_probe_is_the_images_own_and_the_only_hook():
     assert [found["metadata"]["name"] for found in hooks] == ["shop-portrait-probe"]
     assert hooks[0]["metadata"]["annotations"]["helm.sh/hook"] == "test"
     container = hooks[0]["spec"]["containers"][0]
-    assert container["image"] == "portrait:0.1.0"
+    assert container["image"] == "portrait:0.2.0"
     assert container["args"] == [
         "probe", "--timeout", "60",
         "--to", "ingest=http://shop-portrait-ingest:50051,query=http://shop-portrait-query:50051",

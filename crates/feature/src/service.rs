@@ -71,6 +71,10 @@ impl FeatureService {
     }
 
     /// Runs the workers until `shutdown`; the handle ends when the last one has given its lease back.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the caller owns the handle, which ends with the last task"
+    )]
     pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
         let tracker = TaskTracker::new();
         tracker.spawn(roster::attend(Arc::clone(&self.shared), self.share.clone(), shutdown.clone()));

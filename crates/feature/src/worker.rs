@@ -18,9 +18,10 @@ use owner::{BACKOFF, Owner};
 use portrait_profile::{PartitionId, PartitionLedger, Timestamp};
 use portrait_store::Trim;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use sweep::Sweep;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long an idle worker waits for the log before it looks at its lease again.

@@ -19,8 +19,9 @@ use portrait_store::{AckLevel, Appended, LogPosition, LogSeq, Store};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
 
 /// What one byte of a permit stands for: a semaphore counts up to 2^29 on small machines.
 const PERMIT_BYTES: usize = 1024;
@@ -107,6 +108,10 @@ impl Log {
         state.waiting.push_back(Waiting { records, bytes, answer, _room: room });
         if !state.flushing {
             state.flushing = true;
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "at most one per partition; ends when its queue is empty"
+            )]
             tokio::spawn(Arc::clone(self).flush(partition));
         }
         Ok(Underway(underway))

@@ -63,6 +63,10 @@ impl IngestService {
     }
 
     /// Takes streams until `shutdown`; the handle ends when the last one was told.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the caller owns the handle, which ends with the last task"
+    )]
     pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
         let (shared, shutdown) = (Arc::clone(&self.shared), shutdown.clone());
         tokio::spawn(async move {

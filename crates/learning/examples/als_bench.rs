@@ -3,6 +3,8 @@
 //! `fold-places` and `fold-weights`, times folding in 40 items, and writes `users`, `items` and `folded` (f32). Prints the seconds
 //! of the training and the median microseconds of folding in. Nothing here measures reading or writing.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+
 use ndarray::Array2;
 use portrait_learning::prediction::factors::{Confidence, Interactions, Params, train};
 use std::path::Path;

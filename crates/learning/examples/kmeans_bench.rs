@@ -2,6 +2,8 @@
 //! of raw f32; `run FOLDER ROWS K ITERATIONS` reads them, times Lloyd's algorithm alone, and prints seconds, inertia and
 //! iterations in one line. Nothing here measures reading or writing.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+
 use ndarray::Array2;
 use portrait_learning::segmentation::lloyd;
 use rand_xoshiro::Xoshiro256Plus;

@@ -2,6 +2,8 @@
 //! (f32), learns by `tree`, `network`, `logistic`, or all of them (`champion`), and writes `shares` (f64), the probabilities of the
 //! others. Prints which learner it was and the seconds of the learning.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+
 use ndarray::Array2;
 use portrait_learning::prediction::learners::{Kind, Params, learn};
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! How long a recommendation takes, in the process that has the profile already: 100,000 items, factors of 64 numbers, pasts of 40
 //! and 200 items, one call after the other on one thread. In go nothing but seeds, out comes a table.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+
 use portrait_learning::prediction::factors::Params;
 use portrait_learning::prediction::recommend::{Items, Past, Touched};
 use portrait_profile::{ItemId, Timestamp};

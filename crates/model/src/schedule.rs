@@ -171,6 +171,7 @@ impl Trainer {
         let lease = store.acquire_training(self.shared.nonce, ttl, self.shared.now()).await?;
         let token = lease.ok_or(Error::Busy)?;
         // Ends with this call, also if the training is abandoned.
+        #[expect(clippy::disallowed_methods, reason = "aborted when the training ends")]
         let keeping = AbortOnDropHandle::new(tokio::spawn(keep(Arc::clone(&self.shared), token)));
         let trained = self.train_with(token, cause, count, force, progress).await;
         drop(keeping);
@@ -186,7 +187,7 @@ impl Trainer {
         force: bool,
         progress: Progress,
     ) -> Result<ModelManifest, Error> {
-        let begun = std::time::Instant::now();
+        let begun = tokio::time::Instant::now();
         let applied_total = applied_total(&self.shared).await?;
         let registry = self.shared.stored_registry().await?;
         let version = registry.newest.map_or(ModelVersion::FIRST, ModelVersion::next);

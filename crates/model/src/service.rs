@@ -66,6 +66,10 @@ impl ModelService {
     }
 
     /// Trains and tells until `shutdown`; the handle ends when the last watcher was told and the trainer has ended.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the caller owns the handle, which ends with the last task"
+    )]
     pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
         self.shared.tasks.spawn(follow(Arc::clone(&self.shared)));
         let demands = self.demands.lock().unwrap_or_else(PoisonError::into_inner).take();

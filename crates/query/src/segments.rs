@@ -111,6 +111,10 @@ pub(crate) async fn export(shared: &Arc<Shared>, segment_id: SegmentId) -> Resul
     }
     let (pages, receiver) = mpsc::channel(PAGES_WAITING);
     let (shared, model_version) = (Arc::clone(shared), model.version.get());
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ends with its reader: a send fails once the stream is dropped"
+    )]
     tokio::spawn(async move {
         if let Err(error) = send(&shared, segment_id, model_version, &pages).await {
             // The reader may be gone; then nobody needs the error.

@@ -61,6 +61,10 @@ impl QueryService {
     }
 
     /// Follows the feeds until `shutdown`; the handle ends when the last subscriber was told and the tails have ended.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the caller owns the handle, which ends with the last task"
+    )]
     pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
         for partition in self.shared.store.layout().partitions.all() {
             self.shared.tasks.spawn(tail::follow(Arc::clone(&self.shared), partition));

@@ -1,5 +1,7 @@
 //! The room as its callers see it, over an embedded store that the tests commit to. One binary, since linking is slow.
 
+#![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
+
 mod query {
     mod failures;
     mod limits;

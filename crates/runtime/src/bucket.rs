@@ -2,7 +2,8 @@
 //! they may, or when. A batch is let through whole if anything is left, and what follows waits for what it took too much.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// What is left of a rate.
 #[derive(Debug)]

@@ -154,6 +154,7 @@ mod tests {
         let _caller = TcpStream::connect(address).await.expect("a connection");
         let (mut connection, _) = port.accept().await;
         connection.write_all(b"x").await.expect("not cut yet");
+        #[expect(clippy::disallowed_methods, reason = "a test awaits it")]
         let waits = tokio::spawn(async move {
             let read = connection.read_u8().await;
             (read, connection.write_all(b"x").await)

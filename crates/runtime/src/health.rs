@@ -79,6 +79,7 @@ impl Reporter {
         let mut ready = health.watch();
         let first = *ready.borrow_and_update();
         report(&reporter, &names, first).await;
+        #[expect(clippy::disallowed_methods, reason = "held and aborted by the reporter")]
         let following = tokio::spawn({
             let (reporter, names) = (reporter.clone(), names.clone());
             async move {

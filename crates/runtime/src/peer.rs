@@ -223,6 +223,7 @@ impl Peer {
         let is_fixed = files.is_empty();
         let (follower, receiver) = Follower::begin(files, make)?;
         if !is_fixed {
+            #[expect(clippy::disallowed_methods, reason = "ends when `end` is cancelled")]
             tokio::spawn(follower.run(every, end));
         }
         Ok(Self(receiver))

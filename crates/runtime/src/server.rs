@@ -187,6 +187,7 @@ impl Bound {
         let _ends_http = ended.clone().drop_guard();
         security.follow(&config, &ended);
         let http = Connections::new(http, http::LIMITS, ended.clone());
+        #[expect(clippy::disallowed_methods, reason = "awaited below, after the gRPC port has drained")]
         let http = tokio::spawn(
             axum::serve(http, http::router(health, telemetry.metrics))
                 .with_graceful_shutdown(ended.clone().cancelled_owned())

@@ -15,6 +15,7 @@ pub fn signalled() -> std::io::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let token = CancellationToken::new();
     let told = token.clone();
+    #[expect(clippy::disallowed_methods, reason = "signals are followed until the process ends")]
     tokio::spawn(async move {
         loop {
             tokio::select! {

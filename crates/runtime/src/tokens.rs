@@ -10,8 +10,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use tokio::time::Instant;
 
 /// How many tokens a file may have: each call is compared with all of them.
 const TOKENS_MAX: usize = 1000;

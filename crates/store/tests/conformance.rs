@@ -2,6 +2,8 @@
 //! joins by naming itself in `conform!` with a way to open a new, empty store of four partitions. Rooms on servers of Redis are
 //! checked with the feature `testing`, which starts them.
 
+#![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
+
 mod conformance {
     mod commits;
     mod feeds;

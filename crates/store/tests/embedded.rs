@@ -1,6 +1,8 @@
 //! What is the embedded room's own: a directory that belongs to one process and one format, a disk that fills up, and an end
 //! after which everything is there in new generations.
 
+#![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
+
 use bytes::Bytes;
 use portrait_profile::{PartitionCount, Span, Timestamp};
 use portrait_store::embedded::{Embedded, Options};

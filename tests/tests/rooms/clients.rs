@@ -15,9 +15,43 @@ fn python_stubs_send_an_event_read_the_profile_and_hear_of_the_change() {
     let data = tempfile::tempdir().expect("a folder");
     let server = Server::start(data.path(), &[]);
     let address = server.grpc_url().trim_start_matches("http://");
-    let script = repository().join("tests/clients/first_profile.py");
-    let said = output(Command::new(python()).arg(script).arg(address));
+    let stubs = tempfile::tempdir().expect("a folder");
+    let generated = format!("--python_out={0} --grpc_python_out={0}", stubs.path().display());
+    let protos = repository().join("proto/portrait/v1");
+    let protos =
+        std::fs::read_dir(protos).expect("the wire contract").map(|entry| entry.expect("a file").path());
+    output(
+        Command::new(python())
+            .args(["-m", "grpc_tools.protoc"])
+            .arg(format!("-I{}", repository().join("proto").display()))
+            .args(generated.split(' '))
+            .args(protos),
+    );
+    let script = repository().join("examples/python/first_profile.py");
+    let said = output(Command::new(python()).arg(script).arg(address).env("PYTHONPATH", stubs.path()));
     assert_eq!(said, "accepted 1\nprofile lena 1 shoes\nchange lena 1\n");
+}
+
+#[test]
+fn the_shell_example_reads_the_profile_that_has_its_event() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Server::start(data.path(), &[]);
+    let script = repository().join("examples/curl/first-event.sh");
+    let path = std::env::join_paths(
+        python()
+            .parent()
+            .map(std::path::Path::to_owned)
+            .into_iter()
+            .chain(std::env::split_paths(&std::env::var_os("PATH").expect("a search path"))),
+    );
+    let said =
+        output(Command::new(script).arg(server.grpc_url()).env("PATH", path.expect("no colon in a path")));
+    let mut answers = serde_json::Deserializer::from_str(&said).into_iter::<serde_json::Value>();
+    let mut next = || answers.next().expect("an answer").expect("JSON");
+    assert_eq!(next()["accepted"], 1);
+    let profile = next();
+    assert_eq!(profile["profile"]["appliedEvents"], "1");
+    assert_eq!(profile["profile"]["preference"]["categories"][0]["name"], "shoes");
 }
 
 #[test]

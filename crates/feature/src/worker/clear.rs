@@ -60,6 +60,7 @@ impl Clear {
         let any = newest_is_trimmed || owner.erased.any_placed(erasures.cleared(), through);
         if any && through > erasures.cleared() && may_rewrite(&owner.shared, now) {
             let store = Arc::clone(&owner.shared.store);
+            #[expect(clippy::disallowed_methods, reason = "the worker holds the handle and awaits it")]
             let writing = tokio::spawn(async move { store.rewrite_files().await });
             self.under_way = Some(Clearing { through, writing });
         }

@@ -9,7 +9,8 @@ use crate::error::Error;
 use crate::fold::Standing;
 use portrait_profile::{LogPlace, ModelVersion, PartitionLedger, Profile, Timestamp};
 use portrait_store::{ProfilePage, ScanCursor};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Profiles that are looked at in one go. More: less work for each, and events of the partition wait longer for their turn.
 const PAGE_PROFILES: usize = 64;

@@ -50,7 +50,7 @@ async fn redis(config: &Config) -> Finding {
         Err(error) => Finding::ill(
             "store",
             format!("{error:#}"),
-            "do what it says; README has what each setting is for",
+            "do what it says; docs/operate/redis.md has what each setting is for",
         ),
     }
 }

@@ -45,6 +45,7 @@ impl Security {
     }
 
     /// Follows the files until `end`.
+    #[expect(clippy::disallowed_methods, reason = "both end when `end` is cancelled")]
     pub(super) fn follow(&mut self, config: &ServerConfig, end: &CancellationToken) {
         let every = config.reload_every.duration();
         if let Some(follower) = self.tls_follower.take() {

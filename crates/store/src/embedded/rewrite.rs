@@ -31,6 +31,7 @@ impl Embedded {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a blocking thread waits for the disk in real time")]
 fn rewrite(keyspaces: &Keyspaces, data: &Path) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let journals = || files(data, |path| path.extension().is_some_and(|extension| extension == "jnl"));
@@ -56,6 +57,7 @@ fn rewrite(keyspaces: &Keyspaces, data: &Path) -> Result<()> {
 }
 
 /// Merges all tables of a keyspace, until none of before is there.
+#[expect(clippy::disallowed_methods, reason = "a blocking thread waits for the disk in real time")]
 fn merge(keyspace: &Keyspace, filler: &Keyspace) -> Result<()> {
     let tables = || files(&keyspace.path().join("tables"), |_| true).map_err(Error::unavailable);
     let old = tables()?;

@@ -35,6 +35,7 @@ impl Space {
     }
 
     /// Fails with [`Error::Full`] while there is no more than the reserve.
+    #[expect(clippy::disallowed_methods, reason = "the writer is a thread of its own, in real time")]
     pub(super) fn check(&mut self) -> Result<()> {
         let free = match self.looked {
             // Little room is looked at anew each time, so that nothing is refused longer than need be.

@@ -15,7 +15,8 @@ use redis::{
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a connection may take to be made.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);

@@ -23,6 +23,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 ///
 /// # Panics
 /// If it is not within [`PATIENCE`]; `what` says what was waited for.
+#[expect(clippy::disallowed_methods, reason = "a test waits in real time")]
 pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !so() {
