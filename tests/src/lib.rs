@@ -1,18 +1,18 @@
-//! What the tests of the whole share: real servers as processes or in this process, real logs, and a way to ask for every
+//! What the tests of the whole share: real servers as processes or in this process, logs, and a way to ask for every
 //! profile. In comes a test's wish, out goes a running server on free loopback ports that dies with its handle.
 
 mod census;
 mod cluster;
 mod collector;
 pub mod faults;
-mod logs;
+pub mod logs;
 mod process;
 mod subscriber;
 
 pub use census::{Census, census};
 pub use cluster::Cluster;
 pub use collector::{Collected, Collector};
-pub use logs::{Log, data_folder, log_file, python, repository};
+pub use logs::{Log, python, repository};
 pub use process::{NEXT_RELEASE, Release, Server, portrait_command};
 pub use subscriber::Subscriber;
 

@@ -1,42 +1,69 @@
-//! The real logs that tests read, and the Python that counts them independently. Whatever is absent is said loudly.
+//! The logs that tests import, and the Python that counts them independently. A missing log fails its test with the command that
+//! provides it.
+
+pub mod prepared;
+pub mod real;
 
 use portrait::import::Format;
 use std::path::{Path, PathBuf};
 
-/// One log: its import format and its file.
+/// One log: its import format, its file, and the numbers that its import ends with.
 #[derive(Clone, Copy, Debug)]
 pub struct Log {
-    /// Its format.
+    /// Import format.
     pub format: Format,
-    /// In the data folder, or in `tests/fixtures`.
+    /// Folder that the file is in.
+    pub origin: Origin,
+    /// Name of the file.
     pub file: &'static str,
     /// Data rows of the file.
     pub read: u64,
+    /// Accepted rows that repeat another.
+    pub duplicates: u64,
     /// Rows that the format documents as unusable.
     pub rejected: u64,
+    /// Users with at least one accepted row; zero for a catalogue.
+    pub shoppers: u64,
 }
 
-/// The folder of the real logs: `PORTRAIT_DATA`, or `../shared/data` beside the repository.
-pub fn data_folder() -> PathBuf {
-    std::env::var_os("PORTRAIT_DATA").map_or_else(|| repository().join("../shared/data"), PathBuf::from)
+/// Folder of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `tests/fixtures`.
+    Fixture,
+    /// `.test-data`, written by `scripts/make_logs`.
+    Prepared,
+    /// The folder that `PORTRAIT_DATA` names.
+    Real,
 }
 
-/// The path of a log.
-///
-/// # Panics
-/// If it is not there: with where it was looked for and how to name another folder.
-pub fn log_file(log: &Log) -> PathBuf {
-    let fixture = repository().join("tests/fixtures").join(log.file);
-    if fixture.exists() {
-        return fixture;
+impl Log {
+    /// Path of the file.
+    ///
+    /// # Panics
+    /// If the file is missing. The message says where it was looked for and which command provides it.
+    pub fn path(&self) -> PathBuf {
+        let (folder, remedy) = match self.origin {
+            Origin::Fixture => (repository().join("tests/fixtures"), "it is part of the repository"),
+            Origin::Prepared => {
+                (repository().join(".test-data"), "run the tests by `make test`, which writes it")
+            }
+            Origin::Real => (
+                real_folder(),
+                "this test needs the real logs: run it by `PORTRAIT_DATA=FOLDER make test-logs`",
+            ),
+        };
+        let path = folder.join(self.file);
+        assert!(path.exists(), "the log {} is missing; {remedy}", path.display());
+        path
     }
-    let path = data_folder().join(log.file);
-    assert!(
-        path.exists(),
-        "the log {} is not there: this test needs the real logs; name their folder in PORTRAIT_DATA",
-        path.display()
-    );
-    path
+}
+
+fn real_folder() -> PathBuf {
+    let folder = std::env::var_os("PORTRAIT_DATA");
+    folder.map(PathBuf::from).expect(
+        "PORTRAIT_DATA is not set; this test needs the real logs: run it by `PORTRAIT_DATA=FOLDER make test-logs`",
+    )
 }
 
 /// The Python that has the packages of `tests/clients/requirements.txt`: `PORTRAIT_PYTHON`, or the one in `.venv`.

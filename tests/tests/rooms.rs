@@ -11,6 +11,7 @@ mod rooms {
     mod faults;
     mod following;
     mod import;
+    mod logs;
     mod operation;
     mod probe;
     mod recommend;

@@ -5,7 +5,8 @@ use portrait::import::{self, Format, ImportArgs, Report};
 use portrait_proto::status::{reason_name, reason_of};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::{Action, ErrorReason, Event, TrackRequest, TrackStreamRequest};
-use portrait_tests::{Server, census, connect, log_file};
+use portrait_tests::logs::prepared;
+use portrait_tests::{Log, Server, census, connect};
 use prost_types::Timestamp;
 use std::path::Path;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -195,15 +196,14 @@ async fn import_of(server: &Server, file: &Path, format: Format) -> (Report, Str
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_file_ends_the_import_with_its_line_and_column() {
+    check_bad_files(&prepared::OTTO).await;
+}
+
+/// Imports damaged copies of a compressed log of OTTO.
+pub(super) async fn check_bad_files(otto: &Log) {
     let data = tempfile::tempdir().expect("a folder");
     let server = Server::start(&data.path().join("store"), &[]);
-    let otto = portrait_tests::Log {
-        format: Format::Otto,
-        file: "otto_sample_20sessions.csv.gz",
-        read: 862,
-        rejected: 0,
-    };
-    let whole = std::fs::read(log_file(&otto)).expect("the log");
+    let whole = std::fs::read(otto.path()).expect("the log");
     let file = data.path().join("log");
 
     std::fs::write(&file, &whole[..whole.len() / 2]).expect("written");

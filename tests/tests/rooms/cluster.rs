@@ -1,19 +1,12 @@
 //! Four processes that share a Redis do what one does on its disk: the same profiles, the same segments, to the last record.
 
 use super::segments::{import_into, memberships, node, swept, train};
-use portrait::import::Format;
 use portrait_learning::evaluation::adjusted_rand_index;
 use portrait_proto::v1::TrainModelRequest;
 use portrait_store::redis::testing::Server as Redis;
+use portrait_tests::logs::prepared;
 use portrait_tests::{Cluster, Log, census, connect};
 use std::collections::BTreeMap;
-
-const GROCERY: Log = Log {
-    format: Format::CompleteJourney,
-    file: "completejourney_transactions_A.csv.gz",
-    read: 764_999,
-    rejected: 0,
-};
 
 /// Labels by user, as numbers.
 fn labels(memberships: &BTreeMap<String, String>) -> Vec<u32> {
@@ -27,10 +20,15 @@ fn labels(memberships: &BTreeMap<String, String>) -> Vec<u32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_processes_on_redis_make_the_profiles_and_segments_that_one_makes_on_its_disk() {
+    check_cluster(&prepared::GROCERIES).await;
+}
+
+/// Imports a log into one process and into four, and compares profiles and segments.
+pub(super) async fn check_cluster(log: &Log) {
     let request = TrainModelRequest { segments: 5, ..Default::default() };
     let folder = tempfile::tempdir().expect("a folder");
     let alone = node(folder.path(), |model| model.automatic = false).await;
-    import_into(&alone.grpc_url(), &GROCERY).await;
+    import_into(&alone.grpc_url(), log).await;
     let channel = connect(&alone.grpc_url()).await;
     let expected = census(channel.clone()).await;
     let trained = train(&channel, request).await;
@@ -43,7 +41,7 @@ async fn four_processes_on_redis_make_the_profiles_and_segments_that_one_makes_o
     let redis = Redis::start(&[("appendonly", "yes"), ("appendfsync", "always")]);
     let settings = ["profiles.clock=events", "model.automatic=false", "feature.sweep_rate=1000000"];
     let cluster = Cluster::start(&redis.url(), &settings);
-    import_into(&cluster.address(), &GROCERY).await;
+    import_into(&cluster.address(), log).await;
     let channel = cluster.connect().await;
     assert_eq!(census(channel.clone()).await, expected);
     let trained = train(&channel, request).await;

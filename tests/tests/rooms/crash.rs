@@ -2,32 +2,27 @@
 //! profiles then say equals an uninterrupted run. `PORTRAIT_FAULT_CYCLES` sets how many kills; the seed is printed.
 
 use portrait::client::Target;
-use portrait::import::{self, Format, ImportArgs, Report};
+use portrait::import::{self, ImportArgs, Report};
 use portrait_tests::faults::cycles;
-use portrait_tests::{Census, Log, Server, census, connect, log_file};
+use portrait_tests::logs::prepared;
+use portrait_tests::{Census, Log, Server, census, connect};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::path::Path;
 use std::time::Duration;
 
-const LOG: Log = Log { format: Format::Tmall, file: "tmall2013_events_A.csv.gz", read: 111_219, rejected: 0 };
 /// Kills in the short run.
 const CYCLES: u64 = 20;
 
-fn args(server: &Server) -> ImportArgs {
-    ImportArgs {
-        file: log_file(&LOG),
-        format: LOG.format,
-        server: Target::at(server.grpc_url()),
-        event_id: None,
-    }
+fn args(log: &Log, server: &Server) -> ImportArgs {
+    ImportArgs { file: log.path(), format: log.format, server: Target::at(server.grpc_url()), event_id: None }
 }
 
 /// Imports everything, and says what the profiles then are and how long it took.
-async fn whole(server: &Server) -> (Census, Duration) {
+async fn whole(log: &Log, server: &Server) -> (Census, Duration) {
     let mut report = Report::default();
-    import::import(&args(server), &mut report).await.expect("the log imports");
-    assert_eq!((report.read, report.accepted), (LOG.read, LOG.read));
+    import::import(&args(log, server), &mut report).await.expect("the log imports");
+    assert_eq!((report.read, report.accepted), (log.read, log.read));
     (census(connect(server.grpc_url()).await).await, report.took)
 }
 
@@ -39,9 +34,9 @@ async fn applied(server: &Server) -> u64 {
 }
 
 /// Kills a server `after` so long of an import, and says how much it had acknowledged.
-async fn killed(data: &Path, after: Duration) -> u64 {
+async fn killed(log: &Log, data: &Path, after: Duration) -> u64 {
     let server = Server::start(data, &[]);
-    let args = args(&server);
+    let args = args(log, &server);
     let importing = tokio::spawn(async move {
         let mut report = Report::default();
         let outcome = import::import(&args, &mut report).await;
@@ -54,9 +49,14 @@ async fn killed(data: &Path, after: Duration) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_loses_nothing_and_doubles_nothing() {
+    check_killed_imports(&prepared::TMALL).await;
+}
+
+/// Kills a server again and again in the middle of the import of a log whose rows all have an id of their own.
+pub(super) async fn check_killed_imports(log: &Log) {
     let data = tempfile::tempdir().expect("a folder");
     let server = Server::start(data.path(), &[]);
-    let (expected, took) = whole(&server).await;
+    let (expected, took) = whole(log, &server).await;
     assert!(server.stop().success());
     let seed: u64 = rand::random();
     println!("seed {seed}");
@@ -65,8 +65,8 @@ async fn a_killed_server_loses_nothing_and_doubles_nothing() {
     for cycle in 0..cycles(CYCLES) {
         let data = tempfile::tempdir().expect("a folder");
         let after = took.mul_f64(chance.random_range(0.0..1.2));
-        let acknowledged = killed(data.path(), after).await;
-        halfway += u64::from(acknowledged > 0 && acknowledged < LOG.read);
+        let acknowledged = killed(log, data.path(), after).await;
+        halfway += u64::from(acknowledged > 0 && acknowledged < log.read);
         let server = Server::start(data.path(), &[]);
         let kept = applied(&server).await;
         // Every row of this log has an id of its own: what was acknowledged is counted, row by row.
@@ -74,7 +74,7 @@ async fn a_killed_server_loses_nothing_and_doubles_nothing() {
             kept >= acknowledged,
             "cycle {cycle}, killed after {after:?}: {acknowledged} rows were acknowledged, {kept} are there"
         );
-        let (census, _) = whole(&server).await;
+        let (census, _) = whole(log, &server).await;
         assert!(census == expected, "cycle {cycle}, killed after {after:?}: profiles differ");
         server.kill();
     }

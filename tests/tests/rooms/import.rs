@@ -1,35 +1,14 @@
 //! Every log imports, its counts are the file's, and what the profiles then say equals an independent count made in Python.
 //! A second import of the same file changes nothing.
 
+use clap::ValueEnum;
 use portrait::client::Target;
 use portrait::import::{self, Format, ImportArgs, Report};
-use portrait_tests::{Census, Log, Server, census, connect, log_file, python, repository};
+use portrait_tests::logs::prepared;
+use portrait_tests::{Census, Log, Server, census, connect, python, repository};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-
-const LOGS: [Log; 11] = [
-    Log { format: Format::Rees46, file: "rees46_2019-10-01_0000-0250.csv.gz", read: 17_434, rejected: 0 },
-    Log { format: Format::Taobao, file: "taobao2017_wholeusers_A.csv.gz", read: 4_528, rejected: 0 },
-    Log { format: Format::Tmall, file: "tmall2013_events_A.csv.gz", read: 111_219, rejected: 0 },
-    Log { format: Format::Otto, file: "otto_sample_20sessions.csv.gz", read: 862, rejected: 0 },
-    Log { format: Format::Eshop, file: "uci_eshop_clothing_2008.csv.gz", read: 165_474, rejected: 0 },
-    Log { format: Format::OnlineRetail, file: "uci_online_retail.csv.gz", read: 541_909, rejected: 135_080 },
-    Log {
-        format: Format::CompleteJourney,
-        file: "completejourney_transactions_A.csv.gz",
-        read: 764_999,
-        rejected: 0,
-    },
-    Log {
-        format: Format::CompleteJourney,
-        file: "completejourney_products.csv.gz",
-        read: 92_331,
-        rejected: 0,
-    },
-    Log { format: Format::Retailrocket, file: "retailrocket.csv", read: 201, rejected: 0 },
-    Log { format: Format::Jdata, file: "jdata.csv", read: 201, rejected: 0 },
-    Log { format: Format::Jsonl, file: "events.jsonl", read: 101, rejected: 0 },
-];
 
 async fn imported(args: &ImportArgs) -> Report {
     let mut report = Report::default();
@@ -45,23 +24,30 @@ fn independent(format: Format, file: &Path) -> Census {
     serde_json::from_slice(&output.stdout).expect("a census")
 }
 
-/// The numbers that the README's table has for a format: read, accepted, duplicates, rejected, shoppers.
-fn told(format: Format) -> Vec<[u64; 5]> {
+/// The cells of the README's table of formats, without the surrounding blanks; the first is the format's name.
+fn readme_rows() -> Vec<Vec<String>> {
     let readme = std::fs::read_to_string(repository().join("README.md")).expect("there is a README");
-    let begin = format!("| `{}` |", format.name());
-    let number = |cell: &str| {
-        let digits: String = cell.trim().replace(',', "").chars().take_while(char::is_ascii_digit).collect();
-        digits.parse().unwrap_or(0)
-    };
-    let row = |line: &str| {
-        let cells: Vec<&str> = line.split('|').collect();
-        [4, 5, 6, 7, 8].map(|column| cells.get(column).map_or(0, |cell| number(cell)))
-    };
-    readme.lines().filter(|line| line.starts_with(&begin)).map(row).collect()
+    let table = readme.lines().skip_while(|line| !line.starts_with("| `--format` |")).skip(2);
+    let rows = table.take_while(|line| line.starts_with('|'));
+    rows.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
 }
 
+/// Checks that the README's table of formats has the numbers of a log: read, accepted, duplicates, rejected, shoppers.
+fn check_readme(log: &Log) {
+    let number = |cell: &String| {
+        let digits: String = cell.replace(',', "").chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().unwrap_or(0)
+    };
+    let name = format!("`{}`", log.format.name());
+    let rows = readme_rows().into_iter().filter(|row| row[0] == name);
+    let rows: Vec<Vec<u64>> = rows.map(|row| row[3..].iter().map(number).collect()).collect();
+    let counted = vec![log.read, log.read - log.rejected, log.duplicates, log.rejected, log.shoppers];
+    assert!(rows.contains(&counted), "{}: the README has {rows:?}, not {counted:?}", log.file);
+}
+
+/// Imports a log twice, and holds its numbers and all profiles against an independent count.
 async fn check(log: &Log) {
-    let file = log_file(log);
+    let file = log.path();
     let data = tempfile::tempdir().expect("a folder");
     let server = Server::start(data.path(), &[]);
     let to = Target::at(server.grpc_url());
@@ -69,17 +55,16 @@ async fn check(log: &Log) {
     let first = imported(&args).await;
     let counts = |report: &Report| (report.read, report.accepted, report.rejected_rows());
     assert_eq!(counts(&first), (log.read, log.read - log.rejected, log.rejected), "{}", log.file);
+    assert_eq!(first.duplicates, log.duplicates, "{}", log.file);
     let channel = connect(server.grpc_url()).await;
     let census_of_first = census(channel.clone()).await;
     let expected = independent(log.format, &file);
     assert!(census_of_first == expected, "{}: profiles differ from the independent count", log.file);
+    assert_eq!(expected.len() as u64, log.shoppers, "{}", log.file);
     let applied: u64 = expected.values().map(|(applied, _)| applied).sum();
     if !expected.is_empty() {
         assert_eq!(first.accepted - first.duplicates, applied, "{}", log.file);
     }
-    let counted =
-        [first.read, first.accepted, first.duplicates, first.rejected_rows(), expected.len() as u64];
-    assert!(told(log.format).contains(&counted), "{}: the README does not say {counted:?}", log.file);
     let second = imported(&args).await;
     assert_eq!(counts(&second), counts(&first), "{}", log.file);
     if !expected.is_empty() {
@@ -89,16 +74,36 @@ async fn check(log: &Log) {
     assert!(server.stop().success());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn small_logs_import_as_an_independent_count_has_them() {
-    for log in LOGS.iter().filter(|log| log.read < 100_000) {
-        check(log).await;
+/// Checks every log, and the row that the README has for it.
+pub(super) async fn check_with_readme(logs: impl IntoIterator<Item = Log>) {
+    for log in logs {
+        check(&log).await;
+        check_readme(&log);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_logs_import_as_an_independent_count_has_them() {
-    for log in LOGS.iter().filter(|log| log.read >= 100_000) {
+async fn small_logs_import_as_an_independent_count_has_them() {
+    for log in prepared::WRITTEN.iter().filter(|log| log.read < 20_000) {
         check(log).await;
     }
+    check_with_readme(prepared::FIXTURES).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_logs_import_as_an_independent_count_has_them() {
+    for log in prepared::WRITTEN.iter().filter(|log| log.read >= 20_000) {
+        check(log).await;
+    }
+}
+
+#[test]
+fn the_readme_names_every_format_and_one_of_the_written_logs_has_it() {
+    let names = |formats: &mut dyn Iterator<Item = Format>| -> BTreeSet<String> {
+        formats.map(|format| format!("`{}`", format.name())).collect()
+    };
+    let known = names(&mut Format::value_variants().iter().copied());
+    let written: BTreeSet<String> = readme_rows().into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(written, known);
+    assert_eq!(names(&mut prepared::WRITTEN.iter().map(|log| log.format)), known);
 }

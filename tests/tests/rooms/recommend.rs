@@ -1,21 +1,18 @@
-//! What a shopper may want next, as a recommendation engine asks for it: learned by the server from a real log, current with the
+//! What a shopper may want next, as a recommendation engine asks for it: learned by the server from a log, current with the
 //! event that was just acknowledged, and explained.
 
 use super::segments::{import_into, node, train};
 use portrait::client::Line;
-use portrait::import::Format;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{
     Action, Event, Item, RecommendRequest, RecommendResponse, RecommendationPart, TrackRequest,
     TrainModelRequest, UpsertItemsRequest,
 };
+use portrait_tests::logs::prepared;
 use portrait_tests::{Log, connect, until};
 use std::collections::BTreeSet;
 use tonic::{Code, Status};
-
-const CLOTHES: Log =
-    Log { format: Format::Eshop, file: "uci_eshop_clothing_2008.csv.gz", read: 165_474, rejected: 0 };
 
 async fn ask(channel: &Line, request: RecommendRequest) -> Result<RecommendResponse, Status> {
     QueryServiceClient::new(channel.clone()).recommend(request).await.map(tonic::Response::into_inner)
@@ -84,6 +81,11 @@ async fn newcomers_are_found(channel: &Line, like: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_recommended_follows_the_newest_event_and_says_why() {
+    check_recommendations(&prepared::ESHOP).await;
+}
+
+/// Recommends items of a log of the format `eshop`.
+pub(super) async fn check_recommendations(log: &Log) {
     let folder = tempfile::tempdir().expect("a folder");
     let usual = portrait_model::Config::default().pasts_max;
     let set = |model: &mut portrait_model::Config| (model.automatic, model.pasts_max) = (false, usual);
@@ -92,7 +94,7 @@ async fn what_is_recommended_follows_the_newest_event_and_says_why() {
     let channel = connect(&url).await;
     let early = ask(&channel, of("nobody")).await.expect_err("there is no model");
     assert_eq!(early.code(), Code::FailedPrecondition);
-    import_into(&url, &CLOTHES).await;
+    import_into(&url, log).await;
     assert!(train(&channel, TrainModelRequest { segments: 5, ..Default::default() }).await.published);
     until("the model is served", async || ask(&channel, of("nobody")).await.is_ok()).await;
 

@@ -1,8 +1,8 @@
-//! The loop that makes profiles dynamic: segments form on real logs and get names, keep their identity from training to
+//! The loop that makes profiles dynamic: segments form on logs and get names, keep their identity from training to
 //! training, and reach every subscriber whatever is killed between.
 
 use portrait::client::{Line, Target};
-use portrait::import::{self, Format, ImportArgs, Report};
+use portrait::import::{self, ImportArgs, Report};
 use portrait::node::{Config, Node, Role};
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -13,24 +13,12 @@ use portrait_proto::v1::{
     WatchStart,
 };
 use portrait_store::ProfileClock;
-use portrait_tests::{Log, Server, census, connect, log_file, until};
+use portrait_tests::logs::prepared;
+use portrait_tests::{Log, Server, census, connect, until};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-const RETAIL: Log =
-    Log { format: Format::OnlineRetail, file: "uci_online_retail.csv.gz", read: 541_909, rejected: 135_080 };
-const GROCERY: Log = Log {
-    format: Format::CompleteJourney,
-    file: "completejourney_transactions_A.csv.gz",
-    read: 764_999,
-    rejected: 0,
-};
-const TMALL: Log =
-    Log { format: Format::Tmall, file: "tmall2013_events_A.csv.gz", read: 111_219, rejected: 0 };
-const CLOTHES: Log =
-    Log { format: Format::Eshop, file: "uci_eshop_clothing_2008.csv.gz", read: 165_474, rejected: 0 };
 
 /// A node for a replay that looks at everybody at once. What models know of items and scores is not what its trainings are for,
 /// unless `set` says so.
@@ -44,8 +32,7 @@ pub(super) async fn node(folder: &std::path::Path, set: impl FnOnce(&mut portrai
 }
 
 pub(super) async fn import_into(url: &str, log: &Log) {
-    let args =
-        ImportArgs { file: log_file(log), format: log.format, server: Target::at(url), event_id: None };
+    let args = ImportArgs { file: log.path(), format: log.format, server: Target::at(url), event_id: None };
     let mut report = Report::default();
     import::import(&args, &mut report).await.expect("the log imports");
 }
@@ -91,16 +78,22 @@ pub(super) async fn memberships(channel: &Line) -> BTreeMap<String, String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn segments_of_real_logs_have_names_members_and_a_stable_identity() {
-    for (log, shoppers) in [(RETAIL, 4_372), (GROCERY, 1_234), (TMALL, 530), (CLOTHES, 24_026)] {
+async fn segments_have_names_members_and_a_stable_identity() {
+    let logs = [prepared::ONLINE_RETAIL, prepared::GROCERIES, prepared::TMALL, prepared::ESHOP];
+    check_segment_identity(&logs).await;
+}
+
+/// Trains four times on each log without new events between.
+pub(super) async fn check_segment_identity(logs: &[Log]) {
+    for log in logs {
         let folder = tempfile::tempdir().expect("a folder");
         // No training of its own accord: what is compared is what was asked for.
         let node = node(folder.path(), |model| model.automatic = false).await;
-        import_into(&node.grpc_url(), &log).await;
+        import_into(&node.grpc_url(), log).await;
         let channel = connect(&node.grpc_url()).await;
         let first = train(&channel, TrainModelRequest { choose_segments: true, ..Default::default() }).await;
         assert!(first.published, "{}: {}", log.file, first.refusal);
-        let told = swept(&channel, first.version, shoppers).await;
+        let told = swept(&channel, first.version, log.shoppers).await;
         let names: BTreeSet<&str> = told.segments.iter().map(|segment| segment.name.as_str()).collect();
         assert!(told.segments.len() >= 4 && names.len() == told.segments.len(), "{}: {names:?}", log.file);
         assert!(names.iter().all(|name| name.len() > 3 && !name.contains("cluster")), "{names:?}");
@@ -112,7 +105,7 @@ async fn segments_of_real_logs_have_names_members_and_a_stable_identity() {
             assert!(again.published, "{}: {}", log.file, again.refusal);
             version = again.version;
         }
-        let later = swept(&channel, version, shoppers).await;
+        let later = swept(&channel, version, log.shoppers).await;
         let identities = |told: &ListSegmentsResponse| -> BTreeMap<String, String> {
             told.segments.iter().map(|one| (one.segment_id.clone(), one.name.clone())).collect()
         };
@@ -128,11 +121,16 @@ async fn segments_of_real_logs_have_names_members_and_a_stable_identity() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_is_rolled_back_at_once_and_versions_never_restart() {
+    check_rollback(&prepared::TMALL).await;
+}
+
+/// Publishes, rolls back and trains again on the users of a log.
+pub(super) async fn check_rollback(log: &Log) {
     let folder = tempfile::tempdir().expect("a folder");
     let too_many =
         |model: &mut portrait_model::Config| (model.rows_min, model.rows_max) = (1_000_000, 1_000_000);
     let first = node(folder.path(), too_many).await;
-    import_into(&first.grpc_url(), &TMALL).await;
+    import_into(&first.grpc_url(), log).await;
     let channel = connect(&first.grpc_url()).await;
     let refused = train(&channel, TrainModelRequest::default()).await;
     assert!(!refused.published && refused.refusal.contains("model.rows_min"), "{}", refused.refusal);
@@ -214,6 +212,11 @@ impl Follower {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscriber_to_moves_ends_with_what_reads_give_after_twenty_trainings_and_kills() {
+    check_segment_changes(&prepared::TMALL).await;
+}
+
+/// Follows the segment changes of the users of a log through twenty trainings, about half of which end with a kill.
+pub(super) async fn check_segment_changes(log: &Log) {
     let data = tempfile::tempdir().expect("a folder");
     let settings = [
         ("profiles.clock", "events"),
@@ -224,7 +227,7 @@ async fn a_subscriber_to_moves_ends_with_what_reads_give_after_twenty_trainings_
     let settings: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let flags: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting.as_str()]).collect();
     let mut server = Server::start(data.path(), &flags);
-    import_into(server.grpc_url(), &TMALL).await;
+    import_into(server.grpc_url(), log).await;
     let seed: u64 = rand::random();
     println!("seed {seed}");
     let mut chance = StdRng::seed_from_u64(seed);
@@ -259,7 +262,7 @@ async fn a_subscriber_to_moves_ends_with_what_reads_give_after_twenty_trainings_
     let channel = connect(server.grpc_url()).await;
     let last = train(&channel, TrainModelRequest { segments: 4, force: true, ..Default::default() }).await;
     assert!(last.published, "{}", last.refusal);
-    swept(&channel, last.version, 530).await;
+    swept(&channel, last.version, log.shoppers).await;
     until("the subscriber knows what reads give", async || {
         follower.follow(server.grpc_url()).await;
         let known: BTreeMap<String, String> =

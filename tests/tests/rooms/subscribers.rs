@@ -1,27 +1,31 @@
 //! A subscriber that is cut again and again while a log is imported, and resumes each time, ends with exactly what reads give.
 
 use portrait::client::Target;
-use portrait::import::{self, Format, ImportArgs, Report};
+use portrait::import::{self, ImportArgs, Report};
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::ErrorReason;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
-use portrait_tests::{Census, Log, Server, Subscriber, census, connect, log_file};
+use portrait_tests::logs::prepared;
+use portrait_tests::{Census, Log, Server, Subscriber, census, connect};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
 use tonic::Code;
 
-const LOG: Log =
-    Log { format: Format::Rees46, file: "rees46_2019-10-01_0000-0250.csv.gz", read: 17_434, rejected: 0 };
 const CUTS: usize = 100;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscriber_that_is_cut_a_hundred_times_ends_with_what_reads_give() {
+    check_cut_subscriber(&prepared::REES46).await;
+}
+
+/// Cuts a subscriber again and again while a log is imported.
+pub(super) async fn check_cut_subscriber(log: &Log) {
     let data = tempfile::tempdir().expect("a folder");
     let server = Server::start(data.path(), &["--set", "query.progress_interval=50ms"]);
     let to = Target::at(server.grpc_url());
+    let args = ImportArgs { file: log.path(), format: log.format, server: to, event_id: None };
     let importing = tokio::spawn(async move {
-        let args = ImportArgs { file: log_file(&LOG), format: LOG.format, server: to, event_id: None };
         let mut report = Report::default();
         import::import(&args, &mut report).await.expect("the log imports");
     });

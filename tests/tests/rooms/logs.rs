@@ -1,0 +1,55 @@
+//! Tests on real logs of shops, which the repository does not contain: `PORTRAIT_DATA=FOLDER make test-logs` runs them. Each has its
+//! equivalent on prepared logs in the module that it calls.
+
+use super::{bad_input, cluster, crash, import, recommend, segments, subscribers};
+use portrait_tests::logs::real;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_real_logs_import_as_an_independent_count_and_the_readme_have_them() {
+    import::check_with_readme(real::ALL.into_iter().filter(|log| log.read < 100_000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_real_logs_import_as_an_independent_count_and_the_readme_have_them() {
+    import::check_with_readme(real::ALL.into_iter().filter(|log| log.read >= 100_000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_of_real_logs_have_names_members_and_a_stable_identity() {
+    segments::check_segment_identity(&[real::ONLINE_RETAIL, real::GROCERIES, real::TMALL, real::ESHOP]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_of_a_real_log_is_rolled_back_at_once_and_versions_never_restart() {
+    segments::check_rollback(&real::TMALL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_to_moves_on_a_real_log_ends_with_what_reads_give_after_twenty_trainings_and_kills() {
+    segments::check_segment_changes(&real::TMALL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_processes_on_redis_make_the_profiles_and_segments_of_a_real_log_that_one_makes_on_its_disk() {
+    cluster::check_cluster(&real::GROCERIES).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recommendations_from_a_real_log_follow_the_newest_event_and_say_why() {
+    recommend::check_recommendations(&real::ESHOP).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_that_is_cut_during_the_import_of_a_real_log_ends_with_what_reads_give() {
+    subscribers::check_cut_subscriber(&real::REES46).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_loses_nothing_of_a_real_log_and_doubles_nothing() {
+    crash::check_killed_imports(&real::TMALL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_copy_of_a_real_log_ends_the_import_with_its_line_and_column() {
+    bad_input::check_bad_files(&real::OTTO).await;
+}
