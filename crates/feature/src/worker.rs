@@ -22,7 +22,7 @@ use portrait_learning::ServedModel;
 use portrait_profile::{PartitionId, PartitionLedger, Profile, Timestamp, Tombstone};
 use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::trace::Tracer;
-use portrait_store::{Counters, Nonce, ProfileClock, ProfileKey, SeenQuery, Store, Trim};
+use portrait_store::{Counters, Nonce, ProfileClock, ProfileKey, SeenQuery, Trim, WorkerStore};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 /// What every worker of a process shares.
 pub(crate) struct Shared {
     /// Where everything is.
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn WorkerStore>,
     /// Which clock vectors are read by.
     pub(crate) profile_clock: ProfileClock,
     /// For leases, trimming and freshness.

@@ -12,7 +12,7 @@ use portrait_proto::v1::ingest_service_server::{self, IngestServiceServer};
 use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::Instruments;
 use portrait_runtime::telemetry::trace::Tracer;
-use portrait_store::{ProfileClock, Store};
+use portrait_store::{IntakeStore, ProfileClock};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -29,7 +29,7 @@ pub struct IngestService {
 /// What calls and streams share.
 pub(crate) struct Shared {
     /// Where the log is.
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn IntakeStore>,
     /// Which clock erasures are told by.
     pub(crate) profile_clock: ProfileClock,
     /// The clock on the wall.
@@ -59,7 +59,7 @@ pub(crate) struct Shared {
 impl IngestService {
     /// Puts the room together; nothing runs yet.
     pub fn build(
-        store: Arc<dyn Store>,
+        store: Arc<dyn IntakeStore>,
         profile_clock: ProfileClock,
         clock: SharedClock,
         with: Instruments,

@@ -11,7 +11,7 @@ use portrait_proto::v1::query_service_server::{self, QueryServiceServer};
 use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::Instruments;
 use portrait_runtime::telemetry::trace::Tracer;
-use portrait_store::{ProfileClock, Store};
+use portrait_store::{ProfileClock, ReadStore};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -27,7 +27,7 @@ pub struct QueryService {
 /// What reads, tails and subscribers share.
 pub(crate) struct Shared {
     /// Where profiles and feeds are.
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn ReadStore>,
     /// Which clock profiles decay by.
     pub(crate) profile_clock: ProfileClock,
     /// The clock on the wall.
@@ -55,7 +55,7 @@ pub(crate) struct Shared {
 impl QueryService {
     /// Puts the room together; nothing runs yet.
     pub fn build(
-        store: Arc<dyn Store>,
+        store: Arc<dyn ReadStore>,
         profile_clock: ProfileClock,
         clock: SharedClock,
         with: Instruments,
