@@ -15,7 +15,8 @@ use portrait_runtime::ManualClock;
 use portrait_runtime::telemetry::Instruments;
 use portrait_store::faulty::Faulty;
 use portrait_store::{
-    AckLevel, Commit, CommitNo, Counters, LeaseToken, LogSeq, Nonce, ProfileClock, ProfileKey, Store, Trim,
+    AckLevel, Commit, CommitNo, Counters, LeaseToken, LogSeq, LogStore, Nonce, OwnerStore, ProfileClock,
+    ProfileKey, ProfileStore, Store, StoreInfo, Trim,
 };
 use portrait_store_embedded::{Embedded, Options};
 use std::collections::BTreeMap;
