@@ -24,6 +24,8 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         "portrait-profile",
         "portrait-proto",
         "portrait-store",
+        "portrait-store-embedded",
+        "portrait-store-redis",
         "portrait-runtime",
         "portrait-learning",
         "portrait-ingest",
@@ -37,7 +39,9 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("portrait-runtime", BTreeSet::new()),
         ("portrait-proto", BTreeSet::from(["portrait-profile"])),
         ("portrait-learning", BTreeSet::from(["portrait-profile"])),
-        ("portrait-store", BTreeSet::from(["portrait-profile", "portrait-proto"])),
+        ("portrait-store", BTreeSet::from(["portrait-profile"])),
+        ("portrait-store-embedded", BTreeSet::from(["portrait-profile", "portrait-store"])),
+        ("portrait-store-redis", BTreeSet::from(["portrait-profile", "portrait-store"])),
         ("portrait", BTreeSet::from(all)),
         ("portrait-tests", BTreeSet::from(all)),
         ("portrait-fuzz", BTreeSet::from(all)),
@@ -69,6 +73,26 @@ fn no_crate_knows_another_that_is_not_in_the_table() {
             let other = dependency["name"].as_str().expect("a name");
             let ours = other.starts_with("portrait") && dependency["kind"].is_null();
             assert!(!ours || allowed.contains(other), "{name} may not depend on {other}");
+        }
+    }
+}
+
+#[test]
+fn no_service_is_compiled_with_a_backend_of_the_store() {
+    for service in SERVICES {
+        let package = format!("portrait-{service}");
+        let tree = Command::new(env!("CARGO"))
+            .args(["tree", "--package", &package, "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+            .current_dir(repository())
+            .output()
+            .expect("cargo runs");
+        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+        let tree = String::from_utf8(tree.stdout).expect("a text");
+        let packages: BTreeSet<&str> =
+            tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert!(packages.contains("portrait-store"), "{packages:?}");
+        for backend in ["portrait-store-embedded", "portrait-store-redis", "fjall", "redis"] {
+            assert!(!packages.contains(backend), "{package} is compiled with {backend}");
         }
     }
 }

@@ -8,7 +8,7 @@ use portrait_learning::ServedModel;
 use portrait_profile::Timestamp;
 use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::trace::Tracer;
-use portrait_store::{Nonce, ProfileClock, Store};
+use portrait_store::{Nonce, ProfileClock, WorkerStore};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 /// State that every worker and call of a process shares.
 pub(crate) struct Shared {
     /// Where everything is.
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn WorkerStore>,
     /// Which clock vectors are read by.
     pub(crate) profile_clock: ProfileClock,
     /// For leases, trimming and freshness.

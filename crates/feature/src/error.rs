@@ -70,7 +70,7 @@ impl Error {
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match error {
-            Error::Store(source) => Failure::from(&source).into_status(),
+            Error::Store(source) => Failure::of_store(source.failure(), source.to_string()).into_status(),
             Error::Profile { source, .. }
             | Error::Record { source, .. }
             | Error::Tombstone { source }

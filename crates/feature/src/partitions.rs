@@ -3,10 +3,10 @@
 use crate::error::Error;
 use portrait_profile::{PartitionLedger, Timestamp};
 use portrait_proto::v1;
-use portrait_store::{LeaseToken, Store};
+use portrait_store::{LeaseToken, WorkerStore};
 
 /// The standing of every partition in order, when the clock on the wall says `now`.
-pub(crate) async fn list(store: &dyn Store, now: Timestamp) -> Result<Vec<v1::PartitionStatus>, Error> {
+pub(crate) async fn list(store: &dyn WorkerStore, now: Timestamp) -> Result<Vec<v1::PartitionStatus>, Error> {
     let mut list = Vec::new();
     let workers = store.workers(now).await?;
     let owner = |token: LeaseToken| workers.iter().find(|worker| worker.nonce == token.nonce);

@@ -10,7 +10,7 @@ use portrait_learning::ServedModel;
 use portrait_proto::v1::feature_service_server::{self, FeatureServiceServer};
 use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::Instruments;
-use portrait_store::{Nonce, ProfileClock, Store};
+use portrait_store::{Nonce, ProfileClock, WorkerStore};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use tokio::sync::watch;
@@ -28,7 +28,7 @@ pub struct FeatureService {
 impl FeatureService {
     /// Puts the room together; nothing runs yet. `name` is what people call this process.
     pub fn build(
-        store: Arc<dyn Store>,
+        store: Arc<dyn WorkerStore>,
         name: String,
         profile_clock: ProfileClock,
         clock: SharedClock,

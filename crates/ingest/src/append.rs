@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Timestamp};
 use portrait_runtime::SharedClock;
-use portrait_store::{AckLevel, Appended, LogPosition, LogSeq, Store};
+use portrait_store::{AckLevel, Appended, IntakeStore, LogPosition, LogSeq};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,7 +37,7 @@ pub(crate) enum Patience {
 
 /// The lanes of all partitions.
 pub(crate) struct Log {
-    store: Arc<dyn Store>,
+    store: Arc<dyn IntakeStore>,
     clock: SharedClock,
     metrics: Arc<Metrics>,
     level: AckLevel,
@@ -78,7 +78,7 @@ pub(crate) struct Underway(oneshot::Receiver<Result<LogPosition, Error>>);
 impl Log {
     /// Lanes for every partition of `store`.
     pub(crate) fn new(
-        store: Arc<dyn Store>,
+        store: Arc<dyn IntakeStore>,
         clock: SharedClock,
         metrics: Arc<Metrics>,
         config: &ValidConfig,

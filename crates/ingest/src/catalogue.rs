@@ -5,13 +5,13 @@ use crate::check::item::CheckedItem;
 use crate::error::Error;
 use bytes::Bytes;
 use portrait_profile::{Body, CatalogueItem, Event, ItemId, Record, Span, Timestamp};
-use portrait_store::{AckLevel, Store};
+use portrait_store::{AckLevel, IntakeStore};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 
 /// The catalogue as this process sees it.
 pub(crate) struct Catalogue {
-    store: Arc<dyn Store>,
+    store: Arc<dyn IntakeStore>,
     level: AckLevel,
     age_max: Span,
     /// What the store said of an item, also that it knows none. Written by lookups and upserts here; dropping an entry costs
@@ -27,7 +27,7 @@ struct Known {
 
 impl Catalogue {
     /// A memory for `items_max` items, each asked for again after `age_max`.
-    pub(crate) fn new(store: Arc<dyn Store>, level: AckLevel, items_max: usize, age_max: Span) -> Self {
+    pub(crate) fn new(store: Arc<dyn IntakeStore>, level: AckLevel, items_max: usize, age_max: Span) -> Self {
         Self { store, level, age_max, known: Cache::new(items_max) }
     }
 

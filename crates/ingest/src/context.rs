@@ -9,7 +9,7 @@ use crate::rate::RateLimit;
 use portrait_profile::Timestamp;
 use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::trace::Tracer;
-use portrait_store::{ProfileClock, Store};
+use portrait_store::{ProfileClock, IntakeStore};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 /// State that calls and streams share.
 pub(crate) struct Shared {
     /// Where the log is.
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn IntakeStore>,
     /// Clock by which erasures happen.
     pub(crate) profile_clock: ProfileClock,
     /// The clock on the wall.

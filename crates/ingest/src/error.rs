@@ -2,7 +2,7 @@
 
 use portrait_profile::{DecodeError, ItemId, PartitionId};
 use portrait_proto::request::Refusal;
-use portrait_proto::status::Failure;
+use portrait_proto::status::{Failure, store_reason};
 use portrait_proto::v1::ErrorReason;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,7 +81,7 @@ impl Error {
     /// The reason that a caller is given.
     pub(crate) fn reason(&self) -> ErrorReason {
         match self {
-            Self::Store(source) => source.reason(),
+            Self::Store(source) => store_reason(source.failure()),
             Self::Item { .. } | Self::Ledger { .. } => ErrorReason::StoreIncompatible,
             Self::InPart { .. } => ErrorReason::StoreUnavailable,
             Self::ErasureLost { .. } => ErrorReason::TokenLapsed,
@@ -137,7 +137,7 @@ impl From<Error> for Status {
                 if !source.is_retryable() {
                     tracing::error!(error = %source, "the store could not answer");
                 }
-                Failure::from(source.as_ref()).into_status()
+                Failure::of_store(source.failure(), source.to_string()).into_status()
             }
             Error::Item { source, .. } => {
                 tracing::error!(error = %source, "a stored item cannot be read");

@@ -11,7 +11,7 @@ use crate::rate::RateLimit;
 use portrait_proto::v1::ingest_service_server::{self, IngestServiceServer};
 use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::Instruments;
-use portrait_store::{ProfileClock, Store};
+use portrait_store::{IntakeStore, ProfileClock};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,7 @@ pub struct IngestService {
 impl IngestService {
     /// Puts the room together; nothing runs yet.
     pub fn build(
-        store: Arc<dyn Store>,
+        store: Arc<dyn IntakeStore>,
         profile_clock: ProfileClock,
         clock: SharedClock,
         with: Instruments,

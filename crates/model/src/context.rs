@@ -10,7 +10,7 @@ use portrait_profile::Timestamp;
 use portrait_proto::v1::DriftStatus;
 use portrait_runtime::SharedClock;
 use portrait_runtime::peer::Peer;
-use portrait_store::{Nonce, Registry, Store};
+use portrait_store::{Nonce, Registry, TrainingStore};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 /// State that trainer, watchers and calls share.
 pub(crate) struct Shared {
     /// Where models are.
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn TrainingStore>,
     /// Where vectors come from.
     pub(crate) features: Peer,
     /// The clock on the wall.

@@ -93,7 +93,7 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let message = with_causes(&error);
         match error {
-            Error::Store(source) => Failure::from(&source).into_status(),
+            Error::Store(source) => Failure::of_store(source.failure(), source.to_string()).into_status(),
             Error::Features(status) => *status,
             Error::Learning(portrait_learning::Error::TooFew { .. }) | Error::TooFew { .. } => {
                 Failure::new(ErrorReason::TooFewShoppers, message).into_status()

@@ -11,7 +11,7 @@ use portrait_proto::v1::model_service_server::{self, ModelServiceServer};
 use portrait_runtime::SharedClock;
 use portrait_runtime::peer::Peer;
 use portrait_runtime::telemetry::Instruments;
-use portrait_store::{Nonce, Registry, Store};
+use portrait_store::{Nonce, Registry, TrainingStore};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -34,7 +34,7 @@ pub struct ModelService {
 impl ModelService {
     /// Puts the room together; nothing runs yet. Vectors come from the `FeatureService` at the end of `features`.
     pub fn build(
-        store: Arc<dyn Store>,
+        store: Arc<dyn TrainingStore>,
         features: Peer,
         clock: SharedClock,
         with: &Instruments,

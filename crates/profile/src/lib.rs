@@ -24,6 +24,7 @@ mod record;
 mod routing;
 mod segment;
 mod social;
+mod store_failure;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
@@ -51,6 +52,7 @@ pub use record::{Body, Event, EventContext, Outcome, Record, Relation, RelationK
 pub use routing::{PartitionCount, PartitionId, SeenId};
 pub use segment::{ModelVersion, SegmentId, SegmentMembership};
 pub use social::EDGES_MAX;
+pub use store_failure::StoreFailure;
 pub use time::{Span, Timestamp};
 pub use trace::TraceContext;
 pub use version::ProfileVersion;

@@ -2,6 +2,7 @@
 //! when a field is at fault and a `RetryInfo` when waiting helps. The only place where codes are chosen.
 
 use crate::v1::ErrorReason;
+use portrait_profile::StoreFailure;
 use std::collections::HashMap;
 use std::time::Duration;
 use tonic::{Code, Status};
@@ -9,6 +10,8 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 /// The domain of every `ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "portrait.v1";
+/// How long a caller is asked to wait before it tries a store again that was full or away.
+const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A call that failed, on its way to a [`Status`].
 #[derive(Clone, Debug)]
@@ -23,6 +26,12 @@ impl Failure {
     /// A failure for `reason`; `message` is for a person and says what to do.
     pub fn new(reason: ErrorReason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), field: None, retry_after: None }
+    }
+
+    /// A failure of the store that a service keeps its state in.
+    pub fn of_store(failure: StoreFailure, message: impl Into<String>) -> Self {
+        let made = Self::new(store_reason(failure), message);
+        if failure.is_retryable() { made.retry_after(STORE_RETRY_AFTER) } else { made }
     }
 
     /// Names the field at fault, as `events[3].price`.
@@ -56,6 +65,18 @@ impl Failure {
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         failure.into_status()
+    }
+}
+
+/// Reason that a caller is given for a failure of the store.
+pub const fn store_reason(failure: StoreFailure) -> ErrorReason {
+    match failure {
+        StoreFailure::Full => ErrorReason::StoreFull,
+        StoreFailure::Unavailable | StoreFailure::Fenced => ErrorReason::StoreUnavailable,
+        StoreFailure::TrainingElsewhere => ErrorReason::TrainingElsewhere,
+        StoreFailure::ModelNotFound => ErrorReason::ModelNotFound,
+        StoreFailure::Incompatible => ErrorReason::StoreIncompatible,
+        StoreFailure::Internal => ErrorReason::Internal,
     }
 }
 

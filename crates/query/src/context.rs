@@ -10,7 +10,7 @@ use portrait_profile::{PartitionId, ProfileView, Timestamp};
 use portrait_proto::v1;
 use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::trace::Tracer;
-use portrait_store::{ProfileClock, Store};
+use portrait_store::{ProfileClock, ReadStore};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 /// State that reads, tails and subscribers share.
 pub(crate) struct Shared {
     /// Where profiles and feeds are.
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn ReadStore>,
     /// Which clock profiles decay by.
     pub(crate) profile_clock: ProfileClock,
     /// The clock on the wall.

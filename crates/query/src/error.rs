@@ -174,7 +174,7 @@ impl From<Error> for Status {
         error.log();
         let message = error.to_string();
         match error {
-            Error::Store(source) => Failure::from(&source).into_status(),
+            Error::Store(source) => Failure::of_store(source.failure(), source.to_string()).into_status(),
             Error::Profile { source, .. } | Error::Change { source, .. } | Error::Ledger { source, .. } => {
                 Failure::new(ErrorReason::StoreIncompatible, format!("{message}: {source}")).into_status()
             }

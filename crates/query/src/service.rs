@@ -9,7 +9,7 @@ use portrait_learning::ServedModel;
 use portrait_proto::v1::query_service_server::{self, QueryServiceServer};
 use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::Instruments;
-use portrait_store::{ProfileClock, Store};
+use portrait_store::{ProfileClock, ReadStore};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -25,7 +25,7 @@ pub struct QueryService {
 impl QueryService {
     /// Puts the room together; nothing runs yet.
     pub fn build(
-        store: Arc<dyn Store>,
+        store: Arc<dyn ReadStore>,
         profile_clock: ProfileClock,
         clock: SharedClock,
         with: Instruments,

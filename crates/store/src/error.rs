@@ -2,7 +2,7 @@
 //! never by the text.
 
 use crate::position::{CommitNo, LogSeq, RegistryNo};
-use portrait_profile::{ModelVersion, PartitionId};
+use portrait_profile::{ModelVersion, PartitionId, StoreFailure};
 use std::path::PathBuf;
 
 /// What a store answers instead.
@@ -96,19 +96,21 @@ impl Error {
         Self::Unavailable(Some(Box::new(source)))
     }
 
-    /// Whether the same call may succeed later.
-    pub fn is_retryable(&self) -> bool {
+    /// Returns what callers of a service are told of it.
+    pub fn failure(&self) -> StoreFailure {
         match self {
-            Self::Full { .. } | Self::Unavailable(_) => true,
-            Self::Fenced { .. }
-            | Self::RegistryMoved { .. }
-            | Self::TrainerFenced
-            | Self::NoSuchModel { .. }
-            | Self::TooBig { .. }
-            | Self::Trimmed { .. }
-            | Self::Incompatible { .. }
-            | Self::InUse { .. }
-            | Self::Damaged { .. } => false,
+            Self::Full { .. } => StoreFailure::Full,
+            Self::Unavailable(_) => StoreFailure::Unavailable,
+            Self::Fenced { .. } => StoreFailure::Fenced,
+            Self::RegistryMoved { .. } | Self::TrainerFenced => StoreFailure::TrainingElsewhere,
+            Self::NoSuchModel { .. } => StoreFailure::ModelNotFound,
+            Self::Incompatible { .. } | Self::InUse { .. } => StoreFailure::Incompatible,
+            Self::TooBig { .. } | Self::Trimmed { .. } | Self::Damaged { .. } => StoreFailure::Internal,
         }
+    }
+
+    /// Returns whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.failure().is_retryable()
     }
 }

@@ -3,9 +3,10 @@
 //! begun a new generation of a feed as after a fail-over.
 
 use crate::contract::{
-    AckLevel, Appended, CatalogueEntry, Commit, Committed, DeadLetter, FeedPage, ItemPage, Layout, Limits,
-    LogPage, PartName, PartitionMeta, ProfileKey, ProfilePage, Registry, RegistryChange, ScanCursor,
-    SeenQuery, Store, TombstonePage, Trim, Trimmed, Worker,
+    AckLevel, Appended, CatalogueEntry, CatalogueStore, Commit, Committed, DeadLetter, FeedPage, FeedStore,
+    ItemPage, Layout, Limits, LogPage, LogStore, MembershipStore, OwnerStore, PartName, PartitionMeta,
+    ProfileKey, ProfilePage, ProfileStore, Registry, RegistryChange, RegistryStore, ScanCursor, SeenQuery,
+    Store, StoreInfo, TombstonePage, Trim, Trimmed, Worker,
 };
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, GenerationId, LeaseToken, LogSeq, Nonce, RegistryNo};
@@ -126,8 +127,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[async_trait]
-impl Store for Faulty {
+impl StoreInfo for Faulty {
     fn layout(&self) -> Layout {
         self.real.layout()
     }
@@ -135,7 +135,10 @@ impl Store for Faulty {
     fn limits(&self) -> Limits {
         self.real.limits()
     }
+}
 
+#[async_trait]
+impl LogStore for Faulty {
     async fn append(
         &self,
         partition: PartitionId,
@@ -177,7 +180,10 @@ impl Store for Faulty {
     ) -> Result<PartitionMeta> {
         self.ask()?.wait_applied(partition, seq, wait).await
     }
+}
 
+#[async_trait]
+impl OwnerStore for Faulty {
     async fn acquire(
         &self,
         partition: PartitionId,
@@ -202,22 +208,6 @@ impl Store for Faulty {
         self.ask()?.release(partition, token).await
     }
 
-    async fn attend(&self, worker: &Worker, ttl: Span, now: Timestamp) -> Result<Vec<Worker>> {
-        self.ask()?.attend(worker, ttl, now).await
-    }
-
-    async fn workers(&self, now: Timestamp) -> Result<Vec<Worker>> {
-        self.ask()?.workers(now).await
-    }
-
-    async fn leave(&self, nonce: Nonce) -> Result<()> {
-        self.ask()?.leave(nonce).await
-    }
-
-    async fn profiles(&self, partition: PartitionId, keys: &[ProfileKey]) -> Result<Vec<Option<Bytes>>> {
-        self.ask()?.profiles(partition, keys).await
-    }
-
     async fn seen(&self, partition: PartitionId, ids: &[SeenQuery]) -> Result<Vec<bool>> {
         self.ask()?.seen(partition, ids).await
     }
@@ -228,6 +218,30 @@ impl Store for Faulty {
         self.commits_waiting.fetch_sub(1, Ordering::SeqCst);
         let committed = self.ask()?.commit(partition, commit).await?;
         if self.loses_an_answer() { Err(Error::Unavailable(None)) } else { Ok(committed) }
+    }
+
+    async fn rewrite_files(&self) -> Result<()> {
+        self.ask()?.rewrite_files().await
+    }
+
+    async fn trim(&self, partition: PartitionId, what: Trim) -> Result<Trimmed> {
+        self.ask()?.trim(partition, what).await
+    }
+
+    async fn dead_letters(
+        &self,
+        partition: PartitionId,
+        after: LogSeq,
+        max_letters: usize,
+    ) -> Result<Vec<DeadLetter>> {
+        self.ask()?.dead_letters(partition, after, max_letters).await
+    }
+}
+
+#[async_trait]
+impl ProfileStore for Faulty {
+    async fn profiles(&self, partition: PartitionId, keys: &[ProfileKey]) -> Result<Vec<Option<Bytes>>> {
+        self.ask()?.profiles(partition, keys).await
     }
 
     async fn scan(
@@ -247,11 +261,10 @@ impl Store for Faulty {
     ) -> Result<TombstonePage> {
         self.ask()?.tombstones(partition, cursor, max_tombstones).await
     }
+}
 
-    async fn rewrite_files(&self) -> Result<()> {
-        self.ask()?.rewrite_files().await
-    }
-
+#[async_trait]
+impl FeedStore for Faulty {
     async fn read_feed(
         &self,
         partition: PartitionId,
@@ -267,20 +280,10 @@ impl Store for Faulty {
         }
         Ok(page)
     }
+}
 
-    async fn trim(&self, partition: PartitionId, what: Trim) -> Result<Trimmed> {
-        self.ask()?.trim(partition, what).await
-    }
-
-    async fn dead_letters(
-        &self,
-        partition: PartitionId,
-        after: LogSeq,
-        max_letters: usize,
-    ) -> Result<Vec<DeadLetter>> {
-        self.ask()?.dead_letters(partition, after, max_letters).await
-    }
-
+#[async_trait]
+impl CatalogueStore for Faulty {
     async fn put_items(&self, items: Vec<CatalogueEntry>, level: AckLevel) -> Result<()> {
         self.ask()?.put_items(items, level).await
     }
@@ -292,7 +295,10 @@ impl Store for Faulty {
     async fn items(&self, ids: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
         self.ask()?.items(ids).await
     }
+}
 
+#[async_trait]
+impl RegistryStore for Faulty {
     async fn registry(&self, after: Option<RegistryNo>, wait: Duration) -> Result<Registry> {
         self.ask()?.registry(after, wait).await
     }
@@ -319,5 +325,20 @@ impl Store for Faulty {
 
     async fn part(&self, name: PartName) -> Result<Option<Bytes>> {
         self.ask()?.part(name).await
+    }
+}
+
+#[async_trait]
+impl MembershipStore for Faulty {
+    async fn attend(&self, worker: &Worker, ttl: Span, now: Timestamp) -> Result<Vec<Worker>> {
+        self.ask()?.attend(worker, ttl, now).await
+    }
+
+    async fn workers(&self, now: Timestamp) -> Result<Vec<Worker>> {
+        self.ask()?.workers(now).await
+    }
+
+    async fn leave(&self, nonce: Nonce) -> Result<()> {
+        self.ask()?.leave(nonce).await
     }
 }

@@ -1,7 +1,7 @@
 //! The moment that profiles decay to: the wall clock's, or, for replays of old logs, that of the newest event. One choice
 //! for a whole deployment, so that every reader sees the same numbers.
 
-use crate::contract::Store;
+use crate::contract::LogStore;
 use crate::error::Result;
 use portrait_profile::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub enum ProfileClock {
 
 impl ProfileClock {
     /// The moment it is by this clock, when the wall's says `wall`.
-    pub async fn now(self, store: &dyn Store, wall: Timestamp) -> Result<Timestamp> {
+    pub async fn now(self, store: &dyn LogStore, wall: Timestamp) -> Result<Timestamp> {
         match self {
             Self::Wall => Ok(wall),
             Self::Events => newest_event(store).await.map(|newest| newest.unwrap_or(wall)),
@@ -27,7 +27,7 @@ impl ProfileClock {
     }
 }
 
-async fn newest_event(store: &dyn Store) -> Result<Option<Timestamp>> {
+async fn newest_event(store: &dyn LogStore) -> Result<Option<Timestamp>> {
     let mut newest = None;
     for partition in store.layout().partitions.all() {
         let clock = store.meta(partition).await?.clock;

@@ -130,7 +130,7 @@ pub enum PositionFate {
 }
 
 /// How many generations are remembered; a position of an older one counts as unknown.
-pub(crate) const GENERATIONS_KEPT: usize = 64;
+pub const GENERATIONS_KEPT: usize = 64;
 
 impl Nonce {
     /// 128 fresh random bits.

@@ -8,7 +8,7 @@ use crate::{Census, Cluster, Server, census};
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::{ListPartitionsRequest, PartitionStatus};
 use portrait_store::AckLevel;
-use portrait_store::redis::{Options, RedisStore, Target};
+use portrait_store_redis::{Options, RedisStore, Target};
 use rand::rngs::StdRng;
 use std::time::{Duration, Instant};
 use tonic::Status;

@@ -3,7 +3,7 @@
 use super::segments::{import_into, memberships, node, swept, train};
 use portrait_learning::evaluation::adjusted_rand_index;
 use portrait_proto::v1::TrainModelRequest;
-use portrait_store::redis::testing::Server as Redis;
+use portrait_store_redis::testing::Server as Redis;
 use portrait_tests::logs::prepared;
 use portrait_tests::{Cluster, Log, census, connect};
 use std::collections::BTreeMap;

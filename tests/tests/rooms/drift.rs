@@ -13,8 +13,8 @@ use portrait_proto::v1::{
     TrackRequest, TrainModelRequest, TrainingCause,
 };
 use portrait_runtime::config::Interval;
-use portrait_store::embedded::{Embedded, Options};
-use portrait_store::{Nonce, PartName, PublishedModel, RegistryChange, Store};
+use portrait_store::{Nonce, PartName, PublishedModel, RegistryChange, RegistryStore};
+use portrait_store_embedded::{Embedded, Options};
 use portrait_tests::{connect, until};
 use std::time::Duration;
 

@@ -12,8 +12,8 @@ use portrait_proto::v1::{
     GetErasureResponse, GetProfileRequest, Profile, ProfileChange, RelateRequest, Relation, RelationKind,
     TrackRequest, WatchProfileChangesRequest, WatchStart,
 };
-use portrait_store::embedded::{Embedded, Options};
-use portrait_store::redis::testing::Server as Redis;
+use portrait_store_embedded::{Embedded, Options};
+use portrait_store_redis::testing::Server as Redis;
 use portrait_tests::faults::differing_from_log;
 use portrait_tests::{Cluster, PATIENCE, Server, connect, next_millisecond, portrait_command, until};
 use rand::rngs::StdRng;

@@ -11,7 +11,7 @@ mod subscribers;
 mod together;
 mod workers;
 
-use portrait_store::redis::testing::Server as Redis;
+use portrait_store_redis::testing::Server as Redis;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::time::Duration;

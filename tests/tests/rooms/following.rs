@@ -3,7 +3,7 @@
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{Action, EraseRequest, Event, TrackRequest, WatchProfileChangesRequest, WatchStart};
-use portrait_store::redis::testing::Server as Redis;
+use portrait_store_redis::testing::Server as Redis;
 use portrait_tests::{Cluster, Collector, Server, Subscriber, connect, until};
 use tonic::Request;
 

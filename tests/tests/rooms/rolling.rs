@@ -2,7 +2,7 @@
 //! configuration, notices nothing.
 
 use super::trouble::{DURABLE, applied, track};
-use portrait_store::redis::testing::Server as Redis;
+use portrait_store_redis::testing::Server as Redis;
 use portrait_tests::{Cluster, Release, census, python, repository, until};
 use prost::Message;
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{Action, Event, GetProfileRequest, ListModelsRequest, TrackRequest};
 use portrait_runtime::peer::{Credentials, Keys, Peer, Presented};
-use portrait_store::redis::testing::Certificates;
+use portrait_store_redis::testing::Certificates;
 use portrait_tests::{Server, portrait_command};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

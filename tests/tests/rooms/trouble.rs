@@ -4,7 +4,7 @@
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{Action, Event, GetProfileRequest, TrackRequest};
-use portrait_store::redis::testing::Server as Redis;
+use portrait_store_redis::testing::Server as Redis;
 use portrait_tests::{Cluster, Server, portrait_command, until};
 use std::time::{Duration, Instant, SystemTime};
 use tonic::{Code, Status};

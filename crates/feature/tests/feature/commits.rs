@@ -3,7 +3,7 @@
 use super::room::{Room, view};
 use bytes::Bytes;
 use portrait_profile::{Record, TraceContext};
-use portrait_store::{LogSeq, Store};
+use portrait_store::{LogSeq, OwnerStore};
 
 /// Views of `users` shoppers, every tenth of them sent twice.
 fn views(users: usize, count: usize, round: usize) -> Vec<(String, String)> {

@@ -10,7 +10,9 @@ use portrait_profile::{
     Span, Timestamp,
 };
 use portrait_proto::v1::{ModelManifest, ModelPart};
-use portrait_store::{Counters, LogSeq, Nonce, PublishedModel, RegistryChange, Store};
+use portrait_store::{
+    Counters, LogSeq, LogStore, Nonce, ProfileStore, PublishedModel, RegistryChange, RegistryStore, StoreInfo,
+};
 use prost::Message;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -4,7 +4,7 @@ use super::room::Room;
 use portrait_feature::FeatureService;
 use portrait_profile::{Span, Timestamp};
 use portrait_runtime::Clock;
-use portrait_store::{Nonce, Store};
+use portrait_store::{Nonce, OwnerStore};
 
 const TTL: Span = Span::from_secs(10);
 

@@ -12,9 +12,12 @@ use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::feature_service_server::{FeatureService as Handlers, FeatureServiceServer};
 use portrait_runtime::ManualClock;
 use portrait_runtime::telemetry::Instruments;
-use portrait_store::embedded::{Embedded, Options};
 use portrait_store::faulty::Faulty;
-use portrait_store::{AckLevel, FeedSeq, LogSeq, PartitionMeta, ProfileClock, Store};
+use portrait_store::{
+    AckLevel, FeedSeq, FeedStore, LogSeq, LogStore, PartitionMeta, ProfileClock, ProfileStore, Store,
+    StoreInfo,
+};
+use portrait_store_embedded::{Embedded, Options};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

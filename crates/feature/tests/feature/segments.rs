@@ -4,7 +4,7 @@
 use super::room::{NEW_YEAR, Room};
 use portrait_learning::testing::{FEW, MANY, by_views};
 use portrait_profile::{ModelVersion, ProfileChange, SegmentId, Timestamp};
-use portrait_store::Store;
+use portrait_store::ProfileStore;
 use std::collections::BTreeMap;
 
 const HOUR: i64 = 3_600_000;

@@ -5,7 +5,7 @@ use portrait_ingest::Config;
 use portrait_profile::{Body, UserId};
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::{EraseRequest, ErasureState, ErrorReason, GetErasureRequest};
-use portrait_store::Store;
+use portrait_store::StoreInfo;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 

@@ -8,9 +8,9 @@ use portrait_proto::v1::ingest_service_server::{IngestService as Handlers, Inges
 use portrait_proto::v1::{Action, Event, TrackRequest};
 use portrait_runtime::ManualClock;
 use portrait_runtime::telemetry::Instruments;
-use portrait_store::embedded::{Embedded, Options};
 use portrait_store::faulty::Faulty;
-use portrait_store::{Commit, Counters, LogSeq, Nonce, ProfileClock, Store};
+use portrait_store::{Commit, Counters, LogSeq, LogStore, Nonce, OwnerStore, ProfileClock, Store, StoreInfo};
+use portrait_store_embedded::{Embedded, Options};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use super::bounded::Bounded;
 use crate::error::Error;
 use portrait_learning::prediction::recommend::Described;
 use portrait_profile::{CatalogueItem, ItemId};
-use portrait_store::Store;
+use portrait_store::CatalogueStore;
 use xxhash_rust::xxh64::xxh64;
 
 /// Items that nobody had are taken at most.
@@ -14,7 +14,7 @@ const NEWCOMERS_MAX: usize = 100_000;
 const SEED: u64 = 0x6E65_7700;
 
 /// The items of the catalogue that are `had`, which is in order, and a bounded share of the others; nothing if nothing is had.
-pub(crate) async fn described(store: &dyn Store, had: &[ItemId]) -> Result<Vec<Described>, Error> {
+pub(crate) async fn described(store: &dyn CatalogueStore, had: &[ItemId]) -> Result<Vec<Described>, Error> {
     let (mut found, mut newcomers) = (Vec::new(), Bounded::new(NEWCOMERS_MAX));
     let mut cursor = None;
     while !had.is_empty() {

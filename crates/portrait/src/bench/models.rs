@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use portrait_learning::ServedModel;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::{ActivateModelRequest, Event, TrainModelRequest};
-use portrait_store::embedded::{Embedded, Options};
+use portrait_store_embedded::{Embedded, Options};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -4,9 +4,9 @@
 use anyhow::{Context, Result};
 use portrait_profile::{PartitionCount, Span};
 use portrait_runtime::config::{ByteSize, Interval, Invalid};
-use portrait_store::embedded::{self, Embedded};
-use portrait_store::redis::{self, RedisStore, Target};
 use portrait_store::{AckLevel, Store};
+use portrait_store_embedded::{self as embedded, Embedded};
+use portrait_store_redis::{self as redis, RedisStore, Target};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -13,11 +13,12 @@ use portrait_proto::v1::query_service_server::{QueryService as Handlers, QuerySe
 use portrait_query::{Config, QueryService};
 use portrait_runtime::ManualClock;
 use portrait_runtime::telemetry::Instruments;
-use portrait_store::embedded::{Embedded, Options};
 use portrait_store::faulty::Faulty;
 use portrait_store::{
-    AckLevel, Commit, CommitNo, Counters, LeaseToken, LogSeq, Nonce, ProfileClock, ProfileKey, Store, Trim,
+    AckLevel, Commit, CommitNo, Counters, LeaseToken, LogSeq, LogStore, Nonce, OwnerStore, ProfileClock,
+    ProfileKey, ProfileStore, Store, StoreInfo, Trim,
 };
+use portrait_store_embedded::{Embedded, Options};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

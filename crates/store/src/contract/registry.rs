@@ -1,12 +1,46 @@
 //! What is kept of models, once for the whole deployment: which versions there are, which one is active, the parts they are
 //! made of, and who may train. A store knows numbers and bytes, not mathematics.
 
+use super::info::StoreInfo;
 use crate::error::{Error, Result};
-use crate::position::{LeaseToken, RegistryNo};
+use crate::position::{LeaseToken, Nonce, RegistryNo};
+use async_trait::async_trait;
 use bytes::Bytes;
-use portrait_profile::{ModelVersion, Timestamp};
+use portrait_profile::{ModelVersion, Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_128;
+
+/// Registry of the models, their parts, and the lease of the right to train.
+#[async_trait]
+pub trait RegistryStore: StoreInfo {
+    /// The models of the deployment. Waits up to `wait` for one with a number above `after` and returns what there then is.
+    async fn registry(&self, after: Option<RegistryNo>, wait: Duration) -> Result<Registry>;
+
+    /// Does everything in `change`, or nothing, and returns the new number. MUST be on disk when it returns,
+    /// or as safe as the level that the room was opened for, where the room has one.
+    ///
+    /// MUST fail with `RegistryMoved` if `expected` is not the registry's number, and with `TrainerFenced` if a model is
+    /// published with a token that is not the trainer's, and change nothing. MUST refuse, as `NoSuchModel`, to activate a model
+    /// that is not kept or to forget the active one, and, as `RegistryMoved`, to publish a version that is not above the newest.
+    async fn change_registry(&self, change: RegistryChange) -> Result<RegistryNo>;
+
+    /// Takes the right to train, which one owner in the whole deployment has, as [`super::owner::OwnerStore::acquire`] takes a partition.
+    async fn acquire_training(&self, nonce: Nonce, ttl: Span, now: Timestamp) -> Result<Option<LeaseToken>>;
+
+    /// As [`super::owner::OwnerStore::renew`], for the right to train.
+    async fn renew_training(&self, token: LeaseToken, ttl: Span, now: Timestamp) -> Result<bool>;
+
+    /// As [`super::owner::OwnerStore::release`], for the right to train.
+    async fn release_training(&self, token: LeaseToken) -> Result<()>;
+
+    /// Keeps a part of a model under the name of its bytes. MUST be as safe as a change of the registry when it
+    /// returns.
+    async fn put_part(&self, part: Bytes) -> Result<PartName>;
+
+    /// The part of a name.
+    async fn part(&self, name: PartName) -> Result<Option<Bytes>>;
+}
 
 /// The name of a part: the XXH3 hash (128 bits) of its bytes. Equal parts of two models are kept once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -70,11 +104,10 @@ impl PartName {
 
 impl Registry {
     /// What `change` makes of it, or why it may not be; `trains` says whether a token is the trainer's.
-    pub(crate) fn changed(
-        &self,
-        change: &RegistryChange,
-        trains: impl Fn(LeaseToken) -> bool,
-    ) -> Result<Self> {
+    ///
+    /// # Errors
+    /// As [`RegistryStore::change_registry`].
+    pub fn changed(&self, change: &RegistryChange, trains: impl Fn(LeaseToken) -> bool) -> Result<Self> {
         let current = self.registry_no;
         let moved = || Error::RegistryMoved { expected: change.expected, current };
         if current != change.expected {

@@ -7,7 +7,7 @@ use portrait_proto::v1::{
     Action, BatchGetProfilesRequest, EraseRequest, ErasureState, Event, GetErasureRequest, RelateRequest,
     Relation, RelationKind,
 };
-use portrait_store::redis::testing::{Moment, Proxy, Step};
+use portrait_store_redis::testing::{Moment, Proxy, Step};
 use portrait_tests::faults::{Follower, Hand, Load, Trial, eventually};
 use portrait_tests::{PATIENCE, next_millisecond};
 use rand::RngExt;

@@ -1,7 +1,7 @@
 //! Processes of Portrait are killed exactly between two steps of the protocol: a wire holds the chosen request until they are gone.
 
 use super::{pause, redis_on_disk};
-use portrait_store::redis::testing::{Moment, Proxy, Step};
+use portrait_store_redis::testing::{Moment, Proxy, Step};
 use portrait_tests::faults::{LEASE, TAKEOVER, Trial};
 use std::time::Instant;
 

@@ -3,8 +3,8 @@
 use super::{pause, redis_on_disk};
 use bytes::Bytes;
 use portrait_profile::{PartitionCount, Timestamp};
-use portrait_store::redis::{Options, RedisStore, Target};
-use portrait_store::{LogSeq, Store};
+use portrait_store::{LogSeq, LogStore, OwnerStore, StoreInfo};
+use portrait_store_redis::{Options, RedisStore, Target};
 use portrait_tests::faults::Trial;
 use rand::RngExt;
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! A primary of a cluster is lost, or hangs for so long that its replica takes over with what it has.
 
 use super::pause;
-use portrait_store::redis::testing::{Cluster as Servers, Server as Redis};
+use portrait_store_redis::testing::{Cluster as Servers, Server as Redis};
 use portrait_tests::faults::{Trial, eventually};
 use rand::RngExt;
 use rand::rngs::StdRng;

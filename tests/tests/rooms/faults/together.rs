@@ -1,7 +1,7 @@
 //! Several kinds of harm at once: what each of them leaves half done is what the others meet.
 
 use super::{pause, redis_on_disk};
-use portrait_store::redis::testing::{Proxy, Server as Redis, Step};
+use portrait_store_redis::testing::{Proxy, Server as Redis, Step};
 use portrait_tests::Server;
 use portrait_tests::faults::Trial;
 use rand::RngExt;

@@ -2,7 +2,7 @@
 
 use super::{House, asked, caller, command, holds, nodes, served, with_tls};
 use portrait_runtime::peer::Presented;
-use portrait_store::redis::testing::Certificates;
+use portrait_store_redis::testing::Certificates;
 use portrait_tests::{Server, until};
 use std::io::{Read, Write};
 use std::net::TcpStream;

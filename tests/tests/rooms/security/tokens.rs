@@ -7,7 +7,7 @@ use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::{ErrorReason, TrackStreamRequest, TrainModelRequest};
 use portrait_runtime::peer::{Peer, Presented};
 use portrait_runtime::tokens::hashed;
-use portrait_store::redis::testing::{Certificates, Server as Redis};
+use portrait_store_redis::testing::{Certificates, Server as Redis};
 use portrait_tests::{Cluster, until};
 use std::path::PathBuf;
 use tempfile::TempDir;

@@ -4,7 +4,7 @@ use super::*;
 use portrait_learning::testing::by_views;
 use portrait_profile::{ModelVersion, PartitionCount, Timestamp};
 use portrait_proto::v1::{Complete, ModelManifest, ModelPart};
-use portrait_store::embedded::{Embedded, Options};
+use portrait_store_embedded::{Embedded, Options};
 use prost::Message;
 use tonic::transport::Endpoint;
 

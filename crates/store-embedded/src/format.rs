@@ -1,0 +1,137 @@
+//! What a data directory says of itself: its format, and what was fixed when it was created. Read before anything is
+//! touched, so that another version's data is refused whole.
+
+use portrait_profile::{PartitionCount, PseudonymKey, Span};
+use portrait_store::{Error, Layout, Result};
+use std::io::Write;
+use std::path::Path;
+
+/// The format of everything under the directory.
+const FORMAT: i64 = 3;
+/// The format before it, which has no key of pseudonyms and no tombstones: it gets them at the opening.
+const FORMER_FORMAT: i64 = 2;
+/// The file that says so.
+const FILE: &str = "portrait-format";
+/// The file before it is whole.
+const DRAFT: &str = "portrait-format.draft";
+/// How many partitions a new store gets if nobody says.
+const DEFAULT_PARTITIONS: u16 = 16;
+
+/// Reads the layout of `directory`, or creates it there. What is asked for must agree with what is stored.
+pub(super) fn open(
+    directory: &Path,
+    partitions: Option<PartitionCount>,
+    dedup_window: Span,
+) -> Result<Layout> {
+    std::fs::create_dir_all(directory).map_err(Error::unavailable)?;
+    let file = directory.join(FILE);
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return create(directory, partitions, dedup_window);
+        }
+        Err(error) => return Err(Error::unavailable(error)),
+    };
+    let wrong = |problem| Error::Incompatible {
+        detail: format!("{}: {problem}: name another directory, or restore the file", file.display()),
+    };
+    let format = number(&text, "format").map_err(wrong)?;
+    let text = if format == FORMER_FORMAT { renewed(&text) } else { text };
+    let stored = parse(&text).map_err(wrong)?;
+    if let Some(asked) = partitions.filter(|asked| *asked != stored.partitions) {
+        return Err(Error::Incompatible {
+            detail: format!(
+                "{} has {} partitions and store.partitions is {}: they are fixed at creation, set it to 0 or name another directory",
+                directory.display(),
+                stored.partitions.get(),
+                asked.get()
+            ),
+        });
+    }
+    if stored.dedup_window != dedup_window {
+        return Err(Error::Incompatible {
+            detail: format!(
+                "{} was created with a de-duplication window of {} ms and {} ms are asked for: it is fixed at creation",
+                directory.display(),
+                stored.dedup_window.millis(),
+                dedup_window.millis()
+            ),
+        });
+    }
+    if format == FORMER_FORMAT {
+        tracing::info!(directory = %directory.display(), "a store of format {FORMER_FORMAT} becomes one of format {FORMAT}");
+        write_whole(directory, &text).map_err(Error::unavailable)?;
+    }
+    Ok(stored)
+}
+
+/// What the file of the former format says, as today's.
+fn renewed(text: &str) -> String {
+    let kept = text.lines().filter(|line| !line.starts_with("format")).map(|line| format!("{line}\n"));
+    let key = rand::random::<u128>();
+    format!("format = {FORMAT}\n{}pseudonym_key = {key:032x}\n", kept.collect::<String>())
+}
+
+fn create(directory: &Path, partitions: Option<PartitionCount>, dedup_window: Span) -> Result<Layout> {
+    let mut entries =
+        std::fs::read_dir(directory).map_err(Error::unavailable)?.filter_map(std::result::Result::ok);
+    // What a creation that was cut off left behind is ours.
+    let foreign = entries.any(|entry| entry.file_name() != DRAFT);
+    if foreign {
+        return Err(Error::Incompatible {
+            detail: format!("{} is not empty and not a store: name an empty directory", directory.display()),
+        });
+    }
+    if dedup_window.millis() < 1000 {
+        return Err(Error::Incompatible {
+            detail: "store.dedup_window is below 1s: give it at least 1s".to_owned(),
+        });
+    }
+    let partitions =
+        partitions.or_else(|| PartitionCount::new(DEFAULT_PARTITIONS)).ok_or(Error::Unavailable(None))?;
+    let pseudonym_key = PseudonymKey::new(rand::random());
+    let text = format!(
+        "format = {FORMAT}\npartitions = {}\ndedup_window_ms = {}\npseudonym_key = {:032x}\n",
+        partitions.get(),
+        dedup_window.millis(),
+        pseudonym_key.get()
+    );
+    write_whole(directory, &text).map_err(Error::unavailable)?;
+    Ok(Layout { partitions, dedup_window, pseudonym_key })
+}
+
+/// Writes the file so that it is there whole or not at all.
+fn write_whole(directory: &Path, text: &str) -> std::io::Result<()> {
+    let draft = directory.join(DRAFT);
+    let mut file = std::fs::File::create(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&draft, directory.join(FILE))?;
+    std::fs::File::open(directory)?.sync_all()
+}
+
+fn parse(text: &str) -> Result<Layout, String> {
+    let format = number(text, "format")?;
+    if format != FORMAT {
+        return Err(format!(
+            "the data has format {format} and this release reads formats {FORMER_FORMAT} and {FORMAT}: run the release that \
+             wrote it"
+        ));
+    }
+    let partitions = u16::try_from(number(text, "partitions")?).ok().and_then(PartitionCount::new);
+    let partitions = partitions.ok_or("partitions is not between 1 and 65535")?;
+    let dedup_window = Span::from_millis(number(text, "dedup_window_ms")?);
+    let key = value(text, "pseudonym_key")?;
+    let key = u128::from_str_radix(key, 16).map_err(|_| "pseudonym_key is not 32 hexadecimal digits")?;
+    Ok(Layout { partitions, dedup_window, pseudonym_key: PseudonymKey::new(key) })
+}
+
+fn value<'t>(text: &'t str, key: &str) -> Result<&'t str, String> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix('='));
+    line.map(str::trim).ok_or_else(|| format!("{key} is missing"))
+}
+
+fn number(text: &str, key: &str) -> Result<i64, String> {
+    let value = value(text, key)?;
+    value.parse().map_err(|_| format!("{key} is {value:?}, not a number"))
+}

@@ -1,0 +1,31 @@
+//! The catalogue.
+
+use super::copies::one_copy;
+use crate::store::Embedded;
+use crate::writer::Job;
+use async_trait::async_trait;
+use bytes::Bytes;
+use portrait_store::backend::limits::within;
+use portrait_store::{AckLevel, CatalogueEntry, CatalogueStore, Error, ItemPage, Result, ScanCursor};
+
+#[async_trait]
+impl CatalogueStore for Embedded {
+    async fn put_items(&self, items: Vec<CatalogueEntry>, level: AckLevel) -> Result<()> {
+        one_copy(level)?;
+        within("an upsert's number of items", items.len(), self.limits.page_items)?;
+        self.ask(|answer| Job::PutItems { items, level, answer }).await
+    }
+
+    async fn items(&self, ids: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
+        within("a lookup's number of items", ids.len(), self.limits.page_items)?;
+        let read = |id: &Bytes| self.keyspaces.items.get(&id[..]);
+        let found =
+            ids.iter().map(|id| read(id).map(|value| value.map(|value| Bytes::copy_from_slice(&value))));
+        found.collect::<fjall::Result<_>>().map_err(Error::unavailable)
+    }
+
+    async fn scan_items(&self, cursor: Option<ScanCursor>, about: usize) -> Result<ItemPage> {
+        within("a page's number of items", about, self.limits.page_items)?;
+        self.item_page(cursor, about).await
+    }
+}

@@ -1,0 +1,93 @@
+//! Logs: appends, reads and the state of partitions.
+
+use super::copies::one_copy;
+use crate::read::Stretch;
+use crate::store::Embedded;
+use crate::writer::Job;
+use async_trait::async_trait;
+use bytes::Bytes;
+use portrait_profile::{PartitionId, Timestamp};
+use portrait_store::backend::block::{Room, encode};
+use portrait_store::backend::limits::within;
+use portrait_store::{
+    AckLevel, Appended, Error, LogPage, LogRecord, LogSeq, LogStore, PartitionMeta, Result,
+};
+use std::time::Duration;
+
+#[async_trait]
+impl LogStore for Embedded {
+    async fn append(
+        &self,
+        partition: PartitionId,
+        records: Vec<Bytes>,
+        arrived_at: Timestamp,
+        level: AckLevel,
+    ) -> Result<Appended> {
+        one_copy(level)?;
+        within("an append's number of records", records.len(), self.limits.append_records)?;
+        let bytes = records.iter().map(Bytes::len).sum();
+        within("an append's size in bytes", bytes, self.limits.append_bytes)?;
+        let count = records.len() as u64;
+        let block = encode(arrived_at, &records);
+        self.ask(|answer| Job::Append { partition, block, count, level, answer }).await
+    }
+
+    async fn read_log(
+        &self,
+        partition: PartitionId,
+        after: LogSeq,
+        max_records: usize,
+        max_bytes: usize,
+        wait: Duration,
+    ) -> Result<LogPage> {
+        let mut standing = self.shelf(partition).standing.subscribe();
+        // Nothing to read is not an error: the page is empty.
+        let _ = tokio::time::timeout(wait, standing.wait_for(|standing| standing.log_end > after)).await;
+        // One look: a second one while the first is held would wait for a writer that waits for the first.
+        let (end, trimmed) = {
+            let seen = standing.borrow();
+            (seen.log_end, seen.log_trimmed)
+        };
+        if after < trimmed {
+            return Err(Error::Trimmed { partition, asked: after.next(), first: trimmed.next() });
+        }
+        if end <= after {
+            return Ok(LogPage::default());
+        }
+        let room = Room { records: max_records, bytes: max_bytes };
+        let records = self.records(Stretch::Log, partition, after.get(), room).await?;
+        let mut expected = after;
+        for (seq, _) in &records {
+            expected = expected.next();
+            if *seq != expected.get() {
+                let detail = format!("the log of partition {partition} has no record at {expected}");
+                return Err(Error::Damaged { detail });
+            }
+        }
+        if records.is_empty() {
+            let detail =
+                format!("the log of partition {partition} has no record after {after} and ends at {end}");
+            return Err(Error::Damaged { detail });
+        }
+        let record = |(seq, value)| LogRecord { seq: LogSeq::new(seq), value };
+        Ok(LogPage { records: records.into_iter().map(record).collect() })
+    }
+
+    async fn meta(&self, partition: PartitionId) -> Result<PartitionMeta> {
+        Ok(self.shelf(partition).meta())
+    }
+
+    async fn wait_applied(
+        &self,
+        partition: PartitionId,
+        seq: LogSeq,
+        wait: Duration,
+    ) -> Result<PartitionMeta> {
+        let shelf = self.shelf(partition);
+        let mut standing = shelf.standing.subscribe();
+        // Not reached is not an error: the caller sees how far it is.
+        let _ =
+            tokio::time::timeout(wait, standing.wait_for(|standing| standing.applied_through >= seq)).await;
+        Ok(shelf.meta())
+    }
+}

@@ -1,0 +1,51 @@
+//! Profiles and tombstones.
+
+use crate::keys;
+use crate::store::Embedded;
+use async_trait::async_trait;
+use bytes::Bytes;
+use portrait_profile::PartitionId;
+use portrait_store::backend::limits::within;
+use portrait_store::{Error, ProfileKey, ProfilePage, ProfileStore, Result, ScanCursor, TombstonePage};
+
+/// The most profiles that a call reads without giving way to other tasks.
+const INLINE_READS: usize = 64;
+
+#[async_trait]
+impl ProfileStore for Embedded {
+    async fn profiles(&self, partition: PartitionId, keys: &[ProfileKey]) -> Result<Vec<Option<Bytes>>> {
+        within("a lookup's number of keys", keys.len(), self.limits.page_items)?;
+        let mut found = Vec::with_capacity(keys.len());
+        for page in keys.chunks(INLINE_READS) {
+            for key in page {
+                let value =
+                    self.keyspaces.profiles.get(keys::profile(partition, key)).map_err(Error::unavailable)?;
+                found.push(value.map(|value| Bytes::copy_from_slice(&value)));
+            }
+            if keys.len() > INLINE_READS {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn scan(
+        &self,
+        partition: PartitionId,
+        cursor: Option<ScanCursor>,
+        max_profiles: usize,
+    ) -> Result<ProfilePage> {
+        within("a page's number of profiles", max_profiles, self.limits.page_items)?;
+        self.page(partition, cursor, max_profiles).await
+    }
+
+    async fn tombstones(
+        &self,
+        partition: PartitionId,
+        cursor: Option<ScanCursor>,
+        max_tombstones: usize,
+    ) -> Result<TombstonePage> {
+        within("a page's number of tombstones", max_tombstones, self.limits.page_items)?;
+        self.tombstone_page(partition, cursor, max_tombstones).await
+    }
+}

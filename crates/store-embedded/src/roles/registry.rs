@@ -1,0 +1,90 @@
+//! Registry of the models, their parts and the training lease.
+
+use crate::keys;
+use crate::models::Models;
+use crate::read::blocking;
+use crate::store::Embedded;
+use crate::writer::{Draft, Job};
+use async_trait::async_trait;
+use bytes::Bytes;
+use portrait_profile::{Span, Timestamp};
+use portrait_store::backend::limits::within;
+use portrait_store::{
+    Error, LeaseToken, Nonce, PartName, Registry, RegistryChange, RegistryNo, RegistryStore, Result,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+#[async_trait]
+impl RegistryStore for Embedded {
+    async fn registry(&self, after: Option<RegistryNo>, wait: Duration) -> Result<Registry> {
+        let mut models = self.models.subscribe();
+        let newer = |models: &Models| after.is_none_or(|after| models.registry.registry_no > after);
+        // That nothing newer came is not an error: the caller sees what there is.
+        let _ = tokio::time::timeout(wait, models.wait_for(newer)).await;
+        let registry = models.borrow().registry.clone();
+        Ok(registry)
+    }
+
+    async fn change_registry(&self, change: RegistryChange) -> Result<RegistryNo> {
+        let manifest = change.publish.as_ref().map_or(0, |(_, model)| model.manifest.len());
+        within("a manifest's size in bytes", manifest, self.limits.part_bytes)?;
+        self.edit_models(move |models, draft| {
+            let changed = models.change(&change);
+            if changed.is_ok() {
+                draft.forget_parts(change.forget_parts);
+            }
+            changed
+        })
+        .await
+    }
+
+    async fn acquire_training(&self, nonce: Nonce, ttl: Span, now: Timestamp) -> Result<Option<LeaseToken>> {
+        self.edit_models(move |models, _| Ok(models.lease.acquire(nonce, ttl, now))).await
+    }
+
+    async fn renew_training(&self, token: LeaseToken, ttl: Span, now: Timestamp) -> Result<bool> {
+        self.edit_models(move |models, _| Ok(models.lease.renew(token, ttl, now))).await
+    }
+
+    async fn release_training(&self, token: LeaseToken) -> Result<()> {
+        let release = move |models: &mut Models, _: &mut Draft| {
+            models.lease.release(token);
+            Ok(())
+        };
+        self.edit_models(release).await
+    }
+
+    async fn put_part(&self, part: Bytes) -> Result<PartName> {
+        within("a part's size in bytes", part.len(), self.limits.part_bytes)?;
+        let name = PartName::of(&part);
+        self.ask(|answer| Job::PutPart { name, part, answer }).await?;
+        Ok(name)
+    }
+
+    async fn part(&self, name: PartName) -> Result<Option<Bytes>> {
+        let keyspaces = Arc::clone(&self.keyspaces);
+        blocking(move || {
+            let part = keyspaces.parts.get(keys::part(name)).map_err(Error::unavailable)?;
+            Ok(part.map(|part| Bytes::copy_from_slice(&part)))
+        })
+        .await
+    }
+}
+
+impl Embedded {
+    /// Lets the writer change the models, and waits for its answer.
+    async fn edit_models<T: Send + 'static>(
+        &self,
+        edit: impl FnOnce(&mut Models, &mut Draft) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let job = |answer| {
+            let edit = move |models: &mut Models, draft: &mut Draft| {
+                let result = edit(models, draft);
+                draft.answer(answer, result);
+            };
+            Job::Models { edit: Box::new(edit) }
+        };
+        self.ask(job).await
+    }
+}

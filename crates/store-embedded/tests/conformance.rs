@@ -1,0 +1,23 @@
+//! The embedded store passes the suite of the contract.
+
+use portrait_profile::PartitionCount;
+use portrait_store::Store;
+use portrait_store::conformance::{LIMITS, PARTITIONS, WINDOW};
+use portrait_store_embedded::{Embedded, Options};
+use std::sync::Arc;
+
+/// A new embedded store.
+async fn embedded() -> (tempfile::TempDir, Arc<dyn Store>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options {
+        partitions: PartitionCount::new(PARTITIONS),
+        dedup_window: WINDOW,
+        reserve_bytes: 0,
+        limits: LIMITS,
+        ..Options::default()
+    };
+    let store = Embedded::open(folder.path(), options).expect("a new store");
+    (folder, Arc::new(store))
+}
+
+portrait_store::conformance_checks!(conformance_tests, embedded);

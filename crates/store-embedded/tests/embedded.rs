@@ -1,0 +1,261 @@
+//! What is the embedded room's own: a directory that belongs to one process and one format, a disk that fills up, and an end
+//! after which everything is there in new generations.
+
+#![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
+
+use bytes::Bytes;
+use portrait_profile::{PartitionCount, Span, Timestamp};
+use portrait_store::{
+    AckLevel, CatalogueStore, Commit, Counters, Error, LogSeq, LogStore, Nonce, OwnerStore, Position,
+    PositionFate, ProfileKey, ProfileStore, SeenQuery, StoreInfo,
+};
+use portrait_store_embedded::{Embedded, Options};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+fn options() -> Options {
+    Options { partitions: PartitionCount::new(2), reserve_bytes: 0, ..Options::default() }
+}
+
+fn open(path: &Path) -> Embedded {
+    Embedded::open(path, options()).expect("the store opens")
+}
+
+#[tokio::test]
+async fn everything_is_there_after_a_reopening_and_generations_are_new() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let partition = store.layout().partitions.all().next().expect("one");
+    let appended = store
+        .append(partition, vec![Bytes::from_static(b"one"); 3], NOW, AckLevel::Disk)
+        .await
+        .expect("room");
+    let token =
+        store.acquire(partition, Nonce::new(1), Span::from_days(1), NOW).await.expect("there").expect("free");
+    let (key, seen) = (
+        ProfileKey(Bytes::from_static(b"u")),
+        SeenQuery { id: portrait_profile::SeenId::from_bits(3), arrived_at: NOW },
+    );
+    let before = store.meta(partition).await.expect("there");
+    let commit = Commit {
+        token,
+        expected: before.commit_no,
+        applied_through: LogSeq::new(2),
+        clock: NOW,
+        at: NOW,
+        profiles: vec![(key.clone(), Some(Bytes::from_static(b"p")))],
+        tombstones: Vec::new(),
+        seen: vec![seen],
+        changes: vec![Bytes::from_static(b"c")],
+        dead_letters: Vec::new(),
+        counted: Counters { applied: 2, ..Counters::default() },
+        note: None,
+    };
+    store.commit(partition, commit).await.expect("the owner commits");
+    let before = store.meta(partition).await.expect("there");
+    store.close().await.expect("it closes");
+    drop(store);
+
+    let store = open(folder.path());
+    let after = store.meta(partition).await.expect("there");
+    assert_eq!(
+        (after.log_end, after.applied_through, after.feed_end, after.commit_no, after.counters, after.clock),
+        (
+            before.log_end,
+            before.applied_through,
+            before.feed_end,
+            before.commit_no,
+            before.counters,
+            before.clock
+        )
+    );
+    assert_eq!(store.profiles(partition, &[key]).await.expect("there"), [Some(Bytes::from_static(b"p"))]);
+    assert_eq!(store.seen(partition, &[seen]).await.expect("there"), [true]);
+    let page = store.read_log(partition, LogSeq::new(2), 10, 1000, Duration::ZERO).await.expect("there");
+    assert_eq!(page.records.len(), 1);
+    assert_ne!(after.log_generations.newest(), before.log_generations.newest());
+    let fate = |seq: u64| {
+        let position = Position { generation: appended.last.generation, seq: LogSeq::new(seq) };
+        after.log_generations.fate(position, after.log_end)
+    };
+    assert_eq!((fate(3), fate(4)), (PositionFate::Valid, PositionFate::BeyondEnd));
+    let next = store.acquire(partition, Nonce::new(2), Span::from_days(1), NOW).await.expect("there");
+    assert!(next.is_some_and(|next| next.epoch > token.epoch), "leases end with the process");
+}
+
+#[test]
+fn a_directory_belongs_to_one_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let second = Embedded::open(folder.path(), options()).err();
+    assert!(matches!(second, Some(Error::InUse { .. })), "{second:?}");
+    drop(store);
+    open(folder.path());
+}
+
+#[test]
+fn what_was_fixed_at_creation_cannot_be_changed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(open(folder.path()));
+    let others = [
+        (Options { partitions: PartitionCount::new(3), ..options() }, "2 partitions"),
+        (Options { dedup_window: Span::from_hours(1), ..options() }, "de-duplication window"),
+    ];
+    for (options, said) in others {
+        let refused = Embedded::open(folder.path(), options).err().expect("it is refused").to_string();
+        assert!(refused.contains(said), "{refused}");
+    }
+    drop(
+        Embedded::open(folder.path(), Options { partitions: None, ..options() })
+            .expect("what is there is taken"),
+    );
+}
+
+#[test]
+fn data_of_another_format_and_foreign_directories_are_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(open(folder.path()));
+    let file = folder.path().join("portrait-format");
+    let whole = std::fs::read_to_string(&file).expect("a text");
+    for (text, said) in [
+        (whole.replace("format = 3", "format = 4"), "format 4"),
+        (whole.replace("format = 3", "format = 1"), "format 1"),
+        ("nonsense".to_owned(), "format is missing"),
+        (whole.replace("partitions = 2", "partitions = 0"), "partitions is not between"),
+    ] {
+        std::fs::write(&file, text).expect("written");
+        let refused = Embedded::open(folder.path(), options()).err().expect("it is refused");
+        assert!(
+            matches!(refused, Error::Incompatible { .. }) && refused.to_string().contains(said),
+            "{refused}"
+        );
+    }
+    let foreign = tempfile::tempdir().expect("a folder");
+    std::fs::write(foreign.path().join("letter.txt"), "dear").expect("written");
+    assert!(matches!(Embedded::open(foreign.path(), options()).err(), Some(Error::Incompatible { .. })));
+    assert_eq!(std::fs::read_dir(foreign.path()).expect("a folder").count(), 1);
+}
+
+#[tokio::test]
+async fn copies_elsewhere_are_not_promised() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let partition = store.layout().partitions.all().next().expect("one");
+    let appended =
+        store.append(partition, vec![Bytes::from_static(b"r")], NOW, AckLevel::Replica).await.map(|_| ());
+    let put = store.put_items(Vec::new(), AckLevel::Replica).await;
+    for refused in [appended, put] {
+        assert!(matches!(refused, Err(Error::Incompatible { .. })), "{refused:?}");
+    }
+    assert_eq!(store.meta(partition).await.expect("there").log_end, LogSeq::ZERO);
+}
+
+#[tokio::test]
+async fn a_full_disk_takes_commits_and_no_appends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let free = Arc::new(AtomicU64::new(1 << 30));
+    let told = Arc::clone(&free);
+    let free_bytes = Arc::new(move |_: &Path| Ok(told.load(Ordering::SeqCst)));
+    let options = Options { reserve_bytes: 1 << 20, free_bytes: Some(free_bytes), ..options() };
+    let store = Embedded::open(folder.path(), options).expect("a new store");
+    let partition = store.layout().partitions.all().next().expect("one");
+    let append =
+        async || store.append(partition, vec![Bytes::from_static(b"r")], NOW, AckLevel::Memory).await;
+    append().await.expect("there is room");
+    free.store(1 << 19, Ordering::SeqCst);
+    // The file system is not asked for every append.
+    let full = async || matches!(append().await, Err(Error::Full { .. }));
+    let begun = std::time::Instant::now();
+    while !full().await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "appends go on on a full disk");
+    }
+    let token =
+        store.acquire(partition, Nonce::new(1), Span::from_days(1), NOW).await.expect("there").expect("free");
+    let expected = store.meta(partition).await.expect("there").commit_no;
+    let commit = Commit {
+        token,
+        expected,
+        applied_through: LogSeq::new(1),
+        clock: NOW,
+        at: NOW,
+        profiles: vec![(ProfileKey(Bytes::from_static(b"u")), Some(Bytes::from_static(b"p")))],
+        tombstones: Vec::new(),
+        seen: Vec::new(),
+        changes: Vec::new(),
+        dead_letters: Vec::new(),
+        counted: Counters::default(),
+        note: None,
+    };
+    store.commit(partition, commit).await.expect("what was accepted can still be applied");
+    free.store(1 << 30, Ordering::SeqCst);
+    while full().await {
+        assert!(begun.elapsed() < Duration::from_secs(40), "appends stay refused although there is room");
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_the_format_before_becomes_one_of_todays_and_keeps_its_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = open(folder.path()).layout();
+    let file = folder.path().join("portrait-format");
+    let whole = std::fs::read_to_string(&file).expect("a text");
+    let (kept, _) = whole.split_once("pseudonym_key").expect("it has a key");
+    std::fs::write(&file, kept.replace("format = 3", "format = 2")).expect("written");
+    let renewed = open(folder.path()).layout();
+    assert_eq!((renewed.partitions, renewed.dedup_window), (made.partitions, made.dedup_window));
+    assert_ne!(renewed.pseudonym_key, made.pseudonym_key);
+    assert_eq!(open(folder.path()).layout(), renewed, "it is drawn once");
+}
+
+/// Whether any file under `folder` has the words.
+fn is_on_disk(folder: &Path, words: &[u8]) -> bool {
+    std::fs::read_dir(folder).expect("a folder").any(|entry| {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            return is_on_disk(&path, words);
+        }
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        bytes.windows(words.len()).any(|window| window == words)
+    })
+}
+
+#[tokio::test]
+async fn nothing_deleted_is_left_in_the_files_that_are_written_anew() {
+    const WORDS: &str = "shopper-Jq8vZ2mXw5KcR1yT";
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let partition = store.layout().partitions.all().next().expect("one");
+    let record = Bytes::from_static(WORDS.as_bytes());
+    store.append(partition, vec![record.clone()], NOW, AckLevel::Disk).await.expect("room");
+    let token =
+        store.acquire(partition, Nonce::new(1), Span::from_days(1), NOW).await.expect("there").expect("free");
+    let key = ProfileKey(record.clone());
+    let mut commit = Commit {
+        token,
+        expected: store.meta(partition).await.expect("there").commit_no,
+        applied_through: LogSeq::new(1),
+        clock: NOW,
+        at: NOW,
+        profiles: vec![(key.clone(), Some(record.clone()))],
+        tombstones: Vec::new(),
+        seen: Vec::new(),
+        changes: vec![record],
+        dead_letters: Vec::new(),
+        counted: Counters::default(),
+        note: None,
+    };
+    let committed = store.commit(partition, commit.clone()).await.expect("the owner commits");
+    commit =
+        Commit { expected: committed.commit_no, profiles: vec![(key, None)], changes: Vec::new(), ..commit };
+    store.commit(partition, commit).await.expect("the owner commits");
+    let later = NOW.plus(Span::from_days(1));
+    let what = portrait_store::Trim { now: later, log_before: later, feed_before: later };
+    store.trim(partition, what).await.expect("it is trimmed");
+    assert!(is_on_disk(folder.path(), WORDS.as_bytes()), "deleted is not gone");
+    store.rewrite_files().await.expect("the files are written anew");
+    assert!(!is_on_disk(folder.path(), WORDS.as_bytes()));
+}

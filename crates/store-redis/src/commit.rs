@@ -1,0 +1,118 @@
+//! One step of a partition's owner as one call of a script.
+
+use super::commit_arguments::CommitArguments;
+use super::dialer::Request;
+use super::keys::Tagged;
+use super::nodes::How;
+use super::partition::{fresh_nonce, token_text};
+use super::remembered::additions;
+use super::reply::Fields;
+use super::scripts::{self, Call};
+use super::store::RedisStore;
+use super::trouble::Unexpected;
+use bytes::Bytes;
+use portrait_profile::PartitionId;
+use portrait_store::backend::{block, dead};
+use portrait_store::{Commit, CommitNo, Committed, Error, FeedSeq, Result};
+use std::collections::BTreeMap;
+
+impl RedisStore {
+    /// Does everything in `commit`, or nothing.
+    pub(super) async fn do_commit(&self, partition: PartitionId, commit: Commit) -> Result<Committed> {
+        let expected = commit.expected;
+        let tagged = self.keys.partition(partition);
+        let additions = additions(&commit.seen, self.layout.dedup_window);
+        let call = self.commit_call(&tagged, commit, &additions);
+        let reply = self.nodes.ask(tagged.slot, &Request::Call(call), How::Write).await?;
+        let mut reply = Fields::of(reply, "a commit")?;
+        reply.value()?;
+        match reply.text()?.as_str() {
+            "done" => {
+                let committed =
+                    Committed { commit_no: expected.next(), feed_end: FeedSeq::new(reply.number()?) };
+                let mut remembered = self.remembered(partition).lock().await;
+                for (window, ids) in &additions {
+                    remembered.added(*window, ids, reply.number()?);
+                }
+                Ok(committed)
+            }
+            "fenced" => {
+                self.forget_seen(partition).await;
+                Err(Error::Fenced { partition, expected, current: CommitNo::new(reply.number()?) })
+            }
+            "crowded" => Err(Error::Full {
+                detail: format!(
+                    "partition {partition} has as many ids to remember as one window holds: it goes on with the next window; a \
+                     store with more partitions or a shorter store.dedup_window has room"
+                ),
+            }),
+            _ => Err(Unexpected("a commit").into()),
+        }
+    }
+
+    fn commit_call(&self, tagged: &Tagged, commit: Commit, additions: &BTreeMap<u32, Vec<u8>>) -> Call {
+        let mut keys: Vec<Bytes> = ["meta", "profiles", "changes", "dead", "windows", "tombstones"]
+            .iter()
+            .map(|name| tagged.key(name))
+            .collect();
+        keys.extend(additions.keys().map(|window| tagged.seen(*window)));
+        let (written, deleted): (Vec<_>, Vec<_>) =
+            commit.profiles.into_iter().partition(|(_, value)| value.is_some());
+        let (raised, expired): (Vec<_>, Vec<_>) =
+            commit.tombstones.into_iter().partition(|(_, value)| value.is_some());
+        let counted = commit.counted;
+        let changes =
+            if commit.changes.is_empty() { Bytes::new() } else { block::encode(commit.at, &commit.changes) };
+        // One more sign than the note, since an empty note is one too.
+        let note = commit.note.map_or(Bytes::new(), |note| [b"=", &note[..]].concat().into());
+        let arguments = CommitArguments {
+            fresh_nonce: fresh_nonce().into(),
+            channel: tagged.bell(),
+            owner_token: token_text(commit.token).into(),
+            expected_commit_no: number(commit.expected),
+            next_commit_no: number(commit.expected.next()),
+            applied_through: number(commit.applied_through),
+            clock: number(commit.clock.millis()),
+            more_applied: number(counted.applied),
+            more_duplicates: number(counted.duplicates),
+            more_dead: number(counted.dead_letters),
+            more_late: number(counted.late),
+            more_blocked: number(counted.blocked),
+            change_count: number(commit.changes.len()),
+            change_block: changes,
+            letters_kept: number(self.limits.dead_letters),
+            note,
+            profile_values: number(written.len() * 2),
+            deletion_count: number(deleted.len()),
+            tombstone_values: number(raised.len() * 2),
+            expired_count: number(expired.len()),
+            letter_count: number(commit.dead_letters.len()),
+        };
+        let mut call = Call::new(&scripts::COMMIT, keys);
+        arguments.into_values().into_iter().for_each(|value| call.push(value));
+        for (key, value) in written {
+            call.push(key.0);
+            call.push(value.unwrap_or_default());
+        }
+        deleted.into_iter().for_each(|(key, _)| call.push(key.0));
+        for (pseudonym, value) in raised {
+            call.push(Bytes::copy_from_slice(pseudonym.bytes()));
+            call.push(value.unwrap_or_default());
+        }
+        expired.into_iter().for_each(|(pseudonym, _)| call.push(Bytes::copy_from_slice(pseudonym.bytes())));
+        for letter in &commit.dead_letters {
+            call.push(letter.seq.to_string());
+            call.push(dead::encode(letter));
+        }
+        for (window, ids) in additions {
+            call.push(window.to_string());
+            call.push(ids.clone());
+        }
+        call
+    }
+}
+
+/// A number as the script reads it.
+fn number(number: impl std::fmt::Display) -> Bytes {
+    number.to_string().into()
+}

@@ -1,0 +1,43 @@
+//! The room that many processes share, on Redis 7 or newer: one server, or a cluster. In come calls from any task; every step
+//! that changes a partition is one script on the server that has it, which compares before it writes. Nothing that was sent
+//! and not answered is ever sent again; whoever sent it asks what became of it.
+//!
+//! A server that restarts, or a replica that takes over, may have lost the newest places: the first write after that begins
+//! new generations, so that a position that is gone is an error and never another record.
+
+mod attendance;
+mod bells;
+mod checks;
+mod commit;
+mod commit_arguments;
+mod dialer;
+mod facts;
+mod forget;
+mod items;
+mod keys;
+mod layout;
+mod link;
+mod listener;
+mod models;
+mod nodes;
+mod options;
+mod partition;
+mod profiles;
+mod remembered;
+mod reply;
+mod rewrite;
+mod roles;
+mod scan;
+mod scripts;
+mod seen;
+mod store;
+mod stretches;
+mod target;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod trouble;
+mod waiter;
+
+pub use options::{LeaseClock, Options};
+pub use store::RedisStore;
+pub use target::Target;

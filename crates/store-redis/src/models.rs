@@ -1,0 +1,147 @@
+//! The models of the deployment and their parts. The registry is one value with a number: a change is worked out here and
+//! written if the number and the trainer are still the same. A part lies in chunks, its size last: without that it is not there.
+
+use super::bells::{BellNo, News};
+use super::dialer::Request;
+use super::nodes::How;
+use super::partition::{read_token, token_text};
+use super::reply::Fields;
+use super::scripts::{self, Call};
+use super::store::RedisStore;
+use super::trouble::Unexpected;
+use bytes::{Bytes, BytesMut};
+use portrait_store::{Error, LeaseToken, PartName, Registry, RegistryChange, RegistryNo, Result};
+use std::time::Duration;
+
+/// How a part is cut: no request keeps the server from others.
+const CHUNK_BYTES: usize = 256 << 10;
+/// Chunks that one request reads.
+const CHUNKS_A_REQUEST: usize = 4;
+/// The field that says how large a part is.
+const SIZE: &[u8] = b"size";
+
+impl RedisStore {
+    /// The models; waits for a number above `after`.
+    pub(super) async fn wait_for_registry(
+        &self,
+        after: Option<RegistryNo>,
+        wait: Duration,
+    ) -> Result<Registry> {
+        let bell = BellNo::models(usize::from(self.layout.partitions.get()));
+        let mut waiting = self.bells.wait(bell, News::Models, wait);
+        loop {
+            let (registry, _) = self.read_registry().await?;
+            if after.is_none_or(|after| registry.registry_no > after) || !waiting.again().await {
+                return Ok(registry);
+            }
+        }
+    }
+
+    async fn read_registry(&self) -> Result<(Registry, Option<LeaseToken>)> {
+        let tagged = self.keys.models();
+        let found = self.fields(tagged.slot, &tagged.key("registry"), [&b"registry"[..], b"token"]).await?;
+        let [registry, token] = <[Option<Bytes>; 2]>::try_from(found).map_err(|_| Unexpected("HMGET"))?;
+        let registry = match registry {
+            Some(bytes) => postcard::from_bytes(&bytes)
+                .map_err(|error| Error::Damaged { detail: format!("the registry of models: {error}") })?,
+            None => Registry::default(),
+        };
+        let token = token.map(|token| read_token(&String::from_utf8_lossy(&token))).transpose()?;
+        Ok((registry, token))
+    }
+
+    /// Does everything in `change`, or nothing.
+    pub(super) async fn do_change_registry(&self, change: RegistryChange) -> Result<RegistryNo> {
+        let (registry, trainer) = self.read_registry().await?;
+        let next = registry.changed(&change, |token| trainer == Some(token))?;
+        let bytes = postcard::to_stdvec(&next).map_err(Error::unavailable)?;
+        let tagged = self.keys.models();
+        let parts = change.forget_parts.iter().map(|name| tagged.part(*name));
+        let keys = std::iter::once(tagged.key("registry")).chain(parts).collect();
+        let trainer = change.publish.as_ref().map(|(token, _)| token_text(*token)).unwrap_or_default();
+        let script = if change.publish.is_some() { &scripts::PUBLISH } else { &scripts::REGISTRY };
+        let call = Call::new(script, keys)
+            .number(change.expected)
+            .number(next.registry_no)
+            .arg(trainer)
+            .arg(bytes)
+            .arg(tagged.bell());
+        let reply = self.nodes.ask(tagged.slot, &Request::Call(call), self.how(self.level)).await?;
+        let mut reply = Fields::of(reply, "a change of the models")?;
+        match reply.text()?.as_str() {
+            "done" => Ok(next.registry_no),
+            "moved" => {
+                let current = RegistryNo::new(reply.number()?);
+                Err(Error::RegistryMoved { expected: change.expected, current })
+            }
+            "fenced" => Err(Error::TrainerFenced),
+            _ => Err(Unexpected("a change of the models").into()),
+        }
+    }
+
+    /// Keeps a part under its name.
+    pub(super) async fn write_part(&self, part: &Bytes) -> Result<PartName> {
+        let name = PartName::of(part);
+        let key = self.keys.models().part(name);
+        let size = part.len().to_string();
+        let kept = self.fields(self.keys.models().slot, &key, [SIZE]).await?;
+        if kept.first().and_then(Option::as_ref).is_none_or(|kept| kept[..] != *size.as_bytes()) {
+            for (number, chunk) in part.chunks(CHUNK_BYTES).enumerate() {
+                self.write_field(&key, number.to_string().as_bytes(), chunk).await?;
+            }
+        }
+        // Also where it was there: then this proves that it is safe.
+        self.write_field(&key, SIZE, size.as_bytes()).await?;
+        Ok(name)
+    }
+
+    async fn write_field(&self, key: &Bytes, field: &[u8], value: &[u8]) -> Result<()> {
+        let mut command = redis::cmd("HSET");
+        command.arg(&key[..]).arg(field).arg(value);
+        let slot = self.keys.models().slot;
+        self.nodes.ask(slot, &Request::Command(command), self.how(self.level)).await.map(|_| ())
+    }
+
+    /// The part of a name.
+    pub(super) async fn read_part(&self, name: PartName) -> Result<Option<Bytes>> {
+        let tagged = self.keys.models();
+        let key = tagged.part(name);
+        let found = self.fields(tagged.slot, &key, [SIZE]).await?;
+        let Some(size) = found.into_iter().next().flatten() else { return Ok(None) };
+        let size: usize = std::str::from_utf8(&size).ok().and_then(|size| size.parse().ok()).unwrap_or(0);
+        let numbers: Vec<String> = (0..size.div_ceil(CHUNK_BYTES)).map(|number| number.to_string()).collect();
+        let mut part = BytesMut::with_capacity(size.min(self.limits.part_bytes));
+        for numbers in numbers.chunks(CHUNKS_A_REQUEST) {
+            let chunks = self.fields(tagged.slot, &key, numbers.iter().map(String::as_bytes)).await?;
+            for chunk in chunks {
+                // Forgotten meanwhile.
+                let Some(chunk) = chunk else { return Ok(None) };
+                part.extend_from_slice(&chunk);
+            }
+        }
+        let part = part.freeze();
+        if PartName::of(&part) != name {
+            return Err(Error::Damaged { detail: format!("part {:032x} of a model", name.get()) });
+        }
+        Ok(Some(part))
+    }
+
+    /// Fields of a hash, in their order.
+    pub(super) async fn fields<'f>(
+        &self,
+        slot: super::keys::Slot,
+        key: &Bytes,
+        fields: impl IntoIterator<Item = &'f [u8]> + Send,
+    ) -> Result<Vec<Option<Bytes>>> {
+        let mut command = redis::cmd("HMGET");
+        command.arg(&key[..]);
+        fields.into_iter().for_each(|field| {
+            command.arg(field);
+        });
+        let reply = self.nodes.ask(slot, &Request::Command(command), How::Read).await?;
+        let values = super::reply::list(reply, "HMGET")?;
+        let values: Result<Vec<_>, Unexpected> =
+            values.into_iter().map(|value| super::reply::bytes(value, "HMGET")).collect();
+        Ok(values?)
+    }
+}

@@ -1,0 +1,232 @@
+//! The state of a partition that is numbers, in the server's hash and as readers see it; and its leases.
+
+use super::dialer::Request;
+use super::keys::Tagged;
+use super::layout::Wanted;
+use super::nodes::How;
+use super::options::LeaseClock;
+use super::reply::Fields;
+use super::scripts::{self, Call};
+use super::store::RedisStore;
+use super::trouble::Unexpected;
+use portrait_profile::{PartitionId, Span, Timestamp};
+use portrait_store::{
+    CommitNo, Counters, Epoch, FeedSeq, GenerationId, Generations, Layout, LeaseToken, LogSeq, Nonce,
+    PartitionMeta, Result,
+};
+use redis::Value;
+
+/// The fields of the hash, in the order in which they are read.
+const FIELDS: [&str; 16] = [
+    "home",
+    "generations",
+    "token",
+    "commit_no",
+    "applied",
+    "log_end",
+    "log_trimmed",
+    "feed_end",
+    "feed_trimmed",
+    "clock",
+    "c_applied",
+    "c_duplicates",
+    "c_dead",
+    "c_late",
+    "c_blocked",
+    "note",
+];
+
+/// What is done to a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    Acquire(Nonce),
+    Renew(LeaseToken),
+    Release(LeaseToken),
+}
+
+/// A token as it is stored.
+pub(super) fn token_text(token: LeaseToken) -> String {
+    format!("{}:{:032x}", token.epoch, token.nonce.get())
+}
+
+/// A stored token.
+pub(super) fn read_token(text: &str) -> Result<LeaseToken, Unexpected> {
+    let (epoch, nonce) = text.split_once(':').ok_or(Unexpected("a token"))?;
+    let epoch = epoch.parse().map_err(|_| Unexpected("a token"))?;
+    Ok(LeaseToken { epoch: Epoch::new(epoch), nonce: read_nonce(nonce)? })
+}
+
+/// A stored nonce.
+pub(super) fn read_nonce(text: &str) -> Result<Nonce, Unexpected> {
+    u128::from_str_radix(text, 16).map(Nonce::new).map_err(|_| Unexpected("a nonce"))
+}
+
+/// A nonce as it is stored, for a generation that may begin now.
+pub(super) fn fresh_nonce() -> String {
+    format!("{:032x}", Nonce::random().get())
+}
+
+impl RedisStore {
+    /// The state of a partition, with a generation of the server's present life.
+    pub(super) async fn read_meta(&self, partition: PartitionId) -> Result<PartitionMeta> {
+        let tagged = self.keys.partition(partition);
+        let meta = tagged.key("meta");
+        let mut command = redis::cmd("HMGET");
+        command.arg(&meta[..]).arg(&FIELDS);
+        let request = Request::Command(command);
+        let mut state = Fields::of(self.nodes.ask(tagged.slot, &request, How::Read).await?, "HMGET")?;
+        let home = state.text()?;
+        if !self.nodes.is_home(tagged.slot, &home) {
+            self.settle(&tagged).await?;
+            state = Fields::of(self.nodes.ask(tagged.slot, &request, How::Read).await?, "HMGET")?;
+            state.value()?;
+        }
+        Ok(read_state(&mut state)?)
+    }
+
+    /// How far a partition is applied, and nothing else of it.
+    pub(super) async fn read_applied(&self, partition: PartitionId) -> Result<LogSeq> {
+        let tagged = self.keys.partition(partition);
+        let found = self.fields(tagged.slot, &tagged.key("meta"), [&b"applied"[..]]).await?;
+        let applied = found.into_iter().next().flatten().unwrap_or_default();
+        let applied = std::str::from_utf8(&applied).ok().filter(|applied| !applied.is_empty());
+        let applied =
+            applied.map(|applied| applied.parse().map_err(|_| Unexpected("a place"))).transpose()?;
+        Ok(LogSeq::new(applied.unwrap_or_default()))
+    }
+
+    /// Begins a generation if the partition has none of the server's present life. Servers that came back without anything are
+    /// told the layout again, so that whoever opens the store later sees the same one.
+    pub(super) async fn settle(&self, tagged: &Tagged) -> Result<()> {
+        let Layout { partitions, dedup_window, pseudonym_key } = self.layout;
+        let (partitions, pseudonym_key) = (Some(partitions), Some(pseudonym_key));
+        let wanted = Wanted { partitions, dedup_window, pseudonym_key };
+        super::layout::open(&self.nodes, &self.keys, wanted).await?;
+        let call = Call::new(&scripts::SETTLE, vec![tagged.key("meta")]).arg(fresh_nonce());
+        self.nodes.ask(tagged.slot, &Request::Call(call), How::Write).await.map(|_| ())
+    }
+
+    /// Acts on a partition's lease; the token that it then has, if the act was the caller's to do.
+    pub(super) async fn lease(
+        &self,
+        partition: PartitionId,
+        act: Act,
+        ttl: Span,
+        now: Timestamp,
+    ) -> Result<Option<LeaseToken>> {
+        let tagged = self.keys.partition(partition);
+        self.act_on_lease(&tagged, "meta", fresh_nonce(), act, ttl, now).await
+    }
+
+    /// Acts on the right to train.
+    pub(super) async fn training(&self, act: Act, ttl: Span, now: Timestamp) -> Result<Option<LeaseToken>> {
+        let tagged = self.keys.models();
+        self.act_on_lease(&tagged, "registry", String::new(), act, ttl, now).await
+    }
+
+    async fn act_on_lease(
+        &self,
+        tagged: &Tagged,
+        key: &str,
+        generation: String,
+        act: Act,
+        ttl: Span,
+        now: Timestamp,
+    ) -> Result<Option<LeaseToken>> {
+        let (name, who) = match act {
+            Act::Acquire(nonce) => ("acquire", format!("{:032x}", nonce.get())),
+            Act::Renew(token) => ("renew", token_text(token)),
+            Act::Release(token) => ("release", token_text(token)),
+        };
+        let clock = match self.lease_clock {
+            LeaseClock::Server => String::new(),
+            LeaseClock::Caller => now.millis().to_string(),
+        };
+        let call = Call::new(&scripts::LEASE, vec![tagged.key(key)]);
+        let call = call.arg(name).arg(generation).arg(who).number(ttl.millis()).arg(clock);
+        let reply = self.nodes.ask(tagged.slot, &Request::Call(call), How::Write).await?;
+        let token = super::reply::text(&reply).map(read_token).transpose()?;
+        Ok(token)
+    }
+}
+
+/// What follows the first of [`FIELDS`].
+fn read_state(state: &mut Fields) -> Result<PartitionMeta, Unexpected> {
+    let (log_generations, feed_generations) = read_generations(&state.text()?)?;
+    let token = state.text()?;
+    Ok(PartitionMeta {
+        token: if token.is_empty() { None } else { Some(read_token(&token)?) },
+        commit_no: CommitNo::new(state.number()?),
+        applied_through: LogSeq::new(state.number()?),
+        log_end: LogSeq::new(state.number()?),
+        log_first: LogSeq::new(state.number()?).next(),
+        log_generations,
+        feed_end: FeedSeq::new(state.number()?),
+        feed_first: FeedSeq::new(state.number()?).next(),
+        feed_generations,
+        clock: Timestamp::from_millis(state.number()?),
+        counters: Counters {
+            applied: state.number()?,
+            duplicates: state.number()?,
+            dead_letters: state.number()?,
+            late: state.number()?,
+            blocked: state.number()?,
+        },
+        note: state.bytes()?.unwrap_or_default(),
+    })
+}
+
+/// Reads `(nonce:first record:first change;)*`.
+fn read_generations(text: &str) -> Result<(Generations<LogSeq>, Generations<FeedSeq>), Unexpected> {
+    const WHAT: &str = "a list of generations";
+    let mut read: Option<(Generations<LogSeq>, Generations<FeedSeq>)> = None;
+    for generation in text.split_terminator(';') {
+        let mut parts = generation.split(':');
+        let id = GenerationId::new(read_nonce(parts.next().ok_or(Unexpected(WHAT))?)?);
+        let mut first = || parts.next().and_then(|first| first.parse().ok()).ok_or(Unexpected(WHAT));
+        let (log, feed) = (LogSeq::new(first()?), FeedSeq::new(first()?));
+        match &mut read {
+            Some((logs, feeds)) => {
+                logs.renew(id, log);
+                feeds.renew(id, feed);
+            }
+            None => read = Some((Generations::begin(id, log), Generations::begin(id, feed))),
+        }
+    }
+    read.ok_or(Unexpected(WHAT))
+}
+
+/// Whether a lease script's answer says that it was the caller's.
+pub(super) fn was_held(token: Option<LeaseToken>) -> bool {
+    token.is_some()
+}
+
+/// The generation that a script named.
+pub(super) fn read_generation(value: &Value) -> Result<GenerationId, Unexpected> {
+    let text = super::reply::text(value).ok_or(Unexpected("a generation"))?;
+    read_nonce(text).map(GenerationId::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_read_as_they_were_written() {
+        let token = LeaseToken { epoch: Epoch::new(7), nonce: Nonce::new(u128::MAX - 5) };
+        assert_eq!(read_token(&token_text(token)).expect("a token"), token);
+        for text in ["", "7", "x:1", "7:xyz"] {
+            assert!(read_token(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn generations_of_log_and_feed_are_read_together() {
+        let (log, feed) = read_generations("a:1:1;b:11:5;").expect("two");
+        let firsts: Vec<(u64, u64)> =
+            log.iter().zip(feed.iter()).map(|(l, f)| (l.first.get(), f.first.get())).collect();
+        assert_eq!(firsts, [(1, 1), (11, 5)]);
+        assert_eq!(log.newest(), GenerationId::new(Nonce::new(11)));
+        assert!(read_generations("").is_err() && read_generations("a:1;").is_err());
+    }
+}

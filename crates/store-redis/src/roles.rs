@@ -1,0 +1,10 @@
+//! Roles of the contract: each method checks its limits and does its work by what the rest of the crate offers.
+
+mod catalogue;
+mod feed;
+mod info;
+mod log;
+mod membership;
+mod owner;
+mod profiles;
+mod registry;

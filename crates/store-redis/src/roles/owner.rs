@@ -1,0 +1,66 @@
+//! Steps of the owners of partitions.
+
+use crate::partition::{Act, was_held};
+use crate::store::RedisStore;
+use async_trait::async_trait;
+use portrait_profile::{PartitionId, Span, Timestamp};
+use portrait_store::backend::limits::{check_commit, within};
+use portrait_store::{
+    Commit, Committed, DeadLetter, LeaseToken, LogSeq, Nonce, OwnerStore, Result, SeenQuery, Trim, Trimmed,
+};
+
+#[async_trait]
+impl OwnerStore for RedisStore {
+    async fn acquire(
+        &self,
+        partition: PartitionId,
+        nonce: Nonce,
+        ttl: Span,
+        now: Timestamp,
+    ) -> Result<Option<LeaseToken>> {
+        self.lease(partition, Act::Acquire(nonce), ttl, now).await
+    }
+
+    async fn renew(
+        &self,
+        partition: PartitionId,
+        token: LeaseToken,
+        ttl: Span,
+        now: Timestamp,
+    ) -> Result<bool> {
+        self.lease(partition, Act::Renew(token), ttl, now).await.map(was_held)
+    }
+
+    async fn release(&self, partition: PartitionId, token: LeaseToken) -> Result<()> {
+        self.forget_seen(partition).await;
+        self.lease(partition, Act::Release(token), Span::ZERO, Timestamp::EPOCH).await.map(|_| ())
+    }
+
+    async fn seen(&self, partition: PartitionId, ids: &[SeenQuery]) -> Result<Vec<bool>> {
+        within("a lookup's number of ids", ids.len(), self.limits.page_items)?;
+        self.look_up_seen(partition, ids).await
+    }
+
+    async fn commit(&self, partition: PartitionId, commit: Commit) -> Result<Committed> {
+        check_commit(&commit, &self.limits)?;
+        self.do_commit(partition, commit).await
+    }
+
+    async fn rewrite_files(&self) -> Result<()> {
+        self.rewrite().await
+    }
+
+    async fn trim(&self, partition: PartitionId, what: Trim) -> Result<Trimmed> {
+        self.forget(partition, what).await
+    }
+
+    async fn dead_letters(
+        &self,
+        partition: PartitionId,
+        after: LogSeq,
+        max_letters: usize,
+    ) -> Result<Vec<DeadLetter>> {
+        within("a page's number of dead letters", max_letters, self.limits.page_items)?;
+        self.read_letters(partition, after, max_letters).await
+    }
+}

@@ -1,0 +1,46 @@
+//! Registry of the models, their parts and the training lease.
+
+use crate::partition::{Act, was_held};
+use crate::store::RedisStore;
+use async_trait::async_trait;
+use bytes::Bytes;
+use portrait_profile::{Span, Timestamp};
+use portrait_store::backend::limits::within;
+use portrait_store::{
+    LeaseToken, Nonce, PartName, Registry, RegistryChange, RegistryNo, RegistryStore, Result,
+};
+use std::time::Duration;
+
+#[async_trait]
+impl RegistryStore for RedisStore {
+    async fn registry(&self, after: Option<RegistryNo>, wait: Duration) -> Result<Registry> {
+        self.wait_for_registry(after, wait).await
+    }
+
+    async fn change_registry(&self, change: RegistryChange) -> Result<RegistryNo> {
+        let manifest = change.publish.as_ref().map_or(0, |(_, model)| model.manifest.len());
+        within("a manifest's size in bytes", manifest, self.limits.part_bytes)?;
+        self.do_change_registry(change).await
+    }
+
+    async fn acquire_training(&self, nonce: Nonce, ttl: Span, now: Timestamp) -> Result<Option<LeaseToken>> {
+        self.training(Act::Acquire(nonce), ttl, now).await
+    }
+
+    async fn renew_training(&self, token: LeaseToken, ttl: Span, now: Timestamp) -> Result<bool> {
+        self.training(Act::Renew(token), ttl, now).await.map(was_held)
+    }
+
+    async fn release_training(&self, token: LeaseToken) -> Result<()> {
+        self.training(Act::Release(token), Span::ZERO, Timestamp::EPOCH).await.map(|_| ())
+    }
+
+    async fn put_part(&self, part: Bytes) -> Result<PartName> {
+        within("a part's size in bytes", part.len(), self.limits.part_bytes)?;
+        self.write_part(&part).await
+    }
+
+    async fn part(&self, name: PartName) -> Result<Option<Bytes>> {
+        self.read_part(name).await
+    }
+}

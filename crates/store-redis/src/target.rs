@@ -1,0 +1,245 @@
+//! Which servers a URL names and how they are spoken to. In comes what an operator wrote; out go addresses and credentials, or
+//! what is wrong with it and what to write. No part of a URL is ever repeated in an error, a log or a debug form: any part
+//! of one that is wrong may be a password.
+
+use portrait_store::{Error, Result};
+use std::fmt;
+
+/// What a server listens on if the URL does not say.
+const DEFAULT_PORT: u16 = 6379;
+
+/// The servers that a URL names, and how they are spoken to.
+#[derive(Clone)]
+pub struct Target {
+    /// At least one; of a cluster, those that are asked first for all the others.
+    pub(super) servers: Vec<Address>,
+    /// Whether the slots are spread over several servers.
+    pub(super) cluster: bool,
+    /// Whether connections are encrypted and the servers prove who they are.
+    pub(super) tls: bool,
+    /// Who we are; the server's default user if nobody is named.
+    pub(super) username: Option<String>,
+    /// Never shown.
+    pub(super) password: Option<String>,
+    /// Which of a standalone server's databases; a cluster has only one.
+    pub(super) database: u16,
+}
+
+/// Where one server listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Address {
+    /// A name or a number, an IPv6 one without brackets.
+    pub(super) host: String,
+    /// The TCP port.
+    pub(super) port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { servers, cluster, tls, username, password, database } = self;
+        f.debug_struct("Target")
+            .field("servers", servers)
+            .field("cluster", cluster)
+            .field("tls", tls)
+            .field("username", &username.as_ref().map(|_| "..."))
+            .field("password", &password.as_ref().map(|_| "..."))
+            .field("database", database)
+            .finish()
+    }
+}
+
+impl Target {
+    /// Whether the servers form a cluster.
+    pub fn is_cluster(&self) -> bool {
+        self.cluster
+    }
+
+    /// Reads a URL: `redis://[user:password@]host[:port][/database]` for one server,
+    /// `redis-cluster://[user:password@]host[:port],host[:port]...` for a cluster, and `rediss://` and `rediss-cluster://`
+    /// for the same with TLS. What a user or password has of `:@/,%` is written as `%` and two hexadecimal digits.
+    ///
+    /// # Errors
+    /// `Incompatible`, with what is wrong and how it is written.
+    pub fn parse(url: &str) -> Result<Self> {
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| {
+            wrong("has no scheme", "write redis://host:6379, or redis-cluster://host:6379,host:6379")
+        })?;
+        let (cluster, tls) = match scheme {
+            "redis" => (false, false),
+            "rediss" => (false, true),
+            "redis-cluster" => (true, false),
+            "rediss-cluster" => (true, true),
+            _ => {
+                let remedy = "use redis://, rediss://, redis-cluster:// or rediss-cluster://";
+                return Err(wrong("has a scheme that is not known", remedy));
+            }
+        };
+        let (credentials, rest) = match rest.rsplit_once('@') {
+            Some((credentials, rest)) => (Some(credentials), rest),
+            None => (None, rest),
+        };
+        let (username, password) = credentials.map_or(Ok((None, None)), read_credentials)?;
+        let (servers, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let servers = servers
+            .split(',')
+            .enumerate()
+            .map(|(index, server)| read_address(index + 1, server))
+            .collect::<Result<Vec<_>>>()?;
+        if !cluster && servers.len() > 1 {
+            let remedy = "name one, or use redis-cluster:// if they form a cluster";
+            return Err(wrong("names several servers", remedy));
+        }
+        let database = read_database(database)?;
+        if cluster && database != 0 {
+            return Err(wrong("names a database", "leave it out: a cluster has only database 0"));
+        }
+        Ok(Self { servers, cluster, tls, username, password, database })
+    }
+}
+
+fn wrong(problem: &str, remedy: &str) -> Error {
+    Error::Incompatible { detail: format!("store.url {problem}: {remedy}") }
+}
+
+fn read_credentials(text: &str) -> Result<(Option<String>, Option<String>)> {
+    let (username, password) = match text.split_once(':') {
+        Some((username, password)) => (username, Some(unescaped(password)?)),
+        None => (text, None),
+    };
+    let username = Some(unescaped(username)?).filter(|username| !username.is_empty());
+    if password.is_none() && username.is_some() {
+        let remedy = "write user:password@, or :password@ for the default user";
+        return Err(wrong("has a user without a password", remedy));
+    }
+    Ok((username, password))
+}
+
+/// The `number`-th server.
+fn read_address(number: usize, text: &str) -> Result<Address> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or_else(|| {
+                wrong(
+                    &format!("opens a bracket in server {number} that it does not close"),
+                    "write [::1]:6379",
+                )
+            })?;
+            (host, port.strip_prefix(':'))
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    if host.is_empty() {
+        return Err(wrong(&format!("has no host in server {number}"), "write host:6379"));
+    }
+    if host.contains(['/', '?', '#', ' ']) {
+        let problem = format!("has a sign in the host of server {number} that no host has");
+        return Err(wrong(&problem, "escape : @ / , and % in a password as %3A %40 %2F %2C and %25"));
+    }
+    let port = match port {
+        None => DEFAULT_PORT,
+        Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
+            let remedy = "write host:6379; an IPv6 address stands in brackets";
+            wrong(&format!("has a port in server {number} that is not a number from 1 to 65535"), remedy)
+        })?,
+    };
+    Ok(Address { host: host.to_owned(), port })
+}
+
+fn read_database(text: &str) -> Result<u16> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    text.parse().map_err(|_| wrong("has a database that is not a number", "write redis://host:6379/0"))
+}
+
+/// `text` with its `%` escapes resolved.
+fn unescaped(text: &str) -> Result<String> {
+    let problem = || wrong("has a % without two hexadecimal digits after it", "write a % itself as %25");
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        if *first == b'%' {
+            let (digits, after) = after.split_at_checked(2).ok_or_else(problem)?;
+            let digits = std::str::from_utf8(digits).map_err(|_| problem())?;
+            bytes.push(u8::from_str_radix(digits, 16).map_err(|_| problem())?);
+            rest = after;
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes)
+        .map_err(|_| wrong("has an escape that is not UTF-8", "escape UTF-8 byte by byte"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_servers_and_how_they_are_spoken_to() {
+        let rows = [
+            ("redis://localhost", "localhost:6379", false, false, 0),
+            ("redis://10.0.0.1:7000/3", "10.0.0.1:7000", false, false, 3),
+            ("rediss://[::1]:6380/", "[::1]:6380", false, true, 0),
+            ("redis-cluster://a:1,b,c:3", "a:1 b:6379 c:3", true, false, 0),
+            ("rediss-cluster://u:p@a:1", "a:1", true, true, 0),
+        ];
+        for (url, servers, cluster, tls, database) in rows {
+            let target = Target::parse(url).expect(url);
+            let named: Vec<String> = target.servers.iter().map(Address::to_string).collect();
+            assert_eq!(
+                (named.join(" ").as_str(), target.cluster, target.tls, target.database),
+                (servers, cluster, tls, database)
+            );
+        }
+    }
+
+    #[test]
+    fn credentials_are_unescaped() {
+        let rows = [
+            ("redis://me:pass@h", Some("me"), Some("pass")),
+            ("redis://:p%40ss%3a@h", None, Some("p@ss:")),
+            ("redis://h", None, None),
+        ];
+        for (url, username, password) in rows {
+            let target = Target::parse(url).expect(url);
+            assert_eq!((target.username.as_deref(), target.password.as_deref()), (username, password));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_no_secret_is_told() {
+        let rows = [
+            ("me:hunter2@h", "no scheme"),
+            ("http://me:hunter2@h", "scheme that is not known"),
+            ("redis://me:hunter2@", "no host in server 1"),
+            ("redis://me:hunter2@h:x", "port in server 1"),
+            ("redis://hunter2@h", "without a password"),
+            ("redis://me:hunter2%@h", "without two hexadecimal digits"),
+            ("redis://me:hunter2@a,b", "several servers"),
+            ("redis-cluster://me:hunter2@a,:7", "no host in server 2"),
+            ("redis-cluster://me:hunter2@a/4", "names a database"),
+            ("redis://me:hunter2@a/x", "database that is not a number"),
+            ("redis://me:hunter2/extra", "port in server 1"),
+            ("redis://me:hunter2@[::1", "bracket in server 1"),
+        ];
+        for (url, said) in rows {
+            let refused = Target::parse(url).expect_err(url).to_string();
+            assert!(refused.contains(said) && !refused.contains("hunter2"), "{url}: {refused}");
+        }
+        let target = Target::parse("redis://me:hunter2@h").expect("a target");
+        let shown = format!("{target:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("me\""), "{shown}");
+    }
+}

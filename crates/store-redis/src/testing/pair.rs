@@ -1,0 +1,29 @@
+//! A primary with one replica.
+
+use super::server::Server;
+use super::wait::until;
+
+/// A primary and its one replica.
+pub struct Pair {
+    /// The primary.
+    pub primary: Server,
+    /// The replica.
+    pub replica: Server,
+}
+
+impl Pair {
+    /// Starts both with `settings`, and waits until the replica has what the primary has.
+    pub fn start(settings: &[(&str, &str)]) -> Self {
+        let primary = Server::start(settings);
+        let of_primary = format!("127.0.0.1 {}", primary.port());
+        let replica = Server::start(&[settings, &[("replicaof", &of_primary)]].concat());
+        let pair = Self { primary, replica };
+        pair.until_together();
+        pair
+    }
+
+    /// Waits until the replica has what the primary has.
+    pub fn until_together(&self) {
+        until("the replica is in step", || self.primary.is_followed_by(&self.replica));
+    }
+}

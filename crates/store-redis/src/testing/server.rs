@@ -1,0 +1,210 @@
+//! One server: a process, its port and its folder. It can be killed and started again with what it left behind, and stopped
+//! and woken as a machine that hangs.
+
+use super::wait::{PAUSE, until};
+use redis::{Cmd, Connection, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo};
+use rustix::process::{Pid, Signal, kill_process};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// How often another port is tried, when somebody else took one meanwhile.
+const ATTEMPTS: usize = 10;
+
+/// A running server of Redis.
+pub struct Server {
+    process: Child,
+    port: u16,
+    /// Where it listens for the others of its cluster, or for those who speak TLS.
+    second_port: u16,
+    folder: TempDir,
+    settings: Vec<(String, String)>,
+}
+
+impl Server {
+    /// Starts a server that keeps nothing on disk, with those settings on top.
+    ///
+    /// # Panics
+    /// If `redis-server` is not installed or does not start.
+    pub fn start(settings: &[(&str, &str)]) -> Self {
+        let settings: Vec<(String, String)> =
+            settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut told = String::new();
+        for _ in 0..ATTEMPTS {
+            let folder = tempfile::tempdir().expect("a folder for a server");
+            let (port, second_port) = free_ports();
+            let process = launch(port, second_port, &folder, &settings);
+            let mut server = Self { process, port, second_port, folder, settings: settings.clone() };
+            if answers(&mut server.process, port, &settings) {
+                return server;
+            }
+            told = log(&server.folder);
+        }
+        panic!("redis-server did not start {ATTEMPTS} times; its log says: {told}");
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where it listens for the others of its cluster.
+    pub(super) fn cluster_port(&self) -> u16 {
+        self.second_port
+    }
+
+    /// Its address, as a store is opened with.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its address with TLS, of a server that has certificates.
+    pub fn tls_url(&self) -> String {
+        format!("rediss://localhost:{}", self.second_port)
+    }
+
+    /// Sends it a command, whose words are separated by spaces.
+    ///
+    /// # Panics
+    /// If it does not answer so.
+    pub fn ask<T: FromRedisValue>(&self, words: &str) -> T {
+        self.try_ask(words).unwrap_or_else(|error| panic!("{words}: {error}"))
+    }
+
+    /// Sends it a command; the error if it does not answer so.
+    ///
+    /// # Errors
+    /// What the server said, or that it is not there.
+    pub fn try_ask<T: FromRedisValue>(&self, words: &str) -> Result<T, redis::RedisError> {
+        let mut command = Cmd::new();
+        command.arg(words.split(' ').collect::<Vec<_>>());
+        command.query(&mut connect(self.port, &self.settings)?)
+    }
+
+    /// One line of what it says of itself.
+    pub fn info(&self, name: &str) -> Option<String> {
+        let info: String = self.try_ask("INFO everything").ok()?;
+        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        Some(line.trim().to_owned())
+    }
+
+    /// Whether `replica` has all that this one has, and follows it.
+    pub fn is_followed_by(&self, replica: &Server) -> bool {
+        let online = self.info("slave0").is_some_and(|line| line.contains("state=online"));
+        online && replica.info("master_link_status").as_deref() == Some("up")
+    }
+
+    /// Ends it at once, as a loss of its process.
+    pub fn kill(&mut self) {
+        // One that ended by itself is gone already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Starts it again after [`Self::kill`], with what it left behind.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_again(&mut self) {
+        self.process = launch(self.port, self.second_port, &self.folder, &self.settings);
+        assert!(
+            answers(&mut self.process, self.port, &self.settings),
+            "it does not start again: {}",
+            log(&self.folder)
+        );
+    }
+
+    /// Stops it as a machine that hangs: nothing is lost, and nothing answered.
+    pub fn hang(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Wakes it after [`Self::hang`].
+    pub fn wake(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process has an id"), signal).expect("the process is ours");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        // A child that it made to write a file lives on until that is written.
+        let gone = || std::fs::remove_dir_all(self.folder.path()).is_ok() || !self.folder.path().exists();
+        for _ in 0..ATTEMPTS {
+            if gone() {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+fn launch(port: u16, second_port: u16, folder: &TempDir, settings: &[(String, String)]) -> Child {
+    let mut command = Command::new("redis-server");
+    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+    command.arg("--dir").arg(folder.path()).arg("--logfile").arg(folder.path().join("log"));
+    // Without a file between, a replica is counted as there up to a second before it answers.
+    command.args(["--repl-diskless-sync", "no"]);
+    for (name, value) in settings {
+        command.arg(format!("--{name}")).args(value.split(' '));
+    }
+    for (with, name) in [("cluster-enabled", "--cluster-port"), ("tls-cert-file", "--tls-port")] {
+        if settings.iter().any(|(setting, _)| setting == with) {
+            command.args([name, &second_port.to_string()]);
+        }
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    match command.spawn() {
+        Ok(process) => process,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            panic!("redis-server is not installed and these tests need it: apt-get install redis-server")
+        }
+        Err(error) => panic!("redis-server cannot be started: {error}"),
+    }
+}
+
+/// Waits until `process` answers on `port`. False if it ended, or if another one answers there.
+fn answers(process: &mut Child, port: u16, settings: &[(String, String)]) -> bool {
+    let mut alive = true;
+    until("redis-server answers", || {
+        alive = matches!(process.try_wait(), Ok(None));
+        !alive || connect(port, settings).is_ok()
+    });
+    let id = || -> Result<String, redis::RedisError> {
+        redis::cmd("INFO").arg("server").query(&mut connect(port, settings)?)
+    };
+    alive && id().is_ok_and(|info| info.contains(&format!("process_id:{}\r\n", process.id())))
+}
+
+fn connect(port: u16, settings: &[(String, String)]) -> Result<Connection, redis::RedisError> {
+    let password = settings.iter().find(|(name, _)| name == "requirepass").map(|(_, password)| password);
+    let credentials = RedisConnectionInfo::default();
+    let credentials = match password {
+        Some(password) => credentials.set_password(password),
+        None => credentials,
+    };
+    let address = ConnectionAddr::Tcp("127.0.0.1".to_owned(), port);
+    redis::Client::open(address.into_connection_info()?.set_redis_settings(credentials))?.get_connection()
+}
+
+/// Two ports that nobody listens on.
+fn free_ports() -> (u16, u16) {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let [port, second_port] = listeners.map(|listener| listener.local_addr().expect("an address").port());
+    (port, second_port)
+}
+
+fn log(folder: &TempDir) -> String {
+    std::fs::read_to_string(folder.path().join("log")).unwrap_or_else(|error| format!("nothing ({error})"))
+}

@@ -1,0 +1,64 @@
+//! The store on Redis passes the suite of the contract, on one server and on a cluster.
+
+use portrait_profile::PartitionCount;
+use portrait_store::conformance::{LIMITS, PARTITIONS, WINDOW};
+use portrait_store::{AckLevel, Store};
+use portrait_store_redis::{LeaseClock, Options, RedisStore, Target};
+use std::sync::Arc;
+
+/// A new store on servers of Redis, apart from others there by its prefix.
+async fn on_redis(url: &str, prefix: &str, level: AckLevel) -> Arc<dyn Store> {
+    let options = Options {
+        prefix: prefix.to_owned(),
+        partitions: PartitionCount::new(PARTITIONS),
+        dedup_window: WINDOW,
+        level,
+        lease_clock: LeaseClock::Caller,
+        limits: LIMITS,
+        ..Options::new(Target::parse(url).expect("a URL"))
+    };
+    Arc::new(RedisStore::open(options).await.expect("a new store"))
+}
+
+mod standalone_redis {
+    use portrait_store::{AckLevel, Store};
+    use portrait_store_redis::testing::Server;
+    use std::sync::Arc;
+
+    /// A new store on a server of its own.
+    async fn standalone() -> (Server, Arc<dyn Store>) {
+        let server = Server::start(&[("appendonly", "yes"), ("appendfsync", "always")]);
+        let store = super::on_redis(&server.url(), "portrait", AckLevel::Disk).await;
+        (server, store)
+    }
+
+    portrait_store::conformance_checks!(conformance_tests, standalone);
+}
+
+/// A cluster takes a while to form: all checks share one, each with a prefix of its own.
+mod cluster_redis {
+    use portrait_store::AckLevel;
+    use portrait_store::conformance::CHECKS;
+    use portrait_store_redis::testing::Cluster;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn every_check() {
+        let cluster = Cluster::start(&[("appendonly", "yes"), ("appendfsync", "always")]);
+        let mut checking = Vec::new();
+        for check in CHECKS {
+            let url = cluster.url();
+            let checked = tokio::spawn(async move {
+                let store = super::on_redis(&url, check.name, AckLevel::Replica).await;
+                check.run(store).await;
+            });
+            checking.push((check.name, checked));
+        }
+        let mut failed = Vec::new();
+        for (name, check) in checking {
+            if check.await.is_err() {
+                failed.push(name);
+            }
+        }
+        assert!(failed.is_empty(), "{failed:?}");
+    }
+}

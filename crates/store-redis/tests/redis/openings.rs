@@ -1,0 +1,152 @@
+//! Which servers and settings are refused, and what is said then.
+
+use super::room::{ON_DISK, WRITTEN, options};
+use portrait_profile::{PartitionCount, Span};
+use portrait_store::{AckLevel, Error, RegistryStore, StoreInfo};
+use portrait_store_redis::testing::{Certificates, Cluster, Pair, Server};
+use portrait_store_redis::{Options, RedisStore, Target};
+use std::time::Duration;
+
+/// What is said when a store is not opened; nothing if it is.
+async fn refused(options: Options) -> Option<String> {
+    match RedisStore::open(Options { start_patience: Duration::from_millis(100), ..options }).await {
+        Ok(_) => None,
+        Err(error) => {
+            assert!(matches!(error, Error::Incompatible { .. }), "{error:?}");
+            Some(error.to_string())
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_keeps_less_than_is_promised_is_refused_unless_that_is_meant() {
+    type Row<'r> = (&'r [(&'r str, &'r str)], AckLevel, &'r str, &'r str);
+    let rows: [Row<'_>; 5] = [
+        (&[("maxmemory-policy", "allkeys-lru")], AckLevel::Memory, "maxmemory-policy", "noeviction"),
+        (&[], AckLevel::Disk, "appendonly no", "appendonly to yes"),
+        (&[("appendonly", "yes"), ("appendfsync", "no")], AckLevel::Disk, "appendfsync no", "always"),
+        (&ON_DISK, AckLevel::Replica, "0 replicas", "store.replicas"),
+        (
+            &[("rename-command", "CONFIG NOTHING")],
+            AckLevel::Memory,
+            "does not tell its settings",
+            "CONFIG GET",
+        ),
+    ];
+    for (settings, level, problem, remedy) in rows {
+        let server = Server::start(settings);
+        let options = options(&server.url(), level);
+        let said = refused(options.clone()).await;
+        // A release that can be asked when something is on disk need not keep it before it answers.
+        if said.is_none()
+            && problem == "appendfsync no"
+            && server.info("redis_version") > Some("7.2".to_owned())
+        {
+            continue;
+        }
+        let said = said.expect(problem);
+        assert!(said.contains(problem) && said.contains(remedy), "{said}");
+        assert!(said.contains("store.accept_unsafe"), "{said}");
+        assert_eq!(refused(Options { accept_unsafe: true, ..options }).await, None, "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_keeps_what_is_promised_is_taken() {
+    let (on_disk, pair) = (Server::start(&ON_DISK), Pair::start(&WRITTEN));
+    assert_eq!(refused(options(&on_disk.url(), AckLevel::Disk)).await, None);
+    assert_eq!(refused(options(&pair.primary.url(), AckLevel::Replica)).await, None);
+    let forgetful = Pair::start(&[]);
+    let said = refused(options(&forgetful.primary.url(), AckLevel::Replica)).await.expect("it forgets");
+    assert!(said.contains("appendonly no") && said.contains("replica"), "{said}");
+    let said = refused(Options { replicas: 2, ..options(&pair.primary.url(), AckLevel::Replica) }).await;
+    assert!(said.is_some_and(|said| said.contains("1 replicas")));
+    let said = refused(options(&pair.replica.url(), AckLevel::Memory)).await.expect("it takes no writes");
+    assert!(said.contains("is a replica") && !said.contains("accept_unsafe"), "{said}");
+}
+
+#[tokio::test]
+async fn a_url_of_the_wrong_kind_is_refused() {
+    let server = Server::start(&[]);
+    let as_cluster = server.url().replace("redis://", "redis-cluster://");
+    let said = refused(options(&as_cluster, AckLevel::Memory)).await.expect("it is none of a cluster");
+    assert!(said.contains("use redis://"), "{said}");
+    let one_of_a_cluster = Server::start(&[("cluster-enabled", "yes")]);
+    let said =
+        refused(options(&one_of_a_cluster.url(), AckLevel::Memory)).await.expect("it is one of a cluster");
+    assert!(said.contains("redis-cluster://"), "{said}");
+}
+
+#[tokio::test]
+async fn a_password_is_used_and_never_told() {
+    let server = Server::start(&[("requirepass", "hunter2@")]);
+    let url = |password: &str| server.url().replace("redis://", &format!("redis://:{password}@"));
+    assert_eq!(refused(options(&url("hunter2%40"), AckLevel::Memory)).await, None);
+    for wrong in [url("hunter3"), server.url()] {
+        let options = options(&wrong, AckLevel::Memory);
+        assert!(!format!("{options:?}").contains("hunter"));
+        let said = refused(options).await.expect("it is wrong");
+        assert!(said.contains("store.url") && !said.contains("hunter"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_tls_has_to_prove_who_it_is() {
+    let certificates = Certificates::make();
+    let settings = certificates.settings();
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let server = Server::start(&settings);
+    let known = Options {
+        certificate_authority: Some(certificates.signer()),
+        ..options(&server.tls_url(), AckLevel::Memory)
+    };
+    let store = RedisStore::open(known.clone()).await.expect("its signer is known");
+    assert!(store.registry(None, Duration::ZERO).await.is_ok());
+    let strangers = Certificates::make().signer();
+    for certificate_authority in [None, Some(strangers)] {
+        let options = Options { certificate_authority, start_patience: Duration::ZERO, ..known.clone() };
+        assert!(RedisStore::open(options).await.is_err(), "nobody vouches for it");
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_not_a_wrong_setting() {
+    let mut server = Server::start(&[]);
+    server.kill();
+    let options = Options { start_patience: Duration::ZERO, ..options(&server.url(), AckLevel::Memory) };
+    let refused = RedisStore::open(options).await.err();
+    assert!(matches!(refused, Some(Error::Unavailable(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_was_fixed_at_creation_cannot_be_changed() {
+    let server = Server::start(&[]);
+    let fixed = options(&server.url(), AckLevel::Memory);
+    assert_eq!(refused(fixed.clone()).await, None);
+    let others = [
+        (Options { partitions: PartitionCount::new(3), ..fixed.clone() }, "4 partitions"),
+        (Options { dedup_window: Span::from_hours(1), ..fixed.clone() }, "de-duplication window"),
+        (Options { dedup_window: Span::from_millis(999), ..fixed.clone() }, "at least 1s"),
+        (Options { prefix: "a{b".to_owned(), ..fixed.clone() }, "store.prefix"),
+    ];
+    for (options, problem) in others {
+        let said = refused(options).await.expect(problem);
+        assert!(said.contains(problem), "{said}");
+    }
+    let whatever =
+        RedisStore::open(Options { partitions: None, ..fixed.clone() }).await.expect("it is taken");
+    assert_eq!(whatever.layout().partitions.get(), 4);
+    let apart = Options { prefix: "another".to_owned(), partitions: None, ..fixed.clone() };
+    assert_eq!(RedisStore::open(apart).await.expect("another store").layout().partitions.get(), 64);
+    server.ask::<()>("HSET {portrait:layout} format 9");
+    let said = refused(fixed).await.expect("it is of another release");
+    assert!(said.contains("format 9"), "{said}");
+}
+
+#[tokio::test]
+async fn a_cluster_is_found_through_any_of_its_servers() {
+    let cluster = Cluster::start(&WRITTEN);
+    let replica = cluster.servers[4].url().replace("redis://", "redis-cluster://");
+    assert_eq!(refused(options(&replica, AckLevel::Replica)).await, None);
+    assert!(Target::parse(&replica).is_ok_and(|target| target.is_cluster()));
+}

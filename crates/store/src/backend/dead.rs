@@ -1,0 +1,28 @@
+//! Dead letters as they are kept, the same in every room: the reason and the record; the place is in the key.
+
+use crate::contract::DeadLetter;
+use crate::error::{Error, Result};
+use crate::position::LogSeq;
+use bytes::Bytes;
+
+/// The value of a dead letter.
+pub fn encode(letter: &DeadLetter) -> Vec<u8> {
+    let reason = letter.reason.as_bytes();
+    let mut bytes = Vec::with_capacity(4 + reason.len() + letter.record.len());
+    bytes.extend_from_slice(&(reason.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(reason);
+    bytes.extend_from_slice(&letter.record);
+    bytes
+}
+
+/// The dead letter at `seq` of such a value.
+pub fn decode(seq: u64, value: &[u8]) -> Result<DeadLetter> {
+    let damaged = || Error::Damaged { detail: format!("the dead letter of place {seq}") };
+    let (length, rest) = value.split_first_chunk::<4>().ok_or_else(damaged)?;
+    let (reason, record) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(damaged)?;
+    Ok(DeadLetter {
+        seq: LogSeq::new(seq),
+        reason: String::from_utf8_lossy(reason).into_owned(),
+        record: Bytes::copy_from_slice(record),
+    })
+}
