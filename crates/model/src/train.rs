@@ -14,7 +14,7 @@ use portrait_learning::{
     ChoiceParams, Fit, Lately, Matched, Model, Origin, Params, Portrayed, Retired, Segment, Space,
     TypicalCategory, assign, choose_k, fit, fit_warm, match_members, means, portray, simplified_silhouette,
 };
-use portrait_profile::{FeatureSchema, ModelVersion, SegmentId};
+use portrait_profile::{FeatureSchema, SegmentId};
 use portrait_proto::v1::ModelQuality;
 use std::collections::HashMap;
 pub(crate) use task::Task;
