@@ -4,6 +4,7 @@
 use crate::error::Error;
 use bytes::Bytes;
 use portrait_profile::{Body, DecodeError, Record, SeenId, Timestamp, TraceContext, UserId};
+use portrait_proto::status::with_causes;
 use portrait_store::{Limits, LogRecord, LogSeq, ProfileKey, SeenQuery};
 use std::collections::HashSet;
 
@@ -31,7 +32,7 @@ impl Entry {
     fn decode(logged: LogRecord) -> Result<Self, Error> {
         let record = match Record::decode(&logged.value) {
             Err(source @ DecodeError::Newer { .. }) => return Err(Error::Record { seq: logged.seq, source }),
-            read => read.map_err(|error| chain(&error)),
+            read => read.map_err(|error| with_causes(&error)),
         };
         let seen = record.as_ref().ok().and_then(|record| {
             let record_id = record.record_id.as_ref()?;

@@ -50,7 +50,10 @@ pub enum Error {
 
 impl Error {
     /// The stored profile of `key` cannot be read.
-    pub(crate) fn unreadable(key: &portrait_store::ProfileKey, source: portrait_profile::DecodeError) -> Self {
+    pub(crate) fn unreadable(
+        key: &portrait_store::ProfileKey,
+        source: portrait_profile::DecodeError,
+    ) -> Self {
         Self::Profile { user_id: String::from_utf8_lossy(&key.0).into_owned(), source }
     }
 

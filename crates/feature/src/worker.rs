@@ -105,7 +105,8 @@ impl Worker {
     async fn acquire(&mut self) -> Result<Option<Standing>, Error> {
         let now = self.owner.shared.now();
         let ttl = self.owner.shared.config.lease_ttl;
-        let Some(token) = self.owner.shared.store.acquire(self.owner.partition, self.owner.shared.nonce, ttl, now).await?
+        let Some(token) =
+            self.owner.shared.store.acquire(self.owner.partition, self.owner.shared.nonce, ttl, now).await?
         else {
             return Ok(None);
         };
@@ -134,7 +135,8 @@ impl Worker {
             if !kept {
                 return Ok(Ending::Lost);
             }
-            let (max_records, max_bytes) = (self.owner.shared.config.batch_records, self.owner.shared.config.batch_bytes);
+            let (max_records, max_bytes) =
+                (self.owner.shared.config.batch_records, self.owner.shared.config.batch_bytes);
             let read = self.owner.shared.store.read_log(
                 self.owner.partition,
                 standing.applied_through,
@@ -195,7 +197,12 @@ impl Worker {
         if age < self.owner.shared.config.lease_renewal {
             return Ok(true);
         }
-        if !self.owner.shared.store.renew(self.owner.partition, standing.token, self.owner.shared.config.lease_ttl, now).await?
+        if !self
+            .owner
+            .shared
+            .store
+            .renew(self.owner.partition, standing.token, self.owner.shared.config.lease_ttl, now)
+            .await?
         {
             return Ok(false);
         }

@@ -12,9 +12,9 @@ use crate::money::Money;
 use crate::policy::Traits;
 use crate::shop_time::ShopTime;
 use portrait_profile::{CustomAction, RecordId, Span, TextFault, Timestamp, check_text};
-use portrait_proto::v1::ErrorReason;
 use portrait_proto::request::Refusal;
 use portrait_proto::time;
+use portrait_proto::v1::ErrorReason;
 use std::ops::RangeInclusive;
 
 /// The highest price of one unit, in any currency.

@@ -51,8 +51,8 @@ impl Shared {
         Timestamp::from_millis(self.clock.now_ms())
     }
 
-    /// Returns the moment that the deployment takes for the present: by the wall clock, or by its newest event.
-    pub(crate) async fn moment(&self) -> Result<Timestamp, portrait_store::Error> {
-        self.profile_clock.now(self.store.as_ref(), self.now()).await
+    /// Returns the moment that the deployment takes for the present when the wall clock says `now`: that, or its newest event.
+    pub(crate) async fn moment(&self, now: Timestamp) -> Result<Timestamp, portrait_store::Error> {
+        self.profile_clock.now(self.store.as_ref(), now).await
     }
 }

@@ -4,8 +4,8 @@
 
 use crate::append::{Patience, Underway};
 use crate::check;
-use crate::error::Error;
 use crate::context::Shared;
+use crate::error::Error;
 use bytes::Bytes;
 use portrait_profile::{
     Body, LogPlace, PartitionId, PartitionLedger, Record, RecordId, Timestamp, TraceContext, UserId,
@@ -41,7 +41,7 @@ pub(crate) async fn erase(
     let record_id = check::record_id(&erasure.event_id)?;
     let accepted_at = shared.now();
     // The shopper's past is what the deployment takes for it: a replay of old logs goes on after it.
-    let occurred_at = shared.moment().await?;
+    let occurred_at = shared.moment(accepted_at).await?;
     let records = records(shared, &user_id, record_id.as_ref(), (occurred_at, accepted_at));
     let mut turns = Vec::with_capacity(records.len());
     for (partition, mut record) in records {

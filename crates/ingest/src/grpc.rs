@@ -1,9 +1,9 @@
 //! The edge of this room: validates, converts, calls, converts. Nothing is decided here.
 
 use crate::append::Patience;
+use crate::context::Shared;
 use crate::erase;
 use crate::rate;
-use crate::context::Shared;
 use crate::stream::{self, Answers};
 use crate::track::{self, Outcome, Terms};
 use portrait_profile::TraceContext;

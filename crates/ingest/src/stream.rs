@@ -7,9 +7,9 @@
 //! A reader that takes no answers fills the queue between, and then nothing more is read from it.
 
 use crate::append::Patience;
+use crate::context::Shared;
 use crate::error::Error;
 use crate::rate;
-use crate::context::Shared;
 use crate::track::{self, Pending, Terms};
 use futures::StreamExt;
 use futures::stream::BoxStream;

@@ -2,8 +2,8 @@
 //! when the lanes have answered. The same for events, traits, edges and outcomes.
 
 use crate::append::{Patience, Underway};
-use crate::error::Error;
 use crate::context::Shared;
+use crate::error::Error;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Record, Timestamp, TraceContext};
 use portrait_proto::request::{self, Refusal};

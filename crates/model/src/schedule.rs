@@ -15,7 +15,7 @@ use portrait_proto::v1::{DriftStatus, ModelManifest, TrainingCause};
 use portrait_store::{LeaseToken, PublishedModel, Registry};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 /// How often it is asked whether a training is due.

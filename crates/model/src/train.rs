@@ -16,7 +16,7 @@ use portrait_learning::segmentation::{
     match_members, means, portray, simplified_silhouette,
 };
 use portrait_learning::{Model, Retired, Segment, TypicalCategory};
-use portrait_profile::{FeatureSchema, ModelVersion, SegmentId};
+use portrait_profile::{FeatureSchema, SegmentId};
 use portrait_proto::v1::ModelQuality;
 use std::collections::HashMap;
 pub(crate) use task::Task;

@@ -101,9 +101,9 @@ pub fn user_ids(field: &str, texts: &[String]) -> Result<Vec<UserId>, Refusal> {
 /// # Errors
 /// `BAD_TIME`.
 pub fn moment(field: &str, at: Option<prost_types::Timestamp>) -> Result<Option<Timestamp>, Refusal> {
-    at.map(|at| time::from_wire(&at)).transpose().map_err(|fault| {
-        Refusal::new(ErrorReason::BadTime, field, format!("{fault}; leave it out for now"))
-    })
+    at.map(|at| time::from_wire(&at))
+        .transpose()
+        .map_err(|fault| Refusal::new(ErrorReason::BadTime, field, format!("{fault}; leave it out for now")))
 }
 
 impl Shard {

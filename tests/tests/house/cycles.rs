@@ -27,13 +27,56 @@ fn no_files_of_a_crate_use_each_other_in_a_cycle() {
 fn a_cycle_is_found_through_imports_paths_macros_and_re_exports() {
     let rows: [(&[(&str, &str)], usize); 7] = [
         (&[("lib.rs", "mod a; mod b;"), ("a.rs", "pub struct A;"), ("b.rs", "use crate::a::A;")], 0),
-        (&[("lib.rs", "mod a; mod b;"), ("a.rs", "use crate::{b::{self, B}}; pub struct A;"), ("b.rs", "pub struct B(crate::a::A);")], 1),
-        (&[("lib.rs", "mod a; mod b;"), ("a.rs", "pub fn a() { crate::b::b() }"), ("b.rs", "pub fn b() { println!(\"{:?}\", super::a::a()) }")], 1),
+        (
+            &[
+                ("lib.rs", "mod a; mod b;"),
+                ("a.rs", "use crate::{b::{self, B}}; pub struct A;"),
+                ("b.rs", "pub struct B(crate::a::A);"),
+            ],
+            1,
+        ),
+        (
+            &[
+                ("lib.rs", "mod a; mod b;"),
+                ("a.rs", "pub fn a() { crate::b::b() }"),
+                ("b.rs", "pub fn b() { println!(\"{:?}\", super::a::a()) }"),
+            ],
+            1,
+        ),
         // The face of the crate and a parent that only declares its child tie nothing.
-        (&[("lib.rs", "mod a; pub use a::A;"), ("a.rs", "mod b; pub struct A;"), ("a/b.rs", "use super::A;")], 0),
-        (&[("lib.rs", "mod a;"), ("a.rs", "mod b; use b::B; pub struct A;"), ("a/b.rs", "use super::A; pub struct B;")], 1),
-        (&[("lib.rs", "mod a; mod c;"), ("a.rs", "mod b; pub use b::*;"), ("a/b.rs", "use crate::c; pub fn b() { c::c() }"), ("c.rs", "use crate::a; pub fn c() { a::b() }")], 1),
-        (&[("lib.rs", "mod a; mod b;"), ("a.rs", "pub struct A; #[cfg(test)] mod tests { use crate::b::B; }"), ("b.rs", "use crate::a::A; pub struct B;")], 0),
+        (
+            &[
+                ("lib.rs", "mod a; pub use a::A;"),
+                ("a.rs", "mod b; pub struct A;"),
+                ("a/b.rs", "use super::A;"),
+            ],
+            0,
+        ),
+        (
+            &[
+                ("lib.rs", "mod a;"),
+                ("a.rs", "mod b; use b::B; pub struct A;"),
+                ("a/b.rs", "use super::A; pub struct B;"),
+            ],
+            1,
+        ),
+        (
+            &[
+                ("lib.rs", "mod a; mod c;"),
+                ("a.rs", "mod b; pub use b::*;"),
+                ("a/b.rs", "use crate::c; pub fn b() { c::c() }"),
+                ("c.rs", "use crate::a; pub fn c() { a::b() }"),
+            ],
+            1,
+        ),
+        (
+            &[
+                ("lib.rs", "mod a; mod b;"),
+                ("a.rs", "pub struct A; #[cfg(test)] mod tests { use crate::b::B; }"),
+                ("b.rs", "use crate::a::A; pub struct B;"),
+            ],
+            0,
+        ),
     ];
     for (files, expected) in rows {
         let folder = tempfile::tempdir().expect("a folder");
@@ -57,11 +100,15 @@ fn edges(modules: &Modules) -> Edges {
 
 /// Returns each group of files that reach each other, with the names that make it.
 fn cycles_of(edges: &Edges, below: &Path) -> Vec<String> {
-    let reached: BTreeMap<&PathBuf, BTreeSet<&PathBuf>> = edges.keys().map(|file| (file, reach(edges, file))).collect();
+    let reached: BTreeMap<&PathBuf, BTreeSet<&PathBuf>> =
+        edges.keys().map(|file| (file, reach(edges, file))).collect();
     let mut cycles = BTreeSet::new();
     for (file, others) in reached.iter().filter(|(file, others)| others.contains(**file)) {
-        let group: BTreeSet<&PathBuf> =
-            others.iter().copied().filter(|other| reached.get(other).is_some_and(|back| back.contains(file))).collect();
+        let group: BTreeSet<&PathBuf> = others
+            .iter()
+            .copied()
+            .filter(|other| reached.get(other).is_some_and(|back| back.contains(file)))
+            .collect();
         cycles.insert(group);
     }
     cycles.iter().map(|group| described(edges, group, below)).collect()
@@ -72,7 +119,9 @@ fn reach<'a>(edges: &'a Edges, file: &'a PathBuf) -> BTreeSet<&'a PathBuf> {
     let mut found = BTreeSet::new();
     let mut open = vec![file];
     while let Some(file) = open.pop() {
-        open.extend(edges.get(file).into_iter().flat_map(BTreeMap::keys).filter(|other| found.insert(*other)));
+        open.extend(
+            edges.get(file).into_iter().flat_map(BTreeMap::keys).filter(|other| found.insert(*other)),
+        );
     }
     found
 }
@@ -81,7 +130,9 @@ fn described(edges: &Edges, group: &BTreeSet<&PathBuf>, below: &Path) -> String 
     let mut text = String::new();
     let short = |file: &Path| file.strip_prefix(below).unwrap_or(file).display().to_string();
     for file in group {
-        for (other, names) in edges.get(*file).into_iter().flatten().filter(|(other, _)| group.contains(other)) {
+        for (other, names) in
+            edges.get(*file).into_iter().flatten().filter(|(other, _)| group.contains(other))
+        {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             text += &format!("  {} -> {}: {}\n", short(file), short(other), names.join(", "));
         }

@@ -65,7 +65,8 @@ impl Modules {
     }
 
     fn read_file(&mut self, path: ModulePath, file: &Path, children: &Path) {
-        let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let text =
+            std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         self.read_items(path, file, children, &parsed.items);
     }
@@ -93,7 +94,8 @@ impl Modules {
                 reader.names.insert(name, Named::Item);
             }
             // A crate's root re-exports its public face from everywhere; that alone ties nothing to it.
-            reader.is_face = is_root && matches!(item, syn::Item::Use(one) if !matches!(one.vis, syn::Visibility::Inherited));
+            reader.is_face = is_root
+                && matches!(item, syn::Item::Use(one) if !matches!(one.vis, syn::Visibility::Inherited));
             reader.visit_item(item);
         }
         let Reader { names, globs, paths, .. } = reader;
@@ -141,12 +143,15 @@ impl Modules {
     /// Looks a name up in one module: its own items and imports first, then its globs.
     fn lookup(&self, path: &ModulePath, name: &str, wanted: Wanted, hops: usize) -> Option<Target> {
         let module = self.by_path.get(path)?;
-        let child = module.children.contains(name).then(|| path.iter().cloned().chain([name.to_owned()]).collect());
+        let child =
+            module.children.contains(name).then(|| path.iter().cloned().chain([name.to_owned()]).collect());
         match (child, module.names.get(name)) {
             (Some(child), _) if wanted == Wanted::Module => Some(Target::Module(child)),
             (_, Some(Named::Item)) => Some(Target::Item(module.file.clone())),
             // `use serde::Serialize` names a crate, and `use name::X` could name itself: neither resolves to a file.
-            (None, Some(Named::Import(written))) if written.first().is_some_and(|first| first == name) => None,
+            (None, Some(Named::Import(written))) if written.first().is_some_and(|first| first == name) => {
+                None
+            }
             (_, Some(Named::Import(written))) => self.resolve(path, written, wanted, hops + 1),
             (child, None) => self.lookup_globs(path, name, wanted, hops).or(child.map(Target::Module)),
         }
@@ -154,7 +159,9 @@ impl Modules {
 
     fn lookup_globs(&self, path: &ModulePath, name: &str, wanted: Wanted, hops: usize) -> Option<Target> {
         self.by_path.get(path)?.globs.iter().find_map(|glob| {
-            let Target::Module(other) = self.resolve(path, glob, Wanted::Module, hops + 1)? else { return None };
+            let Target::Module(other) = self.resolve(path, glob, Wanted::Module, hops + 1)? else {
+                return None;
+            };
             self.lookup(&other, name, wanted, hops + 1)
         })
     }
@@ -182,7 +189,9 @@ impl Reader {
                 }
             }
             syn::UseTree::Name(name) => self.bind(name.ident.to_string(), with(&name.ident)),
-            syn::UseTree::Rename(one) if one.ident == "self" => self.bind(one.rename.to_string(), before.to_vec()),
+            syn::UseTree::Rename(one) if one.ident == "self" => {
+                self.bind(one.rename.to_string(), before.to_vec())
+            }
             syn::UseTree::Rename(one) => self.bind(one.rename.to_string(), with(&one.ident)),
         }
     }

@@ -87,7 +87,6 @@ impl Clear {
         owner.shared.metrics.erasures("cleared", u64::from(done));
         Ok(done)
     }
-
 }
 
 /// Up to where in the log nothing that the store still has names anybody who was erased.
@@ -142,5 +141,6 @@ fn may_rewrite(shared: &Shared, now: Timestamp) -> bool {
 
 /// Whether shoppers are named in a model; of one that cannot be read nobody knows.
 fn names_shoppers(model: &PublishedModel) -> bool {
-    manifest::decode(&model.manifest).map_or(true, |manifest| manifest.parts.iter().any(|part| part.kind == LOOKALIKES))
+    manifest::decode(&model.manifest)
+        .map_or(true, |manifest| manifest.parts.iter().any(|part| part.kind == LOOKALIKES))
 }

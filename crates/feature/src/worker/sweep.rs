@@ -45,7 +45,11 @@ impl Sweep {
     }
 
     /// Looks at a page of profiles if one is due. False: the partition is somebody else's.
-    pub(super) async fn advance(&mut self, owner: &mut Owner, standing: &mut Standing) -> Result<bool, Error> {
+    pub(super) async fn advance(
+        &mut self,
+        owner: &mut Owner,
+        standing: &mut Standing,
+    ) -> Result<bool, Error> {
         let model = owner.shared.model.borrow().as_ref().map(|model| model.version);
         if self.under_way.as_ref().is_none_or(|(goal, _)| goal.model != model) {
             let erasures = standing.ledger.erasures();

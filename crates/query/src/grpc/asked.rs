@@ -91,7 +91,8 @@ pub(super) fn terms(
         .map_err(|bad| Refusal::new(ErrorReason::BadToken, "read_after", bad.to_string()))?;
     let read_at = request::moment("read_at", read_at)?;
     // A tenth of the caller's time is left for the read itself and the way back, so that the answer says what happened.
-    let wait = deadline::of_caller(caller.as_ref()).map_or(config.read_after_wait, |deadline| deadline - deadline / 10);
+    let wait = deadline::of_caller(caller.as_ref())
+        .map_or(config.read_after_wait, |deadline| deadline - deadline / 10);
     Ok(Terms { read_after, read_at, wait: wait.min(config.read_after_wait_max) })
 }
 
@@ -125,7 +126,10 @@ pub(super) fn start(
 }
 
 /// Everything that a subscription is about.
-pub(super) fn subscription(shard: Shard, request: &WatchProfileChangesRequest) -> Result<Subscription, Refusal> {
+pub(super) fn subscription(
+    shard: Shard,
+    request: &WatchProfileChangesRequest,
+) -> Result<Subscription, Refusal> {
     Ok(Subscription {
         shard,
         users: request::user_ids("user_ids", &request.user_ids)?.into_iter().collect(),

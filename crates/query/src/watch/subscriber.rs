@@ -11,8 +11,8 @@ use super::wish::Wish;
 use crate::context::Shared;
 use crate::error::Error;
 use portrait_proto::time;
-use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::Progress;
+use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_store::FeedPosition;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -45,7 +45,10 @@ impl Subscriber {
         match &error {
             Error::Stuck { .. } => {
                 self.delivery.shared.metrics.stuck();
-                tracing::info!(shard = self.delivery.wish.shard.index, "a subscriber took nothing and is cut");
+                tracing::info!(
+                    shard = self.delivery.wish.shard.index,
+                    "a subscriber took nothing and is cut"
+                );
             }
             // A shutdown is no news, a store that is away is its tails' news, and damage is logged where it becomes a status.
             Error::ShuttingDown
@@ -116,7 +119,8 @@ impl Subscriber {
     async fn advance(&mut self, index: usize) -> Result<Busy, Ended> {
         let Cursor { partition, state, .. } = self.delivery.cursors[index];
         let State::At(position) = state else { return Ok(false) };
-        match self.delivery.shared.ring(partition).after(position, self.delivery.shared.config.chunk_changes) {
+        match self.delivery.shared.ring(partition).after(position, self.delivery.shared.config.chunk_changes)
+        {
             Found::Changes(changes, end) => {
                 self.delivery.cursors[index].end = end;
                 self.delivery.deliver(index, position.generation, changes).await?;
@@ -131,7 +135,8 @@ impl Subscriber {
     async fn catch_up(&mut self, index: usize, position: FeedPosition) -> Result<Busy, Ended> {
         let partition = self.delivery.cursors[index].partition;
         let most = self.delivery.shared.config.chunk_changes;
-        let page = self.delivery.shared.store.read_feed(partition, position.seq, most, Duration::ZERO).await?;
+        let page =
+            self.delivery.shared.store.read_feed(partition, position.seq, most, Duration::ZERO).await?;
         self.delivery.cursors[index].end = page.end.seq;
         if page.end.generation == position.generation && tail::follows(position.seq, &page) {
             let changes = tail::decoded(partition, &page)?;
