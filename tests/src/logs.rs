@@ -4,7 +4,7 @@
 pub mod prepared;
 pub mod real;
 
-use portrait::import::Format;
+use portrait_connect::files::Format;
 use std::path::{Path, PathBuf};
 
 /// One log: its import format, its file, and the numbers that its import ends with.

@@ -1,7 +1,7 @@
 //! Logs that a lone clone has: those that `scripts/make_logs` writes, generated or from a public package, and small fixtures.
 
 use super::{Log, Origin};
-use portrait::import::Format;
+use portrait_connect::files::Format;
 
 /// Fourteen days of a multi-category store.
 pub const REES46: Log = Log {

@@ -1,7 +1,7 @@
 //! Real logs of shops, which the repository does not contain: `PORTRAIT_DATA` names their folder.
 
 use super::{Log, Origin};
-use portrait::import::Format;
+use portrait_connect::files::Format;
 
 /// Three hours of a multi-category store.
 pub const REES46: Log = Log {

@@ -2,8 +2,9 @@
 //! A second import of the same file changes nothing.
 
 use clap::ValueEnum;
-use portrait::client::Target;
-use portrait::import::{self, Format, ImportArgs, Report};
+use portrait::import::{self, ImportArgs, Report};
+use portrait_client::Target;
+use portrait_connect::files::Format;
 use portrait_tests::logs::prepared;
 use portrait_tests::{Census, Log, Server, census, connect, python, repository};
 use std::collections::BTreeSet;
