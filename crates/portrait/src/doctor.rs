@@ -105,7 +105,7 @@ async fn examine(args: DoctorArgs) -> Vec<Finding> {
         Ok(line) => findings.extend(servers(&line).await),
         Err(error) => {
             let remedy = "start `portrait serve`, or name its address with --to";
-            findings.push(Finding::ill("servers", format!("{error:#}"), remedy));
+            findings.push(Finding::ill("servers", format!("{:#}", anyhow::Error::from(error)), remedy));
         }
     }
     findings

@@ -84,7 +84,7 @@ async fn attempt(
     before: &mut Option<Count>,
     deadline: Instant,
 ) -> Result<u64, Failure> {
-    let line = args.server.connect().await.map_err(Failure::Passing)?;
+    let line = args.server.connect().await.map_err(|error| Failure::Passing(error.into()))?;
     let known = match *before {
         Some(known) => known,
         None => *before.insert(read(&line, &args.user, Vec::new(), deadline).await?),
