@@ -178,7 +178,7 @@ fn not_copied(replicas: usize, wanted: usize) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redis::Target;
+    use crate::target::Target;
     use redis::Value;
 
     fn facts(info: &str) -> Facts {

@@ -6,7 +6,7 @@ use portrait_proto::v1::{
     ErrorReason, GetProfileRequest, ResyncPhase, ResyncReason, WatchProfileChangesRequest, WatchStart,
 };
 use portrait_query::Config;
-use portrait_store::{LogStore, OwnerStore};
+use portrait_store::LogStore;
 use tonic::Code;
 use tonic_types::StatusExt;
 
