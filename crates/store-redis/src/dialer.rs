@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 <<<<<<< HEAD:crates/store/src/redis/link.rs
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
 =======
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
