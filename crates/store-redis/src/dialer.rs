@@ -12,13 +12,8 @@ use redis::{
 };
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
-<<<<<<< HEAD:crates/store/src/redis/link.rs
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
-=======
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
->>>>>>> wt-store:crates/store-redis/src/dialer.rs
 
 /// How long a connection may take to be made.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);

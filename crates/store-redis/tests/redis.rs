@@ -1,12 +1,8 @@
 //! What is the room's own that lives on servers of Redis: memory that is used up, servers that restart, hang, lose what they had
 //! or move their slots, answers that get lost, replicas that are away, and servers and settings that are refused.
 
-<<<<<<< HEAD:crates/store/tests/redis.rs
 #![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
-#![cfg(feature = "testing")]
 
-=======
->>>>>>> wt-store:crates/store-redis/tests/redis.rs
 mod redis {
     mod copies;
     mod keeping;
