@@ -96,6 +96,10 @@ pub(crate) async fn of_users(
 pub(crate) fn stream(shared: &Arc<Shared>, selection: Selection) -> Pages {
     let (pages, receiver) = mpsc::channel(PAGES_WAITING);
     let shared = Arc::clone(shared);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ends with its reader: a send fails once the stream is dropped"
+    )]
     tokio::spawn(async move {
         if let Err(error) = send(&shared, selection, &pages).await {
             // The reader may be gone; then nobody needs the error.

@@ -9,7 +9,7 @@ use crate::rate::RateLimit;
 use portrait_profile::Timestamp;
 use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::trace::Tracer;
-use portrait_store::{ProfileClock, IntakeStore};
+use portrait_store::{IntakeStore, ProfileClock};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;

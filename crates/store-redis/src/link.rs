@@ -5,7 +5,7 @@ use super::target::Address;
 use super::trouble::Trouble;
 use super::waiter::Waiter;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// One server.
 pub(super) struct Link {

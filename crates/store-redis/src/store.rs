@@ -61,6 +61,7 @@ impl RedisStore {
         let ended = CancellationToken::new();
         let listener =
             Listener::new(Arc::clone(&nodes), dialer, Arc::clone(&bells), &keys, layout.partitions);
+        #[expect(clippy::disallowed_methods, reason = "ends with the drop guard that the store holds")]
         tokio::spawn(listener.run(ended.clone()));
         Ok(Self {
             layout,

@@ -51,6 +51,7 @@ impl Waiter {
     /// A connection to `address` that waits for `copies`.
     pub(super) fn start(dialer: Arc<Dialer>, address: Address, copies: Copies) -> Self {
         let (jobs, receiver) = mpsc::channel(JOBS_WAITING);
+        #[expect(clippy::disallowed_methods, reason = "ends when the sender of its jobs is dropped")]
         tokio::spawn(Task { dialer, address, copies, live: None }.run(receiver));
         Self { jobs }
     }

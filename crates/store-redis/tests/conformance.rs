@@ -1,5 +1,7 @@
 //! The store on Redis passes the suite of the contract, on one server and on a cluster.
 
+#![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
+
 use portrait_profile::PartitionCount;
 use portrait_store::conformance::{LIMITS, PARTITIONS, WINDOW};
 use portrait_store::{AckLevel, Store};

@@ -2,7 +2,6 @@
 //! or move their slots, answers that get lost, replicas that are away, and servers and settings that are refused.
 
 #![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
-#![cfg(feature = "testing")]
 
 mod redis {
     mod copies;

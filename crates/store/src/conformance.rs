@@ -1,6 +1,8 @@
 //! Suite that every backend passes: the contract, sentence by sentence. A backend joins by a test of its own crate that calls
 //! [`conformance_checks`](crate::conformance_checks) with a way to open a new, empty store, or runs the [`CHECKS`] itself.
 
+#![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
+
 mod commits;
 mod feeds;
 mod fixture;

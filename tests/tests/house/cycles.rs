@@ -79,15 +79,21 @@ fn a_cycle_is_found_through_imports_paths_macros_and_re_exports() {
         ),
     ];
     for (files, expected) in rows {
-        let folder = tempfile::tempdir().expect("a folder");
-        for (name, text) in files {
-            let file = folder.path().join(name);
-            std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
-            std::fs::write(file, text).expect("a file");
-        }
+        let folder = written(files);
         let found = cycles_of(&edges(&Modules::read(&folder.path().join("lib.rs"))), folder.path());
         assert_eq!(found.len(), expected, "{files:?}: {found:?}");
     }
+}
+
+/// Folder with these files.
+fn written(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        let file = folder.path().join(name);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        std::fs::write(file, text).expect("a file");
+    }
+    folder
 }
 
 fn edges(modules: &Modules) -> Edges {

@@ -190,7 +190,7 @@ impl Reader {
             }
             syn::UseTree::Name(name) => self.bind(name.ident.to_string(), with(&name.ident)),
             syn::UseTree::Rename(one) if one.ident == "self" => {
-                self.bind(one.rename.to_string(), before.to_vec())
+                self.bind(one.rename.to_string(), before.to_vec());
             }
             syn::UseTree::Rename(one) => self.bind(one.rename.to_string(), with(&one.ident)),
         }

@@ -3,7 +3,6 @@
 
 use portrait::import::{self, ImportArgs, Report};
 use portrait_client::Target;
-use portrait_connect::files::Format;
 use portrait_tests::faults::cycles;
 use portrait_tests::logs::prepared;
 use portrait_tests::{Census, Log, Server, census, connect};

@@ -3,7 +3,6 @@
 
 use super::segments::{import_into, node, train};
 use portrait_client::Line;
-use portrait_connect::files::Format;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{

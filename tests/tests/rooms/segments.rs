@@ -3,7 +3,6 @@
 
 use portrait::import::{self, ImportArgs, Report};
 use portrait_client::{Line, Target};
-use portrait_connect::files::Format;
 use portrait_node::{Config, Node, Role};
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;

@@ -2,7 +2,6 @@
 
 use portrait::import::{self, ImportArgs, Report};
 use portrait_client::Target;
-use portrait_connect::files::Format;
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::ErrorReason;
 use portrait_proto::v1::query_service_client::QueryServiceClient;

@@ -1,6 +1,8 @@
 //! A wire that does harm between a store and its server: it loses answers, and holds a chosen request at a chosen moment for as long
 //! as the store's process lives, so that it can be killed exactly there. In come connections of a store; they go on to one server.
 
+#![allow(clippy::disallowed_methods, reason = "a proxy of tests, whose tasks end with it")]
+
 mod harm;
 mod wire;
 

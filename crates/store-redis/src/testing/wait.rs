@@ -1,5 +1,7 @@
 //! Waiting for what a server is expected to do.
 
+#![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
+
 use std::time::{Duration, Instant};
 
 /// How long anything here may take to come about.

@@ -30,6 +30,7 @@ impl SharedTurn {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test owns its tasks")]
 mod tests {
     use super::*;
     use std::sync::Arc;
