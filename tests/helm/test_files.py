@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 import yaml
@@ -49,6 +50,17 @@ def test_dockerfile_is_linted_and_runs_as_nobody_in_particular():
     said = subprocess.run([tool("hadolint"), str(dockerfile)], capture_output=True, text=True)
     assert said.returncode == 0, said.stdout + said.stderr
     assert re.findall(r"^USER (.*)$", dockerfile.read_text(), re.MULTILINE) == ["65532:65532"]
+
+
+def test_image_has_no_laboratory():
+    builds = re.findall(r"cargo build [^\\\n]*", (ROOT / "deploy" / "Dockerfile").read_text())
+    assert len(builds) == 1
+    assert "--package portrait " in builds[0]
+    assert "--no-default-features" in builds[0]
+    assert "--features" not in builds[0]
+    manifest = tomllib.loads((ROOT / "crates" / "portrait" / "Cargo.toml").read_text())
+    assert manifest["features"] == {"default": ["lab"], "lab": ["dep:portrait-lab"]}
+    assert manifest["dependencies"]["portrait-lab"]["optional"]
 
 
 def test_image_is_built_from_what_dockerignore_leaves():

@@ -1,6 +1,6 @@
 //! Every profile of a server: who is there, how many records each was made of, and which.
 
-use portrait::client::Line;
+use portrait_client::Line;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{BatchGetProfilesRequest, StreamFeaturesRequest};

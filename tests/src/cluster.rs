@@ -3,7 +3,7 @@
 
 use crate::process::{Release, Server};
 use crate::until;
-use portrait::client::Line;
+use portrait_client::Line;
 
 /// Roles in the order in which they are started: each may need to know where those before it are.
 const ROLES: [&str; 4] = ["feature", "model", "ingest", "query"];

@@ -23,8 +23,8 @@ pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 ///
 /// # Panics
 /// If nobody answers.
-pub async fn connect(url: &str) -> portrait::client::Line {
-    portrait::client::connect(url).await.expect("the server answers")
+pub async fn connect(url: &str) -> portrait_client::Line {
+    portrait_client::connect(url).await.expect("the server answers")
 }
 
 /// Asks again and again, without a fixed pause that would hide a slow answer, until `ask` says yes.

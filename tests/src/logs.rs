@@ -1,6 +1,6 @@
 //! The real logs that tests read, and the Python that counts them independently. Whatever is absent is said loudly.
 
-use portrait::import::Format;
+use portrait_connect::files::Format;
 use std::path::{Path, PathBuf};
 
 /// One log: its import format and its file.

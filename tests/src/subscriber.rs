@@ -1,7 +1,7 @@
 //! What a subscriber knows: takes the answers of a subscription to all profiles one by one, and can be cut between any two. In come
 //! answers, out goes the state of every shopper; what a resync did not name is forgotten.
 
-use portrait::client::Line;
+use portrait_client::Line;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{

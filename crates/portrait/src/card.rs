@@ -2,21 +2,10 @@
 //! In come a user id and an address, out goes text on standard output. A shopper without a profile is an error that says so;
 //! nothing is ever written to the server.
 
-pub(crate) mod chart;
-mod json;
-mod render;
-#[cfg(test)]
-mod tests;
-pub(crate) mod words;
-
-pub use chart::Paint;
-pub(crate) use json::moment as moment_json;
-pub use json::profile_json;
-pub use render::card;
-
-use crate::client::{Line, Target};
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use portrait_client::text::{Paint, card, profile_json};
+use portrait_client::{Line, Target};
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{GetProfileRequest, Profile};
 use tonic::Code;

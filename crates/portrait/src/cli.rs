@@ -2,8 +2,8 @@
 //! arguments make no sense.
 
 use crate::{
-    bench, card, cases, demo, doctor, drift, erase, eval, import, next_action, probe, recommend, score,
-    segments, serve, similar, token, train, watch,
+    card, doctor, erase, import, lab, next_action, probe, recommend, score, segments, serve, similar, token,
+    train, watch,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -39,15 +39,15 @@ enum Command {
     /// Train a model now, and tell how far it is.
     Train(train::TrainArgs),
     /// Compare recommendations from live and from stale profiles on a log.
-    Eval(eval::EvalArgs),
+    Eval(lab::EvalArgs),
     /// Write what scores would be learned from, of a log.
-    Cases(cases::CasesArgs),
+    Cases(lab::CasesArgs),
     /// Say what would have been noticed of drift while a log was made.
-    Drift(drift::DriftArgs),
+    Drift(lab::DriftArgs),
     /// Print changes of profiles as they happen.
     Watch(watch::WatchArgs),
     /// Run a whole shop through a server in this process and show what its profiles say.
-    Demo(demo::DemoArgs),
+    Demo(lab::DemoArgs),
     /// Look at store, servers, partitions and models, and say what to do.
     Doctor(doctor::DoctorArgs),
     /// Write one event and read it back, and say whether a deployment does its work.
@@ -55,7 +55,7 @@ enum Command {
     /// Make a token for a caller, and the entry that lets it in.
     Token(token::TokenArgs),
     /// Measure the server on this machine.
-    Bench(bench::BenchArgs),
+    Bench(lab::BenchArgs),
 }
 
 /// Parses the arguments of this process and runs their command.
@@ -86,15 +86,15 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Score(args) => score::run(args).await,
         Command::Similar(args) => similar::run(args).await,
         Command::Train(args) => train::run(args).await,
-        Command::Eval(args) => eval::run(args).await,
-        Command::Cases(args) => cases::run(args).await,
-        Command::Drift(args) => drift::run(args).await,
+        Command::Eval(args) => lab::eval(args).await,
+        Command::Cases(args) => lab::cases(args).await,
+        Command::Drift(args) => lab::drift(args).await,
         Command::Watch(args) => watch::run(args).await,
-        Command::Demo(args) => demo::run(args).await,
+        Command::Demo(args) => lab::demo(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Probe(args) => probe::run(args).await,
         Command::Token(args) => token::run(&args),
-        Command::Bench(args) => bench::run(args).await,
+        Command::Bench(args) => lab::bench(args).await,
     }
 }
 

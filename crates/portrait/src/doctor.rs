@@ -4,13 +4,13 @@
 
 mod store;
 
-use crate::card::words;
-use crate::client::{Line, ROLES, Target};
-use crate::node::Config;
 use crate::serve::ConfigArgs;
 use anyhow::{Result, bail};
 use clap::Args;
 use comfy_table::{Table, presets};
+use portrait_client::text::words;
+use portrait_client::{Line, ROLES, Target};
+use portrait_node::Config;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::{
@@ -105,7 +105,7 @@ async fn examine(args: DoctorArgs) -> Vec<Finding> {
         Ok(line) => findings.extend(servers(&line).await),
         Err(error) => {
             let remedy = "start `portrait serve`, or name its address with --to";
-            findings.push(Finding::ill("servers", format!("{error:#}"), remedy));
+            findings.push(Finding::ill("servers", format!("{:#}", anyhow::Error::from(error)), remedy));
         }
     }
     findings

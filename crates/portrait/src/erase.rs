@@ -1,9 +1,9 @@
 //! `portrait erase`: a shopper is erased, or an earlier erasure is asked how far it is. In go an address and a shopper or a receipt,
 //! out go the state, the receipt and what it waits for.
 
-use crate::client::{Line, Target};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
+use portrait_client::{Line, Target};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::{EraseRequest, ErasureState, GetErasureRequest, GetErasureResponse};
 use std::time::{Duration, Instant};

@@ -2,26 +2,18 @@
 //! accepted, known before, and rejected for which reason. A file that cannot be read on ends the import with an error that
 //! names the line; what came before it was sent. Importing again is safe: ids come from the rows.
 
-mod error;
-mod format;
-mod reader;
 mod report;
-mod rows;
-mod sender;
 
-pub use error::ReadError;
-pub use format::{EventId, Format};
-pub use reader::{LogReader, Row};
 pub use report::{Rejected, Report};
 
-use crate::card::words;
-use crate::client::{self, Line, Target};
 use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use portrait_client::text::words;
+use portrait_client::{self as client, Line, Sender, Target};
+use portrait_connect::files::{EventId, Format, LogReader, Row};
 use portrait_proto::v1::ListPartitionsRequest;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
-use sender::Sender;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -85,8 +77,16 @@ async fn send(mut reader: LogReader, channel: Line, report: &mut Report) -> Resu
     let mut fault = None;
     while let Some(row) = reader.next() {
         match row {
-            Ok(Row::Event(event)) => sender.event(event, report).await?,
-            Ok(Row::Item(item)) => sender.item(item, report).await?,
+            Ok(Row::Event(event)) => {
+                let sent = sender.event(event).await;
+                report.note(sender.take_answers());
+                sent?;
+            }
+            Ok(Row::Item(item)) => {
+                let sent = sender.item(item).await;
+                report.note(sender.take_answers());
+                sent?;
+            }
             Ok(Row::Rejected { line, reason }) => report.reject(reason, || format!("line {line}")),
             Err(error) => {
                 fault = Some(error);
@@ -100,7 +100,9 @@ async fn send(mut reader: LogReader, channel: Line, report: &mut Report) -> Resu
         }
     }
     // What was read before a fault is sent all the same.
-    sender.finish(report).await?;
+    let sent = sender.flush().await;
+    report.note(sender.take_answers());
+    sent?;
     bar.finish_and_clear();
     fault.map_or(Ok(()), |error| Err(error.into()))
 }

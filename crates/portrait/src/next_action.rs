@@ -1,8 +1,8 @@
 //! `portrait next`: what a shopper does next. In go an address and a shopper, out goes a bar for every action, or JSON.
 
-use crate::client::Target;
 use anyhow::Result;
 use clap::Args;
+use portrait_client::Target;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{Action, NextAction, PredictNextActionRequest};
 use serde_json::json;

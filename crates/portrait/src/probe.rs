@@ -2,9 +2,9 @@
 //! may take, out goes one line and an exit code. One event of a shopper of its own is written, with a new id each time, and read
 //! back with its token; nothing else is changed, and a deployment that is probed for ever has one shopper more.
 
-use crate::client::{Line, Target};
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use portrait_client::{Line, Target};
 use portrait_profile::{Fingerprint, RecordId, Timestamp};
 use portrait_proto::time;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
@@ -84,7 +84,7 @@ async fn attempt(
     before: &mut Option<Count>,
     deadline: Instant,
 ) -> Result<u64, Failure> {
-    let line = args.server.connect().await.map_err(Failure::Passing)?;
+    let line = args.server.connect().await.map_err(|error| Failure::Passing(error.into()))?;
     let known = match *before {
         Some(known) => known,
         None => *before.insert(read(&line, &args.user, Vec::new(), deadline).await?),

@@ -1,10 +1,10 @@
 //! `portrait recommend`: what a shopper may want next. In go an address, a shopper and filters, out go a table of items and why, or
 //! JSON.
 
-use crate::client::Target;
 use anyhow::Result;
 use clap::Args;
 use comfy_table::{Table, presets};
+use portrait_client::Target;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{RecommendRequest, Recommendation, RecommendationPart};
 use serde_json::json;

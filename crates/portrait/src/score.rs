@@ -1,10 +1,10 @@
 //! `portrait score`: how likely a purchase or a bad order is of a shopper. In go an address, a shopper and a target, out goes a table of
 //! what moves the score, or JSON.
 
-use crate::client::Target;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
+use portrait_client::Target;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{ScoreLearner, ScoreRequest, ScoreResponse, ScoreTarget};
 use serde_json::json;

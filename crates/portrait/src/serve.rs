@@ -1,11 +1,9 @@
 //! `portrait serve`: reads the configuration, starts a node, says where it listens, and drains it when it is asked to stop.
 
-use crate::node::{Config, Node, Role};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
+use portrait_node::{Config, Role};
 use portrait_runtime::config::{self, Sources};
-use portrait_runtime::server::DrainOutcome;
-use portrait_runtime::{shutdown, telemetry};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -52,25 +50,10 @@ pub async fn run(args: ServeArgs) -> Result<()> {
         print!("{}", config::dump(&Config { store, ..config })?);
         return Ok(());
     }
-    let config = Config { store: config.store.with_url_read()?, ..config };
-    telemetry::init_logging(&config.log)?;
-    let signalled = shutdown::signalled()?;
-    let node = Node::start(role, config).await?;
-    println!("ready: grpc {}, http {}", node.grpc_url(), node.http_url());
-    tokio::select! {
-        () = signalled.cancelled() => {}
-        () = node.broken() => {
-            // Whoever looks after processes starts a new one, which has everything that was acknowledged. That the store
-            // cannot be closed in order is known.
-            let _ = node.stop().await;
-            bail!("the store takes no writes any more, its last error is in the log: start again when the disk is well");
-        }
-    }
-    match node.stop().await? {
-        DrainOutcome::Graceful => tracing::info!("stopped; every call was answered"),
-        DrainOutcome::Cut => tracing::warn!("stopped; calls that outlasted server.drain_grace were cut"),
-    }
-    Ok(())
+    portrait_node::serve(role, config, |node| {
+        println!("ready: grpc {}, http {}", node.grpc_url(), node.http_url());
+    })
+    .await
 }
 
 impl ServeArgs {

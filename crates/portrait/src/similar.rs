@@ -1,9 +1,9 @@
 //! `portrait similar`: who shops as a shopper does. In go an address and a shopper, out goes a table of others, or JSON.
 
-use crate::client::Target;
 use anyhow::Result;
 use clap::Args;
 use comfy_table::{Table, presets};
+use portrait_client::Target;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{FindSimilarUsersRequest, SimilarUser};
 use serde_json::json;

@@ -1,14 +1,12 @@
 //! `portrait train`: asks the model service for a training now. In go an address and how many segments, out go a progress line
 //! and the outcome.
 
-use crate::card::words;
-use crate::client::{Line, Target};
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use portrait_proto::v1::model_service_client::ModelServiceClient;
-use portrait_proto::v1::train_model_response::Kind;
-use portrait_proto::v1::{TrainModelRequest, TrainOutcome};
+use portrait_client::text::words;
+use portrait_client::{Target, train};
+use portrait_proto::v1::TrainModelRequest;
 use std::time::Duration;
 
 /// The arguments of `portrait train`.
@@ -60,25 +58,4 @@ pub async fn run(args: TrainArgs) -> Result<()> {
         println!("{:.1}% of the shoppers keep their segment", kept * 100.0);
     }
     Ok(())
-}
-
-/// Asks for a training and waits for its outcome.
-///
-/// # Errors
-/// If the training could not be done.
-pub async fn train(
-    channel: Line,
-    request: TrainModelRequest,
-    mut progress: impl FnMut(&str, u64),
-) -> Result<TrainOutcome> {
-    let said =
-        |status: tonic::Status| anyhow!("the server answered {:?}: {}", status.code(), status.message());
-    let mut told = ModelServiceClient::new(channel).train_model(request).await.map_err(said)?.into_inner();
-    while let Some(answer) = told.message().await.map_err(said)? {
-        match answer.kind.context("an answer without a kind")? {
-            Kind::Progress(word) => progress(&word.stage, word.done),
-            Kind::Outcome(outcome) => return Ok(outcome),
-        }
-    }
-    bail!("the server ended the training without an outcome")
 }

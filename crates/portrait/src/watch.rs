@@ -2,16 +2,13 @@
 //! address and what to watch, out go lines on standard output; notices about the connection go to standard error. With a
 //! resume file it also goes on where it was after its own end: at least once, never with a gap.
 
-mod follow;
 mod lines;
 mod resume;
 
-pub use follow::{Subscription, follow};
-
-use crate::client::Target;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use lines::Printer;
+use portrait_client::{Subscription, Target, follow};
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{WatchProfileChangesRequest, WatchProfileChangesResponse, WatchStart};
 use resume::ResumeFile;

@@ -4,7 +4,7 @@
 
 use clap::ValueEnum;
 use libfuzzer_sys::fuzz_target;
-use portrait::import::{Format, LogReader};
+use portrait_connect::files::{Format, LogReader};
 use std::io::Cursor;
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 
 use super::PAUSE;
 use crate::{Census, Subscriber};
-use portrait::client::Line;
+use portrait_client::Line;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -105,7 +105,7 @@ impl Trial {
     /// If it does not answer.
     pub async fn partitions(&self) -> Result<Vec<PartitionStatus>, Status> {
         let worker = self.cluster.of("feature").next().expect("there is one");
-        let line = portrait::client::connect(worker.grpc_url())
+        let line = portrait_client::connect(worker.grpc_url())
             .await
             .map_err(|error| Status::unavailable(error.to_string()))?;
         let answer = FeatureServiceClient::new(line).list_partitions(ListPartitionsRequest {}).await?;

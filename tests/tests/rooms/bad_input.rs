@@ -1,7 +1,8 @@
 //! Bad input gets its documented code, reason and field, and nothing that is good beside it is lost.
 
-use portrait::client::Target;
-use portrait::import::{self, Format, ImportArgs, Report};
+use portrait::import::{self, ImportArgs, Report};
+use portrait_client::Target;
+use portrait_connect::files::Format;
 use portrait_proto::status::{reason_name, reason_of};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::{Action, ErrorReason, Event, TrackRequest, TrackStreamRequest};
@@ -63,7 +64,7 @@ async fn bad_items_are_rejected_one_by_one_and_good_ones_taken() {
     ];
     assert_eq!(rejected, expected);
     assert_eq!(answer.accepted, 2);
-    portrait::client::wait_until_applied(connect(server.grpc_url()).await).await.expect("applied");
+    portrait_client::wait_until_applied(connect(server.grpc_url()).await).await.expect("applied");
     let users: Vec<String> = census(connect(server.grpc_url()).await).await.into_keys().collect();
     assert_eq!(users, ["u0", "u11"]);
 }

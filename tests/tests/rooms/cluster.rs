@@ -1,7 +1,7 @@
 //! Four processes that share a Redis do what one does on its disk: the same profiles, the same segments, to the last record.
 
 use super::segments::{import_into, memberships, node, swept, train};
-use portrait::import::Format;
+use portrait_connect::files::Format;
 use portrait_learning::adjusted_rand_index;
 use portrait_proto::v1::TrainModelRequest;
 use portrait_store::redis::testing::Server as Redis;

@@ -1,8 +1,9 @@
 //! The server is killed with SIGKILL at random moments of an import, started again and sent the same file again: what the
 //! profiles then say equals an uninterrupted run. `PORTRAIT_FAULT_CYCLES` sets how many kills; the seed is printed.
 
-use portrait::client::Target;
-use portrait::import::{self, Format, ImportArgs, Report};
+use portrait::import::{self, ImportArgs, Report};
+use portrait_client::Target;
+use portrait_connect::files::Format;
 use portrait_tests::faults::cycles;
 use portrait_tests::{Census, Log, Server, census, connect, log_file};
 use rand::rngs::StdRng;
@@ -34,7 +35,7 @@ async fn whole(server: &Server) -> (Census, Duration) {
 /// How many records the profiles of a server were made from, once its log is applied.
 async fn applied(server: &Server) -> u64 {
     let channel = connect(server.grpc_url()).await;
-    portrait::client::wait_until_applied(channel.clone()).await.expect("the log is applied");
+    portrait_client::wait_until_applied(channel.clone()).await.expect("the log is applied");
     census(channel).await.values().map(|(applied, _)| applied).sum()
 }
 

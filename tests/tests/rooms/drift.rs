@@ -2,8 +2,8 @@
 //! that was given another schema replaces the model of the old.
 
 use super::segments::{node, segments, swept, train};
-use portrait::client::Line;
-use portrait::simulate::{Day, Happening, Shop, SimulateConfig};
+use portrait_client::Line;
+use portrait_lab::simulate::{Day, Happening, Shop, SimulateConfig};
 use portrait_learning::Model;
 use portrait_profile::{FeatureSchema, Span, Timestamp};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
@@ -38,7 +38,7 @@ async fn tell(channel: &Line, shop: &mut std::iter::Peekable<Shop>, day: Day) {
             break;
         }
     }
-    portrait::client::wait_until_applied(channel.clone()).await.expect("it is applied");
+    portrait_client::wait_until_applied(channel.clone()).await.expect("it is applied");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! A shopper is erased, as a shop asks for it over gRPC or at the command line: what the receipt says, what readers and subscribers
 //! are told, and that in the end nothing is left in the files. On a disk of one process, and on a Redis of many.
 
-use portrait::client::Line;
+use portrait_client::Line;
 use portrait_profile::{Span, UserId};
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;

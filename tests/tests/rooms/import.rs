@@ -1,8 +1,9 @@
 //! Every log imports, its counts are the file's, and what the profiles then say equals an independent count made in Python.
 //! A second import of the same file changes nothing.
 
-use portrait::client::Target;
-use portrait::import::{self, Format, ImportArgs, Report};
+use portrait::import::{self, ImportArgs, Report};
+use portrait_client::Target;
+use portrait_connect::files::Format;
 use portrait_tests::{Census, Log, Server, census, connect, log_file, python, repository};
 use std::path::Path;
 use std::process::Command;

@@ -124,7 +124,7 @@ async fn a_server_whose_disk_fails_ends_and_the_next_one_has_everything_acknowle
     std::fs::rename(&away, &here).expect("the database's folder");
     let next = Server::start(data.path(), &[]);
     let channel = connect(next.grpc_url()).await;
-    portrait::client::wait_until_applied(channel.clone()).await.expect("the log is applied");
+    portrait_client::wait_until_applied(channel.clone()).await.expect("the log is applied");
     let kept: u64 = portrait_tests::census(channel).await.values().map(|(applied, _)| applied).sum();
     assert!(acknowledged > 0 && kept >= acknowledged, "{acknowledged} were acknowledged, {kept} are there");
 }

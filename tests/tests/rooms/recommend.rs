@@ -2,8 +2,8 @@
 //! event that was just acknowledged, and explained.
 
 use super::segments::{import_into, node, train};
-use portrait::client::Line;
-use portrait::import::Format;
+use portrait_client::Line;
+use portrait_connect::files::Format;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{

@@ -1,9 +1,10 @@
 //! The loop that makes profiles dynamic: segments form on real logs and get names, keep their identity from training to
 //! training, and reach every subscriber whatever is killed between.
 
-use portrait::client::{Line, Target};
-use portrait::import::{self, Format, ImportArgs, Report};
-use portrait::node::{Config, Node, Role};
+use portrait::import::{self, ImportArgs, Report};
+use portrait_client::{Line, Target};
+use portrait_connect::files::Format;
+use portrait_node::{Config, Node, Role};
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
@@ -51,7 +52,7 @@ pub(super) async fn import_into(url: &str, log: &Log) {
 }
 
 pub(super) async fn train(channel: &Line, request: TrainModelRequest) -> TrainOutcome {
-    portrait::train::train(channel.clone(), request, |_, _| {}).await.expect("the training ends")
+    portrait_client::train(channel.clone(), request, |_, _| {}).await.expect("the training ends")
 }
 
 /// The segments; none while no node serves a model yet.
@@ -177,7 +178,7 @@ impl Follower {
     async fn follow(&mut self, url: &str) {
         self.named.clear();
         self.quiet = 0;
-        let Ok(channel) = portrait::client::connect(url).await else { return };
+        let Ok(channel) = portrait_client::connect(url).await else { return };
         let request = WatchProfileChangesRequest {
             resume_token: self.token.clone(),
             start: WatchStart::Snapshot.into(),
@@ -236,7 +237,7 @@ async fn a_subscriber_to_moves_ends_with_what_reads_give_after_twenty_trainings_
         let request = TrainModelRequest { segments: 3 + round % 6, force: true, ..Default::default() };
         let training = tokio::spawn(async move {
             // It may be killed in the middle.
-            portrait::train::train(channel, request, |_, _| {}).await.is_ok()
+            portrait_client::train(channel, request, |_, _| {}).await.is_ok()
         });
         let url = server.grpc_url().to_owned();
         let following = tokio::spawn(async move {

@@ -1,7 +1,8 @@
 //! A subscriber that is cut again and again while a log is imported, and resumes each time, ends with exactly what reads give.
 
-use portrait::client::Target;
-use portrait::import::{self, Format, ImportArgs, Report};
+use portrait::import::{self, ImportArgs, Report};
+use portrait_client::Target;
+use portrait_connect::files::Format;
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::ErrorReason;
 use portrait_proto::v1::query_service_client::QueryServiceClient;

@@ -2,7 +2,7 @@
 //! and who is alike. The shop is made up so that what there is to learn is known.
 
 use super::segments::{node, train};
-use portrait::client::Line;
+use portrait_client::Line;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{

@@ -2,8 +2,8 @@
 //! makes, one on a disk belongs to the server that has it, and only its folder is looked at.
 
 use super::Finding;
-use crate::card::words;
-use crate::node::{self, Config};
+use portrait_client::text::words;
+use portrait_node::{self as node, Config};
 use portrait_profile::Timestamp;
 
 /// Less free space than twice what is held back is worth a word.

@@ -1,6 +1,7 @@
 //! What became of the rows of a file, as a table for a person.
 
 use comfy_table::{CellAlignment, Table, presets};
+use portrait_client::Answer;
 use portrait_proto::status::reason_name;
 use portrait_proto::v1::ErrorReason;
 use std::collections::BTreeMap;
@@ -39,6 +40,17 @@ impl Report {
             rejected.example = example();
         }
         rejected.rows += 1;
+    }
+
+    /// Counts what the server answered.
+    pub(super) fn note(&mut self, answers: Vec<Answer>) {
+        for answer in answers {
+            self.accepted += u64::from(answer.accepted);
+            for rejection in answer.rejected {
+                let reason = rejection.reason();
+                self.reject(reason, || format!("{} {}", rejection.field, rejection.message));
+            }
+        }
     }
 
     /// Rows that were sent before the import failed and were not answered: the server may have them.

@@ -1,7 +1,7 @@
 //! The lines of a subscription: in goes an answer, out comes the line to print, for people or as JSON. Progress is no news for
 //! people and gives them no line. Names of segments are learned from the profiles that come by.
 
-use crate::card::{profile_json, words};
+use portrait_client::text::{profile_json, words};
 use portrait_proto::v1;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use serde_json::json;
@@ -128,7 +128,7 @@ fn json_line(kind: &Kind) -> String {
         Kind::Progress(progress) => json!({
             "kind": "progress",
             "lag": progress.lag,
-            "at": crate::card::moment_json(progress.at.as_ref()),
+            "at": portrait_client::text::moment_json(progress.at.as_ref()),
         }),
         Kind::Resync(resync) => json!({
             "kind": "resync",

@@ -1,0 +1,98 @@
+//! What a shopper takes in Redis: a node applies the events of a log, by shoppers of that log and others who do the same, and the
+//! server is asked for the memory of every key. Log, feed and remembered ids are told apart, since they pass and profiles stay.
+
+use super::figure::Figure;
+use super::ground::Ground;
+use super::load;
+use anyhow::{Context, Result};
+use portrait_client as client;
+use portrait_connect::files::Format;
+use portrait_node::{Node, Role};
+use portrait_proto::v1::Event;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Shoppers of one figure, and events at most.
+const SHOPPERS: usize = 100_000;
+const EVENTS_MAX: usize = 1_500_000;
+
+/// A log whose shoppers are measured, written `FORMAT=FILE`.
+#[derive(Clone, Debug)]
+pub(super) struct UsersOf {
+    format: Format,
+    path: PathBuf,
+}
+
+impl FromStr for UsersOf {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (format, path) = text.split_once('=').ok_or("write FORMAT=FILE, as rees46=october.csv.gz")?;
+        Ok(Self { format: clap::ValueEnum::from_str(format, true)?, path: path.into() })
+    }
+}
+
+impl UsersOf {
+    /// What they are called, and what they did.
+    pub(super) fn read(&self) -> Result<(String, Vec<Event>)> {
+        let name = format!("shoppers of {}", load::file_name(&self.path)?);
+        Ok((name, load::events_of(&self.path, self.format, EVENTS_MAX)?))
+    }
+
+    /// Bytes that a shopper may take, and the same in words.
+    pub(super) fn target(&self) -> Option<(f64, &'static str)> {
+        match self.format {
+            Format::Rees46 | Format::Taobao => Some((1000.0, "<= 1.0 KB a shopper")),
+            Format::CompleteJourney => Some((4000.0, "<= 4 KB a shopper")),
+            _ => None,
+        }
+    }
+}
+
+/// Measures.
+pub(super) async fn measure(
+    name: &str,
+    events: &[Event],
+    target: Option<(f64, &'static str)>,
+    ground: &Ground,
+    figures: &mut Vec<Figure>,
+) -> Result<()> {
+    let (events, shoppers) = load::copied(events, SHOPPERS, EVENTS_MAX);
+    let fresh = ground.fresh().await?;
+    let server = fresh.server().context("an embedded store has no server")?;
+    let node = Node::start(Role::All, fresh.config()).await?;
+    let channel = client::connect(&node.grpc_url()).await?;
+    let before = server.memory()?;
+    client::send_all(channel.clone(), &events).await?;
+    client::wait_until_applied(channel).await?;
+    let after = server.memory()?;
+    node.stop().await?;
+    let each = |names: &[&str]| {
+        let bytes: u64 = names.iter().filter_map(|name| after.by_name.get(*name)).sum();
+        bytes as f64 / shoppers as f64
+    };
+    let profile = each(&["profiles"]);
+    let (log, feed, seen) = (each(&["log"]), each(&["changes"]), each(&["seen", "windows"]));
+    let all = after.used.saturating_sub(before.used) as f64 / shoppers as f64;
+    let (most, told) = target.unwrap_or((f64::INFINITY, "told"));
+    figures.push(Figure {
+        path: format!("memory in Redis of {shoppers} {name}, {} events", events.len()),
+        measured: format!("{profile:.0} bytes a shopper: key, profile and all that its vector is made of"),
+        beside: format!(
+            "apart, bytes a shopper: log {log:.0}, feed {feed:.0}, remembered ids {seen:.0}; all that the server uses {all:.0}"
+        ),
+        ratio: None,
+        values: [
+            ("profile_bytes", profile),
+            ("log_bytes", log),
+            ("feed_bytes", feed),
+            ("seen_bytes", seen),
+            ("used_bytes", all),
+            ("shoppers", shoppers as f64),
+        ]
+        .into(),
+        target: told,
+        met: profile <= most,
+    });
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! How soon every node serves a model after it was activated: eight nodes watch one model service, two versions take turns, and
+//! the time from the call until the last node serves the version is kept.
+
+use super::figure::Figure;
+use super::ground::Ground;
+use anyhow::{Context, Result, bail};
+use hdrhistogram::Histogram;
+use portrait_client::{self as client, Line};
+use portrait_learning::ServedModel;
+use portrait_node::{Follower, Node, Role};
+use portrait_proto::v1::model_service_client::ModelServiceClient;
+use portrait_proto::v1::{ActivateModelRequest, Event, TrainModelRequest};
+use portrait_store::embedded::{Embedded, Options};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Nodes that watch, beside the one that has everything.
+const NODES: usize = 8;
+/// How often a model is activated.
+const TURNS: usize = 200;
+/// How long the last node may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Measures.
+pub(super) async fn measure(events: &[Event], ground: &Ground, figures: &mut Vec<Figure>) -> Result<()> {
+    let fresh = ground.fresh().await?;
+    let node = Node::start(Role::All, fresh.config()).await?;
+    let channel = client::connect(&node.grpc_url()).await?;
+    client::send_all(channel.clone(), &events[..events.len().min(100_000)]).await?;
+    client::wait_until_applied(channel.clone()).await?;
+    for segments in [4, 6] {
+        let request = TrainModelRequest { segments, force: true, ..Default::default() };
+        let outcome = client::train(channel.clone(), request, |_, _| {}).await?;
+        if !outcome.published {
+            bail!("no model to activate: {}", outcome.refusal);
+        }
+    }
+    let stop = CancellationToken::new();
+    let mut served = Vec::new();
+    for number in 0..NODES {
+        served.push(watcher(&node.grpc_url(), number, fresh.folder(), &stop).await?);
+    }
+    let histogram = activate(&channel, &mut served).await?;
+    stop.cancel();
+    node.stop().await?;
+    let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+    let (p50, p99) = (at(0.5), at(0.99));
+    figures.push(Figure {
+        path: format!("`ActivateModel` to served by {NODES} nodes, {TURNS} times"),
+        measured: format!("p50 {p50:.1} ms, p99 {p99:.1} ms"),
+        beside: String::new(),
+        ratio: None,
+        values: [("p50_ms", p50), ("p99_ms", p99)].into(),
+        target: "p99 <= 1000 ms",
+        met: p99 <= 1000.0,
+    });
+    Ok(())
+}
+
+/// A node that has nothing but what the model service tells it.
+async fn watcher(
+    url: &str,
+    number: usize,
+    folder: &Path,
+    stop: &CancellationToken,
+) -> Result<watch::Receiver<ServedModel>> {
+    let store = Embedded::open(&folder.join(format!("node-{number}")), Options::default())?;
+    let (follower, served) =
+        Follower::begin(Arc::new(store), client::lazily(url)?.into(), format!("node-{number}")).await;
+    tokio::spawn(follower.run(stop.clone()));
+    Ok(served)
+}
+
+async fn activate(channel: &Line, served: &mut [watch::Receiver<ServedModel>]) -> Result<Histogram<u64>> {
+    let mut models = ModelServiceClient::new(channel.clone());
+    let mut histogram = Histogram::new(3)?;
+    // The first turn waits for nodes that are only about to watch.
+    for turn in 0..=TURNS {
+        let version = 1 + (turn % 2) as u64;
+        let begun = Instant::now();
+        models.activate_model(ActivateModelRequest { version }).await?;
+        for node in served.iter_mut() {
+            let serving =
+                node.wait_for(|model| model.as_ref().is_some_and(|model| model.version.get() == version));
+            tokio::time::timeout(PATIENCE, serving).await.context("a node does not serve the model")??;
+        }
+        if turn > 0 {
+            histogram.record(u64::try_from(begun.elapsed().as_micros())?)?;
+        }
+    }
+    Ok(histogram)
+}

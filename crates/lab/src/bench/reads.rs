@@ -1,0 +1,231 @@
+//! `GetProfile` beside a bare tonic echo that answers the same bytes, in the same process, over the same loopback, in turns.
+
+use super::figure::Figure;
+use super::ground::Ground;
+use anyhow::{Context, Result};
+use futures::future::try_join_all;
+use hdrhistogram::Histogram;
+use portrait_client::{self as client, Line};
+use portrait_node::{Node, Role};
+use portrait_proto::v1::query_service_client::QueryServiceClient;
+use portrait_proto::v1::query_service_server::{QueryService, QueryServiceServer};
+use portrait_proto::v1::{self, Event, GetProfileRequest, GetProfileResponse};
+use prost::Message;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use tonic::transport::{Server, server::TcpIncoming};
+use tonic::{Request, Response, Status};
+
+/// Calls under way at once.
+const IN_FLIGHT: usize = 64;
+/// Both sides are measured this often, in turns.
+const TURNS: u32 = 4;
+
+/// Answers every call with the same profile.
+struct Echo(GetProfileResponse);
+
+#[tonic::async_trait]
+impl QueryService for Echo {
+    type WatchProfileChangesStream = tokio_stream::Empty<Result<v1::WatchProfileChangesResponse, Status>>;
+    type ExportSegmentStream = tokio_stream::Empty<Result<v1::ExportSegmentResponse, Status>>;
+
+    async fn get_profile(
+        &self,
+        _: Request<GetProfileRequest>,
+    ) -> Result<Response<GetProfileResponse>, Status> {
+        Ok(Response::new(self.0.clone()))
+    }
+
+    async fn batch_get_profiles(
+        &self,
+        _: Request<v1::BatchGetProfilesRequest>,
+    ) -> Result<Response<v1::BatchGetProfilesResponse>, Status> {
+        Err(Status::unimplemented("an echo has one profile"))
+    }
+
+    async fn watch_profile_changes(
+        &self,
+        _: Request<v1::WatchProfileChangesRequest>,
+    ) -> Result<Response<Self::WatchProfileChangesStream>, Status> {
+        Err(Status::unimplemented("an echo does not change"))
+    }
+
+    async fn list_segments(
+        &self,
+        _: Request<v1::ListSegmentsRequest>,
+    ) -> Result<Response<v1::ListSegmentsResponse>, Status> {
+        Err(Status::unimplemented("an echo has no segments"))
+    }
+
+    async fn get_segment(
+        &self,
+        _: Request<v1::GetSegmentRequest>,
+    ) -> Result<Response<v1::GetSegmentResponse>, Status> {
+        Err(Status::unimplemented("an echo has no segments"))
+    }
+
+    async fn explain_segment(
+        &self,
+        _: Request<v1::ExplainSegmentRequest>,
+    ) -> Result<Response<v1::ExplainSegmentResponse>, Status> {
+        Err(Status::unimplemented("an echo has no segments"))
+    }
+
+    async fn recommend(
+        &self,
+        _: Request<v1::RecommendRequest>,
+    ) -> Result<Response<v1::RecommendResponse>, Status> {
+        Err(Status::unimplemented("an echo recommends nothing"))
+    }
+
+    async fn predict_next_action(
+        &self,
+        _: Request<v1::PredictNextActionRequest>,
+    ) -> Result<Response<v1::PredictNextActionResponse>, Status> {
+        Err(Status::unimplemented("an echo foretells nothing"))
+    }
+
+    async fn score(&self, _: Request<v1::ScoreRequest>) -> Result<Response<v1::ScoreResponse>, Status> {
+        Err(Status::unimplemented("an echo foretells nothing"))
+    }
+
+    async fn find_similar_users(
+        &self,
+        _: Request<v1::FindSimilarUsersRequest>,
+    ) -> Result<Response<v1::FindSimilarUsersResponse>, Status> {
+        Err(Status::unimplemented("an echo foretells nothing"))
+    }
+
+    async fn export_segment(
+        &self,
+        _: Request<v1::ExportSegmentRequest>,
+    ) -> Result<Response<Self::ExportSegmentStream>, Status> {
+        Err(Status::unimplemented("an echo has no segments"))
+    }
+}
+
+/// What one side gave, over all its turns.
+struct Side {
+    channel: Line,
+    calls: u64,
+    elapsed: Duration,
+    micros: Histogram<u64>,
+}
+
+/// Measures both sides.
+pub(super) async fn measure(
+    events: &[Event],
+    seconds: u64,
+    ground: &Ground,
+    figures: &mut Vec<Figure>,
+) -> Result<()> {
+    let fresh = ground.fresh().await?;
+    let node = Node::start(Role::All, fresh.config()).await?;
+    let channel = client::connect(&node.grpc_url()).await?;
+    let events = &events[..events.len().min(200_000)];
+    client::send_all(channel.clone(), events).await?;
+    client::wait_until_applied(channel.clone()).await?;
+    let user_ids: BTreeSet<&str> = events.iter().map(|event| event.user_id.as_str()).collect();
+    let user_ids: Vec<String> = user_ids.into_iter().take(10_000).map(str::to_owned).collect();
+    let (response, bytes) = typical(channel.clone(), &user_ids).await?;
+    let echo = echo(response).await?;
+
+    let mut portrait = Side::new(channel)?;
+    let mut bare = Side::new(client::connect(&echo).await?)?;
+    let turn = Duration::from_secs(seconds) / TURNS;
+    for _ in 0..TURNS {
+        bare.turn(&user_ids, turn).await?;
+        portrait.turn(&user_ids, turn).await?;
+    }
+    node.stop().await?;
+    judge(&portrait, &bare, bytes, figures);
+    Ok(())
+}
+
+/// The profile of median size among some.
+async fn typical(channel: Line, user_ids: &[String]) -> Result<(GetProfileResponse, usize)> {
+    let mut client = QueryServiceClient::new(channel);
+    let mut responses = Vec::new();
+    for user_id in user_ids.iter().take(501) {
+        let request = GetProfileRequest { user_id: user_id.clone(), ..Default::default() };
+        responses.push(client.get_profile(request).await?.into_inner());
+    }
+    responses.sort_by_key(Message::encoded_len);
+    let median = responses.swap_remove(responses.len() / 2);
+    let bytes = median.encoded_len();
+    Ok((median, bytes))
+}
+
+async fn echo(response: GetProfileResponse) -> Result<String> {
+    let incoming = TcpIncoming::bind("127.0.0.1:0".parse()?)
+        .context("no free port for the echo")?
+        .with_nodelay(Some(true));
+    let url = format!("http://{}", incoming.local_addr()?);
+    let server = Server::builder().add_service(QueryServiceServer::new(Echo(response)));
+    tokio::spawn(server.serve_with_incoming(incoming));
+    Ok(url)
+}
+
+impl Side {
+    fn new(channel: Line) -> Result<Self> {
+        Ok(Self { channel, calls: 0, elapsed: Duration::ZERO, micros: Histogram::new(3)? })
+    }
+
+    async fn turn(&mut self, user_ids: &[String], long: Duration) -> Result<()> {
+        let begun = Instant::now();
+        let callers =
+            (0..IN_FLIGHT).map(|number| calls(self.channel.clone(), user_ids, number, begun + long));
+        for histogram in try_join_all(callers).await? {
+            self.calls += histogram.len();
+            self.micros.add(histogram)?;
+        }
+        self.elapsed += begun.elapsed();
+        Ok(())
+    }
+
+    fn per_second(&self) -> f64 {
+        self.calls as f64 / self.elapsed.as_secs_f64()
+    }
+
+    fn p99_ms(&self) -> f64 {
+        self.micros.value_at_quantile(0.99) as f64 / 1000.0
+    }
+}
+
+async fn calls(channel: Line, user_ids: &[String], first: usize, until: Instant) -> Result<Histogram<u64>> {
+    let mut client = QueryServiceClient::new(channel);
+    let mut histogram = Histogram::new(3)?;
+    let mut next = first;
+    while Instant::now() < until {
+        let user_id = user_ids[next % user_ids.len()].clone();
+        next += IN_FLIGHT;
+        let begun = Instant::now();
+        client.get_profile(GetProfileRequest { user_id, ..Default::default() }).await?;
+        histogram.record(u64::try_from(begun.elapsed().as_micros())?)?;
+    }
+    Ok(histogram)
+}
+
+fn judge(portrait: &Side, bare: &Side, bytes: usize, figures: &mut Vec<Figure>) {
+    let ratio = portrait.per_second() / bare.per_second();
+    figures.push(Figure {
+        path: format!("`GetProfile`, {IN_FLIGHT} in flight"),
+        measured: format!("{:.0} calls/s", portrait.per_second()),
+        beside: format!("tonic echo of {bytes} bytes: {:.0} calls/s", bare.per_second()),
+        ratio: Some(ratio),
+        values: [("calls_per_second", portrait.per_second()), ("echo_calls_per_second", bare.per_second())]
+            .into(),
+        target: ">= 0.6",
+        met: ratio >= 0.6,
+    });
+    let slower = portrait.p99_ms() / bare.p99_ms();
+    figures.push(Figure {
+        path: format!("`GetProfile` p99, {IN_FLIGHT} in flight"),
+        measured: format!("{:.1} ms", portrait.p99_ms()),
+        beside: format!("tonic echo {:.1} ms", bare.p99_ms()),
+        ratio: Some(slower),
+        values: [("p99_ms", portrait.p99_ms()), ("echo_p99_ms", bare.p99_ms())].into(),
+        target: "<= 2",
+        met: slower <= 2.0,
+    });
+}

@@ -1,0 +1,114 @@
+//! What a profile says, in the few figures that the demo speaks of. In goes a profile of the API, out come plain numbers;
+//! absent parts are nothing.
+
+use portrait_client::text::{chart, words};
+use portrait_profile::Span;
+use portrait_proto::v1::{Action, Affinity, Profile};
+
+/// The figures of one profile.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Facts {
+    /// Everything ever done.
+    pub(super) actions: u64,
+    /// From the first event to the newest.
+    pub(super) active_for: Span,
+    pub(super) orders: u64,
+    pub(super) money: f64,
+    /// The category with most weight over 90 days.
+    pub(super) lasting: Option<String>,
+    /// Categories with their share of the last week's weight, greatest first.
+    pub(super) lately: Vec<(String, f64)>,
+    /// Share of activity by hour; 24 values or none.
+    pub(super) hours: Vec<f64>,
+    /// What follows a view most often, and how likely.
+    pub(super) after_view: Option<(String, f64)>,
+}
+
+impl Facts {
+    /// The figures of a profile.
+    pub(super) fn of(profile: &Profile) -> Self {
+        let mut facts = Self::default();
+        if let Some(behavior) = &profile.behavior {
+            facts.actions = behavior.actions.iter().map(|count| count.total).sum();
+            let (first, newest) = (&behavior.first_event_at, &behavior.newest_event_at);
+            let moments = words::wire_moment(first.as_ref()).zip(words::wire_moment(newest.as_ref()));
+            facts.active_for = moments.map_or(Span::ZERO, |(first, newest)| newest.since(first));
+            let rfm = behavior.rfm.as_ref();
+            (facts.orders, facts.money) = rfm.map_or((0, 0.0), |rfm| (rfm.orders_total, rfm.money_total));
+            facts.hours.clone_from(&behavior.hour_share);
+            let other = behavior
+                .transitions
+                .iter()
+                .find(|step| step.from() == Action::View && step.to() != Action::View);
+            facts.after_view = other.map(|step| (words::action_words(step.to, ""), step.probability));
+        }
+        if let Some(preference) = &profile.preference {
+            let quarter = |category: &&Affinity| category.weight.map_or(0.0, |weight| weight.quarter);
+            let lasting =
+                preference.categories.iter().max_by(|one, other| quarter(one).total_cmp(&quarter(other)));
+            facts.lasting = lasting.map(|category| category.name.clone());
+            let share = |category: &Affinity| (category.name.clone(), category.share);
+            facts.lately = preference.categories.iter().map(share).collect();
+        }
+        facts
+    }
+
+    /// Actions in a week, over the time from the first event to the newest, at least a week.
+    pub(super) fn actions_per_week(&self) -> f64 {
+        self.actions as f64 / (self.active_for.as_days_f64() / 7.0).max(1.0)
+    }
+
+    /// The category of the last week.
+    pub(super) fn top_lately(&self) -> Option<&str> {
+        self.lately.first().map(|(name, _)| name.as_str())
+    }
+
+    /// A category's share of the last week's weight.
+    pub(super) fn share_lately(&self, category: &str) -> f64 {
+        self.lately.iter().find(|(name, _)| name == category).map_or(0.0, |(_, share)| *share)
+    }
+
+    /// The hour with most activity.
+    pub(super) fn peak_hour(&self) -> Option<u32> {
+        chart::peak(&self.hours).and_then(|hour| u32::try_from(hour).ok())
+    }
+
+    /// Share of activity between ten at night and four in the morning.
+    pub(super) fn night_share(&self) -> f64 {
+        [22, 23, 0, 1, 2, 3].iter().filter_map(|hour| self.hours.get(*hour)).sum()
+    }
+}
+
+/// Whether an hour lies within hours that may pass midnight, or in the one after, which visits reach into.
+pub(super) fn is_within(hour: u32, (from, to): (u32, u32)) -> bool {
+    (hour + 24 - from) % 24 <= (to + 24 - from) % 24
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_may_pass_midnight() {
+        let rows = [
+            (22, (22, 2), true),
+            (0, (22, 2), true),
+            (2, (22, 2), true),
+            (3, (22, 2), false),
+            (21, (22, 2), false),
+            (11, (11, 14), true),
+            (14, (11, 14), true),
+            (15, (11, 14), false),
+        ];
+        for (hour, hours, within) in rows {
+            assert_eq!(is_within(hour, hours), within, "{hour} in {hours:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_profile_says_nothing() {
+        let facts = Facts::of(&Profile::default());
+        assert_eq!(facts, Facts::default());
+        assert_eq!((facts.peak_hour(), facts.top_lately(), facts.actions_per_week()), (None, None, 0.0));
+    }
+}

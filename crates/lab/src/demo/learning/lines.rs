@@ -1,0 +1,211 @@
+//! What the narrator says of models: in go the server's answers, out come lines that fit a terminal. Nothing is asked for here.
+
+use portrait_client::text::{chart, words};
+use portrait_proto::v1::{
+    DriftStatus, ListSegmentsResponse, SegmentContribution, SegmentOrigin, TrainOutcome,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Components that a line on drift names.
+const NAMED: usize = 2;
+/// Columns of a line.
+const COLUMNS: usize = 104;
+
+/// The first model, and its segments with their sizes.
+pub(super) fn first_model(outcome: &TrainOutcome, listed: &ListSegmentsResponse) -> Vec<String> {
+    let segments = words::counted(listed.segments.len() as u64, "segment");
+    let shoppers = words::counted(listed.assigned, "shopper");
+    let line = format!("    model {}: {segments} of {shoppers}", outcome.version);
+    let sizes = listed
+        .segments
+        .iter()
+        .map(|segment| format!("{} ({}) {}", segment.name, segment.segment_id, words::count(segment.size)));
+    std::iter::once(line).chain(wrapped(" · ", &sizes.collect::<Vec<_>>(), "      ")).collect()
+}
+
+/// What has become of the segments that there were, `before`.
+pub(super) fn next_model(
+    outcome: &TrainOutcome,
+    listed: &ListSegmentsResponse,
+    before: &BTreeSet<String>,
+) -> Vec<String> {
+    let same = listed.segments.iter().filter(|segment| before.contains(&segment.segment_id)).count();
+    let quality = outcome.manifest.as_ref().and_then(|manifest| manifest.quality.as_ref());
+    let stay = quality.and_then(|quality| quality.kept_share);
+    let stay = stay.map_or_else(String::new, |stay| format!(", {} of shoppers stay", words::percent(stay)));
+    let line = format!(
+        "    the server trains model {}: {same} of {} segments kept{stay}",
+        outcome.version,
+        before.len()
+    );
+    std::iter::once(line).chain(wrapped(" · ", &changed_identities(listed), "      ")).collect()
+}
+
+/// Segments that are not what they were, and those that are no more.
+fn changed_identities(listed: &ListSegmentsResponse) -> Vec<String> {
+    let mut news = Vec::new();
+    for segment in &listed.segments {
+        let Some(lineage) = &segment.lineage else { continue };
+        let from = lineage.from_segment_ids.join(", ");
+        let what = match lineage.origin() {
+            SegmentOrigin::Born => "born".to_owned(),
+            SegmentOrigin::Split => format!("split from {from}"),
+            SegmentOrigin::Merged => format!("merged with {from}"),
+            SegmentOrigin::Kept | SegmentOrigin::Unspecified => continue,
+        };
+        news.push(format!("{what}: {} ({})", segment.name, segment.segment_id));
+    }
+    for retired in &listed.retired {
+        let to = retired.to_segment_ids.join(", ");
+        news.push(format!("retired: {} ({}), now in {to}", retired.name, retired.segment_id));
+    }
+    news
+}
+
+/// What has drifted since a model was made, in words; `described` has the components' by their names.
+pub(super) fn drift(look: &DriftStatus, version: u64, described: &BTreeMap<String, String>) -> Vec<String> {
+    let mut said = Vec::new();
+    if let Some(habits) = &look.habits {
+        said.push(format!(
+            "    drift noticed: shoppers do other things than they used to; {} of what they do is where they liked most to be, \
+             {} before",
+            words::percent(habits.now),
+            words::percent(habits.before)
+        ));
+    }
+    if !look.categories.is_empty() {
+        let categories = look.categories.iter().take(NAMED).map(|one| {
+            format!("{} ({}, {} before)", one.name, words::percent(one.now), words::percent(one.before))
+        });
+        let categories = categories.collect::<Vec<_>>().join(", ");
+        said.push(format!("    drift noticed: another share of this week's shoppers comes for {categories}"));
+    }
+    if !look.components.is_empty() {
+        let components = words::counted(look.components.len() as u64, "component");
+        said.push(format!("    drift noticed: {components} moved since model {version}"));
+        let words_of = |name: &str| described.get(name).map_or_else(|| name.to_owned(), String::clone);
+        let most = look.components.iter().take(NAMED).map(|component| words_of(&component.name));
+        // Descriptions have commas of their own.
+        let most = most.collect::<Vec<_>>().join("; ");
+        said.push(chart::cut(&format!("      most of all {most}"), COLUMNS));
+    }
+    said
+}
+
+/// One contribution, in words.
+pub(super) fn reason(one: &SegmentContribution) -> String {
+    let side = if one.z < 0.0 { "below" } else { "above" };
+    let value = match one.unit.as_str() {
+        "share" => words::percent(one.value),
+        unit => format!("{:.1} {unit}", one.value),
+    };
+    format!("{}: {value}, {:.1} standard deviations {side} the mean", one.description, one.z.abs())
+}
+
+/// As many items on a line as fit, with `between` between them.
+fn wrapped(between: &str, items: &[String], indent: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for item in items {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + between.len() + item.chars().count() <= COLUMNS => {
+                line.push_str(between);
+                line.push_str(item);
+            }
+            _ => lines.push(format!("{indent}{item}")),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portrait_proto::v1::{
+        ComponentDrift, HabitDrift, Lineage, ModelManifest, ModelQuality, RetiredSegment, Segment,
+    };
+
+    fn listed(segments: &[(&str, SegmentOrigin, &[&str])]) -> ListSegmentsResponse {
+        let segment = |(id, origin, from): &(&str, SegmentOrigin, &[&str])| Segment {
+            segment_id: (*id).to_owned(),
+            name: format!("people of {id}"),
+            size: 1234,
+            lineage: Some(Lineage {
+                origin: (*origin).into(),
+                from_segment_ids: from.iter().map(|id| (*id).to_owned()).collect(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        ListSegmentsResponse { segments: segments.iter().map(segment).collect(), ..Default::default() }
+    }
+
+    #[test]
+    fn identities_that_changed_are_named() {
+        let mut listed = listed(&[
+            ("s1", SegmentOrigin::Kept, &[]),
+            ("s2", SegmentOrigin::Merged, &["s3"]),
+            ("s4", SegmentOrigin::Born, &[]),
+            ("s5", SegmentOrigin::Split, &["s1"]),
+        ]);
+        listed.retired.push(RetiredSegment {
+            segment_id: "s3".to_owned(),
+            name: "people of s3".to_owned(),
+            to_segment_ids: vec!["s2".to_owned()],
+        });
+        let quality = ModelQuality { kept_share: Some(0.914), ..Default::default() };
+        let manifest = Some(ModelManifest { quality: Some(quality), ..Default::default() });
+        let outcome = TrainOutcome { version: 2, manifest, ..Default::default() };
+        let before = ["s1", "s2", "s3"].map(str::to_owned).into();
+        let said = next_model(&outcome, &listed, &before).join("\n");
+        for part in [
+            "the server trains model 2: 2 of 3 segments kept, 91% of shoppers stay",
+            "merged with s3: people of s2 (s2)",
+            "born: people of s4 (s4)",
+            "split from s1: people of s5 (s5)",
+            "retired: people of s3 (s3), now in s2",
+        ] {
+            assert!(said.contains(part), "{part:?} is missing in\n{said}");
+        }
+        assert!(!said.contains("people of s1"), "what is as before is not news:\n{said}");
+        assert!(said.lines().all(|line| line.chars().count() <= COLUMNS), "{said}");
+    }
+
+    #[test]
+    fn drift_is_told_in_words() {
+        let moved = |name: &str| ComponentDrift { name: name.to_owned(), ..Default::default() };
+        let described = BTreeMap::from([("a".to_owned(), "views in 7 days".to_owned())]);
+        let few = DriftStatus { windows: 1, components: vec![moved("a"), moved("b")], ..Default::default() };
+        let habits = HabitDrift { before: 0.62, now: 0.55, noticed_at: None };
+        let habits = DriftStatus { windows: 1, habits: Some(habits), ..Default::default() };
+        let rows = [
+            (&few, "drift noticed: 2 components moved since model 1       most of all views in 7 days; b"),
+            (&habits, "55% of what they do is where they liked most to be, 62% before"),
+        ];
+        for (look, expected) in rows {
+            let said = drift(look, 1, &described).join(" ");
+            assert!(said.contains(expected), "{said}");
+        }
+        assert!(drift(&DriftStatus::default(), 1, &described).is_empty());
+    }
+
+    #[test]
+    fn a_reason_says_how_unusual_a_shopper_is() {
+        let one = |unit: &str, value: f64, z: f64| SegmentContribution {
+            description: "activity at night".to_owned(),
+            unit: unit.to_owned(),
+            value,
+            z,
+            ..Default::default()
+        };
+        let rows = [
+            (one("share", 0.62, 2.14), "activity at night: 62%, 2.1 standard deviations above the mean"),
+            (
+                one("events", 3.0, -0.5),
+                "activity at night: 3.0 events, 0.5 standard deviations below the mean",
+            ),
+        ];
+        for (one, expected) in rows {
+            assert_eq!(reason(&one), expected);
+        }
+    }
+}

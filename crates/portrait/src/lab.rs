@@ -1,0 +1,83 @@
+//! Commands of the laboratory, or what stands for them in a build without the feature `lab`.
+
+#[cfg(not(feature = "lab"))]
+pub(crate) use absent::{
+    Arguments as BenchArgs, Arguments as CasesArgs, Arguments as DemoArgs, Arguments as DriftArgs,
+    Arguments as EvalArgs, bench, cases, demo, drift, eval,
+};
+#[cfg(feature = "lab")]
+pub(crate) use portrait_lab::{
+    bench::{BenchArgs, run as bench},
+    cases::{CasesArgs, run as cases},
+    demo::{DemoArgs, run as demo},
+    drift::{DriftArgs, run as drift},
+    eval::{EvalArgs, run as eval},
+};
+
+/// Commands that take any arguments and name the build that has them.
+#[cfg(any(test, not(feature = "lab")))]
+#[cfg_attr(feature = "lab", expect(dead_code, reason = "one command stands for all in the test"))]
+mod absent {
+    use anyhow::{Result, bail};
+
+    /// Arguments that are not read, help among them: the only answer is the name of the other build.
+    #[derive(Debug, clap::Args)]
+    #[command(disable_help_flag = true)]
+    pub(crate) struct Arguments {
+        #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        _given: Vec<String>,
+    }
+
+    /// Runs `portrait bench`.
+    pub(crate) async fn bench(_: Arguments) -> Result<()> {
+        missing("bench")
+    }
+
+    /// Runs `portrait cases`.
+    pub(crate) async fn cases(_: Arguments) -> Result<()> {
+        missing("cases")
+    }
+
+    /// Runs `portrait demo`.
+    pub(crate) async fn demo(_: Arguments) -> Result<()> {
+        missing("demo")
+    }
+
+    /// Runs `portrait drift`.
+    pub(crate) async fn drift(_: Arguments) -> Result<()> {
+        missing("drift")
+    }
+
+    /// Runs `portrait eval`.
+    pub(crate) async fn eval(_: Arguments) -> Result<()> {
+        missing("eval")
+    }
+
+    fn missing(command: &str) -> Result<()> {
+        bail!("this build has no `{command}`: install the binary built with the default features")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::absent;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        arguments: absent::Arguments,
+    }
+
+    #[tokio::test]
+    async fn a_command_that_is_absent_takes_any_arguments_and_names_the_build_that_has_it() {
+        for given in [&["demo"][..], &["demo", "log.csv", "--format", "rees46"], &["demo", "--help"]] {
+            let Command { arguments } = Command::try_parse_from(given).expect("any arguments");
+            let error = absent::demo(arguments).await.expect_err("it is not there");
+            assert_eq!(
+                error.to_string(),
+                "this build has no `demo`: install the binary built with the default features"
+            );
+        }
+    }
+}
