@@ -6,17 +6,20 @@
 //! text that looks like a number is written with its quotes. A variable's name is lowered, so a map with keys in capitals is
 //! given whole, as a table.
 
+mod error;
+mod layer;
 mod refusal;
 mod units;
 
+pub use error::ConfigError;
 pub use units::{BadUnit, ByteSize, Interval};
 
 use figment::Figment;
 use figment::providers::Serialized;
-use figment::value::{Dict, Value};
+use layer::Layer;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What every variable of ours begins with.
 const PREFIX: &str = "PORTRAIT__";
@@ -32,52 +35,6 @@ pub struct Sources {
     pub flags: Vec<(String, toml::Value)>,
 }
 
-/// Why a configuration was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read the configuration file {}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file is not TOML.
-    #[error("the configuration file {} is not TOML", path.display())]
-    Syntax {
-        /// Which.
-        path: PathBuf,
-        /// Where in it, and why.
-        #[source]
-        source: toml::de::Error,
-    },
-    /// A key is not known.
-    #[error("{place} sets {key}, which is not a key: {remedy}")]
-    UnknownKey {
-        /// As it was given, as `server.lisen`.
-        key: String,
-        /// The file, the variable or the flag.
-        place: String,
-        /// What was probably meant.
-        remedy: String,
-    },
-    /// A value is not of its key's type.
-    #[error("{place} sets {key}: {problem}")]
-    Value {
-        /// As `server.listen`.
-        key: String,
-        /// The file, the variable or the flag.
-        place: String,
-        /// What is wrong with the value.
-        problem: String,
-    },
-    /// A configuration cannot be written as TOML.
-    #[error("cannot write the configuration as TOML")]
-    Dump(#[source] toml::ser::Error),
-}
-
 /// A value of the right type that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key} {problem}: {remedy}")]
@@ -88,14 +45,6 @@ pub struct Invalid {
     pub problem: String,
     /// What to do.
     pub remedy: String,
-}
-
-/// What one source sets.
-#[derive(Clone, Debug)]
-struct Layer {
-    /// The source, as a person knows it.
-    place: String,
-    values: Dict,
 }
 
 impl Invalid {
@@ -134,41 +83,6 @@ impl Sources {
             layers.push(Layer::of_key(key, value.clone(), "the command line".to_owned())?);
         }
         Ok(layers)
-    }
-}
-
-impl Layer {
-    fn of_file(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-        let table: toml::Table =
-            toml::from_str(&text).map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })?;
-        let values = Value::serialize(table).ok().and_then(Value::into_dict).unwrap_or_default();
-        Ok(Self { place: format!("the file {}", path.display()), values })
-    }
-
-    fn of_key(key: &str, value: toml::Value, place: String) -> Result<Self, ConfigError> {
-        if key.split('.').any(str::is_empty) {
-            let remedy = "write it as section.key".to_owned();
-            return Err(ConfigError::UnknownKey { key: key.to_owned(), place, remedy });
-        }
-        match Value::serialize(value) {
-            Ok(value) => {
-                let values = figment::util::nest(key, value).into_dict().unwrap_or_default();
-                Ok(Self { place, values })
-            }
-            Err(error) => Err(ConfigError::Value { key: key.to_owned(), place, problem: error.to_string() }),
-        }
-    }
-}
-
-impl figment::Provider for Layer {
-    fn metadata(&self) -> figment::Metadata {
-        figment::Metadata::named(self.place.clone())
-    }
-
-    fn data(&self) -> figment::Result<figment::value::Map<figment::Profile, Dict>> {
-        Ok(figment::Profile::Default.collect(self.values.clone()))
     }
 }
 

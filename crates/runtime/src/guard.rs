@@ -3,6 +3,7 @@
 
 use crate::connections::Origin;
 use crate::methods::Methods;
+pub use crate::methods::Need;
 use crate::tokens::{Caller, Role, Tokens};
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -14,17 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tonic::Status;
-
-/// What a method asks of its caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// Nothing.
-    Nothing,
-    /// Any token.
-    Token,
-    /// A token with this role.
-    Role(Role),
-}
 
 /// Why a call is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

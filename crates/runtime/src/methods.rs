@@ -2,13 +2,24 @@
 //! is measured, and what it needs: a caller can write any path it likes, and must not be able to make up names of metrics without
 //! end, nor a method that nobody has thought of.
 
-use crate::guard::Need;
+use crate::tokens::Role;
 use prost::{DecodeError, Message};
 use prost_types::FileDescriptorSet;
 use std::collections::HashMap;
 
 /// The name of whatever is no method of ours.
 const UNKNOWN: &str = "unknown";
+
+/// What a method asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing.
+    Nothing,
+    /// Any token.
+    Token,
+    /// A token with this role.
+    Role(Role),
+}
 
 /// The paths of every method, with what each needs.
 #[derive(Default)]

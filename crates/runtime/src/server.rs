@@ -8,9 +8,9 @@ mod security;
 
 use crate::config::Invalid;
 use crate::connections::{self, Connections, Door, Limits, Visitors};
-use crate::guard::{Guard, Need, Refuse};
+use crate::guard::{Guard, Refuse};
 use crate::health::{Health, Reporter};
-use crate::methods::{Methods, MethodsError};
+use crate::methods::{Methods, MethodsError, Need};
 use crate::stack::{Clarify, Stack};
 use crate::telemetry::Telemetry;
 pub use config::ServerConfig;

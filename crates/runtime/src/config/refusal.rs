@@ -1,7 +1,8 @@
 //! Why a configuration was refused, in words: which key, who set it and what to do. In comes the library's error and the
 //! sources that were read, out goes an error that a person can act on.
 
-use super::{ConfigError, Layer};
+use super::error::ConfigError;
+use super::layer::Layer;
 use figment::error::Kind;
 use figment::value::{Dict, Value};
 use serde::Serialize;

@@ -1,6 +1,5 @@
 //! How the ports are set. In comes what file, environment and flags say of `[server]`; what types cannot hold is checked here.
 
-use super::security::Security;
 use crate::config::{ByteSize, Interval, Invalid};
 use crate::tls;
 use serde::{Deserialize, Serialize};
@@ -112,13 +111,5 @@ impl ServerConfig {
         }
         tls::Files::of(&self.tls_certificate, &self.tls_key, &self.tls_client_ca)?;
         Ok(())
-    }
-
-    /// How connections are made and how calls are let in, as the files say that it names.
-    ///
-    /// # Errors
-    /// The first file that cannot be read or makes no sense.
-    pub fn secured(&self) -> Result<(&'static str, String), Invalid> {
-        Ok(Security::read(self)?.told())
     }
 }

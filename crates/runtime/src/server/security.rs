@@ -21,6 +21,16 @@ pub(super) struct Security {
     asks_callers: bool,
 }
 
+impl ServerConfig {
+    /// How connections are made and how calls are let in, as the files say that it names.
+    ///
+    /// # Errors
+    /// The first file that cannot be read or makes no sense.
+    pub fn secured(&self) -> Result<(&'static str, String), Invalid> {
+        Ok(Security::read(self)?.told())
+    }
+}
+
 impl Security {
     /// Reads the files.
     ///
