@@ -3,10 +3,10 @@
 
 use crate::codec::{self, DecodeError};
 use crate::id::UserId;
-use crate::profile::ProfileVersion;
 use crate::segment::SegmentId;
 use crate::time::Timestamp;
 use crate::trace::TraceContext;
+use crate::version::ProfileVersion;
 use serde::{Deserialize, Serialize};
 
 /// A profile changed.

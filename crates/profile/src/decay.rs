@@ -22,6 +22,38 @@ pub(crate) struct DecayedSum {
 }
 
 /// A sum read at one moment, in the unit of its contributions.
+///
+/// ```
+/// use portrait_profile::{Action, Body, Event, Profile, Record, Span, Timestamp, UserId};
+///
+/// let at = Timestamp::from_millis(1_700_000_000_000);
+/// let event = Event {
+///     action: Action::Search,
+///     utc_offset_minutes: 0,
+///     item_id: None,
+///     category: None,
+///     brand: None,
+///     price: None,
+///     quantity: 1.0,
+///     order_id: None,
+///     context: None,
+/// };
+/// let mut profile = Profile::new(UserId::parse("lena")?);
+/// profile.apply(&Record {
+///     user_id: profile.user_id().clone(),
+///     record_id: None,
+///     occurred_at: at,
+///     accepted_at: at,
+///     body: Body::Event(event),
+///     trace: None,
+/// });
+///
+/// // Two hours are two half-lives of the fastest sum, and next to nothing for the slowest.
+/// let searches = profile.view_at(at.plus(Span::from_hours(2))).behavior.actions[0].decayed;
+/// assert_eq!(searches.hour, 0.25);
+/// assert!(searches.quarter > 0.999);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Decayed {
     /// With a half-life of one hour.

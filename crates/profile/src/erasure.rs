@@ -7,8 +7,8 @@
 //! ```
 
 use crate::codec::{self, DecodeError};
-use crate::profile::ProfileVersion;
 use crate::time::Timestamp;
+use crate::version::ProfileVersion;
 use serde::{Deserialize, Serialize};
 
 /// A place in a partition's log, as the store counts them; 0 is before the first.

@@ -5,7 +5,7 @@ mod facts;
 
 use crate::action::ActionKind;
 use crate::decay::Decayed;
-use crate::profile::Profile;
+use crate::dimensions::Dimensions;
 use crate::time::Timestamp;
 use crate::view::Affinity;
 use facts::Facts;
@@ -17,6 +17,20 @@ use xxhash_rust::xxh64::xxh64;
 const NEVER_DAYS: f64 = 365.0;
 
 /// What each component of a feature vector means.
+///
+/// ```
+/// use portrait_profile::{FeatureSchema, Profile, Timestamp, UserId};
+///
+/// let schema = FeatureSchema::current();
+/// let vector = Profile::new(UserId::parse("lena")?).features_at(Timestamp::EPOCH);
+/// assert_eq!(vector.len(), schema.components().len());
+///
+/// // Components are found by name; a user without events was last seen "a year ago".
+/// let recency = schema.position("behavior.recency").unwrap();
+/// assert_eq!(schema.components()[recency].unit, "days");
+/// assert_eq!(vector[recency], 365.0);
+/// # Ok::<(), portrait_profile::TextFault>(())
+/// ```
 #[derive(Debug)]
 pub struct FeatureSchema {
     components: Vec<FeatureComponent>,
@@ -99,7 +113,7 @@ impl Dimension {
 }
 
 impl FeatureSchema {
-    /// The schema of [`Profile::features_at`].
+    /// The schema of [`Profile::features_at`](crate::Profile::features_at).
     pub fn current() -> &'static Self {
         static CURRENT: LazyLock<FeatureSchema> = LazyLock::new(|| {
             let mut names = Names(Vec::new());
@@ -127,14 +141,11 @@ impl FeatureSchema {
     }
 }
 
-impl Profile {
-    /// The feature vector at `at`, or at the newest event if that is later: one finite value a component of
-    /// [`FeatureSchema::current`], in its order and unit.
-    pub fn features_at(&self, at: Timestamp) -> Vec<f32> {
-        let mut values = Values(Vec::with_capacity(96));
-        walk(&mut values, &Facts::of(self, at));
-        values.0
-    }
+/// The feature vector at `at`, or at the newest event if that is later.
+pub(crate) fn vector(dimensions: &Dimensions, at: Timestamp) -> Vec<f32> {
+    let mut values = Values(Vec::with_capacity(96));
+    walk(&mut values, &Facts::of(dimensions, at));
+    values.0
 }
 
 /// Takes one component after the other: either its meaning or its value, so that the two can never disagree.

@@ -94,6 +94,15 @@ macro_rules! id {
 
 id!(
     /// The shop's own id of a shopper.
+    ///
+    /// ```
+    /// use portrait_profile::{TextFault, UserId};
+    ///
+    /// assert_eq!(UserId::parse("lena@example.com")?.as_str(), "lena@example.com");
+    /// assert_eq!(UserId::parse(""), Err(TextFault::Empty));
+    /// assert_eq!(UserId::parse(" lena"), Err(TextFault::OuterSpace));
+    /// # Ok::<(), TextFault>(())
+    /// ```
     UserId
 );
 id!(

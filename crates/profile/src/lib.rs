@@ -10,6 +10,7 @@ mod catalogue;
 mod change;
 mod codec;
 mod decay;
+mod dimensions;
 mod erasure;
 mod features;
 mod fingerprint;
@@ -27,6 +28,7 @@ mod social;
 pub mod testing;
 mod time;
 mod trace;
+mod version;
 mod view;
 
 pub use action::{Action, ActionKind, CUSTOM_ACTION_MAX_BYTES, CustomAction};
@@ -43,7 +45,7 @@ pub use id::{ID_MAX_BYTES, ItemId, OrderId, RecordId, TextFault, UserId, check_i
 pub use ledger::PartitionLedger;
 pub use moments::{HORIZON, LookedBack, MomentSort};
 pub use preference::{BRANDS_MAX, CATEGORIES_MAX, PRICE_BANDS_MAX, RECENT_ITEMS_MAX, RecentItem};
-pub use profile::{Applied, PROFILE_MAX_BYTES, Profile, ProfileVersion};
+pub use profile::{Applied, PROFILE_MAX_BYTES, Profile};
 pub use pseudonym::{Pseudonym, PseudonymKey};
 pub use record::{Body, Event, EventContext, Outcome, Record, Relation, RelationKind, Target, TraitValue};
 pub use routing::{PartitionCount, PartitionId, SeenId};
@@ -51,6 +53,7 @@ pub use segment::{ModelVersion, SegmentId, SegmentMembership};
 pub use social::EDGES_MAX;
 pub use time::{Span, Timestamp};
 pub use trace::TraceContext;
+pub use version::ProfileVersion;
 pub use view::{
     ActionCount, Affinity, BehaviorView, EdgeView, PreferenceView, ProfileView, Rfm, SessionsView,
     TransitionView,

@@ -8,6 +8,7 @@ use crate::decay::{Decayed, DecayedSum};
 use crate::record::Event;
 use crate::time::Timestamp;
 use compact_str::CompactString;
+use recent::NAME_BYTES;
 pub(crate) use recent::{ITEMS_BUDGET_BYTES, Recent};
 pub use recent::{RECENT_ITEMS_MAX, RecentItem};
 
@@ -21,8 +22,6 @@ pub const PRICE_BANDS_MAX: usize = 24;
 pub(crate) const CATEGORIES_BUDGET_BYTES: usize = 2000;
 pub(crate) const BRANDS_BUDGET_BYTES: usize = 1200;
 
-/// What a name takes beside its letters at most: what it is, and how long.
-const NAME_BYTES: usize = 3;
 /// What a sum takes beside its name at most: three numbers, which they are, and a time.
 const SUM_BYTES: usize = 3 * 4 + 1 + 10;
 

@@ -10,21 +10,23 @@ mod former;
 mod samples;
 
 use crate::action::ActionKind;
-use crate::basic::{Basic, TRAITS_BUDGET_BYTES};
-use crate::behavior::Behavior;
+use crate::basic::TRAITS_BUDGET_BYTES;
 use crate::codec::{self, DecodeError};
 use crate::decay::Decayed;
+use crate::dimensions::Dimensions;
+use crate::features;
 use crate::fingerprint::Fingerprint;
 use crate::id::{OrderId, UserId};
 use crate::moments::{self, LookedBack, MOMENTS_MAX_BYTES, Moments, Step};
 use crate::preference::RecentItem;
-use crate::preference::{BRANDS_BUDGET_BYTES, CATEGORIES_BUDGET_BYTES, ITEMS_BUDGET_BYTES, Preference};
+use crate::preference::{BRANDS_BUDGET_BYTES, CATEGORIES_BUDGET_BYTES, ITEMS_BUDGET_BYTES};
 use crate::record::{Body, Event, Record};
 use crate::segment::SegmentMembership;
-use crate::social::{EDGES_BUDGET_BYTES, Social};
+use crate::social::EDGES_BUDGET_BYTES;
 use crate::time::Timestamp;
-use crate::view::TransitionView;
-pub(crate) use former::FormerProfile;
+use crate::version::ProfileVersion;
+use crate::view::{self, ProfileView, TransitionView};
+use former::FormerProfile;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh64::xxh64;
 
@@ -52,11 +54,48 @@ const _: () = assert!(
         < PROFILE_MAX_BYTES
 );
 
-/// How often a profile was committed; grows by one with every commit that changed it and never restarts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ProfileVersion(u64);
-
 /// What is known of one shopper.
+///
+/// ```
+/// use portrait_profile::{Action, Body, Event, Profile, Record, Span, Timestamp, UserId};
+///
+/// let user_id = UserId::parse("lena")?;
+/// let at = Timestamp::from_millis(1_700_000_000_000);
+/// let view = Event {
+///     action: Action::View,
+///     utc_offset_minutes: 60,
+///     item_id: None,
+///     category: Some("shoes".into()),
+///     brand: None,
+///     price: Some(59.0),
+///     quantity: 1.0,
+///     order_id: None,
+///     context: None,
+/// };
+/// let record = Record {
+///     user_id: user_id.clone(),
+///     record_id: None,
+///     occurred_at: at,
+///     accepted_at: at,
+///     body: Body::Event(view),
+///     trace: None,
+/// };
+///
+/// // Records go in one at a time; nothing else changes what a profile says.
+/// let mut profile = Profile::new(user_id);
+/// profile.apply(&record);
+/// assert_eq!(profile.applied_events(), 1);
+/// assert_eq!(profile.top_category(), Some("shoes"));
+///
+/// // A week later half of the 7-day weight is left.
+/// let view = profile.view_at(at.plus(Span::from_days(7)));
+/// assert_eq!(view.behavior.actions[0].decayed.week, 0.5);
+/// assert_eq!(view.preference.price_bands[0].name, "32-64");
+///
+/// // The store keeps bytes.
+/// assert_eq!(Profile::decode(&profile.encode())?, profile);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     /// Whose it is; also the key, kept so that a profile can be read without it.
@@ -69,14 +108,8 @@ pub struct Profile {
     fingerprint: Fingerprint,
     /// When ingest accepted the newest of them; freshness is counted from here.
     updated_at: Timestamp,
-    /// Dimension 1.
-    pub(crate) basic: Basic,
-    /// Dimension 2.
-    pub(crate) behavior: Behavior,
-    /// Dimension 3.
-    pub(crate) preference: Preference,
-    /// Dimension 4.
-    pub(crate) social: Social,
+    /// What features and views are read from.
+    dimensions: Dimensions,
     /// Where a model has put the shopper; derived, and none before there was one. Dropping it forgets since when.
     segment: Option<SegmentMembership>,
     /// What is learned from: moments and what came of them. Dropping it costs rows of the next trainings.
@@ -90,18 +123,6 @@ pub struct Applied {
     pub late: bool,
 }
 
-impl ProfileVersion {
-    /// The number; 0 is before the first commit.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    /// The version of the next commit.
-    pub const fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
-
 impl Profile {
     /// The profile of a shopper of whom nothing is known.
     pub fn new(user_id: UserId) -> Self {
@@ -111,10 +132,7 @@ impl Profile {
             applied_events: 0,
             fingerprint: Fingerprint::default(),
             updated_at: Timestamp::EPOCH,
-            basic: Basic::default(),
-            behavior: Behavior::default(),
-            preference: Preference::default(),
-            social: Social::default(),
+            dimensions: Dimensions::default(),
             segment: None,
             moments: Moments::default(),
         }
@@ -141,8 +159,8 @@ impl Profile {
         let mut applied = Applied::default();
         match &record.body {
             Body::Event(event) => applied.late = self.fold(at, event),
-            Body::Traits(values) => self.basic.state(at, values),
-            Body::Relation(relation) => self.social.state(at, relation),
+            Body::Traits(values) => self.dimensions.basic.state(at, values),
+            Body::Relation(relation) => self.dimensions.social.state(at, relation),
             Body::Outcome(outcome) => self.moments.came_of(at, outcome),
             // They end profiles, and are folded into none.
             Body::Erase(_) | Body::Forget(_) => {}
@@ -152,7 +170,7 @@ impl Profile {
 
     /// Drops the edges to those who are `gone`, by neighbour and when the edge was stated. Whether there were any.
     pub fn forget_edges(&mut self, gone: impl Fn(&UserId, Timestamp) -> bool) -> bool {
-        self.social.forget(gone)
+        self.dimensions.social.forget(gone)
     }
 
     /// Folds an event in and tells whether it was late.
@@ -162,10 +180,10 @@ impl Profile {
             let known = self.features_at(ended_at);
             self.moments.end(&known);
         }
-        let late = self.behavior.fold(at, event);
-        self.preference.fold(at, event);
+        let late = self.dimensions.behavior.fold(at, event);
+        self.dimensions.preference.fold(at, event);
         let purchase = event.action.kind() == ActionKind::Purchase;
-        let newest_at = self.read_at(at);
+        let newest_at = self.dimensions.read_at(at);
         let step = Step { at, newest_at, purchase, order, late };
         let mut moments = std::mem::take(&mut self.moments);
         moments.take(&step, self.salt(), || self.features_at(newest_at));
@@ -195,27 +213,31 @@ impl Profile {
 
     /// The categories that are liked most, lately more than long ago, the most liked first.
     pub fn top_categories(&self, count: usize) -> Vec<&str> {
-        self.preference.top_categories(count)
+        self.dimensions.preference.top_categories(count)
     }
 
     /// The category that is liked most lately.
     pub fn top_category(&self) -> Option<&str> {
-        self.preference.top_category()
+        self.dimensions.preference.top_category()
     }
 
     /// The category of most of what was done last, within about an hour of it.
     pub fn latest_category(&self) -> Option<&str> {
-        self.preference.latest_category()
+        self.dimensions.preference.latest_category()
     }
 
     /// The newest items, newest first, each once.
     pub fn recent_items(&self) -> impl ExactSizeIterator<Item = &RecentItem> {
-        self.preference.recent.iter()
+        self.dimensions.preference.recent.iter()
     }
 
     /// The categories that are liked, each with when it was taken up last and how much that weighs then.
     pub fn categories(&self) -> impl ExactSizeIterator<Item = (&str, Timestamp, Decayed)> {
-        self.preference.categories.iter().map(|(name, sum)| (name.as_str(), sum.at(), sum.read(sum.at())))
+        self.dimensions
+            .preference
+            .categories
+            .iter()
+            .map(|(name, sum)| (name.as_str(), sum.at(), sum.read(sum.at())))
     }
 
     /// The moments that are looked back at, as they look at `as_of`.
@@ -228,14 +250,39 @@ impl Profile {
         moments::coarse(self.features_at(at))
     }
 
+    /// The feature vector at `at`, or at the newest event if that is later: one finite value a component of
+    /// [`FeatureSchema::current`](crate::FeatureSchema::current), in its order and unit.
+    pub fn features_at(&self, at: Timestamp) -> Vec<f32> {
+        features::vector(&self.dimensions, at)
+    }
+
+    /// What the profile says at `at`, or at its newest event if that is later.
+    pub fn view_at(&self, at: Timestamp) -> ProfileView {
+        let Dimensions { basic, behavior, preference, social } = &self.dimensions;
+        let read_at = self.dimensions.read_at(at);
+        ProfileView {
+            user_id: self.user_id.clone(),
+            version: self.version,
+            applied_events: self.applied_events,
+            fingerprint: self.fingerprint,
+            updated_at: self.updated_at,
+            read_at,
+            traits: basic.holding().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            behavior: behavior.view_at(read_at),
+            preference: preference.view_at(read_at),
+            edges: view::edges(social),
+            segment: self.segment,
+        }
+    }
+
     /// What was done last and when.
     pub fn newest_action(&self) -> Option<(Timestamp, ActionKind)> {
-        self.behavior.newest
+        self.dimensions.behavior.newest
     }
 
     /// Steps from an action to the next within a visit, faded to `at`, most frequent first.
     pub fn transitions_at(&self, at: Timestamp) -> Vec<TransitionView> {
-        self.behavior.transitions_at(at)
+        self.dimensions.behavior.transitions_at(at)
     }
 
     /// Whose it is.
@@ -265,7 +312,7 @@ impl Profile {
 
     /// When the newest of its events happened.
     pub fn newest_event_at(&self) -> Option<Timestamp> {
-        self.behavior.newest.map(|(at, _)| at)
+        self.dimensions.newest_event_at()
     }
 
     /// The bytes for the store: a version byte and postcard.
@@ -280,5 +327,25 @@ impl Profile {
             return codec::decode(codec::FORMER_PROFILE_VERSION, bytes).map(FormerProfile::into);
         }
         codec::decode(codec::profile_version(), bytes)
+    }
+}
+
+impl From<FormerProfile> for Profile {
+    fn from(former: FormerProfile) -> Self {
+        Self {
+            user_id: former.user_id,
+            version: former.version,
+            applied_events: former.applied_events,
+            fingerprint: former.fingerprint,
+            updated_at: former.updated_at,
+            dimensions: Dimensions {
+                basic: former.basic,
+                behavior: former.behavior,
+                preference: former.preference,
+                social: former.social,
+            },
+            segment: former.segment,
+            moments: former.moments,
+        }
     }
 }

@@ -10,6 +10,22 @@ use crate::trace::TraceContext;
 use serde::{Deserialize, Serialize};
 
 /// One entry of a partition's log.
+///
+/// ```
+/// use portrait_profile::{Body, Record, RecordId, Timestamp, TraitValue, UserId};
+///
+/// let at = Timestamp::from_millis(1_700_000_000_000);
+/// let record = Record {
+///     user_id: UserId::parse("lena")?,
+///     record_id: Some(RecordId::parse("crm-81")?),
+///     occurred_at: at,
+///     accepted_at: at,
+///     body: Body::Traits(vec![TraitValue { name: "city".into(), value: "Graz".into() }]),
+///     trace: None,
+/// };
+/// assert_eq!(Record::decode(&record.encode())?, record);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Whose profile it changes; also decides the partition. Of a [`Body::Forget`] the text of the pseudonym, since it changes
@@ -47,6 +63,25 @@ pub enum Body {
 }
 
 /// What a shopper did.
+///
+/// ```
+/// use portrait_profile::{Action, Event, ItemId, OrderId};
+///
+/// // Two pairs of shoes, as one line of the order A-17.
+/// let line = Event {
+///     action: Action::Purchase,
+///     utc_offset_minutes: 120,
+///     item_id: Some(ItemId::parse("sku-9")?),
+///     category: Some("shoes".into()),
+///     brand: Some("acme".into()),
+///     price: Some(59.0),
+///     quantity: 2.0,
+///     order_id: Some(OrderId::parse("A-17")?),
+///     context: None,
+/// };
+/// assert_eq!(line.price.map(|price| price * line.quantity), Some(118.0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// What was done.

@@ -8,6 +8,18 @@ use std::num::NonZeroU16;
 use xxhash_rust::xxh64::xxh64;
 
 /// How many partitions a store has.
+///
+/// ```
+/// use portrait_profile::{PartitionCount, UserId};
+///
+/// let partitions = PartitionCount::new(64).unwrap();
+/// let partition = partitions.partition_of(&UserId::parse("lena")?);
+/// // The same for every process and every release.
+/// assert_eq!(partitions.partition(partition.get().into()), Some(partition));
+/// assert_eq!(partitions.all().count(), 64);
+/// assert_eq!(PartitionCount::new(0), None);
+/// # Ok::<(), portrait_profile::TextFault>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionCount(NonZeroU16);
 

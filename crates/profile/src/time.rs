@@ -5,10 +5,28 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A moment: milliseconds since the Unix epoch, UTC.
+///
+/// ```
+/// use portrait_profile::{Span, Timestamp};
+///
+/// let at = Timestamp::from_millis(1_700_000_000_000);
+/// assert_eq!(at.plus(Span::from_days(1)).since(at), Span::from_hours(24));
+/// assert!(at.minus(Span::from_secs(1)) < at);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(i64);
 
 /// A span of time in milliseconds; negative when it points backwards.
+///
+/// ```
+/// use portrait_profile::{Span, Timestamp};
+///
+/// assert_eq!(Span::from_minutes(90).as_secs_f64(), 5_400.0);
+/// assert_eq!(Span::from_days(36).as_days_f64(), 36.0);
+/// // Negative if the second moment is the later one.
+/// let (one, two) = (Timestamp::from_millis(1), Timestamp::from_millis(4));
+/// assert_eq!(one.since(two), Span::from_millis(-3));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Span(i64);
 

@@ -7,10 +7,11 @@ use crate::decay::{Decayed, DecayedSum};
 use crate::fingerprint::Fingerprint;
 use crate::id::UserId;
 use crate::preference::{Preference, RecentItem, price_band_name};
-use crate::profile::{Profile, ProfileVersion};
 use crate::record::RelationKind;
 use crate::segment::SegmentMembership;
+use crate::social::{Social, StatedEdge};
 use crate::time::Timestamp;
+use crate::version::ProfileVersion;
 use std::cmp::Reverse;
 
 /// What is known of one shopper at `read_at`.
@@ -161,41 +162,17 @@ pub struct EdgeView {
     pub since: Timestamp,
 }
 
-impl Profile {
-    /// What the profile says at `at`, or at its newest event if that is later.
-    pub fn view_at(&self, at: Timestamp) -> ProfileView {
-        let read_at = self.read_at(at);
-        let mut edges: Vec<EdgeView> = self
-            .social
-            .holding()
-            .map(|edge| EdgeView {
-                user_id: edge.user_id.clone(),
-                kind: edge.kind,
-                weight: edge.weight,
-                since: edge.at,
-            })
-            .collect();
-        edges.sort_by(|one, other| other.weight.total_cmp(&one.weight));
-        let traits = self.basic.holding().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        ProfileView {
-            user_id: self.user_id().clone(),
-            version: self.version(),
-            applied_events: self.applied_events(),
-            fingerprint: self.fingerprint(),
-            updated_at: self.updated_at(),
-            read_at,
-            traits: traits.collect(),
-            behavior: self.behavior.view_at(read_at),
-            preference: self.preference.view_at(read_at),
-            edges,
-            segment: self.segment(),
-        }
-    }
-
-    /// The moment that the profile is read at: no earlier than its newest event.
-    pub(crate) fn read_at(&self, at: Timestamp) -> Timestamp {
-        self.newest_event_at().map_or(at, |newest| newest.max(at))
-    }
+/// Edges that hold, strongest first.
+pub(crate) fn edges(social: &Social) -> Vec<EdgeView> {
+    let edge = |edge: &StatedEdge| EdgeView {
+        user_id: edge.user_id.clone(),
+        kind: edge.kind,
+        weight: edge.weight,
+        since: edge.at,
+    };
+    let mut edges: Vec<EdgeView> = social.holding().map(edge).collect();
+    edges.sort_by(|one, other| other.weight.total_cmp(&one.weight));
+    edges
 }
 
 impl Behavior {
@@ -270,7 +247,7 @@ impl Behavior {
 }
 
 impl Preference {
-    fn view_at(&self, at: Timestamp) -> PreferenceView {
+    pub(crate) fn view_at(&self, at: Timestamp) -> PreferenceView {
         PreferenceView {
             categories: affinities(self.categories.iter().map(|(name, sum)| (name.to_string(), *sum)), at),
             brands: affinities(self.brands.iter().map(|(name, sum)| (name.to_string(), *sum)), at),

@@ -1,9 +1,8 @@
-//! What the numbers of a profile are worked out from: what a view has, without the names that no number needs. In come a profile and a
-//! moment.
+//! What the numbers of a profile are worked out from: what a view has, without the names that no number needs. In come the
+//! dimensions of a profile and a moment.
 
 use crate::decay::DecayedSum;
-use crate::id::UserId;
-use crate::profile::Profile;
+use crate::dimensions::Dimensions;
 use crate::time::Timestamp;
 use crate::view::{Affinity, BehaviorView, Sharing, price_affinities};
 
@@ -27,26 +26,25 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    pub(super) fn of(profile: &Profile, at: Timestamp) -> Self {
-        let read_at = profile.read_at(at);
-        let preference = &profile.preference;
+    pub(super) fn of(dimensions: &Dimensions, at: Timestamp) -> Self {
+        let read_at = dimensions.read_at(at);
+        let Dimensions { basic, behavior, preference, social } = dimensions;
         Self {
             read_at,
-            traits: profile.basic.holding().count(),
-            behavior: profile.behavior.view_at(read_at),
+            traits: basic.holding().count(),
+            behavior: behavior.view_at(read_at),
             categories: shares(&preference.categories, read_at),
             brands: shares(&preference.brands, read_at),
             price_bands: price_affinities(preference, read_at),
             constancy: preference.constancy(),
             recent_items: preference.recent.iter().len(),
-            edges: largest_first(profile.social.holding().map(|edge| edge.weight)),
+            edges: largest_first(social.holding().map(|edge| edge.weight)),
         }
     }
 
     /// Of somebody who did nothing yet.
     pub(super) fn of_nobody() -> Self {
-        let user_id = UserId::parse("nobody").expect("a constant that passes its check");
-        Self::of(&Profile::new(user_id), Timestamp::EPOCH)
+        Self::of(&Dimensions::default(), Timestamp::EPOCH)
     }
 }
 

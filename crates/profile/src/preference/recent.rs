@@ -1,7 +1,6 @@
 //! The newest items of a shopper, each once, newest first: bounded by number and by bytes, the oldest gives way. What was looked at once
 //! gives way sooner: it says what somebody is after now, and little of what somebody comes back for.
 
-use super::NAME_BYTES;
 use crate::action::ActionKind;
 use crate::id::ItemId;
 use crate::time::Timestamp;
@@ -13,6 +12,8 @@ use xxhash_rust::xxh64::xxh64;
 pub const RECENT_ITEMS_MAX: usize = 200;
 /// What was only looked at, and once, is kept as long as it is among so many.
 const PASSING_MAX: usize = 32;
+/// What a name takes beside its letters at most: what it is, and how long.
+pub(super) const NAME_BYTES: usize = 3;
 /// How many bytes they may take.
 pub(crate) const ITEMS_BUDGET_BYTES: usize = 3800;
 

@@ -1,7 +1,6 @@
 //! Profiles as format 5 wrote them: every category, brand, band and item with what it is and what it is like in a byte each, and all
 //! distances in milliseconds. They are written as today's when they next change.
 
-use super::{Profile, ProfileVersion};
 use crate::action::ActionKind;
 use crate::basic::Basic;
 use crate::behavior::Behavior;
@@ -13,25 +12,26 @@ use crate::preference::{Preference, RecentItem};
 use crate::segment::SegmentMembership;
 use crate::social::Social;
 use crate::time::Timestamp;
+use crate::version::ProfileVersion;
 use compact_str::{CompactString, ToCompactString};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::borrow::Cow;
 
-/// See [`Profile`].
+/// A profile of format 5: the same fields, of which preferences were written otherwise.
 #[derive(Deserialize)]
-pub(crate) struct FormerProfile {
-    user_id: UserId,
-    version: ProfileVersion,
-    applied_events: u64,
-    fingerprint: Fingerprint,
-    updated_at: Timestamp,
-    basic: Basic,
-    behavior: Behavior,
+pub(super) struct FormerProfile {
+    pub(super) user_id: UserId,
+    pub(super) version: ProfileVersion,
+    pub(super) applied_events: u64,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) updated_at: Timestamp,
+    pub(super) basic: Basic,
+    pub(super) behavior: Behavior,
     #[serde(deserialize_with = "preference")]
-    preference: Preference,
-    social: Social,
-    segment: Option<SegmentMembership>,
-    moments: Moments,
+    pub(super) preference: Preference,
+    pub(super) social: Social,
+    pub(super) segment: Option<SegmentMembership>,
+    pub(super) moments: Moments,
 }
 
 #[derive(Deserialize)]
@@ -68,24 +68,6 @@ enum FormerTouch<'a> {
     Text(#[serde(borrow)] Cow<'a, str>, ActionKind, i64),
     NumberAgain(u64, ActionKind, i64, u32),
     TextAgain(#[serde(borrow)] Cow<'a, str>, ActionKind, i64, u32),
-}
-
-impl From<FormerProfile> for Profile {
-    fn from(former: FormerProfile) -> Self {
-        Self {
-            user_id: former.user_id,
-            version: former.version,
-            applied_events: former.applied_events,
-            fingerprint: former.fingerprint,
-            updated_at: former.updated_at,
-            basic: former.basic,
-            behavior: former.behavior,
-            preference: former.preference,
-            social: former.social,
-            segment: former.segment,
-            moments: former.moments,
-        }
-    }
 }
 
 fn preference<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Preference, D::Error> {

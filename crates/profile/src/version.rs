@@ -1,0 +1,29 @@
+//! Versions of a profile: one more with every commit.
+
+use serde::{Deserialize, Serialize};
+
+/// How often a profile was committed; grows by one with every commit that changed it and never restarts.
+///
+/// ```
+/// use portrait_profile::{Profile, ProfileVersion, UserId};
+///
+/// let mut profile = Profile::new(UserId::parse("lena")?);
+/// assert_eq!(profile.version().get(), 0, "before the first commit");
+/// profile.advance_version();
+/// assert_eq!(profile.version(), ProfileVersion::default().next());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProfileVersion(u64);
+
+impl ProfileVersion {
+    /// The number; 0 is before the first commit.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The version of the next commit.
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
