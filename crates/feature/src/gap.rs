@@ -175,11 +175,12 @@ fn suits(model: &Model, event: &Event) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portrait_learning::behavior::{Behavior, OwnSteps};
-    use portrait_learning::factors::Params;
-    use portrait_learning::recommend::{Items, Past, Touched};
+    use portrait_learning::Model;
+    use portrait_learning::prediction::Learned;
+    use portrait_learning::prediction::behavior::{Behavior, OwnSteps};
+    use portrait_learning::prediction::factors::Params;
+    use portrait_learning::prediction::recommend::{Items, Past, Touched};
     use portrait_learning::testing::{by_views, view};
-    use portrait_learning::{Learned, Model};
     use portrait_profile::{ActionKind, ItemId, ModelVersion, Span};
     use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 //! of the training and the median microseconds of folding in. Nothing here measures reading or writing.
 
 use ndarray::Array2;
-use portrait_learning::factors::{Confidence, Interactions, Params, train};
+use portrait_learning::prediction::factors::{Confidence, Interactions, Params, train};
 use std::path::Path;
 use std::time::Instant;
 

@@ -3,7 +3,7 @@
 //! iterations in one line. Nothing here measures reading or writing.
 
 use ndarray::Array2;
-use portrait_learning::lloyd;
+use portrait_learning::segmentation::lloyd;
 use rand_xoshiro::Xoshiro256Plus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use std::path::Path;

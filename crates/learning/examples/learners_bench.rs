@@ -3,7 +3,7 @@
 //! others. Prints which learner it was and the seconds of the learning.
 
 use ndarray::Array2;
-use portrait_learning::learners::{Kind, Params, learn};
+use portrait_learning::prediction::learners::{Kind, Params, learn};
 use std::path::Path;
 use std::time::Instant;
 

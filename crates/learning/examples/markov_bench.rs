@@ -5,8 +5,8 @@
 //! `OWN` all pseudo-counts are chosen from the events before `FROM`, and printed in that order.
 
 use ndarray::Array2;
-use portrait_learning::markov::{Chain, Count, OwnCounts, Params, choose};
-use portrait_learning::{Params as Clustering, fit};
+use portrait_learning::prediction::markov::{Chain, Count, OwnCounts, Params, choose};
+use portrait_learning::segmentation::{Params as Clustering, fit};
 use std::collections::HashMap;
 use std::path::Path;
 

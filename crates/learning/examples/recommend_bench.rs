@@ -1,8 +1,8 @@
 //! How long a recommendation takes, in the process that has the profile already: 100,000 items, factors of 64 numbers, pasts of 40
 //! and 200 items, one call after the other on one thread. In go nothing but seeds, out comes a table.
 
-use portrait_learning::factors::Params;
-use portrait_learning::recommend::{Items, Past, Touched};
+use portrait_learning::prediction::factors::Params;
+use portrait_learning::prediction::recommend::{Items, Past, Touched};
 use portrait_profile::{ItemId, Timestamp};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};

@@ -3,8 +3,8 @@
 //! is worth to the listener's own vector; and `around`: what it is worth to the mean of their friends' vectors.
 
 use ndarray::Array2;
-use portrait_learning::factors::{Interactions, Params, train};
-use portrait_learning::social::Ties;
+use portrait_learning::prediction::factors::{Interactions, Params, train};
+use portrait_learning::prediction::social::Ties;
 use std::path::Path;
 
 /// What a search before ended at (`tests/clients/als_bench.py`).

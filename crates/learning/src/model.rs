@@ -3,10 +3,10 @@
 //! changes once it is made.
 
 use crate::drift::{Baseline, Lately, Reference};
-use crate::identity::{Origin, distance, settled};
-use crate::learned::{Learned, PartError};
-use crate::naming::Defining;
-use crate::space::Space;
+use crate::prediction::{Learned, PartError};
+use crate::segmentation::identity::{Origin, distance, settled};
+use crate::segmentation::naming::Defining;
+use crate::segmentation::space::Space;
 use ndarray::ArrayView2;
 use portrait_profile::{FeatureSchema, ModelVersion, Profile, SegmentId, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -2,10 +2,10 @@
 //! segments' ids, out goes a model as a training would make it.
 
 use crate::drift::{Lately, Seen};
-use crate::identity::Origin;
 use crate::model::{Model, Segment, TypicalCategory};
-use crate::naming::Defining;
-use crate::space::Space;
+use crate::segmentation::identity::Origin;
+use crate::segmentation::naming::Defining;
+use crate::segmentation::space::Space;
 use ndarray::Array2;
 use portrait_profile::{
     Action, Body, Event, FeatureSchema, ModelVersion, Profile, Record, RecordId, SegmentId, Timestamp, UserId,

@@ -1,6 +1,6 @@
 //! How this room is set. In comes what the file, the environment and the flags say; out goes a checked configuration.
 
-use portrait_learning::PSI_ROWS_MIN;
+use portrait_learning::drift::PSI_ROWS_MIN;
 use portrait_profile::Span;
 use portrait_runtime::config::{ByteSize, Interval, Invalid};
 use serde::{Deserialize, Serialize};

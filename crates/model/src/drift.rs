@@ -8,7 +8,7 @@
 
 use crate::error::Error;
 use ndarray::ArrayView2;
-use portrait_learning::{Adwin, Baseline, Lately, Reference, Seen};
+use portrait_learning::drift::{Adwin, Baseline, Lately, Reference, Seen};
 use portrait_profile::{FeatureSchema, ModelVersion, Timestamp};
 use portrait_proto::time;
 use portrait_proto::v1::{CategoryDrift, ComponentDrift, DriftStatus, HabitDrift};

@@ -2,7 +2,8 @@
 //! it publishes, and by every node that takes a version: a model is checked the same way wherever it is read.
 
 use bytes::Bytes;
-use portrait_learning::{Learned, Model, ModelError};
+use portrait_learning::prediction::Learned;
+use portrait_learning::{Model, ModelError};
 use portrait_profile::FeatureSchema;
 use portrait_proto::v1::ModelManifest;
 use portrait_store::PartName;

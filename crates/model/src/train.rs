@@ -9,10 +9,12 @@ use crate::error::Error;
 use crate::sample::Sample;
 use learned::{Found, learned};
 use ndarray::{Array2, ArrayView2, Axis};
-use portrait_learning::{
-    ChoiceParams, Fit, Lately, Matched, Model, Origin, Params, Portrayed, Retired, Segment, Space,
-    TypicalCategory, assign, choose_k, fit, fit_warm, match_members, means, portray, simplified_silhouette,
+use portrait_learning::drift::Lately;
+use portrait_learning::segmentation::{
+    ChoiceParams, Fit, Matched, Origin, Params, Portrayed, Space, assign, choose_k, fit, fit_warm,
+    match_members, means, portray, simplified_silhouette,
 };
+use portrait_learning::{Model, Retired, Segment, TypicalCategory};
 use portrait_profile::{FeatureSchema, ModelVersion, SegmentId};
 use portrait_proto::v1::{ModelQuality, TrainProgress};
 use std::collections::HashMap;

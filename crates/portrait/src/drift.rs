@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use comfy_table::{Table, presets};
 use indicatif::ProgressBar;
-use portrait_learning::{Lately, Reference, Seen};
+use portrait_learning::drift::{Lately, Reference, Seen};
 use portrait_model::Watch;
 use portrait_profile::{ModelVersion, Span, Timestamp};
 use portrait_proto::time;
@@ -34,7 +34,7 @@ pub struct DriftArgs {
     #[arg(long, default_value_t = 28, value_parser = clap::value_parser!(i64).range(1..=3650))]
     pub warm_up: i64,
     /// How many shoppers must have come lately before a component is said to have moved, as `model.drift_rows_min`.
-    #[arg(long, default_value_t = portrait_learning::PSI_ROWS_MIN)]
+    #[arg(long, default_value_t = portrait_learning::drift::PSI_ROWS_MIN)]
     pub rows_min: usize,
     /// How many looks in a row must find drift before a model is trained for it, as `model.drift_windows`.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]

@@ -1,6 +1,6 @@
 //! Why a read or a subscription could not be answered, and what the caller is told.
 
-use portrait_learning::learners::ScorerError;
+use portrait_learning::prediction::learners::ScorerError;
 use portrait_profile::{DecodeError, PartitionId, SegmentId, UserId};
 use portrait_proto::status::Failure;
 use portrait_proto::v1::ErrorReason;

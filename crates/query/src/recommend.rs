@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::read::{self, Terms};
 use crate::service::Shared;
 use bytes::Bytes;
-use portrait_learning::recommend::{Items, Part, Past, Recommended};
+use portrait_learning::prediction::recommend::{Items, Part, Past, Recommended};
 use portrait_profile::{ActionKind, CatalogueItem, Profile, UserId};
 use portrait_proto::v1;
 use std::collections::HashSet;

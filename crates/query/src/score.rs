@@ -5,7 +5,8 @@ use crate::error::Error;
 use crate::read::{self, Terms};
 use crate::service::Shared;
 use ndarray::ArrayView1;
-use portrait_learning::learners::{Kind, Quality, Score, Step};
+use portrait_learning::evaluation::Quality;
+use portrait_learning::prediction::learners::{Kind, Score, Step};
 use portrait_profile::{FeatureComponent, FeatureSchema, Target, UserId};
 use portrait_proto::v1;
 

@@ -5,7 +5,8 @@
 use crate::error::Error;
 use crate::read::{self, Terms};
 use crate::service::Shared;
-use portrait_learning::{Model, Origin, Segment};
+use portrait_learning::segmentation::Origin;
+use portrait_learning::{Model, Segment};
 use portrait_profile::{FeatureSchema, PartitionLedger, Profile, SegmentId, UserId};
 use portrait_proto::v1;
 use std::cmp::Reverse;

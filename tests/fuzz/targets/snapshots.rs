@@ -4,7 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portrait_learning::{Learned, Model};
+use portrait_learning::Model;
+use portrait_learning::prediction::Learned;
 use portrait_profile::FeatureSchema;
 
 const PARTS: [&str; 5] = ["items", "behavior", "propensity", "risk", "lookalikes"];

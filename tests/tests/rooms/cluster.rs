@@ -2,7 +2,7 @@
 
 use super::segments::{import_into, memberships, node, swept, train};
 use portrait::import::Format;
-use portrait_learning::adjusted_rand_index;
+use portrait_learning::evaluation::adjusted_rand_index;
 use portrait_proto::v1::TrainModelRequest;
 use portrait_store::redis::testing::Server as Redis;
 use portrait_tests::{Cluster, Log, census, connect};

@@ -5,7 +5,7 @@
 use super::Worker;
 use crate::error::Error;
 use crate::fold::{Fold, Standing};
-use portrait_learning::LOOKALIKES;
+use portrait_learning::prediction::LOOKALIKES;
 use portrait_profile::{LogPlace, PartitionLedger, Pseudonym, Span, Timestamp};
 use portrait_proto::v1::ModelManifest;
 use portrait_store::{PublishedModel, Result as Stored};

@@ -3,7 +3,7 @@
 
 use super::room::{NEW_YEAR, Room, user_id, view};
 use bytes::Bytes;
-use portrait_learning::LOOKALIKES;
+use portrait_learning::prediction::LOOKALIKES;
 use portrait_learning::testing::{FEW, by_views};
 use portrait_profile::{
     Body, LogPlace, ModelVersion, PartitionLedger, ProfileChange, Record, RecordId, Relation, RelationKind,

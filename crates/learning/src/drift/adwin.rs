@@ -22,6 +22,16 @@ const GRACE: f64 = 10.0;
 
 /// A window over a stream of numbers. After a cut the mean and width are those of what was left of the window; the value
 /// after begins a new one, since what was left may still hold some of the old world.
+///
+/// ```
+/// use portrait_learning::drift::Adwin;
+///
+/// let mut window = Adwin::new(0.002);
+/// // A loss of about 0.1, then of about 0.9.
+/// let loss = |number: u32| f64::from(number % 7) / 100.0 + if number < 300 { 0.1 } else { 0.9 };
+/// let found = (0..600).find(|number| window.update(loss(*number)));
+/// assert!((300..400).contains(&found.unwrap()), "the change is found soon after it, and not before");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adwin {
     delta: f64,

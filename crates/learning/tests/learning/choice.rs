@@ -2,7 +2,9 @@
 
 use super::data::mixture;
 use ndarray::Array2;
-use portrait_learning::{ChoiceParams, Error, adjusted_rand_index, choose_k, fit};
+use portrait_learning::Error;
+use portrait_learning::evaluation::adjusted_rand_index;
+use portrait_learning::segmentation::{ChoiceParams, choose_k, fit};
 
 #[test]
 fn five_planted_clusters_are_found() {

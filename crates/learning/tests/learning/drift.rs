@@ -1,7 +1,8 @@
 //! Drift is found where there is some, and nowhere else; the numbers are those of numpy, scipy and river.
 
 use ndarray::Array2;
-use portrait_learning::{Adwin, Baseline, Error, FeatureDrift, PSI_ALARM, PSI_ROWS_MIN};
+use portrait_learning::Error;
+use portrait_learning::drift::{Adwin, Baseline, FeatureDrift, PSI_ALARM, PSI_ROWS_MIN};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use super::data::Random;
 use super::reference::{Shared, number};
 use ndarray::{Array2, Axis};
 use portrait_learning::Error;
-use portrait_learning::factors::{
+use portrait_learning::prediction::factors::{
     Audience, Confidence, FactorError, Factors, Interactions, Params, train, train_from,
 };
 

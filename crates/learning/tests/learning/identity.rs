@@ -1,7 +1,7 @@
 //! Segments keep their ids while they are the same people. The assignment is compared with every permutation there is.
 
 use ndarray::{Array2, ArrayView2, array};
-use portrait_learning::{HYSTERESIS, Matching, Origin, hungarian, match_members, switches};
+use portrait_learning::segmentation::{HYSTERESIS, Matching, Origin, hungarian, match_members, switches};
 use portrait_profile::SegmentId;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

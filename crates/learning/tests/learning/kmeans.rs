@@ -2,7 +2,9 @@
 
 use super::data::{Random, mixture};
 use ndarray::{Array2, Axis, array, concatenate};
-use portrait_learning::{Error, Fit, Params, adjusted_rand_index, assign, fit, fit_warm, lloyd, nearest};
+use portrait_learning::Error;
+use portrait_learning::evaluation::adjusted_rand_index;
+use portrait_learning::segmentation::{Fit, Params, assign, fit, fit_warm, lloyd, nearest};
 
 fn check_consistent(rows: &Array2<f32>, found: &Fit) {
     let (labels, distances) = assign(rows.view(), found.centroids.view());

@@ -5,9 +5,8 @@ use super::data::Random;
 use super::reference::{Shared, number};
 use ndarray::Array2;
 use portrait_learning::Error;
-use portrait_learning::learners::{
-    Kind, Params, Scorer, ScorerError, auc, calibration_error, learn, log_loss, quality,
-};
+use portrait_learning::evaluation::{auc, calibration_error, log_loss, quality};
+use portrait_learning::prediction::learners::{Kind, Params, Scorer, ScorerError, learn};
 
 const COLUMNS: usize = 6;
 

@@ -5,7 +5,9 @@ use super::data::Random;
 use super::reference::{Shared, number};
 use ndarray::Array2;
 use portrait_learning::Error;
-use portrait_learning::markov::{Chain, ChainError, Count, OwnCounts, Params, choose, left_out_loss};
+use portrait_learning::prediction::markov::{
+    Chain, ChainError, Count, OwnCounts, Params, choose, left_out_loss,
+};
 
 const SYMBOLS: u16 = 7;
 

@@ -2,7 +2,9 @@
 //! damaged or made for something else is refused with the reason.
 
 use ndarray::{Array2, ArrayView2};
-use portrait_learning::{Lately, Model, ModelError, Origin, Seen, Segment, Space};
+use portrait_learning::drift::{Lately, Seen};
+use portrait_learning::segmentation::{Origin, Space};
+use portrait_learning::{Model, ModelError, Segment};
 use portrait_profile::{FeatureSchema, ModelVersion, SegmentId, Timestamp};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

@@ -1,7 +1,7 @@
 //! Names say what defines a segment, and no two are the same.
 
 use ndarray::Array2;
-use portrait_learning::{Portrayed, portray};
+use portrait_learning::segmentation::{Portrayed, portray};
 use portrait_profile::{Dimension, FeatureComponent, FeatureSchema};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

@@ -1,8 +1,8 @@
 //! Recommendations: what is scored is what is explained, what goes together is found, and what is published comes back.
 
 use super::data::Random;
-use portrait_learning::factors::Params;
-use portrait_learning::recommend::{
+use portrait_learning::prediction::factors::Params;
+use portrait_learning::prediction::recommend::{
     Blend, Continued, Described, Fitting, Items, Part, Past, Recommender, Teaching, Touched, fit_blend,
 };
 use portrait_profile::{ItemId, Timestamp};

@@ -3,7 +3,8 @@
 
 use super::data::{Random, mixture};
 use ndarray::Array2;
-use portrait_learning::{Fit, Scaler, Shape, Space, adjusted_rand_index, lloyd};
+use portrait_learning::evaluation::adjusted_rand_index;
+use portrait_learning::segmentation::{Fit, Scaler, Shape, Space, lloyd};
 use portrait_profile::{Facet, FeatureSchema};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

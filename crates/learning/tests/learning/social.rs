@@ -5,7 +5,7 @@ use super::data::Random;
 use super::reference::{Shared, number};
 use ndarray::{Array2, array};
 use portrait_learning::Error;
-use portrait_learning::social::{Ties, mean_around};
+use portrait_learning::prediction::social::{Ties, mean_around};
 
 #[test]
 fn means_are_those_of_scipy() {

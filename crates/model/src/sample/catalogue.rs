@@ -3,7 +3,7 @@
 
 use super::bounded::Bounded;
 use crate::error::Error;
-use portrait_learning::recommend::Described;
+use portrait_learning::prediction::recommend::Described;
 use portrait_profile::{CatalogueItem, ItemId};
 use portrait_store::Store;
 use xxhash_rust::xxh64::xxh64;

@@ -2,7 +2,7 @@
 //! out go items in their order and pasts that name them by number; memory is bounded whatever comes.
 
 use super::bounded::Bounded;
-use portrait_learning::recommend::{Past, Touched};
+use portrait_learning::prediction::recommend::{Past, Touched};
 use portrait_profile::{ItemId, Timestamp};
 use portrait_proto::time;
 use portrait_proto::v1::ItemTouch;

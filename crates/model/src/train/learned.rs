@@ -5,10 +5,10 @@ use super::Task;
 use crate::error::Error;
 use crate::sample::Labelled;
 use ndarray::ArrayView2;
-use portrait_learning::behavior::{Behavior, OwnSteps};
-use portrait_learning::learners::{self, Scorer};
-use portrait_learning::recommend::Items;
-use portrait_learning::{Learned, Lookalikes, factors};
+use portrait_learning::prediction::behavior::{Behavior, OwnSteps};
+use portrait_learning::prediction::learners::{self, Scorer};
+use portrait_learning::prediction::recommend::Items;
+use portrait_learning::prediction::{Learned, Lookalikes, factors};
 use portrait_profile::Target;
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use crate::drift::Looks;
 use crate::replay::Replay;
 use crate::simulate::{Day, Promotion, Shop, SimulateConfig};
 use anyhow::Result;
-use portrait_learning::{PSI_ROWS_MIN, Seen};
+use portrait_learning::drift::{PSI_ROWS_MIN, Seen};
 use portrait_proto::time;
 use portrait_proto::v1::DriftStatus;
 

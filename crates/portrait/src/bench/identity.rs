@@ -6,7 +6,7 @@ use super::Figure;
 use crate::replay::Replay;
 use anyhow::Result;
 use ndarray::{Array2, ArrayView2};
-use portrait_learning::{Origin, Params, Space, fit, fit_warm, match_members, settled};
+use portrait_learning::segmentation::{Origin, Params, Space, fit, fit_warm, match_members, settled};
 use portrait_profile::{FeatureSchema, SegmentId};
 use portrait_proto::v1::Event;
 use rand::rngs::StdRng;

@@ -5,7 +5,7 @@ use super::summary::Share;
 use crate::card::words;
 use crate::simulate::ShopperType;
 use comfy_table::{CellAlignment, Table, presets};
-use portrait_learning::adjusted_rand_index;
+use portrait_learning::evaluation::adjusted_rand_index;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 

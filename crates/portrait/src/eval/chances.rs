@@ -9,7 +9,7 @@
 //! mean of both, since whoever did more has higher scores and is not always surer. Which, floor and power are found where what followed is
 //! most likely, on events before those that are judged: a stale profile is as sure as it may be, and not as sure as if it were live.
 
-use portrait_learning::recommend::{Blend, Continued, Recommender};
+use portrait_learning::prediction::recommend::{Blend, Continued, Recommender};
 use rayon::prelude::*;
 use serde::Serialize;
 

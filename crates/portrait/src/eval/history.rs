@@ -6,7 +6,7 @@ use crate::replay;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::ProgressBar;
-use portrait_learning::recommend::Past;
+use portrait_learning::prediction::recommend::Past;
 use portrait_profile::{Body, ItemId, Profile, Record, Timestamp};
 use rand::seq::SliceRandom;
 use std::collections::{BTreeMap, HashMap, HashSet};

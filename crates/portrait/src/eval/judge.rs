@@ -4,7 +4,7 @@
 use super::figures::{AgeFigures, Compared, Interval, Pair, PartFigures, Reliability, compared, mean};
 use super::measure::Outcome;
 use super::staleness::Staleness;
-use portrait_learning::learners::calibration_error;
+use portrait_learning::evaluation::calibration_error;
 
 /// Groups of targets of which about the same was told, of about as many each.
 const GROUPS: usize = 10;

@@ -10,7 +10,7 @@ use super::segments;
 use super::staleness::Staleness;
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use portrait_learning::recommend::{Blend, Fitting, Part, fit_blend};
+use portrait_learning::prediction::recommend::{Blend, Fitting, Part, fit_blend};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::collections::BTreeSet;

@@ -6,9 +6,10 @@ use super::figures::{Interval, Kept, Stability, drawn, mean};
 use super::history::{Log, Shopper};
 use anyhow::Result;
 use ndarray::{Array2, ArrayView2, Axis};
-use portrait_learning::{
-    ChoiceParams, Error, Params, Space, adjusted_rand_index, choose_k, fit, fit_warm, match_members, means,
-    settled,
+use portrait_learning::Error;
+use portrait_learning::evaluation::adjusted_rand_index;
+use portrait_learning::segmentation::{
+    ChoiceParams, Params, Space, choose_k, fit, fit_warm, match_members, means, settled,
 };
 use portrait_profile::{FeatureSchema, SegmentId, Timestamp};
 use rayon::prelude::*;

@@ -1,0 +1,112 @@
+//! Lloyd's algorithm on all rows (Lloyd, "Least squares quantization in PCM", 1982), with the stopping rules and the repair
+//! of empty clusters of scikit-learn's `KMeans(algorithm="lloyd")`, so that the two can be compared number by number.
+
+use super::assigning::squared_distances;
+use super::checking;
+use super::pass::{Prepared, Sums};
+use crate::error::Error;
+use ndarray::{Array2, ArrayView2};
+
+/// A partition of the rows it was learned from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fit {
+    /// A row a centroid, in the units of the rows.
+    pub centroids: Array2<f32>,
+    /// By row, the centroid that is nearest.
+    pub labels: Vec<u32>,
+    /// By centroid, how many rows are nearest to it; 0 is possible if there are fewer distinct rows than centroids.
+    pub sizes: Vec<usize>,
+    /// The sum of the squared distances of the rows to their centroids.
+    pub inertia: f64,
+    /// How many passes moved the centroids.
+    pub iterations: usize,
+}
+
+/// No row has had a label yet.
+const UNLABELLED: u32 = u32::MAX;
+
+/// Moves the centroids of `start` (a row a centroid) to the means of the rows that are nearest to them, until no label
+/// changes, or the sum of their squared shifts is at most `tolerance` times the mean variance of the columns, or
+/// `max_iterations` passes are over. Centroids without rows are moved to the rows that are furthest from their own centroid.
+/// Labels, sizes and inertia are those of the centroids that are returned.
+///
+/// # Errors
+///
+/// [`Error::Width`] if `start` is not as wide as `rows` or there are no columns, [`Error::TooFew`] for fewer rows than
+/// centroids, [`Error::NotFinite`] for a value that is NaN or infinite, [`Error::Parameter`] for no centroid, no iteration, a
+/// tolerance that is negative or NaN, or values beyond ±1e12.
+pub fn lloyd(
+    rows: ArrayView2<f32>,
+    start: Array2<f32>,
+    max_iterations: usize,
+    tolerance: f64,
+) -> Result<Fit, Error> {
+    let rows = rows.as_standard_layout();
+    let rows = rows.view();
+    checking::width("start", start.ncols(), rows.ncols())?;
+    checking::steps(max_iterations, tolerance)?;
+    checking::values(start.view())?;
+    let shift_max = tolerance * checking::mean_variance(rows, start.nrows())?;
+    let mut centroids = start;
+    let mut labels = vec![UNLABELLED; rows.nrows()];
+    let mut settled = false;
+    let mut iterations = 0;
+    while iterations < max_iterations {
+        iterations += 1;
+        let sums = Prepared::new(centroids.view()).label_and_sum(rows, &mut labels);
+        settled = !sums.changed;
+        let next = means(rows, &centroids, &labels, sums);
+        let shift = squared_shift(&centroids, &next);
+        centroids = next;
+        if settled || shift <= shift_max {
+            break;
+        }
+    }
+    if !settled {
+        Prepared::new(centroids.view()).label(rows, &mut labels);
+    }
+    Ok(described(rows, centroids, labels, iterations))
+}
+
+fn described(rows: ArrayView2<f32>, centroids: Array2<f32>, labels: Vec<u32>, iterations: usize) -> Fit {
+    let mut sizes = vec![0; centroids.nrows()];
+    labels.iter().for_each(|label| sizes[*label as usize] += 1);
+    let inertia = squared_distances(rows, centroids.view(), &labels).1;
+    Fit { centroids, labels, sizes, inertia, iterations }
+}
+
+fn means(rows: ArrayView2<f32>, centroids: &Array2<f32>, labels: &[u32], mut sums: Sums) -> Array2<f32> {
+    if sums.counts.contains(&0) {
+        repair(rows, centroids, labels, &mut sums);
+    }
+    // A cluster that even the repair could not fill lies where the largest is, whose lower index takes every row: there are
+    // fewer distinct rows than centroids. As scikit-learn has it.
+    let largest = (0..sums.counts.len()).rev().max_by_key(|centroid| sums.counts[*centroid]).unwrap_or(0);
+    Array2::from_shape_fn(centroids.dim(), |(centroid, column)| {
+        let centroid = if sums.counts[centroid] > 0 { centroid } else { largest };
+        (sums.sums[(centroid, column)] / sums.counts[centroid] as f64) as f32
+    })
+}
+
+/// Gives each empty cluster one row, the furthest first, and takes that from the cluster it was in; the lower index of two
+/// that are equally far.
+fn repair(rows: ArrayView2<f32>, centroids: &Array2<f32>, labels: &[u32], sums: &mut Sums) {
+    let (distances, _) = squared_distances(rows, centroids.view(), labels);
+    let empty: Vec<usize> = (0..sums.counts.len()).filter(|centroid| sums.counts[*centroid] == 0).collect();
+    // A row that its centroid lies upon leaves nothing to gain.
+    let mut far: Vec<usize> = (0..rows.nrows()).filter(|row| distances[*row] > 0.0).collect();
+    far.sort_by(|one, other| distances[*other].total_cmp(&distances[*one]));
+    for (centroid, row) in empty.into_iter().zip(far) {
+        let old = labels[row] as usize;
+        for (column, value) in rows.row(row).iter().enumerate() {
+            sums.sums[(old, column)] -= f64::from(*value);
+            sums.sums[(centroid, column)] = f64::from(*value);
+        }
+        sums.counts[old] -= 1;
+        sums.counts[centroid] = 1;
+    }
+}
+
+fn squared_shift(old: &Array2<f32>, new: &Array2<f32>) -> f64 {
+    old.iter().zip(new).map(|(old, new)| (f64::from(*old) - f64::from(*new)).powi(2)).sum()
+}

@@ -1,0 +1,248 @@
+//! One pass over all rows. In come rows and centroids; out go the label of each row and, if asked for, the sums and counts
+//! that the next centroids are the means of.
+//!
+//! Rows are taken in chunks, each chunk by one thread. Chunks and the blocks in them depend on the number of rows alone and
+//! are added up in their order, in f64: the threads can never be told from the result.
+
+use super::kernel::Panels;
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+/// A thread's turn: enough that a turn costs nothing, few enough that two threads finish together. A whole number of blocks.
+pub(super) const CHUNK_ROWS: usize = 4080;
+
+/// Sums of this many rows are in f32, which is enough for so few. A whole number of groups.
+pub(super) const BLOCK_ROWS: usize = 240;
+
+/// Centroids made ready for passes over rows.
+///
+/// The nearest centroid is that with the least `|x - c|^2 / 2 = |x|^2 / 2 + |c|^2 / 2 - x.c`, where the first term is the same
+/// for all. With `c = m + d`, `m` being the mean of the centroids, the terms in `m` alone are the same for all too, and what
+/// is left is `offset - x.d` with `offset = m.d + |d|^2 / 2`: numbers of the size of the distances between centroids, not of
+/// their distance to the origin, so that f32 is enough.
+pub(super) struct Prepared {
+    differences: Array2<f32>,
+    offsets: Vec<f32>,
+}
+
+/// What one pass found.
+pub(super) struct Sums {
+    /// A row a centroid: the sum of the rows that are nearest to it.
+    pub(super) sums: Array2<f64>,
+    /// How many rows that are.
+    pub(super) counts: Vec<usize>,
+    /// Whether a label is another than before.
+    pub(super) changed: bool,
+}
+
+/// A thread's turn, to be run with the widest registers of the machine.
+struct Turn<'a> {
+    prepared: &'a Prepared,
+    /// One after the other.
+    rows: &'a [f32],
+    labels: &'a mut [u32],
+    /// `None` if only the labels are wanted.
+    sums: Option<&'a mut Sums>,
+}
+
+impl Prepared {
+    /// Of at least one centroid.
+    pub(super) fn new(centroids: ArrayView2<f32>) -> Self {
+        let wide = centroids.mapv(f64::from);
+        let mean = wide.sum_axis(Axis(0)) / wide.nrows().max(1) as f64;
+        let differences = &wide - &mean;
+        let offset =
+            |difference: ArrayView1<f64>| (difference.dot(&mean) + difference.dot(&difference) / 2.0) as f32;
+        let offsets = differences.outer_iter().map(offset).collect();
+        let differences = differences.mapv(|value| value as f32).as_standard_layout().into_owned();
+        Self { differences, offsets }
+    }
+
+    /// Writes each row's nearest centroid to `labels` and sums the rows up by it. Rows are in standard layout and as wide as
+    /// the centroids.
+    pub(super) fn label_and_sum(&self, rows: ArrayView2<f32>, labels: &mut [u32]) -> Sums {
+        let run = |(rows, labels): (&[f32], &mut [u32])| {
+            let mut sums = Sums::none(self.differences.dim());
+            Arch::new().dispatch(Turn { prepared: self, rows, labels, sums: Some(&mut sums) });
+            sums
+        };
+        let width = rows.ncols();
+        let rows = rows.to_slice().unwrap_or_default().par_chunks(CHUNK_ROWS * width);
+        let chunks: Vec<Sums> = rows.zip(labels.par_chunks_mut(CHUNK_ROWS)).map(run).collect();
+        let mut total = Sums::none(self.differences.dim());
+        chunks.iter().for_each(|chunk| total.add(chunk));
+        total
+    }
+
+    /// Writes each row's nearest centroid to `labels`; rows as for [`Self::label_and_sum`].
+    pub(super) fn label(&self, rows: ArrayView2<f32>, labels: &mut [u32]) {
+        if rows.ncols() == 0 {
+            labels.fill(0);
+            return;
+        }
+        let width = rows.ncols();
+        let rows = rows.to_slice().unwrap_or_default().par_chunks(CHUNK_ROWS * width);
+        rows.zip(labels.par_chunks_mut(CHUNK_ROWS)).for_each(|(rows, labels)| {
+            Arch::new().dispatch(Turn { prepared: self, rows, labels, sums: None });
+        });
+    }
+}
+
+impl WithSimd for Turn<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // Twelve registers of scores keep both multipliers busy and leave room in sixteen for what is multiplied. With two
+        // registers of centroids a row is read half as often; of an odd number, half of the last two would be padding.
+        let registers = self.prepared.offsets.len().div_ceil(S::F32_LANES);
+        if registers.is_multiple_of(2) { self.run::<S, 6, 2>(simd) } else { self.run::<S, 12, 1>(simd) }
+    }
+}
+
+impl Turn<'_> {
+    /// `ROWS` rows at once, `REGISTERS` registers of centroids a row.
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize, const REGISTERS: usize>(mut self, simd: S) {
+        let (centroids, width) = self.prepared.differences.dim();
+        let differences = self.prepared.differences.as_slice().unwrap_or_default();
+        let panels = Panels::<S, REGISTERS>::new(simd, differences, &self.prepared.offsets, width);
+        let mut block_sums = vec![0.0_f32; if self.sums.is_some() { centroids * width } else { 0 }];
+        let blocks = self.rows.chunks(BLOCK_ROWS * width).zip(self.labels.chunks_mut(BLOCK_ROWS));
+        for (rows, labels) in blocks {
+            let grouped = labels.len() / ROWS * ROWS;
+            let (groups, rest) = labels.split_at_mut(grouped);
+            let (group_rows, rest_rows) = rows.split_at(grouped * width);
+            for (rows, labels) in group_rows.chunks_exact(ROWS * width).zip(groups.chunks_exact_mut(ROWS)) {
+                note(
+                    &panels.label::<ROWS>(simd, rows),
+                    rows,
+                    labels,
+                    self.sums.as_deref_mut(),
+                    &mut block_sums,
+                );
+            }
+            for (row, label) in rest_rows.chunks_exact(width).zip(rest.chunks_exact_mut(1)) {
+                note(&panels.label::<1>(simd, row), row, label, self.sums.as_deref_mut(), &mut block_sums);
+            }
+            if let Some(sums) = self.sums.as_deref_mut() {
+                let totals = sums.sums.as_slice_mut().unwrap_or_default();
+                for (total, sum) in totals.iter_mut().zip(&block_sums) {
+                    *total += f64::from(*sum);
+                }
+                block_sums.fill(0.0);
+            }
+        }
+    }
+}
+
+/// Writes what was found for a few rows, and sums them while they are in the nearest cache.
+#[inline(always)]
+fn note(found: &[u32], rows: &[f32], labels: &mut [u32], sums: Option<&mut Sums>, block_sums: &mut [f32]) {
+    if let Some(sums) = sums {
+        let width = rows.len() / found.len();
+        sums.changed |= found != labels;
+        for (row, label) in rows.chunks_exact(width).zip(found) {
+            let label = *label as usize;
+            sums.counts[label] += 1;
+            for (sum, value) in block_sums[label * width..][..width].iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+    }
+    labels.copy_from_slice(found);
+}
+
+impl Sums {
+    fn none(dim: (usize, usize)) -> Self {
+        Self { sums: Array2::zeros(dim), counts: vec![0; dim.0], changed: false }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.sums += &other.sums;
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
+        self.changed |= other.changed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draws::Draws;
+
+    fn random(draws: &mut Draws, rows: usize, columns: usize) -> Array2<f32> {
+        Array2::from_shape_simple_fn((rows, columns), || draws.below(2001) as f32 / 100.0 - 10.0)
+    }
+
+    fn squared(one: ArrayView1<f32>, other: ArrayView1<f32>) -> f64 {
+        one.iter().zip(other).map(|(one, other)| (f64::from(*one) - f64::from(*other)).powi(2)).sum()
+    }
+
+    #[test]
+    fn every_row_gets_its_nearest_centroid_and_is_summed_once() {
+        let mut draws = Draws::new(1);
+        for count in [1, 5, 6, 7, 12, 13, 240, 241, 4080, 4093] {
+            for (columns, k) in [(1, 1), (3, 2), (16, 15), (17, 16), (64, 17), (65, 32), (9, 33), (2, 100)] {
+                let (rows, centroids) = (random(&mut draws, count, columns), random(&mut draws, k, columns));
+                let mut labels = vec![u32::MAX; count];
+                let found = Prepared::new(centroids.view()).label_and_sum(rows.view(), &mut labels);
+                let mut expected = Sums::none((k, columns));
+                for (row, label) in rows.outer_iter().zip(&labels) {
+                    let label = *label as usize;
+                    let distance = squared(row, centroids.row(label));
+                    let least =
+                        centroids.outer_iter().map(|other| squared(row, other)).fold(f64::MAX, f64::min);
+                    assert!(distance <= least + 1e-3, "{count} x {columns}, {k}: {distance} and {least}");
+                    expected.counts[label] += 1;
+                    expected.sums.row_mut(label).zip_mut_with(&row, |sum, value| *sum += f64::from(*value));
+                }
+                assert_eq!(found.counts, expected.counts);
+                let largest =
+                    (&found.sums - &expected.sums).iter().fold(0.0, |one: f64, two| one.max(two.abs()));
+                assert!(largest < 1e-2, "{count} x {columns}, {k}: sums are off by {largest}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_width_of_the_registers_cannot_be_told_from_the_labels() {
+        let mut draws = Draws::new(2);
+        for k in [1, 2, 3, 7, 8, 9, 16, 31, 32, 33, 47] {
+            let (rows, centroids) = (random(&mut draws, 500, 20), random(&mut draws, k, 20));
+            let prepared = Prepared::new(centroids.view());
+            let slice = rows.as_slice().unwrap();
+            let mut found = [const { [0_u32; 500] }; 5];
+            let [machine, one, four, eight, sixteen] = &mut found;
+            let turn = |labels| Turn { prepared: &prepared, rows: slice, labels, sums: None };
+            Arch::new().dispatch(turn(machine));
+            turn(one).with_simd(pulp::Scalar);
+            turn(four).with_simd(pulp::Scalar128b);
+            turn(eight).with_simd(pulp::Scalar256b);
+            turn(sixteen).with_simd(pulp::Scalar512b);
+            assert!(found.iter().all(|labels| labels == &found[0]), "k={k}");
+        }
+    }
+
+    #[test]
+    fn of_equal_centroids_the_lower_index_is_taken() {
+        let rows = Array2::from_elem((20, 3), 1.0);
+        for (k, first) in [(2, 0), (5, 3), (40, 0), (40, 17), (40, 39), (40, 20)] {
+            let centroids =
+                Array2::from_shape_fn((k, 3), |(index, _)| if index < first { -1.0 } else { 1.0 });
+            let mut labels = vec![u32::MAX; 20];
+            Prepared::new(centroids.view()).label(rows.view(), &mut labels);
+            assert_eq!(labels, vec![first as u32; 20], "{k} of which the first {first} are far");
+        }
+    }
+
+    #[test]
+    fn far_from_the_origin_the_nearest_is_still_found() {
+        let centroids =
+            ndarray::array![[10_000.0_f32, -10_000.0], [10_001.0, -10_000.0], [10_000.5, -10_001.0]];
+        let mut labels = vec![u32::MAX; 3];
+        let rows = &centroids + 0.1;
+        Prepared::new(centroids.view()).label(rows.view(), &mut labels);
+        assert_eq!(labels, [0, 1, 2]);
+    }
+}

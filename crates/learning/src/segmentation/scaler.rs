@@ -1,0 +1,321 @@
+//! From raw feature vectors to numbers of one size. In come rows of raw features and the shape of each column; out goes a
+//! scaler that is frozen inside a model version, and rows whose every value lies within ±[`Z_MAX`].
+//!
+//! It never learns from a value that is not finite, and never answers one: whatever cannot be scaled counts as the mean.
+
+use crate::error::Error;
+use ndarray::parallel::prelude::*;
+use ndarray::{Array2, ArrayView2};
+use portrait_profile::FeatureSchema;
+use serde::{Deserialize, Serialize};
+
+/// No scaled value is further from the mean, in standard deviations.
+pub const Z_MAX: f32 = 5.0;
+
+/// Beyond these shares of its values a column is winsorised: what lies further out counts as the quantile.
+const WINSOR: [f64; 2] = [0.005, 0.995];
+
+/// A mean and a deviation of fewer rows say nothing.
+const ROWS_MIN: usize = 2;
+
+/// How a column is bent before it is scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shape {
+    /// As it is.
+    Linear,
+    /// `sign(x) * ln(1 + |x|)`: for what is counted or summed, where the step from 1 to 2 says more than that from 101 to
+    /// 102. Signed, since money can be negative.
+    Log1p,
+}
+
+/// What takes raw rows to scaled ones. Part of a model version: vectors scaled by different scalers are not comparable.
+///
+/// ```
+/// use ndarray::array;
+/// use portrait_learning::segmentation::{Scaler, Shape};
+///
+/// let rows = array![[0.0, 0.2], [10.0, 0.4], [1000.0, 0.6]];
+/// // Counts are bent by a logarithm, shares are taken as they are.
+/// let scaler = Scaler::fit(rows.view(), &[Shape::Log1p, Shape::Linear])?;
+/// let scaled = scaler.scale(rows.view());
+/// for column in scaled.columns() {
+///     assert!(column.mean().unwrap().abs() < 1e-6, "every column has mean 0");
+/// }
+/// // What is not finite counts as the mean.
+/// assert_eq!(scaler.scale(array![[f32::NAN, 0.4]].view())[[0, 0]], 0.0);
+/// # Ok::<(), portrait_learning::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scaler {
+    /// In the order of the raw vector; written once, by [`Scaler::fit`].
+    columns: Vec<Column>,
+}
+
+/// One column's part, in units of the shaped value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Column {
+    shape: Shape,
+    /// The lower and the upper bound of what is learned from and answered to.
+    winsor: [f64; 2],
+    mean: f64,
+    /// Of the population, as scikit-learn's `StandardScaler` has it; 1 for a column that is constant.
+    deviation: f64,
+}
+
+/// The shape of each component of `schema`, in its order: what is a share, in bits or in doublings already has a sensible
+/// scale, everything else is counted or summed.
+pub fn shapes(schema: &FeatureSchema) -> Vec<Shape> {
+    schema.components().iter().map(|component| shape_of(component.unit)).collect()
+}
+
+fn shape_of(unit: &str) -> Shape {
+    match unit {
+        "share" | "bits" | "doublings" => Shape::Linear,
+        _ => Shape::Log1p,
+    }
+}
+
+impl Shape {
+    fn bend(self, raw: f64) -> f64 {
+        match self {
+            Self::Linear => raw,
+            Self::Log1p => raw.abs().ln_1p().copysign(raw),
+        }
+    }
+
+    fn unbend(self, shaped: f64) -> f64 {
+        match self {
+            Self::Linear => shaped,
+            Self::Log1p => shaped.abs().exp_m1().copysign(shaped),
+        }
+    }
+}
+
+impl Scaler {
+    /// Learns from `rows` (a row a shopper, raw units), `shapes` being one a column. Mean and population standard deviation
+    /// are those of the shaped and winsorised values, in f64.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Width`] if there are not as many shapes as columns, [`Error::TooFew`] below 2 rows, [`Error::NotFinite`] with
+    /// the first place in column order whose value is NaN or infinite.
+    pub fn fit(rows: ArrayView2<f32>, shapes: &[Shape]) -> Result<Self, Error> {
+        if shapes.len() != rows.ncols() {
+            return Err(Error::Width { what: "shapes", found: shapes.len(), expected: rows.ncols() });
+        }
+        if rows.nrows() < ROWS_MIN {
+            return Err(Error::TooFew { rows: rows.nrows(), needed: ROWS_MIN });
+        }
+        let fit_column = |(column, shape): (usize, &Shape)| {
+            let values = rows.column(column);
+            match values.iter().position(|value| !value.is_finite()) {
+                Some(row) => Err(Error::NotFinite { row, column }),
+                None => {
+                    Ok(Column::fit(values.iter().map(|raw| shape.bend(f64::from(*raw))).collect(), *shape))
+                }
+            }
+        };
+        // Each column by itself and then in order, so that the first bad place is the one reported.
+        let columns: Vec<Result<Column, Error>> = shapes.par_iter().enumerate().map(fit_column).collect();
+        Ok(Self { columns: columns.into_iter().collect::<Result<_, _>>()? })
+    }
+
+    /// Writes the scaled values of `raw` into `scaled`, in standard deviations within ±[`Z_MAX`]. A value that is missing or
+    /// not finite counts as the mean, which is 0; values beyond [`Scaler::width`] are not read, and places beyond it are 0.
+    pub fn scale_into(&self, raw: &[f32], scaled: &mut [f32]) {
+        for (index, place) in scaled.iter_mut().enumerate() {
+            *place = match (self.columns.get(index), raw.get(index)) {
+                (Some(column), Some(value)) => column.scale(*value),
+                _ => 0.0,
+            };
+        }
+    }
+
+    /// The scaled values of all `rows`, as wide as the scaler, as [`Scaler::scale_into`] has them.
+    pub fn scale(&self, rows: ArrayView2<f32>) -> Array2<f32> {
+        let mut scaled = Array2::zeros((rows.nrows(), self.width()));
+        let rows = rows.as_standard_layout();
+        scaled.outer_iter_mut().into_par_iter().zip(rows.outer_iter()).for_each(|(mut place, row)| {
+            if let (Some(place), Some(row)) = (place.as_slice_mut(), row.as_slice()) {
+                self.scale_into(row, place);
+            }
+        });
+        scaled
+    }
+
+    /// How many columns it scales.
+    pub fn width(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Whether every number in it is usable; what was read from outside may not be.
+    pub fn is_finite(&self) -> bool {
+        self.columns.iter().all(Column::is_finite)
+    }
+
+    /// Back from `z` standard deviations to the raw unit of `column`, for words; 0 for a column that is not there. What the
+    /// winsor bounds and ±[`Z_MAX`] cut off does not come back.
+    pub fn unscale(&self, column: usize, z: f32) -> f32 {
+        self.columns.get(column).map_or(0.0, |column| column.unscale(z))
+    }
+}
+
+impl Column {
+    fn fit(mut shaped: Vec<f64>, shape: Shape) -> Self {
+        let winsor = WINSOR.map(|share| quantile(&mut shaped, share));
+        let count = shaped.len() as f64;
+        let winsorised = || shaped.iter().map(|value| value.clamp(winsor[0], winsor[1]));
+        let mean = winsorised().sum::<f64>() / count;
+        let variance = winsorised().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+        // What rounding alone can make of a constant column counts as zero, by scikit-learn's bound.
+        let rounding = count * f64::EPSILON * variance + (count * mean * f64::EPSILON).powi(2);
+        let deviation = if variance <= rounding { 1.0 } else { variance.sqrt() };
+        Self { shape, winsor, mean, deviation }
+    }
+
+    fn scale(&self, raw: f32) -> f32 {
+        if !raw.is_finite() {
+            return 0.0;
+        }
+        // Not `clamp`, which panics on bounds that are out of order, as read from outside they may be.
+        let value = self.shape.bend(f64::from(raw)).max(self.winsor[0]).min(self.winsor[1]);
+        let z = (value - self.mean) / self.deviation;
+        if z.is_nan() { 0.0 } else { (z as f32).clamp(-Z_MAX, Z_MAX) }
+    }
+
+    fn unscale(&self, z: f32) -> f32 {
+        let z = if z.is_nan() { 0.0 } else { f64::from(z) };
+        (self.shape.unbend(z * self.deviation + self.mean) as f32).clamp(f32::MIN, f32::MAX)
+    }
+
+    fn is_finite(&self) -> bool {
+        let [low, high] = self.winsor;
+        let finite = [low, high, self.mean, self.deviation].iter().all(|number| number.is_finite());
+        finite && self.deviation > 0.0 && low <= high
+    }
+}
+
+/// The quantile at `share` of `values`, of which there is at least one and which are reordered: between two values by linear
+/// interpolation, as numpy's default has it (Hyndman & Fan, "Sample Quantiles in Statistical Packages", 1996, definition 7).
+fn quantile(values: &mut [f64], share: f64) -> f64 {
+    let place = (values.len() - 1) as f64 * share;
+    let part = place.fract();
+    let (_, below, above) = values.select_nth_unstable_by(place as usize, f64::total_cmp);
+    let below = *below;
+    let above = above.iter().copied().min_by(f64::total_cmp).unwrap_or(below);
+    // From the nearer end, as numpy does, so that equal neighbours give exactly themselves.
+    if part < 0.5 { below + (above - below) * part } else { above - (above - below) * (1.0 - part) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Axis, array};
+
+    #[test]
+    fn every_unit_of_the_schema_has_the_shape_that_was_meant() {
+        let linear = ["share", "bits", "doublings"];
+        let bent = [
+            "traits", "events", "days", "orders", "money", "visits", "seconds", "kinds", "items", "edges",
+            "weight",
+        ];
+        let schema = FeatureSchema::current();
+        for (component, shape) in schema.components().iter().zip(shapes(schema)) {
+            let unit = component.unit;
+            assert!(linear.contains(&unit) || bent.contains(&unit), "decide on the shape of {unit}");
+            let expected = if linear.contains(&unit) { Shape::Linear } else { Shape::Log1p };
+            assert_eq!(shape, expected, "{unit}");
+        }
+        assert_eq!(shapes(schema).len(), schema.components().len());
+    }
+
+    #[test]
+    fn quantiles_lie_between_neighbours() {
+        let rows: [(&[f64], f64, f64); 6] = [
+            (&[3.0], 0.005, 3.0),
+            (&[2.0, 1.0], 0.5, 1.5),
+            (&[2.0, 1.0], 0.75, 1.75),
+            (&[5.0, 1.0, 4.0, 2.0, 3.0], 0.25, 2.0),
+            (&[5.0, 1.0, 4.0, 2.0, 3.0], 0.3, 2.2),
+            (&[5.0, 1.0, 4.0, 2.0, 3.0], 1.0, 5.0),
+        ];
+        for (values, share, expected) in rows {
+            let found = quantile(&mut values.to_vec(), share);
+            assert!((found - expected).abs() < 1e-12, "{values:?} at {share}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_shape_and_its_inverse_cancel() {
+        for shape in [Shape::Linear, Shape::Log1p] {
+            for raw in [-1e9, -2.5, -1e-12, 0.0, 1e-12, 0.5, 1.0, 1e15] {
+                let back = shape.unbend(shape.bend(raw));
+                assert!(
+                    (back - raw).abs() <= 1e-12 * f64::abs(raw),
+                    "{shape:?} of {raw} comes back as {back}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_constant_column_scales_to_zero_and_comes_back() {
+        for value in [0.0_f32, 0.1, 1e9, -7.3] {
+            let scaler = Scaler::fit(Array2::from_elem((1000, 1), value).view(), &[Shape::Linear]).unwrap();
+            let mut scaled = [9.0];
+            scaler.scale_into(&[value], &mut scaled);
+            assert!(scaled[0].abs() < 1e-5, "{value} scales to {}", scaled[0]);
+            assert!((scaler.unscale(0, 0.0) - value).abs() <= 1e-6 * value.abs());
+        }
+    }
+
+    #[test]
+    fn anything_can_be_scaled_and_nothing_leaves_the_bounds() {
+        let rows = array![[0.0_f32, 10.0], [1.0, -20.0], [2.0, 30.0], [1e9, 3.0]];
+        let scaler = Scaler::fit(rows.view(), &[Shape::Linear, Shape::Log1p]).unwrap();
+        let wild = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, 0.0, -0.0, 1e-40];
+        for raw in wild {
+            for width in 0..4 {
+                let mut scaled = vec![9.0; 3];
+                scaler.scale_into(&vec![raw; width], &mut scaled);
+                assert!(scaled.iter().all(|z| z.abs() <= Z_MAX), "{raw} gives {scaled:?}");
+                assert_eq!(scaled[2], 0.0);
+                assert!(raw.is_finite() || scaled == [0.0; 3], "{raw} gives {scaled:?}");
+            }
+            assert!(scaler.unscale(0, raw).is_finite() && scaler.unscale(7, raw) == 0.0);
+            assert!(scaler.unscale(1, raw).is_finite());
+        }
+        assert_eq!(scaler.scale(array![[f32::NAN], [1.0]].view()).dim(), (2, 2));
+    }
+
+    #[test]
+    fn what_cannot_be_learned_from_is_refused() {
+        let bad = array![[1.0_f32, 2.0], [3.0, f32::NAN], [f32::INFINITY, 1.0]];
+        let linear = [Shape::Linear; 2];
+        let rows = [
+            (bad.view(), &linear[..], Error::NotFinite { row: 2, column: 0 }),
+            (bad.view(), &linear[..1], Error::Width { what: "shapes", found: 1, expected: 2 }),
+            (bad.view().split_at(Axis(0), 1).0, &linear[..], Error::TooFew { rows: 1, needed: 2 }),
+            (bad.view().split_at(Axis(0), 0).0, &linear[..], Error::TooFew { rows: 0, needed: 2 }),
+        ];
+        for (given, shapes, expected) in rows {
+            assert_eq!(Scaler::fit(given, shapes), Err(expected));
+        }
+    }
+
+    #[test]
+    fn a_scaler_survives_being_written_and_tells_when_it_was_broken() {
+        let rows = array![[0.1_f32, 10.0], [1.7, -20.0], [2.3, 30.0]];
+        let scaler = Scaler::fit(rows.view(), &[Shape::Linear, Shape::Log1p]).unwrap();
+        let read: Scaler = postcard::from_bytes(&postcard::to_stdvec(&scaler).unwrap()).unwrap();
+        assert_eq!(read, scaler);
+        assert!(read.is_finite());
+        for broken in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let mut columns = scaler.columns.clone();
+            columns[1].deviation = broken;
+            let scaler = Scaler { columns };
+            assert!(!scaler.is_finite());
+            assert!(scaler.scale(rows.view()).iter().all(|z| z.abs() <= Z_MAX));
+        }
+    }
+}
