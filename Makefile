@@ -17,7 +17,7 @@ test: ## Run every test that a lone clone can run: on generated logs, and on gro
 test-logs: ## Run the tests on real logs; PORTRAIT_DATA is the folder with the logs. Fails if it is missing.
 	@scripts/real_logs
 	scripts/setup
-	PORTRAIT_DATA="$$(scripts/real_logs)" $(CARGO) nextest run --workspace --test rooms -E '$(REAL_LOGS)'
+	PORTRAIT_DATA="$$(scripts/real_logs)" $(CARGO) nextest run --workspace --test cluster -E '$(REAL_LOGS)'
 
 helm-test: ## Run the tests of chart, rules, dashboard and images' recipes alone; they are part of `make test` too. ARGS="-k refused" for some of them.
 	scripts/setup
@@ -31,7 +31,7 @@ image-test: ## Build the image and run what the chart makes of it in containers;
 faults: ## Do harm ten times as often as the tests do; CYCLES=1000 for more, ROW=killed_feature for the tests that have that in their names, SEED=2 for other moments. Goes on where faults-report/ ends.
 	scripts/setup
 	PORTRAIT_FAULT_CYCLES=$(or $(CYCLES),200) PORTRAIT_FAULT_SEED=$(or $(SEED),1) $(CARGO) nextest run --workspace --no-capture \
-		-E '(test(killed) | test(rooms::faults)) & not ($(REAL_LOGS))$(if $(ROW), & test($(ROW)))'
+		-E '(test(killed) | test(cluster::faults)) & not ($(REAL_LOGS))$(if $(ROW), & test($(ROW)))'
 
 fuzz: ## Hand everything that takes bytes from outside to libFuzzer; SECONDS=600 for longer, TARGETS="tokens events" for some.
 	scripts/setup build

@@ -1,8 +1,8 @@
-//! The house keeps its order: which crate may know which, which files a service has, and what no file may have.
+//! Structure of the workspace: allowed edges between crates, the file map of a service, and what no file may contain.
 
-#[path = "house/cycles.rs"]
+#[path = "structure/cycles.rs"]
 mod cycles;
-#[path = "house/modules.rs"]
+#[path = "structure/modules.rs"]
 mod modules;
 
 use portrait_tests::repository;

@@ -1,10 +1,9 @@
-//! The rooms together: real servers on free loopback ports, real kills, real clients. One binary, since linking is slow.
+//! Whole deployments: real servers on free loopback ports, real kills, real clients. One binary, since linking is slow.
 
-mod rooms {
+mod cluster {
     mod bad_input;
     mod chart;
     mod clients;
-    mod cluster;
     mod crash;
     mod drift;
     mod erasures;
@@ -15,6 +14,7 @@ mod rooms {
     mod operation;
     mod probe;
     mod recommend;
+    mod roles;
     mod rolling;
     mod security;
     mod segments;
