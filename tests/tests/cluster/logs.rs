@@ -1,7 +1,7 @@
 //! Tests on real logs of shops, which the repository does not contain: `PORTRAIT_DATA=FOLDER make test-logs` runs them. Each has its
 //! equivalent on prepared logs in the module that it calls.
 
-use super::{bad_input, cluster, crash, import, recommend, segments, subscribers};
+use super::{bad_input, crash, import, recommend, roles, segments, subscribers};
 use portrait_tests::logs::real;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,7 +31,7 @@ async fn a_subscriber_to_moves_on_a_real_log_ends_with_what_reads_give_after_twe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn four_processes_on_redis_make_the_profiles_and_segments_of_a_real_log_that_one_makes_on_its_disk() {
-    cluster::check_cluster(&real::GROCERIES).await;
+    roles::check_cluster(&real::GROCERIES).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
