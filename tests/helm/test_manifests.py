@@ -120,7 +120,7 @@ def test_pods_are_replaced_when_their_configuration_or_address_changes():
 
     before = checksums({"redis": {"url": "redis://a:6379"}})
     assert checksums({"redis": {"url": "redis://a:6379"}}) == before
-    other_key = checksums({"redis": {"url": "redis://a:6379"}, "config": {"query": {"export_least": 50}}})
+    other_key = checksums({"redis": {"url": "redis://a:6379"}, "config": {"query": {"export_users_min": 50}}})
     assert other_key["checksum/config"] != before["checksum/config"]
     other_address = checksums({"redis": {"url": "redis://b:6379"}})
     assert other_address["checksum/redis"] != before["checksum/redis"]

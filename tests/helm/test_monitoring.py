@@ -41,7 +41,7 @@ def metrics(tmp_path_factory):
         with running(binary(), "watch", "--to", grpc, "--from", "snapshot") as watch:
             watch.stdout.readline()
             portrait("probe", "--to", grpc)
-            last = ["portrait_query_delivery_latency", "portrait_model_drift_windows", "portrait_feature_swept_profiles"]
+            last = ["portrait_query_delivery_latency", "portrait_model_drift_consecutive_checks", "portrait_feature_swept_profiles"]
             yield http_get(f"{http}/metrics", lambda text: all(name in text for name in last))
 
 

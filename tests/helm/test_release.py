@@ -28,14 +28,14 @@ def test_installed_upgraded_rolled_back_tested_and_removed(kubernetes):
     assert sorted(state.find("Deployment")) == sorted(names)
     before = state.find("Deployment")["shop-portrait-query"]
 
-    more = merged(values, {"roles": {"query": {"replicas": 3}}, "config": {"query": {"export_least": 50}}})
+    more = merged(values, {"roles": {"query": {"replicas": 3}}, "config": {"query": {"export_users_min": 50}}})
     helm.upgrade(str(CHART), "shop", more, wait="watcher", timeout=30)
     after = state.find("Deployment")["shop-portrait-query"]
     assert after["spec"]["replicas"] == 3
     assert after["spec"]["template"] != before["spec"]["template"], "another configuration means other pods"
     assert after["spec"]["selector"] == before["spec"]["selector"]
     assert "shop-portrait-query" in state.find("PodDisruptionBudget")
-    assert "export_least = 50" in state.find("ConfigMap")["shop-portrait-config"]["data"]["portrait.toml"]
+    assert "export_users_min = 50" in state.find("ConfigMap")["shop-portrait-config"]["data"]["portrait.toml"]
 
     broken = merged(more, {"image": {"repository": NEVER_READY}})
     with pytest.raises(helm_python.HelmError):

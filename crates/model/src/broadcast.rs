@@ -1,5 +1,6 @@
-//! Tells every node that watches of the served model. In come a node's hello and its answers, out go announcements, the parts
-//! that it lacks, and heartbeats. A node that joins late gets the newest at once, and none gets an older one after a newer one.
+//! Broadcast of the active model to every watching node. Input: a node's hello and its acks. Output: announcements,
+//! the parts that the node lacks, and heartbeats. A node that joins late gets the newest version at once, and no node
+//! gets an older version after a newer one.
 //!
 //! ```text
 //! node ── hello ──> announcement ── chunks ── complete ──> ack, or nack with the reason
@@ -11,7 +12,7 @@ use crate::error::Error;
 use crate::manifest::{self, name_of_wire, name_to_wire};
 use crate::nodes::Place;
 use bytes::Bytes;
-use portrait_proto::request::Refusal;
+use portrait_proto::request::ValidationError;
 use portrait_proto::time;
 use portrait_proto::v1::watch_models_request::Kind as Said;
 use portrait_proto::v1::watch_models_response::Kind;
@@ -27,21 +28,21 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use xxhash_rust::xxh64::xxh64;
 
-/// What a node is sent.
+/// Response stream of one watching node.
 pub(crate) type Told = ReceiverStream<Result<WatchModelsResponse, Status>>;
 
-/// Bytes of one chunk.
+/// Size of one part chunk in bytes; below the default gRPC message limit of 4 MiB.
 const CHUNK_BYTES: usize = 1 << 20;
-/// Messages that wait for a slow node.
+/// Messages queued for a slow node: 16 chunks, so at most 16 MiB per node.
 const WAITING: usize = 16;
-/// How long a node may take to say hello, and to take what waits for it.
+/// Time limit for a node's hello, and for a queued message to be taken.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Why a watch ended.
+/// Reason that a watch ended.
 enum Ended {
-    /// The node is gone.
+    /// The node has closed the stream.
     Gone,
-    /// The node is told why.
+    /// The stream ends with this error as its status.
     Told(Error),
 }
 
@@ -51,27 +52,31 @@ impl<E: Into<Error>> From<E> for Ended {
     }
 }
 
-/// One node that watches.
+/// State of one watching node.
 struct Watcher {
     shared: Arc<Shared>,
     place: Place,
-    /// The version that it serves or was sent last.
+    /// Version that the node serves or was sent last; 0 before the first.
     version: u64,
-    /// The parts that it has.
+    /// Parts that the node has, by content; only the others are sent.
     known: BTreeSet<PartName>,
     out: mpsc::Sender<Result<WatchModelsResponse, Status>>,
 }
 
-/// Begins to tell a node.
+/// Starts the stream of a node after its hello.
+///
+/// # Errors
+/// `MissingField` if the first message is no hello in time, `TooManyWatchers` above `model.max_watchers`.
 pub(crate) async fn begin(
     shared: &Arc<Shared>,
     mut said: Streaming<WatchModelsRequest>,
 ) -> Result<Told, Error> {
     let first = tokio::time::timeout(PATIENCE, said.message()).await;
     let first = first.ok().and_then(Result::ok).flatten().and_then(|request| request.kind);
+    // A node that never says hello would hold a task and a stream; the timeout frees both.
     let Some(Said::Hello(hello)) = first else {
-        let message = "is missing: the first message of a watch says who watches";
-        return Err(Refusal::new(ErrorReason::MissingField, "hello", message).into());
+        let message = "is missing: the first message of a watch must be a hello";
+        return Err(ValidationError::new(ErrorReason::MissingField, "hello", message).into());
     };
     let (out, receiver) = mpsc::channel(WAITING);
     let watcher = Watcher::of(shared, &hello, out)?;
@@ -86,6 +91,7 @@ impl Watcher {
         out: mpsc::Sender<Result<WatchModelsResponse, Status>>,
     ) -> Result<Self, Error> {
         let limit = shared.config.max_watchers;
+        // The name comes from outside and ends in listings: bounded.
         let node: String = hello.node.chars().take(128).collect();
         let place = shared.nodes.enter(node, hello.serving_version, shared.now(), limit);
         let place = place.ok_or(Error::TooManyWatchers { limit })?;
@@ -104,6 +110,7 @@ impl Watcher {
         let mut registry = shared.registry.subscribe();
         let mut heartbeat = tokio::time::interval(shared.config.heartbeat);
         loop {
+            // Only the newest version matters: versions published while one is being sent are skipped.
             let active = registry.borrow_and_update().active_model().cloned();
             if let Some(active) = active.filter(|active| active.version.get() != self.version) {
                 self.announce(&active).await?;
@@ -123,7 +130,7 @@ impl Watcher {
         }
     }
 
-    /// Sends a model: what it is, the parts that the node lacks, and that this was all.
+    /// Sends a model: the announcement, the parts that the node lacks, and the end marker.
     async fn announce(&mut self, model: &PublishedModel) -> Result<(), Ended> {
         let version = model.version.get();
         let manifest = manifest::decoded(&model.manifest).and_then(|manifest| manifest::parts_of(&manifest));
@@ -158,13 +165,13 @@ impl Watcher {
             Some(Said::Ack(ack)) => self.place.serves(ack.version, self.shared.now()),
             Some(Said::Nack(nack)) => {
                 let message: String = nack.message.chars().take(1000).collect();
-                tracing::warn!(version = nack.version, message, "a node refuses a model");
-                // What it was sent is not what it has.
+                tracing::warn!(version = nack.version, message, "node refused the model");
+                // A node that refused a version may have dropped its parts: the next announcement sends all of them.
                 self.known.clear();
                 self.shared.metrics.refused();
                 self.place.refuses(nack.version, message);
             }
-            // A second hello changes nothing; what later versions say is for them.
+            // A second hello changes nothing, and unknown kinds come from newer nodes.
             Some(Said::Hello(_)) | None => {}
         }
     }
@@ -173,7 +180,7 @@ impl Watcher {
         let answer = Ok(WatchModelsResponse { kind: Some(kind) });
         match tokio::time::timeout(PATIENCE, self.out.send(answer)).await {
             Ok(Ok(())) => Ok(()),
-            // It takes nothing, or is gone.
+            // A stalled node is cut rather than waited for: it reconnects and gets the newest version.
             Ok(Err(_)) | Err(_) => Err(Ended::Gone),
         }
     }

@@ -1,77 +1,80 @@
-//! How this room is set. In comes what the file, the environment and the flags say; out goes a checked configuration.
+//! Configuration of the model service. Input: the file, the environment and the flags. Output: a validated
+//! configuration.
 
 use portrait_learning::drift::PSI_ROWS_MIN;
-use portrait_profile::Span;
-use portrait_runtime::config::{ByteSize, Interval, Invalid};
+use portrait_profile::TimeDelta;
+use portrait_runtime::config::{ByteSize, DurationSetting, InvalidValue};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// As it is written in `[model]`.
+/// Section `[model]` as written.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where `FeatureService` answers, as `http://features:50051`; empty: in this process.
+    /// Address of `FeatureService`, as `http://features:50051`; empty: in this process.
     pub features: String,
-    /// Whether models are trained of their own accord: the first one, on schedule, on volume, on drift. If not, only when asked.
+    /// Automatic training: the first model, on schedule, on volume, on drift. If false, models are trained on request
+    /// only.
     pub automatic: bool,
-    /// How often a model is trained although nothing else asks for it. Shorter: models follow the shop closer, and cost more.
-    pub interval: Interval,
-    /// After how many applied records a model is trained before its time; 0: never.
+    /// Time between scheduled trainings. Shorter: models follow the shop closer, and cost more.
+    pub interval: DurationSetting,
+    /// Number of newly applied records that triggers a training before its schedule; 0: never.
     pub volume: u64,
-    /// How often it is looked whether the shoppers have changed.
-    pub drift_interval: Interval,
-    /// How many looks in a row must find drift before a model is trained for it.
+    /// Time between drift checks.
+    pub drift_interval: DurationSetting,
+    /// Number of consecutive drift checks that must find drift before it triggers a training.
     pub drift_windows: u32,
-    /// How many shoppers one look takes.
+    /// Number of users sampled by one drift check.
     pub drift_rows: usize,
-    /// How many of those must have come within four weeks, before a component is said to have moved. Fewer: smaller shops are
-    /// told of drift, and sooner of chance.
+    /// Minimum number of sampled users active within four weeks for a component to be reported as drifted. Fewer:
+    /// smaller shops get drift reports, with more false alarms.
     pub drift_rows_min: usize,
-    /// How many shoppers there must be before the first model, and for any.
+    /// Minimum number of users for a training.
     pub rows_min: usize,
-    /// How many shoppers' vectors a training holds at most; above, a sample of that size is taken. 1,000,000 take about 600 MB.
+    /// Maximum number of vectors that a training holds; above, a sample of that size is taken. 1,000,000 take about
+    /// 600 MB.
     pub rows_max: usize,
-    /// What so many shoppers had at most teaches what is known of items; 0 leaves items out. More: rare items are known better,
-    /// and a training takes longer and up to 15 KB more for each.
+    /// Maximum number of user histories that the recommender learns from; 0 disables recommendations. More: rare
+    /// items are recommended better, and a training takes longer and up to 15 KB more per history.
     pub pasts_max: usize,
-    /// So many earlier moments at most teach each score; 0 leaves scores out. More: rare outcomes are known better, and a training
-    /// takes longer.
+    /// Maximum number of examples that each scorer learns from; 0 disables scores. More: rare outcomes are predicted
+    /// better, and a training takes longer.
     pub cases_max: usize,
-    /// So many shoppers can be found as similar to others; 0 leaves that out. More: closer ones are found, each question takes longer
-    /// and models are larger, by about 150 bytes for each.
+    /// Maximum number of users in the sample for similar users; 0 disables it. More: closer users are found, each
+    /// query takes longer and models are larger, by about 150 bytes per user.
     pub lookalikes_max: usize,
-    /// The least number of segments that is tried.
+    /// Smallest number of segments that is tried.
     pub segments_min: usize,
-    /// The greatest number of segments that is tried.
+    /// Largest number of segments that is tried; at most 256.
     pub segments_max: usize,
-    /// How much worse a candidate may be than the served model on the same vectors, as a share of its inertia.
+    /// Maximum increase of inertia over the served model on the same vectors, as a share (0.01 is 1%).
     pub worse_max: f64,
-    /// How many models are kept to go back to.
+    /// Number of model versions kept for rollback.
     pub keep: usize,
-    /// How long the right to train lasts that is not renewed.
-    pub lease_ttl: Interval,
-    /// How often a node that watches hears that nothing happened.
-    pub heartbeat: Interval,
-    /// How many nodes may watch at once.
+    /// Lifetime of the training lease without renewal.
+    pub lease_ttl: DurationSetting,
+    /// Time between heartbeats to a watching node.
+    pub heartbeat: DurationSetting,
+    /// Maximum number of watching nodes.
     pub max_watchers: usize,
-    /// How many threads a training computes on; 0: half of the machine's, at least one. More: it is over sooner, and calls
-    /// meanwhile wait longer.
+    /// Number of threads that a training computes on; 0: half of the machine's cores, at least one. More: trainings
+    /// end sooner, and concurrent requests are slower.
     pub threads: usize,
-    /// The seed of everything random in a training: the same vectors and seed give the same model.
+    /// Random seed of a training: the same vectors and seed give the same model.
     pub seed: u64,
-    /// The largest request that is taken.
+    /// Maximum size of a request.
     pub max_request: ByteSize,
-    /// The largest answer, or message of a stream, that is sent.
+    /// Maximum size of a response or of a message of a stream.
     pub max_response: ByteSize,
 }
 
-/// The checked configuration.
+/// Validated configuration of the model service.
 #[derive(Clone, Debug)]
 pub struct ValidConfig {
     pub(crate) automatic: bool,
-    pub(crate) interval: Span,
+    pub(crate) interval: TimeDelta,
     pub(crate) volume: u64,
-    pub(crate) drift_interval: Span,
+    pub(crate) drift_interval: TimeDelta,
     pub(crate) drift_windows: u32,
     pub(crate) drift_rows: usize,
     pub(crate) drift_rows_min: usize,
@@ -84,7 +87,7 @@ pub struct ValidConfig {
     pub(crate) segments_max: usize,
     pub(crate) worse_max: f64,
     pub(crate) keep: usize,
-    pub(crate) lease_ttl: Span,
+    pub(crate) lease_ttl: TimeDelta,
     pub(crate) heartbeat: Duration,
     pub(crate) max_watchers: usize,
     pub(crate) threads: usize,
@@ -98,9 +101,9 @@ impl Default for Config {
         Self {
             features: String::new(),
             automatic: true,
-            interval: Interval::from_hours(24),
+            interval: DurationSetting::from_hours(24),
             volume: 5_000_000,
-            drift_interval: Interval::from_secs(300),
+            drift_interval: DurationSetting::from_secs(300),
             drift_windows: 3,
             drift_rows: 20_000,
             drift_rows_min: PSI_ROWS_MIN,
@@ -113,8 +116,8 @@ impl Default for Config {
             segments_max: 12,
             worse_max: 0.01,
             keep: 20,
-            lease_ttl: Interval::from_secs(10),
-            heartbeat: Interval::from_secs(5),
+            lease_ttl: DurationSetting::from_secs(10),
+            heartbeat: DurationSetting::from_secs(5),
             max_watchers: 1024,
             threads: 0,
             seed: 7,
@@ -125,11 +128,11 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what types cannot.
+    /// Validates what the types cannot express.
     ///
     /// # Errors
-    /// The first key whose value makes no sense, and what to give instead.
-    pub fn validate(&self) -> Result<ValidConfig, Invalid> {
+    /// Returns the first key with an invalid value, and a valid range.
+    pub fn validate(&self) -> Result<ValidConfig, InvalidValue> {
         let rows = [
             ("model.interval", self.interval),
             ("model.drift_interval", self.drift_interval),
@@ -138,31 +141,33 @@ impl Config {
         ];
         for (key, value) in rows {
             if value.as_millis() < 100 {
-                return Err(Invalid::new(key, format!("is {value}"), "give it at least 100ms"));
+                return Err(InvalidValue::new(key, format!("is {value}"), "set it to at least 100ms"));
             }
         }
         let rows = [
-            ("model.drift_windows", self.drift_windows as usize, 1),
+            ("model.drift_consecutive_checks", self.drift_windows as usize, 1),
             ("model.drift_rows", self.drift_rows, 100),
             ("model.drift_rows_min", self.drift_rows_min, 100),
             ("model.rows_min", self.rows_min, 10),
             ("model.rows_max", self.rows_max, self.rows_min),
             ("model.segments_min", self.segments_min, 2),
             ("model.segments_max", self.segments_max, self.segments_min),
-            ("model.keep", self.keep, 2),
+            ("model.versions_kept", self.keep, 2),
             ("model.max_watchers", self.max_watchers, 1),
         ];
         for (key, value, least) in rows {
             if value < least {
-                return Err(Invalid::new(key, format!("is {value}"), format!("give it at least {least}")));
+                return Err(InvalidValue::new(key, format!("is {value}"), format!("set it to at least {least}")));
             }
         }
+        // The search for k fits every number in the range, and segment labels are shown to people: 256 is more than
+        // enough.
         if self.segments_max > 256 {
-            return Err(Invalid::new("model.segments_max", "is above 256", "give it at most 256"));
+            return Err(InvalidValue::new("model.segments_max", "is above 256", "set it to at most 256"));
         }
         if !(0.0..=1.0).contains(&self.worse_max) {
             let problem = format!("is {}", self.worse_max);
-            return Err(Invalid::new("model.worse_max", problem, "give it a share from 0 to 1"));
+            return Err(InvalidValue::new("model.inertia_increase_max", problem, "set it to a share from 0 to 1"));
         }
         self.check_sizes()?;
         Ok(ValidConfig {
@@ -185,6 +190,7 @@ impl Config {
             lease_ttl: span(self.lease_ttl),
             heartbeat: self.heartbeat.duration(),
             max_watchers: self.max_watchers,
+            // Half of the cores: gateways and workers in the same process keep answering while a training runs.
             threads: if self.threads == 0 { half_of_the_machine() } else { self.threads },
             seed: self.seed,
             max_request: self.max_request.as_usize(),
@@ -192,15 +198,15 @@ impl Config {
         })
     }
 
-    fn check_sizes(&self) -> Result<(), Invalid> {
-        // A part of a model goes in pieces of 1 MiB.
+    fn check_sizes(&self) -> Result<(), InvalidValue> {
+        // A chunk of a model part is 1 MiB, so a response below 2 MiB could not carry it.
         let rows = [
             ("model.max_request", self.max_request, ByteSize::kibibytes(64)),
             ("model.max_response", self.max_response, ByteSize::mebibytes(2)),
         ];
         for (key, value, least) in rows {
             if value < least {
-                return Err(Invalid::new(key, format!("is {value}"), format!("give it at least {least}")));
+                return Err(InvalidValue::new(key, format!("is {value}"), format!("set it to at least {least}")));
             }
         }
         Ok(())
@@ -211,6 +217,6 @@ fn half_of_the_machine() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
-fn span(interval: Interval) -> Span {
-    Span::from_millis(i64::try_from(interval.as_millis()).unwrap_or(i64::MAX))
+fn span(interval: DurationSetting) -> TimeDelta {
+    TimeDelta::from_millis(i64::try_from(interval.as_millis()).unwrap_or(i64::MAX))
 }

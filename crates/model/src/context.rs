@@ -1,5 +1,5 @@
-//! State of this service that the trainer, the watchers and calls share: the store, the registry as it was last read, the
-//! queue of demands. It stands below every verb and knows none of them.
+//! State shared by the trainer, the watchers and the handlers: the store, the registry as last read, and the command
+//! queue of the trainer. It sits below all of them and imports none.
 
 use crate::config::ValidConfig;
 use crate::demand::Demand;
@@ -17,46 +17,46 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// State that trainer, watchers and calls share.
+/// State shared by trainer, watchers and handlers.
 pub(crate) struct Shared {
-    /// Where models are.
+    /// Store of the models and of the training lease.
     pub(crate) store: Arc<dyn TrainingStore>,
-    /// Where vectors come from.
+    /// Connection to `FeatureService`, the source of the vectors.
     pub(crate) features: Peer,
-    /// The clock on the wall.
+    /// Wall clock of the process.
     pub(crate) clock: SharedClock,
-    /// How this room is set.
+    /// Validated `[model]` section.
     pub(crate) config: ValidConfig,
-    /// What is measured.
+    /// Metrics of this service.
     pub(crate) metrics: Metrics,
-    /// This process, among all that ask for the right to train.
+    /// Identity of this process in the training lease.
     pub(crate) nonce: Nonce,
-    /// The models as the store has them; followed by one task.
+    /// Registry as last read from the store; written by one task.
     pub(crate) registry: watch::Sender<Registry>,
-    /// What was last seen of drift.
+    /// Result of the newest drift check; none before the first.
     pub(crate) drift: watch::Sender<Option<DriftStatus>>,
-    /// Who watches.
+    /// Watching nodes and the versions that they serve.
     pub(crate) nodes: Nodes,
-    /// To the trainer.
+    /// Command queue of the trainer.
     pub(crate) demands: mpsc::Sender<Demand>,
-    /// Cancelled when the room drains: watchers are told, the trainer ends.
+    /// Cancelled when the service drains: watchers get a status and the trainer ends.
     pub(crate) closing: CancellationToken,
-    /// Watchers, the trainer and who follows the registry, so that a drain can wait for them.
+    /// Watchers, the trainer and the registry task, so that a drain can wait for them.
     pub(crate) tasks: TaskTracker,
 }
 
 impl Shared {
-    /// What the clock on the wall says.
+    /// Returns the wall-clock time.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.clock.now_ms())
     }
 
-    /// Reads the models as the store has them at this moment.
+    /// Reads the registry from the store, past the cached copy.
     pub(crate) async fn stored_registry(&self) -> Result<Registry, Error> {
         Ok(self.store.registry(None, Duration::ZERO).await?)
     }
 
-    /// Puts a demand into the trainer's queue.
+    /// Sends a command to the trainer without waiting.
     ///
     /// # Errors
     /// `Busy` if the queue is full.

@@ -1,54 +1,55 @@
-//! Demands on the trainer, as calls put them into its queue: a training or a look at drift, and where the answer and the
-//! progress go.
+//! Commands of the handlers to the trainer: a training or a drift check, with the channels for the result and the
+//! progress.
 
 use crate::error::Error;
 use portrait_proto::v1::{DriftStatus, ModelManifest, TrainProgress};
 use tokio::sync::{mpsc, oneshot};
 
-/// Who asks and is not served yet waits here; more are told that the trainer is busy.
+/// Commands queued for the trainer. A training takes minutes, so later callers get `Busy` instead of a long wait.
 pub(crate) const DEMANDS_WAITING: usize = 4;
 
-/// What somebody asked for.
+/// Command to the trainer.
 pub(crate) enum Demand {
-    /// A training.
+    /// Trains a model and publishes it.
     Train { count: Count, force: bool, progress: Progress, answer: oneshot::Sender<Trained> },
-    /// A look at drift, and the training that it gives cause for.
+    /// Checks drift, and trains if it persists.
     Look { answer: oneshot::Sender<Result<(DriftStatus, Option<Trained>), Error>> },
 }
 
-/// What became of a training.
+/// Result of a training.
 pub(crate) type Trained = Result<ModelManifest, Error>;
 
-/// How many segments a candidate has.
+/// Number of segments of a new model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Count {
-    /// As many as the model before; chosen if there is none.
+    /// Same number as the served model; chosen by silhouette if there is none.
     Same,
-    /// Whatever suits the vectors best.
+    /// Chosen by silhouette within the configured range.
     Chosen,
-    /// So many.
+    /// Exactly this number.
     Exactly(usize),
 }
 
-/// Where a training tells how far it is. Whoever does not listen is not waited for.
+/// Progress channel of a training. A caller that does not read is never waited for.
 #[derive(Clone, Default)]
 pub(crate) struct Progress(Option<mpsc::Sender<TrainProgress>>);
 
 impl Progress {
-    /// Tells nobody.
+    /// Creates a reporter that discards progress.
     pub(crate) fn silent() -> Self {
         Self::default()
     }
 
-    /// Tells a caller.
+    /// Creates a reporter that sends to `sender`.
     pub(crate) fn to(sender: mpsc::Sender<TrainProgress>) -> Self {
         Self(Some(sender))
     }
 
-    /// Tells a stage and how much of it is done.
+    /// Reports a stage with `done` of `total` units; a total of 0 is unknown.
     pub(crate) fn tell(&self, stage: &str, done: u64, total: u64) {
         if let Some(sender) = &self.0 {
-            // A full queue means that the caller is behind; the next word will do.
+            // A full queue means that the caller is behind: training must not wait, and the next report replaces this
+            // one.
             let _ = sender.try_send(TrainProgress { stage: stage.to_owned(), done, total });
         }
     }

@@ -1,42 +1,45 @@
-//! Whether the shoppers have changed since the served model was made. In come some shoppers, look by look; out goes what has
-//! moved and for how many looks in a row. Pure: whoever looks says at whom, and when.
+//! Drift monitor: changes of the users since the served model was trained. Input: a sample of users per check.
+//! Output: the drifted features and the number of consecutive checks with drift. Pure: the caller draws the sample
+//! and passes the time.
 //!
-//! Three things are watched. Who the shoppers are: each component that forgets within weeks, by population stability against
-//! those that the model was made from. What they come for: the share of each category in what they did last, against the same.
-//! And whether they do what they used to: the constancy of those who came since the look before, by an adaptive window: if some
-//! take up the habits of others, everybody together looks as before, and only this tells.
+//! Three signals are monitored. Feature distributions: the population stability index of each component with a
+//! half-life of weeks, against the training sample. Category demand: the share of each category among the latest
+//! actions, against the same. Behavior: ADWIN over the loyalty of users active since the last check. If users swap
+//! habits, both distributions stay the same and only loyalty shows it.
 
 use crate::error::Error;
 use ndarray::ArrayView2;
-use portrait_learning::drift::{Adwin, Baseline, Lately, Reference, Seen};
+use portrait_learning::drift::{Adwin, Baseline, DriftFeatures, DriftReference, DriftSample};
 use portrait_profile::{FeatureSchema, ModelVersion, Timestamp};
 use portrait_proto::time;
-use portrait_proto::v1::{CategoryDrift, ComponentDrift, DriftStatus, HabitDrift};
+use portrait_proto::v1::{CategoryDrift, ComponentDrift, DriftStatus, LoyaltyDrift};
 
-/// How sure the window of habits must be (Bifet and Gavaldà 2007).
+/// Confidence parameter of ADWIN (Bifet and Gavaldà 2007, "Learning from time-changing data with adaptive
+/// windowing").
 const DELTA: f64 = 0.002;
-/// The least change of constancy that is worth an alarm: with enough shoppers the window is sure of any trifle.
+/// Smallest change of mean loyalty that raises an alarm: with enough users ADWIN detects differences of no
+/// consequence.
 const CONSTANCY_MIN: f64 = 0.03;
 
-/// What is known of drift.
+/// State of the drift monitor across checks.
 #[derive(Debug)]
 pub struct Watch {
-    /// How many shoppers who came lately a look takes at least before it says that a component has moved.
+    /// Minimum number of recently active users in a sample before a component can be reported as drifted.
     rows_min: usize,
-    /// The model that `windows` is about.
+    /// Model that the state below refers to.
     version: Option<ModelVersion>,
-    /// Goes on from model to model: what shoppers do does not depend on one.
+    /// ADWIN over loyalty; kept across models, since behavior does not depend on one.
     habits: Adwin,
-    /// The mean of constancy before the window first was sure of a change since that model.
+    /// Mean loyalty before ADWIN first detected a change since the current model.
     constancy_before: Option<f64>,
-    /// That change, once it is worth an alarm.
-    changed: Option<HabitDrift>,
+    /// Detected change, once it exceeds `LOYALTY_CHANGE_MIN`.
+    changed: Option<LoyaltyDrift>,
     looked_at: Option<Timestamp>,
     windows: u32,
 }
 
 impl Watch {
-    /// Nothing seen yet.
+    /// Creates a monitor without observations.
     pub fn new(rows_min: usize) -> Self {
         Self {
             rows_min,
@@ -49,16 +52,15 @@ impl Watch {
         }
     }
 
-    /// Takes a look at shoppers whose vectors were read at `at`, while a model is served that was made from those of `reference`;
-    /// says what is known now.
+    /// Checks a sample read at `at` against `reference`, the training sample of the served model.
     ///
     /// # Errors
-    /// If a value is not finite.
+    /// Returns an error if a value is not finite.
     pub fn look(
         &mut self,
         version: ModelVersion,
-        reference: &Reference,
-        seen: &Seen<'_>,
+        reference: &DriftReference,
+        seen: &DriftSample<'_>,
         at: Timestamp,
     ) -> Result<DriftStatus, Error> {
         if self.version != Some(version) {
@@ -71,18 +73,18 @@ impl Watch {
         let found = !components.is_empty() || !categories.is_empty() || self.changed.is_some();
         self.windows = if found { self.windows.saturating_add(1) } else { 0 };
         Ok(DriftStatus {
-            at: Some(time::to_wire(at)),
+            checked_at: Some(time::to_wire(at)),
             rows: seen.raw.nrows() as u64,
             components,
             categories,
-            habits: self.changed,
-            windows: self.windows,
+            loyalty: self.changed,
+            consecutive_checks: self.windows,
         })
     }
 
-    /// The components that have moved, greatest first.
+    /// Returns the drifted components, largest PSI first.
     fn moved(&self, baseline: Option<&Baseline>, raw: ArrayView2<f32>) -> Result<Vec<ComponentDrift>, Error> {
-        let lately = Lately::current();
+        let lately = DriftFeatures::current();
         let rows = lately.rows(raw);
         let Some(baseline) = baseline.filter(|_| rows.nrows() >= self.rows_min.max(1)) else {
             return Ok(Vec::new());
@@ -103,31 +105,31 @@ impl Watch {
         Ok(moved)
     }
 
-    /// Hears what those did who came since the look before. The first look only says since when.
+    /// Feeds ADWIN the loyalty of users active since the last check. The first check only sets the start time.
     fn listen(&mut self, raw: ArrayView2<f32>, at: Timestamp) {
         let Some(before) = self.looked_at.replace(at) else { return };
-        let mean = self.habits.mean();
+        let mean = self.loyalty.mean();
         let mut sure = false;
-        for constancy in Lately::current().habits(raw, at.since(before).as_days_f64()) {
-            sure |= self.habits.update(constancy);
+        for constancy in DriftFeatures::current().loyalty(raw, at.since(before).as_days_f64()) {
+            sure |= self.loyalty.update(constancy);
         }
         if sure {
             self.constancy_before.get_or_insert(mean);
         }
-        let now = self.habits.mean();
+        let now = self.loyalty.mean();
         match (&mut self.changed, self.constancy_before) {
             (Some(changed), _) => changed.now = now,
             (none, Some(before)) if (now - before).abs() >= CONSTANCY_MIN => {
-                *none = Some(HabitDrift { before, now, noticed_at: Some(time::to_wire(at)) });
+                *none = Some(LoyaltyDrift { before, now, detected_at: Some(time::to_wire(at)) });
             }
             _ => {}
         }
     }
 }
 
-/// The categories that others come for than did, the surest first.
-fn come_for(reference: &Reference, seen: &Seen<'_>) -> Vec<CategoryDrift> {
-    let moved = reference.categories.moved(&Lately::current().categories(seen)).into_iter();
+/// Returns the categories whose share changed, most significant first.
+fn come_for(reference: &DriftReference, seen: &DriftSample<'_>) -> Vec<CategoryDrift> {
+    let moved = reference.categories.shifts(&DriftFeatures::current().categories(seen)).into_iter();
     moved.map(|one| CategoryDrift { name: one.name, before: one.before, now: one.now, z: one.z }).collect()
 }
 
@@ -136,14 +138,14 @@ mod tests {
     use super::*;
     use ndarray::Array2;
 
-    /// Shoppers who came today, `constant` in a hundred of them where they always are.
+    /// Sample of 500 users active today, `loyal` percent of them loyal to one category.
     fn shoppers(constant: usize) -> Array2<f32> {
         let schema = FeatureSchema::current();
         let mut rows = Array2::zeros((500, schema.components().len()));
         let place = |name: &str| schema.position(name).expect("a component");
         for (number, mut row) in rows.outer_iter_mut().enumerate() {
             row[place("preference.category_count")] = 1.0;
-            // Mixed, as the window hears them one after the other.
+            // Interleaved, since ADWIN reads them in order.
             row[place("preference.constancy")] = f32::from(u8::from(number * 37 % 100 < constant));
             row[place("behavior.view.7d")] = (number % 40) as f32;
         }
@@ -154,65 +156,65 @@ mod tests {
         look_at(watch, version, &seen(rows, 5), day)
     }
 
-    /// `shoes` in a hundred came for shoes.
-    fn seen(rows: &Array2<f32>, shoes: usize) -> Seen<'_> {
+    /// Drift sample with `shoes` percent of the latest actions in shoes.
+    fn seen(rows: &Array2<f32>, shoes: usize) -> DriftSample<'_> {
         let latest = (0..rows.nrows()).map(|number| if number % 100 < shoes { "shoes" } else { "books" });
-        Seen { raw: rows.view(), latest: latest.map(Some).collect() }
+        DriftSample { raw: rows.view(), latest_category: latest.map(Some).collect() }
     }
 
-    fn look_at(watch: &mut Watch, version: u64, now: &Seen<'_>, day: i64) -> DriftStatus {
+    fn look_at(watch: &mut Watch, version: u64, now: &DriftSample<'_>, day: i64) -> DriftStatus {
         let before = shoppers(60);
-        let reference = Lately::current().reference(&seen(&before, 5));
+        let reference = DriftFeatures::current().reference(&seen(&before, 5));
         let version = ModelVersion::new(version).expect("a version");
         let at = Timestamp::from_millis(day * 86_400_000);
         watch.look(version, &reference, now, at).expect("finite rows")
     }
 
     #[test]
-    fn other_habits_are_noticed_and_last_until_a_model_knows_them() {
+    fn a_change_of_loyalty_is_detected_and_lasts_until_a_new_model() {
         let mut watch = Watch::new(100);
         for day in 0..10 {
-            assert_eq!(look(&mut watch, 1, &shoppers(60), day).windows, 0, "day {day}: nothing has changed");
+            assert_eq!(look(&mut watch, 1, &shoppers(60), day).consecutive_checks, 0, "day {day}: no change");
         }
         let noticed = look(&mut watch, 1, &shoppers(30), 10);
-        let habits = noticed.habits.expect("half of the constant ones are elsewhere");
+        let habits = noticed.loyalty.expect("half of the loyal users have switched");
         assert!((habits.before - 0.6).abs() < 0.05 && habits.now < 0.5, "{habits:?}");
-        assert_eq!((noticed.windows, noticed.components.len()), (1, 0));
+        assert_eq!((noticed.consecutive_checks, noticed.components.len()), (1, 0));
         let lasting = look(&mut watch, 1, &shoppers(30), 11);
-        assert_eq!((lasting.windows, lasting.habits.and_then(|one| one.noticed_at)), (2, habits.noticed_at));
-        assert_eq!(look(&mut watch, 2, &shoppers(30), 12).windows, 0, "the new model was made from them");
+        assert_eq!((lasting.consecutive_checks, lasting.loyalty.and_then(|one| one.detected_at)), (2, habits.detected_at));
+        assert_eq!(look(&mut watch, 2, &shoppers(30), 12).consecutive_checks, 0, "the new model was trained on them");
         for day in 13..60 {
             assert_eq!(
-                look(&mut watch, 2, &shoppers(32), day).windows,
+                look(&mut watch, 2, &shoppers(32), day).consecutive_checks,
                 0,
-                "day {day}: sure in the end, but a trifle"
+                "day {day}: significant but below the minimum"
             );
         }
     }
 
     #[test]
-    fn a_category_that_others_come_for_is_named_for_as_long_as_they_do() {
+    fn a_drifted_category_is_reported_as_long_as_its_share_differs() {
         let (mut watch, rows) = (Watch::new(100), shoppers(60));
-        assert_eq!(look_at(&mut watch, 1, &seen(&rows, 6), 0).windows, 0, "a trifle");
+        assert_eq!(look_at(&mut watch, 1, &seen(&rows, 6), 0).consecutive_checks, 0, "not significant");
         for windows in 1..4 {
             let status = look_at(&mut watch, 1, &seen(&rows, 15), windows.into());
-            assert_eq!(status.windows, windows);
-            // One of two categories has twice its share, the other has lost a tenth.
+            assert_eq!(status.consecutive_checks, windows);
+            // Only shoes triples its share; books loses a tenth, which is not significant.
             let [moved] = &status.categories[..] else { panic!("{:?}", status.categories) };
             assert_eq!((&*moved.name, moved.before, moved.now), ("shoes", 0.05, 0.15));
-            assert!(status.components.is_empty() && status.habits.is_none());
+            assert!(status.components.is_empty() && status.loyalty.is_none());
         }
-        assert_eq!(look_at(&mut watch, 1, &seen(&rows, 5), 4).windows, 0, "as before");
+        assert_eq!(look_at(&mut watch, 1, &seen(&rows, 5), 4).consecutive_checks, 0, "as before");
     }
 
     #[test]
-    fn a_component_that_moved_is_named_if_enough_came_lately() {
+    fn a_drifted_component_is_reported_if_enough_users_were_active() {
         let mut moved = shoppers(60);
         let place = FeatureSchema::current().position("behavior.view.7d").expect("a component");
         moved.column_mut(place).mapv_inplace(|views| views * 8.0);
         for (rows_min, named) in [(100, 1), (501, 0)] {
             let found = look(&mut Watch::new(rows_min), 1, &moved, 0);
-            assert_eq!((found.components.len(), found.windows as usize), (named, named), "{found:?}");
+            assert_eq!((found.components.len(), found.consecutive_checks as usize), (named, named), "{found:?}");
             assert!(found.components.iter().all(|one| one.name == "behavior.view.7d"));
         }
     }

@@ -1,89 +1,89 @@
-//! Why a model could not be trained, published or told, and what the caller is told.
+//! Errors of training, publishing and broadcasting a model, and their gRPC status.
 
 use portrait_learning::ModelError;
 use portrait_profile::ModelVersion;
-use portrait_proto::request::Refusal;
-use portrait_proto::status::{Failure, with_causes};
+use portrait_proto::request::ValidationError;
+use portrait_proto::status::{CallFailure, with_causes};
 use portrait_proto::v1::ErrorReason;
 use std::time::Duration;
 use tonic::Status;
 
-/// How long a caller is asked to wait while another trains, or watches.
+/// Retry delay suggested while another training runs, or when all watcher slots are taken.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// What this crate answers instead.
+/// Error of the model service.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store could not answer.
-    #[error("the store could not answer")]
+    /// The store request failed.
+    #[error("store request failed")]
     Store(#[from] portrait_store::Error),
-    /// Vectors could not be read.
-    #[error("vectors could not be read: {0}")]
+    /// The feature vectors cannot be read.
+    #[error("feature vectors cannot be read: {0}")]
     Features(#[source] Box<Status>),
-    /// Nothing can be learned from the vectors.
-    #[error("nothing can be learned from the vectors")]
+    /// Learning failed on these vectors.
+    #[error("learning failed on these vectors")]
     Learning(#[from] portrait_learning::Error),
-    /// What was learned is no model.
-    #[error("what was learned is no model that can be served")]
+    /// The learned parts do not form a valid model.
+    #[error("the learned parts do not form a model that can be served")]
     Model(#[from] ModelError),
-    /// What is stored of a model cannot be read.
-    #[error("what is stored of model {version} cannot be read: {problem}")]
+    /// A stored model cannot be read.
+    #[error("stored model {version} cannot be read: {problem}")]
     Stored {
-        /// Which.
+        /// Version of the model.
         version: u64,
-        /// Why not.
+        /// Reason that it cannot be read.
         problem: String,
     },
-    /// The candidate is worse than the model that is served.
+    /// The trained model fits worse than the served one on the same vectors.
     #[error(
         "the candidate is {worse:.1}% worse than the served model on the same vectors, {allowed:.1}% are allowed: \
              ask with force to publish it all the same"
     )]
     Worse {
-        /// By how much, in percent.
+        /// Increase of inertia, in percent.
         worse: f64,
-        /// How much is allowed, in percent.
+        /// Allowed increase (`model.inertia_increase_max`), in percent.
         allowed: f64,
     },
-    /// There are too few shoppers.
-    #[error("{rows} shoppers are there, {needed} are needed: wait for more, or lower model.rows_min")]
+    /// Fewer users than `model.rows_min`.
+    #[error("{rows} users found, {needed} needed: wait for more users, or lower model.rows_min")]
     TooFew {
-        /// How many there are.
+        /// Number of users found.
         rows: usize,
-        /// How many are needed.
+        /// Number of users required.
         needed: usize,
     },
-    /// Another training is under way, here or elsewhere.
-    #[error("another training is under way: ask again when it is over")]
+    /// Another training is running, in this process or another.
+    #[error("another training is running: try again when it has ended")]
     Busy,
-    /// There is no such model.
-    #[error("there is no model {version}: ListModels has those there are")]
+    /// The registry has no such version.
+    #[error("model {version} not found: ListModels returns the available versions")]
     NotFound {
-        /// Which.
+        /// Version of the model.
         version: u64,
     },
-    /// There is no model at all.
-    #[error("there is no model yet: train one by TrainModel, or wait for the first")]
+    /// No model has been published yet.
+    #[error("no model yet: train one by TrainModel, or wait for the first")]
     NoModel,
-    /// The request is wrong.
+    /// The request is invalid.
     #[error(transparent)]
-    Request(#[from] Refusal),
-    /// Every place to watch is taken.
-    #[error("all {limit} places to watch are taken: raise model.max_watchers")]
+    Request(#[from] ValidationError),
+    /// The limit of watching nodes is reached.
+    #[error("all {limit} watcher slots are taken: raise model.max_watchers")]
     TooManyWatchers {
-        /// How many there are.
+        /// Configured limit (`model.max_watchers`).
         limit: usize,
     },
-    /// The process ends.
-    #[error("the server is shutting down: ask another, or again")]
+    /// The process is shutting down.
+    #[error("the server is shutting down: retry, or use another server")]
     ShuttingDown,
-    /// A thread that computes has ended in a panic.
-    #[error("the training ended in a fault")]
+    /// The training thread panicked.
+    #[error("the training thread panicked")]
     Panicked,
 }
 
 impl Error {
-    /// What is stored of a version cannot be read, because of `problem`.
+    /// Creates the error of an unreadable stored version.
     pub(crate) fn stored(version: ModelVersion, problem: &impl ToString) -> Self {
         Self::Stored { version: version.get(), problem: problem.to_string() }
     }
@@ -93,28 +93,28 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let message = with_causes(&error);
         match error {
-            Error::Store(source) => Failure::of_store(source.failure(), source.to_string()).into_status(),
+            Error::Store(source) => CallFailure::of_store(source.failure(), source.to_string()).into_status(),
             Error::Features(status) => *status,
             Error::Learning(portrait_learning::Error::TooFew { .. }) | Error::TooFew { .. } => {
-                Failure::new(ErrorReason::TooFewShoppers, message).into_status()
+                CallFailure::new(ErrorReason::TooFewUsers, message).into_status()
             }
             Error::Learning(_) | Error::Model(_) | Error::Worse { .. } | Error::Panicked => {
-                Failure::new(ErrorReason::Internal, message).into_status()
+                CallFailure::new(ErrorReason::Internal, message).into_status()
             }
-            Error::Stored { .. } => Failure::new(ErrorReason::StoreIncompatible, message).into_status(),
+            Error::Stored { .. } => CallFailure::new(ErrorReason::StoreIncompatible, message).into_status(),
             Error::Busy => {
-                Failure::new(ErrorReason::TrainingElsewhere, message).retry_after(RETRY_AFTER).into_status()
+                CallFailure::new(ErrorReason::TrainingInProgress, message).retry_after(RETRY_AFTER).into_status()
             }
             Error::NotFound { .. } => {
-                Failure::new(ErrorReason::ModelNotFound, message).field("version").into_status()
+                CallFailure::new(ErrorReason::ModelNotFound, message).field("version").into_status()
             }
-            Error::NoModel => Failure::new(ErrorReason::NoModel, message).into_status(),
+            Error::NoModel => CallFailure::new(ErrorReason::NoModel, message).into_status(),
             Error::Request(refusal) => refusal.into(),
             Error::TooManyWatchers { .. } => {
-                Failure::new(ErrorReason::Overloaded, message).retry_after(RETRY_AFTER).into_status()
+                CallFailure::new(ErrorReason::Overloaded, message).retry_after(RETRY_AFTER).into_status()
             }
             Error::ShuttingDown => {
-                Failure::new(ErrorReason::ShuttingDown, message).retry_after(RETRY_AFTER).into_status()
+                CallFailure::new(ErrorReason::ShuttingDown, message).retry_after(RETRY_AFTER).into_status()
             }
         }
     }

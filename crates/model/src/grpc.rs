@@ -1,4 +1,4 @@
-//! The edge of this room: validates, converts, calls, converts. Nothing is decided here.
+//! gRPC edge of the model service: validate, to domain, call, to wire. It makes no decisions.
 
 use crate::broadcast::{self, Told};
 use crate::context::Shared;
@@ -9,7 +9,7 @@ use crate::publish;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use portrait_profile::ModelVersion;
-use portrait_proto::request::Refusal;
+use portrait_proto::request::ValidationError;
 use portrait_proto::status::with_causes;
 use portrait_proto::v1;
 use portrait_proto::v1::model_service_server::ModelService;
@@ -19,15 +19,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-/// Words of progress that wait for a slow caller.
+/// Progress messages queued for a slow caller; beyond that they are dropped.
 const PROGRESS_WAITING: usize = 32;
 
-/// The messages of a training that is followed.
+/// Response stream of `TrainModel`.
 type Training = BoxStream<'static, Result<v1::TrainModelResponse, Status>>;
 
-/// The service as tonic calls it.
+/// Implementation of the generated service trait.
 pub(crate) struct Grpc {
-    /// What the trainer shares too.
+    /// State shared with the trainer.
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -103,7 +103,7 @@ impl ModelService for Grpc {
     }
 }
 
-/// Streams the progress of a training, which ends when the training does, and the outcome as the last message.
+/// Streams the progress of a training and, as the last message, its outcome.
 fn followed(progress: mpsc::Receiver<v1::TrainProgress>, outcome: oneshot::Receiver<Trained>) -> Training {
     let progress = ReceiverStream::new(progress)
         .map(|progress| Ok(v1::TrainModelResponse { kind: Some(Kind::Progress(progress)) }));
@@ -118,7 +118,7 @@ fn version(number: u64) -> Result<ModelVersion, Error> {
     ModelVersion::new(number).ok_or(Error::NotFound { version: number })
 }
 
-fn count(request: &v1::TrainModelRequest, most: usize) -> Result<Count, Refusal> {
+fn count(request: &v1::TrainModelRequest, most: usize) -> Result<Count, ValidationError> {
     let asked = request.segments as usize;
     match (asked, request.choose_segments) {
         (0, false) => Ok(Count::Same),
@@ -126,16 +126,17 @@ fn count(request: &v1::TrainModelRequest, most: usize) -> Result<Count, Refusal>
         (asked, false) if (1..=most).contains(&asked) => Ok(Count::Exactly(asked)),
         (_, true) => {
             let message = "is set and so is segments: leave one of them out";
-            Err(Refusal::new(v1::ErrorReason::Contradiction, "choose_segments", message))
+            Err(ValidationError::new(v1::ErrorReason::ConflictingFields, "choose_segments", message))
         }
         (asked, false) => {
             let message = format!("is {asked}: send 1 to {most}, or raise model.segments_max");
-            Err(Refusal::new(v1::ErrorReason::OutOfRange, "segments", message))
+            Err(ValidationError::new(v1::ErrorReason::OutOfRange, "segments", message))
         }
     }
 }
 
-/// A training that came to nothing because of the vectors is an outcome; one that could not be done is an error.
+/// Converts the result of a training. A refusal because of the data is an outcome; a training that could not run is
+/// an error.
 fn told_outcome(trained: Trained) -> Result<v1::TrainOutcome, Status> {
     match trained {
         Ok(manifest) => Ok(v1::TrainOutcome {

@@ -1,13 +1,13 @@
-//! Room 3: vectors become a model, and the model is broadcast.
+//! Model service: feature vectors become a model, and the model is broadcast to the nodes.
 //!
-//! In come everybody's vectors, through `FeatureService.StreamFeatures`; out go versions of a model, each with its manifest and
-//! parts, to the store and to every node that watches. A version is published only if it is not worse than the one before, and
-//! becomes the served one in the same step.
+//! Input: the vectors of all users, through `FeatureService.StreamFeatures`. Output: model versions, each with its
+//! manifest and parts, to the store and to every node that watches. A version is published only if it is not worse
+//! than the served one, and becomes active in the same step.
 //!
-//! Invariant: at most one process trains; a version of one that lost the right to train is refused by the store.
-//! Invariant: memory for training is bounded, whatever the number of shoppers.
-//! Invariant: a node hears of the newest version and of no older one after it; one that refuses it keeps what it has, and says
-//! why.
+//! Invariant: at most one process trains; the store refuses a version from a process that lost the training lease.
+//! Invariant: memory for training is bounded, independent of the number of users.
+//! Invariant: a node receives the newest version and never an older one after it; a node that refuses a version keeps
+//! serving the previous one and reports the reason.
 
 mod broadcast;
 mod config;

@@ -1,9 +1,9 @@
-//! The manifest of a model and what it takes to get from it and the parts to a model that can be served. Used by this room when
-//! it publishes, and by every node that takes a version: a model is checked the same way wherever it is read.
+//! Model manifest: conversion from manifest and parts to a servable model. The publisher and every node use the same
+//! checks.
 
 use crate::error::Error;
 use bytes::Bytes;
-use portrait_learning::prediction::Learned;
+use portrait_learning::prediction::Predictors;
 use portrait_learning::{Model, ModelError};
 use portrait_profile::{FeatureSchema, ModelVersion};
 use portrait_proto::manifest::{self, DamagedManifest};
@@ -11,54 +11,55 @@ use portrait_proto::v1::ModelManifest;
 use portrait_store::{PartName, Registry};
 use std::collections::BTreeMap;
 
-/// What the part is called that holds scaler, centroids and segments. Those beside it are named by [`Learned`].
+/// Kind of the part that holds scaler, centroids and segments. The kinds of the predictor parts are named by
+/// `Predictors`.
 pub(crate) const SEGMENTS: &str = "segments";
 
-/// Why a manifest and parts are no model.
+/// Error of a manifest and parts that do not form a model.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BadManifest {
-    /// The manifest's bytes are not what was encoded.
-    #[error("the manifest is damaged")]
+    /// The manifest cannot be decoded.
+    #[error("the manifest cannot be decoded")]
     Damaged,
-    /// A part that the manifest names is not there.
-    #[error("the part {kind:?} is missing")]
+    /// A part named by the manifest is missing.
+    #[error("part {kind:?} is missing")]
     MissingPart {
-        /// Which.
+        /// Kind of the part.
         kind: String,
     },
-    /// The bytes of a part are not those that were named.
-    #[error("the part {kind:?} is not what the manifest names: its checksum differs")]
+    /// The checksum of a part differs from its name.
+    #[error("part {kind:?} does not match the manifest: its checksum differs")]
     OtherPart {
-        /// Which.
+        /// Kind of the part.
         kind: String,
     },
-    /// Manifest and part are of different models.
-    #[error("the manifest is of version {manifest} and the part of version {part}")]
+    /// Manifest and part have different versions.
+    #[error("the manifest has version {manifest} and the part version {part}")]
     OtherVersion {
-        /// The manifest's.
+        /// Version in the manifest.
         manifest: u64,
-        /// The part's.
+        /// Version in the part.
         part: u64,
     },
-    /// The part is no model that can be served.
+    /// The parts do not form a servable model.
     #[error(transparent)]
     Model(#[from] ModelError),
 }
 
-/// The name of a part as a manifest has it.
+/// Encodes a part name for a manifest: 16 bytes, big-endian.
 pub fn name_to_wire(name: PartName) -> Vec<u8> {
     name.get().to_be_bytes().to_vec()
 }
 
-/// The name of a part that a manifest has.
+/// Decodes a part name of a manifest; none unless it has 16 bytes.
 pub fn name_of_wire(bytes: &[u8]) -> Option<PartName> {
     bytes.try_into().ok().map(|bytes| PartName::new(u128::from_be_bytes(bytes)))
 }
 
-/// Returns the parts that a manifest names, each with its kind.
+/// Returns the parts of a manifest as (kind, name).
 ///
 /// # Errors
-/// `Damaged` if a name is none.
+/// `Damaged` if a part name has the wrong length.
 pub fn parts_of(manifest: &ModelManifest) -> Result<Vec<(String, PartName)>, BadManifest> {
     let part = |part: &portrait_proto::v1::ModelPart| {
         name_of_wire(&part.name).map(|name| (part.kind.clone(), name)).ok_or(BadManifest::Damaged)
@@ -69,21 +70,21 @@ pub fn parts_of(manifest: &ModelManifest) -> Result<Vec<(String, PartName)>, Bad
 /// Decodes a manifest.
 ///
 /// # Errors
-/// `Damaged` if the bytes are not those of one.
+/// `Damaged` if the bytes are no manifest.
 pub fn decoded(bytes: &[u8]) -> Result<ModelManifest, BadManifest> {
     manifest::decode(bytes).map_err(|DamagedManifest| BadManifest::Damaged)
 }
 
-/// Returns the manifest of a version that the registry has.
+/// Returns the manifest of a version of the registry.
 pub(crate) fn of_version(registry: &Registry, version: ModelVersion) -> Result<ModelManifest, Error> {
     let model = registry.model(version).ok_or(Error::NotFound { version: version.get() })?;
     decoded(&model.manifest).map_err(|bad| Error::stored(version, &bad))
 }
 
-/// The model that a manifest and parts are, checked whole, for vectors of `schema`.
+/// Assembles a model from its manifest and parts, and checks all of it for vectors of `schema`.
 ///
 /// # Errors
-/// Whatever makes it unfit to be served.
+/// Any reason that the model cannot be served.
 pub fn assembled(
     manifest: &[u8],
     parts: &BTreeMap<PartName, Bytes>,
@@ -94,6 +95,7 @@ pub fn assembled(
     let missing = |kind: &str| BadManifest::MissingPart { kind: kind.to_owned() };
     for (kind, name) in &named {
         let bytes = parts.get(name).ok_or_else(|| missing(kind))?;
+        // Part names are content hashes: this detects damage in the store and on the wire alike.
         if PartName::of(bytes) != *name {
             return Err(BadManifest::OtherPart { kind: kind.clone() });
         }
@@ -104,11 +106,11 @@ pub fn assembled(
     if model.version.get() != manifest.version {
         return Err(BadManifest::OtherVersion { manifest: manifest.version, part: model.version.get() });
     }
-    let mut learned = Learned::default();
+    let mut learned = Predictors::default();
     for (kind, name) in named.iter().filter(|(kind, _)| kind != SEGMENTS) {
         if let Some(bytes) = parts.get(name) {
-            learned.take(kind, bytes).map_err(ModelError::from)?;
+            learned.decode_part(kind, bytes).map_err(ModelError::from)?;
         }
     }
-    Ok(model.with_learned(learned)?)
+    Ok(model.with_predictors(learned)?)
 }

@@ -1,11 +1,11 @@
-//! What is measured of models: trainings, versions, drift, and nodes that refuse.
+//! Metrics of the model service: trainings, versions, drift, and refusals by nodes.
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 use portrait_proto::v1::{DriftStatus, ModelManifest};
 use std::time::Duration;
 
-/// The instruments of this room.
+/// Instruments of the model service.
 pub(crate) struct Metrics {
     trainings: Counter<u64>,
     training_seconds: Histogram<f64>,
@@ -20,7 +20,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Registers the instruments.
+    /// Creates the instruments.
     pub(crate) fn new(meter: &Meter) -> Self {
         Self {
             trainings: meter
@@ -30,23 +30,23 @@ impl Metrics {
                 .build(),
             training_seconds: meter
                 .f64_histogram("portrait_model_training_duration")
-                .with_description("from the first vector to the published version")
+                .with_description("time from the first vector to the published version")
                 .with_unit("s")
                 .with_boundaries(vec![0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0])
                 .build(),
             version: meter
                 .u64_gauge("portrait_model_published_version")
-                .with_description("the newest version that this process published")
+                .with_description("newest version published by this process")
                 .build(),
             rows: meter
                 .u64_gauge("portrait_model_rows")
-                .with_description("shoppers whose vectors that version was made from")
-                .with_unit("{shopper}")
+                .with_description("users whose vectors that version was trained on")
+                .with_unit("{user}")
                 .build(),
             inertia: meter
                 .f64_gauge("portrait_model_inertia_per_row")
                 .with_description(
-                    "mean squared distance of a shopper to the own segment, in scaled components",
+                    "mean squared distance of a user to its segment centroid, in scaled components",
                 )
                 .build(),
             refusals: meter
@@ -56,31 +56,31 @@ impl Metrics {
                 .build(),
             moved_components: meter
                 .u64_gauge("portrait_model_drifted_components")
-                .with_description("components whose population stability index is above both of its limits")
+                .with_description("components whose population stability index exceeds both of its limits")
                 .with_unit("{component}")
                 .build(),
             moved_categories: meter
                 .u64_gauge("portrait_model_drifted_categories")
                 .with_description(
-                    "categories that another share of shoppers comes for than when the model was trained",
+                    "categories whose share of latest actions differs from the training sample",
                 )
                 .with_unit("{category}")
                 .build(),
             changed_habits: meter
-                .u64_gauge("portrait_model_changed_habits")
+                .u64_gauge("portrait_model_loyalty_shifted")
                 .with_description(
-                    "1 if shoppers do other things than they used to, since the model was trained",
+                    "1 if mean loyalty has shifted since the model was trained",
                 )
                 .build(),
             drift_windows: meter
-                .u64_gauge("portrait_model_drift_windows")
-                .with_description("looks in a row that have found drift")
-                .with_unit("{look}")
+                .u64_gauge("portrait_model_drift_consecutive_checks")
+                .with_description("consecutive drift checks that found drift")
+                .with_unit("{check}")
                 .build(),
         }
     }
 
-    /// A version was published.
+    /// Records a published version.
     pub(crate) fn published(&self, manifest: &ModelManifest) {
         self.trainings.add(1, &[KeyValue::new("outcome", "published")]);
         self.version.record(manifest.version, &[]);
@@ -88,26 +88,26 @@ impl Metrics {
         self.inertia.record(manifest.quality.map_or(0.0, |quality| quality.inertia_per_row), &[]);
     }
 
-    /// A training took so long.
+    /// Records the duration of a training.
     pub(crate) fn trained(&self, took: Duration) {
         self.training_seconds.record(took.as_secs_f64(), &[]);
     }
 
-    /// A training came to nothing.
+    /// Counts a failed training.
     pub(crate) fn failed(&self) {
         self.trainings.add(1, &[KeyValue::new("outcome", "failed")]);
     }
 
-    /// A node has refused a version.
+    /// Counts a version refused by a node.
     pub(crate) fn refused(&self) {
         self.refusals.add(1, &[]);
     }
 
-    /// A look at drift.
+    /// Records the result of a drift check.
     pub(crate) fn looked(&self, status: &DriftStatus) {
         self.moved_components.record(status.components.len() as u64, &[]);
         self.moved_categories.record(status.categories.len() as u64, &[]);
-        self.changed_habits.record(status.habits.is_some().into(), &[]);
-        self.drift_windows.record(status.windows.into(), &[]);
+        self.changed_habits.record(status.loyalty.is_some().into(), &[]);
+        self.drift_windows.record(status.consecutive_checks.into(), &[]);
     }
 }

@@ -1,4 +1,4 @@
-//! The nodes that watch, and which version each of them serves. In come what nodes say, out goes a list for people.
+//! Registry of the watching nodes and the model version that each serves, for `ListModels`.
 
 use portrait_profile::Timestamp;
 use portrait_proto::time;
@@ -6,7 +6,7 @@ use portrait_proto::v1::NodeStatus;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// All of them; cheap to clone.
+/// Shared registry of the watching nodes; cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Nodes(Arc<Mutex<Table>>);
 
@@ -16,14 +16,14 @@ struct Table {
     nodes: BTreeMap<u64, NodeStatus>,
 }
 
-/// One node's place in the list; given up when dropped.
+/// Registration of one node; removed when dropped.
 pub(crate) struct Place {
     nodes: Nodes,
     key: u64,
 }
 
 impl Nodes {
-    /// Takes a node in, if there is room for it.
+    /// Registers a node; none if `limit` nodes are registered already.
     pub(crate) fn enter(
         &self,
         node: String,
@@ -42,7 +42,7 @@ impl Nodes {
         Some(Place { nodes: self.clone(), key })
     }
 
-    /// What every node serves.
+    /// Returns the status of every node.
     pub(crate) fn list(&self) -> Vec<NodeStatus> {
         self.table().nodes.values().cloned().collect()
     }
@@ -53,7 +53,7 @@ impl Nodes {
 }
 
 impl Place {
-    /// The node serves a version from now on.
+    /// Records the version that the node serves.
     pub(crate) fn serves(&self, version: u64, now: Timestamp) {
         self.change(|status| {
             status.serving_version = version;
@@ -61,7 +61,7 @@ impl Place {
         });
     }
 
-    /// The node has refused a version.
+    /// Records a version that the node refused, with its reason.
     pub(crate) fn refuses(&self, version: u64, why: String) {
         self.change(|status| (status.refused_version, status.refusal) = (version, why));
     }

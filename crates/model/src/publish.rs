@@ -1,5 +1,5 @@
-//! From a candidate to the served model: it is judged, written as parts and a manifest, and published and activated in one
-//! step; what nobody needs any more is forgotten in the same step. In comes a candidate and the right to train, out goes its
+//! Publication of a trained model: quality check, upload of parts and manifest, then publication, activation and
+//! deletion of expired versions in one registry change. Input: a trained model and the training lease. Output: its
 //! manifest.
 
 use crate::context::Shared;
@@ -15,22 +15,22 @@ use portrait_store::{LeaseToken, PartName, PublishedModel, Registry, RegistryCha
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is published, beside the candidate.
+/// Options of a publication.
 pub(crate) struct Terms {
-    /// The right to train.
+    /// Token of the training lease.
     pub(crate) token: LeaseToken,
-    /// Why it was trained.
+    /// Trigger of the training.
     pub(crate) cause: TrainingCause,
-    /// Whether it is published even if it is worse.
+    /// Publishes even if the quality check fails.
     pub(crate) force: bool,
-    /// How many records were applied before the vectors were read.
+    /// Number of records applied before the vectors were read.
     pub(crate) applied_total: u64,
 }
 
-/// Publishes a candidate and makes it the served model.
+/// Publishes a trained model and activates it.
 ///
 /// # Errors
-/// `Worse` if it is, and whatever the store says.
+/// `InertiaIncreased` if the quality check fails; store errors, among them a lost lease.
 pub(crate) async fn publish(
     shared: &Shared,
     candidate: &Candidate,
@@ -40,10 +40,10 @@ pub(crate) async fn publish(
         judge(candidate, shared.config.worse_max)?;
     }
     let bytes = Bytes::from(candidate.model.encode());
-    // What every node will do: nothing is published that cannot be read back.
+    // Same decoding as on every node: a model that cannot be read back is never published.
     let checked = Model::decode(&bytes, FeatureSchema::current())?;
     let mut parts = vec![put(shared, SEGMENTS, bytes).await?];
-    for (kind, bytes) in candidate.model.learned().encode() {
+    for (kind, bytes) in candidate.model.predictors().encode() {
         parts.push(put(shared, kind, bytes.into()).await?);
     }
     let names = parts.iter().filter_map(|part| name_of_wire(&part.name)).collect();
@@ -84,34 +84,35 @@ pub(crate) async fn publish(
     Ok(manifest)
 }
 
-/// Keeps a part, and says what the manifest has of it.
+/// Stores a part and returns its manifest entry.
 async fn put(shared: &Shared, kind: &str, bytes: Bytes) -> Result<ModelPart, Error> {
     let size = bytes.len() as u64;
     let name = shared.store.put_part(bytes).await?;
     Ok(ModelPart { name: name_to_wire(name), kind: kind.to_owned(), size })
 }
 
-/// A candidate must not be worse than the served model on the same vectors.
+/// Checks that inertia has not increased beyond the limit against the served model, both measured on the same
+/// vectors.
 fn judge(candidate: &Candidate, worse_max: f64) -> Result<(), Error> {
     let Some(live) = candidate.quality.parent_inertia_per_row.filter(|live| *live > 0.0) else {
         return Ok(());
     };
     let worse = candidate.quality.inertia_per_row / live - 1.0;
-    // Fewer segments fit less closely by their number alone; that is asked for, not a fault.
+    // Fewer segments raise inertia by construction. A caller that requests fewer passes `force`.
     if worse > worse_max {
         return Err(Error::Worse { worse: worse * 100.0, allowed: worse_max * 100.0 });
     }
     Ok(())
 }
 
-/// The oldest models beyond those that are kept, and the parts that only they need.
+/// Returns the oldest versions beyond `keep`, and the parts that only they use.
 fn surplus(registry: &Registry, new: BTreeSet<PartName>, keep: usize) -> (Vec<ModelVersion>, Vec<PartName>) {
     let surplus = (registry.models.len() + 1).saturating_sub(keep);
     let (mut forget, mut gone, mut needed) = (Vec::new(), BTreeSet::new(), new);
     for (index, model) in registry.models.iter().enumerate() {
         let parts = manifest::decoded(&model.manifest).and_then(|manifest| manifest::parts_of(&manifest));
         let parts = parts.unwrap_or_default().into_iter().map(|(_, name)| name);
-        // The active one stays until the new one has taken its place, and is a step to go back to then.
+        // The active version is kept although it is old: it becomes the rollback target of this publication.
         if index < surplus && registry.active != Some(model.version) {
             forget.push(model.version);
             gone.extend(parts);
@@ -122,18 +123,21 @@ fn surplus(registry: &Registry, new: BTreeSet<PartName>, keep: usize) -> (Vec<Mo
     (forget, gone.difference(&needed).copied().collect())
 }
 
-/// Whether a model is made for the components that this release computes; one that is not is replaced by a first one.
+/// Returns true if the model was trained with the feature schema of this release; any other model is replaced by a
+/// first one.
 pub(crate) fn fits(manifest: &[u8]) -> bool {
     manifest::decoded(manifest).is_ok_and(|manifest| manifest.schema_hash == FeatureSchema::current().hash())
 }
 
-/// The first segment id that no model has given yet.
+/// Returns the first segment id that no kept model has used. Ids are never reused, so that subscribers can rely on
+/// them.
 pub(crate) fn next_segment(registry: &Registry) -> SegmentId {
     let manifests = registry.models.iter().filter_map(|model| manifest::decoded(&model.manifest).ok());
     SegmentId::new(manifests.map(|manifest| manifest.next_segment).max().unwrap_or(1).max(1))
 }
 
-/// The served model as the store has it; none before the first, or if this release computes other components.
+/// Returns the served model from the store; none before the first, or if its feature schema is not the one of this
+/// release.
 pub(crate) async fn served(shared: &Shared) -> Result<Option<Model>, Error> {
     let registry = shared.stored_registry().await?;
     let active = registry.active_model().filter(|model| fits(&model.manifest));
@@ -149,10 +153,10 @@ pub(crate) async fn served(shared: &Shared) -> Result<Option<Model>, Error> {
     model.map(Some).map_err(|bad| Error::stored(active.version, &bad))
 }
 
-/// Makes a published version the served one, and returns the one before it.
+/// Activates a published version and returns the previously active one.
 ///
 /// # Errors
-/// `NotFound` if the registry has no such version, and whatever the store says.
+/// `NotFound` if the registry has no such version; store errors.
 pub(crate) async fn activate(shared: &Shared, version: ModelVersion) -> Result<Option<ModelVersion>, Error> {
     let registry = shared.stored_registry().await?;
     manifest::of_version(&registry, version)?;
@@ -165,6 +169,6 @@ pub(crate) async fn activate(shared: &Shared, version: ModelVersion) -> Result<O
     };
     shared.store.change_registry(change).await?;
     let previous_version = registry.active.map_or(0, ModelVersion::get);
-    tracing::info!(version = version.get(), previous_version, "another model is active");
+    tracing::info!(version = version.get(), previous_version, "model activated");
     Ok(registry.active)
 }

@@ -1,6 +1,6 @@
-//! Vectors for a training or a look at drift, through `FeatureService.StreamFeatures`. In comes a stream of everybody's
-//! vectors, out goes at most so many of them in one matrix: who is in it is decided by a hash of the id, so that it is a fair
-//! sample, the same people each time, and memory is bounded whatever the number of shoppers.
+//! Training and drift samples, through `FeatureService.StreamFeatures`. Input: the stream of all vectors. Output: a
+//! bounded sample in one matrix. A hash of the user id decides membership, so that the sample is uniform,
+//! reproducible and bounded in memory.
 
 mod bounded;
 mod cases;
@@ -15,8 +15,8 @@ pub(crate) use cases::{Cases, Labelled};
 pub(crate) use catalogue::described;
 use ndarray::ArrayView2;
 pub(crate) use pasts::Pasts;
-use portrait_learning::drift::Seen;
-use portrait_learning::prediction::recommend::Described;
+use portrait_learning::drift::DriftSample;
+use portrait_learning::prediction::recommend::ItemDescription;
 use portrait_profile::{FeatureSchema, SegmentId, Timestamp, UserId};
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::{FeatureVector, StreamFeaturesRequest, Transition};
@@ -26,62 +26,63 @@ use std::collections::HashMap;
 use tonic::Status;
 use xxhash_rust::xxh64::xxh64;
 
-/// The seed that decides who stays: another than that of routing and of the server's own samples.
+/// Seed of the sampling hash; differs from the seeds of partition routing and of the server-side sample, so that the
+/// three are independent.
 const STAY_SEED: u64 = 0x4D4F_4445_4C00;
-/// Different categories that are told apart; what comes later counts as none.
+/// Maximum number of distinct categories; later ones count as none. Bounds memory against made-up names.
 const CATEGORIES_MAX: usize = 20_000;
-/// How often progress is told, in vectors.
+/// Number of vectors between two progress reports.
 const PROGRESS_EVERY: u64 = 10_000;
 
-/// Some shoppers' vectors.
+/// Sample of users with their vectors.
 #[derive(Debug, Default)]
 pub(crate) struct Sample {
-    /// The moment they were read at.
+    /// Time at which the vectors were evaluated.
     pub(crate) as_of: Timestamp,
-    /// How many shoppers there were to choose from.
+    /// Number of users in the stream.
     pub(crate) shoppers: u64,
-    /// Who was chosen, in the order of the hashes of their ids.
+    /// Sampled users, ordered by the hash of their id; row `i` of the matrix is user `i`.
     pub(crate) chosen: Vec<Chosen>,
-    /// What a share of them had.
+    /// Item histories of a part of the users.
     pub(crate) pasts: Pasts,
-    /// What the catalogue says of that, and of what nobody had.
-    pub(crate) catalogue: Vec<Described>,
-    /// What scores are learned from.
+    /// Catalogue entries of those items, and of items without interactions.
+    pub(crate) catalogue: Vec<ItemDescription>,
+    /// Training examples of the scorers.
     pub(crate) cases: Cases,
-    /// Categories by their place.
+    /// Category names; other fields refer to them by index.
     pub(crate) category_names: Vec<String>,
     values: Vec<f32>,
     width: usize,
 }
 
-/// What is known of a shopper of a sample, beside the vector.
+/// Attributes of a sampled user, beside the vector.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Chosen {
     pub(crate) user_id: UserId,
-    /// The segment.
+    /// Segment at reading time; none before the first model.
     pub(crate) segment: Option<SegmentId>,
-    /// The favourite category, by its place in the sample's names.
+    /// Preferred category, as an index into `category_names`.
     pub(crate) category: Option<u32>,
-    /// The category of what was done last, by its place as well.
+    /// Category of the latest action, as an index into `category_names`.
     latest: Option<u32>,
-    /// Action before, action after, how often.
+    /// Transitions between actions: from, to, weight.
     pub(crate) steps: Vec<(u16, u16, f64)>,
 }
 
-/// How much of everybody's past a sample holds at most; nothing of what is 0.
+/// Limits of a sample; 0 leaves a part out.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Bounds {
-    /// Shoppers.
+    /// Maximum number of users.
     pub(crate) rows: usize,
-    /// Shoppers whose items are taken.
+    /// Maximum number of users with item histories.
     pub(crate) pasts: usize,
-    /// Cases of each target of a score.
+    /// Maximum number of examples per score target.
     pub(crate) cases: usize,
-    /// Whether steps from action to action are taken.
+    /// Includes transitions between actions.
     pub(crate) steps: bool,
 }
 
-/// A sample in the making.
+/// Builder of a sample; memory is bounded while the stream is read.
 struct Gathering {
     sample: Sample,
     chosen: Bounded<(Chosen, Vec<f32>)>,
@@ -91,43 +92,43 @@ struct Gathering {
 }
 
 impl Bounds {
-    /// Of a training.
+    /// Limits of a training sample.
     pub(crate) fn of_training(config: &ValidConfig) -> Self {
         Self { rows: config.rows_max, pasts: config.pasts_max, cases: config.cases_max, steps: true }
     }
 
-    /// Of a look at how shoppers are.
+    /// Limits of a drift sample: vectors only.
     pub(crate) fn of_rows(rows: usize) -> Self {
         Self { rows, ..Self::default() }
     }
 }
 
 impl Sample {
-    /// How many shoppers are in it.
+    /// Number of sampled users.
     pub(crate) fn len(&self) -> usize {
         self.chosen.len()
     }
 
-    /// As a look at drift takes them.
-    pub(crate) fn seen(&self) -> Seen<'_> {
+    /// Returns the view of the sample that drift detection reads.
+    pub(crate) fn seen(&self) -> DriftSample<'_> {
         let name = |place: u32| self.category_names.get(place as usize).map(String::as_str);
         let latest = self.chosen.iter().map(|one| one.latest.and_then(name));
-        Seen { raw: self.rows(), latest: latest.collect() }
+        DriftSample { raw: self.rows(), latest_category: latest.collect() }
     }
 
-    /// The segment of each.
+    /// Iterates over the segments of the sampled users.
     pub(crate) fn segments(&self) -> impl ExactSizeIterator<Item = Option<SegmentId>> {
         self.chosen.iter().map(|one| one.segment)
     }
 
-    /// Raw vectors, a row a shopper.
+    /// Raw vectors, `n x d`: one row per user.
     pub(crate) fn rows(&self) -> ArrayView2<'_, f32> {
         ArrayView2::from_shape((self.len(), self.width), &self.values)
             .expect("every vector that was added has the width")
     }
 }
 
-/// Reads the vectors of a share of all shoppers (0: all) and keeps as much of them as `bounds` say.
+/// Reads a `share` of all users (0: all) and keeps a sample within `limits`.
 pub(crate) async fn read(
     peer: Peer,
     share: f64,
@@ -137,10 +138,10 @@ pub(crate) async fn read(
     let refused = |status: Status| Error::Features(Box::new(status));
     let mut client = FeatureServiceClient::new(peer);
     let request = StreamFeaturesRequest {
-        sample: share,
+        sample_fraction: share,
         include_recent_items: bounds.pasts > 0,
         include_transitions: bounds.steps,
-        include_moments: bounds.cases > 0,
+        include_snapshots: bounds.cases > 0,
         ..Default::default()
     };
     let mut pages = client.stream_features(request).await.map_err(refused)?.into_inner();
@@ -179,10 +180,11 @@ impl Gathering {
         self.sample.shoppers += 1;
         let hash = xxh64(vector.user_id.as_bytes(), STAY_SEED);
         let width = self.sample.width;
-        self.cases.take(hash, vector.moments, width);
+        self.cases.take(hash, vector.snapshots, width);
         if !self.chosen.wants(hash) || vector.values.len() != width {
             return;
         }
+        // A user that this release cannot name is left out rather than failing the training of all others.
         let Ok(user_id) = UserId::parse(&vector.user_id) else { return };
         let chosen = Chosen {
             user_id,
@@ -195,7 +197,7 @@ impl Gathering {
         self.chosen.take(hash, (chosen, vector.values));
     }
 
-    /// The sample in the order of the hashes: the same shoppers teach the same model, whichever store they come from.
+    /// Orders the sample by hash: the same users produce the same model, whatever order the store returns them in.
     fn finish(self) -> Sample {
         let mut sample = self.sample;
         let chosen = self.chosen.finish();
@@ -245,16 +247,16 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_is_bounded_fair_and_keeps_what_belongs_together() {
+    fn a_sample_is_bounded_uniform_and_keeps_rows_aligned() {
         let begin = || Gathering::begin(2, Bounds::of_rows(1000));
         let (mut gathering, mut backwards) = (begin(), begin());
         (0..10_000).for_each(|number| gathering.take(vector(number)));
         (0..10_000).rev().for_each(|number| backwards.take(vector(number)));
         let sample = gathering.finish();
-        assert_eq!(sample.rows(), backwards.finish().rows(), "the order they come in does not matter");
+        assert_eq!(sample.rows(), backwards.finish().rows(), "arrival order does not matter");
         assert!((400..=1000).contains(&sample.len()), "{} are kept", sample.len());
         assert_eq!((sample.shoppers, sample.rows().nrows()), (10_000, sample.len()));
-        let latest = sample.seen().latest;
+        let latest = sample.seen().latest_category;
         for (index, row) in sample.rows().outer_iter().enumerate() {
             let number = row[0] as u32;
             let chosen = &sample.chosen[index];

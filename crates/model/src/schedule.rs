@@ -1,5 +1,6 @@
-//! When a model is trained, and that only one process does it. In come the clock, what was applied, looks at drift, and whoever
-//! asks; out go trainings, one after the other. The right to train is a lease in the store: who loses it publishes nothing.
+//! Training scheduler: decides when a model is trained, and that only one process does it. Input: the clock, the
+//! applied records, drift checks, and commands. Output: trainings, one at a time. The training lease is held in the
+//! store: a process that loses it publishes nothing.
 
 use crate::context::Shared;
 use crate::demand::{Count, Demand, Progress, Trained};
@@ -18,28 +19,27 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How often it is asked whether a training is due.
+/// Interval of the trigger check. It reads one counter per partition, so it may be short.
 const ASK_EVERY: Duration = Duration::from_millis(200);
-/// The one who trains, if this process may.
+/// Task that checks triggers and trains while this process holds the lease.
 pub(crate) struct Trainer {
     shared: Arc<Shared>,
     demands: mpsc::Receiver<Demand>,
     drift: Watch,
     looked_at: Timestamp,
-    /// What was applied at the newest look, and at the newest attempt that found too few shoppers.
+    /// Applied records at the newest drift check, and at the newest attempt to train.
     looked_applied: u64,
     tried_applied: u64,
 }
 
 impl Trainer {
-    /// A trainer that listens to `demands`.
+    /// Creates a trainer that serves `commands`.
     pub(crate) fn new(shared: Arc<Shared>, demands: mpsc::Receiver<Demand>) -> Self {
         let (looked_at, drift) = (shared.now(), Watch::new(shared.config.drift_rows_min));
         Self { shared, demands, drift, looked_at, looked_applied: 0, tried_applied: 0 }
     }
 
-    /// Trains whenever it is due, until the room closes. A training that is under way then is abandoned: nobody waits for it, and
-    /// nothing of it is published.
+    /// Runs until the service drains. A training that is running then is abandoned and publishes nothing.
     pub(crate) async fn run(mut self) {
         let closing = self.shared.closing.clone();
         closing.run_until_cancelled(self.train_on()).await;
@@ -50,12 +50,13 @@ impl Trainer {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                // Commands first: a caller waits, a trigger can be checked on the next tick.
                 biased;
                 Some(demand) = self.demands.recv() => self.serve(demand).await,
                 _ = ticks.tick(), if self.shared.config.automatic => {
                     if let Err(error) = self.ask().await {
                         self.shared.metrics.failed();
-                        tracing::warn!(cause = with_causes(&error), "no model was trained");
+                        tracing::warn!(error = with_causes(&error), "training failed");
                     }
                 }
             }
@@ -63,10 +64,10 @@ impl Trainer {
     }
 
     async fn serve(&mut self, demand: Demand) {
-        // Whoever asked may be gone when it is answered.
+        // The caller may have disconnected by then.
         match demand {
             Demand::Train { count, force, progress, answer } => {
-                let _ = answer.send(self.train(TrainingCause::Demand, count, force, progress).await);
+                let _ = answer.send(self.train(TrainingCause::Request, count, force, progress).await);
             }
             Demand::Look { answer } => {
                 let _ = answer.send(self.look_and_train().await);
@@ -87,14 +88,14 @@ impl Trainer {
         Ok((status, trained))
     }
 
-    /// Trains if it is time.
+    /// Trains if a trigger is due.
     async fn ask(&mut self) -> Result<(), Error> {
         let registry = self.shared.registry.borrow().clone();
         let applied = applied_total(&self.shared).await?;
         let Some(cause) = self.cause(&registry, applied).await? else { return Ok(()) };
         self.tried_applied = applied;
         match self.train(cause, Count::Same, false, Progress::silent()).await {
-            // Another process does it, or there are too few shoppers yet.
+            // Expected: another process is training, or there are not enough users yet.
             Err(Error::Busy | Error::TooFew { .. }) => Ok(()),
             trained => trained.map(drop),
         }
@@ -102,7 +103,8 @@ impl Trainer {
 
     async fn cause(&mut self, registry: &Registry, applied: u64) -> Result<Option<TrainingCause>, Error> {
         let config = &self.shared.config;
-        // Twice as much as at the last attempt: too few shoppers are not looked at again and again.
+        // Wait for twice as many records as at the last attempt: a shop with too few users is not streamed again
+        // every 200 ms.
         let grown = applied >= (config.rows_min as u64).max(self.tried_applied.saturating_mul(2));
         let fits = |model: &&PublishedModel| publish::fits(&model.manifest);
         let Some(active) = registry.active_model().filter(fits) else {
@@ -112,6 +114,7 @@ impl Trainer {
         let trained_applied =
             manifest::decoded(&newest.manifest).map_or(0, |manifest| manifest.applied_total);
         let new_records = applied.saturating_sub(trained_applied.max(self.tried_applied));
+        // Without new records a training would return the same model.
         if new_records == 0 {
             return Ok(None);
         }
@@ -129,34 +132,36 @@ impl Trainer {
         Ok(look.is_some_and(|(_, persists)| persists).then_some(TrainingCause::Drift))
     }
 
-    /// Looks whether the shoppers have changed, and whether they have for long enough; none if another model is served now.
+    /// Checks a sample for drift and returns the status and whether it has persisted long enough; none if another
+    /// model is served by now.
     async fn look(&mut self, version: ModelVersion) -> Result<Option<(DriftStatus, bool)>, Error> {
         let Some(model) = publish::served(&self.shared).await?.filter(|model| model.version == version)
         else {
             return Ok(None);
         };
         let rows = self.shared.config.drift_rows;
-        // Twice the share that is needed: the sample is cut to size, not stretched.
+        // Request twice the needed share: a hash sample varies in size, and a surplus is cut while a shortage cannot
+        // be filled.
         let shoppers = shoppers(&self.shared).await?.max(1);
         let share = (2.0 * rows as f64 / shoppers as f64).min(1.0);
         let sample =
             sample::read(self.shared.features.clone(), share, Bounds::of_rows(rows), &Progress::silent())
                 .await?;
-        let status = self.drift.look(version, &model.reference, &sample.seen(), sample.as_of)?;
+        let status = self.drift.look(version, &model.drift_reference, &sample.seen(), sample.as_of)?;
         self.shared.metrics.looked(&status);
-        if status.windows > 0 {
+        if status.consecutive_checks > 0 {
             let components: Vec<&str> = status.components.iter().map(|moved| moved.name.as_str()).collect();
             let categories: Vec<&str> = status.categories.iter().map(|moved| moved.name.as_str()).collect();
             tracing::info!(
-                windows = status.windows,
+                windows = status.consecutive_checks,
                 ?components,
                 ?categories,
-                habits = status.habits.is_some(),
-                "shoppers have changed"
+                habits = status.loyalty.is_some(),
+                "drift detected"
             );
         }
         self.shared.drift.send_replace(Some(status.clone()));
-        let persists = status.windows >= self.shared.config.drift_windows;
+        let persists = status.consecutive_checks >= self.shared.config.drift_windows;
         Ok(Some((status, persists)))
     }
 
@@ -170,7 +175,7 @@ impl Trainer {
         let (store, ttl) = (Arc::clone(&self.shared.store), self.shared.config.lease_ttl);
         let lease = store.acquire_training(self.shared.nonce, ttl, self.shared.now()).await?;
         let token = lease.ok_or(Error::Busy)?;
-        // Ends with this call, also if the training is abandoned.
+        // The renewal task ends with this call, also if the training is abandoned.
         #[expect(clippy::disallowed_methods, reason = "aborted when the training ends")]
         let keeping = AbortOnDropHandle::new(tokio::spawn(keep(Arc::clone(&self.shared), token)));
         let trained = self.train_with(token, cause, count, force, progress).await;
@@ -208,7 +213,7 @@ impl Trainer {
     }
 }
 
-/// Computes on threads of its own: calls go on being answered.
+/// Trains on a separate thread pool, so that request handling continues.
 async fn computed(task: Task) -> Result<Candidate, Error> {
     let computing = tokio::task::spawn_blocking(move || {
         let threads = rayon::ThreadPoolBuilder::new().num_threads(task.config.threads).build();
@@ -217,19 +222,21 @@ async fn computed(task: Task) -> Result<Candidate, Error> {
     computing.await.map_err(|_| Error::Panicked)?
 }
 
-/// Keeps the right to train while a training takes its time. One that is lost is found out when it publishes.
+/// Renews the training lease while a training runs. A lost lease is detected by the publication, which the store
+/// refuses.
 async fn keep(shared: Arc<Shared>, token: LeaseToken) {
     let ttl = shared.config.lease_ttl;
+    // A third of the lifetime: one renewal may fail without losing the lease.
     let pause = Duration::from_millis(ttl.millis().unsigned_abs() / 3);
     loop {
         tokio::time::sleep(pause).await;
         if let Err(error) = shared.store.renew_training(token, ttl, shared.now()).await {
-            tracing::warn!(%error, "the right to train could not be renewed");
+            tracing::warn!(%error, "training lease could not be renewed");
         }
     }
 }
 
-/// Records applied in all partitions since the beginning.
+/// Number of records applied in all partitions since the beginning.
 async fn applied_total(shared: &Shared) -> Result<u64, Error> {
     let mut total = 0;
     for partition in shared.store.layout().partitions.all() {
@@ -238,7 +245,7 @@ async fn applied_total(shared: &Shared) -> Result<u64, Error> {
     Ok(total)
 }
 
-/// Shoppers in any segment, in all partitions.
+/// Number of users with a segment, in all partitions.
 async fn shoppers(shared: &Shared) -> Result<u64, Error> {
     let mut total = 0;
     for partition in shared.store.layout().partitions.all() {

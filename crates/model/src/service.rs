@@ -1,4 +1,4 @@
-//! Builds the room, follows the registry, runs the trainer, and drains: nodes are told to watch elsewhere.
+//! Construction and lifecycle of the model service: registry task, trainer, and drain.
 
 use crate::config::ValidConfig;
 use crate::context::Shared;
@@ -19,20 +19,20 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long the store is asked to wait for a change of the models: a wake-up that got lost is made good after this long.
+/// Longest wait of one registry read; also the delay after a lost notification.
 const REGISTRY_WAIT: Duration = Duration::from_secs(1);
-/// How long before a store that does not answer is asked again.
+/// Delay before retrying a failed registry read.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// The room: trainer, watchers and edge.
+/// Model service: trainer, watchers and gRPC edge.
 pub struct ModelService {
     shared: Arc<Shared>,
-    /// For the trainer, which is run once.
+    /// Receiver of the trainer, taken by the first `run`.
     demands: Mutex<Option<mpsc::Receiver<Demand>>>,
 }
 
 impl ModelService {
-    /// Puts the room together; nothing runs yet. Vectors come from the `FeatureService` at the end of `features`.
+    /// Builds the service without starting tasks. Vectors come from the `FeatureService` behind `features`.
     pub fn build(
         store: Arc<dyn TrainingStore>,
         features: Peer,
@@ -58,14 +58,15 @@ impl ModelService {
         Self { shared: Arc::new(shared), demands: Mutex::new(Some(receiver)) }
     }
 
-    /// The gRPC service.
+    /// Returns the gRPC service.
     pub fn grpc(&self) -> ModelServiceServer<impl model_service_server::ModelService + use<>> {
         ModelServiceServer::new(Grpc { shared: Arc::clone(&self.shared) })
             .max_decoding_message_size(self.shared.config.max_request)
             .max_encoding_message_size(self.shared.config.max_response)
     }
 
-    /// Trains and tells until `shutdown`; the handle ends when the last watcher was told and the trainer has ended.
+    /// Starts the tasks and runs them until `shutdown`; the handle ends when every watcher has its final status and
+    /// the trainer has ended.
     #[expect(
         clippy::disallowed_methods,
         reason = "the caller owns the handle, which ends with the last task"
@@ -86,7 +87,7 @@ impl ModelService {
     }
 }
 
-/// Keeps the registry at what the store has.
+/// Keeps the cached registry equal to the stored one.
 async fn follow(shared: Arc<Shared>) {
     let closing = shared.closing.clone();
     let following = async {
@@ -95,6 +96,7 @@ async fn follow(shared: Arc<Shared>) {
             match shared.store.registry(after, REGISTRY_WAIT).await {
                 Ok(registry) => {
                     after = Some(registry.registry_no);
+                    // Watchers wake on every send: only real changes are sent.
                     shared.registry.send_if_modified(|known| {
                         let changed = *known != registry;
                         *known = registry;
@@ -102,7 +104,7 @@ async fn follow(shared: Arc<Shared>) {
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the models cannot be read; trying again");
+                    tracing::warn!(%error, "model registry cannot be read; retrying");
                     tokio::time::sleep(RETRY).await;
                 }
             }

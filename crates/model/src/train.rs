@@ -1,6 +1,6 @@
-//! From a sample to a candidate: space, centroids that begin where the live ones are, segments that keep their identity, what is
-//! learned beside them, and how good all of it is. In come vectors and the model that is served, out goes a candidate. Pure: it computes for as long as
-//! it takes, on a thread of its own.
+//! Training: feature space, clusters warm-started from the served centroids, segments that keep their identity,
+//! predictors, and quality measures. Input: a sample and the served model. Output: a trained model. Pure and
+//! CPU-bound: it runs on its own threads.
 
 mod learned;
 mod task;
@@ -10,10 +10,10 @@ use crate::error::Error;
 use crate::sample::Sample;
 use learned::{Found, learned};
 use ndarray::{Array2, ArrayView2, Axis};
-use portrait_learning::drift::Lately;
+use portrait_learning::drift::DriftFeatures;
 use portrait_learning::segmentation::{
-    ChoiceParams, Fit, Matched, Origin, Params, Portrayed, Space, assign, choose_k, fit, fit_warm,
-    match_members, means, portray, simplified_silhouette,
+    KSelectionParams, KMeansFit, MatchedSegment, Origin, Params, SegmentDescription, Space, assign, select_k, fit, fit_warm,
+    match_segments, means, describe_segments, simplified_silhouette,
 };
 use portrait_learning::{Model, Retired, Segment, TypicalCategory};
 use portrait_profile::{FeatureSchema, SegmentId};
@@ -21,21 +21,24 @@ use portrait_proto::v1::ModelQuality;
 use std::collections::HashMap;
 pub(crate) use task::Task;
 
-/// Rows that quality is judged by at most.
+/// Maximum number of rows of the silhouette, whose cost grows with rows times segments.
 const JUDGED_ROWS: usize = 10_000;
-/// Categories that are told of a segment at most, and the least that makes one typical.
+/// Maximum number of typical categories per segment, minimum lift, and minimum number of users.
 const CATEGORIES_TOLD: usize = 5;
 const LIFT_MIN: f64 = 1.1;
 const LOVERS_MIN: usize = 5;
 
-/// A candidate.
+/// Trained model with its quality, not yet published.
 pub(crate) struct Candidate {
     pub(crate) model: Model,
     pub(crate) quality: ModelQuality,
     pub(crate) rows: usize,
 }
 
-/// Learns a candidate.
+/// Trains a model.
+///
+/// # Errors
+/// `TooFew` below `model.rows_min`; errors of the learners.
 pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
     let schema = FeatureSchema::current();
     let (raw, config) = (task.sample.rows(), &task.config);
@@ -44,8 +47,8 @@ pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
     }
     task.progress.tell("scaling", 0, raw.nrows() as u64);
     let (space, scaled) = Space::fit(raw, schema)?;
-    let rows = space.places(scaled.view());
-    let live = task.live.as_deref().map(|model| space.places_from(&model.space, model.centroids()));
+    let rows = space.coordinates_of_rows(scaled.view());
+    let live = task.live.as_deref().map(|model| space.convert_centroids(&model.space, model.centroids()));
     let params = Params { seed: config.seed, ..Params::default() };
     let clusters = clusters(task, rows.view(), &params)?;
     task.progress.tell("clustering", 0, rows.nrows() as u64);
@@ -58,7 +61,7 @@ pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
     let centroids = means(scaled.view(), &found.labels, clusters);
     let (segments, retired, next) = segments(task, &found, centroids.view());
     let parent = task.live.as_ref().map(|model| model.version);
-    let reference = Lately::current().reference(&task.sample.seen());
+    let reference = DriftFeatures::current().reference(&task.sample.seen());
     let draft = Model::draft(
         task.version,
         parent,
@@ -71,8 +74,8 @@ pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
         reference,
     );
     let placed = Found { labels: &found.labels, segments: clusters, places: rows.view() };
-    let model = draft.with_centroids(centroids.view())?.with_learned(learned(task, &placed)?)?;
-    let quality = ModelQuality { kept_share: kept_share(&task.sample, &model, &found), ..quality };
+    let model = draft.with_centroids(centroids.view())?.with_predictors(learned(task, &placed)?)?;
+    let quality = ModelQuality { retained_share: kept_share(&task.sample, &model, &found), ..quality };
     Ok(Candidate { model, quality, rows: task.sample.len() })
 }
 
@@ -85,33 +88,33 @@ fn clusters(task: &Task, rows: ArrayView2<'_, f32>, params: &Params) -> Result<u
             task.progress.tell("choosing the number of segments", 0, 0);
             let k = config.segments_min..=config.segments_max;
             let choice =
-                choose_k(rows, &ChoiceParams { k, params: params.clone(), ..ChoiceParams::default() })?;
+                select_k(rows, &KSelectionParams { k, params: params.clone(), ..KSelectionParams::default() })?;
             tracing::info!(segments = choice.k, candidates = ?choice.candidates, "number of segments chosen");
             Ok(choice.k)
         }
     }
 }
 
-fn quality(task: &Task, rows: ArrayView2<'_, f32>, found: &Fit, live: Option<&Array2<f32>>) -> ModelQuality {
+fn quality(task: &Task, rows: ArrayView2<'_, f32>, found: &KMeansFit, live: Option<&Array2<f32>>) -> ModelQuality {
     let each = |inertia: f64| inertia / task.sample.len().max(1) as f64;
     let of_live = live.map(|live| {
         let (_, squared) = assign(rows, live.view());
         each(squared.iter().map(|squared| f64::from(*squared)).sum())
     });
-    // Who comes first is decided by partition and key, which say nothing of what shoppers are like.
+    // The sample is ordered by hash, so the first rows are a uniform subsample.
     let judged = rows.slice_axis(Axis(0), ndarray::Slice::from(..rows.nrows().min(JUDGED_ROWS)));
     ModelQuality {
         inertia_per_row: each(found.inertia),
         parent_inertia_per_row: of_live,
         silhouette: simplified_silhouette(judged, found.centroids.view()),
-        kept_share: None,
+        retained_share: None,
     }
 }
 
-/// The segments with identities and names, those that are no more, and the first id that was never given.
+/// Returns the segments with ids and names, the retired ones, and the first unused segment id.
 fn segments(
     task: &Task,
-    found: &Fit,
+    found: &KMeansFit,
     centroids: ArrayView2<'_, f32>,
 ) -> (Vec<Segment>, Vec<Retired>, SegmentId) {
     let live: Vec<SegmentId> =
@@ -119,41 +122,41 @@ fn segments(
     let next = task.next_segment;
     let clusters = found.centroids.nrows();
     let before: Vec<Option<SegmentId>> = task.sample.segments().collect();
-    let matching = match_members(&before, &found.labels, clusters, &live, next);
+    let matching = match_segments(&before, &found.labels, clusters, &live, next);
     let rows = task.sample.len().max(1) as f64;
     let shares: Vec<f64> = found.sizes.iter().map(|size| *size as f64 / rows).collect();
     let taken: Vec<String> =
         task.live.iter().flat_map(|model| &model.segments).map(|segment| segment.name.clone()).collect();
     let components = FeatureSchema::current().components();
-    let portrayed = portray(centroids, &shares, components, &taken);
+    let portrayed = describe_segments(centroids, &shares, components, &taken);
     let categories = categories(&task.sample, found);
     let parts = matching.segments.into_iter().zip(portrayed).zip(shares).zip(categories);
     let segments = parts.map(|(((matched, portrayed), share), categories)| {
         segment(task, matched, portrayed, share, categories)
     });
     let segments = segments.collect();
-    let name = |id: SegmentId| task.live.as_ref().and_then(|model| model.name(id)).unwrap_or_default();
+    let name = |id: SegmentId| task.live.as_ref().and_then(|model| model.segment_name(id)).unwrap_or_default();
     let retired = matching.retired.into_iter().map(|(id, to)| Retired { id, name: name(id).to_owned(), to });
     (segments, retired.collect(), matching.next)
 }
 
 fn segment(
     task: &Task,
-    matched: Matched,
-    portrayed: Portrayed,
+    matched: MatchedSegment,
+    portrayed: SegmentDescription,
     trained_share: f64,
     categories: Vec<TypicalCategory>,
 ) -> Segment {
     let before = task.live.as_ref().and_then(|model| model.segment(matched.id));
     Segment {
         id: matched.id,
-        // A name stays while the identity does, whatever the newest numbers would be called.
+        // A segment keeps its name as long as its id: people and campaigns refer to it.
         name: before.map_or(portrayed.name, |before| before.name.clone()),
         description: portrayed.description,
         defining: portrayed.defining,
         trained_share,
         origin: if before.is_none() && matched.origin == Origin::Kept {
-            Origin::Born
+            Origin::New
         } else {
             matched.origin
         },
@@ -163,8 +166,8 @@ fn segment(
     }
 }
 
-/// What is liked more in each cluster than elsewhere.
-fn categories(sample: &Sample, found: &Fit) -> Vec<Vec<TypicalCategory>> {
+/// Returns the typical categories of each cluster, by weight.
+fn categories(sample: &Sample, found: &KMeansFit) -> Vec<Vec<TypicalCategory>> {
     let mut all: HashMap<u32, usize> = HashMap::new();
     let mut by_cluster: Vec<HashMap<u32, usize>> = vec![HashMap::new(); found.centroids.nrows()];
     for (label, chosen) in found.labels.iter().zip(&sample.chosen) {
@@ -185,7 +188,7 @@ fn categories(sample: &Sample, found: &Fit) -> Vec<Vec<TypicalCategory>> {
             });
         let mut typical: Vec<TypicalCategory> =
             typical.filter(|category| category.lift >= LIFT_MIN).collect();
-        // What many like and few elsewhere: neither a rarity nor what everybody likes.
+        // Share times log lift: favors categories that are both frequent here and rarer elsewhere.
         let weight = |category: &TypicalCategory| category.share * category.lift.ln();
         typical.sort_by(|one, other| {
             weight(other).total_cmp(&weight(one)).then_with(|| one.name.cmp(&other.name))
@@ -196,8 +199,8 @@ fn categories(sample: &Sample, found: &Fit) -> Vec<Vec<TypicalCategory>> {
     by_cluster.iter().map(of_cluster).collect()
 }
 
-/// The share of shoppers whose segment is the same as before; none without a model before.
-fn kept_share(sample: &Sample, model: &Model, found: &Fit) -> Option<f64> {
+/// Share of users whose segment is unchanged; none without a previous model.
+fn kept_share(sample: &Sample, model: &Model, found: &KMeansFit) -> Option<f64> {
     let known = sample.segments().zip(&found.labels).filter_map(|(before, label)| Some((before?, label)));
     let (mut all, mut kept) = (0_u64, 0_u64);
     for (before, label) in known {

@@ -1,5 +1,5 @@
-//! State of this service that reads, tails and subscribers share: the store, the clocks, the model that is served and the
-//! newest changes of every partition. It stands below every verb and knows none of them.
+//! State shared by reads, tails and subscribers: the store, the clocks, the active model and the newest changes of
+//! every partition. It sits below all handlers and imports none.
 
 use crate::config::ValidConfig;
 use crate::error::Error;
@@ -16,41 +16,41 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// State that reads, tails and subscribers share.
+/// State shared by reads, tails and subscribers.
 pub(crate) struct Shared {
-    /// Where profiles and feeds are.
+    /// Store of profiles and feeds.
     pub(crate) store: Arc<dyn ReadStore>,
-    /// Which clock profiles decay by.
+    /// Clock that profiles decay by: wall time or event time.
     pub(crate) profile_clock: ProfileClock,
-    /// The clock on the wall.
+    /// Wall clock of the process.
     pub(crate) clock: SharedClock,
-    /// How this room is set.
+    /// Validated `[query]` section.
     pub(crate) config: ValidConfig,
-    /// The newest model.
+    /// Active model; none before the first.
     pub(crate) model: watch::Receiver<ServedModel>,
-    /// What is measured.
+    /// Metrics of this service.
     pub(crate) metrics: Metrics,
-    /// What deliveries are followed with.
+    /// Tracer of deliveries.
     pub(crate) tracer: Tracer,
-    /// The newest changes of each partition, by its number. Its tail alone writes; dropping one costs reads of the store.
+    /// Ring of the newest changes of each partition, by partition number. Only the tail of the partition writes it.
     pub(crate) rings: Vec<Ring>,
-    /// Rung by the tails whenever a ring changed; every subscriber listens.
+    /// Signal that some ring has changed; every subscriber waits on it.
     pub(crate) pulse: watch::Sender<()>,
-    /// One for each subscription there may be; held by its stream, so that the memory of all is bounded.
+    /// One permit per allowed subscription; held by its stream, so that total memory is bounded.
     pub(crate) seats: Arc<Semaphore>,
-    /// Cancelled when the room drains: subscribers end, new ones are refused.
+    /// Cancelled when the service drains: subscriptions end and new ones are refused.
     pub(crate) closing: CancellationToken,
     /// Tails and subscribers, so that a drain can wait for them.
     pub(crate) tasks: TaskTracker,
 }
 
 impl Shared {
-    /// What the clock on the wall says.
+    /// Returns the wall-clock time.
     pub(crate) fn wall(&self) -> Timestamp {
         Timestamp::from_millis(self.clock.now_ms())
     }
 
-    /// The moment that profiles are given at when nobody names one.
+    /// Returns the read time of a request without `read_at`.
     pub(crate) async fn moment(&self) -> Result<Timestamp, portrait_store::Error> {
         self.profile_clock.now(self.store.as_ref(), self.wall()).await
     }
@@ -63,17 +63,17 @@ impl Shared {
         self.model.borrow().clone().ok_or(Error::NoModel)
     }
 
-    /// A profile for a caller: with the name of its segment.
+    /// Converts a profile to the wire, with the name of its segment.
     pub(crate) fn told(&self, view: ProfileView) -> v1::Profile {
         let id = view.segment.map(|membership| membership.segment_id);
         let mut profile = v1::Profile::from(view);
         if let (Some(segment), Some(id), Some(model)) = (&mut profile.segment, id, &*self.model.borrow()) {
-            segment.name = model.name(id).unwrap_or_default().to_owned();
+            segment.name = model.segment_name(id).unwrap_or_default().to_owned();
         }
         profile
     }
 
-    /// The newest changes of a partition.
+    /// Returns the ring of a partition.
     pub(crate) fn ring(&self, partition: PartitionId) -> &Ring {
         &self.rings[partition.index()]
     }

@@ -1,156 +1,156 @@
-//! Why a read or a subscription could not be answered, and what the caller is told.
+//! Errors of reads and subscriptions, and their gRPC status.
 
 use portrait_learning::prediction::learners::ScorerError;
 use portrait_profile::{DecodeError, PartitionId, SegmentId, UserId};
-use portrait_proto::request::Refusal;
-use portrait_proto::status::Failure;
+use portrait_proto::request::ValidationError;
+use portrait_proto::status::CallFailure;
 use portrait_proto::v1::ErrorReason;
 use portrait_store::FeedSeq;
 use std::time::Duration;
 use tonic::Status;
 
-/// How long a caller is asked to wait before it subscribes again.
+/// Retry delay suggested to callers of refused or ended subscriptions.
 const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(1);
 
-/// What this crate answers instead.
+/// Error of the query service.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store could not answer.
-    #[error("the store could not answer")]
+    /// The store request failed.
+    #[error("store request failed")]
     Store(#[from] portrait_store::Error),
-    /// A stored profile cannot be read.
-    #[error("the stored profile of user {user_id:?} cannot be read")]
+    /// A stored profile cannot be decoded.
+    #[error("the stored profile of user {user_id:?} cannot be decoded")]
     Profile {
-        /// Whose.
+        /// User of the profile.
         user_id: String,
-        /// Why not.
+        /// Cause of the decoding error.
         #[source]
         source: DecodeError,
     },
-    /// A stored change cannot be read.
-    #[error("change {seq} of partition {partition} cannot be read")]
+    /// A stored change cannot be decoded.
+    #[error("change {seq} of partition {partition} cannot be decoded")]
     Change {
-        /// Of which partition.
+        /// Partition of the change.
         partition: PartitionId,
-        /// Which.
+        /// Position of the change.
         seq: FeedSeq,
-        /// Why not.
+        /// Cause of the decoding error.
         #[source]
         source: DecodeError,
     },
-    /// The request is wrong.
+    /// The request is invalid.
     #[error(transparent)]
-    Request(#[from] Refusal),
-    /// Nothing is known of the user.
-    #[error("there is no profile of user {user_id}")]
+    Request(#[from] ValidationError),
+    /// The user has no profile.
+    #[error("user {user_id} has no profile")]
     NotFound {
-        /// Whom.
+        /// Id of the user.
         user_id: UserId,
     },
-    /// What the consistency token covers is no longer there.
+    /// The records that the consistency token covers are no longer in the store.
     #[error(
-        "read_after names records of partition {partition} that the store no longer has: read without it"
+        "read_after covers records of partition {partition} that are no longer in the store: read without it"
     )]
     TokenLapsed {
-        /// Where.
+        /// Partition of the records.
         partition: PartitionId,
     },
-    /// What the consistency token covers was not applied in time.
-    #[error("what read_after covers was not applied within {waited:?}: read again, with more time")]
+    /// The records that the consistency token covers were not applied in time.
+    #[error("the records that read_after covers were not applied within {waited:?}: retry with a longer deadline")]
     ReadAfterTimeout {
-        /// How long the read waited.
+        /// Time that the read waited.
         waited: Duration,
     },
-    /// There is no model yet.
-    #[error("there is no model yet: train one by ModelService.TrainModel, or wait for the first")]
+    /// No model has been published yet.
+    #[error("no model yet: train one by ModelService.TrainModel, or wait for the first")]
     NoModel,
-    /// The model in service has no such part.
-    #[error("the model in service cannot answer this: {remedy}")]
+    /// The active model has no such part.
+    #[error("the active model cannot answer this: {remedy}")]
     NotLearned {
-        /// What is missing and what to do.
+        /// Missing part and remedy.
         remedy: &'static str,
     },
-    /// A profile gives a vector that cannot be scored.
+    /// The vector of a profile cannot be scored.
     #[error("the profile of user {user_id} cannot be scored")]
     Unscored {
-        /// Whose.
+        /// User of the profile.
         user_id: UserId,
-        /// Why.
+        /// Cause of the scoring error.
         source: ScorerError,
     },
-    /// The shopper is in no segment yet.
-    #[error("user {user_id} is in no segment of the model yet: the sweep has not come by")]
+    /// The user has no segment yet.
+    #[error("user {user_id} has no segment of the active model yet: the reassignment sweep has not reached it")]
     Unassigned {
-        /// Whom.
+        /// Id of the user.
         user_id: UserId,
     },
-    /// The model has no such segment.
-    #[error("the model has no segment {segment_id}: ListSegments has those there are")]
+    /// The active model has no such segment.
+    #[error("segment {segment_id} not found: ListSegments returns the segments of the active model")]
     NoSuchSegment {
-        /// Which.
+        /// Id of the segment.
         segment_id: SegmentId,
     },
-    /// So few shoppers are in the segment that they could be told apart.
+    /// The segment has too few users to be exported.
     #[error(
-        "{size} shoppers are in segment {segment_id}, {least} are the least that query.export_least lets out"
+        "{size} shoppers are in segment {segment_id}, {least} are the least that query.export_users_min lets out"
     )]
     TooFew {
-        /// Which.
+        /// Id of the segment.
         segment_id: SegmentId,
-        /// How many there are.
+        /// Number of users in the segment.
         size: u64,
-        /// How many there must be.
+        /// Required number (`query.export_users_min`).
         least: u64,
     },
-    /// What is noted of a partition's segments cannot be read.
-    #[error("the note of partition {partition} cannot be read")]
+    /// The segment ledger of a partition cannot be decoded.
+    #[error("the segment ledger of partition {partition} cannot be decoded")]
     Ledger {
-        /// Of which.
+        /// Partition of the ledger.
         partition: PartitionId,
-        /// Why not.
+        /// Cause of the decoding error.
         #[source]
         source: DecodeError,
     },
-    /// There is no room for another subscription.
-    #[error("all {limit} subscriptions are taken: end one, or raise query.max_subscribers")]
+    /// The limit of subscriptions is reached.
+    #[error("all {limit} subscriptions are in use: end one, or raise query.max_subscribers")]
     TooManySubscribers {
-        /// How many there may be.
+        /// Configured limit (`query.max_subscribers`).
         limit: usize,
     },
-    /// The subscriber took nothing for too long.
-    #[error("nothing was taken for {after:?}: resume with the last token, and take answers sooner")]
+    /// The subscriber has read nothing for too long.
+    #[error("the subscriber read nothing for {after:?}: resume with the last token, and read responses sooner")]
     Stuck {
-        /// How long.
+        /// Configured limit (`query.stall_timeout`).
         after: Duration,
     },
-    /// The process ends.
+    /// The process is shutting down.
     #[error("the server is shutting down: resume with the last token")]
     ShuttingDown,
 }
 
 impl Error {
-    /// The request is wrong: `field` is at fault.
+    /// Creates the error of an invalid field.
     pub(crate) fn refused(reason: ErrorReason, field: impl Into<String>, message: impl Into<String>) -> Self {
-        Refusal::new(reason, field, message).into()
+        ValidationError::new(reason, field, message).into()
     }
 
-    /// Logs what no caller can do anything about: a human must look. Whose profile it is stays out of the log.
+    /// Logs errors that need an operator. User ids stay out of the log.
     fn log(&self) {
         match self {
             Self::Store(source) if !source.is_retryable() => {
-                tracing::error!(error = %source, "the store could not answer");
+                tracing::error!(error = %source, "store request failed");
             }
             Self::Profile { source, .. } => {
-                tracing::error!(error = %source, "a stored profile cannot be read");
+                tracing::error!(error = %source, "stored profile cannot be decoded");
             }
             Self::Change { partition, seq, source } => {
-                tracing::error!(%partition, %seq, error = %source, "a stored change cannot be read");
+                tracing::error!(%partition, %seq, error = %source, "stored change cannot be decoded");
             }
             Self::Ledger { partition, source } => {
-                tracing::error!(%partition, error = %source, "a partition's note cannot be read");
+                tracing::error!(%partition, error = %source, "segment ledger cannot be decoded");
             }
             Self::Unscored { source, .. } => {
-                tracing::error!(error = %source, "a profile cannot be scored");
+                tracing::error!(error = %source, "profile cannot be scored");
             }
             Self::Store(_)
             | Self::NoModel
@@ -174,39 +174,39 @@ impl From<Error> for Status {
         error.log();
         let message = error.to_string();
         match error {
-            Error::Store(source) => Failure::of_store(source.failure(), source.to_string()).into_status(),
+            Error::Store(source) => CallFailure::of_store(source.failure(), source.to_string()).into_status(),
             Error::Profile { source, .. } | Error::Change { source, .. } | Error::Ledger { source, .. } => {
-                Failure::new(ErrorReason::StoreIncompatible, format!("{message}: {source}")).into_status()
+                CallFailure::new(ErrorReason::StoreIncompatible, format!("{message}: {source}")).into_status()
             }
             Error::Request(refusal) => refusal.into(),
             Error::NoModel | Error::Unassigned { .. } => {
-                Failure::new(ErrorReason::NoModel, message).retry_after(SUBSCRIBE_AGAIN).into_status()
+                CallFailure::new(ErrorReason::NoModel, message).retry_after(SUBSCRIBE_AGAIN).into_status()
             }
-            Error::NotLearned { .. } => Failure::new(ErrorReason::NotLearned, message).into_status(),
+            Error::NotLearned { .. } => CallFailure::new(ErrorReason::NotTrained, message).into_status(),
             Error::Unscored { source, .. } => {
-                Failure::new(ErrorReason::Internal, format!("{message}: {source}")).into_status()
+                CallFailure::new(ErrorReason::Internal, format!("{message}: {source}")).into_status()
             }
             Error::NoSuchSegment { .. } => {
-                Failure::new(ErrorReason::SegmentNotFound, message).field("segment_id").into_status()
+                CallFailure::new(ErrorReason::SegmentNotFound, message).field("segment_id").into_status()
             }
             Error::TooFew { .. } => {
-                Failure::new(ErrorReason::TooFewShoppers, message).field("segment_id").into_status()
+                CallFailure::new(ErrorReason::TooFewUsers, message).field("segment_id").into_status()
             }
-            Error::NotFound { .. } => Failure::new(ErrorReason::UserNotFound, message).into_status(),
+            Error::NotFound { .. } => CallFailure::new(ErrorReason::UserNotFound, message).into_status(),
             Error::TokenLapsed { .. } => {
-                Failure::new(ErrorReason::TokenLapsed, message).field("read_after").into_status()
+                CallFailure::new(ErrorReason::TokenExpired, message).field("read_after").into_status()
             }
             Error::ReadAfterTimeout { .. } => {
-                Failure::new(ErrorReason::ReadAfterTimeout, message).into_status()
+                CallFailure::new(ErrorReason::ReadAfterTimeout, message).into_status()
             }
             Error::TooManySubscribers { .. } => {
-                Failure::new(ErrorReason::Overloaded, message).retry_after(SUBSCRIBE_AGAIN).into_status()
+                CallFailure::new(ErrorReason::Overloaded, message).retry_after(SUBSCRIBE_AGAIN).into_status()
             }
             Error::Stuck { .. } => {
-                Failure::new(ErrorReason::SubscriberStuck, message).retry_after(SUBSCRIBE_AGAIN).into_status()
+                CallFailure::new(ErrorReason::SubscriberStalled, message).retry_after(SUBSCRIBE_AGAIN).into_status()
             }
             Error::ShuttingDown => {
-                Failure::new(ErrorReason::ShuttingDown, message).retry_after(SUBSCRIBE_AGAIN).into_status()
+                CallFailure::new(ErrorReason::ShuttingDown, message).retry_after(SUBSCRIBE_AGAIN).into_status()
             }
         }
     }

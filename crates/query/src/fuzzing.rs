@@ -1,12 +1,12 @@
-//! What fuzz targets reach into: resume tokens as a subscriber might make them up.
+//! Entry points of the fuzz targets: resume tokens as an untrusted subscriber sends them.
 
 use crate::watch::ResumeToken;
 use portrait_profile::PartitionCount;
 
-/// Reads a token; if it is one of a store of so many partitions, it must be written as the same bytes.
+/// Decodes a token; a valid one must encode to the same token again.
 ///
 /// # Panics
-/// If it is not.
+/// Panics if it does not.
 pub fn reads_resume_token(bytes: &[u8], partitions: PartitionCount) -> bool {
     let Ok(token) = ResumeToken::decode(bytes, partitions) else { return false };
     let again = ResumeToken::encode(token.shard, partitions, token.places.clone().into_iter());

@@ -1,4 +1,4 @@
-//! The edge of this room: validates, converts, calls, converts. Nothing is decided here.
+//! gRPC edge of the query service: validate, to domain, call, to wire. It makes no decisions.
 
 mod asked;
 
@@ -10,16 +10,16 @@ use crate::score;
 use crate::segments;
 use crate::similar;
 use crate::watch::{self, Answers};
-use portrait_proto::request::{self, Refusal, Shard};
+use portrait_proto::request::{self, ValidationError, Shard};
 use portrait_proto::v1;
 use portrait_proto::v1::query_service_server::QueryService;
 use std::sync::Arc;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-/// The service as tonic calls it.
+/// Implementation of the generated service trait.
 pub(crate) struct Grpc {
-    /// What the tails share too.
+    /// State shared with the tails.
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -145,7 +145,7 @@ impl Grpc {
         read_after: &[u8],
         read_at: Option<prost_types::Timestamp>,
         caller: &MetadataMap,
-    ) -> Result<Terms, Refusal> {
+    ) -> Result<Terms, ValidationError> {
         asked::terms(&self.shared.config, read_after, read_at, caller)
     }
 }

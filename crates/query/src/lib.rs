@@ -1,11 +1,11 @@
-//! Room 4: profiles are read, and whoever asks is told that they changed.
+//! Query service: profile reads, predictions, and change subscriptions.
 //!
-//! In come reads and subscriptions; out go profiles as they are at a moment, and every change of the feed to every
-//! subscriber. Nothing is written here.
+//! Input: reads and subscriptions. Output: profiles evaluated at a time, and every change of the feed to every
+//! subscriber. The service never writes to the store.
 //!
-//! Invariant: a subscriber is told of every change that matters to it, or that its knowledge of a partition is void and
-//! what it is instead; there is no third way.
-//! Invariant: what a subscriber costs is bounded, whatever it does; one that takes nothing is cut, and holds up nobody.
+//! Invariant: a subscriber receives every change that matches its filter, or a resync that replaces its state of a
+//! partition; there is no third way.
+//! Invariant: the cost of a subscriber is bounded; a stalled one is disconnected and delays no other.
 
 mod config;
 mod context;

@@ -1,11 +1,11 @@
-//! What is measured of reads and subscriptions.
+//! Metrics of reads and subscriptions.
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
 use portrait_proto::v1::ResyncReason;
 use std::time::Duration;
 
-/// The instruments of this room.
+/// Instruments of the query service.
 pub(crate) struct Metrics {
     reads: Counter<u64>,
     read_seconds: Histogram<f64>,
@@ -20,7 +20,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Registers the instruments.
+    /// Creates the instruments.
     pub(crate) fn new(meter: &Meter) -> Self {
         let count = |name: &'static str, description: &'static str, unit: &'static str| {
             meter.u64_counter(name).with_description(description).with_unit(unit).build()
@@ -32,43 +32,43 @@ impl Metrics {
             histogram.with_boundaries(boundaries).build()
         };
         Self {
-            reads: count("portrait_query_reads", "profiles asked for, by whether there was one", "{profile}"),
+            reads: count("portrait_query_reads", "requested profiles, by found: true, false", "{profile}"),
             read_seconds: seconds(
                 "portrait_query_read_duration",
-                "from a read to its answer, waits included",
+                "duration of a read, waits included",
             ),
             read_after_seconds: seconds(
-                "portrait_query_read_after_wait",
-                "what reads waited for read_after, by outcome: applied, timeout, lapsed",
+                "portrait_query_read_after_duration",
+                "wait of reads for read_after, by outcome: applied, timeout, expired, failed",
             ),
             subscribers: meter
                 .i64_up_down_counter("portrait_query_subscribers")
-                .with_description("subscriptions that are open")
+                .with_description("open subscriptions")
                 .with_unit("{subscription}")
                 .build(),
-            delivered: count("portrait_query_changes_delivered", "changes handed to subscribers", "{change}"),
+            delivered: count("portrait_query_changes_delivered", "changes delivered to subscribers", "{change}"),
             coalesced: count(
                 "portrait_query_changes_coalesced",
-                "changes not handed over because a newer one of the same user was",
+                "changes replaced by a newer change of the same user before delivery",
                 "{change}",
             ),
-            resyncs: count("portrait_query_resyncs", "partitions sent as a whole, by reason", "{partition}"),
+            resyncs: count("portrait_query_resyncs", "partition resyncs, by reason", "{partition}"),
             delivery_seconds: meter
                 .f64_histogram("portrait_query_delivery_latency")
-                .with_description("from the acceptance of a change's newest record to its hand-over")
+                .with_description("time from the acceptance of a change's newest record to its delivery")
                 .with_unit("s")
                 .with_boundaries(vec![0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 10.0])
                 .build(),
             stuck: count(
-                "portrait_query_stuck_cuts",
-                "subscriptions cut for taking nothing",
+                "portrait_query_stalled_subscriptions",
+                "subscriptions ended because the subscriber stalled",
                 "{subscription}",
             ),
-            tail_failures: count("portrait_query_tail_failures", "reads of a feed that failed", "{read}"),
+            tail_failures: count("portrait_query_tail_failures", "failed feed reads", "{read}"),
         }
     }
 
-    /// A read was answered.
+    /// Records a read.
     pub(crate) fn read(&self, found: usize, missing: usize, took: Duration) {
         self.read_seconds.record(took.as_secs_f64(), &[]);
         for (found, count) in [(true, found), (false, missing)] {
@@ -78,42 +78,42 @@ impl Metrics {
         }
     }
 
-    /// A wait for `read_after` ended.
+    /// Records a wait for `read_after`.
     pub(crate) fn waited(&self, outcome: &'static str, took: Duration) {
         self.read_after_seconds.record(took.as_secs_f64(), &[KeyValue::new("outcome", outcome)]);
     }
 
-    /// A subscription began (1) or ended (-1).
+    /// Counts a subscription that began (1) or ended (-1).
     pub(crate) fn subscribers(&self, by: i64) {
         self.subscribers.add(by, &[]);
     }
 
-    /// A change was handed over, so long after its newest record was accepted.
+    /// Records a delivered change and its latency since its newest record was accepted.
     pub(crate) fn delivered(&self, latency_ms: i64) {
         self.delivered.add(1, &[]);
         self.delivery_seconds.record(latency_ms.max(0) as f64 / 1000.0, &[]);
     }
 
-    /// Changes gave way to newer ones.
+    /// Counts coalesced changes.
     pub(crate) fn coalesced(&self, count: usize) {
         if count > 0 {
             self.coalesced.add(count as u64, &[]);
         }
     }
 
-    /// A partition is sent as a whole.
+    /// Counts a resync of a partition.
     pub(crate) fn resync(&self, reason: ResyncReason) {
         let name = reason.as_str_name();
         let name = name.strip_prefix("RESYNC_REASON_").unwrap_or(name).to_ascii_lowercase();
         self.resyncs.add(1, &[KeyValue::new("reason", name)]);
     }
 
-    /// A subscription was cut for taking nothing.
+    /// Counts a subscription ended by `query.stall_timeout`.
     pub(crate) fn stuck(&self) {
         self.stuck.add(1, &[]);
     }
 
-    /// A feed could not be read.
+    /// Counts a failed feed read.
     pub(crate) fn tail_failed(&self) {
         self.tail_failures.add(1, &[]);
     }

@@ -1,5 +1,5 @@
-//! What a shopper does next: the profile as it is now, read by the newest model. In comes a shopper, out goes a probability for every
-//! action. Nothing is kept between two answers.
+//! Next-action prediction: the current profile, evaluated by the active model. Input: a user. Output: a probability
+//! for every action; for unknown users the distribution of the population. No state is kept between requests.
 
 use crate::context::Shared;
 use crate::error::Error;
@@ -8,20 +8,20 @@ use portrait_profile::{ActionKind, UserId};
 use portrait_proto::action::kind_to_wire;
 use portrait_proto::v1;
 
-/// Foretells.
+/// Predicts the next action of a user.
 pub(crate) async fn predict(
     shared: &Shared,
     user_id: UserId,
     terms: &Terms,
 ) -> Result<v1::PredictNextActionResponse, Error> {
     let model = shared.served()?;
-    let behavior = model.learned().behavior.as_ref().ok_or(Error::NotLearned { remedy: NOBODY_STEPPED })?;
+    let behavior = model.predictors().behavior.as_ref().ok_or(Error::NotLearned { remedy: NOBODY_STEPPED })?;
     let (next, profile_version) = match read::stored_at(shared, &user_id, terms).await {
         Ok((profile, moment)) => {
-            let segment = model.place_of(&profile);
-            (behavior.next(&profile, segment, moment), profile.version().get())
+            let segment = model.segment_index_of(&profile);
+            (behavior.predict(&profile, segment, moment), profile.version().get())
         }
-        Err(Error::NotFound { .. }) => (behavior.of_nobody(), 0),
+        Err(Error::NotFound { .. }) => (behavior.for_unknown_user(), 0),
         Err(error) => return Err(error),
     };
     let action = |(kind, probability): (ActionKind, f64)| v1::NextAction {
@@ -36,5 +36,5 @@ pub(crate) async fn predict(
     })
 }
 
-/// Why what is done next may not be known.
-const NOBODY_STEPPED: &str = "nobody had done one thing after another within a visit when the model was trained: train one when some have";
+/// Remedy if the model has no next-action part.
+const NOBODY_STEPPED: &str = "it was trained without transitions between actions within a visit: train one when there are some";

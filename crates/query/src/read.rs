@@ -1,5 +1,5 @@
-//! Reads profiles. In come ids, a moment, and what must be applied before; out go the profiles as they are at that moment.
-//! Nothing is kept between two reads, so that a read is as new as the store.
+//! Profile reads. Input: user ids, a read time and a consistency token. Output: the profiles evaluated at that time.
+//! Nothing is cached between reads, so a read is as fresh as the store.
 
 mod after;
 
@@ -14,34 +14,34 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How many profiles are decoded before other tasks get their turn.
+/// Number of profiles decoded between two yields: a batch of 1000 must not block a runtime thread.
 const PROFILES_BEFORE_YIELD: usize = 64;
 
-/// What holds for every profile of one read.
+/// Options of a read.
 pub(crate) struct Terms {
-    /// What must be applied before.
+    /// Records that must be applied first.
     pub(crate) read_after: ConsistencyToken,
-    /// How long that may take.
+    /// Longest wait for them.
     pub(crate) wait: Duration,
-    /// The moment; none means now.
+    /// Read time; none means now.
     pub(crate) read_at: Option<Timestamp>,
 }
 
-/// What a read of some profiles gave.
+/// Result of a batch read.
 pub(crate) struct Batch {
-    /// Those found, in the order asked for.
+    /// Found profiles, in request order.
     pub(crate) found: Vec<ProfileView>,
-    /// Those without a profile, in the order asked for.
+    /// Users without a profile, in request order.
     pub(crate) missing: Vec<UserId>,
 }
 
-/// The profile of one user.
+/// Reads the profile of one user.
 pub(crate) async fn one(shared: &Shared, user_id: UserId, terms: &Terms) -> Result<ProfileView, Error> {
     let batch = some(shared, std::slice::from_ref(&user_id), terms).await?;
     batch.found.into_iter().next().ok_or(Error::NotFound { user_id })
 }
 
-/// The profiles of some users; one named twice is answered once.
+/// Reads the profiles of several users; duplicate ids are answered once.
 pub(crate) async fn some(shared: &Shared, user_ids: &[UserId], terms: &Terms) -> Result<Batch, Error> {
     let begun = Instant::now();
     let mut known = HashSet::with_capacity(user_ids.len());
@@ -55,7 +55,7 @@ pub(crate) async fn some(shared: &Shared, user_ids: &[UserId], terms: &Terms) ->
     Ok(batch)
 }
 
-/// The profiles of different users as they are stored, in their order, whatever is applied.
+/// Returns stored profiles of distinct users in their order, without waiting for a token.
 pub(crate) async fn stored_anywhere(
     shared: &Shared,
     user_ids: &[&UserId],
@@ -63,7 +63,7 @@ pub(crate) async fn stored_anywhere(
     load(shared, user_ids, by_partition(shared, user_ids)).await
 }
 
-/// The places of users by their partition.
+/// Groups the indexes of users by partition.
 fn by_partition(shared: &Shared, user_ids: &[&UserId]) -> BTreeMap<PartitionId, Vec<usize>> {
     let mut by_partition: BTreeMap<PartitionId, Vec<usize>> = BTreeMap::new();
     for (index, user_id) in user_ids.iter().enumerate() {
@@ -78,6 +78,7 @@ async fn load(
     user_ids: &[&UserId],
     by_partition: BTreeMap<PartitionId, Vec<usize>>,
 ) -> Result<Vec<Option<Profile>>, Error> {
+    // Partitions are read concurrently: the slowest one, not their sum, is the latency of a batch.
     let loads = by_partition.into_iter().map(async |(partition, indices)| {
         let wanted: Vec<&UserId> = indices.iter().map(|index| user_ids[*index]).collect();
         let profiles = stored(shared, partition, &wanted).await?;
@@ -90,7 +91,7 @@ async fn load(
     Ok(profiles)
 }
 
-/// The profile of one user as it is stored, and the moment that the read is about.
+/// Returns the stored profile of one user and the read time.
 pub(crate) async fn stored_at(
     shared: &Shared,
     user_id: &UserId,
@@ -104,7 +105,7 @@ pub(crate) async fn stored_at(
     Ok((profile, moment_of(shared, terms.read_at).await?))
 }
 
-/// The stored profiles of users who belong to one partition, in their order.
+/// Returns stored profiles of users of one partition, in their order.
 pub(crate) async fn stored(
     shared: &Shared,
     partition: PartitionId,
@@ -125,7 +126,7 @@ pub(crate) async fn stored(
     Ok(profiles)
 }
 
-/// The profile of stored bytes.
+/// Decodes a stored profile.
 pub(crate) fn decoded(user_id: &str, bytes: &[u8]) -> Result<Profile, Error> {
     Profile::decode(bytes).map_err(|source| Error::Profile { user_id: user_id.to_owned(), source })
 }
@@ -153,7 +154,7 @@ async fn at_moment(
     Ok(batch)
 }
 
-/// Returns the moment that a read is about.
+/// Returns the requested read time, or now.
 async fn moment_of(shared: &Shared, read_at: Option<Timestamp>) -> Result<Timestamp, Error> {
     match read_at {
         Some(moment) => Ok(moment),
@@ -161,12 +162,12 @@ async fn moment_of(shared: &Shared, read_at: Option<Timestamp>) -> Result<Timest
     }
 }
 
-/// What happened after the moment asked for is in the profile already and cannot be taken out of it.
+/// Refuses a read time before the newest event of the profile: events cannot be taken out of an aggregate again.
 fn check_moment(profile: &Profile, read_at: Option<Timestamp>) -> Result<(), Error> {
     match (read_at, profile.newest_event_at()) {
         (Some(asked), Some(newest)) if asked < newest => {
             let message = format!(
-                "lies {} ms before the newest event of user {}: name a later moment, or leave it out for now",
+                "is {} ms before the newest event of user {}: send a later time, or none for now",
                 newest.since(asked).millis(),
                 profile.user_id()
             );

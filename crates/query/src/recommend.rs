@@ -1,33 +1,34 @@
-//! What a shopper may want next: the profile as it is now, read by the newest model. In come a shopper and a wish, out go items and
-//! why. Nothing is kept between two answers.
+//! Recommendations: the current profile, evaluated by the active model. Input: a user and a query. Output: items with
+//! reasons; for unknown users popular items. No state is kept between requests.
 
 use crate::context::Shared;
 use crate::error::Error;
 use crate::read::{self, Terms};
 use bytes::Bytes;
-use portrait_learning::prediction::recommend::{Items, Part, Past, Recommended};
+use portrait_learning::prediction::recommend::{ItemRecommender, ScorePart, History, Recommended};
 use portrait_profile::{ActionKind, CatalogueItem, Profile, UserId};
 use portrait_proto::v1;
 use std::collections::HashSet;
 
-/// With wishes that the catalogue has to say about, so many of the best items are looked at.
+/// Number of best items checked against the catalogue if the query filters by category or price. Bounds the catalogue
+/// reads of a filter that matches almost nothing.
 const LOOKED_AT: usize = 4_096;
-/// How many items of the catalogue are read at a time.
+/// Number of catalogue items read together.
 const PAGE_ITEMS: usize = 256;
 
-/// Why nothing may be known of items.
+/// Remedy if the model has no recommender.
 const NO_ITEMS: &str =
-    "shoppers must have items in their profiles, and model.pasts_max be above 0, when a model is trained";
+    "train a model when profiles have items and model.histories_max is above 0";
 
-/// What is to be recommended.
+/// Validated recommendation query.
 pub(crate) struct Wish {
-    /// How many items, at least 1.
+    /// Number of items, at least 1.
     pub(crate) count: usize,
-    /// Whether what was bought is left out.
+    /// Excludes purchased items.
     pub(crate) exclude_bought: bool,
-    /// Whether all of the newest items are left out.
+    /// Excludes all recent items of the profile.
     pub(crate) exclude_recent: bool,
-    /// Of which categories; of any if there are none.
+    /// Allowed categories; empty means all.
     pub(crate) categories: HashSet<String>,
     pub(crate) price_min: Option<f64>,
     pub(crate) price_max: Option<f64>,
@@ -47,7 +48,7 @@ impl Wish {
     }
 }
 
-/// Recommends.
+/// Recommends items to a user.
 pub(crate) async fn recommend(
     shared: &Shared,
     user_id: UserId,
@@ -55,14 +56,14 @@ pub(crate) async fn recommend(
     terms: &Terms,
 ) -> Result<v1::RecommendResponse, Error> {
     let model = shared.served()?;
-    let items = model.learned().items.as_ref().ok_or(Error::NotLearned { remedy: NO_ITEMS })?;
+    let items = model.predictors().items.as_ref().ok_or(Error::NotLearned { remedy: NO_ITEMS })?;
     let profile = match read::stored_at(shared, &user_id, terms).await {
         Ok((profile, _)) => Some(profile),
         Err(Error::NotFound { .. }) => None,
         Err(error) => return Err(error),
     };
-    let segment = profile.as_ref().and_then(|profile| model.place_of(profile));
-    let past = profile.as_ref().map(|profile| items.past(profile, segment)).unwrap_or_default();
+    let segment = profile.as_ref().and_then(|profile| model.segment_index_of(profile));
+    let past = profile.as_ref().map(|profile| items.history(profile, segment)).unwrap_or_default();
     let left_out = profile.as_ref().map(|profile| left_out(profile, items, wish)).unwrap_or_default();
     let found = ranked(shared, items, &past, &left_out, wish).await?;
     Ok(v1::RecommendResponse {
@@ -72,11 +73,11 @@ pub(crate) async fn recommend(
     })
 }
 
-/// The best items that pass the wish, best first.
+/// Returns the best items that match the query, best first.
 async fn ranked(
     shared: &Shared,
-    items: &Items,
-    past: &Past,
+    items: &ItemRecommender,
+    past: &History,
     left_out: &HashSet<u32>,
     wish: &Wish,
 ) -> Result<Vec<Recommended>, Error> {
@@ -104,35 +105,35 @@ async fn ranked(
     Ok(items.explained(past, &found))
 }
 
-fn left_out(profile: &Profile, items: &Items, wish: &Wish) -> HashSet<u32> {
+fn left_out(profile: &Profile, items: &ItemRecommender, wish: &Wish) -> HashSet<u32> {
     let recent = profile.recent_items();
     let left_out =
         recent.filter(|item| wish.exclude_recent || wish.exclude_bought && item.kind == ActionKind::Purchase);
-    left_out.filter_map(|item| items.number(item.item_id.as_str())).collect()
+    left_out.filter_map(|item| items.index(item.item_id.as_str())).collect()
 }
 
-fn told(items: &Items, found: Recommended) -> Option<v1::Recommendation> {
-    let because = found.because.and_then(|thing| items.id(thing));
-    let reason = |(part, adds): (Part, f32)| v1::RecommendationReason {
+fn told(items: &ItemRecommender, found: Recommended) -> Option<v1::Recommendation> {
+    let because = found.because_item.and_then(|thing| items.id(thing));
+    let reason = |(part, adds): (ScorePart, f32)| v1::RecommendationReason {
         part: part_to_wire(part).into(),
         contribution: adds.into(),
     };
     Some(v1::Recommendation {
-        item_id: items.id(found.thing)?.as_str().to_owned(),
+        item_id: items.id(found.item)?.as_str().to_owned(),
         score: found.score.into(),
         reasons: found.parts.into_iter().map(reason).collect(),
         because_item_id: because.map_or_else(String::new, |id| id.as_str().to_owned()),
     })
 }
 
-fn part_to_wire(part: Part) -> v1::RecommendationPart {
+fn part_to_wire(part: ScorePart) -> v1::RecommendationPart {
     match part {
-        Part::Own => v1::RecommendationPart::Own,
-        Part::Together => v1::RecommendationPart::Together,
-        Part::Next => v1::RecommendationPart::Next,
-        Part::Latent => v1::RecommendationPart::Latent,
-        Part::Segment => v1::RecommendationPart::Segment,
-        Part::Popular => v1::RecommendationPart::Popular,
-        Part::Lately => v1::RecommendationPart::Lately,
+        ScorePart::Repeat => v1::RecommendationPart::Repeat,
+        ScorePart::Cooccurrence => v1::RecommendationPart::Cooccurrence,
+        ScorePart::Sequence => v1::RecommendationPart::Sequence,
+        ScorePart::Latent => v1::RecommendationPart::Latent,
+        ScorePart::Segment => v1::RecommendationPart::Segment,
+        ScorePart::Popular => v1::RecommendationPart::Popular,
+        ScorePart::Trending => v1::RecommendationPart::Trending,
     }
 }

@@ -1,27 +1,27 @@
-//! How likely something is of a shopper: the profile as it is now, read by the newest model. In come a shopper and a target, out go a
-//! probability and what made it up. Nothing is kept between two answers.
+//! Scores: the current profile, evaluated by the active model. Input: a user and a target. Output: a probability and
+//! its explanation. No state is kept between requests.
 
 use crate::context::Shared;
 use crate::error::Error;
 use crate::read::{self, Terms};
 use ndarray::ArrayView1;
-use portrait_learning::evaluation::Quality;
-use portrait_learning::prediction::learners::{Kind, Score, Step};
-use portrait_profile::{FeatureComponent, FeatureSchema, Target, UserId};
+use portrait_learning::evaluation::ProbabilityQuality;
+use portrait_learning::prediction::learners::{LearnerKind, Score, TreeStep};
+use portrait_profile::{FeatureComponent, FeatureSchema, ScoreTarget, UserId};
 use portrait_proto::v1;
 
-/// Scores, and gives so many reasons.
+/// Scores a user, with at most `reasons` contributions.
 pub(crate) async fn score(
     shared: &Shared,
     user_id: UserId,
-    target: Target,
+    target: ScoreTarget,
     reasons: usize,
     terms: &Terms,
 ) -> Result<v1::ScoreResponse, Error> {
     let model = shared.served()?;
-    let scorer = model.learned().scorer(target).ok_or(Error::NotLearned { remedy: remedy(target) })?;
+    let scorer = model.predictors().scorer(target).ok_or(Error::NotLearned { remedy: remedy(target) })?;
     let (profile, moment) = read::stored_at(shared, &user_id, terms).await?;
-    let known = profile.known_at(moment);
+    let known = profile.features_bf16_at(moment);
     let score =
         scorer.score(ArrayView1::from(&known)).map_err(|source| Error::Unscored { user_id, source })?;
     let (reasons, other_log_odds) = told(&score, &known, reasons);
@@ -39,7 +39,7 @@ pub(crate) async fn score(
     })
 }
 
-/// What moves a score most, and what the rest adds.
+/// Returns the `count` largest contributions by absolute log odds, and the sum of the others.
 fn told(score: &Score, known: &[f32], count: usize) -> (Vec<v1::ScoreReason>, f64) {
     let mut order: Vec<usize> = (0..score.contributions.len()).collect();
     order.sort_by(|one, other| score.contributions[*other].abs().total_cmp(&score.contributions[*one].abs()));
@@ -57,7 +57,7 @@ fn told(score: &Score, known: &[f32], count: usize) -> (Vec<v1::ScoreReason>, f6
     (first.iter().map(reason).collect(), rest.iter().map(|column| score.contributions[*column]).sum())
 }
 
-fn step(step: &Step) -> v1::ScoreStep {
+fn step(step: &TreeStep) -> v1::ScoreStep {
     v1::ScoreStep {
         component: component(step.column).name.clone(),
         threshold: step.threshold.into(),
@@ -66,23 +66,23 @@ fn step(step: &Step) -> v1::ScoreStep {
     }
 }
 
-/// The component of a column: scorers are as wide as the schema.
+/// Returns the feature component of a column: scorers are as wide as the schema.
 fn component(column: usize) -> &'static FeatureComponent {
     &FeatureSchema::current().components()[column]
 }
 
-fn learner(kind: Kind) -> v1::ScoreLearner {
+fn learner(kind: LearnerKind) -> v1::ScoreLearner {
     match kind {
-        Kind::Tree => v1::ScoreLearner::Tree,
-        Kind::Network => v1::ScoreLearner::Network,
-        Kind::Logistic => v1::ScoreLearner::Logistic,
+        LearnerKind::Tree => v1::ScoreLearner::Tree,
+        LearnerKind::Network => v1::ScoreLearner::Network,
+        LearnerKind::Logistic => v1::ScoreLearner::Logistic,
     }
 }
 
-fn quality(quality: &Quality) -> v1::ScoreQuality {
+fn quality(quality: &ProbabilityQuality) -> v1::ScoreQuality {
     v1::ScoreQuality {
-        cases: quality.rows,
-        happened: quality.happened,
+        examples: quality.rows,
+        positives: quality.positives,
         auc: quality.auc,
         log_loss: quality.log_loss,
         calibration_error: quality.calibration_error,
@@ -92,14 +92,14 @@ fn quality(quality: &Quality) -> v1::ScoreQuality {
     }
 }
 
-/// What is missing where there is no scorer.
-fn remedy(target: Target) -> &'static str {
+/// Remedy if the model has no scorer for the target.
+fn remedy(target: ScoreTarget) -> &'static str {
     match target {
-        Target::Propensity => {
-            "shoppers of a week ago who bought since, and some who did not, are needed: train a model when there are some"
+        ScoreTarget::Propensity => {
+            "it needs users of a week ago who have purchased since, and users who have not: train a model when there are both"
         }
-        Target::Risk => {
-            "orders that turned out badly, and some that did not, are needed: send them by RecordOutcomes, then train a model"
+        ScoreTarget::Risk => {
+            "it needs orders with bad and with good outcomes: send them by RecordOutcomes, then train a model"
         }
     }
 }

@@ -1,6 +1,5 @@
-//! Segments for readers: the model says what they are, the owners' notes how many shoppers are in each, a profile why one
-//! shopper is. In come a segment or a shopper, out go words and numbers. Nothing is counted here by looking at everybody but an
-//! export.
+//! Segment reads: descriptions from the model, sizes from the ledgers of the partition owners, explanations from a
+//! profile. Only an export scans the profiles.
 
 use crate::context::Shared;
 use crate::error::Error;
@@ -16,14 +15,14 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-/// The pages of an export.
+/// Response stream of an export.
 pub(crate) type Pages = ReceiverStream<Result<v1::ExportSegmentResponse, Status>>;
 
-/// Shoppers of one page of an export, and pages that wait for a slow reader.
+/// Users per page of an export, and pages queued for a slow reader.
 const PAGE_USERS: usize = 1000;
 const PAGES_WAITING: usize = 2;
 
-/// Every segment of the model.
+/// Lists the segments of the active model, largest first.
 pub(crate) async fn list(shared: &Shared) -> Result<v1::ListSegmentsResponse, Error> {
     let model = shared.served()?;
     let counts = counts(shared).await?;
@@ -42,13 +41,13 @@ pub(crate) async fn list(shared: &Shared) -> Result<v1::ListSegmentsResponse, Er
     Ok(v1::ListSegmentsResponse {
         model_version: model.version.get(),
         segments,
-        assigned,
-        in_retired,
+        assigned_users: assigned,
+        retired_users: in_retired,
         retired,
     })
 }
 
-/// One segment of the model.
+/// Returns one segment of the active model.
 pub(crate) async fn one(shared: &Shared, segment_id: SegmentId) -> Result<v1::GetSegmentResponse, Error> {
     let model = shared.served()?;
     let segment = model.segment(segment_id).ok_or(Error::NoSuchSegment { segment_id })?;
@@ -59,7 +58,7 @@ pub(crate) async fn one(shared: &Shared, segment_id: SegmentId) -> Result<v1::Ge
     Ok(v1::GetSegmentResponse { segment: Some(segment), model_version: model.version.get() })
 }
 
-/// Why a shopper is in a segment.
+/// Explains the segment of a user by its distance to the runner-up, feature by feature.
 pub(crate) async fn explain(
     shared: &Shared,
     user_id: UserId,
@@ -76,7 +75,7 @@ pub(crate) async fn explain(
         &(f32, f32),
     )| {
         v1::SegmentContribution {
-            name: component.name.clone(),
+            component: component.name.clone(),
             description: component.description.clone(),
             unit: component.unit.to_owned(),
             value: f64::from(*value),
@@ -92,7 +91,7 @@ pub(crate) async fn explain(
         segment: shared.told(profile.view_at(moment)).segment,
         distance: explanation.distance.into(),
         runner_up_segment_id: runner_up.map_or_else(String::new, |id| id.to_string()),
-        runner_up_name: runner_up.and_then(|id| model.name(id)).unwrap_or_default().to_owned(),
+        runner_up_name: runner_up.and_then(|id| model.segment_name(id)).unwrap_or_default().to_owned(),
         runner_up_distance: runner_up_distance.into(),
         contributions,
         profile_version: profile.version().get(),
@@ -100,11 +99,15 @@ pub(crate) async fn explain(
     })
 }
 
-/// Everybody in a segment, page by page, as fast as the reader takes them.
+/// Streams the users of a segment, page by page, at the pace of the reader.
+///
+/// # Errors
+/// `NoSuchSegment`; `TooFewUsers` below `query.export_users_min`.
 pub(crate) async fn export(shared: &Arc<Shared>, segment_id: SegmentId) -> Result<Pages, Error> {
     let model = shared.served()?;
     model.segment(segment_id).ok_or(Error::NoSuchSegment { segment_id })?;
     let size = counts(shared).await?.get(&segment_id).copied().unwrap_or(0);
+    // k-anonymity: an export of very few users identifies them.
     let least = shared.config.export_least;
     if size < least {
         return Err(Error::TooFew { segment_id, size, least });
@@ -117,7 +120,7 @@ pub(crate) async fn export(shared: &Arc<Shared>, segment_id: SegmentId) -> Resul
     )]
     tokio::spawn(async move {
         if let Err(error) = send(&shared, segment_id, model_version, &pages).await {
-            // The reader may be gone; then nobody needs the error.
+            // The reader may have disconnected; the send error is of no use then.
             let _ = pages.send(Err(error.into())).await;
         }
     });
@@ -155,7 +158,7 @@ async fn send(
     Ok(())
 }
 
-/// Shoppers by segment, over all partitions.
+/// Returns the number of users per segment, over all partitions.
 async fn counts(shared: &Shared) -> Result<BTreeMap<SegmentId, u64>, Error> {
     let mut counts = BTreeMap::new();
     for partition in shared.store.layout().partitions.all() {
@@ -175,7 +178,7 @@ fn told(model: &Model, segment: &Segment, counts: &BTreeMap<SegmentId, u64>, ass
     let defining = segment.defining.iter().filter_map(|defining| {
         let component = components.get(defining.component)?;
         Some(v1::DefiningFeature {
-            name: component.name.clone(),
+            component: component.name.clone(),
             description: component.description.clone(),
             unit: component.unit.to_owned(),
             z: defining.z.into(),
@@ -194,7 +197,7 @@ fn told(model: &Model, segment: &Segment, counts: &BTreeMap<SegmentId, u64>, ass
         size,
         share,
         trend: share - segment.trained_share,
-        defining: defining.collect(),
+        defining_features: defining.collect(),
         categories: categories.collect(),
         lineage: Some(lineage(segment)),
     }
@@ -202,7 +205,7 @@ fn told(model: &Model, segment: &Segment, counts: &BTreeMap<SegmentId, u64>, ass
 
 fn lineage(segment: &Segment) -> v1::Lineage {
     let (origin, from) = match &segment.origin {
-        Origin::Born => (v1::SegmentOrigin::Born, Vec::new()),
+        Origin::New => (v1::SegmentOrigin::New, Vec::new()),
         Origin::Kept => (v1::SegmentOrigin::Kept, Vec::new()),
         Origin::Split { from } => (v1::SegmentOrigin::Split, vec![*from]),
         Origin::Merged { from } => (v1::SegmentOrigin::Merged, from.clone()),

@@ -1,4 +1,4 @@
-//! Builds the room, follows the feeds, and drains: subscribers are told to resume elsewhere, and the tails end.
+//! Construction and lifecycle of the query service: feed tails, and drain with a final status for every subscriber.
 
 use crate::config::ValidConfig;
 use crate::context::Shared;
@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::codec::CompressionEncoding;
 
-/// The room: reads, tails and subscribers.
+/// Query service: reads, tails and subscribers.
 pub struct QueryService {
     shared: Arc<Shared>,
 }
 
 impl QueryService {
-    /// Puts the room together; nothing runs yet.
+    /// Builds the service without starting tasks.
     pub fn build(
         store: Arc<dyn ReadStore>,
         profile_clock: ProfileClock,
@@ -51,7 +51,7 @@ impl QueryService {
         Self { shared: Arc::new(shared) }
     }
 
-    /// The gRPC service.
+    /// Returns the gRPC service.
     pub fn grpc(&self) -> QueryServiceServer<impl query_service_server::QueryService + use<>> {
         QueryServiceServer::new(Grpc { shared: Arc::clone(&self.shared) })
             .accept_compressed(CompressionEncoding::Gzip)
@@ -60,7 +60,8 @@ impl QueryService {
             .max_encoding_message_size(self.shared.config.max_response)
     }
 
-    /// Follows the feeds until `shutdown`; the handle ends when the last subscriber was told and the tails have ended.
+    /// Tails the feeds until `shutdown`; the handle ends when every subscriber has its final status and the tails
+    /// have ended.
     #[expect(
         clippy::disallowed_methods,
         reason = "the caller owns the handle, which ends with the last task"

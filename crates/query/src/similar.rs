@@ -1,5 +1,6 @@
-//! Who shops as a shopper does. In comes a shopper; the model names those of its sample who were near when it was made, and how near
-//! they are now is seen in their profiles: who has moved away, or is gone, is not told of. Nothing is kept between two answers.
+//! Similar users. Input: a user. The model returns near users of its training sample; their distance is computed
+//! again from the current profiles, so users who have moved away or were deleted drop out. No state is kept between
+//! requests.
 
 use crate::context::Shared;
 use crate::error::Error;
@@ -8,10 +9,10 @@ use portrait_learning::Model;
 use portrait_profile::{Profile, Timestamp, UserId};
 use portrait_proto::v1;
 
-/// How many times as many as are asked for are looked at: some have moved away since.
+/// Candidates per requested user: some have moved away since the training.
 const LOOKED_AT: usize = 4;
 
-/// Finds at most `count`.
+/// Finds at most `count` similar users, nearest first.
 pub(crate) async fn find(
     shared: &Shared,
     user_id: UserId,
@@ -19,11 +20,11 @@ pub(crate) async fn find(
     terms: &Terms,
 ) -> Result<v1::FindSimilarUsersResponse, Error> {
     let model = shared.served()?;
-    let sample = model.learned().lookalikes.as_ref().ok_or(Error::NotLearned { remedy: NO_SAMPLE })?;
+    let sample = model.predictors().lookalikes.as_ref().ok_or(Error::NotLearned { remedy: NO_SAMPLE })?;
     let (profile, moment) = read::stored_at(shared, &user_id, terms).await?;
     let place = located(&model, &profile, moment);
-    // One more, who may be the shopper.
-    let near = sample.near(&place, count * LOOKED_AT + 1);
+    // One more, since the user itself may be in the sample.
+    let near = sample.nearest(&place, count * LOOKED_AT + 1);
     let others: Vec<&UserId> = near.into_iter().filter(|other| **other != user_id).collect();
     let profiles = read::stored_anywhere(shared, &others).await?;
     let similar = |other: Profile| {
@@ -44,9 +45,9 @@ pub(crate) async fn find(
 }
 
 fn located(model: &Model, profile: &Profile, moment: Timestamp) -> Vec<f32> {
-    model.located(&profile.features_at(moment))
+    model.embed(&profile.features_at(moment))
 }
 
-/// Why nobody may be found.
+/// Remedy if the model has no sample.
 const NO_SAMPLE: &str =
-    "models are made without a sample of shoppers: let model.lookalikes_max be above 0 and train one";
+    "it was trained without a sample of users: set model.lookalikes_max above 0 and train one";

@@ -1,13 +1,13 @@
-//! Subscriptions. In comes where to begin and what is wanted; out goes a stream of changes, each with a token that resumes
+//! Change subscriptions. Input: a start and a filter. Output: a stream of changes, each with a token that resumes
 //! after it.
 //!
 //! ```text
 //! store ── read_feed ──> tail ──> ring ─┬─> subscriber ──> outbox ──> stream     one tail and one ring for each partition
-//!   └────── what the ring no longer has ┴─> subscriber ──> outbox ──> stream     one cursor for each of them
+//!   └────── what the ring has dropped ─ ┴─> subscriber ──> outbox ──> stream     one cursor for each of them
 //! ```
 //!
-//! Subscribers pull: a slow one falls behind its ring and reads the store, where what piled up for one user becomes one
-//! change. Nothing is ever pushed into a queue that could grow, and no tail waits for a subscriber.
+//! Subscribers pull: a slow one falls behind its ring and reads the store, where the backlog of one user is coalesced
+//! to one change. No queue can grow without bound, and no tail waits for a subscriber.
 
 mod deliver;
 mod outbox;
@@ -31,7 +31,7 @@ use outbox::Seat;
 use std::sync::Arc;
 use subscriber::Subscriber;
 
-/// Begins a subscription: when this returns, its place in every feed is fixed.
+/// Starts a subscription: when this returns, its position in every feed is fixed.
 pub(crate) async fn begin(shared: &Arc<Shared>, wish: Wish, start: Start) -> Result<Answers, Error> {
     if shared.closing.is_cancelled() {
         return Err(Error::ShuttingDown);

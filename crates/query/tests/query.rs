@@ -1,4 +1,5 @@
-//! The room as its callers see it, over an embedded store that the tests commit to. One binary, since linking is slow.
+//! Query service from the caller's side, over an embedded store that the tests commit to. One binary, since linking
+//! is slow.
 
 #![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
 

@@ -1,20 +1,21 @@
-//! What the catalogue says of items that shoppers had, and of some that nobody had yet. In comes the store, out go items with category
-//! and brand; memory is bounded whatever it has.
+//! Catalogue entries of the items in the sampled histories, and of a bounded sample of items without interactions.
+//! Input: the store. Output: items with category and brand, in id order.
 
 use super::bounded::Bounded;
 use crate::error::Error;
-use portrait_learning::prediction::recommend::Described;
+use portrait_learning::prediction::recommend::ItemDescription;
 use portrait_profile::{CatalogueItem, ItemId};
 use portrait_store::CatalogueStore;
 use xxhash_rust::xxh64::xxh64;
 
-/// Items that nobody had are taken at most.
+/// Maximum number of items without interactions; bounds memory and model size for large catalogues.
 const NEWCOMERS_MAX: usize = 100_000;
-/// Who stays is drawn by a hash.
+/// Seed of the sampling hash.
 const SEED: u64 = 0x6E65_7700;
 
-/// The items of the catalogue that are `had`, which is in order, and a bounded share of the others; nothing if nothing is had.
-pub(crate) async fn described(store: &dyn CatalogueStore, had: &[ItemId]) -> Result<Vec<Described>, Error> {
+/// Reads the catalogue entries of the items in `had`, which is sorted, and a bounded sample of the others; empty if
+/// `had` is empty.
+pub(crate) async fn described(store: &dyn CatalogueStore, had: &[ItemId]) -> Result<Vec<ItemDescription>, Error> {
     let (mut found, mut newcomers) = (Vec::new(), Bounded::new(NEWCOMERS_MAX));
     let mut cursor = None;
     while !had.is_empty() {
@@ -34,15 +35,15 @@ pub(crate) async fn described(store: &dyn CatalogueStore, had: &[ItemId]) -> Res
         }
     }
     found.extend(newcomers.finish().into_iter().map(|(_, item)| item));
-    // A scan may come by twice, and each store has an order of its own.
+    // A scan may return an item twice, and each backend has its own order.
     found.sort_by(|one, other| one.id.cmp(&other.id));
     found.dedup_by(|one, other| one.id == other.id);
     Ok(found)
 }
 
-/// An item that says what it is; what cannot be read is left out, as whoever asks for it by name is told.
-fn read(id: &[u8], bytes: &[u8]) -> Option<Described> {
+/// Parses a catalogue item with a category; unreadable items are skipped here, since a direct read reports them.
+fn read(id: &[u8], bytes: &[u8]) -> Option<ItemDescription> {
     let id = ItemId::parse(std::str::from_utf8(id).ok()?).ok()?;
     let CatalogueItem { category, brand, .. } = CatalogueItem::decode(bytes).ok()?;
-    (!category.is_empty()).then_some(Described { id, category, brand })
+    (!category.is_empty()).then_some(ItemDescription { id, category, brand })
 }

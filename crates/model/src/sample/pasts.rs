@@ -1,39 +1,39 @@
-//! What a share of the sampled shoppers had, for what is learned of items. In come the newest items of one shopper after the other,
-//! out go items in their order and pasts that name them by number; memory is bounded whatever comes.
+//! Item histories of a part of the sampled users, for the recommender. Input: the newest items of one user after
+//! another. Output: items in id order and histories that refer to them by index; memory is bounded.
 
 use super::bounded::Bounded;
-use portrait_learning::prediction::recommend::{Past, Touched};
+use portrait_learning::prediction::recommend::{History, Interaction};
 use portrait_profile::{ItemId, Timestamp};
 use portrait_proto::time;
 use portrait_proto::v1::ItemTouch;
 use std::collections::HashMap;
 
-/// Different items that are told apart; what comes later is left out.
+/// Maximum number of distinct items; later ones are left out. Bounds memory against made-up ids.
 const ITEMS_MAX: usize = 500_000;
 
-/// Pasts in the making.
+/// Collector of histories.
 #[derive(Debug)]
 pub(super) struct Gathered {
-    by_shopper: Bounded<Vec<Touched>>,
+    by_shopper: Bounded<Vec<Interaction>>,
     known: HashMap<String, u32>,
 }
 
-/// Items, and who had them.
+/// Items and the histories that refer to them.
 #[derive(Debug, Default)]
 pub(crate) struct Pasts {
-    /// In their order; things of pasts are places in it.
+    /// Items in id order; histories refer to them by index.
     pub(crate) items: Vec<ItemId>,
-    /// Of shoppers by their place in the sample, in that order.
-    pub(crate) of: Vec<(usize, Vec<Touched>)>,
+    /// Histories by index of the user in the sample, in that order.
+    pub(crate) of: Vec<(usize, Vec<Interaction>)>,
 }
 
 impl Gathered {
-    /// Of at most so many shoppers; of none at 0.
+    /// Creates a collector of at most `users_max` histories; 0 collects none.
     pub(super) fn begin(shoppers_max: usize) -> Self {
         Self { by_shopper: Bounded::new(shoppers_max), known: HashMap::new() }
     }
 
-    /// Takes what a shopper had.
+    /// Adds the history of a user.
     pub(super) fn take(&mut self, hash: u64, items: Vec<ItemTouch>) {
         if items.is_empty() || !self.by_shopper.wants(hash) {
             return;
@@ -42,7 +42,7 @@ impl Gathered {
         self.by_shopper.take(hash, touched);
     }
 
-    fn touched(&mut self, item: ItemTouch) -> Option<Touched> {
+    fn touched(&mut self, item: ItemTouch) -> Option<Interaction> {
         let at = item.at.and_then(|at| time::from_wire(&at).ok()).unwrap_or(Timestamp::EPOCH);
         let thing = match self.known.get(&item.item_id) {
             Some(thing) => *thing,
@@ -53,10 +53,10 @@ impl Gathered {
             }
             None => return None,
         };
-        Some(Touched { thing, at, times: item.times.max(1) as f32 })
+        Some(Interaction { item: thing, at, count: item.count.max(1) as f32 })
     }
 
-    /// The pasts of those shoppers who are in a sample, whose hashes are in this order.
+    /// Returns the histories of the users in the sample, whose hashes are given in order.
     pub(super) fn finish(self, hashes: &[u64]) -> Pasts {
         let mut named: Vec<(ItemId, u32)> = Vec::with_capacity(self.known.len());
         named
@@ -64,8 +64,8 @@ impl Gathered {
         named.sort_unstable();
         let mut places = vec![0; named.len()];
         named.iter().enumerate().for_each(|(place, (_, thing))| places[*thing as usize] = place as u32);
-        let renumbered = |touched: Touched| Touched { thing: places[touched.thing as usize], ..touched };
-        let in_sample = |(hash, touched): (u64, Vec<Touched>)| {
+        let renumbered = |touched: Interaction| Interaction { item: places[touched.item as usize], ..touched };
+        let in_sample = |(hash, touched): (u64, Vec<Interaction>)| {
             let place = hashes.binary_search(&hash).ok()?;
             Some((place, touched.into_iter().map(renumbered).collect()))
         };
@@ -75,10 +75,10 @@ impl Gathered {
 }
 
 impl Pasts {
-    /// As a recommender learns from them, with the segment of each shopper of the sample.
-    pub(crate) fn with_segments(&self, segments: &[u32]) -> Vec<Past> {
-        let past = |(place, touched): &(usize, Vec<Touched>)| Past {
-            touched: touched.clone(),
+    /// Returns the histories as the recommender takes them, each with the segment of its user.
+    pub(crate) fn with_segments(&self, segments: &[u32]) -> Vec<History> {
+        let past = |(place, touched): &(usize, Vec<Interaction>)| History {
+            interactions: touched.clone(),
             segment: segments.get(*place).copied(),
         };
         self.of.iter().map(past).collect()
@@ -91,22 +91,22 @@ mod tests {
 
     fn item(id: &str, seconds: i64) -> ItemTouch {
         let at = time::to_wire(Timestamp::from_millis(seconds * 1000));
-        ItemTouch { item_id: id.to_owned(), at: Some(at), times: 2, ..Default::default() }
+        ItemTouch { item_id: id.to_owned(), at: Some(at), count: 2, ..Default::default() }
     }
 
     #[test]
-    fn pasts_name_items_in_their_order_and_go_with_their_shoppers() {
+    fn histories_refer_to_items_by_index_and_stay_with_their_users() {
         let mut gathered = Gathered::begin(10);
         gathered.take(7, vec![item("b", 2), item("a", 1)]);
         gathered.take(3, vec![item("c", 3), item("b", 2)]);
         gathered.take(9, vec![item("a", 1)]);
-        // The shopper with hash 9 is not in the sample.
+        // The user with hash 9 is not in the sample.
         let pasts = gathered.finish(&[3, 5, 7]);
         assert_eq!(pasts.items.iter().map(ItemId::as_str).collect::<Vec<_>>(), ["a", "b", "c"]);
         let things: Vec<(usize, Vec<u32>)> = pasts
             .of
             .iter()
-            .map(|(place, touched)| (*place, touched.iter().map(|one| one.thing).collect()))
+            .map(|(place, touched)| (*place, touched.iter().map(|one| one.item).collect()))
             .collect();
         assert_eq!(things, [(0, vec![2, 1]), (2, vec![1, 0])]);
         let segments: Vec<Option<u32>> =
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn not_more_shoppers_stay_than_are_wanted() {
+    fn the_number_of_histories_is_bounded() {
         let mut gathered = Gathered::begin(100);
         (0..10_000_u64)
             .for_each(|number| gathered.take(number.wrapping_mul(0x9E37_79B9_7F4A_7C15), vec![item("a", 1)]));

@@ -1,73 +1,76 @@
-//! What callers ask for, checked. In come the fields of a request, out go the nouns of this room, or a refusal that names the
-//! field at fault. Nothing is looked up here.
+//! Request validation. Input: the fields of a request. Output: domain types, or an error that names the field.
+//! Nothing is read from the store here.
 
 use crate::config::ValidConfig;
 use crate::read::Terms;
 use crate::recommend::Wish;
 use crate::watch::{ResumeToken, Start, Wish as Subscription};
-use portrait_profile::{PartitionCount, SegmentId, Target};
+use portrait_profile::{PartitionCount, SegmentId, ScoreTarget};
 use portrait_proto::action::target_from_wire;
-use portrait_proto::request::{self, BATCH_MAX, Refusal, Shard};
+use portrait_proto::request::{self, BATCH_MAX, ValidationError, Shard};
 use portrait_proto::token::ConsistencyToken;
 use portrait_proto::v1::{ErrorReason, RecommendRequest, WatchProfileChangesRequest, WatchStart};
 use portrait_runtime::deadline;
 use std::collections::HashSet;
 use tonic::metadata::MetadataMap;
 
-/// How many of anything may be asked for.
+/// Maximum of every `count` field; bounds the work of one request.
 const COUNT_MAX: u32 = 100;
-/// How many are given if nobody says.
+/// Default of `RecommendRequest.count`.
+/// Default of `RecommendRequest.count`.
 const RECOMMENDED_USUAL: usize = 20;
+/// Default of `ScoreRequest.reasons`.
 pub(super) const REASONS_USUAL: usize = 5;
+/// Default of `FindSimilarUsersRequest.count`.
 pub(super) const SIMILAR_USUAL: usize = 10;
-/// How many categories a wish may name.
+/// Maximum number of categories in a recommendation request.
 const CATEGORIES_MAX: usize = 100;
 
-/// An id of a segment.
-pub(super) fn segment_id(field: &str, text: &str) -> Result<SegmentId, Refusal> {
+/// Parses a segment id.
+pub(super) fn segment_id(field: &str, text: &str) -> Result<SegmentId, ValidationError> {
     if text.is_empty() {
-        return Err(Refusal::new(ErrorReason::EmptyId, field, "is empty"));
+        return Err(ValidationError::new(ErrorReason::EmptyId, field, "is empty"));
     }
     SegmentId::parse(text).ok_or_else(|| {
-        let message = format!("{text:?} is no segment: they are named as \"s7\", ListSegments has them");
-        Refusal::new(ErrorReason::SegmentNotFound, field, message)
+        let message = format!("{text:?} is not a segment id: ids look like \"s7\", ListSegments returns them");
+        ValidationError::new(ErrorReason::SegmentNotFound, field, message)
     })
 }
 
-/// The ids of some segments.
-pub(super) fn segment_ids(texts: &[String]) -> Result<HashSet<SegmentId>, Refusal> {
+/// Parses a list of segment ids.
+pub(super) fn segment_ids(texts: &[String]) -> Result<HashSet<SegmentId>, ValidationError> {
     request::at_most("segment_ids", texts.len(), BATCH_MAX)?;
     let texts = texts.iter().enumerate();
     texts.map(|(index, text)| segment_id(&format!("segment_ids[{index}]"), text)).collect()
 }
 
-/// How many are asked for: the usual number if nobody says.
-pub(super) fn count(field: &str, asked: u32, usual: usize) -> Result<usize, Refusal> {
-    match asked {
-        0 => Ok(usual),
-        1..=COUNT_MAX => Ok(asked as usize),
+/// Validates a count; 0 means `default`.
+pub(super) fn count(field: &str, requested: u32, default: usize) -> Result<usize, ValidationError> {
+    match requested {
+        0 => Ok(default),
+        1..=COUNT_MAX => Ok(requested as usize),
         _ => {
-            let message = format!("{asked} are asked for, {COUNT_MAX} are allowed");
-            Err(Refusal::new(ErrorReason::OutOfRange, field, message))
+            let message = format!("is {requested}: at most {COUNT_MAX} are allowed");
+            Err(ValidationError::new(ErrorReason::OutOfRange, field, message))
         }
     }
 }
 
-/// What a score foretells.
-pub(super) fn target(number: i32) -> Result<Target, Refusal> {
+/// Parses the target of a score.
+pub(super) fn target(number: i32) -> Result<ScoreTarget, ValidationError> {
     target_from_wire(number).ok_or_else(|| {
-        let message = format!("{number} is no target: send one of the enum ScoreTarget");
-        Refusal::new(ErrorReason::UnknownTarget, "target", message)
+        let message = format!("{number} is not a target: send a value of the enum ScoreTarget");
+        ValidationError::new(ErrorReason::UnknownTarget, "target", message)
     })
 }
 
-/// What is to be recommended.
-pub(super) fn wish(request: RecommendRequest) -> Result<Wish, Refusal> {
+/// Validates a recommendation request.
+pub(super) fn wish(request: RecommendRequest) -> Result<Wish, ValidationError> {
     let count = count("count", request.count, RECOMMENDED_USUAL)?;
     request::at_most("categories", request.categories.len(), CATEGORIES_MAX)?;
     for (field, price) in [("price_min", request.price_min), ("price_max", request.price_max)] {
         if price.is_some_and(f64::is_nan) {
-            return Err(Refusal::new(ErrorReason::NotFinite, field, "is not a number".to_owned()));
+            return Err(ValidationError::new(ErrorReason::NotFinite, field, "is not a number".to_owned()));
         }
     }
     Ok(Wish {
@@ -80,37 +83,38 @@ pub(super) fn wish(request: RecommendRequest) -> Result<Wish, Refusal> {
     })
 }
 
-/// What holds for every profile of a read.
+/// Validates the options of a read.
 pub(super) fn terms(
     config: &ValidConfig,
     read_after: &[u8],
     read_at: Option<prost_types::Timestamp>,
     caller: &MetadataMap,
-) -> Result<Terms, Refusal> {
+) -> Result<Terms, ValidationError> {
     let read_after = ConsistencyToken::decode(read_after)
-        .map_err(|bad| Refusal::new(ErrorReason::BadToken, "read_after", bad.to_string()))?;
-    let read_at = request::moment("read_at", read_at)?;
-    // A tenth of the caller's time is left for the read itself and the way back, so that the answer says what happened.
-    let wait = deadline::of_caller(caller.as_ref())
+        .map_err(|bad| ValidationError::new(ErrorReason::BadToken, "read_after", bad.to_string()))?;
+    let read_at = request::timestamp("read_at", read_at)?;
+    // A tenth of the caller's deadline is left for the read and the way back, so that the caller gets our error
+    // rather than its own timeout.
+    let wait = deadline::from_headers(caller.as_ref())
         .map_or(config.read_after_wait, |deadline| deadline - deadline / 10);
     Ok(Terms { read_after, read_at, wait: wait.min(config.read_after_wait_max) })
 }
 
-/// Where a subscription begins; a token wins over `start`.
+/// Parses the start of a subscription; a resume token overrides `start`.
 pub(super) fn start(
     request: &WatchProfileChangesRequest,
     shard: Shard,
     partitions: PartitionCount,
-) -> Result<Start, Refusal> {
+) -> Result<Start, ValidationError> {
     if !request.resume_token.is_empty() {
         let token = ResumeToken::decode(&request.resume_token, partitions)
-            .map_err(|bad| Refusal::new(ErrorReason::BadToken, "resume_token", bad.to_string()))?;
+            .map_err(|bad| ValidationError::new(ErrorReason::BadToken, "resume_token", bad.to_string()))?;
         if token.shard != shard {
             let message = format!(
-                "the token was issued to shard {} of {}, not to {} of {}: resume it there, or begin anew",
+                "the token was issued to shard {} of {}, not to {} of {}: resume it there, or start without it",
                 token.shard.index, token.shard.count, shard.index, shard.count
             );
-            return Err(Refusal::new(ErrorReason::Contradiction, "shard_index", message));
+            return Err(ValidationError::new(ErrorReason::ConflictingFields, "shard_index", message));
         }
         return Ok(Start::Resume(token));
     }
@@ -119,17 +123,17 @@ pub(super) fn start(
         Ok(WatchStart::Earliest) => Ok(Start::Earliest),
         Ok(WatchStart::Snapshot) => Ok(Start::Snapshot),
         Err(_) => {
-            let message = format!("{} is not a start that this release knows", request.start);
-            Err(Refusal::new(ErrorReason::OutOfRange, "start", message))
+            let message = format!("{} is not a known value of WatchStart", request.start);
+            Err(ValidationError::new(ErrorReason::OutOfRange, "start", message))
         }
     }
 }
 
-/// Everything that a subscription is about.
+/// Validates the filter of a subscription.
 pub(super) fn subscription(
     shard: Shard,
     request: &WatchProfileChangesRequest,
-) -> Result<Subscription, Refusal> {
+) -> Result<Subscription, ValidationError> {
     Ok(Subscription {
         shard,
         users: request::user_ids("user_ids", &request.user_ids)?.into_iter().collect(),

@@ -1,5 +1,5 @@
-//! Waits until what a consistency token covers is applied, in the partitions that are read and no others. In comes the
-//! token, out goes the permission to read, or why not.
+//! Wait for a consistency token: read-your-writes for the partitions that a read touches. Input: the token. Output:
+//! permission to read, or an error.
 
 use crate::context::Shared;
 use crate::error::Error;
@@ -11,7 +11,7 @@ use portrait_store::{GenerationId, LogPosition, LogSeq, Nonce, PositionFate};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Waits for those of `partitions` that the token names.
+/// Waits for the entries of the token that belong to `partitions`.
 pub(super) async fn wait(
     shared: &Shared,
     partitions: &[PartitionId],
@@ -23,9 +23,10 @@ pub(super) async fn wait(
     for entry in &read_after.entries {
         let partition = shared.store.layout().partitions.partition(u32::from(entry.partition));
         let Some(partition) = partition else {
-            let message = "is of a deployment with more partitions: leave it out";
+            let message = "comes from a deployment with more partitions: leave it out";
             return Err(Error::refused(ErrorReason::BadToken, "read_after", message));
         };
+        // Other partitions may lag without delaying this read: it does not see them.
         if partitions.contains(&partition) {
             waits.push(applied(shared, partition, place(entry), begun + wait_max));
         }
@@ -37,7 +38,7 @@ pub(super) async fn wait(
     let outcome = match &waited {
         Ok(_) => "applied",
         Err(Error::ReadAfterTimeout { .. }) => "timeout",
-        Err(Error::TokenLapsed { .. }) => "lapsed",
+        Err(Error::TokenLapsed { .. }) => "expired",
         Err(_) => "failed",
     };
     shared.metrics.waited(outcome, begun.elapsed());
@@ -52,7 +53,8 @@ fn place(entry: &TokenEntry) -> LogPosition {
     LogPosition { generation, seq: LogSeq::new(entry.seq) }
 }
 
-/// Waits for one partition. Its generation is looked at again after every wait, since what is waited for can be lost.
+/// Waits for one partition. The generation is checked again after every wait, since the awaited records can be lost
+/// meanwhile.
 async fn applied(
     shared: &Shared,
     partition: PartitionId,

@@ -1,5 +1,5 @@
-//! From a chunk of a feed to answers: of each user the newest change with the segment before the first of them, of those that
-//! are wanted, with the profile if that is wanted too. In come changes in order, out they go in order.
+//! Delivery of a chunk of the feed: the newest change of each matching user, with the segment before the first of
+//! them, and the profile if requested. The order of the feed is kept.
 
 use super::outbox::{Ended, Outbox};
 use super::position::{Cursor, State};
@@ -16,20 +16,20 @@ use portrait_store::{FeedPosition, GenerationId};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// One subscriber's place in every partition of its shard, and the way to it.
+/// Position of one subscriber in every partition of its shard, and the path of its responses.
 pub(super) struct Delivery {
-    /// Rings, store and settings.
+    /// Rings, store and configuration.
     pub(super) shared: Arc<Shared>,
-    /// What is wanted.
+    /// Filter of the subscription.
     pub(super) wish: Wish,
-    /// One for each partition of the shard, in order. The token is made of them.
+    /// One cursor per partition of the shard, in order. The resume token is made of them.
     pub(super) cursors: Vec<Cursor>,
-    /// Where answers wait for the subscriber.
+    /// Queue of responses to the subscriber.
     pub(super) outbox: Outbox,
 }
 
 impl Delivery {
-    /// Sends an answer; the cursors must cover it already.
+    /// Sends a response; the cursors must cover it already.
     pub(super) async fn send(&self, kind: Kind) -> Result<(), Ended> {
         let partitions = self.shared.store.layout().partitions;
         let places = self.cursors.iter().map(Cursor::place);
@@ -37,7 +37,7 @@ impl Delivery {
         self.outbox.send(WatchProfileChangesResponse { kind: Some(kind), resume_token }).await
     }
 
-    /// Sends a contiguous stretch of a partition's feed, and moves its cursor to the end of it.
+    /// Sends a contiguous range of a partition's feed and advances the cursor to its end.
     pub(super) async fn deliver(
         &mut self,
         index: usize,
@@ -49,17 +49,18 @@ impl Delivery {
         self.shared.metrics.coalesced(coalesced);
         wanted.retain(|merged| {
             let change = &merged.change.change;
-            // Who is gone is told of to everybody who may know the shopper.
+            // Deletions go to every subscriber that may hold data of the user, whatever its filter.
             change.deleted || self.wish.wants(merged.segment_before, change.segment_after)
         });
         for page in wanted.chunks(self.shared.config.page_profiles) {
             let profiles = self.profiles_of(index, page).await?;
             for (merged, profile) in page.iter().zip(profiles) {
-                // Users whose newest change comes later are not sent yet, and will be from here on.
+                // The token covers exactly the changes sent so far: users whose newest change comes later are sent
+                // after a resume.
                 self.cursors[index].state = State::At(FeedPosition { generation, seq: merged.change.seq });
                 let answer = self.answer(index, merged, profile);
                 let before = merged.change.change.trace.map(|trace| trace.0);
-                let mut span = self.shared.tracer.after(before, SpanKind::Producer, "deliver");
+                let mut span = self.shared.tracer.child_span(before, SpanKind::Producer, "deliver");
                 self.send(Kind::Change(answer)).await?;
                 let latency = self.shared.wall().since(merged.change.change.accepted_at);
                 span.note("accepted_ms_ago", latency.millis());
@@ -70,7 +71,7 @@ impl Delivery {
         Ok(())
     }
 
-    /// The profiles of the changes of one page, as far as they are wanted and there.
+    /// Returns the profiles of the changes of one page, if requested and still stored.
     async fn profiles_of(&self, index: usize, page: &[Merged]) -> Result<Vec<Option<v1::Profile>>, Ended> {
         if !self.wish.include_profile {
             return Ok(page.iter().map(|_| None).collect());
@@ -86,12 +87,12 @@ impl Delivery {
 
     fn answer(&self, index: usize, merged: &Merged, profile: Option<v1::Profile>) -> v1::ProfileChange {
         let change = &merged.change.change;
-        // A profile that is wanted and no longer there was deleted by a later change, which will follow. One that is there
-        // although this change deleted it was made anew by a later one.
+        // A missing profile was deleted by a later change, which will follow. A profile that exists although this
+        // change deleted it was created again by a later change.
         let deleted = change.deleted || (self.wish.include_profile && profile.is_none());
         let profile = profile.filter(|_| !deleted);
         let version = profile.as_ref().map_or(change.version.get(), |profile| profile.version);
-        // The profile may be newer than the change; then it is what it says.
+        // The profile may be newer than the change; then its segment is the true one.
         let after = match &profile {
             Some(profile) => {
                 profile.segment.as_ref().map_or_else(String::new, |held| held.segment_id.clone())
@@ -110,19 +111,19 @@ impl Delivery {
     }
 }
 
-/// A segment on the wire: empty for none.
+/// Formats a segment id for the wire; empty for none.
 pub(super) fn name_of(segment: Option<SegmentId>) -> String {
     segment.map_or_else(String::new, |id| id.to_string())
 }
 
-/// A change of a user, and the segment before the first change that gave way to it.
+/// Newest change of a user, with the segment before the first coalesced change.
 struct Merged {
     change: Change,
     segment_before: Option<SegmentId>,
 }
 
-/// Of each wanted user the newest change, in the order of the feed, and how many gave way. That a user was deleted does not give
-/// way to what came since: whoever has something of the shopper must hear of it.
+/// Returns the newest change of each matching user, in feed order, and the number of coalesced changes. A deletion is
+/// never coalesced into a later change: every holder of data must receive it.
 fn newest_of_each(mut changes: Vec<Change>, users: &HashSet<UserId>) -> (Vec<Merged>, usize) {
     if !users.is_empty() {
         changes.retain(|change| users.contains(&change.change.user_id));
@@ -136,7 +137,7 @@ fn newest_of_each(mut changes: Vec<Change>, users: &HashSet<UserId>) -> (Vec<Mer
             first.remove(&change.user_id);
         }
     }
-    // Of those who are known, whether a deletion is.
+    // Users kept so far; the value is true if their deletion is kept.
     let mut known: HashMap<UserId, bool> = HashMap::with_capacity(first.len());
     let mut newest: Vec<Merged> = Vec::with_capacity(first.len());
     for (change, segment_before) in changes.into_iter().zip(before).rev() {
@@ -158,7 +159,7 @@ mod tests {
     use portrait_profile::{ProfileChange, ProfileVersion, Timestamp};
     use portrait_store::FeedSeq;
 
-    /// A change of each; one in capitals deletes.
+    /// One change per letter; a capital letter is a deletion.
     fn changes(users: &str) -> Vec<Change> {
         let change = |(index, user): (usize, char)| Change {
             seq: FeedSeq::new(index as u64 + 1),
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_change_of_each_wanted_user_remains_in_order() {
+    fn the_newest_change_of_each_matching_user_is_kept_in_order() {
         let rows = [
             ("", "", "", 0),
             ("abc", "", "a1 b2<s0 c3<s1", 0),

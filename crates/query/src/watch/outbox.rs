@@ -1,5 +1,5 @@
-//! What waits for one subscriber to take it, bounded in number and bytes. In come answers, out goes the stream that tonic
-//! polls; its last word says why it ended. An answer that finds no room for too long ends the subscription.
+//! Response queue of one subscriber, bounded in number and bytes. Input: responses. Output: the stream that tonic
+//! polls, which ends with a final status. A response that cannot be queued for too long ends the subscription.
 
 use crate::context::Shared;
 use crate::error::Error;
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-/// Where a subscriber puts its answers.
+/// Sending end of the response queue.
 pub(super) struct Outbox {
     answers: mpsc::Sender<Waiting>,
     room: Arc<Semaphore>,
@@ -24,28 +24,29 @@ pub(super) struct Outbox {
     closing: CancellationToken,
 }
 
-/// What says why a subscription ended.
+/// Sender of the final status of a subscription.
 pub(super) type LastWord = oneshot::Sender<Status>;
 
-/// The stream of one subscription. It holds the subscription's seat: what waits in it takes memory as long as it lives.
+/// Response stream of one subscription. It holds the permit: queued responses take memory as long as the stream
+/// lives.
 pub(crate) struct Answers {
     answers: mpsc::Receiver<Waiting>,
     last_word: Option<oneshot::Receiver<Status>>,
     _seat: Seat,
 }
 
-/// One of the subscriptions there may be at once.
+/// Permit of one subscription; counted as open until dropped.
 pub(super) struct Seat {
     shared: Arc<Shared>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// Why a subscription ended.
+/// Reason that a subscription ended.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// The subscriber went away: there is nobody to tell.
+    /// The subscriber has disconnected, so no status can be sent.
     Gone,
-    /// The subscriber is told.
+    /// The stream ends with this error as its status.
     Failed(Error),
 }
 
@@ -61,7 +62,7 @@ impl<E: Into<Error>> From<E> for Ended {
 }
 
 impl Seat {
-    /// A free seat, if there is one.
+    /// Acquires a permit; none if all are in use.
     pub(super) fn take(shared: &Arc<Shared>) -> Option<Self> {
         let permit = Arc::clone(&shared.seats).try_acquire_owned().ok()?;
         shared.metrics.subscribers(1);
@@ -75,7 +76,7 @@ impl Drop for Seat {
     }
 }
 
-/// The two ends of a subscription, and what will be said at its end.
+/// Creates the two ends of a response queue and the sender of the final status.
 pub(super) fn open(shared: &Shared, seat: Seat) -> (Outbox, LastWord, Answers) {
     let config = &shared.config;
     let (sender, receiver) = mpsc::channel(config.queue_answers);
@@ -91,11 +92,11 @@ pub(super) fn open(shared: &Shared, seat: Seat) -> (Outbox, LastWord, Answers) {
 }
 
 impl Outbox {
-    /// Puts an answer in, when there is room for it.
+    /// Queues a response as soon as there is space.
     pub(super) async fn send(&self, answer: WatchProfileChangesResponse) -> Result<(), Ended> {
-        // An answer larger than the whole room goes alone.
+        // A response larger than the whole limit is queued alone rather than never.
         let bytes = u32::try_from(answer.encoded_len()).unwrap_or(u32::MAX).min(self.room_bytes);
-        // Most often there is room, and nothing to wait for.
+        // Fast path: there is usually space, and the select below costs a timer.
         if let Ok(slot) = self.answers.try_reserve()
             && let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(bytes)
         {
@@ -109,7 +110,7 @@ impl Outbox {
         tokio::select! {
             biased;
             () = self.closing.cancelled() => Err(Error::ShuttingDown.into()),
-            // Before the room: a stream that was dropped gives its room back, and nobody is there.
+            // Checked before the queue: a dropped stream frees its memory, so the send would succeed into nothing.
             () = self.answers.closed() => Err(Ended::Gone),
             queued = timeout(self.stuck_after, queued) => {
                 queued.unwrap_or(Err(Error::Stuck { after: self.stuck_after }.into()))
@@ -117,12 +118,12 @@ impl Outbox {
         }
     }
 
-    /// Waits until the subscriber went away.
+    /// Waits until the subscriber has disconnected.
     pub(super) async fn closed(&self) {
         self.answers.closed().await;
     }
 
-    /// Whether the subscriber went away.
+    /// Returns true if the subscriber has disconnected.
     pub(super) fn is_closed(&self) -> bool {
         self.answers.is_closed()
     }
@@ -138,9 +139,9 @@ impl Stream for Answers {
         let Some(last_word) = &mut self.last_word else { return Poll::Ready(None) };
         let status = ready!(Pin::new(last_word).poll(context));
         self.last_word = None;
-        // A subscriber that ended without a word is a fault of ours, never a clean end.
+        // A task that ended without a status has panicked; that must not look like a clean end.
         let status =
-            status.unwrap_or_else(|_| Status::internal("a fault of the server; its log has the cause"));
+            status.unwrap_or_else(|_| Status::internal("internal error; the server log has the cause"));
         Poll::Ready(Some(Err(status)))
     }
 }

@@ -1,5 +1,5 @@
-//! Where a subscriber is in each partition, and what became of that place. In come tokens and the store's generations; out
-//! go cursors that can be read from, or the debt of a whole partition.
+//! Position of a subscriber in each partition, and its validity. Input: tokens and the store's generations. Output:
+//! cursors that can be read from, or the need of a resync.
 
 use super::token::{GenerationTag, Place, ResumeToken};
 use crate::context::Shared;
@@ -9,41 +9,41 @@ use portrait_proto::request::Shard;
 use portrait_proto::v1::ResyncReason;
 use portrait_store::{FeedPosition, FeedSeq, PartitionMeta, PositionFate};
 
-/// Where a subscription begins.
+/// Start of a subscription.
 #[derive(Clone, Debug)]
 pub(crate) enum Start {
-    /// With the first change after the call.
+    /// First change after the call.
     Now,
-    /// With the oldest that is kept.
+    /// Oldest change that the feed still holds.
     Earliest,
-    /// With every profile.
+    /// Snapshot of every profile, then changes.
     Snapshot,
-    /// After what a token covers.
+    /// First change that the token does not cover.
     Resume(ResumeToken),
 }
 
-/// Where a subscriber is in one partition.
+/// Position of a subscriber in one partition.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor {
-    /// The partition.
+    /// Partition of the feed.
     pub(crate) partition: PartitionId,
-    /// What the subscriber has of it.
+    /// State of the subscriber's copy.
     pub(crate) state: State,
-    /// The newest change that this subscriber knows to exist; for its lag only.
+    /// Newest change known to this subscriber; used for its lag only.
     pub(crate) end: FeedSeq,
 }
 
-/// What a subscriber has of a partition.
+/// State of a subscriber's copy of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Everything up to there.
+    /// Complete up to this position.
     At(FeedPosition),
-    /// Nothing it can rely on: all profiles are to be sent, for that reason.
+    /// Invalid: all profiles must be sent, for this reason.
     Owed(ResyncReason),
 }
 
 impl Cursor {
-    /// As the token has it.
+    /// Returns the position as encoded in a token.
     pub(crate) fn place(&self) -> Place {
         match self.state {
             State::At(at) => Place::At { generation: GenerationTag::of(at.generation), seq: at.seq },
@@ -51,7 +51,7 @@ impl Cursor {
         }
     }
 
-    /// How many changes wait, as far as is known; a whole partition counts as one, since nobody counted its profiles.
+    /// Number of pending changes, as far as known; a resync counts as one, since its profiles are not counted.
     pub(crate) fn lag(&self) -> u64 {
         match self.state {
             State::At(at) => self.end.get().saturating_sub(at.seq.get()),
@@ -60,7 +60,7 @@ impl Cursor {
     }
 }
 
-/// The cursors of a subscription that begins at `start`.
+/// Returns the cursors of a subscription that begins at `start`.
 pub(super) async fn find(shared: &Shared, shard: Shard, start: Start) -> Result<Vec<Cursor>, Error> {
     let mut cursors = Vec::new();
     for (index, partition) in shard.partitions(shared.store.layout().partitions).enumerate() {
@@ -80,12 +80,14 @@ pub(super) async fn find(shared: &Shared, shard: Shard, start: Start) -> Result<
     Ok(cursors)
 }
 
-/// What became of a place, and where it is now: in the newest generation, if nothing before it was lost.
+/// Resolves a position against the generations of the feed: the same position in the newest generation if nothing
+/// before it was lost, or the reason for a resync.
 pub(super) fn judged(meta: &PartitionMeta, position: FeedPosition) -> State {
     match meta.feed_generations.fate(position, meta.feed_end) {
         PositionFate::UnknownGeneration => State::Owed(ResyncReason::UnknownGeneration),
         PositionFate::BeyondEnd => State::Owed(ResyncReason::BeyondEnd),
-        PositionFate::Valid if position.seq.next() < meta.feed_first => State::Owed(ResyncReason::Lapsed),
+        // The change after the position is trimmed: the subscriber has missed it.
+        PositionFate::Valid if position.seq.next() < meta.feed_first => State::Owed(ResyncReason::Expired),
         PositionFate::Valid => {
             State::At(FeedPosition { generation: meta.feed_generations.newest(), seq: position.seq })
         }
@@ -114,7 +116,7 @@ mod tests {
         GenerationId::new(Nonce::new(number))
     }
 
-    /// A feed whose second generation begins at 11 and ends at 20; what is before 5 is trimmed.
+    /// Feed whose second generation begins at 11 and ends at 20, trimmed before 5.
     fn meta() -> PartitionMeta {
         let mut feed_generations = Generations::begin(generation(1), FeedSeq::new(1));
         feed_generations.renew(generation(2), FeedSeq::new(11));
@@ -135,13 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_where_it_was_or_the_whole_partition_is_owed() {
+    fn a_position_resolves_to_itself_or_to_a_resync() {
         let rows = [
-            (1, 3, Some(ResyncReason::Lapsed)),
+            (1, 3, Some(ResyncReason::Expired)),
             (1, 4, None),
             (1, 10, None),
             (1, 11, Some(ResyncReason::BeyondEnd)),
-            (2, 3, Some(ResyncReason::Lapsed)),
+            (2, 3, Some(ResyncReason::Expired)),
             (2, 4, None),
             (2, 20, None),
             (2, 21, Some(ResyncReason::BeyondEnd)),

@@ -1,6 +1,6 @@
-//! Sends a partition as a whole: BEGIN, all its profiles as changes, END; then the changes since the place that was noted
-//! before the first profile was read. Until the end was sent the token says that the partition is owed, so that a scan that
-//! was cut is done again.
+//! Resync of a partition: BEGIN, all profiles as changes, END; then the changes since the position noted before the
+//! first profile was read. Until END the token says that a resync is needed, so that an interrupted scan starts
+//! again.
 
 use super::deliver::{Delivery, name_of};
 use super::outbox::Ended;
@@ -12,30 +12,31 @@ use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{Resync, ResyncPhase, ResyncReason};
 use portrait_store::{FeedPosition, ScanCursor};
 
-/// A partition that is being sent.
+/// Resync in progress.
 pub(super) struct Scan {
-    /// Its cursor's index.
+    /// Index of the cursor.
     index: usize,
     reason: ResyncReason,
-    /// The end of the feed before the first profile was read.
+    /// End of the feed before the first profile was read. Changes during the scan are sent again after it, so that
+    /// none is missed.
     from: FeedPosition,
     rest: Rest,
 }
 
-/// What is still to be sent.
+/// Remaining work of a resync.
 enum Rest {
-    /// Every profile from there on.
+    /// Every profile from this cursor on.
     All(Option<ScanCursor>),
-    /// These users, the next one last.
+    /// These users, in reverse order.
     Users(Vec<UserId>),
-    /// Nothing but the end.
+    /// Only the END marker.
     Nothing,
 }
 
-/// Whether a step found something to do.
+/// True if a step had work to do.
 pub(super) type Busy = bool;
 
-/// One step of sending what is owed: a begin, a page, or an end.
+/// Performs one step of a resync: BEGIN, a page, or END.
 pub(super) async fn scan_on(delivery: &mut Delivery, under_way: &mut Option<Scan>) -> Result<Busy, Ended> {
     let Some(mut scan) = under_way.take() else {
         *under_way = scan_next(delivery).await?;
@@ -56,7 +57,7 @@ pub(super) async fn scan_on(delivery: &mut Delivery, under_way: &mut Option<Scan
     Ok(true)
 }
 
-/// Begins with the first partition that is owed.
+/// Begins the first resync that is needed.
 async fn scan_next(delivery: &mut Delivery) -> Result<Option<Scan>, Ended> {
     let owed = delivery.cursors.iter().enumerate().find_map(|(index, cursor)| match cursor.state {
         State::Owed(reason) => Some((index, cursor.partition, reason)),
@@ -77,7 +78,7 @@ async fn scan_next(delivery: &mut Delivery) -> Result<Option<Scan>, Ended> {
     Ok(Some(Scan { index, reason, from, rest }))
 }
 
-/// The next profiles of a scan, and what is left after them.
+/// Returns the next profiles of a resync, and the remaining work.
 async fn page(delivery: &Delivery, scan: &Scan) -> Result<(Vec<Profile>, Rest), Ended> {
     let partition = delivery.cursors[scan.index].partition;
     let most = delivery.shared.config.page_profiles.min(delivery.shared.store.limits().page_items).max(1);
@@ -92,6 +93,7 @@ async fn page(delivery: &Delivery, scan: &Scan) -> Result<(Vec<Profile>, Rest), 
             Ok((profiles, page.next.map_or(Rest::Nothing, |next| Rest::All(Some(next)))))
         }
         Rest::Users(users) => {
+            // Taken from the end: the remaining users need no copy of the front.
             let (left, page) = users.split_at(users.len().saturating_sub(most));
             let found = read::stored(&delivery.shared, partition, &page.iter().collect::<Vec<_>>()).await?;
             let rest = if left.is_empty() { Rest::Nothing } else { Rest::Users(left.to_vec()) };

@@ -1,26 +1,26 @@
-//! The newest changes of one partition, in memory, for all subscribers. In come the tail's pages, out go copies to whoever
-//! is not too far behind. It is bounded in number and bytes; what gives way is still in the store.
+//! In-memory ring of the newest changes of one partition, shared by all subscribers and bounded in number and bytes.
+//! Dropped changes are still in the store.
 
 use portrait_profile::ProfileChange;
 use portrait_store::{FeedPosition, FeedSeq, GenerationId};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What an entry takes beside the bytes of its change.
+/// Memory of an entry beside the bytes of its change.
 const ENTRY_OVERHEAD_BYTES: usize = 128;
 
-/// A change and its place.
+/// Change with its position in the feed.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
-    /// The place in the feed.
+    /// Position in the feed.
     pub(crate) seq: FeedSeq,
-    /// What happened.
+    /// Decoded change, shared by all subscribers.
     pub(crate) change: Arc<ProfileChange>,
-    /// How long it was as stored.
+    /// Stored size in bytes.
     pub(crate) bytes: usize,
 }
 
-/// The newest changes of one partition.
+/// Ring of the newest changes of one partition.
 pub(crate) struct Ring {
     kept: Mutex<Kept>,
     changes_max: usize,
@@ -28,42 +28,43 @@ pub(crate) struct Ring {
 }
 
 struct Kept {
-    /// Of the newest change; none while the tail does not know the feed: then nobody may rely on the ring.
+    /// Generation of the newest change; none while the tail cannot follow the feed, and the ring is unusable.
     generation: Option<GenerationId>,
-    /// Contiguous, up to `end`.
+    /// Contiguous changes up to `end`.
     changes: VecDeque<Change>,
-    /// The newest change.
+    /// Position of the newest change.
     end: FeedSeq,
-    /// What `changes` takes.
+    /// Memory of `changes`.
     bytes: usize,
 }
 
-/// What a ring says to a reader.
+/// Result of a ring read.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// What follows, and how far the ring goes.
+    /// Following changes, and the end of the ring.
     Changes(Vec<Change>, FeedSeq),
-    /// Nothing follows yet.
+    /// No newer change.
     UpToDate,
-    /// What follows is not here: ask the store.
+    /// The ring has dropped the following changes: read the store.
     Elsewhere,
 }
 
 impl Ring {
-    /// A ring that knows nothing and keeps at most so much.
+    /// Creates an unusable ring with the given limits.
     pub(crate) fn new(changes_max: usize, bytes_max: usize) -> Self {
         let kept = Kept { generation: None, changes: VecDeque::new(), end: FeedSeq::ZERO, bytes: 0 };
         Self { kept: Mutex::new(kept), changes_max, bytes_max }
     }
 
-    /// Forgets everything: the tail cannot follow the feed at the moment.
+    /// Makes the ring unusable while the tail cannot follow the feed; readers go to the store.
     pub(crate) fn lose(&self) {
         let mut kept = self.kept();
         kept.clear();
         kept.generation = None;
     }
 
-    /// The feed is known up to `end`; `changes` are contiguous and the last of them is there, or there are none.
+    /// Appends contiguous `changes` that reach `end`; with no changes it only moves the end. A gap or a new
+    /// generation clears the ring first.
     pub(crate) fn extend(&self, end: FeedPosition, changes: Vec<Change>) {
         let mut kept = self.kept();
         let continues = match changes.first() {
@@ -85,7 +86,7 @@ impl Ring {
         }
     }
 
-    /// At most `most` changes after `position`.
+    /// Returns at most `limit` changes after `position`.
     pub(crate) fn after(&self, position: FeedPosition, most: usize) -> Found {
         let kept = self.kept();
         if kept.generation != Some(position.generation) {
@@ -140,7 +141,7 @@ mod tests {
         FeedPosition { generation: GenerationId::new(Nonce::new(generation)), seq: FeedSeq::new(seq) }
     }
 
-    /// What a reader is told, in short: the places, `=` for up to date, `?` for elsewhere.
+    /// Result of a read as text: positions, `=` for up to date, `?` for not buffered.
     fn told(ring: &Ring, position: FeedPosition) -> String {
         match ring.after(position, 3) {
             Found::Changes(changes, _) => {
@@ -152,12 +153,12 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_gets_what_follows_or_is_sent_to_the_store() {
+    fn a_reader_gets_the_next_changes_or_reads_the_store() {
         let ring = Ring::new(4, 1 << 20);
-        assert_eq!(told(&ring, at(1, 0)), "?", "nothing is known yet");
+        assert_eq!(told(&ring, at(1, 0)), "?", "the ring is unusable at first");
         ring.extend(at(1, 2), Vec::new());
         assert_eq!(told(&ring, at(1, 2)), "=");
-        assert_eq!(told(&ring, at(1, 1)), "?", "what was before the tail began");
+        assert_eq!(told(&ring, at(1, 1)), "?", "changes before the start of the tail");
         ring.extend(at(1, 8), changes(3..=8));
         let rows = [(1, 3, "?"), (1, 4, "5 6 7"), (1, 7, "8"), (1, 8, "="), (1, 9, "="), (2, 7, "?")];
         for (generation, seq, expected) in rows {
@@ -168,13 +169,13 @@ mod tests {
         ring.extend(at(2, 20), changes(20..=20));
         assert_eq!((told(&ring, at(2, 9)), told(&ring, at(2, 19))), ("?".to_owned(), "20".to_owned()));
         ring.extend(at(2, 25), Vec::new());
-        assert_eq!(told(&ring, at(2, 20)), "?", "the tail jumped over what was lost to it");
+        assert_eq!(told(&ring, at(2, 20)), "?", "the tail has skipped a gap");
         ring.lose();
         assert_eq!(told(&ring, at(2, 25)), "?");
     }
 
     #[test]
-    fn it_is_bounded_in_bytes_too() {
+    fn the_ring_is_bounded_in_bytes() {
         let ring = Ring::new(1000, 3 * (10 + ENTRY_OVERHEAD_BYTES));
         ring.extend(at(1, 100), changes(1..=100));
         assert_eq!(

@@ -1,5 +1,5 @@
-//! One subscription. In come the rings and, behind them, the store; out go answers, each with a token that covers it and all
-//! before. It has a cursor for each partition, and sends at most one partition as a whole at a time.
+//! Task of one subscription. Input: the rings and, behind them, the store. Output: responses, each with a token that
+//! covers it and everything before. It has one cursor per partition and runs at most one resync at a time.
 
 use super::deliver::Delivery;
 use super::outbox::{Ended, LastWord, Outbox};
@@ -21,24 +21,24 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Status;
 
-/// One subscription.
+/// Task of one subscription.
 pub(super) struct Subscriber {
     delivery: Delivery,
-    /// The partition that is being sent as a whole; its cursor says it is owed until its end was sent.
+    /// Resync in progress; its cursor says `NeedsResync` until END is sent.
     scan: Option<Scan>,
     pulse: watch::Receiver<()>,
     progress_due: Instant,
 }
 
 impl Subscriber {
-    /// A subscription at its place.
+    /// Creates a subscription at its cursors.
     pub(super) fn new(shared: Arc<Shared>, wish: Wish, cursors: Vec<Cursor>, outbox: Outbox) -> Self {
         let pulse = shared.pulse.subscribe();
         let delivery = Delivery { shared, wish, cursors, outbox };
         Self { delivery, scan: None, pulse, progress_due: Instant::now() }
     }
 
-    /// Runs until the subscriber goes away or has to be told something.
+    /// Runs until the subscriber disconnects or the subscription ends with an error.
     pub(super) async fn run(mut self, last_word: LastWord) {
         let Err(ended) = self.live().await;
         let Ended::Failed(error) = ended else { return };
@@ -47,10 +47,11 @@ impl Subscriber {
                 self.delivery.shared.metrics.stuck();
                 tracing::info!(
                     shard = self.delivery.wish.shard.index,
-                    "a subscriber took nothing and is cut"
+                    "subscription ended: subscriber stalled"
                 );
             }
-            // A shutdown is no news, a store that is away is its tails' news, and damage is logged where it becomes a status.
+            // Not logged here: shutdown is expected, the tails log store failures, and damage is logged where it
+            // becomes a status.
             Error::ShuttingDown
             | Error::Store(_)
             | Error::Profile { .. }
@@ -68,14 +69,14 @@ impl Subscriber {
             | Error::ReadAfterTimeout { .. }
             | Error::TooManySubscribers { .. } => {}
         }
-        // The stream may be gone meanwhile; then nobody needs the word.
+        // The stream may have been dropped meanwhile; the status is of no use then.
         let _ = last_word.send(Status::from(error));
     }
 
     async fn live(&mut self) -> Result<Infallible, Ended> {
         self.progress().await?;
         loop {
-            // Marked before the rings are read: what comes later wakes us again.
+            // Marked as seen before the rings are read: a change that arrives during the read wakes the next wait.
             self.pulse.borrow_and_update();
             let mut busy = false;
             for index in 0..self.delivery.cursors.len() {
@@ -88,7 +89,7 @@ impl Subscriber {
             if !busy {
                 self.rest().await?;
             } else if self.delivery.outbox.is_closed() {
-                // Nothing of what was read may have been for this subscriber, so that no send found out.
+                // Every change may have been filtered out, so that no send has noticed the disconnect.
                 return Err(Ended::Gone);
             } else if self.delivery.shared.closing.is_cancelled() {
                 return Err(Error::ShuttingDown.into());
@@ -98,15 +99,15 @@ impl Subscriber {
         }
     }
 
-    /// Waits for news. When the progress is due, the store is asked again wherever the ring does not know.
+    /// Waits for changes. When progress is due, the loop runs again and reads the store where the ring cannot serve.
     async fn rest(&mut self) -> Result<(), Ended> {
         let due = self.progress_due;
         tokio::select! {
             biased;
             () = self.delivery.shared.closing.cancelled() => Err(Error::ShuttingDown.into()),
             () = self.delivery.outbox.closed() => Err(Ended::Gone),
-            // The sender lives as long as `shared`, which is held here. What comes in the next moment is taken along, so that
-            // many commits a second do not wake every subscriber as often.
+            // The sender lives as long as `shared`, held here. Lingering collects further commits, so that many
+            // commits a second do not wake every subscriber as often.
             _ = self.pulse.changed() => {
                 tokio::time::sleep(self.delivery.shared.config.linger).await;
                 Ok(())
@@ -115,7 +116,7 @@ impl Subscriber {
         }
     }
 
-    /// Sends what follows in one partition, at most a chunk of it.
+    /// Sends the next changes of one partition, at most one chunk.
     async fn advance(&mut self, index: usize) -> Result<Busy, Ended> {
         let Cursor { partition, state, .. } = self.delivery.cursors[index];
         let State::At(position) = state else { return Ok(false) };
@@ -131,7 +132,7 @@ impl Subscriber {
         }
     }
 
-    /// The same from the store, for what the ring does not have.
+    /// Same from the store, for changes that the ring has dropped.
     async fn catch_up(&mut self, index: usize, position: FeedPosition) -> Result<Busy, Ended> {
         let partition = self.delivery.cursors[index].partition;
         let most = self.delivery.shared.config.chunk_changes;
@@ -151,7 +152,7 @@ impl Subscriber {
         Ok(moved)
     }
 
-    /// Says how far the subscriber is.
+    /// Sends a progress message with the lag of the subscriber.
     async fn progress(&mut self) -> Result<(), Ended> {
         let lag = self.delivery.cursors.iter().map(Cursor::lag).sum();
         let at = Some(time::to_wire(self.delivery.shared.wall()));

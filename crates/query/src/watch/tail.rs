@@ -1,5 +1,5 @@
-//! Follows the feed of one partition into its ring. In come pages of the store, out go changes for all subscribers and a
-//! pulse that wakes them. It waits for no subscriber; what it cannot read, subscribers are sent to the store for.
+//! Tail of one partition's feed, which fills its ring. Input: pages of the store. Output: changes for all subscribers
+//! and a wake-up signal. It waits for no subscriber; what it cannot read, subscribers read from the store.
 
 use super::ring::Change;
 use crate::context::Shared;
@@ -9,15 +9,15 @@ use portrait_store::{FeedPage, FeedSeq};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Changes that a tail reads in one go.
+/// Number of changes that a tail reads together.
 const PAGE_CHANGES: usize = 1024;
-/// How long a tail waits before it tries again a feed that could not be read.
+/// Delay before retrying a failed feed read.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Follows a feed until the room closes.
+/// Tails a feed until the service drains.
 pub(crate) async fn follow(shared: Arc<Shared>, partition: PartitionId) {
     let closing = shared.closing.clone();
-    // Dropping a read of the feed half-way loses nothing: the place moves only when the ring has the page.
+    // Cancelling a feed read loses nothing: the position advances only when the ring has the page.
     closing.run_until_cancelled(read_on(&shared, partition)).await;
 }
 
@@ -27,16 +27,17 @@ async fn read_on(shared: &Shared, partition: PartitionId) {
     loop {
         match step(shared, partition, place).await {
             Ok(next) => {
+                // Logged on the transitions only: a store that is down for hours would fill the log.
                 if failed {
-                    tracing::info!(%partition, "the feed is read again");
+                    tracing::info!(%partition, "feed tail recovered");
                 }
                 (place, failed) = (Some(next), false);
             }
             Err(error) => {
                 shared.metrics.tail_failed();
                 if !failed {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(%partition, %error, cause, "the feed cannot be read; trying again");
+                    let source = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(%partition, %error, source, "feed cannot be read; retrying");
                 }
                 failed = true;
                 shared.ring(partition).lose();
@@ -46,18 +47,18 @@ async fn read_on(shared: &Shared, partition: PartitionId) {
     }
 }
 
-/// Reads one page into the ring, and says where it ends.
+/// Reads one page into the ring and returns its end.
 async fn step(shared: &Shared, partition: PartitionId, place: Option<FeedSeq>) -> Result<FeedSeq, Error> {
     let (after, wait) = match place {
         Some(place) => (place, shared.config.tail_wait),
-        // Without waiting, so that readers learn at once that the ring can be relied on.
+        // Without waiting, so that readers can use the ring at once.
         None => (shared.store.meta(partition).await?.feed_end, Duration::ZERO),
     };
     let page = shared.store.read_feed(partition, after, PAGE_CHANGES, wait).await?;
     let mut end = page.end;
     let changes = match follows(after, &page) {
         true => decoded(partition, &page)?,
-        // Trimmed or lost: subscribers find out what that means for each of them.
+        // Trimmed or lost: every subscriber resolves its own position.
         false => Vec::new(),
     };
     if let Some(last) = changes.last() {
@@ -70,13 +71,13 @@ async fn step(shared: &Shared, partition: PartitionId, place: Option<FeedSeq>) -
     Ok(end.seq)
 }
 
-/// Whether a page holds what follows `after` without a gap.
+/// Returns true if the page continues after `after` without a gap.
 pub(super) fn follows(after: FeedSeq, page: &FeedPage) -> bool {
     let kept = page.first <= after.next() && after <= page.end.seq;
     kept && page.changes.first().is_none_or(|(first, _)| *first == after.next())
 }
 
-/// The changes of a page.
+/// Decodes the changes of a page.
 pub(super) fn decoded(partition: PartitionId, page: &FeedPage) -> Result<Vec<Change>, Error> {
     let change = |(seq, value): &(FeedSeq, bytes::Bytes)| match ProfileChange::decode(value) {
         Ok(change) => Ok(Change { seq: *seq, change: Arc::new(change), bytes: value.len() }),

@@ -1,13 +1,14 @@
-//! The resume token: where a subscriber is in each partition of its shard, opaque to the subscriber. In come places, out go
-//! bytes with a checksum; bytes that were changed, cut or made up are refused.
+//! Resume token: position of a subscriber in each partition of its shard, opaque to the subscriber. Encoded with a
+//! checksum; modified, truncated or invented bytes are refused.
 //!
 //! ```text
-//! 'P' 'R' version | shard index, shard count, partitions | place* | XXH64 of all before      numbers are varints
-//! place: kind 0 | generation, 8 bytes | seq        the reader has everything up to there
-//!        kind 1 to 4                               the reader is owed all profiles, for the ResyncReason of that number
+//! 'P' 'R' version | shard index, shard count, partitions | position* | XXH64 of all before      numbers are varints
+//! position: kind 0 | generation, 8 bytes | seq     complete up to this position
+//!           kind 1 to 4                            needs a resync, for the ResyncReason of that number
 //! ```
 //!
-//! A generation is named by half of its random bits: it only has to be told from the few that one partition ever had.
+//! A generation is identified by half of its random bits: it must differ only from the few generations of one
+//! partition.
 
 use portrait_profile::PartitionCount;
 use portrait_proto::request::Shard;
@@ -20,47 +21,47 @@ const MAGIC: [u8; 3] = *b"PR\x01";
 const CHECKSUM_BYTES: usize = 8;
 const KIND_AT: u64 = 0;
 
-/// Where a subscriber is.
+/// Decoded resume token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResumeToken {
-    /// The shard it was issued to.
+    /// Shard that the token was issued to.
     pub(crate) shard: Shard,
-    /// One place for each partition of the shard, in order.
+    /// One position per partition of the shard, in order.
     pub(crate) places: Vec<Place>,
 }
 
-/// Where a subscriber is in one partition.
+/// Position in one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// It has everything up to there.
+    /// Complete up to this position.
     At {
-        /// The generation of the feed.
+        /// Generation of the feed.
         generation: GenerationTag,
-        /// The place.
+        /// Position in the feed.
         seq: FeedSeq,
     },
-    /// It is owed all profiles of the partition.
+    /// The partition needs a resync for this reason.
     Owed(ResyncReason),
 }
 
-/// Half of the bits of a generation's name.
+/// Low 64 bits of a generation id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct GenerationTag(u64);
 
-/// The bytes are not a token of this deployment.
+/// Error of bytes that are no token of this deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a token of this deployment: pass it as it was given, or begin without it")]
+#[error("not a token of this deployment: pass it unchanged, or start without it")]
 pub(crate) struct BadToken;
 
 impl GenerationTag {
-    /// The tag of a generation.
+    /// Returns the tag of a generation.
     pub(crate) fn of(id: GenerationId) -> Self {
         Self((id.nonce().get() & u128::from(u64::MAX)) as u64)
     }
 }
 
 impl ResumeToken {
-    /// The bytes for a subscriber that is at `places`.
+    /// Encodes a token with the given positions.
     pub(crate) fn encode(
         shard: Shard,
         partitions: PartitionCount,
@@ -85,7 +86,7 @@ impl ResumeToken {
         bytes
     }
 
-    /// The token of such bytes, issued by a store of `partitions`.
+    /// Decodes a token issued by a store with `partitions`.
     pub(crate) fn decode(bytes: &[u8], partitions: PartitionCount) -> Result<Self, BadToken> {
         let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(BadToken)?;
         if xxh64(body, 0) != u64::from_be_bytes(*checksum) {
@@ -151,7 +152,7 @@ mod tests {
         ResumeToken::encode(SHARD, partitions(16), places().into_iter())
     }
 
-    /// With the right checksum, as who knows the format could make it.
+    /// Adds a valid checksum, as an attacker who knows the format could.
     fn forged(body: &[u8]) -> Vec<u8> {
         let mut bytes = body.to_vec();
         bytes.extend_from_slice(&xxh64(body, 0).to_be_bytes());
@@ -159,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn a_token_comes_back_as_it_went() {
+    fn a_token_round_trips() {
         let token = ResumeToken { shard: SHARD, places: places() };
         assert_eq!(ResumeToken::decode(&encoded(), partitions(16)), Ok(token));
     }
 
     #[test]
-    fn any_changed_bit_and_any_cut_is_refused() {
+    fn any_changed_bit_and_any_truncation_is_refused() {
         let bytes = encoded();
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_the_right_checksum_and_makes_no_sense_is_refused() {
+    fn an_invalid_token_with_a_valid_checksum_is_refused() {
         let bytes = encoded();
         let body = &bytes[..bytes.len() - CHECKSUM_BYTES];
         assert!(ResumeToken::decode(&forged(body), partitions(16)).is_ok());
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!(ResumeToken::decode(&forged(&longer), partitions(16)), Err(BadToken));
         let rows: [&[u8]; 4] = [
             b"PR\x01\x00\x00\x01\x01",             // shard 0 of 0
-            b"PR\x01\x00\x01\x01\x05",             // a reason that nobody knows
+            b"PR\x01\x00\x01\x01\x05",             // an unknown reason
             b"PR\x02\x00\x01\x01\x01",             // another version
             b"PR\x01\x00\xff\xff\xff\xff\x7f\x01", // more shards than a number holds
         ];

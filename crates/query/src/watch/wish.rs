@@ -1,32 +1,32 @@
-//! The wish of one subscriber: which partitions, users and changes its subscription is about.
+//! Filter of a subscription: its partitions, users and kinds of changes.
 
 use portrait_profile::{Profile, SegmentId, SegmentMembership, UserId};
 use portrait_proto::request::Shard;
 use std::collections::HashSet;
 
-/// What a subscriber wants to hear of.
+/// Filter of a subscription.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
-    /// Which partitions.
+    /// Partitions of the subscription.
     pub(crate) shard: Shard,
-    /// Only these users; empty means all.
+    /// Users of the subscription; empty means all.
     pub(crate) users: HashSet<UserId>,
-    /// Only changes into or out of these segments; empty means all.
+    /// Segments whose joins and leaves are delivered; empty means all.
     pub(crate) segments: HashSet<SegmentId>,
-    /// Only changes from one segment to another.
+    /// Delivers only changes of the segment.
     pub(crate) moves_only: bool,
-    /// Profiles too.
+    /// Delivers the profile with each change.
     pub(crate) include_profile: bool,
 }
 
 impl Wish {
-    /// Whether a profile is among those that a subscriber wants to know of.
+    /// Returns true if a profile matches the segments of the filter.
     pub(super) fn concerns(&self, profile: &Profile) -> bool {
         let inside = |held: SegmentMembership| self.segments.contains(&held.segment_id);
         self.segments.is_empty() || profile.segment().is_some_and(inside)
     }
 
-    /// Whether a subscriber wants to hear of a change from one segment to another or the same.
+    /// Returns true if a change from segment `before` to `after` matches the filter.
     pub(super) fn wants(&self, before: Option<SegmentId>, after: Option<SegmentId>) -> bool {
         let concerns = |id: Option<SegmentId>| id.is_some_and(|id| self.segments.contains(&id));
         (!self.moves_only || before != after)

@@ -1,4 +1,5 @@
-//! A store that is away, a feed that lost its newest end while somebody reads it, damage, and readers among writers.
+//! Failures: an unavailable store, a feed that lost its end under a subscriber, damaged bytes, and subscribers beside
+//! writers.
 
 use super::reader::{Reader, from, reason};
 use super::shop::{NEW_YEAR, Shop, config};
@@ -11,21 +12,21 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 #[tokio::test]
-async fn a_store_that_is_away_is_said_to_be_and_subscribers_resume_when_it_is_back() {
+async fn an_unavailable_store_is_reported_and_subscribers_resume_when_it_is_back() {
     let mut shop = Shop::running().await;
     shop.buy("u1", NEW_YEAR).await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Earliest)).await;
     reader.until(|reader| reader.known.contains_key("u1")).await;
-    shop.faulty.set_away(true);
+    shop.faulty.set_unavailable(true);
     let ended = reader.end().await;
     let request = GetProfileRequest { user_id: "u1".to_owned(), ..Default::default() };
-    let read = shop.client().get_profile(request.clone()).await.expect_err("the store is away");
-    let refused = Reader::try_begin(&shop, from(WatchStart::Now)).await.err().expect("the store is away");
+    let read = shop.client().get_profile(request.clone()).await.expect_err("the store is unavailable");
+    let refused = Reader::try_begin(&shop, from(WatchStart::Now)).await.err().expect("the store is unavailable");
     for status in [ended, read, refused] {
         assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::StoreUnavailable));
         assert!(status.get_error_details().retry_info().is_some());
     }
-    shop.faulty.set_away(false);
+    shop.faulty.set_unavailable(false);
     shop.buy("u1", NEW_YEAR).await;
     shop.client().get_profile(request).await.expect("the store is back");
     reader.resume(&shop).await;
@@ -34,7 +35,7 @@ async fn a_store_that_is_away_is_said_to_be_and_subscribers_resume_when_it_is_ba
 }
 
 #[tokio::test]
-async fn a_new_generation_is_followed_and_an_unknown_one_is_made_good() {
+async fn a_new_generation_is_followed_and_an_unknown_one_causes_a_resync() {
     let mut shop = Shop::running().await;
     let users = shop.users_of(3, 5);
     let partition = shop.partition(&users[0]);
@@ -42,12 +43,12 @@ async fn a_new_generation_is_followed_and_an_unknown_one_is_made_good() {
     let mut reader = Reader::begin(&shop, from(WatchStart::Earliest)).await;
     reader.until(|reader| reader.known.len() == 5).await;
     let end = shop.store.meta(partition).await.expect("the store is there").feed_end;
-    // A generation that begins after everything: nothing is lost.
+    // A generation that begins at the end: nothing is lost.
     shop.faulty.renew(partition, 77, end.next());
     shop.touch(&users[..1]).await;
     reader.until(|reader| reader.known[&users[0]] == 2).await;
     assert_eq!(reader.resyncs, []);
-    // Another store, as after a restore: nobody knows the generation that the reader has seen.
+    // As after a restore from backup: the store does not know the subscriber's generation.
     shop.faulty.renew(partition, 78, end);
     shop.touch(&users[1..2]).await;
     reader.until(|reader| reader.resyncs.len() == 2).await;
@@ -58,7 +59,7 @@ async fn a_new_generation_is_followed_and_an_unknown_one_is_made_good() {
 }
 
 #[tokio::test]
-async fn a_feed_that_is_shorter_than_a_reader_saw_it_is_made_good() {
+async fn a_feed_shorter_than_the_readers_position_causes_a_resync() {
     let mut shop = Shop::running().await;
     let users = shop.users_of(3, 5);
     let partition = shop.partition(&users[0]);
@@ -76,7 +77,7 @@ async fn a_feed_that_is_shorter_than_a_reader_saw_it_is_made_good() {
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_be_read_ends_the_subscription_and_not_in_silence() {
+async fn an_unreadable_change_ends_the_subscription_with_an_error() {
     let mut shop = Shop::running().await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Now)).await;
     let partition = shop.partition("u1");
@@ -86,7 +87,7 @@ async fn a_change_that_cannot_be_read_ends_the_subscription_and_not_in_silence()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_among_writers_all_end_with_what_is_stored() {
+async fn readers_beside_writers_converge_to_the_stored_state() {
     let config = Config { page_profiles: 20, chunk_changes: 30, ring_changes: 50, ..config() };
     let mut shop = Shop::running_with(config).await;
     for number in 0..300 {
@@ -103,7 +104,7 @@ async fn readers_among_writers_all_end_with_what_is_stored() {
     let last = "the last one";
     for mut reader in readers {
         reading.push(tokio::spawn(async move {
-            // Whose change comes last in its partition; the other partitions are waited for below.
+            // Its change is the last in its partition; the other partitions are waited for below.
             reader.until(|reader| reader.known.contains_key(last)).await;
             reader
         }));

@@ -1,4 +1,4 @@
-//! What a subscriber may cost, how it is told that it ends, and the way over a real connection.
+//! Limits of a subscriber, final statuses, and a real connection.
 
 use super::reader::{Reader, from, reason};
 use super::shop::{NEW_YEAR, PATIENCE, Shop, config};
@@ -12,51 +12,52 @@ use tonic::codec::CompressionEncoding;
 use tonic_types::StatusExt;
 
 #[tokio::test]
-async fn a_subscriber_that_takes_nothing_is_cut_and_the_others_go_on() {
+async fn a_stalled_subscriber_is_disconnected_and_the_others_continue() {
     let stuck_after = "200ms".parse().expect("an interval");
     let mut shop = Shop::running_with(Config { stuck_after, queue_answers: 4, ..config() }).await;
-    let mut stuck = Reader::begin(&shop, from(WatchStart::Now)).await;
+    let mut stalled = Reader::begin(&shop, from(WatchStart::Now)).await;
     let mut other = Reader::begin(&shop, from(WatchStart::Now)).await;
-    // Progress alone fills the queue of who takes nothing. The other one takes all the time, until the cut must have come.
+    // Progress alone fills the queue of a subscriber that reads nothing. The other one reads all the time, until the
+    // stall timeout must have passed.
     for number in 0..60 {
         shop.buy(&format!("u{number}"), NEW_YEAR).await;
-        let told = other.lags.len();
-        other.until(|reader| reader.lags.len() > told).await;
+        let seen = other.lags.len();
+        other.until(|reader| reader.lags.len() > seen).await;
     }
-    let status = stuck.end().await;
-    assert_eq!((status.code(), reason(&status)), (Code::Aborted, ErrorReason::SubscriberStuck));
-    assert!(stuck.changes.len() + stuck.lags.len() <= 4, "what waited for it was bounded");
+    let status = stalled.end().await;
+    assert_eq!((status.code(), reason(&status)), (Code::Aborted, ErrorReason::SubscriberStalled));
+    assert!(stalled.changes.len() + stalled.lags.len() <= 4, "its queue was bounded");
     other.until_current().await;
     assert_eq!(other.known, shop.stored_versions().await);
-    stuck.resume(&shop).await;
-    stuck.until_current().await;
-    assert_eq!(stuck.known, shop.stored_versions().await, "its last token leads to the rest");
+    stalled.resume(&shop).await;
+    stalled.until_current().await;
+    assert_eq!(stalled.known, shop.stored_versions().await, "its last token leads to the rest");
 }
 
 #[tokio::test]
-async fn what_waits_for_a_subscriber_is_bounded_in_bytes() {
+async fn queued_responses_of_a_subscriber_are_bounded_in_bytes() {
     let stuck_after = "200ms".parse().expect("an interval");
     let queue_bytes = "64KiB".parse().expect("a size");
     let config = Config { stuck_after, queue_bytes, queue_answers: 60_000, ..config() };
     let mut shop = Shop::running_with(config).await;
     let users: Vec<String> = (0..4000).map(|number| format!("{number:0>100}")).collect();
     shop.touch(&users).await;
-    let mut stuck = Reader::begin(&shop, from(WatchStart::Snapshot)).await;
-    // Another's progress tells the time: the cut came long before that many intervals.
+    let mut stalled = Reader::begin(&shop, from(WatchStart::Snapshot)).await;
+    // The progress of another subscriber measures time: the stall timeout is much shorter than that many intervals.
     let mut other = Reader::begin(&shop, from(WatchStart::Now)).await;
     other.until(|reader| reader.lags.len() > 20).await;
-    let status = stuck.end().await;
-    assert_eq!(reason(&status), ErrorReason::SubscriberStuck);
-    let taken = stuck.changes.len();
+    let status = stalled.end().await;
+    assert_eq!(reason(&status), ErrorReason::SubscriberStalled);
+    let taken = stalled.changes.len();
     assert!((100..64 * 1024 / 100).contains(&taken), "{taken} changes of more than 100 bytes");
 }
 
 #[tokio::test]
-async fn subscriptions_are_counted() {
+async fn subscriptions_beyond_the_limit_are_refused() {
     let shop = Shop::running_with(Config { max_subscribers: 2, ..config() }).await;
     let _first = Reader::begin(&shop, from(WatchStart::Now)).await;
     let second = Reader::begin(&shop, from(WatchStart::Now)).await;
-    let refused = Reader::try_begin(&shop, from(WatchStart::Now)).await.err().expect("no seat");
+    let refused = Reader::try_begin(&shop, from(WatchStart::Now)).await.err().expect("no permit");
     assert_eq!((refused.code(), reason(&refused)), (Code::ResourceExhausted, ErrorReason::Overloaded));
     assert!(refused.get_error_details().retry_info().is_some());
     drop(second);
@@ -64,7 +65,7 @@ async fn subscriptions_are_counted() {
 }
 
 #[tokio::test]
-async fn a_drain_tells_subscribers_to_resume_elsewhere_and_refuses_new_ones() {
+async fn a_drain_ends_subscriptions_with_a_status_and_refuses_new_ones() {
     let mut shop = Shop::open(config(), portrait_store::ProfileClock::Wall).await;
     let running = shop.run();
     shop.buy("u1", NEW_YEAR).await;
@@ -72,7 +73,7 @@ async fn a_drain_tells_subscribers_to_resume_elsewhere_and_refuses_new_ones() {
     reader.until(|reader| reader.known.contains_key("u1")).await;
     let idle = Reader::begin(&shop, from(WatchStart::Now)).await;
     shop.shutdown.cancel();
-    timeout(PATIENCE, running).await.expect("the drain ends although one reads nothing").expect("no panic");
+    timeout(PATIENCE, running).await.expect("the drain ends although one subscriber reads nothing").expect("no panic");
     for mut reader in [reader, idle] {
         let status = reader.end().await;
         assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::ShuttingDown));

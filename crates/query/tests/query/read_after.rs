@@ -1,4 +1,4 @@
-//! Reading one's own writes: what a consistency token makes a read wait for, and what becomes of a token that names nothing.
+//! Read your writes: waits for a consistency token, and invalid tokens.
 
 use super::reader::reason;
 use super::shop::{NEW_YEAR, PATIENCE, Shop, config};
@@ -29,7 +29,7 @@ async fn a_read_waits_until_its_token_is_applied() {
     let mut client = shop.client();
     let waiting = request("u1", &token.encode());
     let mut answer = tokio::spawn(async move { client.get_profile(waiting).await });
-    // Nothing is applied: the read must be waiting whenever it is looked at.
+    // Nothing is applied yet: the read must still be waiting.
     assert!(timeout(Duration::from_millis(50), &mut answer).await.is_err());
     shop.apply(&record, &token).await;
     let answer = timeout(PATIENCE, answer).await.expect("an answer").expect("no panic");
@@ -38,7 +38,7 @@ async fn a_read_waits_until_its_token_is_applied() {
 }
 
 #[tokio::test]
-async fn a_read_whose_token_is_not_applied_in_time_says_so() {
+async fn a_read_whose_token_is_not_applied_in_time_times_out() {
     let wait = "20ms".parse().expect("an interval");
     let rows: [(Config, Option<Duration>); 3] = [
         (Config { read_after_wait: wait, ..config() }, None),
@@ -78,7 +78,7 @@ async fn a_read_waits_only_for_the_partitions_it_reads() {
 }
 
 #[tokio::test]
-async fn a_token_that_names_nothing_is_refused() {
+async fn an_expired_or_invalid_token_is_refused() {
     let mut shop = Shop::running().await;
     let (record, token) = shop.log_purchase("u1", NEW_YEAR).await;
     shop.apply(&record, &token).await;
@@ -89,10 +89,10 @@ async fn a_token_that_names_nothing_is_refused() {
     };
     let rows = [
         (changed(|_| ()), None),
-        (changed(|token| token.entries[0].seq += 1), Some((Code::OutOfRange, ErrorReason::TokenLapsed))),
+        (changed(|token| token.entries[0].seq += 1), Some((Code::OutOfRange, ErrorReason::TokenExpired))),
         (
             changed(|token| token.entries[0].generation ^= 1),
-            Some((Code::OutOfRange, ErrorReason::TokenLapsed)),
+            Some((Code::OutOfRange, ErrorReason::TokenExpired)),
         ),
         (
             changed(|token| token.entries[0].partition = 999),

@@ -1,5 +1,5 @@
-//! A subscriber as the .proto asks it to be: it keeps the version of every user it was told of, drops whom a resync did not
-//! name, and remembers the token of the last answer it handled.
+//! Reference subscriber as the .proto describes it: it keeps the version of every user, drops users that a resync did
+//! not name, and remembers the token of the last response it handled.
 
 use super::shop::{PATIENCE, Shop};
 use portrait_proto::status;
@@ -12,30 +12,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::{Instant, timeout};
 use tonic::{Status, Streaming};
 
-/// A subscriber.
+/// Subscriber that checks and records every response.
 pub(super) struct Reader {
     stream: Streaming<WatchProfileChangesResponse>,
-    /// Whom it knows, in which version.
+    /// Version of every known user.
     pub(super) known: BTreeMap<String, u64>,
-    /// The token of the last answer.
+    /// Token of the last response.
     pub(super) token: Vec<u8>,
-    /// Every change in the order it came.
+    /// Every change in arrival order.
     pub(super) changes: Vec<ProfileChange>,
-    /// Every BEGIN and END in the order they came.
+    /// Every BEGIN and END in arrival order.
     pub(super) resyncs: Vec<(u32, ResyncPhase, ResyncReason)>,
-    /// The lag of every progress.
+    /// Lag of every progress message.
     pub(super) lags: Vec<u64>,
-    /// Where each of them belongs, and who was named since a BEGIN.
-    homes: BTreeMap<String, u32>,
+    /// Partition of every known user, and the users named since a BEGIN.
+    partitions: BTreeMap<String, u32>,
     named: BTreeMap<u32, BTreeSet<String>>,
 }
 
-/// A request that begins at `start`.
+/// Returns a request that begins at `start`.
 pub(super) fn from(start: WatchStart) -> WatchProfileChangesRequest {
     WatchProfileChangesRequest { start: start.into(), ..Default::default() }
 }
 
-/// A request that resumes after `token`.
+/// Returns a request that resumes after `token`.
 pub(super) fn after(token: &[u8]) -> WatchProfileChangesRequest {
     WatchProfileChangesRequest { resume_token: token.to_vec(), ..Default::default() }
 }
@@ -45,13 +45,13 @@ pub(super) fn reason(status: &Status) -> ErrorReason {
 }
 
 impl Reader {
-    /// A subscription, positioned.
+    /// Starts a subscription.
     pub(super) async fn try_begin(shop: &Shop, request: WatchProfileChangesRequest) -> Result<Self, Status> {
         let stream = shop.client().watch_profile_changes(request).await?.into_inner();
         Ok(Self::of(stream))
     }
 
-    /// One that must succeed.
+    /// Starts a subscription that must succeed.
     pub(super) async fn begin(shop: &Shop, request: WatchProfileChangesRequest) -> Self {
         Self::try_begin(shop, request).await.expect("a subscription")
     }
@@ -64,31 +64,31 @@ impl Reader {
             changes: Vec::new(),
             resyncs: Vec::new(),
             lags: Vec::new(),
-            homes: BTreeMap::new(),
+            partitions: BTreeMap::new(),
             named: BTreeMap::new(),
         }
     }
 
-    /// Goes on after a cut with what it knows.
+    /// Resumes after a disconnect with its last token and its state.
     pub(super) async fn resume(&mut self, shop: &Shop) {
         let stream = shop.client().watch_profile_changes(after(&self.token)).await;
         self.stream = stream.expect("its own token").into_inner();
         self.named.clear();
     }
 
-    /// Knows from an earlier life whom it was told of: their versions and where they belong.
+    /// Restores the state of an earlier subscriber: versions and partitions.
     pub(super) fn remember(&mut self, known: &BTreeMap<String, u64>, shop: &Shop) {
         self.known = known.clone();
         self.homes = known.keys().map(|user| (user.clone(), u32::from(shop.partition(user).get()))).collect();
     }
 
-    /// Handles answers until `done`.
+    /// Handles responses until `done`.
     pub(super) async fn until(&mut self, done: impl Fn(&Self) -> bool) {
         let begun = Instant::now();
         while !done(self) {
-            // Progress comes for ever: silence alone does not tell that what is waited for never comes.
-            assert!(begun.elapsed() < PATIENCE, "waited in vain; the last lags are {:?}", self.newest_lags());
-            self.step().await.expect("the subscription goes on");
+            // Progress messages never stop, so a timeout of single messages would not end the wait.
+            assert!(begun.elapsed() < PATIENCE, "timed out; the last lags are {:?}", self.newest_lags());
+            self.step().await.expect("the subscription continues");
         }
     }
 
@@ -96,16 +96,16 @@ impl Reader {
         &self.lags[self.lags.len().saturating_sub(3)..]
     }
 
-    /// Handles answers until it is told that nothing waits.
+    /// Handles responses until the lag is 0.
     pub(super) async fn until_current(&mut self) {
-        // A progress can be older than what the test did just now: only one that follows another says that all was read.
+        // A progress message can be older than the last commit: only the second one proves that everything was read.
         for _ in 0..2 {
-            let told = self.lags.len();
-            self.until(|reader| reader.lags.len() > told && reader.lags.last() == Some(&0)).await;
+            let seen = self.lags.len();
+            self.until(|reader| reader.lags.len() > seen && reader.lags.last() == Some(&0)).await;
         }
     }
 
-    /// Handles answers until the subscription ends.
+    /// Handles responses until the subscription ends.
     pub(super) async fn end(&mut self) -> Status {
         loop {
             if let Err(status) = self.step().await {
@@ -114,13 +114,13 @@ impl Reader {
         }
     }
 
-    /// Handles one answer.
+    /// Handles one response.
     pub(super) async fn step(&mut self) -> Result<(), Status> {
-        let answer = timeout(PATIENCE, self.stream.message()).await.expect("silence");
-        let answer = answer?.expect("a subscription never ends without a word");
-        assert!(!answer.resume_token.is_empty());
-        self.token = answer.resume_token;
-        match answer.kind.expect("a kind that is known") {
+        let response = timeout(PATIENCE, self.stream.message()).await.expect("no response in time");
+        let response = response?.expect("a subscription never ends without a status");
+        assert!(!response.resume_token.is_empty());
+        self.token = response.resume_token;
+        match response.kind.expect("a kind that is known") {
             Kind::Progress(progress) => self.lags.push(progress.lag),
             Kind::Resync(resync) => {
                 self.handle_resync(resync.partition, resync.phase(), resync.reason());
@@ -158,8 +158,8 @@ impl Reader {
             }
             ResyncPhase::End => {
                 let named = self.named.remove(&partition).expect("an end has a beginning");
-                let homes = &self.homes;
-                self.known.retain(|user, _| homes[user] != partition || named.contains(user));
+                let partitions = &self.homes;
+                self.known.retain(|user, _| partitions[user] != partition || named.contains(user));
             }
             ResyncPhase::Unspecified => panic!("a resync has a phase"),
         }

@@ -1,4 +1,4 @@
-//! Single and batch reads: whose profile, at which moment, and what is refused.
+//! Single and batch reads: results, read times, and refusals.
 
 use super::reader::reason;
 use super::shop::{NEW_YEAR, Shop, config, purchases_of_the_week};
@@ -27,7 +27,7 @@ fn field(status: &Status) -> String {
 }
 
 #[tokio::test]
-async fn a_profile_fades_to_the_moment_it_is_read_at() {
+async fn a_profile_decays_to_the_read_time() {
     let mut shop = Shop::running().await;
     shop.buy("u1", NEW_YEAR).await;
     for (weeks, expected) in [(0, 1.0), (1, 0.5), (3, 0.125)] {
@@ -41,7 +41,7 @@ async fn a_profile_fades_to_the_moment_it_is_read_at() {
 }
 
 #[tokio::test]
-async fn a_moment_before_the_newest_event_is_refused_and_now_is_never_before_it() {
+async fn a_read_time_before_the_newest_event_is_refused_and_now_never_is() {
     let mut shop = Shop::running().await;
     shop.buy("u1", NEW_YEAR).await;
     shop.buy("u2", NEW_YEAR + 5).await;
@@ -57,7 +57,7 @@ async fn a_moment_before_the_newest_event_is_refused_and_now_is_never_before_it(
 }
 
 #[tokio::test]
-async fn a_shop_that_replays_old_logs_reads_at_its_newest_event() {
+async fn with_the_event_clock_reads_are_at_the_newest_event() {
     let mut shop = Shop::open(config(), ProfileClock::Events).await;
     let users = [shop.users_of(0, 1), shop.users_of(1, 1)].concat();
     shop.buy(&users[0], NEW_YEAR).await;
@@ -75,17 +75,17 @@ async fn a_batch_answers_each_user_once_in_order_and_lists_the_missing() {
         shop.buy(&format!("u{number}"), NEW_YEAR).await;
     }
     let mut user_ids: Vec<String> = (0..200).rev().map(|number| format!("u{number}")).collect();
-    user_ids.insert(50, "nobody".to_owned());
-    user_ids.extend(["u7".to_owned(), "nobody".to_owned(), "stranger".to_owned()]);
+    user_ids.insert(50, "unknown".to_owned());
+    user_ids.extend(["u7".to_owned(), "unknown".to_owned(), "stranger".to_owned()]);
     let request = BatchGetProfilesRequest { user_ids, ..Default::default() };
     let batch = shop.client().batch_get_profiles(request).await.expect("an answer").into_inner();
     let found: Vec<String> = batch.profiles.into_iter().map(|profile| profile.user_id).collect();
     assert_eq!(found, (0..200).rev().map(|number| format!("u{number}")).collect::<Vec<_>>());
-    assert_eq!(batch.missing_user_ids, ["nobody", "stranger"]);
+    assert_eq!(batch.missing_user_ids, ["unknown", "stranger"]);
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_refused_with_its_field() {
+async fn an_invalid_request_is_refused_with_its_field() {
     let shop = Shop::running().await;
     let ids = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
     let rows = [
@@ -95,17 +95,17 @@ async fn what_is_no_request_is_refused_with_its_field() {
         (ids(&["a", "b\0"]), ErrorReason::BadText, "user_ids[1]"),
         (vec!["x".repeat(129)], ErrorReason::TooLong, "user_ids[0]"),
     ];
-    for (user_ids, expected, at_fault) in rows {
+    for (user_ids, expected, invalid_field) in rows {
         let request = BatchGetProfilesRequest { user_ids, ..Default::default() };
-        let refused = shop.client().batch_get_profiles(request).await.expect_err("no request");
-        assert_eq!((refused.code(), reason(&refused)), (Code::InvalidArgument, expected), "{at_fault}");
-        assert_eq!(field(&refused), at_fault);
+        let refused = shop.client().batch_get_profiles(request).await.expect_err("an invalid request");
+        assert_eq!((refused.code(), reason(&refused)), (Code::InvalidArgument, expected), "{invalid_field}");
+        assert_eq!(field(&refused), invalid_field);
     }
     let refused = read(&shop, "", None).await.expect_err("no id");
     assert_eq!((reason(&refused), field(&refused).as_str()), (ErrorReason::EmptyId, "user_id"));
     let no_time = Some(Timestamp { seconds: 0, nanos: -1 });
     let refused = read(&shop, "u", no_time).await.expect_err("no time");
     assert_eq!((reason(&refused), field(&refused).as_str()), (ErrorReason::BadTime, "read_at"));
-    let missing = read(&shop, "u", None).await.expect_err("nobody");
+    let missing = read(&shop, "u", None).await.expect_err("unknown");
     assert_eq!((missing.code(), reason(&missing)), (Code::NotFound, ErrorReason::UserNotFound));
 }

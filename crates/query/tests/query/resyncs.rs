@@ -1,4 +1,4 @@
-//! Partitions sent as a whole: for a snapshot, and instead of a gap.
+//! Resyncs: for a snapshot, and in place of a gap.
 
 use super::reader::{Reader, after, from};
 use super::shop::{NEW_YEAR, PARTITIONS, Shop, config};
@@ -7,13 +7,13 @@ use portrait_query::Config;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// Settings that make many pages of few profiles.
+/// Configuration with many small pages.
 fn small() -> Config {
     Config { page_profiles: 3, chunk_changes: 5, ring_changes: 8, queue_answers: 2, ..config() }
 }
 
 #[tokio::test]
-async fn a_snapshot_names_every_profile_and_then_what_changed_meanwhile() {
+async fn a_snapshot_sends_every_profile_and_then_the_changes_during_it() {
     let mut shop = Shop::running_with(small()).await;
     for number in 0..100 {
         shop.buy(&format!("u{number}"), NEW_YEAR).await;
@@ -22,7 +22,7 @@ async fn a_snapshot_names_every_profile_and_then_what_changed_meanwhile() {
     let request = WatchProfileChangesRequest { include_profile: true, ..from(WatchStart::Snapshot) };
     let mut reader = Reader::begin(&shop, request).await;
     for number in 0..150 {
-        reader.step().await.expect("the subscription goes on");
+        reader.step().await.expect("the subscription continues");
         shop.buy(&format!("u{}", number % 110), NEW_YEAR).await;
         if number % 7 == 0 {
             shop.delete(&format!("u{}", number / 2)).await;
@@ -36,7 +36,7 @@ async fn a_snapshot_names_every_profile_and_then_what_changed_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_snapshot_of_an_empty_shop_has_its_beginnings_and_ends() {
+async fn a_snapshot_of_an_empty_store_has_only_begin_and_end_markers() {
     let shop = Shop::running().await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Snapshot)).await;
     reader.until_current().await;
@@ -48,12 +48,12 @@ async fn a_snapshot_of_an_empty_shop_has_its_beginnings_and_ends() {
 }
 
 #[tokio::test]
-async fn what_was_trimmed_is_made_good_by_the_whole_partition() {
+async fn a_trimmed_feed_causes_a_resync_of_the_partition() {
     let mut shop = Shop::running().await;
     let users = shop.users_of(2, 4);
-    let elsewhere = shop.users_of(1, 1);
+    let others = shop.users_of(1, 1);
     shop.touch(&users).await;
-    shop.touch(&elsewhere).await;
+    shop.touch(&others).await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Snapshot)).await;
     reader.until_current().await;
     let (token, known) = (reader.token.clone(), reader.known.clone());
@@ -64,14 +64,14 @@ async fn what_was_trimmed_is_made_good_by_the_whole_partition() {
     let mut reader = Reader::begin(&shop, after(&token)).await;
     reader.remember(&known, &shop);
     reader.until_current().await;
-    let lapsed = ResyncReason::Lapsed;
-    assert_eq!(reader.resyncs, [(2, ResyncPhase::Begin, lapsed), (2, ResyncPhase::End, lapsed)]);
+    let expired = ResyncReason::Expired;
+    assert_eq!(reader.resyncs, [(2, ResyncPhase::Begin, expired), (2, ResyncPhase::End, expired)]);
     assert_eq!(reader.known, shop.stored_versions().await);
-    assert!(!reader.known.contains_key(&users[0]), "whom the resync did not name is gone");
+    assert!(!reader.known.contains_key(&users[0]), "a user not named by the resync is dropped");
 }
 
 #[tokio::test]
-async fn a_token_of_a_store_that_is_no_more_is_made_good() {
+async fn a_token_of_another_store_causes_a_resync() {
     let old = Shop::running().await;
     let mut reader = Reader::begin(&old, from(WatchStart::Now)).await;
     reader.until_current().await;
@@ -85,7 +85,7 @@ async fn a_token_of_a_store_that_is_no_more_is_made_good() {
 }
 
 #[tokio::test]
-async fn a_partition_that_was_not_finished_is_begun_again_after_a_cut() {
+async fn an_unfinished_resync_starts_again_after_a_disconnect() {
     let mut shop = Shop::running_with(small()).await;
     let users = shop.users_of(0, 20);
     shop.touch(&users).await;
@@ -96,15 +96,15 @@ async fn a_partition_that_was_not_finished_is_begun_again_after_a_cut() {
     let of_first: Vec<_> = reader.resyncs.iter().filter(|(partition, ..)| *partition == 0).collect();
     let phases: Vec<_> = of_first.iter().map(|(_, phase, _)| *phase).collect();
     assert_eq!(phases, [ResyncPhase::Begin, ResyncPhase::Begin, ResyncPhase::End]);
-    let told = reader.resyncs.len();
+    let before = reader.resyncs.len();
     reader.resume(&shop).await;
     reader.until_current().await;
-    assert_eq!(reader.resyncs.len(), told, "what was finished is not sent again");
+    assert_eq!(reader.resyncs.len(), before, "a finished resync is not repeated");
     assert_eq!(reader.known, shop.stored_versions().await);
 }
 
 #[tokio::test]
-async fn whatever_happens_a_subscriber_ends_with_what_is_stored() {
+async fn a_subscriber_converges_to_the_stored_state_under_random_operations() {
     for seed in 0..8 {
         let mut random = StdRng::seed_from_u64(seed);
         let mut shop = Shop::running_with(small()).await;
@@ -118,7 +118,7 @@ async fn whatever_happens_a_subscriber_ends_with_what_is_stored() {
                 9..11 => shop.delete(&user).await,
                 11 => shop.trim_feeds().await,
                 12..14 => reader.resume(&shop).await,
-                _ => reader.step().await.expect("the subscription goes on"),
+                _ => reader.step().await.expect("the subscription continues"),
             }
         }
         reader.until_current().await;

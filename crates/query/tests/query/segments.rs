@@ -1,5 +1,5 @@
-//! Segments as callers see them: sizes that are counted by their owners, words and reasons from the model, exports that let no
-//! single shopper be told apart, and subscriptions to moves.
+//! Segments: sizes counted by the partition owners, descriptions and explanations from the model, exports with
+//! k-anonymity, and subscriptions to segment changes.
 
 use super::reader::{Reader, from, reason};
 use super::shop::{NEW_YEAR, Shop, config};
@@ -21,8 +21,8 @@ async fn with_model() -> Shop {
     shop
 }
 
-/// Four in the first segment, two in the second, one in a segment that is no more.
-async fn with_shoppers() -> Shop {
+/// Four users in segment 1, two in segment 2, one in a retired segment.
+async fn with_users() -> Shop {
     let mut shop = with_model().await;
     for (user, segment) in [("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 2), ("f", 2), ("g", 9)] {
         shop.buy(user, NEW_YEAR).await;
@@ -52,17 +52,17 @@ async fn without_a_model_there_are_no_segments() {
 }
 
 #[tokio::test]
-async fn segments_are_told_with_their_sizes_words_and_origin() {
-    let shop = with_shoppers().await;
+async fn segments_are_listed_with_size_description_and_origin() {
+    let shop = with_users().await;
     let answer = shop.client().list_segments(ListSegmentsRequest {}).await.expect("answered").into_inner();
-    assert_eq!((answer.model_version, answer.assigned, answer.in_retired), (1, 6, 1));
-    let told: Vec<_> =
+    assert_eq!((answer.model_version, answer.assigned_users, answer.retired_users), (1, 6, 1));
+    let listed: Vec<_> =
         answer.segments.iter().map(|one| (one.segment_id.as_str(), one.name.as_str(), one.size)).collect();
-    assert_eq!(told, [("s1", "few views", 4), ("s2", "many views", 2)]);
+    assert_eq!(listed, [("s1", "few views", 4), ("s2", "many views", 2)]);
     let first = &answer.segments[0];
     assert!((first.share - 4.0 / 6.0).abs() < 1e-9 && (first.trend - (4.0 / 6.0 - 0.5)).abs() < 1e-9);
-    assert_eq!((first.defining[0].z, first.categories[0].name.as_str()), (1.0, "shoes"));
-    assert!(!first.defining[0].description.is_empty() && !first.defining[0].unit.is_empty());
+    assert_eq!((first.defining_features[0].z, first.categories[0].name.as_str()), (1.0, "shoes"));
+    assert!(!first.defining_features[0].description.is_empty() && !first.defining_features[0].unit.is_empty());
     let request = GetSegmentRequest { segment_id: "s2".to_owned() };
     let one = shop.client().get_segment(request).await.expect("answered").into_inner();
     assert_eq!(one.segment.as_ref(), Some(&answer.segments[1]));
@@ -80,8 +80,8 @@ async fn segments_are_told_with_their_sizes_words_and_origin() {
 }
 
 #[tokio::test]
-async fn a_shopper_is_told_why_it_is_in_its_segment() {
-    let mut shop = with_shoppers().await;
+async fn the_segment_of_a_user_is_explained() {
+    let mut shop = with_users().await;
     let explain = |user: &str| ExplainSegmentRequest { user_id: user.to_owned(), ..Default::default() };
     let answer = shop.client().explain_segment(explain("a")).await.expect("answered").into_inner();
     assert_eq!(answer.segment.as_ref().map(|held| held.segment_id.as_str()), Some("s1"));
@@ -91,10 +91,10 @@ async fn a_shopper_is_told_why_it_is_in_its_segment() {
     assert!((sum - difference).abs() <= 1e-3 * difference.abs().max(1.0), "{sum} is not {difference}");
     assert!(answer.contributions.is_sorted_by(|one, other| one.contribution >= other.contribution));
     assert_eq!((answer.model_version, answer.profile_version), (1, 2));
-    shop.buy("nowhere", NEW_YEAR).await;
+    shop.buy("unassigned", NEW_YEAR).await;
     let rows = [
-        ("nobody", Code::NotFound, ErrorReason::UserNotFound),
-        ("nowhere", Code::FailedPrecondition, ErrorReason::NoModel),
+        ("unknown", Code::NotFound, ErrorReason::UserNotFound),
+        ("unassigned", Code::FailedPrecondition, ErrorReason::NoModel),
         ("g", Code::FailedPrecondition, ErrorReason::NoModel),
         ("", Code::InvalidArgument, ErrorReason::EmptyId),
     ];
@@ -105,8 +105,8 @@ async fn a_shopper_is_told_why_it_is_in_its_segment() {
 }
 
 #[tokio::test]
-async fn a_segment_is_exported_whole_unless_too_few_are_in_it() {
-    let shop = with_shoppers().await;
+async fn a_segment_is_exported_whole_unless_it_has_too_few_users() {
+    let shop = with_users().await;
     let export = |segment: &str| ExportSegmentRequest { segment_id: segment.to_owned() };
     let mut pages = shop.client().export_segment(export("s1")).await.expect("answered").into_inner();
     let mut users = BTreeSet::new();
@@ -116,7 +116,7 @@ async fn a_segment_is_exported_whole_unless_too_few_are_in_it() {
     }
     assert_eq!(users, ["a", "b", "c", "d"].map(str::to_owned).into());
     let status = shop.client().export_segment(export("s2")).await.expect_err("two are too few");
-    assert_eq!((status.code(), reason(&status)), (Code::FailedPrecondition, ErrorReason::TooFewShoppers));
+    assert_eq!((status.code(), reason(&status)), (Code::FailedPrecondition, ErrorReason::TooFewUsers));
     let status = shop.client().export_segment(export("s7")).await.expect_err("there is none");
     assert_eq!(reason(&status), ErrorReason::SegmentNotFound);
 }
@@ -130,8 +130,8 @@ fn moves(reader: &Reader) -> Vec<(&str, &str, &str)> {
 }
 
 #[tokio::test]
-async fn a_subscriber_to_moves_hears_of_moves_alone() {
-    let mut shop = with_shoppers().await;
+async fn a_subscription_to_segment_changes_receives_only_those() {
+    let mut shop = with_users().await;
     let request = WatchProfileChangesRequest { segment_changes_only: true, ..from(WatchStart::Now) };
     let mut reader = Reader::begin(&shop, request).await;
     let request = WatchProfileChangesRequest { segment_ids: vec!["s2".to_owned()], ..from(WatchStart::Now) };
@@ -166,8 +166,8 @@ async fn a_subscriber_to_moves_hears_of_moves_alone() {
 }
 
 #[tokio::test]
-async fn a_snapshot_of_a_segment_names_its_shoppers_and_no_others() {
-    let shop = with_shoppers().await;
+async fn a_snapshot_of_a_segment_sends_its_users_only() {
+    let shop = with_users().await;
     let request = WatchProfileChangesRequest {
         segment_ids: vec!["s2".to_owned()],
         include_profile: true,

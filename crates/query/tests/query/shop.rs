@@ -1,11 +1,11 @@
-//! A shop in one process: an embedded store, the room over it, and the hand that a feature worker would have. In come
-//! purchases and deletions, out go commits with their changes; clients call the room without a network between.
+//! Test fixture: an embedded store, the query service over it, and commits as a feature worker makes them. Clients
+//! call the service without a network.
 
 use bytes::Bytes;
 use portrait_learning::ServedModel;
 use portrait_profile::{
     Action, Body, Event, ModelVersion, PartitionCount, PartitionId, PartitionLedger, Profile, ProfileChange,
-    Record, RecordId, SegmentId, SegmentMembership, Span, Timestamp, UserId,
+    Record, RecordId, SegmentId, SegmentMembership, TimeDelta, Timestamp, UserId,
 };
 use portrait_proto::token::{ConsistencyToken, TokenEntry};
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -13,12 +13,12 @@ use portrait_proto::v1::query_service_server::{QueryService as Handlers, QuerySe
 use portrait_query::{Config, QueryService};
 use portrait_runtime::ManualClock;
 use portrait_runtime::telemetry::Instruments;
-use portrait_store::faulty::Faulty;
+use portrait_store::faulty::FaultyStore;
 use portrait_store::{
     AckLevel, Commit, CommitNo, Counters, LeaseToken, LogSeq, LogStore, Nonce, OwnerStore, ProfileClock,
     ProfileKey, ProfileStore, Store, StoreInfo, Trim,
 };
-use portrait_store_embedded::{Embedded, Options};
+use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,20 +26,20 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// 2026-01-01T00:00:00Z, where every test begins.
+/// 2026-01-01T00:00:00Z, the start time of every test.
 pub(super) const NEW_YEAR: i64 = 1_767_225_600_000;
-/// How long a test waits for what must happen.
+/// Time limit of a wait in a test.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const PARTITIONS: u16 = 4;
 
-/// The shop.
+/// Query service over an embedded store.
 pub(super) struct Shop {
     pub(super) store: Arc<Embedded>,
-    pub(super) faulty: Arc<Faulty>,
+    pub(super) faulty: Arc<FaultyStore>,
     pub(super) clock: ManualClock,
     pub(super) service: QueryService,
     pub(super) shutdown: CancellationToken,
-    /// The model that is served.
+    /// Active model of the service.
     pub(super) model: watch::Sender<ServedModel>,
     leases: BTreeMap<PartitionId, (LeaseToken, CommitNo, LogSeq)>,
     versions: BTreeMap<String, u64>,
@@ -48,7 +48,7 @@ pub(super) struct Shop {
     _folder: tempfile::TempDir,
 }
 
-/// A commit in the making for one partition.
+/// Commit under construction for one partition.
 #[derive(Default)]
 struct Draft {
     profiles: Vec<(ProfileKey, Option<Bytes>)>,
@@ -62,7 +62,7 @@ pub(super) fn user_id(text: &str) -> UserId {
     UserId::parse(text).expect("an id")
 }
 
-/// The settings of the tests: soon stuck, soon told.
+/// Configuration of the tests, with short intervals.
 pub(super) fn config() -> Config {
     Config {
         progress_interval: "20ms".parse().expect("an interval"),
@@ -72,27 +72,27 @@ pub(super) fn config() -> Config {
 }
 
 impl Shop {
-    /// A shop with the room over it, not running yet.
+    /// Opens a store and builds the service, without running it.
     pub(super) async fn open(config: Config, profile_clock: ProfileClock) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let partitions = PartitionCount::new(PARTITIONS);
-        let options = Options { partitions, reserve_bytes: 0, ..Options::default() };
+        let options = EmbeddedOptions { partitions, reserve_bytes: 0, ..EmbeddedOptions::default() };
         let store = Arc::new(Embedded::open(folder.path(), options).expect("a new store"));
         let clock = ManualClock::new(NEW_YEAR);
-        let faulty = Arc::new(Faulty::of(Arc::clone(&store) as Arc<dyn Store>));
+        let faulty = Arc::new(FaultyStore::of(Arc::clone(&store) as Arc<dyn Store>));
         let model = watch::Sender::new(None);
         let service = QueryService::build(
             Arc::clone(&faulty) as Arc<dyn Store>,
             profile_clock,
             Arc::new(clock.clone()),
-            Instruments::unheard(),
+            Instruments::disabled(),
             model.subscribe(),
             config.validate().expect("settings that make sense"),
         );
         let mut leases = BTreeMap::new();
         for partition in store.layout().partitions.all() {
-            let lease = store.acquire(partition, Nonce::new(1), Span::from_days(1), Timestamp::EPOCH).await;
-            let token = lease.expect("the store is there").expect("nobody else is");
+            let lease = store.acquire(partition, Nonce::new(1), TimeDelta::from_days(1), Timestamp::EPOCH).await;
+            let token = lease.expect("the store is there").expect("no other owner");
             leases.insert(partition, (token, CommitNo::ZERO, LogSeq::ZERO));
         }
         let shutdown = CancellationToken::new();
@@ -112,15 +112,15 @@ impl Shop {
         }
     }
 
-    /// A shop whose room runs.
+    /// Opens and runs the service with the default test configuration.
     pub(super) async fn running() -> Self {
         Self::running_with(config()).await
     }
 
-    /// The same with other settings.
+    /// Opens and runs the service with another configuration.
     pub(super) async fn running_with(config: Config) -> Self {
         let shop = Self::open(config, ProfileClock::Wall).await;
-        // The room runs as long as the shop; only the test of the drain waits for it.
+        // The service runs as long as the fixture; only the drain test waits for it.
         drop(shop.run());
         shop
     }
@@ -129,7 +129,7 @@ impl Shop {
         self.service.run(&self.shutdown)
     }
 
-    /// A client without a network.
+    /// Returns a client that calls the service in process.
     pub(super) fn client(&self) -> QueryServiceClient<QueryServiceServer<impl Handlers + use<>>> {
         QueryServiceClient::new(self.service.grpc())
     }
@@ -138,13 +138,13 @@ impl Shop {
         self.store.layout().partitions.partition_of(&user_id(user))
     }
 
-    /// The first of `u0`, `u1`, ... that belong to `partition`.
+    /// Returns the first `count` of `u0`, `u1`, ... that belong to `partition`.
     pub(super) fn users_of(&self, partition: u16, count: usize) -> Vec<String> {
         let users = (0..).map(|number| format!("u{number}"));
         users.filter(|user| self.partition(user).get() == partition).take(count).collect()
     }
 
-    /// Writes a purchase to the log, and says what covers it.
+    /// Appends a purchase to the log and returns it with a token that covers it.
     pub(super) async fn log_purchase(&mut self, user: &str, at: i64) -> (Record, ConsistencyToken) {
         self.events += 1;
         let record = Record {
@@ -177,7 +177,7 @@ impl Shop {
         (record, ConsistencyToken { entries: vec![entry] })
     }
 
-    /// Folds a logged record into its profile and commits it.
+    /// Applies a logged record to its profile and commits it.
     pub(super) async fn apply(&mut self, record: &Record, covered: &ConsistencyToken) {
         let user = record.user_id.as_str().to_owned();
         let mut profile = self.profile(&user).await;
@@ -188,13 +188,13 @@ impl Shop {
         self.commit(self.partition(&user), draft).await;
     }
 
-    /// A purchase, logged and applied.
+    /// Logs and applies a purchase.
     pub(super) async fn buy(&mut self, user: &str, at: i64) {
         let (record, covered) = self.log_purchase(user, at).await;
         self.apply(&record, &covered).await;
     }
 
-    /// Commits a new version of each of some users' profiles, in one commit for each partition.
+    /// Commits a new version of each user's profile, in one commit per partition.
     pub(super) async fn touch(&mut self, users: &[String]) {
         let mut drafts: BTreeMap<PartitionId, Draft> = BTreeMap::new();
         for user in users {
@@ -207,12 +207,12 @@ impl Shop {
         }
     }
 
-    /// Puts a shopper into a segment, as a worker that has a model would, and counts it.
+    /// Assigns a user to a segment and counts it in the ledger, as a worker with a model does.
     pub(super) async fn move_to(&mut self, user: &str, segment: u32) {
         let partition = self.partition(user);
         let mut profile = self.profile(user).await;
         let before = profile.segment().map(|held| held.segment_id);
-        profile.assign(Some(SegmentMembership {
+        profile.set_segment(Some(SegmentMembership {
             segment_id: SegmentId::new(segment),
             distance: 1.5,
             model_version: ModelVersion::FIRST,
@@ -220,14 +220,14 @@ impl Shop {
         }));
         self.advance(&mut profile);
         let ledger = self.ledgers.entry(partition).or_default();
-        ledger.moved(before, Some(SegmentId::new(segment)));
+        ledger.record_move(before, Some(SegmentId::new(segment)));
         let mut draft = Draft { note: Some(ledger.encode().into()), ..Draft::default() };
         draft.profiles.push((ProfileKey::of(profile.user_id()), Some(Bytes::from(profile.encode()))));
         draft.changes.push(change(&profile, before, false, Timestamp::from_millis(NEW_YEAR)));
         self.commit(partition, draft).await;
     }
 
-    /// Deletes a profile.
+    /// Deletes the profile of a user.
     pub(super) async fn delete(&mut self, user: &str) {
         let mut gone = self.profile(user).await;
         self.advance(&mut gone);
@@ -237,7 +237,7 @@ impl Shop {
         self.commit(self.partition(user), draft).await;
     }
 
-    /// Forgets every change of the feed that is forgotten in whole blocks, which is all of them.
+    /// Trims every change of the feeds that can be trimmed (whole blocks; here all of them).
     pub(super) async fn trim_feeds(&self) {
         let far = Timestamp::from_millis(i64::MAX);
         let what = Trim { now: Timestamp::EPOCH, log_before: Timestamp::EPOCH, feed_before: far };
@@ -246,13 +246,13 @@ impl Shop {
         }
     }
 
-    /// Puts bytes into a feed that are no change.
+    /// Commits bytes to a feed that are no valid change.
     pub(super) async fn damage_feed(&mut self, partition: PartitionId) {
         let draft = Draft { changes: vec![Bytes::from_static(b"\x01no change")], ..Draft::default() };
         self.commit(partition, draft).await;
     }
 
-    /// What the store has: the version of every user's profile.
+    /// Returns the stored version of every user's profile.
     pub(super) async fn stored_versions(&self) -> BTreeMap<String, u64> {
         let mut versions = BTreeMap::new();
         for partition in self.store.layout().partitions.all() {
@@ -291,7 +291,7 @@ impl Shop {
         ));
     }
 
-    /// A version never restarts, not even when a profile does.
+    /// A version never restarts, not even when a profile is deleted and created again.
     fn advance(&mut self, profile: &mut Profile) {
         let version = self.versions.entry(profile.user_id().to_string()).or_default();
         *version += 1;
@@ -340,7 +340,7 @@ fn change(
     Bytes::from(change.encode())
 }
 
-/// How many purchases of the newest 7-day half-life a profile shows.
+/// Returns the purchases of a profile with a half-life of 7 days.
 pub(super) fn purchases_of_the_week(profile: &portrait_proto::v1::Profile) -> f64 {
     let behavior = profile.behavior.as_ref().expect("a profile has behaviour");
     let purchase = portrait_proto::action::to_wire(&Action::Purchase).0;

@@ -1,5 +1,4 @@
-//! What subscribers are told of changes: everything once more after any cut, the newest of each user, and only what they
-//! asked for.
+//! Subscriptions: complete after any disconnect, coalesced per user, and restricted to the filter.
 
 use super::reader::{Reader, after, from, reason};
 use super::shop::{NEW_YEAR, PARTITIONS, Shop, config};
@@ -10,7 +9,7 @@ use std::collections::BTreeSet;
 use tonic::Code;
 
 #[tokio::test]
-async fn a_subscriber_from_now_on_is_told_that_it_is_on_and_then_of_each_change() {
+async fn a_subscription_from_now_starts_with_progress_and_then_sends_each_change() {
     let mut shop = Shop::running().await;
     shop.buy("before", NEW_YEAR).await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Now)).await;
@@ -22,13 +21,13 @@ async fn a_subscriber_from_now_on_is_told_that_it_is_on_and_then_of_each_change(
     reader.until(|reader| reader.known["u1"] == 2).await;
     shop.delete("u1").await;
     reader.until(|reader| !reader.known.contains_key("u1")).await;
-    let told: Vec<_> = reader.changes.iter().map(|change| (change.version, change.deleted)).collect();
-    assert_eq!(told, [(1, false), (2, false), (3, true)]);
+    let received: Vec<_> = reader.changes.iter().map(|change| (change.version, change.deleted)).collect();
+    assert_eq!(received, [(1, false), (2, false), (3, true)]);
     assert_eq!(reader.changes[0].partition, u32::from(shop.partition("u1").get()));
 }
 
 #[tokio::test]
-async fn a_change_arrives_although_nobody_announced_it() {
+async fn a_change_arrives_without_a_notification() {
     let mut shop = Shop::open(config(), ProfileClock::Wall).await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Now)).await;
     shop.buy("u1", NEW_YEAR).await;
@@ -36,8 +35,8 @@ async fn a_change_arrives_although_nobody_announced_it() {
 }
 
 #[tokio::test]
-async fn changes_that_piled_up_become_the_newest_of_each_user() {
-    // Without tails, so that all of them are behind the ring.
+async fn a_backlog_is_coalesced_to_the_newest_change_of_each_user() {
+    // Without tails, so that every change is behind the ring.
     let mut shop = Shop::open(config(), ProfileClock::Wall).await;
     let users = shop.users_of(0, 3);
     for _ in 0..100 {
@@ -45,15 +44,15 @@ async fn changes_that_piled_up_become_the_newest_of_each_user() {
     }
     let mut reader = Reader::begin(&shop, from(WatchStart::Earliest)).await;
     reader.until_current().await;
-    let told: BTreeSet<_> =
+    let received: BTreeSet<_> =
         reader.changes.iter().map(|change| (change.user_id.clone(), change.version)).collect();
-    assert_eq!(told, users.into_iter().map(|user| (user, 100)).collect());
+    assert_eq!(received, users.into_iter().map(|user| (user, 100)).collect());
     assert_eq!(reader.changes.len(), 3);
 }
 
 #[tokio::test]
-async fn resuming_after_any_answer_gives_what_came_after_it() {
-    // Small chunks and rings, so that the cuts fall within and between them, and before and behind the ring.
+async fn resuming_after_any_response_continues_with_the_next_change() {
+    // Small chunks and rings, so that disconnects fall within and between chunks, and inside and behind the ring.
     let mut shop = Shop::running_with(Config { chunk_changes: 3, ring_changes: 4, ..config() }).await;
     let mut first = Reader::begin(&shop, from(WatchStart::Now)).await;
     first.step().await.expect("a progress");
@@ -66,7 +65,7 @@ async fn resuming_after_any_answer_gives_what_came_after_it() {
     }
     let stored = shop.stored_versions().await;
     while first.known != stored {
-        first.step().await.expect("the subscription goes on");
+        first.step().await.expect("the subscription continues");
         tokens.push((first.token.clone(), first.known.clone()));
     }
     assert!(tokens.len() > 10);
@@ -84,7 +83,7 @@ async fn resuming_after_any_answer_gives_what_came_after_it() {
 }
 
 #[tokio::test]
-async fn a_profile_that_was_asked_for_comes_with_its_change() {
+async fn a_requested_profile_is_sent_with_its_change() {
     let mut shop = Shop::running().await;
     shop.buy("u1", NEW_YEAR).await;
     shop.buy("u1", NEW_YEAR).await;
@@ -93,14 +92,14 @@ async fn a_profile_that_was_asked_for_comes_with_its_change() {
     let request = WatchProfileChangesRequest { include_profile: true, ..from(WatchStart::Earliest) };
     let mut reader = Reader::begin(&shop, request).await;
     reader.until_current().await;
-    let told = |user: &str| reader.changes.iter().rfind(|change| change.user_id == user).expect("was told");
-    let profile = told("u1").profile.as_ref().expect("was asked for");
-    assert_eq!((profile.applied_events, profile.version, told("u1").version), (2, 2, 2));
-    assert!(told("gone").deleted && told("gone").profile.is_none());
+    let change_of = |user: &str| reader.changes.iter().rfind(|change| change.user_id == user).expect("has a change");
+    let profile = change_of("u1").profile.as_ref().expect("was requested");
+    assert_eq!((profile.applied_events, profile.version, change_of("u1").version), (2, 2, 2));
+    assert!(change_of("gone").deleted && change_of("gone").profile.is_none());
 }
 
 #[tokio::test]
-async fn only_the_users_asked_for_are_told_of() {
+async fn only_changes_of_the_requested_users_are_sent() {
     for start in [WatchStart::Earliest, WatchStart::Snapshot] {
         let mut shop = Shop::running().await;
         for number in 0..50 {
@@ -126,23 +125,23 @@ async fn shards_cover_everything_once() {
     }
     for start in [WatchStart::Earliest, WatchStart::Snapshot] {
         for shard_count in [1, 2, 3, u32::from(PARTITIONS) + 1] {
-            let mut told = Vec::new();
+            let mut received = Vec::new();
             for shard_index in 0..shard_count {
                 let request = WatchProfileChangesRequest { shard_index, shard_count, ..from(start) };
                 let mut reader = Reader::begin(&shop, request).await;
                 reader.until_current().await;
                 assert!(reader.changes.iter().all(|change| change.partition % shard_count == shard_index));
-                told.extend(reader.changes.into_iter().map(|change| change.user_id));
+                received.extend(reader.changes.into_iter().map(|change| change.user_id));
             }
-            told.sort();
+            received.sort();
             let stored: Vec<String> = shop.stored_versions().await.into_keys().collect();
-            assert_eq!(told, stored, "{start:?} in {shard_count} shards");
+            assert_eq!(received, stored, "{start:?} in {shard_count} shards");
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_no_subscription_is_refused() {
+async fn an_invalid_subscription_is_refused() {
     let shop = Shop::running().await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Snapshot)).await;
     reader.until_current().await;
@@ -158,7 +157,7 @@ async fn what_is_no_subscription_is_refused() {
         (WatchProfileChangesRequest { start: 77, ..Default::default() }, ErrorReason::OutOfRange),
         (users(vec!["u".to_owned(); 1001]), ErrorReason::TooMany),
         (users(vec![String::new()]), ErrorReason::EmptyId),
-        (WatchProfileChangesRequest { shard_count: 2, ..after(&reader.token) }, ErrorReason::Contradiction),
+        (WatchProfileChangesRequest { shard_count: 2, ..after(&reader.token) }, ErrorReason::ConflictingFields),
     ];
     for (request, expected) in rows {
         let refused = Reader::try_begin(&shop, request).await.err().expect("no subscription");
