@@ -1,110 +1,111 @@
-//! Why a store could not do what was asked. Whoever asks decides what to do by [`Error::is_retryable`] and by the variant,
-//! never by the text.
+//! Errors of a store. Callers branch on [`Error::is_retryable`] and on the variant, never on the text.
 
 use crate::position::{CommitNo, LogSeq, RegistryNo};
 use portrait_profile::{ModelVersion, PartitionId, StoreFailure};
 use std::path::PathBuf;
 
-/// What a store answers instead.
+/// Failure of a call to a store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The commit's token or `commit_no` is not the partition's: somebody else owns it now. Nothing was written.
+    /// The commit's token or `commit_no` differs from the partition's: another worker owns it now. Nothing was written.
     #[error(
-        "partition {partition} is owned by somebody else (its commit is {current}, {expected} was expected)"
+        "partition {partition} is owned by another worker (its newest commit is {current}, expected {expected})"
     )]
     Fenced {
-        /// Which.
+        /// Partition of the commit.
         partition: PartitionId,
-        /// What the caller thought was the newest commit.
+        /// Newest commit known to the caller.
         expected: CommitNo,
-        /// The partition's newest commit.
+        /// Newest commit of the partition.
         current: CommitNo,
     },
-    /// The models changed meanwhile: read them again. Nothing was written.
-    #[error("the models changed meanwhile (their number is {current}, {expected} was expected)")]
+    /// The registry changed since the caller read it; read it again. Nothing was written.
+    #[error("the model registry changed concurrently (its number is {current}, expected {expected})")]
     RegistryMoved {
-        /// What the caller thought was the registry's number.
+        /// Number of the registry known to the caller.
         expected: RegistryNo,
-        /// The registry's number.
+        /// Current number of the registry.
         current: RegistryNo,
     },
-    /// Somebody else has the right to train. Nothing was written.
-    #[error("another process trains now")]
+    /// Another process holds the training lease. Nothing was written.
+    #[error("another process holds the training lease")]
     TrainerFenced,
-    /// The model is not kept, or may not be forgotten. Nothing was written.
-    #[error("model {version} is not kept, or is the active one")]
+    /// The model does not exist, or is active and cannot be removed. Nothing was written.
+    #[error("model {version} does not exist, or is active and cannot be removed")]
     NoSuchModel {
-        /// Which.
+        /// Version of the model.
         version: ModelVersion,
     },
-    /// The store has no room left. Nothing was written.
+    /// The store has no space left. Nothing was written.
     #[error("the store is full: {detail}")]
     Full {
-        /// What is used up and what to do.
+        /// Exhausted resource, and the remedy.
         detail: String,
     },
-    /// The store does not answer, or stopped. Nothing is known of what was asked.
+    /// The store does not answer, or stopped. The outcome of a write is unknown.
     #[error("the store does not answer")]
     Unavailable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
-    /// One call asked for more than [`crate::Limits`] allow. Nothing was written.
+    /// One call exceeded [`crate::Limits`]. Nothing was written.
     #[error("{what} of {actual} is above the store's limit of {limit}")]
     TooBig {
-        /// What is counted.
+        /// Quantity that is limited, for a person.
         what: &'static str,
-        /// How much was asked for.
+        /// Requested amount.
         actual: usize,
-        /// The limit.
+        /// Largest amount allowed.
         limit: usize,
     },
-    /// The caller asked for places that were trimmed away.
-    #[error("the log of partition {partition} begins after {first}, {asked} was asked for")]
+    /// The requested positions of the log are trimmed.
+    #[error("the log of partition {partition} begins at {first}, {requested} was requested")]
     Trimmed {
-        /// Which.
+        /// Partition of the log.
         partition: PartitionId,
-        /// What was asked for.
-        asked: LogSeq,
-        /// The oldest place that is kept.
+        /// First requested position.
+        requested: LogSeq,
+        /// Oldest position that is retained.
         first: LogSeq,
     },
-    /// Something was written by another version, or with another number of partitions, or is not fit for what is asked of it;
-    /// nothing was touched.
+    /// The data was written by another version or with other fixed settings, or the backend cannot do what is requested. Nothing
+    /// was written.
     #[error("{detail}")]
     Incompatible {
-        /// What, and what to do.
+        /// Cause, and the remedy.
         detail: String,
     },
     /// Another process has the store open.
     #[error("{} is in use by another process: stop it, or name another directory", path.display())]
     InUse {
-        /// The directory.
+        /// Directory of the store.
         path: PathBuf,
     },
-    /// What was stored is not what was written.
+    /// Stored bytes are corrupt.
     #[error("the store is damaged: {detail}")]
     Damaged {
-        /// Where.
+        /// Location of the corrupt bytes.
         detail: String,
     },
 }
 
-/// The result of asking a store.
+/// Result of a call to a store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// The store does not answer, because of `source`.
+    /// Returns [`Error::Unavailable`] caused by `source`.
     pub fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Unavailable(Some(Box::new(source)))
     }
 
-    /// Returns what callers of a service are told of it.
+    /// Returns the failure that a service reports to its callers.
     pub fn failure(&self) -> StoreFailure {
         match self {
             Self::Full { .. } => StoreFailure::Full,
             Self::Unavailable(_) => StoreFailure::Unavailable,
             Self::Fenced { .. } => StoreFailure::Fenced,
-            Self::RegistryMoved { .. } | Self::TrainerFenced => StoreFailure::TrainingElsewhere,
+            // Both mean that another trainer was faster; callers of a service need not know by which check.
+            Self::RegistryMoved { .. } | Self::TrainerFenced => StoreFailure::TrainingInProgress,
             Self::NoSuchModel { .. } => StoreFailure::ModelNotFound,
             Self::Incompatible { .. } | Self::InUse { .. } => StoreFailure::Incompatible,
+            // A service checks limits and positions before it calls, so these reveal a defect, not a mistake of the caller.
             Self::TooBig { .. } | Self::Trimmed { .. } | Self::Damaged { .. } => StoreFailure::Internal,
         }
     }

@@ -1,93 +1,93 @@
-//! A store with faults, for tests: it passes everything on to a real one, and can be told not to answer, to hold appends or
-//! commits back on their way, to lose the answer of a commit that happened, to refuse the appends of a partition, or to have
-//! begun a new generation of a feed as after a fail-over.
+//! Store that injects faults, for tests. It forwards every call to another store, and on request is unavailable, holds appends or
+//! commits back, loses the response of an applied commit, refuses the appends of a partition, or reports a new generation of a
+//! feed as after a fail-over.
 
 use crate::contract::{
     AckLevel, Appended, CatalogueEntry, CatalogueStore, Commit, Committed, DeadLetter, FeedPage, FeedStore,
     ItemPage, Layout, Limits, LogPage, LogStore, MembershipStore, OwnerStore, PartName, PartitionMeta,
     ProfileKey, ProfilePage, ProfileStore, Registry, RegistryChange, RegistryStore, ScanCursor, SeenQuery,
-    Store, StoreInfo, TombstonePage, Trim, Trimmed, Worker,
+    Store, StoreInfo, TombstonePage, Trim, Trimmed, Member,
 };
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, GenerationId, LeaseToken, LogSeq, Nonce, RegistryNo};
 use async_trait::async_trait;
 use bytes::Bytes;
-use portrait_profile::{PartitionId, Span, Timestamp};
+use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The store.
-pub struct Faulty {
-    real: Arc<dyn Store>,
-    away: AtomicBool,
-    /// Whether appends are held back.
+/// Store that forwards to another one and injects faults.
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    unavailable: AtomicBool,
+    /// True while appends are held back.
     held_appends: watch::Sender<bool>,
-    /// Whether commits are held back.
+    /// True while commits are held back.
     held_commits: watch::Sender<bool>,
-    /// How many commits are held back at the moment.
-    commits_waiting: AtomicU32,
-    /// How many answers of commits get lost from now on.
-    lost_answers: AtomicU32,
+    /// Number of commits that are held back now.
+    held_commit_count: AtomicU32,
+    /// Number of commit responses that are still to be lost.
+    lost_responses: AtomicU32,
     /// Partitions whose appends are refused.
     refusing: Mutex<BTreeSet<PartitionId>>,
-    /// The newest generation of a partition's feed and its first place.
-    renewed: Mutex<BTreeMap<PartitionId, (GenerationId, FeedSeq)>>,
+    /// Injected generation of a partition's feed, and its first position.
+    injected_generations: Mutex<BTreeMap<PartitionId, (GenerationId, FeedSeq)>>,
 }
 
-impl Faulty {
-    /// A store without a fault so far.
-    pub fn of(real: Arc<dyn Store>) -> Self {
+impl FaultyStore {
+    /// Returns a store that forwards to `real` and has no fault yet.
+    pub fn of(inner: Arc<dyn Store>) -> Self {
         Self {
-            real,
-            away: AtomicBool::new(false),
+            inner,
+            unavailable: AtomicBool::new(false),
             held_appends: watch::Sender::new(false),
             held_commits: watch::Sender::new(false),
-            commits_waiting: AtomicU32::new(0),
-            lost_answers: AtomicU32::new(0),
+            held_commit_count: AtomicU32::new(0),
+            lost_responses: AtomicU32::new(0),
             refusing: Mutex::default(),
-            renewed: Mutex::default(),
+            injected_generations: Mutex::default(),
         }
     }
 
-    /// Whether it does not answer from now on.
-    pub fn set_away(&self, away: bool) {
-        self.away.store(away, Ordering::SeqCst);
+    /// Makes every later call fail as `Unavailable`, or ends that.
+    pub fn set_unavailable(&self, unavailable: bool) {
+        self.unavailable.store(unavailable, Ordering::SeqCst);
     }
 
-    /// Holds appends back from now on, or lets them go.
+    /// Holds later appends back, or releases all of them.
     pub fn hold_appends(&self, hold: bool) {
         self.held_appends.send_replace(hold);
     }
 
-    /// How many appends are held back at the moment.
-    pub fn appends_waiting(&self) -> usize {
+    /// Returns the number of appends that are held back now.
+    pub fn held_append_count(&self) -> usize {
         self.held_appends.receiver_count()
     }
 
-    /// Holds commits back from now on, or lets them go: what their owner does not know meanwhile, it finds out then.
+    /// Holds later commits back, or releases all of them. A released commit meets the state of that time and may be fenced.
     pub fn hold_commits(&self, hold: bool) {
         self.held_commits.send_replace(hold);
     }
 
-    /// How many commits are held back at the moment.
-    pub fn commits_waiting(&self) -> u32 {
-        self.commits_waiting.load(Ordering::SeqCst)
+    /// Returns the number of commits that are held back now.
+    pub fn held_commit_count(&self) -> u32 {
+        self.held_commit_count.load(Ordering::SeqCst)
     }
 
-    /// Loses the answers of the next `count` commits: they happen, and nobody hears.
-    pub fn lose_answers(&self, count: u32) {
-        self.lost_answers.store(count, Ordering::SeqCst);
+    /// Loses the responses of the next `count` commits: they are applied, and the caller gets `Unavailable`.
+    pub fn lose_responses(&self, count: u32) {
+        self.lost_responses.store(count, Ordering::SeqCst);
     }
 
-    /// How many answers are still to be lost.
-    pub fn answers_to_lose(&self) -> u32 {
-        self.lost_answers.load(Ordering::SeqCst)
+    /// Returns the number of responses that are still to be lost.
+    pub fn responses_to_lose(&self) -> u32 {
+        self.lost_responses.load(Ordering::SeqCst)
     }
 
-    /// Refuses a partition's appends, or takes them again.
+    /// Refuses a partition's appends, or accepts them again.
     pub fn refuse_appends(&self, partition: PartitionId, refuse: bool) {
         let mut refusing = locked(&self.refusing);
         if refuse {
@@ -97,29 +97,30 @@ impl Faulty {
         };
     }
 
-    /// Says that a partition's feed has a generation `number` that begins at `first`.
+    /// Reports a generation `number` of a partition's feed that begins at `first`.
     pub fn renew(&self, partition: PartitionId, number: u128, first: FeedSeq) {
         let generation = GenerationId::new(Nonce::new(number));
-        locked(&self.renewed).insert(partition, (generation, first));
+        locked(&self.injected_generations).insert(partition, (generation, first));
     }
 
-    fn ask(&self) -> Result<&dyn Store> {
-        if self.away.load(Ordering::SeqCst) { Err(Error::Unavailable(None)) } else { Ok(self.real.as_ref()) }
+    fn inner(&self) -> Result<&dyn Store> {
+        if self.unavailable.load(Ordering::SeqCst) { Err(Error::Unavailable(None)) } else { Ok(self.inner.as_ref()) }
     }
 
-    fn renewed(&self, partition: PartitionId) -> Option<(GenerationId, FeedSeq)> {
-        locked(&self.renewed).get(&partition).copied()
+    fn injected_generation(&self, partition: PartitionId) -> Option<(GenerationId, FeedSeq)> {
+        locked(&self.injected_generations).get(&partition).copied()
     }
 
-    fn loses_an_answer(&self) -> bool {
-        let one_less = |left: u32| left.checked_sub(1);
-        self.lost_answers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()
+    fn loses_response(&self) -> bool {
+        // `checked_sub` fails at 0, which leaves the counter as it is.
+        let one_less = self.lost_responses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        one_less.is_ok()
     }
 }
 
-/// Waits until nothing is held back.
-async fn passed(held: &watch::Sender<bool>) {
-    // The sender is borrowed and cannot be gone meanwhile.
+/// Waits until calls are no longer held back.
+async fn wait_released(held: &watch::Sender<bool>) {
+    // The sender is borrowed, so it cannot be dropped during the wait.
     let _ = held.subscribe().wait_for(|held| !held).await;
 }
 
@@ -127,18 +128,18 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl StoreInfo for Faulty {
+impl StoreInfo for FaultyStore {
     fn layout(&self) -> Layout {
-        self.real.layout()
+        self.inner.layout()
     }
 
     fn limits(&self) -> Limits {
-        self.real.limits()
+        self.inner.limits()
     }
 }
 
 #[async_trait]
-impl LogStore for Faulty {
+impl LogStore for FaultyStore {
     async fn append(
         &self,
         partition: PartitionId,
@@ -146,11 +147,12 @@ impl LogStore for Faulty {
         arrived_at: Timestamp,
         level: AckLevel,
     ) -> Result<Appended> {
+        // Refused before it is held: a partition that refuses appends fails at once, as a server without memory does.
         if locked(&self.refusing).contains(&partition) {
             return Err(Error::Unavailable(None));
         }
-        passed(&self.held_appends).await;
-        self.ask()?.append(partition, records, arrived_at, level).await
+        wait_released(&self.held_appends).await;
+        self.inner()?.append(partition, records, arrived_at, level).await
     }
 
     async fn read_log(
@@ -161,12 +163,13 @@ impl LogStore for Faulty {
         max_bytes: usize,
         wait: Duration,
     ) -> Result<LogPage> {
-        self.ask()?.read_log(partition, after, max_records, max_bytes, wait).await
+        self.inner()?.read_log(partition, after, max_records, max_bytes, wait).await
     }
 
     async fn meta(&self, partition: PartitionId) -> Result<PartitionMeta> {
-        let mut meta = self.ask()?.meta(partition).await?;
-        if let Some((generation, first)) = self.renewed(partition) {
+        // The injected generation appears in state and feed alike, or readers would see a gap that no backend produces.
+        let mut meta = self.inner()?.meta(partition).await?;
+        if let Some((generation, first)) = self.injected_generation(partition) {
             meta.feed_generations.renew(generation, first);
         }
         Ok(meta)
@@ -178,54 +181,55 @@ impl LogStore for Faulty {
         seq: LogSeq,
         wait: Duration,
     ) -> Result<PartitionMeta> {
-        self.ask()?.wait_applied(partition, seq, wait).await
+        self.inner()?.wait_applied(partition, seq, wait).await
     }
 }
 
 #[async_trait]
-impl OwnerStore for Faulty {
+impl OwnerStore for FaultyStore {
     async fn acquire(
         &self,
         partition: PartitionId,
         nonce: Nonce,
-        ttl: Span,
+        ttl: TimeDelta,
         now: Timestamp,
     ) -> Result<Option<LeaseToken>> {
-        self.ask()?.acquire(partition, nonce, ttl, now).await
+        self.inner()?.acquire(partition, nonce, ttl, now).await
     }
 
     async fn renew(
         &self,
         partition: PartitionId,
         token: LeaseToken,
-        ttl: Span,
+        ttl: TimeDelta,
         now: Timestamp,
     ) -> Result<bool> {
-        self.ask()?.renew(partition, token, ttl, now).await
+        self.inner()?.renew(partition, token, ttl, now).await
     }
 
     async fn release(&self, partition: PartitionId, token: LeaseToken) -> Result<()> {
-        self.ask()?.release(partition, token).await
+        self.inner()?.release(partition, token).await
     }
 
     async fn seen(&self, partition: PartitionId, ids: &[SeenQuery]) -> Result<Vec<bool>> {
-        self.ask()?.seen(partition, ids).await
+        self.inner()?.seen(partition, ids).await
     }
 
     async fn commit(&self, partition: PartitionId, commit: Commit) -> Result<Committed> {
-        self.commits_waiting.fetch_add(1, Ordering::SeqCst);
-        passed(&self.held_commits).await;
-        self.commits_waiting.fetch_sub(1, Ordering::SeqCst);
-        let committed = self.ask()?.commit(partition, commit).await?;
-        if self.loses_an_answer() { Err(Error::Unavailable(None)) } else { Ok(committed) }
+        self.held_commit_count.fetch_add(1, Ordering::SeqCst);
+        wait_released(&self.held_commits).await;
+        self.held_commit_count.fetch_sub(1, Ordering::SeqCst);
+        // The commit reaches the store before the response is lost: the caller cannot know the outcome.
+        let committed = self.inner()?.commit(partition, commit).await?;
+        if self.loses_response() { Err(Error::Unavailable(None)) } else { Ok(committed) }
     }
 
     async fn rewrite_files(&self) -> Result<()> {
-        self.ask()?.rewrite_files().await
+        self.inner()?.rewrite_files().await
     }
 
     async fn trim(&self, partition: PartitionId, what: Trim) -> Result<Trimmed> {
-        self.ask()?.trim(partition, what).await
+        self.inner()?.trim(partition, what).await
     }
 
     async fn dead_letters(
@@ -234,14 +238,14 @@ impl OwnerStore for Faulty {
         after: LogSeq,
         max_letters: usize,
     ) -> Result<Vec<DeadLetter>> {
-        self.ask()?.dead_letters(partition, after, max_letters).await
+        self.inner()?.dead_letters(partition, after, max_letters).await
     }
 }
 
 #[async_trait]
-impl ProfileStore for Faulty {
+impl ProfileStore for FaultyStore {
     async fn profiles(&self, partition: PartitionId, keys: &[ProfileKey]) -> Result<Vec<Option<Bytes>>> {
-        self.ask()?.profiles(partition, keys).await
+        self.inner()?.profiles(partition, keys).await
     }
 
     async fn scan(
@@ -250,7 +254,7 @@ impl ProfileStore for Faulty {
         cursor: Option<ScanCursor>,
         max_profiles: usize,
     ) -> Result<ProfilePage> {
-        self.ask()?.scan(partition, cursor, max_profiles).await
+        self.inner()?.scan(partition, cursor, max_profiles).await
     }
 
     async fn tombstones(
@@ -259,12 +263,12 @@ impl ProfileStore for Faulty {
         cursor: Option<ScanCursor>,
         max_tombstones: usize,
     ) -> Result<TombstonePage> {
-        self.ask()?.tombstones(partition, cursor, max_tombstones).await
+        self.inner()?.tombstones(partition, cursor, max_tombstones).await
     }
 }
 
 #[async_trait]
-impl FeedStore for Faulty {
+impl FeedStore for FaultyStore {
     async fn read_feed(
         &self,
         partition: PartitionId,
@@ -272,10 +276,10 @@ impl FeedStore for Faulty {
         max_changes: usize,
         wait: Duration,
     ) -> Result<FeedPage> {
-        let mut page = self.ask()?.read_feed(partition, after, max_changes, wait).await?;
-        // Whoever waited meanwhile is not answered either.
-        self.ask()?;
-        if let Some((generation, _)) = self.renewed(partition) {
+        let mut page = self.inner()?.read_feed(partition, after, max_changes, wait).await?;
+        // A read that began before the store became unavailable must not succeed after it.
+        self.inner()?;
+        if let Some((generation, _)) = self.injected_generation(partition) {
             page.end.generation = generation;
         }
         Ok(page)
@@ -283,62 +287,62 @@ impl FeedStore for Faulty {
 }
 
 #[async_trait]
-impl CatalogueStore for Faulty {
+impl CatalogueStore for FaultyStore {
     async fn put_items(&self, items: Vec<CatalogueEntry>, level: AckLevel) -> Result<()> {
-        self.ask()?.put_items(items, level).await
+        self.inner()?.put_items(items, level).await
     }
 
     async fn scan_items(&self, cursor: Option<ScanCursor>, about: usize) -> Result<ItemPage> {
-        self.ask()?.scan_items(cursor, about).await
+        self.inner()?.scan_items(cursor, about).await
     }
 
     async fn items(&self, ids: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
-        self.ask()?.items(ids).await
+        self.inner()?.items(ids).await
     }
 }
 
 #[async_trait]
-impl RegistryStore for Faulty {
+impl RegistryStore for FaultyStore {
     async fn registry(&self, after: Option<RegistryNo>, wait: Duration) -> Result<Registry> {
-        self.ask()?.registry(after, wait).await
+        self.inner()?.registry(after, wait).await
     }
 
     async fn change_registry(&self, change: RegistryChange) -> Result<RegistryNo> {
-        self.ask()?.change_registry(change).await
+        self.inner()?.change_registry(change).await
     }
 
-    async fn acquire_training(&self, nonce: Nonce, ttl: Span, now: Timestamp) -> Result<Option<LeaseToken>> {
-        self.ask()?.acquire_training(nonce, ttl, now).await
+    async fn acquire_training(&self, nonce: Nonce, ttl: TimeDelta, now: Timestamp) -> Result<Option<LeaseToken>> {
+        self.inner()?.acquire_training(nonce, ttl, now).await
     }
 
-    async fn renew_training(&self, token: LeaseToken, ttl: Span, now: Timestamp) -> Result<bool> {
-        self.ask()?.renew_training(token, ttl, now).await
+    async fn renew_training(&self, token: LeaseToken, ttl: TimeDelta, now: Timestamp) -> Result<bool> {
+        self.inner()?.renew_training(token, ttl, now).await
     }
 
     async fn release_training(&self, token: LeaseToken) -> Result<()> {
-        self.ask()?.release_training(token).await
+        self.inner()?.release_training(token).await
     }
 
     async fn put_part(&self, part: Bytes) -> Result<PartName> {
-        self.ask()?.put_part(part).await
+        self.inner()?.put_part(part).await
     }
 
     async fn part(&self, name: PartName) -> Result<Option<Bytes>> {
-        self.ask()?.part(name).await
+        self.inner()?.part(name).await
     }
 }
 
 #[async_trait]
-impl MembershipStore for Faulty {
-    async fn attend(&self, worker: &Worker, ttl: Span, now: Timestamp) -> Result<Vec<Worker>> {
-        self.ask()?.attend(worker, ttl, now).await
+impl MembershipStore for FaultyStore {
+    async fn heartbeat(&self, worker: &Member, ttl: TimeDelta, now: Timestamp) -> Result<Vec<Member>> {
+        self.inner()?.heartbeat(worker, ttl, now).await
     }
 
-    async fn workers(&self, now: Timestamp) -> Result<Vec<Worker>> {
-        self.ask()?.workers(now).await
+    async fn members(&self, now: Timestamp) -> Result<Vec<Member>> {
+        self.inner()?.members(now).await
     }
 
-    async fn leave(&self, nonce: Nonce) -> Result<()> {
-        self.ask()?.leave(nonce).await
+    async fn deregister(&self, nonce: Nonce) -> Result<()> {
+        self.inner()?.deregister(nonce).await
     }
 }

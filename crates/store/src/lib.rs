@@ -1,10 +1,11 @@
-//! The store of Portrait as a contract: each partition's log, profiles, change feed and de-duplication windows, the catalogue and
-//! the models.
+//! Contract of Portrait's store: each partition's log, profiles, change feed and de-duplication windows, the catalogue and the
+//! models.
 //!
-//! In come opaque bytes with positions; out come the same bytes. [`Store`] is the contract, made of one trait a role; backends
-//! are crates of their own, built from the parts in [`backend`]. A store never looks into a record or a profile.
+//! Values are opaque bytes with positions; a store never decodes a record or a profile. [`Store`] is the contract, composed of
+//! one trait per role. Backends are crates of their own, built from the parts in [`backend`].
 //!
-//! The feature `testing` adds the suite that every backend passes (`conformance`) and a store with faults (`faulty`).
+//! The feature `testing` adds the conformance suite that every backend passes (`conformance`) and a store that injects faults
+//! (`faulty`).
 
 pub mod backend;
 #[cfg(feature = "testing")]
@@ -13,7 +14,7 @@ pub mod contract;
 mod error;
 #[cfg(feature = "testing")]
 pub mod faulty;
-mod moment;
+mod profile_clock;
 mod position;
 
 pub use contract::{
@@ -21,10 +22,10 @@ pub use contract::{
     FeedStore, IntakeStore, ItemPage, Layout, Limits, LogPage, LogRecord, LogStore, MembershipStore,
     OwnerStore, PartName, PartitionMeta, ProfileKey, ProfilePage, ProfileStore, PublishedModel, ReadStore,
     Registry, RegistryChange, RegistryStore, ScanCursor, SeenQuery, Store, StoreInfo, TombstonePage,
-    TrainingStore, Trim, Trimmed, WORKER_NAME_MAX, WORKERS_MAX, Worker, WorkerStore,
+    TrainingStore, Trim, Trimmed, MEMBER_NAME_MAX, MEMBERS_MAX, Member, WorkerStore,
 };
 pub use error::{Error, Result};
-pub use moment::ProfileClock;
+pub use profile_clock::ProfileClock;
 pub use position::{
     CommitNo, Epoch, FeedPosition, FeedSeq, GENERATIONS_KEPT, Generation, GenerationId, Generations,
     LeaseToken, LogPosition, LogSeq, Nonce, Position, PositionFate, RegistryNo,

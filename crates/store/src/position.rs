@@ -1,4 +1,5 @@
-//! Places in a partition's log and feed, and what proves who may write. Newtypes, so that no two numbers can be swapped.
+//! Positions in a partition's log and feed, and the tokens that prove ownership. Newtypes, so that no two numbers can be
+//! swapped.
 //!
 //! ```text
 //!            trimmed          kept                       not yet written
@@ -6,8 +7,8 @@
 //!                                     └── applied ──┘└─── lag ────┘
 //! ```
 //!
-//! Sequence numbers begin at 1 and have no gaps; 0 is the place before the first. A generation is a stretch of sequence
-//! numbers written without losing anything in between: a store begins a new one whenever it may have lost its newest end.
+//! Sequence numbers begin at 1 and have no gaps; 0 is the position before the first. A generation is a range of sequence
+//! numbers written without a loss in between: a store begins a new one whenever it may have lost its newest records.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -19,25 +20,25 @@ macro_rules! number {
         pub struct $name(u64);
 
         impl $name {
-            /// Before the first.
+            /// Position before the first one.
             pub const ZERO: Self = Self(0);
 
-            /// The number `value`.
+            /// Wraps the number `value`.
             pub const fn new(value: u64) -> Self {
                 Self(value)
             }
 
-            /// The number.
+            /// Returns the wrapped number.
             pub const fn get(self) -> u64 {
                 self.0
             }
 
-            /// The one after.
+            /// Returns the following number.
             pub const fn next(self) -> Self {
                 Self(self.0 + 1)
             }
 
-            /// The one `count` later.
+            /// Returns the number `count` later.
             pub const fn plus(self, count: u64) -> Self {
                 Self(self.0 + count)
             }
@@ -52,98 +53,99 @@ macro_rules! number {
 }
 
 number!(
-    /// The place of a record in a partition's log.
+    /// Position of a record in a partition's log, from 1.
     LogSeq
 );
 number!(
-    /// The place of a change in a partition's feed.
+    /// Position of a change in a partition's feed, from 1.
     FeedSeq
 );
 number!(
-    /// How many commits a partition has had; every commit expects the number before it.
+    /// Number of commits of a partition; every commit expects the number before it.
     CommitNo
 );
 number!(
-    /// How often a partition's lease changed hands.
+    /// Number of times a partition's lease changed owners.
     Epoch
 );
 number!(
-    /// How often the models of a deployment changed; every change expects the number before it.
+    /// Number of changes of the model registry; every change expects the number before it.
     RegistryNo
 );
 
-/// 128 random bits that no other owner or generation has.
+/// 128 random bits, unique to an owner or a generation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Nonce(u128);
 
-/// Proof of owning a partition: the epoch alone is not enough, since after a fail-over two owners can hold the same one.
+/// Proof of owning a partition. The epoch alone is not enough, since after a fail-over two owners can hold the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LeaseToken {
-    /// Grows with every acquisition.
+    /// Number that grows with every acquisition.
     pub epoch: Epoch,
-    /// The owner's own.
+    /// Random bits of the owner.
     pub nonce: Nonce,
 }
 
-/// The name of a generation of a log or a feed.
+/// Name of a generation of a log or a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GenerationId(Nonce);
 
-/// A generation and where it begins; it ends where the next one begins, or at the end.
+/// Generation and its first position; it ends where the next one begins, or at the end of the log or feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation<Seq> {
-    /// Its name.
+    /// Name of the generation.
     pub id: GenerationId,
-    /// Its first place.
+    /// First position of the generation.
     pub first: Seq,
 }
 
-/// A place that can be told from the same number after a loss.
+/// Position that is distinguishable from the same number after a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position<Seq> {
-    /// The generation it was seen in.
+    /// Generation that was the newest when the position was read.
     pub generation: GenerationId,
-    /// The number.
+    /// Sequence number of the position.
     pub seq: Seq,
 }
 
-/// A place in a log.
+/// Position in a log.
 pub type LogPosition = Position<LogSeq>;
-/// A place in a feed.
+/// Position in a feed.
 pub type FeedPosition = Position<FeedSeq>;
 
-/// The generations of a log or feed that are still known, oldest first, and its end.
+/// Generations of a log or feed that are still known, oldest first; never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generations<Seq> {
     list: Vec<Generation<Seq>>,
 }
 
-/// What became of a position.
+/// Validity of a position after possible losses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PositionFate {
-    /// It is where it was.
+    /// Nothing up to the position was lost.
     Valid,
-    /// Its generation is not known.
+    /// The generation is not known.
     UnknownGeneration,
-    /// It lies beyond the end of its generation: what was there is lost.
+    /// The position lies beyond the end of its generation: the record there is lost.
     BeyondEnd,
 }
 
-/// How many generations are remembered; a position of an older one counts as unknown.
+/// Generations retained; a position of an older one counts as unknown. A backend begins one for each restart, so 64 cover two
+/// months of daily restarts.
 pub const GENERATIONS_KEPT: usize = 64;
 
 impl Nonce {
-    /// 128 fresh random bits.
+    /// Draws 128 fresh random bits.
     pub fn random() -> Self {
         Self(rand::random())
     }
 
-    /// From its number.
+    /// Wraps the given bits.
     pub const fn new(bits: u128) -> Self {
         Self(bits)
     }
 
-    /// The bits.
+    /// Returns the 128 bits.
     pub const fn get(self) -> u128 {
         self.0
     }
@@ -156,36 +158,37 @@ impl fmt::Debug for Nonce {
 }
 
 impl GenerationId {
-    /// The generation of that nonce.
+    /// Returns the generation named by `nonce`.
     pub const fn new(nonce: Nonce) -> Self {
         Self(nonce)
     }
 
-    /// Its nonce.
+    /// Returns the nonce that names the generation.
     pub const fn nonce(self) -> Nonce {
         self.0
     }
 }
 
 impl<Seq: Copy + Ord> Generations<Seq> {
-    /// A log or feed whose first generation begins at `first`.
+    /// Returns the generations of a log or feed whose first generation begins at `first`.
     pub fn begin(id: GenerationId, first: Seq) -> Self {
         Self { list: vec![Generation { id, first }] }
     }
 
-    /// Begins a new generation at `first`, and forgets the oldest above [`GENERATIONS_KEPT`].
+    /// Begins a new generation at `first`, and drops the oldest beyond [`GENERATIONS_KEPT`].
     pub fn renew(&mut self, id: GenerationId, first: Seq) {
         self.list.push(Generation { id, first });
+        // The list is part of the state that every commit writes, so it must not grow with every restart.
         let surplus = self.list.len().saturating_sub(GENERATIONS_KEPT);
         self.list.drain(..surplus);
     }
 
-    /// The newest.
+    /// Returns the newest generation.
     pub fn newest(&self) -> GenerationId {
         self.list[self.list.len() - 1].id
     }
 
-    /// What became of `position` when `end` is the newest place that was written.
+    /// Returns the validity of `position` when `end` is the newest position that was written.
     ///
     /// A position at the very end of an older generation stays valid: nothing after it was lost.
     pub fn fate(&self, position: Position<Seq>, end: Seq) -> PositionFate {
@@ -193,13 +196,14 @@ impl<Seq: Copy + Ord> Generations<Seq> {
             return PositionFate::UnknownGeneration;
         };
         let beyond = match self.list.get(index + 1) {
+            // The next generation's first record took the number of a record that may be lost.
             Some(next) => position.seq >= next.first,
             None => position.seq > end,
         };
         if beyond { PositionFate::BeyondEnd } else { PositionFate::Valid }
     }
 
-    /// All of them, oldest first.
+    /// Returns all known generations, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Generation<Seq>> {
         self.list.iter()
     }
@@ -211,11 +215,9 @@ mod tests {
 
     #[test]
     fn a_position_is_valid_only_within_its_generation() {
-        let (first, second, strange) = (
-            GenerationId::new(Nonce::new(1)),
-            GenerationId::new(Nonce::new(2)),
-            GenerationId::new(Nonce::new(3)),
-        );
+        let first = GenerationId::new(Nonce::new(1));
+        let second = GenerationId::new(Nonce::new(2));
+        let unknown = GenerationId::new(Nonce::new(3));
         let mut generations = Generations::begin(first, FeedSeq::new(1));
         generations.renew(second, FeedSeq::new(11));
         let end = FeedSeq::new(15);
@@ -224,7 +226,7 @@ mod tests {
             (first, 11, PositionFate::BeyondEnd),
             (second, 15, PositionFate::Valid),
             (second, 16, PositionFate::BeyondEnd),
-            (strange, 1, PositionFate::UnknownGeneration),
+            (unknown, 1, PositionFate::UnknownGeneration),
         ];
         for (generation, seq, fate) in rows {
             let position = Position { generation, seq: FeedSeq::new(seq) };

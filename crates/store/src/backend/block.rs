@@ -1,39 +1,40 @@
-//! How a stretch of a log or feed is kept: one value for everything that was appended in one step, the same in every room. In
-//! come records with the place of the first; out go the same records, without copying.
+//! Encoding of a range of a log or feed: one value for everything that one step appended, the same in every backend. Decoding
+//! returns the records with their positions, without copying.
 //!
 //! ```text
-//! at: i64 | count: u32 | (length: u32 | bytes)*        all little endian; the key tells the place
+//! at: i64 | count: u32 | (length: u32 | bytes)*        all little endian; the key holds the position
 //! ```
 
 use crate::error::{Error, Result};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use portrait_profile::Timestamp;
 
-/// What precedes the records of a block.
+/// Bytes before the records of a block: time and count.
 const HEADER_BYTES: usize = 8 + 4;
 
-/// One appended stretch.
+/// Records that one step appended, still encoded.
 #[derive(Clone, Debug)]
 pub struct Block {
-    /// Place of the first record.
+    /// Position of the first record.
     first: u64,
-    /// How many records there are, at least 1.
+    /// Number of records, at least 1.
     count: u64,
-    /// Header and records.
+    /// Header and records, as encoded.
     bytes: Bytes,
 }
 
-/// How much a read gives at most.
+/// Bound of one read.
 #[derive(Clone, Copy)]
-pub struct Room {
-    /// Records at most.
+pub struct ReadLimit {
+    /// Largest number of records.
     pub records: usize,
-    /// Bytes at most, but for the first record.
+    /// Largest number of bytes; the first record may exceed it.
     pub bytes: usize,
 }
 
-/// The value of a block of `records`.
+/// Returns the encoded block of `records`, written at `at`.
 pub fn encode(at: Timestamp, records: &[Bytes]) -> Bytes {
+    // The exact size is reserved, since a block is on the path of every append.
     let size = HEADER_BYTES + records.iter().map(|record| record.len() + 4).sum::<usize>();
     let mut bytes = BytesMut::with_capacity(size);
     bytes.put_i64_le(at.millis());
@@ -45,13 +46,17 @@ pub fn encode(at: Timestamp, records: &[Bytes]) -> Bytes {
     bytes.freeze()
 }
 
-/// When a block was written, from its value.
+/// Returns the time at which a block was written; none if the value is cut.
 pub fn written_at(mut value: &[u8]) -> Option<Timestamp> {
+    // Trimming needs the time alone, so the records are not decoded.
     (value.len() >= HEADER_BYTES).then(|| Timestamp::from_millis(value.get_i64_le()))
 }
 
 impl Block {
-    /// A block whose first record is at `first`.
+    /// Returns the block whose first record is at `first`.
+    ///
+    /// # Errors
+    /// `Damaged` if the header is cut or counts no record.
     pub fn new(first: u64, bytes: Bytes) -> Result<Self> {
         let count = bytes.get(8..HEADER_BYTES).map(|mut count| u64::from(count.get_u32_le()));
         match count {
@@ -60,22 +65,26 @@ impl Block {
         }
     }
 
-    /// Place of the first record.
+    /// Returns the position of the first record.
     pub fn first(&self) -> u64 {
         self.first
     }
 
-    /// How many bytes it takes.
+    /// Returns the size of the encoded block in bytes.
     pub fn size(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Place of the last record.
+    /// Returns the position of the last record.
     pub fn last(&self) -> u64 {
         self.first + self.count - 1
     }
 
-    /// Calls `take` with each record after `after` and its place, until it says no. True: the block is used up.
+    /// Calls `take` with the position and the value of each record after `after`, until it returns false. Returns true at the end
+    /// of the block.
+    ///
+    /// # Errors
+    /// `Damaged` if the block is cut.
     pub fn read(&self, after: u64, mut take: impl FnMut(u64, Bytes) -> bool) -> Result<bool> {
         let mut rest = self.bytes.slice(HEADER_BYTES..);
         for seq in self.first..=self.last() {
@@ -83,9 +92,11 @@ impl Block {
                 return Err(damaged(self.first));
             }
             let length = rest.get_u32_le() as usize;
+            // A length beyond the block is damage; without the check `split_to` would panic.
             if rest.len() < length {
                 return Err(damaged(self.first));
             }
+            // Records before `after` are skipped by their lengths alone: `Bytes` shares the block and copies nothing.
             let record = rest.split_to(length);
             if seq > after && !take(seq, record) {
                 return Ok(false);
@@ -95,17 +106,21 @@ impl Block {
     }
 }
 
-/// The records after `after` with their places, as far as they fit into `room`; at least one if there is one.
+/// Returns the records after `after` with their positions, within the limit; at least one if there is one.
+///
+/// # Errors
+/// The error of the first block that cannot be read.
 pub fn take(
     blocks: impl Iterator<Item = Result<Block>>,
     after: u64,
-    room: Room,
+    limit: ReadLimit,
 ) -> Result<Vec<(u64, Bytes)>> {
     let mut records = Vec::new();
     let mut bytes = 0;
     for block in blocks {
         let used_up = block?.read(after, |seq, record| {
-            if !records.is_empty() && (records.len() >= room.records || bytes + record.len() > room.bytes) {
+            // A record above the byte limit is still returned when it is the first: a reader must always make progress.
+            if !records.is_empty() && (records.len() >= limit.records || bytes + record.len() > limit.bytes) {
                 return false;
             }
             bytes += record.len();
@@ -120,7 +135,7 @@ pub fn take(
 }
 
 fn damaged(first: u64) -> Error {
-    Error::Damaged { detail: format!("the block that begins at {first} is cut short") }
+    Error::Damaged { detail: format!("the block that begins at {first} is truncated") }
 }
 
 #[cfg(test)]
@@ -134,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_read_from_any_place_to_any_place() {
+    fn a_block_is_read_between_any_positions() {
         let block = block(5, &["a", "", "ccc"]);
         let mut seen = Vec::new();
         let used_up = block.read(5, |seq, record| {
@@ -147,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_block_is_an_error() {
+    fn a_truncated_block_is_an_error() {
         let whole = block(1, &["abc", "def"]).bytes;
         for length in 0..whole.len() {
             let read = Block::new(1, whole.slice(..length)).and_then(|block| block.read(0, |_, _| true));

@@ -1,11 +1,11 @@
-//! One atomic step, or nothing.
+//! Commits: atomic, fenced, counted; and the data they write.
 
-use super::fixture::{NOW, Owner, PATIENCE, Room, WINDOW, append, partition, records};
+use super::fixture::{NOW, TestOwner, TEST_TIMEOUT, SharedStore, WINDOW, append, partition, records};
 use crate::{
     Commit, CommitNo, Counters, DeadLetter, Error, FeedSeq, LeaseToken, LogSeq, Nonce, ProfileKey, SeenQuery,
 };
 use bytes::Bytes;
-use portrait_profile::{PartitionId, Pseudonym, SeenId, Span};
+use portrait_profile::{PartitionId, Pseudonym, SeenId, TimeDelta};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +22,11 @@ fn tombstone(number: u8, value: &str) -> (Pseudonym, Option<Bytes>) {
     (Pseudonym::new([number; 16]), Some(Bytes::copy_from_slice(value.as_bytes())))
 }
 
-/// All tombstones of a partition, by what they are under.
-async fn tombstones(store: &Room, partition: PartitionId) -> BTreeMap<Pseudonym, Bytes> {
-    let (mut found, mut cursor) = (BTreeMap::new(), None);
+/// Returns all tombstones of a partition by pseudonym.
+async fn tombstones(store: &SharedStore, partition: PartitionId) -> BTreeMap<Pseudonym, Bytes> {
+    let mut found = BTreeMap::new();
+    let mut cursor = None;
+    // Seven at a time, so that 200 tombstones take many pages.
     loop {
         let page = store.tombstones(partition, cursor, 7).await.expect("there");
         found.extend(page.tombstones);
@@ -47,10 +49,10 @@ fn letter(seq: u64) -> DeadLetter {
     }
 }
 
-fn full(owner: &Owner) -> Commit {
+fn full(owner: &TestOwner) -> Commit {
     Commit {
         applied_through: LogSeq::new(2),
-        clock: NOW.plus(Span::from_secs(5)),
+        clock: NOW.plus(TimeDelta::from_secs(5)),
         profiles: vec![profile("a", "1"), profile("b", "2")],
         tombstones: vec![tombstone(1, "t1"), tombstone(2, "t2")],
         seen: vec![seen(1), seen(2)],
@@ -61,8 +63,8 @@ fn full(owner: &Owner) -> Commit {
     }
 }
 
-pub(super) async fn everything_in_a_commit_happens(store: Room) {
-    let mut owner = Owner::of(&store, 1).await;
+pub(super) async fn everything_in_a_commit_happens(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 1).await;
     append(&store, owner.partition, records(1, 2)).await;
     let commit = full(&owner);
     let committed = owner.commit(commit).await;
@@ -72,12 +74,12 @@ pub(super) async fn everything_in_a_commit_happens(store: Room) {
         (meta.commit_no, meta.applied_through, meta.feed_end),
         (CommitNo::new(1), LogSeq::new(2), FeedSeq::new(1))
     );
-    assert_eq!(meta.clock, NOW.plus(Span::from_secs(5)));
+    assert_eq!(meta.clock, NOW.plus(TimeDelta::from_secs(5)));
     assert_eq!(meta.counters, Counters { applied: 1, duplicates: 2, dead_letters: 1, late: 3, blocked: 4 });
     let profiles = store.profiles(owner.partition, &[key("b"), key("none"), key("a")]).await.expect("there");
     assert_eq!(profiles, [Some(Bytes::from_static(b"2")), None, Some(Bytes::from_static(b"1"))]);
-    let raised: Vec<Bytes> = tombstones(&store, owner.partition).await.into_values().collect();
-    assert_eq!(raised, ["t1", "t2"]);
+    let values: Vec<Bytes> = tombstones(&store, owner.partition).await.into_values().collect();
+    assert_eq!(values, ["t1", "t2"]);
     assert_eq!(store.seen(owner.partition, &[seen(3), seen(2)]).await.expect("there"), [false, true]);
     assert_eq!(store.dead_letters(owner.partition, LogSeq::ZERO, 10).await.expect("there"), [letter(2)]);
     let deleted = Commit { profiles: vec![(key("a"), None), profile("b", "3")], ..owner.draft() };
@@ -86,8 +88,8 @@ pub(super) async fn everything_in_a_commit_happens(store: Room) {
     assert_eq!(profiles, [None, Some(Bytes::from_static(b"3"))]);
 }
 
-pub(super) async fn a_commit_of_another_token_or_number_changes_nothing(store: Room) {
-    let mut owner = Owner::of(&store, 1).await;
+pub(super) async fn a_commit_of_another_token_or_number_changes_nothing(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 1).await;
     append(&store, owner.partition, records(1, 2)).await;
     owner.commit(owner.draft()).await;
     let before = store.meta(owner.partition).await.expect("there");
@@ -99,11 +101,13 @@ pub(super) async fn a_commit_of_another_token_or_number_changes_nothing(store: R
         Commit { token: LeaseToken { epoch: epoch.next(), ..owner.token }, ..full(&owner) },
     ];
     for commit in wrong {
+        // Each row differs from a valid commit in one part of the fence.
         let refused = store.commit(owner.partition, commit).await;
         assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
     }
     assert_eq!(store.meta(owner.partition).await.expect("there"), before);
     assert_eq!(store.profiles(owner.partition, &[key("a")]).await.expect("there"), [None]);
+    // Nothing of the refused commits is visible, in any of the places that a commit writes.
     assert_eq!(store.seen(owner.partition, &[seen(1)]).await.expect("there"), [false]);
     assert!(tombstones(&store, owner.partition).await.is_empty());
     assert!(store.dead_letters(owner.partition, LogSeq::ZERO, 10).await.expect("there").is_empty());
@@ -111,24 +115,26 @@ pub(super) async fn a_commit_of_another_token_or_number_changes_nothing(store: R
     owner.commit(commit).await;
 }
 
-pub(super) async fn an_empty_commit_counts_and_wakes_those_who_wait(store: Room) {
-    let mut owner = Owner::of(&store, 2).await;
+pub(super) async fn an_empty_commit_counts_and_wakes_waiting_readers(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 2).await;
     append(&store, owner.partition, records(1, 3)).await;
-    let (waiter, partition) = (Arc::clone(&store), owner.partition);
-    let waiting = tokio::spawn(async move { waiter.wait_applied(partition, LogSeq::new(3), PATIENCE).await });
+    let waiter = Arc::clone(&store);
+    let partition = owner.partition;
+    // The wait begins before the commit, so it must be woken rather than find the record applied.
+    let waiting = tokio::spawn(async move { waiter.wait_applied(partition, LogSeq::new(3), TEST_TIMEOUT).await });
     tokio::task::yield_now().await;
     owner.commit(Commit { applied_through: LogSeq::new(3), ..owner.draft() }).await;
     let meta = waiting.await.expect("no panic").expect("there");
     assert_eq!((meta.applied_through, meta.commit_no), (LogSeq::new(3), CommitNo::new(1)));
-    let in_vain =
+    let timed_out =
         store.wait_applied(partition, LogSeq::new(4), Duration::from_millis(1)).await.expect("there");
-    assert_eq!(in_vain.applied_through, LogSeq::new(3));
+    assert_eq!(timed_out.applied_through, LogSeq::new(3));
 }
 
-/// As after a fail-over that lost the newer lease: the epoch is the same and the nonce is not.
-pub(super) async fn of_two_owners_with_one_epoch_only_the_newer_commits(store: Room) {
-    let mut owner = Owner::of(&store, 0).await;
-    let mut twin = Owner::of(&store, 1).await;
+/// State after a fail-over that lost the newer lease: two owners have the same epoch and different nonces.
+pub(super) async fn of_two_owners_with_one_epoch_only_the_newer_commits(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 0).await;
+    let mut twin = TestOwner::of(&store, 1).await;
     twin.partition = owner.partition;
     assert_eq!(twin.token.epoch, owner.token.epoch);
     let refused = twin.try_commit(twin.draft()).await;
@@ -136,8 +142,8 @@ pub(super) async fn of_two_owners_with_one_epoch_only_the_newer_commits(store: R
     owner.commit(owner.draft()).await;
 }
 
-pub(super) async fn counters_add_up(store: Room) {
-    let mut owner = Owner::of(&store, 3).await;
+pub(super) async fn counters_add_up(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 3).await;
     for _ in 0..10 {
         let counted = Counters { applied: 1, duplicates: 2, dead_letters: 0, late: 4, blocked: 0 };
         owner.commit(Commit { counted, ..owner.draft() }).await;
@@ -149,23 +155,24 @@ pub(super) async fn counters_add_up(store: Room) {
     );
 }
 
-pub(super) async fn an_id_is_remembered_for_the_window_in_its_partition(store: Room) {
-    let mut owner = Owner::of(&store, 1).await;
+pub(super) async fn an_id_is_remembered_for_the_window_in_its_partition(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 1).await;
     owner.commit(Commit { seen: (0..90).map(seen).collect(), ..owner.draft() }).await;
     let at =
-        |number: u64, later: Span| SeenQuery { id: SeenId::from_bits(number), arrived_at: NOW.plus(later) };
-    for later in [Span::ZERO, Span::from_hours(1), WINDOW] {
+        |number: u64, later: TimeDelta| SeenQuery { id: SeenId::from_bits(number), arrived_at: NOW.plus(later) };
+    for later in [TimeDelta::ZERO, TimeDelta::from_hours(1), WINDOW] {
         let queries: Vec<SeenQuery> = (0..100).map(|number| at(number, later)).collect();
         let found = store.seen(owner.partition, &queries).await.expect("there");
         assert!(found.iter().enumerate().all(|(number, seen)| *seen == (number < 90)), "{later:?}");
     }
-    let three_windows = Span::from_millis(WINDOW.millis() * 3);
+    // A backend may remember an id for two windows, but not for three.
+    let three_windows = TimeDelta::from_millis(WINDOW.millis() * 3);
     assert_eq!(store.seen(owner.partition, &[at(1, three_windows)]).await.expect("there"), [false]);
     assert_eq!(store.seen(partition(&store, 2), &[seen(1)]).await.expect("there"), [false]);
 }
 
-pub(super) async fn dead_letters_are_kept_in_order_and_bounded(store: Room) {
-    let mut owner = Owner::of(&store, 1).await;
+pub(super) async fn dead_letters_are_kept_in_order_and_bounded(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 1).await;
     append(&store, owner.partition, records(1, 200)).await;
     let most = store.limits().dead_letters as u64;
     for batch in 0..20_u64 {
@@ -181,13 +188,14 @@ pub(super) async fn dead_letters_are_kept_in_order_and_bounded(store: Room) {
     let kept = store.dead_letters(owner.partition, LogSeq::ZERO, 100).await.expect("there");
     let seqs: Vec<u64> = kept.iter().map(|letter| letter.seq.get()).collect();
     assert!(seqs.is_sorted() && seqs.last() == Some(&200), "{seqs:?}");
+    // Dropping may be lazy by one commit, which has ten letters here.
     assert!(seqs.len() as u64 >= most && seqs.len() as u64 <= most + 10, "{} are kept", seqs.len());
     let page = store.dead_letters(owner.partition, LogSeq::new(197), 2).await.expect("there");
     assert_eq!(page, [letter(198), letter(199)]);
 }
 
-pub(super) async fn a_scan_finds_every_profile_that_is_there(store: Room) {
-    let mut owner = Owner::of(&store, 1).await;
+pub(super) async fn a_scan_finds_every_existing_profile(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 1).await;
     for batch in 0..5 {
         let profiles = (0..200).map(|number| profile(&format!("{batch}-{number}"), "x")).collect();
         owner.commit(Commit { profiles, ..owner.draft() }).await;
@@ -199,7 +207,7 @@ pub(super) async fn a_scan_finds_every_profile_that_is_there(store: Room) {
         let page = store.scan(owner.partition, cursor, 90).await.expect("there");
         assert!(page.profiles.len() <= 90);
         found.extend(page.profiles.into_iter().map(|(key, _)| key));
-        // Others are written and deleted meanwhile.
+        // Other profiles are written and deleted during the scan.
         let profiles = vec![profile(&format!("new {pages}"), "y"), (key(&format!("0-{pages}")), None)];
         owner.commit(Commit { profiles, ..owner.draft() }).await;
         pages += 1;
@@ -214,19 +222,20 @@ pub(super) async fn a_scan_finds_every_profile_that_is_there(store: Room) {
     assert!(store.scan(partition(&store, 2), None, 90).await.expect("there").profiles.is_empty());
 }
 
-pub(super) async fn a_note_stays_until_the_next(store: Room) {
-    let mut owner = Owner::of(&store, 1).await;
+pub(super) async fn a_note_stays_until_the_next(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 1).await;
     assert!(store.meta(owner.partition).await.expect("there").note.is_empty());
     for note in [Some("first"), None, Some("second")] {
         let note = note.map(|note| Bytes::from_static(note.as_bytes()));
         owner.commit(Commit { note, ..owner.draft() }).await;
+        // The second commit has no note and keeps the first one.
         let expected: &[u8] = if owner.commit_no == CommitNo::new(3) { b"second" } else { b"first" };
         assert_eq!(store.meta(owner.partition).await.expect("there").note, expected);
     }
 }
 
-pub(super) async fn tombstones_stay_in_their_partition_until_they_are_deleted(store: Room) {
-    let mut owner = Owner::of(&store, 1).await;
+pub(super) async fn tombstones_stay_in_their_partition_until_they_are_deleted(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 1).await;
     let many: Vec<_> = (0..200).map(|number| tombstone(number, &number.to_string())).collect();
     owner.commit(Commit { tombstones: many, ..owner.draft() }).await;
     assert_eq!(tombstones(&store, owner.partition).await.len(), 200);
@@ -238,14 +247,15 @@ pub(super) async fn tombstones_stay_in_their_partition_until_they_are_deleted(st
     assert!(!kept.contains_key(&Pseudonym::new([1; 16])));
 }
 
-pub(super) async fn files_are_written_anew_while_the_store_is_in_use(store: Room) {
-    let mut owner = Owner::of(&store, 1).await;
+pub(super) async fn files_are_rewritten_while_the_store_is_in_use(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 1).await;
     append(&store, owner.partition, records(1, 10)).await;
     let commit = full(&owner);
     owner.commit(commit).await;
     owner.commit(Commit { profiles: vec![(key("a"), None)], ..owner.draft() }).await;
+    // Two callers at once: the second one may share a run.
     let (one, other) = tokio::join!(store.rewrite_files(), store.rewrite_files());
-    one.and(other).expect("the files can be written anew");
+    one.and(other).expect("the files can be rewritten");
     let profiles = store.profiles(owner.partition, &[key("a"), key("b")]).await.expect("there");
     assert_eq!(profiles, [None, Some(Bytes::from_static(b"2"))]);
     let meta = store.meta(owner.partition).await.expect("there");

@@ -1,13 +1,14 @@
-//! The change feed.
+//! Change feeds: positions, waiting reads, independence of partitions.
 
-use super::fixture::{Owner, PATIENCE, Room};
+use super::fixture::{TestOwner, TEST_TIMEOUT, SharedStore};
 use crate::FeedSeq;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) async fn changes_have_contiguous_places_across_commits(store: Room) {
-    let mut owner = Owner::of(&store, 1).await;
+pub(super) async fn changes_have_contiguous_positions_across_commits(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 1).await;
     let mut first = 1;
+    // A commit without changes leaves no gap.
     for count in [1, 3, 0, 90] {
         let committed = owner.change(first, count).await;
         first += count;
@@ -29,17 +30,19 @@ pub(super) async fn changes_have_contiguous_places_across_commits(store: Room) {
     assert!(page.changes.is_empty());
 }
 
-pub(super) async fn a_reader_waits_for_the_next_change(store: Room) {
-    let mut owner = Owner::of(&store, 0).await;
-    let (reader, partition) = (Arc::clone(&store), owner.partition);
-    let reading = tokio::spawn(async move { reader.read_feed(partition, FeedSeq::ZERO, 7, PATIENCE).await });
+pub(super) async fn a_reader_waits_for_the_next_change(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 0).await;
+    let reader = Arc::clone(&store);
+    let partition = owner.partition;
+    let reading = tokio::spawn(async move { reader.read_feed(partition, FeedSeq::ZERO, 7, TEST_TIMEOUT).await });
     tokio::task::yield_now().await;
     owner.change(1, 1).await;
     assert_eq!(reading.await.expect("no panic").expect("there").changes.len(), 1);
 }
 
-pub(super) async fn every_partition_has_a_feed_of_its_own(store: Room) {
-    let (mut one, mut other) = (Owner::of(&store, 0).await, Owner::of(&store, 1).await);
+pub(super) async fn every_partition_has_a_feed_of_its_own(store: SharedStore) {
+    let mut one = TestOwner::of(&store, 0).await;
+    let mut other = TestOwner::of(&store, 1).await;
     one.change(1, 5).await;
     other.change(1, 2).await;
     assert_eq!(store.meta(one.partition).await.expect("there").feed_end, FeedSeq::new(5));

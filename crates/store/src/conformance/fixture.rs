@@ -1,28 +1,28 @@
-//! Parts that the checks share: the settings of a store, an owner of a partition, and records with something in them.
+//! Fixture of the checks: settings of the store, an owner of a partition, numbered records.
 
 use crate::{
     AckLevel, Appended, Commit, CommitNo, Committed, Counters, LeaseToken, Limits, LogSeq, Nonce, Result,
     Store,
 };
 use bytes::Bytes;
-use portrait_profile::{PartitionId, Span, Timestamp};
+use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Store that is checked.
-pub type Room = Arc<dyn Store>;
+/// Store under test.
+pub type SharedStore = Arc<dyn Store>;
 
-/// How long a check waits for what must happen.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
-/// Clock of the callers when a check begins.
+/// Longest wait of a check for an expected event.
+pub(super) const TEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time of the caller's clock when a check begins.
 pub const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
-pub(super) const TTL: Span = Span::from_secs(10);
-/// For how long ids are remembered.
-pub const WINDOW: Span = Span::from_hours(24);
+pub(super) const TTL: TimeDelta = TimeDelta::from_secs(10);
+/// De-duplication window of the store under test.
+pub const WINDOW: TimeDelta = TimeDelta::from_hours(24);
 
-/// Partitions of a store that is checked.
+/// Number of partitions of the store under test.
 pub const PARTITIONS: u16 = 4;
-/// Limits of a store that is checked: low, so that they can be reached.
+/// Limits of the store under test: low, so that checks can reach them.
 pub const LIMITS: Limits = Limits {
     append_records: 1000,
     append_bytes: 64 << 10,
@@ -33,39 +33,45 @@ pub const LIMITS: Limits = Limits {
     part_bytes: 1 << 20,
 };
 
-pub(super) fn partition(store: &Room, number: u32) -> PartitionId {
+pub(super) fn partition(store: &SharedStore, number: u32) -> PartitionId {
     store.layout().partitions.partition(number).expect("there are four")
 }
 
-/// `count` records that say their number, from `first`.
+/// Returns `count` records that hold their number, from `first`.
 pub(super) fn records(first: u64, count: u64) -> Vec<Bytes> {
     (first..first + count).map(|number| Bytes::from(format!("record {number}"))).collect()
 }
 
-pub(super) async fn append(store: &Room, partition: PartitionId, records: Vec<Bytes>) -> Appended {
-    store.append(partition, records, NOW, AckLevel::Memory).await.expect("there is room")
+pub(super) async fn append(store: &SharedStore, partition: PartitionId, records: Vec<Bytes>) -> Appended {
+    store.append(partition, records, NOW, AckLevel::Memory).await.expect("there is space")
 }
 
-/// The owner of a partition.
-pub(super) struct Owner {
-    pub(super) store: Room,
+/// Owner of a partition, which tracks its newest commit.
+pub(super) struct TestOwner {
+    pub(super) store: SharedStore,
     pub(super) partition: PartitionId,
     pub(super) token: LeaseToken,
     pub(super) commit_no: CommitNo,
     pub(super) applied: LogSeq,
 }
 
-impl Owner {
-    pub(super) async fn of(store: &Room, number: u32) -> Self {
+impl TestOwner {
+    pub(super) async fn of(store: &SharedStore, number: u32) -> Self {
         let partition = partition(store, number);
-        let lease = store.acquire(partition, Nonce::random(), Span::from_days(365), NOW).await;
-        let token = lease.expect("the store is there").expect("nobody else is");
+        // A year, so that no check outlives the lease.
+        let lease = store.acquire(partition, Nonce::random(), TimeDelta::from_days(365), NOW).await;
+        let token = lease.expect("the store is there").expect("the partition has no owner");
         let meta = store.meta(partition).await.expect("the store is there");
-        let (commit_no, applied) = (meta.commit_no, meta.applied_through);
-        Self { store: Arc::clone(store), partition, token, commit_no, applied }
+        Self {
+            store: Arc::clone(store),
+            partition,
+            token,
+            commit_no: meta.commit_no,
+            applied: meta.applied_through,
+        }
     }
 
-    /// A commit of nothing.
+    /// Returns an empty commit that follows the newest one.
     pub(super) fn draft(&self) -> Commit {
         Commit {
             token: self.token,
@@ -84,9 +90,11 @@ impl Owner {
     }
 
     pub(super) async fn try_commit(&mut self, commit: Commit) -> Result<Committed> {
+        // The draft of the next commit repeats the applied position, which never decreases.
         let applied = commit.applied_through;
         let committed = self.store.commit(self.partition, commit).await?;
-        (self.commit_no, self.applied) = (committed.commit_no, applied);
+        self.commit_no = committed.commit_no;
+        self.applied = applied;
         Ok(committed)
     }
 
@@ -94,7 +102,7 @@ impl Owner {
         self.try_commit(commit).await.expect("the owner commits")
     }
 
-    /// Commits changes that say their number, from `first`.
+    /// Commits `count` changes that hold their number, from `first`.
     pub(super) async fn change(&mut self, first: u64, count: u64) -> Committed {
         let changes = (first..first + count).map(|number| Bytes::from(format!("change {number}"))).collect();
         self.commit(Commit { changes, ..self.draft() }).await

@@ -1,29 +1,30 @@
-//! The catalogue.
+//! Catalogue: lookups and scans.
 
-use super::fixture::Room;
+use super::fixture::SharedStore;
 use crate::{AckLevel, Error};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
-pub(super) async fn items_are_found_in_the_order_asked_for_and_replaced(store: Room) {
+pub(super) async fn items_are_found_in_the_requested_order_and_replaced(store: SharedStore) {
     let id = |number: u32| Bytes::from(format!("item {number}"));
     let value = |text: &str| Bytes::copy_from_slice(text.as_bytes());
     let items = (0..100).map(|number| (id(number), value(&format!("value {number}")))).collect();
-    store.put_items(items, AckLevel::Disk).await.expect("there is room");
-    // Of two in one call the later one stays.
+    store.put_items(items, AckLevel::Disk).await.expect("there is space");
+    // Of two items with one id in one call the later one is stored.
     let twice = vec![(id(5), value("first")), (id(5), value("second"))];
-    store.put_items(twice, AckLevel::Memory).await.expect("there is room");
+    store.put_items(twice, AckLevel::Memory).await.expect("there is space");
     let found = store.items(&[id(7), id(1000), id(5)]).await.expect("there");
     assert_eq!(found, [Some(value("value 7")), None, Some(value("second"))]);
 }
 
-pub(super) async fn a_scan_of_the_catalogue_finds_every_item(store: Room) {
+pub(super) async fn a_scan_of_the_catalogue_finds_every_item(store: SharedStore) {
     let item = |number: u32| (Bytes::from(format!("item {number}")), Bytes::from(format!("value {number}")));
     for begin in (0..2000).step_by(100) {
         let items = (begin..begin + 100).map(item).collect();
-        store.put_items(items, AckLevel::Memory).await.expect("there is room");
+        store.put_items(items, AckLevel::Memory).await.expect("there is space");
     }
-    let (mut found, mut cursor) = (BTreeMap::new(), None);
+    let mut found = BTreeMap::new();
+    let mut cursor = None;
     loop {
         let page = store.scan_items(cursor, 50).await.expect("a page");
         found.extend(page.items);

@@ -1,6 +1,6 @@
-//! The models of a deployment: published and activated in one step or not at all, by whoever may train.
+//! Model registry: atomic changes fenced by the training lease, and parts.
 
-use super::fixture::{NOW, PATIENCE, Room, TTL};
+use super::fixture::{NOW, TEST_TIMEOUT, SharedStore, TTL};
 use crate::{Error, LeaseToken, Nonce, PartName, PublishedModel, Registry, RegistryChange, RegistryNo};
 use bytes::Bytes;
 use portrait_profile::ModelVersion;
@@ -21,16 +21,16 @@ fn publish(expected: RegistryNo, token: LeaseToken, number: u64) -> RegistryChan
     RegistryChange { publish: Some((token, model)), activate: Some(version(number)), ..change(expected) }
 }
 
-async fn registry(store: &Room) -> Registry {
+async fn registry(store: &SharedStore) -> Registry {
     store.registry(None, Duration::ZERO).await.expect("there")
 }
 
-async fn trainer(store: &Room, nonce: u128) -> LeaseToken {
+async fn trainer(store: &SharedStore, nonce: u128) -> LeaseToken {
     let lease = store.acquire_training(Nonce::new(nonce), TTL, NOW).await;
-    lease.expect("there").expect("nobody else trains")
+    lease.expect("there").expect("the training lease is free")
 }
 
-pub(super) async fn a_model_is_published_activated_and_read_back(store: Room) {
+pub(super) async fn a_model_is_published_activated_and_read_back(store: SharedStore) {
     assert_eq!(registry(&store).await, Registry::default());
     let token = trainer(&store, 1).await;
     let first = store.change_registry(publish(RegistryNo::ZERO, token, 1)).await.expect("published");
@@ -38,24 +38,25 @@ pub(super) async fn a_model_is_published_activated_and_read_back(store: Room) {
     let known = registry(&store).await;
     assert_eq!((known.active, known.newest, known.registry_no), (Some(version(2)), Some(version(2)), second));
     assert_eq!(known.active_model().expect("it is kept").manifest, Bytes::from_static(b"manifest 2"));
-    // Back to the one before, and on without a model being published.
+    // Back to the previous model, without publishing one.
     let back = RegistryChange { activate: Some(version(1)), ..change(second) };
     let third = store.change_registry(back).await.expect("activated");
     let known = registry(&store).await;
     assert_eq!((known.active, known.newest, known.models.len()), (Some(version(1)), Some(version(2)), 2));
     let forget = RegistryChange { forget: vec![version(2)], ..change(third) };
-    store.change_registry(forget).await.expect("forgotten");
+    store.change_registry(forget).await.expect("removed");
     let known = registry(&store).await;
     assert_eq!((known.models.len(), known.newest), (1, Some(version(2))), "versions never restart");
 }
 
-pub(super) async fn a_change_of_somebody_who_knows_less_changes_nothing(store: Room) {
+pub(super) async fn a_change_from_a_stale_registry_is_refused(store: SharedStore) {
     let token = trainer(&store, 1).await;
     let no = store.change_registry(publish(RegistryNo::ZERO, token, 5)).await.expect("published");
     let before = registry(&store).await;
-    let stranger = LeaseToken { nonce: Nonce::new(9), ..token };
-    let refused = store.change_registry(publish(no, stranger, 6)).await;
+    let foreign = LeaseToken { nonce: Nonce::new(9), ..token };
+    let refused = store.change_registry(publish(no, foreign, 6)).await;
     assert!(matches!(refused, Err(Error::TrainerFenced)), "{refused:?}");
+    // An outdated number, and two versions that are not above the newest.
     for stale in [publish(RegistryNo::ZERO, token, 6), publish(no, token, 5), publish(no, token, 4)] {
         let refused = store.change_registry(stale).await;
         assert!(matches!(refused, Err(Error::RegistryMoved { .. })), "{refused:?}");
@@ -69,13 +70,14 @@ pub(super) async fn a_change_of_somebody_who_knows_less_changes_nothing(store: R
     assert_eq!(registry(&store).await, before);
 }
 
-pub(super) async fn one_owner_trains_until_its_lease_ends(store: Room) {
+pub(super) async fn one_owner_trains_until_its_lease_ends(store: SharedStore) {
     let token = trainer(&store, 1).await;
     assert_eq!(store.acquire_training(Nonce::new(2), TTL, NOW).await.expect("there"), None);
     assert!(store.renew_training(token, TTL, NOW.plus(TTL)).await.expect("there"));
     let later = NOW.plus(TTL).plus(TTL);
     let next = store.acquire_training(Nonce::new(2), TTL, later).await.expect("there").expect("it has ended");
     assert!(next.epoch > token.epoch);
+    // The former trainer can neither extend nor end the lease of the next one, nor publish.
     assert!(!store.renew_training(token, TTL, later).await.expect("there"));
     store.release_training(token).await.expect("ignored");
     assert_eq!(store.acquire_training(Nonce::new(3), TTL, later).await.expect("there"), None);
@@ -84,29 +86,32 @@ pub(super) async fn one_owner_trains_until_its_lease_ends(store: Room) {
     store.change_registry(publish(RegistryNo::ZERO, next, 1)).await.expect("the owner publishes");
 }
 
-pub(super) async fn parts_are_kept_by_the_name_of_their_bytes(store: Room) {
+pub(super) async fn parts_are_kept_by_the_name_of_their_bytes(store: SharedStore) {
     let parts = [Bytes::from_static(b"one"), Bytes::from(vec![7; 300_000])];
     for part in &parts {
         let name = store.put_part(part.clone()).await.expect("kept");
         assert_eq!(name, PartName::of(part));
+        // Stored again under the same name, as by a trainer that starts over after a crash.
         assert_eq!(store.put_part(part.clone()).await.expect("kept once"), name);
         assert_eq!(store.part(name).await.expect("there").as_ref(), Some(part));
     }
-    let (first, second) = (PartName::of(&parts[0]), PartName::of(&parts[1]));
+    let first = PartName::of(&parts[0]);
+    let second = PartName::of(&parts[1]);
     let forget = RegistryChange { forget_parts: vec![first], ..change(RegistryNo::ZERO) };
-    store.change_registry(forget).await.expect("forgotten");
+    store.change_registry(forget).await.expect("removed");
     assert_eq!(store.part(first).await.expect("there"), None);
     assert!(store.part(second).await.expect("there").is_some());
+    // Another byte than the limit allows.
     let too_big = Bytes::from(vec![0; store.limits().part_bytes + 1]);
     assert!(matches!(store.put_part(too_big).await, Err(Error::TooBig { .. })));
 }
 
-pub(super) async fn whoever_waits_hears_of_a_change_of_the_models(store: Room) {
+pub(super) async fn a_waiting_reader_is_notified_of_a_model_change(store: SharedStore) {
     let waiter = Arc::clone(&store);
-    let waiting = tokio::spawn(async move { waiter.registry(Some(RegistryNo::ZERO), PATIENCE).await });
+    let waiting = tokio::spawn(async move { waiter.registry(Some(RegistryNo::ZERO), TEST_TIMEOUT).await });
     tokio::task::yield_now().await;
     let token = trainer(&store, 1).await;
     store.change_registry(publish(RegistryNo::ZERO, token, 1)).await.expect("published");
-    let heard = waiting.await.expect("no panic").expect("there");
-    assert_eq!(heard.active, Some(version(1)));
+    let notified = waiting.await.expect("no panic").expect("there");
+    assert_eq!(notified.active, Some(version(1)));
 }

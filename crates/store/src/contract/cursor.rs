@@ -1,7 +1,7 @@
-//! Place where a scan goes on.
+//! Cursor of a scan.
 
 use bytes::Bytes;
 
-/// Where a scan goes on; opaque to the caller, and valid for the life of the store's process only.
+/// Cursor of a scan. Opaque to the caller, and valid only while the store's process lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScanCursor(pub Bytes);

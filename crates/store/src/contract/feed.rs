@@ -8,11 +8,11 @@ use bytes::Bytes;
 use portrait_profile::PartitionId;
 use std::time::Duration;
 
-/// Reads of the change feeds.
+/// Reads of the partitions' change feeds.
 #[async_trait]
 pub trait FeedStore: StoreInfo {
-    /// Reads changes after `after`, at most `max_changes`. If there is none, waits up to `wait` for one and MAY return an empty
-    /// page earlier. MUST return an empty page, not an error, when what follows `after` is trimmed; `first` tells.
+    /// Returns changes after `after`, at most `max_changes`. Without one, waits up to `wait` for it; MAY return an empty page
+    /// earlier. MUST return an empty page, not an error, if the changes after `after` are trimmed: the caller compares `first`.
     async fn read_feed(
         &self,
         partition: PartitionId,
@@ -22,13 +22,13 @@ pub trait FeedStore: StoreInfo {
     ) -> Result<FeedPage>;
 }
 
-/// A stretch of a feed.
+/// Page of a change feed.
 #[derive(Clone, Debug)]
 pub struct FeedPage {
-    /// The changes with their places, contiguous, the first right after the place asked for.
+    /// Changes with their positions, contiguous, beginning right after the requested position.
     pub changes: Vec<(FeedSeq, Bytes)>,
-    /// The newest change when the page was read, for resume tokens and lag.
+    /// Newest change when the page was read, for resume tokens and lag.
     pub end: FeedPosition,
-    /// The oldest change that is kept: if it lies beyond the place asked for plus one, changes are lost to the caller.
+    /// Oldest change that is retained. Beyond the requested position plus one, the caller has missed changes.
     pub first: FeedSeq,
 }

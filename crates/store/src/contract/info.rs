@@ -1,55 +1,55 @@
-//! What a store is: the facts that are fixed while it is open, and the levels at which it keeps what it acknowledges.
+//! Fixed properties of an open store, and the levels of durability that it acknowledges at.
 
-use portrait_profile::{PartitionCount, PseudonymKey, Span};
+use portrait_profile::{PartitionCount, PseudonymKey, TimeDelta};
 
-/// Facts of a store. Every role has them, so that whoever uses one role knows how much a call may carry.
+/// Fixed properties of a store. Supertrait of every role, so that the user of one role can read the limits of a call.
 pub trait StoreInfo: Send + Sync + 'static {
-    /// What was fixed at creation. MUST NOT change while the store is open.
+    /// Returns the settings fixed at creation. MUST NOT change while the store is open.
     fn layout(&self) -> Layout;
 
-    /// What one call may carry. MUST NOT change while the store is open.
+    /// Returns the limits of one call. MUST NOT change while the store is open.
     fn limits(&self) -> Limits;
 }
 
-/// What was fixed when the store was created. A process that expects something else is refused at start.
+/// Settings fixed when the store was created. A process that expects other ones is refused at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// How many partitions there are.
+    /// Number of partitions.
     pub partitions: PartitionCount,
-    /// For how long a record's id is remembered, at least; at most twice as long.
-    pub dedup_window: Span,
-    /// Under which key erased shoppers are named; drawn at creation. Whoever lost it could tell no erased shopper again.
+    /// Least time for which a record's id is remembered; at most twice as long.
+    pub dedup_window: TimeDelta,
+    /// Key of the pseudonyms of erased users, drawn at creation. Without it no tombstone can be matched to a user again.
     pub pseudonym_key: PseudonymKey,
 }
 
-/// What one call may carry. A caller MUST stay within; a store MUST answer [`crate::Error::TooBig`] otherwise.
+/// Limits of one call. A caller MUST stay within them; a store MUST fail with [`crate::Error::TooBig`] otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Records of one append.
+    /// Largest number of records in one append.
     pub append_records: usize,
-    /// Bytes of all records of one append.
+    /// Largest total of bytes of the records in one append.
     pub append_bytes: usize,
-    /// Profiles of one commit, and tombstones of one.
+    /// Largest number of profiles in one commit, and of tombstones in one commit.
     pub commit_profiles: usize,
-    /// Bytes of all values of one commit.
+    /// Largest total of bytes of the values in one commit.
     pub commit_bytes: usize,
-    /// Ids, keys or items of one lookup, upsert or page.
+    /// Largest number of ids, keys or items in one lookup, upsert or page.
     pub page_items: usize,
-    /// Dead letters kept for a partition; the oldest give way.
+    /// Dead letters retained per partition; the oldest are dropped first.
     pub dead_letters: usize,
-    /// Bytes of one part of a model, and of all manifests.
+    /// Largest size of one model part, and of one manifest, in bytes.
     pub part_bytes: usize,
 }
 
-/// When an append counts as done.
+/// Durability at which an append is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AckLevel {
-    /// The store has it: it survives the death of every process of Portrait. A room of its own servers MAY lose it with one of
-    /// them.
+    /// Accepted by the store: survives the death of every process of Portrait. A backend on servers of its own MAY lose it with
+    /// one of them.
     Memory,
-    /// It is on disk: it survives the loss of power.
+    /// On disk: survives a loss of power.
     Disk,
-    /// Other machines have it too, all that may take over: it survives the loss of the machine. A room without replicas MUST
-    /// refuse it as `Incompatible`: no fewer copies are passed off as this.
+    /// On every replica that may take over: survives the loss of the machine. A backend without replicas MUST refuse it with
+    /// `Incompatible`, since fewer copies must not pass for this level.
     Replica,
 }

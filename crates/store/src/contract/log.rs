@@ -1,4 +1,4 @@
-//! Logs of the partitions: what ingest appends and the owners read, and how far each partition is.
+//! Logs of the partitions: ingest appends, owners read. And the state of each partition.
 
 use super::info::{AckLevel, StoreInfo};
 use crate::error::Result;
@@ -8,14 +8,14 @@ use bytes::Bytes;
 use portrait_profile::{PartitionId, Timestamp};
 use std::time::Duration;
 
-/// Appends to the logs of the partitions, reads of them, and the state of each partition.
+/// Appends to and reads of the partitions' logs, and the state of each partition.
 #[async_trait]
 pub trait LogStore: StoreInfo {
-    /// Appends records to a partition's log as one entry and returns when `level` is reached.
+    /// Appends records to a partition's log as one block and returns when `level` is reached.
     ///
-    /// MUST give them contiguous places right after the newest record, and all of them or none. MUST NOT acknowledge what a
-    /// failure of the kind that `level` names could lose. MUST fail with `Full` while there is no room, leaving room for
-    /// commits and trims. MAY group appends of several callers into one write. `arrived_at` is what trimming goes by.
+    /// MUST append all of them or none, at contiguous positions right after the newest record. MUST NOT acknowledge records that
+    /// a failure of the kind named by `level` could lose. MUST fail with `Full` while space is short, and leave enough of it for
+    /// commits and trims. MAY group appends of several callers into one write. Trimming goes by `arrived_at`.
     async fn append(
         &self,
         partition: PartitionId,
@@ -24,11 +24,11 @@ pub trait LogStore: StoreInfo {
         level: AckLevel,
     ) -> Result<Appended>;
 
-    /// Reads records after `after`, at most `max_records` and about `max_bytes`, at least one if there is one.
+    /// Returns records after `after`, at most `max_records` and about `max_bytes`, at least one if there is one.
     ///
-    /// MUST NOT skip a place: fails with `Trimmed` if the next one is gone. If there is none, waits up to `wait` for one and
-    /// MAY return an empty page earlier. MUST NOT return records that are not acknowledged at their level yet, unless whatever
-    /// can lose such a record also loses every commit made after it, and begins a new generation.
+    /// MUST NOT skip a position: fails with `Trimmed` if the next record is trimmed. Without a record, waits up to `wait` for
+    /// one; MAY return an empty page earlier. MUST NOT return records that are not acknowledged at their level yet, unless every
+    /// failure that loses such a record also loses all commits made after it, and begins a new generation.
     async fn read_log(
         &self,
         partition: PartitionId,
@@ -38,10 +38,10 @@ pub trait LogStore: StoreInfo {
         wait: Duration,
     ) -> Result<LogPage>;
 
-    /// The partition's state. MUST be at least as new as any commit or append acknowledged before the call.
+    /// Returns the partition's state. MUST be at least as new as any commit or append acknowledged before the call.
     async fn meta(&self, partition: PartitionId) -> Result<PartitionMeta>;
 
-    /// Waits up to `wait` until `applied_through` is at least `seq`, and returns the state it then has, reached or not.
+    /// Waits up to `wait` until `applied_through` is at least `seq`, and returns the state after that, reached or not.
     async fn wait_applied(
         &self,
         partition: PartitionId,
@@ -50,74 +50,75 @@ pub trait LogStore: StoreInfo {
     ) -> Result<PartitionMeta>;
 }
 
-/// What an append gave.
+/// Result of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// Place of the first record.
+    /// Position of the first record.
     pub first: LogSeq,
-    /// Place of the last record.
+    /// Position of the last record.
     pub last: LogPosition,
-    /// How far the partition is applied, for back-pressure.
+    /// Newest applied record of the partition, for back-pressure.
     pub applied_through: LogSeq,
 }
 
-/// A stretch of a log.
+/// Page of a partition's log.
 #[derive(Clone, Debug, Default)]
 pub struct LogPage {
-    /// The records, contiguous, the first right after the place asked for.
+    /// Records, contiguous, beginning right after the requested position.
     pub records: Vec<LogRecord>,
 }
 
-/// One record of a log.
+/// Record of a log with its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRecord {
-    /// Its place.
+    /// Position in the log.
     pub seq: LogSeq,
-    /// What was appended.
+    /// Bytes as they were appended.
     pub value: Bytes,
 }
 
-/// The state of a partition that is not profiles.
+/// State of a partition without its profiles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionMeta {
-    /// Who owns it, if anybody ever did; the lease may have expired.
+    /// Token of the newest owner; none before the first. The lease may have expired.
     pub token: Option<LeaseToken>,
-    /// Its newest commit.
+    /// Number of the newest commit.
     pub commit_no: CommitNo,
-    /// Records up to here are applied.
+    /// Newest applied record (inclusive).
     pub applied_through: LogSeq,
-    /// The newest record.
+    /// Newest record of the log.
     pub log_end: LogSeq,
-    /// The oldest record that is kept, or the next one if none is.
+    /// Oldest retained record, or the next one if there is none.
     pub log_first: LogSeq,
-    /// The log's generations.
+    /// Generations of the log.
     pub log_generations: Generations<LogSeq>,
-    /// The newest change.
+    /// Newest change of the feed.
     pub feed_end: FeedSeq,
-    /// The oldest change that is kept, or the next one if none is.
+    /// Oldest retained change, or the next one if there is none.
     pub feed_first: FeedSeq,
-    /// The feed's generations.
+    /// Generations of the feed.
     pub feed_generations: Generations<FeedSeq>,
-    /// The newest event time that was committed, for a deployment whose clock follows the events.
+    /// Newest event time that was committed, for a deployment whose clock follows the events.
     pub clock: Timestamp,
-    /// What was counted since the beginning.
+    /// Totals since the creation of the partition.
     pub counters: Counters,
-    /// What the owner noted in its newest commit with a note; empty before the first.
+    /// Note of the newest commit that had one; empty before the first.
     pub note: Bytes,
 }
 
-/// What the commits of a partition count.
+/// Counters of a partition, added up over its commits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Counters {
     /// Records that changed a profile.
     pub applied: u64,
     /// Records dropped as duplicates.
     pub duplicates: u64,
-    /// Records set aside.
+    /// Records moved to the dead letters.
     pub dead_letters: u64,
     /// Events too late for sessions and transitions.
     pub late: u64,
-    /// Records dropped because their shopper was erased after they occurred.
+    /// Records dropped because their user was erased after they occurred. Stored beside the other counters, not with them: the
+    /// previous format has four.
     #[serde(skip)]
     pub blocked: u64,
 }

@@ -1,38 +1,37 @@
-//! Who is there: the workers of a deployment that say so again and again. A store knows names and times, not what they do.
+//! Membership: workers of a deployment that send heartbeats. A store holds their names and expiry times and nothing else.
 
 use super::info::StoreInfo;
 use crate::error::Result;
 use crate::position::Nonce;
 use async_trait::async_trait;
-use portrait_profile::{Span, Timestamp};
+use portrait_profile::{TimeDelta, Timestamp};
 
-/// The longest name of a worker, in bytes.
-pub const WORKER_NAME_MAX: usize = 256;
-/// Workers that may be there at once.
-pub const WORKERS_MAX: usize = 1_024;
+/// Largest length of a member's name, in bytes.
+pub const MEMBER_NAME_MAX: usize = 256;
+/// Largest number of members at a time.
+pub const MEMBERS_MAX: usize = 1_024;
 
-/// Members of a deployment: the workers that are present, each for a time that it extends.
+/// Members of a deployment: workers whose last heartbeat has not expired.
 #[async_trait]
 pub trait MembershipStore: StoreInfo {
-    /// Says that `worker` is there for `ttl` more, and gives all workers who are there, `worker` among them, in the order of
-    /// their nonces.
+    /// Registers the member or extends it by `ttl` from `now`, and returns all members, this one included, ordered by nonce.
     ///
-    /// MUST fail with `TooBig` for a longer name than [`WORKER_NAME_MAX`], and with `Full` beyond [`WORKERS_MAX`]. `now` is the
+    /// MUST fail with `TooBig` for a name longer than [`MEMBER_NAME_MAX`], and with `Full` beyond [`MEMBERS_MAX`]. `now` is the
     /// caller's clock; MAY use a clock of its own.
-    async fn attend(&self, worker: &Worker, ttl: Span, now: Timestamp) -> Result<Vec<Worker>>;
+    async fn heartbeat(&self, worker: &Member, ttl: TimeDelta, now: Timestamp) -> Result<Vec<Member>>;
 
-    /// All workers who are there, in the order of their nonces.
-    async fn workers(&self, now: Timestamp) -> Result<Vec<Worker>>;
+    /// Returns all members, ordered by nonce.
+    async fn members(&self, now: Timestamp) -> Result<Vec<Member>>;
 
-    /// Says that a worker is there no longer. MUST ignore one that is not.
-    async fn leave(&self, nonce: Nonce) -> Result<()>;
+    /// Removes a member. MUST ignore an unknown one.
+    async fn deregister(&self, nonce: Nonce) -> Result<()>;
 }
 
-/// One worker.
+/// Worker that is a member of the deployment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Worker {
-    /// What it acquires leases by.
+pub struct Member {
+    /// Nonce of the worker's leases.
     pub nonce: Nonce,
-    /// What people call it, as `http://features-1:50051`; at most [`WORKER_NAME_MAX`] bytes.
+    /// Name for people, such as `http://features-1:50051`; at most [`MEMBER_NAME_MAX`] bytes.
     pub name: String,
 }

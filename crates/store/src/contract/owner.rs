@@ -1,4 +1,4 @@
-//! Steps of a partition's owner: the lease, the commit that is one atomic step, the ids that were seen, and what is forgotten.
+//! Operations of a partition's owner: leases, atomic commits, de-duplication lookups and trims.
 
 use super::info::StoreInfo;
 use super::log::Counters;
@@ -7,62 +7,62 @@ use crate::error::Result;
 use crate::position::{CommitNo, FeedSeq, LeaseToken, LogSeq, Nonce};
 use async_trait::async_trait;
 use bytes::Bytes;
-use portrait_profile::{PartitionId, Pseudonym, SeenId, Span, Timestamp};
+use portrait_profile::{PartitionId, Pseudonym, SeenId, TimeDelta, Timestamp};
 
-/// Calls that a partition's owner makes; the commit is fenced by its token.
+/// Operations of a partition's owner; commits are fenced by the owner's token.
 #[async_trait]
 pub trait OwnerStore: StoreInfo {
-    /// Takes the partition if nobody's lease on it is running, or if `nonce` has it already, for `ttl`.
+    /// Acquires the partition's lease for `ttl` if no lease is running or `nonce` holds it already.
     ///
-    /// MUST give a token with a higher epoch than any before, unless `nonce` has the lease. MUST return none while another's
-    /// lease runs. MUST fence every older token from then on. `now` is the caller's clock; MAY use a clock of its own.
+    /// MUST return a token with a higher epoch than any before, unless `nonce` holds the lease. MUST return none while the lease
+    /// of another owner runs. MUST fence every older token from then on. `now` is the caller's clock; MAY use a clock of its own.
     async fn acquire(
         &self,
         partition: PartitionId,
         nonce: Nonce,
-        ttl: Span,
+        ttl: TimeDelta,
         now: Timestamp,
     ) -> Result<Option<LeaseToken>>;
 
-    /// Extends a lease. MUST return false, and change nothing, if the token is not the partition's.
+    /// Extends a lease by `ttl` from `now`. MUST return false, and change nothing, if the token is not the partition's.
     async fn renew(
         &self,
         partition: PartitionId,
         token: LeaseToken,
-        ttl: Span,
+        ttl: TimeDelta,
         now: Timestamp,
     ) -> Result<bool>;
 
-    /// Ends a lease early, so that the next owner need not wait. MUST ignore a token that is not the partition's.
+    /// Ends a lease early, so that the next owner does not have to wait. MUST ignore a token that is not the partition's.
     async fn release(&self, partition: PartitionId, token: LeaseToken) -> Result<()>;
 
-    /// Which of `ids` were committed as seen, in their order.
+    /// Returns for each of `ids`, in their order, whether it was committed as seen.
     ///
-    /// MUST find an id committed with an `arrived_at` of up to [`Layout::dedup_window`] before the query's, and MAY find it up
-    /// to twice as long.
+    /// MUST find an id committed with an `arrived_at` of up to [`Layout::dedup_window`] before the query's; MAY find it for up to
+    /// twice as long.
     async fn seen(&self, partition: PartitionId, ids: &[SeenQuery]) -> Result<Vec<bool>>;
 
-    /// Does everything in `commit`, or nothing.
+    /// Applies everything in `commit`, or nothing.
     ///
-    /// MUST compare the whole token and `expected` with the partition's and fail with `Fenced` if either differs. A room that
-    /// begins a generation of the log while owners live on MUST end their leases with it, and fence their tokens: they may have
-    /// read records that are lost, in whose places others are now. MUST add one
-    /// to `commit_no`, also if the commit has nothing but `applied_through`. MUST give changes contiguous places. MUST wake
-    /// those who wait for `applied_through` or for changes. MUST work while appends are refused for want of room. Need not
-    /// reach the disk: what a loss takes from it is done again from the log, in a new generation.
+    /// MUST compare the whole token and `expected` with the partition's and fail with `Fenced` if either differs. A backend that
+    /// begins a generation of the log while owners live MUST end their leases and fence their tokens: they may have read records
+    /// that are lost and whose positions were assigned again. MUST add one to `commit_no`, even if the commit has nothing but
+    /// `applied_through`. MUST assign contiguous positions to changes. MUST wake the readers that wait for `applied_through` or
+    /// for changes. MUST work while appends are refused for lack of space. Need not reach the disk: a lost commit is repeated from
+    /// the log, in a new generation.
     async fn commit(&self, partition: PartitionId, commit: Commit) -> Result<Committed>;
 
-    /// Forgets what may be forgotten, in bounded steps; MAY leave some for the next call. MUST NOT trim a record that is not
-    /// applied or the newest places' numbering. MUST drop de-duplication windows whole, and only those that no query of
-    /// `now` or later can ask for. MUST drop a dead letter with the record that it was, and none before it.
+    /// Removes expired data, in bounded steps; MAY leave some for the next call. MUST NOT trim a record that is not applied, and
+    /// MUST keep the numbering. MUST drop de-duplication windows whole, and only those that no query at `now` or later reads. MUST
+    /// drop a dead letter with its record, and none before it.
     async fn trim(&self, partition: PartitionId, what: Trim) -> Result<Trimmed>;
 
-    /// Writes the store's own files anew, so that nothing is left in them of what was deleted or trimmed before the call. MAY
-    /// take as long as that takes, and MAY serve several callers by one; others MUST be able to read and write meanwhile. MUST
-    /// fail with `Incompatible` if whoever keeps the files cannot be asked to.
+    /// Rewrites the store's files, so that they hold nothing that was deleted or trimmed before the call. MAY take long, and MAY
+    /// serve several callers by one run; reads and writes MUST go on during a run. MUST fail with `Incompatible` if the backend
+    /// cannot request a rewrite.
     async fn rewrite_files(&self) -> Result<()>;
 
-    /// Dead letters after `after`, oldest first, at most `max_letters`.
+    /// Returns dead letters after `after`, oldest first, at most `max_letters`.
     async fn dead_letters(
         &self,
         partition: PartitionId,
@@ -71,82 +71,82 @@ pub trait OwnerStore: StoreInfo {
     ) -> Result<Vec<DeadLetter>>;
 }
 
-/// A question to the de-duplication windows.
+/// Id to look up in, or to add to, the de-duplication windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeenQuery {
-    /// The record's.
+    /// Id of the record.
     pub id: SeenId,
-    /// When ingest took the record; decides the windows that are searched.
+    /// Time at which ingest accepted the record; selects the windows to search.
     pub arrived_at: Timestamp,
 }
 
-/// Everything one step changes in a partition. All of it happens or nothing.
+/// Atomic change of a partition: all of it is applied, or nothing.
 #[derive(Clone, Debug)]
 pub struct Commit {
-    /// The owner's token; compared as a whole.
+    /// Token of the owner; compared as a whole.
     pub token: LeaseToken,
-    /// The newest commit the owner knows; compared.
+    /// Newest commit known to the owner; compared.
     pub expected: CommitNo,
-    /// Records up to here are applied now. Never less than before.
+    /// Newest record applied after the commit. Never decreases.
     pub applied_through: LogSeq,
-    /// The newest event time known now. Never less than before.
+    /// Newest event time after the commit. Never decreases.
     pub clock: Timestamp,
-    /// When, by the owner's clock; feed entries and dead letters are trimmed by it.
+    /// Time of the commit by the owner's clock; feed entries are trimmed by it.
     pub at: Timestamp,
-    /// Profiles to write; without a value, to delete.
+    /// Profiles to write; an absent value deletes the profile.
     pub profiles: Vec<(ProfileKey, Option<Bytes>)>,
-    /// Tombstones to write; without a value, to delete.
+    /// Tombstones to write; an absent value deletes the tombstone.
     pub tombstones: Vec<(Pseudonym, Option<Bytes>)>,
-    /// Ids to remember.
+    /// Ids to add to the de-duplication windows.
     pub seen: Vec<SeenQuery>,
     /// Changes to append to the feed.
     pub changes: Vec<Bytes>,
-    /// Records to set aside.
+    /// Records to add to the dead letters.
     pub dead_letters: Vec<DeadLetter>,
-    /// What to add to the counters.
+    /// Amounts to add to the counters.
     pub counted: Counters,
-    /// The owner's own note about the partition, in place of the one before; none keeps that.
+    /// Note of the owner about the partition, which replaces the previous one; none keeps the previous one.
     pub note: Option<Bytes>,
 }
 
-/// A record that could not be applied.
+/// Record that could not be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Its place in the log.
+    /// Position of the record in the log.
     pub seq: LogSeq,
-    /// Why, for a person.
+    /// Reason of the failure, for a person.
     pub reason: String,
-    /// The record as it was.
+    /// Bytes of the record as appended.
     pub record: Bytes,
 }
 
-/// What a commit gave.
+/// Result of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// Its number.
+    /// Number of the commit.
     pub commit_no: CommitNo,
-    /// The newest change after it.
+    /// Newest change of the feed after the commit.
     pub feed_end: FeedSeq,
 }
 
-/// What may be forgotten.
+/// Bounds of a trim.
 #[derive(Clone, Copy, Debug)]
 pub struct Trim {
-    /// The caller's clock.
+    /// Current time by the caller's clock.
     pub now: Timestamp,
-    /// Log entries that are applied and older than this. Records that are not applied are never trimmed.
+    /// Applied records that arrived before this time are trimmed. Records that are not applied are never trimmed.
     pub log_before: Timestamp,
-    /// Feed entries older than this.
+    /// Changes committed before this time are trimmed.
     pub feed_before: Timestamp,
 }
 
-/// What [`OwnerStore::trim`] removed.
+/// Amounts that [`OwnerStore::trim`] removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trimmed {
-    /// Records of the log.
+    /// Number of records of the log.
     pub log_records: u64,
-    /// Changes of the feed.
+    /// Number of changes of the feed.
     pub changes: u64,
-    /// De-duplication windows, whole.
+    /// Number of whole de-duplication windows.
     pub seen_windows: u64,
 }

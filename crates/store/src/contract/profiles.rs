@@ -1,4 +1,4 @@
-//! Profiles and tombstones of the partitions, by key and page by page.
+//! Lookups and scans of the partitions' profiles and tombstones.
 
 use super::cursor::ScanCursor;
 use super::info::StoreInfo;
@@ -7,16 +7,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Pseudonym, UserId};
 
-/// Reads of profiles and tombstones.
+/// Reads of the partitions' profiles and tombstones.
 #[async_trait]
 pub trait ProfileStore: StoreInfo {
-    /// The profiles of `keys`, in their order.
+    /// Returns the profiles of `keys`, in their order; none for an unknown key.
     async fn profiles(&self, partition: PartitionId, keys: &[ProfileKey]) -> Result<Vec<Option<Bytes>>>;
 
-    /// Pages through all profiles of a partition.
+    /// Returns the next page of a partition's profiles, at most `max_profiles`.
     ///
-    /// MUST return every profile that is there during the whole scan; MAY return one twice, and MAY or may not return one
-    /// that is written or deleted meanwhile.
+    /// MUST return every profile that exists during the whole scan. MAY return a profile twice, and MAY or may not return one
+    /// that is written or deleted during the scan.
     async fn scan(
         &self,
         partition: PartitionId,
@@ -24,7 +24,7 @@ pub trait ProfileStore: StoreInfo {
         max_profiles: usize,
     ) -> Result<ProfilePage>;
 
-    /// Pages through all tombstones of a partition, as [`ProfileStore::scan`] does through its profiles.
+    /// Returns the next page of a partition's tombstones, about `max_tombstones`, with the guarantees of [`ProfileStore::scan`].
     async fn tombstones(
         &self,
         partition: PartitionId,
@@ -33,30 +33,30 @@ pub trait ProfileStore: StoreInfo {
     ) -> Result<TombstonePage>;
 }
 
-/// The key of a profile: bytes that name one shopper. Its order means nothing.
+/// Key of a profile: bytes that name one user. The order of keys has no meaning.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProfileKey(pub Bytes);
 
-/// A stretch of a scan.
+/// Page of a scan of profiles.
 #[derive(Clone, Debug, Default)]
 pub struct ProfilePage {
-    /// Some profiles.
+    /// Profiles of the page, in no particular order.
     pub profiles: Vec<(ProfileKey, Bytes)>,
-    /// Where the next page begins; none after the last.
+    /// Cursor of the next page; none after the last.
     pub next: Option<ScanCursor>,
 }
 
-/// A stretch of a scan of tombstones.
+/// Page of a scan of tombstones.
 #[derive(Clone, Debug, Default)]
 pub struct TombstonePage {
-    /// Some tombstones.
+    /// Tombstones of the page, by pseudonym.
     pub tombstones: Vec<(Pseudonym, Bytes)>,
-    /// Where the next page begins; none after the last.
+    /// Cursor of the next page; none after the last.
     pub next: Option<ScanCursor>,
 }
 
 impl ProfileKey {
-    /// The key of a shopper's profile.
+    /// Returns the key of a user's profile.
     pub fn of(user_id: &UserId) -> Self {
         Self(Bytes::copy_from_slice(user_id.as_str().as_bytes()))
     }

@@ -1,115 +1,116 @@
-//! What is kept of models, once for the whole deployment: which versions there are, which one is active, the parts they are
-//! made of, and who may train. A store knows numbers and bytes, not mathematics.
+//! Model registry, shared by the whole deployment: the versions, the active one, their parts, and the training lease. A store
+//! holds numbers and bytes and does not interpret models.
 
 use super::info::StoreInfo;
 use crate::error::{Error, Result};
 use crate::position::{LeaseToken, Nonce, RegistryNo};
 use async_trait::async_trait;
 use bytes::Bytes;
-use portrait_profile::{ModelVersion, Span, Timestamp};
+use portrait_profile::{ModelVersion, TimeDelta, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Registry of the models, their parts, and the lease of the right to train.
+/// Registry of the models, their parts, and the training lease.
 #[async_trait]
 pub trait RegistryStore: StoreInfo {
-    /// The models of the deployment. Waits up to `wait` for one with a number above `after` and returns what there then is.
+    /// Returns the registry. Waits up to `wait` for a number above `after`, and returns the current one in any case.
     async fn registry(&self, after: Option<RegistryNo>, wait: Duration) -> Result<Registry>;
 
-    /// Does everything in `change`, or nothing, and returns the new number. MUST be on disk when it returns,
-    /// or as safe as the level that the room was opened for, where the room has one.
+    /// Applies everything in `change`, or nothing, and returns the new number. MUST be on disk when it returns, or as durable as
+    /// the level that the backend was opened with, if it has one.
     ///
-    /// MUST fail with `RegistryMoved` if `expected` is not the registry's number, and with `TrainerFenced` if a model is
-    /// published with a token that is not the trainer's, and change nothing. MUST refuse, as `NoSuchModel`, to activate a model
-    /// that is not kept or to forget the active one, and, as `RegistryMoved`, to publish a version that is not above the newest.
+    /// MUST fail with `RegistryMoved` if `expected` is not the registry's number, and with `TrainerFenced` if a model is published
+    /// with a token that does not hold the training lease. MUST fail with `NoSuchModel` if an unknown model is activated or the
+    /// active one is removed, and with `RegistryMoved` if a published version is not above the newest.
     async fn change_registry(&self, change: RegistryChange) -> Result<RegistryNo>;
 
-    /// Takes the right to train, which one owner in the whole deployment has, as [`super::owner::OwnerStore::acquire`] takes a partition.
-    async fn acquire_training(&self, nonce: Nonce, ttl: Span, now: Timestamp) -> Result<Option<LeaseToken>>;
+    /// Acquires the training lease, which one process in the deployment holds, with the rules of
+    /// [`super::owner::OwnerStore::acquire`].
+    async fn acquire_training(&self, nonce: Nonce, ttl: TimeDelta, now: Timestamp) -> Result<Option<LeaseToken>>;
 
-    /// As [`super::owner::OwnerStore::renew`], for the right to train.
-    async fn renew_training(&self, token: LeaseToken, ttl: Span, now: Timestamp) -> Result<bool>;
+    /// Extends the training lease, with the rules of [`super::owner::OwnerStore::renew`].
+    async fn renew_training(&self, token: LeaseToken, ttl: TimeDelta, now: Timestamp) -> Result<bool>;
 
-    /// As [`super::owner::OwnerStore::release`], for the right to train.
+    /// Ends the training lease early, with the rules of [`super::owner::OwnerStore::release`].
     async fn release_training(&self, token: LeaseToken) -> Result<()>;
 
-    /// Keeps a part of a model under the name of its bytes. MUST be as safe as a change of the registry when it
-    /// returns.
+    /// Stores a part of a model under the hash of its bytes. MUST be as durable as a change of the registry when it returns.
     async fn put_part(&self, part: Bytes) -> Result<PartName>;
 
-    /// The part of a name.
+    /// Returns the part named `name`, if it exists.
     async fn part(&self, name: PartName) -> Result<Option<Bytes>>;
 }
 
-/// The name of a part: the XXH3 hash (128 bits) of its bytes. Equal parts of two models are kept once.
+/// Name of a part: the XXH3 hash (128 bits) of its bytes. Equal parts of two models are stored once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PartName(u128);
 
-/// One published model.
+/// Model in the registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedModel {
-    /// Its version.
+    /// Version of the model.
     pub version: ModelVersion,
-    /// When it was published.
+    /// Time of publication.
     pub at: Timestamp,
-    /// What it is made of and what is to be known of it without its parts; opaque to the store.
+    /// Manifest: names of the parts, and metadata that is readable without them; opaque to the store.
     pub manifest: Bytes,
 }
 
-/// The models of a deployment.
+/// Models of a deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registry {
-    /// How often anything here but the lease changed; every change expects the number before it.
+    /// Number of changes, leases excepted; every change expects the number before it.
     pub registry_no: RegistryNo,
-    /// The model that is served; none before the first.
+    /// Version that is served; none before the first.
     pub active: Option<ModelVersion>,
-    /// Those that are kept, oldest first.
+    /// Retained models, oldest first.
     pub models: Vec<PublishedModel>,
-    /// The newest version that was ever published, kept or not: versions never restart.
+    /// Newest version that was ever published, retained or not: versions never restart.
     pub newest: Option<ModelVersion>,
 }
 
-/// A change of the registry. All of it happens or nothing.
+/// Atomic change of the registry: all of it is applied, or nothing.
 #[derive(Clone, Debug)]
 pub struct RegistryChange {
-    /// The registry that the caller knows; compared.
+    /// Number of the registry known to the caller; compared.
     pub expected: RegistryNo,
-    /// A new model, and the trainer's token, compared as a whole. Its parts are there already.
+    /// New model with the token of the training lease, compared as a whole. The model's parts are stored already.
     pub publish: Option<(LeaseToken, PublishedModel)>,
-    /// The model to serve from now on.
+    /// Version to serve from now on.
     pub activate: Option<ModelVersion>,
-    /// Models to forget; never the active one.
+    /// Versions to remove; never the active one.
     pub forget: Vec<ModelVersion>,
-    /// Parts to forget, since no model needs them.
+    /// Parts to remove because no model uses them.
     pub forget_parts: Vec<PartName>,
 }
 
 impl PartName {
-    /// The name of a part of those bytes.
+    /// Returns the name of a part with the given bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(xxh3_128(bytes))
     }
 
-    /// From its number.
+    /// Wraps the 128 bits of a hash.
     pub const fn new(bits: u128) -> Self {
         Self(bits)
     }
 
-    /// The number.
+    /// Returns the 128 bits of the hash.
     pub const fn get(self) -> u128 {
         self.0
     }
 }
 
 impl Registry {
-    /// What `change` makes of it, or why it may not be; `trains` says whether a token is the trainer's.
+    /// Returns the registry after `change`; `trains` returns whether a token holds the training lease.
     ///
     /// # Errors
     /// As [`RegistryStore::change_registry`].
     pub fn changed(&self, change: &RegistryChange, trains: impl Fn(LeaseToken) -> bool) -> Result<Self> {
         let current = self.registry_no;
         let moved = || Error::RegistryMoved { expected: change.expected, current };
+        // Checked first: with an outdated view every other check would compare the wrong models.
         if current != change.expected {
             return Err(moved());
         }
@@ -118,9 +119,11 @@ impl Registry {
             if !trains(*token) {
                 return Err(Error::TrainerFenced);
             }
+            // A version is never used twice, so nodes may cache models and predictions by version.
             if next.newest.is_some_and(|newest| model.version <= newest) {
                 return Err(moved());
             }
+            // Kept apart from the list, since the newest model may be removed and its number must not be used again.
             next.newest = Some(model.version);
             next.models.push(model.clone());
         }
@@ -131,17 +134,18 @@ impl Registry {
         if let Some(version) = change.forget.iter().copied().find(|version| next.active == Some(*version)) {
             return Err(Error::NoSuchModel { version });
         }
+        // Removed last, so that one change may publish, activate and drop the model before it.
         next.models.retain(|model| !change.forget.contains(&model.version));
         next.registry_no = current.next();
         Ok(next)
     }
 
-    /// The model that is served.
+    /// Returns the model that is served.
     pub fn active_model(&self) -> Option<&PublishedModel> {
         self.active.and_then(|version| self.model(version))
     }
 
-    /// A model that is kept.
+    /// Returns a retained model by its version.
     pub fn model(&self, version: ModelVersion) -> Option<&PublishedModel> {
         self.models.iter().find(|model| model.version == version)
     }
