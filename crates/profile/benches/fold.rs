@@ -3,7 +3,7 @@
 
 use criterion::{BatchSize, Criterion};
 use portrait_profile::{
-    Action, Body, Event, ItemId, OrderId, Profile, Record, RecordId, Span, Timestamp, UserId,
+    Action, Body, Event, ItemId, OrderId, Profile, Record, RecordId, TimeDelta, Timestamp, UserId,
 };
 use std::hint::black_box;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn user_id() -> UserId {
 /// The record `number` of a user who views much and buys some.
 fn record(number: u32) -> Record {
     let actions = [Action::View, Action::View, Action::View, Action::AddToCart, Action::Purchase];
-    let at = Timestamp::from_millis(BEGIN_MS).plus(Span::from_minutes(i64::from(number) * 97));
+    let at = Timestamp::from_millis(BEGIN_MS).plus(TimeDelta::from_minutes(i64::from(number) * 97));
     let event = Event {
         action: actions[number as usize % actions.len()].clone(),
         utc_offset_minutes: 60,

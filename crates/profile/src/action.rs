@@ -1,7 +1,7 @@
 //! What a shopper can do. Ten actions are built in; a shop can configure more, which share the kind [`ActionKind::Custom`]
 //! and are told apart by name.
 
-use crate::id::{TextFault, check_id};
+use crate::id::{TextError, check_id};
 use serde::{Deserialize, Serialize};
 
 /// The longest name of a custom action, in bytes.
@@ -68,10 +68,10 @@ pub enum ActionKind {
 
 impl CustomAction {
     /// Takes an id of at most [`CUSTOM_ACTION_MAX_BYTES`].
-    pub fn parse(name: &str) -> Result<Self, TextFault> {
+    pub fn parse(name: &str) -> Result<Self, TextError> {
         check_id(name)?;
         if name.len() > CUSTOM_ACTION_MAX_BYTES {
-            return Err(TextFault::TooLong { bytes: name.len(), max_bytes: CUSTOM_ACTION_MAX_BYTES });
+            return Err(TextError::TooLong { bytes: name.len(), max_bytes: CUSTOM_ACTION_MAX_BYTES });
         }
         Ok(Self(name.into()))
     }

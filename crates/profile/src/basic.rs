@@ -45,16 +45,16 @@ impl Basic {
                 Err(place) => self.traits.insert(place, stated),
             }
         }
-        self.bound();
+        self.enforce_limits();
     }
 
     /// The traits that hold, by name.
-    pub(crate) fn holding(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn active(&self) -> impl Iterator<Item = (&str, &str)> {
         let holding = self.traits.iter().filter(|stated| !stated.value.is_empty());
         holding.map(|stated| (&*stated.name, &*stated.value))
     }
 
-    fn bound(&mut self) {
+    fn enforce_limits(&mut self) {
         let mut bytes: usize = self.traits.iter().map(StatedTrait::bytes).sum();
         while self.traits.len() > TRAITS_MAX || bytes > TRAITS_BUDGET_BYTES {
             let Some(oldest) = (0..self.traits.len()).min_by_key(|index| self.traits[*index].at) else {

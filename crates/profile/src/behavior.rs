@@ -1,16 +1,16 @@
 //! Dimension 2, what the shopper does: actions, recency-frequency-money, visits, rhythm and habits.
 
 use crate::action::{Action, ActionKind};
-use crate::decay::{DecayedShape, DecayedSum, bounded};
+use crate::decay::{DecayedHistogram, DecayedSum, bounded};
 use crate::id::OrderId;
 use crate::record::Event;
-use crate::time::{Span, Timestamp};
+use crate::time::{TimeDelta, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// How many custom actions a profile tells apart; further ones are counted as events only.
 pub const CUSTOM_ACTIONS_MAX: usize = 8;
 /// A visit ends where this long passes without an event; an event that comes later than this is late.
-pub const SESSION_GAP: Span = Span::from_minutes(30);
+pub const SESSION_GAP: TimeDelta = TimeDelta::from_minutes(30);
 /// How many orders are remembered, so that the lines of one order count once.
 const ORDERS_REMEMBERED: usize = 16;
 
@@ -28,11 +28,11 @@ pub(crate) struct Behavior {
     /// Visits.
     pub(crate) sessions: Sessions,
     /// Activity by hour of the shop's day.
-    pub(crate) hours: DecayedShape,
+    pub(crate) hours: DecayedHistogram,
     /// Activity by weekday, from Monday.
-    pub(crate) weekdays: DecayedShape,
+    pub(crate) weekdays: DecayedHistogram,
     /// Steps from an action to the next within a visit, by `from * 11 + to`.
-    pub(crate) transitions: DecayedShape,
+    pub(crate) transitions: DecayedHistogram,
     /// Events too late for sessions and transitions.
     pub(crate) late_events: u64,
 }
@@ -130,7 +130,7 @@ impl Behavior {
         let newest = self.newest.filter(|(newest, _)| at.since(*newest) <= SESSION_GAP);
         match newest {
             Some((newest, before)) => {
-                self.sessions.go_on(newest, at);
+                self.sessions.extend(newest, at);
                 if at >= newest {
                     self.transitions.add(at, (before.index() * ActionKind::ALL.len() + kind.index()) as u8);
                 }
@@ -183,7 +183,7 @@ impl Sessions {
         self.current_events = 1;
     }
 
-    fn go_on(&mut self, newest: Timestamp, at: Timestamp) {
+    fn extend(&mut self, newest: Timestamp, at: Timestamp) {
         self.events += 1;
         self.current_events += 1;
         let longer = at.since(newest).millis().max(self.current_started_at.since(at).millis()).max(0);

@@ -8,7 +8,7 @@ pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion::first().then(&[&
 /// The version of an encoded [`crate::Profile`]. 6: preferences say in one byte what an entry is.
 const PROFILE_VERSION: FormatVersion = FormatVersion::only(6);
 /// The version before it.
-pub(crate) const FORMER_PROFILE_VERSION: FormatVersion = FormatVersion::only(5);
+pub(crate) const PROFILE_VERSION_V5: FormatVersion = FormatVersion::only(5);
 /// The version of an encoded [`crate::ProfileChange`]. 2: segments before and after, at the end. 3: the span, at the end.
 pub(crate) const CHANGE_VERSION: FormatVersion = FormatVersion::first().then(&[&[0, 0], &[0]]);
 /// The version of an encoded [`crate::CatalogueItem`].

@@ -5,11 +5,11 @@
 //! On `(t, w)`: if `t >= T`, `S = S * 2^(-(t-T)/h) + w` and `T = t`; else `S += w * 2^(-(T-t)/h)`. Read at `now`:
 //! `S * 2^(-(now-T)/h)`. (Forward decay: Cormode, Shkapenyuk, Srivastava, Xu, "Forward Decay", ICDE 2009, section 3.)
 
-use crate::time::{Span, Timestamp};
+use crate::time::{TimeDelta, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// An hour, 7 days and 90 days: what just happened, what is going on, and what the shopper is like.
-pub const HALF_LIVES: [Span; 3] = [Span::from_hours(1), Span::from_days(7), Span::from_days(90)];
+pub const HALF_LIVES: [TimeDelta; 3] = [TimeDelta::from_hours(1), TimeDelta::from_days(7), TimeDelta::from_days(90)];
 
 /// No single contribution is larger, so that no sum ever leaves the finite numbers.
 const CONTRIBUTION_MAX: f64 = 1e15;
@@ -66,13 +66,13 @@ pub struct Decayed {
 
 /// Sums by a small index that share one time and the half-life of 90 days; only those that are not zero are kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct DecayedShape {
+pub(crate) struct DecayedHistogram {
     weights: Vec<(u8, f32)>,
     at: Timestamp,
 }
 
 /// What is left of 1 after `span`: 1 for a span that is not positive.
-pub(crate) fn left_after(span: Span, half_life: Span) -> f64 {
+pub(crate) fn decay_factor(span: TimeDelta, half_life: TimeDelta) -> f64 {
     let half_lives = span.millis().max(0) as f64 / half_life.millis() as f64;
     (-half_lives).exp2()
 }
@@ -92,8 +92,8 @@ impl DecayedSum {
         }
         let (older, newer) = (at.since(self.at), self.at.since(at));
         for (sum, half_life) in self.sums.iter_mut().zip(HALF_LIVES) {
-            let before = f64::from(*sum) * left_after(older, half_life);
-            *sum = (before + weight * left_after(newer, half_life)) as f32;
+            let before = f64::from(*sum) * decay_factor(older, half_life);
+            *sum = (before + weight * decay_factor(newer, half_life)) as f32;
         }
         self.at = self.at.max(at);
     }
@@ -102,7 +102,7 @@ impl DecayedSum {
     pub(crate) fn read(&self, now: Timestamp) -> Decayed {
         let age = now.since(self.at);
         let [hour, week, quarter] = self.sums.map(f64::from);
-        let [h, w, q] = HALF_LIVES.map(|half_life| left_after(age, half_life));
+        let [h, w, q] = HALF_LIVES.map(|half_life| decay_factor(age, half_life));
         Decayed { hour: hour * h, week: week * w, quarter: quarter * q }
     }
 
@@ -123,11 +123,11 @@ impl DecayedSum {
 
     /// The slowest sum at `now`, to compare strengths.
     pub(crate) fn strength(&self, now: Timestamp) -> f64 {
-        f64::from(self.sums[2]) * left_after(now.since(self.at), HALF_LIVES[2])
+        f64::from(self.sums[2]) * decay_factor(now.since(self.at), HALF_LIVES[2])
     }
 }
 
-impl DecayedShape {
+impl DecayedHistogram {
     /// Adds 1 to `index` at `at`.
     pub(crate) fn add(&mut self, at: Timestamp, index: u8) {
         let slowest = HALF_LIVES[2];
@@ -135,11 +135,11 @@ impl DecayedShape {
             self.at = at;
         }
         if at > self.at {
-            let left = left_after(at.since(self.at), slowest);
+            let left = decay_factor(at.since(self.at), slowest);
             self.weights.iter_mut().for_each(|(_, weight)| *weight = (f64::from(*weight) * left) as f32);
             self.at = at;
         }
-        let weight = left_after(self.at.since(at), slowest);
+        let weight = decay_factor(self.at.since(at), slowest);
         match self.weights.binary_search_by_key(&index, |(known, _)| *known) {
             Ok(place) => self.weights[place].1 = (f64::from(self.weights[place].1) + weight) as f32,
             Err(place) => self.weights.insert(place, (index, weight as f32)),
@@ -148,7 +148,7 @@ impl DecayedShape {
 
     /// The sums at `now`, by index in order.
     pub(crate) fn read(&self, now: Timestamp) -> impl Iterator<Item = (u8, f64)> {
-        let left = left_after(now.since(self.at), HALF_LIVES[2]);
+        let left = decay_factor(now.since(self.at), HALF_LIVES[2]);
         self.weights.iter().map(move |(index, weight)| (*index, f64::from(*weight) * left))
     }
 
@@ -176,7 +176,7 @@ mod tests {
     fn a_sum_halves_with_each_half_life() {
         let mut sum = DecayedSum::default();
         sum.add(Timestamp::EPOCH, 8.0);
-        let rows = [(Span::ZERO, [8.0, 8.0, 8.0]), (HALF_LIVES[0], [4.0, 7.967_06, 7.997_43])];
+        let rows = [(TimeDelta::ZERO, [8.0, 8.0, 8.0]), (HALF_LIVES[0], [4.0, 7.967_06, 7.997_43])];
         for (age, [hour, week, quarter]) in rows {
             let read = sum.read(Timestamp::EPOCH.plus(age));
             assert!((read.hour - hour).abs() < 1e-4, "{read:?}");

@@ -7,17 +7,10 @@
 //! ```
 
 use crate::codec::{self, DecodeError};
+use crate::seq::{FeedSeq, LogSeq};
 use crate::time::Timestamp;
 use crate::version::ProfileVersion;
 use serde::{Deserialize, Serialize};
-
-/// A place in a partition's log, as the store counts them; 0 is before the first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct LogPlace(pub u64);
-
-/// A place in a partition's feed, as the store counts them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct FeedPlace(pub u64);
 
 /// What a partition remembers of somebody who was erased, under the pseudonym.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,22 +24,22 @@ pub struct Tombstone {
     /// The version that the deletion had, or the last before it: the next profile goes on after it.
     pub version: ProfileVersion,
     /// Where the newest erasure of the shopper is in the log of this partition.
-    pub placed_at: LogPlace,
+    pub log_seq: LogSeq,
     /// Where the oldest of them is of which something may be left.
-    pub left_from: LogPlace,
+    pub log_seq_min: LogSeq,
     /// Where the feed ended after it: changes up to there may name the shopper.
-    pub told_through: FeedPlace,
+    pub feed_seq_max: FeedSeq,
 }
 
 /// How far a partition is with erasures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErasureLedger {
     /// The newest erasure that was applied.
-    newest: LogPlace,
+    newest: LogSeq,
     /// Up to there nobody of the partition has an edge any more to somebody who was erased.
-    swept: LogPlace,
+    swept: LogSeq,
     /// Up to there nothing is left of erasures: not in the log, the feed, the dead letters, nor in the store's files.
-    cleared: LogPlace,
+    cleared: LogSeq,
     /// New profiles go on after it: no version of a shopper whose tombstone has expired is above it.
     version_floor: ProfileVersion,
 }
@@ -61,9 +54,9 @@ impl Tombstone {
             erased_at: self.erased_at.max(earlier.erased_at),
             edges_through: self.edges_through.max(earlier.edges_through),
             version: self.version.max(earlier.version),
-            placed_at: self.placed_at.max(earlier.placed_at),
-            left_from: self.left_from.min(earlier.left_from),
-            told_through: self.told_through.max(earlier.told_through),
+            log_seq: self.log_seq.max(earlier.log_seq),
+            log_seq_min: self.log_seq_min.min(earlier.log_seq_min),
+            feed_seq_max: self.feed_seq_max.max(earlier.feed_seq_max),
         }
     }
 
@@ -80,17 +73,17 @@ impl Tombstone {
 
 impl ErasureLedger {
     /// Notes that the erasure at `place` is applied.
-    pub fn applied(&mut self, place: LogPlace) {
+    pub fn applied(&mut self, place: LogSeq) {
         self.newest = self.newest.max(place);
     }
 
     /// Notes that everybody was looked at for edges to those who were erased up to `place`.
-    pub fn swept_through(&mut self, place: LogPlace) {
+    pub fn swept_through(&mut self, place: LogSeq) {
         self.swept = self.swept.max(place);
     }
 
     /// Notes that nothing is left of erasures up to `place`.
-    pub fn cleared_through(&mut self, place: LogPlace) {
+    pub fn cleared_through(&mut self, place: LogSeq) {
         self.cleared = self.cleared.max(place);
     }
 
@@ -105,22 +98,22 @@ impl ErasureLedger {
     }
 
     /// Whether edges are gone for the erasure at `place`.
-    pub fn is_swept(&self, place: LogPlace) -> bool {
+    pub fn is_swept(&self, place: LogSeq) -> bool {
         self.swept >= place
     }
 
     /// Whether nothing is left of the erasure at `place`.
-    pub fn is_cleared(&self, place: LogPlace) -> bool {
+    pub fn is_cleared(&self, place: LogSeq) -> bool {
         self.cleared >= place
     }
 
     /// The newest erasure that was applied.
-    pub fn newest(&self) -> LogPlace {
+    pub fn newest(&self) -> LogSeq {
         self.newest
     }
 
     /// Up to there nothing is left of erasures.
-    pub fn cleared(&self) -> LogPlace {
+    pub fn cleared(&self) -> LogSeq {
         self.cleared
     }
 
@@ -138,9 +131,9 @@ mod tests {
         let place = number as u64;
         let version = (0..number).fold(ProfileVersion::default(), |version, _| version.next());
         let at = Timestamp::from_millis(number);
-        let (placed_at, told_through) = (LogPlace(place), FeedPlace(place));
+        let (placed_at, told_through) = (LogSeq::new(place), FeedSeq::new(place));
         let (accepted_at, erased_at, edges_through, left_from) = (at, at, at, placed_at);
-        Tombstone { accepted_at, erased_at, edges_through, version, placed_at, left_from, told_through }
+        Tombstone { accepted_at, erased_at, edges_through, version, log_seq: placed_at, log_seq_min: left_from, feed_seq_max: told_through }
     }
 
     #[test]
@@ -149,7 +142,7 @@ mod tests {
             (tombstone(9), Tombstone { accepted_at: Timestamp::from_millis(11), ..tombstone(3) });
         assert_eq!(
             second.after(Some(&first)),
-            Tombstone { accepted_at: Timestamp::from_millis(11), left_from: LogPlace(3), ..first }
+            Tombstone { accepted_at: Timestamp::from_millis(11), log_seq_min: LogSeq::new(3), ..first }
         );
         assert_eq!(second.after(None), second);
         assert_eq!(Tombstone::decode(&second.encode()).expect("what was encoded"), second);
@@ -158,15 +151,15 @@ mod tests {
     #[test]
     fn the_ledger_says_how_far_an_erasure_is() {
         let mut ledger = ErasureLedger::default();
-        ledger.applied(LogPlace(5));
-        assert!(ledger.is_sweep_due() && !ledger.is_swept(LogPlace(5)));
-        ledger.swept_through(LogPlace(7));
-        assert!(!ledger.is_sweep_due() && ledger.is_swept(LogPlace(7)) && !ledger.is_swept(LogPlace(8)));
-        ledger.applied(LogPlace(8));
-        ledger.cleared_through(LogPlace(6));
+        ledger.applied(LogSeq::new(5));
+        assert!(ledger.is_sweep_due() && !ledger.is_swept(LogSeq::new(5)));
+        ledger.swept_through(LogSeq::new(7));
+        assert!(!ledger.is_sweep_due() && ledger.is_swept(LogSeq::new(7)) && !ledger.is_swept(LogSeq::new(8)));
+        ledger.applied(LogSeq::new(8));
+        ledger.cleared_through(LogSeq::new(6));
         // Nothing goes back.
-        ledger.cleared_through(LogPlace(1));
-        assert!(ledger.is_sweep_due() && ledger.is_cleared(LogPlace(6)) && !ledger.is_cleared(LogPlace(7)));
+        ledger.cleared_through(LogSeq::new(1));
+        assert!(ledger.is_sweep_due() && ledger.is_cleared(LogSeq::new(6)) && !ledger.is_cleared(LogSeq::new(7)));
         ledger.expired(tombstone(4).version);
         ledger.expired(tombstone(2).version);
         assert_eq!(ledger.version_floor().get(), 4);

@@ -1,14 +1,14 @@
 //! The numbers of a profile: one raw vector a shopper, and the schema that says in words what each component is. Scaling is
 //! learned and belongs to a model; nothing here depends on one.
 
-mod facts;
+mod inputs;
 
 use crate::action::ActionKind;
 use crate::decay::Decayed;
 use crate::dimensions::Dimensions;
 use crate::time::Timestamp;
 use crate::view::Affinity;
-use facts::Facts;
+use inputs::FeatureInputs;
 use std::fmt;
 use std::sync::LazyLock;
 use xxhash_rust::xxh64::xxh64;
@@ -29,7 +29,7 @@ const NEVER_DAYS: f64 = 365.0;
 /// let recency = schema.position("behavior.recency").unwrap();
 /// assert_eq!(schema.components()[recency].unit, "days");
 /// assert_eq!(vector[recency], 365.0);
-/// # Ok::<(), portrait_profile::TextFault>(())
+/// # Ok::<(), portrait_profile::TextError>(())
 /// ```
 #[derive(Debug)]
 pub struct FeatureSchema {
@@ -49,14 +49,14 @@ pub struct FeatureComponent {
     /// Which dimension of the profile it belongs to.
     pub dimension: Dimension,
     /// How far back it looks.
-    pub memory: Memory,
+    pub memory: FeatureMemory,
     /// Which side of shopping it tells of; none if it says nothing of how somebody shops, or moves by itself.
     pub facet: Option<Facet>,
 }
 
 /// How far back a component looks: after about so long it has forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Memory {
+pub enum FeatureMemory {
     /// What just happened; follows the hours of the day.
     Hours,
     /// What is going on.
@@ -116,8 +116,8 @@ impl FeatureSchema {
     /// The schema of [`Profile::features_at`](crate::Profile::features_at).
     pub fn current() -> &'static Self {
         static CURRENT: LazyLock<FeatureSchema> = LazyLock::new(|| {
-            let mut names = Names(Vec::new());
-            walk(&mut names, &Facts::of_nobody());
+            let mut names = NameVisitor(Vec::new());
+            walk(&mut names, &FeatureInputs::empty());
             let components = names.0;
             let text: String = components.iter().map(|one| format!("{}:{};", one.name, one.unit)).collect();
             FeatureSchema { hash: xxh64(text.as_bytes(), 0), components }
@@ -143,47 +143,47 @@ impl FeatureSchema {
 
 /// The feature vector at `at`, or at the newest event if that is later.
 pub(crate) fn vector(dimensions: &Dimensions, at: Timestamp) -> Vec<f32> {
-    let mut values = Values(Vec::with_capacity(96));
-    walk(&mut values, &Facts::of(dimensions, at));
+    let mut values = ValueVisitor(Vec::with_capacity(96));
+    walk(&mut values, &FeatureInputs::of(dimensions, at));
     values.0
 }
 
 /// Takes one component after the other: either its meaning or its value, so that the two can never disagree.
 ///
 /// Names and words are put together only by who wants them: a value needs none.
-trait Visitor {
-    fn component(&mut self, kind: Kind, name: fmt::Arguments<'_>, words: fmt::Arguments<'_>, value: f64);
+trait ComponentVisitor {
+    fn component(&mut self, kind: ComponentKind, name: fmt::Arguments<'_>, words: fmt::Arguments<'_>, value: f64);
 }
 
 /// What a component is, beside its name and its words.
 #[derive(Clone, Copy)]
-struct Kind {
+struct ComponentKind {
     dimension: Dimension,
     unit: &'static str,
-    memory: Memory,
+    memory: FeatureMemory,
     facet: Option<Facet>,
 }
 
-struct Names(Vec<FeatureComponent>);
-struct Values(Vec<f32>);
+struct NameVisitor(Vec<FeatureComponent>);
+struct ValueVisitor(Vec<f32>);
 
-impl Visitor for Names {
-    fn component(&mut self, kind: Kind, name: fmt::Arguments<'_>, words: fmt::Arguments<'_>, _: f64) {
-        let Kind { dimension, unit, memory, facet } = kind;
+impl ComponentVisitor for NameVisitor {
+    fn component(&mut self, kind: ComponentKind, name: fmt::Arguments<'_>, words: fmt::Arguments<'_>, _: f64) {
+        let ComponentKind { dimension, unit, memory, facet } = kind;
         let name = format!("{}.{name}", dimension.name());
         let description = words.to_string();
         self.0.push(FeatureComponent { name, unit, description, dimension, memory, facet });
     }
 }
 
-impl Visitor for Values {
-    fn component(&mut self, _: Kind, _: fmt::Arguments<'_>, _: fmt::Arguments<'_>, value: f64) {
+impl ComponentVisitor for ValueVisitor {
+    fn component(&mut self, _: ComponentKind, _: fmt::Arguments<'_>, _: fmt::Arguments<'_>, value: f64) {
         // A value beyond f32 is the largest f32; there is no NaN in a view.
         self.0.push((value as f32).clamp(f32::MIN, f32::MAX));
     }
 }
 
-fn walk(visitor: &mut impl Visitor, facts: &Facts) {
+fn walk(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
     walk_basic(visitor, facts);
     walk_actions(visitor, facts);
     walk_rfm(visitor, facts);
@@ -192,13 +192,13 @@ fn walk(visitor: &mut impl Visitor, facts: &Facts) {
     walk_social(visitor, facts);
 }
 
-fn walk_basic(visitor: &mut impl Visitor, facts: &Facts) {
-    let kind = Kind { dimension: Dimension::Basic, unit: "traits", memory: Memory::Ever, facet: None };
+fn walk_basic(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
+    let kind = ComponentKind { dimension: Dimension::Basic, unit: "traits", memory: FeatureMemory::Ever, facet: None };
     let known = facts.traits as f64;
     visitor.component(kind, format_args!("traits"), format_args!("how many traits are known"), known);
 }
 
-fn walk_actions(visitor: &mut impl Visitor, facts: &Facts) {
+fn walk_actions(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
     for action in ActionKind::ALL {
         let mut sums = Decayed::default();
         for count in facts.behavior.actions.iter().filter(|count| count.action.kind() == action) {
@@ -212,11 +212,11 @@ fn walk_actions(visitor: &mut impl Visitor, facts: &Facts) {
         };
         for (span, memory, facet, words, value) in [
             // What just happened says nothing of how somebody usually shops.
-            ("1h", Memory::Hours, None, "of the last hours", sums.hour),
-            ("7d", Memory::Weeks, Some(facet), "of the last weeks", sums.week),
-            ("90d", Memory::Months, Some(facet), "of the last months", sums.quarter),
+            ("1h", FeatureMemory::Hours, None, "of the last hours", sums.hour),
+            ("7d", FeatureMemory::Weeks, Some(facet), "of the last weeks", sums.week),
+            ("90d", FeatureMemory::Months, Some(facet), "of the last months", sums.quarter),
         ] {
-            let kind = Kind { dimension: Dimension::Behavior, unit: "events", memory, facet };
+            let kind = ComponentKind { dimension: Dimension::Behavior, unit: "events", memory, facet };
             let action = action.name();
             visitor.component(
                 kind,
@@ -228,9 +228,9 @@ fn walk_actions(visitor: &mut impl Visitor, facts: &Facts) {
     }
 }
 
-fn walk_rfm(visitor: &mut impl Visitor, facts: &Facts) {
+fn walk_rfm(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
     use Facet::{Activity, Presence, Purchasing};
-    use Memory::{Ever, Hours, Months, Weeks};
+    use FeatureMemory::{Ever, Hours, Months, Weeks};
     let (rfm, sessions) = (&facts.behavior.rfm, &facts.behavior.sessions);
     let (orders, money, visits) = (rfm.orders, rfm.money, sessions.decayed);
     let (newest, first) = (facts.behavior.newest_event_at, facts.behavior.first_event_at);
@@ -277,16 +277,16 @@ fn walk_rfm(visitor: &mut impl Visitor, facts: &Facts) {
         ("session_events", "events", Ever, Some(Activity), "events in a visit", sessions.mean_events),
         ("session_seconds", "seconds", Ever, Some(Activity), "length of a visit", sessions.mean_seconds),
     ] {
-        let kind = Kind { dimension: Dimension::Behavior, unit, memory, facet };
+        let kind = ComponentKind { dimension: Dimension::Behavior, unit, memory, facet };
         visitor.component(kind, format_args!("{name}"), format_args!("{words}"), value);
     }
 }
 
-fn walk_rhythm(visitor: &mut impl Visitor, facts: &Facts) {
-    let kind = |unit, facet| Kind {
+fn walk_rhythm(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
+    let kind = |unit, facet| ComponentKind {
         dimension: Dimension::Behavior,
         unit,
-        memory: Memory::Months,
+        memory: FeatureMemory::Months,
         facet: Some(facet),
     };
     let share = |shares: &[f64], range: std::ops::Range<usize>| {
@@ -320,56 +320,56 @@ fn walk_rhythm(visitor: &mut impl Visitor, facts: &Facts) {
     );
 }
 
-fn walk_preference(visitor: &mut impl Visitor, facts: &Facts) {
+fn walk_preference(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
     let kind =
-        |unit, memory| Kind { dimension: Dimension::Preference, unit, memory, facet: Some(Facet::Taste) };
+        |unit, memory| ComponentKind { dimension: Dimension::Preference, unit, memory, facet: Some(Facet::Taste) };
     for (name, list) in [("category", &facts.categories), ("brand", &facts.brands)] {
         visitor.component(
-            kind("kinds", Memory::Months),
+            kind("kinds", FeatureMemory::Months),
             format_args!("{name}_count"),
             format_args!("how many kinds of {name} are liked"),
             list.len() as f64,
         );
         let top = list.iter().copied().fold(0.0, f64::max);
         visitor.component(
-            kind("share", Memory::Weeks),
+            kind("share", FeatureMemory::Weeks),
             format_args!("{name}_top_share"),
             format_args!("share of the favourite {name}"),
             top,
         );
         let entropy = entropy_bits(list.iter().copied());
         visitor.component(
-            kind("bits", Memory::Weeks),
+            kind("bits", FeatureMemory::Weeks),
             format_args!("{name}_entropy"),
             format_args!("how varied the liking of {name} is"),
             entropy,
         );
     }
     visitor.component(
-        Kind { facet: None, ..kind("share", Memory::Hours) },
+        ComponentKind { facet: None, ..kind("share", FeatureMemory::Hours) },
         format_args!("constancy"),
         format_args!("share of the newest activity in the category liked most over months"),
-        facts.constancy,
+        facts.loyalty,
     );
     let level = price_level(&facts.price_bands);
     visitor.component(
-        kind("doublings", Memory::Weeks),
+        kind("doublings", FeatureMemory::Weeks),
         format_args!("price_level"),
         format_args!("mean price of what is liked, in doublings of 1"),
         level,
     );
     let items = facts.recent_items as f64;
     visitor.component(
-        kind("items", Memory::Ever),
+        kind("items", FeatureMemory::Ever),
         format_args!("recent_items"),
         format_args!("how many items are remembered"),
         items,
     );
 }
 
-fn walk_social(visitor: &mut impl Visitor, facts: &Facts) {
+fn walk_social(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
     // Whom one knows says nothing of how one shops.
-    let kind = |unit| Kind { dimension: Dimension::Social, unit, memory: Memory::Ever, facet: None };
+    let kind = |unit| ComponentKind { dimension: Dimension::Social, unit, memory: FeatureMemory::Ever, facet: None };
     let weights: f64 = facts.edges.iter().sum();
     visitor.component(
         kind("edges"),

@@ -11,7 +11,7 @@ pub const ID_MAX_BYTES: usize = 128;
 
 /// What is wrong with a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TextFault {
+pub enum TextError {
     /// It is empty.
     #[error("is empty")]
     Empty,
@@ -32,26 +32,26 @@ pub enum TextFault {
 }
 
 /// Checks a text that may be empty and may have spaces: its length and that it is printable.
-pub fn check_text(text: &str, max_bytes: usize) -> Result<(), TextFault> {
+pub fn check_text(text: &str, max_bytes: usize) -> Result<(), TextError> {
     if text.len() > max_bytes {
-        return Err(TextFault::TooLong { bytes: text.len(), max_bytes });
+        return Err(TextError::TooLong { bytes: text.len(), max_bytes });
     }
     // Nearly every text is of printable ASCII, which is seen at a glance.
     let plain = text.bytes().fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte));
     if !plain && text.chars().any(char::is_control) {
-        return Err(TextFault::ControlCharacter);
+        return Err(TextError::ControlCharacter);
     }
     Ok(())
 }
 
 /// Checks a text that names something: printable, bounded, not empty, no space at its ends.
-pub fn check_id(text: &str) -> Result<(), TextFault> {
+pub fn check_id(text: &str) -> Result<(), TextError> {
     if text.is_empty() {
-        return Err(TextFault::Empty);
+        return Err(TextError::Empty);
     }
     check_text(text, ID_MAX_BYTES)?;
     if text.trim().len() != text.len() {
-        return Err(TextFault::OuterSpace);
+        return Err(TextError::OuterSpace);
     }
     Ok(())
 }
@@ -64,17 +64,17 @@ macro_rules! id {
         pub struct $name(CompactString);
 
         impl TryFrom<CompactString> for $name {
-            type Error = TextFault;
+            type Error = TextError;
 
             /// As [`Self::parse`]: what is stored may be damaged.
-            fn try_from(text: CompactString) -> Result<Self, TextFault> {
+            fn try_from(text: CompactString) -> Result<Self, TextError> {
                 check_id(&text).map(|()| Self(text))
             }
         }
 
         impl $name {
             /// Takes a text that passes [`check_id`].
-            pub fn parse(text: &str) -> Result<Self, TextFault> {
+            pub fn parse(text: &str) -> Result<Self, TextError> {
                 check_id(text).map(|()| Self(text.into()))
             }
 
@@ -96,12 +96,12 @@ id!(
     /// The shop's own id of a shopper.
     ///
     /// ```
-    /// use portrait_profile::{TextFault, UserId};
+    /// use portrait_profile::{TextError, UserId};
     ///
     /// assert_eq!(UserId::parse("lena@example.com")?.as_str(), "lena@example.com");
-    /// assert_eq!(UserId::parse(""), Err(TextFault::Empty));
-    /// assert_eq!(UserId::parse(" lena"), Err(TextFault::OuterSpace));
-    /// # Ok::<(), TextFault>(())
+    /// assert_eq!(UserId::parse(""), Err(TextError::Empty));
+    /// assert_eq!(UserId::parse(" lena"), Err(TextError::OuterSpace));
+    /// # Ok::<(), TextError>(())
     /// ```
     UserId
 );
@@ -139,14 +139,14 @@ mod tests {
     #[test]
     fn an_id_is_taken_or_its_fault_is_named() {
         let long = "x".repeat(129);
-        let rows: [(&str, Option<TextFault>); 7] = [
+        let rows: [(&str, Option<TextError>); 7] = [
             ("u1", None),
             ("用户 7", None),
-            ("", Some(TextFault::Empty)),
-            (&long, Some(TextFault::TooLong { bytes: 129, max_bytes: 128 })),
-            ("a\0b", Some(TextFault::ControlCharacter)),
-            (" a", Some(TextFault::OuterSpace)),
-            ("a\u{3000}", Some(TextFault::OuterSpace)),
+            ("", Some(TextError::Empty)),
+            (&long, Some(TextError::TooLong { bytes: 129, max_bytes: 128 })),
+            ("a\0b", Some(TextError::ControlCharacter)),
+            (" a", Some(TextError::OuterSpace)),
+            ("a\u{3000}", Some(TextError::OuterSpace)),
         ];
         for (text, fault) in rows {
             assert_eq!(UserId::parse(text).err(), fault, "{text:?}");

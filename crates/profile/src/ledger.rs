@@ -21,7 +21,7 @@ pub struct PartitionLedger {
 
 impl PartitionLedger {
     /// Counts a shopper who was in `before` and is in `after`.
-    pub fn moved(&mut self, before: Option<SegmentId>, after: Option<SegmentId>) {
+    pub fn record_move(&mut self, before: Option<SegmentId>, after: Option<SegmentId>) {
         if before == after {
             return;
         }
@@ -83,13 +83,13 @@ mod tests {
         let (one, two) = (Some(SegmentId::new(1)), Some(SegmentId::new(2)));
         let mut ledger = PartitionLedger::default();
         for (before, after) in [(None, one), (None, one), (None, two), (one, two), (two, two), (two, None)] {
-            ledger.moved(before, after);
+            ledger.record_move(before, after);
         }
         ledger.sweep_done(ModelVersion::FIRST, Timestamp::from_millis(7));
         let counts: Vec<_> = ledger.counts().collect();
         assert_eq!(counts, [(SegmentId::new(1), 1), (SegmentId::new(2), 1)]);
         // Who was never counted cannot make a count negative.
-        ledger.moved(Some(SegmentId::new(9)), None);
+        ledger.record_move(Some(SegmentId::new(9)), None);
         assert_eq!(PartitionLedger::decode(&ledger.encode()).expect("what was encoded"), ledger);
         assert_eq!(PartitionLedger::decode(&[]).expect("nothing noted"), PartitionLedger::default());
     }

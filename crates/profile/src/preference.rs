@@ -89,7 +89,7 @@ impl Preference {
 
     /// The share of the hour's weights that the category with the greatest 90-day weight has, when the newest was added; 0
     /// without categories.
-    pub(crate) fn constancy(&self) -> f64 {
+    pub(crate) fn loyalty(&self) -> f64 {
         let newest = self.categories.iter().map(|(_, sum)| sum.at()).max().unwrap_or_default();
         let weights = self.categories.iter().map(|(_, sum)| sum.read(newest));
         let total: f64 = weights.clone().map(|weight| weight.hour.max(0.0)).sum();

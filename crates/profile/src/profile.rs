@@ -5,7 +5,7 @@
 //! them, and counted), which lines of more than 16 interleaved orders count as one order, and what gave way where a bound was
 //! reached.
 
-mod former;
+mod v5;
 #[cfg(test)]
 mod samples;
 
@@ -17,7 +17,7 @@ use crate::dimensions::Dimensions;
 use crate::features;
 use crate::fingerprint::Fingerprint;
 use crate::id::{OrderId, UserId};
-use crate::moments::{self, LookedBack, MOMENTS_MAX_BYTES, Moments, Step};
+use crate::snapshots::{self, TrainingExample, SNAPSHOTS_MAX_BYTES, Snapshots, SnapshotEvent};
 use crate::preference::RecentItem;
 use crate::preference::{BRANDS_BUDGET_BYTES, CATEGORIES_BUDGET_BYTES, ITEMS_BUDGET_BYTES};
 use crate::record::{Body, Event, Record};
@@ -26,7 +26,7 @@ use crate::social::EDGES_BUDGET_BYTES;
 use crate::time::Timestamp;
 use crate::version::ProfileVersion;
 use crate::view::{self, ProfileView, TransitionView};
-use former::FormerProfile;
+use v5::ProfileV5;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh64::xxh64;
 
@@ -34,14 +34,14 @@ use xxhash_rust::xxh64::xxh64;
 pub const PROFILE_MAX_BYTES: usize = 16 * 1024;
 
 /// Few encoded profiles are larger: room for that is made at once.
-const USUAL_BYTES: usize = 2048;
+const PROFILE_TYPICAL_BYTES: usize = 2048;
 
 /// The seed that decides which moments are looked back at: another than that of routing.
-const MOMENT_SEED: u64 = 0x4D4F_4D45_4E54;
+const SNAPSHOT_SEED: u64 = 0x4D4F_4D45_4E54;
 
 /// What the lists without a budget of their own take at most: 18 actions with names, 121 transitions, 31 hours and weekdays,
 /// 24 price bands, 16 orders, the segment, and the single numbers.
-const REST_BYTES: usize = 18 * 68 + 121 * 5 + 31 * 5 + 24 * 24 + 16 * 5 + 600;
+const OTHER_PARTS_MAX_BYTES: usize = 18 * 68 + 121 * 5 + 31 * 5 + 24 * 24 + 16 * 5 + 600;
 
 const _: () = assert!(
     TRAITS_BUDGET_BYTES
@@ -49,8 +49,8 @@ const _: () = assert!(
         + BRANDS_BUDGET_BYTES
         + ITEMS_BUDGET_BYTES
         + EDGES_BUDGET_BYTES
-        + MOMENTS_MAX_BYTES
-        + REST_BYTES
+        + SNAPSHOTS_MAX_BYTES
+        + OTHER_PARTS_MAX_BYTES
         < PROFILE_MAX_BYTES
 );
 
@@ -113,7 +113,7 @@ pub struct Profile {
     /// Where a model has put the shopper; derived, and none before there was one. Dropping it forgets since when.
     segment: Option<SegmentMembership>,
     /// What is learned from: moments and what came of them. Dropping it costs rows of the next trainings.
-    moments: Moments,
+    snapshots: Snapshots,
 }
 
 /// What became of a record that was folded in.
@@ -134,7 +134,7 @@ impl Profile {
             updated_at: Timestamp::EPOCH,
             dimensions: Dimensions::default(),
             segment: None,
-            moments: Moments::default(),
+            snapshots: Snapshots::default(),
         }
     }
 
@@ -161,7 +161,7 @@ impl Profile {
             Body::Event(event) => applied.late = self.fold(at, event),
             Body::Traits(values) => self.dimensions.basic.state(at, values),
             Body::Relation(relation) => self.dimensions.social.state(at, relation),
-            Body::Outcome(outcome) => self.moments.came_of(at, outcome),
+            Body::Outcome(outcome) => self.snapshots.record_label(at, outcome),
             // They end profiles, and are folded into none.
             Body::Erase(_) | Body::Forget(_) => {}
         }
@@ -176,24 +176,24 @@ impl Profile {
     /// Folds an event in and tells whether it was late.
     fn fold(&mut self, at: Timestamp, event: &Event) -> bool {
         let order = event.order_id.as_ref().map(OrderId::hash);
-        if let Some(ended_at) = self.moments.ending(order) {
+        if let Some(ended_at) = self.snapshots.closing_order(order) {
             let known = self.features_at(ended_at);
-            self.moments.end(&known);
+            self.snapshots.close_order(&known);
         }
         let late = self.dimensions.behavior.fold(at, event);
         self.dimensions.preference.fold(at, event);
         let purchase = event.action.kind() == ActionKind::Purchase;
         let newest_at = self.dimensions.read_at(at);
-        let step = Step { at, newest_at, purchase, order, late };
-        let mut moments = std::mem::take(&mut self.moments);
-        moments.take(&step, self.salt(), || self.features_at(newest_at));
-        self.moments = moments;
+        let step = SnapshotEvent { at, newest_at, purchase, order, late };
+        let mut moments = std::mem::take(&mut self.snapshots);
+        moments.record(&step, self.salt(), || self.features_at(newest_at));
+        self.snapshots = moments;
         late
     }
 
     /// What the draws of this shopper's moments depend on.
     fn salt(&self) -> u64 {
-        xxh64(self.user_id.as_str().as_bytes(), MOMENT_SEED)
+        xxh64(self.user_id.as_str().as_bytes(), SNAPSHOT_SEED)
     }
 
     /// Counts a commit that changed the profile.
@@ -202,7 +202,7 @@ impl Profile {
     }
 
     /// Puts the shopper where a model says.
-    pub fn assign(&mut self, segment: Option<SegmentMembership>) {
+    pub fn set_segment(&mut self, segment: Option<SegmentMembership>) {
         self.segment = segment;
     }
 
@@ -241,13 +241,13 @@ impl Profile {
     }
 
     /// The moments that are looked back at, as they look at `as_of`.
-    pub fn looked_back(&self, as_of: Timestamp) -> Vec<LookedBack> {
-        self.moments.looked_back(as_of, |at| self.features_at(at))
+    pub fn training_examples(&self, as_of: Timestamp) -> Vec<TrainingExample> {
+        self.snapshots.training_examples(as_of, |at| self.features_at(at))
     }
 
     /// The feature vector as [`Self::looked_back`] has those of earlier moments: what was learned from them is asked of this.
-    pub fn known_at(&self, at: Timestamp) -> Vec<f32> {
-        moments::coarse(self.features_at(at))
+    pub fn features_bf16_at(&self, at: Timestamp) -> Vec<f32> {
+        snapshots::round_to_bf16(self.features_at(at))
     }
 
     /// The feature vector at `at`, or at the newest event if that is later: one finite value a component of
@@ -267,7 +267,7 @@ impl Profile {
             fingerprint: self.fingerprint,
             updated_at: self.updated_at,
             read_at,
-            traits: basic.holding().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            traits: basic.active().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             behavior: behavior.view_at(read_at),
             preference: preference.view_at(read_at),
             edges: view::edges(social),
@@ -317,21 +317,21 @@ impl Profile {
 
     /// The bytes for the store: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode_after(Vec::with_capacity(USUAL_BYTES), codec::profile_version(), self)
+        codec::encode_after(Vec::with_capacity(PROFILE_TYPICAL_BYTES), codec::profile_version(), self)
     }
 
     /// The profile of such bytes; those of the version before are taken to today's. Fails on bytes that are damaged or were
     /// written by a newer version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        if codec::FORMER_PROFILE_VERSION.is_of(bytes) {
-            return codec::decode(codec::FORMER_PROFILE_VERSION, bytes).map(FormerProfile::into);
+        if codec::PROFILE_VERSION_V5.is_of(bytes) {
+            return codec::decode(codec::PROFILE_VERSION_V5, bytes).map(ProfileV5::into);
         }
         codec::decode(codec::profile_version(), bytes)
     }
 }
 
-impl From<FormerProfile> for Profile {
-    fn from(former: FormerProfile) -> Self {
+impl From<ProfileV5> for Profile {
+    fn from(former: ProfileV5) -> Self {
         Self {
             user_id: former.user_id,
             version: former.version,
@@ -345,7 +345,7 @@ impl From<FormerProfile> for Profile {
                 social: former.social,
             },
             segment: former.segment,
-            moments: former.moments,
+            snapshots: former.snapshots,
         }
     }
 }

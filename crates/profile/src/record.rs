@@ -141,7 +141,7 @@ pub struct Relation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Which score.
-    pub target: Target,
+    pub target: ScoreTarget,
     /// Whether it came about.
     pub happened: bool,
     /// The order it is about; none for the newest at that time.
@@ -150,7 +150,7 @@ pub struct Outcome {
 
 /// What a score foretells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Target {
+pub enum ScoreTarget {
     /// A purchase within [`crate::HORIZON`].
     Propensity,
     /// That an order turns out badly: fraud, a charge back, a payment that never comes.

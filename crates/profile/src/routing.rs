@@ -18,7 +18,7 @@ use xxhash_rust::xxh64::xxh64;
 /// assert_eq!(partitions.partition(partition.get().into()), Some(partition));
 /// assert_eq!(partitions.all().count(), 64);
 /// assert_eq!(PartitionCount::new(0), None);
-/// # Ok::<(), portrait_profile::TextFault>(())
+/// # Ok::<(), portrait_profile::TextError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionCount(NonZeroU16);

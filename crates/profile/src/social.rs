@@ -52,7 +52,7 @@ impl Social {
             }
             Err(place) => self.edges.insert(place, stated),
         }
-        self.bound();
+        self.enforce_limits();
     }
 
     /// Drops edges to those who are `gone`, removed ones too, by neighbour and when it was stated. Whether there were any.
@@ -63,11 +63,11 @@ impl Social {
     }
 
     /// The edges that hold.
-    pub(crate) fn holding(&self) -> impl Iterator<Item = &StatedEdge> {
+    pub(crate) fn active(&self) -> impl Iterator<Item = &StatedEdge> {
         self.edges.iter().filter(|edge| edge.weight > 0.0)
     }
 
-    fn bound(&mut self) {
+    fn enforce_limits(&mut self) {
         let mut bytes: usize = self.edges.iter().map(StatedEdge::bytes).sum();
         while self.edges.len() > EDGES_MAX || bytes > EDGES_BUDGET_BYTES {
             let strength = |index: &usize| (self.edges[*index].weight, self.edges[*index].at);

@@ -11,7 +11,7 @@ pub enum StoreFailure {
     /// Another process owns the partition.
     Fenced,
     /// Another process trains, or changed the models meanwhile.
-    TrainingElsewhere,
+    TrainingInProgress,
     /// The model is not kept.
     ModelNotFound,
     /// The store is of another version or layout, or in use.
@@ -26,7 +26,7 @@ impl StoreFailure {
         match self {
             Self::Full | Self::Unavailable => true,
             Self::Fenced
-            | Self::TrainingElsewhere
+            | Self::TrainingInProgress
             | Self::ModelNotFound
             | Self::Incompatible
             | Self::Internal => false,

@@ -28,7 +28,7 @@ pub struct Timestamp(i64);
 /// assert_eq!(one.since(two), Span::from_millis(-3));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Span(i64);
+pub struct TimeDelta(i64);
 
 impl Timestamp {
     /// The Unix epoch; also "before everything" for data that cannot be older.
@@ -45,22 +45,22 @@ impl Timestamp {
     }
 
     /// How long after `earlier` this is; negative if it is before.
-    pub const fn since(self, earlier: Self) -> Span {
-        Span(self.0.saturating_sub(earlier.0))
+    pub const fn since(self, earlier: Self) -> TimeDelta {
+        TimeDelta(self.0.saturating_sub(earlier.0))
     }
 
     /// The moment `span` later; the ends of the number line hold.
-    pub const fn plus(self, span: Span) -> Self {
+    pub const fn plus(self, span: TimeDelta) -> Self {
         Self(self.0.saturating_add(span.0))
     }
 
     /// The moment `span` earlier; the ends of the number line hold.
-    pub const fn minus(self, span: Span) -> Self {
+    pub const fn minus(self, span: TimeDelta) -> Self {
         Self(self.0.saturating_sub(span.0))
     }
 }
 
-impl Span {
+impl TimeDelta {
     /// No time at all.
     pub const ZERO: Self = Self(0);
 

@@ -135,7 +135,7 @@ pub struct PreferenceView {
     pub recent_items: Vec<RecentItem>,
     /// Share of the newest activity, with a half-life of an hour, in the category with the greatest weight of 90 days: 1 if
     /// the shopper is where always, 0 if elsewhere or without categories. The same at every moment.
-    pub constancy: f64,
+    pub loyalty: f64,
 }
 
 /// How much the shopper is drawn to one thing.
@@ -170,7 +170,7 @@ pub(crate) fn edges(social: &Social) -> Vec<EdgeView> {
         weight: edge.weight,
         since: edge.at,
     };
-    let mut edges: Vec<EdgeView> = social.holding().map(edge).collect();
+    let mut edges: Vec<EdgeView> = social.active().map(edge).collect();
     edges.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     edges
 }
@@ -253,7 +253,7 @@ impl Preference {
             brands: affinities(self.brands.iter().map(|(name, sum)| (name.to_string(), *sum)), at),
             price_bands: price_affinities(self, at),
             recent_items: self.recent.iter().cloned().collect(),
-            constancy: self.constancy(),
+            loyalty: self.loyalty(),
         }
     }
 }
@@ -267,7 +267,7 @@ pub(crate) fn price_affinities(preference: &Preference, at: Timestamp) -> Vec<Af
 /// What is liked lately first.
 fn affinities(list: impl Iterator<Item = (String, DecayedSum)>, at: Timestamp) -> Vec<Affinity> {
     let list: Vec<(String, DecayedSum)> = list.collect();
-    let sharing = Sharing::among(list.iter().map(|(_, sum)| sum), at);
+    let sharing = ShareScale::among(list.iter().map(|(_, sum)| sum), at);
     let mut affinities: Vec<Affinity> = list
         .into_iter()
         .map(|(name, sum)| Affinity { name, weight: sum.read(at), share: sharing.of(&sum) })
@@ -279,24 +279,24 @@ fn affinities(list: impl Iterator<Item = (String, DecayedSum)>, at: Timestamp) -
 
 /// Which share each of some sums has lately. Shares are taken at the newest contribution, before time has worn anything to nothing: they
 /// and their order are the same at every moment.
-pub(crate) struct Sharing {
+pub(crate) struct ShareScale {
     newest: Timestamp,
     total: f64,
 }
 
-impl Sharing {
+impl ShareScale {
     pub(crate) fn among<'a>(sums: impl Iterator<Item = &'a DecayedSum> + Clone, at: Timestamp) -> Self {
         let newest = sums.clone().map(DecayedSum::at).max().unwrap_or(at);
-        Self { newest, total: sums.map(|sum| lately(sum, newest)).sum() }
+        Self { newest, total: sums.map(|sum| weekly_weight(sum, newest)).sum() }
     }
 
     /// The share of one of them.
     pub(crate) fn of(&self, sum: &DecayedSum) -> f64 {
-        if self.total > 0.0 { lately(sum, self.newest) / self.total } else { 0.0 }
+        if self.total > 0.0 { weekly_weight(sum, self.newest) / self.total } else { 0.0 }
     }
 }
 
-fn lately(sum: &DecayedSum, newest: Timestamp) -> f64 {
+fn weekly_weight(sum: &DecayedSum, newest: Timestamp) -> f64 {
     sum.read(newest).week.max(0.0)
 }
 

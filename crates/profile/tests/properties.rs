@@ -4,7 +4,7 @@
 use portrait_profile::{
     Action, ActionKind, BRANDS_MAX, Body, CATEGORIES_MAX, CUSTOM_ACTIONS_MAX, CustomAction, EDGES_MAX, Event,
     FeatureSchema, HALF_LIVES, ItemId, OrderId, Outcome, PRICE_BANDS_MAX, PROFILE_MAX_BYTES, Profile,
-    RECENT_ITEMS_MAX, Record, RecordId, Relation, RelationKind, Span, TRAITS_MAX, Target, Timestamp,
+    RECENT_ITEMS_MAX, Record, RecordId, Relation, RelationKind, TimeDelta, TRAITS_MAX, ScoreTarget, Timestamp,
     TraceContext, TraitValue, UserId,
 };
 use proptest::prelude::*;
@@ -118,7 +118,7 @@ fn told(profile: &Profile, now: Timestamp) -> BTreeMap<String, [f64; 3]> {
 fn a_hundred_thousand_events_in_any_order_agree_with_brute_force() {
     let mut chance = StdRng::seed_from_u64(11);
     let mut records = many(&mut chance, 100_000);
-    let now = Timestamp::from_millis(BEGIN_MS).plus(Span::from_days(201));
+    let now = Timestamp::from_millis(BEGIN_MS).plus(TimeDelta::from_days(201));
     let expected = brute_force(&records, now);
     for round in 0..3 {
         let profile = folded(&records);
@@ -229,7 +229,7 @@ fn any_body() -> impl Strategy<Value = Body> {
         kind: RelationKind::Friend,
         weight,
     });
-    let target = prop_oneof![Just(Target::Propensity), Just(Target::Risk)];
+    let target = prop_oneof![Just(ScoreTarget::Propensity), Just(ScoreTarget::Risk)];
     let outcome =
         (target, any::<bool>(), proptest::option::of(any_id())).prop_map(|(target, happened, order)| {
             Outcome { target, happened, order_id: order.and_then(|id| OrderId::parse(&id).ok()) }

@@ -16,30 +16,30 @@ use std::fmt;
 
 /// What is written.
 #[derive(Serialize, Deserialize)]
-struct Packed<'a> {
+struct PackedPreference<'a> {
     /// The newest of all times, in milliseconds; sums tell how long before it they were added to.
     newest: i64,
     #[serde(borrow)]
-    categories: Vec<Entry<'a>>,
+    categories: Vec<PackedEntry<'a>>,
     #[serde(borrow)]
-    brands: Vec<Entry<'a>>,
+    brands: Vec<PackedEntry<'a>>,
     #[serde(borrow)]
-    price_bands: Vec<Entry<'a>>,
+    price_bands: Vec<PackedEntry<'a>>,
     /// Each tells how long it was before the one before it in this list, the first before the newest time.
     #[serde(borrow)]
-    recent: Vec<Entry<'a>>,
+    recent: Vec<PackedEntry<'a>>,
 }
 
 /// A name, how long before something it was touched, and what is known of it.
-struct Entry<'a> {
-    name: Name<'a>,
+struct PackedEntry<'a> {
+    name: PackedName<'a>,
     /// In milliseconds.
-    before: u64,
-    what: What,
+    age_ms: u64,
+    kind: PackedKind,
 }
 
 /// A name.
-enum Name<'a> {
+enum PackedName<'a> {
     /// The decimal digits of this number, without leading zeros.
     Number(u64),
     Text(&'a str),
@@ -47,13 +47,13 @@ enum Name<'a> {
 
 /// What is known of a name.
 #[derive(Clone, Copy)]
-enum What {
+enum PackedKind {
     /// A sum that is the same at all half-lives.
     Same(f32),
     /// A sum, one number for each half-life.
-    Faded([f32; 3]),
+    Decayed([f32; 3]),
     /// An item: what was done last, and how often something was.
-    Touched(ActionKind, u32),
+    Item(ActionKind, u32),
 }
 
 /// The bits of the byte before an entry: its name is a number, its distance is in seconds; above them is what is known.
@@ -62,14 +62,14 @@ const SECONDS: u8 = 2;
 const WHAT: u8 = 4;
 /// What is known, by number; from [`TOUCHED`] on there are two for each kind of action: once, and more often.
 const SAME: u8 = 0;
-const FADED: u8 = 1;
-const TOUCHED: u8 = 2;
+const DECAYED: u8 = 1;
+const ITEM: u8 = 2;
 /// So many milliseconds are a second.
 const SECOND: u64 = 1000;
 /// An entry has no more parts than that byte, a name, a distance and a number.
 const PARTS_MAX: usize = 4;
 
-impl<'a> Name<'a> {
+impl<'a> PackedName<'a> {
     fn of(text: &'a str) -> Self {
         let first = text.as_bytes().first();
         let canonical = first.is_some_and(u8::is_ascii_digit) && (text.len() == 1 || first != Some(&b'0'));
@@ -101,43 +101,43 @@ impl<'a> Name<'a> {
     }
 }
 
-impl What {
+impl PackedKind {
     fn code(self) -> u8 {
         match self {
             Self::Same(_) => SAME,
-            Self::Faded(_) => FADED,
-            Self::Touched(kind, times) => TOUCHED + 2 * kind.index() as u8 + u8::from(times != 1),
+            Self::Decayed(_) => DECAYED,
+            Self::Item(kind, times) => ITEM + 2 * kind.index() as u8 + u8::from(times != 1),
         }
     }
 }
 
-impl<'a> Entry<'a> {
-    fn of_sum(name: Name<'a>, sum: &DecayedSum, newest: i64) -> Self {
+impl<'a> PackedEntry<'a> {
+    fn of_sum(name: PackedName<'a>, sum: &DecayedSum, newest: i64) -> Self {
         let (sums, at) = sum.parts();
         let same = sums.iter().all(|one| one.to_bits() == sums[0].to_bits());
-        let what = if same { What::Same(sums[0]) } else { What::Faded(sums) };
-        Self { name, before: distance(newest, at.millis()), what }
+        let what = if same { PackedKind::Same(sums[0]) } else { PackedKind::Decayed(sums) };
+        Self { name, age_ms: distance(newest, at.millis()), kind: what }
     }
 
     fn sum<E: Error>(&self, newest: i64) -> Result<DecayedSum, E> {
-        let sums = match self.what {
-            What::Same(sum) => [sum; 3],
-            What::Faded(sums) => sums,
-            What::Touched(..) => return Err(E::custom("an item is no sum")),
+        let sums = match self.kind {
+            PackedKind::Same(sum) => [sum; 3],
+            PackedKind::Decayed(sums) => sums,
+            PackedKind::Item(..) => return Err(E::custom("an item is no sum")),
         };
-        Ok(DecayedSum::from_parts(sums, Timestamp::from_millis(earlier(newest, self.before))))
+        Ok(DecayedSum::from_parts(sums, Timestamp::from_millis(earlier(newest, self.age_ms))))
     }
 
     fn of_item(item: &'a RecentItem, newest: i64) -> Self {
-        let RecentItem { item_id, kind, at, times } = item;
-        let what = What::Touched(*kind, *times);
-        Self { name: Name::of(item_id.as_str()), before: distance(newest, at.millis()), what }
+        let RecentItem { item_id, kind, at, count: times } = item;
+        let what = PackedKind::Item(*kind, *times);
+        Self { name: PackedName::of(item_id.as_str()), age_ms: distance(newest, at.millis()), kind: what }
     }
 
     fn item<E: Error>(&self, newest: i64) -> Result<RecentItem, E> {
-        let What::Touched(kind, times) = self.what else { return Err(E::custom("a sum is no item")) };
-        let at = Timestamp::from_millis(earlier(newest, self.before));
-        Ok(RecentItem { item_id: self.name.item_id()?, kind, at, times })
+        let PackedKind::Item(kind, times) = self.kind else { return Err(E::custom("a sum is no item")) };
+        let at = Timestamp::from_millis(earlier(newest, self.age_ms));
+        Ok(RecentItem { item_id: self.name.item_id()?, kind, at, count: times })
     }
 }
 
@@ -151,29 +151,29 @@ fn earlier(newest: i64, distance: u64) -> i64 {
     newest.wrapping_sub(distance.cast_signed())
 }
 
-impl Serialize for Entry<'_> {
+impl Serialize for PackedEntry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let number = if matches!(self.name, Name::Number(_)) { NUMBER } else { 0 };
-        let seconds = if self.before.is_multiple_of(SECOND) { SECONDS } else { 0 };
+        let number = if matches!(self.name, PackedName::Number(_)) { NUMBER } else { 0 };
+        let seconds = if self.age_ms.is_multiple_of(SECOND) { SECONDS } else { 0 };
         let mut parts = serializer.serialize_tuple(PARTS_MAX)?;
-        parts.serialize_element(&(self.what.code() * WHAT + number + seconds))?;
+        parts.serialize_element(&(self.kind.code() * WHAT + number + seconds))?;
         match &self.name {
-            Name::Number(number) => parts.serialize_element(number)?,
-            Name::Text(text) => parts.serialize_element(text)?,
+            PackedName::Number(number) => parts.serialize_element(number)?,
+            PackedName::Text(text) => parts.serialize_element(text)?,
         }
-        parts.serialize_element(&(if seconds == 0 { self.before } else { self.before / SECOND }))?;
-        match self.what {
+        parts.serialize_element(&(if seconds == 0 { self.age_ms } else { self.age_ms / SECOND }))?;
+        match self.kind {
             // The last byte first, since round numbers end in zeros.
-            What::Same(sum) => parts.serialize_element(&sum.to_bits().swap_bytes())?,
-            What::Faded(sums) => parts.serialize_element(&sums)?,
-            What::Touched(_, 1) => {}
-            What::Touched(_, times) => parts.serialize_element(&times)?,
+            PackedKind::Same(sum) => parts.serialize_element(&sum.to_bits().swap_bytes())?,
+            PackedKind::Decayed(sums) => parts.serialize_element(&sums)?,
+            PackedKind::Item(_, 1) => {}
+            PackedKind::Item(_, times) => parts.serialize_element(&times)?,
         }
         parts.end()
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Entry<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for PackedEntry<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_tuple(PARTS_MAX, EntryVisitor)
     }
@@ -183,31 +183,31 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entry<'a> {
 struct EntryVisitor;
 
 impl<'de> Visitor<'de> for EntryVisitor {
-    type Value = Entry<'de>;
+    type Value = PackedEntry<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an entry of preferences")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Entry<'de>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<PackedEntry<'de>, A::Error> {
         let how: u8 = part(&mut parts)?;
         let name = match how & NUMBER {
-            0 => Name::Text(part(&mut parts)?),
-            _ => Name::Number(part(&mut parts)?),
+            0 => PackedName::Text(part(&mut parts)?),
+            _ => PackedName::Number(part(&mut parts)?),
         };
         let before: u64 = part(&mut parts)?;
         let before = if how & SECONDS == 0 { before } else { before.wrapping_mul(SECOND) };
         let what = match how / WHAT {
-            SAME => What::Same(f32::from_bits(part::<u32, A>(&mut parts)?.swap_bytes())),
-            FADED => What::Faded(part(&mut parts)?),
+            SAME => PackedKind::Same(f32::from_bits(part::<u32, A>(&mut parts)?.swap_bytes())),
+            DECAYED => PackedKind::Decayed(part(&mut parts)?),
             touched => {
-                let kind = ActionKind::ALL.get(usize::from((touched - TOUCHED) / 2));
+                let kind = ActionKind::ALL.get(usize::from((touched - ITEM) / 2));
                 let kind = *kind.ok_or_else(|| A::Error::custom("an action that there is not"))?;
-                let again = (touched - TOUCHED) % 2 == 1;
-                What::Touched(kind, if again { part(&mut parts)? } else { 1 })
+                let again = (touched - ITEM) % 2 == 1;
+                PackedKind::Item(kind, if again { part(&mut parts)? } else { 1 })
             }
         };
-        Ok(Entry { name, before, what })
+        Ok(PackedEntry { name, age_ms: before, kind: what })
     }
 }
 
@@ -222,14 +222,14 @@ impl Serialize for Preference {
         let items = self.recent.iter().map(|item| item.at);
         let newest = sums.chain(items).max().unwrap_or_default().millis();
         let band =
-            |(band, sum): &(u8, DecayedSum)| Entry::of_sum(Name::Number(u64::from(*band)), sum, newest);
+            |(band, sum): &(u8, DecayedSum)| PackedEntry::of_sum(PackedName::Number(u64::from(*band)), sum, newest);
         let mut before = newest;
         let item = |item| {
-            let entry = Entry::of_item(item, before);
+            let entry = PackedEntry::of_item(item, before);
             before = item.at.millis();
             entry
         };
-        Packed {
+        PackedPreference {
             newest,
             categories: named_sums(&self.categories, newest),
             brands: named_sums(&self.brands, newest),
@@ -242,13 +242,13 @@ impl Serialize for Preference {
 
 impl<'de> Deserialize<'de> for Preference {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Packed { newest, categories, brands, price_bands, recent } = Packed::deserialize(deserializer)?;
-        let named = |list: Vec<Entry<'_>>| -> Result<Vec<(CompactString, DecayedSum)>, D::Error> {
+        let PackedPreference { newest, categories, brands, price_bands, recent } = PackedPreference::deserialize(deserializer)?;
+        let named = |list: Vec<PackedEntry<'_>>| -> Result<Vec<(CompactString, DecayedSum)>, D::Error> {
             list.iter().map(|entry| Ok((entry.name.text(), entry.sum(newest)?))).collect()
         };
-        let band = |entry: &Entry<'_>| Ok((entry.name.band()?, entry.sum(newest)?));
+        let band = |entry: &PackedEntry<'_>| Ok((entry.name.band()?, entry.sum(newest)?));
         let mut before = newest;
-        let item = |entry: &Entry<'_>| {
+        let item = |entry: &PackedEntry<'_>| {
             let item = entry.item(before)?;
             before = item.at.millis();
             Ok(item)
@@ -262,8 +262,8 @@ impl<'de> Deserialize<'de> for Preference {
     }
 }
 
-fn named_sums(list: &[(CompactString, DecayedSum)], newest: i64) -> Vec<Entry<'_>> {
-    list.iter().map(|(name, sum)| Entry::of_sum(Name::of(name), sum, newest)).collect()
+fn named_sums(list: &[(CompactString, DecayedSum)], newest: i64) -> Vec<PackedEntry<'_>> {
+    list.iter().map(|(name, sum)| PackedEntry::of_sum(PackedName::of(name), sum, newest)).collect()
 }
 
 #[cfg(test)]
@@ -286,11 +286,11 @@ mod tests {
             "7 ",
         ];
         for text in rows {
-            assert_eq!(Name::of(text).text(), text);
+            assert_eq!(PackedName::of(text).text(), text);
         }
         assert!(
-            matches!(Name::of("1004856"), Name::Number(1_004_856))
-                && matches!(Name::of("007"), Name::Text(_))
+            matches!(PackedName::of("1004856"), PackedName::Number(1_004_856))
+                && matches!(PackedName::of("007"), PackedName::Text(_))
         );
     }
 
@@ -307,7 +307,7 @@ mod tests {
             preference.brands.push((format!("b{number}").into(), sum));
             preference.price_bands.push((number as u8, sum));
             let item_id = ItemId::parse(&format!("i{number}")).expect("an id");
-            recent.push(RecentItem { item_id, kind: ActionKind::View, at, times: number as u32 });
+            recent.push(RecentItem { item_id, kind: ActionKind::View, at, count: number as u32 });
         }
         preference.recent = recent.into_iter().collect();
         let bytes = postcard::to_allocvec(&preference).expect("it has a known length");

@@ -11,7 +11,7 @@ use xxhash_rust::xxh64::xxh64;
 /// How many items a profile keeps; fewer if their ids are long.
 pub const RECENT_ITEMS_MAX: usize = 200;
 /// What was only looked at, and once, is kept as long as it is among so many.
-const PASSING_MAX: usize = 32;
+const SINGLE_VIEWS_MAX: usize = 32;
 /// What a name takes beside its letters at most: what it is, and how long.
 pub(super) const NAME_BYTES: usize = 3;
 /// How many bytes they may take.
@@ -27,7 +27,7 @@ pub struct RecentItem {
     /// When.
     pub at: Timestamp,
     /// How often something was done with it since it is in the list.
-    pub times: u32,
+    pub count: u32,
 }
 
 /// The newest items.
@@ -43,8 +43,8 @@ pub(crate) struct Recent {
 
 impl RecentItem {
     /// Whether it was looked at once, and nothing else was done.
-    fn is_passing(&self) -> bool {
-        self.times == 1 && matches!(self.kind, ActionKind::View | ActionKind::Search | ActionKind::Click)
+    fn is_single_view(&self) -> bool {
+        self.count == 1 && matches!(self.kind, ActionKind::View | ActionKind::Search | ActionKind::Click)
     }
 
     /// What it takes at most: its id, the kind, a distance of centuries in milliseconds, and a count of thousands.
@@ -66,8 +66,8 @@ impl Recent {
         let mut alike = memchr_iter(mark, &self.marks);
         if let Some(place) = alike.find(|place| self.touches[*place].item_id == *item_id) {
             let known = &mut self.touches[place];
-            known.times = known.times.saturating_add(1);
-            times = known.times;
+            known.count = known.count.saturating_add(1);
+            times = known.count;
             // Of two touches of one moment the later kind wins, so that the order of arrival does not matter.
             if (known.at, known.kind) >= (at, kind) {
                 return;
@@ -78,13 +78,13 @@ impl Recent {
         // Mostly it is the newest.
         let is_late = self.touches.front().is_some_and(is_newer);
         let place = if is_late { self.touches.partition_point(is_newer) } else { 0 };
-        let touch = RecentItem { item_id: item_id.clone(), kind, at, times };
+        let touch = RecentItem { item_id: item_id.clone(), kind, at, count: times };
         self.bytes += touch.bytes();
         self.touches.insert(place, touch);
         self.marks.insert(place, mark);
         // This one, if it came late, or the one that it has pushed back.
-        let last = place.max(PASSING_MAX);
-        if self.touches.get(last).is_some_and(RecentItem::is_passing) {
+        let last = place.max(SINGLE_VIEWS_MAX);
+        if self.touches.get(last).is_some_and(RecentItem::is_single_view) {
             self.remove(last);
         }
         while self.touches.len() > RECENT_ITEMS_MAX || self.bytes > ITEMS_BUDGET_BYTES {
@@ -136,7 +136,7 @@ mod tests {
         touched(&mut recent, 1004, ActionKind::AddToCart, 5);
         let kept: Vec<&str> = recent.iter().map(|item| item.item_id.as_str()).collect();
         let expected: Vec<String> =
-            (100 - PASSING_MAX..100).rev().chain([1004, 1002, 1001]).map(|item| format!("i{item}")).collect();
+            (100 - SINGLE_VIEWS_MAX..100).rev().chain([1004, 1002, 1001]).map(|item| format!("i{item}")).collect();
         assert_eq!(kept, expected);
         let again: Recent = recent.iter().cloned().collect();
         assert_eq!(recent, again);

@@ -2,7 +2,7 @@
 
 use crate::{
     Action, Body, CustomAction, Event, ItemId, ModelVersion, OrderId, Profile, Record, RecordId, Relation,
-    RelationKind, SegmentId, SegmentMembership, Span, Timestamp, TraitValue, UserId,
+    RelationKind, SegmentId, SegmentMembership, TimeDelta, Timestamp, TraitValue, UserId,
 };
 
 /// Of a fortnight in May 2023.
@@ -36,7 +36,7 @@ pub(super) fn rich() -> Profile {
     let other_user_id = UserId::parse("tom").expect("an id");
     let relation = Body::Relation(Relation { other_user_id, kind, weight: 0.5 });
     for (number, body) in events.chain([traits, relation]).enumerate() {
-        let at = begin.plus(Span::from_minutes(number as i64 * 331));
+        let at = begin.plus(TimeDelta::from_minutes(number as i64 * 331));
         let record_id = RecordId::parse(&format!("e{number}")).ok();
         let record = Record {
             user_id: user_id.clone(),
@@ -50,6 +50,6 @@ pub(super) fn rich() -> Profile {
     }
     profile.advance_version();
     let (segment_id, model_version) = (SegmentId::new(3), ModelVersion::FIRST);
-    profile.assign(Some(SegmentMembership { segment_id, distance: 1.5, model_version, since: begin }));
+    profile.set_segment(Some(SegmentMembership { segment_id, distance: 1.5, model_version, since: begin }));
     profile
 }

@@ -4,10 +4,10 @@
 use crate::decay::DecayedSum;
 use crate::dimensions::Dimensions;
 use crate::time::Timestamp;
-use crate::view::{Affinity, BehaviorView, Sharing, price_affinities};
+use crate::view::{Affinity, BehaviorView, ShareScale, price_affinities};
 
 /// What is known of a shopper at a moment.
-pub(super) struct Facts {
+pub(super) struct FeatureInputs {
     /// The moment: no earlier than the newest event.
     pub(super) read_at: Timestamp,
     /// How many traits are known.
@@ -18,38 +18,38 @@ pub(super) struct Facts {
     /// The same of brands.
     pub(super) brands: Vec<f64>,
     pub(super) price_bands: Vec<Affinity>,
-    pub(super) constancy: f64,
+    pub(super) loyalty: f64,
     /// How many items are remembered.
     pub(super) recent_items: usize,
     /// How much each other shopper who is known counts, most first.
     pub(super) edges: Vec<f64>,
 }
 
-impl Facts {
+impl FeatureInputs {
     pub(super) fn of(dimensions: &Dimensions, at: Timestamp) -> Self {
         let read_at = dimensions.read_at(at);
         let Dimensions { basic, behavior, preference, social } = dimensions;
         Self {
             read_at,
-            traits: basic.holding().count(),
+            traits: basic.active().count(),
             behavior: behavior.view_at(read_at),
             categories: shares(&preference.categories, read_at),
             brands: shares(&preference.brands, read_at),
             price_bands: price_affinities(preference, read_at),
-            constancy: preference.constancy(),
+            loyalty: preference.loyalty(),
             recent_items: preference.recent.iter().len(),
-            edges: largest_first(social.holding().map(|edge| edge.weight)),
+            edges: largest_first(social.active().map(|edge| edge.weight)),
         }
     }
 
     /// Of somebody who did nothing yet.
-    pub(super) fn of_nobody() -> Self {
+    pub(super) fn empty() -> Self {
         Self::of(&Dimensions::default(), Timestamp::EPOCH)
     }
 }
 
 fn shares<Name>(list: &[(Name, DecayedSum)], at: Timestamp) -> Vec<f64> {
-    let sharing = Sharing::among(list.iter().map(|(_, sum)| sum), at);
+    let sharing = ShareScale::among(list.iter().map(|(_, sum)| sum), at);
     largest_first(list.iter().map(|(_, sum)| sharing.of(sum)))
 }
 

@@ -6,8 +6,8 @@ use crate::basic::Basic;
 use crate::behavior::Behavior;
 use crate::decay::DecayedSum;
 use crate::fingerprint::Fingerprint;
-use crate::id::{ItemId, TextFault, UserId};
-use crate::moments::Moments;
+use crate::id::{ItemId, TextError, UserId};
+use crate::snapshots::Snapshots;
 use crate::preference::{Preference, RecentItem};
 use crate::segment::SegmentMembership;
 use crate::social::Social;
@@ -19,7 +19,7 @@ use std::borrow::Cow;
 
 /// A profile of format 5: the same fields, of which preferences were written otherwise.
 #[derive(Deserialize)]
-pub(super) struct FormerProfile {
+pub(super) struct ProfileV5 {
     pub(super) user_id: UserId,
     pub(super) version: ProfileVersion,
     pub(super) applied_events: u64,
@@ -31,72 +31,72 @@ pub(super) struct FormerProfile {
     pub(super) preference: Preference,
     pub(super) social: Social,
     pub(super) segment: Option<SegmentMembership>,
-    pub(super) moments: Moments,
+    pub(super) snapshots: Snapshots,
 }
 
 #[derive(Deserialize)]
-struct FormerPreference<'a> {
+struct PreferenceV5<'a> {
     /// The newest time of a sum, in milliseconds.
     newest: i64,
     #[serde(borrow)]
-    categories: Vec<(FormerName<'a>, FormerSum)>,
+    categories: Vec<(NameV5<'a>, SumV5)>,
     #[serde(borrow)]
-    brands: Vec<(FormerName<'a>, FormerSum)>,
-    price_bands: Vec<(u8, FormerSum)>,
+    brands: Vec<(NameV5<'a>, SumV5)>,
+    price_bands: Vec<(u8, SumV5)>,
     /// Each with how long it was before the one before it in this list, the first before 1970, so to say.
     #[serde(borrow)]
-    recent: Vec<FormerTouch<'a>>,
+    recent: Vec<TouchV5<'a>>,
 }
 
 #[derive(Deserialize)]
-enum FormerName<'a> {
+enum NameV5<'a> {
     Number(u64),
     Text(#[serde(borrow)] Cow<'a, str>),
 }
 
 /// The first number is how long before the newest its time is.
 #[derive(Deserialize)]
-enum FormerSum {
+enum SumV5 {
     /// The bits of the number, the last byte first.
     Same(u64, u32),
-    Faded(u64, [f32; 3]),
+    Decayed(u64, [f32; 3]),
 }
 
 #[derive(Deserialize)]
-enum FormerTouch<'a> {
+enum TouchV5<'a> {
     Number(u64, ActionKind, i64),
     Text(#[serde(borrow)] Cow<'a, str>, ActionKind, i64),
-    NumberAgain(u64, ActionKind, i64, u32),
-    TextAgain(#[serde(borrow)] Cow<'a, str>, ActionKind, i64, u32),
+    NumberRepeated(u64, ActionKind, i64, u32),
+    TextRepeated(#[serde(borrow)] Cow<'a, str>, ActionKind, i64, u32),
 }
 
 fn preference<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Preference, D::Error> {
-    FormerPreference::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
+    PreferenceV5::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
 }
 
-impl TryFrom<FormerPreference<'_>> for Preference {
-    type Error = TextFault;
+impl TryFrom<PreferenceV5<'_>> for Preference {
+    type Error = TextError;
 
-    fn try_from(former: FormerPreference<'_>) -> Result<Self, TextFault> {
+    fn try_from(former: PreferenceV5<'_>) -> Result<Self, TextError> {
         let newest = former.newest;
-        let named = |(name, sum): (FormerName<'_>, FormerSum)| (name.text(), sum.sum(newest));
+        let named = |(name, sum): (NameV5<'_>, SumV5)| (name.text(), sum.sum(newest));
         let mut before: i64 = 0;
-        let touch = |touch: FormerTouch<'_>| {
+        let touch = |touch: TouchV5<'_>| {
             let (name, kind, distance, times) = touch.parts();
             before = before.wrapping_sub(distance);
             let at = Timestamp::from_millis(before);
-            Ok(RecentItem { item_id: ItemId::parse(&name.text())?, kind, at, times })
+            Ok(RecentItem { item_id: ItemId::parse(&name.text())?, kind, at, count: times })
         };
         Ok(Self {
             categories: former.categories.into_iter().map(named).collect(),
             brands: former.brands.into_iter().map(named).collect(),
             price_bands: former.price_bands.into_iter().map(|(band, sum)| (band, sum.sum(newest))).collect(),
-            recent: former.recent.into_iter().map(touch).collect::<Result<_, TextFault>>()?,
+            recent: former.recent.into_iter().map(touch).collect::<Result<_, TextError>>()?,
         })
     }
 }
 
-impl FormerName<'_> {
+impl NameV5<'_> {
     fn text(&self) -> CompactString {
         match self {
             Self::Number(number) => number.to_compact_string(),
@@ -105,26 +105,26 @@ impl FormerName<'_> {
     }
 }
 
-impl FormerSum {
+impl SumV5 {
     fn sum(self, newest: i64) -> DecayedSum {
         let (before, sums) = match self {
             Self::Same(before, bits) => (before, [f32::from_bits(bits.swap_bytes()); 3]),
-            Self::Faded(before, sums) => (before, sums),
+            Self::Decayed(before, sums) => (before, sums),
         };
         DecayedSum::from_parts(sums, Timestamp::from_millis(newest.wrapping_sub(before.cast_signed())))
     }
 }
 
-impl<'a> FormerTouch<'a> {
+impl<'a> TouchV5<'a> {
     /// The name, what was done last, how long before the touch before, and how often.
-    fn parts(self) -> (FormerName<'a>, ActionKind, i64, u32) {
+    fn parts(self) -> (NameV5<'a>, ActionKind, i64, u32) {
         match self {
-            Self::Number(number, kind, distance) => (FormerName::Number(number), kind, distance, 1),
-            Self::NumberAgain(number, kind, distance, times) => {
-                (FormerName::Number(number), kind, distance, times)
+            Self::Number(number, kind, distance) => (NameV5::Number(number), kind, distance, 1),
+            Self::NumberRepeated(number, kind, distance, times) => {
+                (NameV5::Number(number), kind, distance, times)
             }
-            Self::Text(text, kind, distance) => (FormerName::Text(text), kind, distance, 1),
-            Self::TextAgain(text, kind, distance, times) => (FormerName::Text(text), kind, distance, times),
+            Self::Text(text, kind, distance) => (NameV5::Text(text), kind, distance, 1),
+            Self::TextRepeated(text, kind, distance, times) => (NameV5::Text(text), kind, distance, times),
         }
     }
 }
