@@ -3,9 +3,9 @@
 
 use criterion::{BatchSize, Criterion};
 use ndarray::Array2;
-use portrait_learning::prediction::factors::{Interactions, Params, train, train_from};
-use portrait_learning::prediction::markov::{self, Chain, Count};
-use portrait_learning::prediction::recommend::{Items, Past, Touched};
+use portrait_learning::prediction::factors::{InteractionMatrix, Params, train, train_from};
+use portrait_learning::prediction::markov::{self, Chain, TransitionCount};
+use portrait_learning::prediction::recommend::{History, Interaction, ItemRecommender};
 use portrait_learning::segmentation::assign;
 use portrait_profile::{ItemId, Timestamp};
 use rand_xoshiro::Xoshiro256Plus;
@@ -56,7 +56,7 @@ fn als(criterion: &mut Criterion) {
     let entries = (0..users).flat_map(|user| {
         random.distinct(20, items).into_iter().map(move |item| (user, item, 1.0)).collect::<Vec<_>>()
     });
-    let interactions = Interactions::from_entries(users as usize, items as usize, entries.collect())
+    let interactions = InteractionMatrix::from_entries(users as usize, items as usize, entries.collect())
         .expect("weights above 0");
     let params = Params { epochs: 1, ..Params::default() };
     let trained = train(&interactions, &params).expect("there are entries");
@@ -74,17 +74,17 @@ fn als(criterion: &mut Criterion) {
 fn recommend(criterion: &mut Criterion) {
     let count = 5_000;
     let mut random = Random::new(3);
-    let mut past =
-        |length: usize| {
-            let touched = random.distinct(length, count).into_iter().enumerate().map(|(rank, thing)| {
-                Touched { thing, at: Timestamp::from_millis(-(rank as i64) * 60_000), times: 1.0 }
-            });
-            Past { touched: touched.collect(), segment: None }
-        };
-    let pasts: Vec<Past> = (0..500).map(|_| past(20)).collect();
+    let mut past = |length: usize| {
+        let touched = random.distinct(length, count).into_iter().enumerate().map(|(rank, thing)| {
+            Interaction { item: thing, at: Timestamp::from_millis(-(rank as i64) * 60_000), count: 1.0 }
+        });
+        History { interactions: touched.collect(), segment: None }
+    };
+    let pasts: Vec<History> = (0..500).map(|_| past(20)).collect();
     let ids = (0..count).map(|item| ItemId::parse(&format!("item-{item:06}")).expect("an id"));
     let latent = Params { width: 32, epochs: 1, ..Params::default() };
-    let items = Items::learn(ids.collect(), &pasts, 0, &latent).expect("it can be learned").expect("items");
+    let items =
+        ItemRecommender::learn(ids.collect(), &pasts, 0, &latent).expect("it can be learned").expect("items");
     let past = past(40);
     criterion.bench_function("recommend/rank 5000 items, past of 40", |bencher| {
         bencher.iter(|| items.ranked(black_box(&past), 20, |_| true));
@@ -96,8 +96,13 @@ fn markov(criterion: &mut Criterion) {
     let symbols = 300_u16;
     let mut random = Random::new(4);
     let mut symbol = || random.below(u32::from(symbols)) as u16;
-    let counts: Vec<Count> = (0..20_000)
-        .map(|number| Count { segment: Some(number % 8), from: symbol(), to: symbol(), weight: 1.0 })
+    let counts: Vec<TransitionCount> = (0..20_000)
+        .map(|number| TransitionCount {
+            segment: Some(number % 8),
+            from: symbol(),
+            to: symbol(),
+            weight: 1.0,
+        })
         .collect();
     let chain = Chain::train(symbols, &counts, markov::Params::default()).expect("counts of the alphabet");
     let own: Vec<(u16, u16, f64)> = (0..40).map(|_| (symbol(), symbol(), 1.0)).collect();

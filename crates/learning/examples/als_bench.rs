@@ -6,7 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use ndarray::Array2;
-use portrait_learning::prediction::factors::{Confidence, Interactions, Params, train};
+use portrait_learning::prediction::factors::{Confidence, InteractionMatrix, Params, train};
 use std::path::Path;
 use std::time::Instant;
 
@@ -52,13 +52,13 @@ fn main() {
     println!("{seconds} {}", times.get(times.len() / 2).copied().unwrap_or(f64::NAN));
 }
 
-fn read(folder: &Path, prefix: &str, columns: usize) -> Interactions {
+fn read(folder: &Path, prefix: &str, columns: usize) -> InteractionMatrix {
     let bytes = |name| std::fs::read(folder.join(format!("{prefix}{name}"))).expect("the file is there");
     let (starts, places, weights) = (bytes("starts"), bytes("places"), bytes("weights"));
     let starts = starts.as_chunks::<8>().0.iter().map(|value| u64::from_le_bytes(*value) as usize);
     let places = places.as_chunks::<4>().0.iter().map(|value| u32::from_le_bytes(*value));
     let weights = weights.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value));
-    Interactions::new(columns, starts.collect(), places.collect(), weights.collect())
+    InteractionMatrix::new(columns, starts.collect(), places.collect(), weights.collect())
         .expect("compressed rows")
 }
 

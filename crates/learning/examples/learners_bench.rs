@@ -5,7 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use ndarray::Array2;
-use portrait_learning::prediction::learners::{Kind, Params, learn};
+use portrait_learning::prediction::learners::{LearnerKind, Params, learn};
 use std::path::Path;
 use std::time::Instant;
 
@@ -13,10 +13,10 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (folder, columns) = (Path::new(&arguments[0]), arguments[1].parse().expect("a number"));
     let kinds = match arguments[2].as_str() {
-        "tree" => vec![Kind::Tree],
-        "network" => vec![Kind::Network],
-        "logistic" => vec![Kind::Logistic],
-        _ => Kind::ALL.to_vec(),
+        "tree" => vec![LearnerKind::Tree],
+        "network" => vec![LearnerKind::Network],
+        "logistic" => vec![LearnerKind::Logistic],
+        _ => LearnerKind::ALL.to_vec(),
     };
     let params = Params { kinds, seed: arguments[3].parse().expect("a number"), ..Params::default() };
     let (rows, others) = (read(folder, "rows", columns), read(folder, "others", columns));

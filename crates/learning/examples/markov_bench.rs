@@ -5,7 +5,9 @@
 //! `OWN` all pseudo-counts are chosen from the events before `FROM`, and printed in that order.
 
 use ndarray::Array2;
-use portrait_learning::prediction::markov::{Chain, Count, OwnCounts, Params, choose};
+use portrait_learning::prediction::markov::{
+    Chain, Params, TransitionCount, UserCounts, choose_pseudo_counts,
+};
 use portrait_learning::segmentation::{Params as Clustering, fit};
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,7 +17,7 @@ const SEGMENTS: usize = 8;
 const EVENTS_MIN: f32 = 5.0;
 
 #[derive(Clone, Default)]
-struct Shopper {
+struct BenchUser {
     events: usize,
     last: Option<u16>,
     own: Vec<(u16, u16, f64)>,
@@ -35,14 +37,14 @@ fn main() {
         bytes("symbols").as_chunks::<2>().0.iter().map(|value| u16::from_le_bytes(*value)).collect();
     let [first, end] = [2, 3].map(|place| (number(place) * users.len() as f64) as usize);
     let mut shoppers =
-        vec![Shopper::default(); users.iter().max().map_or(0, |largest| *largest as usize + 1)];
+        vec![BenchUser::default(); users.iter().max().map_or(0, |largest| *largest as usize + 1)];
     let segments = segments(&users[..first], &done[..first], shoppers.len(), usize::from(symbols));
     shoppers.iter_mut().zip(segments).for_each(|(shopper, segment)| shopper.segment = segment);
     let params = if arguments[8] == "chosen" {
         chosen(&users[..first], &done[..first], &shoppers, symbols)
     } else {
         let [uniform, global, segment, habit, own] = [4, 5, 6, 7, 8].map(number);
-        Params { own, habit, segment, global, uniform }
+        Params { user: own, habit, segment, global, uniform }
     };
     let mut chain = Chain::train(symbols, &[], params).expect("they make sense");
     let mut losses = Vec::new();
@@ -60,7 +62,7 @@ fn main() {
     std::fs::write(folder.join("losses"), bytes).expect("the folder can be written to");
 }
 
-impl Shopper {
+impl BenchUser {
     fn does(&mut self, symbol: u16, chain: &mut Chain) {
         if let Some(last) = self.last {
             let place = *self.places.entry((last, symbol)).or_insert_with(|| {
@@ -68,7 +70,7 @@ impl Shopper {
                 self.own.len() - 1
             });
             self.own[place].2 += 1.0;
-            let count = Count { segment: self.segment, from: last, to: symbol, weight: 1.0 };
+            let count = TransitionCount { segment: self.segment, from: last, to: symbol, weight: 1.0 };
             chain.learn(count).expect("symbols of the alphabet");
         }
         self.last = Some(symbol);
@@ -77,14 +79,15 @@ impl Shopper {
 }
 
 /// From what was done before.
-fn chosen(users: &[u32], done: &[u16], shoppers: &[Shopper], symbols: u16) -> Params {
+fn chosen(users: &[u32], done: &[u16], shoppers: &[BenchUser], symbols: u16) -> Params {
     let mut known = shoppers.to_vec();
     let mut nowhere = Chain::train(symbols, &[], Params::default()).expect("they make sense");
     users.iter().zip(done).for_each(|(user, symbol)| known[*user as usize].does(*symbol, &mut nowhere));
-    let own: Vec<OwnCounts<'_>> = known.iter().map(|shopper| &*shopper.own).collect();
-    let Params { own, habit, segment, global, uniform } = choose(symbols, &own, Params::default());
+    let own: Vec<UserCounts<'_>> = known.iter().map(|shopper| &*shopper.own).collect();
+    let Params { user: own, habit, segment, global, uniform } =
+        choose_pseudo_counts(symbols, &own, Params::default());
     println!("{uniform} {global} {segment} {habit} {own}");
-    Params { own, habit, segment, global, uniform }
+    Params { user: own, habit, segment, global, uniform }
 }
 
 /// Of those of whom enough is known.

@@ -4,14 +4,14 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use portrait_learning::prediction::factors::Params;
-use portrait_learning::prediction::recommend::{Items, Past, Touched};
+use portrait_learning::prediction::recommend::{History, Interaction, ItemRecommender};
 use portrait_profile::{ItemId, Timestamp};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use std::time::{Duration, Instant};
 
 const ITEMS: u64 = 100_000;
-const SHOPPERS: usize = 20_000;
+const USERS: usize = 20_000;
 const CALLS: usize = 2_000;
 
 fn main() {
@@ -26,20 +26,21 @@ fn main() {
             .collect();
         things.sort_unstable();
         things.dedup();
-        let touched = things.into_iter().enumerate().map(|(rank, thing)| Touched {
-            thing,
+        let touched = things.into_iter().enumerate().map(|(rank, thing)| Interaction {
+            item: thing,
             at: Timestamp::from_millis(-(rank as i64) * 60_000),
-            times: 1.0,
+            count: 1.0,
         });
-        Past { touched: touched.collect(), segment: None }
+        History { interactions: touched.collect(), segment: None }
     };
-    let pasts: Vec<Past> = (0..SHOPPERS).map(|_| past(40)).collect();
+    let pasts: Vec<History> = (0..USERS).map(|_| past(40)).collect();
     let ids: Vec<ItemId> =
         (0..ITEMS).map(|item| ItemId::parse(&format!("item-{item:06}")).expect("an id")).collect();
     let begun = Instant::now();
     let latent = Params { epochs: 3, ..Params::default() };
-    let items = Items::learn(ids, &pasts, 0, &latent).expect("it can be learned").expect("there are items");
-    println!("learned from {SHOPPERS} pasts of {ITEMS} items in {:.1} s", begun.elapsed().as_secs_f64());
+    let items =
+        ItemRecommender::learn(ids, &pasts, 0, &latent).expect("it can be learned").expect("there are items");
+    println!("learned from {USERS} pasts of {ITEMS} items in {:.1} s", begun.elapsed().as_secs_f64());
     println!("| past | p50 | p99 |\n|---|--:|--:|");
     for length in [40, 200] {
         let mut took: Vec<Duration> = Vec::with_capacity(CALLS);

@@ -3,8 +3,8 @@
 //! is worth to the listener's own vector; and `around`: what it is worth to the mean of their friends' vectors.
 
 use ndarray::Array2;
-use portrait_learning::prediction::factors::{Interactions, Params, train};
-use portrait_learning::prediction::social::Ties;
+use portrait_learning::prediction::factors::{InteractionMatrix, Params, train};
+use portrait_learning::prediction::social::SocialGraph;
 use std::path::Path;
 
 /// What a search before ended at (`tests/clients/als_bench.py`).
@@ -22,11 +22,11 @@ fn main() {
     let starts: Vec<usize> =
         words("starts").as_chunks::<2>().0.iter().map(|[low, _]| *low as usize).collect();
     let weights = words("weights").into_iter().map(f32::from_bits).collect();
-    let rows = Interactions::new(columns, starts, words("places"), weights).expect("compressed rows");
+    let rows = InteractionMatrix::new(columns, starts, words("places"), weights).expect("compressed rows");
     let params = Params { unobserved: UNOBSERVED, regularisation: REGULARISATION, ..Params::default() };
     let found = train(&rows, &params).expect("they can be learned from");
     let ties = words("ties").as_chunks::<2>().0.iter().map(|[from, to]| (*from, *to, 1.0)).collect();
-    let ties = Ties::new(rows.rows(), ties, TIES).expect("ties among listeners");
+    let ties = SocialGraph::new(rows.rows(), ties, TIES).expect("ties among listeners");
     let around = ties.aggregate(found.users.view()).expect("a vector each");
     let items = found.factors.items();
     write(folder, "scores", &found.users.dot(&items.t()));

@@ -1,13 +1,12 @@
-//! Whether the world is still the one that a model was learned from. In come the rows of then and those of now, or one number
-//! of model quality after the other; out goes whether they differ by more than chance. What to do about it is decided
-//! elsewhere.
+//! Drift detection: compares the users a model was trained on with the users of today. Inputs are feature rows, category counts, or
+//! a stream of one number per user; outputs are statistics with alarms. The reaction to an alarm is decided by the model service.
 
 mod adwin;
 mod baseline;
-mod lately;
-mod mix;
+mod category_shares;
+mod features;
 
 pub use adwin::Adwin;
 pub use baseline::{Baseline, FeatureDrift, PSI_ALARM, PSI_ROWS_MIN};
-pub use lately::{Lately, Reference, Seen};
-pub use mix::{Mix, ShareMoved};
+pub use category_shares::{CategoryShares, CategoryShift};
+pub use features::{DriftFeatures, DriftReference, DriftSample};

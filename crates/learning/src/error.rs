@@ -1,46 +1,53 @@
-//! Why something could not be learned. Nothing is guessed from bad input, and nothing of it is learned.
+//! Errors of training. Invalid input is refused as a whole; no value of it is guessed or skipped.
 
-/// What this crate answers instead.
+/// Error of a training or of one of its steps.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// There are too few rows.
+    /// Fewer rows than the step needs.
     #[error("{rows} rows are not enough, {needed} are needed")]
     TooFew {
-        /// How many there are.
+        /// Number of rows given.
         rows: usize,
-        /// How many are needed.
+        /// Least number of rows.
         needed: usize,
     },
-    /// Two widths that must agree do not.
+    /// Two widths that must agree differ.
     #[error("{what} has {found} columns, {expected} are expected")]
     Width {
-        /// What was given.
+        /// Name of the argument.
         what: &'static str,
-        /// Its columns.
+        /// Number of columns given.
         found: usize,
-        /// What they must be.
+        /// Number of columns expected.
         expected: usize,
     },
     /// A value is NaN or infinite.
     #[error("row {row}, column {column} is not a finite number")]
     NotFinite {
-        /// From 0.
+        /// Row index, from 0.
         row: usize,
-        /// From 0.
+        /// Column index, from 0.
         column: usize,
     },
-    /// Nothing tells the rows apart.
-    #[error("{rows} shoppers are all alike in how they shop: there is nothing to tell segments apart by")]
+    /// No component varies between the rows, so there are no segments to find.
+    #[error("{rows} users have equal features: there is nothing to separate segments by")]
     Alike {
-        /// How many there are.
+        /// Number of rows given.
         rows: usize,
     },
-    /// A parameter makes no sense.
+    /// A parameter is out of range.
     #[error("{parameter} {problem}")]
     Parameter {
-        /// Which.
+        /// Name of the parameter.
         parameter: &'static str,
-        /// What is wrong with it.
+        /// Problem with its value, completing a sentence that begins with the name.
         problem: String,
     },
+}
+
+impl Error {
+    /// Refusal of a parameter, see [`Self::Parameter`].
+    pub(crate) fn parameter(parameter: &'static str, problem: impl Into<String>) -> Self {
+        Self::Parameter { parameter, problem: problem.into() }
+    }
 }

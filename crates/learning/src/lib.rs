@@ -1,21 +1,23 @@
-//! The mathematics of Portrait: vectors in, model out.
+//! Mathematics of Portrait: feature vectors in, models out.
 //!
-//! In come raw feature vectors, one row a shopper, and what the components mean; out go a scaler, centroids, segments with
-//! stable identities and names, and whether the world has changed. Nothing here does I/O, asks the time, or draws random
-//! numbers that were not seeded by the caller.
+//! Inputs are raw feature vectors (`n x d`, one row per user) and the meaning of their components; outputs are a scaler, centroids,
+//! segments with stable identities and names, predictors, and drift statistics. This crate does no I/O, reads no clock, and draws
+//! random numbers only from seeds that the caller passes.
 //!
-//! [`segmentation`] finds segments, [`prediction`] foresees what one shopper does, [`drift`] compares then and now, [`evaluation`]
-//! measures all of it. A [`Model`] is what is published: the segments, and the predictors beside them.
+//! [`segmentation`] finds segments, [`prediction`] predicts the behaviour of one user, [`drift`] compares training time with today,
+//! [`evaluation`] measures quality. A [`Model`] is the published result: the segments and the predictors.
 
-mod draws;
 pub mod drift;
 mod error;
 pub mod evaluation;
 mod model;
 pub mod prediction;
+mod rng;
 pub mod segmentation;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use error::Error;
-pub use model::{Assigned, Explanation, Model, ModelError, Retired, Segment, ServedModel, TypicalCategory};
+pub use model::{
+    Explanation, Model, ModelError, Retired, Segment, SegmentAssignment, ServedModel, TypicalCategory,
+};

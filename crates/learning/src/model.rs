@@ -1,10 +1,9 @@
-//! A model as it is published and served: space, centroids, and segments with their names and origins. In come the bytes of
-//! its part, out goes a model that was checked whole; in comes a raw vector, out goes the segment and why. A model never
-//! changes once it is made.
+//! Published model: space, centroids, and segments with names and origins. Decoding checks a model as a whole; a raw vector is then
+//! assigned to a segment, with an explanation on request. A model is immutable once it is made.
 
-use crate::drift::{Baseline, Lately, Reference};
-use crate::prediction::{Learned, PartError};
-use crate::segmentation::identity::{Origin, distance, settled};
+use crate::drift::{Baseline, DriftFeatures, DriftReference};
+use crate::prediction::{PredictorError, Predictors};
+use crate::segmentation::identity::{Origin, assign_with_hysteresis, distance};
 use crate::segmentation::naming::Defining;
 use crate::segmentation::space::Space;
 use ndarray::ArrayView2;
@@ -13,159 +12,159 @@ use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// The newest model, as a process has it: none before there is one.
+/// Newest model of a process; `None` before the first one arrives.
 pub type ServedModel = Option<Arc<Model>>;
 
-/// The version byte of an encoded model.
+/// Version byte of an encoded model.
 const FORMAT: u8 = 3;
 
-/// One version of what was learned.
+/// One model version: the result of a training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
-    /// Its version.
+    /// Version in the model registry.
     pub version: ModelVersion,
-    /// The version that was active when it was trained.
+    /// Version that was active when this one was trained.
     pub parent: Option<ModelVersion>,
-    /// The moment that its vectors were read at.
+    /// Timestamp that the feature vectors were read at.
     pub as_of: Timestamp,
-    /// The feature schema it is made for.
+    /// Hash of the feature schema that the model is made for.
     pub schema_hash: u64,
-    /// Where shoppers are near each other.
+    /// Scaler and facet weights: the space that distances are measured in.
     pub space: Space,
-    /// One segment for each centroid, in their order.
+    /// Segments, one per centroid, in the order of the centroids.
     pub segments: Vec<Segment>,
-    /// Segments of the parent that are no more.
+    /// Segments of the parent that no longer exist.
     pub retired: Vec<Retired>,
-    /// The first segment id that was never given.
+    /// First segment id that was never assigned.
     pub next_segment: SegmentId,
-    /// How the shoppers were that it was made from, for looks at drift.
-    pub reference: Reference,
-    /// The mean of each segment in scaled components, one after the other.
+    /// Distribution of the training users, for drift detection.
+    pub drift_reference: DriftReference,
+    /// Means of the segments in scaled components, row-major `k x d`.
     centroids: Vec<f32>,
-    /// The places of the centroids, one after the other: what distances are measured to.
+    /// Centroids in coordinates of the space, row-major `k x axes`; derived, hence not stored.
     #[serde(skip)]
-    places: Vec<f32>,
-    /// What is known beside segments: parts of their own, since they are large.
+    coordinates: Vec<f32>,
+    /// Predictors, stored as separate parts because they are large.
     #[serde(skip)]
-    learned: Learned,
+    predictors: Predictors,
 }
 
-/// A segment as a model knows it.
+/// Segment of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Segment {
-    /// Its stable id.
+    /// Stable id, kept across models while the members stay the same.
     pub id: SegmentId,
-    /// What people call it.
+    /// Display name, at most 48 characters.
     pub name: String,
-    /// What makes it different, in words.
+    /// Sentence about the strongest differences from the average user.
     pub description: String,
-    /// The same as components, strongest first.
+    /// Components with the strongest differences, strongest first.
     pub defining: Vec<Defining>,
-    /// The share of shoppers in it when the model was trained.
+    /// Share of the training users in the segment, 0 to 1.
     pub trained_share: f64,
-    /// How it came about.
+    /// Relation to the parent's segments.
     pub origin: Origin,
-    /// Members in common with the segment of that id before (Jaccard).
+    /// Jaccard overlap of the members with the parent's segment of the same id; 0 for a new id.
     pub overlap: f64,
-    /// The model it appeared in first.
+    /// Version in which the id appeared first.
     pub first_version: ModelVersion,
-    /// The categories that are liked more than elsewhere, strongest first.
+    /// Categories that members prefer more often than all users, strongest first.
     pub categories: Vec<TypicalCategory>,
 }
 
-/// A category that is liked in a segment.
+/// Category that the members of a segment prefer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TypicalCategory {
-    /// The category.
+    /// Name of the category.
     pub name: String,
-    /// The share of the segment's shoppers who like it most.
+    /// Share of the segment's users whose top category it is, 0 to 1.
     pub share: f64,
-    /// That share divided by the share among all shoppers.
+    /// Ratio of that share to the share among all users.
     pub lift: f64,
 }
 
-/// A segment that is no more.
+/// Segment that no longer exists.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Retired {
-    /// Its id.
+    /// Id of the segment.
     pub id: SegmentId,
-    /// What people called it.
+    /// Last display name of the segment.
     pub name: String,
-    /// Where its shoppers went, most of them first.
+    /// Segments that its members are in now, the largest part first.
     pub to: Vec<SegmentId>,
 }
 
-/// Where a vector belongs.
+/// Segment of a vector and the distance to it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Assigned {
-    /// The segment.
+pub struct SegmentAssignment {
+    /// Id of the assigned segment.
     pub segment_id: SegmentId,
-    /// Euclidean distance to its centroid in places ([`Space`]).
+    /// Euclidean distance to the centroid in coordinates of the [`Space`].
     pub distance: f32,
 }
 
-/// Why a vector belongs there.
+/// Explanation of an assignment by components.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
-    /// Distance to the segment's centroid, in places.
+    /// Euclidean distance to the segment's centroid, in coordinates of the space.
     pub distance: f32,
-    /// The nearest other segment and the distance to its centroid; none if there is no other.
+    /// Nearest other segment and the distance to its centroid; `None` for a single segment.
     pub runner_up: Option<(SegmentId, f32)>,
-    /// For each component, its scaled value and what it adds to the squared distance to the runner-up less that to the
-    /// segment; nothing for a component that has no part in places. They add up to that difference.
+    /// Scaled value of each component and its contribution: its part of the squared distance to the runner-up minus that to the
+    /// segment; 0 for a component outside the space. Contributions sum to the difference of the squared distances.
     pub contributions: Vec<(f32, f32)>,
 }
 
-/// Why bytes are no model that can be served.
+/// Error of decoding or completing a model.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ModelError {
-    /// They are not what was encoded.
+    /// The bytes are damaged.
     #[error("the model's bytes are damaged: {0}")]
     Damaged(String),
-    /// A later release made it.
+    /// A newer release wrote the model.
     #[error("the model has format {found}, this release reads {FORMAT}: run the release that made it")]
     Newer {
-        /// Its format.
+        /// Format of the model.
         found: u8,
     },
-    /// An earlier release made it.
+    /// An older release wrote the model.
     #[error("the model has format {found}, this release reads {FORMAT}: train one here")]
     Older {
-        /// Its format.
+        /// Format of the model.
         found: u8,
     },
-    /// It is made for other components.
+    /// The model was trained for another feature schema.
     #[error(
         "the model is made for feature schema {found:016x} and this process computes {known:016x}: train one here"
     )]
     OtherSchema {
-        /// The model's.
+        /// Schema hash of the model.
         found: u64,
-        /// Ours.
+        /// Schema hash of this process.
         known: u64,
     },
-    /// A number in it is NaN or infinite.
+    /// A number of the model is NaN or infinite.
     #[error("{0} of the model has a value that is not finite")]
     NotFinite(&'static str),
-    /// Its parts do not fit together.
+    /// Parts of the model contradict each other.
     #[error("the model does not fit together: {0}")]
     Inconsistent(String),
-    /// A part beside segments cannot be served.
+    /// A predictor cannot be decoded.
     #[error(transparent)]
-    Part(#[from] PartError),
+    Part(#[from] PredictorError),
 }
 
 impl Model {
-    /// Adds centroids (one row a segment, all scaled components) to what else a model is.
+    /// Adds the centroids (`k x d`, scaled components) to a draft and checks the model.
     ///
     /// # Errors
-    /// If the parts do not fit together, or a number is not finite.
+    /// [`ModelError::Inconsistent`] if the parts do not fit together, [`ModelError::NotFinite`] for a number that is not finite.
     pub fn with_centroids(mut self, centroids: ArrayView2<'_, f32>) -> Result<Self, ModelError> {
         self.centroids = centroids.iter().copied().collect();
         self.complete()
     }
 
-    /// A model without centroids, to be completed by [`Self::with_centroids`].
+    /// Creates a model without centroids, to be completed by [`Self::with_centroids`].
     #[expect(clippy::too_many_arguments, reason = "each is a field, and the centroids must not be forgotten")]
     pub fn draft(
         version: ModelVersion,
@@ -176,7 +175,7 @@ impl Model {
         segments: Vec<Segment>,
         retired: Vec<Retired>,
         next_segment: SegmentId,
-        reference: Reference,
+        reference: DriftReference,
     ) -> Self {
         Self {
             version,
@@ -187,23 +186,23 @@ impl Model {
             segments,
             retired,
             next_segment,
-            reference,
+            drift_reference: reference,
             centroids: Vec::new(),
-            places: Vec::new(),
-            learned: Learned::default(),
+            coordinates: Vec::new(),
+            predictors: Predictors::default(),
         }
     }
 
-    /// The bytes of its part: a version byte and postcard.
+    /// Encodes the segments part: a version byte and postcard. Predictors are encoded by [`Predictors::encode`].
     pub fn encode(&self) -> Vec<u8> {
         postcard::to_extend(self, vec![FORMAT])
             .expect("writing to memory cannot fail: every type here has a known length")
     }
 
-    /// The model of such bytes, checked whole, for vectors of `schema`.
+    /// Decodes and checks a model for vectors of `schema`.
     ///
     /// # Errors
-    /// Whatever makes it unfit to be served.
+    /// Any [`ModelError`] that makes the model unfit to be served.
     pub fn decode(bytes: &[u8], schema: &FeatureSchema) -> Result<Self, ModelError> {
         let (&found, rest) = bytes.split_first().ok_or(ModelError::Damaged("no bytes".to_owned()))?;
         match found.cmp(&FORMAT) {
@@ -221,30 +220,32 @@ impl Model {
         }
         let model = model.complete()?;
         if model.width() != schema.components().len() {
-            let (found, known) = (model.width(), schema.components().len());
+            let found = model.width();
+            let known = schema.components().len();
             return Err(ModelError::Inconsistent(format!("{found} components, the schema has {known}")));
         }
         Ok(model)
     }
 
-    /// Checks what there is, and works out where the centroids are.
+    /// Checks the stored parts and derives the centroids' coordinates.
     fn complete(mut self) -> Result<Self, ModelError> {
         self.check()?;
-        self.places = self.space.places(self.centroids()).into_iter().collect();
+        self.coordinates = self.space.coordinates_of_rows(self.centroids()).into_iter().collect();
         Ok(self)
     }
 
     fn check(&self) -> Result<(), ModelError> {
-        let (segments, width) = (self.segments.len(), self.width());
+        let segments = self.segments.len();
+        let width = self.width();
         if segments == 0 || width == 0 || self.centroids.len() != segments * width {
             let numbers = self.centroids.len();
             let problem = format!("{numbers} numbers for {segments} centroids of {width} components");
             return Err(ModelError::Inconsistent(problem));
         }
-        let (spread, watched) =
-            (self.reference.components.as_ref().map(Baseline::width), Lately::current().components().len());
-        if let Some(spread) = spread.filter(|spread| *spread != watched) {
-            let problem = format!("a baseline of {spread} components, not {watched}");
+        let watched = DriftFeatures::current().components().len();
+        let baseline = self.drift_reference.components.as_ref().map(Baseline::width);
+        if let Some(baseline) = baseline.filter(|baseline| *baseline != watched) {
+            let problem = format!("a baseline of {baseline} components, not {watched}");
             return Err(ModelError::Inconsistent(problem));
         }
         if !self.centroids.iter().all(|value| value.is_finite()) {
@@ -258,98 +259,104 @@ impl Model {
         ids.dedup();
         let next = self.next_segment;
         if ids.len() != segments || ids.last().is_some_and(|last| *last >= next) {
-            return Err(ModelError::Inconsistent("segment ids are not unique or not given yet".to_owned()));
+            return Err(ModelError::Inconsistent(
+                "segment ids are not unique or not assigned yet".to_owned(),
+            ));
         }
         Ok(())
     }
 
-    /// The same with what is known beside segments.
+    /// Adds predictors to the model.
     ///
     /// # Errors
-    /// If a sample of shoppers is of places that are not this model's.
-    pub fn with_learned(mut self, learned: Learned) -> Result<Self, ModelError> {
+    /// [`ModelError::Inconsistent`] if the similar-users sample has coordinates of another space.
+    pub fn with_predictors(mut self, learned: Predictors) -> Result<Self, ModelError> {
         let axes = self.space.axes().len();
         if learned.lookalikes.as_ref().is_some_and(|sample| !sample.has_axes(axes)) {
-            return Err(ModelError::Inconsistent("a sample of shoppers in another space".to_owned()));
+            return Err(ModelError::Inconsistent("a sample of users in another space".to_owned()));
         }
-        self.learned = learned;
+        self.predictors = learned;
         Ok(self)
     }
 
-    /// What is known beside segments.
-    pub fn learned(&self) -> &Learned {
-        &self.learned
+    /// Predictors of the model.
+    pub fn predictors(&self) -> &Predictors {
+        &self.predictors
     }
 
-    /// The place of a raw vector: who is near each other is alike.
-    pub fn located(&self, raw: &[f32]) -> Vec<f32> {
-        self.space.place(&self.scaled(raw))
+    /// Coordinates of a raw vector in the space: similar users are near each other.
+    pub fn embed(&self, raw: &[f32]) -> Vec<f32> {
+        self.space.coordinates(&self.scaled(raw))
     }
 
-    /// The place of a segment among those of the model.
-    pub fn place(&self, id: SegmentId) -> Option<u32> {
+    /// Index of a segment in this model.
+    pub fn segment_index(&self, id: SegmentId) -> Option<u32> {
         self.index(id).and_then(|index| u32::try_from(index).ok())
     }
 
-    /// The place of the segment that a profile is in, among those of this model; none if it is in none of them.
-    pub fn place_of(&self, profile: &Profile) -> Option<u32> {
-        profile.segment().and_then(|held| self.place(held.segment_id))
+    /// Index of the segment that a profile is assigned to; `None` if it is not a segment of this model.
+    pub fn segment_index_of(&self, profile: &Profile) -> Option<u32> {
+        profile.segment().and_then(|assigned| self.segment_index(assigned.segment_id))
     }
 
-    /// How many components a vector has.
+    /// Number of components `d` of a vector.
     pub fn width(&self) -> usize {
         self.space.scaler().width()
     }
 
-    /// The mean of each segment in scaled components, one row a segment.
+    /// Means of the segments in scaled components, `k x d`.
     pub fn centroids(&self) -> ArrayView2<'_, f32> {
         ArrayView2::from_shape((self.segments.len(), self.width()), &self.centroids)
             .expect("the number of centroids was checked")
     }
 
-    /// A segment of the model.
+    /// Segment with the given id.
     pub fn segment(&self, id: SegmentId) -> Option<&Segment> {
         self.index(id).map(|index| &self.segments[index])
     }
 
-    /// What people call a segment, of this model or of the one before.
-    pub fn name(&self, id: SegmentId) -> Option<&str> {
-        let retired = || self.retired.iter().find(|retired| retired.id == id);
-        self.segment(id).map_or_else(|| retired().map(|one| &*one.name), |one| Some(&*one.name))
+    /// Display name of a segment of this model or of a retired one.
+    pub fn segment_name(&self, id: SegmentId) -> Option<&str> {
+        self.segment(id)
+            .map(|segment| &*segment.name)
+            .or_else(|| self.retired.iter().find(|retired| retired.id == id).map(|retired| &*retired.name))
     }
 
-    /// Where a raw vector belongs. Who is in a segment of the model leaves it only for one that is clearly nearer.
-    pub fn assign(&self, raw: &[f32], held: Option<SegmentId>) -> Assigned {
-        let held = held.and_then(|id| self.index(id));
-        let (index, distance) = settled(&self.located(raw), self.places(), held).unwrap_or_default();
-        Assigned { segment_id: self.segments[index].id, distance }
+    /// Assigns a raw vector to a segment. A user of the segment `assigned` leaves it only for one that is nearer by a tenth.
+    pub fn assign(&self, raw: &[f32], assigned: Option<SegmentId>) -> SegmentAssignment {
+        let assigned = assigned.and_then(|id| self.index(id));
+        let (index, distance) =
+            assign_with_hysteresis(&self.embed(raw), self.centroid_coordinates(), assigned)
+                .unwrap_or_default();
+        SegmentAssignment { segment_id: self.segments[index].id, distance }
     }
 
-    /// Why a raw vector belongs to a segment of the model; none if it has no such segment.
+    /// Explains the assignment of a raw vector to a segment; `None` for an unknown segment.
     pub fn explain(&self, raw: &[f32], id: SegmentId) -> Option<Explanation> {
-        let own = self.index(id)?;
+        let segment = self.index(id)?;
         let scaled = self.scaled(raw);
-        let place = self.space.place(&scaled);
-        let places = self.places();
-        let others = (0..self.segments.len()).filter(|index| *index != own);
-        let runner_up = others
-            .map(|index| (index, distance(&place, places.row(index))))
-            .min_by(|one, other| one.1.total_cmp(&other.1));
+        let coordinates = self.space.coordinates(&scaled);
+        let centroids = self.centroid_coordinates();
+        let runner_up = (0..self.segments.len())
+            .filter(|index| *index != segment)
+            .map(|index| (index, distance(&coordinates, centroids.row(index))))
+            .min_by(|left, right| left.1.total_cmp(&right.1));
         let mut contributions: Vec<(f32, f32)> = scaled.into_iter().map(|z| (z, 0.0)).collect();
         if let Some((next, _)) = runner_up {
             for (axis, (component, _)) in self.space.axes().enumerate() {
-                let squared = |index: usize| (place[axis] - places[[index, axis]]).powi(2);
-                contributions[component].1 = squared(next) - squared(own);
+                let to_next = (coordinates[axis] - centroids[[next, axis]]).powi(2);
+                let to_segment = (coordinates[axis] - centroids[[segment, axis]]).powi(2);
+                contributions[component].1 = to_next - to_segment;
             }
         }
         Some(Explanation {
-            distance: distance(&place, places.row(own)),
+            distance: distance(&coordinates, centroids.row(segment)),
             runner_up: runner_up.map(|(index, distance)| (self.segments[index].id, distance)),
             contributions,
         })
     }
 
-    /// The raw value of a component at a segment's centroid.
+    /// Raw value of a component at a segment's centroid; `None` for an unknown segment or component.
     pub fn value_at_centroid(&self, id: SegmentId, component: usize) -> Option<f32> {
         let index = self.index(id)?;
         let z = self.centroids().row(index).get(component).copied()?;
@@ -362,8 +369,8 @@ impl Model {
         scaled
     }
 
-    fn places(&self) -> ArrayView2<'_, f32> {
-        ArrayView2::from_shape((self.segments.len(), self.space.axes().len()), &self.places)
+    fn centroid_coordinates(&self) -> ArrayView2<'_, f32> {
+        ArrayView2::from_shape((self.segments.len(), self.space.axes().len()), &self.coordinates)
             .expect("they were made from the centroids")
     }
 

@@ -1,14 +1,14 @@
-//! Predictions about one shopper: the next action, items to recommend, the probability of a purchase or of a bad outcome, and similar
-//! shoppers. Each is learned by itself and served as a part of its own ([`Learned`]).
+//! Predictors of one user's behaviour: next action, recommended items, probability of a purchase or of a bad outcome, and similar
+//! users. Each is trained separately and stored as a separate part ([`Predictors`]).
 
-pub mod behavior;
 pub mod factors;
-mod learned;
 pub mod learners;
 mod lookalikes;
 pub mod markov;
+pub mod next_action;
+mod predictors;
 pub mod recommend;
 pub mod social;
 
-pub use learned::{LOOKALIKES, Learned, PartError};
 pub use lookalikes::{Lookalikes, LookalikesError};
+pub use predictors::{LOOKALIKES, PredictorError, Predictors};

@@ -1,7 +1,6 @@
-//! A model for tests: it has two segments, of shoppers with few views and of those with many. In come a version and the
-//! segments' ids, out goes a model as a training would make it.
+//! Test model with two segments: users with few views and users with many. It is made as a training would make it.
 
-use crate::drift::{Lately, Seen};
+use crate::drift::{DriftFeatures, DriftSample};
 use crate::model::{Model, Segment, TypicalCategory};
 use crate::segmentation::identity::Origin;
 use crate::segmentation::naming::Defining;
@@ -11,15 +10,15 @@ use portrait_profile::{
     Action, Body, Event, FeatureSchema, ModelVersion, Profile, Record, RecordId, SegmentId, Timestamp, UserId,
 };
 
-/// How many views a shopper has in the middle of each segment.
-pub const FEW: usize = 1;
-/// See [`FEW`].
-pub const MANY: usize = 40;
+/// Number of views of a user near the first segment's centroid.
+pub const FEW_USERS: usize = 1;
+/// Number of views of a user near the second segment's centroid.
+pub const MANY_USERS: usize = 40;
 
-/// A view of a shopper at `at`, with an id of its own.
+/// Creates a view of a user at `at`, with an id of its own.
 ///
 /// # Panics
-/// If `user` is no id.
+/// Panics if `user` is not a valid id.
 pub fn view(user: &str, number: usize, at: Timestamp) -> Record {
     Record {
         user_id: UserId::parse(user).expect("an id"),
@@ -41,21 +40,21 @@ pub fn view(user: &str, number: usize, at: Timestamp) -> Record {
     }
 }
 
-/// A model that was made at `at` and puts shoppers with few views then into the first of `ids`, others into the second.
+/// Creates a model at `at` that assigns users with few views to the first of `ids` and users with many to the second.
 ///
 /// # Panics
-/// Never, for two different ids.
+/// Does not panic for two different ids.
 pub fn by_views(version: ModelVersion, ids: [u32; 2], at: Timestamp) -> Model {
     let schema = FeatureSchema::current();
     let vector = |views: usize| {
-        let mut profile = Profile::new(UserId::parse("somebody").expect("an id"));
+        let mut profile = Profile::new(UserId::parse("user").expect("an id"));
         (0..views).for_each(|number| {
-            profile.apply(&view("somebody", number, at));
+            profile.apply(&view("user", number, at));
         });
         profile.features_at(at)
     };
     let vectors: Vec<Vec<f32>> =
-        (0..10).flat_map(|more| [vector(FEW + more % 3), vector(MANY + more)]).collect();
+        (0..10).flat_map(|more| [vector(FEW_USERS + more % 3), vector(MANY_USERS + more)]).collect();
     let rows = Array2::from_shape_fn((vectors.len(), schema.components().len()), |(row, column)| {
         vectors[row][column]
     });
@@ -69,10 +68,10 @@ pub fn by_views(version: ModelVersion, ids: [u32; 2], at: Timestamp) -> Model {
     let segments = ids.iter().zip(["few views", "many views"]).map(|(id, name)| Segment {
         id: SegmentId::new(*id),
         name: name.to_owned(),
-        description: format!("shoppers with {name}"),
+        description: format!("users with {name}"),
         defining: vec![Defining { component: 1, z: 1.0 }],
         trained_share: 0.5,
-        origin: Origin::Born,
+        origin: Origin::New,
         overlap: 0.0,
         first_version: version,
         categories: vec![TypicalCategory { name: "shoes".to_owned(), share: 1.0, lift: 1.5 }],
@@ -86,7 +85,7 @@ pub fn by_views(version: ModelVersion, ids: [u32; 2], at: Timestamp) -> Model {
         segments.collect(),
         Vec::new(),
         SegmentId::new(ids[0].max(ids[1]) + 1),
-        Lately::current().reference(&Seen { raw: rows.view(), latest: Vec::new() }),
+        DriftFeatures::current().reference(&DriftSample { raw: rows.view(), latest_category: Vec::new() }),
     );
     draft.with_centroids(centroids.view()).expect("it fits together")
 }

@@ -1,83 +1,82 @@
-//! A window that shrinks when its mean has changed. In comes one number after the other, such as the loss of each prediction;
-//! out goes whether the older part of the window differs from the newer by more than chance. Values are not kept: the window
-//! is a list of buckets whose sizes double, so that memory grows with the logarithm of its width.
+//! Adaptive window (ADWIN) over a stream of numbers. The window shrinks when the means of its older and its newer part differ
+//! significantly. Values are not stored: the window is an exponential histogram whose bucket sizes double, so memory grows with the
+//! logarithm of its width.
 //!
-//! Bifet and Gavaldà, "Learning from Time-Changing Data with Adaptive Windowing", SDM 2007 (ADWIN2, on
-//! the exponential histogram), with the choices of the Python library river (`drift.ADWIN`), with which it agrees detection by
-//! detection.
+//! Bifet and Gavaldà, "Learning from Time-Changing Data with Adaptive Windowing", SDM 2007 (ADWIN2, section 4, on the exponential
+//! histogram), with the parameters of the Python library river (`drift.ADWIN`), with which it agrees detection by detection.
 
 use serde::{Deserialize, Serialize};
 
-/// Buckets of one size; one more and the two oldest become one of the next size.
+/// Buckets of one size; beyond it the two oldest are merged into one of the next size (`M` of the paper).
 const BUCKETS_MAX: usize = 5;
 
-/// A cut is looked for at every so many values.
+/// Number of updates between two checks for a cut, as in river.
 const CLOCK: u64 = 32;
 
-/// The least number of values on either side of a cut.
-const SIDE_MIN: f64 = 5.0;
+/// Least number of values on either side of a cut.
+const SUBWINDOW_ROWS_MIN: f64 = 5.0;
 
-/// Windows that are not wider are never cut.
+/// Windows up to this width are never cut.
 const GRACE: f64 = 10.0;
 
-/// A window over a stream of numbers. After a cut the mean and width are those of what was left of the window; the value
-/// after begins a new one, since what was left may still hold some of the old world.
+/// Adaptive window over a stream of numbers. After a cut [`Self::mean`] and [`Self::width`] describe the remaining part; the next
+/// value starts a new window, because the remaining part may still hold values from before the change.
 ///
 /// ```
 /// use portrait_learning::drift::Adwin;
 ///
 /// let mut window = Adwin::new(0.002);
 /// // A loss of about 0.1, then of about 0.9.
-/// let loss = |number: u32| f64::from(number % 7) / 100.0 + if number < 300 { 0.1 } else { 0.9 };
-/// let found = (0..600).find(|number| window.update(loss(*number)));
-/// assert!((300..400).contains(&found.unwrap()), "the change is found soon after it, and not before");
+/// let loss = |index: u32| f64::from(index % 7) / 100.0 + if index < 300 { 0.1 } else { 0.9 };
+/// let detected = (0..600).find(|index| window.update(loss(*index)));
+/// assert!((300..400).contains(&detected.unwrap()), "the change is detected soon after it, and not before");
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adwin {
     delta: f64,
-    window: Window,
+    window: AdwinWindow,
     cut: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Window {
-    /// Row `i` holds buckets of `2^i` values, the oldest first; the oldest of all are in the last row.
-    rows: Vec<Vec<Bucket>>,
-    sums: Sums,
+struct AdwinWindow {
+    /// Row `i` holds buckets of `2^i` values, oldest first; the last row holds the oldest of all.
+    rows: Vec<Vec<AdwinBucket>>,
+    sums: WindowMoments,
     updates: u64,
 }
 
-/// The sum of some values, and that of their squared distances to their mean.
+/// Sum of the values of a bucket, and the sum of their squared distances to their mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Bucket {
+struct AdwinBucket {
     total: f64,
     deviation: f64,
 }
 
-/// A bucket of any number of values.
+/// Count, sum and sum of squared deviations of any number of values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Sums {
+struct WindowMoments {
     count: f64,
     total: f64,
     deviation: f64,
 }
 
 impl Adwin {
-    /// An empty window. `delta` is the probability that a stream which does not change is cut at one look, between 0 and 1:
-    /// the smaller, the later a change is seen. Out of range it is brought into it, and 0.002 is taken for NaN.
+    /// Creates an empty window. `delta`, in (0, 1], bounds the probability of a false cut at one check: the smaller, the later a
+    /// change is detected. Values out of range are clamped; NaN becomes 0.002, the default of the paper and of river.
     pub fn new(delta: f64) -> Self {
         let delta = if delta.is_nan() { 0.002 } else { delta.clamp(f64::MIN_POSITIVE, 1.0) };
-        Self { delta, window: Window::default(), cut: false }
+        Self { delta, window: AdwinWindow::default(), cut: false }
     }
 
-    /// Takes one value and says whether the mean has changed, in which case the window was cut. Values that are not finite
-    /// are left out.
+    /// Adds one value and returns true if the mean has changed, in which case the window was cut. Values that are not finite are
+    /// ignored.
     pub fn update(&mut self, value: f64) -> bool {
         if !value.is_finite() {
             return false;
         }
         if std::mem::take(&mut self.cut) {
-            self.window = Window::default();
+            self.window = AdwinWindow::default();
         }
         self.window.add(value);
         if self.window.updates.is_multiple_of(CLOCK) && self.window.sums.count > GRACE {
@@ -86,22 +85,22 @@ impl Adwin {
         self.cut
     }
 
-    /// The mean of the values in the window; 0 if there are none.
+    /// Mean of the values in the window; 0 for an empty window.
     pub fn mean(&self) -> f64 {
         if self.window.sums.count > 0.0 { self.window.sums.mean() } else { 0.0 }
     }
 
-    /// How many values are in the window.
+    /// Number of values in the window.
     pub fn width(&self) -> usize {
         self.window.rows.iter().enumerate().map(|(row, buckets)| buckets.len() << row).sum()
     }
 }
 
-impl Window {
+impl AdwinWindow {
     fn add(&mut self, value: f64) {
         self.updates += 1;
-        self.sums = self.sums.with(Sums { count: 1.0, total: value, deviation: 0.0 });
-        let mut carried = Some(Bucket { total: value, deviation: 0.0 });
+        self.sums = self.sums.with(WindowMoments { count: 1.0, total: value, deviation: 0.0 });
+        let mut carried = Some(AdwinBucket { total: value, deviation: 0.0 });
         let mut row = 0;
         while let Some(bucket) = carried {
             if row == self.rows.len() {
@@ -113,17 +112,17 @@ impl Window {
         }
     }
 
-    /// The two oldest buckets of a row that is too long, as one of the next row.
-    fn merge_oldest(&mut self, row: usize) -> Option<Bucket> {
+    /// Merges the two oldest buckets of a row that is too long into one of the next row.
+    fn merge_oldest(&mut self, row: usize) -> Option<AdwinBucket> {
         if self.rows[row].len() <= BUCKETS_MAX {
             return None;
         }
-        let older = Sums::of(self.rows[row].remove(0), row);
-        let merged = older.with(Sums::of(self.rows[row].remove(0), row));
-        Some(Bucket { total: merged.total, deviation: merged.deviation })
+        let older = WindowMoments::of(self.rows[row].remove(0), row);
+        let merged = older.with(WindowMoments::of(self.rows[row].remove(0), row));
+        Some(AdwinBucket { total: merged.total, deviation: merged.deviation })
     }
 
-    /// Drops the oldest bucket as long as there is a cut; says whether one was dropped.
+    /// Drops oldest buckets while there is a cut; returns true if one was dropped.
     fn shrink(&mut self, delta: f64) -> bool {
         let mut shrunk = false;
         while self.has_cut(delta) {
@@ -133,24 +132,25 @@ impl Window {
         shrunk
     }
 
-    /// Whether the window falls, between any two buckets, into two whose means differ by more than the bound.
+    /// Returns true if, at any bucket boundary, the means of the two parts differ by more than the bound.
     fn has_cut(&self, delta: f64) -> bool {
         let oldest_first = self
             .rows
             .iter()
             .enumerate()
             .rev()
-            .flat_map(|(row, buckets)| buckets.iter().map(move |bucket| Sums::of(*bucket, row)));
-        let mut older = Sums::default();
+            .flat_map(|(row, buckets)| buckets.iter().map(move |bucket| WindowMoments::of(*bucket, row)));
+        let mut older = WindowMoments::default();
         for bucket in oldest_first {
             older.count += bucket.count;
             older.total += bucket.total;
-            let newer = Sums {
+            let newer = WindowMoments {
                 count: self.sums.count - older.count,
                 total: self.sums.total - older.total,
                 deviation: 0.0,
             };
-            let wide = older.count >= SIDE_MIN && newer.count >= SIDE_MIN;
+            // A cut near an end would compare a mean of a few values, which the bound does not hold for.
+            let wide = older.count >= SUBWINDOW_ROWS_MIN && newer.count >= SUBWINDOW_ROWS_MIN;
             if wide && (older.mean() - newer.mean()).abs() > self.bound(delta, older.count, newer.count) {
                 return true;
             }
@@ -158,18 +158,19 @@ impl Window {
         false
     }
 
-    /// The largest difference of means that chance explains: `sqrt(2/m s^2 ln(2 ln(n) / delta)) + 2/(3m) ln(2 ln(n) / delta)`
-    /// with `1/m = 1/n0 + 1/n1` (the paper's bound for small variance), the sides counted from their least width.
+    /// Largest difference of means that chance explains: `sqrt(2/m s^2 ln(2 ln(n) / delta)) + 2/(3m) ln(2 ln(n) / delta)` with
+    /// `1/m = 1/n0 + 1/n1` (section 3.1 of the paper, the bound for small variance). As in river, sides are counted from their
+    /// least width.
     fn bound(&self, delta: f64, older: f64, newer: f64) -> f64 {
         let variance = (self.sums.deviation / self.sums.count).max(0.0);
         let confidence = (2.0 * self.sums.count.ln() / delta).ln();
-        let reciprocal = 1.0 / (older - SIDE_MIN + 1.0) + 1.0 / (newer - SIDE_MIN + 1.0);
+        let reciprocal = 1.0 / (older - SUBWINDOW_ROWS_MIN + 1.0) + 1.0 / (newer - SUBWINDOW_ROWS_MIN + 1.0);
         (2.0 * reciprocal * variance * confidence).sqrt() + 2.0 / 3.0 * confidence * reciprocal
     }
 
     fn drop_oldest(&mut self) {
         let Some(oldest_row) = self.rows.len().checked_sub(1) else { return };
-        let oldest = Sums::of(self.rows[oldest_row].remove(0), oldest_row);
+        let oldest = WindowMoments::of(self.rows[oldest_row].remove(0), oldest_row);
         self.sums = self.sums.without(oldest);
         if self.rows[oldest_row].is_empty() {
             self.rows.pop();
@@ -177,8 +178,8 @@ impl Window {
     }
 }
 
-impl Sums {
-    fn of(bucket: Bucket, row: usize) -> Self {
+impl WindowMoments {
+    fn of(bucket: AdwinBucket, row: usize) -> Self {
         Self { count: (1_u64 << row) as f64, total: bucket.total, deviation: bucket.deviation }
     }
 
@@ -186,7 +187,7 @@ impl Sums {
         self.total / self.count
     }
 
-    /// Both together (Chan, Golub and LeVeque, "Algorithms for Computing the Sample Variance", 1983).
+    /// Moments of both sets together (Chan, Golub and LeVeque, "Algorithms for Computing the Sample Variance", 1983, equation 1.5b).
     fn with(self, other: Self) -> Self {
         Self {
             count: self.count + other.count,
@@ -195,18 +196,18 @@ impl Sums {
         }
     }
 
-    /// What is left when a part is taken out.
+    /// Moments of the remaining values after `part` is removed.
     fn without(self, part: Self) -> Self {
         let rest = Self { count: self.count - part.count, total: self.total - part.total, deviation: 0.0 };
         Self { deviation: self.deviation - part.deviation - rest.between(part), ..rest }
     }
 
-    /// What the distance of two means adds to the deviation.
+    /// Contribution of the distance between two means to the squared deviation.
     fn between(self, other: Self) -> f64 {
         if self.count == 0.0 || other.count == 0.0 {
             return 0.0;
         }
-        let apart = self.mean() - other.mean();
-        apart * apart * self.count * other.count / (self.count + other.count)
+        let difference = self.mean() - other.mean();
+        difference * difference * self.count * other.count / (self.count + other.count)
     }
 }

@@ -14,21 +14,21 @@ mod odds;
 mod params;
 mod rows;
 mod scorer;
-mod standard;
+mod standardizer;
 mod tree;
 
 pub use calibration::Calibration;
-pub use learner::{Kind, Learner};
-pub use logistic::Logistic;
+pub use learner::{Learner, LearnerKind};
+pub use logistic::LogisticRegression;
 pub use network::Network;
 pub use params::Params;
 pub use scorer::{Score, Scorer, ScorerError};
-pub use tree::{Step, Tree};
+pub use tree::{Tree, TreeStep};
 
 use crate::error::Error;
-use learner::Contender;
+use learner::ScorerCandidate;
 use ndarray::ArrayView2;
-use rows::Rows;
+use rows::LabelledRows;
 
 /// Learns from `values` (a row each case, oldest first), whether it happened, and what each row weighs (1 if there are none).
 ///
@@ -42,7 +42,7 @@ pub fn learn(
     params: &Params,
 ) -> Result<Scorer, Error> {
     let ones = vec![1.0; labels.len()];
-    let rows = Rows { values: values.view(), labels, weights: weights.unwrap_or(&ones) };
+    let rows = LabelledRows { values: values.view(), labels, weights: weights.unwrap_or(&ones) };
     rows.check()?;
     params.check()?;
     let cut = ((1.0 - params.newest) * labels.len() as f64) as usize;
@@ -53,23 +53,28 @@ pub fn learn(
     scorer::champion(contenders.collect::<Result<_, _>>()?, rows, newest, params)
 }
 
-fn contender(kind: Kind, older: Rows, newest: Rows, params: &Params) -> Result<Contender, Error> {
+fn contender(
+    kind: LearnerKind,
+    older: LabelledRows,
+    newest: LabelledRows,
+    params: &Params,
+) -> Result<ScorerCandidate, Error> {
     let seed = params.seed;
     Ok(match kind {
-        Kind::Tree => {
+        LearnerKind::Tree => {
             let (tree, shape) = tree::tuned(older, newest);
-            let again = move |rows: Rows| Ok(Learner::Tree(tree::grow(rows, shape)));
-            Contender { learner: Learner::Tree(tree), again: Box::new(again) }
+            let again = move |rows: LabelledRows| Ok(Learner::Tree(tree::grow(rows, shape)));
+            ScorerCandidate { learner: Learner::Tree(tree), refit: Box::new(again) }
         }
-        Kind::Network => {
-            let (network, epochs) = network::until_it_gets_worse(older, newest, seed);
-            let again = move |rows: Rows| Ok(Learner::Network(network::train(rows, epochs, seed)));
-            Contender { learner: Learner::Network(network), again: Box::new(again) }
+        LearnerKind::Network => {
+            let (network, epochs) = network::train_with_early_stopping(older, newest, seed);
+            let again = move |rows: LabelledRows| Ok(Learner::Network(network::train(rows, epochs, seed)));
+            ScorerCandidate { learner: Learner::Network(network), refit: Box::new(again) }
         }
-        Kind::Logistic => {
+        LearnerKind::Logistic => {
             let (logistic, penalty) = logistic::tuned(older, newest)?;
-            let again = move |rows: Rows| logistic::fit(rows, penalty).map(Learner::Logistic);
-            Contender { learner: Learner::Logistic(logistic), again: Box::new(again) }
+            let again = move |rows: LabelledRows| logistic::fit(rows, penalty).map(Learner::Logistic);
+            ScorerCandidate { learner: Learner::Logistic(logistic), refit: Box::new(again) }
         }
     })
 }

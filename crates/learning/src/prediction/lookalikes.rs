@@ -1,5 +1,5 @@
-//! Who is like whom. In come the places of a sample of shoppers, once; in comes a place at any time, out go those of the sample who
-//! are nearest. It knows how they were when the model was made: whoever asks looks at how they are now.
+//! Similar users: nearest neighbours by Euclidean distance among a sample of users. Coordinates are those of the training; callers
+//! re-rank the result by present coordinates.
 
 use crate::segmentation::kmeans::squared_distance;
 use portrait_profile::UserId;
@@ -7,105 +7,108 @@ use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// A sample of shoppers and where they are.
+/// Sample of users with their coordinates in the model's space.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lookalikes {
     ids: Vec<UserId>,
-    /// Their places, one after the other.
-    places: Vec<f32>,
+    /// Coordinates of the users, row-major `n x axes`.
+    coordinates: Vec<f32>,
     axes: usize,
 }
 
-/// Why bytes are no such sample.
+/// Error of decoding a sample.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookalikesError {
-    /// They are not what was encoded.
+    /// The bytes are damaged.
     #[error("the sample's bytes are damaged: {0}")]
     Damaged(String),
-    /// Shoppers and places do not fit together, or a place is not finite.
+    /// Ids and coordinates differ in number, or a coordinate is not finite.
     #[error("the sample does not fit together")]
     Inconsistent,
 }
 
-/// Somebody near, ordered by distance.
+/// Neighbour, ordered by distance and then by index.
 #[derive(PartialEq)]
-struct Near {
-    squared: f32,
-    number: usize,
+struct Neighbour {
+    squared_distance: f32,
+    index: usize,
 }
 
-impl Eq for Near {}
+impl Eq for Neighbour {}
 
-impl Ord for Near {
+impl Ord for Neighbour {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.squared.total_cmp(&other.squared).then(self.number.cmp(&other.number))
+        self.squared_distance.total_cmp(&other.squared_distance).then(self.index.cmp(&other.index))
     }
 }
 
-impl PartialOrd for Near {
+impl PartialOrd for Neighbour {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Lookalikes {
-    /// A sample of nobody yet, of places of so many axes.
+    /// Creates an empty sample of points with `axes` coordinates.
     pub fn new(axes: usize) -> Self {
         Self { axes, ..Self::default() }
     }
 
-    /// Adds somebody; a place of another number of axes, or that is not finite, is left out.
-    pub fn add(&mut self, id: UserId, place: &[f32]) {
-        if place.len() == self.axes && place.iter().all(|value| value.is_finite()) {
+    /// Adds a user. A point with another number of coordinates, or with one that is not finite, is ignored.
+    pub fn add(&mut self, id: UserId, point: &[f32]) {
+        if point.len() == self.axes && point.iter().all(|value| value.is_finite()) {
             self.ids.push(id);
-            self.places.extend(place);
+            self.coordinates.extend(point);
         }
     }
 
-    /// Whether nobody is in it.
+    /// Returns true for an empty sample.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 
-    /// Whether places are of so many axes.
+    /// Returns true if points have `axes` coordinates.
     pub(crate) fn has_axes(&self, axes: usize) -> bool {
         self.axes == axes
     }
 
-    /// At most `count` of the sample who are nearest to a place, the nearest first.
-    pub fn near(&self, place: &[f32], count: usize) -> Vec<&UserId> {
-        if place.len() != self.axes || self.axes == 0 {
+    /// Returns the `count` users nearest to `point`, nearest first; none if `point` has another number of coordinates.
+    pub fn nearest(&self, point: &[f32], count: usize) -> Vec<&UserId> {
+        if point.len() != self.axes || self.axes == 0 {
             return Vec::new();
         }
-        let mut nearest: BinaryHeap<Near> = BinaryHeap::with_capacity(count + 1);
-        for (number, other) in self.places.chunks_exact(self.axes).enumerate() {
-            let squared = squared_distance(place, other);
-            if nearest.len() < count || nearest.peek().is_some_and(|last| squared < last.squared) {
-                nearest.push(Near { squared, number });
+        // A bounded max-heap: one pass over the sample without sorting all of it.
+        let mut nearest: BinaryHeap<Neighbour> = BinaryHeap::with_capacity(count + 1);
+        for (index, other) in self.coordinates.chunks_exact(self.axes).enumerate() {
+            let squared_distance = squared_distance(point, other);
+            if nearest.len() < count
+                || nearest.peek().is_some_and(|last| squared_distance < last.squared_distance)
+            {
+                nearest.push(Neighbour { squared_distance, index });
                 if nearest.len() > count {
                     nearest.pop();
                 }
             }
         }
-        nearest.into_sorted_vec().into_iter().map(|near| &self.ids[near.number]).collect()
+        nearest.into_sorted_vec().into_iter().map(|neighbour| &self.ids[neighbour.index]).collect()
     }
 
-    /// Its bytes.
+    /// Encodes the sample with postcard.
     pub fn encode(&self) -> Vec<u8> {
         postcard::to_extend(self, Vec::new())
             .expect("writing to memory cannot fail: every type here has a known length")
     }
 
-    /// What such bytes have, checked whole.
+    /// Decodes and checks a sample.
     ///
     /// # Errors
-    /// Whatever makes it unfit to be served.
+    /// [`LookalikesError`] for damaged bytes, or ids and coordinates that do not fit together.
     pub fn decode(bytes: &[u8]) -> Result<Self, LookalikesError> {
-        let found: Self =
+        let sample: Self =
             postcard::from_bytes(bytes).map_err(|error| LookalikesError::Damaged(error.to_string()))?;
-        let fits = found.ids.len().checked_mul(found.axes) == Some(found.places.len());
-        if fits && found.places.iter().all(|value| value.is_finite()) {
-            Ok(found)
+        let fits = sample.ids.len().checked_mul(sample.axes) == Some(sample.coordinates.len());
+        if fits && sample.coordinates.iter().all(|value| value.is_finite()) {
+            Ok(sample)
         } else {
             Err(LookalikesError::Inconsistent)
         }
@@ -116,20 +119,20 @@ impl Lookalikes {
 mod tests {
     use super::*;
 
-    fn id(number: usize) -> UserId {
-        UserId::parse(&format!("u{number}")).expect("an id")
+    fn id(index: usize) -> UserId {
+        UserId::parse(&format!("u{index}")).expect("an id")
     }
 
     #[test]
     fn the_nearest_come_first_and_bytes_are_checked() {
         let mut sample = Lookalikes::new(2);
-        (0..100).for_each(|number| sample.add(id(number), &[number as f32, 0.0]));
+        (0..100).for_each(|index| sample.add(id(index), &[index as f32, 0.0]));
         sample.add(id(100), &[f32::NAN, 0.0]);
         sample.add(id(101), &[0.0]);
-        let near: Vec<&str> = sample.near(&[40.2, 0.0], 3).into_iter().map(UserId::as_str).collect();
-        assert_eq!(near, ["u40", "u41", "u39"]);
-        assert_eq!(sample.near(&[0.0; 2], 1000).len(), 100);
-        assert!(sample.near(&[0.0; 3], 5).is_empty());
+        let nearest: Vec<&str> = sample.nearest(&[40.2, 0.0], 3).into_iter().map(UserId::as_str).collect();
+        assert_eq!(nearest, ["u40", "u41", "u39"]);
+        assert_eq!(sample.nearest(&[0.0; 2], 1000).len(), 100);
+        assert!(sample.nearest(&[0.0; 3], 5).is_empty());
         assert_eq!(Lookalikes::decode(&sample.encode()), Ok(sample.clone()));
         let uneven = Lookalikes { axes: 3, ..sample };
         assert_eq!(Lookalikes::decode(&uneven.encode()), Err(LookalikesError::Inconsistent));

@@ -16,15 +16,15 @@
 //!
 //! where `n(b)` counts how often `b` followed anything. Without a last symbol the marginals stand for rows.
 
-mod choosing;
+mod pseudo_counts;
 mod table;
 
-pub use choosing::{OwnCounts, choose, left_out_loss};
+pub use pseudo_counts::{UserCounts, choose_pseudo_counts, leave_one_out_loss};
 
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use table::{COUNT_MAX, Row, Table};
+use table::{COUNT_MAX, ProbabilityRow, TransitionTable};
 
 /// The most symbols an alphabet has: a table of all pairs stays small enough to send.
 pub const SYMBOLS_MAX: u16 = 4_096;
@@ -37,7 +37,7 @@ const FORMAT: u8 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Params {
     /// Of what the shopper did after the last symbol.
-    pub own: f64,
+    pub user: f64,
     /// Of what the shopper does at all.
     pub habit: f64,
     /// Of the segment.
@@ -52,13 +52,13 @@ impl Default for Params {
     /// Near what is best on the actions and categories that were tried, for when there is nothing to [`choose`] them from. Segments count
     /// for little: they are made of what their shoppers do, which the shopper's own levels tell better.
     fn default() -> Self {
-        Self { own: 100.0, habit: 300.0, segment: 1e6, global: 300.0, uniform: 10.0 }
+        Self { user: 100.0, habit: 300.0, segment: 1e6, global: 300.0, uniform: 10.0 }
     }
 }
 
 /// How often one symbol was followed by another.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Count {
+pub struct TransitionCount {
     /// Of whom; none if the shoppers are in no segment.
     pub segment: Option<u32>,
     /// What was done first.
@@ -92,8 +92,8 @@ pub struct Count {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chain {
     params: Params,
-    global: Table,
-    segments: BTreeMap<u32, Table>,
+    global: TransitionTable,
+    segments: BTreeMap<u32, TransitionTable>,
 }
 
 /// Why bytes are no chain that can be served.
@@ -115,11 +115,11 @@ pub enum ChainError {
 
 /// As it is encoded: for each symbol what followed it.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct StoredChain {
     params: Params,
     symbols: u16,
-    global: Vec<Row>,
-    segments: Vec<(u32, Vec<Row>)>,
+    global: Vec<ProbabilityRow>,
+    segments: Vec<(u32, Vec<ProbabilityRow>)>,
 }
 
 impl Chain {
@@ -128,13 +128,13 @@ impl Chain {
     /// # Errors
     /// [`Error::Parameter`] if the alphabet is empty or too large, a symbol is not of it, a weight is not a number from 0, a
     /// pseudo-count is not above 0, or there are too many segments.
-    pub fn train(symbols: u16, counts: &[Count], params: Params) -> Result<Self, Error> {
+    pub fn train(symbols: u16, counts: &[TransitionCount], params: Params) -> Result<Self, Error> {
         if symbols == 0 || symbols > SYMBOLS_MAX {
             let problem = format!("is {symbols}, not within 1 to {SYMBOLS_MAX}");
             return Err(Error::Parameter { parameter: "symbols", problem });
         }
         params.check()?;
-        let mut chain = Self { params, global: Table::new(symbols), segments: BTreeMap::new() };
+        let mut chain = Self { params, global: TransitionTable::new(symbols), segments: BTreeMap::new() };
         counts.iter().try_for_each(|count| chain.learn(*count))?;
         Ok(chain)
     }
@@ -143,7 +143,7 @@ impl Chain {
     ///
     /// # Errors
     /// As [`Self::train`]; nothing is added then.
-    pub fn learn(&mut self, count: Count) -> Result<(), Error> {
+    pub fn learn(&mut self, count: TransitionCount) -> Result<(), Error> {
         let refused = |problem: String| Err(Error::Parameter { parameter: "counts", problem });
         let symbols = self.symbols();
         if count.from >= symbols || count.to >= symbols {
@@ -156,7 +156,7 @@ impl Chain {
             if self.segments.len() >= SEGMENTS_MAX && !self.segments.contains_key(&segment) {
                 return refused(format!("have more than {SEGMENTS_MAX} segments"));
             }
-            let table = self.segments.entry(segment).or_insert_with(|| Table::new(symbols));
+            let table = self.segments.entry(segment).or_insert_with(|| TransitionTable::new(symbols));
             table.add(count.from, count.to, count.weight);
         }
         self.global.add(count.from, count.to, count.weight);
@@ -202,13 +202,13 @@ impl Chain {
         let own = || own.iter().filter(usable);
         let after_last = own().filter(|(from, ..)| Some(*from) == last);
         table::blend(&mut shares, own().map(|(_, to, weight)| (*to, *weight)), self.params.habit);
-        table::blend(&mut shares, after_last.map(|(_, to, weight)| (*to, *weight)), self.params.own);
+        table::blend(&mut shares, after_last.map(|(_, to, weight)| (*to, *weight)), self.params.user);
         shares
     }
 
     /// A version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
-        let stored = Stored {
+        let stored = StoredChain {
             params: self.params,
             symbols: self.symbols(),
             global: self.global.rows().to_vec(),
@@ -227,7 +227,7 @@ impl Chain {
         if found != FORMAT {
             return Err(ChainError::Format { found });
         }
-        let (stored, left): (Stored, &[u8]) =
+        let (stored, left): (StoredChain, &[u8]) =
             postcard::take_from_bytes(rest).map_err(|error| ChainError::Damaged(error.to_string()))?;
         if !left.is_empty() {
             return Err(ChainError::Damaged(format!("{} bytes too many", left.len())));
@@ -236,12 +236,12 @@ impl Chain {
             return Err(ChainError::Inconsistent("an alphabet or a pseudo-count that cannot be"));
         }
         let table = |rows| {
-            Table::of(stored.symbols, rows)
+            TransitionTable::of(stored.symbols, rows)
                 .ok_or(ChainError::Inconsistent("a table that is no table of counts"))
         };
         let global = table(stored.global)?;
         let count = stored.segments.len();
-        let segments: BTreeMap<u32, Table> =
+        let segments: BTreeMap<u32, TransitionTable> =
             stored.segments.into_iter().map(|(id, rows)| Ok((id, table(rows)?))).collect::<Result<_, _>>()?;
         if segments.len() != count || count > SEGMENTS_MAX {
             return Err(ChainError::Inconsistent("segments that are too many or not unique"));
@@ -261,7 +261,7 @@ impl Params {
     }
 
     fn is_sound(&self) -> bool {
-        let all = [self.own, self.habit, self.segment, self.global, self.uniform];
+        let all = [self.user, self.habit, self.segment, self.global, self.uniform];
         all.iter().all(|count| *count > 0.0 && *count <= COUNT_MAX)
     }
 }

@@ -7,20 +7,20 @@
 //! shopper's segment has, and what everybody has, ever and lately. How much each counts is found on pasts that go on ([`Blend`]).
 //! Items that nobody had yet are worth what the others of their category and brand are worth on average ([`Items::with_newcomers`]).
 
-mod blend;
-mod fitting;
+mod approx;
+mod cold_start;
+mod fit;
+mod history;
 mod items;
 mod neighbours;
-mod newcomers;
-mod past;
 mod recommender;
-mod rough;
-mod teaching;
+mod training_set;
+mod weights;
 
-pub use blend::{Blend, PARTS, Part};
-pub use fitting::{Continued, Fitting, fit_blend};
-pub use items::Items;
-pub use newcomers::Described;
-pub use past::{Past, Touched};
+pub use cold_start::ItemDescription;
+pub use fit::{HoldoutExample, WeightFitOptions, fit_weights};
+pub use history::{History, Interaction};
+pub use items::ItemRecommender;
 pub use recommender::{Recommended, Recommender, RecommenderError};
-pub use teaching::Teaching;
+pub use training_set::TrainingSet;
+pub use weights::{PARTS, ScorePart, ScoreWeights};

@@ -17,14 +17,14 @@ pub const TIES_MAX: usize = 1_000;
 
 /// Who is tied to whom: rows of (neighbour, weight).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ties {
+pub struct SocialGraph {
     /// Where each shopper's ties begin in the list, and where the last one's end.
     starts: Vec<usize>,
     /// Neighbour and weight; a shopper's by neighbour, each once.
     list: Vec<(u32, f32)>,
 }
 
-impl Ties {
+impl SocialGraph {
     /// From loose ties (from, to, weight) among `shoppers`, in any order and one way each; those of the same two are added up. Of
     /// a shopper with more than `most` only the heaviest count, of equals those of the lowest number.
     ///
@@ -63,7 +63,7 @@ impl Ties {
     }
 
     /// How many shoppers there are.
-    pub fn shoppers(&self) -> usize {
+    pub fn users(&self) -> usize {
         self.starts.len() - 1
     }
 
@@ -80,11 +80,11 @@ impl Ties {
     /// # Errors
     /// [`Error::Width`] if there are not as many vectors as shoppers; [`Error::NotFinite`] for a value in them.
     pub fn aggregate(&self, vectors: ArrayView2<f32>) -> Result<Array2<f32>, Error> {
-        if vectors.nrows() != self.shoppers() {
+        if vectors.nrows() != self.users() {
             return Err(Error::Width {
                 what: "vectors, turned around,",
                 found: vectors.nrows(),
-                expected: self.shoppers(),
+                expected: self.users(),
             });
         }
         if let Some(((row, column), _)) = vectors.indexed_iter().find(|(_, value)| !value.is_finite()) {

@@ -4,7 +4,7 @@
 //! is never given to other people.
 
 mod assignment;
-mod panel;
+mod overlap;
 
 use crate::segmentation::kmeans::nearest;
 use ndarray::{ArrayView1, ArrayView2};
@@ -12,7 +12,7 @@ use portrait_profile::SegmentId;
 use serde::{Deserialize, Serialize};
 
 pub use assignment::hungarian;
-use panel::Panel;
+use overlap::OverlapTable;
 
 /// How much closer another centroid must be before a shopper moves: by a tenth, so that whoever stands between two segments
 /// does not change back and forth with every event.
@@ -28,7 +28,7 @@ const OVERLAP_MIN: f64 = 0.25;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// From nowhere in particular.
-    Born,
+    New,
     /// They are those of the segment of the same id.
     Kept,
     /// At least half of them were in one segment, which lives on without them.
@@ -46,7 +46,7 @@ pub enum Origin {
 
 /// The segment that a cluster is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Matched {
+pub struct MatchedSegment {
     /// Its id.
     pub id: SegmentId,
     /// Where its people come from.
@@ -73,9 +73,9 @@ pub struct Matched {
 /// assert_eq!(matching.segments[2].origin, Origin::Split { from: two });
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Matching {
+pub struct SegmentMatching {
     /// The segment of each cluster, by the cluster's index.
-    pub segments: Vec<Matched>,
+    pub segments: Vec<MatchedSegment>,
     /// The segments that ended, in the old model's order, each with those that its members are in now, largest part first.
     pub retired: Vec<(SegmentId, Vec<SegmentId>)>,
     /// The first id that was never given.
@@ -89,7 +89,11 @@ pub fn switches(distance_new: f32, distance_old: f32) -> bool {
 
 /// Where a shopper at `place` is of `centroids`, a row each: with the nearest, or with that of the row `held` unless another is clearly
 /// nearer: its index and distance. None without centroids.
-pub fn settled(place: &[f32], centroids: ArrayView2<'_, f32>, held: Option<usize>) -> Option<(usize, f32)> {
+pub fn assign_with_hysteresis(
+    place: &[f32],
+    centroids: ArrayView2<'_, f32>,
+    held: Option<usize>,
+) -> Option<(usize, f32)> {
     let found = nearest(place, centroids)?;
     let own = held.filter(|index| *index < centroids.nrows());
     let own = own.map(|index| (index, distance(place, centroids.row(index))));
@@ -108,15 +112,15 @@ pub(crate) fn distance(one: &[f32], other: ArrayView1<'_, f32>) -> f32 {
 /// The pairs are those whose summed Jaccard overlap is largest, over pairs of at least a quarter. Where the two slices differ
 /// in length the rest is left out, a cluster beyond `clusters` is nobody's, and a segment that is not in `live` is none. With
 /// no panel nothing is known: all clusters are born, all segments retired.
-pub fn match_members(
+pub fn match_segments(
     old: &[Option<SegmentId>],
     new: &[u32],
     clusters: usize,
     live: &[SegmentId],
     next: SegmentId,
-) -> Matching {
-    let panel = Panel::count(old, new, clusters, live);
-    let continued = continued(&panel);
+) -> SegmentMatching {
+    let panel = OverlapTable::count(old, new, clusters, live);
+    let continued = kept_segment(&panel);
     let mut next = live.iter().map(|id| following(*id)).fold(next, SegmentId::max);
     let mut fresh = || {
         let id = next;
@@ -127,7 +131,7 @@ pub fn match_members(
         continued.iter().map(|segment| segment.map_or_else(&mut fresh, |segment| live[segment])).collect();
     let is_live = |segment: usize| continued.contains(&Some(segment));
     let segments = (0..clusters)
-        .map(|cluster| Matched {
+        .map(|cluster| MatchedSegment {
             id: ids[cluster],
             origin: origin(&panel, cluster, continued[cluster], live, &is_live),
             overlap: continued[cluster].map_or(0.0, |segment| panel.jaccard(cluster, segment)),
@@ -137,11 +141,11 @@ pub fn match_members(
         .filter(|segment| !is_live(*segment))
         .map(|segment| (live[segment], panel.destinations(segment).map(|cluster| ids[cluster]).collect()))
         .collect();
-    Matching { segments, retired, next }
+    SegmentMatching { segments, retired, next }
 }
 
 /// The segment that each cluster continues, by its index in the old model.
-fn continued(panel: &Panel) -> Vec<Option<usize>> {
+fn kept_segment(panel: &OverlapTable) -> Vec<Option<usize>> {
     // A pair that is no match costs as much as none, so that it never displaces one that is.
     let overlaps = panel.overlaps();
     let cost = overlaps.mapv(|overlap| if overlap >= OVERLAP_MIN { 1.0 - overlap } else { 1.0 });
@@ -153,7 +157,7 @@ fn continued(panel: &Panel) -> Vec<Option<usize>> {
 }
 
 fn origin(
-    panel: &Panel,
+    panel: &OverlapTable,
     cluster: usize,
     continued: Option<usize>,
     live: &[SegmentId],
@@ -168,7 +172,7 @@ fn origin(
     match panel.main_source(cluster).filter(|segment| is_live(*segment)) {
         Some(segment) => Origin::Split { from: live[segment] },
         None if absorbed.len() >= 2 => Origin::Merged { from: named(absorbed) },
-        None => Origin::Born,
+        None => Origin::New,
     }
 }
 

@@ -4,18 +4,18 @@
 //! k-means++ on a sample, [`fit_warm`] starts from the centroids that are live. Whatever is answered depends on the input and
 //! the seed alone, never on how many threads there are. It never learns from a value that is not finite.
 
-mod assigning;
-mod checking;
+mod assign;
+mod check;
 mod kernel;
 mod lloyd;
 mod params;
 mod pass;
 mod seeding;
 
-pub(crate) use assigning::squared_distance;
-pub use assigning::{Nearest, assign, means, nearest};
-pub(crate) use checking::rows as check_rows;
-pub use lloyd::{Fit, lloyd};
+pub(crate) use assign::squared_distance;
+pub use assign::{NearestCentroid, assign, means, nearest};
+pub(crate) use check::rows as check_rows;
+pub use lloyd::{KMeansFit, lloyd};
 pub use params::Params;
 
 use crate::error::Error;
@@ -32,7 +32,7 @@ const COLD_WINS_BELOW: f64 = 0.97;
 ///
 /// [`Error::Parameter`] for a `k`, `starts`, `sample` or `max_iterations` of 0 or a tolerance that is negative or NaN;
 /// otherwise as [`lloyd`].
-pub fn fit(rows: ArrayView2<f32>, k: usize, params: &Params) -> Result<Fit, Error> {
+pub fn fit(rows: ArrayView2<f32>, k: usize, params: &Params) -> Result<KMeansFit, Error> {
     let start = seeding::start(rows, k, params)?;
     lloyd(rows, start, params.max_iterations, params.tolerance)
 }
@@ -43,7 +43,7 @@ pub fn fit(rows: ArrayView2<f32>, k: usize, params: &Params) -> Result<Fit, Erro
 /// # Errors
 ///
 /// As [`fit`].
-pub fn fit_warm(rows: ArrayView2<f32>, live: ArrayView2<f32>, params: &Params) -> Result<Fit, Error> {
+pub fn fit_warm(rows: ArrayView2<f32>, live: ArrayView2<f32>, params: &Params) -> Result<KMeansFit, Error> {
     let warm = lloyd(rows, live.to_owned(), params.max_iterations, params.tolerance)?;
     let cold = fit(rows, live.nrows(), params)?;
     Ok(if cold.inertia < COLD_WINS_BELOW * warm.inertia { cold } else { warm })

@@ -1,4 +1,4 @@
-//! From raw feature vectors to numbers of one size. In come rows of raw features and the shape of each column; out goes a
+//! From raw feature vectors to numbers of one size. In come rows of raw features and the transform of each column; out goes a
 //! scaler that is frozen inside a model version, and rows whose every value lies within ±[`Z_MAX`].
 //!
 //! It never learns from a value that is not finite, and never answers one: whatever cannot be scaled counts as the mean.
@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 pub const Z_MAX: f32 = 5.0;
 
 /// Beyond these shares of its values a column is winsorised: what lies further out counts as the quantile.
-const WINSOR: [f64; 2] = [0.005, 0.995];
+const WINSOR_QUANTILES: [f64; 2] = [0.005, 0.995];
 
 /// A mean and a deviation of fewer rows say nothing.
 const ROWS_MIN: usize = 2;
 
-/// How a column is bent before it is scaled.
+/// How a column is logarithmic before it is scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Shape {
+pub enum Transform {
     /// As it is.
     Linear,
     /// `sign(x) * ln(1 + |x|)`: for what is counted or summed, where the step from 1 to 2 says more than that from 101 to
@@ -35,7 +35,7 @@ pub enum Shape {
 /// use portrait_learning::segmentation::{Scaler, Shape};
 ///
 /// let rows = array![[0.0, 0.2], [10.0, 0.4], [1000.0, 0.6]];
-/// // Counts are bent by a logarithm, shares are taken as they are.
+/// // Counts are logarithmic by a logarithm, shares are taken as they are.
 /// let scaler = Scaler::fit(rows.view(), &[Shape::Log1p, Shape::Linear])?;
 /// let scaled = scaler.scale(rows.view());
 /// for column in scaled.columns() {
@@ -51,10 +51,10 @@ pub struct Scaler {
     columns: Vec<Column>,
 }
 
-/// One column's part, in units of the shaped value.
+/// One column's part, in units of the transformed value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Column {
-    shape: Shape,
+    transform: Transform,
     /// The lower and the upper bound of what is learned from and answered to.
     winsor: [f64; 2],
     mean: f64,
@@ -62,61 +62,62 @@ struct Column {
     deviation: f64,
 }
 
-/// The shape of each component of `schema`, in its order: what is a share, in bits or in doublings already has a sensible
+/// The transform of each component of `schema`, in its order: what is a share, in bits or in doublings already has a sensible
 /// scale, everything else is counted or summed.
-pub fn shapes(schema: &FeatureSchema) -> Vec<Shape> {
-    schema.components().iter().map(|component| shape_of(component.unit)).collect()
+pub fn transforms(schema: &FeatureSchema) -> Vec<Transform> {
+    schema.components().iter().map(|component| transform_of(component.unit)).collect()
 }
 
-fn shape_of(unit: &str) -> Shape {
+fn transform_of(unit: &str) -> Transform {
     match unit {
-        "share" | "bits" | "doublings" => Shape::Linear,
-        _ => Shape::Log1p,
+        "share" | "bits" | "doublings" => Transform::Linear,
+        _ => Transform::Log1p,
     }
 }
 
-impl Shape {
-    fn bend(self, raw: f64) -> f64 {
+impl Transform {
+    fn apply(self, raw: f64) -> f64 {
         match self {
             Self::Linear => raw,
             Self::Log1p => raw.abs().ln_1p().copysign(raw),
         }
     }
 
-    fn unbend(self, shaped: f64) -> f64 {
+    fn invert(self, transformed: f64) -> f64 {
         match self {
-            Self::Linear => shaped,
-            Self::Log1p => shaped.abs().exp_m1().copysign(shaped),
+            Self::Linear => transformed,
+            Self::Log1p => transformed.abs().exp_m1().copysign(transformed),
         }
     }
 }
 
 impl Scaler {
-    /// Learns from `rows` (a row a shopper, raw units), `shapes` being one a column. Mean and population standard deviation
-    /// are those of the shaped and winsorised values, in f64.
+    /// Learns from `rows` (a row a shopper, raw units), `transforms` being one a column. Mean and population standard deviation
+    /// are those of the transformed and winsorised values, in f64.
     ///
     /// # Errors
     ///
-    /// [`Error::Width`] if there are not as many shapes as columns, [`Error::TooFew`] below 2 rows, [`Error::NotFinite`] with
+    /// [`Error::Width`] if there are not as many transforms as columns, [`Error::TooFew`] below 2 rows, [`Error::NotFinite`] with
     /// the first place in column order whose value is NaN or infinite.
-    pub fn fit(rows: ArrayView2<f32>, shapes: &[Shape]) -> Result<Self, Error> {
-        if shapes.len() != rows.ncols() {
-            return Err(Error::Width { what: "shapes", found: shapes.len(), expected: rows.ncols() });
+    pub fn fit(rows: ArrayView2<f32>, transforms: &[Transform]) -> Result<Self, Error> {
+        if transforms.len() != rows.ncols() {
+            return Err(Error::Width { what: "transforms", found: transforms.len(), expected: rows.ncols() });
         }
         if rows.nrows() < ROWS_MIN {
             return Err(Error::TooFew { rows: rows.nrows(), needed: ROWS_MIN });
         }
-        let fit_column = |(column, shape): (usize, &Shape)| {
+        let fit_column = |(column, transform): (usize, &Transform)| {
             let values = rows.column(column);
             match values.iter().position(|value| !value.is_finite()) {
                 Some(row) => Err(Error::NotFinite { row, column }),
-                None => {
-                    Ok(Column::fit(values.iter().map(|raw| shape.bend(f64::from(*raw))).collect(), *shape))
-                }
+                None => Ok(Column::fit(
+                    values.iter().map(|raw| transform.apply(f64::from(*raw))).collect(),
+                    *transform,
+                )),
             }
         };
         // Each column by itself and then in order, so that the first bad place is the one reported.
-        let columns: Vec<Result<Column, Error>> = shapes.par_iter().enumerate().map(fit_column).collect();
+        let columns: Vec<Result<Column, Error>> = transforms.par_iter().enumerate().map(fit_column).collect();
         Ok(Self { columns: columns.into_iter().collect::<Result<_, _>>()? })
     }
 
@@ -161,16 +162,16 @@ impl Scaler {
 }
 
 impl Column {
-    fn fit(mut shaped: Vec<f64>, shape: Shape) -> Self {
-        let winsor = WINSOR.map(|share| quantile(&mut shaped, share));
-        let count = shaped.len() as f64;
-        let winsorised = || shaped.iter().map(|value| value.clamp(winsor[0], winsor[1]));
+    fn fit(mut transformed: Vec<f64>, transform: Transform) -> Self {
+        let winsor = WINSOR_QUANTILES.map(|share| quantile(&mut transformed, share));
+        let count = transformed.len() as f64;
+        let winsorised = || transformed.iter().map(|value| value.clamp(winsor[0], winsor[1]));
         let mean = winsorised().sum::<f64>() / count;
         let variance = winsorised().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
         // What rounding alone can make of a constant column counts as zero, by scikit-learn's bound.
         let rounding = count * f64::EPSILON * variance + (count * mean * f64::EPSILON).powi(2);
         let deviation = if variance <= rounding { 1.0 } else { variance.sqrt() };
-        Self { shape, winsor, mean, deviation }
+        Self { transform: transform, winsor, mean, deviation }
     }
 
     fn scale(&self, raw: f32) -> f32 {
@@ -178,14 +179,14 @@ impl Column {
             return 0.0;
         }
         // Not `clamp`, which panics on bounds that are out of order, as read from outside they may be.
-        let value = self.shape.bend(f64::from(raw)).max(self.winsor[0]).min(self.winsor[1]);
+        let value = self.transform.apply(f64::from(raw)).max(self.winsor[0]).min(self.winsor[1]);
         let z = (value - self.mean) / self.deviation;
         if z.is_nan() { 0.0 } else { (z as f32).clamp(-Z_MAX, Z_MAX) }
     }
 
     fn unscale(&self, z: f32) -> f32 {
         let z = if z.is_nan() { 0.0 } else { f64::from(z) };
-        (self.shape.unbend(z * self.deviation + self.mean) as f32).clamp(f32::MIN, f32::MAX)
+        (self.transform.invert(z * self.deviation + self.mean) as f32).clamp(f32::MIN, f32::MAX)
     }
 
     fn is_finite(&self) -> bool {
@@ -215,18 +216,21 @@ mod tests {
     #[test]
     fn every_unit_of_the_schema_has_the_shape_that_was_meant() {
         let linear = ["share", "bits", "doublings"];
-        let bent = [
+        let logarithmic = [
             "traits", "events", "days", "orders", "money", "visits", "seconds", "kinds", "items", "edges",
             "weight",
         ];
         let schema = FeatureSchema::current();
-        for (component, shape) in schema.components().iter().zip(shapes(schema)) {
+        for (component, transform) in schema.components().iter().zip(transforms(schema)) {
             let unit = component.unit;
-            assert!(linear.contains(&unit) || bent.contains(&unit), "decide on the shape of {unit}");
-            let expected = if linear.contains(&unit) { Shape::Linear } else { Shape::Log1p };
-            assert_eq!(shape, expected, "{unit}");
+            assert!(
+                linear.contains(&unit) || logarithmic.contains(&unit),
+                "decide on the transform of {unit}"
+            );
+            let expected = if linear.contains(&unit) { Transform::Linear } else { Transform::Log1p };
+            assert_eq!(transform, expected, "{unit}");
         }
-        assert_eq!(shapes(schema).len(), schema.components().len());
+        assert_eq!(transforms(schema).len(), schema.components().len());
     }
 
     #[test]
@@ -247,12 +251,12 @@ mod tests {
 
     #[test]
     fn a_shape_and_its_inverse_cancel() {
-        for shape in [Shape::Linear, Shape::Log1p] {
+        for transform in [Transform::Linear, Transform::Log1p] {
             for raw in [-1e9, -2.5, -1e-12, 0.0, 1e-12, 0.5, 1.0, 1e15] {
-                let back = shape.unbend(shape.bend(raw));
+                let back = transform.invert(transform.apply(raw));
                 assert!(
                     (back - raw).abs() <= 1e-12 * f64::abs(raw),
-                    "{shape:?} of {raw} comes back as {back}"
+                    "{transform:?} of {raw} comes back as {back}"
                 );
             }
         }
@@ -261,7 +265,8 @@ mod tests {
     #[test]
     fn a_constant_column_scales_to_zero_and_comes_back() {
         for value in [0.0_f32, 0.1, 1e9, -7.3] {
-            let scaler = Scaler::fit(Array2::from_elem((1000, 1), value).view(), &[Shape::Linear]).unwrap();
+            let scaler =
+                Scaler::fit(Array2::from_elem((1000, 1), value).view(), &[Transform::Linear]).unwrap();
             let mut scaled = [9.0];
             scaler.scale_into(&[value], &mut scaled);
             assert!(scaled[0].abs() < 1e-5, "{value} scales to {}", scaled[0]);
@@ -272,7 +277,7 @@ mod tests {
     #[test]
     fn anything_can_be_scaled_and_nothing_leaves_the_bounds() {
         let rows = array![[0.0_f32, 10.0], [1.0, -20.0], [2.0, 30.0], [1e9, 3.0]];
-        let scaler = Scaler::fit(rows.view(), &[Shape::Linear, Shape::Log1p]).unwrap();
+        let scaler = Scaler::fit(rows.view(), &[Transform::Linear, Transform::Log1p]).unwrap();
         let wild = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, 0.0, -0.0, 1e-40];
         for raw in wild {
             for width in 0..4 {
@@ -291,22 +296,22 @@ mod tests {
     #[test]
     fn what_cannot_be_learned_from_is_refused() {
         let bad = array![[1.0_f32, 2.0], [3.0, f32::NAN], [f32::INFINITY, 1.0]];
-        let linear = [Shape::Linear; 2];
+        let linear = [Transform::Linear; 2];
         let rows = [
             (bad.view(), &linear[..], Error::NotFinite { row: 2, column: 0 }),
-            (bad.view(), &linear[..1], Error::Width { what: "shapes", found: 1, expected: 2 }),
+            (bad.view(), &linear[..1], Error::Width { what: "transforms", found: 1, expected: 2 }),
             (bad.view().split_at(Axis(0), 1).0, &linear[..], Error::TooFew { rows: 1, needed: 2 }),
             (bad.view().split_at(Axis(0), 0).0, &linear[..], Error::TooFew { rows: 0, needed: 2 }),
         ];
-        for (given, shapes, expected) in rows {
-            assert_eq!(Scaler::fit(given, shapes), Err(expected));
+        for (given, transforms, expected) in rows {
+            assert_eq!(Scaler::fit(given, transforms), Err(expected));
         }
     }
 
     #[test]
     fn a_scaler_survives_being_written_and_tells_when_it_was_broken() {
         let rows = array![[0.1_f32, 10.0], [1.7, -20.0], [2.3, 30.0]];
-        let scaler = Scaler::fit(rows.view(), &[Shape::Linear, Shape::Log1p]).unwrap();
+        let scaler = Scaler::fit(rows.view(), &[Transform::Linear, Transform::Log1p]).unwrap();
         let read: Scaler = postcard::from_bytes(&postcard::to_stdvec(&scaler).unwrap()).unwrap();
         assert_eq!(read, scaler);
         assert!(read.is_finite());

@@ -8,7 +8,7 @@
 //! 1994, section 2): along its strongest direction no facet reaches further than another.
 
 use crate::error::Error;
-use crate::segmentation::scaler::{Scaler, shapes};
+use crate::segmentation::scaler::{Scaler, transforms};
 use ndarray::{Array1, Array2, ArrayView2, Axis as Side};
 use portrait_profile::{Facet, FeatureSchema};
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,7 @@ impl Space {
     /// # Errors
     /// As [`Scaler::fit`], and [`Error::Alike`] if no component that says how somebody shops varies.
     pub fn fit(raw: ArrayView2<f32>, schema: &FeatureSchema) -> Result<(Self, Array2<f32>), Error> {
-        let scaler = Scaler::fit(raw, &shapes(schema))?;
+        let scaler = Scaler::fit(raw, &transforms(schema))?;
         let scaled = scaler.scale(raw);
         let facets: Vec<Option<Facet>> =
             schema.components().iter().map(|component| component.facet).collect();
@@ -69,13 +69,13 @@ impl Space {
     }
 
     /// The place of a scaled row.
-    pub fn place(&self, scaled: &[f32]) -> Vec<f32> {
+    pub fn coordinates(&self, scaled: &[f32]) -> Vec<f32> {
         let along = |axis: &Axis| scaled.get(axis.component).map_or(0.0, |z| z * axis.weight);
         self.axes.iter().map(along).collect()
     }
 
     /// The places of scaled rows, a row a shopper.
-    pub fn places(&self, scaled: ArrayView2<f32>) -> Array2<f32> {
+    pub fn coordinates_of_rows(&self, scaled: ArrayView2<f32>) -> Array2<f32> {
         Array2::from_shape_fn((scaled.nrows(), self.axes.len()), |(row, axis)| {
             let Axis { component, weight } = self.axes[axis];
             scaled[[row, component]] * weight
@@ -83,11 +83,11 @@ impl Space {
     }
 
     /// The places here of centroids that are scaled as in another space.
-    pub fn places_from(&self, other: &Self, centroids: ArrayView2<f32>) -> Array2<f32> {
+    pub fn convert_centroids(&self, other: &Self, centroids: ArrayView2<f32>) -> Array2<f32> {
         let raw = Array2::from_shape_fn(centroids.dim(), |(row, column)| {
             other.scaler.unscale(column, centroids[[row, column]])
         });
-        self.places(self.scaler.scale(raw.view()).view())
+        self.coordinates_of_rows(self.scaler.scale(raw.view()).view())
     }
 
     /// Whether every number in it is usable, and every axis a component; what was read from outside may not be.
@@ -202,8 +202,8 @@ mod tests {
         for name in ["behavior.tenure", "behavior.view.1h", "social.edges", "basic.traits"] {
             assert_eq!(weight(name), None, "{name}");
         }
-        let places = space.places(scaled.view());
-        assert_eq!(places.row(3).to_vec(), space.place(&scaled.row(3).to_vec()));
+        let places = space.coordinates_of_rows(scaled.view());
+        assert_eq!(places.row(3).to_vec(), space.coordinates(&scaled.row(3).to_vec()));
         assert!(space.is_sound());
     }
 

@@ -6,11 +6,11 @@ use super::reference::{Shared, number};
 use ndarray::{Array2, Axis};
 use portrait_learning::Error;
 use portrait_learning::prediction::factors::{
-    Audience, Confidence, FactorError, Factors, Interactions, Params, train, train_from,
+    Confidence, FactorError, Factors, InteractionMatrix, Params, UserStats, train, train_from,
 };
 
 /// Shoppers and items in a few tastes; some rows are empty, some long.
-fn interactions(seed: u64, users: usize, items: usize) -> Interactions {
+fn interactions(seed: u64, users: usize, items: usize) -> InteractionMatrix {
     let mut random = Random::new(seed);
     let mut entries = Vec::new();
     for user in 0..users {
@@ -25,7 +25,7 @@ fn interactions(seed: u64, users: usize, items: usize) -> Interactions {
             entries.push((user as u32, item as u32, 0.5 + random.uniform()));
         }
     }
-    Interactions::from_entries(users, items, entries).expect("entries that make sense")
+    InteractionMatrix::from_entries(users, items, entries).expect("entries that make sense")
 }
 
 fn params(width: usize) -> Params {
@@ -71,12 +71,12 @@ fn a_training_finds_what_numpy_finds_in_f64() {
         let scores: Vec<f32> = scores.iter().copied().collect();
         let all = [
             apart(&scores, &expected["scores"]),
-            apart(found.factors.fold_in_still(&own).as_slice().unwrap(), &expected["folded"]),
+            apart(found.factors.fold_in_fixed_items(&own).as_slice().unwrap(), &expected["folded"]),
             apart(found.factors.fold_in(&own).as_slice().unwrap(), &expected["moved"]),
         ];
         println!("{users} x {items}, width {width}: training, folding in still and moving {all:?} apart");
         assert!(all.iter().all(|apart| *apart < 1e-3), "{all:?}");
-        let moves = found.factors.fold_in(&own) != found.factors.fold_in_still(&own);
+        let moves = found.factors.fold_in(&own) != found.factors.fold_in_fixed_items(&own);
         let few =
             |item: &(u32, f32)| dense.column(item.0 as usize).iter().filter(|one| **one > 0.0).count() < 10;
         assert_eq!(moves, own.iter().any(few), "what few had moves");
@@ -105,7 +105,7 @@ fn a_shopper_who_is_folded_in_gets_the_vector_of_a_training_that_goes_on() {
     for user in 0..interactions.rows() {
         let (places, weights) = interactions.row(user);
         let entries: Vec<(u32, f32)> = places.iter().copied().zip(weights.iter().copied()).collect();
-        let folded = factors.fold_in_still(&entries);
+        let folded = factors.fold_in_fixed_items(&entries);
         let length = |vector: ndarray::ArrayView1<f32>| vector.dot(&vector).sqrt();
         let (found, expected) = (length(folded.view()), length(next.users.row(user)));
         assert!((found - expected).abs() <= 1e-3 * expected.max(0.1), "user {user}: {found} and {expected}");
@@ -149,7 +149,7 @@ fn factors_come_back_as_they_went_and_damage_is_refused() {
     assert_eq!(Factors::decode(&broken), Err(FactorError::Value { item: 29 }));
     let narrow = factors.items().select(Axis(1), &[0, 1]);
     assert!(matches!(
-        Factors::new(narrow, params(5), Audience::default()),
+        Factors::new(narrow, params(5), UserStats::default()),
         Err(FactorError::Inconsistent(_))
     ));
 }
@@ -157,7 +157,7 @@ fn factors_come_back_as_they_went_and_damage_is_refused() {
 #[test]
 fn what_makes_no_sense_is_refused() {
     let refused = |starts: &[usize], places: &[u32], weights: &[f32]| {
-        Interactions::new(3, starts.to_vec(), places.to_vec(), weights.to_vec()).is_err()
+        InteractionMatrix::new(3, starts.to_vec(), places.to_vec(), weights.to_vec()).is_err()
     };
     assert!(!refused(&[0, 2, 2, 3], &[0, 2, 1], &[1.0; 3]));
     for (starts, places, weights) in [
@@ -173,8 +173,8 @@ fn what_makes_no_sense_is_refused() {
     ] {
         assert!(refused(starts, places, weights), "{starts:?} {places:?} {weights:?}");
     }
-    assert!(Interactions::from_entries(1, 3, vec![(1, 0, 1.0)]).is_err());
-    let some = Interactions::from_entries(2, 3, vec![(1, 2, 1.0), (0, 1, 1.0), (1, 2, 0.5)]).unwrap();
+    assert!(InteractionMatrix::from_entries(1, 3, vec![(1, 0, 1.0)]).is_err());
+    let some = InteractionMatrix::from_entries(2, 3, vec![(1, 2, 1.0), (0, 1, 1.0), (1, 2, 0.5)]).unwrap();
     assert_eq!(
         (some.row(0), some.row(1), some.row(2)),
         ((&[1][..], &[1.0][..]), (&[2][..], &[1.5][..]), (&[][..], &[][..]))
@@ -193,7 +193,7 @@ fn what_makes_no_sense_is_refused() {
     ] {
         assert!(matches!(train(&some, &wrong), Err(Error::Parameter { .. })), "{wrong:?}");
     }
-    let none = Interactions::from_entries(4, 4, Vec::new()).unwrap();
+    let none = InteractionMatrix::from_entries(4, 4, Vec::new()).unwrap();
     assert!(matches!(train(&none, &params), Err(Error::TooFew { .. })));
     assert!(matches!(train_from(&some, Array2::zeros((2, 64)).view(), &params), Err(Error::Width { .. })));
 }

@@ -1,7 +1,9 @@
 //! Segments keep their ids while they are the same people. The assignment is compared with every permutation there is.
 
 use ndarray::{Array2, ArrayView2, array};
-use portrait_learning::segmentation::{HYSTERESIS, Matching, Origin, hungarian, match_members, switches};
+use portrait_learning::segmentation::{
+    HYSTERESIS, Origin, SegmentMatching, hungarian, match_segments, switches,
+};
 use portrait_profile::SegmentId;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -94,14 +96,19 @@ fn id(number: u32) -> SegmentId {
 }
 
 /// A panel of blocks: so many shoppers who were in that segment and are in that cluster.
-fn matching(blocks: &[(usize, Option<u32>, u32)], clusters: usize, live: &[u32], next: u32) -> Matching {
+fn matching(
+    blocks: &[(usize, Option<u32>, u32)],
+    clusters: usize,
+    live: &[u32],
+    next: u32,
+) -> SegmentMatching {
     let (mut old, mut new) = (Vec::new(), Vec::new());
     for (count, segment, cluster) in blocks {
         old.extend(std::iter::repeat_n(segment.map(id), *count));
         new.extend(std::iter::repeat_n(*cluster, *count));
     }
     let live: Vec<SegmentId> = live.iter().copied().map(id).collect();
-    match_members(&old, &new, clusters, &live, id(next))
+    match_segments(&old, &new, clusters, &live, id(next))
 }
 
 fn check(
@@ -178,16 +185,16 @@ fn a_segment_that_is_scattered_is_retired_with_where_its_people_went() {
 #[test]
 fn people_who_were_in_no_segment_found_new_ones() {
     let blocks = [(300, None, 0), (200, None, 1), (100, Some(99), 1)];
-    let expected = [(10, Origin::Born), (11, Origin::Born)];
+    let expected = [(10, Origin::New), (11, Origin::New)];
     check(&blocks, 2, &[0, 1], &expected, &[(0, &[]), (1, &[])]);
 }
 
 #[test]
 fn an_empty_panel_knows_nobody_again() {
     check(&[], 0, &[], &[], &[]);
-    check(&[], 2, &[3], &[(10, Origin::Born), (11, Origin::Born)], &[(3, &[])]);
+    check(&[], 2, &[3], &[(10, Origin::New), (11, Origin::New)], &[(3, &[])]);
     check(&[(5, Some(3), 0)], 0, &[3], &[], &[(3, &[])]);
-    check(&[(5, Some(3), 9)], 1, &[3], &[(10, Origin::Born)], &[(3, &[])]);
+    check(&[(5, Some(3), 9)], 1, &[3], &[(10, Origin::New)], &[(3, &[])]);
 }
 
 #[test]
@@ -215,7 +222,7 @@ fn an_id_is_never_given_again() {
                 _ => random.random_range(0..clusters),
             })
             .collect();
-        let found = match_members(&old, &new, clusters as usize, &live, next);
+        let found = match_segments(&old, &new, clusters as usize, &live, next);
         assert_eq!(found.segments.len(), clusters as usize);
         for matched in &found.segments {
             let is_old = live.contains(&matched.id);

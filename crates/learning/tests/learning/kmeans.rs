@@ -4,9 +4,9 @@ use super::data::{Random, mixture};
 use ndarray::{Array2, Axis, array, concatenate};
 use portrait_learning::Error;
 use portrait_learning::evaluation::adjusted_rand_index;
-use portrait_learning::segmentation::{Fit, Params, assign, fit, fit_warm, lloyd, nearest};
+use portrait_learning::segmentation::{KMeansFit, Params, assign, fit, fit_warm, lloyd, nearest};
 
-fn check_consistent(rows: &Array2<f32>, found: &Fit) {
+fn check_consistent(rows: &Array2<f32>, found: &KMeansFit) {
     let (labels, distances) = assign(rows.view(), found.centroids.view());
     assert_eq!(labels, found.labels);
     let inertia: f64 = distances.iter().map(|distance| f64::from(*distance)).sum();
@@ -111,7 +111,7 @@ fn what_cannot_be_learned_from_is_refused() {
     assert_eq!(fit_warm(good.view(), narrow.view(), &params), width);
     let nothing = Array2::<f32>::zeros((3, 0));
     assert_eq!(fit(nothing.view(), 2, &params), Err(Error::Width { what: "rows", found: 0, expected: 1 }));
-    let parameter = |found: Result<Fit, Error>| matches!(found, Err(Error::Parameter { .. }));
+    let parameter = |found: Result<KMeansFit, Error>| matches!(found, Err(Error::Parameter { .. }));
     assert!(parameter(fit(with(f32::MAX).view(), 2, &params)));
     assert!(parameter(fit(good.view(), 0, &params)));
     assert!(parameter(lloyd(good.view(), Array2::zeros((0, 2)), 10, 0.0)));

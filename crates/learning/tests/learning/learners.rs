@@ -6,7 +6,7 @@ use super::reference::{Shared, number};
 use ndarray::Array2;
 use portrait_learning::Error;
 use portrait_learning::evaluation::{auc, calibration_error, log_loss, quality};
-use portrait_learning::prediction::learners::{Kind, Params, Scorer, ScorerError, learn};
+use portrait_learning::prediction::learners::{LearnerKind, Params, Scorer, ScorerError, learn};
 
 const COLUMNS: usize = 6;
 
@@ -29,7 +29,7 @@ fn cases(seed: u64, count: usize) -> (Array2<f32>, Vec<bool>) {
     (rows, labels)
 }
 
-fn only(kind: Kind) -> Params {
+fn only(kind: LearnerKind) -> Params {
     Params { kinds: vec![kind], ..Params::default() }
 }
 
@@ -37,7 +37,9 @@ fn only(kind: Kind) -> Params {
 fn every_learner_finds_what_is_planted_and_says_what_made_up_a_score() {
     let (rows, labels) = cases(1, 4_000);
     let (others, outcomes) = cases(2, 4_000);
-    for (kind, least) in [(Kind::Tree, 0.80), (Kind::Network, 0.84), (Kind::Logistic, 0.80)] {
+    for (kind, least) in
+        [(LearnerKind::Tree, 0.80), (LearnerKind::Network, 0.84), (LearnerKind::Logistic, 0.80)]
+    {
         let scorer = learn(rows.view(), &labels, None, &only(kind)).unwrap();
         assert_eq!(scorer.kind(), kind);
         let mut shares = Vec::new();
@@ -47,7 +49,7 @@ fn every_learner_finds_what_is_planted_and_says_what_made_up_a_score() {
             assert!((sum - score.log_odds).abs() < 1e-9, "{kind:?}: {sum} and {}", score.log_odds);
             assert!((score.probability - 1.0 / (1.0 + (-score.log_odds).exp())).abs() < 1e-12);
             assert_eq!(score.contributions[5], 0.0, "{kind:?}: a constant column says nothing");
-            assert_eq!(score.path.is_empty(), kind != Kind::Tree);
+            assert_eq!(score.path.is_empty(), kind != LearnerKind::Tree);
             for step in &score.path {
                 assert_eq!(step.above, row[step.column] > step.threshold);
             }
@@ -88,7 +90,7 @@ fn a_row_of_weight_two_is_two_rows() {
     let doubled = doubled.select(ndarray::Axis(0), &order);
     let doubled_labels: Vec<bool> = order.iter().map(|row| doubled_labels[*row]).collect();
     let weights: Vec<f32> = (0..600).map(|row| if row < 300 { 2.0 } else { 1.0 }).collect();
-    for kind in [Kind::Tree, Kind::Logistic] {
+    for kind in [LearnerKind::Tree, LearnerKind::Logistic] {
         let newest = |count: f64| Params { newest: 120.0 / count, ..only(kind) };
         let one = learn(rows.view(), &labels, Some(&weights), &newest(600.0)).unwrap();
         let other = learn(doubled.view(), &doubled_labels, None, &newest(900.0)).unwrap();
@@ -127,7 +129,7 @@ fn figures_are_those_of_scikit_learn() {
 #[test]
 fn logistic_regression_finds_the_weights_of_scikit_learn() {
     let (rows, labels) = cases(6, 3_000);
-    let scorer = learn(rows.view(), &labels, None, &only(Kind::Logistic)).unwrap();
+    let scorer = learn(rows.view(), &labels, None, &only(LearnerKind::Logistic)).unwrap();
     let shared = Shared::new();
     shared.write_rows("rows", &rows);
     shared.write_labels("one", &labels.iter().map(|label| u32::from(*label)).collect::<Vec<u32>>());
@@ -149,7 +151,7 @@ fn logistic_regression_finds_the_weights_of_scikit_learn() {
 #[test]
 fn a_scorer_comes_back_as_it_went_and_damage_is_refused() {
     let (rows, labels) = cases(7, 400);
-    for kind in Kind::ALL {
+    for kind in LearnerKind::ALL {
         let scorer = learn(rows.view(), &labels, None, &only(kind)).unwrap();
         let bytes = scorer.encode();
         assert_eq!(Scorer::decode(&bytes), Ok(scorer));
@@ -200,7 +202,7 @@ fn what_makes_no_sense_is_refused() {
     let mut holed = rows.clone();
     holed[(3, 2)] = f32::NAN;
     assert_eq!(learn(holed.view(), &labels, None, &plain), Err(Error::NotFinite { row: 3, column: 2 }));
-    let scorer = learn(rows.view(), &labels, None, &only(Kind::Tree)).unwrap();
+    let scorer = learn(rows.view(), &labels, None, &only(LearnerKind::Tree)).unwrap();
     assert_eq!(scorer.score(holed.row(3)), Err(ScorerError::NotFinite { column: 2 }));
     assert_eq!(scorer.score(rows.column(0)), Err(ScorerError::Width { found: 100, expected: COLUMNS }));
 }

@@ -6,19 +6,19 @@ use super::reference::{Shared, number};
 use ndarray::Array2;
 use portrait_learning::Error;
 use portrait_learning::prediction::markov::{
-    Chain, ChainError, Count, OwnCounts, Params, choose, left_out_loss,
+    Chain, ChainError, Params, TransitionCount, UserCounts, choose_pseudo_counts, leave_one_out_loss,
 };
 
 const SYMBOLS: u16 = 7;
 
 fn params() -> Params {
-    Params { own: 5.0, habit: 20.0, segment: 50.0, global: 100.0, uniform: 7.0 }
+    Params { user: 5.0, habit: 20.0, segment: 50.0, global: 100.0, uniform: 7.0 }
 }
 
-fn counts(random: &mut Random, count: usize) -> Vec<Count> {
+fn counts(random: &mut Random, count: usize) -> Vec<TransitionCount> {
     let mut symbol = || random.below(usize::from(SYMBOLS)).pow(2) as u16 % SYMBOLS;
     let pairs: Vec<(u16, u16)> = (0..count).map(|_| (symbol(), symbol())).collect();
-    let count = |(from, to)| Count {
+    let count = |(from, to)| TransitionCount {
         segment: [None, Some(3), Some(9)][random.below(3)],
         from,
         to,
@@ -82,7 +82,7 @@ fn whatever_is_asked_the_answer_is_a_distribution_without_a_zero() {
 
 #[test]
 fn who_is_not_known_is_foretold_as_everybody_and_habits_are_learned() {
-    let many = |from, to, weight| Count { segment: Some(1), from, to, weight };
+    let many = |from, to, weight| TransitionCount { segment: Some(1), from, to, weight };
     let chain = Chain::train(3, &[many(0, 1, 1e6), many(1, 0, 1e6)], params()).unwrap();
     let everybody = chain.next(None, &[], Some(0));
     assert!(everybody[1] > 0.99, "{everybody:?}");
@@ -104,26 +104,26 @@ fn shoppers(random: &mut Random, count: usize) -> Vec<Vec<(u16, u16, f64)>> {
     (0..count).map(&mut one).collect()
 }
 
-fn counts_of(shoppers: &[Vec<(u16, u16, f64)>]) -> Vec<OwnCounts<'_>> {
+fn counts_of(shoppers: &[Vec<(u16, u16, f64)>]) -> Vec<UserCounts<'_>> {
     shoppers.iter().map(|counts| &**counts).collect()
 }
 
 #[test]
 fn what_is_left_out_is_foretold_as_by_a_chain_that_never_saw_it() {
     let shoppers = shoppers(&mut Random::new(4), 12);
-    let found = left_out_loss(SYMBOLS, &counts_of(&shoppers), &params());
+    let found = leave_one_out_loss(SYMBOLS, &counts_of(&shoppers), &params());
     let (mut loss, mut weights) = (0.0, 0.0);
     for (shopper, counts) in shoppers.iter().enumerate() {
         for (place, (from, to, weight)) in counts.iter().enumerate() {
             let mut all = shoppers.clone();
             all[shopper][place].2 -= weight.min(1.0);
-            let count = |(from, to, weight): &(u16, u16, f64)| Count {
+            let count = |(from, to, weight): &(u16, u16, f64)| TransitionCount {
                 segment: None,
                 from: *from,
                 to: *to,
                 weight: *weight,
             };
-            let counted: Vec<Count> = all.iter().flatten().map(count).collect();
+            let counted: Vec<TransitionCount> = all.iter().flatten().map(count).collect();
             let chain = Chain::train(SYMBOLS, &counted, params()).unwrap();
             let shares = chain.next(None, &all[shopper], Some(*from));
             loss -= weight * shares[usize::from(*to)].ln();
@@ -137,22 +137,22 @@ fn what_is_left_out_is_foretold_as_by_a_chain_that_never_saw_it() {
 #[test]
 fn pseudo_counts_are_chosen_by_what_they_foretell() {
     let some = shoppers(&mut Random::new(5), 200);
-    let chosen = choose(SYMBOLS, &counts_of(&some), params());
-    let loss = |params: &Params| left_out_loss(SYMBOLS, &counts_of(&some), params);
+    let chosen = choose_pseudo_counts(SYMBOLS, &counts_of(&some), params());
+    let loss = |params: &Params| leave_one_out_loss(SYMBOLS, &counts_of(&some), params);
     for (habit, own) in [(3.0, 3.0), (100.0, 20.0), (20.0, 100.0), (1e3, 1e3), (1e12, 1e12)] {
-        let other = Params { habit, own, ..chosen };
+        let other = Params { habit, user: own, ..chosen };
         assert!(loss(&chosen) < loss(&other) + 1e-4, "{chosen:?} is worse than {other:?}");
     }
     assert_eq!(chosen.segment, params().segment, "of segments nothing is known");
-    assert_eq!(choose(SYMBOLS, &[], params()), params(), "of nobody nothing is known");
+    assert_eq!(choose_pseudo_counts(SYMBOLS, &[], params()), params(), "of nobody nothing is known");
     // Whoever does one thing alone is foretold by that; where all are alike nobody's own counts are.
     let faithful: Vec<_> = (0..70).map(|number| vec![(number % SYMBOLS, number % SYMBOLS, 9.0)]).collect();
-    let leaning = choose(SYMBOLS, &counts_of(&faithful), params());
-    assert!(leaning.own <= 10.0 || leaning.habit <= 10.0, "{leaning:?}");
+    let leaning = choose_pseudo_counts(SYMBOLS, &counts_of(&faithful), params());
+    assert!(leaning.user <= 10.0 || leaning.habit <= 10.0, "{leaning:?}");
     let alike: Vec<_> =
         (0..70).map(|number| vec![(0, number % SYMBOLS, 1.0), (0, (number + 1) % SYMBOLS, 1.0)]).collect();
-    let leaning = choose(SYMBOLS, &counts_of(&alike), params());
-    assert!(leaning.own >= 100.0 && leaning.habit >= 100.0, "{leaning:?}");
+    let leaning = choose_pseudo_counts(SYMBOLS, &counts_of(&alike), params());
+    assert!(leaning.user >= 100.0 && leaning.habit >= 100.0, "{leaning:?}");
 }
 
 #[test]
@@ -185,15 +185,15 @@ fn a_chain_comes_back_as_it_went_and_damage_is_refused() {
 
 #[test]
 fn what_makes_no_sense_is_refused() {
-    let count = Count { segment: None, from: 0, to: 1, weight: 1.0 };
+    let count = TransitionCount { segment: None, from: 0, to: 1, weight: 1.0 };
     for (symbols, count, params) in [
         (0, count, params()),
         (5_000, count, params()),
-        (2, Count { from: 2, ..count }, params()),
-        (2, Count { to: 2, ..count }, params()),
-        (2, Count { weight: -1.0, ..count }, params()),
-        (2, Count { weight: f64::NAN, ..count }, params()),
-        (2, count, Params { own: 0.0, ..params() }),
+        (2, TransitionCount { from: 2, ..count }, params()),
+        (2, TransitionCount { to: 2, ..count }, params()),
+        (2, TransitionCount { weight: -1.0, ..count }, params()),
+        (2, TransitionCount { weight: f64::NAN, ..count }, params()),
+        (2, count, Params { user: 0.0, ..params() }),
         (2, count, Params { global: f64::INFINITY, ..params() }),
     ] {
         assert!(matches!(Chain::train(symbols, &[count], params), Err(Error::Parameter { .. })), "{count:?}");

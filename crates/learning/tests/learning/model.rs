@@ -2,7 +2,7 @@
 //! damaged or made for something else is refused with the reason.
 
 use ndarray::{Array2, ArrayView2};
-use portrait_learning::drift::{Lately, Seen};
+use portrait_learning::drift::{DriftFeatures, DriftSample};
 use portrait_learning::segmentation::{Origin, Space};
 use portrait_learning::{Model, ModelError, Segment};
 use portrait_profile::{FeatureSchema, ModelVersion, SegmentId, Timestamp};
@@ -25,7 +25,7 @@ fn segment(number: u32, name: &str) -> Segment {
         description: format!("they are {name}"),
         defining: Vec::new(),
         trained_share: 0.5,
-        origin: Origin::Born,
+        origin: Origin::New,
         overlap: 0.0,
         first_version: ModelVersion::FIRST,
         categories: Vec::new(),
@@ -42,8 +42,8 @@ fn draft(rows: ArrayView2<'_, f32>, ids: [u32; 2], next: u32) -> (Model, Array2<
         }
     }
     let segments = vec![segment(ids[0], "small"), segment(ids[1], "large")];
-    let reference =
-        Lately::current().reference(&Seen { raw: rows, latest: vec![Some("shoes"); rows.nrows()] });
+    let reference = DriftFeatures::current()
+        .reference(&DriftSample { raw: rows, latest_category: vec![Some("shoes"); rows.nrows()] });
     let draft = Model::draft(
         ModelVersion::FIRST,
         None,

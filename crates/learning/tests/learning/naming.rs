@@ -1,7 +1,7 @@
 //! Names say what defines a segment, and no two are the same.
 
 use ndarray::Array2;
-use portrait_learning::segmentation::{Portrayed, portray};
+use portrait_learning::segmentation::{SegmentDescription, describe_segments};
 use portrait_profile::{Dimension, FeatureComponent, FeatureSchema};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -21,11 +21,11 @@ fn centroids(rows: &[Scores]) -> Array2<f32> {
     centroids
 }
 
-fn portrayed(rows: &[Scores], taken: &[&str]) -> Vec<Portrayed> {
+fn portrayed(rows: &[Scores], taken: &[&str]) -> Vec<SegmentDescription> {
     let components = FeatureSchema::current().components();
     let taken: Vec<String> = taken.iter().map(ToString::to_string).collect();
     let shares: Vec<f64> = (0..rows.len()).map(|row| 1.0 / (row + 2) as f64).collect();
-    let all = portray(centroids(rows).view(), &shares, components, &taken);
+    let all = describe_segments(centroids(rows).view(), &shares, components, &taken);
     all.iter().for_each(|one| sane(one, components));
     all
 }
@@ -34,7 +34,7 @@ fn names(rows: &[Scores], taken: &[&str]) -> Vec<String> {
     portrayed(rows, taken).into_iter().map(|one| one.name).collect()
 }
 
-fn sane(one: &Portrayed, components: &[FeatureComponent]) {
+fn sane(one: &SegmentDescription, components: &[FeatureComponent]) {
     assert!(!one.name.is_empty() && one.name.chars().count() <= 48, "{one:?}");
     assert_eq!(one.name, one.name.to_lowercase());
     assert!(!one.name.contains("cluster") && !one.name.contains("segment"), "{one:?}");
@@ -241,13 +241,13 @@ fn twelve_segments_have_twelve_names_and_always_the_same() {
         let centroids =
             Array2::from_shape_simple_fn((12, components.len()), || random.random_range(-1.5..1.5_f32));
         let shares = [1.0 / 12.0; 12];
-        let all = portray(centroids.view(), &shares, components, &[]);
+        let all = describe_segments(centroids.view(), &shares, components, &[]);
         all.iter().for_each(|one| sane(one, components));
         let names: HashSet<&str> = all.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names.len(), 12, "{names:?}");
-        assert_eq!(portray(centroids.view(), &shares, components, &[]), all);
+        assert_eq!(describe_segments(centroids.view(), &shares, components, &[]), all);
         let taken: Vec<String> = all.iter().map(|one| one.name.clone()).collect();
-        let others = portray(centroids.view(), &shares, components, &taken);
+        let others = describe_segments(centroids.view(), &shares, components, &taken);
         others.iter().for_each(|one| sane(one, components));
         assert!(others.iter().all(|one| !taken.contains(&one.name)), "{others:?}");
     }
@@ -257,18 +257,19 @@ fn twelve_segments_have_twelve_names_and_always_the_same() {
 fn no_schema_and_no_number_is_too_strange() {
     let components = FeatureSchema::current().components();
     let width = components.len();
-    assert_eq!(portray(Array2::zeros((0, width)).view(), &[], components, &[]), []);
+    assert_eq!(describe_segments(Array2::zeros((0, width)).view(), &[], components, &[]), []);
     let nan = Array2::from_elem((2, width), f32::NAN);
     let names: Vec<String> =
-        portray(nan.view(), &[f64::NAN], components, &[]).into_iter().map(|one| one.name).collect();
+        describe_segments(nan.view(), &[f64::NAN], components, &[]).into_iter().map(|one| one.name).collect();
     assert_eq!(names, ["everyday shoppers", "everyday shoppers 2"]);
     for value in [f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN] {
-        let all = portray(Array2::from_elem((3, width), value).view(), &[], components, &[]);
+        let all = describe_segments(Array2::from_elem((3, width), value).view(), &[], components, &[]);
         all.iter().for_each(|one| sane(one, components));
     }
     // Rows that are narrower or wider than the schema, and a schema of another world.
     for columns in [0, 1, width + 3] {
-        let all = portray(Array2::from_elem((2, columns), 1.0).view(), &[0.5, 0.5], components, &[]);
+        let all =
+            describe_segments(Array2::from_elem((2, columns), 1.0).view(), &[0.5, 0.5], components, &[]);
         all.iter().for_each(|one| sane(one, components));
     }
     let strange = [FeatureComponent {
@@ -277,9 +278,9 @@ fn no_schema_and_no_number_is_too_strange() {
         unit: "metres",
         description: "metres above the sea".into(),
         dimension: Dimension::Basic,
-        memory: portrait_profile::Memory::Weeks,
+        memory: portrait_profile::FeatureMemory::Weeks,
     }];
-    let all = portray(Array2::from_elem((1, 1), 2.0).view(), &[1.0], &strange, &[]);
+    let all = describe_segments(Array2::from_elem((1, 1), 2.0).view(), &[1.0], &strange, &[]);
     assert_eq!(all[0].name, "everyday shoppers");
     assert_eq!(all[0].description, "Far more metres above the sea (+2.0) than the average shopper.");
 }

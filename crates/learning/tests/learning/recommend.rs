@@ -3,61 +3,63 @@
 use super::data::Random;
 use portrait_learning::prediction::factors::Params;
 use portrait_learning::prediction::recommend::{
-    Blend, Continued, Described, Fitting, Items, Part, Past, Recommender, Teaching, Touched, fit_blend,
+    History, HoldoutExample, Interaction, ItemDescription, ItemRecommender, Recommender, ScorePart,
+    ScoreWeights, TrainingSet, WeightFitOptions, fit_weights,
 };
 use portrait_profile::{ItemId, Timestamp};
 
 const THINGS: usize = 60;
 
 /// A past of these things, oldest first, a minute apart.
-fn past(things: &[u32]) -> Past {
-    let touched = things.iter().enumerate().rev().map(|(minute, thing)| Touched {
-        thing: *thing,
+fn past(things: &[u32]) -> History {
+    let touched = things.iter().enumerate().rev().map(|(minute, thing)| Interaction {
+        item: *thing,
         at: Timestamp::from_millis(minute as i64 * 60_000),
-        times: 1.0,
+        count: 1.0,
     });
-    Past { touched: touched.collect(), segment: None }
+    History { interactions: touched.collect(), segment: None }
 }
 
 /// Shoppers of three tastes who go through the things of their taste in the order of their numbers, from anywhere.
-fn shop(shoppers: usize, seed: u64) -> Vec<Past> {
+fn shop(shoppers: usize, seed: u64) -> Vec<History> {
     let mut random = Random::new(seed);
     let mut one = |shopper: usize| {
         let taste = shopper % 3;
         let first = (random.normal().abs() * 7.0) as usize % 15;
         let things: Vec<u32> = (first..first + 5).map(|step| (taste * 20 + step % 20) as u32).collect();
-        Past { segment: Some(taste as u32), ..past(&things) }
+        History { segment: Some(taste as u32), ..past(&things) }
     };
     (0..shoppers).map(&mut one).collect()
 }
 
-fn taught(pasts: &[Past]) -> Recommender {
+fn taught(pasts: &[History]) -> Recommender {
     let latent = Params { width: 8, epochs: 5, ..Params::default() };
-    let teaching = Teaching { things: THINGS, segments: 3, pasts, latent: Some(&latent) };
+    let teaching = TrainingSet { items: THINGS, segments: 3, histories: pasts, latent: Some(&latent) };
     Recommender::learn(&teaching).expect("it can be learned")
 }
 
 #[test]
 fn what_follows_is_foretold_and_the_blend_beats_its_parts() {
     let recommender = taught(&shop(600, 1));
-    let examples: Vec<Continued> = shop(300, 2)
+    let examples: Vec<HoldoutExample> = shop(300, 2)
         .into_iter()
-        .map(|past| Continued {
-            next: past.touched[0].thing,
-            past: Past { touched: past.touched[1..].to_vec(), ..past },
+        .map(|past| HoldoutExample {
+            next: past.interactions[0].item,
+            history: History { interactions: past.interactions[1..].to_vec(), ..past },
         })
         .collect();
-    let found = |parts: &[Part]| fit_blend(&recommender, &examples, Fitting { parts, found_within: 3 }).1;
-    let all = found(&Part::ALL);
+    let found =
+        |parts: &[ScorePart]| fit_weights(&recommender, &examples, WeightFitOptions { parts, hit_top: 3 }).1;
+    let all = found(&ScorePart::ALL);
     assert!(all > 0.95, "{all} are found");
-    for part in Part::ALL {
+    for part in ScorePart::ALL {
         assert!(found(&[part]) <= all, "{part:?} alone");
     }
-    assert!(found(&[Part::Next]) > 0.8 && found(&[Part::Popular]) < 0.3);
+    assert!(found(&[ScorePart::Sequence]) > 0.8 && found(&[ScorePart::Popular]) < 0.3);
 }
 
 /// Shoppers who had ten things, five of them of a kind that is had again and again, each at another time; all had as often so far.
-fn keepers(shoppers: usize, seed: u64) -> Vec<Past> {
+fn keepers(shoppers: usize, seed: u64) -> Vec<History> {
     let mut random = Random::new(seed);
     let mut one = |_| {
         let mut things: Vec<u32> = (0..10).map(|thing| thing * 2 + random.below(2) as u32 * 20).collect();
@@ -73,17 +75,17 @@ fn of_what_was_had_as_often_that_is_foretold_which_is_had_again() {
     // Even things are had five times by whoever taught, odd ones once.
     let mut taught_by = keepers(300, 4);
     let often = |thing: u32| if thing.is_multiple_of(2) { 5.0 } else { 1.0 };
-    taught_by.iter_mut().flat_map(|past| &mut past.touched).for_each(|one| one.times = often(one.thing));
+    taught_by.iter_mut().flat_map(|past| &mut past.interactions).for_each(|one| one.count = often(one.item));
     let recommender = taught(&taught_by);
-    let examples: Vec<Continued> = keepers(300, 5)
+    let examples: Vec<HoldoutExample> = keepers(300, 5)
         .into_iter()
         .filter_map(|past| {
-            let next = past.touched.iter().rev().find(|one| one.thing.is_multiple_of(2))?.thing;
-            Some(Continued { past, next })
+            let next = past.interactions.iter().rev().find(|one| one.item.is_multiple_of(2))?.item;
+            Some(HoldoutExample { history: past, next })
         })
         .collect();
-    let own = Fitting { parts: &[Part::Own], found_within: 5 };
-    let (_, found) = fit_blend(&recommender, &examples, own);
+    let own = WeightFitOptions { parts: &[ScorePart::Repeat], hit_top: 5 };
+    let (_, found) = fit_weights(&recommender, &examples, own);
     assert!(found > 0.95, "{found}, by rank alone what was had longest ago is last");
 }
 
@@ -91,29 +93,31 @@ fn of_what_was_had_as_often_that_is_foretold_which_is_had_again() {
 fn habits_fade_by_time_and_not_by_rank_alone() {
     // Both had it twice, with as much after it: one a minute ago, the other a month ago.
     let minutes = |ago: i64| Timestamp::from_millis((60_000 - ago) * 60_000);
-    let touched = |thing, ago, times| Touched { thing, at: minutes(ago), times };
-    let past_of = |ago| Past { touched: vec![touched(0, 0, 1.0), touched(7, ago, 2.0)], segment: None };
-    let pasts: Vec<Past> = (0..60_i64).map(|day| past_of(day * 900)).collect();
+    let touched = |thing, ago, times| Interaction { item: thing, at: minutes(ago), count: times };
+    let past_of =
+        |ago| History { interactions: vec![touched(0, 0, 1.0), touched(7, ago, 2.0)], segment: None };
+    let pasts: Vec<History> = (0..60_i64).map(|day| past_of(day * 900)).collect();
     let recommender = taught(&pasts);
-    let examples: Vec<Continued> = (0..100)
+    let examples: Vec<HoldoutExample> = (0..100)
         .map(|number| match number % 2 {
-            0 => Continued { past: past_of(1), next: 7 },
-            _ => Continued { past: past_of(43_200), next: 0 },
+            0 => HoldoutExample { history: past_of(1), next: 7 },
+            _ => HoldoutExample { history: past_of(43_200), next: 0 },
         })
         .collect();
-    let (_, found) = fit_blend(&recommender, &examples, Fitting { parts: &[Part::Own], found_within: 1 });
+    let (_, found) =
+        fit_weights(&recommender, &examples, WeightFitOptions { parts: &[ScorePart::Repeat], hit_top: 1 });
     assert!(found > 0.95, "{found}");
 }
 
 #[test]
 fn a_score_is_the_sum_of_what_is_told() {
-    let recommender = taught(&shop(600, 1)).with_blend(Blend::usual());
-    for past in shop(20, 3).iter().chain([&Past::default(), &past(&[1, 59, 1_000])]) {
+    let recommender = taught(&shop(600, 1)).with_weights(ScoreWeights::default_weights());
+    for past in shop(20, 3).iter().chain([&History::default(), &past(&[1, 59, 1_000])]) {
         let mut scores = Vec::new();
         recommender.score(past, None, &mut scores);
         for told in recommender.recommend(past, 10, |_| true) {
             let sum: f32 = told.parts.iter().map(|(_, adds)| adds).sum();
-            let score = scores[told.thing as usize];
+            let score = scores[told.item as usize];
             assert!(
                 (sum - score).abs() < 1e-4 && (told.score - score).abs() < 1e-4,
                 "{told:?}, scored {score}"
@@ -128,7 +132,7 @@ fn a_score_is_the_sum_of_what_is_told() {
 #[test]
 fn whom_nothing_is_known_of_is_recommended_what_the_segment_has() {
     let recommender = taught(&shop(600, 1));
-    let stranger = Past { segment: Some(2), ..Past::default() };
+    let stranger = History { segment: Some(2), ..History::default() };
     let best = recommender.ranked(&stranger, 5, |_| true);
     assert!(best.iter().all(|thing| (40..60).contains(thing)), "{best:?}");
 }
@@ -137,24 +141,24 @@ fn ids() -> Vec<ItemId> {
     (0..THINGS).map(|number| ItemId::parse(&format!("item-{number:03}")).expect("an id")).collect()
 }
 
-fn items() -> Items {
+fn items() -> ItemRecommender {
     let latent = Params { width: 8, epochs: 3, ..Params::default() };
     let mut pasts = shop(600, 1);
     // Whoever shows how much parts count is to have any taste.
     pasts.sort_by_key(|past| past.segment);
-    Items::learn(ids(), &pasts, 3, &latent).expect("it can be learned").expect("there are items")
+    ItemRecommender::learn(ids(), &pasts, 3, &latent).expect("it can be learned").expect("there are items")
 }
 
 #[test]
 fn what_nobody_had_is_worth_what_its_kind_is_worth() {
-    let described = |id: &str, category: &str, brand: &str| Described {
+    let described = |id: &str, category: &str, brand: &str| ItemDescription {
         id: ItemId::parse(id).expect("an id"),
         category: category.into(),
         brand: brand.into(),
     };
     let kind = |number: usize| ["coats", "shoes", "hats"][number / 20];
     let known = ids().into_iter().enumerate();
-    let mut catalogue: Vec<Described> =
+    let mut catalogue: Vec<ItemDescription> =
         known.map(|(number, id)| described(id.as_str(), kind(number), "")).collect();
     // Of one brand of shoes there are enough to tell it from the rest.
     (20..26).for_each(|number| catalogue[number].brand = "swift".into());
@@ -167,34 +171,36 @@ fn what_nobody_had_is_worth_what_its_kind_is_worth() {
     ] {
         catalogue.push(described(id, category, brand));
     }
-    let items = items().with_newcomers(&catalogue);
-    let numbers = ["new-coat", "new-hat", "new-shoe", "new-swift"].map(|id| items.number(id).expect("kin"));
-    assert_eq!(items.number("new-tent"), None, "nothing is known of tents");
-    let past = Past { segment: Some(1), ..past(&[20, 21, 22]) };
+    let items = items().with_cold_start(&catalogue);
+    let numbers = ["new-coat", "new-hat", "new-shoe", "new-swift"].map(|id| items.index(id).expect("kin"));
+    assert_eq!(items.index("new-tent"), None, "nothing is known of tents");
+    let past = History { segment: Some(1), ..past(&[20, 21, 22]) };
     let found = items.recommend(&past, 2, |thing| numbers.contains(&thing));
-    let told: Vec<&str> = found.iter().filter_map(|one| items.id(one.thing)).map(ItemId::as_str).collect();
+    let told: Vec<&str> = found.iter().filter_map(|one| items.id(one.item)).map(ItemId::as_str).collect();
     assert_eq!(told, ["new-swift", "new-shoe"]);
     let best = items.recommend(&past, 1, |_| true).remove(0);
-    assert!(best.score > found[0].score && best.thing < THINGS as u32, "an average does not beat the best");
+    assert!(best.score > found[0].score && best.item < THINGS as u32, "an average does not beat the best");
     for one in &found {
         let sum: f32 = one.parts.iter().map(|(_, adds)| adds).sum();
-        assert!((sum - one.score).abs() < 1e-4 && one.parts.iter().all(|(part, _)| *part != Part::Own));
+        assert!(
+            (sum - one.score).abs() < 1e-4 && one.parts.iter().all(|(part, _)| *part != ScorePart::Repeat)
+        );
     }
     let ranked = items.ranked(&past, 64, |_| true);
     let place = |thing: u32| ranked.iter().position(|one| *one == thing).expect("all are ranked");
-    assert!(place(found[0].thing) < place(numbers[0]), "what is told is what is ordered by");
-    assert_eq!(Items::decode(&items.encode()).expect("what was encoded"), items);
+    assert!(place(found[0].item) < place(numbers[0]), "what is told is what is ordered by");
+    assert_eq!(ItemRecommender::decode(&items.encode()).expect("what was encoded"), items);
 }
 
 #[test]
 fn what_is_looked_at_roughly_comes_out_in_the_order_of_exact_scores() {
     let kind = |number: usize| ["coats", "shoes", "hats"][number / 20];
     let described =
-        |id: ItemId, category: &str| Described { id, category: category.into(), brand: "".into() };
-    let mut catalogue: Vec<Described> =
+        |id: ItemId, category: &str| ItemDescription { id, category: category.into(), brand: "".into() };
+    let mut catalogue: Vec<ItemDescription> =
         ids().into_iter().enumerate().map(|(number, id)| described(id, kind(number))).collect();
     catalogue.push(described(ItemId::parse("new-hat").expect("an id"), "hats"));
-    let items = items().with_newcomers(&catalogue);
+    let items = items().with_cold_start(&catalogue);
     let all: Vec<u32> = (0..=THINGS as u32).collect();
     for seed in 0..200_u32 {
         let had: Vec<u32> =
@@ -211,10 +217,10 @@ fn what_is_looked_at_roughly_comes_out_in_the_order_of_exact_scores() {
 
 #[test]
 fn shoppers_of_one_thing_each_teach_what_is_popular() {
-    let pasts: Vec<Past> = (0..300).map(|number| past(&[number % 20])).collect();
-    let items = Items::learn(ids(), &pasts, 0, &Params::default()).expect("it can be learned");
+    let pasts: Vec<History> = (0..300).map(|number| past(&[number % 20])).collect();
+    let items = ItemRecommender::learn(ids(), &pasts, 0, &Params::default()).expect("it can be learned");
     let items = items.expect("there are items");
-    let best = items.ranked(&Past::default(), 20, |_| true);
+    let best = items.ranked(&History::default(), 20, |_| true);
     assert!(best.iter().all(|thing| *thing < 20), "{best:?}");
 }
 
@@ -222,23 +228,23 @@ fn shoppers_of_one_thing_each_teach_what_is_popular() {
 fn items_come_back_as_they_were_published_and_damage_is_refused() {
     let items = items();
     let bytes = items.encode();
-    let back = Items::decode(&bytes).expect("what was encoded");
+    let back = ItemRecommender::decode(&bytes).expect("what was encoded");
     assert_eq!(back, items);
-    assert_eq!(back.number("item-007"), Some(7));
-    assert_eq!((back.id(7).map(ItemId::as_str), back.number("item-999")), (Some("item-007"), None));
+    assert_eq!(back.index("item-007"), Some(7));
+    assert_eq!((back.id(7).map(ItemId::as_str), back.index("item-999")), (Some("item-007"), None));
     for length in (0..bytes.len()).step_by(97) {
-        assert!(Items::decode(&bytes[..length]).is_err(), "cut to {length} bytes");
+        assert!(ItemRecommender::decode(&bytes[..length]).is_err(), "cut to {length} bytes");
     }
     // A weight that is no number.
     let at =
         bytes.windows(4).rposition(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]) == 1.0);
     let mut damaged = bytes.clone();
     damaged[at.expect("some share is 1")..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
-    assert!(Items::decode(&damaged).is_err());
+    assert!(ItemRecommender::decode(&damaged).is_err());
 }
 
 #[test]
 fn a_past_of_things_that_there_are_not_teaches_nothing() {
-    let teaching = Teaching { things: 2, segments: 0, pasts: &[past(&[0, 2])], latent: None };
+    let teaching = TrainingSet { items: 2, segments: 0, histories: &[past(&[0, 2])], latent: None };
     assert!(Recommender::learn(&teaching).is_err());
 }

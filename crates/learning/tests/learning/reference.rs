@@ -4,7 +4,7 @@
 use super::data::{Random, mixture};
 use ndarray::Array2;
 use portrait_learning::evaluation::adjusted_rand_index;
-use portrait_learning::segmentation::{Fit, Scaler, Shape, Space, lloyd};
+use portrait_learning::segmentation::{KMeansFit, Scaler, Space, Transform, lloyd};
 use portrait_profile::{Facet, FeatureSchema};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -70,18 +70,18 @@ fn a_scaler_has_the_mean_and_the_deviation_of_scikit_learn() {
         _ => 1e7 + random.normal(),
     });
     let shapes = [
-        Shape::Linear,
-        Shape::Log1p,
-        Shape::Log1p,
-        Shape::Linear,
-        Shape::Linear,
-        Shape::Log1p,
-        Shape::Linear,
+        Transform::Linear,
+        Transform::Log1p,
+        Transform::Log1p,
+        Transform::Linear,
+        Transform::Linear,
+        Transform::Log1p,
+        Transform::Linear,
     ];
     let shared = Shared::new();
     shared.write_rows("rows", &rows);
     let names: Vec<&str> =
-        shapes.iter().map(|shape| if *shape == Shape::Log1p { "log1p" } else { "linear" }).collect();
+        shapes.iter().map(|shape| if *shape == Transform::Log1p { "log1p" } else { "linear" }).collect();
     let expected = shared.ask(&["scaler", &names.join(",")]);
     let scaler = Scaler::fit(rows.view(), &shapes).unwrap();
     let found = serde_json::to_value(&scaler).unwrap();
@@ -198,7 +198,7 @@ fn labellings_agree_as_scikit_learn_says() {
 }
 
 /// What we find, and what scikit-learn finds from the same start and says to ours.
-fn both(rows: &Array2<f32>, start: &Array2<f32>, iterations: usize, tolerance: f64) -> (Fit, Value) {
+fn both(rows: &Array2<f32>, start: &Array2<f32>, iterations: usize, tolerance: f64) -> (KMeansFit, Value) {
     let found =
         lloyd(rows.view(), start.clone(), iterations, tolerance).expect("the rows can be learned from");
     let shared = Shared::new();

@@ -5,7 +5,7 @@ use super::data::Random;
 use super::reference::{Shared, number};
 use ndarray::{Array2, array};
 use portrait_learning::Error;
-use portrait_learning::prediction::social::{Ties, mean_around};
+use portrait_learning::prediction::social::{SocialGraph, mean_around};
 
 #[test]
 fn means_are_those_of_scipy() {
@@ -15,7 +15,8 @@ fn means_are_those_of_scipy() {
             || (random.below(shoppers) as u32, random.below(shoppers) as u32, 0.1 + random.uniform());
         let ties: Vec<(u32, u32, f32)> = (0..count).map(|_| tie()).collect();
         let vectors = Array2::from_shape_simple_fn((shoppers, width), || random.normal());
-        let found = Ties::new(shoppers, ties.clone(), 1_000).unwrap().aggregate(vectors.view()).unwrap();
+        let found =
+            SocialGraph::new(shoppers, ties.clone(), 1_000).unwrap().aggregate(vectors.view()).unwrap();
         let shared = Shared::new();
         let rows: Vec<[f32; 3]> =
             ties.iter().map(|(from, to, weight)| [*from as f32, *to as f32, *weight]).collect();
@@ -35,7 +36,7 @@ fn means_are_those_of_scipy() {
 #[test]
 fn one_shopper_alone_has_the_mean_of_all_at_once() {
     let vectors = array![[1.0, 0.0], [0.0, 2.0], [4.0, 4.0], [7.0, 7.0]];
-    let ties = Ties::new(4, vec![(0, 2, 1.0), (0, 1, 3.0), (2, 0, 0.5), (0, 2, 1.0)], 10).unwrap();
+    let ties = SocialGraph::new(4, vec![(0, 2, 1.0), (0, 1, 3.0), (2, 0, 0.5), (0, 2, 1.0)], 10).unwrap();
     let all = ties.aggregate(vectors.view()).unwrap();
     assert_eq!(all, array![[1.6, 2.8], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]);
     let around = ties.of(0).iter().map(|(other, weight)| (vectors.row(*other as usize), *weight));
@@ -56,7 +57,7 @@ fn one_shopper_alone_has_the_mean_of_all_at_once() {
 fn of_too_many_ties_the_heaviest_count() {
     let weights = [1.0, 5.0, 2.0, 5.0, 3.0];
     let ties = weights.iter().zip(0..).map(|(weight, to)| (0, to, *weight)).collect();
-    assert_eq!(Ties::new(5, ties, 3).unwrap().of(0), [(1, 5.0), (3, 5.0), (4, 3.0)]);
+    assert_eq!(SocialGraph::new(5, ties, 3).unwrap().of(0), [(1, 5.0), (3, 5.0), (4, 3.0)]);
 }
 
 #[test]
@@ -70,9 +71,12 @@ fn what_makes_no_sense_is_refused() {
         ((0, 1, 1.0), 0),
         ((0, 1, 1.0), 1_001),
     ] {
-        assert!(matches!(Ties::new(2, vec![tie], most), Err(Error::Parameter { .. })), "{tie:?}, {most}");
+        assert!(
+            matches!(SocialGraph::new(2, vec![tie], most), Err(Error::Parameter { .. })),
+            "{tie:?}, {most}"
+        );
     }
-    let ties = Ties::new(2, Vec::new(), 1).unwrap();
+    let ties = SocialGraph::new(2, Vec::new(), 1).unwrap();
     assert!(matches!(ties.aggregate(Array2::zeros((3, 1)).view()), Err(Error::Width { .. })));
     let holed = array![[0.0], [f32::NAN]];
     assert_eq!(ties.aggregate(holed.view()), Err(Error::NotFinite { row: 1, column: 0 }));

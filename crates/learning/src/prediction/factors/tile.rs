@@ -1,22 +1,22 @@
-//! Small dense systems in the registers of the machine: products of rows, Cholesky, and the two triangular solutions. In come
-//! square matrices of which only the upper half is read; out come factors and solutions in their place.
+//! Small dense linear algebra in SIMD registers: sums of outer products, Cholesky, and triangular solves. Only the upper triangle of a
+//! square matrix is read; factors overwrite their input.
 //!
-//! Matrices lie row after row, of a size that is a multiple of [`GRAIN`], so that no row ends within a register. Loops stand
-//! where closures would be shorter, for the reason that `segmentation/kmeans/kernel.rs` gives.
+//! Matrices are row-major with a size that is a multiple of [`GRAIN`], so that no row ends within a register. Loops are written out
+//! instead of closures for the reason given in `segmentation/kmeans/kernel.rs`.
 
 use ndarray::ArrayView2;
 use pulp::Simd;
 
-/// Sizes are multiples of it: no machine has more lanes.
+/// Sizes are multiples of this number: no supported machine has more f32 lanes.
 pub(super) const GRAIN: usize = 16;
 
-/// The next multiple of [`GRAIN`].
+/// Next multiple of [`GRAIN`].
 pub(super) fn padded(width: usize) -> usize {
     width.next_multiple_of(GRAIN)
 }
 
-/// Adds to `matrix`, of `size`, the sum over `rows` of the outer product of the row with itself. Whole tiles of the upper half are
-/// written, and what they hold of the lower.
+/// Adds to `matrix` (`size x size`) the sum of the outer products of `rows` with themselves. Whole tiles of the upper triangle are
+/// written, including the lower part of tiles on the diagonal.
 #[inline(always)]
 pub(super) fn add_products<S: Simd>(simd: S, matrix: &mut [f32], size: usize, rows: &[f32]) {
     if S::F32_LANES == GRAIN {
@@ -35,7 +35,7 @@ fn add<S: Simd, const ROWS: usize>(simd: S, matrix: &mut [f32], size: usize, row
     }
 }
 
-/// Adds (or subtracts) to one register of columns in `ROWS` rows of a matrix the sum over `rows` of `row[first + r] * row`.
+/// Adds to (or subtracts from) one register of columns in `ROWS` matrix rows the sum over `rows` of `row[first + r] * row`.
 #[inline(always)]
 fn update<S: Simd, const ROWS: usize, const ADD: bool>(
     simd: S,
@@ -52,14 +52,14 @@ fn update<S: Simd, const ROWS: usize, const ADD: bool>(
         sums[r] = target[r * registers + register];
     }
     for row in rows.chunks_exact(size) {
-        let right = S::as_simd_f32s(row).0[register];
+        let right_side = S::as_simd_f32s(row).0[register];
         let left = &row[first..first + ROWS];
         for r in 0..ROWS {
             let left = simd.splat_f32s(left[r]);
             sums[r] = if ADD {
-                simd.mul_add_e_f32s(left, right, sums[r])
+                simd.mul_add_e_f32s(left, right_side, sums[r])
             } else {
-                simd.negate_mul_add_e_f32s(left, right, sums[r])
+                simd.negate_mul_add_e_f32s(left, right_side, sums[r])
             };
         }
     }
@@ -68,8 +68,8 @@ fn update<S: Simd, const ROWS: usize, const ADD: bool>(
     }
 }
 
-/// The upper factor `U` of `matrix = U^T U` in its place, and the inverse of its diagonal (Golub and Van Loan, "Matrix
-/// Computations", section 4.2, block by block). Says whether the matrix was positive definite as far as f32 can tell.
+/// Cholesky factor `U` of `matrix = U^T U`, in place, and the inverse of its diagonal (Golub and Van Loan, "Matrix Computations",
+/// section 4.2, blocked). Returns false if the matrix is not positive definite in f32.
 #[inline(always)]
 pub(super) fn factor<S: Simd>(simd: S, matrix: &mut [f32], size: usize, inverse: &mut [f32]) -> bool {
     if S::F32_LANES == GRAIN {
@@ -89,6 +89,7 @@ fn factor_by<S: Simd, const ROWS: usize>(
     let registers = size / S::F32_LANES;
     for first in (0..size).step_by(ROWS) {
         let from = first / S::F32_LANES;
+        // Left-looking: a block is updated by all finished rows at once, then factored in place.
         let (done, rest) = matrix.split_at_mut(first * size);
         let block = &mut rest[..ROWS * size];
         for register in from..registers {
@@ -120,41 +121,41 @@ fn factor_by<S: Simd, const ROWS: usize>(
     true
 }
 
-/// Solves `U^T U x = right` by what [`factor`] left. `right` is used up; `solution` is written.
+/// Solves `U^T U x = right_side` with the result of [`factor`]. `right_side` is overwritten; `solution` gets `x`.
 #[inline(always)]
 pub(super) fn solve<S: Simd>(
     simd: S,
     factor: &[f32],
     size: usize,
     inverse: &[f32],
-    right: &mut [f32],
+    right_side: &mut [f32],
     solution: &mut [f32],
 ) {
-    for (place, row) in factor.chunks_exact(size).enumerate() {
-        let value = right[place] * inverse[place];
-        solution[place] = value;
+    for (index, row) in factor.chunks_exact(size).enumerate() {
+        let value = right_side[index] * inverse[index];
+        solution[index] = value;
         let value = simd.splat_f32s(value);
-        let from = place / S::F32_LANES;
+        let from = index / S::F32_LANES;
         let row = &S::as_simd_f32s(row).0[from..];
-        for (rest, above) in S::as_mut_simd_f32s(right).0[from..].iter_mut().zip(row) {
+        for (rest, above) in S::as_mut_simd_f32s(right_side).0[from..].iter_mut().zip(row) {
             *rest = simd.negate_mul_add_e_f32s(value, *above, *rest);
         }
     }
-    right.copy_from_slice(solution);
+    right_side.copy_from_slice(solution);
     solution.fill(0.0);
-    // What lies below the diagonal meets zeros: those places are not solved yet.
-    for (place, row) in factor.chunks_exact(size).enumerate().rev() {
-        let from = place / S::F32_LANES;
+    // Numbers below the diagonal meet zeros: those entries of the solution are not set yet.
+    for (index, row) in factor.chunks_exact(size).enumerate().rev() {
+        let from = index / S::F32_LANES;
         let mut sum = simd.splat_f32s(0.0);
         let solved = &S::as_simd_f32s(solution).0[from..];
         for (value, above) in solved.iter().zip(&S::as_simd_f32s(row).0[from..]) {
             sum = simd.mul_add_e_f32s(*value, *above, sum);
         }
-        solution[place] = (right[place] - simd.reduce_sum_f32s(sum)) * inverse[place];
+        solution[index] = (right_side[index] - simd.reduce_sum_f32s(sum)) * inverse[index];
     }
 }
 
-/// `into = row * scale`, all of the same length, a multiple of [`GRAIN`].
+/// Computes `into = row * scale`, all of the same length, a multiple of [`GRAIN`].
 #[inline(always)]
 pub(super) fn scaled<S: Simd>(simd: S, into: &mut [f32], row: &[f32], scale: f32) {
     let scale = simd.splat_f32s(scale);
@@ -163,7 +164,7 @@ pub(super) fn scaled<S: Simd>(simd: S, into: &mut [f32], row: &[f32], scale: f32
     }
 }
 
-/// `sum += row * scale`, lengths as in [`scaled`].
+/// Computes `sum += row * scale`, with lengths as in [`scaled`].
 #[inline(always)]
 pub(super) fn add_scaled<S: Simd>(simd: S, sum: &mut [f32], row: &[f32], scale: f32) {
     let scale = simd.splat_f32s(scale);
@@ -172,7 +173,7 @@ pub(super) fn add_scaled<S: Simd>(simd: S, sum: &mut [f32], row: &[f32], scale: 
     }
 }
 
-/// `into = one * other`, place by place, lengths as in [`scaled`].
+/// Computes the elementwise product `into = left * right`, with lengths as in [`scaled`].
 #[inline(always)]
 pub(super) fn multiplied<S: Simd>(simd: S, into: &mut [f32], one: &[f32], other: &[f32]) {
     let values = S::as_simd_f32s(one).0.iter().zip(S::as_simd_f32s(other).0);
@@ -181,7 +182,7 @@ pub(super) fn multiplied<S: Simd>(simd: S, into: &mut [f32], one: &[f32], other:
     }
 }
 
-/// The product of two rows, lengths as in [`scaled`].
+/// Dot product of two rows, with lengths as in [`scaled`].
 #[inline(always)]
 pub(super) fn dot<S: Simd>(simd: S, one: &[f32], other: &[f32]) -> f32 {
     let mut sum = simd.splat_f32s(0.0);
@@ -191,7 +192,7 @@ pub(super) fn dot<S: Simd>(simd: S, one: &[f32], other: &[f32]) -> f32 {
     simd.reduce_sum_f32s(sum)
 }
 
-/// Rows of `width` numbers, zeros beyond those that there are.
+/// Copies rows into rows of `width` numbers, padded with zeros.
 pub(super) fn pad(rows: ArrayView2<f32>, width: usize) -> Vec<f32> {
     let mut padded = vec![0.0; rows.nrows() * width];
     for (into, row) in padded.chunks_exact_mut(width).zip(rows.outer_iter()) {
@@ -203,42 +204,43 @@ pub(super) fn pad(rows: ArrayView2<f32>, width: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draws::Draws;
+    use crate::rng::SeededRng;
     use pulp::{Arch, WithSimd};
 
-    /// `A = diagonal + rows^T rows` and `A x = right`, as one machine has it.
-    struct System<'a> {
+    /// System `A = diagonal + rows^T rows`, `A x = right_side`, solved with the registers of one machine.
+    struct LinearSystem<'a> {
         size: usize,
         rows: &'a [f32],
-        right: &'a [f32],
+        right_side: &'a [f32],
     }
 
-    impl WithSimd for System<'_> {
+    impl WithSimd for LinearSystem<'_> {
         type Output = Option<Vec<f32>>;
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
             let size = self.size;
-            let (mut matrix, mut inverse, mut solution) =
-                (vec![0.0; size * size], vec![0.0; size], vec![0.0; size]);
-            (0..size).for_each(|place| matrix[place * (size + 1)] = 0.5);
+            let mut matrix = vec![0.0; size * size];
+            let mut inverse = vec![0.0; size];
+            let mut solution = vec![0.0; size];
+            (0..size).for_each(|index| matrix[index * (size + 1)] = 0.5);
             add_products(simd, &mut matrix, size, self.rows);
             factor(simd, &mut matrix, size, &mut inverse).then(|| {
-                solve(simd, &matrix, size, &inverse, &mut self.right.to_vec(), &mut solution);
+                solve(simd, &matrix, size, &inverse, &mut self.right_side.to_vec(), &mut solution);
                 solution
             })
         }
     }
 
     #[test]
-    fn a_system_is_solved_whatever_the_width_of_the_registers() {
-        let mut draws = Draws::new(3);
+    fn a_system_is_solved_with_registers_of_any_width() {
+        let mut rng = SeededRng::new(3);
         let mut random = |count: usize| -> Vec<f32> {
-            (0..count).map(|_| draws.below(2001) as f32 / 1000.0 - 1.0).collect()
+            (0..count).map(|_| rng.below(2001) as f32 / 1000.0 - 1.0).collect()
         };
         for (size, count) in [(16, 0), (16, 3), (32, 40), (48, 7), (64, 200), (128, 64)] {
-            let (rows, right) = (random(count * size), random(size));
-            let system = || System { size, rows: &rows, right: &right };
+            let (rows, right_side) = (random(count * size), random(size));
+            let system = || LinearSystem { size, rows: &rows, right_side: &right_side };
             let found = [
                 Arch::new().dispatch(system()),
                 system().with_simd(pulp::Scalar),
@@ -255,7 +257,7 @@ mod tests {
                         row.iter().zip(&solution).map(|(one, two)| f64::from(*one) * f64::from(*two)).sum();
                     product.iter_mut().zip(row).for_each(|(sum, value)| *sum += along * f64::from(*value));
                 }
-                for (found, expected) in product.iter().zip(&right) {
+                for (found, expected) in product.iter().zip(&right_side) {
                     assert!(
                         (found - f64::from(*expected)).abs() < 1e-3,
                         "{size}, {count}: {found}, {expected}"
@@ -269,8 +271,8 @@ mod tests {
     fn a_matrix_that_is_not_positive_definite_has_no_factor() {
         for value in [-1.0, f32::NAN, f32::INFINITY] {
             let rows = vec![value; 16];
-            let system = System { size: 16, rows: &rows, right: &[1.0; 16] };
-            // Squares of -1 are fine; what is not finite is not.
+            let system = LinearSystem { size: 16, rows: &rows, right_side: &[1.0; 16] };
+            // Squares of -1 are fine; values that are not finite are not.
             assert_eq!(Arch::new().dispatch(system).is_some(), value.is_finite(), "{value}");
         }
         let (mut matrix, mut inverse) = (vec![0.0; 256], vec![0.0; 16]);

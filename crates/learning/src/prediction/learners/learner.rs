@@ -1,9 +1,9 @@
 //! One learner of any kind behind one type: trees, networks and logistic regressions all give log odds.
 
-use super::logistic::Logistic;
+use super::logistic::LogisticRegression;
 use super::network::Network;
 use super::odds::probability;
-use super::rows::Rows;
+use super::rows::LabelledRows;
 use super::tree::Tree;
 use crate::error::Error;
 use ndarray::{ArrayView1, ArrayView2};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// A way to learn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
+pub enum LearnerKind {
     /// A decision tree.
     Tree,
     /// A small neural network.
@@ -20,7 +20,7 @@ pub enum Kind {
     Logistic,
 }
 
-impl Kind {
+impl LearnerKind {
     /// All there are.
     pub const ALL: [Self; 3] = [Self::Tree, Self::Network, Self::Logistic];
 }
@@ -33,25 +33,25 @@ pub enum Learner {
     /// A small neural network.
     Network(Network),
     /// Logistic regression.
-    Logistic(Logistic),
+    Logistic(LogisticRegression),
 }
 
 /// Learns from rows what was learned from others before, in the same shape.
-pub(super) type Again = Box<dyn Fn(Rows) -> Result<Learner, Error>>;
+pub(super) type Refit = Box<dyn Fn(LabelledRows) -> Result<Learner, Error>>;
 
 /// One learner at its best on the newest rows, and how to learn it from any others.
-pub(super) struct Contender {
+pub(super) struct ScorerCandidate {
     pub(super) learner: Learner,
-    pub(super) again: Again,
+    pub(super) refit: Refit,
 }
 
 impl Learner {
     /// Which it is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> LearnerKind {
         match self {
-            Self::Tree(_) => Kind::Tree,
-            Self::Network(_) => Kind::Network,
-            Self::Logistic(_) => Kind::Logistic,
+            Self::Tree(_) => LearnerKind::Tree,
+            Self::Network(_) => LearnerKind::Network,
+            Self::Logistic(_) => LearnerKind::Logistic,
         }
     }
 

@@ -2,8 +2,8 @@
 //! (Hastie, Tibshirani and Friedman, "The Elements of Statistical Learning", 2nd edition, section 4.4.1), halving steps that lose.
 
 use super::odds::probability;
-use super::rows::Rows;
-use super::standard::Standard;
+use super::rows::LabelledRows;
+use super::standardizer::Standardizer;
 use crate::error::Error;
 use crate::evaluation::log_loss;
 use linfa_linalg::cholesky::SolveCInplace;
@@ -19,34 +19,34 @@ const TOLERANCE: f64 = 1e-10;
 
 /// Weights of standardised columns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Logistic {
-    standard: Standard,
+pub struct LogisticRegression {
+    standard: Standardizer,
     /// By column; the last is what all rows begin with.
     weights: Vec<f64>,
 }
 
 /// The one that is best on the newest rows, learned from the older, and its penalty.
-pub(super) fn tuned(older: Rows, newest: Rows) -> Result<(Logistic, f64), Error> {
+pub(super) fn tuned(older: LabelledRows, newest: LabelledRows) -> Result<(LogisticRegression, f64), Error> {
     let tried = PENALTIES.into_iter().map(|penalty| {
         let found = fit(older, penalty)?;
         let shares: Vec<f64> =
             newest.values.outer_iter().map(|row| probability(found.log_odds(row))).collect();
         Ok((log_loss(newest.labels, &shares), found, penalty))
     });
-    let tried: Vec<(f64, Logistic, f64)> = tried.collect::<Result<_, Error>>()?;
+    let tried: Vec<(f64, LogisticRegression, f64)> = tried.collect::<Result<_, Error>>()?;
     let best = tried.into_iter().min_by(|one, other| one.0.total_cmp(&other.0));
     best.map(|(_, found, penalty)| (found, penalty)).ok_or(Error::TooFew { rows: 0, needed: 1 })
 }
 
-pub(super) fn fit(rows: Rows, penalty: f64) -> Result<Logistic, Error> {
-    let standard = Standard::fit(rows);
+pub(super) fn fit(rows: LabelledRows, penalty: f64) -> Result<LogisticRegression, Error> {
+    let standard = Standardizer::fit(rows);
     let mut values = standard.rows(rows.values);
     values.push_column(Array1::ones(rows.count()).view()).map_err(|error| refused(&error.to_string()))?;
     let labels: Array1<f64> = rows.labels.iter().map(|label| f64::from(u8::from(*label))).collect();
     let of_row: Array1<f64> = rows.weights.iter().map(|weight| f64::from(*weight)).collect();
     let mut penalties = Array1::from_elem(values.ncols(), penalty);
     penalties[values.ncols() - 1] = 1e-9;
-    let problem = Problem { values, labels, of_row, penalties };
+    let problem = LogisticProblem { values, labels, of_row, penalties };
     let mut weights = Array1::zeros(problem.values.ncols());
     let mut loss = problem.loss(&weights);
     for _ in 0..STEPS_MAX {
@@ -69,10 +69,10 @@ pub(super) fn fit(rows: Rows, penalty: f64) -> Result<Logistic, Error> {
             break;
         }
     }
-    Ok(Logistic { standard, weights: weights.to_vec() })
+    Ok(LogisticRegression { standard, weights: weights.to_vec() })
 }
 
-struct Problem {
+struct LogisticProblem {
     /// Standardised, with a last column of ones.
     values: Array2<f64>,
     labels: Array1<f64>,
@@ -80,7 +80,7 @@ struct Problem {
     penalties: Array1<f64>,
 }
 
-impl Problem {
+impl LogisticProblem {
     fn loss(&self, weights: &Array1<f64>) -> f64 {
         // ln(1 + e^x) - y x, without overflow.
         let of_row = |log_odds: f64, label: f64| {
@@ -114,7 +114,7 @@ fn refused(problem: &str) -> Error {
     Error::Parameter { parameter: "rows", problem: format!("could not be solved for: {problem}") }
 }
 
-impl Logistic {
+impl LogisticRegression {
     pub(super) fn log_odds(&self, row: ArrayView1<f32>) -> f64 {
         self.base() + self.contributions(row).iter().sum::<f64>()
     }

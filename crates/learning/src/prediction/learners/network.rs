@@ -5,10 +5,10 @@
 //! that is the mean of all, so that contributions add up.
 
 use super::odds::probability;
-use super::rows::Rows;
-use super::standard::Standard;
-use crate::draws::Draws;
+use super::rows::LabelledRows;
+use super::standardizer::Standardizer;
 use crate::evaluation::log_loss;
+use crate::rng::SeededRng;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
@@ -19,34 +19,38 @@ const EPOCHS_MAX: usize = 200;
 /// Epochs without a better one that end the learning.
 const PATIENCE: usize = 10;
 /// Adam's, as its authors advise.
-const RATE: f64 = 1e-3;
-const MOMENTS: (f64, f64) = (0.9, 0.999);
-const EPSILON: f64 = 1e-8;
+const LEARNING_RATE: f64 = 1e-3;
+const ADAM_BETAS: (f64, f64) = (0.9, 0.999);
+const ADAM_EPSILON: f64 = 1e-8;
 /// What long weights cost: of half their squared length, a row.
 const PENALTY: f64 = 1e-3;
 /// Where a unit's input hardly differs from the reference, its slope stands for the quotient.
-const NEAR: f64 = 1e-9;
+const INPUT_DIFFERENCE_MIN: f64 = 1e-9;
 /// No weight that is learned is larger.
 const WEIGHT_MAX: f64 = 1e6;
 
 /// A network on standardised columns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Network {
-    standard: Standard,
-    layers: Vec<Layer>,
+    standard: Standardizer,
+    layers: Vec<DenseLayer>,
 }
 
 /// `inputs * weights + offsets`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Layer {
+struct DenseLayer {
     /// A row an input, a column an output.
     weights: Array2<f64>,
     offsets: Array1<f64>,
 }
 
 /// The network of the epoch that was best on the newest rows, learned from the older, and the number of that epoch.
-pub(super) fn until_it_gets_worse(older: Rows, newest: Rows, seed: u64) -> (Network, usize) {
-    let mut learning = Learning::new(older, seed);
+pub(super) fn train_with_early_stopping(
+    older: LabelledRows,
+    newest: LabelledRows,
+    seed: u64,
+) -> (Network, usize) {
+    let mut learning = NetworkTrainer::new(older, seed);
     let (mut best, mut least, mut at) = (learning.network.clone(), f64::INFINITY, 0);
     for epoch in 1..=EPOCHS_MAX {
         learning.epoch();
@@ -61,42 +65,42 @@ pub(super) fn until_it_gets_worse(older: Rows, newest: Rows, seed: u64) -> (Netw
 }
 
 /// Learned for so many epochs.
-pub(super) fn train(rows: Rows, epochs: usize, seed: u64) -> Network {
-    let mut learning = Learning::new(rows, seed);
+pub(super) fn train(rows: LabelledRows, epochs: usize, seed: u64) -> Network {
+    let mut learning = NetworkTrainer::new(rows, seed);
     (0..epochs).for_each(|_| learning.epoch());
     learning.network
 }
 
-struct Learning {
+struct NetworkTrainer {
     network: Network,
     values: Array2<f64>,
     labels: Array1<f64>,
     /// Of mean 1.
     of_row: Array1<f64>,
     /// By layer: means of gradients and of their squares.
-    first: Vec<Layer>,
-    second: Vec<Layer>,
+    first: Vec<DenseLayer>,
+    second: Vec<DenseLayer>,
     steps: i32,
-    draws: Draws,
+    draws: SeededRng,
 }
 
-impl Learning {
-    fn new(rows: Rows, seed: u64) -> Self {
-        let standard = Standard::fit(rows);
+impl NetworkTrainer {
+    fn new(rows: LabelledRows, seed: u64) -> Self {
+        let standard = Standardizer::fit(rows);
         let values = standard.rows(rows.values);
-        let mut draws = Draws::new(seed);
+        let mut draws = SeededRng::new(seed);
         let widths = [values.ncols(), HIDDEN[0], HIDDEN[1], 1];
         // Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010, equation 16.
-        let layers: Vec<Layer> = widths
+        let layers: Vec<DenseLayer> = widths
             .windows(2)
             .map(|two| {
                 let bound = (6.0 / (two[0] + two[1]) as f64).sqrt();
                 let mut weight = || bound * (draws.below(1 << 40) as f64 / (1_u64 << 39) as f64 - 1.0);
                 let weights = Array2::from_shape_simple_fn((two[0], two[1]), &mut weight);
-                Layer { weights, offsets: Array1::zeros(two[1]) }
+                DenseLayer { weights, offsets: Array1::zeros(two[1]) }
             })
             .collect();
-        let nothing = || layers.iter().map(Layer::nothing).collect();
+        let nothing = || layers.iter().map(DenseLayer::zeros).collect();
         let (_, total) = rows.totals();
         let of_row = |weight: &f32| f64::from(*weight) * rows.count() as f64 / total;
         Self {
@@ -125,17 +129,18 @@ impl Learning {
         }
     }
 
-    fn step(&mut self, gradients: &[Layer]) {
+    fn step(&mut self, gradients: &[DenseLayer]) {
         self.steps += 1;
-        let (of_first, of_second) = MOMENTS;
-        let rate = RATE * (1.0 - of_second.powi(self.steps)).sqrt() / (1.0 - of_first.powi(self.steps));
+        let (of_first, of_second) = ADAM_BETAS;
+        let rate =
+            LEARNING_RATE * (1.0 - of_second.powi(self.steps)).sqrt() / (1.0 - of_first.powi(self.steps));
         let moments = self.first.iter_mut().zip(&mut self.second);
         for ((layer, (first, second)), gradient) in self.network.layers.iter_mut().zip(moments).zip(gradients)
         {
             let update = |weight: &mut f64, first: &mut f64, second: &mut f64, gradient: &f64| {
                 *first = of_first * *first + (1.0 - of_first) * gradient;
                 *second = of_second * *second + (1.0 - of_second) * gradient * gradient;
-                *weight -= rate * *first / (second.sqrt() + EPSILON);
+                *weight -= rate * *first / (second.sqrt() + ADAM_EPSILON);
             };
             let numbers = layer.numbers_mut().zip(first.numbers_mut()).zip(second.numbers_mut());
             numbers
@@ -145,8 +150,8 @@ impl Learning {
     }
 }
 
-impl Layer {
-    fn nothing(&self) -> Self {
+impl DenseLayer {
+    fn zeros(&self) -> Self {
         Self { weights: Array2::zeros(self.weights.dim()), offsets: Array1::zeros(self.offsets.dim()) }
     }
 
@@ -170,14 +175,14 @@ impl Network {
     }
 
     /// Of the mean loss of a batch and the penalty, by layer.
-    fn gradients(&self, values: Array2<f64>, labels: &Array1<f64>, of_row: &Array1<f64>) -> Vec<Layer> {
+    fn gradients(&self, values: Array2<f64>, labels: &Array1<f64>, of_row: &Array1<f64>) -> Vec<DenseLayer> {
         let count = labels.len() as f64;
         let (inputs, log_odds) = self.forward(values);
         let mut back = ((log_odds.mapv(probability) - labels) * of_row / count).insert_axis(Axis(1));
         let mut gradients = Vec::new();
         for (layer, input) in self.layers.iter().zip(&inputs).rev() {
             let weights = input.t().dot(&back) + &layer.weights * (PENALTY / BATCH_ROWS as f64);
-            gradients.push(Layer { weights, offsets: back.sum_axis(Axis(0)) });
+            gradients.push(DenseLayer { weights, offsets: back.sum_axis(Axis(0)) });
             back = back.dot(&layer.weights.t());
             // An input of 0 came from a unit that was at rest; the rows themselves have no use for what goes further back.
             back.zip_mut_with(input, |back, input| *back = if *input > 0.0 { *back } else { 0.0 });
@@ -209,7 +214,7 @@ impl Network {
             let [here, reference] = [here, reference].map(|value| value.dot(&layer.weights) + &layer.offsets);
             // How much of a difference before the unit is left after it.
             let slope = |(here, reference): (&f64, &f64)| {
-                if (here - reference).abs() > NEAR {
+                if (here - reference).abs() > INPUT_DIFFERENCE_MIN {
                     (here.max(0.0) - reference.max(0.0)) / (here - reference)
                 } else {
                     f64::from(u8::from(*here > 0.0))
@@ -232,7 +237,7 @@ impl Network {
     /// Whether it is one of `columns` columns; what was read from outside may not be.
     pub(super) fn is_sound(&self, columns: usize) -> bool {
         let widths = [columns, HIDDEN[0], HIDDEN[1], 1];
-        let sized = |(layer, two): (&Layer, &[usize])| {
+        let sized = |(layer, two): (&DenseLayer, &[usize])| {
             let numbers = layer.weights.iter().chain(&layer.offsets);
             layer.weights.dim() == (two[0], two[1])
                 && layer.offsets.len() == two[1]
@@ -249,13 +254,16 @@ mod tests {
 
     #[test]
     fn gradients_are_those_of_small_differences() {
-        let mut draws = Draws::new(4);
+        let mut draws = SeededRng::new(4);
         let values =
             Array2::from_shape_simple_fn((BATCH_ROWS, 5), || draws.below(2001) as f32 / 1000.0 - 1.0);
         let labels: Vec<bool> = (0..BATCH_ROWS).map(|_| draws.below(2) == 0).collect();
         let weights: Vec<f32> = (0..BATCH_ROWS).map(|_| 0.5 + draws.below(10) as f32 / 10.0).collect();
-        let learning = Learning::new(Rows { values: values.view(), labels: &labels, weights: &weights }, 1);
-        let Learning { network, values, labels, of_row, .. } = learning;
+        let learning = NetworkTrainer::new(
+            LabelledRows { values: values.view(), labels: &labels, weights: &weights },
+            1,
+        );
+        let NetworkTrainer { network, values, labels, of_row, .. } = learning;
         let loss = |network: &Network| {
             let (_, log_odds) = network.forward(values.clone());
             let each = log_odds.iter().zip(&labels).zip(&of_row).map(|((log_odds, label), weight)| {

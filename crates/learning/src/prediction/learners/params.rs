@@ -1,13 +1,13 @@
 //! Settings of a training of scorers.
 
-use super::learner::Kind;
+use super::learner::LearnerKind;
 use crate::error::Error;
 
 /// How a scorer is learned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
     /// Which learners compete.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<LearnerKind>,
     /// The share of rows, the newest, that everything is chosen on; above 0 and below 1.
     pub newest: f64,
     /// Where precision and recall are reported, as a probability; none: where they are best together on the newest rows.
@@ -18,7 +18,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { kinds: Kind::ALL.to_vec(), newest: 0.2, threshold: None, seed: 0 }
+        Self { kinds: LearnerKind::ALL.to_vec(), newest: 0.2, threshold: None, seed: 0 }
     }
 }
 

@@ -5,13 +5,13 @@ use ndarray::{ArrayView2, Axis};
 
 /// Rows to learn from, checked.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
+pub(super) struct LabelledRows<'a> {
     pub(super) values: ArrayView2<'a, f32>,
     pub(super) labels: &'a [bool],
     pub(super) weights: &'a [f32],
 }
 
-impl<'a> Rows<'a> {
+impl<'a> LabelledRows<'a> {
     pub(super) fn slice(&self, start: usize, end: usize) -> Self {
         Self {
             values: self.values.split_at(Axis(0), end).0.split_at(Axis(0), start).1,
@@ -52,9 +52,9 @@ impl<'a> Rows<'a> {
 
     /// That both outcomes are there, a few times each.
     pub(super) fn both(&self) -> Result<(), Error> {
-        const NEEDED: usize = 5;
+        const OUTCOMES_MIN: usize = 5;
         let happened = self.labels.iter().filter(|label| **label).count();
         let rows = happened.min(self.count() - happened);
-        if rows < NEEDED { Err(Error::TooFew { rows, needed: NEEDED }) } else { Ok(()) }
+        if rows < OUTCOMES_MIN { Err(Error::TooFew { rows, needed: OUTCOMES_MIN }) } else { Ok(()) }
     }
 }

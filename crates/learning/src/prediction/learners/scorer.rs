@@ -2,13 +2,13 @@
 //! say what made them up. Bytes that are read back are checked whole.
 
 use super::calibration::Calibration;
-use super::learner::{Contender, Kind, Learner};
+use super::learner::{Learner, LearnerKind, ScorerCandidate};
 use super::odds::probability;
 use super::params::Params;
-use super::rows::Rows;
-use super::tree::Step;
+use super::rows::LabelledRows;
+use super::tree::TreeStep;
 use crate::error::Error;
-use crate::evaluation::{Quality, best_threshold, log_loss, quality};
+use crate::evaluation::{ProbabilityQuality, best_threshold, log_loss, quality};
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
@@ -40,8 +40,8 @@ pub struct Scorer {
     columns: u32,
     learner: Learner,
     calibration: Calibration,
-    quality: Quality,
-    contenders: Vec<(Kind, Quality)>,
+    quality: ProbabilityQuality,
+    contenders: Vec<(LearnerKind, ProbabilityQuality)>,
 }
 
 /// A probability and what made it up.
@@ -56,7 +56,7 @@ pub struct Score {
     /// By column, what it added to the logarithm of the odds. With `base` they add up to it.
     pub contributions: Vec<f64>,
     /// What a tree asked, from the root on; empty for other learners.
-    pub path: Vec<Step>,
+    pub path: Vec<TreeStep>,
 }
 
 /// Why bytes are no scorer, or a row no row.
@@ -92,16 +92,16 @@ pub enum ScorerError {
 
 /// The contender of the least loss on the newest rows, calibrated if that is better still, and learned anew from all rows.
 pub(super) fn champion(
-    contenders: Vec<Contender>,
-    rows: Rows,
-    newest: Rows,
+    contenders: Vec<ScorerCandidate>,
+    rows: LabelledRows,
+    newest: LabelledRows,
     params: &Params,
 ) -> Result<Scorer, Error> {
     let figures = |shares: &[f64]| {
         let threshold = params.threshold.unwrap_or_else(|| best_threshold(newest.labels, shares));
         quality(newest.labels, shares, threshold)
     };
-    let mut tried: Vec<(Quality, Contender)> = contenders
+    let mut tried: Vec<(ProbabilityQuality, ScorerCandidate)> = contenders
         .into_iter()
         .map(|contender| (figures(&contender.learner.probabilities(newest.values)), contender))
         .collect();
@@ -115,7 +115,7 @@ pub(super) fn champion(
     let calibrated: Vec<f64> = log_odds.iter().map(|score| probability(calibration.of(*score))).collect();
     Ok(Scorer {
         columns: rows.values.ncols() as u32,
-        learner: (best.again)(rows)?,
+        learner: (best.refit)(rows)?,
         calibration,
         quality: if calibration == Calibration::NONE { quality } else { figures(&calibrated) },
         contenders,
@@ -137,7 +137,7 @@ fn calibration(log_odds: &[f64], labels: &[bool]) -> Calibration {
 
 impl Scorer {
     /// Which learner it is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> LearnerKind {
         self.learner.kind()
     }
 
@@ -153,12 +153,12 @@ impl Scorer {
 
     /// Its figures on the newest rows, learned from the older; of the calibrated scores, which were fitted there, if there are
     /// such.
-    pub fn quality(&self) -> Quality {
+    pub fn quality(&self) -> ProbabilityQuality {
         self.quality
     }
 
     /// The figures of all that competed, the best first, without calibration.
-    pub fn contenders(&self) -> &[(Kind, Quality)] {
+    pub fn contenders(&self) -> &[(LearnerKind, ProbabilityQuality)] {
         &self.contenders
     }
 
@@ -223,7 +223,7 @@ impl Scorer {
             Learner::Logistic(logistic) => logistic.is_sound(columns),
         };
         let figures = scorer.contenders.iter().map(|(_, quality)| quality).chain([&scorer.quality]);
-        let finite = figures.into_iter().all(Quality::is_sound);
+        let finite = figures.into_iter().all(ProbabilityQuality::is_sound);
         let whole = sound && finite && scorer.calibration.is_sound() && columns > 0;
         if whole { Ok(scorer) } else { Err(ScorerError::Inconsistent) }
     }

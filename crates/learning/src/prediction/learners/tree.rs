@@ -7,7 +7,7 @@
 //! happens most of what tells probabilities apart is joined with them. `MODELS.md` has what that costs.
 
 use super::odds::probability;
-use super::rows::Rows;
+use super::rows::LabelledRows;
 use crate::evaluation::log_loss;
 use ndarray::ArrayView1;
 use rayon::prelude::*;
@@ -21,7 +21,7 @@ const SMOOTHING: f64 = 2.0;
 
 /// How a tree is grown.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Shape {
+pub(super) struct TreeShape {
     pub(super) depth: usize,
     /// The least weight of a leaf.
     pub(super) leaf: f64,
@@ -30,18 +30,18 @@ pub(super) struct Shape {
 /// The root first; a node's children come after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tree {
-    nodes: Vec<Node>,
+    nodes: Vec<TreeNode>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Node {
+struct TreeNode {
     /// The logarithm of the odds of what comes here.
     log_odds: f64,
-    split: Option<Split>,
+    split: Option<TreeSplit>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Split {
+struct TreeSplit {
     column: u32,
     threshold: f32,
     /// Where rows go that are not above the threshold, and the others.
@@ -51,7 +51,7 @@ struct Split {
 
 /// One step from the root to a leaf.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
+pub struct TreeStep {
     /// The column that was looked at.
     pub column: usize,
     /// What it was compared with.
@@ -63,75 +63,75 @@ pub struct Step {
 }
 
 /// A node's rows by each column, in the order of its values.
-type Orders = Vec<Vec<u32>>;
+type SortedColumns = Vec<Vec<u32>>;
 
 /// A split that was found.
 #[derive(Clone, Copy)]
-struct Found {
+struct BestSplit {
     impurity: f64,
     column: usize,
     threshold: f32,
 }
 
 /// The tree that is best on the newest rows, grown from the older.
-pub(super) fn tuned(older: Rows, newest: Rows) -> (Tree, Shape) {
-    let mut best: Option<(f64, Tree, Shape)> = None;
+pub(super) fn tuned(older: LabelledRows, newest: LabelledRows) -> (Tree, TreeShape) {
+    let mut best: Option<(f64, Tree, TreeShape)> = None;
     for leaf in LEAVES {
-        let deep = grow(older, Shape { depth: DEPTH_MAX, leaf });
+        let deep = grow(older, TreeShape { depth: DEPTH_MAX, leaf });
         for depth in 1..=DEPTH_MAX {
             let tree = deep.cut(depth);
             let shares: Vec<f64> =
                 newest.values.outer_iter().map(|row| probability(tree.log_odds(row))).collect();
             let loss = log_loss(newest.labels, &shares);
             if best.as_ref().is_none_or(|(least, ..)| loss < *least) {
-                best = Some((loss, tree, Shape { depth, leaf }));
+                best = Some((loss, tree, TreeShape { depth, leaf }));
             }
         }
     }
     best.map_or_else(
-        || (Tree { nodes: Vec::new() }, Shape { depth: 1, leaf: 1.0 }),
+        || (Tree { nodes: Vec::new() }, TreeShape { depth: 1, leaf: 1.0 }),
         |(_, tree, shape)| (tree, shape),
     )
 }
 
-pub(super) fn grow(rows: Rows, shape: Shape) -> Tree {
+pub(super) fn grow(rows: LabelledRows, shape: TreeShape) -> Tree {
     let order = |column: ArrayView1<f32>| {
         let mut order: Vec<u32> = (0..column.len() as u32).collect();
         order.sort_by(|one, other| column[*one as usize].total_cmp(&column[*other as usize]));
         order
     };
     let columns: Vec<ArrayView1<f32>> = rows.values.columns().into_iter().collect();
-    let orders: Orders = columns.into_par_iter().map(order).collect();
+    let orders: SortedColumns = columns.into_par_iter().map(order).collect();
     let (happened, all) = rows.totals();
-    let mut growing = Growing { rows, shape, share: happened / all, nodes: Vec::new() };
+    let mut growing = TreeGrower { rows, shape, share: happened / all, nodes: Vec::new() };
     growing.grow(orders, 0);
     Tree { nodes: growing.nodes }
 }
 
-struct Growing<'a> {
-    rows: Rows<'a>,
-    shape: Shape,
+struct TreeGrower<'a> {
+    rows: LabelledRows<'a>,
+    shape: TreeShape,
     share: f64,
-    nodes: Vec<Node>,
+    nodes: Vec<TreeNode>,
 }
 
-impl Growing<'_> {
+impl TreeGrower<'_> {
     /// Adds a node of these rows and all below it; answers its number.
-    fn grow(&mut self, orders: Orders, depth: usize) -> u32 {
+    fn grow(&mut self, orders: SortedColumns, depth: usize) -> u32 {
         let (happened, all) = orders[0].iter().fold((0.0, 0.0), |sums, row| self.add(sums, *row));
         let share = (happened + SMOOTHING * self.share) / (all + SMOOTHING);
         let number = self.nodes.len();
-        self.nodes.push(Node { log_odds: (share / (1.0 - share)).ln(), split: None });
+        self.nodes.push(TreeNode { log_odds: (share / (1.0 - share)).ln(), split: None });
         let found = if depth < self.shape.depth { self.split(&orders, happened, all) } else { None };
-        if let Some(Found { column, threshold, .. }) = found {
+        if let Some(BestSplit { column, threshold, .. }) = found {
             let values = self.rows.values.column(column);
             let goes_below = |row: &u32| values[*row as usize] <= threshold;
-            let (below, above): (Orders, Orders) = orders
+            let (below, above): (SortedColumns, SortedColumns) = orders
                 .into_par_iter()
                 .map(|order| order.into_iter().partition::<Vec<u32>, _>(goes_below))
                 .unzip();
             let (below, above) = (self.grow(below, depth + 1), self.grow(above, depth + 1));
-            self.nodes[number].split = Some(Split { column: column as u32, threshold, below, above });
+            self.nodes[number].split = Some(TreeSplit { column: column as u32, threshold, below, above });
         }
         number as u32
     }
@@ -142,13 +142,13 @@ impl Growing<'_> {
     }
 
     /// The split that leaves the least impurity; of equals that of the first column.
-    fn split(&self, orders: &Orders, happened: f64, all: f64) -> Option<Found> {
+    fn split(&self, orders: &SortedColumns, happened: f64, all: f64) -> Option<BestSplit> {
         let whole = impurity(happened, all);
-        let least = |one: Option<Found>, other: Option<Found>| match (one, other) {
+        let least = |one: Option<BestSplit>, other: Option<BestSplit>| match (one, other) {
             (Some(one), Some(other)) => Some(if other.impurity < one.impurity { other } else { one }),
             (one, other) => one.or(other),
         };
-        let found: Vec<Option<Found>> = orders
+        let found: Vec<Option<BestSplit>> = orders
             .par_iter()
             .enumerate()
             .map(|(column, order)| self.split_column(column, order, happened, all))
@@ -156,9 +156,9 @@ impl Growing<'_> {
         found.into_iter().fold(None, least).filter(|found| found.impurity < whole - 1e-9 * all)
     }
 
-    fn split_column(&self, column: usize, order: &[u32], happened: f64, all: f64) -> Option<Found> {
+    fn split_column(&self, column: usize, order: &[u32], happened: f64, all: f64) -> Option<BestSplit> {
         let values = self.rows.values.column(column);
-        let mut best: Option<Found> = None;
+        let mut best: Option<BestSplit> = None;
         let mut below = (0.0, 0.0);
         for two in order.windows(2) {
             below = self.add(below, two[0]);
@@ -174,7 +174,7 @@ impl Growing<'_> {
                 // Half the way; the lower one where f32 has nothing between.
                 let middle = value + (next - value) / 2.0;
                 let threshold = if middle < next && middle.is_finite() { middle } else { value };
-                best = Some(Found { impurity, column, threshold });
+                best = Some(BestSplit { impurity, column, threshold });
             }
         }
         best
@@ -204,7 +204,7 @@ impl Tree {
     }
 
     /// From the root to the leaf of a row: the splits and the node after each.
-    fn path(&self, row: ArrayView1<f32>) -> impl Iterator<Item = (Split, bool, f64)> {
+    fn path(&self, row: ArrayView1<f32>) -> impl Iterator<Item = (TreeSplit, bool, f64)> {
         let mut number = 0;
         std::iter::from_fn(move || {
             let split = self.nodes[number].split?;
@@ -225,8 +225,8 @@ impl Tree {
     }
 
     /// What was asked of a row on the way to its leaf; the changes add up to its logarithm of odds less that of all rows.
-    pub(super) fn steps(&self, row: ArrayView1<f32>) -> Vec<Step> {
-        let step = |(split, above, log_odds): (Split, bool, f64)| Step {
+    pub(super) fn steps(&self, row: ArrayView1<f32>) -> Vec<TreeStep> {
+        let step = |(split, above, log_odds): (TreeSplit, bool, f64)| TreeStep {
             column: split.column as usize,
             threshold: split.threshold,
             above,
@@ -237,7 +237,7 @@ impl Tree {
 
     /// Whether it is a tree over `columns` columns; what was read from outside may not be.
     pub(super) fn is_sound(&self, columns: usize) -> bool {
-        let sound = |(number, node): (usize, &Node)| {
+        let sound = |(number, node): (usize, &TreeNode)| {
             let children = node.split.is_none_or(|split| {
                 let after = |child: u32| (child as usize) > number && (child as usize) < self.nodes.len();
                 after(split.below)

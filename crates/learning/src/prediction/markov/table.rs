@@ -4,23 +4,23 @@
 pub(super) const COUNT_MAX: f64 = 1e15;
 
 /// What followed a symbol and how often, in the order of the symbols, each once.
-pub(super) type Row = Vec<(u16, f64)>;
+pub(super) type ProbabilityRow = Vec<(u16, f64)>;
 
 /// For each symbol what followed it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Table {
-    rows: Vec<Row>,
+pub(super) struct TransitionTable {
+    rows: Vec<ProbabilityRow>,
     /// By symbol, how often it followed anything: the sums of the rows' entries, kept so that an answer need not look at all.
     arrivals: Vec<f64>,
 }
 
-impl Table {
+impl TransitionTable {
     pub(super) fn new(symbols: u16) -> Self {
         Self { rows: vec![Vec::new(); usize::from(symbols)], arrivals: vec![0.0; usize::from(symbols)] }
     }
 
     /// From rows that were read from outside; none if they are no counts over the alphabet.
-    pub(super) fn of(symbols: u16, rows: Vec<Row>) -> Option<Self> {
+    pub(super) fn of(symbols: u16, rows: Vec<ProbabilityRow>) -> Option<Self> {
         let mut arrivals = vec![0.0; usize::from(symbols)];
         let mut sound = rows.len() == arrivals.len();
         for row in &rows {
@@ -33,7 +33,7 @@ impl Table {
         sound.then_some(Self { rows, arrivals })
     }
 
-    pub(super) fn rows(&self) -> &[Row] {
+    pub(super) fn rows(&self) -> &[ProbabilityRow] {
         &self.rows
     }
 

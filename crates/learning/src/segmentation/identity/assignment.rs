@@ -39,7 +39,7 @@ fn bounded(cost: ArrayView2<f64>) -> Array2<f64> {
 /// The column of each row; there are at least as many columns as rows.
 fn assign_rows(cost: &Array2<f64>) -> Vec<usize> {
     let (rows, columns) = cost.dim();
-    let mut search = Search {
+    let mut search = HungarianSearch {
         cost,
         row_potential: vec![0.0; rows],
         column_potential: vec![0.0; columns],
@@ -57,7 +57,7 @@ fn assign_rows(cost: &Array2<f64>) -> Vec<usize> {
 
 /// An assignment of the first rows that is optimal. The potentials prove it: no reduced cost `cost - row - column` is negative,
 /// and those of assigned pairs are zero.
-struct Search<'a> {
+struct HungarianSearch<'a> {
     cost: &'a Array2<f64>,
     row_potential: Vec<f64>,
     column_potential: Vec<f64>,
@@ -65,18 +65,18 @@ struct Search<'a> {
 }
 
 /// The shortest paths from the new row to the columns, as far as they are known.
-struct Paths {
+struct AugmentingPaths {
     distance: Vec<f64>,
     /// The column before on the path; none where it starts at the new row.
     before: Vec<Option<usize>>,
     done: Vec<bool>,
 }
 
-impl Search<'_> {
+impl HungarianSearch<'_> {
     /// Gives one more row a column, and moves others along the shortest augmenting path.
     fn add(&mut self, new: usize) {
         let columns = self.row_of.len();
-        let mut paths = Paths {
+        let mut paths = AugmentingPaths {
             distance: vec![f64::INFINITY; columns],
             before: vec![None; columns],
             done: vec![false; columns],
@@ -101,7 +101,7 @@ impl Search<'_> {
     }
 
     /// Looks for shorter ways over `row`, which was reached over the column `last`.
-    fn relax(&self, paths: &mut Paths, row: usize, last: Option<usize>) {
+    fn relax(&self, paths: &mut AugmentingPaths, row: usize, last: Option<usize>) {
         for column in 0..self.row_of.len() {
             let reduced = self.cost[[row, column]] - self.row_potential[row] - self.column_potential[column];
             if !paths.done[column] && reduced < paths.distance[column] {
@@ -112,7 +112,7 @@ impl Search<'_> {
     }
 
     /// Moves the potentials so that the way to `nearest` costs nothing.
-    fn shift(&mut self, paths: &mut Paths, new: usize, nearest: usize) {
+    fn shift(&mut self, paths: &mut AugmentingPaths, new: usize, nearest: usize) {
         let step = paths.distance[nearest];
         self.row_potential[new] += step;
         for column in 0..self.row_of.len() {
@@ -126,7 +126,7 @@ impl Search<'_> {
     }
 }
 
-impl Paths {
+impl AugmentingPaths {
     fn nearest(&self) -> Option<usize> {
         (0..self.distance.len())
             .filter(|column| !self.done[*column])

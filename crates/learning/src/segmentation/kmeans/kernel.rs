@@ -11,10 +11,10 @@
 use pulp::Simd;
 
 /// A score that no centroid has: padding never wins.
-const NEVER: f32 = f32::INFINITY;
+const PADDING_SCORE: f32 = f32::INFINITY;
 
 /// Centroids as the registers want them, `REGISTERS` registers side by side.
-pub(super) struct Panels<S: Simd, const REGISTERS: usize> {
+pub(super) struct CentroidPanels<S: Simd, const REGISTERS: usize> {
     /// The negative differences: panel after panel, column after column.
     differences: Vec<[S::f32s; REGISTERS]>,
     /// By panel: what the scores begin with.
@@ -25,7 +25,7 @@ pub(super) struct Panels<S: Simd, const REGISTERS: usize> {
     last: u32,
 }
 
-impl<S: Simd, const REGISTERS: usize> Panels<S, REGISTERS> {
+impl<S: Simd, const REGISTERS: usize> CentroidPanels<S, REGISTERS> {
     /// Of differences in rows of `width` columns, one a centroid, and as many offsets.
     #[inline(always)]
     pub(super) fn new(simd: S, differences: &[f32], offsets: &[f32], width: usize) -> Self {
@@ -47,7 +47,7 @@ impl<S: Simd, const REGISTERS: usize> Panels<S, REGISTERS> {
                 .map(|(first, column)| load(&of_column(column), first))
                 .collect(),
             offsets: starts()
-                .map(|first| load(&|index| offsets.get(index).copied().unwrap_or(NEVER), first))
+                .map(|first| load(&|index| offsets.get(index).copied().unwrap_or(PADDING_SCORE), first))
                 .collect(),
             indices: starts().map(|first| load(&|index| index as f32, first)).collect(),
             width,
@@ -59,8 +59,8 @@ impl<S: Simd, const REGISTERS: usize> Panels<S, REGISTERS> {
     #[inline(always)]
     pub(super) fn label<const ROWS: usize>(&self, simd: S, rows: &[f32]) -> [u32; ROWS] {
         let rows: [&[f32]; ROWS] = std::array::from_fn(|row| &rows[row * self.width..][..self.width]);
-        let mut least = [simd.splat_f32s(NEVER); ROWS];
-        let mut labels = [simd.splat_f32s(NEVER); ROWS];
+        let mut least = [simd.splat_f32s(PADDING_SCORE); ROWS];
+        let mut labels = [simd.splat_f32s(PADDING_SCORE); ROWS];
         let panels = self.differences.chunks_exact(self.width).zip(&self.offsets).zip(&self.indices);
         for ((differences, offsets), indices) in panels {
             let mut scores = [*offsets; ROWS];
@@ -86,7 +86,7 @@ impl<S: Simd, const REGISTERS: usize> Panels<S, REGISTERS> {
         for row in 0..ROWS {
             let lowest = simd.splat_f32s(simd.reduce_min_f32s(least[row]));
             let equally_near = simd.equal_f32s(least[row], lowest);
-            let candidates = simd.select_f32s(equally_near, labels[row], simd.splat_f32s(NEVER));
+            let candidates = simd.select_f32s(equally_near, labels[row], simd.splat_f32s(PADDING_SCORE));
             // Only a row of values that are not finite is near to nothing.
             found[row] = (simd.reduce_min_f32s(candidates) as u32).min(self.last);
         }

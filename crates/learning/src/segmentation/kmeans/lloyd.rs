@@ -1,15 +1,15 @@
 //! Lloyd's algorithm on all rows (Lloyd, "Least squares quantization in PCM", 1982), with the stopping rules and the repair
 //! of empty clusters of scikit-learn's `KMeans(algorithm="lloyd")`, so that the two can be compared number by number.
 
-use super::assigning::squared_distances;
-use super::checking;
-use super::pass::{Prepared, Sums};
+use super::assign::squared_distances;
+use super::check;
+use super::pass::{ClusterSums, PreparedCentroids};
 use crate::error::Error;
 use ndarray::{Array2, ArrayView2};
 
 /// A partition of the rows it was learned from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fit {
+pub struct KMeansFit {
     /// A row a centroid, in the units of the rows.
     pub centroids: Array2<f32>,
     /// By row, the centroid that is nearest.
@@ -40,20 +40,20 @@ pub fn lloyd(
     start: Array2<f32>,
     max_iterations: usize,
     tolerance: f64,
-) -> Result<Fit, Error> {
+) -> Result<KMeansFit, Error> {
     let rows = rows.as_standard_layout();
     let rows = rows.view();
-    checking::width("start", start.ncols(), rows.ncols())?;
-    checking::steps(max_iterations, tolerance)?;
-    checking::values(start.view())?;
-    let shift_max = tolerance * checking::mean_variance(rows, start.nrows())?;
+    check::width("start", start.ncols(), rows.ncols())?;
+    check::steps(max_iterations, tolerance)?;
+    check::values(start.view())?;
+    let shift_max = tolerance * check::mean_variance(rows, start.nrows())?;
     let mut centroids = start;
     let mut labels = vec![UNLABELLED; rows.nrows()];
     let mut settled = false;
     let mut iterations = 0;
     while iterations < max_iterations {
         iterations += 1;
-        let sums = Prepared::new(centroids.view()).label_and_sum(rows, &mut labels);
+        let sums = PreparedCentroids::new(centroids.view()).label_and_sum(rows, &mut labels);
         settled = !sums.changed;
         let next = means(rows, &centroids, &labels, sums);
         let shift = squared_shift(&centroids, &next);
@@ -63,19 +63,29 @@ pub fn lloyd(
         }
     }
     if !settled {
-        Prepared::new(centroids.view()).label(rows, &mut labels);
+        PreparedCentroids::new(centroids.view()).label(rows, &mut labels);
     }
-    Ok(described(rows, centroids, labels, iterations))
+    Ok(shape_text(rows, centroids, labels, iterations))
 }
 
-fn described(rows: ArrayView2<f32>, centroids: Array2<f32>, labels: Vec<u32>, iterations: usize) -> Fit {
+fn shape_text(
+    rows: ArrayView2<f32>,
+    centroids: Array2<f32>,
+    labels: Vec<u32>,
+    iterations: usize,
+) -> KMeansFit {
     let mut sizes = vec![0; centroids.nrows()];
     labels.iter().for_each(|label| sizes[*label as usize] += 1);
     let inertia = squared_distances(rows, centroids.view(), &labels).1;
-    Fit { centroids, labels, sizes, inertia, iterations }
+    KMeansFit { centroids, labels, sizes, inertia, iterations }
 }
 
-fn means(rows: ArrayView2<f32>, centroids: &Array2<f32>, labels: &[u32], mut sums: Sums) -> Array2<f32> {
+fn means(
+    rows: ArrayView2<f32>,
+    centroids: &Array2<f32>,
+    labels: &[u32],
+    mut sums: ClusterSums,
+) -> Array2<f32> {
     if sums.counts.contains(&0) {
         repair(rows, centroids, labels, &mut sums);
     }
@@ -90,7 +100,7 @@ fn means(rows: ArrayView2<f32>, centroids: &Array2<f32>, labels: &[u32], mut sum
 
 /// Gives each empty cluster one row, the furthest first, and takes that from the cluster it was in; the lower index of two
 /// that are equally far.
-fn repair(rows: ArrayView2<f32>, centroids: &Array2<f32>, labels: &[u32], sums: &mut Sums) {
+fn repair(rows: ArrayView2<f32>, centroids: &Array2<f32>, labels: &[u32], sums: &mut ClusterSums) {
     let (distances, _) = squared_distances(rows, centroids.view(), labels);
     let empty: Vec<usize> = (0..sums.counts.len()).filter(|centroid| sums.counts[*centroid] == 0).collect();
     // A row that its centroid lies upon leaves nothing to gain.

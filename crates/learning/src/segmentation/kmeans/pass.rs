@@ -4,7 +4,7 @@
 //! Rows are taken in chunks, each chunk by one thread. Chunks and the blocks in them depend on the number of rows alone and
 //! are added up in their order, in f64: the threads can never be told from the result.
 
-use super::kernel::Panels;
+use super::kernel::CentroidPanels;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -21,13 +21,13 @@ pub(super) const BLOCK_ROWS: usize = 240;
 /// for all. With `c = m + d`, `m` being the mean of the centroids, the terms in `m` alone are the same for all too, and what
 /// is left is `offset - x.d` with `offset = m.d + |d|^2 / 2`: numbers of the size of the distances between centroids, not of
 /// their distance to the origin, so that f32 is enough.
-pub(super) struct Prepared {
+pub(super) struct PreparedCentroids {
     differences: Array2<f32>,
     offsets: Vec<f32>,
 }
 
 /// What one pass found.
-pub(super) struct Sums {
+pub(super) struct ClusterSums {
     /// A row a centroid: the sum of the rows that are nearest to it.
     pub(super) sums: Array2<f64>,
     /// How many rows that are.
@@ -37,16 +37,16 @@ pub(super) struct Sums {
 }
 
 /// A thread's turn, to be run with the widest registers of the machine.
-struct Turn<'a> {
-    prepared: &'a Prepared,
+struct AssignmentPass<'a> {
+    prepared: &'a PreparedCentroids,
     /// One after the other.
     rows: &'a [f32],
     labels: &'a mut [u32],
     /// `None` if only the labels are wanted.
-    sums: Option<&'a mut Sums>,
+    sums: Option<&'a mut ClusterSums>,
 }
 
-impl Prepared {
+impl PreparedCentroids {
     /// Of at least one centroid.
     pub(super) fn new(centroids: ArrayView2<f32>) -> Self {
         let wide = centroids.mapv(f64::from);
@@ -61,16 +61,16 @@ impl Prepared {
 
     /// Writes each row's nearest centroid to `labels` and sums the rows up by it. Rows are in standard layout and as wide as
     /// the centroids.
-    pub(super) fn label_and_sum(&self, rows: ArrayView2<f32>, labels: &mut [u32]) -> Sums {
+    pub(super) fn label_and_sum(&self, rows: ArrayView2<f32>, labels: &mut [u32]) -> ClusterSums {
         let run = |(rows, labels): (&[f32], &mut [u32])| {
-            let mut sums = Sums::none(self.differences.dim());
-            Arch::new().dispatch(Turn { prepared: self, rows, labels, sums: Some(&mut sums) });
+            let mut sums = ClusterSums::none(self.differences.dim());
+            Arch::new().dispatch(AssignmentPass { prepared: self, rows, labels, sums: Some(&mut sums) });
             sums
         };
         let width = rows.ncols();
         let rows = rows.to_slice().unwrap_or_default().par_chunks(CHUNK_ROWS * width);
-        let chunks: Vec<Sums> = rows.zip(labels.par_chunks_mut(CHUNK_ROWS)).map(run).collect();
-        let mut total = Sums::none(self.differences.dim());
+        let chunks: Vec<ClusterSums> = rows.zip(labels.par_chunks_mut(CHUNK_ROWS)).map(run).collect();
+        let mut total = ClusterSums::none(self.differences.dim());
         chunks.iter().for_each(|chunk| total.add(chunk));
         total
     }
@@ -84,12 +84,12 @@ impl Prepared {
         let width = rows.ncols();
         let rows = rows.to_slice().unwrap_or_default().par_chunks(CHUNK_ROWS * width);
         rows.zip(labels.par_chunks_mut(CHUNK_ROWS)).for_each(|(rows, labels)| {
-            Arch::new().dispatch(Turn { prepared: self, rows, labels, sums: None });
+            Arch::new().dispatch(AssignmentPass { prepared: self, rows, labels, sums: None });
         });
     }
 }
 
-impl WithSimd for Turn<'_> {
+impl WithSimd for AssignmentPass<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -101,13 +101,13 @@ impl WithSimd for Turn<'_> {
     }
 }
 
-impl Turn<'_> {
+impl AssignmentPass<'_> {
     /// `ROWS` rows at once, `REGISTERS` registers of centroids a row.
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize, const REGISTERS: usize>(mut self, simd: S) {
         let (centroids, width) = self.prepared.differences.dim();
         let differences = self.prepared.differences.as_slice().unwrap_or_default();
-        let panels = Panels::<S, REGISTERS>::new(simd, differences, &self.prepared.offsets, width);
+        let panels = CentroidPanels::<S, REGISTERS>::new(simd, differences, &self.prepared.offsets, width);
         let mut block_sums = vec![0.0_f32; if self.sums.is_some() { centroids * width } else { 0 }];
         let blocks = self.rows.chunks(BLOCK_ROWS * width).zip(self.labels.chunks_mut(BLOCK_ROWS));
         for (rows, labels) in blocks {
@@ -139,7 +139,13 @@ impl Turn<'_> {
 
 /// Writes what was found for a few rows, and sums them while they are in the nearest cache.
 #[inline(always)]
-fn note(found: &[u32], rows: &[f32], labels: &mut [u32], sums: Option<&mut Sums>, block_sums: &mut [f32]) {
+fn note(
+    found: &[u32],
+    rows: &[f32],
+    labels: &mut [u32],
+    sums: Option<&mut ClusterSums>,
+    block_sums: &mut [f32],
+) {
     if let Some(sums) = sums {
         let width = rows.len() / found.len();
         sums.changed |= found != labels;
@@ -154,7 +160,7 @@ fn note(found: &[u32], rows: &[f32], labels: &mut [u32], sums: Option<&mut Sums>
     labels.copy_from_slice(found);
 }
 
-impl Sums {
+impl ClusterSums {
     fn none(dim: (usize, usize)) -> Self {
         Self { sums: Array2::zeros(dim), counts: vec![0; dim.0], changed: false }
     }
@@ -169,9 +175,9 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draws::Draws;
+    use crate::rng::SeededRng;
 
-    fn random(draws: &mut Draws, rows: usize, columns: usize) -> Array2<f32> {
+    fn random(draws: &mut SeededRng, rows: usize, columns: usize) -> Array2<f32> {
         Array2::from_shape_simple_fn((rows, columns), || draws.below(2001) as f32 / 100.0 - 10.0)
     }
 
@@ -181,13 +187,13 @@ mod tests {
 
     #[test]
     fn every_row_gets_its_nearest_centroid_and_is_summed_once() {
-        let mut draws = Draws::new(1);
+        let mut draws = SeededRng::new(1);
         for count in [1, 5, 6, 7, 12, 13, 240, 241, 4080, 4093] {
             for (columns, k) in [(1, 1), (3, 2), (16, 15), (17, 16), (64, 17), (65, 32), (9, 33), (2, 100)] {
                 let (rows, centroids) = (random(&mut draws, count, columns), random(&mut draws, k, columns));
                 let mut labels = vec![u32::MAX; count];
-                let found = Prepared::new(centroids.view()).label_and_sum(rows.view(), &mut labels);
-                let mut expected = Sums::none((k, columns));
+                let found = PreparedCentroids::new(centroids.view()).label_and_sum(rows.view(), &mut labels);
+                let mut expected = ClusterSums::none((k, columns));
                 for (row, label) in rows.outer_iter().zip(&labels) {
                     let label = *label as usize;
                     let distance = squared(row, centroids.row(label));
@@ -207,14 +213,14 @@ mod tests {
 
     #[test]
     fn the_width_of_the_registers_cannot_be_told_from_the_labels() {
-        let mut draws = Draws::new(2);
+        let mut draws = SeededRng::new(2);
         for k in [1, 2, 3, 7, 8, 9, 16, 31, 32, 33, 47] {
             let (rows, centroids) = (random(&mut draws, 500, 20), random(&mut draws, k, 20));
-            let prepared = Prepared::new(centroids.view());
+            let prepared = PreparedCentroids::new(centroids.view());
             let slice = rows.as_slice().unwrap();
             let mut found = [const { [0_u32; 500] }; 5];
             let [machine, one, four, eight, sixteen] = &mut found;
-            let turn = |labels| Turn { prepared: &prepared, rows: slice, labels, sums: None };
+            let turn = |labels| AssignmentPass { prepared: &prepared, rows: slice, labels, sums: None };
             Arch::new().dispatch(turn(machine));
             turn(one).with_simd(pulp::Scalar);
             turn(four).with_simd(pulp::Scalar128b);
@@ -231,7 +237,7 @@ mod tests {
             let centroids =
                 Array2::from_shape_fn((k, 3), |(index, _)| if index < first { -1.0 } else { 1.0 });
             let mut labels = vec![u32::MAX; 20];
-            Prepared::new(centroids.view()).label(rows.view(), &mut labels);
+            PreparedCentroids::new(centroids.view()).label(rows.view(), &mut labels);
             assert_eq!(labels, vec![first as u32; 20], "{k} of which the first {first} are far");
         }
     }
@@ -242,7 +248,7 @@ mod tests {
             ndarray::array![[10_000.0_f32, -10_000.0], [10_001.0, -10_000.0], [10_000.5, -10_001.0]];
         let mut labels = vec![u32::MAX; 3];
         let rows = &centroids + 0.1;
-        Prepared::new(centroids.view()).label(rows.view(), &mut labels);
+        PreparedCentroids::new(centroids.view()).label(rows.view(), &mut labels);
         assert_eq!(labels, [0, 1, 2]);
     }
 }

@@ -1,10 +1,10 @@
 //! Where Lloyd's algorithm starts. In come rows and a seed; out come centroids that k-means++ found on a sample of the rows,
 //! the best of several starts. The k-means++ itself is linfa's.
 
-use super::checking;
+use super::check;
 use super::params::Params;
-use crate::draws::Draws;
 use crate::error::Error;
+use crate::rng::SeededRng;
 use linfa::DatasetBase;
 use linfa::traits::Fit as _;
 use linfa_clustering::{KMeans, KMeansInit};
@@ -22,15 +22,15 @@ const SAMPLE_TOLERANCE: f32 = 1e-3;
 pub(super) fn start(rows: ArrayView2<f32>, k: usize, params: &Params) -> Result<Array2<f32>, Error> {
     let refused = |parameter, problem: String| Error::Parameter { parameter, problem };
     // All rows, not the sample alone, so that what is refused is named by its place in them.
-    checking::rows(rows, k)?;
-    checking::steps(params.max_iterations, params.tolerance)?;
+    check::rows(rows, k)?;
+    check::steps(params.max_iterations, params.tolerance)?;
     for (parameter, value) in [("starts", params.starts), ("sample", params.sample)] {
         if value == 0 {
             return Err(refused(parameter, "is 0".to_owned()));
         }
     }
     // A sample of fewer rows than centroids would start with some of them in one place.
-    let sample = Draws::new(params.seed).sample(rows, params.sample.max(k));
+    let sample = SeededRng::new(params.seed).sample(rows, params.sample.max(k));
     let found = KMeans::params_with_rng(k, Xoshiro256Plus::seed_from_u64(params.seed))
         .init_method(KMeansInit::KMeansPlusPlus)
         .n_runs(params.starts)

@@ -1,16 +1,16 @@
 //! What sets a segment apart, as a sentence. In come the defining components and their descriptions, out goes text for a
 //! person; numbers stand behind the words they support and never instead of them.
 
-use super::reading::Defining;
+use super::scores::Defining;
 use portrait_profile::FeatureComponent;
 
 /// The longest description.
 const DESCRIPTION_MAX_CHARACTERS: usize = 240;
 
 /// From here on the difference is a large one.
-const MUCH: f32 = 1.0;
+const STRONG_Z: f32 = 1.0;
 
-const ORDINARY: &str = "Much like the average shopper in everything.";
+const ORDINARY_DESCRIPTION: &str = "Much like the average shopper in everything.";
 const END: &str = " than the average shopper.";
 
 /// A sentence of as many of the components, the strongest first, as there is room for.
@@ -27,15 +27,15 @@ pub(super) fn sentence(defining: &[Defining], components: &[FeatureComponent]) -
     }
     match text.chars().next() {
         Some(first) => format!("{}{}{END}", first.to_uppercase(), &text[first.len_utf8()..]),
-        None => ORDINARY.to_owned(),
+        None => ORDINARY_DESCRIPTION.to_owned(),
     }
 }
 
 /// As "far more visits of the last weeks (+1.8)".
 fn phrase(component: &FeatureComponent, z: f32) -> String {
     let (very, direction) = direction(component.unit, z > 0.0);
-    let very = if z.abs() >= MUCH { very } else { "" };
-    format!("{very}{direction} {} ({z:+.1})", what(&component.description))
+    let very = if z.abs() >= STRONG_Z { very } else { "" };
+    format!("{very}{direction} {} ({z:+.1})", component_phrase(&component.description))
 }
 
 /// The word for a difference in that unit, and the one that makes it a large difference.
@@ -53,7 +53,7 @@ fn direction(unit: &str, up: bool) -> (&'static str, &'static str) {
 }
 
 /// The description as a noun: "how many kinds of brand are liked" is "kinds of brand liked".
-fn what(description: &str) -> String {
+fn component_phrase(description: &str) -> String {
     // Behind the first comma is how it is measured.
     let said = &description.split(',').next().unwrap_or_default().replace('_', "-");
     let noun = |text: &str| text.replacen(" are ", " ", 1);

@@ -1,7 +1,7 @@
 //! The words for one segment. In comes what its centroid says, out go a noun from what it does more than others, and the
 //! adjectives that fit, strongest first. Whether a name is still free is not known here.
 
-use super::reading::{Reading, Z_MIN};
+use super::scores::{CentroidScores, Z_MIN};
 
 /// The longest name.
 const NAME_MAX_CHARACTERS: usize = 48;
@@ -13,10 +13,10 @@ const STRONG: f32 = 0.5;
 const BIG_MONEY: f32 = 0.8;
 
 /// How far buying may be behind another action and still gives the noun: it is what a shop is for.
-const BUYING_AHEAD: f32 = 0.3;
+const PURCHASE_LEAD: f32 = 0.3;
 
 /// Adjectives that are used without need.
-const USUAL: usize = 2;
+const ADJECTIVES_DEFAULT: usize = 2;
 
 const BUYERS: &str = "buyers";
 /// Of whom so little is known that what they like says little, and what that costs nothing.
@@ -44,10 +44,10 @@ const RHYTHMS: [(&str, &str); 5] = [
 ];
 
 /// The noun for a segment and the adjectives that fit it.
-pub(super) struct Words {
+pub(super) struct NameWords {
     noun: &'static str,
     adjectives: Vec<Adjective>,
-    usual: usize,
+    default_count: usize,
 }
 
 /// One word about one aspect.
@@ -63,29 +63,29 @@ pub(super) struct Adjective {
 /// What an adjective is about, in the order in which they are said. No two of a name are about the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Aspect {
-    Standing,
+    Tenure,
     Frequency,
     Variety,
     Depth,
-    Company,
+    Social,
     Money,
     Rhythm,
     /// Said after the noun.
-    Lately,
+    Recency,
 }
 
-impl Words {
+impl NameWords {
     /// The words for a centroid.
-    pub(super) fn of(reading: &Reading) -> Self {
+    pub(super) fn of(reading: &CentroidScores) -> Self {
         let (noun, said) = noun(reading);
         // "Lapsed buyers", but "big spenders, quiet lately": two words take no third before them lightly.
-        let standing = if noun.contains(' ') { lately(reading) } else { standing(reading) };
+        let standing = if noun.contains(' ') { recency(reading) } else { tenure(reading) };
         let known = [
             standing,
             frequency(reading),
             variety(reading),
             depth(reading),
-            strong("connected", Aspect::Company, reading.z("social.edges")),
+            strong("connected", Aspect::Social, reading.z("social.edges")),
             money(reading),
             rhythm(reading),
         ];
@@ -94,18 +94,18 @@ impl Words {
         let weak = |adjective: &Adjective| noun == VISITORS && adjective.aspect == Aspect::Variety;
         adjectives.sort_by(|a, b| weak(a).cmp(&weak(b)).then_with(|| b.z.abs().total_cmp(&a.z.abs())));
         let used = |adjective: &&Adjective| adjective.z.abs() >= STRONG && !weak(adjective);
-        let usual = adjectives.iter().take(USUAL).filter(used).count();
-        Self { noun, adjectives, usual }
+        let usual = adjectives.iter().take(ADJECTIVES_DEFAULT).filter(used).count();
+        Self { noun, adjectives, default_count: usual }
     }
 
     /// The adjectives that are used without need.
-    pub(super) fn usual(&self) -> &[Adjective] {
-        &self.adjectives[..self.usual]
+    pub(super) fn defaults(&self) -> &[Adjective] {
+        &self.adjectives[..self.default_count]
     }
 
     /// Those that fit too, strongest first.
     pub(super) fn further(&self) -> &[Adjective] {
-        &self.adjectives[self.usual..]
+        &self.adjectives[self.default_count..]
     }
 
     /// The noun with some adjectives, with the first of them that fit the longest name less `reserve`.
@@ -127,8 +127,9 @@ impl Words {
     fn joined(&self, adjectives: &[Adjective]) -> String {
         let mut ordered = adjectives.to_vec();
         ordered.sort_by_key(|adjective| adjective.aspect);
-        let said =
-            |late: bool| ordered.iter().filter(move |adjective| (adjective.aspect == Aspect::Lately) == late);
+        let said = |late: bool| {
+            ordered.iter().filter(move |adjective| (adjective.aspect == Aspect::Recency) == late)
+        };
         let before: String =
             said(false).map(|adjective| format!("{}{} ", adjective.degree, adjective.word)).collect();
         let after: String =
@@ -140,7 +141,7 @@ impl Words {
 }
 
 /// The noun, and the aspects that it already says.
-fn noun(reading: &Reading) -> (&'static str, &'static [Aspect]) {
+fn noun(reading: &CentroidScores) -> (&'static str, &'static [Aspect]) {
     let action = strongest_action(reading);
     let z = action.map_or(0.0, |(_, z)| z);
     let visits = visits(reading).unwrap_or(0.0);
@@ -163,11 +164,11 @@ fn noun(reading: &Reading) -> (&'static str, &'static [Aspect]) {
 }
 
 /// What the segment does more than others, if it does anything more.
-fn strongest_action(reading: &Reading) -> Option<(&'static str, f32)> {
+fn strongest_action(reading: &CentroidScores) -> Option<(&'static str, f32)> {
     let mut strongest: Option<(&str, f32)> = None;
     for (noun, names) in NOUNS {
         let Some(z) = reading.largest(names).filter(|z| *z >= Z_MIN) else { continue };
-        let ahead = if strongest.is_some_and(|(noun, _)| noun == BUYERS) { BUYING_AHEAD } else { 0.0 };
+        let ahead = if strongest.is_some_and(|(noun, _)| noun == BUYERS) { PURCHASE_LEAD } else { 0.0 };
         if strongest.is_none_or(|(_, most)| z > most + ahead) {
             strongest = Some((noun, z));
         }
@@ -175,7 +176,7 @@ fn strongest_action(reading: &Reading) -> Option<(&'static str, f32)> {
     strongest
 }
 
-fn visits(reading: &Reading) -> Option<f32> {
+fn visits(reading: &CentroidScores) -> Option<f32> {
     reading.first(&[
         "behavior.sessions.90d",
         "behavior.sessions.7d",
@@ -202,39 +203,39 @@ fn stronger(one: Option<Adjective>, other: Option<Adjective>) -> Option<Adjectiv
     }
 }
 
-fn standing(reading: &Reading) -> Option<Adjective> {
+fn tenure(reading: &CentroidScores) -> Option<Adjective> {
     let recency = reading.z("behavior.recency");
     let tenure = reading.z("behavior.tenure");
-    let by_recency = either("lapsed", "active", Aspect::Standing, recency);
-    stronger(by_recency, strong("new", Aspect::Standing, tenure.map(|tenure| -tenure)))
+    let by_recency = either("lapsed", "active", Aspect::Tenure, recency);
+    stronger(by_recency, strong("new", Aspect::Tenure, tenure.map(|tenure| -tenure)))
 }
 
-fn lately(reading: &Reading) -> Option<Adjective> {
-    let quiet = strong("quiet lately", Aspect::Lately, reading.z("behavior.recency"));
+fn recency(reading: &CentroidScores) -> Option<Adjective> {
+    let quiet = strong("quiet lately", Aspect::Recency, reading.z("behavior.recency"));
     let tenure = reading.z("behavior.tenure");
-    stronger(quiet, strong("new", Aspect::Standing, tenure.map(|tenure| -tenure)))
+    stronger(quiet, strong("new", Aspect::Tenure, tenure.map(|tenure| -tenure)))
 }
 
-fn frequency(reading: &Reading) -> Option<Adjective> {
+fn frequency(reading: &CentroidScores) -> Option<Adjective> {
     either("frequent", "occasional", Aspect::Frequency, visits(reading))
 }
 
-fn variety(reading: &Reading) -> Option<Adjective> {
+fn variety(reading: &CentroidScores) -> Option<Adjective> {
     let entropy = reading.mean(&["preference.category_entropy", "preference.brand_entropy"]);
     either("varied", "focused", Aspect::Variety, entropy)
 }
 
-fn depth(reading: &Reading) -> Option<Adjective> {
+fn depth(reading: &CentroidScores) -> Option<Adjective> {
     let visit = reading.mean(&["behavior.session_events", "behavior.session_seconds"]);
     either("thorough", "quick", Aspect::Depth, visit)
 }
 
-fn money(reading: &Reading) -> Option<Adjective> {
+fn money(reading: &CentroidScores) -> Option<Adjective> {
     let spent = reading.first(&["behavior.money.90d", "behavior.money.7d", "behavior.mean_basket"]);
     let level = either("upmarket", "thrifty", Aspect::Money, reading.z("preference.price_level"));
     stronger(strong("big-spending", Aspect::Money, spent), level)
 }
 
-fn rhythm(reading: &Reading) -> Option<Adjective> {
+fn rhythm(reading: &CentroidScores) -> Option<Adjective> {
     RHYTHMS.into_iter().map(|(word, name)| strong(word, Aspect::Rhythm, reading.z(name))).fold(None, stronger)
 }

@@ -9,7 +9,7 @@ use ndarray::{ArrayView2, Axis};
 const VALUE_MAX: f32 = 1e12;
 
 /// Sums of one chunk, by column, of the difference to the first row: near the mean, f32 is enough for a block.
-struct Moments {
+struct ColumnMoments {
     sums: Vec<f64>,
     squares: Vec<f64>,
     within_bounds: bool,
@@ -31,10 +31,10 @@ pub(super) fn mean_variance(rows: ArrayView2<f32>, k: usize) -> Result<f64, Erro
     if rows.ncols() == 0 {
         return Err(Error::Width { what: "rows", found: 0, expected: 1 });
     }
-    let chunks: Vec<Moments> = rows
+    let chunks: Vec<ColumnMoments> = rows
         .axis_chunks_iter(Axis(0), CHUNK_ROWS)
         .into_par_iter()
-        .map(|chunk| moments(chunk, rows.row(0).as_slice().unwrap_or_default()))
+        .map(|chunk| column_moments(chunk, rows.row(0).as_slice().unwrap_or_default()))
         .collect();
     if chunks.iter().any(|chunk| !chunk.within_bounds) {
         return Err(refusal(rows));
@@ -58,9 +58,10 @@ pub(super) fn values(rows: ArrayView2<f32>) -> Result<(), Error> {
     if rows.iter().all(|value| value.abs() <= VALUE_MAX) { Ok(()) } else { Err(refusal(rows)) }
 }
 
-fn moments(chunk: ArrayView2<f32>, first: &[f32]) -> Moments {
+fn column_moments(chunk: ArrayView2<f32>, first: &[f32]) -> ColumnMoments {
     let width = chunk.ncols();
-    let mut moments = Moments { sums: vec![0.0; width], squares: vec![0.0; width], within_bounds: true };
+    let mut moments =
+        ColumnMoments { sums: vec![0.0; width], squares: vec![0.0; width], within_bounds: true };
     let (mut sums, mut squares) = (vec![0.0_f32; width], vec![0.0_f32; width]);
     for block in chunk.axis_chunks_iter(Axis(0), BLOCK_ROWS) {
         sums.fill(0.0);

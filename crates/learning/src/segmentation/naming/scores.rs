@@ -20,12 +20,12 @@ pub struct Defining {
 }
 
 /// What a centroid says about the components of a schema.
-pub(super) struct Reading<'a> {
+pub(super) struct CentroidScores<'a> {
     pub(super) components: &'a [FeatureComponent],
     pub(super) row: ArrayView1<'a, f32>,
 }
 
-impl Reading<'_> {
+impl CentroidScores<'_> {
     /// The z-score at an index; 0 for NaN.
     pub(super) fn at(&self, component: usize) -> f32 {
         self.row.get(component).copied().filter(|z| !z.is_nan()).unwrap_or(0.0)

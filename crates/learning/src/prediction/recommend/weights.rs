@@ -1,17 +1,17 @@
 //! How much each part of a recommendation counts.
 
-use super::past::{EXPONENTS, FOLLOWED, OWN};
+use super::history::{EXPONENTS, REPEAT_TERMS, SEQUENCE_RANKS};
 use serde::{Deserialize, Serialize};
 
 /// What a score is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Part {
+pub enum ScorePart {
     /// The shopper had it before.
-    Own,
+    Repeat,
     /// It goes with what the shopper had.
-    Together,
+    Cooccurrence,
     /// It follows what the shopper had last.
-    Next,
+    Sequence,
     /// Shoppers of such taste have it.
     Latent,
     /// The shopper's segment has it.
@@ -19,64 +19,71 @@ pub enum Part {
     /// Everybody has it.
     Popular,
     /// Everybody has it lately.
-    Lately,
+    Trending,
 }
 
 /// Terms of a score: parts that fade with rank are there once for each exponent, what follows once for each rank.
 pub(super) const TERMS: usize = LATENT + 4;
 /// Where the terms of each part begin.
-pub(super) const TOGETHER: usize = OWN;
-pub(super) const NEXT: usize = TOGETHER + EXPONENTS.len();
-pub(super) const LATENT: usize = NEXT + FOLLOWED;
+pub(super) const COOCCURRENCE: usize = REPEAT_TERMS;
+pub(super) const SEQUENCE: usize = COOCCURRENCE + EXPONENTS.len();
+pub(super) const LATENT: usize = SEQUENCE + SEQUENCE_RANKS;
 /// How many parts there are.
 pub const PARTS: usize = 7;
 
 /// A weight for each term.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Blend {
-    pub(super) own: [f32; OWN],
-    pub(super) together: [f32; EXPONENTS.len()],
+pub struct ScoreWeights {
+    pub(super) repeat: [f32; REPEAT_TERMS],
+    pub(super) cooccurrence: [f32; EXPONENTS.len()],
     /// For the newest things, newest first.
-    pub(super) next: [f32; FOLLOWED],
+    pub(super) sequence: [f32; SEQUENCE_RANKS],
     pub(super) latent: f32,
     pub(super) segment: f32,
     pub(super) popular: f32,
-    pub(super) lately: f32,
+    pub(super) trending: f32,
 }
 
-impl Part {
+impl ScorePart {
     /// All of them.
-    pub const ALL: [Self; PARTS] =
-        [Self::Own, Self::Together, Self::Next, Self::Latent, Self::Segment, Self::Popular, Self::Lately];
+    pub const ALL: [Self; PARTS] = [
+        Self::Repeat,
+        Self::Cooccurrence,
+        Self::Sequence,
+        Self::Latent,
+        Self::Segment,
+        Self::Popular,
+        Self::Trending,
+    ];
 
     /// The part that a term belongs to.
     pub(super) const fn of_term(term: usize) -> Self {
         match term {
-            0..TOGETHER => Self::Own,
-            TOGETHER..NEXT => Self::Together,
-            NEXT..LATENT => Self::Next,
-            _ => [Self::Latent, Self::Segment, Self::Popular, Self::Lately][term - LATENT],
+            0..COOCCURRENCE => Self::Repeat,
+            COOCCURRENCE..SEQUENCE => Self::Cooccurrence,
+            SEQUENCE..LATENT => Self::Sequence,
+            _ => [Self::Latent, Self::Segment, Self::Popular, Self::Trending][term - LATENT],
         }
     }
 }
 
-impl Blend {
+impl ScoreWeights {
     /// What recommends before anything is known of how much parts count.
-    pub fn usual() -> Self {
+    pub fn default_weights() -> Self {
         Self {
-            own: [0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0],
-            together: [0.0, 0.0, 1.0],
-            next: [0.2, 0.1, 0.05],
+            repeat: [0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0],
+            cooccurrence: [0.0, 0.0, 1.0],
+            sequence: [0.2, 0.1, 0.05],
             latent: 0.1,
             segment: 0.0,
             popular: 0.01,
-            lately: 0.01,
+            trending: 0.01,
         }
     }
 
     /// For a shopper without a past: what the segment has, and what everybody has.
-    pub(super) fn of_nobody() -> Self {
-        Self { segment: 1.0, popular: 0.5, lately: 0.5, ..Self::default() }
+    pub(super) fn for_unknown_user() -> Self {
+        Self { segment: 1.0, popular: 0.5, trending: 0.5, ..Self::default() }
     }
 
     /// Only what everybody has.
@@ -85,25 +92,33 @@ impl Blend {
     }
 
     /// The weights of the terms, in their order.
-    pub(super) fn weights(&self) -> [f32; TERMS] {
+    pub(super) fn to_array(&self) -> [f32; TERMS] {
         let mut weights = [0.0; TERMS];
-        weights[..TOGETHER].copy_from_slice(&self.own);
-        weights[TOGETHER..NEXT].copy_from_slice(&self.together);
-        weights[NEXT..LATENT].copy_from_slice(&self.next);
-        weights[LATENT..].copy_from_slice(&[self.latent, self.segment, self.popular, self.lately]);
+        weights[..COOCCURRENCE].copy_from_slice(&self.repeat);
+        weights[COOCCURRENCE..SEQUENCE].copy_from_slice(&self.cooccurrence);
+        weights[SEQUENCE..LATENT].copy_from_slice(&self.sequence);
+        weights[LATENT..].copy_from_slice(&[self.latent, self.segment, self.popular, self.trending]);
         weights
     }
 
     /// The blend of such weights.
-    pub(super) fn of_weights(weights: &[f32; TERMS]) -> Self {
+    pub(super) fn from_array(weights: &[f32; TERMS]) -> Self {
         let three = |from: usize| [weights[from], weights[from + 1], weights[from + 2]];
         let own = std::array::from_fn(|term| weights[term]);
         let [latent, segment, popular, lately] = std::array::from_fn(|rest| weights[LATENT + rest]);
-        Self { own, together: three(TOGETHER), next: three(NEXT), latent, segment, popular, lately }
+        Self {
+            repeat: own,
+            cooccurrence: three(COOCCURRENCE),
+            sequence: three(SEQUENCE),
+            latent,
+            segment,
+            popular,
+            trending: lately,
+        }
     }
 
     /// Whether every weight is a number.
     pub(super) fn is_finite(&self) -> bool {
-        self.weights().iter().all(|weight| weight.is_finite())
+        self.to_array().iter().all(|weight| weight.is_finite())
     }
 }

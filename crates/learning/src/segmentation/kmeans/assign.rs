@@ -1,7 +1,7 @@
 //! Which centroid a row is nearest to: of many rows at once for learning, of one row for serving. In come rows and centroids;
 //! out come indices and distances. Nothing here panics or refuses: what is wrong with the input shows in the distance.
 
-use super::pass::{CHUNK_ROWS, Prepared};
+use super::pass::{CHUNK_ROWS, PreparedCentroids};
 use ndarray::parallel::prelude::*;
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -22,7 +22,7 @@ const LANES: usize = 16;
 /// assert_eq!(found.runner_up, Some((1, 5.0)));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Nearest {
+pub struct NearestCentroid {
     /// The centroid.
     pub index: usize,
     /// How far it is.
@@ -43,14 +43,14 @@ pub fn assign(rows: ArrayView2<f32>, centroids: ArrayView2<f32>) -> (Vec<u32>, V
     let (rows, _) = rows.split_at(Axis(1), width);
     let rows = rows.as_standard_layout();
     let (centroids, _) = centroids.split_at(Axis(1), width);
-    Prepared::new(centroids).label(rows.view(), &mut labels);
+    PreparedCentroids::new(centroids).label(rows.view(), &mut labels);
     let (distances, _) = squared_distances(rows.view(), centroids, &labels);
     (labels, distances)
 }
 
 /// The centroids that `row` is nearest and second nearest to; the lower index of two that are equally near. Columns that the
 /// wider of the two has more are not looked at, and a distance that is no number is infinite. `None` without centroids.
-pub fn nearest(row: &[f32], centroids: ArrayView2<f32>) -> Option<Nearest> {
+pub fn nearest(row: &[f32], centroids: ArrayView2<f32>) -> Option<NearestCentroid> {
     let mut first: Option<(usize, f32)> = None;
     let mut second: Option<(usize, f32)> = None;
     for (index, centroid) in centroids.outer_iter().enumerate() {
@@ -68,7 +68,7 @@ pub fn nearest(row: &[f32], centroids: ArrayView2<f32>) -> Option<Nearest> {
     }
     let (index, squared) = first?;
     let runner_up = second.map(|(index, squared)| (index, squared.sqrt()));
-    Some(Nearest { index, distance: squared.sqrt(), runner_up })
+    Some(NearestCentroid { index, distance: squared.sqrt(), runner_up })
 }
 
 /// The mean of the rows of each label below `count`, a row a label; zeros for one that no row has. Rows may be other components

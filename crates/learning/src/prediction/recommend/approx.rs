@@ -6,35 +6,35 @@ use ndarray::Array1;
 use std::cmp::Ordering;
 
 /// So many scores are kept at least before the lower ones are left out.
-const KEPT_MIN: usize = 256;
+const CANDIDATES_MIN: usize = 256;
 
 /// What is not sure of rough scores: how much taste adds to them.
-pub(super) struct Rough<'a> {
-    wanted: Option<Wanted<'a>>,
+pub(super) struct ApproxScores<'a> {
+    query: Option<LatentQuery<'a>>,
     /// How much each thing is wanted, about; nothing without a taste.
     latent: Vec<f32>,
     /// By how much each score may be wrong.
-    doubts: Vec<f32>,
+    error_bounds: Vec<f32>,
 }
 
 /// By whom things are wanted.
-struct Wanted<'a> {
+struct LatentQuery<'a> {
     factors: &'a Factors,
-    taste: Array1<f32>,
+    user: Array1<f32>,
     weight: f32,
 }
 
-impl<'a> Rough<'a> {
+impl<'a> ApproxScores<'a> {
     /// Of scores in which taste has no part.
-    pub(super) fn sure(things: usize) -> Self {
-        Self { wanted: None, latent: Vec::new(), doubts: vec![0.0; things] }
+    pub(super) fn exact(things: usize) -> Self {
+        Self { query: None, latent: Vec::new(), error_bounds: vec![0.0; things] }
     }
 
     /// Of scores to which taste adds with this weight.
     pub(super) fn of(factors: &'a Factors, taste: Array1<f32>, weight: f32) -> Self {
-        let (latent, mut doubts) = factors.rough_scores(taste.view());
+        let (latent, mut doubts) = factors.approx_scores(taste.view());
         doubts.iter_mut().for_each(|doubt| *doubt *= weight.abs());
-        Self { wanted: Some(Wanted { factors, taste, weight }), latent, doubts }
+        Self { query: Some(LatentQuery { factors, user: taste, weight }), latent, error_bounds: doubts }
     }
 
     /// How much each thing is wanted, about; nothing without a taste.
@@ -43,18 +43,18 @@ impl<'a> Rough<'a> {
     }
 
     /// By how much each score may be wrong.
-    pub(super) fn doubts(&self) -> &[f32] {
-        &self.doubts
+    pub(super) fn error_bounds(&self) -> &[f32] {
+        &self.error_bounds
     }
 
     /// The same, to be told of more things.
-    pub(super) fn doubts_mut(&mut self) -> &mut Vec<f32> {
-        &mut self.doubts
+    pub(super) fn error_bounds_mut(&mut self) -> &mut Vec<f32> {
+        &mut self.error_bounds
     }
 
     /// What the score of a thing lacks.
     pub(super) fn correction(&self, thing: u32) -> f32 {
-        let Some(Wanted { factors, taste, weight }) = &self.wanted else { return 0.0 };
+        let Some(LatentQuery { factors, user: taste, weight }) = &self.query else { return 0.0 };
         let exact = factors.items().row(thing as usize).dot(taste);
         weight * (exact - self.latent[thing as usize])
     }
@@ -93,7 +93,7 @@ fn bound(scores: &[f32], doubts: &[f32], count: usize, allowed: impl Fn(u32) -> 
             continue;
         }
         highest.push(least);
-        if highest.len() >= count.saturating_mul(2).max(KEPT_MIN) {
+        if highest.len() >= count.saturating_mul(2).max(CANDIDATES_MIN) {
             bound = cut(&mut highest, place);
         }
     }

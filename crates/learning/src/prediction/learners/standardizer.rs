@@ -1,7 +1,7 @@
 //! Columns in standard deviations from their mean. In come rows; out go the same rows of mean 0 and deviation 1. A column that does
 //! not vary becomes 0.
 
-use super::rows::Rows;
+use super::rows::LabelledRows;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
@@ -10,14 +10,14 @@ const Z_MAX: f64 = 10.0;
 
 /// By column.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Standard {
+pub(super) struct Standardizer {
     means: Vec<f64>,
     /// 0 for a column that does not vary.
     deviations: Vec<f64>,
 }
 
-impl Standard {
-    pub(super) fn fit(rows: Rows) -> Self {
+impl Standardizer {
+    pub(super) fn fit(rows: LabelledRows) -> Self {
         let (_, total) = rows.totals();
         let weights: Array1<f64> = rows.weights.iter().map(|weight| f64::from(*weight) / total).collect();
         let column = |column: ArrayView1<f32>| {

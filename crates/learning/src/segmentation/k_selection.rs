@@ -1,9 +1,9 @@
 //! How many segments there are. In come scaled rows; out goes the number of clusters that is found again in resamples of the
 //! rows, and separates them best. Nothing is kept of the fits: the chosen number is then fitted on all rows.
 
-use crate::draws::Draws;
 use crate::error::Error;
 use crate::evaluation::adjusted_rand_index;
+use crate::rng::SeededRng;
 use crate::segmentation::kmeans::{Params, assign, check_rows, fit, nearest};
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView1, ArrayView2};
@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 
 /// How the number of segments is chosen.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ChoiceParams {
+pub struct KSelectionParams {
     /// The numbers that come into question.
     pub k: RangeInclusive<usize>,
     /// How many resamples each is fitted on. More make the stability more certain; each costs one fit.
@@ -23,12 +23,12 @@ pub struct ChoiceParams {
     /// A number whose smallest segment has a smaller share of the rows is not eligible.
     pub share_min: f64,
     /// What share of the best silhouette counts as equally good.
-    pub as_good: f64,
+    pub silhouette_tolerance: f64,
     /// How each fit is done. All that is random here follows from its seed too.
     pub params: Params,
 }
 
-impl Default for ChoiceParams {
+impl Default for KSelectionParams {
     fn default() -> Self {
         Self {
             k: 4..=12,
@@ -36,7 +36,7 @@ impl Default for ChoiceParams {
             sample: 10_000,
             stability_min: 0.8,
             share_min: 0.01,
-            as_good: 0.95,
+            silhouette_tolerance: 0.95,
             params: Params::default(),
         }
     }
@@ -44,7 +44,7 @@ impl Default for ChoiceParams {
 
 /// What was found out about one number of segments.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Candidate {
+pub struct KCandidate {
     /// The number.
     pub k: usize,
     /// How well the segments are separated, from -1 to 1.
@@ -59,11 +59,11 @@ pub struct Candidate {
 
 /// The number of segments, and why.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Choice {
+pub struct KSelection {
     /// The number.
     pub k: usize,
     /// All that came into question, in order.
-    pub candidates: Vec<Candidate>,
+    pub candidates: Vec<KCandidate>,
 }
 
 /// Chooses the number of segments: of those whose partition is found again in bootstrap resamples (Hennig, "Cluster-wise
@@ -75,10 +75,10 @@ pub struct Choice {
 ///
 /// [`Error::Parameter`] for an empty range, a range from 0, or no bootstraps or sample; [`Error::TooFew`] for fewer rows than
 /// the smallest number; otherwise as [`fit`].
-pub fn choose_k(rows: ArrayView2<f32>, params: &ChoiceParams) -> Result<Choice, Error> {
+pub fn select_k(rows: ArrayView2<f32>, params: &KSelectionParams) -> Result<KSelection, Error> {
     check(rows, params)?;
-    let sample = Draws::new(params.params.seed).sample(rows, params.sample.max(*params.k.start()));
-    let candidates: Vec<Candidate> = params
+    let sample = SeededRng::new(params.params.seed).sample(rows, params.sample.max(*params.k.start()));
+    let candidates: Vec<KCandidate> = params
         .k
         .clone()
         .take_while(|k| *k <= sample.nrows())
@@ -86,17 +86,18 @@ pub fn choose_k(rows: ArrayView2<f32>, params: &ChoiceParams) -> Result<Choice, 
         .collect::<Result<_, _>>()?;
     let best = candidates.iter().filter(|one| one.eligible).map(|one| one.silhouette).max_by(f64::total_cmp);
     let chosen = match best {
-        Some(best) => {
-            candidates.iter().rev().find(|one| one.eligible && one.silhouette >= params.as_good * best)
-        }
+        Some(best) => candidates
+            .iter()
+            .rev()
+            .find(|one| one.eligible && one.silhouette >= params.silhouette_tolerance * best),
         None => candidates.iter().rev().max_by(|one, other| one.stability.total_cmp(&other.stability)),
     };
     let needed = *params.k.start();
     let k = chosen.map(|candidate| candidate.k).ok_or(Error::TooFew { rows: rows.nrows(), needed })?;
-    Ok(Choice { k, candidates })
+    Ok(KSelection { k, candidates })
 }
 
-fn check(rows: ArrayView2<f32>, params: &ChoiceParams) -> Result<(), Error> {
+fn check(rows: ArrayView2<f32>, params: &KSelectionParams) -> Result<(), Error> {
     let needed = *params.k.start();
     for (parameter, wrong, problem) in [
         ("k", params.k.is_empty(), "is an empty range"),
@@ -111,13 +112,13 @@ fn check(rows: ArrayView2<f32>, params: &ChoiceParams) -> Result<(), Error> {
     check_rows(rows, needed)
 }
 
-fn candidate(sample: ArrayView2<f32>, k: usize, params: &ChoiceParams) -> Result<Candidate, Error> {
+fn candidate(sample: ArrayView2<f32>, k: usize, params: &KSelectionParams) -> Result<KCandidate, Error> {
     let found = fit(sample, k, &params.params)?;
     let mut agreement = 0.0;
     for bootstrap in (1_u64..).take(params.bootstraps) {
         // Another seed for each, so that a fit that is found again was not merely started again.
         let seed = params.params.seed.wrapping_add(bootstrap);
-        let resample = Draws::new(seed).resample(sample);
+        let resample = SeededRng::new(seed).resample(sample);
         let again = fit(resample.view(), k, &Params { seed, ..params.params.clone() })?;
         agreement += adjusted_rand_index(&found.labels, &assign(sample, again.centroids.view()).0);
     }
@@ -126,7 +127,7 @@ fn candidate(sample: ArrayView2<f32>, k: usize, params: &ChoiceParams) -> Result
     let smallest_share = smallest as f64 / sample.nrows() as f64;
     let silhouette = simplified_silhouette(sample, found.centroids.view());
     let eligible = stability >= params.stability_min && smallest_share >= params.share_min;
-    Ok(Candidate { k, silhouette, stability, smallest_share, eligible })
+    Ok(KCandidate { k, silhouette, stability, smallest_share, eligible })
 }
 
 /// The mean over `rows` of `(b - a) / max(a, b)`, where `a` is the distance to the nearest and `b` that to the next centroid:

@@ -6,7 +6,7 @@ use portrait_profile::SegmentId;
 use std::collections::HashMap;
 
 /// Counts by cluster (row) and old segment (column).
-pub(super) struct Panel {
+pub(super) struct OverlapTable {
     shared: Array2<u64>,
     /// Members of each cluster, whether they were in a segment or not.
     clusters: Vec<u64>,
@@ -14,7 +14,7 @@ pub(super) struct Panel {
     segments: Vec<u64>,
 }
 
-impl Panel {
+impl OverlapTable {
     /// Counts shopper `i`, who was in `old[i]` and is in `new[i]`.
     pub(super) fn count(old: &[Option<SegmentId>], new: &[u32], clusters: usize, live: &[SegmentId]) -> Self {
         let places: HashMap<SegmentId, usize> =
