@@ -67,7 +67,7 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     profile.apply(&record);
     let entry = |partition| TokenEntry { partition, generation: 7 << 100 | 5, seq: 300 };
     let places = ConsistencyToken { entries: vec![entry(0), entry(15)] };
-    let receipt = Receipt { accepted_at: NOW, places: places.clone() };
+    let receipt = Receipt { accepted_at: NOW, log_positions: places.clone() };
     let unsummed = |bytes: Vec<u8>| bytes[..bytes.len() - 8].to_vec();
     // Shard 0 of 1 of a store of 2 partitions: one place, and one that is owed.
     let resume = [&b"PR\x01\x00\x01\x02\x00"[..], &[9; 8], &[5, 1]].concat();

@@ -1,6 +1,6 @@
 //! Every profile of a server: who is there, how many records each was made of, and which.
 
-use portrait_client::Line;
+use portrait_client::RoleRouter;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{BatchGetProfilesRequest, StreamFeaturesRequest};
@@ -13,7 +13,7 @@ pub type Census = BTreeMap<String, (u64, u64)>;
 ///
 /// # Panics
 /// If it does not answer.
-pub async fn census(channel: Line) -> Census {
+pub async fn census(channel: RoleRouter) -> Census {
     let user_ids = every_user(channel.clone()).await;
     let mut client = QueryServiceClient::new(channel);
     let mut census = Census::new();
@@ -28,7 +28,7 @@ pub async fn census(channel: Line) -> Census {
     census
 }
 
-async fn every_user(channel: Line) -> Vec<String> {
+async fn every_user(channel: RoleRouter) -> Vec<String> {
     let mut client = FeatureServiceClient::new(channel);
     let mut pages = client
         .stream_features(StreamFeaturesRequest::default())

@@ -3,7 +3,7 @@
 
 use crate::process::{Release, Server};
 use crate::until;
-use portrait_client::Line;
+use portrait_client::RoleRouter;
 
 /// Roles in the order in which they are started: each may need to know where those before it are.
 const ROLES: [&str; 4] = ["feature", "model", "ingest", "query"];
@@ -31,7 +31,7 @@ impl Cluster {
     }
 
     /// From now on, those that are started are of that release.
-    pub fn goes_to(&mut self, release: Release) {
+    pub fn set_release(&mut self, release: Release) {
         self.release = release;
     }
 
@@ -116,7 +116,7 @@ impl Cluster {
     }
 
     /// A connection to every role.
-    pub async fn connect(&self) -> Line {
+    pub async fn connect(&self) -> RoleRouter {
         crate::connect(&self.address()).await
     }
 

@@ -19,20 +19,20 @@ use tonic::{Request, Response, Status};
 /// A collector on a free port; gone with its handle.
 pub struct Collector {
     url: String,
-    spans: Arc<Mutex<Vec<Collected>>>,
+    spans: Arc<Mutex<Vec<CollectedSpan>>>,
     serving: tokio::task::JoinHandle<()>,
 }
 
 /// A span, and the service that it is of.
 #[derive(Clone, Debug)]
-pub struct Collected {
+pub struct CollectedSpan {
     /// The service.
     pub service: String,
     /// The span as it was sent.
     pub span: Span,
 }
 
-struct Taking(Arc<Mutex<Vec<Collected>>>);
+struct SpanCollector(Arc<Mutex<Vec<CollectedSpan>>>);
 
 impl Collector {
     /// Begins to collect.
@@ -43,7 +43,7 @@ impl Collector {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let spans = Arc::new(Mutex::new(Vec::new()));
-        let service = TraceServiceServer::new(Taking(Arc::clone(&spans)));
+        let service = TraceServiceServer::new(SpanCollector(Arc::clone(&spans)));
         let server = tonic::transport::Server::builder().add_service(service);
         let serving = tokio::spawn(async move {
             server.serve_with_incoming(TcpListenerStream::new(listener)).await.expect("it serves");
@@ -57,9 +57,9 @@ impl Collector {
     }
 
     /// What came so far of the trace with this id, in hexadecimal digits; of all traces for none.
-    pub fn spans(&self, trace_id: Option<&str>) -> Vec<Collected> {
+    pub fn spans(&self, trace_id: Option<&str>) -> Vec<CollectedSpan> {
         let spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = |collected: &&Collected| {
+        let wanted = |collected: &&CollectedSpan| {
             trace_id.is_none_or(|trace_id| hexadecimal(&collected.span.trace_id) == trace_id)
         };
         spans.iter().filter(wanted).cloned().collect()
@@ -85,13 +85,13 @@ impl Drop for Collector {
     }
 }
 
-fn branch(spans: &[Collected], of: &Collected, depth: usize, begun: u64, text: &mut String) {
-    let Collected { service, span } = of;
+fn branch(spans: &[CollectedSpan], of: &CollectedSpan, depth: usize, begun: u64, text: &mut String) {
+    let CollectedSpan { service, span } = of;
     let millis = |nanos: u64| nanos as f64 / 1e6;
     let name = format!("{}{} {}", "  ".repeat(depth), service, span.name);
     let (at, took) = (span.start_time_unix_nano - begun, span.end_time_unix_nano - span.start_time_unix_nano);
     let noted: Vec<String> =
-        span.attributes.iter().map(|noted| format!("{}={}", noted.key, told(noted.value.as_ref()))).collect();
+        span.attributes.iter().map(|noted| format!("{}={}", noted.key, describe(noted.value.as_ref()))).collect();
     let _ =
         writeln!(text, "{name:<60} +{:>7.2} ms {:>7.2} ms  {}", millis(at), millis(took), noted.join(" "));
     for child in spans.iter().filter(|child| child.span.parent_span_id == span.span_id) {
@@ -99,7 +99,7 @@ fn branch(spans: &[Collected], of: &Collected, depth: usize, begun: u64, text: &
     }
 }
 
-fn told(value: Option<&AnyValue>) -> String {
+fn describe(value: Option<&AnyValue>) -> String {
     match value.and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),
         Some(Value::IntValue(number)) => number.to_string(),
@@ -113,11 +113,11 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 fn service_of(attributes: &[KeyValue]) -> String {
     let named = attributes.iter().find(|attribute| attribute.key == "service.name");
-    named.map_or_else(String::new, |attribute| told(attribute.value.as_ref()))
+    named.map_or_else(String::new, |attribute| describe(attribute.value.as_ref()))
 }
 
 #[tonic::async_trait]
-impl TraceService for Taking {
+impl TraceService for SpanCollector {
     async fn export(
         &self,
         request: Request<ExportTraceServiceRequest>,
@@ -126,7 +126,7 @@ impl TraceService for Taking {
         for of_process in request.into_inner().resource_spans {
             let service = service_of(&of_process.resource.unwrap_or_default().attributes);
             let came = of_process.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            spans.extend(came.map(|span| Collected { service: service.clone(), span }));
+            spans.extend(came.map(|span| CollectedSpan { service: service.clone(), span }));
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }

@@ -13,13 +13,13 @@ mod trial;
 
 pub use follower::{Follower, narrow_line};
 pub use forged::Forged;
-pub use load::{Hand, Load, Quiet};
-pub use oracle::{Difference, Oracle, Tally};
+pub use load::{LoadHandle, Load, PausedLoad};
+pub use oracle::{Difference, Oracle, OracleCounts};
 pub use plan::{Plan, cycles};
 pub use rebuild::differing_from_log;
 pub use trial::{LEASE, PARTITIONS, TAKEOVER, Trial, check};
 
-use crate::PATIENCE;
+use crate::TEST_TIMEOUT;
 use std::time::{Duration, Instant};
 
 /// Pause between two looks.
@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) -> Duration {
     let begun = Instant::now();
     while !so().await {
-        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        assert!(begun.elapsed() < TEST_TIMEOUT, "waited {TEST_TIMEOUT:?} in vain: {what}");
         tokio::time::sleep(PAUSE).await;
     }
     begun.elapsed()

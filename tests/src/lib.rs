@@ -11,19 +11,19 @@ mod subscriber;
 
 pub use census::{Census, census};
 pub use cluster::Cluster;
-pub use collector::{Collected, Collector};
+pub use collector::{CollectedSpan, Collector};
 pub use logs::{Log, python, repository};
 pub use process::{NEXT_RELEASE, Release, Server, portrait_command};
 pub use subscriber::Subscriber;
 
 /// How long a test waits for something that must happen.
-pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+pub const TEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// A connection to a server.
 ///
 /// # Panics
 /// If nobody answers.
-pub async fn connect(url: &str) -> portrait_client::Line {
+pub async fn connect(url: &str) -> portrait_client::RoleRouter {
     portrait_client::connect(url).await.expect("the server answers")
 }
 
@@ -34,7 +34,7 @@ pub async fn connect(url: &str) -> portrait_client::Line {
 pub async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     let started = std::time::Instant::now();
     while !ask().await {
-        assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        assert!(started.elapsed() < TEST_TIMEOUT, "waited {TEST_TIMEOUT:?} in vain: {what}");
         tokio::task::yield_now().await;
     }
 }

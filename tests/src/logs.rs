@@ -23,7 +23,7 @@ pub struct Log {
     /// Rows that the format documents as unusable.
     pub rejected: u64,
     /// Users with at least one accepted row; zero for a catalogue.
-    pub shoppers: u64,
+    pub users: u64,
 }
 
 /// Folder of a log.

@@ -1,7 +1,7 @@
 //! What a subscriber knows: takes the answers of a subscription to all profiles one by one, and can be cut between any two. In come
 //! answers, out goes the state of every shopper; what a resync did not name is forgotten.
 
-use portrait_client::Line;
+use portrait_client::RoleRouter;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{
@@ -54,17 +54,17 @@ impl Subscriber {
     /// If the server refuses it or is not there.
     pub async fn subscribe(
         &mut self,
-        line: Line,
+        line: RoleRouter,
     ) -> Result<tonic::Streaming<WatchProfileChangesResponse>, Status> {
-        Self::ask(line, self.resume()).await
+        Self::request_stream(line, self.resume()).await
     }
 
     /// Asks a server for a subscription.
     ///
     /// # Errors
     /// If the server refuses it or is not there.
-    pub async fn ask(
-        line: Line,
+    pub async fn request_stream(
+        line: RoleRouter,
         request: WatchProfileChangesRequest,
     ) -> Result<tonic::Streaming<WatchProfileChangesResponse>, Status> {
         Ok(QueryServiceClient::new(line).watch_profile_changes(request).await?.into_inner())
@@ -111,7 +111,7 @@ impl Subscriber {
     ///
     /// # Panics
     /// If the subscription ends by itself.
-    pub async fn listen(&mut self, line: Line, mut enough: impl FnMut(&Self) -> bool) {
+    pub async fn listen(&mut self, line: RoleRouter, mut enough: impl FnMut(&Self) -> bool) {
         let mut answers = self.subscribe(line).await.expect("a subscription");
         while !enough(self) {
             let answer = answers.message().await.expect("the subscription goes on");

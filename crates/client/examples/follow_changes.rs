@@ -1,6 +1,6 @@
 //! Prints changes of profiles and goes on after every cut: `cargo run --package portrait-client --example follow_changes [ADDRESS]`.
 
-use portrait_client::{Error, Subscription, Target, follow};
+use portrait_client::{Error, Subscription, ServerArgs, follow};
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{WatchProfileChangesRequest, WatchProfileChangesResponse, WatchStart};
 
@@ -20,5 +20,5 @@ async fn main() -> Result<(), Error> {
         Ok(())
     };
     let mut notice = |text: &str| eprintln!("{text}");
-    follow(Subscription { server: Target::at(&address), request }, &mut handle, &mut notice).await
+    follow(Subscription { server: ServerArgs::at(&address), request }, &mut handle, &mut notice).await
 }

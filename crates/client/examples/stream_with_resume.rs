@@ -34,7 +34,7 @@ async fn stream(address: &str, events: &[Event], answered: &mut usize) -> Result
     let sent = send(&mut sender, &events[begin..]).await;
     // Events of requests under way may have arrived: they have ids, so that they count once although they are sent again.
     *answered = begin + usize::try_from(sender.answered_events()).unwrap_or(usize::MAX);
-    for rejection in sender.take_answers().into_iter().flat_map(|answer| answer.rejected) {
+    for rejection in sender.take_results().into_iter().flat_map(|answer| answer.rejected) {
         eprintln!("{} was rejected: {}", rejection.field, rejection.message);
     }
     sent

@@ -1,6 +1,6 @@
 //! Reasons for which a deployment cannot be called, or a call brings nothing.
 
-use portrait_runtime::config::Invalid;
+use portrait_runtime::config::InvalidValue;
 use portrait_runtime::peer::PeerError;
 use tonic::Status;
 
@@ -12,7 +12,7 @@ pub enum Error {
     Address(String),
     /// A file of certificates, a key or a token is wrong.
     #[error(transparent)]
-    File(#[from] Invalid),
+    File(#[from] InvalidValue),
     /// The variable `PORTRAIT_TOKEN` has no token in it.
     #[error("PORTRAIT_TOKEN has a value {0}")]
     Token(&'static str),

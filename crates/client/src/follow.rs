@@ -2,7 +2,7 @@
 //! cut it connects again, later and later, and resumes with the token of the newest answer that was handled. It ends only
 //! when the server refuses the request, or when whoever handles the answers fails.
 
-use crate::{Error, Target};
+use crate::{Error, ServerArgs};
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{WatchProfileChangesRequest, WatchProfileChangesResponse};
 use std::error::Error as _;
@@ -20,17 +20,17 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Subscription {
     /// Where the server answers.
-    pub server: Target,
+    pub server: ServerArgs,
     /// What is asked for, and with which token.
     pub request: WatchProfileChangesRequest,
 }
 
 /// Why a connection ended.
-enum Cut<E> {
+enum Disconnect<E> {
     /// Another try may go on where this one ended.
-    Passing(String),
+    Transient(String),
     /// Nothing will change by trying again.
-    Final(E),
+    Permanent(E),
 }
 
 /// Gives every answer to `handle` and tells `notice` what becomes of the connection. Never returns without an error.
@@ -48,8 +48,8 @@ pub async fn follow<E: From<Error>>(
     loop {
         let before = subscription.request.resume_token.clone();
         match listen(&mut subscription, handle).await {
-            Cut::Final(error) => return Err(error),
-            Cut::Passing(why) => {
+            Disconnect::Permanent(error) => return Err(error),
+            Disconnect::Transient(why) => {
                 if subscription.request.resume_token != before {
                     wait = FIRST_WAIT;
                 }
@@ -68,10 +68,10 @@ pub async fn follow<E: From<Error>>(
 async fn listen<E: From<Error>>(
     subscription: &mut Subscription,
     handle: &mut (dyn FnMut(&WatchProfileChangesResponse) -> Result<(), E> + Send),
-) -> Cut<E> {
+) -> Disconnect<E> {
     let channel = match subscription.server.connect().await {
         Ok(channel) => channel,
-        Err(error) => return Cut::Passing(reasons(&error)),
+        Err(error) => return Disconnect::Transient(reasons(&error)),
     };
     let mut query = QueryServiceClient::new(channel);
     let mut answers = match query.watch_profile_changes(subscription.request.clone()).await {
@@ -81,12 +81,12 @@ async fn listen<E: From<Error>>(
     loop {
         let answer = match tokio::time::timeout(SILENCE_MAX, answers.message()).await {
             Ok(Ok(Some(answer))) => answer,
-            Ok(Ok(None)) => return Cut::Passing("the server ended the stream".to_owned()),
+            Ok(Ok(None)) => return Disconnect::Transient("the server ended the stream".to_owned()),
             Ok(Err(status)) => return cut_of(status),
-            Err(_) => return Cut::Passing(format!("silence for {} s", SILENCE_MAX.as_secs())),
+            Err(_) => return Disconnect::Transient(format!("silence for {} s", SILENCE_MAX.as_secs())),
         };
         if let Err(error) = handle(&answer) {
-            return Cut::Final(error);
+            return Disconnect::Permanent(error);
         }
         // Only now is the answer handled, and only now may it be resumed after.
         if !answer.resume_token.is_empty() {
@@ -106,7 +106,7 @@ fn reasons(error: &Error) -> String {
     text
 }
 
-fn cut_of<E: From<Error>>(status: Status) -> Cut<E> {
+fn cut_of<E: From<Error>>(status: Status) -> Disconnect<E> {
     match status.code() {
         Code::InvalidArgument
         | Code::OutOfRange
@@ -116,7 +116,7 @@ fn cut_of<E: From<Error>>(status: Status) -> Cut<E> {
         | Code::PermissionDenied
         | Code::Unauthenticated
         | Code::Unimplemented
-        | Code::DataLoss => Cut::Final(Error::Refused(status).into()),
+        | Code::DataLoss => Disconnect::Permanent(Error::Refused(status).into()),
         Code::Ok
         | Code::Cancelled
         | Code::Unknown
@@ -124,7 +124,7 @@ fn cut_of<E: From<Error>>(status: Status) -> Cut<E> {
         | Code::ResourceExhausted
         | Code::Aborted
         | Code::Internal
-        | Code::Unavailable => Cut::Passing(status.message().to_owned()),
+        | Code::Unavailable => Disconnect::Transient(status.message().to_owned()),
     }
 }
 

@@ -19,7 +19,7 @@
 
 mod error;
 mod follow;
-mod line;
+mod router;
 mod sender;
 mod target;
 #[cfg(feature = "text")]
@@ -29,8 +29,8 @@ mod wait;
 
 pub use error::Error;
 pub use follow::{Subscription, follow};
-pub use line::{Line, ROLES, lazily};
-pub use sender::{Answer, REQUEST_EVENTS, REQUESTS_UNDER_WAY, Sender, send_all};
-pub use target::{Target, connect};
+pub use router::{RoleRouter, ROLES, lazily};
+pub use sender::{RequestResult, REQUEST_EVENTS, REQUESTS_IN_FLIGHT_MAX, Sender, send_all};
+pub use target::{ServerArgs, connect};
 pub use train::train;
 pub use wait::{wait_until_applied, wait_until_swept};

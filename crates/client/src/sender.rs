@@ -1,7 +1,7 @@
 //! Streaming sender: events as a stream with several requests under way, items in batches. In come events and items, out goes the
 //! server's answer to each request. Whatever has no answer when the stream ends counts as not sent.
 
-use crate::{Error, Line};
+use crate::{Error, RoleRouter};
 use futures::StreamExt;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::{
@@ -15,33 +15,33 @@ use tonic::Streaming;
 /// Events of one request of a stream.
 pub const REQUEST_EVENTS: usize = 1000;
 /// Requests of a stream that may be under way.
-pub const REQUESTS_UNDER_WAY: usize = 32;
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 32;
 
 /// Stream of events to a server, and batches of items beside it.
 ///
-/// A request takes [`REQUEST_EVENTS`] events. At most [`REQUESTS_UNDER_WAY`] requests wait for an answer: then the next one waits
+/// A request takes [`REQUEST_EVENTS`] events. At most [`REQUESTS_IN_FLIGHT_MAX`] requests wait for an answer: then the next one waits
 /// too, so that a slow server slows its callers and their memory stays bounded.
 ///
 /// Events are answered in the order in which they were given. After an error, [`Self::answered_events`] of them need not be sent
 /// again; to send others twice does no harm if they have ids.
 #[derive(Debug)]
 pub struct Sender {
-    client: IngestServiceClient<Line>,
+    client: IngestServiceClient<RoleRouter>,
     requests: mpsc::Sender<TrackStreamRequest>,
     responses: Streaming<TrackStreamResponse>,
     events: Vec<Event>,
     items: Vec<Item>,
     next_number: u64,
     /// Events of the requests that have no answer yet, oldest first.
-    under_way: VecDeque<usize>,
+    in_flight: VecDeque<usize>,
     /// Answers that were not taken yet.
-    answers: Vec<Answer>,
+    results: Vec<RequestResult>,
     answered_events: u64,
 }
 
 /// Answer of the server to one request.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answer {
+pub struct RequestResult {
     /// Events or items that the server has, duplicates among them.
     pub accepted: u32,
     /// Events or items that the server did not take, with the reasons.
@@ -53,9 +53,9 @@ impl Sender {
     ///
     /// # Errors
     /// If the server refuses it.
-    pub async fn open(line: Line) -> Result<Self, Error> {
+    pub async fn open(line: RoleRouter) -> Result<Self, Error> {
         let mut client = IngestServiceClient::new(line);
-        let (requests, receiver) = mpsc::channel(REQUESTS_UNDER_WAY);
+        let (requests, receiver) = mpsc::channel(REQUESTS_IN_FLIGHT_MAX);
         let responses = client.track_stream(ReceiverStream::new(receiver)).await?.into_inner();
         Ok(Self {
             client,
@@ -64,8 +64,8 @@ impl Sender {
             events: Vec::new(),
             items: Vec::new(),
             next_number: 0,
-            under_way: VecDeque::new(),
-            answers: Vec::new(),
+            in_flight: VecDeque::new(),
+            results: Vec::new(),
             answered_events: 0,
         })
     }
@@ -95,15 +95,15 @@ impl Sender {
     pub async fn flush(&mut self) -> Result<(), Error> {
         self.send_items().await?;
         self.send_events().await?;
-        while !self.under_way.is_empty() {
-            self.answer().await?;
+        while !self.in_flight.is_empty() {
+            self.handle_response().await?;
         }
         Ok(())
     }
 
     /// Takes the answers that came since the last call. They are there after an error too.
-    pub fn take_answers(&mut self) -> Vec<Answer> {
-        std::mem::take(&mut self.answers)
+    pub fn take_results(&mut self) -> Vec<RequestResult> {
+        std::mem::take(&mut self.results)
     }
 
     /// Number of events, from the first one on, that are answered: accepted or rejected.
@@ -116,30 +116,30 @@ impl Sender {
         if events.is_empty() {
             return Ok(());
         }
-        if self.under_way.len() == REQUESTS_UNDER_WAY {
-            self.answer().await?;
+        if self.in_flight.len() == REQUESTS_IN_FLIGHT_MAX {
+            self.handle_response().await?;
         }
-        self.under_way.push_back(events.len());
+        self.in_flight.push_back(events.len());
         let request = TrackStreamRequest { request_number: self.next_number, events, backfill: true };
         self.next_number += 1;
         if self.requests.send(request).await.is_err() {
             // The stream has ended: its last answer says why.
             loop {
-                self.answer().await?;
+                self.handle_response().await?;
             }
         }
         Ok(())
     }
 
-    async fn answer(&mut self) -> Result<(), Error> {
+    async fn handle_response(&mut self) -> Result<(), Error> {
         let response = self.responses.message().await.map_err(Error::Answered)?;
         let TrackStreamResponse { accepted, rejected, .. } =
             response.ok_or(Error::Protocol("the server ended the stream"))?;
-        let Some(events) = self.under_way.pop_front() else {
+        let Some(events) = self.in_flight.pop_front() else {
             return Err(Error::Protocol("the server answered what was not asked"));
         };
         self.answered_events += events as u64;
-        self.answers.push(Answer { accepted, rejected });
+        self.results.push(RequestResult { accepted, rejected });
         Ok(())
     }
 
@@ -150,7 +150,7 @@ impl Sender {
         }
         let response = self.client.upsert_items(UpsertItemsRequest { items }).await;
         let response = response.map_err(Error::Answered)?.into_inner();
-        self.answers.push(Answer { accepted: response.accepted, rejected: response.rejected });
+        self.results.push(RequestResult { accepted: response.accepted, rejected: response.rejected });
         Ok(())
     }
 }
@@ -159,9 +159,9 @@ impl Sender {
 ///
 /// # Errors
 /// If the stream breaks or anything is rejected.
-pub async fn send_all(line: Line, events: &[Event]) -> Result<(), Error> {
+pub async fn send_all(line: RoleRouter, events: &[Event]) -> Result<(), Error> {
     let mut client = IngestServiceClient::new(line);
-    let (requests, receiver) = mpsc::channel(REQUESTS_UNDER_WAY);
+    let (requests, receiver) = mpsc::channel(REQUESTS_IN_FLIGHT_MAX);
     let mut answers = client.track_stream(ReceiverStream::new(receiver)).await?.into_inner();
     let sending = async {
         for (number, batch) in events.chunks(REQUEST_EVENTS).enumerate() {

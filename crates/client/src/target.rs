@@ -2,20 +2,20 @@
 //! out goes a connection. The token is read from a file or from `PORTRAIT_TOKEN`, since a command line is seen by everybody on the
 //! machine; it is in no message and in no log.
 
-use crate::{Error, Line};
-use portrait_runtime::peer::{Credentials, Keys, Presented};
+use crate::{Error, RoleRouter};
+use portrait_runtime::peer::{Credentials, CredentialKeys, PresentedCredentials};
 use std::path::PathBuf;
 
 /// The variable with the token.
-const TOKEN: &str = "PORTRAIT_TOKEN";
+const TOKEN_VARIABLE: &str = "PORTRAIT_TOKEN";
 /// The flags, as messages name them.
-const FLAGS: Keys = Keys { ca: "--ca", certificate: "--cert", key: "--key", token_file: "--token-file" };
+const FLAGS: CredentialKeys = CredentialKeys { ca: "--ca", certificate: "--cert", key: "--key", token_file: "--token-file" };
 
 /// Where the servers answer, and how they are called.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 #[cfg_attr(feature = "clap", command(next_help_heading = "Server"))]
-pub struct Target {
+pub struct ServerArgs {
     /// Where the servers answer: one URL, or ROLE=URL for each role with commas between; https:// for TLS.
     #[cfg_attr(
         feature = "clap",
@@ -36,7 +36,7 @@ pub struct Target {
     token_file: Option<PathBuf>,
 }
 
-impl Target {
+impl ServerArgs {
     /// Servers that ask for nothing.
     pub fn at(address: &str) -> Self {
         Self { to: address.to_owned(), ..Self::default() }
@@ -51,16 +51,16 @@ impl Target {
     ///
     /// # Errors
     /// As there, and if a file or the token is not as it should be.
-    pub async fn connect(&self) -> Result<Line, Error> {
-        Line::connect(&self.to, &self.presented()?).await
+    pub async fn connect(&self) -> Result<RoleRouter, Error> {
+        RoleRouter::connect(&self.to, &self.presented()?).await
     }
 
-    fn presented(&self) -> Result<Presented, Error> {
+    fn presented(&self) -> Result<PresentedCredentials, Error> {
         let path = |given: &Option<PathBuf>| given.clone().unwrap_or_default();
         let (ca, certificate, key) = (path(&self.ca), path(&self.cert), path(&self.key));
         let credentials = Credentials::of(FLAGS, &ca, (&certificate, &key), &path(&self.token_file))?;
         let presented = credentials.read()?;
-        match std::env::var(TOKEN) {
+        match std::env::var(TOKEN_VARIABLE) {
             Ok(token) if self.token_file.is_none() && !token.is_empty() => {
                 presented.with_token(&token).map_err(Error::Token)
             }
@@ -73,6 +73,6 @@ impl Target {
 ///
 /// # Errors
 /// As there.
-pub async fn connect(address: &str) -> Result<Line, Error> {
-    Target::at(address).connect().await
+pub async fn connect(address: &str) -> Result<RoleRouter, Error> {
+    ServerArgs::at(address).connect().await
 }

@@ -9,5 +9,5 @@ mod tests;
 pub mod words;
 
 pub use chart::Paint;
-pub use json::{moment as moment_json, profile_json};
+pub use json::{timestamp_json as moment_json, profile_json};
 pub use render::card;

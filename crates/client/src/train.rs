@@ -1,6 +1,6 @@
 //! A training that a caller starts. In goes a request, out come stages while it runs, and the outcome.
 
-use crate::{Error, Line};
+use crate::{Error, RoleRouter};
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::train_model_response::Kind;
 use portrait_proto::v1::{TrainModelRequest, TrainOutcome};
@@ -10,7 +10,7 @@ use portrait_proto::v1::{TrainModelRequest, TrainOutcome};
 /// # Errors
 /// If the training could not be done.
 pub async fn train(
-    line: Line,
+    line: RoleRouter,
     request: TrainModelRequest,
     mut progress: impl FnMut(&str, u64),
 ) -> Result<TrainOutcome, Error> {

@@ -1,21 +1,21 @@
 //! Waiting for what a deployment does after it has acknowledged. In goes a connection, out comes nothing until every partition is
 //! where it should be.
 
-use crate::{Error, Line};
+use crate::{Error, RoleRouter};
 use portrait_proto::v1::ListPartitionsRequest;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use std::time::{Duration, Instant};
 
 /// Time between two requests for the progress of partitions.
-const ASK_EVERY: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Time without any progress after which waiting ends.
-const STANDSTILL: Duration = Duration::from_secs(30);
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits until every partition has applied what its log had when this was called.
 ///
 /// # Errors
 /// If the server does not answer, or nothing at all is applied for 30 seconds.
-pub async fn wait_until_applied(line: Line) -> Result<(), Error> {
+pub async fn wait_until_applied(line: RoleRouter) -> Result<(), Error> {
     let mut client = FeatureServiceClient::new(line);
     let ends = client.list_partitions(ListPartitionsRequest {}).await?.into_inner().partitions;
     let (mut least, mut moved_at) = (u64::MAX, Instant::now());
@@ -28,10 +28,10 @@ pub async fn wait_until_applied(line: Line) -> Result<(), Error> {
         }
         if behind < least {
             (least, moved_at) = (behind, Instant::now());
-        } else if moved_at.elapsed() > STANDSTILL {
-            return Err(Error::Standstill { seconds: STANDSTILL.as_secs(), behind });
+        } else if moved_at.elapsed() > STALL_TIMEOUT {
+            return Err(Error::Standstill { seconds: STALL_TIMEOUT.as_secs(), behind });
         }
-        tokio::time::sleep(ASK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -39,13 +39,13 @@ pub async fn wait_until_applied(line: Line) -> Result<(), Error> {
 ///
 /// # Errors
 /// If the server does not answer.
-pub async fn wait_until_swept(line: Line, version: u64) -> Result<(), Error> {
+pub async fn wait_until_swept(line: RoleRouter, version: u64) -> Result<(), Error> {
     let mut client = FeatureServiceClient::new(line);
     loop {
         let partitions = client.list_partitions(ListPartitionsRequest {}).await?.into_inner().partitions;
-        if partitions.iter().all(|partition| partition.swept_for_model == version) {
+        if partitions.iter().all(|partition| partition.swept_model_version == version) {
             return Ok(());
         }
-        tokio::time::sleep(ASK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

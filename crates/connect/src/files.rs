@@ -10,4 +10,4 @@ mod rows;
 pub use error::ReadError;
 pub use format::{EventId, Format};
 pub use reader::LogReader;
-pub use row::Row;
+pub use row::LogRow;

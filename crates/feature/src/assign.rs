@@ -1,45 +1,42 @@
-//! Which segment a profile is in, by the model that is served. In come a profile and the moment, out goes the profile with its
-//! place. Without a model everybody stays where they are.
+//! Assignment of profiles to segments by the served model. Without a model every profile keeps its segment.
 
 use portrait_learning::{Model, ServedModel};
 use portrait_profile::{Profile, SegmentId, SegmentMembership, Timestamp};
 use portrait_store::ProfileClock;
 
-/// Assigns by one model for the length of one commit.
+/// Assigner with one model for the duration of a commit, so that all its profiles are assigned alike.
 pub(crate) struct Assigner {
     model: ServedModel,
     clock: ProfileClock,
 }
 
 impl Assigner {
-    /// Assigns by `model`, at moments that `clock` tells.
+    /// Creates an assigner that reads profiles by `clock`.
     pub(crate) fn new(model: ServedModel, clock: ProfileClock) -> Self {
         Self { model, clock }
     }
 
-    /// The model.
     pub(crate) fn model(&self) -> Option<&Model> {
         self.model.as_deref()
     }
 
-    /// The moment that vectors are read at, when the clock on the wall says `now` and the partition's newest event was at
-    /// `newest`.
-    pub(crate) fn moment(&self, now: Timestamp, newest: Timestamp) -> Timestamp {
+    /// Returns the time that profiles are read at: the wall clock `now`, or the partition's newest event, by `profiles.clock`.
+    pub(crate) fn now(&self, now: Timestamp, newest: Timestamp) -> Timestamp {
         match self.clock {
             ProfileClock::Wall => now,
             ProfileClock::Events => newest,
         }
     }
 
-    /// Puts a profile where the model says.
+    /// Stores the segment that the model assigns in the profile.
     pub(crate) fn assign(&self, profile: &mut Profile, moment: Timestamp) {
         if let Some(membership) = self.membership(profile, moment) {
-            profile.assign(Some(membership));
+            profile.set_segment(Some(membership));
         }
     }
 
-    /// Whether the model says another segment than the one that the profile is in.
-    pub(crate) fn moves(&self, profile: &Profile, moment: Timestamp) -> bool {
+    /// Returns true if the model assigns another segment than the stored one. Sweeps write only such profiles.
+    pub(crate) fn changes_segment(&self, profile: &Profile, moment: Timestamp) -> bool {
         let there = |membership: SegmentMembership| membership.segment_id;
         self.membership(profile, moment).is_some_and(|said| profile.segment().map(there) != Some(there(said)))
     }

@@ -1,5 +1,4 @@
-//! A stretch of log, decoded and cut so that what it becomes fits into one commit. In comes a page of the log; out go
-//! entries in log order, each a record or the reason why it is none.
+//! Decoding of a page of the log, and the cut that makes its result fit into one commit. Entries keep the order of the log.
 
 use crate::error::Error;
 use bytes::Bytes;
@@ -8,27 +7,27 @@ use portrait_proto::status::with_causes;
 use portrait_store::{Limits, LogRecord, LogSeq, ProfileKey, SeenQuery};
 use std::collections::HashSet;
 
-/// What a record can add to the encoded size of a profile beyond its own bytes, and what key, change and remembered id of a
-/// profile take in a commit.
+/// Upper bound of the bytes that an entry adds to a commit beside its record: growth of the encoded profile, its key, the
+/// change in the feed and the remembered id. The sum over a batch decides where it is cut, so it must not be too small.
 const ENTRY_OVERHEAD_BYTES: usize = 512;
 
-/// One entry of the log.
-pub(crate) struct Entry {
-    /// Its place.
+/// Decoded entry of the log.
+pub(crate) struct LogEntry {
+    /// Position in the partition's log.
     pub(crate) seq: LogSeq,
-    /// The record, or why it cannot be read.
+    /// Decoded record, or the reason why it cannot be decoded.
     pub(crate) record: Result<Record, String>,
-    /// What de-duplication asks about it; none for a record without an id.
+    /// De-duplication query; none for a record without an id.
     pub(crate) seen: Option<SeenQuery>,
-    /// The record as it was logged.
+    /// Record as logged, kept for a dead letter.
     pub(crate) bytes: Bytes,
 }
 
-impl Entry {
-    /// Decodes what the log holds. A record is applied even if its sender's clock was wild: ingest has judged that.
+impl LogEntry {
+    /// Decodes a logged record. Times are not checked again: ingest has validated them, and a rebuild must accept the same.
     ///
     /// # Errors
-    /// If a later release wrote it: there is nothing wrong with it, so that it must not be set aside.
+    /// Fails if a later release wrote the record. It is not damaged, so it must not become a dead letter.
     fn decode(logged: LogRecord) -> Result<Self, Error> {
         let record = match Record::decode(&logged.value) {
             Err(source @ DecodeError::Newer { .. }) => return Err(Error::Record { seq: logged.seq, source }),
@@ -37,7 +36,7 @@ impl Entry {
         let seen = record.as_ref().ok().and_then(|record| {
             let record_id = record.record_id.as_ref()?;
             let id = match &record.body {
-                // An event of the shopper may have the same id, and would keep the erasure out.
+                // An event of the user may have the same id. In a namespace of its own the erasure is no duplicate of it.
                 Body::Erase(pseudonym) => SeenId::of(&pseudonym.as_user_id(), record_id),
                 Body::Event(_) | Body::Traits(_) | Body::Relation(_) | Body::Outcome(_) | Body::Forget(_) => {
                     SeenId::of(&record.user_id, record_id)
@@ -48,31 +47,32 @@ impl Entry {
         Ok(Self { seq: logged.seq, record, seen, bytes: logged.value })
     }
 
-    /// Whose profile it touches.
+    /// Returns the user whose profile the record changes; none for `Forget`, which names a pseudonym.
     pub(crate) fn user_id(&self) -> Option<&UserId> {
         let record = self.record.as_ref().ok()?;
         (!matches!(record.body, Body::Forget(_))).then_some(&record.user_id)
     }
 
-    /// The span that logged it, if that is followed.
+    /// Returns the trace context of the sampled call that logged the record.
     pub(crate) fn trace_mut(&mut self) -> Option<&mut TraceContext> {
         self.record.as_mut().ok()?.trace.as_mut()
     }
 
-    /// When ingest took it.
+    /// Returns the time at which ingest accepted the record.
     pub(crate) fn accepted_at(&self) -> Option<Timestamp> {
         self.record.as_ref().ok().map(|record| record.accepted_at)
     }
 }
 
-/// The entries of a page of the log, up to the first that a later release wrote.
+/// Decodes a page of the log up to the first record that a later release wrote.
 ///
 /// # Errors
-/// If that is the first of all: the partition stands still until a release owns it that can read it.
-pub(crate) fn readable(page: Vec<LogRecord>) -> Result<Vec<Entry>, Error> {
+/// Fails if that is the first record: the partition then stalls until a release that can decode it owns it.
+pub(crate) fn readable(page: Vec<LogRecord>) -> Result<Vec<LogEntry>, Error> {
     let mut entries = Vec::with_capacity(page.len());
     for logged in page {
-        match Entry::decode(logged) {
+        match LogEntry::decode(logged) {
+            // Commit the readable prefix first: the next page then begins with the record of the later release.
             Ok(entry) => entries.push(entry),
             Err(error) if entries.is_empty() => return Err(error),
             Err(_) => break,
@@ -81,12 +81,12 @@ pub(crate) fn readable(page: Vec<LogRecord>) -> Result<Vec<Entry>, Error> {
     Ok(entries)
 }
 
-/// How many of `entries`, from the first, fit into one commit; at least one.
+/// Returns the length of the prefix of `entries` that fits into one commit; at least 1.
 ///
-/// `stored_bytes` gives the encoded size of a profile before this batch. Sizes are bounded from above, since the true ones
-/// are known only after folding.
-pub(crate) fn fitting(
-    entries: &[Entry],
+/// `stored_bytes` returns the encoded size of a profile before this batch. Sizes are upper bounds, since the exact ones are
+/// known only after the fold.
+pub(crate) fn fitting_prefix(
+    entries: &[LogEntry],
     limits: &Limits,
     stored_bytes: impl Fn(&ProfileKey) -> usize,
 ) -> usize {
@@ -100,6 +100,7 @@ pub(crate) fn fitting(
         {
             total_bytes += stored_bytes(&ProfileKey::of(user_id));
         }
+        // A batch of one always passes: it is within the limits of a commit, which are larger than a record and a profile.
         if index > 0 && (users.len() > limits.commit_profiles || total_bytes > limits.commit_bytes) {
             return index;
         }
@@ -107,9 +108,9 @@ pub(crate) fn fitting(
     entries.len()
 }
 
-/// How many of some profiles, from the first, can be written again by one commit; at least one if there is one. In come their
-/// encoded sizes.
-pub(crate) fn fitting_profiles(sizes: impl ExactSizeIterator<Item = usize>, limits: &Limits) -> usize {
+/// Returns the length of the prefix of profiles, given their encoded sizes in bytes, that one commit can write; at least 1
+/// if there is one.
+pub(crate) fn fitting_profiles_prefix(sizes: impl ExactSizeIterator<Item = usize>, limits: &Limits) -> usize {
     let (count, mut total_bytes) = (sizes.len(), 0);
     for (index, bytes) in sizes.enumerate() {
         total_bytes += bytes + ENTRY_OVERHEAD_BYTES;

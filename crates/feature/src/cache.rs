@@ -1,5 +1,6 @@
-//! The profiles a worker holds: those of the batch at hand, and the hot ones of earlier batches within a bound of bytes.
-//! What is here equals what the store has, or will have after the commit at hand; after any doubt it is emptied.
+//! Profile cache of a partition owner: the profiles of the running batch, and hot ones of earlier batches within a bound of
+//! bytes. Only the owner writes profiles, so the cache needs no invalidation while the lease lasts. An unknown commit result
+//! empties it.
 
 use bytes::Bytes;
 use portrait_profile::{Profile, ProfileVersion, UserId};
@@ -8,40 +9,40 @@ use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 use std::collections::HashMap;
 
-/// What a decoded profile takes in memory for each encoded byte, about, and beside that.
+/// Memory of a decoded profile per encoded byte, and fixed memory per profile. Both are estimates for the weight in the cache.
 const MEMORY_FACTOR: u64 = 3;
 const MEMORY_OVERHEAD_BYTES: u64 = 512;
 
-/// A profile and the size of its encoded form.
-pub(crate) struct Held {
+/// Decoded profile and the size of its encoded form; 0 if it is not stored.
+pub(crate) struct CachedProfile {
     profile: Profile,
     encoded_bytes: usize,
 }
 
-/// The profiles of one partition that are in memory.
-pub(crate) struct Profiles {
-    hot: Cache<ProfileKey, Held, ByMemory>,
-    working: HashMap<ProfileKey, Held>,
+/// Profiles of one partition in memory.
+pub(crate) struct ProfileCache {
+    hot: Cache<ProfileKey, CachedProfile, ByMemory>,
+    working: HashMap<ProfileKey, CachedProfile>,
     capacity_bytes: u64,
 }
 
 #[derive(Clone)]
 struct ByMemory;
 
-impl Weighter<ProfileKey, Held> for ByMemory {
-    fn weight(&self, key: &ProfileKey, held: &Held) -> u64 {
+impl Weighter<ProfileKey, CachedProfile> for ByMemory {
+    fn weight(&self, key: &ProfileKey, held: &CachedProfile) -> u64 {
         (key.0.len() + held.encoded_bytes) as u64 * MEMORY_FACTOR + MEMORY_OVERHEAD_BYTES
     }
 }
 
-impl Profiles {
-    /// None yet; at most about `capacity_bytes` between batches.
+impl ProfileCache {
+    /// Creates an empty cache of about `capacity_bytes` between batches. A running batch may exceed it.
     pub(crate) fn new(capacity_bytes: u64) -> Self {
         Self { hot: hot(capacity_bytes), working: HashMap::new(), capacity_bytes }
     }
 
-    /// Takes the hot ones among `keys` into the batch at hand and returns those that must be loaded.
-    pub(crate) fn take(&mut self, keys: impl IntoIterator<Item = ProfileKey>) -> Vec<ProfileKey> {
+    /// Moves the hot ones among `keys` into the running batch and returns the keys that must be loaded.
+    pub(crate) fn take_hot(&mut self, keys: impl IntoIterator<Item = ProfileKey>) -> Vec<ProfileKey> {
         let mut missing = Vec::new();
         for key in keys {
             if self.working.contains_key(&key) {
@@ -57,18 +58,18 @@ impl Profiles {
         missing
     }
 
-    /// Adds a loaded profile to the batch at hand.
+    /// Adds a loaded profile to the running batch.
     pub(crate) fn loaded(&mut self, key: ProfileKey, profile: Profile, encoded_bytes: usize) {
-        self.working.insert(key, Held { profile, encoded_bytes });
+        self.working.insert(key, CachedProfile { profile, encoded_bytes });
     }
 
-    /// The encoded size of a profile of the batch at hand before the batch; 0 for a new one.
+    /// Returns the encoded size of a profile in the running batch before the batch; 0 for a new one.
     pub(crate) fn stored_bytes(&self, key: &ProfileKey) -> usize {
         self.working.get(key).map_or(0, |held| held.encoded_bytes)
     }
 
-    /// The profile of the batch at hand, begun if the shopper has none; `last` tells after which version it then goes on.
-    pub(crate) fn of(
+    /// Returns the profile of the running batch, created if the user has none. A new one continues after version `last`.
+    pub(crate) fn get(
         &mut self,
         key: &ProfileKey,
         user_id: &UserId,
@@ -77,21 +78,21 @@ impl Profiles {
         let held = self
             .working
             .entry(key.clone())
-            .or_insert_with(|| Held { profile: Profile::after(user_id.clone(), last()), encoded_bytes: 0 });
+            .or_insert_with(|| CachedProfile { profile: Profile::after(user_id.clone(), last()), encoded_bytes: 0 });
         &mut held.profile
     }
 
-    /// Takes a profile out of the batch at hand, and whether the store has it.
+    /// Removes a profile from the running batch; the flag is true if it is stored.
     pub(crate) fn remove(&mut self, key: &ProfileKey) -> Option<(Profile, bool)> {
         self.working.remove(key).map(|held| (held.profile, held.encoded_bytes > 0))
     }
 
-    /// A profile of the batch at hand, if it is there.
+    /// Returns a profile of the running batch.
     pub(crate) fn get_mut(&mut self, key: &ProfileKey) -> Option<&mut Profile> {
         self.working.get_mut(key).map(|held| &mut held.profile)
     }
 
-    /// Gives a changed profile its next version and returns its bytes.
+    /// Increments the version of a changed profile and returns it with its encoding.
     pub(crate) fn advance(&mut self, key: &ProfileKey) -> Option<(&Profile, Bytes)> {
         let held = self.working.get_mut(key)?;
         held.profile.advance_version();
@@ -100,21 +101,22 @@ impl Profiles {
         Some((&held.profile, bytes))
     }
 
-    /// Keeps the profiles of the batch at hand as hot ones: their commit succeeded.
+    /// Moves the profiles of the running batch to the hot ones: their commit succeeded.
     pub(crate) fn committed(&mut self) {
         for (key, held) in self.working.drain() {
             self.hot.insert(key, held);
         }
     }
 
-    /// Forgets everything: it may not be what the store has.
+    /// Empties the cache: it may differ from the stored state.
     pub(crate) fn clear(&mut self) {
         self.working.clear();
         self.hot = hot(self.capacity_bytes);
     }
 }
+    // 4 KiB per profile is a guess that only sizes the table; the weight bounds the memory.
 
-fn hot(capacity_bytes: u64) -> Cache<ProfileKey, Held, ByMemory> {
+fn hot(capacity_bytes: u64) -> Cache<ProfileKey, CachedProfile, ByMemory> {
     let expected_profiles = usize::try_from(capacity_bytes / 4096).unwrap_or(usize::MAX).max(1);
     Cache::with_weighter(expected_profiles, capacity_bytes, ByMemory)
 }

@@ -1,5 +1,5 @@
-//! State of this process that its workers and its calls share: the store, the clocks, the model that is served and what is
-//! owned here. It stands below every verb and knows none of them.
+//! State shared by the workers and the calls of this process: store, clocks, served model, and ownership. It is below every
+//! verb and depends on none of them.
 
 use crate::assign::Assigner;
 use crate::config::ValidConfig;
@@ -13,53 +13,52 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use tokio::sync::watch;
 
-/// State that every worker and call of a process shares.
-pub(crate) struct Shared {
-    /// Where everything is.
+/// Shared state of all workers and calls of a process.
+pub(crate) struct FeatureContext {
     pub(crate) store: Arc<dyn WorkerStore>,
-    /// Which clock vectors are read by.
+    /// Clock that profiles are read by if a reader names no time.
     pub(crate) profile_clock: ProfileClock,
-    /// For leases, trimming and freshness.
+    /// Wall clock, for leases, trims and freshness.
     pub(crate) clock: SharedClock,
-    /// The checked configuration.
     pub(crate) config: ValidConfig,
-    /// What is measured.
     pub(crate) metrics: Metrics,
-    /// What commits are followed with.
     pub(crate) tracer: Tracer,
-    /// This process, among all that ask for leases.
+    /// Identity of this process among all that acquire leases.
     pub(crate) nonce: Nonce,
-    /// What people call it.
+    /// Name for people, shown as the owner of a partition.
     pub(crate) name: String,
-    /// What is owned here.
+    /// Numbers of owned and assigned partitions.
     pub(crate) ownership: watch::Sender<Ownership>,
-    /// The newest model.
+    /// Newest served model; none before the first.
     pub(crate) model: watch::Receiver<ServedModel>,
-    /// When the store's files were last written anew for an erasure, by the clock on the wall.
+    /// Wall-clock time in ms of the last rewrite of the store's files. Atomic, since all workers of the process share it.
     pub(crate) rewritten_at_ms: AtomicI64,
 }
 
-/// What of the partitions this process owns.
+/// Numbers of partitions that this process owns and should own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ownership {
-    /// How many it owns.
+    /// Partitions with a lease of this process.
     pub owned: usize,
-    /// How many it should own; none before it is known which workers are there.
-    pub share: Option<usize>,
+    /// Partitions assigned to this process; none before the members are known.
+    pub assigned: Option<usize>,
 }
 
-impl Shared {
-    /// The moment by the process's clock.
+impl FeatureContext {
+    /// Returns the wall-clock time.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.clock.now_ms())
     }
 
-    /// Returns the moment that vectors are read at if the reader names none: by the wall clock, or by the newest event.
-    pub(crate) async fn moment(&self) -> Result<Timestamp, portrait_store::Error> {
+    /// Returns the time that vectors are read at if the reader names none: wall clock, or newest event of the deployment.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be read.
+    pub(crate) async fn read_at(&self) -> Result<Timestamp, portrait_store::Error> {
         self.profile_clock.now(self.store.as_ref(), self.now()).await
     }
 
-    /// Assigns by the newest model.
+    /// Returns an assigner for the newest model.
     pub(crate) fn assigner(&self) -> Assigner {
         Assigner::new(self.model.borrow().clone(), self.profile_clock)
     }

@@ -1,63 +1,63 @@
-//! Why a call for features could not be answered, and what the caller is told.
+//! Error type of the service and its mapping to gRPC status.
 
-use portrait_proto::request::Refusal;
-use portrait_proto::status::Failure;
+use portrait_proto::request::ValidationError;
+use portrait_proto::status::CallFailure;
 use portrait_proto::v1::ErrorReason;
 use tonic::Status;
 
-/// What this crate answers instead.
+/// Error of a feature call or of a partition owner.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store could not answer.
+    /// Failed store request.
     #[error("the store could not answer")]
     Store(#[from] portrait_store::Error),
-    /// A stored profile cannot be read.
+    /// Undecodable stored profile.
     #[error("the stored profile of user {user_id:?} cannot be read")]
     Profile {
-        /// Whose.
+        /// User id as stored, for the operator.
         user_id: String,
-        /// Why not.
+        /// Reason from the decoder.
         #[source]
         source: portrait_profile::DecodeError,
     },
-    /// A record of the log is of a later release.
+    /// Record of the log that a later release wrote.
     #[error("record {seq} of the log cannot be read")]
     Record {
-        /// Its place.
+        /// Position in the partition's log.
         seq: portrait_store::LogSeq,
-        /// Why not.
+        /// Reason from the decoder.
         #[source]
         source: portrait_profile::DecodeError,
     },
-    /// A stored tombstone cannot be read.
+    /// Undecodable stored tombstone.
     #[error("a tombstone of the partition cannot be read")]
     Tombstone {
-        /// Why not.
+        /// Reason from the decoder.
         #[source]
         source: portrait_profile::DecodeError,
     },
-    /// What the owner noted of a partition cannot be read.
+    /// Undecodable ledger of a partition.
     #[error("the note of the partition cannot be read")]
     Ledger {
-        /// Why not.
+        /// Reason from the decoder.
         #[source]
         source: portrait_profile::DecodeError,
     },
-    /// The request is wrong.
+    /// Invalid request.
     #[error(transparent)]
-    Request(#[from] Refusal),
+    Request(#[from] ValidationError),
 }
 
 impl Error {
-    /// The stored profile of `key` cannot be read.
-    pub(crate) fn unreadable(
+    /// Creates the error for an undecodable profile of `key`.
+    pub(crate) fn cannot_read(
         key: &portrait_store::ProfileKey,
         source: portrait_profile::DecodeError,
     ) -> Self {
         Self::Profile { user_id: String::from_utf8_lossy(&key.0).into_owned(), source }
     }
 
-    /// Whether the same may succeed later without anybody's help.
+    /// Returns true if a retry may succeed without an operator.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(source) => source.is_retryable(),
@@ -73,12 +73,12 @@ impl Error {
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match error {
-            Error::Store(source) => Failure::of_store(source.failure(), source.to_string()).into_status(),
+            Error::Store(source) => CallFailure::of_store(source.failure(), source.to_string()).into_status(),
             Error::Profile { source, .. }
             | Error::Record { source, .. }
             | Error::Tombstone { source }
             | Error::Ledger { source } => {
-                Failure::new(ErrorReason::StoreIncompatible, source.to_string()).into_status()
+                CallFailure::new(ErrorReason::StoreIncompatible, source.to_string()).into_status()
             }
             Error::Request(refusal) => refusal.into(),
         }

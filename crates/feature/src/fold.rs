@@ -1,120 +1,120 @@
-//! From a stretch of log to one commit. In come decoded records and the profiles they touch; out go the changed profiles
-//! and everything that is committed with them. Pure: no store, no clock of its own.
+//! Fold of decoded log entries and the profiles they change into one commit. Pure: no store and no clock of its own, so that
+//! a rebuild from the same log yields the same profiles.
 
 use crate::assign::Assigner;
-use crate::batch::Entry;
-use crate::cache::Profiles;
-use crate::erased::Erased;
-use crate::gap::Gap;
+use crate::batch::LogEntry;
+use crate::cache::ProfileCache;
+use crate::tombstones::TombstoneIndex;
+use crate::shadow::ShadowEvaluator;
 use bytes::Bytes;
 use portrait_profile::{
-    Applied, Body, FeedPlace, LogPlace, PartitionLedger, Profile, ProfileChange, ProfileVersion, Pseudonym,
-    Record, SegmentId, Span, Timestamp, Tombstone, TraceContext,
+    Applied, Body, PartitionLedger, Profile, ProfileChange, ProfileVersion, Pseudonym,
+    Record, SegmentId, TimeDelta, Timestamp, Tombstone, TraceContext,
 };
 use portrait_store::{
     Commit, CommitNo, Counters, DeadLetter, FeedSeq, LeaseToken, LogSeq, ProfileKey, SeenQuery,
 };
 use std::collections::{HashMap, HashSet};
 
-/// Where a partition stands, as its owner knows it.
+/// Position of a partition as its owner knows it after its last commit.
 #[derive(Clone, Debug)]
-pub(crate) struct Standing {
-    /// The owner's.
+pub(crate) struct OwnedPosition {
+    /// Lease token of the owner.
     pub(crate) token: LeaseToken,
-    /// The newest commit.
+    /// Number of the newest commit.
     pub(crate) commit_no: CommitNo,
-    /// Records up to here are applied.
+    /// Newest applied record.
     pub(crate) applied_through: LogSeq,
-    /// The newest event time.
+    /// Newest event time of the partition.
     pub(crate) clock: Timestamp,
-    /// The newest change.
+    /// Newest change of the feed.
     pub(crate) feed_end: FeedSeq,
-    /// Who is in which segment, and how far erasures are.
+    /// Users by segment, and progress of sweeps and erasures.
     pub(crate) ledger: PartitionLedger,
 }
 
-/// A stretch of log, folded.
-pub(crate) struct Folded {
-    /// What is to be committed.
+/// Result of a fold.
+pub(crate) struct FoldResult {
+    /// Commit that the store applies whole or not at all.
     pub(crate) commit: Commit,
-    /// What the ledger is after it.
+    /// Ledger after the commit.
     pub(crate) ledger: PartitionLedger,
-    /// How many erasures there were: of shoppers of this partition, and of others.
+    /// Erasures applied by the commit.
     pub(crate) erasures: (u64, u64),
 }
 
-/// One commit in the making.
-pub(crate) struct Fold<'a> {
-    profiles: &'a mut Profiles,
-    erased: &'a mut Erased,
-    gap: &'a mut Gap,
-    clock_jump: Span,
-    standing: &'a Standing,
+/// Commit under construction.
+pub(crate) struct BatchFold<'a> {
+    profiles: &'a mut ProfileCache,
+    tombstones: &'a mut TombstoneIndex,
+    shadow: &'a mut ShadowEvaluator,
+    clock_jump: TimeDelta,
+    position: &'a OwnedPosition,
     ledger: PartitionLedger,
     clock: Timestamp,
-    /// Nobody is assigned as of an earlier moment, if the clock follows the events.
+    /// Earliest time that profiles are assigned at, with `profiles.clock=events`.
     not_before: Timestamp,
     applied_through: LogSeq,
     changed: HashSet<ProfileKey>,
-    /// Of whose changes somebody follows the newest call.
-    followed: HashMap<ProfileKey, TraceContext>,
-    /// Who has no edge to anybody erased so far.
-    parted: HashSet<ProfileKey>,
-    /// Who is erased and was stored: deleted, unless a new profile takes the place.
+    /// Trace context of the newest sampled record, by profile.
+    traces: HashMap<ProfileKey, TraceContext>,
+    /// Profiles whose edges were checked against all tombstones so far.
+    edges_scrubbed: HashSet<ProfileKey>,
+    /// Stored profiles that an erasure deletes, unless a later record of the batch creates a new one.
     deleted: HashSet<ProfileKey>,
-    /// What tells of that.
+    /// Changes that announce the deletions.
     deletions: Vec<Bytes>,
-    /// Who of this partition is erased here.
-    raised: Vec<Pseudonym>,
-    /// How many of other partitions are.
-    forgotten: u64,
-    seen_here: HashSet<u64>,
+    /// Pseudonyms of users erased in this partition.
+    erased_here: Vec<Pseudonym>,
+    /// Number of erasures of users of other partitions.
+    erased_elsewhere: u64,
+    seen_in_batch: HashSet<u64>,
     seen: Vec<SeenQuery>,
     dead_letters: Vec<DeadLetter>,
     counted: Counters,
 }
 
-impl<'a> Fold<'a> {
-    /// Begins where the partition stands. `clock_jump` is how far one event may move the partition's clock.
+impl<'a> BatchFold<'a> {
+    /// Begins a commit at `position`. `clock_jump_max` bounds the step of the partition's clock per event.
     pub(crate) fn begin(
-        standing: &'a Standing,
-        clock_jump: Span,
-        profiles: &'a mut Profiles,
-        erased: &'a mut Erased,
-        gap: &'a mut Gap,
+        standing: &'a OwnedPosition,
+        clock_jump: TimeDelta,
+        profiles: &'a mut ProfileCache,
+        erased: &'a mut TombstoneIndex,
+        gap: &'a mut ShadowEvaluator,
     ) -> Self {
         Self {
             profiles,
-            erased,
-            gap,
+            tombstones: erased,
+            shadow: gap,
             clock_jump,
-            standing,
+            position: standing,
             ledger: standing.ledger.clone(),
             clock: standing.clock,
             not_before: Timestamp::EPOCH,
             applied_through: standing.applied_through,
             changed: HashSet::new(),
-            followed: HashMap::new(),
-            parted: HashSet::new(),
+            traces: HashMap::new(),
+            edges_scrubbed: HashSet::new(),
             deleted: HashSet::new(),
             deletions: Vec::new(),
-            raised: Vec::new(),
-            forgotten: 0,
-            seen_here: HashSet::new(),
+            erased_here: Vec::new(),
+            erased_elsewhere: 0,
+            seen_in_batch: HashSet::new(),
             seen: Vec::new(),
             dead_letters: Vec::new(),
             counted: Counters::default(),
         }
     }
 
-    /// Folds one entry of the log. `seen_before` tells that an earlier commit has its id.
-    pub(crate) fn entry(&mut self, entry: Entry, seen_before: bool) {
+    /// Folds one entry. `seen_before` is true if an earlier commit remembers its id.
+    pub(crate) fn entry(&mut self, entry: LogEntry, seen_before: bool) {
         self.applied_through = entry.seq;
         match entry.record {
-            Ok(record) if seen_before || self.repeats(&entry.seen) => {
+            Ok(record) if seen_before || self.is_duplicate(&entry.seen) => {
                 tracing::trace!(user_id = %record.user_id, seq = %entry.seq, "duplicate record dropped");
                 self.counted.duplicates += 1;
-                self.erase_again(entry.seq, &record);
+                self.extend_tombstone(entry.seq, &record);
             }
             Ok(record) if self.is_blocked(&record) => {
                 tracing::trace!(seq = %entry.seq, "record of an erased shopper dropped");
@@ -124,45 +124,45 @@ impl<'a> Fold<'a> {
                 self.seen.extend(entry.seen);
                 match record.body {
                     Body::Erase(pseudonym) => self.erase(entry.seq, &record, pseudonym),
-                    Body::Forget(pseudonym) => self.forget(entry.seq, &record, pseudonym),
+                    Body::Forget(pseudonym) => self.forget_edges(entry.seq, &record, pseudonym),
                     Body::Event(_) | Body::Traits(_) | Body::Relation(_) | Body::Outcome(_) => {
                         self.apply(&record);
                     }
                 }
             }
-            Err(fault) => self.set_aside(entry.seq, fault, entry.bytes),
+            Err(fault) => self.dead_letter(entry.seq, fault, entry.bytes),
         }
     }
 
-    /// Assigns as of `moment` at the earliest, which other partitions have reached.
+    /// Sets the earliest time of assignment, which other partitions have reached.
     pub(crate) fn not_before(mut self, moment: Timestamp) -> Self {
         self.not_before = moment;
         self
     }
 
-    /// Takes a stored profile along whose segment changes although nothing was logged, or that has edges to who was erased.
-    /// Those of `missing` are not in memory.
-    pub(crate) fn look_at(&mut self, key: ProfileKey, stored: Profile, bytes: usize, missing: &[ProfileKey]) {
+    /// Adds a stored profile that changes without a record: another segment, or an edge to an erased user. Profiles whose keys
+    /// are in `missing` are not cached.
+    pub(crate) fn sweep_profile(&mut self, key: ProfileKey, stored: Profile, bytes: usize, missing: &[ProfileKey]) {
         if missing.contains(&key) {
             self.profiles.loaded(key.clone(), stored, bytes);
         }
         if let Some(profile) = self.profiles.get_mut(&key) {
-            profile.forget_edges(|other, at| self.erased.is_gone(other, at));
+            profile.forget_edges(|other, at| self.tombstones.blocks_edge(other, at));
         }
         self.changed.insert(key);
     }
 
-    /// The commit of everything folded, with everybody in the segment that `assigner` says, and the ledger after it.
+    /// Completes the commit: assigns segments, encodes profiles and changes, and writes the ledger after `note`.
     pub(crate) fn finish(
         mut self,
         assigner: &Assigner,
         note: impl FnOnce(&mut PartitionLedger),
         at: Timestamp,
-    ) -> Folded {
+    ) -> FoldResult {
         let mut profiles = Vec::with_capacity(self.changed.len());
-        // Who is gone is told of before whoever has come since.
+        // A deletion precedes the changes of a new profile of the same user, or a subscriber would delete the new one.
         let mut changes = std::mem::take(&mut self.deletions);
-        let moment = assigner.moment(at, self.clock.max(self.not_before));
+        let moment = assigner.now(at, self.clock.max(self.not_before));
         let replaced = |key: &&ProfileKey| !self.changed.contains(*key);
         profiles.extend(self.deleted.iter().filter(replaced).map(|key| (key.clone(), None)));
         for key in self.changed.drain() {
@@ -170,23 +170,23 @@ impl<'a> Fold<'a> {
             let before = segment_of(profile);
             assigner.assign(profile, moment);
             if let Some((profile, bytes)) = self.profiles.advance(&key) {
-                self.ledger.moved(before, segment_of(profile));
-                let trace = self.followed.remove(&key);
+                self.ledger.record_move(before, segment_of(profile));
+                let trace = self.traces.remove(&key);
                 changes.push(ProfileChange { trace, ..change_of(profile, before) }.encode().into());
                 profiles.push((key, Some(bytes)));
             }
         }
         note(&mut self.ledger);
-        let told_through = FeedPlace(self.standing.feed_end.plus(changes.len() as u64).get());
-        for pseudonym in &self.raised {
-            self.erased.change(*pseudonym, |tombstone| tombstone.told_through = told_through);
+        let told_through = self.position.feed_end.plus(changes.len() as u64);
+        for pseudonym in &self.erased_here {
+            self.tombstones.change(*pseudonym, |tombstone| tombstone.feed_seq_max = told_through);
         }
         let bytes = |tombstone: &Tombstone| Bytes::from(tombstone.encode());
         let tombstones =
-            self.erased.pending().map(|(pseudonym, tombstone)| (pseudonym, tombstone.map(bytes)));
+            self.tombstones.pending().map(|(pseudonym, tombstone)| (pseudonym, tombstone.map(bytes)));
         let commit = Commit {
-            token: self.standing.token,
-            expected: self.standing.commit_no,
+            token: self.position.token,
+            expected: self.position.commit_no,
             applied_through: self.applied_through,
             clock: self.clock,
             at,
@@ -196,28 +196,28 @@ impl<'a> Fold<'a> {
             changes,
             dead_letters: self.dead_letters,
             counted: self.counted,
-            note: (self.ledger != self.standing.ledger).then(|| self.ledger.encode().into()),
+            note: (self.ledger != self.position.ledger).then(|| self.ledger.encode().into()),
         };
-        Folded { commit, ledger: self.ledger, erasures: (self.raised.len() as u64, self.forgotten) }
+        FoldResult { commit, ledger: self.ledger, erasures: (self.erased_here.len() as u64, self.erased_elsewhere) }
     }
 
-    fn repeats(&mut self, seen: &Option<SeenQuery>) -> bool {
-        seen.is_some_and(|query| !self.seen_here.insert(query.id.get()))
+    fn is_duplicate(&mut self, seen: &Option<SeenQuery>) -> bool {
+        seen.is_some_and(|query| !self.seen_in_batch.insert(query.id.get()))
     }
 
     fn apply(&mut self, record: &Record) {
         let key = ProfileKey::of(&record.user_id);
-        let erased = &*self.erased;
+        let erased = &*self.tombstones;
         let floor = self.ledger.erasures().version_floor();
         let last = || erased.last_version(&record.user_id).max(floor);
-        let profile = self.profiles.of(&key, &record.user_id, last);
-        // Before anything is made of the edges: a rebuild, which sweeps at other moments, must see the same.
-        if !erased.is_empty() && self.parted.insert(key.clone()) {
-            profile.forget_edges(|other, at| erased.is_gone(other, at));
+        let profile = self.profiles.get(&key, &record.user_id, last);
+        // Edges are scrubbed before the first use of the profile. A rebuild sweeps at other times and must see the same edges.
+        if !erased.is_empty() && self.edges_scrubbed.insert(key.clone()) {
+            profile.forget_edges(|other, at| erased.blocks_edge(other, at));
         }
-        self.gap.look(profile, record);
+        self.shadow.observe(profile, record);
         let applied = match &record.body {
-            Body::Relation(relation) if erased.is_gone(&relation.other_user_id, record.occurred_at) => {
+            Body::Relation(relation) if erased.blocks_edge(&relation.other_user_id, record.occurred_at) => {
                 profile.count(record);
                 Applied::default()
             }
@@ -227,82 +227,82 @@ impl<'a> Fold<'a> {
         self.counted.late += u64::from(applied.late);
         self.clock = moved(self.clock, record.occurred_at, self.clock_jump);
         if let Some(trace) = record.trace {
-            self.followed.insert(key.clone(), trace);
+            self.traces.insert(key.clone(), trace);
         }
         self.changed.insert(key);
     }
 
-    /// Whether a record is of a shopper who was erased after it occurred.
+    /// Returns true if the user of a record was erased after it occurred.
     fn is_blocked(&self, record: &Record) -> bool {
         match record.body {
             Body::Erase(_) | Body::Forget(_) => false,
             Body::Event(_) | Body::Traits(_) | Body::Relation(_) | Body::Outcome(_) => {
-                let tombstone = self.erased.of(&record.user_id);
+                let tombstone = self.tombstones.of_user(&record.user_id);
                 tombstone.is_some_and(|tombstone| record.occurred_at <= tombstone.erased_at)
             }
         }
     }
 
-    /// Deletes a profile, and leaves a tombstone.
+    /// Deletes the profile of an erased user and inserts a tombstone.
     fn erase(&mut self, seq: LogSeq, record: &Record, pseudonym: Pseudonym) {
         let key = ProfileKey::of(&record.user_id);
-        self.gap.forget(&record.user_id);
+        self.shadow.forget(&record.user_id);
         self.changed.remove(&key);
         let (mut version, mut newest) = (ProfileVersion::default(), None);
         if let Some((profile, is_stored)) = self.profiles.remove(&key) {
             (version, newest) = (profile.version(), profile.newest_event_at());
             if is_stored {
                 version = version.next();
-                self.ledger.moved(segment_of(&profile), None);
+                self.ledger.record_move(segment_of(&profile), None);
                 self.deletions.push(deletion_of(&profile, version, record).encode().into());
                 self.deleted.insert(key);
             }
         }
-        // An event of the shopper's own may be stamped later than the erasure, and is of before it all the same.
+        // An event of the user may be stamped later than the erasure, by a clock that runs ahead. It precedes the erasure in
+        // the log, so it is erased too.
         let erased_at = newest.map_or(record.occurred_at, |newest| newest.max(record.occurred_at));
-        self.raise(seq, record, pseudonym, (erased_at, version));
-        self.raised.push(pseudonym);
+        self.insert_tombstone(seq, record, pseudonym, (erased_at, version));
+        self.erased_here.push(pseudonym);
     }
 
-    /// Notes that somebody of another partition is erased.
-    fn forget(&mut self, seq: LogSeq, record: &Record, pseudonym: Pseudonym) {
-        self.raise(seq, record, pseudonym, (record.occurred_at, ProfileVersion::default()));
-        self.forgotten += 1;
+    /// Inserts the tombstone of a user of another partition, for edges to the user.
+    fn forget_edges(&mut self, seq: LogSeq, record: &Record, pseudonym: Pseudonym) {
+        self.insert_tombstone(seq, record, pseudonym, (record.occurred_at, ProfileVersion::default()));
+        self.erased_elsewhere += 1;
     }
 
-    fn raise(
+    fn insert_tombstone(
         &mut self,
         seq: LogSeq,
         record: &Record,
         pseudonym: Pseudonym,
         (erased_at, version): (Timestamp, ProfileVersion),
     ) {
-        let placed_at = LogPlace(seq.get());
         let tombstone = Tombstone {
             accepted_at: record.accepted_at,
             erased_at,
-            // Every edge that the log has before this place was stated by then.
+            // Every edge that precedes this record in the log was stated at this time or earlier.
             edges_through: record.occurred_at.max(self.clock),
             version,
-            placed_at,
-            left_from: placed_at,
-            told_through: FeedPlace::default(),
+            log_seq: seq,
+            log_seq_min: seq,
+            feed_seq_max: FeedSeq::default(),
         };
-        self.erased.raise(pseudonym, tombstone, self.ledger.erasures().cleared());
-        self.parted.clear();
-        self.ledger.erasures_mut().applied(placed_at);
+        self.tombstones.insert(pseudonym, tombstone, self.ledger.erasures().cleared());
+        self.edges_scrubbed.clear();
+        self.ledger.erasures_mut().applied(seq);
     }
 
-    /// An erasure that was sent again erases nothing more, but its record is in the log and names the shopper.
-    fn erase_again(&mut self, seq: LogSeq, record: &Record) {
+    /// Extends a tombstone for a duplicate erasure: it erases nothing more, but its record is in the log and names the user,
+    /// so the erasure is complete only when this record is trimmed too.
+    fn extend_tombstone(&mut self, seq: LogSeq, record: &Record) {
         if let Body::Erase(pseudonym) | Body::Forget(pseudonym) = record.body {
-            let placed_at = LogPlace(seq.get());
-            self.erased.change(pseudonym, |tombstone| tombstone.placed_at = placed_at);
-            self.ledger.erasures_mut().applied(placed_at);
+            self.tombstones.change(pseudonym, |tombstone| tombstone.log_seq = seq);
+            self.ledger.erasures_mut().applied(seq);
         }
     }
 
-    fn set_aside(&mut self, seq: LogSeq, fault: String, record: Bytes) {
+    fn dead_letter(&mut self, seq: LogSeq, fault: String, record: Bytes) {
         tracing::warn!(%seq, fault, "record cannot be applied and is set aside");
         self.counted.dead_letters += 1;
         self.dead_letters.push(DeadLetter { seq, reason: fault, record });
@@ -313,7 +313,7 @@ fn segment_of(profile: &Profile) -> Option<SegmentId> {
     profile.segment().map(|membership| membership.segment_id)
 }
 
-/// The change that tells subscribers of `profile`, which was in `segment_before`.
+/// Builds the change that announces `profile`, previously in `segment_before`.
 fn change_of(profile: &Profile, segment_before: Option<SegmentId>) -> ProfileChange {
     ProfileChange {
         user_id: profile.user_id().clone(),
@@ -326,7 +326,7 @@ fn change_of(profile: &Profile, segment_before: Option<SegmentId>) -> ProfileCha
     }
 }
 
-/// The change that tells subscribers that `profile` is gone.
+/// Builds the change that announces the deletion of `profile`.
 fn deletion_of(profile: &Profile, version: ProfileVersion, erasure: &Record) -> ProfileChange {
     ProfileChange {
         user_id: profile.user_id().clone(),
@@ -339,9 +339,9 @@ fn deletion_of(profile: &Profile, version: ProfileVersion, erasure: &Record) -> 
     }
 }
 
-/// The clock after an event at `occurred_at`: it never goes back, and one event moves it by at most `jump`, so that a single
-/// wrong date cannot fade every profile. The first event sets it.
-fn moved(clock: Timestamp, occurred_at: Timestamp, jump: Span) -> Timestamp {
+/// Returns the clock after an event at `occurred_at`. It never goes back, and one event moves it by at most `jump_max`: a
+/// single wrong date must not decay every profile to nothing. The first event sets it.
+fn moved(clock: Timestamp, occurred_at: Timestamp, jump: TimeDelta) -> Timestamp {
     if clock <= Timestamp::EPOCH {
         return occurred_at.max(clock);
     }
@@ -354,8 +354,8 @@ mod tests {
 
     #[test]
     fn the_clock_follows_the_events_by_bounded_steps_and_never_back() {
-        let jump = Span::from_days(7);
-        let at = |days: i64| Timestamp::EPOCH.plus(Span::from_days(days));
+        let jump = TimeDelta::from_days(7);
+        let at = |days: i64| Timestamp::EPOCH.plus(TimeDelta::from_days(days));
         let rows = [
             (at(0), at(5000), at(5000)),
             (at(5000), at(5001), at(5001)),

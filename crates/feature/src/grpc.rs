@@ -1,26 +1,25 @@
-//! The edge of this room: validates, converts, calls, converts. Nothing is decided here.
+//! gRPC handlers: validate, convert, call, convert. They hold no logic.
 
-use crate::context::Shared;
+use crate::context::FeatureContext;
 use crate::error::Error;
 use crate::partitions;
-use crate::vectors::{self, Selection, With};
+use crate::vectors::{self, Selection, IncludedParts};
 use portrait_profile::{FeatureSchema, Timestamp};
-use portrait_proto::request::{Refusal, Shard};
+use portrait_proto::request::{ValidationError, Shard};
 use portrait_proto::v1::feature_service_server::FeatureService;
 use portrait_proto::v1::{self, ErrorReason};
 use portrait_proto::{feature, request, time};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
-/// The service as tonic calls it.
+/// Implementation of `FeatureService`.
 pub(crate) struct Grpc {
-    /// What the workers share too.
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<FeatureContext>,
 }
 
 #[tonic::async_trait]
 impl FeatureService for Grpc {
-    type StreamFeaturesStream = vectors::Pages;
+    type StreamFeaturesStream = vectors::VectorPages;
 
     async fn get_features(
         &self,
@@ -66,24 +65,24 @@ impl FeatureService for Grpc {
 
 impl Grpc {
     async fn as_of(&self, at: Option<prost_types::Timestamp>) -> Result<Timestamp, Error> {
-        match request::moment("as_of", at)? {
+        match request::timestamp("as_of", at)? {
             Some(at) => Ok(at),
-            None => Ok(self.shared.moment().await?),
+            None => Ok(self.shared.read_at().await?),
         }
     }
 }
 
-fn selection(request: &v1::StreamFeaturesRequest, as_of: Timestamp) -> Result<Selection, Refusal> {
-    let sample = if request.sample == 0.0 { 1.0 } else { request.sample };
+fn selection(request: &v1::StreamFeaturesRequest, as_of: Timestamp) -> Result<Selection, ValidationError> {
+    let sample = if request.sample_fraction == 0.0 { 1.0 } else { request.sample_fraction };
     if !(sample > 0.0 && sample <= 1.0) {
-        let message = format!("{} is not a share above 0 and at most 1", request.sample);
-        return Err(Refusal::new(ErrorReason::OutOfRange, "sample", message));
+        let message = format!("{} is not a share above 0 and at most 1", request.sample_fraction);
+        return Err(ValidationError::new(ErrorReason::OutOfRange, "sample", message));
     }
     let shard = Shard::from_wire(request.shard_index, request.shard_count)?;
-    let with = With {
+    let with = IncludedParts {
         recent_items: request.include_recent_items,
         transitions: request.include_transitions,
-        moments: request.include_moments,
+        snapshots: request.include_snapshots,
     };
-    Ok(Selection { as_of, sample, with, shard })
+    Ok(Selection { as_of, sample, include: with, shard })
 }

@@ -1,28 +1,38 @@
-//! Room 2: events become profiles.
+//! Feature service: folds the log of each partition into user profiles.
 //!
-//! In come the log of each partition and the model that is served; out go, in one commit, the changed profiles with their
-//! segments, the ids to remember, the changes for subscribers, the records set aside and how far the log is applied. Feature
-//! vectors are a pure function of a profile and are computed when they are asked for.
+//! Input: the log of every partition that this process owns, and the served model. Output, in one atomic commit: changed
+//! profiles with their segments, remembered record ids, changes for subscribers, dead letters, tombstones, the ledger, and
+//! `applied_through`. Feature vectors are a pure function of a profile and are computed on request.
 //!
-//! Invariant: every record of a partition's log is folded into exactly one commit that succeeds, or is dropped as a
-//! duplicate, or is set aside; a worker that lost its partition can change nothing.
-//! Invariant: nothing that a shopper did before an erasure is in a profile after it, whatever comes, in whatever order, and
-//! whoever was killed between. The version of a shopper's profile only grows.
-//! Invariant: profiles in a worker's memory are those of its last commit; any doubt about a commit empties the memory.
+//! Reading order: `worker.rs` (the loop of an owner), `fold.rs` (records to one commit), `tombstones.rs` and
+//! `worker/cleanup.rs` (erasure), `worker/sweep.rs` (scans), `assignment.rs` (partitions to workers).
+//!
+//! **Exactly once.** A record id is remembered in the same commit as the profile that it changed, so an id is either in both
+//! or in neither. A commit names the lease token and the commit number that it follows. After an unknown result the owner
+//! drops its memory and reads the stored state, which tells if the commit happened.
+//!
+//! **Leases.** The lease decides only which worker tries. The comparison of the token inside the commit decides which one
+//! succeeds, so a paused process, a wrong clock or two owners at once cannot corrupt a partition.
+//!
+//! Invariant: every record of a partition's log is part of exactly one successful commit: applied, dropped as a duplicate,
+//! blocked by an erasure, or stored as a dead letter. A worker that lost its lease changes nothing.
+//! Invariant: no record from before an erasure is in a profile after it, in any order and after any failure. The version of
+//! a user's profile only grows.
+//! Invariant: profiles in the memory of a worker equal its last successful commit. An unknown commit result empties the memory.
 
 mod assign;
 mod batch;
 mod cache;
 mod config;
 mod context;
-mod erased;
+mod tombstones;
 mod error;
 mod fold;
-mod gap;
+mod shadow;
 mod grpc;
 mod metrics;
 mod partitions;
-mod roster;
+mod assignment;
 mod service;
 mod spans;
 mod vectors;

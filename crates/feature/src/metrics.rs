@@ -1,6 +1,6 @@
-//! What is measured of the way from log to profile.
+//! Metrics of the path from log to profile.
 
-use crate::gap::{Found, Tally};
+use crate::shadow::{LiveVsStale, PredictionCounts};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 use portrait_profile::Timestamp;
@@ -8,40 +8,40 @@ use portrait_runtime::SharedClock;
 use portrait_store::Counters;
 use std::time::Duration;
 
-/// The instruments of this room.
+/// Instruments of the service.
 pub(crate) struct Metrics {
     clock: SharedClock,
     records: Counter<u64>,
     commits: Counter<u64>,
     fenced: Counter<u64>,
-    stood_still: Counter<u64>,
+    partition_errors: Counter<u64>,
     late: Counter<u64>,
     erasures: Counter<u64>,
     swept: Counter<u64>,
-    moved: Counter<u64>,
+    segment_changes: Counter<u64>,
     commit_seconds: Histogram<f64>,
     commit_profiles: Histogram<u64>,
-    fresh_seconds: Histogram<f64>,
-    foretold: Counter<u64>,
-    action_nats: Counter<f64>,
+    freshness_seconds: Histogram<f64>,
+    shadow_predictions: Counter<u64>,
+    shadow_action_log_loss: Counter<f64>,
 }
 
-/// A commit that succeeded.
-pub(crate) struct Done {
-    /// What it counted.
+/// Statistics of a successful commit.
+pub(crate) struct CommitStats {
+    /// Records by outcome.
     pub(crate) counted: Counters,
-    /// How many profiles it changed.
+    /// Number of changed profiles.
     pub(crate) profiles: usize,
-    /// How many erasures it applied: of shoppers of its partition, and of others.
+    /// Erasures of users of this partition and of others.
     pub(crate) erasures: (u64, u64),
-    /// When the newest of its records was accepted.
+    /// Acceptance time of its newest record.
     pub(crate) newest_accepted_at: Option<Timestamp>,
-    /// How long it took from the page of the log.
+    /// Duration since the page of the log was read.
     pub(crate) took: Duration,
 }
 
 impl Metrics {
-    /// Registers the instruments.
+    /// Registers the instruments of the service.
     pub(crate) fn new(meter: &Meter, clock: SharedClock) -> Self {
         Self {
             clock,
@@ -62,7 +62,7 @@ impl Metrics {
                 .with_description("commits refused because the partition has another owner")
                 .with_unit("{commit}")
                 .build(),
-            stood_still: partition_errors(meter),
+            partition_errors: partition_errors(meter),
             late: meter
                 .u64_counter("portrait_feature_late_events")
                 .with_description("events too late for sessions and transitions")
@@ -74,7 +74,7 @@ impl Metrics {
                 .with_description("profiles looked at by sweeps, for a new model or because time has passed")
                 .with_unit("{profile}")
                 .build(),
-            moved: meter
+            segment_changes: meter
                 .u64_counter("portrait_feature_sweep_moves")
                 .with_description("profiles that a sweep has moved to another segment")
                 .with_unit("{profile}")
@@ -91,9 +91,9 @@ impl Metrics {
                 .with_unit("{profile}")
                 .with_boundaries(vec![0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0])
                 .build(),
-            fresh_seconds: freshness(meter),
-            foretold: foretold(meter),
-            action_nats: meter
+            freshness_seconds: freshness(meter),
+            shadow_predictions: shadow_predictions(meter),
+            shadow_action_log_loss: meter
                 .f64_counter("portrait_feature_foretold_action_loss")
                 .with_description(
                     "the negative logarithm of the probability of every foretold action, summed up",
@@ -103,8 +103,8 @@ impl Metrics {
         }
     }
 
-    /// A commit succeeded.
-    pub(crate) fn committed(&self, done: &Done) {
+    /// Records a successful commit.
+    pub(crate) fn committed(&self, done: &CommitStats) {
         self.commits.add(1, &[]);
         self.count("applied", done.counted.applied);
         self.count("duplicate", done.counted.duplicates);
@@ -117,56 +117,56 @@ impl Metrics {
         self.commit_profiles.record(done.profiles as u64, &[]);
         if let Some(accepted_at) = done.newest_accepted_at {
             let age_ms = self.clock.now_ms().saturating_sub(accepted_at.millis()).max(0);
-            self.fresh_seconds.record(age_ms as f64 / 1000.0, &[]);
+            self.freshness_seconds.record(age_ms as f64 / 1000.0, &[]);
         }
     }
 
-    /// A partition stands still because of an error.
-    pub(crate) fn stood_still(&self) {
-        self.stood_still.add(1, &[]);
+    /// Counts an error that stalled a partition.
+    pub(crate) fn partition_error(&self) {
+        self.partition_errors.add(1, &[]);
     }
 
-    /// A sweep has looked at some profiles and moved some of them.
+    /// Counts swept profiles, and those that changed segment.
     pub(crate) fn swept(&self, profiles: usize, moved: usize) {
         self.swept.add(profiles as u64, &[]);
-        self.moved.add(moved as u64, &[]);
+        self.segment_changes.add(moved as u64, &[]);
     }
 
-    /// Erasures have come to a state.
+    /// Counts erasures that reached a state.
     pub(crate) fn erasures(&self, state: &'static str, count: u64) {
         if count > 0 {
             self.erasures.add(count, &[KeyValue::new("state", state)]);
         }
     }
 
-    /// What shoppers did was foretold.
-    pub(crate) fn foretold(&self, found: Found) {
-        for (profile, tally) in [("live", found.live), ("frozen", found.frozen)] {
-            self.tallied(profile, &tally);
+    /// Adds the counts of the shadow evaluation.
+    pub(crate) fn shadow_predictions(&self, found: LiveVsStale) {
+        for (profile, tally) in [("live", found.live), ("frozen", found.day_start)] {
+            self.shadow_counts(profile, &tally);
         }
     }
 
-    /// A commit was refused.
+    /// Counts a fenced commit.
     pub(crate) fn fenced(&self) {
         self.fenced.add(1, &[]);
     }
 
-    fn tallied(&self, profile: &'static str, tally: &Tally) {
+    fn shadow_counts(&self, profile: &'static str, tally: &PredictionCounts) {
         let counts = [
-            ("action", "true", tally.actions_found),
-            ("action", "false", tally.actions - tally.actions_found),
-            ("item", "true", tally.items_found),
-            ("item", "false", tally.items - tally.items_found),
-            ("category", "true", tally.categories_found),
-            ("category", "false", tally.categories - tally.categories_found),
+            ("action", "true", tally.actions_hit),
+            ("action", "false", tally.actions - tally.actions_hit),
+            ("item", "true", tally.items_hit),
+            ("item", "false", tally.items - tally.items_hit),
+            ("category", "true", tally.categories_hit),
+            ("category", "false", tally.categories - tally.categories_hit),
         ];
         let label = KeyValue::new("profile", profile);
         for (what, found, count) in counts.into_iter().filter(|(.., count)| *count > 0) {
             let labels = [label.clone(), KeyValue::new("what", what), KeyValue::new("found", found)];
-            self.foretold.add(count, &labels);
+            self.shadow_predictions.add(count, &labels);
         }
         if tally.actions > 0 {
-            self.action_nats.add(tally.action_nats, &[label]);
+            self.shadow_action_log_loss.add(tally.action_log_loss, &[label]);
         }
     }
 
@@ -177,7 +177,7 @@ impl Metrics {
     }
 }
 
-/// Measures how late profiles are.
+/// Creates the histogram of profile freshness.
 fn freshness(meter: &Meter) -> Histogram<f64> {
     let histogram = meter.f64_histogram("portrait_feature_freshness").with_unit("s");
     let description = "from the acceptance of a commit's newest record to the moment it can be queried";
@@ -185,7 +185,7 @@ fn freshness(meter: &Meter) -> Histogram<f64> {
     histogram.with_description(description).with_boundaries(boundaries).build()
 }
 
-/// Times that a partition stood still because of an error.
+/// Creates the counter of errors that stalled a partition.
 fn partition_errors(meter: &Meter) -> Counter<u64> {
     let counter = meter.u64_counter("portrait_feature_partition_errors").with_unit("{error}");
     counter
@@ -193,15 +193,15 @@ fn partition_errors(meter: &Meter) -> Counter<u64> {
         .build()
 }
 
-/// Counts what was foretold.
-fn foretold(meter: &Meter) -> Counter<u64> {
+/// Creates the counter of shadow predictions.
+fn shadow_predictions(meter: &Meter) -> Counter<u64> {
     let counter = meter.u64_counter("portrait_feature_foretold").with_unit("{event}");
     let description = "what shoppers did next and was foretold, from the live profile and from that of last night; found if it was \
                        the likeliest action, among 20 items, among 3 categories";
     counter.with_description(description).build()
 }
 
-/// Counts erasures by how far they have come.
+/// Creates the counter of erasures by state.
 fn erasures(meter: &Meter) -> Counter<u64> {
     let counter = meter.u64_counter("portrait_feature_erasures").with_unit("{erasure}");
     let description = "erasures by state: applied (of a shopper of the partition), forgotten (of another's), swept and cleared \

@@ -1,14 +1,17 @@
-//! The verb "how far are you": the standing of every partition, as the store has it.
+//! Status of every partition as stored, for `ListPartitions`. Any process can answer it.
 
 use crate::error::Error;
 use portrait_profile::{PartitionLedger, Timestamp};
 use portrait_proto::v1;
 use portrait_store::{LeaseToken, WorkerStore};
 
-/// The standing of every partition in order, when the clock on the wall says `now`.
+/// Lists the status of all partitions in order; `now` is the wall clock.
+///
+/// # Errors
+/// Fails if the store cannot be read or a ledger cannot be decoded.
 pub(crate) async fn list(store: &dyn WorkerStore, now: Timestamp) -> Result<Vec<v1::PartitionStatus>, Error> {
     let mut list = Vec::new();
-    let workers = store.workers(now).await?;
+    let workers = store.members(now).await?;
     let owner = |token: LeaseToken| workers.iter().find(|worker| worker.nonce == token.nonce);
     for partition in store.layout().partitions.all() {
         let meta = store.meta(partition).await?;
@@ -24,7 +27,7 @@ pub(crate) async fn list(store: &dyn WorkerStore, now: Timestamp) -> Result<Vec<
             late_total: meta.counters.late,
             blocked_total: meta.counters.blocked,
             owner: meta.token.and_then(owner).map_or_else(String::new, |worker| worker.name.clone()),
-            swept_for_model: ledger.swept().map_or(0, |(version, _)| version.get()),
+            swept_model_version: ledger.swept().map_or(0, |(version, _)| version.get()),
         });
     }
     Ok(list)

@@ -1,11 +1,11 @@
-//! Builds the room, runs a worker for each partition, and drains: every worker finishes its commit and gives its lease back.
+//! Builds the service, runs one worker per partition, and drains: each worker finishes its commit and releases its lease.
 
 use crate::config::ValidConfig;
-use crate::context::{Ownership, Shared};
+use crate::context::{Ownership, FeatureContext};
 use crate::grpc::Grpc;
 use crate::metrics::Metrics;
-use crate::roster::{self, Share};
-use crate::worker::Worker;
+use crate::assignment::{self, PartitionAssignment};
+use crate::worker::PartitionWorker;
 use portrait_learning::ServedModel;
 use portrait_proto::v1::feature_service_server::{self, FeatureServiceServer};
 use portrait_runtime::SharedClock;
@@ -19,14 +19,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::codec::CompressionEncoding;
 
-/// The room: workers and edge.
+/// Feature service: the workers of all partitions and the gRPC handlers.
 pub struct FeatureService {
-    shared: Arc<Shared>,
-    share: watch::Sender<Share>,
+    shared: Arc<FeatureContext>,
+    assignment: watch::Sender<PartitionAssignment>,
 }
 
 impl FeatureService {
-    /// Puts the room together; nothing runs yet. `name` is what people call this process.
+    /// Builds the service; no task runs yet. `name` identifies this process for people.
     pub fn build(
         store: Arc<dyn WorkerStore>,
         name: String,
@@ -40,7 +40,7 @@ impl FeatureService {
         let metrics = Metrics::new(&with.meter, Arc::clone(&clock));
         let nonce = Nonce::random();
         let rewritten_at_ms = AtomicI64::new(0);
-        let shared = Shared {
+        let shared = FeatureContext {
             store,
             profile_clock,
             clock,
@@ -53,10 +53,10 @@ impl FeatureService {
             model,
             rewritten_at_ms,
         };
-        Self { shared: Arc::new(shared), share: watch::Sender::new(Share::default()) }
+        Self { shared: Arc::new(shared), assignment: watch::Sender::new(PartitionAssignment::default()) }
     }
 
-    /// The gRPC service.
+    /// Returns the gRPC service with its message limits.
     pub fn grpc(&self) -> FeatureServiceServer<impl feature_service_server::FeatureService + use<>> {
         FeatureServiceServer::new(Grpc { shared: Arc::clone(&self.shared) })
             .accept_compressed(CompressionEncoding::Gzip)
@@ -65,21 +65,23 @@ impl FeatureService {
             .max_encoding_message_size(self.shared.config.max_response)
     }
 
-    /// What of the partitions this process owns, now and whenever it changes.
+    /// Returns a receiver of this process's [`Ownership`].
     pub fn ownership(&self) -> watch::Receiver<Ownership> {
         self.shared.ownership.subscribe()
     }
 
-    /// Runs the workers until `shutdown`; the handle ends when the last one has given its lease back.
+    /// Runs the workers until `shutdown`; the handle ends when the last lease is released.
     #[expect(
         clippy::disallowed_methods,
         reason = "the caller owns the handle, which ends with the last task"
     )]
     pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
         let tracker = TaskTracker::new();
-        tracker.spawn(roster::attend(Arc::clone(&self.shared), self.share.clone(), shutdown.clone()));
+        tracker.spawn(assignment::run_membership(Arc::clone(&self.shared), self.assignment.clone(), shutdown.clone()));
+        // Every process has a worker for every partition. It sleeps until the assignment contains its partition, so that a
+        // change of members needs no tasks to be created or stopped.
         for partition in self.shared.store.layout().partitions.all() {
-            let worker = Worker::new(Arc::clone(&self.shared), self.share.subscribe(), partition);
+            let worker = PartitionWorker::new(Arc::clone(&self.shared), self.assignment.subscribe(), partition);
             tracker.spawn(worker.run(shutdown.clone()));
         }
         tracker.close();

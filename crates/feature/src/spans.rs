@@ -1,24 +1,24 @@
-//! The commit of followed calls. In come records that name the span that logged them; while they are folded they name that of the
-//! commit, which their changes take along to subscribers.
+//! Trace spans of a commit, one for each sampled record in it. While the records are folded they carry the commit's span, so
+//! that the changes in the feed continue the trace at the subscriber.
 
-use crate::batch::Entry;
+use crate::batch::LogEntry;
 use crate::error::Error;
 use portrait_profile::PartitionId;
 use portrait_runtime::telemetry::trace::{Span, SpanKind, Tracer};
 
-/// The spans of one commit, one for each followed record in it.
-pub(crate) struct Spans(Vec<Span>);
+/// Spans of one commit.
+pub(crate) struct ProfileSpans(Vec<Span>);
 
-impl Spans {
-    /// Begins them, and gives their place to the records.
-    pub(crate) fn begin(tracer: &Tracer, partition: PartitionId, entries: &mut [Entry]) -> Self {
+impl ProfileSpans {
+    /// Starts a span per sampled record and stores its context in the record.
+    pub(crate) fn begin(tracer: &Tracer, partition: PartitionId, entries: &mut [LogEntry]) -> Self {
         let count = entries.len();
         let mut spans = Vec::new();
         for entry in entries {
             let seq = entry.seq.get();
             let Some(trace) = entry.trace_mut() else { continue };
-            let mut span = tracer.after(Some(trace.0), SpanKind::Consumer, "commit");
-            // Where nobody follows, those behind are told of the span before.
+            let mut span = tracer.child_span(Some(trace.0), SpanKind::Consumer, "commit");
+            // Without an exporter the span has no bytes: the record then keeps the context of its sender for later stages.
             trace.0 = span.bytes().unwrap_or(trace.0);
             span.note("partition", i64::from(partition.get()));
             span.note("seq", i64::try_from(seq).unwrap_or(i64::MAX));
@@ -28,7 +28,7 @@ impl Spans {
         Self(spans)
     }
 
-    /// Ends them when `commit` has, as it has. It gives none if the partition is somebody else's.
+    /// Runs `commit` and marks the spans as failed unless it succeeded. `None` means that another worker owns the partition.
     pub(crate) async fn around<T>(
         mut self,
         commit: impl Future<Output = Result<Option<T>, Error>>,

@@ -1,7 +1,7 @@
-//! The verb "give features": reads profiles and computes their vectors at one moment. Writes nothing, so that any process
-//! can answer for any partition.
+//! Feature vectors of stored profiles at one time, by user id or as a stream. Reads only, so any process answers for any
+//! partition.
 
-use crate::context::Shared;
+use crate::context::FeatureContext;
 use crate::error::Error;
 use portrait_profile::{FeatureSchema, PartitionId, Profile, Timestamp, UserId};
 use portrait_proto::request::Shard;
@@ -14,45 +14,43 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use xxhash_rust::xxh64::xxh64;
 
-/// The pages of a stream.
-pub(crate) type Pages = ReceiverStream<Result<v1::StreamFeaturesResponse, Status>>;
+/// Stream of pages of vectors.
+pub(crate) type VectorPages = ReceiverStream<Result<v1::StreamFeaturesResponse, Status>>;
 
-/// How many pages wait for a slow reader.
-const PAGES_WAITING: usize = 2;
-/// How many vectors one message of a stream has.
+/// Pages buffered for a slow reader. Two keep the scan busy while a page is on the wire; more only take memory.
+const PAGES_QUEUED_MAX: usize = 2;
+/// Vectors per message of a stream.
 const PAGE_VECTORS: usize = 512;
-/// The same, of vectors with more about the shoppers.
-const PAGE_VECTORS_WITH_MORE: usize = 64;
-/// The seed that decides who is in a sample: another than that of routing, or a sample would be skewed by partition.
+/// Vectors per message with history or snapshots: such a vector is much larger, and a message is bounded.
+const PAGE_VECTORS_WITH_HISTORY: usize = 64;
+/// Seed of the sampling hash. It differs from the hash that routes users to partitions; with the same one a sample would
+/// be skewed by partition.
 const SAMPLE_SEED: u64 = 0x5A4D_504C;
 
-/// What may go with a vector.
+/// Optional parts of a streamed vector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct With {
-    /// The newest items.
+pub(crate) struct IncludedParts {
     pub(crate) recent_items: bool,
-    /// Steps from action to action.
+    /// Counts of transitions between actions.
     pub(crate) transitions: bool,
-    /// Earlier moments.
-    pub(crate) moments: bool,
+    /// Snapshots of earlier visits and orders with their labels.
+    pub(crate) snapshots: bool,
 }
 
-/// Which shoppers a stream is about.
+/// Users and parts that a stream returns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Selection {
-    /// The moment all vectors are read at.
     pub(crate) as_of: Timestamp,
-    /// The share of shoppers, above 0 and at most 1.
+    /// Fraction of users in (0, 1].
     pub(crate) sample: f64,
-    /// What goes with the vectors.
-    pub(crate) with: With,
-    /// Partitions of this reader; all readers of a stream share them.
+    pub(crate) include: IncludedParts,
+    /// Partitions of this reader, if several readers divide the stream.
     pub(crate) shard: Shard,
 }
 
 impl Selection {
     fn page(&self) -> usize {
-        if self.with == With::default() { PAGE_VECTORS } else { PAGE_VECTORS_WITH_MORE }
+        if self.include == IncludedParts::default() { PAGE_VECTORS } else { PAGE_VECTORS_WITH_HISTORY }
     }
 
     fn has_user(&self, key: &ProfileKey) -> bool {
@@ -60,13 +58,17 @@ impl Selection {
     }
 }
 
-/// The vectors of `user_ids` in their order, and those without a profile.
+/// Returns the vectors of `user_ids` in their order, and the ids without a profile.
+///
+/// # Errors
+/// Fails if the store cannot be read or a profile cannot be decoded.
 pub(crate) async fn of_users(
-    shared: &Shared,
+    shared: &FeatureContext,
     user_ids: &[UserId],
     as_of: Timestamp,
 ) -> Result<(Vec<v1::FeatureVector>, Vec<String>), Error> {
     let mut by_partition = BTreeMap::<PartitionId, Vec<ProfileKey>>::new();
+    // One read per partition: a store of several servers finds the profiles of a partition in one place.
     for user_id in user_ids {
         let partition = shared.store.layout().partitions.partition_of(user_id);
         by_partition.entry(partition).or_default().push(ProfileKey::of(user_id));
@@ -76,7 +78,7 @@ pub(crate) async fn of_users(
         let values = shared.store.profiles(partition, &keys).await?;
         for (key, bytes) in keys.into_iter().zip(values) {
             if let Some(bytes) = bytes {
-                let vector = vector(&key, &bytes, as_of, With::default())?;
+                let vector = vector(&key, &bytes, as_of, IncludedParts::default())?;
                 found.insert(key, vector);
             }
         }
@@ -92,9 +94,9 @@ pub(crate) async fn of_users(
     Ok((vectors, missing))
 }
 
-/// Streams the vectors of all shoppers in `selection`, page by page, as fast as the reader takes them.
-pub(crate) fn stream(shared: &Arc<Shared>, selection: Selection) -> Pages {
-    let (pages, receiver) = mpsc::channel(PAGES_WAITING);
+/// Streams the vectors of all users in `selection`, page by page, as fast as the reader takes them.
+pub(crate) fn stream(shared: &Arc<FeatureContext>, selection: Selection) -> VectorPages {
+    let (pages, receiver) = mpsc::channel(PAGES_QUEUED_MAX);
     let shared = Arc::clone(shared);
     #[expect(
         clippy::disallowed_methods,
@@ -102,7 +104,7 @@ pub(crate) fn stream(shared: &Arc<Shared>, selection: Selection) -> Pages {
     )]
     tokio::spawn(async move {
         if let Err(error) = send(&shared, selection, &pages).await {
-            // The reader may be gone; then nobody needs the error.
+            // A failed send means that the reader is gone, and with it the only one who needs the error.
             let _ = pages.send(Err(error.into())).await;
         }
     });
@@ -110,7 +112,7 @@ pub(crate) fn stream(shared: &Arc<Shared>, selection: Selection) -> Pages {
 }
 
 async fn send(
-    shared: &Shared,
+    shared: &FeatureContext,
     selection: Selection,
     pages: &mpsc::Sender<Result<v1::StreamFeaturesResponse, Status>>,
 ) -> Result<(), Error> {
@@ -123,7 +125,7 @@ async fn send(
                 .profiles
                 .iter()
                 .filter(|(key, _)| selection.has_user(key))
-                .map(|(key, bytes)| vector(key, bytes, selection.as_of, selection.with))
+                .map(|(key, bytes)| vector(key, bytes, selection.as_of, selection.include))
                 .collect::<Result<Vec<_>, _>>()?;
             if !vectors.is_empty() && pages.send(Ok(response(selection.as_of, vectors))).await.is_err() {
                 return Ok(());
@@ -142,11 +144,11 @@ fn response(as_of: Timestamp, vectors: Vec<v1::FeatureVector>) -> v1::StreamFeat
     v1::StreamFeaturesResponse { schema_hash: FeatureSchema::current().hash(), as_of, vectors }
 }
 
-fn vector(key: &ProfileKey, bytes: &[u8], as_of: Timestamp, with: With) -> Result<v1::FeatureVector, Error> {
-    let profile = Profile::decode(bytes).map_err(|source| Error::unreadable(key, source))?;
+fn vector(key: &ProfileKey, bytes: &[u8], as_of: Timestamp, with: IncludedParts) -> Result<v1::FeatureVector, Error> {
+    let profile = Profile::decode(bytes).map_err(|source| Error::cannot_read(key, source))?;
     let items = profile.recent_items().filter(|_| with.recent_items).cloned().map(v1::ItemTouch::from);
     let steps = if with.transitions { profile.transitions_at(as_of) } else { Vec::new() };
-    let moments = if with.moments { profile.looked_back(as_of) } else { Vec::new() };
+    let moments = if with.snapshots { profile.training_examples(as_of) } else { Vec::new() };
     Ok(v1::FeatureVector {
         user_id: profile.user_id().as_str().to_owned(),
         values: profile.features_at(as_of),
@@ -156,6 +158,6 @@ fn vector(key: &ProfileKey, bytes: &[u8], as_of: Timestamp, with: With) -> Resul
         latest_category: profile.latest_category().unwrap_or_default().to_owned(),
         recent_items: items.collect(),
         transitions: steps.into_iter().map(Into::into).collect(),
-        moments: moments.into_iter().map(v1::Moment::from).collect(),
+        snapshots: moments.into_iter().map(v1::FeatureSnapshot::from).collect(),
     })
 }

@@ -4,7 +4,7 @@ mod feature {
     mod commits;
     mod erasures;
     mod leases;
-    mod room;
+    mod fixture;
     mod segments;
     mod vectors;
 }

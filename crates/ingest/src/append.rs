@@ -1,13 +1,13 @@
-//! Into the log. In come records of one partition, out goes their place, once the store has acknowledged them.
-//!
-//! Each partition has a lane: while one append is under way, what arrives waits and goes with the next, so that a busy
-//! store gets few, large appends and an idle one gets each at once. Records of one lane keep the order in which they came.
+//! Appends to the log, one queue per partition. While an append of a partition is in flight, new records queue and go with
+//! the next one: a busy store gets few, large appends, and an idle one gets each at once. Records of a queue keep their order.
 //!
 //! ```text
-//! put ─┐
-//! put ─┼─> lane: waiting ──> flush: append(as many as fit) ──> every caller its own place
-//! put ─┘
+//! enqueue ─┐
+//! enqueue ─┼─> queue ──> flush: append(as many as fit) ──> each caller gets its own position
+//! enqueue ─┘
 //! ```
+//!
+//! Invariant: queued bytes are bounded by `ingest.queue` over all partitions.
 
 use crate::config::ValidConfig;
 use crate::error::Error;
@@ -23,20 +23,20 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
-/// What one byte of a permit stands for: a semaphore counts up to 2^29 on small machines.
+/// Bytes per semaphore permit. A semaphore counts up to 2^29 on 32-bit machines, and a queue may be larger than 512 MiB.
 const PERMIT_BYTES: usize = 1024;
 
-/// What to do when there is no room.
+/// Behaviour of a caller without memory in the queue, or with a lagging partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// Refuse at once: the caller can come again.
-    None,
-    /// Wait this long: the caller is a stream and slows down with us.
-    For(Duration),
+pub(crate) enum Backpressure {
+    /// Fail at once: the caller can retry.
+    Reject,
+    /// Wait this long: the caller is a stream, and the wait slows its sender down.
+    Wait(Duration),
 }
 
-/// The lanes of all partitions.
-pub(crate) struct Log {
+/// Appender with a queue for every partition.
+pub(crate) struct LogAppender {
     store: Arc<dyn IntakeStore>,
     clock: SharedClock,
     metrics: Arc<Metrics>,
@@ -44,68 +44,68 @@ pub(crate) struct Log {
     linger: Duration,
     queue_bytes: usize,
     lag_max: u64,
-    /// The memory that may wait, in permits.
-    room: Arc<Semaphore>,
-    lanes: Vec<Lane>,
+    /// Memory of all queues, in permits of [`PERMIT_BYTES`].
+    memory: Arc<Semaphore>,
+    queues: Vec<PartitionQueue>,
 }
 
-/// What waits for one partition.
+/// Queued appends of one partition.
 #[derive(Default)]
-struct Lane {
-    /// Written by callers and by the flush; dropping it would leave callers without an answer.
-    state: Mutex<LaneState>,
-    /// How many records were not applied when the store last told; written by the flush and by whoever waits.
+struct PartitionQueue {
+    /// Written by callers and by the flush. A poisoned lock is used on: losing the queue would leave callers without an answer.
+    state: Mutex<QueueState>,
+    /// Records that were not applied when the store reported it last.
     lag: AtomicU64,
 }
 
 #[derive(Default)]
-struct LaneState {
-    waiting: VecDeque<Waiting>,
-    /// Whether a flush is at work; it takes all that waits before it ends.
+struct QueueState {
+    queued: VecDeque<QueuedAppend>,
+    /// True while a flush runs; it empties the queue before it ends.
     flushing: bool,
 }
 
-struct Waiting {
+struct QueuedAppend {
     records: Vec<Bytes>,
     bytes: usize,
-    answer: oneshot::Sender<Result<LogPosition, Error>>,
-    _room: OwnedSemaphorePermit,
+    reply: oneshot::Sender<Result<LogPosition, Error>>,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// Records that are on their way.
-pub(crate) struct Underway(oneshot::Receiver<Result<LogPosition, Error>>);
+/// Append in flight.
+pub(crate) struct PendingAppend(oneshot::Receiver<Result<LogPosition, Error>>);
 
-impl Log {
-    /// Lanes for every partition of `store`.
+impl LogAppender {
+    /// Creates a queue for every partition of `store`.
     pub(crate) fn new(
         store: Arc<dyn IntakeStore>,
         clock: SharedClock,
         metrics: Arc<Metrics>,
         config: &ValidConfig,
     ) -> Self {
-        let lanes = store.layout().partitions.all().map(|_| Lane::default()).collect();
+        let lanes = store.layout().partitions.all().map(|_| PartitionQueue::default()).collect();
         let room = Arc::new(Semaphore::new(config.queue_bytes / PERMIT_BYTES));
         let (level, linger) = (config.level, config.linger);
-        let (queue_bytes, lag_max) = (config.queue_bytes, config.lag_max);
-        Self { store, clock, metrics, level, linger, queue_bytes, lag_max, room, lanes }
+        let (queue_bytes, lag_max) = (config.queue_bytes, config.lag_records_max);
+        Self { store, clock, metrics, level, linger, queue_bytes, lag_max, memory: room, queues: lanes }
     }
 
-    /// Puts records into a partition's lane. When this returns they have their turn; the answer comes later.
+    /// Enqueues records of a partition. Their order is fixed when this returns; the position follows later.
     ///
     /// # Errors
-    /// `QueueFull` or `Lagging`, if there is no room and `patience` is over.
-    pub(crate) async fn put(
+    /// Fails with `QueueFull` or `Lagging` if `backpressure` does not allow to wait, or its time is over.
+    pub(crate) async fn enqueue(
         self: &Arc<Self>,
         partition: PartitionId,
         records: Vec<Bytes>,
-        patience: Patience,
-    ) -> Result<Underway, Error> {
-        self.bear_lag(partition, patience).await?;
+        patience: Backpressure,
+    ) -> Result<PendingAppend, Error> {
+        self.wait_for_lag(partition, patience).await?;
         let bytes = records.iter().map(Bytes::len).sum();
-        let room = self.take_room(bytes, patience).await?;
+        let room = self.reserve_bytes(bytes, patience).await?;
         let (answer, underway) = oneshot::channel();
-        let mut state = self.lane(partition).lock();
-        state.waiting.push_back(Waiting { records, bytes, answer, _room: room });
+        let mut state = self.queue(partition).lock();
+        state.queued.push_back(QueuedAppend { records, bytes, reply: answer, _permit: room });
         if !state.flushing {
             state.flushing = true;
             #[expect(
@@ -114,37 +114,37 @@ impl Log {
             )]
             tokio::spawn(Arc::clone(self).flush(partition));
         }
-        Ok(Underway(underway))
+        Ok(PendingAppend(underway))
     }
 
-    fn lane(&self, partition: PartitionId) -> &Lane {
-        &self.lanes[partition.index()]
+    fn queue(&self, partition: PartitionId) -> &PartitionQueue {
+        &self.queues[partition.index()]
     }
 
-    async fn take_room(&self, bytes: usize, patience: Patience) -> Result<OwnedSemaphorePermit, Error> {
+    async fn reserve_bytes(&self, bytes: usize, patience: Backpressure) -> Result<OwnedSemaphorePermit, Error> {
         let full = Error::QueueFull { limit_bytes: self.queue_bytes };
-        // What is larger than all the room takes all of it.
+        // A batch larger than the whole queue takes all permits, or it could never be sent.
         let permits = bytes.div_ceil(PERMIT_BYTES).min(self.queue_bytes / PERMIT_BYTES);
         let permits = u32::try_from(permits).map_err(|_| full.clone())?;
-        let room = Arc::clone(&self.room);
+        let room = Arc::clone(&self.memory);
         match patience {
-            Patience::None => room.try_acquire_many_owned(permits).map_err(|_| full),
-            Patience::For(wait) => match tokio::time::timeout(wait, room.acquire_many_owned(permits)).await {
+            Backpressure::Reject => room.try_acquire_many_owned(permits).map_err(|_| full),
+            Backpressure::Wait(wait) => match tokio::time::timeout(wait, room.acquire_many_owned(permits)).await {
                 Ok(Ok(permit)) => Ok(permit),
                 Ok(Err(_)) | Err(_) => Err(full),
             },
         }
     }
 
-    /// Returns when the partition's lag is bearable. What the last append told may be old: the store is asked before anybody
-    /// is refused.
-    async fn bear_lag(&self, partition: PartitionId, patience: Patience) -> Result<(), Error> {
-        let lane = self.lane(partition);
+    /// Waits until the partition's lag is at most `lag_records_max`. The lag known from the last append may be old, so the
+    /// store is read before a caller is refused.
+    async fn wait_for_lag(&self, partition: PartitionId, patience: Backpressure) -> Result<(), Error> {
+        let lane = self.queue(partition);
         if lane.lag.load(Ordering::Relaxed) <= self.lag_max {
             return Ok(());
         }
         let mut meta = self.store.meta(partition).await?;
-        if let Patience::For(wait) = patience {
+        if let Backpressure::Wait(wait) = patience {
             let bearable = LogSeq::new(meta.log_end.get().saturating_sub(self.lag_max));
             meta = self.store.wait_applied(partition, bearable, wait).await?;
         }
@@ -156,9 +156,9 @@ impl Log {
         Ok(())
     }
 
-    /// Appends what waits until nothing does.
+    /// Appends queued batches until the queue is empty.
     async fn flush(self: Arc<Self>, partition: PartitionId) {
-        let lane = self.lane(partition);
+        let lane = self.queue(partition);
         if !self.linger.is_zero() {
             tokio::time::sleep(self.linger).await;
         }
@@ -167,29 +167,29 @@ impl Log {
         }
     }
 
-    /// As much of what waits as one append may have; none if nothing waits, and then the flush is over.
-    fn next_batch(&self, lane: &Lane) -> Option<Vec<Waiting>> {
+    /// Takes as much of the queue as one append may hold; `None` ends the flush.
+    fn next_batch(&self, lane: &PartitionQueue) -> Option<Vec<QueuedAppend>> {
         let limits = self.store.limits();
         let mut state = lane.lock();
         let (mut batch, mut records, mut bytes) = (Vec::new(), 0, 0);
-        while let Some(next) = state.waiting.front() {
+        while let Some(next) = state.queued.front() {
             records += next.records.len();
             bytes += next.bytes;
             if !batch.is_empty() && (records > limits.append_records || bytes > limits.append_bytes) {
                 break;
             }
-            batch.extend(state.waiting.pop_front());
+            batch.extend(state.queued.pop_front());
         }
         state.flushing = !batch.is_empty();
         state.flushing.then_some(batch)
     }
 
-    async fn append(&self, partition: PartitionId, batch: Vec<Waiting>) {
+    async fn append(&self, partition: PartitionId, batch: Vec<QueuedAppend>) {
         let begun = Instant::now();
         let mut records = Vec::new();
         let mut answers = Vec::with_capacity(batch.len());
         for waiting in batch {
-            answers.push((waiting.records.len() as u64, waiting.answer, waiting._room));
+            answers.push((waiting.records.len() as u64, waiting.reply, waiting._permit));
             records.extend(waiting.records);
         }
         let count = records.len();
@@ -197,13 +197,13 @@ impl Log {
         match self.store.append(partition, records, now, self.level).await {
             Ok(appended) => {
                 self.metrics.appended(count, begun.elapsed());
-                self.lane(partition).note(&appended);
+                self.queue(partition).record_lag(&appended);
                 let mut before = appended.first;
                 for (count, answer, _) in answers {
-                    // The newest of its own records: what others appended beside it is not waited for.
+                    // Position of the newest of its own records: a reader need not wait for those of other callers.
                     let seq = LogSeq::new(before.get() + count - 1);
                     before = seq.next();
-                    // Whoever does not wait any more needs no answer.
+                    // A caller that is gone needs no answer.
                     let _ = answer.send(Ok(LogPosition { generation: appended.last.generation, seq }));
                 }
             }
@@ -217,21 +217,21 @@ impl Log {
     }
 }
 
-impl Lane {
-    fn lock(&self) -> MutexGuard<'_, LaneState> {
+impl PartitionQueue {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, appended: &Appended) {
+    fn record_lag(&self, appended: &Appended) {
         let lag = appended.last.seq.get().saturating_sub(appended.applied_through.get());
         self.lag.store(lag, Ordering::Relaxed);
     }
 }
 
-impl Underway {
-    /// Where the newest of the records is, once the store has acknowledged them.
-    pub(crate) async fn place(self) -> Result<LogPosition, Error> {
-        // The flush answers all that waits; it is gone only with the process.
+impl PendingAppend {
+    /// Returns the position of the newest of the records, once the store has acknowledged them.
+    pub(crate) async fn position(self) -> Result<LogPosition, Error> {
+        // A flush answers all that it takes; it disappears only with the process.
         self.0.await.unwrap_or(Err(Error::ShuttingDown))
     }
 }

@@ -1,68 +1,73 @@
-//! What is known of items: a bounded memory in front of the store. In come records, out go the same with category, brand and
-//! price where the sender left them out; in come items, and the store has them.
+//! Bounded cache of the catalogue in front of the store. It completes events with category, brand and price that the sender
+//! left out, and passes upserts to the store.
 
-use crate::check::item::CheckedItem;
+use crate::validate::item::ValidItem;
 use crate::error::Error;
 use bytes::Bytes;
-use portrait_profile::{Body, CatalogueItem, Event, ItemId, Record, Span, Timestamp};
+use portrait_profile::{Body, CatalogueItem, Event, ItemId, Record, TimeDelta, Timestamp};
 use portrait_store::{AckLevel, IntakeStore};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 
-/// The catalogue as this process sees it.
-pub(crate) struct Catalogue {
+/// Catalogue as this process sees it.
+pub(crate) struct CatalogueCache {
     store: Arc<dyn IntakeStore>,
     level: AckLevel,
-    age_max: Span,
-    /// What the store said of an item, also that it knows none. Written by lookups and upserts here; dropping an entry costs
-    /// a read of the store.
-    known: Cache<ItemId, Known>,
+    age_max: TimeDelta,
+    /// Cached items, and ids that the store does not know: without the latter every event of an unknown item would cost a read.
+    /// Written by lookups and upserts of this process; upserts of others appear after `age_max`.
+    cached: Cache<ItemId, CachedItem>,
 }
 
 #[derive(Clone)]
-struct Known {
+struct CachedItem {
     item: Option<Arc<CatalogueItem>>,
-    at: Timestamp,
+    read_at: Timestamp,
 }
 
-impl Catalogue {
-    /// A memory for `items_max` items, each asked for again after `age_max`.
-    pub(crate) fn new(store: Arc<dyn IntakeStore>, level: AckLevel, items_max: usize, age_max: Span) -> Self {
-        Self { store, level, age_max, known: Cache::new(items_max) }
+impl CatalogueCache {
+    /// Creates a cache of `items_max` items, each read again after `age_max`.
+    pub(crate) fn new(store: Arc<dyn IntakeStore>, level: AckLevel, items_max: usize, age_max: TimeDelta) -> Self {
+        Self { store, level, age_max, cached: Cache::new(items_max) }
     }
 
-    /// Adds to each event what its sender left out and the catalogue knows.
-    pub(crate) async fn complete(&self, records: &mut [Record], now: Timestamp) -> Result<(), Error> {
-        self.learn(records, now).await?;
+    /// Completes events with fields that the sender left out and the catalogue has.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be read or an item cannot be decoded.
+    pub(crate) async fn enrich(&self, records: &mut [Record], now: Timestamp) -> Result<(), Error> {
+        self.load(records, now).await?;
         for event in records.iter_mut().filter_map(incomplete) {
-            let known = event.item_id.as_ref().and_then(|item_id| self.known.get(item_id));
+            let known = event.item_id.as_ref().and_then(|item_id| self.cached.get(item_id));
             if let Some(item) = known.and_then(|known| known.item) {
-                fill(event, &item);
+                fill_missing(event, &item);
             }
         }
         Ok(())
     }
 
     /// Adds items to the catalogue or replaces them.
-    pub(crate) async fn upsert(&self, items: Vec<CheckedItem>, now: Timestamp) -> Result<(), Error> {
+    pub(crate) async fn upsert(&self, items: Vec<ValidItem>, now: Timestamp) -> Result<(), Error> {
         for page in items.chunks(self.store.limits().page_items) {
             let entries = page.iter().map(|item| (key(&item.item_id), Bytes::from(item.item.encode())));
             self.store.put_items(entries.collect(), self.level).await?;
         }
-        for CheckedItem { item_id, item } in items {
-            self.known.insert(item_id, Known { item: Some(Arc::new(item)), at: now });
+        // After all writes: a failed one must not leave an item in the cache that no other process will ever see.
+        for ValidItem { item_id, item } in items {
+            self.cached.insert(item_id, CachedItem { item: Some(Arc::new(item)), read_at: now });
         }
         Ok(())
     }
 
-    /// Asks the store for the items that are not known, or not any more.
-    async fn learn(&self, records: &mut [Record], now: Timestamp) -> Result<(), Error> {
+    /// Loads the items that are not cached, or expired.
+    async fn load(&self, records: &mut [Record], now: Timestamp) -> Result<(), Error> {
         let mut unknown: Vec<ItemId> = Vec::new();
         for event in records.iter_mut().filter_map(incomplete) {
-            let fresh = |known: Known| now.since(known.at) < self.age_max;
+            let fresh = |known: CachedItem| now.since(known.read_at) < self.age_max;
             unknown
-                .extend(event.item_id.clone().filter(|item_id| !self.known.get(item_id).is_some_and(fresh)));
+                .extend(event.item_id.clone().filter(|item_id| !self.cached.get(item_id).is_some_and(fresh)));
         }
+        // One read per distinct item: a batch often has several events of the same item.
         unknown.sort_unstable();
         unknown.dedup();
         for page in unknown.chunks(self.store.limits().page_items) {
@@ -74,7 +79,7 @@ impl Catalogue {
                     let source = Arc::new(source);
                     Error::Item { item_id: item_id.clone(), source }
                 })?;
-                self.known.insert(item_id.clone(), Known { item: item.map(Arc::new), at: now });
+                self.cached.insert(item_id.clone(), CachedItem { item: item.map(Arc::new), read_at: now });
             }
         }
         Ok(())
@@ -85,7 +90,7 @@ fn key(item_id: &ItemId) -> Bytes {
     Bytes::copy_from_slice(item_id.as_str().as_bytes())
 }
 
-/// The event of a record that names an item and leaves something out.
+/// Returns the event of a record that names an item and leaves a field out.
 fn incomplete(record: &mut Record) -> Option<&mut Event> {
     match &mut record.body {
         Body::Event(event) => {
@@ -96,7 +101,7 @@ fn incomplete(record: &mut Record) -> Option<&mut Event> {
     }
 }
 
-fn fill(event: &mut Event, item: &CatalogueItem) {
+fn fill_missing(event: &mut Event, item: &CatalogueItem) {
     let known = |text: &str| Some(Box::<str>::from(text)).filter(|text| !text.is_empty());
     event.category = event.category.take().or_else(|| known(&item.category));
     event.brand = event.brand.take().or_else(|| known(&item.brand));

@@ -1,9 +1,9 @@
-//! State of this service that its verbs share: the store, the rules, the lanes into the log and the open streams. It stands
-//! below every verb and knows none of them.
+//! State shared by the verbs of this service: store, validator, log queues and open streams. It is below every verb and
+//! depends on none of them.
 
-use crate::append::Log;
-use crate::catalogue::Catalogue;
-use crate::check::Rules;
+use crate::append::LogAppender;
+use crate::catalogue::CatalogueCache;
+use crate::validate::Validator;
 use crate::metrics::Metrics;
 use crate::rate::RateLimit;
 use portrait_profile::Timestamp;
@@ -15,44 +15,42 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// State that calls and streams share.
-pub(crate) struct Shared {
-    /// Where the log is.
+/// Shared state of all calls and streams.
+pub(crate) struct IngestContext {
+    /// Store with log, catalogue and registry.
     pub(crate) store: Arc<dyn IntakeStore>,
-    /// Clock by which erasures happen.
+    /// Clock that erasures are compared by: the one by which profiles decay.
     pub(crate) profile_clock: ProfileClock,
-    /// The clock on the wall.
     pub(crate) clock: SharedClock,
-    /// What may enter.
-    pub(crate) rules: Rules,
-    /// What one shopper may send; none is without limit.
+    pub(crate) validator: Validator,
+    /// Rate limit per user; none without a limit.
     pub(crate) rate: Option<RateLimit>,
-    /// What is known of items.
-    pub(crate) catalogue: Catalogue,
-    /// The lanes into the log.
-    pub(crate) log: Arc<Log>,
-    /// What is measured.
+    pub(crate) catalogue: CatalogueCache,
+    /// Queues of all partitions into the log.
+    pub(crate) log: Arc<LogAppender>,
     pub(crate) metrics: Arc<Metrics>,
-    /// What requests are followed with.
     pub(crate) tracer: Tracer,
-    /// Requests of one stream that may be under way.
+    /// Limit of requests in flight per stream.
     pub(crate) stream_requests: usize,
-    /// How long a stream may wait for room.
-    pub(crate) stream_patience: Duration,
-    /// Cancelled when the room drains: streams end.
+    /// Longest wait of a stream for memory, a lagging partition or its token's rate.
+    pub(crate) stream_wait_max: Duration,
+    /// Cancelled when the service drains: streams end.
     pub(crate) closing: CancellationToken,
-    /// The readers of open streams, so that a drain can wait for them.
+    /// Readers of open streams; a drain waits for them.
     pub(crate) streams: TaskTracker,
 }
 
-impl Shared {
-    /// What the clock on the wall says.
+impl IngestContext {
+    /// Returns the wall-clock time.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.clock.now_ms())
     }
 
-    /// Returns the moment that the deployment takes for the present when the wall clock says `now`: that, or its newest event.
-    pub(crate) async fn moment(&self, now: Timestamp) -> Result<Timestamp, portrait_store::Error> {
+    /// Returns the deployment's present by `profiles.clock`: the wall clock `now`, or the newest event.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be read.
+    pub(crate) async fn profile_now(&self, now: Timestamp) -> Result<Timestamp, portrait_store::Error> {
         self.profile_clock.now(self.store.as_ref(), now).await
     }
 }

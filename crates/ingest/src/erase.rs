@@ -1,29 +1,29 @@
-//! The verbs "erase" and "how far is it". In comes a shopper's id, out goes one record in every partition's log: in the shopper's own
-//! the erasure itself, in all others the pseudonym whose edges are to go; and a receipt of their places. What became of
-//! them is read from what the owners of the partitions have noted.
+//! Erasure of a user, and its progress. An erasure is one record in every partition's log: `Erase` in the user's own, and
+//! `Forget` with a pseudonym, whose edges must go, in all others. Their positions are the receipt. Progress is read from the
+//! ledgers of the partitions, so no state is kept for a receipt.
 
-use crate::append::{Patience, Underway};
-use crate::check;
-use crate::context::Shared;
+use crate::append::{Backpressure, PendingAppend};
+use crate::validate;
+use crate::context::IngestContext;
 use crate::error::Error;
 use bytes::Bytes;
 use portrait_profile::{
-    Body, LogPlace, PartitionId, PartitionLedger, Record, RecordId, Timestamp, TraceContext, UserId,
+    Body, PartitionId, PartitionLedger, Record, RecordId, Timestamp, TraceContext, UserId,
 };
 use portrait_proto::receipt::Receipt;
-use portrait_proto::request::{self, Refusal};
+use portrait_proto::request::{self, ValidationError};
 use portrait_proto::time;
-use portrait_proto::token::{BadToken, ConsistencyToken, TokenEntry};
+use portrait_proto::token::{InvalidConsistencyToken, ConsistencyToken, TokenEntry};
 use portrait_proto::v1::{self, ErasureState, ErrorReason};
 use portrait_store::{GenerationId, LogPosition, LogSeq, Nonce, PartitionMeta, PositionFate};
 use std::sync::Arc;
 
-/// What metrics call it.
+/// Value of the metrics label `kind`.
 const KIND: &str = "erasure";
 
-/// How far an erasure is: in how many partitions each step is done.
+/// Progress of an erasure: partitions by completed step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Progress {
+struct ErasureProgress {
     partitions: u32,
     applied: u32,
     swept: u32,
@@ -31,33 +31,36 @@ struct Progress {
     cleared: u32,
 }
 
-/// Erases a shopper: logs what erases, in every partition.
+/// Logs the erasure of a user in every partition and returns the receipt.
+///
+/// # Errors
+/// Fails if the id is invalid, or the records are not in all logs; [`Error::PartiallyLogged`] if they may be in some.
 pub(crate) async fn erase(
-    shared: &Arc<Shared>,
+    shared: &Arc<IngestContext>,
     erasure: &v1::EraseRequest,
     trace: Option<TraceContext>,
 ) -> Result<Receipt, Error> {
     let user_id = request::user_id("user_id", &erasure.user_id)?;
-    let record_id = check::record_id(&erasure.event_id)?;
+    let record_id = validate::record_id(&erasure.event_id)?;
     let accepted_at = shared.now();
-    // The shopper's past is what the deployment takes for it: a replay of old logs goes on after it.
-    let occurred_at = shared.moment(accepted_at).await?;
+    // Event time, not wall time: in a replay of an old log, events after the erasure must begin a new profile.
+    let occurred_at = shared.profile_now(accepted_at).await?;
     let records = records(shared, &user_id, record_id.as_ref(), (occurred_at, accepted_at));
     let mut turns = Vec::with_capacity(records.len());
     for (partition, mut record) in records {
-        // Of the whole only what tells subscribers is followed.
+        // Only the `Erase` record leads to a change for subscribers, so only it continues the trace.
         record.trace = trace.filter(|_| matches!(record.body, Body::Erase(_)));
         let record = Bytes::from(record.encode());
-        turns.push((partition, shared.log.put(partition, vec![record], Patience::None).await));
+        turns.push((partition, shared.log.enqueue(partition, vec![record], Backpressure::Reject).await));
     }
-    let places = places(turns).await?;
+    let places = positions_of(turns).await?;
     shared.metrics.accepted(KIND, 1);
-    Ok(Receipt { accepted_at, places })
+    Ok(Receipt { accepted_at, log_positions: places })
 }
 
-/// One record for each partition.
+/// Builds one record per partition. Only one of them names the user, so only one log must be trimmed of the id.
 fn records(
-    shared: &Shared,
+    shared: &IngestContext,
     user_id: &UserId,
     record_id: Option<&RecordId>,
     (occurred_at, accepted_at): (Timestamp, Timestamp),
@@ -78,16 +81,16 @@ fn records(
     layout.partitions.all().map(record).collect()
 }
 
-/// Where the records are, once all of them are acknowledged.
+/// Waits until all records are acknowledged and returns their positions.
 ///
 /// # Errors
-/// The refusal, if nothing is in any log; that a part of it may be, otherwise.
-async fn places(turns: Vec<(PartitionId, Result<Underway, Error>)>) -> Result<ConsistencyToken, Error> {
+/// Fails with the refusal if no log has a record, and with [`Error::PartiallyLogged`] if some may have one.
+async fn positions_of(turns: Vec<(PartitionId, Result<PendingAppend, Error>)>) -> Result<ConsistencyToken, Error> {
     let mut token = ConsistencyToken::default();
     let (mut refused, mut leaves_open) = (None, false);
     for (partition, underway) in turns {
         let placed = match underway {
-            Ok(underway) => underway.place().await,
+            Ok(underway) => underway.position().await,
             Err(error) => Err(error),
         };
         match placed {
@@ -97,7 +100,7 @@ async fn places(turns: Vec<(PartitionId, Result<Underway, Error>)>) -> Result<Co
                 seq: place.seq.get(),
             }),
             Err(error) => {
-                leaves_open |= error.leaves_open();
+                leaves_open |= error.is_ambiguous();
                 refused = Some(error);
             }
         }
@@ -105,21 +108,24 @@ async fn places(turns: Vec<(PartitionId, Result<Underway, Error>)>) -> Result<Co
     match refused {
         None => Ok(token),
         Some(error) if token.entries.is_empty() && !leaves_open => Err(error),
-        Some(error) => Err(Error::InPart { cause: error.message() }),
+        Some(error) => Err(Error::PartiallyLogged { cause: error.message() }),
     }
 }
 
-/// How far an erasure is.
-pub(crate) async fn state(shared: &Shared, receipt: &[u8]) -> Result<v1::GetErasureResponse, Error> {
-    let receipt = Receipt::decode(receipt).map_err(|BadToken| unknown("the bytes are no receipt"))?;
+/// Returns the progress of an erasure by its receipt.
+///
+/// # Errors
+/// Fails if the receipt is not one of this deployment, the store lost a record, or a ledger cannot be decoded.
+pub(crate) async fn state(shared: &IngestContext, receipt: &[u8]) -> Result<v1::GetErasureResponse, Error> {
+    let receipt = Receipt::decode(receipt).map_err(|InvalidConsistencyToken| unknown_receipt("the bytes are no receipt"))?;
     let partitions = shared.store.layout().partitions;
-    if receipt.places.entries.len() != usize::from(partitions.get()) {
-        return Err(unknown("it has another number of partitions than this deployment"));
+    if receipt.log_positions.entries.len() != usize::from(partitions.get()) {
+        return Err(unknown_receipt("it has another number of partitions than this deployment"));
     }
-    let mut progress = Progress::default();
-    for (partition, entry) in partitions.all().zip(&receipt.places.entries) {
+    let mut progress = ErasureProgress::default();
+    for (partition, entry) in partitions.all().zip(&receipt.log_positions.entries) {
         if entry.partition != partition.get() {
-            return Err(unknown("its partitions are not those of this deployment"));
+            return Err(unknown_receipt("its partitions are not those of this deployment"));
         }
         let meta = shared.store.meta(partition).await?;
         let generation = GenerationId::new(Nonce::new(entry.generation));
@@ -127,13 +133,13 @@ pub(crate) async fn state(shared: &Shared, receipt: &[u8]) -> Result<v1::GetEras
         match meta.log_generations.fate(position, meta.log_end) {
             PositionFate::Valid => progress.count(position.seq, &meta)?,
             PositionFate::UnknownGeneration => {
-                return Err(unknown("no log of this deployment has its places"));
+                return Err(unknown_receipt("no log of this deployment has its places"));
             }
             PositionFate::BeyondEnd => return Err(Error::ErasureLost { partition }),
         }
     }
     let state = progress.state();
-    shared.metrics.erasure_asked(state);
+    shared.metrics.erasure_status_read(state);
     Ok(v1::GetErasureResponse {
         state: state.into(),
         accepted_at: Some(time::to_wire(receipt.accepted_at)),
@@ -142,21 +148,21 @@ pub(crate) async fn state(shared: &Shared, receipt: &[u8]) -> Result<v1::GetEras
         swept_partitions: progress.swept,
         trimmed_partitions: progress.trimmed,
         cleared_partitions: progress.cleared,
-        waits_for: progress.waits_for(),
+        waiting_for: progress.slowest_stage(),
     })
 }
 
-impl Progress {
-    /// Counts a partition in which the erasure's record is at `place`.
+impl ErasureProgress {
+    /// Counts a partition in which the record of the erasure is at `seq`.
     fn count(&mut self, place: LogSeq, meta: &PartitionMeta) -> Result<(), Error> {
         let ledger = PartitionLedger::decode(&meta.note);
         let erasures = ledger.map_err(|source| Error::Ledger { source: Arc::new(source) })?.erasures();
         let applied = meta.applied_through >= place;
         self.partitions += 1;
         self.applied += u32::from(applied);
-        self.swept += u32::from(applied && erasures.is_swept(LogPlace(place.get())));
+        self.swept += u32::from(applied && erasures.is_swept(place));
         self.trimmed += u32::from(meta.log_first > place);
-        self.cleared += u32::from(erasures.is_cleared(LogPlace(place.get())));
+        self.cleared += u32::from(erasures.is_cleared(place));
         Ok(())
     }
 
@@ -171,7 +177,7 @@ impl Progress {
         }
     }
 
-    fn waits_for(self) -> String {
+    fn slowest_stage(self) -> String {
         let of = self.partitions;
         let left = |done: u32| of - done;
         if self.applied < of {
@@ -191,10 +197,10 @@ impl Progress {
     }
 }
 
-fn unknown(why: &str) -> Error {
+fn unknown_receipt(why: &str) -> Error {
     let message =
         format!("is not a receipt of this deployment: {why}; pass it as Erase gave it, or erase again");
-    Refusal::new(ErrorReason::BadToken, "receipt", message).into()
+    ValidationError::new(ErrorReason::BadToken, "receipt", message).into()
 }
 
 #[cfg(test)]
@@ -204,7 +210,7 @@ mod tests {
     #[test]
     fn an_erasure_is_as_far_as_the_slowest_partition() {
         let progress =
-            |applied, swept, trimmed, cleared| Progress { partitions: 4, applied, swept, trimmed, cleared };
+            |applied, swept, trimmed, cleared| ErasureProgress { partitions: 4, applied, swept, trimmed, cleared };
         let rows = [
             (progress(0, 0, 0, 0), ErasureState::Accepted, "4 of 4 partitions to apply it"),
             (progress(3, 2, 0, 0), ErasureState::Accepted, "1 of 4 partitions to apply it"),
@@ -215,7 +221,7 @@ mod tests {
         ];
         for (progress, state, waits_for) in rows {
             assert_eq!(progress.state(), state, "{progress:?}");
-            assert!(progress.waits_for().contains(waits_for), "{}", progress.waits_for());
+            assert!(progress.slowest_stage().contains(waits_for), "{}", progress.slowest_stage());
         }
     }
 }

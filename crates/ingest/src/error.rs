@@ -1,90 +1,90 @@
-//! Why a call could not be answered item by item, and what the caller is told.
+//! Error type of the service and its mapping to gRPC status.
 
 use portrait_profile::{DecodeError, ItemId, PartitionId};
-use portrait_proto::request::Refusal;
-use portrait_proto::status::{Failure, store_reason};
+use portrait_proto::request::ValidationError;
+use portrait_proto::status::{CallFailure, store_reason};
 use portrait_proto::v1::ErrorReason;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
 
-/// How long a caller is asked to wait while more is under way than may be.
+/// Retry delay reported with an overload, in which a store usually works off what is queued.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// What this crate answers instead.
+/// Error of a call that cannot be answered item by item.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The store could not answer. Several callers share one write, and so its failure.
+    /// Failed store request. Shared, since several callers share one append and so its failure.
     #[error("the store could not answer")]
     Store(#[source] Arc<portrait_store::Error>),
-    /// A stored item of the catalogue cannot be read.
+    /// Undecodable stored item of the catalogue.
     #[error("the stored item {item_id:?} cannot be read")]
     Item {
-        /// Which.
+        /// Key of the item.
         item_id: ItemId,
-        /// Why not.
+        /// Reason from the decoder.
         #[source]
         source: Arc<DecodeError>,
     },
-    /// The request is refused as a whole.
+    /// Request that is invalid as a whole.
     #[error(transparent)]
-    Request(#[from] Refusal),
-    /// The records that wait for the store take as much memory as they may.
+    Request(#[from] ValidationError),
+    /// Full queue: `ingest.queue` bytes wait for the store.
     #[error("{limit_bytes} bytes wait for the store already: send again later")]
     QueueFull {
-        /// How much may wait.
+        /// Limit in bytes.
         limit_bytes: usize,
     },
-    /// A partition has more records that are not applied than it may.
+    /// Partition with more unapplied records than `ingest.lag_records_max`.
     #[error(
         "partition {partition} has {lag} records that are not applied, {lag_max} are allowed: send again later"
     )]
     Lagging {
-        /// Which.
+        /// Lagging partition.
         partition: PartitionId,
-        /// How many.
+        /// Records that are not applied.
         lag: u64,
-        /// The limit.
+        /// Limit in records.
         lag_max: u64,
     },
-    /// An erasure is in the logs of some partitions and not, or not for certain, in those of all.
+    /// Erasure that is in the logs of some partitions, and not for certain in all.
     #[error("a part of the erasure may be in the log: send it again, with the same event_id ({cause})")]
-    InPart {
-        /// Why not in all.
+    PartiallyLogged {
+        /// Error of a partition without it.
         cause: String,
     },
-    /// The store has lost the log that an erasure was in.
+    /// Erasure whose record was lost with the newest end of a log.
     #[error("the store has lost the erasure's record in partition {partition}: erase again")]
     ErasureLost {
-        /// Where.
+        /// Partition without the record.
         partition: PartitionId,
     },
-    /// What the owner noted of a partition cannot be read.
+    /// Undecodable ledger of a partition.
     #[error("the note of a partition cannot be read")]
     Ledger {
-        /// Why not.
+        /// Reason from the decoder.
         #[source]
         source: Arc<DecodeError>,
     },
-    /// The caller's token has sent as much as it may.
+    /// Exhausted `events_per_second` of the caller's token.
     #[error("the token's events_per_second are used up: send again later")]
     TokenRate {
-        /// When more is taken.
+        /// Time until the rate allows the request.
         retry_after: Duration,
     },
-    /// The process ends.
+    /// Shutdown of the process.
     #[error("the server is shutting down: send what has no answer again, to another")]
     ShuttingDown,
 }
 
 impl Error {
-    /// The reason that a caller is given.
+    /// Returns the reason reported to the caller.
     pub(crate) fn reason(&self) -> ErrorReason {
         match self {
             Self::Store(source) => store_reason(source.failure()),
             Self::Item { .. } | Self::Ledger { .. } => ErrorReason::StoreIncompatible,
-            Self::InPart { .. } => ErrorReason::StoreUnavailable,
-            Self::ErasureLost { .. } => ErrorReason::TokenLapsed,
+            Self::PartiallyLogged { .. } => ErrorReason::StoreUnavailable,
+            Self::ErasureLost { .. } => ErrorReason::TokenExpired,
             Self::Request(refusal) => refusal.reason,
             Self::QueueFull { .. } | Self::Lagging { .. } => ErrorReason::Overloaded,
             Self::TokenRate { .. } => ErrorReason::RateLimited,
@@ -92,11 +92,11 @@ impl Error {
         }
     }
 
-    /// Whether it leaves open if something was written.
-    pub(crate) fn leaves_open(&self) -> bool {
+    /// Returns true if a part of the batch may have been written in spite of the error.
+    pub(crate) fn is_ambiguous(&self) -> bool {
         match self {
             Self::Store(source) => matches!(**source, portrait_store::Error::Unavailable(_)),
-            Self::InPart { .. } | Self::ShuttingDown => true,
+            Self::PartiallyLogged { .. } | Self::ShuttingDown => true,
             Self::Item { .. }
             | Self::Request(_)
             | Self::QueueFull { .. }
@@ -107,7 +107,7 @@ impl Error {
         }
     }
 
-    /// What a person is told.
+    /// Returns the message reported to the caller.
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Store(source) => source.to_string(),
@@ -116,7 +116,7 @@ impl Error {
             Self::QueueFull { .. }
             | Self::Lagging { .. }
             | Self::TokenRate { .. }
-            | Self::InPart { .. }
+            | Self::PartiallyLogged { .. }
             | Self::ErasureLost { .. }
             | Self::ShuttingDown => self.to_string(),
         }
@@ -131,13 +131,13 @@ impl From<portrait_store::Error> for Error {
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        let failure = Failure::new(error.reason(), error.message());
+        let failure = CallFailure::new(error.reason(), error.message());
         match error {
             Error::Store(source) => {
                 if !source.is_retryable() {
                     tracing::error!(error = %source, "the store could not answer");
                 }
-                Failure::of_store(source.failure(), source.to_string()).into_status()
+                CallFailure::of_store(source.failure(), source.to_string()).into_status()
             }
             Error::Item { source, .. } => {
                 tracing::error!(error = %source, "a stored item cannot be read");
@@ -150,7 +150,7 @@ impl From<Error> for Status {
             Error::Request(refusal) => refusal.into(),
             Error::ErasureLost { .. } => failure.field("receipt").into_status(),
             Error::TokenRate { retry_after } => failure.retry_after(retry_after).into_status(),
-            Error::QueueFull { .. } | Error::Lagging { .. } | Error::InPart { .. } | Error::ShuttingDown => {
+            Error::QueueFull { .. } | Error::Lagging { .. } | Error::PartiallyLogged { .. } | Error::ShuttingDown => {
                 failure.retry_after(RETRY_AFTER).into_status()
             }
         }

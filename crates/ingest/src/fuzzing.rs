@@ -1,23 +1,23 @@
-//! What fuzz targets reach into: items from the wire, checked as in a batch.
+//! Entry point for fuzz targets: items from the wire, validated as in a batch.
 
-use crate::check::Rules;
+use crate::validate::Validator;
 use crate::config::{Config, ValidConfig};
 use portrait_profile::{Record, Timestamp};
 use portrait_proto::v1;
 use portrait_store::AckLevel;
 
-/// The rules of a shop that has changed nothing.
-pub struct Checked(Rules);
+/// Validator with the default configuration.
+pub struct FuzzValidator(Validator);
 
-impl Default for Checked {
+impl Default for FuzzValidator {
     fn default() -> Self {
         let config: ValidConfig = Config::default().validate(AckLevel::Disk).expect("defaults make sense");
-        Self(Rules::of(&config))
+        Self(Validator::new(&config))
     }
 }
 
-impl Checked {
-    /// The records of those items of three batches that are taken at `now`.
+impl FuzzValidator {
+    /// Returns the records of the valid items of three batches that arrive at `now`.
     pub fn records(
         &self,
         events: v1::TrackRequest,

@@ -1,11 +1,11 @@
-//! The edge of this room: validates, converts, calls, converts. Nothing is decided here.
+//! gRPC handlers: validate, convert, call, convert. They hold no logic.
 
-use crate::append::Patience;
-use crate::context::Shared;
+use crate::append::Backpressure;
+use crate::context::IngestContext;
 use crate::erase;
 use crate::rate;
-use crate::stream::{self, Answers};
-use crate::track::{self, Outcome, Terms};
+use crate::stream::{self, TrackResponses};
+use crate::track::{self, BatchResult, BatchOptions};
 use portrait_profile::TraceContext;
 use portrait_proto::v1;
 use portrait_proto::v1::ingest_service_server::IngestService;
@@ -14,38 +14,37 @@ use portrait_runtime::tokens::Caller;
 use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
-/// What holds for a call that is answered once.
-fn at_once<T>(request: &Request<T>) -> Terms {
+/// Returns the options of a unary call: it never waits for memory or a lagging partition, since the caller can retry.
+fn at_once<T>(request: &Request<T>) -> BatchOptions {
     let trace = trace::of_call(request.extensions()).map(TraceContext);
-    Terms { backfill: false, patience: Patience::None, trace }
+    BatchOptions { backfill: false, backpressure: Backpressure::Reject, trace }
 }
 
-/// The service as tonic calls it.
+/// Implementation of `IngestService`.
 pub(crate) struct Grpc {
-    /// What the streams share too.
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<IngestContext>,
 }
 
 #[tonic::async_trait]
 impl IngestService for Grpc {
-    type TrackStreamStream = Answers;
+    type TrackStreamStream = TrackResponses;
 
     async fn track(&self, request: Request<v1::TrackRequest>) -> Result<Response<v1::TrackResponse>, Status> {
         let terms = at_once(&request);
         let v1::TrackRequest { events, backfill } = rate::within(request, |request| request.events.len())?;
         let shared = &self.shared;
-        let check = |event, now| shared.rules.event(event, now);
-        let terms = Terms { backfill, ..terms };
-        let outcome = track::put(shared, track::EVENTS, events, terms, check).await?.outcome(shared).await?;
+        let check = |event, now| shared.validator.event(event, now);
+        let terms = BatchOptions { backfill, ..terms };
+        let outcome = track::enqueue(shared, track::EVENTS, events, terms, check).await?.finish(shared).await?;
         let consistency_token = outcome.token.encode();
-        let Outcome { accepted, rejected, .. } = outcome;
+        let BatchResult { accepted, rejected, .. } = outcome;
         Ok(Response::new(v1::TrackResponse { accepted, rejected, consistency_token }))
     }
 
     async fn track_stream(
         &self,
         request: Request<Streaming<v1::TrackStreamRequest>>,
-    ) -> Result<Response<Answers>, Status> {
+    ) -> Result<Response<TrackResponses>, Status> {
         let caller = Caller::of(request.extensions());
         Ok(Response::new(stream::begin(&self.shared, caller, request.into_inner())))
     }
@@ -57,11 +56,11 @@ impl IngestService for Grpc {
         let terms = at_once(&request);
         let updates = rate::within(request, |request| request.updates.len())?.updates;
         let shared = &self.shared;
-        let check = |update, now| shared.rules.traits(update, now);
+        let check = |update, now| shared.validator.traits(update, now);
         let outcome =
-            track::put(shared, track::UPDATES, updates, terms, check).await?.outcome(shared).await?;
+            track::enqueue(shared, track::UPDATES, updates, terms, check).await?.finish(shared).await?;
         let consistency_token = outcome.token.encode();
-        let Outcome { accepted, rejected, .. } = outcome;
+        let BatchResult { accepted, rejected, .. } = outcome;
         Ok(Response::new(v1::IdentifyResponse { accepted, rejected, consistency_token }))
     }
 
@@ -72,11 +71,11 @@ impl IngestService for Grpc {
         let terms = at_once(&request);
         let relations = rate::within(request, |request| request.relations.len())?.relations;
         let shared = &self.shared;
-        let check = |relation, now| shared.rules.relation(&relation, now);
+        let check = |relation, now| shared.validator.relation(&relation, now);
         let outcome =
-            track::put(shared, track::RELATIONS, relations, terms, check).await?.outcome(shared).await?;
+            track::enqueue(shared, track::RELATIONS, relations, terms, check).await?.finish(shared).await?;
         let consistency_token = outcome.token.encode();
-        let Outcome { accepted, rejected, .. } = outcome;
+        let BatchResult { accepted, rejected, .. } = outcome;
         Ok(Response::new(v1::RelateResponse { accepted, rejected, consistency_token }))
     }
 
@@ -87,11 +86,11 @@ impl IngestService for Grpc {
         let terms = at_once(&request);
         let outcomes = rate::within(request, |request| request.outcomes.len())?.outcomes;
         let shared = &self.shared;
-        let check = |outcome, now| shared.rules.outcome(&outcome, now);
+        let check = |outcome, now| shared.validator.outcome(&outcome, now);
         let outcome =
-            track::put(shared, track::OUTCOMES, outcomes, terms, check).await?.outcome(shared).await?;
+            track::enqueue(shared, track::OUTCOMES, outcomes, terms, check).await?.finish(shared).await?;
         let consistency_token = outcome.token.encode();
-        let Outcome { accepted, rejected, .. } = outcome;
+        let BatchResult { accepted, rejected, .. } = outcome;
         Ok(Response::new(v1::RecordOutcomesResponse { accepted, rejected, consistency_token }))
     }
 
@@ -107,7 +106,7 @@ impl IngestService for Grpc {
     async fn erase(&self, request: Request<v1::EraseRequest>) -> Result<Response<v1::EraseResponse>, Status> {
         let trace = at_once(&request).trace;
         let receipt = erase::erase(&self.shared, &request.into_inner(), trace).await?;
-        let (receipt, consistency_token) = (receipt.encode(), receipt.places.encode());
+        let (receipt, consistency_token) = (receipt.encode(), receipt.log_positions.encode());
         Ok(Response::new(v1::EraseResponse { receipt, consistency_token }))
     }
 

@@ -1,16 +1,15 @@
-//! Room 1: what a shop tells is checked and logged.
+//! Ingest service: validates and completes what senders report, appends it to the log of each user's partition, and answers
+//! for every item. Items of the catalogue are written to the catalogue.
 //!
-//! In come batches over gRPC; out go records in the log of each shopper's partition, and an answer for every item. Items of
-//! the catalogue go to the catalogue.
-//!
-//! Invariant: what was answered as accepted is in the log at the configured level; what was not is not, or may be sent again
-//! with its id.
-//! Invariant: everything that a profile will be made of is in the record: nothing is looked up when it is applied.
-//! Invariant: this room keeps nothing that it could not lose.
+//! Invariant: an item reported as accepted is in the log at the configured acknowledgement level. Any other item is not in
+//! the log, or may be sent again with its id.
+//! Invariant: a record contains everything that a profile is made of. Nothing is looked up when it is applied, so a rebuild
+//! from the log needs neither the catalogue nor the configuration of that day.
+//! Invariant: this service holds no state that a restart may not lose.
 
 mod append;
 mod catalogue;
-mod check;
+mod validate;
 mod config;
 mod context;
 mod erase;

@@ -1,4 +1,4 @@
-//! What is measured of the way into the log.
+//! Metrics of the path into the log.
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
@@ -6,17 +6,17 @@ use portrait_proto::status::reason_name;
 use portrait_proto::v1::{ErasureState, ErrorReason};
 use std::time::Duration;
 
-/// The instruments of this room.
+/// Instruments of the service.
 pub(crate) struct Metrics {
     accepted: Counter<u64>,
     rejected: Counter<u64>,
-    erasures_asked: Counter<u64>,
+    erasure_status_reads: Counter<u64>,
     append_seconds: Histogram<f64>,
     append_records: Histogram<u64>,
 }
 
 impl Metrics {
-    /// Registers the instruments.
+    /// Registers the instruments of the service.
     pub(crate) fn new(meter: &Meter) -> Self {
         Self {
             accepted: meter
@@ -29,7 +29,7 @@ impl Metrics {
                 .with_description("items that were not taken, by kind and reason")
                 .with_unit("{item}")
                 .build(),
-            erasures_asked: meter
+            erasure_status_reads: meter
                 .u64_counter("portrait_ingest_erasures_asked")
                 .with_description("answers to how far an erasure is, by state")
                 .with_unit("{answer}")
@@ -49,27 +49,27 @@ impl Metrics {
         }
     }
 
-    /// Items of a kind were taken.
+    /// Counts accepted items of a kind.
     pub(crate) fn accepted(&self, kind: &'static str, count: u64) {
         if count > 0 {
             self.accepted.add(count, &[KeyValue::new("kind", kind)]);
         }
     }
 
-    /// An item of a kind was not taken.
+    /// Counts a rejected item of a kind.
     pub(crate) fn rejected(&self, kind: &'static str, reason: ErrorReason) {
         let attributes = [KeyValue::new("kind", kind), KeyValue::new("reason", reason_name(reason))];
         self.rejected.add(1, &attributes);
     }
 
-    /// It was asked how far an erasure is.
-    pub(crate) fn erasure_asked(&self, state: ErasureState) {
+    /// Counts a read of the state of an erasure.
+    pub(crate) fn erasure_status_read(&self, state: ErasureState) {
         let name = state.as_str_name();
         let name = name.strip_prefix("ERASURE_STATE_").unwrap_or(name);
-        self.erasures_asked.add(1, &[KeyValue::new("state", name)]);
+        self.erasure_status_reads.add(1, &[KeyValue::new("state", name)]);
     }
 
-    /// An append was acknowledged.
+    /// Records an acknowledged append.
     pub(crate) fn appended(&self, records: usize, took: Duration) {
         self.append_seconds.record(took.as_secs_f64(), &[]);
         self.append_records.record(records as u64, &[]);

@@ -1,10 +1,9 @@
-//! Money in one currency. In comes a price and its currency, out goes the price in the shop's base currency. The rates are
-//! those of the configuration: what was converted stays as it was.
+//! Conversion of prices to the shop's base currency at the configured rates. A converted price stays as it is when rates change.
 
-use portrait_runtime::config::Invalid;
+use portrait_runtime::config::InvalidValue;
 use std::collections::BTreeMap;
 
-/// The base currency and what others are worth in it.
+/// Base currency and the value of others in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Money {
     base: String,
@@ -12,11 +11,14 @@ pub(crate) struct Money {
 }
 
 impl Money {
-    /// Checks names and rates.
-    pub(crate) fn new(base: &str, rates: &BTreeMap<String, f64>) -> Result<Self, Invalid> {
+    /// Validates currency codes and rates.
+    ///
+    /// # Errors
+    /// Fails for a code without three capital letters, and for a rate that is not above 0.
+    pub(crate) fn new(base: &str, rates: &BTreeMap<String, f64>) -> Result<Self, InvalidValue> {
         if !is_code(base) {
             let problem = format!("{base:?} is no currency");
-            return Err(Invalid::new(
+            return Err(InvalidValue::new(
                 "ingest.currency",
                 problem,
                 "write the three letters of ISO 4217, as EUR",
@@ -26,13 +28,13 @@ impl Money {
             if !is_code(code) || !rate.is_finite() || *rate <= 0.0 {
                 let problem = format!("{code} = {rate} is no rate");
                 let remedy = format!("write three letters and what one unit is worth in {base}, above 0");
-                return Err(Invalid::new("ingest.rates", problem, remedy));
+                return Err(InvalidValue::new("ingest.rates", problem, remedy));
             }
         }
         Ok(Self { base: base.to_owned(), rates: rates.clone() })
     }
 
-    /// What `price` in `currency` is in the base currency; without a currency it is in that already. None: no rate is known.
+    /// Returns `price` in the base currency; an empty `currency` means the base. `None`: the currency has no rate.
     pub(crate) fn in_base(&self, price: f64, currency: &str) -> Option<f64> {
         if currency.is_empty() || currency == self.base {
             return Some(price);
@@ -40,7 +42,7 @@ impl Money {
         self.rates.get(currency).map(|rate| price * rate)
     }
 
-    /// What a caller whose currency is not known can do.
+    /// Returns the hint for a sender whose currency has no rate.
     pub(crate) fn remedy(&self, currency: &str) -> String {
         format!(
             "{currency:?} has no rate to {}: add it to ingest.rates, or send prices in {}",

@@ -1,5 +1,5 @@
-//! What becomes of a trait before it is written anywhere. In come a name and a value, out goes what may be kept. Names and
-//! contacts are dropped unless the shop says otherwise: they help no model and harm people when they leak.
+//! Policies on traits, applied before a trait is written anywhere. Names and contact data are dropped by default: they help no
+//! model and harm people in a leak.
 
 use portrait_profile::TraitValue;
 use serde::{Deserialize, Serialize};
@@ -7,36 +7,36 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// What becomes of one trait.
+/// Policy on one trait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum TraitPolicy {
-    /// It is kept as it is.
+    /// Keeps the value unchanged.
     Keep,
-    /// It is written nowhere.
+    /// Drops the trait; it is written nowhere.
     Drop,
-    /// It is a number, and the band of this width that it lies in is kept: 34 with a width of 10 is `30-39`.
+    /// Keeps the band of a number: 34 with a width of 10 becomes `30-39`.
     Band(u32),
 }
 
-/// A text that is no policy.
+/// Error for a text that is no policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no policy: write keep, drop, or band: and a width above 0, as band:10")]
-pub struct BadPolicy(String);
+pub struct InvalidPolicy(String);
 
-/// A value that has no band.
+/// Error for a value without a band, which must be a whole number from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is kept as a band and must be a whole number from 0")]
-pub(crate) struct NoBand;
+pub(crate) struct NotANumber;
 
-/// The policies of all traits.
+/// Policies on all traits of a shop.
 #[derive(Clone, Debug)]
-pub(crate) struct Traits {
+pub(crate) struct TraitPolicies {
     named: BTreeMap<String, TraitPolicy>,
     other: TraitPolicy,
 }
 
-/// What nobody should have to ask for.
+/// Returns the default policies: names and contact data are dropped, an age is kept as a band.
 pub(crate) fn defaults() -> BTreeMap<String, TraitPolicy> {
     let dropped = [
         "address",
@@ -56,18 +56,22 @@ pub(crate) fn defaults() -> BTreeMap<String, TraitPolicy> {
     policies
 }
 
-impl Traits {
-    /// Names are compared without regard to case.
+impl TraitPolicies {
+    /// Creates the policies. Names are compared without regard to case.
     pub(crate) fn new(named: &BTreeMap<String, TraitPolicy>, other: TraitPolicy) -> Self {
         Self { named: named.iter().map(|(name, policy)| (name.to_lowercase(), *policy)).collect(), other }
     }
 
-    /// What may be kept of a trait. An empty value is a removal and passes whatever the policy.
-    pub(crate) fn applied(&self, name: String, value: String) -> Result<Option<TraitValue>, NoBand> {
+    /// Applies the policy on a trait; `None` if it is dropped.
+    ///
+    /// # Errors
+    /// Fails if a band is required and the value is no whole number.
+    pub(crate) fn apply(&self, name: String, value: String) -> Result<Option<TraitValue>, NotANumber> {
+        // An empty value removes the trait from the profile. It passes any policy but `drop`, since it reveals nothing.
         let policy = self.named.get(&name.to_lowercase()).copied().unwrap_or(self.other);
         let value = match policy {
             TraitPolicy::Drop => return Ok(None),
-            TraitPolicy::Band(width) if !value.is_empty() => band(&value, width).ok_or(NoBand)?,
+            TraitPolicy::Band(width) if !value.is_empty() => band(&value, width).ok_or(NotANumber)?,
             TraitPolicy::Keep | TraitPolicy::Band(_) => value,
         };
         Ok(Some(TraitValue { name: name.into(), value: value.into() }))
@@ -81,10 +85,10 @@ fn band(value: &str, width: u32) -> Option<String> {
 }
 
 impl FromStr for TraitPolicy {
-    type Err = BadPolicy;
+    type Err = InvalidPolicy;
 
-    fn from_str(text: &str) -> Result<Self, BadPolicy> {
-        let bad = || BadPolicy(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, InvalidPolicy> {
+        let bad = || InvalidPolicy(text.to_owned());
         match text {
             "keep" => Ok(Self::Keep),
             "drop" => Ok(Self::Drop),
@@ -98,9 +102,9 @@ impl FromStr for TraitPolicy {
 }
 
 impl TryFrom<String> for TraitPolicy {
-    type Error = BadPolicy;
+    type Error = InvalidPolicy;
 
-    fn try_from(text: String) -> Result<Self, BadPolicy> {
+    fn try_from(text: String) -> Result<Self, InvalidPolicy> {
         text.parse()
     }
 }
@@ -127,17 +131,17 @@ mod tests {
 
     #[test]
     fn a_trait_is_kept_banded_or_dropped() {
-        let traits = Traits::new(&defaults(), TraitPolicy::Keep);
+        let traits = TraitPolicies::new(&defaults(), TraitPolicy::Keep);
         let rows = [
             ("gender", "f", Ok(Some("f"))),
             ("Email", "a@b.c", Ok(None)),
             ("age", "34", Ok(Some("30-39"))),
             ("age", "", Ok(Some(""))),
-            ("age", "old", Err(NoBand)),
-            ("age", "4294967295", Err(NoBand)),
+            ("age", "old", Err(NotANumber)),
+            ("age", "4294967295", Err(NotANumber)),
         ];
         for (name, value, expected) in rows {
-            let applied = traits.applied(name.to_owned(), value.to_owned());
+            let applied = traits.apply(name.to_owned(), value.to_owned());
             let applied = applied.map(|kept| kept.map(|kept| kept.value.to_string()));
             assert_eq!(applied, expected.map(|kept| kept.map(str::to_owned)), "{name} {value}");
         }

@@ -1,6 +1,5 @@
-//! How much one shopper may send: a token bucket for each, in bounded memory. In comes a shopper and the moment, out goes
-//! whether one more event is within the limit. A shopper who was forgotten starts with a full bucket. And how much one caller may
-//! send, whose bucket comes with the call.
+//! Rate limits: per user, as token buckets in bounded memory, and per caller, whose bucket comes with the call. An evicted user
+//! starts again with a full bucket.
 
 use crate::error::Error;
 use portrait_profile::{Timestamp, UserId};
@@ -11,43 +10,47 @@ use std::time::Duration;
 use tonic::Request;
 use xxhash_rust::xxh64::xxh64;
 
-/// How many shoppers' buckets are remembered.
+/// Users with a bucket. An evicted bucket only allows a burst again, so the bound trades memory for exactness.
 const BUCKETS: usize = 100_000;
 
-/// The limit of every shopper.
+/// Rate limit of every user.
 pub(crate) struct RateLimit {
     per_second: f64,
     burst: f64,
-    buckets: Mutex<Cache<u64, Bucket>>,
+    buckets: Mutex<Cache<u64, UserBucket>>,
 }
 
 #[derive(Clone, Copy)]
-struct Bucket {
-    left: f64,
-    at: Timestamp,
+struct UserBucket {
+    tokens: f64,
+    refilled_at: Timestamp,
 }
 
 impl RateLimit {
-    /// At most `per_second` in the long run and `burst` at once; without limit if `per_second` is 0.
+    /// Creates a limit of `per_second` events in the long run and `burst` at once; none if `per_second` is 0.
     pub(crate) fn new(per_second: u32, burst: u32) -> Option<Self> {
         let buckets = Mutex::new(Cache::new(BUCKETS));
         (per_second > 0).then(|| Self { per_second: per_second.into(), burst: burst.into(), buckets })
     }
 
-    /// Takes one event's worth from the shopper's bucket. False: it is empty.
+    /// Takes one event from the user's bucket. False: it is empty.
     pub(crate) fn allows(&self, user_id: &UserId, now: Timestamp) -> bool {
+        // The hash bounds the memory of a bucket; users with the same one share a limit, which is rare and harmless.
         let key = xxh64(user_id.as_str().as_bytes(), 0);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = buckets.get(&key).copied().unwrap_or(Bucket { left: self.burst, at: now });
-        let gained = now.since(bucket.at).as_secs_f64().max(0.0) * self.per_second;
-        let left = (bucket.left + gained).min(self.burst);
+        let bucket = buckets.get(&key).copied().unwrap_or(UserBucket { tokens: self.burst, refilled_at: now });
+        let gained = now.since(bucket.refilled_at).as_secs_f64().max(0.0) * self.per_second;
+        let left = (bucket.tokens + gained).min(self.burst);
         let allowed = left >= 1.0;
-        buckets.insert(key, Bucket { left: if allowed { left - 1.0 } else { left }, at: now });
+        buckets.insert(key, UserBucket { tokens: if allowed { left - 1.0 } else { left }, refilled_at: now });
         allowed
     }
 }
 
-/// The request, if its caller may send what is in it.
+/// Returns the message if the caller's rate allows its items.
+///
+/// # Errors
+/// Fails with the time until the rate allows them.
 pub(crate) fn within<T>(request: Request<T>, count: impl Fn(&T) -> usize) -> Result<T, Error> {
     if let Some(caller) = Caller::of(request.extensions()) {
         let taken = caller.take_events(count(request.get_ref()));
@@ -56,7 +59,10 @@ pub(crate) fn within<T>(request: Request<T>, count: impl Fn(&T) -> usize) -> Res
     Ok(request.into_inner())
 }
 
-/// Waits until the caller of a stream may send so many more, but no longer than `patience`.
+/// Waits until the caller of a stream may send `count` more items, for `wait_max` in total.
+///
+/// # Errors
+/// Fails with the remaining delay if it is longer than the remaining wait.
 pub(crate) async fn wait(
     caller: Option<&Arc<Caller>>,
     count: usize,
@@ -76,7 +82,7 @@ pub(crate) async fn wait(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portrait_profile::Span;
+    use portrait_profile::TimeDelta;
 
     #[test]
     fn a_burst_passes_and_then_the_rate_holds() {
@@ -85,8 +91,8 @@ mod tests {
         let now = Timestamp::from_millis(0);
         let taken = |now| (0..10).filter(|_| limit.allows(&user, now)).count();
         assert_eq!(taken(now), 3);
-        assert_eq!(taken(now.plus(Span::from_secs(1))), 2);
-        assert_eq!(taken(now.plus(Span::from_hours(1))), 3);
+        assert_eq!(taken(now.plus(TimeDelta::from_secs(1))), 2);
+        assert_eq!(taken(now.plus(TimeDelta::from_hours(1))), 3);
         assert!(limit.allows(&other, now));
         assert!(RateLimit::new(0, 5).is_none());
     }

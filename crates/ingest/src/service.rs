@@ -1,10 +1,10 @@
-//! Builds the room and drains it: open streams are told to send what has no answer elsewhere, and end.
+//! Builds the service and drains it: open streams answer what was appended, tell the client to resend the rest, and end.
 
-use crate::append::Log;
-use crate::catalogue::Catalogue;
-use crate::check::Rules;
+use crate::append::LogAppender;
+use crate::catalogue::CatalogueCache;
+use crate::validate::Validator;
 use crate::config::ValidConfig;
-use crate::context::Shared;
+use crate::context::IngestContext;
 use crate::grpc::Grpc;
 use crate::metrics::Metrics;
 use crate::rate::RateLimit;
@@ -18,14 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::codec::CompressionEncoding;
 
-/// The room: rules, lanes and edge.
+/// Ingest service: validator, log queues and gRPC handlers.
 pub struct IngestService {
-    shared: Arc<Shared>,
+    shared: Arc<IngestContext>,
     max_request: usize,
 }
 
 impl IngestService {
-    /// Puts the room together; nothing runs yet.
+    /// Builds the service; no task runs yet.
     pub fn build(
         store: Arc<dyn IntakeStore>,
         profile_clock: ProfileClock,
@@ -34,12 +34,12 @@ impl IngestService {
         config: &ValidConfig,
     ) -> Self {
         let metrics = Arc::new(Metrics::new(&with.meter));
-        let log = Log::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics), config);
-        let (items, age) = (config.catalogue_items, config.catalogue_age);
-        let shared = Shared {
-            rules: Rules::of(config),
+        let log = LogAppender::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics), config);
+        let (items, age) = (config.catalogue_cache_items, config.catalogue_cache_ttl);
+        let shared = IngestContext {
+            validator: Validator::new(config),
             rate: RateLimit::new(config.user_events_per_second, config.user_burst),
-            catalogue: Catalogue::new(Arc::clone(&store), config.level, items, age),
+            catalogue: CatalogueCache::new(Arc::clone(&store), config.level, items, age),
             store,
             profile_clock,
             clock,
@@ -47,14 +47,14 @@ impl IngestService {
             metrics,
             tracer: with.tracer,
             stream_requests: config.stream_requests,
-            stream_patience: config.stream_patience,
+            stream_wait_max: config.stream_wait_max,
             closing: CancellationToken::new(),
             streams: TaskTracker::new(),
         };
         Self { shared: Arc::new(shared), max_request: config.max_request_bytes }
     }
 
-    /// The gRPC service.
+    /// Returns the gRPC service with its message limit.
     pub fn grpc(&self) -> IngestServiceServer<impl ingest_service_server::IngestService + use<>> {
         IngestServiceServer::new(Grpc { shared: Arc::clone(&self.shared) })
             .accept_compressed(CompressionEncoding::Gzip)
@@ -62,7 +62,7 @@ impl IngestService {
             .max_decoding_message_size(self.max_request)
     }
 
-    /// Takes streams until `shutdown`; the handle ends when the last one was told.
+    /// Accepts streams until `shutdown`; the handle ends when the last stream has its final status.
     #[expect(
         clippy::disallowed_methods,
         reason = "the caller owns the handle, which ends with the last task"
@@ -71,6 +71,7 @@ impl IngestService {
         let (shared, shutdown) = (Arc::clone(&self.shared), shutdown.clone());
         tokio::spawn(async move {
             shutdown.cancelled().await;
+            // Readers stop first. What they have enqueued is still answered, so no appended request goes without an answer.
             shared.closing.cancel();
             shared.streams.close();
             shared.streams.wait().await;

@@ -1,30 +1,29 @@
-//! The clock on the shop's wall. In comes a moment, out goes how far ahead of UTC that clock was then, daylight saving
-//! included.
+//! Local time of the shop: offset from UTC at a given time, daylight saving included.
 
 use jiff::tz::TimeZone;
 use portrait_profile::Timestamp;
-use portrait_runtime::config::Invalid;
+use portrait_runtime::config::InvalidValue;
 
-/// The shop's time zone.
+/// Time zone of the shop.
 #[derive(Clone, Debug)]
 pub(crate) struct ShopTime {
     zone: TimeZone,
-    /// Most shops' zones are UTC or a fixed offset: then nothing is looked up.
+    /// Offset of a zone without daylight saving, such as UTC: it spares the lookup for every event.
     fixed_minutes: Option<i16>,
 }
 
 impl ShopTime {
-    /// The zone of an IANA name.
-    pub(crate) fn of_zone(name: &str) -> Result<Self, Invalid> {
+    /// Creates the zone of an IANA name.
+    pub(crate) fn of_zone(name: &str) -> Result<Self, InvalidValue> {
         let zone = TimeZone::get(name).map_err(|_| {
             let problem = format!("{name:?} is no time zone");
-            Invalid::new("ingest.time_zone", problem, "write it as IANA names it, as Europe/Berlin or UTC")
+            InvalidValue::new("ingest.time_zone", problem, "write it as IANA names it, as Europe/Berlin or UTC")
         })?;
         let fixed_minutes = zone.to_fixed_offset().ok().map(|offset| minutes(offset.seconds()));
         Ok(Self { zone, fixed_minutes })
     }
 
-    /// Minutes that the shop's clocks were ahead of UTC at `at`.
+    /// Returns the offset of the shop's clocks from UTC at `at`, in minutes.
     pub(crate) fn utc_offset_minutes(&self, at: Timestamp) -> i16 {
         if let Some(minutes) = self.fixed_minutes {
             return minutes;

@@ -1,93 +1,94 @@
-//! A batch on its way: every item is checked, completed and put into its partition's lane, and the answer is put together
-//! when the lanes have answered. The same for events, traits, edges and outcomes.
+//! Path of a batch: every item is validated, completed and enqueued for its partition; the response is built when all appends
+//! are acknowledged. Events, traits, relations and outcomes share it.
 
-use crate::append::{Patience, Underway};
-use crate::context::Shared;
+use crate::append::{Backpressure, PendingAppend};
+use crate::context::IngestContext;
 use crate::error::Error;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Record, Timestamp, TraceContext};
-use portrait_proto::request::{self, Refusal};
+use portrait_proto::request::{self, ValidationError};
 use portrait_proto::token::{ConsistencyToken, TokenEntry};
 use portrait_proto::v1::{self, ErrorReason, Rejection};
 use portrait_runtime::telemetry::trace::{Span, SpanKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How many records of one call carry their span: a batch of a thousand is as well understood by a few.
-const FOLLOWED_MAX: usize = 16;
+/// Records per call that carry the trace context. A batch of a thousand is as well understood by a few, and each one costs
+/// 24 bytes in the log and a span per stage.
+const TRACED_RECORDS_MAX: usize = 16;
 
-/// What a batch is made of.
+/// Kind of the items of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Kind {
-    /// The field of the request that holds the items.
+pub(crate) struct BatchKind {
+    /// Field of the request that holds the items; rejections name it.
     pub(crate) field: &'static str,
-    /// What metrics call them.
+    /// Value of the metrics label `kind`.
     pub(crate) name: &'static str,
 }
 
-/// Events.
-pub(crate) const EVENTS: Kind = Kind { field: "events", name: "event" };
+/// Events of users.
+pub(crate) const EVENTS: BatchKind = BatchKind { field: "events", name: "event" };
 /// Updates of traits.
-pub(crate) const UPDATES: Kind = Kind { field: "updates", name: "traits" };
-/// Edges.
-pub(crate) const RELATIONS: Kind = Kind { field: "relations", name: "relation" };
-/// What came of things.
-pub(crate) const OUTCOMES: Kind = Kind { field: "outcomes", name: "outcome" };
+pub(crate) const UPDATES: BatchKind = BatchKind { field: "updates", name: "traits" };
+/// Relations between users.
+pub(crate) const RELATIONS: BatchKind = BatchKind { field: "relations", name: "relation" };
+/// Outcomes, the labels of scores.
+pub(crate) const OUTCOMES: BatchKind = BatchKind { field: "outcomes", name: "outcome" };
 /// Items of the catalogue.
-pub(crate) const ITEMS: Kind = Kind { field: "items", name: "item" };
+pub(crate) const ITEMS: BatchKind = BatchKind { field: "items", name: "item" };
 
-/// How a batch is to be treated.
+/// Options of a batch.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
-    /// Old items that are being loaded: the rate limit of shoppers does not hold.
+pub(crate) struct BatchOptions {
+    /// True for old items that are imported: the rate limit per user does not apply.
     pub(crate) backfill: bool,
-    /// Whether it waits for room.
-    pub(crate) patience: Patience,
-    /// The span of its call, if that is followed.
+    /// Behaviour if there is no memory or the partition lags.
+    pub(crate) backpressure: Backpressure,
+    /// Trace context of a sampled call.
     pub(crate) trace: Option<TraceContext>,
 }
 
-/// What became of a batch.
+/// Result of a batch.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Outcome {
-    /// How many items were taken.
+pub(crate) struct BatchResult {
+    /// Number of accepted items.
     pub(crate) accepted: u32,
-    /// Those that were not, by index.
+    /// Rejected items, by index.
     pub(crate) rejected: Vec<Rejection>,
-    /// Where the items are.
+    /// Positions of the accepted items.
     pub(crate) token: ConsistencyToken,
 }
 
-/// A batch whose items are refused or have their turn in a lane.
-pub(crate) struct Pending {
-    kind: Kind,
+/// Batch whose valid items are enqueued.
+pub(crate) struct PendingBatch {
+    kind: BatchKind,
     rejected: Vec<Rejection>,
-    groups: Vec<Group>,
+    groups: Vec<PartitionGroup>,
 }
 
 /// Encoded records of one partition that one append can take.
-struct Chunk {
+struct AppendChunk {
     partition: PartitionId,
     indices: Vec<usize>,
-    /// One after the other.
+    /// Encodings, one after the other: one allocation for all records of a chunk.
     bytes: Vec<u8>,
-    /// Where each of them ends.
+    /// End offset of each record in `bytes`.
     ends: Vec<usize>,
-    /// Until the store has acknowledged them.
+    /// Span until the store acknowledges the records.
     span: Span,
 }
 
-/// The items of one partition, on their way.
-struct Group {
+/// Enqueued items of one partition.
+struct PartitionGroup {
     partition: PartitionId,
     indices: Vec<usize>,
-    underway: Result<Underway, Error>,
-    /// Until the store has acknowledged them.
+    append: Result<PendingAppend, Error>,
+    /// Span until the store acknowledges the records.
     span: Span,
 }
 
-/// The answer for an item that was not taken.
-pub(crate) fn rejection(shared: &Shared, kind: Kind, index: usize, refusal: Refusal) -> Rejection {
+/// Builds the rejection of an item and counts it.
+pub(crate) fn rejection(shared: &IngestContext, kind: BatchKind, index: usize, refusal: ValidationError) -> Rejection {
     shared.metrics.rejected(kind.name, refusal.reason);
     let dot = if refusal.field.is_empty() { "" } else { "." };
     let field = format!("{}[{index}]{dot}{}", kind.field, refusal.field);
@@ -100,19 +101,23 @@ pub(crate) fn rejection(shared: &Shared, kind: Kind, index: usize, refusal: Refu
     }
 }
 
-/// Checks the items of a batch, completes them and gives them their turn. Items of one shopper keep their order.
-pub(crate) async fn put<Item>(
-    shared: &Arc<Shared>,
-    kind: Kind,
+/// Validates, completes and enqueues the items of a batch. Items of one user keep their order.
+///
+/// # Errors
+/// Fails if the batch is empty or too large, or the catalogue cannot be read. Failures of single partitions are part of the
+/// result of [`PendingBatch::finish`].
+pub(crate) async fn enqueue<Item>(
+    shared: &Arc<IngestContext>,
+    kind: BatchKind,
     items: Vec<Item>,
-    terms: Terms,
-    check: impl Fn(Item, Timestamp) -> Result<Record, Refusal>,
-) -> Result<Pending, Error> {
+    terms: BatchOptions,
+    check: impl Fn(Item, Timestamp) -> Result<Record, ValidationError>,
+) -> Result<PendingBatch, Error> {
     request::batch(kind.field, items.len())?;
     let now = shared.now();
     let (mut records, mut indices, mut rejected) = (Vec::with_capacity(items.len()), Vec::new(), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
-        match check(item, now).and_then(|record| within_rate(shared, record, terms)) {
+        match check(item, now).and_then(|record| check_rate(shared, record, terms)) {
             Ok(record) => {
                 records.push(record);
                 indices.push(index);
@@ -120,21 +125,23 @@ pub(crate) async fn put<Item>(
             Err(refusal) => rejected.push(rejection(shared, kind, index, refusal)),
         }
     }
-    shared.catalogue.complete(&mut records, now).await?;
+    shared.catalogue.enrich(&mut records, now).await?;
     let mut groups = Vec::new();
+    // Complete before the records are encoded: a record must contain all that a profile needs, since nothing is looked up later.
     for mut chunk in by_partition(shared, records, indices, terms.trace) {
         let records = chunk.records();
-        let Chunk { partition, indices, mut span, .. } = chunk;
+        let AppendChunk { partition, indices, mut span, .. } = chunk;
         span.note("records", records.len() as i64);
-        let underway = shared.log.put(partition, records, terms.patience).await;
-        groups.push(Group { partition, indices, underway, span });
+        let underway = shared.log.enqueue(partition, records, terms.backpressure).await;
+        groups.push(PartitionGroup { partition, indices, append: underway, span });
     }
-    Ok(Pending { kind, rejected, groups })
+        // Enqueued one after the other and without awaiting an answer: the order of a stream's requests is fixed here.
+    Ok(PendingBatch { kind, rejected, groups })
 }
 
-fn within_rate(shared: &Shared, record: Record, terms: Terms) -> Result<Record, Refusal> {
+fn check_rate(shared: &IngestContext, record: Record, terms: BatchOptions) -> Result<Record, ValidationError> {
     match &shared.rate {
-        Some(rate) if !terms.backfill && !rate.allows(&record.user_id, record.accepted_at) => Err(Refusal {
+        Some(rate) if !terms.backfill && !rate.allows(&record.user_id, record.accepted_at) => Err(ValidationError {
             reason: ErrorReason::RateLimited,
             field: "user_id".to_owned(),
             message: "the shopper's rate limit is used up: send later, or mark old events as backfill"
@@ -144,28 +151,28 @@ fn within_rate(shared: &Shared, record: Record, terms: Terms) -> Result<Record, 
     }
 }
 
-/// Encoded records by partition, cut where one append could not take more. The first of a call that is followed say which span logged
-/// them.
+/// Encodes records by partition, cut where one append could not take more. The first records of a sampled call carry the trace
+/// context of their append.
 fn by_partition(
-    shared: &Shared,
+    shared: &IngestContext,
     records: Vec<Record>,
     indices: Vec<usize>,
     trace: Option<TraceContext>,
-) -> Vec<Chunk> {
+) -> Vec<AppendChunk> {
     let limits = shared.store.limits();
-    let mut open: BTreeMap<PartitionId, Chunk> = BTreeMap::new();
+    let mut open: BTreeMap<PartitionId, AppendChunk> = BTreeMap::new();
     let mut full = Vec::new();
     for (number, (mut record, index)) in records.into_iter().zip(indices).enumerate() {
         let partition = shared.store.layout().partitions.partition_of(&record.user_id);
-        let begun = || Chunk::begin(shared, partition, trace);
+        let begun = || AppendChunk::begin(shared, partition, trace);
         let chunk = open.entry(partition).or_insert_with(begun);
-        record.trace = chunk.span.bytes().filter(|_| number < FOLLOWED_MAX).map(TraceContext);
+        record.trace = chunk.span.bytes().filter(|_| number < TRACED_RECORDS_MAX).map(TraceContext);
         let start = chunk.bytes.len();
         chunk.bytes = record.encode_after(std::mem::take(&mut chunk.bytes));
         if chunk.ends.len() == limits.append_records || chunk.bytes.len() > limits.append_bytes {
-            // What is encoded already goes on naming the span that it would have gone with.
+            // The encoded record keeps the context of the span that it was encoded for.
             let encoded = chunk.bytes.split_off(start);
-            full.push(std::mem::replace(chunk, Chunk { bytes: encoded, ..begun() }));
+            full.push(std::mem::replace(chunk, AppendChunk { bytes: encoded, ..begun() }));
         }
         chunk.indices.push(index);
         chunk.ends.push(chunk.bytes.len());
@@ -175,33 +182,33 @@ fn by_partition(
     full
 }
 
-impl Chunk {
-    fn begin(shared: &Shared, partition: PartitionId, trace: Option<TraceContext>) -> Self {
+impl AppendChunk {
+    fn begin(shared: &IngestContext, partition: PartitionId, trace: Option<TraceContext>) -> Self {
         let before = trace.map(|trace| trace.0);
-        let mut span = shared.tracer.after(before, SpanKind::Producer, "append");
+        let mut span = shared.tracer.child_span(before, SpanKind::Producer, "append");
         span.note("partition", i64::from(partition.get()));
         Self { partition, indices: Vec::new(), bytes: Vec::new(), ends: Vec::new(), span }
     }
 
-    /// The records, which share its bytes.
+    /// Returns the records as slices of one buffer, without a copy.
     fn records(&mut self) -> Vec<Bytes> {
         let (bytes, mut start) = (Bytes::from(std::mem::take(&mut self.bytes)), 0);
         self.ends.iter().map(|end| bytes.slice(std::mem::replace(&mut start, *end)..*end)).collect()
     }
 }
 
-impl Pending {
-    /// What became of the batch, once every lane has answered.
+impl PendingBatch {
+    /// Waits for all appends and returns the result of the batch.
     ///
     /// # Errors
-    /// The failure of a lane, if nothing at all was taken because of it. Of several it is one after which nobody knows whether
-    /// something was written: a caller who hears of a refusal may give up what was sent.
-    pub(crate) async fn outcome(self, shared: &Shared) -> Result<Outcome, Error> {
-        let mut outcome = Outcome { rejected: self.rejected, ..Outcome::default() };
+    /// Fails with the error of a partition if no item at all was accepted. Of several errors an ambiguous one wins (something
+    /// may have been written): after a clear refusal a caller could discard what it sent.
+    pub(crate) async fn finish(self, shared: &IngestContext) -> Result<BatchResult, Error> {
+        let mut outcome = BatchResult { rejected: self.rejected, ..BatchResult::default() };
         let mut failed: Option<Error> = None;
-        for Group { partition, indices, underway, mut span } in self.groups {
+        for PartitionGroup { partition, indices, append: underway, mut span } in self.groups {
             let placed = match underway {
-                Ok(underway) => underway.place().await,
+                Ok(underway) => underway.position().await,
                 Err(error) => Err(error),
             };
             match placed {
@@ -218,11 +225,11 @@ impl Pending {
                     span.fail(error.to_string());
                     let refused = indices.into_iter().map(|index| {
                         let (reason, message) = (error.reason(), error.message());
-                        rejection(shared, self.kind, index, Refusal { reason, field: String::new(), message })
+                        rejection(shared, self.kind, index, ValidationError { reason, field: String::new(), message })
                     });
                     outcome.rejected.extend(refused);
                     failed = Some(match failed {
-                        Some(before) if !error.leaves_open() => before,
+                        Some(before) if !error.is_ambiguous() => before,
                         _ => error,
                     });
                 }
@@ -240,11 +247,14 @@ impl Pending {
 }
 
 /// Adds items to the catalogue.
-pub(crate) async fn upsert(shared: &Shared, items: Vec<v1::Item>) -> Result<Outcome, Error> {
+///
+/// # Errors
+/// Fails if the batch is empty or too large, or the store cannot be written.
+pub(crate) async fn upsert(shared: &IngestContext, items: Vec<v1::Item>) -> Result<BatchResult, Error> {
     request::batch(ITEMS.field, items.len())?;
     let (mut checked, mut rejected) = (Vec::with_capacity(items.len()), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
-        match shared.rules.item(item) {
+        match shared.validator.item(item) {
             Ok(item) => checked.push(item),
             Err(refusal) => rejected.push(rejection(shared, ITEMS, index, refusal)),
         }
@@ -252,5 +262,5 @@ pub(crate) async fn upsert(shared: &Shared, items: Vec<v1::Item>) -> Result<Outc
     let accepted = u32::try_from(checked.len()).unwrap_or(u32::MAX);
     shared.catalogue.upsert(checked, shared.now()).await?;
     shared.metrics.accepted(ITEMS.name, u64::from(accepted));
-    Ok(Outcome { accepted, rejected, token: ConsistencyToken::default() })
+    Ok(BatchResult { accepted, rejected, token: ConsistencyToken::default() })
 }

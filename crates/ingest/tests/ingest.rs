@@ -3,9 +3,9 @@
 #![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
 
 mod ingest {
-    mod entering;
+    mod tracking;
     mod erasures;
     mod pressure;
-    mod room;
+    mod fixture;
     mod streams;
 }

@@ -1,13 +1,13 @@
-//! `portrait bench`: measures a server on this machine, each figure beside what bounds it, in one run. In comes how much to
-//! do, out go a table and JSON. Nothing here is part of serving.
+//! Benchmarks of `portrait bench`: measurements of a server on this machine, each beside its bound from the same run.
+//! Prints a table and writes JSON. Nothing here is part of serving.
 
-mod answers;
+mod predictions;
 mod bare;
 mod drift;
 mod figure;
-mod following;
+mod traces;
 mod freshness;
-mod ground;
+mod env;
 mod identity;
 mod load;
 mod memory;
@@ -19,12 +19,12 @@ mod redis;
 mod sweep;
 mod throughput;
 
-use self::bare::Appends;
+use self::bare::AppendTiming;
 use self::figure::{Figure, table};
-use self::ground::Ground;
+use self::env::BenchEnv;
 use self::memory::UsersOf;
-use self::redis::Kept;
-use self::throughput::{Beside, Load, Target};
+use self::redis::Persistence;
+use self::throughput::{ThroughputBaseline, ThroughputLoad, ThroughputTarget};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -34,101 +34,105 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The arguments of `portrait bench`.
+/// Arguments of `portrait bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// Which store is measured. `redis` starts servers of its own: `redis-server` and `redis-benchmark` must be installed.
-    #[arg(long, value_enum, default_value_t = Kind::Embedded)]
-    store: Kind,
-    /// Measure only this; may be given again [default: everything].
+    /// Store to measure. `redis` starts servers of its own: `redis-server` and `redis-benchmark` must be installed.
+    #[arg(long, value_enum, default_value_t = BackendArg::Embedded)]
+    store: BackendArg,
+    /// Measure this part only; may be repeated [default: all parts].
     #[arg(long = "only", value_enum, value_name = "PART")]
-    only: Vec<Part>,
-    /// How many events, each of another shopper.
+    only: Vec<BenchPart>,
+    /// Events of the first load, each of a different user.
     #[arg(long, default_value_t = 300_000)]
     distinct: usize,
-    /// A real log for the second load; without one, the simulated shop's shoppers are used.
+    /// Real log for the second load [default: the users of the simulated shop].
     #[arg(long, value_name = "FILE", requires = "format")]
     log: Option<PathBuf>,
-    /// The log's format.
+    /// Format of the log.
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// How many events of the log at most.
+    /// Events to read from the log, at most.
     #[arg(long, default_value_t = 800_000)]
     log_events: usize,
-    /// How many partitions the stores on Redis have: one process is well off with as many as it takes on its own disk.
+    /// Partitions of the stores on Redis; one process handles as many as in its own store.
     #[arg(long, default_value_t = 16)]
     partitions: u16,
-    /// Logs whose shoppers' memory in Redis is measured, as rees46=october.csv.gz; without one, those of the second load.
+    /// Logs whose memory per user in Redis is measured, as rees46=october.csv.gz [default: the second load].
     #[arg(long, value_name = "FORMAT=FILE")]
     users_of: Vec<UsersOf>,
-    /// How many shoppers are looked at for a new model while events come in.
+    /// Users to sweep for a new model while events come in.
     #[arg(long, default_value_t = 200_000)]
-    sweep_shoppers: usize,
-    /// Seconds for each latency figure.
+    sweep_users: usize,
+    /// Seconds to measure each latency figure.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Where to keep the stores while measuring; the disk is part of what is measured [default: beside the binary's data].
+    /// Directory of the stores while measuring; its disk is part of what is measured.
     #[arg(long, value_name = "DIRECTORY", default_value = ".")]
     scratch: PathBuf,
-    /// Where the figures go as JSON.
+    /// File to write the figures to, as JSON.
     #[arg(long, value_name = "FILE", default_value = "bench-results.json")]
     json: PathBuf,
 }
 
-/// Which store is measured.
+/// Store that is measured, as the flag names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    /// The one in the process.
+enum BackendArg {
+    /// Embedded store in the measuring process.
     Embedded,
-    /// Redis, by one process that has every role.
+    /// Redis, used by one process with all roles.
     Redis,
 }
 
-/// What can be measured alone.
+/// Part of the benchmarks that can run alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Part {
-    /// Events a second, and freshness at half of that.
+enum BenchPart {
+    /// Events per second, and freshness at half of that load.
     Throughput,
-    /// `GetProfile`.
+    /// Latency and throughput of `GetProfile`.
     Reads,
-    /// `Recommend`, `PredictNextAction` and `Score`.
-    Answers,
-    /// From a model's activation to every node.
+    /// Latency of `Recommend`, `PredictNextAction` and `Score`.
+    Predictions,
+    /// Time from the activation of a model until every node serves it.
     Models,
-    /// Events while everybody is looked at for a new model.
+    /// Freshness while all profiles are swept for a new model.
     Sweep,
-    /// Events while calls are followed.
-    Following,
-    /// `GetProfile` while others wear the server down.
+    /// Cost of tracing a share of the requests.
+    Tracing,
+    /// Latency of `GetProfile` under slow and abusive clients.
     Pressure,
-    /// Who keeps the segment.
+    /// Share of users who keep their segment over trainings.
     Identity,
-    /// How soon drift is noticed.
+    /// Days until planted drift is detected.
     Drift,
-    /// What shoppers take in Redis.
+    /// Memory per user in Redis.
     Memory,
 }
 
-/// What is measured with, once for all figures.
+/// Loads, arguments and results of one run.
 struct Bench {
     args: BenchArgs,
-    /// Events of as many shoppers.
+    /// Events of as many different users.
     distinct: Vec<Event>,
-    /// Events of shoppers who come again, and what those are called.
+    /// Events of returning users.
     repeated: Vec<Event>,
+    /// Name of the second load in the table.
     name: String,
     bar: ProgressBar,
     figures: Vec<Figure>,
 }
 
-/// Measures everything and prints it.
+/// Runs the selected benchmarks, prints the table and writes the JSON.
+///
+/// # Errors
+/// If a server cannot be started, a request fails, or the file cannot be written.
 pub async fn run(args: BenchArgs) -> Result<()> {
     let distinct = load::distinct_users(args.distinct);
     let (name, repeated) = load::repeated_users(args.log.as_deref().zip(args.format), args.log_events)?;
     let mut bench = Bench { args, distinct, repeated, name, bar: bar(), figures: Vec::new() };
     match bench.args.store {
-        Kind::Embedded => bench.embedded().await?,
-        Kind::Redis => bench.redis().await?,
+        BackendArg::Embedded => bench.embedded().await?,
+        BackendArg::Redis => bench.redis().await?,
     }
     bench.bar.finish_and_clear();
     println!("{}", table(&bench.figures));
@@ -138,42 +142,42 @@ pub async fn run(args: BenchArgs) -> Result<()> {
 
 impl Bench {
     async fn embedded(&mut self) -> Result<()> {
-        let ground = Ground::embedded(&self.args.scratch);
+        let ground = BenchEnv::embedded(&self.args.scratch);
         let seconds = self.args.seconds;
-        if self.next(Part::Throughput, "throughput, every event another shopper's") {
-            self.distinct(&ground, Appends::Meanwhile, 0.5, ">= 0.5 of the bare store loop, goal 1.0")
+        if self.next(BenchPart::Throughput, "throughput, every event another shopper's") {
+            self.distinct(&ground, AppendTiming::Meanwhile, 0.5, ">= 0.5 of the bare store loop, goal 1.0")
                 .await?;
 
-            self.say(format!("throughput, {}", self.name));
-            let rate = Target::EventsPerSecond(100_000.0);
-            let beside = Beside::Bare(Appends::Meanwhile);
+            self.print(format!("throughput, {}", self.name));
+            let rate = ThroughputTarget::EventsPerSecond(100_000.0);
+            let beside = ThroughputBaseline::Bare(AppendTiming::Meanwhile);
             let half = self.repeated(&ground, beside, rate, ">= 100,000 events/s").await? / 2.0;
 
-            self.say("freshness at half of that");
+            self.print("freshness at half of that");
             freshness::measure(half, &self.repeated, seconds, &ground, &mut self.figures).await?;
         }
-        if self.next(Part::Reads, "reads beside a bare echo") {
+        if self.next(BenchPart::Reads, "reads beside a bare echo") {
             reads::measure(&self.repeated, seconds, &ground, &mut self.figures).await?;
         }
-        if self.next(Part::Answers, "what models say of shoppers") {
-            answers::measure(seconds, &ground, &mut self.figures).await?;
+        if self.next(BenchPart::Predictions, "what models say of shoppers") {
+            predictions::measure(seconds, &ground, &mut self.figures).await?;
         }
-        if self.next(Part::Models, "from a model's activation to every node") {
+        if self.next(BenchPart::Models, "from a model's activation to every node") {
             models::measure(&self.repeated, &ground, &mut self.figures).await?;
         }
-        if self.next(Part::Sweep, "events while everybody is looked at for a new model") {
-            sweep::measure(self.args.sweep_shoppers, seconds, &ground, &mut self.figures).await?;
+        if self.next(BenchPart::Sweep, "events while everybody is looked at for a new model") {
+            sweep::measure(self.args.sweep_users, seconds, &ground, &mut self.figures).await?;
         }
-        if self.next(Part::Following, "events while one request in a hundred is followed") {
-            following::measure(seconds, &ground, &mut self.figures).await?;
+        if self.next(BenchPart::Tracing, "events while one request in a hundred is followed") {
+            traces::measure(seconds, &ground, &mut self.figures).await?;
         }
-        if self.next(Part::Pressure, "reads while others wear the server down") {
+        if self.next(BenchPart::Pressure, "reads while others wear the server down") {
             pressure::measure(seconds, &ground, &mut self.figures).await?;
         }
-        if self.next(Part::Identity, "who keeps the segment") {
+        if self.next(BenchPart::Identity, "who keeps the segment") {
             identity::measure(&self.repeated, &mut self.figures)?;
         }
-        if self.next(Part::Drift, "how soon drift is noticed") {
+        if self.next(BenchPart::Drift, "how soon drift is noticed") {
             drift::measure(&mut self.figures)?;
         }
         Ok(())
@@ -181,30 +185,31 @@ impl Bench {
 
     async fn redis(&mut self) -> Result<()> {
         let seconds = self.args.seconds;
-        for kept in [Kept::Memory, Kept::Disk] {
-            let ground = Ground::redis(&self.args.scratch, kept, self.args.partitions);
-            let what = format!("{}: throughput, every event another shopper's", ground.told());
-            if !self.next(Part::Throughput, what) {
+        // Both levels of durability: the bound without a disk shows what fsync costs.
+        for kept in [Persistence::Memory, Persistence::Disk] {
+            let ground = BenchEnv::redis(&self.args.scratch, kept, self.args.partitions);
+            let what = format!("{}: throughput, every event another shopper's", ground.describe());
+            if !self.next(BenchPart::Throughput, what) {
                 break;
             }
             let told = ">= 0.4 of the bare worker loop, goal 0.8";
-            self.distinct(&ground, Appends::Before, 0.4, told).await?;
+            self.distinct(&ground, AppendTiming::Before, 0.4, told).await?;
 
-            self.say(format!("{}: throughput, {}", ground.told(), self.name));
-            let share = Target::Share(0.45);
-            let half = self.repeated(&ground, Beside::Xadd, share, ">= 0.45 of XADD").await? / 2.0;
+            self.print(format!("{}: throughput, {}", ground.describe(), self.name));
+            let share = ThroughputTarget::Share(0.45);
+            let half = self.repeated(&ground, ThroughputBaseline::Xadd, share, ">= 0.45 of XADD").await? / 2.0;
 
-            self.say(format!("{}: freshness at half of that", ground.told()));
+            self.print(format!("{}: freshness at half of that", ground.describe()));
             freshness::measure(half, &self.repeated, seconds, &ground, &mut self.figures).await?;
         }
-        let ground = Ground::redis(&self.args.scratch, Kept::Memory, self.args.partitions);
-        if self.next(Part::Reads, "reads beside a bare echo") {
+        let ground = BenchEnv::redis(&self.args.scratch, Persistence::Memory, self.args.partitions);
+        if self.next(BenchPart::Reads, "reads beside a bare echo") {
             reads::measure(&self.repeated, seconds, &ground, &mut self.figures).await?;
         }
-        if self.next(Part::Memory, format!("memory of {}", self.name)) {
+        if self.next(BenchPart::Memory, format!("memory of {}", self.name)) {
             for log in self.args.users_of.clone() {
                 let (name, events) = log.read()?;
-                self.say(format!("memory of {name}"));
+                self.print(format!("memory of {name}"));
                 memory::measure(&name, &events, log.target(), &ground, &mut self.figures).await?;
             }
             if self.args.users_of.is_empty() {
@@ -214,44 +219,44 @@ impl Bench {
         Ok(())
     }
 
-    /// Whether this is to be measured now, and if so, what people see.
-    fn next(&self, part: Part, what: impl Into<Cow<'static, str>>) -> bool {
+    /// Returns whether `part` is selected; if so, shows `title` in the progress bar.
+    fn next(&self, part: BenchPart, what: impl Into<Cow<'static, str>>) -> bool {
         let wanted = self.args.only.is_empty() || self.args.only.contains(&part);
         if wanted {
-            self.say(what);
+            self.print(what);
         }
         wanted
     }
 
-    /// What is measured from now on.
-    fn say(&self, what: impl Into<Cow<'static, str>>) {
+    /// Sets the text of the progress bar.
+    fn print(&self, what: impl Into<Cow<'static, str>>) {
         self.bar.set_message(what);
     }
 
-    /// Throughput with every event another shopper's.
+    /// Measures throughput with every event of a different user.
     async fn distinct(
         &mut self,
-        ground: &Ground,
-        appends: Appends,
+        ground: &BenchEnv,
+        appends: AppendTiming,
         share: f64,
         told: &'static str,
     ) -> Result<()> {
         let name = "every event another shopper's";
-        let (beside, target) = (Beside::Bare(appends), Target::Share(share));
-        let load = Load { name, events: &self.distinct, ground, beside, target, told };
+        let (beside, target) = (ThroughputBaseline::Bare(appends), ThroughputTarget::Share(share));
+        let load = ThroughputLoad { name, events: &self.distinct, ground, baseline: beside, target, report: told };
         throughput::measure(load, &mut self.figures).await?;
         Ok(())
     }
 
-    /// Throughput with shoppers who come again, in events a second.
+    /// Measures throughput with returning users, in events per second.
     async fn repeated(
         &mut self,
-        ground: &Ground,
-        beside: Beside,
-        target: Target,
+        ground: &BenchEnv,
+        beside: ThroughputBaseline,
+        target: ThroughputTarget,
         told: &'static str,
     ) -> Result<f64> {
-        let load = Load { name: &self.name, events: &self.repeated, ground, beside, target, told };
+        let load = ThroughputLoad { name: &self.name, events: &self.repeated, ground, baseline: beside, target, report: told };
         Ok(throughput::measure(load, &mut self.figures).await?.events_per_second)
     }
 }

@@ -1,5 +1,6 @@
-//! `portrait drift`: what the model service would have said of drift while a log was made. In goes a log, out goes a line for each
-//! look: what had moved, whether habits had changed, and when a model would have been trained for it. Nothing is sent anywhere.
+//! Replay of drift, `portrait drift`: the drift checks that the model service would have run while a log was
+//! recorded. Prints a row for each check: the features that moved, whether loyalty changed, and when a model would
+//! have been trained. Nothing is sent anywhere.
 
 use crate::replay::Replay;
 use anyhow::{Result, bail};
@@ -7,102 +8,103 @@ use clap::Args;
 use comfy_table::{Table, presets};
 use indicatif::ProgressBar;
 use portrait_client::text::words;
-use portrait_connect::files::{Format, LogReader, Row};
-use portrait_learning::drift::{Lately, Reference, Seen};
-use portrait_model::Watch;
-use portrait_profile::{ModelVersion, Span, Timestamp};
+use portrait_connect::files::{Format, LogReader, LogRow};
+use portrait_learning::drift::{DriftFeatures, DriftReference, DriftSample};
+use portrait_model::DriftMonitor;
+use portrait_profile::{ModelVersion, TimeDelta, Timestamp};
 use portrait_proto::time;
 use portrait_proto::v1::DriftStatus;
 use std::path::PathBuf;
 
-/// Components, and categories, that a line names.
+/// Components and categories that a row names, at most.
 const NAMED: usize = 2;
 
-/// The arguments of `portrait drift`.
+/// Arguments of `portrait drift`.
 #[derive(Debug, Args)]
 pub struct DriftArgs {
-    /// An event log in the order of time.
+    /// Event log in the order of time.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The log's format.
+    /// Format of the log.
     #[arg(long, value_enum)]
     pub format: Format,
-    /// Days from look to look.
+    /// Days from check to check.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(i64).range(1..=365))]
-    pub every: i64,
-    /// Days before the first model.
+    pub check_every: i64,
+    /// Days of events before the first model.
     #[arg(long, default_value_t = 28, value_parser = clap::value_parser!(i64).range(1..=3650))]
     pub warm_up: i64,
-    /// How many shoppers must have come lately before a component is said to have moved, as `model.drift_rows_min`.
+    /// Active users below which features are not checked, as `model.drift_rows_min`.
     #[arg(long, default_value_t = portrait_learning::drift::PSI_ROWS_MIN)]
     pub rows_min: usize,
-    /// How many looks in a row must find drift before a model is trained for it, as `model.drift_windows`.
+    /// Consecutive checks with drift before a model is trained, as `model.drift_consecutive_checks`.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub windows: u32,
 }
 
-/// Looks at drift as the model service does, with models that are made as soon as drift has lasted.
+/// Drift checks of the model service, with a new reference as soon as drift has lasted.
 #[derive(Debug)]
-pub(crate) struct Looks {
-    watch: Watch,
+pub(crate) struct DriftReplay {
+    watch: DriftMonitor,
     windows: u32,
     version: ModelVersion,
-    reference: Reference,
+    reference: DriftReference,
 }
 
-/// One look.
+/// Result of one check.
 #[derive(Debug)]
-pub(crate) struct Look {
-    /// What was found.
+pub(crate) struct DriftCheck {
+    /// Result as the API reports it.
     pub(crate) status: DriftStatus,
-    /// Whether a model was made for it.
+    /// True if a model would have been trained.
     pub(crate) trained: bool,
 }
 
-impl Looks {
-    /// Looks that compare with a model of these shoppers.
-    pub(crate) fn from_model_of(seen: &Seen<'_>, rows_min: usize, windows: u32) -> Self {
-        let reference = Lately::current().reference(seen);
-        Self { watch: Watch::new(rows_min), windows, version: ModelVersion::FIRST, reference }
+impl DriftReplay {
+    /// Creates checks against a model of these users.
+    pub(crate) fn from_model(seen: &DriftSample<'_>, rows_min: usize, windows: u32) -> Self {
+        let reference = DriftFeatures::current().reference(seen);
+        Self { watch: DriftMonitor::new(rows_min), windows, version: ModelVersion::FIRST, reference }
     }
 
-    /// One look at shoppers whose vectors were read at `at`.
-    pub(crate) fn look(&mut self, seen: &Seen<'_>, at: Timestamp) -> Result<Look> {
-        let status = self.watch.look(self.version, &self.reference, seen, at)?;
-        let trained = status.windows >= self.windows;
+    /// Checks users whose feature vectors were read at `at`.
+    pub(crate) fn check(&mut self, seen: &DriftSample<'_>, at: Timestamp) -> Result<DriftCheck> {
+        let status = self.watch.check(self.version, &self.reference, seen, at)?;
+        let trained = status.consecutive_checks >= self.windows;
         if trained {
-            (self.version, self.reference) = (self.version.next(), Lately::current().reference(seen));
+            (self.version, self.reference) = (self.version.next(), DriftFeatures::current().reference(seen));
         }
-        Ok(Look { status, trained })
+        Ok(DriftCheck { status, trained })
     }
 }
 
-/// Looks at a log and prints what was found.
+/// Replays a log and prints the checks.
 ///
 /// # Errors
 /// If the log cannot be read, or ends before the first model.
 pub async fn run(args: DriftArgs) -> Result<()> {
     let mut log = LogReader::open(&args.file, args.format, args.format.default_event_id())?;
     let bar = ProgressBar::new(log.bytes_total());
-    let (every, warm_up) = (Span::from_days(args.every), Span::from_days(args.warm_up));
-    let (mut replay, mut looks, mut next) = (Replay::default(), None::<Looks>, None);
+    let (every, warm_up) = (TimeDelta::from_days(args.check_every), TimeDelta::from_days(args.warm_up));
+    let (mut replay, mut looks, mut next) = (Replay::default(), None::<DriftReplay>, None);
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN);
     table.set_header(["look", "came lately", "moved (PSI)", "come for", "constancy", "in a row", "model"]);
     while let Some(row) = log.next() {
         bar.set_position(log.bytes_read());
-        let Row::Event(event) = row? else { continue };
+        let LogRow::Event(event) = row? else { continue };
         let Some(at) = event.occurred_at.as_ref() else { bail!("an event without a time") };
         let at = time::from_wire(at)?;
         let mut due = *next.get_or_insert_with(|| at.plus(warm_up));
+        // A gap in the log may span several checks: each sees the profiles as they were due.
         while due <= at {
             let raw = replay.vectors(due)?;
-            let seen = Seen { raw: raw.view(), latest: replay.latest() };
-            let came = Lately::current().rows(seen.raw).nrows();
+            let seen = DriftSample { raw: raw.view(), latest_category: replay.latest() };
+            let came = DriftFeatures::current().rows(seen.raw).nrows();
             let line = match &mut looks {
-                Some(looks) => told(due, came, &looks.look(&seen, due)?, looks.version),
+                Some(looks) => print_check(due, came, &looks.check(&seen, due)?, looks.version),
                 none => {
-                    *none = Some(Looks::from_model_of(&seen, args.rows_min, args.windows));
+                    *none = Some(DriftReplay::from_model(&seen, args.rows_min, args.windows));
                     let mut line = [const { String::new() }; 7];
                     line[0] = words::date(due);
                     line[1] = words::count(came as u64);
@@ -124,26 +126,26 @@ pub async fn run(args: DriftArgs) -> Result<()> {
     Ok(())
 }
 
-fn told(at: Timestamp, came: usize, look: &Look, version: ModelVersion) -> [String; 7] {
+fn print_check(at: Timestamp, came: usize, look: &DriftCheck, version: ModelVersion) -> [String; 7] {
     let status = &look.status;
     let moved = status.components.iter().map(|one| format!("{} {:.2}", one.name, one.psi));
     let come_for = status
         .categories
         .iter()
         .map(|one| format!("{} {} -> {}", one.name, words::percent(one.before), words::percent(one.now)));
-    let constancy = status.habits.map(|one| format!("{:.2} -> {:.2}", one.before, one.now));
+    let constancy = status.loyalty.map(|one| format!("{:.2} -> {:.2}", one.before, one.now));
     [
         words::date(at),
         words::count(came as u64),
         first(moved),
         first(come_for),
         constancy.unwrap_or_default(),
-        if status.windows > 0 { status.windows.to_string() } else { String::new() },
+        if status.consecutive_checks > 0 { status.consecutive_checks.to_string() } else { String::new() },
         if look.trained { format!("model {}", version.get()) } else { String::new() },
     ]
 }
 
-/// The first of a list, and how many more there are.
+/// First entries of a list, and the number of the others.
 fn first(list: impl ExactSizeIterator<Item = String>) -> String {
     let more = list.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -1,17 +1,17 @@
-//! `portrait eval`: does a profile that is kept live beat one that is stale? In goes a log; out go a table, JSON, and a page with
-//! plots. Recommendations are made as the server makes them, from profiles that are folded as the server folds them; only how old
-//! the profile is differs.
+//! Evaluation of `portrait eval`: how much better a live profile predicts the next item than a stale one. Reads a
+//! log; writes a table, JSON, and a page with plots. Profiles are folded and recommendations are made by the code of
+//! the server; only the age of the profile differs.
 //!
-//! The protocol is prequential with one split of time for all: what things are like is learned from profiles at 70% of the events,
-//! then every later event is to be foretold from the shopper's profile of the events before it, less the newest by staleness.
-//! How much parts count is found for each staleness by itself, on the events from 55% to 70%, so that a stale profile is not read
-//! as if it were live. A control deals each shopper's later events anew over the same times: what live gains there it gains from
-//! having more events, not newer ones.
+//! The protocol is prequential with one temporal split. Item statistics are learned from the profiles at 70% of the
+//! events; every later event is predicted from the user's profile of the events before it, less the newest by
+//! staleness. Weights are fitted for each staleness on the events from 55% to 70%, so that a stale profile is read
+//! with the weights that suit it. A control shuffles each user's later events over the same times: the gain of live
+//! over stale that remains there comes from having more events, not from having newer ones.
 
-mod chances;
+mod probabilities;
 mod figures;
 mod history;
-mod judge;
+mod evaluator;
 mod measure;
 mod page;
 mod protocol;
@@ -21,25 +21,25 @@ mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use history::{Log, LogArgs, Shopper};
+pub(crate) use history::{EventLog, LogArgs, LogUser};
 
 use anyhow::{Context, Result};
 use clap::Args;
 use std::path::PathBuf;
 
-/// The arguments of `portrait eval`.
+/// Arguments of `portrait eval`.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
-    /// What to read.
+    /// Log to read and its filters.
     #[command(flatten)]
     pub log: LogArgs,
-    /// How many events are foretold at most; from more, so many are drawn.
+    /// Events to predict, at most; a sample is drawn from more.
     #[arg(long, default_value_t = 30_000)]
     pub targets: usize,
-    /// How many events weights are found on at most.
+    /// Events that weights are fitted on, at most.
     #[arg(long, default_value_t = 3_000)]
     pub examples: usize,
-    /// All that is drawn follows from it.
+    /// Seed of all random draws.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Write the figures as JSON.
@@ -50,18 +50,18 @@ pub struct EvalArgs {
     pub html: Option<PathBuf>,
 }
 
-/// Measures and prints.
+/// Evaluates a log and prints the report.
 ///
 /// # Errors
-/// If the log cannot be read or has too little to foretell, or a file cannot be written.
+/// If the log cannot be read or has too few events to predict, or a file cannot be written.
 pub async fn run(args: EvalArgs) -> Result<()> {
     let report = tokio::task::spawn_blocking(move || measured(&args)).await??;
     print!("{}", table::of(&report));
     Ok(())
 }
 
-fn measured(args: &EvalArgs) -> Result<figures::Report> {
-    let log = Log::read(&args.log)?;
+fn measured(args: &EvalArgs) -> Result<figures::EvalReport> {
+    let log = EventLog::read(&args.log)?;
     let report = protocol::run(&log, args)?;
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report)?;

@@ -1,8 +1,8 @@
-//! Laboratory: a simulated shop, the demo, the evaluation of models on real logs, the replay of drift, and benchmarks. Nothing here
-//! is part of serving.
+//! Laboratory: a simulated shop, the demo, the evaluation of models on real logs, the replay of drift, and
+//! benchmarks. Nothing here is part of serving.
 
 pub mod bench;
-pub mod cases;
+pub mod examples;
 pub mod demo;
 pub mod drift;
 pub mod eval;

@@ -1,5 +1,5 @@
-//! Events folded into profiles in memory, as the server folds them: for what is asked of a log and needs no server. In go events in
-//! the order of a log, out come vectors at a moment.
+//! Fold of a log into profiles in memory, as the server folds events, for commands that need no server. Takes events
+//! in the order of the log; returns feature vectors at a time.
 
 use anyhow::{Context, Result, bail};
 use ndarray::Array2;
@@ -10,7 +10,7 @@ use portrait_proto::time;
 use portrait_proto::v1::{self, Event};
 use std::collections::BTreeMap;
 
-/// Everybody's profile.
+/// Profiles of all users of a log.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
     profiles: BTreeMap<UserId, Profile>,
@@ -18,7 +18,7 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    /// Folds an event in; the same one twice is counted twice.
+    /// Folds an event into its user's profile. Duplicates are not detected.
     pub(crate) fn fold(&mut self, event: &Event) -> Result<()> {
         let record = record(event)?;
         self.newest = self.newest.max(record.occurred_at);
@@ -27,17 +27,17 @@ impl Replay {
         Ok(())
     }
 
-    /// The time of the newest event.
+    /// Time of the newest event.
     pub(crate) fn newest(&self) -> Timestamp {
         self.newest
     }
 
-    /// The category of what each did last, in the order of their ids.
+    /// Category of each user's latest event, in the order of user ids.
     pub(crate) fn latest(&self) -> Vec<Option<&str>> {
         self.profiles.values().map(Profile::latest_category).collect()
     }
 
-    /// Everybody's raw vector at `at`, a row a shopper, in the order of their ids.
+    /// Raw feature vectors of all users at `at`, `n x d`, in the order of user ids.
     pub(crate) fn vectors(&self, at: Timestamp) -> Result<Array2<f32>> {
         let values: Vec<f32> = self.profiles.values().flat_map(|profile| profile.features_at(at)).collect();
         let width = FeatureSchema::current().components().len();
@@ -45,10 +45,10 @@ impl Replay {
     }
 }
 
-/// The record that the server makes of an event: what is logged and folded, without the check.
+/// Converts an event to the record that the server logs and folds, without validation.
 ///
 /// # Errors
-/// If the event has no time, an id that is none, or an action of the shop's own.
+/// If the event has no time, an invalid id, or a custom action.
 pub(crate) fn record(event: &Event) -> Result<Record> {
     let occurred_at = event.occurred_at.as_ref().context("an event without a time")?;
     let occurred_at = time::from_wire(occurred_at)?;
@@ -86,6 +86,6 @@ fn action(action: v1::Action) -> Result<Action> {
         v1::Action::Refund => Action::Refund,
         v1::Action::Review => Action::Review,
         v1::Action::Share => Action::Share,
-        v1::Action::Custom | v1::Action::Unspecified => bail!("actions of the shop's own cannot be replayed"),
+        v1::Action::Custom | v1::Action::Unspecified => bail!("custom actions cannot be replayed"),
     })
 }

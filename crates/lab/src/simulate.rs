@@ -1,101 +1,100 @@
-//! A simulated shop: in go a seed and a size, out come the things that happen in it, in the order of their time, with the
-//! truth about its shoppers beside them. The same seed gives the same shop, to the last byte.
+//! Simulated shop: an iterator of events in the order of their time, with the planted truth about its users beside
+//! them. The same seed and size give the same events, byte for byte.
 //!
-//! Every shopper has a planted type, a favourite category and hours of the day. One category has a week of low prices, a
-//! tenth of the shoppers change their habits on one day, some arrive late and some go quiet, so that what profiles say can be
-//! held against what was planted. One day is made at a time: the memory does not grow with the days. Nothing here talks to
-//! a server or asks what time it is.
+//! Every user has a planted type, a favourite category and active hours. One category has a promotion week, a tenth
+//! of the users change their habits on one day, some arrive late and some go quiet, so that profiles can be compared
+//! with the truth. The shop is generated one day at a time: memory does not grow with the number of days. Nothing
+//! here talks to a server or reads a clock.
 
 mod calendar;
 mod catalogue;
-mod chance;
+mod sampling;
 mod counter;
 mod habits;
-mod people;
+mod users;
 mod plan;
 #[cfg(test)]
 mod tests;
 mod visit;
 
 pub use calendar::Day;
-pub use habits::ShopperType;
-pub use plan::{HabitChange, Promotion, ShopperTruth};
+pub use habits::UserType;
+pub use plan::{HabitChange, Promotion, UserTruth};
 
-use catalogue::Catalogue;
+use catalogue::SimulatedCatalogue;
 use counter::Counter;
-use people::Shopper;
+use users::SimulatedUser;
 use portrait_profile::Timestamp;
 use portrait_proto::v1;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::collections::VecDeque;
-use visit::Today;
+use visit::DayContext;
 
-/// How large a shop is.
+/// Size of a shop. Values out of range are clamped to the nearest allowed value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SimulateConfig {
-    /// How many shoppers come at all, 1 to 1,000,000; a tenth of them for the first time after the first day.
-    pub shoppers: u32,
-    /// How many days pass, 1 to 1,000.
+    /// Number of users, 1 to 1,000,000. A tenth of them arrive after the first day.
+    pub users: u32,
+    /// Number of days, 1 to 1,000.
     pub days: u32,
-    /// How many items are for sale, at least one in each of the ten categories and at most 100,000.
+    /// Number of items in the catalogue, from one for each of the ten categories to 100,000.
     pub items: u32,
-    /// Whether every day is like the one before: no week of low prices, and nobody's habits change.
+    /// True for a shop without planted changes: no promotion, and no user's habits change.
     pub steady: bool,
 }
 
-/// One thing that happened.
+/// Event of the simulated shop with its time.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Happening {
-    /// When.
+pub struct ShopEvent {
+    /// Time of the event; events come in ascending order.
     pub at: Timestamp,
-    /// What.
-    pub what: What,
+    /// Message that the shop sends.
+    pub kind: ShopEventKind,
 }
 
-/// What happened, as the shop would tell it.
+/// Message of the simulated shop, as the API takes it.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly all of them are events, and they are moved, not kept")]
-pub enum What {
-    /// The catalogue has an item, or its new price.
+pub enum ShopEventKind {
+    /// New catalogue item, or a new price of one.
     Item(v1::Item),
-    /// A shopper said who he or she is.
+    /// Traits of a user.
     Traits(v1::TraitsUpdate),
-    /// Two shoppers know each other.
+    /// Relation from one user to another.
     Relation(v1::Relation),
-    /// A shopper did something.
+    /// Action of a user.
     Event(v1::Event),
 }
 
-/// The shop, as an iterator over what happens in it.
+/// Simulator of a shop: an iterator over its events.
 #[derive(Debug)]
-pub struct Shop {
-    chance: StdRng,
+pub struct ShopSimulator {
+    rng: StdRng,
     config: SimulateConfig,
     promotion: Promotion,
-    catalogue: Catalogue,
-    shoppers: Vec<Shopper>,
-    truths: Vec<ShopperTruth>,
+    catalogue: SimulatedCatalogue,
+    users: Vec<SimulatedUser>,
+    truths: Vec<UserTruth>,
     counter: Counter,
     next_day: Day,
-    /// What happens on the day that is being told, in order; one day at most.
-    ready: VecDeque<Happening>,
-    /// What a visit of that day does after midnight; a few hours at most.
-    after_midnight: Vec<Happening>,
+    /// Events of the current day in order; one day at most.
+    ready: VecDeque<ShopEvent>,
+    /// Events of visits that go on after midnight; a few hours at most.
+    after_midnight: Vec<ShopEvent>,
 }
 
 impl Default for SimulateConfig {
     fn default() -> Self {
-        Self { shoppers: 2_000, days: 60, items: 500, steady: false }
+        Self { users: 2_000, days: 60, items: 500, steady: false }
     }
 }
 
 impl SimulateConfig {
-    /// The nearest size that a shop can have.
     fn bounded(self) -> Self {
         let categories = u32::try_from(catalogue::CATEGORIES.len()).unwrap_or(u32::MAX);
         Self {
-            shoppers: self.shoppers.clamp(1, 1_000_000),
+            users: self.users.clamp(1, 1_000_000),
             days: self.days.clamp(1, 1_000),
             items: self.items.clamp(categories, 100_000),
             steady: self.steady,
@@ -103,74 +102,76 @@ impl SimulateConfig {
     }
 }
 
-impl Happening {
-    /// The event, if it is one.
+impl ShopEvent {
+    /// Returns the user action; none for items, traits and relations.
     pub fn into_event(self) -> Option<v1::Event> {
-        match self.what {
-            What::Event(event) => Some(event),
-            What::Item(_) | What::Traits(_) | What::Relation(_) => None,
+        match self.kind {
+            ShopEventKind::Event(event) => Some(event),
+            ShopEventKind::Item(_) | ShopEventKind::Traits(_) | ShopEventKind::Relation(_) => None,
         }
     }
 }
 
-impl Shop {
-    /// The shop of that seed and size; a size outside its bounds is taken as the nearest inside.
+impl ShopSimulator {
+    /// Creates the shop of `seed` and `config`; sizes out of range are clamped.
     pub fn new(seed: u64, config: SimulateConfig) -> Self {
         let config = config.bounded();
         let mut chance = StdRng::seed_from_u64(seed);
-        let catalogue = Catalogue::stocked(&mut chance, config.items);
+        let catalogue = SimulatedCatalogue::stocked(&mut chance, config.items);
         let promotion = Promotion::within(config.days);
         let truths = plan::people(&mut chance, &config);
-        let shoppers = truths.iter().map(|truth| Shopper::of(&mut chance, truth)).collect();
+        let shoppers = truths.iter().map(|truth| SimulatedUser::of(&mut chance, truth)).collect();
         let mut shop = Self {
-            chance,
+            rng: chance,
             config,
             promotion,
             catalogue,
-            shoppers,
+            users: shoppers,
             truths,
             counter: Counter::of_seed(seed),
             next_day: Day::FIRST,
             ready: VecDeque::new(),
             after_midnight: Vec::new(),
         };
+        // The catalogue comes first: events name items, and the server fills in category and brand from it.
         let items = shop.catalogue.items(None);
-        shop.ready.extend(items.map(|item| Happening { at: Day::FIRST.begins(), what: What::Item(item) }));
+        shop.ready.extend(items.map(|item| ShopEvent { at: Day::FIRST.begins(), kind: ShopEventKind::Item(item) }));
         shop
     }
 
-    /// What was planted, by shopper, in the order they were made up.
-    pub fn truths(&self) -> &[ShopperTruth] {
+    /// Planted truth of every user, in the order of generation.
+    pub fn truths(&self) -> &[UserTruth] {
         &self.truths
     }
 
-    /// The week of low prices; none in a steady shop, or in one of one or two days.
+    /// Promotion week; none in a steady shop, or in one of one or two days.
     pub fn promotion(&self) -> Option<&Promotion> {
         (self.config.days > 2 && !self.config.steady).then_some(&self.promotion)
     }
 
-    /// The first day after everything.
+    /// First day after the last simulated one.
     pub fn ends(&self) -> Day {
         Day::numbered(self.config.days)
     }
 
-    /// Makes the next day up; the day's later half may reach into the night after it.
+    /// Generates the events of a day.
     fn open(&mut self, day: Day) {
         let mut happenings = std::mem::take(&mut self.after_midnight);
         happenings.extend(self.prices_of(day));
         let promotion = self.promotion().filter(|promotion| promotion.has(day)).copied();
-        let today = Today { day, promotion: promotion.as_ref(), catalogue: &self.catalogue };
-        let settled = plan::settled(self.config.shoppers) as usize;
-        for index in 0..self.shoppers.len() {
+        let today = DayContext { day, promotion: promotion.as_ref(), catalogue: &self.catalogue };
+        // Relations lead to users of the first day only: an edge to a user who has not arrived would leak the future.
+        let settled = plan::settled(self.config.users) as usize;
+        for index in 0..self.users.len() {
             let truth = &self.truths[index];
             if truth.arrives_on == day {
                 let others = &self.truths[..settled];
-                people::introduce(&mut self.chance, truth, others, &mut self.counter, &mut happenings);
+                users::introduce(&mut self.rng, truth, others, &mut self.counter, &mut happenings);
             }
             if truth.comes_on(day) {
-                let shopper = &mut self.shoppers[index];
+                let shopper = &mut self.users[index];
                 visit::spend_day(
-                    &mut self.chance,
+                    &mut self.rng,
                     truth,
                     shopper,
                     &today,
@@ -181,12 +182,14 @@ impl Shop {
         }
         happenings.sort_by_key(|happening| happening.at);
         let midnight = happenings.partition_point(|happening| happening.at < day.next().begins());
+        // A late visit reaches into the next day: its events wait until that day's are generated, so that the stream
+        // stays sorted across midnight.
         self.after_midnight = happenings.split_off(midnight);
         self.ready.extend(happenings);
     }
 
-    /// The items whose price changes with that day.
-    fn prices_of(&self, day: Day) -> Vec<Happening> {
+    /// Catalogue updates on the first day of a promotion and on the day after it.
+    fn prices_of(&self, day: Day) -> Vec<ShopEvent> {
         let Some(promotion) = self.promotion() else { return Vec::new() };
         let factor = match day {
             day if day == promotion.from => promotion.price_factor,
@@ -194,14 +197,14 @@ impl Shop {
             _ => return Vec::new(),
         };
         let items = self.catalogue.items(Some((promotion.category, factor)));
-        items.map(|item| Happening { at: day.begins(), what: What::Item(item) }).collect()
+        items.map(|item| ShopEvent { at: day.begins(), kind: ShopEventKind::Item(item) }).collect()
     }
 }
 
-impl Iterator for Shop {
-    type Item = Happening;
+impl Iterator for ShopSimulator {
+    type Item = ShopEvent;
 
-    fn next(&mut self) -> Option<Happening> {
+    fn next(&mut self) -> Option<ShopEvent> {
         loop {
             if let Some(happening) = self.ready.pop_front() {
                 return Some(happening);

@@ -4,17 +4,17 @@
 //!
 //! ```text
 //! node ── hello ──> announcement ── chunks ── complete ──> ack, or nack with the reason
-//!                        ▲────────── another model is active ──────────┘
+//!                        ▲────────── another model activated ──────────┘
 //! ```
 
-use crate::context::Shared;
+use crate::context::ModelContext;
 use crate::error::Error;
 use crate::manifest::{self, name_of_wire, name_to_wire};
-use crate::nodes::Place;
+use crate::nodes::NodeEntry;
 use bytes::Bytes;
 use portrait_proto::request::ValidationError;
 use portrait_proto::time;
-use portrait_proto::v1::watch_models_request::Kind as Said;
+use portrait_proto::v1::watch_models_request::Kind as RequestKind;
 use portrait_proto::v1::watch_models_response::Kind;
 use portrait_proto::v1::{
     Announcement, Complete, ErrorReason, Heartbeat, Hello, PartChunk, WatchModelsRequest, WatchModelsResponse,
@@ -29,37 +29,37 @@ use tonic::{Status, Streaming};
 use xxhash_rust::xxh64::xxh64;
 
 /// Response stream of one watching node.
-pub(crate) type Told = ReceiverStream<Result<WatchModelsResponse, Status>>;
+pub(crate) type ModelStream = ReceiverStream<Result<WatchModelsResponse, Status>>;
 
 /// Size of one part chunk in bytes; below the default gRPC message limit of 4 MiB.
 const CHUNK_BYTES: usize = 1 << 20;
 /// Messages queued for a slow node: 16 chunks, so at most 16 MiB per node.
-const WAITING: usize = 16;
+const MESSAGES_QUEUED_MAX: usize = 16;
 /// Time limit for a node's hello, and for a queued message to be taken.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reason that a watch ended.
-enum Ended {
+enum StreamEnd {
     /// The node has closed the stream.
-    Gone,
+    Disconnected,
     /// The stream ends with this error as its status.
-    Told(Error),
+    Reported(Error),
 }
 
-impl<E: Into<Error>> From<E> for Ended {
+impl<E: Into<Error>> From<E> for StreamEnd {
     fn from(error: E) -> Self {
-        Self::Told(error.into())
+        Self::Reported(error.into())
     }
 }
 
 /// State of one watching node.
-struct Watcher {
-    shared: Arc<Shared>,
-    place: Place,
+struct ModelWatcher {
+    shared: Arc<ModelContext>,
+    entry: NodeEntry,
     /// Version that the node serves or was sent last; 0 before the first.
     version: u64,
     /// Parts that the node has, by content; only the others are sent.
-    known: BTreeSet<PartName>,
+    known_parts: BTreeSet<PartName>,
     out: mpsc::Sender<Result<WatchModelsResponse, Status>>,
 }
 
@@ -68,44 +68,44 @@ struct Watcher {
 /// # Errors
 /// `MissingField` if the first message is no hello in time, `TooManyWatchers` above `model.max_watchers`.
 pub(crate) async fn begin(
-    shared: &Arc<Shared>,
-    mut said: Streaming<WatchModelsRequest>,
-) -> Result<Told, Error> {
-    let first = tokio::time::timeout(PATIENCE, said.message()).await;
+    shared: &Arc<ModelContext>,
+    mut requests: Streaming<WatchModelsRequest>,
+) -> Result<ModelStream, Error> {
+    let first = tokio::time::timeout(SEND_TIMEOUT, requests.message()).await;
     let first = first.ok().and_then(Result::ok).flatten().and_then(|request| request.kind);
     // A node that never says hello would hold a task and a stream; the timeout frees both.
-    let Some(Said::Hello(hello)) = first else {
+    let Some(RequestKind::Hello(hello)) = first else {
         let message = "is missing: the first message of a watch must be a hello";
         return Err(ValidationError::new(ErrorReason::MissingField, "hello", message).into());
     };
-    let (out, receiver) = mpsc::channel(WAITING);
-    let watcher = Watcher::of(shared, &hello, out)?;
-    shared.tasks.spawn(watcher.run(said));
+    let (out, receiver) = mpsc::channel(MESSAGES_QUEUED_MAX);
+    let watcher = ModelWatcher::of(shared, &hello, out)?;
+    shared.tasks.spawn(watcher.run(requests));
     Ok(ReceiverStream::new(receiver))
 }
 
-impl Watcher {
+impl ModelWatcher {
     fn of(
-        shared: &Arc<Shared>,
+        shared: &Arc<ModelContext>,
         hello: &Hello,
         out: mpsc::Sender<Result<WatchModelsResponse, Status>>,
     ) -> Result<Self, Error> {
         let limit = shared.config.max_watchers;
         // The name comes from outside and ends in listings: bounded.
         let node: String = hello.node.chars().take(128).collect();
-        let place = shared.nodes.enter(node, hello.serving_version, shared.now(), limit);
-        let place = place.ok_or(Error::TooManyWatchers { limit })?;
-        let known = hello.known_parts.iter().filter_map(|name| name_of_wire(name)).collect();
-        Ok(Self { shared: Arc::clone(shared), place, version: hello.serving_version, known, out })
+        let entry = shared.nodes.register(node, hello.serving_version, shared.now(), limit);
+        let entry = entry.ok_or(Error::TooManyWatchers { limit })?;
+        let known_parts = hello.known_parts.iter().filter_map(|name| name_of_wire(name)).collect();
+        Ok(Self { shared: Arc::clone(shared), entry, version: hello.serving_version, known_parts, out })
     }
 
-    async fn run(mut self, said: Streaming<WatchModelsRequest>) {
-        if let Err(Ended::Told(error)) = self.tell(said).await {
-            let _ = tokio::time::timeout(PATIENCE, self.out.send(Err(error.into()))).await;
+    async fn run(mut self, requests: Streaming<WatchModelsRequest>) {
+        if let Err(StreamEnd::Reported(error)) = self.serve(requests).await {
+            let _ = tokio::time::timeout(SEND_TIMEOUT, self.out.send(Err(error.into()))).await;
         }
     }
 
-    async fn tell(&mut self, mut said: Streaming<WatchModelsRequest>) -> Result<(), Ended> {
+    async fn serve(&mut self, mut requests: Streaming<WatchModelsRequest>) -> Result<(), StreamEnd> {
         let shared = Arc::clone(&self.shared);
         let mut registry = shared.registry.subscribe();
         let mut heartbeat = tokio::time::interval(shared.config.heartbeat);
@@ -117,9 +117,9 @@ impl Watcher {
             }
             tokio::select! {
                 changed = registry.changed() => changed.map_err(|_| Error::ShuttingDown)?,
-                request = said.message() => match request {
-                    Ok(Some(request)) => self.hear(request),
-                    Ok(None) | Err(_) => return Err(Ended::Gone),
+                request = requests.message() => match request {
+                    Ok(Some(request)) => self.handle_message(request),
+                    Ok(None) | Err(_) => return Err(StreamEnd::Disconnected),
                 },
                 _ = heartbeat.tick() => {
                     let at = Some(time::to_wire(shared.now()));
@@ -131,15 +131,15 @@ impl Watcher {
     }
 
     /// Sends a model: the announcement, the parts that the node lacks, and the end marker.
-    async fn announce(&mut self, model: &PublishedModel) -> Result<(), Ended> {
+    async fn announce(&mut self, model: &PublishedModel) -> Result<(), StreamEnd> {
         let version = model.version.get();
         let manifest = manifest::decoded(&model.manifest).and_then(|manifest| manifest::parts_of(&manifest));
-        let parts = manifest.map_err(|bad| Error::stored(model.version, &bad))?;
+        let parts = manifest.map_err(|error| Error::stored(model.version, &error))?;
         let checksum = xxh64(&model.manifest, 0);
         let announcement = Announcement { version, manifest: model.manifest.to_vec(), checksum };
         self.send(Kind::Announcement(announcement)).await?;
         for (_, name) in &parts {
-            if !self.known.contains(name)
+            if !self.known_parts.contains(name)
                 && let Some(part) = self.shared.store.part(*name).await?
             {
                 self.send_part(*name, &part).await?;
@@ -147,11 +147,11 @@ impl Watcher {
         }
         self.send(Kind::Complete(Complete { version })).await?;
         self.version = version;
-        self.known = parts.into_iter().map(|(_, name)| name).collect();
+        self.known_parts = parts.into_iter().map(|(_, name)| name).collect();
         Ok(())
     }
 
-    async fn send_part(&self, name: PartName, part: &Bytes) -> Result<(), Ended> {
+    async fn send_part(&self, name: PartName, part: &Bytes) -> Result<(), StreamEnd> {
         for (number, data) in part.chunks(CHUNK_BYTES).enumerate() {
             let offset = (number * CHUNK_BYTES) as u64;
             self.send(Kind::Chunk(PartChunk { name: name_to_wire(name), offset, data: data.to_vec() }))
@@ -160,28 +160,28 @@ impl Watcher {
         Ok(())
     }
 
-    fn hear(&mut self, request: WatchModelsRequest) {
+    fn handle_message(&mut self, request: WatchModelsRequest) {
         match request.kind {
-            Some(Said::Ack(ack)) => self.place.serves(ack.version, self.shared.now()),
-            Some(Said::Nack(nack)) => {
+            Some(RequestKind::Ack(ack)) => self.entry.set_serving(ack.version, self.shared.now()),
+            Some(RequestKind::Nack(nack)) => {
                 let message: String = nack.message.chars().take(1000).collect();
                 tracing::warn!(version = nack.version, message, "node refused the model");
                 // A node that refused a version may have dropped its parts: the next announcement sends all of them.
-                self.known.clear();
+                self.known_parts.clear();
                 self.shared.metrics.refused();
-                self.place.refuses(nack.version, message);
+                self.entry.set_refused(nack.version, message);
             }
             // A second hello changes nothing, and unknown kinds come from newer nodes.
-            Some(Said::Hello(_)) | None => {}
+            Some(RequestKind::Hello(_)) | None => {}
         }
     }
 
-    async fn send(&self, kind: Kind) -> Result<(), Ended> {
-        let answer = Ok(WatchModelsResponse { kind: Some(kind) });
-        match tokio::time::timeout(PATIENCE, self.out.send(answer)).await {
+    async fn send(&self, kind: Kind) -> Result<(), StreamEnd> {
+        let response = Ok(WatchModelsResponse { kind: Some(kind) });
+        match tokio::time::timeout(SEND_TIMEOUT, self.out.send(response)).await {
             Ok(Ok(())) => Ok(()),
             // A stalled node is cut rather than waited for: it reconnects and gets the newest version.
-            Ok(Err(_)) | Err(_) => Err(Ended::Gone),
+            Ok(Err(_)) | Err(_) => Err(StreamEnd::Disconnected),
         }
     }
 }

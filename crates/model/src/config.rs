@@ -19,11 +19,11 @@ pub struct Config {
     /// Time between scheduled trainings. Shorter: models follow the shop closer, and cost more.
     pub interval: DurationSetting,
     /// Number of newly applied records that triggers a training before its schedule; 0: never.
-    pub volume: u64,
+    pub retrain_after_records: u64,
     /// Time between drift checks.
     pub drift_interval: DurationSetting,
     /// Number of consecutive drift checks that must find drift before it triggers a training.
-    pub drift_windows: u32,
+    pub drift_consecutive_checks: u32,
     /// Number of users sampled by one drift check.
     pub drift_rows: usize,
     /// Minimum number of sampled users active within four weeks for a component to be reported as drifted. Fewer:
@@ -36,10 +36,10 @@ pub struct Config {
     pub rows_max: usize,
     /// Maximum number of user histories that the recommender learns from; 0 disables recommendations. More: rare
     /// items are recommended better, and a training takes longer and up to 15 KB more per history.
-    pub pasts_max: usize,
+    pub histories_max: usize,
     /// Maximum number of examples that each scorer learns from; 0 disables scores. More: rare outcomes are predicted
     /// better, and a training takes longer.
-    pub cases_max: usize,
+    pub examples_max: usize,
     /// Maximum number of users in the sample for similar users; 0 disables it. More: closer users are found, each
     /// query takes longer and models are larger, by about 150 bytes per user.
     pub lookalikes_max: usize,
@@ -48,9 +48,9 @@ pub struct Config {
     /// Largest number of segments that is tried; at most 256.
     pub segments_max: usize,
     /// Maximum increase of inertia over the served model on the same vectors, as a share (0.01 is 1%).
-    pub worse_max: f64,
+    pub inertia_increase_max: f64,
     /// Number of model versions kept for rollback.
-    pub keep: usize,
+    pub versions_kept: usize,
     /// Lifetime of the training lease without renewal.
     pub lease_ttl: DurationSetting,
     /// Time between heartbeats to a watching node.
@@ -73,20 +73,20 @@ pub struct Config {
 pub struct ValidConfig {
     pub(crate) automatic: bool,
     pub(crate) interval: TimeDelta,
-    pub(crate) volume: u64,
+    pub(crate) retrain_after_records: u64,
     pub(crate) drift_interval: TimeDelta,
-    pub(crate) drift_windows: u32,
+    pub(crate) drift_consecutive_checks: u32,
     pub(crate) drift_rows: usize,
     pub(crate) drift_rows_min: usize,
     pub(crate) rows_min: usize,
     pub(crate) rows_max: usize,
-    pub(crate) pasts_max: usize,
-    pub(crate) cases_max: usize,
+    pub(crate) histories_max: usize,
+    pub(crate) examples_max: usize,
     pub(crate) lookalikes_max: usize,
     pub(crate) segments_min: usize,
     pub(crate) segments_max: usize,
-    pub(crate) worse_max: f64,
-    pub(crate) keep: usize,
+    pub(crate) inertia_increase_max: f64,
+    pub(crate) versions_kept: usize,
     pub(crate) lease_ttl: TimeDelta,
     pub(crate) heartbeat: Duration,
     pub(crate) max_watchers: usize,
@@ -102,20 +102,20 @@ impl Default for Config {
             features: String::new(),
             automatic: true,
             interval: DurationSetting::from_hours(24),
-            volume: 5_000_000,
+            retrain_after_records: 5_000_000,
             drift_interval: DurationSetting::from_secs(300),
-            drift_windows: 3,
+            drift_consecutive_checks: 3,
             drift_rows: 20_000,
             drift_rows_min: PSI_ROWS_MIN,
             rows_min: 200,
             rows_max: 500_000,
-            pasts_max: 20_000,
-            cases_max: 20_000,
+            histories_max: 20_000,
+            examples_max: 20_000,
             lookalikes_max: 20_000,
             segments_min: 4,
             segments_max: 12,
-            worse_max: 0.01,
-            keep: 20,
+            inertia_increase_max: 0.01,
+            versions_kept: 20,
             lease_ttl: DurationSetting::from_secs(10),
             heartbeat: DurationSetting::from_secs(5),
             max_watchers: 1024,
@@ -145,14 +145,14 @@ impl Config {
             }
         }
         let rows = [
-            ("model.drift_consecutive_checks", self.drift_windows as usize, 1),
+            ("model.drift_consecutive_checks", self.drift_consecutive_checks as usize, 1),
             ("model.drift_rows", self.drift_rows, 100),
             ("model.drift_rows_min", self.drift_rows_min, 100),
             ("model.rows_min", self.rows_min, 10),
             ("model.rows_max", self.rows_max, self.rows_min),
             ("model.segments_min", self.segments_min, 2),
             ("model.segments_max", self.segments_max, self.segments_min),
-            ("model.versions_kept", self.keep, 2),
+            ("model.versions_kept", self.versions_kept, 2),
             ("model.max_watchers", self.max_watchers, 1),
         ];
         for (key, value, least) in rows {
@@ -165,33 +165,33 @@ impl Config {
         if self.segments_max > 256 {
             return Err(InvalidValue::new("model.segments_max", "is above 256", "set it to at most 256"));
         }
-        if !(0.0..=1.0).contains(&self.worse_max) {
-            let problem = format!("is {}", self.worse_max);
+        if !(0.0..=1.0).contains(&self.inertia_increase_max) {
+            let problem = format!("is {}", self.inertia_increase_max);
             return Err(InvalidValue::new("model.inertia_increase_max", problem, "set it to a share from 0 to 1"));
         }
         self.check_sizes()?;
         Ok(ValidConfig {
             automatic: self.automatic,
-            interval: span(self.interval),
-            volume: self.volume,
-            drift_interval: span(self.drift_interval),
-            drift_windows: self.drift_windows,
+            interval: time_delta(self.interval),
+            retrain_after_records: self.retrain_after_records,
+            drift_interval: time_delta(self.drift_interval),
+            drift_consecutive_checks: self.drift_consecutive_checks,
             drift_rows: self.drift_rows,
             drift_rows_min: self.drift_rows_min,
             rows_min: self.rows_min,
             rows_max: self.rows_max,
-            pasts_max: self.pasts_max,
-            cases_max: self.cases_max,
+            histories_max: self.histories_max,
+            examples_max: self.examples_max,
             lookalikes_max: self.lookalikes_max,
             segments_min: self.segments_min,
             segments_max: self.segments_max,
-            worse_max: self.worse_max,
-            keep: self.keep,
-            lease_ttl: span(self.lease_ttl),
+            inertia_increase_max: self.inertia_increase_max,
+            versions_kept: self.versions_kept,
+            lease_ttl: time_delta(self.lease_ttl),
             heartbeat: self.heartbeat.duration(),
             max_watchers: self.max_watchers,
             // Half of the cores: gateways and workers in the same process keep answering while a training runs.
-            threads: if self.threads == 0 { half_of_the_machine() } else { self.threads },
+            threads: if self.threads == 0 { default_threads() } else { self.threads },
             seed: self.seed,
             max_request: self.max_request.as_usize(),
             max_response: self.max_response.as_usize(),
@@ -213,10 +213,10 @@ impl Config {
     }
 }
 
-fn half_of_the_machine() -> usize {
+fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
-fn span(interval: DurationSetting) -> TimeDelta {
+fn time_delta(interval: DurationSetting) -> TimeDelta {
     TimeDelta::from_millis(i64::try_from(interval.as_millis()).unwrap_or(i64::MAX))
 }

@@ -2,10 +2,10 @@
 //! queue of the trainer. It sits below all of them and imports none.
 
 use crate::config::ValidConfig;
-use crate::demand::Demand;
+use crate::command::TrainerCommand;
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::nodes::Nodes;
+use crate::nodes::NodeRegistry;
 use portrait_profile::Timestamp;
 use portrait_proto::v1::DriftStatus;
 use portrait_runtime::SharedClock;
@@ -18,14 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// State shared by trainer, watchers and handlers.
-pub(crate) struct Shared {
+pub(crate) struct ModelContext {
     /// Store of the models and of the training lease.
     pub(crate) store: Arc<dyn TrainingStore>,
     /// Connection to `FeatureService`, the source of the vectors.
     pub(crate) features: Peer,
     /// Wall clock of the process.
     pub(crate) clock: SharedClock,
-    /// Validated `[model]` section.
+    /// Validated section `[model]` of the configuration.
     pub(crate) config: ValidConfig,
     /// Metrics of this service.
     pub(crate) metrics: Metrics,
@@ -36,16 +36,16 @@ pub(crate) struct Shared {
     /// Result of the newest drift check; none before the first.
     pub(crate) drift: watch::Sender<Option<DriftStatus>>,
     /// Watching nodes and the versions that they serve.
-    pub(crate) nodes: Nodes,
+    pub(crate) nodes: NodeRegistry,
     /// Command queue of the trainer.
-    pub(crate) demands: mpsc::Sender<Demand>,
+    pub(crate) commands: mpsc::Sender<TrainerCommand>,
     /// Cancelled when the service drains: watchers get a status and the trainer ends.
     pub(crate) closing: CancellationToken,
     /// Watchers, the trainer and the registry task, so that a drain can wait for them.
     pub(crate) tasks: TaskTracker,
 }
 
-impl Shared {
+impl ModelContext {
     /// Returns the wall-clock time.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.clock.now_ms())
@@ -60,7 +60,7 @@ impl Shared {
     ///
     /// # Errors
     /// `Busy` if the queue is full.
-    pub(crate) fn demand(&self, demand: Demand) -> Result<(), Error> {
-        self.demands.try_send(demand).map_err(|_| Error::Busy)
+    pub(crate) fn send_command(&self, demand: TrainerCommand) -> Result<(), Error> {
+        self.commands.try_send(demand).map_err(|_| Error::Busy)
     }
 }

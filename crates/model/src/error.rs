@@ -39,7 +39,7 @@ pub enum Error {
         "the candidate is {worse:.1}% worse than the served model on the same vectors, {allowed:.1}% are allowed: \
              ask with force to publish it all the same"
     )]
-    Worse {
+    InertiaIncreased {
         /// Increase of inertia, in percent.
         worse: f64,
         /// Allowed increase (`model.inertia_increase_max`), in percent.
@@ -98,7 +98,7 @@ impl From<Error> for Status {
             Error::Learning(portrait_learning::Error::TooFew { .. }) | Error::TooFew { .. } => {
                 CallFailure::new(ErrorReason::TooFewUsers, message).into_status()
             }
-            Error::Learning(_) | Error::Model(_) | Error::Worse { .. } | Error::Panicked => {
+            Error::Learning(_) | Error::Model(_) | Error::InertiaIncreased { .. } | Error::Panicked => {
                 CallFailure::new(ErrorReason::Internal, message).into_status()
             }
             Error::Stored { .. } => CallFailure::new(ErrorReason::StoreIncompatible, message).into_status(),

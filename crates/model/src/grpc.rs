@@ -1,8 +1,8 @@
 //! gRPC edge of the model service: validate, to domain, call, to wire. It makes no decisions.
 
-use crate::broadcast::{self, Told};
-use crate::context::Shared;
-use crate::demand::{Count, Demand, Progress, Trained};
+use crate::broadcast::{self, ModelStream};
+use crate::context::ModelContext;
+use crate::command::{SegmentCount, TrainerCommand, ProgressReporter, TrainingResult};
 use crate::error::Error;
 use crate::manifest;
 use crate::publish;
@@ -20,7 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Progress messages queued for a slow caller; beyond that they are dropped.
-const PROGRESS_WAITING: usize = 32;
+const PROGRESS_QUEUED_MAX: usize = 32;
 
 /// Response stream of `TrainModel`.
 type Training = BoxStream<'static, Result<v1::TrainModelResponse, Status>>;
@@ -28,18 +28,18 @@ type Training = BoxStream<'static, Result<v1::TrainModelResponse, Status>>;
 /// Implementation of the generated service trait.
 pub(crate) struct Grpc {
     /// State shared with the trainer.
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<ModelContext>,
 }
 
 #[tonic::async_trait]
 impl ModelService for Grpc {
-    type WatchModelsStream = Told;
+    type WatchModelsStream = ModelStream;
     type TrainModelStream = Training;
 
     async fn watch_models(
         &self,
         request: Request<Streaming<v1::WatchModelsRequest>>,
-    ) -> Result<Response<Told>, Status> {
+    ) -> Result<Response<ModelStream>, Status> {
         Ok(Response::new(broadcast::begin(&self.shared, request.into_inner()).await?))
     }
 
@@ -65,7 +65,8 @@ impl ModelService for Grpc {
         let models = registry.models.iter().map(|model| manifest::of_version(&registry, model.version));
         let models = models.collect::<Result<_, _>>()?;
         let active_version = registry.active.map_or(0, ModelVersion::get);
-        let (nodes, drift) = (self.shared.nodes.list(), self.shared.drift.borrow().clone());
+        let nodes = self.shared.nodes.list();
+        let drift = self.shared.drift.borrow().clone();
         Ok(Response::new(v1::ListModelsResponse { models, active_version, nodes, drift }))
     }
 
@@ -75,11 +76,11 @@ impl ModelService for Grpc {
     ) -> Result<Response<Self::TrainModelStream>, Status> {
         let request = request.into_inner();
         let count = count(&request, self.shared.config.segments_max)?;
-        let (words, progress) = mpsc::channel(PROGRESS_WAITING);
+        let (progress_sender, progress) = mpsc::channel(PROGRESS_QUEUED_MAX);
         let (answer, outcome) = oneshot::channel();
-        let progress_to = Progress::to(words);
-        self.shared.demand(Demand::Train { count, force: request.force, progress: progress_to, answer })?;
-        Ok(Response::new(followed(progress, outcome)))
+        let reporter = ProgressReporter::to(progress_sender);
+        self.shared.send_command(TrainerCommand::Train { count, force: request.force, progress: reporter, answer })?;
+        Ok(Response::new(stream_of_training(progress, outcome)))
     }
 
     async fn check_drift(
@@ -87,9 +88,9 @@ impl ModelService for Grpc {
         _: Request<v1::CheckDriftRequest>,
     ) -> Result<Response<v1::CheckDriftResponse>, Status> {
         let (answer, outcome) = oneshot::channel();
-        self.shared.demand(Demand::Look { answer })?;
+        self.shared.send_command(TrainerCommand::CheckDrift { answer })?;
         let (drift, trained) = outcome.await.unwrap_or(Err(Error::ShuttingDown))?;
-        let training = trained.map(told_outcome).transpose()?;
+        let training = trained.map(outcome_to_wire).transpose()?;
         Ok(Response::new(v1::CheckDriftResponse { drift: Some(drift), training }))
     }
 
@@ -104,11 +105,11 @@ impl ModelService for Grpc {
 }
 
 /// Streams the progress of a training and, as the last message, its outcome.
-fn followed(progress: mpsc::Receiver<v1::TrainProgress>, outcome: oneshot::Receiver<Trained>) -> Training {
+fn stream_of_training(progress: mpsc::Receiver<v1::TrainProgress>, outcome: oneshot::Receiver<TrainingResult>) -> Training {
     let progress = ReceiverStream::new(progress)
         .map(|progress| Ok(v1::TrainModelResponse { kind: Some(Kind::Progress(progress)) }));
     let outcome = async move {
-        let outcome = told_outcome(outcome.await.unwrap_or(Err(Error::ShuttingDown)))?;
+        let outcome = outcome_to_wire(outcome.await.unwrap_or(Err(Error::ShuttingDown)))?;
         Ok(v1::TrainModelResponse { kind: Some(Kind::Outcome(outcome)) })
     };
     progress.chain(futures::stream::once(outcome)).boxed()
@@ -118,18 +119,18 @@ fn version(number: u64) -> Result<ModelVersion, Error> {
     ModelVersion::new(number).ok_or(Error::NotFound { version: number })
 }
 
-fn count(request: &v1::TrainModelRequest, most: usize) -> Result<Count, ValidationError> {
-    let asked = request.segments as usize;
-    match (asked, request.choose_segments) {
-        (0, false) => Ok(Count::Same),
-        (0, true) => Ok(Count::Chosen),
-        (asked, false) if (1..=most).contains(&asked) => Ok(Count::Exactly(asked)),
+fn count(request: &v1::TrainModelRequest, segments_max: usize) -> Result<SegmentCount, ValidationError> {
+    let requested = request.segments as usize;
+    match (requested, request.choose_segments) {
+        (0, false) => Ok(SegmentCount::Unchanged),
+        (0, true) => Ok(SegmentCount::Auto),
+        (requested, false) if (1..=segments_max).contains(&requested) => Ok(SegmentCount::Exactly(requested)),
         (_, true) => {
-            let message = "is set and so is segments: leave one of them out";
+            let message = "is set together with segments: leave one of them out";
             Err(ValidationError::new(v1::ErrorReason::ConflictingFields, "choose_segments", message))
         }
-        (asked, false) => {
-            let message = format!("is {asked}: send 1 to {most}, or raise model.segments_max");
+        (requested, false) => {
+            let message = format!("is {requested}: send 1 to {segments_max}, or raise model.segments_max");
             Err(ValidationError::new(v1::ErrorReason::OutOfRange, "segments", message))
         }
     }
@@ -137,7 +138,7 @@ fn count(request: &v1::TrainModelRequest, most: usize) -> Result<Count, Validati
 
 /// Converts the result of a training. A refusal because of the data is an outcome; a training that could not run is
 /// an error.
-fn told_outcome(trained: Trained) -> Result<v1::TrainOutcome, Status> {
+fn outcome_to_wire(trained: TrainingResult) -> Result<v1::TrainOutcome, Status> {
     match trained {
         Ok(manifest) => Ok(v1::TrainOutcome {
             published: true,
@@ -145,7 +146,7 @@ fn told_outcome(trained: Trained) -> Result<v1::TrainOutcome, Status> {
             refusal: String::new(),
             manifest: Some(manifest),
         }),
-        Err(error @ (Error::Worse { .. } | Error::TooFew { .. } | Error::Learning(_))) => {
+        Err(error @ (Error::InertiaIncreased { .. } | Error::TooFew { .. } | Error::Learning(_))) => {
             Ok(v1::TrainOutcome { refusal: with_causes(&error), ..Default::default() })
         }
         Err(error) => Err(error.into()),

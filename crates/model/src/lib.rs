@@ -12,7 +12,7 @@
 mod broadcast;
 mod config;
 mod context;
-mod demand;
+mod command;
 mod drift;
 mod error;
 mod grpc;
@@ -26,7 +26,7 @@ mod service;
 mod train;
 
 pub use config::{Config, ValidConfig};
-pub use drift::Watch;
+pub use drift::DriftMonitor;
 pub use error::Error;
-pub use manifest::{BadManifest, assembled};
+pub use manifest::{InvalidManifest, assembled};
 pub use service::ModelService;

@@ -17,7 +17,7 @@ pub(crate) const SEGMENTS: &str = "segments";
 
 /// Error of a manifest and parts that do not form a model.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum BadManifest {
+pub enum InvalidManifest {
     /// The manifest cannot be decoded.
     #[error("the manifest cannot be decoded")]
     Damaged,
@@ -60,25 +60,27 @@ pub fn name_of_wire(bytes: &[u8]) -> Option<PartName> {
 ///
 /// # Errors
 /// `Damaged` if a part name has the wrong length.
-pub fn parts_of(manifest: &ModelManifest) -> Result<Vec<(String, PartName)>, BadManifest> {
-    let part = |part: &portrait_proto::v1::ModelPart| {
-        name_of_wire(&part.name).map(|name| (part.kind.clone(), name)).ok_or(BadManifest::Damaged)
-    };
-    manifest.parts.iter().map(part).collect()
+pub fn parts_of(manifest: &ModelManifest) -> Result<Vec<(String, PartName)>, InvalidManifest> {
+    let mut parts = Vec::with_capacity(manifest.parts.len());
+    for part in &manifest.parts {
+        let name = name_of_wire(&part.name).ok_or(InvalidManifest::Damaged)?;
+        parts.push((part.kind.clone(), name));
+    }
+    Ok(parts)
 }
 
 /// Decodes a manifest.
 ///
 /// # Errors
 /// `Damaged` if the bytes are no manifest.
-pub fn decoded(bytes: &[u8]) -> Result<ModelManifest, BadManifest> {
-    manifest::decode(bytes).map_err(|DamagedManifest| BadManifest::Damaged)
+pub fn decoded(bytes: &[u8]) -> Result<ModelManifest, InvalidManifest> {
+    manifest::decode(bytes).map_err(|DamagedManifest| InvalidManifest::Damaged)
 }
 
 /// Returns the manifest of a version of the registry.
 pub(crate) fn of_version(registry: &Registry, version: ModelVersion) -> Result<ModelManifest, Error> {
     let model = registry.model(version).ok_or(Error::NotFound { version: version.get() })?;
-    decoded(&model.manifest).map_err(|bad| Error::stored(version, &bad))
+    decoded(&model.manifest).map_err(|error| Error::stored(version, &error))
 }
 
 /// Assembles a model from its manifest and parts, and checks all of it for vectors of `schema`.
@@ -89,28 +91,28 @@ pub fn assembled(
     manifest: &[u8],
     parts: &BTreeMap<PartName, Bytes>,
     schema: &FeatureSchema,
-) -> Result<Model, BadManifest> {
+) -> Result<Model, InvalidManifest> {
     let manifest = decoded(manifest)?;
     let named = parts_of(&manifest)?;
-    let missing = |kind: &str| BadManifest::MissingPart { kind: kind.to_owned() };
+    let missing = |kind: &str| InvalidManifest::MissingPart { kind: kind.to_owned() };
     for (kind, name) in &named {
         let bytes = parts.get(name).ok_or_else(|| missing(kind))?;
         // Part names are content hashes: this detects damage in the store and on the wire alike.
         if PartName::of(bytes) != *name {
-            return Err(BadManifest::OtherPart { kind: kind.clone() });
+            return Err(InvalidManifest::OtherPart { kind: kind.clone() });
         }
     }
     let (_, name) = named.iter().find(|(kind, _)| kind == SEGMENTS).ok_or_else(|| missing(SEGMENTS))?;
     let bytes = parts.get(name).ok_or_else(|| missing(SEGMENTS))?;
     let model = Model::decode(bytes, schema)?;
     if model.version.get() != manifest.version {
-        return Err(BadManifest::OtherVersion { manifest: manifest.version, part: model.version.get() });
+        return Err(InvalidManifest::OtherVersion { manifest: manifest.version, part: model.version.get() });
     }
-    let mut learned = Predictors::default();
+    let mut predictors = Predictors::default();
     for (kind, name) in named.iter().filter(|(kind, _)| kind != SEGMENTS) {
         if let Some(bytes) = parts.get(name) {
-            learned.decode_part(kind, bytes).map_err(ModelError::from)?;
+            predictors.decode_part(kind, bytes).map_err(ModelError::from)?;
         }
     }
-    Ok(model.with_predictors(learned)?)
+    Ok(model.with_predictors(predictors)?)
 }

@@ -13,14 +13,14 @@ pub(crate) struct Metrics {
     rows: Gauge<u64>,
     inertia: Gauge<f64>,
     refusals: Counter<u64>,
-    moved_components: Gauge<u64>,
-    moved_categories: Gauge<u64>,
-    changed_habits: Gauge<u64>,
+    drifted_components: Gauge<u64>,
+    drifted_categories: Gauge<u64>,
+    loyalty_shifted: Gauge<u64>,
     drift_windows: Gauge<u64>,
 }
 
 impl Metrics {
-    /// Creates the instruments.
+    /// Creates the instruments with `meter`.
     pub(crate) fn new(meter: &Meter) -> Self {
         Self {
             trainings: meter
@@ -54,19 +54,19 @@ impl Metrics {
                 .with_description("versions that a node refused to serve")
                 .with_unit("{refusal}")
                 .build(),
-            moved_components: meter
+            drifted_components: meter
                 .u64_gauge("portrait_model_drifted_components")
                 .with_description("components whose population stability index exceeds both of its limits")
                 .with_unit("{component}")
                 .build(),
-            moved_categories: meter
+            drifted_categories: meter
                 .u64_gauge("portrait_model_drifted_categories")
                 .with_description(
                     "categories whose share of latest actions differs from the training sample",
                 )
                 .with_unit("{category}")
                 .build(),
-            changed_habits: meter
+            loyalty_shifted: meter
                 .u64_gauge("portrait_model_loyalty_shifted")
                 .with_description(
                     "1 if mean loyalty has shifted since the model was trained",
@@ -104,10 +104,10 @@ impl Metrics {
     }
 
     /// Records the result of a drift check.
-    pub(crate) fn looked(&self, status: &DriftStatus) {
-        self.moved_components.record(status.components.len() as u64, &[]);
-        self.moved_categories.record(status.categories.len() as u64, &[]);
-        self.changed_habits.record(status.loyalty.is_some().into(), &[]);
+    pub(crate) fn drift_checked(&self, status: &DriftStatus) {
+        self.drifted_components.record(status.components.len() as u64, &[]);
+        self.drifted_categories.record(status.categories.len() as u64, &[]);
+        self.loyalty_shifted.record(status.loyalty.is_some().into(), &[]);
         self.drift_windows.record(status.consecutive_checks.into(), &[]);
     }
 }

@@ -8,38 +8,38 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Shared registry of the watching nodes; cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct Nodes(Arc<Mutex<Table>>);
+pub(crate) struct NodeRegistry(Arc<Mutex<NodeTable>>);
 
 #[derive(Default)]
-struct Table {
+struct NodeTable {
     next: u64,
     nodes: BTreeMap<u64, NodeStatus>,
 }
 
 /// Registration of one node; removed when dropped.
-pub(crate) struct Place {
-    nodes: Nodes,
+pub(crate) struct NodeEntry {
+    nodes: NodeRegistry,
     key: u64,
 }
 
-impl Nodes {
+impl NodeRegistry {
     /// Registers a node; none if `limit` nodes are registered already.
-    pub(crate) fn enter(
+    pub(crate) fn register(
         &self,
         node: String,
         serving_version: u64,
         now: Timestamp,
-        most: usize,
-    ) -> Option<Place> {
+        limit: usize,
+    ) -> Option<NodeEntry> {
         let mut table = self.table();
-        if table.nodes.len() >= most {
+        if table.nodes.len() >= limit {
             return None;
         }
         let key = table.next;
         table.next += 1;
         let since = Some(time::to_wire(now));
         table.nodes.insert(key, NodeStatus { node, serving_version, since, ..Default::default() });
-        Some(Place { nodes: self.clone(), key })
+        Some(NodeEntry { nodes: self.clone(), key })
     }
 
     /// Returns the status of every node.
@@ -47,14 +47,14 @@ impl Nodes {
         self.table().nodes.values().cloned().collect()
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, NodeTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
+impl NodeEntry {
     /// Records the version that the node serves.
-    pub(crate) fn serves(&self, version: u64, now: Timestamp) {
+    pub(crate) fn set_serving(&self, version: u64, now: Timestamp) {
         self.change(|status| {
             status.serving_version = version;
             status.since = Some(time::to_wire(now));
@@ -62,8 +62,11 @@ impl Place {
     }
 
     /// Records a version that the node refused, with its reason.
-    pub(crate) fn refuses(&self, version: u64, why: String) {
-        self.change(|status| (status.refused_version, status.refusal) = (version, why));
+    pub(crate) fn set_refused(&self, version: u64, reason: String) {
+        self.change(|status| {
+            status.refused_version = version;
+            status.refusal = reason;
+        });
     }
 
     fn change(&self, change: impl FnOnce(&mut NodeStatus)) {
@@ -73,7 +76,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for NodeEntry {
     fn drop(&mut self) {
         self.nodes.table().nodes.remove(&self.key);
     }

@@ -2,10 +2,10 @@
 //! deletion of expired versions in one registry change. Input: a trained model and the training lease. Output: its
 //! manifest.
 
-use crate::context::Shared;
+use crate::context::ModelContext;
 use crate::error::Error;
 use crate::manifest::{self, SEGMENTS, name_of_wire, name_to_wire};
-use crate::train::Candidate;
+use crate::train::TrainedModel;
 use bytes::Bytes;
 use portrait_learning::Model;
 use portrait_profile::{FeatureSchema, ModelVersion, SegmentId};
@@ -16,7 +16,7 @@ use prost::Message;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Options of a publication.
-pub(crate) struct Terms {
+pub(crate) struct PublishOptions {
     /// Token of the training lease.
     pub(crate) token: LeaseToken,
     /// Trigger of the training.
@@ -32,19 +32,19 @@ pub(crate) struct Terms {
 /// # Errors
 /// `InertiaIncreased` if the quality check fails; store errors, among them a lost lease.
 pub(crate) async fn publish(
-    shared: &Shared,
-    candidate: &Candidate,
-    terms: &Terms,
+    shared: &ModelContext,
+    trained: &TrainedModel,
+    options: &PublishOptions,
 ) -> Result<ModelManifest, Error> {
-    if !terms.force {
-        judge(candidate, shared.config.worse_max)?;
+    if !options.force {
+        check_quality(trained, shared.config.inertia_increase_max)?;
     }
-    let bytes = Bytes::from(candidate.model.encode());
+    let bytes = Bytes::from(trained.model.encode());
     // Same decoding as on every node: a model that cannot be read back is never published.
     let checked = Model::decode(&bytes, FeatureSchema::current())?;
-    let mut parts = vec![put(shared, SEGMENTS, bytes).await?];
-    for (kind, bytes) in candidate.model.predictors().encode() {
-        parts.push(put(shared, kind, bytes.into()).await?);
+    let mut parts = vec![put_part(shared, SEGMENTS, bytes).await?];
+    for (kind, bytes) in trained.model.predictors().encode() {
+        parts.push(put_part(shared, kind, bytes.into()).await?);
     }
     let names = parts.iter().filter_map(|part| name_of_wire(&part.name)).collect();
     let now = shared.now();
@@ -54,21 +54,22 @@ pub(crate) async fn publish(
         trained_at: Some(time::to_wire(now)),
         as_of: Some(time::to_wire(checked.as_of)),
         schema_hash: checked.schema_hash,
-        rows: candidate.rows as u64,
+        rows: trained.rows as u64,
         segments: u32::try_from(checked.segments.len()).unwrap_or(u32::MAX),
-        cause: terms.cause.into(),
-        quality: Some(candidate.quality),
+        cause: options.cause.into(),
+        quality: Some(trained.quality),
         parts,
-        applied_total: terms.applied_total,
+        applied_total: options.applied_total,
         next_segment: checked.next_segment.get(),
     };
     let published =
         PublishedModel { version: checked.version, at: now, manifest: manifest.encode_to_vec().into() };
+    // Read as late as possible: the change is refused if the registry has moved since.
     let registry = shared.stored_registry().await?;
-    let (forget, forget_parts) = surplus(&registry, names, shared.config.keep);
+    let (forget, forget_parts) = expired_versions(&registry, names, shared.config.versions_kept);
     let change = RegistryChange {
         expected: registry.registry_no,
-        publish: Some((terms.token, published)),
+        publish: Some((options.token, published)),
         activate: Some(checked.version),
         forget,
         forget_parts,
@@ -85,7 +86,7 @@ pub(crate) async fn publish(
 }
 
 /// Stores a part and returns its manifest entry.
-async fn put(shared: &Shared, kind: &str, bytes: Bytes) -> Result<ModelPart, Error> {
+async fn put_part(shared: &ModelContext, kind: &str, bytes: Bytes) -> Result<ModelPart, Error> {
     let size = bytes.len() as u64;
     let name = shared.store.put_part(bytes).await?;
     Ok(ModelPart { name: name_to_wire(name), kind: kind.to_owned(), size })
@@ -93,39 +94,42 @@ async fn put(shared: &Shared, kind: &str, bytes: Bytes) -> Result<ModelPart, Err
 
 /// Checks that inertia has not increased beyond the limit against the served model, both measured on the same
 /// vectors.
-fn judge(candidate: &Candidate, worse_max: f64) -> Result<(), Error> {
-    let Some(live) = candidate.quality.parent_inertia_per_row.filter(|live| *live > 0.0) else {
+fn check_quality(trained: &TrainedModel, inertia_increase_max: f64) -> Result<(), Error> {
+    let Some(served) = trained.quality.parent_inertia_per_row.filter(|served| *served > 0.0) else {
         return Ok(());
     };
-    let worse = candidate.quality.inertia_per_row / live - 1.0;
+    let increase = trained.quality.inertia_per_row / served - 1.0;
     // Fewer segments raise inertia by construction. A caller that requests fewer passes `force`.
-    if worse > worse_max {
-        return Err(Error::Worse { worse: worse * 100.0, allowed: worse_max * 100.0 });
+    if increase > inertia_increase_max {
+        return Err(Error::InertiaIncreased { worse: worse * 100.0, allowed: worse_max * 100.0 });
     }
     Ok(())
 }
 
 /// Returns the oldest versions beyond `keep`, and the parts that only they use.
-fn surplus(registry: &Registry, new: BTreeSet<PartName>, keep: usize) -> (Vec<ModelVersion>, Vec<PartName>) {
+fn expired_versions(registry: &Registry, new: BTreeSet<PartName>, keep: usize) -> (Vec<ModelVersion>, Vec<PartName>) {
     let surplus = (registry.models.len() + 1).saturating_sub(keep);
-    let (mut forget, mut gone, mut needed) = (Vec::new(), BTreeSet::new(), new);
+    let mut versions = Vec::new();
+    let mut expired_parts = BTreeSet::new();
+    // Versions share parts that did not change, so a part expires only if no kept version uses it.
+    let mut needed_parts = new;
     for (index, model) in registry.models.iter().enumerate() {
         let parts = manifest::decoded(&model.manifest).and_then(|manifest| manifest::parts_of(&manifest));
         let parts = parts.unwrap_or_default().into_iter().map(|(_, name)| name);
         // The active version is kept although it is old: it becomes the rollback target of this publication.
         if index < surplus && registry.active != Some(model.version) {
-            forget.push(model.version);
-            gone.extend(parts);
+            versions.push(model.version);
+            expired_parts.extend(parts);
         } else {
-            needed.extend(parts);
+            needed_parts.extend(parts);
         }
     }
-    (forget, gone.difference(&needed).copied().collect())
+    (versions, expired_parts.difference(&needed_parts).copied().collect())
 }
 
 /// Returns true if the model was trained with the feature schema of this release; any other model is replaced by a
 /// first one.
-pub(crate) fn fits(manifest: &[u8]) -> bool {
+pub(crate) fn has_current_schema(manifest: &[u8]) -> bool {
     manifest::decoded(manifest).is_ok_and(|manifest| manifest.schema_hash == FeatureSchema::current().hash())
 }
 
@@ -138,26 +142,26 @@ pub(crate) fn next_segment(registry: &Registry) -> SegmentId {
 
 /// Returns the served model from the store; none before the first, or if its feature schema is not the one of this
 /// release.
-pub(crate) async fn served(shared: &Shared) -> Result<Option<Model>, Error> {
+pub(crate) async fn served(shared: &ModelContext) -> Result<Option<Model>, Error> {
     let registry = shared.stored_registry().await?;
-    let active = registry.active_model().filter(|model| fits(&model.manifest));
+    let active = registry.active_model().filter(|model| has_current_schema(&model.manifest));
     let Some(active) = active else { return Ok(None) };
     let manifest = manifest::decoded(&active.manifest).and_then(|manifest| manifest::parts_of(&manifest));
     let mut parts = BTreeMap::new();
-    for (_, name) in manifest.map_err(|bad| Error::stored(active.version, &bad))? {
+    for (_, name) in manifest.map_err(|error| Error::stored(active.version, &error))? {
         if let Some(part) = shared.store.part(name).await? {
             parts.insert(name, part);
         }
     }
     let model = manifest::assembled(&active.manifest, &parts, FeatureSchema::current());
-    model.map(Some).map_err(|bad| Error::stored(active.version, &bad))
+    model.map(Some).map_err(|error| Error::stored(active.version, &error))
 }
 
 /// Activates a published version and returns the previously active one.
 ///
 /// # Errors
 /// `NotFound` if the registry has no such version; store errors.
-pub(crate) async fn activate(shared: &Shared, version: ModelVersion) -> Result<Option<ModelVersion>, Error> {
+pub(crate) async fn activate(shared: &ModelContext, version: ModelVersion) -> Result<Option<ModelVersion>, Error> {
     let registry = shared.stored_registry().await?;
     manifest::of_version(&registry, version)?;
     let change = RegistryChange {

@@ -2,59 +2,60 @@
 //! applied records, drift checks, and commands. Output: trainings, one at a time. The training lease is held in the
 //! store: a process that loses it publishes nothing.
 
-use crate::context::Shared;
-use crate::demand::{Count, Demand, Progress, Trained};
-use crate::drift::Watch;
+use crate::context::ModelContext;
+use crate::command::{SegmentCount, TrainerCommand, ProgressReporter, TrainingResult};
+use crate::drift::DriftMonitor;
 use crate::error::Error;
 use crate::manifest;
-use crate::publish::{self, Terms};
-use crate::sample::{self, Bounds};
-use crate::train::{self, Candidate, Task};
+use crate::publish::{self, PublishOptions};
+use crate::sample::{self, SampleLimits};
+use crate::train::{self, TrainedModel, TrainingTask};
 use portrait_profile::{ModelVersion, PartitionLedger, Timestamp};
 use portrait_proto::status::with_causes;
 use portrait_proto::v1::{DriftStatus, ModelManifest, TrainingCause};
-use portrait_store::{LeaseToken, PublishedModel, Registry};
+use portrait_store::{LeaseToken, Registry};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Interval of the trigger check. It reads one counter per partition, so it may be short.
-const ASK_EVERY: Duration = Duration::from_millis(200);
+const TRIGGER_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// Task that checks triggers and trains while this process holds the lease.
 pub(crate) struct Trainer {
-    shared: Arc<Shared>,
-    demands: mpsc::Receiver<Demand>,
-    drift: Watch,
-    looked_at: Timestamp,
+    shared: Arc<ModelContext>,
+    commands: mpsc::Receiver<TrainerCommand>,
+    drift: DriftMonitor,
+    drift_checked_at: Timestamp,
     /// Applied records at the newest drift check, and at the newest attempt to train.
-    looked_applied: u64,
+    drift_checked_applied: u64,
     tried_applied: u64,
 }
 
 impl Trainer {
     /// Creates a trainer that serves `commands`.
-    pub(crate) fn new(shared: Arc<Shared>, demands: mpsc::Receiver<Demand>) -> Self {
-        let (looked_at, drift) = (shared.now(), Watch::new(shared.config.drift_rows_min));
-        Self { shared, demands, drift, looked_at, looked_applied: 0, tried_applied: 0 }
+    pub(crate) fn new(shared: Arc<ModelContext>, commands: mpsc::Receiver<TrainerCommand>) -> Self {
+        let drift_checked_at = shared.now();
+        let drift = DriftMonitor::new(shared.config.drift_rows_min);
+        Self { shared, commands, drift, drift_checked_at, drift_checked_applied: 0, tried_applied: 0 }
     }
 
     /// Runs until the service drains. A training that is running then is abandoned and publishes nothing.
     pub(crate) async fn run(mut self) {
         let closing = self.shared.closing.clone();
-        closing.run_until_cancelled(self.train_on()).await;
+        closing.run_until_cancelled(self.run_loop()).await;
     }
 
-    async fn train_on(&mut self) {
-        let mut ticks = tokio::time::interval(ASK_EVERY);
+    async fn run_loop(&mut self) {
+        let mut ticks = tokio::time::interval(TRIGGER_CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 // Commands first: a caller waits, a trigger can be checked on the next tick.
                 biased;
-                Some(demand) = self.demands.recv() => self.serve(demand).await,
+                Some(command) = self.commands.recv() => self.execute(command).await,
                 _ = ticks.tick(), if self.shared.config.automatic => {
-                    if let Err(error) = self.ask().await {
+                    if let Err(error) = self.check_triggers().await {
                         self.shared.metrics.failed();
                         tracing::warn!(error = with_causes(&error), "training failed");
                     }
@@ -63,51 +64,51 @@ impl Trainer {
         }
     }
 
-    async fn serve(&mut self, demand: Demand) {
+    async fn execute(&mut self, command: TrainerCommand) {
         // The caller may have disconnected by then.
-        match demand {
-            Demand::Train { count, force, progress, answer } => {
+        match command {
+            TrainerCommand::Train { count, force, progress, answer } => {
                 let _ = answer.send(self.train(TrainingCause::Request, count, force, progress).await);
             }
-            Demand::Look { answer } => {
-                let _ = answer.send(self.look_and_train().await);
+            TrainerCommand::CheckDrift { answer } => {
+                let _ = answer.send(self.check_and_train().await);
             }
         }
     }
 
-    async fn look_and_train(&mut self) -> Result<(DriftStatus, Option<Trained>), Error> {
+    async fn check_and_train(&mut self) -> Result<(DriftStatus, Option<TrainingResult>), Error> {
         let registry = self.shared.stored_registry().await?;
         let active = registry.active_model().ok_or(Error::NoModel)?;
-        self.looked_at = self.shared.now();
-        self.looked_applied = applied_total(&self.shared).await?;
-        let (status, persists) = self.look(active.version).await?.ok_or(Error::NoModel)?;
+        self.drift_checked_at = self.shared.now();
+        self.drift_checked_applied = applied_total(&self.shared).await?;
+        let (status, persists) = self.check_drift(active.version).await?.ok_or(Error::NoModel)?;
         let trained = match persists && self.shared.config.automatic {
-            true => Some(self.train(TrainingCause::Drift, Count::Same, false, Progress::silent()).await),
+            true => Some(self.train(TrainingCause::Drift, SegmentCount::Unchanged, false, ProgressReporter::silent()).await),
             false => None,
         };
         Ok((status, trained))
     }
 
     /// Trains if a trigger is due.
-    async fn ask(&mut self) -> Result<(), Error> {
+    async fn check_triggers(&mut self) -> Result<(), Error> {
         let registry = self.shared.registry.borrow().clone();
         let applied = applied_total(&self.shared).await?;
-        let Some(cause) = self.cause(&registry, applied).await? else { return Ok(()) };
+        let Some(cause) = self.due_trigger(&registry, applied).await? else { return Ok(()) };
         self.tried_applied = applied;
-        match self.train(cause, Count::Same, false, Progress::silent()).await {
+        match self.train(cause, SegmentCount::Unchanged, false, ProgressReporter::silent()).await {
             // Expected: another process is training, or there are not enough users yet.
             Err(Error::Busy | Error::TooFew { .. }) => Ok(()),
             trained => trained.map(drop),
         }
     }
 
-    async fn cause(&mut self, registry: &Registry, applied: u64) -> Result<Option<TrainingCause>, Error> {
+    async fn due_trigger(&mut self, registry: &Registry, applied: u64) -> Result<Option<TrainingCause>, Error> {
         let config = &self.shared.config;
         // Wait for twice as many records as at the last attempt: a shop with too few users is not streamed again
         // every 200 ms.
         let grown = applied >= (config.rows_min as u64).max(self.tried_applied.saturating_mul(2));
-        let fits = |model: &&PublishedModel| publish::fits(&model.manifest);
-        let Some(active) = registry.active_model().filter(fits) else {
+        let active = registry.active_model().filter(|model| publish::has_current_schema(&model.manifest));
+        let Some(active) = active else {
             return Ok(grown.then_some(TrainingCause::First));
         };
         let newest = registry.models.last().unwrap_or(active);
@@ -121,20 +122,21 @@ impl Trainer {
         if self.shared.now().since(newest.at) >= config.interval {
             return Ok(Some(TrainingCause::Schedule));
         }
-        if config.volume > 0 && new_records >= config.volume {
+        if config.retrain_after_records > 0 && new_records >= config.retrain_after_records {
             return Ok(Some(TrainingCause::Volume));
         }
-        if self.shared.now().since(self.looked_at) < config.drift_interval || applied == self.looked_applied {
+        if self.shared.now().since(self.drift_checked_at) < config.drift_interval || applied == self.drift_checked_applied {
             return Ok(None);
         }
-        (self.looked_at, self.looked_applied) = (self.shared.now(), applied);
-        let look = self.look(active.version).await?;
-        Ok(look.is_some_and(|(_, persists)| persists).then_some(TrainingCause::Drift))
+        self.drift_checked_at = self.shared.now();
+        self.drift_checked_applied = applied;
+        let check = self.check_drift(active.version).await?;
+        Ok(check.is_some_and(|(_, persists)| persists).then_some(TrainingCause::Drift))
     }
 
     /// Checks a sample for drift and returns the status and whether it has persisted long enough; none if another
     /// model is served by now.
-    async fn look(&mut self, version: ModelVersion) -> Result<Option<(DriftStatus, bool)>, Error> {
+    async fn check_drift(&mut self, version: ModelVersion) -> Result<Option<(DriftStatus, bool)>, Error> {
         let Some(model) = publish::served(&self.shared).await?.filter(|model| model.version == version)
         else {
             return Ok(None);
@@ -142,44 +144,45 @@ impl Trainer {
         let rows = self.shared.config.drift_rows;
         // Request twice the needed share: a hash sample varies in size, and a surplus is cut while a shortage cannot
         // be filled.
-        let shoppers = shoppers(&self.shared).await?.max(1);
-        let share = (2.0 * rows as f64 / shoppers as f64).min(1.0);
+        let users = user_count(&self.shared).await?.max(1);
+        let share = (2.0 * rows as f64 / users as f64).min(1.0);
         let sample =
-            sample::read(self.shared.features.clone(), share, Bounds::of_rows(rows), &Progress::silent())
+            sample::read(self.shared.features.clone(), share, SampleLimits::of_rows(rows), &ProgressReporter::silent())
                 .await?;
-        let status = self.drift.look(version, &model.drift_reference, &sample.seen(), sample.as_of)?;
-        self.shared.metrics.looked(&status);
+        let status = self.drift.check(version, &model.drift_reference, &sample.drift_sample(), sample.as_of)?;
+        self.shared.metrics.drift_checked(&status);
         if status.consecutive_checks > 0 {
-            let components: Vec<&str> = status.components.iter().map(|moved| moved.name.as_str()).collect();
-            let categories: Vec<&str> = status.categories.iter().map(|moved| moved.name.as_str()).collect();
+            let components: Vec<&str> = status.components.iter().map(|drifted| drifted.name.as_str()).collect();
+            let categories: Vec<&str> = status.categories.iter().map(|drifted| drifted.name.as_str()).collect();
             tracing::info!(
-                windows = status.consecutive_checks,
+                consecutive_checks = status.consecutive_checks,
                 ?components,
                 ?categories,
-                habits = status.loyalty.is_some(),
+                loyalty = status.loyalty.is_some(),
                 "drift detected"
             );
         }
         self.shared.drift.send_replace(Some(status.clone()));
-        let persists = status.consecutive_checks >= self.shared.config.drift_windows;
+        let persists = status.consecutive_checks >= self.shared.config.drift_consecutive_checks;
         Ok(Some((status, persists)))
     }
 
     async fn train(
         &mut self,
         cause: TrainingCause,
-        count: Count,
+        count: SegmentCount,
         force: bool,
-        progress: Progress,
+        progress: ProgressReporter,
     ) -> Result<ModelManifest, Error> {
-        let (store, ttl) = (Arc::clone(&self.shared.store), self.shared.config.lease_ttl);
+        let store = Arc::clone(&self.shared.store);
+        let ttl = self.shared.config.lease_ttl;
         let lease = store.acquire_training(self.shared.nonce, ttl, self.shared.now()).await?;
         let token = lease.ok_or(Error::Busy)?;
         // The renewal task ends with this call, also if the training is abandoned.
         #[expect(clippy::disallowed_methods, reason = "aborted when the training ends")]
-        let keeping = AbortOnDropHandle::new(tokio::spawn(keep(Arc::clone(&self.shared), token)));
+        let renewal = AbortOnDropHandle::new(tokio::spawn(renew_lease(Arc::clone(&self.shared), token)));
         let trained = self.train_with(token, cause, count, force, progress).await;
-        drop(keeping);
+        drop(renewal);
         store.release_training(token).await?;
         trained
     }
@@ -188,33 +191,33 @@ impl Trainer {
         &mut self,
         token: LeaseToken,
         cause: TrainingCause,
-        count: Count,
+        count: SegmentCount,
         force: bool,
-        progress: Progress,
+        progress: ProgressReporter,
     ) -> Result<ModelManifest, Error> {
-        let begun = tokio::time::Instant::now();
+        let started_at = tokio::time::Instant::now();
         let applied_total = applied_total(&self.shared).await?;
         let registry = self.shared.stored_registry().await?;
         let version = registry.newest.map_or(ModelVersion::FIRST, ModelVersion::next);
-        let live = publish::served(&self.shared).await?.map(Arc::new);
-        let bounds = Bounds::of_training(&self.shared.config);
+        let served = publish::served(&self.shared).await?.map(Arc::new);
+        let limits = SampleLimits::of_training(&self.shared.config);
         let features = self.shared.features.clone();
-        let mut sample = sample::read(features, 0.0, bounds, &progress).await?;
-        sample.catalogue = sample::described(&*self.shared.store, &sample.pasts.items).await?;
+        let mut sample = sample::read(features, 0.0, limits, &progress).await?;
+        sample.catalogue = sample::described(&*self.shared.store, &sample.histories.items).await?;
         let config = self.shared.config.clone();
         let next_segment = publish::next_segment(&registry);
-        let task = Task { sample, live, version, next_segment, count, config, progress: progress.clone() };
-        let candidate = computed(task).await?;
-        progress.tell("publishing", 0, 0);
-        let terms = Terms { token, cause, force, applied_total };
-        let manifest = publish::publish(&self.shared, &candidate, &terms).await?;
-        self.shared.metrics.trained(begun.elapsed());
+        let task = TrainingTask { sample, served, version, next_segment, count, config, progress: progress.clone() };
+        let trained = train_on_pool(task).await?;
+        progress.report("publishing", 0, 0);
+        let options = PublishOptions { token, cause, force, applied_total };
+        let manifest = publish::publish(&self.shared, &trained, &options).await?;
+        self.shared.metrics.trained(started_at.elapsed());
         Ok(manifest)
     }
 }
 
 /// Trains on a separate thread pool, so that request handling continues.
-async fn computed(task: Task) -> Result<Candidate, Error> {
+async fn train_on_pool(task: TrainingTask) -> Result<TrainedModel, Error> {
     let computing = tokio::task::spawn_blocking(move || {
         let threads = rayon::ThreadPoolBuilder::new().num_threads(task.config.threads).build();
         threads.map_err(|_| Error::Panicked)?.install(|| train::train(&task))
@@ -224,7 +227,7 @@ async fn computed(task: Task) -> Result<Candidate, Error> {
 
 /// Renews the training lease while a training runs. A lost lease is detected by the publication, which the store
 /// refuses.
-async fn keep(shared: Arc<Shared>, token: LeaseToken) {
+async fn renew_lease(shared: Arc<ModelContext>, token: LeaseToken) {
     let ttl = shared.config.lease_ttl;
     // A third of the lifetime: one renewal may fail without losing the lease.
     let pause = Duration::from_millis(ttl.millis().unsigned_abs() / 3);
@@ -237,7 +240,7 @@ async fn keep(shared: Arc<Shared>, token: LeaseToken) {
 }
 
 /// Number of records applied in all partitions since the beginning.
-async fn applied_total(shared: &Shared) -> Result<u64, Error> {
+async fn applied_total(shared: &ModelContext) -> Result<u64, Error> {
     let mut total = 0;
     for partition in shared.store.layout().partitions.all() {
         total += shared.store.meta(partition).await?.counters.applied;
@@ -246,7 +249,7 @@ async fn applied_total(shared: &Shared) -> Result<u64, Error> {
 }
 
 /// Number of users with a segment, in all partitions.
-async fn shoppers(shared: &Shared) -> Result<u64, Error> {
+async fn user_count(shared: &ModelContext) -> Result<u64, Error> {
     let mut total = 0;
     for partition in shared.store.layout().partitions.all() {
         let note = shared.store.meta(partition).await?.note;

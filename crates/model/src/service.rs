@@ -1,11 +1,11 @@
 //! Construction and lifecycle of the model service: registry task, trainer, and drain.
 
 use crate::config::ValidConfig;
-use crate::context::Shared;
-use crate::demand::{DEMANDS_WAITING, Demand};
+use crate::context::ModelContext;
+use crate::command::{COMMANDS_QUEUED_MAX, TrainerCommand};
 use crate::grpc::Grpc;
 use crate::metrics::Metrics;
-use crate::nodes::Nodes;
+use crate::nodes::NodeRegistry;
 use crate::schedule::Trainer;
 use portrait_proto::v1::model_service_server::{self, ModelServiceServer};
 use portrait_runtime::SharedClock;
@@ -26,9 +26,9 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// Model service: trainer, watchers and gRPC edge.
 pub struct ModelService {
-    shared: Arc<Shared>,
+    shared: Arc<ModelContext>,
     /// Receiver of the trainer, taken by the first `run`.
-    demands: Mutex<Option<mpsc::Receiver<Demand>>>,
+    commands: Mutex<Option<mpsc::Receiver<TrainerCommand>>>,
 }
 
 impl ModelService {
@@ -40,8 +40,8 @@ impl ModelService {
         with: &Instruments,
         config: ValidConfig,
     ) -> Self {
-        let (demands, receiver) = mpsc::channel(DEMANDS_WAITING);
-        let shared = Shared {
+        let (demands, receiver) = mpsc::channel(COMMANDS_QUEUED_MAX);
+        let shared = ModelContext {
             store,
             features,
             clock,
@@ -50,12 +50,12 @@ impl ModelService {
             nonce: Nonce::random(),
             registry: watch::Sender::new(Registry::default()),
             drift: watch::Sender::new(None),
-            nodes: Nodes::default(),
-            demands,
+            nodes: NodeRegistry::default(),
+            commands: demands,
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        Self { shared: Arc::new(shared), demands: Mutex::new(Some(receiver)) }
+        Self { shared: Arc::new(shared), commands: Mutex::new(Some(receiver)) }
     }
 
     /// Returns the gRPC service.
@@ -72,12 +72,13 @@ impl ModelService {
         reason = "the caller owns the handle, which ends with the last task"
     )]
     pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
-        self.shared.tasks.spawn(follow(Arc::clone(&self.shared)));
-        let demands = self.demands.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.shared.tasks.spawn(follow_registry(Arc::clone(&self.shared)));
+        let demands = self.commands.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(demands) = demands {
             self.shared.tasks.spawn(Trainer::new(Arc::clone(&self.shared), demands).run());
         }
-        let (shared, shutdown) = (Arc::clone(&self.shared), shutdown.clone());
+        let shared = Arc::clone(&self.shared);
+        let shutdown = shutdown.clone();
         tokio::spawn(async move {
             shutdown.cancelled().await;
             shared.closing.cancel();
@@ -88,7 +89,7 @@ impl ModelService {
 }
 
 /// Keeps the cached registry equal to the stored one.
-async fn follow(shared: Arc<Shared>) {
+async fn follow_registry(shared: Arc<ModelContext>) {
     let closing = shared.closing.clone();
     let following = async {
         let mut after = None;

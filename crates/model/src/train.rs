@@ -2,34 +2,34 @@
 //! predictors, and quality measures. Input: a sample and the served model. Output: a trained model. Pure and
 //! CPU-bound: it runs on its own threads.
 
-mod learned;
+mod predictors;
 mod task;
 
-use crate::demand::Count;
+use crate::command::SegmentCount;
 use crate::error::Error;
-use crate::sample::Sample;
-use learned::{Found, learned};
+use crate::sample::TrainingSample;
+use predictors::{ClusterLabels, learn_predictors};
 use ndarray::{Array2, ArrayView2, Axis};
 use portrait_learning::drift::DriftFeatures;
 use portrait_learning::segmentation::{
-    KSelectionParams, KMeansFit, MatchedSegment, Origin, Params, SegmentDescription, Space, assign, select_k, fit, fit_warm,
+    KSelectionParams, KMeansFit, MatchedSegment, Origin, Params, SegmentDescription, Space, assign, select_k, fit_warm,
     match_segments, means, describe_segments, simplified_silhouette,
 };
 use portrait_learning::{Model, Retired, Segment, TypicalCategory};
 use portrait_profile::{FeatureSchema, SegmentId};
 use portrait_proto::v1::ModelQuality;
 use std::collections::HashMap;
-pub(crate) use task::Task;
+pub(crate) use task::TrainingTask;
 
 /// Maximum number of rows of the silhouette, whose cost grows with rows times segments.
-const JUDGED_ROWS: usize = 10_000;
+const QUALITY_ROWS_MAX: usize = 10_000;
 /// Maximum number of typical categories per segment, minimum lift, and minimum number of users.
-const CATEGORIES_TOLD: usize = 5;
+const TYPICAL_CATEGORIES_MAX: usize = 5;
 const LIFT_MIN: f64 = 1.1;
-const LOVERS_MIN: usize = 5;
+const CATEGORY_USERS_MIN: usize = 5;
 
 /// Trained model with its quality, not yet published.
-pub(crate) struct Candidate {
+pub(crate) struct TrainedModel {
     pub(crate) model: Model,
     pub(crate) quality: ModelQuality,
     pub(crate) rows: usize,
@@ -39,29 +39,31 @@ pub(crate) struct Candidate {
 ///
 /// # Errors
 /// `TooFew` below `model.rows_min`; errors of the learners.
-pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
+pub(crate) fn train(task: &TrainingTask) -> Result<TrainedModel, Error> {
     let schema = FeatureSchema::current();
-    let (raw, config) = (task.sample.rows(), &task.config);
+    let config = &task.config;
+    let raw = task.sample.rows();
     if raw.nrows() < config.rows_min {
         return Err(Error::TooFew { rows: raw.nrows(), needed: config.rows_min });
     }
-    task.progress.tell("scaling", 0, raw.nrows() as u64);
+    task.progress.report("scaling", 0, raw.nrows() as u64);
     let (space, scaled) = Space::fit(raw, schema)?;
     let rows = space.coordinates_of_rows(scaled.view());
-    let live = task.live.as_deref().map(|model| space.convert_centroids(&model.space, model.centroids()));
+    let served_centroids = task.served.as_deref().map(|model| space.convert_centroids(&model.space, model.centroids()));
     let params = Params { seed: config.seed, ..Params::default() };
     let clusters = clusters(task, rows.view(), &params)?;
-    task.progress.tell("clustering", 0, rows.nrows() as u64);
-    let found = match &live {
-        Some(live) if live.nrows() == clusters => fit_warm(rows.view(), live.view(), &params)?,
-        _ => fit(rows.view(), clusters, &params)?,
+    task.progress.report("clustering", 0, rows.nrows() as u64);
+    let fit = match &served_centroids {
+        // A warm start keeps segments where they are: less churn of ids, names and audiences.
+        Some(served) if served.nrows() == clusters => fit_warm(rows.view(), served.view(), &params)?,
+        _ => portrait_learning::segmentation::fit(rows.view(), clusters, &params)?,
     };
-    task.progress.tell("naming", 0, clusters as u64);
-    let quality = quality(task, rows.view(), &found, live.as_ref());
-    let centroids = means(scaled.view(), &found.labels, clusters);
-    let (segments, retired, next) = segments(task, &found, centroids.view());
-    let parent = task.live.as_ref().map(|model| model.version);
-    let reference = DriftFeatures::current().reference(&task.sample.seen());
+    task.progress.report("naming", 0, clusters as u64);
+    let quality = quality(task, rows.view(), &fit, served_centroids.as_ref());
+    let centroids = means(scaled.view(), &fit.labels, clusters);
+    let (segments, retired, next) = segments(task, &fit, centroids.view());
+    let parent = task.served.as_ref().map(|model| model.version);
+    let reference = DriftFeatures::current().reference(&task.sample.drift_sample());
     let draft = Model::draft(
         task.version,
         parent,
@@ -73,19 +75,19 @@ pub(crate) fn train(task: &Task) -> Result<Candidate, Error> {
         next,
         reference,
     );
-    let placed = Found { labels: &found.labels, segments: clusters, places: rows.view() };
-    let model = draft.with_centroids(centroids.view())?.with_predictors(learned(task, &placed)?)?;
-    let quality = ModelQuality { retained_share: kept_share(&task.sample, &model, &found), ..quality };
-    Ok(Candidate { model, quality, rows: task.sample.len() })
+    let labels = ClusterLabels { labels: &fit.labels, segments: clusters, coordinates: rows.view() };
+    let model = draft.with_centroids(centroids.view())?.with_predictors(learn_predictors(task, &labels)?)?;
+    let quality = ModelQuality { retained_share: retained_share(&task.sample, &model, &fit), ..quality };
+    Ok(TrainedModel { model, quality, rows: task.sample.len() })
 }
 
-fn clusters(task: &Task, rows: ArrayView2<'_, f32>, params: &Params) -> Result<usize, Error> {
+fn clusters(task: &TrainingTask, rows: ArrayView2<'_, f32>, params: &Params) -> Result<usize, Error> {
     let config = &task.config;
-    match (task.count, &task.live) {
-        (Count::Exactly(count), _) => Ok(count),
-        (Count::Same, Some(live)) => Ok(live.segments.len()),
-        (Count::Same | Count::Chosen, _) => {
-            task.progress.tell("choosing the number of segments", 0, 0);
+    match (task.count, &task.served) {
+        (SegmentCount::Exactly(count), _) => Ok(count),
+        (SegmentCount::Unchanged, Some(live)) => Ok(live.segments.len()),
+        (SegmentCount::Unchanged | SegmentCount::Auto, _) => {
+            task.progress.report("choosing the number of segments", 0, 0);
             let k = config.segments_min..=config.segments_max;
             let choice =
                 select_k(rows, &KSelectionParams { k, params: params.clone(), ..KSelectionParams::default() })?;
@@ -95,65 +97,67 @@ fn clusters(task: &Task, rows: ArrayView2<'_, f32>, params: &Params) -> Result<u
     }
 }
 
-fn quality(task: &Task, rows: ArrayView2<'_, f32>, found: &KMeansFit, live: Option<&Array2<f32>>) -> ModelQuality {
-    let each = |inertia: f64| inertia / task.sample.len().max(1) as f64;
-    let of_live = live.map(|live| {
-        let (_, squared) = assign(rows, live.view());
-        each(squared.iter().map(|squared| f64::from(*squared)).sum())
+fn quality(task: &TrainingTask, rows: ArrayView2<'_, f32>, fit: &KMeansFit, served: Option<&Array2<f32>>) -> ModelQuality {
+    let users = task.sample.len().max(1) as f64;
+    let parent_inertia = served.map(|centroids| {
+        let (_, squared) = assign(rows, centroids.view());
+        squared.iter().map(|squared| f64::from(*squared)).sum::<f64>()
     });
     // The sample is ordered by hash, so the first rows are a uniform subsample.
-    let judged = rows.slice_axis(Axis(0), ndarray::Slice::from(..rows.nrows().min(JUDGED_ROWS)));
+    let subsample = rows.slice_axis(Axis(0), ndarray::Slice::from(..rows.nrows().min(QUALITY_ROWS_MAX)));
     ModelQuality {
-        inertia_per_row: each(found.inertia),
-        parent_inertia_per_row: of_live,
-        silhouette: simplified_silhouette(judged, found.centroids.view()),
+        inertia_per_row: fit.inertia / users,
+        parent_inertia_per_row: parent_inertia.map(|inertia| inertia / users),
+        silhouette: simplified_silhouette(subsample, fit.centroids.view()),
         retained_share: None,
     }
 }
 
 /// Returns the segments with ids and names, the retired ones, and the first unused segment id.
 fn segments(
-    task: &Task,
-    found: &KMeansFit,
+    task: &TrainingTask,
+    fit: &KMeansFit,
     centroids: ArrayView2<'_, f32>,
 ) -> (Vec<Segment>, Vec<Retired>, SegmentId) {
     let live: Vec<SegmentId> =
-        task.live.iter().flat_map(|model| &model.segments).map(|segment| segment.id).collect();
+        task.served.iter().flat_map(|model| &model.segments).map(|segment| segment.id).collect();
     let next = task.next_segment;
-    let clusters = found.centroids.nrows();
+    let clusters = fit.centroids.nrows();
     let before: Vec<Option<SegmentId>> = task.sample.segments().collect();
-    let matching = match_segments(&before, &found.labels, clusters, &live, next);
+    let matching = match_segments(&before, &fit.labels, clusters, &live, next);
     let rows = task.sample.len().max(1) as f64;
-    let shares: Vec<f64> = found.sizes.iter().map(|size| *size as f64 / rows).collect();
+    let shares: Vec<f64> = fit.sizes.iter().map(|size| *size as f64 / rows).collect();
     let taken: Vec<String> =
-        task.live.iter().flat_map(|model| &model.segments).map(|segment| segment.name.clone()).collect();
+        task.served.iter().flat_map(|model| &model.segments).map(|segment| segment.name.clone()).collect();
     let components = FeatureSchema::current().components();
-    let portrayed = describe_segments(centroids, &shares, components, &taken);
-    let categories = categories(&task.sample, found);
-    let parts = matching.segments.into_iter().zip(portrayed).zip(shares).zip(categories);
-    let segments = parts.map(|(((matched, portrayed), share), categories)| {
-        segment(task, matched, portrayed, share, categories)
+    let descriptions = describe_segments(centroids, &shares, components, &taken);
+    let categories = categories(&task.sample, fit);
+    let parts = matching.segments.into_iter().zip(descriptions).zip(shares).zip(categories);
+    let segments = parts.map(|(((matched, description), share), categories)| {
+        segment(task, matched, description, share, categories)
     });
     let segments = segments.collect();
-    let name = |id: SegmentId| task.live.as_ref().and_then(|model| model.segment_name(id)).unwrap_or_default();
-    let retired = matching.retired.into_iter().map(|(id, to)| Retired { id, name: name(id).to_owned(), to });
+    let retired = matching.retired.into_iter().map(|(id, to)| {
+        let name = task.served.as_ref().and_then(|model| model.segment_name(id)).unwrap_or_default();
+        Retired { id, name: name.to_owned(), to }
+    });
     (segments, retired.collect(), matching.next)
 }
 
 fn segment(
-    task: &Task,
+    task: &TrainingTask,
     matched: MatchedSegment,
-    portrayed: SegmentDescription,
+    description: SegmentDescription,
     trained_share: f64,
     categories: Vec<TypicalCategory>,
 ) -> Segment {
-    let before = task.live.as_ref().and_then(|model| model.segment(matched.id));
+    let before = task.served.as_ref().and_then(|model| model.segment(matched.id));
     Segment {
         id: matched.id,
         // A segment keeps its name as long as its id: people and campaigns refer to it.
-        name: before.map_or(portrayed.name, |before| before.name.clone()),
-        description: portrayed.description,
-        defining: portrayed.defining,
+        name: before.map_or(description.name, |before| before.name.clone()),
+        description: description.description,
+        defining: description.defining,
         trained_share,
         origin: if before.is_none() && matched.origin == Origin::Kept {
             Origin::New
@@ -167,45 +171,51 @@ fn segment(
 }
 
 /// Returns the typical categories of each cluster, by weight.
-fn categories(sample: &Sample, found: &KMeansFit) -> Vec<Vec<TypicalCategory>> {
+fn categories(sample: &TrainingSample, fit: &KMeansFit) -> Vec<Vec<TypicalCategory>> {
     let mut all: HashMap<u32, usize> = HashMap::new();
-    let mut by_cluster: Vec<HashMap<u32, usize>> = vec![HashMap::new(); found.centroids.nrows()];
-    for (label, chosen) in found.labels.iter().zip(&sample.chosen) {
-        let (Some(category), Some(cluster)) = (&chosen.category, by_cluster.get_mut(*label as usize)) else {
+    let mut by_cluster: Vec<HashMap<u32, usize>> = vec![HashMap::new(); fit.centroids.nrows()];
+    for (label, user) in fit.labels.iter().zip(&sample.sampled) {
+        let (Some(category), Some(cluster)) = (&user.category, by_cluster.get_mut(*label as usize)) else {
             continue;
         };
         *all.entry(*category).or_default() += 1;
         *cluster.entry(*category).or_default() += 1;
     }
-    let everybody: usize = all.values().sum();
-    let of_cluster = |cluster: &HashMap<u32, usize>| {
-        let here: usize = cluster.values().sum();
-        let typical =
-            cluster.iter().filter(|(_, lovers)| **lovers >= LOVERS_MIN).map(|(category, lovers)| {
-                let share = *lovers as f64 / here as f64;
-                let lift = share * everybody as f64 / all[category] as f64;
-                TypicalCategory { name: sample.category_names[*category as usize].clone(), share, lift }
-            });
-        let mut typical: Vec<TypicalCategory> =
-            typical.filter(|category| category.lift >= LIFT_MIN).collect();
-        // Share times log lift: favors categories that are both frequent here and rarer elsewhere.
-        let weight = |category: &TypicalCategory| category.share * category.lift.ln();
-        typical.sort_by(|one, other| {
+    let users: usize = all.values().sum();
+    let mut typical = Vec::with_capacity(by_cluster.len());
+    for cluster in &by_cluster {
+        let cluster_users: usize = cluster.values().sum();
+        let mut categories: Vec<TypicalCategory> = Vec::new();
+        // A category of a handful of users has a lift by chance: below the minimum it is left out.
+        for (category, count) in cluster.iter().filter(|(_, count)| **count >= CATEGORY_USERS_MIN) {
+            let share = *count as f64 / cluster_users as f64;
+            let lift = share * users as f64 / all[category] as f64;
+            let name = sample.category_names[*category as usize].clone();
+            categories.push(TypicalCategory { name, share, lift });
+        }
+        categories.retain(|category| category.lift >= LIFT_MIN);
+        categories.sort_by(|one, other| {
             weight(other).total_cmp(&weight(one)).then_with(|| one.name.cmp(&other.name))
         });
-        typical.truncate(CATEGORIES_TOLD);
-        typical
-    };
-    by_cluster.iter().map(of_cluster).collect()
+        categories.truncate(TYPICAL_CATEGORIES_MAX);
+        typical.push(categories);
+    }
+    typical
+}
+
+/// Returns the share times log lift: high for categories that are frequent here and rarer elsewhere.
+fn weight(category: &TypicalCategory) -> f64 {
+    category.share * category.lift.ln()
 }
 
 /// Share of users whose segment is unchanged; none without a previous model.
-fn kept_share(sample: &Sample, model: &Model, found: &KMeansFit) -> Option<f64> {
-    let known = sample.segments().zip(&found.labels).filter_map(|(before, label)| Some((before?, label)));
-    let (mut all, mut kept) = (0_u64, 0_u64);
+fn retained_share(sample: &TrainingSample, model: &Model, fit: &KMeansFit) -> Option<f64> {
+    let known = sample.segments().zip(&fit.labels).filter_map(|(before, label)| Some((before?, label)));
+    let mut all = 0_u64;
+    let mut retained = 0_u64;
     for (before, label) in known {
         all += 1;
-        kept += u64::from(model.segments.get(*label as usize).is_some_and(|segment| segment.id == before));
+        retained += u64::from(model.segments.get(*label as usize).is_some_and(|segment| segment.id == before));
     }
-    (all > 0).then(|| kept as f64 / all as f64)
+    (all > 0).then(|| retained as f64 / all as f64)
 }

@@ -1,23 +1,23 @@
 //! How the processes of a deployment call each other. In come files, out go connections to other roles that show what is in them; a
 //! room that is in this process is called without leaving it.
 
-use portrait_runtime::Door;
-use portrait_runtime::config::Invalid;
-use portrait_runtime::peer::{Credentials, Keys, Peer, PeerError};
+use portrait_runtime::InProcessConnector;
+use portrait_runtime::config::InvalidValue;
+use portrait_runtime::peer::{Credentials, CredentialKeys, Peer, PeerError};
 use portrait_runtime::server::ServerConfig;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 /// What messages call the files.
-const KEYS: Keys = Keys {
+const KEYS: CredentialKeys = CredentialKeys {
     ca: "cluster.ca",
     certificate: "cluster.certificate",
     key: "cluster.key",
     token_file: "cluster.token_file",
 };
 /// The same where the server's own certificate is shown.
-const SERVER_KEYS: Keys = Keys { certificate: "server.tls_certificate", key: "server.tls_key", ..KEYS };
+const SERVER_KEYS: CredentialKeys = CredentialKeys { certificate: "server.tls_certificate", key: "server.tls_key", ..KEYS };
 
 /// What this process shows when it calls others of its deployment, and by what it knows them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ impl ClusterConfig {
     ///
     /// # Errors
     /// If one of certificate and key is named without the other.
-    pub(crate) fn credentials(&self, server: &ServerConfig) -> Result<Credentials, Invalid> {
+    pub(crate) fn credentials(&self, server: &ServerConfig) -> Result<Credentials, InvalidValue> {
         let own = Credentials::of(KEYS, &self.ca, (&self.certificate, &self.key), &self.token_file)?;
         if own.has_identity() {
             return Ok(own);
@@ -53,13 +53,13 @@ impl ClusterConfig {
     pub(crate) fn peer(
         &self,
         url: &str,
-        door: &Door,
+        door: &InProcessConnector,
         server: &ServerConfig,
         end: &CancellationToken,
     ) -> Result<Peer, PeerError> {
         if url.is_empty() {
             return Ok(door.channel().into());
         }
-        Peer::following(url, self.credentials(server)?, server.reload_every.duration(), end.clone())
+        Peer::watching(url, self.credentials(server)?, server.reload_interval.duration(), end.clone())
     }
 }

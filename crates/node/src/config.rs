@@ -1,7 +1,9 @@
 //! Configuration of a node: every section of the file, the roles that a process can have, and the checks that types cannot make.
 
+mod renamed;
+
 use crate::{ClusterConfig, StoreConfig};
-use portrait_runtime::config::Invalid;
+use portrait_runtime::config::{self, ConfigError, InvalidValue, Sources};
 use portrait_runtime::server::ServerConfig;
 use portrait_runtime::telemetry::LogConfig;
 use portrait_runtime::telemetry::trace::TraceConfig;
@@ -51,7 +53,7 @@ pub struct ProfilesConfig {
 
 /// Which rooms a process has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Role {
+pub enum NodeRole {
     /// All of them.
     All,
     /// Room 1 alone.
@@ -83,7 +85,7 @@ impl Default for Config {
     }
 }
 
-impl Role {
+impl NodeRole {
     pub(crate) fn has(self, room: Self) -> bool {
         self == Self::All || self == room
     }
@@ -102,15 +104,31 @@ impl Role {
 }
 
 impl Config {
+    /// Loads a configuration. Keys that no source sets have their defaults.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read, a key is unknown, or a value is not of its key's type. The error of a renamed key
+    /// has the new name.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        config::load(sources).map_err(|mut error| {
+            if let ConfigError::UnknownKey { key, remedy, .. } = &mut error
+                && let Some(new) = renamed::new_name(key)
+            {
+                *remedy = format!("its new name is {new}");
+            }
+            error
+        })
+    }
+
     /// Checks what types cannot, of every section.
     ///
     /// # Errors
     /// The first key whose value makes no sense, and what to give instead.
-    pub fn validate(&self) -> Result<(), Invalid> {
+    pub fn validate(&self) -> Result<(), InvalidValue> {
         self.server.validate()?;
         self.cluster.credentials(&self.server)?;
         self.trace.validate()?;
-        self.ingest.validate(self.store.usual_level())?;
+        self.ingest.validate(self.store.default_level())?;
         self.feature.validate()?;
         self.model.validate()?;
         self.query.validate()?;
@@ -124,5 +142,33 @@ impl Config {
         config.server.http_listen.set_port(0);
         config.store = StoreConfig::embedded(directory);
         config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renamed_key_is_refused_with_its_new_name() {
+        for (old, new) in renamed::RENAMED {
+            let flags = vec![((*old).to_owned(), config::value_of("1"))];
+            let error = Config::load(&Sources { flags, ..Sources::default() }).expect_err("an unknown key");
+            assert!(error.to_string().contains(new), "{old}: {error}");
+        }
+        assert_eq!(renamed::new_name("feature.gap_one_in"), Some("feature.shadow_one_in"));
+    }
+
+    #[test]
+    fn every_new_name_is_a_key_and_no_old_one_is() {
+        let dump = config::dump(&Config::default()).expect("the defaults have a form in TOML");
+        let keys: toml::Table = dump.parse().expect("TOML");
+        for (old, new) in renamed::RENAMED {
+            let is_key = |name: &str| {
+                let (section, key) = name.split_once('.').expect("a section and a key");
+                keys[section].get(key).is_some()
+            };
+            assert!(is_key(new) && !is_key(old), "{old} -> {new}");
+        }
     }
 }

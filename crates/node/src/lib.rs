@@ -11,8 +11,8 @@ mod serve;
 mod store;
 
 pub use cluster::ClusterConfig;
-pub use config::{Config, ProfilesConfig, Role};
-pub use models::Follower;
+pub use config::{Config, ProfilesConfig, NodeRole};
+pub use models::ModelFollower;
 pub use node::Node;
 pub use serve::serve;
 pub use store::{StoreConfig, open_store};

@@ -24,16 +24,16 @@ use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh64::xxh64;
 
 /// How often the store is read again, so that whatever was missed is made good.
-const READ_AGAIN: Duration = Duration::from_secs(10);
+const STORE_READ_INTERVAL: Duration = Duration::from_secs(10);
 /// How long before a model service that does not answer is tried again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// Answers that wait to be sent.
-const ANSWERS_WAITING: usize = 16;
+const MESSAGES_QUEUED_MAX: usize = 16;
 /// The largest model that is taken, all its parts together.
 const MODEL_BYTES_MAX: u64 = 1 << 30;
 
 /// Follows the served model of a deployment.
-pub struct Follower {
+pub struct ModelFollower {
     store: Arc<dyn Store>,
     /// To the model service.
     peer: Peer,
@@ -45,15 +45,15 @@ pub struct Follower {
 }
 
 /// A model on its way.
-struct Incoming {
+struct IncomingModel {
     version: u64,
     manifest: Vec<u8>,
     parts: BTreeMap<PartName, BytesMut>,
     /// Bytes that may still come.
-    room: u64,
+    bytes_left: u64,
 }
 
-impl Follower {
+impl ModelFollower {
     /// Serves what the store has, and gives the value that rooms read.
     pub async fn begin(
         store: Arc<dyn Store>,
@@ -123,18 +123,18 @@ impl Follower {
 
     /// One watch of the model service, from hello to its end.
     async fn watch(&mut self) -> Result<()> {
-        let (answers, receiver) = mpsc::channel(ANSWERS_WAITING);
-        answers.send(said(Said::Hello(self.hello()))).await?;
+        let (answers, receiver) = mpsc::channel(MESSAGES_QUEUED_MAX);
+        answers.send(describe(Said::Hello(self.hello()))).await?;
         let mut client = ModelServiceClient::new(self.peer.clone()).max_decoding_message_size(16 << 20);
         let mut told = client.watch_models(ReceiverStream::new(receiver)).await?.into_inner();
-        let mut read_again = tokio::time::interval(READ_AGAIN);
+        let mut read_again = tokio::time::interval(STORE_READ_INTERVAL);
         let mut incoming = None;
         loop {
             tokio::select! {
                 message = told.message() => {
                     let message = message?.context("the model service ended the watch")?;
-                    if let Some(answer) = self.hear(message, &mut incoming) {
-                        answers.send(said(answer)).await?;
+                    if let Some(answer) = self.handle_message(message, &mut incoming) {
+                        answers.send(describe(answer)).await?;
                     }
                 }
                 _ = read_again.tick() => self.read_store().await,
@@ -152,7 +152,7 @@ impl Follower {
     }
 
     /// Takes a message, and says what is to be answered.
-    fn hear(&mut self, message: WatchModelsResponse, incoming: &mut Option<Incoming>) -> Option<Said> {
+    fn handle_message(&mut self, message: WatchModelsResponse, incoming: &mut Option<IncomingModel>) -> Option<Said> {
         match message.kind? {
             Kind::Announcement(announcement) => {
                 let version = announcement.version;
@@ -182,7 +182,7 @@ impl Follower {
     }
 
     /// A model that is announced, with the parts of it that are here already.
-    fn begin_incoming(&self, announcement: Announcement) -> Result<Incoming> {
+    fn begin_incoming(&self, announcement: Announcement) -> Result<IncomingModel> {
         let Announcement { version, manifest, checksum } = announcement;
         if xxh64(&manifest, 0) != checksum {
             bail!("the manifest's checksum differs");
@@ -197,11 +197,11 @@ impl Follower {
             let known = self.parts.get(&name).map_or_else(BytesMut::new, |bytes| BytesMut::from(&bytes[..]));
             parts.insert(name, known);
         }
-        Ok(Incoming { version, manifest, parts, room })
+        Ok(IncomingModel { version, manifest, parts, bytes_left: room })
     }
 
     /// Serves a model that has come whole, if it is what it says.
-    fn take(&mut self, incoming: Incoming) -> Result<()> {
+    fn take(&mut self, incoming: IncomingModel) -> Result<()> {
         let parts: BTreeMap<PartName, Bytes> =
             incoming.parts.into_iter().map(|(name, bytes)| (name, bytes.freeze())).collect();
         let model = assembled(&incoming.manifest, &parts, FeatureSchema::current())?;
@@ -210,15 +210,15 @@ impl Follower {
     }
 }
 
-impl Incoming {
+impl IncomingModel {
     fn add(&mut self, chunk: &PartChunk) -> Result<()> {
         let name = name_of_wire(&chunk.name).context("a part's name has not 16 bytes")?;
         let part = self.parts.get_mut(&name).context("a chunk is of no part that the manifest names")?;
         if part.len() as u64 != chunk.offset {
             bail!("a chunk begins at {} and {} bytes are there", chunk.offset, part.len());
         }
-        let left = self.room.checked_sub(chunk.data.len() as u64);
-        self.room = left.context("the parts are larger than the manifest says")?;
+        let left = self.bytes_left.checked_sub(chunk.data.len() as u64);
+        self.bytes_left = left.context("the parts are larger than the manifest says")?;
         part.extend_from_slice(&chunk.data);
         Ok(())
     }
@@ -230,7 +230,7 @@ fn nack(version: u64, error: &anyhow::Error) -> Said {
     Said::Nack(Nack { version, message })
 }
 
-fn said(kind: Said) -> WatchModelsRequest {
+fn describe(kind: Said) -> WatchModelsRequest {
     WatchModelsRequest { kind: Some(kind) }
 }
 

@@ -1,14 +1,14 @@
 //! A running node: in comes a configuration, out go its addresses, and a way to stop it. The binary, the demo, the benchmarks and the
 //! tests start the same node.
 
-use crate::models::Follower;
-use crate::roles::{Rooms, With};
-use crate::store::Opened;
-use crate::{Config, Role};
+use crate::models::ModelFollower;
+use crate::roles::{RoleServices, NodeDeps};
+use crate::store::OpenedStore;
+use crate::{Config, NodeRole};
 use anyhow::{Context, Result};
-use portrait_runtime::config::Invalid;
+use portrait_runtime::config::InvalidValue;
 use portrait_runtime::health::Health;
-use portrait_runtime::server::{Bound, DrainOutcome, ServeError};
+use portrait_runtime::server::{BoundServer, DrainOutcome, ServeError};
 use portrait_runtime::telemetry::trace::Tracing;
 use portrait_runtime::telemetry::{Metrics, Telemetry};
 use portrait_runtime::{SharedClock, SystemClock};
@@ -22,14 +22,14 @@ use tokio_util::sync::CancellationToken;
 pub struct Node {
     grpc_url: String,
     http_addr: SocketAddr,
-    store: Opened,
+    store: OpenedStore,
     tracing: Tracing,
     /// Says that no more calls should come, some time before they are refused.
     health: Health,
     drain_delay: Duration,
     shutdown: CancellationToken,
     serving: JoinHandle<Result<DrainOutcome, ServeError>>,
-    rooms: JoinHandle<()>,
+    services: JoinHandle<()>,
 }
 
 impl Node {
@@ -37,33 +37,33 @@ impl Node {
     ///
     /// # Errors
     /// If the configuration makes no sense, a port is taken, or the store cannot be opened; the error names the key.
-    pub async fn start(role: Role, config: Config) -> Result<Self> {
+    pub async fn start(role: NodeRole, config: Config) -> Result<Self> {
         config.server.validate()?;
         config.cluster.credentials(&config.server)?;
-        let bound = Bound::bind(config.server.clone()).await?;
-        if role != Role::All && config.store.directory().is_some() {
+        let bound = BoundServer::bind(config.server.clone()).await?;
+        if role != NodeRole::All && config.store.directory().is_some() {
             let remedy = "name a Redis that all of them use, or serve every role in one process";
-            return Err(Invalid::new("store.url", "is embedded, and belongs to one process", remedy).into());
+            return Err(InvalidValue::new("store.url", "is embedded, and belongs to one process", remedy).into());
         }
-        let usual = config.store.usual_level();
+        let usual = config.store.default_level();
         let opened = config.store.open(config.ingest.acknowledge.level(usual)).await?;
         let store = opened.store();
         let clock: SharedClock = Arc::new(SystemClock);
         let (grpc_addr, http_addr) = (bound.grpc_addr(), bound.http_addr());
-        let (grpc_url, door) = (bound.grpc_url(), bound.door());
+        let (grpc_url, door) = (bound.grpc_url(), bound.connector());
         let (shutdown, drained) = (CancellationToken::new(), CancellationToken::new());
         let to = |url: &str| config.cluster.peer(url, &door, &config.server, &shutdown);
         let models = to(&config.profiles.models).context("profiles.models")?;
         let features = to(&config.model.features).context("model.features")?;
         let node = match config.profiles.node.as_str() {
-            "" => called(grpc_addr),
+            "" => default_node_name(grpc_addr),
             name => name.to_owned(),
         };
         let tracing = Tracing::begin(&config.trace, role.service(), node.clone())?;
         let telemetry = Telemetry { metrics: Metrics::new()?, tracing: tracing.clone() };
-        let (follower, model) = Follower::begin(Arc::clone(&store), models, node.clone()).await;
-        let with = With { store: &store, clock: &clock, telemetry: &telemetry, node, model, features };
-        let rooms = Rooms::build(role, &with, &config)?;
+        let (follower, model) = ModelFollower::begin(Arc::clone(&store), models, node.clone()).await;
+        let with = NodeDeps { store: &store, clock: &clock, telemetry: &telemetry, node, model, features };
+        let rooms = RoleServices::build(role, &with, &config)?;
         let following = tokio::spawn(follower.run(shutdown.clone()));
         let health = Health::default();
         let services = rooms.services(telemetry, health.clone());
@@ -85,7 +85,7 @@ impl Node {
             drain_delay,
             shutdown,
             serving,
-            rooms,
+            services: rooms,
         })
     }
 
@@ -113,7 +113,7 @@ impl Node {
         tokio::time::sleep(self.drain_delay).await;
         self.shutdown.cancel();
         let outcome = (&mut self.serving).await?;
-        (&mut self.rooms).await?;
+        (&mut self.services).await?;
         std::mem::take(&mut self.tracing).end().await;
         self.store.close().await?;
         Ok(outcome?)
@@ -127,7 +127,7 @@ impl Drop for Node {
 }
 
 /// What a process that nobody has named is called: its address, or its machine's name if it listens on every address.
-fn called(address: SocketAddr) -> String {
+fn default_node_name(address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         let machine = rustix::system::uname();
         return format!("http://{}:{}", machine.nodename().to_string_lossy(), address.port());

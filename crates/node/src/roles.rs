@@ -1,6 +1,6 @@
 //! Services of the roles that a process has. In come a store, clocks and connections, out go routes of gRPC and running tasks.
 
-use crate::{Config, Role, access};
+use crate::{Config, NodeRole, access};
 use anyhow::Result;
 use portrait_feature::{FeatureService, Ownership};
 use portrait_ingest::IngestService;
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 /// What rooms are built with.
-pub(crate) struct With<'a> {
+pub(crate) struct NodeDeps<'a> {
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) clock: &'a SharedClock,
     pub(crate) telemetry: &'a Telemetry,
@@ -37,29 +37,29 @@ pub(crate) struct With<'a> {
 }
 
 /// The rooms of one process.
-pub(crate) struct Rooms {
+pub(crate) struct RoleServices {
     ingest: Option<IngestService>,
     feature: Option<FeatureService>,
     model: Option<ModelService>,
     query: Option<QueryService>,
 }
 
-impl Rooms {
-    pub(crate) fn build(role: Role, with: &With<'_>, config: &Config) -> Result<Self> {
+impl RoleServices {
+    pub(crate) fn build(role: NodeRole, with: &NodeDeps<'_>, config: &Config) -> Result<Self> {
         let store = || Arc::clone(with.store);
         let clock = || Arc::clone(with.clock);
         let profile_clock = config.profiles.clock;
         let instruments = |room| with.telemetry.of(room);
         // Every section is checked, whatever the role: one file serves all.
-        let ingest = config.ingest.validate(config.store.usual_level())?;
+        let ingest = config.ingest.validate(config.store.default_level())?;
         let (feature, model, query) =
             (config.feature.validate()?, config.model.validate()?, config.query.validate()?);
         let served = || with.model.clone();
         Ok(Self {
-            ingest: role.has(Role::Ingest).then(|| {
+            ingest: role.has(NodeRole::Ingest).then(|| {
                 IngestService::build(store(), profile_clock, clock(), instruments("portrait-ingest"), &ingest)
             }),
-            feature: role.has(Role::Feature).then(|| {
+            feature: role.has(NodeRole::Feature).then(|| {
                 FeatureService::build(
                     store(),
                     with.node.clone(),
@@ -70,11 +70,11 @@ impl Rooms {
                     feature,
                 )
             }),
-            model: role.has(Role::Model).then(|| {
+            model: role.has(NodeRole::Model).then(|| {
                 let features = with.features.clone();
                 ModelService::build(store(), features, clock(), &instruments("portrait-model"), model)
             }),
-            query: role.has(Role::Query).then(|| {
+            query: role.has(NodeRole::Query).then(|| {
                 QueryService::build(
                     store(),
                     profile_clock,
@@ -108,8 +108,8 @@ impl Rooms {
             names.push(query_service_server::SERVICE_NAME);
         }
         let (routes, descriptors) = (routes.routes(), portrait_proto::DESCRIPTOR_SET);
-        let (clarify, needs, refuse) = (status::clarified, access::needs, access::refused);
-        Services { routes, names, descriptors, health, telemetry, clarify, needs, refuse }
+        let (clarify, needs, refuse) = (status::normalized, access::needs, access::refused);
+        Services { routes, names, descriptors, health, telemetry, normalize_status: clarify, access_rules: needs, denial_to_status: refuse }
     }
 
     /// Runs the rooms. Those with streams of their own end with `shutdown`; the workers go on until the last call is answered,
@@ -123,7 +123,7 @@ impl Rooms {
     ) -> JoinHandle<()> {
         let mut running = vec![following];
         if let Some(feature) = &self.feature {
-            tokio::spawn(tell_ownership(health.clone(), feature.ownership()));
+            tokio::spawn(report_ownership(health.clone(), feature.ownership()));
             running.push(feature.run(drained));
         }
         running.extend(self.model.as_ref().map(|model| model.run(shutdown)));
@@ -143,11 +143,11 @@ impl Rooms {
 
 /// Says that the process is ready once it owns what it should: profiles of other partitions are other processes' work. That it
 /// takes over for one that is gone does not make it less ready; that it owns nothing of its share does.
-async fn tell_ownership(health: Health, mut ownership: watch::Receiver<Ownership>) {
+async fn report_ownership(health: Health, mut ownership: watch::Receiver<Ownership>) {
     const COMPONENT: &str = "feature";
     let mut was_ready = false;
     loop {
-        let Ownership { owned, share } = *ownership.borrow_and_update();
+        let Ownership { owned, assigned: share } = *ownership.borrow_and_update();
         let least = if was_ready { share.map(|share| share.min(1)) } else { share };
         was_ready = least.is_some_and(|least| owned >= least);
         match (was_ready, share) {

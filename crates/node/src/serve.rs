@@ -1,6 +1,6 @@
 //! Life of a process that serves: a node is started, drained when a signal comes, and given up when its store takes no writes.
 
-use crate::{Config, Node, Role};
+use crate::{Config, Node, NodeRole};
 use anyhow::{Result, bail};
 use portrait_runtime::server::DrainOutcome;
 use portrait_runtime::{shutdown, telemetry};
@@ -9,7 +9,7 @@ use portrait_runtime::{shutdown, telemetry};
 ///
 /// # Errors
 /// If the node cannot be started or closed, or its store takes no writes any more.
-pub async fn serve(role: Role, config: Config, ready: impl FnOnce(&Node)) -> Result<()> {
+pub async fn serve(role: NodeRole, config: Config, ready: impl FnOnce(&Node)) -> Result<()> {
     let config = Config { store: config.store.with_url_read()?, ..config };
     telemetry::init_logging(&config.log)?;
     let signalled = shutdown::signalled()?;

@@ -3,11 +3,11 @@
 
 use crate::Config;
 use anyhow::{Context, Result};
-use portrait_profile::{PartitionCount, Span};
-use portrait_runtime::config::{ByteSize, Interval, Invalid};
+use portrait_profile::{PartitionCount, TimeDelta};
+use portrait_runtime::config::{ByteSize, DurationSetting, InvalidValue};
 use portrait_store::{AckLevel, Store};
 use portrait_store_embedded::{self as embedded, Embedded};
-use portrait_store_redis::{self as redis, RedisStore, Target};
+use portrait_store_redis::{self as redis, RedisStore, RedisTarget};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub struct StoreConfig {
     /// an old one. It can never be changed: more partitions spread over more workers, and cost memory and open files each.
     pub partitions: u16,
     /// For how long a record's id is remembered. Longer: later retries are recognised, and the store is bigger.
-    pub dedup_window: Interval,
+    pub dedup_window: DurationSetting,
     /// How much of the disk is left free. Events are refused before the disk is full, so that what was accepted can still be
     /// applied and old data forgotten. For an embedded store.
     pub reserve: ByteSize,
@@ -45,7 +45,7 @@ pub struct StoreConfig {
 }
 
 /// An open store.
-pub(crate) enum Opened {
+pub(crate) enum OpenedStore {
     /// In this process.
     Embedded(Arc<Embedded>),
     /// On servers.
@@ -58,7 +58,7 @@ impl Default for StoreConfig {
             url: format!("{EMBEDDED}./portrait-data"),
             url_file: PathBuf::new(),
             partitions: 0,
-            dedup_window: Interval::from_hours(24),
+            dedup_window: DurationSetting::from_hours(24),
             reserve: ByteSize::mebibytes(256),
             prefix: "portrait".to_owned(),
             replicas: 1,
@@ -96,22 +96,22 @@ impl StoreConfig {
     ///
     /// # Errors
     /// If the file cannot be read, or `url` is set as well.
-    pub fn with_url_read(self) -> Result<Self, Invalid> {
+    pub fn with_url_read(self) -> Result<Self, InvalidValue> {
         const KEY: &str = "store.url_file";
         if self.url_file.as_os_str().is_empty() {
             return Ok(self);
         }
         if self.url != Self::default().url {
-            return Err(Invalid::new(KEY, "is set beside store.url", "write one of the two"));
+            return Err(InvalidValue::new(KEY, "is set beside store.url", "write one of the two"));
         }
         let text = std::fs::read_to_string(&self.url_file).map_err(|error| {
             let problem = format!("names {}, which cannot be read: {error}", self.url_file.display());
-            Invalid::new(KEY, problem, "name a file with the address of the store in it")
+            InvalidValue::new(KEY, problem, "name a file with the address of the store in it")
         })?;
         match text.trim() {
             "" => {
                 let problem = format!("names {}, which is empty", self.url_file.display());
-                Err(Invalid::new(
+                Err(InvalidValue::new(
                     KEY,
                     problem,
                     "write the address of the store into it, as redis://host:port",
@@ -132,9 +132,9 @@ impl StoreConfig {
     }
 
     /// The level that is usual for such a store.
-    pub fn usual_level(&self) -> AckLevel {
+    pub fn default_level(&self) -> AckLevel {
         // What is wrong with a URL is told when it is opened.
-        match Target::parse(&self.url) {
+        match RedisTarget::parse(&self.url) {
             Ok(target) if target.is_cluster() => AckLevel::Replica,
             _ => AckLevel::Disk,
         }
@@ -144,16 +144,16 @@ impl StoreConfig {
     ///
     /// # Errors
     /// Whatever is wrong with it, and what to do.
-    pub(crate) async fn open(&self, level: AckLevel) -> Result<Opened> {
+    pub(crate) async fn open(&self, level: AckLevel) -> Result<OpenedStore> {
         let dedup_window =
-            Span::from_millis(i64::try_from(self.dedup_window.as_millis()).unwrap_or(i64::MAX));
+            TimeDelta::from_millis(i64::try_from(self.dedup_window.as_millis()).unwrap_or(i64::MAX));
         let partitions = PartitionCount::new(self.partitions);
         let Some(directory) = self.directory() else {
             return self.open_redis(level, partitions, dedup_window).await;
         };
         if level == AckLevel::Replica {
             let remedy = "write disk, or name a Redis with replicas in store.url";
-            return Err(Invalid::new(
+            return Err(InvalidValue::new(
                 "ingest.acknowledge",
                 "is replica, and an embedded store has none",
                 remedy,
@@ -162,26 +162,26 @@ impl StoreConfig {
         }
         let reserve_bytes = self.reserve.bytes();
         let options =
-            embedded::Options { partitions, dedup_window, reserve_bytes, ..embedded::Options::default() };
+            embedded::EmbeddedOptions { partitions, dedup_window, reserve_bytes, ..embedded::EmbeddedOptions::default() };
         // Opening reads the disk and may take a while.
         let opened = tokio::task::spawn_blocking(move || Embedded::open(&directory, options)).await??;
-        Ok(Opened::Embedded(Arc::new(opened)))
+        Ok(OpenedStore::Embedded(Arc::new(opened)))
     }
 
     async fn open_redis(
         &self,
         level: AckLevel,
         partitions: Option<PartitionCount>,
-        dedup_window: Span,
-    ) -> Result<Opened> {
-        let target = Target::parse(&self.url)?;
+        dedup_window: TimeDelta,
+    ) -> Result<OpenedStore> {
+        let target = RedisTarget::parse(&self.url)?;
         let certificate_authority = match self.certificate_authority.as_path() {
             none if none.as_os_str().is_empty() => None,
             file => Some(std::fs::read(file).with_context(|| {
                 format!("store.certificate_authority: {} cannot be read", file.display())
             })?),
         };
-        let options = redis::Options {
+        let options = redis::RedisOptions {
             certificate_authority,
             prefix: self.prefix.clone(),
             partitions,
@@ -189,13 +189,13 @@ impl StoreConfig {
             level,
             replicas: self.replicas,
             accept_unsafe: self.accept_unsafe,
-            ..redis::Options::new(target)
+            ..redis::RedisOptions::new(target)
         };
-        Ok(Opened::Redis(Arc::new(RedisStore::open(options).await?)))
+        Ok(OpenedStore::Redis(Arc::new(RedisStore::open(options).await?)))
     }
 }
 
-impl Opened {
+impl OpenedStore {
     /// As rooms see it.
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         match self {
@@ -226,7 +226,7 @@ impl Opened {
 /// # Errors
 /// If it makes no sense or cannot be opened, with what to do.
 pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>> {
-    let level = config.ingest.acknowledge.level(config.store.usual_level());
+    let level = config.ingest.acknowledge.level(config.store.default_level());
     Ok(config.store.open(level).await?.store())
 }
 

@@ -5,7 +5,7 @@
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use portrait_client::text::{Paint, card, profile_json};
-use portrait_client::{Line, Target};
+use portrait_client::{RoleRouter, ServerArgs};
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{GetProfileRequest, Profile};
 use tonic::Code;
@@ -18,7 +18,7 @@ pub struct ProfileArgs {
     pub user_id: String,
     /// Where the server answers, and how it is called.
     #[command(flatten)]
-    pub server: Target,
+    pub server: ServerArgs,
     /// Print the profile as JSON, with the field names of the API.
     #[arg(long)]
     pub json: bool,
@@ -39,7 +39,7 @@ pub async fn run(args: ProfileArgs) -> Result<()> {
     Ok(())
 }
 
-async fn fetch(channel: Line, user_id: &str, url: &str) -> Result<Profile> {
+async fn fetch(channel: RoleRouter, user_id: &str, url: &str) -> Result<Profile> {
     let request = GetProfileRequest { user_id: user_id.to_owned(), ..Default::default() };
     match QueryServiceClient::new(channel).get_profile(request).await {
         Ok(response) => response.into_inner().profile.context("the server answered without a profile"),

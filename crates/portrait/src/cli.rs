@@ -41,7 +41,7 @@ enum Command {
     /// Compare recommendations from live and from stale profiles on a log.
     Eval(lab::EvalArgs),
     /// Write what scores would be learned from, of a log.
-    Cases(lab::CasesArgs),
+    Examples(lab::ExamplesArgs),
     /// Say what would have been noticed of drift while a log was made.
     Drift(lab::DriftArgs),
     /// Print changes of profiles as they happen.
@@ -87,7 +87,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Similar(args) => similar::run(args).await,
         Command::Train(args) => train::run(args).await,
         Command::Eval(args) => lab::eval(args).await,
-        Command::Cases(args) => lab::cases(args).await,
+        Command::Examples(args) => lab::cases(args).await,
         Command::Drift(args) => lab::drift(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Demo(args) => lab::demo(args).await,

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use portrait_client::{Line, Target};
+use portrait_client::{RoleRouter, ServerArgs};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::{EraseRequest, ErasureState, GetErasureRequest, GetErasureResponse};
 use std::time::{Duration, Instant};
@@ -14,9 +14,9 @@ const SEND_WITHIN: Duration = Duration::from_secs(60);
 /// How long `--wait` waits unless it says how long.
 const WAIT_S: &str = "600";
 /// Pause before an erasure is sent again.
-const AGAIN_AFTER: Duration = Duration::from_millis(500);
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// How often the state is asked for, at first and at last: a large store takes its time to look at everybody.
-const ASK_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
+const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 
 /// The arguments of `portrait erase`.
 #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ pub struct EraseArgs {
     pub wait: Option<u64>,
     /// Where the server answers, and how it is called.
     #[command(flatten)]
-    pub server: Target,
+    pub server: ServerArgs,
 }
 
 /// Erases or asks, waits if told to, and prints.
@@ -52,7 +52,7 @@ pub async fn run(args: EraseArgs) -> Result<()> {
     };
     let wait = args.wait.map(Duration::from_secs);
     let state = state_within(&mut ingest, &receipt, wait.unwrap_or_default()).await?;
-    print!("{}", told(&state));
+    print!("{}", print_state(&state));
     if let Some(wait) = wait.filter(|_| state.state() == ErasureState::Accepted) {
         bail!("it is in the log and not applied after {wait:?}: ask again with --receipt");
     }
@@ -60,7 +60,7 @@ pub async fn run(args: EraseArgs) -> Result<()> {
 }
 
 /// Sends it until it is answered, each time with the same id: it is one erasure.
-async fn erase(ingest: &mut IngestServiceClient<Line>, user: &str) -> Result<Vec<u8>> {
+async fn erase(ingest: &mut IngestServiceClient<RoleRouter>, user: &str) -> Result<Vec<u8>> {
     let deadline = Instant::now() + SEND_WITHIN;
     let event_id = format!("erase-{:032x}", rand::random::<u128>());
     loop {
@@ -68,21 +68,21 @@ async fn erase(ingest: &mut IngestServiceClient<Line>, user: &str) -> Result<Vec
         match ingest.erase(request).await {
             Ok(answer) => return Ok(answer.into_inner().receipt),
             Err(status) if may_pass(&status) && Instant::now() < deadline => {
-                tokio::time::sleep(AGAIN_AFTER).await;
+                tokio::time::sleep(RETRY_AFTER).await;
             }
-            Err(status) => return Err(said(status)),
+            Err(status) => return Err(status_error(status)),
         }
     }
 }
 
 /// The state, once it is applied, or after `wait`.
 async fn state_within(
-    ingest: &mut IngestServiceClient<Line>,
+    ingest: &mut IngestServiceClient<RoleRouter>,
     receipt: &[u8],
     wait: Duration,
 ) -> Result<GetErasureResponse> {
     let deadline = Instant::now() + wait;
-    let mut pause = ASK_EVERY.0;
+    let mut pause = POLL_INTERVAL.0;
     loop {
         match state(ingest, receipt).await {
             Ok(state) if state.state() != ErasureState::Accepted || Instant::now() >= deadline => {
@@ -90,14 +90,14 @@ async fn state_within(
             }
             Ok(_) => {}
             Err(status) if may_pass(&status) && Instant::now() < deadline => {}
-            Err(status) => return Err(said(status)),
+            Err(status) => return Err(status_error(status)),
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(ASK_EVERY.1);
+        pause = (pause * 2).min(POLL_INTERVAL.1);
     }
 }
 
-async fn state(ingest: &mut IngestServiceClient<Line>, receipt: &[u8]) -> Result<GetErasureResponse, Status> {
+async fn state(ingest: &mut IngestServiceClient<RoleRouter>, receipt: &[u8]) -> Result<GetErasureResponse, Status> {
     Ok(ingest.get_erasure(GetErasureRequest { receipt: receipt.to_vec() }).await?.into_inner())
 }
 
@@ -107,12 +107,12 @@ fn may_pass(status: &Status) -> bool {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
-fn said(status: Status) -> anyhow::Error {
+fn status_error(status: Status) -> anyhow::Error {
     anyhow!("{}", status.message())
 }
 
 /// How far it is, for a person.
-fn told(state: &GetErasureResponse) -> String {
+fn print_state(state: &GetErasureResponse) -> String {
     let word = match state.state() {
         ErasureState::Unspecified => "unknown",
         ErasureState::Accepted => "accepted: it is in the log, and will be applied",
@@ -128,8 +128,8 @@ fn told(state: &GetErasureResponse) -> String {
     ];
     let steps: Vec<String> = steps.iter().map(|(name, done)| format!("{name} {done}/{of}")).collect();
     let mut text = format!("state     {word}\ndone      {}\n", steps.join(", "));
-    if !state.waits_for.is_empty() {
-        text += &format!("waits for {}\n", state.waits_for);
+    if !state.waiting_for.is_empty() {
+        text += &format!("waits for {}\n", state.waiting_for);
     }
     text
 }
@@ -167,11 +167,11 @@ mod tests {
             applied_partitions: 4,
             swept_partitions: 4,
             trimmed_partitions: 1,
-            waits_for: "the log".to_owned(),
+            waiting_for: "the log".to_owned(),
             ..Default::default()
         };
         let said = "state     applied: the profile is gone, and so are edges to the shopper\n\
                     done      applied 4/4, edges 4/4, log 1/4, files 0/4\nwaits for the log\n";
-        assert_eq!(told(&state), said);
+        assert_eq!(print_state(&state), said);
     }
 }

@@ -4,14 +4,14 @@
 
 mod report;
 
-pub use report::{Rejected, Report};
+pub use report::{Rejected, ImportReport};
 
 use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use portrait_client::text::words;
-use portrait_client::{self as client, Line, Sender, Target};
-use portrait_connect::files::{EventId, Format, LogReader, Row};
+use portrait_client::{self as client, RoleRouter, Sender, ServerArgs};
+use portrait_connect::files::{EventId, Format, LogReader, LogRow};
 use portrait_proto::v1::ListPartitionsRequest;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub struct ImportArgs {
     pub format: Format,
     /// Where the server answers, and how it is called.
     #[command(flatten)]
-    pub server: Target,
+    pub server: ServerArgs,
     /// Whether equal rows are duplicates (content) or repeats of an action (row); by default as the format's documentation
     /// says.
     #[arg(long, value_enum)]
@@ -43,14 +43,14 @@ pub struct ImportArgs {
 /// # Errors
 /// If the file cannot be read to its end, or the server refuses the stream; the table of what was sent is printed first.
 pub async fn run(args: ImportArgs) -> Result<()> {
-    let mut report = Report::default();
+    let mut report = ImportReport::default();
     let outcome = import(&args, &mut report).await;
     println!("{report}");
     outcome
 }
 
 /// Imports; `report` says what became of the rows also if this fails.
-pub async fn import(args: &ImportArgs, report: &mut Report) -> Result<()> {
+pub async fn import(args: &ImportArgs, report: &mut ImportReport) -> Result<()> {
     let begun = Instant::now();
     let event_id = args.event_id.unwrap_or(args.format.default_event_id());
     let name = args.file.display();
@@ -65,29 +65,29 @@ pub async fn import(args: &ImportArgs, report: &mut Report) -> Result<()> {
 }
 
 /// Waits until what was sent is in the profiles, and counts what the server had before.
-async fn settle(channel: Line, before: u64, report: &mut Report) -> Result<()> {
+async fn settle(channel: RoleRouter, before: u64, report: &mut ImportReport) -> Result<()> {
     client::wait_until_applied(channel.clone()).await?;
     report.duplicates = duplicates(channel).await?.saturating_sub(before);
     Ok(())
 }
 
-async fn send(mut reader: LogReader, channel: Line, report: &mut Report) -> Result<()> {
+async fn send(mut reader: LogReader, channel: RoleRouter, report: &mut ImportReport) -> Result<()> {
     let (bar, begun) = (bar(reader.bytes_total()), Instant::now());
     let mut sender = Sender::open(channel).await?;
     let mut fault = None;
     while let Some(row) = reader.next() {
         match row {
-            Ok(Row::Event(event)) => {
+            Ok(LogRow::Event(event)) => {
                 let sent = sender.event(event).await;
-                report.note(sender.take_answers());
+                report.note(sender.take_results());
                 sent?;
             }
-            Ok(Row::Item(item)) => {
+            Ok(LogRow::Item(item)) => {
                 let sent = sender.item(item).await;
-                report.note(sender.take_answers());
+                report.note(sender.take_results());
                 sent?;
             }
-            Ok(Row::Rejected { line, reason }) => report.reject(reason, || format!("line {line}")),
+            Ok(LogRow::Rejected { line, reason }) => report.reject(reason, || format!("line {line}")),
             Err(error) => {
                 fault = Some(error);
                 break;
@@ -101,7 +101,7 @@ async fn send(mut reader: LogReader, channel: Line, report: &mut Report) -> Resu
     }
     // What was read before a fault is sent all the same.
     let sent = sender.flush().await;
-    report.note(sender.take_answers());
+    report.note(sender.take_results());
     sent?;
     bar.finish_and_clear();
     fault.map_or(Ok(()), |error| Err(error.into()))
@@ -120,7 +120,7 @@ fn pace(rows: u64, elapsed: Duration) -> String {
 }
 
 /// Records that the server has dropped as duplicates since it was created.
-async fn duplicates(channel: Line) -> Result<u64> {
+async fn duplicates(channel: RoleRouter) -> Result<u64> {
     let mut client = FeatureServiceClient::new(channel);
     let answer = client.list_partitions(ListPartitionsRequest {}).await?.into_inner();
     Ok(answer.partitions.iter().map(|partition| partition.duplicates_total).sum())

@@ -2,13 +2,13 @@
 
 #[cfg(not(feature = "lab"))]
 pub(crate) use absent::{
-    Arguments as BenchArgs, Arguments as CasesArgs, Arguments as DemoArgs, Arguments as DriftArgs,
-    Arguments as EvalArgs, bench, cases, demo, drift, eval,
+    UnavailableArgs as BenchArgs, UnavailableArgs as ExamplesArgs, UnavailableArgs as DemoArgs, UnavailableArgs as DriftArgs,
+    UnavailableArgs as EvalArgs, bench, examples, demo, drift, eval,
 };
 #[cfg(feature = "lab")]
 pub(crate) use portrait_lab::{
     bench::{BenchArgs, run as bench},
-    cases::{CasesArgs, run as cases},
+    examples::{ExamplesArgs, run as cases},
     demo::{DemoArgs, run as demo},
     drift::{DriftArgs, run as drift},
     eval::{EvalArgs, run as eval},
@@ -23,33 +23,33 @@ mod absent {
     /// Arguments that are not read, help among them: the only answer is the name of the other build.
     #[derive(Debug, clap::Args)]
     #[command(disable_help_flag = true)]
-    pub(crate) struct Arguments {
+    pub(crate) struct UnavailableArgs {
         #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
         _given: Vec<String>,
     }
 
     /// Runs `portrait bench`.
-    pub(crate) async fn bench(_: Arguments) -> Result<()> {
+    pub(crate) async fn bench(_: UnavailableArgs) -> Result<()> {
         missing("bench")
     }
 
     /// Runs `portrait cases`.
-    pub(crate) async fn cases(_: Arguments) -> Result<()> {
+    pub(crate) async fn examples(_: UnavailableArgs) -> Result<()> {
         missing("cases")
     }
 
     /// Runs `portrait demo`.
-    pub(crate) async fn demo(_: Arguments) -> Result<()> {
+    pub(crate) async fn demo(_: UnavailableArgs) -> Result<()> {
         missing("demo")
     }
 
     /// Runs `portrait drift`.
-    pub(crate) async fn drift(_: Arguments) -> Result<()> {
+    pub(crate) async fn drift(_: UnavailableArgs) -> Result<()> {
         missing("drift")
     }
 
     /// Runs `portrait eval`.
-    pub(crate) async fn eval(_: Arguments) -> Result<()> {
+    pub(crate) async fn eval(_: UnavailableArgs) -> Result<()> {
         missing("eval")
     }
 
@@ -66,7 +66,7 @@ mod tests {
     #[derive(Parser)]
     struct Command {
         #[command(flatten)]
-        arguments: absent::Arguments,
+        arguments: absent::UnavailableArgs,
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use portrait_client::Target;
+use portrait_client::ServerArgs;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{Action, NextAction, PredictNextActionRequest};
 use serde_json::json;
@@ -18,7 +18,7 @@ pub struct NextActionArgs {
     pub json: bool,
     /// Where the server answers, and how it is called.
     #[command(flatten)]
-    pub server: Target,
+    pub server: ServerArgs,
 }
 
 /// How long the bar of a certain action is.

@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use portrait_client::{Line, Target};
+use portrait_client::{RoleRouter, ServerArgs};
 use portrait_profile::{Fingerprint, RecordId, Timestamp};
 use portrait_proto::time;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
@@ -17,13 +17,13 @@ use tonic::{Code, Request, Status};
 /// How long to wait before it is tried again.
 const PAUSE: Duration = Duration::from_millis(250);
 /// The least that a call may take, however little time is left.
-const CALL_PATIENCE_MIN: Duration = Duration::from_millis(100);
+const CALL_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
 /// The arguments of `portrait probe`.
 #[derive(Debug, Args)]
 pub struct ProbeArgs {
     #[command(flatten)]
-    server: Target,
+    server: ServerArgs,
     /// The shopper that the event is of; nobody's own id.
     #[arg(long, value_name = "USER", default_value = "portrait-probe")]
     user: String,
@@ -34,17 +34,17 @@ pub struct ProbeArgs {
 
 /// What a profile counts of its events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Count {
+struct AppliedCount {
     applied: u64,
     fingerprint: u64,
 }
 
 /// Why one try came to nothing.
-enum Failure {
+enum ProbeFailure {
     /// The next one may do better.
-    Passing(anyhow::Error),
+    Transient(anyhow::Error),
     /// Every other would fail as well.
-    Lasting(anyhow::Error),
+    Permanent(anyhow::Error),
 }
 
 /// Probes and says what was found.
@@ -67,8 +67,8 @@ pub async fn run(args: ProbeArgs) -> Result<()> {
                 );
                 return Ok(());
             }
-            Err(Failure::Lasting(error)) => return Err(error),
-            Err(Failure::Passing(error)) => error,
+            Err(ProbeFailure::Permanent(error)) => return Err(error),
+            Err(ProbeFailure::Transient(error)) => error,
         };
         if Instant::now() + PAUSE >= deadline {
             return Err(failure).with_context(|| format!("the probe has tried for {} s", args.timeout));
@@ -81,22 +81,22 @@ pub async fn run(args: ProbeArgs) -> Result<()> {
 async fn attempt(
     args: &ProbeArgs,
     event_id: &str,
-    before: &mut Option<Count>,
+    before: &mut Option<AppliedCount>,
     deadline: Instant,
-) -> Result<u64, Failure> {
-    let line = args.server.connect().await.map_err(|error| Failure::Passing(error.into()))?;
+) -> Result<u64, ProbeFailure> {
+    let line = args.server.connect().await.map_err(|error| ProbeFailure::Transient(error.into()))?;
     let known = match *before {
         Some(known) => known,
         None => *before.insert(read(&line, &args.user, Vec::new(), deadline).await?),
     };
     let token = write(&line, &args.user, event_id, deadline).await?;
     let now = read(&line, &args.user, token, deadline).await?;
-    counted_once(event_id, known, now).map_err(Failure::Lasting)?;
+    counted_once(event_id, known, now).map_err(ProbeFailure::Permanent)?;
     Ok(now.applied)
 }
 
 /// Writes one event; the token to read it by.
-async fn write(line: &Line, user: &str, event_id: &str, deadline: Instant) -> Result<Vec<u8>, Failure> {
+async fn write(line: &RoleRouter, user: &str, event_id: &str, deadline: Instant) -> Result<Vec<u8>, ProbeFailure> {
     let event = Event {
         event_id: event_id.to_owned(),
         user_id: user.to_owned(),
@@ -113,7 +113,7 @@ async fn write(line: &Line, user: &str, event_id: &str, deadline: Instant) -> Re
     match answer.rejected.first() {
         None => Ok(answer.consistency_token),
         // Some reasons pass, as a full store; one that does not is told when the time is over.
-        Some(rejection) => Err(Failure::Passing(anyhow::anyhow!(
+        Some(rejection) => Err(ProbeFailure::Transient(anyhow::anyhow!(
             "ingest does not take the event: {} {}",
             rejection.field,
             rejection.message
@@ -122,17 +122,17 @@ async fn write(line: &Line, user: &str, event_id: &str, deadline: Instant) -> Re
 }
 
 /// What the profile counts; nothing if there is none yet.
-async fn read(line: &Line, user: &str, read_after: Vec<u8>, deadline: Instant) -> Result<Count, Failure> {
+async fn read(line: &RoleRouter, user: &str, read_after: Vec<u8>, deadline: Instant) -> Result<AppliedCount, ProbeFailure> {
     let request = GetProfileRequest { user_id: user.to_owned(), read_after, read_at: None };
     match QueryServiceClient::new(line.clone()).get_profile(within(request, deadline)).await {
-        Ok(answer) => Ok(Count::of(&answer.into_inner().profile.unwrap_or_default())),
-        Err(status) if status.code() == Code::NotFound => Ok(Count::default()),
+        Ok(answer) => Ok(AppliedCount::of(&answer.into_inner().profile.unwrap_or_default())),
+        Err(status) if status.code() == Code::NotFound => Ok(AppliedCount::default()),
         Err(status) => Err(refused("query", &status)),
     }
 }
 
 /// Whether the profile counts the event, and counts it once. Other probes may have written meanwhile.
-fn counted_once(event_id: &str, before: Count, now: Count) -> Result<()> {
+fn counted_once(event_id: &str, before: AppliedCount, now: AppliedCount) -> Result<()> {
     let record = RecordId::parse(event_id).context("a probe's id")?;
     let own = Fingerprint::default().with(&record).get();
     match now.applied.checked_sub(before.applied) {
@@ -149,23 +149,23 @@ fn counted_once(event_id: &str, before: Count, now: Count) -> Result<()> {
 
 fn within<T>(message: T, deadline: Instant) -> Request<T> {
     let mut request = Request::new(message);
-    request.set_timeout(deadline.saturating_duration_since(Instant::now()).max(CALL_PATIENCE_MIN));
+    request.set_timeout(deadline.saturating_duration_since(Instant::now()).max(CALL_TIMEOUT_MIN));
     request
 }
 
-fn refused(role: &str, status: &Status) -> Failure {
+fn refused(role: &str, status: &Status) -> ProbeFailure {
     let error = anyhow::anyhow!("{role} answers {:?}: {}", status.code(), status.message());
     match status.code() {
         Code::InvalidArgument
         | Code::Unauthenticated
         | Code::PermissionDenied
         | Code::Unimplemented
-        | Code::FailedPrecondition => Failure::Lasting(error),
-        _ => Failure::Passing(error),
+        | Code::FailedPrecondition => ProbeFailure::Permanent(error),
+        _ => ProbeFailure::Transient(error),
     }
 }
 
-impl Count {
+impl AppliedCount {
     fn of(profile: &Profile) -> Self {
         Self { applied: profile.applied_events, fingerprint: profile.fingerprint }
     }
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn an_event_that_is_missing_or_another_one_is_told() {
         let own = Fingerprint::default().with(&RecordId::parse("probe-1").expect("an id")).get();
-        let before = Count { applied: 7, fingerprint: u64::MAX };
+        let before = AppliedCount { applied: 7, fingerprint: u64::MAX };
         let rows = [
             (8, before.fingerprint.wrapping_add(own), None),
             (9, 5, None),
@@ -187,7 +187,7 @@ mod tests {
             (0, 0, Some("counted 7 events before and 0 now")),
         ];
         for (applied, fingerprint, expected) in rows {
-            let told = counted_once("probe-1", before, Count { applied, fingerprint })
+            let told = counted_once("probe-1", before, AppliedCount { applied, fingerprint })
                 .map_err(|error| error.to_string());
             match expected {
                 None => assert_eq!(told, Ok(())),

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use clap::Args;
 use comfy_table::{Table, presets};
-use portrait_client::Target;
+use portrait_client::ServerArgs;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{RecommendRequest, Recommendation, RecommendationPart};
 use serde_json::json;
@@ -32,7 +32,7 @@ pub struct RecommendArgs {
     pub json: bool,
     /// Where the server answers, and how it is called.
     #[command(flatten)]
-    pub server: Target,
+    pub server: ServerArgs,
 }
 
 /// Asks and prints.
@@ -81,13 +81,13 @@ pub async fn run(args: RecommendArgs) -> Result<()> {
 fn word(part: RecommendationPart) -> String {
     let word = match part {
         RecommendationPart::Unspecified => "unknown",
-        RecommendationPart::Own => "had before",
-        RecommendationPart::Together => "had together",
-        RecommendationPart::Next => "follows",
+        RecommendationPart::Repeat => "had before",
+        RecommendationPart::Cooccurrence => "had together",
+        RecommendationPart::Sequence => "follows",
         RecommendationPart::Latent => "taste",
         RecommendationPart::Segment => "segment",
         RecommendationPart::Popular => "popular",
-        RecommendationPart::Lately => "popular lately",
+        RecommendationPart::Trending => "popular lately",
     };
     word.to_owned()
 }

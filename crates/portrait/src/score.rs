@@ -4,7 +4,7 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
-use portrait_client::Target;
+use portrait_client::ServerArgs;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{ScoreLearner, ScoreRequest, ScoreResponse, ScoreTarget};
 use serde_json::json;
@@ -16,8 +16,8 @@ pub struct ScoreArgs {
     #[arg(value_name = "USER")]
     pub user: String,
     /// What is foretold.
-    #[arg(long, value_enum, default_value_t = Foretold::Propensity)]
-    pub target: Foretold,
+    #[arg(long, value_enum, default_value_t = ScoreTargetArg::Propensity)]
+    pub target: ScoreTargetArg,
     /// How many reasons are told.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub reasons: u32,
@@ -26,12 +26,12 @@ pub struct ScoreArgs {
     pub json: bool,
     /// Where the server answers, and how it is called.
     #[command(flatten)]
-    pub server: Target,
+    pub server: ServerArgs,
 }
 
 /// What can be foretold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Foretold {
+pub enum ScoreTargetArg {
     /// A purchase within seven days.
     Propensity,
     /// That an order turns out badly.
@@ -45,8 +45,8 @@ pub enum Foretold {
 pub async fn run(args: ScoreArgs) -> Result<()> {
     let mut query = QueryServiceClient::new(args.server.connect().await?);
     let target = match args.target {
-        Foretold::Propensity => ScoreTarget::Propensity,
-        Foretold::Risk => ScoreTarget::Risk,
+        ScoreTargetArg::Propensity => ScoreTarget::Propensity,
+        ScoreTargetArg::Risk => ScoreTarget::Risk,
     };
     let request = ScoreRequest {
         user_id: args.user,
@@ -64,8 +64,8 @@ pub async fn run(args: ScoreArgs) -> Result<()> {
         "{:.1}%, by {}: {} of {} cases came about, AUC {:.3}; at {:.1}% or more, {:.0}% do and {:.0}% of all are found",
         100.0 * answer.probability,
         word(answer.learner()),
-        quality.happened,
-        quality.cases,
+        quality.positives,
+        quality.examples,
         quality.auc,
         100.0 * quality.threshold,
         100.0 * quality.precision,

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use portrait_client::Target;
+use portrait_client::ServerArgs;
 use portrait_client::text::segments;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{ExplainSegmentRequest, GetSegmentRequest, ListSegmentsRequest};
@@ -19,7 +19,7 @@ pub struct SegmentsArgs {
     pub explain: Option<String>,
     /// Where the server answers, and how it is called.
     #[command(flatten)]
-    pub server: Target,
+    pub server: ServerArgs,
 }
 
 /// Prints what is asked for.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
-use portrait_node::{Config, Role};
+use portrait_node::{Config, NodeRole};
 use portrait_runtime::config::{self, Sources};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Which role this process has.
-    #[arg(value_enum, default_value_t = Role::All)]
-    role: Role,
+    #[arg(value_enum, default_value_t = NodeRole::All)]
+    role: NodeRole,
     #[command(flatten)]
     config: ConfigArgs,
     /// Where gRPC listens [default: 127.0.0.1:50051].
@@ -44,7 +44,7 @@ pub struct ConfigArgs {
 pub async fn run(args: ServeArgs) -> Result<()> {
     let role = args.role;
     let dump = args.dump_config;
-    let config: Config = config::load(&args.sources()?)?;
+    let config = Config::load(&args.sources()?)?;
     if dump {
         let store = config.store.without_password();
         print!("{}", config::dump(&Config { store, ..config })?);

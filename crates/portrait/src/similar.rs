@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use comfy_table::{Table, presets};
-use portrait_client::Target;
+use portrait_client::ServerArgs;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{FindSimilarUsersRequest, SimilarUser};
 use serde_json::json;
@@ -22,7 +22,7 @@ pub struct SimilarArgs {
     pub json: bool,
     /// Where the server answers, and how it is called.
     #[command(flatten)]
-    pub server: Target,
+    pub server: ServerArgs,
 }
 
 /// Asks and prints.

@@ -4,7 +4,7 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
-use portrait_runtime::tokens::{Role, hashed};
+use portrait_runtime::tokens::{AccessRole, hashed};
 use std::fmt::Write;
 
 /// How a token begins, so that whoever finds one knows what it is.
@@ -18,7 +18,7 @@ pub struct TokenArgs {
     name: String,
     /// What it may do; may be given again.
     #[arg(long = "role", value_name = "ROLE", required = true, value_parser = role)]
-    roles: Vec<Role>,
+    roles: Vec<AccessRole>,
     /// Events a second that it may send; 0 is without limit.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     events_per_second: u32,
@@ -27,11 +27,11 @@ pub struct TokenArgs {
     calls_per_second: u32,
 }
 
-fn role(text: &str) -> Result<Role, String> {
+fn role(text: &str) -> Result<AccessRole, String> {
     match text {
-        "write" => Ok(Role::Write),
-        "read" => Ok(Role::Read),
-        "admin" => Ok(Role::Admin),
+        "write" => Ok(AccessRole::Write),
+        "read" => Ok(AccessRole::Read),
+        "admin" => Ok(AccessRole::Admin),
         _ => Err("is no role: give write, read or admin".to_owned()),
     }
 }
@@ -85,7 +85,7 @@ mod tests {
         assert_ne!(token, random());
         let args = TokenArgs {
             name: "the \"shop\"".to_owned(),
-            roles: vec![Role::Write, Role::Read],
+            roles: vec![AccessRole::Write, AccessRole::Read],
             events_per_second: 500,
             calls_per_second: 0,
         };

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use portrait_client::text::words;
-use portrait_client::{Target, train};
+use portrait_client::{ServerArgs, train};
 use portrait_proto::v1::TrainModelRequest;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub struct TrainArgs {
     pub force: bool,
     /// Where the server answers, and how it is called.
     #[command(flatten)]
-    pub server: Target,
+    pub server: ServerArgs,
 }
 
 /// Trains and says what came of it.
@@ -54,7 +54,7 @@ pub async fn run(args: TrainArgs) -> Result<()> {
         words::counted(manifest.segments.into(), "segment"),
         words::counted(manifest.rows, "shopper")
     );
-    if let Some(kept) = manifest.quality.and_then(|quality| quality.kept_share) {
+    if let Some(kept) = manifest.quality.and_then(|quality| quality.retained_share) {
         println!("{:.1}% of the shoppers keep their segment", kept * 100.0);
     }
     Ok(())

@@ -8,7 +8,7 @@ mod resume;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use lines::Printer;
-use portrait_client::{Subscription, Target, follow};
+use portrait_client::{Subscription, ServerArgs, follow};
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{WatchProfileChangesRequest, WatchProfileChangesResponse, WatchStart};
 use resume::ResumeFile;
@@ -16,20 +16,20 @@ use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 /// Answers that may be handled before the resume file is written again.
-const ANSWERS_UNSAVED_MAX: u32 = 256;
+const RESPONSES_UNSAVED_MAX: u32 = 256;
 
 /// The arguments of `portrait watch`.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
     /// Where the server answers, and how it is called.
     #[command(flatten)]
-    pub server: Target,
+    pub server: ServerArgs,
     /// Only this shopper; may be given again, up to 1000 times.
     #[arg(long = "user", value_name = "ID")]
     pub users: Vec<String>,
     /// Where to begin, if nothing is resumed.
-    #[arg(long, value_enum, default_value_t = From::Now)]
-    pub from: From,
+    #[arg(long, value_enum, default_value_t = WatchFromArg::Now)]
+    pub from: WatchFromArg,
     /// Say what the profile says, too.
     #[arg(long)]
     pub profile: bool,
@@ -49,7 +49,7 @@ pub struct WatchArgs {
 
 /// Where a subscription begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum From {
+pub enum WatchFromArg {
     /// With the next change.
     Now,
     /// With the oldest change that the server still has.
@@ -96,11 +96,11 @@ pub async fn run(args: WatchArgs) -> Result<()> {
     }
 }
 
-const fn start(from: From) -> WatchStart {
+const fn start(from: WatchFromArg) -> WatchStart {
     match from {
-        From::Now => WatchStart::Now,
-        From::Earliest => WatchStart::Earliest,
-        From::Snapshot => WatchStart::Snapshot,
+        WatchFromArg::Now => WatchStart::Now,
+        WatchFromArg::Earliest => WatchStart::Earliest,
+        WatchFromArg::Snapshot => WatchStart::Snapshot,
     }
 }
 
@@ -121,7 +121,7 @@ impl<W: Write> Session<W> {
         let Some(resume) = &mut self.resume else { return Ok(()) };
         resume.note(&answer.resume_token);
         self.unsaved += 1;
-        if self.unsaved >= ANSWERS_UNSAVED_MAX || matches!(answer.kind, Some(Kind::Progress(_))) {
+        if self.unsaved >= RESPONSES_UNSAVED_MAX || matches!(answer.kind, Some(Kind::Progress(_))) {
             self.save()?;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Moments of a shopper that are looked back at: what was known of the shopper then, and what came of it. In come events and
 //! outcomes as they are folded; out go rows to learn from, whose numbers are older than their labels.
 //!
-//! Two sorts are kept, a few of each. Some visits, drawn by a hash, answer whether a purchase follows within [`HORIZON`]. Orders wait
+//! Two sorts are kept, a few of each. Some visits, drawn by a hash, answer whether a purchase follows within [`LABEL_WINDOW`]. Orders wait
 //! for an outcome that names them. What was known at an order includes all of its lines: it is written down when the next event
 //! that is no line of it arrives, before that event counts.
 //!
@@ -67,7 +67,7 @@ pub struct TrainingExample {
     pub values: Vec<f32>,
     /// Whether it was drawn at random among events, or is that of an order.
     pub kind: SnapshotKind,
-    /// Whether a purchase followed within [`HORIZON`]; none before that has passed.
+    /// Whether a purchase followed within [`LABEL_WINDOW`]; none before that has passed.
     pub bought: Option<bool>,
     /// Whether the risk came about, if anybody said.
     pub risk: Option<bool>,

@@ -1,7 +1,7 @@
 //! Actions, relation kinds and targets of scores on the wire and in the domain.
 
 use crate::v1;
-use portrait_profile::{Action, ActionKind, RelationKind, Target};
+use portrait_profile::{Action, ActionKind, RelationKind, ScoreTarget};
 
 /// The wire's number of a kind.
 pub const fn kind_to_wire(kind: ActionKind) -> v1::Action {
@@ -68,11 +68,11 @@ pub fn relation_from_wire(number: i32) -> Option<RelationKind> {
 }
 
 /// The target of a wire number; none for one that is unspecified or not of the list.
-pub fn target_from_wire(number: i32) -> Option<Target> {
+pub fn target_from_wire(number: i32) -> Option<ScoreTarget> {
     match v1::ScoreTarget::try_from(number).ok()? {
         v1::ScoreTarget::Unspecified => None,
-        v1::ScoreTarget::Propensity => Some(Target::Propensity),
-        v1::ScoreTarget::Risk => Some(Target::Risk),
+        v1::ScoreTarget::Propensity => Some(ScoreTarget::Propensity),
+        v1::ScoreTarget::Risk => Some(ScoreTarget::Risk),
     }
 }
 

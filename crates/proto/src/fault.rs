@@ -1,13 +1,13 @@
 //! The reason that a caller is given for a text that is no id.
 
 use crate::v1::ErrorReason;
-use portrait_profile::TextFault;
+use portrait_profile::TextError;
 
 /// The reason of the closed list.
-pub const fn reason_of(fault: TextFault) -> ErrorReason {
+pub const fn reason_of(fault: TextError) -> ErrorReason {
     match fault {
-        TextFault::Empty => ErrorReason::EmptyId,
-        TextFault::TooLong { .. } => ErrorReason::TooLong,
-        TextFault::ControlCharacter | TextFault::OuterSpace => ErrorReason::BadText,
+        TextError::Empty => ErrorReason::EmptyId,
+        TextError::TooLong { .. } => ErrorReason::TooLong,
+        TextError::ControlCharacter | TextError::OuterSpace => ErrorReason::BadText,
     }
 }

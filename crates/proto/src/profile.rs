@@ -2,7 +2,7 @@
 
 use crate::{action, time, v1};
 use portrait_profile::{
-    ActionCount, Affinity, BehaviorView, Decayed, EdgeView, LookedBack, MomentSort, PreferenceView,
+    ActionCount, Affinity, BehaviorView, Decayed, EdgeView, TrainingExample, SnapshotKind, PreferenceView,
     ProfileView, RecentItem, Rfm, SegmentMembership, SessionsView, TransitionView,
 };
 
@@ -111,7 +111,7 @@ impl From<PreferenceView> for v1::Preference {
             brands: affinities(view.brands),
             price_bands: affinities(view.price_bands),
             recent_items: view.recent_items.into_iter().map(Into::into).collect(),
-            constancy: view.constancy,
+            loyalty: view.loyalty,
         }
     }
 }
@@ -128,18 +128,18 @@ impl From<RecentItem> for v1::ItemTouch {
             item_id: touch.item_id.as_str().to_owned(),
             action: action::kind_to_wire(touch.kind).into(),
             at: Some(time::to_wire(touch.at)),
-            times: touch.times,
+            count: touch.count,
         }
     }
 }
 
-impl From<LookedBack> for v1::Moment {
-    fn from(moment: LookedBack) -> Self {
+impl From<TrainingExample> for v1::FeatureSnapshot {
+    fn from(moment: TrainingExample) -> Self {
         Self {
             at: Some(time::to_wire(moment.at)),
             values: moment.values,
-            order: moment.sort == MomentSort::Order,
-            bought: moment.bought,
+            is_order: moment.kind == SnapshotKind::Order,
+            purchased_within_7_days: moment.bought,
             risk: moment.risk,
         }
     }

@@ -1,10 +1,10 @@
 //! Checks of requests that several services make, written once: batch sizes, user ids, moments and shards. Each returns the
 //! domain value or a refusal that names the field at fault and the remedy.
 
-use crate::status::Failure;
+use crate::status::CallFailure;
 use crate::v1::ErrorReason;
 use crate::{fault, time};
-use portrait_profile::{PartitionCount, PartitionId, TextFault, Timestamp, UserId};
+use portrait_profile::{PartitionCount, PartitionId, TextError, Timestamp, UserId};
 use tonic::Status;
 
 /// Largest number of items, users or segments that one request may have. A thousand items fill one append of the log, and a
@@ -14,7 +14,7 @@ pub const BATCH_MAX: usize = 1000;
 /// Request, or an item of one, that is not taken.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{field}: {message}")]
-pub struct Refusal {
+pub struct ValidationError {
     /// Reason of the closed list.
     pub reason: ErrorReason,
     /// Field at fault, as `price` or `user_ids[3]`; empty for an item as a whole.
@@ -32,27 +32,27 @@ pub struct Shard {
     pub count: u32,
 }
 
-impl Refusal {
+impl ValidationError {
     /// Refuses `field` for `reason`.
     pub fn new(reason: ErrorReason, field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { reason, field: field.into(), message: message.into() }
     }
 
     /// Refuses a text that is no id.
-    pub fn of_text(field: impl Into<String>, fault: TextFault) -> Self {
+    pub fn of_text(field: impl Into<String>, fault: TextError) -> Self {
         Self::new(fault::reason_of(fault), field, fault.to_string())
     }
 }
 
-impl From<Refusal> for Failure {
-    fn from(Refusal { reason, field, message }: Refusal) -> Self {
+impl From<ValidationError> for CallFailure {
+    fn from(ValidationError { reason, field, message }: ValidationError) -> Self {
         Self::new(reason, message).field(field)
     }
 }
 
-impl From<Refusal> for Status {
-    fn from(refusal: Refusal) -> Self {
-        Failure::from(refusal).into_status()
+impl From<ValidationError> for Status {
+    fn from(refusal: ValidationError) -> Self {
+        CallFailure::from(refusal).into_status()
     }
 }
 
@@ -60,9 +60,9 @@ impl From<Refusal> for Status {
 ///
 /// # Errors
 /// `EMPTY_BATCH` or `TOO_MANY`.
-pub fn batch(field: &str, count: usize) -> Result<(), Refusal> {
+pub fn batch(field: &str, count: usize) -> Result<(), ValidationError> {
     if count == 0 {
-        return Err(Refusal::new(ErrorReason::EmptyBatch, field, format!("send 1 to {BATCH_MAX}")));
+        return Err(ValidationError::new(ErrorReason::EmptyBatch, field, format!("send 1 to {BATCH_MAX}")));
     }
     at_most(field, count, BATCH_MAX)
 }
@@ -71,10 +71,10 @@ pub fn batch(field: &str, count: usize) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// `TOO_MANY`.
-pub fn at_most(field: &str, count: usize, most: usize) -> Result<(), Refusal> {
+pub fn at_most(field: &str, count: usize, most: usize) -> Result<(), ValidationError> {
     if count > most {
         let message = format!("{count} were sent, {most} are allowed: split the request");
-        return Err(Refusal::new(ErrorReason::TooMany, field, message));
+        return Err(ValidationError::new(ErrorReason::TooMany, field, message));
     }
     Ok(())
 }
@@ -83,15 +83,15 @@ pub fn at_most(field: &str, count: usize, most: usize) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// The fault of the text.
-pub fn user_id(field: impl Into<String>, text: &str) -> Result<UserId, Refusal> {
-    UserId::parse(text).map_err(|fault| Refusal::of_text(field, fault))
+pub fn user_id(field: impl Into<String>, text: &str) -> Result<UserId, ValidationError> {
+    UserId::parse(text).map_err(|fault| ValidationError::of_text(field, fault))
 }
 
 /// Parses a list of at most [`BATCH_MAX`] user ids; it may be empty.
 ///
 /// # Errors
 /// `TOO_MANY`, or the fault of the first text that is no id.
-pub fn user_ids(field: &str, texts: &[String]) -> Result<Vec<UserId>, Refusal> {
+pub fn user_ids(field: &str, texts: &[String]) -> Result<Vec<UserId>, ValidationError> {
     at_most(field, texts.len(), BATCH_MAX)?;
     texts.iter().enumerate().map(|(index, text)| user_id(format!("{field}[{index}]"), text)).collect()
 }
@@ -100,10 +100,10 @@ pub fn user_ids(field: &str, texts: &[String]) -> Result<Vec<UserId>, Refusal> {
 ///
 /// # Errors
 /// `BAD_TIME`.
-pub fn moment(field: &str, at: Option<prost_types::Timestamp>) -> Result<Option<Timestamp>, Refusal> {
+pub fn timestamp(field: &str, at: Option<prost_types::Timestamp>) -> Result<Option<Timestamp>, ValidationError> {
     at.map(|at| time::from_wire(&at))
         .transpose()
-        .map_err(|fault| Refusal::new(ErrorReason::BadTime, field, format!("{fault}; leave it out for now")))
+        .map_err(|fault| ValidationError::new(ErrorReason::InvalidTime, field, format!("{fault}; leave it out for now")))
 }
 
 impl Shard {
@@ -111,11 +111,11 @@ impl Shard {
     ///
     /// # Errors
     /// `OUT_OF_RANGE` if the index is not below the count.
-    pub fn from_wire(index: u32, count: u32) -> Result<Self, Refusal> {
+    pub fn from_wire(index: u32, count: u32) -> Result<Self, ValidationError> {
         let count = count.max(1);
         if index >= count {
             let message = format!("{index} is not below shard_count {count}");
-            return Err(Refusal::new(ErrorReason::OutOfRange, "shard_index", message));
+            return Err(ValidationError::new(ErrorReason::OutOfRange, "shard_index", message));
         }
         Ok(Self { index, count })
     }
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_field_at_fault() {
-        let check = |refused: Result<(), Refusal>, reason, field: &str| {
+        let check = |refused: Result<(), ValidationError>, reason, field: &str| {
             let refusal = refused.expect_err(field);
             assert_eq!((refusal.reason, &*refusal.field), (reason, field));
         };
@@ -143,13 +143,13 @@ mod tests {
         check(user_ids("user_ids", &texts).map(drop), ErrorReason::EmptyId, "user_ids[1]");
         check(Shard::from_wire(2, 2).map(drop), ErrorReason::OutOfRange, "shard_index");
         let at = prost_types::Timestamp { seconds: 0, nanos: -1 };
-        check(moment("read_at", Some(at)).map(drop), ErrorReason::BadTime, "read_at");
+        check(timestamp("read_at", Some(at)).map(drop), ErrorReason::InvalidTime, "read_at");
     }
 
     #[test]
     fn what_is_in_bounds_passes() {
         assert_eq!((batch("items", 1), batch("items", BATCH_MAX)), (Ok(()), Ok(())));
-        assert_eq!((user_ids("user_ids", &[]), moment("read_at", None)), (Ok(Vec::new()), Ok(None)));
+        assert_eq!((user_ids("user_ids", &[]), timestamp("read_at", None)), (Ok(Vec::new()), Ok(None)));
         let partitions = PartitionCount::new(5).expect("5 partitions");
         for (index, count, expected) in [(0, 0, vec![0, 1, 2, 3, 4]), (1, 2, vec![1, 3]), (3, 8, vec![3])] {
             let shard = Shard::from_wire(index, count).expect("a shard");

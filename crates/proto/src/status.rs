@@ -15,14 +15,14 @@ const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A call that failed, on its way to a [`Status`].
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct CallFailure {
     reason: ErrorReason,
     message: String,
     field: Option<String>,
     retry_after: Option<Duration>,
 }
 
-impl Failure {
+impl CallFailure {
     /// A failure for `reason`; `message` is for a person and says what to do.
     pub fn new(reason: ErrorReason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), field: None, retry_after: None }
@@ -62,8 +62,8 @@ impl Failure {
     }
 }
 
-impl From<Failure> for Status {
-    fn from(failure: Failure) -> Self {
+impl From<CallFailure> for Status {
+    fn from(failure: CallFailure) -> Self {
         failure.into_status()
     }
 }
@@ -73,7 +73,7 @@ pub const fn store_reason(failure: StoreFailure) -> ErrorReason {
     match failure {
         StoreFailure::Full => ErrorReason::StoreFull,
         StoreFailure::Unavailable | StoreFailure::Fenced => ErrorReason::StoreUnavailable,
-        StoreFailure::TrainingElsewhere => ErrorReason::TrainingElsewhere,
+        StoreFailure::TrainingInProgress => ErrorReason::TrainingInProgress,
         StoreFailure::ModelNotFound => ErrorReason::ModelNotFound,
         StoreFailure::Incompatible => ErrorReason::StoreIncompatible,
         StoreFailure::Internal => ErrorReason::Internal,
@@ -82,13 +82,13 @@ pub const fn store_reason(failure: StoreFailure) -> ErrorReason {
 
 /// Gives what the gRPC library says of a message that it could not read the documented form: text that is not UTF-8 and
 /// bytes that are no message are the caller's, and so is a message above the limit. Any other status stays as it is.
-pub fn clarified(status: Status) -> Status {
+pub fn normalized(status: Status) -> Status {
     if reason_of(&status).is_some() {
         return status;
     }
     let message = status.message();
     if status.code() == Code::Internal && message.contains("failed to decode Protobuf message") {
-        let failure = Failure::new(ErrorReason::BadText, format!("the message cannot be read: {message}"));
+        let failure = CallFailure::new(ErrorReason::BadText, format!("the message cannot be read: {message}"));
         return match undecodable_field(message) {
             Some(field) => failure.field(field).into_status(),
             None => failure.into_status(),
@@ -98,11 +98,11 @@ pub fn clarified(status: Status) -> Status {
     let bomb = status.code() == Code::ResourceExhausted && message.contains("exceeded while decompressing");
     if too_large || bomb {
         let remedy = format!("{message}: split the request, or raise the server's max_request");
-        return Failure::new(ErrorReason::TooLong, remedy).into_status();
+        return CallFailure::new(ErrorReason::TooLong, remedy).into_status();
     }
     if status.code() == Code::Internal && message.starts_with("Error decompressing") {
         let failure = format!("the message is not compressed as it says: {message}");
-        return Failure::new(ErrorReason::BadText, failure).into_status();
+        return CallFailure::new(ErrorReason::BadText, failure).into_status();
     }
     status
 }
@@ -158,30 +158,30 @@ pub const fn code_of(reason: ErrorReason) -> Code {
         | ErrorReason::UnknownCurrency
         | ErrorReason::TimeInFuture
         | ErrorReason::TimeTooOld
-        | ErrorReason::BadTime
+        | ErrorReason::InvalidTime
         | ErrorReason::TooMany
         | ErrorReason::EmptyBatch
         | ErrorReason::BadToken
         | ErrorReason::ReadBeforeNewest
-        | ErrorReason::Contradiction => Code::InvalidArgument,
+        | ErrorReason::ConflictingFields => Code::InvalidArgument,
         ErrorReason::RateLimited | ErrorReason::Overloaded | ErrorReason::StoreFull => {
             Code::ResourceExhausted
         }
-        ErrorReason::StoreUnavailable | ErrorReason::ShuttingDown | ErrorReason::TrainingElsewhere => {
+        ErrorReason::StoreUnavailable | ErrorReason::ShuttingDown | ErrorReason::TrainingInProgress => {
             Code::Unavailable
         }
         ErrorReason::StoreIncompatible
         | ErrorReason::NoModel
-        | ErrorReason::NotLearned
-        | ErrorReason::TooFewShoppers => Code::FailedPrecondition,
-        ErrorReason::TokenLapsed => Code::OutOfRange,
+        | ErrorReason::NotTrained
+        | ErrorReason::TooFewUsers => Code::FailedPrecondition,
+        ErrorReason::TokenExpired => Code::OutOfRange,
         ErrorReason::UserNotFound | ErrorReason::ModelNotFound | ErrorReason::SegmentNotFound => {
             Code::NotFound
         }
         ErrorReason::ReadAfterTimeout => Code::DeadlineExceeded,
-        ErrorReason::SubscriberStuck => Code::Aborted,
-        ErrorReason::NoCaller => Code::Unauthenticated,
-        ErrorReason::RoleMissing => Code::PermissionDenied,
+        ErrorReason::SubscriberStalled => Code::Aborted,
+        ErrorReason::Unauthenticated => Code::Unauthenticated,
+        ErrorReason::PermissionDenied => Code::PermissionDenied,
         ErrorReason::Internal | ErrorReason::Unspecified => Code::Internal,
     }
 }
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_status_carries_its_reason_field_and_delay() {
-        let status = Failure::new(ErrorReason::Overloaded, "too much waits")
+        let status = CallFailure::new(ErrorReason::Overloaded, "too much waits")
             .field("events")
             .retry_after(Duration::from_millis(250))
             .into_status();
@@ -211,7 +211,7 @@ mod tests {
     fn what_the_library_says_of_a_message_gets_its_documented_form() {
         let text = "failed to decode Protobuf message: Event.user_id: TrackRequest.events: invalid string value: data is \
                     not UTF-8 encoded";
-        let status = clarified(Status::internal(text));
+        let status = normalized(Status::internal(text));
         assert_eq!((status.code(), reason_of(&status)), (Code::InvalidArgument, Some(ErrorReason::BadText)));
         let violations = status.get_error_details().bad_request().map(|bad| bad.field_violations.clone());
         assert_eq!(
@@ -219,14 +219,14 @@ mod tests {
             Some("events.user_id".to_owned())
         );
         let large = "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes";
-        let status = clarified(Status::out_of_range(large));
+        let status = normalized(Status::out_of_range(large));
         assert_eq!((status.code(), reason_of(&status)), (Code::InvalidArgument, Some(ErrorReason::TooLong)));
         let bomb = "Error decompressing: size limit, of 8 bytes, exceeded while decompressing message";
-        let status = clarified(Status::resource_exhausted(bomb));
+        let status = normalized(Status::resource_exhausted(bomb));
         assert_eq!((status.code(), reason_of(&status)), (Code::InvalidArgument, Some(ErrorReason::TooLong)));
-        let status = clarified(Status::internal("Error decompressing: corrupt, while sending request"));
+        let status = normalized(Status::internal("Error decompressing: corrupt, while sending request"));
         assert_eq!((status.code(), reason_of(&status)), (Code::InvalidArgument, Some(ErrorReason::BadText)));
-        let other = clarified(Status::internal("else"));
+        let other = normalized(Status::internal("else"));
         assert_eq!((other.code(), reason_of(&other)), (Code::Internal, None));
     }
 

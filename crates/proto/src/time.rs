@@ -4,7 +4,7 @@ use portrait_profile::Timestamp;
 
 /// A wire moment that is not one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadTime {
+pub enum InvalidTime {
     /// Nanoseconds are a whole second or more, or negative.
     #[error("nanos must be 0 to 999999999")]
     Nanos,
@@ -26,12 +26,12 @@ pub fn to_wire(at: Timestamp) -> prost_types::Timestamp {
 }
 
 /// The moment of the wire.
-pub fn from_wire(at: &prost_types::Timestamp) -> Result<Timestamp, BadTime> {
+pub fn from_wire(at: &prost_types::Timestamp) -> Result<Timestamp, InvalidTime> {
     if !(0..1_000_000_000).contains(&at.nanos) {
-        return Err(BadTime::Nanos);
+        return Err(InvalidTime::Nanos);
     }
     if !SECONDS.contains(&at.seconds) {
-        return Err(BadTime::Seconds);
+        return Err(InvalidTime::Seconds);
     }
     Ok(Timestamp::from_millis(at.seconds * 1000 + i64::from(at.nanos) / 1_000_000))
 }
@@ -51,10 +51,10 @@ mod tests {
     #[test]
     fn what_is_no_moment_is_refused() {
         let rows = [
-            (0, -1, BadTime::Nanos),
-            (0, 1_000_000_000, BadTime::Nanos),
-            (i64::MAX, 0, BadTime::Seconds),
-            (i64::MIN, 0, BadTime::Seconds),
+            (0, -1, InvalidTime::Nanos),
+            (0, 1_000_000_000, InvalidTime::Nanos),
+            (i64::MAX, 0, InvalidTime::Seconds),
+            (i64::MIN, 0, InvalidTime::Seconds),
         ];
         for (seconds, nanos, fault) in rows {
             assert_eq!(from_wire(&prost_types::Timestamp { seconds, nanos }), Err(fault));

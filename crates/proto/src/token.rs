@@ -32,7 +32,7 @@ pub struct TokenEntry {
 /// The bytes are not a token of this deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a token of this deployment: pass it as it was given, or leave it out")]
-pub struct BadToken;
+pub struct InvalidConsistencyToken;
 
 impl ConsistencyToken {
     /// Adds a place; of two in one partition the later one stays.
@@ -56,11 +56,11 @@ impl ConsistencyToken {
     }
 
     /// The token of such bytes; no bytes are the token that waits for nothing.
-    pub fn decode(bytes: &[u8]) -> Result<Self, BadToken> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, InvalidConsistencyToken> {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
-        let entries = unsealed(bytes)?.strip_prefix(&MAGIC).ok_or(BadToken)?;
+        let entries = unsealed(bytes)?.strip_prefix(&MAGIC).ok_or(InvalidConsistencyToken)?;
         Ok(Self { entries: read_entries(entries)? })
     }
 }
@@ -75,10 +75,10 @@ pub(crate) fn write_entries(entries: &[TokenEntry], bytes: &mut Vec<u8>) {
 }
 
 /// Reads what [`write_entries`] wrote.
-pub(crate) fn read_entries(bytes: &[u8]) -> Result<Vec<TokenEntry>, BadToken> {
+pub(crate) fn read_entries(bytes: &[u8]) -> Result<Vec<TokenEntry>, InvalidConsistencyToken> {
     match bytes.as_chunks::<ENTRY_BYTES>() {
         (entries, []) => Ok(entries.iter().map(TokenEntry::from_bytes).collect()),
-        _ => Err(BadToken),
+        _ => Err(InvalidConsistencyToken),
     }
 }
 
@@ -89,9 +89,9 @@ pub(crate) fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// The bytes before the checksum, if it is theirs.
-pub(crate) fn unsealed(bytes: &[u8]) -> Result<&[u8], BadToken> {
-    let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(BadToken)?;
-    if xxh64(body, 0) == u64::from_be_bytes(*checksum) { Ok(body) } else { Err(BadToken) }
+pub(crate) fn unsealed(bytes: &[u8]) -> Result<&[u8], InvalidConsistencyToken> {
+    let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(InvalidConsistencyToken)?;
+    if xxh64(body, 0) == u64::from_be_bytes(*checksum) { Ok(body) } else { Err(InvalidConsistencyToken) }
 }
 
 impl TokenEntry {
@@ -127,10 +127,10 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(ConsistencyToken::decode(&changed), Err(BadToken), "bit {bit}");
+            assert_eq!(ConsistencyToken::decode(&changed), Err(InvalidConsistencyToken), "bit {bit}");
         }
         for length in 1..bytes.len() {
-            assert_eq!(ConsistencyToken::decode(&bytes[..length]), Err(BadToken), "length {length}");
+            assert_eq!(ConsistencyToken::decode(&bytes[..length]), Err(InvalidConsistencyToken), "length {length}");
         }
     }
 }

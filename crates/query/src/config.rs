@@ -34,16 +34,16 @@ pub struct Config {
     /// Number of profiles read together for a subscriber. More: fewer store reads, and more memory per subscriber.
     pub page_profiles: usize,
     /// Maximum number of responses queued for one subscriber.
-    pub queue_answers: usize,
+    pub queue_responses: usize,
     /// Maximum memory of the responses queued for one subscriber.
     pub queue_bytes: ByteSize,
     /// Time without reading, while responses are queued, after which a subscriber is disconnected.
-    pub stuck_after: DurationSetting,
+    pub stall_timeout: DurationSetting,
     /// Interval of progress messages; also the interval at which the store is polled in case a notification was lost.
     pub progress_interval: DurationSetting,
     /// Minimum number of users of a segment that may be exported (k-anonymity): smaller exports could identify single
     /// users.
-    pub export_least: u64,
+    pub export_users_min: u64,
     /// Longest wait of one feed read; also the delay after a lost notification.
     pub tail_wait: DurationSetting,
 }
@@ -61,12 +61,12 @@ pub struct ValidConfig {
     pub(crate) linger: Duration,
     pub(crate) chunk_changes: usize,
     pub(crate) page_profiles: usize,
-    pub(crate) queue_answers: usize,
+    pub(crate) queue_responses: usize,
     pub(crate) queue_bytes: u32,
-    pub(crate) stuck_after: Duration,
+    pub(crate) stall_timeout: Duration,
     pub(crate) progress_interval: Duration,
     pub(crate) tail_wait: Duration,
-    pub(crate) export_least: u64,
+    pub(crate) export_users_min: u64,
 }
 
 /// Upper limit of `queue_bytes`: the semaphore that counts it holds at most 2^29 permits on 32-bit targets.
@@ -85,12 +85,12 @@ impl Default for Config {
             linger: DurationSetting::from_millis(1),
             chunk_changes: 1024,
             page_profiles: 128,
-            queue_answers: 256,
+            queue_responses: 256,
             queue_bytes: ByteSize::mebibytes(1),
-            stuck_after: DurationSetting::from_secs(30),
+            stall_timeout: DurationSetting::from_secs(30),
             progress_interval: DurationSetting::from_secs(1),
             tail_wait: DurationSetting::from_secs(1),
-            export_least: 20,
+            export_users_min: 20,
         }
     }
 }
@@ -122,12 +122,12 @@ impl Config {
             linger: self.linger.duration(),
             chunk_changes: self.chunk_changes,
             page_profiles: self.page_profiles,
-            queue_answers: self.queue_answers,
+            queue_responses: self.queue_responses,
             queue_bytes,
-            stuck_after: self.stuck_after.duration(),
+            stall_timeout: self.stall_timeout.duration(),
             progress_interval: self.progress_interval.duration(),
             tail_wait: self.tail_wait.duration(),
-            export_least: self.export_least,
+            export_users_min: self.export_users_min,
         })
     }
 
@@ -137,7 +137,7 @@ impl Config {
             ("query.ring_changes", self.ring_changes, 1 << 24),
             ("query.chunk_changes", self.chunk_changes, 1 << 16),
             ("query.page_profiles", self.page_profiles, 4096),
-            ("query.queue_responses", self.queue_answers, 1 << 16),
+            ("query.queue_responses", self.queue_responses, 1 << 16),
         ];
         for (key, value, most) in rows {
             if !(1..=most).contains(&value) {
@@ -161,7 +161,7 @@ impl Config {
     fn check_intervals(&self) -> Result<(), InvalidValue> {
         let rows = [
             ("query.read_after_wait", self.read_after_wait),
-            ("query.stall_timeout", self.stuck_after),
+            ("query.stall_timeout", self.stall_timeout),
             ("query.progress_interval", self.progress_interval),
             ("query.tail_wait", self.tail_wait),
         ];
@@ -199,7 +199,7 @@ mod tests {
             ("query.ring_bytes", |config| config.ring_bytes = ByteSize::kibibytes(1)),
             ("query.queue_bytes", |config| config.queue_bytes = ByteSize::kibibytes(63)),
             ("query.queue_bytes", |config| config.queue_bytes = ByteSize::mebibytes(5000)),
-            ("query.stall_timeout", |config| config.stuck_after = DurationSetting::from_millis(0)),
+            ("query.stall_timeout", |config| config.stall_timeout = DurationSetting::from_millis(0)),
             ("query.tail_wait", |config| config.tail_wait = DurationSetting::from_hours(2)),
             ("query.read_after_wait_max", |config| config.read_after_wait_max = DurationSetting::from_millis(1)),
         ];

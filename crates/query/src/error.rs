@@ -10,7 +10,7 @@ use std::time::Duration;
 use tonic::Status;
 
 /// Retry delay suggested to callers of refused or ended subscriptions.
-const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(1);
+const SUBSCRIBE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Error of the query service.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +119,7 @@ pub enum Error {
     },
     /// The subscriber has read nothing for too long.
     #[error("the subscriber read nothing for {after:?}: resume with the last token, and read responses sooner")]
-    Stuck {
+    SubscriberStalled {
         /// Configured limit (`query.stall_timeout`).
         after: Duration,
     },
@@ -130,7 +130,7 @@ pub enum Error {
 
 impl Error {
     /// Creates the error of an invalid field.
-    pub(crate) fn refused(reason: ErrorReason, field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(reason: ErrorReason, field: impl Into<String>, message: impl Into<String>) -> Self {
         ValidationError::new(reason, field, message).into()
     }
 
@@ -163,7 +163,7 @@ impl Error {
             | Self::TokenLapsed { .. }
             | Self::ReadAfterTimeout { .. }
             | Self::TooManySubscribers { .. }
-            | Self::Stuck { .. }
+            | Self::SubscriberStalled { .. }
             | Self::ShuttingDown => {}
         }
     }
@@ -180,7 +180,7 @@ impl From<Error> for Status {
             }
             Error::Request(refusal) => refusal.into(),
             Error::NoModel | Error::Unassigned { .. } => {
-                CallFailure::new(ErrorReason::NoModel, message).retry_after(SUBSCRIBE_AGAIN).into_status()
+                CallFailure::new(ErrorReason::NoModel, message).retry_after(SUBSCRIBE_RETRY_AFTER).into_status()
             }
             Error::NotLearned { .. } => CallFailure::new(ErrorReason::NotTrained, message).into_status(),
             Error::Unscored { source, .. } => {
@@ -200,13 +200,13 @@ impl From<Error> for Status {
                 CallFailure::new(ErrorReason::ReadAfterTimeout, message).into_status()
             }
             Error::TooManySubscribers { .. } => {
-                CallFailure::new(ErrorReason::Overloaded, message).retry_after(SUBSCRIBE_AGAIN).into_status()
+                CallFailure::new(ErrorReason::Overloaded, message).retry_after(SUBSCRIBE_RETRY_AFTER).into_status()
             }
-            Error::Stuck { .. } => {
-                CallFailure::new(ErrorReason::SubscriberStalled, message).retry_after(SUBSCRIBE_AGAIN).into_status()
+            Error::SubscriberStalled { .. } => {
+                CallFailure::new(ErrorReason::SubscriberStalled, message).retry_after(SUBSCRIBE_RETRY_AFTER).into_status()
             }
             Error::ShuttingDown => {
-                CallFailure::new(ErrorReason::ShuttingDown, message).retry_after(SUBSCRIBE_AGAIN).into_status()
+                CallFailure::new(ErrorReason::ShuttingDown, message).retry_after(SUBSCRIBE_RETRY_AFTER).into_status()
             }
         }
     }

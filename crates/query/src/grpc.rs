@@ -1,15 +1,15 @@
 //! gRPC edge of the query service: validate, to domain, call, to wire. It makes no decisions.
 
-mod asked;
+mod request;
 
-use crate::context::Shared;
+use crate::context::QueryContext;
 use crate::next_action;
-use crate::read::{self, Terms};
+use crate::read::{self, ReadOptions};
 use crate::recommend;
 use crate::score;
 use crate::segments;
 use crate::similar;
-use crate::watch::{self, Answers};
+use crate::watch::{self, ResponseStream};
 use portrait_proto::request::{self, ValidationError, Shard};
 use portrait_proto::v1;
 use portrait_proto::v1::query_service_server::QueryService;
@@ -20,13 +20,13 @@ use tonic::{Request, Response, Status};
 /// Implementation of the generated service trait.
 pub(crate) struct Grpc {
     /// State shared with the tails.
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<QueryContext>,
 }
 
 #[tonic::async_trait]
 impl QueryService for Grpc {
-    type WatchProfileChangesStream = Answers;
-    type ExportSegmentStream = segments::Pages;
+    type WatchProfileChangesStream = ResponseStream;
+    type ExportSegmentStream = segments::UserPages;
 
     async fn get_profile(
         &self,
@@ -34,9 +34,9 @@ impl QueryService for Grpc {
     ) -> Result<Response<v1::GetProfileResponse>, Status> {
         let (caller, _, request) = request.into_parts();
         let user_id = request::user_id("user_id", &request.user_id)?;
-        let terms = self.terms(&request.read_after, request.read_at, &caller)?;
-        let profile = read::one(&self.shared, user_id, &terms).await?;
-        Ok(Response::new(v1::GetProfileResponse { profile: Some(self.shared.told(profile)) }))
+        let terms = self.read_options(&request.read_after, request.read_at, &caller)?;
+        let profile = read::read_one(&self.shared, user_id, &terms).await?;
+        Ok(Response::new(v1::GetProfileResponse { profile: Some(self.shared.profile_to_wire(profile)) }))
     }
 
     async fn batch_get_profiles(
@@ -46,9 +46,9 @@ impl QueryService for Grpc {
         let (caller, _, request) = request.into_parts();
         request::batch("user_ids", request.user_ids.len())?;
         let user_ids = request::user_ids("user_ids", &request.user_ids)?;
-        let terms = self.terms(&request.read_after, request.read_at, &caller)?;
-        let batch = read::some(&self.shared, &user_ids, &terms).await?;
-        let profiles = batch.found.into_iter().map(|profile| self.shared.told(profile)).collect();
+        let terms = self.read_options(&request.read_after, request.read_at, &caller)?;
+        let batch = read::read_some(&self.shared, &user_ids, &terms).await?;
+        let profiles = batch.found.into_iter().map(|profile| self.shared.profile_to_wire(profile)).collect();
         let missing_user_ids = batch.missing.iter().map(ToString::to_string).collect();
         Ok(Response::new(v1::BatchGetProfilesResponse { profiles, missing_user_ids }))
     }
@@ -56,11 +56,11 @@ impl QueryService for Grpc {
     async fn watch_profile_changes(
         &self,
         request: Request<v1::WatchProfileChangesRequest>,
-    ) -> Result<Response<Answers>, Status> {
+    ) -> Result<Response<ResponseStream>, Status> {
         let request = request.into_inner();
         let shard = Shard::from_wire(request.shard_index, request.shard_count)?;
-        let start = asked::start(&request, shard, self.shared.store.layout().partitions)?;
-        let wish = asked::subscription(shard, &request)?;
+        let start = request::watch_start(&request, shard, self.shared.store.layout().partitions)?;
+        let wish = request::subscription_filter(shard, &request)?;
         Ok(Response::new(watch::begin(&self.shared, wish, start).await?))
     }
 
@@ -75,7 +75,7 @@ impl QueryService for Grpc {
         &self,
         request: Request<v1::GetSegmentRequest>,
     ) -> Result<Response<v1::GetSegmentResponse>, Status> {
-        let segment_id = asked::segment_id("segment_id", &request.into_inner().segment_id)?;
+        let segment_id = request::segment_id("segment_id", &request.into_inner().segment_id)?;
         Ok(Response::new(segments::one(&self.shared, segment_id).await?))
     }
 
@@ -85,7 +85,7 @@ impl QueryService for Grpc {
     ) -> Result<Response<v1::ExplainSegmentResponse>, Status> {
         let (caller, _, request) = request.into_parts();
         let user_id = request::user_id("user_id", &request.user_id)?;
-        let terms = self.terms(&request.read_after, request.read_at, &caller)?;
+        let terms = self.read_options(&request.read_after, request.read_at, &caller)?;
         Ok(Response::new(segments::explain(&self.shared, user_id, &terms).await?))
     }
 
@@ -95,8 +95,8 @@ impl QueryService for Grpc {
     ) -> Result<Response<v1::RecommendResponse>, Status> {
         let (caller, _, request) = request.into_parts();
         let user_id = request::user_id("user_id", &request.user_id)?;
-        let terms = self.terms(&request.read_after, None, &caller)?;
-        let wish = asked::wish(request)?;
+        let terms = self.read_options(&request.read_after, None, &caller)?;
+        let wish = request::recommend_query(request)?;
         Ok(Response::new(recommend::recommend(&self.shared, user_id, &wish, &terms).await?))
     }
 
@@ -104,7 +104,7 @@ impl QueryService for Grpc {
         &self,
         request: Request<v1::ExportSegmentRequest>,
     ) -> Result<Response<Self::ExportSegmentStream>, Status> {
-        let segment_id = asked::segment_id("segment_id", &request.into_inner().segment_id)?;
+        let segment_id = request::segment_id("segment_id", &request.into_inner().segment_id)?;
         Ok(Response::new(segments::export(&self.shared, segment_id).await?))
     }
 
@@ -114,16 +114,16 @@ impl QueryService for Grpc {
     ) -> Result<Response<v1::PredictNextActionResponse>, Status> {
         let (caller, _, request) = request.into_parts();
         let user_id = request::user_id("user_id", &request.user_id)?;
-        let terms = self.terms(&request.read_after, request.read_at, &caller)?;
+        let terms = self.read_options(&request.read_after, request.read_at, &caller)?;
         Ok(Response::new(next_action::predict(&self.shared, user_id, &terms).await?))
     }
 
     async fn score(&self, request: Request<v1::ScoreRequest>) -> Result<Response<v1::ScoreResponse>, Status> {
         let (caller, _, request) = request.into_parts();
         let user_id = request::user_id("user_id", &request.user_id)?;
-        let target = asked::target(request.target)?;
-        let reasons = asked::count("reasons", request.reasons, asked::REASONS_USUAL)?;
-        let terms = self.terms(&request.read_after, request.read_at, &caller)?;
+        let target = request::target(request.target)?;
+        let reasons = request::count("reasons", request.reasons, request::REASONS_DEFAULT)?;
+        let terms = self.read_options(&request.read_after, request.read_at, &caller)?;
         Ok(Response::new(score::score(&self.shared, user_id, target, reasons, &terms).await?))
     }
 
@@ -133,19 +133,19 @@ impl QueryService for Grpc {
     ) -> Result<Response<v1::FindSimilarUsersResponse>, Status> {
         let (caller, _, request) = request.into_parts();
         let user_id = request::user_id("user_id", &request.user_id)?;
-        let count = asked::count("count", request.count, asked::SIMILAR_USUAL)?;
-        let terms = self.terms(&request.read_after, None, &caller)?;
+        let count = request::count("count", request.count, request::SIMILAR_DEFAULT)?;
+        let terms = self.read_options(&request.read_after, None, &caller)?;
         Ok(Response::new(similar::find(&self.shared, user_id, count, &terms).await?))
     }
 }
 
 impl Grpc {
-    fn terms(
+    fn read_options(
         &self,
         read_after: &[u8],
         read_at: Option<prost_types::Timestamp>,
         caller: &MetadataMap,
-    ) -> Result<Terms, ValidationError> {
-        asked::terms(&self.shared.config, read_after, read_at, caller)
+    ) -> Result<ReadOptions, ValidationError> {
+        request::read_options(&self.shared.config, read_after, read_at, caller)
     }
 }

@@ -15,12 +15,12 @@ pub(crate) struct Metrics {
     coalesced: Counter<u64>,
     resyncs: Counter<u64>,
     delivery_seconds: Histogram<f64>,
-    stuck: Counter<u64>,
+    stalled: Counter<u64>,
     tail_failures: Counter<u64>,
 }
 
 impl Metrics {
-    /// Creates the instruments.
+    /// Creates the instruments with `meter`.
     pub(crate) fn new(meter: &Meter) -> Self {
         let count = |name: &'static str, description: &'static str, unit: &'static str| {
             meter.u64_counter(name).with_description(description).with_unit(unit).build()
@@ -59,7 +59,7 @@ impl Metrics {
                 .with_unit("s")
                 .with_boundaries(vec![0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 10.0])
                 .build(),
-            stuck: count(
+            stalled: count(
                 "portrait_query_stalled_subscriptions",
                 "subscriptions ended because the subscriber stalled",
                 "{subscription}",
@@ -68,7 +68,7 @@ impl Metrics {
         }
     }
 
-    /// Records a read.
+    /// Records a read and its duration.
     pub(crate) fn read(&self, found: usize, missing: usize, took: Duration) {
         self.read_seconds.record(took.as_secs_f64(), &[]);
         for (found, count) in [(true, found), (false, missing)] {
@@ -94,7 +94,7 @@ impl Metrics {
         self.delivery_seconds.record(latency_ms.max(0) as f64 / 1000.0, &[]);
     }
 
-    /// Counts coalesced changes.
+    /// Counts changes that were coalesced.
     pub(crate) fn coalesced(&self, count: usize) {
         if count > 0 {
             self.coalesced.add(count as u64, &[]);
@@ -109,8 +109,8 @@ impl Metrics {
     }
 
     /// Counts a subscription ended by `query.stall_timeout`.
-    pub(crate) fn stuck(&self) {
-        self.stuck.add(1, &[]);
+    pub(crate) fn stalled(&self) {
+        self.stalled.add(1, &[]);
     }
 
     /// Counts a failed feed read.

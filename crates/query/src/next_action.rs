@@ -1,21 +1,21 @@
 //! Next-action prediction: the current profile, evaluated by the active model. Input: a user. Output: a probability
 //! for every action; for unknown users the distribution of the population. No state is kept between requests.
 
-use crate::context::Shared;
+use crate::context::QueryContext;
 use crate::error::Error;
-use crate::read::{self, Terms};
+use crate::read::{self, ReadOptions};
 use portrait_profile::{ActionKind, UserId};
 use portrait_proto::action::kind_to_wire;
 use portrait_proto::v1;
 
 /// Predicts the next action of a user.
 pub(crate) async fn predict(
-    shared: &Shared,
+    shared: &QueryContext,
     user_id: UserId,
-    terms: &Terms,
+    terms: &ReadOptions,
 ) -> Result<v1::PredictNextActionResponse, Error> {
     let model = shared.served()?;
-    let behavior = model.predictors().behavior.as_ref().ok_or(Error::NotLearned { remedy: NOBODY_STEPPED })?;
+    let behavior = model.predictors().behavior.as_ref().ok_or(Error::NotLearned { remedy: NO_TRANSITIONS })?;
     let (next, profile_version) = match read::stored_at(shared, &user_id, terms).await {
         Ok((profile, moment)) => {
             let segment = model.segment_index_of(&profile);
@@ -37,4 +37,4 @@ pub(crate) async fn predict(
 }
 
 /// Remedy if the model has no next-action part.
-const NOBODY_STEPPED: &str = "it was trained without transitions between actions within a visit: train one when there are some";
+const NO_TRANSITIONS: &str = "it was trained without transitions between actions within a visit: train one when there are some";

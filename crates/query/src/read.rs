@@ -3,7 +3,7 @@
 
 mod after;
 
-use crate::context::Shared;
+use crate::context::QueryContext;
 use crate::error::Error;
 use futures::future::try_join_all;
 use portrait_profile::{PartitionId, Profile, ProfileView, Timestamp, UserId};
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 const PROFILES_BEFORE_YIELD: usize = 64;
 
 /// Options of a read.
-pub(crate) struct Terms {
+pub(crate) struct ReadOptions {
     /// Records that must be applied first.
     pub(crate) read_after: ConsistencyToken,
     /// Longest wait for them.
@@ -28,7 +28,7 @@ pub(crate) struct Terms {
 }
 
 /// Result of a batch read.
-pub(crate) struct Batch {
+pub(crate) struct ReadBatch {
     /// Found profiles, in request order.
     pub(crate) found: Vec<ProfileView>,
     /// Users without a profile, in request order.
@@ -36,13 +36,13 @@ pub(crate) struct Batch {
 }
 
 /// Reads the profile of one user.
-pub(crate) async fn one(shared: &Shared, user_id: UserId, terms: &Terms) -> Result<ProfileView, Error> {
-    let batch = some(shared, std::slice::from_ref(&user_id), terms).await?;
+pub(crate) async fn read_one(shared: &QueryContext, user_id: UserId, terms: &ReadOptions) -> Result<ProfileView, Error> {
+    let batch = read_some(shared, std::slice::from_ref(&user_id), terms).await?;
     batch.found.into_iter().next().ok_or(Error::NotFound { user_id })
 }
 
 /// Reads the profiles of several users; duplicate ids are answered once.
-pub(crate) async fn some(shared: &Shared, user_ids: &[UserId], terms: &Terms) -> Result<Batch, Error> {
+pub(crate) async fn read_some(shared: &QueryContext, user_ids: &[UserId], terms: &ReadOptions) -> Result<ReadBatch, Error> {
     let begun = Instant::now();
     let mut known = HashSet::with_capacity(user_ids.len());
     let user_ids: Vec<&UserId> = user_ids.iter().filter(|user_id| known.insert(*user_id)).collect();
@@ -50,21 +50,21 @@ pub(crate) async fn some(shared: &Shared, user_ids: &[UserId], terms: &Terms) ->
     let partitions: Vec<PartitionId> = by_partition.keys().copied().collect();
     after::wait(shared, &partitions, &terms.read_after, terms.wait).await?;
     let profiles = load(shared, &user_ids, by_partition).await?;
-    let batch = at_moment(shared, &user_ids, profiles, terms.read_at).await?;
+    let batch = at_read_time(shared, &user_ids, profiles, terms.read_at).await?;
     shared.metrics.read(batch.found.len(), batch.missing.len(), begun.elapsed());
     Ok(batch)
 }
 
 /// Returns stored profiles of distinct users in their order, without waiting for a token.
 pub(crate) async fn stored_anywhere(
-    shared: &Shared,
+    shared: &QueryContext,
     user_ids: &[&UserId],
 ) -> Result<Vec<Option<Profile>>, Error> {
     load(shared, user_ids, by_partition(shared, user_ids)).await
 }
 
 /// Groups the indexes of users by partition.
-fn by_partition(shared: &Shared, user_ids: &[&UserId]) -> BTreeMap<PartitionId, Vec<usize>> {
+fn by_partition(shared: &QueryContext, user_ids: &[&UserId]) -> BTreeMap<PartitionId, Vec<usize>> {
     let mut by_partition: BTreeMap<PartitionId, Vec<usize>> = BTreeMap::new();
     for (index, user_id) in user_ids.iter().enumerate() {
         let partition = shared.store.layout().partitions.partition_of(user_id);
@@ -74,7 +74,7 @@ fn by_partition(shared: &Shared, user_ids: &[&UserId]) -> BTreeMap<PartitionId, 
 }
 
 async fn load(
-    shared: &Shared,
+    shared: &QueryContext,
     user_ids: &[&UserId],
     by_partition: BTreeMap<PartitionId, Vec<usize>>,
 ) -> Result<Vec<Option<Profile>>, Error> {
@@ -93,21 +93,21 @@ async fn load(
 
 /// Returns the stored profile of one user and the read time.
 pub(crate) async fn stored_at(
-    shared: &Shared,
+    shared: &QueryContext,
     user_id: &UserId,
-    terms: &Terms,
+    terms: &ReadOptions,
 ) -> Result<(Profile, Timestamp), Error> {
     let partition = shared.store.layout().partitions.partition_of(user_id);
     after::wait(shared, &[partition], &terms.read_after, terms.wait).await?;
     let found = stored(shared, partition, &[user_id]).await?.into_iter().next().flatten();
     let profile = found.ok_or_else(|| Error::NotFound { user_id: user_id.clone() })?;
-    check_moment(&profile, terms.read_at)?;
-    Ok((profile, moment_of(shared, terms.read_at).await?))
+    check_read_time(&profile, terms.read_at)?;
+    Ok((profile, read_time(shared, terms.read_at).await?))
 }
 
 /// Returns stored profiles of users of one partition, in their order.
 pub(crate) async fn stored(
-    shared: &Shared,
+    shared: &QueryContext,
     partition: PartitionId,
     user_ids: &[&UserId],
 ) -> Result<Vec<Option<Profile>>, Error> {
@@ -131,18 +131,18 @@ pub(crate) fn decoded(user_id: &str, bytes: &[u8]) -> Result<Profile, Error> {
     Profile::decode(bytes).map_err(|source| Error::Profile { user_id: user_id.to_owned(), source })
 }
 
-async fn at_moment(
-    shared: &Shared,
+async fn at_read_time(
+    shared: &QueryContext,
     user_ids: &[&UserId],
     profiles: Vec<Option<Profile>>,
     read_at: Option<Timestamp>,
-) -> Result<Batch, Error> {
-    let moment = moment_of(shared, read_at).await?;
-    let mut batch = Batch { found: Vec::with_capacity(profiles.len()), missing: Vec::new() };
+) -> Result<ReadBatch, Error> {
+    let moment = read_time(shared, read_at).await?;
+    let mut batch = ReadBatch { found: Vec::with_capacity(profiles.len()), missing: Vec::new() };
     for (index, (user_id, profile)) in user_ids.iter().zip(profiles).enumerate() {
         match profile {
             Some(profile) => {
-                check_moment(&profile, read_at)?;
+                check_read_time(&profile, read_at)?;
                 batch.found.push(profile.view_at(moment));
             }
             None => batch.missing.push((*user_id).clone()),
@@ -155,15 +155,15 @@ async fn at_moment(
 }
 
 /// Returns the requested read time, or now.
-async fn moment_of(shared: &Shared, read_at: Option<Timestamp>) -> Result<Timestamp, Error> {
+async fn read_time(shared: &QueryContext, read_at: Option<Timestamp>) -> Result<Timestamp, Error> {
     match read_at {
         Some(moment) => Ok(moment),
-        None => Ok(shared.moment().await?),
+        None => Ok(shared.profile_now().await?),
     }
 }
 
 /// Refuses a read time before the newest event of the profile: events cannot be taken out of an aggregate again.
-fn check_moment(profile: &Profile, read_at: Option<Timestamp>) -> Result<(), Error> {
+fn check_read_time(profile: &Profile, read_at: Option<Timestamp>) -> Result<(), Error> {
     match (read_at, profile.newest_event_at()) {
         (Some(asked), Some(newest)) if asked < newest => {
             let message = format!(
@@ -171,7 +171,7 @@ fn check_moment(profile: &Profile, read_at: Option<Timestamp>) -> Result<(), Err
                 newest.since(asked).millis(),
                 profile.user_id()
             );
-            Err(Error::refused(ErrorReason::ReadBeforeNewest, "read_at", message))
+            Err(Error::invalid(ErrorReason::ReadBeforeNewest, "read_at", message))
         }
         _ => Ok(()),
     }

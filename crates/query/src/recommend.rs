@@ -1,9 +1,9 @@
 //! Recommendations: the current profile, evaluated by the active model. Input: a user and a query. Output: items with
 //! reasons; for unknown users popular items. No state is kept between requests.
 
-use crate::context::Shared;
+use crate::context::QueryContext;
 use crate::error::Error;
-use crate::read::{self, Terms};
+use crate::read::{self, ReadOptions};
 use bytes::Bytes;
 use portrait_learning::prediction::recommend::{ItemRecommender, ScorePart, History, Recommended};
 use portrait_profile::{ActionKind, CatalogueItem, Profile, UserId};
@@ -12,7 +12,7 @@ use std::collections::HashSet;
 
 /// Number of best items checked against the catalogue if the query filters by category or price. Bounds the catalogue
 /// reads of a filter that matches almost nothing.
-const LOOKED_AT: usize = 4_096;
+const CANDIDATES_MAX: usize = 4_096;
 /// Number of catalogue items read together.
 const PAGE_ITEMS: usize = 256;
 
@@ -20,11 +20,11 @@ const PAGE_ITEMS: usize = 256;
 const NO_ITEMS: &str =
     "train a model when profiles have items and model.histories_max is above 0";
 
-/// Validated recommendation query.
-pub(crate) struct Wish {
+/// Validated recommendation query of a request.
+pub(crate) struct RecommendQuery {
     /// Number of items, at least 1.
     pub(crate) count: usize,
-    /// Excludes purchased items.
+    /// Excludes items that the user has purchased.
     pub(crate) exclude_bought: bool,
     /// Excludes all recent items of the profile.
     pub(crate) exclude_recent: bool,
@@ -34,12 +34,12 @@ pub(crate) struct Wish {
     pub(crate) price_max: Option<f64>,
 }
 
-impl Wish {
-    fn asks_the_catalogue(&self) -> bool {
+impl RecommendQuery {
+    fn needs_catalogue(&self) -> bool {
         !self.categories.is_empty() || self.price_min.is_some() || self.price_max.is_some()
     }
 
-    fn suits(&self, item: Option<&CatalogueItem>) -> bool {
+    fn matches(&self, item: Option<&CatalogueItem>) -> bool {
         let Some(item) = item else { return false };
         let category = self.categories.is_empty() || self.categories.contains(&*item.category);
         let above = self.price_min.is_none_or(|least| item.price.is_some_and(|price| price >= least));
@@ -50,10 +50,10 @@ impl Wish {
 
 /// Recommends items to a user.
 pub(crate) async fn recommend(
-    shared: &Shared,
+    shared: &QueryContext,
     user_id: UserId,
-    wish: &Wish,
-    terms: &Terms,
+    wish: &RecommendQuery,
+    terms: &ReadOptions,
 ) -> Result<v1::RecommendResponse, Error> {
     let model = shared.served()?;
     let items = model.predictors().items.as_ref().ok_or(Error::NotLearned { remedy: NO_ITEMS })?;
@@ -64,10 +64,10 @@ pub(crate) async fn recommend(
     };
     let segment = profile.as_ref().and_then(|profile| model.segment_index_of(profile));
     let past = profile.as_ref().map(|profile| items.history(profile, segment)).unwrap_or_default();
-    let left_out = profile.as_ref().map(|profile| left_out(profile, items, wish)).unwrap_or_default();
+    let left_out = profile.as_ref().map(|profile| excluded_items(profile, items, wish)).unwrap_or_default();
     let found = ranked(shared, items, &past, &left_out, wish).await?;
     Ok(v1::RecommendResponse {
-        items: found.into_iter().filter_map(|found| told(items, found)).collect(),
+        items: found.into_iter().filter_map(|found| to_wire(items, found)).collect(),
         profile_version: profile.map_or(0, |profile| profile.version().get()),
         model_version: model.version.get(),
     })
@@ -75,18 +75,18 @@ pub(crate) async fn recommend(
 
 /// Returns the best items that match the query, best first.
 async fn ranked(
-    shared: &Shared,
+    shared: &QueryContext,
     items: &ItemRecommender,
     past: &History,
     left_out: &HashSet<u32>,
-    wish: &Wish,
+    wish: &RecommendQuery,
 ) -> Result<Vec<Recommended>, Error> {
     let allowed = |thing: u32| !left_out.contains(&thing);
-    if !wish.asks_the_catalogue() {
+    if !wish.needs_catalogue() {
         return Ok(items.recommend(past, wish.count, allowed));
     }
     let mut found = Vec::with_capacity(wish.count);
-    for page in items.ranked(past, LOOKED_AT, allowed).chunks(PAGE_ITEMS) {
+    for page in items.ranked(past, CANDIDATES_MAX, allowed).chunks(PAGE_ITEMS) {
         let ids: Vec<Bytes> = page
             .iter()
             .filter_map(|thing| items.id(*thing))
@@ -94,7 +94,7 @@ async fn ranked(
             .collect();
         for (thing, bytes) in page.iter().zip(shared.store.items(&ids).await?) {
             let item = bytes.and_then(|bytes| CatalogueItem::decode(&bytes).ok());
-            if wish.suits(item.as_ref()) && found.len() < wish.count {
+            if wish.matches(item.as_ref()) && found.len() < wish.count {
                 found.push(*thing);
             }
         }
@@ -105,14 +105,14 @@ async fn ranked(
     Ok(items.explained(past, &found))
 }
 
-fn left_out(profile: &Profile, items: &ItemRecommender, wish: &Wish) -> HashSet<u32> {
+fn excluded_items(profile: &Profile, items: &ItemRecommender, wish: &RecommendQuery) -> HashSet<u32> {
     let recent = profile.recent_items();
     let left_out =
         recent.filter(|item| wish.exclude_recent || wish.exclude_bought && item.kind == ActionKind::Purchase);
     left_out.filter_map(|item| items.index(item.item_id.as_str())).collect()
 }
 
-fn told(items: &ItemRecommender, found: Recommended) -> Option<v1::Recommendation> {
+fn to_wire(items: &ItemRecommender, found: Recommended) -> Option<v1::Recommendation> {
     let because = found.because_item.and_then(|thing| items.id(thing));
     let reason = |(part, adds): (ScorePart, f32)| v1::RecommendationReason {
         part: part_to_wire(part).into(),

@@ -1,9 +1,9 @@
 //! Scores: the current profile, evaluated by the active model. Input: a user and a target. Output: a probability and
 //! its explanation. No state is kept between requests.
 
-use crate::context::Shared;
+use crate::context::QueryContext;
 use crate::error::Error;
-use crate::read::{self, Terms};
+use crate::read::{self, ReadOptions};
 use ndarray::ArrayView1;
 use portrait_learning::evaluation::ProbabilityQuality;
 use portrait_learning::prediction::learners::{LearnerKind, Score, TreeStep};
@@ -12,11 +12,11 @@ use portrait_proto::v1;
 
 /// Scores a user, with at most `reasons` contributions.
 pub(crate) async fn score(
-    shared: &Shared,
+    shared: &QueryContext,
     user_id: UserId,
     target: ScoreTarget,
     reasons: usize,
-    terms: &Terms,
+    terms: &ReadOptions,
 ) -> Result<v1::ScoreResponse, Error> {
     let model = shared.served()?;
     let scorer = model.predictors().scorer(target).ok_or(Error::NotLearned { remedy: remedy(target) })?;
@@ -24,7 +24,7 @@ pub(crate) async fn score(
     let known = profile.features_bf16_at(moment);
     let score =
         scorer.score(ArrayView1::from(&known)).map_err(|source| Error::Unscored { user_id, source })?;
-    let (reasons, other_log_odds) = told(&score, &known, reasons);
+    let (reasons, other_log_odds) = to_wire(&score, &known, reasons);
     Ok(v1::ScoreResponse {
         probability: score.probability,
         log_odds: score.log_odds,
@@ -40,7 +40,7 @@ pub(crate) async fn score(
 }
 
 /// Returns the `count` largest contributions by absolute log odds, and the sum of the others.
-fn told(score: &Score, known: &[f32], count: usize) -> (Vec<v1::ScoreReason>, f64) {
+fn to_wire(score: &Score, known: &[f32], count: usize) -> (Vec<v1::ScoreReason>, f64) {
     let mut order: Vec<usize> = (0..score.contributions.len()).collect();
     order.sort_by(|one, other| score.contributions[*other].abs().total_cmp(&score.contributions[*one].abs()));
     let (first, rest) = order.split_at(count.min(order.len()));

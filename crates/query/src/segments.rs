@@ -1,9 +1,9 @@
 //! Segment reads: descriptions from the model, sizes from the ledgers of the partition owners, explanations from a
 //! profile. Only an export scans the profiles.
 
-use crate::context::Shared;
+use crate::context::QueryContext;
 use crate::error::Error;
-use crate::read::{self, Terms};
+use crate::read::{self, ReadOptions};
 use portrait_learning::segmentation::Origin;
 use portrait_learning::{Model, Segment};
 use portrait_profile::{FeatureSchema, PartitionLedger, Profile, SegmentId, UserId};
@@ -16,21 +16,21 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 /// Response stream of an export.
-pub(crate) type Pages = ReceiverStream<Result<v1::ExportSegmentResponse, Status>>;
+pub(crate) type UserPages = ReceiverStream<Result<v1::ExportSegmentResponse, Status>>;
 
 /// Users per page of an export, and pages queued for a slow reader.
 const PAGE_USERS: usize = 1000;
-const PAGES_WAITING: usize = 2;
+const PAGES_QUEUED_MAX: usize = 2;
 
 /// Lists the segments of the active model, largest first.
-pub(crate) async fn list(shared: &Shared) -> Result<v1::ListSegmentsResponse, Error> {
+pub(crate) async fn list(shared: &QueryContext) -> Result<v1::ListSegmentsResponse, Error> {
     let model = shared.served()?;
     let counts = counts(shared).await?;
     let of_model = |id: &SegmentId| model.segment(*id).is_some();
     let assigned = counts.iter().filter(|(id, _)| of_model(id)).map(|(_, count)| count).sum();
     let in_retired = counts.iter().filter(|(id, _)| !of_model(id)).map(|(_, count)| count).sum();
     let mut segments: Vec<v1::Segment> =
-        model.segments.iter().map(|segment| told(&model, segment, &counts, assigned)).collect();
+        model.segments.iter().map(|segment| to_wire(&model, segment, &counts, assigned)).collect();
     segments.sort_by_key(|segment| Reverse(segment.size));
     let retired = model.retired.iter().map(|retired| v1::RetiredSegment {
         segment_id: retired.id.to_string(),
@@ -48,21 +48,21 @@ pub(crate) async fn list(shared: &Shared) -> Result<v1::ListSegmentsResponse, Er
 }
 
 /// Returns one segment of the active model.
-pub(crate) async fn one(shared: &Shared, segment_id: SegmentId) -> Result<v1::GetSegmentResponse, Error> {
+pub(crate) async fn one(shared: &QueryContext, segment_id: SegmentId) -> Result<v1::GetSegmentResponse, Error> {
     let model = shared.served()?;
     let segment = model.segment(segment_id).ok_or(Error::NoSuchSegment { segment_id })?;
     let counts = counts(shared).await?;
     let assigned =
         counts.iter().filter(|(id, _)| model.segment(**id).is_some()).map(|(_, count)| count).sum();
-    let segment = told(&model, segment, &counts, assigned);
+    let segment = to_wire(&model, segment, &counts, assigned);
     Ok(v1::GetSegmentResponse { segment: Some(segment), model_version: model.version.get() })
 }
 
 /// Explains the segment of a user by its distance to the runner-up, feature by feature.
 pub(crate) async fn explain(
-    shared: &Shared,
+    shared: &QueryContext,
     user_id: UserId,
-    terms: &Terms,
+    terms: &ReadOptions,
 ) -> Result<v1::ExplainSegmentResponse, Error> {
     let model = shared.served()?;
     let (profile, moment) = read::stored_at(shared, &user_id, terms).await?;
@@ -88,7 +88,7 @@ pub(crate) async fn explain(
     let (runner_up, runner_up_distance) =
         explanation.runner_up.map_or((None, 0.0), |(id, distance)| (Some(id), distance));
     Ok(v1::ExplainSegmentResponse {
-        segment: shared.told(profile.view_at(moment)).segment,
+        segment: shared.profile_to_wire(profile.view_at(moment)).segment,
         distance: explanation.distance.into(),
         runner_up_segment_id: runner_up.map_or_else(String::new, |id| id.to_string()),
         runner_up_name: runner_up.and_then(|id| model.segment_name(id)).unwrap_or_default().to_owned(),
@@ -103,16 +103,16 @@ pub(crate) async fn explain(
 ///
 /// # Errors
 /// `NoSuchSegment`; `TooFewUsers` below `query.export_users_min`.
-pub(crate) async fn export(shared: &Arc<Shared>, segment_id: SegmentId) -> Result<Pages, Error> {
+pub(crate) async fn export(shared: &Arc<QueryContext>, segment_id: SegmentId) -> Result<UserPages, Error> {
     let model = shared.served()?;
     model.segment(segment_id).ok_or(Error::NoSuchSegment { segment_id })?;
     let size = counts(shared).await?.get(&segment_id).copied().unwrap_or(0);
     // k-anonymity: an export of very few users identifies them.
-    let least = shared.config.export_least;
+    let least = shared.config.export_users_min;
     if size < least {
         return Err(Error::TooFew { segment_id, size, least });
     }
-    let (pages, receiver) = mpsc::channel(PAGES_WAITING);
+    let (pages, receiver) = mpsc::channel(PAGES_QUEUED_MAX);
     let (shared, model_version) = (Arc::clone(shared), model.version.get());
     #[expect(
         clippy::disallowed_methods,
@@ -128,7 +128,7 @@ pub(crate) async fn export(shared: &Arc<Shared>, segment_id: SegmentId) -> Resul
 }
 
 async fn send(
-    shared: &Shared,
+    shared: &QueryContext,
     segment_id: SegmentId,
     model_version: u64,
     pages: &mpsc::Sender<Result<v1::ExportSegmentResponse, Status>>,
@@ -159,7 +159,7 @@ async fn send(
 }
 
 /// Returns the number of users per segment, over all partitions.
-async fn counts(shared: &Shared) -> Result<BTreeMap<SegmentId, u64>, Error> {
+async fn counts(shared: &QueryContext) -> Result<BTreeMap<SegmentId, u64>, Error> {
     let mut counts = BTreeMap::new();
     for partition in shared.store.layout().partitions.all() {
         let note = shared.store.meta(partition).await?.note;
@@ -171,7 +171,7 @@ async fn counts(shared: &Shared) -> Result<BTreeMap<SegmentId, u64>, Error> {
     Ok(counts)
 }
 
-fn told(model: &Model, segment: &Segment, counts: &BTreeMap<SegmentId, u64>, assigned: u64) -> v1::Segment {
+fn to_wire(model: &Model, segment: &Segment, counts: &BTreeMap<SegmentId, u64>, assigned: u64) -> v1::Segment {
     let size = counts.get(&segment.id).copied().unwrap_or(0);
     let share = if assigned == 0 { 0.0 } else { size as f64 / assigned as f64 };
     let components = FeatureSchema::current().components();

@@ -1,10 +1,10 @@
 //! Construction and lifecycle of the query service: feed tails, and drain with a final status for every subscriber.
 
 use crate::config::ValidConfig;
-use crate::context::Shared;
+use crate::context::QueryContext;
 use crate::grpc::Grpc;
 use crate::metrics::Metrics;
-use crate::watch::{Ring, tail};
+use crate::watch::{ChangeRing, tail};
 use portrait_learning::ServedModel;
 use portrait_proto::v1::query_service_server::{self, QueryServiceServer};
 use portrait_runtime::SharedClock;
@@ -19,7 +19,7 @@ use tonic::codec::CompressionEncoding;
 
 /// Query service: reads, tails and subscribers.
 pub struct QueryService {
-    shared: Arc<Shared>,
+    shared: Arc<QueryContext>,
 }
 
 impl QueryService {
@@ -33,8 +33,8 @@ impl QueryService {
         config: ValidConfig,
     ) -> Self {
         let partitions = store.layout().partitions;
-        let ring = |_| Ring::new(config.ring_changes, config.ring_bytes);
-        let shared = Shared {
+        let ring = |_| ChangeRing::new(config.ring_changes, config.ring_bytes);
+        let shared = QueryContext {
             store,
             profile_clock,
             clock,
@@ -43,8 +43,8 @@ impl QueryService {
             tracer: with.tracer,
             metrics: Metrics::new(&with.meter),
             rings: partitions.all().map(ring).collect(),
-            pulse: watch::Sender::new(()),
-            seats: Arc::new(Semaphore::new(config.max_subscribers)),
+            feed_changed: watch::Sender::new(()),
+            subscription_permits: Arc::new(Semaphore::new(config.max_subscribers)),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
@@ -68,7 +68,7 @@ impl QueryService {
     )]
     pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
         for partition in self.shared.store.layout().partitions.all() {
-            self.shared.tasks.spawn(tail::follow(Arc::clone(&self.shared), partition));
+            self.shared.tasks.spawn(tail::run_tail(Arc::clone(&self.shared), partition));
         }
         let (shared, shutdown) = (Arc::clone(&self.shared), shutdown.clone());
         tokio::spawn(async move {

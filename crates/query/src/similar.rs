@@ -2,33 +2,33 @@
 //! again from the current profiles, so users who have moved away or were deleted drop out. No state is kept between
 //! requests.
 
-use crate::context::Shared;
+use crate::context::QueryContext;
 use crate::error::Error;
-use crate::read::{self, Terms};
+use crate::read::{self, ReadOptions};
 use portrait_learning::Model;
 use portrait_profile::{Profile, Timestamp, UserId};
 use portrait_proto::v1;
 
 /// Candidates per requested user: some have moved away since the training.
-const LOOKED_AT: usize = 4;
+const CANDIDATES_MAX: usize = 4;
 
 /// Finds at most `count` similar users, nearest first.
 pub(crate) async fn find(
-    shared: &Shared,
+    shared: &QueryContext,
     user_id: UserId,
     count: usize,
-    terms: &Terms,
+    terms: &ReadOptions,
 ) -> Result<v1::FindSimilarUsersResponse, Error> {
     let model = shared.served()?;
     let sample = model.predictors().lookalikes.as_ref().ok_or(Error::NotLearned { remedy: NO_SAMPLE })?;
     let (profile, moment) = read::stored_at(shared, &user_id, terms).await?;
-    let place = located(&model, &profile, moment);
+    let place = embed(&model, &profile, moment);
     // One more, since the user itself may be in the sample.
-    let near = sample.nearest(&place, count * LOOKED_AT + 1);
+    let near = sample.nearest(&place, count * CANDIDATES_MAX + 1);
     let others: Vec<&UserId> = near.into_iter().filter(|other| **other != user_id).collect();
     let profiles = read::stored_anywhere(shared, &others).await?;
     let similar = |other: Profile| {
-        let there = located(&model, &other, moment);
+        let there = embed(&model, &other, moment);
         let apart = there.iter().zip(&place).map(|(one, two)| (one - two).powi(2));
         v1::SimilarUser {
             user_id: other.user_id().to_string(),
@@ -44,7 +44,7 @@ pub(crate) async fn find(
     Ok(v1::FindSimilarUsersResponse { users, profile_version, model_version })
 }
 
-fn located(model: &Model, profile: &Profile, moment: Timestamp) -> Vec<f32> {
+fn embed(model: &Model, profile: &Profile, moment: Timestamp) -> Vec<f32> {
     model.embed(&profile.features_at(moment))
 }
 

@@ -17,27 +17,27 @@ mod ring;
 mod subscriber;
 pub(crate) mod tail;
 mod token;
-mod wish;
+mod filter;
 
-pub(crate) use outbox::Answers;
-pub(crate) use position::Start;
-pub(crate) use ring::Ring;
+pub(crate) use outbox::ResponseStream;
+pub(crate) use position::WatchFrom;
+pub(crate) use ring::ChangeRing;
 pub(crate) use token::ResumeToken;
-pub(crate) use wish::Wish;
+pub(crate) use filter::SubscriptionFilter;
 
-use crate::context::Shared;
+use crate::context::QueryContext;
 use crate::error::Error;
-use outbox::Seat;
+use outbox::SubscriptionPermit;
 use std::sync::Arc;
 use subscriber::Subscriber;
 
 /// Starts a subscription: when this returns, its position in every feed is fixed.
-pub(crate) async fn begin(shared: &Arc<Shared>, wish: Wish, start: Start) -> Result<Answers, Error> {
+pub(crate) async fn begin(shared: &Arc<QueryContext>, wish: SubscriptionFilter, start: WatchFrom) -> Result<ResponseStream, Error> {
     if shared.closing.is_cancelled() {
         return Err(Error::ShuttingDown);
     }
     let limit = shared.config.max_subscribers;
-    let seat = Seat::take(shared).ok_or(Error::TooManySubscribers { limit })?;
+    let seat = SubscriptionPermit::try_acquire(shared).ok_or(Error::TooManySubscribers { limit })?;
     let cursors = position::find(shared, wish.shard, start).await?;
     let (outbox, last_word, answers) = outbox::open(shared, seat);
     let subscriber = Subscriber::new(Arc::clone(shared), wish, cursors, outbox);

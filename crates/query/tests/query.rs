@@ -11,6 +11,6 @@ mod query {
     mod reads;
     mod resyncs;
     mod segments;
-    mod shop;
+    mod fixture;
     mod subscriptions;
 }

@@ -1,23 +1,31 @@
-//! What time it is, passed in: the system's clock in production, one set by hand in tests.
+//! Wall clock, passed in: the system clock in production, a manual clock in tests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Tells the time.
+/// Source of wall-clock time.
 pub trait Clock: Send + Sync + 'static {
-    /// Milliseconds since 1970-01-01T00:00:00Z.
+    /// Returns milliseconds since 1970-01-01T00:00:00Z.
     fn now_ms(&self) -> i64;
 }
 
-/// A clock that many hold.
+/// Clock shared by several owners.
 pub type SharedClock = Arc<dyn Clock>;
 
-/// The clock of the machine.
+/// Clock of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
-/// A clock that stands still until it is set.
+/// Clock for tests that changes only by [`set`](Self::set) and [`advance`](Self::advance). Clones share one time.
+///
+/// ```
+/// use portrait_runtime::{Clock, ManualClock};
+///
+/// let clock = ManualClock::new(1_000);
+/// clock.advance(500);
+/// assert_eq!(clock.now_ms(), 1_500);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock(Arc<AtomicI64>);
 
@@ -29,17 +37,17 @@ impl Clock for SystemClock {
 }
 
 impl ManualClock {
-    /// A clock that shows `now_ms`.
+    /// Creates a clock that shows `now_ms`, in milliseconds since the epoch.
     pub fn new(now_ms: i64) -> Self {
         Self(Arc::new(AtomicI64::new(now_ms)))
     }
 
-    /// Sets it.
+    /// Sets the time, in milliseconds since the epoch.
     pub fn set(&self, now_ms: i64) {
         self.0.store(now_ms, Ordering::SeqCst);
     }
 
-    /// Moves it on.
+    /// Advances the time by `by_ms` milliseconds.
     pub fn advance(&self, by_ms: i64) {
         self.0.fetch_add(by_ms, Ordering::SeqCst);
     }

@@ -1,117 +1,118 @@
-//! Configuration: one TOML file, then the environment (`PORTRAIT__SECTION__KEY`), then flags, each winning over the one
-//! before. In come the sources, out goes a typed configuration, or an error that names the key, who set it and what to do.
-//! A key that nobody knows is refused: the structs that are read say `deny_unknown_fields`.
+//! Configuration in layers: one TOML file, then the environment (`PORTRAIT__SECTION__KEY`), then flags. A later layer overrides
+//! an earlier one. An error names the key, its origin and a remedy. Unknown keys are refused by `deny_unknown_fields` of the
+//! target structs; a renamed key is refused with its new name.
 //!
-//! The value of a variable is read as TOML if it can be (`8`, `true`, `["a"]`, `{EUR = 1.1}`) and is plain text otherwise; a
-//! text that looks like a number is written with its quotes. A variable's name is lowered, so a map with keys in capitals is
-//! given whole, as a table.
+//! The value of a variable is parsed as TOML where possible (`8`, `true`, `["a"]`, `{EUR = 1.1}`) and is plain text otherwise;
+//! text that looks like a number needs quotes. The name of a variable is lowercased, so a map with keys in capitals is given
+//! as one table.
 
+mod diagnosis;
 mod error;
 mod layer;
-mod refusal;
 mod units;
 
 pub use error::ConfigError;
-pub use units::{BadUnit, ByteSize, Interval};
+pub use units::{ByteSize, DurationSetting, InvalidUnit};
 
 use figment::Figment;
 use figment::providers::Serialized;
-use layer::Layer;
+use layer::ConfigLayer;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 
-/// What every variable of ours begins with.
+/// Prefix of all environment variables that set configuration keys.
 const PREFIX: &str = "PORTRAIT__";
 
-/// Where a configuration comes from.
+/// Sources of a configuration, weakest first.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// A TOML file.
+    /// Path of a TOML file.
     pub file: Option<PathBuf>,
-    /// Variables of the environment; those that do not begin with `PORTRAIT__` are passed over.
+    /// Environment variables; those without the prefix `PORTRAIT__` are ignored.
     pub environment: Vec<(String, String)>,
-    /// Keys, as `server.listen`, and values of the command line.
+    /// Keys, such as `server.listen`, and values from the command line.
     pub flags: Vec<(String, toml::Value)>,
 }
 
-/// A value of the right type that makes no sense.
+/// Invalid value of a key, of the right type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key} {problem}: {remedy}")]
-pub struct Invalid {
-    /// Which, as `feature.lease_ttl`.
+pub struct InvalidValue {
+    /// Configuration key or flag, such as `feature.lease_ttl`.
     pub key: &'static str,
-    /// What is wrong with it.
+    /// Problem, as a predicate: "is 0".
     pub problem: String,
-    /// What to do.
+    /// Remedy, as an imperative: "give it at least 1".
     pub remedy: String,
 }
 
-impl Invalid {
-    /// What is wrong with `key`, and what to do.
+impl InvalidValue {
+    /// Creates an error for `key` with a problem and a remedy.
     pub fn new(key: &'static str, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { key, problem: problem.into(), remedy: remedy.into() }
     }
 }
 
 impl Sources {
-    /// The environment of this process, with a file and flags.
+    /// Combines the environment of this process with a file and flags.
     pub fn of_process(file: Option<PathBuf>, flags: Vec<(String, toml::Value)>) -> Self {
-        // A variable that is not UTF-8 cannot be one of ours.
+        // Names and values of this program are UTF-8; other variables belong to other programs.
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self { file, environment: environment.collect(), flags }
     }
 
-    /// What each source sets, the strongest last.
-    fn layers(&self) -> Result<Vec<Layer>, ConfigError> {
+    /// Returns one layer for each source, the strongest last.
+    fn layers(&self) -> Result<Vec<ConfigLayer>, ConfigError> {
         let mut layers = Vec::new();
         if let Some(path) = &self.file {
-            layers.push(Layer::of_file(path)?);
+            layers.push(ConfigLayer::of_file(path)?);
         }
         for (name, text) in &self.environment {
             if let Some(rest) = name.strip_prefix(PREFIX) {
-                let place = format!("the environment variable {name}");
-                layers.push(Layer::of_key(
+                let origin = format!("the environment variable {name}");
+                layers.push(ConfigLayer::of_key(
                     &rest.to_ascii_lowercase().replace("__", "."),
                     value_of(text),
-                    place,
+                    origin,
                 )?);
             }
         }
         for (key, value) in &self.flags {
-            layers.push(Layer::of_key(key, value.clone(), "the command line".to_owned())?);
+            layers.push(ConfigLayer::of_key(key, value.clone(), "the command line".to_owned())?);
         }
         Ok(layers)
     }
 }
 
-/// Reads a configuration. What no source names has its default.
+/// Reads a configuration. Keys that no source sets have their default.
 ///
 /// # Errors
-/// If the file cannot be read, a key is not known, or a value is not of its key's type.
+/// [`ConfigError::File`] or [`ConfigError::Syntax`] for an unreadable file, [`ConfigError::UnknownKey`] for an unknown key,
+/// [`ConfigError::Value`] for a value of another type.
 pub fn load<T: Serialize + DeserializeOwned + Default>(sources: &Sources) -> Result<T, ConfigError> {
     let layers = sources.layers()?;
     let mut figment = Figment::from(Serialized::defaults(T::default()));
     for layer in &layers {
         figment = figment.merge(layer.clone());
     }
-    figment.extract().map_err(|error| refusal::refused(&error, &layers, &T::default()))
+    figment.extract().map_err(|error| diagnosis::describe_error(&error, &layers, &T::default()))
 }
 
-/// The whole configuration as TOML that [`load`] reads back.
+/// Renders the whole configuration as TOML that [`load`] reads back.
 ///
 /// # Errors
-/// If a value has no form in TOML, such as a number above 2^63.
+/// [`ConfigError::Dump`] if a value has no form in TOML, such as a number above 2^63.
 pub fn dump<T: Serialize>(value: &T) -> Result<String, ConfigError> {
     toml::to_string_pretty(value).map_err(ConfigError::Dump)
 }
 
-/// A value as people write it in a variable or behind `--set`: TOML if the text is such, as `8`, `true` or `["a"]`; plain text
-/// otherwise.
+/// Parses the value of an environment variable or of `--set`: TOML if the text is valid TOML, such as `8`, `true` or `["a"]`;
+/// plain text otherwise.
 pub fn value_of(text: &str) -> toml::Value {
     let table = toml::from_str::<toml::Table>(&format!("value = {text}")).ok();
-    // A text of several lines could be read as several keys: then it is text.
+    // Text of several lines can parse as several keys; it is plain text then.
     let value = table.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
     value.unwrap_or_else(|| toml::Value::String(text.to_owned()))
 }

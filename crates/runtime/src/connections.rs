@@ -1,19 +1,19 @@
-//! The connections of one port. In comes a listener, out come connections: no more at once than there is room for, with TLS if
-//! there is to be, and all of them cut when the time to drain is over. A handshake is made by the connection itself, so that one
-//! that takes its time holds up no other. Beside those of the port come those of the process to itself, by its [`Door`].
+//! Connections of one port: a bounded number, with or without TLS, all closed when the drain grace is over. Each connection makes
+//! its own handshake when it is first polled, so a slow handshake blocks no other connection. Connections of the process to
+//! itself come from its [`InProcessConnector`].
 
 mod connection;
-mod door;
-mod opening;
-mod places;
+mod handshake_deadline;
+mod in_process;
+mod limiter;
 mod wire;
 
 use crate::tls::Handshakes;
 use axum::serve::Listener;
-pub(crate) use connection::{Connection, Origin};
-pub use door::Door;
-pub(crate) use door::{Visitors, new as door};
-use places::Places;
+pub(crate) use connection::{Connection, PeerOrigin};
+pub use in_process::InProcessConnector;
+pub(crate) use in_process::{InProcessAcceptor, new as in_process_pair};
+use limiter::ConnectionLimiter;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,67 +22,67 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use wire::Wire;
 
-/// A port.
+/// Listener of one port, with limits and TLS.
 pub(crate) struct Connections {
     listener: TcpListener,
-    /// A place for each connection; one more waits until another ends.
-    places: Places,
-    limits: Limits,
-    /// What handshakes are made with; none without TLS.
+    /// One slot for each connection; a connection without a slot waits for one.
+    limiter: ConnectionLimiter,
+    limits: ConnectionLimits,
+    /// TLS configuration for new handshakes; `None` without TLS.
     handshakes: Option<Handshakes>,
-    cut: CancellationToken,
+    close: CancellationToken,
 }
 
-/// What every connection of a port must keep to.
+/// Limits of all connections of a port.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// How many there may be.
+pub(crate) struct ConnectionLimits {
+    /// Maximum number of open connections.
     pub(crate) max: usize,
-    /// How long one may take to say what it wants, its handshake included.
-    pub(crate) opening: Duration,
-    /// How long it may say nothing; `None` where the protocol itself asks whether somebody is there.
+    /// Time to the end of the first request head or HTTP/2 preface, TLS handshake included.
+    pub(crate) handshake: Duration,
+    /// Time without incoming bytes; `None` where the protocol has keepalive pings.
     pub(crate) idle: Option<Duration>,
-    /// How old it may become.
+    /// Maximum age of a connection.
     pub(crate) age: Option<Duration>,
 }
 
 impl Connections {
-    /// Takes a listener. Cancelling `cut` ends every connection at once.
-    pub(crate) fn new(listener: TcpListener, limits: Limits, cut: CancellationToken) -> Self {
-        Self { listener, places: Places::new(limits.max), limits, handshakes: None, cut }
+    /// Creates the connections of a listener. Cancelling `close` closes all of them at once.
+    pub(crate) fn new(listener: TcpListener, limits: ConnectionLimits, close: CancellationToken) -> Self {
+        Self { listener, limiter: ConnectionLimiter::new(limits.max), limits, handshakes: None, close }
     }
 
-    /// The same with TLS.
-    pub(crate) fn secured(self, handshakes: Option<Handshakes>) -> Self {
+    /// Adds TLS.
+    pub(crate) fn with_tls(self, handshakes: Option<Handshakes>) -> Self {
         Self { handshakes, ..self }
     }
 
-    /// The connections one after the other, and those that come by the door.
+    /// Stream of the accepted connections, merged with the in-process ones.
     pub(crate) fn into_stream(
         self,
-        visitors: Visitors,
+        acceptor: InProcessAcceptor,
     ) -> impl futures::Stream<Item = io::Result<Connection>> {
-        let cut = self.cut.clone();
-        let inside = futures::stream::unfold(visitors, move |mut visitors| {
-            let cut = cut.child_token();
+        let close = self.close.clone();
+        let in_process = futures::stream::unfold(acceptor, move |mut acceptor| {
+            let close = close.child_token();
             async move {
-                let stream = visitors.next().await?;
-                Some((Ok(Connection::new(Wire::Inside(stream), cut)), visitors))
+                let stream = acceptor.accept().await?;
+                Some((Ok(Connection::new(Wire::InProcess(stream), close)), acceptor))
             }
         });
         let port = futures::stream::unfold(self, |mut connections| async {
             let (connection, _) = connections.accept().await;
             Some((Ok(connection), connections))
         });
-        futures::stream::select(port, inside)
+        futures::stream::select(port, in_process)
     }
 
     fn wire(&self, stream: TcpStream) -> Wire {
         match &self.handshakes {
             None => Wire::Tcp(stream),
             Some(handshakes) => {
-                let acceptor = TlsAcceptor::from(handshakes.borrow().clone());
-                Wire::Handshake(Box::new(acceptor.accept(stream)))
+                let tls = TlsAcceptor::from(handshakes.borrow().clone());
+                Wire::Handshake(Box::new(tls.accept(stream)))
             }
         }
     }
@@ -93,15 +93,15 @@ impl Listener for Connections {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        // The library's own listener logs an error such as too many open files and waits before it tries again.
+        // The listener of the library logs errors such as too many open files, and waits before the next try.
         let (stream, peer) = Listener::accept(&mut self.listener).await;
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection ended before it began");
+            tracing::debug!(%error, "connection closed before the handshake");
         }
-        // A child of its own, so that connections that wait do not wait for one lock.
-        let cut = self.cut.child_token();
-        let place = self.places.take(cut.clone()).await;
-        let mut connection = Connection::new(self.wire(stream), cut).at(place, self.limits.opening);
+        // A child token for each connection avoids contention on the lock of one shared token.
+        let close = self.close.child_token();
+        let slot = self.limiter.acquire(close.clone()).await;
+        let mut connection = Connection::new(self.wire(stream), close).at(slot, self.limits.handshake);
         if let Some(limit) = self.limits.idle {
             connection = connection.idle(limit);
         }
@@ -121,68 +121,68 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    /// Longer than a test takes.
+    /// Longer than any test runs.
     const LONG: Duration = Duration::from_secs(600);
 
-    /// A port with one place, for connections that say what they want in time.
-    async fn port(opening: Duration, idle: Option<Duration>, cut: &CancellationToken) -> Connections {
+    /// Binds a port with one slot.
+    async fn port(handshake: Duration, idle: Option<Duration>, close: &CancellationToken) -> Connections {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        Connections::new(listener, Limits { max: 1, opening, idle, age: None }, cut.clone())
+        Connections::new(listener, ConnectionLimits { max: 1, handshake, idle, age: None }, close.clone())
     }
 
     #[tokio::test]
-    async fn a_connection_that_says_nothing_ends_and_gives_its_place_to_the_next() {
+    async fn an_idle_connection_ends_and_frees_its_slot_for_the_next() {
         let limit = Duration::from_millis(20);
         let mut port = port(LONG, Some(limit), &CancellationToken::new()).await;
         let address = port.local_addr().expect("a bound port");
-        let _silent = TcpStream::connect(address).await.expect("a first connection");
+        let _idle = TcpStream::connect(address).await.expect("a first connection");
         let mut talking = TcpStream::connect(address).await.expect("a second connection");
         talking.write_all(b"x").await.expect("a byte to send");
         let (mut first, _) = port.accept().await;
-        let error = first.read_u8().await.expect_err("nothing was said");
+        let error = first.read_u8().await.expect_err("nothing was sent");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
         drop(first);
         let (mut second, _) = port.accept().await;
-        assert_eq!(second.read_u8().await.expect("a byte was said"), b'x');
+        assert_eq!(second.read_u8().await.expect("a byte was sent"), b'x');
     }
 
     #[tokio::test]
-    async fn a_cut_ends_reads_that_wait_and_writes_that_follow() {
-        let cut = CancellationToken::new();
-        let mut port = port(LONG, None, &cut).await;
+    async fn closing_ends_pending_reads_and_later_writes() {
+        let close = CancellationToken::new();
+        let mut port = port(LONG, None, &close).await;
         let address = port.local_addr().expect("a bound port");
         let _caller = TcpStream::connect(address).await.expect("a connection");
         let (mut connection, _) = port.accept().await;
-        connection.write_all(b"x").await.expect("not cut yet");
+        connection.write_all(b"x").await.expect("still open");
         #[expect(clippy::disallowed_methods, reason = "a test awaits it")]
         let waits = tokio::spawn(async move {
             let read = connection.read_u8().await;
             (read, connection.write_all(b"x").await)
         });
-        cut.cancel();
+        close.cancel();
         let (read, written) = waits.await.expect("no panic");
-        assert_eq!(read.expect_err("cut").kind(), io::ErrorKind::ConnectionAborted);
-        assert_eq!(written.expect_err("cut").kind(), io::ErrorKind::ConnectionAborted);
+        assert_eq!(read.expect_err("closed").kind(), io::ErrorKind::ConnectionAborted);
+        assert_eq!(written.expect_err("closed").kind(), io::ErrorKind::ConnectionAborted);
     }
 
     #[tokio::test]
-    async fn a_connection_that_sends_a_drop_at_a_time_ends_and_one_that_asks_for_something_does_not() {
+    async fn a_slow_handshake_is_closed_and_a_complete_request_is_not() {
         let mut port = port(Duration::from_millis(50), None, &CancellationToken::new()).await;
         let address = port.local_addr().expect("a bound port");
         let mut dripping = TcpStream::connect(address).await.expect("a connection");
         let (mut connection, _) = port.accept().await;
         dripping.write_all(b"PRI").await.expect("sent");
-        let mut heard = [0; 3];
-        connection.read_exact(&mut heard).await.expect("a few bytes");
+        let mut received = [0; 3];
+        connection.read_exact(&mut received).await.expect("a few bytes");
         let error = connection.read_u8().await.expect_err("the rest never came");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
         drop(connection);
-        let mut asking = TcpStream::connect(address).await.expect("a connection");
-        asking.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");
+        let mut requesting = TcpStream::connect(address).await.expect("a connection");
+        requesting.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");
         let (mut connection, _) = port.accept().await;
         let mut head = [0; 18];
         connection.read_exact(&mut head).await.expect("the head");
         let waits = tokio::time::timeout(Duration::from_millis(100), connection.read_u8());
-        assert!(waits.await.is_err(), "an answer may take its time");
+        assert!(waits.await.is_err(), "no deadline applies to the response");
     }
 }

@@ -1,14 +1,14 @@
-//! How long a caller wants to wait. In comes the header `grpc-timeout`, out goes an interval; a header that cannot be read
-//! counts as none.
+//! Deadlines of callers, from the header `grpc-timeout`. An invalid header counts as absent.
 
 use axum::http::HeaderMap;
 use std::time::Duration;
 
-/// How much sooner than the caller's own deadline we answer, so that it hears why rather than nothing.
-const SOONER: Duration = Duration::from_millis(5);
+/// Time before the caller's deadline at which the server responds, so that the status still reaches the caller.
+const RESPONSE_MARGIN: Duration = Duration::from_millis(5);
 
-/// How long the caller waits, if it says so: at most eight digits and a unit.
-pub fn of_caller(headers: &HeaderMap) -> Option<Duration> {
+/// Returns the timeout of the caller: at most eight digits and a unit, as in the gRPC specification. `None` without a valid
+/// header.
+pub fn from_headers(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -26,9 +26,10 @@ pub fn of_caller(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
-/// When to give up on a call whose caller waits for `told`: a little sooner, and never much of a short time.
-pub(crate) fn before(told: Duration) -> Duration {
-    told - SOONER.min(told / 10)
+/// Time after which the server gives up on a call with this timeout: [`RESPONSE_MARGIN`] sooner, or a tenth of the timeout if
+/// that is less.
+pub(crate) fn before(timeout: Duration) -> Duration {
+    timeout - RESPONSE_MARGIN.min(timeout / 10)
 }
 
 #[cfg(test)]
@@ -36,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_is_read_to_the_letter_of_the_protocol() {
+    fn a_timeout_is_parsed_as_the_grpc_specification_requires() {
         let rows = [
             ("1S", Some(Duration::from_secs(1))),
             ("250m", Some(Duration::from_millis(250))),
@@ -57,16 +58,16 @@ mod tests {
         for (text, expected) in rows {
             let mut headers = HeaderMap::new();
             headers.insert("grpc-timeout", text.parse().expect("a header of plain characters"));
-            assert_eq!(of_caller(&headers), expected, "{text:?}");
+            assert_eq!(from_headers(&headers), expected, "{text:?}");
         }
-        assert_eq!(of_caller(&HeaderMap::new()), None);
+        assert_eq!(from_headers(&HeaderMap::new()), None);
     }
 
     #[test]
-    fn a_call_is_given_up_a_little_before_its_caller_does() {
+    fn the_server_gives_up_shortly_before_the_caller_does() {
         let rows = [(10_000, 9995), (50, 45), (10, 9), (0, 0)];
-        for (told, before_ms) in rows {
-            assert_eq!(before(Duration::from_millis(told)), Duration::from_millis(before_ms));
+        for (timeout_ms, before_ms) in rows {
+            assert_eq!(before(Duration::from_millis(timeout_ms)), Duration::from_millis(before_ms));
         }
     }
 }

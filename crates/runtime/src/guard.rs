@@ -1,10 +1,10 @@
-//! Who may make a call. In come a call and what its method needs, out goes the call with its caller, or why not. Without a file
-//! of tokens every call is let in; calls of the process to itself always are.
+//! Authentication and authorisation of calls by bearer tokens. Without a tokens file every call is admitted; in-process calls
+//! always are.
 
-use crate::connections::Origin;
-use crate::methods::Methods;
-pub use crate::methods::Need;
-use crate::tokens::{Caller, Role, Tokens};
+use crate::connections::PeerOrigin;
+pub use crate::methods::AccessRule;
+use crate::methods::MethodTable;
+use crate::tokens::{AccessRole, Caller, Tokens};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -16,85 +16,85 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tonic::Status;
 
-/// Why a call is not let in.
+/// Denial of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// It shows no token.
+pub enum AccessDenied {
+    /// The call carries no token.
     #[error("the call has no token: send it as `authorization: Bearer TOKEN`")]
     NoToken,
-    /// It shows one that nobody has.
-    #[error("the token is not known: ask whoever runs the servers for one")]
+    /// The token belongs to no caller.
+    #[error("the token is not known: request one from the operator of the servers")]
     UnknownToken,
-    /// Its caller has not the role.
+    /// The caller lacks the role.
     #[error(
-        "the token has not the role {0}, which this call needs: ask whoever runs the servers for one that has"
+        "the token lacks the role {0}, which this call requires: request one with it from the operator of the servers"
     )]
-    Lacks(Role),
-    /// Its caller has made too many.
+    MissingRole(AccessRole),
+    /// The caller exceeds its rate.
     #[error("the token's calls_per_second are used up: call again later")]
-    TooMany {
-        /// When one more is taken.
+    RateLimited {
+        /// Time until the next call is admitted.
         retry_after: Duration,
     },
 }
 
-/// Gives a refusal the form that is documented.
-pub type Refuse = fn(&Refusal) -> Status;
+/// Converts a denial to the documented status.
+pub type DenialToStatus = fn(&AccessDenied) -> Status;
 
-/// What the layer needs.
+/// State of the authentication layer.
 pub(crate) struct Guard {
-    /// None: every call is let in.
+    /// `None` admits every call.
     pub(crate) tokens: Option<watch::Receiver<Arc<Tokens>>>,
-    /// What each method needs.
-    pub(crate) methods: Arc<Methods>,
-    /// The last word on a refusal.
-    pub(crate) refuse: Refuse,
+    /// Access rule of each method.
+    pub(crate) methods: Arc<MethodTable>,
+    /// Conversion of denials to statuses.
+    pub(crate) to_status: DenialToStatus,
 }
 
 impl Guard {
-    /// The caller of a call, if there must be one.
-    fn caller(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<Caller>>, Refusal> {
-        let need = self.methods.need_of(path);
-        let Some(tokens) = self.tokens.as_ref().filter(|_| need != Need::Nothing) else {
+    /// Finds the caller of a call; `None` if the method or the server needs none.
+    fn authenticate(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<Caller>>, AccessDenied> {
+        let rule = self.methods.access_rule(path);
+        let Some(tokens) = self.tokens.as_ref().filter(|_| rule != AccessRule::Public) else {
             return Ok(None);
         };
-        let shown = bearer(headers).ok_or(Refusal::NoToken)?;
-        let caller = tokens.borrow().caller(shown).cloned().ok_or(Refusal::UnknownToken)?;
-        if let Need::Role(role) = need {
+        let token = bearer(headers).ok_or(AccessDenied::NoToken)?;
+        let caller = tokens.borrow().caller(token).cloned().ok_or(AccessDenied::UnknownToken)?;
+        if let AccessRule::Role(role) = rule {
             if !caller.has(role) {
-                tracing::debug!(caller = caller.name(), path, %role, "a call is not for its caller");
-                return Err(Refusal::Lacks(role));
+                tracing::debug!(caller = caller.name(), path, %role, "permission denied");
+                return Err(AccessDenied::MissingRole(role));
             }
-            // What a writer sends is counted in events, by the room that reads them.
-            if role == Role::Read {
-                caller.take_call().map_err(|retry_after| Refusal::TooMany { retry_after })?;
+            // Writers are limited in events, which only ingest can count.
+            if role == AccessRole::Read {
+                caller.take_call().map_err(|retry_after| AccessDenied::RateLimited { retry_after })?;
             }
         }
         Ok(Some(caller))
     }
 }
 
-/// The token that a call shows.
+/// Returns the bearer token of a call.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Lets a call in, or refuses it.
+/// Admits or denies a call.
 pub(crate) async fn guarded(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
-    if request.extensions().get() == Some(&Origin::Inside) {
+    if request.extensions().get() == Some(&PeerOrigin::InProcess) {
         return next.run(request).await;
     }
-    match guard.caller(request.uri().path(), request.headers()) {
+    match guard.authenticate(request.uri().path(), request.headers()) {
         Ok(caller) => {
-            // No room has a use for it, and what nobody holds nobody shows.
+            // Services do not need the token; removed here, it cannot leak into logs or errors.
             request.headers_mut().remove(AUTHORIZATION);
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
             next.run(request).await
         }
-        Err(refusal) => (guard.refuse)(&refusal).into_http::<Body>(),
+        Err(denial) => (guard.to_status)(&denial).into_http::<Body>(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Whether this process can do its work. In come the components' own words, out go `/readyz`, `/livez` and the gRPC health
-//! service. A process that drains is not ready and still alive.
+//! Readiness of the process, reported by its components and exported as `/readyz`, `/livez` and the gRPC health service. A
+//! draining process is not ready, but alive.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,17 @@ use tokio::task::JoinHandle;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-/// The state of every component; cheap to clone.
+/// Readiness of all components; clones share it.
+///
+/// ```
+/// use portrait_runtime::health::Health;
+///
+/// let health = Health::default();
+/// health.not_ready("store", "opening");
+/// assert!(!health.is_ready());
+/// health.ready("store");
+/// assert!(health.is_ready());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Health {
     components: Arc<Mutex<BTreeMap<&'static str, Option<String>>>>,
@@ -22,38 +32,38 @@ impl Default for Health {
 }
 
 impl Health {
-    /// Says that a component is ready.
+    /// Marks a component as ready.
     pub fn ready(&self, component: &'static str) {
         self.set(component, None);
     }
 
-    /// Says that a component is not ready, and why. A component that must be ready before the process is says so first.
-    pub fn not_ready(&self, component: &'static str, why: impl Into<String>) {
-        self.set(component, Some(why.into()));
+    /// Marks a component as not ready, with the reason. A component that must be ready before the process calls this first.
+    pub fn not_ready(&self, component: &'static str, reason: impl Into<String>) {
+        self.set(component, Some(reason.into()));
     }
 
-    /// The components that are not ready, and why.
+    /// Returns the components that are not ready, each with its reason.
     pub fn waiting_for(&self) -> Vec<(&'static str, String)> {
         let components = self.components();
-        components.iter().filter_map(|(name, why)| Some((*name, why.clone()?))).collect()
+        components.iter().filter_map(|(name, reason)| Some((*name, reason.clone()?))).collect()
     }
 
-    /// Whether every component is ready.
+    /// Returns `true` if all components are ready.
     pub fn is_ready(&self) -> bool {
         *self.ready.borrow()
     }
 
-    /// Whether every component is ready, now and whenever it changes.
+    /// Subscribes to the readiness of the process.
     pub fn watch(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()
     }
 
-    fn set(&self, component: &'static str, why: Option<String>) {
+    fn set(&self, component: &'static str, reason: Option<String>) {
         let mut components = self.components();
-        components.insert(component, why);
+        components.insert(component, reason);
         let ready = components.values().all(Option::is_none);
-        // Under the lock, so that of two changes the later one is told last.
-        self.ready.send_if_modified(|known| std::mem::replace(known, ready) != ready);
+        // Under the lock, so that concurrent changes are published in their order.
+        self.ready.send_if_modified(|current| std::mem::replace(current, ready) != ready);
     }
 
     fn components(&self) -> MutexGuard<'_, BTreeMap<&'static str, Option<String>>> {
@@ -61,29 +71,30 @@ impl Health {
     }
 }
 
-/// Keeps the gRPC health service at what [`Health`] says.
-pub(crate) struct Reporter {
+/// Task that mirrors [`Health`] into the gRPC health service.
+pub(crate) struct HealthPublisher {
     reporter: HealthReporter,
     names: Vec<&'static str>,
-    following: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
-impl Reporter {
-    /// Reports what is known now, and from then on every change. The empty name is the whole process.
-    pub(crate) async fn begin(
+impl HealthPublisher {
+    /// Reports the current state, then each change. The empty name stands for the whole process.
+    pub(crate) async fn start(
         reporter: HealthReporter,
         mut names: Vec<&'static str>,
         health: Health,
     ) -> Self {
         names.push("");
         let mut ready = health.watch();
-        let first = *ready.borrow_and_update();
-        report(&reporter, &names, first).await;
+        let initial = *ready.borrow_and_update();
+        report(&reporter, &names, initial).await;
         #[expect(clippy::disallowed_methods, reason = "held and aborted by the reporter")]
-        let following = tokio::spawn({
-            let (reporter, names) = (reporter.clone(), names.clone());
+        let task = tokio::spawn({
+            let reporter = reporter.clone();
+            let names = names.clone();
             async move {
-                // The sender lives in `health`, which is kept here so that the end of other holders is no change.
+                // The sender lives in `health`; this clone keeps the channel open after other holders are dropped.
                 let _health = health;
                 while ready.changed().await.is_ok() {
                     let now = *ready.borrow_and_update();
@@ -91,12 +102,12 @@ impl Reporter {
                 }
             }
         });
-        Self { reporter, names, following }
+        Self { reporter, names, task }
     }
 
-    /// Tells whoever watches that nothing is served any more, and ends their streams: a watcher must not hold up a drain.
+    /// Reports NOT_SERVING and ends the streams of watchers, which would otherwise delay the drain.
     pub(crate) async fn end(mut self) {
-        self.following.abort();
+        self.task.abort();
         report(&self.reporter, &self.names, false).await;
         for name in std::mem::take(&mut self.names) {
             self.reporter.clear_service_status(name).await;
@@ -104,9 +115,9 @@ impl Reporter {
     }
 }
 
-impl Drop for Reporter {
+impl Drop for HealthPublisher {
     fn drop(&mut self) {
-        self.following.abort();
+        self.task.abort();
     }
 }
 
@@ -131,9 +142,9 @@ mod tests {
             ("feature", None, &[]),
             ("store", Some("the disk is full"), &["store"]),
         ];
-        for (component, why, waiting_for) in rows {
-            match why {
-                Some(why) => health.not_ready(component, why),
+        for (component, reason, waiting_for) in rows {
+            match reason {
+                Some(reason) => health.not_ready(component, reason),
                 None => health.ready(component),
             }
             let names: Vec<&str> = health.waiting_for().into_iter().map(|(name, _)| name).collect();

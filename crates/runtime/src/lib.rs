@@ -1,9 +1,8 @@
-//! How any process of Portrait lives: configuration, telemetry, health, serving, draining.
+//! Process runtime: configuration, telemetry, TLS, tokens, health, serving and draining.
 //!
-//! In come settings and gRPC services; out goes a process that listens, measures itself, and stops when asked. Nothing here
-//! knows what a shopper is.
+//! Input: settings and gRPC services. Output: a process that listens, measures itself, and drains on a signal. This crate knows
+//! no domain type.
 
-mod bucket;
 pub mod clock;
 pub mod config;
 mod connections;
@@ -19,7 +18,8 @@ pub mod shutdown;
 pub mod stack;
 pub mod telemetry;
 mod tls;
+mod token_bucket;
 pub mod tokens;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
-pub use connections::Door;
+pub use connections::InProcessConnector;

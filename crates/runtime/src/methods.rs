@@ -1,58 +1,57 @@
-//! Which methods a server has, and what each asks of its caller. In come encoded descriptors, out goes the name under which a call
-//! is measured, and what it needs: a caller can write any path it likes, and must not be able to make up names of metrics without
-//! end, nor a method that nobody has thought of.
+//! Table of a server's methods, built from descriptors: metric label and access rule of each. Paths come from callers, so an
+//! unknown path gets one fixed label (bounded cardinality of metrics) and requires a token.
 
-use crate::tokens::Role;
+use crate::tokens::AccessRole;
 use prost::{DecodeError, Message};
 use prost_types::FileDescriptorSet;
 use std::collections::HashMap;
 
-/// The name of whatever is no method of ours.
+/// Metric label of unknown methods.
 const UNKNOWN: &str = "unknown";
 
-/// What a method asks of its caller.
+/// Access rule of a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// Nothing.
-    Nothing,
-    /// Any token.
+pub enum AccessRule {
+    /// Open to every caller.
+    Public,
+    /// Any valid token.
     Token,
-    /// A token with this role.
-    Role(Role),
+    /// Token with this role.
+    Role(AccessRole),
 }
 
-/// The paths of every method, with what each needs.
+/// Access rules by method path.
 #[derive(Default)]
-pub(crate) struct Methods(HashMap<String, Need>);
+pub(crate) struct MethodTable(HashMap<String, AccessRule>);
 
-/// Why they cannot be told.
+/// Failure to build the table of methods.
 #[derive(Debug, thiserror::Error)]
 pub enum MethodsError {
-    /// A descriptor cannot be read.
+    /// The descriptor set cannot be decoded.
     #[error("a descriptor cannot be read")]
     Descriptor(#[from] DecodeError),
-    /// Nobody has said what a method needs.
-    #[error("nobody has said what {path} asks of its caller")]
-    NoNeed {
-        /// Which, as `/portrait.v1.IngestService/Track`.
+    /// The method has no access rule.
+    #[error("{path} has no access rule")]
+    NoAccessRule {
+        /// Path of the method, such as `/portrait.v1.IngestService/Track`.
         path: String,
     },
 }
 
-impl Methods {
-    /// The same, and the methods of a descriptor set, which `need` knows by their paths.
-    pub(crate) fn with(
+impl MethodTable {
+    /// Adds the methods of an encoded descriptor set, each with its rule by path.
+    pub(crate) fn with_descriptors(
         mut self,
         descriptors: &[u8],
-        need: impl Fn(&str) -> Option<Need>,
+        rule: impl Fn(&str) -> Option<AccessRule>,
     ) -> Result<Self, MethodsError> {
         for file in FileDescriptorSet::decode(descriptors)?.file {
             for service in &file.service {
                 for method in &service.method {
                     let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
-                    match need(&path) {
-                        Some(need) => self.0.insert(path, need),
-                        None => return Err(MethodsError::NoNeed { path }),
+                    match rule(&path) {
+                        Some(rule) => self.0.insert(path, rule),
+                        None => return Err(MethodsError::NoAccessRule { path }),
                     };
                 }
             }
@@ -60,14 +59,14 @@ impl Methods {
         Ok(self)
     }
 
-    /// The path itself if it is a method, one fixed name otherwise.
+    /// Returns the metric label: the path itself for a method, [`UNKNOWN`] otherwise.
     pub(crate) fn name_of<'a>(&self, path: &'a str) -> &'a str {
         if self.0.contains_key(path) { path } else { UNKNOWN }
     }
 
-    /// What a call of `path` needs; that there is no such method is nobody's business who has no token.
-    pub(crate) fn need_of(&self, path: &str) -> Need {
-        self.0.get(path).copied().unwrap_or(Need::Token)
+    /// Returns the access rule of `path`. Unknown methods require a token: anonymous callers must not learn which methods exist.
+    pub(crate) fn access_rule(&self, path: &str) -> AccessRule {
+        self.0.get(path).copied().unwrap_or(AccessRule::Token)
     }
 }
 
@@ -76,22 +75,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_method_keeps_its_name_and_every_one_has_a_need() {
+    fn only_a_method_keeps_its_name_and_every_one_has_an_access_rule() {
         let descriptors = tonic_health::pb::FILE_DESCRIPTOR_SET;
-        let with = |need| Methods::default().with(descriptors, |_| need);
-        let methods = with(Some(Need::Nothing)).expect("descriptors of a library");
+        let with = |rule| MethodTable::default().with_descriptors(descriptors, |_| rule);
+        let methods = with(Some(AccessRule::Public)).expect("descriptors of a library");
         let rows = [
-            ("/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Check", Need::Nothing),
-            ("/grpc.health.v1.Health/Other", UNKNOWN, Need::Token),
-            ("/", UNKNOWN, Need::Token),
-            ("", UNKNOWN, Need::Token),
+            ("/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Check", AccessRule::Public),
+            ("/grpc.health.v1.Health/Other", UNKNOWN, AccessRule::Token),
+            ("/", UNKNOWN, AccessRule::Token),
+            ("", UNKNOWN, AccessRule::Token),
         ];
-        for (path, name, need) in rows {
-            assert_eq!((methods.name_of(path), methods.need_of(path)), (name, need), "{path}");
+        for (path, name, rule) in rows {
+            assert_eq!((methods.name_of(path), methods.access_rule(path)), (name, rule), "{path}");
         }
-        let missing = with(None).err().expect("nobody has said").to_string();
+        let missing = with(None).err().expect("no rule").to_string();
         assert!(missing.contains("/grpc.health.v1.Health/"), "{missing}");
-        let broken = Methods::default().with(&[0xff], |_| Some(Need::Nothing));
-        assert!(broken.is_err(), "what is no descriptor is refused");
+        let broken = MethodTable::default().with_descriptors(&[0xff], |_| Some(AccessRule::Public));
+        assert!(broken.is_err(), "an invalid descriptor is refused");
     }
 }

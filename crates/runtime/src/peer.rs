@@ -1,8 +1,8 @@
-//! How this process, or a command, calls servers. In come files by which servers are known and by which they know the caller; out go
-//! connections, whose calls show the caller's token. The files may change: calls after that go over a new connection.
+//! Client side of calls to other servers: TLS, client certificate and token from files. When the files change, later calls use a
+//! new connection.
 
-use crate::config::Invalid;
-use crate::files::{Follower, Named};
+use crate::config::InvalidValue;
+use crate::files::{FileWatcher, WatchedFile};
 use crate::pem;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response};
@@ -17,99 +17,101 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Error, I
 use tower::util::Oneshot;
 use tower::{Service, ServiceExt};
 
-/// How long a connection may take.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit of a TCP connection attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What names the files of a caller.
+/// Keys or flags that name the credential files, for error messages.
 #[derive(Clone, Copy, Debug)]
-pub struct Keys {
-    /// Those who sign servers' certificates.
+pub struct CredentialKeys {
+    /// Certificates that sign servers' certificates.
     pub ca: &'static str,
-    /// The caller's certificate.
+    /// Client certificate.
     pub certificate: &'static str,
-    /// Its key.
+    /// Private key of the client certificate.
     pub key: &'static str,
-    /// The caller's token.
+    /// Bearer token of the caller.
     pub token_file: &'static str,
 }
 
-/// The files of a caller.
+/// Credential files of a caller; all are optional.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
-    ca: Option<Named>,
-    identity: Option<(Named, Named)>,
-    token: Option<Named>,
+    ca: Option<WatchedFile>,
+    identity: Option<(WatchedFile, WatchedFile)>,
+    token: Option<WatchedFile>,
 }
 
-/// What the files hold.
+/// Contents of the credential files, as calls present them.
 #[derive(Clone, Default)]
-pub struct Presented {
+pub struct PresentedCredentials {
     tls: ClientTlsConfig,
     token: Option<HeaderValue>,
 }
 
-/// A connection to a server, or to several that do the same.
+/// Connection to a server, or to several behind one name; clones share it.
 #[derive(Clone, Debug)]
-pub struct Peer(watch::Receiver<Reached>);
+pub struct Peer(watch::Receiver<PeerChannel>);
 
-/// What calls are made over at the moment.
+/// Channel and token of new calls.
 #[derive(Clone)]
-struct Reached {
+struct PeerChannel {
     channel: Channel,
     token: Option<HeaderValue>,
 }
 
-/// Why a server cannot be called.
+/// Failure to prepare calls to a server.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
-    /// A file is wrong.
+    /// A credential file is unreadable or invalid.
     #[error(transparent)]
-    File(#[from] Invalid),
-    /// The address is none.
+    File(#[from] InvalidValue),
+    /// The address cannot be parsed.
     #[error("{url} is not an address")]
     Address {
-        /// As it was given.
+        /// Address as given.
         url: String,
-        /// Why.
+        /// Parse error.
         #[source]
         source: Error,
     },
-    /// There is no TLS with what the files hold.
+    /// TLS cannot be configured with these credentials.
     #[error("no TLS connection to {url} can be made with these certificates")]
     Tls {
-        /// Whereto.
+        /// Address of the server.
         url: String,
-        /// Why.
+        /// Error of the TLS library.
         #[source]
         source: Error,
     },
 }
 
 impl Credentials {
-    /// The files at these paths; an empty path is no file.
+    /// Creates credentials from paths; an empty path means no file.
     ///
     /// # Errors
-    /// If one of certificate and key is named without the other.
+    /// If one of certificate and key is given without the other.
     pub fn of(
-        keys: Keys,
+        keys: CredentialKeys,
         ca: &Path,
         (certificate, key): (&Path, &Path),
         token: &Path,
-    ) -> Result<Self, Invalid> {
-        let signers = "name a file with the certificates of those who sign the servers', in PEM";
-        let certificate = Named::new(keys.certificate, certificate, "name a file with a certificate in PEM");
-        let key = Named::new(keys.key, key, "name a file with the private key of the certificate, in PEM");
+    ) -> Result<Self, InvalidValue> {
+        let ca_remedy = "name a file with the certificates that sign the servers' certificates, in PEM";
+        let certificate =
+            WatchedFile::new(keys.certificate, certificate, "name a file with a certificate in PEM");
+        let key =
+            WatchedFile::new(keys.key, key, "name a file with the private key of the certificate, in PEM");
         let identity = match (certificate, key) {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
-            (Some(given), None) => return Err(alone(keys.key, given.key)),
-            (None, Some(given)) => return Err(alone(keys.certificate, given.key)),
+            (Some(given), None) => return Err(missing_counterpart(keys.key, given.key)),
+            (None, Some(given)) => return Err(missing_counterpart(keys.certificate, given.key)),
         };
-        let token = Named::new(keys.token_file, token, "name a file with a token and nothing else in it");
-        Ok(Self { ca: Named::new(keys.ca, ca, signers), identity, token })
+        let token = WatchedFile::new(keys.token_file, token, "name a file that holds only a token");
+        Ok(Self { ca: WatchedFile::new(keys.ca, ca, ca_remedy), identity, token })
     }
 
-    /// Whether they say by what the caller is known.
+    /// Returns `true` if a client certificate is given.
     pub fn has_identity(&self) -> bool {
         self.identity.is_some()
     }
@@ -117,22 +119,22 @@ impl Credentials {
     /// Reads the files.
     ///
     /// # Errors
-    /// If one cannot be read, or is not what it should be.
-    pub fn read(&self) -> Result<Presented, Invalid> {
-        let contents: Result<Vec<_>, _> = self.files().iter().map(Named::read).collect();
-        self.made(&contents?)
+    /// If a file cannot be read or its content is invalid.
+    pub fn read(&self) -> Result<PresentedCredentials, InvalidValue> {
+        let contents: Result<Vec<_>, _> = self.files().iter().map(WatchedFile::read).collect();
+        self.build(&contents?)
     }
 
-    fn files(&self) -> Vec<Named> {
+    fn files(&self) -> Vec<WatchedFile> {
         let identity = self.identity.iter().flat_map(|(certificate, key)| [certificate, key]);
         self.ca.iter().chain(identity).chain(&self.token).cloned().collect()
     }
 
-    /// What is in the files, in the order of [`Self::files`].
-    fn made(&self, contents: &[Vec<u8>]) -> Result<Presented, Invalid> {
+    /// Builds the credentials from file contents, in the order of [`Self::files`].
+    fn build(&self, contents: &[Vec<u8>]) -> Result<PresentedCredentials, InvalidValue> {
         let mut contents = contents.iter();
         let mut next = || contents.next().map(Vec::as_slice).unwrap_or_default();
-        let mut presented = Presented::default();
+        let mut presented = PresentedCredentials::default();
         presented.tls = match &self.ca {
             None => presented.tls.with_native_roots(),
             Some(file) => {
@@ -142,10 +144,11 @@ impl Credentials {
             }
         };
         if let Some((certificate, key)) = &self.identity {
-            let contents = (next(), next());
-            pem::certificates(certificate, contents.0)?;
-            pem::private_key(key, contents.1)?;
-            presented.tls = presented.tls.identity(Identity::from_pem(contents.0, contents.1));
+            let certificate_pem = next();
+            let key_pem = next();
+            pem::certificates(certificate, certificate_pem)?;
+            pem::private_key(key, key_pem)?;
+            presented.tls = presented.tls.identity(Identity::from_pem(certificate_pem, key_pem));
         }
         if let Some(file) = &self.token {
             let text = String::from_utf8_lossy(next()).into_owned();
@@ -155,19 +158,19 @@ impl Credentials {
     }
 }
 
-fn alone(missing: &'static str, given: &'static str) -> Invalid {
-    Invalid::new(missing, format!("is missing beside {given}"), "name both files, or neither")
+fn missing_counterpart(missing: &'static str, given: &'static str) -> InvalidValue {
+    InvalidValue::new(missing, format!("is missing beside {given}"), "name both files, or neither")
 }
 
-impl Presented {
-    /// The same with a token.
+impl PresentedCredentials {
+    /// Adds a token.
     ///
     /// # Errors
-    /// If the text cannot be one; it is not told.
+    /// If the text is not a single token. The message does not contain the text.
     pub fn with_token(self, text: &str) -> Result<Self, &'static str> {
         let token = text.trim();
         if token.is_empty() || token.contains(char::is_whitespace) {
-            return Err("which is not one token alone");
+            return Err("which is not a single token");
         }
         let header = HeaderValue::try_from(format!("Bearer {token}"));
         let mut token = header.map_err(|_| "which has characters that no token has")?;
@@ -175,56 +178,56 @@ impl Presented {
         Ok(Self { token: Some(token), ..self })
     }
 
-    /// Where a server is, and how it is called.
+    /// Builds the endpoint of a server: TLS for `https`, plaintext otherwise.
     ///
     /// # Errors
-    /// If `url` is no address, or there is no TLS with what the files hold.
+    /// [`PeerError::Address`] if `url` cannot be parsed, [`PeerError::Tls`] if the credentials do not allow TLS.
     pub fn endpoint(&self, url: &str) -> Result<Endpoint, PeerError> {
-        let named = |source| PeerError::Address { url: url.to_owned(), source };
-        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(named)?;
-        let endpoint = endpoint.connect_timeout(CONNECT_PATIENCE).tcp_nodelay(true);
+        let endpoint = Endpoint::from_shared(url.to_owned())
+            .map_err(|source| PeerError::Address { url: url.to_owned(), source })?;
+        let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
         if endpoint.uri().scheme_str() != Some("https") {
             return Ok(endpoint);
         }
-        let failed = |source| PeerError::Tls { url: url.to_owned(), source };
-        endpoint.tls_config(self.tls.clone()).map_err(failed)
+        endpoint.tls_config(self.tls.clone()).map_err(|source| PeerError::Tls { url: url.to_owned(), source })
     }
 
-    /// Calls over `channel`, each with the token.
+    /// Creates a peer over `channel` whose calls carry the token.
     pub fn over(&self, channel: Channel) -> Peer {
-        let (_, receiver) = watch::channel(Reached { channel, token: self.token.clone() });
+        let (_, receiver) = watch::channel(PeerChannel { channel, token: self.token.clone() });
         Peer(receiver)
     }
 }
 
 impl Peer {
-    /// A connection to `url` that is made when it is needed, and made anew when the files have changed, which are looked at
-    /// `every` so often until `end`.
+    /// Creates a peer that connects to `url` on first use, polls its credential files at `interval`, and reconnects when they
+    /// change, until `end` is cancelled.
     ///
     /// # Errors
-    /// If the files or the address are wrong.
-    pub fn following(
+    /// If the files or the address are invalid.
+    pub fn watching(
         url: &str,
         credentials: Credentials,
-        every: Duration,
+        interval: Duration,
         end: CancellationToken,
     ) -> Result<Self, PeerError> {
-        // What is wrong with the address alone is no file's fault.
+        // Checked first, so that an invalid address is not reported as an invalid file.
         credentials.read()?.endpoint(url)?;
         let files = credentials.files();
-        let to = url.to_owned();
-        let make = move |contents: &[Vec<u8>], _: Option<&Reached>| {
-            let presented = credentials.made(contents)?;
-            let refused =
-                |error: PeerError| Invalid::new("cluster", error.to_string(), "name files that go together");
-            let channel = presented.endpoint(&to).map_err(refused)?.connect_lazy();
-            Ok(Reached { channel, token: presented.token })
+        let target = url.to_owned();
+        let build = move |contents: &[Vec<u8>], _: Option<&PeerChannel>| {
+            let presented = credentials.build(contents)?;
+            let endpoint = presented.endpoint(&target).map_err(|error| {
+                InvalidValue::new("cluster", error.to_string(), "name a certificate and its key")
+            })?;
+            let channel = endpoint.connect_lazy();
+            Ok(PeerChannel { channel, token: presented.token })
         };
         let is_fixed = files.is_empty();
-        let (follower, receiver) = Follower::begin(files, make)?;
+        let (watcher, receiver) = FileWatcher::start(files, build)?;
         if !is_fixed {
             #[expect(clippy::disallowed_methods, reason = "ends when `end` is cancelled")]
-            tokio::spawn(follower.run(every, end));
+            tokio::spawn(watcher.run(interval, end));
         }
         Ok(Self(receiver))
     }
@@ -232,7 +235,7 @@ impl Peer {
 
 impl From<Channel> for Peer {
     fn from(channel: Channel) -> Self {
-        Presented::default().over(channel)
+        PresentedCredentials::default().over(channel)
     }
 }
 
@@ -242,12 +245,12 @@ impl Service<Request<Body>> for Peer {
     type Future = Oneshot<Channel, Request<Body>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        // Over which connection is known with the call alone.
+        // The channel is chosen in `call`, after a possible reload.
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let Reached { channel, token } = self.0.borrow().clone();
+        let PeerChannel { channel, token } = self.0.borrow().clone();
         if let Some(token) = token {
             request.headers_mut().insert(AUTHORIZATION, token);
         }
@@ -255,15 +258,15 @@ impl Service<Request<Body>> for Peer {
     }
 }
 
-impl fmt::Debug for Presented {
-    /// Without keys and tokens.
+impl fmt::Debug for PresentedCredentials {
+    /// Omits keys and tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Presented").field("token", &self.token.is_some()).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Reached {
-    /// Without the token.
+impl fmt::Debug for PeerChannel {
+    /// Omits the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reached").field("token", &self.token.is_some()).finish_non_exhaustive()
     }
@@ -273,21 +276,22 @@ impl fmt::Debug for Reached {
 mod tests {
     use super::*;
 
-    const KEYS: Keys = Keys { ca: "--ca", certificate: "--cert", key: "--key", token_file: "--token-file" };
+    const KEYS: CredentialKeys =
+        CredentialKeys { ca: "--ca", certificate: "--cert", key: "--key", token_file: "--token-file" };
 
     #[test]
-    fn files_that_are_missing_or_no_token_are_named_and_a_token_is_never_shown() {
+    fn missing_or_invalid_files_are_named_and_a_token_is_never_shown() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("token");
         let empty = Path::new("");
         let with = |token: &Path| Credentials::of(KEYS, empty, (empty, empty), token).expect("no identity");
         for (text, part) in
-            [("", "one token alone"), ("se cret", "one token alone"), ("secret\u{7}", "characters")]
+            [("", "a single token"), ("se cret", "a single token"), ("secret\u{7}", "characters")]
         {
             std::fs::write(&file, text).expect("written");
-            let told = with(&file).read().expect_err(text).to_string();
-            assert!(told.contains(part) && told.contains("--token-file"), "{told}");
-            assert!(!told.contains("secret"), "{told}");
+            let message = with(&file).read().expect_err(text).to_string();
+            assert!(message.contains(part) && message.contains("--token-file"), "{message}");
+            assert!(!message.contains("secret"), "{message}");
         }
         std::fs::write(&file, "secret\n").expect("written");
         let presented = with(&file).read().expect("a token");
@@ -295,8 +299,8 @@ mod tests {
         assert!(!format!("{presented:?} {:?}", presented.token).contains("secret"));
         let alone = [(&*file, empty, "--key"), (empty, &*file, "--cert")];
         for (certificate, key, named) in alone {
-            let told = Credentials::of(KEYS, empty, (certificate, key), empty).expect_err("one alone");
-            assert_eq!(told.key, named);
+            let message = Credentials::of(KEYS, empty, (certificate, key), empty).expect_err("one alone");
+            assert_eq!(message.key, named);
         }
     }
 }

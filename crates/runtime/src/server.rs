@@ -1,17 +1,16 @@
-//! The two ports of a process. In come services, out goes a server that answers until it is told to stop and then drains:
-//! it says that it is not ready, stops accepting, waits for the calls under way, and cuts what is left after the grace.
-//! What a single call passes through is `stack.rs`.
+//! Server of a process: a gRPC port and an HTTP port. On shutdown it drains: it reports not ready, stops accepting, waits for
+//! calls in flight, and closes the remaining connections after the grace period. The layers of a call are in `stack.rs`.
 
 mod config;
 mod http;
 mod security;
 
-use crate::config::Invalid;
-use crate::connections::{self, Connections, Door, Limits, Visitors};
-use crate::guard::{Guard, Refuse};
-use crate::health::{Health, Reporter};
-use crate::methods::{Methods, MethodsError, Need};
-use crate::stack::{Clarify, Stack};
+use crate::config::InvalidValue;
+use crate::connections::{self, ConnectionLimits, Connections, InProcessAcceptor, InProcessConnector};
+use crate::guard::{DenialToStatus, Guard};
+use crate::health::{Health, HealthPublisher};
+use crate::methods::{AccessRule, MethodTable, MethodsError};
+use crate::stack::{ServerStack, StatusNormalizer};
 use crate::telemetry::Telemetry;
 pub use config::ServerConfig;
 use security::Security;
@@ -24,97 +23,96 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
-/// How long what was cut may take to notice.
+/// Time for closed connections to end after the drain grace.
 const CUT_GRACE: Duration = Duration::from_secs(1);
 
-/// Whether everything under way was answered when a server stopped.
+/// Outcome of a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrainOutcome {
-    /// It was.
+    /// All calls in flight were completed.
     Graceful,
-    /// Some calls were cut after the grace.
+    /// Calls beyond the grace period were aborted.
     Cut,
 }
 
-/// Why a server could not run.
+/// Failure to bind or run a server.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// A port is taken.
+    /// The port is in use.
     #[error("{address} is in use by another process: stop it, or name another address by {flag} ({key})")]
     InUse {
-        /// Where.
+        /// Address of the port.
         address: SocketAddr,
-        /// The configuration key.
+        /// Configuration key of the address.
         key: &'static str,
-        /// The flag.
+        /// Command-line flag of the address.
         flag: &'static str,
     },
-    /// An address cannot be listened on.
+    /// The address cannot be bound.
     #[error("cannot listen on {address} ({key})")]
     Listen {
-        /// Where.
+        /// Address of the port.
         address: SocketAddr,
-        /// The configuration key.
+        /// Configuration key of the address.
         key: &'static str,
-        /// Why.
+        /// Error of the operating system.
         #[source]
         source: std::io::Error,
     },
-    /// The descriptors of the services cannot be read.
-    #[error("the methods of the services cannot be told")]
+    /// The table of methods cannot be built.
+    #[error("the table of methods cannot be built")]
     Methods(#[source] MethodsError),
-    /// What secures the gRPC port is not as it should be.
+    /// A TLS or tokens file is invalid.
     #[error(transparent)]
-    Security(#[from] Invalid),
-    /// The descriptors of the services cannot be served.
+    Security(#[from] InvalidValue),
+    /// Reflection cannot serve the descriptors.
     #[error("reflection cannot be served")]
     Reflection(#[source] tonic_reflection::server::Error),
-    /// gRPC ended.
-    #[error("gRPC ended")]
+    /// The gRPC port failed.
+    #[error("gRPC stopped")]
     Grpc(#[source] tonic::transport::Error),
-    /// HTTP ended.
-    #[error("HTTP ended")]
+    /// The HTTP port failed.
+    #[error("HTTP stopped")]
     Http(#[source] std::io::Error),
 }
 
-/// What is served.
+/// Services of a process, with everything the stack needs to serve them.
 pub struct Services {
-    /// The gRPC services.
+    /// Routes of the gRPC services.
     pub routes: Routes,
-    /// Their full names, for the health service.
+    /// Full names of the services, for the health service.
     pub names: Vec<&'static str>,
-    /// Their encoded descriptors, for reflection.
+    /// Encoded descriptor set, for reflection and the table of methods.
     pub descriptors: &'static [u8],
-    /// Whether they can do their work.
+    /// Readiness of the components.
     pub health: Health,
-    /// What is measured and followed.
+    /// Metrics and traces.
     pub telemetry: Telemetry,
-    /// The last word on a status.
-    pub clarify: Clarify,
-    /// What each method of `descriptors` asks of its caller, by its path. One that it does not know is not served.
-    pub needs: fn(&str) -> Option<Need>,
-    /// The last word on a call that is not let in.
-    pub refuse: Refuse,
+    /// Conversion of every status that is not OK to its documented form.
+    pub normalize_status: StatusNormalizer,
+    /// Access rule of each method in `descriptors`, by path. A method without a rule is a [`ServeError::Methods`].
+    pub access_rules: fn(&str) -> Option<AccessRule>,
+    /// Conversion of denied calls to statuses.
+    pub denial_to_status: DenialToStatus,
 }
 
-/// Both ports, taken and not yet answering.
-pub struct Bound {
+/// Server with both ports bound, before it serves.
+pub struct BoundServer {
     config: ServerConfig,
     grpc: TcpListener,
     http: TcpListener,
     grpc_addr: SocketAddr,
     http_addr: SocketAddr,
     security: Security,
-    door: Door,
-    visitors: Visitors,
+    connector: InProcessConnector,
+    acceptor: InProcessAcceptor,
 }
 
-impl Bound {
-    /// Takes both ports.
+impl BoundServer {
+    /// Binds both ports and reads the TLS and tokens files.
     ///
     /// # Errors
-    /// If one of them is taken or may not be, the error names the address and its configuration key; if a file that secures
-    /// them is not as it should be, the file and its key.
+    /// [`ServeError::InUse`] or [`ServeError::Listen`] with address and key, [`ServeError::Security`] for an invalid file.
     pub async fn bind(config: ServerConfig) -> Result<Self, ServeError> {
         let security = Security::read(&config)?;
         let grpc = listen(config.listen, "server.listen", "--listen").await?;
@@ -124,57 +122,70 @@ impl Bound {
         };
         let grpc_addr = local(&grpc, "server.listen", config.listen)?;
         let http_addr = local(&http, "server.http_listen", config.http_listen)?;
-        let (door, visitors) = connections::door();
-        Ok(Self { config, grpc, http, grpc_addr, http_addr, security, door, visitors })
+        let (connector, acceptor) = connections::in_process_pair();
+        Ok(Self { config, grpc, http, grpc_addr, http_addr, security, connector, acceptor })
     }
 
-    /// Where gRPC listens.
+    /// Returns the bound address of the gRPC port.
     pub fn grpc_addr(&self) -> SocketAddr {
         self.grpc_addr
     }
 
-    /// Where gRPC listens, as an address to call.
+    /// Returns the URL of the gRPC port.
     pub fn grpc_url(&self) -> String {
         let scheme = if self.security.handshakes.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.grpc_addr)
     }
 
-    /// The way of this process to itself.
-    pub fn door(&self) -> Door {
-        self.door.clone()
+    /// Returns the in-process connector.
+    pub fn connector(&self) -> InProcessConnector {
+        self.connector.clone()
     }
 
-    /// Where HTTP listens.
+    /// Returns the bound address of the HTTP port.
     pub fn http_addr(&self) -> SocketAddr {
         self.http_addr
     }
 
-    /// Answers until `shutdown`, and then drains. Long streams are the services' own: they watch the same token and end
-    /// them, or they are cut after the grace.
+    /// Serves until `shutdown` is cancelled, then drains. Services end their own long streams by watching the same token;
+    /// remaining streams are aborted after the grace period.
     ///
     /// # Errors
-    /// If the descriptors cannot be read, or a port ends by itself.
+    /// If the descriptors are invalid or a port fails.
     pub async fn serve(
         self,
         services: Services,
         shutdown: CancellationToken,
     ) -> Result<DrainOutcome, ServeError> {
-        let Self { config, grpc, http, mut security, visitors, .. } = self;
-        let Services { routes, names, descriptors, health, telemetry, clarify, needs, refuse } = services;
-        security.say(&config);
-        let methods = methods(descriptors, needs)?;
-        // Readiness is told before the first call can come, and drops before the port closes.
+        let Self { config, grpc, http, mut security, acceptor, .. } = self;
+        let Services {
+            routes,
+            names,
+            descriptors,
+            health,
+            telemetry,
+            normalize_status,
+            access_rules,
+            denial_to_status,
+        } = services;
+        security.log_listening(&config);
+        let methods = methods(descriptors, access_rules)?;
+        // Readiness is published before the first call can arrive, and withdrawn before the port closes.
         let (reporter, health_service) = tonic_health::server::health_reporter();
-        let told = health.clone();
-        let reporting = Reporter::begin(reporter, names, health.clone()).await;
-        let guard = Guard { tokens: security.tokens.clone(), methods: Arc::clone(&methods), refuse };
-        let stack = Stack {
+        let drain_health = health.clone();
+        let publisher = HealthPublisher::start(reporter, names, health.clone()).await;
+        let guard = Guard {
+            tokens: security.tokens.clone(),
+            methods: Arc::clone(&methods),
+            to_status: denial_to_status,
+        };
+        let stack = ServerStack {
             telemetry: telemetry.clone(),
             methods,
             guard,
             calls_max: config.max_calls,
             call_timeout: config.call_timeout.duration(),
-            clarify,
+            normalize_status,
             draining: shutdown.clone(),
         };
         let routes = routes
@@ -183,32 +194,32 @@ impl Bound {
             .add_service(reflection(descriptors).build_v1alpha().map_err(ServeError::Reflection)?);
         let routes = Routes::from(stack.around(routes));
 
-        let ended = CancellationToken::new();
-        let _ends_http = ended.clone().drop_guard();
-        security.follow(&config, &ended);
-        let http = Connections::new(http, http::LIMITS, ended.clone());
+        let stopped = CancellationToken::new();
+        let _stops_http = stopped.clone().drop_guard();
+        security.follow(&config, &stopped);
+        let http = Connections::new(http, http::LIMITS, stopped.clone());
         #[expect(clippy::disallowed_methods, reason = "awaited below, after the gRPC port has drained")]
         let http = tokio::spawn(
             axum::serve(http, http::router(health, telemetry.metrics))
-                .with_graceful_shutdown(ended.clone().cancelled_owned())
+                .with_graceful_shutdown(stopped.clone().cancelled_owned())
                 .into_future(),
         );
-        let cut = CancellationToken::new();
-        // Whoever drops this future wants an end now.
-        let _cuts = cut.clone().drop_guard();
-        let incoming = Connections::new(grpc, limits(&config), cut.clone()).secured(security.handshakes);
+        let close = CancellationToken::new();
+        // Dropping this future aborts everything at once.
+        let _closes_on_drop = close.clone().drop_guard();
+        let incoming = Connections::new(grpc, limits(&config), close.clone()).with_tls(security.handshakes);
         let draining = shutdown.clone();
         let grpc = builder(&config)
             .layer(tonic_web::GrpcWebLayer::new())
             .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming.into_stream(visitors), async move {
+            .serve_with_incoming_shutdown(incoming.into_stream(acceptor), async move {
                 draining.cancelled().await;
-                told.not_ready("server", "the server is draining");
-                reporting.end().await;
+                drain_health.not_ready("server", "the server is draining");
+                publisher.end().await;
             });
-        let outcome = drained(grpc, shutdown, config.drain_grace.duration(), cut).await;
-        // /readyz says to the last that the process drains.
-        ended.cancel();
+        let outcome = drained(grpc, shutdown, config.drain_grace.duration(), close).await;
+        // The HTTP port ends last: /readyz reports the drain to its end.
+        stopped.cancel();
         let http_outcome = http.await;
         match http_outcome {
             Ok(Err(source)) if outcome.is_ok() => Err(ServeError::Http(source)),
@@ -228,12 +239,12 @@ async fn listen(
     })
 }
 
-/// Runs a server to its end, but no longer than `grace` after `shutdown`; then cuts its connections.
+/// Runs a server to its end, at most `grace` after `shutdown`; then closes its connections.
 async fn drained(
     server: impl Future<Output = Result<(), tonic::transport::Error>>,
     shutdown: CancellationToken,
     grace: Duration,
-    cut: CancellationToken,
+    close: CancellationToken,
 ) -> Result<DrainOutcome, ServeError> {
     let too_late = async {
         shutdown.cancelled().await;
@@ -241,23 +252,23 @@ async fn drained(
     };
     let mut server = pin!(server);
     tokio::select! {
-        ended = &mut server => return ended.map(|()| DrainOutcome::Graceful).map_err(ServeError::Grpc),
+        result = &mut server => return result.map(|()| DrainOutcome::Graceful).map_err(ServeError::Grpc),
         () = too_late => {}
     }
-    cut.cancel();
-    // A call that is cut is dropped where it waits next. One that never waits holds a thread, not the process.
+    close.cancel();
+    // An aborted call is dropped at its next await point. A call that never awaits holds its thread, so this wait is bounded too.
     match tokio::time::timeout(CUT_GRACE, server).await {
         Ok(Err(error)) => Err(ServeError::Grpc(error)),
         Ok(Ok(())) | Err(_) => Ok(DrainOutcome::Cut),
     }
 }
 
-/// What every connection of the gRPC port must keep to.
-fn limits(config: &ServerConfig) -> Limits {
+/// Limits of the connections of the gRPC port.
+fn limits(config: &ServerConfig) -> ConnectionLimits {
     let age = Some(config.connection_age.duration()).filter(|age| !age.is_zero());
-    Limits {
+    ConnectionLimits {
         max: config.max_connections,
-        opening: config.handshake_timeout.duration(),
+        handshake: config.handshake_timeout.duration(),
         idle: None,
         age: age.map(|age| age + config.connection_grace.duration()),
     }
@@ -266,32 +277,37 @@ fn limits(config: &ServerConfig) -> Limits {
 fn builder(config: &ServerConfig) -> Server {
     let header = u32::try_from(config.max_header.bytes()).unwrap_or(u32::MAX);
     let builder = Server::builder()
-        // gRPC-web comes by HTTP/1.1 as well.
+        // Browsers may send gRPC-web over HTTP/1.1.
         .accept_http1(true)
         .max_concurrent_streams(config.max_streams_per_connection)
         .http2_max_header_list_size(header)
         .http2_keepalive_interval(Some(config.keepalive.duration()).filter(|every| !every.is_zero()));
     match config.connection_age.duration() {
         Duration::ZERO => builder,
-        // The library's own grace would take the place of asking: what is left after ours is cut by the connection.
+        // Only the age is set here: the grace of the library would replace GOAWAY. `ConnectionLimits::age` enforces ours.
         age => builder.max_connection_age(age),
     }
 }
 
-/// Every method, with what it asks of its caller.
-fn methods(descriptors: &'static [u8], needs: fn(&str) -> Option<Need>) -> Result<Arc<Methods>, ServeError> {
-    let open = |_: &str| Some(Need::Nothing);
-    let known = |_: &str| Some(Need::Token);
-    let methods = Methods::default()
-        .with(descriptors, needs)
-        // Whoever spreads calls asks after health before it has a token.
-        .and_then(|methods| methods.with(tonic_health::pb::FILE_DESCRIPTOR_SET, open))
-        .and_then(|methods| methods.with(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET, known))
-        .and_then(|methods| methods.with(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET, known));
+/// Builds the table of all methods with their access rules.
+fn methods(
+    descriptors: &'static [u8],
+    access_rules: fn(&str) -> Option<AccessRule>,
+) -> Result<Arc<MethodTable>, ServeError> {
+    use tonic_health::pb::FILE_DESCRIPTOR_SET as HEALTH;
+    use tonic_reflection::pb::{v1, v1alpha};
+
+    let reflection_rule = |_: &str| Some(AccessRule::Token);
+    let methods = MethodTable::default()
+        .with_descriptors(descriptors, access_rules)
+        // Load balancers check health without a token.
+        .and_then(|methods| methods.with_descriptors(HEALTH, |_| Some(AccessRule::Public)))
+        .and_then(|methods| methods.with_descriptors(v1::FILE_DESCRIPTOR_SET, reflection_rule))
+        .and_then(|methods| methods.with_descriptors(v1alpha::FILE_DESCRIPTOR_SET, reflection_rule));
     methods.map(Arc::new).map_err(ServeError::Methods)
 }
 
-/// Both versions, since tools differ in which one they ask for.
+/// Builder of the reflection service; both versions are served, since tools differ in the one they use.
 fn reflection(descriptors: &'static [u8]) -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(descriptors)

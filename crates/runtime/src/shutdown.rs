@@ -1,33 +1,33 @@
-//! How a process is told to stop: SIGTERM or SIGINT asks it to drain, a second one ends it at once.
+//! Signals: the first SIGTERM or SIGINT starts the drain, a second one stops the process immediately.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The exit code of a process that was told twice.
-const TOLD_TWICE: i32 = 130;
+/// Exit code after a second signal: 128 + SIGINT, as of a shell.
+const SECOND_SIGNAL: i32 = 130;
 
-/// A token that is cancelled by the first signal.
+/// Returns a token that the first signal cancels.
 ///
 /// # Errors
-/// If the process may not listen for signals.
+/// If signal handlers cannot be installed.
 pub fn signalled() -> std::io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let token = CancellationToken::new();
-    let told = token.clone();
-    #[expect(clippy::disallowed_methods, reason = "signals are followed until the process ends")]
+    let signalled = token.clone();
+    #[expect(clippy::disallowed_methods, reason = "signals are handled until the process ends")]
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if told.is_cancelled() {
-                tracing::warn!("told twice to stop: ending at once");
-                std::process::exit(TOLD_TWICE);
+            if signalled.is_cancelled() {
+                tracing::warn!("second signal: stopping immediately");
+                std::process::exit(SECOND_SIGNAL);
             }
-            tracing::info!("told to stop: draining");
-            told.cancel();
+            tracing::info!("signal received: draining");
+            signalled.cancel();
         }
     });
     Ok(token)

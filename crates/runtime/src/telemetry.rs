@@ -1,5 +1,5 @@
-//! What a process says of itself: log lines, for people or as JSON, metrics in Prometheus's text form, and the way of single calls.
-//! Metrics and traces are passed in, never global; the log's subscriber is the one thing a process has once.
+//! Telemetry: log lines for people or as JSON, metrics in the text format of Prometheus, and traces. Metrics and traces are passed
+//! in, never global; only the subscriber of the log is global.
 
 pub mod trace;
 
@@ -15,43 +15,43 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// What is logged, and how.
+/// Section `[log]` of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
-    /// `human`: a line for a person. `json`: an object a line, for a collector.
+    /// `human`: lines for people. `json`: one object a line, for a collector.
     pub format: LogFormat,
-    /// Which lines, as `info` or `info,portrait_store=debug`. More lines cost time and room.
+    /// Filter in the syntax of `tracing`, such as `info` or `info,portrait_store=debug`. More lines cost time and disk space.
     pub filter: String,
 }
 
-/// The form of a log line.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// A line for a person.
+    /// Lines for people.
     #[default]
     Human,
-    /// An object a line.
+    /// One JSON object a line.
     Json,
 }
 
-/// Why logging could not begin.
+/// Failure to start logging or metrics.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The filter cannot be read.
+    /// The filter cannot be parsed.
     #[error("log.filter {filter:?} is not a filter: write it as `info` or `info,portrait_store=debug`")]
     Filter {
-        /// As it was given.
+        /// Filter as given.
         filter: String,
-        /// Why.
+        /// Parse error.
         #[source]
         source: tracing_subscriber::filter::ParseError,
     },
-    /// Somebody else logs already.
-    #[error("logging began already")]
+    /// A subscriber is installed already.
+    #[error("logging is initialised already")]
     Twice(#[source] tracing_subscriber::util::TryInitError),
-    /// The metrics cannot be exported.
+    /// The exporter of the metrics cannot be built.
     #[error("the metrics cannot be exported")]
     Metrics(#[source] opentelemetry_sdk::error::OTelSdkError),
 }
@@ -62,44 +62,44 @@ impl Default for LogConfig {
     }
 }
 
-/// Begins to log, to standard error: standard output belongs to the command.
+/// Installs the subscriber of the log, which writes to standard error; standard output belongs to the command.
 ///
 /// # Errors
-/// If the filter cannot be read, or logging began already.
+/// [`TelemetryError::Filter`] for an invalid filter, [`TelemetryError::Twice`] if a subscriber is installed.
 pub fn init_logging(config: &LogConfig) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&config.filter)
         .map_err(|source| TelemetryError::Filter { filter: config.filter.clone(), source })?;
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer()
+    let format = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        // Colours are for people; a file or a collector gets plain text.
+        // Colours only for a terminal; files and collectors get plain text.
         .with_ansi(std::io::stderr().is_terminal());
-    let begun = match config.format {
-        LogFormat::Human => registry.with(lines).try_init(),
-        LogFormat::Json => registry.with(lines.json()).try_init(),
+    let installed = match config.format {
+        LogFormat::Human => registry.with(format).try_init(),
+        LogFormat::Json => registry.with(format.json()).try_init(),
     };
-    begun.map_err(TelemetryError::Twice)
+    installed.map_err(TelemetryError::Twice)
 }
 
-/// What a process measures and follows; cheap to clone.
+/// Metrics and traces of a process; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Telemetry {
-    /// What is counted.
+    /// Metrics of the process.
     pub metrics: Metrics,
-    /// What is followed.
+    /// Traces of the process.
     pub tracing: Tracing,
 }
 
-/// What one component measures and follows with.
+/// Meter and tracer of one component.
 #[derive(Clone, Debug)]
 pub struct Instruments {
-    /// What it counts with.
+    /// Meter of the component.
     pub meter: Meter,
-    /// What it follows with.
+    /// Tracer of the component.
     pub tracer: Tracer,
 }
 
-/// The metrics of one process; cheap to clone.
+/// Metrics of one process; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     provider: SdkMeterProvider,
@@ -107,21 +107,21 @@ pub struct Metrics {
 }
 
 impl Telemetry {
-    /// What the component of this name measures and follows with.
+    /// Returns the meter and tracer of a component.
     pub fn of(&self, component: &'static str) -> Instruments {
         Instruments { meter: self.metrics.meter(component), tracer: self.tracing.tracer(component) }
     }
 }
 
 impl Instruments {
-    /// Those of which nobody hears.
-    pub fn unheard() -> Self {
+    /// Creates instruments that record nothing.
+    pub fn disabled() -> Self {
         Self { meter: NoopMeterProvider::new().meter("portrait"), tracer: Tracer::default() }
     }
 }
 
 impl Metrics {
-    /// Nothing measured yet.
+    /// Creates an empty registry of metrics.
     ///
     /// # Errors
     /// If the exporter cannot be built.
@@ -134,12 +134,12 @@ impl Metrics {
         Ok(Self { provider, registry })
     }
 
-    /// The meter of one component.
+    /// Returns the meter of a component.
     pub fn meter(&self, component: &'static str) -> Meter {
         self.provider.meter(component)
     }
 
-    /// Everything measured, as Prometheus reads it.
+    /// Renders all metrics in the text format of Prometheus.
     pub fn render(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_else(|error| {
             tracing::error!(%error, "metrics cannot be written");
@@ -162,11 +162,11 @@ mod tests {
         let text = metrics.render();
         assert!(text.contains("# HELP portrait_test_events_total events of a test\n"), "{text}");
         assert!(text.contains("portrait_test_events_total{otel_scope_name=\"portrait-test\"} 3\n"), "{text}");
-        assert!(!other.render().contains("portrait_test_events"), "two processes' metrics are apart");
+        assert!(!other.render().contains("portrait_test_events"), "registries are independent");
     }
 
     #[test]
-    fn a_filter_that_cannot_be_read_is_refused_with_its_key_and_its_form() {
+    fn an_invalid_filter_is_refused_with_its_key_and_syntax() {
         let config = LogConfig { filter: "info,=x=".to_owned(), ..LogConfig::default() };
         let error = init_logging(&config).expect_err("no filter").to_string();
         assert!(error.contains("log.filter \"info,=x=\""), "{error}");

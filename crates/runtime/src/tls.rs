@@ -1,8 +1,7 @@
-//! TLS on the gRPC port. In come the files of a certificate, its key, and those who sign callers' certificates; out goes what
-//! handshakes are made with, made anew when the files change. A connection goes on with what it began with.
+//! TLS of the gRPC port: certificate chain, key and client CA from files. A change of the files applies to new connections.
 
-use crate::config::Invalid;
-use crate::files::{Followed, Follower, Named};
+use crate::config::InvalidValue;
+use crate::files::{FileWatch, FileWatcher, WatchedFile};
 use crate::pem;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -10,70 +9,73 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// What is spoken inside: HTTP/2, and HTTP/1.1 for gRPC-web.
+/// ALPN protocols: HTTP/2, and HTTP/1.1 for gRPC-web.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// What handshakes are made with.
+/// TLS configuration of new handshakes.
 pub(crate) type Handshakes = watch::Receiver<Arc<ServerConfig>>;
 
-/// The files of a server.
+/// TLS files of a server.
 #[derive(Clone, Debug)]
-pub(crate) struct Files {
-    certificate: Named,
-    key: Named,
-    client_ca: Option<Named>,
+pub(crate) struct TlsFiles {
+    certificate: WatchedFile,
+    key: WatchedFile,
+    client_ca: Option<WatchedFile>,
 }
 
-impl Files {
-    /// The files at these paths; none if there is to be no TLS.
+impl TlsFiles {
+    /// Creates the files from paths; `None` if all are empty, which means no TLS.
     ///
     /// # Errors
-    /// If one is named without another that it needs.
-    pub(crate) fn of(certificate: &Path, key: &Path, client_ca: &Path) -> Result<Option<Self>, Invalid> {
+    /// If a file is given without another that it requires.
+    pub(crate) fn of(certificate: &Path, key: &Path, client_ca: &Path) -> Result<Option<Self>, InvalidValue> {
         const CERTIFICATE: &str = "server.tls_certificate";
-        let remedy = "name a file with the server's certificate, and those between it and its signer, in PEM";
-        let certificate = Named::new(CERTIFICATE, certificate, remedy);
-        let key =
-            Named::new("server.tls_key", key, "name a file with the private key of the certificate, in PEM");
-        let remedy = "name a file with the certificates of those who sign callers', in PEM";
-        let client_ca = Named::new("server.tls_client_ca", client_ca, remedy);
+        let remedy = "name a file with the server's certificate chain, in PEM";
+        let certificate = WatchedFile::new(CERTIFICATE, certificate, remedy);
+        let key = WatchedFile::new(
+            "server.tls_key",
+            key,
+            "name a file with the private key of the certificate, in PEM",
+        );
+        let remedy = "name a file with the CA certificates of client certificates, in PEM";
+        let client_ca = WatchedFile::new("server.tls_client_ca", client_ca, remedy);
         match (certificate, key) {
             (Some(certificate), Some(key)) => Ok(Some(Self { certificate, key, client_ca })),
-            (Some(_), None) => Err(Invalid::new(
+            (Some(_), None) => Err(InvalidValue::new(
                 "server.tls_key",
                 "is empty, and server.tls_certificate is not",
                 "name the file with its key",
             )),
-            (None, Some(_)) => Err(Invalid::new(
+            (None, Some(_)) => Err(InvalidValue::new(
                 CERTIFICATE,
                 "is empty, and server.tls_key is not",
                 "name the file with its certificate",
             )),
-            (None, None) if client_ca.is_some() => Err(Invalid::new(
+            (None, None) if client_ca.is_some() => Err(InvalidValue::new(
                 CERTIFICATE,
                 "is empty, and server.tls_client_ca is not",
-                "give the server a certificate and a key, or name nobody who signs callers'",
+                "give the server a certificate and a key, or remove the client CA",
             )),
             (None, None) => Ok(None),
         }
     }
 
-    /// Whether callers must show a certificate.
-    pub(crate) fn ask_callers(&self) -> bool {
+    /// Returns `true` if callers must present a client certificate.
+    pub(crate) fn require_client_certificates(&self) -> bool {
         self.client_ca.is_some()
     }
 
-    /// Reads the files, and follows them.
+    /// Reads the files and returns a watcher for them.
     ///
     /// # Errors
-    /// If one cannot be read, or they do not fit together.
-    pub(crate) fn follow(self) -> Result<Followed<Arc<ServerConfig>>, Invalid> {
+    /// If a file cannot be read, or certificate and key do not match.
+    pub(crate) fn follow(self) -> Result<FileWatch<Arc<ServerConfig>>, InvalidValue> {
         let mut files = vec![self.certificate.clone(), self.key.clone()];
         files.extend(self.client_ca.clone());
-        Follower::begin(files, move |contents, _| self.made(contents).map(Arc::new))
+        FileWatcher::start(files, move |contents, _| self.build(contents).map(Arc::new))
     }
 
-    fn made(&self, contents: &[Vec<u8>]) -> Result<ServerConfig, Invalid> {
+    fn build(&self, contents: &[Vec<u8>]) -> Result<ServerConfig, InvalidValue> {
         let certificates = pem::certificates(&self.certificate, &contents[0])?;
         let key = pem::private_key(&self.key, &contents[1])?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -85,19 +87,19 @@ impl Files {
             Some(file) => {
                 let mut signers = RootCertStore::empty();
                 for signer in pem::certificates(file, &contents[2])? {
-                    let refused =
-                        |error| file.invalid(format_args!("with a certificate nobody can sign by: {error}"));
-                    signers.add(signer).map_err(refused)?;
+                    let invalid =
+                        |error| file.invalid(format_args!("with a certificate that cannot be a CA: {error}"));
+                    signers.add(signer).map_err(invalid)?;
                 }
                 let verifier =
                     WebPkiClientVerifier::builder_with_provider(Arc::new(signers), provider).build();
-                let refused = |error| file.invalid(format_args!("by which nobody can be checked: {error}"));
-                builder.with_client_cert_verifier(verifier.map_err(refused)?)
+                let invalid =
+                    |error| file.invalid(format_args!("which cannot verify client certificates: {error}"));
+                builder.with_client_cert_verifier(verifier.map_err(invalid)?)
             }
         };
-        let refused =
-            |error| self.certificate.invalid(format_args!("which does not go with its key: {error}"));
-        let mut config = builder.with_single_cert(certificates, key).map_err(refused)?;
+        let invalid = |error| self.certificate.invalid(format_args!("which does not match its key: {error}"));
+        let mut config = builder.with_single_cert(certificates, key).map_err(invalid)?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Ok(config)
     }
@@ -108,8 +110,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_need_each_other_are_named_together() {
-        let (set, empty) = (Path::new("/etc/x.pem"), Path::new(""));
+    fn files_that_require_each_other_are_named_together() {
+        let set = Path::new("/etc/x.pem");
+        let empty = Path::new("");
         let rows = [
             ([empty, empty, empty], Ok(false)),
             ([set, set, empty], Ok(true)),
@@ -118,8 +121,8 @@ mod tests {
             ([empty, empty, set], Err("server.tls_certificate")),
         ];
         for ([certificate, key, client_ca], expected) in rows {
-            let found = Files::of(certificate, key, client_ca);
-            assert_eq!(found.map(|files| files.is_some()).map_err(|error| error.key), expected);
+            let files = TlsFiles::of(certificate, key, client_ca);
+            assert_eq!(files.map(|files| files.is_some()).map_err(|error| error.key), expected);
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Who may call, and what for. In come the file that `server.tokens_file` names and the tokens that calls show, out go the callers
-//! behind them. The file has hashes: whoever reads it can call nothing. What a token is compared with takes as long whichever it is.
+//! Callers by bearer token, from the file `server.tokens_file`. The file holds SHA-256 hashes, so reading it grants no access.
+//! Lookups take the same time for every token, known or not.
 
-use crate::bucket::Bucket;
-use crate::config::Invalid;
-use crate::files::{Followed, Follower, Named};
+use crate::config::InvalidValue;
+use crate::files::{FileWatch, FileWatcher, WatchedFile};
+use crate::token_bucket::TokenBucket;
 use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -14,39 +14,39 @@ use std::time::Duration;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use tokio::time::Instant;
 
-/// How many tokens a file may have: each call is compared with all of them.
+/// Maximum number of tokens of a file. Each call is compared with all of them, in constant time.
 const TOKENS_MAX: usize = 1000;
-/// The longest name.
+/// Maximum length of a name, in bytes.
 const NAME_MAX: usize = 100;
-/// The longest token that is looked at.
+/// Maximum length of a token, which bounds the cost of hashing it.
 const TOKEN_BYTES_MAX: usize = 4096;
-/// What to do about a file that makes no sense.
+/// Remedy for an invalid file.
 const REMEDY: &str = "write [[token]] with name, sha256 and roles for each, as `portrait token` prints them";
 
-/// What a call may be for.
+/// Role of a token; each method requires one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Tells the shop's news: events, traits, items, outcomes.
+pub enum AccessRole {
+    /// Sends events, traits, items and outcomes.
     Write,
-    /// Asks for what is known.
+    /// Reads profiles, predictions, segments and changes.
     Read,
-    /// Changes what others are told: erases, trains, activates.
+    /// Erases users, trains and activates models.
     Admin,
 }
 
-/// Who calls, for as long as the file says so.
+/// Caller of a call, with its roles and rates.
 #[derive(Debug)]
 pub struct Caller {
     name: String,
-    roles: Vec<Role>,
-    /// What is left of the events it may send; none without limit.
-    events: Option<Arc<Bucket>>,
-    /// What is left of the calls it may ask by; none without limit.
-    calls: Option<Arc<Bucket>>,
+    roles: Vec<AccessRole>,
+    /// Rate of events; `None` is unlimited.
+    events: Option<Arc<TokenBucket>>,
+    /// Rate of read calls; `None` is unlimited.
+    calls: Option<Arc<TokenBucket>>,
 }
 
-/// All of them.
+/// Callers by the hash of their token.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     callers: Vec<([u8; 32], Arc<Caller>)>,
@@ -54,31 +54,39 @@ pub(crate) struct Tokens {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct TokensFile {
     #[serde(default)]
-    token: Vec<Entry>,
+    token: Vec<CallerEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct CallerEntry {
     name: String,
     sha256: String,
-    roles: Vec<Role>,
+    roles: Vec<AccessRole>,
     #[serde(default)]
     events_per_second: u32,
     #[serde(default)]
     calls_per_second: u32,
 }
 
-/// The limits of a name.
+/// Rates of a caller; tokens of the same name share them.
 #[derive(Clone)]
-struct Rates {
-    per_second: [u32; 2],
-    buckets: [Option<Arc<Bucket>>; 2],
+struct CallerRates {
+    limits: RateLimits,
+    events: Option<Arc<TokenBucket>>,
+    calls: Option<Arc<TokenBucket>>,
 }
 
-impl fmt::Display for Role {
+/// Configured rates of a caller; 0 is unlimited.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct RateLimits {
+    events_per_second: u32,
+    calls_per_second: u32,
+}
+
+impl fmt::Display for AccessRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Write => "write",
@@ -89,20 +97,20 @@ impl fmt::Display for Role {
 }
 
 impl Caller {
-    /// The caller of a call; none where calls need no token.
+    /// Returns the caller from the extensions of a call; `None` where no token is required.
     pub fn of(extensions: &http::Extensions) -> Option<Arc<Self>> {
         extensions.get::<Arc<Self>>().cloned()
     }
 
-    /// As the file calls it.
+    /// Returns the name in the tokens file.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Takes so many events out of what it may send.
+    /// Takes `count` events from the rate of the caller.
     ///
     /// # Errors
-    /// If it has sent too many, with the time after which more are taken.
+    /// The time until more events are admitted, if the rate is exceeded.
     pub fn take_events(&self, count: usize) -> Result<(), Duration> {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.events.as_ref().map_or(Ok(()), |bucket| bucket.take(count, Instant::now()))
@@ -112,99 +120,106 @@ impl Caller {
         self.calls.as_ref().map_or(Ok(()), |bucket| bucket.take(1, Instant::now()))
     }
 
-    pub(crate) fn has(&self, role: Role) -> bool {
+    fn rates(&self) -> CallerRates {
+        let per_second =
+            |bucket: &Option<Arc<TokenBucket>>| bucket.as_ref().map_or(0, |bucket| bucket.per_second());
+        let limits = RateLimits {
+            events_per_second: per_second(&self.events),
+            calls_per_second: per_second(&self.calls),
+        };
+        CallerRates { limits, events: self.events.clone(), calls: self.calls.clone() }
+    }
+
+    pub(crate) fn has(&self, role: AccessRole) -> bool {
         self.roles.contains(&role)
     }
 }
 
-/// The hash of a token, as the file has it.
+/// Returns the SHA-256 of a token in hexadecimal, as in the tokens file.
 pub fn hashed(token: &str) -> String {
     digest(&SHA256, token.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Tokens {
-    /// Reads the file at `path` and follows it; none if that is empty.
+    /// Reads the file at `path` and returns a watcher for it; `None` if the path is empty.
     ///
     /// # Errors
-    /// If it cannot be read or makes no sense.
-    pub(crate) fn follow(path: &Path) -> Result<Option<Followed<Arc<Self>>>, Invalid> {
-        let Some(file) = Named::new("server.tokens_file", path, REMEDY) else {
+    /// If the file cannot be read or is invalid.
+    pub(crate) fn follow(path: &Path) -> Result<Option<FileWatch<Arc<Self>>>, InvalidValue> {
+        let Some(file) = WatchedFile::new("server.tokens_file", path, REMEDY) else {
             return Ok(None);
         };
         let named = file.clone();
-        let make = move |contents: &[Vec<u8>], before: Option<&Arc<Self>>| {
-            let tokens = Self::read(&contents[0], before.map(|before| &**before));
+        let build = move |contents: &[Vec<u8>], previous: Option<&Arc<Self>>| {
+            let tokens = Self::read(&contents[0], previous.map(|previous| &**previous));
             tokens.map(Arc::new).map_err(|problem| named.invalid(problem))
         };
-        Follower::begin(vec![file], make).map(Some)
+        FileWatcher::start(vec![file], build).map(Some)
     }
 
-    /// Reads a file. What is left of a rate that is the same as before is what was left.
-    fn read(content: &[u8], before: Option<&Self>) -> Result<Self, String> {
+    /// Parses a file. Buckets of unchanged rates are kept, so that a reload does not refill them.
+    fn read(content: &[u8], previous: Option<&Self>) -> Result<Self, String> {
         let text = std::str::from_utf8(content).map_err(|_| "which is not text".to_owned())?;
-        let file: File = toml::from_str(text).map_err(|error| {
-            // The library's own form shows the line, and somebody may have written a token into it.
+        let file: TokensFile = toml::from_str(text).map_err(|error| {
+            // The message of the library quotes the line, which may contain a token written by mistake.
             let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-            format!("whose line {line} is not as it should be: {}", error.message().trim())
+            format!("whose line {line} is invalid: {}", error.message().trim())
         })?;
         if file.token.is_empty() || file.token.len() > TOKENS_MAX {
             return Err(format!("which has {} tokens, and 1 to {TOKENS_MAX} are allowed", file.token.len()));
         }
-        let mut rates = before.map(Self::rates).unwrap_or_default();
-        let mut asked = HashMap::new();
+        let mut rates = previous.map(Self::rates).unwrap_or_default();
+        let mut limits_by_name = HashMap::new();
         let mut tokens = Self { callers: Vec::with_capacity(file.token.len()) };
         for entry in file.token {
-            let hash = entry.checked()?;
+            let hash = entry.validate()?;
             if tokens.callers.iter().any(|(other, _)| *other == hash) {
                 return Err(format!("where {:?} has the sha256 of another token", entry.name));
             }
-            let per_second = [entry.events_per_second, entry.calls_per_second];
-            if *asked.entry(entry.name.clone()).or_insert(per_second) != per_second {
-                return Err(format!("where {:?} stands twice with other rates", entry.name));
+            let limits = RateLimits {
+                events_per_second: entry.events_per_second,
+                calls_per_second: entry.calls_per_second,
+            };
+            if *limits_by_name.entry(entry.name.clone()).or_insert(limits) != limits {
+                return Err(format!("where {:?} is listed twice with different rates", entry.name));
             }
-            let rates = Rates::of(&mut rates, &entry.name, per_second);
-            let [events, calls] = rates.buckets;
-            tokens
-                .callers
-                .push((hash, Arc::new(Caller { name: entry.name, roles: entry.roles, events, calls })));
+            let CallerRates { events, calls, .. } = CallerRates::of(&mut rates, &entry.name, limits);
+            let caller = Caller { name: entry.name, roles: entry.roles, events, calls };
+            tokens.callers.push((hash, Arc::new(caller)));
         }
         Ok(tokens)
     }
 
-    fn rates(&self) -> HashMap<String, Rates> {
-        let rates = |caller: &Caller| {
-            let buckets = [caller.events.clone(), caller.calls.clone()];
-            let per_second =
-                [0, 1].map(|one: usize| buckets[one].as_ref().map_or(0, |bucket| bucket.per_second()));
-            Rates { per_second, buckets }
-        };
-        self.callers.iter().map(|(_, caller)| (caller.name.clone(), rates(caller))).collect()
+    fn rates(&self) -> HashMap<String, CallerRates> {
+        self.callers.iter().map(|(_, caller)| (caller.name.clone(), caller.rates())).collect()
     }
 
-    /// How many there are.
+    /// Returns the number of tokens.
     pub(crate) fn len(&self) -> usize {
         self.callers.len()
     }
 
-    /// The caller who shows `token`.
+    /// Returns the caller of `token`.
     pub(crate) fn caller(&self, token: &str) -> Option<&Arc<Caller>> {
         if token.len() > TOKEN_BYTES_MAX {
             return None;
         }
-        let shown = digest(&SHA256, token.as_bytes());
-        let (mut place, mut found) = (0, Choice::from(0));
-        for (index, (hash, _)) in (0u32..).zip(&self.callers) {
-            let same = hash.ct_eq(shown.as_ref());
-            place.conditional_assign(&index, same);
-            found |= same;
+        let hash = digest(&SHA256, token.as_bytes());
+        let mut caller_index = 0;
+        let mut is_known = Choice::from(0);
+        // All entries are compared, without an early exit: the time must not reveal which prefix of the list matches.
+        for (index, (known_hash, _)) in (0u32..).zip(&self.callers) {
+            let matches = known_hash.ct_eq(hash.as_ref());
+            caller_index.conditional_assign(&index, matches);
+            is_known |= matches;
         }
-        bool::from(found).then(|| &self.callers[place as usize].1)
+        bool::from(is_known).then(|| &self.callers[caller_index as usize].1)
     }
 }
 
-impl Entry {
-    /// The hash, if everything makes sense.
-    fn checked(&self) -> Result<[u8; 32], String> {
+impl CallerEntry {
+    /// Validates the entry and returns the hash.
+    fn validate(&self) -> Result<[u8; 32], String> {
         let name = &self.name;
         if name.is_empty() || name.len() > NAME_MAX || name.chars().any(char::is_control) {
             return Err(format!("where the name {name:?} is not 1 to {NAME_MAX} plain characters"));
@@ -212,12 +227,12 @@ impl Entry {
         if self.roles.is_empty() {
             return Err(format!("where {name:?} has no role: give it write, read or admin"));
         }
-        bytes(&self.sha256)
+        decode_hash(&self.sha256)
             .ok_or_else(|| format!("where the sha256 of {name:?} is not 64 hexadecimal digits"))
     }
 }
 
-fn bytes(hexadecimal: &str) -> Option<[u8; 32]> {
+fn decode_hash(hexadecimal: &str) -> Option<[u8; 32]> {
     let digits = hexadecimal.as_bytes();
     if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
@@ -229,18 +244,19 @@ fn bytes(hexadecimal: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-impl Rates {
-    /// Those of `name`: full buckets, unless they were the same before.
-    fn of(known: &mut HashMap<String, Self>, name: &str, per_second: [u32; 2]) -> Self {
-        let new = || Self {
-            per_second,
-            buckets: per_second.map(|rate| Bucket::new(rate, Instant::now()).map(Arc::new)),
-        };
-        let rates = known.entry(name.to_owned()).or_insert_with(new);
-        if rates.per_second != per_second {
-            *rates = new();
+impl CallerRates {
+    /// Returns the rates of `name`: the known buckets if the rates are unchanged, full ones otherwise.
+    fn of(known: &mut HashMap<String, Self>, name: &str, limits: RateLimits) -> Self {
+        let rates = known.entry(name.to_owned()).or_insert_with(|| Self::full(limits));
+        if rates.limits != limits {
+            *rates = Self::full(limits);
         }
         rates.clone()
+    }
+
+    fn full(limits: RateLimits) -> Self {
+        let bucket = |per_second| TokenBucket::new(per_second, Instant::now()).map(Arc::new);
+        Self { limits, events: bucket(limits.events_per_second), calls: bucket(limits.calls_per_second) }
     }
 }
 
@@ -257,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_found_by_its_hash_alone() {
+    fn a_token_is_found_by_its_hash() {
         let text = entry("shop", "one", "") + &entry("engine", "two", "") + &entry("shop", "three", "");
         let tokens = read(&text).expect("three tokens");
         for (token, name) in [("one", Some("shop")), ("two", Some("engine")), ("three", Some("shop"))] {
@@ -268,11 +284,13 @@ mod tests {
             assert!(tokens.caller(token).is_none(), "{token}");
         }
         let caller = tokens.caller("one").expect("known");
-        assert!(caller.has(Role::Read) && !caller.has(Role::Write) && !caller.has(Role::Admin));
+        assert!(
+            caller.has(AccessRole::Read) && !caller.has(AccessRole::Write) && !caller.has(AccessRole::Admin)
+        );
     }
 
     #[test]
-    fn a_file_that_makes_no_sense_is_told_by_name_or_line_and_no_token_is_shown() {
+    fn an_invalid_file_is_reported_by_name_or_line_without_any_token() {
         let twice = entry("a", "one", "") + &entry("b", "one", "");
         let rates = entry("a", "one", "") + &entry("a", "two", "calls_per_second = 5");
         let rows = [
@@ -285,26 +303,27 @@ mod tests {
             (&entry("", "one", ""), "name \"\""),
             ("[[token]]\nname = \"a\"\nsha256 = \"secret\"\nroles = [\"read\"]", "sha256 of \"a\""),
             (&twice, "\"b\" has the sha256 of another"),
-            (&rates, "\"a\" stands twice"),
+            (&rates, "\"a\" is listed twice"),
         ];
         for (text, part) in rows {
-            let told = read(text).map(|_| ()).expect_err(text);
-            assert!(told.contains(part) && !told.contains("secret"), "{told} for {text}");
+            let message = read(text).map(|_| ()).expect_err(text);
+            assert!(message.contains(part) && !message.contains("secret"), "{message} for {text}");
         }
     }
 
     #[test]
-    fn what_is_left_of_a_rate_outlives_another_reading_of_the_file() {
+    fn the_remainder_of_a_rate_survives_a_reload() {
         let text = entry("shop", "one", "events_per_second = 10");
         let tokens = read(&text).expect("a token");
-        let left = |tokens: &Tokens, token: &str| tokens.caller(token).expect("known").take_events(1).is_ok();
+        let admits =
+            |tokens: &Tokens, token: &str| tokens.caller(token).expect("known").take_events(1).is_ok();
         tokens.caller("one").expect("known").take_events(1000).expect("a full bucket");
-        assert!(!left(&tokens, "one"));
-        let both = text + &entry("shop", "two", "events_per_second = 10");
-        let again = Tokens::read(both.as_bytes(), Some(&tokens)).expect("two tokens");
-        assert!(!left(&again, "one") && !left(&again, "two"));
-        let more = both.replace("= 10", "= 20");
-        let more = Tokens::read(more.as_bytes(), Some(&again)).expect("two tokens");
-        assert!(left(&more, "one"), "another rate begins anew");
+        assert!(!admits(&tokens, "one"));
+        let both_tokens = text + &entry("shop", "two", "events_per_second = 10");
+        let reloaded = Tokens::read(both_tokens.as_bytes(), Some(&tokens)).expect("two tokens");
+        assert!(!admits(&reloaded, "one") && !admits(&reloaded, "two"));
+        let doubled = both_tokens.replace("= 10", "= 20");
+        let faster = Tokens::read(doubled.as_bytes(), Some(&reloaded)).expect("two tokens");
+        assert!(admits(&faster, "one"), "a changed rate starts full");
     }
 }

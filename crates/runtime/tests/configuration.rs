@@ -1,6 +1,6 @@
-//! How a configuration is read: which source wins, and what is said of a key or a value that cannot be taken.
+//! Reading a configuration: precedence of the sources, and messages for unknown keys and invalid values.
 
-use portrait_runtime::config::{ByteSize, ConfigError, Interval, Sources, dump, load, value_of};
+use portrait_runtime::config::{ByteSize, ConfigError, DurationSetting, Sources, dump, load, value_of};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -17,10 +17,10 @@ struct Config {
 #[serde(default, deny_unknown_fields)]
 struct Server {
     listen: String,
-    linger: Interval,
+    linger: DurationSetting,
     max_message: ByteSize,
     max_calls: usize,
-    idle: Option<Interval>,
+    idle: Option<DurationSetting>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:1".to_owned(),
-            linger: Interval::from_millis(2),
+            linger: DurationSetting::from_millis(2),
             max_message: ByteSize::mebibytes(4),
             max_calls: 8,
             idle: None,
@@ -57,24 +57,24 @@ fn sources(file: Option<&NamedTempFile>, environment: &[(&str, &str)], flags: &[
     }
 }
 
-fn said(sources: &Sources) -> String {
-    load::<Config>(sources).expect_err("it cannot be taken").to_string()
+fn message_of(sources: &Sources) -> String {
+    load::<Config>(sources).expect_err("the configuration is invalid").to_string()
 }
 
 #[test]
-fn flags_win_over_the_environment_and_that_over_the_file_and_that_over_defaults() {
+fn flags_override_the_environment_which_overrides_the_file_and_defaults() {
     let file = file("[server]\nlisten = \"file\"\nlinger = \"3ms\"\nmax_calls = 3\n");
     let environment = [
         ("PORTRAIT__SERVER__LINGER", "5ms"),
         ("PORTRAIT__SERVER__MAX_CALLS", "5"),
-        ("PORTRAIT_SERVER_LISTEN", "a variable of somebody else"),
+        ("PORTRAIT_SERVER_LISTEN", "a variable of another program"),
         ("PATH", "/bin"),
     ];
     let flags = [("server.max_calls", "7")];
     let config: Config = load(&sources(Some(&file), &environment, &flags)).expect("every key is known");
     let expected = Server {
         listen: "file".to_owned(),
-        linger: Interval::from_millis(5),
+        linger: DurationSetting::from_millis(5),
         max_calls: 7,
         ..Server::default()
     };
@@ -90,7 +90,7 @@ fn the_later_of_two_flags_wins() {
 }
 
 #[test]
-fn a_value_is_toml_where_it_can_be_and_text_otherwise() {
+fn a_value_is_parsed_as_toml_where_possible_and_text_otherwise() {
     let environment = [
         ("PORTRAIT__SERVER__LISTEN", "[::1]:50051"),
         ("PORTRAIT__MONEY__RATES", "{EUR = 1.5, JPY = 2}"),
@@ -99,7 +99,7 @@ fn a_value_is_toml_where_it_can_be_and_text_otherwise() {
     ];
     let config: Config = load(&sources(None, &environment, &[])).expect("all are known");
     assert_eq!(config.server.listen, "[::1]:50051");
-    assert_eq!(config.server.idle, Some(Interval::from_hours(1)));
+    assert_eq!(config.server.idle, Some(DurationSetting::from_hours(1)));
     assert_eq!(config.money.rates, BTreeMap::from([("EUR".to_owned(), 1.5), ("JPY".to_owned(), 2.0)]));
     assert_eq!(config.money.actions, ["scan", "try"]);
     let rows = [
@@ -115,7 +115,7 @@ fn a_value_is_toml_where_it_can_be_and_text_otherwise() {
 }
 
 #[test]
-fn an_unknown_key_is_refused_with_its_source_and_the_key_that_was_meant() {
+fn an_unknown_key_is_refused_with_its_origin_and_the_similar_key() {
     let wrong = file("[server]\nlisen = \"x\"\n");
     let at = format!("the file {}", wrong.path().display());
     let rows = [
@@ -132,27 +132,27 @@ fn an_unknown_key_is_refused_with_its_source_and_the_key_that_was_meant() {
         (sources(None, &[], &[("server..x", "x")]), "server..x", "the command line", None),
         (sources(None, &[("PORTRAIT__", "x")], &[]), "", "the environment variable PORTRAIT__", None),
     ];
-    for (sources, expected_key, expected_place, meant) in rows {
+    for (sources, expected_key, expected_origin, similar) in rows {
         let error = load::<Config>(&sources).expect_err("an unknown key");
-        let ConfigError::UnknownKey { key, place, remedy } = &error else {
-            panic!("{error} is of another kind");
+        let ConfigError::UnknownKey { key, origin, remedy } = &error else {
+            panic!("{error} is another variant");
         };
-        assert_eq!((key.as_str(), place.as_str()), (expected_key, expected_place));
-        match meant {
-            Some(meant) => assert!(remedy.contains(&format!("did you mean {meant}?")), "{error}"),
+        assert_eq!((key.as_str(), origin.as_str()), (expected_key, expected_origin));
+        match similar {
+            Some(similar) => assert!(remedy.contains(&format!("did you mean {similar}?")), "{error}"),
             None => assert!(!remedy.contains("did you mean"), "{error}"),
         }
     }
 }
 
 #[test]
-fn a_value_of_the_wrong_type_is_refused_with_its_key_source_and_form() {
+fn a_value_of_the_wrong_type_is_refused_with_key_origin_and_syntax() {
     let file = file("[server]\nmax_calls = \"many\"\n");
     let rows = [
         (sources(Some(&file), &[], &[]), vec!["server.max_calls", "the file", "many"]),
         (
             sources(None, &[("PORTRAIT__SERVER__LINGER", "soon")], &[]),
-            vec!["server.linger", "PORTRAIT__SERVER__LINGER", "\"soon\" is not an interval", "250ms"],
+            vec!["server.linger", "PORTRAIT__SERVER__LINGER", "\"soon\" is not a duration", "250ms"],
         ),
         (
             sources(None, &[], &[("server.max_message", "4MB")]),
@@ -165,32 +165,32 @@ fn a_value_of_the_wrong_type_is_refused_with_its_key_source_and_form() {
         (sources(None, &[], &[("server", "1")]), vec!["server", "the command line"]),
     ];
     for (sources, parts) in rows {
-        let said = said(&sources);
+        let message = message_of(&sources);
         for part in parts {
-            assert!(said.contains(part), "{said:?} lacks {part:?}");
+            assert!(message.contains(part), "{message:?} lacks {part:?}");
         }
     }
 }
 
 #[test]
-fn a_file_that_is_absent_or_no_toml_is_named() {
+fn a_missing_or_malformed_file_is_named() {
     let absent = Sources { file: Some("/nowhere/portrait.toml".into()), ..Sources::default() };
-    assert!(said(&absent).contains("/nowhere/portrait.toml"));
+    assert!(message_of(&absent).contains("/nowhere/portrait.toml"));
     let broken = file("[server\n");
     let error = load::<Config>(&sources(Some(&broken), &[], &[])).expect_err("no TOML");
-    let cause = std::error::Error::source(&error).expect("the place in the file").to_string();
+    let cause = std::error::Error::source(&error).expect("the line in the file").to_string();
     assert!(error.to_string().contains(&broken.path().display().to_string()), "{error}");
     assert!(cause.contains("line 1"), "{cause}");
     assert!(!error.to_string().contains(&cause), "an error does not repeat its source");
 }
 
 #[test]
-fn what_is_dumped_reads_back_as_it_was() {
+fn a_dump_reads_back_as_the_same_configuration() {
     let mut config = Config::default();
     let rows: [fn(&mut Config); 4] = [
         |_| {},
-        |config| config.server.linger = Interval::from_millis(1500),
-        |config| config.server.idle = Some(Interval::from_days(30)),
+        |config| config.server.linger = DurationSetting::from_millis(1500),
+        |config| config.server.idle = Some(DurationSetting::from_days(30)),
         |config| config.money.rates = BTreeMap::from([("EUR".to_owned(), 1.1)]),
     ];
     for change in rows {

@@ -5,7 +5,7 @@
 mod serving {
     mod calls;
     mod drain;
-    mod house;
+    mod fixture;
     mod ports;
     mod tokens;
 }

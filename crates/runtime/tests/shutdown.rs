@@ -1,16 +1,16 @@
-//! How a process is told to stop. The signals are for a process of their own: this test starts itself anew.
+//! Signals of a process. The test starts its own binary again as the process that receives them.
 
 use portrait_runtime::shutdown::signalled;
 use rustix::process::{Signal, getpid, kill_process};
 use std::process::Command;
 
-/// Names the signal that the started process sends itself.
+/// Environment variable with the signal that the child process sends itself.
 const SIGNAL: &str = "PORTRAIT_TEST_SIGNAL";
 
 #[test]
-fn the_first_signal_asks_to_drain_and_the_second_ends_the_process() {
+fn the_first_signal_starts_the_drain_and_the_second_stops_the_process() {
     if let Ok(name) = std::env::var(SIGNAL) {
-        tell_twice(if name == "INT" { Signal::INT } else { Signal::TERM });
+        signal_twice(if name == "INT" { Signal::INT } else { Signal::TERM });
         return;
     }
     for name in ["TERM", "INT"] {
@@ -21,11 +21,11 @@ fn the_first_signal_asks_to_drain_and_the_second_ends_the_process() {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn tell_twice(signal: Signal) {
+async fn signal_twice(signal: Signal) {
     let token = signalled().expect("signals can be listened for");
     assert!(!token.is_cancelled());
-    kill_process(getpid(), signal).expect("a process may tell itself");
+    kill_process(getpid(), signal).expect("a process may signal itself");
     token.cancelled().await;
-    kill_process(getpid(), signal).expect("a process may tell itself");
+    kill_process(getpid(), signal).expect("a process may signal itself");
     std::future::pending::<()>().await;
 }

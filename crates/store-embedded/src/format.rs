@@ -1,7 +1,7 @@
 //! What a data directory says of itself: its format, and what was fixed when it was created. Read before anything is
 //! touched, so that another version's data is refused whole.
 
-use portrait_profile::{PartitionCount, PseudonymKey, Span};
+use portrait_profile::{PartitionCount, PseudonymKey, TimeDelta};
 use portrait_store::{Error, Layout, Result};
 use std::io::Write;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::path::Path;
 /// The format of everything under the directory.
 const FORMAT: i64 = 3;
 /// The format before it, which has no key of pseudonyms and no tombstones: it gets them at the opening.
-const FORMER_FORMAT: i64 = 2;
+const PREVIOUS_FORMAT: i64 = 2;
 /// The file that says so.
 const FILE: &str = "portrait-format";
 /// The file before it is whole.
@@ -21,7 +21,7 @@ const DEFAULT_PARTITIONS: u16 = 16;
 pub(super) fn open(
     directory: &Path,
     partitions: Option<PartitionCount>,
-    dedup_window: Span,
+    dedup_window: TimeDelta,
 ) -> Result<Layout> {
     std::fs::create_dir_all(directory).map_err(Error::unavailable)?;
     let file = directory.join(FILE);
@@ -36,7 +36,7 @@ pub(super) fn open(
         detail: format!("{}: {problem}: name another directory, or restore the file", file.display()),
     };
     let format = number(&text, "format").map_err(wrong)?;
-    let text = if format == FORMER_FORMAT { renewed(&text) } else { text };
+    let text = if format == PREVIOUS_FORMAT { renewed(&text) } else { text };
     let stored = parse(&text).map_err(wrong)?;
     if let Some(asked) = partitions.filter(|asked| *asked != stored.partitions) {
         return Err(Error::Incompatible {
@@ -58,8 +58,8 @@ pub(super) fn open(
             ),
         });
     }
-    if format == FORMER_FORMAT {
-        tracing::info!(directory = %directory.display(), "a store of format {FORMER_FORMAT} becomes one of format {FORMAT}");
+    if format == PREVIOUS_FORMAT {
+        tracing::info!(directory = %directory.display(), "a store of format {PREVIOUS_FORMAT} becomes one of format {FORMAT}");
         write_whole(directory, &text).map_err(Error::unavailable)?;
     }
     Ok(stored)
@@ -72,7 +72,7 @@ fn renewed(text: &str) -> String {
     format!("format = {FORMAT}\n{}pseudonym_key = {key:032x}\n", kept.collect::<String>())
 }
 
-fn create(directory: &Path, partitions: Option<PartitionCount>, dedup_window: Span) -> Result<Layout> {
+fn create(directory: &Path, partitions: Option<PartitionCount>, dedup_window: TimeDelta) -> Result<Layout> {
     let mut entries =
         std::fs::read_dir(directory).map_err(Error::unavailable)?.filter_map(std::result::Result::ok);
     // What a creation that was cut off left behind is ours.
@@ -114,13 +114,13 @@ fn parse(text: &str) -> Result<Layout, String> {
     let format = number(text, "format")?;
     if format != FORMAT {
         return Err(format!(
-            "the data has format {format} and this release reads formats {FORMER_FORMAT} and {FORMAT}: run the release that \
+            "the data has format {format} and this release reads formats {PREVIOUS_FORMAT} and {FORMAT}: run the release that \
              wrote it"
         ));
     }
     let partitions = u16::try_from(number(text, "partitions")?).ok().and_then(PartitionCount::new);
     let partitions = partitions.ok_or("partitions is not between 1 and 65535")?;
-    let dedup_window = Span::from_millis(number(text, "dedup_window_ms")?);
+    let dedup_window = TimeDelta::from_millis(number(text, "dedup_window_ms")?);
     let key = value(text, "pseudonym_key")?;
     let key = u128::from_str_radix(key, 16).map_err(|_| "pseudonym_key is not 32 hexadecimal digits")?;
     Ok(Layout { partitions, dedup_window, pseudonym_key: PseudonymKey::new(key) })

@@ -2,7 +2,7 @@
 //! keys is the order of places.
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
-use portrait_profile::{PartitionId, Pseudonym, Span, Timestamp};
+use portrait_profile::{PartitionId, Pseudonym, TimeDelta, Timestamp};
 use portrait_store::{PartName, ProfileKey, SeenQuery};
 
 /// The keyspaces.
@@ -82,7 +82,7 @@ pub(super) fn partition(partition: PartitionId) -> [u8; 2] {
 }
 
 /// The key of a place in a log, a feed or the dead letters.
-pub(super) fn place(partition: PartitionId, seq: u64) -> [u8; 10] {
+pub(super) fn position_key(partition: PartitionId, seq: u64) -> [u8; 10] {
     let mut key = [0; 10];
     key[..2].copy_from_slice(&partition.get().to_be_bytes());
     key[2..].copy_from_slice(&seq.to_be_bytes());
@@ -95,7 +95,7 @@ pub(super) fn part(name: PartName) -> [u8; 16] {
 }
 
 /// The place in a key that [`place`] made.
-pub(super) fn place_of(key: &[u8]) -> Option<u64> {
+pub(super) fn position_of_key(key: &[u8]) -> Option<u64> {
     key.get(2..10)?.try_into().ok().map(u64::from_be_bytes)
 }
 
@@ -113,7 +113,7 @@ pub(super) fn tombstone(partition: PartitionId, pseudonym: Pseudonym) -> Vec<u8>
 }
 
 /// The de-duplication window of a moment.
-pub(super) fn window(at: Timestamp, length: Span) -> u32 {
+pub(super) fn window(at: Timestamp, length: TimeDelta) -> u32 {
     u32::try_from((at.millis() / length.millis().max(1)).max(0)).unwrap_or(u32::MAX)
 }
 

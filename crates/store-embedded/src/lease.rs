@@ -1,6 +1,6 @@
 //! A lease: who has a partition, or the right to train, and until when. The writer alone changes it.
 
-use portrait_profile::{Span, Timestamp};
+use portrait_profile::{TimeDelta, Timestamp};
 use portrait_store::{Epoch, LeaseToken, Nonce};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub(super) struct Lease {
 
 impl Lease {
     /// Takes it for `nonce`, if nobody else's is running.
-    pub(super) fn acquire(&mut self, nonce: Nonce, ttl: Span, now: Timestamp) -> Option<LeaseToken> {
+    pub(super) fn acquire(&mut self, nonce: Nonce, ttl: TimeDelta, now: Timestamp) -> Option<LeaseToken> {
         let running = now < self.until;
         match self.token {
             Some(token) if running && token.nonce != nonce => return None,
@@ -32,7 +32,7 @@ impl Lease {
     }
 
     /// Extends it, if it is `token`'s.
-    pub(super) fn renew(&mut self, token: LeaseToken, ttl: Span, now: Timestamp) -> bool {
+    pub(super) fn renew(&mut self, token: LeaseToken, ttl: TimeDelta, now: Timestamp) -> bool {
         let held = self.is_held_by(token);
         if held {
             self.until = now.plus(ttl);

@@ -2,7 +2,7 @@
 //! writes go to one thread that groups them. The directory belongs to one process; every opening begins new generations,
 //! because what was not synced may be lost.
 
-mod attendance;
+mod membership;
 mod format;
 mod keys;
 mod lease;
@@ -11,12 +11,12 @@ mod read;
 mod rewrite;
 mod roles;
 mod seen;
-mod shelf;
-mod space;
-mod standing;
+mod partition_cell;
+mod disk_space;
+mod partition_state;
 mod store;
-mod tail;
+mod recent_blocks;
 mod writer;
 
-pub use space::FreeBytes;
-pub use store::{Embedded, Options};
+pub use disk_space::FreeBytes;
+pub use store::{Embedded, EmbeddedOptions};

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 /// As it is stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Models {
+pub(super) struct ModelState {
     /// Who may train.
     pub(super) lease: Lease,
     /// What there is.
     pub(super) registry: Registry,
 }
 
-impl Models {
+impl ModelState {
     /// Does what `change` asks for, or nothing.
     pub(super) fn change(&mut self, change: &RegistryChange) -> Result<RegistryNo> {
         self.registry = self.registry.changed(change, |token| self.lease.is_held_by(token))?;

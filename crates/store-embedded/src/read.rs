@@ -3,12 +3,13 @@
 
 use super::keys::{self, Keyspaces};
 use super::store::Embedded;
-use super::writer::Found;
+use super::writer::TrimPlan;
 use bytes::Bytes;
 use fjall::Keyspace;
 use portrait_profile::{PartitionId, Pseudonym, Timestamp};
-use portrait_store::backend::block::{self, Block, Room, take};
+use portrait_store::backend::block::{self, Block, ReadLimit, take};
 use portrait_store::backend::dead;
+use portrait_store::backend::stream::StreamKind;
 use portrait_store::{
     DeadLetter, Error, FeedSeq, ItemPage, LogSeq, ProfileKey, ProfilePage, Result, ScanCursor, TombstonePage,
     Trim,
@@ -16,18 +17,11 @@ use portrait_store::{
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// Blocks one read takes from memory or disk at most.
+/// Blocks one read takes from memory or disk at max.
 const BLOCKS_MAX: usize = 256;
-/// Entries of each kind that one trim removes at most.
+/// Entries of each kind that one trim removes at max.
 const TRIM_BLOCKS: usize = 512;
 const TRIM_SEEN: usize = 20_000;
-
-/// Which of the two stretches of blocks a partition has.
-#[derive(Clone, Copy)]
-pub(super) enum Stretch {
-    Log,
-    Feed,
-}
 
 /// Runs what may block.
 pub(super) async fn blocking<T: Send + 'static>(
@@ -40,26 +34,26 @@ impl Embedded {
     /// Records after `after`, with their places, up to `end`.
     pub(super) async fn records(
         &self,
-        stretch: Stretch,
+        kind: StreamKind,
         partition: PartitionId,
         after: u64,
-        room: Room,
+        limit: ReadLimit,
     ) -> Result<Vec<(u64, Bytes)>> {
-        let shelf = self.shelf(partition);
-        let in_memory = match stretch {
-            Stretch::Log => shelf.log().after(after, BLOCKS_MAX),
-            Stretch::Feed => shelf.feed().after(after, BLOCKS_MAX),
+        let cell = self.cell(partition);
+        let in_memory = match kind {
+            StreamKind::Log => cell.log().after(after, BLOCKS_MAX),
+            StreamKind::Feed => cell.feed().after(after, BLOCKS_MAX),
         };
         if !in_memory.is_empty() {
-            return take(in_memory.into_iter().map(Ok), after, room);
+            return take(in_memory.into_iter().map(Ok), after, limit);
         }
         let keyspaces = Arc::clone(&self.keyspaces);
         blocking(move || {
-            let keyspace = match stretch {
-                Stretch::Log => &keyspaces.log,
-                Stretch::Feed => &keyspaces.feed,
+            let keyspace = match kind {
+                StreamKind::Log => &keyspaces.log,
+                StreamKind::Feed => &keyspaces.feed,
             };
-            take(on_disk(keyspace, partition, after)?, after, room)
+            take(on_disk(keyspace, partition, after)?, after, limit)
         })
         .await
     }
@@ -69,11 +63,11 @@ impl Embedded {
         &self,
         partition: PartitionId,
         cursor: Option<ScanCursor>,
-        most: usize,
+        max: usize,
     ) -> Result<ProfilePage> {
         let keyspaces = Arc::clone(&self.keyspaces);
         let (entries, next) =
-            blocking(move || entries(&keyspaces.profiles, &keys::partition(partition), cursor, most)).await?;
+            blocking(move || entries(&keyspaces.profiles, &keys::partition(partition), cursor, max)).await?;
         let profiles = entries.into_iter().map(|(key, value)| (ProfileKey(key), value)).collect();
         Ok(ProfilePage { profiles, next })
     }
@@ -83,11 +77,11 @@ impl Embedded {
         &self,
         partition: PartitionId,
         cursor: Option<ScanCursor>,
-        most: usize,
+        max: usize,
     ) -> Result<TombstonePage> {
         let keyspaces = Arc::clone(&self.keyspaces);
         let (entries, next) =
-            blocking(move || entries(&keyspaces.tombstones, &keys::partition(partition), cursor, most))
+            blocking(move || entries(&keyspaces.tombstones, &keys::partition(partition), cursor, max))
                 .await?;
         let tombstone = |(key, value): (Bytes, Bytes)| {
             let bytes = key[..].try_into().map_err(|_| Error::Damaged {
@@ -99,9 +93,9 @@ impl Embedded {
     }
 
     /// Some items of the catalogue, in the order of their ids.
-    pub(super) async fn item_page(&self, cursor: Option<ScanCursor>, most: usize) -> Result<ItemPage> {
+    pub(super) async fn item_page(&self, cursor: Option<ScanCursor>, max: usize) -> Result<ItemPage> {
         let keyspaces = Arc::clone(&self.keyspaces);
-        let (items, next) = blocking(move || entries(&keyspaces.items, &[], cursor, most)).await?;
+        let (items, next) = blocking(move || entries(&keyspaces.items, &[], cursor, max)).await?;
         Ok(ItemPage { items, next })
     }
 
@@ -110,15 +104,15 @@ impl Embedded {
         &self,
         partition: PartitionId,
         after: LogSeq,
-        most: usize,
+        max: usize,
     ) -> Result<Vec<DeadLetter>> {
         let keyspaces = Arc::clone(&self.keyspaces);
         blocking(move || {
-            let range = keys::place(partition, after.get() + 1)..=keys::place(partition, u64::MAX);
-            let entries = keyspaces.dead.range(range).take(most);
+            let range = keys::position_key(partition, after.get() + 1)..=keys::position_key(partition, u64::MAX);
+            let entries = keyspaces.dead.range(range).take(max);
             let letter = |entry: fjall::Guard| {
                 let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
-                dead::decode(keys::place_of(&key).unwrap_or_default(), &value)
+                dead::decode(keys::position_of_key(&key).unwrap_or_default(), &value)
             };
             entries.map(letter).collect()
         })
@@ -126,15 +120,15 @@ impl Embedded {
     }
 
     /// What may be forgotten, in one bounded step.
-    pub(super) async fn find_old(&self, partition: PartitionId, what: Trim) -> Result<Found> {
+    pub(super) async fn find_old(&self, partition: PartitionId, what: Trim) -> Result<TrimPlan> {
         let keyspaces = Arc::clone(&self.keyspaces);
         let (applied_through, trimmed) = {
-            let standing = self.shelf(partition).standing.borrow();
-            (standing.applied_through, standing.log_trimmed.get())
+            let state = self.cell(partition).state.borrow();
+            (state.applied_through, state.log_trimmed.get())
         };
         let window_length = self.layout.dedup_window;
         blocking(move || {
-            let mut found = Found::default();
+            let mut found = TrimPlan::default();
             let log = old_blocks(&keyspaces.log, partition, what.log_before, applied_through.get())?;
             (found.log, found.log_through) = (log.0, LogSeq::new(log.1));
             found.dead = old_letters(&keyspaces.dead, partition, trimmed.max(log.1))?;
@@ -157,7 +151,7 @@ fn entries(
     keyspace: &Keyspace,
     prefix: &[u8],
     cursor: Option<ScanCursor>,
-    most: usize,
+    max: usize,
 ) -> Result<(Entries, Option<ScanCursor>)> {
     let last = cursor.map(|cursor| [prefix, &cursor.0].concat());
     let begin = last.map_or(Bound::Included(prefix.to_vec()), Bound::Excluded);
@@ -166,7 +160,7 @@ fn entries(
         let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
         let Some(key) = key.strip_prefix(prefix) else { break };
         page.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(&value)));
-        if page.len() >= most.max(1) {
+        if page.len() >= max.max(1) {
             let next = page.last().map(|(key, _)| ScanCursor(key.clone()));
             return Ok((page, next));
         }
@@ -180,16 +174,16 @@ fn on_disk(
     partition: PartitionId,
     after: u64,
 ) -> Result<impl Iterator<Item = Result<Block>> + use<>> {
-    let wanted = keys::place(partition, after + 1);
-    let first = keyspace.range(keys::place(partition, 0)..=wanted).next_back();
+    let wanted = keys::position_key(partition, after + 1);
+    let first = keyspace.range(keys::position_key(partition, 0)..=wanted).next_back();
     let begin = match first {
         Some(entry) => entry.key().map_err(Error::unavailable)?.to_vec(),
         None => wanted.to_vec(),
     };
-    let blocks = keyspace.range(begin..=keys::place(partition, u64::MAX).to_vec()).take(BLOCKS_MAX);
+    let blocks = keyspace.range(begin..=keys::position_key(partition, u64::MAX).to_vec()).take(BLOCKS_MAX);
     Ok(blocks.map(|entry| {
         let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
-        Block::new(keys::place_of(&key).unwrap_or_default(), Bytes::copy_from_slice(&value))
+        Block::new(keys::position_of_key(&key).unwrap_or_default(), Bytes::copy_from_slice(&value))
     }))
 }
 
@@ -203,13 +197,13 @@ fn old_blocks(
     let mut found = (Vec::new(), 0);
     for entry in keyspace.prefix(keys::partition(partition)).take(TRIM_BLOCKS) {
         let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
-        let first = keys::place_of(&key).unwrap_or_default();
+        let first = keys::position_of_key(&key).unwrap_or_default();
         let old = block::written_at(&value).is_some_and(|at| at < before);
         let last = Block::new(first, Bytes::copy_from_slice(&value))?.last();
         if !old || last > through {
             break;
         }
-        found.0.push(keys::place(partition, first));
+        found.0.push(keys::position_key(partition, first));
         found.1 = last;
     }
     Ok(found)
@@ -217,10 +211,10 @@ fn old_blocks(
 
 /// Keys of dead letters of places up to `through`: those of records that are trimmed.
 fn old_letters(keyspace: &Keyspace, partition: PartitionId, through: u64) -> Result<Vec<[u8; 10]>> {
-    let entries = keyspace.range(keys::place(partition, 0)..=keys::place(partition, through));
+    let entries = keyspace.range(keys::position_key(partition, 0)..=keys::position_key(partition, through));
     let place = |entry: fjall::Guard| {
         let key = entry.key().map_err(Error::unavailable)?;
-        Ok(keys::place(partition, keys::place_of(&key).unwrap_or_default()))
+        Ok(keys::position_key(partition, keys::position_of_key(&key).unwrap_or_default()))
     };
     entries.take(TRIM_SEEN).map(place).collect()
 }

@@ -17,7 +17,7 @@ const JOURNAL_BYTES: usize = 66 << 20;
 /// What is written at once to fill one.
 const FILLER_BYTES: usize = 1 << 20;
 /// How long journals may take to go after everything in them is in tables, and tables after they were merged.
-const PATIENCE: Duration = Duration::from_secs(20);
+const REWRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How often tables are merged that are still there.
@@ -27,13 +27,13 @@ impl Embedded {
     /// Writes all files anew.
     pub(super) async fn rewrite(&self) -> Result<()> {
         let (keyspaces, data) = (Arc::clone(&self.keyspaces), self.data.clone());
-        self.rewrites.take(blocking(move || rewrite(&keyspaces, &data))).await
+        self.rewrites.run(blocking(move || rewrite(&keyspaces, &data))).await
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a blocking thread waits for the disk in real time")]
 fn rewrite(keyspaces: &Keyspaces, data: &Path) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + REWRITE_TIMEOUT;
     let journals = || files(data, |path| path.extension().is_some_and(|extension| extension == "jnl"));
     let old = journals().map_err(Error::unavailable)?;
     fill_journal(keyspaces).map_err(Error::unavailable)?;
@@ -64,7 +64,7 @@ fn merge(keyspace: &Keyspace, filler: &Keyspace) -> Result<()> {
     // While fjall merges something itself it does nothing, and does not say so: that is seen by what is there.
     for _ in 0..MERGES {
         keyspace.major_compact().map_err(Error::unavailable)?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + REWRITE_TIMEOUT;
         while Instant::now() < deadline {
             // Tables go when something is flushed after they were merged, and nobody reads them any more.
             fill(filler, 0, vec![0]).map_err(Error::unavailable)?;

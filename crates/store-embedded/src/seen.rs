@@ -3,7 +3,7 @@
 
 use super::keys;
 use fjall::Keyspace;
-use portrait_profile::{PartitionId, Span};
+use portrait_profile::{PartitionId, TimeDelta};
 use portrait_store::SeenQuery;
 use portrait_store::backend::id_set::IdSet;
 use std::collections::BTreeMap;
@@ -14,23 +14,23 @@ const IDS_IN_MEMORY: usize = 200_000;
 const WINDOWS_IN_MEMORY: usize = 2;
 
 /// What is in memory of the remembered ids of one partition.
-pub(super) struct Seen {
+pub(super) struct SeenWindows {
     partition: PartitionId,
-    window_length: Span,
-    windows: BTreeMap<u32, Window>,
+    window_length: TimeDelta,
+    windows: BTreeMap<u32, SeenWindow>,
 }
 
 /// One window in memory.
-enum Window {
+enum SeenWindow {
     /// All its ids.
-    Whole(IdSet),
+    InMemory(IdSet),
     /// It has more than are held.
     OnDisk,
 }
 
-impl Seen {
+impl SeenWindows {
     /// Nothing in memory yet.
-    pub(super) fn new(partition: PartitionId, window_length: Span) -> Self {
+    pub(super) fn new(partition: PartitionId, window_length: TimeDelta) -> Self {
         Self { partition, window_length, windows: BTreeMap::new() }
     }
 
@@ -52,10 +52,10 @@ impl Seen {
             let number = keys::window(query.arrived_at, self.window_length);
             // A window that nobody asked about is read from disk when somebody does.
             let Some(window) = self.windows.get_mut(&number) else { continue };
-            if let Window::Whole(ids) = window {
+            if let SeenWindow::InMemory(ids) = window {
                 ids.insert(query.id.get());
                 if ids.len() > IDS_IN_MEMORY {
-                    *window = Window::OnDisk;
+                    *window = SeenWindow::OnDisk;
                 }
             }
         }
@@ -72,21 +72,21 @@ impl Seen {
             }
         }
         match self.windows.get(&number) {
-            Some(Window::Whole(ids)) => Ok(ids.contains(&query.id.get())),
+            Some(SeenWindow::InMemory(ids)) => Ok(ids.contains(&query.id.get())),
             _ => keyspace.contains_key(keys::seen(self.partition, number, query)),
         }
     }
 
-    fn read(&self, keyspace: &Keyspace, number: u32) -> fjall::Result<Window> {
+    fn read(&self, keyspace: &Keyspace, number: u32) -> fjall::Result<SeenWindow> {
         let mut ids = IdSet::default();
         for entry in keyspace.prefix(keys::seen_window(self.partition, number)) {
             if let Some((_, id)) = keys::seen_of(&entry.key()?) {
                 ids.insert(id);
             }
             if ids.len() > IDS_IN_MEMORY {
-                return Ok(Window::OnDisk);
+                return Ok(SeenWindow::OnDisk);
             }
         }
-        Ok(Window::Whole(ids))
+        Ok(SeenWindow::InMemory(ids))
     }
 }

@@ -1,17 +1,17 @@
 //! The store: its opening, its files and its end.
 
-use super::attendance::Attendance;
+use super::membership::Membership;
 use super::format;
 use super::keys::{self, Keyspaces};
-use super::models::Models;
-use super::seen::Seen;
-use super::shelf::Shelf;
-use super::space::{self, FreeBytes, Space};
-use super::standing::{PartitionGenerations, Standing};
-use super::writer::{Job, Writer};
+use super::models::ModelState;
+use super::seen::SeenWindows;
+use super::partition_cell::PartitionCell;
+use super::disk_space::{self, FreeBytes, DiskSpace};
+use super::partition_state::{PartitionGenerations, PartitionState};
+use super::writer::{WriteJob, Writer};
 use fjall::{Database, PersistMode};
-use portrait_profile::{PartitionCount, PartitionId, Span};
-use portrait_store::backend::shared_turn::SharedTurn;
+use portrait_profile::{PartitionCount, PartitionId, TimeDelta};
+use portrait_store::backend::single_flight::SingleFlight;
 use portrait_store::{Error, GenerationId, Generations, Layout, Limits, Nonce, Result};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,17 +21,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Jobs that may wait for the writer.
-const JOBS_WAITING: usize = 4096;
+const JOBS_QUEUED_MAX: usize = 4096;
 /// How long a caller waits for room among them.
-const QUEUE_PATIENCE: Duration = Duration::from_secs(5);
+const ENQUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a store is opened.
 #[derive(Clone)]
-pub struct Options {
+pub struct EmbeddedOptions {
     /// How many partitions a new store gets; none takes what is there, or 16.
     pub partitions: Option<PartitionCount>,
     /// For how long ids are remembered; fixed at creation.
-    pub dedup_window: Span,
+    pub dedup_window: TimeDelta,
     /// How much of the disk stays free.
     pub reserve_bytes: u64,
     /// What is free; the file system is asked if nobody else is named.
@@ -44,11 +44,11 @@ pub struct Options {
     pub limits: Limits,
 }
 
-impl Default for Options {
+impl Default for EmbeddedOptions {
     fn default() -> Self {
         Self {
             partitions: None,
-            dedup_window: Span::from_hours(24),
+            dedup_window: TimeDelta::from_hours(24),
             reserve_bytes: 256 << 20,
             free_bytes: None,
             cache_bytes: 128 << 20,
@@ -71,13 +71,13 @@ pub struct Embedded {
     pub(super) layout: Layout,
     pub(super) limits: Limits,
     pub(super) keyspaces: Arc<Keyspaces>,
-    shelves: Arc<[Shelf]>,
-    pub(super) models: Arc<watch::Sender<Models>>,
-    pub(super) attendance: Mutex<Attendance>,
-    jobs: mpsc::Sender<Job>,
+    cells: Arc<[PartitionCell]>,
+    pub(super) models: Arc<watch::Sender<ModelState>>,
+    pub(super) membership: Mutex<Membership>,
+    jobs: mpsc::Sender<WriteJob>,
     /// Where the database has its files.
     pub(super) data: PathBuf,
-    pub(super) rewrites: SharedTurn,
+    pub(super) rewrites: SingleFlight,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Cancelled by the writer when the database takes nothing any more.
     broken: CancellationToken,
@@ -89,7 +89,7 @@ impl Embedded {
     /// # Errors
     /// `Incompatible` if the directory is of another version or was created otherwise, `InUse` if another process has it,
     /// `Damaged` or `Unavailable` if it cannot be read.
-    pub fn open(directory: &Path, options: Options) -> Result<Self> {
+    pub fn open(directory: &Path, options: EmbeddedOptions) -> Result<Self> {
         let layout = format::open(directory, options.partitions, options.dedup_window)?;
         let data = directory.join("data");
         let database =
@@ -99,25 +99,25 @@ impl Embedded {
             })?;
         let keyspaces = Arc::new(Keyspaces::open(&database).map_err(Error::unavailable)?);
         let tail_bytes = options.tail_bytes / usize::from(layout.partitions.get());
-        let shelves: Arc<[Shelf]> = layout
+        let cells: Arc<[PartitionCell]> = layout
             .partitions
             .all()
-            .map(|partition| shelf(&keyspaces, partition, layout.dedup_window, tail_bytes))
+            .map(|partition| load_cell(&keyspaces, partition, layout.dedup_window, tail_bytes))
             .collect::<Result<_>>()?;
-        let mut models: Models = stored(&keyspaces.models, &keys::MODELS)?.unwrap_or_default();
+        let mut models: ModelState = stored(&keyspaces.models, &keys::MODELS)?.unwrap_or_default();
         models.lease.expire();
         let models = Arc::new(watch::Sender::new(models));
         database.persist(PersistMode::SyncAll).map_err(Error::unavailable)?;
-        let free_bytes = options.free_bytes.unwrap_or_else(space::of_file_system);
-        let (jobs, receiver) = mpsc::channel(JOBS_WAITING);
+        let free_bytes = options.free_bytes.unwrap_or_else(disk_space::of_file_system);
+        let (jobs, receiver) = mpsc::channel(JOBS_QUEUED_MAX);
         let broken = CancellationToken::new();
         let writer = Writer {
             database,
             keyspaces: Arc::clone(&keyspaces),
-            shelves: Arc::clone(&shelves),
+            cells: Arc::clone(&cells),
             models: Arc::clone(&models),
             layout,
-            space: Space::new(directory.to_owned(), options.reserve_bytes, free_bytes),
+            space: DiskSpace::new(directory.to_owned(), options.reserve_bytes, free_bytes),
             dead_letters_max: options.limits.dead_letters as u64,
             jobs: receiver,
             broken: broken.clone(),
@@ -129,12 +129,12 @@ impl Embedded {
             layout,
             limits: options.limits,
             keyspaces,
-            shelves,
+            cells: cells,
             models,
-            attendance: Mutex::default(),
+            membership: Mutex::default(),
             jobs,
             data,
-            rewrites: SharedTurn::default(),
+            rewrites: SingleFlight::default(),
             writer: Mutex::new(Some(thread)),
             broken,
         })
@@ -148,7 +148,7 @@ impl Embedded {
 
     /// Writes everything to disk and stops. Calls that come later find the store away.
     pub async fn close(&self) -> Result<()> {
-        self.ask(|answer| Job::Close { answer }).await?;
+        self.submit(|reply| WriteJob::Close { reply }).await?;
         let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             let ended = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -157,17 +157,17 @@ impl Embedded {
         Ok(())
     }
 
-    /// Hands a job to the writer and waits for its answer.
-    pub(super) async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T>>) -> Job) -> Result<T> {
-        let (answer, answered) = oneshot::channel();
-        let sent = self.jobs.send_timeout(job(answer), QUEUE_PATIENCE).await;
+    /// Hands a job to the writer and waits for its reply.
+    pub(super) async fn submit<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T>>) -> WriteJob) -> Result<T> {
+        let (reply, answered) = oneshot::channel();
+        let sent = self.jobs.send_timeout(job(reply), ENQUEUE_TIMEOUT).await;
         sent.map_err(|_| Error::Unavailable(None))?;
         answered.await.map_err(|_| Error::Unavailable(None))?
     }
 
     /// Shelf of a partition.
-    pub(super) fn shelf(&self, partition: PartitionId) -> &Shelf {
-        &self.shelves[partition.index()]
+    pub(super) fn cell(&self, partition: PartitionId) -> &PartitionCell {
+        &self.cells[partition.index()]
     }
 }
 
@@ -186,12 +186,12 @@ impl Drop for Embedded {
 }
 
 /// Reads what is stored of a partition and begins its new generations.
-fn shelf(keyspaces: &Keyspaces, partition: PartitionId, window: Span, tail_bytes: usize) -> Result<Shelf> {
+fn load_cell(keyspaces: &Keyspaces, partition: PartitionId, window: TimeDelta, tail_bytes: usize) -> Result<PartitionCell> {
     let key = keys::partition(partition);
-    let standing = read_stored(&keyspaces.meta, &key, Standing::read)?;
-    let mut standing = standing.unwrap_or_default();
-    standing.lease.expire();
-    let (log_first, feed_first) = (standing.log_end.next(), standing.feed_end.next());
+    let state = read_stored(&keyspaces.meta, &key, PartitionState::read)?;
+    let mut state = state.unwrap_or_default();
+    state.lease.expire();
+    let (log_first, feed_first) = (state.log_end.next(), state.feed_end.next());
     let id = || GenerationId::new(Nonce::random());
     let generations = match stored::<PartitionGenerations>(&keyspaces.generations, &key)? {
         Some(mut generations) => {
@@ -206,7 +206,7 @@ fn shelf(keyspaces: &Keyspaces, partition: PartitionId, window: Span, tail_bytes
     };
     let bytes = postcard::to_stdvec(&generations).map_err(Error::unavailable)?;
     keyspaces.generations.insert(key, bytes).map_err(Error::unavailable)?;
-    Ok(Shelf::new(standing, generations, Seen::new(partition, window), tail_bytes))
+    Ok(PartitionCell::new(state, generations, SeenWindows::new(partition, window), tail_bytes))
 }
 
 fn stored<T: serde::de::DeserializeOwned>(keyspace: &fjall::Keyspace, key: &[u8]) -> Result<Option<T>> {

@@ -1,15 +1,15 @@
 //! The one thread that writes. In come jobs from every caller; what has queued up while the disk was busy becomes one batch
 //! of the database, one write and at most one fsync; then everybody is answered and readers see it. A job is checked against
-//! the standing that the jobs before it leave, so that a batch never holds something that a step before it forbids.
+//! the state that the jobs before it leave, so that a batch never holds something that a step before it forbids.
 
 use super::keys::{self, Keyspaces};
-use super::models::Models;
-use super::shelf::{Additions, Shelf};
-use super::space::Space;
-use super::standing::Standing;
+use super::models::ModelState;
+use super::partition_cell::{Additions, PartitionCell};
+use super::disk_space::DiskSpace;
+use super::partition_state::PartitionState;
 use bytes::Bytes;
-use fjall::{Database, OwnedWriteBatch as WriteBatch, PersistMode};
-use portrait_profile::{PartitionId, Span, Timestamp};
+use fjall::{Database, OwnedWriteBatch, PersistMode};
+use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use portrait_store::backend::block::{self, Block};
 use portrait_store::backend::dead;
 use portrait_store::{
@@ -26,45 +26,45 @@ use tokio_util::sync::CancellationToken;
 const BATCH_BYTES: usize = 16 << 20;
 const BATCH_JOBS: usize = 1024;
 
-/// Where a job's answer goes. The asker may be gone; then nobody needs it.
-pub(super) type Answer<T> = oneshot::Sender<Result<T>>;
+/// Where a job's reply goes. The asker may be gone; then nobody needs it.
+pub(super) type ReplySender<T> = oneshot::Sender<Result<T>>;
 
 /// What the writer can be asked to do.
-pub(super) enum Job {
+pub(super) enum WriteJob {
     /// Append a block of `count` records.
-    Append { partition: PartitionId, block: Bytes, count: u64, level: AckLevel, answer: Answer<Appended> },
+    Append { partition: PartitionId, block: Bytes, count: u64, level: AckLevel, reply: ReplySender<Appended> },
     /// One step of a partition's owner.
-    Commit { partition: PartitionId, commit: Box<Commit>, answer: Answer<Committed> },
+    Commit { partition: PartitionId, commit: Box<Commit>, reply: ReplySender<Committed> },
     /// Take a lease.
     Acquire {
         partition: PartitionId,
         nonce: Nonce,
-        ttl: Span,
+        ttl: TimeDelta,
         now: Timestamp,
-        answer: Answer<Option<LeaseToken>>,
+        reply: ReplySender<Option<LeaseToken>>,
     },
     /// Extend a lease.
-    Renew { partition: PartitionId, token: LeaseToken, ttl: Span, now: Timestamp, answer: Answer<bool> },
+    Renew { partition: PartitionId, token: LeaseToken, ttl: TimeDelta, now: Timestamp, reply: ReplySender<bool> },
     /// End a lease.
-    Release { partition: PartitionId, token: LeaseToken, answer: Answer<()> },
+    Release { partition: PartitionId, token: LeaseToken, reply: ReplySender<()> },
     /// Forget what was found to be old.
-    Trim { partition: PartitionId, found: Box<Found>, answer: Answer<()> },
+    Trim { partition: PartitionId, plan: Box<TrimPlan>, reply: ReplySender<()> },
     /// Write items.
-    PutItems { items: Vec<CatalogueEntry>, level: AckLevel, answer: Answer<()> },
+    PutItems { items: Vec<CatalogueEntry>, level: AckLevel, reply: ReplySender<()> },
     /// Change the models, or who may train.
     Models { edit: EditModels },
     /// Keep a part of a model.
-    PutPart { name: PartName, part: Bytes, answer: Answer<()> },
+    PutPart { name: PartName, part: Bytes, reply: ReplySender<()> },
     /// Write everything to disk and stop.
-    Close { answer: Answer<()> },
+    Close { reply: ReplySender<()> },
 }
 
 /// A change of the models: does it and answers.
-pub(super) type EditModels = Box<dyn FnOnce(&mut Models, &mut Draft) + Send>;
+pub(super) type EditModels = Box<dyn FnOnce(&mut ModelState, &mut WriteBatch) + Send>;
 
 /// What a search for old things found in one partition.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct TrimPlan {
     /// Keys of blocks of the log.
     pub(super) log: Vec<[u8; 10]>,
     /// The newest place of them.
@@ -83,30 +83,30 @@ pub(super) struct Found {
 pub(super) struct Writer {
     pub(super) database: Database,
     pub(super) keyspaces: Arc<Keyspaces>,
-    pub(super) shelves: Arc<[Shelf]>,
-    pub(super) models: Arc<watch::Sender<Models>>,
+    pub(super) cells: Arc<[PartitionCell]>,
+    pub(super) models: Arc<watch::Sender<ModelState>>,
     pub(super) layout: Layout,
-    pub(super) space: Space,
+    pub(super) space: DiskSpace,
     pub(super) dead_letters_max: u64,
-    pub(super) jobs: mpsc::Receiver<Job>,
+    pub(super) jobs: mpsc::Receiver<WriteJob>,
     /// Cancelled when a write fails.
     pub(super) broken: CancellationToken,
 }
 
 /// Answers one asker, with the failure of the whole batch if there is one.
-type Reply = Box<dyn FnOnce(Option<&str>) + Send>;
+type PendingReply = Box<dyn FnOnce(Option<&str>) + Send>;
 
 /// A batch in the making.
-pub(super) struct Draft {
-    batch: WriteBatch,
+pub(super) struct WriteBatch {
+    writes: OwnedWriteBatch,
     bytes: usize,
     disk: bool,
-    changed: BTreeMap<PartitionId, (Standing, Additions)>,
+    changed: BTreeMap<PartitionId, (PartitionState, Additions)>,
     committed: Vec<PartitionId>,
     items: HashMap<Bytes, Bytes>,
-    models: Option<Models>,
+    models: Option<ModelState>,
     parts: BTreeMap<PartName, Option<Bytes>>,
-    answers: Vec<Reply>,
+    replies: Vec<PendingReply>,
 }
 
 impl Writer {
@@ -114,206 +114,206 @@ impl Writer {
     pub(super) fn run(mut self) {
         let mut held = None;
         while let Some(job) = held.take().or_else(|| self.jobs.blocking_recv()) {
-            let mut draft = Draft::new(&self.database);
+            let mut batch = WriteBatch::new(&self.database);
             let mut next = Some(job);
             let mut closing = None;
             while let Some(job) = next.take() {
-                if draft.must_wait(&job) {
+                if batch.must_wait(&job) {
                     held = Some(job);
                     break;
                 }
-                if let Job::Close { answer } = job {
-                    closing = Some(answer);
+                if let WriteJob::Close { reply } = job {
+                    closing = Some(reply);
                     break;
                 }
-                self.add(&mut draft, job);
-                if draft.bytes < BATCH_BYTES && draft.answers.len() < BATCH_JOBS {
+                self.add(&mut batch, job);
+                if batch.bytes < BATCH_BYTES && batch.replies.len() < BATCH_JOBS {
                     next = self.jobs.try_recv().ok();
                 }
             }
-            self.write(draft);
-            if let Some(answer) = closing {
+            self.write(batch);
+            if let Some(reply) = closing {
                 let synced = self.database.persist(PersistMode::SyncAll).map_err(Error::unavailable);
-                let _ = answer.send(synced);
+                let _ = reply.send(synced);
                 return;
             }
         }
     }
 
-    fn add(&mut self, draft: &mut Draft, job: Job) {
+    fn add(&mut self, batch: &mut WriteBatch, job: WriteJob) {
         match job {
-            Job::Append { partition, block, count, level, answer } => {
-                let appended = self.append(draft, partition, &block, count, level);
-                draft.answer(answer, appended);
+            WriteJob::Append { partition, block, count, level, reply } => {
+                let appended = self.append(batch, partition, &block, count, level);
+                batch.reply(reply, appended);
             }
-            Job::Commit { partition, commit, answer } => {
-                let committed = self.commit(draft, partition, *commit);
-                draft.answer(answer, committed);
+            WriteJob::Commit { partition, commit, reply } => {
+                let committed = self.commit(batch, partition, *commit);
+                batch.reply(reply, committed);
             }
-            Job::Acquire { partition, nonce, ttl, now, answer } => {
-                let token = self.standing(draft, partition).lease.acquire(nonce, ttl, now);
-                draft.answer(answer, Ok(token));
+            WriteJob::Acquire { partition, nonce, ttl, now, reply } => {
+                let token = self.state(batch, partition).lease.acquire(nonce, ttl, now);
+                batch.reply(reply, Ok(token));
             }
-            Job::Renew { partition, token, ttl, now, answer } => {
-                let held = self.standing(draft, partition).lease.renew(token, ttl, now);
-                draft.answer(answer, Ok(held));
+            WriteJob::Renew { partition, token, ttl, now, reply } => {
+                let held = self.state(batch, partition).lease.renew(token, ttl, now);
+                batch.reply(reply, Ok(held));
             }
-            Job::Release { partition, token, answer } => {
-                self.standing(draft, partition).lease.release(token);
-                draft.answer(answer, Ok(()));
+            WriteJob::Release { partition, token, reply } => {
+                self.state(batch, partition).lease.release(token);
+                batch.reply(reply, Ok(()));
             }
-            Job::Trim { partition, found, answer } => {
-                self.trim(draft, partition, *found);
-                draft.answer(answer, Ok(()));
+            WriteJob::Trim { partition, plan, reply } => {
+                self.trim(batch, partition, *plan);
+                batch.reply(reply, Ok(()));
             }
-            Job::PutItems { items, level, answer } => {
+            WriteJob::PutItems { items, level, reply } => {
                 let put = self.space.check().map(|()| {
-                    draft.bytes += items.iter().map(|(id, item)| id.len() + item.len()).sum::<usize>();
-                    draft.disk |= level == AckLevel::Disk;
-                    draft.items.extend(items);
+                    batch.bytes += items.iter().map(|(id, item)| id.len() + item.len()).sum::<usize>();
+                    batch.disk |= level == AckLevel::Disk;
+                    batch.items.extend(items);
                 });
-                draft.answer(answer, put);
+                batch.reply(reply, put);
             }
-            Job::Models { edit } => {
-                let mut models = draft.models.take().unwrap_or_else(|| self.models.borrow().clone());
-                edit(&mut models, draft);
-                draft.models = Some(models);
-                draft.disk = true;
+            WriteJob::Models { edit } => {
+                let mut models = batch.models.take().unwrap_or_else(|| self.models.borrow().clone());
+                edit(&mut models, batch);
+                batch.models = Some(models);
+                batch.disk = true;
             }
-            Job::PutPart { name, part, answer } => {
+            WriteJob::PutPart { name, part, reply } => {
                 let put = self.space.check().map(|()| {
-                    draft.bytes += part.len();
-                    draft.disk = true;
-                    draft.parts.insert(name, Some(part));
+                    batch.bytes += part.len();
+                    batch.disk = true;
+                    batch.parts.insert(name, Some(part));
                 });
-                draft.answer(answer, put);
+                batch.reply(reply, put);
             }
-            Job::Close { answer } => draft.answer(answer, Ok(())),
+            WriteJob::Close { reply } => batch.reply(reply, Ok(())),
         }
     }
 
     fn append(
         &mut self,
-        draft: &mut Draft,
+        batch: &mut WriteBatch,
         partition: PartitionId,
         block: &Bytes,
         count: u64,
         level: AckLevel,
     ) -> Result<Appended> {
         self.space.check()?;
-        let generation = self.shelves[partition.index()].generations.log.newest();
-        let standing = self.standing(draft, partition);
-        let first = standing.log_end.next();
-        standing.log_end = standing.log_end.plus(count);
-        let (end, applied_through) = (standing.log_end, standing.applied_through);
-        let kept = Block::new(first.get(), block.clone())?;
-        draft.additions(partition).log.push(kept);
-        draft.bytes += block.len();
-        draft.disk |= level == AckLevel::Disk;
-        draft.batch.insert(&self.keyspaces.log, keys::place(partition, first.get()), &block[..]);
+        let generation = self.cells[partition.index()].generations.log.newest();
+        let state = self.state(batch, partition);
+        let first = state.log_end.next();
+        state.log_end = state.log_end.plus(count);
+        let (end, applied_through) = (state.log_end, state.applied_through);
+        let block = Block::new(first.get(), block.clone())?;
+        batch.additions(partition).log.push(block);
+        batch.bytes += block.len();
+        batch.disk |= level == AckLevel::Disk;
+        batch.writes.insert(&self.keyspaces.log, keys::position_key(partition, first.get()), &block[..]);
         Ok(Appended { first, last: Position { generation, seq: end }, applied_through })
     }
 
-    fn commit(&mut self, draft: &mut Draft, partition: PartitionId, commit: Commit) -> Result<Committed> {
+    fn commit(&mut self, batch: &mut WriteBatch, partition: PartitionId, commit: Commit) -> Result<Committed> {
         let keyspaces = Arc::clone(&self.keyspaces);
         let window_length = self.layout.dedup_window;
-        let standing = self.standing(draft, partition);
-        standing.check(partition, &commit)?;
-        let first_change = standing.feed_end.next();
-        standing.count(&commit);
-        let (commit_no, feed_end) = (standing.commit_no, standing.feed_end);
-        self.bound_dead_letters(draft, partition, commit.dead_letters.len() as u64)?;
-        draft.committed.push(partition);
+        let state = self.state(batch, partition);
+        state.check(partition, &commit)?;
+        let first_change = state.feed_end.next();
+        state.count(&commit);
+        let (commit_no, feed_end) = (state.commit_no, state.feed_end);
+        self.bound_dead_letters(batch, partition, commit.dead_letters.len() as u64)?;
+        batch.committed.push(partition);
         for (key, value) in commit.profiles {
             let key = keys::profile(partition, &key);
-            draft.bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
+            batch.bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
             match value {
-                Some(value) => draft.batch.insert(&keyspaces.profiles, key, &value[..]),
-                None => draft.batch.remove(&keyspaces.profiles, key),
+                Some(value) => batch.writes.insert(&keyspaces.profiles, key, &value[..]),
+                None => batch.writes.remove(&keyspaces.profiles, key),
             }
         }
         for (pseudonym, value) in commit.tombstones {
             let key = keys::tombstone(partition, pseudonym);
             match value {
-                Some(value) => draft.batch.insert(&keyspaces.tombstones, key, &value[..]),
-                None => draft.batch.remove(&keyspaces.tombstones, key),
+                Some(value) => batch.writes.insert(&keyspaces.tombstones, key, &value[..]),
+                None => batch.writes.remove(&keyspaces.tombstones, key),
             }
         }
         for query in &commit.seen {
             let window = keys::window(query.arrived_at, window_length);
-            draft.batch.insert(&keyspaces.seen, keys::seen(partition, window, query), []);
+            batch.writes.insert(&keyspaces.seen, keys::seen(partition, window, query), []);
         }
         if !commit.changes.is_empty() {
             let block = block::encode(commit.at, &commit.changes);
-            draft.bytes += block.len();
-            draft.batch.insert(&keyspaces.feed, keys::place(partition, first_change.get()), &block[..]);
-            draft.additions(partition).feed.push(Block::new(first_change.get(), block)?);
+            batch.bytes += block.len();
+            batch.writes.insert(&keyspaces.feed, keys::position_key(partition, first_change.get()), &block[..]);
+            batch.additions(partition).feed.push(Block::new(first_change.get(), block)?);
         }
         for letter in commit.dead_letters {
             let value = dead::encode(&letter);
-            draft.bytes += value.len();
-            draft.batch.insert(&keyspaces.dead, keys::place(partition, letter.seq.get()), value);
+            batch.bytes += value.len();
+            batch.writes.insert(&keyspaces.dead, keys::position_key(partition, letter.seq.get()), value);
         }
-        draft.additions(partition).seen.extend(commit.seen);
+        batch.additions(partition).seen.extend(commit.seen);
         Ok(Committed { commit_no, feed_end })
     }
 
     /// Lets the oldest dead letters give way to `added` new ones, where there are too many.
-    fn bound_dead_letters(&mut self, draft: &mut Draft, partition: PartitionId, added: u64) -> Result<()> {
+    fn bound_dead_letters(&mut self, batch: &mut WriteBatch, partition: PartitionId, added: u64) -> Result<()> {
         let most = self.dead_letters_max;
         let keyspaces = Arc::clone(&self.keyspaces);
-        let standing = self.standing(draft, partition);
-        let surplus = standing.dead_kept.saturating_sub(most).min(standing.dead_kept - added);
-        standing.dead_kept -= surplus;
+        let state = self.state(batch, partition);
+        let surplus = state.dead_letters.saturating_sub(most).min(state.dead_letters - added);
+        state.dead_letters -= surplus;
         for entry in keyspaces.dead.prefix(keys::partition(partition)).take(surplus as usize) {
-            draft.batch.remove(&keyspaces.dead, entry.key().map_err(Error::unavailable)?);
+            batch.writes.remove(&keyspaces.dead, entry.key().map_err(Error::unavailable)?);
         }
         Ok(())
     }
 
-    fn trim(&mut self, draft: &mut Draft, partition: PartitionId, found: Found) {
+    fn trim(&mut self, batch: &mut WriteBatch, partition: PartitionId, plan: TrimPlan) {
         let keyspaces = Arc::clone(&self.keyspaces);
-        let standing = self.standing(draft, partition);
-        standing.log_trimmed = standing.log_trimmed.max(found.log_through);
-        standing.feed_trimmed = standing.feed_trimmed.max(found.feed_through);
-        standing.dead_kept = standing.dead_kept.saturating_sub(found.dead.len() as u64);
-        found.dead.into_iter().for_each(|key| draft.batch.remove(&keyspaces.dead, key));
-        found.log.into_iter().for_each(|key| draft.batch.remove(&keyspaces.log, key));
-        found.feed.into_iter().for_each(|key| draft.batch.remove(&keyspaces.feed, key));
-        found.seen.into_iter().for_each(|key| draft.batch.remove(&keyspaces.seen, key));
+        let state = self.state(batch, partition);
+        state.log_trimmed = state.log_trimmed.max(plan.log_through);
+        state.feed_trimmed = state.feed_trimmed.max(plan.feed_through);
+        state.dead_letters = state.dead_letters.saturating_sub(plan.dead.len() as u64);
+        plan.dead.into_iter().for_each(|key| batch.writes.remove(&keyspaces.dead, key));
+        plan.log.into_iter().for_each(|key| batch.writes.remove(&keyspaces.log, key));
+        plan.feed.into_iter().for_each(|key| batch.writes.remove(&keyspaces.feed, key));
+        plan.seen.into_iter().for_each(|key| batch.writes.remove(&keyspaces.seen, key));
     }
 
-    /// The standing that the jobs so far leave.
-    fn standing<'d>(&self, draft: &'d mut Draft, partition: PartitionId) -> &'d mut Standing {
-        let published = || (self.shelves[partition.index()].standing.borrow().clone(), Additions::default());
-        &mut draft.changed.entry(partition).or_insert_with(published).0
+    /// The state that the jobs so far leave.
+    fn state<'b>(&self, batch: &'b mut WriteBatch, partition: PartitionId) -> &'b mut PartitionState {
+        let published = || (self.cells[partition.index()].state.borrow().clone(), Additions::default());
+        &mut batch.changed.entry(partition).or_insert_with(published).0
     }
 
-    fn write(&self, mut draft: Draft) {
-        for (partition, (standing, _)) in &draft.changed {
-            draft.batch.insert(&self.keyspaces.meta, keys::partition(*partition), encoded(standing));
+    fn write(&self, mut batch: WriteBatch) {
+        for (partition, (state, _)) in &batch.changed {
+            batch.writes.insert(&self.keyspaces.meta, keys::partition(*partition), encoded(state));
         }
-        for (id, item) in std::mem::take(&mut draft.items) {
-            draft.batch.insert(&self.keyspaces.items, &id[..], &item[..]);
+        for (id, item) in std::mem::take(&mut batch.items) {
+            batch.writes.insert(&self.keyspaces.items, &id[..], &item[..]);
         }
-        for (name, part) in std::mem::take(&mut draft.parts) {
+        for (name, part) in std::mem::take(&mut batch.parts) {
             match part {
-                Some(part) => draft.batch.insert(&self.keyspaces.parts, keys::part(name), &part[..]),
-                None => draft.batch.remove(&self.keyspaces.parts, keys::part(name)),
+                Some(part) => batch.writes.insert(&self.keyspaces.parts, keys::part(name), &part[..]),
+                None => batch.writes.remove(&self.keyspaces.parts, keys::part(name)),
             }
         }
-        if let Some(models) = &draft.models {
-            draft.batch.insert(&self.keyspaces.models, keys::MODELS, encoded(models));
+        if let Some(models) = &batch.models {
+            batch.writes.insert(&self.keyspaces.models, keys::MODELS, encoded(models));
         }
-        let mode = if draft.disk { PersistMode::SyncData } else { PersistMode::Buffer };
-        let written = draft.batch.durability(Some(mode)).commit();
+        let mode = if batch.disk { PersistMode::SyncData } else { PersistMode::Buffer };
+        let written = batch.writes.durability(Some(mode)).commit();
         let failure = written.err().map(|error| error.to_string());
         match &failure {
             None => {
-                for (partition, (standing, additions)) in draft.changed {
-                    self.shelves[partition.index()].publish(standing, additions);
+                for (partition, (state, additions)) in batch.changed {
+                    self.cells[partition.index()].publish(state, additions);
                 }
-                draft.models.map(|models| self.models.send_replace(models));
+                batch.models.map(|models| self.models.send_replace(models));
             }
             // Every later write fails too.
             Some(error) if !self.broken.is_cancelled() => {
@@ -322,7 +322,7 @@ impl Writer {
             }
             Some(_) => {}
         }
-        draft.answers.into_iter().for_each(|answer| answer(failure.as_deref()));
+        batch.replies.into_iter().for_each(|reply| reply(failure.as_deref()));
     }
 }
 
@@ -330,10 +330,10 @@ fn encoded(value: &impl Serialize) -> Vec<u8> {
     postcard::to_stdvec(value).expect("writing to memory cannot fail: every type here has a known length")
 }
 
-impl Draft {
+impl WriteBatch {
     fn new(database: &Database) -> Self {
         Self {
-            batch: database.batch(),
+            writes: database.batch(),
             bytes: 0,
             disk: false,
             changed: BTreeMap::new(),
@@ -341,17 +341,17 @@ impl Draft {
             items: HashMap::new(),
             models: None,
             parts: BTreeMap::new(),
-            answers: Vec::new(),
+            replies: Vec::new(),
         }
     }
 
     /// Two commits of one partition may write the same key, and one batch of the database must not: the later one waits.
-    fn must_wait(&self, job: &Job) -> bool {
-        matches!(job, Job::Commit { partition, .. } if self.committed.contains(partition))
+    fn must_wait(&self, job: &WriteJob) -> bool {
+        matches!(job, WriteJob::Commit { partition, .. } if self.committed.contains(partition))
     }
 
     fn additions(&mut self, partition: PartitionId) -> &mut Additions {
-        &mut self.changed.get_mut(&partition).expect("a job takes the standing before it adds to it").1
+        &mut self.changed.get_mut(&partition).expect("a job takes the state before it adds to it").1
     }
 
     /// Forgets parts of models.
@@ -359,14 +359,14 @@ impl Draft {
         self.parts.extend(names.into_iter().map(|name| (name, None)));
     }
 
-    /// Keeps an answer until the batch is written; a write that failed answers in its place.
-    pub(super) fn answer<T: Send + 'static>(&mut self, answer: Answer<T>, result: Result<T>) {
-        self.answers.push(Box::new(move |failure| {
+    /// Keeps an reply until the batch is written; a write that failed answers in its place.
+    pub(super) fn reply<T: Send + 'static>(&mut self, reply: ReplySender<T>, result: Result<T>) {
+        self.replies.push(Box::new(move |failure| {
             let result = match failure {
                 Some(error) => Err(Error::unavailable(std::io::Error::other(error.to_owned()))),
                 None => result,
             };
-            let _ = answer.send(result);
+            let _ = reply.send(result);
         }));
     }
 }

@@ -3,18 +3,18 @@
 use portrait_profile::PartitionCount;
 use portrait_store::Store;
 use portrait_store::conformance::{LIMITS, PARTITIONS, WINDOW};
-use portrait_store_embedded::{Embedded, Options};
+use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use std::sync::Arc;
 
 /// A new embedded store.
 async fn embedded() -> (tempfile::TempDir, Arc<dyn Store>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options {
+    let options = EmbeddedOptions {
         partitions: PartitionCount::new(PARTITIONS),
         dedup_window: WINDOW,
         reserve_bytes: 0,
         limits: LIMITS,
-        ..Options::default()
+        ..EmbeddedOptions::default()
     };
     let store = Embedded::open(folder.path(), options).expect("a new store");
     (folder, Arc::new(store))

@@ -4,12 +4,12 @@
 #![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
 
 use bytes::Bytes;
-use portrait_profile::{PartitionCount, Span, Timestamp};
+use portrait_profile::{PartitionCount, TimeDelta, Timestamp};
 use portrait_store::{
     AckLevel, CatalogueStore, Commit, Counters, Error, LogSeq, LogStore, Nonce, OwnerStore, Position,
     PositionFate, ProfileKey, ProfileStore, SeenQuery, StoreInfo,
 };
-use portrait_store_embedded::{Embedded, Options};
+use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,8 +17,8 @@ use std::time::Duration;
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
-fn options() -> Options {
-    Options { partitions: PartitionCount::new(2), reserve_bytes: 0, ..Options::default() }
+fn options() -> EmbeddedOptions {
+    EmbeddedOptions { partitions: PartitionCount::new(2), reserve_bytes: 0, ..EmbeddedOptions::default() }
 }
 
 fn open(path: &Path) -> Embedded {
@@ -35,7 +35,7 @@ async fn everything_is_there_after_a_reopening_and_generations_are_new() {
         .await
         .expect("room");
     let token =
-        store.acquire(partition, Nonce::new(1), Span::from_days(1), NOW).await.expect("there").expect("free");
+        store.acquire(partition, Nonce::new(1), TimeDelta::from_days(1), NOW).await.expect("there").expect("free");
     let (key, seen) = (
         ProfileKey(Bytes::from_static(b"u")),
         SeenQuery { id: portrait_profile::SeenId::from_bits(3), arrived_at: NOW },
@@ -83,7 +83,7 @@ async fn everything_is_there_after_a_reopening_and_generations_are_new() {
         after.log_generations.fate(position, after.log_end)
     };
     assert_eq!((fate(3), fate(4)), (PositionFate::Valid, PositionFate::BeyondEnd));
-    let next = store.acquire(partition, Nonce::new(2), Span::from_days(1), NOW).await.expect("there");
+    let next = store.acquire(partition, Nonce::new(2), TimeDelta::from_days(1), NOW).await.expect("there");
     assert!(next.is_some_and(|next| next.epoch > token.epoch), "leases end with the process");
 }
 
@@ -102,15 +102,15 @@ fn what_was_fixed_at_creation_cannot_be_changed() {
     let folder = tempfile::tempdir().expect("a folder");
     drop(open(folder.path()));
     let others = [
-        (Options { partitions: PartitionCount::new(3), ..options() }, "2 partitions"),
-        (Options { dedup_window: Span::from_hours(1), ..options() }, "de-duplication window"),
+        (EmbeddedOptions { partitions: PartitionCount::new(3), ..options() }, "2 partitions"),
+        (EmbeddedOptions { dedup_window: TimeDelta::from_hours(1), ..options() }, "de-duplication window"),
     ];
     for (options, said) in others {
         let refused = Embedded::open(folder.path(), options).err().expect("it is refused").to_string();
         assert!(refused.contains(said), "{refused}");
     }
     drop(
-        Embedded::open(folder.path(), Options { partitions: None, ..options() })
+        Embedded::open(folder.path(), EmbeddedOptions { partitions: None, ..options() })
             .expect("what is there is taken"),
     );
 }
@@ -160,7 +160,7 @@ async fn a_full_disk_takes_commits_and_no_appends() {
     let free = Arc::new(AtomicU64::new(1 << 30));
     let told = Arc::clone(&free);
     let free_bytes = Arc::new(move |_: &Path| Ok(told.load(Ordering::SeqCst)));
-    let options = Options { reserve_bytes: 1 << 20, free_bytes: Some(free_bytes), ..options() };
+    let options = EmbeddedOptions { reserve_bytes: 1 << 20, free_bytes: Some(free_bytes), ..options() };
     let store = Embedded::open(folder.path(), options).expect("a new store");
     let partition = store.layout().partitions.all().next().expect("one");
     let append =
@@ -174,7 +174,7 @@ async fn a_full_disk_takes_commits_and_no_appends() {
         assert!(begun.elapsed() < Duration::from_secs(20), "appends go on on a full disk");
     }
     let token =
-        store.acquire(partition, Nonce::new(1), Span::from_days(1), NOW).await.expect("there").expect("free");
+        store.acquire(partition, Nonce::new(1), TimeDelta::from_days(1), NOW).await.expect("there").expect("free");
     let expected = store.meta(partition).await.expect("there").commit_no;
     let commit = Commit {
         token,
@@ -232,7 +232,7 @@ async fn nothing_deleted_is_left_in_the_files_that_are_written_anew() {
     let record = Bytes::from_static(WORDS.as_bytes());
     store.append(partition, vec![record.clone()], NOW, AckLevel::Disk).await.expect("room");
     let token =
-        store.acquire(partition, Nonce::new(1), Span::from_days(1), NOW).await.expect("there").expect("free");
+        store.acquire(partition, Nonce::new(1), TimeDelta::from_days(1), NOW).await.expect("there").expect("free");
     let key = ProfileKey(record.clone());
     let mut commit = Commit {
         token,
@@ -252,7 +252,7 @@ async fn nothing_deleted_is_left_in_the_files_that_are_written_anew() {
     commit =
         Commit { expected: committed.commit_no, profiles: vec![(key, None)], changes: Vec::new(), ..commit };
     store.commit(partition, commit).await.expect("the owner commits");
-    let later = NOW.plus(Span::from_days(1));
+    let later = NOW.plus(TimeDelta::from_days(1));
     let what = portrait_store::Trim { now: later, log_before: later, feed_before: later };
     store.trim(partition, what).await.expect("it is trimmed");
     assert!(is_on_disk(folder.path(), WORDS.as_bytes()), "deleted is not gone");

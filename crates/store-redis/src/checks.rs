@@ -2,55 +2,55 @@
 //! what the acknowledgement level promises. In come the servers, out goes nothing, or what is wrong, which setting it is and
 //! what to do.
 
-use super::facts::{Facts, ToDisk};
-use super::link::Link;
-use super::nodes::Nodes;
-use super::options::Options;
-use super::trouble::{Remedy, Trouble};
+use super::server_info::{ServerInfo, FsyncPolicy};
+use super::endpoint::Endpoint;
+use super::cluster::ClusterClient;
+use super::options::RedisOptions;
+use super::failure::{Recovery, RedisFailure};
 use portrait_store::{AckLevel, Error, Result};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// The oldest release whose scripts can say that they may run while memory is used up.
-const OLDEST: (u32, u32) = (7, 0);
+const RELEASE_MIN: (u32, u32) = (7, 0);
 /// Pause between two looks at what may still get well.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What is wrong with a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Problem {
+struct ServerProblem {
     text: String,
     /// Whether the operator may say that it is meant so.
     can_be_accepted: bool,
     /// Whether it may get well by itself: a replica that is on its way.
-    may_pass: bool,
+    is_transient: bool,
 }
 
 /// Looks at every server; waits a while for those that are still coming up.
 ///
 /// # Errors
 /// `Incompatible` with the first problem, `Unavailable` if a server does not answer.
-pub(super) async fn check(nodes: &Nodes, options: &Options) -> Result<()> {
-    let deadline = Instant::now() + options.start_patience;
+pub(super) async fn check(nodes: &ClusterClient, options: &RedisOptions) -> Result<()> {
+    let deadline = Instant::now() + options.start_timeout;
     loop {
         let last = Instant::now() >= deadline;
-        match look(nodes, options).await {
+        match check_once(nodes, options).await {
             Ok(None) => return Ok(()),
-            Ok(Some(problem)) if last || !problem.may_pass => {
+            Ok(Some(problem)) if last || !problem.is_transient => {
                 return Err(Error::Incompatible { detail: problem.text });
             }
-            Err(trouble) if last || trouble.remedy() == Remedy::GiveUp => return Err(refusal(trouble)),
+            Err(trouble) if last || trouble.recovery() == Recovery::GiveUp => return Err(connection_error(trouble)),
             Ok(Some(_)) | Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }
 
 /// The first problem that the operator did not accept.
-async fn look(nodes: &Nodes, options: &Options) -> Result<Option<Problem>, Trouble> {
+async fn check_once(nodes: &ClusterClient, options: &RedisOptions) -> Result<Option<ServerProblem>, RedisFailure> {
     let links = nodes.primaries().await?;
-    if let Some(slot) = nodes.homeless() {
-        return Err(Trouble::Homeless { slot: slot.0 });
+    if let Some(slot) = nodes.unassigned_slot() {
+        return Err(RedisFailure::SlotUnassigned { slot: slot.0 });
     }
     for link in links {
         let facts = facts(&link, options).await?;
@@ -59,7 +59,7 @@ async fn look(nodes: &Nodes, options: &Options) -> Result<Option<Problem>, Troub
             if problem.can_be_accepted && options.accept_unsafe {
                 tracing::warn!(problem = text, "accepted, as store.accept_unsafe says");
             } else {
-                return Ok(Some(Problem { text, ..problem }));
+                return Ok(Some(ServerProblem { text, ..problem }));
             }
         }
     }
@@ -67,24 +67,24 @@ async fn look(nodes: &Nodes, options: &Options) -> Result<Option<Problem>, Troub
 }
 
 /// What a server says of itself now: replicas may have come since it was first asked.
-async fn facts(link: &Arc<Link>, options: &Options) -> Result<Arc<Facts>, Trouble> {
-    let live = link.live().await?;
-    if options.level == AckLevel::Replica && live.facts.replicas < options.replicas {
+async fn facts(link: &Arc<Endpoint>, options: &RedisOptions) -> Result<Arc<ServerInfo>, RedisFailure> {
+    let live = link.connection().await?;
+    if options.level == AckLevel::Replica && live.info.replicas < options.replicas {
         link.forget(&live);
-        return Ok(Arc::clone(&link.live().await?.facts));
+        return Ok(Arc::clone(&link.connection().await?.info));
     }
-    Ok(Arc::clone(&live.facts))
+    Ok(Arc::clone(&live.info))
 }
 
 /// A server that will not have us is not away: the settings are wrong.
-fn refusal(trouble: Trouble) -> Error {
+fn connection_error(trouble: RedisFailure) -> Error {
     match &trouble {
-        Trouble::Away(said) if super::trouble::is_refusal(said) => Error::Incompatible {
+        RedisFailure::Disconnected(said) if super::failure::is_refusal(said) => Error::Incompatible {
             detail: "redis refuses the user, the password or the connection of store.url: name those of a user that may run \
                      scripts, and rediss:// where TLS is wanted"
                 .to_owned(),
         },
-        Trouble::Server(said) if said.code() == Some("ERR") => Error::Incompatible {
+        RedisFailure::Server(said) if said.code() == Some("ERR") => Error::Incompatible {
             detail: "store.url says redis-cluster:// and the server is none of a cluster: use redis://, or start it with \
                      cluster-enabled yes"
                 .to_owned(),
@@ -93,11 +93,11 @@ fn refusal(trouble: Trouble) -> Error {
     }
 }
 
-fn problems(facts: &Facts, options: &Options) -> Vec<Problem> {
-    let never = |text: String| Problem { text, can_be_accepted: false, may_pass: false };
-    let unless_accepted = |text: String| Problem { text, can_be_accepted: true, may_pass: false };
+fn problems(facts: &ServerInfo, options: &RedisOptions) -> Vec<ServerProblem> {
+    let never = |text: String| ServerProblem { text, can_be_accepted: false, is_transient: false };
+    let unless_accepted = |text: String| ServerProblem { text, can_be_accepted: true, is_transient: false };
     let mut problems = Vec::new();
-    let (major, minor) = OLDEST;
+    let (major, minor) = RELEASE_MIN;
     if !facts.is_at_least(major, minor) {
         let text = format!("is of release {}: run {major}.{minor} or newer", facts.version);
         return vec![never(text)];
@@ -107,7 +107,7 @@ fn problems(facts: &Facts, options: &Options) -> Vec<Problem> {
     }
     if !facts.primary {
         let text = "is a replica: name the primary in store.url".to_owned();
-        problems.push(Problem { may_pass: true, ..never(text) });
+        problems.push(ServerProblem { is_transient: true, ..never(text) });
     }
     match facts.setting("maxmemory-policy") {
         Some("noeviction") => {}
@@ -122,10 +122,10 @@ fn problems(facts: &Facts, options: &Options) -> Vec<Problem> {
         )),
     }
     if options.level == AckLevel::Disk && facts.setting("maxmemory-policy").is_some() {
-        problems.extend(not_kept(facts).map(unless_accepted));
+        problems.extend(not_persistent(facts).map(unless_accepted));
     }
     if options.level == AckLevel::Replica {
-        problems.extend(not_copied(facts.replicas, options.replicas));
+        problems.extend(not_replicated(facts.replicas, options.replicas));
         if facts.setting("appendonly") == Some("no") {
             problems.push(unless_accepted(
                 "has appendonly no, and ingest.acknowledge is replica: set it to yes, since a server that comes back with \
@@ -139,16 +139,16 @@ fn problems(facts: &Facts, options: &Options) -> Vec<Problem> {
 }
 
 /// Why the server does not keep what `disk` promises.
-fn not_kept(facts: &Facts) -> Option<String> {
+fn not_persistent(facts: &ServerInfo) -> Option<String> {
     let append_only = facts.setting("appendonly").unwrap_or("unknown");
     let fsync = facts.setting("appendfsync").unwrap_or("unknown");
     let remedy = "or set ingest.acknowledge to memory, or store.accept_unsafe if the loss is meant";
-    match facts.to_disk() {
-        ToDisk::BeforeTheAnswer | ToDisk::WhenAsked => None,
-        ToDisk::SomeTime => Some(format!(
+    match facts.fsync_policy() {
+        FsyncPolicy::Always | FsyncPolicy::OnWaitAof => None,
+        FsyncPolicy::Eventually => Some(format!(
             "has appendfsync {fsync}, and ingest.acknowledge is disk: set appendfsync to always, run 7.2 or newer, {remedy}"
         )),
-        ToDisk::NotKnown => Some(format!(
+        FsyncPolicy::Unknown => Some(format!(
             "has appendonly {append_only}, and ingest.acknowledge is disk: set appendonly to yes and appendfsync to always, \
              {remedy}"
         )),
@@ -156,8 +156,8 @@ fn not_kept(facts: &Facts) -> Option<String> {
 }
 
 /// Why the server does not keep what `replica` promises: a later fail-over may pick any replica, so all have to have it.
-fn not_copied(replicas: usize, wanted: usize) -> Option<Problem> {
-    let problem = |text: String, may_pass: bool| Some(Problem { text, can_be_accepted: true, may_pass });
+fn not_replicated(replicas: usize, wanted: usize) -> Option<ServerProblem> {
+    let problem = |text: String, may_pass: bool| Some(ServerProblem { text, can_be_accepted: true, is_transient: may_pass });
     if replicas < wanted {
         let text = format!(
             "has {replicas} replicas, and ingest.acknowledge is replica with store.replicas {wanted}: connect replicas, set \
@@ -178,21 +178,21 @@ fn not_copied(replicas: usize, wanted: usize) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Target;
+    use crate::target::RedisTarget;
     use redis::Value;
 
-    fn facts(info: &str) -> Facts {
+    fn facts(info: &str) -> ServerInfo {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let settings =
             [("maxmemory-policy", "noeviction"), ("appendonly", "yes"), ("appendfsync", "everysec")];
         let settings = settings.iter().map(|(name, value)| (text(name), text(value))).collect();
-        Facts::read(&text(info), Some(Value::Map(settings))).expect("it is of that form")
+        ServerInfo::read(&text(info), Some(Value::Map(settings))).expect("it is of that form")
     }
 
     #[test]
     fn an_old_release_is_refused_whatever_is_accepted() {
-        let target = Target::parse("redis://h").expect("a URL");
-        let options = Options { level: AckLevel::Disk, ..Options::new(target) };
+        let target = RedisTarget::parse("redis://h").expect("a URL");
+        let options = RedisOptions { level: AckLevel::Disk, ..RedisOptions::new(target) };
         let rows = [
             ("redis_version:6.2.14\r\nrole:master", Some("run 7.0 or newer"), false),
             ("redis_version:7.0.15\r\nrole:master", Some("appendfsync everysec"), true),

@@ -2,14 +2,14 @@
 
 use super::commit_arguments::CommitArguments;
 use super::dialer::Request;
-use super::keys::Tagged;
-use super::nodes::How;
+use super::keys::TaggedKeys;
+use super::cluster::WriteConcern;
 use super::partition::{fresh_nonce, token_text};
-use super::remembered::additions;
-use super::reply::Fields;
-use super::scripts::{self, Call};
+use super::seen_cache::additions;
+use super::reply::ReplyFields;
+use super::scripts::{self, ScriptCall};
 use super::store::RedisStore;
-use super::trouble::Unexpected;
+use super::failure::UnexpectedReply;
 use bytes::Bytes;
 use portrait_profile::PartitionId;
 use portrait_store::backend::{block, dead};
@@ -23,14 +23,14 @@ impl RedisStore {
         let tagged = self.keys.partition(partition);
         let additions = additions(&commit.seen, self.layout.dedup_window);
         let call = self.commit_call(&tagged, commit, &additions);
-        let reply = self.nodes.ask(tagged.slot, &Request::Call(call), How::Write).await?;
-        let mut reply = Fields::of(reply, "a commit")?;
+        let reply = self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await?;
+        let mut reply = ReplyFields::of(reply, "a commit")?;
         reply.value()?;
         match reply.text()?.as_str() {
             "done" => {
                 let committed =
                     Committed { commit_no: expected.next(), feed_end: FeedSeq::new(reply.number()?) };
-                let mut remembered = self.remembered(partition).lock().await;
+                let mut remembered = self.seen_cache(partition).lock().await;
                 for (window, ids) in &additions {
                     remembered.added(*window, ids, reply.number()?);
                 }
@@ -46,11 +46,11 @@ impl RedisStore {
                      store with more partitions or a shorter store.dedup_window has room"
                 ),
             }),
-            _ => Err(Unexpected("a commit").into()),
+            _ => Err(UnexpectedReply("a commit").into()),
         }
     }
 
-    fn commit_call(&self, tagged: &Tagged, commit: Commit, additions: &BTreeMap<u32, Vec<u8>>) -> Call {
+    fn commit_call(&self, tagged: &TaggedKeys, commit: Commit, additions: &BTreeMap<u32, Vec<u8>>) -> ScriptCall {
         let mut keys: Vec<Bytes> = ["meta", "profiles", "changes", "dead", "windows", "tombstones"]
             .iter()
             .map(|name| tagged.key(name))
@@ -67,7 +67,7 @@ impl RedisStore {
         let note = commit.note.map_or(Bytes::new(), |note| [b"=", &note[..]].concat().into());
         let arguments = CommitArguments {
             fresh_nonce: fresh_nonce().into(),
-            channel: tagged.bell(),
+            channel: tagged.channel(),
             owner_token: token_text(commit.token).into(),
             expected_commit_no: number(commit.expected),
             next_commit_no: number(commit.expected.next()),
@@ -88,7 +88,7 @@ impl RedisStore {
             expired_count: number(expired.len()),
             letter_count: number(commit.dead_letters.len()),
         };
-        let mut call = Call::new(&scripts::COMMIT, keys);
+        let mut call = ScriptCall::new(&scripts::COMMIT, keys);
         arguments.into_values().into_iter().for_each(|value| call.push(value));
         for (key, value) in written {
             call.push(key.0);

@@ -1,10 +1,10 @@
 //! Connections to servers, and what is asked over them. Nothing is ever sent twice here; whoever asks decides that.
 
-use super::facts::Facts;
+use super::server_info::ServerInfo;
 use super::reply;
-use super::scripts::{self, Call, Script};
-use super::target::{Address, Target};
-use super::trouble::Trouble;
+use super::scripts::{self, ScriptCall, Script};
+use super::target::{Address, RedisTarget};
+use super::failure::RedisFailure;
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, ProtocolVersion,
@@ -22,7 +22,7 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) enum Request {
     /// To run a script.
-    Call(Call),
+    Call(ScriptCall),
     /// Something that needs none.
     Command(Cmd),
 }
@@ -30,7 +30,7 @@ pub(super) enum Request {
 /// Makes connections.
 pub(super) struct Dialer {
     /// Where to, and with which credentials.
-    pub(super) target: Target,
+    pub(super) target: RedisTarget,
     /// Who signed the servers' certificates, in PEM; the system's list if nobody is named.
     pub(super) certificate_authority: Option<Vec<u8>>,
     /// How long an answer may take.
@@ -39,14 +39,14 @@ pub(super) struct Dialer {
 
 /// A connection, and what is known of the server at its other end.
 #[derive(Clone)]
-pub(super) struct Live {
+pub(super) struct RedisConnection {
     connection: MultiplexedConnection,
     /// Set when the other end is gone.
     gone: Arc<AtomicBool>,
     /// The server's life; the server's scripts correct it. Wrong, it costs a question more for each write.
-    life: Arc<Mutex<Arc<str>>>,
+    incarnation: Arc<Mutex<Arc<str>>>,
     /// What the server said of itself.
-    pub(super) facts: Arc<Facts>,
+    pub(super) info: Arc<ServerInfo>,
 }
 
 impl Request {
@@ -117,7 +117,7 @@ impl Dialer {
     }
 
     /// Connects to the server at `address`, asks it who it is and gives it the scripts.
-    pub(super) async fn dial(&self, address: &Address) -> Result<Live, Trouble> {
+    pub(super) async fn dial(&self, address: &Address) -> Result<RedisConnection, RedisFailure> {
         let gone = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&gone);
         let heard = move |push: PushInfo| {
@@ -125,9 +125,9 @@ impl Dialer {
                 told.store(true, Ordering::SeqCst);
             }
         };
-        let connection = self.connect(address, heard).await.map_err(Trouble::away)?;
+        let connection = self.connect(address, heard).await.map_err(RedisFailure::disconnected)?;
         let mut live =
-            Live { connection, gone, life: Arc::new(Mutex::new(Arc::from(""))), facts: Arc::default() };
+            RedisConnection { connection, gone, incarnation: Arc::new(Mutex::new(Arc::from(""))), info: Arc::default() };
         let mut settings = redis::cmd("CONFIG");
         settings.arg("GET").arg(&["maxmemory-policy", "appendonly", "appendfsync"]);
         let asked = [redis::cmd("INFO"), settings].into_iter().chain(scripts::all().map(Script::load));
@@ -139,33 +139,33 @@ impl Dialer {
             if let Err(said) = loaded
                 && said.code() != Some("ERR")
             {
-                return Err(Trouble::away(said));
+                return Err(RedisFailure::disconnected(said));
             }
         }
-        let info = answered(info.unwrap_or_default()).map_err(Trouble::away)?;
+        let info = answered(info.unwrap_or_default()).map_err(RedisFailure::disconnected)?;
         let settings = settings.and_then(|settings| answered(settings).ok());
-        let facts = Facts::read(&info, settings).map_err(|_| Trouble::not_redis())?;
-        live.learn(&facts.life);
-        live.facts = Arc::new(facts);
+        let facts = ServerInfo::read(&info, settings).map_err(|_| RedisFailure::not_redis())?;
+        live.learn(&facts.run_id);
+        live.info = Arc::new(facts);
         Ok(live)
     }
 }
 
-impl Live {
+impl RedisConnection {
     /// Asks, once.
-    pub(super) async fn ask(&self, request: &Request) -> Result<Value, Trouble> {
-        let reply = self.connection.clone().send_packed_command(&request.command(&self.life())).await;
-        let reply = reply.and_then(answered).map_err(Trouble::of_server)?;
-        self.hear(request, &reply);
+    pub(super) async fn request(&self, request: &Request) -> Result<Value, RedisFailure> {
+        let reply = self.connection.clone().send_packed_command(&request.command(&self.incarnation())).await;
+        let reply = reply.and_then(answered).map_err(RedisFailure::of_server)?;
+        self.observe_reply(request, &reply);
         Ok(reply)
     }
 
     /// Asks, once, for a key whose slot is on its way to this server.
-    pub(super) async fn ask_moving(&self, request: &Request) -> Result<Value, Trouble> {
-        let command = request.command(&self.life()).into_owned();
+    pub(super) async fn request_asking(&self, request: &Request) -> Result<Value, RedisFailure> {
+        let command = request.command(&self.incarnation()).into_owned();
         let mut replies = self.pipeline([redis::cmd("ASKING"), command]).await?;
-        let reply = answered(replies.pop().unwrap_or_default()).map_err(Trouble::of_server)?;
-        self.hear(request, &reply);
+        let reply = answered(replies.pop().unwrap_or_default()).map_err(RedisFailure::of_server)?;
+        self.observe_reply(request, &reply);
         Ok(reply)
     }
 
@@ -173,31 +173,31 @@ impl Live {
     pub(super) async fn pipeline(
         &self,
         commands: impl IntoIterator<Item = Cmd>,
-    ) -> Result<Vec<Value>, Trouble> {
+    ) -> Result<Vec<Value>, RedisFailure> {
         let mut pipeline = Pipeline::new();
         commands.into_iter().for_each(|command| {
             pipeline.add_command(command);
         });
         let count = pipeline.len();
         let mut connection = self.connection.clone();
-        connection.send_packed_commands(&pipeline, 0, count).await.map_err(Trouble::of_server)
+        connection.send_packed_commands(&pipeline, 0, count).await.map_err(RedisFailure::of_server)
     }
 
     /// Gives answers so long.
-    pub(super) fn with_patience(mut self, response_timeout: Duration) -> Self {
+    pub(super) fn with_timeout(mut self, response_timeout: Duration) -> Self {
         self.connection.set_response_timeout(response_timeout);
         self
     }
 
     /// The command of a request, as it is sent to this server.
     pub(super) fn command(&self, request: &Request) -> Cmd {
-        request.command(&self.life()).into_owned()
+        request.command(&self.incarnation()).into_owned()
     }
 
     /// Takes from a reply what it says of the server.
-    pub(super) fn hear(&self, request: &Request, reply: &Value) {
+    pub(super) fn observe_reply(&self, request: &Request, reply: &Value) {
         if let (Request::Call(call), Value::Array(values)) = (request, reply)
-            && call.lives()
+            && call.takes_incarnation()
             && let Some(life) = values.first().and_then(reply::text)
         {
             self.learn(life);
@@ -210,17 +210,17 @@ impl Live {
     }
 
     /// The server's life, as far as is known.
-    pub(super) fn life(&self) -> Arc<str> {
-        Arc::clone(&self.life.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn incarnation(&self) -> Arc<str> {
+        Arc::clone(&self.incarnation.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether `other` is the same connection.
-    pub(super) fn is(&self, other: &Self) -> bool {
+    pub(super) fn is_incarnation(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.gone, &other.gone)
     }
 
     fn learn(&self, life: &str) {
-        let mut known = self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.incarnation.lock().unwrap_or_else(PoisonError::into_inner);
         if **known != *life {
             *known = Arc::from(life);
         }

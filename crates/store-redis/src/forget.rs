@@ -2,10 +2,10 @@
 //! remembered ids. In bounded steps, since the server does nothing else meanwhile.
 
 use super::dialer::Request;
-use super::nodes::How;
-use super::remembered::window_of;
-use super::reply::{self, Fields};
-use super::scripts::{self, Call};
+use super::cluster::WriteConcern;
+use super::seen_cache::window_of;
+use super::reply::{self, ReplyFields};
+use super::scripts::{self, ScriptCall};
 use super::store::RedisStore;
 use portrait_profile::PartitionId;
 use portrait_store::{Result, Trim, Trimmed};
@@ -37,12 +37,12 @@ impl RedisStore {
         let mut keys: Vec<_> =
             ["meta", "log", "changes", "windows", "dead"].iter().map(|name| tagged.key(name)).collect();
         keys.extend(windows.iter().map(|window| tagged.seen(*window)));
-        let mut call = Call::new(&scripts::TRIM, keys)
+        let mut call = ScriptCall::new(&scripts::TRIM, keys)
             .number(what.log_before.millis())
             .number(what.feed_before.millis());
         windows.iter().for_each(|window| call.push(window.to_string()));
-        let reply = self.nodes.ask(tagged.slot, &Request::Call(call), How::Write).await?;
-        let mut reply = Fields::of(reply, "a trim")?;
+        let reply = self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await?;
+        let mut reply = ReplyFields::of(reply, "a trim")?;
         Ok(Trimmed { log_records: reply.number()?, changes: reply.number()?, seen_windows: reply.number()? })
     }
 
@@ -54,7 +54,7 @@ impl RedisStore {
         let mut command = redis::cmd("ZRANGEBYSCORE");
         command.arg(&tagged.key("windows")[..]).arg("-inf").arg(format!("({oldest_asked}"));
         command.arg("LIMIT").arg(0).arg(WINDOWS);
-        let reply = self.nodes.ask(tagged.slot, &Request::Command(command), How::Read).await?;
+        let reply = self.cluster.request(tagged.slot, &Request::Command(command), WriteConcern::Read).await?;
         let windows = reply::list(reply, "ZRANGEBYSCORE")?;
         let numbers: Result<_, _> =
             windows.iter().map(|number| reply::number(number, "ZRANGEBYSCORE")).collect();

@@ -2,7 +2,7 @@
 //! bounded requests, which run side by side.
 
 use super::dialer::Request;
-use super::keys::{ITEM_SHARDS, Tagged};
+use super::keys::{ITEM_SHARDS, TaggedKeys};
 use super::scan;
 use super::store::RedisStore;
 use bytes::Bytes;
@@ -18,7 +18,7 @@ const READ_ITEMS: usize = 128;
 
 /// Where a scan of the catalogue goes on.
 #[derive(Default, Serialize, Deserialize)]
-struct Cursor {
+struct ItemScanCursor {
     shard: u64,
     /// The server's, within the shard.
     server: u64,
@@ -28,26 +28,26 @@ impl RedisStore {
     /// Adds items or replaces them; of two with one id the later one stays.
     pub(super) async fn write_items(&self, items: Vec<CatalogueEntry>, level: AckLevel) -> Result<()> {
         let newest: HashMap<Bytes, Bytes> = items.into_iter().collect();
-        let mut shards: BTreeMap<Bytes, (Tagged, Vec<CatalogueEntry>)> = BTreeMap::new();
+        let mut shards: BTreeMap<Bytes, (TaggedKeys, Vec<CatalogueEntry>)> = BTreeMap::new();
         for (id, item) in newest {
             let tagged = self.keys.items(&id);
-            let shard = shards.entry(tagged.itself()).or_insert_with(|| (tagged, Vec::new()));
+            let shard = shards.entry(tagged.base()).or_insert_with(|| (tagged, Vec::new()));
             shard.1.push((id, item));
         }
-        let how = self.how(level);
+        let how = self.write_concern(level);
         let writes = shards.iter().flat_map(|(key, (tagged, items))| {
             let requests = cut(items).into_iter().map(|items| write(key, items));
-            requests.map(move |request| async move { self.nodes.ask(tagged.slot, &request, how).await })
+            requests.map(move |request| async move { self.cluster.request(tagged.slot, &request, how).await })
         });
         futures::future::try_join_all(writes).await.map(|_| ())
     }
 
     /// The items of `ids`, in their order.
     pub(super) async fn read_items(&self, ids: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
-        let mut shards: BTreeMap<Bytes, (Tagged, Vec<usize>)> = BTreeMap::new();
+        let mut shards: BTreeMap<Bytes, (TaggedKeys, Vec<usize>)> = BTreeMap::new();
         for (index, id) in ids.iter().enumerate() {
             let tagged = self.keys.items(id);
-            let shard = shards.entry(tagged.itself()).or_insert_with(|| (tagged, Vec::new()));
+            let shard = shards.entry(tagged.base()).or_insert_with(|| (tagged, Vec::new()));
             shard.1.push(index);
         }
         let parts = shards.iter().flat_map(|(key, (tagged, indices))| {
@@ -67,13 +67,13 @@ impl RedisStore {
 
     /// What one shard gives at its cursor, and where it goes on; the shards come one after the other.
     pub(super) async fn scan_shards(&self, cursor: Option<ScanCursor>, about: usize) -> Result<ItemPage> {
-        let Cursor { shard, server } = scan::opened(cursor)?;
+        let ItemScanCursor { shard, server } = scan::opened(cursor)?;
         let tagged = self.keys.item_shard(shard);
         let about = about.clamp(1, READ_ITEMS);
-        let (items, server) = self.scan_hash(tagged.slot, &tagged.itself(), server, about).await?;
+        let (items, server) = self.scan_hash(tagged.slot, &tagged.base(), server, about).await?;
         let next = match server {
-            Some(server) => Some(Cursor { shard, server }),
-            None => Some(Cursor { shard: shard + 1, server: 0 }).filter(|next| next.shard < ITEM_SHARDS),
+            Some(server) => Some(ItemScanCursor { shard, server }),
+            None => Some(ItemScanCursor { shard: shard + 1, server: 0 }).filter(|next| next.shard < ITEM_SHARDS),
         };
         Ok(ItemPage { items, next: next.as_ref().map(scan::sealed).transpose()? })
     }

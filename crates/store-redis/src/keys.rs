@@ -33,13 +33,13 @@ pub(super) struct Slot(pub(super) u16);
 
 /// The keys of one deployment.
 #[derive(Clone, Debug)]
-pub(super) struct Keys {
+pub(super) struct RedisKeys {
     prefix: String,
 }
 
 /// The keys of one tag.
 #[derive(Clone, Debug)]
-pub(super) struct Tagged {
+pub(super) struct TaggedKeys {
     /// With braces.
     tag: String,
     /// Where it lies.
@@ -52,7 +52,7 @@ impl Slot {
     }
 }
 
-impl Keys {
+impl RedisKeys {
     /// Keys that begin with `prefix`.
     ///
     /// # Errors
@@ -69,46 +69,46 @@ impl Keys {
         Ok(Self { prefix: prefix.to_owned() })
     }
 
-    fn tagged(&self, name: impl std::fmt::Display) -> Tagged {
+    fn tagged(&self, name: impl std::fmt::Display) -> TaggedKeys {
         let inner = format!("{}:{name}", self.prefix);
         let slot = Slot::of(&inner);
-        Tagged { tag: format!("{{{inner}}}"), slot }
+        TaggedKeys { tag: format!("{{{inner}}}"), slot }
     }
 
     /// Those of a partition.
-    pub(super) fn partition(&self, partition: PartitionId) -> Tagged {
+    pub(super) fn partition(&self, partition: PartitionId) -> TaggedKeys {
         self.tagged(partition.get())
     }
 
     /// That of what was fixed at creation.
-    pub(super) fn layout(&self) -> Tagged {
+    pub(super) fn layout(&self) -> TaggedKeys {
         self.tagged("layout")
     }
 
     /// That of who is there.
-    pub(super) fn workers(&self) -> Tagged {
+    pub(super) fn members(&self) -> TaggedKeys {
         self.tagged("workers")
     }
 
     /// Those of the models.
-    pub(super) fn models(&self) -> Tagged {
+    pub(super) fn models(&self) -> TaggedKeys {
         self.tagged("models")
     }
 
     /// Those of the shard of the catalogue that has an item.
-    pub(super) fn items(&self, id: &[u8]) -> Tagged {
+    pub(super) fn items(&self, id: &[u8]) -> TaggedKeys {
         self.item_shard(xxh64(id, 0) % ITEM_SHARDS)
     }
 
     /// Those of a shard of the catalogue, from 0 to below [`ITEM_SHARDS`].
-    pub(super) fn item_shard(&self, shard: u64) -> Tagged {
+    pub(super) fn item_shard(&self, shard: u64) -> TaggedKeys {
         self.tagged(format_args!("items:{shard}"))
     }
 }
 
-impl Tagged {
+impl TaggedKeys {
     /// The key that is the tag itself.
-    pub(super) fn itself(&self) -> Bytes {
+    pub(super) fn base(&self) -> Bytes {
         Bytes::copy_from_slice(self.tag.as_bytes())
     }
 
@@ -118,7 +118,7 @@ impl Tagged {
     }
 
     /// The channel that is told of changes.
-    pub(super) fn bell(&self) -> Bytes {
+    pub(super) fn channel(&self) -> Bytes {
         self.key("bell")
     }
 
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn keys_of_a_partition_share_a_tag() {
-        let keys = Keys::new("portrait").expect("a prefix");
+        let keys = RedisKeys::new("portrait").expect("a prefix");
         let partition = PartitionCount::new(9).and_then(|count| count.partition(7)).expect("a partition");
         let tagged = keys.partition(partition);
         assert_eq!(tagged.key("meta"), "{portrait:7}:meta");
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_prefix_cannot_break_the_tag() {
         for prefix in ["", "a{b", "a}", "a b", &"x".repeat(65)] {
-            assert!(matches!(Keys::new(prefix), Err(Error::Incompatible { .. })), "{prefix:?}");
+            assert!(matches!(RedisKeys::new(prefix), Err(Error::Incompatible { .. })), "{prefix:?}");
         }
     }
 }

@@ -5,25 +5,25 @@
 //! A server that restarts, or a replica that takes over, may have lost the newest places: the first write after that begins
 //! new generations, so that a position that is gone is an error and never another record.
 
-mod attendance;
-mod bells;
+mod membership;
+mod notifier;
 mod checks;
 mod commit;
 mod commit_arguments;
 mod dialer;
-mod facts;
+mod server_info;
 mod forget;
 mod items;
 mod keys;
 mod layout;
-mod link;
+mod endpoint;
 mod listener;
 mod models;
-mod nodes;
+mod cluster;
 mod options;
 mod partition;
 mod profiles;
-mod remembered;
+mod seen_cache;
 mod reply;
 mod rewrite;
 mod roles;
@@ -31,13 +31,13 @@ mod scan;
 mod scripts;
 mod seen;
 mod store;
-mod stretches;
+mod streams;
 mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod trouble;
-mod waiter;
+mod failure;
+mod replication_wait;
 
-pub use options::{LeaseClock, Options};
+pub use options::{LeaseClock, RedisOptions};
 pub use store::RedisStore;
-pub use target::Target;
+pub use target::RedisTarget;

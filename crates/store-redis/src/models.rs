@@ -1,14 +1,14 @@
 //! The models of the deployment and their parts. The registry is one value with a number: a change is worked out here and
 //! written if the number and the trainer are still the same. A part lies in chunks, its size last: without that it is not there.
 
-use super::bells::{BellNo, News};
+use super::notifier::{ChannelId, Topic};
 use super::dialer::Request;
-use super::nodes::How;
+use super::cluster::WriteConcern;
 use super::partition::{read_token, token_text};
-use super::reply::Fields;
-use super::scripts::{self, Call};
+use super::reply::ReplyFields;
+use super::scripts::{self, ScriptCall};
 use super::store::RedisStore;
-use super::trouble::Unexpected;
+use super::failure::UnexpectedReply;
 use bytes::{Bytes, BytesMut};
 use portrait_store::{Error, LeaseToken, PartName, Registry, RegistryChange, RegistryNo, Result};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// How a part is cut: no request keeps the server from others.
 const CHUNK_BYTES: usize = 256 << 10;
 /// Chunks that one request reads.
-const CHUNKS_A_REQUEST: usize = 4;
+const CHUNKS_PER_REQUEST: usize = 4;
 /// The field that says how large a part is.
 const SIZE: &[u8] = b"size";
 
@@ -27,11 +27,11 @@ impl RedisStore {
         after: Option<RegistryNo>,
         wait: Duration,
     ) -> Result<Registry> {
-        let bell = BellNo::models(usize::from(self.layout.partitions.get()));
-        let mut waiting = self.bells.wait(bell, News::Models, wait);
+        let bell = ChannelId::models(usize::from(self.layout.partitions.get()));
+        let mut waiting = self.notifier.wait(bell, Topic::Models, wait);
         loop {
             let (registry, _) = self.read_registry().await?;
-            if after.is_none_or(|after| registry.registry_no > after) || !waiting.again().await {
+            if after.is_none_or(|after| registry.registry_no > after) || !waiting.changed_or_timeout().await {
                 return Ok(registry);
             }
         }
@@ -40,7 +40,7 @@ impl RedisStore {
     async fn read_registry(&self) -> Result<(Registry, Option<LeaseToken>)> {
         let tagged = self.keys.models();
         let found = self.fields(tagged.slot, &tagged.key("registry"), [&b"registry"[..], b"token"]).await?;
-        let [registry, token] = <[Option<Bytes>; 2]>::try_from(found).map_err(|_| Unexpected("HMGET"))?;
+        let [registry, token] = <[Option<Bytes>; 2]>::try_from(found).map_err(|_| UnexpectedReply("HMGET"))?;
         let registry = match registry {
             Some(bytes) => postcard::from_bytes(&bytes)
                 .map_err(|error| Error::Damaged { detail: format!("the registry of models: {error}") })?,
@@ -60,14 +60,14 @@ impl RedisStore {
         let keys = std::iter::once(tagged.key("registry")).chain(parts).collect();
         let trainer = change.publish.as_ref().map(|(token, _)| token_text(*token)).unwrap_or_default();
         let script = if change.publish.is_some() { &scripts::PUBLISH } else { &scripts::REGISTRY };
-        let call = Call::new(script, keys)
+        let call = ScriptCall::new(script, keys)
             .number(change.expected)
             .number(next.registry_no)
             .arg(trainer)
             .arg(bytes)
-            .arg(tagged.bell());
-        let reply = self.nodes.ask(tagged.slot, &Request::Call(call), self.how(self.level)).await?;
-        let mut reply = Fields::of(reply, "a change of the models")?;
+            .arg(tagged.channel());
+        let reply = self.cluster.request(tagged.slot, &Request::Call(call), self.write_concern(self.level)).await?;
+        let mut reply = ReplyFields::of(reply, "a change of the models")?;
         match reply.text()?.as_str() {
             "done" => Ok(next.registry_no),
             "moved" => {
@@ -75,7 +75,7 @@ impl RedisStore {
                 Err(Error::RegistryMoved { expected: change.expected, current })
             }
             "fenced" => Err(Error::TrainerFenced),
-            _ => Err(Unexpected("a change of the models").into()),
+            _ => Err(UnexpectedReply("a change of the models").into()),
         }
     }
 
@@ -99,7 +99,7 @@ impl RedisStore {
         let mut command = redis::cmd("HSET");
         command.arg(&key[..]).arg(field).arg(value);
         let slot = self.keys.models().slot;
-        self.nodes.ask(slot, &Request::Command(command), self.how(self.level)).await.map(|_| ())
+        self.cluster.request(slot, &Request::Command(command), self.write_concern(self.level)).await.map(|_| ())
     }
 
     /// The part of a name.
@@ -111,7 +111,7 @@ impl RedisStore {
         let size: usize = std::str::from_utf8(&size).ok().and_then(|size| size.parse().ok()).unwrap_or(0);
         let numbers: Vec<String> = (0..size.div_ceil(CHUNK_BYTES)).map(|number| number.to_string()).collect();
         let mut part = BytesMut::with_capacity(size.min(self.limits.part_bytes));
-        for numbers in numbers.chunks(CHUNKS_A_REQUEST) {
+        for numbers in numbers.chunks(CHUNKS_PER_REQUEST) {
             let chunks = self.fields(tagged.slot, &key, numbers.iter().map(String::as_bytes)).await?;
             for chunk in chunks {
                 // Forgotten meanwhile.
@@ -138,9 +138,9 @@ impl RedisStore {
         fields.into_iter().for_each(|field| {
             command.arg(field);
         });
-        let reply = self.nodes.ask(slot, &Request::Command(command), How::Read).await?;
+        let reply = self.cluster.request(slot, &Request::Command(command), WriteConcern::Read).await?;
         let values = super::reply::list(reply, "HMGET")?;
-        let values: Result<Vec<_>, Unexpected> =
+        let values: Result<Vec<_>, UnexpectedReply> =
             values.into_iter().map(|value| super::reply::bytes(value, "HMGET")).collect();
         Ok(values?)
     }

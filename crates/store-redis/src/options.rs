@@ -1,15 +1,15 @@
 //! Settings that a store is opened with.
 
-use super::target::Target;
-use portrait_profile::{PartitionCount, Span};
+use super::target::RedisTarget;
+use portrait_profile::{PartitionCount, TimeDelta};
 use portrait_store::{AckLevel, Limits};
 use std::time::Duration;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RedisOptions {
     /// Which servers.
-    pub target: Target,
+    pub target: RedisTarget,
     /// Who signed their certificates, in PEM; those whom the system trusts if nobody is named. Only for TLS.
     pub certificate_authority: Option<Vec<u8>>,
     /// How every key begins; two deployments on one server have two.
@@ -17,19 +17,19 @@ pub struct Options {
     /// How many partitions a new store gets; none takes what is there, or 64.
     pub partitions: Option<PartitionCount>,
     /// For how long ids are remembered; fixed at creation.
-    pub dedup_window: Span,
+    pub dedup_window: TimeDelta,
     /// The level that the deployment acknowledges at: the servers are checked for it, and models are kept at it.
     pub level: AckLevel,
     /// How many replicas each server has; `Replica` waits for all, since any of them may take over.
     pub replicas: usize,
     /// How long a disk or the replicas may take before an append counts as not acknowledged.
-    pub copies_timeout: Duration,
+    pub replication_timeout: Duration,
     /// For how long a call is tried again that was not done, as while a replica takes over.
-    pub patience: Duration,
+    pub retry_timeout: Duration,
     /// How long an answer may take before its connection counts as lost.
     pub response_timeout: Duration,
     /// How long to wait at the opening for servers and replicas that are coming up.
-    pub start_patience: Duration,
+    pub start_timeout: Duration,
     /// Whose clock leases run by.
     pub lease_clock: LeaseClock,
     /// Whether to go on with servers that may throw data away or keep less than `level` promises.
@@ -48,22 +48,22 @@ pub enum LeaseClock {
     Caller,
 }
 
-impl Options {
+impl RedisOptions {
     /// The usual, for those servers.
-    pub fn new(target: Target) -> Self {
+    pub fn new(target: RedisTarget) -> Self {
         let level = if target.is_cluster() { AckLevel::Replica } else { AckLevel::Disk };
         Self {
             target,
             certificate_authority: None,
             prefix: "portrait".to_owned(),
             partitions: None,
-            dedup_window: Span::from_hours(24),
+            dedup_window: TimeDelta::from_hours(24),
             level,
             replicas: 1,
-            copies_timeout: Duration::from_secs(1),
-            patience: Duration::from_secs(2),
+            replication_timeout: Duration::from_secs(1),
+            retry_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(2),
-            start_patience: Duration::from_secs(10),
+            start_timeout: Duration::from_secs(10),
             lease_clock: LeaseClock::Server,
             accept_unsafe: false,
             // A server does one thing at a time: what one call carries takes it about a millisecond.

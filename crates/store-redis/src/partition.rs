@@ -1,15 +1,15 @@
 //! The state of a partition that is numbers, in the server's hash and as readers see it; and its leases.
 
 use super::dialer::Request;
-use super::keys::Tagged;
-use super::layout::Wanted;
-use super::nodes::How;
+use super::keys::TaggedKeys;
+use super::layout::LayoutRequest;
+use super::cluster::WriteConcern;
 use super::options::LeaseClock;
-use super::reply::Fields;
-use super::scripts::{self, Call};
+use super::reply::ReplyFields;
+use super::scripts::{self, ScriptCall};
 use super::store::RedisStore;
-use super::trouble::Unexpected;
-use portrait_profile::{PartitionId, Span, Timestamp};
+use super::failure::UnexpectedReply;
+use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use portrait_store::{
     CommitNo, Counters, Epoch, FeedSeq, GenerationId, Generations, Layout, LeaseToken, LogSeq, Nonce,
     PartitionMeta, Result,
@@ -38,7 +38,7 @@ const FIELDS: [&str; 16] = [
 
 /// What is done to a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Act {
+pub(super) enum LeaseAction {
     Acquire(Nonce),
     Renew(LeaseToken),
     Release(LeaseToken),
@@ -50,15 +50,15 @@ pub(super) fn token_text(token: LeaseToken) -> String {
 }
 
 /// A stored token.
-pub(super) fn read_token(text: &str) -> Result<LeaseToken, Unexpected> {
-    let (epoch, nonce) = text.split_once(':').ok_or(Unexpected("a token"))?;
-    let epoch = epoch.parse().map_err(|_| Unexpected("a token"))?;
+pub(super) fn read_token(text: &str) -> Result<LeaseToken, UnexpectedReply> {
+    let (epoch, nonce) = text.split_once(':').ok_or(UnexpectedReply("a token"))?;
+    let epoch = epoch.parse().map_err(|_| UnexpectedReply("a token"))?;
     Ok(LeaseToken { epoch: Epoch::new(epoch), nonce: read_nonce(nonce)? })
 }
 
 /// A stored nonce.
-pub(super) fn read_nonce(text: &str) -> Result<Nonce, Unexpected> {
-    u128::from_str_radix(text, 16).map(Nonce::new).map_err(|_| Unexpected("a nonce"))
+pub(super) fn read_nonce(text: &str) -> Result<Nonce, UnexpectedReply> {
+    u128::from_str_radix(text, 16).map(Nonce::new).map_err(|_| UnexpectedReply("a nonce"))
 }
 
 /// A nonce as it is stored, for a generation that may begin now.
@@ -74,11 +74,11 @@ impl RedisStore {
         let mut command = redis::cmd("HMGET");
         command.arg(&meta[..]).arg(&FIELDS);
         let request = Request::Command(command);
-        let mut state = Fields::of(self.nodes.ask(tagged.slot, &request, How::Read).await?, "HMGET")?;
+        let mut state = ReplyFields::of(self.cluster.request(tagged.slot, &request, WriteConcern::Read).await?, "HMGET")?;
         let home = state.text()?;
-        if !self.nodes.is_home(tagged.slot, &home) {
-            self.settle(&tagged).await?;
-            state = Fields::of(self.nodes.ask(tagged.slot, &request, How::Read).await?, "HMGET")?;
+        if !self.cluster.is_owned(tagged.slot, &home) {
+            self.begin_generation(&tagged).await?;
+            state = ReplyFields::of(self.cluster.request(tagged.slot, &request, WriteConcern::Read).await?, "HMGET")?;
             state.value()?;
         }
         Ok(read_state(&mut state)?)
@@ -91,67 +91,67 @@ impl RedisStore {
         let applied = found.into_iter().next().flatten().unwrap_or_default();
         let applied = std::str::from_utf8(&applied).ok().filter(|applied| !applied.is_empty());
         let applied =
-            applied.map(|applied| applied.parse().map_err(|_| Unexpected("a place"))).transpose()?;
+            applied.map(|applied| applied.parse().map_err(|_| UnexpectedReply("a place"))).transpose()?;
         Ok(LogSeq::new(applied.unwrap_or_default()))
     }
 
     /// Begins a generation if the partition has none of the server's present life. Servers that came back without anything are
     /// told the layout again, so that whoever opens the store later sees the same one.
-    pub(super) async fn settle(&self, tagged: &Tagged) -> Result<()> {
+    pub(super) async fn begin_generation(&self, tagged: &TaggedKeys) -> Result<()> {
         let Layout { partitions, dedup_window, pseudonym_key } = self.layout;
         let (partitions, pseudonym_key) = (Some(partitions), Some(pseudonym_key));
-        let wanted = Wanted { partitions, dedup_window, pseudonym_key };
-        super::layout::open(&self.nodes, &self.keys, wanted).await?;
-        let call = Call::new(&scripts::SETTLE, vec![tagged.key("meta")]).arg(fresh_nonce());
-        self.nodes.ask(tagged.slot, &Request::Call(call), How::Write).await.map(|_| ())
+        let wanted = LayoutRequest { partitions, dedup_window, pseudonym_key };
+        super::layout::open(&self.cluster, &self.keys, wanted).await?;
+        let call = ScriptCall::new(&scripts::SETTLE, vec![tagged.key("meta")]).arg(fresh_nonce());
+        self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await.map(|_| ())
     }
 
     /// Acts on a partition's lease; the token that it then has, if the act was the caller's to do.
     pub(super) async fn lease(
         &self,
         partition: PartitionId,
-        act: Act,
-        ttl: Span,
+        act: LeaseAction,
+        ttl: TimeDelta,
         now: Timestamp,
     ) -> Result<Option<LeaseToken>> {
         let tagged = self.keys.partition(partition);
-        self.act_on_lease(&tagged, "meta", fresh_nonce(), act, ttl, now).await
+        self.change_lease(&tagged, "meta", fresh_nonce(), act, ttl, now).await
     }
 
     /// Acts on the right to train.
-    pub(super) async fn training(&self, act: Act, ttl: Span, now: Timestamp) -> Result<Option<LeaseToken>> {
+    pub(super) async fn training(&self, act: LeaseAction, ttl: TimeDelta, now: Timestamp) -> Result<Option<LeaseToken>> {
         let tagged = self.keys.models();
-        self.act_on_lease(&tagged, "registry", String::new(), act, ttl, now).await
+        self.change_lease(&tagged, "registry", String::new(), act, ttl, now).await
     }
 
-    async fn act_on_lease(
+    async fn change_lease(
         &self,
-        tagged: &Tagged,
+        tagged: &TaggedKeys,
         key: &str,
         generation: String,
-        act: Act,
-        ttl: Span,
+        act: LeaseAction,
+        ttl: TimeDelta,
         now: Timestamp,
     ) -> Result<Option<LeaseToken>> {
         let (name, who) = match act {
-            Act::Acquire(nonce) => ("acquire", format!("{:032x}", nonce.get())),
-            Act::Renew(token) => ("renew", token_text(token)),
-            Act::Release(token) => ("release", token_text(token)),
+            LeaseAction::Acquire(nonce) => ("acquire", format!("{:032x}", nonce.get())),
+            LeaseAction::Renew(token) => ("renew", token_text(token)),
+            LeaseAction::Release(token) => ("release", token_text(token)),
         };
         let clock = match self.lease_clock {
             LeaseClock::Server => String::new(),
             LeaseClock::Caller => now.millis().to_string(),
         };
-        let call = Call::new(&scripts::LEASE, vec![tagged.key(key)]);
+        let call = ScriptCall::new(&scripts::LEASE, vec![tagged.key(key)]);
         let call = call.arg(name).arg(generation).arg(who).number(ttl.millis()).arg(clock);
-        let reply = self.nodes.ask(tagged.slot, &Request::Call(call), How::Write).await?;
+        let reply = self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await?;
         let token = super::reply::text(&reply).map(read_token).transpose()?;
         Ok(token)
     }
 }
 
 /// What follows the first of [`FIELDS`].
-fn read_state(state: &mut Fields) -> Result<PartitionMeta, Unexpected> {
+fn read_state(state: &mut ReplyFields) -> Result<PartitionMeta, UnexpectedReply> {
     let (log_generations, feed_generations) = read_generations(&state.text()?)?;
     let token = state.text()?;
     Ok(PartitionMeta {
@@ -177,13 +177,13 @@ fn read_state(state: &mut Fields) -> Result<PartitionMeta, Unexpected> {
 }
 
 /// Reads `(nonce:first record:first change;)*`.
-fn read_generations(text: &str) -> Result<(Generations<LogSeq>, Generations<FeedSeq>), Unexpected> {
+fn read_generations(text: &str) -> Result<(Generations<LogSeq>, Generations<FeedSeq>), UnexpectedReply> {
     const WHAT: &str = "a list of generations";
     let mut read: Option<(Generations<LogSeq>, Generations<FeedSeq>)> = None;
     for generation in text.split_terminator(';') {
         let mut parts = generation.split(':');
-        let id = GenerationId::new(read_nonce(parts.next().ok_or(Unexpected(WHAT))?)?);
-        let mut first = || parts.next().and_then(|first| first.parse().ok()).ok_or(Unexpected(WHAT));
+        let id = GenerationId::new(read_nonce(parts.next().ok_or(UnexpectedReply(WHAT))?)?);
+        let mut first = || parts.next().and_then(|first| first.parse().ok()).ok_or(UnexpectedReply(WHAT));
         let (log, feed) = (LogSeq::new(first()?), FeedSeq::new(first()?));
         match &mut read {
             Some((logs, feeds)) => {
@@ -193,7 +193,7 @@ fn read_generations(text: &str) -> Result<(Generations<LogSeq>, Generations<Feed
             None => read = Some((Generations::begin(id, log), Generations::begin(id, feed))),
         }
     }
-    read.ok_or(Unexpected(WHAT))
+    read.ok_or(UnexpectedReply(WHAT))
 }
 
 /// Whether a lease script's answer says that it was the caller's.
@@ -202,8 +202,8 @@ pub(super) fn was_held(token: Option<LeaseToken>) -> bool {
 }
 
 /// The generation that a script named.
-pub(super) fn read_generation(value: &Value) -> Result<GenerationId, Unexpected> {
-    let text = super::reply::text(value).ok_or(Unexpected("a generation"))?;
+pub(super) fn read_generation(value: &Value) -> Result<GenerationId, UnexpectedReply> {
+    let text = super::reply::text(value).ok_or(UnexpectedReply("a generation"))?;
     read_nonce(text).map(GenerationId::new)
 }
 

@@ -2,11 +2,11 @@
 //! kept from others.
 
 use super::dialer::Request;
-use super::nodes::How;
-use super::reply::{self, Fields};
+use super::cluster::WriteConcern;
+use super::reply::{self, ReplyFields};
 use super::scan;
 use super::store::RedisStore;
-use super::trouble::Unexpected;
+use super::failure::UnexpectedReply;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Pseudonym};
 use portrait_store::backend::dead;
@@ -14,20 +14,20 @@ use portrait_store::{DeadLetter, LogSeq, ProfileKey, ProfilePage, Result, ScanCu
 use serde::{Deserialize, Serialize};
 
 /// Profiles that one request asks for at most: of the largest there are, 2 MiB.
-const PROFILES_A_REQUEST: usize = 128;
+const PROFILES_PER_REQUEST: usize = 128;
 /// Dead letters that one request asks for at most.
-const LETTERS_A_REQUEST: usize = 64;
+const DEAD_LETTERS_PER_REQUEST: usize = 64;
 
 /// Where a scan goes on.
 #[derive(Serialize, Deserialize)]
-struct Cursor {
+struct ProfileScanCursor {
     /// The server's; none after its last page.
     server: Option<u64>,
     /// Keys that the server gave beyond what a page may have.
     surplus: Vec<Bytes>,
 }
 
-impl Default for Cursor {
+impl Default for ProfileScanCursor {
     fn default() -> Self {
         Self { server: Some(0), surplus: Vec::new() }
     }
@@ -35,14 +35,14 @@ impl Default for Cursor {
 
 impl RedisStore {
     /// The profiles of `keys`, in their order.
-    pub(super) async fn look_up_profiles(
+    pub(super) async fn get_profiles(
         &self,
         partition: PartitionId,
         keys: &[ProfileKey],
     ) -> Result<Vec<Option<Bytes>>> {
         let tagged = self.keys.partition(partition);
         let hash = tagged.key("profiles");
-        let parts = keys.chunks(PROFILES_A_REQUEST).map(|part| {
+        let parts = keys.chunks(PROFILES_PER_REQUEST).map(|part| {
             let fields = part.iter().map(|key| &key.0[..]);
             self.fields(tagged.slot, &hash, fields)
         });
@@ -58,16 +58,16 @@ impl RedisStore {
     ) -> Result<ProfilePage> {
         let most = most.max(1);
         let (found, mut next) = match scan::opened(cursor)? {
-            Cursor { server: Some(server), surplus } if surplus.is_empty() => {
-                self.scan_server(partition, server, most.min(PROFILES_A_REQUEST)).await?
+            ProfileScanCursor { server: Some(server), surplus } if surplus.is_empty() => {
+                self.scan_server(partition, server, most.min(PROFILES_PER_REQUEST)).await?
             }
-            Cursor { server, mut surplus } => {
-                let rest = surplus.split_off(surplus.len().min(most).min(PROFILES_A_REQUEST));
+            ProfileScanCursor { server, mut surplus } => {
+                let rest = surplus.split_off(surplus.len().min(most).min(PROFILES_PER_REQUEST));
                 let keys: Vec<ProfileKey> = surplus.into_iter().map(ProfileKey).collect();
-                let values = self.look_up_profiles(partition, &keys).await?;
+                let values = self.get_profiles(partition, &keys).await?;
                 // One that was deleted meanwhile may be left out.
                 let found = keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)));
-                (found.collect(), Cursor { server, surplus: rest })
+                (found.collect(), ProfileScanCursor { server, surplus: rest })
             }
         };
         let mut profiles = found;
@@ -90,10 +90,10 @@ impl RedisStore {
         let hash = tagged.key("tombstones");
         let (found, next) = self.scan_hash(tagged.slot, &hash, scan::opened(cursor)?, most.max(1)).await?;
         let tombstone = |(key, value): (Bytes, Bytes)| {
-            let bytes = key[..].try_into().map_err(|_| Unexpected("HSCAN"))?;
+            let bytes = key[..].try_into().map_err(|_| UnexpectedReply("HSCAN"))?;
             Ok((Pseudonym::new(bytes), value))
         };
-        let tombstones = found.into_iter().map(tombstone).collect::<Result<_, Unexpected>>()?;
+        let tombstones = found.into_iter().map(tombstone).collect::<Result<_, UnexpectedReply>>()?;
         Ok(TombstonePage { tombstones, next: next.as_ref().map(scan::sealed).transpose()? })
     }
 
@@ -103,15 +103,15 @@ impl RedisStore {
         partition: PartitionId,
         server: u64,
         about: usize,
-    ) -> Result<(Vec<(ProfileKey, Bytes)>, Cursor)> {
+    ) -> Result<(Vec<(ProfileKey, Bytes)>, ProfileScanCursor)> {
         let tagged = self.keys.partition(partition);
         let (found, server) = self.scan_hash(tagged.slot, &tagged.key("profiles"), server, about).await?;
         let profiles = found.into_iter().map(|(key, value)| (ProfileKey(key), value)).collect();
-        Ok((profiles, Cursor { server, surplus: Vec::new() }))
+        Ok((profiles, ProfileScanCursor { server, surplus: Vec::new() }))
     }
 
     /// Dead letters after `after`, oldest first.
-    pub(super) async fn read_letters(
+    pub(super) async fn read_dead_letters(
         &self,
         partition: PartitionId,
         after: LogSeq,
@@ -121,16 +121,16 @@ impl RedisStore {
         let mut letters = Vec::new();
         let mut from = format!("{}-0", after.next());
         while letters.len() < most {
-            let asked = (most - letters.len()).min(LETTERS_A_REQUEST);
+            let asked = (most - letters.len()).min(DEAD_LETTERS_PER_REQUEST);
             let mut command = redis::cmd("XRANGE");
             command.arg(&tagged.key("dead")[..]).arg(&from).arg("+").arg("COUNT").arg(asked);
-            let reply = self.nodes.ask(tagged.slot, &Request::Command(command), How::Read).await?;
+            let reply = self.cluster.request(tagged.slot, &Request::Command(command), WriteConcern::Read).await?;
             let entries = reply::list(reply, "XRANGE")?;
             let count = entries.len();
             for entry in entries {
-                let mut entry = Fields::of(entry, "XRANGE")?;
+                let mut entry = ReplyFields::of(entry, "XRANGE")?;
                 from = format!("({}", entry.text()?);
-                let mut fields = Fields::of(entry.value()?, "XRANGE")?;
+                let mut fields = ReplyFields::of(entry.value()?, "XRANGE")?;
                 fields.value()?;
                 let seq = fields.number()?;
                 fields.value()?;

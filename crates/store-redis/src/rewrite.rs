@@ -2,12 +2,12 @@
 //! until the next one is made. In come all servers that have the data, replicas too; out goes that each has made new files
 //! of what it then had. It never touches a setting.
 
-use super::dialer::{Live, Request};
-use super::link::Link;
+use super::dialer::{RedisConnection, Request};
+use super::endpoint::Endpoint;
 use super::reply;
 use super::store::RedisStore;
 use super::target::Address;
-use super::trouble::Trouble;
+use super::failure::RedisFailure;
 use portrait_store::{Error, Result};
 use redis::Value;
 use std::collections::HashMap;
@@ -16,57 +16,57 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long one file of one server may take.
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+const REWRITE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// One kind of file, and how a server tells of it.
-struct File {
+struct PersistenceFile {
     /// What makes it anew.
     command: &'static str,
     /// Whether that is under way, or will be.
-    under_way: [&'static str; 2],
+    in_progress: [&'static str; 2],
     /// How it went last.
     status: &'static str,
 }
 
-const APPEND_ONLY: File = File {
+const APPEND_ONLY: PersistenceFile = PersistenceFile {
     command: "BGREWRITEAOF",
-    under_way: ["aof_rewrite_in_progress", "aof_rewrite_scheduled"],
+    in_progress: ["aof_rewrite_in_progress", "aof_rewrite_scheduled"],
     status: "aof_last_bgrewrite_status",
 };
-const SNAPSHOT: File = File {
+const SNAPSHOT: PersistenceFile = PersistenceFile {
     command: "BGSAVE",
-    under_way: ["rdb_bgsave_in_progress", "rdb_bgsave_in_progress"],
+    in_progress: ["rdb_bgsave_in_progress", "rdb_bgsave_in_progress"],
     status: "rdb_last_bgsave_status",
 };
 
 impl RedisStore {
     /// Lets every server write its files anew.
     pub(super) async fn rewrite(&self) -> Result<()> {
-        self.rewrites.take(self.rewrite_all()).await
+        self.rewrites.run(self.rewrite_all()).await
     }
 
     async fn rewrite_all(&self) -> Result<()> {
-        let mut links = self.nodes.primaries().await?;
+        let mut links = self.cluster.primaries().await?;
         for primary in links.clone() {
-            let live = primary.live().await?;
+            let live = primary.connection().await?;
             let dialer = Arc::clone(primary.dialer());
             let replicas = replicas(&info(&live, "replication").await?);
             links.extend(
-                replicas.into_iter().map(|address| Arc::new(Link::new(address, Arc::clone(&dialer)))),
+                replicas.into_iter().map(|address| Arc::new(Endpoint::new(address, Arc::clone(&dialer)))),
             );
         }
         for link in links {
-            let live = link.live().await?;
+            let live = link.connection().await?;
             let told = info(&live, "persistence").await?;
             if told.get("aof_enabled").is_some_and(|enabled| enabled == "1") {
-                renew(&live, &link.address, &APPEND_ONLY).await?;
+                rewrite_file(&live, &link.address, &APPEND_ONLY).await?;
             }
             // One that never made a snapshot has none, unless it is told to make them.
-            let saves = live.facts.setting("save").is_none_or(|save| !save.is_empty());
+            let saves = live.info.setting("save").is_none_or(|save| !save.is_empty());
             if saves || told.get("rdb_saves").is_none_or(|saves| saves != "0") {
-                renew(&live, &link.address, &SNAPSHOT).await?;
+                rewrite_file(&live, &link.address, &SNAPSHOT).await?;
             }
         }
         Ok(())
@@ -74,9 +74,9 @@ impl RedisStore {
 }
 
 /// Has a file made anew. One that is under way may have begun too early: its end is waited for first.
-async fn renew(live: &Live, address: &Address, file: &File) -> Result<()> {
+async fn rewrite_file(live: &RedisConnection, address: &Address, file: &PersistenceFile) -> Result<()> {
     wait(live, file).await?;
-    let asked = live.ask(&Request::Command(redis::cmd(file.command))).await;
+    let asked = live.request(&Request::Command(redis::cmd(file.command))).await;
     asked.map_err(|trouble| refusal(trouble, address, file))?;
     let told = wait(live, file).await?;
     match told.get(file.status).map(String::as_str) {
@@ -89,12 +89,12 @@ async fn renew(live: &Live, address: &Address, file: &File) -> Result<()> {
 }
 
 /// Waits until nothing is under way, and gives what the server then says.
-async fn wait(live: &Live, file: &File) -> Result<HashMap<String, String>> {
-    let deadline = Instant::now() + PATIENCE;
+async fn wait(live: &RedisConnection, file: &PersistenceFile) -> Result<HashMap<String, String>> {
+    let deadline = Instant::now() + REWRITE_TIMEOUT;
     loop {
         let told = info(live, "persistence").await?;
         let busy = |field: &str| told.get(field).is_some_and(|value| value != "0");
-        if !file.under_way.iter().any(|field| busy(field)) {
+        if !file.in_progress.iter().any(|field| busy(field)) {
             return Ok(told);
         }
         if Instant::now() > deadline {
@@ -104,9 +104,9 @@ async fn wait(live: &Live, file: &File) -> Result<HashMap<String, String>> {
     }
 }
 
-fn refusal(trouble: Trouble, address: &Address, file: &File) -> Error {
+fn refusal(trouble: RedisFailure, address: &Address, file: &PersistenceFile) -> Error {
     match &trouble {
-        Trouble::Server(said)
+        RedisFailure::Server(said)
             if matches!(said.code(), Some("NOPERM")) || said.to_string().contains("unknown command") =>
         {
             Error::Incompatible {
@@ -122,10 +122,10 @@ fn refusal(trouble: Trouble, address: &Address, file: &File) -> Error {
 }
 
 /// What a server says of itself.
-async fn info(live: &Live, section: &str) -> Result<HashMap<String, String>> {
+async fn info(live: &RedisConnection, section: &str) -> Result<HashMap<String, String>> {
     let mut command = redis::cmd("INFO");
     command.arg(section);
-    let answer = live.ask(&Request::Command(command)).await?;
+    let answer = live.request(&Request::Command(command)).await?;
     Ok(fields(&answer))
 }
 

@@ -3,10 +3,10 @@
 
 use super::dialer::Request;
 use super::keys::Slot;
-use super::nodes::How;
-use super::reply::{self, Fields};
+use super::cluster::WriteConcern;
+use super::reply::{self, ReplyFields};
 use super::store::RedisStore;
-use super::trouble::Unexpected;
+use super::failure::UnexpectedReply;
 use bytes::Bytes;
 use portrait_store::{Error, Result, ScanCursor};
 use serde::Serialize;
@@ -26,13 +26,13 @@ impl RedisStore {
     ) -> Result<Scanned> {
         let mut command = redis::cmd("HSCAN");
         command.arg(&hash[..]).arg(server).arg("COUNT").arg(about);
-        let reply = self.nodes.ask(slot, &Request::Command(command), How::Read).await?;
-        let mut reply = Fields::of(reply, "HSCAN")?;
+        let reply = self.cluster.request(slot, &Request::Command(command), WriteConcern::Read).await?;
+        let mut reply = ReplyFields::of(reply, "HSCAN")?;
         let next: u64 = reply.number()?;
         let mut fields = Vec::new();
         for (key, value) in reply::pairs(reply.value()?, "HSCAN")? {
-            let key = reply::bytes(key, "HSCAN")?.ok_or(Unexpected("HSCAN"))?;
-            fields.push((key, reply::bytes(value, "HSCAN")?.ok_or(Unexpected("HSCAN"))?));
+            let key = reply::bytes(key, "HSCAN")?.ok_or(UnexpectedReply("HSCAN"))?;
+            fields.push((key, reply::bytes(value, "HSCAN")?.ok_or(UnexpectedReply("HSCAN"))?));
         }
         Ok((fields, Some(next).filter(|next| *next != 0)))
     }

@@ -18,7 +18,7 @@ pub(super) struct Script {
     /// By what the server knows it.
     hash: String,
     /// Whether its first argument is the server's life as the connection knows it, and the first value of its reply what it is.
-    pub(super) lives: bool,
+    pub(super) takes_incarnation: bool,
 }
 
 macro_rules! scripts {
@@ -63,7 +63,7 @@ scripts!(
 
 /// A call of a script.
 #[derive(Clone)]
-pub(super) struct Call {
+pub(super) struct ScriptCall {
     script: &'static Script,
     keys: Vec<Bytes>,
     arguments: Vec<Bytes>,
@@ -77,7 +77,7 @@ impl Script {
         let arguments = locals(names, if lives { 2 } else { 1 });
         let text = format!("#!lua{flags}\n{constants}\n{PRELUDE}\n{arguments}\n{body}");
         let hash = redis::Script::new(&text).get_hash().to_owned();
-        Self { text, hash, lives }
+        Self { text, hash, takes_incarnation: lives }
     }
 
     /// By what the server knows it.
@@ -103,7 +103,7 @@ fn locals(names: &[&str], first: usize) -> String {
     format!("local {list} = unpack(ARGV, {first}, {})\nlocal FIRST_UNNAMED = {next}", next - 1)
 }
 
-impl Call {
+impl ScriptCall {
     /// A call of `script` on `keys`.
     pub(super) fn new(script: &'static Script, keys: Vec<Bytes>) -> Self {
         Self { script, keys, arguments: Vec::new() }
@@ -131,8 +131,8 @@ impl Call {
     }
 
     /// Whether it asks for the server's life and tells it.
-    pub(super) fn lives(&self) -> bool {
-        self.script.lives
+    pub(super) fn takes_incarnation(&self) -> bool {
+        self.script.takes_incarnation
     }
 
     /// The command, sent to a server that lives the life `life` as far as is known.
@@ -142,7 +142,7 @@ impl Call {
         self.keys.iter().for_each(|key| {
             command.arg(&key[..]);
         });
-        if self.script.lives {
+        if self.script.takes_incarnation {
             command.arg(life);
         }
         self.arguments.iter().for_each(|argument| {

@@ -10,7 +10,7 @@ const DEFAULT_PORT: u16 = 6379;
 
 /// The servers that a URL names, and how they are spoken to.
 #[derive(Clone)]
-pub struct Target {
+pub struct RedisTarget {
     /// At least one; of a cluster, those that are asked first for all the others.
     pub(super) servers: Vec<Address>,
     /// Whether the slots are spread over several servers.
@@ -41,7 +41,7 @@ impl fmt::Display for Address {
     }
 }
 
-impl fmt::Debug for Target {
+impl fmt::Debug for RedisTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { servers, cluster, tls, username, password, database } = self;
         f.debug_struct("Target")
@@ -55,7 +55,7 @@ impl fmt::Debug for Target {
     }
 }
 
-impl Target {
+impl RedisTarget {
     /// Whether the servers form a cluster.
     pub fn is_cluster(&self) -> bool {
         self.cluster
@@ -69,7 +69,7 @@ impl Target {
     /// `Incompatible`, with what is wrong and how it is written.
     pub fn parse(url: &str) -> Result<Self> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| {
-            wrong("has no scheme", "write redis://host:6379, or redis-cluster://host:6379,host:6379")
+            invalid_url("has no scheme", "write redis://host:6379, or redis-cluster://host:6379,host:6379")
         })?;
         let (cluster, tls) = match scheme {
             "redis" => (false, false),
@@ -78,7 +78,7 @@ impl Target {
             "rediss-cluster" => (true, true),
             _ => {
                 let remedy = "use redis://, rediss://, redis-cluster:// or rediss-cluster://";
-                return Err(wrong("has a scheme that is not known", remedy));
+                return Err(invalid_url("has a scheme that is not known", remedy));
             }
         };
         let (credentials, rest) = match rest.rsplit_once('@') {
@@ -94,17 +94,17 @@ impl Target {
             .collect::<Result<Vec<_>>>()?;
         if !cluster && servers.len() > 1 {
             let remedy = "name one, or use redis-cluster:// if they form a cluster";
-            return Err(wrong("names several servers", remedy));
+            return Err(invalid_url("names several servers", remedy));
         }
         let database = read_database(database)?;
         if cluster && database != 0 {
-            return Err(wrong("names a database", "leave it out: a cluster has only database 0"));
+            return Err(invalid_url("names a database", "leave it out: a cluster has only database 0"));
         }
         Ok(Self { servers, cluster, tls, username, password, database })
     }
 }
 
-fn wrong(problem: &str, remedy: &str) -> Error {
+fn invalid_url(problem: &str, remedy: &str) -> Error {
     Error::Incompatible { detail: format!("store.url {problem}: {remedy}") }
 }
 
@@ -116,7 +116,7 @@ fn read_credentials(text: &str) -> Result<(Option<String>, Option<String>)> {
     let username = Some(unescaped(username)?).filter(|username| !username.is_empty());
     if password.is_none() && username.is_some() {
         let remedy = "write user:password@, or :password@ for the default user";
-        return Err(wrong("has a user without a password", remedy));
+        return Err(invalid_url("has a user without a password", remedy));
     }
     Ok((username, password))
 }
@@ -126,7 +126,7 @@ fn read_address(number: usize, text: &str) -> Result<Address> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or_else(|| {
-                wrong(
+                invalid_url(
                     &format!("opens a bracket in server {number} that it does not close"),
                     "write [::1]:6379",
                 )
@@ -139,17 +139,17 @@ fn read_address(number: usize, text: &str) -> Result<Address> {
         },
     };
     if host.is_empty() {
-        return Err(wrong(&format!("has no host in server {number}"), "write host:6379"));
+        return Err(invalid_url(&format!("has no host in server {number}"), "write host:6379"));
     }
     if host.contains(['/', '?', '#', ' ']) {
         let problem = format!("has a sign in the host of server {number} that no host has");
-        return Err(wrong(&problem, "escape : @ / , and % in a password as %3A %40 %2F %2C and %25"));
+        return Err(invalid_url(&problem, "escape : @ / , and % in a password as %3A %40 %2F %2C and %25"));
     }
     let port = match port {
         None => DEFAULT_PORT,
         Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
             let remedy = "write host:6379; an IPv6 address stands in brackets";
-            wrong(&format!("has a port in server {number} that is not a number from 1 to 65535"), remedy)
+            invalid_url(&format!("has a port in server {number} that is not a number from 1 to 65535"), remedy)
         })?,
     };
     Ok(Address { host: host.to_owned(), port })
@@ -159,12 +159,12 @@ fn read_database(text: &str) -> Result<u16> {
     if text.is_empty() {
         return Ok(0);
     }
-    text.parse().map_err(|_| wrong("has a database that is not a number", "write redis://host:6379/0"))
+    text.parse().map_err(|_| invalid_url("has a database that is not a number", "write redis://host:6379/0"))
 }
 
 /// `text` with its `%` escapes resolved.
 fn unescaped(text: &str) -> Result<String> {
-    let problem = || wrong("has a % without two hexadecimal digits after it", "write a % itself as %25");
+    let problem = || invalid_url("has a % without two hexadecimal digits after it", "write a % itself as %25");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -179,7 +179,7 @@ fn unescaped(text: &str) -> Result<String> {
         }
     }
     String::from_utf8(bytes)
-        .map_err(|_| wrong("has an escape that is not UTF-8", "escape UTF-8 byte by byte"))
+        .map_err(|_| invalid_url("has an escape that is not UTF-8", "escape UTF-8 byte by byte"))
 }
 
 #[cfg(test)]
@@ -196,7 +196,7 @@ mod tests {
             ("rediss-cluster://u:p@a:1", "a:1", true, true, 0),
         ];
         for (url, servers, cluster, tls, database) in rows {
-            let target = Target::parse(url).expect(url);
+            let target = RedisTarget::parse(url).expect(url);
             let named: Vec<String> = target.servers.iter().map(Address::to_string).collect();
             assert_eq!(
                 (named.join(" ").as_str(), target.cluster, target.tls, target.database),
@@ -213,7 +213,7 @@ mod tests {
             ("redis://h", None, None),
         ];
         for (url, username, password) in rows {
-            let target = Target::parse(url).expect(url);
+            let target = RedisTarget::parse(url).expect(url);
             assert_eq!((target.username.as_deref(), target.password.as_deref()), (username, password));
         }
     }
@@ -235,10 +235,10 @@ mod tests {
             ("redis://me:hunter2@[::1", "bracket in server 1"),
         ];
         for (url, said) in rows {
-            let refused = Target::parse(url).expect_err(url).to_string();
+            let refused = RedisTarget::parse(url).expect_err(url).to_string();
             assert!(refused.contains(said) && !refused.contains("hunter2"), "{url}: {refused}");
         }
-        let target = Target::parse("redis://me:hunter2@h").expect("a target");
+        let target = RedisTarget::parse("redis://me:hunter2@h").expect("a target");
         let shown = format!("{target:?}");
         assert!(!shown.contains("hunter2") && !shown.contains("me\""), "{shown}");
     }

@@ -11,7 +11,7 @@ mod wait;
 
 pub use cluster::Cluster;
 pub use pair::Pair;
-pub use proxy::{Held, Moment, Proxy, Step};
+pub use proxy::{HeldRequest, FaultMoment, Proxy, FaultPoint};
 pub use server::Server;
 pub use tls::Certificates;
-pub use wait::{PATIENCE, until};
+pub use wait::{WAIT_TIMEOUT, until};

@@ -5,19 +5,19 @@
 use portrait_profile::PartitionCount;
 use portrait_store::conformance::{LIMITS, PARTITIONS, WINDOW};
 use portrait_store::{AckLevel, Store};
-use portrait_store_redis::{LeaseClock, Options, RedisStore, Target};
+use portrait_store_redis::{LeaseClock, RedisOptions, RedisStore, RedisTarget};
 use std::sync::Arc;
 
 /// A new store on servers of Redis, apart from others there by its prefix.
 async fn on_redis(url: &str, prefix: &str, level: AckLevel) -> Arc<dyn Store> {
-    let options = Options {
+    let options = RedisOptions {
         prefix: prefix.to_owned(),
         partitions: PartitionCount::new(PARTITIONS),
         dedup_window: WINDOW,
         level,
         lease_clock: LeaseClock::Caller,
         limits: LIMITS,
-        ..Options::new(Target::parse(url).expect("a URL"))
+        ..RedisOptions::new(RedisTarget::parse(url).expect("a URL"))
     };
     Arc::new(RedisStore::open(options).await.expect("a new store"))
 }

@@ -4,10 +4,10 @@
 #![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
 
 mod redis {
-    mod copies;
-    mod keeping;
+    mod replication;
+    mod persistence;
     mod losses;
     mod openings;
-    mod room;
+    mod fixture;
     mod slots;
 }

@@ -5,3 +5,4 @@ pub mod dead;
 pub mod id_set;
 pub mod limits;
 pub mod single_flight;
+pub mod stream;

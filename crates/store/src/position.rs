@@ -10,6 +10,7 @@
 //! Sequence numbers begin at 1 and have no gaps; 0 is the position before the first. A generation is a range of sequence
 //! numbers written without a loss in between: a store begins a new one whenever it may have lost its newest records.
 
+pub use portrait_profile::{FeedSeq, LogSeq};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -52,14 +53,6 @@ macro_rules! number {
     };
 }
 
-number!(
-    /// Position of a record in a partition's log, from 1.
-    LogSeq
-);
-number!(
-    /// Position of a change in a partition's feed, from 1.
-    FeedSeq
-);
 number!(
     /// Number of commits of a partition; every commit expects the number before it.
     CommitNo

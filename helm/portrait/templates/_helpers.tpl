@@ -196,7 +196,7 @@ What the pods are secured with, as YAML: each file with the Secret it is in, its
 {{- mul $number (get (dict "" 1 "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000) $unit) -}}
 {{- end }}
 
-{{/* The pods' and the containers' part in being nobody in particular. */}}
+{{/* Security contexts of pods and containers: non-root, read-only root file system, no capabilities. */}}
 {{- define "portrait.podSecurity" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false

@@ -3,13 +3,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portrait_ingest::fuzzing::Checked;
+use portrait_ingest::fuzzing::FuzzValidator;
 use portrait_profile::{Profile, Record, Timestamp, UserId};
 use portrait_proto::v1;
 use prost::Message;
 use std::sync::LazyLock;
 
-static RULES: LazyLock<Checked> = LazyLock::new(Checked::default);
+static RULES: LazyLock<FuzzValidator> = LazyLock::new(FuzzValidator::default);
 /// 2026-01-01.
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 

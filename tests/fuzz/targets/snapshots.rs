@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use portrait_learning::Model;
-use portrait_learning::prediction::Learned;
+use portrait_learning::prediction::Predictors;
 use portrait_profile::FeatureSchema;
 
 const PARTS: [&str; 5] = ["items", "behavior", "propensity", "risk", "lookalikes"];
@@ -15,11 +15,11 @@ fuzz_target!(|bytes: &[u8]| {
     let schema = FeatureSchema::current();
     match PARTS.get(usize::from(first) % (PARTS.len() + 1)) {
         Some(part) => {
-            let mut learned = Learned::default();
-            if learned.take(part, bytes).is_ok() {
+            let mut learned = Predictors::default();
+            if learned.decode_part(part, bytes).is_ok() {
                 let written = learned.encode();
                 for (part, bytes) in &written {
-                    Learned::default().take(part, bytes).expect("what was written");
+                    Predictors::default().decode_part(part, bytes).expect("what was written");
                 }
             }
         }

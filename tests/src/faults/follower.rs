@@ -3,7 +3,7 @@
 
 use super::PAUSE;
 use crate::{Census, Subscriber};
-use portrait_client::Line;
+use portrait_client::RoleRouter;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -77,11 +77,11 @@ impl Drop for Follower {
 ///
 /// # Errors
 /// If nobody answers there.
-pub async fn narrow_line(url: &str) -> Result<Line, tonic::transport::Error> {
+pub async fn narrow_line(url: &str) -> Result<RoleRouter, tonic::transport::Error> {
     let endpoint = Endpoint::from_shared(url.to_owned())?;
     let narrow =
         endpoint.initial_stream_window_size(NARROW_BYTES).initial_connection_window_size(NARROW_BYTES);
-    Ok(Line::from(narrow.connect().await?))
+    Ok(RoleRouter::from(narrow.connect().await?))
 }
 
 async fn follow(subscriber: Arc<Mutex<Subscriber>>, rest_ms: Arc<AtomicU64>, url: String) {
@@ -89,7 +89,7 @@ async fn follow(subscriber: Arc<Mutex<Subscriber>>, rest_ms: Arc<AtomicU64>, url
         if let Ok(line) = narrow_line(&url).await {
             let request = lock(&subscriber).resume();
             // The lock is not held while the server is asked.
-            if let Ok(mut answers) = Subscriber::ask(line, request).await {
+            if let Ok(mut answers) = Subscriber::request_stream(line, request).await {
                 while let Ok(Some(answer)) = answers.message().await {
                     lock(&subscriber).handle(answer);
                     let rest = Duration::from_millis(rest_ms.load(Ordering::Relaxed));

@@ -14,13 +14,13 @@ const KIND_AT: u64 = 0;
 pub struct Forged {
     /// Shard, shards, partitions.
     head: [u64; 3],
-    places: Vec<Place>,
+    positions: Vec<ForgedPosition>,
 }
 
 #[derive(Debug)]
-enum Place {
+enum ForgedPosition {
     At { generation: [u8; 8], seq: u64 },
-    Owed(u64),
+    NeedsResync(u64),
 }
 
 impl Forged {
@@ -36,24 +36,24 @@ impl Forged {
         while !rest.is_empty() {
             let kind = decode_varint(&mut rest).ok()?;
             if kind != KIND_AT {
-                places.push(Place::Owed(kind));
+                places.push(ForgedPosition::NeedsResync(kind));
                 continue;
             }
             let (generation, after) = rest.split_first_chunk::<8>()?;
             rest = after;
-            places.push(Place::At { generation: *generation, seq: decode_varint(&mut rest).ok()? });
+            places.push(ForgedPosition::At { generation: *generation, seq: decode_varint(&mut rest).ok()? });
         }
-        Some(Self { head, places })
+        Some(Self { head, positions: places })
     }
 
     /// Whether nothing is owed to the subscriber.
-    pub fn owes_nothing(&self) -> bool {
-        self.places.iter().all(|place| matches!(place, Place::At { .. }))
+    pub fn needs_no_resync(&self) -> bool {
+        self.positions.iter().all(|place| matches!(place, ForgedPosition::At { .. }))
     }
 
     /// The same, of a feed of that partition that never was.
     pub fn in_a_foreign_feed(mut self, partition: u32) -> Self {
-        if let Place::At { generation, .. } = &mut self.places[partition as usize] {
+        if let ForgedPosition::At { generation, .. } = &mut self.positions[partition as usize] {
             generation[0] ^= 0x80;
         }
         self
@@ -61,7 +61,7 @@ impl Forged {
 
     /// The same, so many changes later in that partition than it was.
     pub fn later_by(mut self, changes: u64, partition: u32) -> Self {
-        if let Place::At { seq, .. } = &mut self.places[partition as usize] {
+        if let ForgedPosition::At { seq, .. } = &mut self.positions[partition as usize] {
             *seq += changes;
         }
         self
@@ -70,7 +70,7 @@ impl Forged {
     /// The same, of a deployment that has one partition more.
     pub fn with_one_partition_more(mut self) -> Self {
         self.head[2] += 1;
-        self.places.push(Place::Owed(1));
+        self.positions.push(ForgedPosition::NeedsResync(1));
         self
     }
 
@@ -78,14 +78,14 @@ impl Forged {
     pub fn token(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         self.head.iter().for_each(|number| encode_varint(*number, &mut bytes));
-        for place in &self.places {
+        for place in &self.positions {
             match place {
-                Place::At { generation, seq } => {
+                ForgedPosition::At { generation, seq } => {
                     encode_varint(KIND_AT, &mut bytes);
                     bytes.extend_from_slice(generation);
                     encode_varint(*seq, &mut bytes);
                 }
-                Place::Owed(reason) => encode_varint(*reason, &mut bytes),
+                ForgedPosition::NeedsResync(reason) => encode_varint(*reason, &mut bytes),
             }
         }
         let checksum = xxh64(&bytes, 0);

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use xxhash_rust::xxh64::xxh64;
 
 /// How many differences are told in full.
-const TOLD: usize = 5;
+const DIFFERENCES_LISTED_MAX: usize = 5;
 
 /// What must be.
 #[derive(Debug, Default)]
@@ -21,12 +21,12 @@ pub struct Oracle {
     /// What was acknowledged since [`Self::forget_events`].
     events: Vec<Event>,
     /// What was counted.
-    pub tally: Tally,
+    pub counts: OracleCounts,
 }
 
 /// What became of what was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct OracleCounts {
     /// Events, each once.
     pub sent: u64,
     /// Events that were acknowledged.
@@ -43,15 +43,15 @@ pub struct Difference {
     /// Events that are missing.
     pub lost: u64,
     /// Events that are there and should not be, or not so often.
-    pub doubled: u64,
+    pub duplicated: u64,
     /// Some of the shoppers, and what is wrong with them.
-    pub told: Vec<String>,
+    pub listed: Vec<String>,
 }
 
 impl Oracle {
     /// An event is acknowledged; told once of each. What an erased shopper did before the erasure is not to be there.
     pub fn acknowledged(&mut self, event: Event) {
-        self.tally.acknowledged += 1;
+        self.counts.acknowledged += 1;
         if self.is_erased(&event) {
             self.events.push(event);
             return;
@@ -98,9 +98,9 @@ impl Oracle {
             // As many, and others: one at least is missing, and another in its place.
             let same = u64::from(must.0 == is.0);
             difference.lost += must.0.saturating_sub(is.0) + same;
-            difference.doubled += is.0.saturating_sub(must.0) + same;
-            if difference.told.len() < TOLD {
-                difference.told.push(format!("{user}: {is:?}, and not {must:?}"));
+            difference.duplicated += is.0.saturating_sub(must.0) + same;
+            if difference.listed.len() < DIFFERENCES_LISTED_MAX {
+                difference.listed.push(format!("{user}: {is:?}, and not {must:?}"));
             }
         }
         difference
@@ -136,8 +136,8 @@ mod tests {
         for (found, expected) in rows {
             let found = found.iter().map(|(user, ids)| ((*user).to_owned(), sum(ids))).collect();
             let difference = oracle.compare(&found);
-            assert_eq!((difference.lost, difference.doubled), expected, "{found:?}");
-            assert_eq!(difference.told.is_empty(), expected == (0, 0));
+            assert_eq!((difference.lost, difference.duplicated), expected, "{found:?}");
+            assert_eq!(difference.listed.is_empty(), expected == (0, 0));
         }
     }
 
@@ -157,6 +157,6 @@ mod tests {
         assert_eq!(oracle.compare(&Census::new()).lost, 0);
         oracle.acknowledged(event("3", 6));
         assert_eq!(oracle.compare(&Census::new()).lost, 1);
-        assert_eq!((oracle.tally.acknowledged, oracle.events().len()), (3, 3));
+        assert_eq!((oracle.counts.acknowledged, oracle.events().len()), (3, 3));
     }
 }

@@ -2,7 +2,7 @@
 //! `PORTRAIT_FAULT_SEED` and the report of earlier runs; out goes the report after each cycle, so that a run that is cut off loses
 //! none, and a table at the end.
 
-use super::oracle::{Difference, Tally};
+use super::oracle::{Difference, OracleCounts};
 use super::phases::Phases;
 use crate::repository;
 use rand::SeedableRng;
@@ -52,18 +52,18 @@ pub struct Plan {
     /// How many are wanted in all.
     cycles: u64,
     /// What was done by this seed, with earlier runs.
-    done: Done,
+    done: CompletedCycles,
     /// As `done` was when this run began.
-    before: Done,
+    before: CompletedCycles,
     /// How much was acknowledged with how many workers, in rows that change their number.
     phases: Phases,
 }
 
 /// What was done by one seed.
 #[derive(Clone, Copy, Debug, Default)]
-struct Done {
+struct CompletedCycles {
     cycles: u64,
-    tally: Tally,
+    counts: OracleCounts,
     lost: u64,
     doubled: u64,
     slowest_ms: u64,
@@ -82,13 +82,13 @@ impl Plan {
             row,
             seed,
             cycles: cycles(short),
-            done: Done::default(),
-            before: Done::default(),
+            done: CompletedCycles::default(),
+            before: CompletedCycles::default(),
             phases: Phases::default(),
         };
         let runs = plan.kept_runs();
         let earlier = runs.iter().find(|run| run["seed"].as_u64() == Some(seed));
-        plan.done = earlier.map(Done::of).unwrap_or_default();
+        plan.done = earlier.map(CompletedCycles::of).unwrap_or_default();
         plan.before = plan.done;
         plan.phases = earlier.map(Phases::of).unwrap_or_default();
         plan
@@ -135,16 +135,16 @@ impl Plan {
     ///
     /// # Panics
     /// If the report cannot be written.
-    pub fn cycle_done(&mut self, sent: Tally, difference: &Difference) {
+    pub fn cycle_done(&mut self, sent: OracleCounts, difference: &Difference) {
         self.done.cycles += 1;
-        self.done.tally = Tally {
-            sent: self.before.tally.sent + sent.sent,
-            acknowledged: self.before.tally.acknowledged + sent.acknowledged,
-            refused: self.before.tally.refused + sent.refused,
-            unknown: self.before.tally.unknown + sent.unknown,
+        self.done.counts = OracleCounts {
+            sent: self.before.counts.sent + sent.sent,
+            acknowledged: self.before.counts.acknowledged + sent.acknowledged,
+            refused: self.before.counts.refused + sent.refused,
+            unknown: self.before.counts.unknown + sent.unknown,
         };
         self.done.lost += difference.lost;
-        self.done.doubled += difference.doubled;
+        self.done.doubled += difference.duplicated;
         self.write();
     }
 
@@ -168,10 +168,10 @@ impl Plan {
             self.row,
             self.seed,
             done.cycles,
-            done.tally.sent,
-            done.tally.acknowledged,
-            done.tally.refused,
-            done.tally.unknown,
+            done.counts.sent,
+            done.counts.acknowledged,
+            done.counts.refused,
+            done.counts.unknown,
             done.lost,
             done.doubled,
             done.slowest_ms
@@ -218,12 +218,12 @@ impl Drop for Plan {
     }
 }
 
-impl Done {
+impl CompletedCycles {
     fn of(run: &Value) -> Self {
         let number = |name: &str| run[name].as_u64().unwrap_or_default();
         Self {
             cycles: number("cycles"),
-            tally: Tally {
+            counts: OracleCounts {
                 sent: number("sent"),
                 acknowledged: number("acknowledged"),
                 refused: number("refused"),
@@ -239,10 +239,10 @@ impl Done {
         json!({
             "seed": seed,
             "cycles": self.cycles,
-            "sent": self.tally.sent,
-            "acknowledged": self.tally.acknowledged,
-            "refused": self.tally.refused,
-            "unknown_answers": self.tally.unknown,
+            "sent": self.counts.sent,
+            "acknowledged": self.counts.acknowledged,
+            "refused": self.counts.refused,
+            "unknown_answers": self.counts.unknown,
             "lost": self.lost,
             "doubled": self.doubled,
             "slowest_takeover_ms": self.slowest_ms,

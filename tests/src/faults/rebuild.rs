@@ -64,7 +64,7 @@ fn equal(mut rebuilt: Profile, stored: &Profile) -> bool {
 }
 
 async fn rebuilt(store: &dyn Store, partition: PartitionId) -> BTreeMap<UserId, Profile> {
-    let mut rebuild = Rebuild { key: store.layout().pseudonym_key, ..Rebuild::default() };
+    let mut rebuild = ReferenceRebuild { key: store.layout().pseudonym_key, ..ReferenceRebuild::default() };
     let mut after = LogSeq::ZERO;
     loop {
         let page = store.read_log(partition, after, PAGE, 1 << 20, Duration::ZERO).await;
@@ -80,7 +80,7 @@ async fn rebuilt(store: &dyn Store, partition: PartitionId) -> BTreeMap<UserId, 
 }
 
 /// The profiles of a partition as its log makes them.
-struct Rebuild {
+struct ReferenceRebuild {
     key: PseudonymKey,
     profiles: BTreeMap<UserId, Profile>,
     seen: BTreeSet<(Option<Pseudonym>, u64)>,
@@ -90,14 +90,14 @@ struct Rebuild {
     newest: Timestamp,
 }
 
-impl Default for Rebuild {
+impl Default for ReferenceRebuild {
     fn default() -> Self {
         let (profiles, seen, erased) = Default::default();
         Self { key: PseudonymKey::new(0), profiles, seen, erased, newest: Timestamp::EPOCH }
     }
 }
 
-impl Rebuild {
+impl ReferenceRebuild {
     fn take(&mut self, record: &Record) {
         let id = record.record_id.as_ref().map(|id| SeenId::of(&record.user_id, id).get());
         let erasure = match record.body {

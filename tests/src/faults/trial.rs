@@ -8,7 +8,7 @@ use crate::{Census, Cluster, Server, census};
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::{ListPartitionsRequest, PartitionStatus};
 use portrait_store::AckLevel;
-use portrait_store_redis::{Options, RedisStore, Target};
+use portrait_store_redis::{RedisOptions, RedisStore, RedisTarget};
 use rand::rngs::StdRng;
 use std::time::{Duration, Instant};
 use tonic::Status;
@@ -51,7 +51,7 @@ impl Trial {
         let plan = Plan::of(row);
         let mut cluster = Cluster::start(store, &[&SETTINGS[..], settings].concat());
         more.iter().for_each(|role| cluster.add(role));
-        let load = Load::start(&plan.name(), plan.seed(), doors(&cluster));
+        let load = Load::start(&plan.name(), plan.seed(), endpoints(&cluster));
         let query = cluster.of("query").next().expect("there is one").grpc_url().to_owned();
         let followers = (0..FOLLOWERS).map(|_| Follower::start(query.clone())).collect();
         Self { store: store.to_owned(), cluster, load, followers, plan }
@@ -65,26 +65,26 @@ impl Trial {
     /// Starts one more process of a role.
     pub fn add(&mut self, role: &str) {
         tokio::task::block_in_place(|| self.cluster.add(role));
-        self.load.set_doors(doors(&self.cluster));
+        self.load.set_endpoints(endpoints(&self.cluster));
     }
 
     /// As [`Self::add`], where that process finds the store at another address.
     pub fn add_over(&mut self, role: &str, store: &str) {
         tokio::task::block_in_place(|| self.cluster.add_over(role, store));
-        self.load.set_doors(doors(&self.cluster));
+        self.load.set_endpoints(endpoints(&self.cluster));
     }
 
     /// Takes a process out of the deployment, as [`Cluster::take_at`].
     pub fn take(&mut self, role: &str, earlier: usize) -> Server {
         let server = self.cluster.take_at(role, earlier);
-        self.load.set_doors(doors(&self.cluster));
+        self.load.set_endpoints(endpoints(&self.cluster));
         server
     }
 
     /// Takes a process in again that was taken out and lives on.
     pub fn put_back(&mut self, role: &str, server: Server) {
         self.cluster.put_back(role, server);
-        self.load.set_doors(doors(&self.cluster));
+        self.load.set_endpoints(endpoints(&self.cluster));
     }
 
     /// Waits until every partition has applied more than its log had at the call, and gives how long ago `since` then is.
@@ -127,16 +127,16 @@ impl Trial {
     ///
     /// # Panics
     /// If an event is lost or doubled, or a subscriber does not come to know what reads give.
-    pub async fn judge(&mut self) {
+    pub async fn compare(&mut self) {
         let quiet = self.load.pause().await;
         let found = self.profiles().await;
         let difference = quiet.oracle().compare(&found);
-        let tally = quiet.oracle().tally;
+        let tally = quiet.oracle().counts;
         quiet.oracle().forget_events();
         self.plan.cycle_done(tally, &difference);
         check(&difference);
         assert_eq!(tally.sent, tally.acknowledged + tally.refused, "it is not known what became of some");
-        self.told(&found).await;
+        self.describe(&found).await;
     }
 
     /// Ends a row: what a long life of harm has made of the profiles is what the log alone gives.
@@ -146,9 +146,9 @@ impl Trial {
     pub async fn end(self) {
         let _quiet = self.load.pause().await;
         let found = self.profiles().await;
-        let options = Options {
+        let options = RedisOptions {
             level: AckLevel::Memory,
-            ..Options::new(Target::parse(&self.store).expect("a deployment runs on it"))
+            ..RedisOptions::new(RedisTarget::parse(&self.store).expect("a deployment runs on it"))
         };
         let store = RedisStore::open(options).await.expect("a deployment runs on it");
         let (differing, count) = differing_from_log(&store).await;
@@ -158,7 +158,7 @@ impl Trial {
     }
 
     /// Waits until each subscriber knows of everybody what was `found`.
-    pub async fn told(&self, found: &Census) {
+    pub async fn describe(&self, found: &Census) {
         for follower in &self.followers {
             eventually("a subscriber knows what reads give", async || follower.known() == *found).await;
         }
@@ -175,10 +175,10 @@ impl Trial {
 /// # Panics
 /// If something is.
 pub fn check(difference: &Difference) {
-    let clean = difference.lost == 0 && difference.doubled == 0;
+    let clean = difference.lost == 0 && difference.duplicated == 0;
     assert!(clean, "profiles are not what was acknowledged: {difference:?}");
 }
 
-fn doors(cluster: &Cluster) -> Vec<String> {
+fn endpoints(cluster: &Cluster) -> Vec<String> {
     cluster.of("ingest").map(|server| server.grpc_url().to_owned()).collect()
 }

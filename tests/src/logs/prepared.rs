@@ -11,7 +11,7 @@ pub const REES46: Log = Log {
     read: 26_559,
     duplicates: 95,
     rejected: 0,
-    shoppers: 2_511,
+    users: 2_511,
 };
 
 /// Views, carts and transactions in milliseconds.
@@ -22,7 +22,7 @@ pub const RETAILROCKET: Log = Log {
     read: 4_611,
     duplicates: 8,
     rejected: 0,
-    shoppers: 395,
+    users: 395,
 };
 
 /// Nine days in a file without a header.
@@ -33,7 +33,7 @@ pub const TAOBAO: Log = Log {
     read: 5_700,
     duplicates: 24,
     rejected: 0,
-    shoppers: 120,
+    users: 120,
 };
 
 /// Four months in days without a time; equal rows are repeats of an action.
@@ -44,7 +44,7 @@ pub const TMALL: Log = Log {
     read: 100_000,
     duplicates: 0,
     rejected: 0,
-    shoppers: 698,
+    users: 698,
 };
 
 /// All six kinds of action.
@@ -55,7 +55,7 @@ pub const JDATA: Log = Log {
     read: 5_034,
     duplicates: 31,
     rejected: 0,
-    shoppers: 372,
+    users: 372,
 };
 
 /// Sessions in milliseconds, compressed.
@@ -66,7 +66,7 @@ pub const OTTO: Log = Log {
     read: 2_024,
     duplicates: 13,
     rejected: 0,
-    shoppers: 126,
+    users: 126,
 };
 
 /// A year of invoices with refunds; a quarter of the lines has no customer.
@@ -77,7 +77,7 @@ pub const ONLINE_RETAIL: Log = Log {
     read: 60_190,
     duplicates: 2_642,
     rejected: 15_082,
-    shoppers: 1_157,
+    users: 1_157,
 };
 
 /// Four months of clicks of anonymous sessions.
@@ -88,7 +88,7 @@ pub const ESHOP: Log = Log {
     read: 72_280,
     duplicates: 307,
     rejected: 0,
-    shoppers: 8_000,
+    users: 8_000,
 };
 
 /// Every kind of action as lines of JSON.
@@ -99,7 +99,7 @@ pub const EVENTS: Log = Log {
     read: 3_331,
     duplicates: 12,
     rejected: 0,
-    shoppers: 232,
+    users: 232,
 };
 
 /// A year of groceries of 618 households, from Complete Journey 2.0.
@@ -110,7 +110,7 @@ pub const GROCERIES: Log = Log {
     read: 364_383,
     duplicates: 0,
     rejected: 0,
-    shoppers: 618,
+    users: 618,
 };
 
 /// The catalogue of the groceries.
@@ -121,7 +121,7 @@ pub const PRODUCTS: Log = Log {
     read: 92_331,
     duplicates: 0,
     rejected: 0,
-    shoppers: 0,
+    users: 0,
 };
 
 /// Some rows that the README counts.
@@ -132,7 +132,7 @@ pub const FIXTURE_RETAILROCKET: Log = Log {
     read: 201,
     duplicates: 1,
     rejected: 0,
-    shoppers: 29,
+    users: 29,
 };
 
 /// Some rows that the README counts.
@@ -143,7 +143,7 @@ pub const FIXTURE_JDATA: Log = Log {
     read: 201,
     duplicates: 1,
     rejected: 0,
-    shoppers: 25,
+    users: 25,
 };
 
 /// Some lines that the README counts.
@@ -154,7 +154,7 @@ pub const FIXTURE_EVENTS: Log = Log {
     read: 101,
     duplicates: 1,
     rejected: 0,
-    shoppers: 12,
+    users: 12,
 };
 
 /// All logs that `scripts/make_logs` writes: every import format.

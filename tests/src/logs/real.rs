@@ -11,7 +11,7 @@ pub const REES46: Log = Log {
     read: 17_434,
     duplicates: 5,
     rejected: 0,
-    shoppers: 4_504,
+    users: 4_504,
 };
 
 /// Nine days of 57 users of Taobao.
@@ -22,7 +22,7 @@ pub const TAOBAO: Log = Log {
     read: 4_528,
     duplicates: 0,
     rejected: 0,
-    shoppers: 57,
+    users: 57,
 };
 
 /// Four months of Tmall, in days without a time.
@@ -33,7 +33,7 @@ pub const TMALL: Log = Log {
     read: 111_219,
     duplicates: 0,
     rejected: 0,
-    shoppers: 530,
+    users: 530,
 };
 
 /// Twenty sessions of OTTO.
@@ -44,7 +44,7 @@ pub const OTTO: Log = Log {
     read: 862,
     duplicates: 0,
     rejected: 0,
-    shoppers: 20,
+    users: 20,
 };
 
 /// Four months of a shop of clothes.
@@ -55,7 +55,7 @@ pub const ESHOP: Log = Log {
     read: 165_474,
     duplicates: 0,
     rejected: 0,
-    shoppers: 24_026,
+    users: 24_026,
 };
 
 /// A year of a wholesaler; a quarter of the lines has no customer.
@@ -66,7 +66,7 @@ pub const ONLINE_RETAIL: Log = Log {
     read: 541_909,
     duplicates: 5_225,
     rejected: 135_080,
-    shoppers: 4_372,
+    users: 4_372,
 };
 
 /// A year of groceries of 1,234 households.
@@ -77,7 +77,7 @@ pub const GROCERIES: Log = Log {
     read: 764_999,
     duplicates: 0,
     rejected: 0,
-    shoppers: 1_234,
+    users: 1_234,
 };
 
 /// The catalogue of the groceries.
@@ -88,7 +88,7 @@ pub const PRODUCTS: Log = Log {
     read: 92_331,
     duplicates: 0,
     rejected: 0,
-    shoppers: 0,
+    users: 0,
 };
 
 /// All real logs.

@@ -1,7 +1,7 @@
 //! Bad input gets its documented code, reason and field, and nothing that is good beside it is lost.
 
-use portrait::import::{self, ImportArgs, Report};
-use portrait_client::Target;
+use portrait::import::{self, ImportArgs, ImportReport};
+use portrait_client::ServerArgs;
 use portrait_connect::files::Format;
 use portrait_proto::status::{reason_name, reason_of};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
@@ -187,10 +187,10 @@ async fn a_full_disk_refuses_events_and_still_answers() {
     assert_eq!(client.track(request).await.expect("there is room again").into_inner().accepted, 1);
 }
 
-async fn import_of(server: &Server, file: &Path, format: Format) -> (Report, String) {
+async fn import_of(server: &Server, file: &Path, format: Format) -> (ImportReport, String) {
     let args =
-        ImportArgs { file: file.to_owned(), format, server: Target::at(server.grpc_url()), event_id: None };
-    let mut report = Report::default();
+        ImportArgs { file: file.to_owned(), format, server: ServerArgs::at(server.grpc_url()), event_id: None };
+    let mut report = ImportReport::default();
     let error = import::import(&args, &mut report).await.expect_err("the file is bad");
     (report, format!("{error:#}"))
 }

@@ -1,8 +1,8 @@
 //! The server is killed with SIGKILL at random moments of an import, started again and sent the same file again: what the
 //! profiles then say equals an uninterrupted run. `PORTRAIT_FAULT_CYCLES` sets how many kills; the seed is printed.
 
-use portrait::import::{self, ImportArgs, Report};
-use portrait_client::Target;
+use portrait::import::{self, ImportArgs, ImportReport};
+use portrait_client::ServerArgs;
 use portrait_tests::faults::cycles;
 use portrait_tests::logs::prepared;
 use portrait_tests::{Census, Log, Server, census, connect};
@@ -15,12 +15,12 @@ use std::time::Duration;
 const CYCLES: u64 = 20;
 
 fn args(log: &Log, server: &Server) -> ImportArgs {
-    ImportArgs { file: log.path(), format: log.format, server: Target::at(server.grpc_url()), event_id: None }
+    ImportArgs { file: log.path(), format: log.format, server: ServerArgs::at(server.grpc_url()), event_id: None }
 }
 
 /// Imports everything, and says what the profiles then are and how long it took.
 async fn whole(log: &Log, server: &Server) -> (Census, Duration) {
-    let mut report = Report::default();
+    let mut report = ImportReport::default();
     import::import(&args(log, server), &mut report).await.expect("the log imports");
     assert_eq!((report.read, report.accepted), (log.read, log.read));
     (census(connect(server.grpc_url()).await).await, report.took)
@@ -38,7 +38,7 @@ async fn killed(log: &Log, data: &Path, after: Duration) -> u64 {
     let server = Server::start(data, &[]);
     let args = args(log, &server);
     let importing = tokio::spawn(async move {
-        let mut report = Report::default();
+        let mut report = ImportReport::default();
         let outcome = import::import(&args, &mut report).await;
         (report.accepted, outcome.is_ok())
     });

@@ -1,8 +1,8 @@
 //! A shopper is erased, as a shop asks for it over gRPC or at the command line: what the receipt says, what readers and subscribers
 //! are told, and that in the end nothing is left in the files. On a disk of one process, and on a Redis of many.
 
-use portrait_client::Line;
-use portrait_profile::{Span, UserId};
+use portrait_client::RoleRouter;
+use portrait_profile::{TimeDelta, UserId};
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -12,10 +12,10 @@ use portrait_proto::v1::{
     GetErasureResponse, GetProfileRequest, Profile, ProfileChange, RelateRequest, Relation, RelationKind,
     TrackRequest, WatchProfileChangesRequest, WatchStart,
 };
-use portrait_store_embedded::{Embedded, Options};
+use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use portrait_store_redis::testing::Server as Redis;
 use portrait_tests::faults::differing_from_log;
-use portrait_tests::{Cluster, PATIENCE, Server, connect, next_millisecond, portrait_command, until};
+use portrait_tests::{Cluster, TEST_TIMEOUT, Server, connect, next_millisecond, portrait_command, until};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::path::Path;
@@ -36,7 +36,7 @@ const LENA: &str = "lena-Jq8vZ2mXw5KcR1yT";
 /// A shop that talks to a deployment.
 #[derive(Clone)]
 struct Shop {
-    line: Line,
+    line: RoleRouter,
 }
 
 impl Shop {
@@ -44,7 +44,7 @@ impl Shop {
         Self { line: connect(url).await }
     }
 
-    fn ingest(&self) -> IngestServiceClient<Line> {
+    fn ingest(&self) -> IngestServiceClient<RoleRouter> {
         IngestServiceClient::new(self.line.clone())
     }
 
@@ -119,7 +119,7 @@ impl Shop {
         let answers = QueryServiceClient::new(self.line.clone()).watch_profile_changes(request).await;
         let (mut answers, mut told) = (answers.expect("a subscription").into_inner(), Vec::new());
         while !enough(&told) {
-            let answer = tokio::time::timeout(PATIENCE, answers.message()).await.expect("it goes on");
+            let answer = tokio::time::timeout(TEST_TIMEOUT, answers.message()).await.expect("it goes on");
             if let Some(Kind::Change(change)) = answer.expect("it goes on").and_then(|answer| answer.kind) {
                 told.push(change);
             }
@@ -220,7 +220,7 @@ async fn a_shopper_is_erased_from_a_store_on_disk_down_to_its_files() {
     assert!(is_on_disk(&data, LENA));
     shop.reaches(ErasureState::Complete, &erased.receipt).await;
     let state = shop.erasure(&erased.receipt).await.expect("a receipt");
-    assert_eq!((state.partitions, state.cleared_partitions, &*state.waits_for), (16, 16, ""));
+    assert_eq!((state.partitions, state.cleared_partitions, &*state.waiting_for), (16, 16, ""));
     assert!(!is_on_disk(&data, LENA), "nothing is left");
     assert!(server.counted("portrait_feature_erasures_total") > 0.0);
 }
@@ -303,7 +303,7 @@ async fn whatever_is_done_and_erased_in_whatever_order_is_what_the_log_gives() {
     let last = shop.erase("nobody", "").await;
     shop.reaches(ErasureState::Applied, &last.receipt).await;
     assert!(server.take().expect("it runs").stop().success());
-    let options = Options { dedup_window: Span::from_hours(24), reserve_bytes: 0, ..Options::default() };
+    let options = EmbeddedOptions { dedup_window: TimeDelta::from_hours(24), reserve_bytes: 0, ..EmbeddedOptions::default() };
     let store = Embedded::open(&data, options).expect("the store opens");
     let (differing, count) = differing_from_log(&store).await;
     assert!(differing.is_empty(), "{} of {count} differ: {differing:?}", differing.len());

@@ -2,13 +2,13 @@
 //! under load, and after each time every profile must be what was acknowledged, to the last event. One row is one test.
 
 mod erasures;
-mod judge;
-mod points;
+mod self_check;
+mod failpoints;
 mod poison;
 mod replicas;
 mod servers;
 mod subscribers;
-mod together;
+mod combined;
 mod workers;
 
 use portrait_store_redis::testing::Server as Redis;

@@ -29,7 +29,7 @@ async fn a_call_is_followed_over_the_log_and_the_feed_to_the_subscriber_it_is_de
     let cluster = Cluster::start(&redis.url(), &[&endpoint, "trace.sample=0", "model.automatic=false"]);
     let line = cluster.connect().await;
     let everything = WatchProfileChangesRequest { start: WatchStart::Earliest.into(), ..Default::default() };
-    let mut changes = Subscriber::ask(line.clone(), everything).await.expect("a subscription");
+    let mut changes = Subscriber::request_stream(line.clone(), everything).await.expect("a subscription");
     let mut client = IngestServiceClient::new(line);
     let (quiet, followed) = ("0af7651916cd43dd8448eb211c80319c", "4bf92f3577b34da6a3ce929d0e0e4736");
     // First one that nobody is to follow, then one that somebody is.
@@ -54,7 +54,7 @@ async fn a_call_is_followed_over_the_log_and_the_feed_to_the_subscriber_it_is_de
     ]
     .into_iter()
     .map(|(service, name)| {
-        let here = |span: &&portrait_tests::Collected| span.service == service && span.span.name == name;
+        let here = |span: &&portrait_tests::CollectedSpan| span.service == service && span.span.name == name;
         let mut found = spans.iter().filter(here);
         let span = &found.next().unwrap_or_else(|| panic!("no {name} of {service} in {spans:#?}")).span;
         assert!(found.next().is_none(), "{name} was followed twice");
@@ -79,7 +79,7 @@ async fn an_erasure_is_followed_to_the_deletion_that_subscribers_are_told_of() {
     let server = Server::start(folder.path(), &["--set", &endpoint, "--set", "trace.sample=1"]);
     let line = connect(server.grpc_url()).await;
     let everything = WatchProfileChangesRequest { start: WatchStart::Earliest.into(), ..Default::default() };
-    let mut changes = Subscriber::ask(line.clone(), everything).await.expect("a subscription");
+    let mut changes = Subscriber::request_stream(line.clone(), everything).await.expect("a subscription");
     let mut client = IngestServiceClient::new(line);
     client.track(track("lena", "0af7651916cd43dd8448eb211c80319c", "00")).await.expect("taken");
     let followed = "4bf92f3577b34da6a3ce929d0e0e4736";

@@ -2,8 +2,8 @@
 //! A second import of the same file changes nothing.
 
 use clap::ValueEnum;
-use portrait::import::{self, ImportArgs, Report};
-use portrait_client::Target;
+use portrait::import::{self, ImportArgs, ImportReport};
+use portrait_client::ServerArgs;
 use portrait_connect::files::Format;
 use portrait_tests::logs::prepared;
 use portrait_tests::{Census, Log, Server, census, connect, python, repository};
@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-async fn imported(args: &ImportArgs) -> Report {
-    let mut report = Report::default();
+async fn imported(args: &ImportArgs) -> ImportReport {
+    let mut report = ImportReport::default();
     import::import(args, &mut report).await.expect("the log imports");
     report
 }
@@ -42,7 +42,7 @@ fn check_readme(log: &Log) {
     let name = format!("`{}`", log.format.name());
     let rows = readme_rows().into_iter().filter(|row| row[0] == name);
     let rows: Vec<Vec<u64>> = rows.map(|row| row[3..].iter().map(number).collect()).collect();
-    let counted = vec![log.read, log.read - log.rejected, log.duplicates, log.rejected, log.shoppers];
+    let counted = vec![log.read, log.read - log.rejected, log.duplicates, log.rejected, log.users];
     assert!(rows.contains(&counted), "{}: the README has {rows:?}, not {counted:?}", log.file);
 }
 
@@ -51,17 +51,17 @@ async fn check(log: &Log) {
     let file = log.path();
     let data = tempfile::tempdir().expect("a folder");
     let server = Server::start(data.path(), &[]);
-    let to = Target::at(server.grpc_url());
+    let to = ServerArgs::at(server.grpc_url());
     let args = ImportArgs { file: file.clone(), format: log.format, server: to, event_id: None };
     let first = imported(&args).await;
-    let counts = |report: &Report| (report.read, report.accepted, report.rejected_rows());
+    let counts = |report: &ImportReport| (report.read, report.accepted, report.rejected_rows());
     assert_eq!(counts(&first), (log.read, log.read - log.rejected, log.rejected), "{}", log.file);
     assert_eq!(first.duplicates, log.duplicates, "{}", log.file);
     let channel = connect(server.grpc_url()).await;
     let census_of_first = census(channel.clone()).await;
     let expected = independent(log.format, &file);
     assert!(census_of_first == expected, "{}: profiles differ from the independent count", log.file);
-    assert_eq!(expected.len() as u64, log.shoppers, "{}", log.file);
+    assert_eq!(expected.len() as u64, log.users, "{}", log.file);
     let applied: u64 = expected.values().map(|(applied, _)| applied).sum();
     if !expected.is_empty() {
         assert_eq!(first.accepted - first.duplicates, applied, "{}", log.file);

@@ -2,7 +2,7 @@
 //! event that was just acknowledged, and explained.
 
 use super::segments::{import_into, node, train};
-use portrait_client::Line;
+use portrait_client::RoleRouter;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{
@@ -14,7 +14,7 @@ use portrait_tests::{Log, connect, until};
 use std::collections::BTreeSet;
 use tonic::{Code, Status};
 
-async fn ask(channel: &Line, request: RecommendRequest) -> Result<RecommendResponse, Status> {
+async fn ask(channel: &RoleRouter, request: RecommendRequest) -> Result<RecommendResponse, Status> {
     QueryServiceClient::new(channel.clone()).recommend(request).await.map(tonic::Response::into_inner)
 }
 
@@ -27,7 +27,7 @@ fn items(answer: &RecommendResponse) -> Vec<&str> {
 }
 
 /// Tells that a shopper looked at an item, and gives the token to read it by.
-async fn look(channel: &Line, user_id: &str, item_id: &str, number: i64) -> Vec<u8> {
+async fn look(channel: &RoleRouter, user_id: &str, item_id: &str, number: i64) -> Vec<u8> {
     let at = prost_types::Timestamp { seconds: 1_218_600_000 + number, nanos: 0 };
     let event = Event {
         event_id: format!("{user_id}-{number}"),
@@ -45,7 +45,7 @@ async fn look(channel: &Line, user_id: &str, item_id: &str, number: i64) -> Vec<
 }
 
 /// What is filtered out is not recommended; prices and categories are the catalogue's.
-async fn filters_hold(channel: &Line) {
+async fn filters_hold(channel: &RoleRouter) {
     let rest =
         ask(channel, RecommendRequest { exclude_recent: true, ..of("lena") }).await.expect("an answer");
     assert!(items(&rest).iter().all(|item| !["1", "2", "5"].contains(item)), "{:?}", items(&rest));
@@ -64,7 +64,7 @@ async fn filters_hold(channel: &Line) {
 }
 
 /// What nobody looked at yet is found by what it is like, once a training has seen the catalogue.
-async fn newcomers_are_found(channel: &Line, like: &[&str]) {
+async fn newcomers_are_found(channel: &RoleRouter, like: &[&str]) {
     let coat =
         |item_id: &str| Item { item_id: item_id.to_owned(), category: "coats".to_owned(), ..Item::default() };
     let like = like.iter().map(|item_id| coat(item_id));
@@ -87,8 +87,8 @@ async fn what_is_recommended_follows_the_newest_event_and_says_why() {
 /// Recommends items of a log of the format `eshop`.
 pub(super) async fn check_recommendations(log: &Log) {
     let folder = tempfile::tempdir().expect("a folder");
-    let usual = portrait_model::Config::default().pasts_max;
-    let set = |model: &mut portrait_model::Config| (model.automatic, model.pasts_max) = (false, usual);
+    let usual = portrait_model::Config::default().histories_max;
+    let set = |model: &mut portrait_model::Config| (model.automatic, model.histories_max) = (false, usual);
     let node = node(folder.path(), set).await;
     let url = node.grpc_url();
     let channel = connect(&url).await;
@@ -101,7 +101,7 @@ pub(super) async fn check_recommendations(log: &Log) {
     // Whom nothing is known of is recommended what others have.
     let nobody = ask(&channel, of("nobody")).await.expect("an answer");
     assert_eq!((nobody.items.len(), nobody.profile_version), (20, 0));
-    let popular = [RecommendationPart::Popular, RecommendationPart::Lately, RecommendationPart::Segment];
+    let popular = [RecommendationPart::Popular, RecommendationPart::Trending, RecommendationPart::Segment];
     assert!(
         nobody.items.iter().all(|item| item.reasons.iter().all(|reason| popular.contains(&reason.part())))
     );

@@ -56,7 +56,7 @@ async fn renew_all(roles: [&str; 4], release: Release) {
     said.read_line(&mut line).expect("it says when it has begun");
     assert_eq!(line, "begun\n");
     let called = [("ingest", "portrait_ingest_accepted_total"), ("query", "portrait_query_reads_total")];
-    cluster.goes_to(release);
+    cluster.set_release(release);
     for role in roles {
         for _ in 0..cluster.of(role).count() {
             // The oldest goes, and comes back as the newest; the next goes when callers have found that, which is what the chart's
@@ -95,7 +95,7 @@ async fn renew_all(roles: [&str; 4], release: Release) {
 async fn a_release_that_is_taken_back_waits_for_the_next_one_and_loses_nothing() {
     let redis = Redis::start(&DURABLE);
     let mut cluster = Cluster::start(&redis.url(), &SETTINGS);
-    cluster.goes_to(Release::Next);
+    cluster.set_release(Release::Next);
     cluster.renew("feature").await;
     let token = track(&cluster, 1).await.expect("it is taken");
     // The reader is still of the release before.
@@ -105,13 +105,13 @@ async fn a_release_that_is_taken_back_waits_for_the_next_one_and_loses_nothing()
     assert_eq!(refused.get_details_error_info().expect("details").reason, "STORE_INCOMPATIBLE");
     cluster.renew("query").await;
 
-    cluster.goes_to(Release::This);
+    cluster.set_release(Release::This);
     cluster.renew("feature").await;
     let token = track(&cluster, 2).await.expect("it is taken");
     let worker = cluster.of("feature").next().expect("there is one");
     let errors = "portrait_feature_partition_errors_total";
     until("it has met the profile", async || worker.counted(errors) > 0.0).await;
-    cluster.goes_to(Release::Next);
+    cluster.set_release(Release::Next);
     cluster.renew("feature").await;
     assert_eq!(applied(&cluster, token).await.expect("it is renewed"), 2);
 }

@@ -8,7 +8,7 @@ mod tokens;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{Action, Event, GetProfileRequest, ListModelsRequest, TrackRequest};
-use portrait_runtime::peer::{Credentials, Keys, Peer, Presented};
+use portrait_runtime::peer::{Credentials, CredentialKeys, Peer, PresentedCredentials};
 use portrait_store_redis::testing::Certificates;
 use portrait_tests::{Server, portrait_command};
 use std::path::{Path, PathBuf};
@@ -21,15 +21,15 @@ const RELOAD: &str = "server.reload_every=20ms";
 /// The same.
 const RELOAD_EVERY: Duration = Duration::from_millis(20);
 /// What messages call the files of a caller.
-const KEYS: Keys = Keys { ca: "ca", certificate: "certificate", key: "key", token_file: "token" };
+const KEYS: CredentialKeys = CredentialKeys { ca: "ca", certificate: "certificate", key: "key", token_file: "token" };
 
 /// A server with everything in one process, and the folder of its store.
-struct House {
+struct SecuredServer {
     server: Server,
     _data: TempDir,
 }
 
-impl House {
+impl SecuredServer {
     /// Starts one, with `settings` as `server.max_calls=1`.
     fn start(settings: &[String]) -> Self {
         let data = tempfile::tempdir().expect("a folder");
@@ -55,7 +55,7 @@ fn with_tls(certificates: &Certificates, name: &str, asks: bool) -> Vec<String> 
 }
 
 /// What a caller shows: the certificate `NAME.pem`, and a token. It trusts whom `signer` is.
-fn caller(signer: &Certificates, of: Option<(&Certificates, &str)>, token: Option<&str>) -> Presented {
+fn caller(signer: &Certificates, of: Option<(&Certificates, &str)>, token: Option<&str>) -> PresentedCredentials {
     let file = |end: &str| of.map(|(made, name)| made.path(&format!("{name}.{end}"))).unwrap_or_default();
     let none = Path::new("");
     let (certificate, key): (PathBuf, PathBuf) = (file("pem"), file("key"));
@@ -68,7 +68,7 @@ fn caller(signer: &Certificates, of: Option<(&Certificates, &str)>, token: Optio
 }
 
 /// Connects anew and asks for a profile that there is not; whether that is what is told.
-async fn served(url: &str, presented: &Presented) -> Result<Peer, String> {
+async fn served(url: &str, presented: &PresentedCredentials) -> Result<Peer, String> {
     let endpoint = presented.endpoint(url).map_err(|error| error.to_string())?;
     let channel = endpoint.connect().await.map_err(|error| format!("{error:?}"))?;
     let peer = presented.over(channel);

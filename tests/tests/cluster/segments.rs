@@ -1,9 +1,9 @@
 //! The loop that makes profiles dynamic: segments form on logs and get names, keep their identity from training to
 //! training, and reach every subscriber whatever is killed between.
 
-use portrait::import::{self, ImportArgs, Report};
-use portrait_client::{Line, Target};
-use portrait_node::{Config, Node, Role};
+use portrait::import::{self, ImportArgs, ImportReport};
+use portrait_client::{RoleRouter, ServerArgs};
+use portrait_node::{Config, Node, NodeRole};
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
@@ -25,24 +25,24 @@ use std::time::Duration;
 pub(super) async fn node(folder: &std::path::Path, set: impl FnOnce(&mut portrait_model::Config)) -> Node {
     let mut config = Config::on_free_ports(folder);
     config.profiles.clock = ProfileClock::Events;
-    config.feature.sweep_rate = 1_000_000;
-    (config.model.pasts_max, config.model.cases_max) = (0, 0);
+    config.feature.sweep_profiles_per_second = 1_000_000;
+    (config.model.histories_max, config.model.examples_max) = (0, 0);
     set(&mut config.model);
-    Node::start(Role::All, config).await.expect("a node")
+    Node::start(NodeRole::All, config).await.expect("a node")
 }
 
 pub(super) async fn import_into(url: &str, log: &Log) {
-    let args = ImportArgs { file: log.path(), format: log.format, server: Target::at(url), event_id: None };
-    let mut report = Report::default();
+    let args = ImportArgs { file: log.path(), format: log.format, server: ServerArgs::at(url), event_id: None };
+    let mut report = ImportReport::default();
     import::import(&args, &mut report).await.expect("the log imports");
 }
 
-pub(super) async fn train(channel: &Line, request: TrainModelRequest) -> TrainOutcome {
+pub(super) async fn train(channel: &RoleRouter, request: TrainModelRequest) -> TrainOutcome {
     portrait_client::train(channel.clone(), request, |_, _| {}).await.expect("the training ends")
 }
 
 /// The segments; none while no node serves a model yet.
-pub(super) async fn segments(channel: &Line) -> Option<ListSegmentsResponse> {
+pub(super) async fn segments(channel: &RoleRouter) -> Option<ListSegmentsResponse> {
     let mut query = QueryServiceClient::new(channel.clone());
     match query.list_segments(ListSegmentsRequest {}).await {
         Ok(answer) => Some(answer.into_inner()),
@@ -52,10 +52,10 @@ pub(super) async fn segments(channel: &Line) -> Option<ListSegmentsResponse> {
 }
 
 /// Waits until everybody is in a segment of model `version`.
-pub(super) async fn swept(channel: &Line, version: u64, shoppers: u64) -> ListSegmentsResponse {
+pub(super) async fn swept(channel: &RoleRouter, version: u64, shoppers: u64) -> ListSegmentsResponse {
     until("everybody is in a segment of the model", async || {
         let whole = |told: ListSegmentsResponse| {
-            told.model_version == version && told.assigned == shoppers && told.in_retired == 0
+            told.model_version == version && told.assigned_users == shoppers && told.retired_users == 0
         };
         segments(channel).await.is_some_and(whole)
     })
@@ -63,7 +63,7 @@ pub(super) async fn swept(channel: &Line, version: u64, shoppers: u64) -> ListSe
     segments(channel).await.expect("there is a model")
 }
 
-pub(super) async fn memberships(channel: &Line) -> BTreeMap<String, String> {
+pub(super) async fn memberships(channel: &RoleRouter) -> BTreeMap<String, String> {
     let user_ids: Vec<String> = census(channel.clone()).await.into_keys().collect();
     let mut query = QueryServiceClient::new(channel.clone());
     let mut memberships = BTreeMap::new();
@@ -93,7 +93,7 @@ pub(super) async fn check_segment_identity(logs: &[Log]) {
         let channel = connect(&node.grpc_url()).await;
         let first = train(&channel, TrainModelRequest { choose_segments: true, ..Default::default() }).await;
         assert!(first.published, "{}: {}", log.file, first.refusal);
-        let told = swept(&channel, first.version, log.shoppers).await;
+        let told = swept(&channel, first.version, log.users).await;
         let names: BTreeSet<&str> = told.segments.iter().map(|segment| segment.name.as_str()).collect();
         assert!(told.segments.len() >= 4 && names.len() == told.segments.len(), "{}: {names:?}", log.file);
         assert!(names.iter().all(|name| name.len() > 3 && !name.contains("cluster")), "{names:?}");
@@ -105,7 +105,7 @@ pub(super) async fn check_segment_identity(logs: &[Log]) {
             assert!(again.published, "{}: {}", log.file, again.refusal);
             version = again.version;
         }
-        let later = swept(&channel, version, log.shoppers).await;
+        let later = swept(&channel, version, log.users).await;
         let identities = |told: &ListSegmentsResponse| -> BTreeMap<String, String> {
             told.segments.iter().map(|one| (one.segment_id.clone(), one.name.clone())).collect()
         };
@@ -136,7 +136,7 @@ pub(super) async fn check_rollback(log: &Log) {
     assert!(!refused.published && refused.refusal.contains("model.rows_min"), "{}", refused.refusal);
     first.stop().await.expect("it stops");
 
-    let node = node(folder.path(), |model| model.volume = 0).await;
+    let node = node(folder.path(), |model| model.retrain_after_records = 0).await;
     let channel = connect(&node.grpc_url()).await;
     let mut models = ModelServiceClient::new(channel.clone());
     let newest = async || {
@@ -262,7 +262,7 @@ pub(super) async fn check_segment_changes(log: &Log) {
     let channel = connect(server.grpc_url()).await;
     let last = train(&channel, TrainModelRequest { segments: 4, force: true, ..Default::default() }).await;
     assert!(last.published, "{}", last.refusal);
-    swept(&channel, last.version, log.shoppers).await;
+    swept(&channel, last.version, log.users).await;
     until("the subscriber knows what reads give", async || {
         follower.follow(server.grpc_url()).await;
         let known: BTreeMap<String, String> =

@@ -1,7 +1,7 @@
 //! A subscriber that is cut again and again while a log is imported, and resumes each time, ends with exactly what reads give.
 
-use portrait::import::{self, ImportArgs, Report};
-use portrait_client::Target;
+use portrait::import::{self, ImportArgs, ImportReport};
+use portrait_client::ServerArgs;
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::ErrorReason;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -23,10 +23,10 @@ async fn a_subscriber_that_is_cut_a_hundred_times_ends_with_what_reads_give() {
 pub(super) async fn check_cut_subscriber(log: &Log) {
     let data = tempfile::tempdir().expect("a folder");
     let server = Server::start(data.path(), &["--set", "query.progress_interval=50ms"]);
-    let to = Target::at(server.grpc_url());
+    let to = ServerArgs::at(server.grpc_url());
     let args = ImportArgs { file: log.path(), format: log.format, server: to, event_id: None };
     let importing = tokio::spawn(async move {
-        let mut report = Report::default();
+        let mut report = ImportReport::default();
         import::import(&args, &mut report).await.expect("the log imports");
     });
     let seed: u64 = rand::random();

@@ -78,7 +78,7 @@ async fn a_redis_that_is_gone_and_comes_back_loses_nothing_and_needs_no_hand() {
                 break;
             }
         }
-        redis.start_again();
+        redis.restart();
         let token = track_until_taken(&cluster, round).await;
         let mut found = 0;
         until("it is in the profile", async || match applied(&cluster, token.clone()).await {
@@ -102,10 +102,10 @@ async fn a_redis_that_became_a_replica_is_unavailable_until_it_is_none() {
     // It refuses writes, and keeps its data since there is nobody at that port.
     let nowhere = other.port();
     drop(other);
-    redis.ask::<String>(&format!("REPLICAOF 127.0.0.1 {nowhere}"));
+    redis.command::<String>(&format!("REPLICAOF 127.0.0.1 {nowhere}"));
     let refused = track(&cluster, 1).await.expect_err("it takes no writes");
     assert!(matches!(refused.code(), Code::Unavailable | Code::DeadlineExceeded), "{refused:?}");
-    redis.ask::<String>("REPLICAOF NO ONE");
+    redis.command::<String>("REPLICAOF NO ONE");
     let token = track_until_taken(&cluster, 1).await;
     until("it is in the profile", async || {
         applied(&cluster, token.clone()).await.is_ok_and(|count| count == 2)

@@ -2,7 +2,7 @@
 //! and who is alike. The shop is made up so that what there is to learn is known.
 
 use super::segments::{node, train};
-use portrait_client::Line;
+use portrait_client::RoleRouter;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{
@@ -83,9 +83,9 @@ fn came_of(day: i64) -> Vec<Outcome> {
 }
 
 struct Shop {
-    channel: Line,
-    ingest: IngestServiceClient<Line>,
-    query: QueryServiceClient<Line>,
+    channel: RoleRouter,
+    ingest: IngestServiceClient<RoleRouter>,
+    query: QueryServiceClient<RoleRouter>,
 }
 
 impl Shop {
@@ -228,8 +228,8 @@ async fn similar_users_shop_alike(shop: &mut Shop) {
 #[tokio::test(flavor = "multi_thread")]
 async fn models_foretell_score_and_compare_shoppers_and_say_why() {
     let folder = tempfile::tempdir().expect("a folder");
-    let usual = portrait_model::Config::default().cases_max;
-    let node = node(folder.path(), |model| (model.automatic, model.cases_max) = (false, usual)).await;
+    let usual = portrait_model::Config::default().examples_max;
+    let node = node(folder.path(), |model| (model.automatic, model.examples_max) = (false, usual)).await;
     let mut shop = Shop::at(&node.grpc_url()).await;
     let mut token = Vec::new();
     for day in 0..DAYS {

@@ -129,7 +129,7 @@ async fn serve(cutter: Cutter) -> (String, CancellationToken) {
 
 fn subscription(url: &str, token: &[u8]) -> Subscription {
     let request = WatchProfileChangesRequest { resume_token: token.to_vec(), ..Default::default() };
-    Subscription { server: Target::at(url), request }
+    Subscription { server: ServerArgs::at(url), request }
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn what_was_not_handled_is_asked_for_again() {
         if handled == 2 { Err(anyhow!("the disk is full")) } else { Ok(()) }
     };
     let mut first = subscription(&url, b"");
-    let Cut::Final(error) = listen(&mut first, &mut handle).await else {
+    let Disconnect::Permanent(error) = listen(&mut first, &mut handle).await else {
         panic!("a failed handler is final")
     };
     assert_eq!(error.to_string(), "the disk is full");

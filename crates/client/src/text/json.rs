@@ -16,8 +16,8 @@ pub fn profile_json(profile: &v1::Profile) -> Value {
         "version": profile.version,
         "applied_events": profile.applied_events,
         "fingerprint": format!("{:016x}", profile.fingerprint),
-        "updated_at": moment(profile.updated_at.as_ref()),
-        "read_at": moment(profile.read_at.as_ref()),
+        "updated_at": timestamp_json(profile.updated_at.as_ref()),
+        "read_at": timestamp_json(profile.read_at.as_ref()),
         "basic": profile.basic.as_ref().map(traits),
         "behavior": profile.behavior.as_ref().map(behavior),
         "preference": profile.preference.as_ref().map(preference),
@@ -27,14 +27,14 @@ pub fn profile_json(profile: &v1::Profile) -> Value {
             "name": segment.name,
             "distance": segment.distance,
             "model_version": segment.model_version,
-            "since": moment(segment.since.as_ref()),
+            "since": timestamp_json(segment.since.as_ref()),
         })),
     })
 }
 
 /// A moment as RFC 3339, in UTC; `null` if it is absent or no moment.
-pub fn moment(at: Option<&prost_types::Timestamp>) -> Value {
-    let at = words::wire_moment(at).and_then(|at| jiff::Timestamp::from_millisecond(at.millis()).ok());
+pub fn timestamp_json(at: Option<&prost_types::Timestamp>) -> Value {
+    let at = words::format_wire_timestamp(at).and_then(|at| jiff::Timestamp::from_millisecond(at.millis()).ok());
     at.map_or(Value::Null, |at| Value::String(at.to_string()))
 }
 
@@ -50,10 +50,10 @@ fn behavior(behavior: &v1::Behavior) -> Value {
             "total": count.total,
             "decayed": decayed(count.decayed.as_ref()),
         })),
-        "first_event_at": moment(behavior.first_event_at.as_ref()),
-        "newest_event_at": moment(behavior.newest_event_at.as_ref()),
+        "first_event_at": timestamp_json(behavior.first_event_at.as_ref()),
+        "newest_event_at": timestamp_json(behavior.newest_event_at.as_ref()),
         "rfm": behavior.rfm.as_ref().map(|rfm| json!({
-            "last_purchase_at": moment(rfm.last_purchase_at.as_ref()),
+            "last_purchase_at": timestamp_json(rfm.last_purchase_at.as_ref()),
             "orders": decayed(rfm.orders.as_ref()),
             "money": decayed(rfm.money.as_ref()),
             "orders_total": rfm.orders_total,
@@ -65,7 +65,7 @@ fn behavior(behavior: &v1::Behavior) -> Value {
             "decayed": decayed(sessions.decayed.as_ref()),
             "mean_events": sessions.mean_events,
             "mean_seconds": sessions.mean_seconds,
-            "current_started_at": moment(sessions.current_started_at.as_ref()),
+            "current_started_at": timestamp_json(sessions.current_started_at.as_ref()),
             "current_events": sessions.current_events,
         })),
         "hour_share": behavior.hour_share,
@@ -89,7 +89,7 @@ fn preference(preference: &v1::Preference) -> Value {
         "recent_items": list(&preference.recent_items, |touch| json!({
             "item_id": touch.item_id,
             "action": action(touch.action),
-            "at": moment(touch.at.as_ref()),
+            "at": timestamp_json(touch.at.as_ref()),
         })),
     })
 }
@@ -100,7 +100,7 @@ fn edge(edge: &v1::Edge) -> Value {
         "user_id": edge.user_id,
         "kind": kind.map_or(json!(edge.kind), |kind| json!(kind.as_str_name())),
         "weight": edge.weight,
-        "since": moment(edge.since.as_ref()),
+        "since": timestamp_json(edge.since.as_ref()),
     })
 }
 

@@ -54,8 +54,8 @@ impl Sheet {
     }
 
     fn head(&mut self, profile: &v1::Profile) {
-        let read_at = words::wire_moment(profile.read_at.as_ref());
-        let read_at = read_at.map_or_else(String::new, |at| format!("as of {}", words::moment(at)));
+        let read_at = words::format_wire_timestamp(profile.read_at.as_ref());
+        let read_at = read_at.map_or_else(String::new, |at| format!("as of {}", words::format_timestamp(at)));
         let name = chart::fit(&profile.user_id, WIDTH - chart::width(&read_at) - 1);
         self.line(&format!("{} {}", self.paint.strong(&name), self.paint.faint(&read_at)));
         self.line(&self.paint.faint(&"─".repeat(WIDTH)));
@@ -75,7 +75,7 @@ impl Sheet {
         let Some(segment) = &profile.segment else { return };
         let name = if segment.name.is_empty() { "a segment without a name" } else { &segment.name };
         let mut phrases = vec![format!("{} ({})", chart::cut(name, 48), chart::cut(&segment.segment_id, 12))];
-        if let Some(since) = since(profile, segment.since.as_ref()) {
+        if let Some(since) = duration_since(profile, segment.since.as_ref()) {
             phrases.push(format!("since {since}"));
         }
         phrases.push(format!("model {}", segment.model_version));
@@ -121,7 +121,7 @@ impl Sheet {
             format!("{} in all", words::money(rfm.money_total)),
             format!("{} an order", words::money(rfm.mean_basket)),
         ];
-        if let Some(last) = since(profile, rfm.last_purchase_at.as_ref()) {
+        if let Some(last) = duration_since(profile, rfm.last_purchase_at.as_ref()) {
             phrases.push(format!("last {last}"));
         }
         self.section("Buys", &wrapped(&phrases, BETWEEN, WIDTH - MARGIN));
@@ -215,8 +215,8 @@ impl Sheet {
             format!("made from {}", words::counted(profile.applied_events, "record")),
             format!("fingerprint {:016x}", profile.fingerprint),
         ];
-        if let Some(updated_at) = words::wire_moment(profile.updated_at.as_ref()) {
-            phrases.push(format!("updated {}", words::moment(updated_at)));
+        if let Some(updated_at) = words::format_wire_timestamp(profile.updated_at.as_ref()) {
+            phrases.push(format!("updated {}", words::format_timestamp(updated_at)));
         }
         if let Some(late) =
             profile.behavior.as_ref().map(|behavior| behavior.late_events).filter(|late| *late > 0)
@@ -230,10 +230,10 @@ impl Sheet {
 
 fn activity_phrases(profile: &v1::Profile, behavior: &v1::Behavior) -> Vec<String> {
     let mut phrases = Vec::new();
-    if let Some(last) = since(profile, behavior.newest_event_at.as_ref()) {
+    if let Some(last) = duration_since(profile, behavior.newest_event_at.as_ref()) {
         phrases.push(format!("last seen {last}"));
     }
-    if let Some(first) = since(profile, behavior.first_event_at.as_ref()) {
+    if let Some(first) = duration_since(profile, behavior.first_event_at.as_ref()) {
         phrases.push(format!("first {first}"));
     }
     if let Some(sessions) = behavior.sessions.as_ref().filter(|sessions| sessions.total > 0) {
@@ -253,8 +253,8 @@ fn months(affinity: &v1::Affinity) -> f64 {
 }
 
 /// How long before the reading something was.
-fn since(profile: &v1::Profile, at: Option<&prost_types::Timestamp>) -> Option<String> {
-    let (read_at, at) = (words::wire_moment(profile.read_at.as_ref())?, words::wire_moment(at)?);
+fn duration_since(profile: &v1::Profile, at: Option<&prost_types::Timestamp>) -> Option<String> {
+    let (read_at, at) = (words::format_wire_timestamp(profile.read_at.as_ref())?, words::format_wire_timestamp(at)?);
     Some(words::ago(read_at.since(at)))
 }
 

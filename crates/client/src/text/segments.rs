@@ -18,7 +18,7 @@ pub fn table(answer: &ListSegmentsResponse) -> String {
     table.set_header(["id", "segment", "shoppers", "share", "trend", "what is different", "likes"]);
     for segment in &answer.segments {
         let different: Vec<String> = segment
-            .defining
+            .defining_features
             .iter()
             .take(3)
             .map(|defining| {
@@ -49,10 +49,10 @@ pub fn table(answer: &ListSegmentsResponse) -> String {
         text,
         "model {} · {} in a segment",
         answer.model_version,
-        words::counted(answer.assigned, "shopper")
+        words::counted(answer.assigned_users, "shopper")
     );
-    if answer.in_retired > 0 {
-        let _ = write!(text, " · {} still in segments that are no more", words::count(answer.in_retired));
+    if answer.retired_users > 0 {
+        let _ = write!(text, " · {} still in segments that are no more", words::count(answer.retired_users));
     }
     text.push('\n');
     for retired in &answer.retired {
@@ -86,7 +86,7 @@ pub fn one(segment: &Segment) -> String {
     if let Some(lineage) = &segment.lineage {
         let from = lineage.from_segment_ids.join(", ");
         let origin = match lineage.origin() {
-            SegmentOrigin::Born => "new in this model".to_owned(),
+            SegmentOrigin::New => "new in this model".to_owned(),
             SegmentOrigin::Kept => {
                 format!("kept, {} of its members with the one before", words::percent(lineage.overlap))
             }
@@ -97,7 +97,7 @@ pub fn one(segment: &Segment) -> String {
         let _ = writeln!(text, "{origin} · there since model {}", lineage.first_model_version);
     }
     text.push('\n');
-    for defining in &segment.defining {
+    for defining in &segment.defining_features {
         let _ = writeln!(
             text,
             "  {:+5.1}  {}: {:.2} {}",

@@ -67,7 +67,7 @@ fn profile() -> v1::Profile {
         item_id: item.to_owned(),
         action: v1::Action::View.into(),
         at: at(READ_AT - 3 * 3_600),
-        times: 1,
+        count: 1,
     };
     v1::Profile {
         user_id: "lena-0042".to_owned(),
@@ -80,7 +80,7 @@ fn profile() -> v1::Profile {
         }),
         behavior: Some(behavior()),
         preference: Some(v1::Preference {
-            constancy: 0.5,
+            loyalty: 0.5,
             categories: vec![
                 affinity("groceries", 0.62, 31.0),
                 affinity("books", 0.3, 60.0),

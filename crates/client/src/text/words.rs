@@ -1,15 +1,15 @@
 //! Numbers and moments in the words of a person. In go spans, moments, counts and money, out goes short English text.
 
-use portrait_profile::{Span, Timestamp};
+use portrait_profile::{TimeDelta, Timestamp};
 use portrait_proto::{action, time, v1};
 
 /// How long ago something was: "3 days ago"; "just now" if it is less than a second or not yet.
-pub fn ago(span: Span) -> String {
-    if span < Span::from_secs(1) { "just now".to_owned() } else { format!("{} ago", span_words(span)) }
+pub fn ago(span: TimeDelta) -> String {
+    if span < TimeDelta::from_secs(1) { "just now".to_owned() } else { format!("{} ago", span_words(span)) }
 }
 
 /// A span in its largest unit: "3 days".
-pub fn span_words(span: Span) -> String {
+pub fn span_words(span: TimeDelta) -> String {
     let seconds = span.millis().max(0) / 1000;
     let (count, unit) = match seconds {
         0..60 => (seconds, "second"),
@@ -34,19 +34,19 @@ pub fn length(seconds: f64) -> String {
 }
 
 /// A moment to the minute: "2025-09-01 08:30 UTC".
-pub fn moment(at: Timestamp) -> String {
+pub fn format_timestamp(at: Timestamp) -> String {
     let moment = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    moment.strftime("%Y-%m-%d %H:%M UTC").to_string()
+    format_timestamp.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// A day: "Mon 2025-09-01".
 pub fn date(at: Timestamp) -> String {
     let moment = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    moment.strftime("%a %Y-%m-%d").to_string()
+    format_timestamp.strftime("%a %Y-%m-%d").to_string()
 }
 
 /// The moment of the wire; none if it is absent or no moment.
-pub fn wire_moment(at: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
+pub fn format_wire_timestamp(at: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
     at.and_then(|at| time::from_wire(at).ok())
 }
 
@@ -109,19 +109,19 @@ mod tests {
     #[test]
     fn a_span_is_told_in_its_largest_unit() {
         let rows = [
-            (Span::from_secs(-5), "just now"),
-            (Span::from_millis(999), "just now"),
-            (Span::from_secs(1), "1 second ago"),
-            (Span::from_secs(59), "59 seconds ago"),
-            (Span::from_secs(60), "1 minute ago"),
-            (Span::from_minutes(119), "1 hour ago"),
-            (Span::from_hours(23), "23 hours ago"),
-            (Span::from_days(1), "1 day ago"),
-            (Span::from_days(59), "59 days ago"),
-            (Span::from_days(60), "2 months ago"),
-            (Span::from_days(729), "24 months ago"),
-            (Span::from_days(730), "2 years ago"),
-            (Span::from_millis(i64::MAX), "292471208 years ago"),
+            (TimeDelta::from_secs(-5), "just now"),
+            (TimeDelta::from_millis(999), "just now"),
+            (TimeDelta::from_secs(1), "1 second ago"),
+            (TimeDelta::from_secs(59), "59 seconds ago"),
+            (TimeDelta::from_secs(60), "1 minute ago"),
+            (TimeDelta::from_minutes(119), "1 hour ago"),
+            (TimeDelta::from_hours(23), "23 hours ago"),
+            (TimeDelta::from_days(1), "1 day ago"),
+            (TimeDelta::from_days(59), "59 days ago"),
+            (TimeDelta::from_days(60), "2 months ago"),
+            (TimeDelta::from_days(729), "24 months ago"),
+            (TimeDelta::from_days(730), "2 years ago"),
+            (TimeDelta::from_millis(i64::MAX), "292471208 years ago"),
         ];
         for (span, words) in rows {
             assert_eq!(ago(span), words);
@@ -150,8 +150,8 @@ mod tests {
             assert_eq!(length(seconds), words);
         }
         assert_eq!((counted(1, "visit").as_str(), counted(0, "visit").as_str()), ("1 visit", "0 visits"));
-        assert_eq!(moment(Timestamp::from_millis(1_756_715_400_000)), "2025-09-01 08:30 UTC");
+        assert_eq!(format_timestamp(Timestamp::from_millis(1_756_715_400_000)), "2025-09-01 08:30 UTC");
         assert_eq!(date(Timestamp::from_millis(1_756_715_400_000)), "Mon 2025-09-01");
-        assert_eq!(moment(Timestamp::from_millis(i64::MAX)), "1970-01-01 00:00 UTC");
+        assert_eq!(format_timestamp(Timestamp::from_millis(i64::MAX)), "1970-01-01 00:00 UTC");
     }
 }

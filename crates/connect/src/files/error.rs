@@ -56,7 +56,7 @@ pub enum ReadError {
     },
     /// The file ends, or cannot be read on, within a line.
     #[error("line {line}: the file cannot be read on; it may be cut")]
-    Cut {
+    Truncated {
         /// The line, from 1.
         line: u64,
         /// Why.

@@ -39,7 +39,7 @@ pub enum EventId {
 
 /// One layout of columns that a format can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(super) enum ColumnLayout {
     Rees46,
     Retailrocket,
     Taobao,
@@ -71,17 +71,17 @@ impl Format {
     }
 
     /// The layouts that files of this format have; none for lines of JSON.
-    pub(super) const fn layouts(self) -> &'static [Layout] {
+    pub(super) const fn layouts(self) -> &'static [ColumnLayout] {
         match self {
-            Self::Rees46 => &[Layout::Rees46],
-            Self::Retailrocket => &[Layout::Retailrocket],
-            Self::Taobao => &[Layout::Taobao],
-            Self::Tmall => &[Layout::Tmall],
-            Self::Jdata => &[Layout::Jdata],
-            Self::Otto => &[Layout::Otto],
-            Self::OnlineRetail => &[Layout::OnlineRetail],
-            Self::CompleteJourney => &[Layout::Transactions, Layout::Products],
-            Self::Eshop => &[Layout::Eshop],
+            Self::Rees46 => &[ColumnLayout::Rees46],
+            Self::Retailrocket => &[ColumnLayout::Retailrocket],
+            Self::Taobao => &[ColumnLayout::Taobao],
+            Self::Tmall => &[ColumnLayout::Tmall],
+            Self::Jdata => &[ColumnLayout::Jdata],
+            Self::Otto => &[ColumnLayout::Otto],
+            Self::OnlineRetail => &[ColumnLayout::OnlineRetail],
+            Self::CompleteJourney => &[ColumnLayout::Transactions, ColumnLayout::Products],
+            Self::Eshop => &[ColumnLayout::Eshop],
             Self::Jsonl => &[],
         }
     }
@@ -93,12 +93,12 @@ impl Format {
 
     /// The format that a header is of.
     pub(super) fn of_header(header: &[&str]) -> Option<Self> {
-        let fits = |layout: &Layout| layout.has_header() && layout.columns() == header;
+        let fits = |layout: &ColumnLayout| layout.has_header() && layout.columns() == header;
         Self::value_variants().iter().copied().find(|format| format.layouts().iter().any(fits))
     }
 }
 
-impl Layout {
+impl ColumnLayout {
     /// Whether the first line names the columns.
     pub(super) const fn has_header(self) -> bool {
         !matches!(self, Self::Taobao)

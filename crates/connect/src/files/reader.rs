@@ -3,9 +3,9 @@
 //! Memory is bounded by a line.
 
 use super::error::ReadError;
-use super::format::{EventId, Format, Layout};
-use super::row::Row;
-use super::rows::{self, Fields};
+use super::format::{EventId, Format, ColumnLayout};
+use super::row::LogRow;
+use super::rows::{self, RowFields};
 use csv::StringRecord;
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
@@ -35,16 +35,16 @@ pub struct LogReader {
 }
 
 enum Source {
-    Table { reader: csv::Reader<Box<dyn Read + Send>>, layout: Layout, record: StringRecord },
+    Table { reader: csv::Reader<Box<dyn Read + Send>>, layout: ColumnLayout, record: StringRecord },
     Lines { reader: BufReader<Box<dyn Read + Send>>, line: u64, text: String },
 }
 
-struct Counted<F> {
+struct CountingReader<F> {
     file: F,
     bytes_read: Arc<AtomicU64>,
 }
 
-impl<F: Read> Read for Counted<F> {
+impl<F: Read> Read for CountingReader<F> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.file.read(buffer)?;
         self.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
@@ -78,7 +78,7 @@ impl LogReader {
         let opened = |source| ReadError::Open { path: path.to_owned(), source };
         let bytes_read = Arc::new(AtomicU64::new(0));
         let mut raw =
-            BufReader::with_capacity(BUFFER_BYTES, Counted { file, bytes_read: Arc::clone(&bytes_read) });
+            BufReader::with_capacity(BUFFER_BYTES, CountingReader { file, bytes_read: Arc::clone(&bytes_read) });
         let gzip = raw.fill_buf().map_err(opened)?.starts_with(&GZIP);
         let text: Box<dyn Read + Send> =
             if gzip { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
@@ -96,27 +96,27 @@ impl LogReader {
         self.bytes_total
     }
 
-    fn row(&mut self) -> Result<Option<Row>, ReadError> {
+    fn row(&mut self) -> Result<Option<LogRow>, ReadError> {
         let (mut row, content) = match &mut self.source {
             Source::Table { reader, layout, record } => {
                 if !reader.read_record(record).map_err(|error| of_csv(error, reader.position().line()))? {
                     return Ok(None);
                 }
-                let fields = Fields::new(record, layout.columns());
+                let fields = RowFields::new(record, layout.columns());
                 (rows::read(*layout, &fields)?, content_of(record))
             }
             Source::Lines { reader, line, text } => {
                 text.clear();
-                let cut = |source| ReadError::Cut { line: *line + 1, source };
+                let cut = |source| ReadError::Truncated { line: *line + 1, source };
                 if reader.read_line(text).map_err(cut)? == 0 {
                     return Ok(None);
                 }
                 *line += 1;
-                (Row::Event(rows::json(text, *line)?), text.trim_end().as_bytes().to_vec())
+                (LogRow::Event(rows::json(text, *line)?), text.trim_end().as_bytes().to_vec())
             }
         };
         self.rows += 1;
-        if let Row::Event(event) = &mut row
+        if let LogRow::Event(event) = &mut row
             && event.event_id.is_empty()
         {
             event.event_id = self.id_of(&content);
@@ -135,7 +135,7 @@ impl LogReader {
 }
 
 impl Iterator for LogReader {
-    type Item = Result<Row, ReadError>;
+    type Item = Result<LogRow, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.over {
@@ -162,7 +162,7 @@ impl Source {
     }
 }
 
-fn layout_of(reader: &mut csv::Reader<Box<dyn Read + Send>>, format: Format) -> Result<Layout, ReadError> {
+fn layout_of(reader: &mut csv::Reader<Box<dyn Read + Send>>, format: Format) -> Result<ColumnLayout, ReadError> {
     let header = reader.headers().map_err(|error| of_csv(error, 1))?.clone();
     let header: Vec<&str> = header.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
     if let Some(layout) = format.layouts().iter().find(|layout| layout.columns() == header) {
@@ -193,8 +193,8 @@ fn of_csv(error: csv::Error, reached: u64) -> ReadError {
             name: "text".to_owned(),
             problem: "is not UTF-8".to_owned(),
         },
-        csv::ErrorKind::Io(source) => ReadError::Cut { line, source },
-        kind => ReadError::Cut { line, source: std::io::Error::other(format!("{kind:?}")) },
+        csv::ErrorKind::Io(source) => ReadError::Truncated { line, source },
+        kind => ReadError::Truncated { line, source: std::io::Error::other(format!("{kind:?}")) },
     }
 }
 

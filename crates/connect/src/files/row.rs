@@ -5,7 +5,7 @@ use portrait_proto::v1::{ErrorReason, Event, Item};
 /// One row.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly all of them are events, and they are moved, not kept")]
-pub enum Row {
+pub enum LogRow {
     /// Something a shopper did.
     Event(Event),
     /// An item of the catalogue.

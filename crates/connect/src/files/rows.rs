@@ -8,36 +8,36 @@ mod purchases;
 pub(super) use lines::json;
 
 use super::error::ReadError;
-use super::format::Layout;
-use super::row::Row;
+use super::format::ColumnLayout;
+use super::row::LogRow;
 use csv::StringRecord;
 use portrait_proto::v1::{Action, Event};
 use prost_types::Timestamp;
 use std::str::FromStr;
 
 /// The fields of one line of a table.
-pub(super) struct Fields<'a> {
+pub(super) struct RowFields<'a> {
     record: &'a StringRecord,
     columns: &'static [&'static str],
 }
 
 /// The row of a line.
-pub(super) fn read(layout: Layout, fields: &Fields<'_>) -> Result<Row, ReadError> {
+pub(super) fn read(layout: ColumnLayout, fields: &RowFields<'_>) -> Result<LogRow, ReadError> {
     match layout {
-        Layout::Rees46 => behaviour::rees46(fields).map(Row::Event),
-        Layout::Retailrocket => behaviour::retailrocket(fields).map(Row::Event),
-        Layout::Taobao => behaviour::taobao(fields).map(Row::Event),
-        Layout::Tmall => behaviour::tmall(fields).map(Row::Event),
-        Layout::Jdata => behaviour::jdata(fields).map(Row::Event),
-        Layout::Otto => behaviour::otto(fields).map(Row::Event),
-        Layout::Eshop => behaviour::eshop(fields).map(Row::Event),
-        Layout::OnlineRetail => purchases::online_retail(fields),
-        Layout::Transactions => purchases::transaction(fields).map(Row::Event),
-        Layout::Products => Ok(Row::Item(purchases::product(fields))),
+        ColumnLayout::Rees46 => behaviour::rees46(fields).map(LogRow::Event),
+        ColumnLayout::Retailrocket => behaviour::retailrocket(fields).map(LogRow::Event),
+        ColumnLayout::Taobao => behaviour::taobao(fields).map(LogRow::Event),
+        ColumnLayout::Tmall => behaviour::tmall(fields).map(LogRow::Event),
+        ColumnLayout::Jdata => behaviour::jdata(fields).map(LogRow::Event),
+        ColumnLayout::Otto => behaviour::otto(fields).map(LogRow::Event),
+        ColumnLayout::Eshop => behaviour::eshop(fields).map(LogRow::Event),
+        ColumnLayout::OnlineRetail => purchases::online_retail(fields),
+        ColumnLayout::Transactions => purchases::transaction(fields).map(LogRow::Event),
+        ColumnLayout::Products => Ok(LogRow::Item(purchases::product(fields))),
     }
 }
 
-impl<'a> Fields<'a> {
+impl<'a> RowFields<'a> {
     pub(super) fn new(record: &'a StringRecord, columns: &'static [&'static str]) -> Self {
         Self { record, columns }
     }
@@ -55,7 +55,7 @@ impl<'a> Fields<'a> {
         self.text(index).to_owned()
     }
 
-    fn bad(&self, index: usize, expected: &str) -> ReadError {
+    fn invalid(&self, index: usize, expected: &str) -> ReadError {
         ReadError::Field {
             line: self.line(),
             column: index + 1,
@@ -65,7 +65,7 @@ impl<'a> Fields<'a> {
     }
 
     fn number<T: FromStr>(&self, index: usize) -> Result<T, ReadError> {
-        self.text(index).parse().map_err(|_| self.bad(index, "a number of the right kind"))
+        self.text(index).parse().map_err(|_| self.invalid(index, "a number of the right kind"))
     }
 
     /// The action of one of some names.
@@ -73,7 +73,7 @@ impl<'a> Fields<'a> {
         let named = names.iter().find(|(name, _)| *name == self.text(index));
         named.map(|(_, action)| (*action).into()).ok_or_else(|| {
             let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
-            self.bad(index, &format!("one of {}", known.join(", ")))
+            self.invalid(index, &format!("one of {}", known.join(", ")))
         })
     }
 
@@ -90,12 +90,12 @@ impl<'a> Fields<'a> {
     /// `2019-10-01 00:00:00`, in UTC whether the field says so or not.
     fn date_time(&self, index: usize) -> Result<Option<Timestamp>, ReadError> {
         let text = self.text(index).trim_end_matches(" UTC");
-        let at: jiff::civil::DateTime = text.parse().map_err(|_| self.bad(index, "a date and a time"))?;
-        self.moment(index, at)
+        let at: jiff::civil::DateTime = text.parse().map_err(|_| self.invalid(index, "a date and a time"))?;
+        self.timestamp(index, at)
     }
 
-    fn moment(&self, index: usize, at: jiff::civil::DateTime) -> Result<Option<Timestamp>, ReadError> {
-        let zoned = at.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| self.bad(index, "a date and a time"))?;
+    fn timestamp(&self, index: usize, at: jiff::civil::DateTime) -> Result<Option<Timestamp>, ReadError> {
+        let zoned = at.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| self.invalid(index, "a date and a time"))?;
         Ok(Some(Timestamp { seconds: zoned.timestamp().as_second(), nanos: 0 }))
     }
 }

@@ -1,71 +1,77 @@
-//! The memory and the commits of one partition's owner: profiles, tombstones and the gap that is measured. In come entries of
-//! the log, out go commits; whoever runs the owner says when. What it remembers is the store's last commit, or is emptied.
+//! Memory and commits of a partition owner: profile cache, tombstones and shadow evaluator. The worker decides when; the owner
+//! loads, folds and commits. Its memory equals the last successful commit, or is empty.
 
-use crate::batch::Entry;
-use crate::cache::Profiles;
-use crate::context::Shared;
-use crate::erased::Erased;
+use crate::batch::LogEntry;
+use crate::cache::ProfileCache;
+use crate::context::FeatureContext;
+use crate::tombstones::TombstoneIndex;
 use crate::error::Error;
-use crate::fold::{Fold, Folded, Standing};
-use crate::gap::Gap;
+use crate::fold::{BatchFold, FoldResult, OwnedPosition};
+use crate::metrics::CommitCounts;
+use crate::shadow::ShadowEvaluator;
 use portrait_profile::{PartitionId, PartitionLedger, Profile, Tombstone};
 use portrait_proto::status::with_causes;
-use portrait_store::{Counters, ProfileKey, SeenQuery};
+use portrait_store::{ProfileKey, SeenQuery};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a worker waits after an error, at first and at most.
-pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// First pause after an error. It doubles with each error in a row.
+pub(super) const BACKOFF_MIN: Duration = Duration::from_millis(50);
+/// Longest pause after an error: the time until a recovered store is noticed.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
-/// The owner of one partition.
-pub(super) struct Owner {
-    pub(super) shared: Arc<Shared>,
+/// Owner of one partition.
+pub(super) struct PartitionOwner {
+    pub(super) shared: Arc<FeatureContext>,
     pub(super) partition: PartitionId,
-    pub(super) profiles: Profiles,
-    pub(super) erased: Erased,
-    pub(super) gap: Gap,
-    /// How long it waits after the next error; set back by every commit, and when nothing is left to apply.
+    pub(super) profiles: ProfileCache,
+    pub(super) tombstones: TombstoneIndex,
+    pub(super) shadow: ShadowEvaluator,
+    /// Pause after the next error; reset by every commit, and when no record is left to apply.
     pub(super) backoff: Duration,
 }
 
-impl Owner {
-    /// An owner that remembers nothing yet.
-    pub(super) fn new(shared: Arc<Shared>, partition: PartitionId) -> Self {
+impl PartitionOwner {
+    /// Creates an owner with an empty memory.
+    pub(super) fn new(shared: Arc<FeatureContext>, partition: PartitionId) -> Self {
         let partitions = shared.store.layout().partitions;
-        let profiles = Profiles::new(shared.config.cache_bytes_of_partition(partitions));
-        let gap = shared.config.gap_of_partition(partitions);
-        let erased = Erased::new(shared.store.layout().pseudonym_key);
-        Self { shared, partition, profiles, erased, gap, backoff: BACKOFF.0 }
+        let profiles = ProfileCache::new(shared.config.cache_bytes_of_partition(partitions));
+        let shadow = shared.config.shadow_evaluator(partitions);
+        let tombstones = TombstoneIndex::new(shared.store.layout().pseudonym_key);
+        Self { shared, partition, profiles, tombstones, shadow, backoff: BACKOFF_MIN }
     }
 
-    /// Forgets everything: the partition may have changed elsewhere.
+    /// Empties the memory: another owner may have changed the partition.
     pub(super) fn clear(&mut self) {
         self.profiles.clear();
-        self.erased.clear();
-        self.gap.clear();
+        self.tombstones.clear();
+        self.shadow.clear();
     }
 
-    /// Says why the partition stands still, and gives how long: longer with every error that follows another.
-    pub(super) fn stand_still(&mut self, error: &Error) -> Duration {
-        let (partition, cause) = (self.partition, with_causes(error));
+    /// Logs an error that stalls the partition and returns the pause before the next attempt.
+    pub(super) fn back_off(&mut self, error: &Error) -> Duration {
+        let partition = self.partition;
+        let error_text = with_causes(error);
+        // ERROR only if an operator must act: a store that is away comes back by itself.
         if error.is_retryable() {
-            tracing::warn!(%partition, cause, "partition stands still");
+            tracing::warn!(%partition, error = error_text, "partition stalled");
         } else {
-            tracing::error!(%partition, cause, "partition stands still");
+            tracing::error!(%partition, error = error_text, "partition stalled");
         }
-        self.shared.metrics.stood_still();
-        let longer = (self.backoff * 2).min(BACKOFF.1);
-        std::mem::replace(&mut self.backoff, longer)
+        self.shared.metrics.partition_error();
+        let next = (self.backoff * 2).min(BACKOFF_MAX);
+        std::mem::replace(&mut self.backoff, next)
     }
 
-    /// Brings all tombstones of the partition into memory.
+    /// Loads all tombstones of the partition. Without all of them a record of an erased user could be applied.
     pub(super) async fn load_tombstones(&mut self) -> Result<(), Error> {
-        let (mut cursor, most) = (None, self.shared.store.limits().page_items);
+        let page_max = self.shared.store.limits().page_items;
+        let mut cursor = None;
         loop {
-            let page = self.shared.store.tombstones(self.partition, cursor, most).await?;
+            let page = self.shared.store.tombstones(self.partition, cursor, page_max).await?;
             for (pseudonym, bytes) in page.tombstones {
                 let tombstone = Tombstone::decode(&bytes).map_err(|source| Error::Tombstone { source })?;
-                self.erased.loaded(pseudonym, tombstone);
+                self.tombstones.loaded(pseudonym, tombstone);
             }
             match page.next {
                 Some(next) => cursor = Some(next),
@@ -74,45 +80,53 @@ impl Owner {
         }
     }
 
-    /// Commits, and gives what was counted and how many profiles were written. None: the partition is somebody else's.
+    /// Commits a fold. `None`: another worker owns the partition, and nothing was written.
     pub(super) async fn commit(
         &mut self,
-        standing: &mut Standing,
-        folded: Folded,
-    ) -> Result<Option<(Counters, usize)>, Error> {
-        let Folded { commit, ledger, .. } = folded;
-        let done = (commit.counted, commit.profiles.len());
-        let (applied_through, clock) = (commit.applied_through, commit.clock);
+        position: &mut OwnedPosition,
+        result: FoldResult,
+    ) -> Result<Option<CommitCounts>, Error> {
+        let FoldResult { commit, ledger, .. } = result;
+        let counts = CommitCounts { records: commit.counted, profiles: commit.profiles.len() };
+        let applied_through = commit.applied_through;
+        let clock = commit.clock;
         match self.shared.store.commit(self.partition, commit).await {
             Ok(committed) => {
-                let (token, commit_no, feed_end) = (standing.token, committed.commit_no, committed.feed_end);
-                *standing = Standing { token, commit_no, applied_through, clock, feed_end, ledger };
+                *position = OwnedPosition {
+                    token: position.token,
+                    commit_no: committed.commit_no,
+                    applied_through,
+                    clock,
+                    feed_end: committed.feed_end,
+                    ledger,
+                };
                 self.profiles.committed();
-                self.erased.committed();
-                self.shared.metrics.foretold(self.gap.take());
-                self.backoff = BACKOFF.0;
-                Ok(Some(done))
+                self.tombstones.committed();
+                // Only now: predictions of a commit that is repeated must not count twice.
+                self.shared.metrics.shadow_predictions(self.shadow.take_counts());
+                self.backoff = BACKOFF_MIN;
+                Ok(Some(counts))
             }
             Err(portrait_store::Error::Fenced { .. }) => {
                 tracing::warn!(partition = %self.partition, "commit fenced");
                 self.shared.metrics.fenced();
                 Ok(None)
             }
-            // Whether it happened is not known: the next turn begins with what the store then says.
+            // Unknown result: the commit may have happened. The ownership ends, and the next one reads the stored state.
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Brings the profiles that `entries` touch into memory.
-    pub(super) async fn load(&mut self, entries: &[Entry]) -> Result<(), Error> {
-        let mut missing = self.profiles.take(entries.iter().filter_map(Entry::user_id).map(ProfileKey::of));
+    /// Loads the profiles that `entries` change, unless they are cached.
+    pub(super) async fn load(&mut self, entries: &[LogEntry]) -> Result<(), Error> {
+        let mut missing = self.profiles.take_hot(entries.iter().filter_map(LogEntry::user_id).map(ProfileKey::of));
         missing.sort_unstable();
         missing.dedup();
         for keys in missing.chunks(self.shared.store.limits().page_items) {
-            let found = self.shared.store.profiles(self.partition, keys).await?;
-            for (key, bytes) in keys.iter().zip(found) {
+            let stored = self.shared.store.profiles(self.partition, keys).await?;
+            for (key, bytes) in keys.iter().zip(stored) {
                 if let Some(bytes) = bytes {
-                    let profile = Profile::decode(&bytes).map_err(|source| Error::unreadable(key, source))?;
+                    let profile = Profile::decode(&bytes).map_err(|source| Error::cannot_read(key, source))?;
                     self.profiles.loaded(key.clone(), profile, bytes.len());
                 }
             }
@@ -120,37 +134,41 @@ impl Owner {
         Ok(())
     }
 
-    pub(super) async fn fold(&mut self, standing: &Standing, entries: Vec<Entry>) -> Result<Folded, Error> {
+    /// Folds entries into a commit. Their profiles must be loaded.
+    pub(super) async fn fold(&mut self, position: &OwnedPosition, entries: Vec<LogEntry>) -> Result<FoldResult, Error> {
         let queries: Vec<SeenQuery> = entries.iter().filter_map(|entry| entry.seen).collect();
         let mut seen_before = Vec::with_capacity(queries.len());
         for page in queries.chunks(self.shared.store.limits().page_items) {
             seen_before.extend(self.shared.store.seen(self.partition, page).await?);
         }
         let mut seen_before = seen_before.into_iter();
-        let (assigner, now) = (self.shared.assigner(), self.shared.now());
-        self.gap.begin(self.shared.model.borrow().clone(), now);
-        let mut fold = self.begin(standing);
+        let assigner = self.shared.assigner();
+        let now = self.shared.now();
+        self.shadow.begin_batch(self.shared.model.borrow().clone(), now);
+        let mut fold = self.begin(position);
         for entry in entries {
-            let known = entry.seen.is_some() && seen_before.next().unwrap_or(false);
-            fold.entry(entry, known);
+            // Only entries with an id were looked up, in this order.
+            let is_seen = entry.seen.is_some() && seen_before.next().unwrap_or(false);
+            fold.entry(entry, is_seen);
         }
         Ok(fold.finish(&assigner, |_| {}, now))
     }
 
-    /// Begins a commit with nothing in it.
-    pub(super) fn begin<'a>(&'a mut self, standing: &'a Standing) -> Fold<'a> {
-        let jump = self.shared.config.clock_jump;
-        Fold::begin(standing, jump, &mut self.profiles, &mut self.erased, &mut self.gap)
+    /// Begins an empty commit at the owned position.
+    pub(super) fn begin<'a>(&'a mut self, position: &'a OwnedPosition) -> BatchFold<'a> {
+        let clock_jump_max = self.shared.config.clock_jump_max;
+        BatchFold::begin(position, clock_jump_max, &mut self.profiles, &mut self.tombstones, &mut self.shadow)
     }
 
-    /// Commits a note, and the tombstones that change with it. False: the partition is somebody else's.
-    pub(super) async fn note(
+    /// Commits a change of the ledger together with pending tombstones. False: another worker owns the partition.
+    pub(super) async fn write_note(
         &mut self,
-        standing: &mut Standing,
+        position: &mut OwnedPosition,
         note: impl FnOnce(&mut PartitionLedger),
     ) -> Result<bool, Error> {
-        let (assigner, now) = (self.shared.assigner(), self.shared.now());
-        let folded = self.begin(standing).finish(&assigner, note, now);
-        Ok(self.commit(standing, folded).await?.is_some())
+        let assigner = self.shared.assigner();
+        let now = self.shared.now();
+        let result = self.begin(position).finish(&assigner, note, now);
+        Ok(self.commit(position, result).await?.is_some())
     }
 }

@@ -1,6 +1,6 @@
 //! Every record is counted once, whatever happens to the commits, and what cannot be counted is set aside.
 
-use super::room::{Room, view};
+use super::fixture::{FeatureFixture, view};
 use bytes::Bytes;
 use portrait_profile::{Record, TraceContext};
 use portrait_store::{LogSeq, OwnerStore};
@@ -16,15 +16,15 @@ fn views(users: usize, count: usize, round: usize) -> Vec<(String, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commits_whose_answers_get_lost_double_nothing() {
-    let mut room = Room::running(4).await;
+    let mut room = FeatureFixture::running(4).await;
     let mut lost = 0;
     for round in 0..15 {
-        room.faulty.lose_answers(2);
+        room.faulty.lose_responses(2);
         room.log(&views(20, 200, round)).await;
         room.settled().await;
-        lost += 2 - room.faulty.answers_to_lose();
+        lost += 2 - room.faulty.responses_to_lose();
     }
-    room.faulty.lose_answers(0);
+    room.faulty.lose_responses(0);
     room.settled().await;
     assert!(lost >= 15, "only {lost} answers got lost");
     room.check_profiles().await;
@@ -32,20 +32,20 @@ async fn commits_whose_answers_get_lost_double_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_was_away_is_caught_up_with() {
-    let mut room = Room::running(2).await;
+    let mut room = FeatureFixture::running(2).await;
     room.log(&views(5, 50, 0)).await;
     room.settled().await;
-    room.faulty.set_away(true);
+    room.faulty.set_unavailable(true);
     room.log(&views(5, 50, 1)).await;
     room.until("nobody owns anything", async || room.service.ownership().borrow().owned == 0).await;
-    room.faulty.set_away(false);
+    room.faulty.set_unavailable(false);
     room.settled().await;
     room.check_profiles().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_cannot_be_read_are_set_aside_once_and_stop_nothing() {
-    let mut room = Room::running(1).await;
+    let mut room = FeatureFixture::running(1).await;
     let partition = room.partitions().next().expect("there is one");
     let mut bad = Vec::new();
     for round in 0..10 {
@@ -68,7 +68,7 @@ async fn records_that_cannot_be_read_are_set_aside_once_and_stop_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_of_a_later_release_is_waited_for_and_not_set_aside() {
-    let mut room = Room::running(1).await;
+    let mut room = FeatureFixture::running(1).await;
     let partition = room.partitions().next().expect("there is one");
     let known = Record { trace: Some(TraceContext([7; 24])), ..view("u1", Some("followed")) };
     let last = room.append(partition, Bytes::from(known.encode())).await;
@@ -86,7 +86,7 @@ async fn a_record_of_a_later_release_is_waited_for_and_not_set_aside() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_without_an_id_all_count_and_only_duplicates_move_the_log_on() {
-    let mut room = Room::running(1).await;
+    let mut room = FeatureFixture::running(1).await;
     let partition = room.partitions().next().expect("there is one");
     for _ in 0..5 {
         room.append(partition, Bytes::from(view("nameless", None).encode())).await;

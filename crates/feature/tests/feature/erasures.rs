@@ -1,13 +1,13 @@
 //! Who is erased is gone with one commit, stays gone whatever old records come, and begins anew above the version that was; edges to
 //! the shopper go with a sweep, and in the end nothing is left, not even of the tombstone.
 
-use super::room::{NEW_YEAR, Room, user_id, view};
+use super::fixture::{NEW_YEAR, FeatureFixture, user_id, view};
 use bytes::Bytes;
 use portrait_learning::prediction::LOOKALIKES;
-use portrait_learning::testing::{FEW, by_views};
+use portrait_learning::testing::{FEW_USERS, by_views};
 use portrait_profile::{
-    Body, LogPlace, ModelVersion, PartitionLedger, ProfileChange, Record, RecordId, Relation, RelationKind,
-    Span, Timestamp,
+    Body, ModelVersion, PartitionLedger, ProfileChange, Record, RecordId, Relation, RelationKind,
+    TimeDelta, Timestamp,
 };
 use portrait_proto::v1::{ModelManifest, ModelPart};
 use portrait_store::{
@@ -40,7 +40,7 @@ fn edge(from: &str, to: &str, id: &str, millis: i64) -> Record {
     Record { body: Body::Relation(relation), ..view_at(from, id, millis) }
 }
 
-impl Room {
+impl FeatureFixture {
     /// Logs a record, and waits until it is applied.
     async fn tell(&self, record: Record) {
         self.append(self.partition(record.user_id.as_str()), Bytes::from(record.encode())).await;
@@ -105,7 +105,7 @@ impl Room {
         self.until("everybody is looked at for edges", async || {
             let ledgers = self.ledgers().await;
             let swept = |(ledger, place): (&PartitionLedger, &LogSeq)| {
-                ledger.erasures().is_swept(LogPlace(place.get()))
+                ledger.erasures().is_swept(*place)
             };
             ledgers.iter().zip(places).all(swept)
         })
@@ -116,7 +116,7 @@ impl Room {
     async fn is_cleared(&self, places: &[LogSeq]) -> bool {
         let ledgers = self.ledgers().await;
         let cleared = |(ledger, place): (&PartitionLedger, &LogSeq)| {
-            ledger.erasures().is_cleared(LogPlace(place.get()))
+            ledger.erasures().is_cleared(*place)
         };
         ledgers.iter().zip(places).all(cleared)
     }
@@ -135,7 +135,7 @@ impl Room {
         let part = ModelPart { kind: kind.to_owned(), ..Default::default() };
         let manifest = ModelManifest { parts: vec![part], ..Default::default() }.encode_to_vec().into();
         let version = ModelVersion::new(number).expect("not 0");
-        let lease = self.store.acquire_training(Nonce::new(7), Span::from_days(100), at(millis)).await;
+        let lease = self.store.acquire_training(Nonce::new(7), TimeDelta::from_days(100), at(millis)).await;
         let token = lease.expect("there").expect("nobody else trains");
         let change = RegistryChange {
             expected: registry.registry_no,
@@ -174,7 +174,7 @@ impl Room {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_erased_is_gone_and_told_of_and_begins_anew_above_the_last_version() {
-    let room = Room::running(2).await;
+    let room = FeatureFixture::running(2).await;
     for (id, millis) in [("a", NEW_YEAR), ("b", NEW_YEAR + 1)] {
         room.tell(view_at("lena", id, millis)).await;
     }
@@ -199,14 +199,14 @@ async fn who_is_erased_is_gone_and_told_of_and_begins_anew_above_the_last_versio
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erasure_in_the_middle_of_a_batch_parts_the_old_profile_from_the_new() {
-    let room = Room::running(2).await;
+    let room = FeatureFixture::running(2).await;
     room.tell(view_at("lena", "a", NEW_YEAR)).await;
     room.faulty.hold_commits(true);
     // The worker waits with a commit of something else; what follows is read in one piece.
     let home = room.partition("lena");
     let other = (0..).map(|number| format!("other{number}")).find(|user| room.partition(user) == home);
     room.append(home, Bytes::from(view_at(&other.expect("one"), "x", NEW_YEAR).encode())).await;
-    room.until("a commit waits", async || room.faulty.commits_waiting() == 1).await;
+    room.until("a commit waits", async || room.faulty.held_commit_count() == 1).await;
     let before = vec![view_at("lena", "b", NEW_YEAR + 1)];
     let after = vec![view_at("lena", "late", NEW_YEAR + 2), view_at("lena", "d", ERASED + 1)];
     room.erase_between("lena", "", ERASED, before, after).await;
@@ -220,7 +220,7 @@ async fn an_erasure_in_the_middle_of_a_batch_parts_the_old_profile_from_the_new(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_stamped_later_than_the_erasure_that_came_before_it_is_of_before_it() {
-    let room = Room::running(1).await;
+    let room = FeatureFixture::running(1).await;
     room.tell(view_at("lena", "ahead", ERASED + 1000)).await;
     room.erase("lena", "", ERASED).await;
     room.tell(view_at("lena", "also ahead", ERASED + 1000)).await;
@@ -231,7 +231,7 @@ async fn an_event_stamped_later_than_the_erasure_that_came_before_it_is_of_befor
 
 #[tokio::test(flavor = "multi_thread")]
 async fn edges_to_the_erased_go_and_edges_made_since_stay() {
-    let room = Room::running(3).await;
+    let room = FeatureFixture::running(3).await;
     for (from, to) in [("omar", "lena"), ("omar", "mia"), ("ben", "lena"), ("tom", "mia")] {
         room.tell(edge(from, to, &format!("{from}-{to}"), NEW_YEAR)).await;
     }
@@ -263,7 +263,7 @@ async fn edges_to_the_erased_go_and_edges_made_since_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erasure_with_the_id_of_an_event_is_no_duplicate_of_it() {
-    let room = Room::running(1).await;
+    let room = FeatureFixture::running(1).await;
     room.tell(view_at("lena", "1", NEW_YEAR)).await;
     room.erase("lena", "1", ERASED).await;
     assert!(room.profile("lena").await.is_none());
@@ -271,9 +271,9 @@ async fn an_erasure_with_the_id_of_an_event_is_no_duplicate_of_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn segments_count_the_erased_no_longer() {
-    let mut room = Room::running(2).await;
+    let mut room = FeatureFixture::running(2).await;
     for user in ["lena", "omar", "mia"] {
-        room.views(user, 0, FEW).await;
+        room.views(user, 0, FEW_USERS).await;
     }
     room.serve(by_views(ModelVersion::new(1).expect("not 0"), [1, 2], at(NEW_YEAR)));
     room.until("everybody is in a segment", async || room.counts().await == BTreeMap::from([(1, 3)])).await;
@@ -285,7 +285,7 @@ async fn segments_count_the_erased_no_longer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_whose_answer_is_lost_erases_once_and_a_sweep_that_is_cut_off_is_done_again() {
-    let room = Room::running(2).await;
+    let room = FeatureFixture::running(2).await;
     for number in 0..200 {
         room.append(
             room.partition(&format!("u{number}")),
@@ -294,9 +294,9 @@ async fn a_commit_whose_answer_is_lost_erases_once_and_a_sweep_that_is_cut_off_i
         .await;
     }
     room.tell(view_at("lena", "a", NEW_YEAR)).await;
-    room.faulty.lose_answers(6);
+    room.faulty.lose_responses(6);
     room.erase("lena", "", ERASED).await;
-    room.until("all answers are lost", async || room.faulty.answers_to_lose() == 0).await;
+    room.until("all answers are lost", async || room.faulty.responses_to_lose() == 0).await;
     for number in 0..200 {
         assert!(room.edges(&format!("u{number}")).await.is_empty(), "u{number}");
     }
@@ -305,7 +305,7 @@ async fn a_commit_whose_answer_is_lost_erases_once_and_a_sweep_that_is_cut_off_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_log_has_forgotten_it_nothing_is_left_and_versions_go_on_all_the_same() {
-    let room = Room::running(2).await;
+    let room = FeatureFixture::running(2).await;
     for number in 0..5 {
         room.tell(view_at("lena", &number.to_string(), NEW_YEAR + number)).await;
     }
@@ -336,7 +336,7 @@ async fn when_the_log_has_forgotten_it_nothing_is_left_and_versions_go_on_all_th
 
 #[tokio::test(flavor = "multi_thread")]
 async fn something_is_left_while_a_model_from_before_names_shoppers() {
-    let room = Room::running(2).await;
+    let room = FeatureFixture::running(2).await;
     room.tell(view_at("lena", "a", NEW_YEAR)).await;
     room.keep_model(1, NEW_YEAR, LOOKALIKES).await;
     let first = room.erase_between("lena", "", ERASED, Vec::new(), Vec::new()).await;

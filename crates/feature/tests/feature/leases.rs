@@ -1,27 +1,27 @@
 //! Only the owner of a partition changes it: a worker that slept past its lease is fenced, and one that ends gives it back.
 
-use super::room::Room;
+use super::fixture::FeatureFixture;
 use portrait_feature::FeatureService;
-use portrait_profile::{Span, Timestamp};
+use portrait_profile::{TimeDelta, Timestamp};
 use portrait_runtime::Clock;
 use portrait_store::{Nonce, OwnerStore};
 
-const TTL: Span = Span::from_secs(10);
+const TTL: TimeDelta = TimeDelta::from_secs(10);
 
-fn now(room: &Room) -> Timestamp {
+fn now(room: &FeatureFixture) -> Timestamp {
     Timestamp::from_millis(room.clock.now_ms())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_slept_past_its_lease_is_fenced_and_comes_back_when_the_other_is_gone() {
-    let mut room = Room::running(1).await;
+    let mut room = FeatureFixture::running(1).await;
     let partition = room.partitions().next().expect("there is one");
     room.log(&[("u1".to_owned(), "e1".to_owned())]).await;
     room.settled().await;
     // It sleeps in the middle of a commit, and meanwhile its lease runs out and another has the partition.
     room.faulty.hold_commits(true);
     room.log(&[("u1".to_owned(), "e2".to_owned())]).await;
-    room.until("a commit is on its way", async || room.faulty.commits_waiting() == 1).await;
+    room.until("a commit is on its way", async || room.faulty.held_commit_count() == 1).await;
     room.clock.advance(TTL.millis() + 1);
     let other = room.store.acquire(partition, Nonce::new(7), TTL, now(&room)).await.expect("there");
     assert!(other.is_some(), "the lease has run out");
@@ -40,7 +40,7 @@ async fn a_worker_that_slept_past_its_lease_is_fenced_and_comes_back_when_the_ot
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_is_renewed_while_its_owner_lives() {
-    let mut room = Room::running(1).await;
+    let mut room = FeatureFixture::running(1).await;
     let partition = room.partitions().next().expect("there is one");
     let token = room.meta(partition).await.token;
     for round in 0..5 {
@@ -58,7 +58,7 @@ async fn a_lease_is_renewed_while_its_owner_lives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_that_end_finish_their_commit_and_give_their_partitions_back() {
-    let mut room = Room::running(4).await;
+    let mut room = FeatureFixture::running(4).await;
     let views: Vec<_> = (0..200).map(|number| (format!("u{}", number % 9), format!("e{number}"))).collect();
     room.log(&views).await;
     room.settled().await;
@@ -72,7 +72,7 @@ async fn workers_that_end_finish_their_commit_and_give_their_partitions_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_are_spread_over_the_workers_that_are_there_and_change_hands_without_a_loss() {
-    let mut room = Room::running(16).await;
+    let mut room = FeatureFixture::running(16).await;
     let views = |round: usize| -> Vec<(String, String)> {
         (0..200).map(|number| (format!("u{}", number % 40), format!("e{round}-{number}"))).collect()
     };
@@ -83,7 +83,7 @@ async fn partitions_are_spread_over_the_workers_that_are_there_and_change_hands_
         room.log(&views(2 * round)).await;
         room.until("both have a share and own it", async || {
             let (one, two) = (owned(&room.service), owned(&other));
-            let share = other.ownership().borrow().share;
+            let share = other.ownership().borrow().assigned;
             one + two == 16 && one > 0 && share == Some(two)
         })
         .await;

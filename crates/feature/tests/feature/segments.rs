@@ -1,8 +1,8 @@
 //! Who is in which segment: assigned with every commit, swept for a new model, moved by time alone, counted exactly, and told to
 //! whoever follows the feed.
 
-use super::room::{NEW_YEAR, Room};
-use portrait_learning::testing::{FEW, MANY, by_views};
+use super::fixture::{NEW_YEAR, FeatureFixture};
+use portrait_learning::testing::{FEW_USERS, MANY_USERS, by_views};
 use portrait_profile::{ModelVersion, ProfileChange, SegmentId, Timestamp};
 use portrait_store::ProfileStore;
 use std::collections::BTreeMap;
@@ -18,13 +18,13 @@ fn version(number: u64) -> ModelVersion {
 }
 
 /// Ten shoppers with few views and five with many.
-async fn shop() -> Room {
-    let mut room = Room::running(2).await;
+async fn shop() -> FeatureFixture {
+    let mut room = FeatureFixture::running(2).await;
     for number in 0..10 {
-        room.views(&format!("few{number}"), 0, FEW).await;
+        room.views(&format!("few{number}"), 0, FEW_USERS).await;
     }
     for number in 0..5 {
-        room.views(&format!("many{number}"), 0, MANY).await;
+        room.views(&format!("many{number}"), 0, MANY_USERS).await;
     }
     room
 }
@@ -69,13 +69,13 @@ async fn a_new_model_is_swept_in_and_everybody_is_counted_and_told_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_moves_its_shopper_in_the_same_commit() {
-    let mut room = Room::running(1).await;
+    let mut room = FeatureFixture::running(1).await;
     room.serve(by_views(version(4), [1, 2], now()));
-    room.views("lena", 0, FEW).await;
+    room.views("lena", 0, FEW_USERS).await;
     let held = room.profile("lena").await.expect("there").segment().expect("assigned with the first commit");
     assert_eq!((held.segment_id.get(), held.model_version, held.since), (1, version(4), now()));
     room.clock.advance(1000);
-    room.views("lena", FEW, MANY).await;
+    room.views("lena", FEW_USERS, MANY_USERS).await;
     let held = room.profile("lena").await.expect("there").segment().expect("assigned");
     assert_eq!(held.segment_id.get(), 2);
     let told: Vec<_> = room
@@ -105,7 +105,7 @@ async fn who_went_quiet_is_moved_by_time() {
 async fn counts_hold_while_answers_get_lost_and_models_come() {
     let mut room = shop().await;
     for round in 0..6 {
-        room.faulty.lose_answers(2);
+        room.faulty.lose_responses(2);
         let ids = if round % 2 == 0 { [1, 2] } else { [2, 3] };
         room.serve(by_views(version(round + 1), ids, now()));
         room.views(&format!("few{round}"), 100, 3).await;
@@ -124,6 +124,6 @@ async fn counts_hold_while_answers_get_lost_and_models_come() {
     room.check_profiles().await;
 }
 
-async fn ids_are(room: &Room, ids: [u32; 2]) -> bool {
+async fn ids_are(room: &FeatureFixture, ids: [u32; 2]) -> bool {
     room.counts().await.keys().all(|id| ids.contains(id))
 }

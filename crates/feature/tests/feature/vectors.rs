@@ -1,6 +1,6 @@
 //! Vectors as callers get them: named, of one moment, of some or of a share of all shoppers.
 
-use super::room::{NEW_YEAR, Room};
+use super::fixture::{NEW_YEAR, FeatureFixture};
 use portrait_profile::FeatureSchema;
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::{
@@ -9,8 +9,8 @@ use portrait_proto::v1::{
 use std::collections::BTreeSet;
 use tonic::Code;
 
-async fn with_shoppers(count: usize) -> Room {
-    let mut room = Room::running(4).await;
+async fn with_shoppers(count: usize) -> FeatureFixture {
+    let mut room = FeatureFixture::running(4).await;
     let views: Vec<_> = (0..count).map(|number| (format!("u{number}"), "e1".to_owned())).collect();
     room.log(&views).await;
     room.settled().await;
@@ -21,7 +21,7 @@ fn at(millis: i64) -> Option<prost_types::Timestamp> {
     Some(prost_types::Timestamp { seconds: millis / 1000, nanos: 0 })
 }
 
-async fn streamed(room: &Room, request: StreamFeaturesRequest) -> Vec<String> {
+async fn streamed(room: &FeatureFixture, request: StreamFeaturesRequest) -> Vec<String> {
     let mut pages = room.client().stream_features(request).await.expect("answered").into_inner();
     let mut users = Vec::new();
     while let Some(page) = pages.message().await.expect("no page is an error") {
@@ -66,7 +66,7 @@ async fn all_vectors_are_streamed_once_whole_by_shard_or_by_sample() {
     shards.sort();
     shards.dedup();
     assert_eq!(shards.len(), 1500);
-    let tenth = StreamFeaturesRequest { sample: 0.1, ..Default::default() };
+    let tenth = StreamFeaturesRequest { sample_fraction: 0.1, ..Default::default() };
     let sample = streamed(&room, tenth).await;
     assert!((100..200).contains(&sample.len()), "{} of 1500 are a tenth", sample.len());
     assert_eq!(streamed(&room, tenth).await, sample, "the same each time");
@@ -80,7 +80,7 @@ async fn what_makes_no_sense_is_refused_by_its_field() {
         (Vec::new(), None, ErrorReason::EmptyBatch),
         (ids(1001), None, ErrorReason::TooMany),
         (vec![String::new()], None, ErrorReason::EmptyId),
-        (ids(1), Some(prost_types::Timestamp { seconds: 0, nanos: -1 }), ErrorReason::BadTime),
+        (ids(1), Some(prost_types::Timestamp { seconds: 0, nanos: -1 }), ErrorReason::InvalidTime),
     ];
     for (user_ids, as_of, reason) in rows {
         let request = GetFeaturesRequest { user_ids, as_of };
@@ -89,7 +89,7 @@ async fn what_makes_no_sense_is_refused_by_its_field() {
     }
     let rows = [(f64::NAN, 0, 1), (1.5, 0, 1), (-0.5, 0, 1), (1.0, 2, 2)];
     for (sample, shard_index, shard_count) in rows {
-        let request = StreamFeaturesRequest { sample, shard_index, shard_count, ..Default::default() };
+        let request = StreamFeaturesRequest { sample_fraction: sample, shard_index, shard_count, ..Default::default() };
         let status = room.client().stream_features(request).await.expect_err("it makes no sense");
         let told = (status.code(), reason_of(&status));
         assert_eq!(told, (Code::InvalidArgument, Some(ErrorReason::OutOfRange)), "{request:?}");
@@ -99,7 +99,7 @@ async fn what_makes_no_sense_is_refused_by_its_field() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_away_is_said_to_be() {
     let room = with_shoppers(1).await;
-    room.faulty.set_away(true);
+    room.faulty.set_unavailable(true);
     let request = GetFeaturesRequest { user_ids: vec!["u0".to_owned()], as_of: None };
     let status = room.client().get_features(request).await.expect_err("the store is away");
     assert_eq!((status.code(), reason_of(&status)), (Code::Unavailable, Some(ErrorReason::StoreUnavailable)));

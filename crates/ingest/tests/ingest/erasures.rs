@@ -1,6 +1,6 @@
 //! What erases a shopper enters every partition's log, and one alone names the shopper; how far it is is read from there.
 
-use super::room::{Room, track, view};
+use super::fixture::{IngestFixture, track, view};
 use portrait_ingest::Config;
 use portrait_profile::{Body, UserId};
 use portrait_proto::status::reason_of;
@@ -19,7 +19,7 @@ fn check(status: &Status, code: Code, reason: ErrorReason) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erasure_is_in_every_log_and_named_in_the_shoppers_own_alone() {
-    let room = Room::of(&Config::default());
+    let room = IngestFixture::of(&Config::default());
     let erased = room.client().erase(lena("bye")).await.expect("logged").into_inner();
     let user_id = UserId::parse("lena").expect("an id");
     let pseudonym = room.store.layout().pseudonym_key.of(&user_id);
@@ -46,7 +46,7 @@ async fn an_erasure_is_in_every_log_and_named_in_the_shoppers_own_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erasure_of_which_a_part_may_be_logged_is_to_be_sent_again() {
-    let room = Room::of(&Config::default());
+    let room = IngestFixture::of(&Config::default());
     let partition = room.partition("lena");
     room.faulty.refuse_appends(partition, true);
     let status = room.client().erase(lena("bye")).await.expect_err("it is not in all logs");
@@ -60,7 +60,7 @@ async fn an_erasure_of_which_a_part_may_be_logged_is_to_be_sent_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erasure_that_no_log_takes_is_refused_with_the_reason() {
-    let room = Room::of(&Config { lag_max: 10, ..Config::default() });
+    let room = IngestFixture::of(&Config { lag_records_max: 10, ..Config::default() });
     let mut users = (0..).map(|number| format!("u{number}"));
     for partition in room.store.layout().partitions.all() {
         let user = users.find(|user| room.partition(user) == partition).expect("somebody lives there");
@@ -73,7 +73,7 @@ async fn an_erasure_that_no_log_takes_is_refused_with_the_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_erased_and_what_is_no_receipt_is_said() {
-    let room = Room::of(&Config::default());
+    let room = IngestFixture::of(&Config::default());
     let long = "x".repeat(300);
     let rows = [("", "a", "user_id"), (&*long, "a", "user_id"), ("lena", &*long, "event_id")];
     for (user, id, field) in rows {
@@ -84,7 +84,7 @@ async fn what_cannot_be_erased_and_what_is_no_receipt_is_said() {
         assert_eq!(details.bad_request().expect("the field").field_violations[0].field, field);
     }
     assert!(room.logs().await.is_empty());
-    let foreign = Room::of(&Config::default()).client().erase(lena("")).await.expect("logged").into_inner();
+    let foreign = IngestFixture::of(&Config::default()).client().erase(lena("")).await.expect("logged").into_inner();
     for receipt in [Vec::new(), b"receipt".to_vec(), foreign.consistency_token, foreign.receipt] {
         let status = room.client().get_erasure(GetErasureRequest { receipt }).await.expect_err("not ours");
         check(&status, Code::InvalidArgument, ErrorReason::BadToken);

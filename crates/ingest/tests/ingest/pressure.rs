@@ -1,6 +1,6 @@
 //! More than can be taken: every limit is said with when to come again, and nothing that was taken is lost.
 
-use super::room::{PATIENCE, Room, track, view, views};
+use super::fixture::{PATIENCE, IngestFixture, track, view, views};
 use portrait_ingest::Config;
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::{ErrorReason, Event, TrackRequest};
@@ -16,7 +16,7 @@ fn check_overloaded(status: &Status) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_shopper_cannot_send_more_than_the_limit_unless_it_is_old() {
-    let room = Room::of(&Config { user_events_per_second: 2, user_burst: 3, ..Config::default() });
+    let room = IngestFixture::of(&Config { user_events_per_second: 2, user_burst: 3, ..Config::default() });
     let mut events = views("robot", 0, 5);
     events.push(view("human", "h1"));
     let answer = room.client().track(track(events)).await.expect("answered").into_inner();
@@ -33,7 +33,7 @@ async fn one_shopper_cannot_send_more_than_the_limit_unless_it_is_old() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_lags_refuses_until_it_has_caught_up() {
-    let room = Room::of(&Config { lag_max: 10, ..Config::default() });
+    let room = IngestFixture::of(&Config { lag_records_max: 10, ..Config::default() });
     let partition = room.partition("u1");
     room.client().track(track(views("u1", 0, 11))).await.expect("nothing lags yet");
     let status = room.client().track(track(vec![view("u1", "late")])).await.expect_err("it lags");
@@ -46,7 +46,7 @@ async fn a_partition_that_lags_refuses_until_it_has_caught_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_is_only_said_to_be_refused_if_nothing_of_it_may_be_in_the_log() {
-    let room = Room::of(&Config { lag_max: 10, ..Config::default() });
+    let room = IngestFixture::of(&Config { lag_records_max: 10, ..Config::default() });
     let users: Vec<String> = (0..100).map(|number| format!("u{number}")).collect();
     let of = |partition: usize| {
         let home = |user: &&String| room.partition(user).index() == partition;
@@ -71,7 +71,7 @@ fn large(user: &str, number: usize) -> Event {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_for_a_slow_store_is_bounded_and_not_lost() {
-    let room = Room::of(&Config { queue: ByteSize::mebibytes(1), ..Config::default() });
+    let room = IngestFixture::of(&Config { queue: ByteSize::mebibytes(1), ..Config::default() });
     room.faulty.hold_appends(true);
     let mut client = room.client();
     let waiting = tokio::spawn(async move {
@@ -80,7 +80,7 @@ async fn what_waits_for_a_slow_store_is_bounded_and_not_lost() {
     });
     // The large call is the first to take its room.
     let held = async {
-        while room.faulty.appends_waiting() == 0 {
+        while room.faulty.held_append_count() == 0 {
             tokio::task::yield_now().await;
         }
     };

@@ -1,10 +1,10 @@
 //! Streams: answers in the order of requests, records in the order in which they were sent, and an end that says why.
 
-use super::room::{PATIENCE, Room, views};
+use super::fixture::{PATIENCE, IngestFixture, views};
 use portrait_ingest::Config;
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::{ErrorReason, TrackStreamRequest, TrackStreamResponse};
-use portrait_runtime::config::Interval;
+use portrait_runtime::config::DurationSetting;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ struct Stream {
 }
 
 impl Stream {
-    async fn open(room: &Room) -> Self {
+    async fn open(room: &IngestFixture) -> Self {
         let (requests, receiver) = mpsc::channel(64);
         let answers = room.client().track_stream(ReceiverStream::new(receiver)).await.expect("a stream");
         Self { requests, answers: answers.into_inner() }
@@ -36,7 +36,7 @@ impl Stream {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_and_records_keep_the_order_of_the_requests() {
-    let room = Room::of(&Config::default());
+    let room = IngestFixture::of(&Config::default());
     let mut stream = Stream::open(&room).await;
     for number in 0..50 {
         stream.send(number, 20).await;
@@ -58,7 +58,7 @@ async fn answers_and_records_keep_the_order_of_the_requests() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_waits_for_a_partition_that_lags_and_goes_on() {
-    let room = Room::of(&Config { lag_max: 10, ..Config::default() });
+    let room = IngestFixture::of(&Config { lag_records_max: 10, ..Config::default() });
     let mut stream = Stream::open(&room).await;
     stream.send(1, 11).await;
     assert_eq!(stream.answer().await.expect("answered").expect("an answer").accepted, 11);
@@ -71,8 +71,8 @@ async fn a_stream_waits_for_a_partition_that_lags_and_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_whose_patience_is_over_is_told_why_it_ends() {
-    let patience = Interval::from_millis(50);
-    let room = Room::of(&Config { lag_max: 10, stream_patience: patience, ..Config::default() });
+    let patience = DurationSetting::from_millis(50);
+    let room = IngestFixture::of(&Config { lag_records_max: 10, stream_wait_max: patience, ..Config::default() });
     let mut stream = Stream::open(&room).await;
     stream.send(1, 11).await;
     assert!(stream.answer().await.expect("answered").is_some());
@@ -86,7 +86,7 @@ async fn a_stream_whose_patience_is_over_is_told_why_it_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_answers_what_was_taken_and_sends_the_rest_elsewhere() {
-    let room = Room::of(&Config::default());
+    let room = IngestFixture::of(&Config::default());
     let shutdown = CancellationToken::new();
     let drained = room.service.run(&shutdown);
     let mut stream = Stream::open(&room).await;

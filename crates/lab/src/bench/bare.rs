@@ -1,11 +1,11 @@
-//! The store alone: the same records, already checked and encoded, read, folded and committed by one loop a partition, with
-//! nothing in front. What the rooms around it cost is the difference.
+//! Bound of the throughput: the store alone. One loop for each partition reads, folds and commits the same records,
+//! already checked and encoded. The difference to the whole server is the cost of the services around the store.
 
-use super::ground::Ground;
+use super::env::BenchEnv;
 use crate::replay;
 use anyhow::Result;
 use bytes::Bytes;
-use portrait_profile::{PartitionId, Profile, Record, SeenId, Span, Timestamp};
+use portrait_profile::{PartitionId, Profile, Record, SeenId, TimeDelta, Timestamp};
 use portrait_proto::v1::Event;
 use portrait_store::{
     AckLevel, Commit, CommitNo, Counters, LeaseToken, Limits, LogSeq, Nonce, ProfileKey, SeenQuery, Store,
@@ -15,22 +15,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Records of one append and of one page.
+/// Records of one append, and of one page of the log.
 const BATCH: usize = 1000;
-/// What key, change, remembered id and growth of a profile take in a commit at most.
+/// Upper bound in a commit of key, change, record id and growth of a profile.
 const ENTRY_OVERHEAD_BYTES: usize = 512;
 
-/// When the records are appended.
+/// Time of the appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Appends {
-    /// While the loops run, and the time counts.
+pub(super) enum AppendTiming {
+    /// During the loops, inside the measured time.
     Meanwhile,
-    /// Before the loops begin, and the time does not count: what bounds a worker is the worker alone.
+    /// Before the loops, outside the measured time: the bound of the worker alone.
     Before,
 }
 
-/// Events a second of the bare loops.
-pub(super) async fn measure(events: &[Event], ground: &Ground, appends: Appends) -> Result<f64> {
+/// Measures events per second of the bare loops.
+pub(super) async fn measure(events: &[Event], ground: &BenchEnv, appends: AppendTiming) -> Result<f64> {
     let fresh = ground.fresh().await?;
     let store = fresh.store().await?;
     let by_partition = by_partition(events, store.as_ref())?;
@@ -43,7 +43,7 @@ pub(super) async fn measure(events: &[Event], ground: &Ground, appends: Appends)
     for (partition, records) in by_partition {
         appending.spawn(append(Arc::clone(&store), partition, records, fresh.level()));
     }
-    if appends == Appends::Before {
+    if appends == AppendTiming::Before {
         finish(&mut appending).await?;
         begun = Instant::now();
     }
@@ -87,32 +87,32 @@ async fn append(
 }
 
 async fn one_partition(store: Arc<dyn Store>, partition: PartitionId, end: LogSeq) -> Result<()> {
-    let token = store.acquire(partition, Nonce::random(), Span::from_days(1), Timestamp::EPOCH).await?;
+    let token = store.acquire(partition, Nonce::random(), TimeDelta::from_days(1), Timestamp::EPOCH).await?;
     let token = token.ok_or_else(|| anyhow::anyhow!("a new store is owned by somebody"))?;
     let commit_no = store.meta(partition).await?.commit_no;
     let mut worker =
-        Worker { store, partition, token, commit_no, applied: LogSeq::ZERO, hot: HashMap::new() };
+        BareWorker { store, partition, token, commit_no, applied: LogSeq::ZERO, hot: HashMap::new() };
     while worker.applied < end {
         worker.page().await?;
     }
     Ok(())
 }
 
-/// A record with its place and what de-duplication asks about it.
-type Entry = (LogSeq, Record, Option<SeenQuery>);
+/// Record with its position and its de-duplication query.
+type HotEntry = (LogSeq, Record, Option<SeenQuery>);
 
-/// What the product's worker does, and nothing else of it.
-struct Worker {
+/// The store operations of a feature worker, without anything else of it.
+struct BareWorker {
     store: Arc<dyn Store>,
     partition: PartitionId,
     token: LeaseToken,
     commit_no: CommitNo,
     applied: LogSeq,
-    /// Profiles stay in memory as a worker's do, with the size that they have in the store.
+    /// Cached profiles, as a worker keeps them, with their stored size in bytes.
     hot: HashMap<ProfileKey, (Profile, usize)>,
 }
 
-impl Worker {
+impl BareWorker {
     async fn page(&mut self) -> Result<()> {
         let wait = Duration::from_millis(5);
         let page = self.store.read_log(self.partition, self.applied, BATCH, 1 << 20, wait).await?;
@@ -134,7 +134,7 @@ impl Worker {
         Ok(())
     }
 
-    async fn load(&mut self, entries: &[Entry]) -> Result<()> {
+    async fn load(&mut self, entries: &[HotEntry]) -> Result<()> {
         let mut users = HashMap::new();
         for (_, record, _) in entries {
             let key = ProfileKey::of(&record.user_id);
@@ -156,8 +156,8 @@ impl Worker {
         Ok(())
     }
 
-    /// How many of `entries` fit into one commit; at least one.
-    fn fitting(&self, entries: &[Entry], limits: &Limits) -> usize {
+    /// Number of `entries` that fit into one commit; at least one.
+    fn fitting(&self, entries: &[HotEntry], limits: &Limits) -> usize {
         let (mut users, mut bytes) = (HashSet::new(), 0);
         for (index, (_, record, _)) in entries.iter().enumerate() {
             let key = ProfileKey::of(&record.user_id);
@@ -165,6 +165,7 @@ impl Worker {
             if users.insert(key.clone()) {
                 bytes += self.hot.get(&key).map_or(0, |(_, bytes)| *bytes);
             }
+            // The limits of the store, as the worker keeps them; one entry always goes through.
             if index > 0 && (users.len() > limits.commit_profiles || bytes > limits.commit_bytes) {
                 return index;
             }
@@ -172,9 +173,10 @@ impl Worker {
         entries.len()
     }
 
-    async fn commit(&mut self, entries: &[Entry]) -> Result<()> {
+    async fn commit(&mut self, entries: &[HotEntry]) -> Result<()> {
         let seen: Vec<SeenQuery> = entries.iter().filter_map(|(_, _, seen)| *seen).collect();
         for queries in seen.chunks(self.store.limits().page_items) {
+            // The answer is not needed, but the product pays for the query.
             self.store.seen(self.partition, queries).await?;
         }
         let mut changed = HashSet::new();

@@ -1,51 +1,54 @@
-//! How soon what was planted in the simulated shop is noticed, and how often something is noticed where nothing was planted: a
-//! look each evening, as the model service looks. Pure: no server.
+//! Detection of planted drift in simulated shops, and false alarms in shops without drift. A check every evening, by
+//! the code of the model service; no server.
 
 use super::figure::Figure;
-use crate::drift::Looks;
+use crate::drift::DriftReplay;
 use crate::replay::Replay;
-use crate::simulate::{Day, Promotion, Shop, SimulateConfig};
+use crate::simulate::{Day, Promotion, ShopSimulator, SimulateConfig};
 use anyhow::Result;
-use portrait_learning::drift::{PSI_ROWS_MIN, Seen};
+use portrait_learning::drift::{PSI_ROWS_MIN, DriftSample};
 use portrait_proto::time;
 use portrait_proto::v1::DriftStatus;
 
-/// Shops that are looked at.
+/// Simulated shops of each kind.
 const SEEDS: u64 = 8;
-const SHOPPERS: u32 = 4_000;
-/// Low prices begin on day 30 of 90 and habits change on day 60; a steady shop is looked at for the 30 days before.
+/// Users of each shop.
+const USERS: u32 = 4_000;
+/// Days of a shop: the promotion begins on day 30 and habits change on day 60.
 const DAYS: u32 = 90;
-/// The evening of the first model: three half-lives of what forgets within weeks.
+/// Day of the first model: three half-lives of the features with a half-life of 7 days.
 const FIRST_MODEL: Day = Day::numbered(21);
+/// First day of the count of false alarms in a steady shop.
 const STEADY_FROM: Day = Day::numbered(30);
+/// Days of the count of false alarms.
 const STEADY_DAYS: u32 = 30;
-/// Looks in a row before a model is trained for drift.
+/// Consecutive checks with drift before a model is trained.
 const WINDOWS: u32 = 3;
-/// Days in which a change must be noticed: what a look hears of forgets half in a week.
+/// Days within which a change must be detected: one half-life of the features under check.
 const WINDOW_DAYS: u32 = 7;
 
-/// What was found on each evening in one shop, and its week of low prices if it has one.
-struct Evenings {
+/// Result of the check on each evening in one shop.
+struct DailyChecks {
     promotion: Option<Promotion>,
-    found: Vec<(Day, DriftStatus)>,
+    detections: Vec<(Day, DriftStatus)>,
 }
 
-impl Evenings {
+impl DailyChecks {
     fn of(seed: u64, steady: bool) -> Result<Self> {
-        let config = SimulateConfig { shoppers: SHOPPERS, days: DAYS, steady, ..Default::default() };
-        let shop = Shop::new(seed, config);
+        let config = SimulateConfig { users: USERS, days: DAYS, steady, ..Default::default() };
+        let shop = ShopSimulator::new(seed, config);
         let promotion = shop.promotion().copied();
-        let (mut replay, mut looks, mut day) = (Replay::default(), None::<Looks>, Day::FIRST);
+        let (mut replay, mut looks, mut day) = (Replay::default(), None::<DriftReplay>, Day::FIRST);
         let mut found = Vec::new();
         for happening in shop {
             while day < Day::of(happening.at) {
                 if day >= FIRST_MODEL {
                     let at = day.next().begins();
                     let raw = replay.vectors(at)?;
-                    let seen = Seen { raw: raw.view(), latest: replay.latest() };
+                    let seen = DriftSample { raw: raw.view(), latest_category: replay.latest() };
                     match &mut looks {
-                        Some(looks) => found.push((day, looks.look(&seen, at)?.status)),
-                        none => *none = Some(Looks::from_model_of(&seen, PSI_ROWS_MIN, WINDOWS)),
+                        Some(looks) => found.push((day, looks.check(&seen, at)?.status)),
+                        none => *none = Some(DriftReplay::from_model(&seen, PSI_ROWS_MIN, WINDOWS)),
                     }
                 }
                 day = day.next();
@@ -54,55 +57,56 @@ impl Evenings {
                 replay.fold(&event)?;
             }
         }
-        Ok(Self { promotion, found })
+        Ok(Self { promotion, detections: found })
     }
 
-    /// On which day of the low prices it was noticed that others come for that category.
-    fn low_prices_noticed(&self) -> f64 {
+    /// Days until the promoted category is reported as one with a changed share of users.
+    fn days_to_detect_promotion(&self) -> f64 {
         let Some(promotion) = self.promotion else { return f64::INFINITY };
         let names_it =
             |status: &DriftStatus| status.categories.iter().any(|one| one.name == promotion.category);
         self.noticed(promotion.from, names_it)
     }
 
-    /// On which day of the new habits it was noticed that habits have changed: not earlier, for another reason.
-    fn new_habits_noticed(&self) -> f64 {
+    /// Days until a change of loyalty is reported. Reports that began before the change do not count: they have
+    /// another reason.
+    fn days_to_detect_habits(&self) -> f64 {
         let on = Day::numbered(DAYS * 2 / 3);
         let since = |at: &prost_types::Timestamp| time::from_wire(at).is_ok_and(|at| at > on.begins());
         self.noticed(on, |status| {
-            status.habits.and_then(|habits| habits.noticed_at).is_some_and(|at| since(&at))
+            status.loyalty.and_then(|loyalty| loyalty.detected_at).is_some_and(|at| since(&at))
         })
     }
 
     fn noticed(&self, on: Day, what: impl Fn(&DriftStatus) -> bool) -> f64 {
-        let first = self.found.iter().find(|(day, status)| *day >= on && what(status));
+        let first = self.detections.iter().find(|(day, status)| *day >= on && what(status));
         first.map_or(f64::INFINITY, |(day, _)| f64::from(day.since(on)) + 1.0)
     }
 
-    /// How often anything was noticed that was not the evening before, of any kind.
+    /// Number of alarms of any kind that were not there on the evening before.
     fn alarms(&self, from: Day, until: Day) -> usize {
-        let within = self.found.iter().filter(|(day, _)| (from..until).contains(day));
-        within.filter(|(_, status)| status.windows == 1).count()
+        let within = self.detections.iter().filter(|(day, _)| (from..until).contains(day));
+        within.filter(|(_, status)| status.consecutive_checks == 1).count()
     }
 }
 
-/// Measures.
+/// Measures detection and false alarms.
 pub(super) fn measure(figures: &mut Vec<Figure>) -> Result<()> {
-    let planted = (1..=SEEDS).map(|seed| Evenings::of(seed, false)).collect::<Result<Vec<_>>>()?;
-    let low_prices: Vec<f64> = planted.iter().map(Evenings::low_prices_noticed).collect();
-    let new_habits: Vec<f64> = planted.iter().map(Evenings::new_habits_noticed).collect();
+    let planted = (1..=SEEDS).map(|seed| DailyChecks::of(seed, false)).collect::<Result<Vec<_>>>()?;
+    let low_prices: Vec<f64> = planted.iter().map(DailyChecks::days_to_detect_promotion).collect();
+    let new_habits: Vec<f64> = planted.iter().map(DailyChecks::days_to_detect_habits).collect();
     figures.push(noticed(
         "a week of low prices: the category is named as one that others come for",
         &low_prices,
     ));
     figures
         .push(noticed("new habits of a tenth of the shoppers: habits are said to have changed", &new_habits));
-    let steady = (1..=SEEDS).map(|seed| Evenings::of(seed, true)).collect::<Result<Vec<_>>>()?;
+    let steady = (1..=SEEDS).map(|seed| DailyChecks::of(seed, true)).collect::<Result<Vec<_>>>()?;
     let until = STEADY_FROM.after(STEADY_DAYS);
     let most = steady.iter().map(|shop| shop.alarms(STEADY_FROM, until)).max().unwrap_or_default();
     figures.push(Figure {
         path: format!(
-            "alarms of any kind in {STEADY_DAYS} days of {SEEDS} steady simulated shops of {SHOPPERS}"
+            "alarms of any kind in {STEADY_DAYS} days of {SEEDS} steady simulated shops of {USERS}"
         ),
         measured: format!("{most} in one shop at the most"),
         beside: "a look each evening".to_owned(),
@@ -114,12 +118,12 @@ pub(super) fn measure(figures: &mut Vec<Figure>) -> Result<()> {
     Ok(())
 }
 
-/// After how many days something was noticed, shop by shop.
+/// Figure from the days to detection, one for each shop.
 fn noticed(what: &str, days: &[f64]) -> Figure {
     let most = days.iter().copied().fold(0.0, f64::max);
     let mean = days.iter().sum::<f64>() / days.len().max(1) as f64;
     Figure {
-        path: format!("{what} ({SEEDS} simulated shops of {SHOPPERS})"),
+        path: format!("{what} ({SEEDS} simulated shops of {USERS})"),
         measured: format!("on day {most:.0} at the latest, {mean:.1} on average"),
         beside: "a look each evening".to_owned(),
         ratio: None,

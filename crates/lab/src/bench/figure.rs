@@ -1,29 +1,29 @@
-//! Figures and their table. In comes what was measured, beside what it is judged by; out goes Markdown.
+//! Figures of the benchmarks, and their Markdown table.
 
 use comfy_table::{Table, presets};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// One figure beside what it is judged by.
+/// Measured figure with its bound and its target.
 #[derive(Debug, Serialize)]
 pub(super) struct Figure {
-    /// What was measured.
+    /// Measured operation, with its parameters.
     pub(super) path: String,
-    /// What came out, with its unit.
+    /// Result with its unit.
     pub(super) measured: String,
-    /// What bounds it on this machine, in this run.
+    /// Bound on this machine, from the same run.
     pub(super) beside: String,
-    /// Measured divided by what is beside it.
+    /// Ratio of the result to the bound.
     pub(super) ratio: Option<f64>,
-    /// The same as numbers, the unit in the name.
+    /// Results as numbers; names end with the unit.
     pub(super) values: BTreeMap<&'static str, f64>,
-    /// What it should be.
+    /// Target of the ratio or of the result, in words.
     pub(super) target: &'static str,
-    /// Whether it is.
+    /// True if the target is met.
     pub(super) met: bool,
 }
 
-/// All figures as a table.
+/// Renders all figures as a table.
 pub(super) fn table(figures: &[Figure]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN);

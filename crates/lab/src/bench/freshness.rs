@@ -1,43 +1,43 @@
-//! How soon an accepted event can be queried while half of the greatest load goes on: single events are tracked and their
-//! profiles read with `read_after`, and the time from acknowledgement to answer is kept.
+//! Freshness at half of the maximum load: single events are tracked, their profiles are read with `read_after`, and
+//! the time from acknowledgement to response is recorded.
 
 use super::figure::Figure;
-use super::ground::Ground;
+use super::env::BenchEnv;
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use hdrhistogram::Histogram;
-use portrait_client::{self as client, Line};
-use portrait_node::{Node, Role};
+use portrait_client::{self as client, RoleRouter};
+use portrait_node::{Node, NodeRole};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{Event, GetProfileRequest, TrackRequest};
 use std::time::{Duration, Instant};
 
-/// How often a single event is tracked.
+/// Interval of the probes.
 const PROBE_EVERY: Duration = Duration::from_millis(5);
-/// Events of one burst of the load.
+/// Events of one request of the load.
 const BURST: usize = 500;
-/// Callers that share the load, each with one burst under way.
+/// Concurrent callers of the load, each with one request in flight.
 const CALLERS: usize = 4;
 
-/// How much load, and until when.
+/// Rate of the load and its end.
 #[derive(Clone, Copy)]
-pub(super) struct Pace {
+pub(super) struct LoadPace {
     pub(super) events_per_second: f64,
     pub(super) until: Instant,
 }
 
-/// Measures under `events_per_second` for `seconds`.
+/// Measures freshness for `seconds` under a load of `events_per_second`.
 pub(super) async fn measure(
     events_per_second: f64,
     events: &[Event],
     seconds: u64,
-    ground: &Ground,
+    ground: &BenchEnv,
     figures: &mut Vec<Figure>,
 ) -> Result<()> {
     let fresh = ground.fresh().await?;
-    let node = Node::start(Role::All, fresh.config()).await?;
-    let pace = Pace { events_per_second, until: Instant::now() + Duration::from_secs(seconds) };
+    let node = Node::start(NodeRole::All, fresh.config()).await?;
+    let pace = LoadPace { events_per_second, until: Instant::now() + Duration::from_secs(seconds) };
     let (histogram, sent) = under_load(&node.grpc_url(), events, pace).await?;
     node.stop().await?;
     let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1000.0;
@@ -45,7 +45,7 @@ pub(super) async fn measure(
     let count = histogram.len();
     let load_per_second = sent as f64 / seconds as f64;
     figures.push(Figure {
-        path: format!("accepted to queryable, {}, {count} probes", ground.told()),
+        path: format!("accepted to queryable, {}, {count} probes", ground.describe()),
         measured: format!("p50 {p50:.1} ms, p99 {p99:.1} ms"),
         beside: format!("{load_per_second:.0} events/s of load"),
         ratio: None,
@@ -56,8 +56,9 @@ pub(super) async fn measure(
     Ok(())
 }
 
-/// Microseconds from acknowledgement to a profile that has the event, and how many events of load went.
-pub(super) async fn under_load(url: &str, events: &[Event], pace: Pace) -> Result<(Histogram<u64>, usize)> {
+/// Runs load and probes until `pace.until`; returns microseconds from acknowledgement to a profile that contains the
+/// event, and the number of events of the load.
+pub(super) async fn under_load(url: &str, events: &[Event], pace: LoadPace) -> Result<(Histogram<u64>, usize)> {
     let each = pace.events_per_second / CALLERS as f64;
     let channel = client::connect(url).await?;
     let callers = events.chunks(events.len().div_ceil(CALLERS));
@@ -68,8 +69,8 @@ pub(super) async fn under_load(url: &str, events: &[Event], pace: Pace) -> Resul
     Ok((histogram, sent))
 }
 
-/// Sends bursts at an even pace, and says how many events went.
-async fn load(channel: Line, events: Vec<Event>, events_per_second: f64, until: Instant) -> Result<usize> {
+/// Sends requests at a constant rate; returns the number of events sent.
+async fn load(channel: RoleRouter, events: Vec<Event>, events_per_second: f64, until: Instant) -> Result<usize> {
     let mut client = IngestServiceClient::new(channel);
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(BURST as f64 / events_per_second));
     let mut sent = 0;
@@ -79,7 +80,7 @@ async fn load(channel: Line, events: Vec<Event>, events_per_second: f64, until: 
         ticks.tick().await;
         let mut burst = bursts.next().context("there is a load")?.to_vec();
         round += 1;
-        // Every burst counts: repeats of the log are other events, in another run too.
+        // New ids for each pass over the log and each run: repeated events would be dropped as duplicates.
         let mark = format!("-{run:x}-{round}");
         burst.iter_mut().for_each(|event| event.event_id.push_str(&mark));
         sent += burst.len();
@@ -88,8 +89,8 @@ async fn load(channel: Line, events: Vec<Event>, events_per_second: f64, until: 
     Ok(sent)
 }
 
-/// Microseconds from acknowledgement to a profile that has the event.
-async fn probe(channel: Line, until: Instant) -> Result<Histogram<u64>> {
+/// Probes until `until`; returns microseconds from acknowledgement to a profile that contains the event.
+async fn probe(channel: RoleRouter, until: Instant) -> Result<Histogram<u64>> {
     let mut ingest = IngestServiceClient::new(channel.clone());
     let mut query = QueryServiceClient::new(channel);
     let mut histogram = Histogram::new(3)?;

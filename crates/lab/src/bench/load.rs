@@ -1,18 +1,18 @@
-//! The loads: events in memory, ready to be sent, so that making them is not part of what is measured.
+//! Loads of the benchmarks: events in memory, so that generating them is not part of the measurement.
 
-use crate::simulate::{self, Shop};
+use crate::simulate::{self, ShopSimulator};
 use anyhow::{Context, Result};
-use portrait_connect::files::{Format, LogReader, Row};
+use portrait_connect::files::{Format, LogReader, LogRow};
 use portrait_proto::v1::{self, Event};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::HashSet;
 use std::path::Path;
 
-/// Where the made-up events begin: 2025-09-01T00:00:00Z.
+/// Time of the first generated event: 2025-09-01T00:00:00Z.
 const BEGIN_S: i64 = 1_756_684_800;
 
-/// Shoppers of no other load, enough that every partition has some.
+/// Events of users of no other load, enough to reach every partition.
 pub(super) fn strangers() -> Vec<Event> {
     let mut events = distinct_users(2000);
     for event in &mut events {
@@ -22,7 +22,7 @@ pub(super) fn strangers() -> Vec<Event> {
     events
 }
 
-/// `count` views, each by another shopper.
+/// `count` views, each by a different user.
 pub(super) fn distinct_users(count: usize) -> Vec<Event> {
     let event = |number: usize| Event {
         event_id: format!("distinct-{number}"),
@@ -38,8 +38,8 @@ pub(super) fn distinct_users(count: usize) -> Vec<Event> {
     (0..count).map(event).collect()
 }
 
-/// A shop of `items` things: each shopper comes on two days a week apart and looks at `each` things in all, half of them near to one
-/// another; every third buys the last one each time.
+/// Events of a shop with `items` items. Each user comes on two days a week apart and views `per_user` items in all,
+/// half of them close to one another; every third user buys the last one of each day.
 pub(super) fn wide_shop(shoppers: usize, items: usize, each: usize, seed: u64) -> Vec<Event> {
     let mut chance = StdRng::seed_from_u64(seed);
     let mut events = Vec::with_capacity(shoppers * each);
@@ -47,6 +47,8 @@ pub(super) fn wide_shop(shoppers: usize, items: usize, each: usize, seed: u64) -
         let liked = chance.random_range(0..items);
         for step in 0..each {
             let day = if 2 * step < each { 0 } else { 8 * 86_400 };
+            // Half of the views are close to one another: without that structure, factors and co-occurrence would
+            // have nothing to learn and little to score.
             let thing = match step % 2 {
                 0 => (liked + chance.random_range(0..items.div_ceil(500))) % items,
                 _ => chance.random_range(0..items),
@@ -72,21 +74,21 @@ pub(super) fn wide_shop(shoppers: usize, items: usize, each: usize, seed: u64) -
     events
 }
 
-/// Events of shoppers who come again, of a real log or of the simulated shop, and what to call them.
+/// Events of returning users, from a log or from the simulated shop, and a name for the table.
 pub(super) fn repeated_users(log: Option<(&Path, Format)>, most: usize) -> Result<(String, Vec<Event>)> {
     let Some((path, format)) = log else {
-        let shop = Shop::new(7, simulate::SimulateConfig::default());
-        let events = shop.filter_map(simulate::Happening::into_event).take(most).collect();
+        let shop = ShopSimulator::new(7, simulate::SimulateConfig::default());
+        let events = shop.filter_map(simulate::ShopEvent::into_event).take(most).collect();
         return Ok(("shoppers of the simulated shop".to_owned(), events));
     };
     Ok((format!("shoppers of {}", file_name(path)?), events_of(path, format, most)?))
 }
 
-/// The first events of a log, `most` of them.
+/// First `events_max` events of a log.
 pub(super) fn events_of(path: &Path, format: Format, most: usize) -> Result<Vec<Event>> {
     let mut events = Vec::new();
     for row in LogReader::open(path, format, format.default_event_id())? {
-        if let Row::Event(event) = row? {
+        if let LogRow::Event(event) = row? {
             events.push(event);
         }
         if events.len() == most {
@@ -96,13 +98,13 @@ pub(super) fn events_of(path: &Path, format: Format, most: usize) -> Result<Vec<
     Ok(events)
 }
 
-/// What a log is called.
+/// File name of a log.
 pub(super) fn file_name(path: &Path) -> Result<String> {
     Ok(path.file_name().context("the log has a name")?.to_string_lossy().into_owned())
 }
 
-/// The events of a log, and again by other shoppers who do the same, until there are that many `shoppers` or `most` events; and
-/// how many shoppers there then are.
+/// Events of a log, repeated for copies of its users until there are `users` users or `events_max` events; returns
+/// the number of users as well.
 pub(super) fn copied(events: &[Event], shoppers: usize, most: usize) -> (Vec<Event>, usize) {
     let there = events.iter().map(|event| event.user_id.as_str()).collect::<HashSet<_>>().len();
     let copies = shoppers.div_ceil(there.max(1)).min(most / events.len().max(1)).max(1);

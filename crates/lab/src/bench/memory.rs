@@ -1,22 +1,23 @@
-//! What a shopper takes in Redis: a node applies the events of a log, by shoppers of that log and others who do the same, and the
-//! server is asked for the memory of every key. Log, feed and remembered ids are told apart, since they pass and profiles stay.
+//! Memory per user in Redis: a node applies the events of a log, repeated for copies of its users, and `MEMORY USAGE`
+//! of every key is summed. Log, feed and record ids are reported apart, because they expire and profiles stay.
 
 use super::figure::Figure;
-use super::ground::Ground;
+use super::env::BenchEnv;
 use super::load;
 use anyhow::{Context, Result};
 use portrait_client as client;
 use portrait_connect::files::Format;
-use portrait_node::{Node, Role};
+use portrait_node::{Node, NodeRole};
 use portrait_proto::v1::Event;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Shoppers of one figure, and events at most.
-const SHOPPERS: usize = 100_000;
+/// Users of one figure.
+const USERS: usize = 100_000;
+/// Events of one figure, at most.
 const EVENTS_MAX: usize = 1_500_000;
 
-/// A log whose shoppers are measured, written `FORMAT=FILE`.
+/// Log whose users are measured, written `FORMAT=FILE`.
 #[derive(Clone, Debug)]
 pub(super) struct UsersOf {
     format: Format,
@@ -33,13 +34,13 @@ impl FromStr for UsersOf {
 }
 
 impl UsersOf {
-    /// What they are called, and what they did.
+    /// Reads the log; returns a name for the table and the events.
     pub(super) fn read(&self) -> Result<(String, Vec<Event>)> {
         let name = format!("shoppers of {}", load::file_name(&self.path)?);
         Ok((name, load::events_of(&self.path, self.format, EVENTS_MAX)?))
     }
 
-    /// Bytes that a shopper may take, and the same in words.
+    /// Target in bytes per user, as a number and in words; none for logs without one.
     pub(super) fn target(&self) -> Option<(f64, &'static str)> {
         match self.format {
             Format::Rees46 | Format::Taobao => Some((1000.0, "<= 1.0 KB a shopper")),
@@ -49,18 +50,18 @@ impl UsersOf {
     }
 }
 
-/// Measures.
+/// Measures the memory of the users of `events`.
 pub(super) async fn measure(
     name: &str,
     events: &[Event],
     target: Option<(f64, &'static str)>,
-    ground: &Ground,
+    ground: &BenchEnv,
     figures: &mut Vec<Figure>,
 ) -> Result<()> {
-    let (events, shoppers) = load::copied(events, SHOPPERS, EVENTS_MAX);
+    let (events, shoppers) = load::copied(events, USERS, EVENTS_MAX);
     let fresh = ground.fresh().await?;
     let server = fresh.server().context("an embedded store has no server")?;
-    let node = Node::start(Role::All, fresh.config()).await?;
+    let node = Node::start(NodeRole::All, fresh.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     let before = server.memory()?;
     client::send_all(channel.clone(), &events).await?;

@@ -1,33 +1,33 @@
-//! How soon every node serves a model after it was activated: eight nodes watch one model service, two versions take turns, and
-//! the time from the call until the last node serves the version is kept.
+//! Propagation of model activations: eight nodes watch one model service, two versions alternate, and the time from
+//! the call until the last node serves the version is recorded.
 
 use super::figure::Figure;
-use super::ground::Ground;
+use super::env::BenchEnv;
 use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
-use portrait_client::{self as client, Line};
+use portrait_client::{self as client, RoleRouter};
 use portrait_learning::ServedModel;
-use portrait_node::{Follower, Node, Role};
+use portrait_node::{ModelFollower, Node, NodeRole};
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::{ActivateModelRequest, Event, TrainModelRequest};
-use portrait_store_embedded::{Embedded, Options};
+use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Nodes that watch, beside the one that has everything.
+/// Watching nodes, besides the one with all roles.
 const NODES: usize = 8;
-/// How often a model is activated.
+/// Number of measured activations.
 const TURNS: usize = 200;
-/// How long the last node may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for the last node.
+const ACTIVATION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Measures.
-pub(super) async fn measure(events: &[Event], ground: &Ground, figures: &mut Vec<Figure>) -> Result<()> {
+/// Measures the time until all nodes serve an activated model.
+pub(super) async fn measure(events: &[Event], ground: &BenchEnv, figures: &mut Vec<Figure>) -> Result<()> {
     let fresh = ground.fresh().await?;
-    let node = Node::start(Role::All, fresh.config()).await?;
+    let node = Node::start(NodeRole::All, fresh.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     client::send_all(channel.clone(), &events[..events.len().min(100_000)]).await?;
     client::wait_until_applied(channel.clone()).await?;
@@ -60,24 +60,24 @@ pub(super) async fn measure(events: &[Event], ground: &Ground, figures: &mut Vec
     Ok(())
 }
 
-/// A node that has nothing but what the model service tells it.
+/// Starts the model follower of a node whose own store is empty.
 async fn watcher(
     url: &str,
     number: usize,
     folder: &Path,
     stop: &CancellationToken,
 ) -> Result<watch::Receiver<ServedModel>> {
-    let store = Embedded::open(&folder.join(format!("node-{number}")), Options::default())?;
+    let store = Embedded::open(&folder.join(format!("node-{number}")), EmbeddedOptions::default())?;
     let (follower, served) =
-        Follower::begin(Arc::new(store), client::lazily(url)?.into(), format!("node-{number}")).await;
+        ModelFollower::begin(Arc::new(store), client::lazily(url)?.into(), format!("node-{number}")).await;
     tokio::spawn(follower.run(stop.clone()));
     Ok(served)
 }
 
-async fn activate(channel: &Line, served: &mut [watch::Receiver<ServedModel>]) -> Result<Histogram<u64>> {
+async fn activate(channel: &RoleRouter, served: &mut [watch::Receiver<ServedModel>]) -> Result<Histogram<u64>> {
     let mut models = ModelServiceClient::new(channel.clone());
     let mut histogram = Histogram::new(3)?;
-    // The first turn waits for nodes that are only about to watch.
+    // The first turn waits for nodes that are still connecting and is not counted.
     for turn in 0..=TURNS {
         let version = 1 + (turn % 2) as u64;
         let begun = Instant::now();
@@ -85,7 +85,7 @@ async fn activate(channel: &Line, served: &mut [watch::Receiver<ServedModel>]) -
         for node in served.iter_mut() {
             let serving =
                 node.wait_for(|model| model.as_ref().is_some_and(|model| model.version.get() == version));
-            tokio::time::timeout(PATIENCE, serving).await.context("a node does not serve the model")??;
+            tokio::time::timeout(ACTIVATION_TIMEOUT, serving).await.context("a node does not serve the model")??;
         }
         if turn > 0 {
             histogram.record(u64::try_from(begun.elapsed().as_micros())?)?;

@@ -1,10 +1,10 @@
-//! What a friend of the server waits while others wear it down, in pairs of runs: thousands of connections that say nothing, some that
-//! never finish a sentence, messages that announce a gigabyte and such that unpack to half of one. All of it comes out of this process,
-//! so that what it costs to do harm counts as well.
+//! Latency of `GetProfile` under slow and abusive clients, in pairs of runs: thousands of silent connections, some
+//! that send a byte at a time, messages that announce a gigabyte and messages that decompress to half of one. All of
+//! them are created in this process, so that the cost of the attack counts as well.
 
-use super::answers::{self, CALLS_PER_SECOND};
+use super::predictions::{self, CALLS_PER_SECOND};
 use super::figure::Figure;
-use super::ground::Ground;
+use super::env::BenchEnv;
 use super::load;
 use super::pairs::{self, PAIRS};
 use anyhow::{Context, Result, ensure};
@@ -18,8 +18,8 @@ use hdrhistogram::Histogram;
 use http::Request;
 use http_body::Frame;
 use http_body_util::StreamBody;
-use portrait_client::{self as client, Line};
-use portrait_node::{Node, Role};
+use portrait_client::{self as client, RoleRouter};
+use portrait_node::{Node, NodeRole};
 use portrait_proto::v1::GetProfileRequest;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -33,31 +33,31 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status};
 use tower::ServiceExt;
 
-/// Connections that say nothing.
-const SILENT: usize = 10_000;
-/// Connections that say a letter now and then.
-const SLOW: usize = 64;
-/// How long they think about the next, and how often a message comes that is too large.
-const NOW_AND_THEN: Duration = Duration::from_millis(100);
-/// What every connection of HTTP/2 begins with.
+/// Connections that send nothing.
+const SILENT_CONNECTIONS: usize = 10_000;
+/// Connections that send one byte at a time.
+const SLOW_CONNECTIONS: usize = 64;
+/// Interval of the slow bytes and of the oversized messages.
+const SLOW_WRITE_INTERVAL: Duration = Duration::from_millis(100);
+/// Connection preface of HTTP/2.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// What a message unpacks to.
+/// Decompressed size of the compressed message.
 const UNPACKED_BYTES: usize = 512 << 20;
-/// What another says it is long.
+/// Length in the header of the other oversized message.
 const ANNOUNCED_BYTES: u32 = 1 << 30;
-/// Of how many shoppers profiles are asked for.
-const SHOPPERS: usize = 10_000;
+/// Users whose profiles are read.
+const USERS: usize = 10_000;
 
-/// A message that is too large, and in which encoding it comes.
-type Large = (Option<&'static str>, Bytes);
+/// Content encoding and start of a message that is too large.
+type LargeRequests = (Option<&'static str>, Bytes);
 
-/// Measures.
-pub(super) async fn measure(seconds: u64, ground: &Ground, figures: &mut Vec<Figure>) -> Result<()> {
-    make_room()?;
+/// Measures reads with the abusive clients and without.
+pub(super) async fn measure(seconds: u64, ground: &BenchEnv, figures: &mut Vec<Figure>) -> Result<()> {
+    raise_file_limit()?;
     let fresh = ground.fresh().await?;
-    let node = Node::start(Role::All, fresh.config()).await?;
+    let node = Node::start(NodeRole::All, fresh.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
-    let events = load::distinct_users(SHOPPERS);
+    let events = load::distinct_users(USERS);
     client::send_all(channel.clone(), &events).await?;
     client::wait_until_applied(channel.clone()).await?;
     let user_ids: Vec<String> = events.into_iter().map(|event| event.user_id).collect();
@@ -68,7 +68,7 @@ pub(super) async fn measure(seconds: u64, ground: &Ground, figures: &mut Vec<Fig
     let (mut quiet, mut pressed, mut refused) = (Vec::new(), Vec::new(), 0);
     for _ in 0..PAIRS {
         quiet.push(p99_ms(&reads(&query, &user_ids, long).await?));
-        let pressure = Pressure::put(&node.grpc_url(), &messages).await?;
+        let pressure = PressureLoad::put(&node.grpc_url(), &messages).await?;
         pressed.push(p99_ms(&reads(&query, &user_ids, long).await?));
         refused += pressure.end().await?;
     }
@@ -77,7 +77,7 @@ pub(super) async fn measure(seconds: u64, ground: &Ground, figures: &mut Vec<Fig
     let (pressed, quiet) = (pairs::mean(&pressed, |p99| *p99), pairs::mean(&quiet, |p99| *p99));
     figures.push(Figure {
         path: format!(
-            "`GetProfile`, {CALLS_PER_SECOND} calls/s, beside {SILENT} connections that say nothing, {SLOW} that never end a sentence, and \
+            "`GetProfile`, {CALLS_PER_SECOND} calls/s, beside {SILENT_CONNECTIONS} connections that say nothing, {SLOW_CONNECTIONS} that never end a sentence, and \
              messages of a gigabyte, {PAIRS} pairs of runs"
         ),
         measured: format!("p99 {pressed:.1} ms, {refused} messages refused"),
@@ -96,21 +96,21 @@ pub(super) async fn measure(seconds: u64, ground: &Ground, figures: &mut Vec<Fig
     Ok(())
 }
 
-/// Lets this process have as many connections as it may.
-fn make_room() -> Result<()> {
+/// Raises the limit of open files to the maximum that this process may have.
+fn raise_file_limit() -> Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
-    let enough = maximum.is_none_or(|files| files >= 2 * SILENT as u64);
-    ensure!(enough, "{maximum:?} files may be open, {} are needed: raise `ulimit -Hn`", 2 * SILENT);
+    let enough = maximum.is_none_or(|files| files >= 2 * SILENT_CONNECTIONS as u64);
+    ensure!(enough, "{maximum:?} files may be open, {} are needed: raise `ulimit -Hn`", 2 * SILENT_CONNECTIONS);
     Ok(())
 }
 
 async fn reads(
-    query: &QueryServiceClient<Line>,
+    query: &QueryServiceClient<RoleRouter>,
     user_ids: &[String],
     long: Duration,
 ) -> Result<Histogram<u64>> {
-    answers::evenly(long, async |number| {
+    predictions::evenly(long, async |number| {
         let user_id = user_ids[number % user_ids.len()].clone();
         query.clone().get_profile(GetProfileRequest { user_id, ..Default::default() }).await?;
         Ok(())
@@ -122,23 +122,23 @@ fn p99_ms(histogram: &Histogram<u64>) -> f64 {
     histogram.value_at_quantile(0.99) as f64 / 1000.0
 }
 
-/// Those who wear the server down, until they are ended.
-struct Pressure {
+/// Abusive clients, until they are dropped.
+struct PressureLoad {
     _silent: Vec<TcpStream>,
     _slow: Vec<AbortOnDropHandle<()>>,
     large: AbortOnDropHandle<Result<u64>>,
     over: CancellationToken,
 }
 
-impl Pressure {
-    async fn put(url: &str, messages: &[Large]) -> Result<Self> {
+impl PressureLoad {
+    async fn put(url: &str, messages: &[LargeRequests]) -> Result<Self> {
         let address = url.split_once("://").context("no URL")?.1.to_owned();
-        let mut silent = Vec::with_capacity(SILENT);
-        // As many at once as a listener lets wait.
-        while silent.len() < SILENT {
+        let mut silent = Vec::with_capacity(SILENT_CONNECTIONS);
+        // A hundred at a time stays within the accept backlog of the listener.
+        while silent.len() < SILENT_CONNECTIONS {
             silent.extend(try_join_all((0..100).map(|_| TcpStream::connect(&address))).await?);
         }
-        let slow = (0..SLOW).map(|_| AbortOnDropHandle::new(tokio::spawn(speak_slowly(address.clone()))));
+        let slow = (0..SLOW_CONNECTIONS).map(|_| AbortOnDropHandle::new(tokio::spawn(speak_slowly(address.clone()))));
         let over = CancellationToken::new();
         let large = send_large(client::connect(url).await?, messages.to_vec(), over.clone());
         Ok(Self {
@@ -149,14 +149,15 @@ impl Pressure {
         })
     }
 
-    /// How many messages were refused; fails if one was not, or otherwise than is documented.
+    /// Stops the clients; returns the number of refused messages. Fails if one was not refused, or not with the
+    /// documented status.
     async fn end(self) -> Result<u64> {
         self.over.cancel();
         self.large.await?
     }
 }
 
-/// Begins again whenever it is cut.
+/// Sends the HTTP/2 preface byte by byte, and reconnects when the server closes the connection.
 async fn speak_slowly(address: String) {
     loop {
         if let Ok(mut stream) = TcpStream::connect(&address).await {
@@ -164,17 +165,17 @@ async fn speak_slowly(address: String) {
                 if stream.write_all(&[*letter]).await.is_err() {
                     break;
                 }
-                tokio::time::sleep(NOW_AND_THEN).await;
+                tokio::time::sleep(SLOW_WRITE_INTERVAL).await;
             }
         }
-        tokio::time::sleep(NOW_AND_THEN).await;
+        tokio::time::sleep(SLOW_WRITE_INTERVAL).await;
     }
 }
 
-async fn send_large(line: Line, messages: Vec<Large>, over: CancellationToken) -> Result<u64> {
+async fn send_large(line: RoleRouter, messages: Vec<LargeRequests>, over: CancellationToken) -> Result<u64> {
     let mut refused = 0;
     for (encoding, message) in messages.iter().cycle() {
-        let pause = tokio::time::sleep(NOW_AND_THEN);
+        let pause = tokio::time::sleep(SLOW_WRITE_INTERVAL);
         if over.run_until_cancelled(pause).await.is_none() {
             break;
         }
@@ -184,7 +185,7 @@ async fn send_large(line: Line, messages: Vec<Large>, over: CancellationToken) -
         if let Some(encoding) = encoding {
             request = request.header("grpc-encoding", *encoding);
         }
-        // The end of the body does not come.
+        // The body never ends: the server must refuse without waiting for it.
         let first = once(ready(Ok::<_, Infallible>(Frame::data(message.clone()))));
         let body = tonic::body::Body::new(StreamBody::new(first.chain(pending())));
         let answered = line.clone().oneshot(request.body(body)?).await?;
@@ -195,12 +196,12 @@ async fn send_large(line: Line, messages: Vec<Large>, over: CancellationToken) -
     Ok(refused)
 }
 
-/// The beginning of a message whose end does not come.
+/// Header and first byte of a message whose rest never comes.
 fn announced() -> Bytes {
     [&[0], &ANNOUNCED_BYTES.to_be_bytes()[..], b"x"].concat().into()
 }
 
-/// A message of little that unpacks to much.
+/// Small message that decompresses to [`UNPACKED_BYTES`].
 fn packed() -> Result<Bytes> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     let nothing = vec![0; 1 << 20];

@@ -1,12 +1,13 @@
-//! `GetProfile` beside a bare tonic echo that answers the same bytes, in the same process, over the same loopback, in turns.
+//! `GetProfile` beside a bare tonic echo of the same bytes, in the same process, over the same loopback, in turns.
+//! The echo is the bound that gRPC itself sets.
 
 use super::figure::Figure;
-use super::ground::Ground;
+use super::env::BenchEnv;
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use hdrhistogram::Histogram;
-use portrait_client::{self as client, Line};
-use portrait_node::{Node, Role};
+use portrait_client::{self as client, RoleRouter};
+use portrait_node::{Node, NodeRole};
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::query_service_server::{QueryService, QueryServiceServer};
 use portrait_proto::v1::{self, Event, GetProfileRequest, GetProfileResponse};
@@ -16,16 +17,16 @@ use std::time::{Duration, Instant};
 use tonic::transport::{Server, server::TcpIncoming};
 use tonic::{Request, Response, Status};
 
-/// Calls under way at once.
+/// Calls in flight on each side.
 const IN_FLIGHT: usize = 64;
-/// Both sides are measured this often, in turns.
+/// Turns in which both sides alternate, so that load from elsewhere hits both.
 const TURNS: u32 = 4;
 
-/// Answers every call with the same profile.
-struct Echo(GetProfileResponse);
+/// Service that responds to every read with the same profile.
+struct EchoService(GetProfileResponse);
 
 #[tonic::async_trait]
-impl QueryService for Echo {
+impl QueryService for EchoService {
     type WatchProfileChangesStream = tokio_stream::Empty<Result<v1::WatchProfileChangesResponse, Status>>;
     type ExportSegmentStream = tokio_stream::Empty<Result<v1::ExportSegmentResponse, Status>>;
 
@@ -104,23 +105,23 @@ impl QueryService for Echo {
     }
 }
 
-/// What one side gave, over all its turns.
-struct Side {
-    channel: Line,
+/// Results of one side over all turns.
+struct ReadSide {
+    channel: RoleRouter,
     calls: u64,
     elapsed: Duration,
     micros: Histogram<u64>,
 }
 
-/// Measures both sides.
+/// Measures throughput and latency of both sides.
 pub(super) async fn measure(
     events: &[Event],
     seconds: u64,
-    ground: &Ground,
+    ground: &BenchEnv,
     figures: &mut Vec<Figure>,
 ) -> Result<()> {
     let fresh = ground.fresh().await?;
-    let node = Node::start(Role::All, fresh.config()).await?;
+    let node = Node::start(NodeRole::All, fresh.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     let events = &events[..events.len().min(200_000)];
     client::send_all(channel.clone(), events).await?;
@@ -130,8 +131,8 @@ pub(super) async fn measure(
     let (response, bytes) = typical(channel.clone(), &user_ids).await?;
     let echo = echo(response).await?;
 
-    let mut portrait = Side::new(channel)?;
-    let mut bare = Side::new(client::connect(&echo).await?)?;
+    let mut portrait = ReadSide::new(channel)?;
+    let mut bare = ReadSide::new(client::connect(&echo).await?)?;
     let turn = Duration::from_secs(seconds) / TURNS;
     for _ in 0..TURNS {
         bare.turn(&user_ids, turn).await?;
@@ -142,8 +143,8 @@ pub(super) async fn measure(
     Ok(())
 }
 
-/// The profile of median size among some.
-async fn typical(channel: Line, user_ids: &[String]) -> Result<(GetProfileResponse, usize)> {
+/// Profile of median size among the first 501 users, and its size in bytes.
+async fn typical(channel: RoleRouter, user_ids: &[String]) -> Result<(GetProfileResponse, usize)> {
     let mut client = QueryServiceClient::new(channel);
     let mut responses = Vec::new();
     for user_id in user_ids.iter().take(501) {
@@ -161,13 +162,13 @@ async fn echo(response: GetProfileResponse) -> Result<String> {
         .context("no free port for the echo")?
         .with_nodelay(Some(true));
     let url = format!("http://{}", incoming.local_addr()?);
-    let server = Server::builder().add_service(QueryServiceServer::new(Echo(response)));
+    let server = Server::builder().add_service(QueryServiceServer::new(EchoService(response)));
     tokio::spawn(server.serve_with_incoming(incoming));
     Ok(url)
 }
 
-impl Side {
-    fn new(channel: Line) -> Result<Self> {
+impl ReadSide {
+    fn new(channel: RoleRouter) -> Result<Self> {
         Ok(Self { channel, calls: 0, elapsed: Duration::ZERO, micros: Histogram::new(3)? })
     }
 
@@ -192,12 +193,13 @@ impl Side {
     }
 }
 
-async fn calls(channel: Line, user_ids: &[String], first: usize, until: Instant) -> Result<Histogram<u64>> {
+async fn calls(channel: RoleRouter, user_ids: &[String], first: usize, until: Instant) -> Result<Histogram<u64>> {
     let mut client = QueryServiceClient::new(channel);
     let mut histogram = Histogram::new(3)?;
     let mut next = first;
     while Instant::now() < until {
         let user_id = user_ids[next % user_ids.len()].clone();
+        // Callers stride over the users, so that no two of them read the same profile at once.
         next += IN_FLIGHT;
         let begun = Instant::now();
         client.get_profile(GetProfileRequest { user_id, ..Default::default() }).await?;
@@ -206,7 +208,7 @@ async fn calls(channel: Line, user_ids: &[String], first: usize, until: Instant)
     Ok(histogram)
 }
 
-fn judge(portrait: &Side, bare: &Side, bytes: usize, figures: &mut Vec<Figure>) {
+fn judge(portrait: &ReadSide, bare: &ReadSide, bytes: usize, figures: &mut Vec<Figure>) {
     let ratio = portrait.per_second() / bare.per_second();
     figures.push(Figure {
         path: format!("`GetProfile`, {IN_FLIGHT} in flight"),

@@ -1,6 +1,5 @@
-//! A server of Redis for one measurement: a process on a free port of this machine, in a folder of the scratch directory, ended
-//! by its id. In comes how it keeps things; out come its address, what it says of its memory, and how fast it takes writes with
-//! nothing but its own benchmark in front.
+//! Redis server for one measurement: a child process on a free port, with its files in the scratch directory. Reports
+//! its memory by key, and the write rate of its own benchmark.
 
 use anyhow::{Context, Result, bail};
 use redis::{Cmd, Connection};
@@ -10,50 +9,53 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What to do if a program is missing.
+/// Hint for a missing program.
 const REMEDY: &str =
     "install Redis 7 or newer, as with apt-get install redis-server redis-tools, and have it in the PATH";
-/// How long a server may take to come up.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Pause between two looks.
+/// Time limit for the start of a server.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interval of the start-up checks.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Keys that one look at the memory asks for.
+/// Keys of one `SCAN`.
 const KEYS_A_PAGE: usize = 512;
 
-/// Writes of the ceiling: how many, by how many connections, how many under way on each, and how large.
+/// Writes of the bound.
 const XADDS: usize = 500_000;
+/// Connections of the bound.
 const XADD_CONNECTIONS: usize = 50;
+/// Writes in flight on each connection.
 const XADD_PIPELINE: usize = 16;
+/// Size of one write, about that of an event record.
 const XADD_BYTES: usize = 200;
 
-/// Where a server keeps what it acknowledges.
+/// Persistence of acknowledged writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kept {
-    /// In memory alone: `appendonly no`.
+pub(super) enum Persistence {
+    /// Memory only: `appendonly no`.
     Memory,
-    /// On disk before the answer: `appendonly yes`, `appendfsync always`.
+    /// Disk before the reply: `appendonly yes`, `appendfsync always`.
     Disk,
 }
 
-/// A running server. Dropping it ends it at once.
-pub(super) struct Server {
+/// Running server; dropping it kills the process.
+pub(super) struct BenchRedis {
     process: Child,
     port: u16,
 }
 
-/// What a server has in memory.
+/// Memory usage of a server, in bytes.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
-    /// Everything, as the server counts it.
+pub(super) struct MemoryUsage {
+    /// Total, as `used_memory` reports it.
     pub(super) used: u64,
-    /// Bytes of all keys whose name ends alike, by that ending without numbers.
+    /// Sum over the keys of each name, by the name without prefix and numbers.
     pub(super) by_name: BTreeMap<String, u64>,
 }
 
-impl Server {
-    /// Starts one whose files lie in `folder`.
-    pub(super) async fn start(folder: &Path, kept: Kept) -> Result<Self> {
-        // Somebody else may take the port meanwhile: then the server ends, which is an error with its log.
+impl BenchRedis {
+    /// Starts a server with its files in `folder`.
+    pub(super) async fn start(folder: &Path, kept: Persistence) -> Result<Self> {
+        // Another process may take the port in between: then the server exits, which is reported with its log.
         let port =
             TcpListener::bind("127.0.0.1:0").context("no free port for redis-server")?.local_addr()?.port();
         let log = folder.join("redis.log");
@@ -61,14 +63,14 @@ impl Server {
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""]);
         command.arg("--dir").arg(folder).arg("--logfile").arg(&log);
         match kept {
-            Kept::Memory => command.args(["--appendonly", "no"]),
-            Kept::Disk => command.args(["--appendonly", "yes", "--appendfsync", "always"]),
+            Persistence::Memory => command.args(["--appendonly", "no"]),
+            Persistence::Disk => command.args(["--appendonly", "yes", "--appendfsync", "always"]),
         };
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut server = Self { process: spawn("redis-server", &mut command)?, port };
         let begun = Instant::now();
         while server.connect().and_then(|mut to| Ok(redis::cmd("PING").query::<String>(&mut to)?)).is_err() {
-            if server.process.try_wait()?.is_some() || begun.elapsed() > PATIENCE {
+            if server.process.try_wait()?.is_some() || begun.elapsed() > START_TIMEOUT {
                 let told = std::fs::read_to_string(&log).unwrap_or_default();
                 bail!("redis-server does not come up on port {port}: {}", told.trim());
             }
@@ -77,24 +79,26 @@ impl Server {
         Ok(server)
     }
 
-    /// Its address, as a store is opened with.
+    /// Address to open a store with.
     pub(super) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// What it has in memory.
-    pub(super) fn memory(&self) -> Result<Memory> {
+    /// Reads the memory usage, by `INFO` and by `MEMORY USAGE` of every key.
+    pub(super) fn memory(&self) -> Result<MemoryUsage> {
         let mut connection = self.connect()?;
         let info: String = redis::cmd("INFO").arg("memory").query(&mut connection)?;
         let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
         let used = used.context("redis-server does not say how much memory it uses")?.trim().parse()?;
-        let mut memory = Memory { used, by_name: BTreeMap::new() };
+        let mut memory = MemoryUsage { used, by_name: BTreeMap::new() };
         let mut cursor = 0_u64;
         loop {
             let (next, keys): (u64, Vec<String>) =
                 redis::cmd("SCAN").arg(cursor).arg("COUNT").arg(KEYS_A_PAGE).query(&mut connection)?;
             for key in keys {
                 let mut usage = Cmd::new();
+                // `SAMPLES 0` measures every element of a key: the default estimate from five can be far off where
+                // profiles differ in size.
                 usage.arg("MEMORY").arg("USAGE").arg(&key).arg("SAMPLES").arg(0);
                 let bytes: Option<u64> = usage.query(&mut connection)?;
                 *memory.by_name.entry(name_of(&key)).or_default() += bytes.unwrap_or_default();
@@ -106,7 +110,7 @@ impl Server {
         }
     }
 
-    /// Writes a second that its own benchmark gets: XADD of [`XADD_BYTES`], pipelined.
+    /// Measures writes per second by `redis-benchmark`: pipelined XADD of [`XADD_BYTES`].
     pub(super) async fn xadds_per_second(&self) -> Result<f64> {
         let mut command = Command::new("redis-benchmark");
         for (name, value) in [("-c", XADD_CONNECTIONS), ("-P", XADD_PIPELINE), ("-n", XADDS)] {
@@ -123,19 +127,19 @@ impl Server {
 
     fn connect(&self) -> Result<Connection> {
         let client = redis::Client::open(self.url())?;
-        Ok(client.get_connection_with_timeout(PATIENCE)?)
+        Ok(client.get_connection_with_timeout(START_TIMEOUT)?)
     }
 }
 
-impl Drop for Server {
+impl Drop for BenchRedis {
     fn drop(&mut self) {
-        // One that ended by itself is gone already.
+        // A server that exited by itself cannot be killed again.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// How the ceiling is measured, in words.
+/// Description of the bound for the table.
 pub(super) fn ceiling() -> String {
     format!(
         "redis-benchmark XADD of {XADD_BYTES} bytes, {XADD_CONNECTIONS} connections x {XADD_PIPELINE} pipelined"
@@ -152,13 +156,13 @@ fn spawn(program: &str, command: &mut Command) -> Result<Child> {
     }
 }
 
-/// `{portrait:7}:seen:20000` is of `seen`, and `{portrait:layout}` of no name.
+/// Name of a key: `seen` for `{portrait:7}:seen:20000`, empty for `{portrait:layout}`.
 fn name_of(key: &str) -> String {
     let name = key.split_once("}:").map_or("", |(_, name)| name);
     name.split(':').next().unwrap_or_default().to_owned()
 }
 
-/// The rate in the benchmark's table of one row.
+/// Parses the rate from the CSV of `redis-benchmark`.
 fn rate(csv: &str) -> Result<f64> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let column = reader.headers()?.iter().position(|name| name == "rps").context("no column of the rate")?;

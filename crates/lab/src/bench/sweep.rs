@@ -1,25 +1,24 @@
-//! What it costs events when everybody is looked at for a new model: the same load in pairs of runs, one while a sweep goes on
-//! and one without.
+//! Cost of a sweep for a new model: the same load in pairs of runs, with a sweep in progress and without.
 
 use super::figure::Figure;
-use super::ground::Ground;
+use super::env::BenchEnv;
 use super::load;
-use super::pairs::{self, PAIRS, Run};
+use super::pairs::{self, PAIRS, PairRun};
 use anyhow::{Result, bail};
-use portrait_client::{self as client, Line};
-use portrait_node::{Node, Role};
+use portrait_client::{self as client, RoleRouter};
+use portrait_node::{Node, NodeRole};
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::{ActivateModelRequest, TrainModelRequest};
 
-/// Measures.
+/// Measures freshness and processor time during sweeps of `users` profiles.
 pub(super) async fn measure(
     shoppers: usize,
     seconds: u64,
-    ground: &Ground,
+    ground: &BenchEnv,
     figures: &mut Vec<Figure>,
 ) -> Result<()> {
     let fresh = ground.fresh().await?;
-    let node = Node::start(Role::All, fresh.config()).await?;
+    let node = Node::start(NodeRole::All, fresh.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     let events = load::distinct_users(shoppers);
     client::send_all(channel.clone(), &events).await?;
@@ -34,7 +33,7 @@ pub(super) async fn measure(
     let load = load::distinct_users(shoppers.min(50_000));
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for pair in 0..PAIRS {
-        // Whoever is swept is swept for the other model: most of them move.
+        // Two models alternate: each sweep moves most users to another segment, which is the expensive case.
         let (before, after) = (2 - (pair % 2) as u64, 1 + (pair % 2) as u64);
         client::wait_until_swept(channel.clone(), before).await?;
         without.push(pairs::run(&node, &load, seconds).await?);
@@ -46,14 +45,14 @@ pub(super) async fn measure(
     Ok(())
 }
 
-async fn activate(channel: &Line, version: u64) -> Result<()> {
+async fn activate(channel: &RoleRouter, version: u64) -> Result<()> {
     ModelServiceClient::new(channel.clone()).activate_model(ActivateModelRequest { version }).await?;
     Ok(())
 }
 
-fn figure(shoppers: usize, with: &[Run], without: &[Run]) -> Figure {
-    let (p99_of, spent_of) = (|run: &Run| run.p99_ms, |run: &Run| run.micros_an_event);
-    let pairs::Ratio { mean: ratio, spread } = pairs::ratio(with, without, p99_of);
+fn figure(shoppers: usize, with: &[PairRun], without: &[PairRun]) -> Figure {
+    let (p99_of, spent_of) = (|run: &PairRun| run.p99_ms, |run: &PairRun| run.micros_an_event);
+    let pairs::PairRatio { mean: ratio, spread } = pairs::ratio(with, without, p99_of);
     let (p99, p99_without) = (pairs::mean(with, p99_of), pairs::mean(without, p99_of));
     let (spent, spent_without) = (pairs::mean(with, spent_of), pairs::mean(without, spent_of));
     Figure {

@@ -1,71 +1,72 @@
-//! How many events a second go the whole way: gRPC stream, check, log, fold, commit. Beside it, in the same run, what bounds it:
-//! the store alone on the same records, or plain writes to the same server.
+//! Throughput of the whole path: gRPC stream, validation, log, fold, commit. The bound from the same run is the store
+//! alone on the same records, or plain writes to the same server.
 
-use super::bare::{self, Appends};
+use super::bare::{self, AppendTiming};
 use super::figure::Figure;
-use super::ground::Ground;
+use super::env::BenchEnv;
 use super::{load, redis};
 use anyhow::{Context, Result};
 use portrait_client as client;
-use portrait_node::{Node, Role};
+use portrait_node::{Node, NodeRole};
 use portrait_proto::v1::Event;
 use std::time::Instant;
 
-/// What one load gave.
+/// Result of one load.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Throughput {
-    /// The whole way.
+    /// Events per second through the whole path.
     pub(super) events_per_second: f64,
 }
 
-/// One load, what it is measured on and what it is judged by.
+/// Load with its environment, bound and target.
 #[derive(Clone, Copy)]
-pub(super) struct Load<'a> {
-    /// Whose events they are.
+pub(super) struct ThroughputLoad<'a> {
+    /// Name of the load in the table.
     pub(super) name: &'a str,
     pub(super) events: &'a [Event],
-    pub(super) ground: &'a Ground,
-    pub(super) beside: Beside,
-    pub(super) target: Target,
-    /// The target in words.
-    pub(super) told: &'static str,
+    pub(super) ground: &'a BenchEnv,
+    pub(super) baseline: ThroughputBaseline,
+    pub(super) target: ThroughputTarget,
+    /// Target in words, for the table.
+    pub(super) report: &'static str,
 }
 
-/// What stands beside the whole way.
+/// Bound of the throughput.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Beside {
-    /// The same records with nothing in front of the store.
-    Bare(Appends),
-    /// Pipelined writes to a server of Redis by its own benchmark.
+pub(super) enum ThroughputBaseline {
+    /// Same records, straight to the store.
+    Bare(AppendTiming),
+    /// Pipelined writes to a Redis server by its own benchmark.
     Xadd,
 }
 
-/// Which target a load is judged by.
+/// Target of a load.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Target {
-    /// At least this share of what is beside it.
+pub(super) enum ThroughputTarget {
+    /// Minimum share of the bound.
     Share(f64),
-    /// At least this many events a second.
+    /// Minimum events per second.
     EventsPerSecond(f64),
 }
 
-/// Both sides are measured this often, in turns; the medians are compared.
+/// Turns in which both sides alternate; the medians are compared, because one slow run of the disk would spoil a
+/// mean.
 const TURNS: usize = 3;
 
-/// Sends the events to a new server until every profile is current, and then does what is beside it, in turns.
-pub(super) async fn measure(load: Load<'_>, figures: &mut Vec<Figure>) -> Result<Throughput> {
+/// Measures the whole path to a new server and the bound, in turns.
+pub(super) async fn measure(load: ThroughputLoad<'_>, figures: &mut Vec<Figure>) -> Result<Throughput> {
     let (mut whole, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         whole.push(whole_way(load.events, load.ground).await?);
-        beside.push(load.beside.measure(load.events, load.ground).await?);
+        beside.push(load.baseline.measure(load.events, load.ground).await?);
     }
     let (events_per_second, beside_per_second) = (median(whole), median(beside));
     let ratio = events_per_second / beside_per_second;
     let met = match load.target {
-        Target::Share(share) => ratio >= share,
-        Target::EventsPerSecond(least) => events_per_second >= least,
+        ThroughputTarget::Share(share) => ratio >= share,
+        ThroughputTarget::EventsPerSecond(least) => events_per_second >= least,
     };
-    let (path, unit) = (load.ground.told(), load.beside.unit());
+    let (path, unit) = (load.ground.describe(), load.baseline.unit());
     figures.push(Figure {
         path: format!(
             "`TrackStream` to committed profile, {path}, {} ({} events)",
@@ -73,21 +74,21 @@ pub(super) async fn measure(load: Load<'_>, figures: &mut Vec<Figure>) -> Result
             load.events.len()
         ),
         measured: format!("{events_per_second:.0} events/s"),
-        beside: format!("{}: {beside_per_second:.0}/s", load.beside.told()),
+        beside: format!("{}: {beside_per_second:.0}/s", load.baseline.describe()),
         ratio: Some(ratio),
         values: [("events_per_second", events_per_second), (unit, beside_per_second)].into(),
-        target: load.told,
+        target: load.report,
         met,
     });
     Ok(Throughput { events_per_second })
 }
 
-/// Events a second of a new server, from the first one sent to the last one in its profile.
-async fn whole_way(events: &[Event], ground: &Ground) -> Result<f64> {
+/// Events per second of a new server, from the first event sent to the last one in its profile.
+async fn whole_way(events: &[Event], ground: &BenchEnv) -> Result<f64> {
     let fresh = ground.fresh().await?;
-    let node = Node::start(Role::All, fresh.config()).await?;
+    let node = Node::start(NodeRole::All, fresh.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
-    // Every partition has its worker then.
+    // Every partition gets its worker before the measurement.
     client::send_all(channel.clone(), &load::strangers()).await?;
     client::wait_until_applied(channel.clone()).await?;
     let begun = Instant::now();
@@ -98,8 +99,8 @@ async fn whole_way(events: &[Event], ground: &Ground) -> Result<f64> {
     Ok(events_per_second)
 }
 
-impl Beside {
-    async fn measure(self, events: &[Event], ground: &Ground) -> Result<f64> {
+impl ThroughputBaseline {
+    async fn measure(self, events: &[Event], ground: &BenchEnv) -> Result<f64> {
         match self {
             Self::Bare(appends) => bare::measure(events, ground, appends).await,
             Self::Xadd => {
@@ -109,10 +110,10 @@ impl Beside {
         }
     }
 
-    fn told(self) -> String {
+    fn describe(self) -> String {
         match self {
-            Self::Bare(Appends::Meanwhile) => "bare store loop, appends and all".to_owned(),
-            Self::Bare(Appends::Before) => "bare worker loop, the log being there".to_owned(),
+            Self::Bare(AppendTiming::Meanwhile) => "bare store loop, appends and all".to_owned(),
+            Self::Bare(AppendTiming::Before) => "bare worker loop, the log being there".to_owned(),
             Self::Xadd => redis::ceiling(),
         }
     }

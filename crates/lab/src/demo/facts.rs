@@ -1,38 +1,37 @@
-//! What a profile says, in the few figures that the demo speaks of. In goes a profile of the API, out come plain numbers;
-//! absent parts are nothing.
+//! Figures of a profile that the demo prints. Absent parts of the profile give zeros and empty lists.
 
 use portrait_client::text::{chart, words};
-use portrait_profile::Span;
+use portrait_profile::TimeDelta;
 use portrait_proto::v1::{Action, Affinity, Profile};
 
-/// The figures of one profile.
+/// Figures of one profile.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Facts {
-    /// Everything ever done.
+pub(super) struct ProfileFacts {
+    /// Number of actions over all time.
     pub(super) actions: u64,
-    /// From the first event to the newest.
-    pub(super) active_for: Span,
+    /// Time from the first event to the newest.
+    pub(super) active_for: TimeDelta,
     pub(super) orders: u64,
     pub(super) money: f64,
-    /// The category with most weight over 90 days.
-    pub(super) lasting: Option<String>,
-    /// Categories with their share of the last week's weight, greatest first.
-    pub(super) lately: Vec<(String, f64)>,
-    /// Share of activity by hour; 24 values or none.
+    /// Category with the highest weight at a half-life of 90 days.
+    pub(super) quarterly: Option<String>,
+    /// Categories with their share of the weight at a half-life of 7 days, in descending order.
+    pub(super) weekly: Vec<(String, f64)>,
+    /// Share of activity by hour of the day; 24 values or none.
     pub(super) hours: Vec<f64>,
-    /// What follows a view most often, and how likely.
+    /// Most frequent other action after a view, with its probability.
     pub(super) after_view: Option<(String, f64)>,
 }
 
-impl Facts {
-    /// The figures of a profile.
+impl ProfileFacts {
+    /// Extracts the figures of a profile.
     pub(super) fn of(profile: &Profile) -> Self {
         let mut facts = Self::default();
         if let Some(behavior) = &profile.behavior {
             facts.actions = behavior.actions.iter().map(|count| count.total).sum();
             let (first, newest) = (&behavior.first_event_at, &behavior.newest_event_at);
-            let moments = words::wire_moment(first.as_ref()).zip(words::wire_moment(newest.as_ref()));
-            facts.active_for = moments.map_or(Span::ZERO, |(first, newest)| newest.since(first));
+            let moments = words::format_wire_timestamp(first.as_ref()).zip(words::format_wire_timestamp(newest.as_ref()));
+            facts.active_for = moments.map_or(TimeDelta::ZERO, |(first, newest)| newest.since(first));
             let rfm = behavior.rfm.as_ref();
             (facts.orders, facts.money) = rfm.map_or((0, 0.0), |rfm| (rfm.orders_total, rfm.money_total));
             facts.hours.clone_from(&behavior.hour_share);
@@ -46,40 +45,40 @@ impl Facts {
             let quarter = |category: &&Affinity| category.weight.map_or(0.0, |weight| weight.quarter);
             let lasting =
                 preference.categories.iter().max_by(|one, other| quarter(one).total_cmp(&quarter(other)));
-            facts.lasting = lasting.map(|category| category.name.clone());
+            facts.quarterly = lasting.map(|category| category.name.clone());
             let share = |category: &Affinity| (category.name.clone(), category.share);
-            facts.lately = preference.categories.iter().map(share).collect();
+            facts.weekly = preference.categories.iter().map(share).collect();
         }
         facts
     }
 
-    /// Actions in a week, over the time from the first event to the newest, at least a week.
+    /// Actions per week, over the time from the first event to the newest, at least a week.
     pub(super) fn actions_per_week(&self) -> f64 {
         self.actions as f64 / (self.active_for.as_days_f64() / 7.0).max(1.0)
     }
 
-    /// The category of the last week.
-    pub(super) fn top_lately(&self) -> Option<&str> {
-        self.lately.first().map(|(name, _)| name.as_str())
+    /// Category with the largest share over a week.
+    pub(super) fn top_category_week(&self) -> Option<&str> {
+        self.weekly.first().map(|(name, _)| name.as_str())
     }
 
-    /// A category's share of the last week's weight.
-    pub(super) fn share_lately(&self, category: &str) -> f64 {
-        self.lately.iter().find(|(name, _)| name == category).map_or(0.0, |(_, share)| *share)
+    /// Share of a category over a week.
+    pub(super) fn category_share_week(&self, category: &str) -> f64 {
+        self.weekly.iter().find(|(name, _)| name == category).map_or(0.0, |(_, share)| *share)
     }
 
-    /// The hour with most activity.
+    /// Hour of the day with most activity.
     pub(super) fn peak_hour(&self) -> Option<u32> {
         chart::peak(&self.hours).and_then(|hour| u32::try_from(hour).ok())
     }
 
-    /// Share of activity between ten at night and four in the morning.
+    /// Share of activity between 22:00 and 04:00.
     pub(super) fn night_share(&self) -> f64 {
         [22, 23, 0, 1, 2, 3].iter().filter_map(|hour| self.hours.get(*hour)).sum()
     }
 }
 
-/// Whether an hour lies within hours that may pass midnight, or in the one after, which visits reach into.
+/// True if an hour lies within hours that may pass midnight, or in the hour after, which visits reach into.
 pub(super) fn is_within(hour: u32, (from, to): (u32, u32)) -> bool {
     (hour + 24 - from) % 24 <= (to + 24 - from) % 24
 }
@@ -106,9 +105,9 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_profile_says_nothing() {
-        let facts = Facts::of(&Profile::default());
-        assert_eq!(facts, Facts::default());
-        assert_eq!((facts.peak_hour(), facts.top_lately(), facts.actions_per_week()), (None, None, 0.0));
+    fn an_empty_profile_gives_empty_figures() {
+        let facts = ProfileFacts::of(&Profile::default());
+        assert_eq!(facts, ProfileFacts::default());
+        assert_eq!((facts.peak_hour(), facts.top_category_week(), facts.actions_per_week()), (None, None, 0.0));
     }
 }

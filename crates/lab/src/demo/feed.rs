@@ -1,9 +1,9 @@
-//! The stream of events to the server: in go events one by one, out go requests of some hundred, several under way. It never
-//! has more than a window of requests without an answer, and says at once when something is refused.
+//! Stream of events to the server: batches events into requests and keeps up to a window of them in flight.
+//! Rejections are reported at once.
 
-use super::probe::{Probe, Prober};
+use super::probe::{PendingProbe, Prober};
 use anyhow::{Result, anyhow, bail};
-use portrait_client::Line;
+use portrait_client::RoleRouter;
 use portrait_client::REQUEST_EVENTS;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::{Event, TrackStreamRequest, TrackStreamResponse};
@@ -15,66 +15,66 @@ use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-/// Requests that may be without an answer.
+/// Requests in flight, at most.
 const WINDOW: u32 = 32;
-/// Every so many answers one is probed.
+/// Responses from one probe of freshness to the next.
 const PROBE_EVERY: u64 = 4;
 
-/// An open stream.
-pub(super) struct Feed {
+/// Open `TrackStream` call with its queue.
+pub(super) struct EventFeed {
     requests: mpsc::Sender<TrackStreamRequest>,
     window: Arc<Semaphore>,
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<FeedState>>,
     answering: JoinHandle<()>,
-    waiting: Vec<Event>,
+    queued: Vec<Event>,
     sent_requests: u64,
     sent_events: u64,
 }
 
-/// What sender and receiver both know.
+/// State that sender and receiver share.
 #[derive(Default)]
-struct Shared {
-    /// A shopper of each request without an answer, oldest first; at most [`WINDOW`].
-    under_way: VecDeque<String>,
+struct FeedState {
+    /// One user of each request in flight, oldest first; at most [`WINDOW`].
+    in_flight: VecDeque<String>,
     accepted: u64,
-    /// Why nothing more can be sent.
+    /// Reason that the stream ended.
     fault: Option<String>,
 }
 
-impl Feed {
-    /// Opens the stream. Some answers are handed to `prober`, if it has time.
-    pub(super) async fn open(channel: Line, prober: Prober) -> Result<Self> {
+impl EventFeed {
+    /// Opens the stream. Some acknowledgements are passed to `prober`, if it is idle.
+    pub(super) async fn open(channel: RoleRouter, prober: Prober) -> Result<Self> {
         let (requests, receiver) = mpsc::channel(WINDOW as usize);
         let mut client = IngestServiceClient::new(channel);
         let answers = client.track_stream(ReceiverStream::new(receiver)).await?.into_inner();
         let window = Arc::new(Semaphore::new(WINDOW as usize));
-        let shared = Arc::new(Mutex::new(Shared::default()));
-        let answering = tokio::spawn(take_answers(answers, Arc::clone(&window), Arc::clone(&shared), prober));
+        let shared = Arc::new(Mutex::new(FeedState::default()));
+        let answering = tokio::spawn(take_responses(answers, Arc::clone(&window), Arc::clone(&shared), prober));
         let waiting = Vec::with_capacity(REQUEST_EVENTS);
-        Ok(Self { requests, window, shared, answering, waiting, sent_requests: 0, sent_events: 0 })
+        Ok(Self { requests, window, shared, answering, queued: waiting, sent_requests: 0, sent_events: 0 })
     }
 
-    /// Sends an event, sooner or later; waits while the window is full.
+    /// Queues an event for the next request; waits while the window is full.
     pub(super) async fn send(&mut self, event: Event) -> Result<()> {
-        self.waiting.push(event);
-        if self.waiting.len() >= REQUEST_EVENTS { self.send_waiting().await } else { Ok(()) }
+        self.queued.push(event);
+        if self.queued.len() >= REQUEST_EVENTS { self.send_queued().await } else { Ok(()) }
     }
 
-    /// Sends what waits, and returns when everything sent is acknowledged.
+    /// Sends the queued events and waits until all events are acknowledged.
     pub(super) async fn flush(&mut self) -> Result<()> {
-        self.send_waiting().await?;
+        self.send_queued().await?;
         match self.window.acquire_many(WINDOW).await {
             Ok(_all) => Ok(()),
             Err(_) => Err(self.fault()),
         }
     }
 
-    /// How many events were sent.
+    /// Number of events sent.
     pub(super) fn sent_events(&self) -> u64 {
         self.sent_events
     }
 
-    /// Ends the stream when everything is acknowledged, and says how many events were.
+    /// Ends the stream after all acknowledgements; returns the number of acknowledged events.
     pub(super) async fn close(mut self) -> Result<u64> {
         self.flush().await?;
         drop(self.requests);
@@ -86,19 +86,20 @@ impl Feed {
         Ok(accepted)
     }
 
-    async fn send_waiting(&mut self) -> Result<()> {
-        if self.waiting.is_empty() {
+    async fn send_queued(&mut self) -> Result<()> {
+        if self.queued.is_empty() {
             return Ok(());
         }
         let Ok(permit) = self.window.acquire().await else { return Err(self.fault()) };
-        // The answer gives it back.
+        // The response returns the permit.
         permit.forget();
-        let events = std::mem::replace(&mut self.waiting, Vec::with_capacity(REQUEST_EVENTS));
+        let events = std::mem::replace(&mut self.queued, Vec::with_capacity(REQUEST_EVENTS));
         let shopper = events.first().map(|event| event.user_id.clone()).unwrap_or_default();
-        lock(&self.shared).under_way.push_back(shopper);
+        lock(&self.shared).in_flight.push_back(shopper);
         self.sent_requests += 1;
         self.sent_events += events.len() as u64;
         let request = TrackStreamRequest { request_number: self.sent_requests, events, backfill: true };
+        // The window bounds the queue as well: a permit was taken for every request in it.
         self.requests.send(request).await.map_err(|_| self.fault())
     }
 
@@ -108,10 +109,10 @@ impl Feed {
     }
 }
 
-async fn take_answers(
+async fn take_responses(
     mut answers: Streaming<TrackStreamResponse>,
     window: Arc<Semaphore>,
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<FeedState>>,
     mut prober: Prober,
 ) {
     let fault = loop {
@@ -125,20 +126,20 @@ async fn take_answers(
         }
         let mut shared = lock(&shared);
         shared.accepted += u64::from(answer.accepted);
-        let shopper = shared.under_way.pop_front();
+        let shopper = shared.in_flight.pop_front();
         drop(shared);
         if answer.request_number % PROBE_EVERY == 0
             && let Some(user_id) = shopper
         {
-            prober.probe(Probe { user_id, token: answer.consistency_token, acknowledged: Instant::now() });
+            prober.probe(PendingProbe { user_id, token: answer.consistency_token, acknowledged: Instant::now() });
         }
         window.add_permits(1);
     };
     lock(&shared).fault = fault;
-    // Whoever waits for room or for the last answer is told that none will come.
+    // Closing the window fails callers that wait for a permit or for the last response.
     window.close();
 }
 
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+fn lock(shared: &Mutex<FeedState>) -> MutexGuard<'_, FeedState> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

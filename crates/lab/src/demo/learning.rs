@@ -1,13 +1,13 @@
-//! The models of the story: on one evening the server is asked for the first, and on every evening after it to look whether the
-//! shoppers have changed; when they have for long enough it trains by itself. The narrator hears what has drifted, which
-//! segments there are, which of them are the same as before, and who has moved and why. In go evenings on which everything
-//! sent is in the profiles, out go lines; who is where is known from segment changes and held against the profiles each time.
+//! Models of the demo. The first training is requested on one evening; on every evening after it a drift check is
+//! requested, and the server trains by itself after consecutive checks with drift. The narration reports what has
+//! drifted, the segments, which of them are retained, and who moved and why. Memberships are known from segment
+//! changes and compared with the profiles after each training.
 
 use super::memberships::{BySegment, Memberships};
 use super::narrator::Narrator;
 use super::training;
 use anyhow::{Context, Result};
-use portrait_client::Line;
+use portrait_client::RoleRouter;
 use portrait_client::text::words;
 use portrait_profile::Timestamp;
 use portrait_proto::time;
@@ -23,37 +23,38 @@ use std::time::{Duration, Instant};
 
 mod lines;
 
-/// Profiles of one read.
+/// Profiles of one batch read.
 const READ_AT_ONCE: usize = 500;
-/// How long segment changes may take when nothing is under way any more, and how often profiles are read meanwhile.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit for segment changes to arrive after a training.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Interval of reading the profiles again while segment changes arrive.
 const SETTLE_EVERY: Duration = Duration::from_millis(500);
-/// Contributions that explain a move.
+/// Contributions that explain a move, at most.
 const REASONS: usize = 3;
 
-/// What the demo has learned of models so far.
-pub(super) struct Learning {
-    channel: Line,
-    /// Fewer shoppers teach no model.
-    least: usize,
+/// State of the narration about models.
+pub(super) struct LearningNarration {
+    channel: RoleRouter,
+    /// Users below which no model is trained.
+    users_min: usize,
     memberships: Memberships,
-    /// The newest model; 0 before the first.
+    /// Version of the newest model; 0 before the first.
     version: u64,
-    /// What each segment that was ever listed is called, by id: a move may lead out of one that is no more.
+    /// Names of all segments ever listed, by id: a move may start from a retired one.
     names: BTreeMap<String, String>,
-    /// The segments of that model.
+    /// Segment ids of the newest model.
     current: BTreeSet<String>,
-    /// Who was where before habits changed.
+    /// Memberships on the evening before habits changed.
     before_change: BySegment,
-    /// Components in words, by their names.
+    /// Descriptions of the feature components, by name.
     described: BTreeMap<String, String>,
-    /// Whether it was said that the server learns no new model.
+    /// True once a refused training was reported.
     refused: bool,
 }
 
-impl Learning {
-    /// Subscribes to segment changes; there must be no model yet.
-    pub(super) async fn begin(channel: Line, watching: Line, least: usize) -> Result<Self> {
+impl LearningNarration {
+    /// Subscribes to segment changes. The server must have no model yet.
+    pub(super) async fn begin(channel: RoleRouter, watching: RoleRouter, least: usize) -> Result<Self> {
         let memberships = Memberships::begin(watching).await?;
         let mut features = FeatureServiceClient::new(channel.clone());
         let schema = features.get_feature_schema(GetFeatureSchemaRequest {}).await?.into_inner();
@@ -61,7 +62,7 @@ impl Learning {
         let described = described.map(|component| (component.name, component.description)).collect();
         Ok(Self {
             channel,
-            least,
+            users_min: least,
             memberships,
             version: 0,
             names: BTreeMap::new(),
@@ -72,41 +73,41 @@ impl Learning {
         })
     }
 
-    /// The newest model; 0 for none.
+    /// Version of the newest model; 0 for none.
     pub(super) fn version(&self) -> u64 {
         self.version
     }
 
-    /// What a segment is called.
+    /// Name of a segment with its id.
     pub(super) fn name(&self, segment_id: &str) -> String {
         let name = self.names.get(segment_id).map_or("without a name", String::as_str);
         format!("{name} ({segment_id})")
     }
 
-    /// How many segment changes were delivered.
+    /// Number of segment changes delivered.
     pub(super) fn changes(&self) -> u64 {
         self.memberships.changes()
     }
 
-    /// Waits until segment changes have told what the profiles say.
+    /// Waits until the memberships from segment changes equal those of the profiles.
     pub(super) async fn agree(&mut self, profiles: &BySegment) -> Result<()> {
-        self.memberships.agree(profiles, SETTLE_PATIENCE).await
+        self.memberships.agree(profiles, SETTLE_TIMEOUT).await
     }
 
-    /// Remembers who is where on the evening before habits change.
+    /// Records the memberships on the evening before habits change.
     pub(super) fn remember(&mut self) {
         self.before_change = self.memberships.known();
     }
 
-    /// Asks for the first model, and says what it is; `user_ids` is everybody.
+    /// Requests the first training and narrates the result; `user_ids` are all users.
     pub(super) async fn begin_models(
         &mut self,
         user_ids: &[String],
         narrator: &mut dyn Narrator,
     ) -> Result<()> {
-        if user_ids.len() < self.least {
+        if user_ids.len() < self.users_min {
             let shoppers = words::counted(user_ids.len() as u64, "shopper");
-            narrator.say(&format!("    no segments yet: {shoppers}, and a model needs {}", self.least));
+            narrator.say(&format!("    no segments yet: {shoppers}, and a model needs {}", self.users_min));
             return Ok(());
         }
         let request = TrainModelRequest { choose_segments: true, ..Default::default() };
@@ -114,15 +115,15 @@ impl Learning {
         self.take(&outcome, user_ids, narrator).await
     }
 
-    /// Has the server look whether the shoppers have changed, and says what it found and did; `user_ids` is everybody.
-    pub(super) async fn look(&mut self, user_ids: &[String], narrator: &mut dyn Narrator) -> Result<()> {
+    /// Requests a drift check and narrates the result, with the training it led to; `user_ids` are all users.
+    pub(super) async fn check_drift(&mut self, user_ids: &[String], narrator: &mut dyn Narrator) -> Result<()> {
         if self.version == 0 {
             return Ok(());
         }
         let mut models = ModelServiceClient::new(self.channel.clone());
         let answer = models.check_drift(CheckDriftRequest {}).await?.into_inner();
         let found = answer.drift.unwrap_or_default();
-        if found.windows == 1 {
+        if found.consecutive_checks == 1 {
             narrator.say(&lines::drift(&found, self.version, &self.described).join("\n"));
         }
         match answer.training {
@@ -136,7 +137,7 @@ impl Learning {
         }
     }
 
-    /// Says what a training gave, and waits until segment changes have told it of everybody.
+    /// Narrates a training and waits until the segment changes of all users have arrived.
     async fn take(
         &mut self,
         outcome: &TrainOutcome,
@@ -163,19 +164,21 @@ impl Learning {
         self.settle(user_ids).await
     }
 
-    /// Waits until segment changes have told what the profiles say; read anew, as the last of a large shop may still move.
+    /// Waits until memberships from segment changes equal those of the profiles. Profiles are read again each time,
+    /// because the last users of a large shop may still move.
     async fn settle(&mut self, user_ids: &[String]) -> Result<()> {
         let begun = Instant::now();
         loop {
             let profiles = self.read(user_ids).await?;
             let agreed = self.memberships.agree(&profiles, SETTLE_EVERY).await;
-            if agreed.is_ok() || begun.elapsed() > SETTLE_PATIENCE {
+            if agreed.is_ok() || begun.elapsed() > SETTLE_TIMEOUT {
                 return agreed;
             }
         }
     }
 
-    /// Says how many of those with new habits have moved since all were remembered, and of the first of them why.
+    /// Narrates the share of users with new habits, and of the others, who changed their segment, and explains the
+    /// first move.
     pub(super) async fn explain_moves(
         &mut self,
         changing: &[String],
@@ -199,7 +202,7 @@ impl Learning {
             share(&new),
             share(&old)
         ));
-        // The caller names those first whom the story follows.
+        // The caller lists the personas first, so that the example is a known user.
         let mut moved = changing.iter().filter(|user_id| self.before_change.contains_key(*user_id));
         let Some(user_id) = moved.find(has_moved) else { return Ok(()) };
         let place = |segments: &BySegment| segments.get(user_id).map(|id| self.name(id)).unwrap_or_default();

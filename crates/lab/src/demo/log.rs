@@ -1,8 +1,8 @@
-//! The demo on a real log: in go a file and its format, out goes the narration: how far it is, what the busiest shoppers'
-//! profiles say on the way, and what all profiles say at the end. Everything is read over gRPC, like any client would.
+//! Demo on a real log: narrates the progress, the profiles of the busiest users on the way, and all profiles at the
+//! end. Everything is read over gRPC, as any client would.
 
-use super::facts::Facts;
-use super::feed::Feed;
+use super::facts::ProfileFacts;
+use super::feed::EventFeed;
 use super::narrator::Narrator;
 use super::probe;
 use super::training;
@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use comfy_table::{CellAlignment, Table, presets};
 use portrait_client::text::segments;
 use portrait_client::text::{self, Paint, chart, words};
-use portrait_client::{self as client, Line};
-use portrait_connect::files::{Format, LogReader, Row};
+use portrait_client::{self as client, RoleRouter};
+use portrait_connect::files::{Format, LogReader, LogRow};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{BatchGetProfilesRequest, Item, Profile, TrainModelRequest, UpsertItemsRequest};
@@ -20,23 +20,27 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Instant;
 
-/// Shoppers that are counted at most; later ones are sent and not counted.
-const SHOPPERS_MAX: usize = 1_000_000;
-/// Profiles that the summary is made from at most: those of the busiest.
+/// Users that are counted, at most; events of later ones are sent and not counted.
+const USERS_MAX: usize = 1_000_000;
+/// Profiles of the summary, at most: those of the busiest users.
 const PROFILES_MAX: usize = 20_000;
-/// Profiles of one read.
+/// Profiles of one batch read.
 const READ_AT_ONCE: usize = 100;
-/// Items of one request.
+/// Catalogue items of one request.
 const ITEMS_AT_ONCE: usize = 1000;
-/// The busiest shoppers are looked at when so many events were sent, and then whenever it is twice as many.
-const FIRST_LOOK: u64 = 10_000;
-/// The bar moves every so many events.
+/// Events before the first summary of the busiest users; each later one follows after twice as many.
+const FIRST_SUMMARY: u64 = 10_000;
+/// Events from one update of the progress bar to the next.
 const PROGRESS_EVERY: u64 = 2_000;
-/// How many shoppers are followed and listed.
+/// Users of a summary on the way.
 const FOLLOWED: usize = 3;
+/// Rows of the tables at the end.
 const LISTED: usize = 10;
 
-/// Tells the server at `url` that log; it wants `least` shoppers for a model.
+/// Sends a log to the server at `url`, which trains from `users_min` users on.
+///
+/// # Errors
+/// If the log cannot be read, the server cannot be reached, or an event is rejected.
 pub(super) async fn run_against(
     url: &str,
     path: &Path,
@@ -46,9 +50,9 @@ pub(super) async fn run_against(
 ) -> Result<()> {
     let channel = client::connect(url).await?;
     let (prober, probing) = probe::begin(channel.clone());
-    let feed = Feed::open(channel.clone(), prober).await?;
+    let feed = EventFeed::open(channel.clone(), prober).await?;
     let reader = LogReader::open(path, format, format.default_event_id())?;
-    let mut replay = Replay::begin(channel.clone(), feed, narrator);
+    let mut replay = LogDemo::begin(channel.clone(), feed, narrator);
     let name = path
         .file_name()
         .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
@@ -72,16 +76,16 @@ pub(super) async fn run_against(
         micros.value_at_quantile(0.5) as f64 / 1e3,
         micros.value_at_quantile(0.99) as f64 / 1e3
     ));
-    say_segments(&channel, told.counts.len(), least, narrator).await?;
+    print_segments(&channel, told.counts.len(), least, narrator).await?;
     for profile in profiles(&channel, &told.busiest(1)).await? {
         narrator.say(&format!("\n{}", text::card(&profile, Paint::of_stdout())));
     }
     Ok(())
 }
 
-/// Has a model learned of everybody, if they are enough, and says which segments there are.
-async fn say_segments(
-    channel: &Line,
+/// Trains a model of all users, if they are enough, and prints its segments.
+async fn print_segments(
+    channel: &RoleRouter,
     shoppers: usize,
     least: usize,
     narrator: &mut dyn Narrator,
@@ -91,7 +95,7 @@ async fn say_segments(
         narrator.say(&format!("\nno segments: {shoppers}, and a model needs {least}"));
         return Ok(());
     }
-    // A model that was learned on the way knew fewer of them.
+    // A model that was trained on the way had fewer users.
     let request = TrainModelRequest { choose_segments: true, force: true, ..Default::default() };
     let outcome = training::train(channel, request, 0).await?;
     if !outcome.published {
@@ -102,69 +106,69 @@ async fn say_segments(
     Ok(())
 }
 
-/// A log on its way to the server.
-struct Replay<'a> {
+/// Log that is being sent.
+struct LogDemo<'a> {
     narrator: &'a mut dyn Narrator,
-    channel: Line,
-    feed: Feed,
+    channel: RoleRouter,
+    feed: EventFeed,
     items: Vec<Item>,
-    next_look: u64,
-    told: Told,
+    next_summary_at: u64,
+    counts: ReplayCounts,
 }
 
-/// What was sent.
-struct Told {
+/// Counts of what was sent.
+struct ReplayCounts {
     began: Instant,
     events: u64,
     unusable: u64,
-    /// Events of each shopper.
+    /// Events of each user.
     counts: HashMap<String, u64>,
 }
 
-impl<'a> Replay<'a> {
-    fn begin(channel: Line, feed: Feed, narrator: &'a mut dyn Narrator) -> Self {
-        let told = Told { began: Instant::now(), events: 0, unusable: 0, counts: HashMap::new() };
-        Self { narrator, channel, feed, items: Vec::new(), next_look: FIRST_LOOK, told }
+impl<'a> LogDemo<'a> {
+    fn begin(channel: RoleRouter, feed: EventFeed, narrator: &'a mut dyn Narrator) -> Self {
+        let told = ReplayCounts { began: Instant::now(), events: 0, unusable: 0, counts: HashMap::new() };
+        Self { narrator, channel, feed, items: Vec::new(), next_summary_at: FIRST_SUMMARY, counts: told }
     }
 
     async fn rows(&mut self, mut reader: LogReader) -> Result<()> {
         while let Some(row) = reader.next() {
             match row? {
-                Row::Event(event) => {
-                    self.told.note(&event.user_id);
+                LogRow::Event(event) => {
+                    self.counts.note(&event.user_id);
                     self.feed.send(event).await?;
                 }
-                Row::Item(item) => {
+                LogRow::Item(item) => {
                     self.items.push(item);
                     if self.items.len() == ITEMS_AT_ONCE {
                         self.send_items().await?;
                     }
                 }
-                Row::Rejected { .. } => self.told.unusable += 1,
+                LogRow::Rejected { .. } => self.counts.unusable += 1,
             }
-            if self.told.events.is_multiple_of(PROGRESS_EVERY) {
-                let events = words::count(self.told.events);
+            if self.counts.events.is_multiple_of(PROGRESS_EVERY) {
+                let events = words::count(self.counts.events);
                 self.narrator.progress(
                     reader.bytes_read(),
                     reader.bytes_total(),
                     &format!("{events} events"),
                 );
             }
-            if self.told.events == self.next_look {
-                self.next_look *= 2;
-                self.look().await?;
+            if self.counts.events == self.next_summary_at {
+                self.next_summary_at *= 2;
+                self.summarize().await?;
             }
         }
         self.send_items().await
     }
 
-    /// Waits until everything is in the profiles, and says what those of the busiest say.
-    async fn look(&mut self) -> Result<()> {
+    /// Waits until all events are applied, and prints the profiles of the busiest users.
+    async fn summarize(&mut self) -> Result<()> {
         self.feed.flush().await?;
         client::wait_until_applied(self.channel.clone()).await?;
-        self.narrator.say(&format!("after {} events, the busiest shoppers:", words::count(self.told.events)));
-        for profile in profiles(&self.channel, &self.told.busiest(FOLLOWED)).await? {
-            self.narrator.say(&format!("    {}", line(&profile.user_id, &Facts::of(&profile))));
+        self.narrator.say(&format!("after {} events, the busiest shoppers:", words::count(self.counts.events)));
+        for profile in profiles(&self.channel, &self.counts.busiest(FOLLOWED)).await? {
+            self.narrator.say(&format!("    {}", line(&profile.user_id, &ProfileFacts::of(&profile))));
         }
         Ok(())
     }
@@ -182,24 +186,24 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    async fn end(self) -> Result<Told> {
+    async fn end(self) -> Result<ReplayCounts> {
         self.feed.close().await.context("the end of the log")?;
         client::wait_until_applied(self.channel).await?;
-        Ok(self.told)
+        Ok(self.counts)
     }
 }
 
-impl Told {
+impl ReplayCounts {
     fn note(&mut self, user_id: &str) {
         self.events += 1;
         if let Some(count) = self.counts.get_mut(user_id) {
             *count += 1;
-        } else if self.counts.len() < SHOPPERS_MAX {
+        } else if self.counts.len() < USERS_MAX {
             self.counts.insert(user_id.to_owned(), 1);
         }
     }
 
-    /// The shoppers with most events, the busiest first.
+    /// Users with most events, in descending order.
     fn busiest(&self, most: usize) -> Vec<String> {
         let mut counts: Vec<(&String, u64)> =
             self.counts.iter().map(|(user_id, count)| (user_id, *count)).collect();
@@ -208,9 +212,9 @@ impl Told {
     }
 }
 
-fn line(user_id: &str, facts: &Facts) -> String {
+fn line(user_id: &str, facts: &ProfileFacts) -> String {
     let lately: Vec<String> = facts
-        .lately
+        .weekly
         .iter()
         .take(2)
         .map(|(name, share)| format!("{name} {}", words::percent(*share)))
@@ -224,7 +228,7 @@ fn line(user_id: &str, facts: &Facts) -> String {
     format!("{user_id}: {}", phrases.join(" · "))
 }
 
-async fn profiles(channel: &Line, user_ids: &[String]) -> Result<Vec<Profile>> {
+async fn profiles(channel: &RoleRouter, user_ids: &[String]) -> Result<Vec<Profile>> {
     if user_ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -232,20 +236,20 @@ async fn profiles(channel: &Line, user_ids: &[String]) -> Result<Vec<Profile>> {
     Ok(QueryServiceClient::new(channel.clone()).batch_get_profiles(request).await?.into_inner().profiles)
 }
 
-/// What the profiles of the busiest say.
+/// Summary of the profiles of the busiest users.
 #[derive(Default)]
-struct Summary {
+struct LogSummary {
     profiles: u64,
-    busiest: Vec<(String, Facts)>,
+    busiest: Vec<(String, ProfileFacts)>,
     orders: u64,
     money: f64,
     categories: BTreeMap<String, u64>,
-    /// Actions by hour of the day.
+    /// Number of actions by hour of the day.
     hours: Vec<f64>,
 }
 
-async fn summarise(channel: &Line, user_ids: &[String]) -> Result<Summary> {
-    let mut summary = Summary { hours: vec![0.0; 24], ..Summary::default() };
+async fn summarise(channel: &RoleRouter, user_ids: &[String]) -> Result<LogSummary> {
+    let mut summary = LogSummary { hours: vec![0.0; 24], ..LogSummary::default() };
     for user_ids in user_ids.chunks(READ_AT_ONCE) {
         for profile in profiles(channel, user_ids).await? {
             summary.take(&profile);
@@ -254,13 +258,13 @@ async fn summarise(channel: &Line, user_ids: &[String]) -> Result<Summary> {
     Ok(summary)
 }
 
-impl Summary {
+impl LogSummary {
     fn take(&mut self, profile: &Profile) {
-        let facts = Facts::of(profile);
+        let facts = ProfileFacts::of(profile);
         self.profiles += 1;
         self.orders += facts.orders;
         self.money += facts.money;
-        if let Some(category) = &facts.lasting {
+        if let Some(category) = &facts.quarterly {
             *self.categories.entry(category.clone()).or_default() += 1;
         }
         self.hours.iter_mut().zip(&facts.hours).for_each(|(sum, share)| *sum += share * facts.actions as f64);
@@ -303,7 +307,7 @@ impl Summary {
                 words::count(facts.actions),
                 words::count(facts.orders),
                 words::money(facts.money),
-                chart::cut(facts.lasting.as_deref().unwrap_or_default(), 34),
+                chart::cut(facts.quarterly.as_deref().unwrap_or_default(), 34),
                 facts.peak_hour().map_or_else(String::new, |hour| format!("{hour}:00")),
             ]);
         }

@@ -1,9 +1,9 @@
-//! Who is in which segment, as a subscriber to segment changes alone knows it. In goes a connection, out come the memberships
-//! and how many changes made them; it never asks for a profile, so that what it knows can be held against the profiles.
+//! Memberships of users in segments, from segment changes alone. No profile is read, so that the result is an
+//! independent check of the profiles.
 
 use super::watcher;
 use anyhow::{Context, Result, anyhow, bail};
-use portrait_client::Line;
+use portrait_client::RoleRouter;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{
     ProfileChange, WatchProfileChangesRequest, WatchProfileChangesResponse, WatchStart,
@@ -15,38 +15,38 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::Streaming;
 
-/// Shoppers that are remembered at most.
-const SHOPPERS_MAX: usize = 1_000_000;
+/// Users that are tracked, at most.
+const USERS_MAX: usize = 1_000_000;
 
-/// The segment of each shopper who is in one, by id.
+/// Segment id of each user that has one, by user id.
 pub(super) type BySegment = BTreeMap<String, String>;
 
-/// A subscription to segment changes.
+/// Subscription to segment changes.
 pub(super) struct Memberships {
-    seen: Arc<Mutex<Seen>>,
-    news: watch::Receiver<u64>,
-    /// Aborted when this is dropped.
+    state: Arc<Mutex<MembershipState>>,
+    changed: watch::Receiver<u64>,
+    /// Tasks that are aborted when this is dropped.
     _listening: JoinSet<()>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct MembershipState {
     changes: u64,
-    /// One entry for each shopper in a segment, at most [`SHOPPERS_MAX`].
+    /// Memberships by user, at most [`USERS_MAX`].
     segments: BySegment,
     fault: Option<String>,
 }
 
 impl Memberships {
-    /// Subscribes, and returns when the server has confirmed it: no later change is missed.
-    pub(super) async fn begin(channel: Line) -> Result<Self> {
+    /// Subscribes, and returns after the server's confirmation: no later change is missed.
+    pub(super) async fn begin(channel: RoleRouter) -> Result<Self> {
         let request = WatchProfileChangesRequest {
             start: WatchStart::Now.into(),
             segment_changes_only: true,
             ..Default::default()
         };
         let answers = watcher::subscribed(channel, request).await?;
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        let seen = Arc::new(Mutex::new(MembershipState::default()));
         let (tell, news) = watch::channel(0);
         let mut listening = JoinSet::new();
         listening.spawn({
@@ -57,31 +57,31 @@ impl Memberships {
                 tell.send_modify(|changes| *changes += 1);
             }
         });
-        Ok(Self { seen, news, _listening: listening })
+        Ok(Self { state: seen, changed: news, _listening: listening })
     }
 
-    /// How many changes arrived.
+    /// Number of changes received.
     pub(super) fn changes(&self) -> u64 {
-        lock(&self.seen).changes
+        lock(&self.state).changes
     }
 
-    /// Who is where, as far as changes have arrived.
+    /// Memberships according to the changes received so far.
     pub(super) fn known(&self) -> BySegment {
-        lock(&self.seen).segments.clone()
+        lock(&self.state).segments.clone()
     }
 
-    /// Waits until what changes have told is what the profiles say.
+    /// Waits until the memberships from changes equal `profiles`.
     ///
     /// # Errors
-    /// If it is not within `patience`, or the subscription has ended.
+    /// If they differ after `timeout`, or the subscription has ended.
     pub(super) async fn agree(&mut self, profiles: &BySegment, patience: Duration) -> Result<()> {
         let waiting = async {
             loop {
-                self.news.borrow_and_update();
+                self.changed.borrow_and_update();
                 if self.difference(profiles)?.is_none() {
                     return Ok(());
                 }
-                self.news.changed().await.context("nobody listens any more")?;
+                self.changed.changed().await.context("nobody listens any more")?;
             }
         };
         match tokio::time::timeout(patience, waiting).await {
@@ -93,9 +93,9 @@ impl Memberships {
         }
     }
 
-    /// What is wrong, with the first shopper of whom it is.
+    /// Description of the difference, with the first user as an example.
     fn difference(&self, profiles: &BySegment) -> Result<Option<String>> {
-        let seen = lock(&self.seen);
+        let seen = lock(&self.state);
         if let Some(fault) = &seen.fault {
             return Err(anyhow!("the subscription to segment changes ended: {fault}"));
         }
@@ -117,10 +117,10 @@ impl Memberships {
     }
 }
 
-/// Takes answers until there are no more, and says why.
+/// Receives responses until the stream ends; returns the reason.
 async fn listen(
     mut answers: Streaming<WatchProfileChangesResponse>,
-    seen: &Mutex<Seen>,
+    seen: &Mutex<MembershipState>,
     tell: &watch::Sender<u64>,
 ) -> String {
     loop {
@@ -137,17 +137,17 @@ async fn listen(
     }
 }
 
-impl Seen {
+impl MembershipState {
     fn take(&mut self, change: ProfileChange) {
         self.changes += 1;
         if change.deleted || change.segment_id_after.is_empty() {
             self.segments.remove(&change.user_id);
-        } else if self.segments.len() < SHOPPERS_MAX || self.segments.contains_key(&change.user_id) {
+        } else if self.segments.len() < USERS_MAX || self.segments.contains_key(&change.user_id) {
             self.segments.insert(change.user_id, change.segment_id_after);
         }
     }
 }
 
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+fn lock(seen: &Mutex<MembershipState>) -> MutexGuard<'_, MembershipState> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,25 +1,25 @@
-//! Whoever listens to the demo: a terminal with a bar below the lines, or a file with the lines alone.
+//! Output of the demo: a terminal with a progress bar below the lines, or a file with the lines only.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
 
-/// Takes what the demo has to say.
+/// Receiver of the narration.
 pub trait Narrator: Send {
-    /// One line, or several with line ends between them.
+    /// Prints one line, or several that are separated by line ends.
     fn say(&mut self, text: &str);
 
-    /// How far the story is, and what goes on.
+    /// Updates the progress; `done` of `total` in any unit.
     fn progress(&mut self, done: u64, total: u64, note: &str);
 }
 
-/// Lines on standard output; a bar on standard error, if that is a terminal.
+/// Lines on standard output; a progress bar on standard error, if that is a terminal.
 #[derive(Debug)]
 pub struct Terminal {
     bar: ProgressBar,
 }
 
 impl Terminal {
-    /// Nothing is said yet.
+    /// Creates the output with an empty bar.
     pub fn new() -> Self {
         let bar = ProgressBar::new(0);
         let template = "{bar:32.cyan} {percent:>3}%  {msg}  {elapsed}";
@@ -30,7 +30,7 @@ impl Terminal {
         Self { bar }
     }
 
-    /// Takes the bar away.
+    /// Removes the progress bar.
     pub fn end(&self) {
         self.bar.finish_and_clear();
     }
@@ -44,6 +44,7 @@ impl Default for Terminal {
 
 impl Narrator for Terminal {
     fn say(&mut self, text: &str) {
+        // Printing while the bar is drawn would mix both on one line.
         self.bar.suspend(|| println!("{text}"));
     }
 

@@ -1,24 +1,24 @@
-//! What the segments say, held against what was planted: in go shoppers with their segment and the truth, out come a table by
-//! segment and how far the two agree. The planted types are the demo's own knowledge; no server was told of them.
+//! Comparison of learned segments with planted types: a table by segment, and their agreement. The planted types are
+//! known to the demo only; the server never receives them.
 
-use super::summary::Share;
-use crate::simulate::ShopperType;
+use super::summary::MatchRate;
+use crate::simulate::UserType;
 use comfy_table::{CellAlignment, Table, presets};
 use portrait_client::text::words;
 use portrait_learning::evaluation::adjusted_rand_index;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// The shoppers so far.
+/// Users of each planted type in each segment.
 #[derive(Debug, Default)]
-pub(super) struct Planted {
-    /// Shoppers by segment and planted type.
-    counts: BTreeMap<String, BTreeMap<ShopperType, u64>>,
+pub(super) struct PlantedTypes {
+    /// Number of users by segment and planted type.
+    counts: BTreeMap<String, BTreeMap<UserType, u64>>,
 }
 
-impl Planted {
-    /// Takes a shopper of that type who is in that segment.
-    pub(super) fn take(&mut self, segment_id: &str, kind: ShopperType) {
+impl PlantedTypes {
+    /// Counts a user of a planted type in a segment.
+    pub(super) fn take(&mut self, segment_id: &str, kind: UserType) {
         if !self.counts.contains_key(segment_id) {
             self.counts.insert(segment_id.to_owned(), BTreeMap::new());
         }
@@ -27,15 +27,15 @@ impl Planted {
         }
     }
 
-    /// Those who are of the type that most of their segment are.
-    pub(super) fn purity(&self) -> Share {
-        self.counts.values().map(purity).fold(Share::default(), |sum, share| Share {
-            found: sum.found + share.found,
+    /// Users whose planted type is the most frequent one of their segment.
+    pub(super) fn purity(&self) -> MatchRate {
+        self.counts.values().map(purity).fold(MatchRate::default(), |sum, share| MatchRate {
+            hits: sum.hits + share.hits,
             of: sum.of + share.of,
         })
     }
 
-    /// How far segments and planted types are the same partition of the shoppers: 1 if they are, 0 if by chance.
+    /// Adjusted Rand index of segments and planted types: 1 for the same partition, 0 for a random one.
     pub(super) fn agreement(&self) -> f64 {
         let (mut segments, mut kinds) = (Vec::new(), Vec::new());
         for (segment, counts) in (0..).zip(self.counts.values()) {
@@ -48,16 +48,16 @@ impl Planted {
         adjusted_rand_index(&kinds, &segments)
     }
 
-    /// A line for each segment, the largest first; `name` says what one is called.
+    /// Table with a row for each segment, the largest first; `name` maps a segment id to its name.
     pub(super) fn table(&self, name: impl Fn(&str) -> String) -> Table {
         let mut table = Table::new();
         table.load_preset(presets::ASCII_MARKDOWN);
         table.set_header(["segment", "shoppers", "most are planted as", "purity", "then"]);
-        let mut segments: Vec<(&String, &BTreeMap<ShopperType, u64>)> = self.counts.iter().collect();
+        let mut segments: Vec<(&String, &BTreeMap<UserType, u64>)> = self.counts.iter().collect();
         segments.sort_by_key(|(_, kinds)| Reverse(purity(kinds).of));
         for (segment_id, kinds) in segments {
             let share = purity(kinds);
-            let mut kinds: Vec<(&ShopperType, &u64)> = kinds.iter().collect();
+            let mut kinds: Vec<(&UserType, &u64)> = kinds.iter().collect();
             kinds.sort_by_key(|(_, count)| Reverse(**count));
             let of = share.of.max(1) as f64;
             let then =
@@ -77,21 +77,21 @@ impl Planted {
     }
 }
 
-fn purity(kinds: &BTreeMap<ShopperType, u64>) -> Share {
-    Share { found: kinds.values().max().copied().unwrap_or(0), of: kinds.values().sum() }
+fn purity(kinds: &BTreeMap<UserType, u64>) -> MatchRate {
+    MatchRate { hits: kinds.values().max().copied().unwrap_or(0), of: kinds.values().sum() }
 }
 
-fn number(kind: ShopperType) -> u32 {
-    ShopperType::ALL.iter().zip(0..).find(|(other, _)| **other == kind).map_or(u32::MAX, |(_, number)| number)
+fn number(kind: UserType) -> u32 {
+    UserType::ALL.iter().zip(0..).find(|(other, _)| **other == kind).map_or(u32::MAX, |(_, number)| number)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ShopperType::{BargainHunter, NightBuyer};
+    use UserType::{BargainHunter, NightBuyer};
 
-    fn planted(shoppers: &[(&str, ShopperType)]) -> Planted {
-        let mut planted = Planted::default();
+    fn planted(shoppers: &[(&str, UserType)]) -> PlantedTypes {
+        let mut planted = PlantedTypes::default();
         shoppers.iter().for_each(|(segment_id, kind)| planted.take(segment_id, *kind));
         planted
     }
@@ -102,7 +102,7 @@ mod tests {
         let mixed = [("s1", BargainHunter), ("s1", NightBuyer), ("s2", BargainHunter), ("s2", NightBuyer)];
         let one_off = [("s1", BargainHunter), ("s1", BargainHunter), ("s1", NightBuyer), ("s2", NightBuyer)];
         for (shoppers, found) in [(same, 4), (mixed, 2), (one_off, 3)] {
-            assert_eq!(planted(&shoppers).purity(), Share { found, of: 4 }, "{shoppers:?}");
+            assert_eq!(planted(&shoppers).purity(), MatchRate { hits, of: 4 }, "{shoppers:?}");
         }
         assert!((planted(&same).agreement() - 1.0).abs() < 1e-9);
         assert!(planted(&mixed).agreement() < 0.0);

@@ -1,36 +1,37 @@
-//! How soon an acknowledged event can be read: in go consistency tokens as they are given out, out comes how long each took to
-//! be readable. One read at a time; what is acknowledged meanwhile is not measured.
+//! Freshness probe: measures the time from an acknowledgement until a read with its consistency token returns. One
+//! read at a time; acknowledgements in between are not measured.
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
-use portrait_client::Line;
+use portrait_client::RoleRouter;
 use portrait_proto::v1::GetProfileRequest;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// An acknowledged event.
-pub(super) struct Probe {
+/// Acknowledged event to read.
+pub(super) struct PendingProbe {
     pub(super) user_id: String,
     pub(super) token: Vec<u8>,
     pub(super) acknowledged: Instant,
 }
 
-/// Hands probes to the reader.
-pub(super) struct Prober(mpsc::Sender<Probe>);
+/// Sender of probes to the reader.
+pub(super) struct Prober(mpsc::Sender<PendingProbe>);
 
-/// The reader; its figures are ready when every [`Prober`] is gone.
+/// Reader task; its histogram is complete when every [`Prober`] is dropped.
 pub(super) struct Probing(JoinHandle<Result<Histogram<u64>>>);
 
-/// A histogram of microseconds, up to an hour.
+/// Histogram of microseconds, up to an hour.
 pub(super) fn micros() -> Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, 3_600_000_000, 3)?)
 }
 
-/// Begins to read.
-pub(super) fn begin(channel: Line) -> (Prober, Probing) {
-    let (sender, mut probes) = mpsc::channel::<Probe>(1);
+/// Starts the reader on a connection.
+pub(super) fn begin(channel: RoleRouter) -> (Prober, Probing) {
+    // A queue of one: a probe that waits behind another would measure the wait.
+    let (sender, mut probes) = mpsc::channel::<PendingProbe>(1);
     let reading = tokio::spawn(async move {
         let mut micros = micros()?;
         let mut query = QueryServiceClient::new(channel);
@@ -48,15 +49,16 @@ pub(super) fn begin(channel: Line) -> (Prober, Probing) {
 }
 
 impl Prober {
-    /// Measures this one if nothing else is measured at the moment.
-    pub(super) fn probe(&mut self, probe: Probe) {
-        // A full queue means that another is being measured, a closed one that reading failed, which `finish` reports.
+    /// Measures this probe if the reader is idle.
+    pub(super) fn probe(&mut self, probe: PendingProbe) {
+        // A full queue means that another probe is in progress; a closed one that the reader failed, which `finish`
+        // reports.
         drop(self.0.try_send(probe));
     }
 }
 
 impl Probing {
-    /// How long, in microseconds, acknowledged events took until they could be read.
+    /// Time from acknowledgement to a successful read, in microseconds.
     pub(super) async fn finish(self) -> Result<Histogram<u64>> {
         self.0.await?
     }

@@ -1,23 +1,23 @@
-//! The whole demo on a simulated shop: in go a server's address, a script and a narrator; out come the figures of the run. The
-//! story is told, the profiles are read, and each must hold exactly what was sent of its shopper.
+//! Demo on a simulated shop: sends all events, reads the profiles, and checks that each contains exactly what was
+//! sent for its user.
 
-use super::cast::{self, Role};
-use super::facts::Facts;
-use super::feed::Feed;
-use super::learning::Learning;
+use super::personas::{self, Persona};
+use super::facts::ProfileFacts;
+use super::feed::EventFeed;
+use super::learning::LearningNarration;
 use super::memberships::BySegment;
 use super::narrator::Narrator;
-use super::planted::Planted;
+use super::planted::PlantedTypes;
 use super::probe;
-use super::summary::{ACTIONS_MIN, Share, Summary};
-use super::tally::Tally;
-use super::telling::{Plot, Telling, Told};
-use super::watcher::Watcher;
-use crate::simulate::{Day, Shop, ShopperTruth, SimulateConfig};
+use super::summary::{ACTIONS_MIN, MatchRate, DemoSummary};
+use super::sent_counts::SentCounts;
+use super::narration::{Scenario, Narration, NarrationResult};
+use super::watcher::ChangeWatcher;
+use crate::simulate::{Day, ShopSimulator, UserTruth, SimulateConfig};
 use anyhow::{Result, bail};
 use hdrhistogram::Histogram;
 use portrait_client::text::{self, Paint, words};
-use portrait_client::{self as client, Line};
+use portrait_client::{self as client, RoleRouter};
 use portrait_profile::Timestamp;
 use portrait_proto::time;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -26,90 +26,90 @@ use portrait_runtime::SharedClock;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-/// Profiles of one read.
+/// Profiles of one batch read.
 const READ_AT_ONCE: usize = 100;
-/// Of so many shoppers it is measured how soon changes are delivered.
+/// Users whose changes are timed on delivery.
 const SAMPLE: usize = 50;
 
-/// What is told.
+/// Input of a demo run.
 #[derive(Clone, Copy, Debug)]
-pub struct Script {
-    /// Which shop.
+pub struct DemoScript {
+    /// Seed of the simulated shop.
     pub seed: u64,
-    /// How large it is.
+    /// Size of the simulated shop.
     pub shop: SimulateConfig,
-    /// How many shoppers the server wants to have seen before it learns a model.
-    pub least: usize,
+    /// Users below which the server trains no model.
+    pub users_min: usize,
 }
 
-/// The figures of a run.
+/// Figures of a demo run.
 #[derive(Clone, Copy, Debug)]
-pub struct Outcome {
-    /// Events that were sent and acknowledged.
+pub struct DemoReport {
+    /// Number of events sent and acknowledged.
     pub events: u64,
-    /// Profiles that there are, one for each shopper.
+    /// Number of profiles, one for each user.
     pub profiles: u64,
-    /// Changes that the subscriber got.
+    /// Number of changes delivered to the subscriber.
     pub changes: u64,
-    /// From the first event to the last one's being in its profile, without the time for models.
+    /// Time from the first event until the last one is applied, without the time for models.
     pub elapsed: Duration,
-    /// How long models were learned, and everybody was looked at for them.
+    /// Time for trainings and the sweeps after them.
     pub learned_for: Duration,
-    /// From acknowledged to queryable, in microseconds: half of the events, and 99 in 100.
+    /// Time from acknowledgement to a read with the event, in microseconds: median and 99th percentile.
     pub queryable_micros: (u64, u64),
-    /// From accepted to delivered to a subscriber, in microseconds: half of the changes, and 99 in 100.
+    /// Time from acceptance to delivery to a subscriber, in microseconds: median and 99th percentile.
     pub delivered_micros: (u64, u64),
-    /// Steady shoppers whose category of 90 days is the planted one.
-    pub favourite: Share,
-    /// Steady shoppers whose busiest hour is one of the planted ones.
-    pub rhythm: Share,
-    /// Shoppers with new habits whose category of the last week is the new one.
-    pub changed: Share,
-    /// The version of the newest model; 0 if there were too few shoppers for one.
+    /// Users with unchanged habits whose category over 90 days is the planted one.
+    pub favourite: MatchRate,
+    /// Users with unchanged habits whose busiest hour is a planted one.
+    pub rhythm: MatchRate,
+    /// Users with new habits whose category over a week is the new one.
+    pub changed: MatchRate,
+    /// Version of the newest model; 0 if there were too few users.
     pub model: u64,
-    /// Changes of a shopper's segment that the subscriber to those got.
+    /// Number of segment changes delivered.
     pub segment_changes: u64,
-    /// Shoppers of the type that most of their segment are planted as.
-    pub purity: Share,
+    /// Users whose planted type is the most frequent one of their segment.
+    pub purity: MatchRate,
     /// Adjusted Rand index of planted types and segments.
     pub agreement: f64,
 }
 
-/// Tells the server at `url` that script.
+/// Runs a script against the server at `url`.
 ///
 /// # Errors
-/// If the server cannot be reached, refuses anything, or a profile does not hold exactly what was sent.
+/// If the server cannot be reached or rejects anything, or a profile does not contain exactly what was sent.
 pub async fn run_against(
     url: &str,
-    script: &Script,
+    script: &DemoScript,
     clock: SharedClock,
     narrator: &mut dyn Narrator,
-) -> Result<Outcome> {
+) -> Result<DemoReport> {
     let channel = client::connect(url).await?;
-    let shop = Shop::new(script.seed, script.shop);
+    let shop = ShopSimulator::new(script.seed, script.shop);
     let truths = shop.truths().to_vec();
     let plot = plot(&shop, &truths);
     let (roles, ends) = (plot.roles.clone(), plot.ends);
     introduce(script, &plot, narrator);
     let step = (truths.len() / SAMPLE).max(1);
     let sample = truths.iter().step_by(step).take(SAMPLE).map(|truth| truth.user_id.clone()).collect();
-    // A connection of its own, as a recommendation engine would have.
-    let mut watcher = Watcher::begin(client::connect(url).await?, sample, clock).await?;
+    // A connection of its own, as a subscribing application would have.
+    let mut watcher = ChangeWatcher::begin(client::connect(url).await?, sample, clock).await?;
     let (prober, probing) = probe::begin(channel.clone());
-    let feed = Feed::open(channel.clone(), prober).await?;
-    let learning = Learning::begin(channel.clone(), client::connect(url).await?, script.least).await?;
+    let feed = EventFeed::open(channel.clone(), prober).await?;
+    let learning = LearningNarration::begin(channel.clone(), client::connect(url).await?, script.users_min).await?;
     let began = Instant::now();
-    let mut telling = Telling::begin(channel.clone(), feed, plot, learning, narrator);
+    let mut telling = Narration::begin(channel.clone(), feed, plot, learning, narrator);
     for happening in shop {
-        telling.tell(happening).await?;
+        telling.narrate(happening).await?;
     }
-    let Told { tally, newest, events, mut learning, learned_for } = telling.end().await?;
+    let NarrationResult { sent: tally, newest, events, mut learning, learned_for } = telling.end().await?;
     let elapsed = began.elapsed().saturating_sub(learned_for);
-    let reading = Reading { channel, read_at: newest.max(ends.begins()), last_day: ends };
+    let reading = ProfileReader { channel, read_at: newest.max(ends.begins()), last_day: ends };
     let read = reading.all(&tally, &truths).await?;
     watcher.caught_up(&read.versions).await?;
     learning.agree(&read.segments).await?;
-    let outcome = Outcome {
+    let outcome = DemoReport {
         events,
         profiles: read.versions.len() as u64,
         changes: watcher.changes(),
@@ -137,66 +137,66 @@ pub async fn run_against(
     Ok(outcome)
 }
 
-/// The evening on which the first model is learned: three quarters of the days before low prices have passed.
-fn first_model(shop: &Shop) -> Day {
+/// Day of the first training: three quarters of the days before the promotion have passed.
+fn first_model(shop: &ShopSimulator) -> Day {
     Day::numbered((shop.ends().number() / 4).saturating_sub(1))
 }
 
-/// How many shoppers have come when the first model is learned: a server that wants so many learns none by itself before.
-pub(super) fn come_by_first_model(shop: &Shop) -> usize {
+/// Number of users who have arrived by the first training: a server with this minimum trains none by itself before.
+pub(super) fn come_by_first_model(shop: &ShopSimulator) -> usize {
     let evening = first_model(shop);
     shop.truths().iter().filter(|truth| truth.arrives_on <= evening).count()
 }
 
-fn plot(shop: &Shop, truths: &[ShopperTruth]) -> Plot {
+fn plot(shop: &ShopSimulator, truths: &[UserTruth]) -> Scenario {
     let changing = truths.iter().filter_map(|truth| truth.change);
     let change = changing.clone().map(|change| change.on).min().map(|on| (on, changing.count()));
     let promotion = shop.promotion().copied();
-    let roles = cast::chosen(truths, promotion.as_ref());
+    let roles = personas::chosen(truths, promotion.as_ref());
     let followed = roles.iter().map(|role| &role.truth).filter(|truth| truth.change.is_some());
     let mut changing: Vec<String> = followed.map(|truth| truth.user_id.clone()).collect();
     let others = truths.iter().filter(|truth| truth.change.is_some() && !changing.contains(&truth.user_id));
     let others: Vec<String> = others.map(|truth| truth.user_id.clone()).collect();
     changing.extend(others);
-    Plot { promotion, change, ends: shop.ends(), roles, first_model: first_model(shop), changing }
+    Scenario { promotion, change, ends: shop.ends(), roles, first_model: first_model(shop), changing }
 }
 
-fn introduce(script: &Script, plot: &Plot, narrator: &mut dyn Narrator) {
-    let SimulateConfig { shoppers, days, items, .. } = script.shop;
+fn introduce(script: &DemoScript, plot: &Scenario, narrator: &mut dyn Narrator) {
+    let SimulateConfig { users: shoppers, days, items, .. } = script.shop;
     let (shoppers, items) =
         (words::counted(shoppers.into(), "shopper"), words::counted(items.into(), "item"));
     narrator.say(&format!("a simulated shop: {shoppers}, {items}, {days} days (seed {})", script.seed));
     if !plot.roles.is_empty() {
         narrator.say("followed on the way, as their profiles say over gRPC:");
     }
-    for introduction in plot.roles.iter().map(Role::introduction) {
+    for introduction in plot.roles.iter().map(Persona::introduction) {
         narrator.say(&format!("    {introduction}"));
     }
 }
 
-/// Where and as of when profiles are read.
-struct Reading {
-    channel: Line,
+/// Connection and time to read profiles with.
+struct ProfileReader {
+    channel: RoleRouter,
     read_at: Timestamp,
     last_day: Day,
 }
 
-/// What was read.
+/// Content of all profiles.
 #[derive(Default)]
-struct Read {
+struct ReadResults {
     versions: BTreeMap<String, u64>,
     segments: BySegment,
-    summary: Summary,
-    planted: Planted,
+    summary: DemoSummary,
+    planted: PlantedTypes,
 }
 
-impl Reading {
-    /// Reads every profile, and holds each against what was sent.
-    async fn all(&self, tally: &Tally, truths: &[ShopperTruth]) -> Result<Read> {
-        let truths: HashMap<&str, &ShopperTruth> =
+impl ProfileReader {
+    /// Reads every profile and compares it with what was sent.
+    async fn all(&self, tally: &SentCounts, truths: &[UserTruth]) -> Result<ReadResults> {
+        let truths: HashMap<&str, &UserTruth> =
             truths.iter().map(|truth| (truth.user_id.as_str(), truth)).collect();
         let user_ids: Vec<String> = tally.user_ids().cloned().collect();
-        let mut read = Read::default();
+        let mut read = ReadResults::default();
         let mut exact = 0;
         for user_ids in user_ids.chunks(READ_AT_ONCE) {
             let profiles = self.some(user_ids).await?;
@@ -206,8 +206,8 @@ impl Reading {
                 read.take(profile, truth.copied(), self.last_day);
             }
         }
-        if exact != tally.shoppers() {
-            bail!("{exact} of {} profiles hold exactly what was sent", tally.shoppers());
+        if exact != tally.user_count() {
+            bail!("{exact} of {} profiles hold exactly what was sent", tally.user_count());
         }
         Ok(read)
     }
@@ -227,14 +227,14 @@ impl Reading {
     }
 }
 
-impl Read {
-    fn take(&mut self, profile: Profile, truth: Option<&ShopperTruth>, last_day: Day) {
+impl ReadResults {
+    fn take(&mut self, profile: Profile, truth: Option<&UserTruth>, last_day: Day) {
         if let Some(truth) = truth {
-            self.summary.take(truth, &Facts::of(&profile), last_day);
+            self.summary.take(truth, &ProfileFacts::of(&profile), last_day);
         }
         if let Some(membership) = profile.segment {
             if let Some(truth) = truth {
-                self.planted.take(&membership.segment_id, truth.shopper_type_on(last_day));
+                self.planted.take(&membership.segment_id, truth.user_type_on(last_day));
             }
             self.segments.insert(profile.user_id.clone(), membership.segment_id);
         }
@@ -246,11 +246,11 @@ fn quantiles(micros: &Histogram<u64>) -> (u64, u64) {
     (micros.value_at_quantile(0.5), micros.value_at_quantile(0.99))
 }
 
-fn share(share: Share) -> String {
-    format!("{} of {} ({})", share.found, share.of, words::percent(share.ratio()))
+fn share(share: MatchRate) -> String {
+    format!("{} of {} ({})", share.hits, share.of, words::percent(share.ratio()))
 }
 
-fn conclude_profiles(outcome: &Outcome, summary: &Summary, narrator: &mut dyn Narrator) {
+fn conclude_profiles(outcome: &DemoReport, summary: &DemoSummary, narrator: &mut dyn Narrator) {
     narrator.say(&format!("\nwhat the profiles say, by what was planted (shoppers with {ACTIONS_MIN} actions or more, habits unchanged):"));
     narrator.say(&summary.table().to_string());
     narrator.say(&format!("  the category liked most is the planted one:   {}", share(outcome.favourite)));
@@ -258,7 +258,7 @@ fn conclude_profiles(outcome: &Outcome, summary: &Summary, narrator: &mut dyn Na
     narrator.say(&format!("  new habits show in the last week's category:  {}", share(outcome.changed)));
 }
 
-fn conclude_segments(outcome: &Outcome, planted: &Planted, learning: &Learning, narrator: &mut dyn Narrator) {
+fn conclude_segments(outcome: &DemoReport, planted: &PlantedTypes, learning: &LearningNarration, narrator: &mut dyn Narrator) {
     narrator.say(&format!(
         "\nthe segments of model {}, by what was planted (all shoppers, with the habits they have now):",
         outcome.model
@@ -271,7 +271,7 @@ fn conclude_segments(outcome: &Outcome, planted: &Planted, learning: &Learning, 
     ));
 }
 
-fn conclude_run(outcome: &Outcome, narrator: &mut dyn Narrator) {
+fn conclude_run(outcome: &DemoReport, narrator: &mut dyn Narrator) {
     let millis = |(half, most): (u64, u64)| {
         format!("p50 {:.1} ms, p99 {:.1} ms", half as f64 / 1e3, most as f64 / 1e3)
     };

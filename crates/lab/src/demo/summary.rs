@@ -1,100 +1,100 @@
-//! What the profiles say, held against what was planted: in go profiles and the truth, out come a table by planted type and
-//! how often the profiles are right. Nothing is tuned to agree: the figures are the profiles' own.
+//! Comparison of profiles with the planted truth: a table by planted type, and the share of profiles that are right.
+//! Nothing is tuned to agree.
 
-use super::facts::{self, Facts};
-use crate::simulate::{Day, ShopperTruth, ShopperType};
+use super::facts::{self, ProfileFacts};
+use crate::simulate::{Day, UserTruth, UserType};
 use comfy_table::{CellAlignment, Table, presets};
 use portrait_client::text::{chart, words};
 use std::collections::BTreeMap;
 
-/// A shopper with fewer actions has shown too little to be judged by.
+/// Actions below which a user is left out of the comparison.
 pub(super) const ACTIONS_MIN: u64 = 30;
 
-/// How many of how many.
+/// Hits among a number of trials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Share {
-    /// Those that are so.
-    pub found: u64,
-    /// All that were looked at.
+pub struct MatchRate {
+    /// Number of hits among the trials.
+    pub hits: u64,
+    /// Number of trials in all.
     pub of: u64,
 }
 
-/// The profiles so far.
+/// Sums over profiles, by planted type.
 #[derive(Debug, Default)]
-pub(super) struct Summary {
-    rows: BTreeMap<ShopperType, Row>,
-    changed: Share,
+pub(super) struct DemoSummary {
+    rows: BTreeMap<UserType, SummaryRow>,
+    changed: MatchRate,
 }
 
-/// What the profiles of one planted type add up to.
+/// Sums over the profiles of one planted type.
 #[derive(Debug, Default)]
-struct Row {
-    shoppers: u64,
+struct SummaryRow {
+    users: u64,
     actions_per_week: f64,
     orders: u64,
     money: f64,
     categories: BTreeMap<String, u64>,
     hours: Vec<f64>,
-    favourite: Share,
-    rhythm: Share,
+    favourite: MatchRate,
+    rhythm: MatchRate,
 }
 
-impl Share {
-    /// As a number from 0 to 1; 0 of nothing.
+impl MatchRate {
+    /// Share from 0 to 1; 0 without trials.
     pub fn ratio(self) -> f64 {
-        if self.of == 0 { 0.0 } else { self.found as f64 / self.of as f64 }
+        if self.of == 0 { 0.0 } else { self.hits as f64 / self.of as f64 }
     }
 
     fn note(&mut self, found: bool) {
-        self.found += u64::from(found);
+        self.hits += u64::from(found);
         self.of += 1;
     }
 }
 
-impl Summary {
-    /// Takes a profile's figures, as they are on the last day.
-    pub(super) fn take(&mut self, truth: &ShopperTruth, facts: &Facts, last_day: Day) {
+impl DemoSummary {
+    /// Adds a profile's figures on the last day.
+    pub(super) fn take(&mut self, truth: &UserTruth, facts: &ProfileFacts, last_day: Day) {
         if facts.actions < ACTIONS_MIN {
             return;
         }
         if truth.change.is_some() {
-            // A week of new habits weighs more than what was before; who is too seldom there cannot show it.
+            // Below a week of new habits the old ones still dominate at a half-life of 7 days.
             if truth.change.is_some_and(|change| last_day.since(change.on) >= 7) {
-                self.changed.note(facts.top_lately() == Some(truth.category_on(last_day)));
+                self.changed.note(facts.top_category_week() == Some(truth.category_on(last_day)));
             }
             return;
         }
-        let row = self.rows.entry(truth.shopper_type).or_default();
-        row.shoppers += 1;
+        let row = self.rows.entry(truth.user_type).or_default();
+        row.users += 1;
         row.actions_per_week += facts.actions_per_week();
         row.orders += facts.orders;
         row.money += facts.money;
-        if let Some(category) = &facts.lasting {
+        if let Some(category) = &facts.quarterly {
             *row.categories.entry(category.clone()).or_default() += 1;
         }
         row.hours.resize(24, 0.0);
         row.hours.iter_mut().zip(&facts.hours).for_each(|(sum, share)| *sum += share);
-        row.favourite.note(facts.lasting.as_deref() == Some(truth.category));
-        let hours = truth.shopper_type.hours();
+        row.favourite.note(facts.quarterly.as_deref() == Some(truth.category));
+        let hours = truth.user_type.hours();
         row.rhythm.note(facts.peak_hour().is_some_and(|hour| facts::is_within(hour, hours)));
     }
 
-    /// Whose category of 90 days is the planted one.
-    pub(super) fn favourite(&self) -> Share {
+    /// Users whose category over 90 days is the planted one.
+    pub(super) fn favourite(&self) -> MatchRate {
         total(self.rows.values().map(|row| row.favourite))
     }
 
-    /// Whose busiest hour is one of the planted ones.
-    pub(super) fn rhythm(&self) -> Share {
+    /// Users whose busiest hour is a planted one.
+    pub(super) fn rhythm(&self) -> MatchRate {
         total(self.rows.values().map(|row| row.rhythm))
     }
 
-    /// Whose category of the last week is that of the new habits.
-    pub(super) fn changed(&self) -> Share {
+    /// Users with new habits whose category over a week is the new one.
+    pub(super) fn changed(&self) -> MatchRate {
         self.changed
     }
 
-    /// A line for each planted type.
+    /// Table with a row for each planted type.
     pub(super) fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_preset(presets::ASCII_MARKDOWN);
@@ -119,9 +119,9 @@ impl Summary {
     }
 }
 
-impl Row {
-    fn cells(&self, kind: ShopperType) -> [String; 9] {
-        let shoppers = self.shoppers.max(1) as f64;
+impl SummaryRow {
+    fn cells(&self, kind: UserType) -> [String; 9] {
+        let shoppers = self.users.max(1) as f64;
         let mut categories: Vec<(&String, &u64)> = self.categories.iter().collect();
         categories.sort_by(|one, other| other.1.cmp(one.1));
         let liked =
@@ -129,7 +129,7 @@ impl Row {
         let categories: Vec<String> = categories.iter().take(3).map(liked).collect();
         [
             kind.to_string(),
-            words::count(self.shoppers),
+            words::count(self.users),
             format!("{:.1}", self.actions_per_week / shoppers),
             format!("{:.1}", self.orders as f64 / shoppers),
             words::money(self.money / shoppers),
@@ -141,7 +141,7 @@ impl Row {
     }
 }
 
-fn total(shares: impl Iterator<Item = Share>) -> Share {
+fn total(shares: impl Iterator<Item = MatchRate>) -> MatchRate {
     shares
-        .fold(Share::default(), |sum, share| Share { found: sum.found + share.found, of: sum.of + share.of })
+        .fold(MatchRate::default(), |sum, share| MatchRate { hits: sum.hits + share.hits, of: sum.of + share.of })
 }

@@ -3,12 +3,12 @@
 
 mod naive;
 
-use super::cast;
-use super::facts::Facts;
-use super::summary::Summary;
-use super::{Narrator, Outcome, Script, run_against};
+use super::personas;
+use super::facts::ProfileFacts;
+use super::summary::DemoSummary;
+use super::{Narrator, DemoReport, DemoScript, run_against};
 use crate::replay;
-use crate::simulate::{Happening, Shop, ShopperTruth, ShopperType, SimulateConfig, What};
+use crate::simulate::{ShopEvent, ShopSimulator, UserTruth, UserType, SimulateConfig, ShopEventKind};
 use anyhow::Result;
 use naive::{Fault, Naive};
 use portrait_profile::{Profile, Record, Timestamp};
@@ -30,17 +30,17 @@ fn record(event: &v1::Event) -> Record {
 }
 
 struct Told {
-    truths: Vec<ShopperTruth>,
+    truths: Vec<UserTruth>,
     profiles: BTreeMap<String, Profile>,
-    shop: Shop,
+    shop: ShopSimulator,
 }
 
 fn told() -> Told {
-    let config = SimulateConfig { shoppers: 400, days: 60, items: 300, ..Default::default() };
-    let mut shop = Shop::new(7, config);
+    let config = SimulateConfig { users: 400, days: 60, items: 300, ..Default::default() };
+    let mut shop = ShopSimulator::new(7, config);
     let truths = shop.truths().to_vec();
     let mut profiles: BTreeMap<String, Profile> = BTreeMap::new();
-    for event in shop.by_ref().filter_map(Happening::into_event) {
+    for event in shop.by_ref().filter_map(ShopEvent::into_event) {
         let record = record(&event);
         let new = || Profile::new(record.user_id.clone());
         profiles.entry(event.user_id).or_insert_with(new).apply(&record);
@@ -55,11 +55,11 @@ fn read(profile: &Profile, at: Timestamp) -> v1::Profile {
 #[test]
 fn profiles_recover_what_was_planted() {
     let told = told();
-    let mut summary = Summary::default();
+    let mut summary = DemoSummary::default();
     let ends = told.shop.ends();
     for truth in &told.truths {
         if let Some(profile) = told.profiles.get(&truth.user_id) {
-            summary.take(truth, &Facts::of(&read(profile, ends.begins())), ends);
+            summary.take(truth, &ProfileFacts::of(&read(profile, ends.begins())), ends);
         }
     }
     let rows = [
@@ -72,7 +72,7 @@ fn profiles_recover_what_was_planted() {
         assert!(share.ratio() >= least, "{name}: {share:?}");
     }
     let table = summary.table().to_string();
-    for kind in ShopperType::ALL {
+    for kind in UserType::ALL {
         assert!(table.contains(kind.name()), "no {kind} in\n{table}");
     }
 }
@@ -81,9 +81,9 @@ fn profiles_recover_what_was_planted() {
 fn a_change_of_habits_is_seen_and_its_absence_too() {
     let told = told();
     let ends = told.shop.ends();
-    for role in cast::chosen(&told.truths, told.shop.promotion()) {
+    for role in personas::chosen(&told.truths, told.shop.promotion()) {
         let facts =
-            told.profiles.get(&role.truth.user_id).map(|profile| Facts::of(&read(profile, ends.begins())));
+            told.profiles.get(&role.truth.user_id).map(|profile| ProfileFacts::of(&read(profile, ends.begins())));
         let line = role.line(facts.as_ref());
         assert!(line.contains(&role.truth.user_id), "{line}");
         assert!(!line.contains("no profile yet"), "{line}");
@@ -92,8 +92,8 @@ fn a_change_of_habits_is_seen_and_its_absence_too() {
             None => assert!(role.introduction().contains(role.truth.category), "{}", role.introduction()),
         }
     }
-    assert_eq!(cast::chosen(&[], None).len(), 0);
-    assert_eq!(cast::chosen(&told.truths, told.shop.promotion()).len(), 3);
+    assert_eq!(personas::chosen(&[], None).len(), 0);
+    assert_eq!(personas::chosen(&told.truths, told.shop.promotion()).len(), 3);
 }
 
 /// Remembers what was said.
@@ -112,7 +112,7 @@ impl Narrator for Lines {
 
 /// What came of telling the naive server, and how many changes it made for models alone.
 struct Telling {
-    outcome: Result<Outcome>,
+    outcome: Result<DemoReport>,
     story: String,
     moved_by_models: u64,
 }
@@ -128,10 +128,10 @@ async fn told_to(fault: Fault, least: usize) -> Telling {
         .add_service(ModelServiceServer::new(naive.clone()))
         .add_service(FeatureServiceServer::new(naive.clone()));
     tokio::spawn(server.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()));
-    let script = Script {
+    let script = DemoScript {
         seed: 7,
-        shop: SimulateConfig { shoppers: 80, days: 30, items: 60, ..Default::default() },
-        least,
+        shop: SimulateConfig { users: 80, days: 30, items: 60, ..Default::default() },
+        users_min: least,
     };
     let mut lines = Lines::default();
     let outcome = run_against(&url, &script, Arc::new(ManualClock::new(0)), &mut lines).await;
@@ -143,10 +143,10 @@ async fn told_to(fault: Fault, least: usize) -> Telling {
 async fn the_whole_story_is_told_and_every_record_accounted_for() {
     let Telling { outcome, story, moved_by_models } = told_to(Fault::None, 10).await;
     let outcome = outcome.expect("nothing is wrong with that server");
-    let expected = Shop::new(7, SimulateConfig { shoppers: 80, days: 30, items: 60, ..Default::default() });
+    let expected = ShopSimulator::new(7, SimulateConfig { users: 80, days: 30, items: 60, ..Default::default() });
     let (shoppers, expected) = (expected.truths().len() as u64, expected.collect::<Vec<_>>());
-    let events = expected.iter().cloned().filter_map(Happening::into_event).count() as u64;
-    let items = expected.iter().filter(|happening| matches!(happening.what, What::Item(_))).count() as u64;
+    let events = expected.iter().cloned().filter_map(ShopEvent::into_event).count() as u64;
+    let items = expected.iter().filter(|happening| matches!(happening.kind, ShopEventKind::Item(_))).count() as u64;
     assert_eq!((outcome.events, outcome.profiles), (events, shoppers));
     assert_eq!(
         outcome.changes,

@@ -1,9 +1,9 @@
-//! One training from a caller's side, with everything that follows from it: in go a connection and what to ask for, out comes
-//! the outcome when the new model is served and every profile has been looked at for it. Nothing may be sent meanwhile.
+//! One training as a client sees it: returns the outcome once the new model is served and every profile is swept for
+//! it. No events may be sent meanwhile.
 
 use anyhow::{Result, bail};
 use portrait_client as client;
-use portrait_client::Line;
+use portrait_client::RoleRouter;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{
@@ -12,23 +12,23 @@ use portrait_proto::v1::{
 use std::time::Duration;
 use tonic::Code;
 
-/// How long looking at everybody may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit for a sweep.
+const TRAINING_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Asks for a training; everything sent before must be applied, and `known` is the newest model that everybody has been looked
-/// at for. Returns when every profile is where the new model says, or at once if no model was published.
+/// Requests a training. All events must be applied, and `known` is the newest version that all profiles were swept
+/// for. Returns when every profile has its segment of the new model, or at once if no model was published.
 ///
 /// # Errors
-/// If the training fails, or the profiles do not follow it within [`PATIENCE`].
+/// If the training fails, or the sweep takes longer than [`TRAINING_TIMEOUT`].
 pub(super) async fn train(
-    channel: &Line,
+    channel: &RoleRouter,
     mut request: TrainModelRequest,
     known: u64,
 ) -> Result<TrainOutcome> {
     loop {
         let active = active(channel).await?;
         if active != known {
-            // The server has learned one by itself: first everybody is looked at for that.
+            // The server has trained by itself: that model's sweep comes first.
             swept(channel, active).await?;
         }
         let outcome = client::train(channel.clone(), request, |_, _| {}).await?;
@@ -39,22 +39,22 @@ pub(super) async fn train(
             swept(channel, outcome.version).await?;
             return Ok(outcome);
         }
-        // The server has learned one by itself just before, and nobody was looked at for it when this one was learned.
-        // Its number of segments was chosen from the same shoppers.
+        // The server trained by itself in between, and this training ran before the sweep for that model. Its number
+        // of segments was chosen from the same users and is kept.
         request.choose_segments = false;
     }
 }
 
-/// Waits until everybody was looked at for a model.
-pub(super) async fn swept(channel: &Line, version: u64) -> Result<()> {
-    match tokio::time::timeout(PATIENCE, client::wait_until_swept(channel.clone(), version)).await {
+/// Waits until all profiles are swept for a model.
+pub(super) async fn swept(channel: &RoleRouter, version: u64) -> Result<()> {
+    match tokio::time::timeout(TRAINING_TIMEOUT, client::wait_until_swept(channel.clone(), version)).await {
         Ok(swept) => Ok(swept?),
-        Err(_) => bail!("the profiles did not follow model {version} within {} s", PATIENCE.as_secs()),
+        Err(_) => bail!("the profiles did not follow model {version} within {} s", TRAINING_TIMEOUT.as_secs()),
     }
 }
 
-/// The segments of the served model; none before the first.
-pub(super) async fn segments(channel: &Line) -> Result<Option<ListSegmentsResponse>> {
+/// Segments of the served model; none before the first.
+pub(super) async fn segments(channel: &RoleRouter) -> Result<Option<ListSegmentsResponse>> {
     match QueryServiceClient::new(channel.clone()).list_segments(ListSegmentsRequest {}).await {
         Ok(answer) => Ok(Some(answer.into_inner())),
         Err(status) if status.code() == Code::FailedPrecondition => Ok(None),
@@ -62,8 +62,8 @@ pub(super) async fn segments(channel: &Line) -> Result<Option<ListSegmentsRespon
     }
 }
 
-/// The newest model that is served; 0 before the first.
-async fn active(channel: &Line) -> Result<u64> {
+/// Active model version; 0 before the first.
+async fn active(channel: &RoleRouter) -> Result<u64> {
     let answer = ModelServiceClient::new(channel.clone()).list_models(ListModelsRequest {}).await?;
     Ok(answer.into_inner().active_version)
 }

@@ -1,10 +1,10 @@
-//! A subscriber of the demo: counts the changes that arrive, remembers the newest version of each shopper, and measures on a
-//! sample how old the news is on arrival. In goes a connection, out come figures; it never asks for a profile itself.
+//! Subscriber of the demo: counts the changes that arrive, tracks the newest version of each user, and measures on a
+//! sample how old a change is on delivery. It reads no profiles.
 
 use super::probe;
 use anyhow::{Context, Result, anyhow, bail};
 use hdrhistogram::Histogram;
-use portrait_client::Line;
+use portrait_client::RoleRouter;
 use portrait_proto::time;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
@@ -19,35 +19,35 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::Streaming;
 
-/// Shoppers whose versions are remembered at most.
-const SHOPPERS_MAX: usize = 1_000_000;
-/// How long the newest changes may take when everything is applied.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Users whose versions are tracked, at most.
+const USERS_MAX: usize = 1_000_000;
+/// Time limit for the newest changes after all events are applied.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Two subscriptions: one of all changes, one of a sample with profiles.
-pub(super) struct Watcher {
-    seen: Arc<Mutex<Seen>>,
-    news: watch::Receiver<u64>,
-    /// Aborted when the watcher is dropped.
+/// Two subscriptions: one to all changes, one to a sample with profiles.
+pub(super) struct ChangeWatcher {
+    state: Arc<Mutex<DeliveryState>>,
+    changed: watch::Receiver<u64>,
+    /// Tasks that are aborted when this is dropped.
     _listening: JoinSet<()>,
 }
 
-struct Seen {
+struct DeliveryState {
     changes: u64,
     versions: HashMap<String, u64>,
     delivered_micros: Histogram<u64>,
-    /// When the newest event of each shopper of the sample was accepted: a change without a newer one, as when a model puts
-    /// the shopper elsewhere, says nothing of how old news is.
+    /// Acceptance time of the newest event of each sampled user, in milliseconds. A change without a newer event,
+    /// such as a new segment after a training, says nothing about delivery.
     accepted_at: HashMap<String, i64>,
     fault: Option<String>,
 }
 
-impl Watcher {
-    /// Subscribes, and returns when the server has confirmed both subscriptions: no later change is missed.
-    pub(super) async fn begin(channel: Line, sample: Vec<String>, clock: SharedClock) -> Result<Self> {
+impl ChangeWatcher {
+    /// Subscribes, and returns after the server's confirmation of both subscriptions: no later change is missed.
+    pub(super) async fn begin(channel: RoleRouter, sample: Vec<String>, clock: SharedClock) -> Result<Self> {
         let all = WatchProfileChangesRequest { start: WatchStart::Now.into(), ..Default::default() };
         let sampled = WatchProfileChangesRequest { user_ids: sample, include_profile: true, ..all.clone() };
-        let seen = Seen {
+        let seen = DeliveryState {
             changes: 0,
             versions: HashMap::new(),
             delivered_micros: probe::micros()?,
@@ -66,39 +66,42 @@ impl Watcher {
                 tell.send_modify(|changes| *changes += 1);
             });
         }
-        Ok(Self { seen, news, _listening: listening })
+        Ok(Self { state: seen, changed: news, _listening: listening })
     }
 
-    /// How many changes arrived.
+    /// Number of changes received.
     pub(super) fn changes(&self) -> u64 {
-        lock(&self.seen).changes
+        lock(&self.state).changes
     }
 
-    /// From acceptance to delivery, in microseconds (to a millisecond), of the sample.
+    /// Time from acceptance to delivery of the sample, in microseconds with a resolution of a millisecond.
     pub(super) fn delivered_micros(&self) -> Histogram<u64> {
-        lock(&self.seen).delivered_micros.clone()
+        lock(&self.state).delivered_micros.clone()
     }
 
     /// Waits until the newest version of every profile has been delivered.
+    ///
+    /// # Errors
+    /// If a version does not arrive in time, or a subscription has ended.
     pub(super) async fn caught_up(&mut self, versions: &BTreeMap<String, u64>) -> Result<()> {
         let waiting = async {
             loop {
-                self.news.borrow_and_update();
+                self.changed.borrow_and_update();
                 let behind = self.behind(versions)?;
                 if behind == 0 {
                     return Ok(());
                 }
-                self.news.changed().await.context("nobody listens any more")?;
+                self.changed.changed().await.context("nobody listens any more")?;
             }
         };
-        match tokio::time::timeout(PATIENCE, waiting).await {
+        match tokio::time::timeout(DELIVERY_TIMEOUT, waiting).await {
             Ok(caught_up) => caught_up,
-            Err(_) => bail!("the newest changes did not arrive within {} s", PATIENCE.as_secs()),
+            Err(_) => bail!("the newest changes did not arrive within {} s", DELIVERY_TIMEOUT.as_secs()),
         }
     }
 
     fn behind(&self, versions: &BTreeMap<String, u64>) -> Result<usize> {
-        let seen = lock(&self.seen);
+        let seen = lock(&self.state);
         if let Some(fault) = &seen.fault {
             return Err(anyhow!("the subscription ended: {fault}"));
         }
@@ -109,9 +112,9 @@ impl Watcher {
     }
 }
 
-/// A subscription whose first answer, the confirmation, has arrived.
+/// Subscribes and waits for the first response, the confirmation.
 pub(super) async fn subscribed(
-    channel: Line,
+    channel: RoleRouter,
     request: WatchProfileChangesRequest,
 ) -> Result<Streaming<WatchProfileChangesResponse>> {
     let mut answers = QueryServiceClient::new(channel).watch_profile_changes(request).await?.into_inner();
@@ -124,11 +127,11 @@ pub(super) async fn subscribed(
     }
 }
 
-/// Takes answers until there are no more, and says why.
+/// Receives responses until the stream ends; returns the reason.
 async fn listen(
     mut answers: Streaming<WatchProfileChangesResponse>,
     counted: bool,
-    seen: &Mutex<Seen>,
+    seen: &Mutex<DeliveryState>,
     tell: &watch::Sender<u64>,
     clock: &SharedClock,
 ) -> String {
@@ -150,10 +153,10 @@ async fn listen(
     }
 }
 
-impl Seen {
+impl DeliveryState {
     fn count(&mut self, change: ProfileChange) {
         self.changes += 1;
-        if self.versions.len() < SHOPPERS_MAX || self.versions.contains_key(&change.user_id) {
+        if self.versions.len() < USERS_MAX || self.versions.contains_key(&change.user_id) {
             self.versions.insert(change.user_id, change.version);
         }
     }
@@ -171,6 +174,6 @@ impl Seen {
     }
 }
 
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+fn lock(seen: &Mutex<DeliveryState>) -> MutexGuard<'_, DeliveryState> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }

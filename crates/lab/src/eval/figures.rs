@@ -1,165 +1,167 @@
-//! What an evaluation found: numbers with the intervals in which they lie, from drawing shoppers anew (paired bootstrap: Efron and
-//! Tibshirani, "An Introduction to the Bootstrap", 1993, section 8.3). In go outcomes, out go figures.
+//! Figures of an evaluation with their 95% confidence intervals, by resampling users (paired bootstrap: Efron and
+//! Tibshirani, "An Introduction to the Bootstrap", 1993, section 8.3).
 
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// How often shoppers are drawn anew.
+/// Resamples of the bootstrap.
 const DRAWS: usize = 400;
-/// Fewer outcomes say nothing.
+/// Outcomes below which no comparison is reported.
 const OUTCOMES_MIN: usize = 50;
 
-/// Everything that was found in a log.
+/// Report of the evaluation of a log.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct EvalReport {
     pub(super) log: String,
     pub(super) events: usize,
-    pub(super) shoppers: usize,
+    pub(super) users: usize,
     pub(super) days: f64,
     pub(super) subjects: Vec<SubjectReport>,
-    /// None of too few shoppers.
+    /// Stability of segments; none for a log with too few users.
     pub(super) segments: Option<Stability>,
 }
 
-/// What was found of items, or of categories.
+/// Figures for items, or for categories.
 #[derive(Debug, Serialize)]
 pub(super) struct SubjectReport {
     pub(super) subject: &'static str,
-    pub(super) found_within: usize,
-    pub(super) things: usize,
+    pub(super) hit_top: usize,
+    pub(super) items: usize,
     pub(super) targets: usize,
-    pub(super) shoppers: usize,
-    /// The share of targets that the shopper had before.
-    pub(super) again: f64,
-    /// One line for each age of the profile, live first.
+    pub(super) users: usize,
+    /// Share of targets that the user had interacted with before.
+    pub(super) repeat_share: f64,
+    /// Figures by age of the profile, live first.
     pub(super) ages: Vec<AgeFigures>,
-    /// One line for each part of the recommendation on its own, and baselines.
+    /// Figures of each recommendation part alone, and of baselines.
     pub(super) parts: Vec<PartFigures>,
-    /// Of the live profile, the surest last: what was told of things being among the first, and how often they were.
+    /// Reliability diagram of the live profile: groups of targets by predicted probability, ascending.
     pub(super) calibration: Vec<Reliability>,
 }
 
-/// A profile of one age.
+/// Figures of the profiles of one age.
 #[derive(Debug, Serialize)]
 pub(super) struct AgeFigures {
     pub(super) age: String,
-    pub(super) recall: Interval,
+    pub(super) recall: ConfidenceInterval,
     pub(super) ndcg: f64,
-    /// The mean negative logarithm of the probability of what came, in nats; the logarithm of the number of things is that of who
-    /// knows nothing. None where scores told nothing on the events before.
-    pub(super) log_loss: Option<Interval>,
-    /// How far what was told of things being among the first is from how often they were, in ten bins of equal width.
+    /// Mean negative log-likelihood of the item that followed, in nats; a uniform prediction has the logarithm of the
+    /// number of items. None if the scores were not calibrated.
+    pub(super) log_loss: Option<ConfidenceInterval>,
+    /// Expected calibration error of the top-rank probability, in ten bins of equal width.
     pub(super) calibration_error: Option<f64>,
-    /// The share of targets whose shopper has a profile of this age that is not empty.
+    /// Share of targets whose user has a non-empty profile of this age.
     pub(super) known: f64,
-    /// Against live, where this profile is not empty.
-    pub(super) matched: Option<Compared>,
-    /// The same, of things that the shopper had not had.
-    pub(super) new: Option<Compared>,
-    /// The same, of things that the shopper had had.
-    pub(super) again: Option<Compared>,
-    /// `matched` with each shopper's later events dealt anew over the same times.
-    pub(super) control: Option<Compared>,
+    /// Comparison with live on targets where this profile is not empty.
+    pub(super) matched: Option<LiveStaleComparison>,
+    /// Comparison on items that the user had not interacted with.
+    pub(super) new: Option<LiveStaleComparison>,
+    /// Comparison on items that the user had interacted with.
+    pub(super) repeat: Option<LiveStaleComparison>,
+    /// Control of `matched`: each user's later events are shuffled over the same times.
+    pub(super) control: Option<LiveStaleComparison>,
 }
 
-/// One way to recommend from a live profile, against what is served.
+/// Figures of one way to recommend from a live profile, compared with the served one.
 #[derive(Debug, Serialize)]
 pub(super) struct PartFigures {
     pub(super) name: &'static str,
-    pub(super) recall: Interval,
+    pub(super) recall: ConfidenceInterval,
     pub(super) ndcg: f64,
-    /// Served less this, in recall.
-    pub(super) served_less_this: Option<Interval>,
-    /// Served (as live) beside this (as stale), of things that the shopper had not had.
-    pub(super) new: Option<Compared>,
-    /// The same, of things that the shopper had had.
-    pub(super) again: Option<Compared>,
+    /// Recall of the served recommendation minus that of this one.
+    pub(super) served_less_this: Option<ConfidenceInterval>,
+    /// Served (as live) against this one (as stale), on items that the user had not interacted with.
+    pub(super) new: Option<LiveStaleComparison>,
+    /// Comparison on items that the user had interacted with.
+    pub(super) repeat: Option<LiveStaleComparison>,
 }
 
-/// Targets of which about the same was told.
+/// Group of targets with about the same predicted probability.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Reliability {
-    /// The mean probability to be among the first.
-    pub(super) told: f64,
-    /// The share that was.
-    pub(super) found: Interval,
+    /// Mean predicted probability of a hit.
+    pub(super) predicted: f64,
+    /// Observed share of hits.
+    pub(super) observed: ConfidenceInterval,
     pub(super) targets: usize,
 }
 
-/// Whether shoppers are where they were.
+/// Stability of segments between two trainings.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Stability {
-    /// How many segments the first training found, and how many of them the second still has.
+    /// Segments of the first training.
     pub(super) segments: usize,
+    /// Segments of the first training that the second one retains.
     pub(super) kept_segments: usize,
-    /// Days from the first training to the second.
+    /// Days between the trainings.
     pub(super) days: f64,
-    /// The same profiles by the model before and by that of the second training.
-    pub(super) retrained: Kept,
-    /// Those of the first training then and at the second: who shops differently moves, too.
-    pub(super) over_time: Kept,
+    /// Same profiles, assigned by the first model and by the second.
+    pub(super) retrained: Retention,
+    /// Users of the first training, then and at the second one: users whose behaviour changes move as well.
+    pub(super) over_time: Retention,
 }
 
-/// How many kept their segment.
+/// Share of users who keep their segment.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Kept {
-    pub(super) shoppers: usize,
-    pub(super) share: Interval,
-    /// How far the two partitions agree, whatever segments are called (adjusted Rand index).
-    pub(super) agreement: Interval,
+pub(super) struct Retention {
+    pub(super) users: usize,
+    pub(super) share: ConfidenceInterval,
+    /// Adjusted Rand index of the two partitions, independent of segment names.
+    pub(super) agreement: ConfidenceInterval,
 }
 
-/// Live beside stale on the same targets.
+/// Comparison of live with stale on the same targets.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Compared {
+pub(super) struct LiveStaleComparison {
     pub(super) targets: usize,
     pub(super) live: f64,
     pub(super) stale: f64,
-    /// None where nothing was found by the stale one in some draws.
-    pub(super) ratio: Option<Interval>,
-    pub(super) difference: Interval,
+    /// Ratio of live to stale; none if the stale one has no hit in some resample.
+    pub(super) ratio: Option<ConfidenceInterval>,
+    pub(super) difference: ConfidenceInterval,
 }
 
-/// A number and where 95% of the draws lie.
+/// Value with its 95% confidence interval.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Interval {
+pub(super) struct ConfidenceInterval {
     pub(super) value: f64,
     pub(super) low: f64,
     pub(super) high: f64,
 }
 
-/// One target: whose, and what it gave.
+/// Outcomes of one target under both conditions.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pair {
-    pub(super) shopper: u32,
+pub(super) struct UserPair {
+    pub(super) user: u32,
     pub(super) live: f64,
     pub(super) stale: f64,
 }
 
-/// The mean, from (shopper, value).
-pub(super) fn mean(outcomes: impl Iterator<Item = (u32, f64)>, seed: u64) -> Interval {
-    let pairs: Vec<Pair> = outcomes.map(|(shopper, live)| Pair { shopper, live, stale: 0.0 }).collect();
-    let sums = Sums::of(&pairs);
+/// Mean of `(user, value)` pairs, with an interval from resampling users.
+pub(super) fn mean(outcomes: impl Iterator<Item = (u32, f64)>, seed: u64) -> ConfidenceInterval {
+    let pairs: Vec<UserPair> = outcomes.map(|(shopper, live)| UserPair { user: shopper, live, stale: 0.0 }).collect();
+    let sums = BootstrapSums::of(&pairs);
     let whole = sums.whole();
     interval(whole.live / whole.count.max(1.0), sums.draws(seed).map(|drawn| drawn.live / drawn.count))
 }
 
-/// Live beside stale; none of too few.
-pub(super) fn compared(pairs: &[Pair], seed: u64) -> Option<Compared> {
+/// Comparison of live with stale; none for fewer than [`OUTCOMES_MIN`] pairs.
+pub(super) fn compared(pairs: &[UserPair], seed: u64) -> Option<LiveStaleComparison> {
     if pairs.len() < OUTCOMES_MIN {
         return None;
     }
-    let sums = Sums::of(pairs);
+    // Live and stale are resampled together: pairing removes the variance between users from the difference.
+    let sums = BootstrapSums::of(pairs);
     let whole = sums.whole();
-    let difference = |drawn: &Drawn| (drawn.live - drawn.stale) / drawn.count;
-    let drawn: Vec<Drawn> = sums.draws(seed).collect();
+    let difference = |drawn: &BootstrapDraw| (drawn.live - drawn.stale) / drawn.count;
+    let drawn: Vec<BootstrapDraw> = sums.draws(seed).collect();
     let ratio = drawn
         .iter()
         .all(|drawn| drawn.stale > 0.0)
         .then(|| interval(whole.live / whole.stale, drawn.iter().map(|drawn| drawn.live / drawn.stale)));
-    Some(Compared {
+    Some(LiveStaleComparison {
         targets: pairs.len(),
         live: whole.live / whole.count,
         stale: whole.stale / whole.count,
@@ -168,8 +170,8 @@ pub(super) fn compared(pairs: &[Pair], seed: u64) -> Option<Compared> {
     })
 }
 
-/// A figure of `count` shoppers, given by their places; some come more than once in a draw.
-pub(super) fn drawn(count: usize, figure: impl Fn(&[usize]) -> f64, seed: u64) -> Interval {
+/// Bootstrap of a figure of `count` users, who are given by index; a resample may repeat an index.
+pub(super) fn drawn(count: usize, figure: impl Fn(&[usize]) -> f64, seed: u64) -> ConfidenceInterval {
     let mut chance = StdRng::seed_from_u64(seed);
     let all: Vec<usize> = (0..count).collect();
     let mut draw = || -> Vec<usize> { all.iter().map(|_| chance.random_range(0..count)).collect() };
@@ -177,18 +179,18 @@ pub(super) fn drawn(count: usize, figure: impl Fn(&[usize]) -> f64, seed: u64) -
     interval(figure(&all), draws.into_iter())
 }
 
-/// Sums by shopper.
-struct Sums(Vec<Drawn>);
+/// Sums of each user.
+struct BootstrapSums(Vec<BootstrapDraw>);
 
-/// Sums over some shoppers.
+/// Sums over the users of one resample.
 #[derive(Clone, Copy, Debug, Default)]
-struct Drawn {
+struct BootstrapDraw {
     live: f64,
     stale: f64,
     count: f64,
 }
 
-impl Drawn {
+impl BootstrapDraw {
     fn add(&mut self, other: &Self) {
         self.live += other.live;
         self.stale += other.stale;
@@ -196,30 +198,31 @@ impl Drawn {
     }
 }
 
-impl Sums {
-    fn of(pairs: &[Pair]) -> Self {
-        let mut sums: BTreeMap<u32, Drawn> = BTreeMap::new();
+impl BootstrapSums {
+    fn of(pairs: &[UserPair]) -> Self {
+        // Users are resampled, not events: the events of one user are not independent.
+        let mut sums: BTreeMap<u32, BootstrapDraw> = BTreeMap::new();
         for pair in pairs {
-            let one = Drawn { live: pair.live, stale: pair.stale, count: 1.0 };
-            sums.entry(pair.shopper).or_default().add(&one);
+            let one = BootstrapDraw { live: pair.live, stale: pair.stale, count: 1.0 };
+            sums.entry(pair.user).or_default().add(&one);
         }
         Self(sums.into_values().collect())
     }
 
-    fn whole(&self) -> Drawn {
-        let mut whole = Drawn::default();
+    fn whole(&self) -> BootstrapDraw {
+        let mut whole = BootstrapDraw::default();
         self.0.iter().for_each(|one| whole.add(one));
         whole
     }
 
-    /// As many shoppers as there are, drawn with replacement, again and again.
-    fn draws(&self, seed: u64) -> impl Iterator<Item = Drawn> {
+    /// Resamples of as many users as there are, with replacement.
+    fn draws(&self, seed: u64) -> impl Iterator<Item = BootstrapDraw> {
         let mut chance = StdRng::seed_from_u64(seed);
         (0..if self.0.is_empty() { 0 } else { DRAWS }).map(move |_| self.draw(&mut chance))
     }
 
-    fn draw(&self, chance: &mut impl Rng) -> Drawn {
-        let mut drawn = Drawn::default();
+    fn draw(&self, chance: &mut impl Rng) -> BootstrapDraw {
+        let mut drawn = BootstrapDraw::default();
         for _ in 0..self.0.len() {
             drawn.add(&self.0[chance.random_range(0..self.0.len())]);
         }
@@ -227,11 +230,11 @@ impl Sums {
     }
 }
 
-fn interval(value: f64, draws: impl Iterator<Item = f64>) -> Interval {
+fn interval(value: f64, draws: impl Iterator<Item = f64>) -> ConfidenceInterval {
     let mut draws: Vec<f64> = draws.collect();
     draws.sort_by(f64::total_cmp);
     let at = |share: f64| draws.get((share * draws.len() as f64) as usize).copied().unwrap_or(value);
-    Interval { value, low: at(0.025), high: at(0.975) }
+    ConfidenceInterval { value, low: at(0.025), high: at(0.975) }
 }
 
 #[cfg(test)]
@@ -239,9 +242,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shoppers_are_drawn_and_not_events() {
-        // One shopper has all the events: the interval is as wide as that shopper's luck.
-        let pair = |shopper: u32, live: f64| Pair { shopper, live, stale: 0.5 };
+    fn users_are_resampled_and_not_events() {
+        // One user has nearly all events: the interval is as wide as that user's luck.
+        let pair = |shopper: u32, live: f64| UserPair { user: shopper, live, stale: 0.5 };
         let mut pairs = vec![pair(0, 1.0); 1000];
         pairs.extend((1..100).map(|shopper| pair(shopper, 0.0)));
         let found = compared(&pairs, 1).expect("enough");
@@ -251,8 +254,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_found_by_the_stale_one_is_no_ratio() {
-        let pairs: Vec<Pair> = (0..60).map(|shopper| Pair { shopper, live: 1.0, stale: 0.0 }).collect();
+    fn a_stale_profile_without_hits_gives_no_ratio() {
+        let pairs: Vec<UserPair> = (0..60).map(|shopper| UserPair { user: shopper, live: 1.0, stale: 0.0 }).collect();
         assert!(compared(&pairs, 1).expect("enough").ratio.is_none());
     }
 }

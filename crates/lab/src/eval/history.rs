@@ -1,64 +1,64 @@
-//! A log as histories: what each shopper did, in the order of time. In goes a file, out go records as the server would fold them,
-//! and numbers for the things that are to be foretold.
+//! Event log as histories of users, in the order of time. Reads records as the server folds them, and assigns indices
+//! to the items to predict.
 
 use crate::replay;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::ProgressBar;
-use portrait_connect::files::{Format, LogReader, Row};
-use portrait_learning::prediction::recommend::Past;
+use portrait_connect::files::{Format, LogReader, LogRow};
+use portrait_learning::prediction::recommend::History;
 use portrait_profile::{Body, ItemId, Profile, Record, Timestamp};
 use rand::seq::SliceRandom;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-/// The share of events after which an item must have been had by enough shoppers.
+/// Share of the events that [`LogArgs::item_users_min`] is counted on.
 const EARLY: f64 = 0.7;
 
-/// Which log to read, and what of it.
+/// Arguments that choose a log and filter it.
 #[derive(Debug, Args)]
 pub struct LogArgs {
-    /// An event log.
+    /// Event log to read.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The log's format.
+    /// Format of the log.
     #[arg(long, value_enum)]
     pub format: Format,
-    /// The catalogue in that format, for the categories that the log lacks.
+    /// Catalogue in the same format, for logs without categories.
     #[arg(long, value_name = "FILE")]
     pub catalogue: Option<PathBuf>,
-    /// Events of items that fewer shoppers had in the first 70% are left out.
+    /// Leave out events of items that fewer users had in the first 70% of the events.
     #[arg(long, default_value_t = 1)]
-    pub item_shoppers_min: usize,
+    pub item_users_min: usize,
 }
 
-/// A log.
-pub(crate) struct Log {
-    pub(crate) shoppers: Vec<Shopper>,
-    /// Every event's time, in order.
+/// Event log by user.
+pub(crate) struct EventLog {
+    pub(crate) users: Vec<LogUser>,
+    /// Times of all events, ascending.
     times: Vec<Timestamp>,
 }
 
-/// One shopper's events, in the order of time.
-pub(crate) struct Shopper {
+/// Events of one user, in the order of time.
+pub(crate) struct LogUser {
     pub(crate) records: Vec<Record>,
 }
 
-/// What is to be foretold.
+/// Kind of item to predict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Subject {
     Item,
     Category,
 }
 
-/// Numbers for the things of a log.
-pub(super) struct Numbers {
+/// Index of the items of a log: consecutive numbers by id.
+pub(super) struct ItemIndex {
     subject: Subject,
     of: HashMap<Box<str>, u32>,
 }
 
-impl Log {
-    /// Reads a log, in any order.
+impl EventLog {
+    /// Reads a log whose rows may come in any order.
     pub(crate) fn read(args: &LogArgs) -> Result<Self> {
         let categories = args.catalogue.as_ref().map(|file| categories(args.format, file)).transpose()?;
         let mut reader = LogReader::open(&args.file, args.format, args.format.default_event_id())?;
@@ -66,15 +66,15 @@ impl Log {
         let (mut known, mut by_shopper) = (HashSet::new(), BTreeMap::new());
         while let Some(row) = reader.next() {
             bar.set_position(reader.bytes_read());
-            let Row::Event(mut event) = row? else { continue };
-            // As the server does: the same record twice counts once.
+            let LogRow::Event(mut event) = row? else { continue };
+            // De-duplication as on the server: the same record counts once.
             if !known.insert((event.user_id.clone(), event.event_id.clone())) {
                 continue;
             }
             if let Some(category) = categories.as_ref().and_then(|known| known.get(&event.item_id)) {
                 event.category.clone_from(category);
             }
-            // A log that names brands alone has them for items.
+            // Some logs name brands only: a brand stands in for the item.
             if event.item_id.is_empty() {
                 event.item_id.clone_from(&event.brand);
             }
@@ -82,12 +82,12 @@ impl Log {
             by_shopper.entry(record.user_id.clone()).or_insert_with(Vec::new).push(record);
         }
         bar.finish_and_clear();
-        Self::of(by_shopper.into_values().collect(), args.item_shoppers_min)
+        Self::of(by_shopper.into_values().collect(), args.item_users_min)
     }
 
-    /// A log of these records, a list for each shopper, without items that fewer shoppers had early on.
+    /// Creates a log from the records of each user, without items that fewer users had early on.
     pub(crate) fn of(mut records: Vec<Vec<Record>>, item_shoppers_min: usize) -> Result<Self> {
-        // Of one moment, the order of the file stays.
+        // A stable sort: events of the same time keep the order of the file.
         records.iter_mut().for_each(|records| records.sort_by_key(|record| record.occurred_at));
         if item_shoppers_min > 1 {
             leave_rare_items_out(&mut records, item_shoppers_min);
@@ -97,32 +97,32 @@ impl Log {
             bail!("the log has no events");
         }
         let shoppers = records.into_iter().filter(|records| !records.is_empty());
-        Ok(Self { shoppers: shoppers.map(|records| Shopper { records }).collect(), times })
+        Ok(Self { users: shoppers.map(|records| LogUser { records }).collect(), times })
     }
 
-    /// The time of the event after this share of all.
+    /// Time of the event at this share of all events.
     pub(super) fn cut(&self, share: f64) -> Timestamp {
         cut(&self.times, share)
     }
 
-    /// How many events there are.
+    /// Number of events in the log.
     pub(super) fn events(&self) -> usize {
         self.times.len()
     }
 
-    /// The first and the last event.
+    /// Times of the first and the last event.
     pub(crate) fn span(&self) -> (Timestamp, Timestamp) {
         (self.times[0], self.times[self.times.len() - 1])
     }
 }
 
-impl Shopper {
-    /// The times of all events.
+impl LogUser {
+    /// Times of the user's events, ascending.
     pub(super) fn times(&self) -> Vec<Timestamp> {
         self.records.iter().map(|record| record.occurred_at).collect()
     }
 
-    /// The profile of the first `count` events.
+    /// Profile of the user's first `count` events.
     pub(super) fn profile(&self, count: usize) -> Profile {
         let mut profile = Profile::new(self.records[0].user_id.clone());
         for record in &self.records[..count] {
@@ -133,7 +133,7 @@ impl Shopper {
 }
 
 impl Subject {
-    /// What it is called.
+    /// Name of the subject in reports.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Item => "item",
@@ -141,8 +141,8 @@ impl Subject {
         }
     }
 
-    /// Among how many first ones it counts as found.
-    pub(super) fn found_within(self) -> usize {
+    /// Number of top ranks that count as a hit.
+    pub(super) fn hit_top(self) -> usize {
         match self {
             Self::Item => 20,
             Self::Category => 3,
@@ -150,11 +150,11 @@ impl Subject {
     }
 }
 
-impl Numbers {
-    /// Of everything in a log.
-    pub(super) fn of(log: &Log, subject: Subject) -> Self {
+impl ItemIndex {
+    /// Creates the index of everything in a log.
+    pub(super) fn of(log: &EventLog, subject: Subject) -> Self {
         let mut of = HashMap::new();
-        for record in log.shoppers.iter().flat_map(|shopper| &shopper.records) {
+        for record in log.users.iter().flat_map(|shopper| &shopper.records) {
             if let Some(name) = named(subject, record) {
                 let next = of.len() as u32;
                 of.entry(Box::from(name)).or_insert(next);
@@ -163,27 +163,27 @@ impl Numbers {
         Self { subject, of }
     }
 
-    /// What they are numbers of.
+    /// Kind of the indexed items.
     pub(super) fn subject(&self) -> Subject {
         self.subject
     }
 
-    /// How many things there are.
+    /// Number of items in the index.
     pub(super) fn len(&self) -> usize {
         self.of.len()
     }
 
-    /// The number of what a record is about.
+    /// Index of the item of a record.
     pub(super) fn number(&self, record: &Record) -> Option<u32> {
         named(self.subject, record).and_then(|name| self.of.get(name).copied())
     }
 
-    /// What a profile knows of these things.
-    pub(super) fn past(&self, profile: &Profile) -> Past {
+    /// Interaction history of a profile, by item index.
+    pub(super) fn history(&self, profile: &Profile) -> History {
         let number = |name: &str| self.of.get(name).copied();
         match self.subject {
-            Subject::Item => Past::of_items(profile, number),
-            Subject::Category => Past::of_categories(profile, number),
+            Subject::Item => History::from_items(profile, number),
+            Subject::Category => History::from_categories(profile, number),
         }
     }
 }
@@ -211,6 +211,7 @@ fn leave_rare_items_out(records: &mut [Vec<Record>], shoppers_min: usize) {
     if times.is_empty() {
         return;
     }
+    // The filter counts on the training part only: counting later users would leak the evaluated events into it.
     let split = cut(&times, EARLY);
     let mut shoppers: HashMap<Box<str>, usize> = HashMap::new();
     for records in records.iter() {
@@ -225,29 +226,29 @@ fn leave_rare_items_out(records: &mut [Vec<Record>], shoppers_min: usize) {
     records.iter_mut().for_each(|records| records.retain(common));
 }
 
-/// The category of each item of a catalogue.
+/// Reads the category of each item of a catalogue.
 fn categories(format: Format, file: &Path) -> Result<HashMap<String, String>> {
     let reader = LogReader::open(file, format, format.default_event_id())?;
     let mut categories = HashMap::new();
     for row in reader {
-        if let Row::Item(item) = row.with_context(|| format!("{} cannot be read", file.display()))? {
+        if let LogRow::Item(item) = row.with_context(|| format!("{} cannot be read", file.display()))? {
             categories.insert(item.item_id, item.category);
         }
     }
     Ok(categories)
 }
 
-/// Deals what happened to a shopper from `split` on anew over the same times.
-pub(super) fn dealt_anew(shopper: &Shopper, split: Timestamp, chance: &mut impl rand::Rng) -> Shopper {
+/// Shuffles the user's events from `split` on over the same times: the control of the evaluation.
+pub(super) fn dealt_anew(shopper: &LogUser, split: Timestamp, chance: &mut impl rand::Rng) -> LogUser {
     let begin = shopper.records.partition_point(|record| record.occurred_at < split);
     let mut records = shopper.records.clone();
     let mut bodies: Vec<Body> = records[begin..].iter().map(|record| record.body.clone()).collect();
     bodies.shuffle(chance);
     records[begin..].iter_mut().zip(bodies).for_each(|(record, body)| record.body = body);
-    Shopper { records }
+    LogUser { records }
 }
 
-/// Whether a shopper's first `count` events have a thing.
-pub(super) fn had(shopper: &Shopper, numbers: &Numbers, count: usize, thing: u32) -> bool {
+/// True if the user's first `count` events contain the item.
+pub(super) fn had(shopper: &LogUser, numbers: &ItemIndex, count: usize, thing: u32) -> bool {
     shopper.records[..count].iter().any(|record| numbers.number(record) == Some(thing))
 }

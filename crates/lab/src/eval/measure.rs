@@ -1,76 +1,76 @@
-//! One slice of time: what was learned before it, what is to be foretold in it, and how well contenders do. In go histories, out
-//! come the places at which what happened was ranked.
+//! One time slice of the evaluation: a recommender learned from the events before it, the events of the slice to
+//! predict, and the rank that each contender gives to what happened.
 
-use super::chances::{Chances, Told};
-use super::history::{Numbers, Shopper};
+use super::probabilities::{ProbabilityModel, RankedLoss};
+use super::history::{ItemIndex, LogUser};
 use super::staleness::Staleness;
 use anyhow::Result;
 use indicatif::ProgressBar;
 use portrait_learning::prediction::factors::Params;
-use portrait_learning::prediction::recommend::{Blend, Continued, Past, Recommender, Teaching};
+use portrait_learning::prediction::recommend::{ScoreWeights, HoldoutExample, History, Recommender, TrainingSet};
 use portrait_profile::{Profile, Timestamp};
 use rand::Rng;
 use rand::seq::index;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What was learned up to a moment, and what is to be foretold from there.
-pub(super) struct Slice {
+/// Recommender of the events before `split`, and targets from there on.
+pub(super) struct TimeSlice {
     pub(super) split: Timestamp,
     pub(super) recommender: Recommender,
-    /// In the order of their shoppers.
-    pub(super) targets: Vec<Target>,
+    /// Targets grouped by user.
+    pub(super) targets: Vec<EvalTarget>,
 }
 
-/// An event to foretell.
+/// Event whose item is to be predicted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Target {
-    pub(super) shopper: usize,
-    /// Its place among the shopper's events.
-    pub(super) place: usize,
+pub(super) struct EvalTarget {
+    pub(super) user: usize,
+    /// Index among the user's events.
+    pub(super) index: usize,
 }
 
-/// A way to foretell.
+/// Age of the profile and weights of the recommendation under evaluation.
 #[derive(Clone, Debug)]
-pub(super) struct Contender {
+pub(super) struct EvalContender {
     pub(super) staleness: Staleness,
-    pub(super) blend: Blend,
-    /// How its scores become probabilities; none if nobody asks for any.
-    pub(super) chances: Option<Chances>,
+    pub(super) weights: ScoreWeights,
+    /// Mapping from scores to probabilities; none if no probabilities are needed.
+    pub(super) chances: Option<ProbabilityModel>,
 }
 
-/// What a contender did with a target.
+/// Result of a contender on a target.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Outcome {
-    /// How many things came before it, of those that tie half.
-    pub(super) place: f64,
-    /// Whether the contender knew anything of the shopper.
+pub(super) struct EvalOutcome {
+    /// Rank from 0; ties count half.
+    pub(super) rank: f64,
+    /// True if the profile was not empty.
     pub(super) known: bool,
-    /// What it said of it, if it was asked.
-    pub(super) told: Option<Told>,
+    /// Probabilities, for contenders that have a mapping.
+    pub(super) probability: Option<RankedLoss>,
 }
 
-/// Scores closer than this tie.
+/// Difference of scores below which they tie.
 const TIE: f32 = 1e-6;
 
-impl Slice {
-    /// Learns from what happened before `split` and draws at most `most` targets between there and `end`.
+impl TimeSlice {
+    /// Learns from the events before `split` and draws at most `targets_max` targets between `split` and `end`.
     pub(super) fn of(
-        shoppers: &[Shopper],
-        numbers: &Numbers,
+        shoppers: &[LogUser],
+        numbers: &ItemIndex,
         split: Timestamp,
         end: Option<Timestamp>,
         most: usize,
         chance: &mut impl Rng,
     ) -> Result<Self> {
-        let past = |shopper: &Shopper| {
+        let past = |shopper: &LogUser| {
             let before = shopper.records.partition_point(|record| record.occurred_at < split);
-            numbers.past(&shopper.profile(before))
+            numbers.history(&shopper.profile(before))
         };
-        let pasts: Vec<Past> =
-            shoppers.par_iter().map(past).filter(|past| !past.touched.is_empty()).collect();
+        let pasts: Vec<History> =
+            shoppers.par_iter().map(past).filter(|past| !past.interactions.is_empty()).collect();
         let latent = Params::default();
-        let teaching = Teaching { things: numbers.len(), segments: 0, pasts: &pasts, latent: Some(&latent) };
+        let teaching = TrainingSet { items: numbers.len(), segments: 0, histories: &pasts, latent: Some(&latent) };
         let recommender = Recommender::learn(&teaching)?;
         let known = known(shoppers, numbers, split);
         let mut targets = Vec::new();
@@ -79,9 +79,11 @@ impl Slice {
                 let at = record.occurred_at;
                 let within = at >= split && end.is_none_or(|end| at < end);
                 let has_past = shopper.records[0].occurred_at < at;
+                // An item that first appears within the slice cannot be recommended: it would lower all contenders
+                // alike.
                 let thing = numbers.number(record).filter(|thing| known[*thing as usize]);
                 if within && has_past && thing.is_some() {
-                    targets.push(Target { shopper: index, place });
+                    targets.push(EvalTarget { user: index, index: place });
                 }
             }
         }
@@ -93,88 +95,89 @@ impl Slice {
         Ok(Self { split, recommender, targets })
     }
 
-    /// The pasts of all targets at this age, and what followed.
+    /// Histories of all targets at one age of the profile, with the item that followed.
     pub(super) fn continued(
         &self,
-        shoppers: &[Shopper],
-        numbers: &Numbers,
+        shoppers: &[LogUser],
+        numbers: &ItemIndex,
         staleness: Staleness,
-    ) -> Vec<Continued> {
-        let of = |targets: &[Target]| -> Vec<Continued> {
+    ) -> Vec<HoldoutExample> {
+        let of = |targets: &[EvalTarget]| -> Vec<HoldoutExample> {
             let Some(first) = targets.first() else { return Vec::new() };
-            let shopper = &shoppers[first.shopper];
+            let shopper = &shoppers[first.user];
             let times = shopper.times();
-            let count = |target: &Target| staleness.known(&times, times[target.place], self.split);
-            let pasts = pasts(shopper, numbers, targets.iter().map(count).collect());
-            let next = |target: &Target| numbers.number(&shopper.records[target.place]);
-            let one = |target: &Target| {
-                Some(Continued { past: pasts[&count(target)].clone(), next: next(target)? })
+            let count = |target: &EvalTarget| staleness.known(&times, times[target.index], self.split);
+            let pasts = histories(shopper, numbers, targets.iter().map(count).collect());
+            let next = |target: &EvalTarget| numbers.number(&shopper.records[target.index]);
+            let one = |target: &EvalTarget| {
+                Some(HoldoutExample { history: pasts[&count(target)].clone(), next: next(target)? })
             };
             targets.iter().filter_map(one).collect()
         };
-        self.by_shopper().par_iter().flat_map_iter(|targets| of(targets)).collect()
+        self.by_user().par_iter().flat_map_iter(|targets| of(targets)).collect()
     }
 
-    /// What each contender does with each target: a row a target, in their order.
+    /// Outcomes of each contender on each target: a row for each target, in their order.
     pub(super) fn outcomes(
         &self,
-        shoppers: &[Shopper],
-        numbers: &Numbers,
-        contenders: &[Contender],
+        shoppers: &[LogUser],
+        numbers: &ItemIndex,
+        contenders: &[EvalContender],
         bar: &ProgressBar,
-    ) -> Vec<Vec<Outcome>> {
-        let of = |scores: &mut Vec<f32>, targets: &&[Target]| {
+    ) -> Vec<Vec<EvalOutcome>> {
+        let of = |scores: &mut Vec<f32>, targets: &&[EvalTarget]| {
             let outcomes = self.outcomes_of(shoppers, numbers, contenders, targets, scores);
             bar.inc(targets.len() as u64);
             outcomes
         };
-        self.by_shopper().par_iter().map_init(Vec::new, of).flatten_iter().collect()
+        self.by_user().par_iter().map_init(Vec::new, of).flatten_iter().collect()
     }
 
     fn outcomes_of(
         &self,
-        shoppers: &[Shopper],
-        numbers: &Numbers,
-        contenders: &[Contender],
-        targets: &[Target],
+        shoppers: &[LogUser],
+        numbers: &ItemIndex,
+        contenders: &[EvalContender],
+        targets: &[EvalTarget],
         scores: &mut Vec<f32>,
-    ) -> Vec<Vec<Outcome>> {
+    ) -> Vec<Vec<EvalOutcome>> {
         let Some(first) = targets.first() else { return Vec::new() };
-        let shopper = &shoppers[first.shopper];
+        let shopper = &shoppers[first.user];
         let times = shopper.times();
-        let count = |target: &Target, contender: &Contender| {
-            contender.staleness.known(&times, times[target.place], self.split)
+        let count = |target: &EvalTarget, contender: &EvalContender| {
+            contender.staleness.known(&times, times[target.index], self.split)
         };
+        // Contenders share profiles of the same number of events: each is folded once for the user.
         let counts = targets
             .iter()
             .flat_map(|target| contenders.iter().map(move |contender| count(target, contender)));
-        let pasts = pasts(shopper, numbers, counts.collect());
-        let outcome = |target: &Target, contender: &Contender, scores: &mut Vec<f32>| {
+        let pasts = histories(shopper, numbers, counts.collect());
+        let outcome = |target: &EvalTarget, contender: &EvalContender, scores: &mut Vec<f32>| {
             let past = &pasts[&count(target, contender)];
-            self.recommender.score(past, Some(&contender.blend), scores);
-            let thing = numbers.number(&shopper.records[target.place]);
-            let within = numbers.subject().found_within();
-            Outcome {
-                place: thing.map_or(f64::INFINITY, |thing| place(scores, thing)),
-                known: !past.touched.is_empty(),
-                told: contender
+            self.recommender.score(past, Some(&contender.weights), scores);
+            let thing = numbers.number(&shopper.records[target.index]);
+            let within = numbers.subject().hit_top();
+            EvalOutcome {
+                rank: thing.map_or(f64::INFINITY, |thing| rank_of(scores, thing)),
+                known: !past.interactions.is_empty(),
+                probability: contender
                     .chances
                     .zip(thing)
-                    .map(|(chances, thing)| chances.tell(scores, thing, within)),
+                    .map(|(chances, thing)| chances.evaluate(scores, thing, within)),
             }
         };
         let row =
-            |target: &Target| contenders.iter().map(|contender| outcome(target, contender, scores)).collect();
+            |target: &EvalTarget| contenders.iter().map(|contender| outcome(target, contender, scores)).collect();
         targets.iter().map(row).collect()
     }
 
-    fn by_shopper(&self) -> Vec<&[Target]> {
-        self.targets.chunk_by(|one, other| one.shopper == other.shopper).collect()
+    fn by_user(&self) -> Vec<&[EvalTarget]> {
+        self.targets.chunk_by(|one, other| one.user == other.user).collect()
     }
 }
 
-/// A shopper's past after each of these numbers of events, folded once.
-fn pasts(shopper: &Shopper, numbers: &Numbers, counts: BTreeSet<usize>) -> BTreeMap<usize, Past> {
+/// Histories of a user after each of these numbers of events, folded in one pass.
+fn histories(shopper: &LogUser, numbers: &ItemIndex, counts: BTreeSet<usize>) -> BTreeMap<usize, History> {
     let mut profile = Profile::new(shopper.records[0].user_id.clone());
     let (mut folded, mut pasts) = (0, BTreeMap::new());
     for count in counts {
@@ -182,13 +185,13 @@ fn pasts(shopper: &Shopper, numbers: &Numbers, counts: BTreeSet<usize>) -> BTree
             profile.apply(record);
         });
         folded = count;
-        pasts.insert(count, numbers.past(&profile));
+        pasts.insert(count, numbers.history(&profile));
     }
     pasts
 }
 
-/// Which things anybody had before a moment.
-fn known(shoppers: &[Shopper], numbers: &Numbers, split: Timestamp) -> Vec<bool> {
+/// Flags of the items that any user had before a timestamp.
+fn known(shoppers: &[LogUser], numbers: &ItemIndex, split: Timestamp) -> Vec<bool> {
     let mut known = vec![false; numbers.len()];
     let before =
         shoppers.iter().flat_map(|shopper| &shopper.records).filter(|record| record.occurred_at < split);
@@ -196,8 +199,8 @@ fn known(shoppers: &[Shopper], numbers: &Numbers, split: Timestamp) -> Vec<bool>
     known
 }
 
-/// How many things are before one, of those that tie half.
-fn place(scores: &[f32], thing: u32) -> f64 {
+/// Rank of an item from 0; ties count half, so that a constant score gets the middle rank.
+fn rank_of(scores: &[f32], thing: u32) -> f64 {
     let own = scores[thing as usize];
     let (mut ahead, mut tied) = (0_u32, 0_u32);
     for score in scores {

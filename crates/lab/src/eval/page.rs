@@ -1,38 +1,40 @@
-//! The report as a page that needs nothing beside itself: recall and log-loss against the age of the profile, what live gains by slice,
-//! the parts, calibration, and how stable segments are.
+//! Report as a self-contained HTML page: recall and log-loss by age of the profile, the gain of live profiles by
+//! slice, recommendation parts, calibration, and stability of segments.
 
-use super::figures::{Compared, Interval, Report, Stability, SubjectReport};
+use super::figures::{LiveStaleComparison, ConfidenceInterval, EvalReport, Stability, SubjectReport};
 use super::table;
 use std::fmt::Write;
 
-/// A plot's width in pixels, the room of its labels, and the height of a line.
+/// Width of a plot in pixels.
 const WIDTH: f64 = 760.0;
+/// Width of the labels in pixels.
 const LABELS: f64 = 190.0;
+/// Height of a row in pixels.
 const LINE: f64 = 26.0;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:860px;margin:2em auto;padding:0 1em;color:#222}\
 h1,h2,h3{line-height:1.2}svg{display:block;margin:1em 0}svg text{font-size:13px;fill:#333}\
 pre{overflow-x:auto;background:#f6f6f4;padding:1em;font-size:12px}.note{color:#666}";
 
-/// A line of a plot.
-struct Bar {
+/// Row of a bar chart.
+struct ChartBar {
     name: String,
-    interval: Interval,
-    /// Whether it is what the others are held against.
+    interval: ConfidenceInterval,
+    /// True for the reference that the other bars are compared with.
     first: bool,
 }
 
-/// The whole page.
-pub(super) fn of(report: &Report) -> String {
+/// Renders the report as a page.
+pub(super) fn of(report: &EvalReport) -> String {
     let title = format!("Live and stale profiles: {}", escaped(&report.log));
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>\
          <p>{} events of {} shoppers in {:.1} days. Lines are 95% intervals from drawing shoppers anew.</p>",
-        report.events, report.shoppers, report.days
+        report.events, report.users, report.days
     );
     for subject in &report.subjects {
         let _ = write!(page, "<h2>The next {}</h2>", subject.subject);
-        let _ = write!(page, "<p>{} foretold, of {} things.</p>", subject.targets, subject.things);
+        let _ = write!(page, "<p>{} foretold, of {} things.</p>", subject.targets, subject.items);
         page.push_str(&recall(subject));
         page.push_str(&gains(subject));
         page.push_str(&losses(subject));
@@ -47,27 +49,27 @@ pub(super) fn of(report: &Report) -> String {
 }
 
 fn recall(subject: &SubjectReport) -> String {
-    let bars = subject.ages.iter().enumerate().map(|(index, figures)| Bar {
+    let bars = subject.ages.iter().enumerate().map(|(index, figures)| ChartBar {
         name: figures.age.clone(),
         interval: figures.recall,
         first: index == 0,
     });
-    let title = format!("Recall@{} by the age of the profile, all targets", subject.found_within);
+    let title = format!("Recall@{} by the age of the profile, all targets", subject.hit_top);
     plot(&title, &bars.collect::<Vec<_>>(), 0.0)
 }
 
 fn gains(subject: &SubjectReport) -> String {
     let mut bars = Vec::new();
     for figures in &subject.ages {
-        let lines: [(&str, &Option<Compared>); 4] = [
+        let lines: [(&str, &Option<LiveStaleComparison>); 4] = [
             ("", &figures.matched),
             (", new things", &figures.new),
-            (", had before", &figures.again),
+            (", had before", &figures.repeat),
             (", control", &figures.control),
         ];
         for (index, (what, compared)) in lines.into_iter().enumerate() {
             if let Some(ratio) = compared.as_ref().and_then(|compared| compared.ratio) {
-                bars.push(Bar { name: format!("{}{what}", figures.age), interval: ratio, first: index == 0 });
+                bars.push(ChartBar { name: format!("{}{what}", figures.age), interval: ratio, first: index == 0 });
             }
         }
     }
@@ -78,15 +80,16 @@ fn gains(subject: &SubjectReport) -> String {
 
 fn losses(subject: &SubjectReport) -> String {
     let bars = subject.ages.iter().enumerate().filter_map(|(index, figures)| {
-        Some(Bar { name: figures.age.clone(), interval: figures.log_loss?, first: index == 0 })
+        Some(ChartBar { name: figures.age.clone(), interval: figures.log_loss?, first: index == 0 })
     });
-    let nothing = (subject.things as f64).ln();
+    let nothing = (subject.items as f64).ln();
     let title =
         format!("Log-loss by the age of the profile, in nats; {nothing:.2} is that of who knows nothing");
     plot(&title, &bars.collect::<Vec<_>>(), 0.0)
 }
 
-/// What was told across, what came true upwards; on the diagonal both are the same.
+/// Reliability diagram: predicted probability on the x axis, observed share on the y axis; calibrated predictions lie
+/// on the diagonal.
 fn calibration(subject: &SubjectReport) -> String {
     const SIDE: f64 = 320.0;
     const EDGE: f64 = 40.0;
@@ -95,7 +98,7 @@ fn calibration(subject: &SubjectReport) -> String {
     }
     let error = subject.ages.first().and_then(|live| live.calibration_error).unwrap_or_default();
     let title =
-        format!("Foretold and true: the next is among the first {}; ECE {error:.3}", subject.found_within);
+        format!("Foretold and true: the next is among the first {}; ECE {error:.3}", subject.hit_top);
     let across = |value: f64| EDGE + value * SIDE;
     let upwards = |value: f64| SIDE + 10.0 - value * SIDE;
     let mut svg = format!(
@@ -124,10 +127,10 @@ fn calibration(subject: &SubjectReport) -> String {
             svg,
             "<line x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"{1:.1}\" y2=\"{2:.1}\" stroke=\"#222\"/>\
              <circle cx=\"{0:.1}\" cy=\"{3:.1}\" r=\"5\" fill=\"#2f6f4f\"/>",
-            across(group.told),
-            upwards(group.found.low),
-            upwards(group.found.high),
-            upwards(group.found.value)
+            across(group.predicted),
+            upwards(group.observed.low),
+            upwards(group.observed.high),
+            upwards(group.observed.value)
         );
     }
     svg.push_str("</svg>");
@@ -135,7 +138,7 @@ fn calibration(subject: &SubjectReport) -> String {
 }
 
 fn stability(segments: &Stability) -> String {
-    let bar = |name: &str, interval: Interval, first: bool| Bar { name: name.to_owned(), interval, first };
+    let bar = |name: &str, interval: ConfidenceInterval, first: bool| ChartBar { name: name.to_owned(), interval, first };
     let Stability { retrained, over_time, .. } = segments;
     let bars = [
         bar("trained anew: kept", retrained.share, true),
@@ -148,12 +151,12 @@ fn stability(segments: &Stability) -> String {
 }
 
 fn parts(subject: &SubjectReport) -> String {
-    let served = subject.ages.first().map(|live| Bar {
+    let served = subject.ages.first().map(|live| ChartBar {
         name: "as served".to_owned(),
         interval: live.recall,
         first: true,
     });
-    let parts = subject.parts.iter().map(|part| Bar {
+    let parts = subject.parts.iter().map(|part| ChartBar {
         name: part.name.to_owned(),
         interval: part.recall,
         first: false,
@@ -165,8 +168,8 @@ fn parts(subject: &SubjectReport) -> String {
     )
 }
 
-/// Bars from `zero`, with their intervals.
-fn plot(title: &str, bars: &[Bar], zero: f64) -> String {
+/// Bar chart of values from `zero`, with their intervals.
+fn plot(title: &str, bars: &[ChartBar], zero: f64) -> String {
     if bars.is_empty() {
         return String::new();
     }

@@ -1,42 +1,42 @@
-//! How old a profile is when it is read: which of a shopper's events it has.
+//! Age of a profile when it is read: the subset of a user's events that it contains.
 
-use portrait_profile::{Span, Timestamp};
+use portrait_profile::{TimeDelta, Timestamp};
 use serde::Serialize;
 
-/// An age of a profile.
+/// Age of a profile, by events or by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) enum Staleness {
-    /// It has every event before the one to foretell.
+    /// Contains every event before the target.
     Live,
-    /// It lacks the newest so many.
+    /// Lacks the newest events, this many.
     Lag(usize),
-    /// It has the events up to so many milliseconds before.
+    /// Contains the events that are older than this many milliseconds.
     Age(i64),
-    /// It has the events before the split.
+    /// Contains the events before the split.
     Frozen,
 }
 
 impl Staleness {
-    /// All that are compared, live first.
+    /// All ages under comparison, live first.
     pub(super) const ALL: [Self; 9] = [
         Self::Live,
         Self::Lag(1),
         Self::Lag(5),
         Self::Lag(20),
-        Self::Age(Span::from_minutes(1).millis()),
-        Self::Age(Span::from_hours(1).millis()),
-        Self::Age(Span::from_days(1).millis()),
-        Self::Age(Span::from_days(7).millis()),
+        Self::Age(TimeDelta::from_minutes(1).millis()),
+        Self::Age(TimeDelta::from_hours(1).millis()),
+        Self::Age(TimeDelta::from_days(1).millis()),
+        Self::Age(TimeDelta::from_days(7).millis()),
         Self::Frozen,
     ];
 
-    /// What people call it.
+    /// Name of the age in reports.
     pub(super) fn name(self) -> String {
         match self {
             Self::Live => "live".to_owned(),
             Self::Lag(1) => "lag 1 event".to_owned(),
             Self::Lag(events) => format!("lag {events} events"),
-            Self::Age(millis) => match millis / Span::from_minutes(1).millis() {
+            Self::Age(millis) => match millis / TimeDelta::from_minutes(1).millis() {
                 1 => "1 minute".to_owned(),
                 60 => "1 hour".to_owned(),
                 1_440 => "1 day".to_owned(),
@@ -46,15 +46,16 @@ impl Staleness {
         }
     }
 
-    /// How many of the first events of a shopper, whose times are in order, a profile of this age has when the one at `target` is
-    /// to be foretold. Events of the target's own moment are never among them.
+    /// Number of a user's first events that a profile of this age contains when the event at `target` is predicted.
+    /// `times` ascend. Events of the target's own timestamp are never among them.
     pub(super) fn known(self, times: &[Timestamp], target: Timestamp, split: Timestamp) -> usize {
+        // Many logs have second precision: among events of one timestamp, none may predict another.
         let before = times.partition_point(|at| *at < target);
         match self {
             Self::Live => before,
             Self::Lag(events) => before.saturating_sub(events),
             Self::Age(millis) => {
-                let newest = target.minus(Span::from_millis(millis));
+                let newest = target.minus(TimeDelta::from_millis(millis));
                 times.partition_point(|at| *at <= newest).min(before)
             }
             Self::Frozen => times.partition_point(|at| *at < split).min(before),
@@ -81,7 +82,7 @@ mod tests {
         for (staleness, known) in rows {
             assert_eq!(staleness.known(&times, target, split), known, "{}", staleness.name());
         }
-        // Of one moment nothing is known to each other.
+        // Events of one timestamp do not know of each other.
         assert_eq!(Staleness::Live.known(&times, Timestamp::from_millis(10), split), 1);
     }
 }

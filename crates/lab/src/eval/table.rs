@@ -1,12 +1,12 @@
-//! The report as a person reads it in a terminal.
+//! Report as Markdown tables for a terminal.
 
-use super::figures::{AgeFigures, Compared, Interval, Kept, PartFigures, Report, Stability, SubjectReport};
+use super::figures::{AgeFigures, LiveStaleComparison, ConfidenceInterval, Retention, PartFigures, EvalReport, Stability, SubjectReport};
 use comfy_table::{Table, presets};
 use std::fmt::Write;
 
-/// The whole report.
-pub(super) fn of(report: &Report) -> String {
-    let Report { log, events, shoppers, days, subjects, segments } = report;
+/// Renders the report as text.
+pub(super) fn of(report: &EvalReport) -> String {
+    let EvalReport { log, events, users: shoppers, days, subjects, segments } = report;
     let mut text = format!("{log}: {events} events of {shoppers} shoppers in {days:.1} days\n");
     for subject in subjects {
         let _ = write!(text, "\n{}\n{}\n{}\n", title(subject), ages(subject), parts(subject));
@@ -24,11 +24,11 @@ fn title(subject: &SubjectReport) -> String {
          Log-loss of who knows nothing: {:.3}.",
         subject.subject,
         subject.targets,
-        subject.shoppers,
-        subject.things,
-        subject.again * 100.0,
-        subject.found_within,
-        (subject.things as f64).ln()
+        subject.users,
+        subject.items,
+        subject.repeat_share * 100.0,
+        subject.hit_top,
+        (subject.items as f64).ln()
     )
 }
 
@@ -56,7 +56,7 @@ fn ages(subject: &SubjectReport) -> Table {
             known,
             matched,
             new,
-            again,
+            repeat: again,
             control,
         } = figures;
         table.add_row([
@@ -90,10 +90,10 @@ fn parts(subject: &SubjectReport) -> Table {
         let served = ["as served".to_owned(), interval(&live.recall), format!("{:.3}", live.ndcg)];
         table.add_row(served.into_iter().chain([const { String::new() }; 3]));
     }
-    let less = |compared: &Option<Compared>| {
+    let less = |compared: &Option<LiveStaleComparison>| {
         compared.as_ref().map(|compared| interval(&compared.difference)).unwrap_or_default()
     };
-    for PartFigures { name, recall, ndcg, served_less_this, new, again } in &subject.parts {
+    for PartFigures { name, recall, ndcg, served_less_this, new, repeat: again } in &subject.parts {
         table.add_row([
             (*name).to_owned(),
             interval(recall),
@@ -107,10 +107,10 @@ fn parts(subject: &SubjectReport) -> Table {
 }
 
 fn calibration(subject: &SubjectReport) -> Table {
-    let first = format!("to be among the first {}, live: told", subject.found_within);
+    let first = format!("to be among the first {}, live: told", subject.hit_top);
     let mut table = table(&[&first, "came true", "targets"]);
     for group in &subject.calibration {
-        table.add_row([format!("{:.3}", group.told), interval(&group.found), group.targets.to_string()]);
+        table.add_row([format!("{:.3}", group.predicted), interval(&group.observed), group.targets.to_string()]);
     }
     table
 }
@@ -126,7 +126,7 @@ fn stability(segments: &Stability) -> Table {
     let mut table = table(&["segments", "shoppers", "in the same segment", "adjusted Rand index"]);
     let rows =
         [("trained anew, same profiles", &segments.retrained), ("from cut to cut", &segments.over_time)];
-    for (name, Kept { shoppers, share, agreement }) in rows {
+    for (name, Retention { users: shoppers, share, agreement }) in rows {
         table.add_row([name.to_owned(), shoppers.to_string(), interval(share), interval(agreement)]);
     }
     table
@@ -139,17 +139,17 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-/// A ratio, or, where the stale one finds nothing in some draws, both shares.
-pub(super) fn ratio(compared: Option<&Compared>) -> String {
+/// Ratio with its interval; both shares where the stale one has no hits in some resample.
+pub(super) fn ratio(compared: Option<&LiveStaleComparison>) -> String {
     match compared {
-        Some(Compared { ratio: Some(ratio), .. }) => {
+        Some(LiveStaleComparison { ratio: Some(ratio), .. }) => {
             format!("{:.2} ({:.2} to {:.2})", ratio.value, ratio.low, ratio.high)
         }
-        Some(Compared { live, stale, .. }) => format!("{live:.3} / {stale:.3}"),
+        Some(LiveStaleComparison { live, stale, .. }) => format!("{live:.3} / {stale:.3}"),
         None => String::new(),
     }
 }
 
-fn interval(interval: &Interval) -> String {
+fn interval(interval: &ConfidenceInterval) -> String {
     format!("{:.3} ({:.3} to {:.3})", interval.value, interval.low, interval.high)
 }

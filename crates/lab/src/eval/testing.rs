@@ -1,8 +1,8 @@
-//! Records for tests of what is made of a log: who did what and when, and nothing else.
+//! Records for tests: the user, the action and the time, and nothing else.
 
 use portrait_profile::{Action, Body, Event, Record, Timestamp, UserId};
 
-/// An event of which nothing is known but what was done.
+/// Event with an action and no other field.
 pub(crate) fn event(action: Action) -> Event {
     Event {
         action,
@@ -17,7 +17,7 @@ pub(crate) fn event(action: Action) -> Event {
     }
 }
 
-/// A record of a shopper without an id.
+/// Record of a user, without a record id.
 pub(crate) fn did(shopper: u32, at: Timestamp, event: Event) -> Record {
     Record {
         user_id: UserId::parse(&format!("u{shopper}")).expect("an id"),

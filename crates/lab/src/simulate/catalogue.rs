@@ -1,33 +1,30 @@
-//! What the simulated shop sells: ten categories, each with its brands, its searches and items sorted by price. In goes a
-//! number of items, out come items to show and to list. Prices are whole cents, so that sums are the same everywhere.
+//! Catalogue of the simulated shop: ten categories, each with its brands, its search phrases and items sorted by
+//! price. Prices are whole cents, so that sums are equal on every machine.
 
-use super::chance;
+use super::sampling;
 use portrait_proto::v1;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-/// A category of the shop.
 #[derive(Debug)]
-pub(super) struct Category {
+pub(super) struct CategorySpec {
     pub(super) name: &'static str,
     pub(super) searches: [&'static str; 3],
     brands: [&'static str; 4],
-    /// The price in cents that half of the items stay below.
+    /// Median price of the items, in cents.
     median_cents: f64,
 }
 
-/// The place of a category in [`CATEGORIES`].
+/// Index of a category in [`CATEGORIES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct CategoryId(usize);
 
-/// The items of all categories.
 #[derive(Debug)]
-pub(super) struct Catalogue {
-    /// By category; the cheapest first, never empty.
-    shelves: Vec<Vec<StockedItem>>,
+pub(super) struct SimulatedCatalogue {
+    /// Items of each category in ascending order of price; never empty.
+    items_by_category: Vec<Vec<StockedItem>>,
 }
 
-/// One item.
 #[derive(Debug)]
 pub(super) struct StockedItem {
     pub(super) item_id: String,
@@ -41,12 +38,12 @@ const fn category(
     median_cents: f64,
     brands: [&'static str; 4],
     searches: [&'static str; 3],
-) -> Category {
-    Category { name, searches, brands, median_cents }
+) -> CategorySpec {
+    CategorySpec { name, searches, brands, median_cents }
 }
 
-/// Every category there is.
-pub(super) const CATEGORIES: [Category; 10] = [
+/// All categories of the shop.
+pub(super) const CATEGORIES: [CategorySpec; 10] = [
     category(
         "shoes",
         6900.0,
@@ -105,16 +102,16 @@ pub(super) const CATEGORIES: [Category; 10] = [
 ];
 
 impl CategoryId {
-    /// Of a place in the list; the places are written in this folder alone.
+    /// Returns the category at an index; callers pass constants of this folder.
     pub(super) const fn at(place: usize) -> Self {
         Self(place % CATEGORIES.len())
     }
 
-    pub(super) const fn place(self) -> usize {
+    pub(super) const fn index(self) -> usize {
         self.0
     }
 
-    pub(super) const fn category(self) -> &'static Category {
+    pub(super) const fn category(self) -> &'static CategorySpec {
         &CATEGORIES[self.0]
     }
 
@@ -124,7 +121,7 @@ impl CategoryId {
 }
 
 impl StockedItem {
-    /// The price of what usually costs `cents`, in the shop's currency, when prices are `factor` times the usual.
+    /// Price in the shop's currency of an item of `cents`, at `factor` times the regular price.
     pub(super) fn price(cents: u32, factor: f64) -> f64 {
         (f64::from(cents) * factor).round().max(1.0) / 100.0
     }
@@ -141,39 +138,40 @@ impl StockedItem {
     }
 }
 
-impl Catalogue {
-    /// Stocks `items` items, spread over the categories; at least one in each.
+impl SimulatedCatalogue {
+    /// Generates `items` items, spread evenly over the categories; at least one in each.
     pub(super) fn stocked(chance: &mut StdRng, items: u32) -> Self {
         let mut shelves: Vec<Vec<StockedItem>> = CATEGORIES.iter().map(|_| Vec::new()).collect();
         for number in 0..items.max(CATEGORIES.len() as u32) {
             let category = CategoryId::at(number as usize);
+            // A log-uniform spread from a quarter to four times the median, as prices within a category differ.
             let spread = chance.random_range(-1.4..1.4_f64).exp();
-            shelves[category.place()].push(StockedItem {
+            shelves[category.index()].push(StockedItem {
                 item_id: format!("{}-{number:03}", category.name()),
                 category,
-                brand: chance::one_of(chance, &category.category().brands),
+                brand: sampling::one_of(chance, &category.category().brands),
                 cents: (category.category().median_cents * spread).round().max(1.0) as u32,
             });
         }
         for shelf in &mut shelves {
             shelf.sort_by_key(|item| item.cents);
         }
-        Self { shelves }
+        Self { items_by_category: shelves }
     }
 
-    /// An item of a category at about that price level: 0 is the cheapest, 1 the dearest.
+    /// Draws an item of a category near a price level from 0 (cheapest) to 1 (most expensive).
     pub(super) fn pick(&self, chance: &mut StdRng, category: CategoryId, price_level: f64) -> &StockedItem {
-        let shelf = &self.shelves[category.place()];
-        // The mean of two uniform draws: most often near the level, now and then far from it.
+        let shelf = &self.items_by_category[category.index()];
+        // The mean of two uniform draws has a triangular distribution: mostly near the level, sometimes far from it.
         let wander = (chance.random_range(-0.5..0.5) + chance.random_range(-0.5..0.5)) * 0.5;
         let place = (price_level + wander).clamp(0.0, 1.0) * shelf.len() as f64;
         &shelf[(place as usize).min(shelf.len() - 1)]
     }
 
-    /// The items as the catalogue has them: all at their usual prices, or those of one category at `factor` times those.
+    /// Catalogue items: all at regular prices, or those of one category at `factor` times their price.
     pub(super) fn items(&self, only: Option<(&str, f64)>) -> impl Iterator<Item = v1::Item> {
         let (name, factor) = only.map_or((None, 1.0), |(name, factor)| (Some(name), factor));
-        let items = self.shelves.iter().flatten();
+        let items = self.items_by_category.iter().flatten();
         items
             .filter(move |item| name.is_none_or(|name| item.category.name() == name))
             .map(move |item| item.listed(factor))

@@ -1,6 +1,6 @@
-//! Ids of a simulated shop. In go a seed and a kind, out comes an id that no other event of that shop has.
+//! Unique ids of a simulated shop, derived from its seed and a counter.
 
-/// Numbers everything that gets an id.
+/// Generator of ids that are unique within a shop.
 #[derive(Debug)]
 pub(super) struct Counter {
     seed: u64,
@@ -12,9 +12,10 @@ impl Counter {
         Self { seed, given: 0 }
     }
 
-    /// A new id that begins with `kind`.
+    /// Returns a new id that begins with `kind`.
     pub(super) fn next(&mut self, kind: &str) -> String {
         self.given += 1;
+        // The seed is part of the id: events of two shops in one store do not count as duplicates.
         format!("{kind}{:x}-{}", self.seed, self.given)
     }
 }

@@ -1,53 +1,53 @@
-//! The planted habits: in goes a type of shopper, out comes what such shoppers do, how often, when, and what they like. All
-//! figures are made up, near what public logs of shops show: about six views in ten actions and two to four purchases in a
-//! hundred.
+//! Planted habits of each user type: how often such users come, at which hours, what they do and which categories
+//! they like. The figures are made up, close to public logs of shops: about six in ten actions are views and two to
+//! four in a hundred are purchases.
 
 use super::catalogue::CategoryId;
 use portrait_proto::v1::Action;
 use std::fmt;
 
-/// A planted type of shopper.
+/// Planted type of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ShopperType {
-    /// Searches and compares around noon, buys cheap, and much more when prices are low.
+pub enum UserType {
+    /// Searches and compares around noon, buys cheap items, and buys much more during a promotion.
     BargainHunter,
-    /// Comes between ten at night and two in the morning, and buys electronics and games.
+    /// Comes between 22:00 and 02:00 and buys electronics and toys.
     NightBuyer,
-    /// Looks at many dear things in the evening and buys next to nothing.
+    /// Views many expensive items in the evening and buys next to nothing.
     WindowShopper,
-    /// Comes before work, buys everyday things without much looking.
+    /// Comes before work and buys everyday items after few views.
     LoyalRegular,
-    /// Comes seldom, in the evening, buys several of a thing, and shares.
+    /// Comes rarely, in the evening, buys several of an item, and shares.
     GiftBuyer,
     /// Comes on Saturdays and Sundays, in the afternoon.
     WeekendBrowser,
 }
 
-/// What shoppers of one type do.
+/// Behaviour of the users of one type.
 #[derive(Debug)]
-pub(super) struct Habits {
-    /// How many in a hundred shoppers are of this type.
+pub(super) struct UserHabits {
+    /// Share of users of this type, in percent.
     pub(super) percent: f64,
     pub(super) visits_per_week: f64,
     pub(super) actions_per_visit: f64,
-    /// The hours, from and to exclusive, that four visits in five begin in; they may pass midnight.
+    /// Hours `(from_inclusive, to_exclusive)` in which four of five visits begin; may pass midnight.
     pub(super) hours: (u32, u32),
-    /// How much likelier a visit is on a day of the weekend than on another.
+    /// Ratio of visits on a weekend day to visits on a weekday.
     pub(super) weekend_factor: f64,
-    /// Where favourite categories are drawn from.
+    /// Candidates for the favourite category.
     pub(super) categories: [CategoryId; 3],
-    /// From 0, the cheapest of a category, to 1, the dearest.
+    /// Preferred price within a category, from 0 (cheapest) to 1 (most expensive).
     pub(super) price_level: f64,
-    /// How much likelier than others they do a thing.
-    lean: Lean,
-    /// How much a category with low prices draws them.
+    lean: ActionWeights,
+    /// Factor on the interest in a category during its promotion.
     pub(super) promotion_factor: f64,
-    /// How often they buy more than one of a thing.
+    /// Probability of a quantity above one.
     pub(super) several: f64,
 }
 
+/// Factors on the transition weights into an action; 1 is the average user.
 #[derive(Debug)]
-struct Lean {
+struct ActionWeights {
     search: f64,
     cart: f64,
     purchase: f64,
@@ -55,7 +55,7 @@ struct Lean {
     share: f64,
 }
 
-/// What can be done within a visit, in the order of the rows and columns of [`NEXT`].
+/// Actions of a visit, in the order of the rows and columns of [`NEXT`].
 pub(super) const STEPS: [Action; 8] = [
     Action::View,
     Action::Search,
@@ -67,10 +67,11 @@ pub(super) const STEPS: [Action; 8] = [
     Action::Share,
 ];
 
-/// What a visit begins with.
+/// Distribution of the first action of a visit.
 const BEGIN: [f64; 8] = [0.45, 0.30, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0];
 
-/// What follows what, before leanings: a row for each step, a column for what comes next.
+/// Transition weights before the factors of a type: a row for each action, a column for the next one. Tests of this
+/// folder check the shares of actions that result.
 const NEXT: [[f64; 8]; 8] = [
     [0.660, 0.100, 0.080, 0.085, 0.002, 0.045, 0.000, 0.012],
     [0.520, 0.130, 0.350, 0.000, 0.000, 0.000, 0.000, 0.000],
@@ -93,7 +94,7 @@ const SPORTS: CategoryId = CategoryId::at(7);
 const GROCERIES: CategoryId = CategoryId::at(8);
 const JEWELRY: CategoryId = CategoryId::at(9);
 
-const BARGAIN_HUNTER: Habits = Habits {
+const BARGAIN_HUNTER: UserHabits = UserHabits {
     percent: 20.0,
     visits_per_week: 4.0,
     actions_per_visit: 8.5,
@@ -101,12 +102,12 @@ const BARGAIN_HUNTER: Habits = Habits {
     weekend_factor: 1.0,
     categories: [CLOTHING, BEAUTY, HOME],
     price_level: 0.15,
-    lean: Lean { search: 1.8, cart: 1.0, purchase: 1.2, favorite: 1.0, share: 1.0 },
+    lean: ActionWeights { search: 1.8, cart: 1.0, purchase: 1.2, favorite: 1.0, share: 1.0 },
     promotion_factor: 6.0,
     several: 0.1,
 };
 
-const NIGHT_BUYER: Habits = Habits {
+const NIGHT_BUYER: UserHabits = UserHabits {
     percent: 15.0,
     visits_per_week: 3.5,
     actions_per_visit: 8.0,
@@ -114,12 +115,12 @@ const NIGHT_BUYER: Habits = Habits {
     weekend_factor: 1.2,
     categories: [ELECTRONICS, TOYS, BOOKS],
     price_level: 0.6,
-    lean: Lean { search: 0.9, cart: 1.3, purchase: 1.6, favorite: 0.7, share: 0.5 },
+    lean: ActionWeights { search: 0.9, cart: 1.3, purchase: 1.6, favorite: 0.7, share: 0.5 },
     promotion_factor: 1.8,
     several: 0.05,
 };
 
-const WINDOW_SHOPPER: Habits = Habits {
+const WINDOW_SHOPPER: UserHabits = UserHabits {
     percent: 20.0,
     visits_per_week: 4.5,
     actions_per_visit: 9.0,
@@ -127,12 +128,12 @@ const WINDOW_SHOPPER: Habits = Habits {
     weekend_factor: 1.1,
     categories: [JEWELRY, CLOTHING, ELECTRONICS],
     price_level: 0.85,
-    lean: Lean { search: 0.7, cart: 0.35, purchase: 0.15, favorite: 2.2, share: 1.5 },
+    lean: ActionWeights { search: 0.7, cart: 0.35, purchase: 0.15, favorite: 2.2, share: 1.5 },
     promotion_factor: 2.5,
     several: 0.0,
 };
 
-const LOYAL_REGULAR: Habits = Habits {
+const LOYAL_REGULAR: UserHabits = UserHabits {
     percent: 20.0,
     visits_per_week: 4.0,
     actions_per_visit: 6.0,
@@ -140,12 +141,12 @@ const LOYAL_REGULAR: Habits = Habits {
     weekend_factor: 0.8,
     categories: [GROCERIES, BEAUTY, BOOKS],
     price_level: 0.5,
-    lean: Lean { search: 0.6, cart: 1.7, purchase: 2.2, favorite: 0.8, share: 0.6 },
+    lean: ActionWeights { search: 0.6, cart: 1.7, purchase: 2.2, favorite: 0.8, share: 0.6 },
     promotion_factor: 1.5,
     several: 0.35,
 };
 
-const GIFT_BUYER: Habits = Habits {
+const GIFT_BUYER: UserHabits = UserHabits {
     percent: 10.0,
     visits_per_week: 1.3,
     actions_per_visit: 10.0,
@@ -153,12 +154,12 @@ const GIFT_BUYER: Habits = Habits {
     weekend_factor: 1.3,
     categories: [TOYS, JEWELRY, BOOKS],
     price_level: 0.7,
-    lean: Lean { search: 1.5, cart: 1.5, purchase: 1.5, favorite: 1.0, share: 3.5 },
+    lean: ActionWeights { search: 1.5, cart: 1.5, purchase: 1.5, favorite: 1.0, share: 3.5 },
     promotion_factor: 2.0,
     several: 0.5,
 };
 
-const WEEKEND_BROWSER: Habits = Habits {
+const WEEKEND_BROWSER: UserHabits = UserHabits {
     percent: 15.0,
     visits_per_week: 2.2,
     actions_per_visit: 10.0,
@@ -166,13 +167,13 @@ const WEEKEND_BROWSER: Habits = Habits {
     weekend_factor: 14.0,
     categories: [SPORTS, HOME, SHOES],
     price_level: 0.45,
-    lean: Lean { search: 1.0, cart: 0.9, purchase: 0.9, favorite: 1.3, share: 1.0 },
+    lean: ActionWeights { search: 1.0, cart: 0.9, purchase: 0.9, favorite: 1.3, share: 1.0 },
     promotion_factor: 3.0,
     several: 0.1,
 };
 
-impl ShopperType {
-    /// Every type there is.
+impl UserType {
+    /// All types, in the order of their declaration.
     pub const ALL: [Self; 6] = [
         Self::BargainHunter,
         Self::NightBuyer,
@@ -182,7 +183,7 @@ impl ShopperType {
         Self::WeekendBrowser,
     ];
 
-    /// What a person reads.
+    /// Display name, as `bargain hunter`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::BargainHunter => "bargain hunter",
@@ -194,12 +195,12 @@ impl ShopperType {
         }
     }
 
-    /// The hours of the day that most visits begin in: from, and to exclusive; they may pass midnight.
+    /// Hours `(from_inclusive, to_exclusive)` in which most visits begin; may pass midnight.
     pub const fn hours(self) -> (u32, u32) {
         self.habits().hours
     }
 
-    pub(super) const fn habits(self) -> &'static Habits {
+    pub(super) const fn habits(self) -> &'static UserHabits {
         match self {
             Self::BargainHunter => &BARGAIN_HUNTER,
             Self::NightBuyer => &NIGHT_BUYER,
@@ -211,23 +212,23 @@ impl ShopperType {
     }
 }
 
-impl fmt::Display for ShopperType {
+impl fmt::Display for UserType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl Habits {
-    /// How many visits to expect on a day. The days of a week add up to `visits_per_week`.
+impl UserHabits {
+    /// Expected visits on a day. The seven days of a week add up to `visits_per_week`.
     pub(super) fn visits_on(&self, weekend: bool) -> f64 {
         let factor = if weekend { self.weekend_factor } else { 1.0 };
         self.visits_per_week * factor / (5.0 + 2.0 * self.weekend_factor)
     }
 
-    /// How likely each of [`STEPS`] is after that one, or at the beginning of a visit.
+    /// Weights of the next action of [`STEPS`] after the one at index `after`, or at the beginning of a visit.
     pub(super) fn next(&self, after: Option<usize>) -> [f64; 8] {
         let mut weights = after.map_or(BEGIN, |step| NEXT[step]);
-        let Lean { search, cart, purchase, favorite, share } = self.lean;
+        let ActionWeights { search, cart, purchase, favorite, share } = self.lean;
         let leans = [1.0, search, 1.0, cart, 1.0, favorite, purchase, share];
         weights.iter_mut().zip(leans).for_each(|(weight, lean)| *weight *= lean);
         weights

@@ -1,68 +1,68 @@
-//! What is planted: who the shoppers are, which week has low prices, whose habits change. In go a source of randomness and
-//! the size of the shop, out comes the truth that profiles are held against.
+//! Planted truth of a simulated shop: user types, the promotion week and the changes of habits that profiles are
+//! compared with.
 
 use super::SimulateConfig;
 use super::calendar::Day;
 use super::catalogue::{CATEGORIES, CategoryId};
-use super::chance;
-use super::habits::ShopperType;
+use super::sampling;
+use super::habits::UserType;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-/// How many in a hundred shoppers first come after the first day.
-const NEWCOMERS_PERCENT: u32 = 10;
-/// How many in a hundred stop coming at some time.
+/// Share of users who arrive after the first day, in percent.
+const NEW_USERS_PERCENT: u32 = 10;
+/// Share of users who stop coming at some day.
 const QUIET_PERCENT: f64 = 0.08;
-/// Given names of many places, so that a shopper can be told from another by a reader.
+/// Given names of many countries, so that readers can keep the users of the narration apart.
 const NAMES: [&str; 24] = [
     "aiko", "ben", "chioma", "dana", "emil", "fatima", "goran", "hana", "ines", "jonas", "kavya", "lena",
     "mateo", "nadia", "olek", "priya", "quentin", "rosa", "sven", "tuana", "uma", "viktor", "wanja", "yara",
 ];
 
-/// A week of low prices in one category.
+/// Promotion: a week of reduced prices in one category.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Promotion {
-    /// The category's name.
+    /// Name of the category.
     pub category: &'static str,
-    /// Its first day.
+    /// First day of the promotion.
     pub from: Day,
-    /// The first day after it.
+    /// First day after the promotion.
     pub until: Day,
-    /// What a price is multiplied by.
+    /// Factor on regular prices, below 1.
     pub price_factor: f64,
 }
 
-/// What is true of one shopper, whatever the events say.
+/// Planted truth of one user.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ShopperTruth {
-    /// The shop's id.
+pub struct UserTruth {
+    /// User id as the shop assigns it.
     pub user_id: String,
-    /// The type, before a change.
-    pub shopper_type: ShopperType,
-    /// The name of the favourite category, before a change.
+    /// Type before a change of habits.
+    pub user_type: UserType,
+    /// Favourite category before a change of habits.
     pub category: &'static str,
-    /// The first day on which the shopper may come.
+    /// First day with visits.
     pub arrives_on: Day,
-    /// The first day from which the shopper does not come any more.
+    /// First day without visits, for a user who goes quiet.
     pub quiet_from: Option<Day>,
-    /// The change of habits.
+    /// Change of habits, for a tenth of the users.
     pub change: Option<HabitChange>,
 }
 
-/// A change of habits.
+/// Change of a user's type and favourite category.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HabitChange {
-    /// The first day of the new habits.
+    /// First day of the new habits.
     pub on: Day,
-    /// The type from then on.
-    pub shopper_type: ShopperType,
-    /// The name of the favourite category from then on.
+    /// Type from that day on.
+    pub user_type: UserType,
+    /// Favourite category from that day on.
     pub category: &'static str,
 }
 
 impl Promotion {
-    /// A third of the way through the days: a week, or what there is of one.
+    /// Creates the promotion: a third of the way through, for a week or until the last day.
     pub(super) fn within(days: u32) -> Self {
         let from = days / 3;
         let until = days.min(from + 7);
@@ -75,61 +75,62 @@ impl Promotion {
         }
     }
 
-    /// Whether prices are low on that day.
+    /// True on days of the promotion.
     pub fn has(&self, day: Day) -> bool {
         self.from <= day && day < self.until
     }
 }
 
-impl ShopperTruth {
-    /// The type on a day.
-    pub fn shopper_type_on(&self, day: Day) -> ShopperType {
-        self.change.filter(|change| change.on <= day).map_or(self.shopper_type, |change| change.shopper_type)
+impl UserTruth {
+    /// User type on a day, after a change of habits by then.
+    pub fn user_type_on(&self, day: Day) -> UserType {
+        self.change.filter(|change| change.on <= day).map_or(self.user_type, |change| change.user_type)
     }
 
-    /// The name of the favourite category on a day.
+    /// Favourite category on a day, after a change of habits by then.
     pub fn category_on(&self, day: Day) -> &'static str {
         self.change.filter(|change| change.on <= day).map_or(self.category, |change| change.category)
     }
 
-    /// Whether the shopper may come on that day.
+    /// True from the arrival until the user goes quiet.
     pub fn comes_on(&self, day: Day) -> bool {
         self.arrives_on <= day && self.quiet_from.is_none_or(|quiet| day < quiet)
     }
 }
 
-/// How many shoppers are there from the first day on: they come first in every list.
+/// Number of users who are there from the first day on; they come first in every list.
 pub(super) fn settled(shoppers: u32) -> u32 {
-    shoppers - shoppers * NEWCOMERS_PERCENT / 100
+    shoppers - shoppers * NEW_USERS_PERCENT / 100
 }
 
-/// Makes the shoppers up.
-pub(super) fn people(chance: &mut StdRng, config: &SimulateConfig) -> Vec<ShopperTruth> {
-    let mut truths: Vec<ShopperTruth> =
-        (0..config.shoppers).map(|number| person(chance, config, number)).collect();
-    let eligible = |truth: &ShopperTruth| truth.arrives_on == Day::FIRST && truth.quiet_from.is_none();
+/// Generates the planted truth of all users.
+pub(super) fn people(chance: &mut StdRng, config: &SimulateConfig) -> Vec<UserTruth> {
+    let mut truths: Vec<UserTruth> =
+        (0..config.users).map(|number| person(chance, config, number)).collect();
+    // Only users who are there throughout change their habits: others would show too few events of either kind.
+    let eligible = |truth: &UserTruth| truth.arrives_on == Day::FIRST && truth.quiet_from.is_none();
     let mut candidates: Vec<usize> = (0..truths.len()).filter(|index| eligible(&truths[*index])).collect();
     candidates.shuffle(chance);
     let on = Day::numbered(config.days * 2 / 3);
     if on > Day::FIRST && !config.steady {
-        for index in candidates.into_iter().take(config.shoppers as usize / 10) {
+        for index in candidates.into_iter().take(config.users as usize / 10) {
             truths[index].change = Some(change(chance, &truths[index], on));
         }
     }
     truths
 }
 
-fn person(chance: &mut StdRng, config: &SimulateConfig, number: u32) -> ShopperTruth {
-    let weights = ShopperType::ALL.map(|kind| kind.habits().percent);
-    let shopper_type = ShopperType::ALL[chance::weighted(chance, &weights)];
-    let arrives_on = match number < settled(config.shoppers) || config.days < 2 {
+fn person(chance: &mut StdRng, config: &SimulateConfig, number: u32) -> UserTruth {
+    let weights = UserType::ALL.map(|kind| kind.habits().percent);
+    let shopper_type = UserType::ALL[sampling::weighted(chance, &weights)];
+    let arrives_on = match number < settled(config.users) || config.days < 2 {
         true => Day::FIRST,
         false => Day::numbered(chance.random_range(1..config.days)),
     };
     let quiet_from = chance.random_bool(QUIET_PERCENT).then(|| arrives_on.after(chance.random_range(5..60)));
-    ShopperTruth {
-        user_id: format!("{}-{number:04}", chance::one_of(chance, &NAMES)),
-        shopper_type,
+    UserTruth {
+        user_id: format!("{}-{number:04}", sampling::one_of(chance, &NAMES)),
+        user_type: shopper_type,
         category: favourite(chance, shopper_type).name(),
         arrives_on,
         quiet_from: quiet_from.filter(|day| day.number() < config.days),
@@ -137,16 +138,16 @@ fn person(chance: &mut StdRng, config: &SimulateConfig, number: u32) -> ShopperT
     }
 }
 
-fn change(chance: &mut StdRng, truth: &ShopperTruth, on: Day) -> HabitChange {
-    let others: Vec<ShopperType> =
-        ShopperType::ALL.into_iter().filter(|kind| *kind != truth.shopper_type).collect();
-    let shopper_type = chance::one_of(chance, &others);
+fn change(chance: &mut StdRng, truth: &UserTruth, on: Day) -> HabitChange {
+    let others: Vec<UserType> =
+        UserType::ALL.into_iter().filter(|kind| *kind != truth.user_type).collect();
+    let shopper_type = sampling::one_of(chance, &others);
     let categories = shopper_type.habits().categories.map(CategoryId::name);
     let new: Vec<&'static str> = categories.into_iter().filter(|name| *name != truth.category).collect();
-    HabitChange { on, shopper_type, category: chance::one_of(chance, &new) }
+    HabitChange { on, user_type: shopper_type, category: sampling::one_of(chance, &new) }
 }
 
-/// The first of a type's categories is the favourite of half of its shoppers.
-fn favourite(chance: &mut StdRng, shopper_type: ShopperType) -> CategoryId {
-    shopper_type.habits().categories[chance::weighted(chance, &[0.5, 0.3, 0.2])]
+/// Draws the favourite category: a type's first category for half of its users.
+fn favourite(chance: &mut StdRng, shopper_type: UserType) -> CategoryId {
+    shopper_type.habits().categories[sampling::weighted(chance, &[0.5, 0.3, 0.2])]
 }

@@ -6,10 +6,10 @@ use portrait_profile::{check_id, check_text};
 use portrait_proto::v1::Action;
 use std::collections::{BTreeMap, BTreeSet};
 
-const SMALL: SimulateConfig = SimulateConfig { shoppers: 300, days: 60, items: 200, steady: false };
+const SMALL: SimulateConfig = SimulateConfig { users: 300, days: 60, items: 200, steady: false };
 
 fn events(seed: u64, config: SimulateConfig) -> Vec<v1::Event> {
-    Shop::new(seed, config).filter_map(Happening::into_event).collect()
+    ShopSimulator::new(seed, config).filter_map(ShopEvent::into_event).collect()
 }
 
 fn at(event: &v1::Event) -> Timestamp {
@@ -23,12 +23,12 @@ fn share(part: usize, whole: usize) -> f64 {
 
 #[test]
 fn the_same_seed_is_the_same_shop_and_another_seed_another() {
-    let config = SimulateConfig { shoppers: 40, days: 12, items: 30, ..Default::default() };
+    let config = SimulateConfig { users: 40, days: 12, items: 30, ..Default::default() };
     for seed in [0, 1, 7, u64::MAX] {
         let (one, other): (Vec<_>, Vec<_>) =
-            (Shop::new(seed, config).collect(), Shop::new(seed, config).collect());
+            (ShopSimulator::new(seed, config).collect(), ShopSimulator::new(seed, config).collect());
         assert_eq!(one, other, "seed {seed}");
-        assert_ne!(one, Shop::new(seed ^ 2, config).collect::<Vec<_>>(), "seed {seed}");
+        assert_ne!(one, ShopSimulator::new(seed ^ 2, config).collect::<Vec<_>>(), "seed {seed}");
     }
 }
 
@@ -36,17 +36,17 @@ fn the_same_seed_is_the_same_shop_and_another_seed_another() {
 fn everything_happens_in_the_order_of_time_and_every_id_is_given_once() {
     let rows = [(1, 1, 1), (1, 3, 10), (7, 2, 10), (50, 30, 500), (300, 60, 200)];
     for (shoppers, days, items) in rows {
-        let config = SimulateConfig { shoppers, days, items, ..Default::default() };
+        let config = SimulateConfig { users: shoppers, days, items, ..Default::default() };
         let mut newest = Timestamp::EPOCH;
         let mut ids = BTreeSet::new();
-        for happening in Shop::new(3, config) {
+        for happening in ShopSimulator::new(3, config) {
             assert!(happening.at >= newest, "{config:?}");
             newest = happening.at;
-            let id = match happening.what {
-                What::Item(_) => continue,
-                What::Traits(update) => update.event_id,
-                What::Relation(relation) => relation.event_id,
-                What::Event(event) => event.event_id,
+            let id = match happening.kind {
+                ShopEventKind::Item(_) => continue,
+                ShopEventKind::Traits(update) => update.event_id,
+                ShopEventKind::Relation(relation) => relation.event_id,
+                ShopEventKind::Event(event) => event.event_id,
             };
             assert!(ids.insert(id.clone()), "{id} is given twice in {config:?}");
         }
@@ -56,35 +56,35 @@ fn everything_happens_in_the_order_of_time_and_every_id_is_given_once() {
 
 #[test]
 fn a_day_is_all_that_is_held_in_memory() {
-    let mut shop = Shop::new(5, SMALL);
+    let mut shop = ShopSimulator::new(5, SMALL);
     let mut most = 0;
     while shop.next().is_some() {
         most = most.max(shop.ready.len() + shop.after_midnight.len());
-        assert!(shop.shoppers.iter().all(|shopper| shopper.cart.len() <= people::CART_LINES_MAX));
-        assert!(shop.shoppers.iter().all(|shopper| shopper.errands.len() <= people::ERRANDS_MAX));
+        assert!(shop.users.iter().all(|shopper| shopper.cart.len() <= users::CART_LINES_MAX));
+        assert!(shop.users.iter().all(|shopper| shopper.deferred_actions.len() <= users::DEFERRED_ACTIONS_MAX));
     }
     assert!((500..6_000).contains(&most), "{most}");
 }
 
 #[test]
 fn every_message_is_within_the_limits_of_the_wire() {
-    for happening in Shop::new(11, SMALL) {
-        match &happening.what {
-            What::Event(event) => assert_event(event),
-            What::Item(item) => {
+    for happening in ShopSimulator::new(11, SMALL) {
+        match &happening.kind {
+            ShopEventKind::Event(event) => assert_event(event),
+            ShopEventKind::Item(item) => {
                 let named = check_id(&item.item_id).and(check_id(&item.category)).and(check_id(&item.brand));
                 named.expect("ids");
                 check_text(&item.title, 256).expect("a title");
                 assert!(item.price.is_some_and(|price| (0.01..1e6).contains(&price)), "{item:?}");
             }
-            What::Traits(update) => {
+            ShopEventKind::Traits(update) => {
                 check_id(&update.user_id).expect("an id");
                 assert!((1..=32).contains(&update.traits.len()));
                 for (name, value) in &update.traits {
                     check_text(name, 64).and(check_text(value, 256)).expect("a trait");
                 }
             }
-            What::Relation(relation) => {
+            ShopEventKind::Relation(relation) => {
                 check_id(&relation.user_id).and(check_id(&relation.other_user_id)).expect("ids");
                 assert_ne!(relation.user_id, relation.other_user_id);
                 assert!((0.0..=1.0).contains(&relation.weight) && relation.kind != 0, "{relation:?}");
@@ -134,9 +134,9 @@ fn actions_have_the_proportions_of_a_real_shop() {
 
 #[test]
 fn low_prices_show_in_prices_looks_and_orders() {
-    let shop = Shop::new(7, SMALL);
+    let shop = ShopSimulator::new(7, SMALL);
     let promotion = *shop.promotion().expect("60 days have a promotion");
-    let events: Vec<v1::Event> = shop.filter_map(Happening::into_event).collect();
+    let events: Vec<v1::Event> = shop.filter_map(ShopEvent::into_event).collect();
     let within = |event: &v1::Event| promotion.has(Day::of(at(event)));
     let before = |event: &v1::Event| {
         let day = Day::of(at(event));
@@ -170,23 +170,23 @@ fn low_prices_show_in_prices_looks_and_orders() {
 
 #[test]
 fn a_tenth_change_their_habits_and_keep_to_the_new_ones() {
-    let shop = Shop::new(7, SMALL);
-    let truths: BTreeMap<String, ShopperTruth> =
+    let shop = ShopSimulator::new(7, SMALL);
+    let truths: BTreeMap<String, UserTruth> =
         shop.truths().iter().map(|truth| (truth.user_id.clone(), truth.clone())).collect();
     assert_eq!(truths.len(), 300, "ids are given once");
     assert_eq!(truths.values().filter(|truth| truth.change.is_some()).count(), 30);
     let mut favourite = (0, 0);
     let mut in_hours = (0, 0);
-    for event in shop.filter_map(Happening::into_event) {
+    for event in shop.filter_map(ShopEvent::into_event) {
         let truth = &truths[&event.user_id];
         let day = Day::of(at(&event));
         let Some(change) = truth.change else { continue };
-        assert_ne!((truth.shopper_type, truth.category), (change.shopper_type, change.category));
+        assert_ne!((truth.user_type, truth.category), (change.user_type, change.category));
         // The first hours of the day of the change may belong to a visit of the night before.
         if day > change.on && !event.category.is_empty() {
             favourite.0 += usize::from(event.category == change.category);
             favourite.1 += 1;
-            let (from, to) = change.shopper_type.hours();
+            let (from, to) = change.user_type.hours();
             let hour = at(&event).since(day.begins()).millis() / 3_600_000;
             let hour = u32::try_from(hour).expect("an hour of a day");
             in_hours.0 += usize::from((hour + 24 - from) % 24 <= (to + 24 - from) % 24);
@@ -199,13 +199,13 @@ fn a_tenth_change_their_habits_and_keep_to_the_new_ones() {
 
 #[test]
 fn nobody_comes_before_arriving_or_after_going_quiet() {
-    let shop = Shop::new(7, SMALL);
-    let truths: BTreeMap<String, ShopperTruth> =
+    let shop = ShopSimulator::new(7, SMALL);
+    let truths: BTreeMap<String, UserTruth> =
         shop.truths().iter().map(|truth| (truth.user_id.clone(), truth.clone())).collect();
     let newcomers = truths.values().filter(|truth| truth.arrives_on > Day::FIRST).count();
     let quiet = truths.values().filter(|truth| truth.quiet_from.is_some()).count();
     assert!(newcomers == 30 && (8..40).contains(&quiet), "{newcomers} newcomers, {quiet} quiet");
-    for event in shop.filter_map(Happening::into_event) {
+    for event in shop.filter_map(ShopEvent::into_event) {
         let truth = &truths[&event.user_id];
         assert!(at(&event) >= truth.arrives_on.begins(), "{event:?}");
         // A visit of the last evening may end after midnight.

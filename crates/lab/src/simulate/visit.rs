@@ -1,82 +1,83 @@
-//! Visits: in go a shopper, a day and the catalogue, out come the events of that day's visits. An action follows from the
-//! one before by the type's own chances; carts are kept from visit to visit, orders have one id for all their lines, and
-//! some of what was bought is reviewed or given back days later.
+//! Visits of a user on one day. Actions follow a Markov chain of the user's type; carts persist from visit to visit,
+//! an order has one id for all of its lines, and some purchases are reviewed or returned days later.
 
 use super::calendar::Day;
-use super::catalogue::{CATEGORIES, Catalogue, CategoryId, StockedItem};
-use super::chance;
+use super::catalogue::{CATEGORIES, SimulatedCatalogue, CategoryId, StockedItem};
+use super::sampling;
 use super::counter::Counter;
-use super::habits::{Habits, STEPS};
-use super::people::{CART_LINES_MAX, ERRANDS_MAX, Errand, Line, Shopper};
-use super::plan::{Promotion, ShopperTruth};
-use super::{Happening, What};
-use portrait_profile::{Span, Timestamp};
+use super::habits::{UserHabits, STEPS};
+use super::users::{CART_LINES_MAX, DEFERRED_ACTIONS_MAX, DeferredAction, CartLine, SimulatedUser};
+use super::plan::{Promotion, UserTruth};
+use super::{ShopEvent, ShopEventKind};
+use portrait_profile::{TimeDelta, Timestamp};
 use portrait_proto::time;
 use portrait_proto::v1::{self, Action};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-/// How long a visit may be over before the next begins: more than the gap that cuts sessions.
-const BETWEEN_VISITS: Span = Span::from_minutes(31);
-/// The seconds between two actions, on average.
+/// Minimum pause between two visits: more than the 30 minutes of inactivity that end a session.
+const BETWEEN_VISITS: TimeDelta = TimeDelta::from_minutes(31);
+/// Mean pause between two actions, in seconds.
 const PACE_SECONDS: f64 = 35.0;
-/// The longest pause between two actions of one visit, in seconds.
+/// Maximum pause within a visit, in seconds: below the inactivity that ends a session.
 const PAUSE_SECONDS_MAX: f64 = 900.0;
-/// How many actions a visit has at most.
+/// Actions of a visit, at most.
 const ACTIONS_MAX: u32 = 60;
-/// How often what was bought is given back, and how often it is reviewed.
-const REFUND_CHANCE: f64 = 0.06;
-const REVIEW_CHANCE: f64 = 0.15;
+/// Probability that a purchased item is returned.
+const REFUND_PROBABILITY: f64 = 0.06;
+/// Probability that a purchased item is reviewed.
+const REVIEW_PROBABILITY: f64 = 0.15;
 
-/// What is the same for all visits of a day.
+/// Inputs that all visits of a day share.
 #[derive(Debug)]
-pub(super) struct Today<'a> {
+pub(super) struct DayContext<'a> {
     pub(super) day: Day,
-    /// If prices are low on that day.
+    /// The promotion, on its days.
     pub(super) promotion: Option<&'a Promotion>,
-    pub(super) catalogue: &'a Catalogue,
+    pub(super) catalogue: &'a SimulatedCatalogue,
 }
 
-/// One visit under way.
+/// Visit that is in progress.
 struct Visit<'a> {
-    truth: &'a ShopperTruth,
-    shopper: &'a mut Shopper,
-    today: &'a Today<'a>,
-    habits: &'static Habits,
+    truth: &'a UserTruth,
+    user: &'a mut SimulatedUser,
+    today: &'a DayContext<'a>,
+    habits: &'static UserHabits,
     counter: &'a mut Counter,
-    happenings: &'a mut Vec<Happening>,
-    /// How likely each category is to be looked at next.
+    events: &'a mut Vec<ShopEvent>,
+    /// Weight of each category for the next view.
     categories: [f64; CATEGORIES.len()],
     session_id: String,
     at: Timestamp,
     category: CategoryId,
-    looked_at: Option<Line>,
+    viewed: Option<CartLine>,
 }
 
-/// All visits that one shopper begins on a day.
+/// Emits the events of all visits that a user begins on a day.
 pub(super) fn spend_day(
     chance: &mut StdRng,
-    truth: &ShopperTruth,
-    shopper: &mut Shopper,
-    today: &Today<'_>,
+    truth: &UserTruth,
+    shopper: &mut SimulatedUser,
+    today: &DayContext<'_>,
     counter: &mut Counter,
-    happenings: &mut Vec<Happening>,
+    happenings: &mut Vec<ShopEvent>,
 ) {
-    let habits = truth.shopper_type_on(today.day).habits();
-    let visits = chance::poisson(chance, habits.visits_on(today.day.is_weekend()));
+    let habits = truth.user_type_on(today.day).habits();
+    let visits = sampling::poisson(chance, habits.visits_on(today.day.is_weekend()));
     let mut starts: Vec<Timestamp> = (0..visits).map(|_| start(chance, habits, today.day)).collect();
     starts.sort();
     for start in starts {
+        // Starts are drawn independently and may overlap: a visit waits until the one before is over.
         let at = start.max(shopper.busy_until.plus(BETWEEN_VISITS));
         let mut visit = Visit::begin(chance, truth, shopper, today, counter, happenings, at);
-        visit.errands(chance);
+        visit.run_deferred_actions(chance);
         visit.wander(chance);
-        visit.shopper.busy_until = visit.at;
+        visit.user.busy_until = visit.at;
     }
 }
 
-/// When a visit begins: four in five within the type's hours, the others at any hour of the day.
-fn start(chance: &mut StdRng, habits: &Habits, day: Day) -> Timestamp {
+/// Start of a visit: four of five within the hours of the type, the others between 08:00 and 23:00.
+fn start(chance: &mut StdRng, habits: &UserHabits, day: Day) -> Timestamp {
     let (from, to) = habits.hours;
     let hours = (to + 24 - from) % 24;
     let hour = match chance.random_bool(0.8) {
@@ -84,57 +85,58 @@ fn start(chance: &mut StdRng, habits: &Habits, day: Day) -> Timestamp {
         false => chance.random_range(8..23),
     };
     day.begins()
-        .plus(Span::from_hours(i64::from(hour)))
-        .plus(Span::from_millis(chance.random_range(0..3_600_000)))
+        .plus(TimeDelta::from_hours(i64::from(hour)))
+        .plus(TimeDelta::from_millis(chance.random_range(0..3_600_000)))
 }
 
 impl<'a> Visit<'a> {
     fn begin(
         chance: &mut StdRng,
-        truth: &'a ShopperTruth,
-        shopper: &'a mut Shopper,
-        today: &'a Today<'a>,
+        truth: &'a UserTruth,
+        shopper: &'a mut SimulatedUser,
+        today: &'a DayContext<'a>,
         counter: &'a mut Counter,
-        happenings: &'a mut Vec<Happening>,
+        happenings: &'a mut Vec<ShopEvent>,
         at: Timestamp,
     ) -> Self {
-        let habits = truth.shopper_type_on(today.day).habits();
+        let habits = truth.user_type_on(today.day).habits();
         let categories = interest(truth, shopper, today, habits);
-        let category = CategoryId::at(chance::weighted(chance, &categories));
+        let category = CategoryId::at(sampling::weighted(chance, &categories));
         let session_id = counter.next("s");
         Self {
             truth,
-            shopper,
+            user: shopper,
             today,
             habits,
             counter,
-            happenings,
+            events: happenings,
             categories,
             session_id,
             at,
             category,
-            looked_at: None,
+            viewed: None,
         }
     }
 
-    /// Reviews and returns come first.
-    fn errands(&mut self, chance: &mut StdRng) {
-        let (due, later) = std::mem::take(&mut self.shopper.errands)
+    /// Emits reviews and returns that are due, before anything else in the visit.
+    fn run_deferred_actions(&mut self, chance: &mut StdRng) {
+        let (due, later) = std::mem::take(&mut self.user.deferred_actions)
             .into_iter()
-            .partition::<Vec<Errand>, _>(|errand| errand.not_before <= self.today.day);
-        self.shopper.errands = later;
+            .partition::<Vec<DeferredAction>, _>(|errand| errand.not_before <= self.today.day);
+        self.user.deferred_actions = later;
         for errand in due {
-            self.tell_of(errand.action, &errand.line);
+            self.emit_item(errand.action, &errand.line);
             self.pause(chance);
         }
     }
 
-    /// From action to action until the shopper leaves.
+    /// Emits actions until the user leaves; the length is geometric around `actions_per_visit`.
     fn wander(&mut self, chance: &mut StdRng) {
         let mut step = None;
+        // A constant probability of leaving makes the length independent of the path through the chain.
         let leave = 1.0 / self.habits.actions_per_visit;
         for _ in 0..ACTIONS_MAX {
-            let next = chance::weighted(chance, &self.habits.next(step));
+            let next = sampling::weighted(chance, &self.habits.next(step));
             self.act(chance, STEPS[next]);
             step = Some(next);
             self.pause(chance);
@@ -145,55 +147,55 @@ impl<'a> Visit<'a> {
     }
 
     fn pause(&mut self, chance: &mut StdRng) {
-        let seconds = (2.0 + chance::exponential(chance, PACE_SECONDS)).min(PAUSE_SECONDS_MAX);
-        self.at = self.at.plus(Span::from_millis((seconds * 1000.0) as i64));
+        let seconds = (2.0 + sampling::exponential(chance, PACE_SECONDS)).min(PAUSE_SECONDS_MAX);
+        self.at = self.at.plus(TimeDelta::from_millis((seconds * 1000.0) as i64));
     }
 
     fn act(&mut self, chance: &mut StdRng, action: Action) {
         match action {
             Action::Search => self.search(chance),
             Action::AddToCart => self.add_to_cart(chance),
-            Action::RemoveFromCart if !self.shopper.cart.is_empty() => {
-                let line = self.shopper.cart.remove(chance.random_range(0..self.shopper.cart.len()));
-                self.tell_of(Action::RemoveFromCart, &line);
+            Action::RemoveFromCart if !self.user.cart.is_empty() => {
+                let line = self.user.cart.remove(chance.random_range(0..self.user.cart.len()));
+                self.emit_item(Action::RemoveFromCart, &line);
             }
-            Action::Purchase if !self.shopper.cart.is_empty() => self.check_out(chance),
+            Action::Purchase if !self.user.cart.is_empty() => self.check_out(chance),
             Action::Favorite | Action::Share | Action::Review | Action::Refund => {
                 let line = self.line(chance);
-                self.tell_of(action, &line);
+                self.emit_item(action, &line);
             }
-            Action::Click => self.look(chance, Action::Click),
-            // An empty cart has nothing to buy or to take out: the shopper looks on.
+            Action::Click => self.view(chance, Action::Click),
+            // An empty cart has nothing to buy or to remove: the user views an item instead.
             Action::View
             | Action::RemoveFromCart
             | Action::Purchase
             | Action::Custom
-            | Action::Unspecified => self.look(chance, Action::View),
+            | Action::Unspecified => self.view(chance, Action::View),
         }
     }
 
-    /// A view or a click: of the same item again, of another of the category, or of another category.
-    fn look(&mut self, chance: &mut StdRng, action: Action) {
-        let again = self.looked_at.is_some() && chance.random_bool(0.2);
+    /// Emits a view or a click: of the same item again, another one of the category, or one of another category.
+    fn view(&mut self, chance: &mut StdRng, action: Action) {
+        let again = self.viewed.is_some() && chance.random_bool(0.2);
         if !again {
             if chance.random_bool(0.4) {
-                self.category = CategoryId::at(chance::weighted(chance, &self.categories));
+                self.category = CategoryId::at(sampling::weighted(chance, &self.categories));
             }
-            self.looked_at = Some(self.pick(chance));
+            self.viewed = Some(self.pick(chance));
         }
         let line = self.line(chance);
-        self.tell_of(action, &line);
+        self.emit_item(action, &line);
     }
 
     fn search(&mut self, chance: &mut StdRng) {
-        self.category = CategoryId::at(chance::weighted(chance, &self.categories));
-        let words = chance::one_of(chance, &self.category.category().searches);
+        self.category = CategoryId::at(sampling::weighted(chance, &self.categories));
+        let words = sampling::one_of(chance, &self.category.category().searches);
         let event = v1::Event {
             query: words.to_owned(),
             category: self.category.name().to_owned(),
             ..self.event(Action::Search)
         };
-        self.tell(event);
+        self.emit(event);
     }
 
     fn add_to_cart(&mut self, chance: &mut StdRng) {
@@ -201,56 +203,57 @@ impl<'a> Visit<'a> {
         if chance.random_bool(self.habits.several) {
             line.quantity = chance.random_range(2..=4);
         }
-        if self.shopper.cart.len() == CART_LINES_MAX {
-            let oldest = self.shopper.cart.remove(0);
-            self.tell_of(Action::RemoveFromCart, &oldest);
+        if self.user.cart.len() == CART_LINES_MAX {
+            let oldest = self.user.cart.remove(0);
+            self.emit_item(Action::RemoveFromCart, &oldest);
             self.pause(chance);
         }
-        self.tell_of(Action::AddToCart, &line);
-        self.shopper.cart.push(line);
+        self.emit_item(Action::AddToCart, &line);
+        self.user.cart.push(line);
     }
 
-    /// Buys the whole cart: one order, one event a line.
+    /// Buys the whole cart: one order id, one event for each line.
     fn check_out(&mut self, chance: &mut StdRng) {
         let order_id = self.counter.next("o");
-        for mut line in std::mem::take(&mut self.shopper.cart) {
+        for mut line in std::mem::take(&mut self.user.cart) {
             line.order_id.clone_from(&order_id);
             line.paid = Some(self.price_today(&line));
-            self.tell_of(Action::Purchase, &line);
-            self.at = self.at.plus(Span::from_millis(40));
+            self.emit_item(Action::Purchase, &line);
+            // Lines of an order arrive a few milliseconds apart, as a checkout sends them.
+            self.at = self.at.plus(TimeDelta::from_millis(40));
             self.remember(chance, line);
         }
     }
 
-    /// In the shop's currency, in whole cents.
-    fn price_today(&self, line: &Line) -> f64 {
+    /// Unit price today in the shop's currency, rounded to cents.
+    fn price_today(&self, line: &CartLine) -> f64 {
         let promotion = self.today.promotion.filter(|promotion| promotion.category == line.category.name());
         StockedItem::price(line.cents, promotion.map_or(1.0, |promotion| promotion.price_factor))
     }
 
-    /// What will be done about the line, days later.
-    fn remember(&mut self, chance: &mut StdRng, line: Line) {
+    /// Schedules a return or review of the line three to nine days later, or neither.
+    fn remember(&mut self, chance: &mut StdRng, line: CartLine) {
         let action = match chance.random::<f64>() {
-            draw if draw < REFUND_CHANCE => Action::Refund,
-            draw if draw < REFUND_CHANCE + REVIEW_CHANCE => Action::Review,
+            draw if draw < REFUND_PROBABILITY => Action::Refund,
+            draw if draw < REFUND_PROBABILITY + REVIEW_PROBABILITY => Action::Review,
             _ => return,
         };
-        if self.shopper.errands.len() < ERRANDS_MAX {
+        if self.user.deferred_actions.len() < DEFERRED_ACTIONS_MAX {
             let not_before = self.today.day.after(chance.random_range(3..10));
-            self.shopper.errands.push(Errand { not_before, action, line });
+            self.user.deferred_actions.push(DeferredAction { not_before, action, line });
         }
     }
 
-    /// The item that was looked at last, or one of the category.
-    fn line(&mut self, chance: &mut StdRng) -> Line {
-        let line = self.looked_at.take().unwrap_or_else(|| self.pick(chance));
-        self.looked_at = Some(line.clone());
+    /// Last viewed item, or a new one of the current category.
+    fn line(&mut self, chance: &mut StdRng) -> CartLine {
+        let line = self.viewed.take().unwrap_or_else(|| self.pick(chance));
+        self.viewed = Some(line.clone());
         line
     }
 
-    fn pick(&self, chance: &mut StdRng) -> Line {
+    fn pick(&self, chance: &mut StdRng) -> CartLine {
         let item: &StockedItem = self.today.catalogue.pick(chance, self.category, self.habits.price_level);
-        Line {
+        CartLine {
             item_id: item.item_id.clone(),
             category: item.category,
             brand: item.brand,
@@ -261,7 +264,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    fn tell_of(&mut self, action: Action, line: &Line) {
+    fn emit_item(&mut self, action: Action, line: &CartLine) {
         let price = line.paid.unwrap_or_else(|| self.price_today(line));
         let event = v1::Event {
             item_id: line.item_id.clone(),
@@ -272,7 +275,7 @@ impl<'a> Visit<'a> {
             order_id: line.order_id.clone(),
             ..self.event(action)
         };
-        self.tell(event);
+        self.emit(event);
     }
 
     fn event(&mut self, action: Action) -> v1::Event {
@@ -286,24 +289,24 @@ impl<'a> Visit<'a> {
         }
     }
 
-    fn tell(&mut self, event: v1::Event) {
-        self.happenings.push(Happening { at: self.at, what: What::Event(event) });
+    fn emit(&mut self, event: v1::Event) {
+        self.events.push(ShopEvent { at: self.at, kind: ShopEventKind::Event(event) });
     }
 }
 
-/// How likely each category is to be looked at: the favourite most, the second, the type's others, and a little of all. Low
-/// prices draw everybody, some more.
+/// Weights of the categories: most for the favourite, less for the second, the type's others, and a little for all. A
+/// promotion multiplies the weight of its category by the type's factor.
 fn interest(
-    truth: &ShopperTruth,
-    shopper: &Shopper,
-    today: &Today<'_>,
-    habits: &Habits,
+    truth: &UserTruth,
+    shopper: &SimulatedUser,
+    today: &DayContext<'_>,
+    habits: &UserHabits,
 ) -> [f64; CATEGORIES.len()] {
     let favourite = truth.category_on(today.day);
     let mut weights = [0.025; CATEGORIES.len()];
-    weights[shopper.second.place()] += 0.15;
+    weights[shopper.second.index()] += 0.15;
     for category in habits.categories {
-        weights[category.place()] += 0.04;
+        weights[category.index()] += 0.04;
     }
     for (weight, category) in weights.iter_mut().zip(&CATEGORIES) {
         if category.name == favourite {

@@ -1,10 +1,10 @@
-//! How likely something is, of a shopper: a purchase, a return, fraud. In come rows of numbers, oldest first, and for each whether
-//! it happened; out goes a scorer, which is the best of three learners on the newest rows, calibrated if that helps there, and
-//! which says of every score what made it up. Rows that are not finite are refused, in learning and in scoring.
+//! Scorers: the probability of a purchase, a return or fraud for one user. Training takes rows of numbers, oldest first, with a label
+//! each, and gives the best of three learners on the newest rows, calibrated if that helps there. Every score comes with the
+//! contributions of its columns. Rows that are not finite are refused, in training and in scoring.
 //!
-//! The newest slice decides everything that is chosen: depth and leaves of the tree, when the network stops, how strongly the
-//! logistic regression is held back, which of them is champion, and whether to calibrate. The champion is then learned anew from
-//! all rows. The figures that are reported are those on the newest slice, before that.
+//! The newest slice of the rows selects everything: depth and leaf size of the tree, the epoch of the network, the penalty of the
+//! logistic regression, the champion, and calibration. The champion is then refitted on all rows. Reported figures are those on the
+//! newest slice, before the refit.
 
 mod calibration;
 mod learner;
@@ -30,11 +30,11 @@ use learner::ScorerCandidate;
 use ndarray::ArrayView2;
 use rows::LabelledRows;
 
-/// Learns from `values` (a row each case, oldest first), whether it happened, and what each row weighs (1 if there are none).
+/// Trains on `values` (`n x d`, one example per row, oldest first) with a label and a weight per row (default weight 1).
 ///
 /// # Errors
-/// [`Error::Width`] if labels or weights are not as many as rows; [`Error::NotFinite`] for a value; [`Error::TooFew`] if older or
-/// newest rows lack one of the two outcomes; [`Error::Parameter`] for parameters or weights that make no sense.
+/// [`Error::Width`] if labels or weights are not as many as rows; [`Error::NotFinite`] for a value; [`Error::TooFew`] if the older
+/// or the newest rows have fewer than 5 of a label; [`Error::Parameter`] for invalid parameters or weights.
 pub fn learn(
     values: ArrayView2<f32>,
     labels: &[bool],
@@ -45,36 +45,44 @@ pub fn learn(
     let rows = LabelledRows { values: values.view(), labels, weights: weights.unwrap_or(&ones) };
     rows.check()?;
     params.check()?;
-    let cut = ((1.0 - params.newest) * labels.len() as f64) as usize;
-    let (older, newest) = (rows.slice(0, cut), rows.slice(cut, labels.len()));
-    older.both()?;
-    newest.both()?;
-    let contenders = params.kinds.iter().map(|kind| contender(*kind, older, newest, params));
-    scorer::champion(contenders.collect::<Result<_, _>>()?, rows, newest, params)
+// Split by time, not at random: a scorer is used on users later than those of its training.
+let cut = ((1.0 - params.newest) * labels.len() as f64) as usize;
+let older = rows.slice(0, cut);
+let newest = rows.slice(cut, labels.len());
+older.check_both_labels()?;
+newest.check_both_labels()?;
+let candidates = params.kinds.iter().map(|kind| candidate(*kind, older, newest, params));
+scorer::champion(candidates.collect::<Result<_, _>>()?, rows, newest, params)
 }
 
-fn contender(
-    kind: LearnerKind,
-    older: LabelledRows,
-    newest: LabelledRows,
-    params: &Params,
+fn candidate(
+kind: LearnerKind,
+older: LabelledRows,
+newest: LabelledRows,
+params: &Params,
 ) -> Result<ScorerCandidate, Error> {
-    let seed = params.seed;
-    Ok(match kind {
-        LearnerKind::Tree => {
-            let (tree, shape) = tree::tuned(older, newest);
-            let again = move |rows: LabelledRows| Ok(Learner::Tree(tree::grow(rows, shape)));
-            ScorerCandidate { learner: Learner::Tree(tree), refit: Box::new(again) }
-        }
-        LearnerKind::Network => {
-            let (network, epochs) = network::train_with_early_stopping(older, newest, seed);
-            let again = move |rows: LabelledRows| Ok(Learner::Network(network::train(rows, epochs, seed)));
-            ScorerCandidate { learner: Learner::Network(network), refit: Box::new(again) }
-        }
-        LearnerKind::Logistic => {
-            let (logistic, penalty) = logistic::tuned(older, newest)?;
-            let again = move |rows: LabelledRows| logistic::fit(rows, penalty).map(Learner::Logistic);
-            ScorerCandidate { learner: Learner::Logistic(logistic), refit: Box::new(again) }
-        }
-    })
+let seed = params.seed;
+Ok(match kind {
+LearnerKind::Tree => {
+let (tree, shape) = tree::tuned(older, newest);
+ScorerCandidate {
+learner: Learner::Tree(tree),
+refit: Box::new(move |rows| Ok(Learner::Tree(tree::grow(rows, shape)))),
+}
+}
+LearnerKind::Network => {
+let (network, epochs) = network::train_with_early_stopping(older, newest, seed);
+ScorerCandidate {
+learner: Learner::Network(network),
+refit: Box::new(move |rows| Ok(Learner::Network(network::train(rows, epochs, seed)))),
+}
+}
+LearnerKind::Logistic => {
+let (logistic, penalty) = logistic::tuned(older, newest)?;
+ScorerCandidate {
+learner: Learner::Logistic(logistic),
+refit: Box::new(move |rows| logistic::fit(rows, penalty).map(Learner::Logistic)),
+}
+}
+})
 }

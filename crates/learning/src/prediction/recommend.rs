@@ -4,8 +4,8 @@
 //! The parts: what the shopper had before, what follows what was had last (Markov chain of first order over things), what is had
 //! together (item-to-item collaborative filtering with cosine weights: Sarwar, Karypis, Konstan, Riedl, "Item-based
 //! Collaborative Filtering Recommendation Algorithms", WWW 2001, section 3), latent factors ([`crate::prediction::factors`]), what the
-//! shopper's segment has, and what everybody has, ever and lately. How much each counts is found on pasts that go on ([`Blend`]).
-//! Items that nobody had yet are worth what the others of their category and brand are worth on average ([`Items::with_newcomers`]).
+//! shopper's segment has, and what everybody has, ever and lately. How much each counts is found on pasts that go on ([`ScoreWeights`]).
+//! Items that nobody had yet are worth what the others of their category and brand are worth on average ([`ItemRecommender::with_newcomers`]).
 
 mod approx;
 mod cold_start;

@@ -1,7 +1,7 @@
 //! Catalogue entries of the items in the sampled histories, and of a bounded sample of items without interactions.
 //! Input: the store. Output: items with category and brand, in id order.
 
-use super::bounded::Bounded;
+use super::bottom_k::BottomKSample;
 use crate::error::Error;
 use portrait_learning::prediction::recommend::ItemDescription;
 use portrait_profile::{CatalogueItem, ItemId};
@@ -9,14 +9,16 @@ use portrait_store::CatalogueStore;
 use xxhash_rust::xxh64::xxh64;
 
 /// Maximum number of items without interactions; bounds memory and model size for large catalogues.
-const NEWCOMERS_MAX: usize = 100_000;
+const COLD_START_ITEMS_MAX: usize = 100_000;
 /// Seed of the sampling hash.
 const SEED: u64 = 0x6E65_7700;
 
 /// Reads the catalogue entries of the items in `had`, which is sorted, and a bounded sample of the others; empty if
 /// `had` is empty.
 pub(crate) async fn described(store: &dyn CatalogueStore, had: &[ItemId]) -> Result<Vec<ItemDescription>, Error> {
-    let (mut found, mut newcomers) = (Vec::new(), Bounded::new(NEWCOMERS_MAX));
+    let mut found = Vec::new();
+    // Items without interactions can only be recommended by category and brand.
+    let mut cold_start = BottomKSample::new(COLD_START_ITEMS_MAX);
     let mut cursor = None;
     while !had.is_empty() {
         let page = store.scan_items(cursor, store.limits().page_items).await?;
@@ -26,7 +28,7 @@ pub(crate) async fn described(store: &dyn CatalogueStore, had: &[ItemId]) -> Res
             if had.binary_search(&item.id).is_ok() {
                 found.push(item);
             } else {
-                newcomers.take(hash, item);
+                cold_start.insert(hash, item);
             }
         }
         match page.next {
@@ -34,7 +36,7 @@ pub(crate) async fn described(store: &dyn CatalogueStore, had: &[ItemId]) -> Res
             None => break,
         }
     }
-    found.extend(newcomers.finish().into_iter().map(|(_, item)| item));
+    found.extend(cold_start.finish().into_iter().map(|(_, item)| item));
     // A scan may return an item twice, and each backend has its own order.
     found.sort_by(|one, other| one.id.cmp(&other.id));
     found.dedup_by(|one, other| one.id == other.id);
@@ -46,4 +48,40 @@ fn read(id: &[u8], bytes: &[u8]) -> Option<ItemDescription> {
     let id = ItemId::parse(std::str::from_utf8(id).ok()?).ok()?;
     let CatalogueItem { category, brand, .. } = CatalogueItem::decode(bytes).ok()?;
     (!category.is_empty()).then_some(ItemDescription { id, category, brand })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portrait_profile::PartitionCount;
+    use portrait_store::embedded::{Embedded, Options};
+    use portrait_store::{AckLevel, Limits};
+
+    fn item_id(text: &str) -> ItemId {
+        ItemId::parse(text).expect("an id")
+    }
+
+    #[tokio::test]
+    async fn the_whole_catalogue_is_read_page_by_page_in_the_order_of_ids() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limits = Limits { page_items: 3, ..Options::default().limits };
+        let partitions = PartitionCount::new(1);
+        let options = Options { limits, partitions, reserve_bytes: 0, ..Options::default() };
+        let store = Embedded::open(folder.path(), options).expect("a new store");
+        for (id, category) in
+            [("d", "tea"), ("b", "shoes"), ("a", ""), ("e", "tea"), ("c", "shoes"), ("f", "tea")]
+        {
+            let item = CatalogueItem { category: category.into(), brand: "b".into(), ..Default::default() };
+            let entry = (id.to_owned().into(), item.encode().into());
+            store.put_items(vec![entry], AckLevel::Memory).await.expect("the catalogue takes it");
+        }
+        let entry = ("bad".to_owned().into(), "no item".to_owned().into());
+        store.put_items(vec![entry], AckLevel::Memory).await.expect("the catalogue takes anything");
+        let found =
+            described(&store, &[item_id("a"), item_id("c"), item_id("z")]).await.expect("the store is there");
+        let ids: Vec<&str> = found.iter().map(|item| item.id.as_str()).collect();
+        assert_eq!(ids, ["b", "c", "d", "e", "f"], "without a category nothing is known of an item");
+        assert_eq!((&*found[1].category, &*found[1].brand), ("shoes", "b"));
+        assert!(described(&store, &[]).await.expect("the store is there").is_empty(), "no user had anything");
+    }
 }

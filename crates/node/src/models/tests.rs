@@ -4,17 +4,17 @@ use super::*;
 use portrait_learning::testing::by_views;
 use portrait_profile::{ModelVersion, PartitionCount, Timestamp};
 use portrait_proto::v1::{Complete, ModelManifest, ModelPart};
-use portrait_store_embedded::{Embedded, Options};
+use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use prost::Message;
 use tonic::transport::Endpoint;
 
 /// A node over an empty store; nobody answers at its model service.
-async fn node() -> (tempfile::TempDir, Follower, watch::Receiver<ServedModel>) {
+async fn node() -> (tempfile::TempDir, ModelFollower, watch::Receiver<ServedModel>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options { partitions: PartitionCount::new(1), reserve_bytes: 0, ..Options::default() };
+    let options = EmbeddedOptions { partitions: PartitionCount::new(1), reserve_bytes: 0, ..EmbeddedOptions::default() };
     let store = Arc::new(Embedded::open(folder.path(), options).expect("a new store"));
     let nowhere = Endpoint::from_static("http://127.0.0.1:9").connect_lazy();
-    let (follower, served) = Follower::begin(store, nowhere.into(), "node".to_owned()).await;
+    let (follower, served) = ModelFollower::begin(store, nowhere.into(), "node".to_owned()).await;
     (folder, follower, served)
 }
 
@@ -38,9 +38,9 @@ fn told(version: u64, part: &[u8]) -> Vec<Kind> {
 }
 
 /// Lets a node hear, and gives its first answer.
-fn hear(follower: &mut Follower, told: Vec<Kind>) -> Option<Said> {
+fn hear(follower: &mut ModelFollower, told: Vec<Kind>) -> Option<Said> {
     let mut incoming = None;
-    told.into_iter().find_map(|kind| follower.hear(WatchModelsResponse { kind: Some(kind) }, &mut incoming))
+    told.into_iter().find_map(|kind| follower.handle_message(WatchModelsResponse { kind: Some(kind) }, &mut incoming))
 }
 
 fn served_version(served: &watch::Receiver<ServedModel>) -> Option<u64> {
@@ -120,7 +120,7 @@ async fn a_node_without_a_model_service_serves_what_the_store_has() {
     let parts =
         vec![ModelPart { name: name.get().to_be_bytes().to_vec(), kind: "segments".to_owned(), size: 1 }];
     let manifest = ModelManifest { version: 5, parts, ..Default::default() }.encode_to_vec();
-    let ttl = portrait_profile::Span::from_secs(10);
+    let ttl = portrait_profile::TimeDelta::from_secs(10);
     let token = follower.store.acquire_training(portrait_store::Nonce::new(1), ttl, now).await;
     let token = token.expect("there").expect("nobody trains");
     let version = ModelVersion::new(5).expect("not 0");

@@ -22,16 +22,16 @@ fn embedded(config: &Config, directory: &std::path::Path) -> Finding {
     let there = directory.ancestors().find(|folder| folder.exists());
     let Some(free) = there.and_then(|folder| rustix::fs::statvfs(folder).ok()) else {
         let told = format!("{name} cannot be looked at");
-        return Finding::ill("store", told, "name a folder that can be read and written in store.url");
+        return Finding::failed("store", told, "name a folder that can be read and written in store.url");
     };
     let (free, reserve) = (free.f_bavail * free.f_frsize, config.store.reserve.bytes());
     let told = format!("embedded in {name}, {} MiB free", free >> 20);
     match free {
         none if none < reserve => {
-            Finding::ill("store", told, "make room: events are refused below store.reserve")
+            Finding::failed("store", told, "make room: events are refused below store.reserve")
         }
-        little if little < RESERVES * reserve => Finding::noted("store", told, "make room soon"),
-        _ => Finding::well("store", told),
+        little if little < RESERVES * reserve => Finding::warning("store", told, "make room soon"),
+        _ => Finding::ok("store", told),
     }
 }
 
@@ -39,15 +39,15 @@ async fn redis(config: &Config) -> Finding {
     match node::open_store(config).await {
         Ok(store) => {
             let layout = store.layout();
-            let workers = store.workers(Timestamp::EPOCH).await.map_or(0, |workers| workers.len());
+            let workers = store.members(Timestamp::EPOCH).await.map_or(0, |workers| workers.len());
             let told = format!(
                 "on Redis, {} partitions, {}",
                 layout.partitions.get(),
                 words::counted(workers as u64, "feature worker")
             );
-            Finding::well("store", told)
+            Finding::ok("store", told)
         }
-        Err(error) => Finding::ill(
+        Err(error) => Finding::failed(
             "store",
             format!("{error:#}"),
             "do what it says; docs/operate/redis.md has what each setting is for",

@@ -1,7 +1,7 @@
 //! What became of the rows of a file, as a table for a person.
 
 use comfy_table::{CellAlignment, Table, presets};
-use portrait_client::Answer;
+use portrait_client::RequestResult;
 use portrait_proto::status::reason_name;
 use portrait_proto::v1::ErrorReason;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// What became of a file's rows: read = accepted + rejected + without an answer, and duplicates are accepted too.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
+pub struct ImportReport {
     /// Data rows of the file.
     pub read: u64,
     /// Rows that the server has.
@@ -32,7 +32,7 @@ pub struct Rejected {
     pub example: String,
 }
 
-impl Report {
+impl ImportReport {
     /// Counts a row that was not taken.
     pub(super) fn reject(&mut self, reason: ErrorReason, example: impl FnOnce() -> String) {
         let rejected = self.rejected.entry(reason_name(reason)).or_default();
@@ -43,7 +43,7 @@ impl Report {
     }
 
     /// Counts what the server answered.
-    pub(super) fn note(&mut self, answers: Vec<Answer>) {
+    pub(super) fn note(&mut self, answers: Vec<RequestResult>) {
         for answer in answers {
             self.accepted += u64::from(answer.accepted);
             for rejection in answer.rejected {
@@ -64,7 +64,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ImportReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
         table.load_preset(presets::ASCII_MARKDOWN).set_header(["rows", "count", ""]);

@@ -60,7 +60,7 @@ impl Printer {
                 let said = change
                     .profile
                     .as_ref()
-                    .map_or_else(String::new, |profile| format!("  {}", said_by(profile)));
+                    .map_or_else(String::new, |profile| format!("  {}", summary_line(profile)));
                 let (before, after) = (&change.segment_id_before, &change.segment_id_after);
                 let moved = if before == after {
                     String::new()
@@ -87,7 +87,7 @@ impl Printer {
 const fn why(reason: v1::ResyncReason) -> &'static str {
     match reason {
         v1::ResyncReason::Snapshot => "as asked for",
-        v1::ResyncReason::Lapsed => "the changes since are no longer kept",
+        v1::ResyncReason::Expired => "the changes since are no longer kept",
         v1::ResyncReason::UnknownGeneration => "the store is another one since",
         v1::ResyncReason::BeyondEnd => "the store lost what was printed before",
         v1::ResyncReason::Unspecified => "the server does not say why",
@@ -95,7 +95,7 @@ const fn why(reason: v1::ResyncReason) -> &'static str {
 }
 
 /// The profile in one line: actions, money, what is liked most.
-fn said_by(profile: &v1::Profile) -> String {
+fn summary_line(profile: &v1::Profile) -> String {
     let mut phrases = vec![words::counted(profile.applied_events, "record")];
     if let Some(behavior) = &profile.behavior {
         let sessions = behavior.sessions.as_ref().map_or(0, |sessions| sessions.total);
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn every_kind_of_answer_has_its_line() {
         let resync = |phase: v1::ResyncPhase| {
-            let reason = v1::ResyncReason::Lapsed.into();
+            let reason = v1::ResyncReason::Expired.into();
             Kind::Resync(Resync { partition: 3, phase: phase.into(), reason })
         };
         let profile =

@@ -60,7 +60,7 @@ enum PackedKind {
 const NUMBER: u8 = 1;
 const SECONDS: u8 = 2;
 const WHAT: u8 = 4;
-/// What is known, by number; from [`TOUCHED`] on there are two for each kind of action: once, and more often.
+/// What is known, by number; from [`ITEM`] on there are two for each kind of action: once, and more often.
 const SAME: u8 = 0;
 const DECAYED: u8 = 1;
 const ITEM: u8 = 2;

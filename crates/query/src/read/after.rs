@@ -1,7 +1,7 @@
 //! Wait for a consistency token: read-your-writes for the partitions that a read touches. Input: the token. Output:
 //! permission to read, or an error.
 
-use crate::context::Shared;
+use crate::context::QueryContext;
 use crate::error::Error;
 use futures::future::try_join_all;
 use portrait_profile::PartitionId;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 /// Waits for the entries of the token that belong to `partitions`.
 pub(super) async fn wait(
-    shared: &Shared,
+    shared: &QueryContext,
     partitions: &[PartitionId],
     read_after: &ConsistencyToken,
     wait_max: Duration,
@@ -24,11 +24,11 @@ pub(super) async fn wait(
         let partition = shared.store.layout().partitions.partition(u32::from(entry.partition));
         let Some(partition) = partition else {
             let message = "comes from a deployment with more partitions: leave it out";
-            return Err(Error::refused(ErrorReason::BadToken, "read_after", message));
+            return Err(Error::invalid(ErrorReason::BadToken, "read_after", message));
         };
         // Other partitions may lag without delaying this read: it does not see them.
         if partitions.contains(&partition) {
-            waits.push(applied(shared, partition, place(entry), begun + wait_max));
+            waits.push(applied(shared, partition, position_of(entry), begun + wait_max));
         }
     }
     if waits.is_empty() {
@@ -48,7 +48,7 @@ pub(super) async fn wait(
     })
 }
 
-fn place(entry: &TokenEntry) -> LogPosition {
+fn position_of(entry: &TokenEntry) -> LogPosition {
     let generation = GenerationId::new(Nonce::new(entry.generation));
     LogPosition { generation, seq: LogSeq::new(entry.seq) }
 }
@@ -56,7 +56,7 @@ fn place(entry: &TokenEntry) -> LogPosition {
 /// Waits for one partition. The generation is checked again after every wait, since the awaited records can be lost
 /// meanwhile.
 async fn applied(
-    shared: &Shared,
+    shared: &QueryContext,
     partition: PartitionId,
     place: LogPosition,
     deadline: Instant,

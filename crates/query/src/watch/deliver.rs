@@ -1,12 +1,12 @@
 //! Delivery of a chunk of the feed: the newest change of each matching user, with the segment before the first of
 //! them, and the profile if requested. The order of the feed is kept.
 
-use super::outbox::{Ended, Outbox};
-use super::position::{Cursor, State};
-use super::ring::Change;
+use super::outbox::{SubscriptionEnd, Outbox};
+use super::position::{PartitionCursor, CursorState};
+use super::ring::BufferedChange;
 use super::token::ResumeToken;
-use super::wish::Wish;
-use crate::context::Shared;
+use super::filter::SubscriptionFilter;
+use crate::context::QueryContext;
 use crate::read;
 use portrait_profile::{Profile, SegmentId, UserId};
 use portrait_proto::v1::watch_profile_changes_response::Kind;
@@ -19,21 +19,21 @@ use std::sync::Arc;
 /// Position of one subscriber in every partition of its shard, and the path of its responses.
 pub(super) struct Delivery {
     /// Rings, store and configuration.
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<QueryContext>,
     /// Filter of the subscription.
-    pub(super) wish: Wish,
+    pub(super) filter: SubscriptionFilter,
     /// One cursor per partition of the shard, in order. The resume token is made of them.
-    pub(super) cursors: Vec<Cursor>,
+    pub(super) cursors: Vec<PartitionCursor>,
     /// Queue of responses to the subscriber.
     pub(super) outbox: Outbox,
 }
 
 impl Delivery {
     /// Sends a response; the cursors must cover it already.
-    pub(super) async fn send(&self, kind: Kind) -> Result<(), Ended> {
+    pub(super) async fn send(&self, kind: Kind) -> Result<(), SubscriptionEnd> {
         let partitions = self.shared.store.layout().partitions;
-        let places = self.cursors.iter().map(Cursor::place);
-        let resume_token = ResumeToken::encode(self.wish.shard, partitions, places);
+        let places = self.cursors.iter().map(PartitionCursor::token_position);
+        let resume_token = ResumeToken::encode(self.filter.shard, partitions, places);
         self.outbox.send(WatchProfileChangesResponse { kind: Some(kind), resume_token }).await
     }
 
@@ -42,54 +42,54 @@ impl Delivery {
         &mut self,
         index: usize,
         generation: GenerationId,
-        changes: Vec<Change>,
-    ) -> Result<(), Ended> {
+        changes: Vec<BufferedChange>,
+    ) -> Result<(), SubscriptionEnd> {
         let Some(end) = changes.last().map(|change| change.seq) else { return Ok(()) };
-        let (mut wanted, coalesced) = newest_of_each(changes, &self.wish.users);
+        let (mut wanted, coalesced) = newest_by_user(changes, &self.filter.users);
         self.shared.metrics.coalesced(coalesced);
         wanted.retain(|merged| {
             let change = &merged.change.change;
             // Deletions go to every subscriber that may hold data of the user, whatever its filter.
-            change.deleted || self.wish.wants(merged.segment_before, change.segment_after)
+            change.deleted || self.filter.matches_change(merged.segment_before, change.segment_after)
         });
         for page in wanted.chunks(self.shared.config.page_profiles) {
             let profiles = self.profiles_of(index, page).await?;
             for (merged, profile) in page.iter().zip(profiles) {
                 // The token covers exactly the changes sent so far: users whose newest change comes later are sent
                 // after a resume.
-                self.cursors[index].state = State::At(FeedPosition { generation, seq: merged.change.seq });
-                let answer = self.answer(index, merged, profile);
+                self.cursors[index].state = CursorState::At(FeedPosition { generation, seq: merged.change.seq });
+                let answer = self.to_response(index, merged, profile);
                 let before = merged.change.change.trace.map(|trace| trace.0);
                 let mut span = self.shared.tracer.child_span(before, SpanKind::Producer, "deliver");
                 self.send(Kind::Change(answer)).await?;
-                let latency = self.shared.wall().since(merged.change.change.accepted_at);
+                let latency = self.shared.wall_now().since(merged.change.change.accepted_at);
                 span.note("accepted_ms_ago", latency.millis());
                 self.shared.metrics.delivered(latency.millis());
             }
         }
-        self.cursors[index].state = State::At(FeedPosition { generation, seq: end });
+        self.cursors[index].state = CursorState::At(FeedPosition { generation, seq: end });
         Ok(())
     }
 
     /// Returns the profiles of the changes of one page, if requested and still stored.
-    async fn profiles_of(&self, index: usize, page: &[Merged]) -> Result<Vec<Option<v1::Profile>>, Ended> {
-        if !self.wish.include_profile {
+    async fn profiles_of(&self, index: usize, page: &[MergedChange]) -> Result<Vec<Option<v1::Profile>>, SubscriptionEnd> {
+        if !self.filter.include_profile {
             return Ok(page.iter().map(|_| None).collect());
         }
         let partition = self.cursors[index].partition;
         let user_ids: Vec<&UserId> = page.iter().map(|merged| &merged.change.change.user_id).collect();
         let stored = read::stored(&self.shared, partition, &user_ids).await?;
-        let moment = self.shared.moment().await?;
+        let moment = self.shared.profile_now().await?;
         let view =
-            |profile: Option<Profile>| profile.map(|profile| self.shared.told(profile.view_at(moment)));
+            |profile: Option<Profile>| profile.map(|profile| self.shared.profile_to_wire(profile.view_at(moment)));
         Ok(stored.into_iter().map(view).collect())
     }
 
-    fn answer(&self, index: usize, merged: &Merged, profile: Option<v1::Profile>) -> v1::ProfileChange {
+    fn to_response(&self, index: usize, merged: &MergedChange, profile: Option<v1::Profile>) -> v1::ProfileChange {
         let change = &merged.change.change;
         // A missing profile was deleted by a later change, which will follow. A profile that exists although this
         // change deleted it was created again by a later change.
-        let deleted = change.deleted || (self.wish.include_profile && profile.is_none());
+        let deleted = change.deleted || (self.filter.include_profile && profile.is_none());
         let profile = profile.filter(|_| !deleted);
         let version = profile.as_ref().map_or(change.version.get(), |profile| profile.version);
         // The profile may be newer than the change; then its segment is the true one.
@@ -117,21 +117,21 @@ pub(super) fn name_of(segment: Option<SegmentId>) -> String {
 }
 
 /// Newest change of a user, with the segment before the first coalesced change.
-struct Merged {
-    change: Change,
+struct MergedChange {
+    change: BufferedChange,
     segment_before: Option<SegmentId>,
 }
 
 /// Returns the newest change of each matching user, in feed order, and the number of coalesced changes. A deletion is
 /// never coalesced into a later change: every holder of data must receive it.
-fn newest_of_each(mut changes: Vec<Change>, users: &HashSet<UserId>) -> (Vec<Merged>, usize) {
+fn newest_by_user(mut changes: Vec<BufferedChange>, users: &HashSet<UserId>) -> (Vec<MergedChange>, usize) {
     if !users.is_empty() {
         changes.retain(|change| users.contains(&change.change.user_id));
     }
     let wanted = changes.len();
     let mut first = HashMap::with_capacity(wanted);
     let mut before = Vec::with_capacity(wanted);
-    for Change { change, .. } in &changes {
+    for BufferedChange { change, .. } in &changes {
         before.push(*first.entry(change.user_id.clone()).or_insert(change.segment_before));
         if change.deleted {
             first.remove(&change.user_id);
@@ -139,13 +139,13 @@ fn newest_of_each(mut changes: Vec<Change>, users: &HashSet<UserId>) -> (Vec<Mer
     }
     // Users kept so far; the value is true if their deletion is kept.
     let mut known: HashMap<UserId, bool> = HashMap::with_capacity(first.len());
-    let mut newest: Vec<Merged> = Vec::with_capacity(first.len());
+    let mut newest: Vec<MergedChange> = Vec::with_capacity(first.len());
     for (change, segment_before) in changes.into_iter().zip(before).rev() {
         let deleted = change.change.deleted;
         let gone = known.get(&change.change.user_id).copied();
         if gone.is_none() || (gone == Some(false) && deleted) {
             known.insert(change.change.user_id.clone(), deleted);
-            newest.push(Merged { change, segment_before });
+            newest.push(MergedChange { change, segment_before });
         }
     }
     newest.reverse();
@@ -160,8 +160,8 @@ mod tests {
     use portrait_store::FeedSeq;
 
     /// One change per letter; a capital letter is a deletion.
-    fn changes(users: &str) -> Vec<Change> {
-        let change = |(index, user): (usize, char)| Change {
+    fn changes(users: &str) -> Vec<BufferedChange> {
+        let change = |(index, user): (usize, char)| BufferedChange {
             seq: FeedSeq::new(index as u64 + 1),
             change: Arc::new(ProfileChange {
                 user_id: UserId::parse(&user.to_lowercase().to_string()).expect("an id"),
@@ -193,8 +193,8 @@ mod tests {
         ];
         for (feed, users, expected, coalesced) in rows {
             let users = users.chars().map(|user| UserId::parse(&user.to_string()).expect("an id")).collect();
-            let (newest, gone) = newest_of_each(changes(feed), &users);
-            let text = |merged: &Merged| {
+            let (newest, gone) = newest_by_user(changes(feed), &users);
+            let text = |merged: &MergedChange| {
                 let before = merged.segment_before.map_or_else(String::new, |id| format!("<{id}"));
                 format!("{}{}{before}", merged.change.change.user_id, merged.change.seq)
             };

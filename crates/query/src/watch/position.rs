@@ -1,8 +1,8 @@
 //! Position of a subscriber in each partition, and its validity. Input: tokens and the store's generations. Output:
 //! cursors that can be read from, or the need of a resync.
 
-use super::token::{GenerationTag, Place, ResumeToken};
-use crate::context::Shared;
+use super::token::{GenerationTag, TokenPosition, ResumeToken};
+use crate::context::QueryContext;
 use crate::error::Error;
 use portrait_profile::PartitionId;
 use portrait_proto::request::Shard;
@@ -11,7 +11,7 @@ use portrait_store::{FeedPosition, FeedSeq, PartitionMeta, PositionFate};
 
 /// Start of a subscription.
 #[derive(Clone, Debug)]
-pub(crate) enum Start {
+pub(crate) enum WatchFrom {
     /// First change after the call.
     Now,
     /// Oldest change that the feed still holds.
@@ -24,81 +24,81 @@ pub(crate) enum Start {
 
 /// Position of a subscriber in one partition.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cursor {
+pub(crate) struct PartitionCursor {
     /// Partition of the feed.
     pub(crate) partition: PartitionId,
     /// State of the subscriber's copy.
-    pub(crate) state: State,
+    pub(crate) state: CursorState,
     /// Newest change known to this subscriber; used for its lag only.
     pub(crate) end: FeedSeq,
 }
 
 /// State of a subscriber's copy of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum CursorState {
     /// Complete up to this position.
     At(FeedPosition),
     /// Invalid: all profiles must be sent, for this reason.
-    Owed(ResyncReason),
+    NeedsResync(ResyncReason),
 }
 
-impl Cursor {
+impl PartitionCursor {
     /// Returns the position as encoded in a token.
-    pub(crate) fn place(&self) -> Place {
+    pub(crate) fn token_position(&self) -> TokenPosition {
         match self.state {
-            State::At(at) => Place::At { generation: GenerationTag::of(at.generation), seq: at.seq },
-            State::Owed(reason) => Place::Owed(reason),
+            CursorState::At(at) => TokenPosition::At { generation: GenerationTag::of(at.generation), seq: at.seq },
+            CursorState::NeedsResync(reason) => TokenPosition::NeedsResync(reason),
         }
     }
 
     /// Number of pending changes, as far as known; a resync counts as one, since its profiles are not counted.
     pub(crate) fn lag(&self) -> u64 {
         match self.state {
-            State::At(at) => self.end.get().saturating_sub(at.seq.get()),
-            State::Owed(_) => 1,
+            CursorState::At(at) => self.end.get().saturating_sub(at.seq.get()),
+            CursorState::NeedsResync(_) => 1,
         }
     }
 }
 
 /// Returns the cursors of a subscription that begins at `start`.
-pub(super) async fn find(shared: &Shared, shard: Shard, start: Start) -> Result<Vec<Cursor>, Error> {
+pub(super) async fn find(shared: &QueryContext, shard: Shard, start: WatchFrom) -> Result<Vec<PartitionCursor>, Error> {
     let mut cursors = Vec::new();
     for (index, partition) in shard.partitions(shared.store.layout().partitions).enumerate() {
         let meta = shared.store.meta(partition).await?;
         let generation = meta.feed_generations.newest();
         let state = match &start {
-            Start::Now => State::At(FeedPosition { generation, seq: meta.feed_end }),
-            Start::Earliest => State::At(FeedPosition { generation, seq: before(meta.feed_first) }),
-            Start::Snapshot => State::Owed(ResyncReason::Snapshot),
-            Start::Resume(token) => match token.places[index] {
-                Place::At { generation, seq } => resumed(&meta, generation, seq),
-                Place::Owed(reason) => State::Owed(reason),
+            WatchFrom::Now => CursorState::At(FeedPosition { generation, seq: meta.feed_end }),
+            WatchFrom::Earliest => CursorState::At(FeedPosition { generation, seq: before(meta.feed_first) }),
+            WatchFrom::Snapshot => CursorState::NeedsResync(ResyncReason::Snapshot),
+            WatchFrom::Resume(token) => match token.positions[index] {
+                TokenPosition::At { generation, seq } => resume(&meta, generation, seq),
+                TokenPosition::NeedsResync(reason) => CursorState::NeedsResync(reason),
             },
         };
-        cursors.push(Cursor { partition, state, end: meta.feed_end });
+        cursors.push(PartitionCursor { partition, state, end: meta.feed_end });
     }
     Ok(cursors)
 }
 
 /// Resolves a position against the generations of the feed: the same position in the newest generation if nothing
 /// before it was lost, or the reason for a resync.
-pub(super) fn judged(meta: &PartitionMeta, position: FeedPosition) -> State {
+pub(super) fn resolve(meta: &PartitionMeta, position: FeedPosition) -> CursorState {
     match meta.feed_generations.fate(position, meta.feed_end) {
-        PositionFate::UnknownGeneration => State::Owed(ResyncReason::UnknownGeneration),
-        PositionFate::BeyondEnd => State::Owed(ResyncReason::BeyondEnd),
+        PositionFate::UnknownGeneration => CursorState::NeedsResync(ResyncReason::UnknownGeneration),
+        PositionFate::BeyondEnd => CursorState::NeedsResync(ResyncReason::BeyondEnd),
         // The change after the position is trimmed: the subscriber has missed it.
-        PositionFate::Valid if position.seq.next() < meta.feed_first => State::Owed(ResyncReason::Expired),
+        PositionFate::Valid if position.seq.next() < meta.feed_first => CursorState::NeedsResync(ResyncReason::Expired),
         PositionFate::Valid => {
-            State::At(FeedPosition { generation: meta.feed_generations.newest(), seq: position.seq })
+            CursorState::At(FeedPosition { generation: meta.feed_generations.newest(), seq: position.seq })
         }
     }
 }
 
-fn resumed(meta: &PartitionMeta, tag: GenerationTag, seq: FeedSeq) -> State {
+fn resume(meta: &PartitionMeta, tag: GenerationTag, seq: FeedSeq) -> CursorState {
     let known = meta.feed_generations.iter().find(|generation| GenerationTag::of(generation.id) == tag);
     match known {
-        Some(generation) => judged(meta, FeedPosition { generation: generation.id, seq }),
-        None => State::Owed(ResyncReason::UnknownGeneration),
+        Some(generation) => resolve(meta, FeedPosition { generation: generation.id, seq }),
+        None => CursorState::NeedsResync(ResyncReason::UnknownGeneration),
     }
 }
 
@@ -153,13 +153,13 @@ mod tests {
         for (number, seq, owed) in rows {
             let seq = FeedSeq::new(seq);
             let expected = match owed {
-                Some(reason) => State::Owed(reason),
-                None => State::At(FeedPosition { generation: generation(2), seq }),
+                Some(reason) => CursorState::NeedsResync(reason),
+                None => CursorState::At(FeedPosition { generation: generation(2), seq }),
             };
             let position = FeedPosition { generation: generation(number), seq };
-            assert_eq!(judged(&meta(), position), expected, "{position:?}");
+            assert_eq!(resolve(&meta(), position), expected, "{position:?}");
             assert_eq!(
-                resumed(&meta(), GenerationTag::of(generation(number)), seq),
+                resume(&meta(), GenerationTag::of(generation(number)), seq),
                 expected,
                 "{position:?}"
             );

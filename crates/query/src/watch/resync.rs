@@ -3,8 +3,8 @@
 //! again.
 
 use super::deliver::{Delivery, name_of};
-use super::outbox::Ended;
-use super::position::State;
+use super::outbox::SubscriptionEnd;
+use super::position::CursorState;
 use crate::read;
 use portrait_profile::{Profile, Timestamp, UserId};
 use portrait_proto::v1;
@@ -12,19 +12,19 @@ use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{Resync, ResyncPhase, ResyncReason};
 use portrait_store::{FeedPosition, ScanCursor};
 
-/// Resync in progress.
-pub(super) struct Scan {
+/// Resync of one partition in progress.
+pub(super) struct ResyncScan {
     /// Index of the cursor.
     index: usize,
     reason: ResyncReason,
     /// End of the feed before the first profile was read. Changes during the scan are sent again after it, so that
     /// none is missed.
     from: FeedPosition,
-    rest: Rest,
+    rest: Remaining,
 }
 
 /// Remaining work of a resync.
-enum Rest {
+enum Remaining {
     /// Every profile from this cursor on.
     All(Option<ScanCursor>),
     /// These users, in reverse order.
@@ -34,72 +34,72 @@ enum Rest {
 }
 
 /// True if a step had work to do.
-pub(super) type Busy = bool;
+pub(super) type HasWork = bool;
 
 /// Performs one step of a resync: BEGIN, a page, or END.
-pub(super) async fn scan_on(delivery: &mut Delivery, under_way: &mut Option<Scan>) -> Result<Busy, Ended> {
+pub(super) async fn scan_on(delivery: &mut Delivery, under_way: &mut Option<ResyncScan>) -> Result<HasWork, SubscriptionEnd> {
     let Some(mut scan) = under_way.take() else {
         *under_way = scan_next(delivery).await?;
         return Ok(under_way.is_some());
     };
     let (profiles, rest) = page(delivery, &scan).await?;
-    let moment = delivery.shared.moment().await?;
-    for profile in profiles.into_iter().filter(|profile| delivery.wish.concerns(profile)) {
+    let moment = delivery.shared.profile_now().await?;
+    for profile in profiles.into_iter().filter(|profile| delivery.filter.matches_profile(profile)) {
         delivery.send(Kind::Change(as_change(delivery, scan.index, &profile, moment))).await?;
     }
     scan.rest = rest;
-    if !matches!(scan.rest, Rest::Nothing) {
+    if !matches!(scan.rest, Remaining::Nothing) {
         *under_way = Some(scan);
         return Ok(true);
     }
-    delivery.cursors[scan.index].state = State::At(scan.from);
-    delivery.send(mark(delivery, scan.index, ResyncPhase::End, scan.reason)).await?;
+    delivery.cursors[scan.index].state = CursorState::At(scan.from);
+    delivery.send(resync_marker(delivery, scan.index, ResyncPhase::End, scan.reason)).await?;
     Ok(true)
 }
 
 /// Begins the first resync that is needed.
-async fn scan_next(delivery: &mut Delivery) -> Result<Option<Scan>, Ended> {
+async fn scan_next(delivery: &mut Delivery) -> Result<Option<ResyncScan>, SubscriptionEnd> {
     let owed = delivery.cursors.iter().enumerate().find_map(|(index, cursor)| match cursor.state {
-        State::Owed(reason) => Some((index, cursor.partition, reason)),
-        State::At(_) => None,
+        CursorState::NeedsResync(reason) => Some((index, cursor.partition, reason)),
+        CursorState::At(_) => None,
     });
     let Some((index, partition, reason)) = owed else { return Ok(None) };
     let meta = delivery.shared.store.meta(partition).await?;
     let from = FeedPosition { generation: meta.feed_generations.newest(), seq: meta.feed_end };
     delivery.shared.metrics.resync(reason);
-    delivery.send(mark(delivery, index, ResyncPhase::Begin, reason)).await?;
-    let rest = if delivery.wish.users.is_empty() {
-        Rest::All(None)
+    delivery.send(resync_marker(delivery, index, ResyncPhase::Begin, reason)).await?;
+    let rest = if delivery.filter.users.is_empty() {
+        Remaining::All(None)
     } else {
         let partitions = delivery.shared.store.layout().partitions;
         let here = |user_id: &&UserId| partitions.partition_of(user_id) == partition;
-        Rest::Users(delivery.wish.users.iter().filter(here).cloned().collect())
+        Remaining::Users(delivery.filter.users.iter().filter(here).cloned().collect())
     };
-    Ok(Some(Scan { index, reason, from, rest }))
+    Ok(Some(ResyncScan { index, reason, from, rest }))
 }
 
 /// Returns the next profiles of a resync, and the remaining work.
-async fn page(delivery: &Delivery, scan: &Scan) -> Result<(Vec<Profile>, Rest), Ended> {
+async fn page(delivery: &Delivery, scan: &ResyncScan) -> Result<(Vec<Profile>, Remaining), SubscriptionEnd> {
     let partition = delivery.cursors[scan.index].partition;
     let most = delivery.shared.config.page_profiles.min(delivery.shared.store.limits().page_items).max(1);
     match &scan.rest {
-        Rest::All(cursor) => {
+        Remaining::All(cursor) => {
             let page = delivery.shared.store.scan(partition, cursor.clone(), most).await?;
             let decoded = page
                 .profiles
                 .iter()
                 .map(|(key, value)| read::decoded(&String::from_utf8_lossy(&key.0), value));
             let profiles = decoded.collect::<Result<_, _>>()?;
-            Ok((profiles, page.next.map_or(Rest::Nothing, |next| Rest::All(Some(next)))))
+            Ok((profiles, page.next.map_or(Remaining::Nothing, |next| Remaining::All(Some(next)))))
         }
-        Rest::Users(users) => {
+        Remaining::Users(users) => {
             // Taken from the end: the remaining users need no copy of the front.
             let (left, page) = users.split_at(users.len().saturating_sub(most));
             let found = read::stored(&delivery.shared, partition, &page.iter().collect::<Vec<_>>()).await?;
-            let rest = if left.is_empty() { Rest::Nothing } else { Rest::Users(left.to_vec()) };
+            let rest = if left.is_empty() { Remaining::Nothing } else { Remaining::Users(left.to_vec()) };
             Ok((found.into_iter().flatten().collect(), rest))
         }
-        Rest::Nothing => Ok((Vec::new(), Rest::Nothing)),
+        Remaining::Nothing => Ok((Vec::new(), Remaining::Nothing)),
     }
 }
 
@@ -110,12 +110,12 @@ fn as_change(delivery: &Delivery, index: usize, profile: &Profile, moment: Times
         segment_id_before: String::new(),
         segment_id_after: name_of(profile.segment().map(|held| held.segment_id)),
         deleted: false,
-        profile: delivery.wish.include_profile.then(|| delivery.shared.told(profile.view_at(moment))),
+        profile: delivery.filter.include_profile.then(|| delivery.shared.profile_to_wire(profile.view_at(moment))),
         partition: u32::from(delivery.cursors[index].partition.get()),
     }
 }
 
-fn mark(delivery: &Delivery, index: usize, phase: ResyncPhase, reason: ResyncReason) -> Kind {
+fn resync_marker(delivery: &Delivery, index: usize, phase: ResyncPhase, reason: ResyncReason) -> Kind {
     let partition = u32::from(delivery.cursors[index].partition.get());
     Kind::Resync(Resync { partition, phase: phase.into(), reason: reason.into() })
 }

@@ -11,7 +11,7 @@ const ENTRY_OVERHEAD_BYTES: usize = 128;
 
 /// Change with its position in the feed.
 #[derive(Clone, Debug)]
-pub(crate) struct Change {
+pub(crate) struct BufferedChange {
     /// Position in the feed.
     pub(crate) seq: FeedSeq,
     /// Decoded change, shared by all subscribers.
@@ -21,52 +21,52 @@ pub(crate) struct Change {
 }
 
 /// Ring of the newest changes of one partition.
-pub(crate) struct Ring {
-    kept: Mutex<Kept>,
+pub(crate) struct ChangeRing {
+    buffer: Mutex<RingBuffer>,
     changes_max: usize,
     bytes_max: usize,
 }
 
-struct Kept {
+struct RingBuffer {
     /// Generation of the newest change; none while the tail cannot follow the feed, and the ring is unusable.
     generation: Option<GenerationId>,
     /// Contiguous changes up to `end`.
-    changes: VecDeque<Change>,
+    changes: VecDeque<BufferedChange>,
     /// Position of the newest change.
     end: FeedSeq,
-    /// Memory of `changes`.
+    /// Memory of `changes`, in bytes.
     bytes: usize,
 }
 
 /// Result of a ring read.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum RingRead {
     /// Following changes, and the end of the ring.
-    Changes(Vec<Change>, FeedSeq),
-    /// No newer change.
+    Changes(Vec<BufferedChange>, FeedSeq),
+    /// No change is newer.
     UpToDate,
     /// The ring has dropped the following changes: read the store.
-    Elsewhere,
+    NotBuffered,
 }
 
-impl Ring {
+impl ChangeRing {
     /// Creates an unusable ring with the given limits.
     pub(crate) fn new(changes_max: usize, bytes_max: usize) -> Self {
-        let kept = Kept { generation: None, changes: VecDeque::new(), end: FeedSeq::ZERO, bytes: 0 };
-        Self { kept: Mutex::new(kept), changes_max, bytes_max }
+        let kept = RingBuffer { generation: None, changes: VecDeque::new(), end: FeedSeq::ZERO, bytes: 0 };
+        Self { buffer: Mutex::new(kept), changes_max, bytes_max }
     }
 
     /// Makes the ring unusable while the tail cannot follow the feed; readers go to the store.
-    pub(crate) fn lose(&self) {
-        let mut kept = self.kept();
+    pub(crate) fn invalidate(&self) {
+        let mut kept = self.lock();
         kept.clear();
         kept.generation = None;
     }
 
     /// Appends contiguous `changes` that reach `end`; with no changes it only moves the end. A gap or a new
     /// generation clears the ring first.
-    pub(crate) fn extend(&self, end: FeedPosition, changes: Vec<Change>) {
-        let mut kept = self.kept();
+    pub(crate) fn extend(&self, end: FeedPosition, changes: Vec<BufferedChange>) {
+        let mut kept = self.lock();
         let continues = match changes.first() {
             Some(first) => first.seq == kept.end.next(),
             None => end.seq == kept.end,
@@ -87,30 +87,30 @@ impl Ring {
     }
 
     /// Returns at most `limit` changes after `position`.
-    pub(crate) fn after(&self, position: FeedPosition, most: usize) -> Found {
-        let kept = self.kept();
+    pub(crate) fn after(&self, position: FeedPosition, most: usize) -> RingRead {
+        let kept = self.lock();
         if kept.generation != Some(position.generation) {
-            return Found::Elsewhere;
+            return RingRead::NotBuffered;
         }
         if position.seq >= kept.end {
-            return Found::UpToDate;
+            return RingRead::UpToDate;
         }
         let behind = kept.end.get() - position.seq.get();
         let skipped = usize::try_from(behind).ok().and_then(|behind| kept.changes.len().checked_sub(behind));
         match skipped {
             Some(skipped) => {
-                Found::Changes(kept.changes.iter().skip(skipped).take(most).cloned().collect(), kept.end)
+                RingRead::Changes(kept.changes.iter().skip(skipped).take(most).cloned().collect(), kept.end)
             }
-            None => Found::Elsewhere,
+            None => RingRead::NotBuffered,
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, RingBuffer> {
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl RingBuffer {
     fn clear(&mut self) {
         self.changes.clear();
         self.bytes = 0;
@@ -123,7 +123,7 @@ mod tests {
     use portrait_profile::{ProfileVersion, Timestamp, UserId};
     use portrait_store::Nonce;
 
-    fn changes(seqs: std::ops::RangeInclusive<u64>) -> Vec<Change> {
+    fn changes(seqs: std::ops::RangeInclusive<u64>) -> Vec<BufferedChange> {
         let change = ProfileChange {
             user_id: UserId::parse("u").expect("an id"),
             version: ProfileVersion::default(),
@@ -134,7 +134,7 @@ mod tests {
             trace: None,
         };
         let change = Arc::new(change);
-        seqs.map(|seq| Change { seq: FeedSeq::new(seq), change: Arc::clone(&change), bytes: 10 }).collect()
+        seqs.map(|seq| BufferedChange { seq: FeedSeq::new(seq), change: Arc::clone(&change), bytes: 10 }).collect()
     }
 
     fn at(generation: u128, seq: u64) -> FeedPosition {
@@ -142,19 +142,19 @@ mod tests {
     }
 
     /// Result of a read as text: positions, `=` for up to date, `?` for not buffered.
-    fn told(ring: &Ring, position: FeedPosition) -> String {
+    fn told(ring: &ChangeRing, position: FeedPosition) -> String {
         match ring.after(position, 3) {
-            Found::Changes(changes, _) => {
+            RingRead::Changes(changes, _) => {
                 changes.iter().map(|change| change.seq.to_string()).collect::<Vec<_>>().join(" ")
             }
-            Found::UpToDate => "=".to_owned(),
-            Found::Elsewhere => "?".to_owned(),
+            RingRead::UpToDate => "=".to_owned(),
+            RingRead::NotBuffered => "?".to_owned(),
         }
     }
 
     #[test]
     fn a_reader_gets_the_next_changes_or_reads_the_store() {
-        let ring = Ring::new(4, 1 << 20);
+        let ring = ChangeRing::new(4, 1 << 20);
         assert_eq!(told(&ring, at(1, 0)), "?", "the ring is unusable at first");
         ring.extend(at(1, 2), Vec::new());
         assert_eq!(told(&ring, at(1, 2)), "=");
@@ -170,13 +170,13 @@ mod tests {
         assert_eq!((told(&ring, at(2, 9)), told(&ring, at(2, 19))), ("?".to_owned(), "20".to_owned()));
         ring.extend(at(2, 25), Vec::new());
         assert_eq!(told(&ring, at(2, 20)), "?", "the tail has skipped a gap");
-        ring.lose();
+        ring.invalidate();
         assert_eq!(told(&ring, at(2, 25)), "?");
     }
 
     #[test]
     fn the_ring_is_bounded_in_bytes() {
-        let ring = Ring::new(1000, 3 * (10 + ENTRY_OVERHEAD_BYTES));
+        let ring = ChangeRing::new(1000, 3 * (10 + ENTRY_OVERHEAD_BYTES));
         ring.extend(at(1, 100), changes(1..=100));
         assert_eq!(
             (told(&ring, at(1, 96)), told(&ring, at(1, 97))),

@@ -2,13 +2,13 @@
 //! covers it and everything before. It has one cursor per partition and runs at most one resync at a time.
 
 use super::deliver::Delivery;
-use super::outbox::{Ended, LastWord, Outbox};
-use super::position::{self, Cursor, State};
-use super::resync::{self, Busy, Scan};
-use super::ring::Found;
+use super::outbox::{SubscriptionEnd, FinalStatus, Outbox};
+use super::position::{self, PartitionCursor, CursorState};
+use super::resync::{self, HasWork, ResyncScan};
+use super::ring::RingRead;
 use super::tail;
-use super::wish::Wish;
-use crate::context::Shared;
+use super::filter::SubscriptionFilter;
+use crate::context::QueryContext;
 use crate::error::Error;
 use portrait_proto::time;
 use portrait_proto::v1::Progress;
@@ -25,28 +25,28 @@ use tonic::Status;
 pub(super) struct Subscriber {
     delivery: Delivery,
     /// Resync in progress; its cursor says `NeedsResync` until END is sent.
-    scan: Option<Scan>,
-    pulse: watch::Receiver<()>,
+    scan: Option<ResyncScan>,
+    feed_changed: watch::Receiver<()>,
     progress_due: Instant,
 }
 
 impl Subscriber {
     /// Creates a subscription at its cursors.
-    pub(super) fn new(shared: Arc<Shared>, wish: Wish, cursors: Vec<Cursor>, outbox: Outbox) -> Self {
-        let pulse = shared.pulse.subscribe();
-        let delivery = Delivery { shared, wish, cursors, outbox };
-        Self { delivery, scan: None, pulse, progress_due: Instant::now() }
+    pub(super) fn new(shared: Arc<QueryContext>, wish: SubscriptionFilter, cursors: Vec<PartitionCursor>, outbox: Outbox) -> Self {
+        let pulse = shared.feed_changed.subscribe();
+        let delivery = Delivery { shared, filter: wish, cursors, outbox };
+        Self { delivery, scan: None, feed_changed: pulse, progress_due: Instant::now() }
     }
 
     /// Runs until the subscriber disconnects or the subscription ends with an error.
-    pub(super) async fn run(mut self, last_word: LastWord) {
+    pub(super) async fn run(mut self, last_word: FinalStatus) {
         let Err(ended) = self.live().await;
-        let Ended::Failed(error) = ended else { return };
+        let SubscriptionEnd::Failed(error) = ended else { return };
         match &error {
-            Error::Stuck { .. } => {
-                self.delivery.shared.metrics.stuck();
+            Error::SubscriberStalled { .. } => {
+                self.delivery.shared.metrics.stalled();
                 tracing::info!(
-                    shard = self.delivery.wish.shard.index,
+                    shard = self.delivery.filter.shard.index,
                     "subscription ended: subscriber stalled"
                 );
             }
@@ -73,11 +73,11 @@ impl Subscriber {
         let _ = last_word.send(Status::from(error));
     }
 
-    async fn live(&mut self) -> Result<Infallible, Ended> {
+    async fn live(&mut self) -> Result<Infallible, SubscriptionEnd> {
         self.progress().await?;
         loop {
             // Marked as seen before the rings are read: a change that arrives during the read wakes the next wait.
-            self.pulse.borrow_and_update();
+            self.feed_changed.borrow_and_update();
             let mut busy = false;
             for index in 0..self.delivery.cursors.len() {
                 busy |= self.advance(index).await?;
@@ -87,10 +87,10 @@ impl Subscriber {
                 self.progress().await?;
             }
             if !busy {
-                self.rest().await?;
+                self.wait_for_change().await?;
             } else if self.delivery.outbox.is_closed() {
                 // Every change may have been filtered out, so that no send has noticed the disconnect.
-                return Err(Ended::Gone);
+                return Err(SubscriptionEnd::Disconnected);
             } else if self.delivery.shared.closing.is_cancelled() {
                 return Err(Error::ShuttingDown.into());
             } else {
@@ -100,15 +100,15 @@ impl Subscriber {
     }
 
     /// Waits for changes. When progress is due, the loop runs again and reads the store where the ring cannot serve.
-    async fn rest(&mut self) -> Result<(), Ended> {
+    async fn wait_for_change(&mut self) -> Result<(), SubscriptionEnd> {
         let due = self.progress_due;
         tokio::select! {
             biased;
             () = self.delivery.shared.closing.cancelled() => Err(Error::ShuttingDown.into()),
-            () = self.delivery.outbox.closed() => Err(Ended::Gone),
+            () = self.delivery.outbox.closed() => Err(SubscriptionEnd::Disconnected),
             // The sender lives as long as `shared`, held here. Lingering collects further commits, so that many
             // commits a second do not wake every subscriber as often.
-            _ = self.pulse.changed() => {
+            _ = self.feed_changed.changed() => {
                 tokio::time::sleep(self.delivery.shared.config.linger).await;
                 Ok(())
             }
@@ -117,45 +117,45 @@ impl Subscriber {
     }
 
     /// Sends the next changes of one partition, at most one chunk.
-    async fn advance(&mut self, index: usize) -> Result<Busy, Ended> {
-        let Cursor { partition, state, .. } = self.delivery.cursors[index];
-        let State::At(position) = state else { return Ok(false) };
+    async fn advance(&mut self, index: usize) -> Result<HasWork, SubscriptionEnd> {
+        let PartitionCursor { partition, state, .. } = self.delivery.cursors[index];
+        let CursorState::At(position) = state else { return Ok(false) };
         match self.delivery.shared.ring(partition).after(position, self.delivery.shared.config.chunk_changes)
         {
-            Found::Changes(changes, end) => {
+            RingRead::Changes(changes, end) => {
                 self.delivery.cursors[index].end = end;
                 self.delivery.deliver(index, position.generation, changes).await?;
                 Ok(true)
             }
-            Found::UpToDate => Ok(false),
-            Found::Elsewhere => self.catch_up(index, position).await,
+            RingRead::UpToDate => Ok(false),
+            RingRead::NotBuffered => self.catch_up(index, position).await,
         }
     }
 
     /// Same from the store, for changes that the ring has dropped.
-    async fn catch_up(&mut self, index: usize, position: FeedPosition) -> Result<Busy, Ended> {
+    async fn catch_up(&mut self, index: usize, position: FeedPosition) -> Result<HasWork, SubscriptionEnd> {
         let partition = self.delivery.cursors[index].partition;
         let most = self.delivery.shared.config.chunk_changes;
         let page =
             self.delivery.shared.store.read_feed(partition, position.seq, most, Duration::ZERO).await?;
         self.delivery.cursors[index].end = page.end.seq;
-        if page.end.generation == position.generation && tail::follows(position.seq, &page) {
+        if page.end.generation == position.generation && tail::is_contiguous(position.seq, &page) {
             let changes = tail::decoded(partition, &page)?;
             let busy = !changes.is_empty();
             self.delivery.deliver(index, position.generation, changes).await?;
             return Ok(busy);
         }
         let meta = self.delivery.shared.store.meta(partition).await?;
-        let state = position::judged(&meta, position);
+        let state = position::resolve(&meta, position);
         let moved = state != self.delivery.cursors[index].state;
         self.delivery.cursors[index].state = state;
         Ok(moved)
     }
 
     /// Sends a progress message with the lag of the subscriber.
-    async fn progress(&mut self) -> Result<(), Ended> {
-        let lag = self.delivery.cursors.iter().map(Cursor::lag).sum();
-        let at = Some(time::to_wire(self.delivery.shared.wall()));
+    async fn progress(&mut self) -> Result<(), SubscriptionEnd> {
+        let lag = self.delivery.cursors.iter().map(PartitionCursor::lag).sum();
+        let at = Some(time::to_wire(self.delivery.shared.wall_now()));
         self.delivery.send(Kind::Progress(Progress { lag, at })).await?;
         self.progress_due = Instant::now() + self.delivery.shared.config.progress_interval;
         Ok(())

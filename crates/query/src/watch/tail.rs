@@ -1,8 +1,8 @@
 //! Tail of one partition's feed, which fills its ring. Input: pages of the store. Output: changes for all subscribers
 //! and a wake-up signal. It waits for no subscriber; what it cannot read, subscribers read from the store.
 
-use super::ring::Change;
-use crate::context::Shared;
+use super::ring::BufferedChange;
+use crate::context::QueryContext;
 use crate::error::Error;
 use portrait_profile::{PartitionId, ProfileChange};
 use portrait_store::{FeedPage, FeedSeq};
@@ -15,13 +15,13 @@ const PAGE_CHANGES: usize = 1024;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Tails a feed until the service drains.
-pub(crate) async fn follow(shared: Arc<Shared>, partition: PartitionId) {
+pub(crate) async fn run_tail(shared: Arc<QueryContext>, partition: PartitionId) {
     let closing = shared.closing.clone();
     // Cancelling a feed read loses nothing: the position advances only when the ring has the page.
     closing.run_until_cancelled(read_on(&shared, partition)).await;
 }
 
-async fn read_on(shared: &Shared, partition: PartitionId) {
+async fn read_on(shared: &QueryContext, partition: PartitionId) {
     let mut place = None;
     let mut failed = false;
     loop {
@@ -40,7 +40,7 @@ async fn read_on(shared: &Shared, partition: PartitionId) {
                     tracing::warn!(%partition, %error, source, "feed cannot be read; retrying");
                 }
                 failed = true;
-                shared.ring(partition).lose();
+                shared.ring(partition).invalidate();
                 tokio::time::sleep(RETRY).await;
             }
         }
@@ -48,7 +48,7 @@ async fn read_on(shared: &Shared, partition: PartitionId) {
 }
 
 /// Reads one page into the ring and returns its end.
-async fn step(shared: &Shared, partition: PartitionId, place: Option<FeedSeq>) -> Result<FeedSeq, Error> {
+async fn step(shared: &QueryContext, partition: PartitionId, place: Option<FeedSeq>) -> Result<FeedSeq, Error> {
     let (after, wait) = match place {
         Some(place) => (place, shared.config.tail_wait),
         // Without waiting, so that readers can use the ring at once.
@@ -56,31 +56,31 @@ async fn step(shared: &Shared, partition: PartitionId, place: Option<FeedSeq>) -
     };
     let page = shared.store.read_feed(partition, after, PAGE_CHANGES, wait).await?;
     let mut end = page.end;
-    let changes = match follows(after, &page) {
+    let changes = match is_contiguous(after, &page) {
         true => decoded(partition, &page)?,
         // Trimmed or lost: every subscriber resolves its own position.
         false => Vec::new(),
     };
     if let Some(last) = changes.last() {
         end.seq = last.seq;
-    } else if follows(after, &page) {
+    } else if is_contiguous(after, &page) {
         end.seq = after.min(end.seq);
     }
     shared.ring(partition).extend(end, changes);
-    shared.pulse.send_replace(());
+    shared.feed_changed.send_replace(());
     Ok(end.seq)
 }
 
 /// Returns true if the page continues after `after` without a gap.
-pub(super) fn follows(after: FeedSeq, page: &FeedPage) -> bool {
+pub(super) fn is_contiguous(after: FeedSeq, page: &FeedPage) -> bool {
     let kept = page.first <= after.next() && after <= page.end.seq;
     kept && page.changes.first().is_none_or(|(first, _)| *first == after.next())
 }
 
 /// Decodes the changes of a page.
-pub(super) fn decoded(partition: PartitionId, page: &FeedPage) -> Result<Vec<Change>, Error> {
+pub(super) fn decoded(partition: PartitionId, page: &FeedPage) -> Result<Vec<BufferedChange>, Error> {
     let change = |(seq, value): &(FeedSeq, bytes::Bytes)| match ProfileChange::decode(value) {
-        Ok(change) => Ok(Change { seq: *seq, change: Arc::new(change), bytes: value.len() }),
+        Ok(change) => Ok(BufferedChange { seq: *seq, change: Arc::new(change), bytes: value.len() }),
         Err(source) => Err(Error::Change { partition, seq: *seq, source }),
     };
     page.changes.iter().map(change).collect()

@@ -21,18 +21,18 @@ const MAGIC: [u8; 3] = *b"PR\x01";
 const CHECKSUM_BYTES: usize = 8;
 const KIND_AT: u64 = 0;
 
-/// Decoded resume token.
+/// Decoded resume token of a subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResumeToken {
     /// Shard that the token was issued to.
     pub(crate) shard: Shard,
     /// One position per partition of the shard, in order.
-    pub(crate) places: Vec<Place>,
+    pub(crate) positions: Vec<TokenPosition>,
 }
 
 /// Position in one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum TokenPosition {
     /// Complete up to this position.
     At {
         /// Generation of the feed.
@@ -41,7 +41,7 @@ pub(crate) enum Place {
         seq: FeedSeq,
     },
     /// The partition needs a resync for this reason.
-    Owed(ResyncReason),
+    NeedsResync(ResyncReason),
 }
 
 /// Low 64 bits of a generation id.
@@ -51,7 +51,7 @@ pub(crate) struct GenerationTag(u64);
 /// Error of bytes that are no token of this deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a token of this deployment: pass it unchanged, or start without it")]
-pub(crate) struct BadToken;
+pub(crate) struct InvalidResumeToken;
 
 impl GenerationTag {
     /// Returns the tag of a generation.
@@ -65,7 +65,7 @@ impl ResumeToken {
     pub(crate) fn encode(
         shard: Shard,
         partitions: PartitionCount,
-        places: impl ExactSizeIterator<Item = Place>,
+        places: impl ExactSizeIterator<Item = TokenPosition>,
     ) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(MAGIC.len() + 13 + places.len() * 14 + CHECKSUM_BYTES);
         bytes.extend_from_slice(&MAGIC);
@@ -74,12 +74,12 @@ impl ResumeToken {
         encode_varint(u64::from(partitions.get()), &mut bytes);
         for place in places {
             match place {
-                Place::At { generation, seq } => {
+                TokenPosition::At { generation, seq } => {
                     encode_varint(KIND_AT, &mut bytes);
                     bytes.extend_from_slice(&generation.0.to_be_bytes());
                     encode_varint(seq.get(), &mut bytes);
                 }
-                Place::Owed(reason) => encode_varint(i32::from(reason).unsigned_abs().into(), &mut bytes),
+                TokenPosition::NeedsResync(reason) => encode_varint(i32::from(reason).unsigned_abs().into(), &mut bytes),
             }
         }
         bytes.extend_from_slice(&xxh64(&bytes, 0).to_be_bytes());
@@ -87,40 +87,40 @@ impl ResumeToken {
     }
 
     /// Decodes a token issued by a store with `partitions`.
-    pub(crate) fn decode(bytes: &[u8], partitions: PartitionCount) -> Result<Self, BadToken> {
-        let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(BadToken)?;
+    pub(crate) fn decode(bytes: &[u8], partitions: PartitionCount) -> Result<Self, InvalidResumeToken> {
+        let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(InvalidResumeToken)?;
         if xxh64(body, 0) != u64::from_be_bytes(*checksum) {
-            return Err(BadToken);
+            return Err(InvalidResumeToken);
         }
-        let mut rest = body.strip_prefix(&MAGIC).ok_or(BadToken)?;
-        let index = u32::try_from(number(&mut rest)?).map_err(|_| BadToken)?;
-        let count = u32::try_from(number(&mut rest)?).map_err(|_| BadToken)?;
+        let mut rest = body.strip_prefix(&MAGIC).ok_or(InvalidResumeToken)?;
+        let index = u32::try_from(number(&mut rest)?).map_err(|_| InvalidResumeToken)?;
+        let count = u32::try_from(number(&mut rest)?).map_err(|_| InvalidResumeToken)?;
         if index >= count || number(&mut rest)? != u64::from(partitions.get()) {
-            return Err(BadToken);
+            return Err(InvalidResumeToken);
         }
         let shard = Shard { index, count };
-        let places = shard.partitions(partitions).map(|_| Place::decode(&mut rest));
+        let places = shard.partitions(partitions).map(|_| TokenPosition::decode(&mut rest));
         let places = places.collect::<Result<_, _>>()?;
-        if rest.is_empty() { Ok(Self { shard, places }) } else { Err(BadToken) }
+        if rest.is_empty() { Ok(Self { shard, positions: places }) } else { Err(InvalidResumeToken) }
     }
 }
 
-impl Place {
-    fn decode(rest: &mut &[u8]) -> Result<Self, BadToken> {
+impl TokenPosition {
+    fn decode(rest: &mut &[u8]) -> Result<Self, InvalidResumeToken> {
         let kind = number(rest)?;
         if kind != KIND_AT {
             let reason = i32::try_from(kind).ok().and_then(|kind| ResyncReason::try_from(kind).ok());
-            return reason.map(Self::Owed).ok_or(BadToken);
+            return reason.map(Self::NeedsResync).ok_or(InvalidResumeToken);
         }
-        let (generation, after) = rest.split_first_chunk::<8>().ok_or(BadToken)?;
+        let (generation, after) = rest.split_first_chunk::<8>().ok_or(InvalidResumeToken)?;
         *rest = after;
         let generation = GenerationTag(u64::from_be_bytes(*generation));
         Ok(Self::At { generation, seq: FeedSeq::new(number(rest)?) })
     }
 }
 
-fn number(rest: &mut &[u8]) -> Result<u64, BadToken> {
-    decode_varint(rest).map_err(|_| BadToken)
+fn number(rest: &mut &[u8]) -> Result<u64, InvalidResumeToken> {
+    decode_varint(rest).map_err(|_| InvalidResumeToken)
 }
 
 #[cfg(test)]
@@ -134,22 +134,22 @@ mod tests {
         PartitionCount::new(count).expect("more than none")
     }
 
-    fn places() -> Vec<Place> {
-        let at = |nonce, seq| Place::At {
+    fn positions() -> Vec<TokenPosition> {
+        let at = |nonce, seq| TokenPosition::At {
             generation: GenerationTag::of(GenerationId::new(Nonce::new(nonce))),
             seq: FeedSeq::new(seq),
         };
         vec![
             at(1 << 127 | 5, 0),
             at(u128::MAX, u64::MAX),
-            Place::Owed(ResyncReason::Snapshot),
-            Place::Owed(ResyncReason::BeyondEnd),
+            TokenPosition::NeedsResync(ResyncReason::Snapshot),
+            TokenPosition::NeedsResync(ResyncReason::BeyondEnd),
             at(7, 300),
         ]
     }
 
     fn encoded() -> Vec<u8> {
-        ResumeToken::encode(SHARD, partitions(16), places().into_iter())
+        ResumeToken::encode(SHARD, partitions(16), positions().into_iter())
     }
 
     /// Adds a valid checksum, as an attacker who knows the format could.
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_token_round_trips() {
-        let token = ResumeToken { shard: SHARD, places: places() };
+        let token = ResumeToken { shard: SHARD, positions: positions() };
         assert_eq!(ResumeToken::decode(&encoded(), partitions(16)), Ok(token));
     }
 
@@ -171,12 +171,12 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(ResumeToken::decode(&changed, partitions(16)), Err(BadToken), "bit {bit}");
+            assert_eq!(ResumeToken::decode(&changed, partitions(16)), Err(InvalidResumeToken), "bit {bit}");
         }
         for length in 0..bytes.len() {
             assert_eq!(
                 ResumeToken::decode(&bytes[..length], partitions(16)),
-                Err(BadToken),
+                Err(InvalidResumeToken),
                 "length {length}"
             );
         }
@@ -187,16 +187,16 @@ mod tests {
         let bytes = encoded();
         let body = &bytes[..bytes.len() - CHECKSUM_BYTES];
         assert!(ResumeToken::decode(&forged(body), partitions(16)).is_ok());
-        assert_eq!(ResumeToken::decode(&bytes, partitions(15)), Err(BadToken));
+        assert_eq!(ResumeToken::decode(&bytes, partitions(15)), Err(InvalidResumeToken));
         for length in 0..body.len() {
             assert_eq!(
                 ResumeToken::decode(&forged(&body[..length]), partitions(16)),
-                Err(BadToken),
+                Err(InvalidResumeToken),
                 "{length}"
             );
         }
         let longer = [body, &[0]].concat();
-        assert_eq!(ResumeToken::decode(&forged(&longer), partitions(16)), Err(BadToken));
+        assert_eq!(ResumeToken::decode(&forged(&longer), partitions(16)), Err(InvalidResumeToken));
         let rows: [&[u8]; 4] = [
             b"PR\x01\x00\x00\x01\x01",             // shard 0 of 0
             b"PR\x01\x00\x01\x01\x05",             // an unknown reason
@@ -204,14 +204,14 @@ mod tests {
             b"PR\x01\x00\xff\xff\xff\xff\x7f\x01", // more shards than a number holds
         ];
         for row in rows {
-            assert_eq!(ResumeToken::decode(&forged(row), partitions(1)), Err(BadToken), "{row:?}");
+            assert_eq!(ResumeToken::decode(&forged(row), partitions(1)), Err(InvalidResumeToken), "{row:?}");
         }
     }
 
     #[test]
     fn a_token_of_64_partitions_stays_below_one_kibibyte() {
         let shard = Shard { index: 0, count: 1 };
-        let place = |_| Place::At { generation: GenerationTag(u64::MAX), seq: FeedSeq::new(50_000_000) };
+        let place = |_| TokenPosition::At { generation: GenerationTag(u64::MAX), seq: FeedSeq::new(50_000_000) };
         let bytes = ResumeToken::encode(shard, partitions(64), (0..64).map(place));
         assert!(bytes.len() < 1024, "{} bytes", bytes.len());
     }

@@ -2,7 +2,7 @@
 //! writers.
 
 use super::reader::{Reader, from, reason};
-use super::shop::{NEW_YEAR, Shop, config};
+use super::fixture::{NEW_YEAR, QueryFixture, config};
 use portrait_proto::v1::{
     ErrorReason, GetProfileRequest, ResyncPhase, ResyncReason, WatchProfileChangesRequest, WatchStart,
 };
@@ -13,7 +13,7 @@ use tonic_types::StatusExt;
 
 #[tokio::test]
 async fn an_unavailable_store_is_reported_and_subscribers_resume_when_it_is_back() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     shop.buy("u1", NEW_YEAR).await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Earliest)).await;
     reader.until(|reader| reader.known.contains_key("u1")).await;
@@ -36,7 +36,7 @@ async fn an_unavailable_store_is_reported_and_subscribers_resume_when_it_is_back
 
 #[tokio::test]
 async fn a_new_generation_is_followed_and_an_unknown_one_causes_a_resync() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     let users = shop.users_of(3, 5);
     let partition = shop.partition(&users[0]);
     shop.touch(&users).await;
@@ -60,7 +60,7 @@ async fn a_new_generation_is_followed_and_an_unknown_one_causes_a_resync() {
 
 #[tokio::test]
 async fn a_feed_shorter_than_the_readers_position_causes_a_resync() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     let users = shop.users_of(3, 5);
     let partition = shop.partition(&users[0]);
     shop.touch(&users).await;
@@ -78,7 +78,7 @@ async fn a_feed_shorter_than_the_readers_position_causes_a_resync() {
 
 #[tokio::test]
 async fn an_unreadable_change_ends_the_subscription_with_an_error() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Now)).await;
     let partition = shop.partition("u1");
     shop.damage_feed(partition).await;
@@ -89,7 +89,7 @@ async fn an_unreadable_change_ends_the_subscription_with_an_error() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_beside_writers_converge_to_the_stored_state() {
     let config = Config { page_profiles: 20, chunk_changes: 30, ring_changes: 50, ..config() };
-    let mut shop = Shop::running_with(config).await;
+    let mut shop = QueryFixture::running_with(config).await;
     for number in 0..300 {
         shop.buy(&format!("u{number}"), NEW_YEAR).await;
     }

@@ -1,7 +1,7 @@
 //! Limits of a subscriber, final statuses, and a real connection.
 
 use super::reader::{Reader, from, reason};
-use super::shop::{NEW_YEAR, PATIENCE, Shop, config};
+use super::fixture::{NEW_YEAR, PATIENCE, QueryFixture, config};
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{ErrorReason, GetProfileRequest, WatchProfileChangesRequest, WatchStart};
 use portrait_query::Config;
@@ -14,7 +14,7 @@ use tonic_types::StatusExt;
 #[tokio::test]
 async fn a_stalled_subscriber_is_disconnected_and_the_others_continue() {
     let stuck_after = "200ms".parse().expect("an interval");
-    let mut shop = Shop::running_with(Config { stuck_after, queue_answers: 4, ..config() }).await;
+    let mut shop = QueryFixture::running_with(Config { stall_timeout, queue_responses: 4, ..config() }).await;
     let mut stalled = Reader::begin(&shop, from(WatchStart::Now)).await;
     let mut other = Reader::begin(&shop, from(WatchStart::Now)).await;
     // Progress alone fills the queue of a subscriber that reads nothing. The other one reads all the time, until the
@@ -38,8 +38,8 @@ async fn a_stalled_subscriber_is_disconnected_and_the_others_continue() {
 async fn queued_responses_of_a_subscriber_are_bounded_in_bytes() {
     let stuck_after = "200ms".parse().expect("an interval");
     let queue_bytes = "64KiB".parse().expect("a size");
-    let config = Config { stuck_after, queue_bytes, queue_answers: 60_000, ..config() };
-    let mut shop = Shop::running_with(config).await;
+    let config = Config { stall_timeout, queue_bytes, queue_responses: 60_000, ..config() };
+    let mut shop = QueryFixture::running_with(config).await;
     let users: Vec<String> = (0..4000).map(|number| format!("{number:0>100}")).collect();
     shop.touch(&users).await;
     let mut stalled = Reader::begin(&shop, from(WatchStart::Snapshot)).await;
@@ -54,7 +54,7 @@ async fn queued_responses_of_a_subscriber_are_bounded_in_bytes() {
 
 #[tokio::test]
 async fn subscriptions_beyond_the_limit_are_refused() {
-    let shop = Shop::running_with(Config { max_subscribers: 2, ..config() }).await;
+    let shop = QueryFixture::running_with(Config { max_subscribers: 2, ..config() }).await;
     let _first = Reader::begin(&shop, from(WatchStart::Now)).await;
     let second = Reader::begin(&shop, from(WatchStart::Now)).await;
     let refused = Reader::try_begin(&shop, from(WatchStart::Now)).await.err().expect("no permit");
@@ -66,7 +66,7 @@ async fn subscriptions_beyond_the_limit_are_refused() {
 
 #[tokio::test]
 async fn a_drain_ends_subscriptions_with_a_status_and_refuses_new_ones() {
-    let mut shop = Shop::open(config(), portrait_store::ProfileClock::Wall).await;
+    let mut shop = QueryFixture::open(config(), portrait_store::ProfileClock::Wall).await;
     let running = shop.run();
     shop.buy("u1", NEW_YEAR).await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Earliest)).await;
@@ -84,7 +84,7 @@ async fn a_drain_ends_subscriptions_with_a_status_and_refuses_new_ones() {
 
 #[tokio::test]
 async fn reads_and_subscriptions_work_over_a_connection_compressed() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let server = tonic::transport::Server::builder().add_service(shop.service.grpc());

@@ -1,7 +1,7 @@
 //! Read your writes: waits for a consistency token, and invalid tokens.
 
 use super::reader::reason;
-use super::shop::{NEW_YEAR, PATIENCE, Shop, config};
+use super::fixture::{NEW_YEAR, PATIENCE, QueryFixture, config};
 use portrait_proto::token::ConsistencyToken;
 use portrait_proto::v1::{BatchGetProfilesRequest, ErrorReason, GetProfileRequest, Profile};
 use portrait_query::Config;
@@ -13,14 +13,14 @@ fn request(user: &str, read_after: &[u8]) -> GetProfileRequest {
     GetProfileRequest { user_id: user.to_owned(), read_after: read_after.to_vec(), ..Default::default() }
 }
 
-async fn read(shop: &Shop, request: impl tonic::IntoRequest<GetProfileRequest>) -> Result<Profile, Status> {
+async fn read(shop: &QueryFixture, request: impl tonic::IntoRequest<GetProfileRequest>) -> Result<Profile, Status> {
     let response = shop.client().get_profile(request).await?.into_inner();
     Ok(response.profile.expect("an answer has a profile"))
 }
 
 #[tokio::test]
 async fn a_read_waits_until_its_token_is_applied() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     let (record, token) = shop.log_purchase("u1", NEW_YEAR).await;
     assert_eq!(
         reason(&read(&shop, request("u1", &[])).await.expect_err("not yet")),
@@ -49,7 +49,7 @@ async fn a_read_whose_token_is_not_applied_in_time_times_out() {
         ),
     ];
     for (config, deadline) in rows {
-        let mut shop = Shop::running_with(config).await;
+        let mut shop = QueryFixture::running_with(config).await;
         let (_, token) = shop.log_purchase("u1", NEW_YEAR).await;
         let mut request = Request::new(request("u1", &token.encode()));
         deadline.into_iter().for_each(|deadline| request.set_timeout(deadline));
@@ -61,7 +61,7 @@ async fn a_read_whose_token_is_not_applied_in_time_times_out() {
 
 #[tokio::test]
 async fn a_read_waits_only_for_the_partitions_it_reads() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     let users = [shop.users_of(0, 1), shop.users_of(1, 1)].concat();
     shop.buy(&users[0], NEW_YEAR).await;
     let (_, token) = shop.log_purchase(&users[1], NEW_YEAR).await;
@@ -79,7 +79,7 @@ async fn a_read_waits_only_for_the_partitions_it_reads() {
 
 #[tokio::test]
 async fn an_expired_or_invalid_token_is_refused() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     let (record, token) = shop.log_purchase("u1", NEW_YEAR).await;
     shop.apply(&record, &token).await;
     let changed = |change: fn(&mut ConsistencyToken)| {

@@ -1,7 +1,7 @@
 //! Reference subscriber as the .proto describes it: it keeps the version of every user, drops users that a resync did
 //! not name, and remembers the token of the last response it handled.
 
-use super::shop::{PATIENCE, Shop};
+use super::fixture::{PATIENCE, QueryFixture};
 use portrait_proto::status;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{
@@ -46,13 +46,13 @@ pub(super) fn reason(status: &Status) -> ErrorReason {
 
 impl Reader {
     /// Starts a subscription.
-    pub(super) async fn try_begin(shop: &Shop, request: WatchProfileChangesRequest) -> Result<Self, Status> {
+    pub(super) async fn try_begin(shop: &QueryFixture, request: WatchProfileChangesRequest) -> Result<Self, Status> {
         let stream = shop.client().watch_profile_changes(request).await?.into_inner();
         Ok(Self::of(stream))
     }
 
     /// Starts a subscription that must succeed.
-    pub(super) async fn begin(shop: &Shop, request: WatchProfileChangesRequest) -> Self {
+    pub(super) async fn begin(shop: &QueryFixture, request: WatchProfileChangesRequest) -> Self {
         Self::try_begin(shop, request).await.expect("a subscription")
     }
 
@@ -70,14 +70,14 @@ impl Reader {
     }
 
     /// Resumes after a disconnect with its last token and its state.
-    pub(super) async fn resume(&mut self, shop: &Shop) {
+    pub(super) async fn resume(&mut self, shop: &QueryFixture) {
         let stream = shop.client().watch_profile_changes(after(&self.token)).await;
         self.stream = stream.expect("its own token").into_inner();
         self.named.clear();
     }
 
     /// Restores the state of an earlier subscriber: versions and partitions.
-    pub(super) fn remember(&mut self, known: &BTreeMap<String, u64>, shop: &Shop) {
+    pub(super) fn remember(&mut self, known: &BTreeMap<String, u64>, shop: &QueryFixture) {
         self.known = known.clone();
         self.homes = known.keys().map(|user| (user.clone(), u32::from(shop.partition(user).get()))).collect();
     }

@@ -1,7 +1,7 @@
 //! Single and batch reads: results, read times, and refusals.
 
 use super::reader::reason;
-use super::shop::{NEW_YEAR, Shop, config, purchases_of_the_week};
+use super::fixture::{NEW_YEAR, QueryFixture, config, purchases_of_the_week};
 use portrait_proto::v1::{BatchGetProfilesRequest, ErrorReason, GetProfileRequest, Profile};
 use portrait_store::ProfileClock;
 use prost_types::Timestamp;
@@ -14,7 +14,7 @@ fn wire(millis: i64) -> Option<Timestamp> {
     Some(portrait_proto::time::to_wire(portrait_profile::Timestamp::from_millis(millis)))
 }
 
-async fn read(shop: &Shop, user: &str, read_at: Option<Timestamp>) -> Result<Profile, Status> {
+async fn read(shop: &QueryFixture, user: &str, read_at: Option<Timestamp>) -> Result<Profile, Status> {
     let request = GetProfileRequest { user_id: user.to_owned(), read_at, ..Default::default() };
     let response = shop.client().get_profile(request).await?.into_inner();
     Ok(response.profile.expect("an answer has a profile"))
@@ -28,7 +28,7 @@ fn field(status: &Status) -> String {
 
 #[tokio::test]
 async fn a_profile_decays_to_the_read_time() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     shop.buy("u1", NEW_YEAR).await;
     for (weeks, expected) in [(0, 1.0), (1, 0.5), (3, 0.125)] {
         let profile = read(&shop, "u1", wire(NEW_YEAR + weeks * WEEK)).await.expect("a profile");
@@ -42,7 +42,7 @@ async fn a_profile_decays_to_the_read_time() {
 
 #[tokio::test]
 async fn a_read_time_before_the_newest_event_is_refused_and_now_never_is() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     shop.buy("u1", NEW_YEAR).await;
     shop.buy("u2", NEW_YEAR + 5).await;
     let refused = read(&shop, "u1", wire(NEW_YEAR - 1)).await.expect_err("too early");
@@ -58,7 +58,7 @@ async fn a_read_time_before_the_newest_event_is_refused_and_now_never_is() {
 
 #[tokio::test]
 async fn with_the_event_clock_reads_are_at_the_newest_event() {
-    let mut shop = Shop::open(config(), ProfileClock::Events).await;
+    let mut shop = QueryFixture::open(config(), ProfileClock::Events).await;
     let users = [shop.users_of(0, 1), shop.users_of(1, 1)].concat();
     shop.buy(&users[0], NEW_YEAR).await;
     shop.buy(&users[1], NEW_YEAR + WEEK).await;
@@ -70,7 +70,7 @@ async fn with_the_event_clock_reads_are_at_the_newest_event() {
 
 #[tokio::test]
 async fn a_batch_answers_each_user_once_in_order_and_lists_the_missing() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     for number in 0..200 {
         shop.buy(&format!("u{number}"), NEW_YEAR).await;
     }
@@ -86,7 +86,7 @@ async fn a_batch_answers_each_user_once_in_order_and_lists_the_missing() {
 
 #[tokio::test]
 async fn an_invalid_request_is_refused_with_its_field() {
-    let shop = Shop::running().await;
+    let shop = QueryFixture::running().await;
     let ids = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
     let rows = [
         (ids(&[]), ErrorReason::EmptyBatch, "user_ids"),
@@ -105,7 +105,7 @@ async fn an_invalid_request_is_refused_with_its_field() {
     assert_eq!((reason(&refused), field(&refused).as_str()), (ErrorReason::EmptyId, "user_id"));
     let no_time = Some(Timestamp { seconds: 0, nanos: -1 });
     let refused = read(&shop, "u", no_time).await.expect_err("no time");
-    assert_eq!((reason(&refused), field(&refused).as_str()), (ErrorReason::BadTime, "read_at"));
+    assert_eq!((reason(&refused), field(&refused).as_str()), (ErrorReason::InvalidTime, "read_at"));
     let missing = read(&shop, "u", None).await.expect_err("unknown");
     assert_eq!((missing.code(), reason(&missing)), (Code::NotFound, ErrorReason::UserNotFound));
 }

@@ -1,7 +1,7 @@
 //! Resyncs: for a snapshot, and in place of a gap.
 
 use super::reader::{Reader, after, from};
-use super::shop::{NEW_YEAR, PARTITIONS, Shop, config};
+use super::fixture::{NEW_YEAR, PARTITIONS, QueryFixture, config};
 use portrait_proto::v1::{ResyncPhase, ResyncReason, WatchProfileChangesRequest, WatchStart};
 use portrait_query::Config;
 use rand::rngs::StdRng;
@@ -9,12 +9,12 @@ use rand::{RngExt, SeedableRng};
 
 /// Configuration with many small pages.
 fn small() -> Config {
-    Config { page_profiles: 3, chunk_changes: 5, ring_changes: 8, queue_answers: 2, ..config() }
+    Config { page_profiles: 3, chunk_changes: 5, ring_changes: 8, queue_responses: 2, ..config() }
 }
 
 #[tokio::test]
 async fn a_snapshot_sends_every_profile_and_then_the_changes_during_it() {
-    let mut shop = Shop::running_with(small()).await;
+    let mut shop = QueryFixture::running_with(small()).await;
     for number in 0..100 {
         shop.buy(&format!("u{number}"), NEW_YEAR).await;
     }
@@ -37,7 +37,7 @@ async fn a_snapshot_sends_every_profile_and_then_the_changes_during_it() {
 
 #[tokio::test]
 async fn a_snapshot_of_an_empty_store_has_only_begin_and_end_markers() {
-    let shop = Shop::running().await;
+    let shop = QueryFixture::running().await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Snapshot)).await;
     reader.until_current().await;
     let expected: Vec<_> = (0..u32::from(PARTITIONS))
@@ -49,7 +49,7 @@ async fn a_snapshot_of_an_empty_store_has_only_begin_and_end_markers() {
 
 #[tokio::test]
 async fn a_trimmed_feed_causes_a_resync_of_the_partition() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     let users = shop.users_of(2, 4);
     let others = shop.users_of(1, 1);
     shop.touch(&users).await;
@@ -72,10 +72,10 @@ async fn a_trimmed_feed_causes_a_resync_of_the_partition() {
 
 #[tokio::test]
 async fn a_token_of_another_store_causes_a_resync() {
-    let old = Shop::running().await;
+    let old = QueryFixture::running().await;
     let mut reader = Reader::begin(&old, from(WatchStart::Now)).await;
     reader.until_current().await;
-    let mut restored = Shop::running().await;
+    let mut restored = QueryFixture::running().await;
     restored.buy("u1", NEW_YEAR).await;
     let mut reader = Reader::begin(&restored, after(&reader.token)).await;
     reader.until_current().await;
@@ -86,7 +86,7 @@ async fn a_token_of_another_store_causes_a_resync() {
 
 #[tokio::test]
 async fn an_unfinished_resync_starts_again_after_a_disconnect() {
-    let mut shop = Shop::running_with(small()).await;
+    let mut shop = QueryFixture::running_with(small()).await;
     let users = shop.users_of(0, 20);
     shop.touch(&users).await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Snapshot)).await;
@@ -107,7 +107,7 @@ async fn an_unfinished_resync_starts_again_after_a_disconnect() {
 async fn a_subscriber_converges_to_the_stored_state_under_random_operations() {
     for seed in 0..8 {
         let mut random = StdRng::seed_from_u64(seed);
-        let mut shop = Shop::running_with(small()).await;
+        let mut shop = QueryFixture::running_with(small()).await;
         let start = [WatchStart::Earliest, WatchStart::Snapshot][random.random_range(0..2)];
         let mut reader = Reader::begin(&shop, from(start)).await;
         reader.step().await.expect("a progress");

@@ -2,7 +2,7 @@
 //! k-anonymity, and subscriptions to segment changes.
 
 use super::reader::{Reader, from, reason};
-use super::shop::{NEW_YEAR, Shop, config};
+use super::fixture::{NEW_YEAR, QueryFixture, config};
 use portrait_learning::testing::by_views;
 use portrait_profile::{ModelVersion, Timestamp};
 use portrait_proto::v1::{
@@ -14,15 +14,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tonic::Code;
 
-async fn with_model() -> Shop {
-    let shop = Shop::running_with(Config { export_least: 3, ..config() }).await;
+async fn with_model() -> QueryFixture {
+    let shop = QueryFixture::running_with(Config { export_users_min: 3, ..config() }).await;
     let model = by_views(ModelVersion::FIRST, [1, 2], Timestamp::from_millis(NEW_YEAR));
     shop.model.send_replace(Some(Arc::new(model)));
     shop
 }
 
 /// Four users in segment 1, two in segment 2, one in a retired segment.
-async fn with_users() -> Shop {
+async fn with_users() -> QueryFixture {
     let mut shop = with_model().await;
     for (user, segment) in [("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 2), ("f", 2), ("g", 9)] {
         shop.buy(user, NEW_YEAR).await;
@@ -33,7 +33,7 @@ async fn with_users() -> Shop {
 
 #[tokio::test]
 async fn without_a_model_there_are_no_segments() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     shop.buy("a", NEW_YEAR).await;
     let mut client = shop.client();
     let explain = ExplainSegmentRequest { user_id: "a".to_owned(), ..Default::default() };

@@ -1,7 +1,7 @@
 //! Subscriptions: complete after any disconnect, coalesced per user, and restricted to the filter.
 
 use super::reader::{Reader, after, from, reason};
-use super::shop::{NEW_YEAR, PARTITIONS, Shop, config};
+use super::fixture::{NEW_YEAR, PARTITIONS, QueryFixture, config};
 use portrait_proto::v1::{ErrorReason, WatchProfileChangesRequest, WatchStart};
 use portrait_query::Config;
 use portrait_store::ProfileClock;
@@ -10,7 +10,7 @@ use tonic::Code;
 
 #[tokio::test]
 async fn a_subscription_from_now_starts_with_progress_and_then_sends_each_change() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     shop.buy("before", NEW_YEAR).await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Now)).await;
     reader.step().await.expect("a first answer");
@@ -28,7 +28,7 @@ async fn a_subscription_from_now_starts_with_progress_and_then_sends_each_change
 
 #[tokio::test]
 async fn a_change_arrives_without_a_notification() {
-    let mut shop = Shop::open(config(), ProfileClock::Wall).await;
+    let mut shop = QueryFixture::open(config(), ProfileClock::Wall).await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Now)).await;
     shop.buy("u1", NEW_YEAR).await;
     reader.until(|reader| reader.known.contains_key("u1")).await;
@@ -37,7 +37,7 @@ async fn a_change_arrives_without_a_notification() {
 #[tokio::test]
 async fn a_backlog_is_coalesced_to_the_newest_change_of_each_user() {
     // Without tails, so that every change is behind the ring.
-    let mut shop = Shop::open(config(), ProfileClock::Wall).await;
+    let mut shop = QueryFixture::open(config(), ProfileClock::Wall).await;
     let users = shop.users_of(0, 3);
     for _ in 0..100 {
         shop.touch(&users).await;
@@ -53,7 +53,7 @@ async fn a_backlog_is_coalesced_to_the_newest_change_of_each_user() {
 #[tokio::test]
 async fn resuming_after_any_response_continues_with_the_next_change() {
     // Small chunks and rings, so that disconnects fall within and between chunks, and inside and behind the ring.
-    let mut shop = Shop::running_with(Config { chunk_changes: 3, ring_changes: 4, ..config() }).await;
+    let mut shop = QueryFixture::running_with(Config { chunk_changes: 3, ring_changes: 4, ..config() }).await;
     let mut first = Reader::begin(&shop, from(WatchStart::Now)).await;
     first.step().await.expect("a progress");
     let mut tokens = vec![(first.token.clone(), first.known.clone())];
@@ -84,7 +84,7 @@ async fn resuming_after_any_response_continues_with_the_next_change() {
 
 #[tokio::test]
 async fn a_requested_profile_is_sent_with_its_change() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     shop.buy("u1", NEW_YEAR).await;
     shop.buy("u1", NEW_YEAR).await;
     shop.buy("gone", NEW_YEAR).await;
@@ -101,7 +101,7 @@ async fn a_requested_profile_is_sent_with_its_change() {
 #[tokio::test]
 async fn only_changes_of_the_requested_users_are_sent() {
     for start in [WatchStart::Earliest, WatchStart::Snapshot] {
-        let mut shop = Shop::running().await;
+        let mut shop = QueryFixture::running().await;
         for number in 0..50 {
             shop.buy(&format!("u{number}"), NEW_YEAR).await;
         }
@@ -119,7 +119,7 @@ async fn only_changes_of_the_requested_users_are_sent() {
 
 #[tokio::test]
 async fn shards_cover_everything_once() {
-    let mut shop = Shop::running().await;
+    let mut shop = QueryFixture::running().await;
     for number in 0..60 {
         shop.buy(&format!("u{number}"), NEW_YEAR).await;
     }
@@ -142,7 +142,7 @@ async fn shards_cover_everything_once() {
 
 #[tokio::test]
 async fn an_invalid_subscription_is_refused() {
-    let shop = Shop::running().await;
+    let shop = QueryFixture::running().await;
     let mut reader = Reader::begin(&shop, from(WatchStart::Snapshot)).await;
     reader.until_current().await;
     let shard = |shard_index, shard_count| WatchProfileChangesRequest {

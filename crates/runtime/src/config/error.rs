@@ -1,49 +1,49 @@
-//! Errors of reading a configuration: which key, who set it and what to do.
+//! Errors of reading a configuration, with key, origin and remedy.
 
 use std::path::PathBuf;
 
-/// Why a configuration was not taken.
+/// Failure to read or write a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration file {}", path.display())]
     File {
-        /// Which.
+        /// Path as given on the command line.
         path: PathBuf,
-        /// Why.
+        /// Error of the file system.
         #[source]
         source: std::io::Error,
     },
     /// The file is not TOML.
     #[error("the configuration file {} is not TOML", path.display())]
     Syntax {
-        /// Which.
+        /// Path as given on the command line.
         path: PathBuf,
-        /// Where in it, and why.
+        /// Syntax error with line and column.
         #[source]
         source: toml::de::Error,
     },
-    /// A key is not known.
-    #[error("{place} sets {key}, which is not a key: {remedy}")]
+    /// The key is unknown.
+    #[error("{origin} sets {key}, which is not a key: {remedy}")]
     UnknownKey {
-        /// As it was given, as `server.lisen`.
+        /// Key as given, such as `server.lisen`.
         key: String,
-        /// The file, the variable or the flag.
-        place: String,
-        /// What was probably meant.
+        /// File, environment variable or command line.
+        origin: String,
+        /// Similar known key, or the command that lists all keys.
         remedy: String,
     },
-    /// A value is not of its key's type.
-    #[error("{place} sets {key}: {problem}")]
+    /// The value has the wrong type.
+    #[error("{origin} sets {key}: {problem}")]
     Value {
-        /// As `server.listen`.
+        /// Key, such as `server.listen`.
         key: String,
-        /// The file, the variable or the flag.
-        place: String,
-        /// What is wrong with the value.
+        /// File, environment variable or command line.
+        origin: String,
+        /// Description of the type mismatch.
         problem: String,
     },
-    /// A configuration cannot be written as TOML.
+    /// The configuration cannot be written as TOML.
     #[error("cannot write the configuration as TOML")]
     Dump(#[source] toml::ser::Error),
 }

@@ -1,8 +1,8 @@
-//! One connection. In come and out go bytes; it ends by itself when it is cut, when it has said nothing for too long, and when it
-//! is older than it may be. Of what it carries only the first bytes are looked at, for whether a caller has asked for anything.
+//! One connection. It closes itself on cancellation, after the handshake deadline, when idle for too long, and at its maximum
+//! age. Only the first bytes are inspected, to detect the end of the first request head or preface.
 
-use super::opening::Opening;
-use super::places::Place;
+use super::handshake_deadline::HandshakeDeadline;
+use super::limiter::ConnectionSlot;
 use super::wire::Wire;
 use std::io;
 use std::pin::Pin;
@@ -13,94 +13,97 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-/// A connection.
+/// Connection with its deadlines.
 pub(crate) struct Connection {
     wire: Wire,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Until it has said what it wants.
-    opening: Option<Opening>,
-    idle: Option<Idle>,
-    /// When it is older than any connection may be.
+    close: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// `None` once the first head or preface is complete.
+    handshake_deadline: Option<HandshakeDeadline>,
+    idle: Option<IdleTimer>,
+    /// Fires at the maximum age.
     aged: Option<Pin<Box<Sleep>>>,
-    ended: bool,
-    /// None for one from this process to itself.
-    place: Option<Place>,
+    closed: bool,
+    /// `None` for in-process connections.
+    slot: Option<ConnectionSlot>,
 }
 
-/// Whose connection it is, as calls on it are told.
+/// Origin of a connection, attached to each of its calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// Somebody who reached the port.
+pub(crate) enum PeerOrigin {
+    /// Peer that connected to the port.
     Port,
-    /// This process.
-    Inside,
+    /// This process, through its own connector.
+    InProcess,
 }
 
-/// How long nothing came.
-struct Idle {
+/// Timer of the time without incoming bytes.
+struct IdleTimer {
     limit: Duration,
     over: Pin<Box<Sleep>>,
-    /// Whether something came since `over` was set.
-    heard: bool,
+    /// Bytes arrived since `over` was set.
+    active: bool,
 }
 
 impl Connection {
-    /// One that ends when `cut` is cancelled.
-    pub(super) fn new(wire: Wire, cut: CancellationToken) -> Self {
-        let cut = Box::pin(cut.cancelled_owned());
-        Self { wire, cut, opening: None, idle: None, aged: None, ended: false, place: None }
+    /// Creates a connection that closes when `close` is cancelled.
+    pub(super) fn new(wire: Wire, close: CancellationToken) -> Self {
+        let close = Box::pin(close.cancelled_owned());
+        Self { wire, close, handshake_deadline: None, idle: None, aged: None, closed: false, slot: None }
     }
 
-    /// The same in a place, which it keeps if it says in time what it wants.
-    pub(super) fn at(self, place: Place, opening: Duration) -> Self {
-        Self { place: Some(place), opening: Some(Opening::new(opening)), ..self }
+    /// Attaches a slot, which the connection keeps if it completes its handshake in time.
+    pub(super) fn at(self, slot: ConnectionSlot, handshake: Duration) -> Self {
+        Self { slot: Some(slot), handshake_deadline: Some(HandshakeDeadline::new(handshake)), ..self }
     }
 
-    /// The same, ended when nothing came for so long.
+    /// Adds a limit on the time without incoming bytes.
     pub(super) fn idle(self, limit: Duration) -> Self {
-        Self { idle: Some(Idle { limit, over: Box::pin(tokio::time::sleep(limit)), heard: false }), ..self }
+        Self {
+            idle: Some(IdleTimer { limit, over: Box::pin(tokio::time::sleep(limit)), active: false }),
+            ..self
+        }
     }
 
-    /// The same, ended when it is so old.
+    /// Adds a maximum age.
     pub(super) fn aged(self, limit: Duration) -> Self {
         Self { aged: Some(Box::pin(tokio::time::sleep(limit))), ..self }
     }
 
-    /// Whether the connection was ended from this side. Asked when there is nothing to read, so that a busy connection pays
-    /// nothing for it; and while it must still say what it wants, which no drop of bytes may put off.
-    fn is_ended(&mut self, context: &mut Context<'_>) -> bool {
-        self.ended = self.ended
-            || self.cut.as_mut().poll(context).is_ready()
-            || self.opening.as_mut().is_some_and(|opening| opening.is_over(context))
+    /// Polls the deadlines; `true` if this side has closed the connection.
+    fn is_closed(&mut self, context: &mut Context<'_>) -> bool {
+        self.closed = self.closed
+            || self.close.as_mut().poll(context).is_ready()
+            || self.handshake_deadline.as_mut().is_some_and(|deadline| deadline.is_over(context))
             || self.idle.as_mut().is_some_and(|idle| idle.is_over(context))
             || self.aged.as_mut().is_some_and(|aged| aged.as_mut().poll(context).is_ready());
-        self.ended
+        self.closed
     }
 
-    fn heard(&mut self, bytes: &[u8]) {
+    fn record_activity(&mut self, bytes: &[u8]) {
         if let Some(idle) = &mut self.idle {
-            idle.heard = true;
+            idle.active = true;
         }
-        if self.opening.as_mut().is_some_and(|opening| opening.hear(bytes)) {
-            self.opening = None;
-            if let Some(place) = &self.place {
-                place.keep();
+        if self.handshake_deadline.as_mut().is_some_and(|deadline| deadline.observe(bytes)) {
+            self.handshake_deadline = None;
+            if let Some(slot) = &self.slot {
+                slot.mark_active();
             }
         }
     }
 }
 
-impl Idle {
-    /// Whether nothing came for too long.
+impl IdleTimer {
+    /// Polls the timer; `true` if no bytes arrived within the limit.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
-        if std::mem::take(&mut self.heard) {
+        // The timer is reset when it is polled, not for each read: resetting takes the lock of the timer wheel.
+        if std::mem::take(&mut self.active) {
             self.over.as_mut().reset(Instant::now() + self.limit);
         }
         self.over.as_mut().poll(context).is_ready()
     }
 }
 
-fn ended<T>() -> Poll<io::Result<T>> {
+fn aborted<T>() -> Poll<io::Result<T>> {
     Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
 }
 
@@ -110,19 +113,21 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.ended {
-            return ended();
+        if self.closed {
+            return aborted();
         }
         let before = buffer.filled().len();
         match Pin::new(&mut self.wire).poll_read(context, buffer) {
-            Poll::Pending if self.is_ended(context) => ended(),
+            // Deadlines are polled only while nothing is readable: a busy connection pays nothing for its timers. The deadline of
+            // the handshake still holds, since `is_closed` never resets it.
+            Poll::Pending if self.is_closed(context) => aborted(),
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => {
-                self.heard(&buffer.filled()[before..]);
+                self.record_activity(&buffer.filled()[before..]);
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => {
-                self.ended = true;
+                self.closed = true;
                 Poll::Ready(Err(error))
             }
         }
@@ -135,7 +140,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.ended { ended() } else { Pin::new(&mut self.wire).poll_write(context, bytes) }
+        if self.closed { aborted() } else { Pin::new(&mut self.wire).poll_write(context, bytes) }
     }
 
     fn poll_write_vectored(
@@ -143,7 +148,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.ended { ended() } else { Pin::new(&mut self.wire).poll_write_vectored(context, slices) }
+        if self.closed { aborted() } else { Pin::new(&mut self.wire).poll_write_vectored(context, slices) }
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -151,21 +156,21 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.ended { ended() } else { Pin::new(&mut self.wire).poll_flush(context) }
+        if self.closed { aborted() } else { Pin::new(&mut self.wire).poll_flush(context) }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.ended { Poll::Ready(Ok(())) } else { Pin::new(&mut self.wire).poll_shutdown(context) }
+        if self.closed { Poll::Ready(Ok(())) } else { Pin::new(&mut self.wire).poll_shutdown(context) }
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Origin;
+    type ConnectInfo = PeerOrigin;
 
-    fn connect_info(&self) -> Origin {
+    fn connect_info(&self) -> PeerOrigin {
         match self.wire {
-            Wire::Inside(_) => Origin::Inside,
-            Wire::Tcp(_) | Wire::Handshake(_) | Wire::Tls(_) => Origin::Port,
+            Wire::InProcess(_) => PeerOrigin::InProcess,
+            Wire::Tcp(_) | Wire::Handshake(_) | Wire::Tls(_) => PeerOrigin::Port,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What a connection runs over: TCP as it is, TCP with TLS, or memory within the process. A handshake is made by whoever reads
-//! first, so that it holds up nobody else's connection.
+//! Transport of a connection: TCP, TCP with TLS, or memory within the process. The first read or write drives the TLS handshake,
+//! so a slow handshake blocks only its own connection.
 
 use std::io;
 use std::pin::Pin;
@@ -9,39 +9,39 @@ use tokio::net::TcpStream;
 use tokio_rustls::Accept;
 use tokio_rustls::server::TlsStream;
 
-/// What carries the bytes.
+/// Byte stream below a connection.
 pub(super) enum Wire {
-    /// Without TLS.
+    /// Plain TCP.
     Tcp(TcpStream),
-    /// The handshake is under way.
+    /// TLS handshake in progress.
     Handshake(Box<Accept<TcpStream>>),
-    /// With TLS.
+    /// Established TLS session.
     Tls(Box<TlsStream<TcpStream>>),
-    /// From this process to itself.
-    Inside(DuplexStream),
+    /// In-memory stream of this process to itself.
+    InProcess(DuplexStream),
 }
 
 impl Wire {
-    /// Goes on with the handshake, if there is one.
+    /// Drives the handshake, if one is in progress.
     fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Self::Handshake(handshake) = self {
             let opened = ready!(Pin::new(&mut **handshake).poll(context));
             *self = Self::Tls(Box::new(opened.inspect_err(|error| {
-                tracing::debug!(%error, "a handshake failed");
+                tracing::debug!(%error, "TLS handshake failed");
             })?));
         }
         Poll::Ready(Ok(()))
     }
 }
 
-/// Does the same with whatever carries the bytes.
+/// Dispatches an operation to the stream of the transport.
 macro_rules! carried {
     ($wire:expr, $stream:ident => $done:expr) => {
         match $wire {
             Wire::Tcp($stream) => $done,
             Wire::Tls($stream) => $done,
-            Wire::Inside($stream) => $done,
-            // It was opened before, or the call has returned.
+            Wire::InProcess($stream) => $done,
+            // Unreachable: each caller completes the handshake first.
             Wire::Handshake(_) => Poll::Pending,
         }
     };
@@ -80,7 +80,7 @@ impl AsyncWrite for Wire {
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Tcp(stream) => stream.is_write_vectored(),
-            Self::Inside(stream) => stream.is_write_vectored(),
+            Self::InProcess(stream) => stream.is_write_vectored(),
             Self::Handshake(_) | Self::Tls(_) => true,
         }
     }
@@ -92,7 +92,7 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            // Nothing was said that could be lost.
+            // No application bytes were exchanged, so none can be lost.
             Self::Handshake(_) => Poll::Ready(Ok(())),
             other => carried!(other, stream => Pin::new(stream).poll_shutdown(context)),
         }

@@ -1,6 +1,6 @@
-//! The HTTP port, for machines that look after the process: whether it lives, whether it is ready, what it has measured.
+//! HTTP port for operators' tools: liveness, readiness and metrics.
 
-use crate::connections::Limits;
+use crate::connections::ConnectionLimits;
 use crate::health::Health;
 use crate::telemetry::Metrics;
 use axum::extract::State;
@@ -9,9 +9,13 @@ use axum::routing::get;
 use axum::{Json, Router};
 use std::time::Duration;
 
-/// These are few machines; no configuration is worth having.
-pub(super) const LIMITS: Limits =
-    Limits { max: 64, opening: Duration::from_secs(30), idle: Some(Duration::from_secs(120)), age: None };
+/// Fixed limits: few tools use the port (kubelet, Prometheus).
+pub(super) const LIMITS: ConnectionLimits = ConnectionLimits {
+    max: 64,
+    handshake: Duration::from_secs(30),
+    idle: Some(Duration::from_secs(120)),
+    age: None,
+};
 
 pub(super) fn router(health: Health, metrics: Metrics) -> Router {
     Router::new()

@@ -1,33 +1,32 @@
-//! What the gRPC port is secured with. In comes the configuration, out go handshakes and tokens, read once and then followed; and a
-//! line that says of the port what it lets in.
+//! TLS and tokens of the gRPC port, read at start and reloaded when the files change.
 
 use super::config::ServerConfig;
-use crate::config::Invalid;
-use crate::files::Follower;
+use crate::config::InvalidValue;
+use crate::files::FileWatcher;
 use crate::tls::{self, Handshakes};
 use crate::tokens::Tokens;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// What is read of the files that the configuration names.
+/// TLS configuration and tokens, with their file watchers.
 pub(super) struct Security {
-    /// None: no TLS.
+    /// `None` without TLS.
     pub(super) handshakes: Option<Handshakes>,
-    /// None: every call is let in.
+    /// `None` admits interval call.
     pub(super) tokens: Option<watch::Receiver<Arc<Tokens>>>,
-    tls_follower: Option<Follower<Arc<rustls::ServerConfig>>>,
-    tokens_follower: Option<Follower<Arc<Tokens>>>,
-    asks_callers: bool,
+    tls_watcher: Option<FileWatcher<Arc<rustls::ServerConfig>>>,
+    tokens_watcher: Option<FileWatcher<Arc<Tokens>>>,
+    requires_client_certificates: bool,
 }
 
 impl ServerConfig {
-    /// How connections are made and how calls are let in, as the files say that it names.
+    /// Reads the TLS and tokens files and describes them: transport security and authentication.
     ///
     /// # Errors
-    /// The first file that cannot be read or makes no sense.
-    pub fn secured(&self) -> Result<(&'static str, String), Invalid> {
-        Ok(Security::read(self)?.told())
+    /// The first file that cannot be read or is invalid.
+    pub fn secured(&self) -> Result<(&'static str, String), InvalidValue> {
+        Ok(Security::read(self)?.describe())
     }
 }
 
@@ -35,46 +34,52 @@ impl Security {
     /// Reads the files.
     ///
     /// # Errors
-    /// The first that cannot be read or makes no sense.
-    pub(super) fn read(config: &ServerConfig) -> Result<Self, Invalid> {
-        let files = tls::Files::of(&config.tls_certificate, &config.tls_key, &config.tls_client_ca)?;
-        let asks_callers = files.as_ref().is_some_and(tls::Files::ask_callers);
-        let (tls_follower, handshakes) = files.map(tls::Files::follow).transpose()?.unzip();
-        let (tokens_follower, tokens) = Tokens::follow(&config.tokens_file)?.unzip();
-        Ok(Self { handshakes, tokens, tls_follower, tokens_follower, asks_callers })
+    /// The first file that cannot be read or is invalid.
+    pub(super) fn read(config: &ServerConfig) -> Result<Self, InvalidValue> {
+        let files = tls::TlsFiles::of(&config.tls_certificate, &config.tls_key, &config.tls_client_ca)?;
+        let asks_callers = files.as_ref().is_some_and(tls::TlsFiles::require_client_certificates);
+        let (tls_watcher, handshakes) = files.map(tls::TlsFiles::follow).transpose()?.unzip();
+        let (tokens_watcher, tokens) = Tokens::follow(&config.tokens_file)?.unzip();
+        Ok(Self {
+            handshakes,
+            tokens,
+            tls_watcher,
+            tokens_watcher,
+            requires_client_certificates: asks_callers,
+        })
     }
 
-    /// Follows the files until `end`.
+    /// Spawns the file watchers, which end when `end` is cancelled.
     #[expect(clippy::disallowed_methods, reason = "both end when `end` is cancelled")]
     pub(super) fn follow(&mut self, config: &ServerConfig, end: &CancellationToken) {
-        let every = config.reload_every.duration();
-        if let Some(follower) = self.tls_follower.take() {
-            tokio::spawn(follower.run(every, end.clone()));
+        let interval = config.reload_interval.duration();
+        if let Some(watcher) = self.tls_watcher.take() {
+            tokio::spawn(watcher.run(interval, end.clone()));
         }
-        if let Some(follower) = self.tokens_follower.take() {
-            tokio::spawn(follower.run(every, end.clone()));
+        if let Some(watcher) = self.tokens_watcher.take() {
+            tokio::spawn(watcher.run(interval, end.clone()));
         }
     }
 
-    /// How connections are made, and how calls are let in.
-    pub(super) fn told(&self) -> (&'static str, String) {
-        let connections = match (&self.handshakes, self.asks_callers) {
+    /// Describes transport security and authentication.
+    pub(super) fn describe(&self) -> (&'static str, String) {
+        let connections = match (&self.handshakes, self.requires_client_certificates) {
             (None, _) => "plaintext",
             (Some(_), false) => "TLS",
-            (Some(_), true) => "TLS with callers' certificates",
+            (Some(_), true) => "TLS with client certificates",
         };
         let calls = self.tokens.as_ref().map_or_else(
-            || "without a token, from whoever reaches the port".to_owned(),
+            || "open to interval caller that reaches the port".to_owned(),
             |tokens| format!("with one of {} tokens", tokens.borrow().len()),
         );
         (connections, calls)
     }
 
-    /// Says it in the log.
-    pub(super) fn say(&self, config: &ServerConfig) {
-        let (connections, calls) = self.told();
-        if self.tokens.is_none() && !self.asks_callers && !config.listen.ip().is_loopback() {
-            tracing::warn!(connections, calls, "gRPC is open: name a file of tokens in server.tokens_file");
+    /// Logs the security of the port; a warning if anyone on the network can call it.
+    pub(super) fn log_listening(&self, config: &ServerConfig) {
+        let (connections, calls) = self.describe();
+        if self.tokens.is_none() && !self.requires_client_certificates && !config.listen.ip().is_loopback() {
+            tracing::warn!(connections, calls, "gRPC is open to the network: set server.tokens_file");
         } else {
             tracing::info!(connections, calls, "gRPC listens");
         }

@@ -1,8 +1,8 @@
-//! The way of one call through all rooms, as spans that a collector puts together. In comes what a caller, a record of the log or a
-//! change of the feed says of the span before; out go spans by OTLP. What is not followed costs a look at a number. No id of a shopper
-//! is ever in a span, and a collector that is away or slow holds up nobody: what it does not take is dropped.
+//! Distributed traces: spans of a sampled call across all services, exported by OTLP. The parent comes from the headers of a call,
+//! a record of the log or a change of the feed. An unsampled call costs one branch. Spans never contain user ids. Spans beyond
+//! the queue bound are dropped; export never blocks.
 
-use crate::config::Invalid;
+use crate::config::InvalidValue;
 use crate::peer::Credentials;
 use axum::http::{Extensions, HeaderMap};
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
@@ -23,26 +23,27 @@ use std::borrow::Cow;
 use std::time::Duration;
 use tonic::transport::Endpoint;
 
-/// Spans that wait for the collector at most; more are dropped.
+/// Maximum number of queued spans; further ones are dropped.
 const QUEUE_SPANS: usize = 8_192;
-/// Spans of one message to the collector at most, and how long the first waits for others.
-const BATCH: (usize, Duration) = (512, Duration::from_secs(1));
-/// How long the last spans of a process may take.
-const END_PATIENCE: Duration = Duration::from_secs(2);
+/// Maximum number of spans in one export.
+const BATCH_SPANS_MAX: usize = 512;
+/// Time that a span waits for others of its batch.
+const BATCH_DELAY: Duration = Duration::from_secs(1);
+/// Time limit of the last export at shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a span is told by where it is not in memory: 16 bytes of its trace's id and 8 of its own, as W3C Trace Context orders them.
-/// There are none of a span that is not followed.
+/// Stored context of a sampled span: trace id (16 bytes) and span id (8 bytes), in the order of W3C Trace Context.
 pub type SpanBytes = [u8; 24];
 
-/// Whether calls are followed through the rooms, and who is told.
+/// Section `[trace]` of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TraceConfig {
-    /// Where a collector takes spans by OTLP over gRPC, as `http://collector:4317`; empty: nothing is followed. Headers, as for a token,
-    /// come from `OTEL_EXPORTER_OTLP_TRACES_HEADERS`.
+    /// Address of an OTLP collector over gRPC, such as `http://collector:4317`; empty: no tracing. Headers, such as a token, come
+    /// from `OTEL_EXPORTER_OTLP_TRACES_HEADERS`.
     pub endpoint: String,
-    /// Which share of calls, and of the requests of streams, is followed, 0 to 1. A call whose `traceparent` says whether it is followed
-    /// is followed if that says so. More spans cost time here and room at the collector.
+    /// Sampled share of calls and stream requests, 0 to 1. The sampling flag of a caller's `traceparent` has precedence. More spans
+    /// cost time here and space at the collector.
     pub sample: f64,
 }
 
@@ -53,13 +54,13 @@ impl Default for TraceConfig {
 }
 
 impl TraceConfig {
-    /// Checks what types cannot.
+    /// Checks the values.
     ///
     /// # Errors
-    /// The key whose value makes no sense, and what to give instead.
-    pub fn validate(&self) -> Result<(), Invalid> {
+    /// The first key with an invalid value.
+    pub fn validate(&self) -> Result<(), InvalidValue> {
         if !(0.0..=1.0).contains(&self.sample) {
-            return Err(Invalid::new(
+            return Err(InvalidValue::new(
                 "trace.sample",
                 format!("is {}", self.sample),
                 "name a share from 0 to 1",
@@ -68,53 +69,53 @@ impl TraceConfig {
         self.collector().map(drop)
     }
 
-    /// Where the collector is; none if there is none.
-    fn collector(&self) -> Result<Option<Endpoint>, Invalid> {
+    /// Returns the endpoint of the collector; `None` if tracing is off.
+    fn collector(&self) -> Result<Option<Endpoint>, InvalidValue> {
         if self.endpoint.is_empty() {
             return Ok(None);
         }
-        let refused = |problem: String| {
-            let remedy = "name a collector as http://collector:4317, or leave it empty to follow nothing";
-            Invalid::new("trace.endpoint", problem, remedy)
+        let invalid = |problem: String| {
+            let remedy = "name a collector as http://collector:4317, or leave it empty to turn tracing off";
+            InvalidValue::new("trace.endpoint", problem, remedy)
         };
         let endpoint = Credentials::default().read()?.endpoint(&self.endpoint);
-        let endpoint = endpoint.map_err(|error| refused(error.to_string()))?;
+        let endpoint = endpoint.map_err(|error| invalid(error.to_string()))?;
         match endpoint.uri().scheme_str() {
             Some("http" | "https") => Ok(Some(endpoint)),
-            _ => Err(refused(format!("is {:?}, without http:// or https://", self.endpoint))),
+            _ => Err(invalid(format!("is {:?}, without http:// or https://", self.endpoint))),
         }
     }
 }
 
-/// Follows calls in one process; cheap to clone.
+/// Trace exporter of one process; cheap to clone. The default exports nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Tracing(Option<SdkTracerProvider>);
 
-/// Makes the spans of one component; cheap to clone.
+/// Source of spans of one component; cheap to clone. The default creates none.
 #[derive(Clone, Debug, Default)]
 pub struct Tracer(Option<SdkTracer>);
 
-/// One stretch of the way. It ends when it is dropped.
+/// Span of a trace, or nothing if the trace is not sampled. It ends on drop.
 #[derive(Debug, Default)]
 pub struct Span(Option<SdkSpan>);
 
 impl Tracing {
-    /// Follows calls of the process that is called `node` and serves `service`, if there is a collector. It is called within the
+    /// Starts the exporter for the process `node` of `service`; without a collector, returns the default. Requires the
     /// asynchronous runtime.
     ///
     /// # Errors
-    /// If the collector's address is none.
-    pub fn begin(config: &TraceConfig, service: String, node: String) -> Result<Self, Invalid> {
+    /// If the configuration is invalid.
+    pub fn begin(config: &TraceConfig, service: String, node: String) -> Result<Self, InvalidValue> {
         config.validate()?;
         let Some(collector) = config.collector()? else { return Ok(Self::default()) };
         let exporter = SpanExporter::builder().with_tonic().with_channel(collector.connect_lazy()).build();
         let exporter = exporter.map_err(|error| {
-            Invalid::new("trace.endpoint", error.to_string(), "look at the variables OTEL_EXPORTER_OTLP_*")
+            InvalidValue::new("trace.endpoint", error.to_string(), "check the variables OTEL_EXPORTER_OTLP_*")
         })?;
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(QUEUE_SPANS)
-            .with_max_export_batch_size(BATCH.0)
-            .with_scheduled_delay(BATCH.1)
+            .with_max_export_batch_size(BATCH_SPANS_MAX)
+            .with_scheduled_delay(BATCH_DELAY)
             .build();
         let process = Resource::builder_empty()
             .with_service_name(service)
@@ -129,59 +130,61 @@ impl Tracing {
         Ok(Self(Some(provider)))
     }
 
-    /// What makes the spans of one component.
+    /// Returns the tracer of a component.
     pub fn tracer(&self, component: &'static str) -> Tracer {
         Tracer(self.0.as_ref().map(|provider| provider.tracer(component)))
     }
 
-    /// Sends what was not sent, and ends.
+    /// Exports the queued spans and stops.
     pub async fn end(self) {
         let Some(provider) = self.0 else { return };
-        // It waits for the runtime, so that it must not stand in the runtime's way.
-        let ended = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(END_PATIENCE)).await;
-        if let Ok(Err(error)) = ended {
+        // The shutdown blocks its thread until the runtime has sent the spans, so it must not block a thread of the runtime.
+        let result =
+            tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT)).await;
+        if let Ok(Err(error)) = result {
             tracing::warn!(%error, "the last spans did not reach the collector");
         }
     }
 }
 
 impl Tracer {
-    /// The span of a call that came from elsewhere: a part of the caller's trace if its headers name one, or the first of its own.
-    pub fn call(&self, headers: &HeaderMap, method: &str) -> Span {
-        let from = || TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
-        self.begun(SpanKind::Server, || Cow::Owned(method.trim_start_matches('/').to_owned()), from)
+    /// Starts the span of an incoming call: a child of the span in its headers, or the root of a new trace.
+    pub fn server_span(&self, headers: &HeaderMap, method: &str) -> Span {
+        let parent =
+            || TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers));
+        self.start_span(SpanKind::Server, || Cow::Owned(method.trim_start_matches('/').to_owned()), parent)
     }
 
-    /// The first span of a trace, as of one request of a stream.
-    pub fn first(&self, kind: SpanKind, name: &'static str) -> Span {
-        self.begun(kind, || Cow::Borrowed(name), Context::new)
+    /// Starts the root span of a trace, such as for one request of a stream.
+    pub fn root_span(&self, kind: SpanKind, name: &'static str) -> Span {
+        self.start_span(kind, || Cow::Borrowed(name), Context::new)
     }
 
-    /// The span that follows another; none if that is not followed.
-    pub fn after(&self, before: Option<SpanBytes>, kind: SpanKind, name: &'static str) -> Span {
-        let Some(before) = before else { return Span::default() };
-        self.begun(
+    /// Starts a child of a stored span; an empty span without a parent.
+    pub fn child_span(&self, parent: Option<SpanBytes>, kind: SpanKind, name: &'static str) -> Span {
+        let Some(parent) = parent else { return Span::default() };
+        self.start_span(
             kind,
             || Cow::Borrowed(name),
-            || Context::new().with_remote_span_context(context_of(&before)),
+            || Context::new().with_remote_span_context(context_of(&parent)),
         )
     }
 
-    fn begun(
+    fn start_span(
         &self,
         kind: SpanKind,
         name: impl FnOnce() -> Cow<'static, str>,
-        from: impl FnOnce() -> Context,
+        parent: impl FnOnce() -> Context,
     ) -> Span {
         let Some(tracer) = &self.0 else { return Span::default() };
-        let span = tracer.build_with_context(SpanBuilder::from_name(name()).with_kind(kind), &from());
-        // What is not sampled is not carried on.
+        let span = tracer.build_with_context(SpanBuilder::from_name(name()).with_kind(kind), &parent());
+        // An unsampled span becomes empty: neither records nor changes carry its context.
         Span(span.span_context().is_sampled().then_some(span))
     }
 }
 
 impl Span {
-    /// By what others follow this one.
+    /// Returns the context to store with a record or change; `None` if not sampled.
     pub fn bytes(&self) -> Option<SpanBytes> {
         let context = self.0.as_ref()?.span_context();
         let mut bytes = [0; 24];
@@ -190,47 +193,49 @@ impl Span {
         Some(bytes)
     }
 
-    /// The trace's id, as logs and collectors show it.
+    /// Returns the trace id, as logs and collectors show it; `None` if not sampled.
     pub fn trace_id(&self) -> Option<Id> {
         Some(self.0.as_ref()?.span_context().trace_id())
     }
 
-    /// Notes something. Nothing of a shopper: collectors are not asked to erase.
+    /// Sets an attribute. It must not identify a user: erasures do not reach collectors.
     pub fn note(&mut self, key: &'static str, value: impl Into<Value>) {
         if let Some(span) = &mut self.0 {
             span.set_attribute(KeyValue::new(key, value));
         }
     }
 
-    /// Says that it came to nothing.
-    pub fn fail(&mut self, cause: impl Into<Cow<'static, str>>) {
+    /// Sets the status of the span to an error.
+    pub fn fail(&mut self, description: impl Into<Cow<'static, str>>) {
         if let Some(span) = &mut self.0 {
-            span.set_status(Status::error(cause));
+            span.set_status(Status::error(description));
         }
     }
 }
 
-/// By what rooms follow the call that these are the extensions of.
+/// Returns the span context of a call from its extensions; `None` if the call is not sampled.
 pub fn of_call(extensions: &Extensions) -> Option<SpanBytes> {
-    extensions.get::<Followed>().map(|followed| followed.0)
+    extensions.get::<SampledCall>().map(|sampled| sampled.0)
 }
 
-/// What the stack leaves with a call for the rooms.
+/// Extension of a sampled call: the context of its server span.
 #[derive(Clone, Copy)]
-pub(crate) struct Followed(pub(crate) SpanBytes);
+pub(crate) struct SampledCall(pub(crate) SpanBytes);
 
 fn context_of(bytes: &SpanBytes) -> SpanContext {
-    let (mut trace, mut span) = ([0; 16], [0; 8]);
-    trace.copy_from_slice(&bytes[..16]);
-    span.copy_from_slice(&bytes[16..]);
-    let (trace, span) = (TraceId::from_bytes(trace), SpanId::from_bytes(span));
-    SpanContext::new(trace, span, TraceFlags::SAMPLED, true, TraceState::NONE)
+    let mut trace_id = [0; 16];
+    let mut span_id = [0; 8];
+    trace_id.copy_from_slice(&bytes[..16]);
+    span_id.copy_from_slice(&bytes[16..]);
+    let trace_id = TraceId::from_bytes(trace_id);
+    let span_id = SpanId::from_bytes(span_id);
+    SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, true, TraceState::NONE)
 }
 
-/// Headers as the library reads them.
-struct Headers<'a>(&'a HeaderMap);
+/// Adapter from a header map to the propagator.
+struct HeaderExtractor<'a>(&'a HeaderMap);
 
-impl Extractor for Headers<'_> {
+impl Extractor for HeaderExtractor<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key)?.to_str().ok()
     }

@@ -1,7 +1,7 @@
-//! How a server ends: it waits for what is under way, and cuts what will not end.
+//! Drain of a server: it waits for calls in flight and aborts those beyond the grace period.
 
-use super::house::{House, PATIENCE, call, config, open_stream};
-use portrait_runtime::config::Interval;
+use super::fixture::{TIMEOUT, TestServer, call, config, open_stream};
+use portrait_runtime::config::DurationSetting;
 use portrait_runtime::server::{DrainOutcome, ServerConfig};
 use std::sync::atomic::Ordering;
 use tokio::net::TcpStream;
@@ -11,88 +11,89 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
-/// Waits until nobody can connect any more.
+/// Waits until the port refuses connections.
 async fn closed(address: std::net::SocketAddr) {
     let refused = async {
         while TcpStream::connect(address).await.is_ok() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, refused).await.expect("the port stays open");
+    tokio::time::timeout(TIMEOUT, refused).await.expect("the port stays open");
 }
 
 #[tokio::test]
-async fn a_drain_waits_for_the_calls_under_way() {
-    let house = House::start(config()).await;
-    let channel = house.channel();
-    let waiting = tokio::spawn(async move { call(&channel, "/test.Room/Wait", "").await });
-    house.room.holds(1).await;
-    house.shutdown.cancel();
-    closed(house.grpc).await;
-    let (line, answer) = house.get("/readyz").await;
+async fn a_drain_waits_for_calls_in_flight() {
+    let server = TestServer::start(config()).await;
+    let channel = server.channel();
+    let pending = tokio::spawn(async move { call(&channel, "/test.Echo/Wait", "").await });
+    server.service.wait_for_calls(1).await;
+    server.shutdown.cancel();
+    closed(server.grpc).await;
+    let (line, body) = server.get("/readyz").await;
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
-    assert!(answer.contains("draining"), "{answer}");
-    assert_eq!(house.get("/livez").await.0, "HTTP/1.1 200 OK");
-    house.room.open.cancel();
-    assert_eq!(waiting.await.expect("no panic").expect("it was under way"), "waited");
-    let http = house.http;
-    assert_eq!(house.stopped().await, DrainOutcome::Graceful);
+    assert!(response.contains("draining"), "{response}");
+    assert_eq!(server.get("/livez").await.0, "HTTP/1.1 200 OK");
+    server.service.open.cancel();
+    assert_eq!(pending.await.expect("no panic").expect("it was in flight"), "waited");
+    let http = server.http;
+    assert_eq!(server.stopped().await, DrainOutcome::Graceful);
     closed(http).await;
 }
 
 #[tokio::test]
-async fn whoever_watches_the_health_or_holds_reflection_open_does_not_hold_up_a_drain() {
-    let house = House::start(config()).await;
-    let mut health = HealthClient::new(house.channel());
-    let mut watched = health.watch(HealthCheckRequest::default()).await.expect("a stream").into_inner();
-    let first = watched.message().await.expect("a status").expect("a message");
+async fn health_watchers_and_open_reflection_streams_do_not_delay_a_drain() {
+    let server = TestServer::start(config()).await;
+    let mut health = HealthClient::new(server.channel());
+    let mut watch = health.watch(HealthCheckRequest::default()).await.expect("a stream").into_inner();
+    let first = watch.message().await.expect("a status").expect("a message");
     assert_eq!(first.status(), ServingStatus::Serving);
-    let mut reflection = ServerReflectionClient::new(house.channel());
+    let mut reflection = ServerReflectionClient::new(server.channel());
     let held = tokio_stream::pending::<ServerReflectionRequest>();
     let mut held = reflection.server_reflection_info(held).await.expect("a stream").into_inner();
-    house.shutdown.cancel();
-    let last = watched.message().await.expect("a status").expect("a message");
+    server.shutdown.cancel();
+    let last = watch.message().await.expect("a status").expect("a message");
     assert_eq!(last.status(), ServingStatus::NotServing);
-    assert!(watched.message().await.expect("an end").is_none(), "nothing comes after the last word");
-    assert!(!matches!(held.message().await, Ok(Some(_))), "nothing was asked");
-    assert_eq!(house.stopped().await, DrainOutcome::Graceful);
+    assert!(watch.message().await.expect("an end").is_none(), "no message follows the last status");
+    assert!(!matches!(held.message().await, Ok(Some(_))), "no request was sent");
+    assert_eq!(server.stopped().await, DrainOutcome::Graceful);
 }
 
 #[tokio::test]
-async fn what_does_not_end_within_the_grace_is_cut() {
-    let house = House::start(ServerConfig { drain_grace: Interval::from_millis(50), ..config() }).await;
-    let channel = house.channel();
+async fn calls_beyond_the_grace_period_are_aborted() {
+    let server =
+        TestServer::start(ServerConfig { drain_grace: DurationSetting::from_millis(50), ..config() }).await;
+    let channel = server.channel();
     let mut stream = open_stream(&channel).await.expect("a stream");
-    let waiting = tokio::spawn(async move { call(&channel, "/test.Room/Wait", "").await });
-    house.room.holds(1).await;
-    let room = house.room.clone();
-    assert_eq!(house.stopped().await, DrainOutcome::Cut);
-    assert!(waiting.await.expect("no panic").is_err(), "its caller hears of it");
-    assert!(stream.message().await.is_err(), "its caller hears of it");
-    room.holds(0).await;
-    assert_eq!(room.answered.load(Ordering::SeqCst), 0, "a call that was cut does nothing more");
+    let pending = tokio::spawn(async move { call(&channel, "/test.Echo/Wait", "").await });
+    server.service.wait_for_calls(1).await;
+    let service = server.service.clone();
+    assert_eq!(server.stopped().await, DrainOutcome::Cut);
+    assert!(pending.await.expect("no panic").is_err(), "its caller gets an error");
+    assert!(stream.message().await.is_err(), "its caller gets an error");
+    service.wait_for_calls(0).await;
+    assert_eq!(service.responses.load(Ordering::SeqCst), 0, "an aborted call does nothing more");
 }
 
 #[tokio::test]
-async fn a_server_with_idle_connections_ends_at_once() {
-    let house = House::start(config()).await;
-    let channels: Vec<_> = (0..4).map(|_| house.channel()).collect();
+async fn a_server_with_idle_connections_stops_at_once() {
+    let server = TestServer::start(config()).await;
+    let channels: Vec<_> = (0..4).map(|_| server.channel()).collect();
     for channel in &channels {
-        call(channel, "/test.Room/Say", "").await.expect("an answer");
+        call(channel, "/test.Echo/Say", "").await.expect("an response");
     }
-    let _idle = TcpStream::connect(house.http).await.expect("an idle metrics reader");
-    assert_eq!(house.stopped().await, DrainOutcome::Graceful);
+    let _idle = TcpStream::connect(server.http).await.expect("an idle metrics reader");
+    assert_eq!(server.stopped().await, DrainOutcome::Graceful);
 }
 
 #[tokio::test]
-async fn a_server_that_is_dropped_cuts_everything() {
-    let house = House::start(config()).await;
-    let channel = house.channel();
-    let waiting = tokio::spawn(async move { call(&channel, "/test.Room/Wait", "").await });
-    house.room.holds(1).await;
-    house.serving.abort();
-    assert!(waiting.await.expect("no panic").is_err());
-    house.room.holds(0).await;
-    closed(house.grpc).await;
-    closed(house.http).await;
+async fn dropping_a_server_aborts_everything() {
+    let server = TestServer::start(config()).await;
+    let channel = server.channel();
+    let pending = tokio::spawn(async move { call(&channel, "/test.Echo/Wait", "").await });
+    server.service.wait_for_calls(1).await;
+    server.serving.abort();
+    assert!(pending.await.expect("no panic").is_err());
+    server.service.wait_for_calls(0).await;
+    closed(server.grpc).await;
+    closed(server.http).await;
 }

@@ -2,7 +2,7 @@
 
 use super::copies::one_copy;
 use crate::store::Embedded;
-use crate::writer::Job;
+use crate::writer::WriteJob;
 use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_store::backend::limits::within;
@@ -13,7 +13,7 @@ impl CatalogueStore for Embedded {
     async fn put_items(&self, items: Vec<CatalogueEntry>, level: AckLevel) -> Result<()> {
         one_copy(level)?;
         within("an upsert's number of items", items.len(), self.limits.page_items)?;
-        self.ask(|answer| Job::PutItems { items, level, answer }).await
+        self.submit(|reply| WriteJob::PutItems { items, level, reply }).await
     }
 
     async fn items(&self, ids: &[Bytes]) -> Result<Vec<Option<Bytes>>> {

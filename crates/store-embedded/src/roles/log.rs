@@ -1,14 +1,14 @@
 //! Logs: appends, reads and the state of partitions.
 
 use super::copies::one_copy;
-use crate::read::Stretch;
 use crate::store::Embedded;
-use crate::writer::Job;
+use crate::writer::WriteJob;
 use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Timestamp};
-use portrait_store::backend::block::{Room, encode};
+use portrait_store::backend::block::{ReadLimit, encode};
 use portrait_store::backend::limits::within;
+use portrait_store::backend::stream::StreamKind;
 use portrait_store::{
     AckLevel, Appended, Error, LogPage, LogRecord, LogSeq, LogStore, PartitionMeta, Result,
 };
@@ -29,7 +29,7 @@ impl LogStore for Embedded {
         within("an append's size in bytes", bytes, self.limits.append_bytes)?;
         let count = records.len() as u64;
         let block = encode(arrived_at, &records);
-        self.ask(|answer| Job::Append { partition, block, count, level, answer }).await
+        self.submit(|reply| WriteJob::Append { partition, block, count, level, reply }).await
     }
 
     async fn read_log(
@@ -40,22 +40,22 @@ impl LogStore for Embedded {
         max_bytes: usize,
         wait: Duration,
     ) -> Result<LogPage> {
-        let mut standing = self.shelf(partition).standing.subscribe();
+        let mut state = self.cell(partition).state.subscribe();
         // Nothing to read is not an error: the page is empty.
-        let _ = tokio::time::timeout(wait, standing.wait_for(|standing| standing.log_end > after)).await;
+        let _ = tokio::time::timeout(wait, state.wait_for(|state| state.log_end > after)).await;
         // One look: a second one while the first is held would wait for a writer that waits for the first.
         let (end, trimmed) = {
-            let seen = standing.borrow();
+            let seen = state.borrow();
             (seen.log_end, seen.log_trimmed)
         };
         if after < trimmed {
-            return Err(Error::Trimmed { partition, asked: after.next(), first: trimmed.next() });
+            return Err(Error::Trimmed { partition, requested: after.next(), first: trimmed.next() });
         }
         if end <= after {
             return Ok(LogPage::default());
         }
-        let room = Room { records: max_records, bytes: max_bytes };
-        let records = self.records(Stretch::Log, partition, after.get(), room).await?;
+        let limit = ReadLimit { records: max_records, bytes: max_bytes };
+        let records = self.records(StreamKind::Log, partition, after.get(), limit).await?;
         let mut expected = after;
         for (seq, _) in &records {
             expected = expected.next();
@@ -74,7 +74,7 @@ impl LogStore for Embedded {
     }
 
     async fn meta(&self, partition: PartitionId) -> Result<PartitionMeta> {
-        Ok(self.shelf(partition).meta())
+        Ok(self.cell(partition).meta())
     }
 
     async fn wait_applied(
@@ -83,11 +83,11 @@ impl LogStore for Embedded {
         seq: LogSeq,
         wait: Duration,
     ) -> Result<PartitionMeta> {
-        let shelf = self.shelf(partition);
-        let mut standing = shelf.standing.subscribe();
+        let cell = self.cell(partition);
+        let mut state = cell.state.subscribe();
         // Not reached is not an error: the caller sees how far it is.
         let _ =
-            tokio::time::timeout(wait, standing.wait_for(|standing| standing.applied_through >= seq)).await;
-        Ok(shelf.meta())
+            tokio::time::timeout(wait, state.wait_for(|state| state.applied_through >= seq)).await;
+        Ok(cell.meta())
     }
 }

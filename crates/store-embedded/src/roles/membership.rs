@@ -1,32 +1,32 @@
 //! Workers that are present.
 
-use crate::attendance::Attendance;
+use crate::membership::Membership;
 use crate::store::Embedded;
 use async_trait::async_trait;
-use portrait_profile::{Span, Timestamp};
+use portrait_profile::{TimeDelta, Timestamp};
 use portrait_store::backend::limits::within;
-use portrait_store::{MembershipStore, Nonce, Result, WORKER_NAME_MAX, Worker};
+use portrait_store::{MembershipStore, Nonce, Result, MEMBER_NAME_MAX, Member};
 use std::sync::{MutexGuard, PoisonError};
 
 #[async_trait]
 impl MembershipStore for Embedded {
-    async fn attend(&self, worker: &Worker, ttl: Span, now: Timestamp) -> Result<Vec<Worker>> {
-        within("a worker's name in bytes", worker.name.len(), WORKER_NAME_MAX)?;
-        self.attendance().attend(worker, ttl, now)
+    async fn heartbeat(&self, worker: &Member, ttl: TimeDelta, now: Timestamp) -> Result<Vec<Member>> {
+        within("a worker's name in bytes", worker.name.len(), MEMBER_NAME_MAX)?;
+        self.membership().heartbeat(worker, ttl, now)
     }
 
-    async fn workers(&self, now: Timestamp) -> Result<Vec<Worker>> {
-        Ok(self.attendance().workers(now))
+    async fn members(&self, now: Timestamp) -> Result<Vec<Member>> {
+        Ok(self.membership().members(now))
     }
 
-    async fn leave(&self, nonce: Nonce) -> Result<()> {
-        self.attendance().leave(nonce);
+    async fn deregister(&self, nonce: Nonce) -> Result<()> {
+        self.membership().deregister(nonce);
         Ok(())
     }
 }
 
 impl Embedded {
-    fn attendance(&self) -> MutexGuard<'_, Attendance> {
-        self.attendance.lock().unwrap_or_else(PoisonError::into_inner)
+    fn membership(&self) -> MutexGuard<'_, Membership> {
+        self.membership.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,9 +1,9 @@
 //! Steps of the owners of partitions.
 
 use crate::store::Embedded;
-use crate::writer::Job;
+use crate::writer::WriteJob;
 use async_trait::async_trait;
-use portrait_profile::{PartitionId, Span, Timestamp};
+use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use portrait_store::backend::limits::{check_commit, within};
 use portrait_store::{
     Commit, Committed, DeadLetter, Error, LeaseToken, LogSeq, Nonce, OwnerStore, Result, SeenQuery, Trim,
@@ -16,29 +16,29 @@ impl OwnerStore for Embedded {
         &self,
         partition: PartitionId,
         nonce: Nonce,
-        ttl: Span,
+        ttl: TimeDelta,
         now: Timestamp,
     ) -> Result<Option<LeaseToken>> {
-        self.ask(|answer| Job::Acquire { partition, nonce, ttl, now, answer }).await
+        self.submit(|reply| WriteJob::Acquire { partition, nonce, ttl, now, reply }).await
     }
 
     async fn renew(
         &self,
         partition: PartitionId,
         token: LeaseToken,
-        ttl: Span,
+        ttl: TimeDelta,
         now: Timestamp,
     ) -> Result<bool> {
-        self.ask(|answer| Job::Renew { partition, token, ttl, now, answer }).await
+        self.submit(|reply| WriteJob::Renew { partition, token, ttl, now, reply }).await
     }
 
     async fn release(&self, partition: PartitionId, token: LeaseToken) -> Result<()> {
-        self.ask(|answer| Job::Release { partition, token, answer }).await
+        self.submit(|reply| WriteJob::Release { partition, token, reply }).await
     }
 
     async fn seen(&self, partition: PartitionId, ids: &[SeenQuery]) -> Result<Vec<bool>> {
         within("a lookup's number of ids", ids.len(), self.limits.page_items)?;
-        let mut seen = self.shelf(partition).seen();
+        let mut seen = self.cell(partition).seen();
         let answers = ids.iter().map(|query| seen.has(&self.keyspaces.seen, query));
         answers.collect::<fjall::Result<_>>().map_err(Error::unavailable)
     }
@@ -46,7 +46,7 @@ impl OwnerStore for Embedded {
     async fn commit(&self, partition: PartitionId, commit: Commit) -> Result<Committed> {
         check_commit(&commit, &self.limits)?;
         let commit = Box::new(commit);
-        self.ask(|answer| Job::Commit { partition, commit, answer }).await
+        self.submit(|reply| WriteJob::Commit { partition, commit, reply }).await
     }
 
     async fn rewrite_files(&self) -> Result<()> {
@@ -54,17 +54,17 @@ impl OwnerStore for Embedded {
     }
 
     async fn trim(&self, partition: PartitionId, what: Trim) -> Result<Trimmed> {
-        let before = self.shelf(partition).standing.borrow().clone();
-        let found = Box::new(self.find_old(partition, what).await?);
-        let mut windows: Vec<&[u8]> = found.seen.iter().filter_map(|key| key.get(..6)).collect();
+        let before = self.cell(partition).state.borrow().clone();
+        let plan = Box::new(self.find_old(partition, what).await?);
+        let mut windows: Vec<&[u8]> = plan.seen.iter().filter_map(|key| key.get(..6)).collect();
         windows.dedup();
         let trimmed = Trimmed {
-            log_records: found.log_through.get().saturating_sub(before.log_trimmed.get()),
-            changes: found.feed_through.get().saturating_sub(before.feed_trimmed.get()),
+            log_records: plan.log_through.get().saturating_sub(before.log_trimmed.get()),
+            changes: plan.feed_through.get().saturating_sub(before.feed_trimmed.get()),
             seen_windows: windows.len() as u64,
         };
-        if trimmed != Trimmed::default() || !found.dead.is_empty() {
-            self.ask(|answer| Job::Trim { partition, found, answer }).await?;
+        if trimmed != Trimmed::default() || !plan.dead.is_empty() {
+            self.submit(|reply| WriteJob::Trim { partition, plan, reply }).await?;
         }
         Ok(trimmed)
     }

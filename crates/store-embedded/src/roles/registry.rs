@@ -1,13 +1,13 @@
 //! Registry of the models, their parts and the training lease.
 
 use crate::keys;
-use crate::models::Models;
+use crate::models::ModelState;
 use crate::read::blocking;
 use crate::store::Embedded;
-use crate::writer::{Draft, Job};
+use crate::writer::{WriteBatch, WriteJob};
 use async_trait::async_trait;
 use bytes::Bytes;
-use portrait_profile::{Span, Timestamp};
+use portrait_profile::{TimeDelta, Timestamp};
 use portrait_store::backend::limits::within;
 use portrait_store::{
     Error, LeaseToken, Nonce, PartName, Registry, RegistryChange, RegistryNo, RegistryStore, Result,
@@ -19,7 +19,7 @@ use std::time::Duration;
 impl RegistryStore for Embedded {
     async fn registry(&self, after: Option<RegistryNo>, wait: Duration) -> Result<Registry> {
         let mut models = self.models.subscribe();
-        let newer = |models: &Models| after.is_none_or(|after| models.registry.registry_no > after);
+        let newer = |models: &ModelState| after.is_none_or(|after| models.registry.registry_no > after);
         // That nothing newer came is not an error: the caller sees what there is.
         let _ = tokio::time::timeout(wait, models.wait_for(newer)).await;
         let registry = models.borrow().registry.clone();
@@ -29,26 +29,26 @@ impl RegistryStore for Embedded {
     async fn change_registry(&self, change: RegistryChange) -> Result<RegistryNo> {
         let manifest = change.publish.as_ref().map_or(0, |(_, model)| model.manifest.len());
         within("a manifest's size in bytes", manifest, self.limits.part_bytes)?;
-        self.edit_models(move |models, draft| {
+        self.edit_models(move |models, batch| {
             let changed = models.change(&change);
             if changed.is_ok() {
-                draft.forget_parts(change.forget_parts);
+                batch.forget_parts(change.forget_parts);
             }
             changed
         })
         .await
     }
 
-    async fn acquire_training(&self, nonce: Nonce, ttl: Span, now: Timestamp) -> Result<Option<LeaseToken>> {
+    async fn acquire_training(&self, nonce: Nonce, ttl: TimeDelta, now: Timestamp) -> Result<Option<LeaseToken>> {
         self.edit_models(move |models, _| Ok(models.lease.acquire(nonce, ttl, now))).await
     }
 
-    async fn renew_training(&self, token: LeaseToken, ttl: Span, now: Timestamp) -> Result<bool> {
+    async fn renew_training(&self, token: LeaseToken, ttl: TimeDelta, now: Timestamp) -> Result<bool> {
         self.edit_models(move |models, _| Ok(models.lease.renew(token, ttl, now))).await
     }
 
     async fn release_training(&self, token: LeaseToken) -> Result<()> {
-        let release = move |models: &mut Models, _: &mut Draft| {
+        let release = move |models: &mut ModelState, _: &mut WriteBatch| {
             models.lease.release(token);
             Ok(())
         };
@@ -58,7 +58,7 @@ impl RegistryStore for Embedded {
     async fn put_part(&self, part: Bytes) -> Result<PartName> {
         within("a part's size in bytes", part.len(), self.limits.part_bytes)?;
         let name = PartName::of(&part);
-        self.ask(|answer| Job::PutPart { name, part, answer }).await?;
+        self.submit(|reply| WriteJob::PutPart { name, part, reply }).await?;
         Ok(name)
     }
 
@@ -73,18 +73,18 @@ impl RegistryStore for Embedded {
 }
 
 impl Embedded {
-    /// Lets the writer change the models, and waits for its answer.
+    /// Lets the writer change the models, and waits for its reply.
     async fn edit_models<T: Send + 'static>(
         &self,
-        edit: impl FnOnce(&mut Models, &mut Draft) -> Result<T> + Send + 'static,
+        edit: impl FnOnce(&mut ModelState, &mut WriteBatch) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let job = |answer| {
-            let edit = move |models: &mut Models, draft: &mut Draft| {
-                let result = edit(models, draft);
-                draft.answer(answer, result);
+        let job = |reply| {
+            let edit = move |models: &mut ModelState, batch: &mut WriteBatch| {
+                let result = edit(models, batch);
+                batch.reply(reply, result);
             };
-            Job::Models { edit: Box::new(edit) }
+            WriteJob::Models { edit: Box::new(edit) }
         };
-        self.ask(job).await
+        self.submit(job).await
     }
 }

@@ -1,11 +1,11 @@
 //! Change feeds.
 
-use crate::bells::{BellNo, News};
+use crate::notifier::{ChannelId, Topic};
 use crate::store::RedisStore;
-use crate::stretches::Stretch;
 use async_trait::async_trait;
 use portrait_profile::PartitionId;
-use portrait_store::backend::block::Room;
+use portrait_store::backend::block::ReadLimit;
+use portrait_store::backend::stream::StreamKind;
 use portrait_store::{FeedPage, FeedSeq, FeedStore, Position, Result};
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ impl FeedStore for RedisStore {
         max_changes: usize,
         wait: Duration,
     ) -> Result<FeedPage> {
-        let room = Room { records: max_changes.max(1), bytes: usize::MAX };
-        let mut waiting = self.bells.wait(BellNo::of(partition), News::Commit, wait);
+        let limit = ReadLimit { records: max_changes.max(1), bytes: usize::MAX };
+        let mut waiting = self.notifier.wait(ChannelId::of_partition(partition), Topic::Commit, wait);
         loop {
-            let found = self.read_stretch(partition, Stretch::Feed, after.get(), room).await?;
-            if found.end > after.get() || !waiting.again().await {
+            let page = self.read_range(partition, StreamKind::Feed, after.get(), limit).await?;
+            if page.end > after.get() || !waiting.changed_or_timeout().await {
                 let change = |(seq, change)| (FeedSeq::new(seq), change);
                 return Ok(FeedPage {
-                    changes: found.records.into_iter().map(change).collect(),
-                    end: Position { generation: found.generation, seq: FeedSeq::new(found.end) },
-                    first: FeedSeq::new(found.trimmed).next(),
+                    changes: page.records.into_iter().map(change).collect(),
+                    end: Position { generation: page.generation, seq: FeedSeq::new(page.end) },
+                    first: FeedSeq::new(page.trimmed).next(),
                 });
             }
         }

@@ -1,13 +1,13 @@
 //! Logs: appends, reads and the state of partitions.
 
-use crate::bells::{BellNo, News};
+use crate::notifier::{ChannelId, Topic};
 use crate::store::RedisStore;
-use crate::stretches::Stretch;
 use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Timestamp};
-use portrait_store::backend::block::Room;
+use portrait_store::backend::block::ReadLimit;
 use portrait_store::backend::limits::within;
+use portrait_store::backend::stream::StreamKind;
 use portrait_store::{
     AckLevel, Appended, Error, LogPage, LogRecord, LogSeq, LogStore, PartitionMeta, Result,
 };
@@ -36,19 +36,19 @@ impl LogStore for RedisStore {
         max_bytes: usize,
         wait: Duration,
     ) -> Result<LogPage> {
-        let room = Room { records: max_records.max(1), bytes: max_bytes };
-        let mut waiting = self.bells.wait(BellNo::of(partition), News::Log, wait);
+        let limit = ReadLimit { records: max_records.max(1), bytes: max_bytes };
+        let mut waiting = self.notifier.wait(ChannelId::of_partition(partition), Topic::Log, wait);
         loop {
-            let found = self.read_stretch(partition, Stretch::Log, after.get(), room).await?;
-            if after.get() < found.trimmed {
-                let first = LogSeq::new(found.trimmed).next();
-                return Err(Error::Trimmed { partition, asked: after.next(), first });
+            let page = self.read_range(partition, StreamKind::Log, after.get(), limit).await?;
+            if after.get() < page.trimmed {
+                let first = LogSeq::new(page.trimmed).next();
+                return Err(Error::Trimmed { partition, requested: after.next(), first });
             }
-            if found.end > after.get() {
-                let records = contiguous(partition, after, found.records)?;
+            if page.end > after.get() {
+                let records = contiguous(partition, after, page.records)?;
                 return Ok(LogPage { records });
             }
-            if !waiting.again().await {
+            if !waiting.changed_or_timeout().await {
                 return Ok(LogPage::default());
             }
         }
@@ -64,9 +64,9 @@ impl LogStore for RedisStore {
         seq: LogSeq,
         wait: Duration,
     ) -> Result<PartitionMeta> {
-        let mut waiting = self.bells.wait(BellNo::of(partition), News::Commit, wait);
+        let mut waiting = self.notifier.wait(ChannelId::of_partition(partition), Topic::Commit, wait);
         loop {
-            if self.read_applied(partition).await? >= seq || !waiting.again().await {
+            if self.read_applied(partition).await? >= seq || !waiting.changed_or_timeout().await {
                 return self.read_meta(partition).await;
             }
         }

@@ -1,9 +1,9 @@
 //! Steps of the owners of partitions.
 
-use crate::partition::{Act, was_held};
+use crate::partition::{LeaseAction, was_held};
 use crate::store::RedisStore;
 use async_trait::async_trait;
-use portrait_profile::{PartitionId, Span, Timestamp};
+use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use portrait_store::backend::limits::{check_commit, within};
 use portrait_store::{
     Commit, Committed, DeadLetter, LeaseToken, LogSeq, Nonce, OwnerStore, Result, SeenQuery, Trim, Trimmed,
@@ -15,30 +15,30 @@ impl OwnerStore for RedisStore {
         &self,
         partition: PartitionId,
         nonce: Nonce,
-        ttl: Span,
+        ttl: TimeDelta,
         now: Timestamp,
     ) -> Result<Option<LeaseToken>> {
-        self.lease(partition, Act::Acquire(nonce), ttl, now).await
+        self.lease(partition, LeaseAction::Acquire(nonce), ttl, now).await
     }
 
     async fn renew(
         &self,
         partition: PartitionId,
         token: LeaseToken,
-        ttl: Span,
+        ttl: TimeDelta,
         now: Timestamp,
     ) -> Result<bool> {
-        self.lease(partition, Act::Renew(token), ttl, now).await.map(was_held)
+        self.lease(partition, LeaseAction::Renew(token), ttl, now).await.map(was_held)
     }
 
     async fn release(&self, partition: PartitionId, token: LeaseToken) -> Result<()> {
         self.forget_seen(partition).await;
-        self.lease(partition, Act::Release(token), Span::ZERO, Timestamp::EPOCH).await.map(|_| ())
+        self.lease(partition, LeaseAction::Release(token), TimeDelta::ZERO, Timestamp::EPOCH).await.map(|_| ())
     }
 
     async fn seen(&self, partition: PartitionId, ids: &[SeenQuery]) -> Result<Vec<bool>> {
         within("a lookup's number of ids", ids.len(), self.limits.page_items)?;
-        self.look_up_seen(partition, ids).await
+        self.find_seen(partition, ids).await
     }
 
     async fn commit(&self, partition: PartitionId, commit: Commit) -> Result<Committed> {
@@ -61,6 +61,6 @@ impl OwnerStore for RedisStore {
         max_letters: usize,
     ) -> Result<Vec<DeadLetter>> {
         within("a page's number of dead letters", max_letters, self.limits.page_items)?;
-        self.read_letters(partition, after, max_letters).await
+        self.read_dead_letters(partition, after, max_letters).await
     }
 }

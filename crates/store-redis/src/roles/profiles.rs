@@ -11,7 +11,7 @@ use portrait_store::{ProfileKey, ProfilePage, ProfileStore, Result, ScanCursor, 
 impl ProfileStore for RedisStore {
     async fn profiles(&self, partition: PartitionId, keys: &[ProfileKey]) -> Result<Vec<Option<Bytes>>> {
         within("a lookup's number of keys", keys.len(), self.limits.page_items)?;
-        self.look_up_profiles(partition, keys).await
+        self.get_profiles(partition, keys).await
     }
 
     async fn scan(

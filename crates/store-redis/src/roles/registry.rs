@@ -1,10 +1,10 @@
 //! Registry of the models, their parts and the training lease.
 
-use crate::partition::{Act, was_held};
+use crate::partition::{LeaseAction, was_held};
 use crate::store::RedisStore;
 use async_trait::async_trait;
 use bytes::Bytes;
-use portrait_profile::{Span, Timestamp};
+use portrait_profile::{TimeDelta, Timestamp};
 use portrait_store::backend::limits::within;
 use portrait_store::{
     LeaseToken, Nonce, PartName, Registry, RegistryChange, RegistryNo, RegistryStore, Result,
@@ -23,16 +23,16 @@ impl RegistryStore for RedisStore {
         self.do_change_registry(change).await
     }
 
-    async fn acquire_training(&self, nonce: Nonce, ttl: Span, now: Timestamp) -> Result<Option<LeaseToken>> {
-        self.training(Act::Acquire(nonce), ttl, now).await
+    async fn acquire_training(&self, nonce: Nonce, ttl: TimeDelta, now: Timestamp) -> Result<Option<LeaseToken>> {
+        self.training(LeaseAction::Acquire(nonce), ttl, now).await
     }
 
-    async fn renew_training(&self, token: LeaseToken, ttl: Span, now: Timestamp) -> Result<bool> {
-        self.training(Act::Renew(token), ttl, now).await.map(was_held)
+    async fn renew_training(&self, token: LeaseToken, ttl: TimeDelta, now: Timestamp) -> Result<bool> {
+        self.training(LeaseAction::Renew(token), ttl, now).await.map(was_held)
     }
 
     async fn release_training(&self, token: LeaseToken) -> Result<()> {
-        self.training(Act::Release(token), Span::ZERO, Timestamp::EPOCH).await.map(|_| ())
+        self.training(LeaseAction::Release(token), TimeDelta::ZERO, Timestamp::EPOCH).await.map(|_| ())
     }
 
     async fn put_part(&self, part: Bytes) -> Result<PartName> {

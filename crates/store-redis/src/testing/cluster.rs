@@ -35,7 +35,7 @@ impl Cluster {
 
     /// Which server began as the primary that has a key's slot, and which as its replica.
     pub fn shard_of(&self, key: &str) -> (usize, usize) {
-        let slot: usize = self.servers[0].ask(&format!("CLUSTER KEYSLOT {key}"));
+        let slot: usize = self.servers[0].command(&format!("CLUSTER KEYSLOT {key}"));
         let primary = (0..PRIMARIES).find(|index| slot < end_of(*index)).unwrap_or(PRIMARIES - 1);
         (primary, primary + PRIMARIES)
     }
@@ -43,32 +43,32 @@ impl Cluster {
     fn form(&self) {
         let mut first_slot = 0;
         for (index, server) in self.servers.iter().enumerate() {
-            server.ask::<()>(&format!("CLUSTER SET-CONFIG-EPOCH {}", index + 1));
+            server.command::<()>(&format!("CLUSTER SET-CONFIG-EPOCH {}", index + 1));
             if index < PRIMARIES {
-                server.ask::<()>(&format!("CLUSTER ADDSLOTSRANGE {first_slot} {}", end_of(index) - 1));
+                server.command::<()>(&format!("CLUSTER ADDSLOTSRANGE {first_slot} {}", end_of(index) - 1));
                 first_slot = end_of(index);
             }
         }
         for server in &self.servers[1..] {
             let (port, cluster_port) = (server.port(), server.cluster_port());
-            self.servers[0].ask::<()>(&format!("CLUSTER MEET 127.0.0.1 {port} {cluster_port}"));
+            self.servers[0].command::<()>(&format!("CLUSTER MEET 127.0.0.1 {port} {cluster_port}"));
         }
         let all = Some((2 * PRIMARIES).to_string());
         self.until_all("every server knows the others", |server| {
             server.info_of_cluster("cluster_known_nodes") == all
         });
         for index in 0..PRIMARIES {
-            let primary: String = self.servers[index].ask("CLUSTER MYID");
+            let primary: String = self.servers[index].command("CLUSTER MYID");
             let replica = &self.servers[index + PRIMARIES];
             // One that has not heard of its primary's slots yet says so.
             until("a replica follows", || {
-                replica.try_ask::<()>(&format!("CLUSTER REPLICATE {primary}")).is_ok()
+                replica.try_command::<()>(&format!("CLUSTER REPLICATE {primary}")).is_ok()
             });
         }
         self.until_all("the cluster is whole", |server| {
             server.info_of_cluster("cluster_state").as_deref() == Some("ok")
                 && server
-                    .try_ask::<String>("CLUSTER NODES")
+                    .try_command::<String>("CLUSTER NODES")
                     .is_ok_and(|nodes| nodes.matches("slave").count() == PRIMARIES)
         });
         for (index, primary) in self.servers[..PRIMARIES].iter().enumerate() {
@@ -88,7 +88,7 @@ fn end_of(primary: usize) -> usize {
 
 impl Server {
     fn info_of_cluster(&self, name: &str) -> Option<String> {
-        let info: String = self.try_ask("CLUSTER INFO").ok()?;
+        let info: String = self.try_command("CLUSTER INFO").ok()?;
         let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         Some(line.trim().to_owned())
     }

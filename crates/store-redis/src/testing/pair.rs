@@ -18,12 +18,12 @@ impl Pair {
         let of_primary = format!("127.0.0.1 {}", primary.port());
         let replica = Server::start(&[settings, &[("replicaof", &of_primary)]].concat());
         let pair = Self { primary, replica };
-        pair.until_together();
+        pair.wait_in_sync();
         pair
     }
 
     /// Waits until the replica has what the primary has.
-    pub fn until_together(&self) {
+    pub fn wait_in_sync(&self) {
         until("the replica is in step", || self.primary.is_followed_by(&self.replica));
     }
 }

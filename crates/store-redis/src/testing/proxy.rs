@@ -3,29 +3,29 @@
 
 #![allow(clippy::disallowed_methods, reason = "a proxy of tests, whose tasks end with it")]
 
-mod harm;
+mod fault;
 mod wire;
 
-pub use harm::{Moment, Step};
+pub use fault::{FaultMoment, FaultPoint};
 
-use self::harm::{Harm, Harms};
+use self::fault::{ProxyFault, ProxyFaults};
 
-use super::wait::PATIENCE;
+use super::wait::WAIT_TIMEOUT;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A step that will be held.
-pub struct Held {
-    what: (Step, Moment),
+pub struct HeldRequest {
+    what: (FaultPoint, FaultMoment),
     reached: oneshot::Receiver<()>,
 }
 
 /// A wire to one server.
 pub struct Proxy {
     port: u16,
-    harms: Arc<Harms>,
+    harms: Arc<ProxyFaults>,
     /// Ends it with this value.
     _running: DropGuard,
 }
@@ -38,7 +38,7 @@ impl Proxy {
     pub async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let own = listener.local_addr().expect("an address").port();
-        let harms = Arc::new(Harms::default());
+        let harms = Arc::new(ProxyFaults::default());
         let ended = CancellationToken::new();
         let harming = Arc::clone(&harms);
         let passing = async move {
@@ -56,35 +56,35 @@ impl Proxy {
     }
 
     /// Loses the answer to the next request, and its connection.
-    pub fn lose_an_answer(&self) {
-        self.harms.lock().push(Harm::LoseAnswer(None));
+    pub fn lose_reply(&self) {
+        self.harms.lock().push(ProxyFault::LoseReply(None));
     }
 
     /// Loses the answer to the next step of a kind, and its connection.
-    pub fn lose_an_answer_to(&self, step: Step) {
-        self.harms.lock().push(Harm::LoseAnswer(Some(step)));
+    pub fn lose_reply_to(&self, step: FaultPoint) {
+        self.harms.lock().push(ProxyFault::LoseReply(Some(step)));
     }
 
     /// How many answers are still to be lost.
-    pub fn answers_to_lose(&self) -> usize {
-        self.harms.lock().iter().filter(|harm| matches!(harm, Harm::LoseAnswer(_))).count()
+    pub fn replies_to_lose(&self) -> usize {
+        self.harms.lock().iter().filter(|harm| matches!(harm, ProxyFault::LoseReply(_))).count()
     }
 
     /// Holds the next step of a kind at `moment`, and all that follows on its connection.
-    pub fn hold(&self, step: Step, moment: Moment) -> Held {
+    pub fn hold(&self, step: FaultPoint, moment: FaultMoment) -> HeldRequest {
         let (reach, reached) = oneshot::channel();
-        self.harms.lock().push(Harm::Hold(step, moment, reach));
-        Held { what: (step, moment), reached }
+        self.harms.lock().push(ProxyFault::Hold(step, moment, reach));
+        HeldRequest { what: (step, moment), reached }
     }
 }
 
-impl Held {
+impl HeldRequest {
     /// Waits until the step is held.
     ///
     /// # Panics
     /// If nobody takes that step within [`PATIENCE`].
     pub async fn reached(self) {
-        let reached = tokio::time::timeout(PATIENCE, self.reached).await;
-        assert!(matches!(reached, Ok(Ok(()))), "{:?}: not within {PATIENCE:?}", self.what);
+        let reached = tokio::time::timeout(WAIT_TIMEOUT, self.reached).await;
+        assert!(matches!(reached, Ok(Ok(()))), "{:?}: not within {WAIT_TIMEOUT:?}", self.what);
     }
 }

@@ -36,7 +36,7 @@ impl Server {
             let (port, second_port) = free_ports();
             let process = launch(port, second_port, &folder, &settings);
             let mut server = Self { process, port, second_port, folder, settings: settings.clone() };
-            if answers(&mut server.process, port, &settings) {
+            if responds(&mut server.process, port, &settings) {
                 return server;
             }
             told = log(&server.folder);
@@ -73,15 +73,15 @@ impl Server {
     ///
     /// # Panics
     /// If it does not answer so.
-    pub fn ask<T: FromRedisValue>(&self, words: &str) -> T {
-        self.try_ask(words).unwrap_or_else(|error| panic!("{words}: {error}"))
+    pub fn command<T: FromRedisValue>(&self, words: &str) -> T {
+        self.try_command(words).unwrap_or_else(|error| panic!("{words}: {error}"))
     }
 
     /// Sends it a command; the error if it does not answer so.
     ///
     /// # Errors
     /// What the server said, or that it is not there.
-    pub fn try_ask<T: FromRedisValue>(&self, words: &str) -> Result<T, redis::RedisError> {
+    pub fn try_command<T: FromRedisValue>(&self, words: &str) -> Result<T, redis::RedisError> {
         let mut command = Cmd::new();
         command.arg(words.split(' ').collect::<Vec<_>>());
         command.query(&mut connect(self.port, &self.settings)?)
@@ -89,7 +89,7 @@ impl Server {
 
     /// One line of what it says of itself.
     pub fn info(&self, name: &str) -> Option<String> {
-        let info: String = self.try_ask("INFO everything").ok()?;
+        let info: String = self.try_command("INFO everything").ok()?;
         let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         Some(line.trim().to_owned())
     }
@@ -111,10 +111,10 @@ impl Server {
     ///
     /// # Panics
     /// If it does not start.
-    pub fn start_again(&mut self) {
+    pub fn restart(&mut self) {
         self.process = launch(self.port, self.second_port, &self.folder, &self.settings);
         assert!(
-            answers(&mut self.process, self.port, &self.settings),
+            responds(&mut self.process, self.port, &self.settings),
             "it does not start again: {}",
             log(&self.folder)
         );
@@ -175,7 +175,7 @@ fn launch(port: u16, second_port: u16, folder: &TempDir, settings: &[(String, St
 }
 
 /// Waits until `process` answers on `port`. False if it ended, or if another one answers there.
-fn answers(process: &mut Child, port: u16, settings: &[(String, String)]) -> bool {
+fn responds(process: &mut Child, port: u16, settings: &[(String, String)]) -> bool {
     let mut alive = true;
     until("redis-server answers", || {
         alive = matches!(process.try_wait(), Ok(None));

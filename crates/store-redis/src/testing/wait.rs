@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 /// How long anything here may take to come about.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Pause between two looks.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
@@ -17,7 +17,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(5);
 pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !so() {
-        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        assert!(begun.elapsed() < WAIT_TIMEOUT, "{what}: not within {WAIT_TIMEOUT:?}");
         std::thread::sleep(PAUSE);
     }
 }

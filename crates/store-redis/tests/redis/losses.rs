@@ -1,17 +1,17 @@
 //! What is lost, and what must not be: answers, memory, scripts, connections, and servers with all or a part of what they had.
 
-use super::room::{
+use super::fixture::{
     NOW, ON_DISK, PATIENCE, append, check_written, commit, cycles, eventually, log, meta, open, options, own,
     partition, write,
 };
 use bytes::Bytes;
-use portrait_profile::{Span, Timestamp};
+use portrait_profile::{TimeDelta, Timestamp};
 use portrait_store::{
     AckLevel, CatalogueStore, Error, LogSeq, LogStore, Nonce, OwnerStore, PositionFate, RegistryChange,
     RegistryNo, RegistryStore, StoreInfo, Trim,
 };
-use portrait_store_redis::testing::{Moment, Proxy, Server, Step, until};
-use portrait_store_redis::{Options, RedisStore};
+use portrait_store_redis::testing::{FaultMoment, Proxy, Server, FaultPoint, until};
+use portrait_store_redis::{RedisOptions, RedisStore};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -30,17 +30,17 @@ async fn a_full_server_takes_commits_and_trims_and_no_appends() {
     };
     assert!(matches!(full, Error::Full { .. }) && full.is_retryable(), "{full:?}");
     let token = own(&store, 0).await;
-    assert!(store.renew(partition(&store, 0), token, Span::from_days(1), NOW).await.expect("it is there"));
+    assert!(store.renew(partition(&store, 0), token, TimeDelta::from_days(1), NOW).await.expect("it is there"));
     let before = meta(&store, 0).await;
     let step = commit(&before, token, before.log_end);
     store.commit(partition(&store, 0), step).await.expect("what was accepted can still be applied");
-    let later = NOW.plus(Span::from_days(1));
+    let later = NOW.plus(TimeDelta::from_days(1));
     let what = Trim { now: later, log_before: later, feed_before: later };
     let trimmed = store.trim(partition(&store, 0), what).await.expect("it can be forgotten");
     assert_eq!((trimmed.log_records, trimmed.changes), (before.log_end.get(), 1));
     eventually("room was made", append).await;
     // However full: what was accepted can be applied, and nothing is accepted.
-    server.ask::<()>("CONFIG SET maxmemory 1mb");
+    server.command::<()>("CONFIG SET maxmemory 1mb");
     let items = vec![(Bytes::from_static(b"i"), Bytes::from_static(b"item"))];
     assert!(matches!(store.put_items(items, AckLevel::Memory).await, Err(Error::Full { .. })));
     assert!(matches!(store.put_part(Bytes::from_static(b"part")).await, Err(Error::Full { .. })));
@@ -52,7 +52,7 @@ async fn a_full_server_takes_commits_and_trims_and_no_appends() {
     let forget = store.change_registry(nothing()).await;
     assert_eq!(forget.expect("models can be forgotten"), RegistryNo::new(1));
     drop(open(&server.url(), AckLevel::Memory).await);
-    server.ask::<()>("CONFIG SET maxmemory 0");
+    server.command::<()>("CONFIG SET maxmemory 0");
     append().await.expect("there is room again");
 }
 
@@ -75,13 +75,13 @@ async fn a_server_that_comes_back_with_nothing_is_the_same_store_begun_anew() {
     let lost = append(&store, 0, "lost", AckLevel::Memory).await.expect("there is room").last;
     let before = meta(&store, 0).await;
     server.kill();
-    server.start_again();
+    server.restart();
     let after = meta(&store, 0).await;
     assert_eq!((after.log_end, after.token), (LogSeq::ZERO, None));
     assert_eq!(after.log_generations.fate(lost, after.log_end), PositionFate::UnknownGeneration);
     let refused = store.commit(partition(&store, 0), commit(&before, token, LogSeq::new(1))).await;
     assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
-    let options = Options { partitions: None, ..options(&server.url(), AckLevel::Memory) };
+    let options = RedisOptions { partitions: None, ..options(&server.url(), AckLevel::Memory) };
     let another = RedisStore::open(options).await.expect("it is there");
     assert_eq!(another.layout(), store.layout(), "who comes now sees what was fixed");
 }
@@ -90,14 +90,14 @@ async fn a_server_that_comes_back_with_nothing_is_the_same_store_begun_anew() {
 async fn a_lease_runs_by_the_servers_clock() {
     let server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
-    let ttl = Span::from_millis(200);
+    let ttl = TimeDelta::from_millis(200);
     let acquire = async |nonce: u128, now: Timestamp| {
         store.acquire(partition(&store, 0), Nonce::new(nonce), ttl, now).await.expect("it is there")
     };
     let first = acquire(1, NOW).await.expect("it is free");
     let begun = Instant::now();
     // A clock that goes wrong takes nobody's lease.
-    assert_eq!(acquire(2, NOW.plus(Span::from_days(1000))).await, None);
+    assert_eq!(acquire(2, NOW.plus(TimeDelta::from_days(1000))).await, None);
     let second = loop {
         if let Some(token) = acquire(2, NOW).await {
             break token;
@@ -114,12 +114,12 @@ async fn a_lost_answer_is_found_out_from_the_state() {
     let store = open(&proxy.url(), AckLevel::Memory).await;
     let token = own(&store, 0).await;
     for round in 1..=100 {
-        proxy.lose_an_answer();
+        proxy.lose_reply();
         let appended = append(&store, 0, &format!("record {round}"), AckLevel::Memory).await;
         assert!(matches!(appended, Err(Error::Unavailable(_))), "{appended:?}");
         let before = meta(&store, 0).await;
         assert_eq!(before.log_end, LogSeq::new(round), "it was done, once");
-        proxy.lose_an_answer();
+        proxy.lose_reply();
         let committed = store.commit(partition(&store, 0), commit(&before, token, before.log_end)).await;
         assert!(matches!(committed, Err(Error::Unavailable(_))), "{committed:?}");
         let after = meta(&store, 0).await;
@@ -132,9 +132,9 @@ async fn a_lost_answer_is_found_out_from_the_state() {
         let again = store.commit(partition(&store, 0), commit(&before, token, before.log_end)).await;
         assert!(matches!(again, Err(Error::Fenced { .. })), "{again:?}");
     }
-    assert_eq!(proxy.answers_to_lose(), 0);
+    assert_eq!(proxy.replies_to_lose(), 0);
     // A read is asked again.
-    proxy.lose_an_answer();
+    proxy.lose_reply();
     assert_eq!(log(&store, 0).await.len(), 100);
 }
 
@@ -145,11 +145,11 @@ async fn a_step_that_is_held_is_done_or_not_as_the_moment_says_and_nobody_knows(
     let direct = open(&server.url(), AckLevel::Memory).await;
     let token = own(&direct, 0).await;
     append(&direct, 0, "record", AckLevel::Memory).await.expect("there is room");
-    for (moment, done) in [(Moment::Sent, false), (Moment::Done, true)] {
+    for (moment, done) in [(FaultMoment::Sent, false), (FaultMoment::Done, true)] {
         // What is held stays so as long as its store lives: each of them has one of its own.
         let store = open(&proxy.url(), AckLevel::Memory).await;
         let before = meta(&direct, 0).await;
-        let held = proxy.hold(Step::Commit, moment);
+        let held = proxy.hold(FaultPoint::Commit, moment);
         let step = commit(&before, token, before.log_end);
         let committing = store.commit(partition(&store, 0), step);
         tokio::select! {
@@ -160,7 +160,7 @@ async fn a_step_that_is_held_is_done_or_not_as_the_moment_says_and_nobody_knows(
 
         let store = open(&proxy.url(), AckLevel::Memory).await;
         let before = meta(&direct, 0).await;
-        let held = proxy.hold(Step::Append, moment);
+        let held = proxy.hold(FaultPoint::Append, moment);
         tokio::select! {
             appended = append(&store, 0, "another", AckLevel::Memory) => panic!("it was not held: {appended:?}"),
             () = held.reached() => {}
@@ -169,7 +169,7 @@ async fn a_step_that_is_held_is_done_or_not_as_the_moment_says_and_nobody_knows(
 
         let store = open(&proxy.url(), AckLevel::Memory).await;
         let free = u32::from(done) + 1;
-        let held = proxy.hold(Step::TakeLease, moment);
+        let held = proxy.hold(FaultPoint::TakeLease, moment);
         tokio::select! {
             token = own(&store, free) => panic!("it was not held: {token:?}"),
             () = held.reached() => {}
@@ -185,12 +185,12 @@ async fn of_two_tokens_with_one_epoch_only_the_one_that_is_stored_may_act() {
     append(&store, 0, "record", AckLevel::Memory).await.expect("there is room");
     let token = own(&store, 0).await;
     // As after a fail-over to a replica that missed the lease, and gave it to another with the same epoch.
-    server.ask::<()>(&format!("HSET {{portrait:0}}:meta token {}:{:032x}", token.epoch, 77));
+    server.command::<()>(&format!("HSET {{portrait:0}}:meta token {}:{:032x}", token.epoch, 77));
     let before = meta(&store, 0).await;
     assert_eq!(before.token.map(|token| (token.epoch, token.nonce)), Some((token.epoch, Nonce::new(77))));
     let refused = store.commit(partition(&store, 0), commit(&before, token, LogSeq::new(1))).await;
     assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
-    assert!(!store.renew(partition(&store, 0), token, Span::from_days(1), NOW).await.expect("it is there"));
+    assert!(!store.renew(partition(&store, 0), token, TimeDelta::from_days(1), NOW).await.expect("it is there"));
     store.release(partition(&store, 0), token).await.expect("a foreign token is ignored");
     assert_eq!(meta(&store, 0).await, before, "nothing was written");
 }
@@ -200,7 +200,7 @@ async fn scripts_that_the_server_forgot_are_given_again() {
     let server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
     append(&store, 0, "one", AckLevel::Memory).await.expect("there is room");
-    server.ask::<()>("SCRIPT FLUSH");
+    server.command::<()>("SCRIPT FLUSH");
     append(&store, 0, "two", AckLevel::Memory).await.expect("there is room");
     assert_eq!(log(&store, 0).await, ["one", "two"]);
 }
@@ -220,7 +220,7 @@ async fn a_killed_server_comes_back_with_everything_and_new_generations() {
         server.kill();
         let away = append(&store, 0, "never", AckLevel::Disk).await;
         assert!(matches!(away, Err(Error::Unavailable(_))), "{away:?}");
-        server.start_again();
+        server.restart();
         // The lost connection is known, and nothing was sent on it.
         let new = append(&store, 0, "more", AckLevel::Disk).await.expect("it is there again").last;
         assert_eq!(new.seq, LogSeq::new(round));
@@ -241,10 +241,10 @@ async fn a_place_that_was_lost_is_an_error_and_never_another_record() {
     let mut server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
     let kept = append(&store, 0, "kept", AckLevel::Memory).await.expect("there is room").last;
-    server.ask::<()>("SAVE");
+    server.command::<()>("SAVE");
     let lost = append(&store, 0, "lost", AckLevel::Memory).await.expect("there is room").last;
     server.kill();
-    server.start_again();
+    server.restart();
     let state = meta(&store, 0).await;
     assert_eq!(state.log_generations.fate(lost, state.log_end), PositionFate::BeyondEnd);
     let new = append(&store, 0, "new", AckLevel::Memory).await.expect("there is room").last;
@@ -263,18 +263,18 @@ async fn an_owner_that_read_what_was_lost_cannot_commit_it() {
     let mut server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
     let token = own(&store, 0).await;
-    server.ask::<()>("SAVE");
+    server.command::<()>("SAVE");
     append(&store, 0, "lost", AckLevel::Memory).await.expect("there is room");
     let read = meta(&store, 0).await;
     assert_eq!(log(&store, 0).await, ["lost"]);
     server.kill();
-    server.start_again();
+    server.restart();
     let place = async || append(&store, 0, "in its place", AckLevel::Memory).await;
     assert_eq!(eventually("it is there again", place).await.first, LogSeq::new(1));
     let step = commit(&read, token, LogSeq::new(1));
     let refused = store.commit(partition(&store, 0), step).await;
     assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
-    assert!(!store.renew(partition(&store, 0), token, Span::from_days(1), NOW).await.expect("it is there"));
+    assert!(!store.renew(partition(&store, 0), token, TimeDelta::from_days(1), NOW).await.expect("it is there"));
     let next = own(&store, 0).await;
     assert!(next.epoch > token.epoch);
     let state = meta(&store, 0).await;
@@ -344,7 +344,7 @@ async fn whoever_waits_is_woken_by_the_server_and_also_after_it_was_away() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     let waiting = wait(21);
     server.kill();
-    server.start_again();
+    server.restart();
     eventually("it is there again", async || append(&store, 0, "later", AckLevel::Disk).await).await;
     assert_eq!(waiting.await.expect("no panic"), 1);
 }
@@ -359,7 +359,7 @@ async fn a_server_that_is_killed_loses_and_doubles_nothing_that_is_on_disk() {
         let before = meta(&store, 0).await.log_end;
         until("records come in", || meta_now(&server) > before.get() + 20);
         server.kill();
-        server.start_again();
+        server.restart();
     }
     ended.store(true, Ordering::SeqCst);
     check_written(&store, writers).await;
@@ -369,5 +369,5 @@ async fn a_server_that_is_killed_loses_and_doubles_nothing_that_is_on_disk() {
 
 /// The newest place of partition 0, asked for beside the store.
 fn meta_now(server: &Server) -> u64 {
-    server.ask("HGET {portrait:0}:meta log_end")
+    server.command("HGET {portrait:0}:meta log_end")
 }

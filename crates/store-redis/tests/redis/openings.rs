@@ -1,15 +1,15 @@
 //! Which servers and settings are refused, and what is said then.
 
-use super::room::{ON_DISK, WRITTEN, options};
-use portrait_profile::{PartitionCount, Span};
+use super::fixture::{ON_DISK, WRITTEN, options};
+use portrait_profile::{PartitionCount, TimeDelta};
 use portrait_store::{AckLevel, Error, RegistryStore, StoreInfo};
 use portrait_store_redis::testing::{Certificates, Cluster, Pair, Server};
-use portrait_store_redis::{Options, RedisStore, Target};
+use portrait_store_redis::{RedisOptions, RedisStore, RedisTarget};
 use std::time::Duration;
 
 /// What is said when a store is not opened; nothing if it is.
-async fn refused(options: Options) -> Option<String> {
-    match RedisStore::open(Options { start_patience: Duration::from_millis(100), ..options }).await {
+async fn refused(options: RedisOptions) -> Option<String> {
+    match RedisStore::open(RedisOptions { start_timeout: Duration::from_millis(100), ..options }).await {
         Ok(_) => None,
         Err(error) => {
             assert!(matches!(error, Error::Incompatible { .. }), "{error:?}");
@@ -47,7 +47,7 @@ async fn a_server_that_keeps_less_than_is_promised_is_refused_unless_that_is_mea
         let said = said.expect(problem);
         assert!(said.contains(problem) && said.contains(remedy), "{said}");
         assert!(said.contains("store.accept_unsafe"), "{said}");
-        assert_eq!(refused(Options { accept_unsafe: true, ..options }).await, None, "{problem}");
+        assert_eq!(refused(RedisOptions { accept_unsafe: true, ..options }).await, None, "{problem}");
     }
 }
 
@@ -59,7 +59,7 @@ async fn a_server_that_keeps_what_is_promised_is_taken() {
     let forgetful = Pair::start(&[]);
     let said = refused(options(&forgetful.primary.url(), AckLevel::Replica)).await.expect("it forgets");
     assert!(said.contains("appendonly no") && said.contains("replica"), "{said}");
-    let said = refused(Options { replicas: 2, ..options(&pair.primary.url(), AckLevel::Replica) }).await;
+    let said = refused(RedisOptions { replicas: 2, ..options(&pair.primary.url(), AckLevel::Replica) }).await;
     assert!(said.is_some_and(|said| said.contains("1 replicas")));
     let said = refused(options(&pair.replica.url(), AckLevel::Memory)).await.expect("it takes no writes");
     assert!(said.contains("is a replica") && !said.contains("accept_unsafe"), "{said}");
@@ -96,7 +96,7 @@ async fn a_server_that_speaks_tls_has_to_prove_who_it_is() {
     let settings = certificates.settings();
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let server = Server::start(&settings);
-    let known = Options {
+    let known = RedisOptions {
         certificate_authority: Some(certificates.signer()),
         ..options(&server.tls_url(), AckLevel::Memory)
     };
@@ -104,7 +104,7 @@ async fn a_server_that_speaks_tls_has_to_prove_who_it_is() {
     assert!(store.registry(None, Duration::ZERO).await.is_ok());
     let strangers = Certificates::make().signer();
     for certificate_authority in [None, Some(strangers)] {
-        let options = Options { certificate_authority, start_patience: Duration::ZERO, ..known.clone() };
+        let options = RedisOptions { certificate_authority, start_timeout: Duration::ZERO, ..known.clone() };
         assert!(RedisStore::open(options).await.is_err(), "nobody vouches for it");
     }
 }
@@ -113,7 +113,7 @@ async fn a_server_that_speaks_tls_has_to_prove_who_it_is() {
 async fn nobody_there_is_not_a_wrong_setting() {
     let mut server = Server::start(&[]);
     server.kill();
-    let options = Options { start_patience: Duration::ZERO, ..options(&server.url(), AckLevel::Memory) };
+    let options = RedisOptions { start_timeout: Duration::ZERO, ..options(&server.url(), AckLevel::Memory) };
     let refused = RedisStore::open(options).await.err();
     assert!(matches!(refused, Some(Error::Unavailable(_))), "{refused:?}");
 }
@@ -124,21 +124,21 @@ async fn what_was_fixed_at_creation_cannot_be_changed() {
     let fixed = options(&server.url(), AckLevel::Memory);
     assert_eq!(refused(fixed.clone()).await, None);
     let others = [
-        (Options { partitions: PartitionCount::new(3), ..fixed.clone() }, "4 partitions"),
-        (Options { dedup_window: Span::from_hours(1), ..fixed.clone() }, "de-duplication window"),
-        (Options { dedup_window: Span::from_millis(999), ..fixed.clone() }, "at least 1s"),
-        (Options { prefix: "a{b".to_owned(), ..fixed.clone() }, "store.prefix"),
+        (RedisOptions { partitions: PartitionCount::new(3), ..fixed.clone() }, "4 partitions"),
+        (RedisOptions { dedup_window: TimeDelta::from_hours(1), ..fixed.clone() }, "de-duplication window"),
+        (RedisOptions { dedup_window: TimeDelta::from_millis(999), ..fixed.clone() }, "at least 1s"),
+        (RedisOptions { prefix: "a{b".to_owned(), ..fixed.clone() }, "store.prefix"),
     ];
     for (options, problem) in others {
         let said = refused(options).await.expect(problem);
         assert!(said.contains(problem), "{said}");
     }
     let whatever =
-        RedisStore::open(Options { partitions: None, ..fixed.clone() }).await.expect("it is taken");
+        RedisStore::open(RedisOptions { partitions: None, ..fixed.clone() }).await.expect("it is taken");
     assert_eq!(whatever.layout().partitions.get(), 4);
-    let apart = Options { prefix: "another".to_owned(), partitions: None, ..fixed.clone() };
+    let apart = RedisOptions { prefix: "another".to_owned(), partitions: None, ..fixed.clone() };
     assert_eq!(RedisStore::open(apart).await.expect("another store").layout().partitions.get(), 64);
-    server.ask::<()>("HSET {portrait:layout} format 9");
+    server.command::<()>("HSET {portrait:layout} format 9");
     let said = refused(fixed).await.expect("it is of another release");
     assert!(said.contains("format 9"), "{said}");
 }
@@ -148,5 +148,5 @@ async fn a_cluster_is_found_through_any_of_its_servers() {
     let cluster = Cluster::start(&WRITTEN);
     let replica = cluster.servers[4].url().replace("redis://", "redis-cluster://");
     assert_eq!(refused(options(&replica, AckLevel::Replica)).await, None);
-    assert!(Target::parse(&replica).is_ok_and(|target| target.is_cluster()));
+    assert!(RedisTarget::parse(&replica).is_ok_and(|target| target.is_cluster()));
 }

@@ -1,10 +1,10 @@
 //! A cluster whose primaries die and whose slots move.
 
-use super::room::{
+use super::fixture::{
     NOW, WRITTEN, append, check_written, commit, cycles, eventually, log, meta, open, options, own,
     partition, write,
 };
-use portrait_profile::Span;
+use portrait_profile::TimeDelta;
 use portrait_store::{AckLevel, Error, LogSeq, OwnerStore, PositionFate};
 use portrait_store_redis::RedisStore;
 use portrait_store_redis::testing::{Cluster, Server, until};
@@ -38,7 +38,7 @@ async fn a_replica_that_takes_over_has_all_that_was_acknowledged() {
     assert_ne!(new.last.generation, old.generation);
     assert_eq!(after.log_generations.fate(old, after.log_end), PositionFate::Valid);
     // Whoever had the lease may know what is lost, and has to take it anew.
-    let renewed = store.renew(partition(&store, 0), token, Span::from_secs(1), NOW).await;
+    let renewed = store.renew(partition(&store, 0), token, TimeDelta::from_secs(1), NOW).await;
     assert!(!renewed.expect("it is there"));
     assert!(own(&store, 0).await.epoch > token.epoch);
 }
@@ -62,26 +62,26 @@ async fn a_slot_that_moves_takes_its_partition_along() {
         count
     });
     let (from, slot) =
-        (cluster.shard_of("{portrait:0}").0, cluster.servers[0].ask::<u32>("CLUSTER KEYSLOT {portrait:0}"));
+        (cluster.shard_of("{portrait:0}").0, cluster.servers[0].command::<u32>("CLUSTER KEYSLOT {portrait:0}"));
     let to = (from + 1) % 3;
     let (source, target) = (&cluster.servers[from], &cluster.servers[to]);
-    let (source_id, target_id): (String, String) = (source.ask("CLUSTER MYID"), target.ask("CLUSTER MYID"));
-    target.ask::<()>(&format!("CLUSTER SETSLOT {slot} IMPORTING {source_id}"));
-    source.ask::<()>(&format!("CLUSTER SETSLOT {slot} MIGRATING {target_id}"));
+    let (source_id, target_id): (String, String) = (source.command("CLUSTER MYID"), target.command("CLUSTER MYID"));
+    target.command::<()>(&format!("CLUSTER SETSLOT {slot} IMPORTING {source_id}"));
+    source.command::<()>(&format!("CLUSTER SETSLOT {slot} MIGRATING {target_id}"));
     until("every key has moved", || {
-        let keys: Vec<String> = source.ask(&format!("CLUSTER GETKEYSINSLOT {slot} 100"));
+        let keys: Vec<String> = source.command(&format!("CLUSTER GETKEYSINSLOT {slot} 100"));
         for key in &keys {
-            source.ask::<()>(&format!("MIGRATE 127.0.0.1 {} {key} 0 5000", target.port()));
+            source.command::<()>(&format!("MIGRATE 127.0.0.1 {} {key} 0 5000", target.port()));
         }
         keys.is_empty()
     });
     for server in [target, source] {
-        server.ask::<()>(&format!("CLUSTER SETSLOT {slot} NODE {target_id}"));
+        server.command::<()>(&format!("CLUSTER SETSLOT {slot} NODE {target_id}"));
     }
     moved.store(true, Ordering::SeqCst);
     let count = writer.await.expect("no panic");
     assert_eq!(log(&store, 0).await.len(), 20 + count);
-    assert!(target.ask::<u32>(&format!("CLUSTER COUNTKEYSINSLOT {slot}")) > 0);
+    assert!(target.command::<u32>(&format!("CLUSTER COUNTKEYSINSLOT {slot}")) > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,7 +121,7 @@ async fn a_primary_that_is_killed_under_load_loses_and_doubles_nothing_that_was_
     let ended = Arc::new(AtomicBool::new(false));
     let writers = write(&store, AckLevel::Replica, &ended);
     let (mut serving, mut following) = cluster.shard_of("{portrait:0}");
-    let end = |server: &Server| server.try_ask::<u64>("HGET {portrait:0}:meta log_end").unwrap_or_default();
+    let end = |server: &Server| server.try_command::<u64>("HGET {portrait:0}:meta log_end").unwrap_or_default();
     // A fail-over takes as long as the cluster waits for a primary.
     for _ in 0..(cycles() / 10).max(1) {
         let before = end(&cluster.servers[serving]);
@@ -130,7 +130,7 @@ async fn a_primary_that_is_killed_under_load_loses_and_doubles_nothing_that_was_
         until("the replica takes over", || {
             cluster.servers[following].info("role").as_deref() == Some("master")
         });
-        cluster.servers[serving].start_again();
+        cluster.servers[serving].restart();
         (serving, following) = (following, serving);
         let (new, old) = (&cluster.servers[serving], &cluster.servers[following]);
         until("the old primary follows", || new.is_followed_by(old));

@@ -7,15 +7,15 @@ use portrait_proto::v1::{
     Action, BatchGetProfilesRequest, EraseRequest, ErasureState, Event, GetErasureRequest, RelateRequest,
     Relation, RelationKind,
 };
-use portrait_store_redis::testing::{Moment, Proxy, Step};
-use portrait_tests::faults::{Follower, Hand, Load, Trial, eventually};
-use portrait_tests::{PATIENCE, next_millisecond};
+use portrait_store_redis::testing::{FaultMoment, Proxy, FaultPoint};
+use portrait_tests::faults::{Follower, LoadHandle, Load, Trial, eventually};
+use portrait_tests::{TEST_TIMEOUT, next_millisecond};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Instant, SystemTime};
 
-type Door = portrait_proto::v1::ingest_service_client::IngestServiceClient<tonic::transport::Channel>;
+type IngestClient = portrait_proto::v1::ingest_service_client::IngestServiceClient<tonic::transport::Channel>;
 
 /// Shoppers erased in one cycle, at most.
 const VICTIMS_MAX: u32 = 5;
@@ -33,10 +33,10 @@ struct Cycle {
 impl Cycle {
     fn draw(number: u64, chance: &mut StdRng) -> Self {
         let victims: BTreeSet<String> =
-            (0..chance.random_range(1..=VICTIMS_MAX)).map(|_| Load::anybody(chance)).collect();
+            (0..chance.random_range(1..=VICTIMS_MAX)).map(|_| Load::any_user(chance)).collect();
         let mut friends = BTreeMap::new();
         for victim in &victims {
-            let anybody = std::iter::repeat_with(|| Load::anybody(chance));
+            let anybody = std::iter::repeat_with(|| Load::any_user(chance));
             let of_victim = anybody.filter(|friend| !victims.contains(friend)).take(FRIENDS).collect();
             friends.insert(victim.clone(), of_victim);
         }
@@ -71,14 +71,14 @@ impl Cycle {
     }
 
     /// Erases the victims, some of them twice with one id, and gives the receipts.
-    async fn erase(&self, hand: &Hand, chance: &mut StdRng) -> Vec<Vec<u8>> {
+    async fn erase(&self, hand: &LoadHandle, chance: &mut StdRng) -> Vec<Vec<u8>> {
         let mut receipts = Vec::new();
         for victim in &self.victims {
             for _ in 0..chance.random_range(1..=2) {
                 let event_id = format!("{}-{victim}", self.name);
                 let request = EraseRequest { user_id: victim.clone(), event_id };
-                let erase = async |mut door: Door| door.erase(request.clone()).await;
-                receipts.push(hand.ask(erase).await.into_inner().receipt);
+                let erase = async |mut door: IngestClient| door.erase(request.clone()).await;
+                receipts.push(hand.send_batch(erase).await.into_inner().receipt);
             }
         }
         receipts
@@ -86,11 +86,11 @@ impl Cycle {
 }
 
 /// States edges until all are acknowledged, and tells the oracle, to which they are what was done on that day.
-async fn relate(hand: &Hand, relations: Vec<Relation>) {
+async fn relate(hand: &LoadHandle, relations: Vec<Relation>) {
     let request = RelateRequest { relations };
-    hand.oracle().tally.sent += request.relations.len() as u64;
+    hand.oracle().counts.sent += request.relations.len() as u64;
     loop {
-        let answer = hand.ask(async |mut door| door.relate(request.clone()).await).await.into_inner();
+        let answer = hand.send_batch(async |mut door| door.relate(request.clone()).await).await.into_inner();
         if answer.rejected.is_empty() {
             break;
         }
@@ -103,11 +103,11 @@ async fn relate(hand: &Hand, relations: Vec<Relation>) {
 }
 
 /// Waits until all erasures are applied.
-async fn applied(hand: &Hand, receipts: Vec<Vec<u8>>) {
+async fn applied(hand: &LoadHandle, receipts: Vec<Vec<u8>>) {
     for receipt in receipts {
         let request = GetErasureRequest { receipt };
         eventually("an erasure is applied", async || {
-            let state = hand.ask(async |mut door| door.get_erasure(request.clone()).await).await.into_inner();
+            let state = hand.send_batch(async |mut door| door.get_erasure(request.clone()).await).await.into_inner();
             state.state() == ErasureState::Applied
         })
         .await;
@@ -144,9 +144,9 @@ async fn known_to_followers(trial: &Trial, cycle: &Cycle) {
 /// Kills a worker, at any moment or at a named point, waits until another has taken over, and brings a new one. How long that may
 /// take is the matter of other rows.
 async fn kill_worker(trial: &mut Trial, proxy: &Proxy, chance: &mut StdRng) {
-    let point = [None, Some(Moment::Sent), Some(Moment::Done)][chance.random_range(0..3)];
+    let point = [None, Some(FaultMoment::Sent), Some(FaultMoment::Done)][chance.random_range(0..3)];
     match point {
-        Some(moment) => proxy.hold(Step::Commit, moment).reached().await,
+        Some(moment) => proxy.hold(FaultPoint::Commit, moment).reached().await,
         None => pause(chance, 300).await,
     }
     let killed = Instant::now();
@@ -184,7 +184,7 @@ async fn nothing_of_an_erased_shopper_comes_back_whoever_is_killed_and_whatever_
         // What was done before and comes only now, new to everybody, and edges of that time.
         hand.send(cycle.events("late", before)).await;
         relate(&hand, cycle.edges("late", before)).await;
-        tokio::time::timeout(PATIENCE, applied(&hand, receipts)).await.expect("they are applied");
+        tokio::time::timeout(TEST_TIMEOUT, applied(&hand, receipts)).await.expect("they are applied");
         check_edges(&trial, &cycle, false).await;
         let comes_back = chance.random_bool(0.5);
         if comes_back {
@@ -192,9 +192,9 @@ async fn nothing_of_an_erased_shopper_comes_back_whoever_is_killed_and_whatever_
             relate(&hand, cycle.edges("since", SystemTime::now())).await;
         }
         let quiet = trial.load.pause().await;
-        quiet.send_again().await;
+        quiet.resend().await;
         drop(quiet);
-        trial.judge().await;
+        trial.compare().await;
         check_edges(&trial, &cycle, comes_back).await;
         erased += cycle.victims.len();
         let told: Vec<(u64, u64)> =

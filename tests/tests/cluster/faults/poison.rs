@@ -4,7 +4,7 @@ use super::{pause, redis_on_disk};
 use bytes::Bytes;
 use portrait_profile::{PartitionCount, Timestamp};
 use portrait_store::{LogSeq, LogStore, OwnerStore, StoreInfo};
-use portrait_store_redis::{Options, RedisStore, Target};
+use portrait_store_redis::{RedisOptions, RedisStore, RedisTarget};
 use portrait_tests::faults::Trial;
 use rand::RngExt;
 use std::collections::BTreeSet;
@@ -24,8 +24,8 @@ fn now() -> Timestamp {
 async fn records_that_nobody_can_read_are_set_aside_once_and_hold_nothing_up() {
     let redis = redis_on_disk();
     let mut trial = Trial::begin("poison", &redis.url(), &[], &["feature"]);
-    let target = Target::parse(&redis.url()).expect("a URL");
-    let options = Options { partitions: PartitionCount::new(16), ..Options::new(target) };
+    let target = RedisTarget::parse(&redis.url()).expect("a URL");
+    let options = RedisOptions { partitions: PartitionCount::new(16), ..RedisOptions::new(target) };
     let level = options.level;
     let store = RedisStore::open(options).await.expect("the store is there");
     let mut written = BTreeSet::new();
@@ -46,7 +46,7 @@ async fn records_that_nobody_can_read_are_set_aside_once_and_hold_nothing_up() {
             assert!(begun.elapsed() < STALL, "partition {partition} stood still for {:?}", begun.elapsed());
             pause(&mut chance, 20).await;
         }
-        trial.judge().await;
+        trial.compare().await;
         let mut found = BTreeSet::new();
         for partition in store.layout().partitions.all() {
             for letter in store.dead_letters(partition, LogSeq::ZERO, 1000).await.expect("the store is there")

@@ -39,13 +39,13 @@ async fn a_killed_or_hanging_primary_loses_nothing_that_its_replica_acknowledged
         if hangs {
             servers.servers[victim].wake();
         } else {
-            tokio::task::block_in_place(|| servers.servers[victim].start_again());
+            tokio::task::block_in_place(|| servers.servers[victim].restart());
         }
         let (heir, victim) = (&servers.servers[heir], &servers.servers[victim]);
         eventually("it follows", async || heir.is_followed_by(victim)).await;
         let took = trial.everything_moves(begun).await;
         trial.plan.took(took);
-        trial.judge().await;
+        trial.compare().await;
     }
     trial.end().await;
 }
@@ -61,21 +61,21 @@ async fn a_replica_that_was_cut_off_takes_over_and_nothing_was_acknowledged_with
         let begun = Instant::now();
         // What is on its way to it would still arrive; what comes later does not, since it cannot connect again.
         servers.servers[heir].hang();
-        servers.servers[victim].ask::<u32>("CLIENT KILL TYPE replica");
+        servers.servers[victim].command::<u32>("CLIENT KILL TYPE replica");
         // The primary takes it, workers apply it, subscribers hear of it: and all of that will be lost.
-        let unknown = trial.load.oracle().tally.unknown;
-        eventually("nothing is acknowledged", async || trial.load.oracle().tally.unknown > unknown).await;
+        let unknown = trial.load.oracle().counts.unknown;
+        eventually("nothing is acknowledged", async || trial.load.oracle().counts.unknown > unknown).await;
         pause(&mut chance, 1000).await;
         servers.servers[victim].kill();
         servers.servers[heir].wake();
         eventually("the replica takes over", async || is_primary(&servers.servers[heir])).await;
         pause(&mut chance, 500).await;
-        tokio::task::block_in_place(|| servers.servers[victim].start_again());
+        tokio::task::block_in_place(|| servers.servers[victim].restart());
         let (heir, victim) = (&servers.servers[heir], &servers.servers[victim]);
         eventually("the old primary follows", async || heir.is_followed_by(victim)).await;
         let took = trial.everything_moves(begun).await;
         trial.plan.took(took);
-        trial.judge().await;
+        trial.compare().await;
     }
     assert!(!ran || trial.resyncs() > 0, "a subscriber heard of what is lost, and not that it is");
     trial.end().await;

@@ -5,7 +5,7 @@ use super::{pause, redis_on_disk};
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::{Action, ErrorReason, Event, TrackRequest};
-use portrait_store_redis::testing::{Proxy, Server as Redis, Step};
+use portrait_store_redis::testing::{Proxy, Server as Redis, FaultPoint};
 use portrait_tests::faults::{Trial, check, eventually};
 use rand::RngExt;
 use std::time::{Duration, Instant, SystemTime};
@@ -20,10 +20,10 @@ async fn a_killed_server_that_keeps_its_disk_loses_and_doubles_nothing() {
         let killed = Instant::now();
         redis.kill();
         pause(&mut chance, 300).await;
-        tokio::task::block_in_place(|| redis.start_again());
+        tokio::task::block_in_place(|| redis.restart());
         let took = trial.everything_moves(killed).await;
         trial.plan.took(took);
-        trial.judge().await;
+        trial.compare().await;
     }
     trial.end().await;
 }
@@ -38,13 +38,13 @@ async fn answers_that_are_lost_after_a_commit_or_an_append_double_nothing() {
     while let Some(mut chance) = trial.next() {
         let begun = Instant::now();
         for _ in 0..LOST {
-            proxy.lose_an_answer_to(if chance.random_bool(0.5) { Step::Append } else { Step::Commit });
+            proxy.lose_reply_to(if chance.random_bool(0.5) { FaultPoint::Append } else { FaultPoint::Commit });
             pause(&mut chance, 50).await;
         }
-        eventually("as many answers get lost", async || proxy.answers_to_lose() == 0).await;
+        eventually("as many answers get lost", async || proxy.replies_to_lose() == 0).await;
         let took = trial.everything_moves(begun).await;
         trial.plan.took(took);
-        trial.judge().await;
+        trial.compare().await;
     }
     trial.end().await;
 }
@@ -55,9 +55,9 @@ async fn a_full_server_refuses_what_comes_applies_what_came_and_goes_on_when_the
     let mut trial = Trial::begin("redis-full", &redis.url(), &[], &["feature"]);
     while let Some(mut chance) = trial.next() {
         pause(&mut chance, 500).await;
-        let refused = trial.load.oracle().tally.refused;
-        redis.ask::<()>("CONFIG SET maxmemory 1mb");
-        eventually("events are refused", async || trial.load.oracle().tally.refused > refused + 20).await;
+        let refused = trial.load.oracle().counts.refused;
+        redis.command::<()>("CONFIG SET maxmemory 1mb");
+        eventually("events are refused", async || trial.load.oracle().counts.refused > refused + 20).await;
         let status = track_one(&trial).await.expect_err("there is no room");
         assert_eq!(
             (status.code(), reason_of(&status)),
@@ -68,10 +68,10 @@ async fn a_full_server_refuses_what_comes_applies_what_came_and_goes_on_when_the
         trial.profiles().await;
         pause(&mut chance, 1000).await;
         let raised = Instant::now();
-        redis.ask::<()>("CONFIG SET maxmemory 0");
+        redis.command::<()>("CONFIG SET maxmemory 0");
         let took = trial.everything_moves(raised).await;
         trial.plan.took(took);
-        trial.judge().await;
+        trial.compare().await;
     }
     trial.end().await;
 }
@@ -92,7 +92,7 @@ async fn track_one(trial: &Trial) -> Result<(), tonic::Status> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_forgets_loses_only_what_came_after_its_file_and_doubles_nothing() {
     let redis = tokio::task::block_in_place(|| Redis::start(&[]));
-    let (ran, lost) = forgets("redis-killed-memory", redis, |redis| redis.ask("SAVE")).await;
+    let (ran, lost) = forgets("redis-killed-memory", redis, |redis| redis.command("SAVE")).await;
     assert!(!ran || lost > 0, "nothing was forgotten, and so nothing is shown");
 }
 
@@ -113,29 +113,29 @@ async fn forgets(row: &str, mut redis: Redis, keep: impl Fn(&Redis)) -> (bool, u
     let mut lost = 0;
     while let Some(mut chance) = trial.next() {
         pause(&mut chance, 500).await;
-        let kept = trial.load.oracle().tally.acknowledged;
+        let kept = trial.load.oracle().counts.acknowledged;
         tokio::task::block_in_place(|| keep(&redis));
         pause(&mut chance, 1000).await;
         let killed = Instant::now();
         redis.kill();
-        tokio::task::block_in_place(|| redis.start_again());
+        tokio::task::block_in_place(|| redis.restart());
         let took = trial.everything_moves(killed).await;
         trial.plan.took(took);
 
         let quiet = trial.load.pause().await;
         let found = trial.profiles().await;
         let forgotten = quiet.oracle().compare(&found);
-        let after_the_file = quiet.oracle().tally.acknowledged - kept;
-        assert!(forgotten.lost <= after_the_file && forgotten.doubled == 0, "{kept} kept: {forgotten:?}");
-        trial.told(&found).await;
+        let after_the_file = quiet.oracle().counts.acknowledged - kept;
+        assert!(forgotten.lost <= after_the_file && forgotten.duplicated == 0, "{kept} kept: {forgotten:?}");
+        trial.describe(&found).await;
         lost += forgotten.lost;
         // What is left is what was acknowledged and nothing else: with all of it once more nothing is missing, nor there twice.
-        quiet.send_again().await;
+        quiet.resend().await;
         let found = trial.profiles().await;
         let difference = quiet.oracle().compare(&found);
         check(&difference);
-        trial.told(&found).await;
-        let tally = quiet.oracle().tally;
+        trial.describe(&found).await;
+        let tally = quiet.oracle().counts;
         quiet.oracle().forget_events();
         trial.plan.cycle_done(tally, &forgotten);
     }

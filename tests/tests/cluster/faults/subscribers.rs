@@ -6,7 +6,7 @@ use portrait_proto::status::reason_of;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{ErrorReason, ResyncPhase, ResyncReason};
 use portrait_tests::faults::{Follower, Forged, PARTITIONS, Trial, eventually, narrow_line};
-use portrait_tests::{PATIENCE, Server, Subscriber};
+use portrait_tests::{TEST_TIMEOUT, Server, Subscriber};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use tokio::task::block_in_place;
 use tonic::{Code, Status};
 
 /// Little waits for one who takes nothing, and not for long; who is behind reads from the store.
-const SETTINGS: [&str; 3] = ["query.stuck_after=1s", "query.queue_bytes=64KiB", "query.ring_changes=256"];
+const SETTINGS: [&str; 3] = ["query.stall_timeout=1s", "query.queue_bytes=64KiB", "query.ring_changes=256"];
 /// How long the slow one rests after each answer: it takes a tenth of what comes, or less.
 const REST: Duration = Duration::from_millis(10);
 /// Tokens with a wrong bit, in one cycle.
@@ -40,7 +40,7 @@ async fn subscribers_that_are_stuck_slow_or_forge_tokens_are_told_so_and_miss_no
         for subscriber in [stuck, forger] {
             trial.followers.push(Follower::resume(url.clone(), subscriber));
         }
-        trial.judge().await;
+        trial.compare().await;
         let mut stopped = Vec::new();
         for follower in trial.followers.drain(slow + 1..) {
             stopped.push(follower.stop().await);
@@ -66,7 +66,7 @@ fn query(trial: &Trial) -> &Server {
 
 /// Subscribes, takes nothing until it is cut, and then what was under way.
 async fn take_nothing(server: &Server, stuck: &mut Subscriber) {
-    let cuts = || block_in_place(|| server.counted("portrait_query_stuck_cuts_total"));
+    let cuts = || block_in_place(|| server.counted("portrait_query_stalled_subscriptions_total"));
     let before = cuts();
     let line = narrow_line(server.grpc_url()).await.expect("a line");
     let mut answers = stuck.subscribe(line).await.expect("a subscription");
@@ -82,13 +82,13 @@ async fn take_nothing(server: &Server, stuck: &mut Subscriber) {
             Err(status) => break status,
         }
     };
-    check_status(&last_word, Code::Aborted, ErrorReason::SubscriberStuck);
+    check_status(&last_word, Code::Aborted, ErrorReason::SubscriberStalled);
 }
 
 /// Resumes with tokens that nobody was given, and with those of places that are not there.
 async fn forge(url: &str, forger: &mut Subscriber, chance: &mut StdRng) {
     let read = |forger: &Subscriber| Forged::read(&forger.token);
-    let whole = |forger: &Subscriber| read(forger).is_some_and(|given| given.owes_nothing());
+    let whole = |forger: &Subscriber| read(forger).is_some_and(|given| given.needs_no_resync());
     forger.listen(narrow_line(url).await.expect("a line"), whole).await;
     let given = || read(forger).expect("it was given");
     for _ in 0..DAMAGED {
@@ -112,7 +112,7 @@ async fn told_anew(url: &str, forger: &mut Subscriber, mut owed: BTreeMap<u32, R
     let line = narrow_line(url).await.expect("a line");
     let mut answers = forger.subscribe(line).await.expect("a subscription");
     while !owed.is_empty() {
-        let answer = tokio::time::timeout(PATIENCE, answers.message()).await.expect("it goes on");
+        let answer = tokio::time::timeout(TEST_TIMEOUT, answers.message()).await.expect("it goes on");
         let answer = answer.expect("it goes on").expect("a subscription never ends without a word");
         match &answer.kind {
             Some(Kind::Resync(resync)) if resync.phase() == ResyncPhase::Begin => {
@@ -131,7 +131,7 @@ async fn refused(url: &str, forger: &Subscriber, resume_token: Vec<u8>) {
     let mut request = forger.request();
     request.resume_token = resume_token;
     let line = narrow_line(url).await.expect("a line");
-    let status = Subscriber::ask(line, request).await.expect_err("nobody was given that token");
+    let status = Subscriber::request_stream(line, request).await.expect_err("nobody was given that token");
     check_status(&status, Code::InvalidArgument, ErrorReason::BadToken);
 }
 

@@ -24,7 +24,7 @@ async fn a_killed_feature_worker_loses_and_doubles_nothing_and_is_replaced_withi
         if !back_at_once {
             trial.add("feature");
         }
-        trial.judge().await;
+        trial.compare().await;
     }
     trial.end().await;
 }
@@ -38,7 +38,7 @@ async fn a_killed_ingest_loses_nothing_that_it_acknowledged_and_doubles_nothing(
         trial.take("ingest", chance.random_range(0..2)).kill();
         pause(&mut chance, 200).await;
         trial.add("ingest");
-        trial.judge().await;
+        trial.compare().await;
     }
     trial.end().await;
 }
@@ -63,7 +63,7 @@ async fn a_worker_that_hangs_past_its_lease_commits_nothing_when_it_goes_on() {
         trial.put_back("feature", zombie);
         // It owns its share again, and applies.
         trial.everything_moves(hung).await;
-        trial.judge().await;
+        trial.compare().await;
         let workers: Vec<_> = trial.cluster.of("feature").collect();
         fenced = workers.iter().map(|worker| worker.counted("portrait_feature_fenced_commits_total")).sum();
     }
@@ -98,7 +98,7 @@ async fn workers_that_come_and_go_lose_nothing_and_hand_over_at_once() {
             }
             pause(&mut chance, 300).await;
         }
-        trial.judge().await;
+        trial.compare().await;
     }
     trial.end().await;
 }
@@ -106,9 +106,9 @@ async fn workers_that_come_and_go_lose_nothing_and_hand_over_at_once() {
 /// Lets the load run on, and notes how much was acknowledged with the workers that are there.
 async fn phase(trial: &mut Trial) {
     const PHASE: Duration = Duration::from_secs(1);
-    let (begun, before) = (Instant::now(), trial.load.oracle().tally.acknowledged);
+    let (begun, before) = (Instant::now(), trial.load.oracle().counts.acknowledged);
     tokio::time::sleep(PHASE).await;
-    let acknowledged = trial.load.oracle().tally.acknowledged - before;
+    let acknowledged = trial.load.oracle().counts.acknowledged - before;
     let workers = trial.cluster.of("feature").count() as u64;
     trial.plan.phase(workers, acknowledged, begun.elapsed());
 }

@@ -1,7 +1,7 @@
 //! TLS: who is let in by a certificate, what becomes of who is not, and certificates that change under a running server.
 
-use super::{House, asked, caller, command, holds, nodes, served, with_tls};
-use portrait_runtime::peer::Presented;
+use super::{SecuredServer, asked, caller, command, holds, nodes, served, with_tls};
+use portrait_runtime::peer::PresentedCredentials;
 use portrait_store_redis::testing::Certificates;
 use portrait_tests::{Server, until};
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ async fn a_caller_is_let_in_by_a_certificate_that_is_good_and_by_no_other() {
     ours.caller("engine");
     ours.expired_caller("late");
     strangers.caller("stranger");
-    let house = House::start(&with_tls(&ours, "server", true));
+    let house = SecuredServer::start(&with_tls(&ours, "server", true));
     let url = house.url();
     assert!(url.starts_with("https://"), "{url}");
     let good = caller(&ours, Some((&ours, "engine")), None);
@@ -30,7 +30,7 @@ async fn a_caller_is_let_in_by_a_certificate_that_is_good_and_by_no_other() {
         assert!(!told.contains("NotFound"), "{what}: {told}");
     }
     let plain = url.replace("https://", "http://");
-    served(&plain, &Presented::default()).await.map(drop).expect_err("plaintext");
+    served(&plain, &PresentedCredentials::default()).await.map(drop).expect_err("plaintext");
     let mut plain = TcpStream::connect(plain.trim_start_matches("http://")).expect("it listens");
     plain.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").expect("sent");
     let mut answer = Vec::new();
@@ -46,7 +46,7 @@ async fn a_caller_is_let_in_by_a_certificate_that_is_good_and_by_no_other() {
 async fn commands_call_over_tls_and_the_process_calls_itself() {
     let ours = Certificates::make();
     ours.caller("operator");
-    let house = House::start(&with_tls(&ours, "server", true));
+    let house = SecuredServer::start(&with_tls(&ours, "server", true));
     let path = |name: &str| ours.path(name).display().to_string();
     let (ca, certificate, key) = (path("signer.pem"), path("operator.pem"), path("operator.key"));
     let shown = ["--to", house.url(), "--ca", &ca, "--cert", &certificate, "--key", &key];
@@ -65,7 +65,7 @@ async fn commands_call_over_tls_and_the_process_calls_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_changes_is_shown_from_then_on_and_a_broken_one_never() {
     let (ours, others) = (Certificates::make(), Certificates::make());
-    let house = House::start(&with_tls(&ours, "server", false));
+    let house = SecuredServer::start(&with_tls(&ours, "server", false));
     let (old, new) = (caller(&ours, None, None), caller(&others, None, None));
     let before = served(house.url(), &old).await.expect("the first certificate");
     served(house.url(), &new).await.map(drop).expect_err("signed by nobody it knows");

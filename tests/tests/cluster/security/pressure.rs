@@ -1,7 +1,7 @@
 //! Callers who wear a server down: too many connections, words that never end, messages that are far too large. Each is told so or
 //! cut, the memory of the server stays what it was, and somebody else is served meanwhile.
 
-use super::{Certificates, House, asked, caller, served, with_tls};
+use super::{Certificates, SecuredServer, asked, caller, served, with_tls};
 use axum::body::Body;
 use bytes::Bytes;
 use flate2::Compression;
@@ -11,7 +11,7 @@ use http::Request;
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{ErrorReason, WatchProfileChangesRequest};
-use portrait_runtime::peer::{Peer, Presented};
+use portrait_runtime::peer::{Peer, PresentedCredentials};
 use portrait_tests::{Server, until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{Read, Write};
@@ -26,11 +26,11 @@ const SILENT: usize = 10_000;
 const ROOM: u64 = 96 << 20;
 
 /// Opens a connection and says `bytes`.
-fn say(house: &House, bytes: &[u8]) -> TcpStream {
+fn say(house: &SecuredServer, bytes: &[u8]) -> TcpStream {
     let address = house.url().split_once("://").expect("a URL").1;
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.write_all(bytes).expect("sent");
-    stream.set_read_timeout(Some(portrait_tests::PATIENCE)).expect("a time");
+    stream.set_read_timeout(Some(portrait_tests::TEST_TIMEOUT)).expect("a time");
     stream
 }
 
@@ -47,14 +47,14 @@ async fn thousands_who_say_nothing_keep_nobody_out() {
     // The server's child inherits it.
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to what is allowed");
-    let house = House::start(&["server.max_connections=64".to_owned()]);
-    let friend = served(house.url(), &Presented::default()).await.expect("the first");
+    let house = SecuredServer::start(&["server.max_connections=64".to_owned()]);
+    let friend = served(house.url(), &PresentedCredentials::default()).await.expect("the first");
     let before = house.server.memory_bytes();
     let mut silent = Vec::new();
     for number in 0..SILENT {
         silent.push(say(&house, b""));
         if number % 1000 == 999 {
-            served(house.url(), &Presented::default()).await.expect("who asks is let in");
+            served(house.url(), &PresentedCredentials::default()).await.expect("who asks is let in");
             assert_eq!(asked(&friend).await.expect_err("nobody").code(), Code::NotFound);
         }
     }
@@ -75,12 +75,12 @@ fn open_files(server: &Server) -> usize {
 async fn who_never_finishes_a_handshake_a_preface_or_a_head_is_cut() {
     let ours = Certificates::make();
     let soon = "server.handshake_timeout=200ms".to_owned();
-    let plain = House::start(std::slice::from_ref(&soon));
-    let secured = House::start(&[with_tls(&ours, "server", false), vec![soon]].concat());
+    let plain = SecuredServer::start(std::slice::from_ref(&soon));
+    let secured = SecuredServer::start(&[with_tls(&ours, "server", false), vec![soon]].concat());
     let trusting = caller(&ours, None, None);
     // The beginning of a ClientHello: a record of 512 bytes, of which six come.
     let hello = [0x16, 3, 1, 2, 0, 1];
-    let rows: [(&House, &[u8]); 6] = [
+    let rows: [(&SecuredServer, &[u8]); 6] = [
         (&plain, b""),
         (&plain, b"PRI * HTTP/2.0\r\n\r\nSM"),
         (&plain, b"POST /portrait.v1.QueryService/GetProfile HTTP/1.1\r\nhost: a\r\nx: "),
@@ -90,7 +90,7 @@ async fn who_never_finishes_a_handshake_a_preface_or_a_head_is_cut() {
     ];
     let loris: Vec<TcpStream> = rows.iter().map(|(house, bytes)| say(house, bytes)).collect();
     let begun = Instant::now();
-    let friends = [(&plain, &Presented::default()), (&secured, &trusting)];
+    let friends = [(&plain, &PresentedCredentials::default()), (&secured, &trusting)];
     for (house, presented) in friends {
         let friend = served(house.url(), presented).await.expect("who asks is served");
         while begun.elapsed() < Duration::from_millis(400) {
@@ -125,8 +125,8 @@ fn frame(compressed: bool, length: usize, content: &[u8]) -> Bytes {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_is_far_too_large_is_refused_before_it_is_read_or_unpacked() {
-    let house = House::start(&[]);
-    let friend = served(house.url(), &Presented::default()).await.expect("the first");
+    let house = SecuredServer::start(&[]);
+    let friend = served(house.url(), &PresentedCredentials::default()).await.expect("the first");
     let before = house.server.memory_bytes();
     let announced = frame(false, 1 << 30, b"x");
     let mut packed = GzEncoder::new(Vec::new(), Compression::best());
@@ -154,8 +154,8 @@ async fn a_message_that_is_far_too_large_is_refused_before_it_is_read_or_unpacke
 
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_that_are_too_large_are_refused_and_the_next_call_is_served() {
-    let house = House::start(&["server.max_header=4KiB".to_owned()]);
-    let friend = served(house.url(), &Presented::default()).await.expect("the first");
+    let house = SecuredServer::start(&["server.max_header=4KiB".to_owned()]);
+    let friend = served(house.url(), &PresentedCredentials::default()).await.expect("the first");
     let (large, small) = ("x".repeat(8 << 10), "x".repeat(2 << 10));
     let answered = async |value: &str| {
         let mut request = tonic::Request::new(Default::default());
@@ -170,8 +170,8 @@ async fn headers_that_are_too_large_are_refused_and_the_next_call_is_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_old_is_made_anew_and_a_stream_on_it_is_cut_after_the_grace() {
     let ages = ["server.connection_age=300ms", "server.connection_grace=300ms"];
-    let house = House::start(&ages.map(str::to_owned));
-    let channel = Presented::default().endpoint(house.url()).expect("an address").connect_lazy();
+    let house = SecuredServer::start(&ages.map(str::to_owned));
+    let channel = PresentedCredentials::default().endpoint(house.url()).expect("an address").connect_lazy();
     let peer = Peer::from(channel);
     let watch = WatchProfileChangesRequest::default();
     let watched = QueryServiceClient::new(peer.clone()).watch_profile_changes(watch).await;

@@ -1,11 +1,11 @@
 //! Tokens: what each role may do, what is told to whom it may not, how often it may, and tokens that change under a running server.
 
-use super::{House, RELOAD, asked, caller, command, events, holds, nodes, served, with_tls};
+use super::{SecuredServer, RELOAD, asked, caller, command, events, holds, nodes, served, with_tls};
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::{ErrorReason, TrackStreamRequest, TrainModelRequest};
-use portrait_runtime::peer::{Peer, Presented};
+use portrait_runtime::peer::{Peer, PresentedCredentials};
 use portrait_runtime::tokens::hashed;
 use portrait_store_redis::testing::{Certificates, Server as Redis};
 use portrait_tests::{Cluster, until};
@@ -52,8 +52,8 @@ impl Tokens {
 }
 
 /// A connection that shows a token, or none.
-async fn with(house: &House, token: Option<&str>) -> Peer {
-    let presented = Presented::default();
+async fn with(house: &SecuredServer, token: Option<&str>) -> Peer {
+    let presented = PresentedCredentials::default();
     let presented = match token {
         Some(token) => presented.with_token(token).expect("a token"),
         None => presented,
@@ -82,7 +82,7 @@ fn code<T>(answer: &Result<T, Status>) -> Code {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_may_do_its_own_and_whoever_may_not_is_told_which_it_needs() {
     let tokens = Tokens::of(&[("write", ""), ("read", ""), ("admin", "")]);
-    let house = House::start(&tokens.settings());
+    let house = SecuredServer::start(&tokens.settings());
     let (ok, denied, unknown) = (Code::Ok, Code::PermissionDenied, Code::Unauthenticated);
     // Writing, reading of what there is not, training, reflection.
     let rows = [
@@ -99,8 +99,8 @@ async fn each_role_may_do_its_own_and_whoever_may_not_is_told_which_it_needs() {
         assert_eq!(answers.each_ref().map(code), expected, "{token:?}");
         for status in answers.into_iter().filter_map(Result::err) {
             let reason = match status.code() {
-                Code::Unauthenticated => ErrorReason::NoCaller,
-                Code::PermissionDenied => ErrorReason::RoleMissing,
+                Code::Unauthenticated => ErrorReason::Unauthenticated,
+                Code::PermissionDenied => ErrorReason::PermissionDenied,
                 _ => continue,
             };
             assert_eq!(reason_of(&status), Some(reason), "{status}");
@@ -119,7 +119,7 @@ async fn each_role_may_do_its_own_and_whoever_may_not_is_told_which_it_needs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_goes_is_not_let_in_and_a_broken_file_changes_nothing() {
     let tokens = Tokens::of(&[("write", ""), ("read", "")]);
-    let house = House::start(&tokens.settings());
+    let house = SecuredServer::start(&tokens.settings());
     let (writer, reader) =
         (with(&house, Some("write-secret")).await, with(&house, Some("read-secret")).await);
     writes(&writer, 1).await.expect("a writer");
@@ -139,7 +139,7 @@ async fn a_token_may_do_no_more_than_its_rate_and_is_told_when_to_come_again() {
     let tokens = Tokens::of(&[("write", "events_per_second = 10"), ("read", "calls_per_second = 1")]);
     let mut settings = tokens.settings();
     settings.push("ingest.stream_patience=50ms".to_owned());
-    let house = House::start(&settings);
+    let house = SecuredServer::start(&settings);
     let (writer, reader) =
         (with(&house, Some("write-secret")).await, with(&house, Some("read-secret")).await);
     writes(&writer, 1000).await.expect("a batch passes whole");
@@ -213,7 +213,7 @@ fn a_token_is_made_shown_once_and_known_by_its_hash() {
     let entry: Vec<&str> = said.lines().filter(|line| !line.contains(&token)).collect();
     std::fs::write(&file, entry.join("\n")).expect("written");
     std::fs::write(&alone, &token).expect("written");
-    let house = House::start(&[format!("server.tokens_file={}", file.display())]);
+    let house = SecuredServer::start(&[format!("server.tokens_file={}", file.display())]);
     let probe = ["probe", "--timeout", "20", "--to", house.url()];
     let (well, said) = command(&probe, Some(&token));
     assert!(well, "{said}");

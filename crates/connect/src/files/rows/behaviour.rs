@@ -1,10 +1,10 @@
 //! Logs of what shoppers did. One function for each format, named as the format.
 
 use super::super::error::ReadError;
-use super::{Fields, event};
+use super::{RowFields, event};
 use portrait_proto::v1::{Action, Event};
 
-pub(super) fn rees46(fields: &Fields<'_>) -> Result<Event, ReadError> {
+pub(super) fn rees46(fields: &RowFields<'_>) -> Result<Event, ReadError> {
     const ACTIONS: [(&str, Action); 4] = [
         ("view", Action::View),
         ("cart", Action::AddToCart),
@@ -23,7 +23,7 @@ pub(super) fn rees46(fields: &Fields<'_>) -> Result<Event, ReadError> {
     })
 }
 
-pub(super) fn retailrocket(fields: &Fields<'_>) -> Result<Event, ReadError> {
+pub(super) fn retailrocket(fields: &RowFields<'_>) -> Result<Event, ReadError> {
     const ACTIONS: [(&str, Action); 3] =
         [("view", Action::View), ("addtocart", Action::AddToCart), ("transaction", Action::Purchase)];
     Ok(Event {
@@ -33,7 +33,7 @@ pub(super) fn retailrocket(fields: &Fields<'_>) -> Result<Event, ReadError> {
     })
 }
 
-pub(super) fn taobao(fields: &Fields<'_>) -> Result<Event, ReadError> {
+pub(super) fn taobao(fields: &RowFields<'_>) -> Result<Event, ReadError> {
     const ACTIONS: [(&str, Action); 4] = [
         ("pv", Action::View),
         ("cart", Action::AddToCart),
@@ -48,7 +48,7 @@ pub(super) fn taobao(fields: &Fields<'_>) -> Result<Event, ReadError> {
 }
 
 /// Days of 2013 without a time: noon stands for the day.
-pub(super) fn tmall(fields: &Fields<'_>) -> Result<Event, ReadError> {
+pub(super) fn tmall(fields: &RowFields<'_>) -> Result<Event, ReadError> {
     const ACTIONS: [(&str, Action); 4] =
         [("0", Action::Click), ("1", Action::Purchase), ("2", Action::Favorite), ("3", Action::AddToCart)];
     const EXPECTED: &str = "a month and a day, as 7-20";
@@ -56,14 +56,14 @@ pub(super) fn tmall(fields: &Fields<'_>) -> Result<Event, ReadError> {
         .text(3)
         .split_once('-')
         .and_then(|(month, day)| jiff::civil::Date::new(2013, month.parse().ok()?, day.parse().ok()?).ok());
-    let noon = day.ok_or_else(|| fields.bad(3, EXPECTED))?.at(12, 0, 0, 0);
+    let noon = day.ok_or_else(|| fields.invalid(3, EXPECTED))?.at(12, 0, 0, 0);
     Ok(Event {
         brand: fields.owned(1),
-        ..event(fields.owned(0), fields.action(2, &ACTIONS)?, fields.moment(3, noon)?)
+        ..event(fields.owned(0), fields.action(2, &ACTIONS)?, fields.timestamp(3, noon)?)
     })
 }
 
-pub(super) fn jdata(fields: &Fields<'_>) -> Result<Event, ReadError> {
+pub(super) fn jdata(fields: &RowFields<'_>) -> Result<Event, ReadError> {
     const ACTIONS: [(&str, Action); 6] = [
         ("1", Action::View),
         ("2", Action::AddToCart),
@@ -83,7 +83,7 @@ pub(super) fn jdata(fields: &Fields<'_>) -> Result<Event, ReadError> {
 }
 
 /// A session is one anonymous shopper.
-pub(super) fn otto(fields: &Fields<'_>) -> Result<Event, ReadError> {
+pub(super) fn otto(fields: &RowFields<'_>) -> Result<Event, ReadError> {
     const ACTIONS: [(&str, Action); 3] =
         [("clicks", Action::Click), ("carts", Action::AddToCart), ("orders", Action::Purchase)];
     Ok(Event {
@@ -93,10 +93,10 @@ pub(super) fn otto(fields: &Fields<'_>) -> Result<Event, ReadError> {
 }
 
 /// A session is one anonymous shopper; its clicks have a day and a number, and follow each other by a second.
-pub(super) fn eshop(fields: &Fields<'_>) -> Result<Event, ReadError> {
+pub(super) fn eshop(fields: &RowFields<'_>) -> Result<Event, ReadError> {
     let date = jiff::civil::Date::new(fields.number(0)?, fields.number(1)?, fields.number(2)?);
-    let begin = date.map_err(|_| fields.bad(2, "a day of that month"))?.at(0, 0, 0, 0);
-    let mut occurred_at = fields.moment(2, begin)?;
+    let begin = date.map_err(|_| fields.invalid(2, "a day of that month"))?.at(0, 0, 0, 0);
+    let mut occurred_at = fields.timestamp(2, begin)?;
     let click: i64 = fields.number(3)?;
     occurred_at.iter_mut().for_each(|at| at.seconds += click);
     Ok(Event {

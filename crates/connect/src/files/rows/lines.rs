@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct JsonEvent {
     #[serde(default)]
     event_id: String,
     user_id: String,
@@ -42,7 +42,7 @@ struct Line {
 
 /// The event of a line.
 pub(crate) fn json(text: &str, line: u64) -> Result<Event, ReadError> {
-    let read: Line = serde_json::from_str(text).map_err(|error| ReadError::Field {
+    let read: JsonEvent = serde_json::from_str(text).map_err(|error| ReadError::Field {
         line,
         column: error.column(),
         name: "JSON".to_owned(),

@@ -1,18 +1,18 @@
 //! Logs of what shoppers bought, and the catalogue that belongs to one of them.
 
 use super::super::error::ReadError;
-use super::super::row::Row;
-use super::{Fields, event};
+use super::super::row::LogRow;
+use super::{RowFields, event};
 use portrait_proto::v1::{Action, ErrorReason, Event, Item};
 
 /// Lines of invoices. A line without a customer is nobody's; a negative quantity was given back.
-pub(super) fn online_retail(fields: &Fields<'_>) -> Result<Row, ReadError> {
+pub(super) fn online_retail(fields: &RowFields<'_>) -> Result<LogRow, ReadError> {
     if fields.text(6).is_empty() {
-        return Ok(Row::Rejected { line: fields.line(), reason: ErrorReason::EmptyId });
+        return Ok(LogRow::Rejected { line: fields.line(), reason: ErrorReason::EmptyId });
     }
     let quantity: f64 = fields.number(3)?;
     let action = if quantity < 0.0 { Action::Refund } else { Action::Purchase };
-    Ok(Row::Event(Event {
+    Ok(LogRow::Event(Event {
         item_id: fields.owned(1),
         price: Some(fields.number(5)?),
         quantity: Some(quantity.abs()),
@@ -22,7 +22,7 @@ pub(super) fn online_retail(fields: &Fields<'_>) -> Result<Row, ReadError> {
 }
 
 /// Lines of baskets. What was paid for a line is divided by its quantity; a line that only redeems a coupon has none.
-pub(super) fn transaction(fields: &Fields<'_>) -> Result<Event, ReadError> {
+pub(super) fn transaction(fields: &RowFields<'_>) -> Result<Event, ReadError> {
     let (quantity, paid): (f64, f64) = (fields.number(4)?, fields.number(5)?);
     let quantity = Some(quantity).filter(|quantity| *quantity > 0.0);
     Ok(Event {
@@ -34,7 +34,7 @@ pub(super) fn transaction(fields: &Fields<'_>) -> Result<Event, ReadError> {
     })
 }
 
-pub(super) fn product(fields: &Fields<'_>) -> Item {
+pub(super) fn product(fields: &RowFields<'_>) -> Item {
     let kind = fields.text(4);
     Item {
         item_id: fields.owned(0),

@@ -1,4 +1,4 @@
-//! What the narrator says of models: in go the server's answers, out come lines that fit a terminal. Nothing is asked for here.
+//! Narration of models: formats responses of the server as lines that fit a terminal. Nothing is requested here.
 
 use portrait_client::text::{chart, words};
 use portrait_proto::v1::{
@@ -6,15 +6,15 @@ use portrait_proto::v1::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Components that a line on drift names.
+/// Components that a line on drift names, at most.
 const NAMED: usize = 2;
-/// Columns of a line.
+/// Width of a line, in characters.
 const COLUMNS: usize = 104;
 
-/// The first model, and its segments with their sizes.
+/// Lines on the first model with the sizes of its segments.
 pub(super) fn first_model(outcome: &TrainOutcome, listed: &ListSegmentsResponse) -> Vec<String> {
     let segments = words::counted(listed.segments.len() as u64, "segment");
-    let shoppers = words::counted(listed.assigned, "shopper");
+    let shoppers = words::counted(listed.assigned_users, "shopper");
     let line = format!("    model {}: {segments} of {shoppers}", outcome.version);
     let sizes = listed
         .segments
@@ -23,7 +23,7 @@ pub(super) fn first_model(outcome: &TrainOutcome, listed: &ListSegmentsResponse)
     std::iter::once(line).chain(wrapped(" · ", &sizes.collect::<Vec<_>>(), "      ")).collect()
 }
 
-/// What has become of the segments that there were, `before`.
+/// Lines on a later model: what became of the segments `before`.
 pub(super) fn next_model(
     outcome: &TrainOutcome,
     listed: &ListSegmentsResponse,
@@ -31,7 +31,7 @@ pub(super) fn next_model(
 ) -> Vec<String> {
     let same = listed.segments.iter().filter(|segment| before.contains(&segment.segment_id)).count();
     let quality = outcome.manifest.as_ref().and_then(|manifest| manifest.quality.as_ref());
-    let stay = quality.and_then(|quality| quality.kept_share);
+    let stay = quality.and_then(|quality| quality.retained_share);
     let stay = stay.map_or_else(String::new, |stay| format!(", {} of shoppers stay", words::percent(stay)));
     let line = format!(
         "    the server trains model {}: {same} of {} segments kept{stay}",
@@ -41,14 +41,14 @@ pub(super) fn next_model(
     std::iter::once(line).chain(wrapped(" · ", &changed_identities(listed), "      ")).collect()
 }
 
-/// Segments that are not what they were, and those that are no more.
+/// Lines on new, split, merged and retired segments.
 fn changed_identities(listed: &ListSegmentsResponse) -> Vec<String> {
     let mut news = Vec::new();
     for segment in &listed.segments {
         let Some(lineage) = &segment.lineage else { continue };
         let from = lineage.from_segment_ids.join(", ");
         let what = match lineage.origin() {
-            SegmentOrigin::Born => "born".to_owned(),
+            SegmentOrigin::New => "born".to_owned(),
             SegmentOrigin::Split => format!("split from {from}"),
             SegmentOrigin::Merged => format!("merged with {from}"),
             SegmentOrigin::Kept | SegmentOrigin::Unspecified => continue,
@@ -62,10 +62,10 @@ fn changed_identities(listed: &ListSegmentsResponse) -> Vec<String> {
     news
 }
 
-/// What has drifted since a model was made, in words; `described` has the components' by their names.
+/// Lines on drift since a model was trained; `described` maps components to descriptions.
 pub(super) fn drift(look: &DriftStatus, version: u64, described: &BTreeMap<String, String>) -> Vec<String> {
     let mut said = Vec::new();
-    if let Some(habits) = &look.habits {
+    if let Some(habits) = &look.loyalty {
         said.push(format!(
             "    drift noticed: shoppers do other things than they used to; {} of what they do is where they liked most to be, \
              {} before",
@@ -85,14 +85,14 @@ pub(super) fn drift(look: &DriftStatus, version: u64, described: &BTreeMap<Strin
         said.push(format!("    drift noticed: {components} moved since model {version}"));
         let words_of = |name: &str| described.get(name).map_or_else(|| name.to_owned(), String::clone);
         let most = look.components.iter().take(NAMED).map(|component| words_of(&component.name));
-        // Descriptions have commas of their own.
+        // Descriptions contain commas.
         let most = most.collect::<Vec<_>>().join("; ");
         said.push(chart::cut(&format!("      most of all {most}"), COLUMNS));
     }
     said
 }
 
-/// One contribution, in words.
+/// Sentence on one contribution.
 pub(super) fn reason(one: &SegmentContribution) -> String {
     let side = if one.z < 0.0 { "below" } else { "above" };
     let value = match one.unit.as_str() {
@@ -102,7 +102,7 @@ pub(super) fn reason(one: &SegmentContribution) -> String {
     format!("{}: {value}, {:.1} standard deviations {side} the mean", one.description, one.z.abs())
 }
 
-/// As many items on a line as fit, with `between` between them.
+/// Joins items by `between` into lines of at most [`COLUMNS`] characters.
 fn wrapped(between: &str, items: &[String], indent: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for item in items {
@@ -121,7 +121,7 @@ fn wrapped(between: &str, items: &[String], indent: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use portrait_proto::v1::{
-        ComponentDrift, HabitDrift, Lineage, ModelManifest, ModelQuality, RetiredSegment, Segment,
+        ComponentDrift, LoyaltyDrift, Lineage, ModelManifest, ModelQuality, RetiredSegment, Segment,
     };
 
     fn listed(segments: &[(&str, SegmentOrigin, &[&str])]) -> ListSegmentsResponse {
@@ -140,11 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn identities_that_changed_are_named() {
+    fn changed_segments_are_named() {
         let mut listed = listed(&[
             ("s1", SegmentOrigin::Kept, &[]),
             ("s2", SegmentOrigin::Merged, &["s3"]),
-            ("s4", SegmentOrigin::Born, &[]),
+            ("s4", SegmentOrigin::New, &[]),
             ("s5", SegmentOrigin::Split, &["s1"]),
         ]);
         listed.retired.push(RetiredSegment {
@@ -152,7 +152,7 @@ mod tests {
             name: "people of s3".to_owned(),
             to_segment_ids: vec!["s2".to_owned()],
         });
-        let quality = ModelQuality { kept_share: Some(0.914), ..Default::default() };
+        let quality = ModelQuality { retained_share: Some(0.914), ..Default::default() };
         let manifest = Some(ModelManifest { quality: Some(quality), ..Default::default() });
         let outcome = TrainOutcome { version: 2, manifest, ..Default::default() };
         let before = ["s1", "s2", "s3"].map(str::to_owned).into();
@@ -171,12 +171,12 @@ mod tests {
     }
 
     #[test]
-    fn drift_is_told_in_words() {
+    fn drift_is_described_in_words() {
         let moved = |name: &str| ComponentDrift { name: name.to_owned(), ..Default::default() };
         let described = BTreeMap::from([("a".to_owned(), "views in 7 days".to_owned())]);
-        let few = DriftStatus { windows: 1, components: vec![moved("a"), moved("b")], ..Default::default() };
-        let habits = HabitDrift { before: 0.62, now: 0.55, noticed_at: None };
-        let habits = DriftStatus { windows: 1, habits: Some(habits), ..Default::default() };
+        let few = DriftStatus { consecutive_checks: 1, components: vec![moved("a"), moved("b")], ..Default::default() };
+        let habits = LoyaltyDrift { before: 0.62, now: 0.55, detected_at: None };
+        let habits = DriftStatus { consecutive_checks: 1, loyalty: Some(habits), ..Default::default() };
         let rows = [
             (&few, "drift noticed: 2 components moved since model 1       most of all views in 7 days; b"),
             (&habits, "55% of what they do is where they liked most to be, 62% before"),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_says_how_unusual_a_shopper_is() {
+    fn a_reason_states_the_deviation_from_the_mean() {
         let one = |unit: &str, value: f64, z: f64| SegmentContribution {
             description: "activity at night".to_owned(),
             unit: unit.to_owned(),

@@ -387,7 +387,7 @@ impl FeatureService for Naive {
     ) -> Result<Response<v1::ListPartitionsResponse>, Status> {
         // Everybody is looked at in one go, as soon as a model is there.
         let swept_for_model = self.state.lock().expect("no holder panics").model;
-        let partition = v1::PartitionStatus { swept_for_model, ..Default::default() };
+        let partition = v1::PartitionStatus { swept_model_version: swept_for_model, ..Default::default() };
         Ok(Response::new(v1::ListPartitionsResponse { partitions: vec![partition] }))
     }
 }

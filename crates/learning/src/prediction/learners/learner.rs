@@ -1,4 +1,4 @@
-//! One learner of any kind behind one type: trees, networks and logistic regressions all give log odds.
+//! Common type of the three learners, each of which gives log-odds for a row.
 
 use super::logistic::LogisticRegression;
 use super::network::Network;
@@ -9,44 +9,44 @@ use crate::error::Error;
 use ndarray::{ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-/// A way to learn.
+/// Kind of a learner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LearnerKind {
-    /// A decision tree.
+/// Decision tree (CART).
     Tree,
-    /// A small neural network.
+/// Small neural network.
     Network,
-    /// Logistic regression.
+/// Logistic regression with L2 penalty.
     Logistic,
 }
 
 impl LearnerKind {
-    /// All there are.
+/// All kinds, in the order in which ties are resolved.
     pub const ALL: [Self; 3] = [Self::Tree, Self::Network, Self::Logistic];
 }
 
-/// What was learned, by kind.
+/// Trained learner of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Learner {
-    /// A decision tree.
+/// Decision tree (CART).
     Tree(Tree),
-    /// A small neural network.
+/// Small neural network.
     Network(Network),
-    /// Logistic regression.
+/// Logistic regression with L2 penalty.
     Logistic(LogisticRegression),
 }
 
-/// Learns from rows what was learned from others before, in the same shape.
+/// Training on other rows with the hyperparameters that were selected.
 pub(super) type Refit = Box<dyn Fn(LabelledRows) -> Result<Learner, Error>>;
 
-/// One learner at its best on the newest rows, and how to learn it from any others.
+/// Learner selected on the newest rows, and its refit.
 pub(super) struct ScorerCandidate {
     pub(super) learner: Learner,
     pub(super) refit: Refit,
 }
 
 impl Learner {
-    /// Which it is.
+/// Kind of this learner.
     pub fn kind(&self) -> LearnerKind {
         match self {
             Self::Tree(_) => LearnerKind::Tree,
@@ -55,7 +55,7 @@ impl Learner {
         }
     }
 
-    /// The logarithm of the odds, of a row of as many finite numbers as it was learned from.
+/// Log-odds of a row of finite numbers, as wide as the training rows.
     pub(super) fn log_odds(&self, row: ArrayView1<f32>) -> f64 {
         match self {
             Self::Tree(tree) => tree.log_odds(row),
@@ -64,7 +64,7 @@ impl Learner {
         }
     }
 
-    /// Of many rows, as probabilities.
+/// Probabilities of `n` rows.
     pub(super) fn probabilities(&self, values: ArrayView2<f32>) -> Vec<f64> {
         values.outer_iter().map(|row| probability(self.log_odds(row))).collect()
     }

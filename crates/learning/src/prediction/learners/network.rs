@@ -1,8 +1,7 @@
-//! A small neural network: two hidden layers of 64 and 32 rectified units. In come rows; out goes a network, and for a row which
-//! column made its score what it is. Learned by Adam (Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015,
-//! algorithm 1) until the newest rows are foretold no better; explained by the rescale rule of DeepLIFT (Shrikumar, Greenside and
-//! Kundaje, "Learning Important Features Through Propagating Activation Differences", ICML 2017, section 3.5) against a row
-//! that is the mean of all, so that contributions add up.
+//! Small neural network with two hidden layers of 64 and 32 rectified units. Trained by Adam (Kingma and Ba, "Adam: A Method for
+//! Stochastic Optimization", ICLR 2015, algorithm 1) with early stopping on the newest rows. Explained by the rescale rule of DeepLIFT
+//! (Shrikumar, Greenside and Kundaje, "Learning Important Features Through Propagating Activation Differences", ICML 2017,
+//! section 3.5) against the mean row, so that contributions sum to the difference of the log-odds.
 
 use super::odds::probability;
 use super::rows::LabelledRows;
@@ -12,161 +11,172 @@ use crate::rng::SeededRng;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-/// Units of the hidden layers.
+/// Number of units of the hidden layers.
 const HIDDEN: [usize; 2] = [64, 32];
 const BATCH_ROWS: usize = 128;
 const EPOCHS_MAX: usize = 200;
-/// Epochs without a better one that end the learning.
+/// Epochs without improvement after which training stops.
 const PATIENCE: usize = 10;
-/// Adam's, as its authors advise.
+/// Parameters of Adam, as recommended in section 2 of the paper.
 const LEARNING_RATE: f64 = 1e-3;
-const ADAM_BETAS: (f64, f64) = (0.9, 0.999);
+const ADAM_BETA1: f64 = 0.9;
+const ADAM_BETA2: f64 = 0.999;
 const ADAM_EPSILON: f64 = 1e-8;
-/// What long weights cost: of half their squared length, a row.
+/// L2 penalty: the weight of half the squared length of all weights, per row.
 const PENALTY: f64 = 1e-3;
-/// Where a unit's input hardly differs from the reference, its slope stands for the quotient.
+/// Difference of a unit's input from the reference below which the slope replaces the quotient of differences.
 const INPUT_DIFFERENCE_MIN: f64 = 1e-9;
-/// No weight that is learned is larger.
+/// Bound of decoded weights; training never gives a larger one.
 const WEIGHT_MAX: f64 = 1e6;
 
-/// A network on standardised columns.
+/// Network on standardised columns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Network {
-    standard: Standardizer,
+    standardizer: Standardizer,
     layers: Vec<DenseLayer>,
 }
 
-/// `inputs * weights + offsets`.
+/// Dense layer: `inputs * weights + offsets`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct DenseLayer {
-    /// A row an input, a column an output.
+/// Weights, `inputs x outputs`.
     weights: Array2<f64>,
     offsets: Array1<f64>,
 }
 
-/// The network of the epoch that was best on the newest rows, learned from the older, and the number of that epoch.
+/// Trains on the older rows until the log-loss on the newest no longer improves; returns the best network and its epoch.
 pub(super) fn train_with_early_stopping(
-    older: LabelledRows,
-    newest: LabelledRows,
-    seed: u64,
+older: LabelledRows,
+newest: LabelledRows,
+seed: u64,
 ) -> (Network, usize) {
-    let mut learning = NetworkTrainer::new(older, seed);
-    let (mut best, mut least, mut at) = (learning.network.clone(), f64::INFINITY, 0);
-    for epoch in 1..=EPOCHS_MAX {
-        learning.epoch();
-        let loss = log_loss(newest.labels, &learning.network.probabilities(newest.values));
-        if loss < least {
-            (best, least, at) = (learning.network.clone(), loss, epoch);
-        } else if epoch - at >= PATIENCE {
-            break;
-        }
-    }
-    (best, at)
+let mut trainer = NetworkTrainer::new(older, seed);
+let mut best = trainer.network.clone();
+let mut best_epoch = 0;
+let mut loss_min = f64::INFINITY;
+for epoch in 1..=EPOCHS_MAX {
+trainer.epoch();
+let loss = log_loss(newest.labels, &trainer.network.probabilities(newest.values));
+if loss < loss_min {
+best = trainer.network.clone();
+best_epoch = epoch;
+loss_min = loss;
+} else if epoch - best_epoch >= PATIENCE {
+break;
+}
+}
+(best, best_epoch)
 }
 
-/// Learned for so many epochs.
+/// Trains for a fixed number of epochs.
 pub(super) fn train(rows: LabelledRows, epochs: usize, seed: u64) -> Network {
-    let mut learning = NetworkTrainer::new(rows, seed);
-    (0..epochs).for_each(|_| learning.epoch());
-    learning.network
+let mut trainer = NetworkTrainer::new(rows, seed);
+(0..epochs).for_each(|_| trainer.epoch());
+trainer.network
 }
 
 struct NetworkTrainer {
     network: Network,
     values: Array2<f64>,
     labels: Array1<f64>,
-    /// Of mean 1.
-    of_row: Array1<f64>,
-    /// By layer: means of gradients and of their squares.
+/// Row weights with mean 1.
+row_weights: Array1<f64>,
+/// Means of gradients (first) and of their squares (second), by layer.
     first: Vec<DenseLayer>,
     second: Vec<DenseLayer>,
     steps: i32,
-    draws: SeededRng,
+    rng: SeededRng,
 }
 
 impl NetworkTrainer {
     fn new(rows: LabelledRows, seed: u64) -> Self {
-        let standard = Standardizer::fit(rows);
-        let values = standard.rows(rows.values);
-        let mut draws = SeededRng::new(seed);
-        let widths = [values.ncols(), HIDDEN[0], HIDDEN[1], 1];
-        // Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010, equation 16.
-        let layers: Vec<DenseLayer> = widths
-            .windows(2)
-            .map(|two| {
-                let bound = (6.0 / (two[0] + two[1]) as f64).sqrt();
-                let mut weight = || bound * (draws.below(1 << 40) as f64 / (1_u64 << 39) as f64 - 1.0);
-                let weights = Array2::from_shape_simple_fn((two[0], two[1]), &mut weight);
-                DenseLayer { weights, offsets: Array1::zeros(two[1]) }
-            })
-            .collect();
-        let nothing = || layers.iter().map(DenseLayer::zeros).collect();
-        let (_, total) = rows.totals();
-        let of_row = |weight: &f32| f64::from(*weight) * rows.count() as f64 / total;
-        Self {
-            first: nothing(),
-            second: nothing(),
-            network: Network { standard, layers },
-            values,
-            labels: rows.labels.iter().map(|label| f64::from(u8::from(*label))).collect(),
-            of_row: rows.weights.iter().map(of_row).collect(),
-            steps: 0,
-            draws,
-        }
+let standardizer = Standardizer::fit(rows);
+let values = standardizer.rows(rows.values);
+let mut rng = SeededRng::new(seed);
+let widths = [values.ncols(), HIDDEN[0], HIDDEN[1], 1];
+let layers: Vec<DenseLayer> =
+widths.windows(2).map(|two| DenseLayer::random(two[0], two[1], &mut rng)).collect();
+let total = rows.label_weights().total;
+let count = rows.count() as f64;
+Self {
+first: layers.iter().map(DenseLayer::zeros).collect(),
+second: layers.iter().map(DenseLayer::zeros).collect(),
+network: Network { standardizer, layers },
+values,
+labels: rows.labels.iter().map(|label| f64::from(u8::from(*label))).collect(),
+row_weights: rows.weights.iter().map(|weight| f64::from(*weight) * count / total).collect(),
+steps: 0,
+rng,
+}
     }
 
-    /// All rows once, in a new order.
+/// Passes over all rows once, in a new random order.
     fn epoch(&mut self) {
         let mut order: Vec<usize> = (0..self.labels.len()).collect();
-        for place in (1..order.len()).rev() {
-            order.swap(place, self.draws.below(place + 1));
+for index in (1..order.len()).rev() {
+order.swap(index, self.rng.below(index + 1));
         }
         for rows in order.chunks(BATCH_ROWS) {
             let values = self.values.select(Axis(0), rows);
-            let (labels, of_row) = (self.labels.select(Axis(0), rows), self.of_row.select(Axis(0), rows));
-            let gradients = self.network.gradients(values, &labels, &of_row);
-            self.step(&gradients);
+let labels = self.labels.select(Axis(0), rows);
+let row_weights = self.row_weights.select(Axis(0), rows);
+let gradients = self.network.gradients(values, &labels, &row_weights);
+self.step(&gradients);
         }
     }
 
-    fn step(&mut self, gradients: &[DenseLayer]) {
-        self.steps += 1;
-        let (of_first, of_second) = ADAM_BETAS;
-        let rate =
-            LEARNING_RATE * (1.0 - of_second.powi(self.steps)).sqrt() / (1.0 - of_first.powi(self.steps));
-        let moments = self.first.iter_mut().zip(&mut self.second);
-        for ((layer, (first, second)), gradient) in self.network.layers.iter_mut().zip(moments).zip(gradients)
-        {
-            let update = |weight: &mut f64, first: &mut f64, second: &mut f64, gradient: &f64| {
-                *first = of_first * *first + (1.0 - of_first) * gradient;
-                *second = of_second * *second + (1.0 - of_second) * gradient * gradient;
-                *weight -= rate * *first / (second.sqrt() + ADAM_EPSILON);
-            };
-            let numbers = layer.numbers_mut().zip(first.numbers_mut()).zip(second.numbers_mut());
-            numbers
-                .zip(gradient.weights.iter().chain(&gradient.offsets))
-                .for_each(|(((weight, first), second), gradient)| update(weight, first, second, gradient));
-        }
-    }
+/// One Adam step. The learning rate includes the bias corrections of both means, as section 2 of the paper suggests.
+fn step(&mut self, gradients: &[DenseLayer]) {
+self.steps += 1;
+let rate =
+LEARNING_RATE * (1.0 - ADAM_BETA2.powi(self.steps)).sqrt() / (1.0 - ADAM_BETA1.powi(self.steps));
+let means = self.first.iter_mut().zip(&mut self.second);
+for ((layer, (first, second)), gradient) in self.network.layers.iter_mut().zip(means).zip(gradients) {
+let numbers = layer.numbers_mut().zip(first.numbers_mut()).zip(second.numbers_mut());
+let gradients = gradient.weights.iter().chain(&gradient.offsets);
+for (((weight, first), second), gradient) in numbers.zip(gradients) {
+*first = ADAM_BETA1 * *first + (1.0 - ADAM_BETA1) * gradient;
+*second = ADAM_BETA2 * *second + (1.0 - ADAM_BETA2) * gradient * gradient;
+*weight -= rate * *first / (second.sqrt() + ADAM_EPSILON);
+}
+}
+}
 }
 
 impl DenseLayer {
-    fn zeros(&self) -> Self {
+/// Random weights and zero offsets (Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+/// networks", AISTATS 2010, equation 16).
+fn random(inputs: usize, outputs: usize, rng: &mut SeededRng) -> Self {
+let bound = (6.0 / (inputs + outputs) as f64).sqrt();
+let weights = Array2::from_shape_simple_fn((inputs, outputs), || {
+bound * (rng.below(1 << 40) as f64 / (1_u64 << 39) as f64 - 1.0)
+});
+Self { weights, offsets: Array1::zeros(outputs) }
+}
+
+fn zeros(&self) -> Self {
         Self { weights: Array2::zeros(self.weights.dim()), offsets: Array1::zeros(self.offsets.dim()) }
     }
 
-    fn numbers_mut(&mut self) -> impl Iterator<Item = &mut f64> {
+fn is_sound(&self, inputs: usize, outputs: usize) -> bool {
+self.weights.dim() == (inputs, outputs)
+&& self.offsets.len() == outputs
+&& self.weights.iter().chain(&self.offsets).all(|value| value.abs() < WEIGHT_MAX)
+}
+
+fn numbers_mut(&mut self) -> impl Iterator<Item = &mut f64> {
         self.weights.iter_mut().chain(&mut self.offsets)
     }
 }
 
 impl Network {
-    /// What goes into each layer, and the logarithms of the odds; of standardised rows.
-    fn forward(&self, values: Array2<f64>) -> (Vec<Array2<f64>>, Array1<f64>) {
-        let (mut inputs, mut value) = (Vec::new(), values);
-        for (place, layer) in self.layers.iter().enumerate() {
-            let mut next = value.dot(&layer.weights) + &layer.offsets;
-            if place + 1 < self.layers.len() {
+/// Input of each layer, and the log-odds, of standardised rows (`n x d`).
+fn forward(&self, values: Array2<f64>) -> (Vec<Array2<f64>>, Array1<f64>) {
+let mut inputs = Vec::new();
+let mut value = values;
+for (index, layer) in self.layers.iter().enumerate() {
+let mut next = value.dot(&layer.weights) + &layer.offsets;
+if index + 1 < self.layers.len() {
                 next.mapv_inplace(|value| value.max(0.0));
             }
             inputs.push(std::mem::replace(&mut value, next));
@@ -174,17 +184,22 @@ impl Network {
         (inputs, value.remove_axis(Axis(1)))
     }
 
-    /// Of the mean loss of a batch and the penalty, by layer.
-    fn gradients(&self, values: Array2<f64>, labels: &Array1<f64>, of_row: &Array1<f64>) -> Vec<DenseLayer> {
-        let count = labels.len() as f64;
-        let (inputs, log_odds) = self.forward(values);
-        let mut back = ((log_odds.mapv(probability) - labels) * of_row / count).insert_axis(Axis(1));
+/// Gradients of the mean loss of a batch and of the penalty, by layer (backpropagation).
+fn gradients(
+&self,
+values: Array2<f64>,
+labels: &Array1<f64>,
+row_weights: &Array1<f64>,
+) -> Vec<DenseLayer> {
+let count = labels.len() as f64;
+let (inputs, log_odds) = self.forward(values);
+let mut back = ((log_odds.mapv(probability) - labels) * row_weights / count).insert_axis(Axis(1));
         let mut gradients = Vec::new();
         for (layer, input) in self.layers.iter().zip(&inputs).rev() {
             let weights = input.t().dot(&back) + &layer.weights * (PENALTY / BATCH_ROWS as f64);
             gradients.push(DenseLayer { weights, offsets: back.sum_axis(Axis(0)) });
             back = back.dot(&layer.weights.t());
-            // An input of 0 came from a unit that was at rest; the rows themselves have no use for what goes further back.
+// An input of 0 comes from an inactive rectified unit. For the first layer the result is not used.
             back.zip_mut_with(input, |back, input| *back = if *input > 0.0 { *back } else { 0.0 });
         }
         gradients.reverse();
@@ -192,60 +207,59 @@ impl Network {
     }
 
     fn probabilities(&self, values: ArrayView2<f32>) -> Vec<f64> {
-        self.forward(self.standard.rows(values)).1.mapv(probability).to_vec()
+        self.forward(self.standardizer.rows(values)).1.mapv(probability).to_vec()
     }
 
     pub(super) fn log_odds(&self, row: ArrayView1<f32>) -> f64 {
-        self.forward(self.standard.row(row).insert_axis(Axis(0))).1[0]
+        self.forward(self.standardizer.row(row).insert_axis(Axis(0))).1[0]
     }
 
-    /// Of a row that is the mean of all.
+/// Log-odds of the mean row.
     pub(super) fn base(&self) -> f64 {
         let columns = self.layers.first().map_or(0, |layer| layer.weights.nrows());
         self.forward(Array2::zeros((1, columns))).1[0]
     }
 
-    /// By column, what its distance from the mean did to the logarithm of the odds; they add up to that less [`Self::base`].
+/// Contributions by column to the log-odds; they sum to the log-odds minus [`Self::base`].
     pub(super) fn contributions(&self, row: ArrayView1<f32>) -> Vec<f64> {
-        let mut states = vec![(self.standard.row(row), Array1::zeros(row.len()))];
+        let mut states = vec![(self.standardizer.row(row), Array1::zeros(row.len()))];
         let mut slopes = Vec::new();
-        for layer in &self.layers {
-            let (here, reference) = &states[states.len() - 1];
-            let [here, reference] = [here, reference].map(|value| value.dot(&layer.weights) + &layer.offsets);
-            // How much of a difference before the unit is left after it.
-            let slope = |(here, reference): (&f64, &f64)| {
-                if (here - reference).abs() > INPUT_DIFFERENCE_MIN {
-                    (here.max(0.0) - reference.max(0.0)) / (here - reference)
-                } else {
-                    f64::from(u8::from(*here > 0.0))
-                }
-            };
-            slopes.push(here.iter().zip(&reference).map(slope).collect::<Array1<f64>>());
-            states.push((here.mapv(|value| value.max(0.0)), reference.mapv(|value| value.max(0.0))));
-        }
+for layer in &self.layers {
+let (value, reference) = &states[states.len() - 1];
+let value = value.dot(&layer.weights) + &layer.offsets;
+let reference = reference.dot(&layer.weights) + &layer.offsets;
+let slope: Array1<f64> =
+value.iter().zip(&reference).map(|(value, reference)| rescale(*value, *reference)).collect();
+slopes.push(slope);
+states.push((value.mapv(|value| value.max(0.0)), reference.mapv(|value| value.max(0.0))));
+}
         let mut multiplier = Array1::ones(1);
-        for (place, layer) in self.layers.iter().enumerate().rev() {
-            // The last layer is not rectified.
-            if place + 1 < self.layers.len() {
-                multiplier *= &slopes[place];
+for (index, layer) in self.layers.iter().enumerate().rev() {
+// The last layer is not rectified.
+if index + 1 < self.layers.len() {
+multiplier *= &slopes[index];
             }
             multiplier = layer.weights.dot(&multiplier);
         }
         (multiplier * &states[0].0).to_vec()
     }
 
-    /// Whether it is one of `columns` columns; what was read from outside may not be.
-    pub(super) fn is_sound(&self, columns: usize) -> bool {
-        let widths = [columns, HIDDEN[0], HIDDEN[1], 1];
-        let sized = |(layer, two): (&DenseLayer, &[usize])| {
-            let numbers = layer.weights.iter().chain(&layer.offsets);
-            layer.weights.dim() == (two[0], two[1])
-                && layer.offsets.len() == two[1]
-                && numbers.into_iter().all(|value| value.abs() < WEIGHT_MAX)
-        };
-        let as_many = self.layers.len() + 1 == widths.len();
-        as_many && self.standard.is_sound(columns) && self.layers.iter().zip(widths.windows(2)).all(sized)
-    }
+/// Checks shapes and the range of all weights, which decoded bytes do not guarantee.
+pub(super) fn is_sound(&self, columns: usize) -> bool {
+let widths = [columns, HIDDEN[0], HIDDEN[1], 1];
+self.layers.len() + 1 == widths.len()
+&& self.standardizer.is_sound(columns)
+&& self.layers.iter().zip(widths.windows(2)).all(|(layer, two)| layer.is_sound(two[0], two[1]))
+}
+}
+
+/// Share of an input difference that a rectified unit passes on (DeepLIFT's rescale rule).
+fn rescale(value: f64, reference: f64) -> f64 {
+if (value - reference).abs() > INPUT_DIFFERENCE_MIN {
+(value.max(0.0) - reference.max(0.0)) / (value - reference)
+} else {
+f64::from(u8::from(value > 0.0))
+}
 }
 
 #[cfg(test)]
@@ -253,20 +267,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gradients_are_those_of_small_differences() {
-        let mut draws = SeededRng::new(4);
+fn gradients_equal_finite_differences() {
+let mut rng = SeededRng::new(4);
         let values =
-            Array2::from_shape_simple_fn((BATCH_ROWS, 5), || draws.below(2001) as f32 / 1000.0 - 1.0);
-        let labels: Vec<bool> = (0..BATCH_ROWS).map(|_| draws.below(2) == 0).collect();
-        let weights: Vec<f32> = (0..BATCH_ROWS).map(|_| 0.5 + draws.below(10) as f32 / 10.0).collect();
-        let learning = NetworkTrainer::new(
-            LabelledRows { values: values.view(), labels: &labels, weights: &weights },
-            1,
-        );
-        let NetworkTrainer { network, values, labels, of_row, .. } = learning;
+Array2::from_shape_simple_fn((BATCH_ROWS, 5), || rng.below(2001) as f32 / 1000.0 - 1.0);
+let labels: Vec<bool> = (0..BATCH_ROWS).map(|_| rng.below(2) == 0).collect();
+let weights: Vec<f32> = (0..BATCH_ROWS).map(|_| 0.5 + rng.below(10) as f32 / 10.0).collect();
+let trainer =
+NetworkTrainer::new(LabelledRows { values: values.view(), labels: &labels, weights: &weights }, 1);
+let NetworkTrainer { network, values, labels, row_weights, .. } = trainer;
         let loss = |network: &Network| {
             let (_, log_odds) = network.forward(values.clone());
-            let each = log_odds.iter().zip(&labels).zip(&of_row).map(|((log_odds, label), weight)| {
+let each = log_odds.iter().zip(&labels).zip(&row_weights).map(|((log_odds, label), weight)| {
                 let share = probability(*log_odds);
                 -weight * (label * share.ln() + (1.0 - label) * (1.0 - share).ln())
             });
@@ -274,22 +286,22 @@ mod tests {
                 network.layers.iter().flat_map(|layer| &layer.weights).map(|value| value * value).sum();
             each.sum::<f64>() / labels.len() as f64 + 0.5 * PENALTY / BATCH_ROWS as f64 * squares
         };
-        let gradients = network.gradients(values.clone(), &labels, &of_row);
-        for (place, gradient) in gradients.iter().enumerate() {
-            let expected: Vec<f64> = gradient.weights.iter().chain(&gradient.offsets).copied().collect();
-            for number in (0..expected.len()).step_by(7) {
-                let moved = |by: f64| {
-                    let mut network = network.clone();
-                    if let Some(value) = network.layers[place].numbers_mut().nth(number) {
-                        *value += by;
-                    }
-                    loss(&network)
-                };
-                let found = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+let gradients = network.gradients(values.clone(), &labels, &row_weights);
+for (layer, gradient) in gradients.iter().enumerate() {
+let expected: Vec<f64> = gradient.weights.iter().chain(&gradient.offsets).copied().collect();
+for index in (0..expected.len()).step_by(7) {
+let moved = |by: f64| {
+let mut network = network.clone();
+if let Some(value) = network.layers[layer].numbers_mut().nth(index) {
+*value += by;
+}
+loss(&network)
+};
+let difference = (moved(1e-6) - moved(-1e-6)) / 2e-6;
                 assert!(
-                    (found - expected[number]).abs() < 1e-6,
-                    "layer {place}, {number}: {found}, {}",
-                    expected[number]
+(difference - expected[index]).abs() < 1e-6,
+"layer {layer}, {index}: {difference}, {}",
+expected[index]
                 );
             }
         }

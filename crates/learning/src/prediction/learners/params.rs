@@ -1,18 +1,18 @@
-//! Settings of a training of scorers.
+//! Parameters of a scorer training.
 
 use super::learner::LearnerKind;
 use crate::error::Error;
 
-/// How a scorer is learned.
+/// Parameters of a scorer training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
-    /// Which learners compete.
+/// Kinds of learners that compete; all by default.
     pub kinds: Vec<LearnerKind>,
-    /// The share of rows, the newest, that everything is chosen on; above 0 and below 1.
+/// Share of the rows, the newest, that selects everything; within (0, 1), default 0.2.
     pub newest: f64,
-    /// Where precision and recall are reported, as a probability; none: where they are best together on the newest rows.
+/// Probability at which precision and recall are reported; `None` for the greatest F1 on the newest rows.
     pub threshold: Option<f64>,
-    /// All that is random follows from it.
+/// Seed of the network's initial weights and row order.
     pub seed: u64,
 }
 
@@ -23,19 +23,17 @@ impl Default for Params {
 }
 
 impl Params {
-    pub(super) fn check(&self) -> Result<(), Error> {
-        let refused =
-            |parameter, problem: &str| Err(Error::Parameter { parameter, problem: problem.to_owned() });
-        if self.kinds.is_empty() {
-            return refused("kinds", "are none");
-        }
-        if !(self.newest > 0.0 && self.newest < 1.0) {
-            return refused("newest", "is not between 0 and 1");
-        }
-        if self.threshold.is_none_or(|threshold| (0.0..=1.0).contains(&threshold)) {
-            Ok(())
-        } else {
-            refused("threshold", "is not a probability")
-        }
+pub(super) fn check(&self) -> Result<(), Error> {
+if self.kinds.is_empty() {
+return Err(Error::parameter("kinds", "are none"));
+}
+if !(self.newest > 0.0 && self.newest < 1.0) {
+return Err(Error::parameter("newest", "is not between 0 and 1"));
+}
+if self.threshold.is_none_or(|threshold| (0.0..=1.0).contains(&threshold)) {
+Ok(())
+} else {
+Err(Error::parameter("threshold", "is not a probability"))
+}
     }
 }

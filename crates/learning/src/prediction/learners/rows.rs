@@ -1,14 +1,30 @@
-//! Rows to learn from, with a label and a weight each, and the checks that they pass before anything is learned.
+//! Training rows with labels and weights, and their checks.
 
 use crate::error::Error;
 use ndarray::{ArrayView2, Axis};
 
-/// Rows to learn from, checked.
+/// Rows (`n x d`) with a label and a weight each.
 #[derive(Clone, Copy)]
 pub(super) struct LabelledRows<'a> {
     pub(super) values: ArrayView2<'a, f32>,
     pub(super) labels: &'a [bool],
     pub(super) weights: &'a [f32],
+}
+
+/// Summed weights of rows.
+#[derive(Clone, Copy, Default)]
+pub(super) struct LabelWeights {
+pub(super) positive: f64,
+pub(super) total: f64,
+}
+
+impl LabelWeights {
+/// Adds a row.
+pub(super) fn add(&mut self, label: bool, weight: f32) {
+let weight = f64::from(weight);
+self.positive += if label { weight } else { 0.0 };
+self.total += weight;
+}
 }
 
 impl<'a> LabelledRows<'a> {
@@ -24,12 +40,14 @@ impl<'a> LabelledRows<'a> {
         self.labels.len()
     }
 
-    /// The weight of what happened, and of all.
-    pub(super) fn totals(&self) -> (f64, f64) {
-        self.labels.iter().zip(self.weights).fold((0.0, 0.0), |(happened, all), (label, weight)| {
-            (happened + if *label { f64::from(*weight) } else { 0.0 }, all + f64::from(*weight))
-        })
-    }
+/// Weights of the positive rows and of all rows.
+pub(super) fn label_weights(&self) -> LabelWeights {
+let mut sums = LabelWeights::default();
+for (label, weight) in self.labels.iter().zip(self.weights) {
+sums.add(*label, *weight);
+}
+sums
+}
 
     pub(super) fn check(&self) -> Result<(), Error> {
         for (what, found) in [("labels", self.labels.len()), ("weights", self.weights.len())] {
@@ -45,16 +63,16 @@ impl<'a> LabelledRows<'a> {
         }
         if let Some(row) = self.weights.iter().position(|weight| !(weight.is_finite() && *weight > 0.0)) {
             let problem = format!("have one that is not above 0, row {row}");
-            return Err(Error::Parameter { parameter: "weights", problem });
+return Err(Error::parameter("weights", problem));
         }
         Ok(())
     }
 
-    /// That both outcomes are there, a few times each.
-    pub(super) fn both(&self) -> Result<(), Error> {
-        const OUTCOMES_MIN: usize = 5;
-        let happened = self.labels.iter().filter(|label| **label).count();
-        let rows = happened.min(self.count() - happened);
-        if rows < OUTCOMES_MIN { Err(Error::TooFew { rows, needed: OUTCOMES_MIN }) } else { Ok(()) }
+/// Checks that both labels occur at least 5 times.
+pub(super) fn check_both_labels(&self) -> Result<(), Error> {
+const OUTCOMES_MIN: usize = 5;
+let positives = self.labels.iter().filter(|label| **label).count();
+let rows = positives.min(self.count() - positives);
+if rows < OUTCOMES_MIN { Err(Error::TooFew { rows, needed: OUTCOMES_MIN }) } else { Ok(()) }
     }
 }

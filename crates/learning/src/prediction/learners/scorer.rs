@@ -1,5 +1,4 @@
-//! What is served: a champion, its calibration and its figures. In come contenders once, and rows at any time; out go scores that
-//! say what made them up. Bytes that are read back are checked whole.
+//! Served scorer: the champion, its calibration and its figures. Scores come with contributions. Decoded bytes are checked as a whole.
 
 use super::calibration::Calibration;
 use super::learner::{Learner, LearnerKind, ScorerCandidate};
@@ -12,16 +11,16 @@ use crate::evaluation::{ProbabilityQuality, best_threshold, log_loss, quality};
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
-/// The version byte of an encoded scorer.
+/// Version byte of an encoded scorer.
 const FORMAT: u8 = 1;
 
-/// Gives rows a probability.
+/// Scorer that gives rows a probability.
 ///
 /// ```
 /// use ndarray::{Array2, array};
 /// use portrait_learning::prediction::learners::{Kind, Params, Scorer, learn};
 ///
-/// // 200 cases of two numbers; it happens if the first is high.
+/// // 200 examples of two numbers; the label is positive if the first is high.
 /// let rows = Array2::from_shape_fn((200, 2), |(row, column)| ((row * 7 + column * 3) % 10) as f32);
 /// let labels: Vec<bool> = rows.column(0).iter().map(|value| *value > 6.0).collect();
 /// let params = Params { kinds: vec![Kind::Tree, Kind::Logistic], ..Params::default() };
@@ -29,7 +28,7 @@ const FORMAT: u8 = 1;
 ///
 /// let (low, high) = (scorer.score(array![1.0, 5.0].view())?, scorer.score(array![9.0, 5.0].view())?);
 /// assert!(low.probability < 0.5 && high.probability > 0.5);
-/// // A score says what made it up.
+/// // Contributions sum to the score.
 /// let sum = high.base + high.contributions.iter().sum::<f64>();
 /// assert!((sum - high.log_odds).abs() < 1e-9);
 /// assert_eq!(Scorer::decode(&scorer.encode())?, scorer);
@@ -44,85 +43,86 @@ pub struct Scorer {
     contenders: Vec<(LearnerKind, ProbabilityQuality)>,
 }
 
-/// A probability and what made it up.
+/// Probability with its explanation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
-    /// That it happens.
+/// Probability of a positive label, 0 to 1.
     pub probability: f64,
-    /// The logarithm of its odds.
+/// Logarithm of the odds of `probability`.
     pub log_odds: f64,
-    /// The same of a row nothing is known of: of all rows (tree), or of a row that is the mean of all.
+/// Log-odds without any information: of all training rows (tree), or of the mean row.
     pub base: f64,
-    /// By column, what it added to the logarithm of the odds. With `base` they add up to it.
+/// Contribution to the log-odds by column; with `base` they sum to `log_odds`.
     pub contributions: Vec<f64>,
-    /// What a tree asked, from the root on; empty for other learners.
+/// Decisions of a tree, from the root on; empty for other learners.
     pub path: Vec<TreeStep>,
 }
 
-/// Why bytes are no scorer, or a row no row.
+/// Error of decoding a scorer or of scoring a row.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ScorerError {
-    /// They are not what was encoded.
+/// The bytes are damaged.
     #[error("the scorer's bytes are damaged: {0}")]
     Damaged(String),
-    /// Another release made them.
+/// Another release wrote the scorer.
     #[error("the scorer has format {found}, this release reads {FORMAT}")]
     Format {
-        /// Theirs.
+/// Format of the scorer.
         found: u8,
     },
-    /// Its parts do not fit together, or a number cannot be one that was learned.
+/// Parts of the scorer contradict each other, or a number is out of the range of trained ones.
     #[error("the scorer does not fit together")]
     Inconsistent,
-    /// A row is not as wide as those that were learned from.
+/// A row has another width than the training rows.
     #[error("the row has {found} numbers, {expected} are expected")]
     Width {
-        /// Its numbers.
+/// Number of columns of the row.
         found: usize,
-        /// What they must be.
+/// Number of columns of the training rows.
         expected: usize,
     },
-    /// A row has a value that is NaN or infinite.
+/// A value of a row is NaN or infinite.
     #[error("the value in column {column} is not a finite number")]
     NotFinite {
-        /// From 0.
+/// Column index, from 0.
         column: usize,
     },
 }
 
-/// The contender of the least loss on the newest rows, calibrated if that is better still, and learned anew from all rows.
+/// Selects the candidate with the least log-loss on the newest rows, calibrates it if that helps, and refits it on all rows.
 pub(super) fn champion(
-    contenders: Vec<ScorerCandidate>,
-    rows: LabelledRows,
-    newest: LabelledRows,
-    params: &Params,
+candidates: Vec<ScorerCandidate>,
+rows: LabelledRows,
+newest: LabelledRows,
+params: &Params,
 ) -> Result<Scorer, Error> {
-    let figures = |shares: &[f64]| {
-        let threshold = params.threshold.unwrap_or_else(|| best_threshold(newest.labels, shares));
-        quality(newest.labels, shares, threshold)
-    };
-    let mut tried: Vec<(ProbabilityQuality, ScorerCandidate)> = contenders
-        .into_iter()
-        .map(|contender| (figures(&contender.learner.probabilities(newest.values)), contender))
-        .collect();
-    tried.sort_by(|one, other| one.0.log_loss.total_cmp(&other.0.log_loss));
-    let contenders = tried.iter().map(|(quality, contender)| (contender.learner.kind(), *quality)).collect();
-    let Some((quality, best)) = tried.into_iter().next() else {
-        return Err(Error::Parameter { parameter: "kinds", problem: "are none".to_owned() });
-    };
-    let log_odds: Vec<f64> = newest.values.outer_iter().map(|row| best.learner.log_odds(row)).collect();
-    let calibration = calibration(&log_odds, newest.labels);
-    let calibrated: Vec<f64> = log_odds.iter().map(|score| probability(calibration.of(*score))).collect();
-    Ok(Scorer {
-        columns: rows.values.ncols() as u32,
-        learner: (best.refit)(rows)?,
-        calibration,
-        quality: if calibration == Calibration::NONE { quality } else { figures(&calibrated) },
-        contenders,
-    })
+let figures = |shares: &[f64]| {
+let threshold = params.threshold.unwrap_or_else(|| best_threshold(newest.labels, shares));
+quality(newest.labels, shares, threshold)
+};
+let mut evaluated: Vec<(ProbabilityQuality, ScorerCandidate)> = candidates
+.into_iter()
+.map(|candidate| (figures(&candidate.learner.probabilities(newest.values)), candidate))
+.collect();
+evaluated.sort_by(|left, right| left.0.log_loss.total_cmp(&right.0.log_loss));
+let candidates = evaluated.iter().map(|(quality, candidate)| (candidate.learner.kind(), *quality)).collect();
+let Some((quality, best)) = evaluated.into_iter().next() else {
+return Err(Error::parameter("kinds", "are none"));
+};
+let log_odds: Vec<f64> = newest.values.outer_iter().map(|row| best.learner.log_odds(row)).collect();
+let calibration = calibration(&log_odds, newest.labels);
+let calibrated: Vec<f64> = log_odds.iter().map(|score| probability(calibration.of(*score))).collect();
+Ok(Scorer {
+columns: rows.values.ncols() as u32,
+learner: (best.refit)(rows)?,
+calibration,
+quality: if calibration == Calibration::NONE { quality } else { figures(&calibrated) },
+contenders: candidates,
+})
 }
 
-/// The line through all of the newest rows, if that through their first half is better on the second than none.
+/// Platt scaling fitted on all newest rows, if a fit on their first half improves the second half.
+
 fn calibration(log_odds: &[f64], labels: &[bool]) -> Calibration {
     let half = labels.len() / 2;
     let loss = |line: Calibration| {
@@ -135,37 +135,36 @@ fn calibration(log_odds: &[f64], labels: &[bool]) -> Calibration {
         .unwrap_or(Calibration::NONE)
 }
 
-impl Scorer {
-    /// Which learner it is.
+/// Kind of the champion.
     pub fn kind(&self) -> LearnerKind {
         self.learner.kind()
     }
 
-    /// How many numbers a row has.
+/// Number of columns `d` of a row.
     pub fn columns(&self) -> usize {
         self.columns as usize
     }
 
-    /// The line that scores are brought onto.
+/// Calibration of the log-odds.
     pub fn calibration(&self) -> Calibration {
         self.calibration
     }
 
-    /// Its figures on the newest rows, learned from the older; of the calibrated scores, which were fitted there, if there are
-    /// such.
+/// Figures on the newest rows of the champion trained on the older rows. Calibrated figures are measured on the rows that the
+/// calibration was fitted on.
     pub fn quality(&self) -> ProbabilityQuality {
         self.quality
     }
 
-    /// The figures of all that competed, the best first, without calibration.
+/// Uncalibrated figures of all candidates, best first.
     pub fn contenders(&self) -> &[(LearnerKind, ProbabilityQuality)] {
         &self.contenders
     }
 
-    /// The score of a row.
-    ///
-    /// # Errors
-    /// If it is not as wide as those that were learned from, or a value is not finite.
+/// Scores a row of `d` numbers.
+///
+/// # Errors
+/// [`ScorerError::Width`] for another width than the training rows, [`ScorerError::NotFinite`] for a value that is not finite.
     pub fn score(&self, row: ArrayView1<f32>) -> Result<Score, ScorerError> {
         if row.len() != self.columns() {
             return Err(ScorerError::Width { found: row.len(), expected: self.columns() });
@@ -173,7 +172,8 @@ impl Scorer {
         if let Some(column) = row.iter().position(|value| !value.is_finite()) {
             return Err(ScorerError::NotFinite { column });
         }
-        let Calibration { slope, .. } = self.calibration;
+// Calibration is linear, so its slope scales contributions and its offset belongs to the base.
+let Calibration { slope, .. } = self.calibration;
         let (base, mut contributions, mut path) = match &self.learner {
             Learner::Tree(tree) => {
                 let path = tree.steps(row);
@@ -196,16 +196,16 @@ impl Scorer {
         })
     }
 
-    /// A version byte and postcard.
+/// Encodes the scorer: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
         postcard::to_extend(self, vec![FORMAT])
             .expect("writing to memory cannot fail: every type here has a known length")
     }
 
-    /// The scorer of such bytes, checked whole.
-    ///
-    /// # Errors
-    /// Whatever makes it unfit to be served.
+/// Decodes and checks a scorer.
+///
+/// # Errors
+/// Any [`ScorerError`] that makes the scorer unfit to be served.
     pub fn decode(bytes: &[u8]) -> Result<Self, ScorerError> {
         let (&found, rest) = bytes.split_first().ok_or(ScorerError::Damaged("no bytes".to_owned()))?;
         if found != FORMAT {

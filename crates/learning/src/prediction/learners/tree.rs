@@ -1,10 +1,9 @@
-//! A decision tree. In come rows; out goes a tree whose every split is on one column at one threshold, and which gives
-//! probabilities. It is grown greedily by the Gini impurity (Breiman, Friedman, Olshen and Stone, "Classification and Regression
-//! Trees", 1984, chapter 4). Leaves are smoothed towards the share of all rows, as if two rows of it had been seen in each
-//! (Zadrozny and Elkan, "Obtaining calibrated probability estimates from decision trees", ICML 2001).
+//! Decision tree that gives probabilities. Grown greedily by the Gini impurity (Breiman, Friedman, Olshen and Stone, "Classification
+//! and Regression Trees", 1984, chapter 4). Leaves are smoothed towards the overall share of positives (Zadrozny and Elkan,
+//! "Obtaining calibrated probability estimates from decision trees", ICML 2001).
 //!
-//! It is own code since `linfa-trees` answers with classes: it joins leaves of the same majority, and where less than half
-//! happens most of what tells probabilities apart is joined with them. `MODELS.md` has what that costs.
+//! Own code instead of `linfa-trees`, which gives classes: it merges leaves of the same majority, and with less than half positives
+//! that removes most differences between probabilities. The cost of that is measured in `docs/results/models.md`.
 
 use super::odds::probability;
 use super::rows::LabelledRows;
@@ -13,21 +12,20 @@ use ndarray::ArrayView1;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// What leaves are tried with, and how deep trees are at most.
-const LEAVES: [f64; 5] = [10.0, 20.0, 40.0, 80.0, 160.0];
+/// Candidate leaf sizes, and the largest depth.
 pub(super) const DEPTH_MAX: usize = 10;
-/// As if so many rows of the share of all had been seen in each node.
+/// Pseudo-count of the overall share in each node.
 const SMOOTHING: f64 = 2.0;
 
-/// How a tree is grown.
+/// Hyperparameters of a tree.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct TreeShape {
     pub(super) depth: usize,
-    /// The least weight of a leaf.
+/// Least weight of a leaf.
     pub(super) leaf: f64,
 }
 
-/// The root first; a node's children come after it.
+/// Decision tree as a list of nodes, the root first; children come after their parent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tree {
     nodes: Vec<TreeNode>,
@@ -35,7 +33,7 @@ pub struct Tree {
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct TreeNode {
-    /// The logarithm of the odds of what comes here.
+/// Log-odds of the rows of this node.
     log_odds: f64,
     split: Option<TreeSplit>,
 }
@@ -44,28 +42,28 @@ struct TreeNode {
 struct TreeSplit {
     column: u32,
     threshold: f32,
-    /// Where rows go that are not above the threshold, and the others.
+/// Child of the rows at or below the threshold, and child of the others.
     below: u32,
     above: u32,
 }
 
-/// One step from the root to a leaf.
+/// Decision on the path from the root to a leaf.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TreeStep {
-    /// The column that was looked at.
+/// Column that is compared.
     pub column: usize,
-    /// What it was compared with.
+/// Threshold of the comparison.
     pub threshold: f32,
-    /// Whether it was above.
+/// Result: true if the value is above the threshold.
     pub above: bool,
-    /// What the step added to the logarithm of the odds.
+/// Change of the log-odds by this decision.
     pub log_odds: f64,
 }
 
-/// A node's rows by each column, in the order of its values.
+/// Rows of a node by column, in the order of the column's values.
 type SortedColumns = Vec<Vec<u32>>;
 
-/// A split that was found.
+/// Best split found for a node.
 #[derive(Clone, Copy)]
 struct BestSplit {
     impurity: f64,
@@ -73,11 +71,12 @@ struct BestSplit {
     threshold: f32,
 }
 
-/// The tree that is best on the newest rows, grown from the older.
+/// Grows trees on the older rows and returns the best on the newest, with its hyperparameters.
 pub(super) fn tuned(older: LabelledRows, newest: LabelledRows) -> (Tree, TreeShape) {
     let mut best: Option<(f64, Tree, TreeShape)> = None;
     for leaf in LEAVES {
-        let deep = grow(older, TreeShape { depth: DEPTH_MAX, leaf });
+// Each depth is a prefix of the deepest tree, so one growth per leaf size is enough.
+let deep = grow(older, TreeShape { depth: DEPTH_MAX, leaf });
         for depth in 1..=DEPTH_MAX {
             let tree = deep.cut(depth);
             let shares: Vec<f64> =
@@ -94,18 +93,22 @@ pub(super) fn tuned(older: LabelledRows, newest: LabelledRows) -> (Tree, TreeSha
     )
 }
 
+/// Grows a tree on all rows.
 pub(super) fn grow(rows: LabelledRows, shape: TreeShape) -> Tree {
-    let order = |column: ArrayView1<f32>| {
-        let mut order: Vec<u32> = (0..column.len() as u32).collect();
-        order.sort_by(|one, other| column[*one as usize].total_cmp(&column[*other as usize]));
-        order
-    };
-    let columns: Vec<ArrayView1<f32>> = rows.values.columns().into_iter().collect();
-    let orders: SortedColumns = columns.into_par_iter().map(order).collect();
-    let (happened, all) = rows.totals();
-    let mut growing = TreeGrower { rows, shape, share: happened / all, nodes: Vec::new() };
-    growing.grow(orders, 0);
-    Tree { nodes: growing.nodes }
+let columns: Vec<ArrayView1<f32>> = rows.values.columns().into_iter().collect();
+let orders: SortedColumns = columns.into_par_iter().map(sorted_rows).collect();
+let weights = rows.label_weights();
+let share = weights.positive / weights.total;
+let mut grower = TreeGrower { rows, shape, share, nodes: Vec::new() };
+grower.grow(orders, 0);
+Tree { nodes: grower.nodes }
+}
+
+/// Row indices in the order of a column's values.
+fn sorted_rows(column: ArrayView1<f32>) -> Vec<u32> {
+let mut order: Vec<u32> = (0..column.len() as u32).collect();
+order.sort_by(|left, right| column[*left as usize].total_cmp(&column[*right as usize]));
+order
 }
 
 struct TreeGrower<'a> {
@@ -116,62 +119,70 @@ struct TreeGrower<'a> {
 }
 
 impl TreeGrower<'_> {
-    /// Adds a node of these rows and all below it; answers its number.
-    fn grow(&mut self, orders: SortedColumns, depth: usize) -> u32 {
-        let (happened, all) = orders[0].iter().fold((0.0, 0.0), |sums, row| self.add(sums, *row));
-        let share = (happened + SMOOTHING * self.share) / (all + SMOOTHING);
-        let number = self.nodes.len();
-        self.nodes.push(TreeNode { log_odds: (share / (1.0 - share)).ln(), split: None });
-        let found = if depth < self.shape.depth { self.split(&orders, happened, all) } else { None };
-        if let Some(BestSplit { column, threshold, .. }) = found {
-            let values = self.rows.values.column(column);
-            let goes_below = |row: &u32| values[*row as usize] <= threshold;
-            let (below, above): (SortedColumns, SortedColumns) = orders
-                .into_par_iter()
-                .map(|order| order.into_iter().partition::<Vec<u32>, _>(goes_below))
-                .unzip();
-            let (below, above) = (self.grow(below, depth + 1), self.grow(above, depth + 1));
-            self.nodes[number].split = Some(TreeSplit { column: column as u32, threshold, below, above });
-        }
-        number as u32
-    }
+/// Adds a node of these rows and its subtree; returns the index of the node.
+fn grow(&mut self, orders: SortedColumns, depth: usize) -> u32 {
+let mut weights = LabelWeights::default();
+orders[0].iter().for_each(|row| self.add(&mut weights, *row));
+let share = (weights.positive + SMOOTHING * self.share) / (weights.total + SMOOTHING);
+let index = self.nodes.len();
+self.nodes.push(TreeNode { log_odds: (share / (1.0 - share)).ln(), split: None });
+let split = if depth < self.shape.depth { self.best_split(&orders, weights) } else { None };
+if let Some(BestSplit { column, threshold, .. }) = split {
+let values = self.rows.values.column(column);
+let (below, above): (SortedColumns, SortedColumns) = orders
+.into_par_iter()
+.map(|order| {
+order.into_iter().partition::<Vec<u32>, _>(|row| values[*row as usize] <= threshold)
+})
+.unzip();
+let below = self.grow(below, depth + 1);
+let above = self.grow(above, depth + 1);
+self.nodes[index].split = Some(TreeSplit { column: column as u32, threshold, below, above });
+}
+index as u32
+}
 
-    fn add(&self, (happened, all): (f64, f64), row: u32) -> (f64, f64) {
-        let weight = f64::from(self.rows.weights[row as usize]);
-        (happened + if self.rows.labels[row as usize] { weight } else { 0.0 }, all + weight)
-    }
+fn add(&self, weights: &mut LabelWeights, row: u32) {
+weights.add(self.rows.labels[row as usize], self.rows.weights[row as usize]);
+}
 
-    /// The split that leaves the least impurity; of equals that of the first column.
-    fn split(&self, orders: &SortedColumns, happened: f64, all: f64) -> Option<BestSplit> {
-        let whole = impurity(happened, all);
-        let least = |one: Option<BestSplit>, other: Option<BestSplit>| match (one, other) {
-            (Some(one), Some(other)) => Some(if other.impurity < one.impurity { other } else { one }),
-            (one, other) => one.or(other),
-        };
-        let found: Vec<Option<BestSplit>> = orders
-            .par_iter()
-            .enumerate()
-            .map(|(column, order)| self.split_column(column, order, happened, all))
-            .collect();
-        found.into_iter().fold(None, least).filter(|found| found.impurity < whole - 1e-9 * all)
-    }
+/// Split with the least impurity; among equal ones that of the first column.
+fn best_split(&self, orders: &SortedColumns, weights: LabelWeights) -> Option<BestSplit> {
+let splits: Vec<Option<BestSplit>> = orders
+.par_iter()
+.enumerate()
+.map(|(column, order)| self.split_column(column, order, weights))
+.collect();
+// Columns are compared in order, so that the result does not depend on the threads.
+let mut best: Option<BestSplit> = None;
+for split in splits.into_iter().flatten() {
+if best.is_none_or(|best| split.impurity < best.impurity) {
+best = Some(split);
+}
+}
+let whole = impurity(weights.positive, weights.total);
+best.filter(|best| best.impurity < whole - 1e-9 * weights.total)
+}
 
-    fn split_column(&self, column: usize, order: &[u32], happened: f64, all: f64) -> Option<BestSplit> {
-        let values = self.rows.values.column(column);
-        let mut best: Option<BestSplit> = None;
-        let mut below = (0.0, 0.0);
-        for two in order.windows(2) {
-            below = self.add(below, two[0]);
-            let (value, next) = (values[two[0] as usize], values[two[1] as usize]);
-            if value == next || below.1 < self.shape.leaf {
-                continue;
-            }
-            if all - below.1 < self.shape.leaf {
-                break;
-            }
-            let impurity = impurity(below.0, below.1) + impurity(happened - below.0, all - below.1);
+fn split_column(&self, column: usize, order: &[u32], weights: LabelWeights) -> Option<BestSplit> {
+let values = self.rows.values.column(column);
+let mut best: Option<BestSplit> = None;
+let mut below = LabelWeights::default();
+for two in order.windows(2) {
+self.add(&mut below, two[0]);
+let value = values[two[0] as usize];
+let next = values[two[1] as usize];
+if value == next || below.total < self.shape.leaf {
+continue;
+}
+let above_total = weights.total - below.total;
+if above_total < self.shape.leaf {
+break;
+}
+let impurity = impurity(below.positive, below.total)
++ impurity(weights.positive - below.positive, above_total);
             if best.is_none_or(|best| impurity < best.impurity) {
-                // Half the way; the lower one where f32 has nothing between.
+// Midpoint; the lower value where f32 has nothing in between.
                 let middle = value + (next - value) / 2.0;
                 let threshold = if middle < next && middle.is_finite() { middle } else { value };
                 best = Some(BestSplit { impurity, column, threshold });
@@ -181,72 +192,76 @@ impl TreeGrower<'_> {
     }
 }
 
-/// The Gini impurity, times the weight.
-fn impurity(happened: f64, all: f64) -> f64 {
-    2.0 * happened * (all - happened) / all
+/// Gini impurity times the weight of the rows.
+fn impurity(positive: f64, total: f64) -> f64 {
+2.0 * positive * (total - positive) / total
 }
 
 impl Tree {
-    /// Without what lies deeper.
+/// Copy of the tree without nodes below `depth`.
     fn cut(&self, depth: usize) -> Self {
         let mut nodes = self.nodes.clone();
         let mut depths = vec![0; nodes.len()];
-        for number in 0..nodes.len() {
-            if let Some(split) = nodes[number].split {
-                depths[split.below as usize] = depths[number] + 1;
-                depths[split.above as usize] = depths[number] + 1;
-            }
-            if depths[number] >= depth {
-                nodes[number].split = None;
+for index in 0..nodes.len() {
+if let Some(split) = nodes[index].split {
+depths[split.below as usize] = depths[index] + 1;
+depths[split.above as usize] = depths[index] + 1;
+}
+if depths[index] >= depth {
+nodes[index].split = None;
             }
         }
         Self { nodes }
     }
 
-    /// From the root to the leaf of a row: the splits and the node after each.
-    fn path(&self, row: ArrayView1<f32>) -> impl Iterator<Item = (TreeSplit, bool, f64)> {
-        let mut number = 0;
-        std::iter::from_fn(move || {
-            let split = self.nodes[number].split?;
-            let above = row[split.column as usize] > split.threshold;
-            let before = self.nodes[number].log_odds;
-            number = if above { split.above } else { split.below } as usize;
-            Some((split, above, self.nodes[number].log_odds - before))
-        })
-    }
+/// Decisions for a row, from the root to its leaf.
+fn path(&self, row: ArrayView1<f32>) -> impl Iterator<Item = TreeStep> {
+let mut index = 0;
+std::iter::from_fn(move || {
+let split = self.nodes[index].split?;
+let above = row[split.column as usize] > split.threshold;
+let before = self.nodes[index].log_odds;
+index = if above { split.above } else { split.below } as usize;
+Some(TreeStep {
+column: split.column as usize,
+threshold: split.threshold,
+above,
+log_odds: self.nodes[index].log_odds - before,
+})
+})
+}
 
     pub(super) fn log_odds(&self, row: ArrayView1<f32>) -> f64 {
-        self.base() + self.path(row).map(|(.., change)| change).sum::<f64>()
+self.base() + self.path(row).map(|step| step.log_odds).sum::<f64>()
     }
 
-    /// Of all rows.
+/// Log-odds of all training rows.
     pub(super) fn base(&self) -> f64 {
         self.nodes[0].log_odds
     }
 
-    /// What was asked of a row on the way to its leaf; the changes add up to its logarithm of odds less that of all rows.
-    pub(super) fn steps(&self, row: ArrayView1<f32>) -> Vec<TreeStep> {
-        let step = |(split, above, log_odds): (TreeSplit, bool, f64)| TreeStep {
-            column: split.column as usize,
-            threshold: split.threshold,
-            above,
-            log_odds,
-        };
-        self.path(row).map(step).collect()
-    }
+/// Decisions for a row; their changes sum to the row's log-odds minus [`Self::base`].
+pub(super) fn steps(&self, row: ArrayView1<f32>) -> Vec<TreeStep> {
+self.path(row).collect()
+}
 
-    /// Whether it is a tree over `columns` columns; what was read from outside may not be.
-    pub(super) fn is_sound(&self, columns: usize) -> bool {
-        let sound = |(number, node): (usize, &TreeNode)| {
-            let children = node.split.is_none_or(|split| {
-                let after = |child: u32| (child as usize) > number && (child as usize) < self.nodes.len();
-                after(split.below)
-                    && after(split.above)
-                    && (split.column as usize) < columns
-                    && split.threshold.is_finite()
-            });
-            node.log_odds.is_finite() && children
-        };
-        !self.nodes.is_empty() && self.nodes.iter().enumerate().all(sound)
-    }
+/// Checks that all children come after their parent and exist, which decoded bytes do not guarantee. Paths then end.
+pub(super) fn is_sound(&self, columns: usize) -> bool {
+let nodes = self.nodes.len();
+!self.nodes.is_empty()
+&& self.nodes.iter().enumerate().all(|(index, node)| {
+node.log_odds.is_finite()
+&& node.split.is_none_or(|split| split.is_sound(index, nodes, columns))
+})
+}
+}
+
+impl TreeSplit {
+fn is_sound(&self, parent: usize, nodes: usize, columns: usize) -> bool {
+let children = parent + 1..nodes;
+children.contains(&(self.below as usize))
+&& children.contains(&(self.above as usize))
+&& (self.column as usize) < columns
+&& self.threshold.is_finite()
+}
 }

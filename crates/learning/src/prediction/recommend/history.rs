@@ -4,7 +4,7 @@ use portrait_profile::{Profile, Timestamp};
 
 /// Recency exponents: how fast what was had longer ago counts for less, by rank.
 pub(super) const EXPONENTS: [f32; 3] = [0.0, 0.5, 1.0];
-/// Terms of what was had before: see [`Touched::own`].
+/// Terms of what was had before: see [`Interaction::own`].
 pub(super) const REPEAT_TERMS: usize = 7;
 /// How fast habits fade: with these shares of the time that the pasts of a training span.
 pub(super) const DECAY_SPANS: [f64; 2] = [0.01, 0.05];

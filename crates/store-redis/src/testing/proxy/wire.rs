@@ -1,7 +1,7 @@
 //! One connection of a wire: requests go to the server and answers come back, one whole value at a time, so that it is known which
 //! answer belongs to which request. What harm is due to a request is done to it here, and to nothing before it.
 
-use super::harm::{Harm, Harms, Moment};
+use super::fault::{ProxyFault, ProxyFaults, FaultMoment};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use tokio::net::TcpStream;
 struct Wire {
     client: TcpStream,
     server: TcpStream,
-    harms: Arc<Harms>,
+    harms: Arc<ProxyFaults>,
     /// What the client sent, as far as it is not passed on.
-    asked: BytesMut,
+    requested: BytesMut,
     /// What the server sent, as far as it is not passed on.
     answered: BytesMut,
     /// The requests that have no answer yet, each with the harm that is due to its answer.
-    open: VecDeque<Option<Harm>>,
+    open: VecDeque<Option<ProxyFault>>,
 }
 
 /// Passes everything on between `client` and the server on `port`, until one of them ends it or harm does.
-pub(super) async fn pass(client: TcpStream, port: u16, harms: Arc<Harms>) {
+pub(super) async fn pass(client: TcpStream, port: u16, harms: Arc<ProxyFaults>) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
     // Each value is passed on alone.
     if client.set_nodelay(true).is_err() || server.set_nodelay(true).is_err() {
         return;
     }
     let (asked, answered, open) = (BytesMut::new(), BytesMut::new(), VecDeque::new());
-    let mut wire = Wire { client, server, harms, asked, answered, open };
+    let mut wire = Wire { client, server, harms, requested: asked, answered, open };
     while wire.step().await.is_some() {}
 }
 
@@ -36,21 +36,21 @@ impl Wire {
     /// Passes on what came; nothing if that was the end.
     async fn step(&mut self) -> Option<()> {
         tokio::select! {
-            read = self.client.read_buf(&mut self.asked) => {
+            read = self.client.read_buf(&mut self.requested) => {
                 read.ok().filter(|count| *count > 0)?;
                 self.requests().await
             }
             read = self.server.read_buf(&mut self.answered) => {
                 read.ok().filter(|count| *count > 0)?;
-                self.answers().await
+                self.replies().await
             }
         }
     }
 
     async fn requests(&mut self) -> Option<()> {
-        while let Some(request) = next_value(&mut self.asked) {
+        while let Some(request) = next_value(&mut self.requested) {
             let harm = match self.harms.take(&request) {
-                Some(Harm::Hold(_, Moment::Sent, reached)) => {
+                Some(ProxyFault::Hold(_, FaultMoment::Sent, reached)) => {
                     let _ = reached.send(());
                     return self.until_the_client_is_gone().await;
                 }
@@ -64,13 +64,13 @@ impl Wire {
         Some(())
     }
 
-    async fn answers(&mut self) -> Option<()> {
+    async fn replies(&mut self) -> Option<()> {
         while let Some(answer) = next_value(&mut self.answered) {
             let unasked = answer.starts_with(b">");
             match if unasked { None } else { self.open.pop_front().flatten() } {
                 None => self.client.write_all(&answer).await.ok()?,
-                Some(Harm::LoseAnswer(_)) => return None,
-                Some(Harm::Hold(_, _, reached)) => {
+                Some(ProxyFault::LoseReply(_)) => return None,
+                Some(ProxyFault::Hold(_, _, reached)) => {
                     let _ = reached.send(());
                     return self.until_the_client_is_gone().await;
                 }
@@ -81,8 +81,8 @@ impl Wire {
 
     async fn until_the_client_is_gone(&mut self) -> Option<()> {
         loop {
-            self.asked.clear();
-            self.client.read_buf(&mut self.asked).await.ok().filter(|count| *count > 0)?;
+            self.requested.clear();
+            self.client.read_buf(&mut self.requested).await.ok().filter(|count| *count > 0)?;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Models of the naive server: two segments, those who come at night and the others, whatever it is trained on.
 
-use super::super::super::facts::Facts;
+use super::super::super::facts::ProfileFacts;
 use super::{Answers, Naive, State};
 use portrait_profile::{Profile, Timestamp};
 use portrait_proto::v1;
@@ -15,7 +15,7 @@ const COMPONENT: &str = "behavior.night";
 
 /// Where the model puts a profile.
 pub(super) fn segment_of(profile: &Profile) -> &'static str {
-    let facts = Facts::of(&profile.view_at(Timestamp::EPOCH).into());
+    let facts = ProfileFacts::of(&profile.view_at(Timestamp::EPOCH).into());
     SEGMENTS[usize::from(facts.night_share() > 0.25)].0
 }
 
@@ -42,7 +42,7 @@ impl State {
         if self.model == 0 {
             return Err(Status::failed_precondition("no model"));
         }
-        let origin = if self.model == 1 { v1::SegmentOrigin::Born } else { v1::SegmentOrigin::Kept };
+        let origin = if self.model == 1 { v1::SegmentOrigin::New } else { v1::SegmentOrigin::Kept };
         let segments = SEGMENTS.map(|(segment_id, name)| v1::Segment {
             segment_id: segment_id.to_owned(),
             name: name.to_owned(),
@@ -53,7 +53,7 @@ impl State {
         Ok(v1::ListSegmentsResponse {
             model_version: self.model,
             segments: segments.to_vec(),
-            assigned: self.segments.len() as u64,
+            assigned_users: self.segments.len() as u64,
             ..Default::default()
         })
     }
@@ -107,10 +107,10 @@ impl ModelService for Naive {
         state.looks += 1;
         let drift = v1::DriftStatus {
             components: vec![v1::ComponentDrift { name: COMPONENT.to_owned(), ..Default::default() }],
-            windows: (state.looks - 1) % 3 + 1,
+            consecutive_checks: (state.looks - 1) % 3 + 1,
             ..Default::default()
         };
-        let training = (drift.windows == 3).then(|| state.train());
+        let training = (drift.consecutive_checks == 3).then(|| state.train());
         Ok(Response::new(v1::CheckDriftResponse { drift: Some(drift), training }))
     }
 

@@ -1,0 +1,159 @@
+//! A connection to a deployment: to one server that has every role, or to the servers of each. In goes an address as a person
+//! writes it; out comes something that every generated client takes, and that brings each call to the role it is for.
+
+use crate::Error;
+use http::{Request, Response};
+use portrait_proto::v1::{
+    feature_service_server, ingest_service_server, model_service_server, query_service_server,
+};
+use portrait_runtime::peer::{Peer, PresentedCredentials};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tonic::body::Body;
+use tonic::transport::Channel;
+use tower::Service;
+
+/// Roles and their services: the name of a role in an address, and the full name of its gRPC service.
+pub const ROLES: [(&str, &str); 4] = [
+    ("ingest", ingest_service_server::SERVICE_NAME),
+    ("feature", feature_service_server::SERVICE_NAME),
+    ("model", model_service_server::SERVICE_NAME),
+    ("query", query_service_server::SERVICE_NAME),
+];
+
+/// Connections to the servers of a deployment. Cheap to clone; clones share the connections.
+#[derive(Clone, Debug)]
+pub struct RoleRouter {
+    /// By role, in the order of [`ROLES`].
+    roles: Arc<[Peer; 4]>,
+}
+
+impl RoleRouter {
+    /// Connects to `address`: the URL of a server that has every role, or `ROLE=URL` several times with commas between. Calls
+    /// of a role that is named more than once are spread over its servers; one that is not named is the first server's.
+    ///
+    /// # Errors
+    /// If the address names no server, or no server answers there.
+    pub async fn connect(address: &str, presented: &PresentedCredentials) -> Result<Self, Error> {
+        let named = parse(address)?;
+        let first = named.first().map(|(_, url)| url.clone()).unwrap_or_default();
+        let mut roles = Vec::with_capacity(ROLES.len());
+        for (role, _) in ROLES {
+            let of_role = named.iter().filter(|(name, _)| name.is_none_or(|name| name == role));
+            let mut urls: Vec<String> = of_role.map(|(_, url)| url.clone()).collect();
+            if urls.is_empty() {
+                urls.push(first.clone());
+            }
+            roles.push(presented.over(channel(&urls, presented).await?));
+            if named.iter().all(|(name, _)| name.is_none()) {
+                break;
+            }
+        }
+        let shared = roles[0].clone();
+        let mut roles = roles.into_iter();
+        Ok(Self { roles: Arc::new(std::array::from_fn(|_| roles.next().unwrap_or_else(|| shared.clone()))) })
+    }
+
+    /// The connection to the servers of a service. Calls of services that are no role's, as health checks, go to the first.
+    pub fn of(&self, service: &str) -> &Peer {
+        &self.roles[ROLES.iter().position(|(_, name)| *name == service).unwrap_or_default()]
+    }
+}
+
+impl From<Channel> for RoleRouter {
+    fn from(channel: Channel) -> Self {
+        Self { roles: Arc::new(std::array::from_fn(|_| channel.clone().into())) }
+    }
+}
+
+impl Service<Request<Body>> for RoleRouter {
+    type Response = Response<Body>;
+    type Error = tonic::transport::Error;
+    type Future = <Peer as Service<Request<Body>>>::Future;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        // Which connection must be ready is known with the call alone.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let service = request.uri().path().trim_start_matches('/').split('/').next();
+        self.of(service.unwrap_or_default()).clone().call(request)
+    }
+}
+
+/// The URLs of an address, each with the role it is named for; all of them for none, or all for one.
+fn parse(address: &str) -> Result<Vec<(Option<&str>, String)>, Error> {
+    let parts: Vec<&str> = address.split(',').map(str::trim).collect();
+    let mut named = Vec::with_capacity(parts.len());
+    for part in &parts {
+        match part.split_once('=') {
+            Some((role, url)) if ROLES.iter().any(|(name, _)| *name == role) => {
+                named.push((Some(role), url.to_owned()));
+            }
+            Some((role, _)) if !role.contains('/') => {
+                let problem = format!("{role:?} is no role: name ingest, feature, model or query");
+                return Err(Error::Address(problem));
+            }
+            _ if parts.len() > 1 => {
+                let remedy = "write ROLE=URL for each, or the URL of one server alone";
+                return Err(Error::Address(format!("{part:?} names no role: {remedy}")));
+            }
+            _ => named.push((None, (*part).to_owned())),
+        }
+    }
+    Ok(named)
+}
+
+/// One connection, or calls spread over several.
+async fn channel(urls: &[String], presented: &PresentedCredentials) -> Result<Channel, Error> {
+    let endpoints = urls.iter().map(|url| presented.endpoint(url)).collect::<Result<Vec<_>, _>>()?;
+    if let [endpoint] = &endpoints[..] {
+        return endpoint.connect().await.map_err(|source| {
+            let url = urls[0].clone();
+            let tls = url.starts_with("https");
+            let certificates = if tls { ", or see to --ca, --cert and --key" } else { "" };
+            Error::Unreachable { url, certificates, source }
+        });
+    }
+    Ok(Channel::balance_list(endpoints.into_iter()))
+}
+
+/// Prepares a connection that is made with the first call.
+///
+/// # Errors
+/// If `url` is no address.
+pub fn lazily(url: &str) -> Result<Channel, Error> {
+    Ok(PresentedCredentials::default().endpoint(url)?.connect_lazy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_one_server_or_servers_by_role() {
+        let named = |address: &str| {
+            let parsed = parse(address).map_err(|error| error.to_string())?;
+            Ok(parsed.into_iter().map(|(role, url)| format!("{}@{url}", role.unwrap_or("all"))).collect())
+        };
+        let rows: [(&str, Result<Vec<&str>, &str>); 5] = [
+            ("http://one:1", Ok(vec!["all@http://one:1"])),
+            (
+                "ingest=http://a:1, query=http://b:2,query=http://c:3",
+                Ok(vec!["ingest@http://a:1", "query@http://b:2", "query@http://c:3"]),
+            ),
+            ("http://one:1?a=b", Ok(vec!["all@http://one:1?a=b"])),
+            ("cook=http://a:1", Err("\"cook\" is no role: name ingest, feature, model or query")),
+            (
+                "http://a:1,query=http://b:2",
+                Err("\"http://a:1\" names no role: write ROLE=URL for each, or the URL of one server alone"),
+            ),
+        ];
+        for (address, expected) in rows {
+            let expected: Result<Vec<String>, String> =
+                expected.map(|urls| urls.into_iter().map(str::to_owned).collect()).map_err(str::to_owned);
+            assert_eq!(named(address), expected, "{address}");
+        }
+    }
+}

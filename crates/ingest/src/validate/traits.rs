@@ -1,0 +1,55 @@
+//! Validation of traits, and the shop's policy on them.
+
+use super::{Validator, record_id, text};
+use portrait_profile::{Body, Record, Timestamp};
+use portrait_proto::request::{ValidationError, user_id};
+use portrait_proto::v1::{self, ErrorReason};
+
+const TRAITS_MAX: usize = 32;
+const NAME_MAX_BYTES: usize = 64;
+const VALUE_MAX_BYTES: usize = 256;
+
+impl Validator {
+    /// Validates an update of traits that arrives at `now`. An update whose traits are all dropped is still a record: the sender
+    /// gets an acceptance, and its id is remembered.
+    pub(crate) fn traits(&self, update: v1::TraitsUpdate, now: Timestamp) -> Result<Record, ValidationError> {
+        let user_id = user_id("user_id", &update.user_id)?;
+        let record_id = record_id(&update.event_id)?;
+        let occurred_at = self.occurred_at(update.occurred_at.as_ref(), now)?;
+        if update.traits.is_empty() {
+            return Err(ValidationError::new(
+                ErrorReason::MissingField,
+                "traits",
+                "is empty: send at least one trait",
+            ));
+        }
+        if update.traits.len() > TRAITS_MAX {
+            let message =
+                format!("has {} entries, {TRAITS_MAX} are allowed: split the update", update.traits.len());
+            return Err(ValidationError::new(ErrorReason::TooMany, "traits", message));
+        }
+        let mut kept = Vec::with_capacity(update.traits.len());
+        for (name, value) in update.traits {
+            let field = format!("traits[{name:.64?}]");
+            if name.is_empty() {
+                return Err(ValidationError::new(ErrorReason::EmptyId, &field, "has no name"));
+            }
+            let name = text("traits", name, NAME_MAX_BYTES)?;
+            let value = text(&field, value, VALUE_MAX_BYTES)?;
+            let applied = self.traits.apply(name.into(), value.into());
+            kept.extend(
+                applied.map_err(|fault| ValidationError::new(ErrorReason::OutOfRange, &field, fault.to_string()))?,
+            );
+        }
+        // A map has no order on the wire, and equal updates must yield equal records.
+        kept.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(Record {
+            user_id,
+            record_id,
+            occurred_at,
+            accepted_at: now,
+            body: Body::Traits(kept),
+            trace: None,
+        })
+    }
+}

@@ -1,0 +1,181 @@
+//! Publication: a worse candidate is refused, versions grow, a trainer that lost its lease publishes nothing, old versions go
+//! with the parts that only they need, and an older version can be served again.
+
+use super::features::{users, users_with_histories};
+use super::sandbox::{NEW_YEAR, Sandbox, config, field, reason};
+use portrait_model::Config;
+use portrait_profile::Timestamp;
+use portrait_proto::time;
+use portrait_proto::v1::{
+    ActivateModelRequest, ActivateModelResponse, ErrorReason, GetModelRequest, GetModelResponse,
+    ModelManifest, ModelPart, TrainModelRequest,
+};
+use portrait_store::Store;
+use prost::Message;
+use tonic::{Code, Status};
+
+const FORCE: TrainModelRequest = TrainModelRequest { segments: 0, choose_segments: false, force: true };
+
+async fn activate(sandbox: &Sandbox, version: u64) -> Result<ActivateModelResponse, Status> {
+    Ok(sandbox.client().activate_model(ActivateModelRequest { version }).await?.into_inner())
+}
+
+async fn get(sandbox: &Sandbox, version: u64) -> Result<GetModelResponse, Status> {
+    Ok(sandbox.client().get_model(GetModelRequest { version }).await?.into_inner())
+}
+
+/// The part of a kind.
+fn part<'a>(manifest: &'a ModelManifest, kind: &str) -> &'a ModelPart {
+    manifest.parts.iter().find(|part| part.kind == kind).expect("it was learned")
+}
+
+#[tokio::test]
+async fn a_worse_candidate_is_refused_unless_it_is_forced() {
+    let sandbox = Sandbox::running(config()).await;
+    sandbox.features.send(users(180, 3));
+    assert_eq!(sandbox.first().await.segments, 3);
+    let two = TrainModelRequest { segments: 2, ..Default::default() };
+    let outcome = sandbox.train(two).await.expect("an outcome");
+    assert_eq!((outcome.published, outcome.version, outcome.manifest), (false, 0, None));
+    assert!(outcome.refusal.contains("worse") && outcome.refusal.contains("1.0% are allowed"));
+    let list = sandbox.list().await;
+    assert_eq!((list.models.len(), list.active_version), (1, 1));
+    // A refused candidate takes no number.
+    let forced = sandbox.published(TrainModelRequest { force: true, ..two }).await;
+    assert_eq!((forced.version, forced.segments), (2, 2));
+    assert_eq!(sandbox.list().await.active_version, 2);
+}
+
+#[tokio::test]
+async fn a_published_model_is_the_active_one_and_says_when_it_was_made() {
+    let sandbox = Sandbox::running(config()).await;
+    sandbox.features.send(users(120, 3));
+    sandbox.clock.advance(5000);
+    let manifest = sandbox.first().await;
+    let at = Some(time::to_wire(Timestamp::from_millis(NEW_YEAR + 5000)));
+    assert_eq!((manifest.trained_at, manifest.as_of), (at, at));
+    for version in [0, 1] {
+        let found = get(&sandbox, version).await.expect("a model");
+        assert_eq!((found.manifest.as_ref(), found.active), (Some(&manifest), true));
+    }
+    assert_eq!(sandbox.list().await.models, [manifest]);
+}
+
+#[tokio::test]
+async fn a_trainer_that_lost_its_lease_publishes_nothing() {
+    let sandbox = Sandbox::running(config()).await;
+    sandbox.features.send(users(120, 3));
+    sandbox.features.hold(true);
+    let outcome = async {
+        let training = sandbox.train(TrainModelRequest::default());
+        let stolen = async {
+            sandbox.until("vectors are read", async || !sandbox.features.requests().is_empty()).await;
+            let token = sandbox.take_training(77).await;
+            sandbox.features.hold(false);
+            token
+        };
+        tokio::join!(training, stolen)
+    };
+    let (trained, token) = outcome.await;
+    let status = trained.expect_err("another has the right to train");
+    assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::TrainingElsewhere));
+    assert_eq!((sandbox.versions().await, sandbox.registry().await.active), (vec![], None));
+    // Ended by the other process, the right is free again; the loser has not given it away.
+    let status = sandbox.train(TrainModelRequest::default()).await.expect_err("the other trains still");
+    assert_eq!(reason(&status), ErrorReason::TrainingElsewhere);
+    sandbox.store.release_training(token).await.expect("the store is there");
+    assert_eq!(sandbox.first().await.version, 1);
+}
+
+#[tokio::test]
+async fn the_oldest_models_go_with_the_parts_that_only_they_need() {
+    let sandbox = Sandbox::running(Config { keep: 2, ..config() }).await;
+    sandbox.features.send(users_with_histories(120));
+    let mut manifests = Vec::new();
+    for kept in [&[1][..], &[1, 2], &[2, 3], &[3, 4]] {
+        manifests.push(sandbox.published(FORCE).await);
+        assert_eq!(sandbox.versions().await, kept);
+    }
+    for (index, manifest) in manifests.iter().enumerate() {
+        let stored = sandbox.part(part(manifest, "segments")).await.is_some();
+        assert_eq!(stored, index >= 2, "segments of version {}", index + 1);
+    }
+    // What is done next was learned from the same steps each time: one part of all models, needed still.
+    let [shared, newest] = [&manifests[0], &manifests[3]].map(|one| part(one, "behavior"));
+    assert_eq!(shared, newest);
+    assert!(sandbox.part(shared).await.is_some());
+    let gone = get(&sandbox, 1).await.expect_err("it is forgotten");
+    assert_eq!(reason(&gone), ErrorReason::ModelNotFound);
+    assert_eq!(sandbox.published(FORCE).await.version, 5, "numbers of forgotten models are not given again");
+}
+
+#[tokio::test]
+async fn an_older_model_that_is_served_again_is_kept_at_any_age() {
+    let sandbox = Sandbox::running(Config { keep: 2, ..config() }).await;
+    sandbox.features.send(users(120, 3));
+    for _ in 0..2 {
+        sandbox.published(FORCE).await;
+    }
+    activate(&sandbox, 1).await.expect("it is kept");
+    let third = sandbox.published(FORCE).await;
+    assert_eq!((third.parent_version, sandbox.versions().await), (1, vec![1, 2, 3]));
+    sandbox.published(FORCE).await;
+    assert_eq!(sandbox.versions().await, [3, 4]);
+}
+
+#[tokio::test]
+async fn a_roll_back_serves_the_older_version_and_the_next_one_grows_from_it() {
+    let sandbox = Sandbox::running(config()).await;
+    sandbox.features.send(users(120, 3));
+    sandbox.first().await;
+    sandbox.published(FORCE).await;
+    let answer = activate(&sandbox, 1).await.expect("it is kept");
+    assert_eq!((answer.active_version, answer.previous_version), (1, 2));
+    let served = get(&sandbox, 0).await.expect("one is served").manifest.expect("a manifest");
+    assert_eq!((served.version, sandbox.list().await.active_version), (1, 1));
+    assert!(!get(&sandbox, 2).await.expect("it is kept").active);
+    let next = sandbox.published(FORCE).await;
+    assert_eq!((next.version, next.parent_version), (3, 1));
+}
+
+#[tokio::test]
+async fn a_model_that_there_is_not_is_named_as_missing() {
+    let sandbox = Sandbox::running(config()).await;
+    let status = get(&sandbox, 0).await.expect_err("there is none yet");
+    assert_eq!(reason(&status), ErrorReason::NoModel);
+    sandbox.features.send(users(120, 3));
+    sandbox.first().await;
+    let missing = [
+        get(&sandbox, 99).await.err(),
+        activate(&sandbox, 99).await.err(),
+        activate(&sandbox, 0).await.err(),
+    ];
+    for status in missing.map(|status| status.expect("there is no such model")) {
+        assert_eq!((status.code(), reason(&status)), (Code::NotFound, ErrorReason::ModelNotFound));
+        assert_eq!(field(&status), "version");
+    }
+    assert_eq!(sandbox.list().await.active_version, 1);
+}
+
+#[tokio::test]
+async fn a_model_of_other_components_is_replaced_by_a_first_one_with_new_ids() {
+    let sandbox = Sandbox::running(config()).await;
+    let older = ModelManifest { version: 6, schema_hash: 1, next_segment: 40, ..Default::default() };
+    sandbox.publish(6, older.encode_to_vec()).await;
+    sandbox.features.send(users(180, 3));
+    let manifest = sandbox.first().await;
+    assert_eq!((manifest.version, manifest.parent_version, manifest.next_segment), (7, 0, 43));
+    let model = sandbox.model(&manifest).await;
+    assert_eq!(model.segments.iter().map(|one| one.id.get()).min(), Some(40));
+}
+
+#[tokio::test]
+async fn a_stored_manifest_that_is_damaged_is_an_error_that_names_the_version() {
+    let sandbox = Sandbox::running(config()).await;
+    sandbox.publish(3, b"\xff\xff\xff".to_vec()).await;
+    for status in [get(&sandbox, 3).await.err(), activate(&sandbox, 3).await.map(drop).err()] {
+        let status = status.expect("it cannot be read");
+        assert_eq!(reason(&status), ErrorReason::StoreIncompatible);
+        assert!(status.message().contains("model 3") && status.message().contains("damaged"), "{status:?}");
+    }
+}

@@ -1,0 +1,80 @@
+//! Requests that are refused, each with the field at fault, and settings that are, each with its key.
+
+use super::sandbox::{Sandbox, config, field, reason};
+use portrait_model::Config;
+use portrait_proto::v1::{CheckDriftRequest, ErrorReason, TrainModelRequest};
+use portrait_runtime::config::{ByteSize, Interval};
+use tonic::Code;
+use tonic_types::StatusExt;
+
+#[tokio::test]
+async fn a_training_that_makes_no_sense_names_the_field_at_fault() {
+    let sandbox = Sandbox::running(config()).await;
+    for (segments, choose_segments, expected, at_fault) in [
+        (5, false, ErrorReason::OutOfRange, "segments"),
+        (u32::MAX, false, ErrorReason::OutOfRange, "segments"),
+        (3, true, ErrorReason::Contradiction, "choose_segments"),
+    ] {
+        let request = TrainModelRequest { segments, choose_segments, force: false };
+        let status = sandbox.client().train_model(request).await.expect_err("it makes no sense");
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!((reason(&status), &*field(&status)), (expected, at_fault), "{segments}");
+    }
+    assert_eq!(sandbox.features.requests().len(), 0, "nothing was begun");
+}
+
+#[tokio::test]
+async fn a_refusal_of_too_many_segments_says_how_many_there_may_be() {
+    let sandbox = Sandbox::running(config()).await;
+    let request = TrainModelRequest { segments: 5, ..Default::default() };
+    let status = sandbox.client().train_model(request).await.expect_err("too many");
+    assert!(status.message().contains("1 to 4") && status.message().contains("model.segments_max"));
+}
+
+#[tokio::test]
+async fn more_callers_than_may_wait_for_the_trainer_are_asked_to_come_back() {
+    // Without a trainer every caller waits.
+    let sandbox = Sandbox::idle(config()).await;
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        let stream = sandbox.client().train_model(TrainModelRequest::default()).await.expect("it may wait");
+        waiting.push(stream);
+    }
+    let training = sandbox.client().train_model(TrainModelRequest::default()).await.err();
+    let look = sandbox.client().check_drift(CheckDriftRequest {}).await.err();
+    for status in [training, look].map(|status| status.expect("the queue is full")) {
+        assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::TrainingElsewhere));
+        assert!(status.get_error_details().retry_info().is_some());
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_by_their_key() {
+    let short = Interval::from_millis(99);
+    let small = ByteSize::kibibytes(63);
+    for (key, config) in [
+        ("model.interval", Config { interval: short, ..config() }),
+        ("model.drift_interval", Config { drift_interval: short, ..config() }),
+        ("model.lease_ttl", Config { lease_ttl: short, ..config() }),
+        ("model.heartbeat", Config { heartbeat: short, ..config() }),
+        ("model.drift_windows", Config { drift_windows: 0, ..config() }),
+        ("model.drift_rows", Config { drift_rows: 99, ..config() }),
+        ("model.drift_rows_min", Config { drift_rows_min: 99, ..config() }),
+        ("model.rows_min", Config { rows_min: 9, ..config() }),
+        ("model.rows_max", Config { rows_max: 59, ..config() }),
+        ("model.segments_min", Config { segments_min: 1, ..config() }),
+        ("model.segments_max", Config { segments_max: 1, ..config() }),
+        ("model.segments_max", Config { segments_max: 257, ..config() }),
+        ("model.keep", Config { keep: 1, ..config() }),
+        ("model.max_watchers", Config { max_watchers: 0, ..config() }),
+        ("model.worse_max", Config { worse_max: 1.1, ..config() }),
+        ("model.worse_max", Config { worse_max: f64::NAN, ..config() }),
+        ("model.max_request", Config { max_request: small, ..config() }),
+        ("model.max_response", Config { max_response: ByteSize::kibibytes(2047), ..config() }),
+    ] {
+        let invalid = config.validate().err().unwrap_or_else(|| panic!("{key} makes no sense"));
+        assert_eq!(invalid.key, key);
+    }
+    Config::default().validate().expect("the defaults make sense");
+    config().validate().expect("those of the tests do too");
+}

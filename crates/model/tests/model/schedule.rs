@@ -1,0 +1,174 @@
+//! Schedule of trainings: the first one, by time, by records, by drift that lasts, and none where they are switched off. One
+//! process trains at a time.
+
+use super::features::{set, users};
+use super::sandbox::{Sandbox, automatic, config, reason};
+use super::watcher::Watcher;
+use portrait_model::Config;
+use portrait_proto::v1::{ErrorReason, ModelManifest, TrainModelRequest, TrainingCause};
+use tonic::Code;
+use tonic_types::StatusExt;
+
+const DAY: i64 = 86_400_000;
+/// Heartbeats of 100 ms in which a training that is due would have begun, several times over.
+const LONG: usize = 8;
+
+async fn causes(sandbox: &Sandbox) -> Vec<TrainingCause> {
+    sandbox.list().await.models.iter().map(ModelManifest::cause).collect()
+}
+
+/// A process that has trained its first model from 300 users and 100 records, and a node that watches it.
+async fn with_first(config: Config) -> (Sandbox, Watcher) {
+    let sandbox = Sandbox::running(config).await;
+    sandbox.features.send(users(300, 3));
+    sandbox.apply(100).await;
+    let mut watcher = Watcher::of(&sandbox, "node").await;
+    assert_eq!(watcher.next_version().await, 1);
+    assert_eq!(causes(&sandbox).await, [TrainingCause::First]);
+    (sandbox, watcher)
+}
+
+#[tokio::test]
+async fn the_first_model_is_trained_as_soon_as_enough_is_known() {
+    let sandbox = Sandbox::running(automatic()).await;
+    sandbox.features.send(users(120, 3));
+    sandbox.apply(59).await;
+    let mut watcher = Watcher::of(&sandbox, "node").await;
+    watcher.wait_heartbeats(LONG).await;
+    assert_eq!(sandbox.features.requests().len(), 0, "59 records cannot be of 60 users");
+    sandbox.apply(1).await;
+    assert_eq!(watcher.next_version().await, 1);
+    assert_eq!(causes(&sandbox).await, [TrainingCause::First]);
+    assert_eq!(sandbox.list().await.models[0].applied_total, 60);
+}
+
+#[tokio::test]
+async fn too_few_users_are_read_again_only_after_twice_as_many_records() {
+    let sandbox = Sandbox::running(automatic()).await;
+    sandbox.features.send(users(30, 3));
+    let mut watcher = Watcher::of(&sandbox, "node").await;
+    for (records, attempts) in [(60, 1), (59, 1), (1, 2), (100, 2)] {
+        sandbox.apply(records).await;
+        sandbox.until("an attempt", async || sandbox.features.requests().len() >= attempts).await;
+        watcher.wait_heartbeats(LONG).await;
+        assert_eq!(sandbox.features.requests().len(), attempts, "after {records} more records");
+    }
+    sandbox.features.send(users(120, 3));
+    sandbox.apply(20).await;
+    assert_eq!(watcher.next_version().await, 1);
+}
+
+#[tokio::test]
+async fn a_model_is_trained_when_it_is_time_if_there_are_new_records() {
+    let (sandbox, mut watcher) = with_first(automatic()).await;
+    sandbox.clock.advance(DAY);
+    watcher.wait_heartbeats(LONG).await;
+    assert_eq!(sandbox.versions().await, [1], "nothing has happened since");
+    sandbox.apply(1).await;
+    assert_eq!(watcher.next_version().await, 2);
+    sandbox.clock.advance(DAY - 1);
+    sandbox.apply(1).await;
+    watcher.wait_heartbeats(LONG).await;
+    assert_eq!(causes(&sandbox).await, [TrainingCause::First, TrainingCause::Schedule]);
+}
+
+#[tokio::test]
+async fn a_model_is_trained_before_its_time_after_as_many_records_as_set() {
+    let (sandbox, mut watcher) = with_first(Config { volume: 50, ..automatic() }).await;
+    sandbox.apply(49).await;
+    watcher.wait_heartbeats(LONG).await;
+    assert_eq!(sandbox.versions().await, [1]);
+    sandbox.apply(1).await;
+    assert_eq!(watcher.next_version().await, 2);
+    assert_eq!(causes(&sandbox).await, [TrainingCause::First, TrainingCause::Volume]);
+}
+
+#[tokio::test]
+async fn a_model_is_trained_on_drift_that_lasts_three_looks() {
+    let (sandbox, mut watcher) = with_first(automatic()).await;
+    sandbox.features.change(|vector| set(vector, "behavior.view.7d", 300.0));
+    for windows in 1..=2 {
+        sandbox.clock.advance(300_000);
+        sandbox.apply(1).await;
+        sandbox
+            .until("a look", async || {
+                sandbox.list().await.drift.is_some_and(|drift| drift.windows == windows)
+            })
+            .await;
+        watcher.wait_heartbeats(LONG).await;
+        assert_eq!(sandbox.versions().await, [1], "after {windows} looks");
+    }
+    sandbox.clock.advance(300_000);
+    sandbox.apply(1).await;
+    assert_eq!(watcher.next_version().await, 2);
+    assert_eq!(causes(&sandbox).await, [TrainingCause::First, TrainingCause::Drift]);
+}
+
+#[tokio::test]
+async fn drift_is_looked_at_once_an_interval_and_only_after_new_records() {
+    let (sandbox, mut watcher) = with_first(automatic()).await;
+    let looks = || sandbox.features.requests().len() - 1;
+    for (advance, records, expected) in [(299_999, 1, 0), (1, 0, 1), (300_000, 0, 1), (0, 1, 2)] {
+        sandbox.clock.advance(advance);
+        if records > 0 {
+            sandbox.apply(records).await;
+        }
+        sandbox.until("a look", async || looks() >= expected).await;
+        watcher.wait_heartbeats(LONG).await;
+        assert_eq!(looks(), expected, "{advance} ms and {records} records later");
+    }
+    assert_eq!(sandbox.list().await.drift.expect("a look").windows, 0);
+}
+
+#[tokio::test]
+async fn nothing_is_trained_by_itself_where_that_is_switched_off() {
+    let manual = Sandbox::running(config()).await;
+    manual.features.send(users(300, 3));
+    let other = manual.another(Config { volume: 10, ..automatic() }).await;
+    other.features.send(users(300, 3));
+    // Two trainings are due, one after the other; the process beside it does both.
+    for versions in [&[1][..], &[1, 2]] {
+        manual.apply(100).await;
+        manual.until_versions(versions).await;
+    }
+    assert_eq!((manual.features.requests().len(), other.features.requests().len()), (0, 2));
+    // On demand it trains all the same, once the other has given back the right to.
+    manual.until("a training", async || manual.train(TrainModelRequest::default()).await.is_ok()).await;
+    assert_eq!(manual.versions().await, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn only_one_process_trains_at_a_time() {
+    let one = Sandbox::running(config()).await;
+    let other = one.another(config()).await;
+    one.features.send(users(120, 3));
+    other.features.send(users(120, 3));
+    one.features.hold(true);
+    let second = async {
+        one.until("the first one trains", async || !one.features.requests().is_empty()).await;
+        let refused = other.train(TrainModelRequest::default()).await.expect_err("the first one trains");
+        one.features.hold(false);
+        refused
+    };
+    let (first, refused) = tokio::join!(one.first(), second);
+    assert_eq!((refused.code(), reason(&refused)), (Code::Unavailable, ErrorReason::TrainingElsewhere));
+    assert!(refused.get_error_details().retry_info().is_some());
+    assert_eq!((first.version, other.features.requests().len()), (1, 0));
+    assert_eq!(other.first().await.version, 2, "the right to train was given back");
+}
+
+#[tokio::test]
+async fn a_training_that_is_under_way_at_shutdown_is_abandoned() {
+    let sandbox = Sandbox::idle(config()).await;
+    let running = sandbox.run();
+    sandbox.features.send(users(120, 3));
+    sandbox.features.hold(true);
+    let ending = async {
+        sandbox.until("it trains", async || !sandbox.features.requests().is_empty()).await;
+        sandbox.shutdown.cancel();
+        running.await.expect("no task panics");
+    };
+    let (trained, ()) = tokio::join!(sandbox.train(TrainModelRequest::default()), ending);
+    assert_eq!(reason(&trained.expect_err("it was abandoned")), ErrorReason::ShuttingDown);
+    assert!(sandbox.versions().await.is_empty());
+}

@@ -1,0 +1,123 @@
+//! Logs and feeds: blocks in streams, whose ids are the places of their last records. In come records or a place; out go
+//! places or records. What is read comes with the state at that very moment, so that a gap is never taken for an end.
+
+use super::dialer::Request;
+use super::cluster::WriteConcern;
+use super::partition::{fresh_nonce, read_generation};
+use super::reply::{self, ReplyFields};
+use super::scripts::{self, ScriptCall};
+use super::store::RedisStore;
+use super::failure::UnexpectedReply;
+use bytes::Bytes;
+use portrait_profile::{PartitionId, Timestamp};
+use portrait_store::backend::block::{self, Block, ReadLimit};
+use portrait_store::backend::stream::StreamKind;
+use portrait_store::{AckLevel, Appended, GenerationId, LogSeq, Position, Result};
+
+/// How much one read takes from a server at most, so that it is not kept from others.
+const READ_BYTES: usize = 1 << 20;
+
+/// What a read found.
+pub(super) struct RangePage {
+    /// The newest generation.
+    pub(super) generation: GenerationId,
+    /// The newest place.
+    pub(super) end: u64,
+    /// The newest place that is trimmed.
+    pub(super) trimmed: u64,
+    /// Records with their places.
+    pub(super) records: Vec<(u64, Bytes)>,
+}
+
+impl RedisStore {
+    /// Appends one block of records.
+    pub(super) async fn append_block(
+        &self,
+        partition: PartitionId,
+        records: &[Bytes],
+        arrived_at: Timestamp,
+        level: AckLevel,
+    ) -> Result<Appended> {
+        let tagged = self.keys.partition(partition);
+        let block = block::encode(arrived_at, records);
+        // No records are no block.
+        Block::new(0, block.clone())?;
+        let call = ScriptCall::new(&scripts::APPEND, vec![tagged.key("meta"), tagged.key("log")]);
+        let call = call.arg(fresh_nonce()).arg(tagged.channel()).number(records.len()).arg(block);
+        let reply = self.cluster.request(tagged.slot, &Request::Call(call), self.write_concern(level)).await?;
+        let mut reply = ReplyFields::of(reply, "an append")?;
+        reply.value()?;
+        let generation = read_generation(&reply.value()?)?;
+        let last: u64 = reply.number()?;
+        let first = (last + 1).saturating_sub(records.len() as u64);
+        Ok(Appended {
+            first: LogSeq::new(first),
+            last: Position { generation, seq: LogSeq::new(last) },
+            applied_through: LogSeq::new(reply.number()?),
+        })
+    }
+
+    /// Records after `after`, and how far the kind goes.
+    pub(super) async fn read_range(
+        &self,
+        partition: PartitionId,
+        kind: StreamKind,
+        after: u64,
+        limit: ReadLimit,
+    ) -> Result<RangePage> {
+        let tagged = self.keys.partition(partition);
+        let keys = stream_keys(kind);
+        let call = ScriptCall::new(&scripts::READ, vec![tagged.key("meta"), tagged.key(keys.stream)])
+            .arg(keys.end_field)
+            .arg(keys.trimmed_field)
+            .number(after)
+            .number(limit.records)
+            .number(limit.bytes.min(READ_BYTES));
+        let request = Request::Call(call);
+        let mut reply = ReplyFields::of(self.cluster.request(tagged.slot, &request, WriteConcern::Read).await?, "a read")?;
+        let home = reply.text()?;
+        if !self.cluster.is_owned(tagged.slot, &home) {
+            self.begin_generation(&tagged).await?;
+            reply = ReplyFields::of(self.cluster.request(tagged.slot, &request, WriteConcern::Read).await?, "a read")?;
+            reply.value()?;
+        }
+        let generation = read_generation(&reply.value()?)?;
+        let (end, trimmed) = (reply.number()?, reply.number()?);
+        let blocks = read_blocks(reply.value()?)?;
+        let records = block::take(blocks.into_iter(), after, limit)?;
+        Ok(RangePage { generation, end, trimmed, records })
+    }
+}
+
+/// Keys and fields of a stream. All of them are stored names and do not change.
+struct StreamKeys {
+    /// Name of the stream's key after the partition's tag.
+    stream: &'static str,
+    /// Field of the partition's state with the newest position.
+    end_field: &'static str,
+    /// Field of the partition's state with the newest trimmed position.
+    trimmed_field: &'static str,
+}
+
+/// Returns the keys and fields of a stream.
+fn stream_keys(kind: StreamKind) -> StreamKeys {
+    match kind {
+        StreamKind::Log => {
+            StreamKeys { stream: "log", end_field: "log_end", trimmed_field: "log_trimmed" }
+        }
+        StreamKind::Feed => {
+            StreamKeys { stream: "changes", end_field: "feed_end", trimmed_field: "feed_trimmed" }
+        }
+    }
+}
+
+/// Reads `(first place, block)*`.
+fn read_blocks(value: redis::Value) -> Result<Vec<Result<Block>>> {
+    let mut values = reply::list(value, "a read")?.into_iter();
+    let mut blocks = Vec::with_capacity(values.len() / 2);
+    while let (Some(first), Some(block)) = (values.next(), values.next()) {
+        let block = reply::bytes(block, "a read")?.ok_or(UnexpectedReply("a read"))?;
+        blocks.push(Block::new(reply::number(&first, "a read")?, block));
+    }
+    Ok(blocks)
+}
