@@ -37,7 +37,7 @@ async fn calls_beyond_the_limit_are_refused_while_streams_and_health_are_not_cou
     server.service.wait_for_calls(2).await;
     let status = call(&channel, "/test.Echo/Say", "").await.expect_err("no slot is free");
     assert_eq!(status.code(), Code::ResourceExhausted);
-    assert!(status.message().starts_with("normalized: "), "the last word is the server's: {status}");
+    assert!(status.message().starts_with("normalized: "), "every status is converted: {status}");
     let health = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await;
     assert!(health.is_ok(), "health checks bypass admission");
 
@@ -62,7 +62,7 @@ async fn a_client_that_disconnects_frees_its_slot() {
         server.service.wait_for_calls(0).await;
     }
     assert!(call(&channel, "/test.Echo/Say", "").await.is_ok());
-    assert_eq!(server.service.responses.load(Ordering::SeqCst), 0);
+    assert_eq!(server.service.completed.load(Ordering::SeqCst), 0);
     let (_, metrics) = server.get("/metrics").await;
     let cancelled =
         metrics.lines().find(|line| line.contains("/test.Echo/Wait") && line.contains("Cancelled"));
@@ -81,7 +81,7 @@ async fn the_default_deadline_applies_only_to_callers_without_one() {
         async move { send(&channel, "/test.Echo/Wait", request).await }
     });
     server.service.wait_for_calls(1).await;
-    let status = call(&channel, "/test.Echo/Wait", "").await.expect_err("nobody answers");
+    let status = call(&channel, "/test.Echo/Wait", "").await.expect_err("no response");
     assert_eq!(status.code(), Code::DeadlineExceeded);
     server.service.wait_for_calls(1).await;
     server.service.open.cancel();
@@ -97,7 +97,7 @@ async fn an_undecodable_message_is_a_status_and_the_connection_continues() {
     assert!(call(&channel, "/test.Echo/Say", &largest).await.is_ok(), "the limit itself is allowed");
     let status =
         call(&channel, "/test.Echo/Say", &format!("{largest}x")).await.expect_err("one byte too many");
-    // The library says OUT_OF_RANGE; the server's last word made it another.
+    // The library returns OUT_OF_RANGE; the conversion of the server replaces it.
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(status.message().contains("65537 bytes, the limit is: 65536 bytes"), "{status}");
     let request = tonic::Request::new(vec![0xff_u8, 0xfe]);

@@ -31,7 +31,7 @@ async fn a_drain_waits_for_calls_in_flight() {
     closed(server.grpc).await;
     let (line, body) = server.get("/readyz").await;
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
-    assert!(response.contains("draining"), "{response}");
+    assert!(body.contains("draining"), "{body}");
     assert_eq!(server.get("/livez").await.0, "HTTP/1.1 200 OK");
     server.service.open.cancel();
     assert_eq!(pending.await.expect("no panic").expect("it was in flight"), "waited");
@@ -71,7 +71,7 @@ async fn calls_beyond_the_grace_period_are_aborted() {
     assert!(pending.await.expect("no panic").is_err(), "its caller gets an error");
     assert!(stream.message().await.is_err(), "its caller gets an error");
     service.wait_for_calls(0).await;
-    assert_eq!(service.responses.load(Ordering::SeqCst), 0, "an aborted call does nothing more");
+    assert_eq!(service.completed.load(Ordering::SeqCst), 0, "an aborted call does nothing more");
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn a_server_with_idle_connections_stops_at_once() {
     let server = TestServer::start(config()).await;
     let channels: Vec<_> = (0..4).map(|_| server.channel()).collect();
     for channel in &channels {
-        call(channel, "/test.Echo/Say", "").await.expect("an response");
+        call(channel, "/test.Echo/Say", "").await.expect("an body");
     }
     let _idle = TcpStream::connect(server.http).await.expect("an idle metrics reader");
     assert_eq!(server.stopped().await, DrainOutcome::Graceful);

@@ -39,12 +39,12 @@ pub(crate) const MESSAGE_MAX: usize = 64 << 10;
 /// State that the handlers share with the test.
 #[derive(Clone)]
 pub(crate) struct TestService {
-    /// Calls of `Wait` that began and did not end: an responses one leaves, and so does one that was dropped.
+    /// Calls of `Wait` in flight; completed and dropped calls are subtracted.
     pub(crate) calls: watch::Sender<usize>,
     /// Cancelled by the test to complete the calls of `Wait`.
     pub(crate) open: CancellationToken,
-    /// Calls of `Wait` that were responses.
-    pub(crate) responses: Arc<AtomicUsize>,
+    /// Completed calls of `Wait`.
+    pub(crate) completed: Arc<AtomicUsize>,
 }
 
 /// Running server with its addresses.
@@ -68,7 +68,7 @@ impl Drop for InProcessClient {
 
 impl TestService {
     fn new() -> Self {
-        Self { calls: watch::Sender::new(0), open: CancellationToken::new(), responses: Arc::default() }
+        Self { calls: watch::Sender::new(0), open: CancellationToken::new(), completed: Arc::default() }
     }
 
     /// Waits until `count` calls of `Wait` are in flight.
@@ -85,7 +85,7 @@ impl TestService {
         self.calls.send_modify(|calls| *calls += 1);
         let calls = InProcessClient(self);
         calls.0.open.cancelled().await;
-        calls.0.responses.fetch_add(1, Ordering::SeqCst);
+        calls.0.completed.fetch_add(1, Ordering::SeqCst);
         "waited".to_owned()
     }
 }

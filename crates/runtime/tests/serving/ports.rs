@@ -82,7 +82,7 @@ async fn http_reports_liveness_and_the_components_that_are_not_ready() {
     server.health.not_ready("store", "it is being opened");
     let (line, body) = server.get("/readyz").await;
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
-    assert!(response.ends_with(r#"[["store","it is being opened"]]"#), "{response}");
+    assert!(body.ends_with(r#"[["store","it is being opened"]]"#), "{body}");
     assert_eq!(server.get("/livez").await.0, "HTTP/1.1 200 OK");
     server.health.ready("store");
     assert_eq!(server.get("/readyz").await.0, "HTTP/1.1 200 OK");

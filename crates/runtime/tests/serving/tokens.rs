@@ -1,4 +1,4 @@
-//! Who may call, as the stack sees it: every method asks for its role, and nobody without one takes service from others.
+//! Access control in the stack: every method requires its role, and denied calls use up no slot.
 
 use super::fixture::{TestServer, call, config};
 use portrait_runtime::server::ServerConfig;
