@@ -45,44 +45,44 @@ pub fn learn(
     let rows = LabelledRows { values: values.view(), labels, weights: weights.unwrap_or(&ones) };
     rows.check()?;
     params.check()?;
-// Split by time, not at random: a scorer is used on users later than those of its training.
-let cut = ((1.0 - params.newest) * labels.len() as f64) as usize;
-let older = rows.slice(0, cut);
-let newest = rows.slice(cut, labels.len());
-older.check_both_labels()?;
-newest.check_both_labels()?;
-let candidates = params.kinds.iter().map(|kind| candidate(*kind, older, newest, params));
-scorer::champion(candidates.collect::<Result<_, _>>()?, rows, newest, params)
+    // Split by time, not at random: a scorer is used on users later than those of its training.
+    let cut = ((1.0 - params.newest) * labels.len() as f64) as usize;
+    let older = rows.slice(0, cut);
+    let newest = rows.slice(cut, labels.len());
+    older.check_both_labels()?;
+    newest.check_both_labels()?;
+    let candidates = params.kinds.iter().map(|kind| candidate(*kind, older, newest, params));
+    scorer::champion(candidates.collect::<Result<_, _>>()?, rows, newest, params)
 }
 
 fn candidate(
-kind: LearnerKind,
-older: LabelledRows,
-newest: LabelledRows,
-params: &Params,
+    kind: LearnerKind,
+    older: LabelledRows,
+    newest: LabelledRows,
+    params: &Params,
 ) -> Result<ScorerCandidate, Error> {
-let seed = params.seed;
-Ok(match kind {
-LearnerKind::Tree => {
-let (tree, shape) = tree::tuned(older, newest);
-ScorerCandidate {
-learner: Learner::Tree(tree),
-refit: Box::new(move |rows| Ok(Learner::Tree(tree::grow(rows, shape)))),
-}
-}
-LearnerKind::Network => {
-let (network, epochs) = network::train_with_early_stopping(older, newest, seed);
-ScorerCandidate {
-learner: Learner::Network(network),
-refit: Box::new(move |rows| Ok(Learner::Network(network::train(rows, epochs, seed)))),
-}
-}
-LearnerKind::Logistic => {
-let (logistic, penalty) = logistic::tuned(older, newest)?;
-ScorerCandidate {
-learner: Learner::Logistic(logistic),
-refit: Box::new(move |rows| logistic::fit(rows, penalty).map(Learner::Logistic)),
-}
-}
-})
+    let seed = params.seed;
+    Ok(match kind {
+        LearnerKind::Tree => {
+            let (tree, shape) = tree::tuned(older, newest);
+            ScorerCandidate {
+                learner: Learner::Tree(tree),
+                refit: Box::new(move |rows| Ok(Learner::Tree(tree::grow(rows, shape)))),
+            }
+        }
+        LearnerKind::Network => {
+            let (network, epochs) = network::train_with_early_stopping(older, newest, seed);
+            ScorerCandidate {
+                learner: Learner::Network(network),
+                refit: Box::new(move |rows| Ok(Learner::Network(network::train(rows, epochs, seed)))),
+            }
+        }
+        LearnerKind::Logistic => {
+            let (logistic, penalty) = logistic::tuned(older, newest)?;
+            ScorerCandidate {
+                learner: Learner::Logistic(logistic),
+                refit: Box::new(move |rows| logistic::fit(rows, penalty).map(Learner::Logistic)),
+            }
+        }
+    })
 }

@@ -12,27 +12,27 @@ use serde::{Deserialize, Serialize};
 /// Kind of a learner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LearnerKind {
-/// Decision tree (CART).
+    /// Decision tree (CART).
     Tree,
-/// Small neural network.
+    /// Small neural network.
     Network,
-/// Logistic regression with L2 penalty.
+    /// Logistic regression with L2 penalty.
     Logistic,
 }
 
 impl LearnerKind {
-/// All kinds, in the order in which ties are resolved.
+    /// All kinds, in the order in which ties are resolved.
     pub const ALL: [Self; 3] = [Self::Tree, Self::Network, Self::Logistic];
 }
 
 /// Trained learner of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Learner {
-/// Decision tree (CART).
+    /// Decision tree (CART).
     Tree(Tree),
-/// Small neural network.
+    /// Small neural network.
     Network(Network),
-/// Logistic regression with L2 penalty.
+    /// Logistic regression with L2 penalty.
     Logistic(LogisticRegression),
 }
 
@@ -46,7 +46,7 @@ pub(super) struct ScorerCandidate {
 }
 
 impl Learner {
-/// Kind of this learner.
+    /// Kind of this learner.
     pub fn kind(&self) -> LearnerKind {
         match self {
             Self::Tree(_) => LearnerKind::Tree,
@@ -55,7 +55,7 @@ impl Learner {
         }
     }
 
-/// Log-odds of a row of finite numbers, as wide as the training rows.
+    /// Log-odds of a row of finite numbers, as wide as the training rows.
     pub(super) fn log_odds(&self, row: ArrayView1<f32>) -> f64 {
         match self {
             Self::Tree(tree) => tree.log_odds(row),
@@ -64,7 +64,7 @@ impl Learner {
         }
     }
 
-/// Probabilities of `n` rows.
+    /// Probabilities of `n` rows.
     pub(super) fn probabilities(&self, values: ArrayView2<f32>) -> Vec<f64> {
         values.outer_iter().map(|row| probability(self.log_odds(row))).collect()
     }

@@ -14,17 +14,17 @@ pub(super) struct LabelledRows<'a> {
 /// Summed weights of rows.
 #[derive(Clone, Copy, Default)]
 pub(super) struct LabelWeights {
-pub(super) positive: f64,
-pub(super) total: f64,
+    pub(super) positive: f64,
+    pub(super) total: f64,
 }
 
 impl LabelWeights {
-/// Adds a row.
-pub(super) fn add(&mut self, label: bool, weight: f32) {
-let weight = f64::from(weight);
-self.positive += if label { weight } else { 0.0 };
-self.total += weight;
-}
+    /// Adds a row.
+    pub(super) fn add(&mut self, label: bool, weight: f32) {
+        let weight = f64::from(weight);
+        self.positive += if label { weight } else { 0.0 };
+        self.total += weight;
+    }
 }
 
 impl<'a> LabelledRows<'a> {
@@ -40,14 +40,14 @@ impl<'a> LabelledRows<'a> {
         self.labels.len()
     }
 
-/// Weights of the positive rows and of all rows.
-pub(super) fn label_weights(&self) -> LabelWeights {
-let mut sums = LabelWeights::default();
-for (label, weight) in self.labels.iter().zip(self.weights) {
-sums.add(*label, *weight);
-}
-sums
-}
+    /// Weights of the positive rows and of all rows.
+    pub(super) fn label_weights(&self) -> LabelWeights {
+        let mut sums = LabelWeights::default();
+        for (label, weight) in self.labels.iter().zip(self.weights) {
+            sums.add(*label, *weight);
+        }
+        sums
+    }
 
     pub(super) fn check(&self) -> Result<(), Error> {
         for (what, found) in [("labels", self.labels.len()), ("weights", self.weights.len())] {
@@ -63,16 +63,16 @@ sums
         }
         if let Some(row) = self.weights.iter().position(|weight| !(weight.is_finite() && *weight > 0.0)) {
             let problem = format!("have one that is not above 0, row {row}");
-return Err(Error::parameter("weights", problem));
+            return Err(Error::parameter("weights", problem));
         }
         Ok(())
     }
 
-/// Checks that both labels occur at least 5 times.
-pub(super) fn check_both_labels(&self) -> Result<(), Error> {
-const OUTCOMES_MIN: usize = 5;
-let positives = self.labels.iter().filter(|label| **label).count();
-let rows = positives.min(self.count() - positives);
-if rows < OUTCOMES_MIN { Err(Error::TooFew { rows, needed: OUTCOMES_MIN }) } else { Ok(()) }
+    /// Checks that both labels occur at least 5 times.
+    pub(super) fn check_both_labels(&self) -> Result<(), Error> {
+        const OUTCOMES_MIN: usize = 5;
+        let positives = self.labels.iter().filter(|label| **label).count();
+        let rows = positives.min(self.count() - positives);
+        if rows < OUTCOMES_MIN { Err(Error::TooFew { rows, needed: OUTCOMES_MIN }) } else { Ok(()) }
     }
 }

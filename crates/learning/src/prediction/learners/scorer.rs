@@ -46,79 +46,80 @@ pub struct Scorer {
 /// Probability with its explanation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
-/// Probability of a positive label, 0 to 1.
+    /// Probability of a positive label, 0 to 1.
     pub probability: f64,
-/// Logarithm of the odds of `probability`.
+    /// Logarithm of the odds of `probability`.
     pub log_odds: f64,
-/// Log-odds without any information: of all training rows (tree), or of the mean row.
+    /// Log-odds without any information: of all training rows (tree), or of the mean row.
     pub base: f64,
-/// Contribution to the log-odds by column; with `base` they sum to `log_odds`.
+    /// Contribution to the log-odds by column; with `base` they sum to `log_odds`.
     pub contributions: Vec<f64>,
-/// Decisions of a tree, from the root on; empty for other learners.
+    /// Decisions of a tree, from the root on; empty for other learners.
     pub path: Vec<TreeStep>,
 }
 
 /// Error of decoding a scorer or of scoring a row.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ScorerError {
-/// The bytes are damaged.
+    /// The bytes are damaged.
     #[error("the scorer's bytes are damaged: {0}")]
     Damaged(String),
-/// Another release wrote the scorer.
+    /// Another release wrote the scorer.
     #[error("the scorer has format {found}, this release reads {FORMAT}")]
     Format {
-/// Format of the scorer.
+        /// Format of the scorer.
         found: u8,
     },
-/// Parts of the scorer contradict each other, or a number is out of the range of trained ones.
+    /// Parts of the scorer contradict each other, or a number is out of the range of trained ones.
     #[error("the scorer does not fit together")]
     Inconsistent,
-/// A row has another width than the training rows.
+    /// A row has another width than the training rows.
     #[error("the row has {found} numbers, {expected} are expected")]
     Width {
-/// Number of columns of the row.
+        /// Number of columns of the row.
         found: usize,
-/// Number of columns of the training rows.
+        /// Number of columns of the training rows.
         expected: usize,
     },
-/// A value of a row is NaN or infinite.
+    /// A value of a row is NaN or infinite.
     #[error("the value in column {column} is not a finite number")]
     NotFinite {
-/// Column index, from 0.
+        /// Column index, from 0.
         column: usize,
     },
 }
 
 /// Selects the candidate with the least log-loss on the newest rows, calibrates it if that helps, and refits it on all rows.
 pub(super) fn champion(
-candidates: Vec<ScorerCandidate>,
-rows: LabelledRows,
-newest: LabelledRows,
-params: &Params,
+    candidates: Vec<ScorerCandidate>,
+    rows: LabelledRows,
+    newest: LabelledRows,
+    params: &Params,
 ) -> Result<Scorer, Error> {
-let figures = |shares: &[f64]| {
-let threshold = params.threshold.unwrap_or_else(|| best_threshold(newest.labels, shares));
-quality(newest.labels, shares, threshold)
-};
-let mut evaluated: Vec<(ProbabilityQuality, ScorerCandidate)> = candidates
-.into_iter()
-.map(|candidate| (figures(&candidate.learner.probabilities(newest.values)), candidate))
-.collect();
-evaluated.sort_by(|left, right| left.0.log_loss.total_cmp(&right.0.log_loss));
-let candidates = evaluated.iter().map(|(quality, candidate)| (candidate.learner.kind(), *quality)).collect();
-let Some((quality, best)) = evaluated.into_iter().next() else {
-return Err(Error::parameter("kinds", "are none"));
-};
-let log_odds: Vec<f64> = newest.values.outer_iter().map(|row| best.learner.log_odds(row)).collect();
-let calibration = calibration(&log_odds, newest.labels);
-let calibrated: Vec<f64> = log_odds.iter().map(|score| probability(calibration.of(*score))).collect();
-Ok(Scorer {
-columns: rows.values.ncols() as u32,
-learner: (best.refit)(rows)?,
-calibration,
-quality: if calibration == Calibration::NONE { quality } else { figures(&calibrated) },
-contenders: candidates,
-})
+    let figures = |shares: &[f64]| {
+        let threshold = params.threshold.unwrap_or_else(|| best_threshold(newest.labels, shares));
+        quality(newest.labels, shares, threshold)
+    };
+    let mut evaluated: Vec<(ProbabilityQuality, ScorerCandidate)> = candidates
+        .into_iter()
+        .map(|candidate| (figures(&candidate.learner.probabilities(newest.values)), candidate))
+        .collect();
+    evaluated.sort_by(|left, right| left.0.log_loss.total_cmp(&right.0.log_loss));
+    let candidates =
+        evaluated.iter().map(|(quality, candidate)| (candidate.learner.kind(), *quality)).collect();
+    let Some((quality, best)) = evaluated.into_iter().next() else {
+        return Err(Error::parameter("kinds", "are none"));
+    };
+    let log_odds: Vec<f64> = newest.values.outer_iter().map(|row| best.learner.log_odds(row)).collect();
+    let calibration = calibration(&log_odds, newest.labels);
+    let calibrated: Vec<f64> = log_odds.iter().map(|score| probability(calibration.of(*score))).collect();
+    Ok(Scorer {
+        columns: rows.values.ncols() as u32,
+        learner: (best.refit)(rows)?,
+        calibration,
+        quality: if calibration == Calibration::NONE { quality } else { figures(&calibrated) },
+        contenders: candidates,
+    })
 }
 
 /// Platt scaling fitted on all newest rows, if a fit on their first half improves the second half.
@@ -135,36 +136,37 @@ fn calibration(log_odds: &[f64], labels: &[bool]) -> Calibration {
         .unwrap_or(Calibration::NONE)
 }
 
-/// Kind of the champion.
+impl Scorer {
+    /// Kind of the champion.
     pub fn kind(&self) -> LearnerKind {
         self.learner.kind()
     }
 
-/// Number of columns `d` of a row.
+    /// Number of columns `d` of a row.
     pub fn columns(&self) -> usize {
         self.columns as usize
     }
 
-/// Calibration of the log-odds.
+    /// Calibration of the log-odds.
     pub fn calibration(&self) -> Calibration {
         self.calibration
     }
 
-/// Figures on the newest rows of the champion trained on the older rows. Calibrated figures are measured on the rows that the
-/// calibration was fitted on.
+    /// Figures on the newest rows of the champion trained on the older rows. Calibrated figures are measured on the rows that the
+    /// calibration was fitted on.
     pub fn quality(&self) -> ProbabilityQuality {
         self.quality
     }
 
-/// Uncalibrated figures of all candidates, best first.
+    /// Uncalibrated figures of all candidates, best first.
     pub fn contenders(&self) -> &[(LearnerKind, ProbabilityQuality)] {
         &self.contenders
     }
 
-/// Scores a row of `d` numbers.
-///
-/// # Errors
-/// [`ScorerError::Width`] for another width than the training rows, [`ScorerError::NotFinite`] for a value that is not finite.
+    /// Scores a row of `d` numbers.
+    ///
+    /// # Errors
+    /// [`ScorerError::Width`] for another width than the training rows, [`ScorerError::NotFinite`] for a value that is not finite.
     pub fn score(&self, row: ArrayView1<f32>) -> Result<Score, ScorerError> {
         if row.len() != self.columns() {
             return Err(ScorerError::Width { found: row.len(), expected: self.columns() });
@@ -172,8 +174,8 @@ fn calibration(log_odds: &[f64], labels: &[bool]) -> Calibration {
         if let Some(column) = row.iter().position(|value| !value.is_finite()) {
             return Err(ScorerError::NotFinite { column });
         }
-// Calibration is linear, so its slope scales contributions and its offset belongs to the base.
-let Calibration { slope, .. } = self.calibration;
+        // Calibration is linear, so its slope scales contributions and its offset belongs to the base.
+        let Calibration { slope, .. } = self.calibration;
         let (base, mut contributions, mut path) = match &self.learner {
             Learner::Tree(tree) => {
                 let path = tree.steps(row);
@@ -196,16 +198,16 @@ let Calibration { slope, .. } = self.calibration;
         })
     }
 
-/// Encodes the scorer: a version byte and postcard.
+    /// Encodes the scorer: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
         postcard::to_extend(self, vec![FORMAT])
             .expect("writing to memory cannot fail: every type here has a known length")
     }
 
-/// Decodes and checks a scorer.
-///
-/// # Errors
-/// Any [`ScorerError`] that makes the scorer unfit to be served.
+    /// Decodes and checks a scorer.
+    ///
+    /// # Errors
+    /// Any [`ScorerError`] that makes the scorer unfit to be served.
     pub fn decode(bytes: &[u8]) -> Result<Self, ScorerError> {
         let (&found, rest) = bytes.split_first().ok_or(ScorerError::Damaged("no bytes".to_owned()))?;
         if found != FORMAT {

@@ -6,13 +6,15 @@
 //! that removes most differences between probabilities. The cost of that is measured in `docs/results/models.md`.
 
 use super::odds::probability;
-use super::rows::LabelledRows;
+use super::rows::{LabelWeights, LabelledRows};
 use crate::evaluation::log_loss;
 use ndarray::ArrayView1;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Candidate leaf sizes, and the largest depth.
+/// Candidate leaf sizes, in weight of rows.
+const LEAVES: [f64; 5] = [10.0, 20.0, 40.0, 80.0, 160.0];
+/// Largest depth of a tree.
 pub(super) const DEPTH_MAX: usize = 10;
 /// Pseudo-count of the overall share in each node.
 const SMOOTHING: f64 = 2.0;
@@ -21,7 +23,7 @@ const SMOOTHING: f64 = 2.0;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct TreeShape {
     pub(super) depth: usize,
-/// Least weight of a leaf.
+    /// Least weight of a leaf.
     pub(super) leaf: f64,
 }
 
@@ -33,7 +35,7 @@ pub struct Tree {
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct TreeNode {
-/// Log-odds of the rows of this node.
+    /// Log-odds of the rows of this node.
     log_odds: f64,
     split: Option<TreeSplit>,
 }
@@ -42,7 +44,7 @@ struct TreeNode {
 struct TreeSplit {
     column: u32,
     threshold: f32,
-/// Child of the rows at or below the threshold, and child of the others.
+    /// Child of the rows at or below the threshold, and child of the others.
     below: u32,
     above: u32,
 }
@@ -50,13 +52,13 @@ struct TreeSplit {
 /// Decision on the path from the root to a leaf.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TreeStep {
-/// Column that is compared.
+    /// Column that is compared.
     pub column: usize,
-/// Threshold of the comparison.
+    /// Threshold of the comparison.
     pub threshold: f32,
-/// Result: true if the value is above the threshold.
+    /// Result: true if the value is above the threshold.
     pub above: bool,
-/// Change of the log-odds by this decision.
+    /// Change of the log-odds by this decision.
     pub log_odds: f64,
 }
 
@@ -75,8 +77,8 @@ struct BestSplit {
 pub(super) fn tuned(older: LabelledRows, newest: LabelledRows) -> (Tree, TreeShape) {
     let mut best: Option<(f64, Tree, TreeShape)> = None;
     for leaf in LEAVES {
-// Each depth is a prefix of the deepest tree, so one growth per leaf size is enough.
-let deep = grow(older, TreeShape { depth: DEPTH_MAX, leaf });
+        // Each depth is a prefix of the deepest tree, so one growth per leaf size is enough.
+        let deep = grow(older, TreeShape { depth: DEPTH_MAX, leaf });
         for depth in 1..=DEPTH_MAX {
             let tree = deep.cut(depth);
             let shares: Vec<f64> =
@@ -95,20 +97,20 @@ let deep = grow(older, TreeShape { depth: DEPTH_MAX, leaf });
 
 /// Grows a tree on all rows.
 pub(super) fn grow(rows: LabelledRows, shape: TreeShape) -> Tree {
-let columns: Vec<ArrayView1<f32>> = rows.values.columns().into_iter().collect();
-let orders: SortedColumns = columns.into_par_iter().map(sorted_rows).collect();
-let weights = rows.label_weights();
-let share = weights.positive / weights.total;
-let mut grower = TreeGrower { rows, shape, share, nodes: Vec::new() };
-grower.grow(orders, 0);
-Tree { nodes: grower.nodes }
+    let columns: Vec<ArrayView1<f32>> = rows.values.columns().into_iter().collect();
+    let orders: SortedColumns = columns.into_par_iter().map(sorted_rows).collect();
+    let weights = rows.label_weights();
+    let share = weights.positive / weights.total;
+    let mut grower = TreeGrower { rows, shape, share, nodes: Vec::new() };
+    grower.grow(orders, 0);
+    Tree { nodes: grower.nodes }
 }
 
 /// Row indices in the order of a column's values.
 fn sorted_rows(column: ArrayView1<f32>) -> Vec<u32> {
-let mut order: Vec<u32> = (0..column.len() as u32).collect();
-order.sort_by(|left, right| column[*left as usize].total_cmp(&column[*right as usize]));
-order
+    let mut order: Vec<u32> = (0..column.len() as u32).collect();
+    order.sort_by(|left, right| column[*left as usize].total_cmp(&column[*right as usize]));
+    order
 }
 
 struct TreeGrower<'a> {
@@ -119,70 +121,70 @@ struct TreeGrower<'a> {
 }
 
 impl TreeGrower<'_> {
-/// Adds a node of these rows and its subtree; returns the index of the node.
-fn grow(&mut self, orders: SortedColumns, depth: usize) -> u32 {
-let mut weights = LabelWeights::default();
-orders[0].iter().for_each(|row| self.add(&mut weights, *row));
-let share = (weights.positive + SMOOTHING * self.share) / (weights.total + SMOOTHING);
-let index = self.nodes.len();
-self.nodes.push(TreeNode { log_odds: (share / (1.0 - share)).ln(), split: None });
-let split = if depth < self.shape.depth { self.best_split(&orders, weights) } else { None };
-if let Some(BestSplit { column, threshold, .. }) = split {
-let values = self.rows.values.column(column);
-let (below, above): (SortedColumns, SortedColumns) = orders
-.into_par_iter()
-.map(|order| {
-order.into_iter().partition::<Vec<u32>, _>(|row| values[*row as usize] <= threshold)
-})
-.unzip();
-let below = self.grow(below, depth + 1);
-let above = self.grow(above, depth + 1);
-self.nodes[index].split = Some(TreeSplit { column: column as u32, threshold, below, above });
-}
-index as u32
-}
+    /// Adds a node of these rows and its subtree; returns the index of the node.
+    fn grow(&mut self, orders: SortedColumns, depth: usize) -> u32 {
+        let mut weights = LabelWeights::default();
+        orders[0].iter().for_each(|row| self.add(&mut weights, *row));
+        let share = (weights.positive + SMOOTHING * self.share) / (weights.total + SMOOTHING);
+        let index = self.nodes.len();
+        self.nodes.push(TreeNode { log_odds: (share / (1.0 - share)).ln(), split: None });
+        let split = if depth < self.shape.depth { self.best_split(&orders, weights) } else { None };
+        if let Some(BestSplit { column, threshold, .. }) = split {
+            let values = self.rows.values.column(column);
+            let (below, above): (SortedColumns, SortedColumns) = orders
+                .into_par_iter()
+                .map(|order| {
+                    order.into_iter().partition::<Vec<u32>, _>(|row| values[*row as usize] <= threshold)
+                })
+                .unzip();
+            let below = self.grow(below, depth + 1);
+            let above = self.grow(above, depth + 1);
+            self.nodes[index].split = Some(TreeSplit { column: column as u32, threshold, below, above });
+        }
+        index as u32
+    }
 
-fn add(&self, weights: &mut LabelWeights, row: u32) {
-weights.add(self.rows.labels[row as usize], self.rows.weights[row as usize]);
-}
+    fn add(&self, weights: &mut LabelWeights, row: u32) {
+        weights.add(self.rows.labels[row as usize], self.rows.weights[row as usize]);
+    }
 
-/// Split with the least impurity; among equal ones that of the first column.
-fn best_split(&self, orders: &SortedColumns, weights: LabelWeights) -> Option<BestSplit> {
-let splits: Vec<Option<BestSplit>> = orders
-.par_iter()
-.enumerate()
-.map(|(column, order)| self.split_column(column, order, weights))
-.collect();
-// Columns are compared in order, so that the result does not depend on the threads.
-let mut best: Option<BestSplit> = None;
-for split in splits.into_iter().flatten() {
-if best.is_none_or(|best| split.impurity < best.impurity) {
-best = Some(split);
-}
-}
-let whole = impurity(weights.positive, weights.total);
-best.filter(|best| best.impurity < whole - 1e-9 * weights.total)
-}
+    /// Split with the least impurity; among equal ones that of the first column.
+    fn best_split(&self, orders: &SortedColumns, weights: LabelWeights) -> Option<BestSplit> {
+        let splits: Vec<Option<BestSplit>> = orders
+            .par_iter()
+            .enumerate()
+            .map(|(column, order)| self.split_column(column, order, weights))
+            .collect();
+        // Columns are compared in order, so that the result does not depend on the threads.
+        let mut best: Option<BestSplit> = None;
+        for split in splits.into_iter().flatten() {
+            if best.is_none_or(|best| split.impurity < best.impurity) {
+                best = Some(split);
+            }
+        }
+        let whole = impurity(weights.positive, weights.total);
+        best.filter(|best| best.impurity < whole - 1e-9 * weights.total)
+    }
 
-fn split_column(&self, column: usize, order: &[u32], weights: LabelWeights) -> Option<BestSplit> {
-let values = self.rows.values.column(column);
-let mut best: Option<BestSplit> = None;
-let mut below = LabelWeights::default();
-for two in order.windows(2) {
-self.add(&mut below, two[0]);
-let value = values[two[0] as usize];
-let next = values[two[1] as usize];
-if value == next || below.total < self.shape.leaf {
-continue;
-}
-let above_total = weights.total - below.total;
-if above_total < self.shape.leaf {
-break;
-}
-let impurity = impurity(below.positive, below.total)
-+ impurity(weights.positive - below.positive, above_total);
+    fn split_column(&self, column: usize, order: &[u32], weights: LabelWeights) -> Option<BestSplit> {
+        let values = self.rows.values.column(column);
+        let mut best: Option<BestSplit> = None;
+        let mut below = LabelWeights::default();
+        for two in order.windows(2) {
+            self.add(&mut below, two[0]);
+            let value = values[two[0] as usize];
+            let next = values[two[1] as usize];
+            if value == next || below.total < self.shape.leaf {
+                continue;
+            }
+            let above_total = weights.total - below.total;
+            if above_total < self.shape.leaf {
+                break;
+            }
+            let impurity = impurity(below.positive, below.total)
+                + impurity(weights.positive - below.positive, above_total);
             if best.is_none_or(|best| impurity < best.impurity) {
-// Midpoint; the lower value where f32 has nothing in between.
+                // Midpoint; the lower value where f32 has nothing in between.
                 let middle = value + (next - value) / 2.0;
                 let threshold = if middle < next && middle.is_finite() { middle } else { value };
                 best = Some(BestSplit { impurity, column, threshold });
@@ -194,74 +196,74 @@ let impurity = impurity(below.positive, below.total)
 
 /// Gini impurity times the weight of the rows.
 fn impurity(positive: f64, total: f64) -> f64 {
-2.0 * positive * (total - positive) / total
+    2.0 * positive * (total - positive) / total
 }
 
 impl Tree {
-/// Copy of the tree without nodes below `depth`.
+    /// Copy of the tree without nodes below `depth`.
     fn cut(&self, depth: usize) -> Self {
         let mut nodes = self.nodes.clone();
         let mut depths = vec![0; nodes.len()];
-for index in 0..nodes.len() {
-if let Some(split) = nodes[index].split {
-depths[split.below as usize] = depths[index] + 1;
-depths[split.above as usize] = depths[index] + 1;
-}
-if depths[index] >= depth {
-nodes[index].split = None;
+        for index in 0..nodes.len() {
+            if let Some(split) = nodes[index].split {
+                depths[split.below as usize] = depths[index] + 1;
+                depths[split.above as usize] = depths[index] + 1;
+            }
+            if depths[index] >= depth {
+                nodes[index].split = None;
             }
         }
         Self { nodes }
     }
 
-/// Decisions for a row, from the root to its leaf.
-fn path(&self, row: ArrayView1<f32>) -> impl Iterator<Item = TreeStep> {
-let mut index = 0;
-std::iter::from_fn(move || {
-let split = self.nodes[index].split?;
-let above = row[split.column as usize] > split.threshold;
-let before = self.nodes[index].log_odds;
-index = if above { split.above } else { split.below } as usize;
-Some(TreeStep {
-column: split.column as usize,
-threshold: split.threshold,
-above,
-log_odds: self.nodes[index].log_odds - before,
-})
-})
-}
-
-    pub(super) fn log_odds(&self, row: ArrayView1<f32>) -> f64 {
-self.base() + self.path(row).map(|step| step.log_odds).sum::<f64>()
+    /// Decisions for a row, from the root to its leaf.
+    fn path(&self, row: ArrayView1<f32>) -> impl Iterator<Item = TreeStep> {
+        let mut index = 0;
+        std::iter::from_fn(move || {
+            let split = self.nodes[index].split?;
+            let above = row[split.column as usize] > split.threshold;
+            let before = self.nodes[index].log_odds;
+            index = if above { split.above } else { split.below } as usize;
+            Some(TreeStep {
+                column: split.column as usize,
+                threshold: split.threshold,
+                above,
+                log_odds: self.nodes[index].log_odds - before,
+            })
+        })
     }
 
-/// Log-odds of all training rows.
+    pub(super) fn log_odds(&self, row: ArrayView1<f32>) -> f64 {
+        self.base() + self.path(row).map(|step| step.log_odds).sum::<f64>()
+    }
+
+    /// Log-odds of all training rows.
     pub(super) fn base(&self) -> f64 {
         self.nodes[0].log_odds
     }
 
-/// Decisions for a row; their changes sum to the row's log-odds minus [`Self::base`].
-pub(super) fn steps(&self, row: ArrayView1<f32>) -> Vec<TreeStep> {
-self.path(row).collect()
-}
+    /// Decisions for a row; their changes sum to the row's log-odds minus [`Self::base`].
+    pub(super) fn steps(&self, row: ArrayView1<f32>) -> Vec<TreeStep> {
+        self.path(row).collect()
+    }
 
-/// Checks that all children come after their parent and exist, which decoded bytes do not guarantee. Paths then end.
-pub(super) fn is_sound(&self, columns: usize) -> bool {
-let nodes = self.nodes.len();
-!self.nodes.is_empty()
-&& self.nodes.iter().enumerate().all(|(index, node)| {
-node.log_odds.is_finite()
-&& node.split.is_none_or(|split| split.is_sound(index, nodes, columns))
-})
-}
+    /// Checks that all children come after their parent and exist, which decoded bytes do not guarantee. Paths then end.
+    pub(super) fn is_sound(&self, columns: usize) -> bool {
+        let nodes = self.nodes.len();
+        !self.nodes.is_empty()
+            && self.nodes.iter().enumerate().all(|(index, node)| {
+                node.log_odds.is_finite()
+                    && node.split.is_none_or(|split| split.is_sound(index, nodes, columns))
+            })
+    }
 }
 
 impl TreeSplit {
-fn is_sound(&self, parent: usize, nodes: usize, columns: usize) -> bool {
-let children = parent + 1..nodes;
-children.contains(&(self.below as usize))
-&& children.contains(&(self.above as usize))
-&& (self.column as usize) < columns
-&& self.threshold.is_finite()
-}
+    fn is_sound(&self, parent: usize, nodes: usize, columns: usize) -> bool {
+        let children = parent + 1..nodes;
+        children.contains(&(self.below as usize))
+            && children.contains(&(self.above as usize))
+            && (self.column as usize) < columns
+            && self.threshold.is_finite()
+    }
 }
