@@ -136,48 +136,50 @@ pub async fn run(args: BenchArgs) -> Result<()> {
     }
     bench.bar.finish_and_clear();
     println!("{}", table(&bench.figures));
-    let (json, path) = (serde_json::to_string_pretty(&bench.figures)?, &bench.args.json);
+    let json = serde_json::to_string_pretty(&bench.figures)?;
+    let path = &bench.args.json;
     std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))
 }
 
 impl Bench {
     async fn embedded(&mut self) -> Result<()> {
-        let ground = BenchEnv::embedded(&self.args.scratch);
+        let env = BenchEnv::embedded(&self.args.scratch);
         let seconds = self.args.seconds;
-        if self.next(BenchPart::Throughput, "throughput, every event another shopper's") {
-            self.distinct(&ground, AppendTiming::Meanwhile, 0.5, ">= 0.5 of the bare store loop, goal 1.0")
-                .await?;
+        if self.selected(BenchPart::Throughput, "throughput, every event of a different user") {
+            let target = ">= 0.5 of the bare store loop, goal 1.0";
+            self.distinct(&env, AppendTiming::During, 0.5, target).await?;
 
             self.print(format!("throughput, {}", self.name));
             let rate = ThroughputTarget::EventsPerSecond(100_000.0);
-            let beside = ThroughputBaseline::Bare(AppendTiming::Meanwhile);
-            let half = self.repeated(&ground, beside, rate, ">= 100,000 events/s").await? / 2.0;
+            let baseline = ThroughputBaseline::Bare(AppendTiming::During);
+            let half = self.repeated(&env, baseline, rate, ">= 100,000 events/s").await? / 2.0;
 
-            self.print("freshness at half of that");
-            freshness::measure(half, &self.repeated, seconds, &ground, &mut self.figures).await?;
+            // Freshness at full load would measure the queue in front of the bottleneck.
+            self.print("freshness at half of that load");
+            freshness::measure(half, &self.repeated, seconds, &env, &mut self.figures).await?;
         }
-        if self.next(BenchPart::Reads, "reads beside a bare echo") {
-            reads::measure(&self.repeated, seconds, &ground, &mut self.figures).await?;
+        if self.selected(BenchPart::Reads, "reads beside a bare echo") {
+            reads::measure(&self.repeated, seconds, &env, &mut self.figures).await?;
         }
-        if self.next(BenchPart::Predictions, "what models say of shoppers") {
-            predictions::measure(seconds, &ground, &mut self.figures).await?;
+        if self.selected(BenchPart::Predictions, "model predictions") {
+            predictions::measure(seconds, &env, &mut self.figures).await?;
         }
-        if self.next(BenchPart::Models, "from a model's activation to every node") {
-            models::measure(&self.repeated, &ground, &mut self.figures).await?;
+        if self.selected(BenchPart::Models, "from the activation of a model to every node") {
+            models::measure(&self.repeated, &env, &mut self.figures).await?;
         }
-        if self.next(BenchPart::Sweep, "events while everybody is looked at for a new model") {
-            sweep::measure(self.args.sweep_users, seconds, &ground, &mut self.figures).await?;
+        if self.selected(BenchPart::Sweep, "events during the sweep for a new model") {
+            sweep::measure(self.args.sweep_users, seconds, &env, &mut self.figures).await?;
         }
-        if self.next(BenchPart::Tracing, "events while one request in a hundred is followed") {
-            traces::measure(seconds, &ground, &mut self.figures).await?;
+        if self.selected(BenchPart::Tracing, "events with one request in a hundred traced") {
+            traces::measure(seconds, &env, &mut self.figures).await?;
         }
-        if self.next(BenchPart::Pressure, "reads while others wear the server down") {
-            pressure::measure(seconds, &ground, &mut self.figures).await?;
+        if self.selected(BenchPart::Pressure, "reads under slow and abusive clients") {
+            pressure::measure(seconds, &env, &mut self.figures).await?;
         }
-        if self.next(BenchPart::Identity, "who keeps the segment") {
+        if self.selected(BenchPart::Identity, "segments kept over trainings") {
             identity::measure(&self.repeated, &mut self.figures)?;
         }
-        if self.next(BenchPart::Drift, "how soon drift is noticed") {
+        if self.selected(BenchPart::Drift, "days until drift is detected") {
             drift::measure(&mut self.figures)?;
         }
         Ok(())
@@ -186,64 +188,71 @@ impl Bench {
     async fn redis(&mut self) -> Result<()> {
         let seconds = self.args.seconds;
         // Both levels of durability: the bound without a disk shows what fsync costs.
-        for kept in [Persistence::Memory, Persistence::Disk] {
-            let ground = BenchEnv::redis(&self.args.scratch, kept, self.args.partitions);
-            let what = format!("{}: throughput, every event another shopper's", ground.describe());
-            if !self.next(BenchPart::Throughput, what) {
+        for persistence in [Persistence::Memory, Persistence::Disk] {
+            let env = BenchEnv::redis(&self.args.scratch, persistence, self.args.partitions);
+            let title = format!("{}: throughput, every event of a different user", env.describe());
+            if !self.selected(BenchPart::Throughput, title) {
                 break;
             }
-            let told = ">= 0.4 of the bare worker loop, goal 0.8";
-            self.distinct(&ground, AppendTiming::Before, 0.4, told).await?;
+            let target = ">= 0.4 of the bare worker loop, goal 0.8";
+            self.distinct(&env, AppendTiming::Before, 0.4, target).await?;
 
-            self.print(format!("{}: throughput, {}", ground.describe(), self.name));
+            self.print(format!("{}: throughput, {}", env.describe(), self.name));
             let share = ThroughputTarget::Share(0.45);
-            let half = self.repeated(&ground, ThroughputBaseline::Xadd, share, ">= 0.45 of XADD").await? / 2.0;
+            let half =
+                self.repeated(&env, ThroughputBaseline::Xadd, share, ">= 0.45 of XADD").await? / 2.0;
 
-            self.print(format!("{}: freshness at half of that", ground.describe()));
-            freshness::measure(half, &self.repeated, seconds, &ground, &mut self.figures).await?;
+            self.print(format!("{}: freshness at half of that load", env.describe()));
+            freshness::measure(half, &self.repeated, seconds, &env, &mut self.figures).await?;
         }
-        let ground = BenchEnv::redis(&self.args.scratch, Persistence::Memory, self.args.partitions);
-        if self.next(BenchPart::Reads, "reads beside a bare echo") {
-            reads::measure(&self.repeated, seconds, &ground, &mut self.figures).await?;
+        // Reads and memory do not depend on the disk.
+        let env = BenchEnv::redis(&self.args.scratch, Persistence::Memory, self.args.partitions);
+        if self.selected(BenchPart::Reads, "reads beside a bare echo") {
+            reads::measure(&self.repeated, seconds, &env, &mut self.figures).await?;
         }
-        if self.next(BenchPart::Memory, format!("memory of {}", self.name)) {
+        if self.selected(BenchPart::Memory, format!("memory of {}", self.name)) {
             for log in self.args.users_of.clone() {
                 let (name, events) = log.read()?;
                 self.print(format!("memory of {name}"));
-                memory::measure(&name, &events, log.target(), &ground, &mut self.figures).await?;
+                memory::measure(&name, &events, log.target(), &env, &mut self.figures).await?;
             }
             if self.args.users_of.is_empty() {
-                memory::measure(&self.name, &self.repeated, None, &ground, &mut self.figures).await?;
+                memory::measure(&self.name, &self.repeated, None, &env, &mut self.figures).await?;
             }
         }
         Ok(())
     }
 
     /// Returns whether `part` is selected; if so, shows `title` in the progress bar.
-    fn next(&self, part: BenchPart, what: impl Into<Cow<'static, str>>) -> bool {
-        let wanted = self.args.only.is_empty() || self.args.only.contains(&part);
-        if wanted {
-            self.print(what);
+    fn selected(&self, part: BenchPart, title: impl Into<Cow<'static, str>>) -> bool {
+        let selected = self.args.only.is_empty() || self.args.only.contains(&part);
+        if selected {
+            self.print(title);
         }
-        wanted
+        selected
     }
 
     /// Sets the text of the progress bar.
-    fn print(&self, what: impl Into<Cow<'static, str>>) {
-        self.bar.set_message(what);
+    fn print(&self, text: impl Into<Cow<'static, str>>) {
+        self.bar.set_message(text);
     }
 
     /// Measures throughput with every event of a different user.
     async fn distinct(
         &mut self,
-        ground: &BenchEnv,
+        env: &BenchEnv,
         appends: AppendTiming,
         share: f64,
-        told: &'static str,
+        target_text: &'static str,
     ) -> Result<()> {
-        let name = "every event another shopper's";
-        let (beside, target) = (ThroughputBaseline::Bare(appends), ThroughputTarget::Share(share));
-        let load = ThroughputLoad { name, events: &self.distinct, ground, baseline: beside, target, report: told };
+        let load = ThroughputLoad {
+            name: "every event of a different user",
+            events: &self.distinct,
+            env,
+            baseline: ThroughputBaseline::Bare(appends),
+            target: ThroughputTarget::Share(share),
+            target_text,
+        };
         throughput::measure(load, &mut self.figures).await?;
         Ok(())
     }
@@ -251,12 +260,13 @@ impl Bench {
     /// Measures throughput with returning users, in events per second.
     async fn repeated(
         &mut self,
-        ground: &BenchEnv,
-        beside: ThroughputBaseline,
+        env: &BenchEnv,
+        baseline: ThroughputBaseline,
         target: ThroughputTarget,
-        told: &'static str,
+        target_text: &'static str,
     ) -> Result<f64> {
-        let load = ThroughputLoad { name: &self.name, events: &self.repeated, ground, baseline: beside, target, report: told };
+        let events = &self.repeated;
+        let load = ThroughputLoad { name: &self.name, events, env, baseline, target, target_text };
         Ok(throughput::measure(load, &mut self.figures).await?.events_per_second)
     }
 }

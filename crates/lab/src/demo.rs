@@ -70,13 +70,13 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     let shop = SimulateConfig { users: args.users, days: args.days, ..Default::default() };
     let mut script = DemoScript { seed: args.seed, shop, users_min: config.model.rows_min };
     if args.file.is_none() {
-        script.users_min = script.users_min.max(story::come_by_first_model(&ShopSimulator::new(args.seed, shop)));
+        script.users_min = script.users_min.max(story::users_by_first_model(&ShopSimulator::new(args.seed, shop)));
         let least = script.users_min;
         config.model = paced(portrait_model::Config { rows_min: least, ..config.model });
     }
     let node = Node::start(NodeRole::All, config).await?;
     let mut terminal = Terminal::new();
-    terminal.say(&format!(
+    terminal.line(&format!(
         "a server with all roles listens at {}; its store is {}",
         node.grpc_url(),
         folder.path().display()

@@ -39,14 +39,14 @@ pub struct DriftArgs {
     pub rows_min: usize,
     /// Consecutive checks with drift before a model is trained, as `model.drift_consecutive_checks`.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    pub windows: u32,
+    pub consecutive_checks: u32,
 }
 
 /// Drift checks of the model service, with a new reference as soon as drift has lasted.
 #[derive(Debug)]
 pub(crate) struct DriftReplay {
     watch: DriftMonitor,
-    windows: u32,
+    consecutive_checks: u32,
     version: ModelVersion,
     reference: DriftReference,
 }
@@ -64,13 +64,13 @@ impl DriftReplay {
     /// Creates checks against a model of these users.
     pub(crate) fn from_model(seen: &DriftSample<'_>, rows_min: usize, windows: u32) -> Self {
         let reference = DriftFeatures::current().reference(seen);
-        Self { watch: DriftMonitor::new(rows_min), windows, version: ModelVersion::FIRST, reference }
+        Self { watch: DriftMonitor::new(rows_min), consecutive_checks: windows, version: ModelVersion::FIRST, reference }
     }
 
     /// Checks users whose feature vectors were read at `at`.
     pub(crate) fn check(&mut self, seen: &DriftSample<'_>, at: Timestamp) -> Result<DriftCheck> {
         let status = self.watch.check(self.version, &self.reference, seen, at)?;
-        let trained = status.consecutive_checks >= self.windows;
+        let trained = status.consecutive_checks >= self.consecutive_checks;
         if trained {
             (self.version, self.reference) = (self.version.next(), DriftFeatures::current().reference(seen));
         }
@@ -104,7 +104,7 @@ pub async fn run(args: DriftArgs) -> Result<()> {
             let line = match &mut looks {
                 Some(looks) => print_check(due, came, &looks.check(&seen, due)?, looks.version),
                 none => {
-                    *none = Some(DriftReplay::from_model(&seen, args.rows_min, args.windows));
+                    *none = Some(DriftReplay::from_model(&seen, args.rows_min, args.consecutive_checks));
                     let mut line = [const { String::new() }; 7];
                     line[0] = words::date(due);
                     line[1] = words::count(came as u64);

@@ -55,12 +55,12 @@ pub struct EvalArgs {
 /// # Errors
 /// If the log cannot be read or has too few events to predict, or a file cannot be written.
 pub async fn run(args: EvalArgs) -> Result<()> {
-    let report = tokio::task::spawn_blocking(move || measured(&args)).await??;
+    let report = tokio::task::spawn_blocking(move || evaluate(&args)).await??;
     print!("{}", table::of(&report));
     Ok(())
 }
 
-fn measured(args: &EvalArgs) -> Result<figures::EvalReport> {
+fn evaluate(args: &EvalArgs) -> Result<figures::EvalReport> {
     let log = EventLog::read(&args.log)?;
     let report = protocol::run(&log, args)?;
     if let Some(path) = &args.json {

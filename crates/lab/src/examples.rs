@@ -93,12 +93,12 @@ fn write(cases: &[ExampleRow], file: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::testing::{did, event};
+    use crate::eval::testing::{record, event};
     use portrait_profile::{Action, Body, Record, TimeDelta};
 
     fn record(user: u32, hour: i64, action: Action) -> Record {
         let at = Timestamp::EPOCH.plus(TimeDelta::from_days(15_000)).plus(TimeDelta::from_hours(hour));
-        did(user, at, event(action))
+        record(user, at, event(action))
     }
 
     /// User who views an item every five hours for three weeks, and buys at some hours.

@@ -55,7 +55,7 @@ pub struct ShopEvent {
 
 /// Message of the simulated shop, as the API takes it.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all of them are events, and they are moved, not kept")]
+#[expect(clippy::large_enum_variant, reason = "nearly all values are events, and they are moved, not stored")]
 pub enum ShopEventKind {
     /// New catalogue item, or a new price of one.
     Item(v1::Item),
@@ -116,17 +116,17 @@ impl ShopSimulator {
     /// Creates the shop of `seed` and `config`; sizes out of range are clamped.
     pub fn new(seed: u64, config: SimulateConfig) -> Self {
         let config = config.bounded();
-        let mut chance = StdRng::seed_from_u64(seed);
-        let catalogue = SimulatedCatalogue::stocked(&mut chance, config.items);
+        let mut rng = StdRng::seed_from_u64(seed);
+        let catalogue = SimulatedCatalogue::generate(&mut rng, config.items);
         let promotion = Promotion::within(config.days);
-        let truths = plan::people(&mut chance, &config);
-        let shoppers = truths.iter().map(|truth| SimulatedUser::of(&mut chance, truth)).collect();
+        let truths = plan::generate_users(&mut rng, &config);
+        let users = truths.iter().map(|truth| SimulatedUser::new(&mut rng, truth)).collect();
         let mut shop = Self {
-            rng: chance,
+            rng,
             config,
             promotion,
             catalogue,
-            users: shoppers,
+            users,
             truths,
             counter: Counter::of_seed(seed),
             next_day: Day::FIRST,
@@ -135,7 +135,7 @@ impl ShopSimulator {
         };
         // The catalogue comes first: events name items, and the server fills in category and brand from it.
         let items = shop.catalogue.items(None);
-        shop.ready.extend(items.map(|item| ShopEvent { at: Day::FIRST.begins(), kind: ShopEventKind::Item(item) }));
+        shop.ready.extend(items.map(|item| ShopEvent { at: Day::FIRST.midnight(), kind: ShopEventKind::Item(item) }));
         shop
     }
 
@@ -150,46 +150,46 @@ impl ShopSimulator {
     }
 
     /// First day after the last simulated one.
-    pub fn ends(&self) -> Day {
+    pub fn end(&self) -> Day {
         Day::numbered(self.config.days)
     }
 
     /// Generates the events of a day.
-    fn open(&mut self, day: Day) {
-        let mut happenings = std::mem::take(&mut self.after_midnight);
-        happenings.extend(self.prices_of(day));
+    fn generate_day(&mut self, day: Day) {
+        let mut events = std::mem::take(&mut self.after_midnight);
+        events.extend(self.price_updates(day));
         let promotion = self.promotion().filter(|promotion| promotion.has(day)).copied();
         let today = DayContext { day, promotion: promotion.as_ref(), catalogue: &self.catalogue };
         // Relations lead to users of the first day only: an edge to a user who has not arrived would leak the future.
-        let settled = plan::settled(self.config.users) as usize;
+        let initial = plan::initial_users(self.config.users) as usize;
         for index in 0..self.users.len() {
             let truth = &self.truths[index];
             if truth.arrives_on == day {
-                let others = &self.truths[..settled];
-                users::introduce(&mut self.rng, truth, others, &mut self.counter, &mut happenings);
+                let others = &self.truths[..initial];
+                users::emit_arrival(&mut self.rng, truth, others, &mut self.counter, &mut events);
             }
             if truth.comes_on(day) {
-                let shopper = &mut self.users[index];
-                visit::spend_day(
+                let user = &mut self.users[index];
+                visit::emit_day(
                     &mut self.rng,
                     truth,
-                    shopper,
+                    user,
                     &today,
                     &mut self.counter,
-                    &mut happenings,
+                    &mut events,
                 );
             }
         }
-        happenings.sort_by_key(|happening| happening.at);
-        let midnight = happenings.partition_point(|happening| happening.at < day.next().begins());
+        events.sort_by_key(|event| event.at);
+        let midnight = events.partition_point(|event| event.at < day.next().midnight());
         // A late visit reaches into the next day: its events wait until that day's are generated, so that the stream
         // stays sorted across midnight.
-        self.after_midnight = happenings.split_off(midnight);
-        self.ready.extend(happenings);
+        self.after_midnight = events.split_off(midnight);
+        self.ready.extend(events);
     }
 
     /// Catalogue updates on the first day of a promotion and on the day after it.
-    fn prices_of(&self, day: Day) -> Vec<ShopEvent> {
+    fn price_updates(&self, day: Day) -> Vec<ShopEvent> {
         let Some(promotion) = self.promotion() else { return Vec::new() };
         let factor = match day {
             day if day == promotion.from => promotion.price_factor,
@@ -197,7 +197,7 @@ impl ShopSimulator {
             _ => return Vec::new(),
         };
         let items = self.catalogue.items(Some((promotion.category, factor)));
-        items.map(|item| ShopEvent { at: day.begins(), kind: ShopEventKind::Item(item) }).collect()
+        items.map(|item| ShopEvent { at: day.midnight(), kind: ShopEventKind::Item(item) }).collect()
     }
 }
 
@@ -206,13 +206,13 @@ impl Iterator for ShopSimulator {
 
     fn next(&mut self) -> Option<ShopEvent> {
         loop {
-            if let Some(happening) = self.ready.pop_front() {
-                return Some(happening);
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
             }
-            if self.next_day < self.ends() {
+            if self.next_day < self.end() {
                 let day = self.next_day;
                 self.next_day = day.next();
-                self.open(day);
+                self.generate_day(day);
             } else if self.after_midnight.is_empty() {
                 return None;
             } else {

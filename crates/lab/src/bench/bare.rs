@@ -24,36 +24,36 @@ const ENTRY_OVERHEAD_BYTES: usize = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AppendTiming {
     /// During the loops, inside the measured time.
-    Meanwhile,
+    During,
     /// Before the loops, outside the measured time: the bound of the worker alone.
     Before,
 }
 
 /// Measures events per second of the bare loops.
-pub(super) async fn measure(events: &[Event], ground: &BenchEnv, appends: AppendTiming) -> Result<f64> {
-    let fresh = ground.fresh().await?;
-    let store = fresh.store().await?;
+pub(super) async fn measure(events: &[Event], env: &BenchEnv, appends: AppendTiming) -> Result<f64> {
+    let new_store = env.new_store().await?;
+    let store = new_store.open().await?;
     let by_partition = by_partition(events, store.as_ref())?;
     let mut appending = JoinSet::new();
     let mut ends = HashMap::new();
     for (partition, records) in &by_partition {
         ends.insert(*partition, LogSeq::new(records.len() as u64));
     }
-    let mut begun = Instant::now();
+    let mut started = Instant::now();
     for (partition, records) in by_partition {
-        appending.spawn(append(Arc::clone(&store), partition, records, fresh.level()));
+        appending.spawn(append(Arc::clone(&store), partition, records, new_store.level()));
     }
     if appends == AppendTiming::Before {
         finish(&mut appending).await?;
-        begun = Instant::now();
+        started = Instant::now();
     }
     let mut loops = JoinSet::new();
     for (partition, end) in ends {
-        loops.spawn(one_partition(Arc::clone(&store), partition, end));
+        loops.spawn(run_partition(Arc::clone(&store), partition, end));
     }
     finish(&mut appending).await?;
     finish(&mut loops).await?;
-    Ok(events.len() as f64 / begun.elapsed().as_secs_f64())
+    Ok(events.len() as f64 / started.elapsed().as_secs_f64())
 }
 
 async fn finish(tasks: &mut JoinSet<Result<()>>) -> Result<()> {
@@ -86,9 +86,9 @@ async fn append(
     Ok(())
 }
 
-async fn one_partition(store: Arc<dyn Store>, partition: PartitionId, end: LogSeq) -> Result<()> {
+async fn run_partition(store: Arc<dyn Store>, partition: PartitionId, end: LogSeq) -> Result<()> {
     let token = store.acquire(partition, Nonce::random(), TimeDelta::from_days(1), Timestamp::EPOCH).await?;
-    let token = token.ok_or_else(|| anyhow::anyhow!("a new store is owned by somebody"))?;
+    let token = token.ok_or_else(|| anyhow::anyhow!("another process owns a partition of a new store"))?;
     let commit_no = store.meta(partition).await?.commit_no;
     let mut worker =
         BareWorker { store, partition, token, commit_no, applied: LogSeq::ZERO, hot: HashMap::new() };
@@ -127,7 +127,7 @@ impl BareWorker {
         let limits = self.store.limits();
         let mut rest = entries.as_slice();
         while !rest.is_empty() {
-            let (now, later) = rest.split_at(self.fitting(rest, &limits));
+            let (now, later) = rest.split_at(self.batch_len(rest, &limits));
             self.commit(now).await?;
             rest = later;
         }
@@ -144,21 +144,22 @@ impl BareWorker {
         }
         let keys: Vec<ProfileKey> = users.keys().cloned().collect();
         for keys in keys.chunks(self.store.limits().page_items) {
-            let found = self.store.profiles(self.partition, keys).await?;
-            for (key, bytes) in keys.iter().zip(found) {
-                let held = match bytes {
+            let stored = self.store.profiles(self.partition, keys).await?;
+            for (key, bytes) in keys.iter().zip(stored) {
+                let entry = match bytes {
                     Some(bytes) => (Profile::decode(&bytes)?, bytes.len()),
                     None => (Profile::new(users[key].clone()), 0),
                 };
-                self.hot.insert(key.clone(), held);
+                self.hot.insert(key.clone(), entry);
             }
         }
         Ok(())
     }
 
     /// Number of `entries` that fit into one commit; at least one.
-    fn fitting(&self, entries: &[HotEntry], limits: &Limits) -> usize {
-        let (mut users, mut bytes) = (HashSet::new(), 0);
+    fn batch_len(&self, entries: &[HotEntry], limits: &Limits) -> usize {
+        let mut users = HashSet::new();
+        let mut bytes = 0;
         for (index, (_, record, _)) in entries.iter().enumerate() {
             let key = ProfileKey::of(&record.user_id);
             bytes += ENTRY_OVERHEAD_BYTES;

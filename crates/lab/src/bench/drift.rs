@@ -23,9 +23,9 @@ const STEADY_FROM: Day = Day::numbered(30);
 /// Days of the count of false alarms.
 const STEADY_DAYS: u32 = 30;
 /// Consecutive checks with drift before a model is trained.
-const WINDOWS: u32 = 3;
+const CHECKS_TO_TRAIN: u32 = 3;
 /// Days within which a change must be detected: one half-life of the features under check.
-const WINDOW_DAYS: u32 = 7;
+const DETECTION_DAYS_MAX: u32 = 7;
 
 /// Result of the check on each evening in one shop.
 struct DailyChecks {
@@ -38,48 +38,53 @@ impl DailyChecks {
         let config = SimulateConfig { users: USERS, days: DAYS, steady, ..Default::default() };
         let shop = ShopSimulator::new(seed, config);
         let promotion = shop.promotion().copied();
-        let (mut replay, mut looks, mut day) = (Replay::default(), None::<DriftReplay>, Day::FIRST);
-        let mut found = Vec::new();
-        for happening in shop {
-            while day < Day::of(happening.at) {
+        let mut replay = Replay::default();
+        let mut checks = None::<DriftReplay>;
+        let mut day = Day::FIRST;
+        let mut detections = Vec::new();
+        for event in shop {
+            // A day is checked once its last event is folded.
+            while day < Day::of(event.at) {
                 if day >= FIRST_MODEL {
-                    let at = day.next().begins();
+                    let at = day.next().midnight();
                     let raw = replay.vectors(at)?;
-                    let seen = DriftSample { raw: raw.view(), latest_category: replay.latest() };
-                    match &mut looks {
-                        Some(looks) => found.push((day, looks.check(&seen, at)?.status)),
-                        none => *none = Some(DriftReplay::from_model(&seen, PSI_ROWS_MIN, WINDOWS)),
+                    let sample = DriftSample { raw: raw.view(), latest_category: replay.latest() };
+                    match &mut checks {
+                        Some(checks) => detections.push((day, checks.check(&sample, at)?.status)),
+                        none => *none = Some(DriftReplay::from_model(&sample, PSI_ROWS_MIN, CHECKS_TO_TRAIN)),
                     }
                 }
                 day = day.next();
             }
-            if let Some(event) = happening.into_event() {
+            if let Some(event) = event.into_event() {
                 replay.fold(&event)?;
             }
         }
-        Ok(Self { promotion, detections: found })
+        Ok(Self { promotion, detections })
     }
 
     /// Days until the promoted category is reported as one with a changed share of users.
     fn days_to_detect_promotion(&self) -> f64 {
         let Some(promotion) = self.promotion else { return f64::INFINITY };
-        let names_it =
-            |status: &DriftStatus| status.categories.iter().any(|one| one.name == promotion.category);
-        self.noticed(promotion.from, names_it)
+        self.days_until(promotion.from, |status| {
+            status.categories.iter().any(|category| category.name == promotion.category)
+        })
     }
 
     /// Days until a change of loyalty is reported. Reports that began before the change do not count: they have
     /// another reason.
     fn days_to_detect_habits(&self) -> f64 {
         let on = Day::numbered(DAYS * 2 / 3);
-        let since = |at: &prost_types::Timestamp| time::from_wire(at).is_ok_and(|at| at > on.begins());
-        self.noticed(on, |status| {
-            status.loyalty.and_then(|loyalty| loyalty.detected_at).is_some_and(|at| since(&at))
+        self.days_until(on, |status| {
+            status
+                .loyalty
+                .and_then(|loyalty| loyalty.detected_at)
+                .is_some_and(|at| time::from_wire(&at).is_ok_and(|at| at > on.midnight()))
         })
     }
 
-    fn noticed(&self, on: Day, what: impl Fn(&DriftStatus) -> bool) -> f64 {
-        let first = self.detections.iter().find(|(day, status)| *day >= on && what(status));
+    fn days_until(&self, on: Day, detected: impl Fn(&DriftStatus) -> bool) -> f64 {
+        let first = self.detections.iter().find(|(day, status)| *day >= on && detected(status));
         first.map_or(f64::INFINITY, |(day, _)| f64::from(day.since(on)) + 1.0)
     }
 
@@ -93,42 +98,38 @@ impl DailyChecks {
 /// Measures detection and false alarms.
 pub(super) fn measure(figures: &mut Vec<Figure>) -> Result<()> {
     let planted = (1..=SEEDS).map(|seed| DailyChecks::of(seed, false)).collect::<Result<Vec<_>>>()?;
-    let low_prices: Vec<f64> = planted.iter().map(DailyChecks::days_to_detect_promotion).collect();
-    let new_habits: Vec<f64> = planted.iter().map(DailyChecks::days_to_detect_habits).collect();
-    figures.push(noticed(
-        "a week of low prices: the category is named as one that others come for",
-        &low_prices,
-    ));
-    figures
-        .push(noticed("new habits of a tenth of the shoppers: habits are said to have changed", &new_habits));
+    let promotions: Vec<f64> = planted.iter().map(DailyChecks::days_to_detect_promotion).collect();
+    let habits: Vec<f64> = planted.iter().map(DailyChecks::days_to_detect_habits).collect();
+    figures.push(detection_figure("a promotion: its category is reported", &promotions));
+    figures.push(detection_figure("new habits of a tenth of the users: a change of loyalty is reported", &habits));
     let steady = (1..=SEEDS).map(|seed| DailyChecks::of(seed, true)).collect::<Result<Vec<_>>>()?;
     let until = STEADY_FROM.after(STEADY_DAYS);
-    let most = steady.iter().map(|shop| shop.alarms(STEADY_FROM, until)).max().unwrap_or_default();
+    let alarms_max = steady.iter().map(|shop| shop.alarms(STEADY_FROM, until)).max().unwrap_or_default();
     figures.push(Figure {
         path: format!(
-            "alarms of any kind in {STEADY_DAYS} days of {SEEDS} steady simulated shops of {USERS}"
+            "alarms of any kind in {STEADY_DAYS} days of {SEEDS} steady simulated shops of {USERS} users"
         ),
-        measured: format!("{most} in one shop at the most"),
-        beside: "a look each evening".to_owned(),
+        measured: format!("at most {alarms_max} in one shop"),
+        baseline: "a check every evening".to_owned(),
         ratio: None,
-        values: [("alarms_most", most as f64)].into(),
+        values: [("alarms_max", alarms_max as f64)].into(),
         target: "at most 1",
-        met: most <= 1,
+        met: alarms_max <= 1,
     });
     Ok(())
 }
 
 /// Figure from the days to detection, one for each shop.
-fn noticed(what: &str, days: &[f64]) -> Figure {
-    let most = days.iter().copied().fold(0.0, f64::max);
+fn detection_figure(title: &str, days: &[f64]) -> Figure {
+    let max = days.iter().copied().fold(0.0, f64::max);
     let mean = days.iter().sum::<f64>() / days.len().max(1) as f64;
     Figure {
-        path: format!("{what} ({SEEDS} simulated shops of {USERS})"),
-        measured: format!("on day {most:.0} at the latest, {mean:.1} on average"),
-        beside: "a look each evening".to_owned(),
+        path: format!("{title} ({SEEDS} simulated shops of {USERS} users)"),
+        measured: format!("on day {max:.0} at the latest, {mean:.1} on average"),
+        baseline: "a check every evening".to_owned(),
         ratio: None,
-        values: [("days_most", most), ("days_mean", mean)].into(),
-        target: "within one window (7 days)",
-        met: most <= f64::from(WINDOW_DAYS),
+        values: [("days_max", max), ("days_mean", mean)].into(),
+        target: "within 7 days",
+        met: max <= f64::from(DETECTION_DAYS_MAX),
     }
 }

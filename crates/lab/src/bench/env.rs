@@ -45,29 +45,29 @@ impl BenchEnv {
     }
 
     /// Redis servers of this persistence, with this number of partitions.
-    pub(super) fn redis(scratch: &Path, kept: Persistence, partitions: u16) -> Self {
-        Self { scratch: scratch.to_owned(), kind: BenchBackend::Redis(kept), partitions }
+    pub(super) fn redis(scratch: &Path, persistence: Persistence, partitions: u16) -> Self {
+        Self { scratch: scratch.to_owned(), kind: BenchBackend::Redis(persistence), partitions }
     }
 
     /// Description of backend and durability for the table.
     pub(super) fn describe(&self) -> String {
-        let how = match self.kind {
+        let durability = match self.kind {
             BenchBackend::Embedded => return "disk".to_owned(),
             BenchBackend::Redis(Persistence::Memory) => "memory (appendonly no)",
             BenchBackend::Redis(Persistence::Disk) => "disk (appendfsync always)",
         };
-        format!("Redis, {how}, {} partitions, one process of all roles", self.partitions)
+        format!("Redis, {durability}, {} partitions, one process of all roles", self.partitions)
     }
 
     /// Creates a store.
     ///
     /// # Errors
     /// If the folder cannot be created or the server does not start.
-    pub(super) async fn fresh(&self) -> Result<FreshStore> {
+    pub(super) async fn new_store(&self) -> Result<FreshStore> {
         let folder = tempfile::tempdir_in(&self.scratch)?;
         let server = match self.kind {
             BenchBackend::Embedded => None,
-            BenchBackend::Redis(kept) => Some(BenchRedis::start(folder.path(), kept).await?),
+            BenchBackend::Redis(persistence) => Some(BenchRedis::start(folder.path(), persistence).await?),
         };
         Ok(FreshStore { kind: self.kind, partitions: self.partitions, server, folder })
     }
@@ -104,7 +104,7 @@ impl FreshStore {
     }
 
     /// Opens the store in the measuring process.
-    pub(super) async fn store(&self) -> Result<Arc<dyn Store>> {
+    pub(super) async fn open(&self) -> Result<Arc<dyn Store>> {
         let Some(server) = &self.server else {
             return Ok(Arc::new(Embedded::open(self.folder.path(), embedded::EmbeddedOptions::default())?));
         };

@@ -12,7 +12,7 @@ pub(super) struct Figure {
     /// Result with its unit.
     pub(super) measured: String,
     /// Bound on this machine, from the same run.
-    pub(super) beside: String,
+    pub(super) baseline: String,
     /// Ratio of the result to the bound.
     pub(super) ratio: Option<f64>,
     /// Results as numbers; names end with the unit.
@@ -27,12 +27,12 @@ pub(super) struct Figure {
 pub(super) fn table(figures: &[Figure]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN);
-    table.set_header(["path", "measured", "beside it, same run", "ratio", "target", "met"]);
+    table.set_header(["path", "measured", "baseline, same run", "ratio", "target", "met"]);
     for figure in figures {
         table.add_row([
             figure.path.clone(),
             figure.measured.clone(),
-            figure.beside.clone(),
+            figure.baseline.clone(),
             figure.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
             figure.target.to_owned(),
             if figure.met { "yes" } else { "no" }.to_owned(),

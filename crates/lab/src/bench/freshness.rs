@@ -32,22 +32,22 @@ pub(super) async fn measure(
     events_per_second: f64,
     events: &[Event],
     seconds: u64,
-    ground: &BenchEnv,
+    env: &BenchEnv,
     figures: &mut Vec<Figure>,
 ) -> Result<()> {
-    let fresh = ground.fresh().await?;
-    let node = Node::start(NodeRole::All, fresh.config()).await?;
+    let store = env.new_store().await?;
+    let node = Node::start(Role::All, store.config()).await?;
     let pace = LoadPace { events_per_second, until: Instant::now() + Duration::from_secs(seconds) };
     let (histogram, sent) = under_load(&node.grpc_url(), events, pace).await?;
     node.stop().await?;
-    let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1000.0;
-    let (p50, p99) = (at(0.5), at(0.99));
+    let p50 = histogram.value_at_quantile(0.5) as f64 / 1000.0;
+    let p99 = histogram.value_at_quantile(0.99) as f64 / 1000.0;
     let count = histogram.len();
     let load_per_second = sent as f64 / seconds as f64;
     figures.push(Figure {
-        path: format!("accepted to queryable, {}, {count} probes", ground.describe()),
+        path: format!("accepted to queryable, {}, {count} probes", env.describe()),
         measured: format!("p50 {p50:.1} ms, p99 {p99:.1} ms"),
-        beside: format!("{load_per_second:.0} events/s of load"),
+        baseline: format!("{load_per_second:.0} events/s of load"),
         ratio: None,
         values: [("p50_ms", p50), ("p99_ms", p99), ("load_events_per_second", load_per_second)].into(),
         target: "p50 <= 10 ms, p99 <= 50 ms",
@@ -59,10 +59,10 @@ pub(super) async fn measure(
 /// Runs load and probes until `pace.until`; returns microseconds from acknowledgement to a profile that contains the
 /// event, and the number of events of the load.
 pub(super) async fn under_load(url: &str, events: &[Event], pace: LoadPace) -> Result<(Histogram<u64>, usize)> {
-    let each = pace.events_per_second / CALLERS as f64;
+    let per_caller = pace.events_per_second / CALLERS as f64;
     let channel = client::connect(url).await?;
     let callers = events.chunks(events.len().div_ceil(CALLERS));
-    let callers = callers.map(|events| load(channel.clone(), events.to_vec(), each, pace.until));
+    let callers = callers.map(|events| load(channel.clone(), events.to_vec(), per_caller, pace.until));
     let load = tokio::spawn(try_join_all(callers.collect::<Vec<_>>()));
     let histogram = probe(client::connect(url).await?, pace.until).await?;
     let sent = load.await??.into_iter().sum();
@@ -75,10 +75,11 @@ async fn load(channel: RoleRouter, events: Vec<Event>, events_per_second: f64, u
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(BURST as f64 / events_per_second));
     let mut sent = 0;
     let mut bursts = events.chunks(BURST).cycle();
-    let (run, mut round): (u64, u64) = (rand::random(), 0);
+    let run: u64 = rand::random();
+    let mut round = 0_u64;
     while Instant::now() < until {
         ticks.tick().await;
-        let mut burst = bursts.next().context("there is a load")?.to_vec();
+        let mut burst = bursts.next().context("the load is empty")?.to_vec();
         round += 1;
         // New ids for each pass over the log and each run: repeated events would be dropped as duplicates.
         let mark = format!("-{run:x}-{round}");
@@ -96,18 +97,19 @@ async fn probe(channel: RoleRouter, until: Instant) -> Result<Histogram<u64>> {
     let mut histogram = Histogram::new(3)?;
     let mut ticks = tokio::time::interval(PROBE_EVERY);
     let run: u64 = rand::random();
-    for number in 0_u64.. {
+    for index in 0_u64.. {
         ticks.tick().await;
         if Instant::now() >= until {
             break;
         }
-        let user_id = format!("probe-{}", number % 64);
+        // Few users are probed again and again: their profiles are cached, as those of active users are.
+        let user_id = format!("probe-{}", index % 64);
         let mut event = super::load::distinct_users(1).remove(0);
-        event.event_id = format!("probe-{run:x}-{number}");
+        event.event_id = format!("probe-{run:x}-{index}");
         event.user_id.clone_from(&user_id);
-        let answer = ingest.track(TrackRequest { events: vec![event], backfill: true }).await?.into_inner();
+        let response = ingest.track(TrackRequest { events: vec![event], backfill: true }).await?.into_inner();
         let accepted_at = Instant::now();
-        let read_after = answer.consistency_token;
+        let read_after = response.consistency_token;
         query.get_profile(GetProfileRequest { user_id, read_after, read_at: None }).await?;
         histogram.record(u64::try_from(accepted_at.elapsed().as_micros())?)?;
     }

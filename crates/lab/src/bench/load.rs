@@ -13,60 +13,61 @@ use std::path::Path;
 const BEGIN_S: i64 = 1_756_684_800;
 
 /// Events of users of no other load, enough to reach every partition.
-pub(super) fn strangers() -> Vec<Event> {
+pub(super) fn warm_up_users() -> Vec<Event> {
     let mut events = distinct_users(2000);
     for event in &mut events {
-        event.event_id.insert_str(0, "strange-");
-        event.user_id.insert_str(0, "strange-");
+        event.event_id.insert_str(0, "warm-up-");
+        event.user_id.insert_str(0, "warm-up-");
     }
     events
 }
 
 /// `count` views, each by a different user.
 pub(super) fn distinct_users(count: usize) -> Vec<Event> {
-    let event = |number: usize| Event {
-        event_id: format!("distinct-{number}"),
-        user_id: format!("shopper-{number:09}"),
-        action: v1::Action::View.into(),
-        occurred_at: Some(prost_types::Timestamp { seconds: BEGIN_S + (number / 100) as i64, nanos: 0 }),
-        item_id: format!("item-{}", number % 5000),
-        category: format!("category-{}", number % 40),
-        brand: format!("brand-{}", number % 300),
-        price: Some(5.0 + (number % 200) as f64),
-        ..Default::default()
-    };
-    (0..count).map(event).collect()
+    (0..count)
+        .map(|index| Event {
+            event_id: format!("distinct-{index}"),
+            user_id: format!("user-{index:09}"),
+            action: v1::Action::View.into(),
+            occurred_at: Some(prost_types::Timestamp { seconds: BEGIN_S + (index / 100) as i64, nanos: 0 }),
+            item_id: format!("item-{}", index % 5000),
+            category: format!("category-{}", index % 40),
+            brand: format!("brand-{}", index % 300),
+            price: Some(5.0 + (index % 200) as f64),
+            ..Default::default()
+        })
+        .collect()
 }
 
 /// Events of a shop with `items` items. Each user comes on two days a week apart and views `per_user` items in all,
 /// half of them close to one another; every third user buys the last one of each day.
-pub(super) fn wide_shop(shoppers: usize, items: usize, each: usize, seed: u64) -> Vec<Event> {
-    let mut chance = StdRng::seed_from_u64(seed);
-    let mut events = Vec::with_capacity(shoppers * each);
-    for number in 0..shoppers {
-        let liked = chance.random_range(0..items);
-        for step in 0..each {
-            let day = if 2 * step < each { 0 } else { 8 * 86_400 };
+pub(super) fn wide_shop(users: usize, items: usize, per_user: usize, seed: u64) -> Vec<Event> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut events = Vec::with_capacity(users * per_user);
+    for index in 0..users {
+        let liked = rng.random_range(0..items);
+        for step in 0..per_user {
+            let day = if 2 * step < per_user { 0 } else { 8 * 86_400 };
             // Half of the views are close to one another: without that structure, factors and co-occurrence would
             // have nothing to learn and little to score.
-            let thing = match step % 2 {
-                0 => (liked + chance.random_range(0..items.div_ceil(500))) % items,
-                _ => chance.random_range(0..items),
+            let item = match step % 2 {
+                0 => (liked + rng.random_range(0..items.div_ceil(500))) % items,
+                _ => rng.random_range(0..items),
             };
-            let last = step + 1 == each || step + 1 == each / 2;
-            let buys = last && number.is_multiple_of(3);
+            let last = step + 1 == per_user || step + 1 == per_user / 2;
+            let buys = last && index.is_multiple_of(3);
             let action = if buys { v1::Action::Purchase } else { v1::Action::View };
             events.push(Event {
-                event_id: format!("wide-{number}-{step}"),
-                user_id: format!("wide-{number}"),
+                event_id: format!("wide-{index}-{step}"),
+                user_id: format!("wide-{index}"),
                 action: action.into(),
                 occurred_at: Some(prost_types::Timestamp {
-                    seconds: BEGIN_S + day + (number % 20_000 + 30 * step) as i64,
+                    seconds: BEGIN_S + day + (index % 20_000 + 30 * step) as i64,
                     nanos: 0,
                 }),
-                item_id: format!("thing-{thing}"),
-                category: format!("category-{}", thing * 40 / items),
-                price: Some(5.0 + (thing % 200) as f64),
+                item_id: format!("item-{item}"),
+                category: format!("category-{}", item * 40 / items),
+                price: Some(5.0 + (item % 200) as f64),
                 ..Default::default()
             });
         }
@@ -75,23 +76,23 @@ pub(super) fn wide_shop(shoppers: usize, items: usize, each: usize, seed: u64) -
 }
 
 /// Events of returning users, from a log or from the simulated shop, and a name for the table.
-pub(super) fn repeated_users(log: Option<(&Path, Format)>, most: usize) -> Result<(String, Vec<Event>)> {
+pub(super) fn repeated_users(log: Option<(&Path, Format)>, events_max: usize) -> Result<(String, Vec<Event>)> {
     let Some((path, format)) = log else {
         let shop = ShopSimulator::new(7, simulate::SimulateConfig::default());
-        let events = shop.filter_map(simulate::ShopEvent::into_event).take(most).collect();
-        return Ok(("shoppers of the simulated shop".to_owned(), events));
+        let events = shop.filter_map(simulate::ShopEvent::into_event).take(events_max).collect();
+        return Ok(("users of the simulated shop".to_owned(), events));
     };
-    Ok((format!("shoppers of {}", file_name(path)?), events_of(path, format, most)?))
+    Ok((format!("users of {}", file_name(path)?), events_of(path, format, events_max)?))
 }
 
 /// First `events_max` events of a log.
-pub(super) fn events_of(path: &Path, format: Format, most: usize) -> Result<Vec<Event>> {
+pub(super) fn events_of(path: &Path, format: Format, events_max: usize) -> Result<Vec<Event>> {
     let mut events = Vec::new();
     for row in LogReader::open(path, format, format.default_event_id())? {
         if let LogRow::Event(event) = row? {
             events.push(event);
         }
-        if events.len() == most {
+        if events.len() == events_max {
             break;
         }
     }
@@ -100,14 +101,14 @@ pub(super) fn events_of(path: &Path, format: Format, most: usize) -> Result<Vec<
 
 /// File name of a log.
 pub(super) fn file_name(path: &Path) -> Result<String> {
-    Ok(path.file_name().context("the log has a name")?.to_string_lossy().into_owned())
+    Ok(path.file_name().context("the path of the log has no file name")?.to_string_lossy().into_owned())
 }
 
 /// Events of a log, repeated for copies of its users until there are `users` users or `events_max` events; returns
 /// the number of users as well.
-pub(super) fn copied(events: &[Event], shoppers: usize, most: usize) -> (Vec<Event>, usize) {
-    let there = events.iter().map(|event| event.user_id.as_str()).collect::<HashSet<_>>().len();
-    let copies = shoppers.div_ceil(there.max(1)).min(most / events.len().max(1)).max(1);
+pub(super) fn with_copies(events: &[Event], users: usize, events_max: usize) -> (Vec<Event>, usize) {
+    let count = events.iter().map(|event| event.user_id.as_str()).collect::<HashSet<_>>().len();
+    let copies = users.div_ceil(count.max(1)).min(events_max / events.len().max(1)).max(1);
     let mut all = Vec::with_capacity(events.len() * copies);
     for copy in 0..copies {
         all.extend(events.iter().cloned().map(|mut event| {
@@ -118,5 +119,5 @@ pub(super) fn copied(events: &[Event], shoppers: usize, most: usize) -> (Vec<Eve
             event
         }));
     }
-    (all, there * copies)
+    (all, count * copies)
 }

@@ -36,15 +36,15 @@ impl FromStr for UsersOf {
 impl UsersOf {
     /// Reads the log; returns a name for the table and the events.
     pub(super) fn read(&self) -> Result<(String, Vec<Event>)> {
-        let name = format!("shoppers of {}", load::file_name(&self.path)?);
+        let name = format!("users of {}", load::file_name(&self.path)?);
         Ok((name, load::events_of(&self.path, self.format, EVENTS_MAX)?))
     }
 
     /// Target in bytes per user, as a number and in words; none for logs without one.
     pub(super) fn target(&self) -> Option<(f64, &'static str)> {
         match self.format {
-            Format::Rees46 | Format::Taobao => Some((1000.0, "<= 1.0 KB a shopper")),
-            Format::CompleteJourney => Some((4000.0, "<= 4 KB a shopper")),
+            Format::Rees46 | Format::Taobao => Some((1000.0, "<= 1.0 KB a user")),
+            Format::CompleteJourney => Some((4000.0, "<= 4 KB a user")),
             _ => None,
         }
     }
@@ -55,45 +55,48 @@ pub(super) async fn measure(
     name: &str,
     events: &[Event],
     target: Option<(f64, &'static str)>,
-    ground: &BenchEnv,
+    env: &BenchEnv,
     figures: &mut Vec<Figure>,
 ) -> Result<()> {
-    let (events, shoppers) = load::copied(events, USERS, EVENTS_MAX);
-    let fresh = ground.fresh().await?;
-    let server = fresh.server().context("an embedded store has no server")?;
-    let node = Node::start(NodeRole::All, fresh.config()).await?;
+    let (events, users) = load::with_copies(events, USERS, EVENTS_MAX);
+    let store = env.new_store().await?;
+    let server = store.server().context("an embedded store has no server")?;
+    let node = Node::start(Role::All, store.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
+    // An empty server uses memory as well: only the growth counts.
     let before = server.memory()?;
     client::send_all(channel.clone(), &events).await?;
     client::wait_until_applied(channel).await?;
     let after = server.memory()?;
     node.stop().await?;
-    let each = |names: &[&str]| {
+    let per_user = |names: &[&str]| {
         let bytes: u64 = names.iter().filter_map(|name| after.by_name.get(*name)).sum();
-        bytes as f64 / shoppers as f64
+        bytes as f64 / users as f64
     };
-    let profile = each(&["profiles"]);
-    let (log, feed, seen) = (each(&["log"]), each(&["changes"]), each(&["seen", "windows"]));
-    let all = after.used.saturating_sub(before.used) as f64 / shoppers as f64;
-    let (most, told) = target.unwrap_or((f64::INFINITY, "told"));
+    let profile = per_user(&["profiles"]);
+    let log = per_user(&["log"]);
+    let feed = per_user(&["changes"]);
+    let record_ids = per_user(&["seen", "windows"]);
+    let used = after.used.saturating_sub(before.used) as f64 / users as f64;
+    let (bytes_max, target_text) = target.unwrap_or((f64::INFINITY, "reported only"));
     figures.push(Figure {
-        path: format!("memory in Redis of {shoppers} {name}, {} events", events.len()),
-        measured: format!("{profile:.0} bytes a shopper: key, profile and all that its vector is made of"),
-        beside: format!(
-            "apart, bytes a shopper: log {log:.0}, feed {feed:.0}, remembered ids {seen:.0}; all that the server uses {all:.0}"
+        path: format!("memory in Redis of {users} {name}, {} events", events.len()),
+        measured: format!("{profile:.0} bytes a user: key, profile and all inputs of its feature vector"),
+        baseline: format!(
+            "apart, bytes a user: log {log:.0}, feed {feed:.0}, record ids {record_ids:.0}; server in all {used:.0}"
         ),
         ratio: None,
         values: [
             ("profile_bytes", profile),
             ("log_bytes", log),
             ("feed_bytes", feed),
-            ("seen_bytes", seen),
-            ("used_bytes", all),
-            ("shoppers", shoppers as f64),
+            ("seen_bytes", record_ids),
+            ("used_bytes", used),
+            ("users", users as f64),
         ]
         .into(),
-        target: told,
-        met: profile <= most,
+        target: target_text,
+        met: profile <= bytes_max,
     });
     Ok(())
 }

@@ -25,13 +25,14 @@ const TURNS: usize = 200;
 const ACTIVATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Measures the time until all nodes serve an activated model.
-pub(super) async fn measure(events: &[Event], ground: &BenchEnv, figures: &mut Vec<Figure>) -> Result<()> {
-    let fresh = ground.fresh().await?;
-    let node = Node::start(NodeRole::All, fresh.config()).await?;
+pub(super) async fn measure(events: &[Event], env: &BenchEnv, figures: &mut Vec<Figure>) -> Result<()> {
+    let store = env.new_store().await?;
+    let node = Node::start(Role::All, store.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     client::send_all(channel.clone(), &events[..events.len().min(100_000)]).await?;
     client::wait_until_applied(channel.clone()).await?;
     for segments in [4, 6] {
+        // Forced: the second model is no better than the first, and would not be published otherwise.
         let request = TrainModelRequest { segments, force: true, ..Default::default() };
         let outcome = client::train(channel.clone(), request, |_, _| {}).await?;
         if !outcome.published {
@@ -40,18 +41,18 @@ pub(super) async fn measure(events: &[Event], ground: &BenchEnv, figures: &mut V
     }
     let stop = CancellationToken::new();
     let mut served = Vec::new();
-    for number in 0..NODES {
-        served.push(watcher(&node.grpc_url(), number, fresh.folder(), &stop).await?);
+    for index in 0..NODES {
+        served.push(start_follower(&node.grpc_url(), index, store.folder(), &stop).await?);
     }
     let histogram = activate(&channel, &mut served).await?;
     stop.cancel();
     node.stop().await?;
-    let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1000.0;
-    let (p50, p99) = (at(0.5), at(0.99));
+    let p50 = histogram.value_at_quantile(0.5) as f64 / 1000.0;
+    let p99 = histogram.value_at_quantile(0.99) as f64 / 1000.0;
     figures.push(Figure {
         path: format!("`ActivateModel` to served by {NODES} nodes, {TURNS} times"),
         measured: format!("p50 {p50:.1} ms, p99 {p99:.1} ms"),
-        beside: String::new(),
+        baseline: String::new(),
         ratio: None,
         values: [("p50_ms", p50), ("p99_ms", p99)].into(),
         target: "p99 <= 1000 ms",
@@ -61,15 +62,15 @@ pub(super) async fn measure(events: &[Event], ground: &BenchEnv, figures: &mut V
 }
 
 /// Starts the model follower of a node whose own store is empty.
-async fn watcher(
+async fn start_follower(
     url: &str,
-    number: usize,
+    index: usize,
     folder: &Path,
     stop: &CancellationToken,
 ) -> Result<watch::Receiver<ServedModel>> {
-    let store = Embedded::open(&folder.join(format!("node-{number}")), EmbeddedOptions::default())?;
+    let store = Embedded::open(&folder.join(format!("node-{index}")), EmbeddedOptions::default())?;
     let (follower, served) =
-        ModelFollower::begin(Arc::new(store), client::lazily(url)?.into(), format!("node-{number}")).await;
+        ModelFollower::begin(Arc::new(store), client::lazily(url)?.into(), format!("node-{index}")).await;
     tokio::spawn(follower.run(stop.clone()));
     Ok(served)
 }
@@ -80,7 +81,7 @@ async fn activate(channel: &RoleRouter, served: &mut [watch::Receiver<ServedMode
     // The first turn waits for nodes that are still connecting and is not counted.
     for turn in 0..=TURNS {
         let version = 1 + (turn % 2) as u64;
-        let begun = Instant::now();
+        let started = Instant::now();
         models.activate_model(ActivateModelRequest { version }).await?;
         for node in served.iter_mut() {
             let serving =
@@ -88,7 +89,7 @@ async fn activate(channel: &RoleRouter, served: &mut [watch::Receiver<ServedMode
             tokio::time::timeout(ACTIVATION_TIMEOUT, serving).await.context("a node does not serve the model")??;
         }
         if turn > 0 {
-            histogram.record(u64::try_from(begun.elapsed().as_micros())?)?;
+            histogram.record(u64::try_from(started.elapsed().as_micros())?)?;
         }
     }
     Ok(histogram)

@@ -15,7 +15,7 @@ pub(super) const EVENTS_PER_SECOND: f64 = 20_000.0;
 /// Result of one run.
 pub(super) struct PairRun {
     /// Processor time per event, in microseconds.
-    pub(super) micros_an_event: f64,
+    pub(super) micros_per_event: f64,
     /// 99th percentile from acceptance to a profile with the event, in milliseconds.
     pub(super) p99_ms: f64,
 }
@@ -34,9 +34,9 @@ pub(super) async fn run(node: &Node, events: &[Event], seconds: u64) -> Result<P
     let until = Instant::now() + Duration::from_secs(seconds);
     let pace = LoadPace { events_per_second: EVENTS_PER_SECOND, until };
     let (histogram, sent) = freshness::under_load(&node.grpc_url(), events, pace).await?;
-    let spent = processor_time()?.saturating_sub(before);
+    let used = processor_time()?.saturating_sub(before);
     Ok(PairRun {
-        micros_an_event: spent.as_micros() as f64 / sent.max(1) as f64,
+        micros_per_event: used.as_micros() as f64 / sent.max(1) as f64,
         p99_ms: histogram.value_at_quantile(0.99) as f64 / 1000.0,
     })
 }
@@ -50,7 +50,7 @@ pub(super) fn mean<R>(runs: &[R], of: fn(&R) -> f64) -> f64 {
 pub(super) fn ratio<R>(with: &[R], without: &[R], of: fn(&R) -> f64) -> PairRatio {
     let ratios: Vec<f64> = with.iter().zip(without).map(|(with, without)| of(with) / of(without)).collect();
     let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
-    let variance = ratios.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / (ratios.len() - 1) as f64;
+    let variance = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum::<f64>() / (ratios.len() - 1) as f64;
     PairRatio { mean, spread: 2.0 * (variance / ratios.len() as f64).sqrt() }
 }
 
@@ -61,6 +61,6 @@ fn processor_time() -> Result<Duration> {
     // it.
     let (_, fields) = text.rsplit_once(')').context("/proc/self/stat has no name")?;
     let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    let each_second = rustix::param::clock_ticks_per_second();
-    Ok(Duration::from_secs_f64(ticks as f64 / each_second as f64))
+    let ticks_per_second = rustix::param::clock_ticks_per_second();
+    Ok(Duration::from_secs_f64(ticks as f64 / ticks_per_second as f64))
 }

@@ -52,46 +52,49 @@ const USERS: usize = 10_000;
 type LargeRequests = (Option<&'static str>, Bytes);
 
 /// Measures reads with the abusive clients and without.
-pub(super) async fn measure(seconds: u64, ground: &BenchEnv, figures: &mut Vec<Figure>) -> Result<()> {
+pub(super) async fn measure(seconds: u64, env: &BenchEnv, figures: &mut Vec<Figure>) -> Result<()> {
     raise_file_limit()?;
-    let fresh = ground.fresh().await?;
-    let node = Node::start(NodeRole::All, fresh.config()).await?;
+    let store = env.new_store().await?;
+    let node = Node::start(Role::All, store.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     let events = load::distinct_users(USERS);
     client::send_all(channel.clone(), &events).await?;
     client::wait_until_applied(channel.clone()).await?;
     let user_ids: Vec<String> = events.into_iter().map(|event| event.user_id).collect();
-    let messages = [(None, announced()), (Some("gzip"), packed()?)];
+    let messages = [(None, announced_message()), (Some("gzip"), compressed_message()?)];
 
     let query = QueryServiceClient::new(channel);
-    let long = Duration::from_secs(seconds);
-    let (mut quiet, mut pressed, mut refused) = (Vec::new(), Vec::new(), 0);
+    let duration = Duration::from_secs(seconds);
+    let mut quiet = Vec::new();
+    let mut loaded = Vec::new();
+    let mut refused = 0;
     for _ in 0..PAIRS {
-        quiet.push(p99_ms(&reads(&query, &user_ids, long).await?));
-        let pressure = PressureLoad::put(&node.grpc_url(), &messages).await?;
-        pressed.push(p99_ms(&reads(&query, &user_ids, long).await?));
+        quiet.push(p99_ms(&reads(&query, &user_ids, duration).await?));
+        let pressure = PressureLoad::start(&node.grpc_url(), &messages).await?;
+        loaded.push(p99_ms(&reads(&query, &user_ids, duration).await?));
         refused += pressure.end().await?;
     }
     node.stop().await?;
-    let ratio = pairs::ratio(&pressed, &quiet, |p99| *p99);
-    let (pressed, quiet) = (pairs::mean(&pressed, |p99| *p99), pairs::mean(&quiet, |p99| *p99));
+    let ratio = pairs::ratio(&loaded, &quiet, |p99| *p99);
+    let p99_loaded = pairs::mean(&loaded, |p99| *p99);
+    let p99_quiet = pairs::mean(&quiet, |p99| *p99);
     figures.push(Figure {
         path: format!(
-            "`GetProfile`, {CALLS_PER_SECOND} calls/s, beside {SILENT_CONNECTIONS} connections that say nothing, {SLOW_CONNECTIONS} that never end a sentence, and \
-             messages of a gigabyte, {PAIRS} pairs of runs"
+            "`GetProfile`, {CALLS_PER_SECOND} calls/s, beside {SILENT_CONNECTIONS} silent connections, {SLOW_CONNECTIONS} slow ones, \
+             and messages of a gigabyte, {PAIRS} pairs of runs"
         ),
-        measured: format!("p99 {pressed:.1} ms, {refused} messages refused"),
-        beside: format!("alone: p99 {quiet:.1} ms; ratio {:.2} ± {:.2}", ratio.mean, ratio.spread),
+        measured: format!("p99 {p99_loaded:.1} ms, {refused} messages refused"),
+        baseline: format!("alone: p99 {p99_quiet:.1} ms; ratio {:.2} ± {:.2}", ratio.mean, ratio.spread),
         ratio: Some(ratio.mean),
         values: [
-            ("p99_ms", pressed),
-            ("p99_ms_alone", quiet),
+            ("p99_ms", p99_loaded),
+            ("p99_ms_alone", p99_quiet),
             ("ratio_spread", ratio.spread),
             ("refused", refused as f64),
         ]
         .into(),
         target: "p99 <= 50 ms",
-        met: pressed <= 50.0 && refused > 0,
+        met: p99_loaded <= 50.0 && refused > 0,
     });
     Ok(())
 }
@@ -100,6 +103,7 @@ pub(super) async fn measure(seconds: u64, ground: &BenchEnv, figures: &mut Vec<F
 fn raise_file_limit() -> Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+    // A connection within the process has two ends.
     let enough = maximum.is_none_or(|files| files >= 2 * SILENT_CONNECTIONS as u64);
     ensure!(enough, "{maximum:?} files may be open, {} are needed: raise `ulimit -Hn`", 2 * SILENT_CONNECTIONS);
     Ok(())
@@ -108,10 +112,10 @@ fn raise_file_limit() -> Result<()> {
 async fn reads(
     query: &QueryServiceClient<RoleRouter>,
     user_ids: &[String],
-    long: Duration,
+    duration: Duration,
 ) -> Result<Histogram<u64>> {
-    predictions::evenly(long, async |number| {
-        let user_id = user_ids[number % user_ids.len()].clone();
+    predictions::at_constant_rate(duration, async |index| {
+        let user_id = user_ids[index % user_ids.len()].clone();
         query.clone().get_profile(GetProfileRequest { user_id, ..Default::default() }).await?;
         Ok(())
     })
@@ -127,42 +131,42 @@ struct PressureLoad {
     _silent: Vec<TcpStream>,
     _slow: Vec<AbortOnDropHandle<()>>,
     large: AbortOnDropHandle<Result<u64>>,
-    over: CancellationToken,
+    stop: CancellationToken,
 }
 
 impl PressureLoad {
-    async fn put(url: &str, messages: &[LargeRequests]) -> Result<Self> {
+    async fn start(url: &str, messages: &[LargeRequests]) -> Result<Self> {
         let address = url.split_once("://").context("no URL")?.1.to_owned();
         let mut silent = Vec::with_capacity(SILENT_CONNECTIONS);
         // A hundred at a time stays within the accept backlog of the listener.
         while silent.len() < SILENT_CONNECTIONS {
             silent.extend(try_join_all((0..100).map(|_| TcpStream::connect(&address))).await?);
         }
-        let slow = (0..SLOW_CONNECTIONS).map(|_| AbortOnDropHandle::new(tokio::spawn(speak_slowly(address.clone()))));
-        let over = CancellationToken::new();
-        let large = send_large(client::connect(url).await?, messages.to_vec(), over.clone());
+        let slow = (0..SLOW_CONNECTIONS).map(|_| AbortOnDropHandle::new(tokio::spawn(send_slowly(address.clone()))));
+        let stop = CancellationToken::new();
+        let large = send_large(client::connect(url).await?, messages.to_vec(), stop.clone());
         Ok(Self {
             _silent: silent,
             _slow: slow.collect(),
             large: AbortOnDropHandle::new(tokio::spawn(large)),
-            over,
+            stop,
         })
     }
 
     /// Stops the clients; returns the number of refused messages. Fails if one was not refused, or not with the
     /// documented status.
     async fn end(self) -> Result<u64> {
-        self.over.cancel();
+        self.stop.cancel();
         self.large.await?
     }
 }
 
 /// Sends the HTTP/2 preface byte by byte, and reconnects when the server closes the connection.
-async fn speak_slowly(address: String) {
+async fn send_slowly(address: String) {
     loop {
         if let Ok(mut stream) = TcpStream::connect(&address).await {
-            for letter in &PREFACE[..PREFACE.len() - 1] {
-                if stream.write_all(&[*letter]).await.is_err() {
+            for byte in &PREFACE[..PREFACE.len() - 1] {
+                if stream.write_all(&[*byte]).await.is_err() {
                     break;
                 }
                 tokio::time::sleep(SLOW_WRITE_INTERVAL).await;
@@ -172,11 +176,11 @@ async fn speak_slowly(address: String) {
     }
 }
 
-async fn send_large(line: RoleRouter, messages: Vec<LargeRequests>, over: CancellationToken) -> Result<u64> {
+async fn send_large(channel: RoleRouter, messages: Vec<LargeRequests>, stop: CancellationToken) -> Result<u64> {
     let mut refused = 0;
     for (encoding, message) in messages.iter().cycle() {
         let pause = tokio::time::sleep(SLOW_WRITE_INTERVAL);
-        if over.run_until_cancelled(pause).await.is_none() {
+        if stop.run_until_cancelled(pause).await.is_none() {
             break;
         }
         let mut request = Request::post("http://portrait/portrait.v1.IngestService/Track")
@@ -188,25 +192,25 @@ async fn send_large(line: RoleRouter, messages: Vec<LargeRequests>, over: Cancel
         // The body never ends: the server must refuse without waiting for it.
         let first = once(ready(Ok::<_, Infallible>(Frame::data(message.clone()))));
         let body = tonic::body::Body::new(StreamBody::new(first.chain(pending())));
-        let answered = line.clone().oneshot(request.body(body)?).await?;
-        let status = Status::from_header_map(answered.headers()).context("it was not refused")?;
-        ensure!(status.code() == Code::InvalidArgument, "it was refused otherwise: {status}");
+        let response = channel.clone().oneshot(request.body(body)?).await?;
+        let status = Status::from_header_map(response.headers()).context("the message was not refused")?;
+        ensure!(status.code() == Code::InvalidArgument, "the message was refused with another status: {status}");
         refused += 1;
     }
     Ok(refused)
 }
 
 /// Header and first byte of a message whose rest never comes.
-fn announced() -> Bytes {
+fn announced_message() -> Bytes {
     [&[0], &ANNOUNCED_BYTES.to_be_bytes()[..], b"x"].concat().into()
 }
 
 /// Small message that decompresses to [`UNPACKED_BYTES`].
-fn packed() -> Result<Bytes> {
+fn compressed_message() -> Result<Bytes> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    let nothing = vec![0; 1 << 20];
-    for _ in 0..UNPACKED_BYTES / nothing.len() {
-        packed.write_all(&nothing)?;
+    let zeros = vec![0; 1 << 20];
+    for _ in 0..UNPACKED_BYTES / zeros.len() {
+        packed.write_all(&zeros)?;
     }
     let packed = packed.finish()?;
     Ok([&[1], &u32::try_from(packed.len())?.to_be_bytes()[..], &packed].concat().into())

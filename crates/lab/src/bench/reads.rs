@@ -83,18 +83,18 @@ impl QueryService for EchoService {
         &self,
         _: Request<v1::PredictNextActionRequest>,
     ) -> Result<Response<v1::PredictNextActionResponse>, Status> {
-        Err(Status::unimplemented("an echo foretells nothing"))
+        Err(Status::unimplemented("an echo predicts nothing"))
     }
 
     async fn score(&self, _: Request<v1::ScoreRequest>) -> Result<Response<v1::ScoreResponse>, Status> {
-        Err(Status::unimplemented("an echo foretells nothing"))
+        Err(Status::unimplemented("an echo predicts nothing"))
     }
 
     async fn find_similar_users(
         &self,
         _: Request<v1::FindSimilarUsersRequest>,
     ) -> Result<Response<v1::FindSimilarUsersResponse>, Status> {
-        Err(Status::unimplemented("an echo foretells nothing"))
+        Err(Status::unimplemented("an echo predicts nothing"))
     }
 
     async fn export_segment(
@@ -117,11 +117,11 @@ struct ReadSide {
 pub(super) async fn measure(
     events: &[Event],
     seconds: u64,
-    ground: &BenchEnv,
+    env: &BenchEnv,
     figures: &mut Vec<Figure>,
 ) -> Result<()> {
-    let fresh = ground.fresh().await?;
-    let node = Node::start(NodeRole::All, fresh.config()).await?;
+    let store = env.new_store().await?;
+    let node = Node::start(NodeRole::All, store.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     let events = &events[..events.len().min(200_000)];
     client::send_all(channel.clone(), events).await?;
@@ -139,7 +139,7 @@ pub(super) async fn measure(
         portrait.turn(&user_ids, turn).await?;
     }
     node.stop().await?;
-    judge(&portrait, &bare, bytes, figures);
+    push_figures(&portrait, &bare, bytes, figures);
     Ok(())
 }
 
@@ -172,15 +172,15 @@ impl ReadSide {
         Ok(Self { channel, calls: 0, elapsed: Duration::ZERO, micros: Histogram::new(3)? })
     }
 
-    async fn turn(&mut self, user_ids: &[String], long: Duration) -> Result<()> {
-        let begun = Instant::now();
+    async fn turn(&mut self, user_ids: &[String], duration: Duration) -> Result<()> {
+        let started = Instant::now();
         let callers =
-            (0..IN_FLIGHT).map(|number| calls(self.channel.clone(), user_ids, number, begun + long));
+            (0..IN_FLIGHT).map(|index| calls(self.channel.clone(), user_ids, index, started + duration));
         for histogram in try_join_all(callers).await? {
             self.calls += histogram.len();
             self.micros.add(histogram)?;
         }
-        self.elapsed += begun.elapsed();
+        self.elapsed += started.elapsed();
         Ok(())
     }
 
@@ -201,33 +201,33 @@ async fn calls(channel: RoleRouter, user_ids: &[String], first: usize, until: In
         let user_id = user_ids[next % user_ids.len()].clone();
         // Callers stride over the users, so that no two of them read the same profile at once.
         next += IN_FLIGHT;
-        let begun = Instant::now();
+        let started = Instant::now();
         client.get_profile(GetProfileRequest { user_id, ..Default::default() }).await?;
-        histogram.record(u64::try_from(begun.elapsed().as_micros())?)?;
+        histogram.record(u64::try_from(started.elapsed().as_micros())?)?;
     }
     Ok(histogram)
 }
 
-fn judge(portrait: &ReadSide, bare: &ReadSide, bytes: usize, figures: &mut Vec<Figure>) {
+fn push_figures(portrait: &ReadSide, bare: &ReadSide, bytes: usize, figures: &mut Vec<Figure>) {
     let ratio = portrait.per_second() / bare.per_second();
     figures.push(Figure {
         path: format!("`GetProfile`, {IN_FLIGHT} in flight"),
         measured: format!("{:.0} calls/s", portrait.per_second()),
-        beside: format!("tonic echo of {bytes} bytes: {:.0} calls/s", bare.per_second()),
+        baseline: format!("tonic echo of {bytes} bytes: {:.0} calls/s", bare.per_second()),
         ratio: Some(ratio),
         values: [("calls_per_second", portrait.per_second()), ("echo_calls_per_second", bare.per_second())]
             .into(),
         target: ">= 0.6",
         met: ratio >= 0.6,
     });
-    let slower = portrait.p99_ms() / bare.p99_ms();
+    let p99_ratio = portrait.p99_ms() / bare.p99_ms();
     figures.push(Figure {
         path: format!("`GetProfile` p99, {IN_FLIGHT} in flight"),
         measured: format!("{:.1} ms", portrait.p99_ms()),
-        beside: format!("tonic echo {:.1} ms", bare.p99_ms()),
-        ratio: Some(slower),
+        baseline: format!("tonic echo {:.1} ms", bare.p99_ms()),
+        ratio: Some(p99_ratio),
         values: [("p99_ms", portrait.p99_ms()), ("echo_p99_ms", bare.p99_ms())].into(),
         target: "<= 2",
-        met: slower <= 2.0,
+        met: p99_ratio <= 2.0,
     });
 }

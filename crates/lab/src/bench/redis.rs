@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Hint for a missing program.
-const REMEDY: &str =
+const INSTALL_HINT: &str =
     "install Redis 7 or newer, as with apt-get install redis-server redis-tools, and have it in the PATH";
 /// Time limit for the start of a server.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ pub(super) struct MemoryUsage {
 
 impl BenchRedis {
     /// Starts a server with its files in `folder`.
-    pub(super) async fn start(folder: &Path, kept: Persistence) -> Result<Self> {
+    pub(super) async fn start(folder: &Path, persistence: Persistence) -> Result<Self> {
         // Another process may take the port in between: then the server exits, which is reported with its log.
         let port =
             TcpListener::bind("127.0.0.1:0").context("no free port for redis-server")?.local_addr()?.port();
@@ -62,17 +62,17 @@ impl BenchRedis {
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""]);
         command.arg("--dir").arg(folder).arg("--logfile").arg(&log);
-        match kept {
+        match persistence {
             Persistence::Memory => command.args(["--appendonly", "no"]),
             Persistence::Disk => command.args(["--appendonly", "yes", "--appendfsync", "always"]),
         };
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut server = Self { process: spawn("redis-server", &mut command)?, port };
-        let begun = Instant::now();
+        let started = Instant::now();
         while server.connect().and_then(|mut to| Ok(redis::cmd("PING").query::<String>(&mut to)?)).is_err() {
-            if server.process.try_wait()?.is_some() || begun.elapsed() > START_TIMEOUT {
-                let told = std::fs::read_to_string(&log).unwrap_or_default();
-                bail!("redis-server does not come up on port {port}: {}", told.trim());
+            if server.process.try_wait()?.is_some() || started.elapsed() > START_TIMEOUT {
+                let message = std::fs::read_to_string(&log).unwrap_or_default();
+                bail!("redis-server does not start on port {port}: {}", message.trim());
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -89,7 +89,7 @@ impl BenchRedis {
         let mut connection = self.connect()?;
         let info: String = redis::cmd("INFO").arg("memory").query(&mut connection)?;
         let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
-        let used = used.context("redis-server does not say how much memory it uses")?.trim().parse()?;
+        let used = used.context("INFO of redis-server has no used_memory")?.trim().parse()?;
         let mut memory = MemoryUsage { used, by_name: BTreeMap::new() };
         let mut cursor = 0_u64;
         loop {
@@ -121,8 +121,8 @@ impl BenchRedis {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let benchmark = spawn("redis-benchmark", &mut command)?;
         let output = tokio::task::spawn_blocking(move || benchmark.wait_with_output()).await??;
-        let answered = String::from_utf8_lossy(&output.stdout);
-        rate(&answered).with_context(|| format!("redis-benchmark answered: {}", answered.trim()))
+        let report = String::from_utf8_lossy(&output.stdout);
+        rate(&report).with_context(|| format!("redis-benchmark report: {}", report.trim()))
     }
 
     fn connect(&self) -> Result<Connection> {
@@ -140,7 +140,7 @@ impl Drop for BenchRedis {
 }
 
 /// Description of the bound for the table.
-pub(super) fn ceiling() -> String {
+pub(super) fn xadd_description() -> String {
     format!(
         "redis-benchmark XADD of {XADD_BYTES} bytes, {XADD_CONNECTIONS} connections x {XADD_PIPELINE} pipelined"
     )
@@ -150,7 +150,7 @@ fn spawn(program: &str, command: &mut Command) -> Result<Child> {
     match command.spawn() {
         Ok(process) => Ok(process),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            bail!("{program} is not installed, and is needed to measure on Redis: {REMEDY}")
+            bail!("{program} is not installed, and is required to measure on Redis: {INSTALL_HINT}")
         }
         Err(error) => Err(error).with_context(|| format!("{program} does not start")),
     }
@@ -165,9 +165,9 @@ fn name_of(key: &str) -> String {
 /// Parses the rate from the CSV of `redis-benchmark`.
 fn rate(csv: &str) -> Result<f64> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
-    let column = reader.headers()?.iter().position(|name| name == "rps").context("no column of the rate")?;
-    let row = reader.records().next().context("no row")??;
-    Ok(row.get(column).context("no rate")?.parse()?)
+    let column = reader.headers()?.iter().position(|name| name == "rps").context("no column rps")?;
+    let row = reader.records().next().context("no data row")??;
+    Ok(row.get(column).context("no value of rps")?.parse()?)
 }
 
 #[cfg(test)]
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_counted_by_what_they_hold() {
+    fn keys_are_grouped_by_name() {
         let rows =
             [("{portrait:7}:log", "log"), ("{portrait:7}:seen:20000", "seen"), ("{portrait:layout}", "")];
         for (key, name) in rows {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_read_from_the_benchmarks_table() {
+    fn the_rate_is_parsed_from_the_csv_of_the_benchmark() {
         let table = "\"test\",\"rps\",\"avg_latency_ms\"\n\"XADD a * b xx\",\"512345.50\",\"1.1\"\n";
         assert_eq!(rate(table).expect("a rate"), 512_345.5);
         assert!(rate("").is_err() && rate("\"test\",\"rps\"\n").is_err());

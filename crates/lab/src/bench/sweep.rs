@@ -12,15 +12,15 @@ use portrait_proto::v1::{ActivateModelRequest, TrainModelRequest};
 
 /// Measures freshness and processor time during sweeps of `users` profiles.
 pub(super) async fn measure(
-    shoppers: usize,
+    users: usize,
     seconds: u64,
-    ground: &BenchEnv,
+    env: &BenchEnv,
     figures: &mut Vec<Figure>,
 ) -> Result<()> {
-    let fresh = ground.fresh().await?;
-    let node = Node::start(NodeRole::All, fresh.config()).await?;
+    let store = env.new_store().await?;
+    let node = Node::start(NodeRole::All, store.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
-    let events = load::distinct_users(shoppers);
+    let events = load::distinct_users(users);
     client::send_all(channel.clone(), &events).await?;
     client::wait_until_applied(channel.clone()).await?;
     for segments in [4, 6] {
@@ -30,18 +30,20 @@ pub(super) async fn measure(
             bail!("no model to sweep for: {}", outcome.refusal);
         }
     }
-    let load = load::distinct_users(shoppers.min(50_000));
-    let (mut with, mut without) = (Vec::new(), Vec::new());
+    let load = load::distinct_users(users.min(50_000));
+    let mut with = Vec::new();
+    let mut without = Vec::new();
     for pair in 0..PAIRS {
         // Two models alternate: each sweep moves most users to another segment, which is the expensive case.
-        let (before, after) = (2 - (pair % 2) as u64, 1 + (pair % 2) as u64);
+        let before = 2 - (pair % 2) as u64;
+        let after = 1 + (pair % 2) as u64;
         client::wait_until_swept(channel.clone(), before).await?;
         without.push(pairs::run(&node, &load, seconds).await?);
         activate(&channel, after).await?;
         with.push(pairs::run(&node, &load, seconds).await?);
     }
     node.stop().await?;
-    figures.push(figure(shoppers, &with, &without));
+    figures.push(figure(users, &with, &without));
     Ok(())
 }
 
@@ -50,23 +52,24 @@ async fn activate(channel: &RoleRouter, version: u64) -> Result<()> {
     Ok(())
 }
 
-fn figure(shoppers: usize, with: &[PairRun], without: &[PairRun]) -> Figure {
-    let (p99_of, spent_of) = (|run: &PairRun| run.p99_ms, |run: &PairRun| run.micros_an_event);
-    let pairs::PairRatio { mean: ratio, spread } = pairs::ratio(with, without, p99_of);
-    let (p99, p99_without) = (pairs::mean(with, p99_of), pairs::mean(without, p99_of));
-    let (spent, spent_without) = (pairs::mean(with, spent_of), pairs::mean(without, spent_of));
+fn figure(users: usize, with: &[PairRun], without: &[PairRun]) -> Figure {
+    let pairs::PairRatio { mean: ratio, spread } = pairs::ratio(with, without, |run| run.p99_ms);
+    let p99 = pairs::mean(with, |run| run.p99_ms);
+    let p99_without = pairs::mean(without, |run| run.p99_ms);
+    let micros = pairs::mean(with, |run| run.micros_per_event);
+    let micros_without = pairs::mean(without, |run| run.micros_per_event);
     Figure {
-        path: format!("accepted to queryable while {shoppers} shoppers are swept, {PAIRS} pairs of runs"),
-        measured: format!("p99 {p99:.1} ms, {spent:.1} µs of processor an event"),
-        beside: format!(
-            "without: p99 {p99_without:.1} ms, {spent_without:.1} µs; p99 ratio {ratio:.2} ± {spread:.2}"
+        path: format!("accepted to queryable while {users} users are swept, {PAIRS} pairs of runs"),
+        measured: format!("p99 {p99:.1} ms, {micros:.1} µs of processor time per event"),
+        baseline: format!(
+            "without: p99 {p99_without:.1} ms, {micros_without:.1} µs; p99 ratio {ratio:.2} ± {spread:.2}"
         ),
         ratio: Some(ratio),
         values: [
             ("p99_ms", p99),
             ("p99_ms_without", p99_without),
-            ("processor_us_an_event", spent),
-            ("processor_us_an_event_without", spent_without),
+            ("processor_us_per_event", micros),
+            ("processor_us_per_event_without", micros_without),
             ("p99_ratio_spread", spread),
         ]
         .into(),

@@ -24,11 +24,11 @@ pub(super) struct ThroughputLoad<'a> {
     /// Name of the load in the table.
     pub(super) name: &'a str,
     pub(super) events: &'a [Event],
-    pub(super) ground: &'a BenchEnv,
+    pub(super) env: &'a BenchEnv,
     pub(super) baseline: ThroughputBaseline,
     pub(super) target: ThroughputTarget,
     /// Target in words, for the table.
-    pub(super) report: &'static str,
+    pub(super) target_text: &'static str,
 }
 
 /// Bound of the throughput.
@@ -55,66 +55,69 @@ const TURNS: usize = 3;
 
 /// Measures the whole path to a new server and the bound, in turns.
 pub(super) async fn measure(load: ThroughputLoad<'_>, figures: &mut Vec<Figure>) -> Result<Throughput> {
-    let (mut whole, mut beside) = (Vec::new(), Vec::new());
+    let mut whole = Vec::new();
+    let mut baseline = Vec::new();
     for _ in 0..TURNS {
-        whole.push(whole_way(load.events, load.ground).await?);
-        beside.push(load.baseline.measure(load.events, load.ground).await?);
+        whole.push(whole_path(load.events, load.env).await?);
+        baseline.push(load.baseline.measure(load.events, load.env).await?);
     }
-    let (events_per_second, beside_per_second) = (median(whole), median(beside));
-    let ratio = events_per_second / beside_per_second;
+    let events_per_second = median(whole);
+    let baseline_per_second = median(baseline);
+    let ratio = events_per_second / baseline_per_second;
     let met = match load.target {
         ThroughputTarget::Share(share) => ratio >= share,
-        ThroughputTarget::EventsPerSecond(least) => events_per_second >= least,
+        ThroughputTarget::EventsPerSecond(min) => events_per_second >= min,
     };
-    let (path, unit) = (load.ground.describe(), load.baseline.unit());
     figures.push(Figure {
         path: format!(
-            "`TrackStream` to committed profile, {path}, {} ({} events)",
+            "`TrackStream` to committed profile, {}, {} ({} events)",
+            load.env.describe(),
             load.name,
             load.events.len()
         ),
         measured: format!("{events_per_second:.0} events/s"),
-        beside: format!("{}: {beside_per_second:.0}/s", load.baseline.describe()),
+        baseline: format!("{}: {baseline_per_second:.0}/s", load.baseline.describe()),
         ratio: Some(ratio),
-        values: [("events_per_second", events_per_second), (unit, beside_per_second)].into(),
-        target: load.report,
+        values: [("events_per_second", events_per_second), (load.baseline.unit(), baseline_per_second)]
+            .into(),
+        target: load.target_text,
         met,
     });
     Ok(Throughput { events_per_second })
 }
 
 /// Events per second of a new server, from the first event sent to the last one in its profile.
-async fn whole_way(events: &[Event], ground: &BenchEnv) -> Result<f64> {
-    let fresh = ground.fresh().await?;
-    let node = Node::start(NodeRole::All, fresh.config()).await?;
+async fn whole_path(events: &[Event], env: &BenchEnv) -> Result<f64> {
+    let store = env.new_store().await?;
+    let node = Node::start(NodeRole::All, store.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     // Every partition gets its worker before the measurement.
-    client::send_all(channel.clone(), &load::strangers()).await?;
+    client::send_all(channel.clone(), &load::warm_up_users()).await?;
     client::wait_until_applied(channel.clone()).await?;
-    let begun = Instant::now();
+    let started = Instant::now();
     client::send_all(channel.clone(), events).await?;
     client::wait_until_applied(channel).await?;
-    let events_per_second = events.len() as f64 / begun.elapsed().as_secs_f64();
+    let events_per_second = events.len() as f64 / started.elapsed().as_secs_f64();
     node.stop().await?;
     Ok(events_per_second)
 }
 
 impl ThroughputBaseline {
-    async fn measure(self, events: &[Event], ground: &BenchEnv) -> Result<f64> {
+    async fn measure(self, events: &[Event], env: &BenchEnv) -> Result<f64> {
         match self {
-            Self::Bare(appends) => bare::measure(events, ground, appends).await,
+            Self::Bare(appends) => bare::measure(events, env, appends).await,
             Self::Xadd => {
-                let fresh = ground.fresh().await?;
-                fresh.server().context("an embedded store has no server")?.xadds_per_second().await
+                let store = env.new_store().await?;
+                store.server().context("an embedded store has no server")?.xadds_per_second().await
             }
         }
     }
 
     fn describe(self) -> String {
         match self {
-            Self::Bare(AppendTiming::Meanwhile) => "bare store loop, appends and all".to_owned(),
-            Self::Bare(AppendTiming::Before) => "bare worker loop, the log being there".to_owned(),
-            Self::Xadd => redis::ceiling(),
+            Self::Bare(AppendTiming::During) => "bare store loop with appends".to_owned(),
+            Self::Bare(AppendTiming::Before) => "bare worker loop on a full log".to_owned(),
+            Self::Xadd => redis::xadd_description(),
         }
     }
 

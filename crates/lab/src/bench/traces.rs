@@ -27,53 +27,56 @@ const SAMPLE: f64 = 0.01;
 const USERS: usize = 50_000;
 
 /// Measures processor time per event with tracing and without.
-pub(super) async fn measure(seconds: u64, ground: &BenchEnv, figures: &mut Vec<Figure>) -> Result<()> {
+pub(super) async fn measure(seconds: u64, env: &BenchEnv, figures: &mut Vec<Figure>) -> Result<()> {
     let spans = Arc::new(AtomicU64::new(0));
     let (endpoint, collecting) = collector(Arc::clone(&spans)).await?;
-    let (there, nobody) = (ground.fresh().await?, ground.fresh().await?);
-    let followed = started(&there, TraceConfig { endpoint, sample: SAMPLE }).await?;
-    let alone = started(&nobody, TraceConfig::default()).await?;
+    let traced_store = env.new_store().await?;
+    let untraced_store = env.new_store().await?;
+    let traced = start_node(&traced_store, TraceConfig { endpoint, sample: SAMPLE }).await?;
+    let untraced = start_node(&untraced_store, TraceConfig::default()).await?;
     let events = load::distinct_users(USERS);
-    let (mut with, mut without) = (Vec::new(), Vec::new());
+    let mut with = Vec::new();
+    let mut without = Vec::new();
     for _ in 0..PAIRS {
-        without.push(pairs::run(&alone, &events, seconds).await?);
-        with.push(pairs::run(&followed, &events, seconds).await?);
+        without.push(pairs::run(&untraced, &events, seconds).await?);
+        with.push(pairs::run(&traced, &events, seconds).await?);
     }
-    followed.stop().await?;
-    alone.stop().await?;
+    traced.stop().await?;
+    untraced.stop().await?;
     collecting.abort();
-    let spent = |run: &pairs::PairRun| run.micros_an_event;
-    let ratio = pairs::ratio(&with, &without, spent);
-    let (spent_with, spent_without) = (pairs::mean(&with, spent), pairs::mean(&without, spent));
-    let told = spans.load(Ordering::Relaxed);
+    let ratio = pairs::ratio(&with, &without, |run| run.micros_per_event);
+    let micros_with = pairs::mean(&with, |run| run.micros_per_event);
+    let micros_without = pairs::mean(&without, |run| run.micros_per_event);
+    let exported = spans.load(Ordering::Relaxed);
     figures.push(Figure {
-        path: format!("processor an event when 1% of requests are followed, {PAIRS} pairs of runs"),
-        measured: format!("{spent_with:.1} µs, {told} spans told"),
-        beside: format!(
-            "nothing followed: {spent_without:.1} µs; ratio {:.3} ± {:.3}",
+        path: format!("processor time per event when 1% of requests are traced, {PAIRS} pairs of runs"),
+        measured: format!("{micros_with:.1} µs, {exported} spans exported"),
+        baseline: format!(
+            "without tracing: {micros_without:.1} µs; ratio {:.3} ± {:.3}",
             ratio.mean, ratio.spread
         ),
         ratio: Some(ratio.mean),
         values: [
-            ("processor_us_an_event", spent_with),
-            ("processor_us_an_event_without", spent_without),
+            ("processor_us_per_event", micros_with),
+            ("processor_us_per_event_without", micros_without),
             ("ratio_spread", ratio.spread),
-            ("spans", told as f64),
+            ("spans", exported as f64),
             ("events_per_second", EVENTS_PER_SECOND),
         ]
         .into(),
         target: "< 1.05",
-        met: ratio.mean < 1.05 && told > 0,
+        // Without spans the cost of tracing was not measured at all.
+        met: ratio.mean < 1.05 && exported > 0,
     });
     Ok(())
 }
 
-async fn started(fresh: &FreshStore, trace: TraceConfig) -> Result<Node> {
-    let config = portrait_node::Config { trace, ..fresh.config() };
+async fn start_node(store: &FreshStore, trace: TraceConfig) -> Result<Node> {
+    let config = portrait_node::Config { trace, ..store.config() };
     let node = Node::start(NodeRole::All, config).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     // Every partition gets its worker before the measurement.
-    client::send_all(channel.clone(), &load::strangers()).await?;
+    client::send_all(channel.clone(), &load::warm_up_users()).await?;
     client::wait_until_applied(channel).await?;
     Ok(node)
 }
@@ -88,8 +91,8 @@ impl TraceService for CountingCollector {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let scopes = request.into_inner().resource_spans.into_iter().flat_map(|process| process.scope_spans);
-        let told: usize = scopes.map(|scope| scope.spans.len()).sum();
-        self.0.fetch_add(told as u64, Ordering::Relaxed);
+        let received: usize = scopes.map(|scope| scope.spans.len()).sum();
+        self.0.fetch_add(received as u64, Ordering::Relaxed);
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
@@ -100,7 +103,7 @@ async fn collector(spans: Arc<AtomicU64>) -> Result<(String, tokio::task::JoinHa
     let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(CountingCollector(spans)));
     let collecting = tokio::spawn(async move {
         if let Err(error) = server.serve_with_incoming(TcpListenerStream::new(listener)).await {
-            tracing::error!(%error, "the collector ended");
+            tracing::error!(%error, "trace collector stopped");
         }
     });
     Ok((endpoint, collecting))

@@ -25,7 +25,7 @@ pub(super) struct EventFeed {
     requests: mpsc::Sender<TrackStreamRequest>,
     window: Arc<Semaphore>,
     shared: Arc<Mutex<FeedState>>,
-    answering: JoinHandle<()>,
+    receiving: JoinHandle<()>,
     queued: Vec<Event>,
     sent_requests: u64,
     sent_events: u64,
@@ -38,7 +38,7 @@ struct FeedState {
     in_flight: VecDeque<String>,
     accepted: u64,
     /// Reason that the stream ended.
-    fault: Option<String>,
+    error: Option<String>,
 }
 
 impl EventFeed {
@@ -51,7 +51,7 @@ impl EventFeed {
         let shared = Arc::new(Mutex::new(FeedState::default()));
         let answering = tokio::spawn(take_responses(answers, Arc::clone(&window), Arc::clone(&shared), prober));
         let waiting = Vec::with_capacity(REQUEST_EVENTS);
-        Ok(Self { requests, window, shared, answering, queued: waiting, sent_requests: 0, sent_events: 0 })
+        Ok(Self { requests, window, shared, receiving: answering, queued: waiting, sent_requests: 0, sent_events: 0 })
     }
 
     /// Queues an event for the next request; waits while the window is full.
@@ -65,7 +65,7 @@ impl EventFeed {
         self.send_queued().await?;
         match self.window.acquire_many(WINDOW).await {
             Ok(_all) => Ok(()),
-            Err(_) => Err(self.fault()),
+            Err(_) => Err(self.error()),
         }
     }
 
@@ -78,7 +78,7 @@ impl EventFeed {
     pub(super) async fn close(mut self) -> Result<u64> {
         self.flush().await?;
         drop(self.requests);
-        self.answering.await?;
+        self.receiving.await?;
         let accepted = lock(&self.shared).accepted;
         if accepted != self.sent_events {
             bail!("{accepted} of {} events were acknowledged", self.sent_events);
@@ -90,7 +90,7 @@ impl EventFeed {
         if self.queued.is_empty() {
             return Ok(());
         }
-        let Ok(permit) = self.window.acquire().await else { return Err(self.fault()) };
+        let Ok(permit) = self.window.acquire().await else { return Err(self.error()) };
         // The response returns the permit.
         permit.forget();
         let events = std::mem::replace(&mut self.queued, Vec::with_capacity(REQUEST_EVENTS));
@@ -100,11 +100,11 @@ impl EventFeed {
         self.sent_events += events.len() as u64;
         let request = TrackStreamRequest { request_number: self.sent_requests, events, backfill: true };
         // The window bounds the queue as well: a permit was taken for every request in it.
-        self.requests.send(request).await.map_err(|_| self.fault())
+        self.requests.send(request).await.map_err(|_| self.error())
     }
 
-    fn fault(&self) -> anyhow::Error {
-        let fault = lock(&self.shared).fault.clone();
+    fn error(&self) -> anyhow::Error {
+        let fault = lock(&self.shared).error.clone();
         anyhow!(fault.unwrap_or_else(|| "the server ended the stream".to_owned()))
     }
 }
@@ -135,7 +135,7 @@ async fn take_responses(
         }
         window.add_permits(1);
     };
-    lock(&shared).fault = fault;
+    lock(&shared).error = fault;
     // Closing the window fails callers that wait for a permit or for the last response.
     window.close();
 }

@@ -90,12 +90,12 @@ impl LearningNarration {
     }
 
     /// Waits until the memberships from segment changes equal those of the profiles.
-    pub(super) async fn agree(&mut self, profiles: &BySegment) -> Result<()> {
-        self.memberships.agree(profiles, SETTLE_TIMEOUT).await
+    pub(super) async fn wait_until_consistent(&mut self, profiles: &BySegment) -> Result<()> {
+        self.memberships.wait_until_equal(profiles, SETTLE_TIMEOUT).await
     }
 
     /// Records the memberships on the evening before habits change.
-    pub(super) fn remember(&mut self) {
+    pub(super) fn record_memberships(&mut self) {
         self.before_change = self.memberships.known();
     }
 
@@ -107,12 +107,12 @@ impl LearningNarration {
     ) -> Result<()> {
         if user_ids.len() < self.users_min {
             let shoppers = words::counted(user_ids.len() as u64, "shopper");
-            narrator.say(&format!("    no segments yet: {shoppers}, and a model needs {}", self.users_min));
+            narrator.line(&format!("    no segments yet: {shoppers}, and a model needs {}", self.users_min));
             return Ok(());
         }
         let request = TrainModelRequest { choose_segments: true, ..Default::default() };
         let outcome = training::train(&self.channel, request, self.version).await?;
-        self.take(&outcome, user_ids, narrator).await
+        self.narrate_training(&outcome, user_ids, narrator).await
     }
 
     /// Requests a drift check and narrates the result, with the training it led to; `user_ids` are all users.
@@ -124,21 +124,21 @@ impl LearningNarration {
         let answer = models.check_drift(CheckDriftRequest {}).await?.into_inner();
         let found = answer.drift.unwrap_or_default();
         if found.consecutive_checks == 1 {
-            narrator.say(&lines::drift(&found, self.version, &self.described).join("\n"));
+            narrator.line(&lines::drift(&found, self.version, &self.described).join("\n"));
         }
         match answer.training {
             Some(outcome) => {
                 if outcome.published {
                     training::swept(&self.channel, outcome.version).await?;
                 }
-                self.take(&outcome, user_ids, narrator).await
+                self.narrate_training(&outcome, user_ids, narrator).await
             }
             None => Ok(()),
         }
     }
 
     /// Narrates a training and waits until the segment changes of all users have arrived.
-    async fn take(
+    async fn narrate_training(
         &mut self,
         outcome: &TrainOutcome,
         user_ids: &[String],
@@ -146,7 +146,7 @@ impl LearningNarration {
     ) -> Result<()> {
         if !outcome.published {
             if !std::mem::replace(&mut self.refused, true) {
-                narrator.say(&format!("    no new model: {}", outcome.refusal));
+                narrator.line(&format!("    no new model: {}", outcome.refusal));
             }
             return Ok(());
         }
@@ -155,22 +155,22 @@ impl LearningNarration {
             0 => lines::first_model(outcome, &listed),
             _ => lines::next_model(outcome, &listed, &self.current),
         };
-        narrator.say(&said.join("\n"));
+        narrator.line(&said.join("\n"));
         let names = listed.segments.into_iter().map(|segment| (segment.segment_id, segment.name));
         let names: BTreeMap<String, String> = names.collect();
         (self.version, self.refused) = (outcome.version, false);
         self.current = names.keys().cloned().collect();
         self.names.extend(names);
-        self.settle(user_ids).await
+        self.wait_until_settled(user_ids).await
     }
 
     /// Waits until memberships from segment changes equal those of the profiles. Profiles are read again each time,
     /// because the last users of a large shop may still move.
-    async fn settle(&mut self, user_ids: &[String]) -> Result<()> {
+    async fn wait_until_settled(&mut self, user_ids: &[String]) -> Result<()> {
         let begun = Instant::now();
         loop {
             let profiles = self.read(user_ids).await?;
-            let agreed = self.memberships.agree(&profiles, SETTLE_EVERY).await;
+            let agreed = self.memberships.wait_until_equal(&profiles, SETTLE_EVERY).await;
             if agreed.is_ok() || begun.elapsed() > SETTLE_TIMEOUT {
                 return agreed;
             }
@@ -197,7 +197,7 @@ impl LearningNarration {
             let moved = of.iter().copied().filter(has_moved).count();
             words::percent(moved as f64 / of.len().max(1) as f64)
         };
-        narrator.say(&format!(
+        narrator.line(&format!(
             "    in another segment than before the change: {} of those with new habits, {} of the others",
             share(&new),
             share(&old)
@@ -206,7 +206,7 @@ impl LearningNarration {
         let mut moved = changing.iter().filter(|user_id| self.before_change.contains_key(*user_id));
         let Some(user_id) = moved.find(has_moved) else { return Ok(()) };
         let place = |segments: &BySegment| segments.get(user_id).map(|id| self.name(id)).unwrap_or_default();
-        narrator.say(&format!(
+        narrator.line(&format!(
             "    {user_id}: {} -> {}; what speaks for it:",
             place(&self.before_change),
             place(&now)
@@ -216,7 +216,7 @@ impl LearningNarration {
         let answer =
             QueryServiceClient::new(self.channel.clone()).explain_segment(request).await?.into_inner();
         for one in answer.contributions.iter().filter(|one| one.contribution > 0.0).take(REASONS) {
-            narrator.say(&format!("      {}", lines::reason(one)));
+            narrator.line(&format!("      {}", lines::reason(one)));
         }
         Ok(())
     }

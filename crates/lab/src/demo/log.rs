@@ -56,7 +56,7 @@ pub(super) async fn run_against(
     let name = path
         .file_name()
         .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
-    replay.narrator.say(&format!("a real log: {name}"));
+    replay.narrator.line(&format!("a real log: {name}"));
     replay.rows(reader).await?;
     let told = replay.end().await?;
     let micros = probing.finish().await?;
@@ -64,21 +64,21 @@ pub(super) async fn run_against(
     let each_second = told.events as f64 / seconds.max(0.001);
     let summary = summarise(&channel, &told.busiest(PROFILES_MAX)).await?;
     summary.conclude(narrator);
-    narrator.say(&format!(
+    narrator.line(&format!(
         "\n{} events of {} in {seconds:.1} s, {} a second; {} rows are unusable and were left out",
         words::count(told.events),
         words::counted(told.counts.len() as u64, "shopper"),
         words::count(each_second as u64),
         words::count(told.unusable)
     ));
-    narrator.say(&format!(
+    narrator.line(&format!(
         "acknowledged to queryable, at full load: p50 {:.1} ms, p99 {:.1} ms",
         micros.value_at_quantile(0.5) as f64 / 1e3,
         micros.value_at_quantile(0.99) as f64 / 1e3
     ));
     print_segments(&channel, told.counts.len(), least, narrator).await?;
     for profile in profiles(&channel, &told.busiest(1)).await? {
-        narrator.say(&format!("\n{}", text::card(&profile, Paint::of_stdout())));
+        narrator.line(&format!("\n{}", text::card(&profile, Paint::of_stdout())));
     }
     Ok(())
 }
@@ -92,16 +92,16 @@ async fn print_segments(
 ) -> Result<()> {
     if shoppers < least {
         let shoppers = words::counted(shoppers as u64, "shopper");
-        narrator.say(&format!("\nno segments: {shoppers}, and a model needs {least}"));
+        narrator.line(&format!("\nno segments: {shoppers}, and a model needs {least}"));
         return Ok(());
     }
     // A model that was trained on the way had fewer users.
     let request = TrainModelRequest { choose_segments: true, force: true, ..Default::default() };
     let outcome = training::train(channel, request, 0).await?;
     if !outcome.published {
-        narrator.say(&format!("\nno segments: {}", outcome.refusal));
+        narrator.line(&format!("\nno segments: {}", outcome.refusal));
     } else if let Some(listed) = training::segments(channel).await? {
-        narrator.say(&format!("\nthe segments of all shoppers:\n{}", segments::table(&listed).trim_end()));
+        narrator.line(&format!("\nthe segments of all shoppers:\n{}", segments::table(&listed).trim_end()));
     }
     Ok(())
 }
@@ -166,9 +166,9 @@ impl<'a> LogDemo<'a> {
     async fn summarize(&mut self) -> Result<()> {
         self.feed.flush().await?;
         client::wait_until_applied(self.channel.clone()).await?;
-        self.narrator.say(&format!("after {} events, the busiest shoppers:", words::count(self.counts.events)));
+        self.narrator.line(&format!("after {} events, the busiest shoppers:", words::count(self.counts.events)));
         for profile in profiles(&self.channel, &self.counts.busiest(FOLLOWED)).await? {
-            self.narrator.say(&format!("    {}", line(&profile.user_id, &ProfileFacts::of(&profile))));
+            self.narrator.line(&format!("    {}", line(&profile.user_id, &ProfileFacts::of(&profile))));
         }
         Ok(())
     }
@@ -274,18 +274,18 @@ impl LogSummary {
     }
 
     fn conclude(&self, narrator: &mut dyn Narrator) {
-        narrator.say(&format!(
+        narrator.line(&format!(
             "\nwhat the profiles of the {} busiest shoppers say:",
             words::count(self.profiles)
         ));
-        narrator.say(&self.table().to_string());
-        narrator.say(&format!("  orders {}, money {}", words::count(self.orders), words::money(self.money)));
+        narrator.line(&self.table().to_string());
+        narrator.line(&format!("  orders {}, money {}", words::count(self.orders), words::money(self.money)));
         let mut categories: Vec<(&String, &u64)> = self.categories.iter().collect();
         categories.sort_by_key(|(name, count)| (Reverse(**count), *name));
         for (name, count) in categories.into_iter().take(LISTED) {
             let share = *count as f64 / self.profiles.max(1) as f64;
             let bar = chart::fit(&chart::bar(share, 24), 24);
-            narrator.say(&format!(
+            narrator.line(&format!(
                 "  {} {bar} liked most by {}",
                 chart::fit(name, 34),
                 words::percent(share)
@@ -293,7 +293,7 @@ impl LogSummary {
         }
         if let Some(hour) = chart::peak(&self.hours) {
             let columns: String = chart::columns(&self.hours).into_iter().collect();
-            narrator.say(&format!("  hours  {columns}  most between {hour}:00 and {}:00", (hour + 1) % 24));
+            narrator.line(&format!("  hours  {columns}  most between {hour}:00 and {}:00", (hour + 1) % 24));
         }
     }
 

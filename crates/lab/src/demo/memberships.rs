@@ -34,7 +34,7 @@ struct MembershipState {
     changes: u64,
     /// Memberships by user, at most [`USERS_MAX`].
     segments: BySegment,
-    fault: Option<String>,
+    error: Option<String>,
 }
 
 impl Memberships {
@@ -53,7 +53,7 @@ impl Memberships {
             let seen = Arc::clone(&seen);
             async move {
                 let fault = listen(answers, &seen, &tell).await;
-                lock(&seen).fault = Some(fault);
+                lock(&seen).error = Some(fault);
                 tell.send_modify(|changes| *changes += 1);
             }
         });
@@ -74,7 +74,7 @@ impl Memberships {
     ///
     /// # Errors
     /// If they differ after `timeout`, or the subscription has ended.
-    pub(super) async fn agree(&mut self, profiles: &BySegment, patience: Duration) -> Result<()> {
+    pub(super) async fn wait_until_equal(&mut self, profiles: &BySegment, patience: Duration) -> Result<()> {
         let waiting = async {
             loop {
                 self.changed.borrow_and_update();
@@ -96,7 +96,7 @@ impl Memberships {
     /// Description of the difference, with the first user as an example.
     fn difference(&self, profiles: &BySegment) -> Result<Option<String>> {
         let seen = lock(&self.state);
-        if let Some(fault) = &seen.fault {
+        if let Some(fault) = &seen.error {
             return Err(anyhow!("the subscription to segment changes ended: {fault}"));
         }
         if seen.segments == *profiles {

@@ -33,8 +33,8 @@ pub(super) struct Scenario {
     pub(super) promotion: Option<Promotion>,
     /// Day of the change of habits, and the number of users who change.
     pub(super) change: Option<(Day, usize)>,
-    pub(super) ends: Day,
-    pub(super) roles: Vec<Persona>,
+    pub(super) end: Day,
+    pub(super) personas: Vec<Persona>,
     /// Day on whose evening the first training is requested.
     pub(super) first_model: Day,
     /// Users whose habits change, personas first.
@@ -110,7 +110,7 @@ impl<'a> Narration<'a> {
             began: Instant::now(),
             learned_for: Duration::ZERO,
             sent: SentCounts::default(),
-            newest: Day::FIRST.begins(),
+            newest: Day::FIRST.midnight(),
         }
     }
 
@@ -181,22 +181,22 @@ impl<'a> Narration<'a> {
             words::count(events),
             words::count(each_second as u64)
         );
-        self.narrator.progress(self.today.day.number().into(), self.scenario.ends.number().into(), &note);
+        self.narrator.progress(self.today.day.number().into(), self.scenario.end.number().into(), &note);
     }
 
     async fn end_day(&mut self) -> Result<()> {
         self.send_facts().await?;
         let DayCounts { day, events, users: shoppers, orders } = &self.today;
-        if *day < self.scenario.ends {
-            let label = format!("{}  {:<7}", words::date(day.begins()), day.to_string());
+        if *day < self.scenario.end {
+            let label = format!("{}  {:<7}", words::date(day.midnight()), day.to_string());
             let (events, shoppers, orders) = (words::count(*events), shoppers.len(), orders.len());
             self.narrator
-                .say(&format!("{label} {events:>7} events · {shoppers:>5} shoppers · {orders:>4} orders"));
+                .line(&format!("{label} {events:>7} events · {shoppers:>5} shoppers · {orders:>4} orders"));
             self.evening(*day).await?;
         }
         self.today = DayCounts::begin(self.today.day.next());
         if let Some(news) = self.scenario.notes_for_day(self.today.day) {
-            self.narrator.say(&news);
+            self.narrator.line(&news);
         }
         self.progress();
         Ok(())
@@ -226,14 +226,14 @@ impl<'a> Narration<'a> {
         }
         self.learned_for += begun.elapsed();
         if self.scenario.change.is_some_and(|(on, _)| day.next() == on) {
-            self.learning.remember();
+            self.learning.record_memberships();
         }
         Ok(())
     }
 
     /// Prints the profiles of the personas.
     async fn report(&mut self) -> Result<()> {
-        let user_ids: Vec<String> = self.scenario.roles.iter().map(|role| role.truth.user_id.clone()).collect();
+        let user_ids: Vec<String> = self.scenario.personas.iter().map(|role| role.truth.user_id.clone()).collect();
         if user_ids.is_empty() {
             return Ok(());
         }
@@ -241,9 +241,9 @@ impl<'a> Narration<'a> {
         let request = BatchGetProfilesRequest { user_ids, read_at, ..Default::default() };
         let mut query = QueryServiceClient::new(self.channel.clone());
         let profiles = query.batch_get_profiles(request).await?.into_inner().profiles;
-        for role in &self.scenario.roles {
+        for role in &self.scenario.personas {
             let profile = profiles.iter().find(|profile| profile.user_id == role.truth.user_id);
-            self.narrator.say(&role.line(profile.map(ProfileFacts::of).as_ref()));
+            self.narrator.line(&role.line(profile.map(ProfileFacts::of).as_ref()));
         }
         Ok(())
     }
@@ -274,12 +274,12 @@ impl Scenario {
             .promotion
             .is_some_and(|promotion| day.next() == promotion.from || day.next() == promotion.until);
         let change = self.change.is_some_and(|(on, _)| day.next() == on || day == on.after(6));
-        promotion || change || day.next() == self.ends
+        promotion || change || day.next() == self.end
     }
 
     /// True on the last day, if habits changed before it.
     fn ends_after_change(&self, day: Day) -> bool {
-        day.next() == self.ends && self.change.is_some_and(|(on, _)| on <= day)
+        day.next() == self.end && self.change.is_some_and(|(on, _)| on <= day)
     }
 
     /// Line on what begins or ends with a day.
@@ -291,7 +291,7 @@ impl Scenario {
                 promotion.category
             ));
         }
-        if let Some(promotion) = self.promotion.filter(|promotion| promotion.until == day && day < self.ends)
+        if let Some(promotion) = self.promotion.filter(|promotion| promotion.until == day && day < self.end)
         {
             return Some(format!(">> {day}: the low prices on {} are over", promotion.category));
         }

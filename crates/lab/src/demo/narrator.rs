@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Receiver of the narration.
 pub trait Narrator: Send {
     /// Prints one line, or several that are separated by line ends.
-    fn say(&mut self, text: &str);
+    fn line(&mut self, text: &str);
 
     /// Updates the progress; `done` of `total` in any unit.
     fn progress(&mut self, done: u64, total: u64, note: &str);
@@ -43,7 +43,7 @@ impl Default for Terminal {
 }
 
 impl Narrator for Terminal {
-    fn say(&mut self, text: &str) {
+    fn line(&mut self, text: &str) {
         // Printing while the bar is drawn would mix both on one line.
         self.bar.suspend(|| println!("{text}"));
     }

@@ -24,7 +24,7 @@ enum PersonaKind {
 }
 
 /// Chooses up to three users: one who responds to the promotion, one whose habits change, and one who arrives late.
-pub(super) fn chosen(truths: &[UserTruth], promotion: Option<&Promotion>) -> Vec<Persona> {
+pub(super) fn choose(truths: &[UserTruth], promotion: Option<&Promotion>) -> Vec<Persona> {
     let steady = |truth: &&UserTruth| truth.quiet_from.is_none() && truth.change.is_none();
     let mut roles = Vec::new();
     if let Some(promotion) = promotion {

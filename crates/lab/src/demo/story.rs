@@ -88,8 +88,8 @@ pub async fn run_against(
     let channel = client::connect(url).await?;
     let shop = ShopSimulator::new(script.seed, script.shop);
     let truths = shop.truths().to_vec();
-    let plot = plot(&shop, &truths);
-    let (roles, ends) = (plot.roles.clone(), plot.ends);
+    let plot = scenario(&shop, &truths);
+    let (roles, ends) = (plot.personas.clone(), plot.end);
     introduce(script, &plot, narrator);
     let step = (truths.len() / SAMPLE).max(1);
     let sample = truths.iter().step_by(step).take(SAMPLE).map(|truth| truth.user_id.clone()).collect();
@@ -105,10 +105,10 @@ pub async fn run_against(
     }
     let NarrationResult { sent: tally, newest, events, mut learning, learned_for } = telling.end().await?;
     let elapsed = began.elapsed().saturating_sub(learned_for);
-    let reading = ProfileReader { channel, read_at: newest.max(ends.begins()), last_day: ends };
-    let read = reading.all(&tally, &truths).await?;
+    let reading = ProfileReader { channel, read_at: newest.max(ends.midnight()), last_day: ends };
+    let read = reading.read_all(&tally, &truths).await?;
     watcher.caught_up(&read.versions).await?;
-    learning.agree(&read.segments).await?;
+    learning.wait_until_consistent(&read.segments).await?;
     let outcome = DemoReport {
         events,
         profiles: read.versions.len() as u64,
@@ -132,45 +132,45 @@ pub async fn run_against(
     conclude_run(&outcome, narrator);
     for role in roles.iter().take(2) {
         narrator
-            .say(&format!("\n{}", text::card(&reading.one(&role.truth.user_id).await?, Paint::of_stdout())));
+            .line(&format!("\n{}", text::card(&reading.read_one(&role.truth.user_id).await?, Paint::of_stdout())));
     }
     Ok(outcome)
 }
 
 /// Day of the first training: three quarters of the days before the promotion have passed.
 fn first_model(shop: &ShopSimulator) -> Day {
-    Day::numbered((shop.ends().number() / 4).saturating_sub(1))
+    Day::numbered((shop.end().number() / 4).saturating_sub(1))
 }
 
 /// Number of users who have arrived by the first training: a server with this minimum trains none by itself before.
-pub(super) fn come_by_first_model(shop: &ShopSimulator) -> usize {
+pub(super) fn users_by_first_model(shop: &ShopSimulator) -> usize {
     let evening = first_model(shop);
     shop.truths().iter().filter(|truth| truth.arrives_on <= evening).count()
 }
 
-fn plot(shop: &ShopSimulator, truths: &[UserTruth]) -> Scenario {
+fn scenario(shop: &ShopSimulator, truths: &[UserTruth]) -> Scenario {
     let changing = truths.iter().filter_map(|truth| truth.change);
     let change = changing.clone().map(|change| change.on).min().map(|on| (on, changing.count()));
     let promotion = shop.promotion().copied();
-    let roles = personas::chosen(truths, promotion.as_ref());
+    let roles = personas::choose(truths, promotion.as_ref());
     let followed = roles.iter().map(|role| &role.truth).filter(|truth| truth.change.is_some());
     let mut changing: Vec<String> = followed.map(|truth| truth.user_id.clone()).collect();
     let others = truths.iter().filter(|truth| truth.change.is_some() && !changing.contains(&truth.user_id));
     let others: Vec<String> = others.map(|truth| truth.user_id.clone()).collect();
     changing.extend(others);
-    Scenario { promotion, change, ends: shop.ends(), roles, first_model: first_model(shop), changing }
+    Scenario { promotion, change, end: shop.end(), personas: roles, first_model: first_model(shop), changing }
 }
 
 fn introduce(script: &DemoScript, plot: &Scenario, narrator: &mut dyn Narrator) {
     let SimulateConfig { users: shoppers, days, items, .. } = script.shop;
     let (shoppers, items) =
         (words::counted(shoppers.into(), "shopper"), words::counted(items.into(), "item"));
-    narrator.say(&format!("a simulated shop: {shoppers}, {items}, {days} days (seed {})", script.seed));
-    if !plot.roles.is_empty() {
-        narrator.say("followed on the way, as their profiles say over gRPC:");
+    narrator.line(&format!("a simulated shop: {shoppers}, {items}, {days} days (seed {})", script.seed));
+    if !plot.personas.is_empty() {
+        narrator.line("followed on the way, as their profiles say over gRPC:");
     }
-    for introduction in plot.roles.iter().map(Persona::introduction) {
-        narrator.say(&format!("    {introduction}"));
+    for introduction in plot.personas.iter().map(Persona::introduction) {
+        narrator.line(&format!("    {introduction}"));
     }
 }
 
@@ -192,14 +192,14 @@ struct ReadResults {
 
 impl ProfileReader {
     /// Reads every profile and compares it with what was sent.
-    async fn all(&self, tally: &SentCounts, truths: &[UserTruth]) -> Result<ReadResults> {
+    async fn read_all(&self, tally: &SentCounts, truths: &[UserTruth]) -> Result<ReadResults> {
         let truths: HashMap<&str, &UserTruth> =
             truths.iter().map(|truth| (truth.user_id.as_str(), truth)).collect();
         let user_ids: Vec<String> = tally.user_ids().cloned().collect();
         let mut read = ReadResults::default();
         let mut exact = 0;
         for user_ids in user_ids.chunks(READ_AT_ONCE) {
-            let profiles = self.some(user_ids).await?;
+            let profiles = self.read_batch(user_ids).await?;
             exact += tally.exact(&profiles);
             for profile in profiles {
                 let truth = truths.get(profile.user_id.as_str());
@@ -212,14 +212,14 @@ impl ProfileReader {
         Ok(read)
     }
 
-    async fn one(&self, user_id: &str) -> Result<Profile> {
-        match self.some(&[user_id.to_owned()]).await?.pop() {
+    async fn read_one(&self, user_id: &str) -> Result<Profile> {
+        match self.read_batch(&[user_id.to_owned()]).await?.pop() {
             Some(profile) => Ok(profile),
             None => bail!("there is no profile of {user_id}"),
         }
     }
 
-    async fn some(&self, user_ids: &[String]) -> Result<Vec<Profile>> {
+    async fn read_batch(&self, user_ids: &[String]) -> Result<Vec<Profile>> {
         let read_at = Some(time::to_wire(self.read_at));
         let request = BatchGetProfilesRequest { user_ids: user_ids.to_vec(), read_at, ..Default::default() };
         let response = QueryServiceClient::new(self.channel.clone()).batch_get_profiles(request).await?;
@@ -251,21 +251,21 @@ fn share(share: MatchRate) -> String {
 }
 
 fn conclude_profiles(outcome: &DemoReport, summary: &DemoSummary, narrator: &mut dyn Narrator) {
-    narrator.say(&format!("\nwhat the profiles say, by what was planted (shoppers with {ACTIONS_MIN} actions or more, habits unchanged):"));
-    narrator.say(&summary.table().to_string());
-    narrator.say(&format!("  the category liked most is the planted one:   {}", share(outcome.favourite)));
-    narrator.say(&format!("  the busiest hour is a planted one:            {}", share(outcome.rhythm)));
-    narrator.say(&format!("  new habits show in the last week's category:  {}", share(outcome.changed)));
+    narrator.line(&format!("\nwhat the profiles say, by what was planted (shoppers with {ACTIONS_MIN} actions or more, habits unchanged):"));
+    narrator.line(&summary.table().to_string());
+    narrator.line(&format!("  the category liked most is the planted one:   {}", share(outcome.favourite)));
+    narrator.line(&format!("  the busiest hour is a planted one:            {}", share(outcome.rhythm)));
+    narrator.line(&format!("  new habits show in the last week's category:  {}", share(outcome.changed)));
 }
 
 fn conclude_segments(outcome: &DemoReport, planted: &PlantedTypes, learning: &LearningNarration, narrator: &mut dyn Narrator) {
-    narrator.say(&format!(
+    narrator.line(&format!(
         "\nthe segments of model {}, by what was planted (all shoppers, with the habits they have now):",
         outcome.model
     ));
-    narrator.say(&planted.table(|segment_id| learning.name(segment_id)).to_string());
-    narrator.say(&format!("  of the type that most of their segment are:   {}", share(outcome.purity)));
-    narrator.say(&format!(
+    narrator.line(&planted.table(|segment_id| learning.name(segment_id)).to_string());
+    narrator.line(&format!("  of the type that most of their segment are:   {}", share(outcome.purity)));
+    narrator.line(&format!(
         "  adjusted Rand index of types and segments:    {:.2} (1: the same, 0: chance)",
         outcome.agreement
     ));
@@ -280,26 +280,26 @@ fn conclude_run(outcome: &DemoReport, narrator: &mut dyn Narrator) {
         0 => String::new(),
         _ => format!("; models took {:.1} s more", outcome.learned_for.as_secs_f64()),
     };
-    narrator.say(&format!(
+    narrator.line(&format!(
         "\n{} events in {:.1} s, {} a second, each on disk before it was acknowledged{models}",
         words::count(outcome.events),
         outcome.elapsed.as_secs_f64(),
         words::count(each_second as u64)
     ));
-    narrator.say(&format!(
+    narrator.line(&format!(
         "{} profiles, each made from exactly the records that were sent (count and fingerprint)",
         words::count(outcome.profiles)
     ));
-    narrator.say(&format!(
+    narrator.line(&format!(
         "{} changes delivered to a subscriber, the newest of every shopper among them",
         words::count(outcome.changes)
     ));
     if outcome.model > 0 {
-        narrator.say(&format!(
+        narrator.line(&format!(
             "{} segment changes delivered to another; what they say of every shopper is what the profile says",
             words::count(outcome.segment_changes)
         ));
     }
-    narrator.say(&format!("acknowledged to queryable, at full load: {}", millis(outcome.queryable_micros)));
-    narrator.say(&format!("accepted to delivered, at full load:     {}", millis(outcome.delivered_micros)));
+    narrator.line(&format!("acknowledged to queryable, at full load: {}", millis(outcome.queryable_micros)));
+    narrator.line(&format!("accepted to delivered, at full load:     {}", millis(outcome.delivered_micros)));
 }

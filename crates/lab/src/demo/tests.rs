@@ -56,10 +56,10 @@ fn read(profile: &Profile, at: Timestamp) -> v1::Profile {
 fn profiles_recover_what_was_planted() {
     let told = told();
     let mut summary = DemoSummary::default();
-    let ends = told.shop.ends();
+    let ends = told.shop.end();
     for truth in &told.truths {
         if let Some(profile) = told.profiles.get(&truth.user_id) {
-            summary.take(truth, &ProfileFacts::of(&read(profile, ends.begins())), ends);
+            summary.take(truth, &ProfileFacts::of(&read(profile, ends.midnight())), ends);
         }
     }
     let rows = [
@@ -80,10 +80,10 @@ fn profiles_recover_what_was_planted() {
 #[test]
 fn a_change_of_habits_is_seen_and_its_absence_too() {
     let told = told();
-    let ends = told.shop.ends();
-    for role in personas::chosen(&told.truths, told.shop.promotion()) {
+    let ends = told.shop.end();
+    for role in personas::choose(&told.truths, told.shop.promotion()) {
         let facts =
-            told.profiles.get(&role.truth.user_id).map(|profile| ProfileFacts::of(&read(profile, ends.begins())));
+            told.profiles.get(&role.truth.user_id).map(|profile| ProfileFacts::of(&read(profile, ends.midnight())));
         let line = role.line(facts.as_ref());
         assert!(line.contains(&role.truth.user_id), "{line}");
         assert!(!line.contains("no profile yet"), "{line}");
@@ -92,8 +92,8 @@ fn a_change_of_habits_is_seen_and_its_absence_too() {
             None => assert!(role.introduction().contains(role.truth.category), "{}", role.introduction()),
         }
     }
-    assert_eq!(personas::chosen(&[], None).len(), 0);
-    assert_eq!(personas::chosen(&told.truths, told.shop.promotion()).len(), 3);
+    assert_eq!(personas::choose(&[], None).len(), 0);
+    assert_eq!(personas::choose(&told.truths, told.shop.promotion()).len(), 3);
 }
 
 /// Remembers what was said.
@@ -101,7 +101,7 @@ fn a_change_of_habits_is_seen_and_its_absence_too() {
 struct Lines(Vec<String>);
 
 impl Narrator for Lines {
-    fn say(&mut self, text: &str) {
+    fn line(&mut self, text: &str) {
         self.0.push(text.to_owned());
     }
 

@@ -39,7 +39,7 @@ struct DeliveryState {
     /// Acceptance time of the newest event of each sampled user, in milliseconds. A change without a newer event,
     /// such as a new segment after a training, says nothing about delivery.
     accepted_at: HashMap<String, i64>,
-    fault: Option<String>,
+    error: Option<String>,
 }
 
 impl ChangeWatcher {
@@ -52,7 +52,7 @@ impl ChangeWatcher {
             versions: HashMap::new(),
             delivered_micros: probe::micros()?,
             accepted_at: HashMap::new(),
-            fault: None,
+            error: None,
         };
         let seen = Arc::new(Mutex::new(seen));
         let (tell, news) = watch::channel(0);
@@ -62,7 +62,7 @@ impl ChangeWatcher {
             let (seen, tell, clock) = (Arc::clone(&seen), tell.clone(), Arc::clone(&clock));
             listening.spawn(async move {
                 let fault = listen(answers, counted, &seen, &tell, &clock).await;
-                lock(&seen).fault.get_or_insert(fault);
+                lock(&seen).error.get_or_insert(fault);
                 tell.send_modify(|changes| *changes += 1);
             });
         }
@@ -102,7 +102,7 @@ impl ChangeWatcher {
 
     fn behind(&self, versions: &BTreeMap<String, u64>) -> Result<usize> {
         let seen = lock(&self.state);
-        if let Some(fault) = &seen.fault {
+        if let Some(fault) = &seen.error {
             return Err(anyhow!("the subscription ended: {fault}"));
         }
         let missing = |(user_id, version): &(&String, &u64)| {

@@ -1,7 +1,7 @@
 //! Figures from outcomes: recall, NDCG, log-loss and calibration of each contender, and the gain of live over stale,
 //! with intervals.
 
-use super::figures::{AgeFigures, LiveStaleComparison, ConfidenceInterval, UserPair, PartFigures, Reliability, compared, mean};
+use super::figures::{AgeFigures, LiveStaleComparison, ConfidenceInterval, UserPair, PartFigures, Reliability, compare, mean};
 use super::measure::EvalOutcome;
 use super::staleness::Staleness;
 use portrait_learning::evaluation::calibration_error;
@@ -77,13 +77,13 @@ impl Evaluator<'_> {
             live: self.hits(row[0]),
             stale: self.hits(row[index]),
         };
-        compared(&rows.map(pair).collect::<Vec<_>>(), self.seed)
+        compare(&rows.map(pair).collect::<Vec<_>>(), self.seed)
     }
 
     /// Observed hits in groups of targets by the predicted probability of the contender at `index`.
     pub(super) fn calibration(&self, index: usize, found: &[Vec<EvalOutcome>]) -> Vec<Reliability> {
         let told = found.iter().zip(self.users).filter_map(|(row, shopper)| {
-            Some((row[index].probability?.among_first, *shopper, self.hits(row[index])))
+            Some((row[index].prediction?.hit_probability, *shopper, self.hits(row[index])))
         });
         let mut told: Vec<(f64, u32, f64)> = told.collect();
         told.sort_by(|one, other| one.0.total_cmp(&other.0));
@@ -98,7 +98,7 @@ impl Evaluator<'_> {
     fn calibration_error(&self, index: usize, found: &[Vec<EvalOutcome>]) -> Option<f64> {
         let told = found.iter().map(|row| {
             let outcome = row[index];
-            Some((outcome.rank < self.within, outcome.probability?.among_first))
+            Some((outcome.rank < self.within, outcome.prediction?.hit_probability))
         });
         let (found, told): (Vec<bool>, Vec<f64>) = told.collect::<Option<Vec<_>>>()?.into_iter().unzip();
         Some(calibration_error(&found, &told))
@@ -106,7 +106,7 @@ impl Evaluator<'_> {
 
     fn log_loss(&self, index: usize, found: &[Vec<EvalOutcome>]) -> Option<ConfidenceInterval> {
         let losses: Option<Vec<f64>> =
-            found.iter().map(|row| row[index].probability.map(|told| told.loss)).collect();
+            found.iter().map(|row| row[index].prediction.map(|told| told.loss)).collect();
         Some(mean(self.users.iter().copied().zip(losses?), self.seed))
     }
 

@@ -94,7 +94,7 @@ pub(super) struct Stability {
     /// Segments of the first training.
     pub(super) segments: usize,
     /// Segments of the first training that the second one retains.
-    pub(super) kept_segments: usize,
+    pub(super) retained_segments: usize,
     /// Days between the trainings.
     pub(super) days: f64,
     /// Same profiles, assigned by the first model and by the second.
@@ -148,7 +148,7 @@ pub(super) fn mean(outcomes: impl Iterator<Item = (u32, f64)>, seed: u64) -> Con
 }
 
 /// Comparison of live with stale; none for fewer than [`OUTCOMES_MIN`] pairs.
-pub(super) fn compared(pairs: &[UserPair], seed: u64) -> Option<LiveStaleComparison> {
+pub(super) fn compare(pairs: &[UserPair], seed: u64) -> Option<LiveStaleComparison> {
     if pairs.len() < OUTCOMES_MIN {
         return None;
     }
@@ -171,7 +171,7 @@ pub(super) fn compared(pairs: &[UserPair], seed: u64) -> Option<LiveStaleCompari
 }
 
 /// Bootstrap of a figure of `count` users, who are given by index; a resample may repeat an index.
-pub(super) fn drawn(count: usize, figure: impl Fn(&[usize]) -> f64, seed: u64) -> ConfidenceInterval {
+pub(super) fn bootstrap(count: usize, figure: impl Fn(&[usize]) -> f64, seed: u64) -> ConfidenceInterval {
     let mut chance = StdRng::seed_from_u64(seed);
     let all: Vec<usize> = (0..count).collect();
     let mut draw = || -> Vec<usize> { all.iter().map(|_| chance.random_range(0..count)).collect() };
@@ -247,15 +247,15 @@ mod tests {
         let pair = |shopper: u32, live: f64| UserPair { user: shopper, live, stale: 0.5 };
         let mut pairs = vec![pair(0, 1.0); 1000];
         pairs.extend((1..100).map(|shopper| pair(shopper, 0.0)));
-        let found = compared(&pairs, 1).expect("enough");
+        let found = compare(&pairs, 1).expect("enough");
         assert!((found.live - 1000.0 / 1099.0).abs() < 1e-12);
         assert!(found.difference.low < -0.4 && found.difference.high > 0.4, "{found:?}");
-        assert!(compared(&pairs[..49], 1).is_none(), "too few say nothing");
+        assert!(compare(&pairs[..49], 1).is_none(), "too few say nothing");
     }
 
     #[test]
     fn a_stale_profile_without_hits_gives_no_ratio() {
         let pairs: Vec<UserPair> = (0..60).map(|shopper| UserPair { user: shopper, live: 1.0, stale: 0.0 }).collect();
-        assert!(compared(&pairs, 1).expect("enough").ratio.is_none());
+        assert!(compare(&pairs, 1).expect("enough").ratio.is_none());
     }
 }

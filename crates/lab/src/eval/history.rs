@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Share of the events that [`LogArgs::item_users_min`] is counted on.
-const EARLY: f64 = 0.7;
+const EARLY_SHARE: f64 = 0.7;
 
 /// Arguments that choose a log and filter it.
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ pub(super) enum Subject {
 /// Index of the items of a log: consecutive numbers by id.
 pub(super) struct ItemIndex {
     subject: Subject,
-    of: HashMap<Box<str>, u32>,
+    indices: HashMap<Box<str>, u32>,
 }
 
 impl EventLog {
@@ -90,7 +90,7 @@ impl EventLog {
         // A stable sort: events of the same time keep the order of the file.
         records.iter_mut().for_each(|records| records.sort_by_key(|record| record.occurred_at));
         if item_shoppers_min > 1 {
-            leave_rare_items_out(&mut records, item_shoppers_min);
+            remove_rare_items(&mut records, item_shoppers_min);
         }
         let times = times(&records);
         if times.is_empty() {
@@ -160,7 +160,7 @@ impl ItemIndex {
                 of.entry(Box::from(name)).or_insert(next);
             }
         }
-        Self { subject, of }
+        Self { subject, indices: of }
     }
 
     /// Kind of the indexed items.
@@ -170,17 +170,17 @@ impl ItemIndex {
 
     /// Number of items in the index.
     pub(super) fn len(&self) -> usize {
-        self.of.len()
+        self.indices.len()
     }
 
     /// Index of the item of a record.
-    pub(super) fn number(&self, record: &Record) -> Option<u32> {
-        named(self.subject, record).and_then(|name| self.of.get(name).copied())
+    pub(super) fn index_of(&self, record: &Record) -> Option<u32> {
+        named(self.subject, record).and_then(|name| self.indices.get(name).copied())
     }
 
     /// Interaction history of a profile, by item index.
     pub(super) fn history(&self, profile: &Profile) -> History {
-        let number = |name: &str| self.of.get(name).copied();
+        let number = |name: &str| self.indices.get(name).copied();
         match self.subject {
             Subject::Item => History::from_items(profile, number),
             Subject::Category => History::from_categories(profile, number),
@@ -206,13 +206,13 @@ fn cut(times: &[Timestamp], share: f64) -> Timestamp {
     times[((share * times.len() as f64) as usize).min(times.len() - 1)]
 }
 
-fn leave_rare_items_out(records: &mut [Vec<Record>], shoppers_min: usize) {
+fn remove_rare_items(records: &mut [Vec<Record>], shoppers_min: usize) {
     let times = times(records);
     if times.is_empty() {
         return;
     }
     // The filter counts on the training part only: counting later users would leak the evaluated events into it.
-    let split = cut(&times, EARLY);
+    let split = cut(&times, EARLY_SHARE);
     let mut shoppers: HashMap<Box<str>, usize> = HashMap::new();
     for records in records.iter() {
         let early = records.iter().filter(|record| record.occurred_at < split);
@@ -239,7 +239,7 @@ fn categories(format: Format, file: &Path) -> Result<HashMap<String, String>> {
 }
 
 /// Shuffles the user's events from `split` on over the same times: the control of the evaluation.
-pub(super) fn dealt_anew(shopper: &LogUser, split: Timestamp, chance: &mut impl rand::Rng) -> LogUser {
+pub(super) fn shuffled(shopper: &LogUser, split: Timestamp, chance: &mut impl rand::Rng) -> LogUser {
     let begin = shopper.records.partition_point(|record| record.occurred_at < split);
     let mut records = shopper.records.clone();
     let mut bodies: Vec<Body> = records[begin..].iter().map(|record| record.body.clone()).collect();
@@ -249,6 +249,6 @@ pub(super) fn dealt_anew(shopper: &LogUser, split: Timestamp, chance: &mut impl 
 }
 
 /// True if the user's first `count` events contain the item.
-pub(super) fn had(shopper: &LogUser, numbers: &ItemIndex, count: usize, thing: u32) -> bool {
-    shopper.records[..count].iter().any(|record| numbers.number(record) == Some(thing))
+pub(super) fn has_item(shopper: &LogUser, numbers: &ItemIndex, count: usize, thing: u32) -> bool {
+    shopper.records[..count].iter().any(|record| numbers.index_of(record) == Some(thing))
 }

@@ -36,7 +36,7 @@ pub(super) struct EvalContender {
     pub(super) staleness: Staleness,
     pub(super) weights: ScoreWeights,
     /// Mapping from scores to probabilities; none if no probabilities are needed.
-    pub(super) chances: Option<ProbabilityModel>,
+    pub(super) probabilities: Option<ProbabilityModel>,
 }
 
 /// Result of a contender on a target.
@@ -47,7 +47,7 @@ pub(super) struct EvalOutcome {
     /// True if the profile was not empty.
     pub(super) known: bool,
     /// Probabilities, for contenders that have a mapping.
-    pub(super) probability: Option<RankedLoss>,
+    pub(super) prediction: Option<RankedLoss>,
 }
 
 /// Difference of scores below which they tie.
@@ -72,7 +72,7 @@ impl TimeSlice {
         let latent = Params::default();
         let teaching = TrainingSet { items: numbers.len(), segments: 0, histories: &pasts, latent: Some(&latent) };
         let recommender = Recommender::learn(&teaching)?;
-        let known = known(shoppers, numbers, split);
+        let known = known_items(shoppers, numbers, split);
         let mut targets = Vec::new();
         for (index, shopper) in shoppers.iter().enumerate() {
             for (place, record) in shopper.records.iter().enumerate() {
@@ -81,7 +81,7 @@ impl TimeSlice {
                 let has_past = shopper.records[0].occurred_at < at;
                 // An item that first appears within the slice cannot be recommended: it would lower all contenders
                 // alike.
-                let thing = numbers.number(record).filter(|thing| known[*thing as usize]);
+                let thing = numbers.index_of(record).filter(|thing| known[*thing as usize]);
                 if within && has_past && thing.is_some() {
                     targets.push(EvalTarget { user: index, index: place });
                 }
@@ -96,7 +96,7 @@ impl TimeSlice {
     }
 
     /// Histories of all targets at one age of the profile, with the item that followed.
-    pub(super) fn continued(
+    pub(super) fn examples(
         &self,
         shoppers: &[LogUser],
         numbers: &ItemIndex,
@@ -108,7 +108,7 @@ impl TimeSlice {
             let times = shopper.times();
             let count = |target: &EvalTarget| staleness.known(&times, times[target.index], self.split);
             let pasts = histories(shopper, numbers, targets.iter().map(count).collect());
-            let next = |target: &EvalTarget| numbers.number(&shopper.records[target.index]);
+            let next = |target: &EvalTarget| numbers.index_of(&shopper.records[target.index]);
             let one = |target: &EvalTarget| {
                 Some(HoldoutExample { history: pasts[&count(target)].clone(), next: next(target)? })
             };
@@ -155,13 +155,13 @@ impl TimeSlice {
         let outcome = |target: &EvalTarget, contender: &EvalContender, scores: &mut Vec<f32>| {
             let past = &pasts[&count(target, contender)];
             self.recommender.score(past, Some(&contender.weights), scores);
-            let thing = numbers.number(&shopper.records[target.index]);
+            let thing = numbers.index_of(&shopper.records[target.index]);
             let within = numbers.subject().hit_top();
             EvalOutcome {
                 rank: thing.map_or(f64::INFINITY, |thing| rank_of(scores, thing)),
                 known: !past.interactions.is_empty(),
-                probability: contender
-                    .chances
+                prediction: contender
+                    .probabilities
                     .zip(thing)
                     .map(|(chances, thing)| chances.evaluate(scores, thing, within)),
             }
@@ -191,11 +191,11 @@ fn histories(shopper: &LogUser, numbers: &ItemIndex, counts: BTreeSet<usize>) ->
 }
 
 /// Flags of the items that any user had before a timestamp.
-fn known(shoppers: &[LogUser], numbers: &ItemIndex, split: Timestamp) -> Vec<bool> {
+fn known_items(shoppers: &[LogUser], numbers: &ItemIndex, split: Timestamp) -> Vec<bool> {
     let mut known = vec![false; numbers.len()];
     let before =
         shoppers.iter().flat_map(|shopper| &shopper.records).filter(|record| record.occurred_at < split);
-    before.filter_map(|record| numbers.number(record)).for_each(|thing| known[thing as usize] = true);
+    before.filter_map(|record| numbers.index_of(record)).for_each(|thing| known[thing as usize] = true);
     known
 }
 

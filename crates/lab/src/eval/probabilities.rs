@@ -40,7 +40,7 @@ pub(super) struct RankedLoss {
     /// Negative log-likelihood of the item, in nats.
     pub(super) loss: f64,
     /// Probability that the item would be within the top ranks that count as a hit.
-    pub(super) among_first: f64,
+    pub(super) hit_probability: f64,
 }
 
 /// Scores of all items for one example, and the item that followed.
@@ -60,7 +60,7 @@ impl ProbabilityModel {
         };
         let scored: Vec<ScoredExample> = examples.par_iter().step_by(every).map(scored).collect();
         let spread = |one: &ScoredExample| {
-            let (least, most) = ends(&one.scores);
+            let (least, most) = bounds(&one.scores);
             f64::from(most - least)
         };
         let scale = scored.iter().map(spread).sum::<f64>() / scored.len().max(1) as f64;
@@ -80,7 +80,7 @@ impl ProbabilityModel {
 
     /// Logarithm of each strength before it is raised to the power.
     fn logs(&self, scores: &[f32]) -> Vec<f64> {
-        let (least, most) = ends(scores);
+        let (least, most) = bounds(scores);
         // A user whose scores are all equal has no scale: a millionth of the mean keeps the division finite.
         let own = f64::from(most - least).max(self.scale * 1e-6);
         let scale = self.scale.powf(1.0 - self.user_scale_share) * own.powf(self.user_scale_share);
@@ -98,11 +98,11 @@ impl ProbabilityModel {
             worth.select_nth_unstable_by(within, |one, other| other.total_cmp(one));
             worth.truncate(within);
         }
-        RankedLoss { loss: -(own / all).ln(), among_first: (worth.iter().sum::<f64>() / all).min(1.0) }
+        RankedLoss { loss: -(own / all).ln(), hit_probability: (worth.iter().sum::<f64>() / all).min(1.0) }
     }
 }
 
-fn ends(scores: &[f32]) -> (f32, f32) {
+fn bounds(scores: &[f32]) -> (f32, f32) {
     let ends = (f32::INFINITY, f32::NEG_INFINITY);
     scores.iter().fold(ends, |(least, most), score| (least.min(*score), most.max(*score)))
 }
@@ -166,7 +166,7 @@ mod tests {
         let told: Vec<RankedLoss> = (0..3).map(|thing| chances.evaluate(&scores, thing, 1)).collect();
         let sum: f64 = told.iter().map(|told| (-told.loss).exp()).sum();
         assert!((sum - 1.0).abs() < 1e-12, "{told:?}");
-        assert!(told.iter().all(|told| (told.among_first - 16.0 / 21.0).abs() < 1e-12), "{told:?}");
-        assert!((chances.evaluate(&scores, 0, 3).among_first - 1.0).abs() < 1e-12);
+        assert!(told.iter().all(|told| (told.hit_probability - 16.0 / 21.0).abs() < 1e-12), "{told:?}");
+        assert!((chances.evaluate(&scores, 0, 3).hit_probability - 1.0).abs() < 1e-12);
     }
 }

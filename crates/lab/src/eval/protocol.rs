@@ -3,7 +3,7 @@
 use super::EvalArgs;
 use super::probabilities::ProbabilityModel;
 use super::figures::{EvalReport, SubjectReport};
-use super::history::{EventLog, ItemIndex, LogUser, Subject, dealt_anew, had};
+use super::history::{EventLog, ItemIndex, LogUser, Subject, shuffled, has_item};
 use super::evaluator::Evaluator;
 use super::measure::{EvalContender, EvalOutcome, TimeSlice};
 use super::segments;
@@ -20,10 +20,10 @@ use std::collections::BTreeSet;
 const SLICES: (f64, f64) = (0.55, 0.70);
 
 /// Items for each rank that counts as a hit, at least: with fewer, even random ranks hit often.
-const CHOICE: usize = 4;
+const ITEMS_PER_HIT_MIN: usize = 4;
 
 /// Baselines that the served recommendation is compared with, each with its own fitted weights.
-const WAYS: [(&str, &[ScorePart]); 7] = [
+const BASELINES: [(&str, &[ScorePart]); 7] = [
     ("own history", &[ScorePart::Repeat]),
     ("own history and popularity", &[ScorePart::Repeat, ScorePart::Popular]),
     ("had together", &[ScorePart::Cooccurrence]),
@@ -36,7 +36,7 @@ const WAYS: [(&str, &[ScorePart]); 7] = [
 /// Evaluation of one subject.
 struct EvalRun<'a> {
     log: &'a EventLog,
-    numbers: ItemIndex,
+    index: ItemIndex,
     subject: Subject,
     args: &'a EvalArgs,
 }
@@ -49,8 +49,8 @@ pub(super) fn run(log: &EventLog, args: &EvalArgs) -> Result<EvalReport> {
     let mut subjects = Vec::new();
     for subject in [Subject::Item, Subject::Category] {
         let numbers = ItemIndex::of(log, subject);
-        if numbers.len() >= CHOICE * subject.hit_top() {
-            subjects.extend(EvalRun { log, numbers, subject, args }.run()?);
+        if numbers.len() >= ITEMS_PER_HIT_MIN * subject.hit_top() {
+            subjects.extend(EvalRun { log, index: numbers, subject, args }.run()?);
         }
     }
     if subjects.is_empty() {
@@ -76,21 +76,21 @@ impl EvalRun<'_> {
         let (from, until) = (self.log.cut(SLICES.0), self.log.cut(SLICES.1));
         let bar = ProgressBar::new_spinner().with_style(style());
         bar.set_message(format!("{}: learning", self.subject.name()));
-        let before = TimeSlice::of(shoppers, &self.numbers, from, Some(until), self.args.examples, &mut chance)?;
+        let before = TimeSlice::of(shoppers, &self.index, from, Some(until), self.args.examples, &mut chance)?;
         let contenders = self.contenders(&before, &bar);
-        let slice = TimeSlice::of(shoppers, &self.numbers, until, None, self.args.targets, &mut chance)?;
+        let slice = TimeSlice::of(shoppers, &self.index, until, None, self.args.targets, &mut chance)?;
         if slice.targets.is_empty() {
             return Ok(None);
         }
         bar.set_length(2 * slice.targets.len() as u64);
         bar.set_message(format!("{}: foretelling", self.subject.name()));
-        let found = slice.outcomes(shoppers, &self.numbers, &contenders, &bar);
+        let found = slice.outcomes(shoppers, &self.index, &contenders, &bar);
         let dealt: Vec<LogUser> =
-            shoppers.iter().map(|shopper| dealt_anew(shopper, until, &mut chance)).collect();
+            shoppers.iter().map(|shopper| shuffled(shopper, until, &mut chance)).collect();
         // The control is only compared in recall: it needs no probabilities.
         let ages = contenders.into_iter().take(Staleness::ALL.len());
-        let unasked: Vec<EvalContender> = ages.map(|age| EvalContender { chances: None, ..age }).collect();
-        let control = slice.outcomes(&dealt, &self.numbers, &unasked, &bar);
+        let unasked: Vec<EvalContender> = ages.map(|age| EvalContender { probabilities: None, ..age }).collect();
+        let control = slice.outcomes(&dealt, &self.index, &unasked, &bar);
         bar.finish_and_clear();
         Ok(Some(self.report(&slice, &found, &control)))
     }
@@ -102,17 +102,17 @@ impl EvalRun<'_> {
         let mut contenders = Vec::new();
         for staleness in Staleness::ALL {
             bar.set_message(format!("{}: weights for {}", self.subject.name(), staleness.name()));
-            let examples = before.continued(shoppers, &self.numbers, staleness);
+            let examples = before.examples(shoppers, &self.index, staleness);
             let fitting = WeightFitOptions { hit_top: found_within, ..WeightFitOptions::ALL };
             let (blend, _) = fit_weights(&before.recommender, &examples, fitting);
             let chances = ProbabilityModel::fit(&before.recommender, &blend, &examples);
-            contenders.push(EvalContender { staleness, weights: blend, chances });
+            contenders.push(EvalContender { staleness, weights: blend, probabilities: chances });
         }
-        let examples = before.continued(shoppers, &self.numbers, Staleness::Live);
-        for (_, parts) in WAYS {
+        let examples = before.examples(shoppers, &self.index, Staleness::Live);
+        for (_, parts) in BASELINES {
             let (blend, _) = fit_weights(&before.recommender, &examples, WeightFitOptions { parts, hit_top: found_within });
             let blend = or_popularity(blend);
-            contenders.push(EvalContender { staleness: Staleness::Live, weights: blend, chances: None });
+            contenders.push(EvalContender { staleness: Staleness::Live, weights: blend, probabilities: None });
         }
         contenders
     }
@@ -123,13 +123,13 @@ impl EvalRun<'_> {
             .iter()
             .map(|target| {
                 let shopper = &self.log.users[target.user];
-                let thing = self.numbers.number(&shopper.records[target.index]);
+                let thing = self.index.index_of(&shopper.records[target.index]);
                 let before = Staleness::Live.known(
                     &shopper.times(),
                     shopper.records[target.index].occurred_at,
                     slice.split,
                 );
-                thing.is_some_and(|thing| had(shopper, &self.numbers, before, thing))
+                thing.is_some_and(|thing| has_item(shopper, &self.index, before, thing))
             })
             .collect();
         let whose: Vec<u32> = slice.targets.iter().map(|target| target.user as u32).collect();
@@ -140,11 +140,11 @@ impl EvalRun<'_> {
             seed: self.args.seed,
         };
         let ages = Staleness::ALL.iter().enumerate();
-        let parts = WAYS.iter().enumerate();
+        let parts = BASELINES.iter().enumerate();
         SubjectReport {
             subject: self.subject.name(),
             hit_top: self.subject.hit_top(),
-            items: self.numbers.len(),
+            items: self.index.len(),
             targets: slice.targets.len(),
             users: whose.iter().collect::<BTreeSet<_>>().len(),
             repeat_share: again.iter().filter(|again| **again).count() as f64 / again.len() as f64,
@@ -171,7 +171,7 @@ fn style() -> ProgressStyle {
 mod tests {
     use super::*;
     use crate::eval::LogArgs;
-    use crate::eval::testing::{did, event};
+    use crate::eval::testing::{record, event};
     use portrait_connect::files::Format;
     use portrait_profile::{Action, Event, ItemId, Record, Timestamp};
     use rand::RngExt;
@@ -181,7 +181,7 @@ mod tests {
 
     fn view(shopper: u32, minute: i64, item: u32) -> Record {
         let item_id = Some(ItemId::parse(&format!("i{item}")).expect("an id"));
-        did(shopper, Timestamp::from_millis(minute * 60_000), Event { item_id, ..event(Action::View) })
+        record(shopper, Timestamp::from_millis(minute * 60_000), Event { item_id, ..event(Action::View) })
     }
 
     /// Users who view six items of one topic, then six of another, and so on; no two events of different users have

@@ -2,7 +2,7 @@
 //! users who keep their segment. The second training starts from the first one's centroids, matches segments by their
 //! members, and assigns with hysteresis. Nothing is published or named.
 
-use super::figures::{ConfidenceInterval, Retention, Stability, drawn, mean};
+use super::figures::{ConfidenceInterval, Retention, Stability, bootstrap, mean};
 use super::history::{EventLog, LogUser};
 use anyhow::Result;
 use ndarray::{Array2, ArrayView2, Axis};
@@ -39,7 +39,7 @@ struct SegmentMoves<'a> {
 pub(super) fn stability(log: &EventLog, shares: (f64, f64), seed: u64) -> Result<Option<Stability>> {
     let (first, second) = (log.cut(shares.0), log.cut(shares.1));
     let params = Params { seed, ..Params::default() };
-    let known = known(&log.users, first);
+    let known = users_before(&log.users, first);
     if known.len() < USERS_MIN {
         return Ok(None);
     }
@@ -50,7 +50,7 @@ pub(super) fn stability(log: &EventLog, shares: (f64, f64), seed: u64) -> Result
     };
     let at_first = trained.assign(raw.view(), &vec![None; known.len()]);
     // New users get the nearest segment; the others keep theirs unless another is clearly nearer.
-    let all = self::known(&log.users, second);
+    let all = self::users_before(&log.users, second);
     let raw = vectors(&log.users, &all, second);
     let place = |shopper: &usize| known.binary_search(shopper).ok();
     let held: Vec<Option<SegmentId>> =
@@ -63,7 +63,7 @@ pub(super) fn stability(log: &EventLog, shares: (f64, f64), seed: u64) -> Result
         all.iter().zip(&after).filter_map(|(one, after)| place(one).map(|_| *after)).collect();
     Ok(Some(Stability {
         segments: trained.ids.len(),
-        kept_segments: again.ids.iter().filter(|id| trained.ids.contains(id)).count(),
+        retained_segments: again.ids.iter().filter(|id| trained.ids.contains(id)).count(),
         days: second.since(first).as_days_f64(),
         retrained: SegmentMoves { users: &all, before: &before, after: &after }.retention(seed),
         over_time: SegmentMoves { users: &known, before: &at_first, after: &still }.retention(seed),
@@ -71,7 +71,7 @@ pub(super) fn stability(log: &EventLog, shares: (f64, f64), seed: u64) -> Result
 }
 
 /// Indices of the users with an event before a timestamp.
-fn known(shoppers: &[LogUser], at: Timestamp) -> Vec<usize> {
+fn users_before(shoppers: &[LogUser], at: Timestamp) -> Vec<usize> {
     (0..shoppers.len()).filter(|one| shoppers[*one].records[0].occurred_at < at).collect()
 }
 
@@ -141,7 +141,7 @@ impl SegmentMoves<'_> {
         };
         let agreement =
             |rows: &[usize]| adjusted_rand_index(&labels(self.before, rows), &labels(self.after, rows));
-        let agreement: ConfidenceInterval = drawn(self.users.len(), agreement, seed);
+        let agreement: ConfidenceInterval = bootstrap(self.users.len(), agreement, seed);
         Retention { users: self.users.len(), share: mean(whose.zip(same), seed), agreement }
     }
 }
@@ -149,7 +149,7 @@ impl SegmentMoves<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::testing::{did, event};
+    use crate::eval::testing::{record, event};
     use portrait_profile::{Action, Event, TimeDelta};
 
     /// Users of four kinds, who view, buy, search and add to the cart to different degrees; some change their kind
@@ -164,7 +164,7 @@ mod tests {
                 let minutes = i64::from(step) * 1_000 + i64::from(user);
                 let price = (often == Action::Purchase).then_some(20.0);
                 let at = Timestamp::EPOCH.plus(TimeDelta::from_minutes(minutes));
-                did(user, at, Event { price, ..event(often) })
+                record(user, at, Event { price, ..event(often) })
             };
             (0..60).map(does).collect()
         };
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn users_with_unchanged_behaviour_keep_their_segment_and_others_move() {
         let steady = stability(&shop(400, 0), (0.55, 0.7), 1).expect("it trains").expect("enough");
-        assert_eq!(steady.kept_segments, steady.segments);
+        assert_eq!(steady.retained_segments, steady.segments);
         // Users within a kind differ by noise only, and there are more segments than kinds.
         assert!(steady.retrained.share.value > 0.75 && steady.over_time.share.value > 0.6, "{steady:?}");
         assert!(steady.over_time.agreement.value > 0.5, "{steady:?}");

@@ -116,7 +116,7 @@ fn calibration(subject: &SubjectReport) -> Table {
 }
 
 pub(super) fn of_segments(segments: &Stability) -> String {
-    let Stability { segments, kept_segments, days, .. } = segments;
+    let Stability { segments, retained_segments: kept_segments, days, .. } = segments;
     format!(
         "Segments: {segments} at the first cut, of which {kept_segments} are there after a training {days:.1} days later."
     )

@@ -18,7 +18,7 @@ pub(crate) fn event(action: Action) -> Event {
 }
 
 /// Record of a user, without a record id.
-pub(crate) fn did(shopper: u32, at: Timestamp, event: Event) -> Record {
+pub(crate) fn record(shopper: u32, at: Timestamp, event: Event) -> Record {
     Record {
         user_id: UserId::parse(&format!("u{shopper}")).expect("an id"),
         record_id: None,

@@ -32,7 +32,7 @@ impl Day {
     }
 
     /// Midnight at which the day begins, in UTC.
-    pub fn begins(self) -> Timestamp {
+    pub fn midnight(self) -> Timestamp {
         FIRST_MIDNIGHT.plus(TimeDelta::from_days(i64::from(self.0)))
     }
 
@@ -74,10 +74,10 @@ mod tests {
     #[test]
     fn a_timestamp_belongs_to_the_day_that_began_before_it() {
         let rows = [
-            (Day::FIRST.begins(), Day::FIRST),
-            (Day::FIRST.begins().plus(TimeDelta::from_millis(86_399_999)), Day::FIRST),
-            (Day::FIRST.begins().plus(TimeDelta::from_days(1)), Day::numbered(1)),
-            (Day::numbered(59).begins(), Day::numbered(59)),
+            (Day::FIRST.midnight(), Day::FIRST),
+            (Day::FIRST.midnight().plus(TimeDelta::from_millis(86_399_999)), Day::FIRST),
+            (Day::FIRST.midnight().plus(TimeDelta::from_days(1)), Day::numbered(1)),
+            (Day::numbered(59).midnight(), Day::numbered(59)),
             (Timestamp::EPOCH, Day::FIRST),
         ];
         for (at, day) in rows {

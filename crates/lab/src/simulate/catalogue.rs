@@ -103,8 +103,8 @@ pub(super) const CATEGORIES: [CategorySpec; 10] = [
 
 impl CategoryId {
     /// Returns the category at an index; callers pass constants of this folder.
-    pub(super) const fn at(place: usize) -> Self {
-        Self(place % CATEGORIES.len())
+    pub(super) const fn at(index: usize) -> Self {
+        Self(index % CATEGORIES.len())
     }
 
     pub(super) const fn index(self) -> usize {
@@ -140,32 +140,33 @@ impl StockedItem {
 
 impl SimulatedCatalogue {
     /// Generates `items` items, spread evenly over the categories; at least one in each.
-    pub(super) fn stocked(chance: &mut StdRng, items: u32) -> Self {
-        let mut shelves: Vec<Vec<StockedItem>> = CATEGORIES.iter().map(|_| Vec::new()).collect();
+    pub(super) fn generate(rng: &mut StdRng, items: u32) -> Self {
+        let mut items_by_category: Vec<Vec<StockedItem>> = CATEGORIES.iter().map(|_| Vec::new()).collect();
         for number in 0..items.max(CATEGORIES.len() as u32) {
             let category = CategoryId::at(number as usize);
             // A log-uniform spread from a quarter to four times the median, as prices within a category differ.
-            let spread = chance.random_range(-1.4..1.4_f64).exp();
-            shelves[category.index()].push(StockedItem {
+            let spread = rng.random_range(-1.4..1.4_f64).exp();
+            items_by_category[category.index()].push(StockedItem {
                 item_id: format!("{}-{number:03}", category.name()),
                 category,
-                brand: sampling::one_of(chance, &category.category().brands),
+                brand: sampling::one_of(rng, &category.category().brands),
                 cents: (category.category().median_cents * spread).round().max(1.0) as u32,
             });
         }
-        for shelf in &mut shelves {
-            shelf.sort_by_key(|item| item.cents);
+        for items in &mut items_by_category {
+            items.sort_by_key(|item| item.cents);
         }
-        Self { items_by_category: shelves }
+        Self { items_by_category }
     }
 
     /// Draws an item of a category near a price level from 0 (cheapest) to 1 (most expensive).
-    pub(super) fn pick(&self, chance: &mut StdRng, category: CategoryId, price_level: f64) -> &StockedItem {
-        let shelf = &self.items_by_category[category.index()];
+    pub(super) fn pick(&self, rng: &mut StdRng, category: CategoryId, price_level: f64) -> &StockedItem {
+        let items = &self.items_by_category[category.index()];
         // The mean of two uniform draws has a triangular distribution: mostly near the level, sometimes far from it.
-        let wander = (chance.random_range(-0.5..0.5) + chance.random_range(-0.5..0.5)) * 0.5;
-        let place = (price_level + wander).clamp(0.0, 1.0) * shelf.len() as f64;
-        &shelf[(place as usize).min(shelf.len() - 1)]
+        let deviation = (rng.random_range(-0.5..0.5) + rng.random_range(-0.5..0.5)) * 0.5;
+        let position = (price_level + deviation).clamp(0.0, 1.0) * items.len() as f64;
+        // A level of 1 falls just behind the last item.
+        &items[(position as usize).min(items.len() - 1)]
     }
 
     /// Catalogue items: all at regular prices, or those of one category at `factor` times their price.

@@ -38,11 +38,11 @@ pub(super) struct UserHabits {
     pub(super) categories: [CategoryId; 3],
     /// Preferred price within a category, from 0 (cheapest) to 1 (most expensive).
     pub(super) price_level: f64,
-    lean: ActionWeights,
+    weights: ActionWeights,
     /// Factor on the interest in a category during its promotion.
     pub(super) promotion_factor: f64,
     /// Probability of a quantity above one.
-    pub(super) several: f64,
+    pub(super) multiple_probability: f64,
 }
 
 /// Factors on the transition weights into an action; 1 is the average user.
@@ -102,9 +102,9 @@ const BARGAIN_HUNTER: UserHabits = UserHabits {
     weekend_factor: 1.0,
     categories: [CLOTHING, BEAUTY, HOME],
     price_level: 0.15,
-    lean: ActionWeights { search: 1.8, cart: 1.0, purchase: 1.2, favorite: 1.0, share: 1.0 },
+    weights: ActionWeights { search: 1.8, cart: 1.0, purchase: 1.2, favorite: 1.0, share: 1.0 },
     promotion_factor: 6.0,
-    several: 0.1,
+    multiple_probability: 0.1,
 };
 
 const NIGHT_BUYER: UserHabits = UserHabits {
@@ -115,9 +115,9 @@ const NIGHT_BUYER: UserHabits = UserHabits {
     weekend_factor: 1.2,
     categories: [ELECTRONICS, TOYS, BOOKS],
     price_level: 0.6,
-    lean: ActionWeights { search: 0.9, cart: 1.3, purchase: 1.6, favorite: 0.7, share: 0.5 },
+    weights: ActionWeights { search: 0.9, cart: 1.3, purchase: 1.6, favorite: 0.7, share: 0.5 },
     promotion_factor: 1.8,
-    several: 0.05,
+    multiple_probability: 0.05,
 };
 
 const WINDOW_SHOPPER: UserHabits = UserHabits {
@@ -128,9 +128,9 @@ const WINDOW_SHOPPER: UserHabits = UserHabits {
     weekend_factor: 1.1,
     categories: [JEWELRY, CLOTHING, ELECTRONICS],
     price_level: 0.85,
-    lean: ActionWeights { search: 0.7, cart: 0.35, purchase: 0.15, favorite: 2.2, share: 1.5 },
+    weights: ActionWeights { search: 0.7, cart: 0.35, purchase: 0.15, favorite: 2.2, share: 1.5 },
     promotion_factor: 2.5,
-    several: 0.0,
+    multiple_probability: 0.0,
 };
 
 const LOYAL_REGULAR: UserHabits = UserHabits {
@@ -141,9 +141,9 @@ const LOYAL_REGULAR: UserHabits = UserHabits {
     weekend_factor: 0.8,
     categories: [GROCERIES, BEAUTY, BOOKS],
     price_level: 0.5,
-    lean: ActionWeights { search: 0.6, cart: 1.7, purchase: 2.2, favorite: 0.8, share: 0.6 },
+    weights: ActionWeights { search: 0.6, cart: 1.7, purchase: 2.2, favorite: 0.8, share: 0.6 },
     promotion_factor: 1.5,
-    several: 0.35,
+    multiple_probability: 0.35,
 };
 
 const GIFT_BUYER: UserHabits = UserHabits {
@@ -154,9 +154,9 @@ const GIFT_BUYER: UserHabits = UserHabits {
     weekend_factor: 1.3,
     categories: [TOYS, JEWELRY, BOOKS],
     price_level: 0.7,
-    lean: ActionWeights { search: 1.5, cart: 1.5, purchase: 1.5, favorite: 1.0, share: 3.5 },
+    weights: ActionWeights { search: 1.5, cart: 1.5, purchase: 1.5, favorite: 1.0, share: 3.5 },
     promotion_factor: 2.0,
-    several: 0.5,
+    multiple_probability: 0.5,
 };
 
 const WEEKEND_BROWSER: UserHabits = UserHabits {
@@ -167,9 +167,9 @@ const WEEKEND_BROWSER: UserHabits = UserHabits {
     weekend_factor: 14.0,
     categories: [SPORTS, HOME, SHOES],
     price_level: 0.45,
-    lean: ActionWeights { search: 1.0, cart: 0.9, purchase: 0.9, favorite: 1.3, share: 1.0 },
+    weights: ActionWeights { search: 1.0, cart: 0.9, purchase: 0.9, favorite: 1.3, share: 1.0 },
     promotion_factor: 3.0,
-    several: 0.1,
+    multiple_probability: 0.1,
 };
 
 impl UserType {
@@ -220,17 +220,18 @@ impl fmt::Display for UserType {
 
 impl UserHabits {
     /// Expected visits on a day. The seven days of a week add up to `visits_per_week`.
-    pub(super) fn visits_on(&self, weekend: bool) -> f64 {
+    pub(super) fn expected_visits(&self, weekend: bool) -> f64 {
         let factor = if weekend { self.weekend_factor } else { 1.0 };
         self.visits_per_week * factor / (5.0 + 2.0 * self.weekend_factor)
     }
 
     /// Weights of the next action of [`STEPS`] after the one at index `after`, or at the beginning of a visit.
-    pub(super) fn next(&self, after: Option<usize>) -> [f64; 8] {
-        let mut weights = after.map_or(BEGIN, |step| NEXT[step]);
-        let ActionWeights { search, cart, purchase, favorite, share } = self.lean;
-        let leans = [1.0, search, 1.0, cart, 1.0, favorite, purchase, share];
-        weights.iter_mut().zip(leans).for_each(|(weight, lean)| *weight *= lean);
-        weights
+    pub(super) fn next_weights(&self, after: Option<usize>) -> [f64; 8] {
+        let mut next = after.map_or(BEGIN, |step| NEXT[step]);
+        let ActionWeights { search, cart, purchase, favorite, share } = self.weights;
+        let factors = [1.0, search, 1.0, cart, 1.0, favorite, purchase, share];
+        // The weights need not sum to 1: the draw normalises them.
+        next.iter_mut().zip(factors).for_each(|(weight, factor)| *weight *= factor);
+        next
     }
 }

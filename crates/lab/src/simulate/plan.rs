@@ -99,55 +99,56 @@ impl UserTruth {
 }
 
 /// Number of users who are there from the first day on; they come first in every list.
-pub(super) fn settled(shoppers: u32) -> u32 {
-    shoppers - shoppers * NEW_USERS_PERCENT / 100
+pub(super) fn initial_users(users: u32) -> u32 {
+    users - users * NEW_USERS_PERCENT / 100
 }
 
 /// Generates the planted truth of all users.
-pub(super) fn people(chance: &mut StdRng, config: &SimulateConfig) -> Vec<UserTruth> {
+pub(super) fn generate_users(rng: &mut StdRng, config: &SimulateConfig) -> Vec<UserTruth> {
     let mut truths: Vec<UserTruth> =
-        (0..config.users).map(|number| person(chance, config, number)).collect();
+        (0..config.users).map(|index| generate_user(rng, config, index)).collect();
     // Only users who are there throughout change their habits: others would show too few events of either kind.
-    let eligible = |truth: &UserTruth| truth.arrives_on == Day::FIRST && truth.quiet_from.is_none();
-    let mut candidates: Vec<usize> = (0..truths.len()).filter(|index| eligible(&truths[*index])).collect();
-    candidates.shuffle(chance);
+    let mut candidates: Vec<usize> = (0..truths.len())
+        .filter(|index| truths[*index].arrives_on == Day::FIRST && truths[*index].quiet_from.is_none())
+        .collect();
+    candidates.shuffle(rng);
     let on = Day::numbered(config.days * 2 / 3);
     if on > Day::FIRST && !config.steady {
         for index in candidates.into_iter().take(config.users as usize / 10) {
-            truths[index].change = Some(change(chance, &truths[index], on));
+            truths[index].change = Some(generate_change(rng, &truths[index], on));
         }
     }
     truths
 }
 
-fn person(chance: &mut StdRng, config: &SimulateConfig, number: u32) -> UserTruth {
+fn generate_user(rng: &mut StdRng, config: &SimulateConfig, index: u32) -> UserTruth {
     let weights = UserType::ALL.map(|kind| kind.habits().percent);
-    let shopper_type = UserType::ALL[sampling::weighted(chance, &weights)];
-    let arrives_on = match number < settled(config.users) || config.days < 2 {
+    let user_type = UserType::ALL[sampling::weighted(rng, &weights)];
+    let arrives_on = match index < initial_users(config.users) || config.days < 2 {
         true => Day::FIRST,
-        false => Day::numbered(chance.random_range(1..config.days)),
+        false => Day::numbered(rng.random_range(1..config.days)),
     };
-    let quiet_from = chance.random_bool(QUIET_PERCENT).then(|| arrives_on.after(chance.random_range(5..60)));
+    let quiet_from = rng.random_bool(QUIET_PERCENT).then(|| arrives_on.after(rng.random_range(5..60)));
     UserTruth {
-        user_id: format!("{}-{number:04}", sampling::one_of(chance, &NAMES)),
-        user_type: shopper_type,
-        category: favourite(chance, shopper_type).name(),
+        user_id: format!("{}-{index:04}", sampling::one_of(rng, &NAMES)),
+        user_type,
+        category: favourite(rng, user_type).name(),
         arrives_on,
-        quiet_from: quiet_from.filter(|day| day.number() < config.days),
+        quiet_from: quiet_from.filter(|day| day.index() < config.days),
         change: None,
     }
 }
 
-fn change(chance: &mut StdRng, truth: &UserTruth, on: Day) -> HabitChange {
+fn generate_change(rng: &mut StdRng, truth: &UserTruth, on: Day) -> HabitChange {
     let others: Vec<UserType> =
         UserType::ALL.into_iter().filter(|kind| *kind != truth.user_type).collect();
-    let shopper_type = sampling::one_of(chance, &others);
-    let categories = shopper_type.habits().categories.map(CategoryId::name);
+    let user_type = sampling::one_of(rng, &others);
+    let categories = user_type.habits().categories.map(CategoryId::name);
     let new: Vec<&'static str> = categories.into_iter().filter(|name| *name != truth.category).collect();
-    HabitChange { on, user_type: shopper_type, category: sampling::one_of(chance, &new) }
+    HabitChange { on, user_type, category: sampling::one_of(rng, &new) }
 }
 
 /// Draws the favourite category: a type's first category for half of its users.
-fn favourite(chance: &mut StdRng, shopper_type: UserType) -> CategoryId {
-    shopper_type.habits().categories[sampling::weighted(chance, &[0.5, 0.3, 0.2])]
+fn favourite(rng: &mut StdRng, user_type: UserType) -> CategoryId {
+    user_type.habits().categories[sampling::weighted(rng, &[0.5, 0.3, 0.2])]
 }

@@ -1,5 +1,5 @@
-//! The simulated shop keeps its promises: the same seed, the same shop; every message within the limits of the wire; and
-//! what was planted is there to be found.
+//! Contract of the simulated shop: the same seed gives the same shop, every message is within the limits of the API,
+//! and the planted truth shows in the events.
 
 use super::*;
 use portrait_profile::{check_id, check_text};
@@ -22,54 +22,54 @@ fn share(part: usize, whole: usize) -> f64 {
 }
 
 #[test]
-fn the_same_seed_is_the_same_shop_and_another_seed_another() {
+fn the_same_seed_gives_the_same_shop_and_another_seed_a_different_one() {
     let config = SimulateConfig { users: 40, days: 12, items: 30, ..Default::default() };
     for seed in [0, 1, 7, u64::MAX] {
-        let (one, other): (Vec<_>, Vec<_>) =
+        let (first, second): (Vec<_>, Vec<_>) =
             (ShopSimulator::new(seed, config).collect(), ShopSimulator::new(seed, config).collect());
-        assert_eq!(one, other, "seed {seed}");
-        assert_ne!(one, ShopSimulator::new(seed ^ 2, config).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(first, second, "seed {seed}");
+        assert_ne!(first, ShopSimulator::new(seed ^ 2, config).collect::<Vec<_>>(), "seed {seed}");
     }
 }
 
 #[test]
-fn everything_happens_in_the_order_of_time_and_every_id_is_given_once() {
+fn events_come_in_the_order_of_time_and_ids_are_unique() {
     let rows = [(1, 1, 1), (1, 3, 10), (7, 2, 10), (50, 30, 500), (300, 60, 200)];
-    for (shoppers, days, items) in rows {
-        let config = SimulateConfig { users: shoppers, days, items, ..Default::default() };
+    for (users, days, items) in rows {
+        let config = SimulateConfig { users, days, items, ..Default::default() };
         let mut newest = Timestamp::EPOCH;
         let mut ids = BTreeSet::new();
-        for happening in ShopSimulator::new(3, config) {
-            assert!(happening.at >= newest, "{config:?}");
-            newest = happening.at;
-            let id = match happening.kind {
+        for event in ShopSimulator::new(3, config) {
+            assert!(event.at >= newest, "{config:?}");
+            newest = event.at;
+            let id = match event.kind {
                 ShopEventKind::Item(_) => continue,
                 ShopEventKind::Traits(update) => update.event_id,
                 ShopEventKind::Relation(relation) => relation.event_id,
                 ShopEventKind::Event(event) => event.event_id,
             };
-            assert!(ids.insert(id.clone()), "{id} is given twice in {config:?}");
+            assert!(ids.insert(id.clone()), "{id} is not unique in {config:?}");
         }
-        assert!(newest < Day::numbered(days).next().begins(), "{config:?} ends at {newest}");
+        assert!(newest < Day::numbered(days).next().midnight(), "{config:?} ends at {newest}");
     }
 }
 
 #[test]
-fn a_day_is_all_that_is_held_in_memory() {
+fn at_most_one_day_of_events_is_held_in_memory() {
     let mut shop = ShopSimulator::new(5, SMALL);
-    let mut most = 0;
+    let mut queued_max = 0;
     while shop.next().is_some() {
-        most = most.max(shop.ready.len() + shop.after_midnight.len());
-        assert!(shop.users.iter().all(|shopper| shopper.cart.len() <= users::CART_LINES_MAX));
-        assert!(shop.users.iter().all(|shopper| shopper.deferred_actions.len() <= users::DEFERRED_ACTIONS_MAX));
+        queued_max = queued_max.max(shop.ready.len() + shop.after_midnight.len());
+        assert!(shop.users.iter().all(|user| user.cart.len() <= users::CART_LINES_MAX));
+        assert!(shop.users.iter().all(|user| user.deferred_actions.len() <= users::DEFERRED_ACTIONS_MAX));
     }
-    assert!((500..6_000).contains(&most), "{most}");
+    assert!((500..6_000).contains(&queued_max), "{queued_max}");
 }
 
 #[test]
-fn every_message_is_within_the_limits_of_the_wire() {
-    for happening in ShopSimulator::new(11, SMALL) {
-        match &happening.kind {
+fn every_message_is_within_the_limits_of_the_api() {
+    for event in ShopSimulator::new(11, SMALL) {
+        match &event.kind {
             ShopEventKind::Event(event) => assert_event(event),
             ShopEventKind::Item(item) => {
                 let named = check_id(&item.item_id).and(check_id(&item.category)).and(check_id(&item.brand));
@@ -133,7 +133,7 @@ fn actions_have_the_proportions_of_a_real_shop() {
 }
 
 #[test]
-fn low_prices_show_in_prices_looks_and_orders() {
+fn a_promotion_shows_in_prices_views_and_orders() {
     let shop = ShopSimulator::new(7, SMALL);
     let promotion = *shop.promotion().expect("60 days have a promotion");
     let events: Vec<v1::Event> = shop.filter_map(ShopEvent::into_event).collect();
@@ -148,20 +148,20 @@ fn low_prices_show_in_prices_looks_and_orders() {
         share(of_action.iter().filter(|event| event.category == promotion.category).count(), of_action.len())
     };
     for action in [Action::View, Action::Purchase] {
-        let (usual, low) = (share_of(action, &before), share_of(action, &within));
-        assert!(low > 1.5 * usual, "{action:?}: {usual} before, {low} within");
+        let (regular, low) = (share_of(action, &before), share_of(action, &within));
+        assert!(low > 1.5 * regular, "{action:?}: {regular} before, {low} within");
     }
     let mut prices: BTreeMap<&str, (Option<f64>, Option<f64>)> = BTreeMap::new();
     let viewed =
         events.iter().filter(|event| event.action() == Action::View && event.category == promotion.category);
     for event in viewed {
-        let (usual, low) = prices.entry(&event.item_id).or_default();
-        *(if within(event) { low } else { usual }) = event.price;
+        let (regular, low) = prices.entry(&event.item_id).or_default();
+        *(if within(event) { low } else { regular }) = event.price;
     }
     let mut compared = 0;
     for (item, prices) in prices {
-        if let (Some(usual), Some(low)) = prices {
-            assert!((low / usual - promotion.price_factor).abs() < 0.02, "{item}: {usual}, then {low}");
+        if let (Some(regular), Some(low)) = prices {
+            assert!((low / regular - promotion.price_factor).abs() < 0.02, "{item}: {regular}, then {low}");
             compared += 1;
         }
     }
@@ -173,7 +173,7 @@ fn a_tenth_change_their_habits_and_keep_to_the_new_ones() {
     let shop = ShopSimulator::new(7, SMALL);
     let truths: BTreeMap<String, UserTruth> =
         shop.truths().iter().map(|truth| (truth.user_id.clone(), truth.clone())).collect();
-    assert_eq!(truths.len(), 300, "ids are given once");
+    assert_eq!(truths.len(), 300, "ids are unique");
     assert_eq!(truths.values().filter(|truth| truth.change.is_some()).count(), 30);
     let mut favourite = (0, 0);
     let mut in_hours = (0, 0);
@@ -187,7 +187,7 @@ fn a_tenth_change_their_habits_and_keep_to_the_new_ones() {
             favourite.0 += usize::from(event.category == change.category);
             favourite.1 += 1;
             let (from, to) = change.user_type.hours();
-            let hour = at(&event).since(day.begins()).millis() / 3_600_000;
+            let hour = at(&event).since(day.midnight()).millis() / 3_600_000;
             let hour = u32::try_from(hour).expect("an hour of a day");
             in_hours.0 += usize::from((hour + 24 - from) % 24 <= (to + 24 - from) % 24);
             in_hours.1 += 1;
@@ -198,7 +198,7 @@ fn a_tenth_change_their_habits_and_keep_to_the_new_ones() {
 }
 
 #[test]
-fn nobody_comes_before_arriving_or_after_going_quiet() {
+fn no_user_comes_before_arriving_or_after_going_quiet() {
     let shop = ShopSimulator::new(7, SMALL);
     let truths: BTreeMap<String, UserTruth> =
         shop.truths().iter().map(|truth| (truth.user_id.clone(), truth.clone())).collect();
@@ -207,8 +207,8 @@ fn nobody_comes_before_arriving_or_after_going_quiet() {
     assert!(newcomers == 30 && (8..40).contains(&quiet), "{newcomers} newcomers, {quiet} quiet");
     for event in shop.filter_map(ShopEvent::into_event) {
         let truth = &truths[&event.user_id];
-        assert!(at(&event) >= truth.arrives_on.begins(), "{event:?}");
+        assert!(at(&event) >= truth.arrives_on.midnight(), "{event:?}");
         // A visit of the last evening may end after midnight.
-        assert!(truth.quiet_from.is_none_or(|quiet| at(&event) < quiet.next().begins()), "{event:?}");
+        assert!(truth.quiet_from.is_none_or(|quiet| at(&event) < quiet.next().midnight()), "{event:?}");
     }
 }

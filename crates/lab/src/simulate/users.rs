@@ -55,46 +55,46 @@ pub(super) struct DeferredAction {
 }
 
 impl SimulatedUser {
-    pub(super) fn of(chance: &mut StdRng, truth: &UserTruth) -> Self {
-        let second = sampling::one_of(chance, &truth.user_type.habits().categories);
+    pub(super) fn new(rng: &mut StdRng, truth: &UserTruth) -> Self {
+        let second = sampling::one_of(rng, &truth.user_type.habits().categories);
         Self { second, cart: Vec::new(), deferred_actions: Vec::new(), busy_until: Timestamp::EPOCH }
     }
 }
 
 /// Emits a new user's traits, and relations to up to three of `others`, within the first minutes of the day of
 /// arrival.
-pub(super) fn introduce(
-    chance: &mut StdRng,
+pub(super) fn emit_arrival(
+    rng: &mut StdRng,
     truth: &UserTruth,
     others: &[UserTruth],
     counter: &mut Counter,
-    happenings: &mut Vec<ShopEvent>,
+    events: &mut Vec<ShopEvent>,
 ) {
-    let at = truth.arrives_on.begins().plus(TimeDelta::from_secs(chance.random_range(0..600)));
+    let at = truth.arrives_on.midnight().plus(TimeDelta::from_secs(rng.random_range(0..600)));
     let update = v1::TraitsUpdate {
         event_id: counter.next("t"),
         user_id: truth.user_id.clone(),
         occurred_at: Some(time::to_wire(at)),
-        traits: traits(chance, truth.user_type),
+        traits: traits(rng, truth.user_type),
     };
-    happenings.push(ShopEvent { at, kind: ShopEventKind::Traits(update) });
-    for _ in 0..chance.random_range(0..4) {
-        let other = &others[chance.random_range(0..others.len())];
+    events.push(ShopEvent { at, kind: ShopEventKind::Traits(update) });
+    for _ in 0..rng.random_range(0..4) {
+        let other = &others[rng.random_range(0..others.len())];
         if other.user_id != truth.user_id {
-            let at = at.plus(TimeDelta::from_secs(chance.random_range(1..1800)));
-            acquaint(chance, truth, other, at, counter, happenings);
+            let at = at.plus(TimeDelta::from_secs(rng.random_range(1..1800)));
+            emit_relation(rng, truth, other, at, counter, events);
         }
     }
 }
 
-fn traits(chance: &mut StdRng, shopper_type: UserType) -> std::collections::HashMap<String, String> {
-    let ages = match shopper_type {
+fn traits(rng: &mut StdRng, user_type: UserType) -> std::collections::HashMap<String, String> {
+    let ages = match user_type {
         UserType::NightBuyer => [0.45, 0.35, 0.15, 0.04, 0.01],
         UserType::LoyalRegular => [0.05, 0.20, 0.30, 0.25, 0.20],
         UserType::GiftBuyer => [0.05, 0.15, 0.25, 0.30, 0.25],
         UserType::BargainHunter | UserType::WindowShopper | UserType::WeekendBrowser => [0.2; 5],
     };
-    let memberships = match shopper_type {
+    let memberships = match user_type {
         UserType::LoyalRegular => [0.1, 0.3, 0.6],
         UserType::WindowShopper => [0.9, 0.1, 0.0],
         UserType::BargainHunter
@@ -102,10 +102,10 @@ fn traits(chance: &mut StdRng, shopper_type: UserType) -> std::collections::Hash
         | UserType::GiftBuyer
         | UserType::WeekendBrowser => [0.5, 0.35, 0.15],
     };
-    let age_band = ["18-24", "25-34", "35-44", "45-54", "55-64"][sampling::weighted(chance, &ages)];
-    let membership = ["basic", "silver", "gold"][sampling::weighted(chance, &memberships)];
-    let gender = ["female", "male", "diverse"][sampling::weighted(chance, &[0.49, 0.49, 0.02])];
-    let region = sampling::one_of(chance, &["north", "south", "east", "west", "capital"]);
+    let age_band = ["18-24", "25-34", "35-44", "45-54", "55-64"][sampling::weighted(rng, &ages)];
+    let membership = ["basic", "silver", "gold"][sampling::weighted(rng, &memberships)];
+    let gender = ["female", "male", "diverse"][sampling::weighted(rng, &[0.49, 0.49, 0.02])];
+    let region = sampling::one_of(rng, &["north", "south", "east", "west", "capital"]);
     [("age_band", age_band), ("membership", membership), ("gender", gender), ("region", region)]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -113,19 +113,19 @@ fn traits(chance: &mut StdRng, shopper_type: UserType) -> std::collections::Hash
 }
 
 /// Emits one edge, or one in each direction for mutual relations.
-fn acquaint(
-    chance: &mut StdRng,
-    one: &UserTruth,
-    other: &UserTruth,
+fn emit_relation(
+    rng: &mut StdRng,
+    from: &UserTruth,
+    to: &UserTruth,
     at: Timestamp,
     counter: &mut Counter,
-    happenings: &mut Vec<ShopEvent>,
+    events: &mut Vec<ShopEvent>,
 ) {
     use v1::RelationKind::{Colleague, Family, Follows, Friend, Stranger};
     let kinds = [Friend, Family, Colleague, Follows, Stranger];
-    let kind = kinds[sampling::weighted(chance, &[0.45, 0.15, 0.15, 0.2, 0.05])];
-    let weight = f64::from(chance.random_range(20..=100_u32)) / 100.0;
-    let mut state = |user_id: &str, other_user_id: &str| {
+    let kind = kinds[sampling::weighted(rng, &[0.45, 0.15, 0.15, 0.2, 0.05])];
+    let weight = f64::from(rng.random_range(20..=100_u32)) / 100.0;
+    let mut emit = |user_id: &str, other_user_id: &str| {
         let relation = v1::Relation {
             event_id: counter.next("r"),
             user_id: user_id.to_owned(),
@@ -134,11 +134,11 @@ fn acquaint(
             weight,
             occurred_at: Some(time::to_wire(at)),
         };
-        happenings.push(ShopEvent { at, kind: ShopEventKind::Relation(relation) });
+        events.push(ShopEvent { at, kind: ShopEventKind::Relation(relation) });
     };
-    state(&one.user_id, &other.user_id);
+    emit(&from.user_id, &to.user_id);
     // Only following is one-sided.
     if kind != Follows {
-        state(&other.user_id, &one.user_id);
+        emit(&to.user_id, &from.user_id);
     }
 }

@@ -54,62 +54,62 @@ struct Visit<'a> {
 }
 
 /// Emits the events of all visits that a user begins on a day.
-pub(super) fn spend_day(
-    chance: &mut StdRng,
+pub(super) fn emit_day(
+    rng: &mut StdRng,
     truth: &UserTruth,
-    shopper: &mut SimulatedUser,
+    user: &mut SimulatedUser,
     today: &DayContext<'_>,
     counter: &mut Counter,
-    happenings: &mut Vec<ShopEvent>,
+    events: &mut Vec<ShopEvent>,
 ) {
     let habits = truth.user_type_on(today.day).habits();
-    let visits = sampling::poisson(chance, habits.visits_on(today.day.is_weekend()));
-    let mut starts: Vec<Timestamp> = (0..visits).map(|_| start(chance, habits, today.day)).collect();
+    let visits = sampling::poisson(rng, habits.expected_visits(today.day.is_weekend()));
+    let mut starts: Vec<Timestamp> = (0..visits).map(|_| visit_start(rng, habits, today.day)).collect();
     starts.sort();
     for start in starts {
         // Starts are drawn independently and may overlap: a visit waits until the one before is over.
-        let at = start.max(shopper.busy_until.plus(BETWEEN_VISITS));
-        let mut visit = Visit::begin(chance, truth, shopper, today, counter, happenings, at);
-        visit.run_deferred_actions(chance);
-        visit.wander(chance);
+        let at = start.max(user.busy_until.plus(BETWEEN_VISITS));
+        let mut visit = Visit::begin(rng, truth, user, today, counter, events, at);
+        visit.run_deferred_actions(rng);
+        visit.act_until_leaving(rng);
         visit.user.busy_until = visit.at;
     }
 }
 
 /// Start of a visit: four of five within the hours of the type, the others between 08:00 and 23:00.
-fn start(chance: &mut StdRng, habits: &UserHabits, day: Day) -> Timestamp {
+fn visit_start(rng: &mut StdRng, habits: &UserHabits, day: Day) -> Timestamp {
     let (from, to) = habits.hours;
     let hours = (to + 24 - from) % 24;
-    let hour = match chance.random_bool(0.8) {
-        true => (from + chance.random_range(0..hours)) % 24,
-        false => chance.random_range(8..23),
+    let hour = match rng.random_bool(0.8) {
+        true => (from + rng.random_range(0..hours)) % 24,
+        false => rng.random_range(8..23),
     };
-    day.begins()
+    day.midnight()
         .plus(TimeDelta::from_hours(i64::from(hour)))
-        .plus(TimeDelta::from_millis(chance.random_range(0..3_600_000)))
+        .plus(TimeDelta::from_millis(rng.random_range(0..3_600_000)))
 }
 
 impl<'a> Visit<'a> {
     fn begin(
-        chance: &mut StdRng,
+        rng: &mut StdRng,
         truth: &'a UserTruth,
-        shopper: &'a mut SimulatedUser,
+        user: &'a mut SimulatedUser,
         today: &'a DayContext<'a>,
         counter: &'a mut Counter,
-        happenings: &'a mut Vec<ShopEvent>,
+        events: &'a mut Vec<ShopEvent>,
         at: Timestamp,
     ) -> Self {
         let habits = truth.user_type_on(today.day).habits();
-        let categories = interest(truth, shopper, today, habits);
-        let category = CategoryId::at(sampling::weighted(chance, &categories));
+        let categories = interest(truth, user, today, habits);
+        let category = CategoryId::at(sampling::weighted(rng, &categories));
         let session_id = counter.next("s");
         Self {
             truth,
-            user: shopper,
+            user,
             today,
             habits,
             counter,
-            events: happenings,
+            events,
             categories,
             session_id,
             at,
@@ -119,77 +119,77 @@ impl<'a> Visit<'a> {
     }
 
     /// Emits reviews and returns that are due, before anything else in the visit.
-    fn run_deferred_actions(&mut self, chance: &mut StdRng) {
+    fn run_deferred_actions(&mut self, rng: &mut StdRng) {
         let (due, later) = std::mem::take(&mut self.user.deferred_actions)
             .into_iter()
-            .partition::<Vec<DeferredAction>, _>(|errand| errand.not_before <= self.today.day);
+            .partition::<Vec<DeferredAction>, _>(|deferred| deferred.not_before <= self.today.day);
         self.user.deferred_actions = later;
-        for errand in due {
-            self.emit_item(errand.action, &errand.line);
-            self.pause(chance);
+        for deferred in due {
+            self.emit_item(deferred.action, &deferred.line);
+            self.pause(rng);
         }
     }
 
     /// Emits actions until the user leaves; the length is geometric around `actions_per_visit`.
-    fn wander(&mut self, chance: &mut StdRng) {
+    fn act_until_leaving(&mut self, rng: &mut StdRng) {
         let mut step = None;
         // A constant probability of leaving makes the length independent of the path through the chain.
         let leave = 1.0 / self.habits.actions_per_visit;
         for _ in 0..ACTIONS_MAX {
-            let next = sampling::weighted(chance, &self.habits.next(step));
-            self.act(chance, STEPS[next]);
+            let next = sampling::weighted(rng, &self.habits.next_weights(step));
+            self.act(rng, STEPS[next]);
             step = Some(next);
-            self.pause(chance);
-            if chance.random_bool(leave) {
+            self.pause(rng);
+            if rng.random_bool(leave) {
                 return;
             }
         }
     }
 
-    fn pause(&mut self, chance: &mut StdRng) {
-        let seconds = (2.0 + sampling::exponential(chance, PACE_SECONDS)).min(PAUSE_SECONDS_MAX);
+    fn pause(&mut self, rng: &mut StdRng) {
+        let seconds = (2.0 + sampling::exponential(rng, PACE_SECONDS)).min(PAUSE_SECONDS_MAX);
         self.at = self.at.plus(TimeDelta::from_millis((seconds * 1000.0) as i64));
     }
 
-    fn act(&mut self, chance: &mut StdRng, action: Action) {
+    fn act(&mut self, rng: &mut StdRng, action: Action) {
         match action {
-            Action::Search => self.search(chance),
-            Action::AddToCart => self.add_to_cart(chance),
+            Action::Search => self.search(rng),
+            Action::AddToCart => self.add_to_cart(rng),
             Action::RemoveFromCart if !self.user.cart.is_empty() => {
-                let line = self.user.cart.remove(chance.random_range(0..self.user.cart.len()));
+                let line = self.user.cart.remove(rng.random_range(0..self.user.cart.len()));
                 self.emit_item(Action::RemoveFromCart, &line);
             }
-            Action::Purchase if !self.user.cart.is_empty() => self.check_out(chance),
+            Action::Purchase if !self.user.cart.is_empty() => self.check_out(rng),
             Action::Favorite | Action::Share | Action::Review | Action::Refund => {
-                let line = self.line(chance);
+                let line = self.line(rng);
                 self.emit_item(action, &line);
             }
-            Action::Click => self.view(chance, Action::Click),
+            Action::Click => self.view(rng, Action::Click),
             // An empty cart has nothing to buy or to remove: the user views an item instead.
             Action::View
             | Action::RemoveFromCart
             | Action::Purchase
             | Action::Custom
-            | Action::Unspecified => self.view(chance, Action::View),
+            | Action::Unspecified => self.view(rng, Action::View),
         }
     }
 
     /// Emits a view or a click: of the same item again, another one of the category, or one of another category.
-    fn view(&mut self, chance: &mut StdRng, action: Action) {
-        let again = self.viewed.is_some() && chance.random_bool(0.2);
-        if !again {
-            if chance.random_bool(0.4) {
-                self.category = CategoryId::at(sampling::weighted(chance, &self.categories));
+    fn view(&mut self, rng: &mut StdRng, action: Action) {
+        let same_item = self.viewed.is_some() && rng.random_bool(0.2);
+        if !same_item {
+            if rng.random_bool(0.4) {
+                self.category = CategoryId::at(sampling::weighted(rng, &self.categories));
             }
-            self.viewed = Some(self.pick(chance));
+            self.viewed = Some(self.pick(rng));
         }
-        let line = self.line(chance);
+        let line = self.line(rng);
         self.emit_item(action, &line);
     }
 
-    fn search(&mut self, chance: &mut StdRng) {
-        self.category = CategoryId::at(sampling::weighted(chance, &self.categories));
-        let words = sampling::one_of(chance, &self.category.category().searches);
+    fn search(&mut self, rng: &mut StdRng) {
+        self.category = CategoryId::at(sampling::weighted(rng, &self.categories));
+        let words = sampling::one_of(rng, &self.category.category().searches);
         let event = v1::Event {
             query: words.to_owned(),
             category: self.category.name().to_owned(),
@@ -198,22 +198,22 @@ impl<'a> Visit<'a> {
         self.emit(event);
     }
 
-    fn add_to_cart(&mut self, chance: &mut StdRng) {
-        let mut line = self.line(chance);
-        if chance.random_bool(self.habits.several) {
-            line.quantity = chance.random_range(2..=4);
+    fn add_to_cart(&mut self, rng: &mut StdRng) {
+        let mut line = self.line(rng);
+        if rng.random_bool(self.habits.multiple_probability) {
+            line.quantity = rng.random_range(2..=4);
         }
         if self.user.cart.len() == CART_LINES_MAX {
             let oldest = self.user.cart.remove(0);
             self.emit_item(Action::RemoveFromCart, &oldest);
-            self.pause(chance);
+            self.pause(rng);
         }
         self.emit_item(Action::AddToCart, &line);
         self.user.cart.push(line);
     }
 
     /// Buys the whole cart: one order id, one event for each line.
-    fn check_out(&mut self, chance: &mut StdRng) {
+    fn check_out(&mut self, rng: &mut StdRng) {
         let order_id = self.counter.next("o");
         for mut line in std::mem::take(&mut self.user.cart) {
             line.order_id.clone_from(&order_id);
@@ -221,7 +221,7 @@ impl<'a> Visit<'a> {
             self.emit_item(Action::Purchase, &line);
             // Lines of an order arrive a few milliseconds apart, as a checkout sends them.
             self.at = self.at.plus(TimeDelta::from_millis(40));
-            self.remember(chance, line);
+            self.schedule_follow_up(rng, line);
         }
     }
 
@@ -232,27 +232,27 @@ impl<'a> Visit<'a> {
     }
 
     /// Schedules a return or review of the line three to nine days later, or neither.
-    fn remember(&mut self, chance: &mut StdRng, line: CartLine) {
-        let action = match chance.random::<f64>() {
+    fn schedule_follow_up(&mut self, rng: &mut StdRng, line: CartLine) {
+        let action = match rng.random::<f64>() {
             draw if draw < REFUND_PROBABILITY => Action::Refund,
             draw if draw < REFUND_PROBABILITY + REVIEW_PROBABILITY => Action::Review,
             _ => return,
         };
         if self.user.deferred_actions.len() < DEFERRED_ACTIONS_MAX {
-            let not_before = self.today.day.after(chance.random_range(3..10));
+            let not_before = self.today.day.after(rng.random_range(3..10));
             self.user.deferred_actions.push(DeferredAction { not_before, action, line });
         }
     }
 
     /// Last viewed item, or a new one of the current category.
-    fn line(&mut self, chance: &mut StdRng) -> CartLine {
-        let line = self.viewed.take().unwrap_or_else(|| self.pick(chance));
+    fn line(&mut self, rng: &mut StdRng) -> CartLine {
+        let line = self.viewed.take().unwrap_or_else(|| self.pick(rng));
         self.viewed = Some(line.clone());
         line
     }
 
-    fn pick(&self, chance: &mut StdRng) -> CartLine {
-        let item: &StockedItem = self.today.catalogue.pick(chance, self.category, self.habits.price_level);
+    fn pick(&self, rng: &mut StdRng) -> CartLine {
+        let item: &StockedItem = self.today.catalogue.pick(rng, self.category, self.habits.price_level);
         CartLine {
             item_id: item.item_id.clone(),
             category: item.category,
@@ -298,13 +298,13 @@ impl<'a> Visit<'a> {
 /// promotion multiplies the weight of its category by the type's factor.
 fn interest(
     truth: &UserTruth,
-    shopper: &SimulatedUser,
+    user: &SimulatedUser,
     today: &DayContext<'_>,
     habits: &UserHabits,
 ) -> [f64; CATEGORIES.len()] {
     let favourite = truth.category_on(today.day);
     let mut weights = [0.025; CATEGORIES.len()];
-    weights[shopper.second.index()] += 0.15;
+    weights[user.second.index()] += 0.15;
     for category in habits.categories {
         weights[category.index()] += 0.04;
     }
