@@ -1,36 +1,35 @@
-//! How much levels of a chain should lean on those above. In come what shoppers did after what; out go the pseudo-counts under which each
-//! count is foretold best from all the others, itself left out of the shopper's and of everybody's (leave-one-out likelihood, as for
-//! Dirichlet smoothing by Zhai and Lafferty, "Two-Stage Language Models for Information Retrieval", SIGIR 2002, section 4.1).
-//! Nothing is trained for it: a count's probability follows from seven sums, which are gathered once.
+//! Choice of a chain's pseudo-counts by the leave-one-out likelihood: each count is predicted from all others (as for Dirichlet
+//! smoothing by Zhai and Lafferty, "Two-Stage Language Models for Information Retrieval", SIGIR 2002, section 4.1). No chain is
+//! trained for it: the probability of a left-out count follows from seven sums, which are gathered once.
 //!
-//! Everybody's are sought first, so that everybody's chain is as good as it can be by itself; then the shopper's on top of it. That of
-//! the segment is never chosen: segments are made of what their shoppers did, so that a count that is left out is still in them.
+//! The population's pseudo-counts are chosen first, so that its chain is the best one by itself; then the user's on top of it. The
+//! segment's is not chosen: segments are made of their members' actions, so a left-out count would still be in them.
 
-use super::{Params, SYMBOLS_MAX};
+use super::params::{Params, SYMBOLS_MAX};
 use std::collections::HashMap;
 
-/// Pseudo-counts that are tried for a shopper: with the last a level leaves everything to the one above.
+/// Candidates for the user's levels; with the last one a level leaves everything to the level above.
 const USER_PSEUDO_COUNTS: [f64; 15] =
     [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 300.0, 500.0, 1_000.0, 3_000.0, 1e4, 1e5, 1e12];
-/// For everybody.
+/// Candidates for the population's levels.
 const GLOBAL_PSEUDO_COUNTS: [f64; 10] = [1.0, 3.0, 10.0, 20.0, 50.0, 100.0, 300.0, 1_000.0, 3_000.0, 1e4];
 
-/// Losses closer than this are the same.
+/// Difference of losses, in nats, that counts as a tie.
 const LOSS_TIE_MAX: f64 = 1e-9;
 
-/// One shopper's counts: from, to, how often, each pair once; decayed counts are fine.
+/// Counts of one user as (from, to, decayed count), each pair once.
 pub type UserCounts<'a> = &'a [(u16, u16, f64)];
 
-/// A level's counts of one transition, left out once: of the symbol, and of all that it competes with.
+/// Counts of one level without one transition: of its symbol, and of all symbols that it competes with.
 #[derive(Clone, Copy)]
 struct LevelCounts {
     symbol: f64,
     total: f64,
 }
 
-/// One transition of one shopper, as each level knows it without it.
+/// One transition of one user, with the counts of each level without it.
 struct LeaveOneOut {
-    /// How often it was made: what it counts for.
+    /// Count of the transition, its weight in the loss.
     weight: f64,
     marginal: LevelCounts,
     global: LevelCounts,
@@ -38,7 +37,7 @@ struct LeaveOneOut {
     user: LevelCounts,
 }
 
-/// Counts of pairs, of what was first, and of what followed; of everybody, or of a shopper.
+/// Counts of pairs, of first symbols, and of second symbols; of the population or of a user.
 #[derive(Default)]
 struct TransitionSums {
     pairs: HashMap<(u16, u16), f64>,
@@ -47,95 +46,108 @@ struct TransitionSums {
     total: f64,
 }
 
-/// The pseudo-counts by which each count of these shoppers is foretold best from all others; the segment's, and all where nobody did
-/// anything, are those of `usual`. Counts that are not above 0, and symbols that cannot be, are left out.
-pub fn choose_pseudo_counts(symbols: u16, shoppers: &[UserCounts<'_>], usual: Params) -> Params {
-    let rows = leave_one_out(shoppers);
+/// Chooses the pseudo-counts with the least leave-one-out loss over the counts of `users`. The segment's pseudo-count, and all of them
+/// without counts, are those of `default`. Counts that are not above 0 and symbols beyond [`SYMBOLS_MAX`] are ignored.
+pub fn choose_pseudo_counts(symbols: u16, users: &[UserCounts<'_>], default: Params) -> Params {
+    let rows = leave_one_out(users);
     if rows.is_empty() {
-        return usual;
+        return default;
     }
     let uniform = 1.0 / f64::from(symbols.max(1));
-    let everybody = |params: &Params| mean_loss(&rows, |row| row.global_probability(uniform, params));
-    let params =
-        best(&GLOBAL_PSEUDO_COUNTS, |uniform, global| Params { uniform, global, ..usual }, everybody);
-    let shopper = |params: &Params| mean_loss(&rows, |row| row.user_probability(uniform, params));
-    best(&USER_PSEUDO_COUNTS, |habit, own| Params { habit, user: own, ..params }, shopper)
+    let params = best(
+        &GLOBAL_PSEUDO_COUNTS,
+        |uniform, global| Params { uniform, global, ..default },
+        |params| mean_loss(&rows, |row| row.global_probability(uniform, params)),
+    );
+    best(
+        &USER_PSEUDO_COUNTS,
+        |habit, user| Params { habit, user, ..params },
+        |params| mean_loss(&rows, |row| row.user_probability(uniform, params)),
+    )
 }
 
-/// The mean negative logarithm of the probability of each count when it is left out of all that is known, in nats, by a chain
-/// without segments; 0 without any.
-pub fn leave_one_out_loss(symbols: u16, shoppers: &[UserCounts<'_>], params: &Params) -> f64 {
+/// Mean negative log-probability of each count, in nats, left out of all counts of a chain without segments; 0 without counts.
+pub fn leave_one_out_loss(symbols: u16, users: &[UserCounts<'_>], params: &Params) -> f64 {
     let uniform = 1.0 / f64::from(symbols.max(1));
-    mean_loss(&leave_one_out(shoppers), |row| row.user_probability(uniform, params))
+    mean_loss(&leave_one_out(users), |row| row.user_probability(uniform, params))
 }
 
-/// Of all pairs of these values the one of the least loss; where it makes no difference, the largest.
-fn best(tried: &[f64], params: impl Fn(f64, f64) -> Params, loss: impl Fn(&Params) -> f64) -> Params {
-    let largest = tried.last().copied().unwrap_or(1.0);
+/// Pair of candidates with the least loss; among ties the largest, which smooths most.
+fn best(candidates: &[f64], params: impl Fn(f64, f64) -> Params, loss: impl Fn(&Params) -> f64) -> Params {
+    let largest = candidates.last().copied().unwrap_or(1.0);
     let mut best = params(largest, largest);
-    let mut least = loss(&best);
-    for (one, other) in tried.iter().rev().flat_map(|one| tried.iter().rev().map(move |other| (one, other))) {
-        let params = params(*one, *other);
-        let found = loss(&params);
-        if found < least - LOSS_TIE_MAX {
-            (best, least) = (params, found);
+    let mut loss_min = loss(&best);
+    for first in candidates.iter().rev() {
+        for second in candidates.iter().rev() {
+            let params = params(*first, *second);
+            let loss = loss(&params);
+            if loss < loss_min - LOSS_TIE_MAX {
+                best = params;
+                loss_min = loss;
+            }
         }
     }
     best
 }
 
-fn mean_loss(rows: &[LeaveOneOut], share: impl Fn(&LeaveOneOut) -> f64) -> f64 {
-    let (loss, weights) = rows
-        .iter()
-        .fold((0.0, 0.0), |(loss, weights), row| (loss - row.weight * share(row).ln(), weights + row.weight));
+fn mean_loss(rows: &[LeaveOneOut], probability: impl Fn(&LeaveOneOut) -> f64) -> f64 {
+    let mut loss = 0.0;
+    let mut weights = 0.0;
+    for row in rows {
+        loss -= row.weight * probability(row).ln();
+        weights += row.weight;
+    }
     loss / f64::max(weights, f64::MIN_POSITIVE)
 }
 
-fn leave_one_out(shoppers: &[UserCounts<'_>]) -> Vec<LeaveOneOut> {
-    let mut everybody = TransitionSums::default();
-    shoppers.iter().flat_map(|own| usable(own)).for_each(|count| everybody.add(count));
-    let of = |counts: &UserCounts<'_>| {
-        let mut own = TransitionSums::default();
-        usable(counts).for_each(|count| own.add(count));
-        let row = |count: (u16, u16, f64)| LeaveOneOut {
+fn leave_one_out(users: &[UserCounts<'_>]) -> Vec<LeaveOneOut> {
+    let mut population = TransitionSums::default();
+    users.iter().flat_map(|counts| usable(counts)).for_each(|count| population.add(count));
+    let mut rows = Vec::new();
+    for counts in users {
+        let mut user = TransitionSums::default();
+        usable(counts).for_each(|count| user.add(count));
+        rows.extend(usable(counts).map(|count| LeaveOneOut {
             weight: count.2,
-            marginal: everybody.of_symbol(count),
-            global: everybody.of_pair(count),
-            habit: own.of_symbol(count),
-            user: own.of_pair(count),
-        };
-        usable(counts).map(row).collect::<Vec<_>>()
-    };
-    shoppers.iter().flat_map(of).collect()
+            marginal: population.of_symbol(count),
+            global: population.of_pair(count),
+            habit: user.of_symbol(count),
+            user: user.of_pair(count),
+        }));
+    }
+    rows
 }
 
 fn usable(counts: UserCounts<'_>) -> impl Iterator<Item = (u16, u16, f64)> {
-    let sound = |(from, to, weight): &(u16, u16, f64)| {
+    counts.iter().copied().filter(|(from, to, weight)| {
         *from < SYMBOLS_MAX && *to < SYMBOLS_MAX && weight.is_finite() && *weight > 0.0
-    };
-    counts.iter().copied().filter(sound)
+    })
 }
 
 impl LeaveOneOut {
-    /// Its probability, level by level as [`super::Chain::next`] has it.
+    /// Probability by the population's levels, as in [`super::Chain::next`].
     fn global_probability(&self, uniform: f64, params: &Params) -> f64 {
-        self.global.on(self.marginal.on(uniform, params.uniform), params.global)
+        self.global.smoothed(self.marginal.smoothed(uniform, params.uniform), params.global)
     }
 
     fn user_probability(&self, uniform: f64, params: &Params) -> f64 {
-        self.user.on(self.habit.on(self.global_probability(uniform, params), params.habit), params.user)
+        self.user.smoothed(
+            self.habit.smoothed(self.global_probability(uniform, params), params.habit),
+            params.user,
+        )
     }
 }
 
 impl LevelCounts {
-    /// Of counts with one of `weight` that is left out once: what faded to less than one is left out whole.
-    fn excluding(symbol: f64, all: f64, weight: f64) -> Self {
+    /// Removes one occurrence. A count that has decayed below 1 is removed completely.
+    fn excluding(symbol: f64, total: f64, weight: f64) -> Self {
         let once = weight.min(1.0);
-        Self { symbol: (symbol - once).max(0.0), total: (all - once).max(0.0) }
+        Self { symbol: (symbol - once).max(0.0), total: (total - once).max(0.0) }
     }
 
-    fn on(self, above: f64, leaning: f64) -> f64 {
-        (self.symbol + leaning * above) / (self.total + leaning)
+    /// Probability of the symbol, smoothed towards the level above.
+    fn smoothed(self, above: f64, pseudo_count: f64) -> f64 {
+        (self.symbol + pseudo_count * above) / (self.total + pseudo_count)
     }
 }
 

@@ -1,16 +1,16 @@
-//! Counts of what followed what, sparse. In come pairs; shares go through and come out leaning on the counts.
+//! Sparse table of transition counts, and the smoothing of probabilities by it.
 
-/// No count or pseudo-count is larger: the sums of many stay exact enough.
+/// Largest count or pseudo-count: sums of many stay exact enough in f64.
 pub(super) const COUNT_MAX: f64 = 1e15;
 
-/// What followed a symbol and how often, in the order of the symbols, each once.
+/// Successors of a symbol with their counts, in ascending order, each once.
 pub(super) type ProbabilityRow = Vec<(u16, f64)>;
 
-/// For each symbol what followed it.
+/// Transition counts by first symbol.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct TransitionTable {
     rows: Vec<ProbabilityRow>,
-    /// By symbol, how often it followed anything: the sums of the rows' entries, kept so that an answer need not look at all.
+    /// Per symbol, how often it followed anything: column sums, stored so that a prediction does not read the whole table.
     arrivals: Vec<f64>,
 }
 
@@ -19,7 +19,7 @@ impl TransitionTable {
         Self { rows: vec![Vec::new(); usize::from(symbols)], arrivals: vec![0.0; usize::from(symbols)] }
     }
 
-    /// From rows that were read from outside; none if they are no counts over the alphabet.
+    /// Creates a table from decoded rows; `None` if they are not counts over the alphabet.
     pub(super) fn of(symbols: u16, rows: Vec<ProbabilityRow>) -> Option<Self> {
         let mut arrivals = vec![0.0; usize::from(symbols)];
         let mut sound = rows.len() == arrivals.len();
@@ -41,32 +41,36 @@ impl TransitionTable {
         self.rows.len() as u16
     }
 
-    /// Both symbols are of the alphabet.
+    /// Adds a count; both symbols must be of the alphabet.
     pub(super) fn add(&mut self, from: u16, to: u16, weight: f64) {
         let row = &mut self.rows[usize::from(from)];
         match row.binary_search_by_key(&to, |(to, _)| *to) {
-            Ok(place) => row[place].1 += weight,
-            Err(place) => row.insert(place, (to, weight)),
+            Ok(index) => row[index].1 += weight,
+            Err(index) => row.insert(index, (to, weight)),
         }
         self.arrivals[usize::from(to)] += weight;
     }
 
-    /// Shares lean on what followed `last`; they stay as they are without it.
-    pub(super) fn blend(&self, shares: &mut [f64], last: Option<u16>, above: f64) {
+    /// Smooths the row of `last` towards `probabilities`, in place; unchanged without `last`.
+    pub(super) fn blend(&self, probabilities: &mut [f64], last: Option<u16>, pseudo_count: f64) {
         if let Some(row) = last.and_then(|last| self.rows.get(usize::from(last))) {
-            blend(shares, row.iter().copied(), above);
+            blend(probabilities, row.iter().copied(), pseudo_count);
         }
     }
 
-    /// Shares lean on what followed anything.
-    pub(super) fn blend_marginal(&self, shares: &mut [f64], above: f64) {
-        blend(shares, (0..self.symbols()).zip(self.arrivals.iter().copied()), above);
+    /// Smooths the marginal towards `probabilities`, in place.
+    pub(super) fn blend_marginal(&self, probabilities: &mut [f64], pseudo_count: f64) {
+        blend(probabilities, (0..self.symbols()).zip(self.arrivals.iter().copied()), pseudo_count);
     }
 }
 
-/// `share = (count + above * share) / (counts + above)`, `above` being greater than 0 and symbols of the alphabet.
-pub(super) fn blend(shares: &mut [f64], counts: impl Iterator<Item = (u16, f64)> + Clone, above: f64) {
-    let total: f64 = counts.clone().map(|(_, count)| count).sum::<f64>() + above;
-    shares.iter_mut().for_each(|share| *share *= above / total);
-    counts.for_each(|(symbol, count)| shares[usize::from(symbol)] += count / total);
+/// Computes `p = (count + k p) / (sum of counts + k)` in place, for a pseudo-count `k` above 0 and symbols of the alphabet.
+pub(super) fn blend(
+    probabilities: &mut [f64],
+    counts: impl Iterator<Item = (u16, f64)> + Clone,
+    pseudo_count: f64,
+) {
+    let total: f64 = counts.clone().map(|(_, count)| count).sum::<f64>() + pseudo_count;
+    probabilities.iter_mut().for_each(|probability| *probability *= pseudo_count / total);
+    counts.for_each(|(symbol, count)| probabilities[usize::from(symbol)] += count / total);
 }
