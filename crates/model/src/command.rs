@@ -11,7 +11,12 @@ pub(crate) const COMMANDS_QUEUED_MAX: usize = 4;
 /// Command to the trainer.
 pub(crate) enum TrainerCommand {
     /// Trains a model and publishes it.
-    Train { count: SegmentCount, force: bool, progress: ProgressReporter, answer: oneshot::Sender<TrainingResult> },
+    Train {
+        count: SegmentCount,
+        force: bool,
+        progress: ProgressReporter,
+        answer: oneshot::Sender<TrainingResult>,
+    },
     /// Checks drift, and trains if it persists.
     CheckDrift { answer: oneshot::Sender<Result<(DriftStatus, Option<TrainingResult>), Error>> },
 }

@@ -141,7 +141,7 @@ impl Config {
         ];
         for (key, value) in rows {
             if value.as_millis() < 100 {
-                return Err(InvalidValue::new(key, format!("is {value}"), "set it to at least 100ms"));
+                return Err(InvalidValue::new(key, format!("is {value}"), "give it at least 100ms"));
             }
         }
         let rows = [
@@ -157,17 +157,25 @@ impl Config {
         ];
         for (key, value, least) in rows {
             if value < least {
-                return Err(InvalidValue::new(key, format!("is {value}"), format!("set it to at least {least}")));
+                return Err(InvalidValue::new(
+                    key,
+                    format!("is {value}"),
+                    format!("give it at least {least}"),
+                ));
             }
         }
         // The search for k fits every number in the range, and segment labels are shown to people: 256 is more than
         // enough.
         if self.segments_max > 256 {
-            return Err(InvalidValue::new("model.segments_max", "is above 256", "set it to at most 256"));
+            return Err(InvalidValue::new("model.segments_max", "is above 256", "give it at most 256"));
         }
         if !(0.0..=1.0).contains(&self.inertia_increase_max) {
             let problem = format!("is {}", self.inertia_increase_max);
-            return Err(InvalidValue::new("model.inertia_increase_max", problem, "set it to a share from 0 to 1"));
+            return Err(InvalidValue::new(
+                "model.inertia_increase_max",
+                problem,
+                "give it a share from 0 to 1",
+            ));
         }
         self.check_sizes()?;
         Ok(ValidConfig {
@@ -206,7 +214,11 @@ impl Config {
         ];
         for (key, value, least) in rows {
             if value < least {
-                return Err(InvalidValue::new(key, format!("is {value}"), format!("set it to at least {least}")));
+                return Err(InvalidValue::new(
+                    key,
+                    format!("is {value}"),
+                    format!("give it at least {least}"),
+                ));
             }
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! State shared by the trainer, the watchers and the handlers: the store, the registry as last read, and the command
 //! queue of the trainer. It sits below all of them and imports none.
 
-use crate::config::ValidConfig;
 use crate::command::TrainerCommand;
+use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::nodes::NodeRegistry;

@@ -86,7 +86,11 @@ impl DriftMonitor {
     }
 
     /// Returns the drifted components, largest PSI first.
-    fn shifts(&self, baseline: Option<&Baseline>, raw: ArrayView2<f32>) -> Result<Vec<ComponentDrift>, Error> {
+    fn shifts(
+        &self,
+        baseline: Option<&Baseline>,
+        raw: ArrayView2<f32>,
+    ) -> Result<Vec<ComponentDrift>, Error> {
         let features = DriftFeatures::current();
         let rows = features.rows(raw);
         let Some(baseline) = baseline.filter(|_| rows.nrows() >= self.rows_min.max(1)) else {
@@ -166,7 +170,12 @@ mod tests {
         DriftSample { raw: rows.view(), latest_category: latest.map(Some).collect() }
     }
 
-    fn check_sample(monitor: &mut DriftMonitor, version: u64, now: &DriftSample<'_>, day: i64) -> DriftStatus {
+    fn check_sample(
+        monitor: &mut DriftMonitor,
+        version: u64,
+        now: &DriftSample<'_>,
+        day: i64,
+    ) -> DriftStatus {
         let before = users(60);
         let reference = DriftFeatures::current().reference(&sample(&before, 5));
         let version = ModelVersion::new(version).expect("a version");
@@ -185,8 +194,15 @@ mod tests {
         assert!((loyalty.before - 0.6).abs() < 0.05 && loyalty.now < 0.5, "{loyalty:?}");
         assert_eq!((detected.consecutive_checks, detected.components.len()), (1, 0));
         let lasting = check(&mut monitor, 1, &users(30), 11);
-        assert_eq!((lasting.consecutive_checks, lasting.loyalty.and_then(|one| one.detected_at)), (2, loyalty.detected_at));
-        assert_eq!(check(&mut monitor, 2, &users(30), 12).consecutive_checks, 0, "the new model was trained on them");
+        assert_eq!(
+            (lasting.consecutive_checks, lasting.loyalty.and_then(|one| one.detected_at)),
+            (2, loyalty.detected_at)
+        );
+        assert_eq!(
+            check(&mut monitor, 2, &users(30), 12).consecutive_checks,
+            0,
+            "the new model was trained on them"
+        );
         for day in 13..60 {
             assert_eq!(
                 check(&mut monitor, 2, &users(32), day).consecutive_checks,
@@ -200,7 +216,11 @@ mod tests {
     fn a_drifted_category_is_reported_as_long_as_its_share_differs() {
         let mut monitor = DriftMonitor::new(100);
         let rows = users(60);
-        assert_eq!(check_sample(&mut monitor, 1, &sample(&rows, 6), 0).consecutive_checks, 0, "not significant");
+        assert_eq!(
+            check_sample(&mut monitor, 1, &sample(&rows, 6), 0).consecutive_checks,
+            0,
+            "not significant"
+        );
         for checks in 1..4 {
             let status = check_sample(&mut monitor, 1, &sample(&rows, 15), checks.into());
             assert_eq!(status.consecutive_checks, checks);
@@ -219,7 +239,11 @@ mod tests {
         moved.column_mut(column).mapv_inplace(|views| views * 8.0);
         for (rows_min, reported) in [(100, 1), (501, 0)] {
             let found = check(&mut DriftMonitor::new(rows_min), 1, &moved, 0);
-            assert_eq!((found.components.len(), found.consecutive_checks as usize), (reported, reported), "{found:?}");
+            assert_eq!(
+                (found.components.len(), found.consecutive_checks as usize),
+                (reported, reported),
+                "{found:?}"
+            );
             assert!(found.components.iter().all(|one| one.name == "behavior.view.7d"));
         }
     }

@@ -36,12 +36,12 @@ pub enum Error {
     },
     /// The trained model fits worse than the served one on the same vectors.
     #[error(
-        "the candidate is {worse:.1}% worse than the served model on the same vectors, {allowed:.1}% are allowed: \
+        "the candidate is {increase:.1}% worse than the served model on the same vectors, {allowed:.1}% are allowed: \
              ask with force to publish it all the same"
     )]
     InertiaIncreased {
         /// Increase of inertia, in percent.
-        worse: f64,
+        increase: f64,
         /// Allowed increase (`model.inertia_increase_max`), in percent.
         allowed: f64,
     },
@@ -102,9 +102,9 @@ impl From<Error> for Status {
                 CallFailure::new(ErrorReason::Internal, message).into_status()
             }
             Error::Stored { .. } => CallFailure::new(ErrorReason::StoreIncompatible, message).into_status(),
-            Error::Busy => {
-                CallFailure::new(ErrorReason::TrainingInProgress, message).retry_after(RETRY_AFTER).into_status()
-            }
+            Error::Busy => CallFailure::new(ErrorReason::TrainingInProgress, message)
+                .retry_after(RETRY_AFTER)
+                .into_status(),
             Error::NotFound { .. } => {
                 CallFailure::new(ErrorReason::ModelNotFound, message).field("version").into_status()
             }

@@ -1,8 +1,8 @@
 //! gRPC edge of the model service: validate, to domain, call, to wire. It makes no decisions.
 
 use crate::broadcast::{self, ModelStream};
+use crate::command::{ProgressReporter, SegmentCount, TrainerCommand, TrainingResult};
 use crate::context::ModelContext;
-use crate::command::{SegmentCount, TrainerCommand, ProgressReporter, TrainingResult};
 use crate::error::Error;
 use crate::manifest;
 use crate::publish;
@@ -79,7 +79,12 @@ impl ModelService for Grpc {
         let (progress_sender, progress) = mpsc::channel(PROGRESS_QUEUED_MAX);
         let (answer, outcome) = oneshot::channel();
         let reporter = ProgressReporter::to(progress_sender);
-        self.shared.send_command(TrainerCommand::Train { count, force: request.force, progress: reporter, answer })?;
+        self.shared.send_command(TrainerCommand::Train {
+            count,
+            force: request.force,
+            progress: reporter,
+            answer,
+        })?;
         Ok(Response::new(stream_of_training(progress, outcome)))
     }
 
@@ -105,7 +110,10 @@ impl ModelService for Grpc {
 }
 
 /// Streams the progress of a training and, as the last message, its outcome.
-fn stream_of_training(progress: mpsc::Receiver<v1::TrainProgress>, outcome: oneshot::Receiver<TrainingResult>) -> Training {
+fn stream_of_training(
+    progress: mpsc::Receiver<v1::TrainProgress>,
+    outcome: oneshot::Receiver<TrainingResult>,
+) -> Training {
     let progress = ReceiverStream::new(progress)
         .map(|progress| Ok(v1::TrainModelResponse { kind: Some(Kind::Progress(progress)) }));
     let outcome = async move {

@@ -10,9 +10,9 @@
 //! serving the previous one and reports the reason.
 
 mod broadcast;
+mod command;
 mod config;
 mod context;
-mod command;
 mod drift;
 mod error;
 mod grpc;

@@ -61,16 +61,12 @@ impl Metrics {
                 .build(),
             drifted_categories: meter
                 .u64_gauge("portrait_model_drifted_categories")
-                .with_description(
-                    "categories whose share of latest actions differs from the training sample",
-                )
+                .with_description("categories whose share of latest actions differs from the training sample")
                 .with_unit("{category}")
                 .build(),
             loyalty_shifted: meter
                 .u64_gauge("portrait_model_loyalty_shifted")
-                .with_description(
-                    "1 if mean loyalty has shifted since the model was trained",
-                )
+                .with_description("1 if mean loyalty has shifted since the model was trained")
                 .build(),
             drift_windows: meter
                 .u64_gauge("portrait_model_drift_consecutive_checks")

@@ -101,13 +101,20 @@ fn check_quality(trained: &TrainedModel, inertia_increase_max: f64) -> Result<()
     let increase = trained.quality.inertia_per_row / served - 1.0;
     // Fewer segments raise inertia by construction. A caller that requests fewer passes `force`.
     if increase > inertia_increase_max {
-        return Err(Error::InertiaIncreased { worse: worse * 100.0, allowed: worse_max * 100.0 });
+        return Err(Error::InertiaIncreased {
+            increase: increase * 100.0,
+            allowed: inertia_increase_max * 100.0,
+        });
     }
     Ok(())
 }
 
 /// Returns the oldest versions beyond `keep`, and the parts that only they use.
-fn expired_versions(registry: &Registry, new: BTreeSet<PartName>, keep: usize) -> (Vec<ModelVersion>, Vec<PartName>) {
+fn expired_versions(
+    registry: &Registry,
+    new: BTreeSet<PartName>,
+    keep: usize,
+) -> (Vec<ModelVersion>, Vec<PartName>) {
     let surplus = (registry.models.len() + 1).saturating_sub(keep);
     let mut versions = Vec::new();
     let mut expired_parts = BTreeSet::new();
@@ -161,7 +168,10 @@ pub(crate) async fn served(shared: &ModelContext) -> Result<Option<Model>, Error
 ///
 /// # Errors
 /// `NotFound` if the registry has no such version; store errors.
-pub(crate) async fn activate(shared: &ModelContext, version: ModelVersion) -> Result<Option<ModelVersion>, Error> {
+pub(crate) async fn activate(
+    shared: &ModelContext,
+    version: ModelVersion,
+) -> Result<Option<ModelVersion>, Error> {
     let registry = shared.stored_registry().await?;
     manifest::of_version(&registry, version)?;
     let change = RegistryChange {

@@ -3,18 +3,18 @@
 //! reproducible and bounded in memory.
 
 mod bottom_k;
-mod examples;
 mod catalogue;
+mod examples;
 mod histories;
 
-use crate::config::ValidConfig;
 use crate::command::ProgressReporter;
+use crate::config::ValidConfig;
 use crate::error::Error;
 use bottom_k::BottomKSample;
-pub(crate) use examples::{ExampleSets, LabelledSet};
 pub(crate) use catalogue::described;
-use ndarray::ArrayView2;
+pub(crate) use examples::{ExampleSets, LabelledSet};
 pub(crate) use histories::Histories;
+use ndarray::ArrayView2;
 use portrait_learning::drift::DriftSample;
 use portrait_learning::prediction::recommend::ItemDescription;
 use portrait_profile::{FeatureSchema, SegmentId, Timestamp, UserId};
@@ -94,7 +94,12 @@ struct SampleBuilder {
 impl SampleLimits {
     /// Limits of a training sample.
     pub(crate) fn of_training(config: &ValidConfig) -> Self {
-        Self { rows: config.rows_max, histories: config.histories_max, examples: config.examples_max, steps: true }
+        Self {
+            rows: config.rows_max,
+            histories: config.histories_max,
+            examples: config.examples_max,
+            steps: true,
+        }
     }
 
     /// Limits of a drift sample: vectors only.
@@ -153,7 +158,8 @@ pub(crate) async fn read(
     while let Some(page) = pages.message().await.map_err(read_error)? {
         if page.schema_hash != schema.hash() {
             // Vectors of another release have other columns: a rolling upgrade must not mix them.
-            let error = portrait_learning::ModelError::OtherSchema { found: page.schema_hash, known: schema.hash() };
+            let error =
+                portrait_learning::ModelError::OtherSchema { found: page.schema_hash, known: schema.hash() };
             return Err(error.into());
         }
         if let Some(as_of) = page.as_of.and_then(|at| time::from_wire(&at).ok()) {
@@ -223,7 +229,9 @@ impl SampleBuilder {
         if let Some(index) = self.category_indexes.get(&name) {
             return Some(*index);
         }
-        let index = u32::try_from(self.category_indexes.len()).ok().filter(|_| self.category_indexes.len() < CATEGORIES_MAX)?;
+        let index = u32::try_from(self.category_indexes.len())
+            .ok()
+            .filter(|_| self.category_indexes.len() < CATEGORIES_MAX)?;
         self.sample.category_names.push(name.clone());
         self.category_indexes.insert(name, index);
         Some(index)

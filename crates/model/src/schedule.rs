@@ -2,8 +2,8 @@
 //! applied records, drift checks, and commands. Output: trainings, one at a time. The training lease is held in the
 //! store: a process that loses it publishes nothing.
 
+use crate::command::{ProgressReporter, SegmentCount, TrainerCommand, TrainingResult};
 use crate::context::ModelContext;
-use crate::command::{SegmentCount, TrainerCommand, ProgressReporter, TrainingResult};
 use crate::drift::DriftMonitor;
 use crate::error::Error;
 use crate::manifest;
@@ -83,7 +83,10 @@ impl Trainer {
         self.drift_checked_applied = applied_total(&self.shared).await?;
         let (status, persists) = self.check_drift(active.version).await?.ok_or(Error::NoModel)?;
         let trained = match persists && self.shared.config.automatic {
-            true => Some(self.train(TrainingCause::Drift, SegmentCount::Unchanged, false, ProgressReporter::silent()).await),
+            true => Some(
+                self.train(TrainingCause::Drift, SegmentCount::Unchanged, false, ProgressReporter::silent())
+                    .await,
+            ),
             false => None,
         };
         Ok((status, trained))
@@ -102,7 +105,11 @@ impl Trainer {
         }
     }
 
-    async fn due_trigger(&mut self, registry: &Registry, applied: u64) -> Result<Option<TrainingCause>, Error> {
+    async fn due_trigger(
+        &mut self,
+        registry: &Registry,
+        applied: u64,
+    ) -> Result<Option<TrainingCause>, Error> {
         let config = &self.shared.config;
         // Wait for twice as many records as at the last attempt: a shop with too few users is not streamed again
         // every 200 ms.
@@ -125,7 +132,9 @@ impl Trainer {
         if config.retrain_after_records > 0 && new_records >= config.retrain_after_records {
             return Ok(Some(TrainingCause::Volume));
         }
-        if self.shared.now().since(self.drift_checked_at) < config.drift_interval || applied == self.drift_checked_applied {
+        if self.shared.now().since(self.drift_checked_at) < config.drift_interval
+            || applied == self.drift_checked_applied
+        {
             return Ok(None);
         }
         self.drift_checked_at = self.shared.now();
@@ -146,14 +155,21 @@ impl Trainer {
         // be filled.
         let users = user_count(&self.shared).await?.max(1);
         let share = (2.0 * rows as f64 / users as f64).min(1.0);
-        let sample =
-            sample::read(self.shared.features.clone(), share, SampleLimits::of_rows(rows), &ProgressReporter::silent())
-                .await?;
-        let status = self.drift.check(version, &model.drift_reference, &sample.drift_sample(), sample.as_of)?;
+        let sample = sample::read(
+            self.shared.features.clone(),
+            share,
+            SampleLimits::of_rows(rows),
+            &ProgressReporter::silent(),
+        )
+        .await?;
+        let status =
+            self.drift.check(version, &model.drift_reference, &sample.drift_sample(), sample.as_of)?;
         self.shared.metrics.drift_checked(&status);
         if status.consecutive_checks > 0 {
-            let components: Vec<&str> = status.components.iter().map(|drifted| drifted.name.as_str()).collect();
-            let categories: Vec<&str> = status.categories.iter().map(|drifted| drifted.name.as_str()).collect();
+            let components: Vec<&str> =
+                status.components.iter().map(|drifted| drifted.name.as_str()).collect();
+            let categories: Vec<&str> =
+                status.categories.iter().map(|drifted| drifted.name.as_str()).collect();
             tracing::info!(
                 consecutive_checks = status.consecutive_checks,
                 ?components,
@@ -206,7 +222,8 @@ impl Trainer {
         sample.catalogue = sample::described(&*self.shared.store, &sample.histories.items).await?;
         let config = self.shared.config.clone();
         let next_segment = publish::next_segment(&registry);
-        let task = TrainingTask { sample, served, version, next_segment, count, config, progress: progress.clone() };
+        let task =
+            TrainingTask { sample, served, version, next_segment, count, config, progress: progress.clone() };
         let trained = train_on_pool(task).await?;
         progress.report("publishing", 0, 0);
         let options = PublishOptions { token, cause, force, applied_total };

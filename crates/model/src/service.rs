@@ -1,8 +1,8 @@
 //! Construction and lifecycle of the model service: registry task, trainer, and drain.
 
+use crate::command::{COMMANDS_QUEUED_MAX, TrainerCommand};
 use crate::config::ValidConfig;
 use crate::context::ModelContext;
-use crate::command::{COMMANDS_QUEUED_MAX, TrainerCommand};
 use crate::grpc::Grpc;
 use crate::metrics::Metrics;
 use crate::nodes::NodeRegistry;

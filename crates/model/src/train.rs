@@ -8,16 +8,16 @@ mod task;
 use crate::command::SegmentCount;
 use crate::error::Error;
 use crate::sample::TrainingSample;
-use predictors::{ClusterLabels, learn_predictors};
 use ndarray::{Array2, ArrayView2, Axis};
 use portrait_learning::drift::DriftFeatures;
 use portrait_learning::segmentation::{
-    KSelectionParams, KMeansFit, MatchedSegment, Origin, Params, SegmentDescription, Space, assign, select_k, fit_warm,
-    match_segments, means, describe_segments, simplified_silhouette,
+    KMeansFit, KSelectionParams, MatchedSegment, Origin, Params, SegmentDescription, Space, assign,
+    describe_segments, fit_warm, match_segments, means, select_k, simplified_silhouette,
 };
 use portrait_learning::{Model, Retired, Segment, TypicalCategory};
 use portrait_profile::{FeatureSchema, SegmentId};
 use portrait_proto::v1::ModelQuality;
+use predictors::{ClusterLabels, learn_predictors};
 use std::collections::HashMap;
 pub(crate) use task::TrainingTask;
 
@@ -49,7 +49,8 @@ pub(crate) fn train(task: &TrainingTask) -> Result<TrainedModel, Error> {
     task.progress.report("scaling", 0, raw.nrows() as u64);
     let (space, scaled) = Space::fit(raw, schema)?;
     let rows = space.coordinates_of_rows(scaled.view());
-    let served_centroids = task.served.as_deref().map(|model| space.convert_centroids(&model.space, model.centroids()));
+    let served_centroids =
+        task.served.as_deref().map(|model| space.convert_centroids(&model.space, model.centroids()));
     let params = Params { seed: config.seed, ..Params::default() };
     let clusters = clusters(task, rows.view(), &params)?;
     task.progress.report("clustering", 0, rows.nrows() as u64);
@@ -89,15 +90,22 @@ fn clusters(task: &TrainingTask, rows: ArrayView2<'_, f32>, params: &Params) -> 
         (SegmentCount::Unchanged | SegmentCount::Auto, _) => {
             task.progress.report("choosing the number of segments", 0, 0);
             let k = config.segments_min..=config.segments_max;
-            let choice =
-                select_k(rows, &KSelectionParams { k, params: params.clone(), ..KSelectionParams::default() })?;
+            let choice = select_k(
+                rows,
+                &KSelectionParams { k, params: params.clone(), ..KSelectionParams::default() },
+            )?;
             tracing::info!(segments = choice.k, candidates = ?choice.candidates, "number of segments chosen");
             Ok(choice.k)
         }
     }
 }
 
-fn quality(task: &TrainingTask, rows: ArrayView2<'_, f32>, fit: &KMeansFit, served: Option<&Array2<f32>>) -> ModelQuality {
+fn quality(
+    task: &TrainingTask,
+    rows: ArrayView2<'_, f32>,
+    fit: &KMeansFit,
+    served: Option<&Array2<f32>>,
+) -> ModelQuality {
     let users = task.sample.len().max(1) as f64;
     let parent_inertia = served.map(|centroids| {
         let (_, squared) = assign(rows, centroids.view());
@@ -159,11 +167,7 @@ fn segment(
         description: description.description,
         defining: description.defining,
         trained_share,
-        origin: if before.is_none() && matched.origin == Origin::Kept {
-            Origin::New
-        } else {
-            matched.origin
-        },
+        origin: if before.is_none() && matched.origin == Origin::Kept { Origin::New } else { matched.origin },
         overlap: matched.overlap,
         first_version: before.map_or(task.version, |before| before.first_version),
         categories,
@@ -215,7 +219,8 @@ fn retained_share(sample: &TrainingSample, model: &Model, fit: &KMeansFit) -> Op
     let mut retained = 0_u64;
     for (before, label) in known {
         all += 1;
-        retained += u64::from(model.segments.get(*label as usize).is_some_and(|segment| segment.id == before));
+        retained +=
+            u64::from(model.segments.get(*label as usize).is_some_and(|segment| segment.id == before));
     }
     (all > 0).then(|| retained as f64 / all as f64)
 }

@@ -108,7 +108,7 @@ impl Config {
             .ok()
             .filter(|bytes| (1 << 16..=QUEUE_BYTES_MAX).contains(&u64::from(*bytes)))
         else {
-            let remedy = "set it to at least 64KiB and at most 256MiB";
+            let remedy = "give it at least 64KiB and at most 256MiB";
             return Err(InvalidValue::new("query.queue_bytes", format!("is {}", self.queue_bytes), remedy));
         };
         Ok(ValidConfig {
@@ -141,7 +141,7 @@ impl Config {
         ];
         for (key, value, most) in rows {
             if !(1..=most).contains(&value) {
-                let remedy = format!("set it to at least 1 and at most {most}");
+                let remedy = format!("give it at least 1 and at most {most}");
                 return Err(InvalidValue::new(key, format!("is {value}"), remedy));
             }
         }
@@ -152,7 +152,7 @@ impl Config {
         ];
         for (key, value) in rows {
             if value < ByteSize::kibibytes(64) {
-                return Err(InvalidValue::new(key, format!("is {value}"), "set it to at least 64KiB"));
+                return Err(InvalidValue::new(key, format!("is {value}"), "give it at least 64KiB"));
             }
         }
         Ok(())
@@ -167,17 +167,25 @@ impl Config {
         ];
         for (key, value) in rows {
             if value.as_millis() == 0 || value > DurationSetting::from_hours(1) {
-                return Err(InvalidValue::new(key, format!("is {value}"), "set it to more than 0 and at most 1h"));
+                return Err(InvalidValue::new(
+                    key,
+                    format!("is {value}"),
+                    "give it more than 0 and at most 1h",
+                ));
             }
         }
         if self.linger > DurationSetting::from_secs(1) {
-            return Err(InvalidValue::new("query.linger", format!("is {}", self.linger), "set it to at most 1s"));
+            return Err(InvalidValue::new(
+                "query.linger",
+                format!("is {}", self.linger),
+                "give it at most 1s",
+            ));
         }
         if self.read_after_wait_max < self.read_after_wait
             || self.read_after_wait_max > DurationSetting::from_hours(1)
         {
             let problem = format!("is {}", self.read_after_wait_max);
-            let remedy = "set it to at least query.read_after_wait and at most 1h";
+            let remedy = "give it at least query.read_after_wait and at most 1h";
             return Err(InvalidValue::new("query.read_after_wait_max", problem, remedy));
         }
         Ok(())
@@ -201,7 +209,9 @@ mod tests {
             ("query.queue_bytes", |config| config.queue_bytes = ByteSize::mebibytes(5000)),
             ("query.stall_timeout", |config| config.stall_timeout = DurationSetting::from_millis(0)),
             ("query.tail_wait", |config| config.tail_wait = DurationSetting::from_hours(2)),
-            ("query.read_after_wait_max", |config| config.read_after_wait_max = DurationSetting::from_millis(1)),
+            ("query.read_after_wait_max", |config| {
+                config.read_after_wait_max = DurationSetting::from_millis(1)
+            }),
         ];
         for (key, change) in rows {
             let mut config = Config::default();

@@ -51,12 +51,14 @@ pub enum Error {
     #[error(
         "read_after covers records of partition {partition} that are no longer in the store: read without it"
     )]
-    TokenLapsed {
+    TokenExpired {
         /// Partition of the records.
         partition: PartitionId,
     },
     /// The records that the consistency token covers were not applied in time.
-    #[error("the records that read_after covers were not applied within {waited:?}: retry with a longer deadline")]
+    #[error(
+        "the records that read_after covers were not applied within {waited:?}: retry with a longer deadline"
+    )]
     ReadAfterTimeout {
         /// Time that the read waited.
         waited: Duration,
@@ -66,7 +68,7 @@ pub enum Error {
     NoModel,
     /// The active model has no such part.
     #[error("the active model cannot answer this: {remedy}")]
-    NotLearned {
+    NotTrained {
         /// Missing part and remedy.
         remedy: &'static str,
     },
@@ -79,7 +81,9 @@ pub enum Error {
         source: ScorerError,
     },
     /// The user has no segment yet.
-    #[error("user {user_id} has no segment of the active model yet: the reassignment sweep has not reached it")]
+    #[error(
+        "user {user_id} has no segment of the active model yet: the reassignment sweep has not reached it"
+    )]
     Unassigned {
         /// Id of the user.
         user_id: UserId,
@@ -91,16 +95,14 @@ pub enum Error {
         segment_id: SegmentId,
     },
     /// The segment has too few users to be exported.
-    #[error(
-        "{size} shoppers are in segment {segment_id}, {least} are the least that query.export_users_min lets out"
-    )]
-    TooFew {
+    #[error("segment {segment_id} has {size} users, query.export_users_min requires {required}")]
+    TooFewUsers {
         /// Id of the segment.
         segment_id: SegmentId,
         /// Number of users in the segment.
         size: u64,
         /// Required number (`query.export_users_min`).
-        least: u64,
+        required: u64,
     },
     /// The segment ledger of a partition cannot be decoded.
     #[error("the segment ledger of partition {partition} cannot be decoded")]
@@ -118,7 +120,9 @@ pub enum Error {
         limit: usize,
     },
     /// The subscriber has read nothing for too long.
-    #[error("the subscriber read nothing for {after:?}: resume with the last token, and read responses sooner")]
+    #[error(
+        "the subscriber read nothing for {after:?}: resume with the last token, and read responses sooner"
+    )]
     SubscriberStalled {
         /// Configured limit (`query.stall_timeout`).
         after: Duration,
@@ -154,13 +158,13 @@ impl Error {
             }
             Self::Store(_)
             | Self::NoModel
-            | Self::NotLearned { .. }
+            | Self::NotTrained { .. }
             | Self::Unassigned { .. }
             | Self::NoSuchSegment { .. }
-            | Self::TooFew { .. }
+            | Self::TooFewUsers { .. }
             | Self::Request(_)
             | Self::NotFound { .. }
-            | Self::TokenLapsed { .. }
+            | Self::TokenExpired { .. }
             | Self::ReadAfterTimeout { .. }
             | Self::TooManySubscribers { .. }
             | Self::SubscriberStalled { .. }
@@ -179,35 +183,35 @@ impl From<Error> for Status {
                 CallFailure::new(ErrorReason::StoreIncompatible, format!("{message}: {source}")).into_status()
             }
             Error::Request(refusal) => refusal.into(),
-            Error::NoModel | Error::Unassigned { .. } => {
-                CallFailure::new(ErrorReason::NoModel, message).retry_after(SUBSCRIBE_RETRY_AFTER).into_status()
-            }
-            Error::NotLearned { .. } => CallFailure::new(ErrorReason::NotTrained, message).into_status(),
+            Error::NoModel | Error::Unassigned { .. } => CallFailure::new(ErrorReason::NoModel, message)
+                .retry_after(SUBSCRIBE_RETRY_AFTER)
+                .into_status(),
+            Error::NotTrained { .. } => CallFailure::new(ErrorReason::NotTrained, message).into_status(),
             Error::Unscored { source, .. } => {
                 CallFailure::new(ErrorReason::Internal, format!("{message}: {source}")).into_status()
             }
             Error::NoSuchSegment { .. } => {
                 CallFailure::new(ErrorReason::SegmentNotFound, message).field("segment_id").into_status()
             }
-            Error::TooFew { .. } => {
+            Error::TooFewUsers { .. } => {
                 CallFailure::new(ErrorReason::TooFewUsers, message).field("segment_id").into_status()
             }
             Error::NotFound { .. } => CallFailure::new(ErrorReason::UserNotFound, message).into_status(),
-            Error::TokenLapsed { .. } => {
+            Error::TokenExpired { .. } => {
                 CallFailure::new(ErrorReason::TokenExpired, message).field("read_after").into_status()
             }
             Error::ReadAfterTimeout { .. } => {
                 CallFailure::new(ErrorReason::ReadAfterTimeout, message).into_status()
             }
-            Error::TooManySubscribers { .. } => {
-                CallFailure::new(ErrorReason::Overloaded, message).retry_after(SUBSCRIBE_RETRY_AFTER).into_status()
-            }
-            Error::SubscriberStalled { .. } => {
-                CallFailure::new(ErrorReason::SubscriberStalled, message).retry_after(SUBSCRIBE_RETRY_AFTER).into_status()
-            }
-            Error::ShuttingDown => {
-                CallFailure::new(ErrorReason::ShuttingDown, message).retry_after(SUBSCRIBE_RETRY_AFTER).into_status()
-            }
+            Error::TooManySubscribers { .. } => CallFailure::new(ErrorReason::Overloaded, message)
+                .retry_after(SUBSCRIBE_RETRY_AFTER)
+                .into_status(),
+            Error::SubscriberStalled { .. } => CallFailure::new(ErrorReason::SubscriberStalled, message)
+                .retry_after(SUBSCRIBE_RETRY_AFTER)
+                .into_status(),
+            Error::ShuttingDown => CallFailure::new(ErrorReason::ShuttingDown, message)
+                .retry_after(SUBSCRIBE_RETRY_AFTER)
+                .into_status(),
         }
     }
 }

@@ -9,7 +9,7 @@ use portrait_profile::PartitionCount;
 /// Panics if it does not.
 pub fn reads_resume_token(bytes: &[u8], partitions: PartitionCount) -> bool {
     let Ok(token) = ResumeToken::decode(bytes, partitions) else { return false };
-    let again = ResumeToken::encode(token.shard, partitions, token.positions.clone().into_iter());
-    assert_eq!(ResumeToken::decode(&again, partitions), Ok(token));
+    let encoded = ResumeToken::encode(token.shard, partitions, token.positions.clone().into_iter());
+    assert_eq!(ResumeToken::decode(&encoded, partitions), Ok(token));
     true
 }

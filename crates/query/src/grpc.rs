@@ -10,7 +10,8 @@ use crate::score;
 use crate::segments;
 use crate::similar;
 use crate::watch::{self, ResponseStream};
-use portrait_proto::request::{self, ValidationError, Shard};
+use portrait_proto::request as proto_request;
+use portrait_proto::request::{Shard, ValidationError};
 use portrait_proto::v1;
 use portrait_proto::v1::query_service_server::QueryService;
 use std::sync::Arc;
@@ -33,9 +34,9 @@ impl QueryService for Grpc {
         request: Request<v1::GetProfileRequest>,
     ) -> Result<Response<v1::GetProfileResponse>, Status> {
         let (caller, _, request) = request.into_parts();
-        let user_id = request::user_id("user_id", &request.user_id)?;
-        let terms = self.read_options(&request.read_after, request.read_at, &caller)?;
-        let profile = read::read_one(&self.shared, user_id, &terms).await?;
+        let user_id = proto_request::user_id("user_id", &request.user_id)?;
+        let options = self.read_options(&request.read_after, request.read_at, &caller)?;
+        let profile = read::read_one(&self.shared, user_id, &options).await?;
         Ok(Response::new(v1::GetProfileResponse { profile: Some(self.shared.profile_to_wire(profile)) }))
     }
 
@@ -44,10 +45,10 @@ impl QueryService for Grpc {
         request: Request<v1::BatchGetProfilesRequest>,
     ) -> Result<Response<v1::BatchGetProfilesResponse>, Status> {
         let (caller, _, request) = request.into_parts();
-        request::batch("user_ids", request.user_ids.len())?;
-        let user_ids = request::user_ids("user_ids", &request.user_ids)?;
-        let terms = self.read_options(&request.read_after, request.read_at, &caller)?;
-        let batch = read::read_some(&self.shared, &user_ids, &terms).await?;
+        proto_request::batch("user_ids", request.user_ids.len())?;
+        let user_ids = proto_request::user_ids("user_ids", &request.user_ids)?;
+        let options = self.read_options(&request.read_after, request.read_at, &caller)?;
+        let batch = read::read_some(&self.shared, &user_ids, &options).await?;
         let profiles = batch.found.into_iter().map(|profile| self.shared.profile_to_wire(profile)).collect();
         let missing_user_ids = batch.missing.iter().map(ToString::to_string).collect();
         Ok(Response::new(v1::BatchGetProfilesResponse { profiles, missing_user_ids }))
@@ -60,8 +61,8 @@ impl QueryService for Grpc {
         let request = request.into_inner();
         let shard = Shard::from_wire(request.shard_index, request.shard_count)?;
         let start = request::watch_start(&request, shard, self.shared.store.layout().partitions)?;
-        let wish = request::subscription_filter(shard, &request)?;
-        Ok(Response::new(watch::begin(&self.shared, wish, start).await?))
+        let filter = request::subscription_filter(shard, &request)?;
+        Ok(Response::new(watch::begin(&self.shared, filter, start).await?))
     }
 
     async fn list_segments(
@@ -84,9 +85,9 @@ impl QueryService for Grpc {
         request: Request<v1::ExplainSegmentRequest>,
     ) -> Result<Response<v1::ExplainSegmentResponse>, Status> {
         let (caller, _, request) = request.into_parts();
-        let user_id = request::user_id("user_id", &request.user_id)?;
-        let terms = self.read_options(&request.read_after, request.read_at, &caller)?;
-        Ok(Response::new(segments::explain(&self.shared, user_id, &terms).await?))
+        let user_id = proto_request::user_id("user_id", &request.user_id)?;
+        let options = self.read_options(&request.read_after, request.read_at, &caller)?;
+        Ok(Response::new(segments::explain(&self.shared, user_id, &options).await?))
     }
 
     async fn recommend(
@@ -94,10 +95,10 @@ impl QueryService for Grpc {
         request: Request<v1::RecommendRequest>,
     ) -> Result<Response<v1::RecommendResponse>, Status> {
         let (caller, _, request) = request.into_parts();
-        let user_id = request::user_id("user_id", &request.user_id)?;
-        let terms = self.read_options(&request.read_after, None, &caller)?;
-        let wish = request::recommend_query(request)?;
-        Ok(Response::new(recommend::recommend(&self.shared, user_id, &wish, &terms).await?))
+        let user_id = proto_request::user_id("user_id", &request.user_id)?;
+        let options = self.read_options(&request.read_after, None, &caller)?;
+        let query = request::recommend_query(request)?;
+        Ok(Response::new(recommend::recommend(&self.shared, user_id, &query, &options).await?))
     }
 
     async fn export_segment(
@@ -113,18 +114,18 @@ impl QueryService for Grpc {
         request: Request<v1::PredictNextActionRequest>,
     ) -> Result<Response<v1::PredictNextActionResponse>, Status> {
         let (caller, _, request) = request.into_parts();
-        let user_id = request::user_id("user_id", &request.user_id)?;
-        let terms = self.read_options(&request.read_after, request.read_at, &caller)?;
-        Ok(Response::new(next_action::predict(&self.shared, user_id, &terms).await?))
+        let user_id = proto_request::user_id("user_id", &request.user_id)?;
+        let options = self.read_options(&request.read_after, request.read_at, &caller)?;
+        Ok(Response::new(next_action::predict(&self.shared, user_id, &options).await?))
     }
 
     async fn score(&self, request: Request<v1::ScoreRequest>) -> Result<Response<v1::ScoreResponse>, Status> {
         let (caller, _, request) = request.into_parts();
-        let user_id = request::user_id("user_id", &request.user_id)?;
+        let user_id = proto_request::user_id("user_id", &request.user_id)?;
         let target = request::target(request.target)?;
         let reasons = request::count("reasons", request.reasons, request::REASONS_DEFAULT)?;
-        let terms = self.read_options(&request.read_after, request.read_at, &caller)?;
-        Ok(Response::new(score::score(&self.shared, user_id, target, reasons, &terms).await?))
+        let options = self.read_options(&request.read_after, request.read_at, &caller)?;
+        Ok(Response::new(score::score(&self.shared, user_id, target, reasons, &options).await?))
     }
 
     async fn find_similar_users(
@@ -132,10 +133,10 @@ impl QueryService for Grpc {
         request: Request<v1::FindSimilarUsersRequest>,
     ) -> Result<Response<v1::FindSimilarUsersResponse>, Status> {
         let (caller, _, request) = request.into_parts();
-        let user_id = request::user_id("user_id", &request.user_id)?;
+        let user_id = proto_request::user_id("user_id", &request.user_id)?;
         let count = request::count("count", request.count, request::SIMILAR_DEFAULT)?;
-        let terms = self.read_options(&request.read_after, None, &caller)?;
-        Ok(Response::new(similar::find(&self.shared, user_id, count, &terms).await?))
+        let options = self.read_options(&request.read_after, None, &caller)?;
+        Ok(Response::new(similar::find(&self.shared, user_id, count, &options).await?))
     }
 }
 

@@ -33,10 +33,7 @@ impl Metrics {
         };
         Self {
             reads: count("portrait_query_reads", "requested profiles, by found: true, false", "{profile}"),
-            read_seconds: seconds(
-                "portrait_query_read_duration",
-                "duration of a read, waits included",
-            ),
+            read_seconds: seconds("portrait_query_read_duration", "duration of a read, waits included"),
             read_after_seconds: seconds(
                 "portrait_query_read_after_duration",
                 "wait of reads for read_after, by outcome: applied, timeout, expired, failed",
@@ -46,7 +43,11 @@ impl Metrics {
                 .with_description("open subscriptions")
                 .with_unit("{subscription}")
                 .build(),
-            delivered: count("portrait_query_changes_delivered", "changes delivered to subscribers", "{change}"),
+            delivered: count(
+                "portrait_query_changes_delivered",
+                "changes delivered to subscribers",
+                "{change}",
+            ),
             coalesced: count(
                 "portrait_query_changes_coalesced",
                 "changes replaced by a newer change of the same user before delivery",

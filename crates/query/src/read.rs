@@ -36,22 +36,30 @@ pub(crate) struct ReadBatch {
 }
 
 /// Reads the profile of one user.
-pub(crate) async fn read_one(shared: &QueryContext, user_id: UserId, terms: &ReadOptions) -> Result<ProfileView, Error> {
-    let batch = read_some(shared, std::slice::from_ref(&user_id), terms).await?;
+pub(crate) async fn read_one(
+    shared: &QueryContext,
+    user_id: UserId,
+    options: &ReadOptions,
+) -> Result<ProfileView, Error> {
+    let batch = read_some(shared, std::slice::from_ref(&user_id), options).await?;
     batch.found.into_iter().next().ok_or(Error::NotFound { user_id })
 }
 
 /// Reads the profiles of several users; duplicate ids are answered once.
-pub(crate) async fn read_some(shared: &QueryContext, user_ids: &[UserId], terms: &ReadOptions) -> Result<ReadBatch, Error> {
-    let begun = Instant::now();
-    let mut known = HashSet::with_capacity(user_ids.len());
-    let user_ids: Vec<&UserId> = user_ids.iter().filter(|user_id| known.insert(*user_id)).collect();
+pub(crate) async fn read_some(
+    shared: &QueryContext,
+    user_ids: &[UserId],
+    options: &ReadOptions,
+) -> Result<ReadBatch, Error> {
+    let started_at = Instant::now();
+    let mut seen = HashSet::with_capacity(user_ids.len());
+    let user_ids: Vec<&UserId> = user_ids.iter().filter(|user_id| seen.insert(*user_id)).collect();
     let by_partition = by_partition(shared, &user_ids);
     let partitions: Vec<PartitionId> = by_partition.keys().copied().collect();
-    after::wait(shared, &partitions, &terms.read_after, terms.wait).await?;
+    after::wait(shared, &partitions, &options.read_after, options.wait).await?;
     let profiles = load(shared, &user_ids, by_partition).await?;
-    let batch = at_read_time(shared, &user_ids, profiles, terms.read_at).await?;
-    shared.metrics.read(batch.found.len(), batch.missing.len(), begun.elapsed());
+    let batch = at_read_time(shared, &user_ids, profiles, options.read_at).await?;
+    shared.metrics.read(batch.found.len(), batch.missing.len(), started_at.elapsed());
     Ok(batch)
 }
 
@@ -95,14 +103,14 @@ async fn load(
 pub(crate) async fn stored_at(
     shared: &QueryContext,
     user_id: &UserId,
-    terms: &ReadOptions,
+    options: &ReadOptions,
 ) -> Result<(Profile, Timestamp), Error> {
     let partition = shared.store.layout().partitions.partition_of(user_id);
-    after::wait(shared, &[partition], &terms.read_after, terms.wait).await?;
+    after::wait(shared, &[partition], &options.read_after, options.wait).await?;
     let found = stored(shared, partition, &[user_id]).await?.into_iter().next().flatten();
     let profile = found.ok_or_else(|| Error::NotFound { user_id: user_id.clone() })?;
-    check_read_time(&profile, terms.read_at)?;
-    Ok((profile, read_time(shared, terms.read_at).await?))
+    check_read_time(&profile, options.read_at)?;
+    Ok((profile, read_time(shared, options.read_at).await?))
 }
 
 /// Returns stored profiles of users of one partition, in their order.
@@ -137,13 +145,13 @@ async fn at_read_time(
     profiles: Vec<Option<Profile>>,
     read_at: Option<Timestamp>,
 ) -> Result<ReadBatch, Error> {
-    let moment = read_time(shared, read_at).await?;
+    let read_time = read_time(shared, read_at).await?;
     let mut batch = ReadBatch { found: Vec::with_capacity(profiles.len()), missing: Vec::new() };
     for (index, (user_id, profile)) in user_ids.iter().zip(profiles).enumerate() {
         match profile {
             Some(profile) => {
                 check_read_time(&profile, read_at)?;
-                batch.found.push(profile.view_at(moment));
+                batch.found.push(profile.view_at(read_time));
             }
             None => batch.missing.push((*user_id).clone()),
         }
@@ -157,7 +165,7 @@ async fn at_read_time(
 /// Returns the requested read time, or now.
 async fn read_time(shared: &QueryContext, read_at: Option<Timestamp>) -> Result<Timestamp, Error> {
     match read_at {
-        Some(moment) => Ok(moment),
+        Some(read_time) => Ok(read_time),
         None => Ok(shared.profile_now().await?),
     }
 }
@@ -165,10 +173,10 @@ async fn read_time(shared: &QueryContext, read_at: Option<Timestamp>) -> Result<
 /// Refuses a read time before the newest event of the profile: events cannot be taken out of an aggregate again.
 fn check_read_time(profile: &Profile, read_at: Option<Timestamp>) -> Result<(), Error> {
     match (read_at, profile.newest_event_at()) {
-        (Some(asked), Some(newest)) if asked < newest => {
+        (Some(requested), Some(newest)) if requested < newest => {
             let message = format!(
                 "is {} ms before the newest event of user {}: send a later time, or none for now",
-                newest.since(asked).millis(),
+                newest.since(requested).millis(),
                 profile.user_id()
             );
             Err(Error::invalid(ErrorReason::ReadBeforeNewest, "read_at", message))

@@ -5,7 +5,7 @@ use crate::context::QueryContext;
 use crate::error::Error;
 use crate::read::{self, ReadOptions};
 use bytes::Bytes;
-use portrait_learning::prediction::recommend::{ItemRecommender, ScorePart, History, Recommended};
+use portrait_learning::prediction::recommend::{History, ItemRecommender, Recommended, ScorePart};
 use portrait_profile::{ActionKind, CatalogueItem, Profile, UserId};
 use portrait_proto::v1;
 use std::collections::HashSet;
@@ -17,15 +17,14 @@ const CANDIDATES_MAX: usize = 4_096;
 const PAGE_ITEMS: usize = 256;
 
 /// Remedy if the model has no recommender.
-const NO_ITEMS: &str =
-    "train a model when profiles have items and model.histories_max is above 0";
+const NO_ITEMS: &str = "train a model when profiles have items and model.histories_max is above 0";
 
 /// Validated recommendation query of a request.
 pub(crate) struct RecommendQuery {
     /// Number of items, at least 1.
     pub(crate) count: usize,
     /// Excludes items that the user has purchased.
-    pub(crate) exclude_bought: bool,
+    pub(crate) exclude_purchased: bool,
     /// Excludes all recent items of the profile.
     pub(crate) exclude_recent: bool,
     /// Allowed categories; empty means all.
@@ -40,10 +39,11 @@ impl RecommendQuery {
     }
 
     fn matches(&self, item: Option<&CatalogueItem>) -> bool {
+        // An item that the catalogue does not have cannot be shown to match a filter.
         let Some(item) = item else { return false };
         let category = self.categories.is_empty() || self.categories.contains(&*item.category);
-        let above = self.price_min.is_none_or(|least| item.price.is_some_and(|price| price >= least));
-        let below = self.price_max.is_none_or(|most| item.price.is_some_and(|price| price <= most));
+        let above = self.price_min.is_none_or(|min| item.price.is_some_and(|price| price >= min));
+        let below = self.price_max.is_none_or(|max| item.price.is_some_and(|price| price <= max));
         category && above && below
     }
 }
@@ -52,22 +52,22 @@ impl RecommendQuery {
 pub(crate) async fn recommend(
     shared: &QueryContext,
     user_id: UserId,
-    wish: &RecommendQuery,
-    terms: &ReadOptions,
+    query: &RecommendQuery,
+    options: &ReadOptions,
 ) -> Result<v1::RecommendResponse, Error> {
     let model = shared.served()?;
-    let items = model.predictors().items.as_ref().ok_or(Error::NotLearned { remedy: NO_ITEMS })?;
-    let profile = match read::stored_at(shared, &user_id, terms).await {
+    let items = model.predictors().items.as_ref().ok_or(Error::NotTrained { remedy: NO_ITEMS })?;
+    let profile = match read::stored_at(shared, &user_id, options).await {
         Ok((profile, _)) => Some(profile),
         Err(Error::NotFound { .. }) => None,
         Err(error) => return Err(error),
     };
     let segment = profile.as_ref().and_then(|profile| model.segment_index_of(profile));
-    let past = profile.as_ref().map(|profile| items.history(profile, segment)).unwrap_or_default();
-    let left_out = profile.as_ref().map(|profile| excluded_items(profile, items, wish)).unwrap_or_default();
-    let found = ranked(shared, items, &past, &left_out, wish).await?;
+    let history = profile.as_ref().map(|profile| items.history(profile, segment)).unwrap_or_default();
+    let excluded = profile.as_ref().map(|profile| excluded_items(profile, items, query)).unwrap_or_default();
+    let recommended = ranked(shared, items, &history, &excluded, query).await?;
     Ok(v1::RecommendResponse {
-        items: found.into_iter().filter_map(|found| to_wire(items, found)).collect(),
+        items: recommended.into_iter().filter_map(|recommended| to_wire(items, recommended)).collect(),
         profile_version: profile.map_or(0, |profile| profile.version().get()),
         model_version: model.version.get(),
     })
@@ -77,51 +77,54 @@ pub(crate) async fn recommend(
 async fn ranked(
     shared: &QueryContext,
     items: &ItemRecommender,
-    past: &History,
-    left_out: &HashSet<u32>,
-    wish: &RecommendQuery,
+    history: &History,
+    excluded: &HashSet<u32>,
+    query: &RecommendQuery,
 ) -> Result<Vec<Recommended>, Error> {
-    let allowed = |thing: u32| !left_out.contains(&thing);
-    if !wish.needs_catalogue() {
-        return Ok(items.recommend(past, wish.count, allowed));
+    let allowed = |item: u32| !excluded.contains(&item);
+    if !query.needs_catalogue() {
+        return Ok(items.recommend(history, query.count, allowed));
     }
-    let mut found = Vec::with_capacity(wish.count);
-    for page in items.ranked(past, CANDIDATES_MAX, allowed).chunks(PAGE_ITEMS) {
+    let mut found = Vec::with_capacity(query.count);
+    for page in items.ranked(history, CANDIDATES_MAX, allowed).chunks(PAGE_ITEMS) {
         let ids: Vec<Bytes> = page
             .iter()
-            .filter_map(|thing| items.id(*thing))
+            .filter_map(|item| items.id(*item))
             .map(|id| Bytes::copy_from_slice(id.as_str().as_bytes()))
             .collect();
-        for (thing, bytes) in page.iter().zip(shared.store.items(&ids).await?) {
-            let item = bytes.and_then(|bytes| CatalogueItem::decode(&bytes).ok());
-            if wish.matches(item.as_ref()) && found.len() < wish.count {
-                found.push(*thing);
+        for (item, bytes) in page.iter().zip(shared.store.items(&ids).await?) {
+            let entry = bytes.and_then(|bytes| CatalogueItem::decode(&bytes).ok());
+            if query.matches(entry.as_ref()) && found.len() < query.count {
+                found.push(*item);
             }
         }
-        if found.len() == wish.count {
+        if found.len() == query.count {
             break;
         }
     }
-    Ok(items.explained(past, &found))
+    Ok(items.explained(history, &found))
 }
 
-fn excluded_items(profile: &Profile, items: &ItemRecommender, wish: &RecommendQuery) -> HashSet<u32> {
+fn excluded_items(profile: &Profile, items: &ItemRecommender, query: &RecommendQuery) -> HashSet<u32> {
     let recent = profile.recent_items();
-    let left_out =
-        recent.filter(|item| wish.exclude_recent || wish.exclude_bought && item.kind == ActionKind::Purchase);
-    left_out.filter_map(|item| items.index(item.item_id.as_str())).collect()
+    let excluded = recent
+        .filter(|item| query.exclude_recent || query.exclude_purchased && item.kind == ActionKind::Purchase);
+    excluded.filter_map(|item| items.index(item.item_id.as_str())).collect()
 }
 
-fn to_wire(items: &ItemRecommender, found: Recommended) -> Option<v1::Recommendation> {
-    let because = found.because_item.and_then(|thing| items.id(thing));
-    let reason = |(part, adds): (ScorePart, f32)| v1::RecommendationReason {
-        part: part_to_wire(part).into(),
-        contribution: adds.into(),
-    };
+fn to_wire(items: &ItemRecommender, recommended: Recommended) -> Option<v1::Recommendation> {
+    let because = recommended.because_item.and_then(|item| items.id(item));
     Some(v1::Recommendation {
-        item_id: items.id(found.item)?.as_str().to_owned(),
-        score: found.score.into(),
-        reasons: found.parts.into_iter().map(reason).collect(),
+        item_id: items.id(recommended.item)?.as_str().to_owned(),
+        score: recommended.score.into(),
+        reasons: recommended
+            .parts
+            .into_iter()
+            .map(|(part, contribution)| v1::RecommendationReason {
+                part: part_to_wire(part).into(),
+                contribution: contribution.into(),
+            })
+            .collect(),
         because_item_id: because.map_or_else(String::new, |id| id.as_str().to_owned()),
     })
 }

@@ -16,15 +16,16 @@ pub(crate) async fn score(
     user_id: UserId,
     target: ScoreTarget,
     reasons: usize,
-    terms: &ReadOptions,
+    options: &ReadOptions,
 ) -> Result<v1::ScoreResponse, Error> {
     let model = shared.served()?;
-    let scorer = model.predictors().scorer(target).ok_or(Error::NotLearned { remedy: remedy(target) })?;
-    let (profile, moment) = read::stored_at(shared, &user_id, terms).await?;
-    let known = profile.features_bf16_at(moment);
+    let scorer = model.predictors().scorer(target).ok_or(Error::NotTrained { remedy: remedy(target) })?;
+    let (profile, read_time) = read::stored_at(shared, &user_id, options).await?;
+    let features = profile.features_bf16_at(read_time);
     let score =
-        scorer.score(ArrayView1::from(&known)).map_err(|source| Error::Unscored { user_id, source })?;
-    let (reasons, other_log_odds) = to_wire(&score, &known, reasons);
+        scorer.score(ArrayView1::from(&features)).map_err(|source| Error::Unscored { user_id, source })?;
+    // The reasons and the rest add up to the log odds, so that a caller can check the explanation.
+    let (reasons, other_log_odds) = to_wire(&score, &features, reasons);
     Ok(v1::ScoreResponse {
         probability: score.probability,
         log_odds: score.log_odds,
@@ -40,21 +41,23 @@ pub(crate) async fn score(
 }
 
 /// Returns the `count` largest contributions by absolute log odds, and the sum of the others.
-fn to_wire(score: &Score, known: &[f32], count: usize) -> (Vec<v1::ScoreReason>, f64) {
-    let mut order: Vec<usize> = (0..score.contributions.len()).collect();
-    order.sort_by(|one, other| score.contributions[*other].abs().total_cmp(&score.contributions[*one].abs()));
-    let (first, rest) = order.split_at(count.min(order.len()));
-    let reason = |column: &usize| {
+fn to_wire(score: &Score, features: &[f32], count: usize) -> (Vec<v1::ScoreReason>, f64) {
+    let mut columns: Vec<usize> = (0..score.contributions.len()).collect();
+    columns
+        .sort_by(|one, other| score.contributions[*other].abs().total_cmp(&score.contributions[*one].abs()));
+    let (first, rest) = columns.split_at(count.min(columns.len()));
+    let mut reasons = Vec::with_capacity(first.len());
+    for column in first {
         let component = component(*column);
-        v1::ScoreReason {
+        reasons.push(v1::ScoreReason {
             component: component.name.clone(),
             description: component.description.clone(),
             unit: component.unit.to_owned(),
-            value: known[*column].into(),
+            value: features[*column].into(),
             log_odds: score.contributions[*column],
-        }
-    };
-    (first.iter().map(reason).collect(), rest.iter().map(|column| score.contributions[*column]).sum())
+        });
+    }
+    (reasons, rest.iter().map(|column| score.contributions[*column]).sum())
 }
 
 fn step(step: &TreeStep) -> v1::ScoreStep {

@@ -26,11 +26,17 @@ const PAGES_QUEUED_MAX: usize = 2;
 pub(crate) async fn list(shared: &QueryContext) -> Result<v1::ListSegmentsResponse, Error> {
     let model = shared.served()?;
     let counts = counts(shared).await?;
-    let of_model = |id: &SegmentId| model.segment(*id).is_some();
-    let assigned = counts.iter().filter(|(id, _)| of_model(id)).map(|(_, count)| count).sum();
-    let in_retired = counts.iter().filter(|(id, _)| !of_model(id)).map(|(_, count)| count).sum();
+    // Until the sweep has reassigned them, users of an earlier model count in its retired segments.
+    let mut assigned_users = 0_u64;
+    let mut retired_users = 0_u64;
+    for (id, count) in &counts {
+        match model.segment(*id) {
+            Some(_) => assigned_users += count,
+            None => retired_users += count,
+        }
+    }
     let mut segments: Vec<v1::Segment> =
-        model.segments.iter().map(|segment| to_wire(&model, segment, &counts, assigned)).collect();
+        model.segments.iter().map(|segment| to_wire(&model, segment, &counts, assigned_users)).collect();
     segments.sort_by_key(|segment| Reverse(segment.size));
     let retired = model.retired.iter().map(|retired| v1::RetiredSegment {
         segment_id: retired.id.to_string(),
@@ -41,20 +47,23 @@ pub(crate) async fn list(shared: &QueryContext) -> Result<v1::ListSegmentsRespon
     Ok(v1::ListSegmentsResponse {
         model_version: model.version.get(),
         segments,
-        assigned_users: assigned,
-        retired_users: in_retired,
+        assigned_users,
+        retired_users,
         retired,
     })
 }
 
 /// Returns one segment of the active model.
-pub(crate) async fn one(shared: &QueryContext, segment_id: SegmentId) -> Result<v1::GetSegmentResponse, Error> {
+pub(crate) async fn one(
+    shared: &QueryContext,
+    segment_id: SegmentId,
+) -> Result<v1::GetSegmentResponse, Error> {
     let model = shared.served()?;
     let segment = model.segment(segment_id).ok_or(Error::NoSuchSegment { segment_id })?;
     let counts = counts(shared).await?;
-    let assigned =
+    let assigned_users =
         counts.iter().filter(|(id, _)| model.segment(**id).is_some()).map(|(_, count)| count).sum();
-    let segment = to_wire(&model, segment, &counts, assigned);
+    let segment = to_wire(&model, segment, &counts, assigned_users);
     Ok(v1::GetSegmentResponse { segment: Some(segment), model_version: model.version.get() })
 }
 
@@ -62,33 +71,31 @@ pub(crate) async fn one(shared: &QueryContext, segment_id: SegmentId) -> Result<
 pub(crate) async fn explain(
     shared: &QueryContext,
     user_id: UserId,
-    terms: &ReadOptions,
+    options: &ReadOptions,
 ) -> Result<v1::ExplainSegmentResponse, Error> {
     let model = shared.served()?;
-    let (profile, moment) = read::stored_at(shared, &user_id, terms).await?;
-    let held = profile.segment().ok_or_else(|| Error::Unassigned { user_id: user_id.clone() })?;
-    let raw = profile.features_at(moment);
-    let explanation = model.explain(&raw, held.segment_id).ok_or(Error::Unassigned { user_id })?;
-    let components = FeatureSchema::current().components().iter().zip(&raw).zip(&explanation.contributions);
-    let contribution = |((component, value), (z, contribution)): (
-        (&portrait_profile::FeatureComponent, &f32),
-        &(f32, f32),
-    )| {
-        v1::SegmentContribution {
+    let (profile, read_time) = read::stored_at(shared, &user_id, options).await?;
+    let membership = profile.segment().ok_or_else(|| Error::Unassigned { user_id: user_id.clone() })?;
+    let raw = profile.features_at(read_time);
+    let explanation = model.explain(&raw, membership.segment_id).ok_or(Error::Unassigned { user_id })?;
+    let mut contributions = Vec::with_capacity(raw.len());
+    let components = FeatureSchema::current().components();
+    for ((component, value), (z, contribution)) in components.iter().zip(&raw).zip(&explanation.contributions)
+    {
+        contributions.push(v1::SegmentContribution {
             component: component.name.clone(),
             description: component.description.clone(),
             unit: component.unit.to_owned(),
             value: f64::from(*value),
             z: f64::from(*z),
             contribution: f64::from(*contribution),
-        }
-    };
-    let mut contributions: Vec<v1::SegmentContribution> = components.map(contribution).collect();
+        });
+    }
     contributions.sort_by(|one, other| other.contribution.total_cmp(&one.contribution));
     let (runner_up, runner_up_distance) =
         explanation.runner_up.map_or((None, 0.0), |(id, distance)| (Some(id), distance));
     Ok(v1::ExplainSegmentResponse {
-        segment: shared.profile_to_wire(profile.view_at(moment)).segment,
+        segment: shared.profile_to_wire(profile.view_at(read_time)).segment,
         distance: explanation.distance.into(),
         runner_up_segment_id: runner_up.map_or_else(String::new, |id| id.to_string()),
         runner_up_name: runner_up.and_then(|id| model.segment_name(id)).unwrap_or_default().to_owned(),
@@ -108,18 +115,19 @@ pub(crate) async fn export(shared: &Arc<QueryContext>, segment_id: SegmentId) ->
     model.segment(segment_id).ok_or(Error::NoSuchSegment { segment_id })?;
     let size = counts(shared).await?.get(&segment_id).copied().unwrap_or(0);
     // k-anonymity: an export of very few users identifies them.
-    let least = shared.config.export_users_min;
-    if size < least {
-        return Err(Error::TooFew { segment_id, size, least });
+    let required = shared.config.export_users_min;
+    if size < required {
+        return Err(Error::TooFewUsers { segment_id, size, required });
     }
     let (pages, receiver) = mpsc::channel(PAGES_QUEUED_MAX);
-    let (shared, model_version) = (Arc::clone(shared), model.version.get());
+    let shared = Arc::clone(shared);
+    let model_version = model.version.get();
     #[expect(
         clippy::disallowed_methods,
         reason = "ends with its reader: a send fails once the stream is dropped"
     )]
     tokio::spawn(async move {
-        if let Err(error) = send(&shared, segment_id, model_version, &pages).await {
+        if let Err(error) = send_pages(&shared, segment_id, model_version, &pages).await {
             // The reader may have disconnected; the send error is of no use then.
             let _ = pages.send(Err(error.into())).await;
         }
@@ -127,26 +135,26 @@ pub(crate) async fn export(shared: &Arc<QueryContext>, segment_id: SegmentId) ->
     Ok(ReceiverStream::new(receiver))
 }
 
-async fn send(
+async fn send_pages(
     shared: &QueryContext,
     segment_id: SegmentId,
     model_version: u64,
     pages: &mpsc::Sender<Result<v1::ExportSegmentResponse, Status>>,
 ) -> Result<(), Error> {
-    let most = PAGE_USERS.min(shared.store.limits().page_items);
+    let limit = PAGE_USERS.min(shared.store.limits().page_items);
     for partition in shared.store.layout().partitions.all() {
         let mut cursor = None;
         loop {
-            let page = shared.store.scan(partition, cursor, most).await?;
+            let page = shared.store.scan(partition, cursor, limit).await?;
             let mut user_ids = Vec::new();
             for (key, bytes) in &page.profiles {
                 let profile: Profile = read::decoded(&String::from_utf8_lossy(&key.0), bytes)?;
-                if profile.segment().is_some_and(|held| held.segment_id == segment_id) {
+                if profile.segment().is_some_and(|membership| membership.segment_id == segment_id) {
                     user_ids.push(profile.user_id().to_string());
                 }
             }
-            let page_of_export = v1::ExportSegmentResponse { user_ids, model_version };
-            if !page_of_export.user_ids.is_empty() && pages.send(Ok(page_of_export)).await.is_err() {
+            let response = v1::ExportSegmentResponse { user_ids, model_version };
+            if !response.user_ids.is_empty() && pages.send(Ok(response)).await.is_err() {
                 return Ok(());
             }
             cursor = page.next;
@@ -171,14 +179,19 @@ async fn counts(shared: &QueryContext) -> Result<BTreeMap<SegmentId, u64>, Error
     Ok(counts)
 }
 
-fn to_wire(model: &Model, segment: &Segment, counts: &BTreeMap<SegmentId, u64>, assigned: u64) -> v1::Segment {
+fn to_wire(
+    model: &Model,
+    segment: &Segment,
+    counts: &BTreeMap<SegmentId, u64>,
+    assigned_users: u64,
+) -> v1::Segment {
     let size = counts.get(&segment.id).copied().unwrap_or(0);
-    let share = if assigned == 0 { 0.0 } else { size as f64 / assigned as f64 };
+    let share = if assigned_users == 0 { 0.0 } else { size as f64 / assigned_users as f64 };
     let components = FeatureSchema::current().components();
     let defining = segment.defining.iter().filter_map(|defining| {
         let component = components.get(defining.component)?;
         Some(v1::DefiningFeature {
-            component: component.name.clone(),
+            name: component.name.clone(),
             description: component.description.clone(),
             unit: component.unit.to_owned(),
             z: defining.z.into(),

@@ -33,7 +33,6 @@ impl QueryService {
         config: ValidConfig,
     ) -> Self {
         let partitions = store.layout().partitions;
-        let ring = |_| ChangeRing::new(config.ring_changes, config.ring_bytes);
         let shared = QueryContext {
             store,
             profile_clock,
@@ -42,7 +41,10 @@ impl QueryService {
             model,
             tracer: with.tracer,
             metrics: Metrics::new(&with.meter),
-            rings: partitions.all().map(ring).collect(),
+            rings: partitions
+                .all()
+                .map(|_| ChangeRing::new(config.ring_changes, config.ring_bytes))
+                .collect(),
             feed_changed: watch::Sender::new(()),
             subscription_permits: Arc::new(Semaphore::new(config.max_subscribers)),
             closing: CancellationToken::new(),
@@ -70,7 +72,8 @@ impl QueryService {
         for partition in self.shared.store.layout().partitions.all() {
             self.shared.tasks.spawn(tail::run_tail(Arc::clone(&self.shared), partition));
         }
-        let (shared, shutdown) = (Arc::clone(&self.shared), shutdown.clone());
+        let shared = Arc::clone(&self.shared);
+        let shutdown = shutdown.clone();
         tokio::spawn(async move {
             shutdown.cancelled().await;
             shared.closing.cancel();

@@ -17,35 +17,41 @@ pub(crate) async fn find(
     shared: &QueryContext,
     user_id: UserId,
     count: usize,
-    terms: &ReadOptions,
+    options: &ReadOptions,
 ) -> Result<v1::FindSimilarUsersResponse, Error> {
     let model = shared.served()?;
-    let sample = model.predictors().lookalikes.as_ref().ok_or(Error::NotLearned { remedy: NO_SAMPLE })?;
-    let (profile, moment) = read::stored_at(shared, &user_id, terms).await?;
-    let place = embed(&model, &profile, moment);
+    let sample = model.predictors().lookalikes.as_ref().ok_or(Error::NotTrained { remedy: NO_SAMPLE })?;
+    let (profile, read_time) = read::stored_at(shared, &user_id, options).await?;
+    let coordinates = embed(&model, &profile, read_time);
     // One more, since the user itself may be in the sample.
-    let near = sample.nearest(&place, count * CANDIDATES_MAX + 1);
-    let others: Vec<&UserId> = near.into_iter().filter(|other| **other != user_id).collect();
+    let nearest = sample.nearest(&coordinates, count * CANDIDATES_MAX + 1);
+    let others: Vec<&UserId> = nearest.into_iter().filter(|other| **other != user_id).collect();
     let profiles = read::stored_anywhere(shared, &others).await?;
-    let similar = |other: Profile| {
-        let there = embed(&model, &other, moment);
-        let apart = there.iter().zip(&place).map(|(one, two)| (one - two).powi(2));
-        v1::SimilarUser {
+    // Distances in the sample are as old as the model; the current profiles decide.
+    let mut users: Vec<v1::SimilarUser> = Vec::with_capacity(profiles.len());
+    for other in profiles.into_iter().flatten() {
+        let other_coordinates = embed(&model, &other, read_time);
+        let squares = other_coordinates.iter().zip(&coordinates).map(|(one, two)| (one - two).powi(2));
+        users.push(v1::SimilarUser {
             user_id: other.user_id().to_string(),
-            distance: f64::from(apart.sum::<f32>().sqrt()),
-            segment_id: other.segment().map_or_else(String::new, |held| held.segment_id.to_string()),
+            distance: f64::from(squares.sum::<f32>().sqrt()),
+            segment_id: other
+                .segment()
+                .map_or_else(String::new, |membership| membership.segment_id.to_string()),
             profile_version: other.version().get(),
-        }
-    };
-    let mut users: Vec<v1::SimilarUser> = profiles.into_iter().flatten().map(similar).collect();
+        });
+    }
     users.sort_by(|one, other| one.distance.total_cmp(&other.distance));
     users.truncate(count);
-    let (profile_version, model_version) = (profile.version().get(), model.version.get());
-    Ok(v1::FindSimilarUsersResponse { users, profile_version, model_version })
+    Ok(v1::FindSimilarUsersResponse {
+        users,
+        profile_version: profile.version().get(),
+        model_version: model.version.get(),
+    })
 }
 
-fn embed(model: &Model, profile: &Profile, moment: Timestamp) -> Vec<f32> {
-    model.embed(&profile.features_at(moment))
+fn embed(model: &Model, profile: &Profile, read_time: Timestamp) -> Vec<f32> {
+    model.embed(&profile.features_at(read_time))
 }
 
 /// Remedy if the model has no sample.

@@ -10,6 +10,7 @@
 //! to one change. No queue can grow without bound, and no tail waits for a subscriber.
 
 mod deliver;
+mod filter;
 mod outbox;
 mod position;
 mod resync;
@@ -17,13 +18,12 @@ mod ring;
 mod subscriber;
 pub(crate) mod tail;
 mod token;
-mod filter;
 
+pub(crate) use filter::SubscriptionFilter;
 pub(crate) use outbox::ResponseStream;
 pub(crate) use position::WatchFrom;
 pub(crate) use ring::ChangeRing;
 pub(crate) use token::ResumeToken;
-pub(crate) use filter::SubscriptionFilter;
 
 use crate::context::QueryContext;
 use crate::error::Error;
@@ -32,15 +32,19 @@ use std::sync::Arc;
 use subscriber::Subscriber;
 
 /// Starts a subscription: when this returns, its position in every feed is fixed.
-pub(crate) async fn begin(shared: &Arc<QueryContext>, wish: SubscriptionFilter, start: WatchFrom) -> Result<ResponseStream, Error> {
+pub(crate) async fn begin(
+    shared: &Arc<QueryContext>,
+    filter: SubscriptionFilter,
+    start: WatchFrom,
+) -> Result<ResponseStream, Error> {
     if shared.closing.is_cancelled() {
         return Err(Error::ShuttingDown);
     }
     let limit = shared.config.max_subscribers;
-    let seat = SubscriptionPermit::try_acquire(shared).ok_or(Error::TooManySubscribers { limit })?;
-    let cursors = position::find(shared, wish.shard, start).await?;
-    let (outbox, last_word, answers) = outbox::open(shared, seat);
-    let subscriber = Subscriber::new(Arc::clone(shared), wish, cursors, outbox);
-    shared.tasks.spawn(subscriber.run(last_word));
-    Ok(answers)
+    let permit = SubscriptionPermit::try_acquire(shared).ok_or(Error::TooManySubscribers { limit })?;
+    let cursors = position::find(shared, filter.shard, start).await?;
+    let (outbox, final_status, responses) = outbox::open(shared, permit);
+    let subscriber = Subscriber::new(Arc::clone(shared), filter, cursors, outbox);
+    shared.tasks.spawn(subscriber.run(final_status));
+    Ok(responses)
 }

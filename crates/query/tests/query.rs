@@ -5,12 +5,12 @@
 
 mod query {
     mod failures;
+    mod fixture;
     mod limits;
     mod read_after;
     mod reader;
     mod reads;
     mod resyncs;
     mod segments;
-    mod fixture;
     mod subscriptions;
 }

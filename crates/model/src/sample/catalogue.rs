@@ -15,7 +15,10 @@ const SEED: u64 = 0x6E65_7700;
 
 /// Reads the catalogue entries of the items in `had`, which is sorted, and a bounded sample of the others; empty if
 /// `had` is empty.
-pub(crate) async fn described(store: &dyn CatalogueStore, had: &[ItemId]) -> Result<Vec<ItemDescription>, Error> {
+pub(crate) async fn described(
+    store: &dyn CatalogueStore,
+    had: &[ItemId],
+) -> Result<Vec<ItemDescription>, Error> {
     let mut found = Vec::new();
     // Items without interactions can only be recommended by category and brand.
     let mut cold_start = BottomKSample::new(COLD_START_ITEMS_MAX);
@@ -54,8 +57,8 @@ fn read(id: &[u8], bytes: &[u8]) -> Option<ItemDescription> {
 mod tests {
     use super::*;
     use portrait_profile::PartitionCount;
-    use portrait_store::embedded::{Embedded, Options};
     use portrait_store::{AckLevel, Limits};
+    use portrait_store_embedded::{Embedded, EmbeddedOptions};
 
     fn item_id(text: &str) -> ItemId {
         ItemId::parse(text).expect("an id")
@@ -64,9 +67,9 @@ mod tests {
     #[tokio::test]
     async fn the_whole_catalogue_is_read_page_by_page_in_the_order_of_ids() {
         let folder = tempfile::tempdir().expect("a folder");
-        let limits = Limits { page_items: 3, ..Options::default().limits };
+        let limits = Limits { page_items: 3, ..EmbeddedOptions::default().limits };
         let partitions = PartitionCount::new(1);
-        let options = Options { limits, partitions, reserve_bytes: 0, ..Options::default() };
+        let options = EmbeddedOptions { limits, partitions, reserve_bytes: 0, ..EmbeddedOptions::default() };
         let store = Embedded::open(folder.path(), options).expect("a new store");
         for (id, category) in
             [("d", "tea"), ("b", "shoes"), ("a", ""), ("e", "tea"), ("c", "shoes"), ("f", "tea")]

@@ -91,7 +91,13 @@ mod tests {
     fn snapshot(seconds: i64, order: bool, label: Option<bool>) -> FeatureSnapshot {
         let at = Some(time::to_wire(Timestamp::from_millis(seconds * 1000)));
         let values = vec![seconds as f32];
-        FeatureSnapshot { at, values, is_order: order, purchased_within_7_days: label.filter(|_| !order), risk: label.filter(|_| order) }
+        FeatureSnapshot {
+            at,
+            values,
+            is_order: order,
+            purchased_within_7_days: label.filter(|_| !order),
+            risk: label.filter(|_| order),
+        }
     }
 
     #[test]
@@ -122,11 +128,11 @@ mod tests {
             }
         }
         let examples = collector.finish(1);
-        let times: Vec<f32> = cases.propensity.values.iter().copied().collect();
+        let times: Vec<f32> = examples.propensity.values.iter().copied().collect();
         assert!((30..=100).contains(&times.len()) && times.is_sorted(), "{times:?}");
-        assert!(times.chunks(2).all(|pair| pair[0] == pair[1]), "both moments of a user, or none");
-        assert_eq!(cases.risk.labels.len(), 50, "few orders all stay");
+        assert!(times.chunks(2).all(|pair| pair[0] == pair[1]), "both snapshots of a user, or none");
+        assert_eq!(examples.risk.labels.len(), 50, "few orders all stay");
         let none = ExampleCollector::begin(0).finish(1);
-        assert_eq!((none.of(Target::Propensity).labels.len(), none.risk.values.ncols()), (0, 1));
+        assert_eq!((none.of(ScoreTarget::Propensity).labels.len(), none.risk.values.ncols()), (0, 1));
     }
 }

@@ -5,10 +5,10 @@ use super::task::TrainingTask;
 use crate::error::Error;
 use crate::sample::LabelledSet;
 use ndarray::ArrayView2;
-use portrait_learning::prediction::next_action::{NextActionModel, UserTransitions};
 use portrait_learning::prediction::learners::{self, Scorer};
+use portrait_learning::prediction::next_action::{NextActionModel, UserTransitions};
 use portrait_learning::prediction::recommend::ItemRecommender;
-use portrait_learning::prediction::{Predictors, Lookalikes, factors};
+use portrait_learning::prediction::{Lookalikes, Predictors, factors};
 use portrait_profile::ScoreTarget;
 use std::sync::Arc;
 
@@ -38,8 +38,12 @@ fn items(task: &TrainingTask, found: &ClusterLabels<'_>) -> Result<Option<ItemRe
     let histories = &task.sample.histories;
     task.progress.report("training recommender", 0, histories.items.len() as u64);
     let latent = factors::Params { seed: task.config.seed, ..factors::Params::default() };
-    let items =
-        ItemRecommender::learn(histories.items.clone(), &histories.with_segments(found.labels), found.segments, &latent)?;
+    let items = ItemRecommender::learn(
+        histories.items.clone(),
+        &histories.with_segments(found.labels),
+        found.segments,
+        &latent,
+    )?;
     Ok(items.map(|items| items.with_cold_start(&task.sample.catalogue)))
 }
 
@@ -48,8 +52,9 @@ fn behavior(task: &TrainingTask, found: &ClusterLabels<'_>) -> Result<Option<Nex
     let users = &task.sample.sampled;
     task.progress.report("training next-action model", 0, users.len() as u64);
     let labelled = users.iter().zip(found.labels);
-    let transitions: Vec<UserTransitions> =
-        labelled.map(|(user, label)| UserTransitions { segment: Some(*label), transitions: user.steps.clone() }).collect();
+    let transitions: Vec<UserTransitions> = labelled
+        .map(|(user, label)| UserTransitions { segment: Some(*label), transitions: user.steps.clone() })
+        .collect();
     Ok(NextActionModel::learn(&transitions)?)
 }
 

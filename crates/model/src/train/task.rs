@@ -1,7 +1,7 @@
 //! Input of one training: the sample, the served model, and the settings.
 
+use crate::command::{ProgressReporter, SegmentCount};
 use crate::config::ValidConfig;
-use crate::command::{SegmentCount, ProgressReporter};
 use crate::sample::TrainingSample;
 use portrait_learning::Model;
 use portrait_profile::{ModelVersion, SegmentId};

@@ -39,7 +39,7 @@ async fn unchanged_users_raise_no_alarm_however_often_they_are_looked_at() {
         sandbox.clock.advance(1000);
         let (drift, answer) = look(&sandbox).await;
         let at = Some(time::to_wire(Timestamp::from_millis(NEW_YEAR + looks * 1000)));
-        assert_eq!(drift, DriftStatus { at, rows: 300, ..DriftStatus::default() });
+        assert_eq!(drift, DriftStatus { checked_at: at, rows: 300, ..DriftStatus::default() });
         assert_eq!(answer.training, None);
         assert_eq!(sandbox.list().await.drift, Some(drift), "the list has the newest look");
     }
@@ -52,12 +52,12 @@ async fn a_component_that_moved_is_named_and_alarms_are_counted_until_it_moves_b
     for windows in 1..=4 {
         let (drift, answer) = look(&sandbox).await;
         let [moved] = &drift.components[..] else { panic!("{:?}", drift.components) };
-        assert_eq!((&*moved.name, drift.windows), ("behavior.view.7d", windows));
+        assert_eq!((&*moved.component, drift.consecutive_checks), ("behavior.view.7d", windows));
         assert!(moved.psi > moved.critical && moved.critical > 0.0, "{moved:?}");
         assert_eq!(answer.training, None, "trainings are not automatic");
     }
     sandbox.features.send(users(300, 3));
-    assert_eq!(look(&sandbox).await.0.windows, 0);
+    assert_eq!(look(&sandbox).await.0.consecutive_checks, 0);
     assert_eq!(sandbox.versions().await, [1]);
 }
 
@@ -72,7 +72,7 @@ async fn a_category_that_more_users_come_for_is_named_with_both_shares() {
     let (drift, _) = look(&sandbox).await;
     let shares: Vec<_> = drift.categories.iter().map(|one| (&*one.name, one.before, one.now)).collect();
     assert!(shares.contains(&("c0", 0.25, 0.5)) && shares.contains(&("c1", 0.25, 0.0)), "{shares:?}");
-    assert_eq!((shares.len(), drift.windows, drift.components.len()), (2, 1, 0));
+    assert_eq!((shares.len(), drift.consecutive_checks, drift.components.len()), (2, 1, 0));
 }
 
 #[tokio::test]
@@ -96,13 +96,13 @@ async fn drift_that_lasts_gives_cause_for_a_training_that_knows_the_users_again(
     sandbox.features.change(|vector| set(vector, "behavior.view.7d", 300.0));
     for windows in 1..=2 {
         let (drift, answer) = look(&sandbox).await;
-        assert_eq!((drift.windows, answer.training), (windows, None));
+        assert_eq!((drift.consecutive_checks, answer.training), (windows, None));
     }
     let (drift, answer) = look(&sandbox).await;
     let training = answer.training.expect("the third look in a row");
-    assert_eq!((drift.windows, training.published, training.version), (3, true, 2));
+    assert_eq!((drift.consecutive_checks, training.published, training.version), (3, true, 2));
     assert_eq!(training.manifest.expect("one").cause().as_str_name(), "TRAINING_CAUSE_DRIFT");
-    assert_eq!(look(&sandbox).await.0.windows, 0, "the new model was made from them");
+    assert_eq!(look(&sandbox).await.0.consecutive_checks, 0, "the new model was made from them");
 }
 
 #[tokio::test]
@@ -111,8 +111,8 @@ async fn alarms_are_counted_anew_for_another_model() {
     sandbox.first().await;
     sandbox.features.change(|vector| set(vector, "behavior.view.7d", 300.0));
     for windows in 1..=2 {
-        assert_eq!(look(&sandbox).await.0.windows, windows);
+        assert_eq!(look(&sandbox).await.0.consecutive_checks, windows);
     }
     sandbox.client().activate_model(ActivateModelRequest { version: 1 }).await.expect("it is kept");
-    assert_eq!(look(&sandbox).await.0.windows, 1);
+    assert_eq!(look(&sandbox).await.0.consecutive_checks, 1);
 }

@@ -181,7 +181,7 @@ pub(super) fn users_with_histories(count: usize) -> Vec<FeatureVector> {
         let touch = |newer: usize| ItemTouch {
             item_id: format!("item-{}-{}", number % 3, (number + newer) % 7),
             at: Some(time::to_wire(Timestamp::from_millis(1_000_000 - newer as i64 * 1000))),
-            times: 1,
+            count: 1,
             ..Default::default()
         };
         vector.recent_items = (0..3).map(touch).collect();

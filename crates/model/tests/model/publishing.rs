@@ -78,18 +78,18 @@ async fn a_trainer_that_lost_its_lease_publishes_nothing() {
     };
     let (trained, token) = outcome.await;
     let status = trained.expect_err("another has the right to train");
-    assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::TrainingElsewhere));
+    assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::TrainingInProgress));
     assert_eq!((sandbox.versions().await, sandbox.registry().await.active), (vec![], None));
     // Ended by the other process, the right is free again; the loser has not given it away.
     let status = sandbox.train(TrainModelRequest::default()).await.expect_err("the other trains still");
-    assert_eq!(reason(&status), ErrorReason::TrainingElsewhere);
+    assert_eq!(reason(&status), ErrorReason::TrainingInProgress);
     sandbox.store.release_training(token).await.expect("the store is there");
     assert_eq!(sandbox.first().await.version, 1);
 }
 
 #[tokio::test]
 async fn the_oldest_models_go_with_the_parts_that_only_they_need() {
-    let sandbox = Sandbox::running(Config { keep: 2, ..config() }).await;
+    let sandbox = Sandbox::running(Config { versions_kept: 2, ..config() }).await;
     sandbox.features.send(users_with_histories(120));
     let mut manifests = Vec::new();
     for kept in [&[1][..], &[1, 2], &[2, 3], &[3, 4]] {
@@ -111,7 +111,7 @@ async fn the_oldest_models_go_with_the_parts_that_only_they_need() {
 
 #[tokio::test]
 async fn an_older_model_that_is_served_again_is_kept_at_any_age() {
-    let sandbox = Sandbox::running(Config { keep: 2, ..config() }).await;
+    let sandbox = Sandbox::running(Config { versions_kept: 2, ..config() }).await;
     sandbox.features.send(users(120, 3));
     for _ in 0..2 {
         sandbox.published(FORCE).await;

@@ -3,7 +3,7 @@
 use super::sandbox::{Sandbox, config, field, reason};
 use portrait_model::Config;
 use portrait_proto::v1::{CheckDriftRequest, ErrorReason, TrainModelRequest};
-use portrait_runtime::config::{ByteSize, Interval};
+use portrait_runtime::config::{ByteSize, DurationSetting};
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -13,7 +13,7 @@ async fn a_training_that_makes_no_sense_names_the_field_at_fault() {
     for (segments, choose_segments, expected, at_fault) in [
         (5, false, ErrorReason::OutOfRange, "segments"),
         (u32::MAX, false, ErrorReason::OutOfRange, "segments"),
-        (3, true, ErrorReason::Contradiction, "choose_segments"),
+        (3, true, ErrorReason::ConflictingFields, "choose_segments"),
     ] {
         let request = TrainModelRequest { segments, choose_segments, force: false };
         let status = sandbox.client().train_model(request).await.expect_err("it makes no sense");
@@ -43,21 +43,21 @@ async fn more_callers_than_may_wait_for_the_trainer_are_asked_to_come_back() {
     let training = sandbox.client().train_model(TrainModelRequest::default()).await.err();
     let look = sandbox.client().check_drift(CheckDriftRequest {}).await.err();
     for status in [training, look].map(|status| status.expect("the queue is full")) {
-        assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::TrainingElsewhere));
+        assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::TrainingInProgress));
         assert!(status.get_error_details().retry_info().is_some());
     }
 }
 
 #[test]
 fn settings_that_make_no_sense_are_refused_by_their_key() {
-    let short = Interval::from_millis(99);
+    let short = DurationSetting::from_millis(99);
     let small = ByteSize::kibibytes(63);
     for (key, config) in [
         ("model.interval", Config { interval: short, ..config() }),
         ("model.drift_interval", Config { drift_interval: short, ..config() }),
         ("model.lease_ttl", Config { lease_ttl: short, ..config() }),
         ("model.heartbeat", Config { heartbeat: short, ..config() }),
-        ("model.drift_windows", Config { drift_windows: 0, ..config() }),
+        ("model.drift_consecutive_checks", Config { drift_consecutive_checks: 0, ..config() }),
         ("model.drift_rows", Config { drift_rows: 99, ..config() }),
         ("model.drift_rows_min", Config { drift_rows_min: 99, ..config() }),
         ("model.rows_min", Config { rows_min: 9, ..config() }),
@@ -65,10 +65,10 @@ fn settings_that_make_no_sense_are_refused_by_their_key() {
         ("model.segments_min", Config { segments_min: 1, ..config() }),
         ("model.segments_max", Config { segments_max: 1, ..config() }),
         ("model.segments_max", Config { segments_max: 257, ..config() }),
-        ("model.keep", Config { keep: 1, ..config() }),
+        ("model.versions_kept", Config { versions_kept: 1, ..config() }),
         ("model.max_watchers", Config { max_watchers: 0, ..config() }),
-        ("model.worse_max", Config { worse_max: 1.1, ..config() }),
-        ("model.worse_max", Config { worse_max: f64::NAN, ..config() }),
+        ("model.inertia_increase_max", Config { inertia_increase_max: 1.1, ..config() }),
+        ("model.inertia_increase_max", Config { inertia_increase_max: f64::NAN, ..config() }),
         ("model.max_request", Config { max_request: small, ..config() }),
         ("model.max_response", Config { max_response: ByteSize::kibibytes(2047), ..config() }),
     ] {

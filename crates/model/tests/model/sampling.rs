@@ -112,6 +112,6 @@ async fn a_look_at_drift_reads_twice_the_share_that_it_needs_and_keeps_no_more_t
         assert!((30..=100).contains(&rows), "{rows} rows");
         let request = sandbox.features.requests().pop().expect("a request");
         assert_eq!(request.sample, share);
-        assert!(!request.include_recent_items && !request.include_transitions && !request.include_moments);
+        assert!(!request.include_recent_items && !request.include_transitions && !request.include_snapshots);
     }
 }

@@ -5,7 +5,7 @@ use super::features::Features;
 use bytes::Bytes;
 use portrait_learning::Model;
 use portrait_model::{Config, ModelService, assembled, manifest};
-use portrait_profile::{FeatureSchema, ModelVersion, PartitionCount, PartitionLedger, Span, Timestamp};
+use portrait_profile::{FeatureSchema, ModelVersion, PartitionCount, PartitionLedger, TimeDelta, Timestamp};
 use portrait_proto::status;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::model_service_server::{ModelService as Handlers, ModelServiceServer};
@@ -14,13 +14,13 @@ use portrait_proto::v1::{
     ErrorReason, ListModelsRequest, ListModelsResponse, ModelManifest, ModelPart, TrainModelRequest,
     TrainOutcome,
 };
-use portrait_runtime::config::Interval;
+use portrait_runtime::config::DurationSetting;
 use portrait_runtime::telemetry::Instruments;
 use portrait_runtime::{Clock, ManualClock};
-use portrait_store_embedded::{Embedded, Options};
 use portrait_store::{
     Commit, Counters, LeaseToken, Nonce, PartName, PublishedModel, Registry, RegistryChange, Store,
 };
+use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use prost::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub(super) fn config() -> Config {
         rows_min: 60,
         segments_min: 2,
         segments_max: 4,
-        heartbeat: Interval::from_millis(100),
+        heartbeat: DurationSetting::from_millis(100),
         threads: 1,
         ..Config::default()
     }
@@ -68,7 +68,11 @@ impl Sandbox {
     /// A process over a new store; its trainer does not run yet.
     pub(super) async fn idle(config: Config) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let options = Options { partitions: PartitionCount::new(2), reserve_bytes: 0, ..Options::default() };
+        let options = EmbeddedOptions {
+            partitions: PartitionCount::new(2),
+            reserve_bytes: 0,
+            ..EmbeddedOptions::default()
+        };
         let store = Arc::new(Embedded::open(folder.path(), options).expect("a new store"));
         Self::over(store, ManualClock::new(NEW_YEAR), Arc::new(folder), config).await
     }
@@ -101,7 +105,7 @@ impl Sandbox {
             Arc::clone(&store) as Arc<dyn Store>,
             peer,
             Arc::new(clock.clone()),
-            &Instruments::unheard(),
+            &Instruments::disabled(),
             config.validate().expect("settings that make sense"),
         );
         Self { store, clock, features, service, shutdown, folder }
@@ -191,8 +195,9 @@ impl Sandbox {
 
     /// Takes the right to train for another process.
     pub(super) async fn take_training(&self, nonce: u128) -> LeaseToken {
-        let long_after = self.now().plus(Span::from_days(1));
-        let token = self.store.acquire_training(Nonce::new(nonce), Span::from_secs(10), long_after).await;
+        let long_after = self.now().plus(TimeDelta::from_days(1));
+        let token =
+            self.store.acquire_training(Nonce::new(nonce), TimeDelta::from_secs(10), long_after).await;
         token.expect("the store is there").expect("every lease has expired")
     }
 
@@ -224,7 +229,8 @@ impl Sandbox {
     async fn commit(&self, records: u64, note: Option<Bytes>) {
         let partition = self.store.layout().partitions.all().next().expect("a partition");
         // At one moment the same owner gets the same token again.
-        let lease = self.store.acquire(partition, Nonce::new(1), Span::from_days(1), Timestamp::EPOCH).await;
+        let lease =
+            self.store.acquire(partition, Nonce::new(1), TimeDelta::from_days(1), Timestamp::EPOCH).await;
         let token = lease.expect("the store is there").expect("the only owner");
         let meta = self.store.meta(partition).await.expect("the store is there");
         let commit = Commit {

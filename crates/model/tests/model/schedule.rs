@@ -74,7 +74,7 @@ async fn a_model_is_trained_when_it_is_time_if_there_are_new_records() {
 
 #[tokio::test]
 async fn a_model_is_trained_before_its_time_after_as_many_records_as_set() {
-    let (sandbox, mut watcher) = with_first(Config { volume: 50, ..automatic() }).await;
+    let (sandbox, mut watcher) = with_first(Config { retrain_after_records: 50, ..automatic() }).await;
     sandbox.apply(49).await;
     watcher.wait_heartbeats(LONG).await;
     assert_eq!(sandbox.versions().await, [1]);
@@ -92,7 +92,7 @@ async fn a_model_is_trained_on_drift_that_lasts_three_looks() {
         sandbox.apply(1).await;
         sandbox
             .until("a look", async || {
-                sandbox.list().await.drift.is_some_and(|drift| drift.windows == windows)
+                sandbox.list().await.drift.is_some_and(|drift| drift.consecutive_checks == windows)
             })
             .await;
         watcher.wait_heartbeats(LONG).await;
@@ -124,7 +124,7 @@ async fn drift_is_looked_at_once_an_interval_and_only_after_new_records() {
 async fn nothing_is_trained_by_itself_where_that_is_switched_off() {
     let manual = Sandbox::running(config()).await;
     manual.features.send(users(300, 3));
-    let other = manual.another(Config { volume: 10, ..automatic() }).await;
+    let other = manual.another(Config { retrain_after_records: 10, ..automatic() }).await;
     other.features.send(users(300, 3));
     // Two trainings are due, one after the other; the process beside it does both.
     for versions in [&[1][..], &[1, 2]] {
@@ -151,7 +151,7 @@ async fn only_one_process_trains_at_a_time() {
         refused
     };
     let (first, refused) = tokio::join!(one.first(), second);
-    assert_eq!((refused.code(), reason(&refused)), (Code::Unavailable, ErrorReason::TrainingElsewhere));
+    assert_eq!((refused.code(), reason(&refused)), (Code::Unavailable, ErrorReason::TrainingInProgress));
     assert!(refused.get_error_details().retry_info().is_some());
     assert_eq!((first.version, other.features.requests().len()), (1, 0));
     assert_eq!(other.first().await.version, 2, "the right to train was given back");

@@ -20,7 +20,7 @@ async fn too_few_users_are_an_outcome_that_says_how_many_are_needed() {
         sandbox.features.send(users(there, 3));
         let outcome = sandbox.train(TrainModelRequest::default()).await.expect("an outcome");
         assert_eq!(outcome.published, published, "{there} users");
-        let expected = format!("{there} shoppers are there, 60 are needed");
+        let expected = format!("{there} users found, 60 needed");
         assert_eq!(outcome.refusal.contains(&expected), !published, "{}", outcome.refusal);
     }
     assert_eq!(sandbox.versions().await, [1]);
@@ -37,14 +37,14 @@ async fn a_training_reports_its_stages_in_order_and_its_outcome_last() {
         "choosing the number of segments",
         "clustering",
         "naming",
-        "learning items",
-        "learning what is done next",
+        "training recommender",
+        "training next-action model",
         "publishing",
     ];
     assert_eq!(stages, expected);
     let manifest = outcome.manifest.expect("a manifest");
     assert_eq!((outcome.version, manifest.version, manifest.parent_version), (1, 1, 0));
-    assert_eq!((manifest.rows, manifest.applied_total, manifest.cause()), (120, 77, TrainingCause::Demand));
+    assert_eq!((manifest.rows, manifest.applied_total, manifest.cause()), (120, 77, TrainingCause::Request));
 }
 
 #[tokio::test]
@@ -76,8 +76,8 @@ async fn segments_keep_ids_and_names_as_long_as_they_are_the_same_users() {
     let second = sandbox.first().await;
     assert_eq!((second.parent_version, second.next_segment, first.next_segment), (1, 4, 4));
     let quality = second.quality.expect("a quality");
-    assert_eq!(quality.kept_share, Some(1.0));
-    assert!(quality.parent_inertia_per_row.is_some() && first.quality.expect("one").kept_share.is_none());
+    assert_eq!(quality.retained_share, Some(1.0));
+    assert!(quality.parent_inertia_per_row.is_some() && first.quality.expect("one").retained_share.is_none());
     let (before, after) = (sandbox.model(&first).await, sandbox.model(&second).await);
     assert_eq!(before.segments.iter().map(|one| one.id.get()).collect::<Vec<_>>(), [1, 2, 3]);
     for old in &before.segments {
@@ -167,7 +167,7 @@ async fn every_part_is_stored_under_the_hash_of_its_bytes() {
 
 #[tokio::test]
 async fn what_is_set_to_nothing_is_neither_read_nor_learned() {
-    let none = Config { pasts_max: 0, cases_max: 0, lookalikes_max: 0, ..config() };
+    let none = Config { histories_max: 0, examples_max: 0, lookalikes_max: 0, ..config() };
     for (config, read, learned) in [
         (config(), true, &["segments", "items", "behavior", "lookalikes"][..]),
         (none, false, &["segments", "behavior"]),
@@ -177,7 +177,7 @@ async fn what_is_set_to_nothing_is_neither_read_nor_learned() {
         let manifest = sandbox.first().await;
         assert_eq!(kinds(&manifest), learned);
         let [request] = &sandbox.features.requests()[..] else { panic!("one request") };
-        assert_eq!((request.include_recent_items, request.include_moments), (read, read));
+        assert_eq!((request.include_recent_items, request.include_snapshots), (read, read));
         assert!(request.include_transitions && request.sample == 0.0);
     }
 }
@@ -219,7 +219,7 @@ async fn vectors_that_are_not_finite_are_an_outcome_and_the_trainer_goes_on() {
         }
     });
     let outcome = sandbox.train(TrainModelRequest::default()).await.expect("an outcome");
-    assert!(!outcome.published && outcome.refusal.contains("nothing can be learned"), "{}", outcome.refusal);
+    assert!(!outcome.published && outcome.refusal.contains("learning failed"), "{}", outcome.refusal);
     sandbox.features.send(users(120, 3));
     assert_eq!(sandbox.first().await.version, 1);
 }

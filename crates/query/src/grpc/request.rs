@@ -4,10 +4,10 @@
 use crate::config::ValidConfig;
 use crate::read::ReadOptions;
 use crate::recommend::RecommendQuery;
-use crate::watch::{ResumeToken, WatchFrom, SubscriptionFilter as Subscription};
-use portrait_profile::{PartitionCount, SegmentId, ScoreTarget};
+use crate::watch::{ResumeToken, SubscriptionFilter, WatchFrom};
+use portrait_profile::{PartitionCount, ScoreTarget, SegmentId};
 use portrait_proto::action::target_from_wire;
-use portrait_proto::request::{self, BATCH_MAX, ValidationError, Shard};
+use portrait_proto::request::{self, BATCH_MAX, Shard, ValidationError};
 use portrait_proto::token::ConsistencyToken;
 use portrait_proto::v1::{ErrorReason, RecommendRequest, WatchProfileChangesRequest, WatchStart};
 use portrait_runtime::deadline;
@@ -16,7 +16,6 @@ use tonic::metadata::MetadataMap;
 
 /// Maximum of every `count` field; bounds the work of one request.
 const COUNT_MAX: u32 = 100;
-/// Default of `RecommendRequest.count`.
 /// Default of `RecommendRequest.count`.
 const RECOMMENDED_DEFAULT: usize = 20;
 /// Default of `ScoreRequest.reasons`.
@@ -32,7 +31,8 @@ pub(super) fn segment_id(field: &str, text: &str) -> Result<SegmentId, Validatio
         return Err(ValidationError::new(ErrorReason::EmptyId, field, "is empty"));
     }
     SegmentId::parse(text).ok_or_else(|| {
-        let message = format!("{text:?} is not a segment id: ids look like \"s7\", ListSegments returns them");
+        let message =
+            format!("{text:?} is not a segment id: ids look like \"s7\", ListSegments returns them");
         ValidationError::new(ErrorReason::SegmentNotFound, field, message)
     })
 }
@@ -75,7 +75,7 @@ pub(super) fn recommend_query(request: RecommendRequest) -> Result<RecommendQuer
     }
     Ok(RecommendQuery {
         count,
-        exclude_bought: request.exclude_bought,
+        exclude_purchased: request.exclude_bought,
         exclude_recent: request.exclude_recent,
         categories: request.categories.into_iter().collect(),
         price_min: request.price_min,
@@ -91,7 +91,7 @@ pub(super) fn read_options(
     caller: &MetadataMap,
 ) -> Result<ReadOptions, ValidationError> {
     let read_after = ConsistencyToken::decode(read_after)
-        .map_err(|bad| ValidationError::new(ErrorReason::BadToken, "read_after", bad.to_string()))?;
+        .map_err(|error| ValidationError::new(ErrorReason::BadToken, "read_after", error.to_string()))?;
     let read_at = request::timestamp("read_at", read_at)?;
     // A tenth of the caller's deadline is left for the read and the way back, so that the caller gets our error
     // rather than its own timeout.
@@ -107,8 +107,9 @@ pub(super) fn watch_start(
     partitions: PartitionCount,
 ) -> Result<WatchFrom, ValidationError> {
     if !request.resume_token.is_empty() {
-        let token = ResumeToken::decode(&request.resume_token, partitions)
-            .map_err(|bad| ValidationError::new(ErrorReason::BadToken, "resume_token", bad.to_string()))?;
+        let token = ResumeToken::decode(&request.resume_token, partitions).map_err(|error| {
+            ValidationError::new(ErrorReason::BadToken, "resume_token", error.to_string())
+        })?;
         if token.shard != shard {
             let message = format!(
                 "the token was issued to shard {} of {}, not to {} of {}: resume it there, or start without it",
@@ -133,12 +134,12 @@ pub(super) fn watch_start(
 pub(super) fn subscription_filter(
     shard: Shard,
     request: &WatchProfileChangesRequest,
-) -> Result<Subscription, ValidationError> {
-    Ok(Subscription {
+) -> Result<SubscriptionFilter, ValidationError> {
+    Ok(SubscriptionFilter {
         shard,
         users: request::user_ids("user_ids", &request.user_ids)?.into_iter().collect(),
         segments: segment_ids(&request.segment_ids)?,
-        moves_only: request.segment_changes_only,
+        segment_changes_only: request.segment_changes_only,
         include_profile: request.include_profile,
     })
 }

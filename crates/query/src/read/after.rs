@@ -18,7 +18,7 @@ pub(super) async fn wait(
     read_after: &ConsistencyToken,
     wait_max: Duration,
 ) -> Result<(), Error> {
-    let begun = Instant::now();
+    let started_at = Instant::now();
     let mut waits = Vec::new();
     for entry in &read_after.entries {
         let partition = shared.store.layout().partitions.partition(u32::from(entry.partition));
@@ -28,7 +28,7 @@ pub(super) async fn wait(
         };
         // Other partitions may lag without delaying this read: it does not see them.
         if partitions.contains(&partition) {
-            waits.push(applied(shared, partition, position_of(entry), begun + wait_max));
+            waits.push(applied(shared, partition, position_of(entry), started_at + wait_max));
         }
     }
     if waits.is_empty() {
@@ -38,10 +38,10 @@ pub(super) async fn wait(
     let outcome = match &waited {
         Ok(_) => "applied",
         Err(Error::ReadAfterTimeout { .. }) => "timeout",
-        Err(Error::TokenLapsed { .. }) => "expired",
+        Err(Error::TokenExpired { .. }) => "expired",
         Err(_) => "failed",
     };
-    shared.metrics.waited(outcome, begun.elapsed());
+    shared.metrics.waited(outcome, started_at.elapsed());
     waited.map(|_| ()).map_err(|error| match error {
         Error::ReadAfterTimeout { .. } => Error::ReadAfterTimeout { waited: wait_max },
         error => error,
@@ -58,24 +58,25 @@ fn position_of(entry: &TokenEntry) -> LogPosition {
 async fn applied(
     shared: &QueryContext,
     partition: PartitionId,
-    place: LogPosition,
+    position: LogPosition,
     deadline: Instant,
 ) -> Result<(), Error> {
     let mut meta = shared.store.meta(partition).await?;
     loop {
-        match meta.log_generations.fate(place, meta.log_end) {
+        match meta.log_generations.fate(position, meta.log_end) {
             PositionFate::Valid => {}
             PositionFate::UnknownGeneration | PositionFate::BeyondEnd => {
-                return Err(Error::TokenLapsed { partition });
+                return Err(Error::TokenExpired { partition });
             }
         }
-        if meta.applied_through >= place.seq {
+        if meta.applied_through >= position.seq {
             return Ok(());
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left == Duration::ZERO {
-            return Err(Error::ReadAfterTimeout { waited: left });
+        // Checked after the generation: a token that can never be applied must not cost the full wait.
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        if remaining == Duration::ZERO {
+            return Err(Error::ReadAfterTimeout { waited: remaining });
         }
-        meta = shared.store.wait_applied(partition, place.seq, left).await?;
+        meta = shared.store.wait_applied(partition, position.seq, remaining).await?;
     }
 }

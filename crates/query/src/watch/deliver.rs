@@ -1,14 +1,14 @@
 //! Delivery of a chunk of the feed: the newest change of each matching user, with the segment before the first of
 //! them, and the profile if requested. The order of the feed is kept.
 
-use super::outbox::{SubscriptionEnd, Outbox};
-use super::position::{PartitionCursor, CursorState};
+use super::filter::SubscriptionFilter;
+use super::outbox::{Outbox, SubscriptionEnd};
+use super::position::{CursorState, PartitionCursor};
 use super::ring::BufferedChange;
 use super::token::ResumeToken;
-use super::filter::SubscriptionFilter;
 use crate::context::QueryContext;
 use crate::read;
-use portrait_profile::{Profile, SegmentId, UserId};
+use portrait_profile::{SegmentId, UserId};
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{self, WatchProfileChangesResponse};
 use portrait_runtime::telemetry::trace::SpanKind;
@@ -32,8 +32,8 @@ impl Delivery {
     /// Sends a response; the cursors must cover it already.
     pub(super) async fn send(&self, kind: Kind) -> Result<(), SubscriptionEnd> {
         let partitions = self.shared.store.layout().partitions;
-        let places = self.cursors.iter().map(PartitionCursor::token_position);
-        let resume_token = ResumeToken::encode(self.filter.shard, partitions, places);
+        let positions = self.cursors.iter().map(PartitionCursor::token_position);
+        let resume_token = ResumeToken::encode(self.filter.shard, partitions, positions);
         self.outbox.send(WatchProfileChangesResponse { kind: Some(kind), resume_token }).await
     }
 
@@ -45,23 +45,24 @@ impl Delivery {
         changes: Vec<BufferedChange>,
     ) -> Result<(), SubscriptionEnd> {
         let Some(end) = changes.last().map(|change| change.seq) else { return Ok(()) };
-        let (mut wanted, coalesced) = newest_by_user(changes, &self.filter.users);
+        let (mut matching, coalesced) = newest_by_user(changes, &self.filter.users);
         self.shared.metrics.coalesced(coalesced);
-        wanted.retain(|merged| {
+        matching.retain(|merged| {
             let change = &merged.change.change;
             // Deletions go to every subscriber that may hold data of the user, whatever its filter.
             change.deleted || self.filter.matches_change(merged.segment_before, change.segment_after)
         });
-        for page in wanted.chunks(self.shared.config.page_profiles) {
+        for page in matching.chunks(self.shared.config.page_profiles) {
             let profiles = self.profiles_of(index, page).await?;
             for (merged, profile) in page.iter().zip(profiles) {
                 // The token covers exactly the changes sent so far: users whose newest change comes later are sent
                 // after a resume.
-                self.cursors[index].state = CursorState::At(FeedPosition { generation, seq: merged.change.seq });
-                let answer = self.to_response(index, merged, profile);
-                let before = merged.change.change.trace.map(|trace| trace.0);
-                let mut span = self.shared.tracer.child_span(before, SpanKind::Producer, "deliver");
-                self.send(Kind::Change(answer)).await?;
+                self.cursors[index].state =
+                    CursorState::At(FeedPosition { generation, seq: merged.change.seq });
+                let response = self.to_response(index, merged, profile);
+                let parent = merged.change.change.trace.map(|trace| trace.0);
+                let mut span = self.shared.tracer.child_span(parent, SpanKind::Producer, "deliver");
+                self.send(Kind::Change(response)).await?;
                 let latency = self.shared.wall_now().since(merged.change.change.accepted_at);
                 span.note("accepted_ms_ago", latency.millis());
                 self.shared.metrics.delivered(latency.millis());
@@ -72,20 +73,31 @@ impl Delivery {
     }
 
     /// Returns the profiles of the changes of one page, if requested and still stored.
-    async fn profiles_of(&self, index: usize, page: &[MergedChange]) -> Result<Vec<Option<v1::Profile>>, SubscriptionEnd> {
+    async fn profiles_of(
+        &self,
+        index: usize,
+        page: &[MergedChange],
+    ) -> Result<Vec<Option<v1::Profile>>, SubscriptionEnd> {
         if !self.filter.include_profile {
             return Ok(page.iter().map(|_| None).collect());
         }
         let partition = self.cursors[index].partition;
         let user_ids: Vec<&UserId> = page.iter().map(|merged| &merged.change.change.user_id).collect();
         let stored = read::stored(&self.shared, partition, &user_ids).await?;
-        let moment = self.shared.profile_now().await?;
-        let view =
-            |profile: Option<Profile>| profile.map(|profile| self.shared.profile_to_wire(profile.view_at(moment)));
-        Ok(stored.into_iter().map(view).collect())
+        let read_time = self.shared.profile_now().await?;
+        let profiles = stored
+            .into_iter()
+            .map(|profile| Some(self.shared.profile_to_wire(profile?.view_at(read_time))))
+            .collect();
+        Ok(profiles)
     }
 
-    fn to_response(&self, index: usize, merged: &MergedChange, profile: Option<v1::Profile>) -> v1::ProfileChange {
+    fn to_response(
+        &self,
+        index: usize,
+        merged: &MergedChange,
+        profile: Option<v1::Profile>,
+    ) -> v1::ProfileChange {
         let change = &merged.change.change;
         // A missing profile was deleted by a later change, which will follow. A profile that exists although this
         // change deleted it was created again by a later change.
@@ -95,7 +107,7 @@ impl Delivery {
         // The profile may be newer than the change; then its segment is the true one.
         let after = match &profile {
             Some(profile) => {
-                profile.segment.as_ref().map_or_else(String::new, |held| held.segment_id.clone())
+                profile.segment.as_ref().map_or_else(String::new, |membership| membership.segment_id.clone())
             }
             None => name_of(change.segment_after.filter(|_| !deleted)),
         };
@@ -128,9 +140,9 @@ fn newest_by_user(mut changes: Vec<BufferedChange>, users: &HashSet<UserId>) -> 
     if !users.is_empty() {
         changes.retain(|change| users.contains(&change.change.user_id));
     }
-    let wanted = changes.len();
-    let mut first = HashMap::with_capacity(wanted);
-    let mut before = Vec::with_capacity(wanted);
+    let matching = changes.len();
+    let mut first = HashMap::with_capacity(matching);
+    let mut before = Vec::with_capacity(matching);
     for BufferedChange { change, .. } in &changes {
         before.push(*first.entry(change.user_id.clone()).or_insert(change.segment_before));
         if change.deleted {
@@ -142,14 +154,14 @@ fn newest_by_user(mut changes: Vec<BufferedChange>, users: &HashSet<UserId>) -> 
     let mut newest: Vec<MergedChange> = Vec::with_capacity(first.len());
     for (change, segment_before) in changes.into_iter().zip(before).rev() {
         let deleted = change.change.deleted;
-        let gone = known.get(&change.change.user_id).copied();
-        if gone.is_none() || (gone == Some(false) && deleted) {
+        let kept_deletion = known.get(&change.change.user_id).copied();
+        if kept_deletion.is_none() || (kept_deletion == Some(false) && deleted) {
             known.insert(change.change.user_id.clone(), deleted);
             newest.push(MergedChange { change, segment_before });
         }
     }
     newest.reverse();
-    let coalesced = wanted - newest.len();
+    let coalesced = matching - newest.len();
     (newest, coalesced)
 }
 

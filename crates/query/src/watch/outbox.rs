@@ -77,10 +77,13 @@ impl Drop for SubscriptionPermit {
 }
 
 /// Creates the two ends of a response queue and the sender of the final status.
-pub(super) fn open(shared: &QueryContext, seat: SubscriptionPermit) -> (Outbox, FinalStatus, ResponseStream) {
+pub(super) fn open(
+    shared: &QueryContext,
+    permit: SubscriptionPermit,
+) -> (Outbox, FinalStatus, ResponseStream) {
     let config = &shared.config;
     let (sender, receiver) = mpsc::channel(config.queue_responses);
-    let (last_word, last_heard) = oneshot::channel();
+    let (final_sender, final_receiver) = oneshot::channel();
     let outbox = Outbox {
         responses: sender,
         memory: Arc::new(Semaphore::new(config.queue_bytes as usize)),
@@ -88,24 +91,34 @@ pub(super) fn open(shared: &QueryContext, seat: SubscriptionPermit) -> (Outbox, 
         stall_timeout: config.stall_timeout,
         closing: shared.closing.clone(),
     };
-    (outbox, last_word, ResponseStream { responses: receiver, final_status: Some(last_heard), _permit: seat })
+    (
+        outbox,
+        final_sender,
+        ResponseStream { responses: receiver, final_status: Some(final_receiver), _permit: permit },
+    )
 }
 
 impl Outbox {
     /// Queues a response as soon as there is space.
-    pub(super) async fn send(&self, answer: WatchProfileChangesResponse) -> Result<(), SubscriptionEnd> {
+    pub(super) async fn send(&self, response: WatchProfileChangesResponse) -> Result<(), SubscriptionEnd> {
         // A response larger than the whole limit is queued alone rather than never.
-        let bytes = u32::try_from(answer.encoded_len()).unwrap_or(u32::MAX).min(self.memory_bytes);
+        let bytes = u32::try_from(response.encoded_len()).unwrap_or(u32::MAX).min(self.memory_bytes);
         // Fast path: there is usually space, and the select below costs a timer.
         if let Ok(slot) = self.responses.try_reserve()
-            && let Ok(room) = Arc::clone(&self.memory).try_acquire_many_owned(bytes)
+            && let Ok(permit) = Arc::clone(&self.memory).try_acquire_many_owned(bytes)
         {
-            slot.send(QueuedResponse { response: answer, _permit: room });
+            slot.send(QueuedResponse { response, _permit: permit });
             return Ok(());
         }
         let queued = async {
-            let room = Arc::clone(&self.memory).acquire_many_owned(bytes).await.map_err(|_| SubscriptionEnd::Disconnected)?;
-            self.responses.send(QueuedResponse { response: answer, _permit: room }).await.map_err(|_| SubscriptionEnd::Disconnected)
+            let permit = Arc::clone(&self.memory)
+                .acquire_many_owned(bytes)
+                .await
+                .map_err(|_| SubscriptionEnd::Disconnected)?;
+            self.responses
+                .send(QueuedResponse { response, _permit: permit })
+                .await
+                .map_err(|_| SubscriptionEnd::Disconnected)
         };
         tokio::select! {
             biased;
@@ -133,11 +146,11 @@ impl Stream for ResponseStream {
     type Item = Result<WatchProfileChangesResponse, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(waiting) = ready!(self.responses.poll_recv(context)) {
-            return Poll::Ready(Some(Ok(waiting.response)));
+        if let Some(queued) = ready!(self.responses.poll_recv(context)) {
+            return Poll::Ready(Some(Ok(queued.response)));
         }
-        let Some(last_word) = &mut self.final_status else { return Poll::Ready(None) };
-        let status = ready!(Pin::new(last_word).poll(context));
+        let Some(final_status) = &mut self.final_status else { return Poll::Ready(None) };
+        let status = ready!(Pin::new(final_status).poll(context));
         self.final_status = None;
         // A task that ended without a status has panicked; that must not look like a clean end.
         let status =

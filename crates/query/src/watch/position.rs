@@ -1,7 +1,7 @@
 //! Position of a subscriber in each partition, and its validity. Input: tokens and the store's generations. Output:
 //! cursors that can be read from, or the need of a resync.
 
-use super::token::{GenerationTag, TokenPosition, ResumeToken};
+use super::token::{GenerationTag, ResumeToken, TokenPosition};
 use crate::context::QueryContext;
 use crate::error::Error;
 use portrait_profile::PartitionId;
@@ -46,7 +46,9 @@ impl PartitionCursor {
     /// Returns the position as encoded in a token.
     pub(crate) fn token_position(&self) -> TokenPosition {
         match self.state {
-            CursorState::At(at) => TokenPosition::At { generation: GenerationTag::of(at.generation), seq: at.seq },
+            CursorState::At(at) => {
+                TokenPosition::At { generation: GenerationTag::of(at.generation), seq: at.seq }
+            }
             CursorState::NeedsResync(reason) => TokenPosition::NeedsResync(reason),
         }
     }
@@ -61,14 +63,20 @@ impl PartitionCursor {
 }
 
 /// Returns the cursors of a subscription that begins at `start`.
-pub(super) async fn find(shared: &QueryContext, shard: Shard, start: WatchFrom) -> Result<Vec<PartitionCursor>, Error> {
+pub(super) async fn find(
+    shared: &QueryContext,
+    shard: Shard,
+    start: WatchFrom,
+) -> Result<Vec<PartitionCursor>, Error> {
     let mut cursors = Vec::new();
     for (index, partition) in shard.partitions(shared.store.layout().partitions).enumerate() {
         let meta = shared.store.meta(partition).await?;
         let generation = meta.feed_generations.newest();
         let state = match &start {
             WatchFrom::Now => CursorState::At(FeedPosition { generation, seq: meta.feed_end }),
-            WatchFrom::Earliest => CursorState::At(FeedPosition { generation, seq: before(meta.feed_first) }),
+            WatchFrom::Earliest => {
+                CursorState::At(FeedPosition { generation, seq: position_before(meta.feed_first) })
+            }
             WatchFrom::Snapshot => CursorState::NeedsResync(ResyncReason::Snapshot),
             WatchFrom::Resume(token) => match token.positions[index] {
                 TokenPosition::At { generation, seq } => resume(&meta, generation, seq),
@@ -87,7 +95,9 @@ pub(super) fn resolve(meta: &PartitionMeta, position: FeedPosition) -> CursorSta
         PositionFate::UnknownGeneration => CursorState::NeedsResync(ResyncReason::UnknownGeneration),
         PositionFate::BeyondEnd => CursorState::NeedsResync(ResyncReason::BeyondEnd),
         // The change after the position is trimmed: the subscriber has missed it.
-        PositionFate::Valid if position.seq.next() < meta.feed_first => CursorState::NeedsResync(ResyncReason::Expired),
+        PositionFate::Valid if position.seq.next() < meta.feed_first => {
+            CursorState::NeedsResync(ResyncReason::Expired)
+        }
         PositionFate::Valid => {
             CursorState::At(FeedPosition { generation: meta.feed_generations.newest(), seq: position.seq })
         }
@@ -102,7 +112,7 @@ fn resume(meta: &PartitionMeta, tag: GenerationTag, seq: FeedSeq) -> CursorState
     }
 }
 
-fn before(seq: FeedSeq) -> FeedSeq {
+fn position_before(seq: FeedSeq) -> FeedSeq {
     FeedSeq::new(seq.get().saturating_sub(1))
 }
 
@@ -150,19 +160,15 @@ mod tests {
             (2, u64::MAX, Some(ResyncReason::BeyondEnd)),
             (9, 15, Some(ResyncReason::UnknownGeneration)),
         ];
-        for (number, seq, owed) in rows {
+        for (number, seq, resync) in rows {
             let seq = FeedSeq::new(seq);
-            let expected = match owed {
+            let expected = match resync {
                 Some(reason) => CursorState::NeedsResync(reason),
                 None => CursorState::At(FeedPosition { generation: generation(2), seq }),
             };
             let position = FeedPosition { generation: generation(number), seq };
             assert_eq!(resolve(&meta(), position), expected, "{position:?}");
-            assert_eq!(
-                resume(&meta(), GenerationTag::of(generation(number)), seq),
-                expected,
-                "{position:?}"
-            );
+            assert_eq!(resume(&meta(), GenerationTag::of(generation(number)), seq), expected, "{position:?}");
         }
     }
 }

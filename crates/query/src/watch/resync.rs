@@ -20,7 +20,7 @@ pub(super) struct ResyncScan {
     /// End of the feed before the first profile was read. Changes during the scan are sent again after it, so that
     /// none is missed.
     from: FeedPosition,
-    rest: Remaining,
+    remaining: Remaining,
 }
 
 /// Remaining work of a resync.
@@ -37,19 +37,22 @@ enum Remaining {
 pub(super) type HasWork = bool;
 
 /// Performs one step of a resync: BEGIN, a page, or END.
-pub(super) async fn scan_on(delivery: &mut Delivery, under_way: &mut Option<ResyncScan>) -> Result<HasWork, SubscriptionEnd> {
-    let Some(mut scan) = under_way.take() else {
-        *under_way = scan_next(delivery).await?;
-        return Ok(under_way.is_some());
+pub(super) async fn run_step(
+    delivery: &mut Delivery,
+    current: &mut Option<ResyncScan>,
+) -> Result<HasWork, SubscriptionEnd> {
+    let Some(mut scan) = current.take() else {
+        *current = begin_next(delivery).await?;
+        return Ok(current.is_some());
     };
-    let (profiles, rest) = page(delivery, &scan).await?;
-    let moment = delivery.shared.profile_now().await?;
+    let (profiles, remaining) = page(delivery, &scan).await?;
+    let read_time = delivery.shared.profile_now().await?;
     for profile in profiles.into_iter().filter(|profile| delivery.filter.matches_profile(profile)) {
-        delivery.send(Kind::Change(as_change(delivery, scan.index, &profile, moment))).await?;
+        delivery.send(Kind::Change(profile_as_change(delivery, scan.index, &profile, read_time))).await?;
     }
-    scan.rest = rest;
-    if !matches!(scan.rest, Remaining::Nothing) {
-        *under_way = Some(scan);
+    scan.remaining = remaining;
+    if !matches!(scan.remaining, Remaining::Nothing) {
+        *current = Some(scan);
         return Ok(true);
     }
     delivery.cursors[scan.index].state = CursorState::At(scan.from);
@@ -58,33 +61,34 @@ pub(super) async fn scan_on(delivery: &mut Delivery, under_way: &mut Option<Resy
 }
 
 /// Begins the first resync that is needed.
-async fn scan_next(delivery: &mut Delivery) -> Result<Option<ResyncScan>, SubscriptionEnd> {
-    let owed = delivery.cursors.iter().enumerate().find_map(|(index, cursor)| match cursor.state {
+async fn begin_next(delivery: &mut Delivery) -> Result<Option<ResyncScan>, SubscriptionEnd> {
+    let needed = delivery.cursors.iter().enumerate().find_map(|(index, cursor)| match cursor.state {
         CursorState::NeedsResync(reason) => Some((index, cursor.partition, reason)),
         CursorState::At(_) => None,
     });
-    let Some((index, partition, reason)) = owed else { return Ok(None) };
+    let Some((index, partition, reason)) = needed else { return Ok(None) };
     let meta = delivery.shared.store.meta(partition).await?;
     let from = FeedPosition { generation: meta.feed_generations.newest(), seq: meta.feed_end };
     delivery.shared.metrics.resync(reason);
     delivery.send(resync_marker(delivery, index, ResyncPhase::Begin, reason)).await?;
-    let rest = if delivery.filter.users.is_empty() {
+    let remaining = if delivery.filter.users.is_empty() {
         Remaining::All(None)
     } else {
         let partitions = delivery.shared.store.layout().partitions;
-        let here = |user_id: &&UserId| partitions.partition_of(user_id) == partition;
-        Remaining::Users(delivery.filter.users.iter().filter(here).cloned().collect())
+        let users =
+            delivery.filter.users.iter().filter(|user_id| partitions.partition_of(user_id) == partition);
+        Remaining::Users(users.cloned().collect())
     };
-    Ok(Some(ResyncScan { index, reason, from, rest }))
+    Ok(Some(ResyncScan { index, reason, from, remaining }))
 }
 
 /// Returns the next profiles of a resync, and the remaining work.
 async fn page(delivery: &Delivery, scan: &ResyncScan) -> Result<(Vec<Profile>, Remaining), SubscriptionEnd> {
     let partition = delivery.cursors[scan.index].partition;
-    let most = delivery.shared.config.page_profiles.min(delivery.shared.store.limits().page_items).max(1);
-    match &scan.rest {
+    let limit = delivery.shared.config.page_profiles.min(delivery.shared.store.limits().page_items).max(1);
+    match &scan.remaining {
         Remaining::All(cursor) => {
-            let page = delivery.shared.store.scan(partition, cursor.clone(), most).await?;
+            let page = delivery.shared.store.scan(partition, cursor.clone(), limit).await?;
             let decoded = page
                 .profiles
                 .iter()
@@ -94,23 +98,32 @@ async fn page(delivery: &Delivery, scan: &ResyncScan) -> Result<(Vec<Profile>, R
         }
         Remaining::Users(users) => {
             // Taken from the end: the remaining users need no copy of the front.
-            let (left, page) = users.split_at(users.len().saturating_sub(most));
+            let (rest, page) = users.split_at(users.len().saturating_sub(limit));
             let found = read::stored(&delivery.shared, partition, &page.iter().collect::<Vec<_>>()).await?;
-            let rest = if left.is_empty() { Remaining::Nothing } else { Remaining::Users(left.to_vec()) };
-            Ok((found.into_iter().flatten().collect(), rest))
+            let remaining =
+                if rest.is_empty() { Remaining::Nothing } else { Remaining::Users(rest.to_vec()) };
+            Ok((found.into_iter().flatten().collect(), remaining))
         }
         Remaining::Nothing => Ok((Vec::new(), Remaining::Nothing)),
     }
 }
 
-fn as_change(delivery: &Delivery, index: usize, profile: &Profile, moment: Timestamp) -> v1::ProfileChange {
+fn profile_as_change(
+    delivery: &Delivery,
+    index: usize,
+    profile: &Profile,
+    read_time: Timestamp,
+) -> v1::ProfileChange {
     v1::ProfileChange {
         user_id: profile.user_id().as_str().to_owned(),
         version: profile.version().get(),
         segment_id_before: String::new(),
-        segment_id_after: name_of(profile.segment().map(|held| held.segment_id)),
+        segment_id_after: name_of(profile.segment().map(|membership| membership.segment_id)),
         deleted: false,
-        profile: delivery.filter.include_profile.then(|| delivery.shared.profile_to_wire(profile.view_at(moment))),
+        profile: delivery
+            .filter
+            .include_profile
+            .then(|| delivery.shared.profile_to_wire(profile.view_at(read_time))),
         partition: u32::from(delivery.cursors[index].partition.get()),
     }
 }

@@ -52,55 +52,59 @@ pub(crate) enum RingRead {
 impl ChangeRing {
     /// Creates an unusable ring with the given limits.
     pub(crate) fn new(changes_max: usize, bytes_max: usize) -> Self {
-        let kept = RingBuffer { generation: None, changes: VecDeque::new(), end: FeedSeq::ZERO, bytes: 0 };
-        Self { buffer: Mutex::new(kept), changes_max, bytes_max }
+        let buffer = RingBuffer { generation: None, changes: VecDeque::new(), end: FeedSeq::ZERO, bytes: 0 };
+        Self { buffer: Mutex::new(buffer), changes_max, bytes_max }
     }
 
     /// Makes the ring unusable while the tail cannot follow the feed; readers go to the store.
     pub(crate) fn invalidate(&self) {
-        let mut kept = self.lock();
-        kept.clear();
-        kept.generation = None;
+        let mut buffer = self.lock();
+        buffer.clear();
+        buffer.generation = None;
     }
 
     /// Appends contiguous `changes` that reach `end`; with no changes it only moves the end. A gap or a new
     /// generation clears the ring first.
     pub(crate) fn extend(&self, end: FeedPosition, changes: Vec<BufferedChange>) {
-        let mut kept = self.lock();
+        let mut buffer = self.lock();
         let continues = match changes.first() {
-            Some(first) => first.seq == kept.end.next(),
-            None => end.seq == kept.end,
+            Some(first) => first.seq == buffer.end.next(),
+            None => end.seq == buffer.end,
         };
-        if kept.generation != Some(end.generation) || !continues {
-            kept.clear();
-            kept.generation = Some(end.generation);
+        if buffer.generation != Some(end.generation) || !continues {
+            buffer.clear();
+            buffer.generation = Some(end.generation);
         }
-        kept.end = end.seq;
+        buffer.end = end.seq;
         for change in changes {
-            kept.bytes += change.bytes + ENTRY_OVERHEAD_BYTES;
-            kept.changes.push_back(change);
+            buffer.bytes += change.bytes + ENTRY_OVERHEAD_BYTES;
+            buffer.changes.push_back(change);
         }
-        while kept.changes.len() > self.changes_max || kept.bytes > self.bytes_max {
-            let Some(oldest) = kept.changes.pop_front() else { break };
-            kept.bytes -= oldest.bytes + ENTRY_OVERHEAD_BYTES;
+        while buffer.changes.len() > self.changes_max || buffer.bytes > self.bytes_max {
+            let Some(oldest) = buffer.changes.pop_front() else { break };
+            buffer.bytes -= oldest.bytes + ENTRY_OVERHEAD_BYTES;
         }
     }
 
     /// Returns at most `limit` changes after `position`.
-    pub(crate) fn after(&self, position: FeedPosition, most: usize) -> RingRead {
-        let kept = self.lock();
-        if kept.generation != Some(position.generation) {
+    pub(crate) fn after(&self, position: FeedPosition, limit: usize) -> RingRead {
+        let buffer = self.lock();
+        if buffer.generation != Some(position.generation) {
             return RingRead::NotBuffered;
         }
-        if position.seq >= kept.end {
+        // A cursor of a trimmed feed may be ahead of the ring: nothing to send yet.
+        if position.seq >= buffer.end {
             return RingRead::UpToDate;
         }
-        let behind = kept.end.get() - position.seq.get();
-        let skipped = usize::try_from(behind).ok().and_then(|behind| kept.changes.len().checked_sub(behind));
+        // Changes are contiguous, so the distance to the end is an index: no search.
+        let behind = buffer.end.get() - position.seq.get();
+        let skipped =
+            usize::try_from(behind).ok().and_then(|behind| buffer.changes.len().checked_sub(behind));
         match skipped {
-            Some(skipped) => {
-                RingRead::Changes(kept.changes.iter().skip(skipped).take(most).cloned().collect(), kept.end)
-            }
+            Some(skipped) => RingRead::Changes(
+                buffer.changes.iter().skip(skipped).take(limit).cloned().collect(),
+                buffer.end,
+            ),
             None => RingRead::NotBuffered,
         }
     }
@@ -134,7 +138,8 @@ mod tests {
             trace: None,
         };
         let change = Arc::new(change);
-        seqs.map(|seq| BufferedChange { seq: FeedSeq::new(seq), change: Arc::clone(&change), bytes: 10 }).collect()
+        seqs.map(|seq| BufferedChange { seq: FeedSeq::new(seq), change: Arc::clone(&change), bytes: 10 })
+            .collect()
     }
 
     fn at(generation: u128, seq: u64) -> FeedPosition {
@@ -142,7 +147,7 @@ mod tests {
     }
 
     /// Result of a read as text: positions, `=` for up to date, `?` for not buffered.
-    fn told(ring: &ChangeRing, position: FeedPosition) -> String {
+    fn read(ring: &ChangeRing, position: FeedPosition) -> String {
         match ring.after(position, 3) {
             RingRead::Changes(changes, _) => {
                 changes.iter().map(|change| change.seq.to_string()).collect::<Vec<_>>().join(" ")
@@ -155,23 +160,23 @@ mod tests {
     #[test]
     fn a_reader_gets_the_next_changes_or_reads_the_store() {
         let ring = ChangeRing::new(4, 1 << 20);
-        assert_eq!(told(&ring, at(1, 0)), "?", "the ring is unusable at first");
+        assert_eq!(read(&ring, at(1, 0)), "?", "the ring is unusable at first");
         ring.extend(at(1, 2), Vec::new());
-        assert_eq!(told(&ring, at(1, 2)), "=");
-        assert_eq!(told(&ring, at(1, 1)), "?", "changes before the start of the tail");
+        assert_eq!(read(&ring, at(1, 2)), "=");
+        assert_eq!(read(&ring, at(1, 1)), "?", "changes before the start of the tail");
         ring.extend(at(1, 8), changes(3..=8));
         let rows = [(1, 3, "?"), (1, 4, "5 6 7"), (1, 7, "8"), (1, 8, "="), (1, 9, "="), (2, 7, "?")];
         for (generation, seq, expected) in rows {
-            assert_eq!(told(&ring, at(generation, seq)), expected, "{generation} {seq}");
+            assert_eq!(read(&ring, at(generation, seq)), expected, "{generation} {seq}");
         }
         ring.extend(at(2, 9), changes(9..=9));
-        assert_eq!((told(&ring, at(1, 8)), told(&ring, at(2, 8))), ("?".to_owned(), "9".to_owned()));
+        assert_eq!((read(&ring, at(1, 8)), read(&ring, at(2, 8))), ("?".to_owned(), "9".to_owned()));
         ring.extend(at(2, 20), changes(20..=20));
-        assert_eq!((told(&ring, at(2, 9)), told(&ring, at(2, 19))), ("?".to_owned(), "20".to_owned()));
+        assert_eq!((read(&ring, at(2, 9)), read(&ring, at(2, 19))), ("?".to_owned(), "20".to_owned()));
         ring.extend(at(2, 25), Vec::new());
-        assert_eq!(told(&ring, at(2, 20)), "?", "the tail has skipped a gap");
+        assert_eq!(read(&ring, at(2, 20)), "?", "the tail has skipped a gap");
         ring.invalidate();
-        assert_eq!(told(&ring, at(2, 25)), "?");
+        assert_eq!(read(&ring, at(2, 25)), "?");
     }
 
     #[test]
@@ -179,7 +184,7 @@ mod tests {
         let ring = ChangeRing::new(1000, 3 * (10 + ENTRY_OVERHEAD_BYTES));
         ring.extend(at(1, 100), changes(1..=100));
         assert_eq!(
-            (told(&ring, at(1, 96)), told(&ring, at(1, 97))),
+            (read(&ring, at(1, 96)), read(&ring, at(1, 97))),
             ("?".to_owned(), "98 99 100".to_owned())
         );
     }

@@ -2,12 +2,12 @@
 //! covers it and everything before. It has one cursor per partition and runs at most one resync at a time.
 
 use super::deliver::Delivery;
-use super::outbox::{SubscriptionEnd, FinalStatus, Outbox};
-use super::position::{self, PartitionCursor, CursorState};
+use super::filter::SubscriptionFilter;
+use super::outbox::{FinalStatus, Outbox, SubscriptionEnd};
+use super::position::{self, CursorState, PartitionCursor};
 use super::resync::{self, HasWork, ResyncScan};
 use super::ring::RingRead;
 use super::tail;
-use super::filter::SubscriptionFilter;
 use crate::context::QueryContext;
 use crate::error::Error;
 use portrait_proto::time;
@@ -32,15 +32,20 @@ pub(super) struct Subscriber {
 
 impl Subscriber {
     /// Creates a subscription at its cursors.
-    pub(super) fn new(shared: Arc<QueryContext>, wish: SubscriptionFilter, cursors: Vec<PartitionCursor>, outbox: Outbox) -> Self {
-        let pulse = shared.feed_changed.subscribe();
-        let delivery = Delivery { shared, filter: wish, cursors, outbox };
-        Self { delivery, scan: None, feed_changed: pulse, progress_due: Instant::now() }
+    pub(super) fn new(
+        shared: Arc<QueryContext>,
+        filter: SubscriptionFilter,
+        cursors: Vec<PartitionCursor>,
+        outbox: Outbox,
+    ) -> Self {
+        let feed_changed = shared.feed_changed.subscribe();
+        let delivery = Delivery { shared, filter, cursors, outbox };
+        Self { delivery, scan: None, feed_changed, progress_due: Instant::now() }
     }
 
     /// Runs until the subscriber disconnects or the subscription ends with an error.
-    pub(super) async fn run(mut self, last_word: FinalStatus) {
-        let Err(ended) = self.live().await;
+    pub(super) async fn run(mut self, final_status: FinalStatus) {
+        let Err(ended) = self.run_loop().await;
         let SubscriptionEnd::Failed(error) = ended else { return };
         match &error {
             Error::SubscriberStalled { .. } => {
@@ -58,35 +63,35 @@ impl Subscriber {
             | Error::Change { .. }
             | Error::Ledger { .. }
             | Error::NoModel
-            | Error::NotLearned { .. }
+            | Error::NotTrained { .. }
             | Error::Unscored { .. }
             | Error::NoSuchSegment { .. }
-            | Error::TooFew { .. }
+            | Error::TooFewUsers { .. }
             | Error::Unassigned { .. }
             | Error::Request { .. }
             | Error::NotFound { .. }
-            | Error::TokenLapsed { .. }
+            | Error::TokenExpired { .. }
             | Error::ReadAfterTimeout { .. }
             | Error::TooManySubscribers { .. } => {}
         }
         // The stream may have been dropped meanwhile; the status is of no use then.
-        let _ = last_word.send(Status::from(error));
+        let _ = final_status.send(Status::from(error));
     }
 
-    async fn live(&mut self) -> Result<Infallible, SubscriptionEnd> {
+    async fn run_loop(&mut self) -> Result<Infallible, SubscriptionEnd> {
         self.progress().await?;
         loop {
             // Marked as seen before the rings are read: a change that arrives during the read wakes the next wait.
             self.feed_changed.borrow_and_update();
-            let mut busy = false;
+            let mut has_work = false;
             for index in 0..self.delivery.cursors.len() {
-                busy |= self.advance(index).await?;
+                has_work |= self.advance(index).await?;
             }
-            busy |= resync::scan_on(&mut self.delivery, &mut self.scan).await?;
+            has_work |= resync::run_step(&mut self.delivery, &mut self.scan).await?;
             if Instant::now() >= self.progress_due {
                 self.progress().await?;
             }
-            if !busy {
+            if !has_work {
                 self.wait_for_change().await?;
             } else if self.delivery.outbox.is_closed() {
                 // Every change may have been filtered out, so that no send has noticed the disconnect.
@@ -135,21 +140,22 @@ impl Subscriber {
     /// Same from the store, for changes that the ring has dropped.
     async fn catch_up(&mut self, index: usize, position: FeedPosition) -> Result<HasWork, SubscriptionEnd> {
         let partition = self.delivery.cursors[index].partition;
-        let most = self.delivery.shared.config.chunk_changes;
+        let limit = self.delivery.shared.config.chunk_changes;
+        // Zero wait: the ring tells when there is news, this read only closes the gap to it.
         let page =
-            self.delivery.shared.store.read_feed(partition, position.seq, most, Duration::ZERO).await?;
+            self.delivery.shared.store.read_feed(partition, position.seq, limit, Duration::ZERO).await?;
         self.delivery.cursors[index].end = page.end.seq;
         if page.end.generation == position.generation && tail::is_contiguous(position.seq, &page) {
             let changes = tail::decoded(partition, &page)?;
-            let busy = !changes.is_empty();
+            let has_work = !changes.is_empty();
             self.delivery.deliver(index, position.generation, changes).await?;
-            return Ok(busy);
+            return Ok(has_work);
         }
         let meta = self.delivery.shared.store.meta(partition).await?;
         let state = position::resolve(&meta, position);
-        let moved = state != self.delivery.cursors[index].state;
+        let changed = state != self.delivery.cursors[index].state;
         self.delivery.cursors[index].state = state;
-        Ok(moved)
+        Ok(changed)
     }
 
     /// Sends a progress message with the lag of the subscriber.

@@ -18,20 +18,21 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(crate) async fn run_tail(shared: Arc<QueryContext>, partition: PartitionId) {
     let closing = shared.closing.clone();
     // Cancelling a feed read loses nothing: the position advances only when the ring has the page.
-    closing.run_until_cancelled(read_on(&shared, partition)).await;
+    closing.run_until_cancelled(run_loop(&shared, partition)).await;
 }
 
-async fn read_on(shared: &QueryContext, partition: PartitionId) {
-    let mut place = None;
+async fn run_loop(shared: &QueryContext, partition: PartitionId) {
+    let mut position = None;
     let mut failed = false;
     loop {
-        match step(shared, partition, place).await {
+        match step(shared, partition, position).await {
             Ok(next) => {
                 // Logged on the transitions only: a store that is down for hours would fill the log.
                 if failed {
                     tracing::info!(%partition, "feed tail recovered");
                 }
-                (place, failed) = (Some(next), false);
+                position = Some(next);
+                failed = false;
             }
             Err(error) => {
                 shared.metrics.tail_failed();
@@ -48,9 +49,13 @@ async fn read_on(shared: &QueryContext, partition: PartitionId) {
 }
 
 /// Reads one page into the ring and returns its end.
-async fn step(shared: &QueryContext, partition: PartitionId, place: Option<FeedSeq>) -> Result<FeedSeq, Error> {
-    let (after, wait) = match place {
-        Some(place) => (place, shared.config.tail_wait),
+async fn step(
+    shared: &QueryContext,
+    partition: PartitionId,
+    position: Option<FeedSeq>,
+) -> Result<FeedSeq, Error> {
+    let (after, wait) = match position {
+        Some(position) => (position, shared.config.tail_wait),
         // Without waiting, so that readers can use the ring at once.
         None => (shared.store.meta(partition).await?.feed_end, Duration::ZERO),
     };
@@ -73,15 +78,18 @@ async fn step(shared: &QueryContext, partition: PartitionId, place: Option<FeedS
 
 /// Returns true if the page continues after `after` without a gap.
 pub(super) fn is_contiguous(after: FeedSeq, page: &FeedPage) -> bool {
-    let kept = page.first <= after.next() && after <= page.end.seq;
-    kept && page.changes.first().is_none_or(|(first, _)| *first == after.next())
+    let in_range = page.first <= after.next() && after <= page.end.seq;
+    in_range && page.changes.first().is_none_or(|(first, _)| *first == after.next())
 }
 
 /// Decodes the changes of a page.
 pub(super) fn decoded(partition: PartitionId, page: &FeedPage) -> Result<Vec<BufferedChange>, Error> {
-    let change = |(seq, value): &(FeedSeq, bytes::Bytes)| match ProfileChange::decode(value) {
-        Ok(change) => Ok(BufferedChange { seq: *seq, change: Arc::new(change), bytes: value.len() }),
-        Err(source) => Err(Error::Change { partition, seq: *seq, source }),
-    };
-    page.changes.iter().map(change).collect()
+    let mut changes = Vec::with_capacity(page.changes.len());
+    for (seq, value) in &page.changes {
+        let seq = *seq;
+        let change =
+            ProfileChange::decode(value).map_err(|source| Error::Change { partition, seq, source })?;
+        changes.push(BufferedChange { seq, change: Arc::new(change), bytes: value.len() });
+    }
+    Ok(changes)
 }

@@ -18,6 +18,7 @@ use prost::encoding::{decode_varint, encode_varint};
 use xxhash_rust::xxh64::xxh64;
 
 const MAGIC: [u8; 3] = *b"PR\x01";
+/// The checksum detects damage and careless edits; it is no signature, so every field is validated as well.
 const CHECKSUM_BYTES: usize = 8;
 const KIND_AT: u64 = 0;
 
@@ -65,21 +66,23 @@ impl ResumeToken {
     pub(crate) fn encode(
         shard: Shard,
         partitions: PartitionCount,
-        places: impl ExactSizeIterator<Item = TokenPosition>,
+        positions: impl ExactSizeIterator<Item = TokenPosition>,
     ) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(MAGIC.len() + 13 + places.len() * 14 + CHECKSUM_BYTES);
+        let mut bytes = Vec::with_capacity(MAGIC.len() + 13 + positions.len() * 14 + CHECKSUM_BYTES);
         bytes.extend_from_slice(&MAGIC);
         encode_varint(u64::from(shard.index), &mut bytes);
         encode_varint(u64::from(shard.count), &mut bytes);
         encode_varint(u64::from(partitions.get()), &mut bytes);
-        for place in places {
-            match place {
+        for position in positions {
+            match position {
                 TokenPosition::At { generation, seq } => {
                     encode_varint(KIND_AT, &mut bytes);
                     bytes.extend_from_slice(&generation.0.to_be_bytes());
                     encode_varint(seq.get(), &mut bytes);
                 }
-                TokenPosition::NeedsResync(reason) => encode_varint(i32::from(reason).unsigned_abs().into(), &mut bytes),
+                TokenPosition::NeedsResync(reason) => {
+                    encode_varint(i32::from(reason).unsigned_abs().into(), &mut bytes)
+                }
             }
         }
         bytes.extend_from_slice(&xxh64(&bytes, 0).to_be_bytes());
@@ -99,9 +102,9 @@ impl ResumeToken {
             return Err(InvalidResumeToken);
         }
         let shard = Shard { index, count };
-        let places = shard.partitions(partitions).map(|_| TokenPosition::decode(&mut rest));
-        let places = places.collect::<Result<_, _>>()?;
-        if rest.is_empty() { Ok(Self { shard, positions: places }) } else { Err(InvalidResumeToken) }
+        let positions = shard.partitions(partitions).map(|_| TokenPosition::decode(&mut rest));
+        let positions = positions.collect::<Result<_, _>>()?;
+        if rest.is_empty() { Ok(Self { shard, positions }) } else { Err(InvalidResumeToken) }
     }
 }
 
@@ -134,7 +137,7 @@ mod tests {
         PartitionCount::new(count).expect("more than none")
     }
 
-    fn positions() -> Vec<TokenPosition> {
+    fn test_positions() -> Vec<TokenPosition> {
         let at = |nonce, seq| TokenPosition::At {
             generation: GenerationTag::of(GenerationId::new(Nonce::new(nonce))),
             seq: FeedSeq::new(seq),
@@ -149,7 +152,7 @@ mod tests {
     }
 
     fn encoded() -> Vec<u8> {
-        ResumeToken::encode(SHARD, partitions(16), positions().into_iter())
+        ResumeToken::encode(SHARD, partitions(16), test_positions().into_iter())
     }
 
     /// Adds a valid checksum, as an attacker who knows the format could.
@@ -161,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_token_round_trips() {
-        let token = ResumeToken { shard: SHARD, positions: positions() };
+        let token = ResumeToken { shard: SHARD, positions: test_positions() };
         assert_eq!(ResumeToken::decode(&encoded(), partitions(16)), Ok(token));
     }
 
@@ -211,8 +214,9 @@ mod tests {
     #[test]
     fn a_token_of_64_partitions_stays_below_one_kibibyte() {
         let shard = Shard { index: 0, count: 1 };
-        let place = |_| TokenPosition::At { generation: GenerationTag(u64::MAX), seq: FeedSeq::new(50_000_000) };
-        let bytes = ResumeToken::encode(shard, partitions(64), (0..64).map(place));
+        let position =
+            |_| TokenPosition::At { generation: GenerationTag(u64::MAX), seq: FeedSeq::new(50_000_000) };
+        let bytes = ResumeToken::encode(shard, partitions(64), (0..64).map(position));
         assert!(bytes.len() < 1024, "{} bytes", bytes.len());
     }
 }

@@ -91,12 +91,12 @@ impl QueryFixture {
         );
         let mut leases = BTreeMap::new();
         for partition in store.layout().partitions.all() {
-            let lease = store.acquire(partition, Nonce::new(1), TimeDelta::from_days(1), Timestamp::EPOCH).await;
+            let lease =
+                store.acquire(partition, Nonce::new(1), TimeDelta::from_days(1), Timestamp::EPOCH).await;
             let token = lease.expect("the store is there").expect("no other owner");
             leases.insert(partition, (token, CommitNo::ZERO, LogSeq::ZERO));
         }
         let shutdown = CancellationToken::new();
-        let (versions, ledgers, events) = (BTreeMap::new(), BTreeMap::new(), 0);
         Self {
             store,
             faulty,
@@ -105,9 +105,9 @@ impl QueryFixture {
             shutdown,
             model,
             leases,
-            versions,
-            ledgers,
-            events,
+            versions: BTreeMap::new(),
+            ledgers: BTreeMap::new(),
+            events: 0,
             _folder: folder,
         }
     }
@@ -119,10 +119,10 @@ impl QueryFixture {
 
     /// Opens and runs the service with another configuration.
     pub(super) async fn running_with(config: Config) -> Self {
-        let shop = Self::open(config, ProfileClock::Wall).await;
+        let fixture = Self::open(config, ProfileClock::Wall).await;
         // The service runs as long as the fixture; only the drain test waits for it.
-        drop(shop.run());
-        shop
+        drop(fixture.run());
+        fixture
     }
 
     pub(super) fn run(&self) -> JoinHandle<()> {
@@ -168,11 +168,11 @@ impl QueryFixture {
         let partition = self.partition(user);
         let value = Bytes::from(record.encode());
         let appended = self.store.append(partition, vec![value], record.accepted_at, AckLevel::Memory).await;
-        let place = appended.expect("the log takes it").last;
+        let position = appended.expect("the log takes it").last;
         let entry = TokenEntry {
             partition: partition.get(),
-            generation: place.generation.nonce().get(),
-            seq: place.seq.get(),
+            generation: position.generation.nonce().get(),
+            seq: position.seq.get(),
         };
         (record, ConsistencyToken { entries: vec![entry] })
     }
@@ -229,20 +229,20 @@ impl QueryFixture {
 
     /// Deletes the profile of a user.
     pub(super) async fn delete(&mut self, user: &str) {
-        let mut gone = self.profile(user).await;
-        self.advance(&mut gone);
+        let mut profile = self.profile(user).await;
+        self.advance(&mut profile);
         let mut draft = Draft::default();
-        draft.profiles.push((ProfileKey::of(gone.user_id()), None));
-        draft.changes.push(change(&gone, None, true, Timestamp::from_millis(NEW_YEAR)));
+        draft.profiles.push((ProfileKey::of(profile.user_id()), None));
+        draft.changes.push(change(&profile, None, true, Timestamp::from_millis(NEW_YEAR)));
         self.commit(self.partition(user), draft).await;
     }
 
     /// Trims every change of the feeds that can be trimmed (whole blocks; here all of them).
     pub(super) async fn trim_feeds(&self) {
-        let far = Timestamp::from_millis(i64::MAX);
-        let what = Trim { now: Timestamp::EPOCH, log_before: Timestamp::EPOCH, feed_before: far };
+        let far_future = Timestamp::from_millis(i64::MAX);
+        let trim = Trim { now: Timestamp::EPOCH, log_before: Timestamp::EPOCH, feed_before: far_future };
         for partition in self.store.layout().partitions.all() {
-            while self.store.trim(partition, what).await.expect("the store is there").changes > 0 {}
+            while self.store.trim(partition, trim).await.expect("the store is there").changes > 0 {}
         }
     }
 

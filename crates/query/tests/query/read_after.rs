@@ -1,7 +1,7 @@
 //! Read your writes: waits for a consistency token, and invalid tokens.
 
-use super::reader::reason;
 use super::fixture::{NEW_YEAR, PATIENCE, QueryFixture, config};
+use super::reader::reason;
 use portrait_proto::token::ConsistencyToken;
 use portrait_proto::v1::{BatchGetProfilesRequest, ErrorReason, GetProfileRequest, Profile};
 use portrait_query::Config;
@@ -13,27 +13,30 @@ fn request(user: &str, read_after: &[u8]) -> GetProfileRequest {
     GetProfileRequest { user_id: user.to_owned(), read_after: read_after.to_vec(), ..Default::default() }
 }
 
-async fn read(shop: &QueryFixture, request: impl tonic::IntoRequest<GetProfileRequest>) -> Result<Profile, Status> {
-    let response = shop.client().get_profile(request).await?.into_inner();
-    Ok(response.profile.expect("an answer has a profile"))
+async fn read(
+    fixture: &QueryFixture,
+    request: impl tonic::IntoRequest<GetProfileRequest>,
+) -> Result<Profile, Status> {
+    let response = fixture.client().get_profile(request).await?.into_inner();
+    Ok(response.profile.expect("a response has a profile"))
 }
 
 #[tokio::test]
 async fn a_read_waits_until_its_token_is_applied() {
-    let mut shop = QueryFixture::running().await;
-    let (record, token) = shop.log_purchase("u1", NEW_YEAR).await;
+    let mut fixture = QueryFixture::running().await;
+    let (record, token) = fixture.log_purchase("u1", NEW_YEAR).await;
     assert_eq!(
-        reason(&read(&shop, request("u1", &[])).await.expect_err("not yet")),
+        reason(&read(&fixture, request("u1", &[])).await.expect_err("not yet")),
         ErrorReason::UserNotFound
     );
-    let mut client = shop.client();
+    let mut client = fixture.client();
     let waiting = request("u1", &token.encode());
-    let mut answer = tokio::spawn(async move { client.get_profile(waiting).await });
+    let mut response = tokio::spawn(async move { client.get_profile(waiting).await });
     // Nothing is applied yet: the read must still be waiting.
-    assert!(timeout(Duration::from_millis(50), &mut answer).await.is_err());
-    shop.apply(&record, &token).await;
-    let answer = timeout(PATIENCE, answer).await.expect("an answer").expect("no panic");
-    let profile = answer.expect("what was written").into_inner().profile.expect("a profile");
+    assert!(timeout(Duration::from_millis(50), &mut response).await.is_err());
+    fixture.apply(&record, &token).await;
+    let response = timeout(PATIENCE, response).await.expect("a response").expect("no panic");
+    let profile = response.expect("what was written").into_inner().profile.expect("a profile");
     assert_eq!(profile.applied_events, 1);
 }
 
@@ -49,23 +52,23 @@ async fn a_read_whose_token_is_not_applied_in_time_times_out() {
         ),
     ];
     for (config, deadline) in rows {
-        let mut shop = QueryFixture::running_with(config).await;
-        let (_, token) = shop.log_purchase("u1", NEW_YEAR).await;
+        let mut fixture = QueryFixture::running_with(config).await;
+        let (_, token) = fixture.log_purchase("u1", NEW_YEAR).await;
         let mut request = Request::new(request("u1", &token.encode()));
         deadline.into_iter().for_each(|deadline| request.set_timeout(deadline));
         let late =
-            timeout(PATIENCE, read(&shop, request)).await.expect("an answer").expect_err("not applied");
+            timeout(PATIENCE, read(&fixture, request)).await.expect("a response").expect_err("not applied");
         assert_eq!((late.code(), reason(&late)), (Code::DeadlineExceeded, ErrorReason::ReadAfterTimeout));
     }
 }
 
 #[tokio::test]
 async fn a_read_waits_only_for_the_partitions_it_reads() {
-    let mut shop = QueryFixture::running().await;
-    let users = [shop.users_of(0, 1), shop.users_of(1, 1)].concat();
-    shop.buy(&users[0], NEW_YEAR).await;
-    let (_, token) = shop.log_purchase(&users[1], NEW_YEAR).await;
-    let profile = timeout(PATIENCE, read(&shop, request(&users[0], &token.encode()))).await;
+    let mut fixture = QueryFixture::running().await;
+    let users = [fixture.users_of(0, 1), fixture.users_of(1, 1)].concat();
+    fixture.buy(&users[0], NEW_YEAR).await;
+    let (_, token) = fixture.log_purchase(&users[1], NEW_YEAR).await;
+    let profile = timeout(PATIENCE, read(&fixture, request(&users[0], &token.encode()))).await;
     assert_eq!(profile.expect("no wait").expect("a profile").user_id, users[0]);
     let mut both = Request::new(BatchGetProfilesRequest {
         user_ids: users,
@@ -73,15 +76,15 @@ async fn a_read_waits_only_for_the_partitions_it_reads() {
         ..Default::default()
     });
     both.set_timeout(Duration::from_millis(20));
-    let late = shop.client().batch_get_profiles(both).await.expect_err("one is not applied");
+    let late = fixture.client().batch_get_profiles(both).await.expect_err("one is not applied");
     assert_eq!(reason(&late), ErrorReason::ReadAfterTimeout);
 }
 
 #[tokio::test]
 async fn an_expired_or_invalid_token_is_refused() {
-    let mut shop = QueryFixture::running().await;
-    let (record, token) = shop.log_purchase("u1", NEW_YEAR).await;
-    shop.apply(&record, &token).await;
+    let mut fixture = QueryFixture::running().await;
+    let (record, token) = fixture.log_purchase("u1", NEW_YEAR).await;
+    fixture.apply(&record, &token).await;
     let changed = |change: fn(&mut ConsistencyToken)| {
         let mut token = token.clone();
         change(&mut token);
@@ -101,7 +104,7 @@ async fn an_expired_or_invalid_token_is_refused() {
         (b"made up".to_vec(), Some((Code::InvalidArgument, ErrorReason::BadToken))),
     ];
     for (token, expected) in rows {
-        let refused = read(&shop, request("u1", &token)).await.err();
+        let refused = read(&fixture, request("u1", &token)).await.err();
         assert_eq!(refused.map(|status| (status.code(), reason(&status))), expected, "{token:?}");
     }
 }

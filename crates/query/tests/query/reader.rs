@@ -46,14 +46,17 @@ pub(super) fn reason(status: &Status) -> ErrorReason {
 
 impl Reader {
     /// Starts a subscription.
-    pub(super) async fn try_begin(shop: &QueryFixture, request: WatchProfileChangesRequest) -> Result<Self, Status> {
-        let stream = shop.client().watch_profile_changes(request).await?.into_inner();
+    pub(super) async fn try_begin(
+        fixture: &QueryFixture,
+        request: WatchProfileChangesRequest,
+    ) -> Result<Self, Status> {
+        let stream = fixture.client().watch_profile_changes(request).await?.into_inner();
         Ok(Self::of(stream))
     }
 
     /// Starts a subscription that must succeed.
-    pub(super) async fn begin(shop: &QueryFixture, request: WatchProfileChangesRequest) -> Self {
-        Self::try_begin(shop, request).await.expect("a subscription")
+    pub(super) async fn begin(fixture: &QueryFixture, request: WatchProfileChangesRequest) -> Self {
+        Self::try_begin(fixture, request).await.expect("a subscription")
     }
 
     pub(super) fn of(stream: Streaming<WatchProfileChangesResponse>) -> Self {
@@ -70,16 +73,17 @@ impl Reader {
     }
 
     /// Resumes after a disconnect with its last token and its state.
-    pub(super) async fn resume(&mut self, shop: &QueryFixture) {
-        let stream = shop.client().watch_profile_changes(after(&self.token)).await;
+    pub(super) async fn resume(&mut self, fixture: &QueryFixture) {
+        let stream = fixture.client().watch_profile_changes(after(&self.token)).await;
         self.stream = stream.expect("its own token").into_inner();
         self.named.clear();
     }
 
     /// Restores the state of an earlier subscriber: versions and partitions.
-    pub(super) fn remember(&mut self, known: &BTreeMap<String, u64>, shop: &QueryFixture) {
+    pub(super) fn remember(&mut self, known: &BTreeMap<String, u64>, fixture: &QueryFixture) {
         self.known = known.clone();
-        self.homes = known.keys().map(|user| (user.clone(), u32::from(shop.partition(user).get()))).collect();
+        self.homes =
+            known.keys().map(|user| (user.clone(), u32::from(fixture.partition(user).get()))).collect();
     }
 
     /// Handles responses until `done`.

@@ -1,7 +1,7 @@
 //! Single and batch reads: results, read times, and refusals.
 
-use super::reader::reason;
 use super::fixture::{NEW_YEAR, QueryFixture, config, purchases_of_the_week};
+use super::reader::reason;
 use portrait_proto::v1::{BatchGetProfilesRequest, ErrorReason, GetProfileRequest, Profile};
 use portrait_store::ProfileClock;
 use prost_types::Timestamp;
@@ -14,10 +14,10 @@ fn wire(millis: i64) -> Option<Timestamp> {
     Some(portrait_proto::time::to_wire(portrait_profile::Timestamp::from_millis(millis)))
 }
 
-async fn read(shop: &QueryFixture, user: &str, read_at: Option<Timestamp>) -> Result<Profile, Status> {
+async fn read(fixture: &QueryFixture, user: &str, read_at: Option<Timestamp>) -> Result<Profile, Status> {
     let request = GetProfileRequest { user_id: user.to_owned(), read_at, ..Default::default() };
-    let response = shop.client().get_profile(request).await?.into_inner();
-    Ok(response.profile.expect("an answer has a profile"))
+    let response = fixture.client().get_profile(request).await?.into_inner();
+    Ok(response.profile.expect("a response has a profile"))
 }
 
 fn field(status: &Status) -> String {
@@ -28,57 +28,57 @@ fn field(status: &Status) -> String {
 
 #[tokio::test]
 async fn a_profile_decays_to_the_read_time() {
-    let mut shop = QueryFixture::running().await;
-    shop.buy("u1", NEW_YEAR).await;
+    let mut fixture = QueryFixture::running().await;
+    fixture.buy("u1", NEW_YEAR).await;
     for (weeks, expected) in [(0, 1.0), (1, 0.5), (3, 0.125)] {
-        let profile = read(&shop, "u1", wire(NEW_YEAR + weeks * WEEK)).await.expect("a profile");
+        let profile = read(&fixture, "u1", wire(NEW_YEAR + weeks * WEEK)).await.expect("a profile");
         assert!((purchases_of_the_week(&profile) - expected).abs() < 1e-9, "{weeks} weeks later");
     }
-    shop.clock.set(NEW_YEAR + 2 * WEEK);
-    let now = read(&shop, "u1", None).await.expect("a profile");
+    fixture.clock.set(NEW_YEAR + 2 * WEEK);
+    let now = read(&fixture, "u1", None).await.expect("a profile");
     assert!((purchases_of_the_week(&now) - 0.25).abs() < 1e-9);
     assert_eq!(now.read_at, wire(NEW_YEAR + 2 * WEEK));
 }
 
 #[tokio::test]
 async fn a_read_time_before_the_newest_event_is_refused_and_now_never_is() {
-    let mut shop = QueryFixture::running().await;
-    shop.buy("u1", NEW_YEAR).await;
-    shop.buy("u2", NEW_YEAR + 5).await;
-    let refused = read(&shop, "u1", wire(NEW_YEAR - 1)).await.expect_err("too early");
+    let mut fixture = QueryFixture::running().await;
+    fixture.buy("u1", NEW_YEAR).await;
+    fixture.buy("u2", NEW_YEAR + 5).await;
+    let refused = read(&fixture, "u1", wire(NEW_YEAR - 1)).await.expect_err("too early");
     assert_eq!((reason(&refused), field(&refused).as_str()), (ErrorReason::ReadBeforeNewest, "read_at"));
     let user_ids = vec!["u1".to_owned(), "u2".to_owned()];
     let batch = BatchGetProfilesRequest { user_ids, read_at: wire(NEW_YEAR + 4), ..Default::default() };
-    let refused = shop.client().batch_get_profiles(batch).await.expect_err("too early for one");
+    let refused = fixture.client().batch_get_profiles(batch).await.expect_err("too early for one");
     assert_eq!(reason(&refused), ErrorReason::ReadBeforeNewest);
-    shop.clock.set(NEW_YEAR - WEEK);
-    let profile = read(&shop, "u1", None).await.expect("the server's clock may be behind");
+    fixture.clock.set(NEW_YEAR - WEEK);
+    let profile = read(&fixture, "u1", None).await.expect("the server's clock may be behind");
     assert_eq!(profile.read_at, wire(NEW_YEAR));
 }
 
 #[tokio::test]
 async fn with_the_event_clock_reads_are_at_the_newest_event() {
-    let mut shop = QueryFixture::open(config(), ProfileClock::Events).await;
-    let users = [shop.users_of(0, 1), shop.users_of(1, 1)].concat();
-    shop.buy(&users[0], NEW_YEAR).await;
-    shop.buy(&users[1], NEW_YEAR + WEEK).await;
-    shop.clock.set(NEW_YEAR + 500 * WEEK);
-    let profile = read(&shop, &users[0], None).await.expect("a profile");
+    let mut fixture = QueryFixture::open(config(), ProfileClock::Events).await;
+    let users = [fixture.users_of(0, 1), fixture.users_of(1, 1)].concat();
+    fixture.buy(&users[0], NEW_YEAR).await;
+    fixture.buy(&users[1], NEW_YEAR + WEEK).await;
+    fixture.clock.set(NEW_YEAR + 500 * WEEK);
+    let profile = read(&fixture, &users[0], None).await.expect("a profile");
     assert_eq!(profile.read_at, wire(NEW_YEAR + WEEK));
     assert!((purchases_of_the_week(&profile) - 0.5).abs() < 1e-9);
 }
 
 #[tokio::test]
 async fn a_batch_answers_each_user_once_in_order_and_lists_the_missing() {
-    let mut shop = QueryFixture::running().await;
+    let mut fixture = QueryFixture::running().await;
     for number in 0..200 {
-        shop.buy(&format!("u{number}"), NEW_YEAR).await;
+        fixture.buy(&format!("u{number}"), NEW_YEAR).await;
     }
     let mut user_ids: Vec<String> = (0..200).rev().map(|number| format!("u{number}")).collect();
     user_ids.insert(50, "unknown".to_owned());
     user_ids.extend(["u7".to_owned(), "unknown".to_owned(), "stranger".to_owned()]);
     let request = BatchGetProfilesRequest { user_ids, ..Default::default() };
-    let batch = shop.client().batch_get_profiles(request).await.expect("an answer").into_inner();
+    let batch = fixture.client().batch_get_profiles(request).await.expect("a response").into_inner();
     let found: Vec<String> = batch.profiles.into_iter().map(|profile| profile.user_id).collect();
     assert_eq!(found, (0..200).rev().map(|number| format!("u{number}")).collect::<Vec<_>>());
     assert_eq!(batch.missing_user_ids, ["unknown", "stranger"]);
@@ -86,7 +86,7 @@ async fn a_batch_answers_each_user_once_in_order_and_lists_the_missing() {
 
 #[tokio::test]
 async fn an_invalid_request_is_refused_with_its_field() {
-    let shop = QueryFixture::running().await;
+    let fixture = QueryFixture::running().await;
     let ids = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
     let rows = [
         (ids(&[]), ErrorReason::EmptyBatch, "user_ids"),
@@ -97,15 +97,15 @@ async fn an_invalid_request_is_refused_with_its_field() {
     ];
     for (user_ids, expected, invalid_field) in rows {
         let request = BatchGetProfilesRequest { user_ids, ..Default::default() };
-        let refused = shop.client().batch_get_profiles(request).await.expect_err("an invalid request");
+        let refused = fixture.client().batch_get_profiles(request).await.expect_err("an invalid request");
         assert_eq!((refused.code(), reason(&refused)), (Code::InvalidArgument, expected), "{invalid_field}");
         assert_eq!(field(&refused), invalid_field);
     }
-    let refused = read(&shop, "", None).await.expect_err("no id");
+    let refused = read(&fixture, "", None).await.expect_err("no id");
     assert_eq!((reason(&refused), field(&refused).as_str()), (ErrorReason::EmptyId, "user_id"));
     let no_time = Some(Timestamp { seconds: 0, nanos: -1 });
-    let refused = read(&shop, "u", no_time).await.expect_err("no time");
-    assert_eq!((reason(&refused), field(&refused).as_str()), (ErrorReason::InvalidTime, "read_at"));
-    let missing = read(&shop, "u", None).await.expect_err("unknown");
+    let refused = read(&fixture, "u", no_time).await.expect_err("no time");
+    assert_eq!((reason(&refused), field(&refused).as_str()), (ErrorReason::BadTime, "read_at"));
+    let missing = read(&fixture, "u", None).await.expect_err("unknown");
     assert_eq!((missing.code(), reason(&missing)), (Code::NotFound, ErrorReason::UserNotFound));
 }

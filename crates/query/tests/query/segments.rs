@@ -1,8 +1,8 @@
 //! Segments: sizes counted by the partition owners, descriptions and explanations from the model, exports with
 //! k-anonymity, and subscriptions to segment changes.
 
-use super::reader::{Reader, from, reason};
 use super::fixture::{NEW_YEAR, QueryFixture, config};
+use super::reader::{Reader, from, reason};
 use portrait_learning::testing::by_views;
 use portrait_profile::{ModelVersion, Timestamp};
 use portrait_proto::v1::{
@@ -15,27 +15,27 @@ use std::sync::Arc;
 use tonic::Code;
 
 async fn with_model() -> QueryFixture {
-    let shop = QueryFixture::running_with(Config { export_users_min: 3, ..config() }).await;
+    let fixture = QueryFixture::running_with(Config { export_users_min: 3, ..config() }).await;
     let model = by_views(ModelVersion::FIRST, [1, 2], Timestamp::from_millis(NEW_YEAR));
-    shop.model.send_replace(Some(Arc::new(model)));
-    shop
+    fixture.model.send_replace(Some(Arc::new(model)));
+    fixture
 }
 
 /// Four users in segment 1, two in segment 2, one in a retired segment.
 async fn with_users() -> QueryFixture {
-    let mut shop = with_model().await;
+    let mut fixture = with_model().await;
     for (user, segment) in [("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 2), ("f", 2), ("g", 9)] {
-        shop.buy(user, NEW_YEAR).await;
-        shop.move_to(user, segment).await;
+        fixture.buy(user, NEW_YEAR).await;
+        fixture.move_to(user, segment).await;
     }
-    shop
+    fixture
 }
 
 #[tokio::test]
 async fn without_a_model_there_are_no_segments() {
-    let mut shop = QueryFixture::running().await;
-    shop.buy("a", NEW_YEAR).await;
-    let mut client = shop.client();
+    let mut fixture = QueryFixture::running().await;
+    fixture.buy("a", NEW_YEAR).await;
+    let mut client = fixture.client();
     let explain = ExplainSegmentRequest { user_id: "a".to_owned(), ..Default::default() };
     let refused = [
         client.list_segments(ListSegmentsRequest {}).await.expect_err("no model"),
@@ -53,45 +53,51 @@ async fn without_a_model_there_are_no_segments() {
 
 #[tokio::test]
 async fn segments_are_listed_with_size_description_and_origin() {
-    let shop = with_users().await;
-    let answer = shop.client().list_segments(ListSegmentsRequest {}).await.expect("answered").into_inner();
-    assert_eq!((answer.model_version, answer.assigned_users, answer.retired_users), (1, 6, 1));
+    let fixture = with_users().await;
+    let response =
+        fixture.client().list_segments(ListSegmentsRequest {}).await.expect("a response").into_inner();
+    assert_eq!((response.model_version, response.assigned_users, response.retired_users), (1, 6, 1));
     let listed: Vec<_> =
-        answer.segments.iter().map(|one| (one.segment_id.as_str(), one.name.as_str(), one.size)).collect();
+        response.segments.iter().map(|one| (one.segment_id.as_str(), one.name.as_str(), one.size)).collect();
     assert_eq!(listed, [("s1", "few views", 4), ("s2", "many views", 2)]);
-    let first = &answer.segments[0];
+    let first = &response.segments[0];
     assert!((first.share - 4.0 / 6.0).abs() < 1e-9 && (first.trend - (4.0 / 6.0 - 0.5)).abs() < 1e-9);
     assert_eq!((first.defining_features[0].z, first.categories[0].name.as_str()), (1.0, "shoes"));
-    assert!(!first.defining_features[0].description.is_empty() && !first.defining_features[0].unit.is_empty());
+    assert!(
+        !first.defining_features[0].description.is_empty() && !first.defining_features[0].unit.is_empty()
+    );
     let request = GetSegmentRequest { segment_id: "s2".to_owned() };
-    let one = shop.client().get_segment(request).await.expect("answered").into_inner();
-    assert_eq!(one.segment.as_ref(), Some(&answer.segments[1]));
+    let one = fixture.client().get_segment(request).await.expect("a response").into_inner();
+    assert_eq!(one.segment.as_ref(), Some(&response.segments[1]));
     for (segment_id, expected) in
         [("s9", Code::NotFound), ("nine", Code::NotFound), ("", Code::InvalidArgument)]
     {
         let request = GetSegmentRequest { segment_id: segment_id.to_owned() };
-        let status = shop.client().get_segment(request).await.expect_err("there is none");
+        let status = fixture.client().get_segment(request).await.expect_err("there is none");
         assert_eq!(status.code(), expected, "{segment_id:?}");
     }
     let request = GetProfileRequest { user_id: "e".to_owned(), ..Default::default() };
-    let profile = shop.client().get_profile(request).await.expect("answered").into_inner().profile;
+    let profile = fixture.client().get_profile(request).await.expect("a response").into_inner().profile;
     let segment = profile.and_then(|profile| profile.segment).expect("it is in one");
     assert_eq!((segment.segment_id.as_str(), segment.name.as_str()), ("s2", "many views"));
 }
 
 #[tokio::test]
 async fn the_segment_of_a_user_is_explained() {
-    let mut shop = with_users().await;
+    let mut fixture = with_users().await;
     let explain = |user: &str| ExplainSegmentRequest { user_id: user.to_owned(), ..Default::default() };
-    let answer = shop.client().explain_segment(explain("a")).await.expect("answered").into_inner();
-    assert_eq!(answer.segment.as_ref().map(|held| held.segment_id.as_str()), Some("s1"));
-    assert_eq!((answer.runner_up_segment_id.as_str(), answer.runner_up_name.as_str()), ("s2", "many views"));
-    let sum: f64 = answer.contributions.iter().map(|one| one.contribution).sum();
-    let difference = answer.runner_up_distance.powi(2) - answer.distance.powi(2);
+    let response = fixture.client().explain_segment(explain("a")).await.expect("a response").into_inner();
+    assert_eq!(response.segment.as_ref().map(|held| held.segment_id.as_str()), Some("s1"));
+    assert_eq!(
+        (response.runner_up_segment_id.as_str(), response.runner_up_name.as_str()),
+        ("s2", "many views")
+    );
+    let sum: f64 = response.contributions.iter().map(|one| one.contribution).sum();
+    let difference = response.runner_up_distance.powi(2) - response.distance.powi(2);
     assert!((sum - difference).abs() <= 1e-3 * difference.abs().max(1.0), "{sum} is not {difference}");
-    assert!(answer.contributions.is_sorted_by(|one, other| one.contribution >= other.contribution));
-    assert_eq!((answer.model_version, answer.profile_version), (1, 2));
-    shop.buy("unassigned", NEW_YEAR).await;
+    assert!(response.contributions.is_sorted_by(|one, other| one.contribution >= other.contribution));
+    assert_eq!((response.model_version, response.profile_version), (1, 2));
+    fixture.buy("unassigned", NEW_YEAR).await;
     let rows = [
         ("unknown", Code::NotFound, ErrorReason::UserNotFound),
         ("unassigned", Code::FailedPrecondition, ErrorReason::NoModel),
@@ -99,25 +105,25 @@ async fn the_segment_of_a_user_is_explained() {
         ("", Code::InvalidArgument, ErrorReason::EmptyId),
     ];
     for (user, code, expected) in rows {
-        let status = shop.client().explain_segment(explain(user)).await.expect_err("no explanation");
+        let status = fixture.client().explain_segment(explain(user)).await.expect_err("no explanation");
         assert_eq!((status.code(), reason(&status)), (code, expected), "{user:?}");
     }
 }
 
 #[tokio::test]
 async fn a_segment_is_exported_whole_unless_it_has_too_few_users() {
-    let shop = with_users().await;
+    let fixture = with_users().await;
     let export = |segment: &str| ExportSegmentRequest { segment_id: segment.to_owned() };
-    let mut pages = shop.client().export_segment(export("s1")).await.expect("answered").into_inner();
+    let mut pages = fixture.client().export_segment(export("s1")).await.expect("a response").into_inner();
     let mut users = BTreeSet::new();
     while let Some(page) = pages.message().await.expect("no page is an error") {
         assert_eq!(page.model_version, 1);
         users.extend(page.user_ids);
     }
     assert_eq!(users, ["a", "b", "c", "d"].map(str::to_owned).into());
-    let status = shop.client().export_segment(export("s2")).await.expect_err("two are too few");
+    let status = fixture.client().export_segment(export("s2")).await.expect_err("two are too few");
     assert_eq!((status.code(), reason(&status)), (Code::FailedPrecondition, ErrorReason::TooFewUsers));
-    let status = shop.client().export_segment(export("s7")).await.expect_err("there is none");
+    let status = fixture.client().export_segment(export("s7")).await.expect_err("there is none");
     assert_eq!(reason(&status), ErrorReason::SegmentNotFound);
 }
 
@@ -131,16 +137,16 @@ fn moves(reader: &Reader) -> Vec<(&str, &str, &str)> {
 
 #[tokio::test]
 async fn a_subscription_to_segment_changes_receives_only_those() {
-    let mut shop = with_users().await;
+    let mut fixture = with_users().await;
     let request = WatchProfileChangesRequest { segment_changes_only: true, ..from(WatchStart::Now) };
-    let mut reader = Reader::begin(&shop, request).await;
+    let mut reader = Reader::begin(&fixture, request).await;
     let request = WatchProfileChangesRequest { segment_ids: vec!["s2".to_owned()], ..from(WatchStart::Now) };
-    let mut of_second = Reader::begin(&shop, request).await;
-    shop.buy("b", NEW_YEAR).await;
-    shop.move_to("a", 2).await;
-    shop.buy("e", NEW_YEAR).await;
-    shop.move_to("e", 1).await;
-    shop.move_to("a", 1).await;
+    let mut of_second = Reader::begin(&fixture, request).await;
+    fixture.buy("b", NEW_YEAR).await;
+    fixture.move_to("a", 2).await;
+    fixture.buy("e", NEW_YEAR).await;
+    fixture.move_to("e", 1).await;
+    fixture.move_to("a", 1).await;
     reader.until(|reader| reader.changes.iter().any(|change| change.user_id == "e")).await;
     of_second
         .until(|reader| {
@@ -156,7 +162,7 @@ async fn a_subscription_to_segment_changes_receives_only_those() {
             .all(|change| { change.segment_id_before == "s2" || change.segment_id_after == "s2" })
     );
     let status = Reader::try_begin(
-        &shop,
+        &fixture,
         WatchProfileChangesRequest { segment_ids: vec!["two".to_owned()], ..from(WatchStart::Now) },
     )
     .await
@@ -167,13 +173,13 @@ async fn a_subscription_to_segment_changes_receives_only_those() {
 
 #[tokio::test]
 async fn a_snapshot_of_a_segment_sends_its_users_only() {
-    let shop = with_users().await;
+    let fixture = with_users().await;
     let request = WatchProfileChangesRequest {
         segment_ids: vec!["s2".to_owned()],
         include_profile: true,
         ..from(WatchStart::Snapshot)
     };
-    let mut reader = Reader::begin(&shop, request).await;
+    let mut reader = Reader::begin(&fixture, request).await;
     reader.until(|reader| reader.resyncs.len() == 8).await;
     let known: BTreeSet<&str> = reader.known.keys().map(String::as_str).collect();
     assert_eq!(known, ["e", "f"].into());
