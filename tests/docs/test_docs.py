@@ -1,5 +1,5 @@
-"""Documents are complete: links resolve, the book lists every page, generated pages are up to date, and keys, metrics and files that
-are named exist."""
+"""Documents are consistent: links resolve, the book lists every page, generated pages are up to date, and every key, metric and file
+that they name exists."""
 
 import os
 import pathlib
@@ -18,7 +18,7 @@ from chart import binary, portrait  # noqa: E402
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 DOCUMENTS = [*PAGES, *sorted(ROOT.glob("*.md")), *sorted((ROOT / "deploy").rglob("*.md")), *sorted((ROOT / "helm").rglob("*.md"))]
-# Old names are their subject.
+# renames.md is excluded because it lists names that no longer exist.
 WRITTEN = [page for page in [*PAGES, ROOT / "ARCHITECTURE.md"] if page != DOCS / "renames.md" and DOCS / "reference" not in page.parents]
 
 
@@ -27,12 +27,12 @@ def name(path):
 
 
 def prose(text):
-    """The text without blocks and spans of code."""
+    """Text without code blocks and code spans."""
     return re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
 
 
 def anchors(text):
-    """The anchors of a page's headings."""
+    """Anchors of the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
@@ -99,7 +99,7 @@ def test_every_verb_of_make_that_is_named_exists():
 
 
 def test_every_command_and_long_flag_that_is_named_exists():
-    """Lines such as `portrait import FILE --format NAME` in blocks of commands."""
+    """Checks lines such as `portrait import FILE --format NAME` in shell blocks against the command's help."""
     helps = {}
     for page in WRITTEN:
         for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):

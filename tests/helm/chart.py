@@ -1,4 +1,4 @@
-"""What the tests of the chart share: where things are, the binary under test, and the chart as Helm itself renders it."""
+"""Shared helpers of the chart tests: paths, the binary under test, and the chart as Helm itself renders it."""
 
 import contextlib
 import functools
@@ -22,10 +22,10 @@ DASHBOARD = CHART / "files" / "dashboard.json"
 RUNBOOKS = ROOT / "deploy" / "runbooks"
 
 ROLES = ["ingest", "feature", "model", "query"]
-# The oldest release of Kubernetes that is supported, the newest, and some between.
+# Oldest supported release of Kubernetes, the newest one, and two between.
 KUBERNETES = ["1.27", "1.31", "1.34", "1.37"]
 
-# Values to install with, by name: those of ci/, and the presets.
+# Values files by name: those of ci/ and the presets.
 VALUES = {path.name.removesuffix("-values.yaml"): [path] for path in sorted(CHART.glob("ci/*-values.yaml"))} | {
     "dev": [CHART / "values-dev.yaml"],
     "production": [CHART / "values-production.yaml"],
@@ -34,38 +34,38 @@ VALUES = {path.name.removesuffix("-values.yaml"): [path] for path in sorted(CHAR
 
 
 def merged(below, above):
-    """Values over others, as Helm puts them over each other."""
+    """Values merged as Helm merges them; `above` overrides `below`."""
     if not (isinstance(below, dict) and isinstance(above, dict)):
         return above
     return below | {key: merged(below.get(key), value) for key, value in above.items()}
 
 
 def values_of(name):
-    """The values of a name of VALUES."""
+    """Merged values of an entry of VALUES."""
     return functools.reduce(merged, (yaml.safe_load(path.read_text()) for path in VALUES[name]), {})
 
 
 def render(values, name="shop", namespace="shops"):
-    """The objects that an installation with these values makes, by kind and name."""
+    """Objects that an installation with these values renders, by kind and name."""
     with helm_python.Chart.load(str(CHART)) as chart:
         texts = chart.render(values, name=name, namespace=namespace)
     documents = [document for path, text in texts.items() if not path.endswith(".txt") for document in yaml.safe_load_all(text)]
     objects = {}
     for found in filter(None, documents):
         key = (found["kind"], found["metadata"]["name"])
-        assert key not in objects, f"{key} is made twice"
+        assert key not in objects, f"{key} is rendered twice"
         objects[key] = found
     return objects
 
 
 def deployment(values, role):
-    """The Deployment of a role, in a release that is called shop."""
+    """Deployment of a role in a release named shop."""
     return render(values)["Deployment", f"shop-portrait-{role}"]
 
 
 @functools.cache
 def binary():
-    """The binary under test: PORTRAIT_BINARY, or a new one."""
+    """Path of the binary under test: PORTRAIT_BINARY, or a debug build."""
     if named := os.environ.get("PORTRAIT_BINARY"):
         return named
     build = ["cargo", "build", "--quiet", "--package", "portrait-tests", "--bin", "portrait-under-test"]
@@ -75,14 +75,14 @@ def binary():
 
 
 def portrait(*arguments, variables=None):
-    """Runs the binary to its end, configured by these variables and nothing that the environment of the tests has."""
+    """Runs the binary to completion with these variables; PORTRAIT__ variables of the environment are removed."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PORTRAIT__")}
     return subprocess.run([binary(), *arguments], capture_output=True, text=True, env=environment | (variables or {}))
 
 
 @contextlib.contextmanager
 def running(*command, **options):
-    """A process that is told to end with the block."""
+    """Process that is terminated at the end of the block."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
     try:
         yield process
@@ -92,7 +92,7 @@ def running(*command, **options):
 
 
 def announced(process):
-    """The addresses that a server tells when it is ready: gRPC and HTTP."""
+    """gRPC and HTTP addresses that a server prints when it is ready."""
     for line in process.stdout:
         if found := re.match(r"ready: grpc (\S+), http (\S+)", line):
             return found.groups()
@@ -100,14 +100,14 @@ def announced(process):
 
 
 def free_port():
-    """A port that nobody listens on."""
+    """Free TCP port."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return taken.getsockname()[1]
 
 
 def wait_for_redis(port):
-    """Returns when something listens there."""
+    """Waits until the port accepts connections."""
     end = time.monotonic() + 30
     while True:
         try:
@@ -119,23 +119,24 @@ def wait_for_redis(port):
 
 
 def tool(name):
-    """A program that scripts/setup brings. One that is missing fails the test: nothing is left out in silence."""
+    """Path of a program that scripts/setup installs. A missing program fails the test, because a skip would go unnoticed."""
     beside = pathlib.Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     assert found, f"{name} is missing: run scripts/setup"
     return found
 
 
-def http_get(url, enough=bool, patience_seconds=30):
-    """What an address answers, as soon as it is enough."""
-    end, said = time.monotonic() + patience_seconds, None
+def http_get(url, accept=bool, timeout_seconds=30):
+    """Polls the URL and returns the first body that `accept` accepts."""
+    end = time.monotonic() + timeout_seconds
+    body = None
     while time.monotonic() < end:
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                said = answer.read().decode()
-                if enough(said):
-                    return said
+            with urllib.request.urlopen(url, timeout=5) as response:
+                body = response.read().decode()
+                if accept(body):
+                    return body
         except OSError as error:
-            said = error
+            body = error
         time.sleep(0.05)
-    raise AssertionError(f"{url} did not answer as it should within {patience_seconds} s: {said}")
+    raise AssertionError(f"{url} did not return the expected body within {timeout_seconds} s: {body}")

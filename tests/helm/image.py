@@ -1,6 +1,6 @@
-"""Runs an image as the chart says, in containers of podman on this machine: first alone on a disk of its own, then every role over a
-Redis, from the objects that the chart renders. In come the names of the images of Portrait and Redis; it ends with what went wrong, or
-with the line of the chart's own probe. It is a program of `make image-test`, not of the tests that pytest runs."""
+"""Runs an image with podman as the chart configures it: first as a single process with an embedded store, then every role with a
+Redis, from the objects that the chart renders. Arguments: the image of Portrait and the image of Redis. Exits with the first failure or
+prints the result of the chart's probe. Part of `make image-test`, not of the pytest suite."""
 
 import base64
 import json
@@ -12,52 +12,51 @@ import yaml
 from chart import ROLES, merged, render, values_of
 
 NETWORK = "portrait-image-test"
-# Every pod has an address that the others are told: podman's own names need a server that not every machine can run.
+# Fixed addresses, listed in every pod's hosts file: the DNS server of podman does not run on every machine.
 SUBNET = "10.213.77.0/24"
-ADDRESSES = {f"shop-portrait-{name}": f"10.213.77.{10 + place}" for place, name in enumerate(["redis", *ROLES, "probe"])}
-ALONE = "portrait-image-test-alone"
-PATIENCE_SECONDS = 90
-# As Kubernetes runs it by the chart.
+ADDRESSES = {f"shop-portrait-{name}": f"10.213.77.{10 + index}" for index, name in enumerate(["redis", *ROLES, "probe"])}
+SINGLE = "portrait-image-test-single"
+TIMEOUT_SECONDS = 90
+# Same restrictions as the security contexts of the chart.
 CONFINED = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "65532:65532"]
 
 
 def podman(*arguments, check=True, **options):
-    said = subprocess.run(["podman", *arguments], capture_output=True, text=True, **options)
-    if check and said.returncode != 0:
-        raise SystemExit(f"podman {' '.join(arguments)} failed: {said.stdout}{said.stderr}")
-    return said
+    result = subprocess.run(["podman", *arguments], capture_output=True, text=True, **options)
+    if check and result.returncode != 0:
+        raise SystemExit(f"podman {' '.join(arguments)} failed: {result.stdout}{result.stderr}")
+    return result
 
 
-def until(what, ask):
-    """Asks until the answer is not nothing."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not (answer := ask()):
+def wait_until(description, poll):
+    """Polls until the result is truthy, and returns it."""
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while not (result := poll()):
         if time.monotonic() > end:
-            raise SystemExit(f"waited {PATIENCE_SECONDS} s in vain: {what}\n{podman('ps', '--all').stdout}")
+            raise SystemExit(f"timed out after {TIMEOUT_SECONDS} s: {description}\n{podman('ps', '--all').stdout}")
         time.sleep(0.2)
-    return answer
+    return result
 
 
-def alone(image):
-    """One process with everything, as deploy/compose/single.yaml runs it."""
-    podman("run", "--detach", "--name", ALONE, *CONFINED, "--volume", f"{ALONE}:/data", image)
-    probed = until(
-        "the server alone takes an event",
-        lambda: (said := podman("exec", ALONE, "/usr/local/bin/portrait", "probe", check=False)).returncode == 0 and said.stdout,
+def test_single_process(image):
+    """Runs all roles in one process, as deploy/compose/single.yaml does."""
+    podman("run", "--detach", "--name", SINGLE, *CONFINED, "--volume", f"{SINGLE}:/data", image)
+    probed = wait_until(
+        "the single process accepts an event",
+        lambda: (run := podman("exec", SINGLE, "/usr/local/bin/portrait", "probe", check=False)).returncode == 0 and run.stdout,
     )
-    print(f"alone: {probed.strip()}")
-    user = podman("top", ALONE, "huser").stdout.split()[-1]
+    print(f"single process: {probed.strip()}")
+    user = podman("top", SINGLE, "huser").stdout.split()[-1]
     assert user == "65532", f"it runs as {user}"
-    podman("stop", "--time", "60", ALONE)
-    ended = podman("inspect", "--format", "{{.State.ExitCode}}", ALONE).stdout.strip()
-    assert ended == "0", f"it ended with {ended}: {podman('logs', ALONE).stderr}"
+    podman("stop", "--time", "60", SINGLE)
+    ended = podman("inspect", "--format", "{{.State.ExitCode}}", SINGLE).stdout.strip()
+    assert ended == "0", f"it exited with {ended}: {podman('logs', SINGLE).stderr}"
 
 
 def play(objects, name):
-    """Plays objects with podman, reachable by the name of the chart's Service."""
+    """Starts objects with `podman kube play`, reachable by the name of the chart's Service."""
     names = [{"ip": address, "hostnames": [other, f"{other}-headless"]} for other, address in ADDRESSES.items()]
-    # podman has no probes of gRPC and no spread over nodes, and would give each port of a pod to the machine; none of it has anything
-    # to do with the image.
+    # podman supports neither gRPC probes nor topology spread and would publish every port on the host; none of that concerns the image.
     for found in objects:
         pod = found.get("spec", {})
         pod = pod.get("template", {}).get("spec", {}) if found["kind"] == "Deployment" else pod
@@ -67,12 +66,12 @@ def play(objects, name):
         for container in pod.get("containers", []):
             for part in ("readinessProbe", "livenessProbe", "startupProbe", "ports"):
                 container.pop(part, None)
-    where = ["--network", NETWORK, "--ip", ADDRESSES[name]]
-    podman("kube", "play", *where, "--replace", "-", input=yaml.safe_dump_all(objects))
+    network = ["--network", NETWORK, "--ip", ADDRESSES[name]]
+    podman("kube", "play", *network, "--replace", "-", input=yaml.safe_dump_all(objects))
 
 
-def together(image, redis):
-    """Every role over a Redis, from what the chart renders for development."""
+def test_all_roles(image, redis):
+    """Runs every role with a Redis, from the objects that the chart renders for development."""
     repository, tag = image.rsplit(":", 1)
     values = merged(
         values_of("dev"),
@@ -82,11 +81,11 @@ def together(image, redis):
     given = [objects["ConfigMap", "shop-portrait-config"], objects["Secret", "shop-portrait-redis"]]
     release = podman("version", "--format", "{{.Client.Version}}").stdout.split(".")
     secret = given[1]
-    # podman knows Secrets with base64 alone.
+    # podman does not support stringData.
     content = secret.pop("stringData")
     secret["data"] = {key: as_base64(value) for key, value in content.items()}
     if (int(release[0]), int(release[1])) < (4, 4):
-        # It mounts them without decoding: what is in them comes as a ConfigMap, in the same place.
+        # Older podman mounts Secrets without decoding them: a ConfigMap with the plain content takes the place.
         name = f"{secret['metadata']['name']}-decoded"
         given.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": content})
         for role in ROLES:
@@ -94,7 +93,7 @@ def together(image, redis):
                 if volume.get("secret", {}).get("secretName") == secret["metadata"]["name"]:
                     items = volume.pop("secret").get("items")
                     volume["configMap"] = {"name": name, **({"items": items} if items else {})}
-    # The image of Redis lets others in, Debian's does not.
+    # The official image of Redis disables protected mode, the one of Debian does not.
     [server] = objects["Deployment", "shop-portrait-redis"]["spec"]["template"]["spec"]["containers"]
     server["args"] = [*server["args"], "--protected-mode", "no"]
     for name in ["redis", *ROLES]:
@@ -107,13 +106,13 @@ def together(image, redis):
         state = json.loads(podman("inspect", container).stdout)[0]["State"]
         return state if state["Status"] in ("exited", "stopped") else None
 
-    state = until("the probe has ended", ended)
+    state = wait_until("the probe terminates", ended)
     logs = podman("logs", container)
     if state["ExitCode"] != 0:
         for role in ROLES:
             print(f"--- {role}", podman("logs", container_of(role), check=False).stderr[-2000:], sep="\n")
         raise SystemExit(f"the probe failed: {logs.stdout}{logs.stderr}")
-    print(f"together: {logs.stdout.strip()}")
+    print(f"all roles: {logs.stdout.strip()}")
     for role in ROLES:
         inspected = json.loads(podman("inspect", container_of(role)).stdout)[0]
         assert inspected["HostConfig"]["ReadonlyRootfs"] and inspected["Config"]["User"].startswith("65532"), role
@@ -121,7 +120,7 @@ def together(image, redis):
 
 
 def container_of(role):
-    """The container of a role; releases of podman number the pods of a Deployment or do not."""
+    """Container of a role. Some releases of podman number the pods of a Deployment, others do not."""
     names = podman("ps", "--all", "--format", "{{.Names}}").stdout.split()
     return next(name for name in names if name.startswith(f"shop-portrait-{role}-pod") and name.endswith("-portrait"))
 
@@ -130,26 +129,26 @@ def as_base64(text):
     return base64.b64encode(text.encode()).decode()
 
 
-def clear():
-    """Removes what this program made, and nothing else."""
+def clean_up():
+    """Removes the objects that this program created, and no others."""
     named = podman("pod", "ps", "--format", "{{.Name}}", check=False).stdout.split()
     pods = [name for name in named if name.startswith("shop-portrait-")]
     podman("pod", "rm", "--force", "--ignore", "--time", "5", *pods, check=False)
-    podman("rm", "--force", "--ignore", "--time", "5", ALONE, check=False)
-    podman("volume", "rm", "--force", ALONE, "shop-portrait-config", "shop-portrait-redis", "shop-portrait-redis-decoded", check=False)
+    podman("rm", "--force", "--ignore", "--time", "5", SINGLE, check=False)
+    podman("volume", "rm", "--force", SINGLE, "shop-portrait-config", "shop-portrait-redis", "shop-portrait-redis-decoded", check=False)
     podman("secret", "rm", "shop-portrait-redis", check=False)
     podman("network", "rm", "--force", NETWORK, check=False)
 
 
 def main():
     image, redis = sys.argv[1:]
-    clear()
+    clean_up()
     podman("network", "create", "--subnet", SUBNET, NETWORK)
     try:
-        alone(image)
-        together(image, redis)
+        test_single_process(image)
+        test_all_roles(image, redis)
     finally:
-        clear()
+        clean_up()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A Kubernetes API server in memory, as much of one as Helm needs: discovery, objects (create, read, replace, patch, server-side apply,
-delete), selectors and watches. In come Helm's requests, out go answers; every object is held against the schema of its kind. What
-controllers would do is done at once: a Deployment is available, unless its image is one that never gets ready, and a Pod has
-succeeded. There is no admission, no scheduling and no network."""
+"""In-memory Kubernetes API server with the subset that Helm needs: discovery, objects (create, read, replace, patch, server-side apply,
+delete), selectors and watches. Every written object is validated against the schema of its kind. Controllers act immediately: a
+Deployment is available unless its image never becomes ready, and a Pod has succeeded. There is no admission, no scheduling and no
+network."""
 
 import base64
 import contextlib
@@ -17,10 +17,10 @@ from urllib.parse import parse_qsl, urlparse
 import kubernetes_validate
 import yaml
 
-# Pods of an image with this in its name never get ready.
+# Pods of an image with this name never become ready.
 NEVER_READY = "never-ready"
 
-# What the server knows: by group and version, plural and kind.
+# Supported kinds: by group and version, plural and kind.
 KINDS = {
     "v1": {
         "configmaps": "ConfigMap",
@@ -37,12 +37,12 @@ KINDS = {
     "policy/v1": {"poddisruptionbudgets": "PodDisruptionBudget"},
 }
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
-# How long a watch stays open when nothing is said about it.
+# Duration of a watch without timeoutSeconds.
 WATCH_SECONDS = 30
 
 
-class Refused(Exception):
-    """An answer that is no success, as the API has it."""
+class ApiError(Exception):
+    """Failure status of the Kubernetes API."""
 
     def __init__(self, code, reason, message):
         super().__init__(message)
@@ -50,69 +50,69 @@ class Refused(Exception):
 
 
 class Cluster:
-    """The objects, and what happened to them."""
+    """Objects and the history of their changes."""
 
     def __init__(self, version):
         self.version = version
         self.objects = {}
-        # (revision, what, place without the name, object), in order; watches read on from where they were.
-        self.happened = []
+        # (revision, event type, (plural, namespace), object), ascending; watches resume from a revision.
+        self.events = []
         self.revision = 100
         self.changed = threading.Condition()
 
     def find(self, kind):
-        """The objects of a kind, by name."""
+        """Objects of a kind, by name."""
         with self.changed:
-            return {place[2]: copy.deepcopy(found) for place, found in self.objects.items() if found["kind"] == kind}
+            return {key[2]: copy.deepcopy(found) for key, found in self.objects.items() if found["kind"] == kind}
 
     def listed(self, plural, namespace, query):
-        """The objects of one kind that a request asks for."""
-        places = sorted(place for place in self.objects if place[0] == plural and namespace in ("", place[1]))
-        return [self.objects[place] for place in places if selected(self.objects[place], query)]
+        """Objects of one kind that match the query."""
+        keys = sorted(key for key in self.objects if key[0] == plural and namespace in ("", key[1]))
+        return [self.objects[key] for key in keys if selected(self.objects[key], query)]
 
-    def put(self, place, wanted, dry_run):
-        """Writes an object; what it is then."""
-        before = self.objects.get(place)
-        written = copy.deepcopy(wanted)
-        self.check(written)
+    def put(self, key, sent, dry_run):
+        """Writes an object and returns it with the metadata of the server."""
+        before = self.objects.get(key)
+        written = copy.deepcopy(sent)
+        self.validate(written)
         metadata = written["metadata"]
         metadata.pop("managedFields", None)
         old = before["metadata"] if before else {}
         changed = before is not None and before.get("spec") != written.get("spec")
-        metadata["namespace"] = place[1]
+        metadata["namespace"] = key[1]
         metadata["uid"] = old.get("uid") or str(uuid.uuid4())
         metadata["creationTimestamp"] = old.get("creationTimestamp") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         metadata["generation"] = old.get("generation", 1) + int(changed)
-        control(written)
+        run_controllers(written)
         if not dry_run:
-            self.objects[place] = written
-            self.tell("MODIFIED" if before else "ADDED", place, written)
+            self.objects[key] = written
+            self.record("MODIFIED" if before else "ADDED", key, written)
         return written
 
-    def delete(self, place):
-        gone = self.objects.pop(place)
-        self.tell("DELETED", place, gone)
-        return gone
+    def delete(self, key):
+        deleted = self.objects.pop(key)
+        self.record("DELETED", key, deleted)
+        return deleted
 
-    def tell(self, what, place, changed):
+    def record(self, event_type, key, changed):
         self.revision += 1
         changed["metadata"]["resourceVersion"] = str(self.revision)
-        self.happened.append((self.revision, what, place[:2], copy.deepcopy(changed)))
+        self.events.append((self.revision, event_type, key[:2], copy.deepcopy(changed)))
         self.changed.notify_all()
 
-    def check(self, written):
-        """Holds an object against the schema of its kind; of kinds that are not Kubernetes' own there is none."""
+    def validate(self, written):
+        """Validates an object against the schema of its kind; custom resources have none."""
         try:
             kubernetes_validate.validate(written, self.version, strict=True)
         except kubernetes_validate.SchemaNotFoundError:
             pass
         except kubernetes_validate.ValidationError as error:
             name = f"{written['kind']} {written['metadata'].get('name')}"
-            raise Refused(422, "Invalid", f"{name}: {error.message}") from error
+            raise ApiError(422, "Invalid", f"{name}: {error.message}") from error
 
 
-def control(written):
-    """What the controllers of a kind would have made of it after a while."""
+def run_controllers(written):
+    """Sets the status that the controllers of the kind would eventually set."""
     spec, generation = written.get("spec") or {}, written["metadata"]["generation"]
     match written["kind"]:
         case "Deployment":
@@ -146,7 +146,7 @@ def control(written):
 
 
 def merged(old, new):
-    """A merge patch: what is null goes, maps are merged, everything else is replaced."""
+    """JSON merge patch (RFC 7396): null removes a key, maps are merged, other values are replaced."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return new
     kept = {key: value for key, value in old.items() if key not in new}
@@ -154,7 +154,7 @@ def merged(old, new):
 
 
 def selected(found, query):
-    """Whether an object has the labels and fields that a request asks for."""
+    """True if an object matches the label and field selectors of the query."""
     labels = found["metadata"].get("labels") or {}
     terms = re.split(r",(?![^(]*\))", query.get("labelSelector", ""))
     return all(label_fits(labels, term.strip()) for term in terms if term) and all(
@@ -164,8 +164,8 @@ def selected(found, query):
 
 def label_fits(labels, term):
     if among := re.match(r"(\S+)\s+(in|notin)\s+\((.*)\)$", term):
-        key, how, values = among.groups()
-        return (labels.get(key) in re.split(r"\s*,\s*", values)) == (how == "in")
+        key, operator, values = among.groups()
+        return (labels.get(key) in re.split(r"\s*,\s*", values)) == (operator == "in")
     if "!=" in term:
         key, value = term.split("!=")
         return labels.get(key) != value
@@ -183,7 +183,7 @@ def field_fits(found, term):
 
 
 def protobuf_fields(raw):
-    """The fields of a protobuf message, by number; texts and messages stay bytes."""
+    """Fields of a protobuf message, by number; strings and messages stay bytes."""
     fields, at = {}, 0
 
     def number():
@@ -206,8 +206,8 @@ def protobuf_fields(raw):
     return fields
 
 
-def of_protobuf(raw):
-    """An object as Helm sends those of its own storage, Secrets and ConfigMaps: in an envelope of protobuf."""
+def decode_protobuf(raw):
+    """Decodes a Secret or ConfigMap of Helm's release storage, which Helm sends as protobuf."""
     envelope = protobuf_fields(raw[4:])
     kind, version = (protobuf_fields(envelope[1][0])[field][0].decode() for field in (2, 1))
     content = protobuf_fields(envelope[2][0])
@@ -230,15 +230,15 @@ def of_protobuf(raw):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection."""
+    """Handler of one connection."""
 
     protocol_version = "HTTP/1.1"
     cluster = None
 
     def log_message(self, *_):
-        """Says nothing: a test that fails says what is wrong."""
+        """Disables the access log; a failing test reports the error itself."""
 
-    def answer(self, code, body, content_type="application/json"):
+    def respond(self, code, body, content_type="application/json"):
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(code)
         self.send_header("Content-Type", content_type)
@@ -251,8 +251,8 @@ class Handler(BaseHTTPRequestHandler):
         url = urlparse(self.path)
         try:
             self.route([part for part in url.path.split("/") if part], dict(parse_qsl(url.query)), raw)
-        except Refused as refused:
-            self.answer(refused.status["code"], refused.status)
+        except ApiError as error:
+            self.respond(error.status["code"], error.status)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_request
 
@@ -260,70 +260,71 @@ class Handler(BaseHTTPRequestHandler):
         match path:
             case ["version"]:
                 major, minor = self.cluster.version.split(".")
-                self.answer(200, dict(major=major, minor=minor, gitVersion=f"v{self.cluster.version}.0"))
+                self.respond(200, dict(major=major, minor=minor, gitVersion=f"v{self.cluster.version}.0"))
             case ["api"]:
-                self.answer(200, dict(kind="APIVersions", versions=["v1"]))
+                self.respond(200, dict(kind="APIVersions", versions=["v1"]))
             case ["apis"]:
-                self.answer(200, dict(kind="APIGroupList", apiVersion="v1", groups=groups()))
+                self.respond(200, dict(kind="APIGroupList", apiVersion="v1", groups=groups()))
             case ["openapi", "v2"]:
-                # The smallest document: with no kind in it, callers check nothing themselves.
+                # Minimal document without kinds, so that clients skip their own validation.
                 document = b"\x0a\x032.0\x12\x0b\x0a\x04fake\x12\x031.0"
-                self.answer(200, document, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf")
+                self.respond(200, document, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf")
             case ["api", version, *rest] if version in KINDS:
                 self.resource(version, rest, query, raw)
             case ["apis", group, version, *rest] if f"{group}/{version}" in KINDS:
                 self.resource(f"{group}/{version}", rest, query, raw)
             case _:
-                raise Refused(404, "NotFound", self.path)
+                raise ApiError(404, "NotFound", self.path)
 
     def resource(self, version, path, query, raw):
         if not path:
-            return self.answer(200, resources(version))
+            return self.respond(200, resources(version))
         namespace = ""
         if path[0] == "namespaces" and len(path) > 2:
             namespace, path = path[1], path[2:]
         plural, name = path[0], path[1] if len(path) > 1 else None
         if plural not in KINDS[version]:
-            raise Refused(404, "NotFound", plural)
+            raise ApiError(404, "NotFound", plural)
         with self.cluster.changed:
             if self.command == "GET" and name is None:
-                return self.many(version, plural, namespace, query)
+                return self.list_or_watch(version, plural, namespace, query)
             sent = None
             if raw and self.command != "DELETE":
-                sent = of_protobuf(raw) if raw.startswith(b"k8s\0") else yaml.safe_load(raw)
+                sent = decode_protobuf(raw) if raw.startswith(b"k8s\0") else yaml.safe_load(raw)
                 sent = {"apiVersion": version, "kind": KINDS[version][plural]} | sent
-            place = (plural, namespace, name or sent["metadata"]["name"])
-            code, found = self.one(place, sent, "dryRun" in query)
-        return self.answer(code, found)
+            key = (plural, namespace, name or sent["metadata"]["name"])
+            code, found = self.handle_object(key, sent, "dryRun" in query)
+        return self.respond(code, found)
 
-    def one(self, place, sent, dry_run):
-        """What becomes of one object: the code and the object."""
-        cluster, known = self.cluster, place in self.cluster.objects
+    def handle_object(self, key, sent, dry_run):
+        """Handles a request for one object; returns the status code and the object."""
+        cluster = self.cluster
+        known = key in cluster.objects
         applies = "apply-patch" in self.headers.get("Content-Type", "")
         if self.command == "POST" and known:
-            raise Refused(409, "AlreadyExists", f'{place[0]} "{place[2]}" already exists')
+            raise ApiError(409, "AlreadyExists", f'{key[0]} "{key[2]}" already exists')
         if self.command != "POST" and not known and not applies:
-            raise Refused(404, "NotFound", f'{place[0]} "{place[2]}" not found')
+            raise ApiError(404, "NotFound", f'{key[0]} "{key[2]}" not found')
         match self.command:
             case "GET":
-                return 200, cluster.objects[place]
+                return 200, cluster.objects[key]
             case "DELETE":
-                return 200, cluster.delete(place)
+                return 200, cluster.delete(key)
             case "PATCH" if known:
-                # Who applies owns all of it here: what is not sent any more goes.
-                old = {key: value for key, value in cluster.objects[place].items() if not applies or key not in ("spec", "data")}
+                # Helm is the only field manager here, so an apply removes fields that are not sent any more.
+                old = {field: value for field, value in cluster.objects[key].items() if not applies or field not in ("spec", "data")}
                 sent = merged(old, sent)
-        return (200 if known else 201), cluster.put(place, sent, dry_run)
+        return (200 if known else 201), cluster.put(key, sent, dry_run)
 
-    def many(self, version, plural, namespace, query):
+    def list_or_watch(self, version, plural, namespace, query):
         if query.get("watch") in ("1", "true"):
             return self.watch(version, plural, namespace, query)
         found = self.cluster.listed(plural, namespace, query)
         head = dict(kind=KINDS[version][plural] + "List", apiVersion=version)
-        return self.answer(200, head | dict(metadata=dict(resourceVersion=str(self.cluster.revision)), items=found))
+        return self.respond(200, head | dict(metadata=dict(resourceVersion=str(self.cluster.revision)), items=found))
 
     def watch(self, version, plural, namespace, query):
-        """Tells of changes until the time is over; the lock is held, and given back while there is nothing to tell."""
+        """Streams changes until the timeout. The caller holds the lock; `wait` releases it while there is nothing to send."""
         cluster = self.cluster
         since = int(query.get("resourceVersion") or cluster.revision)
         end = time.monotonic() + min(float(query.get("timeoutSeconds") or WATCH_SECONDS), WATCH_SECONDS)
@@ -331,29 +332,29 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        told = next((index for index, (revision, *_) in enumerate(cluster.happened) if revision > since), len(cluster.happened))
+        sent = next((index for index, (revision, *_) in enumerate(cluster.events) if revision > since), len(cluster.events))
         with contextlib.suppress(OSError):
             if query.get("sendInitialEvents") == "true":
-                told = len(cluster.happened)
+                sent = len(cluster.events)
                 for found in cluster.listed(plural, namespace, query):
                     self.chunk("ADDED", found)
                 ended = {"k8s.io/initial-events-end": "true"}
                 metadata = dict(resourceVersion=str(cluster.revision), annotations=ended)
                 self.chunk("BOOKMARK", dict(kind=KINDS[version][plural], apiVersion=version, metadata=metadata))
             while time.monotonic() < end:
-                for _, what, place, found in cluster.happened[told:]:
-                    if place[0] == plural and namespace in ("", place[1]) and selected(found, query):
-                        self.chunk(what, found)
-                told = len(cluster.happened)
+                for _, event_type, key, found in cluster.events[sent:]:
+                    if key[0] == plural and namespace in ("", key[1]) and selected(found, query):
+                        self.chunk(event_type, found)
+                sent = len(cluster.events)
                 self.wfile.flush()
                 cluster.changed.wait(0.2)
             self.wfile.write(b"0\r\n\r\n")
             return
-        # The watcher is gone.
+        # The watcher has disconnected.
         self.close_connection = True
 
-    def chunk(self, what, found):
-        line = json.dumps(dict(type=what, object=found)).encode() + b"\n"
+    def chunk(self, event_type, found):
+        line = json.dumps(dict(type=event_type, object=found)).encode() + b"\n"
         self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
 
 
@@ -371,7 +372,7 @@ def resources(version):
 
 @contextlib.contextmanager
 def cluster(version):
-    """A cluster of a release of Kubernetes, as 1.31, and the kubeconfig to reach it by; it ends with the block."""
+    """Cluster of a Kubernetes release such as 1.31 and its kubeconfig; shut down at the end of the block."""
     state = Cluster(version)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), dict(cluster=state)))
     server.daemon_threads = True

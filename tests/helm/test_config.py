@@ -1,4 +1,4 @@
-"""The chart sets only what the binary knows, and a process that is configured by the chart does its work."""
+"""The chart sets only keys that the binary knows, and processes with the chart's configuration work end to end."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from chart import (
 )
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
-# What the schema lets choose from, by key.
+# Enumerated values of the schema, by configuration key.
 CHOICES = {
     f"{section}.{key}": of_key["enum"]
     for section, of_section in SCHEMA["properties"]["config"]["properties"].items()
@@ -27,7 +27,7 @@ INTERVAL = r"(\d+)(ms|s|m|h|d)"
 
 
 def configuration(values):
-    """The file that pods get."""
+    """Configuration file of the pods."""
     config = next(found for (kind, name), found in render(values).items() if kind == "ConfigMap" and name.endswith("-config"))
     return config["data"]["portrait.toml"]
 
@@ -38,13 +38,13 @@ def millis(interval):
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_every_key_that_the_chart_writes_is_taken_and_has_its_value(name, tmp_path):
+def test_the_binary_accepts_every_key_of_the_chart_with_its_value(name, tmp_path):
     text = configuration(values_of(name))
     path = tmp_path / "portrait.toml"
     path.write_text(text)
-    said = portrait("serve", "ingest", "--config", str(path), "--dump-config")
-    assert said.returncode == 0, said.stderr
-    used = tomllib.loads(said.stdout)
+    run = portrait("serve", "ingest", "--config", str(path), "--dump-config")
+    assert run.returncode == 0, run.stderr
+    used = tomllib.loads(run.stdout)
     for section, keys in tomllib.loads(text).items():
         for key, value in keys.items():
             in_use = used[section][key]
@@ -58,16 +58,16 @@ def test_every_key_that_the_chart_writes_is_taken_and_has_its_value(name, tmp_pa
 
 
 @pytest.mark.parametrize("key", CHOICES)
-def test_the_schema_offers_the_choices_that_the_binary_has(key):
+def test_the_schema_lists_the_choices_of_the_binary(key):
     for choice in CHOICES[key]:
         assert portrait("serve", "--dump-config", "--set", f"{key}={choice}").returncode == 0
     refused = portrait("serve", "--dump-config", "--set", f"{key}=made-up")
     assert refused.returncode != 0
-    # The refusal names all that there is.
+    # The error message lists every choice.
     assert set(re.findall(r"`([a-z]+)`", refused.stderr)) == set(CHOICES[key]), refused.stderr
 
 
-def test_a_pod_is_given_the_time_that_its_process_takes_to_stop():
+def test_the_termination_grace_period_covers_draining():
     for name in VALUES:
         objects = render(values_of(name))
         used = tomllib.loads(configuration(values_of(name)))["server"]
@@ -75,25 +75,25 @@ def test_a_pod_is_given_the_time_that_its_process_takes_to_stop():
         for (kind, called), found in objects.items():
             if kind == "Deployment" and not called.endswith("-redis"):
                 assert found["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] * 1000 >= stop_ms + 10_000
-    usual = render({"redis": {"existingSecret": "shop-redis"}})["Deployment", "shop-portrait-query"]
-    assert usual["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 45
+    default = render({"redis": {"existingSecret": "shop-redis"}})["Deployment", "shop-portrait-query"]
+    assert default["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 45
 
 
 @pytest.mark.parametrize("name", ["single", "cluster"])
-def test_what_compose_sets_is_taken_by_each_of_its_processes(name):
+def test_the_binary_accepts_the_configuration_of_each_compose_service(name):
     services = yaml.safe_load((ROOT / "deploy" / "compose" / f"{name}.yaml").read_text())["services"]
     ours = [service for service in services.values() if service["image"] == "portrait"]
     assert ours
     for service in ours:
         assert service["read_only"] and service["cap_drop"] == ["ALL"]
-        said = portrait(*service["command"], "--dump-config", variables=service["environment"])
-        assert said.returncode == 0, said.stderr
-        used = tomllib.loads(said.stdout)["server"]
+        run = portrait(*service["command"], "--dump-config", variables=service["environment"])
+        assert run.returncode == 0, run.stderr
+        used = tomllib.loads(run.stdout)["server"]
         stop_ms = sum(millis(used[key]) for key in ("drain_delay", "drain_grace") if used[key] != "0")
         assert int(service["stop_grace_period"].removesuffix("s")) * 1000 >= stop_ms + 10_000
 
 
-def test_four_processes_configured_by_the_chart_take_an_event_and_have_it_in_a_profile(tmp_path):
+def test_four_processes_with_the_charts_configuration_apply_an_event_to_a_profile(tmp_path):
     objects = render(merged(values_of("dev"), {"config": {"server": {"drain_delay": "1s"}}}))
     config = tmp_path / "portrait.toml"
     config.write_text(objects["ConfigMap", "shop-portrait-config"]["data"]["portrait.toml"])
@@ -107,18 +107,18 @@ def test_four_processes_configured_by_the_chart_take_an_event_and_have_it_in_a_p
         addresses, processes = {}, {}
         for role in ROLES:
             container = objects["Deployment", f"shop-portrait-{role}"]["spec"]["template"]["spec"]["containers"][0]
-            given = [str(config) if argument.startswith("/etc/portrait") else argument for argument in container["args"]]
-            here = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--set", f"store.url_file={tmp_path / 'url'}"]
-            processes[role] = stack.enter_context(running(binary(), *given, *here, stderr=subprocess.DEVNULL))
+            arguments = [str(config) if argument.startswith("/etc/portrait") else argument for argument in container["args"]]
+            overrides = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--set", f"store.url_file={tmp_path / 'url'}"]
+            processes[role] = stack.enter_context(running(binary(), *arguments, *overrides, stderr=subprocess.DEVNULL))
             addresses[role] = announced(processes[role])
         probe = objects["Pod", "shop-portrait-probe"]["spec"]["containers"][0]["args"]
         to = ",".join(f"{role}={addresses[role][0]}" for role in ("ingest", "query"))
-        said = portrait(*[to if argument.startswith("ingest=") else argument for argument in probe])
-        assert said.returncode == 0, said.stderr
-        assert 'is in the profile of "portrait-probe", event 1 of it' in said.stdout
+        run = portrait(*[to if argument.startswith("ingest=") else argument for argument in probe])
+        assert run.returncode == 0, run.stderr
+        assert 'is in the profile of "portrait-probe", event 1 of it' in run.stdout
         for role in ROLES:
             assert http_get(f"{addresses[role][1]}/livez") == "alive\n"
-        begun = time.monotonic()
+        started = time.monotonic()
         processes["query"].send_signal(signal.SIGTERM)
         assert processes["query"].wait(timeout=30) == 0
-        assert time.monotonic() - begun >= 1, "it says that it is not ready before it refuses calls"
+        assert time.monotonic() - started >= 1, "it reports NOT_SERVING for drain_delay before it refuses calls"

@@ -1,4 +1,4 @@
-"""What the chart renders: accepted by Helm's linter and by the schemas of every supported Kubernetes, and as operators expect it."""
+"""Rendered objects: valid for Helm's linter and the schemas of every supported Kubernetes, with the properties that operators rely on."""
 
 import json
 import re
@@ -10,16 +10,16 @@ import pytest
 import yaml
 from chart import CHART, KUBERNETES, ROLES, VALUES, deployment, merged, render, values_of
 
-ALONE = {"redis": {"existingSecret": "shop-redis"}}
+MINIMAL = {"redis": {"existingSecret": "shop-redis"}}
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
 @pytest.mark.parametrize("name", VALUES)
-def test_linted_and_valid_for_each_kubernetes(name, version, tmp_path):
+def test_objects_pass_the_linter_and_the_schemas_of_each_kubernetes(name, version, tmp_path):
     values = values_of(name)
     report = helm_python.lint(str(CHART), values, strict=True, kube_version=f"v{version}.0")
     assert not report["errors"], report
-    # Of the linter's remarks only the one on the missing icon is about taste.
+    # The chart has no icon on purpose; every other remark of the linter is an error.
     assert all("icon" in message["error"] for message in report["messages"]), report
     with helm_python.Config(storage_driver="memory") as helm:
         helm.install(str(CHART), "shop", values, namespace="shops", dry_run="client")
@@ -28,12 +28,12 @@ def test_linted_and_valid_for_each_kubernetes(name, version, tmp_path):
     path = tmp_path / "all.yaml"
     path.write_text(yaml.safe_dump_all(known))
     check = [sys.executable, "-m", "kubernetes_validate", "-k", version, "--strict", "--quiet", str(path)]
-    said = subprocess.run(check, capture_output=True, text=True)
-    assert said.returncode == 0, said.stdout + said.stderr
+    run = subprocess.run(check, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_every_object_is_the_releases_and_finds_its_pods(name):
+def test_every_object_has_the_labels_of_the_release_and_selects_pods(name):
     values = values_of(name)
     objects = render(values)
     pods = [found["spec"]["template"]["metadata"]["labels"] for (kind, _), found in objects.items() if kind == "Deployment"]
@@ -50,11 +50,11 @@ def test_every_object_is_the_releases_and_finds_its_pods(name):
             wanted = found["spec"]["selector"]["matchLabels"]
         else:
             continue
-        assert any(wanted.items() <= pod.items() for pod in pods), f"{kind} {called} finds no pod"
+        assert any(wanted.items() <= pod.items() for pod in pods), f"{kind} {called} selects no pod"
 
 
-def test_one_image_and_one_configuration_for_four_workloads():
-    objects = render(ALONE)
+def test_four_workloads_share_one_image_and_one_configuration():
+    objects = render(MINIMAL)
     workloads = {name: found for (kind, name), found in objects.items() if kind == "Deployment"}
     assert sorted(workloads) == sorted(f"shop-portrait-{role}" for role in ROLES)
     containers = [found["spec"]["template"]["spec"]["containers"][0] for found in workloads.values()]
@@ -64,7 +64,7 @@ def test_one_image_and_one_configuration_for_four_workloads():
     assert len(checksums) == 1
 
 
-def test_image_is_named_by_its_digest_or_its_tag():
+def test_the_image_reference_uses_the_digest_or_the_tag():
     digest = "sha256:" + "0" * 64
     rows = [
         ({"tag": "1.2.3"}, "portrait:1.2.3"),
@@ -72,18 +72,18 @@ def test_image_is_named_by_its_digest_or_its_tag():
         ({"tag": "1.2.3", "digest": digest}, f"portrait@{digest}"),
     ]
     for image, expected in rows:
-        found = deployment(ALONE | {"image": image}, "query")
+        found = deployment(MINIMAL | {"image": image}, "query")
         assert found["spec"]["template"]["spec"]["containers"][0]["image"] == expected
 
 
-def test_a_role_can_have_another_release_than_the_others():
+def test_a_role_can_run_another_release_than_the_others():
     old = {"image": {"digest": "sha256:" + "0" * 64}, "roles": {"feature": {"imageTag": "0.0.9"}}}
-    image = lambda role: deployment(merged(ALONE, old), role)["spec"]["template"]["spec"]["containers"][0]["image"]
+    image = lambda role: deployment(merged(MINIMAL, old), role)["spec"]["template"]["spec"]["containers"][0]["image"]
     assert (image("feature"), image("query")) == ("portrait:0.0.9", "portrait@" + old["image"]["digest"])
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_no_pod_may_do_more_than_it_must(name):
+def test_every_pod_runs_with_least_privileges(name):
     for (kind, called), found in render(values_of(name)).items():
         pod = found["spec"]["template"]["spec"] if kind == "Deployment" else found["spec"] if kind == "Pod" else None
         if pod is None:
@@ -101,10 +101,10 @@ def test_no_pod_may_do_more_than_it_must(name):
             assert "memory" in container["resources"]["limits"]
 
 
-def test_address_of_redis_is_a_file_and_in_no_variable_and_no_configmap():
+def test_the_redis_url_is_a_mounted_file_and_in_no_variable_or_configmap():
     secret = {"redis": {"existingSecret": "mine", "existingSecretKey": "address"}}
     objects = render(secret)
-    assert not [name for kind, name in objects if kind == "Secret"], "the chart makes no Secret beside the one that is there"
+    assert not [name for kind, name in objects if kind == "Secret"], "the chart creates no Secret beside the existing one"
     pod = deployment(secret, "ingest")["spec"]["template"]["spec"]
     volume = next(volume for volume in pod["volumes"] if volume["name"] == "redis")
     assert volume["secret"]["secretName"] == "mine" and volume["secret"]["items"] == [{"key": "address", "path": "url"}]
@@ -114,7 +114,7 @@ def test_address_of_redis_is_a_file_and_in_no_variable_and_no_configmap():
     assert "redis.example" not in json.dumps(objects["ConfigMap", "shop-portrait-config"])
 
 
-def test_pods_are_replaced_when_their_configuration_or_address_changes():
+def test_pods_are_replaced_when_the_configuration_or_the_redis_url_changes():
     def checksums(values):
         return deployment(values, "query")["spec"]["template"]["metadata"]["annotations"]
 
@@ -126,8 +126,8 @@ def test_pods_are_replaced_when_their_configuration_or_address_changes():
     assert other_address["checksum/redis"] != before["checksum/redis"]
 
 
-def test_each_role_has_an_address_and_a_name_for_callers_who_spread_calls():
-    objects = render(ALONE)
+def test_each_role_has_a_cluster_ip_service_and_a_headless_service():
+    objects = render(MINIMAL)
     for role in ROLES:
         plain, headless = (objects["Service", f"shop-portrait-{role}{end}"]["spec"] for end in ("", "-headless"))
         assert plain["type"] == "ClusterIP" and headless["clusterIP"] == "None"
@@ -138,18 +138,18 @@ def test_each_role_has_an_address_and_a_name_for_callers_who_spread_calls():
             assert service["selector"]["app.kubernetes.io/component"] == role
 
 
-def test_liveness_asks_the_process_alone_and_readiness_the_health_service():
-    for kind, asked in [("grpc", {"grpc": {"port": 50051}}), ("http", {"httpGet": {"path": "/readyz", "port": "http"}})]:
-        values = ALONE | {"defaults": {"probes": {"readiness": {"kind": kind}}}}
+def test_liveness_depends_on_the_process_only_and_readiness_on_the_health_service():
+    for kind, expected in [("grpc", {"grpc": {"port": 50051}}), ("http", {"httpGet": {"path": "/readyz", "port": "http"}})]:
+        values = MINIMAL | {"defaults": {"probes": {"readiness": {"kind": kind}}}}
         for role in ROLES:
             container = deployment(values, role)["spec"]["template"]["spec"]["containers"][0]
-            assert container["readinessProbe"].items() >= asked.items()
+            assert container["readinessProbe"].items() >= expected.items()
             for probe in ("livenessProbe", "startupProbe"):
                 assert container[probe]["httpGet"] == {"path": "/livez", "port": "http"}
 
 
-def test_a_role_overrides_what_holds_for_all_also_by_nothing():
-    values = merged(ALONE, {
+def test_a_role_overrides_the_defaults_also_with_empty_values():
+    values = merged(MINIMAL, {
         "defaults": {"replicas": 3, "maxSurge": 2, "podDisruptionBudget": {"enabled": True}, "priorityClassName": "high"},
         "roles": {"model": {"replicas": 1, "maxSurge": 0, "maxUnavailable": 1, "priorityClassName": ""},
                   "query": {"podDisruptionBudget": {"enabled": False}}},
@@ -163,10 +163,10 @@ def test_a_role_overrides_what_holds_for_all_also_by_nothing():
     assert budgets == {"shop-portrait-ingest", "shop-portrait-feature"}
 
 
-def test_what_is_scaled_has_no_replicas_and_one_scaler():
+def test_an_autoscaled_role_has_no_replicas_and_one_autoscaler():
     for kind, scaler in [("hpa", "HorizontalPodAutoscaler"), ("keda", "ScaledObject")]:
         keda = {"serverAddress": "http://prometheus:9090"}
-        values = merged(ALONE, {"roles": {"feature": {"autoscaling": {"kind": kind, "keda": keda}}}})
+        values = merged(MINIMAL, {"roles": {"feature": {"autoscaling": {"kind": kind, "keda": keda}}}})
         objects = render(values)
         assert "replicas" not in objects["Deployment", "shop-portrait-feature"]["spec"]
         assert objects["Deployment", "shop-portrait-query"]["spec"]["replicas"] == 1
@@ -176,23 +176,23 @@ def test_what_is_scaled_has_no_replicas_and_one_scaler():
         assert ("PodDisruptionBudget", "shop-portrait-feature") in objects
 
 
-def test_policy_lets_in_callers_and_metrics_and_out_to_redis_and_names():
+def test_the_network_policy_admits_callers_and_metrics_and_allows_redis_and_dns():
     policy = render(values_of("everything"))["NetworkPolicy", "shop-profiles"]["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     ports = lambda rules: sorted(port["port"] for rule in rules for port in rule["ports"])
     assert ports(policy["ingress"]) == [8080, 50051]
     assert ports(policy["egress"]) == [53, 53, 4317, 6379, 6380, 50051]
     assert {"ipBlock": {"cidr": "10.0.0.0/24"}} in policy["egress"][2]["to"]
-    assert not [kind for kind, _ in render(ALONE) if kind == "NetworkPolicy"]
+    assert not [kind for kind, _ in render(MINIMAL) if kind == "NetworkPolicy"]
 
 
-def test_extra_objects_are_templated_whether_text_or_yaml():
+def test_extra_objects_are_templated_as_text_and_as_yaml():
     objects = render(values_of("everything"))
     assert ("ConfigMap", "shop-logging") in objects and ("ConfigMap", "shop-profiles-more") in objects
 
 
-def test_probe_is_the_images_own_and_the_only_hook():
-    objects = render(ALONE)
+def test_the_probe_uses_the_image_of_the_chart_and_is_the_only_hook():
+    objects = render(MINIMAL)
     hooks = [found for found in objects.values() if "helm.sh/hook" in (found["metadata"].get("annotations") or {})]
     assert [found["metadata"]["name"] for found in hooks] == ["shop-portrait-probe"]
     assert hooks[0]["metadata"]["annotations"]["helm.sh/hook"] == "test"
@@ -204,7 +204,7 @@ def test_probe_is_the_images_own_and_the_only_hook():
     ]
 
 
-def test_long_names_are_cut_to_what_kubernetes_takes():
-    objects = render(ALONE, name="a-release-with-a-name-of-fifty-three-letters-exactly--"[:53].rstrip("-"))
+def test_long_names_are_truncated_to_valid_kubernetes_names():
+    objects = render(MINIMAL, name="a-release-with-a-name-of-fifty-three-letters-exactly--"[:53].rstrip("-"))
     for _, name in objects:
         assert len(name) <= 63 and re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name), name

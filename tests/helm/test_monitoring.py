@@ -1,4 +1,4 @@
-"""What Prometheus and Grafana are given: rules that fire when they must, and nothing that asks for what is not measured."""
+"""Rules and dashboard: alerts fire when they must, and no expression refers to a metric that does not exist."""
 
 import json
 import pathlib
@@ -18,14 +18,14 @@ EXPRESSIONS = [target["expr"] for panel in json.loads(DASHBOARD.read_text())["pa
 
 
 def promtool(*arguments, **options):
-    said = subprocess.run([tool("promtool"), *map(str, arguments)], capture_output=True, text=True, **options)
-    assert said.returncode == 0, said.stdout + said.stderr
-    return said.stdout + said.stderr
+    run = subprocess.run([tool("promtool"), *map(str, arguments)], capture_output=True, text=True, **options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout + run.stderr
 
 
 @pytest.fixture(scope="module")
 def metrics(tmp_path_factory):
-    """What a real server tells of itself, after it has taken, applied, read, refused and learned something."""
+    """Metrics of a real server that has accepted, applied, read, rejected and trained."""
     data = tmp_path_factory.mktemp("data")
     command = [binary(), "serve", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--store", f"embedded:{data}"]
     with running(*command, "--set", "model.rows_min=10", "--set", "model.drift_interval=100ms", stderr=subprocess.DEVNULL) as server:
@@ -45,43 +45,43 @@ def metrics(tmp_path_factory):
             yield http_get(f"{http}/metrics", lambda text: all(name in text for name in last))
 
 
-def test_rules_are_in_order_and_fire_when_they_must():
+def test_rules_are_valid_and_fire_when_they_must():
     promtool("check", "rules", RULES)
     promtool("test", "rules", pathlib.Path(__file__).with_name("rules_test.yaml"))
 
 
-def test_every_alert_is_tried_out():
-    tried = pathlib.Path(__file__).with_name("rules_test.yaml").read_text()
-    assert [name for name in ALERTS if name not in tried] == []
+def test_every_alert_has_a_unit_test():
+    tested = pathlib.Path(__file__).with_name("rules_test.yaml").read_text()
+    assert [name for name in ALERTS if name not in tested] == []
 
 
-def test_dashboard_asks_in_promql(tmp_path):
-    questions = [re.sub(r"\$__rate_interval", "5m", expression).replace("$job", ".*") for expression in EXPRESSIONS]
-    assert len(questions) > 20
-    rules = [{"record": f"panel:{number}", "expr": question} for number, question in enumerate(questions)]
+def test_dashboard_expressions_are_valid_promql(tmp_path):
+    queries = [re.sub(r"\$__rate_interval", "5m", expression).replace("$job", ".*") for expression in EXPRESSIONS]
+    assert len(queries) > 20
+    rules = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(queries)]
     path = tmp_path / "dashboard.yaml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
     promtool("check", "rules", path)
 
 
-def test_what_is_measured_is_told_as_prometheus_wants_it(metrics):
+def test_exported_metrics_follow_the_prometheus_conventions(metrics):
     assert promtool("check", "metrics", input=metrics) == ""
 
 
-def test_rules_and_dashboard_ask_for_nothing_that_is_not_measured(metrics):
+def test_rules_and_dashboard_refer_only_to_existing_metrics(metrics):
     scaling = render(values_of("keda"))["ScaledObject", "shop-portrait-feature"]["spec"]["triggers"][0]["metadata"]["query"]
-    asked = " ".join([*(rule["expr"] for rule in EVERY_RULE), *EXPRESSIONS, scaling])
-    assert set(re.findall(r"portrait:[a-z0-9_:]+", asked)) <= RECORDED
-    names = set(re.findall(r"\bportrait_[a-z_]+", asked))
-    told = set(re.findall(r"^(portrait_[a-z_]+)", metrics, re.MULTILINE))
-    # A counter is told once it has counted: what a server that is well never counts is only known to the binary.
+    expressions = " ".join([*(rule["expr"] for rule in EVERY_RULE), *EXPRESSIONS, scaling])
+    assert set(re.findall(r"portrait:[a-z0-9_:]+", expressions)) <= RECORDED
+    names = set(re.findall(r"\bportrait_[a-z_]+", expressions))
+    exported = set(re.findall(r"^(portrait_[a-z_]+)", metrics, re.MULTILINE))
+    # A counter is exported after its first increment; counters that a healthy server never increments are looked up in the binary.
     instruments = pathlib.Path(binary()).read_bytes()
-    missing = [name for name in names - told if name.removesuffix("_total").encode() not in instruments or not name.endswith("_total")]
+    missing = [name for name in names - exported if name.removesuffix("_total").encode() not in instruments or not name.endswith("_total")]
     assert missing == []
-    assert len(names & told) >= 20, f"only {sorted(names & told)} were seen on a server"
+    assert len(names & exported) >= 20, f"only {sorted(names & exported)} were seen on a server"
 
 
-def test_labels_that_are_asked_for_are_there(metrics):
+def test_labels_used_in_expressions_exist(metrics):
     for label, metric in [
         ("kind", "portrait_ingest_accepted_total"),
         ("reason", "portrait_ingest_rejected_total"),
@@ -98,7 +98,7 @@ def test_labels_that_are_asked_for_are_there(metrics):
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_alert_says_how_bad_it_is_and_what_to_do(name):
+def test_every_alert_has_a_severity_a_description_and_a_runbook(name):
     rule = ALERTS[name]
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert rule["annotations"]["summary"] and rule["annotations"]["description"]
@@ -107,18 +107,18 @@ def test_alert_says_how_bad_it_is_and_what_to_do(name):
     assert page.read_text().startswith(f"# {name}\n")
 
 
-def test_every_page_belongs_to_an_alert_and_names_keys_that_there_are():
+def test_every_runbook_belongs_to_an_alert_and_names_existing_keys():
     known = tomllib.loads(portrait("serve", "--dump-config").stdout)
     pages = {pathlib.Path(rule["annotations"]["runbook_url"]).name for rule in ALERTS.values()}
     assert {page.name for page in RUNBOOKS.glob("*.md")} == pages
     for page in RUNBOOKS.glob("*.md"):
         for section, key in re.findall(r"`([a-z]+)\.([a-z_]+)", page.read_text()):
-            assert section not in known or key in known[section], f"{page.name}: {section}.{key} is no key"
+            assert section not in known or key in known[section], f"{page.name}: {section}.{key} does not exist"
         for link in re.findall(r"\]\(([a-z-]+\.md)\)", page.read_text()):
             assert (RUNBOOKS / link).exists(), f"{page.name}: {link}"
 
 
-def test_the_chart_ships_the_rules_and_the_dashboard_as_they_are():
+def test_the_chart_ships_the_rules_and_the_dashboard_unchanged():
     objects = render(values_of("everything"))
     shipped = objects["PrometheusRule", "shop-profiles"]["spec"]["groups"]
     assert shipped == yaml.safe_load(RULES.read_text().replace("deploy/runbooks/", "https://runbooks.example/portrait/"))["groups"]

@@ -1,4 +1,4 @@
-"""Values that make no sense are refused before anything is changed: by the schema with the path and what it takes, by the rules across
+"""Invalid values are refused before anything is installed: by the schema with the path and the accepted values, by the rules across
 values with the path and the remedy."""
 
 import helm_python
@@ -8,8 +8,8 @@ from chart import CHART, VALUES, merged, values_of
 REDIS = {"redis": {"existingSecret": "shop-redis"}}
 
 
-def refusal(values):
-    """What Helm says to these values; fails if it takes them."""
+def refusal_message(values):
+    """Error message of Helm for these values; fails if Helm accepts them."""
     with helm_python.Config(storage_driver="memory") as helm, pytest.raises(helm_python.HelmError) as refused:
         helm.install(str(CHART), "shop", values, namespace="shops", dry_run="client")
     return str(refused.value)
@@ -22,7 +22,7 @@ def nested(path, value):
     return value
 
 
-# What is set, by path, and what must be in the answer: the path as Helm's schema writes it, and what would be taken.
+# Path, value, and the expected parts of the error: the path in the notation of Helm's schema, and the accepted values.
 BY_SCHEMA = [
     ("replicaCount", 3, ["replicaCount", "not allowed"]),
     ("redis.host", "redis", ["/redis", "'host' not allowed"]),
@@ -66,7 +66,7 @@ BY_SCHEMA = [
 
 KEDA = {"kind": "keda", "keda": {"serverAddress": "http://prometheus:9090"}}
 
-# Values over those that name a Redis, and what must be in the answer: the path, and what to do.
+# Values merged over REDIS, and the expected parts of the error: the path and the remedy.
 BY_RULE = [
     ({"redis": {"existingSecret": ""}}, ["redis.existingSecret is empty", "name a Secret"]),
     ({"redis": {"url": "redis://redis:6379"}}, ["redis.existingSecret and redis.url are all set", "keep one"]),
@@ -79,21 +79,21 @@ BY_RULE = [
     ),
     (
         {"redis": {"existingSecret": "", "development": {"enabled": True}}, "config": {"ingest": {"acknowledge": "replica"}}},
-        ["config.ingest.acknowledge is replica", "write disk"],
+        ["config.ingest.acknowledge is replica", "use disk"],
     ),
-    (nested("config.server.listen", "0.0.0.0:1"), ["config.server.listen is set", "leave it out"]),
-    (nested("config.server.http_listen", "0.0.0.0:1"), ["config.server.http_listen is set", "leave it out"]),
+    (nested("config.server.listen", "0.0.0.0:1"), ["config.server.listen is set", "remove it"]),
+    (nested("config.server.http_listen", "0.0.0.0:1"), ["config.server.http_listen is set", "remove it"]),
     (nested("config.server.tls_certificate", "/c"), ["config.server.tls_certificate is set", "tls.existingSecret"]),
     (nested("config.server.tls_key", "/k"), ["config.server.tls_key is set", "tls.existingSecret"]),
     (nested("config.server.tls_client_ca", "/c"), ["config.server.tls_client_ca is set", "tls.clientCa.existingSecret"]),
     (nested("config.server.tokens_file", "/t"), ["config.server.tokens_file is set", "auth.existingSecret"]),
     (nested("config.cluster.ca", "/c"), ["config.cluster.ca is set", "tls.ca.existingSecret"]),
-    (nested("config.cluster.certificate", "/c"), ["config.cluster.certificate is set", "leave it out"]),
-    (nested("config.cluster.key", "/k"), ["config.cluster.key is set", "leave it out"]),
+    (nested("config.cluster.certificate", "/c"), ["config.cluster.certificate is set", "remove it"]),
+    (nested("config.cluster.key", "/k"), ["config.cluster.key is set", "remove it"]),
     (nested("config.cluster.token_file", "/t"), ["config.cluster.token_file is set", "auth.cluster.existingSecret"]),
-    (nested("tls.ca.existingSecret", "ca"), ["tls.ca.existingSecret is set", "tls.existingSecret is empty", "leave this out"]),
+    (nested("tls.ca.existingSecret", "ca"), ["tls.ca.existingSecret is set", "tls.existingSecret is empty", "remove this value"]),
     (nested("tls.clientCa.existingSecret", "ca"), ["tls.clientCa.existingSecret is set", "tls.existingSecret is empty"]),
-    (nested("tls.privateKeyKey", "tls.crt"), ["tls.certificateKey and tls.privateKeyKey are both tls.crt", "another the private key"]),
+    (nested("tls.privateKeyKey", "tls.crt"), ["tls.certificateKey and tls.privateKeyKey are both tls.crt", "need different keys"]),
     (nested("auth.cluster.existingSecret", "t"), ["auth.cluster.existingSecret is set", "auth.existingSecret is empty"]),
     (nested("auth.probe.existingSecret", "t"), ["auth.probe.existingSecret is set", "auth.existingSecret is empty"]),
     (
@@ -103,38 +103,38 @@ BY_RULE = [
     (nested("config.store.url", "redis://redis:6379"), ["config.store.url is set", "redis.existingSecret"]),
     (nested("config.store.url_file", "/url"), ["config.store.url_file is set", "redis.existingSecret"]),
     (nested("config.store.certificate_authority", "/ca"), ["config.store.certificate_authority is set", "redis.certificateAuthority"]),
-    (nested("config.profiles.models", "http://m:1"), ["config.profiles.models is set", "leave it out"]),
-    (nested("config.profiles.node", "me"), ["config.profiles.node is set", "leave it out"]),
-    (nested("config.model.features", "http://f:1"), ["config.model.features is set", "leave it out"]),
+    (nested("config.profiles.models", "http://m:1"), ["config.profiles.models is set", "remove it"]),
+    (nested("config.profiles.node", "me"), ["config.profiles.node is set", "remove it"]),
+    (nested("config.model.features", "http://f:1"), ["config.model.features is set", "remove it"]),
     (
         {"config": {"ingest": {"acknowledge": "replica"}, "store": {"replicas": 0}}},
-        ["config.store.replicas is 0", "say how many replicas"],
+        ["config.store.replicas is 0", "set the number of replicas"],
     ),
     (
         {"config": {"ingest": {"user_events_per_second": 50, "user_burst": 0}}},
-        ["config.ingest.user_burst is 0", "give it at least 1"],
+        ["config.ingest.user_burst is 0", "set it to at least 1"],
     ),
     (nested("config.feature.lease_ttl", "5s"), ["config.feature.lease_renewal is 3s", "at most a third"]),
-    (nested("config.query.read_after_wait", "1m"), ["config.query.read_after_wait_max is less", "give it at least as much"]),
-    (nested("config.model.segments_min", 20), ["config.model.segments_max is less", "give it at least as much"]),
-    (nested("config.model.rows_max", 100), ["config.model.rows_max is less", "give it at least as much"]),
-    (nested("config.server.drain_grace", "1m"), ["terminationGracePeriodSeconds is 45", "give it at least 75"]),
+    (nested("config.query.read_after_wait", "1m"), ["config.query.read_after_wait_max is less", "raise it to at least that value"]),
+    (nested("config.model.segments_min", 20), ["config.model.segments_max is less", "raise it to at least that value"]),
+    (nested("config.model.rows_max", 100), ["config.model.rows_max is less", "raise it to at least that value"]),
+    (nested("config.server.drain_grace", "1m"), ["terminationGracePeriodSeconds is 45", "set it to at least 75"]),
     (
         nested("roles.query.terminationGracePeriodSeconds", 30),
-        ["roles.query (or defaults).terminationGracePeriodSeconds is 30", "give it at least 40"],
+        ["roles.query (or defaults).terminationGracePeriodSeconds is 30", "set it to at least 40"],
     ),
-    (nested("roles.model.maxSurge", 0), ["roles.model (or defaults).maxUnavailable and maxSurge are both 0", "give one of them"]),
+    (nested("roles.model.maxSurge", 0), ["roles.model (or defaults).maxUnavailable and maxSurge are both 0", "set one of them"]),
     (
         nested("roles.query.autoscaling", {"kind": "hpa", "minReplicas": 9}),
-        ["roles.query (or defaults).autoscaling.minReplicas is 9", "at most autoscaling.maxReplicas, which is 6"],
+        ["roles.query (or defaults).autoscaling.minReplicas is 9", "set it to at most autoscaling.maxReplicas, which is 6"],
     ),
     (
         {"defaults": {"resources": {"requests": {"cpu": None}}}, "roles": {"query": {"autoscaling": {"kind": "hpa"}}}},
-        ["roles.query (or defaults).resources.requests.cpu is empty", "request some"],
+        ["roles.query (or defaults).resources.requests.cpu is empty", "set it, because utilization"],
     ),
     (
         nested("roles.feature.autoscaling.kind", "keda"),
-        ["roles.feature (or defaults).autoscaling.keda.serverAddress is empty", "say where Prometheus answers"],
+        ["roles.feature (or defaults).autoscaling.keda.serverAddress is empty", "set the URL of Prometheus"],
     ),
     (nested("roles.query.autoscaling", KEDA), ["roles.query (or defaults).autoscaling.keda.query is empty", "choose hpa"]),
     (nested("roles.feature.replicas", 65), ["roles.feature (or defaults) has up to 65 pods for 64 partitions", "at most 64"]),
@@ -144,19 +144,19 @@ BY_RULE = [
     ),
     (
         nested("roles.query", {"replicas": 3, "podDisruptionBudget": {"maxUnavailable": ""}}),
-        ["roles.query (or defaults).podDisruptionBudget says neither", "give one of them"],
+        ["roles.query (or defaults).podDisruptionBudget sets neither", "set one of them"],
     ),
     (
         nested("roles.query", {"replicas": 3, "podDisruptionBudget": {"minAvailable": 2}}),
-        ["roles.query (or defaults).podDisruptionBudget says maxUnavailable and minAvailable", "keep one"],
+        ["roles.query (or defaults).podDisruptionBudget sets both maxUnavailable and minAvailable", "keep one"],
     ),
     (
         nested("roles.query", {"replicas": 3, "podDisruptionBudget": {"minAvailable": 3, "maxUnavailable": ""}}),
-        ["roles.query (or defaults).podDisruptionBudget lets no pod be moved", "leave room for one of 3"],
+        ["roles.query (or defaults).podDisruptionBudget blocks every eviction", "allow at least one of 3"],
     ),
     (
         nested("defaults", {"replicas": 2, "podDisruptionBudget": {"maxUnavailable": 0}}),
-        ["podDisruptionBudget lets no pod be moved", "leave room for one of 2"],
+        ["podDisruptionBudget blocks every eviction", "allow at least one of 2"],
     ),
     (
         nested("roles.ingest.extraEnv", [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]),
@@ -168,9 +168,9 @@ BY_RULE = [
     ),
     (
         nested("defaults.extraEnv", [{"name": "PORTRAIT__SERVER__LISTEN", "value": "0.0.0.0:1"}]),
-        ["extraEnv sets PORTRAIT__SERVER__LISTEN", "leave it out"],
+        ["extraEnv sets PORTRAIT__SERVER__LISTEN", "remove it"],
     ),
-    (nested("defaults.extraVolumes", [{"name": "config", "emptyDir": {}}]), ["extraVolumes has config", "name it otherwise"]),
+    (nested("defaults.extraVolumes", [{"name": "config", "emptyDir": {}}]), ["extraVolumes has config", "choose another name"]),
     (
         nested("defaults.extraVolumeMounts", [{"name": "x", "mountPath": "/etc/portrait/config"}]),
         ["extraVolumeMounts mounts /etc/portrait/config", "mount it elsewhere"],
@@ -185,20 +185,20 @@ BY_RULE = [
 
 
 @pytest.mark.parametrize(("path", "value", "parts"), BY_SCHEMA, ids=[row[0] for row in BY_SCHEMA])
-def test_one_wrong_value_is_refused_with_its_path(path, value, parts):
-    said = refusal(merged(REDIS, nested(path, value)))
+def test_an_invalid_value_is_refused_with_its_path(path, value, parts):
+    message = refusal_message(merged(REDIS, nested(path, value)))
     for part in parts:
-        assert part in said
+        assert part in message
 
 
 @pytest.mark.parametrize(("values", "parts"), BY_RULE, ids=[row[1][0] for row in BY_RULE])
-def test_values_that_do_not_fit_together_are_refused_with_path_and_remedy(values, parts):
-    said = refusal(merged(REDIS, values))
+def test_conflicting_values_are_refused_with_path_and_remedy(values, parts):
+    message = refusal_message(merged(REDIS, values))
     for part in parts:
-        assert part in said
+        assert part in message
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_what_makes_sense_is_taken(name):
+def test_valid_values_are_accepted(name):
     with helm_python.Config(storage_driver="memory") as helm:
         helm.install(str(CHART), "shop", values_of(name), namespace="shops", dry_run="client")

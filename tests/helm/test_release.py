@@ -1,4 +1,4 @@
-"""The life of a release, with Helm's own engine against an API server in memory that checks every object strictly."""
+"""Life cycle of a release, with Helm's own engine against an in-memory API server that validates every object strictly."""
 
 import helm_python
 import pytest
@@ -8,7 +8,7 @@ from kube import NEVER_READY, cluster
 
 @pytest.fixture(params=[KUBERNETES[0], KUBERNETES[-1]])
 def kubernetes(request):
-    """The objects of a cluster, and Helm connected to it."""
+    """Cluster state and a Helm client connected to it."""
     with cluster(request.param) as (state, kubeconfig):
         with helm_python.Config(kubeconfig_content=kubeconfig, namespace="shops") as helm:
             yield state, helm
@@ -18,7 +18,7 @@ def revisions(helm):
     return [(entry["revision"], entry["status"]) for entry in helm.history("shop")]
 
 
-def test_installed_upgraded_rolled_back_tested_and_removed(kubernetes):
+def test_a_release_is_installed_upgraded_tested_rolled_back_and_uninstalled(kubernetes):
     state, helm = kubernetes
     values = values_of("dev")
 
@@ -32,7 +32,7 @@ def test_installed_upgraded_rolled_back_tested_and_removed(kubernetes):
     helm.upgrade(str(CHART), "shop", more, wait="watcher", timeout=30)
     after = state.find("Deployment")["shop-portrait-query"]
     assert after["spec"]["replicas"] == 3
-    assert after["spec"]["template"] != before["spec"]["template"], "another configuration means other pods"
+    assert after["spec"]["template"] != before["spec"]["template"], "a changed configuration replaces the pods"
     assert after["spec"]["selector"] == before["spec"]["selector"]
     assert "shop-portrait-query" in state.find("PodDisruptionBudget")
     assert "export_users_min = 50" in state.find("ConfigMap")["shop-portrait-config"]["data"]["portrait.toml"]
@@ -40,11 +40,11 @@ def test_installed_upgraded_rolled_back_tested_and_removed(kubernetes):
     broken = merged(more, {"image": {"repository": NEVER_READY}})
     with pytest.raises(helm_python.HelmError):
         helm.upgrade(str(CHART), "shop", broken, wait="watcher", timeout=2, rollback_on_failure=True)
-    assert state.find("Deployment")["shop-portrait-query"]["spec"] == after["spec"], "the release of before is back"
+    assert state.find("Deployment")["shop-portrait-query"]["spec"] == after["spec"], "the previous release is restored"
     assert revisions(helm)[-1][1] == "deployed"
 
-    said = helm.test("shop", timeout=30)
-    assert said["release"]["status"] == "deployed"
+    result = helm.test("shop", timeout=30)
+    assert result["release"]["status"] == "deployed"
 
     helm.rollback("shop", version=1, wait="watcher", timeout=30)
     back = state.find("Deployment")["shop-portrait-query"]
@@ -56,7 +56,7 @@ def test_installed_upgraded_rolled_back_tested_and_removed(kubernetes):
     assert left == []
 
 
-def test_everything_that_can_be_switched_on_is_installed_and_switched_off(kubernetes):
+def test_optional_objects_are_installed_and_removed_by_an_upgrade(kubernetes):
     state, helm = kubernetes
     helm.install(str(CHART), "shop", values_of("everything"), wait="watcher", timeout=30)
     for kind, name in [
@@ -74,7 +74,7 @@ def test_everything_that_can_be_switched_on_is_installed_and_switched_off(kubern
         assert state.find(kind) == {}
 
 
-def test_an_object_that_kubernetes_would_not_take_fails_the_installation(kubernetes):
+def test_an_object_that_kubernetes_rejects_fails_the_installation(kubernetes):
     state, helm = kubernetes
     wrong = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "wrong"}, "data": {"number": 1}}
     with pytest.raises(helm_python.HelmError, match="wrong"):

@@ -1,5 +1,5 @@
-"""Certificates and tokens by the chart: what pods get of them, and that four processes which are given that serve who shows them, and
-nobody else."""
+"""TLS and authentication by the chart: mounted Secrets and configuration of the pods, and four secured processes that serve clients with
+credentials only."""
 
 import contextlib
 import hashlib
@@ -15,7 +15,7 @@ from chart import (
 TLS = {"tls": {"existingSecret": "shop-tls"}}
 MUTUAL = merged(TLS, {"tls": {"clientCa": {"existingSecret": "shop-callers"}}})
 AUTH = {"auth": {"existingSecret": "shop-tokens"}}
-# By what is switched on: volumes with the Secret of each, and what is set of the ports.
+# By enabled feature: values, volumes with their Secrets, and expected keys of the sections server and cluster.
 ROWS = {
     "nothing": ({}, {}, {}, {}),
     "tls": (
@@ -39,31 +39,31 @@ def configuration(objects):
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_what_is_named_is_mounted_whole_and_told_to_every_role(name):
+def test_each_named_secret_is_mounted_whole_and_configured_for_every_role(name):
     secured, volumes, server, cluster = ROWS[name]
     values = merged({"redis": {"existingSecret": "shop-redis"}}, secured)
-    told = tomllib.loads(configuration(render(values)))
-    assert server.items() <= told["server"].items() and cluster.items() <= told["cluster"].items()
+    config = tomllib.loads(configuration(render(values)))
+    assert server.items() <= config["server"].items() and cluster.items() <= config["cluster"].items()
     scheme = "https" if "tls" in secured else "http"
-    assert told["profiles"]["models"] == f"{scheme}://shop-portrait-model:50051"
+    assert config["profiles"]["models"] == f"{scheme}://shop-portrait-model:50051"
     for role in ROLES:
         pod = deployment(values, role)["spec"]["template"]["spec"]
         mounted = {mount["name"]: mount for mount in pod["containers"][0]["volumeMounts"]}
         found = {volume["name"]: volume["secret"] for volume in pod["volumes"] if "secret" in volume and volume["name"] != "redis"}
         assert {volume: secret["secretName"] for volume, secret in found.items()} == volumes
         for volume in volumes:
-            # A file that is mounted by subPath is never changed.
+            # Kubernetes never updates a subPath mount.
             assert mounted[volume] == {"name": volume, "mountPath": f"/etc/portrait/{volume}", "readOnly": True}
         readiness = pod["containers"][0]["readinessProbe"]
-        assert ("httpGet" in readiness) == (scheme == "https"), "Kubernetes asks gRPC without TLS"
+        assert ("httpGet" in readiness) == (scheme == "https"), "gRPC probes of Kubernetes do not support TLS"
         assert "env" not in pod["containers"][0]
 
 
-class Files:
-    """What Secrets hold, as a node puts it into folders."""
+class MountedSecrets:
+    """Contents of the Secrets, mounted into folders as a node does."""
 
     def __init__(self, folder):
-        self.folder, self.secrets = folder, {}
+        self.folder = folder
         self.openssl("req", "-x509", "-subj", "/CN=signer", "-keyout", "signer.key", "-out", "signer.pem")
         names = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "extendedKeyUsage=serverAuth,clientAuth"]
         signed = ["-CA", "signer.pem", "-CAkey", "signer.key", "-addext", "basicConstraints=critical,CA:FALSE"]
@@ -89,15 +89,17 @@ class Files:
                 for item in secret["items"]:
                     (at / item["path"]).write_text(self.secrets[secret["secretName"]][item["key"]])
 
-    def here(self, text):
+    def localize(self, text):
+        """Replaces the mount path by the local folder."""
         return text.replace("/etc/portrait", str(self.folder))
 
 
-def test_four_processes_secured_by_the_chart_serve_the_probe_and_nobody_without_its_files(tmp_path):
+def test_four_secured_processes_serve_the_probe_and_refuse_clients_without_credentials(tmp_path):
     objects = render(merged(values_of("dev"), merged(MUTUAL, AUTH)))
-    files, port = Files(pathlib.Path(tmp_path)), free_port()
+    secrets = MountedSecrets(pathlib.Path(tmp_path))
+    port = free_port()
     config = tmp_path / "portrait.toml"
-    config.write_text(files.here(configuration(objects)))
+    config.write_text(secrets.localize(configuration(objects)))
     (tmp_path / "redis").mkdir()
     (tmp_path / "redis" / "url").write_text(f"redis://127.0.0.1:{port}\n")
     with contextlib.ExitStack() as stack:
@@ -106,24 +108,24 @@ def test_four_processes_secured_by_the_chart_serve_the_probe_and_nobody_without_
         wait_for_redis(port)
         addresses = {}
         for role in ["feature", "model", "ingest", "query"]:
-            files.mount(objects["Deployment", f"shop-portrait-{role}"]["spec"]["template"]["spec"])
-            here = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
+            secrets.mount(objects["Deployment", f"shop-portrait-{role}"]["spec"]["template"]["spec"])
+            overrides = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
             for key, other in [("model.features", "feature"), ("profiles.models", "model")]:
-                here += ["--set", f"{key}={addresses.get(other, '')}"]
-            serve = running(binary(), "serve", role, "--config", str(config), *here, stderr=subprocess.DEVNULL)
+                overrides += ["--set", f"{key}={addresses.get(other, '')}"]
+            serve = running(binary(), "serve", role, "--config", str(config), *overrides, stderr=subprocess.DEVNULL)
             addresses[role] = announced(stack.enter_context(serve))[0]
         probe = objects["Pod", "shop-portrait-probe"]["spec"]
-        files.mount(probe)
+        secrets.mount(probe)
         to = ",".join(f"{role}={addresses[role]}" for role in ("ingest", "query"))
-        arguments = [to if argument.startswith("ingest=") else files.here(argument) for argument in probe["containers"][0]["args"]]
-        said = portrait(*arguments)
-        assert said.returncode == 0, said.stderr
-        assert 'is in the profile of "portrait-probe", event 1 of it' in said.stdout
+        arguments = [to if argument.startswith("ingest=") else secrets.localize(argument) for argument in probe["containers"][0]["args"]]
+        run = portrait(*arguments)
+        assert run.returncode == 0, run.stderr
+        assert 'is in the profile of "portrait-probe", event 1 of it' in run.stdout
         arguments[arguments.index("--timeout") + 1] = "1"
         for flags, part in [(["--token-file"], "Unauthenticated"), (["--cert", "--key"], "the probe has tried")]:
             fewer = list(arguments)
             for flag in flags:
                 at = fewer.index(flag)
                 del fewer[at:at + 2]
-            said = portrait(*fewer)
-            assert said.returncode != 0 and part in said.stderr, said.stderr
+            run = portrait(*fewer)
+            assert run.returncode != 0 and part in run.stderr, run.stderr

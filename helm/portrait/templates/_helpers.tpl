@@ -1,25 +1,25 @@
 {{/*
-What more than one template needs: names, labels, the merged values of a role, the configuration as TOML, intervals in
-milliseconds. Nothing here makes an object.
+Shared definitions: names, labels, the merged values of a role, the configuration as TOML, intervals in milliseconds. This file
+renders no object.
 */}}
 
-{{/* The roles, in the order in which their objects are written. */}}
+{{/* Roles, in rendering order. */}}
 {{- define "portrait.roles" -}}
 ingest feature model query
 {{- end }}
 
-{{/* The ports that every role listens on. */}}
+{{/* Listening ports of every role. */}}
 {{- define "portrait.grpcPort" -}}50051{{- end }}
 {{- define "portrait.httpPort" -}}8080{{- end }}
 
-{{/* With what every object's name begins. The longest end is "-feature-headless", and a name has 63 letters. */}}
+{{/* Prefix of all object names. 46 leaves room for the longest suffix, "-feature-headless", in the 63 characters of a name. */}}
 {{- define "portrait.fullname" -}}
 {{- $chart := default .Chart.Name .Values.nameOverride -}}
 {{- $both := ternary .Release.Name (printf "%s-%s" .Release.Name $chart) (contains $chart .Release.Name) -}}
 {{- default $both .Values.fullnameOverride | trunc 46 | trimSuffix "-" -}}
 {{- end }}
 
-{{/* By which the pods of a release are found: (dict "root" $ "component" "ingest"), or without a component all of them. */}}
+{{/* Selector labels of the pods of a release: (dict "root" $ "component" "ingest"), or all pods without a component. */}}
 {{- define "portrait.selectorLabels" -}}
 app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -28,7 +28,7 @@ app.kubernetes.io/component: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* The labels of a pod. No version is in them: a pod is replaced when something of it has changed, not when a number has. */}}
+{{/* Labels of a pod, without the version: a new chart version alone must not replace pods. */}}
 {{- define "portrait.podLabels" -}}
 {{ include "portrait.selectorLabels" . }}
 {{- with .root.Values.commonLabels }}
@@ -36,7 +36,7 @@ app.kubernetes.io/component: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* The labels of an object: (dict "root" $ "component" "ingest"). */}}
+{{/* Labels of an object: (dict "root" $ "component" "ingest"). */}}
 {{- define "portrait.labels" -}}
 {{ include "portrait.podLabels" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
@@ -44,7 +44,7 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* The metadata of an object: (dict "root" $ "component" "ingest" "name" "-ingest" "labels" dict "annotations" dict). */}}
+{{/* Metadata of an object: (dict "root" $ "component" "ingest" "name" "-ingest" "labels" dict "annotations" dict). */}}
 {{- define "portrait.metadata" -}}
 name: {{ include "portrait.fullname" .root }}{{ .name }}
 namespace: {{ .root.Release.Namespace }}
@@ -59,12 +59,12 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* The values of one role, as YAML: (dict "root" $ "role" "ingest"). */}}
+{{/* Merged values of one role, as YAML: (dict "root" $ "role" "ingest"). */}}
 {{- define "portrait.role" -}}
 {{- mergeOverwrite (deepCopy .root.Values.defaults) (deepCopy (index .root.Values.roles .role | default dict)) | toYaml }}
 {{- end }}
 
-{{/* The image by the role's tag (`tag`), by digest, or by its own tag. */}}
+{{/* Image reference: by the tag of the role (`tag`), else by digest, else by image.tag. */}}
 {{- define "portrait.image" -}}
 {{- $root := .root -}}
 {{- $tag := .tag -}}
@@ -78,7 +78,7 @@ annotations:
 {{- default (ternary (include "portrait.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
 {{- end }}
 
-{{/* The Secret with the address of Redis, and its key. */}}
+{{/* Secret with the URL of Redis, and its key. */}}
 {{- define "portrait.redisSecret" -}}
 {{- default (printf "%s-redis" (include "portrait.fullname" .)) .Values.redis.existingSecret -}}
 {{- end }}
@@ -86,7 +86,7 @@ annotations:
 {{- ternary .Values.redis.existingSecretKey "url" (ne .Values.redis.existingSecret "") -}}
 {{- end }}
 
-{{/* The address that the chart itself writes down, if it does. */}}
+{{/* URL of Redis that the chart itself puts into a Secret; empty if redis.existingSecret is set. */}}
 {{- define "portrait.redisUrl" -}}
 {{- if .Values.redis.development.enabled -}}
 redis://{{ include "portrait.fullname" . }}-redis:6379
@@ -95,14 +95,14 @@ redis://{{ include "portrait.fullname" . }}-redis:6379
 {{- end -}}
 {{- end }}
 
-{{/* How roles are called, with TLS or without. */}}
+{{/* URL scheme between roles, with or without TLS. */}}
 {{- define "portrait.scheme" -}}
 {{- ternary "https" "http" (ne .Values.tls.existingSecret "") -}}
 {{- end }}
 
 {{/*
-What the pods are secured with, as YAML: each file with the Secret it is in, its key there, and where it is mounted below
-/etc/portrait. A Secret that is mounted whole in a folder of its own is swapped in one step when it changes.
+Certificates and tokens of the pods, as YAML: Secret, key and mount path below /etc/portrait of each file. Each Secret is mounted whole
+in its own directory, because Kubernetes swaps such a mount atomically when the Secret changes.
 */}}
 {{- define "portrait.secured" -}}
 {{- $files := list -}}
@@ -124,7 +124,7 @@ What the pods are secured with, as YAML: each file with the Secret it is in, its
 {{- toYaml (dict "files" $files) -}}
 {{- end }}
 
-{{/* The same as volumes, and as mounts: a list of what portrait.secured has. */}}
+{{/* Volumes and mounts of the entries of portrait.secured. */}}
 {{- define "portrait.securedVolumes" -}}
 {{- range . }}
 - name: {{ .volume }}
@@ -143,7 +143,7 @@ What the pods are secured with, as YAML: each file with the Secret it is in, its
 {{- end }}
 {{- end }}
 
-{{/* The whole configuration, as YAML: what the values say, and the keys that are the chart's. */}}
+{{/* Complete configuration, as YAML: the values merged with the keys that the chart sets. */}}
 {{- define "portrait.config" -}}
 {{- $fullname := include "portrait.fullname" . -}}
 {{- $listen := dict "listen" (printf "0.0.0.0:%s" (include "portrait.grpcPort" .)) "http_listen" (printf "0.0.0.0:%s" (include "portrait.httpPort" .)) -}}
@@ -175,7 +175,7 @@ What the pods are secured with, as YAML: each file with the Secret it is in, its
 {{- mergeOverwrite (deepCopy .Values.config) $own | toYaml }}
 {{- end }}
 
-{{/* A configuration as TOML. JSON's texts, numbers and lists are TOML's as well; Helm's own toToml writes 16 as 16.0. */}}
+{{/* Configuration as TOML. Strings, numbers and lists of JSON are valid TOML; Helm's own toToml renders 16 as 16.0. */}}
 {{- define "portrait.toml" -}}
 {{- range $section, $keys := . }}
 [{{ $section }}]
@@ -189,7 +189,7 @@ What the pods are secured with, as YAML: each file with the Secret it is in, its
 {{ end }}
 {{- end }}
 
-{{/* An interval of the configuration, as 5s, in milliseconds. */}}
+{{/* Interval such as 5s, in milliseconds. */}}
 {{- define "portrait.millis" -}}
 {{- $number := regexFind "^[0-9]+" . | int64 -}}
 {{- $unit := regexFind "[a-z]*$" . -}}
@@ -214,7 +214,7 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* What the container of a pod is fetched with. */}}
+{{/* Registry credentials of a pod. */}}
 {{- define "portrait.pullSecrets" -}}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
