@@ -21,7 +21,7 @@ impl Assigner {
     }
 
     /// Returns the time that profiles are read at: the wall clock `now`, or the partition's newest event, by `profiles.clock`.
-    pub(crate) fn now(&self, now: Timestamp, newest: Timestamp) -> Timestamp {
+    pub(crate) fn read_at(&self, now: Timestamp, newest: Timestamp) -> Timestamp {
         match self.clock {
             ProfileClock::Wall => now,
             ProfileClock::Events => newest,
@@ -29,25 +29,27 @@ impl Assigner {
     }
 
     /// Stores the segment that the model assigns in the profile.
-    pub(crate) fn assign(&self, profile: &mut Profile, moment: Timestamp) {
-        if let Some(membership) = self.membership(profile, moment) {
+    pub(crate) fn assign(&self, profile: &mut Profile, read_at: Timestamp) {
+        if let Some(membership) = self.membership(profile, read_at) {
             profile.set_segment(Some(membership));
         }
     }
 
     /// Returns true if the model assigns another segment than the stored one. Sweeps write only such profiles.
-    pub(crate) fn changes_segment(&self, profile: &Profile, moment: Timestamp) -> bool {
-        let there = |membership: SegmentMembership| membership.segment_id;
-        self.membership(profile, moment).is_some_and(|said| profile.segment().map(there) != Some(there(said)))
+    pub(crate) fn changes_segment(&self, profile: &Profile, read_at: Timestamp) -> bool {
+        let stored = profile.segment().map(|membership| membership.segment_id);
+        self.membership(profile, read_at).is_some_and(|membership| stored != Some(membership.segment_id))
     }
 
-    fn membership(&self, profile: &Profile, moment: Timestamp) -> Option<SegmentMembership> {
+    /// Assigns a profile; `None` without a model. A profile that keeps its segment keeps the time of its assignment.
+    fn membership(&self, profile: &Profile, read_at: Timestamp) -> Option<SegmentMembership> {
         let model = self.model()?;
-        let held = profile.segment();
-        let held_id: Option<SegmentId> = held.map(|held| held.segment_id);
-        let assigned = model.assign(&profile.features_at(moment), held_id);
-        let since =
-            held.filter(|held| held.segment_id == assigned.segment_id).map_or(moment, |held| held.since);
+        let current = profile.segment();
+        // The current segment goes in for hysteresis: a profile on a border must not change segment with every event.
+        let current_id: Option<SegmentId> = current.map(|membership| membership.segment_id);
+        let assigned = model.assign(&profile.features_at(read_at), current_id);
+        let unchanged = current.filter(|membership| membership.segment_id == assigned.segment_id);
+        let since = unchanged.map_or(read_at, |membership| membership.since);
         Some(SegmentMembership {
             segment_id: assigned.segment_id,
             distance: assigned.distance,

@@ -72,9 +72,9 @@ pub(crate) fn readable(page: Vec<LogRecord>) -> Result<Vec<LogEntry>, Error> {
     let mut entries = Vec::with_capacity(page.len());
     for logged in page {
         match LogEntry::decode(logged) {
-            // Commit the readable prefix first: the next page then begins with the record of the later release.
             Ok(entry) => entries.push(entry),
             Err(error) if entries.is_empty() => return Err(error),
+            // The readable prefix is committed first; the next page then begins with the record of the later release.
             Err(_) => break,
         }
     }
@@ -111,7 +111,8 @@ pub(crate) fn fitting_prefix(
 /// Returns the length of the prefix of profiles, given their encoded sizes in bytes, that one commit can write; at least 1
 /// if there is one.
 pub(crate) fn fitting_profiles_prefix(sizes: impl ExactSizeIterator<Item = usize>, limits: &Limits) -> usize {
-    let (count, mut total_bytes) = (sizes.len(), 0);
+    let count = sizes.len();
+    let mut total_bytes = 0;
     for (index, bytes) in sizes.enumerate() {
         total_bytes += bytes + ENTRY_OVERHEAD_BYTES;
         if index > 0 && (index >= limits.commit_profiles || total_bytes > limits.commit_bytes) {

@@ -30,8 +30,8 @@ pub(crate) struct ProfileCache {
 struct ByMemory;
 
 impl Weighter<ProfileKey, CachedProfile> for ByMemory {
-    fn weight(&self, key: &ProfileKey, held: &CachedProfile) -> u64 {
-        (key.0.len() + held.encoded_bytes) as u64 * MEMORY_FACTOR + MEMORY_OVERHEAD_BYTES
+    fn weight(&self, key: &ProfileKey, cached: &CachedProfile) -> u64 {
+        (key.0.len() + cached.encoded_bytes) as u64 * MEMORY_FACTOR + MEMORY_OVERHEAD_BYTES
     }
 }
 
@@ -49,8 +49,9 @@ impl ProfileCache {
                 continue;
             }
             match self.hot.remove(&key) {
-                Some((key, held)) => {
-                    self.working.insert(key, held);
+                // Moved, not copied: an eviction cannot take a profile of the running batch.
+                Some((key, cached)) => {
+                    self.working.insert(key, cached);
                 }
                 None => missing.push(key),
             }
@@ -65,46 +66,47 @@ impl ProfileCache {
 
     /// Returns the encoded size of a profile in the running batch before the batch; 0 for a new one.
     pub(crate) fn stored_bytes(&self, key: &ProfileKey) -> usize {
-        self.working.get(key).map_or(0, |held| held.encoded_bytes)
+        self.working.get(key).map_or(0, |cached| cached.encoded_bytes)
     }
 
-    /// Returns the profile of the running batch, created if the user has none. A new one continues after version `last`.
-    pub(crate) fn get(
+    /// Returns the profile of the running batch, created if the user has none. A new one continues after
+    /// `last_version`, which is computed only then.
+    pub(crate) fn get_or_create(
         &mut self,
         key: &ProfileKey,
         user_id: &UserId,
-        last: impl FnOnce() -> ProfileVersion,
+        last_version: impl FnOnce() -> ProfileVersion,
     ) -> &mut Profile {
-        let held = self
-            .working
-            .entry(key.clone())
-            .or_insert_with(|| CachedProfile { profile: Profile::after(user_id.clone(), last()), encoded_bytes: 0 });
-        &mut held.profile
+        let cached = self.working.entry(key.clone()).or_insert_with(|| CachedProfile {
+            profile: Profile::after(user_id.clone(), last_version()),
+            encoded_bytes: 0,
+        });
+        &mut cached.profile
     }
 
     /// Removes a profile from the running batch; the flag is true if it is stored.
     pub(crate) fn remove(&mut self, key: &ProfileKey) -> Option<(Profile, bool)> {
-        self.working.remove(key).map(|held| (held.profile, held.encoded_bytes > 0))
+        self.working.remove(key).map(|cached| (cached.profile, cached.encoded_bytes > 0))
     }
 
     /// Returns a profile of the running batch.
     pub(crate) fn get_mut(&mut self, key: &ProfileKey) -> Option<&mut Profile> {
-        self.working.get_mut(key).map(|held| &mut held.profile)
+        self.working.get_mut(key).map(|cached| &mut cached.profile)
     }
 
     /// Increments the version of a changed profile and returns it with its encoding.
     pub(crate) fn advance(&mut self, key: &ProfileKey) -> Option<(&Profile, Bytes)> {
-        let held = self.working.get_mut(key)?;
-        held.profile.advance_version();
-        let bytes = Bytes::from(held.profile.encode());
-        held.encoded_bytes = bytes.len();
-        Some((&held.profile, bytes))
+        let cached = self.working.get_mut(key)?;
+        cached.profile.advance_version();
+        let bytes = Bytes::from(cached.profile.encode());
+        cached.encoded_bytes = bytes.len();
+        Some((&cached.profile, bytes))
     }
 
     /// Moves the profiles of the running batch to the hot ones: their commit succeeded.
     pub(crate) fn committed(&mut self) {
-        for (key, held) in self.working.drain() {
-            self.hot.insert(key, held);
+        for (key, cached) in self.working.drain() {
+            self.hot.insert(key, cached);
         }
     }
 
@@ -114,9 +116,9 @@ impl ProfileCache {
         self.hot = hot(self.capacity_bytes);
     }
 }
-    // 4 KiB per profile is a guess that only sizes the table; the weight bounds the memory.
-
+/// Creates the cache of hot profiles.
 fn hot(capacity_bytes: u64) -> Cache<ProfileKey, CachedProfile, ByMemory> {
+    // 4 KiB per profile is an estimate that only sizes the table; the weight bounds the memory.
     let expected_profiles = usize::try_from(capacity_bytes / 4096).unwrap_or(usize::MAX).max(1);
     Cache::with_weighter(expected_profiles, capacity_bytes, ByMemory)
 }

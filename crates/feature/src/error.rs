@@ -9,7 +9,7 @@ use tonic::Status;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Failed store request.
-    #[error("the store could not answer")]
+    #[error("store request failed")]
     Store(#[from] portrait_store::Error),
     /// Undecodable stored profile.
     #[error("the stored profile of user {user_id:?} cannot be read")]
@@ -37,7 +37,7 @@ pub enum Error {
         source: portrait_profile::DecodeError,
     },
     /// Undecodable ledger of a partition.
-    #[error("the note of the partition cannot be read")]
+    #[error("the ledger of the partition cannot be read")]
     Ledger {
         /// Reason from the decoder.
         #[source]
@@ -80,7 +80,7 @@ impl From<Error> for Status {
             | Error::Ledger { source } => {
                 CallFailure::new(ErrorReason::StoreIncompatible, source.to_string()).into_status()
             }
-            Error::Request(refusal) => refusal.into(),
+            Error::Request(error) => error.into(),
         }
     }
 }

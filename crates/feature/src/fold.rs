@@ -4,12 +4,12 @@
 use crate::assign::Assigner;
 use crate::batch::LogEntry;
 use crate::cache::ProfileCache;
-use crate::tombstones::TombstoneIndex;
 use crate::shadow::ShadowEvaluator;
+use crate::tombstones::TombstoneIndex;
 use bytes::Bytes;
 use portrait_profile::{
-    Applied, Body, PartitionLedger, Profile, ProfileChange, ProfileVersion, Pseudonym,
-    Record, SegmentId, TimeDelta, Timestamp, Tombstone, TraceContext,
+    Applied, Body, PartitionLedger, Profile, ProfileChange, ProfileVersion, Pseudonym, Record, SegmentId,
+    TimeDelta, Timestamp, Tombstone, TraceContext,
 };
 use portrait_store::{
     Commit, CommitNo, Counters, DeadLetter, FeedSeq, LeaseToken, LogSeq, ProfileKey, SeenQuery,
@@ -33,6 +33,15 @@ pub(crate) struct OwnedPosition {
     pub(crate) ledger: PartitionLedger,
 }
 
+/// Numbers of erasures in a commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ErasureCounts {
+    /// Erasures of users of this partition.
+    pub(crate) here: u64,
+    /// Erasures of users of other partitions.
+    pub(crate) elsewhere: u64,
+}
+
 /// Result of a fold.
 pub(crate) struct FoldResult {
     /// Commit that the store applies whole or not at all.
@@ -40,7 +49,7 @@ pub(crate) struct FoldResult {
     /// Ledger after the commit.
     pub(crate) ledger: PartitionLedger,
     /// Erasures applied by the commit.
-    pub(crate) erasures: (u64, u64),
+    pub(crate) erasures: ErasureCounts,
 }
 
 /// Commit under construction.
@@ -48,7 +57,7 @@ pub(crate) struct BatchFold<'a> {
     profiles: &'a mut ProfileCache,
     tombstones: &'a mut TombstoneIndex,
     shadow: &'a mut ShadowEvaluator,
-    clock_jump: TimeDelta,
+    clock_jump_max: TimeDelta,
     position: &'a OwnedPosition,
     ledger: PartitionLedger,
     clock: Timestamp,
@@ -77,22 +86,22 @@ pub(crate) struct BatchFold<'a> {
 impl<'a> BatchFold<'a> {
     /// Begins a commit at `position`. `clock_jump_max` bounds the step of the partition's clock per event.
     pub(crate) fn begin(
-        standing: &'a OwnedPosition,
-        clock_jump: TimeDelta,
+        position: &'a OwnedPosition,
+        clock_jump_max: TimeDelta,
         profiles: &'a mut ProfileCache,
-        erased: &'a mut TombstoneIndex,
-        gap: &'a mut ShadowEvaluator,
+        tombstones: &'a mut TombstoneIndex,
+        shadow: &'a mut ShadowEvaluator,
     ) -> Self {
         Self {
             profiles,
-            tombstones: erased,
-            shadow: gap,
-            clock_jump,
-            position: standing,
-            ledger: standing.ledger.clone(),
-            clock: standing.clock,
+            tombstones,
+            shadow,
+            clock_jump_max,
+            position,
+            ledger: position.ledger.clone(),
+            clock: position.clock,
             not_before: Timestamp::EPOCH,
-            applied_through: standing.applied_through,
+            applied_through: position.applied_through,
             changed: HashSet::new(),
             traces: HashMap::new(),
             edges_scrubbed: HashSet::new(),
@@ -110,6 +119,8 @@ impl<'a> BatchFold<'a> {
     /// Folds one entry. `seen_before` is true if an earlier commit remembers its id.
     pub(crate) fn entry(&mut self, entry: LogEntry, seen_before: bool) {
         self.applied_through = entry.seq;
+        // In this order: a duplicate of a blocked record is a duplicate, so that the counters do not depend on when an
+        // erasure arrived.
         match entry.record {
             Ok(record) if seen_before || self.is_duplicate(&entry.seen) => {
                 tracing::trace!(user_id = %record.user_id, seq = %entry.seq, "duplicate record dropped");
@@ -117,7 +128,7 @@ impl<'a> BatchFold<'a> {
                 self.extend_tombstone(entry.seq, &record);
             }
             Ok(record) if self.is_blocked(&record) => {
-                tracing::trace!(seq = %entry.seq, "record of an erased shopper dropped");
+                tracing::trace!(seq = %entry.seq, "record of an erased user dropped");
                 self.counted.blocked += 1;
             }
             Ok(record) => {
@@ -130,19 +141,25 @@ impl<'a> BatchFold<'a> {
                     }
                 }
             }
-            Err(fault) => self.dead_letter(entry.seq, fault, entry.bytes),
+            Err(reason) => self.dead_letter(entry.seq, reason, entry.bytes),
         }
     }
 
     /// Sets the earliest time of assignment, which other partitions have reached.
-    pub(crate) fn not_before(mut self, moment: Timestamp) -> Self {
-        self.not_before = moment;
+    pub(crate) fn not_before(mut self, at: Timestamp) -> Self {
+        self.not_before = at;
         self
     }
 
     /// Adds a stored profile that changes without a record: another segment, or an edge to an erased user. Profiles whose keys
     /// are in `missing` are not cached.
-    pub(crate) fn sweep_profile(&mut self, key: ProfileKey, stored: Profile, bytes: usize, missing: &[ProfileKey]) {
+    pub(crate) fn sweep_profile(
+        &mut self,
+        key: ProfileKey,
+        stored: Profile,
+        bytes: usize,
+        missing: &[ProfileKey],
+    ) {
         if missing.contains(&key) {
             self.profiles.loaded(key.clone(), stored, bytes);
         }
@@ -162,13 +179,14 @@ impl<'a> BatchFold<'a> {
         let mut profiles = Vec::with_capacity(self.changed.len());
         // A deletion precedes the changes of a new profile of the same user, or a subscriber would delete the new one.
         let mut changes = std::mem::take(&mut self.deletions);
-        let moment = assigner.now(at, self.clock.max(self.not_before));
-        let replaced = |key: &&ProfileKey| !self.changed.contains(*key);
-        profiles.extend(self.deleted.iter().filter(replaced).map(|key| (key.clone(), None)));
+        let read_at = assigner.read_at(at, self.clock.max(self.not_before));
+        // A profile that was deleted and created again is written once, as the new one.
+        let deleted = self.deleted.iter().filter(|key| !self.changed.contains(*key));
+        profiles.extend(deleted.map(|key| (key.clone(), None)));
         for key in self.changed.drain() {
             let Some(profile) = self.profiles.get_mut(&key) else { continue };
             let before = segment_of(profile);
-            assigner.assign(profile, moment);
+            assigner.assign(profile, read_at);
             if let Some((profile, bytes)) = self.profiles.advance(&key) {
                 self.ledger.record_move(before, segment_of(profile));
                 let trace = self.traces.remove(&key);
@@ -177,13 +195,14 @@ impl<'a> BatchFold<'a> {
             }
         }
         note(&mut self.ledger);
-        let told_through = self.position.feed_end.plus(changes.len() as u64);
+        // The end of the feed after this commit: no later change is of a profile from before the erasure.
+        let feed_seq_max = self.position.feed_end.plus(changes.len() as u64);
         for pseudonym in &self.erased_here {
-            self.tombstones.change(*pseudonym, |tombstone| tombstone.feed_seq_max = told_through);
+            self.tombstones.change(*pseudonym, |tombstone| tombstone.feed_seq_max = feed_seq_max);
         }
-        let bytes = |tombstone: &Tombstone| Bytes::from(tombstone.encode());
-        let tombstones =
-            self.tombstones.pending().map(|(pseudonym, tombstone)| (pseudonym, tombstone.map(bytes)));
+        let tombstones = self.tombstones.pending().map(|(pseudonym, tombstone)| {
+            (pseudonym, tombstone.map(|tombstone| Bytes::from(tombstone.encode())))
+        });
         let commit = Commit {
             token: self.position.token,
             expected: self.position.commit_no,
@@ -198,26 +217,36 @@ impl<'a> BatchFold<'a> {
             counted: self.counted,
             note: (self.ledger != self.position.ledger).then(|| self.ledger.encode().into()),
         };
-        FoldResult { commit, ledger: self.ledger, erasures: (self.erased_here.len() as u64, self.erased_elsewhere) }
+        let erasures =
+            ErasureCounts { here: self.erased_here.len() as u64, elsewhere: self.erased_elsewhere };
+        FoldResult { commit, ledger: self.ledger, erasures }
     }
 
+    /// Returns true if an earlier entry of this batch has the id. The store knows only the ids of earlier commits.
     fn is_duplicate(&mut self, seen: &Option<SeenQuery>) -> bool {
         seen.is_some_and(|query| !self.seen_in_batch.insert(query.id.get()))
     }
 
+    /// Applies a record to the profile of its user.
     fn apply(&mut self, record: &Record) {
         let key = ProfileKey::of(&record.user_id);
-        let erased = &*self.tombstones;
+        let tombstones = &*self.tombstones;
+        // A new profile continues after the last version of the user, or after the highest of all expired tombstones, which
+        // may have been the user's: a version never repeats.
         let floor = self.ledger.erasures().version_floor();
-        let last = || erased.last_version(&record.user_id).max(floor);
-        let profile = self.profiles.get(&key, &record.user_id, last);
+        let last_version = || tombstones.last_version(&record.user_id).max(floor);
+        let profile = self.profiles.get_or_create(&key, &record.user_id, last_version);
         // Edges are scrubbed before the first use of the profile. A rebuild sweeps at other times and must see the same edges.
-        if !erased.is_empty() && self.edges_scrubbed.insert(key.clone()) {
-            profile.forget_edges(|other, at| erased.blocks_edge(other, at));
+        if !tombstones.is_empty() && self.edges_scrubbed.insert(key.clone()) {
+            profile.forget_edges(|other, at| tombstones.blocks_edge(other, at));
         }
+        // Before the record is applied: the prediction must not know the event.
         self.shadow.observe(profile, record);
         let applied = match &record.body {
-            Body::Relation(relation) if erased.blocks_edge(&relation.other_user_id, record.occurred_at) => {
+            Body::Relation(relation)
+                if tombstones.blocks_edge(&relation.other_user_id, record.occurred_at) =>
+            {
+                // The record counts, or the fingerprint would depend on when the erasure arrived; the edge is not stored.
                 profile.count(record);
                 Applied::default()
             }
@@ -225,7 +254,7 @@ impl<'a> BatchFold<'a> {
         };
         self.counted.applied += 1;
         self.counted.late += u64::from(applied.late);
-        self.clock = moved(self.clock, record.occurred_at, self.clock_jump);
+        self.clock = advanced(self.clock, record.occurred_at, self.clock_jump_max);
         if let Some(trace) = record.trace {
             self.traces.insert(key.clone(), trace);
         }
@@ -248,9 +277,12 @@ impl<'a> BatchFold<'a> {
         let key = ProfileKey::of(&record.user_id);
         self.shadow.forget(&record.user_id);
         self.changed.remove(&key);
-        let (mut version, mut newest) = (ProfileVersion::default(), None);
+        let mut version = ProfileVersion::default();
+        let mut newest_event_at = None;
         if let Some((profile, is_stored)) = self.profiles.remove(&key) {
-            (version, newest) = (profile.version(), profile.newest_event_at());
+            version = profile.version();
+            newest_event_at = profile.newest_event_at();
+            // A profile that only this batch created was never visible: nothing to delete or to announce.
             if is_stored {
                 version = version.next();
                 self.ledger.record_move(segment_of(&profile), None);
@@ -260,14 +292,14 @@ impl<'a> BatchFold<'a> {
         }
         // An event of the user may be stamped later than the erasure, by a clock that runs ahead. It precedes the erasure in
         // the log, so it is erased too.
-        let erased_at = newest.map_or(record.occurred_at, |newest| newest.max(record.occurred_at));
-        self.insert_tombstone(seq, record, pseudonym, (erased_at, version));
+        let erased_at = newest_event_at.map_or(record.occurred_at, |newest| newest.max(record.occurred_at));
+        self.insert_tombstone(seq, record, pseudonym, erased_at, version);
         self.erased_here.push(pseudonym);
     }
 
     /// Inserts the tombstone of a user of another partition, for edges to the user.
     fn forget_edges(&mut self, seq: LogSeq, record: &Record, pseudonym: Pseudonym) {
-        self.insert_tombstone(seq, record, pseudonym, (record.occurred_at, ProfileVersion::default()));
+        self.insert_tombstone(seq, record, pseudonym, record.occurred_at, ProfileVersion::default());
         self.erased_elsewhere += 1;
     }
 
@@ -276,7 +308,8 @@ impl<'a> BatchFold<'a> {
         seq: LogSeq,
         record: &Record,
         pseudonym: Pseudonym,
-        (erased_at, version): (Timestamp, ProfileVersion),
+        erased_at: Timestamp,
+        version: ProfileVersion,
     ) {
         let tombstone = Tombstone {
             accepted_at: record.accepted_at,
@@ -289,6 +322,7 @@ impl<'a> BatchFold<'a> {
             feed_seq_max: FeedSeq::default(),
         };
         self.tombstones.insert(pseudonym, tombstone, self.ledger.erasures().cleared());
+        // Profiles already checked may hold an edge to this user.
         self.edges_scrubbed.clear();
         self.ledger.erasures_mut().applied(seq);
     }
@@ -302,10 +336,11 @@ impl<'a> BatchFold<'a> {
         }
     }
 
-    fn dead_letter(&mut self, seq: LogSeq, fault: String, record: Bytes) {
-        tracing::warn!(%seq, fault, "record cannot be applied and is set aside");
+    /// Stores an undecodable record as a dead letter, so that it does not stall the partition.
+    fn dead_letter(&mut self, seq: LogSeq, reason: String, record: Bytes) {
+        tracing::warn!(%seq, error = reason, "record moved to the dead letters");
         self.counted.dead_letters += 1;
-        self.dead_letters.push(DeadLetter { seq, reason: fault, record });
+        self.dead_letters.push(DeadLetter { seq, reason, record });
     }
 }
 
@@ -341,11 +376,11 @@ fn deletion_of(profile: &Profile, version: ProfileVersion, erasure: &Record) -> 
 
 /// Returns the clock after an event at `occurred_at`. It never goes back, and one event moves it by at most `jump_max`: a
 /// single wrong date must not decay every profile to nothing. The first event sets it.
-fn moved(clock: Timestamp, occurred_at: Timestamp, jump: TimeDelta) -> Timestamp {
+fn advanced(clock: Timestamp, occurred_at: Timestamp, jump_max: TimeDelta) -> Timestamp {
     if clock <= Timestamp::EPOCH {
         return occurred_at.max(clock);
     }
-    occurred_at.min(clock.plus(jump)).max(clock)
+    occurred_at.min(clock.plus(jump_max)).max(clock)
 }
 
 #[cfg(test)]
@@ -354,7 +389,7 @@ mod tests {
 
     #[test]
     fn the_clock_follows_the_events_by_bounded_steps_and_never_back() {
-        let jump = TimeDelta::from_days(7);
+        let jump_max = TimeDelta::from_days(7);
         let at = |days: i64| Timestamp::EPOCH.plus(TimeDelta::from_days(days));
         let rows = [
             (at(0), at(5000), at(5000)),
@@ -363,7 +398,7 @@ mod tests {
             (at(5000), at(9000), at(5007)),
         ];
         for (clock, event, expected) in rows {
-            assert_eq!(moved(clock, event, jump), expected, "{clock} {event}");
+            assert_eq!(advanced(clock, event, jump_max), expected, "{clock} {event}");
         }
     }
 }

@@ -3,9 +3,9 @@
 use crate::context::FeatureContext;
 use crate::error::Error;
 use crate::partitions;
-use crate::vectors::{self, Selection, IncludedParts};
+use crate::vectors::{self, IncludedParts, Selection};
 use portrait_profile::{FeatureSchema, Timestamp};
-use portrait_proto::request::{ValidationError, Shard};
+use portrait_proto::request::{Shard, ValidationError};
 use portrait_proto::v1::feature_service_server::FeatureService;
 use portrait_proto::v1::{self, ErrorReason};
 use portrait_proto::{feature, request, time};
@@ -64,6 +64,7 @@ impl FeatureService for Grpc {
 }
 
 impl Grpc {
+    /// Returns the requested time, or the present if there is none.
     async fn as_of(&self, at: Option<prost_types::Timestamp>) -> Result<Timestamp, Error> {
         match request::timestamp("as_of", at)? {
             Some(at) => Ok(at),
@@ -73,16 +74,17 @@ impl Grpc {
 }
 
 fn selection(request: &v1::StreamFeaturesRequest, as_of: Timestamp) -> Result<Selection, ValidationError> {
+    // 0 is the default of the wire and means all users.
     let sample = if request.sample_fraction == 0.0 { 1.0 } else { request.sample_fraction };
     if !(sample > 0.0 && sample <= 1.0) {
-        let message = format!("{} is not a share above 0 and at most 1", request.sample_fraction);
-        return Err(ValidationError::new(ErrorReason::OutOfRange, "sample", message));
+        let message = format!("{} is not a fraction above 0 and at most 1", request.sample_fraction);
+        return Err(ValidationError::new(ErrorReason::OutOfRange, "sample_fraction", message));
     }
     let shard = Shard::from_wire(request.shard_index, request.shard_count)?;
-    let with = IncludedParts {
+    let include = IncludedParts {
         recent_items: request.include_recent_items,
         transitions: request.include_transitions,
         snapshots: request.include_snapshots,
     };
-    Ok(Selection { as_of, sample, include: with, shard })
+    Ok(Selection { as_of, sample, include, shard })
 }

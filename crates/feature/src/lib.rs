@@ -21,20 +21,20 @@
 //! Invariant: profiles in the memory of a worker equal its last successful commit. An unknown commit result empties the memory.
 
 mod assign;
+mod assignment;
 mod batch;
 mod cache;
 mod config;
 mod context;
-mod tombstones;
 mod error;
 mod fold;
-mod shadow;
 mod grpc;
 mod metrics;
 mod partitions;
-mod assignment;
 mod service;
+mod shadow;
 mod spans;
+mod tombstones;
 mod vectors;
 mod worker;
 

@@ -1,5 +1,6 @@
 //! Metrics of the path from log to profile.
 
+use crate::fold::ErasureCounts;
 use crate::shadow::{LiveVsStale, PredictionCounts};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
@@ -26,18 +27,25 @@ pub(crate) struct Metrics {
     shadow_action_log_loss: Counter<f64>,
 }
 
+/// Counts of one commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CommitCounts {
+    /// Records by outcome.
+    pub(crate) records: Counters,
+    /// Number of written profiles.
+    pub(crate) profiles: usize,
+}
+
 /// Statistics of a successful commit.
 pub(crate) struct CommitStats {
-    /// Records by outcome.
-    pub(crate) counted: Counters,
-    /// Number of changed profiles.
-    pub(crate) profiles: usize,
+    /// Records and profiles of the commit.
+    pub(crate) counts: CommitCounts,
     /// Erasures of users of this partition and of others.
-    pub(crate) erasures: (u64, u64),
+    pub(crate) erasures: ErasureCounts,
     /// Acceptance time of its newest record.
     pub(crate) newest_accepted_at: Option<Timestamp>,
     /// Duration since the page of the log was read.
-    pub(crate) took: Duration,
+    pub(crate) elapsed: Duration,
 }
 
 impl Metrics {
@@ -71,12 +79,14 @@ impl Metrics {
             erasures: erasures(meter),
             swept: meter
                 .u64_counter("portrait_feature_swept_profiles")
-                .with_description("profiles looked at by sweeps, for a new model or because time has passed")
+                .with_description(
+                    "profiles scanned by sweeps, for a new model, an erasure, or because time has passed",
+                )
                 .with_unit("{profile}")
                 .build(),
             segment_changes: meter
-                .u64_counter("portrait_feature_sweep_moves")
-                .with_description("profiles that a sweep has moved to another segment")
+                .u64_counter("portrait_feature_segment_changes")
+                .with_description("profiles that a sweep has written: another segment, or a removed edge")
                 .with_unit("{profile}")
                 .build(),
             commit_seconds: meter
@@ -94,28 +104,28 @@ impl Metrics {
             freshness_seconds: freshness(meter),
             shadow_predictions: shadow_predictions(meter),
             shadow_action_log_loss: meter
-                .f64_counter("portrait_feature_foretold_action_loss")
-                .with_description(
-                    "the negative logarithm of the probability of every foretold action, summed up",
-                )
+                .f64_counter("portrait_feature_shadow_action_log_loss")
+                .with_description("sum of the negative log-probabilities of the predicted actions")
                 .with_unit("{nat}")
                 .build(),
         }
     }
 
     /// Records a successful commit.
-    pub(crate) fn committed(&self, done: &CommitStats) {
+    pub(crate) fn committed(&self, stats: &CommitStats) {
+        let records = stats.counts.records;
         self.commits.add(1, &[]);
-        self.count("applied", done.counted.applied);
-        self.count("duplicate", done.counted.duplicates);
-        self.count("dead_letter", done.counted.dead_letters);
-        self.count("blocked", done.counted.blocked);
-        self.erasures("applied", done.erasures.0);
-        self.erasures("forgotten", done.erasures.1);
-        self.late.add(done.counted.late, &[]);
-        self.commit_seconds.record(done.took.as_secs_f64(), &[]);
-        self.commit_profiles.record(done.profiles as u64, &[]);
-        if let Some(accepted_at) = done.newest_accepted_at {
+        self.count("applied", records.applied);
+        self.count("duplicate", records.duplicates);
+        self.count("dead_letter", records.dead_letters);
+        self.count("blocked", records.blocked);
+        self.erasures("applied", stats.erasures.here);
+        self.erasures("edges_removed", stats.erasures.elsewhere);
+        self.late.add(records.late, &[]);
+        self.commit_seconds.record(stats.elapsed.as_secs_f64(), &[]);
+        self.commit_profiles.record(stats.counts.profiles as u64, &[]);
+        // A clock of another node may be ahead: a negative age counts as none.
+        if let Some(accepted_at) = stats.newest_accepted_at {
             let age_ms = self.clock.now_ms().saturating_sub(accepted_at.millis()).max(0);
             self.freshness_seconds.record(age_ms as f64 / 1000.0, &[]);
         }
@@ -140,10 +150,9 @@ impl Metrics {
     }
 
     /// Adds the counts of the shadow evaluation.
-    pub(crate) fn shadow_predictions(&self, found: LiveVsStale) {
-        for (profile, tally) in [("live", found.live), ("frozen", found.day_start)] {
-            self.shadow_counts(profile, &tally);
-        }
+    pub(crate) fn shadow_predictions(&self, counts: LiveVsStale) {
+        self.shadow_counts("live", &counts.live);
+        self.shadow_counts("day_start", &counts.day_start);
     }
 
     /// Counts a fenced commit.
@@ -151,22 +160,22 @@ impl Metrics {
         self.fenced.add(1, &[]);
     }
 
-    fn shadow_counts(&self, profile: &'static str, tally: &PredictionCounts) {
-        let counts = [
-            ("action", "true", tally.actions_hit),
-            ("action", "false", tally.actions - tally.actions_hit),
-            ("item", "true", tally.items_hit),
-            ("item", "false", tally.items - tally.items_hit),
-            ("category", "true", tally.categories_hit),
-            ("category", "false", tally.categories - tally.categories_hit),
+    fn shadow_counts(&self, profile: &'static str, counts: &PredictionCounts) {
+        let rows = [
+            ("action", "true", counts.actions_hit),
+            ("action", "false", counts.actions - counts.actions_hit),
+            ("item", "true", counts.items_hit),
+            ("item", "false", counts.items - counts.items_hit),
+            ("category", "true", counts.categories_hit),
+            ("category", "false", counts.categories - counts.categories_hit),
         ];
         let label = KeyValue::new("profile", profile);
-        for (what, found, count) in counts.into_iter().filter(|(.., count)| *count > 0) {
-            let labels = [label.clone(), KeyValue::new("what", what), KeyValue::new("found", found)];
+        for (target, hit, count) in rows.into_iter().filter(|(.., count)| *count > 0) {
+            let labels = [label.clone(), KeyValue::new("target", target), KeyValue::new("hit", hit)];
             self.shadow_predictions.add(count, &labels);
         }
-        if tally.actions > 0 {
-            self.shadow_action_log_loss.add(tally.action_log_loss, &[label]);
+        if counts.actions > 0 {
+            self.shadow_action_log_loss.add(counts.action_log_loss, &[label]);
         }
     }
 
@@ -188,23 +197,21 @@ fn freshness(meter: &Meter) -> Histogram<f64> {
 /// Creates the counter of errors that stalled a partition.
 fn partition_errors(meter: &Meter) -> Counter<u64> {
     let counter = meter.u64_counter("portrait_feature_partition_errors").with_unit("{error}");
-    counter
-        .with_description("times that a partition stood still because of an error; the log says which")
-        .build()
+    counter.with_description("errors that stalled a partition; the log has the error").build()
 }
 
 /// Creates the counter of shadow predictions.
 fn shadow_predictions(meter: &Meter) -> Counter<u64> {
-    let counter = meter.u64_counter("portrait_feature_foretold").with_unit("{event}");
-    let description = "what shoppers did next and was foretold, from the live profile and from that of last night; found if it was \
-                       the likeliest action, among 20 items, among 3 categories";
+    let counter = meter.u64_counter("portrait_feature_shadow_predictions").with_unit("{event}");
+    let description = "predictions of the next event, from the live profile and from its day-start snapshot; hit: the likeliest \
+                       action, among 20 items, among 3 categories";
     counter.with_description(description).build()
 }
 
 /// Creates the counter of erasures by state.
 fn erasures(meter: &Meter) -> Counter<u64> {
     let counter = meter.u64_counter("portrait_feature_erasures").with_unit("{erasure}");
-    let description = "erasures by state: applied (of a shopper of the partition), forgotten (of another's), swept and cleared \
-                       (partitions that are done)";
+    let description = "erasures by state: applied (of a user of the partition), edges_removed (of another partition), swept and \
+                       cleared (partitions that are done)";
     counter.with_description(description).build()
 }

@@ -10,13 +10,13 @@ use portrait_store::{LeaseToken, WorkerStore};
 /// # Errors
 /// Fails if the store cannot be read or a ledger cannot be decoded.
 pub(crate) async fn list(store: &dyn WorkerStore, now: Timestamp) -> Result<Vec<v1::PartitionStatus>, Error> {
-    let mut list = Vec::new();
+    let mut statuses = Vec::new();
     let workers = store.members(now).await?;
     let owner = |token: LeaseToken| workers.iter().find(|worker| worker.nonce == token.nonce);
     for partition in store.layout().partitions.all() {
         let meta = store.meta(partition).await?;
         let ledger = PartitionLedger::decode(&meta.note).map_err(|source| Error::Ledger { source })?;
-        list.push(v1::PartitionStatus {
+        statuses.push(v1::PartitionStatus {
             partition: u32::from(partition.get()),
             log_end: meta.log_end.get(),
             applied_through: meta.applied_through.get(),
@@ -26,9 +26,10 @@ pub(crate) async fn list(store: &dyn WorkerStore, now: Timestamp) -> Result<Vec<
             dead_letters_total: meta.counters.dead_letters,
             late_total: meta.counters.late,
             blocked_total: meta.counters.blocked,
+            // A token without a member is that of a process that left or crashed: then the partition has no owner.
             owner: meta.token.and_then(owner).map_or_else(String::new, |worker| worker.name.clone()),
             swept_model_version: ledger.swept().map_or(0, |(version, _)| version.get()),
         });
     }
-    Ok(list)
+    Ok(statuses)
 }

@@ -1,10 +1,10 @@
 //! Builds the service, runs one worker per partition, and drains: each worker finishes its commit and releases its lease.
 
+use crate::assignment::{self, PartitionAssignment};
 use crate::config::ValidConfig;
-use crate::context::{Ownership, FeatureContext};
+use crate::context::{FeatureContext, Ownership};
 use crate::grpc::Grpc;
 use crate::metrics::Metrics;
-use crate::assignment::{self, PartitionAssignment};
 use crate::worker::PartitionWorker;
 use portrait_learning::ServedModel;
 use portrait_proto::v1::feature_service_server::{self, FeatureServiceServer};
@@ -32,12 +32,12 @@ impl FeatureService {
         name: String,
         profile_clock: ProfileClock,
         clock: SharedClock,
-        with: Instruments,
+        instruments: Instruments,
         model: watch::Receiver<ServedModel>,
         config: ValidConfig,
     ) -> Self {
         let ownership = watch::Sender::new(Ownership::default());
-        let metrics = Metrics::new(&with.meter, Arc::clone(&clock));
+        let metrics = Metrics::new(&instruments.meter, Arc::clone(&clock));
         let nonce = Nonce::random();
         let rewritten_at_ms = AtomicI64::new(0);
         let shared = FeatureContext {
@@ -46,7 +46,7 @@ impl FeatureService {
             clock,
             config,
             metrics,
-            tracer: with.tracer,
+            tracer: instruments.tracer,
             nonce,
             name,
             ownership,
@@ -77,11 +77,16 @@ impl FeatureService {
     )]
     pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
         let tracker = TaskTracker::new();
-        tracker.spawn(assignment::run_membership(Arc::clone(&self.shared), self.assignment.clone(), shutdown.clone()));
+        tracker.spawn(assignment::run_membership(
+            Arc::clone(&self.shared),
+            self.assignment.clone(),
+            shutdown.clone(),
+        ));
         // Every process has a worker for every partition. It sleeps until the assignment contains its partition, so that a
         // change of members needs no tasks to be created or stopped.
         for partition in self.shared.store.layout().partitions.all() {
-            let worker = PartitionWorker::new(Arc::clone(&self.shared), self.assignment.subscribe(), partition);
+            let worker =
+                PartitionWorker::new(Arc::clone(&self.shared), self.assignment.subscribe(), partition);
             tracker.spawn(worker.run(shutdown.clone()));
         }
         tracker.close();

@@ -23,13 +23,19 @@ pub(crate) struct ShadowEvaluator {
     one_in: u32,
     /// Item predictions per second, at most. Each one scores all items.
     items_per_second: f64,
-    /// Tokens for item predictions, and the time of the last refill.
+    /// Tokens for item predictions, refilled at `items_per_second`.
     item_budget: f64,
     refilled_at: Timestamp,
     model: ServedModel,
-    /// Profile at the start of a day, with the day since the epoch, by user.
-    day_start_snapshots: HashMap<UserId, (i64, Profile)>,
+    day_start_snapshots: HashMap<UserId, DayStart>,
     counts: LiveVsStale,
+}
+
+/// Profile of a user at the start of a day.
+struct DayStart {
+    /// Days since the epoch.
+    day: i64,
+    profile: Profile,
 }
 
 /// Predictions from both profiles since the last commit.
@@ -42,15 +48,19 @@ pub(crate) struct LiveVsStale {
 /// Predictions from one kind of profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct PredictionCounts {
-    /// Predicted actions, hits of the likeliest one, and the sum of negative log-probabilities in nats.
+    /// Number of predicted actions.
     pub(crate) actions: u64,
+    /// Actions that were the likeliest one.
     pub(crate) actions_hit: u64,
+    /// Sum of the negative log-probabilities of the actions, in nats.
     pub(crate) action_log_loss: f64,
-    /// Predicted items, and hits among the recommendations.
+    /// Number of predicted items.
     pub(crate) items: u64,
+    /// Items among the recommendations.
     pub(crate) items_hit: u64,
-    /// Categories of events, and hits among the preferred ones.
+    /// Number of events with a category.
     pub(crate) categories: u64,
+    /// Categories among the preferred ones.
     pub(crate) categories_hit: u64,
 }
 
@@ -94,8 +104,8 @@ impl ShadowEvaluator {
         let Body::Event(event) = &record.body else { return };
         let at = record.occurred_at;
         // Late events are skipped: the live profile contains later ones already.
-        let late = profile.newest_event_at().is_none_or(|newest| newest > at);
-        if late || !self.is_sampled(&record.user_id) {
+        let is_late = profile.newest_event_at().is_none_or(|newest| newest > at);
+        if is_late || !self.is_sampled(&record.user_id) {
             return;
         }
         let Some(model) = self.model.clone() else { return };
@@ -103,9 +113,9 @@ impl ShadowEvaluator {
             return;
         }
         let with_items = self.item_budget >= 1.0 && model_knows_item(&model, event);
-        let Some((_, frozen)) = self.day_start_snapshots.get(&record.user_id) else { return };
+        let Some(day_start) = self.day_start_snapshots.get(&record.user_id) else { return };
         self.counts.live.add(&model, profile, event, at, with_items);
-        self.counts.day_start.add(&model, frozen, event, at, with_items);
+        self.counts.day_start.add(&model, &day_start.profile, event, at, with_items);
         if with_items {
             self.item_budget -= 1.0;
         }
@@ -117,26 +127,31 @@ impl ShadowEvaluator {
     }
 
     fn is_sampled(&self, user_id: &UserId) -> bool {
-        self.one_in > 0 && xxh64(user_id.as_str().as_bytes(), SAMPLING_SEED).is_multiple_of(u64::from(self.one_in))
+        self.one_in > 0
+            && xxh64(user_id.as_str().as_bytes(), SAMPLING_SEED).is_multiple_of(u64::from(self.one_in))
     }
 
     /// Stores the profile at the first event of a day. False: the profile at the start of the day is unknown.
     fn snapshot_at_day_start(&mut self, profile: &Profile, at: Timestamp) -> bool {
         let day = at.millis().div_euclid(DAY_MS);
-        if self.day_start_snapshots.get(profile.user_id()).is_some_and(|(kept, _)| *kept == day) {
+        if self.day_start_snapshots.get(profile.user_id()).is_some_and(|known| known.day == day) {
             return true;
         }
-        let slept = profile.newest_event_at().is_some_and(|newest| newest.millis().div_euclid(DAY_MS) < day);
-        if !slept {
-        // Without an event before this day the stored profile began during the day, or is new: there is nothing to compare.
+        // With an event of this day the profile has changed since the day began, and without any event there is none.
+        let is_first_of_day =
+            profile.newest_event_at().is_some_and(|newest| newest.millis().div_euclid(DAY_MS) < day);
+        if !is_first_of_day {
             return false;
         }
+        // Only snapshots of earlier days are evicted: replacing one of this day would end the comparison of its user early.
         if self.day_start_snapshots.len() >= SNAPSHOTS_MAX {
-            self.day_start_snapshots.retain(|_, (kept, _)| *kept >= day);
-        // Snapshots of earlier days go first; a snapshot of the current day never makes room for another user.
+            self.day_start_snapshots.retain(|_, known| known.day >= day);
         }
-        if self.day_start_snapshots.len() < SNAPSHOTS_MAX || self.day_start_snapshots.contains_key(profile.user_id()) {
-            self.day_start_snapshots.insert(profile.user_id().clone(), (day, profile.clone()));
+        if self.day_start_snapshots.len() < SNAPSHOTS_MAX
+            || self.day_start_snapshots.contains_key(profile.user_id())
+        {
+            self.day_start_snapshots
+                .insert(profile.user_id().clone(), DayStart { day, profile: profile.clone() });
             return true;
         }
         false
@@ -144,34 +159,37 @@ impl ShadowEvaluator {
 }
 
 impl PredictionCounts {
+    /// Predicts an event from `profile` and adds the hits.
     fn add(&mut self, model: &Model, profile: &Profile, event: &Event, at: Timestamp, with_items: bool) {
-        let place = model.segment_index_of(profile);
+        let segment_index = model.segment_index_of(profile);
         if let Some(behavior) = &model.predictors().behavior {
-            let (kind, next) = (event.action.kind(), behavior.predict(profile, place, at));
-            let share =
+            let kind = event.action.kind();
+            let next = behavior.predict(profile, segment_index, at);
+            let probability =
                 next.shares.iter().find(|(action, _)| *action == kind).map_or(0.0, |(_, share)| *share);
             self.actions += 1;
             self.actions_hit += u64::from(next.shares.first().is_some_and(|(action, _)| *action == kind));
-            self.action_log_loss -= share.max(f64::MIN_POSITIVE).ln();
+            // Bounded from below: a single impossible action would make the sum infinite.
+            self.action_log_loss -= probability.max(f64::MIN_POSITIVE).ln();
         }
         if let Some(category) = &event.category {
             self.categories += 1;
             self.categories_hit += u64::from(profile.top_categories(CATEGORIES_TOP).contains(&&**category));
         }
         if let (true, Some(items), Some(item)) = (with_items, &model.predictors().items, &event.item_id) {
-            let thing = items.index(item.as_str());
-            let past = items.history(profile, place);
-            let wanted = items.recommend(&past, ITEMS_TOP, |_| true);
+            let item = items.index(item.as_str());
+            let history = items.history(profile, segment_index);
+            let recommended = items.recommend(&history, ITEMS_TOP, |_| true);
             self.items += 1;
-            self.items_hit += u64::from(wanted.iter().any(|found| Some(found.item) == thing));
+            self.items_hit += u64::from(recommended.iter().any(|hit| Some(hit.item) == item));
         }
     }
 }
 
 /// Returns true if the model contains the item. For an unknown item both profiles predict the same.
 fn model_knows_item(model: &Model, event: &Event) -> bool {
-    let (items, item) = (&model.predictors().items, &event.item_id);
-    items.as_ref().zip(item.as_ref()).is_some_and(|(items, item)| items.index(item.as_str()).is_some())
+    let items = model.predictors().items.as_ref();
+    items.zip(event.item_id.as_ref()).is_some_and(|(items, item)| items.index(item.as_str()).is_some())
 }
 
 #[cfg(test)]
@@ -179,9 +197,9 @@ mod tests {
     use super::*;
     use portrait_learning::Model;
     use portrait_learning::prediction::Predictors;
-    use portrait_learning::prediction::next_action::{NextActionModel, UserTransitions};
     use portrait_learning::prediction::factors::Params;
-    use portrait_learning::prediction::recommend::{ItemRecommender, History, Interaction};
+    use portrait_learning::prediction::next_action::{NextActionModel, UserTransitions};
+    use portrait_learning::prediction::recommend::{History, Interaction, ItemRecommender};
     use portrait_learning::testing::{by_views, view};
     use portrait_profile::{ActionKind, ItemId, ModelVersion, TimeDelta};
     use std::sync::Arc;
@@ -189,14 +207,16 @@ mod tests {
     const ITEM_COUNT: usize = 60;
 
     fn at(day: i64, minutes: i64) -> Timestamp {
-        Timestamp::EPOCH.plus(TimeDelta::from_days(20_000 + day)).plus(TimeDelta::from_millis(minutes * 60_000))
+        Timestamp::EPOCH
+            .plus(TimeDelta::from_days(20_000 + day))
+            .plus(TimeDelta::from_millis(minutes * 60_000))
     }
 
-    fn item(number: usize) -> ItemId {
-        ItemId::parse(&format!("item-{number:02}")).expect("an id")
+    fn item(index: usize) -> ItemId {
+        ItemId::parse(&format!("item-{index:02}")).expect("an id")
     }
 
-    fn looks(user: &str, number: usize, at: Timestamp) -> Record {
+    fn view_of_item(user: &str, number: usize, at: Timestamp) -> Record {
         let mut record = view(user, number, at);
         if let Body::Event(event) = &mut record.body {
             event.item_id = Some(item(number));
@@ -205,84 +225,102 @@ mod tests {
         record
     }
 
-    /// After a view comes another; of items the first twenty are what everybody has.
+    /// A model in which views follow views and all users have the first twenty items.
     fn model() -> ServedModel {
         let view = ActionKind::View.index() as u16;
-        let begins = ActionKind::Search.index() as u16;
-        let steps = UserTransitions { segment: None, transitions: vec![(view, view, 50.0), (begins, begins, 50.0)] };
-        let past = |one: usize| {
-            let things = [one % 20, (one + 1) % 20].into_iter().chain((one == 0).then_some(ITEM_COUNT - 1));
-            let touched = things.map(|thing| Interaction { item: thing as u32, at: at(0, 0), count: 1.0 });
-            History { interactions: touched.collect(), segment: None }
+        let search = ActionKind::Search.index() as u16;
+        let user_transitions =
+            UserTransitions { segment: None, transitions: vec![(view, view, 50.0), (search, search, 50.0)] };
+        let history = |index: usize| {
+            let items =
+                [index % 20, (index + 1) % 20].into_iter().chain((index == 0).then_some(ITEM_COUNT - 1));
+            let interactions = items.map(|item| Interaction { item: item as u32, at: at(0, 0), count: 1.0 });
+            History { interactions: interactions.collect(), segment: None }
         };
-        let pasts: Vec<History> = (0..200).map(past).collect();
+        let histories: Vec<History> = (0..200).map(history).collect();
         let latent = Params { width: 4, ..Params::default() };
-        let items = ItemRecommender::learn((0..ITEM_COUNT).map(item).collect(), &pasts, 2, &latent).expect("pasts");
-        let learned = Predictors {
+        let items = ItemRecommender::learn((0..ITEM_COUNT).map(item).collect(), &histories, 2, &latent)
+            .expect("histories");
+        let predictors = Predictors {
             items: items.map(Arc::new),
-            behavior: NextActionModel::learn(&[steps]).expect("steps").map(Arc::new),
+            behavior: NextActionModel::learn(&[user_transitions]).expect("transitions").map(Arc::new),
             ..Predictors::default()
         };
-        let made: Model = by_views(ModelVersion::new(1).expect("not 0"), [1, 2], at(0, 0));
-        Some(Arc::new(made.with_predictors(learned).expect("parts of this model")))
+        let model: Model = by_views(ModelVersion::new(1).expect("not 0"), [1, 2], at(0, 0));
+        Some(Arc::new(model.with_predictors(predictors).expect("parts of this model")))
     }
 
-    /// What is found when these are folded into one profile in turn.
-    fn found(gap: &mut ShadowEvaluator, profile: &mut Profile, records: &[Record]) -> LiveVsStale {
+    /// Folds `records` into a profile and returns the counts of their predictions.
+    fn evaluate(evaluator: &mut ShadowEvaluator, profile: &mut Profile, records: &[Record]) -> LiveVsStale {
         for record in records {
-            gap.begin_batch(model(), record.occurred_at);
-            gap.observe(profile, record);
+            evaluator.begin_batch(model(), record.occurred_at);
+            evaluator.observe(profile, record);
             profile.apply(record);
         }
-        gap.take_counts()
+        evaluator.take_counts()
     }
 
     #[test]
-    fn a_live_profile_knows_what_was_done_since_the_morning() {
+    fn a_live_profile_predicts_better_after_events_of_the_day() {
         let mut profile = Profile::new(UserId::parse("lena").expect("an id"));
-        let mut gap = ShadowEvaluator::new(1, 10.0);
+        let mut evaluator = ShadowEvaluator::new(1, 10.0);
         let new = ITEM_COUNT - 1;
-        let yesterday = [looks("lena", 3, at(1, 600)), looks("lena", 4, at(1, 601))];
-        let first = found(&mut gap, &mut profile, &yesterday);
-        assert_eq!(first, LiveVsStale::default(), "of the first day no morning is known");
-        let today =
-            [looks("lena", new, at(2, 600)), looks("lena", 5, at(2, 601)), looks("lena", new, at(2, 602))];
-        let LiveVsStale { live, day_start: frozen } = found(&mut gap, &mut profile, &today);
-        assert_eq!((live.actions, frozen.actions, live.items, live.categories), (3, 3, 3, 3));
-        // Only the live one knows that a view has gone before, and of which item and category.
-        assert!(live.action_log_loss < frozen.action_log_loss, "{live:?} {frozen:?}");
-        assert_eq!((live.items_hit, frozen.items_hit), (2, 1));
-        assert_eq!((live.categories_hit, frozen.categories_hit), (1, 0));
+        let yesterday = [view_of_item("lena", 3, at(1, 600)), view_of_item("lena", 4, at(1, 601))];
+        let first = evaluate(&mut evaluator, &mut profile, &yesterday);
+        assert_eq!(first, LiveVsStale::default(), "the first day has no snapshot");
+        let today = [
+            view_of_item("lena", new, at(2, 600)),
+            view_of_item("lena", 5, at(2, 601)),
+            view_of_item("lena", new, at(2, 602)),
+        ];
+        let LiveVsStale { live, day_start } = evaluate(&mut evaluator, &mut profile, &today);
+        assert_eq!((live.actions, day_start.actions, live.items, live.categories), (3, 3, 3, 3));
+        // Only the live profile contains the view before, with its item and category.
+        assert!(live.action_log_loss < day_start.action_log_loss, "{live:?} {day_start:?}");
+        assert_eq!((live.items_hit, day_start.items_hit), (2, 1));
+        assert_eq!((live.categories_hit, day_start.categories_hit), (1, 0));
     }
 
     #[test]
-    fn what_comes_late_or_too_often_and_who_is_not_drawn_are_left_out() {
+    fn late_events_exhausted_budgets_and_unsampled_users_are_skipped() {
         let mut profile = Profile::new(UserId::parse("lena").expect("an id"));
-        let visits =
-            [looks("lena", 3, at(1, 600)), looks("lena", 4, at(2, 600)), looks("lena", 5, at(1, 700))];
-        let mut gap = ShadowEvaluator::new(1, 0.0);
-        let LiveVsStale { live, day_start: frozen } = found(&mut gap, &mut profile, &visits);
-        assert_eq!((live.actions, live.items), (1, 0), "one was late, and items are never foretold");
-        assert_eq!(live, frozen, "the first event of a day finds the profile of the morning");
-        let mut nobody = ShadowEvaluator::new(0, 10.0);
-        assert_eq!(found(&mut nobody, &mut profile, &[looks("lena", 6, at(3, 600))]), LiveVsStale::default());
+        let visits = [
+            view_of_item("lena", 3, at(1, 600)),
+            view_of_item("lena", 4, at(2, 600)),
+            view_of_item("lena", 5, at(1, 700)),
+        ];
+        let mut evaluator = ShadowEvaluator::new(1, 0.0);
+        let LiveVsStale { live, day_start } = evaluate(&mut evaluator, &mut profile, &visits);
+        assert_eq!((live.actions, live.items), (1, 0), "one was late, and there is no budget for items");
+        assert_eq!(live, day_start, "at the first event of a day both profiles are equal");
+        let mut unsampled = ShadowEvaluator::new(0, 10.0);
+        assert_eq!(
+            evaluate(&mut unsampled, &mut profile, &[view_of_item("lena", 6, at(3, 600))]),
+            LiveVsStale::default()
+        );
     }
 
     #[test]
-    fn mornings_are_bounded_and_give_way_to_those_of_the_next_day() {
-        let mut gap = ShadowEvaluator::new(1, 0.0);
-        gap.begin_batch(model(), at(2, 0));
+    fn snapshots_are_bounded_and_evicted_by_those_of_the_next_day() {
+        let mut evaluator = ShadowEvaluator::new(1, 0.0);
+        evaluator.begin_batch(model(), at(2, 0));
         let profile = |number: usize| {
-            let user = format!("shopper-{number}");
+            let user = format!("user-{number}");
             let mut profile = Profile::new(UserId::parse(&user).expect("an id"));
-            profile.apply(&looks(&user, 3, at(1, 0)));
+            profile.apply(&view_of_item(&user, 3, at(1, 0)));
             profile
         };
         for number in 0..2 * SNAPSHOTS_MAX {
-            gap.observe(&profile(number), &looks(&format!("shopper-{number}"), 4, at(2, 0)));
+            evaluator.observe(&profile(number), &view_of_item(&format!("user-{number}"), 4, at(2, 0)));
         }
-        assert_eq!((gap.day_start_snapshots.len(), gap.take_counts().live.actions), (SNAPSHOTS_MAX, SNAPSHOTS_MAX as u64));
-        gap.observe(&profile(SNAPSHOTS_MAX + 1), &looks(&format!("shopper-{}", SNAPSHOTS_MAX + 1), 4, at(3, 0)));
-        assert_eq!((gap.day_start_snapshots.len(), gap.take_counts().live.actions), (1, 1));
+        assert_eq!(
+            (evaluator.day_start_snapshots.len(), evaluator.take_counts().live.actions),
+            (SNAPSHOTS_MAX, SNAPSHOTS_MAX as u64)
+        );
+        evaluator.observe(
+            &profile(SNAPSHOTS_MAX + 1),
+            &view_of_item(&format!("user-{}", SNAPSHOTS_MAX + 1), 4, at(3, 0)),
+        );
+        assert_eq!((evaluator.day_start_snapshots.len(), evaluator.take_counts().live.actions), (1, 1));
     }
 }

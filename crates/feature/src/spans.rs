@@ -7,9 +7,9 @@ use portrait_profile::PartitionId;
 use portrait_runtime::telemetry::trace::{Span, SpanKind, Tracer};
 
 /// Spans of one commit.
-pub(crate) struct ProfileSpans(Vec<Span>);
+pub(crate) struct CommitSpans(Vec<Span>);
 
-impl ProfileSpans {
+impl CommitSpans {
     /// Starts a span per sampled record and stores its context in the record.
     pub(crate) fn begin(tracer: &Tracer, partition: PartitionId, entries: &mut [LogEntry]) -> Self {
         let count = entries.len();
@@ -33,15 +33,15 @@ impl ProfileSpans {
         mut self,
         commit: impl Future<Output = Result<Option<T>, Error>>,
     ) -> Result<Option<T>, Error> {
-        let outcome = commit.await;
-        let failure = match &outcome {
-            Ok(Some(_)) => return outcome,
-            Ok(None) => "the partition is somebody else's".to_owned(),
+        let result = commit.await;
+        let failure = match &result {
+            Ok(Some(_)) => return result,
+            Ok(None) => "another worker owns the partition".to_owned(),
             Err(error) => error.to_string(),
         };
         for span in &mut self.0 {
             span.fail(failure.clone());
         }
-        outcome
+        result
     }
 }

@@ -49,10 +49,12 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
+    /// Returns the number of vectors per message.
     fn page(&self) -> usize {
         if self.include == IncludedParts::default() { PAGE_VECTORS } else { PAGE_VECTORS_WITH_HISTORY }
     }
 
+    /// Returns true if the user is in the sample: the same users for the same fraction, in every call.
     fn has_user(&self, key: &ProfileKey) -> bool {
         self.sample >= 1.0 || (xxh64(&key.0, SAMPLE_SEED) as f64) < self.sample * (u64::MAX as f64)
     }
@@ -67,26 +69,26 @@ pub(crate) async fn of_users(
     user_ids: &[UserId],
     as_of: Timestamp,
 ) -> Result<(Vec<v1::FeatureVector>, Vec<String>), Error> {
+    // One read per partition: all profiles of a partition are on one server of the store.
     let mut by_partition = BTreeMap::<PartitionId, Vec<ProfileKey>>::new();
-    // One read per partition: a store of several servers finds the profiles of a partition in one place.
     for user_id in user_ids {
         let partition = shared.store.layout().partitions.partition_of(user_id);
         by_partition.entry(partition).or_default().push(ProfileKey::of(user_id));
     }
-    let mut found = HashMap::new();
+    let mut vectors_by_key = HashMap::new();
     for (partition, keys) in by_partition {
         let values = shared.store.profiles(partition, &keys).await?;
         for (key, bytes) in keys.into_iter().zip(values) {
             if let Some(bytes) = bytes {
                 let vector = vector(&key, &bytes, as_of, IncludedParts::default())?;
-                found.insert(key, vector);
+                vectors_by_key.insert(key, vector);
             }
         }
     }
     let mut missing = Vec::new();
     let mut vectors = Vec::new();
     for user_id in user_ids {
-        match found.remove(&ProfileKey::of(user_id)) {
+        match vectors_by_key.remove(&ProfileKey::of(user_id)) {
             Some(vector) => vectors.push(vector),
             None => missing.push(user_id.as_str().to_owned()),
         }
@@ -111,6 +113,7 @@ pub(crate) fn stream(shared: &Arc<FeatureContext>, selection: Selection) -> Vect
     ReceiverStream::new(receiver)
 }
 
+/// Scans the partitions of the reader and sends one message per page.
 async fn send(
     shared: &FeatureContext,
     selection: Selection,
@@ -127,6 +130,7 @@ async fn send(
                 .filter(|(key, _)| selection.has_user(key))
                 .map(|(key, bytes)| vector(key, bytes, selection.as_of, selection.include))
                 .collect::<Result<Vec<_>, _>>()?;
+            // A small sample leaves most pages empty; they are not sent.
             if !vectors.is_empty() && pages.send(Ok(response(selection.as_of, vectors))).await.is_err() {
                 return Ok(());
             }
@@ -144,20 +148,28 @@ fn response(as_of: Timestamp, vectors: Vec<v1::FeatureVector>) -> v1::StreamFeat
     v1::StreamFeaturesResponse { schema_hash: FeatureSchema::current().hash(), as_of, vectors }
 }
 
-fn vector(key: &ProfileKey, bytes: &[u8], as_of: Timestamp, with: IncludedParts) -> Result<v1::FeatureVector, Error> {
+/// Computes the vector of a stored profile with its optional parts.
+fn vector(
+    key: &ProfileKey,
+    bytes: &[u8],
+    as_of: Timestamp,
+    include: IncludedParts,
+) -> Result<v1::FeatureVector, Error> {
     let profile = Profile::decode(bytes).map_err(|source| Error::cannot_read(key, source))?;
-    let items = profile.recent_items().filter(|_| with.recent_items).cloned().map(v1::ItemTouch::from);
-    let steps = if with.transitions { profile.transitions_at(as_of) } else { Vec::new() };
-    let moments = if with.snapshots { profile.training_examples(as_of) } else { Vec::new() };
+    let items = profile.recent_items().filter(|_| include.recent_items).cloned().map(v1::ItemTouch::from);
+    let transitions = if include.transitions { profile.transitions_at(as_of) } else { Vec::new() };
+    let snapshots = if include.snapshots { profile.training_examples(as_of) } else { Vec::new() };
     Ok(v1::FeatureVector {
         user_id: profile.user_id().as_str().to_owned(),
         values: profile.features_at(as_of),
         profile_version: profile.version().get(),
-        segment_id: profile.segment().map_or_else(String::new, |held| held.segment_id.to_string()),
+        segment_id: profile
+            .segment()
+            .map_or_else(String::new, |membership| membership.segment_id.to_string()),
         top_category: profile.top_category().unwrap_or_default().to_owned(),
         latest_category: profile.latest_category().unwrap_or_default().to_owned(),
         recent_items: items.collect(),
-        transitions: steps.into_iter().map(Into::into).collect(),
-        snapshots: moments.into_iter().map(v1::FeatureSnapshot::from).collect(),
+        transitions: transitions.into_iter().map(Into::into).collect(),
+        snapshots: snapshots.into_iter().map(v1::FeatureSnapshot::from).collect(),
     })
 }

@@ -14,12 +14,12 @@ mod cleanup;
 mod owner;
 mod sweep;
 
+use crate::assignment::PartitionAssignment;
 use crate::batch::{LogEntry, fitting_prefix, readable};
 use crate::context::FeatureContext;
 use crate::error::Error;
 use crate::fold::OwnedPosition;
 use crate::metrics::CommitStats;
-use crate::assignment::PartitionAssignment;
 use crate::spans::CommitSpans;
 use cleanup::ErasureCleanup;
 use owner::{BACKOFF_MIN, PartitionOwner};
@@ -63,7 +63,11 @@ enum OwnershipEnd {
 
 impl PartitionWorker {
     /// Creates a worker without a lease.
-    pub(crate) fn new(shared: Arc<FeatureContext>, assignment: watch::Receiver<PartitionAssignment>, partition: PartitionId) -> Self {
+    pub(crate) fn new(
+        shared: Arc<FeatureContext>,
+        assignment: watch::Receiver<PartitionAssignment>,
+        partition: PartitionId,
+    ) -> Self {
         let trimmed_at = shared.now();
         Self {
             owner: PartitionOwner::new(shared, partition),
@@ -142,7 +146,11 @@ impl PartitionWorker {
     }
 
     /// Applies the log until the ownership ends.
-    async fn run_owner(&mut self, mut position: OwnedPosition, shutdown: &CancellationToken) -> Result<OwnershipEnd, Error> {
+    async fn run_owner(
+        &mut self,
+        mut position: OwnedPosition,
+        shutdown: &CancellationToken,
+    ) -> Result<OwnershipEnd, Error> {
         loop {
             if shutdown.is_cancelled() || !self.assignment.borrow().contains(self.owner.partition) {
                 return Ok(OwnershipEnd::Released);
@@ -192,7 +200,11 @@ impl PartitionWorker {
     }
 
     /// Commits a page of the log in as many steps as the store's limits demand. False: another worker owns the partition.
-    async fn apply(&mut self, position: &mut OwnedPosition, mut entries: Vec<LogEntry>) -> Result<bool, Error> {
+    async fn apply(
+        &mut self,
+        position: &mut OwnedPosition,
+        mut entries: Vec<LogEntry>,
+    ) -> Result<bool, Error> {
         while !entries.is_empty() {
             let started_at = Instant::now();
             self.owner.load(&entries).await?;
@@ -203,9 +215,16 @@ impl PartitionWorker {
             let newest_accepted_at = entries.iter().filter_map(LogEntry::accepted_at).max();
             let result = self.owner.fold(position, entries).await?;
             let erasures = result.erasures;
-            let Some(counts) = spans.around(self.owner.commit(position, result)).await? else { return Ok(false) };
+            let Some(counts) = spans.around(self.owner.commit(position, result)).await? else {
+                return Ok(false);
+            };
             let elapsed = started_at.elapsed();
-            self.owner.shared.metrics.committed(&CommitStats { counts, erasures, newest_accepted_at, elapsed });
+            self.owner.shared.metrics.committed(&CommitStats {
+                counts,
+                erasures,
+                newest_accepted_at,
+                elapsed,
+            });
             entries = later;
         }
         Ok(true)
@@ -219,7 +238,8 @@ impl PartitionWorker {
             return Ok(true);
         }
         let ttl = self.owner.shared.config.lease_ttl;
-        let is_renewed = self.owner.shared.store.renew(self.owner.partition, position.token, ttl, now).await?;
+        let is_renewed =
+            self.owner.shared.store.renew(self.owner.partition, position.token, ttl, now).await?;
         if is_renewed {
             self.renewed_at = now;
         }

@@ -1,10 +1,10 @@
-//! The room against a store with faults: what is counted, who may commit, and what vectors are given.
+//! Feature service over a store with injected faults: exactly-once commits, leases, erasures, segments and vectors.
 
 mod feature {
     mod commits;
     mod erasures;
-    mod leases;
     mod fixture;
+    mod leases;
     mod segments;
     mod vectors;
 }

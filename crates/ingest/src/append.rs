@@ -43,7 +43,7 @@ pub(crate) struct LogAppender {
     level: AckLevel,
     linger: Duration,
     queue_bytes: usize,
-    lag_max: u64,
+    lag_records_max: u64,
     /// Memory of all queues, in permits of [`PERMIT_BYTES`].
     memory: Arc<Semaphore>,
     queues: Vec<PartitionQueue>,
@@ -83,11 +83,18 @@ impl LogAppender {
         metrics: Arc<Metrics>,
         config: &ValidConfig,
     ) -> Self {
-        let lanes = store.layout().partitions.all().map(|_| PartitionQueue::default()).collect();
-        let room = Arc::new(Semaphore::new(config.queue_bytes / PERMIT_BYTES));
-        let (level, linger) = (config.level, config.linger);
-        let (queue_bytes, lag_max) = (config.queue_bytes, config.lag_records_max);
-        Self { store, clock, metrics, level, linger, queue_bytes, lag_max, memory: room, queues: lanes }
+        let queues = store.layout().partitions.all().map(|_| PartitionQueue::default()).collect();
+        Self {
+            store,
+            clock,
+            metrics,
+            level: config.level,
+            linger: config.linger,
+            queue_bytes: config.queue_bytes,
+            lag_records_max: config.lag_records_max,
+            memory: Arc::new(Semaphore::new(config.queue_bytes / PERMIT_BYTES)),
+            queues,
+        }
     }
 
     /// Enqueues records of a partition. Their order is fixed when this returns; the position follows later.
@@ -98,14 +105,15 @@ impl LogAppender {
         self: &Arc<Self>,
         partition: PartitionId,
         records: Vec<Bytes>,
-        patience: Backpressure,
+        backpressure: Backpressure,
     ) -> Result<PendingAppend, Error> {
-        self.wait_for_lag(partition, patience).await?;
+        self.wait_for_lag(partition, backpressure).await?;
         let bytes = records.iter().map(Bytes::len).sum();
-        let room = self.reserve_bytes(bytes, patience).await?;
-        let (answer, underway) = oneshot::channel();
+        let permit = self.reserve_bytes(bytes, backpressure).await?;
+        let (reply, position) = oneshot::channel();
         let mut state = self.queue(partition).lock();
-        state.queued.push_back(QueuedAppend { records, bytes, reply: answer, _permit: room });
+        state.queued.push_back(QueuedAppend { records, bytes, reply, _permit: permit });
+        // Under the lock that a flush takes to see an empty queue: either it takes these records, or a new one starts.
         if !state.flushing {
             state.flushing = true;
             #[expect(
@@ -114,67 +122,77 @@ impl LogAppender {
             )]
             tokio::spawn(Arc::clone(self).flush(partition));
         }
-        Ok(PendingAppend(underway))
+        Ok(PendingAppend(position))
     }
 
     fn queue(&self, partition: PartitionId) -> &PartitionQueue {
         &self.queues[partition.index()]
     }
 
-    async fn reserve_bytes(&self, bytes: usize, patience: Backpressure) -> Result<OwnedSemaphorePermit, Error> {
+    /// Reserves memory for a batch until its append is acknowledged.
+    async fn reserve_bytes(
+        &self,
+        bytes: usize,
+        backpressure: Backpressure,
+    ) -> Result<OwnedSemaphorePermit, Error> {
         let full = Error::QueueFull { limit_bytes: self.queue_bytes };
         // A batch larger than the whole queue takes all permits, or it could never be sent.
         let permits = bytes.div_ceil(PERMIT_BYTES).min(self.queue_bytes / PERMIT_BYTES);
         let permits = u32::try_from(permits).map_err(|_| full.clone())?;
-        let room = Arc::clone(&self.memory);
-        match patience {
-            Backpressure::Reject => room.try_acquire_many_owned(permits).map_err(|_| full),
-            Backpressure::Wait(wait) => match tokio::time::timeout(wait, room.acquire_many_owned(permits)).await {
-                Ok(Ok(permit)) => Ok(permit),
-                Ok(Err(_)) | Err(_) => Err(full),
-            },
+        let memory = Arc::clone(&self.memory);
+        match backpressure {
+            Backpressure::Reject => memory.try_acquire_many_owned(permits).map_err(|_| full),
+            Backpressure::Wait(wait) => {
+                match tokio::time::timeout(wait, memory.acquire_many_owned(permits)).await {
+                    Ok(Ok(permit)) => Ok(permit),
+                    Ok(Err(_)) | Err(_) => Err(full),
+                }
+            }
         }
     }
 
     /// Waits until the partition's lag is at most `lag_records_max`. The lag known from the last append may be old, so the
     /// store is read before a caller is refused.
-    async fn wait_for_lag(&self, partition: PartitionId, patience: Backpressure) -> Result<(), Error> {
-        let lane = self.queue(partition);
-        if lane.lag.load(Ordering::Relaxed) <= self.lag_max {
+    async fn wait_for_lag(&self, partition: PartitionId, backpressure: Backpressure) -> Result<(), Error> {
+        let queue = self.queue(partition);
+        if queue.lag.load(Ordering::Relaxed) <= self.lag_records_max {
             return Ok(());
         }
         let mut meta = self.store.meta(partition).await?;
-        if let Backpressure::Wait(wait) = patience {
-            let bearable = LogSeq::new(meta.log_end.get().saturating_sub(self.lag_max));
-            meta = self.store.wait_applied(partition, bearable, wait).await?;
+        if let Backpressure::Wait(wait) = backpressure {
+            let target = LogSeq::new(meta.log_end.get().saturating_sub(self.lag_records_max));
+            meta = self.store.wait_applied(partition, target, wait).await?;
         }
         let lag = meta.log_end.get().saturating_sub(meta.applied_through.get());
-        lane.lag.store(lag, Ordering::Relaxed);
-        if lag > self.lag_max {
-            return Err(Error::Lagging { partition, lag, lag_max: self.lag_max });
+        queue.lag.store(lag, Ordering::Relaxed);
+        if lag > self.lag_records_max {
+            return Err(Error::Lagging { partition, lag, lag_max: self.lag_records_max });
         }
         Ok(())
     }
 
     /// Appends queued batches until the queue is empty.
     async fn flush(self: Arc<Self>, partition: PartitionId) {
-        let lane = self.queue(partition);
+        let queue = self.queue(partition);
         if !self.linger.is_zero() {
             tokio::time::sleep(self.linger).await;
         }
-        while let Some(batch) = self.next_batch(lane) {
+        while let Some(batch) = self.next_batch(queue) {
             self.append(partition, batch).await;
         }
     }
 
     /// Takes as much of the queue as one append may hold; `None` ends the flush.
-    fn next_batch(&self, lane: &PartitionQueue) -> Option<Vec<QueuedAppend>> {
+    fn next_batch(&self, queue: &PartitionQueue) -> Option<Vec<QueuedAppend>> {
         let limits = self.store.limits();
-        let mut state = lane.lock();
-        let (mut batch, mut records, mut bytes) = (Vec::new(), 0, 0);
+        let mut state = queue.lock();
+        let mut batch = Vec::new();
+        let mut records = 0;
+        let mut bytes = 0;
         while let Some(next) = state.queued.front() {
             records += next.records.len();
             bytes += next.bytes;
+            // The first always goes: its size was limited when its chunk was cut.
             if !batch.is_empty() && (records > limits.append_records || bytes > limits.append_bytes) {
                 break;
             }
@@ -184,33 +202,35 @@ impl LogAppender {
         state.flushing.then_some(batch)
     }
 
+    /// Appends a batch and replies to each of its callers.
     async fn append(&self, partition: PartitionId, batch: Vec<QueuedAppend>) {
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let mut records = Vec::new();
-        let mut answers = Vec::with_capacity(batch.len());
-        for waiting in batch {
-            answers.push((waiting.records.len() as u64, waiting.reply, waiting._permit));
-            records.extend(waiting.records);
+        // The permits are held until the append ends: the records take memory until then.
+        let mut replies = Vec::with_capacity(batch.len());
+        for queued in batch {
+            replies.push((queued.records.len() as u64, queued.reply, queued._permit));
+            records.extend(queued.records);
         }
-        let count = records.len();
+        let record_count = records.len();
         let now = Timestamp::from_millis(self.clock.now_ms());
         match self.store.append(partition, records, now, self.level).await {
             Ok(appended) => {
-                self.metrics.appended(count, begun.elapsed());
+                self.metrics.appended(record_count, started_at.elapsed());
                 self.queue(partition).record_lag(&appended);
-                let mut before = appended.first;
-                for (count, answer, _) in answers {
+                let mut first = appended.first;
+                for (count, reply, _) in replies {
                     // Position of the newest of its own records: a reader need not wait for those of other callers.
-                    let seq = LogSeq::new(before.get() + count - 1);
-                    before = seq.next();
+                    let seq = LogSeq::new(first.get() + count - 1);
+                    first = seq.next();
                     // A caller that is gone needs no answer.
-                    let _ = answer.send(Ok(LogPosition { generation: appended.last.generation, seq }));
+                    let _ = reply.send(Ok(LogPosition { generation: appended.last.generation, seq }));
                 }
             }
             Err(error) => {
                 let error = Error::from(error);
-                for (_, answer, _) in answers {
-                    let _ = answer.send(Err(error.clone()));
+                for (_, reply, _) in replies {
+                    let _ = reply.send(Err(error.clone()));
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! Bounded cache of the catalogue in front of the store. It completes events with category, brand and price that the sender
 //! left out, and passes upserts to the store.
 
-use crate::validate::item::ValidItem;
 use crate::error::Error;
+use crate::validate::item::ValidItem;
 use bytes::Bytes;
 use portrait_profile::{Body, CatalogueItem, Event, ItemId, Record, TimeDelta, Timestamp};
 use portrait_store::{AckLevel, IntakeStore};
@@ -13,9 +13,9 @@ use std::sync::Arc;
 pub(crate) struct CatalogueCache {
     store: Arc<dyn IntakeStore>,
     level: AckLevel,
-    age_max: TimeDelta,
+    ttl: TimeDelta,
     /// Cached items, and ids that the store does not know: without the latter every event of an unknown item would cost a read.
-    /// Written by lookups and upserts of this process; upserts of others appear after `age_max`.
+    /// Written by lookups and upserts of this process; upserts of others appear after `ttl`.
     cached: Cache<ItemId, CachedItem>,
 }
 
@@ -26,9 +26,14 @@ struct CachedItem {
 }
 
 impl CatalogueCache {
-    /// Creates a cache of `items_max` items, each read again after `age_max`.
-    pub(crate) fn new(store: Arc<dyn IntakeStore>, level: AckLevel, items_max: usize, age_max: TimeDelta) -> Self {
-        Self { store, level, age_max, cached: Cache::new(items_max) }
+    /// Creates a cache of `items_max` items, each read again after `ttl`.
+    pub(crate) fn new(
+        store: Arc<dyn IntakeStore>,
+        level: AckLevel,
+        items_max: usize,
+        ttl: TimeDelta,
+    ) -> Self {
+        Self { store, level, ttl, cached: Cache::new(items_max) }
     }
 
     /// Completes events with fields that the sender left out and the catalogue has.
@@ -38,8 +43,8 @@ impl CatalogueCache {
     pub(crate) async fn enrich(&self, records: &mut [Record], now: Timestamp) -> Result<(), Error> {
         self.load(records, now).await?;
         for event in records.iter_mut().filter_map(incomplete) {
-            let known = event.item_id.as_ref().and_then(|item_id| self.cached.get(item_id));
-            if let Some(item) = known.and_then(|known| known.item) {
+            let cached = event.item_id.as_ref().and_then(|item_id| self.cached.get(item_id));
+            if let Some(item) = cached.and_then(|cached| cached.item) {
                 fill_missing(event, &item);
             }
         }
@@ -61,19 +66,20 @@ impl CatalogueCache {
 
     /// Loads the items that are not cached, or expired.
     async fn load(&self, records: &mut [Record], now: Timestamp) -> Result<(), Error> {
-        let mut unknown: Vec<ItemId> = Vec::new();
-        for event in records.iter_mut().filter_map(incomplete) {
-            let fresh = |known: CachedItem| now.since(known.read_at) < self.age_max;
-            unknown
-                .extend(event.item_id.clone().filter(|item_id| !self.cached.get(item_id).is_some_and(fresh)));
+        let mut missing: Vec<ItemId> = Vec::new();
+        for item_id in records.iter_mut().filter_map(incomplete).filter_map(|event| event.item_id.as_ref()) {
+            let cached = self.cached.get(item_id);
+            if cached.is_none_or(|cached| now.since(cached.read_at) >= self.ttl) {
+                missing.push(item_id.clone());
+            }
         }
         // One read per distinct item: a batch often has several events of the same item.
-        unknown.sort_unstable();
-        unknown.dedup();
-        for page in unknown.chunks(self.store.limits().page_items) {
+        missing.sort_unstable();
+        missing.dedup();
+        for page in missing.chunks(self.store.limits().page_items) {
             let keys: Vec<Bytes> = page.iter().map(key).collect();
-            let found = self.store.items(&keys).await?;
-            for (item_id, bytes) in page.iter().zip(found) {
+            let stored = self.store.items(&keys).await?;
+            for (item_id, bytes) in page.iter().zip(stored) {
                 let item = bytes.map(|bytes| CatalogueItem::decode(&bytes)).transpose();
                 let item = item.map_err(|source| {
                     let source = Arc::new(source);
@@ -94,16 +100,17 @@ fn key(item_id: &ItemId) -> Bytes {
 fn incomplete(record: &mut Record) -> Option<&mut Event> {
     match &mut record.body {
         Body::Event(event) => {
-            let partial = event.category.is_none() || event.brand.is_none() || event.price.is_none();
-            (event.item_id.is_some() && partial).then_some(event)
+            let is_partial = event.category.is_none() || event.brand.is_none() || event.price.is_none();
+            (event.item_id.is_some() && is_partial).then_some(event)
         }
         Body::Traits(_) | Body::Relation(_) | Body::Outcome(_) | Body::Erase(_) | Body::Forget(_) => None,
     }
 }
 
 fn fill_missing(event: &mut Event, item: &CatalogueItem) {
-    let known = |text: &str| Some(Box::<str>::from(text)).filter(|text| !text.is_empty());
-    event.category = event.category.take().or_else(|| known(&item.category));
-    event.brand = event.brand.take().or_else(|| known(&item.brand));
+    // An empty field of the catalogue is an unknown one; what the sender sent always wins.
+    let non_empty = |text: &str| Some(Box::<str>::from(text)).filter(|text| !text.is_empty());
+    event.category = event.category.take().or_else(|| non_empty(&item.category));
+    event.brand = event.brand.take().or_else(|| non_empty(&item.brand));
     event.price = event.price.or(item.price);
 }

@@ -1,7 +1,7 @@
 //! Configuration section `[ingest]` and its validation.
 
 use crate::money::Money;
-use crate::policy::{TraitPolicy, TraitPolicies};
+use crate::policy::{TraitPolicies, TraitPolicy};
 use crate::shop_time::ShopTime;
 use portrait_profile::{CUSTOM_ACTIONS_MAX, CustomAction, TimeDelta};
 use portrait_runtime::config::{ByteSize, DurationSetting, InvalidValue};
@@ -73,9 +73,9 @@ pub enum Acknowledge {
 
 impl Acknowledge {
     /// Returns the level of the store, where `default` is the store's own.
-    pub fn level(self, usual: AckLevel) -> AckLevel {
+    pub fn level(self, default: AckLevel) -> AckLevel {
         match self {
-            Self::Auto => usual,
+            Self::Auto => default,
             Self::Memory => AckLevel::Memory,
             Self::Disk => AckLevel::Disk,
             Self::Replica => AckLevel::Replica,
@@ -136,10 +136,12 @@ impl Config {
     ///
     /// # Errors
     /// Fails with the key, the problem and the remedy.
-    pub fn validate(&self, usual: AckLevel) -> Result<ValidConfig, InvalidValue> {
+    pub fn validate(&self, default: AckLevel) -> Result<ValidConfig, InvalidValue> {
+        // Each append waits for it, so it adds to every response time.
         if self.linger.as_millis() > 2 {
             return Err(InvalidValue::new("ingest.linger", "is above 2ms", "give it at most 2ms"));
         }
+        // A smaller queue could not hold one large request.
         if self.queue < ByteSize::mebibytes(1) {
             return Err(InvalidValue::new("ingest.queue", "is below 1MiB", "give it at least 1MiB"));
         }
@@ -149,11 +151,15 @@ impl Config {
         if self.user_events_per_second > 0 && self.user_burst == 0 {
             return Err(InvalidValue::new("ingest.user_burst", "is 0", "give it at least 1"));
         }
-        let oldest = self.occurred_at_min.parse::<jiff::Timestamp>().map_err(|error| {
-            InvalidValue::new("ingest.oldest", format!("is no time: {error}"), "write it as 2000-01-01T00:00:00Z")
+        let occurred_at_min = self.occurred_at_min.parse::<jiff::Timestamp>().map_err(|error| {
+            InvalidValue::new(
+                "ingest.occurred_at_min",
+                format!("is no time: {error}"),
+                "write it as 2000-01-01T00:00:00Z",
+            )
         })?;
         Ok(ValidConfig {
-            level: self.acknowledge.level(usual),
+            level: self.acknowledge.level(default),
             linger: self.linger.duration(),
             queue_bytes: self.queue.as_usize(),
             max_request_bytes: self.max_request.as_usize(),
@@ -161,7 +167,7 @@ impl Config {
             stream_wait_max: self.stream_wait_max.duration(),
             stream_requests: self.stream_requests,
             future_skew_max: time_delta(self.future_skew_max),
-            occurred_at_min: portrait_profile::Timestamp::from_millis(oldest.as_millisecond()),
+            occurred_at_min: portrait_profile::Timestamp::from_millis(occurred_at_min.as_millisecond()),
             shop_time: ShopTime::of_zone(&self.time_zone)?,
             money: Money::new(&self.currency, &self.rates)?,
             custom_actions: custom_actions(&self.custom_actions)?,
@@ -174,17 +180,18 @@ impl Config {
     }
 }
 
+/// Parses the names of the shop's own actions.
 fn custom_actions(names: &[String]) -> Result<Vec<CustomAction>, InvalidValue> {
     if names.len() > CUSTOM_ACTIONS_MAX {
-        let problem = format!("names {} actions, profiles tell {CUSTOM_ACTIONS_MAX} apart", names.len());
+        let problem = format!("names {} actions, profiles distinguish {CUSTOM_ACTIONS_MAX}", names.len());
         return Err(InvalidValue::new("ingest.custom_actions", problem, "name fewer"));
     }
-    let parse = |name: &String| {
-        let bad =
-            |fault| InvalidValue::new("ingest.custom_actions", format!("{name:?} {fault}"), "name it otherwise");
-        CustomAction::parse(name).map_err(bad)
-    };
-    names.iter().map(parse).collect()
+    let actions = names.iter().map(|name| {
+        CustomAction::parse(name).map_err(|error| {
+            InvalidValue::new("ingest.custom_actions", format!("{name:?} {error}"), "choose another name")
+        })
+    });
+    actions.collect()
 }
 
 fn time_delta(interval: DurationSetting) -> TimeDelta {

@@ -3,9 +3,9 @@
 
 use crate::append::LogAppender;
 use crate::catalogue::CatalogueCache;
-use crate::validate::Validator;
 use crate::metrics::Metrics;
 use crate::rate::RateLimit;
+use crate::validate::Validator;
 use portrait_profile::Timestamp;
 use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::trace::Tracer;

@@ -3,9 +3,9 @@
 //! ledgers of the partitions, so no state is kept for a receipt.
 
 use crate::append::{Backpressure, PendingAppend};
-use crate::validate;
 use crate::context::IngestContext;
 use crate::error::Error;
+use crate::validate;
 use bytes::Bytes;
 use portrait_profile::{
     Body, PartitionId, PartitionLedger, Record, RecordId, Timestamp, TraceContext, UserId,
@@ -13,7 +13,7 @@ use portrait_profile::{
 use portrait_proto::receipt::Receipt;
 use portrait_proto::request::{self, ValidationError};
 use portrait_proto::time;
-use portrait_proto::token::{InvalidConsistencyToken, ConsistencyToken, TokenEntry};
+use portrait_proto::token::{ConsistencyToken, InvalidConsistencyToken, TokenEntry};
 use portrait_proto::v1::{self, ErasureState, ErrorReason};
 use portrait_store::{GenerationId, LogPosition, LogSeq, Nonce, PartitionMeta, PositionFate};
 use std::sync::Arc;
@@ -45,17 +45,18 @@ pub(crate) async fn erase(
     let accepted_at = shared.now();
     // Event time, not wall time: in a replay of an old log, events after the erasure must begin a new profile.
     let occurred_at = shared.profile_now(accepted_at).await?;
-    let records = records(shared, &user_id, record_id.as_ref(), (occurred_at, accepted_at));
-    let mut turns = Vec::with_capacity(records.len());
+    let records = records(shared, &user_id, record_id.as_ref(), occurred_at, accepted_at);
+    let mut appends = Vec::with_capacity(records.len());
     for (partition, mut record) in records {
         // Only the `Erase` record leads to a change for subscribers, so only it continues the trace.
         record.trace = trace.filter(|_| matches!(record.body, Body::Erase(_)));
         let record = Bytes::from(record.encode());
-        turns.push((partition, shared.log.enqueue(partition, vec![record], Backpressure::Reject).await));
+        // All are enqueued before the first is awaited: the partitions append at the same time.
+        appends.push((partition, shared.log.enqueue(partition, vec![record], Backpressure::Reject).await));
     }
-    let places = positions_of(turns).await?;
+    let log_positions = positions_of(appends).await?;
     shared.metrics.accepted(KIND, 1);
-    Ok(Receipt { accepted_at, log_positions: places })
+    Ok(Receipt { accepted_at, log_positions })
 }
 
 /// Builds one record per partition. Only one of them names the user, so only one log must be trimmed of the id.
@@ -63,12 +64,14 @@ fn records(
     shared: &IngestContext,
     user_id: &UserId,
     record_id: Option<&RecordId>,
-    (occurred_at, accepted_at): (Timestamp, Timestamp),
+    occurred_at: Timestamp,
+    accepted_at: Timestamp,
 ) -> Vec<(PartitionId, Record)> {
     let layout = shared.store.layout();
-    let (home, pseudonym) = (layout.partitions.partition_of(user_id), layout.pseudonym_key.of(user_id));
-    let record = |partition| {
-        let (user_id, body) = if partition == home {
+    let user_partition = layout.partitions.partition_of(user_id);
+    let pseudonym = layout.pseudonym_key.of(user_id);
+    let records = layout.partitions.all().map(|partition| {
+        let (user_id, body) = if partition == user_partition {
             (user_id.clone(), Body::Erase(pseudonym))
         } else {
             (pseudonym.as_user_id(), Body::Forget(pseudonym))
@@ -77,37 +80,40 @@ fn records(
             partition,
             Record { user_id, record_id: record_id.cloned(), occurred_at, accepted_at, body, trace: None },
         )
-    };
-    layout.partitions.all().map(record).collect()
+    });
+    records.collect()
 }
 
 /// Waits until all records are acknowledged and returns their positions.
 ///
 /// # Errors
 /// Fails with the refusal if no log has a record, and with [`Error::PartiallyLogged`] if some may have one.
-async fn positions_of(turns: Vec<(PartitionId, Result<PendingAppend, Error>)>) -> Result<ConsistencyToken, Error> {
+async fn positions_of(
+    appends: Vec<(PartitionId, Result<PendingAppend, Error>)>,
+) -> Result<ConsistencyToken, Error> {
     let mut token = ConsistencyToken::default();
-    let (mut refused, mut leaves_open) = (None, false);
-    for (partition, underway) in turns {
-        let placed = match underway {
-            Ok(underway) => underway.position().await,
+    let mut failure = None;
+    let mut is_ambiguous = false;
+    for (partition, append) in appends {
+        let position = match append {
+            Ok(append) => append.position().await,
             Err(error) => Err(error),
         };
-        match placed {
-            Ok(place) => token.entries.push(TokenEntry {
+        match position {
+            Ok(position) => token.entries.push(TokenEntry {
                 partition: partition.get(),
-                generation: place.generation.nonce().get(),
-                seq: place.seq.get(),
+                generation: position.generation.nonce().get(),
+                seq: position.seq.get(),
             }),
             Err(error) => {
-                leaves_open |= error.is_ambiguous();
-                refused = Some(error);
+                is_ambiguous |= error.is_ambiguous();
+                failure = Some(error);
             }
         }
     }
-    match refused {
+    match failure {
         None => Ok(token),
-        Some(error) if token.entries.is_empty() && !leaves_open => Err(error),
+        Some(error) if token.entries.is_empty() && !is_ambiguous => Err(error),
         Some(error) => Err(Error::PartiallyLogged { cause: error.message() }),
     }
 }
@@ -117,7 +123,8 @@ async fn positions_of(turns: Vec<(PartitionId, Result<PendingAppend, Error>)>) -
 /// # Errors
 /// Fails if the receipt is not one of this deployment, the store lost a record, or a ledger cannot be decoded.
 pub(crate) async fn state(shared: &IngestContext, receipt: &[u8]) -> Result<v1::GetErasureResponse, Error> {
-    let receipt = Receipt::decode(receipt).map_err(|InvalidConsistencyToken| unknown_receipt("the bytes are no receipt"))?;
+    let receipt = Receipt::decode(receipt)
+        .map_err(|InvalidConsistencyToken| unknown_receipt("the bytes are no receipt"))?;
     let partitions = shared.store.layout().partitions;
     if receipt.log_positions.entries.len() != usize::from(partitions.get()) {
         return Err(unknown_receipt("it has another number of partitions than this deployment"));
@@ -133,8 +140,9 @@ pub(crate) async fn state(shared: &IngestContext, receipt: &[u8]) -> Result<v1::
         match meta.log_generations.fate(position, meta.log_end) {
             PositionFate::Valid => progress.count(position.seq, &meta)?,
             PositionFate::UnknownGeneration => {
-                return Err(unknown_receipt("no log of this deployment has its places"));
+                return Err(unknown_receipt("no log of this deployment has its positions"));
             }
+            // The store lost its newest end: a new record may take the same number, so this must be an error.
             PositionFate::BeyondEnd => return Err(Error::ErasureLost { partition }),
         }
     }
@@ -154,18 +162,19 @@ pub(crate) async fn state(shared: &IngestContext, receipt: &[u8]) -> Result<v1::
 
 impl ErasureProgress {
     /// Counts a partition in which the record of the erasure is at `seq`.
-    fn count(&mut self, place: LogSeq, meta: &PartitionMeta) -> Result<(), Error> {
+    fn count(&mut self, seq: LogSeq, meta: &PartitionMeta) -> Result<(), Error> {
         let ledger = PartitionLedger::decode(&meta.note);
         let erasures = ledger.map_err(|source| Error::Ledger { source: Arc::new(source) })?.erasures();
-        let applied = meta.applied_through >= place;
+        let is_applied = meta.applied_through >= seq;
         self.partitions += 1;
-        self.applied += u32::from(applied);
-        self.swept += u32::from(applied && erasures.is_swept(place));
-        self.trimmed += u32::from(meta.log_first > place);
-        self.cleared += u32::from(erasures.is_cleared(place));
+        self.applied += u32::from(is_applied);
+        self.swept += u32::from(is_applied && erasures.is_swept(seq));
+        self.trimmed += u32::from(meta.log_first > seq);
+        self.cleared += u32::from(erasures.is_cleared(seq));
         Ok(())
     }
 
+    /// Returns the state that all partitions have reached.
     fn state(self) -> ErasureState {
         let all = |done: u32| done == self.partitions;
         if all(self.cleared) && all(self.swept) {
@@ -177,19 +186,20 @@ impl ErasureProgress {
         }
     }
 
+    /// Describes the first stage that some partitions have not completed; empty if the erasure is complete.
     fn slowest_stage(self) -> String {
-        let of = self.partitions;
-        let left = |done: u32| of - done;
-        if self.applied < of {
-            format!("{} of {of} partitions to apply it", left(self.applied))
-        } else if self.swept < of {
-            format!("{} of {of} partitions to look at everybody for edges to the shopper", left(self.swept))
-        } else if self.trimmed < of {
-            format!("the log of {} of {of} partitions to be old enough to be forgotten", left(self.trimmed))
-        } else if self.cleared < of {
+        let total = self.partitions;
+        let left = |done: u32| total - done;
+        if self.applied < total {
+            format!("{} of {total} partitions to apply it", left(self.applied))
+        } else if self.swept < total {
+            format!("{} of {total} partitions to remove edges to the user", left(self.swept))
+        } else if self.trimmed < total {
+            format!("the log of {} of {total} partitions to be trimmed", left(self.trimmed))
+        } else if self.cleared < total {
             let left = left(self.cleared);
             format!(
-                "models from before it to be no longer kept, and the store to write its files anew, for {left} of {of} partitions"
+                "earlier models to be removed and store files to be rewritten, for {left} of {total} partitions"
             )
         } else {
             String::new()
@@ -197,9 +207,11 @@ impl ErasureProgress {
     }
 }
 
-fn unknown_receipt(why: &str) -> Error {
-    let message =
-        format!("is not a receipt of this deployment: {why}; pass it as Erase gave it, or erase again");
+/// Creates the error for a receipt that this deployment did not issue.
+fn unknown_receipt(problem: &str) -> Error {
+    let message = format!(
+        "is not a receipt of this deployment: {problem}; pass the receipt of Erase unchanged, or erase again"
+    );
     ValidationError::new(ErrorReason::BadToken, "receipt", message).into()
 }
 
@@ -208,20 +220,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_erasure_is_as_far_as_the_slowest_partition() {
-        let progress =
-            |applied, swept, trimmed, cleared| ErasureProgress { partitions: 4, applied, swept, trimmed, cleared };
+    fn an_erasure_has_the_state_of_the_slowest_partition() {
+        let progress = |applied, swept, trimmed, cleared| ErasureProgress {
+            partitions: 4,
+            applied,
+            swept,
+            trimmed,
+            cleared,
+        };
         let rows = [
             (progress(0, 0, 0, 0), ErasureState::Accepted, "4 of 4 partitions to apply it"),
             (progress(3, 2, 0, 0), ErasureState::Accepted, "1 of 4 partitions to apply it"),
-            (progress(4, 2, 0, 0), ErasureState::Accepted, "2 of 4 partitions to look at everybody"),
+            (progress(4, 2, 0, 0), ErasureState::Accepted, "2 of 4 partitions to remove edges"),
             (progress(4, 4, 1, 0), ErasureState::Applied, "the log of 3 of 4 partitions"),
-            (progress(4, 4, 4, 3), ErasureState::Applied, "its files anew, for 1 of 4"),
+            (progress(4, 4, 4, 3), ErasureState::Applied, "files to be rewritten, for 1 of 4"),
             (progress(4, 4, 4, 4), ErasureState::Complete, ""),
         ];
-        for (progress, state, waits_for) in rows {
+        for (progress, state, waiting_for) in rows {
             assert_eq!(progress.state(), state, "{progress:?}");
-            assert!(progress.slowest_stage().contains(waits_for), "{}", progress.slowest_stage());
+            assert!(progress.slowest_stage().contains(waiting_for), "{}", progress.slowest_stage());
         }
     }
 }

@@ -15,7 +15,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Failed store request. Shared, since several callers share one append and so its failure.
-    #[error("the store could not answer")]
+    #[error("store request failed")]
     Store(#[source] Arc<portrait_store::Error>),
     /// Undecodable stored item of the catalogue.
     #[error("the stored item {item_id:?} cannot be read")]
@@ -30,7 +30,7 @@ pub enum Error {
     #[error(transparent)]
     Request(#[from] ValidationError),
     /// Full queue: `ingest.queue` bytes wait for the store.
-    #[error("{limit_bytes} bytes wait for the store already: send again later")]
+    #[error("the queue has {limit_bytes} bytes and is full: send again later")]
     QueueFull {
         /// Limit in bytes.
         limit_bytes: usize,
@@ -60,20 +60,20 @@ pub enum Error {
         partition: PartitionId,
     },
     /// Undecodable ledger of a partition.
-    #[error("the note of a partition cannot be read")]
+    #[error("the ledger of a partition cannot be read")]
     Ledger {
         /// Reason from the decoder.
         #[source]
         source: Arc<DecodeError>,
     },
     /// Exhausted `events_per_second` of the caller's token.
-    #[error("the token's events_per_second are used up: send again later")]
+    #[error("the token's events_per_second are exhausted: send again later")]
     TokenRate {
         /// Time until the rate allows the request.
         retry_after: Duration,
     },
     /// Shutdown of the process.
-    #[error("the server is shutting down: send what has no answer again, to another")]
+    #[error("the server is shutting down: send requests without a response again, to another server")]
     ShuttingDown,
 }
 
@@ -85,7 +85,7 @@ impl Error {
             Self::Item { .. } | Self::Ledger { .. } => ErrorReason::StoreIncompatible,
             Self::PartiallyLogged { .. } => ErrorReason::StoreUnavailable,
             Self::ErasureLost { .. } => ErrorReason::TokenExpired,
-            Self::Request(refusal) => refusal.reason,
+            Self::Request(error) => error.reason,
             Self::QueueFull { .. } | Self::Lagging { .. } => ErrorReason::Overloaded,
             Self::TokenRate { .. } => ErrorReason::RateLimited,
             Self::ShuttingDown => ErrorReason::ShuttingDown,
@@ -95,6 +95,7 @@ impl Error {
     /// Returns true if a part of the batch may have been written in spite of the error.
     pub(crate) fn is_ambiguous(&self) -> bool {
         match self {
+            // Unavailable: the request may have reached the store, and only its result is lost.
             Self::Store(source) => matches!(**source, portrait_store::Error::Unavailable(_)),
             Self::PartiallyLogged { .. } | Self::ShuttingDown => true,
             Self::Item { .. }
@@ -111,7 +112,7 @@ impl Error {
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Store(source) => source.to_string(),
-            Self::Request(refusal) => refusal.message.clone(),
+            Self::Request(error) => error.message.clone(),
             Self::Item { source, .. } | Self::Ledger { source } => format!("{self}: {source}"),
             Self::QueueFull { .. }
             | Self::Lagging { .. }
@@ -134,25 +135,27 @@ impl From<Error> for Status {
         let failure = CallFailure::new(error.reason(), error.message());
         match error {
             Error::Store(source) => {
+                // A store that is away logs at its own level; only what stays wrong needs an operator.
                 if !source.is_retryable() {
-                    tracing::error!(error = %source, "the store could not answer");
+                    tracing::error!(error = %source, "store request failed");
                 }
                 CallFailure::of_store(source.failure(), source.to_string()).into_status()
             }
             Error::Item { source, .. } => {
-                tracing::error!(error = %source, "a stored item cannot be read");
+                tracing::error!(error = %source, "stored item cannot be decoded");
                 failure.into_status()
             }
             Error::Ledger { source } => {
-                tracing::error!(error = %source, "a partition's note cannot be read");
+                tracing::error!(error = %source, "partition ledger cannot be decoded");
                 failure.into_status()
             }
-            Error::Request(refusal) => refusal.into(),
+            Error::Request(error) => error.into(),
             Error::ErasureLost { .. } => failure.field("receipt").into_status(),
             Error::TokenRate { retry_after } => failure.retry_after(retry_after).into_status(),
-            Error::QueueFull { .. } | Error::Lagging { .. } | Error::PartiallyLogged { .. } | Error::ShuttingDown => {
-                failure.retry_after(RETRY_AFTER).into_status()
-            }
+            Error::QueueFull { .. }
+            | Error::Lagging { .. }
+            | Error::PartiallyLogged { .. }
+            | Error::ShuttingDown => failure.retry_after(RETRY_AFTER).into_status(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Entry point for fuzz targets: items from the wire, validated as in a batch.
 
-use crate::validate::Validator;
 use crate::config::{Config, ValidConfig};
+use crate::validate::Validator;
 use portrait_profile::{Record, Timestamp};
 use portrait_proto::v1;
 use portrait_store::AckLevel;
@@ -11,7 +11,7 @@ pub struct FuzzValidator(Validator);
 
 impl Default for FuzzValidator {
     fn default() -> Self {
-        let config: ValidConfig = Config::default().validate(AckLevel::Disk).expect("defaults make sense");
+        let config: ValidConfig = Config::default().validate(AckLevel::Disk).expect("valid defaults");
         Self(Validator::new(&config))
     }
 }

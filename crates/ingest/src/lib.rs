@@ -9,7 +9,6 @@
 
 mod append;
 mod catalogue;
-mod validate;
 mod config;
 mod context;
 mod erase;
@@ -23,6 +22,7 @@ mod service;
 mod shop_time;
 mod stream;
 mod track;
+mod validate;
 
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;

@@ -26,17 +26,17 @@ impl Metrics {
                 .build(),
             rejected: meter
                 .u64_counter("portrait_ingest_rejected")
-                .with_description("items that were not taken, by kind and reason")
+                .with_description("rejected items, by kind and reason")
                 .with_unit("{item}")
                 .build(),
             erasure_status_reads: meter
-                .u64_counter("portrait_ingest_erasures_asked")
-                .with_description("answers to how far an erasure is, by state")
-                .with_unit("{answer}")
+                .u64_counter("portrait_ingest_erasure_status_reads")
+                .with_description("responses of GetErasure, by state")
+                .with_unit("{response}")
                 .build(),
             append_seconds: meter
                 .f64_histogram("portrait_ingest_append_duration")
-                .with_description("one append to the log, until it is acknowledged")
+                .with_description("duration of an append to the log, until it is acknowledged")
                 .with_unit("s")
                 .with_boundaries(vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0])
                 .build(),
@@ -70,8 +70,8 @@ impl Metrics {
     }
 
     /// Records an acknowledged append.
-    pub(crate) fn appended(&self, records: usize, took: Duration) {
-        self.append_seconds.record(took.as_secs_f64(), &[]);
+    pub(crate) fn appended(&self, records: usize, elapsed: Duration) {
+        self.append_seconds.record(elapsed.as_secs_f64(), &[]);
         self.append_records.record(records as u64, &[]);
     }
 }

@@ -27,8 +27,8 @@ impl Money {
         for (code, rate) in rates {
             if !is_code(code) || !rate.is_finite() || *rate <= 0.0 {
                 let problem = format!("{code} = {rate} is no rate");
-                let remedy = format!("write three letters and what one unit is worth in {base}, above 0");
-                return Err(InvalidValue::new("ingest.rates", problem, remedy));
+                let hint = format!("write three letters and what one unit is worth in {base}, above 0");
+                return Err(InvalidValue::new("ingest.rates", problem, hint));
             }
         }
         Ok(Self { base: base.to_owned(), rates: rates.clone() })
@@ -43,7 +43,7 @@ impl Money {
     }
 
     /// Returns the hint for a sender whose currency has no rate.
-    pub(crate) fn remedy(&self, currency: &str) -> String {
+    pub(crate) fn hint(&self, currency: &str) -> String {
         format!(
             "{currency:?} has no rate to {}: add it to ingest.rates, or send prices in {}",
             self.base, self.base

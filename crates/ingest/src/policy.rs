@@ -38,6 +38,7 @@ pub(crate) struct TraitPolicies {
 
 /// Returns the default policies: names and contact data are dropped, an age is kept as a band.
 pub(crate) fn defaults() -> BTreeMap<String, TraitPolicy> {
+    // Fields that identify a person, in the spellings that shops commonly send.
     let dropped = [
         "address",
         "birthday",
@@ -78,6 +79,7 @@ impl TraitPolicies {
     }
 }
 
+/// Returns the band of a whole number; `None` for another text or a band beyond `u32`.
 fn band(value: &str, width: u32) -> Option<String> {
     let number: u32 = value.trim().parse().ok()?;
     let lower = number - number % width;
@@ -88,14 +90,15 @@ impl FromStr for TraitPolicy {
     type Err = InvalidPolicy;
 
     fn from_str(text: &str) -> Result<Self, InvalidPolicy> {
-        let bad = || InvalidPolicy(text.to_owned());
+        let invalid = || InvalidPolicy(text.to_owned());
         match text {
             "keep" => Ok(Self::Keep),
             "drop" => Ok(Self::Drop),
             _ => {
                 let width =
-                    text.strip_prefix("band:").and_then(|width| width.parse().ok()).ok_or_else(bad)?;
-                if width == 0 { Err(bad()) } else { Ok(Self::Band(width)) }
+                    text.strip_prefix("band:").and_then(|width| width.parse().ok()).ok_or_else(invalid)?;
+                // A width of 0 has no bands, and would divide by zero.
+                if width == 0 { Err(invalid()) } else { Ok(Self::Band(width)) }
             }
         }
     }

@@ -38,12 +38,14 @@ impl RateLimit {
         // The hash bounds the memory of a bucket; users with the same one share a limit, which is rare and harmless.
         let key = xxh64(user_id.as_str().as_bytes(), 0);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = buckets.get(&key).copied().unwrap_or(UserBucket { tokens: self.burst, refilled_at: now });
-        let gained = now.since(bucket.refilled_at).as_secs_f64().max(0.0) * self.per_second;
-        let left = (bucket.tokens + gained).min(self.burst);
-        let allowed = left >= 1.0;
-        buckets.insert(key, UserBucket { tokens: if allowed { left - 1.0 } else { left }, refilled_at: now });
-        allowed
+        let bucket =
+            buckets.get(&key).copied().unwrap_or(UserBucket { tokens: self.burst, refilled_at: now });
+        let refill = now.since(bucket.refilled_at).as_secs_f64().max(0.0) * self.per_second;
+        let available = (bucket.tokens + refill).min(self.burst);
+        let is_allowed = available >= 1.0;
+        let tokens = if is_allowed { available - 1.0 } else { available };
+        buckets.insert(key, UserBucket { tokens, refilled_at: now });
+        is_allowed
     }
 }
 
@@ -51,10 +53,10 @@ impl RateLimit {
 ///
 /// # Errors
 /// Fails with the time until the rate allows them.
-pub(crate) fn within<T>(request: Request<T>, count: impl Fn(&T) -> usize) -> Result<T, Error> {
+pub(crate) fn take<T>(request: Request<T>, count: impl Fn(&T) -> usize) -> Result<T, Error> {
     if let Some(caller) = Caller::of(request.extensions()) {
-        let taken = caller.take_events(count(request.get_ref()));
-        taken.map_err(|retry_after| Error::TokenRate { retry_after })?;
+        let events = count(request.get_ref());
+        caller.take_events(events).map_err(|retry_after| Error::TokenRate { retry_after })?;
     }
     Ok(request.into_inner())
 }
@@ -66,14 +68,15 @@ pub(crate) fn within<T>(request: Request<T>, count: impl Fn(&T) -> usize) -> Res
 pub(crate) async fn wait(
     caller: Option<&Arc<Caller>>,
     count: usize,
-    patience: Duration,
+    wait_max: Duration,
 ) -> Result<(), Error> {
     let Some(caller) = caller else {
         return Ok(());
     };
-    let mut left = patience;
+    let mut remaining = wait_max;
     while let Err(retry_after) = caller.take_events(count) {
-        left = left.checked_sub(retry_after).ok_or(Error::TokenRate { retry_after })?;
+        // Fails at once if the wait would be too long: the sender learns it before it has waited in vain.
+        remaining = remaining.checked_sub(retry_after).ok_or(Error::TokenRate { retry_after })?;
         tokio::time::sleep(retry_after).await;
     }
     Ok(())
@@ -85,14 +88,15 @@ mod tests {
     use portrait_profile::TimeDelta;
 
     #[test]
-    fn a_burst_passes_and_then_the_rate_holds() {
+    fn a_burst_passes_and_then_the_rate_applies() {
         let limit = RateLimit::new(2, 3).expect("a limit");
-        let (user, other) = (UserId::parse("u").expect("an id"), UserId::parse("v").expect("an id"));
+        let user = UserId::parse("u").expect("an id");
+        let other = UserId::parse("v").expect("an id");
         let now = Timestamp::from_millis(0);
-        let taken = |now| (0..10).filter(|_| limit.allows(&user, now)).count();
-        assert_eq!(taken(now), 3);
-        assert_eq!(taken(now.plus(TimeDelta::from_secs(1))), 2);
-        assert_eq!(taken(now.plus(TimeDelta::from_hours(1))), 3);
+        let allowed_count = |now| (0..10).filter(|_| limit.allows(&user, now)).count();
+        assert_eq!(allowed_count(now), 3);
+        assert_eq!(allowed_count(now.plus(TimeDelta::from_secs(1))), 2);
+        assert_eq!(allowed_count(now.plus(TimeDelta::from_hours(1))), 3);
         assert!(limit.allows(&other, now));
         assert!(RateLimit::new(0, 5).is_none());
     }

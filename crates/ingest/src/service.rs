@@ -2,12 +2,12 @@
 
 use crate::append::LogAppender;
 use crate::catalogue::CatalogueCache;
-use crate::validate::Validator;
 use crate::config::ValidConfig;
 use crate::context::IngestContext;
 use crate::grpc::Grpc;
 use crate::metrics::Metrics;
 use crate::rate::RateLimit;
+use crate::validate::Validator;
 use portrait_proto::v1::ingest_service_server::{self, IngestServiceServer};
 use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::Instruments;
@@ -30,22 +30,23 @@ impl IngestService {
         store: Arc<dyn IntakeStore>,
         profile_clock: ProfileClock,
         clock: SharedClock,
-        with: Instruments,
+        instruments: Instruments,
         config: &ValidConfig,
     ) -> Self {
-        let metrics = Arc::new(Metrics::new(&with.meter));
+        let metrics = Arc::new(Metrics::new(&instruments.meter));
         let log = LogAppender::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics), config);
-        let (items, age) = (config.catalogue_cache_items, config.catalogue_cache_ttl);
+        let cache_items = config.catalogue_cache_items;
+        let cache_ttl = config.catalogue_cache_ttl;
         let shared = IngestContext {
             validator: Validator::new(config),
             rate: RateLimit::new(config.user_events_per_second, config.user_burst),
-            catalogue: CatalogueCache::new(Arc::clone(&store), config.level, items, age),
+            catalogue: CatalogueCache::new(Arc::clone(&store), config.level, cache_items, cache_ttl),
             store,
             profile_clock,
             clock,
             log: Arc::new(log),
             metrics,
-            tracer: with.tracer,
+            tracer: instruments.tracer,
             stream_requests: config.stream_requests,
             stream_wait_max: config.stream_wait_max,
             closing: CancellationToken::new(),
@@ -68,7 +69,8 @@ impl IngestService {
         reason = "the caller owns the handle, which ends with the last task"
     )]
     pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
-        let (shared, shutdown) = (Arc::clone(&self.shared), shutdown.clone());
+        let shared = Arc::clone(&self.shared);
+        let shutdown = shutdown.clone();
         tokio::spawn(async move {
             shutdown.cancelled().await;
             // Readers stop first. What they have enqueued is still answered, so no appended request goes without an answer.

@@ -17,8 +17,9 @@ impl ShopTime {
     pub(crate) fn of_zone(name: &str) -> Result<Self, InvalidValue> {
         let zone = TimeZone::get(name).map_err(|_| {
             let problem = format!("{name:?} is no time zone");
-            InvalidValue::new("ingest.time_zone", problem, "write it as IANA names it, as Europe/Berlin or UTC")
+            InvalidValue::new("ingest.time_zone", problem, "use an IANA name such as Europe/Berlin or UTC")
         })?;
+        // A zone without transitions has the same offset at all times.
         let fixed_minutes = zone.to_fixed_offset().ok().map(|offset| minutes(offset.seconds()));
         Ok(Self { zone, fixed_minutes })
     }
@@ -28,8 +29,8 @@ impl ShopTime {
         if let Some(minutes) = self.fixed_minutes {
             return minutes;
         }
-        let moment = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        minutes(self.zone.to_offset(moment).seconds())
+        let timestamp = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        minutes(self.zone.to_offset(timestamp).seconds())
     }
 }
 

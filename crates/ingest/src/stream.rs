@@ -10,7 +10,7 @@ use crate::append::Backpressure;
 use crate::context::IngestContext;
 use crate::error::Error;
 use crate::rate;
-use crate::track::{self, PendingBatch, BatchOptions};
+use crate::track::{self, BatchOptions, PendingBatch};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use portrait_profile::TraceContext;
@@ -38,60 +38,72 @@ pub(crate) fn begin(
     let (sender, receiver) = mpsc::channel(shared.stream_requests);
     shared.streams.spawn(read(Arc::clone(shared), caller, requests, sender));
     let shared = Arc::clone(shared);
-    let answers = ReceiverStream::new(receiver).then(move |put| respond(Arc::clone(&shared), put));
+    let responses =
+        ReceiverStream::new(receiver).then(move |enqueued| respond(Arc::clone(&shared), enqueued));
     // A status ends a gRPC stream, so nothing may follow the first error.
-    let ended = |ended: &mut bool, answer: Result<_, _>| {
-        let last = std::mem::replace(ended, answer.is_err());
-        futures::future::ready((!last).then_some(answer))
-    };
-    answers.scan(false, ended).boxed()
+    let until_error = responses.scan(false, |has_failed, response| {
+        let is_over = std::mem::replace(has_failed, response.is_err());
+        futures::future::ready((!is_over).then_some(response))
+    });
+    until_error.boxed()
 }
 
+/// Reads and enqueues requests until the client ends the stream, an error occurs, or the service drains.
 async fn read(
     shared: Arc<IngestContext>,
     caller: Option<Arc<Caller>>,
     mut requests: Streaming<TrackStreamRequest>,
     sender: mpsc::Sender<Enqueued>,
 ) {
-            // In this order: a client that is gone needs no final status, and a drain comes before further requests.
     loop {
         let request = tokio::select! {
+            // In this order: a client that is gone needs no final status, and a drain precedes further requests.
             biased;
             () = sender.closed() => return,
             () = shared.closing.cancelled() => Err(Error::ShuttingDown.into()),
             request = requests.message() => request.map_err(normalized),
         };
-        let put = match request {
+        let enqueued = match request {
             Ok(None) => return,
             Ok(Some(request)) => enqueue(&shared, caller.as_ref(), request).await,
             Err(status) => Err(status),
         };
-        let over = put.is_err();
-        if sender.send(put).await.is_err() || over {
+        let is_last = enqueued.is_err();
+        // Waits while `stream_requests` responses are not taken: a slow reader stops its own sender.
+        if sender.send(enqueued).await.is_err() || is_last {
             return;
         }
     }
 }
 
-async fn enqueue(shared: &Arc<IngestContext>, caller: Option<&Arc<Caller>>, request: TrackStreamRequest) -> Enqueued {
+/// Enqueues the events of a request. Waits for the caller's rate, for memory and for a lagging partition.
+async fn enqueue(
+    shared: &Arc<IngestContext>,
+    caller: Option<&Arc<Caller>>,
+    request: TrackStreamRequest,
+) -> Enqueued {
     rate::wait(caller, request.events.len(), shared.stream_wait_max).await?;
     // A stream may last for days, so each of its requests is a trace of its own.
     let mut span = shared.tracer.root_span(SpanKind::Server, "portrait.v1.IngestService/TrackStream request");
     span.note("events", request.events.len() as i64);
     let trace = span.bytes().map(TraceContext);
-    let terms = BatchOptions { backfill: request.backfill, backpressure: Backpressure::Wait(shared.stream_wait_max), trace };
-    let check = |event, now| shared.validator.event(event, now);
-    let pending = track::enqueue(shared, track::EVENTS, request.events, terms, check).await?;
+    let backpressure = Backpressure::Wait(shared.stream_wait_max);
+    let options = BatchOptions { backfill: request.backfill, backpressure, trace };
+    let pending = track::enqueue(shared, track::EVENTS, request.events, options, |event, now| {
+        shared.validator.event(event, now)
+    })
+    .await?;
     Ok((request.request_number, pending, span))
 }
 
-async fn respond(shared: Arc<IngestContext>, put: Enqueued) -> Result<TrackStreamResponse, Status> {
-    let (request_number, pending, _span) = put?;
-    let outcome = pending.finish(&shared).await?;
+/// Waits for the appends of a request and builds its response.
+async fn respond(shared: Arc<IngestContext>, enqueued: Enqueued) -> Result<TrackStreamResponse, Status> {
+    let (request_number, pending, _span) = enqueued?;
+    let result = pending.finish(&shared).await?;
     Ok(TrackStreamResponse {
         request_number,
-        accepted: outcome.accepted,
-        rejected: outcome.rejected,
-        consistency_token: outcome.token.encode(),
+        accepted: result.accepted,
+        rejected: result.rejected,
+        consistency_token: result.token.encode(),
     })
 }

@@ -88,17 +88,17 @@ struct PartitionGroup {
 }
 
 /// Builds the rejection of an item and counts it.
-pub(crate) fn rejection(shared: &IngestContext, kind: BatchKind, index: usize, refusal: ValidationError) -> Rejection {
-    shared.metrics.rejected(kind.name, refusal.reason);
-    let dot = if refusal.field.is_empty() { "" } else { "." };
-    let field = format!("{}[{index}]{dot}{}", kind.field, refusal.field);
-    let message = refusal.message;
-    Rejection {
-        index: u32::try_from(index).unwrap_or(u32::MAX),
-        reason: refusal.reason.into(),
-        field,
-        message,
-    }
+pub(crate) fn rejection(
+    shared: &IngestContext,
+    kind: BatchKind,
+    index: usize,
+    error: ValidationError,
+) -> Rejection {
+    shared.metrics.rejected(kind.name, error.reason);
+    let dot = if error.field.is_empty() { "" } else { "." };
+    let field = format!("{}[{index}]{dot}{}", kind.field, error.field);
+    let message = error.message;
+    Rejection { index: u32::try_from(index).unwrap_or(u32::MAX), reason: error.reason.into(), field, message }
 }
 
 /// Validates, completes and enqueues the items of a batch. Items of one user keep their order.
@@ -110,43 +110,52 @@ pub(crate) async fn enqueue<Item>(
     shared: &Arc<IngestContext>,
     kind: BatchKind,
     items: Vec<Item>,
-    terms: BatchOptions,
-    check: impl Fn(Item, Timestamp) -> Result<Record, ValidationError>,
+    options: BatchOptions,
+    validate: impl Fn(Item, Timestamp) -> Result<Record, ValidationError>,
 ) -> Result<PendingBatch, Error> {
     request::batch(kind.field, items.len())?;
     let now = shared.now();
-    let (mut records, mut indices, mut rejected) = (Vec::with_capacity(items.len()), Vec::new(), Vec::new());
+    let mut records = Vec::with_capacity(items.len());
+    let mut indices = Vec::with_capacity(items.len());
+    let mut rejected = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
-        match check(item, now).and_then(|record| check_rate(shared, record, terms)) {
+        match validate(item, now).and_then(|record| check_rate(shared, record, options)) {
             Ok(record) => {
                 records.push(record);
                 indices.push(index);
             }
-            Err(refusal) => rejected.push(rejection(shared, kind, index, refusal)),
+            Err(error) => rejected.push(rejection(shared, kind, index, error)),
         }
     }
+    // Before the records are encoded: a record must contain all that a profile needs, since nothing is looked up later.
     shared.catalogue.enrich(&mut records, now).await?;
     let mut groups = Vec::new();
-    // Complete before the records are encoded: a record must contain all that a profile needs, since nothing is looked up later.
-    for mut chunk in by_partition(shared, records, indices, terms.trace) {
+    for mut chunk in by_partition(shared, records, indices, options.trace) {
         let records = chunk.records();
         let AppendChunk { partition, indices, mut span, .. } = chunk;
         span.note("records", records.len() as i64);
-        let underway = shared.log.enqueue(partition, records, terms.backpressure).await;
-        groups.push(PartitionGroup { partition, indices, append: underway, span });
+        // Enqueued one after the other, without awaiting the append: the order of a stream's requests is fixed here.
+        let append = shared.log.enqueue(partition, records, options.backpressure).await;
+        groups.push(PartitionGroup { partition, indices, append, span });
     }
-        // Enqueued one after the other and without awaiting an answer: the order of a stream's requests is fixed here.
     Ok(PendingBatch { kind, rejected, groups })
 }
 
-fn check_rate(shared: &IngestContext, record: Record, terms: BatchOptions) -> Result<Record, ValidationError> {
+/// Returns the record if its user's rate limit allows it.
+fn check_rate(
+    shared: &IngestContext,
+    record: Record,
+    options: BatchOptions,
+) -> Result<Record, ValidationError> {
     match &shared.rate {
-        Some(rate) if !terms.backfill && !rate.allows(&record.user_id, record.accepted_at) => Err(ValidationError {
-            reason: ErrorReason::RateLimited,
-            field: "user_id".to_owned(),
-            message: "the shopper's rate limit is used up: send later, or mark old events as backfill"
-                .to_owned(),
-        }),
+        Some(rate) if !options.backfill && !rate.allows(&record.user_id, record.accepted_at) => {
+            Err(ValidationError {
+                reason: ErrorReason::RateLimited,
+                field: "user_id".to_owned(),
+                message: "the user's rate limit is exhausted: send later, or mark old events as backfill"
+                    .to_owned(),
+            })
+        }
         _ => Ok(record),
     }
 }
@@ -162,17 +171,18 @@ fn by_partition(
     let limits = shared.store.limits();
     let mut open: BTreeMap<PartitionId, AppendChunk> = BTreeMap::new();
     let mut full = Vec::new();
-    for (number, (mut record, index)) in records.into_iter().zip(indices).enumerate() {
+    for (record_index, (mut record, index)) in records.into_iter().zip(indices).enumerate() {
         let partition = shared.store.layout().partitions.partition_of(&record.user_id);
-        let begun = || AppendChunk::begin(shared, partition, trace);
-        let chunk = open.entry(partition).or_insert_with(begun);
-        record.trace = chunk.span.bytes().filter(|_| number < TRACED_RECORDS_MAX).map(TraceContext);
+        let new_chunk = || AppendChunk::begin(shared, partition, trace);
+        let chunk = open.entry(partition).or_insert_with(new_chunk);
+        record.trace = chunk.span.bytes().filter(|_| record_index < TRACED_RECORDS_MAX).map(TraceContext);
+        // Encoded before the size is checked: its length is known only then. A record that does not fit opens the next chunk.
         let start = chunk.bytes.len();
         chunk.bytes = record.encode_after(std::mem::take(&mut chunk.bytes));
         if chunk.ends.len() == limits.append_records || chunk.bytes.len() > limits.append_bytes {
             // The encoded record keeps the context of the span that it was encoded for.
             let encoded = chunk.bytes.split_off(start);
-            full.push(std::mem::replace(chunk, AppendChunk { bytes: encoded, ..begun() }));
+            full.push(std::mem::replace(chunk, AppendChunk { bytes: encoded, ..new_chunk() }));
         }
         chunk.indices.push(index);
         chunk.ends.push(chunk.bytes.len());
@@ -184,15 +194,16 @@ fn by_partition(
 
 impl AppendChunk {
     fn begin(shared: &IngestContext, partition: PartitionId, trace: Option<TraceContext>) -> Self {
-        let before = trace.map(|trace| trace.0);
-        let mut span = shared.tracer.child_span(before, SpanKind::Producer, "append");
+        let parent = trace.map(|trace| trace.0);
+        let mut span = shared.tracer.child_span(parent, SpanKind::Producer, "append");
         span.note("partition", i64::from(partition.get()));
         Self { partition, indices: Vec::new(), bytes: Vec::new(), ends: Vec::new(), span }
     }
 
     /// Returns the records as slices of one buffer, without a copy.
     fn records(&mut self) -> Vec<Bytes> {
-        let (bytes, mut start) = (Bytes::from(std::mem::take(&mut self.bytes)), 0);
+        let bytes = Bytes::from(std::mem::take(&mut self.bytes));
+        let mut start = 0;
         self.ends.iter().map(|end| bytes.slice(std::mem::replace(&mut start, *end)..*end)).collect()
     }
 }
@@ -204,43 +215,50 @@ impl PendingBatch {
     /// Fails with the error of a partition if no item at all was accepted. Of several errors an ambiguous one wins (something
     /// may have been written): after a clear refusal a caller could discard what it sent.
     pub(crate) async fn finish(self, shared: &IngestContext) -> Result<BatchResult, Error> {
-        let mut outcome = BatchResult { rejected: self.rejected, ..BatchResult::default() };
-        let mut failed: Option<Error> = None;
-        for PartitionGroup { partition, indices, append: underway, mut span } in self.groups {
-            let placed = match underway {
-                Ok(underway) => underway.position().await,
+        let mut result = BatchResult { rejected: self.rejected, ..BatchResult::default() };
+        let mut failure: Option<Error> = None;
+        for PartitionGroup { partition, indices, append, mut span } in self.groups {
+            let position = match append {
+                Ok(append) => append.position().await,
                 Err(error) => Err(error),
             };
-            match placed {
-                Ok(place) => {
-                    span.note("seq", i64::try_from(place.seq.get()).unwrap_or(i64::MAX));
-                    outcome.accepted += u32::try_from(indices.len()).unwrap_or(u32::MAX);
-                    outcome.token.cover(TokenEntry {
+            match position {
+                Ok(position) => {
+                    span.note("seq", i64::try_from(position.seq.get()).unwrap_or(i64::MAX));
+                    result.accepted += u32::try_from(indices.len()).unwrap_or(u32::MAX);
+                    result.token.cover(TokenEntry {
                         partition: partition.get(),
-                        generation: place.generation.nonce().get(),
-                        seq: place.seq.get(),
+                        generation: position.generation.nonce().get(),
+                        seq: position.seq.get(),
                     });
                 }
                 Err(error) => {
                     span.fail(error.to_string());
-                    let refused = indices.into_iter().map(|index| {
-                        let (reason, message) = (error.reason(), error.message());
-                        rejection(shared, self.kind, index, ValidationError { reason, field: String::new(), message })
+                    let rejections = indices.into_iter().map(|index| {
+                        let reason = error.reason();
+                        let message = error.message();
+                        rejection(
+                            shared,
+                            self.kind,
+                            index,
+                            ValidationError { reason, field: String::new(), message },
+                        )
                     });
-                    outcome.rejected.extend(refused);
-                    failed = Some(match failed {
-                        Some(before) if !error.is_ambiguous() => before,
+                    result.rejected.extend(rejections);
+                    failure = Some(match failure {
+                        Some(earlier) if !error.is_ambiguous() => earlier,
                         _ => error,
                     });
                 }
             }
         }
-        shared.metrics.accepted(self.kind.name, u64::from(outcome.accepted));
-        match failed {
-            Some(error) if outcome.accepted == 0 => Err(error),
+        shared.metrics.accepted(self.kind.name, u64::from(result.accepted));
+        match failure {
+            // With some items accepted the call succeeds: the caller sees the others in the list of rejections.
+            Some(error) if result.accepted == 0 => Err(error),
             _ => {
-                outcome.rejected.sort_by_key(|rejection| rejection.index);
-                Ok(outcome)
+                result.rejected.sort_by_key(|rejection| rejection.index);
+                Ok(result)
             }
         }
     }
@@ -252,15 +270,16 @@ impl PendingBatch {
 /// Fails if the batch is empty or too large, or the store cannot be written.
 pub(crate) async fn upsert(shared: &IngestContext, items: Vec<v1::Item>) -> Result<BatchResult, Error> {
     request::batch(ITEMS.field, items.len())?;
-    let (mut checked, mut rejected) = (Vec::with_capacity(items.len()), Vec::new());
+    let mut valid = Vec::with_capacity(items.len());
+    let mut rejected = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
         match shared.validator.item(item) {
-            Ok(item) => checked.push(item),
-            Err(refusal) => rejected.push(rejection(shared, ITEMS, index, refusal)),
+            Ok(item) => valid.push(item),
+            Err(error) => rejected.push(rejection(shared, ITEMS, index, error)),
         }
     }
-    let accepted = u32::try_from(checked.len()).unwrap_or(u32::MAX);
-    shared.catalogue.upsert(checked, shared.now()).await?;
+    let accepted = u32::try_from(valid.len()).unwrap_or(u32::MAX);
+    shared.catalogue.upsert(valid, shared.now()).await?;
     shared.metrics.accepted(ITEMS.name, u64::from(accepted));
     Ok(BatchResult { accepted, rejected, token: ConsistencyToken::default() })
 }

@@ -1,11 +1,11 @@
-//! The room against a store with faults: what enters, in which order, and what a caller is told when the store cannot keep up.
+//! Ingest service over a store with injected faults: accepted and rejected items, order, erasures, streams and overload.
 
 #![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
 
 mod ingest {
-    mod tracking;
     mod erasures;
-    mod pressure;
     mod fixture;
+    mod pressure;
     mod streams;
+    mod tracking;
 }

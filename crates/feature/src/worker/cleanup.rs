@@ -72,7 +72,11 @@ impl ErasureCleanup {
     }
 
     /// Notes cleared erasures in the ledger if the rewrite has finished. False: another worker owns the partition.
-    pub(super) async fn end(&mut self, owner: &mut PartitionOwner, position: &mut OwnedPosition) -> Result<bool, Error> {
+    pub(super) async fn end(
+        &mut self,
+        owner: &mut PartitionOwner,
+        position: &mut OwnedPosition,
+    ) -> Result<bool, Error> {
         let Some(mut rewrite) = self.running.take_if(|rewrite| rewrite.task.is_finished()) else {
             return Ok(true);
         };
@@ -87,7 +91,8 @@ impl ErasureCleanup {
             Err(_) => return Ok(true),
         }
         let through = rewrite.through;
-        let is_noted = owner.write_note(position, |ledger| ledger.erasures_mut().cleared_through(through)).await?;
+        let is_noted =
+            owner.write_note(position, |ledger| ledger.erasures_mut().cleared_through(through)).await?;
         owner.shared.metrics.erasures("cleared", u64::from(is_noted));
         Ok(is_noted)
     }
@@ -98,7 +103,8 @@ async fn erasable_through(owner: &mut PartitionOwner) -> Result<LogSeq, Error> {
     let store = &owner.shared.store;
     let meta = store.meta(owner.partition).await?;
     let registry = store.registry(None, Duration::ZERO).await?;
-    let oldest_model_at = registry.models.iter().filter(|model| names_users(model)).map(|model| model.at).min();
+    let oldest_model_at =
+        registry.models.iter().filter(|model| names_users(model)).map(|model| model.at).min();
     // Log: every record before `log_first` is trimmed.
     let mut through = meta.log_first.previous();
     for (_, tombstone) in owner.tombstones.iter() {
@@ -114,7 +120,11 @@ async fn erasable_through(owner: &mut PartitionOwner) -> Result<LogSeq, Error> {
 }
 
 /// Expires tombstones whose erasure is complete and that are older than log and feed. False: another worker owns the partition.
-async fn expire(owner: &mut PartitionOwner, position: &mut OwnedPosition, now: Timestamp) -> Result<bool, Error> {
+async fn expire(
+    owner: &mut PartitionOwner,
+    position: &mut OwnedPosition,
+    now: Timestamp,
+) -> Result<bool, Error> {
     let accepted_before = now.minus(owner.shared.config.tombstone_ttl());
     let erasures = position.ledger.erasures();
     // Both conditions: a late record may still come while it is in the retention, and an erasure that is not complete needs

@@ -4,11 +4,11 @@
 use crate::batch::LogEntry;
 use crate::cache::ProfileCache;
 use crate::context::FeatureContext;
-use crate::tombstones::TombstoneIndex;
 use crate::error::Error;
 use crate::fold::{BatchFold, FoldResult, OwnedPosition};
 use crate::metrics::CommitCounts;
 use crate::shadow::ShadowEvaluator;
+use crate::tombstones::TombstoneIndex;
 use portrait_profile::{PartitionId, PartitionLedger, Profile, Tombstone};
 use portrait_proto::status::with_causes;
 use portrait_store::{ProfileKey, SeenQuery};
@@ -119,14 +119,16 @@ impl PartitionOwner {
 
     /// Loads the profiles that `entries` change, unless they are cached.
     pub(super) async fn load(&mut self, entries: &[LogEntry]) -> Result<(), Error> {
-        let mut missing = self.profiles.take_hot(entries.iter().filter_map(LogEntry::user_id).map(ProfileKey::of));
+        let mut missing =
+            self.profiles.take_hot(entries.iter().filter_map(LogEntry::user_id).map(ProfileKey::of));
         missing.sort_unstable();
         missing.dedup();
         for keys in missing.chunks(self.shared.store.limits().page_items) {
             let stored = self.shared.store.profiles(self.partition, keys).await?;
             for (key, bytes) in keys.iter().zip(stored) {
                 if let Some(bytes) = bytes {
-                    let profile = Profile::decode(&bytes).map_err(|source| Error::cannot_read(key, source))?;
+                    let profile =
+                        Profile::decode(&bytes).map_err(|source| Error::cannot_read(key, source))?;
                     self.profiles.loaded(key.clone(), profile, bytes.len());
                 }
             }
@@ -135,7 +137,11 @@ impl PartitionOwner {
     }
 
     /// Folds entries into a commit. Their profiles must be loaded.
-    pub(super) async fn fold(&mut self, position: &OwnedPosition, entries: Vec<LogEntry>) -> Result<FoldResult, Error> {
+    pub(super) async fn fold(
+        &mut self,
+        position: &OwnedPosition,
+        entries: Vec<LogEntry>,
+    ) -> Result<FoldResult, Error> {
         let queries: Vec<SeenQuery> = entries.iter().filter_map(|entry| entry.seen).collect();
         let mut seen_before = Vec::with_capacity(queries.len());
         for page in queries.chunks(self.shared.store.limits().page_items) {

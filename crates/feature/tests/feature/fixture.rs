@@ -1,5 +1,5 @@
-//! The room over an embedded store that can have faults, and the hand that ingest would have. In come views of shoppers, out
-//! go records in the log; what became of them is read from the store.
+//! Fixture: feature workers over an embedded store with injected faults. Tests log records in place of ingest, and read the
+//! result from the store.
 
 use bytes::Bytes;
 use portrait_feature::{Config, FeatureService};
@@ -25,28 +25,31 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// 2026-01-01T00:00:00Z, where every test begins.
+/// Start time of every test, 2026-01-01T00:00:00Z.
 pub(super) const NEW_YEAR: i64 = 1_767_225_600_000;
-/// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait of a test for a condition.
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The room and everything below it.
+/// Workers of one process with their store, clock and model.
 pub(super) struct FeatureFixture {
     pub(super) store: Arc<Embedded>,
     pub(super) faulty: Arc<FaultyStore>,
     pub(super) clock: ManualClock,
     pub(super) service: FeatureService,
-    /// The model that is served.
     pub(super) model: watch::Sender<ServedModel>,
     shutdown: CancellationToken,
     workers: JoinHandle<()>,
-    /// By user, which record ids were logged: what a profile must be made of.
+    /// Logged record ids by user, which a profile must be made of.
     logged: BTreeMap<String, BTreeSet<String>>,
     _folder: tempfile::TempDir,
 }
 
-/// The workers of one process.
-fn worker(store: &Arc<FaultyStore>, clock: &ManualClock, model: &watch::Sender<ServedModel>) -> FeatureService {
+/// Builds the service of one process.
+fn build_service(
+    store: &Arc<FaultyStore>,
+    clock: &ManualClock,
+    model: &watch::Sender<ServedModel>,
+) -> FeatureService {
     FeatureService::build(
         Arc::clone(store) as Arc<dyn Store>,
         "worker".to_owned(),
@@ -59,8 +62,8 @@ fn worker(store: &Arc<FaultyStore>, clock: &ManualClock, model: &watch::Sender<S
 }
 
 impl FeatureFixture {
-    /// A room whose workers own every partition.
-    pub(super) async fn running(partitions: u16) -> Self {
+    /// Starts workers and waits until they own every partition.
+    pub(super) async fn start(partitions: u16) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let partitions = PartitionCount::new(partitions);
         let options = EmbeddedOptions { partitions, reserve_bytes: 0, ..EmbeddedOptions::default() };
@@ -68,24 +71,28 @@ impl FeatureFixture {
         let faulty = Arc::new(FaultyStore::of(Arc::clone(&store) as Arc<dyn Store>));
         let clock = ManualClock::new(NEW_YEAR);
         let model = watch::Sender::new(None);
-        let service = worker(&faulty, &clock, &model);
+        let service = build_service(&faulty, &clock, &model);
         let shutdown = CancellationToken::new();
         let workers = service.run(&shutdown);
-        let (logged, _folder) = (BTreeMap::new(), folder);
-        let room = Self { store, faulty, clock, service, model, shutdown, workers, logged, _folder };
-        let all = room.partitions().count();
-        room.until("every partition is owned", async || room.service.ownership().borrow().owned == all).await;
-        room
+        let logged = BTreeMap::new();
+        let fixture =
+            Self { store, faulty, clock, service, model, shutdown, workers, logged, _folder: folder };
+        let all = fixture.partitions().count();
+        fixture
+            .until("every partition is owned", async || fixture.service.ownership().borrow().owned == all)
+            .await;
+        fixture
     }
 
-    /// Another process's workers over the same store; they run until the token is cancelled.
-    pub(super) fn another(&self) -> (FeatureService, CancellationToken, JoinHandle<()>) {
-        let (service, shutdown) = (worker(&self.faulty, &self.clock, &self.model), CancellationToken::new());
+    /// Starts the workers of another process over the same store; they run until the token is cancelled.
+    pub(super) fn start_second_process(&self) -> (FeatureService, CancellationToken, JoinHandle<()>) {
+        let service = build_service(&self.faulty, &self.clock, &self.model);
+        let shutdown = CancellationToken::new();
         let running = service.run(&shutdown);
         (service, shutdown, running)
     }
 
-    /// A client without a network.
+    /// Returns a client without a network.
     pub(super) fn client(&self) -> FeatureServiceClient<FeatureServiceServer<impl Handlers + use<>>> {
         FeatureServiceClient::new(self.service.grpc())
     }
@@ -106,7 +113,7 @@ impl FeatureFixture {
         }
     }
 
-    /// Logs views of one shopper, and waits until they are applied.
+    /// Logs views of one user and waits until they are applied.
     pub(super) async fn views(&mut self, user: &str, first: usize, count: usize) {
         let views: Vec<_> =
             (first..first + count).map(|number| (user.to_owned(), format!("v{number}"))).collect();
@@ -119,12 +126,12 @@ impl FeatureFixture {
         self.model.send_replace(Some(Arc::new(model)));
     }
 
-    /// The segment that a shopper is in.
+    /// Returns the segment of a user.
     pub(super) async fn segment(&self, user: &str) -> Option<u32> {
-        self.profile(user).await?.segment().map(|held| held.segment_id.get())
+        self.profile(user).await?.segment().map(|membership| membership.segment_id.get())
     }
 
-    /// Shoppers by segment, as the owners of all partitions have noted it.
+    /// Returns the number of users by segment from the ledgers of all partitions.
     pub(super) async fn counts(&self) -> BTreeMap<u32, u64> {
         let mut counts = BTreeMap::new();
         for partition in self.partitions() {
@@ -136,7 +143,7 @@ impl FeatureFixture {
         counts
     }
 
-    /// Every change of every feed, in order for each partition.
+    /// Returns every change of every feed, in order within a partition.
     pub(super) async fn changes(&self) -> Vec<ProfileChange> {
         let mut changes = Vec::new();
         for partition in self.partitions() {
@@ -149,15 +156,15 @@ impl FeatureFixture {
         changes
     }
 
-    /// Logs bytes as they are.
+    /// Appends raw bytes to a log.
     pub(super) async fn append(&self, partition: PartitionId, record: Bytes) -> LogSeq {
         let at = Timestamp::from_millis(NEW_YEAR);
         let appended = self.store.append(partition, vec![record], at, AckLevel::Memory).await;
-        appended.expect("the log takes it").last.seq
+        appended.expect("an append").last.seq
     }
 
     pub(super) async fn meta(&self, partition: PartitionId) -> PartitionMeta {
-        self.store.meta(partition).await.expect("the store is there")
+        self.store.meta(partition).await.expect("the store answers")
     }
 
     /// Waits until everything in the log is applied.
@@ -171,34 +178,35 @@ impl FeatureFixture {
         }
     }
 
-    pub(super) async fn until(&self, what: &str, mut happened: impl AsyncFnMut() -> bool) {
-        let waiting = async {
-            while !happened().await {
+    /// Waits until `holds` is true; `condition` describes it for the failure.
+    pub(super) async fn until(&self, condition: &str, mut holds: impl AsyncFnMut() -> bool) {
+        let poll = async {
+            while !holds().await {
                 tokio::task::yield_now().await;
             }
         };
-        assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "waited in vain: {what}");
+        assert!(tokio::time::timeout(TEST_TIMEOUT, poll).await.is_ok(), "timed out: {condition}");
     }
 
     pub(super) async fn profile(&self, user: &str) -> Option<Profile> {
         let key = portrait_store::ProfileKey::of(&user_id(user));
-        let found = self.store.profiles(self.partition(user), &[key]).await.expect("the store is there");
-        let bytes = found.into_iter().next().flatten()?;
+        let profiles = self.store.profiles(self.partition(user), &[key]).await.expect("the store answers");
+        let bytes = profiles.into_iter().next().flatten()?;
         Some(Profile::decode(&bytes).expect("a profile"))
     }
 
-    /// Checks that every profile was made of exactly what was logged, each record once.
+    /// Checks that every profile consists of exactly the logged records, each once.
     pub(super) async fn check_profiles(&self) {
         for (user, record_ids) in &self.logged {
             let profile = self.profile(user).await.unwrap_or_else(|| panic!("{user} has no profile"));
             let ids = record_ids.iter().map(|id| RecordId::parse(id).expect("an id"));
             let fingerprint = ids.fold(Fingerprint::default(), |sum, id| sum.with(&id));
-            let told = (profile.applied_events(), profile.fingerprint());
-            assert_eq!(told, (record_ids.len() as u64, fingerprint), "{user}");
+            let reported = (profile.applied_events(), profile.fingerprint());
+            assert_eq!(reported, (record_ids.len() as u64, fingerprint), "{user}");
         }
     }
 
-    /// Lets the workers end, and waits for them.
+    /// Stops the workers and waits for their end.
     pub(super) async fn stop(&mut self) {
         self.shutdown.cancel();
         (&mut self.workers).await.expect("no worker panics");
@@ -215,7 +223,7 @@ pub(super) fn user_id(text: &str) -> UserId {
     UserId::parse(text).expect("an id")
 }
 
-/// A view.
+/// Record of a view at the start time.
 pub(super) fn view(user: &str, record_id: Option<&str>) -> Record {
     let at = Timestamp::from_millis(NEW_YEAR);
     Record {

@@ -19,7 +19,8 @@ pub(crate) struct ValidItem {
 impl Validator {
     /// Validates an item. Its price is stored in the base currency.
     pub(crate) fn item(&self, item: v1::Item) -> Result<ValidItem, ValidationError> {
-        let item_id = ItemId::parse(&item.item_id).map_err(|fault| ValidationError::of_text("item_id", fault))?;
+        let item_id =
+            ItemId::parse(&item.item_id).map_err(|error| ValidationError::of_text("item_id", error))?;
         let item = CatalogueItem {
             category: text("category", item.category, LABEL_MAX_BYTES)?,
             brand: text("brand", item.brand, LABEL_MAX_BYTES)?,

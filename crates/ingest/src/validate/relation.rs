@@ -8,11 +8,15 @@ use portrait_proto::v1::{self, ErrorReason};
 
 impl Validator {
     /// Validates a relation that arrives at `now`.
-    pub(crate) fn relation(&self, relation: &v1::Relation, now: Timestamp) -> Result<Record, ValidationError> {
+    pub(crate) fn relation(
+        &self,
+        relation: &v1::Relation,
+        now: Timestamp,
+    ) -> Result<Record, ValidationError> {
         let from = user_id("user_id", &relation.user_id)?;
         let other_user_id = user_id("other_user_id", &relation.other_user_id)?;
         if from == other_user_id {
-            let message = "is the same as user_id: nobody is a neighbour of oneself";
+            let message = "is the same as user_id: an edge needs two users";
             return Err(ValidationError::new(ErrorReason::ConflictingFields, "other_user_id", message));
         }
         let kind = relation_from_wire(relation.kind).ok_or_else(|| {

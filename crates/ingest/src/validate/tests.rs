@@ -1,4 +1,4 @@
-//! Every fault of an item has its reason and its field.
+//! Each violation has its reason and its field.
 
 use super::*;
 use crate::config::Config;
@@ -9,35 +9,35 @@ use std::collections::HashMap;
 /// 2024-01-01T00:00:00Z.
 const NOW_S: i64 = 1_704_067_200;
 
-fn rules() -> Validator {
+fn validator() -> Validator {
     let config = Config { custom_actions: vec!["quiz".to_owned()], ..Config::default() };
-    Validator::new(&config.validate(portrait_store::AckLevel::Disk).expect("a good configuration"))
+    Validator::new(&config.validate(portrait_store::AckLevel::Disk).expect("a valid configuration"))
 }
 
 fn now() -> Timestamp {
     Timestamp::from_millis(NOW_S * 1000)
 }
 
-fn moment(seconds: i64) -> Option<prost_types::Timestamp> {
+fn wire_time(seconds: i64) -> Option<prost_types::Timestamp> {
     Some(prost_types::Timestamp { seconds, nanos: 0 })
 }
 
-fn good() -> v1::Event {
+fn valid_event() -> v1::Event {
     v1::Event {
         event_id: "e1".to_owned(),
         user_id: "u1".to_owned(),
         action: Action::View.into(),
-        occurred_at: moment(NOW_S),
+        occurred_at: wire_time(NOW_S),
         ..Default::default()
     }
 }
 
 fn check(change: impl FnOnce(&mut v1::Event), expected: Option<(ErrorReason, &str)>) {
-    let mut event = good();
+    let mut event = valid_event();
     change(&mut event);
     let shown = format!("{event:?}");
-    let refusal = rules().event(event, now()).err().map(|refusal| (refusal.reason, refusal.field));
-    assert_eq!(refusal, expected.map(|(reason, field)| (reason, field.to_owned())), "{shown}");
+    let error = validator().event(event, now()).err().map(|error| (error.reason, error.field));
+    assert_eq!(error, expected.map(|(reason, field)| (reason, field.to_owned())), "{shown}");
 }
 
 #[test]
@@ -75,22 +75,22 @@ fn numbers_are_finite_and_within_their_range() {
 }
 
 #[test]
-fn times_are_told_and_neither_ahead_nor_before_all_shops() {
-    let at = |seconds| move |event: &mut v1::Event| event.occurred_at = moment(seconds);
+fn times_are_present_and_within_their_range() {
+    let at = |seconds| move |event: &mut v1::Event| event.occurred_at = wire_time(seconds);
     check(|event| event.occurred_at = None, Some((ErrorReason::MissingField, "occurred_at")));
     check(at(NOW_S + 300), None);
     check(at(NOW_S + 301), Some((ErrorReason::TimeInFuture, "occurred_at")));
     check(at(4_102_444_800), Some((ErrorReason::TimeInFuture, "occurred_at")));
     check(at(0), Some((ErrorReason::TimeTooOld, "occurred_at")));
-    check(at(i64::MAX), Some((ErrorReason::InvalidTime, "occurred_at")));
+    check(at(i64::MAX), Some((ErrorReason::BadTime, "occurred_at")));
     check(
         |event| event.occurred_at = Some(prost_types::Timestamp { seconds: NOW_S, nanos: -1 }),
-        Some((ErrorReason::InvalidTime, "occurred_at")),
+        Some((ErrorReason::BadTime, "occurred_at")),
     );
 }
 
 #[test]
-fn actions_are_of_the_list_and_custom_ones_are_configured() {
+fn actions_are_known_and_custom_ones_configured() {
     let custom = |action: Action, name: &'static str| {
         move |event: &mut v1::Event| {
             event.action = action.into();
@@ -106,10 +106,10 @@ fn actions_are_of_the_list_and_custom_ones_are_configured() {
 }
 
 #[test]
-fn properties_are_few_and_short() {
+fn properties_are_bounded_in_number_and_length() {
     let properties = |count: usize, bytes: usize| {
         move |event: &mut v1::Event| {
-            event.properties = (0..count).map(|number| (format!("p{number}"), "v".repeat(bytes))).collect();
+            event.properties = (0..count).map(|index| (format!("p{index}"), "v".repeat(bytes))).collect();
         }
     };
     check(properties(16, 256), None);
@@ -121,14 +121,15 @@ fn properties_are_few_and_short() {
 fn traits_pass_their_policy() {
     let update = |traits: &[(&str, &str)]| v1::TraitsUpdate {
         user_id: "u1".to_owned(),
-        occurred_at: moment(NOW_S),
+        occurred_at: wire_time(NOW_S),
         traits: traits
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect::<HashMap<_, _>>(),
         ..Default::default()
     };
-    let record = rules().traits(update(&[("email", "a@b.c"), ("age", "34")]), now()).expect("good traits");
+    let record =
+        validator().traits(update(&[("email", "a@b.c"), ("age", "34")]), now()).expect("valid traits");
     let Body::Traits(kept) = record.body else { panic!("not traits") };
     let kept: Vec<_> = kept.iter().map(|kept| (&*kept.name, &*kept.value)).collect();
     assert_eq!(kept, [("age", "30-39")]);
@@ -138,22 +139,22 @@ fn traits_pass_their_policy() {
         (&[("", "x")][..], ErrorReason::EmptyId, "traits[\"\"]"),
     ];
     for (traits, reason, field) in rows {
-        let refusal = rules().traits(update(traits), now()).expect_err("bad traits");
-        assert_eq!((refusal.reason, refusal.field.as_str()), (reason, field));
+        let error = validator().traits(update(traits), now()).expect_err("invalid traits");
+        assert_eq!((error.reason, error.field.as_str()), (reason, field));
     }
 }
 
 #[test]
-fn an_edge_has_two_ends_a_kind_and_a_weight() {
+fn a_relation_has_two_users_a_kind_and_a_weight() {
     let edge = |other: &str, kind: i32, weight: f64| v1::Relation {
         user_id: "u1".to_owned(),
         other_user_id: other.to_owned(),
         kind,
         weight,
-        occurred_at: moment(NOW_S),
+        occurred_at: wire_time(NOW_S),
         ..Default::default()
     };
-    assert!(rules().relation(&edge("u2", 1, 0.5), now()).is_ok());
+    assert!(validator().relation(&edge("u2", 1, 0.5), now()).is_ok());
     let rows = [
         (edge("u1", 1, 0.5), ErrorReason::ConflictingFields, "other_user_id"),
         (edge("", 1, 0.5), ErrorReason::EmptyId, "other_user_id"),
@@ -162,7 +163,7 @@ fn an_edge_has_two_ends_a_kind_and_a_weight() {
         (edge("u2", 1, f64::NAN), ErrorReason::NotFinite, "weight"),
     ];
     for (edge, reason, field) in rows {
-        let refusal = rules().relation(&edge, now()).expect_err("a bad edge");
-        assert_eq!((refusal.reason, refusal.field.as_str()), (reason, field));
+        let error = validator().relation(&edge, now()).expect_err("an invalid relation");
+        assert_eq!((error.reason, error.field.as_str()), (reason, field));
     }
 }

@@ -37,9 +37,10 @@ impl Validator {
             let name = text("traits", name, NAME_MAX_BYTES)?;
             let value = text(&field, value, VALUE_MAX_BYTES)?;
             let applied = self.traits.apply(name.into(), value.into());
-            kept.extend(
-                applied.map_err(|fault| ValidationError::new(ErrorReason::OutOfRange, &field, fault.to_string()))?,
-            );
+            let value = applied
+                .map_err(|error| ValidationError::new(ErrorReason::OutOfRange, &field, error.to_string()))?;
+            // A dropped trait leaves no value.
+            kept.extend(value);
         }
         // A map has no order on the wire, and equal updates must yield equal records.
         kept.sort_unstable_by(|a, b| a.name.cmp(&b.name));

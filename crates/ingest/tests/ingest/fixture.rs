@@ -1,5 +1,5 @@
-//! The room over an embedded store that can have faults, and the hand that a worker would have. In come requests of clients
-//! without a network between, out go the records of the logs.
+//! Fixture: the ingest service over an embedded store with injected faults. Tests call it without a network, read the logs, and
+//! apply them in place of a worker.
 
 use portrait_ingest::{Config, IngestService};
 use portrait_profile::{PartitionCount, PartitionId, Record, TimeDelta, Timestamp, UserId};
@@ -14,12 +14,12 @@ use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// 2026-01-01T00:00:00Z, where every test begins.
+/// Start time of every test, 2026-01-01T00:00:00Z.
 pub(super) const NEW_YEAR: i64 = 1_767_225_600_000;
-/// How long a test waits for what must happen.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait of a test for a condition.
+pub(super) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The room and everything below it.
+/// Ingest service with its store and clock.
 pub(super) struct IngestFixture {
     pub(super) store: Arc<Embedded>,
     pub(super) faulty: Arc<FaultyStore>,
@@ -29,9 +29,13 @@ pub(super) struct IngestFixture {
 }
 
 impl IngestFixture {
-    pub(super) fn of(config: &Config) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let options = EmbeddedOptions { partitions: PartitionCount::new(4), reserve_bytes: 0, ..EmbeddedOptions::default() };
+        let options = EmbeddedOptions {
+            partitions: PartitionCount::new(4),
+            reserve_bytes: 0,
+            ..EmbeddedOptions::default()
+        };
         let store = Arc::new(Embedded::open(folder.path(), options).expect("a new store"));
         let faulty = Arc::new(FaultyStore::of(Arc::clone(&store) as Arc<dyn Store>));
         let clock = ManualClock::new(NEW_YEAR);
@@ -40,12 +44,12 @@ impl IngestFixture {
             ProfileClock::Wall,
             Arc::new(clock.clone()),
             Instruments::disabled(),
-            &config.validate(portrait_store::AckLevel::Disk).expect("settings that make sense"),
+            &config.validate(portrait_store::AckLevel::Disk).expect("a valid configuration"),
         );
         Self { store, faulty, clock, service, _folder: folder }
     }
 
-    /// A client without a network.
+    /// Returns a client without a network.
     pub(super) fn client(&self) -> IngestServiceClient<IngestServiceServer<impl Handlers + use<>>> {
         IngestServiceClient::new(self.service.grpc())
     }
@@ -54,14 +58,14 @@ impl IngestFixture {
         self.store.layout().partitions.partition_of(&UserId::parse(user).expect("an id"))
     }
 
-    /// Every record of a partition's log.
+    /// Returns every record of a partition's log.
     pub(super) async fn log(&self, partition: PartitionId) -> Vec<Record> {
         let page = self.store.read_log(partition, LogSeq::ZERO, 100_000, 64 << 20, Duration::ZERO).await;
         let records = page.expect("the log can be read").records;
         records.iter().map(|record| Record::decode(&record.value).expect("a record")).collect()
     }
 
-    /// Every record of every log.
+    /// Returns every record of every log.
     pub(super) async fn logs(&self) -> Vec<Record> {
         let mut records = Vec::new();
         for partition in self.store.layout().partitions.all() {
@@ -70,12 +74,12 @@ impl IngestFixture {
         records
     }
 
-    /// Applies the whole log of a partition, as far as ingest can see.
+    /// Advances `applied_through` to the end of a partition's log, which is all that ingest sees of a worker.
     pub(super) async fn apply(&self, partition: PartitionId) {
         let now = Timestamp::from_millis(NEW_YEAR);
         let token = self.store.acquire(partition, Nonce::new(1), TimeDelta::from_hours(1), now).await;
-        let token = token.expect("the store is there").expect("nobody else is");
-        let meta = self.store.meta(partition).await.expect("the store is there");
+        let token = token.expect("the store answers").expect("no other owner");
+        let meta = self.store.meta(partition).await.expect("the store answers");
         let commit = Commit {
             token,
             expected: meta.commit_no,
@@ -94,7 +98,7 @@ impl IngestFixture {
     }
 }
 
-/// A view.
+/// Returns a view at the start time.
 pub(super) fn view(user: &str, event_id: &str) -> Event {
     Event {
         event_id: event_id.to_owned(),
@@ -105,7 +109,7 @@ pub(super) fn view(user: &str, event_id: &str) -> Event {
     }
 }
 
-/// `count` views of one shopper, named from `first`.
+/// Returns `count` views of one user with ids from `first`.
 pub(super) fn views(user: &str, first: usize, count: usize) -> Vec<Event> {
     (first..first + count).map(|number| view(user, &format!("e{number}"))).collect()
 }

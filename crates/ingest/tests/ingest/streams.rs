@@ -1,6 +1,6 @@
-//! Streams: answers in the order of requests, records in the order in which they were sent, and an end that says why.
+//! Streams: responses in the order of requests, records in the order of sending, and a status that gives the reason of the end.
 
-use super::fixture::{PATIENCE, IngestFixture, views};
+use super::fixture::{IngestFixture, TEST_TIMEOUT, views};
 use portrait_ingest::Config;
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::{ErrorReason, TrackStreamRequest, TrackStreamResponse};
@@ -10,17 +10,17 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming};
 
-/// A stream in both directions.
+/// Client side of a stream.
 struct Stream {
     requests: mpsc::Sender<TrackStreamRequest>,
-    answers: Streaming<TrackStreamResponse>,
+    responses: Streaming<TrackStreamResponse>,
 }
 
 impl Stream {
-    async fn open(room: &IngestFixture) -> Self {
+    async fn open(fixture: &IngestFixture) -> Self {
         let (requests, receiver) = mpsc::channel(64);
-        let answers = room.client().track_stream(ReceiverStream::new(receiver)).await.expect("a stream");
-        Self { requests, answers: answers.into_inner() }
+        let responses = fixture.client().track_stream(ReceiverStream::new(receiver)).await.expect("a stream");
+        Self { requests, responses: responses.into_inner() }
     }
 
     async fn send(&self, number: u64, events: usize) {
@@ -29,26 +29,26 @@ impl Stream {
         self.requests.send(request).await.expect("the stream is open");
     }
 
-    async fn answer(&mut self) -> Result<Option<TrackStreamResponse>, Status> {
-        tokio::time::timeout(PATIENCE, self.answers.message()).await.expect("answered in time")
+    async fn next_response(&mut self) -> Result<Option<TrackStreamResponse>, Status> {
+        tokio::time::timeout(TEST_TIMEOUT, self.responses.message()).await.expect("a response in time")
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_and_records_keep_the_order_of_the_requests() {
-    let room = IngestFixture::of(&Config::default());
-    let mut stream = Stream::open(&room).await;
+async fn responses_and_records_keep_the_order_of_the_requests() {
+    let fixture = IngestFixture::new(&Config::default());
+    let mut stream = Stream::open(&fixture).await;
     for number in 0..50 {
         stream.send(number, 20).await;
     }
     for number in 0..50 {
-        let answer = stream.answer().await.expect("answered").expect("an answer");
-        assert_eq!((answer.request_number, answer.accepted), (number, 20));
+        let response = stream.next_response().await.expect("a response").expect("a message");
+        assert_eq!((response.request_number, response.accepted), (number, 20));
     }
-    let Stream { requests, mut answers } = stream;
+    let Stream { requests, mut responses } = stream;
     drop(requests);
-    assert!(answers.message().await.expect("a good end").is_none());
-    let logged = room.log(room.partition("u1")).await;
+    assert!(responses.message().await.expect("an end without an error").is_none());
+    let logged = fixture.log(fixture.partition("u1")).await;
     let ids: Vec<String> =
         logged.iter().filter_map(|record| record.record_id.as_ref()).map(ToString::to_string).collect();
     let expected: Vec<String> =
@@ -57,53 +57,54 @@ async fn answers_and_records_keep_the_order_of_the_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_waits_for_a_partition_that_lags_and_goes_on() {
-    let room = IngestFixture::of(&Config { lag_records_max: 10, ..Config::default() });
-    let mut stream = Stream::open(&room).await;
+async fn a_stream_waits_for_a_lagging_partition_and_continues() {
+    let fixture = IngestFixture::new(&Config { lag_records_max: 10, ..Config::default() });
+    let mut stream = Stream::open(&fixture).await;
     stream.send(1, 11).await;
-    assert_eq!(stream.answer().await.expect("answered").expect("an answer").accepted, 11);
+    assert_eq!(stream.next_response().await.expect("a response").expect("a message").accepted, 11);
     stream.send(2, 5).await;
-    let early = tokio::time::timeout(std::time::Duration::from_millis(50), stream.answers.message()).await;
-    assert!(early.is_err(), "it was answered although the partition lags");
-    room.apply(room.partition("u1")).await;
-    assert_eq!(stream.answer().await.expect("answered").expect("an answer").request_number, 2);
+    let early = tokio::time::timeout(std::time::Duration::from_millis(50), stream.responses.message()).await;
+    assert!(early.is_err(), "a response although the partition lags");
+    fixture.apply(fixture.partition("u1")).await;
+    assert_eq!(stream.next_response().await.expect("a response").expect("a message").request_number, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_whose_patience_is_over_is_told_why_it_ends() {
-    let patience = DurationSetting::from_millis(50);
-    let room = IngestFixture::of(&Config { lag_records_max: 10, stream_wait_max: patience, ..Config::default() });
-    let mut stream = Stream::open(&room).await;
+async fn a_stream_that_waits_too_long_ends_with_the_reason() {
+    let wait_max = DurationSetting::from_millis(50);
+    let fixture =
+        IngestFixture::new(&Config { lag_records_max: 10, stream_wait_max: wait_max, ..Config::default() });
+    let mut stream = Stream::open(&fixture).await;
     stream.send(1, 11).await;
-    assert!(stream.answer().await.expect("answered").is_some());
+    assert!(stream.next_response().await.expect("a response").is_some());
     stream.send(2, 5).await;
-    let status = stream.answer().await.expect_err("it lags for too long");
-    let told = (status.code(), reason_of(&status));
-    assert_eq!(told, (Code::ResourceExhausted, Some(ErrorReason::Overloaded)));
-    assert!(stream.answers.message().await.expect("nothing follows a status").is_none());
-    assert_eq!(room.log(room.partition("u1")).await.len(), 11);
+    let status = stream.next_response().await.expect_err("a lag for too long");
+    let reported = (status.code(), reason_of(&status));
+    assert_eq!(reported, (Code::ResourceExhausted, Some(ErrorReason::Overloaded)));
+    assert!(stream.responses.message().await.expect("nothing follows a status").is_none());
+    assert_eq!(fixture.log(fixture.partition("u1")).await.len(), 11);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drain_answers_what_was_taken_and_sends_the_rest_elsewhere() {
-    let room = IngestFixture::of(&Config::default());
+async fn a_drain_answers_what_was_enqueued_and_refuses_the_rest() {
+    let fixture = IngestFixture::new(&Config::default());
     let shutdown = CancellationToken::new();
-    let drained = room.service.run(&shutdown);
-    let mut stream = Stream::open(&room).await;
+    let drained = fixture.service.run(&shutdown);
+    let mut stream = Stream::open(&fixture).await;
     stream.send(1, 20).await;
-    assert_eq!(stream.answer().await.expect("answered").expect("an answer").accepted, 20);
-    room.faulty.hold_appends(true);
+    assert_eq!(stream.next_response().await.expect("a response").expect("a message").accepted, 20);
+    fixture.faulty.hold_appends(true);
     stream.send(2, 20).await;
     shutdown.cancel();
-    room.faulty.hold_appends(false);
-    let mut taken = 20;
+    fixture.faulty.hold_appends(false);
+    let mut accepted = 20;
     let status = loop {
-        match stream.answer().await {
-            Ok(answer) => taken += answer.expect("a status ends it").accepted,
+        match stream.next_response().await {
+            Ok(response) => accepted += response.expect("a status at the end").accepted,
             Err(status) => break status,
         }
     };
     assert_eq!((status.code(), reason_of(&status)), (Code::Unavailable, Some(ErrorReason::ShuttingDown)));
-    tokio::time::timeout(PATIENCE, drained).await.expect("it ends").expect("no panic");
-    assert_eq!(room.logs().await.len(), taken as usize);
+    tokio::time::timeout(TEST_TIMEOUT, drained).await.expect("an end").expect("no panic");
+    assert_eq!(fixture.logs().await.len(), accepted as usize);
 }

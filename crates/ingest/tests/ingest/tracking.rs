@@ -1,4 +1,4 @@
-//! What is answered as accepted is in the log, complete; what is not is not.
+//! Accepted items are in the log with all fields; rejected ones are not.
 
 use super::fixture::{IngestFixture, new_year, track, view};
 use portrait_ingest::{Config, TraitPolicy};
@@ -13,53 +13,55 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_partition_that_refuses_costs_its_own_events_only() {
-    let room = IngestFixture::of(&Config::default());
-    let events: Vec<Event> = (0..40).map(|number| view(&format!("u{number}"), "e1")).collect();
-    let refusing = room.partition("u0");
-    let its_own = |index: &usize| room.partition(&events[*index].user_id) == refusing;
-    let expected: Vec<usize> = (0..40).filter(its_own).collect();
+async fn a_refusing_partition_rejects_only_its_own_events() {
+    let fixture = IngestFixture::new(&Config::default());
+    let events: Vec<Event> = (0..40).map(|index| view(&format!("u{index}"), "e1")).collect();
+    let refusing = fixture.partition("u0");
+    let expected: Vec<usize> =
+        (0..40).filter(|index: &usize| fixture.partition(&events[*index].user_id) == refusing).collect();
     assert!(expected.len() < 40);
-    room.faulty.refuse_appends(refusing, true);
-    let answer = room.client().track(track(events.clone())).await.expect("answered").into_inner();
-    let rejected: Vec<usize> = answer.rejected.iter().map(|rejection| rejection.index as usize).collect();
-    assert_eq!((rejected, answer.accepted as usize), (expected.clone(), 40 - expected.len()));
-    for rejection in &answer.rejected {
+    fixture.faulty.refuse_appends(refusing, true);
+    let response = fixture.client().track(track(events.clone())).await.expect("a response").into_inner();
+    let rejected: Vec<usize> = response.rejected.iter().map(|rejection| rejection.index as usize).collect();
+    assert_eq!((rejected, response.accepted as usize), (expected.clone(), 40 - expected.len()));
+    for rejection in &response.rejected {
         assert_eq!(rejection.reason(), ErrorReason::StoreUnavailable);
         assert_eq!(rejection.field, format!("events[{}]", rejection.index));
     }
-    let covered = ConsistencyToken::decode(&answer.consistency_token).expect("a token").entries;
+    let covered = ConsistencyToken::decode(&response.consistency_token).expect("a token").entries;
     assert!(covered.iter().all(|entry| entry.partition != refusing.get()) && !covered.is_empty());
-    assert_eq!(room.log(refusing).await, []);
-    // Sent again as they are, they are taken.
-    room.faulty.refuse_appends(refusing, false);
-    let again = expected.iter().map(|index| events[*index].clone()).collect();
-    assert_eq!(room.client().track(track(again)).await.expect("answered").into_inner().rejected, []);
-    let users: BTreeSet<String> = room.logs().await.iter().map(|record| record.user_id.to_string()).collect();
+    assert_eq!(fixture.log(refusing).await, []);
+    // The same events are accepted when they are sent again.
+    fixture.faulty.refuse_appends(refusing, false);
+    let retry = expected.iter().map(|index| events[*index].clone()).collect();
+    assert_eq!(fixture.client().track(track(retry)).await.expect("a response").into_inner().rejected, []);
+    let users: BTreeSet<String> =
+        fixture.logs().await.iter().map(|record| record.user_id.to_string()).collect();
     assert_eq!(users, events.into_iter().map(|event| event.user_id).collect());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_of_which_nothing_was_taken_fails_and_says_when_to_come_again() {
-    let room = IngestFixture::of(&Config::default());
-    room.faulty.set_unavailable(true);
-    let status = room.client().track(track(vec![view("u1", "e1")])).await.expect_err("the store is away");
+async fn a_call_without_an_accepted_event_fails_with_a_retry_delay() {
+    let fixture = IngestFixture::new(&Config::default());
+    fixture.faulty.set_unavailable(true);
+    let status =
+        fixture.client().track(track(vec![view("u1", "e1")])).await.expect_err("an unavailable store");
     assert_eq!((status.code(), reason_of(&status)), (Code::Unavailable, Some(ErrorReason::StoreUnavailable)));
     assert!(status.get_error_details().retry_info().is_some());
     let items = vec![Item { item_id: "boots".to_owned(), ..Default::default() }];
     let status =
-        room.client().upsert_items(UpsertItemsRequest { items }).await.expect_err("the store is away");
+        fixture.client().upsert_items(UpsertItemsRequest { items }).await.expect_err("an unavailable store");
     assert_eq!(status.code(), Code::Unavailable);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_is_logged_with_all_that_its_profile_needs() {
+async fn an_event_is_logged_with_all_that_a_profile_needs() {
     let config = Config {
         time_zone: "Europe/Berlin".to_owned(),
         rates: [("USD".to_owned(), 0.5)].into(),
         ..Config::default()
     };
-    let room = IngestFixture::of(&config);
+    let fixture = IngestFixture::new(&config);
     let item = |item_id: &str, price: f64, currency: &str| Item {
         item_id: item_id.to_owned(),
         category: "shoes".to_owned(),
@@ -69,29 +71,30 @@ async fn an_event_is_logged_with_all_that_its_profile_needs() {
         ..Default::default()
     };
     let items = vec![item("boots", 80.0, "USD"), item("bad", f64::NAN, ""), item("rubles", 1.0, "RUB")];
-    let answer = room.client().upsert_items(UpsertItemsRequest { items }).await.expect("answered");
-    let answer = answer.into_inner();
-    let told: Vec<_> = answer.rejected.iter().map(|one| (one.reason(), one.field.as_str())).collect();
+    let response = fixture.client().upsert_items(UpsertItemsRequest { items }).await.expect("a response");
+    let response = response.into_inner();
+    let reported: Vec<_> =
+        response.rejected.iter().map(|rejection| (rejection.reason(), rejection.field.as_str())).collect();
     let expected =
         [(ErrorReason::NotFinite, "items[1].price"), (ErrorReason::UnknownCurrency, "items[2].currency")];
-    assert_eq!((answer.accepted, told), (1, expected.to_vec()));
-    let of_boots = Event { item_id: "boots".to_owned(), ..view("u1", "e1") };
-    let with_its_own = Event {
+    assert_eq!((response.accepted, reported), (1, expected.to_vec()));
+    let boots = Event { item_id: "boots".to_owned(), ..view("u1", "e1") };
+    let with_own_fields = Event {
         category: "sale".to_owned(),
         price: Some(30.0),
         currency: "USD".to_owned(),
-        ..Event { event_id: "e2".to_owned(), ..of_boots.clone() }
+        ..Event { event_id: "e2".to_owned(), ..boots.clone() }
     };
-    let of_nothing_known = Event { item_id: "socks".to_owned(), ..view("u1", "e3") };
-    room.client().track(track(vec![of_boots, with_its_own, of_nothing_known])).await.expect("taken");
-    let records = room.log(room.partition("u1")).await;
+    let unknown_item = Event { item_id: "socks".to_owned(), ..view("u1", "e3") };
+    fixture.client().track(track(vec![boots, with_own_fields, unknown_item])).await.expect("accepted");
+    let records = fixture.log(fixture.partition("u1")).await;
     let stamped: Vec<_> = records
         .iter()
         .map(|record| match &record.body {
             Body::Event(event) => {
                 (event.utc_offset_minutes, event.category.as_deref(), event.brand.as_deref(), event.price)
             }
-            other => panic!("{other:?} is no event"),
+            body => panic!("{body:?} is no event"),
         })
         .collect();
     let expected = [
@@ -103,10 +106,10 @@ async fn an_event_is_logged_with_all_that_its_profile_needs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn traits_pass_the_shops_policy_before_they_are_written() {
+async fn traits_are_logged_after_the_shops_policy() {
     let config = Config { traits: [("age".to_owned(), TraitPolicy::Band(10))].into(), ..Config::default() };
     let config = Config { other_traits: TraitPolicy::Drop, ..config };
-    let room = IngestFixture::of(&config);
+    let fixture = IngestFixture::new(&config);
     let update = |age: &str| TraitsUpdate {
         event_id: "t1".to_owned(),
         user_id: "u1".to_owned(),
@@ -116,18 +119,19 @@ async fn traits_pass_the_shops_policy_before_they_are_written() {
             .into(),
     };
     let updates = vec![update("34"), update("old")];
-    let answer = room.client().identify(IdentifyRequest { updates }).await.expect("answered").into_inner();
-    let rejected = &answer.rejected[0];
-    assert_eq!((answer.accepted, rejected.reason(), rejected.index), (1, ErrorReason::OutOfRange, 1));
+    let response =
+        fixture.client().identify(IdentifyRequest { updates }).await.expect("a response").into_inner();
+    let rejected = &response.rejected[0];
+    assert_eq!((response.accepted, rejected.reason(), rejected.index), (1, ErrorReason::OutOfRange, 1));
     assert_eq!(rejected.field, "updates[1].traits[\"age\"]");
     let kept = vec![TraitValue { name: "age".into(), value: "30-39".into() }];
-    let bodies: Vec<Body> = room.logs().await.into_iter().map(|record| record.body).collect();
+    let bodies: Vec<Body> = fixture.logs().await.into_iter().map(|record| record.body).collect();
     assert_eq!(bodies, [Body::Traits(kept)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn edges_are_logged_or_refused_one_by_one() {
-    let room = IngestFixture::of(&Config::default());
+async fn relations_are_accepted_or_rejected_one_by_one() {
+    let fixture = IngestFixture::new(&Config::default());
     let edge = |other: &str, kind: i32, weight: f64| Relation {
         event_id: format!("r-{other}-{weight}"),
         user_id: "u1".to_owned(),
@@ -143,16 +147,18 @@ async fn edges_are_logged_or_refused_one_by_one() {
         edge("u3", 1, 1.5),
         edge("", 1, 0.1),
     ];
-    let answer = room.client().relate(RelateRequest { relations }).await.expect("answered").into_inner();
-    let told: Vec<_> = answer.rejected.iter().map(|one| (one.reason(), one.field.as_str())).collect();
+    let response =
+        fixture.client().relate(RelateRequest { relations }).await.expect("a response").into_inner();
+    let reported: Vec<_> =
+        response.rejected.iter().map(|rejection| (rejection.reason(), rejection.field.as_str())).collect();
     let expected = [
         (ErrorReason::ConflictingFields, "relations[1].other_user_id"),
         (ErrorReason::UnknownRelation, "relations[2].kind"),
         (ErrorReason::OutOfRange, "relations[3].weight"),
         (ErrorReason::EmptyId, "relations[4].other_user_id"),
     ];
-    assert_eq!((answer.accepted, told), (1, expected.to_vec()));
-    let logged = room.logs().await;
+    assert_eq!((response.accepted, reported), (1, expected.to_vec()));
+    let logged = fixture.logs().await;
     let Body::Relation(relation) = &logged[0].body else { panic!("{logged:?} is no edge") };
     assert_eq!((relation.other_user_id.as_str(), relation.kind), ("u2", RelationKind::Follows));
 }
