@@ -1,4 +1,4 @@
-//! Compiles `proto/portrait/v1` with protox, so that no protoc is needed, and keeps the descriptor set for reflection.
+//! Compiles `proto/portrait/v1` with protox, which needs no protoc, and writes the descriptor set for reflection.
 
 use prost::Message;
 use std::{env, error::Error, fs, path::Path, path::PathBuf};

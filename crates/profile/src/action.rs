@@ -1,44 +1,44 @@
-//! What a shopper can do. Ten actions are built in; a shop can configure more, which share the kind [`ActionKind::Custom`]
-//! and are told apart by name.
+//! Actions of a user. Ten are built in; a shop can configure more, which share the kind [`ActionKind::Custom`] and are
+//! distinguished by name.
 
 use crate::id::{TextError, check_id};
 use serde::{Deserialize, Serialize};
 
-/// The longest name of a custom action, in bytes.
+/// Maximum length of the name of a custom action, in bytes.
 pub const CUSTOM_ACTION_MAX_BYTES: usize = 32;
 
-/// One thing a shopper did.
+/// Action of a user, with the name of a custom one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Action {
-    /// Looked at an item's page.
+    /// View of an item's page.
     View,
-    /// Searched.
+    /// Search with a query.
     Search,
-    /// Clicked an item in a list, an advertisement or a recommendation.
+    /// Click on an item in a list, an advertisement or a recommendation.
     Click,
-    /// Put an item into the cart.
+    /// Item added to the cart.
     AddToCart,
-    /// Took an item out of the cart.
+    /// Item removed from the cart.
     RemoveFromCart,
-    /// Marked an item as a favourite.
+    /// Item marked as a favourite.
     Favorite,
-    /// Bought an item.
+    /// Purchase of an item.
     Purchase,
-    /// Gave an item back.
+    /// Return of an item.
     Refund,
-    /// Wrote a review.
+    /// Review of an item.
     Review,
-    /// Shared an item.
+    /// Item shared with another person.
     Share,
-    /// An action of the shop's own.
+    /// Custom action of the shop.
     Custom(CustomAction),
 }
 
-/// The name of an action of the shop's own: an id of at most [`CUSTOM_ACTION_MAX_BYTES`].
+/// Name of a custom action: an id of at most [`CUSTOM_ACTION_MAX_BYTES`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CustomAction(Box<str>);
 
-/// An action without the name of a custom one: what transitions are counted between.
+/// Action without the name of a custom one; transitions are counted between kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum ActionKind {
@@ -62,12 +62,15 @@ pub enum ActionKind {
     Review,
     /// See [`Action::Share`].
     Share,
-    /// Any custom action.
+    /// Any of the custom actions.
     Custom,
 }
 
 impl CustomAction {
-    /// Takes an id of at most [`CUSTOM_ACTION_MAX_BYTES`].
+    /// Parses an id of at most [`CUSTOM_ACTION_MAX_BYTES`].
+    ///
+    /// # Errors
+    /// If the text is no id or is too long.
     pub fn parse(name: &str) -> Result<Self, TextError> {
         check_id(name)?;
         if name.len() > CUSTOM_ACTION_MAX_BYTES {
@@ -76,14 +79,14 @@ impl CustomAction {
         Ok(Self(name.into()))
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Action {
-    /// The action without the name of a custom one.
+    /// Returns the action without the name of a custom one.
     pub fn kind(&self) -> ActionKind {
         match self {
             Self::View => ActionKind::View,
@@ -100,7 +103,7 @@ impl Action {
         }
     }
 
-    /// The name of a custom action.
+    /// Returns the name of a custom action; none for a built-in one.
     pub fn custom(&self) -> Option<&CustomAction> {
         match self {
             Self::Custom(name) => Some(name),
@@ -108,14 +111,14 @@ impl Action {
         }
     }
 
-    /// What a person reads: the custom name or that of the kind.
+    /// Returns the custom name, or the name of the kind.
     pub fn name(&self) -> &str {
         self.custom().map_or(self.kind().name(), CustomAction::as_str)
     }
 }
 
 impl ActionKind {
-    /// Every kind, in the order of their codes 0 to 10.
+    /// All kinds, in the order of their codes 0 to 10.
     pub const ALL: [Self; 11] = [
         Self::View,
         Self::Search,
@@ -130,12 +133,12 @@ impl ActionKind {
         Self::Custom,
     ];
 
-    /// The place in [`Self::ALL`].
+    /// Returns the index in [`Self::ALL`].
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// The name in snake case, as "add_to_cart".
+    /// Returns the name in snake case, as "add_to_cart".
     pub const fn name(self) -> &'static str {
         match self {
             Self::View => "view",
@@ -152,14 +155,16 @@ impl ActionKind {
         }
     }
 
-    /// How strongly an action on an item speaks for its category, brand and price band. A purchase says more than a look,
-    /// taking something out of the cart or giving it back speaks against; searches and shares of nothing say nothing.
+    /// Returns the weight of an action on an item for the affinity of its category, brand and price band. A purchase weighs
+    /// more than a view; removal from the cart and refunds are negative.
     pub const fn preference_weight(self) -> f64 {
         match self {
+            // Only the proportions matter, since affinities are read as shares of their sum.
             Self::View | Self::Click | Self::Custom => 1.0,
             Self::Search => 0.5,
             Self::AddToCart | Self::Favorite | Self::Review | Self::Share => 3.0,
             Self::Purchase => 5.0,
+            // Below the weight of the action that they revert, so that some interest remains.
             Self::RemoveFromCart => -2.0,
             Self::Refund => -4.0,
         }

@@ -1,5 +1,5 @@
-//! One entry of a partition's change feed: that a profile changed, and to which version. It says what happened, not what
-//! the profile now is; who wants that reads the profile, which is as new or newer.
+//! Entry of a partition's change feed: a profile changed, with its new version. It holds the event, not the state; a reader
+//! that needs the profile reads it, at this version or a newer one.
 
 use crate::codec::{self, DecodeError};
 use crate::id::UserId;
@@ -9,38 +9,60 @@ use crate::trace::TraceContext;
 use crate::version::ProfileVersion;
 use serde::{Deserialize, Serialize};
 
-/// A profile changed.
+/// Change of a profile.
+///
+/// ```
+/// use portrait_profile::{ProfileChange, ProfileVersion, SegmentId, Timestamp, UserId};
+///
+/// let change = ProfileChange {
+///     user_id: UserId::parse("lena")?,
+///     version: ProfileVersion::default().next(),
+///     deleted: false,
+///     accepted_at: Timestamp::from_millis(1_700_000_000_000),
+///     segment_before: None,
+///     segment_after: Some(SegmentId::new(7)),
+///     trace: None,
+/// };
+/// assert!(change.moved());
+/// assert_eq!(ProfileChange::decode(&change.encode())?, change);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfileChange {
-    /// Whose profile.
+    /// User of the profile.
     pub user_id: UserId,
-    /// The version after the change.
+    /// Version after the change.
     pub version: ProfileVersion,
-    /// The profile is gone.
+    /// True if the profile was deleted.
     pub deleted: bool,
-    /// When ingest accepted the newest record in it: from here delivery latency is counted.
+    /// Ingest time of the newest record in the change; delivery latency is measured from here.
     pub accepted_at: Timestamp,
-    /// Where a model had put the shopper before.
+    /// Segment before the change.
     pub segment_before: Option<SegmentId>,
-    /// Where it has put the shopper now.
+    /// Segment after the change.
     pub segment_after: Option<SegmentId>,
-    /// The span that committed it, if the call that brought it about is followed. As in [`crate::Record`], last and only if there is one.
+    /// Span of the commit, if the call that caused it is sampled. As in [`crate::Record`], last and only written if
+    /// present.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceContext>,
 }
 
 impl ProfileChange {
-    /// Whether the shopper is in another segment now.
+    /// Returns whether the change leads to another segment.
     pub fn moved(&self) -> bool {
         self.segment_before != self.segment_after
     }
 
-    /// The bytes for the feed: a version byte and postcard.
+    /// Encodes the change for the feed: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(codec::CHANGE_VERSION.saying(self.trace.is_some()), self)
+        // Readers of the previous release run during a rolling update and do not know the trace context.
+        codec::encode(codec::CHANGE_VERSION.for_content(self.trace.is_some()), self)
     }
 
-    /// The change of such bytes.
+    /// Decodes a change from the bytes of [`Self::encode`].
+    ///
+    /// # Errors
+    /// If the bytes are damaged or of a newer version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         codec::decode(codec::CHANGE_VERSION, bytes)
     }

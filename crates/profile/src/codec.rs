@@ -1,69 +1,71 @@
-//! How the nouns become bytes and come back: one version byte, then postcard. Bytes of an older version are taken to today's,
-//! those of a newer one are refused with the remedy, never guessed at; damaged bytes are an error, never a panic.
+//! Encoding of the domain types: one version byte, then postcard. Bytes of an older version are converted to the current
+//! one. Those of a newer version are refused with the remedy, never guessed at. Damaged bytes are an error, never a panic.
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The version of an encoded [`crate::Record`]. 2: outcomes are records too. 3: erasures as well. 4: the span, at the end.
-pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion::first().then(&[&[], &[], &[0]]);
-/// The version of an encoded [`crate::Profile`]. 6: preferences say in one byte what an entry is.
+/// Version of an encoded [`crate::Record`]. 2: outcomes. 3: erasures. 4: the trace context, at the end.
+pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion::first().followed_by(&[&[], &[], &[0]]);
+/// Version of an encoded [`crate::Profile`]. 6: one byte describes the layout of an entry of the preferences.
+// Not readable as an older version with appended fields: the preferences, in the middle, changed their encoding.
 const PROFILE_VERSION: FormatVersion = FormatVersion::only(6);
-/// The version before it.
+/// Previous version of an encoded [`crate::Profile`], which is still read.
 pub(crate) const PROFILE_VERSION_V5: FormatVersion = FormatVersion::only(5);
-/// The version of an encoded [`crate::ProfileChange`]. 2: segments before and after, at the end. 3: the span, at the end.
-pub(crate) const CHANGE_VERSION: FormatVersion = FormatVersion::first().then(&[&[0, 0], &[0]]);
-/// The version of an encoded [`crate::CatalogueItem`].
+/// Version of an encoded [`crate::ProfileChange`]. 2: segments before and after, at the end. 3: the trace context, at the
+/// end.
+pub(crate) const CHANGE_VERSION: FormatVersion = FormatVersion::first().followed_by(&[&[0, 0], &[0]]);
+/// Version of an encoded [`crate::CatalogueItem`].
 pub(crate) const ITEM_VERSION: FormatVersion = FormatVersion::first();
 
-/// The version of an encoded [`crate::PartitionLedger`]. 2: erasures, at the end.
-pub(crate) const LEDGER_VERSION: FormatVersion = FormatVersion::first().then(&[&[0, 0, 0, 0]]);
-/// The version of an encoded [`crate::Tombstone`].
+/// Version of an encoded [`crate::PartitionLedger`]. 2: erasures, at the end.
+pub(crate) const LEDGER_VERSION: FormatVersion = FormatVersion::first().followed_by(&[&[0, 0, 0, 0]]);
+/// Version of an encoded [`crate::Tombstone`].
 pub(crate) const TOMBSTONE_VERSION: FormatVersion = FormatVersion::first();
 
-/// The version that profiles are written in.
+/// Returns the version that profiles are written in.
 pub(crate) fn profile_version() -> FormatVersion {
     #[cfg(feature = "testing")]
     if crate::testing::is_next_release() {
-        return PROFILE_VERSION.then(&[&[]]);
+        return PROFILE_VERSION.followed_by(&[&[]]);
     }
     PROFILE_VERSION
 }
 
-/// How many formats ahead of today's a later release may be.
+/// Number of format versions that a later release may be ahead.
 const RELEASES_AHEAD: u8 = 16;
 
-/// The leading byte of encoded bytes, and how bytes of older versions become today's.
+/// Leading byte of encoded bytes, and the conversion from older versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FormatVersion {
     oldest: u8,
     newest: u8,
-    /// What each version after the oldest added at the end, as postcard writes it of nothing: an optional field is one 0.
+    /// Fields that each version after the oldest appended, as postcard encodes them empty: an optional field is one 0.
     appended: &'static [&'static [u8]],
 }
 
-/// Why bytes could not be read.
+/// Failure to decode bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// Nothing was there.
+    /// No bytes at all.
     #[error("no bytes")]
     Empty,
-    /// A later release wrote them.
+    /// Bytes of a later release.
     #[error(
         "written in format {found}, this release reads up to {known}: run the release that wrote it, or a later one"
     )]
     Newer {
-        /// The version byte.
+        /// Version byte that was found.
         found: u8,
-        /// The newest version this release knows.
+        /// Newest version that this release reads.
         known: u8,
     },
-    /// They begin with what is no format.
-    #[error("format {0} is none that is read")]
+    /// Leading byte that no known format has.
+    #[error("format {0} is not readable")]
     Format(u8),
-    /// They are not what they should be.
+    /// Bytes that do not decode as the type.
     #[error("damaged bytes")]
     Damaged(#[source] postcard::Error),
     /// More bytes than the value needs.
-    #[error("{0} bytes too many")]
+    #[error("{0} surplus bytes")]
     Trailing(usize),
 }
 
@@ -72,65 +74,68 @@ impl FormatVersion {
         Self::only(1)
     }
 
-    /// That version and no other.
+    /// Returns a type with exactly one readable version.
     const fn only(version: u8) -> Self {
         Self { oldest: version, newest: version, appended: &[] }
     }
 
-    /// Versions that each added so much at the end.
-    const fn then(self, appended: &'static [&'static [u8]]) -> Self {
+    /// Adds versions that each appended the given bytes.
+    const fn followed_by(self, appended: &'static [&'static [u8]]) -> Self {
         Self { newest: self.oldest + appended.len() as u8, appended, ..self }
     }
 
-    /// Whether bytes are of one of these versions.
-    pub(crate) fn is_of(self, bytes: &[u8]) -> bool {
+    /// Returns whether bytes are of one of these versions.
+    pub(crate) fn matches(self, bytes: &[u8]) -> bool {
         bytes.first().is_some_and(|found| (self.oldest..=self.newest).contains(found))
     }
 
-    /// The version to write in: the newest, or the one before if nothing is in the newest's field. Then the field is not written either,
-    /// and releases of before, which run beside this one while a deployment is renewed, can read the bytes.
-    pub(crate) fn saying(self, newest_field: bool) -> Self {
+    /// Returns the version to write in: the newest, or the previous one if the field that the newest version appended is
+    /// empty. That field is then not written, and the previous release, which runs beside this one during a rolling update,
+    /// can read the bytes.
+    pub(crate) fn for_content(self, newest_field: bool) -> Self {
         Self { newest: self.newest - u8::from(!newest_field), ..self }
     }
 
-    /// What bytes of version `found` lack.
-    fn lacking(self, found: u8) -> Vec<u8> {
+    /// Returns the fields that bytes of version `found` lack.
+    fn missing_fields(self, found: u8) -> Vec<u8> {
         self.appended.iter().skip(usize::from(found - self.oldest)).copied().flatten().copied().collect()
     }
 }
 
-/// Encodes `value` behind its version byte.
+/// Encodes `value` after its version byte.
 pub(crate) fn encode<T: Serialize>(version: FormatVersion, value: &T) -> Vec<u8> {
     encode_after(Vec::with_capacity(256), version, value)
 }
 
-/// As [`encode`], behind what `bytes` has already.
+/// Encodes as [`encode`], appending to `bytes`.
 pub(crate) fn encode_after<T: Serialize>(mut bytes: Vec<u8>, version: FormatVersion, value: &T) -> Vec<u8> {
     bytes.push(version.newest);
     postcard::to_extend(value, bytes)
-        .expect("writing to memory cannot fail: every type here has a known length")
+        .expect("memory accepts every write, and every type here has a known length")
 }
 
-/// Decodes what [`encode`] wrote.
+/// Decodes the bytes of [`encode`].
 pub(crate) fn decode<T: DeserializeOwned>(version: FormatVersion, bytes: &[u8]) -> Result<T, DecodeError> {
     let (&found, rest) = bytes.split_first().ok_or(DecodeError::Empty)?;
-    // A byte that no release for long will write is damage, which nobody should wait for.
+    // Only a near version counts as newer: the reader waits for a release that can read it, and damage would make it wait forever.
     if (version.newest + 1..=version.newest.saturating_add(RELEASES_AHEAD)).contains(&found) {
         return Err(DecodeError::Newer { found, known: version.newest });
     }
-    if !version.is_of(bytes) {
+    if !version.matches(bytes) {
         return Err(DecodeError::Format(found));
     }
     if found == version.newest {
-        return whole(rest);
+        return decode_whole(rest);
     }
-    whole(&[rest, &version.lacking(found)].concat())
+    // Bytes of an older version are completed instead of parsed by older types: one type serves all versions.
+    decode_whole(&[rest, &version.missing_fields(found)].concat())
 }
 
-/// The value of bytes that hold it and nothing else.
-fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let (value, left) = postcard::take_from_bytes(bytes).map_err(DecodeError::Damaged)?;
-    match left.len() {
+/// Decodes bytes that hold a value and nothing else.
+fn decode_whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let (value, rest) = postcard::take_from_bytes(bytes).map_err(DecodeError::Damaged)?;
+    // postcard stops at the end of the value: surplus bytes are damage that it does not see.
+    match rest.len() {
         0 => Ok(value),
         count => Err(DecodeError::Trailing(count)),
     }
@@ -141,16 +146,16 @@ mod tests {
     use super::*;
     use crate::{Profile, ProfileChange, ProfileVersion, SegmentId, Timestamp, TraceContext, UserId};
 
-    /// The bytes that the first version wrote: without what was appended, behind its number.
-    fn of_first_version(bytes: &[u8], version: FormatVersion) -> Vec<u8> {
-        let lacking = version.lacking(1);
-        let mut old = bytes.strip_suffix(&lacking[..]).expect("nothing is in the new fields").to_vec();
+    /// Returns the bytes that the first version wrote: its version byte, and no appended fields.
+    fn as_first_version(bytes: &[u8], version: FormatVersion) -> Vec<u8> {
+        let missing = version.missing_fields(1);
+        let mut old = bytes.strip_suffix(&missing[..]).expect("the new fields are empty").to_vec();
         old[0] = 1;
         old
     }
 
     #[test]
-    fn bytes_of_the_first_version_are_read_and_written_as_todays() {
+    fn bytes_of_the_first_version_are_read_and_rewritten() {
         let user_id = UserId::parse("lena").expect("an id");
         let change = ProfileChange {
             user_id,
@@ -161,14 +166,17 @@ mod tests {
             segment_after: None,
             trace: None,
         };
-        let second = FormatVersion::first().then(&CHANGE_VERSION.appended[..1]);
-        let old = of_first_version(&change.encode(), second);
+        let second = FormatVersion::first().followed_by(&CHANGE_VERSION.appended[..1]);
+        let old = as_first_version(&change.encode(), second);
         assert_eq!(ProfileChange::decode(&old).expect("older"), change);
         let moved = ProfileChange { segment_after: Some(SegmentId::new(3)), ..change };
-        let followed = ProfileChange { trace: Some(TraceContext([0; 24])), ..moved.clone() };
-        for (written, version) in [(moved, 2), (followed, 3)] {
+        let traced = ProfileChange { trace: Some(TraceContext([0; 24])), ..moved.clone() };
+        for (written, version) in [(moved, 2), (traced, 3)] {
             let bytes = written.encode();
-            assert_eq!((bytes[0], ProfileChange::decode(&bytes).expect("today's")), (version, written));
+            assert_eq!(
+                (bytes[0], ProfileChange::decode(&bytes).expect("the current version")),
+                (version, written)
+            );
         }
     }
 

@@ -1,30 +1,31 @@
-//! Sums that fade. A contribution halves with every half-life; the sum keeps only its value and the time of the newest
-//! contribution, and takes late contributions at what is left of them, so that the order of arrival does not matter but for
-//! rounding: sums are added in 53 significant bits and kept in 24, which is half of what a profile would store otherwise.
+//! Exponentially decayed sums. A contribution halves with every half-life. The sum keeps only its value and the time of the
+//! newest contribution, and decays a late contribution to that time, so that the order of arrival does not matter except
+//! for rounding: sums are added with 53 significant bits and kept with 24, which halves the bytes in a profile.
 //!
-//! On `(t, w)`: if `t >= T`, `S = S * 2^(-(t-T)/h) + w` and `T = t`; else `S += w * 2^(-(T-t)/h)`. Read at `now`:
-//! `S * 2^(-(now-T)/h)`. (Forward decay: Cormode, Shkapenyuk, Srivastava, Xu, "Forward Decay", ICDE 2009, section 3.)
+//! On `(t, w)`: if `t >= T`, `S = S * 2^(-(t-T)/h) + w` and `T = t`; else `S += w * 2^(-(T-t)/h)`. Read at `now`: `S *
+//! 2^(-(now-T)/h)`. Forward decay: Cormode, Shkapenyuk, Srivastava, Xu, "Forward Decay", ICDE 2009, section 3.
 
 use crate::time::{TimeDelta, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// An hour, 7 days and 90 days: what just happened, what is going on, and what the shopper is like.
-pub const HALF_LIVES: [TimeDelta; 3] = [TimeDelta::from_hours(1), TimeDelta::from_days(7), TimeDelta::from_days(90)];
+/// Half-lives of every decayed sum: one hour for the current visit, 7 days for current interests, 90 days for lasting ones.
+pub const HALF_LIVES: [TimeDelta; 3] =
+    [TimeDelta::from_hours(1), TimeDelta::from_days(7), TimeDelta::from_days(90)];
 
-/// No single contribution is larger, so that no sum ever leaves the finite numbers.
+/// Largest single contribution; it keeps every sum finite.
 const CONTRIBUTION_MAX: f64 = 1e15;
 
-/// One sum at three half-lives.
+/// Sum at three half-lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DecayedSum {
     sums: [f32; 3],
     at: Timestamp,
 }
 
-/// A sum read at one moment, in the unit of its contributions.
+/// Decayed sum at one time, in the unit of its contributions.
 ///
 /// ```
-/// use portrait_profile::{Action, Body, Event, Profile, Record, Span, Timestamp, UserId};
+/// use portrait_profile::{Action, Body, Event, Profile, Record, TimeDelta, Timestamp, UserId};
 ///
 /// let at = Timestamp::from_millis(1_700_000_000_000);
 /// let event = Event {
@@ -49,35 +50,35 @@ pub(crate) struct DecayedSum {
 /// });
 ///
 /// // Two hours are two half-lives of the fastest sum, and next to nothing for the slowest.
-/// let searches = profile.view_at(at.plus(Span::from_hours(2))).behavior.actions[0].decayed;
+/// let searches = profile.view_at(at.plus(TimeDelta::from_hours(2))).behavior.actions[0].decayed;
 /// assert_eq!(searches.hour, 0.25);
 /// assert!(searches.quarter > 0.999);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Decayed {
-    /// With a half-life of one hour.
+    /// Sum with a half-life of one hour.
     pub hour: f64,
-    /// With a half-life of 7 days.
+    /// Sum with a half-life of 7 days.
     pub week: f64,
-    /// With a half-life of 90 days.
+    /// Sum with a half-life of 90 days.
     pub quarter: f64,
 }
 
-/// Sums by a small index that share one time and the half-life of 90 days; only those that are not zero are kept.
+/// Sums by a small index that share one time and the half-life of 90 days; zero sums are not kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DecayedHistogram {
     weights: Vec<(u8, f32)>,
     at: Timestamp,
 }
 
-/// What is left of 1 after `span`: 1 for a span that is not positive.
+/// Returns the fraction of a contribution that remains after `span`; 1 if `span` is not positive.
 pub(crate) fn decay_factor(span: TimeDelta, half_life: TimeDelta) -> f64 {
     let half_lives = span.millis().max(0) as f64 / half_life.millis() as f64;
     (-half_lives).exp2()
 }
 
-/// A contribution that is finite and bounded: no number is none.
+/// Clamps a contribution to the finite range; NaN becomes 0.
 pub(crate) fn bounded(weight: f64) -> f64 {
     if weight.is_nan() { 0.0 } else { weight.clamp(-CONTRIBUTION_MAX, CONTRIBUTION_MAX) }
 }
@@ -86,19 +87,22 @@ impl DecayedSum {
     /// Adds a contribution of `weight` made at `at`.
     pub(crate) fn add(&mut self, at: Timestamp, weight: f64) {
         let weight = bounded(weight);
+        // An empty sum takes the time of its first contribution: otherwise one from before 1970 would decay to 1970.
         if self.sums == [0.0; 3] {
             *self = Self { sums: [weight as f32; 3], at };
             return;
         }
-        let (older, newer) = (at.since(self.at), self.at.since(at));
+        // One of the two is not positive and leaves its side unchanged.
+        let sum_age = at.since(self.at);
+        let contribution_age = self.at.since(at);
         for (sum, half_life) in self.sums.iter_mut().zip(HALF_LIVES) {
-            let before = f64::from(*sum) * decay_factor(older, half_life);
-            *sum = (before + weight * decay_factor(newer, half_life)) as f32;
+            let decayed = f64::from(*sum) * decay_factor(sum_age, half_life);
+            *sum = (decayed + weight * decay_factor(contribution_age, half_life)) as f32;
         }
         self.at = self.at.max(at);
     }
 
-    /// The sum at `now`; a moment before the newest contribution is taken as that.
+    /// Returns the sum at `now`, or at the newest contribution if that is later.
     pub(crate) fn read(&self, now: Timestamp) -> Decayed {
         let age = now.since(self.at);
         let [hour, week, quarter] = self.sums.map(f64::from);
@@ -106,22 +110,22 @@ impl DecayedSum {
         Decayed { hour: hour * h, week: week * w, quarter: quarter * q }
     }
 
-    /// The sums, and when the newest contribution was made.
+    /// Returns the sums and the time of the newest contribution.
     pub(crate) fn parts(&self) -> ([f32; 3], Timestamp) {
         (self.sums, self.at)
     }
 
-    /// The sum that has these parts.
+    /// Builds a sum from the values of [`Self::parts`].
     pub(crate) fn from_parts(sums: [f32; 3], at: Timestamp) -> Self {
         Self { sums, at }
     }
 
-    /// When the newest contribution was made.
+    /// Returns the time of the newest contribution.
     pub(crate) fn at(&self) -> Timestamp {
         self.at
     }
 
-    /// The slowest sum at `now`, to compare strengths.
+    /// Returns the slowest sum at `now`, for comparisons of strength.
     pub(crate) fn strength(&self, now: Timestamp) -> f64 {
         f64::from(self.sums[2]) * decay_factor(now.since(self.at), HALF_LIVES[2])
     }
@@ -135,26 +139,28 @@ impl DecayedHistogram {
             self.at = at;
         }
         if at > self.at {
-            let left = decay_factor(at.since(self.at), slowest);
-            self.weights.iter_mut().for_each(|(_, weight)| *weight = (f64::from(*weight) * left) as f32);
+            let factor = decay_factor(at.since(self.at), slowest);
+            self.weights.iter_mut().for_each(|(_, weight)| *weight = (f64::from(*weight) * factor) as f32);
             self.at = at;
         }
         let weight = decay_factor(self.at.since(at), slowest);
         match self.weights.binary_search_by_key(&index, |(known, _)| *known) {
-            Ok(place) => self.weights[place].1 = (f64::from(self.weights[place].1) + weight) as f32,
-            Err(place) => self.weights.insert(place, (index, weight as f32)),
+            Ok(found) => self.weights[found].1 = (f64::from(self.weights[found].1) + weight) as f32,
+            Err(free) => self.weights.insert(free, (index, weight as f32)),
         }
     }
 
-    /// The sums at `now`, by index in order.
+    /// Returns the sums at `now`, by ascending index.
     pub(crate) fn read(&self, now: Timestamp) -> impl Iterator<Item = (u8, f64)> {
-        let left = decay_factor(now.since(self.at), HALF_LIVES[2]);
-        self.weights.iter().map(move |(index, weight)| (*index, f64::from(*weight) * left))
+        let factor = decay_factor(now.since(self.at), HALF_LIVES[2]);
+        self.weights.iter().map(move |(index, weight)| (*index, f64::from(*weight) * factor))
     }
 
-    /// Each index's share of the whole, `count` of them; nothing if there is nothing. Shares do not fade.
+    /// Returns the share of each of `count` indices; empty without contributions. All sums decay alike, so shares are
+    /// constant.
     pub(crate) fn shares(&self, count: usize) -> Vec<f64> {
         let total: f64 = self.weights.iter().map(|(_, weight)| f64::from(*weight)).sum();
+        // A sum of weights can underflow to 0 after decades.
         if total <= 0.0 {
             return Vec::new();
         }
@@ -186,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leaves_the_finite_numbers() {
+    fn sums_stay_finite_for_any_input() {
         let mut sum = DecayedSum::default();
         for weight in [f64::MAX, f64::INFINITY, f64::NAN, f64::NEG_INFINITY, 1.0] {
             for millis in [i64::MIN, -1, 0, i64::MAX] {

@@ -1,5 +1,5 @@
-//! The four dimensions of a profile as plain data: what views and feature vectors are read from. Records are folded in and bytes are
-//! made one level up, in the profile.
+//! The four dimensions of a profile as plain data, the input of views and feature vectors. Folding and encoding happen one
+//! level up, in the profile.
 
 use crate::basic::Basic;
 use crate::behavior::Behavior;
@@ -8,7 +8,7 @@ use crate::social::Social;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Everything that a profile's numbers come from. Encoded as its fields, one after the other: nesting adds no byte.
+/// All data that features and views are computed from. Encoded as its fields in sequence: the nesting adds no byte.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Dimensions {
     pub(crate) basic: Basic,
@@ -18,12 +18,12 @@ pub(crate) struct Dimensions {
 }
 
 impl Dimensions {
-    /// Time of the newest event that was folded in.
+    /// Returns the time of the newest folded event.
     pub(crate) fn newest_event_at(&self) -> Option<Timestamp> {
         self.behavior.newest.map(|(at, _)| at)
     }
 
-    /// The moment that a profile is read at: no earlier than its newest event.
+    /// Returns the time at which a profile is read: `at`, but no earlier than its newest event.
     pub(crate) fn read_at(&self, at: Timestamp) -> Timestamp {
         self.newest_event_at().map_or(at, |newest| newest.max(at))
     }

@@ -1,9 +1,9 @@
-//! What is remembered of an erasure, and how far a partition is with them. In come places of the log and moments, out goes what a
-//! tombstone blocks and what a receipt may say. Nothing here names a shopper.
+//! Tombstones of erased users, and the progress of a partition's erasures. Input: log positions and times. Output: the
+//! records that a tombstone blocks and the state that a receipt reports. Nothing here holds a user id.
 //!
 //! ```text
 //! log of the partition ──┤ cleared ......... swept ......... newest ├──
-//!                        nothing is left     edges are gone    applied
+//!                        no data left      no edges         applied
 //! ```
 
 use crate::codec::{self, DecodeError};
@@ -12,43 +12,44 @@ use crate::time::Timestamp;
 use crate::version::ProfileVersion;
 use serde::{Deserialize, Serialize};
 
-/// What a partition remembers of somebody who was erased, under the pseudonym.
+/// Record of an erased user in one partition, under the pseudonym.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
-    /// When ingest took the erasure, by the clock on the wall: the tombstone expires by it.
+    /// Ingest time of the erasure by the wall clock; the tombstone expires by it.
     pub accepted_at: Timestamp,
-    /// What the shopper did up to then is dropped, whenever it comes. Without it old records would begin a profile anew.
+    /// Events of the user up to this time are dropped on arrival. Without it, late records would begin a new profile.
     pub erased_at: Timestamp,
-    /// Edges to the shopper that were stated up to then are dropped, whenever they come.
+    /// Edges to the user stated up to this time are dropped on arrival.
     pub edges_through: Timestamp,
-    /// The version that the deletion had, or the last before it: the next profile goes on after it.
+    /// Version of the deletion, or the last one before it; the next profile of the user continues after it.
     pub version: ProfileVersion,
-    /// Where the newest erasure of the shopper is in the log of this partition.
+    /// Log position of the newest erasure of the user in this partition.
     pub log_seq: LogSeq,
-    /// Where the oldest of them is of which something may be left.
+    /// Log position of the oldest erasure of the user that is not yet cleared.
     pub log_seq_min: LogSeq,
-    /// Where the feed ended after it: changes up to there may name the shopper.
+    /// End of the feed after the erasure: changes up to this position may hold the user id.
     pub feed_seq_max: FeedSeq,
 }
 
-/// How far a partition is with erasures.
+/// Progress of a partition's erasures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErasureLedger {
-    /// The newest erasure that was applied.
+    /// Newest applied erasure.
     newest: LogSeq,
-    /// Up to there nobody of the partition has an edge any more to somebody who was erased.
+    /// No profile of the partition has edges to users erased up to this position.
     swept: LogSeq,
-    /// Up to there nothing is left of erasures: not in the log, the feed, the dead letters, nor in the store's files.
+    /// No data of erasures up to this position remains in the log, the feed, the dead letters or the store's files.
     cleared: LogSeq,
-    /// New profiles go on after it: no version of a shopper whose tombstone has expired is above it.
+    /// New profiles continue after this version: it is the highest version of any user with an expired tombstone.
     version_floor: ProfileVersion,
 }
 
 impl Tombstone {
-    /// What is remembered if the shopper is erased once more: nothing of the earlier one is blocked less.
+    /// Merges this erasure with an `earlier` one of the same user, so that everything the earlier one blocks stays blocked.
     #[must_use]
     pub fn after(self, earlier: Option<&Self>) -> Self {
         let Some(earlier) = earlier else { return self };
+        // Erasures of one user may carry any times, as in a replay: each bound is merged on its own.
         Self {
             accepted_at: self.accepted_at.max(earlier.accepted_at),
             erased_at: self.erased_at.max(earlier.erased_at),
@@ -60,64 +61,68 @@ impl Tombstone {
         }
     }
 
-    /// The bytes for the store: a version byte and postcard.
+    /// Encodes the tombstone for the store: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
         codec::encode(codec::TOMBSTONE_VERSION, self)
     }
 
-    /// The tombstone of such bytes.
+    /// Decodes a tombstone from the bytes of [`Self::encode`].
+    ///
+    /// # Errors
+    /// If the bytes are damaged or of a newer version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         codec::decode(codec::TOMBSTONE_VERSION, bytes)
     }
 }
 
 impl ErasureLedger {
-    /// Notes that the erasure at `place` is applied.
-    pub fn applied(&mut self, place: LogSeq) {
-        self.newest = self.newest.max(place);
+    /// Records that the erasure at `seq` is applied.
+    pub fn applied(&mut self, seq: LogSeq) {
+        // Positions only grow: after a restart an owner may report a position again.
+        self.newest = self.newest.max(seq);
     }
 
-    /// Notes that everybody was looked at for edges to those who were erased up to `place`.
-    pub fn swept_through(&mut self, place: LogSeq) {
-        self.swept = self.swept.max(place);
+    /// Records that no profile has edges to users erased up to `seq`.
+    pub fn swept_through(&mut self, seq: LogSeq) {
+        self.swept = self.swept.max(seq);
     }
 
-    /// Notes that nothing is left of erasures up to `place`.
-    pub fn cleared_through(&mut self, place: LogSeq) {
-        self.cleared = self.cleared.max(place);
+    /// Records that no data of erasures up to `seq` remains.
+    pub fn cleared_through(&mut self, seq: LogSeq) {
+        self.cleared = self.cleared.max(seq);
     }
 
-    /// Notes that a tombstone with that version expires.
+    /// Records that a tombstone with that version expired.
     pub fn expired(&mut self, version: ProfileVersion) {
         self.version_floor = self.version_floor.max(version);
     }
 
-    /// Whether somebody may still have an edge to somebody who was erased.
+    /// Returns whether profiles may still have edges to erased users.
     pub fn is_sweep_due(&self) -> bool {
         self.newest > self.swept
     }
 
-    /// Whether edges are gone for the erasure at `place`.
-    pub fn is_swept(&self, place: LogSeq) -> bool {
-        self.swept >= place
+    /// Returns whether no edges remain for the erasure at `seq`.
+    pub fn is_swept(&self, seq: LogSeq) -> bool {
+        self.swept >= seq
     }
 
-    /// Whether nothing is left of the erasure at `place`.
-    pub fn is_cleared(&self, place: LogSeq) -> bool {
-        self.cleared >= place
+    /// Returns whether no data remains of the erasure at `seq`.
+    pub fn is_cleared(&self, seq: LogSeq) -> bool {
+        self.cleared >= seq
     }
 
-    /// The newest erasure that was applied.
+    /// Returns the newest applied erasure.
     pub fn newest(&self) -> LogSeq {
         self.newest
     }
 
-    /// Up to there nothing is left of erasures.
+    /// Returns the position up to which no data of erasures remains.
     pub fn cleared(&self) -> LogSeq {
         self.cleared
     }
 
-    /// New profiles go on after this version.
+    /// Returns the version after which new profiles continue.
     pub fn version_floor(&self) -> ProfileVersion {
         self.version_floor
     }
@@ -128,18 +133,24 @@ mod tests {
     use super::*;
 
     fn tombstone(number: i64) -> Tombstone {
-        let place = number as u64;
+        let log_seq = LogSeq::new(number as u64);
         let version = (0..number).fold(ProfileVersion::default(), |version, _| version.next());
         let at = Timestamp::from_millis(number);
-        let (placed_at, told_through) = (LogSeq::new(place), FeedSeq::new(place));
-        let (accepted_at, erased_at, edges_through, left_from) = (at, at, at, placed_at);
-        Tombstone { accepted_at, erased_at, edges_through, version, log_seq: placed_at, log_seq_min: left_from, feed_seq_max: told_through }
+        Tombstone {
+            accepted_at: at,
+            erased_at: at,
+            edges_through: at,
+            version,
+            log_seq,
+            log_seq_min: log_seq,
+            feed_seq_max: FeedSeq::new(log_seq.get()),
+        }
     }
 
     #[test]
     fn a_second_erasure_blocks_no_less_than_the_first() {
-        let (first, second) =
-            (tombstone(9), Tombstone { accepted_at: Timestamp::from_millis(11), ..tombstone(3) });
+        let first = tombstone(9);
+        let second = Tombstone { accepted_at: Timestamp::from_millis(11), ..tombstone(3) };
         assert_eq!(
             second.after(Some(&first)),
             Tombstone { accepted_at: Timestamp::from_millis(11), log_seq_min: LogSeq::new(3), ..first }
@@ -149,17 +160,21 @@ mod tests {
     }
 
     #[test]
-    fn the_ledger_says_how_far_an_erasure_is() {
+    fn the_ledger_reports_the_progress_of_an_erasure() {
         let mut ledger = ErasureLedger::default();
         ledger.applied(LogSeq::new(5));
         assert!(ledger.is_sweep_due() && !ledger.is_swept(LogSeq::new(5)));
         ledger.swept_through(LogSeq::new(7));
-        assert!(!ledger.is_sweep_due() && ledger.is_swept(LogSeq::new(7)) && !ledger.is_swept(LogSeq::new(8)));
+        assert!(
+            !ledger.is_sweep_due() && ledger.is_swept(LogSeq::new(7)) && !ledger.is_swept(LogSeq::new(8))
+        );
         ledger.applied(LogSeq::new(8));
         ledger.cleared_through(LogSeq::new(6));
-        // Nothing goes back.
+        // A repeated, older report changes nothing.
         ledger.cleared_through(LogSeq::new(1));
-        assert!(ledger.is_sweep_due() && ledger.is_cleared(LogSeq::new(6)) && !ledger.is_cleared(LogSeq::new(7)));
+        assert!(
+            ledger.is_sweep_due() && ledger.is_cleared(LogSeq::new(6)) && !ledger.is_cleared(LogSeq::new(7))
+        );
         ledger.expired(tombstone(4).version);
         ledger.expired(tombstone(2).version);
         assert_eq!(ledger.version_floor().get(), 4);

@@ -1,5 +1,5 @@
-//! The numbers of a profile: one raw vector a shopper, and the schema that says in words what each component is. Scaling is
-//! learned and belongs to a model; nothing here depends on one.
+//! Feature vectors: one raw vector per user, and the schema that describes each component. Scaling is learned and belongs
+//! to a model; nothing here depends on one.
 
 mod inputs;
 
@@ -13,10 +13,12 @@ use std::fmt;
 use std::sync::LazyLock;
 use xxhash_rust::xxh64::xxh64;
 
-/// Days since something that never happened, and the most that any recency says.
+/// Days since an event that never happened, and the upper limit of every recency.
 const NEVER_DAYS: f64 = 365.0;
+/// Initial capacity of a vector, above the number of components.
+const FEATURES_CAPACITY: usize = 96;
 
-/// What each component of a feature vector means.
+/// Description of each component of a feature vector.
 ///
 /// ```
 /// use portrait_profile::{FeatureSchema, Profile, Timestamp, UserId};
@@ -37,71 +39,71 @@ pub struct FeatureSchema {
     hash: u64,
 }
 
-/// One component of the vector.
+/// Component of the feature vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureComponent {
-    /// Its stable name, as `behavior.view.7d`.
+    /// Stable name, as `behavior.view.7d`.
     pub name: String,
-    /// Its unit.
+    /// Unit of the value, as `events` or `days`.
     pub unit: &'static str,
-    /// What it says.
+    /// Meaning of the component in words.
     pub description: String,
-    /// Which dimension of the profile it belongs to.
+    /// Dimension of the profile that it belongs to.
     pub dimension: Dimension,
-    /// How far back it looks.
+    /// Time span that the value covers.
     pub memory: FeatureMemory,
-    /// Which side of shopping it tells of; none if it says nothing of how somebody shops, or moves by itself.
+    /// Aspect of shopping that it measures; none for traits, edges, and values that follow the clock.
     pub facet: Option<Facet>,
 }
 
-/// How far back a component looks: after about so long it has forgotten.
+/// Time span that a component covers: older events have practically no weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeatureMemory {
-    /// What just happened; follows the hours of the day.
+    /// The current visit; the value follows the hours of the day.
     Hours,
-    /// What is going on.
+    /// Current interests.
     Weeks,
-    /// What the shopper is like; of a young shopper it grows for months whatever is done.
+    /// Lasting interests. For a new user the value grows for months, whatever the behaviour.
     Months,
-    /// It never forgets, or it is a time that grows by itself.
+    /// Unlimited span, or a duration that grows with the clock.
     Ever,
 }
 
-/// A side of how somebody shops. Segments weigh all of them the same, however many components tell of each.
+/// Aspect of shopping behaviour. Segments weigh all facets equally, whatever the number of components of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Facet {
-    /// How much is done, and what.
+    /// Amount and kinds of actions.
     Activity,
-    /// What is bought, and what happens to it.
+    /// Purchases and their consequences.
     Purchasing,
-    /// At which hours and on which days.
+    /// Hours and days of activity.
     Rhythm,
-    /// How lately.
+    /// Recency of the newest activity.
     Presence,
-    /// How varied and how dear what is liked is.
+    /// Variety and price level of the interests.
     Taste,
 }
 
-/// The four dimensions of a profile.
+/// Dimension of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dimension {
-    /// Who the shopper is.
+    /// Identity and traits.
     Basic,
-    /// What the shopper does.
+    /// Actions of the user.
     Behavior,
-    /// What the shopper likes.
+    /// Interests of the user.
     Preference,
-    /// Whom the shopper is connected to.
+    /// Relations to other users.
     Social,
 }
 
 impl Facet {
-    /// Every facet.
+    /// All facets, in the order of their declaration.
     pub const ALL: [Self; 5] = [Self::Activity, Self::Purchasing, Self::Rhythm, Self::Presence, Self::Taste];
 }
 
 impl Dimension {
-    /// Its name in lower case.
+    /// Returns the name in lower case.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Basic => "basic",
@@ -113,49 +115,60 @@ impl Dimension {
 }
 
 impl FeatureSchema {
-    /// The schema of [`Profile::features_at`](crate::Profile::features_at).
+    /// Returns the schema of [`Profile::features_at`](crate::Profile::features_at).
     pub fn current() -> &'static Self {
         static CURRENT: LazyLock<FeatureSchema> = LazyLock::new(|| {
             let mut names = NameVisitor(Vec::new());
             walk(&mut names, &FeatureInputs::empty());
             let components = names.0;
-            let text: String = components.iter().map(|one| format!("{}:{};", one.name, one.unit)).collect();
+            // Names and units only: a better description must not invalidate trained models.
+            let text: String = components
+                .iter()
+                .map(|component| format!("{}:{};", component.name, component.unit))
+                .collect();
             FeatureSchema { hash: xxh64(text.as_bytes(), 0), components }
         });
         &CURRENT
     }
 
-    /// XXH64 (seed 0) of names and units in order: equal hashes mean comparable vectors.
+    /// Returns the XXH64 (seed 0) of names and units in order: equal hashes mean comparable vectors.
     pub fn hash(&self) -> u64 {
         self.hash
     }
 
-    /// The place of a component in the vector.
+    /// Returns the index of a component in the vector; none for an unknown name.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.components.iter().position(|component| component.name == name)
     }
 
-    /// The components in the order of the vector.
+    /// Returns the components in the order of the vector.
     pub fn components(&self) -> &[FeatureComponent] {
         &self.components
     }
 }
 
-/// The feature vector at `at`, or at the newest event if that is later.
+/// Returns the feature vector at `at`, or at the newest event if that is later.
 pub(crate) fn vector(dimensions: &Dimensions, at: Timestamp) -> Vec<f32> {
-    let mut values = ValueVisitor(Vec::with_capacity(96));
+    let mut values = ValueVisitor(Vec::with_capacity(FEATURES_CAPACITY));
     walk(&mut values, &FeatureInputs::of(dimensions, at));
     values.0
 }
 
-/// Takes one component after the other: either its meaning or its value, so that the two can never disagree.
+/// Visitor of all components in order. One visitor collects the descriptions and another the values, so that the two can
+/// never disagree.
 ///
-/// Names and words are put together only by who wants them: a value needs none.
+/// Name and words are passed unformatted: the visitor of the values never formats them.
 trait ComponentVisitor {
-    fn component(&mut self, kind: ComponentKind, name: fmt::Arguments<'_>, words: fmt::Arguments<'_>, value: f64);
+    fn component(
+        &mut self,
+        kind: ComponentKind,
+        name: fmt::Arguments<'_>,
+        description: fmt::Arguments<'_>,
+        value: f64,
+    );
 }
 
-/// What a component is, beside its name and its words.
+/// Properties of a component besides its name and description.
 #[derive(Clone, Copy)]
 struct ComponentKind {
     dimension: Dimension,
@@ -168,40 +181,51 @@ struct NameVisitor(Vec<FeatureComponent>);
 struct ValueVisitor(Vec<f32>);
 
 impl ComponentVisitor for NameVisitor {
-    fn component(&mut self, kind: ComponentKind, name: fmt::Arguments<'_>, words: fmt::Arguments<'_>, _: f64) {
+    fn component(
+        &mut self,
+        kind: ComponentKind,
+        name: fmt::Arguments<'_>,
+        description: fmt::Arguments<'_>,
+        _: f64,
+    ) {
         let ComponentKind { dimension, unit, memory, facet } = kind;
         let name = format!("{}.{name}", dimension.name());
-        let description = words.to_string();
+        let description = description.to_string();
         self.0.push(FeatureComponent { name, unit, description, dimension, memory, facet });
     }
 }
 
 impl ComponentVisitor for ValueVisitor {
     fn component(&mut self, _: ComponentKind, _: fmt::Arguments<'_>, _: fmt::Arguments<'_>, value: f64) {
-        // A value beyond f32 is the largest f32; there is no NaN in a view.
+        // Sums are f64 and may exceed f32; a view contains no NaN.
         self.0.push((value as f32).clamp(f32::MIN, f32::MAX));
     }
 }
 
-fn walk(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
-    walk_basic(visitor, facts);
-    walk_actions(visitor, facts);
-    walk_rfm(visitor, facts);
-    walk_rhythm(visitor, facts);
-    walk_preference(visitor, facts);
-    walk_social(visitor, facts);
+fn walk(visitor: &mut impl ComponentVisitor, inputs: &FeatureInputs) {
+    walk_basic(visitor, inputs);
+    walk_actions(visitor, inputs);
+    walk_rfm(visitor, inputs);
+    walk_rhythm(visitor, inputs);
+    walk_preference(visitor, inputs);
+    walk_social(visitor, inputs);
 }
 
-fn walk_basic(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
-    let kind = ComponentKind { dimension: Dimension::Basic, unit: "traits", memory: FeatureMemory::Ever, facet: None };
-    let known = facts.traits as f64;
-    visitor.component(kind, format_args!("traits"), format_args!("how many traits are known"), known);
+fn walk_basic(visitor: &mut impl ComponentVisitor, inputs: &FeatureInputs) {
+    let kind = ComponentKind {
+        dimension: Dimension::Basic,
+        unit: "traits",
+        memory: FeatureMemory::Ever,
+        facet: None,
+    };
+    let traits = inputs.traits as f64;
+    visitor.component(kind, format_args!("traits"), format_args!("how many traits are known"), traits);
 }
 
-fn walk_actions(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
+fn walk_actions(visitor: &mut impl ComponentVisitor, inputs: &FeatureInputs) {
     for action in ActionKind::ALL {
         let mut sums = Decayed::default();
-        for count in facts.behavior.actions.iter().filter(|count| count.action.kind() == action) {
+        for count in inputs.behavior.actions.iter().filter(|count| count.action.kind() == action) {
             sums.hour += count.decayed.hour;
             sums.week += count.decayed.week;
             sums.quarter += count.decayed.quarter;
@@ -211,7 +235,7 @@ fn walk_actions(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
             _ => Facet::Activity,
         };
         for (span, memory, facet, words, value) in [
-            // What just happened says nothing of how somebody usually shops.
+            // No facet: the last hours are no evidence of how a user usually shops, and segments should not change within a visit.
             ("1h", FeatureMemory::Hours, None, "of the last hours", sums.hour),
             ("7d", FeatureMemory::Weeks, Some(facet), "of the last weeks", sums.week),
             ("90d", FeatureMemory::Months, Some(facet), "of the last months", sums.quarter),
@@ -228,15 +252,20 @@ fn walk_actions(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
     }
 }
 
-fn walk_rfm(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
+fn walk_rfm(visitor: &mut impl ComponentVisitor, inputs: &FeatureInputs) {
     use Facet::{Activity, Presence, Purchasing};
     use FeatureMemory::{Ever, Hours, Months, Weeks};
-    let (rfm, sessions) = (&facts.behavior.rfm, &facts.behavior.sessions);
-    let (orders, money, visits) = (rfm.orders, rfm.money, sessions.decayed);
-    let (newest, first) = (facts.behavior.newest_event_at, facts.behavior.first_event_at);
-    let days = |at: Option<Timestamp>| days_since(facts.read_at, at);
+    let rfm = &inputs.behavior.rfm;
+    let sessions = &inputs.behavior.sessions;
+    let orders = rfm.orders;
+    let money = rfm.money;
+    let visits = sessions.decayed;
+    let newest = inputs.behavior.newest_event_at;
+    let first = inputs.behavior.first_event_at;
+    let days = |at: Option<Timestamp>| days_since(inputs.read_at, at);
     for (name, unit, memory, facet, words, value) in [
         ("recency", "days", Hours, Some(Presence), "days since the newest event", days(newest)),
+        // No facet: it grows by itself, so that it would move users without any event.
         ("tenure", "days", Ever, None, "days since the first event", days(first)),
         (
             "purchase_recency",
@@ -282,7 +311,7 @@ fn walk_rfm(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
     }
 }
 
-fn walk_rhythm(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
+fn walk_rhythm(visitor: &mut impl ComponentVisitor, inputs: &FeatureInputs) {
     let kind = |unit, facet| ComponentKind {
         dimension: Dimension::Behavior,
         unit,
@@ -302,16 +331,16 @@ fn walk_rhythm(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
             kind("share", Facet::Rhythm),
             format_args!("{name}"),
             format_args!("{words}"),
-            share(&facts.behavior.hour_share, range),
+            share(&inputs.behavior.hour_share, range),
         );
     }
     visitor.component(
         kind("share", Facet::Rhythm),
         format_args!("weekend_share"),
         format_args!("share of activity on Saturday and Sunday"),
-        share(&facts.behavior.weekday_share, 5..7),
+        share(&inputs.behavior.weekday_share, 5..7),
     );
-    let steps = facts.behavior.transitions.iter().map(|step| step.weight);
+    let steps = inputs.behavior.transitions.iter().map(|step| step.weight);
     visitor.component(
         kind("bits", Facet::Activity),
         format_args!("transition_entropy"),
@@ -320,10 +349,14 @@ fn walk_rhythm(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
     );
 }
 
-fn walk_preference(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
-    let kind =
-        |unit, memory| ComponentKind { dimension: Dimension::Preference, unit, memory, facet: Some(Facet::Taste) };
-    for (name, list) in [("category", &facts.categories), ("brand", &facts.brands)] {
+fn walk_preference(visitor: &mut impl ComponentVisitor, inputs: &FeatureInputs) {
+    let kind = |unit, memory| ComponentKind {
+        dimension: Dimension::Preference,
+        unit,
+        memory,
+        facet: Some(Facet::Taste),
+    };
+    for (name, list) in [("category", &inputs.categories), ("brand", &inputs.brands)] {
         visitor.component(
             kind("kinds", FeatureMemory::Months),
             format_args!("{name}_count"),
@@ -346,19 +379,20 @@ fn walk_preference(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
         );
     }
     visitor.component(
+        // No facet, as for all values of the last hours; its change over all users is a drift signal.
         ComponentKind { facet: None, ..kind("share", FeatureMemory::Hours) },
         format_args!("constancy"),
         format_args!("share of the newest activity in the category liked most over months"),
-        facts.loyalty,
+        inputs.loyalty,
     );
-    let level = price_level(&facts.price_bands);
+    let level = price_level(&inputs.price_bands);
     visitor.component(
         kind("doublings", FeatureMemory::Weeks),
         format_args!("price_level"),
         format_args!("mean price of what is liked, in doublings of 1"),
         level,
     );
-    let items = facts.recent_items as f64;
+    let items = inputs.recent_items as f64;
     visitor.component(
         kind("items", FeatureMemory::Ever),
         format_args!("recent_items"),
@@ -367,15 +401,16 @@ fn walk_preference(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
     );
 }
 
-fn walk_social(visitor: &mut impl ComponentVisitor, facts: &FeatureInputs) {
-    // Whom one knows says nothing of how one shops.
-    let kind = |unit| ComponentKind { dimension: Dimension::Social, unit, memory: FeatureMemory::Ever, facet: None };
-    let weights: f64 = facts.edges.iter().sum();
+fn walk_social(visitor: &mut impl ComponentVisitor, inputs: &FeatureInputs) {
+    // No facet: relations are no evidence of how a user shops.
+    let kind =
+        |unit| ComponentKind { dimension: Dimension::Social, unit, memory: FeatureMemory::Ever, facet: None };
+    let weights: f64 = inputs.edges.iter().sum();
     visitor.component(
         kind("edges"),
         format_args!("edges"),
         format_args!("how many others are known"),
-        facts.edges.len() as f64,
+        inputs.edges.len() as f64,
     );
     visitor.component(
         kind("weight"),
@@ -389,7 +424,7 @@ fn days_since(now: Timestamp, at: Option<Timestamp>) -> f64 {
     at.map_or(NEVER_DAYS, |at| now.since(at).as_days_f64().clamp(0.0, NEVER_DAYS))
 }
 
-/// Shannon entropy in bits of weights that need not add up to 1.
+/// Returns the Shannon entropy in bits of weights that need not sum to 1.
 fn entropy_bits(weights: impl Iterator<Item = f64> + Clone) -> f64 {
     let weights = weights.filter(|weight| *weight > 0.0);
     let total: f64 = weights.clone().sum();
@@ -402,8 +437,9 @@ fn entropy_bits(weights: impl Iterator<Item = f64> + Clone) -> f64 {
         .sum()
 }
 
-/// The mean band, by share; a band's number is the doublings of 1 that its upper end is.
+/// Returns the mean band weighted by share. The number of a band is the base-2 logarithm of its upper end.
 fn price_level(bands: &[Affinity]) -> f64 {
+    // The name has the lower end of the band, as "16-32" or "4194304+".
     let level = |name: &str| {
         let lower: f64 = name.split(['-', '+']).next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
         if lower < 1.0 { 0.0 } else { lower.log2() + 1.0 }

@@ -1,55 +1,62 @@
-//! Ids: short texts that the shop made up and that mean something to the shop alone. In comes any text, out goes an id
-//! that is non-empty, bounded and printable, or the fault that it has. Ids are compared byte by byte, never normalised.
+//! Ids: short texts that the shop assigns and that have meaning only to the shop. A parsed id is non-empty, bounded and
+//! printable. Ids are compared byte by byte and never normalised.
 
 use compact_str::{CompactString, ToCompactString};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use xxhash_rust::xxh64::xxh64;
 
-/// The longest id, in bytes of UTF-8.
+/// Maximum length of an id, in bytes of UTF-8.
 pub const ID_MAX_BYTES: usize = 128;
 
-/// What is wrong with a text.
+/// Defect of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    /// It is empty.
+    /// Text without a byte.
     #[error("is empty")]
     Empty,
-    /// It is longer than allowed.
+    /// Text longer than its limit.
     #[error("has {bytes} bytes, {max_bytes} are allowed")]
     TooLong {
-        /// Its length.
+        /// Length of the text.
         bytes: usize,
-        /// The limit.
+        /// Limit of the length.
         max_bytes: usize,
     },
-    /// It contains a control character.
+    /// Text with a control character.
     #[error("has a control character")]
     ControlCharacter,
-    /// It begins or ends with white space.
+    /// Text that begins or ends with white space.
     #[error("begins or ends with a space")]
     OuterSpace,
 }
 
-/// Checks a text that may be empty and may have spaces: its length and that it is printable.
+/// Checks a text that may be empty and may have spaces: its length, and that it is printable.
+///
+/// # Errors
+/// If the text is longer than `max_bytes` or has a control character.
 pub fn check_text(text: &str, max_bytes: usize) -> Result<(), TextError> {
     if text.len() > max_bytes {
         return Err(TextError::TooLong { bytes: text.len(), max_bytes });
     }
-    // Nearly every text is of printable ASCII, which is seen at a glance.
-    let plain = text.bytes().fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte));
-    if !plain && text.chars().any(char::is_control) {
+    // Nearly every text is printable ASCII. A fold without an early exit is vectorised; decoding UTF-8 is not.
+    let is_ascii = text.bytes().fold(true, |is_ascii, byte| is_ascii & (b' '..=b'~').contains(&byte));
+    if !is_ascii && text.chars().any(char::is_control) {
         return Err(TextError::ControlCharacter);
     }
     Ok(())
 }
 
-/// Checks a text that names something: printable, bounded, not empty, no space at its ends.
+/// Checks an id: printable, at most [`ID_MAX_BYTES`] long, not empty, without a space at its ends.
+///
+/// # Errors
+/// The first defect that the text has.
 pub fn check_id(text: &str) -> Result<(), TextError> {
     if text.is_empty() {
         return Err(TextError::Empty);
     }
     check_text(text, ID_MAX_BYTES)?;
+    // A space at an end is nearly always a mistake of the sender, and would make two users of one.
     if text.trim().len() != text.len() {
         return Err(TextError::OuterSpace);
     }
@@ -60,25 +67,29 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        // Decoding validates as well: a damaged store must not bring an invalid id into the domain.
         #[serde(try_from = "CompactString")]
         pub struct $name(CompactString);
 
         impl TryFrom<CompactString> for $name {
             type Error = TextError;
 
-            /// As [`Self::parse`]: what is stored may be damaged.
+            /// Parses as [`Self::parse`], since stored bytes may be damaged.
             fn try_from(text: CompactString) -> Result<Self, TextError> {
                 check_id(&text).map(|()| Self(text))
             }
         }
 
         impl $name {
-            /// Takes a text that passes [`check_id`].
+            /// Parses a text that passes [`check_id`].
+            ///
+            /// # Errors
+            /// The first defect that the text has.
             pub fn parse(text: &str) -> Result<Self, TextError> {
                 check_id(text).map(|()| Self(text.into()))
             }
 
-            /// The text.
+            /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -93,7 +104,7 @@ macro_rules! id {
 }
 
 id!(
-    /// The shop's own id of a shopper.
+    /// User id as the shop assigns it.
     ///
     /// ```
     /// use portrait_profile::{TextError, UserId};
@@ -106,28 +117,29 @@ id!(
     UserId
 );
 id!(
-    /// The shop's own id of an item of its catalogue.
+    /// Item id as the shop's catalogue has it.
     ItemId
 );
 id!(
-    /// The sender's id of one record; two records of one user with one id count once.
+    /// Id of a record as the sender assigns it; two records of one user with one id count once.
     RecordId
 );
 id!(
-    /// The shop's own id of an order; its lines share it.
+    /// Order id as the shop assigns it; the lines of an order share it.
     OrderId
 );
 
 impl OrderId {
-    /// XXH64 (seed 0) of its text: what a profile keeps of it.
+    /// Returns the XXH64 (seed 0) of the text, which profiles keep instead of the id.
     pub(crate) fn hash(&self) -> u64 {
         xxh64(self.0.as_bytes(), 0)
     }
 }
 
 impl From<u64> for ItemId {
-    /// The id that is the number's decimal digits.
+    /// Returns the id made of the decimal digits of `number`.
     fn from(number: u64) -> Self {
+        // Digits are a valid id, so that no check is needed.
         Self(number.to_compact_string())
     }
 }
@@ -137,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_taken_or_its_fault_is_named() {
+    fn an_id_is_accepted_or_its_defect_is_named() {
         let long = "x".repeat(129);
         let rows: [(&str, Option<TextError>); 7] = [
             ("u1", None),
@@ -148,12 +160,12 @@ mod tests {
             (" a", Some(TextError::OuterSpace)),
             ("a\u{3000}", Some(TextError::OuterSpace)),
         ];
-        for (text, fault) in rows {
-            assert_eq!(UserId::parse(text).err(), fault, "{text:?}");
+        for (text, error) in rows {
+            assert_eq!(UserId::parse(text).err(), error, "{text:?}");
             let stored = postcard::to_allocvec(text).expect("a text");
             assert_eq!(
                 postcard::from_bytes::<UserId>(&stored).is_err(),
-                fault.is_some(),
+                error.is_some(),
                 "{text:?} is stored"
             );
         }

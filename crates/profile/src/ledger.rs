@@ -1,5 +1,5 @@
-//! What the owner of a partition notes of it: how many shoppers are in each segment, for which model everybody was looked at
-//! last, and how far erasures are. It changes in the same commit as the profiles, so that the counts are exact without counting.
+//! Ledger of a partition: the number of users in each segment, the last model sweep, and the progress of erasures. It is
+//! written in the same commit as the profiles, so the counts are exact without a scan.
 
 use crate::codec::{self, DecodeError};
 use crate::erasure::ErasureLedger;
@@ -8,29 +8,39 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The note of one partition.
+/// Ledger of one partition.
+///
+/// ```
+/// use portrait_profile::{PartitionLedger, SegmentId};
+///
+/// let mut ledger = PartitionLedger::default();
+/// ledger.record_move(None, Some(SegmentId::new(1)));
+/// ledger.record_move(Some(SegmentId::new(1)), Some(SegmentId::new(2)));
+/// assert_eq!(ledger.counts().collect::<Vec<_>>(), [(SegmentId::new(2), 1)]);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionLedger {
-    /// Shoppers by segment; a segment without shoppers is not here.
+    /// Number of users by segment; a segment without users has no entry.
     counts: BTreeMap<SegmentId, u64>,
-    /// The newest model that everybody was looked at for, and when that was done.
+    /// Version of the newest model that every profile was assigned by, and the time of that sweep.
     swept: Option<(ModelVersion, Timestamp)>,
-    /// How far erasures are. Dropping it lets versions restart, and erasures be swept for again.
+    /// Progress of erasures. Without it versions would restart, and completed sweeps would run again.
     erasures: ErasureLedger,
 }
 
 impl PartitionLedger {
-    /// Counts a shopper who was in `before` and is in `after`.
+    /// Counts a user who moved from segment `before` to segment `after`.
     pub fn record_move(&mut self, before: Option<SegmentId>, after: Option<SegmentId>) {
         if before == after {
             return;
         }
         if let Some(before) = before {
-            let left = self.counts.get(&before).map_or(0, |count| count.saturating_sub(1));
-            if left == 0 {
+            let count = self.counts.get(&before).map_or(0, |count| count.saturating_sub(1));
+            // Segments are retired for good, so that empty entries would accumulate with every model.
+            if count == 0 {
                 self.counts.remove(&before);
             } else {
-                self.counts.insert(before, left);
+                self.counts.insert(before, count);
             }
         }
         if let Some(after) = after {
@@ -38,38 +48,42 @@ impl PartitionLedger {
         }
     }
 
-    /// Notes that everybody was looked at for a model.
+    /// Records that every profile was assigned by model `version`.
     pub fn sweep_done(&mut self, version: ModelVersion, at: Timestamp) {
         self.swept = Some((version, at));
     }
 
-    /// The newest model that everybody was looked at for, and when that was done.
+    /// Returns the version of the newest model that every profile was assigned by, and the time of that sweep.
     pub fn swept(&self) -> Option<(ModelVersion, Timestamp)> {
         self.swept
     }
 
-    /// How far erasures are.
+    /// Returns the progress of erasures.
     pub fn erasures(&self) -> ErasureLedger {
         self.erasures
     }
 
-    /// The same, to note more.
+    /// Returns the progress of erasures for updates.
     pub fn erasures_mut(&mut self) -> &mut ErasureLedger {
         &mut self.erasures
     }
 
-    /// Shoppers by segment.
+    /// Returns the number of users by segment.
     pub fn counts(&self) -> impl Iterator<Item = (SegmentId, u64)> {
         self.counts.iter().map(|(id, count)| (*id, *count))
     }
 
-    /// The bytes for the store: a version byte and postcard.
+    /// Encodes the ledger for the store: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
         codec::encode(codec::LEDGER_VERSION, self)
     }
 
-    /// The note of such bytes; no bytes are an empty one. Fails on bytes that are damaged or were written by a newer version.
+    /// Decodes a ledger from the bytes of [`Self::encode`]; no bytes are an empty ledger.
+    ///
+    /// # Errors
+    /// If the bytes are damaged or of a newer version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        // A partition without a commit has no ledger yet.
         if bytes.is_empty() { Ok(Self::default()) } else { codec::decode(codec::LEDGER_VERSION, bytes) }
     }
 }
@@ -79,8 +93,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shoppers_are_counted_where_they_are() {
-        let (one, two) = (Some(SegmentId::new(1)), Some(SegmentId::new(2)));
+    fn users_are_counted_by_segment() {
+        let one = Some(SegmentId::new(1));
+        let two = Some(SegmentId::new(2));
         let mut ledger = PartitionLedger::default();
         for (before, after) in [(None, one), (None, one), (None, two), (one, two), (two, two), (two, None)] {
             ledger.record_move(before, after);
@@ -88,9 +103,9 @@ mod tests {
         ledger.sweep_done(ModelVersion::FIRST, Timestamp::from_millis(7));
         let counts: Vec<_> = ledger.counts().collect();
         assert_eq!(counts, [(SegmentId::new(1), 1), (SegmentId::new(2), 1)]);
-        // Who was never counted cannot make a count negative.
+        // A user who was never counted cannot make a count negative.
         ledger.record_move(Some(SegmentId::new(9)), None);
         assert_eq!(PartitionLedger::decode(&ledger.encode()).expect("what was encoded"), ledger);
-        assert_eq!(PartitionLedger::decode(&[]).expect("nothing noted"), PartitionLedger::default());
+        assert_eq!(PartitionLedger::decode(&[]).expect("an empty ledger"), PartitionLedger::default());
     }
 }

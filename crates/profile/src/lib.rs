@@ -1,7 +1,7 @@
-//! The nouns of Portrait and the pure rules that turn events into a shopper's profile.
+//! Domain types of Portrait and the pure rules that fold events into a user's profile.
 //!
-//! In come checked records; out goes a [`Profile`], its feature vector and its bytes. Nothing here does I/O, asks the time,
-//! draws random numbers or panics on any input.
+//! Input: validated records. Output: a [`Profile`], its feature vector and its bytes. Nothing here does I/O, reads a clock,
+//! draws random numbers, or panics on any input.
 
 mod action;
 mod basic;
@@ -16,7 +16,6 @@ mod features;
 mod fingerprint;
 mod id;
 mod ledger;
-mod snapshots;
 mod preference;
 mod profile;
 mod pseudonym;
@@ -24,6 +23,7 @@ mod record;
 mod routing;
 mod segment;
 mod seq;
+mod snapshots;
 mod social;
 mod store_failure;
 #[cfg(feature = "testing")]
@@ -41,18 +41,20 @@ pub use change::ProfileChange;
 pub use codec::DecodeError;
 pub use decay::{Decayed, HALF_LIVES};
 pub use erasure::{ErasureLedger, Tombstone};
-pub use features::{Dimension, Facet, FeatureComponent, FeatureSchema, FeatureMemory};
+pub use features::{Dimension, Facet, FeatureComponent, FeatureMemory, FeatureSchema};
 pub use fingerprint::Fingerprint;
 pub use id::{ID_MAX_BYTES, ItemId, OrderId, RecordId, TextError, UserId, check_id, check_text};
 pub use ledger::PartitionLedger;
-pub use snapshots::{LABEL_WINDOW, TrainingExample, SnapshotKind};
 pub use preference::{BRANDS_MAX, CATEGORIES_MAX, PRICE_BANDS_MAX, RECENT_ITEMS_MAX, RecentItem};
 pub use profile::{Applied, PROFILE_MAX_BYTES, Profile};
 pub use pseudonym::{Pseudonym, PseudonymKey};
-pub use record::{Body, Event, EventContext, Outcome, Record, Relation, RelationKind, ScoreTarget, TraitValue};
+pub use record::{
+    Body, Event, EventContext, Outcome, Record, Relation, RelationKind, ScoreTarget, TraitValue,
+};
 pub use routing::{PartitionCount, PartitionId, SeenId};
 pub use segment::{ModelVersion, SegmentId, SegmentMembership};
 pub use seq::{FeedSeq, LogSeq};
+pub use snapshots::{LABEL_WINDOW, SnapshotKind, TrainingExample};
 pub use social::EDGES_MAX;
 pub use store_failure::StoreFailure;
 pub use time::{TimeDelta, Timestamp};

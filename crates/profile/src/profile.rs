@@ -1,13 +1,13 @@
-//! The profile of one shopper as it is stored: four dimensions and bookkeeping. In come records, one at a time; out go its
-//! bytes, and what it says at a moment. Folding is the only way it changes.
+//! Stored profile of one user: four dimensions and bookkeeping. Records are folded in one at a time, which is the only way
+//! a profile changes; views, features and bytes are read from it.
 //!
-//! What is summed does not depend on the order of records, but for rounding. What does: visits and transitions (late events are left out of
-//! them, and counted), which lines of more than 16 interleaved orders count as one order, and what gave way where a bound was
-//! reached.
+//! Sums do not depend on the order of records, except for rounding. The following do: visits and transitions (late events
+//! are excluded from them, and counted), the order count when the lines of more than 16 orders interleave, and evictions at
+//! a limit.
 
-mod v5;
 #[cfg(test)]
 mod samples;
+mod v5;
 
 use crate::action::ActionKind;
 use crate::basic::TRAITS_BUDGET_BYTES;
@@ -17,30 +17,30 @@ use crate::dimensions::Dimensions;
 use crate::features;
 use crate::fingerprint::Fingerprint;
 use crate::id::{OrderId, UserId};
-use crate::snapshots::{self, TrainingExample, SNAPSHOTS_MAX_BYTES, Snapshots, SnapshotEvent};
 use crate::preference::RecentItem;
 use crate::preference::{BRANDS_BUDGET_BYTES, CATEGORIES_BUDGET_BYTES, ITEMS_BUDGET_BYTES};
 use crate::record::{Body, Event, Record};
 use crate::segment::SegmentMembership;
+use crate::snapshots::{self, SNAPSHOTS_MAX_BYTES, SnapshotEvent, Snapshots, TrainingExample};
 use crate::social::EDGES_BUDGET_BYTES;
 use crate::time::Timestamp;
 use crate::version::ProfileVersion;
 use crate::view::{self, ProfileView, TransitionView};
-use v5::ProfileV5;
 use serde::{Deserialize, Serialize};
+use v5::ProfileV5;
 use xxhash_rust::xxh64::xxh64;
 
-/// No encoded profile is larger, whatever is folded into it.
+/// Upper limit of an encoded profile, in bytes, for any input.
 pub const PROFILE_MAX_BYTES: usize = 16 * 1024;
 
-/// Few encoded profiles are larger: room for that is made at once.
+/// Initial capacity of the encoding buffer, in bytes; few profiles are larger.
 const PROFILE_TYPICAL_BYTES: usize = 2048;
 
-/// The seed that decides which moments are looked back at: another than that of routing.
+/// Seed of the hash that samples visits for snapshots; independent of the hash that routes users to partitions.
 const SNAPSHOT_SEED: u64 = 0x4D4F_4D45_4E54;
 
-/// What the lists without a budget of their own take at most: 18 actions with names, 121 transitions, 31 hours and weekdays,
-/// 24 price bands, 16 orders, the segment, and the single numbers.
+/// Maximum size of the parts without a budget of their own: 18 actions with names, 121 transitions, 31 hours and weekdays,
+/// 24 price bands, 16 orders, the segment, and the scalar fields.
 const OTHER_PARTS_MAX_BYTES: usize = 18 * 68 + 121 * 5 + 31 * 5 + 24 * 24 + 16 * 5 + 600;
 
 const _: () = assert!(
@@ -54,10 +54,10 @@ const _: () = assert!(
         < PROFILE_MAX_BYTES
 );
 
-/// What is known of one shopper.
+/// Profile of one user.
 ///
 /// ```
-/// use portrait_profile::{Action, Body, Event, Profile, Record, Span, Timestamp, UserId};
+/// use portrait_profile::{Action, Body, Event, Profile, Record, TimeDelta, Timestamp, UserId};
 ///
 /// let user_id = UserId::parse("lena")?;
 /// let at = Timestamp::from_millis(1_700_000_000_000);
@@ -88,7 +88,7 @@ const _: () = assert!(
 /// assert_eq!(profile.top_category(), Some("shoes"));
 ///
 /// // A week later half of the 7-day weight is left.
-/// let view = profile.view_at(at.plus(Span::from_days(7)));
+/// let view = profile.view_at(at.plus(TimeDelta::from_days(7)));
 /// assert_eq!(view.behavior.actions[0].decayed.week, 0.5);
 /// assert_eq!(view.preference.price_bands[0].name, "32-64");
 ///
@@ -98,33 +98,34 @@ const _: () = assert!(
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
-    /// Whose it is; also the key, kept so that a profile can be read without it.
+    /// Key of the profile, repeated here so that the bytes are readable without it.
     user_id: UserId,
-    /// For readers who wait for a change; dropping it breaks subscriptions.
+    /// Version that readers and subscribers compare.
     version: ProfileVersion,
-    /// How many records were folded in; proves together with `fingerprint` that none is lost or doubled.
+    /// Number of folded records; together with `fingerprint` it proves that none is lost or counted twice.
     applied_events: u64,
-    /// Which records were folded in.
+    /// Fingerprint of the folded records.
     fingerprint: Fingerprint,
-    /// When ingest accepted the newest of them; freshness is counted from here.
+    /// Ingest time of the newest record; freshness is measured from here.
     updated_at: Timestamp,
-    /// What features and views are read from.
+    /// Data that features and views are computed from.
     dimensions: Dimensions,
-    /// Where a model has put the shopper; derived, and none before there was one. Dropping it forgets since when.
+    /// Segment that a model assigned; none before the first model. It is derived, but only the stored value knows since
+    /// when.
     segment: Option<SegmentMembership>,
-    /// What is learned from: moments and what came of them. Dropping it costs rows of the next trainings.
+    /// Labelled snapshots for training.
     snapshots: Snapshots,
 }
 
-/// What became of a record that was folded in.
+/// Result of folding a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// It was an event too late for visits and transitions.
+    /// True for an event that was too late for visits and transitions.
     pub late: bool,
 }
 
 impl Profile {
-    /// The profile of a shopper of whom nothing is known.
+    /// Returns the profile of an unknown user.
     pub fn new(user_id: UserId) -> Self {
         Self {
             user_id,
@@ -138,21 +139,22 @@ impl Profile {
         }
     }
 
-    /// The profile of a shopper who had one before: versions go on after `last`.
+    /// Returns the empty profile of a user who had one before: versions continue after `last`.
     pub fn after(user_id: UserId, last: ProfileVersion) -> Self {
         Self { version: last, ..Self::new(user_id) }
     }
 
-    /// Counts a record in of which nothing else is kept.
+    /// Counts a record of which only the count, the fingerprint and the time are kept.
     pub fn count(&mut self, record: &Record) {
         self.applied_events += 1;
         if let Some(record_id) = &record.record_id {
             self.fingerprint = self.fingerprint.with(record_id);
         }
+        // Clocks of several ingest processes differ: the newest time stays the newest.
         self.updated_at = self.updated_at.max(record.accepted_at);
     }
 
-    /// Folds a record in. Whether it was folded in before is for the caller to know.
+    /// Folds a record in. De-duplication is the caller's task.
     pub fn apply(&mut self, record: &Record) -> Applied {
         let at = record.occurred_at;
         self.count(record);
@@ -162,36 +164,39 @@ impl Profile {
             Body::Traits(values) => self.dimensions.basic.state(at, values),
             Body::Relation(relation) => self.dimensions.social.state(at, relation),
             Body::Outcome(outcome) => self.snapshots.record_label(at, outcome),
-            // They end profiles, and are folded into none.
+            // Erasures end profiles; the owner applies them.
             Body::Erase(_) | Body::Forget(_) => {}
         }
         applied
     }
 
-    /// Drops the edges to those who are `gone`, by neighbour and when the edge was stated. Whether there were any.
-    pub fn forget_edges(&mut self, gone: impl Fn(&UserId, Timestamp) -> bool) -> bool {
-        self.dimensions.social.forget(gone)
+    /// Removes the edges for which `is_erased` returns true, given the neighbour and the time of the statement. Returns
+    /// whether any was removed.
+    pub fn forget_edges(&mut self, is_erased: impl Fn(&UserId, Timestamp) -> bool) -> bool {
+        self.dimensions.social.forget(is_erased)
     }
 
-    /// Folds an event in and tells whether it was late.
+    /// Folds an event in and returns whether it was late.
     fn fold(&mut self, at: Timestamp, event: &Event) -> bool {
         let order = event.order_id.as_ref().map(OrderId::hash);
-        if let Some(ended_at) = self.snapshots.closing_order(order) {
-            let known = self.features_at(ended_at);
-            self.snapshots.close_order(&known);
+        // Before the event changes any dimension: the features of the open order must not include it.
+        if let Some(ordered_at) = self.snapshots.closing_order(order) {
+            let features = self.features_at(ordered_at);
+            self.snapshots.close_order(&features);
         }
         let late = self.dimensions.behavior.fold(at, event);
         self.dimensions.preference.fold(at, event);
         let purchase = event.action.kind() == ActionKind::Purchase;
         let newest_at = self.dimensions.read_at(at);
         let step = SnapshotEvent { at, newest_at, purchase, order, late };
-        let mut moments = std::mem::take(&mut self.snapshots);
-        moments.record(&step, self.salt(), || self.features_at(newest_at));
-        self.snapshots = moments;
+        // Taken out, because the closure reads the profile. It is only called for a sampled event: features cost as much as a fold.
+        let mut snapshots = std::mem::take(&mut self.snapshots);
+        snapshots.record(&step, self.salt(), || self.features_at(newest_at));
+        self.snapshots = snapshots;
         late
     }
 
-    /// What the draws of this shopper's moments depend on.
+    /// Returns the salt of this user's snapshot sampling.
     fn salt(&self) -> u64 {
         xxh64(self.user_id.as_str().as_bytes(), SNAPSHOT_SEED)
     }
@@ -201,37 +206,37 @@ impl Profile {
         self.version = self.version.next();
     }
 
-    /// Puts the shopper where a model says.
+    /// Sets the segment that a model assigned.
     pub fn set_segment(&mut self, segment: Option<SegmentMembership>) {
         self.segment = segment;
     }
 
-    /// Where a model has put the shopper.
+    /// Returns the segment that a model assigned.
     pub fn segment(&self) -> Option<SegmentMembership> {
         self.segment
     }
 
-    /// The categories that are liked most, lately more than long ago, the most liked first.
+    /// Returns up to `count` categories by affinity over all three half-lives, strongest first.
     pub fn top_categories(&self, count: usize) -> Vec<&str> {
         self.dimensions.preference.top_categories(count)
     }
 
-    /// The category that is liked most lately.
+    /// Returns the category with the largest 7-day affinity.
     pub fn top_category(&self) -> Option<&str> {
         self.dimensions.preference.top_category()
     }
 
-    /// The category of most of what was done last, within about an hour of it.
+    /// Returns the category with the largest one-hour affinity at the newest event.
     pub fn latest_category(&self) -> Option<&str> {
         self.dimensions.preference.latest_category()
     }
 
-    /// The newest items, newest first, each once.
+    /// Returns the recent items, newest first, each once.
     pub fn recent_items(&self) -> impl ExactSizeIterator<Item = &RecentItem> {
         self.dimensions.preference.recent.iter()
     }
 
-    /// The categories that are liked, each with when it was taken up last and how much that weighs then.
+    /// Returns the categories, each with the time of its newest event and its affinity at that time.
     pub fn categories(&self) -> impl ExactSizeIterator<Item = (&str, Timestamp, Decayed)> {
         self.dimensions
             .preference
@@ -240,23 +245,23 @@ impl Profile {
             .map(|(name, sum)| (name.as_str(), sum.at(), sum.read(sum.at())))
     }
 
-    /// The moments that are looked back at, as they look at `as_of`.
+    /// Returns the labelled snapshots as examples at `as_of`.
     pub fn training_examples(&self, as_of: Timestamp) -> Vec<TrainingExample> {
         self.snapshots.training_examples(as_of, |at| self.features_at(at))
     }
 
-    /// The feature vector as [`Self::looked_back`] has those of earlier moments: what was learned from them is asked of this.
+    /// Returns the feature vector in the precision of [`Self::training_examples`], for scorers that were trained on those.
     pub fn features_bf16_at(&self, at: Timestamp) -> Vec<f32> {
         snapshots::round_to_bf16(self.features_at(at))
     }
 
-    /// The feature vector at `at`, or at the newest event if that is later: one finite value a component of
+    /// Returns the feature vector at `at`, or at the newest event if that is later: one finite value per component of
     /// [`FeatureSchema::current`](crate::FeatureSchema::current), in its order and unit.
     pub fn features_at(&self, at: Timestamp) -> Vec<f32> {
         features::vector(&self.dimensions, at)
     }
 
-    /// What the profile says at `at`, or at its newest event if that is later.
+    /// Returns the view at `at`, or at the newest event if that is later.
     pub fn view_at(&self, at: Timestamp) -> ProfileView {
         let Dimensions { basic, behavior, preference, social } = &self.dimensions;
         let read_at = self.dimensions.read_at(at);
@@ -275,55 +280,57 @@ impl Profile {
         }
     }
 
-    /// What was done last and when.
+    /// Returns the time and kind of the newest event.
     pub fn newest_action(&self) -> Option<(Timestamp, ActionKind)> {
         self.dimensions.behavior.newest
     }
 
-    /// Steps from an action to the next within a visit, faded to `at`, most frequent first.
+    /// Returns the transitions between actions within a visit, decayed to `at`, most frequent first.
     pub fn transitions_at(&self, at: Timestamp) -> Vec<TransitionView> {
         self.dimensions.behavior.transitions_at(at)
     }
 
-    /// Whose it is.
+    /// Returns the user of the profile.
     pub fn user_id(&self) -> &UserId {
         &self.user_id
     }
 
-    /// How often it was committed.
+    /// Returns the version, which counts the commits that changed the profile.
     pub fn version(&self) -> ProfileVersion {
         self.version
     }
 
-    /// How many records were folded in.
+    /// Returns the number of folded records.
     pub fn applied_events(&self) -> u64 {
         self.applied_events
     }
 
-    /// Which records were folded in.
+    /// Returns the fingerprint of the folded records.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// When ingest accepted the newest of its records.
+    /// Returns the ingest time of the newest record.
     pub fn updated_at(&self) -> Timestamp {
         self.updated_at
     }
 
-    /// When the newest of its events happened.
+    /// Returns the time of the newest event.
     pub fn newest_event_at(&self) -> Option<Timestamp> {
         self.dimensions.newest_event_at()
     }
 
-    /// The bytes for the store: a version byte and postcard.
+    /// Encodes the profile for the store: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
         codec::encode_after(Vec::with_capacity(PROFILE_TYPICAL_BYTES), codec::profile_version(), self)
     }
 
-    /// The profile of such bytes; those of the version before are taken to today's. Fails on bytes that are damaged or were
-    /// written by a newer version.
+    /// Decodes a profile from the bytes of [`Self::encode`]; those of the previous version are converted.
+    ///
+    /// # Errors
+    /// If the bytes are damaged, of a newer version, or older than the previous one.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        if codec::PROFILE_VERSION_V5.is_of(bytes) {
+        if codec::PROFILE_VERSION_V5.matches(bytes) {
             return codec::decode(codec::PROFILE_VERSION_V5, bytes).map(ProfileV5::into);
         }
         codec::decode(codec::profile_version(), bytes)
@@ -331,21 +338,21 @@ impl Profile {
 }
 
 impl From<ProfileV5> for Profile {
-    fn from(former: ProfileV5) -> Self {
+    fn from(profile: ProfileV5) -> Self {
         Self {
-            user_id: former.user_id,
-            version: former.version,
-            applied_events: former.applied_events,
-            fingerprint: former.fingerprint,
-            updated_at: former.updated_at,
+            user_id: profile.user_id,
+            version: profile.version,
+            applied_events: profile.applied_events,
+            fingerprint: profile.fingerprint,
+            updated_at: profile.updated_at,
             dimensions: Dimensions {
-                basic: former.basic,
-                behavior: former.behavior,
-                preference: former.preference,
-                social: former.social,
+                basic: profile.basic,
+                behavior: profile.behavior,
+                preference: profile.preference,
+                social: profile.social,
             },
-            segment: former.segment,
-            snapshots: former.snapshots,
+            segment: profile.segment,
+            snapshots: profile.snapshots,
         }
     }
 }

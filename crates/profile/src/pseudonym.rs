@@ -1,5 +1,5 @@
-//! What stands for a shopper who was erased: a name that only whoever has the deployment's key can tell to be theirs. In comes a
-//! shop's id, out go sixteen bytes that say nothing of it: the first half of its HMAC-SHA-256.
+//! Pseudonyms of erased users: the first half of the HMAC-SHA-256 of the user id under the deployment's key. Without the
+//! key, sixteen such bytes reveal nothing about the id.
 
 use crate::id::UserId;
 use hmac::{Hmac, KeyInit, Mac};
@@ -7,31 +7,32 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::fmt;
 
-/// The secret of one deployment, drawn when its store is created.
+/// Secret key of one deployment, drawn when its store is created.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PseudonymKey(u128);
 
-/// The name of somebody who was erased.
+/// Pseudonym of an erased user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Pseudonym([u8; 16]);
 
 impl PseudonymKey {
-    /// From its bits.
+    /// Builds the key from its bits.
     pub const fn new(bits: u128) -> Self {
         Self(bits)
     }
 
-    /// Its bits.
+    /// Returns the bits of the key.
     pub const fn get(self) -> u128 {
         self.0
     }
 
-    /// The pseudonym of a shopper.
+    /// Returns the pseudonym of a user.
     pub fn of(self, user_id: &UserId) -> Pseudonym {
-        let keyed = Hmac::<Sha256>::new_from_slice(&self.0.to_be_bytes());
-        let mut hash = keyed.expect("HMAC takes a key of any length");
-        hash.update(user_id.as_str().as_bytes());
-        let hash = hash.finalize().into_bytes();
+        let hmac = Hmac::<Sha256>::new_from_slice(&self.0.to_be_bytes());
+        let mut hmac = hmac.expect("HMAC takes a key of any length");
+        hmac.update(user_id.as_str().as_bytes());
+        let hash = hmac.finalize().into_bytes();
+        // 128 bits are enough that no two users of a deployment ever share a pseudonym, and halve the tombstones in memory.
         let mut half = [0; 16];
         half.copy_from_slice(&hash[..16]);
         Pseudonym(half)
@@ -39,24 +40,24 @@ impl PseudonymKey {
 }
 
 impl fmt::Debug for PseudonymKey {
-    /// A secret is not for logs.
+    /// Hides the secret in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PseudonymKey(..)")
     }
 }
 
 impl Pseudonym {
-    /// From its bytes.
+    /// Builds a pseudonym from its bytes.
     pub const fn new(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the pseudonym.
     pub const fn bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
-    /// It as an id, where a record names nobody else.
+    /// Returns the pseudonym as an id, for records that refer to no other user.
     pub fn as_user_id(&self) -> UserId {
         UserId::parse(&format!("{:032x}", u128::from_be_bytes(self.0))).expect("digits make an id")
     }

@@ -1,5 +1,5 @@
-//! What the log of a partition holds: records. In comes what ingest has checked and completed (time zone, base currency,
-//! catalogue); out goes bytes for the log, and the same record back. A record never changes once it is written.
+//! Records: the entries of a partition's log. Ingest validates and completes them (time zone, base currency, catalogue
+//! data). A record never changes once it is written.
 
 use crate::action::Action;
 use crate::codec::{self, DecodeError};
@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 use crate::trace::TraceContext;
 use serde::{Deserialize, Serialize};
 
-/// One entry of a partition's log.
+/// Entry of a partition's log.
 ///
 /// ```
 /// use portrait_profile::{Body, Record, RecordId, Timestamp, TraitValue, UserId};
@@ -28,41 +28,41 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Whose profile it changes; also decides the partition. Of a [`Body::Forget`] the text of the pseudonym, since it changes
-    /// nobody's profile in particular, and is in every other partition's log.
+    /// User whose profile the record changes; it decides the partition. For [`Body::Forget`] the text of the pseudonym,
+    /// since such a record is in the log of every other partition and changes no particular profile.
     pub user_id: UserId,
-    /// The sender's id; absent means that the record is never taken for a duplicate.
+    /// Id of the record as the sender assigns it; a record without one is never treated as a duplicate.
     pub record_id: Option<RecordId>,
-    /// When it happened, by the sender.
+    /// Time of the event by the sender.
     pub occurred_at: Timestamp,
-    /// When ingest took it, by ingest's clock: de-duplication windows and freshness are counted from here.
+    /// Time of acceptance by ingest's clock; de-duplication windows and freshness are measured from here.
     pub accepted_at: Timestamp,
-    /// What happened.
+    /// Content of the record.
     pub body: Body,
-    /// The span that logged it, if its call is followed. Last, and not written if there is none, so that releases that know no spans
-    /// read what nobody follows.
+    /// Span that logged the record, if its call is sampled. It is last and not written if absent, so that releases without
+    /// it can read records of calls that are not sampled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceContext>,
 }
 
-/// The kinds of record.
+/// Content of a record, by kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Body {
-    /// The shopper did something.
+    /// Action of the user.
     Event(Event),
-    /// Something is known of the shopper.
+    /// Traits of the user.
     Traits(Vec<TraitValue>),
-    /// The shopper is connected to another.
+    /// Edge to another user.
     Relation(Relation),
-    /// It is known what came of something.
+    /// Label for a score.
     Outcome(Outcome),
-    /// The shopper is to be erased: the profile goes, and edges to the shopper from others of this partition.
+    /// Erasure of the user: deletes the profile, and the edges to the user in this partition.
     Erase(Pseudonym),
-    /// A shopper of another partition is erased: edges to whoever has this pseudonym go.
+    /// Erasure of a user of another partition: removes the edges to the user with this pseudonym.
     Forget(Pseudonym),
 }
 
-/// What a shopper did.
+/// Action of a user.
 ///
 /// ```
 /// use portrait_profile::{Action, Event, ItemId, OrderId};
@@ -84,106 +84,109 @@ pub enum Body {
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// What was done.
+    /// Kind of the action.
     pub action: Action,
-    /// What the shop's clocks on the wall were ahead of UTC then, in minutes: hours and weekdays are the shop's.
+    /// Offset of the shop's local time from UTC at that time, in minutes; hours and weekdays are local to the shop.
     pub utc_offset_minutes: i16,
-    /// The item it was done to.
+    /// Item of the action.
     pub item_id: Option<ItemId>,
-    /// The item's category, by the sender or by the catalogue as it was then.
+    /// Category of the item, from the sender or from the catalogue at that time.
     pub category: Option<Box<str>>,
-    /// The item's brand, by the sender or by the catalogue as it was then.
+    /// Brand of the item, from the sender or from the catalogue at that time.
     pub brand: Option<Box<str>>,
-    /// The price of one unit in the base currency; finite, not negative.
+    /// Price of one unit in the base currency; finite, not negative.
     pub price: Option<f64>,
-    /// How many units; finite, above 0.
+    /// Number of units; finite, above 0.
     pub quantity: f64,
-    /// The order this is a line of.
+    /// Order that the line belongs to.
     pub order_id: Option<OrderId>,
-    /// What the shop told beside: kept in the log for later readers, not folded into the profile.
+    /// Additional data from the sender: kept in the log for later readers, not folded into the profile.
     pub context: Option<Box<EventContext>>,
 }
 
-/// What an event says that no profile is made of.
+/// Data of an event that is not folded into the profile.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EventContext {
-    /// The words of a search.
+    /// Words of a search.
     pub query: Box<str>,
-    /// The sender's session id.
+    /// Session id of the sender.
     pub session_id: Box<str>,
-    /// The id of the device before the shopper was known.
+    /// Id of the device before the user was identified.
     pub anonymous_id: Box<str>,
-    /// Anything else.
+    /// Additional properties by name.
     pub properties: Vec<(Box<str>, Box<str>)>,
 }
 
-/// One trait as the policy of ingest let it through.
+/// Trait as ingest's policy kept it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraitValue {
-    /// Its name.
+    /// Name of the trait.
     pub name: Box<str>,
-    /// Its value; empty removes the trait.
+    /// Value of the trait; empty removes it.
     pub value: Box<str>,
 }
 
-/// An edge to another shopper.
+/// Edge to another user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Relation {
-    /// The other end.
+    /// User at the other end.
     pub other_user_id: UserId,
-    /// What connects them.
+    /// Kind of the relation.
     pub kind: RelationKind,
-    /// How strong it is, 0 to 1; 0 removes the edge.
+    /// Strength of the relation, 0 to 1; 0 removes the edge.
     pub weight: f64,
 }
 
-/// What came of something that a score foretells.
+/// Label for a score: the outcome that the score predicts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Which score.
+    /// Score that the label belongs to.
     pub target: ScoreTarget,
-    /// Whether it came about.
+    /// True if the predicted event happened.
     pub happened: bool,
-    /// The order it is about; none for the newest at that time.
+    /// Order of the label; none for the newest order at that time.
     pub order_id: Option<OrderId>,
 }
 
-/// What a score foretells.
+/// Event whose probability a score predicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ScoreTarget {
-    /// A purchase within [`crate::HORIZON`].
+    /// Purchase within [`crate::LABEL_WINDOW`].
     Propensity,
-    /// That an order turns out badly: fraud, a charge back, a payment that never comes.
+    /// Bad outcome of an order: fraud, a chargeback, a payment that never arrives.
     Risk,
 }
 
-/// What connects two shoppers.
+/// Kind of a relation between two users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RelationKind {
-    /// They are friends.
+    /// Friends of each other.
     Friend,
-    /// They are family or share a household.
+    /// Members of one family or household.
     Family,
-    /// They work together.
+    /// Colleagues at work.
     Colleague,
-    /// The one follows the other.
+    /// The user follows the other user.
     Follows,
-    /// They met in the shop only.
+    /// Connected only through the shop.
     Stranger,
 }
 
 impl Record {
-    /// The bytes for the log: a version byte and postcard.
+    /// Encodes the record for the log: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
         self.encode_after(Vec::with_capacity(256))
     }
 
-    /// Those bytes behind what `bytes` has already.
+    /// Encodes as [`Self::encode`], appending to `bytes`.
     pub fn encode_after(&self, bytes: Vec<u8>) -> Vec<u8> {
-        codec::encode_after(bytes, codec::RECORD_VERSION.saying(self.trace.is_some()), self)
+        codec::encode_after(bytes, codec::RECORD_VERSION.for_content(self.trace.is_some()), self)
     }
 
-    /// The record of such bytes. Fails on bytes that are damaged or were written by a newer version.
+    /// Decodes a record from the bytes of [`Self::encode`].
+    ///
+    /// # Errors
+    /// If the bytes are damaged or of a newer version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         codec::decode(codec::RECORD_VERSION, bytes)
     }

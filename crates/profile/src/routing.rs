@@ -1,5 +1,5 @@
-//! Which partition a shopper belongs to: XXH64 (seed 0) of the raw user id, modulo the number of partitions, which is
-//! fixed when a store is created. Every client and every service must agree on it.
+//! Routing of users to partitions: XXH64 (seed 0) of the user id, modulo the number of partitions, which is fixed when a
+//! store is created. Every client and every service must agree on it.
 
 use crate::id::{RecordId, UserId};
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use std::fmt;
 use std::num::NonZeroU16;
 use xxhash_rust::xxh64::xxh64;
 
-/// How many partitions a store has.
+/// Number of partitions of a store.
 ///
 /// ```
 /// use portrait_profile::{PartitionCount, UserId};
@@ -23,49 +23,50 @@ use xxhash_rust::xxh64::xxh64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionCount(NonZeroU16);
 
-/// One partition, from 0.
+/// Number of one partition, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PartitionId(u16);
 
-/// What de-duplication remembers of a record: 63 bits of the XXH64 of user id and record id.
+/// Identity of a record for de-duplication: 63 bits of the XXH64 of user id and record id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SeenId(u64);
 
 impl PartitionCount {
-    /// `count` partitions; none if it is 0.
+    /// Builds a count; none if it is 0.
     pub fn new(count: u16) -> Option<Self> {
         NonZeroU16::new(count).map(Self)
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> u16 {
         self.0.get()
     }
 
-    /// The partition of a shopper.
+    /// Returns the partition of a user.
     pub fn partition_of(self, user_id: &UserId) -> PartitionId {
+        // Modulo, not a ring: the number of partitions is fixed for the life of a store.
         let hash = xxh64(user_id.as_str().as_bytes(), 0);
         PartitionId((hash % u64::from(self.get())) as u16)
     }
 
-    /// The partition of that number, if there is one.
+    /// Returns the partition of that number; none if it is not below the count.
     pub fn partition(self, number: u32) -> Option<PartitionId> {
         u16::try_from(number).ok().filter(|number| *number < self.get()).map(PartitionId)
     }
 
-    /// Every partition in order.
+    /// Returns all partitions in order.
     pub fn all(self) -> impl Iterator<Item = PartitionId> + Clone {
         (0..self.get()).map(PartitionId)
     }
 }
 
 impl PartitionId {
-    /// The number, from 0.
+    /// Returns the number, from 0.
     pub const fn get(self) -> u16 {
         self.0
     }
 
-    /// The number as an index.
+    /// Returns the number as an index.
     pub const fn index(self) -> usize {
         self.0 as usize
     }
@@ -78,19 +79,19 @@ impl fmt::Display for PartitionId {
 }
 
 impl SeenId {
-    /// What is remembered of a record of `user_id` with `record_id`. The user is the seed, so that equal record ids of two
-    /// users stay apart.
+    /// Hashes the ids of a record. The hash of the user id is the seed, so that equal record ids of two users stay
+    /// distinct.
     pub fn of(user_id: &UserId, record_id: &RecordId) -> Self {
         let user_hash = xxh64(user_id.as_str().as_bytes(), 0);
         Self(xxh64(record_id.as_str().as_bytes(), user_hash) & (u64::MAX >> 1))
     }
 
-    /// The 63 bits.
+    /// Returns the 63 bits.
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// From bits that [`Self::get`] gave; the highest is dropped.
+    /// Builds an id from the bits of [`Self::get`]; the highest bit is dropped.
     pub const fn from_bits(bits: u64) -> Self {
         Self(bits & (u64::MAX >> 1))
     }

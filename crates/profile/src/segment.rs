@@ -1,48 +1,49 @@
-//! Which segment a shopper is in, and which model said so. A segment keeps its id through every retrain as long as it is the
-//! same people; ids are never given to another segment.
+//! Segment ids, model versions, and the segment of a user. A segment keeps its id through every retraining as long as most
+//! of its users stay the same; ids are never reused.
 
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::num::NonZeroU64;
 
-/// A segment of shoppers, for as long as it is one.
+/// Id of a segment, stable across models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SegmentId(u32);
 
-/// A published model; grows by one with each and never restarts.
+/// Version of a published model; increases by one with each model and never restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ModelVersion(NonZeroU64);
 
-/// A shopper's place in a segment. Derived from profile and model: a rebuild from the log need not give the same.
+/// Segment of a user. It is derived from profile and model; a rebuild from the log may differ.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SegmentMembership {
-    /// The segment.
+    /// Id of the segment.
     pub segment_id: SegmentId,
-    /// Euclidean distance to its centroid in scaled components, when the shopper was last assigned.
+    /// Euclidean distance to the centroid in scaled components, when the user was last assigned.
     pub distance: f32,
-    /// The model that assigned the shopper.
+    /// Version of the model that assigned the user.
     pub model_version: ModelVersion,
-    /// Since when the shopper is in this segment without a break, by the clock that profiles are read by.
+    /// Time since which the user is in the segment without interruption, by the clock that profiles are read by.
     pub since: Timestamp,
 }
 
 impl SegmentId {
-    /// The segment of a number.
+    /// Builds the id from its number.
     pub const fn new(number: u32) -> Self {
         Self(number)
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> u32 {
         self.0
     }
 
-    /// The id of a text that [`fmt::Display`] wrote.
+    /// Parses a text that [`fmt::Display`] wrote; none for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('s')?;
-        let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        digits.parse().ok().filter(|_| plain).map(Self)
+        // `parse` alone would accept a sign.
+        let is_plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|_| is_plain).map(Self)
     }
 }
 
@@ -53,20 +54,20 @@ impl fmt::Display for SegmentId {
 }
 
 impl ModelVersion {
-    /// The first version.
+    /// Version of the first model.
     pub const FIRST: Self = Self(NonZeroU64::MIN);
 
-    /// The version of a number; none for 0.
+    /// Builds the version from its number; none for 0.
     pub fn new(number: u64) -> Option<Self> {
         NonZeroU64::new(number).map(Self)
     }
 
-    /// The number, from 1.
+    /// Returns the number, from 1.
     pub const fn get(self) -> u64 {
         self.0.get()
     }
 
-    /// The version after.
+    /// Returns the following version.
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_segment_is_read_as_it_is_written() {
+    fn a_segment_id_survives_a_round_trip() {
         for number in [0, 7, u32::MAX] {
             let id = SegmentId::new(number);
             assert_eq!(SegmentId::parse(&id.to_string()), Some(id));

@@ -1,11 +1,11 @@
-//! Moments of a shopper that are looked back at: what was known of the shopper then, and what came of it. In come events and
-//! outcomes as they are folded; out go rows to learn from, whose numbers are older than their labels.
+//! Labelled snapshots of a user's earlier features, the training examples of the scores. Events and outcomes are folded in;
+//! examples come out, and all features of an example are older than its label.
 //!
-//! Two sorts are kept, a few of each. Some visits, drawn by a hash, answer whether a purchase follows within [`LABEL_WINDOW`]. Orders wait
-//! for an outcome that names them. What was known at an order includes all of its lines: it is written down when the next event
-//! that is no line of it arrives, before that event counts.
+//! A profile keeps a few snapshots of two kinds. A sample of the visits, drawn by a hash, is labelled by a purchase within
+//! [`LABEL_WINDOW`]. Orders are labelled by an outcome that names them. The features of an order include all of its lines:
+//! they are recorded when the next event that is not one of its lines arrives, before that event is folded in.
 //!
-//! Invariant: nothing that happened after a moment is in what was known at it.
+//! Invariant: no feature of a snapshot includes anything that happened after it.
 
 use crate::features::FeatureSchema;
 use crate::id::OrderId;
@@ -14,169 +14,182 @@ use crate::time::{TimeDelta, Timestamp};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh64::xxh64;
 
-/// How long after a moment a purchase counts as having come of it.
+/// Period after a snapshot in which a purchase labels it as positive.
 pub const LABEL_WINDOW: TimeDelta = TimeDelta::from_days(7);
-/// How many moments of each sort a profile keeps; the oldest gives way.
+/// Maximum numbers of snapshots of each kind; the oldest is evicted.
+// Each costs up to 187 bytes of a profile. A visit is labelled after a week, so that two are one labelled and one pending.
 const VISITS_MAX: usize = 2;
 const ORDERS_MAX: usize = 3;
-/// Of the events that may become the moment of a visit, one in so many does: not always the first of a visit.
+/// Sampling rate: one in this many events can become the snapshot of a visit, so that it is not always the first event.
 const SAMPLE_ONE_IN: u64 = 4;
-/// What all moments of a profile take at most: numbers of two bytes, a bit for each, and what stands around them.
+/// Maximum size of all snapshots of a profile: two bytes and a mask bit for each component, and 34 bytes of other fields.
 pub(crate) const SNAPSHOTS_MAX_BYTES: usize = (VISITS_MAX + ORDERS_MAX) * (COMPONENTS_MAX * 17 / 8 + 34);
-/// No schema has more components.
+/// Upper limit of the number of components of a schema.
 const COMPONENTS_MAX: usize = 72;
 
-/// What is looked back at.
+/// Snapshots of one user.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Snapshots {
-    /// Oldest first.
+    /// Snapshots of visits, oldest first.
     visits: Vec<Snapshot>,
-    /// Oldest first.
+    /// Snapshots of orders, oldest first.
     orders: Vec<Snapshot>,
 }
 
-/// One moment.
+/// Features at one time, with labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Snapshot {
     at: Timestamp,
-    /// The hash of the order it is a moment of.
+    /// Hash of the order that the event belongs to.
     order: Option<u64>,
-    /// What was known; none as long as more lines may come.
+    /// Features at that time; none while more lines of the order may arrive.
     features: Option<PackedFeatures>,
-    /// Whether a purchase followed within the horizon.
+    /// Label: a purchase followed within [`LABEL_WINDOW`].
     bought: bool,
-    /// What was reported of it.
+    /// Label: the reported outcome of the order.
     risk: Option<bool>,
 }
 
-/// A feature vector in few bytes.
+/// Feature vector in packed form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct PackedFeatures {
-    /// The lower half of the schema's hash: of another schema nothing can be learned.
+    /// Lower half of the schema's hash; vectors of another schema are not comparable.
     schema: u32,
-    /// A bit for each component that is not 0, and for each of those the upper half of its bits.
+    /// Mask with a bit for each component that is not 0, then the upper half of the bits of each of those.
     packed: Vec<u8>,
 }
 
-/// A moment and what came of it.
+/// Snapshot with its labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingExample {
-    /// When it was.
+    /// Time of the snapshot.
     pub at: Timestamp,
-    /// What was known then: a value a component of [`FeatureSchema::current`], of 8 significant bits.
+    /// Features at that time: one value per component of [`FeatureSchema::current`], with 8 significant bits.
     pub values: Vec<f32>,
-    /// Whether it was drawn at random among events, or is that of an order.
+    /// Kind of the snapshot.
     pub kind: SnapshotKind,
-    /// Whether a purchase followed within [`LABEL_WINDOW`]; none before that has passed.
+    /// True if a purchase followed within [`LABEL_WINDOW`]; none until that has passed.
     pub bought: Option<bool>,
-    /// Whether the risk came about, if anybody said.
+    /// Reported outcome of the order; none if not reported.
     pub risk: Option<bool>,
 }
 
-/// Why a moment is looked back at.
+/// Kind of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SnapshotKind {
-    /// It was drawn among a shopper's events.
+    /// Sampled event of a visit.
     Visit,
-    /// Something was ordered.
+    /// Order of the user.
     Order,
 }
 
-/// What an event is, to moments.
+/// Properties of a folded event that snapshots depend on.
 pub(crate) struct SnapshotEvent {
-    /// When it was.
+    /// Time of the event.
     pub(crate) at: Timestamp,
-    /// When the newest event was, this one or one before: what is known is known as of then.
+    /// Time of the newest event, this one or an earlier one; features are read at this time.
     pub(crate) newest_at: Timestamp,
     pub(crate) purchase: bool,
-    /// The hash of the order it is a line of.
+    /// Hash of the order that the event is a line of.
     pub(crate) order: Option<u64>,
-    /// It came too late to be looked back at.
+    /// True for an event that arrived too late for a snapshot.
     pub(crate) late: bool,
 }
 
 impl Snapshots {
-    /// The moment of the order that ends with an event, if that is no line of it: what was known is to be written down.
+    /// Returns the time of the open order if `order` is another one: its features must be recorded before the event is
+    /// folded in.
     pub(crate) fn closing_order(&self, order: Option<u64>) -> Option<Timestamp> {
-        let open = self.orders.last().filter(|moment| moment.features.is_none())?;
+        let open = self.orders.last().filter(|order| order.features.is_none())?;
         (order.is_none() || open.order != order).then_some(open.at)
     }
 
-    /// Writes down what was known at the newest order, and nothing that came later.
+    /// Records the features of the open order.
     pub(crate) fn close_order(&mut self, values: &[f32]) {
         if let Some(open) = self.orders.last_mut() {
             open.features = Some(PackedFeatures::of(values));
         }
     }
 
-    /// Takes an event that was folded; `known` gives what is known after it.
-    pub(crate) fn record(&mut self, step: &SnapshotEvent, salt: u64, known: impl FnOnce() -> Vec<f32>) {
+    /// Records a folded event; `features` returns the features after it.
+    pub(crate) fn record(&mut self, step: &SnapshotEvent, salt: u64, features: impl FnOnce() -> Vec<f32>) {
+        // A late purchase still labels the snapshots before it.
         if step.purchase {
-            self.bought(step.at, step.order);
+            self.label_purchase(step.at, step.order);
         }
         if step.late {
             return;
         }
         if step.purchase {
-            self.ordered(step.newest_at, step.order);
+            self.record_order(step.newest_at, step.order);
         }
         let at = step.newest_at;
-        let drawn = xxh64(&at.millis().to_le_bytes(), salt).is_multiple_of(SAMPLE_ONE_IN);
-        let due = self.visits.last().is_none_or(|visit| at.since(visit.at) >= LABEL_WINDOW);
-        if drawn && due {
-            let known = Some(PackedFeatures::of(&known()));
-            let moment = Snapshot { at, order: step.order, features: known, bought: false, risk: None };
-            push(&mut self.visits, VISITS_MAX, moment);
+        // A hash instead of a random number: a rebuild from the log finds the same snapshots.
+        let is_sampled = xxh64(&at.millis().to_le_bytes(), salt).is_multiple_of(SAMPLE_ONE_IN);
+        // The intervals of two labels must not overlap, or one purchase would label both.
+        let is_due = self.visits.last().is_none_or(|visit| at.since(visit.at) >= LABEL_WINDOW);
+        if is_sampled && is_due {
+            let features = Some(PackedFeatures::of(&features()));
+            let visit = Snapshot { at, order: step.order, features, bought: false, risk: None };
+            push(&mut self.visits, VISITS_MAX, visit);
         }
     }
 
-    /// Takes what came of something.
+    /// Records an outcome reported for the time `at`.
     pub(crate) fn record_label(&mut self, at: Timestamp, outcome: &Outcome) {
         let order = outcome.order_id.as_ref().map(OrderId::hash);
         match outcome.target {
-            ScoreTarget::Propensity if outcome.happened => self.bought(at, order),
+            ScoreTarget::Propensity if outcome.happened => self.label_purchase(at, order),
+            // No purchase is the default label.
             ScoreTarget::Propensity => {}
             ScoreTarget::Risk => {
-                let named = |moment: &&mut Snapshot| match order {
-                    Some(_) => moment.order == order,
-                    None => moment.at <= at,
+                let is_meant = |snapshot: &&mut Snapshot| match order {
+                    Some(_) => snapshot.order == order,
+                    None => snapshot.at <= at,
                 };
-                if let Some(moment) = self.orders.iter_mut().rev().find(named) {
-                    moment.risk = Some(outcome.happened);
+                // From the newest: an outcome without an order is about the newest order at its time.
+                if let Some(snapshot) = self.orders.iter_mut().rev().find(is_meant) {
+                    snapshot.risk = Some(outcome.happened);
                 }
             }
         }
     }
 
-    /// The moments as they look at `as_of`; what is known at an order whose lines may not all be there is `newest`.
+    /// Returns the snapshots as examples at `as_of`; `newest` supplies the features of an order whose lines may be
+    /// incomplete.
     pub(crate) fn training_examples(
         &self,
         as_of: Timestamp,
         newest: impl Fn(Timestamp) -> Vec<f32>,
     ) -> Vec<TrainingExample> {
-        let sorts = [(SnapshotKind::Visit, &self.visits), (SnapshotKind::Order, &self.orders)];
-        let all = sorts.into_iter().flat_map(|(sort, moments)| moments.iter().map(move |one| (sort, one)));
-        all.filter_map(|(sort, moment)| {
-            let values = match &moment.features {
-                Some(known) => known.values()?,
-                None => round_to_bf16(newest(moment.at)),
-            };
-            let over = as_of.since(moment.at) >= LABEL_WINDOW;
-            let bought = over.then_some(moment.bought);
-            Some(TrainingExample { at: moment.at, values, kind: sort, bought, risk: moment.risk })
-        })
-        .collect()
+        let visits = self.visits.iter().map(|snapshot| (SnapshotKind::Visit, snapshot));
+        let orders = self.orders.iter().map(|snapshot| (SnapshotKind::Order, snapshot));
+        visits
+            .chain(orders)
+            .filter_map(|(kind, snapshot)| {
+                let values = match &snapshot.features {
+                    Some(packed) => packed.values()?,
+                    None => round_to_bf16(newest(snapshot.at)),
+                };
+                // Until the window has passed, no purchase yet is not the same as no purchase.
+                let is_labelled = as_of.since(snapshot.at) >= LABEL_WINDOW;
+                let bought = is_labelled.then_some(snapshot.bought);
+                Some(TrainingExample { at: snapshot.at, values, kind, bought, risk: snapshot.risk })
+            })
+            .collect()
     }
 
-    fn bought(&mut self, at: Timestamp, order: Option<u64>) {
-        for moment in self.visits.iter_mut().chain(&mut self.orders) {
-            let another = order.is_none() || moment.order != order;
-            moment.bought |= another && at > moment.at && at.since(moment.at) <= LABEL_WINDOW;
+    fn label_purchase(&mut self, at: Timestamp, order: Option<u64>) {
+        for snapshot in self.visits.iter_mut().chain(&mut self.orders) {
+            // Another line of the snapshot's own order is part of its features, not of its label.
+            let is_other_order = order.is_none() || snapshot.order != order;
+            snapshot.bought |= is_other_order && at > snapshot.at && at.since(snapshot.at) <= LABEL_WINDOW;
         }
     }
 
-    fn ordered(&mut self, at: Timestamp, order: Option<u64>) {
+    fn record_order(&mut self, at: Timestamp, order: Option<u64>) {
         match self.orders.last_mut() {
+            // A further line of the open order moves it to the newest line.
             Some(open) if order.is_some() && open.order == order => open.at = at,
             _ => push(
                 &mut self.orders,
@@ -190,17 +203,18 @@ impl Snapshots {
 impl PackedFeatures {
     fn of(values: &[f32]) -> Self {
         let mut packed = vec![0; values.len().div_ceil(8)];
-        for (place, value) in values.iter().enumerate() {
+        // With the mask a zero costs one bit instead of two bytes.
+        for (index, value) in values.iter().enumerate() {
             let half = bf16_bits(*value);
             if half != 0 {
-                packed[place / 8] |= 1 << (place % 8);
+                packed[index / 8] |= 1 << (index % 8);
                 packed.extend(half.to_le_bytes());
             }
         }
         Self { schema: FeatureSchema::current().hash() as u32, packed }
     }
 
-    /// None if they are of another schema, or damaged.
+    /// Unpacks the values; none if they are of another schema or damaged.
     fn values(&self) -> Option<Vec<f32>> {
         let schema = FeatureSchema::current();
         let width = schema.components().len();
@@ -209,8 +223,8 @@ impl PackedFeatures {
             return None;
         }
         let mut halves = halves.chunks_exact(2);
-        let value = |place: usize| {
-            if mask[place / 8] & (1 << (place % 8)) == 0 {
+        let value = |index: usize| {
+            if mask[index / 8] & (1 << (index % 8)) == 0 {
                 return Some(0.0);
             }
             let half = halves.next()?;
@@ -220,28 +234,29 @@ impl PackedFeatures {
     }
 }
 
-/// Values as moments keep them: whoever scores a vector gives it the same precision.
+/// Rounds values to the precision of snapshots. Live vectors are rounded before they are scored, so that both have one
+/// distribution.
 pub(crate) fn round_to_bf16(mut values: Vec<f32>) -> Vec<f32> {
     values.iter_mut().for_each(|value| *value = f32::from_bits(u32::from(bf16_bits(*value)) << 16));
     values
 }
 
-/// Of a finite number the nearest of 8 significant bits, ties to even, as its upper half (the format bfloat16).
+/// Returns the bfloat16 bits of a finite number: 8 significant bits, rounded to nearest, ties to even.
 fn bf16_bits(value: f32) -> u16 {
     let bits = value.to_bits();
     let rounded = bits.saturating_add(0x7FFF + ((bits >> 16) & 1));
-    // What would round to infinity stays the largest number.
+    // A value that would round to infinity is truncated to the largest finite one.
     let finite = if f32::from_bits(rounded & 0xFFFF_0000).is_finite() { rounded } else { bits };
     let half = (finite >> 16) as u16;
-    // A negative 0 is 0.
+    // -0 is 0, so that the mask leaves it out.
     if half == 0x8000 { 0 } else { half }
 }
 
-fn push(moments: &mut Vec<Snapshot>, most: usize, moment: Snapshot) {
-    if moments.len() == most {
-        moments.remove(0);
+fn push(list: &mut Vec<Snapshot>, max: usize, snapshot: Snapshot) {
+    if list.len() == max {
+        list.remove(0);
     }
-    moments.push(moment);
+    list.push(snapshot);
 }
 
 #[cfg(test)]
@@ -260,81 +275,85 @@ mod tests {
         vec![value; FeatureSchema::current().components().len()]
     }
 
-    /// A salt by which a visit is drawn on `days`.
-    fn drawing(days: i64) -> u64 {
-        let drawn = |salt: &u64| xxh64(&at(days).millis().to_le_bytes(), *salt).is_multiple_of(SAMPLE_ONE_IN);
-        (0..1000).find(drawn).expect("one in four is drawn")
+    /// Returns a salt for which the visit on `days` is sampled.
+    fn salt_sampling(days: i64) -> u64 {
+        let is_sampled =
+            |salt: &u64| xxh64(&at(days).millis().to_le_bytes(), *salt).is_multiple_of(SAMPLE_ONE_IN);
+        (0..1000).find(is_sampled).expect("one in four is sampled")
     }
 
     #[test]
-    fn a_visit_says_whether_a_purchase_followed_within_the_horizon() {
+    fn a_visit_is_labelled_by_a_purchase_within_the_window() {
         let rows = [(1, true), (7, true), (8, false), (-1, false), (0, false)];
         for (days, expected) in rows {
-            let mut moments = Snapshots::default();
-            moments.record(&step(0, false, None), drawing(0), || vector(1.0));
-            moments.record(&step(days, true, Some(3)), drawing(0), || vector(2.0));
-            let looked = |as_of: i64| {
-                let back = moments.training_examples(at(as_of), |_| vector(9.0));
-                (back[0].at, back[0].bought, back[0].values[0])
+            let mut snapshots = Snapshots::default();
+            snapshots.record(&step(0, false, None), salt_sampling(0), || vector(1.0));
+            snapshots.record(&step(days, true, Some(3)), salt_sampling(0), || vector(2.0));
+            let examples_at = |as_of: i64| {
+                let examples = snapshots.training_examples(at(as_of), |_| vector(9.0));
+                (examples[0].at, examples[0].bought, examples[0].values[0])
             };
-            assert_eq!(looked(6), (at(0), None, 1.0), "the horizon has not passed");
-            assert_eq!(looked(7), (at(0), Some(expected), 1.0), "a purchase after {days} days");
+            assert_eq!(examples_at(6), (at(0), None, 1.0), "the window has not passed");
+            assert_eq!(examples_at(7), (at(0), Some(expected), 1.0), "a purchase after {days} days");
         }
     }
 
     #[test]
-    fn an_order_is_known_with_all_its_lines_and_nothing_after() {
-        let mut moments = Snapshots::default();
-        let never = drawing(0) ^ u64::MAX;
+    fn an_order_has_the_features_of_all_its_lines_and_nothing_after() {
+        let mut snapshots = Snapshots::default();
+        let never = salt_sampling(0) ^ u64::MAX;
         for line in 0..3 {
-            assert_eq!(moments.closing_order(Some(7)), None, "line {line} is of the order");
-            moments.record(&step(0, true, Some(7)), never, || vector(1.0));
+            assert_eq!(snapshots.closing_order(Some(7)), None, "line {line} is of the order");
+            snapshots.record(&step(0, true, Some(7)), never, || vector(1.0));
         }
-        let orders = |moments: &Snapshots| {
-            let back = moments.training_examples(at(30), |_| vector(3.0));
-            back.into_iter().filter(|one| one.kind == SnapshotKind::Order).collect::<Vec<_>>()
+        let orders = |snapshots: &Snapshots| {
+            let examples = snapshots.training_examples(at(30), |_| vector(3.0));
+            examples.into_iter().filter(|example| example.kind == SnapshotKind::Order).collect::<Vec<_>>()
         };
-        assert_eq!(orders(&moments)[0].values[0], 3.0, "nothing has come since");
-        assert_eq!(moments.closing_order(Some(8)), Some(at(0)));
-        moments.close_order(&vector(4.0));
-        moments.record(&step(2, true, Some(8)), never, || vector(5.0));
+        assert_eq!(orders(&snapshots)[0].values[0], 3.0, "no event has arrived since");
+        assert_eq!(snapshots.closing_order(Some(8)), Some(at(0)));
+        snapshots.close_order(&vector(4.0));
+        snapshots.record(&step(2, true, Some(8)), never, || vector(5.0));
         let risk = |happened, order: Option<&str>| Outcome {
             target: ScoreTarget::Risk,
             happened,
             order_id: order.map(|order| OrderId::parse(order).expect("an id")),
         };
-        moments.record_label(at(1), &risk(true, None));
-        let back = orders(&moments);
-        assert_eq!((back[0].values[0], back[0].bought, back[0].risk), (4.0, Some(true), Some(true)));
-        assert_eq!((back[1].bought, back[1].risk), (Some(false), None));
-        moments.record_label(at(40), &risk(true, Some("unknown")));
-        assert_eq!(orders(&moments), back, "an order that is not known");
+        snapshots.record_label(at(1), &risk(true, None));
+        let examples = orders(&snapshots);
+        assert_eq!(
+            (examples[0].values[0], examples[0].bought, examples[0].risk),
+            (4.0, Some(true), Some(true))
+        );
+        assert_eq!((examples[1].bought, examples[1].risk), (Some(false), None));
+        snapshots.record_label(at(40), &risk(true, Some("unknown")));
+        assert_eq!(orders(&snapshots), examples, "an unknown order");
     }
 
     #[test]
-    fn few_moments_are_kept_and_the_oldest_give_way() {
-        let mut moments = Snapshots::default();
+    fn snapshots_are_bounded_and_the_oldest_are_evicted() {
+        let mut snapshots = Snapshots::default();
         for days in 0..400 {
-            if moments.closing_order(None).is_some() {
-                moments.close_order(&vector(1.0));
+            if snapshots.closing_order(None).is_some() {
+                snapshots.close_order(&vector(1.0));
             }
-            moments.record(&step(days, true, None), 5, || vector(days as f32));
+            snapshots.record(&step(days, true, None), 5, || vector(days as f32));
         }
-        assert_eq!((moments.visits.len(), moments.orders.len()), (VISITS_MAX, ORDERS_MAX));
-        let apart = moments.visits[1].at.since(moments.visits[0].at);
-        assert!(apart >= LABEL_WINDOW && moments.visits[1].at > at(380), "{moments:?}");
+        assert_eq!((snapshots.visits.len(), snapshots.orders.len()), (VISITS_MAX, ORDERS_MAX));
+        let apart = snapshots.visits[1].at.since(snapshots.visits[0].at);
+        assert!(apart >= LABEL_WINDOW && snapshots.visits[1].at > at(380), "{snapshots:?}");
     }
 
     #[test]
-    fn all_moments_fit_what_is_reserved_for_them() {
+    fn snapshots_fit_their_byte_budget() {
         let width = FeatureSchema::current().components().len();
         assert!(width <= COMPONENTS_MAX, "{width} components");
         let far = Timestamp::from_millis(i64::MIN);
-        let known = Some(PackedFeatures::of(&vector(1.5)));
-        let moment = Snapshot { at: far, order: Some(u64::MAX), features: known, bought: true, risk: Some(true) };
-        let moments =
-            Snapshots { visits: vec![moment.clone(); VISITS_MAX], orders: vec![moment; ORDERS_MAX] };
-        let bytes = postcard::to_allocvec(&moments).expect("of known length").len();
+        let features = Some(PackedFeatures::of(&vector(1.5)));
+        let snapshot = Snapshot { at: far, order: Some(u64::MAX), features, bought: true, risk: Some(true) };
+        let snapshots =
+            Snapshots { visits: vec![snapshot.clone(); VISITS_MAX], orders: vec![snapshot; ORDERS_MAX] };
+        let bytes = postcard::to_allocvec(&snapshots).expect("of known length").len();
         assert!(bytes <= SNAPSHOTS_MAX_BYTES, "{bytes} bytes");
     }
 
@@ -342,10 +361,13 @@ mod tests {
     fn values_keep_eight_bits_and_stay_finite() {
         let rows = [0.0, -0.0, 1.0, 0.333, -17.25, 1e9, f32::MAX, f32::MIN, f32::MIN_POSITIVE];
         for value in rows {
-            let kept = round_to_bf16(vec![value])[0];
-            assert!(kept.is_finite() && (kept - value).abs() <= value.abs() / 256.0, "{value} {kept}");
-            let whole = PackedFeatures::of(&vector(value)).values().expect("of this schema");
-            assert_eq!(whole, vector(kept));
+            let rounded = round_to_bf16(vec![value])[0];
+            assert!(
+                rounded.is_finite() && (rounded - value).abs() <= value.abs() / 256.0,
+                "{value} {rounded}"
+            );
+            let unpacked = PackedFeatures::of(&vector(value)).values().expect("of this schema");
+            assert_eq!(unpacked, vector(rounded));
         }
         let other = PackedFeatures { schema: 1, ..PackedFeatures::of(&vector(1.0)) };
         assert_eq!(other.values(), None, "of another schema");

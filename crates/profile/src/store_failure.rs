@@ -1,22 +1,22 @@
-//! Kinds of failures of a store as far as callers of a service are told of them. Stores and the wire both know them, and
-//! neither knows the other.
+//! Kinds of store failures that callers of a service distinguish. The crates of the store and of the wire both depend on
+//! them, and not on each other.
 
-/// Kind of a store's failure.
+/// Kind of a store failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreFailure {
-    /// The store has no room left.
+    /// The store has no capacity left.
     Full,
-    /// The store does not answer.
+    /// The store does not respond.
     Unavailable,
     /// Another process owns the partition.
     Fenced,
-    /// Another process trains, or changed the models meanwhile.
+    /// Another process is training, or changed the model registry concurrently.
     TrainingInProgress,
-    /// The model is not kept.
+    /// No such model is retained.
     ModelNotFound,
     /// The store is of another version or layout, or in use.
     Incompatible,
-    /// The store is damaged, or was called wrongly.
+    /// The store is damaged, or was called incorrectly.
     Internal,
 }
 

@@ -1,16 +1,17 @@
-//! The release that will follow this one, as far as a test can know it: it writes profiles in a format that this one does not read.
+//! Simulation of the next release: a process that writes profiles in a format that this release does not read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Written once, when a process begins; read with every profile.
+/// Set once when a process starts; read with every profile.
 static IS_NEXT_RELEASE: AtomicBool = AtomicBool::new(false);
 
-/// From now on this process is of the next release.
+/// Makes this process write as the next release.
 pub fn become_next_release() {
     IS_NEXT_RELEASE.store(true, Ordering::Relaxed);
 }
 
-/// Whether this process is of the next release.
+/// Returns whether this process writes as the next release.
 pub(crate) fn is_next_release() -> bool {
+    // Relaxed: the flag is set before the first profile is written, and orders nothing else.
     IS_NEXT_RELEASE.load(Ordering::Relaxed)
 }

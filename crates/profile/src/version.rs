@@ -1,8 +1,8 @@
-//! Versions of a profile: one more with every commit.
+//! Versions of a profile, one per commit.
 
 use serde::{Deserialize, Serialize};
 
-/// How often a profile was committed; grows by one with every commit that changed it and never restarts.
+/// Number of commits that changed a profile; increases by one with each and never restarts.
 ///
 /// ```
 /// use portrait_profile::{Profile, ProfileVersion, UserId};
@@ -17,12 +17,12 @@ use serde::{Deserialize, Serialize};
 pub struct ProfileVersion(u64);
 
 impl ProfileVersion {
-    /// The number; 0 is before the first commit.
+    /// Returns the number; 0 is before the first commit.
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// The version of the next commit.
+    /// Returns the version of the next commit.
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }

@@ -1,5 +1,5 @@
-//! What a profile says at one moment: every faded value read, every list sorted for a reader. Mirrors the wire's `Profile`
-//! field for field, in the domain's types.
+//! View of a profile at one time: every decayed value evaluated, every list sorted for a reader. Mirrors the wire's
+//! `Profile` field by field, in domain types.
 
 use crate::action::{Action, ActionKind};
 use crate::behavior::Behavior;
@@ -14,115 +14,115 @@ use crate::time::Timestamp;
 use crate::version::ProfileVersion;
 use std::cmp::Reverse;
 
-/// What is known of one shopper at `read_at`.
+/// View of one user's profile at `read_at`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProfileView {
-    /// Whose profile it is.
+    /// User of the profile.
     pub user_id: UserId,
-    /// How often it was committed.
+    /// Version of the profile.
     pub version: ProfileVersion,
-    /// How many records it was made from.
+    /// Number of records folded into it.
     pub applied_events: u64,
-    /// Which records it was made from.
+    /// Fingerprint of those records.
     pub fingerprint: Fingerprint,
-    /// When ingest accepted the newest of them.
+    /// Ingest time of the newest of them.
     pub updated_at: Timestamp,
-    /// The moment of every faded value.
+    /// Time at which all decayed values are given.
     pub read_at: Timestamp,
     /// Dimension 1: traits by name.
     pub traits: Vec<(String, String)>,
-    /// Dimension 2.
+    /// Dimension 2: actions of the user.
     pub behavior: BehaviorView,
-    /// Dimension 3.
+    /// Dimension 3: interests of the user.
     pub preference: PreferenceView,
     /// Dimension 4: edges, strongest first.
     pub edges: Vec<EdgeView>,
-    /// Where a model has put the shopper.
+    /// Segment that a model assigned.
     pub segment: Option<SegmentMembership>,
 }
 
-/// What the shopper does.
+/// Actions of the user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BehaviorView {
-    /// Actions, most frequent first.
+    /// Counts of actions, most frequent first.
     pub actions: Vec<ActionCount>,
-    /// The first event.
+    /// Time of the first event.
     pub first_event_at: Option<Timestamp>,
-    /// The newest event.
+    /// Time of the newest event.
     pub newest_event_at: Option<Timestamp>,
-    /// Recency, frequency, money.
+    /// Recency, frequency and money of purchases.
     pub rfm: Rfm,
-    /// Visits.
+    /// Visits of the user.
     pub sessions: SessionsView,
     /// Share of activity by hour of the shop's day; 24 values or none.
     pub hour_share: Vec<f64>,
     /// Share of activity by weekday from Monday; 7 values or none.
     pub weekday_share: Vec<f64>,
-    /// Steps from an action to the next, most frequent first.
+    /// Transitions between actions, most frequent first.
     pub transitions: Vec<TransitionView>,
-    /// Events too late for visits and transitions.
+    /// Number of events too late for visits and transitions.
     pub late_events: u64,
 }
 
-/// How often one action was done.
+/// Count of one action.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActionCount {
-    /// Which.
+    /// Action that was counted.
     pub action: Action,
-    /// All of them.
+    /// Count since the beginning.
     pub total: u64,
-    /// All of them, faded.
+    /// Decayed count of the action.
     pub decayed: Decayed,
 }
 
 /// Recency, frequency and money of purchases.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rfm {
-    /// The newest purchase.
+    /// Time of the newest purchase.
     pub last_purchase_at: Option<Timestamp>,
-    /// Orders, faded.
+    /// Decayed count of orders.
     pub orders: Decayed,
-    /// Money in the base currency, faded.
+    /// Decayed money in the base currency.
     pub money: Decayed,
-    /// All orders.
+    /// Number of orders since the beginning.
     pub orders_total: u64,
-    /// Money in the base currency.
+    /// Money in the base currency since the beginning.
     pub money_total: f64,
-    /// Money by order; 0 without orders.
+    /// Money per order; 0 without orders.
     pub mean_basket: f64,
 }
 
-/// Visits.
+/// Visits of the user.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SessionsView {
-    /// All visits.
+    /// Number of visits since the beginning.
     pub total: u64,
-    /// All visits, faded.
+    /// Decayed count of visits.
     pub decayed: Decayed,
     /// Mean number of events in a visit.
     pub mean_events: f64,
     /// Mean length of a visit in seconds.
     pub mean_seconds: f64,
-    /// When the newest visit began.
+    /// Start of the newest visit.
     pub current_started_at: Option<Timestamp>,
-    /// Events of the newest visit.
+    /// Number of events in the newest visit.
     pub current_events: u64,
 }
 
-/// One step from an action to the next.
+/// Transition from an action to the next one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TransitionView {
-    /// The action before.
+    /// Action before the transition.
     pub from: ActionKind,
-    /// The action after.
+    /// Action after the transition.
     pub to: ActionKind,
-    /// How often, faded with a half-life of 90 days.
+    /// Decayed count with a half-life of 90 days.
     pub weight: f64,
-    /// Its share among the steps from that action.
+    /// Share among the transitions from the same action.
     pub probability: f64,
 }
 
-/// What the shopper likes.
+/// Interests of the user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreferenceView {
     /// Categories, strongest first.
@@ -131,38 +131,38 @@ pub struct PreferenceView {
     pub brands: Vec<Affinity>,
     /// Price bands, strongest first.
     pub price_bands: Vec<Affinity>,
-    /// The newest items, newest first.
+    /// Recent items, newest first.
     pub recent_items: Vec<RecentItem>,
-    /// Share of the newest activity, with a half-life of an hour, in the category with the greatest weight of 90 days: 1 if
-    /// the shopper is where always, 0 if elsewhere or without categories. The same at every moment.
+    /// Share of the newest activity, with a half-life of an hour, in the category with the largest weight of 90 days: 1 if
+    /// all of it is in that category, 0 if none is or without categories. Constant over time.
     pub loyalty: f64,
 }
 
-/// How much the shopper is drawn to one thing.
+/// Affinity of the user to one category, brand or price band.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Affinity {
-    /// The thing.
+    /// Name of the category, brand or price band.
     pub name: String,
-    /// The weight, faded.
+    /// Decayed weight of the affinity.
     pub weight: Decayed,
-    /// Its share of the 7-day weights of the list that are above 0; the same at every moment.
+    /// Share of the positive 7-day weights of the list; constant over time.
     pub share: f64,
 }
 
-/// One edge.
+/// Edge to another user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EdgeView {
-    /// The other end.
+    /// User at the other end.
     pub user_id: UserId,
-    /// What connects them.
+    /// Kind of the relation.
     pub kind: RelationKind,
-    /// How strong it is.
+    /// Strength of the relation.
     pub weight: f64,
-    /// When it was stated.
+    /// Time of the statement.
     pub since: Timestamp,
 }
 
-/// Edges that hold, strongest first.
+/// Returns the edges that are not removed, strongest first.
 pub(crate) fn edges(social: &Social) -> Vec<EdgeView> {
     let edge = |edge: &StatedEdge| EdgeView {
         user_id: edge.user_id.clone(),
@@ -225,6 +225,7 @@ impl Behavior {
     }
 
     pub(crate) fn transitions_at(&self, at: Timestamp) -> Vec<TransitionView> {
+        // Two passes instead of a map: probabilities need the totals first, and there are only 11 kinds.
         let mut from_totals = [0.0; ActionKind::ALL.len()];
         self.steps_at(at).for_each(|(from, _, weight)| from_totals[from.index()] += weight);
         let view = |(from, to, weight): (ActionKind, ActionKind, f64)| {
@@ -236,11 +237,12 @@ impl Behavior {
         transitions
     }
 
-    /// How often which action followed which.
+    /// Returns the decayed count of each transition.
     pub(crate) fn steps_at(&self, at: Timestamp) -> impl Iterator<Item = (ActionKind, ActionKind, f64)> {
         let kinds = ActionKind::ALL;
         self.transitions.read(at).map(move |(index, weight)| {
             let (from, to) = (usize::from(index) / kinds.len(), usize::from(index) % kinds.len());
+            // The remainder guards against an index from damaged bytes.
             (kinds[from % kinds.len()], kinds[to], weight)
         })
     }
@@ -258,27 +260,28 @@ impl Preference {
     }
 }
 
-/// The price bands liked lately first.
+/// Returns the price bands, largest share first.
 pub(crate) fn price_affinities(preference: &Preference, at: Timestamp) -> Vec<Affinity> {
     let bands = preference.price_bands.iter().map(|(band, sum)| (price_band_name(*band), *sum));
     affinities(bands, at)
 }
 
-/// What is liked lately first.
+/// Returns the affinities of a list, largest share first.
 fn affinities(list: impl Iterator<Item = (String, DecayedSum)>, at: Timestamp) -> Vec<Affinity> {
     let list: Vec<(String, DecayedSum)> = list.collect();
-    let sharing = ShareScale::among(list.iter().map(|(_, sum)| sum), at);
+    let scale = ShareScale::among(list.iter().map(|(_, sum)| sum), at);
     let mut affinities: Vec<Affinity> = list
         .into_iter()
-        .map(|(name, sum)| Affinity { name, weight: sum.read(at), share: sharing.of(&sum) })
+        .map(|(name, sum)| Affinity { name, weight: sum.read(at), share: scale.of(&sum) })
         .collect();
+    // Ties by name: the order of a view must not depend on the order of arrival.
     affinities
         .sort_by(|one, other| other.share.total_cmp(&one.share).then_with(|| one.name.cmp(&other.name)));
     affinities
 }
 
-/// Which share each of some sums has lately. Shares are taken at the newest contribution, before time has worn anything to nothing: they
-/// and their order are the same at every moment.
+/// Scale that turns 7-day weights into shares of their sum. Evaluated at the newest contribution, so that underflow cannot
+/// reorder shares: they and their order are constant over time.
 pub(crate) struct ShareScale {
     newest: Timestamp,
     total: f64,
@@ -290,13 +293,14 @@ impl ShareScale {
         Self { newest, total: sums.map(|sum| weekly_weight(sum, newest)).sum() }
     }
 
-    /// The share of one of them.
+    /// Returns the share of one of the sums.
     pub(crate) fn of(&self, sum: &DecayedSum) -> f64 {
         if self.total > 0.0 { weekly_weight(sum, self.newest) / self.total } else { 0.0 }
     }
 }
 
 fn weekly_weight(sum: &DecayedSum, newest: Timestamp) -> f64 {
+    // Refunds and removals can make a weight negative; it then has no share.
     sum.read(newest).week.max(0.0)
 }
 

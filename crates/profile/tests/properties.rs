@@ -4,8 +4,8 @@
 use portrait_profile::{
     Action, ActionKind, BRANDS_MAX, Body, CATEGORIES_MAX, CUSTOM_ACTIONS_MAX, CustomAction, EDGES_MAX, Event,
     FeatureSchema, HALF_LIVES, ItemId, OrderId, Outcome, PRICE_BANDS_MAX, PROFILE_MAX_BYTES, Profile,
-    RECENT_ITEMS_MAX, Record, RecordId, Relation, RelationKind, TimeDelta, TRAITS_MAX, ScoreTarget, Timestamp,
-    TraceContext, TraitValue, UserId,
+    RECENT_ITEMS_MAX, Record, RecordId, Relation, RelationKind, ScoreTarget, TRAITS_MAX, TimeDelta,
+    Timestamp, TraceContext, TraitValue, UserId,
 };
 use proptest::prelude::*;
 use rand::rngs::StdRng;

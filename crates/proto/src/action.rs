@@ -1,9 +1,9 @@
-//! Actions, relation kinds and targets of scores on the wire and in the domain.
+//! Conversion of actions, relation kinds and score targets between wire and domain.
 
 use crate::v1;
 use portrait_profile::{Action, ActionKind, RelationKind, ScoreTarget};
 
-/// The wire's number of a kind.
+/// Returns the wire's number of a kind.
 pub const fn kind_to_wire(kind: ActionKind) -> v1::Action {
     match kind {
         ActionKind::View => v1::Action::View,
@@ -20,8 +20,9 @@ pub const fn kind_to_wire(kind: ActionKind) -> v1::Action {
     }
 }
 
-/// The kind of a wire number; none for one that is unspecified or not of the list.
+/// Returns the kind of a wire number; none if it is unspecified or unknown.
 pub fn kind_from_wire(number: i32) -> Option<ActionKind> {
+    // A number of a later release is unknown here, and rejected like an unspecified one.
     match v1::Action::try_from(number).ok()? {
         v1::Action::Unspecified => None,
         v1::Action::View => Some(ActionKind::View),
@@ -38,13 +39,13 @@ pub fn kind_from_wire(number: i32) -> Option<ActionKind> {
     }
 }
 
-/// The wire's number and custom name of an action.
+/// Returns the wire's number and custom name of an action.
 pub fn to_wire(action: &Action) -> (v1::Action, String) {
     let custom = action.custom().map(|name| name.as_str().to_owned());
     (kind_to_wire(action.kind()), custom.unwrap_or_default())
 }
 
-/// The wire's number of a relation kind.
+/// Returns the wire's number of a relation kind.
 pub const fn relation_to_wire(kind: RelationKind) -> v1::RelationKind {
     match kind {
         RelationKind::Friend => v1::RelationKind::Friend,
@@ -55,7 +56,7 @@ pub const fn relation_to_wire(kind: RelationKind) -> v1::RelationKind {
     }
 }
 
-/// The relation kind of a wire number; none for one that is unspecified or not of the list.
+/// Returns the relation kind of a wire number; none if it is unspecified or unknown.
 pub fn relation_from_wire(number: i32) -> Option<RelationKind> {
     match v1::RelationKind::try_from(number).ok()? {
         v1::RelationKind::Unspecified => None,
@@ -67,7 +68,7 @@ pub fn relation_from_wire(number: i32) -> Option<RelationKind> {
     }
 }
 
-/// The target of a wire number; none for one that is unspecified or not of the list.
+/// Returns the score target of a wire number; none if it is unspecified or unknown.
 pub fn target_from_wire(number: i32) -> Option<ScoreTarget> {
     match v1::ScoreTarget::try_from(number).ok()? {
         v1::ScoreTarget::Unspecified => None,
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_comes_back_as_it_went() {
+    fn every_kind_survives_a_round_trip() {
         for kind in ActionKind::ALL {
             assert_eq!(kind_from_wire(kind_to_wire(kind).into()), Some(kind));
         }

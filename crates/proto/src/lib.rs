@@ -1,7 +1,7 @@
-//! The language the services speak: the generated types of `portrait.v1`, and the conversions between them and the domain.
+//! Wire types of the services: the generated types of `portrait.v1`, and their conversions to and from the domain.
 //!
-//! Conversions live here, one file per message family, so that no service knows another's wire types and none is written
-//! twice. Nothing here calls or serves anything.
+//! The conversions are here, one file per message family, so that no service depends on another's wire types and each is
+//! written once. Nothing here calls or serves anything.
 
 pub mod action;
 pub mod fault;
@@ -14,7 +14,7 @@ pub mod status;
 pub mod time;
 pub mod token;
 
-/// The generated messages, clients and servers of `portrait.v1`; the `.proto` files document them field by field.
+/// Generated messages, clients and servers of `portrait.v1`; the `.proto` files document every field.
 #[allow(
     missing_docs,
     clippy::all,
@@ -25,5 +25,5 @@ pub mod v1 {
     tonic::include_proto!("portrait.v1");
 }
 
-/// The encoded descriptor set of `portrait.v1`, for reflection.
+/// Encoded descriptor set of `portrait.v1`, for reflection.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/portrait.v1.bin"));

@@ -1,9 +1,9 @@
-//! A profile as readers see it, from the domain to the wire.
+//! Conversion of profiles to the wire.
 
 use crate::{action, time, v1};
 use portrait_profile::{
-    ActionCount, Affinity, BehaviorView, Decayed, EdgeView, TrainingExample, SnapshotKind, PreferenceView,
-    ProfileView, RecentItem, Rfm, SegmentMembership, SessionsView, TransitionView,
+    ActionCount, Affinity, BehaviorView, Decayed, EdgeView, PreferenceView, ProfileView, RecentItem, Rfm,
+    SegmentMembership, SessionsView, SnapshotKind, TrainingExample, TransitionView,
 };
 
 impl From<ProfileView> for v1::Profile {
@@ -25,7 +25,7 @@ impl From<ProfileView> for v1::Profile {
 }
 
 impl From<SegmentMembership> for v1::SegmentMembership {
-    /// The name is the model's to know.
+    /// Leaves the name empty: only the model has it, and query fills it in.
     fn from(membership: SegmentMembership) -> Self {
         Self {
             segment_id: membership.segment_id.to_string(),
@@ -105,11 +105,10 @@ impl From<TransitionView> for v1::Transition {
 
 impl From<PreferenceView> for v1::Preference {
     fn from(view: PreferenceView) -> Self {
-        let affinities = |list: Vec<Affinity>| list.into_iter().map(Into::into).collect();
         Self {
-            categories: affinities(view.categories),
-            brands: affinities(view.brands),
-            price_bands: affinities(view.price_bands),
+            categories: view.categories.into_iter().map(Into::into).collect(),
+            brands: view.brands.into_iter().map(Into::into).collect(),
+            price_bands: view.price_bands.into_iter().map(Into::into).collect(),
             recent_items: view.recent_items.into_iter().map(Into::into).collect(),
             loyalty: view.loyalty,
         }
@@ -123,24 +122,24 @@ impl From<Affinity> for v1::Affinity {
 }
 
 impl From<RecentItem> for v1::ItemTouch {
-    fn from(touch: RecentItem) -> Self {
+    fn from(item: RecentItem) -> Self {
         Self {
-            item_id: touch.item_id.as_str().to_owned(),
-            action: action::kind_to_wire(touch.kind).into(),
-            at: Some(time::to_wire(touch.at)),
-            count: touch.count,
+            item_id: item.item_id.as_str().to_owned(),
+            action: action::kind_to_wire(item.kind).into(),
+            at: Some(time::to_wire(item.at)),
+            count: item.count,
         }
     }
 }
 
 impl From<TrainingExample> for v1::FeatureSnapshot {
-    fn from(moment: TrainingExample) -> Self {
+    fn from(example: TrainingExample) -> Self {
         Self {
-            at: Some(time::to_wire(moment.at)),
-            values: moment.values,
-            is_order: moment.kind == SnapshotKind::Order,
-            purchased_within_7_days: moment.bought,
-            risk: moment.risk,
+            at: Some(time::to_wire(example.at)),
+            values: example.values,
+            is_order: example.kind == SnapshotKind::Order,
+            purchased_within_7_days: example.bought,
+            risk: example.risk,
         }
     }
 }

@@ -1,26 +1,43 @@
-//! The receipt of an erasure: where in the logs of all partitions its records are, opaque to the caller. In come places, out go bytes
-//! that carry a checksum; bytes that were changed, cut or made up are refused. It names nobody.
+//! Receipt of an erasure: the log positions of its records in all partitions, opaque to the caller and without a user id.
+//! The bytes carry a checksum; altered, truncated or invented bytes are refused.
 //!
 //! ```text
 //! 'P' 'E' version | accepted at, i64 | (partition u16, generation u128, seq u64)* | XXH64 of all before
 //! ```
 
-use crate::token::{self, InvalidConsistencyToken, ConsistencyToken};
+use crate::token::{self, ConsistencyToken, InvalidConsistencyToken};
 use portrait_profile::Timestamp;
 
+// Another prefix than that of a consistency token, so that neither is ever taken for the other.
 const MAGIC: [u8; 3] = *b"PE\x01";
 
-/// What an erasure is found again by.
+/// Receipt of an erasure.
+///
+/// ```
+/// use portrait_profile::Timestamp;
+/// use portrait_proto::receipt::Receipt;
+/// use portrait_proto::token::{ConsistencyToken, TokenEntry};
+///
+/// let entry = TokenEntry { partition: 3, generation: 1, seq: 40 };
+/// let receipt = Receipt {
+///     accepted_at: Timestamp::from_millis(1_700_000_000_000),
+///     log_positions: ConsistencyToken { entries: vec![entry] },
+/// };
+/// let bytes = receipt.encode();
+/// assert_eq!(Receipt::decode(&bytes)?, receipt);
+/// assert!(Receipt::decode(&bytes[1..]).is_err());
+/// # Ok::<(), portrait_proto::token::InvalidConsistencyToken>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// When ingest took it.
+    /// Time at which ingest accepted the erasure.
     pub accepted_at: Timestamp,
-    /// Where its records are: one place in each partition.
+    /// Positions of its records, one in each partition.
     pub log_positions: ConsistencyToken,
 }
 
 impl Receipt {
-    /// The bytes for the caller.
+    /// Encodes the receipt for the caller.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&self.accepted_at.millis().to_be_bytes());
@@ -28,18 +45,19 @@ impl Receipt {
         token::seal(bytes)
     }
 
-    /// The receipt of such bytes.
+    /// Decodes a receipt from the bytes of [`Self::encode`].
     ///
     /// # Errors
-    /// If nobody gave them.
+    /// If the bytes are not those of a receipt.
     pub fn decode(bytes: &[u8]) -> Result<Self, InvalidConsistencyToken> {
-        let body = token::unsealed(bytes)?.strip_prefix(&MAGIC).ok_or(InvalidConsistencyToken)?;
+        let body = token::unseal(bytes)?.strip_prefix(&MAGIC).ok_or(InvalidConsistencyToken)?;
         let (accepted_at, entries) = body.split_first_chunk::<8>().ok_or(InvalidConsistencyToken)?;
-        let places = ConsistencyToken { entries: token::read_entries(entries)? };
-        if places.entries.is_empty() {
+        let log_positions = ConsistencyToken { entries: token::read_entries(entries)? };
+        // An erasure is in every partition, so a receipt without positions was never issued.
+        if log_positions.entries.is_empty() {
             return Err(InvalidConsistencyToken);
         }
-        Ok(Self { accepted_at: Timestamp::from_millis(i64::from_be_bytes(*accepted_at)), log_positions: places })
+        Ok(Self { accepted_at: Timestamp::from_millis(i64::from_be_bytes(*accepted_at)), log_positions })
     }
 }
 
@@ -50,17 +68,17 @@ mod tests {
 
     fn receipt() -> Receipt {
         let entry = |partition, seq| TokenEntry { partition, generation: 7 << 100 | 5, seq };
-        let places = ConsistencyToken { entries: vec![entry(0, 1), entry(15, u64::MAX)] };
-        Receipt { accepted_at: Timestamp::from_millis(1_767_225_600_000), log_positions: places }
+        let log_positions = ConsistencyToken { entries: vec![entry(0, 1), entry(15, u64::MAX)] };
+        Receipt { accepted_at: Timestamp::from_millis(1_767_225_600_000), log_positions }
     }
 
     #[test]
-    fn a_receipt_comes_back_as_it_went() {
+    fn a_receipt_survives_a_round_trip() {
         assert_eq!(Receipt::decode(&receipt().encode()), Ok(receipt()));
     }
 
     #[test]
-    fn what_is_changed_cut_or_another_token_is_refused() {
+    fn altered_truncated_and_foreign_bytes_are_refused() {
         let bytes = receipt().encode();
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();

@@ -1,5 +1,5 @@
-//! Checks of requests that several services make, written once: batch sizes, user ids, moments and shards. Each returns the
-//! domain value or a refusal that names the field at fault and the remedy.
+//! Request checks shared by the services: batch sizes, user ids, times and shards. Each returns the domain value, or an
+//! error with the field's path and the remedy.
 
 use crate::status::CallFailure;
 use crate::v1::ErrorReason;
@@ -7,40 +7,50 @@ use crate::{fault, time};
 use portrait_profile::{PartitionCount, PartitionId, TextError, Timestamp, UserId};
 use tonic::Status;
 
-/// Largest number of items, users or segments that one request may have. A thousand items fill one append of the log, and a
-/// thousand full profiles an answer of 40 MiB.
+/// Maximum number of items, users or segments in one request. A thousand items fill one append of the log, and a thousand
+/// full profiles a response of 40 MiB.
 pub const BATCH_MAX: usize = 1000;
 
-/// Request, or an item of one, that is not taken.
+/// Rejection of a request or of one of its items.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct ValidationError {
-    /// Reason of the closed list.
+    /// Reason from the closed list.
     pub reason: ErrorReason,
-    /// Field at fault, as `price` or `user_ids[3]`; empty for an item as a whole.
+    /// Path of the invalid field, as `price` or `user_ids[3]`; empty for an item as a whole.
     pub field: String,
-    /// Fault and remedy, for a person.
+    /// Human-readable reason and remedy.
     pub message: String,
 }
 
-/// Part of the partitions of a deployment: those whose number is `index` modulo `count`.
+/// Shard of a deployment's partitions: those whose number is `index` modulo `count`.
+///
+/// ```
+/// use portrait_profile::{PartitionCount, PartitionId};
+/// use portrait_proto::request::Shard;
+///
+/// let shard = Shard::from_wire(1, 3)?;
+/// let partitions = shard.partitions(PartitionCount::new(8).unwrap());
+/// assert_eq!(partitions.map(PartitionId::get).collect::<Vec<_>>(), [1, 4, 7]);
+/// # Ok::<(), portrait_proto::request::ValidationError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
-    /// Number of this part, from 0.
+    /// Number of this shard, from 0.
     pub index: u32,
-    /// Number of parts, at least 1.
+    /// Number of shards, at least 1.
     pub count: u32,
 }
 
 impl ValidationError {
-    /// Refuses `field` for `reason`.
+    /// Builds the rejection of `field` for `reason`.
     pub fn new(reason: ErrorReason, field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { reason, field: field.into(), message: message.into() }
     }
 
-    /// Refuses a text that is no id.
-    pub fn of_text(field: impl Into<String>, fault: TextError) -> Self {
-        Self::new(fault::reason_of(fault), field, fault.to_string())
+    /// Builds the rejection of a text that is no id.
+    pub fn of_text(field: impl Into<String>, error: TextError) -> Self {
+        Self::new(fault::reason_of(error), field, error.to_string())
     }
 }
 
@@ -51,8 +61,8 @@ impl From<ValidationError> for CallFailure {
 }
 
 impl From<ValidationError> for Status {
-    fn from(refusal: ValidationError) -> Self {
-        CallFailure::from(refusal).into_status()
+    fn from(error: ValidationError) -> Self {
+        CallFailure::from(error).into_status()
     }
 }
 
@@ -67,43 +77,46 @@ pub fn batch(field: &str, count: usize) -> Result<(), ValidationError> {
     at_most(field, count, BATCH_MAX)
 }
 
-/// Checks that a list, which may be empty, is not larger than `most`.
+/// Checks that a list, which may be empty, is not larger than `max`.
 ///
 /// # Errors
 /// `TOO_MANY`.
-pub fn at_most(field: &str, count: usize, most: usize) -> Result<(), ValidationError> {
-    if count > most {
-        let message = format!("{count} were sent, {most} are allowed: split the request");
+pub fn at_most(field: &str, count: usize, max: usize) -> Result<(), ValidationError> {
+    if count > max {
+        let message = format!("{count} were sent, {max} are allowed: split the request");
         return Err(ValidationError::new(ErrorReason::TooMany, field, message));
     }
     Ok(())
 }
 
-/// Parses the id of a user.
+/// Parses a user id.
 ///
 /// # Errors
-/// The fault of the text.
+/// The defect of the text.
 pub fn user_id(field: impl Into<String>, text: &str) -> Result<UserId, ValidationError> {
-    UserId::parse(text).map_err(|fault| ValidationError::of_text(field, fault))
+    UserId::parse(text).map_err(|error| ValidationError::of_text(field, error))
 }
 
 /// Parses a list of at most [`BATCH_MAX`] user ids; it may be empty.
 ///
 /// # Errors
-/// `TOO_MANY`, or the fault of the first text that is no id.
+/// `TOO_MANY`, or the defect of the first text that is no id.
 pub fn user_ids(field: &str, texts: &[String]) -> Result<Vec<UserId>, ValidationError> {
     at_most(field, texts.len(), BATCH_MAX)?;
     texts.iter().enumerate().map(|(index, text)| user_id(format!("{field}[{index}]"), text)).collect()
 }
 
-/// Converts the moment of a read; none means now.
+/// Converts the time of a read; none means now.
 ///
 /// # Errors
-/// `BAD_TIME`.
-pub fn timestamp(field: &str, at: Option<prost_types::Timestamp>) -> Result<Option<Timestamp>, ValidationError> {
-    at.map(|at| time::from_wire(&at))
-        .transpose()
-        .map_err(|fault| ValidationError::new(ErrorReason::InvalidTime, field, format!("{fault}; leave it out for now")))
+/// `BAD_TIME` if it is no valid `google.protobuf.Timestamp`.
+pub fn timestamp(
+    field: &str,
+    at: Option<prost_types::Timestamp>,
+) -> Result<Option<Timestamp>, ValidationError> {
+    at.map(|at| time::from_wire(&at)).transpose().map_err(|error| {
+        ValidationError::new(ErrorReason::BadTime, field, format!("{error}; leave it out for now"))
+    })
 }
 
 impl Shard {
@@ -112,6 +125,7 @@ impl Shard {
     /// # Errors
     /// `OUT_OF_RANGE` if the index is not below the count.
     pub fn from_wire(index: u32, count: u32) -> Result<Self, ValidationError> {
+        // 0 is the default of the wire: a reader that knows no shards gets all partitions.
         let count = count.max(1);
         if index >= count {
             let message = format!("{index} is not below shard_count {count}");
@@ -120,7 +134,7 @@ impl Shard {
         Ok(Self { index, count })
     }
 
-    /// Returns its partitions, in order.
+    /// Returns the partitions of the shard, in order.
     pub fn partitions(self, all: PartitionCount) -> impl Iterator<Item = PartitionId> {
         all.all().filter(move |partition| u32::from(partition.get()) % self.count == self.index)
     }
@@ -131,10 +145,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_names_the_field_at_fault() {
-        let check = |refused: Result<(), ValidationError>, reason, field: &str| {
-            let refusal = refused.expect_err(field);
-            assert_eq!((refusal.reason, &*refusal.field), (reason, field));
+    fn a_rejection_names_the_invalid_field() {
+        let check = |result: Result<(), ValidationError>, reason, field: &str| {
+            let error = result.expect_err(field);
+            assert_eq!((error.reason, &*error.field), (reason, field));
         };
         check(batch("items", 0), ErrorReason::EmptyBatch, "items");
         check(batch("items", BATCH_MAX + 1), ErrorReason::TooMany, "items");
@@ -143,11 +157,11 @@ mod tests {
         check(user_ids("user_ids", &texts).map(drop), ErrorReason::EmptyId, "user_ids[1]");
         check(Shard::from_wire(2, 2).map(drop), ErrorReason::OutOfRange, "shard_index");
         let at = prost_types::Timestamp { seconds: 0, nanos: -1 };
-        check(timestamp("read_at", Some(at)).map(drop), ErrorReason::InvalidTime, "read_at");
+        check(timestamp("read_at", Some(at)).map(drop), ErrorReason::BadTime, "read_at");
     }
 
     #[test]
-    fn what_is_in_bounds_passes() {
+    fn values_within_the_limits_pass() {
         assert_eq!((batch("items", 1), batch("items", BATCH_MAX)), (Ok(()), Ok(())));
         assert_eq!((user_ids("user_ids", &[]), timestamp("read_at", None)), (Ok(Vec::new()), Ok(None)));
         let partitions = PartitionCount::new(5).expect("5 partitions");

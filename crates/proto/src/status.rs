@@ -1,5 +1,5 @@
-//! One way from an [`ErrorReason`] to a gRPC status: its code, a `google.rpc.ErrorInfo` with the reason, a `BadRequest`
-//! when a field is at fault and a `RetryInfo` when waiting helps. The only place where codes are chosen.
+//! Conversion of an [`ErrorReason`] to a gRPC status: its code, a `google.rpc.ErrorInfo` with the reason, a `BadRequest`
+//! for an invalid field, and a `RetryInfo` when a retry helps. This is the only place where codes are chosen.
 
 use crate::v1::ErrorReason;
 use portrait_profile::StoreFailure;
@@ -8,12 +8,21 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-/// The domain of every `ErrorInfo`.
+/// Domain of every `ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "portrait.v1";
-/// How long a caller is asked to wait before it tries a store again that was full or away.
+/// Delay after which a caller retries when the store was full or unavailable.
 const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A call that failed, on its way to a [`Status`].
+/// Failed call, the source of a [`Status`].
+///
+/// ```
+/// use portrait_proto::status::{CallFailure, reason_of};
+/// use portrait_proto::v1::ErrorReason;
+///
+/// let status = CallFailure::new(ErrorReason::TooMany, "send at most 1000").field("events").into_status();
+/// assert_eq!(status.code(), tonic::Code::InvalidArgument);
+/// assert_eq!(reason_of(&status), Some(ErrorReason::TooMany));
+/// ```
 #[derive(Clone, Debug)]
 pub struct CallFailure {
     reason: ErrorReason,
@@ -23,32 +32,32 @@ pub struct CallFailure {
 }
 
 impl CallFailure {
-    /// A failure for `reason`; `message` is for a person and says what to do.
+    /// Builds a failure for `reason`; `message` is human-readable and states the remedy.
     pub fn new(reason: ErrorReason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), field: None, retry_after: None }
     }
 
-    /// A failure of the store that a service keeps its state in.
+    /// Builds a failure of the service's store.
     pub fn of_store(failure: StoreFailure, message: impl Into<String>) -> Self {
-        let made = Self::new(store_reason(failure), message);
-        if failure.is_retryable() { made.retry_after(STORE_RETRY_AFTER) } else { made }
+        let call_failure = Self::new(store_reason(failure), message);
+        if failure.is_retryable() { call_failure.retry_after(STORE_RETRY_AFTER) } else { call_failure }
     }
 
-    /// Names the field at fault, as `events[3].price`.
+    /// Adds the path of the invalid field, as `events[3].price`.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
         self
     }
 
-    /// Says when to try again.
+    /// Adds the delay after which a retry may succeed.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
         self
     }
 
-    /// The status with its details.
+    /// Converts the failure to a status with details.
     pub fn into_status(self) -> Status {
         let mut details = ErrorDetails::new();
         details.set_error_info(reason_name(self.reason), ERROR_DOMAIN, HashMap::new());
@@ -68,10 +77,11 @@ impl From<CallFailure> for Status {
     }
 }
 
-/// Reason that a caller is given for a failure of the store.
+/// Returns the reason of a store failure.
 pub const fn store_reason(failure: StoreFailure) -> ErrorReason {
     match failure {
         StoreFailure::Full => ErrorReason::StoreFull,
+        // Callers cannot act on a fencing, which another owner resolves; to them the store is unavailable.
         StoreFailure::Unavailable | StoreFailure::Fenced => ErrorReason::StoreUnavailable,
         StoreFailure::TrainingInProgress => ErrorReason::TrainingInProgress,
         StoreFailure::ModelNotFound => ErrorReason::ModelNotFound,
@@ -80,39 +90,45 @@ pub const fn store_reason(failure: StoreFailure) -> ErrorReason {
     }
 }
 
-/// Gives what the gRPC library says of a message that it could not read the documented form: text that is not UTF-8 and
-/// bytes that are no message are the caller's, and so is a message above the limit. Any other status stays as it is.
+/// Converts the gRPC library's statuses for unreadable messages to the documented form: text that is not UTF-8, bytes that
+/// are no message, and messages above the size limit are errors of the caller. Any other status stays as it is.
 pub fn normalized(status: Status) -> Status {
+    // A service already chose the reason.
     if reason_of(&status).is_some() {
         return status;
     }
+    // tonic has no types for these cases, so that its texts are the only way to recognise them; a test holds each.
     let message = status.message();
     if status.code() == Code::Internal && message.contains("failed to decode Protobuf message") {
-        let failure = CallFailure::new(ErrorReason::BadText, format!("the message cannot be read: {message}"));
+        let failure =
+            CallFailure::new(ErrorReason::BadText, format!("the message cannot be decoded: {message}"));
         return match undecodable_field(message) {
             Some(field) => failure.field(field).into_status(),
             None => failure.into_status(),
         };
     }
+    // The library uses two codes for one fault: a message above the limit, sent plain or compressed.
     let too_large = status.code() == Code::OutOfRange && message.contains("message length too large");
-    let bomb = status.code() == Code::ResourceExhausted && message.contains("exceeded while decompressing");
-    if too_large || bomb {
-        let remedy = format!("{message}: split the request, or raise the server's max_request");
-        return CallFailure::new(ErrorReason::TooLong, remedy).into_status();
+    let too_large_inflated =
+        status.code() == Code::ResourceExhausted && message.contains("exceeded while decompressing");
+    if too_large || too_large_inflated {
+        let text = format!("{message}: split the request, or raise the server's max_request");
+        return CallFailure::new(ErrorReason::TooLong, text).into_status();
     }
     if status.code() == Code::Internal && message.starts_with("Error decompressing") {
-        let failure = format!("the message is not compressed as it says: {message}");
-        return CallFailure::new(ErrorReason::BadText, failure).into_status();
+        let text = format!("the message does not match its declared compression: {message}");
+        return CallFailure::new(ErrorReason::BadText, text).into_status();
     }
     status
 }
 
-/// Returns an error with its causes, in one line; a cause that the text before it repeats is left out.
+/// Returns an error with its causes in one line, without causes that the preceding text repeats.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         let cause_text = cause.to_string();
+        // Some libraries print their cause in their own text.
         if !text.contains(&cause_text) {
             text.push_str(": ");
             text.push_str(&cause_text);
@@ -122,29 +138,32 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The path of the field that prost names innermost first, as `Event.user_id: TrackRequest.events: invalid string value`.
+/// Returns the path of a field that prost reports innermost first, as `Event.user_id: TrackRequest.events: invalid string
+/// value`.
 fn undecodable_field(message: &str) -> Option<String> {
-    let (_, described) = message.split_once("failed to decode Protobuf message: ")?;
-    let steps = described.split(": ").map_while(|step| step.split_once('.').map(|(_, field)| field));
+    let (_, description) = message.split_once("failed to decode Protobuf message: ")?;
+    let steps = description.split(": ").map_while(|step| step.split_once('.').map(|(_, field)| field));
+    // The last step is the description of the error, which has spaces.
     let mut path: Vec<&str> = steps.filter(|field| !field.contains(' ')).collect();
     path.reverse();
     (!path.is_empty()).then(|| path.join("."))
 }
 
-/// The reason as `ErrorInfo` has it: without the prefix of the enum, as `EMPTY_ID`.
+/// Returns the reason as `ErrorInfo` has it: without the prefix of the enum, as `EMPTY_ID`.
 pub fn reason_name(reason: ErrorReason) -> &'static str {
     let name = reason.as_str_name();
     name.strip_prefix("ERROR_REASON_").unwrap_or(name)
 }
 
-/// The reason of a status that [`Failure`] made; none for any other status.
+/// Returns the reason of a status made by [`CallFailure`]; none for any other status.
 pub fn reason_of(status: &Status) -> Option<ErrorReason> {
     let info = status.get_details_error_info().filter(|info| info.domain == ERROR_DOMAIN)?;
     ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason))
 }
 
-/// The one place where a reason gets its code.
+/// Returns the gRPC code of a reason.
 pub const fn code_of(reason: ErrorReason) -> Code {
+    // No wildcard: a new reason does not compile until its code is chosen.
     match reason {
         ErrorReason::EmptyId
         | ErrorReason::TooLong
@@ -158,7 +177,7 @@ pub const fn code_of(reason: ErrorReason) -> Code {
         | ErrorReason::UnknownCurrency
         | ErrorReason::TimeInFuture
         | ErrorReason::TimeTooOld
-        | ErrorReason::InvalidTime
+        | ErrorReason::BadTime
         | ErrorReason::TooMany
         | ErrorReason::EmptyBatch
         | ErrorReason::BadToken
@@ -174,11 +193,13 @@ pub const fn code_of(reason: ErrorReason) -> Code {
         | ErrorReason::NoModel
         | ErrorReason::NotTrained
         | ErrorReason::TooFewUsers => Code::FailedPrecondition,
+        // The request was valid when the token was issued; only its position is gone.
         ErrorReason::TokenExpired => Code::OutOfRange,
         ErrorReason::UserNotFound | ErrorReason::ModelNotFound | ErrorReason::SegmentNotFound => {
             Code::NotFound
         }
         ErrorReason::ReadAfterTimeout => Code::DeadlineExceeded,
+        // ABORTED: the caller resumes with its token instead of repeating the call.
         ErrorReason::SubscriberStalled => Code::Aborted,
         ErrorReason::Unauthenticated => Code::Unauthenticated,
         ErrorReason::PermissionDenied => Code::PermissionDenied,
@@ -192,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_status_carries_its_reason_field_and_delay() {
-        let status = CallFailure::new(ErrorReason::Overloaded, "too much waits")
+        let status = CallFailure::new(ErrorReason::Overloaded, "the queue is full")
             .field("events")
             .retry_after(Duration::from_millis(250))
             .into_status();
@@ -200,15 +221,15 @@ mod tests {
         assert_eq!(reason_of(&status), Some(ErrorReason::Overloaded));
         let details = status.get_error_details();
         assert_eq!(details.retry_info().and_then(|info| info.retry_delay), Some(Duration::from_millis(250)));
-        let violations = &details.bad_request().expect("a field was named").field_violations;
+        let violations = &details.bad_request().expect("a field violation").field_violations;
         assert_eq!(
             (violations[0].field.as_str(), violations[0].description.as_str()),
-            ("events", "too much waits")
+            ("events", "the queue is full")
         );
     }
 
     #[test]
-    fn what_the_library_says_of_a_message_gets_its_documented_form() {
+    fn library_statuses_of_unreadable_messages_get_their_documented_form() {
         let text = "failed to decode Protobuf message: Event.user_id: TrackRequest.events: invalid string value: data is \
                     not UTF-8 encoded";
         let status = normalized(Status::internal(text));
@@ -231,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_of_somebody_else_has_no_reason() {
+    fn a_foreign_status_has_no_reason() {
         assert_eq!(reason_of(&Status::internal("no details")), None);
     }
 }

@@ -1,5 +1,5 @@
-//! The consistency token: where in the logs a caller's records are, opaque to the caller. In come places, out go bytes that
-//! carry a checksum; bytes that were changed, cut or made up are refused.
+//! Consistency token: the log positions of a caller's records, opaque to the caller. The bytes carry a checksum; altered,
+//! truncated or invented bytes are refused.
 //!
 //! ```text
 //! 'P' 'C' version | (partition u16, generation u128, seq u64)* | XXH64 of all before
@@ -7,45 +7,59 @@
 
 use xxhash_rust::xxh64::xxh64;
 
+// Two letters for people who meet the bytes, and the version of the format.
 const MAGIC: [u8; 3] = *b"PC\x01";
 const ENTRY_BYTES: usize = 2 + 16 + 8;
 const CHECKSUM_BYTES: usize = 8;
 
-/// Places in the logs that a reader wants to have applied.
+/// Log positions that a read must cover.
+///
+/// ```
+/// use portrait_proto::token::{ConsistencyToken, TokenEntry};
+///
+/// let mut token = ConsistencyToken::default();
+/// token.cover(TokenEntry { partition: 3, generation: 1, seq: 40 });
+/// token.cover(TokenEntry { partition: 3, generation: 1, seq: 41 });
+/// assert_eq!(token.entries.len(), 1);
+/// assert_eq!(ConsistencyToken::decode(&token.encode())?, token);
+/// # Ok::<(), portrait_proto::token::InvalidConsistencyToken>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConsistencyToken {
-    /// At most one for each partition.
+    /// Positions, at most one per partition.
     pub entries: Vec<TokenEntry>,
 }
 
-/// A place in the log of one partition.
+/// Log position in one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenEntry {
-    /// The partition's number.
+    /// Number of the partition.
     pub partition: u16,
-    /// The generation of its log.
+    /// Generation of the partition's log.
     pub generation: u128,
-    /// The place of the newest record.
+    /// Sequence number of the newest record.
     pub seq: u64,
 }
 
-/// The bytes are not a token of this deployment.
+/// Error for bytes that are no token of this deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a token of this deployment: pass it as it was given, or leave it out")]
 pub struct InvalidConsistencyToken;
 
 impl ConsistencyToken {
-    /// Adds a place; of two in one partition the later one stays.
+    /// Adds a position; of two in one partition the newer one is kept.
     pub fn cover(&mut self, entry: TokenEntry) {
         match self.entries.iter_mut().find(|known| known.partition == entry.partition) {
+            // Generations have no order, so of two generations the entry added last wins.
             Some(known) if known.generation != entry.generation || known.seq < entry.seq => *known = entry,
             Some(_) => {}
             None => self.entries.push(entry),
         }
     }
 
-    /// The bytes for the caller; none if there is nothing to wait for.
+    /// Encodes the token for the caller; empty without positions.
     pub fn encode(&self) -> Vec<u8> {
+        // The common case of a call that accepted nothing: clients pass the empty token on and wait for nothing.
         if self.entries.is_empty() {
             return Vec::new();
         }
@@ -55,17 +69,20 @@ impl ConsistencyToken {
         seal(bytes)
     }
 
-    /// The token of such bytes; no bytes are the token that waits for nothing.
+    /// Decodes a token from the bytes of [`Self::encode`]; no bytes are a token without positions.
+    ///
+    /// # Errors
+    /// If the bytes are altered, truncated, or of another token.
     pub fn decode(bytes: &[u8]) -> Result<Self, InvalidConsistencyToken> {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
-        let entries = unsealed(bytes)?.strip_prefix(&MAGIC).ok_or(InvalidConsistencyToken)?;
+        let entries = unseal(bytes)?.strip_prefix(&MAGIC).ok_or(InvalidConsistencyToken)?;
         Ok(Self { entries: read_entries(entries)? })
     }
 }
 
-/// Writes places.
+/// Appends the entries to `bytes`.
 pub(crate) fn write_entries(entries: &[TokenEntry], bytes: &mut Vec<u8>) {
     for entry in entries {
         bytes.extend_from_slice(&entry.partition.to_be_bytes());
@@ -74,7 +91,10 @@ pub(crate) fn write_entries(entries: &[TokenEntry], bytes: &mut Vec<u8>) {
     }
 }
 
-/// Reads what [`write_entries`] wrote.
+/// Reads entries that [`write_entries`] wrote.
+///
+/// # Errors
+/// If the bytes are not whole entries.
 pub(crate) fn read_entries(bytes: &[u8]) -> Result<Vec<TokenEntry>, InvalidConsistencyToken> {
     match bytes.as_chunks::<ENTRY_BYTES>() {
         (entries, []) => Ok(entries.iter().map(TokenEntry::from_bytes).collect()),
@@ -82,14 +102,18 @@ pub(crate) fn read_entries(bytes: &[u8]) -> Result<Vec<TokenEntry>, InvalidConsi
     }
 }
 
-/// The bytes behind which their checksum is.
+/// Appends the checksum of `bytes`.
 pub(crate) fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
+    // The checksum guards against accidents; a token grants no access, so that no signature is needed.
     bytes.extend_from_slice(&xxh64(&bytes, 0).to_be_bytes());
     bytes
 }
 
-/// The bytes before the checksum, if it is theirs.
-pub(crate) fn unsealed(bytes: &[u8]) -> Result<&[u8], InvalidConsistencyToken> {
+/// Returns the bytes before the checksum.
+///
+/// # Errors
+/// If the checksum does not match.
+pub(crate) fn unseal(bytes: &[u8]) -> Result<&[u8], InvalidConsistencyToken> {
     let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(InvalidConsistencyToken)?;
     if xxh64(body, 0) == u64::from_be_bytes(*checksum) { Ok(body) } else { Err(InvalidConsistencyToken) }
 }
@@ -115,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_comes_back_as_it_went() {
+    fn a_token_survives_a_round_trip() {
         assert_eq!(ConsistencyToken::decode(&token().encode()), Ok(token()));
         assert_eq!(ConsistencyToken::decode(&[]), Ok(ConsistencyToken::default()));
         assert_eq!(ConsistencyToken::default().encode(), Vec::<u8>::new());
     }
 
     #[test]
-    fn any_changed_bit_and_any_cut_is_refused() {
+    fn any_flipped_bit_and_any_truncation_is_refused() {
         let bytes = token().encode();
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
@@ -130,7 +154,11 @@ mod tests {
             assert_eq!(ConsistencyToken::decode(&changed), Err(InvalidConsistencyToken), "bit {bit}");
         }
         for length in 1..bytes.len() {
-            assert_eq!(ConsistencyToken::decode(&bytes[..length]), Err(InvalidConsistencyToken), "length {length}");
+            assert_eq!(
+                ConsistencyToken::decode(&bytes[..length]),
+                Err(InvalidConsistencyToken),
+                "length {length}"
+            );
         }
     }
 }

@@ -1,27 +1,27 @@
-//! What the numbers of a profile are worked out from: what a view has, without the names that no number needs. In come the
-//! dimensions of a profile and a moment.
+//! Inputs of the feature vector: the values of a view, without the names that no component needs. Computed from the
+//! dimensions of a profile and a time.
 
 use crate::decay::DecayedSum;
 use crate::dimensions::Dimensions;
 use crate::time::Timestamp;
 use crate::view::{Affinity, BehaviorView, ShareScale, price_affinities};
 
-/// What is known of a shopper at a moment.
+/// Values of one user at one time.
 pub(super) struct FeatureInputs {
-    /// The moment: no earlier than the newest event.
+    /// Read time, no earlier than the newest event.
     pub(super) read_at: Timestamp,
-    /// How many traits are known.
+    /// Number of traits with a value.
     pub(super) traits: usize,
     pub(super) behavior: BehaviorView,
-    /// The share of each category, largest first.
+    /// Share of each category, largest first.
     pub(super) categories: Vec<f64>,
-    /// The same of brands.
+    /// Share of each brand, largest first.
     pub(super) brands: Vec<f64>,
     pub(super) price_bands: Vec<Affinity>,
     pub(super) loyalty: f64,
-    /// How many items are remembered.
+    /// Number of recent items.
     pub(super) recent_items: usize,
-    /// How much each other shopper who is known counts, most first.
+    /// Weight of each edge, largest first.
     pub(super) edges: Vec<f64>,
 }
 
@@ -42,15 +42,16 @@ impl FeatureInputs {
         }
     }
 
-    /// Of somebody who did nothing yet.
+    /// Returns the inputs of a user without events.
     pub(super) fn empty() -> Self {
         Self::of(&Dimensions::default(), Timestamp::EPOCH)
     }
 }
 
 fn shares<Name>(list: &[(Name, DecayedSum)], at: Timestamp) -> Vec<f64> {
-    let sharing = ShareScale::among(list.iter().map(|(_, sum)| sum), at);
-    largest_first(list.iter().map(|(_, sum)| sharing.of(sum)))
+    let scale = ShareScale::among(list.iter().map(|(_, sum)| sum), at);
+    // Components depend on the shares alone, so that names are neither copied nor sorted.
+    largest_first(list.iter().map(|(_, sum)| scale.of(sum)))
 }
 
 fn largest_first(values: impl Iterator<Item = f64>) -> Vec<f64> {

@@ -1,7 +1,6 @@
-//! The preferences as bytes. Most of what a profile stores is here, so it is told in few of them, and nothing is lost: times as
-//! distances, in seconds where they are whole; a name that is a number as that number; a sum that is the same at all half-lives, as
-//! everything is that happened once, as one; and how often, only of what was touched again. One byte before each entry says which of
-//! this holds.
+//! Encoding of the preferences, the largest part of a stored profile. It is lossless: times are distances, in whole seconds
+//! where possible; a numeric name is a number; a sum that is equal at all half-lives, as after a single event, is one
+//! value; a count is written only above 1. One layout byte before each entry says which of these apply.
 
 use super::{Preference, RecentItem};
 use crate::action::ActionKind;
@@ -14,10 +13,10 @@ use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// What is written.
+/// Preferences in the order of their fields, as they are written.
 #[derive(Serialize, Deserialize)]
 struct PackedPreference<'a> {
-    /// The newest of all times, in milliseconds; sums tell how long before it they were added to.
+    /// Newest time of all, in milliseconds; sums store their distance to it.
     newest: i64,
     #[serde(borrow)]
     categories: Vec<PackedEntry<'a>>,
@@ -25,53 +24,55 @@ struct PackedPreference<'a> {
     brands: Vec<PackedEntry<'a>>,
     #[serde(borrow)]
     price_bands: Vec<PackedEntry<'a>>,
-    /// Each tells how long it was before the one before it in this list, the first before the newest time.
+    /// Items with their distance to the previous one in this list; the first counts from the newest time.
     #[serde(borrow)]
     recent: Vec<PackedEntry<'a>>,
 }
 
-/// A name, how long before something it was touched, and what is known of it.
+/// Name, distance to a reference time, and value of an entry.
 struct PackedEntry<'a> {
     name: PackedName<'a>,
-    /// In milliseconds.
+    /// Distance to the reference time, in milliseconds.
     age_ms: u64,
     kind: PackedKind,
 }
 
-/// A name.
+/// Name of an entry.
 enum PackedName<'a> {
-    /// The decimal digits of this number, without leading zeros.
+    /// Decimal digits of this number, without leading zeros.
     Number(u64),
     Text(&'a str),
 }
 
-/// What is known of a name.
+/// Value of an entry.
 #[derive(Clone, Copy)]
 enum PackedKind {
-    /// A sum that is the same at all half-lives.
+    /// Sum with one value at all half-lives.
     Same(f32),
-    /// A sum, one number for each half-life.
+    /// Sum with a value for each half-life.
     Decayed([f32; 3]),
-    /// An item: what was done last, and how often something was.
+    /// Item with its newest action and its count.
     Item(ActionKind, u32),
 }
 
-/// The bits of the byte before an entry: its name is a number, its distance is in seconds; above them is what is known.
+/// Flags of the layout byte: the name is a number, the distance is in seconds. The bits above them are the kind of the
+/// value.
 const NUMBER: u8 = 1;
 const SECONDS: u8 = 2;
-const WHAT: u8 = 4;
-/// What is known, by number; from [`ITEM`] on there are two for each kind of action: once, and more often.
+const KIND: u8 = 4;
+/// Kinds of values. From [`ITEM`] on there are two per kind of action: count 1, and a larger count.
 const SAME: u8 = 0;
 const DECAYED: u8 = 1;
 const ITEM: u8 = 2;
-/// So many milliseconds are a second.
+/// Milliseconds of a second.
 const SECOND: u64 = 1000;
-/// An entry has no more parts than that byte, a name, a distance and a number.
+/// Maximum number of parts of an entry: layout byte, name, distance and value.
 const PARTS_MAX: usize = 4;
 
 impl<'a> PackedName<'a> {
     fn of(text: &'a str) -> Self {
         let first = text.as_bytes().first();
+        // A leading zero or a sign would be lost: such a name stays a text.
         let canonical = first.is_some_and(u8::is_ascii_digit) && (text.len() == 1 || first != Some(&b'0'));
         match text.parse().ok().filter(|_| canonical) {
             Some(number) => Self::Number(number),
@@ -106,7 +107,7 @@ impl PackedKind {
         match self {
             Self::Same(_) => SAME,
             Self::Decayed(_) => DECAYED,
-            Self::Item(kind, times) => ITEM + 2 * kind.index() as u8 + u8::from(times != 1),
+            Self::Item(kind, count) => ITEM + 2 * kind.index() as u8 + u8::from(count != 1),
         }
     }
 }
@@ -114,9 +115,10 @@ impl PackedKind {
 impl<'a> PackedEntry<'a> {
     fn of_sum(name: PackedName<'a>, sum: &DecayedSum, newest: i64) -> Self {
         let (sums, at) = sum.parts();
-        let same = sums.iter().all(|one| one.to_bits() == sums[0].to_bits());
-        let what = if same { PackedKind::Same(sums[0]) } else { PackedKind::Decayed(sums) };
-        Self { name, age_ms: distance(newest, at.millis()), kind: what }
+        // By bits: 0 and -0 are equal, but must both survive.
+        let is_same = sums.iter().all(|sum| sum.to_bits() == sums[0].to_bits());
+        let kind = if is_same { PackedKind::Same(sums[0]) } else { PackedKind::Decayed(sums) };
+        Self { name, age_ms: distance(newest, at.millis()), kind }
     }
 
     fn sum<E: Error>(&self, newest: i64) -> Result<DecayedSum, E> {
@@ -129,24 +131,24 @@ impl<'a> PackedEntry<'a> {
     }
 
     fn of_item(item: &'a RecentItem, newest: i64) -> Self {
-        let RecentItem { item_id, kind, at, count: times } = item;
-        let what = PackedKind::Item(*kind, *times);
-        Self { name: PackedName::of(item_id.as_str()), age_ms: distance(newest, at.millis()), kind: what }
+        let RecentItem { item_id, kind, at, count } = item;
+        let kind = PackedKind::Item(*kind, *count);
+        Self { name: PackedName::of(item_id.as_str()), age_ms: distance(newest, at.millis()), kind }
     }
 
     fn item<E: Error>(&self, newest: i64) -> Result<RecentItem, E> {
-        let PackedKind::Item(kind, times) = self.kind else { return Err(E::custom("a sum is no item")) };
+        let PackedKind::Item(kind, count) = self.kind else { return Err(E::custom("a sum is no item")) };
         let at = Timestamp::from_millis(earlier(newest, self.age_ms));
-        Ok(RecentItem { item_id: self.name.item_id()?, kind, at, count: times })
+        Ok(RecentItem { item_id: self.name.item_id()?, kind, at, count })
     }
 }
 
-/// How long before `newest` a time is; around the end of numbers and back again, if need be.
+/// Returns the distance of a time to `newest`; wraps around, so that any pair of times is representable.
 fn distance(newest: i64, at: i64) -> u64 {
     newest.wrapping_sub(at).cast_unsigned()
 }
 
-/// The time that is so long before `newest`.
+/// Returns the time at `distance` before `newest`.
 fn earlier(newest: i64, distance: u64) -> i64 {
     newest.wrapping_sub(distance.cast_signed())
 }
@@ -154,20 +156,21 @@ fn earlier(newest: i64, distance: u64) -> i64 {
 impl Serialize for PackedEntry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let number = if matches!(self.name, PackedName::Number(_)) { NUMBER } else { 0 };
+        // Most senders report whole seconds: their distances are three digits shorter.
         let seconds = if self.age_ms.is_multiple_of(SECOND) { SECONDS } else { 0 };
         let mut parts = serializer.serialize_tuple(PARTS_MAX)?;
-        parts.serialize_element(&(self.kind.code() * WHAT + number + seconds))?;
+        parts.serialize_element(&(self.kind.code() * KIND + number + seconds))?;
         match &self.name {
             PackedName::Number(number) => parts.serialize_element(number)?,
             PackedName::Text(text) => parts.serialize_element(text)?,
         }
         parts.serialize_element(&(if seconds == 0 { self.age_ms } else { self.age_ms / SECOND }))?;
         match self.kind {
-            // The last byte first, since round numbers end in zeros.
+            // Swapped: round numbers end in zero bytes, which the variable-length integer drops at its high end.
             PackedKind::Same(sum) => parts.serialize_element(&sum.to_bits().swap_bytes())?,
             PackedKind::Decayed(sums) => parts.serialize_element(&sums)?,
             PackedKind::Item(_, 1) => {}
-            PackedKind::Item(_, times) => parts.serialize_element(&times)?,
+            PackedKind::Item(_, count) => parts.serialize_element(&count)?,
         }
         parts.end()
     }
@@ -179,7 +182,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for PackedEntry<'a> {
     }
 }
 
-/// Reads an entry, part by part.
+/// Deserializer of an entry, part by part.
 struct EntryVisitor;
 
 impl<'de> Visitor<'de> for EntryVisitor {
@@ -190,43 +193,47 @@ impl<'de> Visitor<'de> for EntryVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<PackedEntry<'de>, A::Error> {
-        let how: u8 = part(&mut parts)?;
-        let name = match how & NUMBER {
+        let layout: u8 = part(&mut parts)?;
+        let name = match layout & NUMBER {
             0 => PackedName::Text(part(&mut parts)?),
             _ => PackedName::Number(part(&mut parts)?),
         };
-        let before: u64 = part(&mut parts)?;
-        let before = if how & SECONDS == 0 { before } else { before.wrapping_mul(SECOND) };
-        let what = match how / WHAT {
+        let distance: u64 = part(&mut parts)?;
+        // Wrapping, since damaged bytes may hold any number and must not panic.
+        let age_ms = if layout & SECONDS == 0 { distance } else { distance.wrapping_mul(SECOND) };
+        let kind = match layout / KIND {
             SAME => PackedKind::Same(f32::from_bits(part::<u32, A>(&mut parts)?.swap_bytes())),
             DECAYED => PackedKind::Decayed(part(&mut parts)?),
-            touched => {
-                let kind = ActionKind::ALL.get(usize::from((touched - ITEM) / 2));
-                let kind = *kind.ok_or_else(|| A::Error::custom("an action that there is not"))?;
-                let again = (touched - ITEM) % 2 == 1;
-                PackedKind::Item(kind, if again { part(&mut parts)? } else { 1 })
+            code => {
+                let kind = ActionKind::ALL.get(usize::from((code - ITEM) / 2));
+                let kind = *kind.ok_or_else(|| A::Error::custom("unknown action"))?;
+                let is_repeated = (code - ITEM) % 2 == 1;
+                PackedKind::Item(kind, if is_repeated { part(&mut parts)? } else { 1 })
             }
         };
-        Ok(PackedEntry { name, age_ms: before, kind: what })
+        Ok(PackedEntry { name, age_ms, kind })
     }
 }
 
 fn part<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(parts: &mut A) -> Result<T, A::Error> {
-    parts.next_element()?.ok_or_else(|| A::Error::custom("an entry ends too soon"))
+    parts.next_element()?.ok_or_else(|| A::Error::custom("incomplete entry"))
 }
 
 impl Serialize for Preference {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Times are near one another: distances to the newest are shorter than times since 1970.
         let named = self.categories.iter().chain(&self.brands).map(|(_, sum)| sum);
         let sums = named.chain(self.price_bands.iter().map(|(_, sum)| sum)).map(DecayedSum::at);
         let items = self.recent.iter().map(|item| item.at);
         let newest = sums.chain(items).max().unwrap_or_default().millis();
-        let band =
-            |(band, sum): &(u8, DecayedSum)| PackedEntry::of_sum(PackedName::Number(u64::from(*band)), sum, newest);
-        let mut before = newest;
+        let band = |(band, sum): &(u8, DecayedSum)| {
+            PackedEntry::of_sum(PackedName::Number(u64::from(*band)), sum, newest)
+        };
+        // Items are sorted by time, so that each is nearest to the one before it.
+        let mut previous = newest;
         let item = |item| {
-            let entry = PackedEntry::of_item(item, before);
-            before = item.at.millis();
+            let entry = PackedEntry::of_item(item, previous);
+            previous = item.at.millis();
             entry
         };
         PackedPreference {
@@ -242,15 +249,16 @@ impl Serialize for Preference {
 
 impl<'de> Deserialize<'de> for Preference {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let PackedPreference { newest, categories, brands, price_bands, recent } = PackedPreference::deserialize(deserializer)?;
+        let PackedPreference { newest, categories, brands, price_bands, recent } =
+            PackedPreference::deserialize(deserializer)?;
         let named = |list: Vec<PackedEntry<'_>>| -> Result<Vec<(CompactString, DecayedSum)>, D::Error> {
             list.iter().map(|entry| Ok((entry.name.text(), entry.sum(newest)?))).collect()
         };
         let band = |entry: &PackedEntry<'_>| Ok((entry.name.band()?, entry.sum(newest)?));
-        let mut before = newest;
+        let mut previous = newest;
         let item = |entry: &PackedEntry<'_>| {
-            let item = entry.item(before)?;
-            before = item.at.millis();
+            let item = entry.item(previous)?;
+            previous = item.at.millis();
             Ok(item)
         };
         Ok(Self {
@@ -271,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_comes_back_letter_by_letter() {
+    fn a_name_survives_a_round_trip() {
         let rows = [
             "0",
             "7",
@@ -295,10 +303,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_liked_comes_back_bit_by_bit_at_any_time() {
-        let (mut preference, mut recent) = (Preference::default(), Vec::new());
-        let moments = [i64::MIN, -1, 0, 1_700_000_000_123, i64::MAX];
-        for (number, at) in moments.iter().map(|at| Timestamp::from_millis(*at)).enumerate() {
+    fn preferences_survive_a_round_trip_bit_by_bit_at_any_time() {
+        let mut preference = Preference::default();
+        let mut recent = Vec::new();
+        let times = [i64::MIN, -1, 0, 1_700_000_000_123, i64::MAX];
+        for (number, at) in times.iter().map(|at| Timestamp::from_millis(*at)).enumerate() {
             let mut sum = DecayedSum::default();
             sum.add(at, 0.1);
             preference.categories.push((format!("{number}").into(), sum));

@@ -1,11 +1,11 @@
-//! A profile with something in every field, for tests of how profiles are written.
+//! Sample profile with a value in every field, for tests of the encoding.
 
 use crate::{
     Action, Body, CustomAction, Event, ItemId, ModelVersion, OrderId, Profile, Record, RecordId, Relation,
     RelationKind, SegmentId, SegmentMembership, TimeDelta, Timestamp, TraitValue, UserId,
 };
 
-/// Of a fortnight in May 2023.
+/// Returns a profile of two weeks in May 2023.
 pub(super) fn rich() -> Profile {
     let user_id = UserId::parse("lena").expect("an id");
     let begin = Timestamp::from_millis(1_683_000_000_000);
@@ -49,7 +49,11 @@ pub(super) fn rich() -> Profile {
         profile.apply(&record);
     }
     profile.advance_version();
-    let (segment_id, model_version) = (SegmentId::new(3), ModelVersion::FIRST);
-    profile.set_segment(Some(SegmentMembership { segment_id, distance: 1.5, model_version, since: begin }));
+    profile.set_segment(Some(SegmentMembership {
+        segment_id: SegmentId::new(3),
+        distance: 1.5,
+        model_version: ModelVersion::FIRST,
+        since: begin,
+    }));
     profile
 }

@@ -1,5 +1,5 @@
-//! Profiles as format 5 wrote them: every category, brand, band and item with what it is and what it is like in a byte each, and all
-//! distances in milliseconds. They are written as today's when they next change.
+//! Profiles of format 5, in which entries of the preferences spend one byte each on the kind of the name and of the value,
+//! and all distances are in milliseconds. They are written in the current format when they next change.
 
 use crate::action::ActionKind;
 use crate::basic::Basic;
@@ -7,9 +7,9 @@ use crate::behavior::Behavior;
 use crate::decay::DecayedSum;
 use crate::fingerprint::Fingerprint;
 use crate::id::{ItemId, TextError, UserId};
-use crate::snapshots::Snapshots;
 use crate::preference::{Preference, RecentItem};
 use crate::segment::SegmentMembership;
+use crate::snapshots::Snapshots;
 use crate::social::Social;
 use crate::time::Timestamp;
 use crate::version::ProfileVersion;
@@ -17,7 +17,7 @@ use compact_str::{CompactString, ToCompactString};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::borrow::Cow;
 
-/// A profile of format 5: the same fields, of which preferences were written otherwise.
+/// Profile of format 5: the current fields, with another encoding of the preferences.
 #[derive(Deserialize)]
 pub(super) struct ProfileV5 {
     pub(super) user_id: UserId,
@@ -36,14 +36,14 @@ pub(super) struct ProfileV5 {
 
 #[derive(Deserialize)]
 struct PreferenceV5<'a> {
-    /// The newest time of a sum, in milliseconds.
+    /// Newest time of a sum, in milliseconds.
     newest: i64,
     #[serde(borrow)]
     categories: Vec<(NameV5<'a>, SumV5)>,
     #[serde(borrow)]
     brands: Vec<(NameV5<'a>, SumV5)>,
     price_bands: Vec<(u8, SumV5)>,
-    /// Each with how long it was before the one before it in this list, the first before 1970, so to say.
+    /// Items with their distance to the previous one in this list, in milliseconds; the first counts back from 1970.
     #[serde(borrow)]
     recent: Vec<TouchV5<'a>>,
 }
@@ -54,10 +54,10 @@ enum NameV5<'a> {
     Text(#[serde(borrow)] Cow<'a, str>),
 }
 
-/// The first number is how long before the newest its time is.
+/// Sum with its distance to the newest time, in milliseconds.
 #[derive(Deserialize)]
 enum SumV5 {
-    /// The bits of the number, the last byte first.
+    /// One value for all half-lives, as the byte-swapped bits.
     Same(u64, u32),
     Decayed(u64, [f32; 3]),
 }
@@ -77,21 +77,26 @@ fn preference<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Preference, 
 impl TryFrom<PreferenceV5<'_>> for Preference {
     type Error = TextError;
 
-    fn try_from(former: PreferenceV5<'_>) -> Result<Self, TextError> {
-        let newest = former.newest;
+    fn try_from(preference: PreferenceV5<'_>) -> Result<Self, TextError> {
+        let newest = preference.newest;
         let named = |(name, sum): (NameV5<'_>, SumV5)| (name.text(), sum.sum(newest));
-        let mut before: i64 = 0;
+        // Each item stores its distance to the one before it, so that the times are restored in order.
+        let mut previous: i64 = 0;
         let touch = |touch: TouchV5<'_>| {
-            let (name, kind, distance, times) = touch.parts();
-            before = before.wrapping_sub(distance);
-            let at = Timestamp::from_millis(before);
-            Ok(RecentItem { item_id: ItemId::parse(&name.text())?, kind, at, count: times })
+            let (name, kind, distance, count) = touch.parts();
+            previous = previous.wrapping_sub(distance);
+            let at = Timestamp::from_millis(previous);
+            Ok(RecentItem { item_id: ItemId::parse(&name.text())?, kind, at, count })
         };
         Ok(Self {
-            categories: former.categories.into_iter().map(named).collect(),
-            brands: former.brands.into_iter().map(named).collect(),
-            price_bands: former.price_bands.into_iter().map(|(band, sum)| (band, sum.sum(newest))).collect(),
-            recent: former.recent.into_iter().map(touch).collect::<Result<_, TextError>>()?,
+            categories: preference.categories.into_iter().map(named).collect(),
+            brands: preference.brands.into_iter().map(named).collect(),
+            price_bands: preference
+                .price_bands
+                .into_iter()
+                .map(|(band, sum)| (band, sum.sum(newest)))
+                .collect(),
+            recent: preference.recent.into_iter().map(touch).collect::<Result<_, TextError>>()?,
         })
     }
 }
@@ -107,24 +112,25 @@ impl NameV5<'_> {
 
 impl SumV5 {
     fn sum(self, newest: i64) -> DecayedSum {
-        let (before, sums) = match self {
-            Self::Same(before, bits) => (before, [f32::from_bits(bits.swap_bytes()); 3]),
-            Self::Decayed(before, sums) => (before, sums),
+        let (age_ms, sums) = match self {
+            // Swapped, because round numbers end in zero bytes, which a variable-length integer drops at its high end.
+            Self::Same(age_ms, bits) => (age_ms, [f32::from_bits(bits.swap_bytes()); 3]),
+            Self::Decayed(age_ms, sums) => (age_ms, sums),
         };
-        DecayedSum::from_parts(sums, Timestamp::from_millis(newest.wrapping_sub(before.cast_signed())))
+        DecayedSum::from_parts(sums, Timestamp::from_millis(newest.wrapping_sub(age_ms.cast_signed())))
     }
 }
 
 impl<'a> TouchV5<'a> {
-    /// The name, what was done last, how long before the touch before, and how often.
+    /// Returns the name, the newest action, the distance to the previous item, and the count.
     fn parts(self) -> (NameV5<'a>, ActionKind, i64, u32) {
         match self {
             Self::Number(number, kind, distance) => (NameV5::Number(number), kind, distance, 1),
-            Self::NumberRepeated(number, kind, distance, times) => {
-                (NameV5::Number(number), kind, distance, times)
+            Self::NumberRepeated(number, kind, distance, count) => {
+                (NameV5::Number(number), kind, distance, count)
             }
             Self::Text(text, kind, distance) => (NameV5::Text(text), kind, distance, 1),
-            Self::TextRepeated(text, kind, distance, times) => (NameV5::Text(text), kind, distance, times),
+            Self::TextRepeated(text, kind, distance, count) => (NameV5::Text(text), kind, distance, count),
         }
     }
 }
@@ -134,23 +140,23 @@ mod tests {
     use super::super::samples;
     use crate::Profile;
 
-    /// What the release that had format 5 wrote of [`samples::rich`].
+    /// Bytes of [`samples::rich`] as the release with format 5 wrote them.
     const WRITTEN: &[u8] = include_bytes!("testdata/format_5.profile");
 
     #[test]
-    fn what_format_5_wrote_is_read_whole_and_written_in_fewer_bytes() {
-        let (read, today) = (Profile::decode(WRITTEN).expect("format 5"), samples::rich());
-        assert_eq!(read, today);
+    fn a_profile_of_format_5_is_read_completely_and_written_in_fewer_bytes() {
+        let read = Profile::decode(WRITTEN).expect("format 5");
+        assert_eq!(read, samples::rich());
         let bytes = read.encode();
         assert!(bytes[0] == 6 && bytes.len() < WRITTEN.len(), "{} of {}", bytes.len(), WRITTEN.len());
-        assert_eq!(Profile::decode(&bytes).expect("today's"), read);
+        assert_eq!(Profile::decode(&bytes).expect("the current format"), read);
     }
 
     #[test]
-    fn formats_before_are_refused() {
+    fn older_formats_are_refused() {
         for format in 0..5 {
             let refused = Profile::decode(&[&[format], &WRITTEN[1..]].concat()).expect_err("it is too old");
-            assert_eq!(refused.to_string(), format!("format {format} is none that is read"));
+            assert_eq!(refused.to_string(), format!("format {format} is not readable"));
         }
     }
 }
