@@ -1,6 +1,7 @@
-//! Prints changes of profiles and goes on after every cut: `cargo run --package portrait-client --example follow_changes [ADDRESS]`.
+//! Subscription that prints changes of profiles and resumes after disconnects:
+//! `cargo run --package portrait-client --example follow_changes [ADDRESS]`.
 
-use portrait_client::{Error, Subscription, ServerArgs, follow};
+use portrait_client::{Error, ServerArgs, Subscription, follow};
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{WatchProfileChangesRequest, WatchProfileChangesResponse, WatchStart};
 
@@ -9,12 +10,12 @@ async fn main() -> Result<(), Error> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "http://127.0.0.1:50051".to_owned());
     let request = WatchProfileChangesRequest {
         start: WatchStart::Now.into(),
-        // A program that outlives its process keeps the token of the newest answer it has handled, and gives it here.
+        // To resume after a restart, store the token of the last handled response and pass it here.
         resume_token: Vec::new(),
         ..Default::default()
     };
-    let mut handle = |answer: &WatchProfileChangesResponse| -> Result<(), Error> {
-        if let Some(Kind::Change(change)) = &answer.kind {
+    let mut handle = |response: &WatchProfileChangesResponse| -> Result<(), Error> {
+        if let Some(Kind::Change(change)) = &response.kind {
             println!("{} is at version {}", change.user_id, change.version);
         }
         Ok(())

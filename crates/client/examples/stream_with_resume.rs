@@ -1,40 +1,40 @@
-//! Streams events and resumes after a cut with the first one that has no answer:
+//! Stream of events that resumes after a disconnect at the first event without a response:
 //! `cargo run --package portrait-client --example stream_with_resume [ADDRESS]`.
 
 use portrait_client::{Error, Sender};
 use portrait_proto::v1::{Action, Event};
 use std::time::{Duration, SystemTime};
 
-/// Connections that are tried before the stream is given up.
-const TRIES: u32 = 5;
+/// Maximum number of connections.
+const CONNECTIONS_MAX: u32 = 5;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "http://127.0.0.1:50051".to_owned());
     let events: Vec<Event> = (0..10_000).map(event).collect();
-    let mut answered = 0;
-    for attempt in 1..=TRIES {
-        match stream(&address, &events, &mut answered).await {
+    let mut confirmed = 0;
+    for attempt in 1..=CONNECTIONS_MAX {
+        match stream(&address, &events, &mut confirmed).await {
             Ok(()) => break,
-            Err(error) if attempt == TRIES => return Err(error),
+            Err(error) if attempt == CONNECTIONS_MAX => return Err(error),
             Err(error) => {
-                eprintln!("{answered} of {} events are answered, then: {error}", events.len());
+                eprintln!("{confirmed} of {} events have responses, then: {error}", events.len());
                 tokio::time::sleep(Duration::from_secs(1) * attempt).await;
             }
         }
     }
-    println!("{answered} events are answered");
+    println!("{confirmed} events have responses");
     Ok(())
 }
 
-/// Sends the events that are not answered yet over one connection.
-async fn stream(address: &str, events: &[Event], answered: &mut usize) -> Result<(), Error> {
+/// Sends the events without a response over one connection.
+async fn stream(address: &str, events: &[Event], confirmed: &mut usize) -> Result<(), Error> {
     let mut sender = Sender::open(portrait_client::connect(address).await?).await?;
-    let begin = *answered;
+    let begin = *confirmed;
     let sent = send(&mut sender, &events[begin..]).await;
-    // Events of requests under way may have arrived: they have ids, so that they count once although they are sent again.
-    *answered = begin + usize::try_from(sender.answered_events()).unwrap_or(usize::MAX);
-    for rejection in sender.take_results().into_iter().flat_map(|answer| answer.rejected) {
+    // Requests in flight may have arrived. Their events have ids, so sending them again counts them once.
+    *confirmed = begin + usize::try_from(sender.confirmed_events()).unwrap_or(usize::MAX);
+    for rejection in sender.take_results().into_iter().flat_map(|response| response.rejected) {
         eprintln!("{} was rejected: {}", rejection.field, rejection.message);
     }
     sent
@@ -50,7 +50,7 @@ async fn send(sender: &mut Sender, events: &[Event]) -> Result<(), Error> {
 fn event(number: u32) -> Event {
     Event {
         event_id: format!("example-{number}"),
-        user_id: format!("shopper-{}", number % 100),
+        user_id: format!("user-{}", number % 100),
         action: Action::View.into(),
         item_id: format!("item-{}", number % 1000),
         occurred_at: Some(SystemTime::now().into()),

@@ -1,4 +1,5 @@
-//! Tracks an event and reads the profile that has it: `cargo run --package portrait-client --example track_and_read [ADDRESS]`.
+//! One event, and a read of the profile that includes it:
+//! `cargo run --package portrait-client --example track_and_read [ADDRESS]`.
 
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -9,9 +10,9 @@ use std::time::SystemTime;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "http://127.0.0.1:50051".to_owned());
-    let line = portrait_client::connect(&address).await?;
+    let router = portrait_client::connect(&address).await?;
     let event = Event {
-        // The same id again is the same event: a request can be repeated after any error.
+        // Events with the same id count once, so a request can be repeated after any error.
         event_id: "example-1".to_owned(),
         user_id: "lena".to_owned(),
         action: Action::View.into(),
@@ -21,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ..Default::default()
     };
     let request = TrackRequest { events: vec![event], ..Default::default() };
-    let tracked = IngestServiceClient::new(line.clone()).track(request).await?.into_inner();
+    let tracked = IngestServiceClient::new(router.clone()).track(request).await?.into_inner();
     for rejection in &tracked.rejected {
         eprintln!("{} was rejected: {}", rejection.field, rejection.message);
     }
@@ -31,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         read_after: tracked.consistency_token,
         ..Default::default()
     };
-    let profile = QueryServiceClient::new(line).get_profile(request).await?.into_inner().profile;
+    let profile = QueryServiceClient::new(router).get_profile(request).await?.into_inner().profile;
     println!("{:#?}", profile.unwrap_or_default());
     Ok(())
 }

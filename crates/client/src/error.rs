@@ -1,4 +1,4 @@
-//! Reasons for which a deployment cannot be called, or a call brings nothing.
+//! Errors of connections and calls.
 
 use portrait_runtime::config::InvalidValue;
 use portrait_runtime::peer::PeerError;
@@ -7,68 +7,68 @@ use tonic::Status;
 /// Failure of a connection or of a call.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An address names no server, or a role that does not exist.
+    /// The address names no server or an unknown role.
     #[error("{0}")]
     Address(String),
-    /// A file of certificates, a key or a token is wrong.
+    /// A file with a certificate, key or token is unreadable or invalid.
     #[error(transparent)]
     File(#[from] InvalidValue),
-    /// The variable `PORTRAIT_TOKEN` has no token in it.
+    /// The variable `PORTRAIT_TOKEN` does not hold a valid token.
     #[error("PORTRAIT_TOKEN has a value {0}")]
     Token(&'static str),
-    /// A connection cannot be prepared with the address and the files.
+    /// The connection cannot be prepared with this address and these files.
     #[error(transparent)]
     Peer(#[from] PeerError),
-    /// A server does not answer.
+    /// No server accepts connections at the address.
     #[error(
         "no server answers at {url}: start one with `portrait serve`, or name another with --to{certificates}"
     )]
     Unreachable {
         /// Address of the server.
         url: String,
-        /// Remedy in addition, if the address asks for TLS; empty if not.
+        /// Additional remedy for `https` addresses; empty otherwise.
         certificates: &'static str,
-        /// Failure of the connection.
+        /// Error of the connection attempt.
         #[source]
         source: tonic::transport::Error,
     },
-    /// A call ended with a status.
+    /// The call failed with this status.
     #[error(transparent)]
     Status(#[from] Status),
-    /// A stream ended with a status.
-    #[error("the server answered {:?}: {}", .0.code(), .0.message())]
-    Answered(Status),
-    /// A subscription was refused for good.
+    /// The stream or batch failed with this status.
+    #[error("the server responded {:?}: {}", .0.code(), .0.message())]
+    Failed(Status),
+    /// The subscription was refused; a retry cannot succeed.
     #[error("the server refused: {}", .0.message())]
     Refused(Status),
-    /// An event or an item was rejected.
+    /// The server rejected an event or item.
     #[error("{field} was rejected: {message}")]
     Rejected {
         /// Field of the rejected event.
         field: String,
-        /// Reason and remedy, as the server gives them.
+        /// Reason and remedy given by the server.
         message: String,
     },
-    /// A stream ended before every event was acknowledged.
+    /// The stream ended before all events were acknowledged.
     #[error("{accepted} of {sent} events were acknowledged before the stream ended")]
     Unacknowledged {
-        /// Events that were acknowledged.
+        /// Number of acknowledged events.
         accepted: usize,
-        /// Events that were to be sent.
+        /// Number of events to send.
         sent: usize,
     },
-    /// A server broke the protocol.
+    /// The server violated the protocol.
     #[error("{0}")]
     Protocol(&'static str),
-    /// A server acknowledges and does not apply.
+    /// The server acknowledges records but applies none.
     #[error(
-        "the server has applied nothing for {seconds} s and {behind} records wait: its log says why, and what it \
-         acknowledged is applied when it goes on"
+        "the server has applied nothing for {seconds} s and is {behind} records behind: its log has the reason; \
+         acknowledged records are applied once it recovers"
     )]
-    Standstill {
-        /// Seconds without a record applied.
+    Stalled {
+        /// Time without progress, in seconds.
         seconds: u64,
-        /// Records that are not applied yet.
+        /// Number of records not yet applied.
         behind: u64,
     },
 }

@@ -1,6 +1,5 @@
-//! A subscription that outlives its connections: in go an address and a request, out go answers, one after the other. After a
-//! cut it connects again, later and later, and resumes with the token of the newest answer that was handled. It ends only
-//! when the server refuses the request, or when whoever handles the answers fails.
+//! Subscription to profile changes that reconnects with exponential backoff and resumes after the last handled response. It ends
+//! only if the server refuses the request or the handler fails.
 
 use crate::{Error, ServerArgs};
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -9,94 +8,97 @@ use std::error::Error as _;
 use std::time::Duration;
 use tonic::{Code, Status};
 
-/// How long to wait after the first cut; after each one more that brought nothing, twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// The longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// A server says at least once a second that it has nothing to say: silence of that length is a cut that nobody noticed.
+/// First delay token_before reconnecting; doubled after each connection without progress.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// Maximum delay token_before reconnecting.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// Time without a message after which the connection counts as lost: servers send a progress message at least once a second, and a
+/// broken TCP connection may stay unnoticed for minutes.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
-/// What is followed.
+/// Subscription to the changes of profiles.
 #[derive(Clone, Debug)]
 pub struct Subscription {
-    /// Where the server answers.
+    /// Server to connect to.
     pub server: ServerArgs,
-    /// What is asked for, and with which token.
+    /// Filter and resume token; the token advances with each handled response.
     pub request: WatchProfileChangesRequest,
 }
 
-/// Why a connection ended.
+/// End of one connection.
 enum Disconnect<E> {
-    /// Another try may go on where this one ended.
+    /// A new connection can resume.
     Transient(String),
-    /// Nothing will change by trying again.
+    /// A retry cannot succeed.
     Permanent(E),
 }
 
-/// Gives every answer to `handle` and tells `notice` what becomes of the connection. Never returns without an error.
+/// Passes each response to `handle` and each disconnect, as a message, to `notice`. Never returns without an error.
+///
+/// Delivery is at least once: a response whose handler failed, or that was in flight at a disconnect, is delivered again.
 ///
 /// # Errors
-/// If the first connection cannot be made, the server refuses the request, or `handle` fails.
+/// If the first connection fails, the server refuses the request ([`Error::Refused`]), or `handle` fails.
 pub async fn follow<E: From<Error>>(
     mut subscription: Subscription,
     handle: &mut (dyn FnMut(&WatchProfileChangesResponse) -> Result<(), E> + Send),
     notice: &mut (dyn FnMut(&str) + Send),
 ) -> Result<(), E> {
-    // A wrong address is a fault of whoever typed it, not a cut: it is said at once.
+    // A wrong address is a mistake of the caller, not an outage: it is reported at once instead of retried.
     drop(subscription.server.connect().await?);
-    let mut wait = FIRST_WAIT;
+    let mut backoff = BACKOFF_MIN;
     loop {
-        let before = subscription.request.resume_token.clone();
-        match listen(&mut subscription, handle).await {
+        let token_before = subscription.request.resume_token.clone();
+        match receive(&mut subscription, handle).await {
             Disconnect::Permanent(error) => return Err(error),
-            Disconnect::Transient(why) => {
-                if subscription.request.resume_token != before {
-                    wait = FIRST_WAIT;
+            Disconnect::Transient(reason) => {
+                if subscription.request.resume_token != token_before {
+                    backoff = BACKOFF_MIN;
                 }
                 notice(&format!(
-                    "the connection to {} was cut ({why}); trying again",
+                    "the connection to {} was lost ({reason}); reconnecting",
                     subscription.server.address()
                 ));
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
+                tokio::time::sleep(backoff).await;
+                backoff = (backoff * 2).min(BACKOFF_MAX);
             }
         }
     }
 }
 
-/// One connection, until it ends.
-async fn listen<E: From<Error>>(
+/// Receives responses over one connection until it ends.
+async fn receive<E: From<Error>>(
     subscription: &mut Subscription,
     handle: &mut (dyn FnMut(&WatchProfileChangesResponse) -> Result<(), E> + Send),
 ) -> Disconnect<E> {
     let channel = match subscription.server.connect().await {
         Ok(channel) => channel,
-        Err(error) => return Disconnect::Transient(reasons(&error)),
+        Err(error) => return Disconnect::Transient(error_chain(&error)),
     };
     let mut query = QueryServiceClient::new(channel);
-    let mut answers = match query.watch_profile_changes(subscription.request.clone()).await {
-        Ok(answers) => answers.into_inner(),
-        Err(status) => return cut_of(status),
+    let mut responses = match query.watch_profile_changes(subscription.request.clone()).await {
+        Ok(responses) => responses.into_inner(),
+        Err(status) => return disconnect(status),
     };
     loop {
-        let answer = match tokio::time::timeout(SILENCE_MAX, answers.message()).await {
-            Ok(Ok(Some(answer))) => answer,
+        let response = match tokio::time::timeout(SILENCE_MAX, responses.message()).await {
+            Ok(Ok(Some(response))) => response,
             Ok(Ok(None)) => return Disconnect::Transient("the server ended the stream".to_owned()),
-            Ok(Err(status)) => return cut_of(status),
+            Ok(Err(status)) => return disconnect(status),
             Err(_) => return Disconnect::Transient(format!("silence for {} s", SILENCE_MAX.as_secs())),
         };
-        if let Err(error) = handle(&answer) {
+        if let Err(error) = handle(&response) {
             return Disconnect::Permanent(error);
         }
-        // Only now is the answer handled, and only now may it be resumed after.
-        if !answer.resume_token.is_empty() {
-            subscription.request.resume_token = answer.resume_token;
+        // The token advances only after the handler succeeded, so that a failed response is delivered again.
+        if !response.resume_token.is_empty() {
+            subscription.request.resume_token = response.resume_token;
         }
     }
 }
 
-/// An error and its causes, as one line.
-fn reasons(error: &Error) -> String {
+/// Formats an error and its sources as one line.
+fn error_chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -106,7 +108,7 @@ fn reasons(error: &Error) -> String {
     text
 }
 
-fn cut_of<E: From<Error>>(status: Status) -> Disconnect<E> {
+fn disconnect<E: From<Error>>(status: Status) -> Disconnect<E> {
     match status.code() {
         Code::InvalidArgument
         | Code::OutOfRange

@@ -1,5 +1,4 @@
-//! A connection to a deployment: to one server that has every role, or to the servers of each. In goes an address as a person
-//! writes it; out comes something that every generated client takes, and that brings each call to the role it is for.
+//! Role router: a channel for the generated clients that routes each call to the servers of its role.
 
 use crate::Error;
 use http::{Request, Response};
@@ -21,26 +20,27 @@ pub const ROLES: [(&str, &str); 4] = [
     ("query", query_service_server::SERVICE_NAME),
 ];
 
-/// Connections to the servers of a deployment. Cheap to clone; clones share the connections.
+/// Connections to the servers of a deployment, by role. Cheap to clone; clones share the connections.
 #[derive(Clone, Debug)]
 pub struct RoleRouter {
-    /// By role, in the order of [`ROLES`].
+    /// Connections in the order of [`ROLES`].
     roles: Arc<[Peer; 4]>,
 }
 
 impl RoleRouter {
-    /// Connects to `address`: the URL of a server that has every role, or `ROLE=URL` several times with commas between. Calls
-    /// of a role that is named more than once are spread over its servers; one that is not named is the first server's.
+    /// Connects to `address`: the URL of a server with all roles, or `ROLE=URL` pairs separated by commas. Calls of a role with
+    /// several URLs are balanced over them; a role without a URL uses the first server.
     ///
     /// # Errors
-    /// If the address names no server, or no server answers there.
+    /// [`Error::Address`] for an invalid address, [`Error::Unreachable`] if a server does not accept the connection,
+    /// [`Error::Peer`] if TLS cannot be configured.
     pub async fn connect(address: &str, presented: &PresentedCredentials) -> Result<Self, Error> {
         let named = parse(address)?;
         let first = named.first().map(|(_, url)| url.clone()).unwrap_or_default();
         let mut roles = Vec::with_capacity(ROLES.len());
         for (role, _) in ROLES {
-            let of_role = named.iter().filter(|(name, _)| name.is_none_or(|name| name == role));
-            let mut urls: Vec<String> = of_role.map(|(_, url)| url.clone()).collect();
+            let role_urls = named.iter().filter(|(name, _)| name.is_none_or(|name| name == role));
+            let mut urls: Vec<String> = role_urls.map(|(_, url)| url.clone()).collect();
             if urls.is_empty() {
                 urls.push(first.clone());
             }
@@ -54,8 +54,8 @@ impl RoleRouter {
         Ok(Self { roles: Arc::new(std::array::from_fn(|_| roles.next().unwrap_or_else(|| shared.clone()))) })
     }
 
-    /// The connection to the servers of a service. Calls of services that are no role's, as health checks, go to the first.
-    pub fn of(&self, service: &str) -> &Peer {
+    /// Returns the connection for a service by its full name. Services of no role, such as health, use the first connection.
+    pub fn peer(&self, service: &str) -> &Peer {
         &self.roles[ROLES.iter().position(|(_, name)| *name == service).unwrap_or_default()]
     }
 }
@@ -72,17 +72,17 @@ impl Service<Request<Body>> for RoleRouter {
     type Future = <Peer as Service<Request<Body>>>::Future;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        // Which connection must be ready is known with the call alone.
+        // The connection is chosen by the path in `call`, so readiness is checked there.
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let service = request.uri().path().trim_start_matches('/').split('/').next();
-        self.of(service.unwrap_or_default()).clone().call(request)
+        self.peer(service.unwrap_or_default()).clone().call(request)
     }
 }
 
-/// The URLs of an address, each with the role it is named for; all of them for none, or all for one.
+/// Parses an address into pairs of role and URL; the role is `None` for the single URL of a server with all roles.
 fn parse(address: &str) -> Result<Vec<(Option<&str>, String)>, Error> {
     let parts: Vec<&str> = address.split(',').map(str::trim).collect();
     let mut named = Vec::with_capacity(parts.len());
@@ -105,25 +105,25 @@ fn parse(address: &str) -> Result<Vec<(Option<&str>, String)>, Error> {
     Ok(named)
 }
 
-/// One connection, or calls spread over several.
+/// Connects to one server, or balances over several.
 async fn channel(urls: &[String], presented: &PresentedCredentials) -> Result<Channel, Error> {
     let endpoints = urls.iter().map(|url| presented.endpoint(url)).collect::<Result<Vec<_>, _>>()?;
     if let [endpoint] = &endpoints[..] {
         return endpoint.connect().await.map_err(|source| {
             let url = urls[0].clone();
             let tls = url.starts_with("https");
-            let certificates = if tls { ", or see to --ca, --cert and --key" } else { "" };
+            let certificates = if tls { ", or check --ca, --cert and --key" } else { "" };
             Error::Unreachable { url, certificates, source }
         });
     }
     Ok(Channel::balance_list(endpoints.into_iter()))
 }
 
-/// Prepares a connection that is made with the first call.
+/// Returns a channel that connects on its first call.
 ///
 /// # Errors
-/// If `url` is no address.
-pub fn lazily(url: &str) -> Result<Channel, Error> {
+/// [`Error::Peer`] if `url` cannot be parsed.
+pub fn connect_lazy(url: &str) -> Result<Channel, Error> {
     Ok(PresentedCredentials::default().endpoint(url)?.connect_lazy())
 }
 

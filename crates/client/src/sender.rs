@@ -1,8 +1,7 @@
-//! Streaming sender: events as a stream with several requests under way, items in batches. In come events and items, out goes the
-//! server's answer to each request. Whatever has no answer when the stream ends counts as not sent.
+//! Streaming sender: events over one stream with several requests in flight, items in batches. Requests without a response at the
+//! end of the stream count as not sent.
 
 use crate::{Error, RoleRouter};
-use futures::StreamExt;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::{
     Event, Item, Rejection, TrackStreamRequest, TrackStreamResponse, UpsertItemsRequest,
@@ -12,18 +11,18 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-/// Events of one request of a stream.
+/// Maximum number of events in one request.
 pub const REQUEST_EVENTS: usize = 1000;
-/// Requests of a stream that may be under way.
+/// Maximum number of requests in flight on a stream.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 32;
 
-/// Stream of events to a server, and batches of items beside it.
+/// Stream of events to a server, with batches of items beside it.
 ///
-/// A request takes [`REQUEST_EVENTS`] events. At most [`REQUESTS_IN_FLIGHT_MAX`] requests wait for an answer: then the next one waits
-/// too, so that a slow server slows its callers and their memory stays bounded.
+/// A request holds [`REQUEST_EVENTS`] events. With [`REQUESTS_IN_FLIGHT_MAX`] requests in flight the next one waits, so a slow
+/// server slows its callers and their memory stays bounded.
 ///
-/// Events are answered in the order in which they were given. After an error, [`Self::answered_events`] of them need not be sent
-/// again; to send others twice does no harm if they have ids.
+/// Responses arrive in the order of the events. After an error, the first [`Self::confirmed_events`] events need not be sent
+/// again; sending others twice is harmless if they have ids.
 #[derive(Debug)]
 pub struct Sender {
     client: IngestServiceClient<RoleRouter>,
@@ -32,19 +31,19 @@ pub struct Sender {
     events: Vec<Event>,
     items: Vec<Item>,
     next_number: u64,
-    /// Events of the requests that have no answer yet, oldest first.
+    /// Number of events of each request in flight, oldest first.
     in_flight: VecDeque<usize>,
-    /// Answers that were not taken yet.
+    /// Results that were not taken yet.
     results: Vec<RequestResult>,
-    answered_events: u64,
+    confirmed_events: u64,
 }
 
-/// Answer of the server to one request.
+/// Result of one request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RequestResult {
-    /// Events or items that the server has, duplicates among them.
+    /// Number of accepted events or items, duplicates included.
     pub accepted: u32,
-    /// Events or items that the server did not take, with the reasons.
+    /// Rejected events or items, with reasons.
     pub rejected: Vec<Rejection>,
 }
 
@@ -52,9 +51,9 @@ impl Sender {
     /// Opens a stream.
     ///
     /// # Errors
-    /// If the server refuses it.
-    pub async fn open(line: RoleRouter) -> Result<Self, Error> {
-        let mut client = IngestServiceClient::new(line);
+    /// [`Error::Status`] if the server refuses the stream.
+    pub async fn open(router: RoleRouter) -> Result<Self, Error> {
+        let mut client = IngestServiceClient::new(router);
         let (requests, receiver) = mpsc::channel(REQUESTS_IN_FLIGHT_MAX);
         let responses = client.track_stream(ReceiverStream::new(receiver)).await?.into_inner();
         Ok(Self {
@@ -66,32 +65,32 @@ impl Sender {
             next_number: 0,
             in_flight: VecDeque::new(),
             results: Vec::new(),
-            answered_events: 0,
+            confirmed_events: 0,
         })
     }
 
-    /// Sends an event, together with others.
+    /// Adds an event to the next request, which is sent once it is full.
     ///
     /// # Errors
-    /// If the stream ends.
+    /// [`Error::Failed`] or [`Error::Protocol`] if the stream has ended.
     pub async fn event(&mut self, event: Event) -> Result<(), Error> {
         self.events.push(event);
         if self.events.len() == REQUEST_EVENTS { self.send_events().await } else { Ok(()) }
     }
 
-    /// Sends an item of the catalogue, together with others.
+    /// Adds a catalogue item to the next batch, which is sent once it is full.
     ///
     /// # Errors
-    /// If the server refuses the batch.
+    /// [`Error::Failed`] if the server refuses the batch.
     pub async fn item(&mut self, item: Item) -> Result<(), Error> {
         self.items.push(item);
         if self.items.len() == REQUEST_EVENTS { self.send_items().await } else { Ok(()) }
     }
 
-    /// Sends what waits, and returns when everything sent is answered.
+    /// Sends the incomplete requests and waits for all responses.
     ///
     /// # Errors
-    /// If the stream ends before.
+    /// [`Error::Failed`] or [`Error::Protocol`] if the stream ends before.
     pub async fn flush(&mut self) -> Result<(), Error> {
         self.send_items().await?;
         self.send_events().await?;
@@ -101,14 +100,26 @@ impl Sender {
         Ok(())
     }
 
-    /// Takes the answers that came since the last call. They are there after an error too.
+    /// Takes the results received since the last call. They remain available after an error.
     pub fn take_results(&mut self) -> Vec<RequestResult> {
         std::mem::take(&mut self.results)
     }
 
-    /// Number of events, from the first one on, that are answered: accepted or rejected.
-    pub fn answered_events(&self) -> u64 {
-        self.answered_events
+    /// Returns the number of leading events with a response, accepted or rejected.
+    pub fn confirmed_events(&self) -> u64 {
+        self.confirmed_events
+    }
+
+    /// Takes the results; returns the number of accepted events, or the first rejection as an error.
+    fn take_accepted(&mut self) -> Result<usize, Error> {
+        let mut accepted = 0;
+        for RequestResult { accepted: count, rejected } in self.take_results() {
+            if let Some(Rejection { field, message, .. }) = rejected.into_iter().next() {
+                return Err(Error::Rejected { field, message });
+            }
+            accepted += count as usize;
+        }
+        Ok(accepted)
     }
 
     async fn send_events(&mut self) -> Result<(), Error> {
@@ -116,6 +127,7 @@ impl Sender {
         if events.is_empty() {
             return Ok(());
         }
+        // A bounded window: without it a slow server would fill the memory of its callers.
         if self.in_flight.len() == REQUESTS_IN_FLIGHT_MAX {
             self.handle_response().await?;
         }
@@ -123,7 +135,7 @@ impl Sender {
         let request = TrackStreamRequest { request_number: self.next_number, events, backfill: true };
         self.next_number += 1;
         if self.requests.send(request).await.is_err() {
-            // The stream has ended: its last answer says why.
+            // The stream has ended; the remaining responses end with its status.
             loop {
                 self.handle_response().await?;
             }
@@ -132,13 +144,13 @@ impl Sender {
     }
 
     async fn handle_response(&mut self) -> Result<(), Error> {
-        let response = self.responses.message().await.map_err(Error::Answered)?;
+        let response = self.responses.message().await.map_err(Error::Failed)?;
         let TrackStreamResponse { accepted, rejected, .. } =
             response.ok_or(Error::Protocol("the server ended the stream"))?;
         let Some(events) = self.in_flight.pop_front() else {
-            return Err(Error::Protocol("the server answered what was not asked"));
+            return Err(Error::Protocol("the server sent a response without a request"));
         };
-        self.answered_events += events as u64;
+        self.confirmed_events += events as u64;
         self.results.push(RequestResult { accepted, rejected });
         Ok(())
     }
@@ -149,44 +161,27 @@ impl Sender {
             return Ok(());
         }
         let response = self.client.upsert_items(UpsertItemsRequest { items }).await;
-        let response = response.map_err(Error::Answered)?.into_inner();
+        let response = response.map_err(Error::Failed)?.into_inner();
         self.results.push(RequestResult { accepted: response.accepted, rejected: response.rejected });
         Ok(())
     }
 }
 
-/// Sends events as one stream and returns when the last one is acknowledged.
+/// Sends events over one stream and waits until all are acknowledged.
 ///
 /// # Errors
-/// If the stream breaks or anything is rejected.
-pub async fn send_all(line: RoleRouter, events: &[Event]) -> Result<(), Error> {
-    let mut client = IngestServiceClient::new(line);
-    let (requests, receiver) = mpsc::channel(REQUESTS_IN_FLIGHT_MAX);
-    let mut answers = client.track_stream(ReceiverStream::new(receiver)).await?.into_inner();
-    let sending = async {
-        for (number, batch) in events.chunks(REQUEST_EVENTS).enumerate() {
-            let request_number = number as u64;
-            let request = TrackStreamRequest { request_number, events: batch.to_vec(), backfill: true };
-            if requests.send(request).await.is_err() {
-                break;
-            }
+/// [`Error::Rejected`] for the first rejected event, [`Error::Failed`] or [`Error::Protocol`] if the stream ends early.
+pub async fn send_all(router: RoleRouter, events: &[Event]) -> Result<(), Error> {
+    let mut sender = Sender::open(router).await?;
+    let mut accepted = 0;
+    for batch in events.chunks(REQUEST_EVENTS) {
+        for event in batch {
+            sender.event(event.clone()).await?;
         }
-        drop(requests);
-    };
-    let receiving = async {
-        let mut accepted = 0;
-        while let Some(answer) = answers.next().await {
-            let mut answer = answer?;
-            if !answer.rejected.is_empty() {
-                let Rejection { field, message, .. } = answer.rejected.swap_remove(0);
-                return Err(Error::Rejected { field, message });
-            }
-            accepted += answer.accepted as usize;
-        }
-        Ok(accepted)
-    };
-    let ((), accepted) = tokio::join!(sending, receiving);
-    let accepted: usize = accepted?;
+        accepted += sender.take_accepted()?;
+    }
+    sender.flush().await?;
+    accepted += sender.take_accepted()?;
     if accepted != events.len() {
         return Err(Error::Unacknowledged { accepted, sent: events.len() });
     }

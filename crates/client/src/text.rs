@@ -1,4 +1,4 @@
-//! Profiles and segments as text that a person reads in a terminal, and as JSON. In come messages of the API, out goes text.
+//! Profiles and segments of the API as text for a terminal, and as JSON.
 
 pub mod chart;
 mod json;
@@ -9,5 +9,5 @@ mod tests;
 pub mod words;
 
 pub use chart::Paint;
-pub use json::{timestamp_json as moment_json, profile_json};
+pub use json::{profile_json, timestamp_json};
 pub use render::card;

@@ -1,23 +1,23 @@
-//! A training that a caller starts. In goes a request, out come stages while it runs, and the outcome.
+//! Training on request, with progress.
 
 use crate::{Error, RoleRouter};
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::train_model_response::Kind;
 use portrait_proto::v1::{TrainModelRequest, TrainOutcome};
 
-/// Starts a training and waits for its outcome. `progress` gets the name of a stage and the rows that it has done.
+/// Starts a training and waits for its outcome. `progress` is called with the name of the stage and its number of processed rows.
 ///
 /// # Errors
-/// If the training could not be done.
+/// [`Error::Failed`] if the training fails, [`Error::Protocol`] if the stream ends without an outcome.
 pub async fn train(
-    line: RoleRouter,
+    router: RoleRouter,
     request: TrainModelRequest,
     mut progress: impl FnMut(&str, u64),
 ) -> Result<TrainOutcome, Error> {
-    let answers = ModelServiceClient::new(line).train_model(request).await;
-    let mut answers = answers.map_err(Error::Answered)?.into_inner();
-    while let Some(answer) = answers.message().await.map_err(Error::Answered)? {
-        match answer.kind.ok_or(Error::Protocol("an answer without a kind"))? {
+    let responses = ModelServiceClient::new(router).train_model(request).await;
+    let mut responses = responses.map_err(Error::Failed)?.into_inner();
+    while let Some(response) = responses.message().await.map_err(Error::Failed)? {
+        match response.kind.ok_or(Error::Protocol("a response without a kind"))? {
             Kind::Progress(stage) => progress(&stage.stage, stage.done),
             Kind::Outcome(outcome) => return Ok(outcome),
         }

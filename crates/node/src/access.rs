@@ -1,13 +1,13 @@
-//! What each call asks of its caller, in one table, and how one is told who may not make it. A method that is not in the table is not
-//! served: whoever adds one says here who may call it.
+//! Access rules of all methods, in one table, and the statuses of denied calls. A server with a method that is missing here does not
+//! start, so a new method cannot be served without a rule.
 
 use portrait_proto::status::CallFailure;
 use portrait_proto::v1::ErrorReason;
-use portrait_runtime::guard::{AccessRule, AccessDenied};
+use portrait_runtime::guard::{AccessDenied, AccessRule};
 use portrait_runtime::tokens::AccessRole;
 use tonic::Status;
 
-/// The role that each method needs.
+/// Required role of each method.
 const ROLES: [(&str, AccessRole); 29] = [
     ("IngestService/Track", AccessRole::Write),
     ("IngestService/TrackStream", AccessRole::Write),
@@ -15,14 +15,14 @@ const ROLES: [(&str, AccessRole); 29] = [
     ("IngestService/Relate", AccessRole::Write),
     ("IngestService/UpsertItems", AccessRole::Write),
     ("IngestService/RecordOutcomes", AccessRole::Write),
-    // What it takes away nobody gives back.
+    // An erasure cannot be undone.
     ("IngestService/Erase", AccessRole::Admin),
     ("IngestService/GetErasure", AccessRole::Read),
     ("FeatureService/GetFeatures", AccessRole::Read),
     ("FeatureService/StreamFeatures", AccessRole::Read),
     ("FeatureService/GetFeatureSchema", AccessRole::Read),
     ("FeatureService/ListPartitions", AccessRole::Read),
-    // Who watches is among the nodes that serve the model.
+    // Only nodes watch models, and their acks count as serving; another caller would distort the status of a rollout.
     ("ModelService/WatchModels", AccessRole::Admin),
     ("ModelService/GetModel", AccessRole::Read),
     ("ModelService/ListModels", AccessRole::Read),
@@ -42,17 +42,19 @@ const ROLES: [(&str, AccessRole); 29] = [
     ("QueryService/FindSimilarUsers", AccessRole::Read),
 ];
 
-/// What the method at a path, as `/portrait.v1.QueryService/GetProfile`, asks of its caller.
-pub(crate) fn needs(path: &str) -> Option<AccessRule> {
+/// Returns the access rule of a method path, such as `/portrait.v1.QueryService/GetProfile`; `None` for an unknown method.
+pub(crate) fn rule(path: &str) -> Option<AccessRule> {
     let method = path.strip_prefix("/portrait.v1.")?;
     ROLES.iter().find(|(name, _)| *name == method).map(|(_, role)| AccessRule::Role(*role))
 }
 
-/// The status of a call that is not let in.
-pub(crate) fn refused(refusal: &AccessDenied) -> Status {
-    let failure = |reason| CallFailure::new(reason, refusal.to_string());
-    match *refusal {
-        AccessDenied::NoToken | AccessDenied::UnknownToken => failure(ErrorReason::Unauthenticated).into_status(),
+/// Converts a denial to the status of the call.
+pub(crate) fn denied(denial: &AccessDenied) -> Status {
+    let failure = |reason| CallFailure::new(reason, denial.to_string());
+    match *denial {
+        AccessDenied::NoToken | AccessDenied::UnknownToken => {
+            failure(ErrorReason::Unauthenticated).into_status()
+        }
         AccessDenied::MissingRole(_) => failure(ErrorReason::PermissionDenied).into_status(),
         AccessDenied::RateLimited { retry_after } => {
             failure(ErrorReason::RateLimited).retry_after(retry_after).into_status()
@@ -68,7 +70,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_method_that_is_served_has_one_role_and_no_other_has() {
+    fn every_served_method_has_exactly_one_role() {
         let descriptors = FileDescriptorSet::decode(portrait_proto::DESCRIPTOR_SET).expect("ours");
         let ours = descriptors.file.iter().filter(|file| file.package() == "portrait.v1");
         let served: BTreeSet<String> = ours
@@ -79,9 +81,9 @@ mod tests {
             })
             .collect();
         let known: BTreeSet<String> = ROLES.iter().map(|(name, _)| (*name).to_owned()).collect();
-        assert_eq!(known, served, "say in ROLES who may call what is new");
-        assert_eq!(ROLES.len(), known.len(), "a method stands there twice");
-        assert_eq!(needs("/portrait.v1.IngestService/Track"), Some(AccessRule::Role(AccessRole::Write)));
-        assert_eq!(needs("/other.v1.IngestService/Track"), None);
+        assert_eq!(known, served, "add the new method to ROLES");
+        assert_eq!(ROLES.len(), known.len(), "a method is listed twice");
+        assert_eq!(rule("/portrait.v1.IngestService/Track"), Some(AccessRule::Role(AccessRole::Write)));
+        assert_eq!(rule("/other.v1.IngestService/Track"), None);
     }
 }

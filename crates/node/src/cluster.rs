@@ -1,64 +1,65 @@
-//! How the processes of a deployment call each other. In come files, out go connections to other roles that show what is in them; a
-//! room that is in this process is called without leaving it.
+//! Calls between the processes of a deployment: credentials, and connections to other roles. A service of the same process is
+//! called through the in-process connector.
 
 use portrait_runtime::InProcessConnector;
 use portrait_runtime::config::InvalidValue;
-use portrait_runtime::peer::{Credentials, CredentialKeys, Peer, PeerError};
+use portrait_runtime::peer::{CredentialKeys, Credentials, Peer, PeerError};
 use portrait_runtime::server::ServerConfig;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
-/// What messages call the files.
+/// Configuration keys of the credential files, for error messages.
 const KEYS: CredentialKeys = CredentialKeys {
     ca: "cluster.ca",
     certificate: "cluster.certificate",
     key: "cluster.key",
     token_file: "cluster.token_file",
 };
-/// The same where the server's own certificate is shown.
-const SERVER_KEYS: CredentialKeys = CredentialKeys { certificate: "server.tls_certificate", key: "server.tls_key", ..KEYS };
+/// Keys if the server's configured certificate serves as client certificate.
+const SERVER_KEYS: CredentialKeys =
+    CredentialKeys { certificate: "server.tls_certificate", key: "server.tls_key", ..KEYS };
 
-/// What this process shows when it calls others of its deployment, and by what it knows them.
+/// Section `[cluster]`: credentials for calls to other processes of the deployment.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClusterConfig {
-    /// A file with the certificates, in PEM, of those who sign the other processes'; empty: those whom the system trusts. For
-    /// addresses that begin with `https://`.
+    /// File with the CA certificates of the other processes, in PEM; empty: the system's trust store. Applies to `https://`
+    /// addresses.
     pub ca: PathBuf,
-    /// A file with the certificate that this process shows, in PEM; empty: `server.tls_certificate`, which must then be good for
-    /// callers too.
+    /// File with the client certificate of this process, in PEM; empty: `server.tls_certificate`, which must then be valid for
+    /// client authentication too.
     pub certificate: PathBuf,
-    /// A file with the private key of that certificate, in PEM.
+    /// File with the private key of that certificate, in PEM.
     pub key: PathBuf,
-    /// A file with the token that this process shows, with the roles `read` and `admin`, and nothing else in it; empty: none.
+    /// File that holds only the token of this process, with the roles `read` and `admin`; empty: no token.
     pub token_file: PathBuf,
 }
 
 impl ClusterConfig {
-    /// The files, for a process that listens as `server` says.
+    /// Returns the credentials of a process with this `server` section.
     ///
     /// # Errors
-    /// If one of certificate and key is named without the other.
+    /// If one of certificate and key is given without the other.
     pub(crate) fn credentials(&self, server: &ServerConfig) -> Result<Credentials, InvalidValue> {
-        let own = Credentials::of(KEYS, &self.ca, (&self.certificate, &self.key), &self.token_file)?;
-        if own.has_identity() {
-            return Ok(own);
+        let configured = Credentials::of(KEYS, &self.ca, (&self.certificate, &self.key), &self.token_file)?;
+        if configured.has_identity() {
+            return Ok(configured);
         }
-        let servers = (server.tls_certificate.as_path(), server.tls_key.as_path());
-        Credentials::of(SERVER_KEYS, &self.ca, servers, &self.token_file)
+        let server_identity = (server.tls_certificate.as_path(), server.tls_key.as_path());
+        Credentials::of(SERVER_KEYS, &self.ca, server_identity, &self.token_file)
     }
 
-    /// A connection to `url`, or to this process if that is empty.
+    /// Returns a peer for `url`, or for this process if `url` is empty.
     pub(crate) fn peer(
         &self,
         url: &str,
-        door: &InProcessConnector,
+        connector: &InProcessConnector,
         server: &ServerConfig,
         end: &CancellationToken,
     ) -> Result<Peer, PeerError> {
         if url.is_empty() {
-            return Ok(door.channel().into());
+            return Ok(connector.channel().into());
         }
         Peer::watching(url, self.credentials(server)?, server.reload_interval.duration(), end.clone())
     }

@@ -1,74 +1,77 @@
-//! Configuration of a node: every section of the file, the roles that a process can have, and the checks that types cannot make.
+//! Configuration of a node: all sections of the file, the roles of a process, and validation.
 
 mod renamed;
 
-use crate::{ClusterConfig, StoreConfig};
+use crate::cluster::ClusterConfig;
+use crate::store::StoreConfig;
+use anyhow::Result;
 use portrait_runtime::config::{self, ConfigError, InvalidValue, Sources};
 use portrait_runtime::server::ServerConfig;
 use portrait_runtime::telemetry::LogConfig;
 use portrait_runtime::telemetry::trace::TraceConfig;
-use portrait_store::ProfileClock;
+use portrait_store::{ProfileClock, Store};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::Arc;
 
-/// Everything a node can be told, as the configuration file has it.
+/// Configuration of a node, with the sections of the file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The two ports and their limits.
+    /// Ports, limits, TLS and drain.
     pub server: ServerConfig,
-    /// How the processes of a deployment call each other.
+    /// Credentials for calls to other processes.
     pub cluster: ClusterConfig,
-    /// What is logged, and how.
+    /// Format and filter of the log.
     pub log: LogConfig,
-    /// Whether calls are followed through the rooms, and who is told.
+    /// Sampling and export of traces.
     pub trace: TraceConfig,
-    /// Where everything is remembered.
+    /// Address and options of the store.
     pub store: StoreConfig,
-    /// What holds for profiles wherever they are read.
+    /// Settings of all services that read profiles.
     pub profiles: ProfilesConfig,
-    /// Room 1.
+    /// Settings of the ingest service.
     pub ingest: portrait_ingest::Config,
-    /// Room 2.
+    /// Settings of the feature service.
     pub feature: portrait_feature::Config,
-    /// Room 3.
+    /// Settings of the model service.
     pub model: portrait_model::Config,
-    /// Room 4.
+    /// Settings of the query service.
     pub query: portrait_query::Config,
 }
 
-/// What holds for profiles wherever they are read.
+/// Section `[profiles]`: settings of all services that read profiles.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProfilesConfig {
-    /// `wall`: profiles decay by the time of day. `events`: by the newest event, for replays of old logs.
+    /// Clock of decay. `wall`: the current time. `events`: the newest event, for replays of old logs.
     pub clock: ProfileClock,
-    /// Where `ModelService` answers, as `http://models:50051`; empty: in this process. The newest model of the store is served
-    /// whether it answers or not.
+    /// Address of `ModelService`, such as `http://models:50051`; empty: this process. Without an answer the active model of the
+    /// store is served.
     pub models: String,
-    /// What this process is called where it is told which node serves which model and who owns which partition; empty: its
-    /// address, or the machine's name if it listens on every address.
+    /// Name of this process in the status of models and partitions; empty: its address, or the host name if it listens on every
+    /// address.
     pub node: String,
 }
 
-/// Which rooms a process has.
+/// Role of a process: the services it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum NodeRole {
-    /// All of them.
+    /// All four services.
     All,
-    /// Room 1 alone.
+    /// Only the ingest service.
     Ingest,
-    /// Room 2 alone.
+    /// Only the feature service.
     Feature,
-    /// Room 3 alone.
+    /// Only the model service.
     Model,
-    /// Room 4 alone.
+    /// Only the query service.
     Query,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        // What the database tells of its own housekeeping is for its authors.
+        // At level info the embedded database logs its compactions, which mean nothing to an operator.
         let filter = "info,fjall=warn,lsm_tree=warn".to_owned();
         Self {
             server: ServerConfig::default(),
@@ -86,11 +89,11 @@ impl Default for Config {
 }
 
 impl NodeRole {
-    pub(crate) fn has(self, room: Self) -> bool {
-        self == Self::All || self == room
+    pub(crate) fn has(self, service: Self) -> bool {
+        self == Self::All || self == service
     }
 
-    /// What those who follow calls know processes of this role by.
+    /// Returns the service name of this role in traces.
     pub(crate) fn service(self) -> String {
         match self {
             Self::All => "portrait",
@@ -120,10 +123,10 @@ impl Config {
         })
     }
 
-    /// Checks what types cannot, of every section.
+    /// Validates all sections.
     ///
     /// # Errors
-    /// The first key whose value makes no sense, and what to give instead.
+    /// The first key with an invalid value, with a remedy.
     pub fn validate(&self) -> Result<(), InvalidValue> {
         self.server.validate()?;
         self.cluster.credentials(&self.server)?;
@@ -135,7 +138,7 @@ impl Config {
         Ok(())
     }
 
-    /// What a test or a demo needs: free ports, and the store in `directory`.
+    /// Returns a configuration for tests and demos: free ports, and an embedded store in `directory`.
     pub fn on_free_ports(directory: &Path) -> Self {
         let mut config = Self::default();
         config.server.listen.set_port(0);
@@ -143,6 +146,15 @@ impl Config {
         config.store = StoreConfig::embedded(directory);
         config
     }
+}
+
+/// Opens the store of a configuration as a node does.
+///
+/// # Errors
+/// If the configuration is invalid or the store cannot be opened, with a remedy.
+pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>> {
+    let level = config.ingest.acknowledge.level(config.store.default_level());
+    Ok(config.store.open(level).await?.store())
 }
 
 #[cfg(test)]

@@ -1,5 +1,16 @@
-//! One process of Portrait: the store, the roles it plays, and the two ports. In comes a configuration, out goes a running node that
-//! gives its addresses and can be stopped.
+//! Assembly of one process: configuration, store, services of its roles, and the two ports.
+//!
+//! ```no_run
+//! use portrait_node::{Config, Node, NodeRole};
+//!
+//! # async fn run() -> anyhow::Result<()> {
+//! let config = Config::on_free_ports("./portrait-data".as_ref());
+//! let node = Node::start(NodeRole::All, config).await?;
+//! println!("gRPC at {}, metrics at {}/metrics", node.grpc_url(), node.http_url());
+//! node.stop().await?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod access;
 mod cluster;
@@ -11,8 +22,8 @@ mod serve;
 mod store;
 
 pub use cluster::ClusterConfig;
-pub use config::{Config, ProfilesConfig, NodeRole};
+pub use config::{Config, NodeRole, ProfilesConfig, open_store};
 pub use models::ModelFollower;
 pub use node::Node;
 pub use serve::serve;
-pub use store::{StoreConfig, open_store};
+pub use store::StoreConfig;

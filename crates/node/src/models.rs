@@ -1,6 +1,8 @@
-//! The served model of this process. In come what the store has and what `ModelService.WatchModels` tells; out goes one watched
-//! value that every room of the process reads. A version is checked whole before it is served and answered for; what is refused
-//! changes nothing, and without a model service the newest model of the store goes on being served.
+//! Served model of this process: one watched value that all its services read. Versions come from `ModelService.WatchModels` and,
+//! as a fallback, from the registry of the store.
+//!
+//! Invariant: a version is verified completely (schema, checksums, values) version_before it is served and acknowledged. A refused version
+//! changes nothing.
 
 use anyhow::{Context, Result, bail};
 use bytes::{Bytes, BytesMut};
@@ -8,7 +10,7 @@ use portrait_learning::{Model, ServedModel};
 use portrait_model::manifest::{assembled, decoded, name_of_wire, name_to_wire, parts_of};
 use portrait_profile::FeatureSchema;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
-use portrait_proto::v1::watch_models_request::Kind as Said;
+use portrait_proto::v1::watch_models_request::Kind as Reply;
 use portrait_proto::v1::watch_models_response::Kind;
 use portrait_proto::v1::{
     Ack, Announcement, Hello, Nack, PartChunk, WatchModelsRequest, WatchModelsResponse,
@@ -23,39 +25,41 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh64::xxh64;
 
-/// How often the store is read again, so that whatever was missed is made good.
+/// Interval of reads of the store's registry, which repair missed announcements.
 const STORE_READ_INTERVAL: Duration = Duration::from_secs(10);
-/// How long before a model service that does not answer is tried again, at first and at most.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// Answers that wait to be sent.
+/// First delay version_before reconnecting to the model service.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// Maximum delay version_before reconnecting to the model service.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// Capacity of the queue of acks and nacks to send.
 const MESSAGES_QUEUED_MAX: usize = 16;
-/// The largest model that is taken, all its parts together.
+/// Maximum total size of the parts of a model, in bytes.
 const MODEL_BYTES_MAX: u64 = 1 << 30;
 
-/// Follows the served model of a deployment.
+/// Task that keeps the served model up to date.
 pub struct ModelFollower {
     store: Arc<dyn Store>,
-    /// To the model service.
+    /// Connection to the model service.
     peer: Peer,
-    /// This process, as people see it.
+    /// Name of this process.
     node: String,
     served: watch::Sender<ServedModel>,
-    /// The parts of the served model.
+    /// Parts of the served model, offered to avoid repeated transfers.
     parts: BTreeMap<PartName, Bytes>,
 }
 
-/// A model on its way.
+/// Announced model whose chunks are arriving.
 struct IncomingModel {
     version: u64,
     manifest: Vec<u8>,
     parts: BTreeMap<PartName, BytesMut>,
-    /// Bytes that may still come.
+    /// Bytes that may still arrive.
     bytes_left: u64,
 }
 
 impl ModelFollower {
-    /// Serves what the store has, and gives the value that rooms read.
-    pub async fn begin(
+    /// Serves the active model of the store; returns the follower and the watched value.
+    pub async fn start(
         store: Arc<dyn Store>,
         peer: Peer,
         node: String,
@@ -66,23 +70,22 @@ impl ModelFollower {
         (follower, receiver)
     }
 
-    /// Follows until `shutdown`.
+    /// Runs until `shutdown` is cancelled.
     pub async fn run(mut self, shutdown: CancellationToken) {
         shutdown.run_until_cancelled(self.follow()).await;
     }
 
     async fn follow(&mut self) {
-        let mut backoff = BACKOFF.0;
+        let mut backoff = BACKOFF_MIN;
         loop {
-            let before = self.version();
+            let version_before = self.version();
             if let Err(error) = self.watch().await {
-                tracing::debug!(
-                    error = format!("{error:#}"),
-                    "the model service is not watched at the moment"
-                );
+                tracing::debug!(error = format!("{error:#}"), "model service disconnected");
             }
             self.read_store().await;
-            backoff = if self.version() == before { (backoff * 2).min(BACKOFF.1) } else { BACKOFF.0 };
+            // A new version shows that the service works: its next disconnection is retried quickly.
+            backoff =
+                if self.version() == version_before { (backoff * 2).min(BACKOFF_MAX) } else { BACKOFF_MIN };
             tokio::time::sleep(backoff).await;
         }
     }
@@ -91,10 +94,10 @@ impl ModelFollower {
         self.served.borrow().as_ref().map_or(0, |model| model.version.get())
     }
 
-    /// Serves the active model of the store, if it is another than the one that is served.
+    /// Serves the active model of the store if it differs from the served one.
     async fn read_store(&mut self) {
         if let Err(error) = self.try_read_store().await {
-            tracing::warn!(error = format!("{error:#}"), "the store's model is not served");
+            tracing::warn!(error = format!("{error:#}"), "stored model cannot be served");
         }
     }
 
@@ -121,23 +124,23 @@ impl ModelFollower {
         self.served.send_replace(Some(Arc::new(model)));
     }
 
-    /// One watch of the model service, from hello to its end.
+    /// Watches the model service over one connection, from `Hello` to its end.
     async fn watch(&mut self) -> Result<()> {
-        let (answers, receiver) = mpsc::channel(MESSAGES_QUEUED_MAX);
-        answers.send(describe(Said::Hello(self.hello()))).await?;
+        let (replies, receiver) = mpsc::channel(MESSAGES_QUEUED_MAX);
+        replies.send(reply_request(Reply::Hello(self.hello()))).await?;
         let mut client = ModelServiceClient::new(self.peer.clone()).max_decoding_message_size(16 << 20);
-        let mut told = client.watch_models(ReceiverStream::new(receiver)).await?.into_inner();
-        let mut read_again = tokio::time::interval(STORE_READ_INTERVAL);
+        let mut messages = client.watch_models(ReceiverStream::new(receiver)).await?.into_inner();
+        let mut store_poll = tokio::time::interval(STORE_READ_INTERVAL);
         let mut incoming = None;
         loop {
             tokio::select! {
-                message = told.message() => {
+                message = messages.message() => {
                     let message = message?.context("the model service ended the watch")?;
-                    if let Some(answer) = self.handle_message(message, &mut incoming) {
-                        answers.send(describe(answer)).await?;
+                    if let Some(reply) = self.handle_message(message, &mut incoming) {
+                        replies.send(reply_request(reply)).await?;
                     }
                 }
-                _ = read_again.tick() => self.read_store().await,
+                _ = store_poll.tick() => self.read_store().await,
             }
         }
     }
@@ -151,28 +154,33 @@ impl ModelFollower {
         }
     }
 
-    /// Takes a message, and says what is to be answered.
-    fn handle_message(&mut self, message: WatchModelsResponse, incoming: &mut Option<IncomingModel>) -> Option<Said> {
+    /// Handles a message; returns the ack or nack to send, if any.
+    fn handle_message(
+        &mut self,
+        message: WatchModelsResponse,
+        incoming: &mut Option<IncomingModel>,
+    ) -> Option<Reply> {
         match message.kind? {
             Kind::Announcement(announcement) => {
                 let version = announcement.version;
-                match self.begin_incoming(announcement) {
-                    Ok(begun) => *incoming = Some(begun),
+                match self.start_incoming(announcement) {
+                    Ok(incoming_model) => *incoming = Some(incoming_model),
                     Err(error) => return Some(nack(version, &error)),
                 }
             }
             Kind::Chunk(chunk) => {
-                let Some(begun) = incoming else { return None };
-                if let Err(error) = begun.add(&chunk) {
-                    let version = begun.version;
+                let Some(incoming_model) = incoming else { return None };
+                if let Err(error) = incoming_model.add(&chunk) {
+                    let version = incoming_model.version;
                     *incoming = None;
                     return Some(nack(version, &error));
                 }
             }
             Kind::Complete(complete) => {
-                let begun = incoming.take().filter(|begun| begun.version == complete.version)?;
-                return Some(match self.take(begun) {
-                    Ok(()) => Said::Ack(Ack { version: complete.version }),
+                let incoming_model =
+                    incoming.take().filter(|incoming_model| incoming_model.version == complete.version)?;
+                return Some(match self.finish(incoming_model) {
+                    Ok(()) => Reply::Ack(Ack { version: complete.version }),
                     Err(error) => nack(complete.version, &error),
                 });
             }
@@ -181,27 +189,28 @@ impl ModelFollower {
         None
     }
 
-    /// A model that is announced, with the parts of it that are here already.
-    fn begin_incoming(&self, announcement: Announcement) -> Result<IncomingModel> {
+    /// Starts receiving an announced model, with the parts that this node has already.
+    fn start_incoming(&self, announcement: Announcement) -> Result<IncomingModel> {
         let Announcement { version, manifest, checksum } = announcement;
         if xxh64(&manifest, 0) != checksum {
+            // Damaged in transit: the manifest itself has no hash, its parts do.
             bail!("the manifest's checksum differs");
         }
         let announced = decoded(&manifest)?;
-        let room = announced.parts.iter().map(|part| part.size).fold(0, u64::saturating_add);
-        if room > MODEL_BYTES_MAX {
-            bail!("the model has {room} bytes, {MODEL_BYTES_MAX} are allowed");
+        let size_bytes = announced.parts.iter().map(|part| part.size).fold(0, u64::saturating_add);
+        if size_bytes > MODEL_BYTES_MAX {
+            bail!("the model has {size_bytes} bytes, at most {MODEL_BYTES_MAX} are allowed");
         }
         let mut parts = BTreeMap::new();
         for (_, name) in parts_of(&announced)? {
             let known = self.parts.get(&name).map_or_else(BytesMut::new, |bytes| BytesMut::from(&bytes[..]));
             parts.insert(name, known);
         }
-        Ok(IncomingModel { version, manifest, parts, bytes_left: room })
+        Ok(IncomingModel { version, manifest, parts, bytes_left: size_bytes })
     }
 
-    /// Serves a model that has come whole, if it is what it says.
-    fn take(&mut self, incoming: IncomingModel) -> Result<()> {
+    /// Verifies a completely received model and serves it.
+    fn finish(&mut self, incoming: IncomingModel) -> Result<()> {
         let parts: BTreeMap<PartName, Bytes> =
             incoming.parts.into_iter().map(|(name, bytes)| (name, bytes.freeze())).collect();
         let model = assembled(&incoming.manifest, &parts, FeatureSchema::current())?;
@@ -212,10 +221,10 @@ impl ModelFollower {
 
 impl IncomingModel {
     fn add(&mut self, chunk: &PartChunk) -> Result<()> {
-        let name = name_of_wire(&chunk.name).context("a part's name has not 16 bytes")?;
-        let part = self.parts.get_mut(&name).context("a chunk is of no part that the manifest names")?;
+        let name = name_of_wire(&chunk.name).context("the name of a part is not 16 bytes long")?;
+        let part = self.parts.get_mut(&name).context("a chunk belongs to no part of the manifest")?;
         if part.len() as u64 != chunk.offset {
-            bail!("a chunk begins at {} and {} bytes are there", chunk.offset, part.len());
+            bail!("a chunk starts at offset {}, expected {}", chunk.offset, part.len());
         }
         let left = self.bytes_left.checked_sub(chunk.data.len() as u64);
         self.bytes_left = left.context("the parts are larger than the manifest says")?;
@@ -224,13 +233,13 @@ impl IncomingModel {
     }
 }
 
-fn nack(version: u64, error: &anyhow::Error) -> Said {
+fn nack(version: u64, error: &anyhow::Error) -> Reply {
     let message = format!("{error:#}");
-    tracing::error!(version, message, "a model is refused; the one before goes on being served");
-    Said::Nack(Nack { version, message })
+    tracing::error!(version, message, "model refused; previous version stays in service");
+    Reply::Nack(Nack { version, message })
 }
 
-fn describe(kind: Said) -> WatchModelsRequest {
+fn reply_request(kind: Reply) -> WatchModelsRequest {
     WatchModelsRequest { kind: Some(kind) }
 }
 

@@ -1,4 +1,4 @@
-//! Services of the roles that a process has. In come a store, clocks and connections, out go routes of gRPC and running tasks.
+//! Services of a process by its role: construction, gRPC routes and background tasks.
 
 use crate::{Config, NodeRole, access};
 use anyhow::Result;
@@ -23,20 +23,20 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-/// What rooms are built with.
+/// Dependencies of the services.
 pub(crate) struct NodeDeps<'a> {
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) clock: &'a SharedClock,
     pub(crate) telemetry: &'a Telemetry,
-    /// What this process is called.
+    /// Name of this process.
     pub(crate) node: String,
-    /// The served model.
+    /// Served model of this process.
     pub(crate) model: watch::Receiver<ServedModel>,
-    /// To `FeatureService`.
+    /// Connection to `FeatureService`.
     pub(crate) features: Peer,
 }
 
-/// The rooms of one process.
+/// Services of one process.
 pub(crate) struct RoleServices {
     ingest: Option<IngestService>,
     feature: Option<FeatureService>,
@@ -45,16 +45,17 @@ pub(crate) struct RoleServices {
 }
 
 impl RoleServices {
-    pub(crate) fn build(role: NodeRole, with: &NodeDeps<'_>, config: &Config) -> Result<Self> {
-        let store = || Arc::clone(with.store);
-        let clock = || Arc::clone(with.clock);
+    pub(crate) fn build(role: NodeRole, deps: &NodeDeps<'_>, config: &Config) -> Result<Self> {
+        let store = || Arc::clone(deps.store);
+        let clock = || Arc::clone(deps.clock);
         let profile_clock = config.profiles.clock;
-        let instruments = |room| with.telemetry.of(room);
-        // Every section is checked, whatever the role: one file serves all.
+        let instruments = |component| deps.telemetry.of(component);
+        // All sections are validated for every role: one file configures all processes, and an error should show at the first.
         let ingest = config.ingest.validate(config.store.default_level())?;
-        let (feature, model, query) =
-            (config.feature.validate()?, config.model.validate()?, config.query.validate()?);
-        let served = || with.model.clone();
+        let feature = config.feature.validate()?;
+        let model = config.model.validate()?;
+        let query = config.query.validate()?;
+        let served = || deps.model.clone();
         Ok(Self {
             ingest: role.has(NodeRole::Ingest).then(|| {
                 IngestService::build(store(), profile_clock, clock(), instruments("portrait-ingest"), &ingest)
@@ -62,7 +63,7 @@ impl RoleServices {
             feature: role.has(NodeRole::Feature).then(|| {
                 FeatureService::build(
                     store(),
-                    with.node.clone(),
+                    deps.node.clone(),
                     profile_clock,
                     clock(),
                     instruments("portrait-feature"),
@@ -71,7 +72,7 @@ impl RoleServices {
                 )
             }),
             model: role.has(NodeRole::Model).then(|| {
-                let features = with.features.clone();
+                let features = deps.features.clone();
                 ModelService::build(store(), features, clock(), &instruments("portrait-model"), model)
             }),
             query: role.has(NodeRole::Query).then(|| {
@@ -87,8 +88,8 @@ impl RoleServices {
         })
     }
 
-    /// What callers can ask these rooms.
-    pub(crate) fn services(&self, telemetry: Telemetry, health: Health) -> Services {
+    /// Collects the gRPC routes for the server.
+    pub(crate) fn grpc_services(&self, telemetry: Telemetry, health: Health) -> Services {
         let mut routes = Routes::builder();
         let mut names = Vec::new();
         if let Some(ingest) = &self.ingest {
@@ -107,56 +108,63 @@ impl RoleServices {
             routes.add_service(query.grpc());
             names.push(query_service_server::SERVICE_NAME);
         }
-        let (routes, descriptors) = (routes.routes(), portrait_proto::DESCRIPTOR_SET);
-        let (clarify, needs, refuse) = (status::normalized, access::needs, access::refused);
-        Services { routes, names, descriptors, health, telemetry, normalize_status: clarify, access_rules: needs, denial_to_status: refuse }
+        Services {
+            routes: routes.routes(),
+            names,
+            descriptors: portrait_proto::DESCRIPTOR_SET,
+            health,
+            telemetry,
+            normalize_status: status::normalized,
+            access_rules: access::rule,
+            denial_to_status: access::denied,
+        }
     }
 
-    /// Runs the rooms. Those with streams of their own end with `shutdown`; the workers go on until the last call is answered,
-    /// since somebody may wait for what they apply.
+    /// Spawns the background tasks. Services with long streams stop at `shutdown`. The workers run until the last call is
+    /// answered (`drained`), because reads with `read_after` wait for the records they apply.
     pub(crate) fn run(
         self,
         health: &Health,
         shutdown: &CancellationToken,
         drained: &CancellationToken,
-        following: JoinHandle<()>,
+        model_follower: JoinHandle<()>,
     ) -> JoinHandle<()> {
-        let mut running = vec![following];
+        let mut tasks = vec![model_follower];
         if let Some(feature) = &self.feature {
             tokio::spawn(report_ownership(health.clone(), feature.ownership()));
-            running.push(feature.run(drained));
+            tasks.push(feature.run(drained));
         }
-        running.extend(self.model.as_ref().map(|model| model.run(shutdown)));
-        running.extend(self.ingest.as_ref().map(|ingest| ingest.run(shutdown)));
-        running.extend(self.query.as_ref().map(|query| query.run(shutdown)));
-        let rooms = self;
+        tasks.extend(self.model.as_ref().map(|model| model.run(shutdown)));
+        tasks.extend(self.ingest.as_ref().map(|ingest| ingest.run(shutdown)));
+        tasks.extend(self.query.as_ref().map(|query| query.run(shutdown)));
+        let services = self;
         tokio::spawn(async move {
-            for room in running.into_iter().rev() {
-                if let Err(error) = room.await {
-                    tracing::error!(%error, "a room ended");
+            for task in tasks.into_iter().rev() {
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "service stopped");
                 }
             }
-            drop(rooms);
+            drop(services);
         })
     }
 }
 
-/// Says that the process is ready once it owns what it should: profiles of other partitions are other processes' work. That it
-/// takes over for one that is gone does not make it less ready; that it owns nothing of its share does.
+/// Reports readiness by ownership: ready once all assigned partitions are owned. Afterwards one owned partition is enough, so that
+/// taking over partitions of a failed worker does not make this one unready.
 async fn report_ownership(health: Health, mut ownership: watch::Receiver<Ownership>) {
     const COMPONENT: &str = "feature";
     let mut was_ready = false;
     loop {
-        let Ownership { owned, assigned: share } = *ownership.borrow_and_update();
-        let least = if was_ready { share.map(|share| share.min(1)) } else { share };
-        was_ready = least.is_some_and(|least| owned >= least);
-        match (was_ready, share) {
+        let Ownership { owned, assigned } = *ownership.borrow_and_update();
+        let owned_min = if was_ready { assigned.map(|assigned| assigned.min(1)) } else { assigned };
+        was_ready = owned_min.is_some_and(|owned_min| owned >= owned_min);
+        match (was_ready, assigned) {
             (true, _) => health.ready(COMPONENT),
-            (false, Some(share)) => {
-                health.not_ready(COMPONENT, format!("{owned} of {share} partitions are owned"));
+            (false, Some(assigned)) => {
+                health.not_ready(COMPONENT, format!("{owned} of {assigned} partitions are owned"));
             }
             (false, None) => {
-                health.not_ready(COMPONENT, "it is not known which workers are there");
+                health.not_ready(COMPONENT, "membership is unknown");
             }
         }
         if ownership.changed().await.is_err() {

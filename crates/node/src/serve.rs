@@ -1,14 +1,14 @@
-//! Life of a process that serves: a node is started, drained when a signal comes, and given up when its store takes no writes.
+//! Life of a serving process: start, drain on a signal, exit if the store fails.
 
 use crate::{Config, Node, NodeRole};
 use anyhow::{Result, bail};
 use portrait_runtime::server::DrainOutcome;
 use portrait_runtime::{shutdown, telemetry};
 
-/// Runs a node until SIGTERM or SIGINT. `ready` gets it as soon as it answers.
+/// Runs a node until SIGTERM or SIGINT. `ready` is called once it serves.
 ///
 /// # Errors
-/// If the node cannot be started or closed, or its store takes no writes any more.
+/// If the node cannot be started or closed, or its store fails for good.
 pub async fn serve(role: NodeRole, config: Config, ready: impl FnOnce(&Node)) -> Result<()> {
     let config = Config { store: config.store.with_url_read()?, ..config };
     telemetry::init_logging(&config.log)?;
@@ -18,15 +18,15 @@ pub async fn serve(role: NodeRole, config: Config, ready: impl FnOnce(&Node)) ->
     tokio::select! {
         () = signalled.cancelled() => {}
         () = node.broken() => {
-            // A supervisor starts a new process, which has everything that was acknowledged. That the store cannot be closed in
-            // order is known.
+            // A supervisor restarts the process, which recovers everything acknowledged. Closing a failed store fails too; that
+            // error adds nothing.
             let _ = node.stop().await;
-            bail!("the store takes no writes any more, its last error is in the log: start again when the disk is well");
+            bail!("the store refuses writes after an error, which is in the log: repair the disk and restart");
         }
     }
     match node.stop().await? {
-        DrainOutcome::Graceful => tracing::info!("stopped; every call was answered"),
-        DrainOutcome::Cut => tracing::warn!("stopped; calls that outlasted server.drain_grace were cut"),
+        DrainOutcome::Graceful => tracing::info!("stopped; all calls were completed"),
+        DrainOutcome::Aborted => tracing::warn!("stopped; calls beyond server.drain_grace were aborted"),
     }
     Ok(())
 }

@@ -1,7 +1,5 @@
-//! Which store a process uses. In comes a URL and what else is set of stores, out goes one that is open: in this process on a disk,
-//! or on servers that many processes share.
+//! Opening of the configured store: the embedded backend on a local disk, or Redis shared by many processes.
 
-use crate::Config;
 use anyhow::{Context, Result};
 use portrait_profile::{PartitionCount, TimeDelta};
 use portrait_runtime::config::{ByteSize, DurationSetting, InvalidValue};
@@ -12,43 +10,43 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How the address of a store in this process begins.
+/// Prefix of the URL of an embedded store.
 const EMBEDDED: &str = "embedded:";
 
-/// Where everything is remembered.
+/// Section `[store]`: address and options of the store.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
-    /// `embedded:DIRECTORY`: a store in this process, on a disk of this machine. `redis://[user:password@]host:port[/database]`: one
-    /// server of Redis, that many processes share; `redis-cluster://host:port,host:port`: a cluster of them. `rediss://` and
+    /// `embedded:DIRECTORY`: a store in this process, on a local disk. `redis://[user:password@]host:port[/database]`: one Redis
+    /// server, shared by many processes; `redis-cluster://host:port,host:port`: a Redis cluster. `rediss://` and
     /// `rediss-cluster://`: the same with TLS.
     pub url: String,
-    /// A file with nothing but that address in it, so that a password is in no variable and in no configuration file; empty:
-    /// `url` says it.
+    /// File that holds only that address, to keep a password out of variables and configuration files; empty: `url` applies.
     pub url_file: PathBuf,
-    /// How many partitions a new store gets; 0 takes 16 for a new embedded store, 64 for a new one on Redis, and what is there for
-    /// an old one. It can never be changed: more partitions spread over more workers, and cost memory and open files each.
+    /// Number of partitions of a new store; 0: 16 for a new embedded store, 64 for a new one on Redis, and the existing number for
+    /// an existing store. It cannot be changed later. Higher: work spreads over more workers; each partition costs memory and
+    /// open files.
     pub partitions: u16,
-    /// For how long a record's id is remembered. Longer: later retries are recognised, and the store is bigger.
+    /// Time for which event ids are remembered. Longer: later retries are recognised, and the store is larger.
     pub dedup_window: DurationSetting,
-    /// How much of the disk is left free. Events are refused before the disk is full, so that what was accepted can still be
-    /// applied and old data forgotten. For an embedded store.
+    /// Free disk space at which an embedded store refuses events, so that accepted events can still be applied and old data
+    /// removed.
     pub reserve: ByteSize,
-    /// How every key begins on Redis. Two deployments on one server have two.
+    /// Prefix of all keys on Redis. Deployments that share a server need different prefixes.
     pub prefix: String,
-    /// How many replicas each server of Redis has: `replica` waits for all, since any of them may take over.
+    /// Number of replicas of each Redis server. Acknowledge level `replica` waits for all, because any of them may be promoted.
     pub replicas: usize,
-    /// A file with the certificates, in PEM, of those who sign the servers'; empty: those whom the system trusts.
+    /// File with the CA certificates of the Redis servers, in PEM; empty: the system's trust store.
     pub certificate_authority: PathBuf,
-    /// Goes on with servers that may throw data away, or that keep less than `ingest.acknowledge` promises.
+    /// Accepts servers that may evict data, or that guarantee less than `ingest.acknowledge` promises.
     pub accept_unsafe: bool,
 }
 
-/// An open store.
+/// Open store of a node.
 pub(crate) enum OpenedStore {
-    /// In this process.
+    /// Store in this process.
     Embedded(Arc<Embedded>),
-    /// On servers.
+    /// Store on Redis servers.
     Redis(Arc<RedisStore>),
 }
 
@@ -69,7 +67,7 @@ impl Default for StoreConfig {
 }
 
 impl std::fmt::Debug for StoreConfig {
-    /// Without the URL, which may have a password in it.
+    /// Omits the URL, which may contain a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StoreConfig")
             .field("embedded", &self.directory())
@@ -82,20 +80,20 @@ impl std::fmt::Debug for StoreConfig {
 }
 
 impl StoreConfig {
-    /// A store in this process, in `directory`.
+    /// Returns the configuration of an embedded store in `directory`.
     pub fn embedded(directory: &Path) -> Self {
         Self { url: format!("{EMBEDDED}{}", directory.display()), ..Self::default() }
     }
 
-    /// Where it is on a disk of this machine; none if it is elsewhere.
+    /// Returns the directory of an embedded store; `None` for Redis.
     pub fn directory(&self) -> Option<PathBuf> {
         self.url.strip_prefix(EMBEDDED).map(PathBuf::from)
     }
 
-    /// The same with the address that `url_file` has, if it names a file.
+    /// Replaces `url` by the content of `url_file`, if that is set.
     ///
     /// # Errors
-    /// If the file cannot be read, or `url` is set as well.
+    /// If the file cannot be read or is empty, or `url` is set as well.
     pub fn with_url_read(self) -> Result<Self, InvalidValue> {
         const KEY: &str = "store.url_file";
         if self.url_file.as_os_str().is_empty() {
@@ -121,7 +119,7 @@ impl StoreConfig {
         }
     }
 
-    /// The same with what nobody should read in place of a password.
+    /// Masks the password in the URL, for dumps.
     pub fn without_password(&self) -> Self {
         let hidden = self.url.split_once("://").and_then(|(scheme, rest)| {
             let (credentials, servers) = rest.rsplit_once('@')?;
@@ -131,19 +129,19 @@ impl StoreConfig {
         Self { url: hidden.unwrap_or_else(|| self.url.clone()), ..self.clone() }
     }
 
-    /// The level that is usual for such a store.
+    /// Returns the default acknowledge level: `replica` on a Redis cluster, `disk` otherwise.
     pub fn default_level(&self) -> AckLevel {
-        // What is wrong with a URL is told when it is opened.
+        // An invalid URL is reported when the store is opened.
         match RedisTarget::parse(&self.url) {
             Ok(target) if target.is_cluster() => AckLevel::Replica,
             _ => AckLevel::Disk,
         }
     }
 
-    /// Opens it, for a deployment that acknowledges at `level`.
+    /// Opens the store for acknowledgements at `level`.
     ///
     /// # Errors
-    /// Whatever is wrong with it, and what to do.
+    /// If the configuration is invalid or the store cannot be opened, with a remedy.
     pub(crate) async fn open(&self, level: AckLevel) -> Result<OpenedStore> {
         let dedup_window =
             TimeDelta::from_millis(i64::try_from(self.dedup_window.as_millis()).unwrap_or(i64::MAX));
@@ -161,9 +159,13 @@ impl StoreConfig {
             .into());
         }
         let reserve_bytes = self.reserve.bytes();
-        let options =
-            embedded::EmbeddedOptions { partitions, dedup_window, reserve_bytes, ..embedded::EmbeddedOptions::default() };
-        // Opening reads the disk and may take a while.
+        let options = embedded::EmbeddedOptions {
+            partitions,
+            dedup_window,
+            reserve_bytes,
+            ..embedded::EmbeddedOptions::default()
+        };
+        // Opening replays the journal from disk; it must not block an async thread.
         let opened = tokio::task::spawn_blocking(move || Embedded::open(&directory, options)).await??;
         Ok(OpenedStore::Embedded(Arc::new(opened)))
     }
@@ -176,7 +178,7 @@ impl StoreConfig {
     ) -> Result<OpenedStore> {
         let target = RedisTarget::parse(&self.url)?;
         let certificate_authority = match self.certificate_authority.as_path() {
-            none if none.as_os_str().is_empty() => None,
+            empty if empty.as_os_str().is_empty() => None,
             file => Some(std::fs::read(file).with_context(|| {
                 format!("store.certificate_authority: {} cannot be read", file.display())
             })?),
@@ -196,7 +198,7 @@ impl StoreConfig {
 }
 
 impl OpenedStore {
-    /// As rooms see it.
+    /// Returns the store as the services use it.
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Embedded(store) => Arc::clone(store) as Arc<dyn Store>,
@@ -204,7 +206,7 @@ impl OpenedStore {
         }
     }
 
-    /// Returns when the store takes no writes any more and nothing but a new start helps. Servers come back by themselves.
+    /// Waits until an embedded store has failed for good. Never returns for Redis, which recovers without a restart.
     pub(crate) async fn broken(&self) {
         match self {
             Self::Embedded(store) => store.broken().await,
@@ -212,7 +214,7 @@ impl OpenedStore {
         }
     }
 
-    /// Closes what is open in this process.
+    /// Closes an embedded store.
     pub(crate) async fn close(&self) -> Result<()> {
         match self {
             Self::Embedded(store) => Ok(store.close().await?),
@@ -221,41 +223,32 @@ impl OpenedStore {
     }
 }
 
-/// The store of a configuration, opened as a node would.
-///
-/// # Errors
-/// If it makes no sense or cannot be opened, with what to do.
-pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>> {
-    let level = config.ingest.acknowledge.level(config.store.default_level());
-    Ok(config.store.open(level).await?.store())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_read_from_its_file_or_the_file_is_named() {
+    fn an_address_is_read_from_its_file_and_errors_name_the_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("url");
         let read = |config: StoreConfig| {
             config.with_url_read().map(|config| config.url).map_err(|error| error.to_string())
         };
-        let named = || StoreConfig { url_file: file.clone(), ..StoreConfig::default() };
+        let with_file = || StoreConfig { url_file: file.clone(), ..StoreConfig::default() };
         assert_eq!(read(StoreConfig::default()), Ok("embedded:./portrait-data".to_owned()));
         for (text, part) in [(None, "cannot be read"), (Some(" \n"), "is empty")] {
             if let Some(text) = text {
                 std::fs::write(&file, text).expect("written");
             }
-            let told = read(named()).expect_err("no address");
+            let message = read(with_file()).expect_err("no address");
             for part in [part, "store.url_file", &file.display().to_string()] {
-                assert!(told.contains(part), "{told}");
+                assert!(message.contains(part), "{message}");
             }
         }
         std::fs::write(&file, "rediss://:secret@redis:6379\n").expect("written");
-        assert_eq!(read(named()), Ok("rediss://:secret@redis:6379".to_owned()));
-        let both = read(StoreConfig { url: "redis://redis:6379".to_owned(), ..named() });
-        assert!(both.is_err_and(|told| told.contains("beside store.url")));
+        assert_eq!(read(with_file()), Ok("rediss://:secret@redis:6379".to_owned()));
+        let both = read(StoreConfig { url: "redis://redis:6379".to_owned(), ..with_file() });
+        assert!(both.is_err_and(|message| message.contains("beside store.url")));
     }
 
     #[test]

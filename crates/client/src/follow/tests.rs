@@ -1,4 +1,4 @@
-//! A server that cuts the stream now and then: every change is handled, each once, and every new connection resumes.
+//! Subscription against a server that ends its streams early: each change is handled once, and each connection resumes.
 
 use super::*;
 use anyhow::{Result as Handled, anyhow};
@@ -14,17 +14,17 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response};
 
-/// Answers of one connection before it is cut.
-const ANSWERS: u8 = 3;
+/// Responses of one connection before it ends.
+const RESPONSES: u8 = 3;
 
-/// Counts up from the token, a few numbers a connection; notes each token it was asked with.
+/// Server that counts up from the token, a few numbers per connection, and records each token it receives.
 #[derive(Clone, Default)]
-struct Cutter {
-    asked: Arc<Mutex<Vec<Vec<u8>>>>,
+struct EarlyEndServer {
+    received_tokens: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 #[tonic::async_trait]
-impl QueryService for Cutter {
+impl QueryService for EarlyEndServer {
     type ExportSegmentStream = tokio_stream::Empty<Result<v1::ExportSegmentResponse, Status>>;
     type WatchProfileChangesStream =
         tokio_stream::Iter<std::vec::IntoIter<Result<WatchProfileChangesResponse, Status>>>;
@@ -33,14 +33,14 @@ impl QueryService for Cutter {
         &self,
         _: Request<GetProfileRequest>,
     ) -> Result<Response<GetProfileResponse>, Status> {
-        Err(Status::unimplemented("it only watches"))
+        Err(Status::unimplemented("only watches are served"))
     }
 
     async fn batch_get_profiles(
         &self,
         _: Request<BatchGetProfilesRequest>,
     ) -> Result<Response<BatchGetProfilesResponse>, Status> {
-        Err(Status::unimplemented("it only watches"))
+        Err(Status::unimplemented("only watches are served"))
     }
 
     async fn watch_profile_changes(
@@ -48,82 +48,82 @@ impl QueryService for Cutter {
         request: Request<WatchProfileChangesRequest>,
     ) -> Result<Response<Self::WatchProfileChangesStream>, Status> {
         let token = request.into_inner().resume_token;
-        self.asked.lock().expect("no test panics while it holds the list").push(token.clone());
+        self.received_tokens.lock().expect("no test panics while it holds the list").push(token.clone());
         let begin = token.first().copied().unwrap_or(0);
         if begin == u8::MAX {
             return Err(Status::invalid_argument("not a token"));
         }
-        let answer = |number: u8| {
+        let response = |number: u8| {
             let change = ProfileChange { version: u64::from(number), ..Default::default() };
             Ok(WatchProfileChangesResponse { kind: Some(Kind::Change(change)), resume_token: vec![number] })
         };
-        let mut answers: Vec<_> = (begin + 1..=begin + ANSWERS).map(answer).collect();
-        // Every other connection ends with an error, the others just end.
-        answers.extend(begin.is_multiple_of(2).then(|| Err(Status::unavailable("shutting down"))));
-        Ok(Response::new(tokio_stream::iter(answers)))
+        let mut responses: Vec<_> = (begin + 1..=begin + RESPONSES).map(response).collect();
+        // Every second connection ends with an error, the others without.
+        responses.extend(begin.is_multiple_of(2).then(|| Err(Status::unavailable("shutting down"))));
+        Ok(Response::new(tokio_stream::iter(responses)))
     }
 
     async fn list_segments(
         &self,
         _: Request<v1::ListSegmentsRequest>,
     ) -> Result<Response<v1::ListSegmentsResponse>, Status> {
-        Err(Status::unimplemented("it only watches"))
+        Err(Status::unimplemented("only watches are served"))
     }
 
     async fn get_segment(
         &self,
         _: Request<v1::GetSegmentRequest>,
     ) -> Result<Response<v1::GetSegmentResponse>, Status> {
-        Err(Status::unimplemented("it only watches"))
+        Err(Status::unimplemented("only watches are served"))
     }
 
     async fn explain_segment(
         &self,
         _: Request<v1::ExplainSegmentRequest>,
     ) -> Result<Response<v1::ExplainSegmentResponse>, Status> {
-        Err(Status::unimplemented("it only watches"))
+        Err(Status::unimplemented("only watches are served"))
     }
 
     async fn recommend(
         &self,
         _: Request<v1::RecommendRequest>,
     ) -> Result<Response<v1::RecommendResponse>, Status> {
-        Err(Status::unimplemented("it only watches"))
+        Err(Status::unimplemented("only watches are served"))
     }
 
     async fn predict_next_action(
         &self,
         _: Request<v1::PredictNextActionRequest>,
     ) -> Result<Response<v1::PredictNextActionResponse>, Status> {
-        Err(Status::unimplemented("it only watches"))
+        Err(Status::unimplemented("only watches are served"))
     }
 
     async fn score(&self, _: Request<v1::ScoreRequest>) -> Result<Response<v1::ScoreResponse>, Status> {
-        Err(Status::unimplemented("it only watches"))
+        Err(Status::unimplemented("only watches are served"))
     }
 
     async fn find_similar_users(
         &self,
         _: Request<v1::FindSimilarUsersRequest>,
     ) -> Result<Response<v1::FindSimilarUsersResponse>, Status> {
-        Err(Status::unimplemented("it only watches"))
+        Err(Status::unimplemented("only watches are served"))
     }
 
     async fn export_segment(
         &self,
         _: Request<v1::ExportSegmentRequest>,
     ) -> Result<Response<Self::ExportSegmentStream>, Status> {
-        Err(Status::unimplemented("it only watches"))
+        Err(Status::unimplemented("only watches are served"))
     }
 }
 
-async fn serve(cutter: Cutter) -> (String, CancellationToken) {
+async fn serve(server: EarlyEndServer) -> (String, CancellationToken) {
     let incoming = TcpIncoming::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
     let url = format!("http://{}", incoming.local_addr().expect("it is bound"));
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
-    let server = Server::builder().add_service(QueryServiceServer::new(cutter));
-    tokio::spawn(server.serve_with_incoming_shutdown(incoming, stopped));
+    let grpc = Server::builder().add_service(QueryServiceServer::new(server));
+    tokio::spawn(grpc.serve_with_incoming_shutdown(incoming, stopped));
     (url, stop)
 }
 
@@ -133,50 +133,50 @@ fn subscription(url: &str, token: &[u8]) -> Subscription {
 }
 
 #[tokio::test]
-async fn after_a_cut_it_goes_on_where_it_was() {
-    let cutter = Cutter::default();
-    let (url, stop) = serve(cutter.clone()).await;
+async fn a_subscription_resumes_after_a_disconnect() {
+    let server = EarlyEndServer::default();
+    let (url, stop) = serve(server.clone()).await;
     let mut versions = Vec::new();
     let mut notices = 0;
-    let mut handle = |answer: &WatchProfileChangesResponse| -> Handled<()> {
-        let Some(Kind::Change(change)) = &answer.kind else { return Err(anyhow!("not a change")) };
+    let mut handle = |response: &WatchProfileChangesResponse| -> Handled<()> {
+        let Some(Kind::Change(change)) = &response.kind else { return Err(anyhow!("not a change")) };
         versions.push(change.version);
         if versions.len() == 10 { Err(anyhow!("enough")) } else { Ok(()) }
     };
-    let ended = follow(subscription(&url, b""), &mut handle, &mut |_| notices += 1).await;
-    assert_eq!(ended.expect_err("it never ends by itself").to_string(), "enough");
+    let result = follow(subscription(&url, b""), &mut handle, &mut |_| notices += 1).await;
+    assert_eq!(result.expect_err("it never ends by itself").to_string(), "enough");
     assert_eq!(versions, (1..=10).collect::<Vec<u64>>());
-    let asked = cutter.asked.lock().expect("no test panics while it holds the list").clone();
-    assert_eq!(asked, [vec![], vec![3], vec![6], vec![9]]);
+    let received_tokens = server.received_tokens.lock().expect("no test panics while it holds the list").clone();
+    assert_eq!(received_tokens, [vec![], vec![3], vec![6], vec![9]]);
     assert_eq!(notices, 3);
     stop.cancel();
 }
 
 #[tokio::test]
-async fn what_was_not_handled_is_asked_for_again() {
-    let cutter = Cutter::default();
-    let (url, stop) = serve(cutter.clone()).await;
+async fn an_unhandled_response_is_requested_again() {
+    let server = EarlyEndServer::default();
+    let (url, stop) = serve(server.clone()).await;
     let mut handled = 0;
     let mut handle = |_: &WatchProfileChangesResponse| -> Handled<()> {
         handled += 1;
         if handled == 2 { Err(anyhow!("the disk is full")) } else { Ok(()) }
     };
     let mut first = subscription(&url, b"");
-    let Disconnect::Permanent(error) = listen(&mut first, &mut handle).await else {
-        panic!("a failed handler is final")
+    let Disconnect::Permanent(error) = receive(&mut first, &mut handle).await else {
+        panic!("a failed handler is permanent")
     };
     assert_eq!(error.to_string(), "the disk is full");
-    assert_eq!(first.request.resume_token, [1], "the second answer was not handled");
+    assert_eq!(first.request.resume_token, [1], "the second response was not handled");
     stop.cancel();
 }
 
 #[tokio::test]
-async fn a_refused_token_and_a_wrong_address_end_it() {
-    let (url, stop) = serve(Cutter::default()).await;
+async fn a_refused_token_and_a_wrong_address_end_the_subscription() {
+    let (url, stop) = serve(EarlyEndServer::default()).await;
     let mut handle = |_: &WatchProfileChangesResponse| -> Handled<()> { Ok(()) };
     let refused = follow(subscription(&url, &[u8::MAX]), &mut handle, &mut |_| ()).await;
     assert_eq!(refused.expect_err("it is no token").to_string(), "the server refused: not a token");
     stop.cancel();
-    let nobody = follow(subscription("http://127.0.0.1:1", b""), &mut handle, &mut |_| ()).await;
-    assert!(nobody.expect_err("nobody answers there").to_string().contains("portrait serve"));
+    let unreachable = follow(subscription("http://127.0.0.1:1", b""), &mut handle, &mut |_| ()).await;
+    assert!(unreachable.expect_err("nobody responses there").to_string().contains("portrait serve"));
 }

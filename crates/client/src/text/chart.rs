@@ -1,9 +1,8 @@
-//! What a terminal can draw: bars, small columns, texts cut to a width, and colour. In go shares and texts, out goes text.
-//! Numbers that are not finite are drawn as nothing.
+//! Drawing in a terminal: bars, columns, text fitted to a width, and colour. Numbers that are not finite are drawn as 0.
 
 use std::io::IsTerminal;
 
-/// Whether text may be coloured.
+/// Colouring of text by ANSI escapes, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paint {
     colours: bool,
@@ -13,26 +12,26 @@ const COLUMN_BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇
 const BAR_BLOCKS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
 impl Paint {
-    /// Never coloured.
+    /// Without colours.
     pub const PLAIN: Self = Self { colours: false };
 
-    /// Coloured if standard output is a terminal and `NO_COLOR` is not set.
+    /// Enables colours if standard output is a terminal and `NO_COLOR` is unset or empty.
     pub fn of_stdout() -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { colours: std::io::stdout().is_terminal() && !refused }
+        let disabled = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { colours: std::io::stdout().is_terminal() && !disabled }
     }
 
-    /// For what the eye should find first.
+    /// Formats headings in bold.
     pub fn strong(self, text: &str) -> String {
         self.wrapped("1", text)
     }
 
-    /// For what is there if it is looked for.
+    /// Formats secondary text as dim.
     pub fn faint(self, text: &str) -> String {
         self.wrapped("2", text)
     }
 
-    /// For drawings.
+    /// Formats charts in cyan.
     pub fn drawn(self, text: &str) -> String {
         self.wrapped("36", text)
     }
@@ -42,7 +41,7 @@ impl Paint {
     }
 }
 
-/// A bar of `share` of `columns` columns, to an eighth of a column.
+/// Returns a bar of `share` (0 to 1) of `columns` columns, in steps of an eighth.
 pub fn bar(share: f64, columns: usize) -> String {
     let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
     let eighths = (share * columns as f64 * 8.0).round() as usize;
@@ -51,7 +50,7 @@ pub fn bar(share: f64, columns: usize) -> String {
     bar
 }
 
-/// A column for each share, the largest drawn full; a dot where there is nothing.
+/// Returns one block for each share, scaled to the largest; a dot for 0.
 pub fn columns(shares: &[f64]) -> Vec<char> {
     let finite = |share: f64| if share.is_finite() { share.max(0.0) } else { 0.0 };
     let largest = shares.iter().copied().map(finite).fold(0.0, f64::max);
@@ -66,35 +65,35 @@ pub fn columns(shares: &[f64]) -> Vec<char> {
     shares.iter().map(column).collect()
 }
 
-/// The place of the largest of some finite shares; none if there is nothing.
+/// Returns the index of the largest share; `None` if no share is positive and finite.
 pub fn peak(shares: &[f64]) -> Option<usize> {
-    let holding = shares.iter().enumerate().filter(|(_, share)| share.is_finite() && **share > 0.0);
-    holding.max_by(|one, other| one.1.total_cmp(other.1)).map(|(place, _)| place)
+    let positive = shares.iter().enumerate().filter(|(_, share)| share.is_finite() && **share > 0.0);
+    positive.max_by(|left, right| left.1.total_cmp(right.1)).map(|(index, _)| index)
 }
 
-/// How many columns of a terminal a text takes: letters of East Asia and pictures take two.
+/// Returns the width of a text in terminal columns; East Asian characters and emoji take two.
 pub fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
 
-/// The text in exactly so many columns: filled with spaces, or cut with an ellipsis.
+/// Fits a text to exactly `columns` columns: padded with spaces, or truncated with an ellipsis.
 pub fn fit(text: &str, columns: usize) -> String {
     let mut fitted = cut(text, columns);
     fitted.push_str(&" ".repeat(columns.saturating_sub(width(&fitted))));
     fitted
 }
 
-/// The text in at most so many columns.
+/// Truncates a text to at most `columns` columns, with an ellipsis.
 pub fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
-    let mut room = columns.saturating_sub(1);
+    let mut columns_left = columns.saturating_sub(1);
     let mut shortened: String = text
         .chars()
         .take_while(|letter| {
-            let fits = char_width(*letter) <= room;
-            room = room.saturating_sub(char_width(*letter));
+            let fits = char_width(*letter) <= columns_left;
+            columns_left = columns_left.saturating_sub(char_width(*letter));
             fits
         })
         .collect();
@@ -116,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_is_as_long_as_its_share() {
+    fn a_bar_is_proportional_to_its_share() {
         let rows = [
             (0.0, ""),
             (1.0, "████"),
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_as_high_as_their_share_of_the_largest() {
+    fn columns_are_scaled_to_the_largest() {
         let rows: [(&[f64], &str); 5] = [
             (&[], ""),
             (&[0.0, 0.0], "··"),
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_takes_exactly_its_columns() {
+    fn a_fitted_text_takes_exactly_its_columns() {
         let rows = [("ab", "ab  "), ("abcd", "abcd"), ("abcde", "abc…"), ("用户画像", "用… "), ("", "    ")];
         for (text, expected) in rows {
             assert_eq!(fit(text, 4), expected, "{text}");

@@ -1,11 +1,11 @@
-//! The profile of the API as JSON: the field names of the `.proto` files, moments as RFC 3339, enums by their names, and the
-//! fingerprint as 16 hexadecimal digits, since JSON's numbers cannot hold it. Absent messages are left out as `null`.
+//! Profiles as JSON: field names of the `.proto` files, timestamps as RFC 3339, enums by name, and the fingerprint as 16
+//! hexadecimal digits, because JSON numbers cannot hold 64 bits. Absent messages are `null`.
 
 use super::words;
 use portrait_proto::v1;
 use serde_json::{Value, json};
 
-/// The profile as one JSON object.
+/// Converts a profile to one JSON object.
 pub fn profile_json(profile: &v1::Profile) -> Value {
     let traits = |basic: &v1::Basic| {
         let sorted: std::collections::BTreeMap<_, _> = basic.traits.iter().collect();
@@ -32,9 +32,10 @@ pub fn profile_json(profile: &v1::Profile) -> Value {
     })
 }
 
-/// A moment as RFC 3339, in UTC; `null` if it is absent or no moment.
+/// Formats a timestamp as RFC 3339 in UTC; `null` if it is absent or out of range.
 pub fn timestamp_json(at: Option<&prost_types::Timestamp>) -> Value {
-    let at = words::format_wire_timestamp(at).and_then(|at| jiff::Timestamp::from_millisecond(at.millis()).ok());
+    let at =
+        words::format_wire_timestamp(at).and_then(|at| jiff::Timestamp::from_millisecond(at.millis()).ok());
     at.map_or(Value::Null, |at| Value::String(at.to_string()))
 }
 
@@ -108,7 +109,7 @@ fn decayed(decayed: Option<&v1::Decayed>) -> Value {
     decayed.map_or(Value::Null, |sum| json!({ "hour": sum.hour, "week": sum.week, "quarter": sum.quarter }))
 }
 
-/// The name, or the number if this version does not know it.
+/// Returns the name of an action, or its number if this version does not know it.
 fn action(number: i32) -> Value {
     v1::Action::try_from(number).map_or(json!(number), |action| json!(action.as_str_name()))
 }

@@ -1,21 +1,20 @@
-//! The card: in goes a profile as the API gives it, out goes text of at most 80 columns: who, how active, what is bought, what
-//! is liked, what comes next, who is known, and the bookkeeping that proves what the profile was made from. Anything absent is
-//! left out; nothing a server sends can make it panic.
+//! Profile card: text of at most 80 columns with traits, activity, purchases, preferences, next actions, relations, and the
+//! provenance of the profile. Absent sections are left out. Total: no response of a server makes it panic.
 
 use super::chart::{self, Paint};
 use super::words;
 use portrait_proto::v1;
 
-/// The widest line.
+/// Maximum line width, in columns.
 const WIDTH: usize = 80;
-/// Where the text of a section begins.
+/// Indentation of section text, in columns.
 const MARGIN: usize = 9;
-/// How many entries a list shows.
+/// Maximum index of entries in a list.
 const SHOWN: usize = 5;
 const WEEKDAYS: [&str; 7] = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"];
 const BETWEEN: &str = " · ";
 
-/// The profile as a card.
+/// Renders a profile as a card.
 pub fn card(profile: &v1::Profile, paint: Paint) -> String {
     let mut sheet = Sheet { text: String::new(), paint };
     sheet.head(profile);
@@ -29,7 +28,7 @@ pub fn card(profile: &v1::Profile, paint: Paint) -> String {
     sheet.text
 }
 
-/// The card as far as it is written.
+/// Buffer of a card.
 struct Sheet {
     text: String,
     paint: Paint,
@@ -41,14 +40,14 @@ impl Sheet {
         self.text.push('\n');
     }
 
-    /// A section: its label before the first line. A section without lines is left out.
+    /// Appends a section with its label before the first line; nothing if there are no lines.
     fn section(&mut self, label: &str, lines: &[String]) {
         if lines.is_empty() {
             return;
         }
         self.text.push('\n');
-        for (number, line) in lines.iter().enumerate() {
-            let label = chart::fit(if number == 0 { label } else { "" }, MARGIN);
+        for (index, line) in lines.iter().enumerate() {
+            let label = chart::fit(if index == 0 { label } else { "" }, MARGIN);
             self.line(&format!("{}{line}", self.paint.strong(&label)));
         }
     }
@@ -99,7 +98,7 @@ impl Sheet {
         lines.extend(wrapped(&actions, ", ", WIDTH - MARGIN));
         if let Some(peak) = chart::peak(&behavior.hour_share) {
             let columns: String = chart::columns(&behavior.hour_share).into_iter().collect();
-            let most = format!("most between {peak}:00 and {}:00", (peak + 1) % 24);
+            let most = format!("most separator {peak}:00 and {}:00", (peak + 1) % 24);
             lines.push(format!("hours  {}  {most}", self.paint.drawn(&chart::fit(&columns, 24))));
             lines.push(self.paint.faint("       0     6     12    18"));
         }
@@ -140,9 +139,9 @@ impl Sheet {
         }
         for (title, list) in lists {
             let over_months: f64 = list.iter().map(months).sum();
-            for (number, affinity) in list.iter().take(SHOWN).enumerate() {
+            for (index, affinity) in list.iter().take(SHOWN).enumerate() {
                 let share = months(affinity) / over_months;
-                lines.push(self.affinity(if number == 0 { title } else { "" }, affinity, share));
+                lines.push(self.affinity(if index == 0 { title } else { "" }, affinity, share));
             }
         }
         let items = preference.recent_items.iter().take(SHOWN);
@@ -247,30 +246,31 @@ fn activity_phrases(profile: &v1::Profile, behavior: &v1::Behavior) -> Vec<Strin
     phrases
 }
 
-/// What is left of a liking over 90 days, as far as it is one.
+/// Returns the weight of an affinity with a half-life of 90 days, at least 0.
 fn months(affinity: &v1::Affinity) -> f64 {
     affinity.weight.map_or(0.0, |weight| weight.quarter.max(0.0))
 }
 
-/// How long before the reading something was.
+/// Formats the time from `at` to the reading of the profile, such as "3 days ago".
 fn duration_since(profile: &v1::Profile, at: Option<&prost_types::Timestamp>) -> Option<String> {
-    let (read_at, at) = (words::format_wire_timestamp(profile.read_at.as_ref())?, words::format_wire_timestamp(at)?);
+    let read_at = words::format_wire_timestamp(profile.read_at.as_ref())?;
+    let at = words::format_wire_timestamp(at)?;
     Some(words::ago(read_at.since(at)))
 }
 
-/// Phrases joined into lines of at most `columns`; a phrase that is longer is cut.
-fn wrapped(phrases: &[String], between: &str, columns: usize) -> Vec<String> {
+/// Joins phrases into lines of at most `columns` columns; longer phrases are truncated.
+fn wrapped(phrases: &[String], separator: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for phrase in phrases {
-        let phrase = chart::cut(phrase, columns.saturating_sub(between.len()));
+        let phrase = chart::cut(phrase, columns.saturating_sub(separator.len()));
         match lines.last_mut() {
-            Some(line) if chart::width(line) + chart::width(between) + chart::width(&phrase) <= columns => {
-                line.push_str(between);
+            Some(line) if chart::width(line) + chart::width(separator) + chart::width(&phrase) <= columns => {
+                line.push_str(separator);
                 line.push_str(&phrase);
             }
             Some(line) => {
-                if !between.starts_with(' ') {
-                    line.push_str(between.trim_end());
+                if !separator.starts_with(' ') {
+                    line.push_str(separator.trim_end());
                 }
                 lines.push(phrase);
             }

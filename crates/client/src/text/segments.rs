@@ -1,5 +1,4 @@
-//! Segments of a model as a table, one segment in full, and the reasons for which a shopper is in one. In come answers of the API,
-//! out goes text.
+//! Segments as text: a table of all, one in detail, and the explanation of a user's segment.
 
 use super::{chart, words};
 use comfy_table::{CellAlignment, Table, presets};
@@ -8,15 +7,15 @@ use portrait_proto::v1::{
 };
 use std::fmt::Write;
 
-/// Components that an explanation shows on either side.
+/// Maximum number of components that an explanation lists for each segment.
 const SHOWN: usize = 6;
 
-/// The segments as a table, and what became of those that are no more.
-pub fn table(answer: &ListSegmentsResponse) -> String {
+/// Renders all segments as a table, followed by the retired ones.
+pub fn table(response: &ListSegmentsResponse) -> String {
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN);
-    table.set_header(["id", "segment", "shoppers", "share", "trend", "what is different", "likes"]);
-    for segment in &answer.segments {
+    table.set_header(["id", "segment", "users", "share", "trend", "what is different", "likes"]);
+    for segment in &response.segments {
         let different: Vec<String> = segment
             .defining_features
             .iter()
@@ -48,38 +47,41 @@ pub fn table(answer: &ListSegmentsResponse) -> String {
     let _ = write!(
         text,
         "model {} · {} in a segment",
-        answer.model_version,
-        words::counted(answer.assigned_users, "shopper")
+        response.model_version,
+        words::counted(response.assigned_users, "user")
     );
-    if answer.retired_users > 0 {
-        let _ = write!(text, " · {} still in segments that are no more", words::count(answer.retired_users));
+    if response.retired_users > 0 {
+        let _ = write!(text, " · {} still in retired segments", words::count(response.retired_users));
     }
     text.push('\n');
-    for retired in &answer.retired {
-        let to = if retired.to_segment_ids.is_empty() {
+    for retired in &response.retired {
+        let targets = if retired.to_segment_ids.is_empty() {
             "nowhere".to_owned()
         } else {
             retired.to_segment_ids.join(", ")
         };
-        let _ =
-            writeln!(text, "retired: {} ({}), its shoppers went to {to}", retired.name, retired.segment_id);
+        let _ = writeln!(
+            text,
+            "retired: {} ({}), its users moved to {targets}",
+            retired.name, retired.segment_id
+        );
     }
     text
 }
 
-/// A change of a share in percentage points; what rounds to nothing has no sign.
+/// Formats a change of a share in percentage points; a change that rounds to 0 has no sign.
 fn points(change: f64) -> String {
     let points = change * 100.0;
     if points.abs() < 0.05 { "0.0 pp".to_owned() } else { format!("{points:+.1} pp") }
 }
 
-/// One segment in full.
+/// Renders one segment in detail.
 pub fn one(segment: &Segment) -> String {
     let mut text = format!("{} ({})\n{}\n\n", segment.name, segment.segment_id, segment.description);
     let _ = writeln!(
         text,
         "{}, {} of all · {} since the model was trained",
-        words::counted(segment.size, "shopper"),
+        words::counted(segment.size, "user"),
         words::percent(segment.share),
         points(segment.trend)
     );
@@ -116,35 +118,44 @@ pub fn one(segment: &Segment) -> String {
     text
 }
 
-/// Why a shopper is in a segment.
-pub fn explanation(answer: &ExplainSegmentResponse) -> String {
+/// Renders the explanation of a user's segment: distances, and the components that favour it or the runner-up.
+pub fn explanation(response: &ExplainSegmentResponse) -> String {
     let mut text = String::new();
-    if let Some(segment) = &answer.segment {
-        let _ = writeln!(text, "{} ({}), distance {:.2}", segment.name, segment.segment_id, answer.distance);
+    if let Some(segment) = &response.segment {
+        let _ =
+            writeln!(text, "{} ({}), distance {:.2}", segment.name, segment.segment_id, response.distance);
     }
-    if !answer.runner_up_segment_id.is_empty() {
+    if !response.runner_up_segment_id.is_empty() {
         let _ = writeln!(
             text,
             "the next would be {} ({}), distance {:.2}",
-            answer.runner_up_name, answer.runner_up_segment_id, answer.runner_up_distance
+            response.runner_up_name, response.runner_up_segment_id, response.runner_up_distance
         );
     }
     let lines =
         |text: &mut String, title: &str, contributions: &mut dyn Iterator<Item = &SegmentContribution>| {
             let _ = writeln!(text, "\n{title}");
-            for one in contributions.take(SHOWN) {
+            for contribution in contributions.take(SHOWN) {
                 let _ = writeln!(
                     text,
                     "  {:+6.2}  {}: {:.2} {} ({:+.1} from the mean)",
-                    one.contribution, one.description, one.value, one.unit, one.z
+                    contribution.contribution,
+                    contribution.description,
+                    contribution.value,
+                    contribution.unit,
+                    contribution.z
                 );
             }
         };
-    lines(&mut text, "speaks for it:", &mut answer.contributions.iter().filter(|one| one.contribution > 0.0));
+    lines(
+        &mut text,
+        "speaks for it:",
+        &mut response.contributions.iter().filter(|component| component.contribution > 0.0),
+    );
     lines(
         &mut text,
         "speaks for the next:",
-        &mut answer.contributions.iter().rev().filter(|one| one.contribution < 0.0),
+        &mut response.contributions.iter().rev().filter(|component| component.contribution < 0.0),
     );
     text
 }

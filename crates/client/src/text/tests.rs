@@ -1,4 +1,4 @@
-//! The card of a profile that is written out here, to the letter; and of profiles that have nothing or nonsense in them.
+//! Cards of a full profile (compared literally), of an empty one, and of one with invalid values.
 
 use super::*;
 use portrait_proto::v1;
@@ -144,7 +144,7 @@ Record   version 1,031 · made from 1,250 records · fingerprint 0123456789abcde
 ";
 
 #[test]
-fn a_card_says_everything_that_is_known() {
+fn a_card_shows_every_section_of_a_full_profile() {
     let card = card(&profile(), Paint::PLAIN);
     assert_eq!(card, CARD, "\n{card}");
     assert!(card.lines().all(|line| chart::width(line) <= 80), "\n{card}");
@@ -161,7 +161,7 @@ fn an_empty_profile_is_a_short_card() {
 }
 
 #[test]
-fn nonsense_from_a_server_neither_panics_nor_leaves_the_page() {
+fn invalid_values_neither_panic_nor_exceed_the_width() {
     let mut profile = profile();
     profile.user_id = "用".repeat(60);
     let behavior = profile.behavior.as_mut().expect("it has behaviour");
@@ -182,7 +182,7 @@ fn nonsense_from_a_server_neither_panics_nor_leaves_the_page() {
 }
 
 #[test]
-fn json_has_the_names_of_the_api() {
+fn json_uses_the_field_names_of_the_api() {
     let json = profile_json(&profile());
     let rows = [
         ("/user_id", serde_json::json!("lena-0042")),

@@ -1,16 +1,20 @@
-//! Numbers and moments in the words of a person. In go spans, moments, counts and money, out goes short English text.
+//! Durations, timestamps, counts and money as short English text.
 
 use portrait_profile::{TimeDelta, Timestamp};
 use portrait_proto::{action, time, v1};
 
-/// How long ago something was: "3 days ago"; "just now" if it is less than a second or not yet.
-pub fn ago(span: TimeDelta) -> String {
-    if span < TimeDelta::from_secs(1) { "just now".to_owned() } else { format!("{} ago", span_words(span)) }
+/// Formats an age: "3 days ago"; "just now" below one second or in the future.
+pub fn ago(duration: TimeDelta) -> String {
+    if duration < TimeDelta::from_secs(1) {
+        "just now".to_owned()
+    } else {
+        format!("{} ago", duration_words(duration))
+    }
 }
 
-/// A span in its largest unit: "3 days".
-pub fn span_words(span: TimeDelta) -> String {
-    let seconds = span.millis().max(0) / 1000;
+/// Formats a duration in its largest unit: "3 days".
+pub fn duration_words(duration: TimeDelta) -> String {
+    let seconds = duration.millis().max(0) / 1000;
     let (count, unit) = match seconds {
         0..60 => (seconds, "second"),
         60..3_600 => (seconds / 60, "minute"),
@@ -22,7 +26,7 @@ pub fn span_words(span: TimeDelta) -> String {
     if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
 }
 
-/// Seconds, as the length of a visit: "45 s", "4 min", "1 h 5 min".
+/// Formats seconds as the length of a visit: "45 s", "4 min", "1 h 5 min".
 pub fn length(seconds: f64) -> String {
     let seconds = if seconds.is_finite() { seconds.max(0.0).round() as u64 } else { 0 };
     match (seconds / 3600, seconds / 60 % 60) {
@@ -33,29 +37,29 @@ pub fn length(seconds: f64) -> String {
     }
 }
 
-/// A moment to the minute: "2025-09-01 08:30 UTC".
+/// Formats a timestamp to the minute: "2025-09-01 08:30 UTC".
 pub fn format_timestamp(at: Timestamp) -> String {
-    let moment = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    format_timestamp.strftime("%Y-%m-%d %H:%M UTC").to_string()
+    let timestamp = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    timestamp.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// A day: "Mon 2025-09-01".
+/// Formats a day: "Mon 2025-09-01".
 pub fn date(at: Timestamp) -> String {
-    let moment = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    format_timestamp.strftime("%a %Y-%m-%d").to_string()
+    let timestamp = jiff::Timestamp::from_millisecond(at.millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    timestamp.strftime("%a %Y-%m-%d").to_string()
 }
 
-/// The moment of the wire; none if it is absent or no moment.
+/// Converts a timestamp of the wire; `None` if it is absent or out of range.
 pub fn format_wire_timestamp(at: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
     at.and_then(|at| time::from_wire(at).ok())
 }
 
-/// "1,234".
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
+/// Formats a number with thousands separators: "1,234".
+pub fn count(value: u64) -> String {
+    let digits = value.to_string();
     let mut words = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             words.push(',');
         }
         words.push(digit);
@@ -63,25 +67,25 @@ pub fn count(number: u64) -> String {
     words
 }
 
-/// A count and its noun: "1 visit", "1,234 visits".
+/// Formats a count with its noun: "1 visit", "1,234 visits".
 pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
-/// "-1,234.50"; 0 if it is no number.
+/// Formats an amount with two decimals: "-1,234.50"; 0 if it is not finite.
 pub fn money(amount: f64) -> String {
     let cents = if amount.is_finite() { (amount.abs() * 100.0).round() as u64 } else { 0 };
     let sign = if amount < 0.0 && cents > 0 { "-" } else { "" };
     format!("{sign}{}.{:02}", count(cents / 100), cents % 100)
 }
 
-/// "45%"; 0 if it is no number.
+/// Formats a share as a percentage: "45%"; 0 if it is not finite.
 pub fn percent(share: f64) -> String {
     let share = if share.is_finite() { share } else { 0.0 };
     format!("{:.0}%", share * 100.0)
 }
 
-/// The action of a wire number: "add to cart", or the shop's own name.
+/// Returns the action of a wire number in words: "add to cart", or the custom name.
 pub fn action_words(number: i32, custom_action: &str) -> String {
     match action::kind_from_wire(number) {
         Some(_) if !custom_action.is_empty() => custom_action.to_owned(),
@@ -90,7 +94,7 @@ pub fn action_words(number: i32, custom_action: &str) -> String {
     }
 }
 
-/// The relation of a wire number: "friend".
+/// Returns the relation of a wire number in words: "friend".
 pub fn relation_words(number: i32) -> String {
     match v1::RelationKind::try_from(number) {
         Ok(v1::RelationKind::Friend) => "friend".to_owned(),
@@ -107,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_is_told_in_its_largest_unit() {
+    fn a_duration_is_formatted_in_its_largest_unit() {
         let rows = [
             (TimeDelta::from_secs(-5), "just now"),
             (TimeDelta::from_millis(999), "just now"),
@@ -123,13 +127,13 @@ mod tests {
             (TimeDelta::from_days(730), "2 years ago"),
             (TimeDelta::from_millis(i64::MAX), "292471208 years ago"),
         ];
-        for (span, words) in rows {
-            assert_eq!(ago(span), words);
+        for (duration, words) in rows {
+            assert_eq!(ago(duration), words);
         }
     }
 
     #[test]
-    fn numbers_are_told_as_people_write_them() {
+    fn numbers_are_formatted_with_separators_and_units() {
         for (number, words) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")] {
             assert_eq!(count(number), words);
         }

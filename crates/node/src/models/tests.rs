@@ -1,4 +1,4 @@
-//! What a node takes and what it refuses: a refusal says why, and the last good model goes on being served.
+//! Acceptance and refusal of models: a nack has the reason, and the previous model stays in service.
 
 use super::*;
 use portrait_learning::testing::by_views;
@@ -8,13 +8,17 @@ use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use prost::Message;
 use tonic::transport::Endpoint;
 
-/// A node over an empty store; nobody answers at its model service.
+/// Creates a follower over an empty store, without a reachable model service.
 async fn node() -> (tempfile::TempDir, ModelFollower, watch::Receiver<ServedModel>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = EmbeddedOptions { partitions: PartitionCount::new(1), reserve_bytes: 0, ..EmbeddedOptions::default() };
+    let options = EmbeddedOptions {
+        partitions: PartitionCount::new(1),
+        reserve_bytes: 0,
+        ..EmbeddedOptions::default()
+    };
     let store = Arc::new(Embedded::open(folder.path(), options).expect("a new store"));
     let nowhere = Endpoint::from_static("http://127.0.0.1:9").connect_lazy();
-    let (follower, served) = ModelFollower::begin(store, nowhere.into(), "node".to_owned()).await;
+    let (follower, served) = ModelFollower::start(store, nowhere.into(), "node".to_owned()).await;
     (folder, follower, served)
 }
 
@@ -23,24 +27,26 @@ fn model(version: u64) -> Model {
     by_views(version, [1, 2], Timestamp::from_millis(7))
 }
 
-/// What a model service says of a part: manifest, chunks of 100 bytes, and that it was all.
-fn told(version: u64, part: &[u8]) -> Vec<Kind> {
+/// Messages of a model with one part: announcement, chunks of 100 bytes, and completion.
+fn messages(version: u64, part: &[u8]) -> Vec<Kind> {
     let name = PartName::of(part).get().to_be_bytes().to_vec();
     let parts = vec![ModelPart { name: name.clone(), kind: "segments".to_owned(), size: part.len() as u64 }];
     let manifest = ModelManifest { version, parts, ..Default::default() }.encode_to_vec();
     let checksum = xxh64(&manifest, 0);
-    let mut told = vec![Kind::Announcement(Announcement { version, manifest, checksum })];
-    told.extend(part.chunks(100).enumerate().map(|(number, data)| {
-        Kind::Chunk(PartChunk { name: name.clone(), offset: number as u64 * 100, data: data.to_vec() })
+    let mut sequence = vec![Kind::Announcement(Announcement { version, manifest, checksum })];
+    sequence.extend(part.chunks(100).enumerate().map(|(index, data)| {
+        Kind::Chunk(PartChunk { name: name.clone(), offset: index as u64 * 100, data: data.to_vec() })
     }));
-    told.push(Kind::Complete(Complete { version }));
-    told
+    sequence.push(Kind::Complete(Complete { version }));
+    sequence
 }
 
-/// Lets a node hear, and gives its first answer.
-fn hear(follower: &mut ModelFollower, told: Vec<Kind>) -> Option<Said> {
+/// Passes messages to a follower; returns its first reply.
+fn deliver(follower: &mut ModelFollower, messages: Vec<Kind>) -> Option<Reply> {
     let mut incoming = None;
-    told.into_iter().find_map(|kind| follower.handle_message(WatchModelsResponse { kind: Some(kind) }, &mut incoming))
+    messages
+        .into_iter()
+        .find_map(|kind| follower.handle_message(WatchModelsResponse { kind: Some(kind) }, &mut incoming))
 }
 
 fn served_version(served: &watch::Receiver<ServedModel>) -> Option<u64> {
@@ -48,24 +54,25 @@ fn served_version(served: &watch::Receiver<ServedModel>) -> Option<u64> {
 }
 
 #[tokio::test]
-async fn a_model_that_comes_whole_is_served_and_answered_for() {
+async fn a_complete_model_is_served_and_acknowledged() {
     let (_folder, mut follower, served) = node().await;
     assert_eq!(served_version(&served), None);
     for version in [1, 2, 1] {
-        let answer = hear(&mut follower, told(version, &model(version).encode()));
-        assert_eq!(answer, Some(Said::Ack(Ack { version })));
+        let reply = deliver(&mut follower, messages(version, &model(version).encode()));
+        assert_eq!(reply, Some(Reply::Ack(Ack { version })));
         assert_eq!(served_version(&served), Some(version));
     }
-    // What it has need not be sent again.
+    // Known parts need not be sent again.
     let part = model(1).encode();
-    let without_chunks = told(1, &part).into_iter().filter(|kind| !matches!(kind, Kind::Chunk(_))).collect();
-    assert_eq!(hear(&mut follower, without_chunks), Some(Said::Ack(Ack { version: 1 })));
+    let without_chunks =
+        messages(1, &part).into_iter().filter(|kind| !matches!(kind, Kind::Chunk(_))).collect();
+    assert_eq!(deliver(&mut follower, without_chunks), Some(Reply::Ack(Ack { version: 1 })));
 }
 
 #[tokio::test]
-async fn what_is_not_fit_to_be_served_is_refused_with_the_reason_and_the_last_good_one_stays() {
+async fn an_invalid_model_is_refused_with_the_reason_and_the_previous_one_stays() {
     let (_folder, mut follower, served) = node().await;
-    hear(&mut follower, told(1, &model(1).encode()));
+    deliver(&mut follower, messages(1, &model(1).encode()));
     let good = model(2).encode();
     let mut other_schema = model(2);
     other_schema.schema_hash ^= 1;
@@ -73,56 +80,56 @@ async fn what_is_not_fit_to_be_served_is_refused_with_the_reason_and_the_last_go
     let half = damaged.len() / 2;
     damaged[half] ^= 0xff;
 
-    let mut bad_manifest = told(2, &good);
+    let mut bad_manifest = messages(2, &good);
     if let Kind::Announcement(announcement) = &mut bad_manifest[0] {
         announcement.manifest[0] ^= 1;
     }
-    // The bytes are not those that the manifest names.
-    let mut bad_part = told(2, &good);
+    // The bytes do not match the hash in the manifest.
+    let mut bad_part = messages(2, &good);
     if let Kind::Chunk(chunk) = &mut bad_part[1] {
         chunk.data[0] ^= 1;
     }
-    let mut missing: Vec<Kind> = told(2, &good);
+    let mut missing: Vec<Kind> = messages(2, &good);
     missing.remove(2);
-    let mut too_much = told(2, &good);
-    if let Kind::Chunk(chunk) = &mut too_much[1] {
+    let mut too_large = messages(2, &good);
+    if let Kind::Chunk(chunk) = &mut too_large[1] {
         chunk.data = vec![0; good.len() + 1];
     }
     let mut not_finite = model(2).encode();
-    // The centroids are the last of a model's bytes.
+    // The centroids are at the end of an encoded model.
     let end = not_finite.len();
     not_finite[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     let rows = [
         (bad_manifest, "checksum differs"),
         (bad_part, "checksum differs"),
-        (missing, "a chunk begins at"),
-        (too_much, "larger than the manifest says"),
-        (told(2, &other_schema.encode()), "made for feature schema"),
-        (told(2, &not_finite), "not finite"),
-        (told(3, &good), "the manifest is of version 3 and the part of version 2"),
-        (told(2, &good[..good.len() - 1]), "damaged"),
+        (missing, "a chunk starts at"),
+        (too_large, "larger than the manifest says"),
+        (messages(2, &other_schema.encode()), "made for feature schema"),
+        (messages(2, &not_finite), "not finite"),
+        (messages(3, &good), "the manifest is of version 3 and the part of version 2"),
+        (messages(2, &good[..good.len() - 1]), "damaged"),
     ];
-    for (told, reason) in rows {
-        let answer = hear(&mut follower, told);
-        let Some(Said::Nack(nack)) = &answer else { panic!("{answer:?} is no refusal: {reason}") };
+    for (sequence, reason) in rows {
+        let reply = deliver(&mut follower, sequence);
+        let Some(Reply::Nack(nack)) = &reply else { panic!("{reply:?} is not a nack: {reason}") };
         assert!(nack.message.contains(reason), "{reason:?} is not in {:?}", nack.message);
         assert_eq!(served_version(&served), Some(1), "{reason}");
     }
-    assert_eq!(hear(&mut follower, told(2, &good)), Some(Said::Ack(Ack { version: 2 })));
+    assert_eq!(deliver(&mut follower, messages(2, &good)), Some(Reply::Ack(Ack { version: 2 })));
 }
 
 #[tokio::test]
-async fn a_node_without_a_model_service_serves_what_the_store_has() {
+async fn a_node_without_a_model_service_serves_the_stored_model() {
     let (_folder, mut follower, served) = node().await;
     let now = Timestamp::from_millis(7);
     let bytes = Bytes::from(model(5).encode());
-    let name = follower.store.put_part(bytes).await.expect("kept");
+    let name = follower.store.put_part(bytes).await.expect("stored");
     let parts =
         vec![ModelPart { name: name.get().to_be_bytes().to_vec(), kind: "segments".to_owned(), size: 1 }];
     let manifest = ModelManifest { version: 5, parts, ..Default::default() }.encode_to_vec();
     let ttl = portrait_profile::TimeDelta::from_secs(10);
     let token = follower.store.acquire_training(portrait_store::Nonce::new(1), ttl, now).await;
-    let token = token.expect("there").expect("nobody trains");
+    let token = token.expect("there").expect("no training is running");
     let version = ModelVersion::new(5).expect("not 0");
     let published = portrait_store::PublishedModel { version, at: now, manifest: manifest.into() };
     let change = portrait_store::RegistryChange {
