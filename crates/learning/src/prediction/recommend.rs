@@ -1,11 +1,11 @@
-//! What a shopper may want next. In come the pasts of many shoppers, as their profiles have them; out goes a recommender that
-//! scores every thing for one past, as a sum of parts that each say why. Things are numbers: items, or categories.
+//! Recommendations: scores of all items (or categories) for a user's history, as a weighted sum of parts that explain themselves. Items
+//! are indices.
 //!
-//! The parts: what the shopper had before, what follows what was had last (Markov chain of first order over things), what is had
-//! together (item-to-item collaborative filtering with cosine weights: Sarwar, Karypis, Konstan, Riedl, "Item-based
-//! Collaborative Filtering Recommendation Algorithms", WWW 2001, section 3), latent factors ([`crate::prediction::factors`]), what the
-//! shopper's segment has, and what everybody has, ever and lately. How much each counts is found on pasts that go on ([`ScoreWeights`]).
-//! Items that nobody had yet are worth what the others of their category and brand are worth on average ([`ItemRecommender::with_newcomers`]).
+//! Parts: repeated items; sequences (Markov chain of first order over items); co-occurrence (item-to-item collaborative filtering with
+//! cosine weights: Sarwar, Karypis, Konstan and Riedl, "Item-based Collaborative Filtering Recommendation Algorithms", WWW 2001,
+//! section 3); latent factors ([`crate::prediction::factors`]); popularity in the user's segment, among all users, and recently.
+//! Weights are fitted on holdout examples ([`ScoreWeights`]). Items without interactions score as the mean of their category and brand
+//! ([`ItemRecommender::with_cold_start`]).
 
 mod approx;
 mod cold_start;

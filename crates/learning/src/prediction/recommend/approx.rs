@@ -1,23 +1,23 @@
-//! The best of many things without reading all factors: scores that are near say which things may be among the best, and of those alone
-//! the scores are worked out. What comes out is what would come out of all scores.
+//! Top items without reading all factors: approximate scores with error bounds select the items that can be among the top, and only
+//! those are scored exactly. The result equals that of exact scores of all items.
 
 use crate::prediction::factors::Factors;
 use ndarray::Array1;
 use std::cmp::Ordering;
 
-/// So many scores are kept at least before the lower ones are left out.
+/// Number of lower bounds collected before the lower ones are dropped.
 const CANDIDATES_MIN: usize = 256;
 
-/// What is not sure of rough scores: how much taste adds to them.
+/// Uncertain part of approximate scores: the latent term.
 pub(super) struct ApproxScores<'a> {
     query: Option<LatentQuery<'a>>,
-    /// How much each thing is wanted, about; nothing without a taste.
+    /// Approximate latent term of each item; empty without latent factors.
     latent: Vec<f32>,
-    /// By how much each score may be wrong.
+    /// Largest possible error of each score.
     error_bounds: Vec<f32>,
 }
 
-/// By whom things are wanted.
+/// Input of the exact latent term.
 struct LatentQuery<'a> {
     factors: &'a Factors,
     user: Array1<f32>,
@@ -25,88 +25,88 @@ struct LatentQuery<'a> {
 }
 
 impl<'a> ApproxScores<'a> {
-    /// Of scores in which taste has no part.
-    pub(super) fn exact(things: usize) -> Self {
-        Self { query: None, latent: Vec::new(), error_bounds: vec![0.0; things] }
+    /// Scores without a latent term, which are exact.
+    pub(super) fn exact(items: usize) -> Self {
+        Self { query: None, latent: Vec::new(), error_bounds: vec![0.0; items] }
     }
 
-    /// Of scores to which taste adds with this weight.
-    pub(super) fn of(factors: &'a Factors, taste: Array1<f32>, weight: f32) -> Self {
-        let (latent, mut doubts) = factors.approx_scores(taste.view());
-        doubts.iter_mut().for_each(|doubt| *doubt *= weight.abs());
-        Self { query: Some(LatentQuery { factors, user: taste, weight }), latent, error_bounds: doubts }
+    /// Scores with the latent term of a user vector at the given weight.
+    pub(super) fn of(factors: &'a Factors, user: Array1<f32>, weight: f32) -> Self {
+        let (latent, mut error_bounds) = factors.approx_scores(user.view());
+        error_bounds.iter_mut().for_each(|bound| *bound *= weight.abs());
+        Self { query: Some(LatentQuery { factors, user, weight }), latent, error_bounds }
     }
 
-    /// How much each thing is wanted, about; nothing without a taste.
+    /// Approximate latent term of each item; empty without latent factors.
     pub(super) fn latent(&self) -> &[f32] {
         &self.latent
     }
 
-    /// By how much each score may be wrong.
+    /// Largest possible error of each score.
     pub(super) fn error_bounds(&self) -> &[f32] {
         &self.error_bounds
     }
 
-    /// The same, to be told of more things.
+    /// Error bounds, to be extended by those of cold-start items.
     pub(super) fn error_bounds_mut(&mut self) -> &mut Vec<f32> {
         &mut self.error_bounds
     }
 
-    /// What the score of a thing lacks.
-    pub(super) fn correction(&self, thing: u32) -> f32 {
-        let Some(LatentQuery { factors, user: taste, weight }) = &self.query else { return 0.0 };
-        let exact = factors.items().row(thing as usize).dot(taste);
-        weight * (exact - self.latent[thing as usize])
+    /// Difference of the exact score of an item from its approximate one.
+    pub(super) fn correction(&self, item: u32) -> f32 {
+        let Some(LatentQuery { factors, user, weight }) = &self.query else { return 0.0 };
+        let exact = factors.items().row(item as usize).dot(user);
+        weight * (exact - self.latent[item as usize])
     }
 }
 
-/// The places of the highest scores, highest first, of those that are `allowed`, where each may be wrong by its doubt and `correction`
-/// is what it lacks.
+/// Indices of the `count` highest exact scores among the `allowed` items, highest first. An exact score is the approximate one plus
+/// `correction`, which lies within the item's error bound.
 pub(super) fn best(
     scores: &[f32],
-    doubts: &[f32],
+    error_bounds: &[f32],
     count: usize,
     allowed: impl Fn(u32) -> bool,
     correction: impl Fn(u32) -> f32,
 ) -> Vec<u32> {
-    let Some(bound) = bound(scores, doubts, count, &allowed) else { return Vec::new() };
-    let may_be = |thing: &u32| {
-        let most = scores[*thing as usize] + doubts[*thing as usize];
-        most.total_cmp(&bound) != Ordering::Less && allowed(*thing)
-    };
-    let exact = |thing: u32| (scores[thing as usize] + correction(thing), thing);
-    let mut found: Vec<(f32, u32)> = (0..scores.len() as u32).filter(may_be).map(exact).collect();
-    found.sort_unstable_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
-    found.into_iter().take(count).map(|(_, thing)| thing).collect()
-}
-
-/// So many that are `allowed` are at least this good, or all if there are fewer: whatever cannot be is none of the best. None if there are
-/// none.
-fn bound(scores: &[f32], doubts: &[f32], count: usize, allowed: impl Fn(u32) -> bool) -> Option<f32> {
-    let mut place = count.checked_sub(1)?;
-    let mut highest: Vec<f32> = Vec::new();
-    let mut bound = f32::NEG_INFINITY;
-    // Of most it is seen at once that they are worse than enough others: those are neither kept nor asked about.
-    for (thing, (score, doubt)) in scores.iter().zip(doubts).enumerate() {
-        let least = score - doubt;
-        if least.total_cmp(&bound) == Ordering::Less || !allowed(thing as u32) {
-            continue;
-        }
-        highest.push(least);
-        if highest.len() >= count.saturating_mul(2).max(CANDIDATES_MIN) {
-            bound = cut(&mut highest, place);
+    let Some(bound) = bound(scores, error_bounds, count, &allowed) else { return Vec::new() };
+    let mut exact: Vec<(f32, u32)> = Vec::new();
+    for (item, (score, error)) in (0_u32..).zip(scores.iter().zip(error_bounds)) {
+        if (score + error).total_cmp(&bound) != Ordering::Less && allowed(item) {
+            exact.push((score + correction(item), item));
         }
     }
-    place = place.min(highest.len().checked_sub(1)?);
-    Some(cut(&mut highest, place))
+    exact.sort_unstable_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(&right.1)));
+    exact.into_iter().take(count).map(|(_, item)| item).collect()
 }
 
-/// Keeps the highest up to that of a place, and tells it.
-fn cut(values: &mut Vec<f32>, place: usize) -> f32 {
-    let (_, least, _) = values.select_nth_unstable_by(place, |one, other| other.total_cmp(one));
-    let least = *least;
-    values.truncate(place + 1);
-    least
+/// Lower bound of the exact score of the `count`-th best allowed item, or of the last one if there are fewer; an item that cannot
+/// reach it is not among the top. `None` without items.
+fn bound(scores: &[f32], error_bounds: &[f32], count: usize, allowed: impl Fn(u32) -> bool) -> Option<f32> {
+    let mut index = count.checked_sub(1)?;
+    let mut highest: Vec<f32> = Vec::new();
+    let mut bound = f32::NEG_INFINITY;
+    // Most items are below the bound of a partial list; `allowed`, which may be slow, is not called for them.
+    for (item, (score, error)) in scores.iter().zip(error_bounds).enumerate() {
+        let score_min = score - error;
+        if score_min.total_cmp(&bound) == Ordering::Less || !allowed(item as u32) {
+            continue;
+        }
+        highest.push(score_min);
+        if highest.len() >= count.saturating_mul(2).max(CANDIDATES_MIN) {
+            bound = keep_highest(&mut highest, index);
+        }
+    }
+    index = index.min(highest.len().checked_sub(1)?);
+    Some(keep_highest(&mut highest, index))
+}
+
+/// Keeps the highest values up to the one of rank `index`, and returns that value.
+fn keep_highest(values: &mut Vec<f32>, index: usize) -> f32 {
+    let (_, lowest, _) = values.select_nth_unstable_by(index, |left, right| right.total_cmp(left));
+    let lowest = *lowest;
+    values.truncate(index + 1);
+    lowest
 }
 
 #[cfg(test)]
@@ -114,24 +114,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_are_those_of_the_true_scores_however_many_are_asked_for() {
-        let things = 3_000_u32;
-        let exact = |thing: u32| f32::from(u16::try_from(thing * 7_919 % 2_003).expect("small")) / 100.0;
-        let off = |thing: u32| (f32::from(u16::try_from(thing * 31 % 17).expect("small")) - 8.0) / 10.0;
-        let scores: Vec<f32> = (0..things).map(|thing| exact(thing) - off(thing)).collect();
-        let doubts: Vec<f32> = (0..things).map(|thing| off(thing).abs() + 1e-4).collect();
-        let allowed = |thing: u32| !thing.is_multiple_of(3);
-        let mut all: Vec<u32> = (0..things).filter(|thing| allowed(*thing)).collect();
-        all.sort_by_key(|thing| (std::cmp::Reverse((exact(*thing) * 100.0).round() as i32), *thing));
-        // Of things that are alike, corrections may round differently: they are compared by what they are worth.
-        let worth = |found: &[u32]| {
-            found.iter().map(|thing| (exact(*thing) * 100.0).round() as i32).collect::<Vec<i32>>()
+    fn the_best_items_are_those_of_exact_scores_for_any_count() {
+        let items = 3_000_u32;
+        let exact = |item: u32| f32::from(u16::try_from(item * 7_919 % 2_003).expect("small")) / 100.0;
+        let error = |item: u32| (f32::from(u16::try_from(item * 31 % 17).expect("small")) - 8.0) / 10.0;
+        let scores: Vec<f32> = (0..items).map(|item| exact(item) - error(item)).collect();
+        let error_bounds: Vec<f32> = (0..items).map(|item| error(item).abs() + 1e-4).collect();
+        let allowed = |item: u32| !item.is_multiple_of(3);
+        let mut all: Vec<u32> = (0..items).filter(|item| allowed(*item)).collect();
+        all.sort_by_key(|item| (std::cmp::Reverse((exact(*item) * 100.0).round() as i32), *item));
+        // Corrections of equal scores may round differently, so items are compared by their exact scores.
+        let exact_scores = |best: &[u32]| {
+            best.iter().map(|item| (exact(*item) * 100.0).round() as i32).collect::<Vec<i32>>()
         };
         for count in [0, 1, 20, 127, 129, 1_999, 2_000, 9_000] {
-            let found = best(&scores, &doubts, count, allowed, off);
-            assert_eq!(worth(&found), worth(&all[..count.min(all.len())]), "{count}");
-            assert!(found.iter().all(|thing| allowed(*thing)), "{count}");
+            let best = best(&scores, &error_bounds, count, allowed, error);
+            assert_eq!(exact_scores(&best), exact_scores(&all[..count.min(all.len())]), "{count}");
+            assert!(best.iter().all(|item| allowed(*item)), "{count}");
         }
-        assert_eq!(best(&scores, &doubts, 5, |_| false, off), []);
+        assert_eq!(best(&scores, &error_bounds, 5, |_| false, error), Vec::<u32>::new());
     }
 }

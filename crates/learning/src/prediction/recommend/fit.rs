@@ -1,124 +1,128 @@
-//! How much parts should count: in come pasts and what followed each of them, out goes the blend that ranks what followed
-//! highest. Weights are moved one at a time on a grid of factors (coordinate ascent; Metzler and Croft, "Linear Feature-based
-//! Models for Information Retrieval", 2007, section 4.3), from the few terms that do best alone. What is sought is not how often
-//! what followed is among the first, which a few examples decide by chance, but a smooth step around that place (as Taylor,
-//! Guiver, Robertson and Minka smooth ranks, "SoftRank", WSDM 2008).
+//! Fit of the score weights on holdout examples: histories and the item that followed each. Weights move one at a time over a grid of
+//! factors (coordinate ascent; Metzler and Croft, "Linear Feature-based Models for Information Retrieval", 2007, section 4.3), from the
+//! terms that rank best alone. The objective is a smooth step around the last rank that counts as a hit (as Taylor, Guiver, Robertson
+//! and Minka smooth ranks, "SoftRank", WSDM 2008): the hit rate itself changes with a few examples by chance.
 
 use super::history::History;
 use super::recommender::{ItemTerms, Recommender};
-use super::weights::{ScorePart, ScoreWeights, TERMS};
+use super::weights::{ScorePart, ScoreTerms, ScoreWeights, TERMS};
 use rayon::prelude::*;
 
-/// Things that count as found are among so many first ones.
+/// Number of top ranks that count as a hit by default.
 pub(super) const HIT_TOP: usize = 20;
-/// How many of the best things of each term compete.
+/// Number of best items of each term that become candidates.
 const CANDIDATES_MAX: usize = 60;
-/// Factors that a weight is tried with.
+/// Factors that a weight is multiplied with.
 const FACTORS: [f32; 10] = [0.0, 0.1, 0.25, 0.5, 0.8, 1.25, 2.0, 4.0, 10.0, 30.0];
-/// Weights that one is tried with that was 0, for terms whose best thing has 1 on the mean.
+/// First values of a weight that was 0, for terms scaled so that their best item has 1 on average.
 const INITIAL_WEIGHTS: [f32; 4] = [0.003, 0.03, 0.3, 3.0];
-/// From how many terms, those that find most alone, the search begins.
+/// Number of single terms, the best ones, that the search starts from.
 const STARTS: usize = 3;
-/// How often all weights are gone through at most.
+/// Largest number of passes over all weights.
 const SWEEPS: usize = 6;
-/// The step around the last place that counts as found is so wide, as a share of the places that do.
+/// Width of the smooth step, as a share of the ranks that count as a hit.
 const STEP: f64 = 0.25;
-/// What the place itself counts beside having been found: it tells apart blends that find as many.
+/// Weight of the reciprocal rank beside the step: it separates weights with equally many hits.
 const RANK_WEIGHT: f64 = 0.2;
 
-/// Scores this close, as a share of the score itself, tie: sums are not always made in the same order.
+/// Relative difference of scores that counts as a tie: sums are not always made in the same order.
 const GAIN_TIE: f32 = 1e-6;
 
-/// A past and what followed.
+/// History and the item that followed it.
 #[derive(Clone, Debug)]
 pub struct HoldoutExample {
-    /// The past.
+    /// History before the item.
     pub history: History,
-    /// The thing that was had next.
+    /// Index of the item that followed.
     pub next: u32,
 }
 
-/// What fitting is to look at.
+/// Options of a fit.
 #[derive(Clone, Copy, Debug)]
 pub struct WeightFitOptions<'a> {
-    /// Which parts may count.
+    /// Parts that may get a weight.
     pub parts: &'a [ScorePart],
-    /// How many first things count as found.
+    /// Number of top ranks that count as a hit.
     pub hit_top: usize,
 }
 
-/// What competes in one example: by term the values of all candidates, what followed first.
+/// Candidates of one example: the values of each term, the item that followed first.
 struct CandidateSet {
     terms: [Vec<f32>; TERMS],
 }
 
-/// Weights on the way, with the score of each candidate of each race.
+/// State of the search: weights, and the scores of all candidates under them.
 struct CoordinateAscent<'a> {
     examples: &'a [CandidateSet],
     weights: [f32; TERMS],
     scores: Vec<Vec<f32>>,
-    within: f64,
+    hit_top: f64,
     objective: f64,
 }
 
 impl WeightFitOptions<'_> {
-    /// With all parts, 20 things.
+    /// All parts, with a hit among the top 20.
     pub const ALL: WeightFitOptions<'static> = WeightFitOptions { parts: &ScorePart::ALL, hit_top: HIT_TOP };
 }
 
-/// The blend that finds most of what followed, and how much it finds (0 to 1).
+/// Fits weights; returns them with their hit rate on the examples, 0 to 1.
 pub fn fit_weights(
     recommender: &Recommender,
     examples: &[HoldoutExample],
-    fitting: WeightFitOptions<'_>,
+    options: WeightFitOptions<'_>,
 ) -> (ScoreWeights, f64) {
-    let races: Vec<CandidateSet> = examples
+    let examples: Vec<CandidateSet> = examples
         .par_iter()
         .map_init(ItemTerms::default, |terms, example| CandidateSet::of(recommender, example, terms))
         .collect();
-    let scales = scales(&races);
-    let may = |term: &usize| fitting.parts.contains(&ScorePart::of_term(*term)) && scales[*term] > 0.0;
-    let terms: Vec<usize> = (0..TERMS).filter(may).collect();
-    let within = fitting.hit_top as f64;
-    let alone = |first: &usize| {
+    let scales = scales(&examples);
+    let terms: Vec<usize> = (0..TERMS)
+        .filter(|term| options.parts.contains(&ScorePart::of_term(*term)) && scales[*term] > 0.0)
+        .collect();
+    let hit_top = options.hit_top as f64;
+    let mut starts: Vec<CoordinateAscent<'_>> = Vec::with_capacity(terms.len());
+    for term in &terms {
         let mut weights = [0.0; TERMS];
-        weights[*first] = 1.0 / scales[*first];
-        CoordinateAscent::from(&races, weights, within)
-    };
-    let mut starts: Vec<CoordinateAscent<'_>> = terms.iter().map(alone).collect();
-    starts.sort_by(|one, other| other.objective.total_cmp(&one.objective));
+        weights[*term] = 1.0 / scales[*term];
+        starts.push(CoordinateAscent::from(&examples, weights, hit_top));
+    }
+    starts.sort_by(|left, right| right.objective.total_cmp(&left.objective));
     starts.truncate(STARTS);
-    starts.iter_mut().for_each(|climb| climb.ascend(&terms, &scales));
-    let best = starts.into_iter().max_by(|one, other| one.objective.total_cmp(&other.objective));
-    let weights = best.map_or([0.0; TERMS], |climb| climb.weights);
-    let found = races.iter().filter(|race| rank(&race.scores(&weights)) < within).count();
-    (ScoreWeights::from_array(&weights), found as f64 / races.len().max(1) as f64)
+    starts.iter_mut().for_each(|ascent| ascent.ascend(&terms, &scales));
+    let best = starts.into_iter().max_by(|left, right| left.objective.total_cmp(&right.objective));
+    let weights = best.map_or([0.0; TERMS], |ascent| ascent.weights);
+    let hits = examples.iter().filter(|example| rank(&example.scores(&weights)) < hit_top).count();
+    let weights = ScoreWeights { terms: ScoreTerms::from_array(&weights) };
+    (weights, hits as f64 / examples.len().max(1) as f64)
 }
 
 impl CandidateSet {
+    /// Best items of each term: an item outside all of them cannot reach a top rank.
     fn of(recommender: &Recommender, example: &HoldoutExample, terms: &mut ItemTerms) -> Self {
         recommender.terms(&example.history, terms);
         let mut candidates: Vec<u32> = Vec::new();
         let mut order: Vec<u32> = Vec::new();
-        for term in &terms.of {
+        for term in &terms.rows {
             order.clear();
-            order.extend((0..term.len() as u32).filter(|thing| term[*thing as usize] > 0.0));
-            let better = |one: &u32, other: &u32| {
-                term[*other as usize].total_cmp(&term[*one as usize]).then(one.cmp(other))
-            };
+            order.extend((0..term.len() as u32).filter(|item| term[*item as usize] > 0.0));
             if order.len() > CANDIDATES_MAX {
-                order.select_nth_unstable_by(CANDIDATES_MAX, better);
+                // A selection, not a sort: a term has a value for every item of the shop.
+                order.select_nth_unstable_by(CANDIDATES_MAX, |left, right| {
+                    term[*right as usize].total_cmp(&term[*left as usize]).then(left.cmp(right))
+                });
                 order.truncate(CANDIDATES_MAX);
             }
             candidates.extend_from_slice(&order);
         }
         candidates.sort_unstable();
         candidates.dedup();
-        let others = candidates.into_iter().filter(|thing| *thing != example.next);
-        let things: Vec<u32> = std::iter::once(example.next).chain(others).collect();
-        let value = |term: &Vec<f32>, thing: &u32| term.get(*thing as usize).copied().unwrap_or_default();
-        let of = |term: &Vec<f32>| things.iter().map(|thing| value(term, thing)).collect();
-        Self { terms: std::array::from_fn(|term| of(&terms.of[term])) }
+        let others = candidates.into_iter().filter(|item| *item != example.next);
+        let items: Vec<u32> = std::iter::once(example.next).chain(others).collect();
+        let terms = std::array::from_fn(|term| {
+            let values = &terms.rows[term];
+            items.iter().map(|item| values.get(*item as usize).copied().unwrap_or_default()).collect()
+        });
+        Self { terms }
     }
 
     fn scores(&self, weights: &[f32; TERMS]) -> Vec<f32> {
@@ -131,29 +135,31 @@ impl CandidateSet {
 }
 
 impl<'a> CoordinateAscent<'a> {
-    fn from(races: &'a [CandidateSet], weights: [f32; TERMS], within: f64) -> Self {
-        let scores: Vec<Vec<f32>> = races.par_iter().map(|race| race.scores(&weights)).collect();
-        let worth = total(scores.par_iter().map(|scores| objective(rank(scores), within)));
-        Self { examples: races, weights, scores, within, objective: worth }
+    fn from(examples: &'a [CandidateSet], weights: [f32; TERMS], hit_top: f64) -> Self {
+        let scores: Vec<Vec<f32>> = examples.par_iter().map(|example| example.scores(&weights)).collect();
+        let objective = total(scores.par_iter().map(|scores| objective(rank(scores), hit_top)));
+        Self { examples, weights, scores, hit_top, objective }
     }
 
-    /// To where no step of one weight is better.
+    /// Moves weights until no single change improves the objective.
     fn ascend(&mut self, terms: &[usize], scales: &[f32; TERMS]) {
         for _ in 0..SWEEPS {
             let before = self.objective;
             for term in terms {
-                let now = self.weights[*term];
-                let tries: Vec<f32> = if now == 0.0 {
-                    INITIAL_WEIGHTS.map(|weight| weight / scales[*term]).to_vec()
+                let weight = self.weights[*term];
+                let values: Vec<f32> = if weight == 0.0 {
+                    INITIAL_WEIGHTS.map(|initial| initial / scales[*term]).to_vec()
                 } else {
-                    FACTORS.map(|factor| factor * now).to_vec()
+                    FACTORS.map(|factor| factor * weight).to_vec()
                 };
-                let tried = tries.into_iter().map(|weight| (weight, self.with(*term, weight)));
-                let best = tried.max_by(|one, other| one.1.total_cmp(&other.1));
-                if let Some((weight, _)) = best.filter(|(_, worth)| *worth > self.objective) {
-                    let weights =
-                        std::array::from_fn(|one| if one == *term { weight } else { self.weights[one] });
-                    *self = Self::from(self.examples, weights, self.within);
+                let best = values
+                    .into_iter()
+                    .map(|weight| (weight, self.with(*term, weight)))
+                    .max_by(|left, right| left.1.total_cmp(&right.1));
+                if let Some((weight, _)) = best.filter(|(_, objective)| *objective > self.objective) {
+                    let mut weights = self.weights;
+                    weights[*term] = weight;
+                    *self = Self::from(self.examples, weights, self.hit_top);
                 }
             }
             if self.objective <= before {
@@ -162,45 +168,48 @@ impl<'a> CoordinateAscent<'a> {
         }
     }
 
-    /// The worth if one term had another weight.
+    /// Objective with another weight of one term. Only the change is added to the scores.
     fn with(&self, term: usize, weight: f32) -> f64 {
-        let more = weight - self.weights[term];
-        total(self.examples.par_iter().zip(&self.scores).map(|(race, scores)| {
-            let scores = scores.iter().zip(&race.terms[term]).map(|(score, value)| score + more * value);
-            objective(rank_of_next(scores), self.within)
+        let change = weight - self.weights[term];
+        total(self.examples.par_iter().zip(&self.scores).map(|(example, scores)| {
+            let scores = scores.iter().zip(&example.terms[term]).map(|(score, value)| score + change * value);
+            objective(rank_of_next(scores), self.hit_top)
         }))
     }
 }
 
-/// How much it is worth that what followed is at a place.
-fn objective(place: f64, within: f64) -> f64 {
-    let step = 1.0 / (1.0 + ((place - within + 0.5) / (STEP * within)).exp());
-    step + RANK_WEIGHT / (1.0 + place)
+/// Value of a rank, from 0: a logistic step at `hit_top`, and a fifth of the reciprocal rank.
+fn objective(rank: f64, hit_top: f64) -> f64 {
+    let step = 1.0 / (1.0 + ((rank - hit_top + 0.5) / (STEP * hit_top)).exp());
+    step + RANK_WEIGHT / (1.0 + rank)
 }
 
-/// In their order, so that it is the same on every machine.
-fn total(each: impl IndexedParallelIterator<Item = f64>) -> f64 {
-    each.collect::<Vec<f64>>().iter().sum()
+/// Sum in the order of the examples, so that it is the same on every machine.
+fn total(values: impl IndexedParallelIterator<Item = f64>) -> f64 {
+    values.collect::<Vec<f64>>().iter().sum()
 }
 
 fn rank(scores: &[f32]) -> f64 {
     rank_of_next(scores.iter().copied())
 }
 
-/// How many scores are above the first one, of those that tie half.
+/// Rank, from 0, of the first score among all; a tie counts half.
 fn rank_of_next(mut scores: impl Iterator<Item = f32>) -> f64 {
-    let Some(first) = scores.next() else { return f64::INFINITY };
-    let near = GAIN_TIE * first.abs();
-    let (above, tied) = scores.fold((0_u32, 0_u32), |(above, tied), score| {
-        (above + u32::from(score > first + near), tied + u32::from((score - first).abs() <= near))
-    });
+    let Some(next) = scores.next() else { return f64::INFINITY };
+    let tie = GAIN_TIE * next.abs();
+    let mut above = 0_u32;
+    let mut tied = 0_u32;
+    for score in scores {
+        above += u32::from(score > next + tie);
+        tied += u32::from((score - next).abs() <= tie);
+    }
     f64::from(above) + 0.5 * f64::from(tied)
 }
 
-/// The mean of the best value of each term.
-fn scales(races: &[CandidateSet]) -> [f32; TERMS] {
-    let best = |race: &CandidateSet, term: usize| race.terms[term].iter().copied().fold(0.0, f32::max);
+/// Mean over the examples of the best value of each term.
+fn scales(examples: &[CandidateSet]) -> [f32; TERMS] {
     std::array::from_fn(|term| {
-        races.iter().map(|race| best(race, term)).sum::<f32>() / races.len().max(1) as f32
+        let best = examples.iter().map(|example| example.terms[term].iter().copied().fold(0.0, f32::max));
+        best.sum::<f32>() / examples.len().max(1) as f32
     })
 }

@@ -1,4 +1,4 @@
-//! Which things go with which: sparse rows of the nearest, learned from pasts. In come pasts, out goes one row a thing.
+//! Neighbours of items: sparse rows of the strongest co-occurring or following items, computed from histories.
 
 use super::history::History;
 use rayon::prelude::*;
@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-/// Things that were had at most so many places apart are had together.
+/// Largest distance of two items in a history that counts as co-occurrence.
 const COOCCURRENCE_WINDOW: usize = 10;
-/// What having been had before the other counts, where having been had after counts 1.
+/// Weight of having occurred before the other item, where having occurred after has 1.
 const BACKWARD_WEIGHT: f32 = 0.5;
-/// Added to the counts of things, so that what was had once is near to nothing.
+/// Addition to the counts of items, so that rare items have small weights.
 const SMOOTHING: f32 = 5.0;
-/// How many neighbours of a thing are kept at most.
+/// Largest number of neighbours of an item.
 const NEIGHBOURS_MAX: usize = 200;
-/// How many pairs a table of what is had together has at most, and one of what follows: in a shop of very many things fewer
-/// neighbours of each are kept, so that a model stays small enough to send.
+/// Largest number of entries of the co-occurrence table, and of one successor table. With very many items each has fewer neighbours,
+/// so that a model stays small enough to send.
 const COOCCURRENCE_PAIRS_MAX: usize = 2_000_000;
 const SEQUENCE_PAIRS_MAX: usize = 1_000_000;
 
-/// Rows of things and weights: row `i` has what goes with thing `i`, strongest first.
+/// Sparse matrix of item weights: row `i` has the neighbours of item `i`, strongest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Neighbours {
     starts: Vec<u32>,
@@ -27,84 +27,86 @@ pub(super) struct Neighbours {
     weights: Vec<f32>,
 }
 
-/// Sparse sums by pair of things.
+/// Sparse sums by (first item, second item).
 type Pairs = HashMap<(u32, u32), f32>;
 
 impl Neighbours {
-    /// What is had together, with cosine weights: the sum over pairs `1 / distance`, forwards once and backwards half, over the
-    /// root of how often each of the two was had.
-    pub(super) fn cooccurring(pasts: &[History], counts: &[f32]) -> Self {
-        let pairs = pairs(pasts, 1..=COOCCURRENCE_WINDOW);
+    /// Co-occurrence with cosine weights: the sum over pairs of `1 / distance`, forwards once and backwards half, divided by
+    /// `sqrt((n_i + 5) (n_j + 5))` for the items' counts.
+    pub(super) fn cooccurring(histories: &[History], counts: &[f32]) -> Self {
+        let pairs = pairs(histories, 1..=COOCCURRENCE_WINDOW);
         let mut both: Pairs = HashMap::with_capacity(pairs.len() * 2);
         for ((before, after), weight) in pairs {
             *both.entry((before, after)).or_default() += weight;
             *both.entry((after, before)).or_default() += BACKWARD_WEIGHT * weight;
         }
-        let count = |thing: u32| counts.get(thing as usize).copied().unwrap_or_default() + SMOOTHING;
-        both.iter_mut().for_each(|((one, other), weight)| *weight /= (count(*one) * count(*other)).sqrt());
+        let smoothed = |item: u32| counts.get(item as usize).copied().unwrap_or_default() + SMOOTHING;
+        both.iter_mut()
+            .for_each(|((left, right), weight)| *weight /= (smoothed(*left) * smoothed(*right)).sqrt());
         Self::of(counts.len(), both, COOCCURRENCE_PAIRS_MAX)
     }
 
-    /// What is had `distance` places later, as shares of all that was had so many places after a thing.
-    pub(super) fn successors(pasts: &[History], things: usize, distance: usize) -> Self {
-        let mut pairs = pairs(pasts, distance..=distance);
-        let mut totals = vec![0.0; things];
+    /// Successors `distance` places later, as smoothed shares of all successors at that distance.
+    pub(super) fn successors(histories: &[History], items: usize, distance: usize) -> Self {
+        let mut pairs = pairs(histories, distance..=distance);
+        let mut totals = vec![0.0; items];
         pairs.iter().for_each(|((before, _), weight)| totals[*before as usize] += weight);
         let smoothing = SMOOTHING / distance as f32;
         pairs.iter_mut().for_each(|((before, _), weight)| *weight /= totals[*before as usize] + smoothing);
-        Self::of(things, pairs, SEQUENCE_PAIRS_MAX)
+        Self::of(items, pairs, SEQUENCE_PAIRS_MAX)
     }
 
-    /// The strongest of each thing, as many of each as fit into `pairs_max` of all.
-    fn of(things: usize, pairs: Pairs, pairs_max: usize) -> Self {
-        let mut rows: Vec<Vec<(u32, f32)>> = vec![Vec::new(); things];
-        pairs.into_iter().for_each(|((one, other), weight)| rows[one as usize].push((other, weight)));
-        let kept = longest(rows.iter().map(Vec::len), pairs_max);
+    /// Strongest neighbours of each item, with rows as long as `pairs_max` entries in all allow.
+    fn of(items: usize, pairs: Pairs, pairs_max: usize) -> Self {
+        let mut rows: Vec<Vec<(u32, f32)>> = vec![Vec::new(); items];
+        pairs.into_iter().for_each(|((from, to), weight)| rows[from as usize].push((to, weight)));
+        let row_max = longest(rows.iter().map(Vec::len), pairs_max);
         rows.par_iter_mut().for_each(|row| {
-            row.sort_unstable_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
-            row.truncate(kept);
+            // Ties by index: the order of a hash map differs from run to run.
+            row.sort_unstable_by(|left, right| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0)));
+            row.truncate(row_max);
         });
         let mut neighbours = Self { starts: vec![0], ..Self::default() };
         for row in rows {
-            neighbours.items.extend(row.iter().map(|(thing, _)| *thing));
+            neighbours.items.extend(row.iter().map(|(item, _)| *item));
             neighbours.weights.extend(row.iter().map(|(_, weight)| *weight));
             neighbours.starts.push(neighbours.items.len() as u32);
         }
         neighbours
     }
 
-    /// What goes with a thing; nothing for a thing that is not known.
-    pub(super) fn of_item(&self, thing: u32) -> impl Iterator<Item = (usize, f32)> {
-        let at = |place: usize| self.starts.get(place).map_or(0, |start| *start as usize);
-        let row = at(thing as usize)..at(thing as usize + 1).max(at(thing as usize));
-        self.items[row.clone()].iter().map(|thing| *thing as usize).zip(self.weights[row].iter().copied())
+    /// Neighbours of an item with weights; none for an unknown item.
+    pub(super) fn of_item(&self, item: u32) -> impl Iterator<Item = (usize, f32)> {
+        let start = |index: usize| self.starts.get(index).map_or(0, |start| *start as usize);
+        let row = start(item as usize)..start(item as usize + 1).max(start(item as usize));
+        self.items[row.clone()].iter().map(|item| *item as usize).zip(self.weights[row].iter().copied())
     }
 
-    /// How much `other` goes with `thing`.
-    pub(super) fn weight(&self, thing: u32, other: u32) -> f32 {
-        self.of_item(thing).find(|(known, _)| *known == other as usize).map_or(0.0, |(_, weight)| weight)
+    /// Weight of `other` as a neighbour of `item`; 0 if it is none.
+    pub(super) fn weight(&self, item: u32, other: u32) -> f32 {
+        self.of_item(item).find(|(known, _)| *known == other as usize).map_or(0.0, |(_, weight)| weight)
     }
 
-    /// That it is a whole of rows of so many things, and finite.
-    pub(super) fn is_sound(&self, things: usize) -> bool {
+    /// Checks rows, indices and weights, which decoded bytes do not guarantee.
+    pub(super) fn is_sound(&self, items: usize) -> bool {
         let ends = self.starts.first() == Some(&0)
-            && self.starts.len() == things + 1
+            && self.starts.len() == items + 1
             && self.starts.last().is_some_and(|end| *end as usize == self.items.len());
         ends && self.starts.is_sorted()
             && self.items.len() == self.weights.len()
-            && self.items.iter().all(|thing| (*thing as usize) < things)
+            && self.items.iter().all(|item| (*item as usize) < items)
             && self.weights.iter().all(|weight| weight.is_finite())
     }
 }
 
-/// For each two things of a past that are so many places apart, the older first, the sum of `1 / distance`.
-fn pairs(pasts: &[History], distances: RangeInclusive<usize>) -> Pairs {
+/// Sum of `1 / distance` over all pairs of a history with the given distances, by (older item, newer item).
+fn pairs(histories: &[History], distances: RangeInclusive<usize>) -> Pairs {
     let mut pairs = Pairs::new();
-    // One past after the other, so that sums are the same on every machine.
-    for past in pasts {
-        for (rank, newer) in past.interactions.iter().enumerate() {
+    // One history after the other, so that sums are the same on every machine.
+    for history in histories {
+        for (rank, newer) in history.interactions.iter().enumerate() {
             for distance in distances.clone() {
-                let Some(older) = past.interactions.get(rank + distance) else { break };
+                let Some(older) = history.interactions.get(rank + distance) else { break };
                 *pairs.entry((older.item, newer.item)).or_default() += 1.0 / distance as f32;
             }
         }
@@ -112,11 +114,11 @@ fn pairs(pasts: &[History], distances: RangeInclusive<usize>) -> Pairs {
     pairs
 }
 
-/// How long rows of these lengths may be at most, so that all of them have no more than `pairs_max` entries: 1 to [`KEPT`].
+/// Largest row length, 1 to [`NEIGHBOURS_MAX`], with which rows of the given lengths have at most `pairs_max` entries in all.
 fn longest(lengths: impl Iterator<Item = usize>, pairs_max: usize) -> usize {
     let mut of_length = [0_usize; NEIGHBOURS_MAX + 1];
     lengths.for_each(|length| of_length[length.min(NEIGHBOURS_MAX)] += 1);
-    // Of a length each row that is at least as long has one entry more than of the length before.
+    // Each row at least as long as a length adds one entry at that length.
     let mut at_least: usize = of_length[1..].iter().sum();
     let mut pairs = 0;
     for (length, rows) in of_length.into_iter().enumerate().skip(1) {
@@ -134,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_cut_at_the_length_by_which_all_fit() {
+    fn rows_are_cut_at_the_length_with_which_all_fit() {
         let rows: [(&[usize], usize, usize); 6] = [
             (&[], 10, NEIGHBOURS_MAX),
             (&[500, 3, 0], 203, NEIGHBOURS_MAX),
@@ -149,11 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn the_strongest_neighbours_are_kept_and_a_row_that_is_short_stays() {
+    fn the_strongest_neighbours_are_kept_and_short_rows_are_unchanged() {
         let row = |from: u32, count: u32| (1..=count).map(move |to| ((from, to), to as f32));
         let pairs: Pairs = row(0, 9).chain(row(1, 2)).chain(row(2, 9)).collect();
         let table = Neighbours::of(10, pairs, 12);
-        let kept = |thing: u32| table.of_item(thing).collect::<Vec<_>>();
+        let kept = |item: u32| table.of_item(item).collect::<Vec<_>>();
         assert_eq!(kept(0), [(9, 9.0), (8, 8.0), (7, 7.0), (6, 6.0), (5, 5.0)]);
         assert_eq!((kept(1), kept(2)), (vec![(2, 2.0), (1, 1.0)], kept(0)));
         assert!(table.is_sound(10) && table.items.len() == 12);

@@ -1,42 +1,44 @@
-//! How much each part of a recommendation counts.
+//! Parts of a recommendation score, the terms that each consists of, and a weight for each term.
 
-use super::history::{EXPONENTS, REPEAT_TERMS, SEQUENCE_RANKS};
+use super::history::{RANK_DECAYS, REPEAT_TERMS, RankDecays, RepeatTerms, SEQUENCE_RANKS};
 use serde::{Deserialize, Serialize};
 
-/// What a score is made of.
+/// Part of a score, by the kind of evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ScorePart {
-    /// The shopper had it before.
+    /// Earlier interactions of the user with the item.
     Repeat,
-    /// It goes with what the shopper had.
+    /// Co-occurrence with items of the user's history.
     Cooccurrence,
-    /// It follows what the shopper had last.
+    /// Sequences: items that follow the user's newest items.
     Sequence,
-    /// Shoppers of such taste have it.
+    /// Latent factors of the user and the item.
     Latent,
-    /// The shopper's segment has it.
+    /// Popularity in the user's segment.
     Segment,
-    /// Everybody has it.
+    /// Popularity among all users.
     Popular,
-    /// Everybody has it lately.
+    /// Recent popularity among all users.
     Trending,
 }
 
-/// Terms of a score: parts that fade with rank are there once for each exponent, what follows once for each rank.
+/// Number of terms of a score.
 pub(super) const TERMS: usize = LATENT + 4;
-/// Where the terms of each part begin.
+/// Index of the first co-occurrence term; the repeat terms come before.
 pub(super) const COOCCURRENCE: usize = REPEAT_TERMS;
-pub(super) const SEQUENCE: usize = COOCCURRENCE + EXPONENTS.len();
+/// Index of the first sequence term.
+pub(super) const SEQUENCE: usize = COOCCURRENCE + RANK_DECAYS;
+/// Index of the latent term; segment, popular and trending follow.
 pub(super) const LATENT: usize = SEQUENCE + SEQUENCE_RANKS;
-/// How many parts there are.
+/// Number of parts of a score.
 pub const PARTS: usize = 7;
 
-/// A weight for each term.
+/// Values for all terms of a score: the terms of one item, or their weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ScoreWeights {
-    pub(super) repeat: [f32; REPEAT_TERMS],
-    pub(super) cooccurrence: [f32; EXPONENTS.len()],
-    /// For the newest things, newest first.
+pub(super) struct ScoreTerms {
+    pub(super) repeat: RepeatTerms,
+    pub(super) cooccurrence: RankDecays,
+    /// By rank of the item that is followed, newest first.
     pub(super) sequence: [f32; SEQUENCE_RANKS],
     pub(super) latent: f32,
     pub(super) segment: f32,
@@ -44,8 +46,14 @@ pub struct ScoreWeights {
     pub(super) trending: f32,
 }
 
+/// Weights of the terms of a score.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScoreWeights {
+    pub(super) terms: ScoreTerms,
+}
+
 impl ScorePart {
-    /// All of them.
+    /// All parts, in the order of their terms.
     pub const ALL: [Self; PARTS] = [
         Self::Repeat,
         Self::Cooccurrence,
@@ -56,7 +64,7 @@ impl ScorePart {
         Self::Trending,
     ];
 
-    /// The part that a term belongs to.
+    /// Part of the term with an index below [`TERMS`].
     pub(super) const fn of_term(term: usize) -> Self {
         match term {
             0..COOCCURRENCE => Self::Repeat,
@@ -67,58 +75,60 @@ impl ScorePart {
     }
 }
 
-impl ScoreWeights {
-    /// What recommends before anything is known of how much parts count.
-    pub fn default_weights() -> Self {
+impl ScoreTerms {
+    /// Values in the order of their terms, for code that goes through all of them.
+    pub(super) fn to_array(self) -> [f32; TERMS] {
+        let mut values = [0.0; TERMS];
+        values[..COOCCURRENCE].copy_from_slice(&self.repeat.to_array());
+        values[COOCCURRENCE..SEQUENCE].copy_from_slice(&self.cooccurrence.to_array());
+        values[SEQUENCE..LATENT].copy_from_slice(&self.sequence);
+        values[LATENT..].copy_from_slice(&[self.latent, self.segment, self.popular, self.trending]);
+        values
+    }
+
+    /// Inverse of [`Self::to_array`].
+    pub(super) fn from_array(values: &[f32; TERMS]) -> Self {
+        let [latent, segment, popular, trending] = std::array::from_fn(|index| values[LATENT + index]);
         Self {
-            repeat: [0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0],
-            cooccurrence: [0.0, 0.0, 1.0],
+            repeat: RepeatTerms::from_array(std::array::from_fn(|index| values[index])),
+            cooccurrence: RankDecays::from_array(std::array::from_fn(|index| values[COOCCURRENCE + index])),
+            sequence: std::array::from_fn(|index| values[SEQUENCE + index]),
+            latent,
+            segment,
+            popular,
+            trending,
+        }
+    }
+}
+
+impl ScoreWeights {
+    /// Weights for too little data to fit any.
+    pub fn default_weights() -> Self {
+        let terms = ScoreTerms {
+            repeat: RepeatTerms { inverse_rank: 0.1, ..RepeatTerms::default() },
+            cooccurrence: RankDecays { inverse: 1.0, ..RankDecays::default() },
             sequence: [0.2, 0.1, 0.05],
             latent: 0.1,
             segment: 0.0,
             popular: 0.01,
             trending: 0.01,
-        }
+        };
+        Self { terms }
     }
 
-    /// For a shopper without a past: what the segment has, and what everybody has.
+    /// Weights for a user without a history: segment + (popular + trending) / 2.
     pub(super) fn for_unknown_user() -> Self {
-        Self { segment: 1.0, popular: 0.5, trending: 0.5, ..Self::default() }
+        let terms = ScoreTerms { segment: 1.0, popular: 0.5, trending: 0.5, ..ScoreTerms::default() };
+        Self { terms }
     }
 
-    /// Only what everybody has.
+    /// Weights of popularity among all users alone.
     pub fn popularity() -> Self {
-        Self { popular: 1.0, ..Self::default() }
+        Self { terms: ScoreTerms { popular: 1.0, ..ScoreTerms::default() } }
     }
 
-    /// The weights of the terms, in their order.
-    pub(super) fn to_array(&self) -> [f32; TERMS] {
-        let mut weights = [0.0; TERMS];
-        weights[..COOCCURRENCE].copy_from_slice(&self.repeat);
-        weights[COOCCURRENCE..SEQUENCE].copy_from_slice(&self.cooccurrence);
-        weights[SEQUENCE..LATENT].copy_from_slice(&self.sequence);
-        weights[LATENT..].copy_from_slice(&[self.latent, self.segment, self.popular, self.trending]);
-        weights
-    }
-
-    /// The blend of such weights.
-    pub(super) fn from_array(weights: &[f32; TERMS]) -> Self {
-        let three = |from: usize| [weights[from], weights[from + 1], weights[from + 2]];
-        let own = std::array::from_fn(|term| weights[term]);
-        let [latent, segment, popular, lately] = std::array::from_fn(|rest| weights[LATENT + rest]);
-        Self {
-            repeat: own,
-            cooccurrence: three(COOCCURRENCE),
-            sequence: three(SEQUENCE),
-            latent,
-            segment,
-            popular,
-            trending: lately,
-        }
-    }
-
-    /// Whether every weight is a number.
+    /// Checks that every weight is finite.
     pub(super) fn is_finite(&self) -> bool {
-        self.to_array().iter().all(|weight| weight.is_finite())
+        self.terms.to_array().iter().all(|weight| weight.is_finite())
     }
 }
