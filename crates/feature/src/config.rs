@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Upper limit of `tombstone_margin`.
 const MARGIN_MAX_MS: u64 = 90 * 24 * 60 * 60 * 1000;
 
-/// Configuration section `[feature]`.
+/// Keys of the configuration section `[feature]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -49,13 +49,13 @@ pub struct Config {
     pub shadow_one_in: u32,
     /// Most item predictions of the shadow evaluation per second, over all partitions of this process.
     pub shadow_items_per_second: u32,
-    /// Largest accepted request.
+    /// Largest request that is accepted.
     pub max_request: ByteSize,
     /// Largest response, or message of a stream.
     pub max_response: ByteSize,
 }
 
-/// Validated configuration.
+/// Configuration with checked and parsed values.
 #[derive(Clone, Copy, Debug)]
 pub struct ValidConfig {
     pub(crate) lease_ttl: TimeDelta,

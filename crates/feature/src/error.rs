@@ -8,10 +8,10 @@ use tonic::Status;
 /// Error of a feature call or of a partition owner.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Failed store request.
+    /// Failed request to the store.
     #[error("store request failed")]
     Store(#[from] portrait_store::Error),
-    /// Undecodable stored profile.
+    /// Stored profile that cannot be decoded.
     #[error("the stored profile of user {user_id:?} cannot be read")]
     Profile {
         /// User id as stored, for the operator.
@@ -29,7 +29,7 @@ pub enum Error {
         #[source]
         source: portrait_profile::DecodeError,
     },
-    /// Undecodable stored tombstone.
+    /// Stored tombstone that cannot be decoded.
     #[error("a tombstone of the partition cannot be read")]
     Tombstone {
         /// Reason from the decoder.
@@ -43,7 +43,7 @@ pub enum Error {
         #[source]
         source: portrait_profile::DecodeError,
     },
-    /// Invalid request.
+    /// Request that failed its validation.
     #[error(transparent)]
     Request(#[from] ValidationError),
 }
@@ -61,6 +61,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(source) => source.is_retryable(),
+            // Stored bytes stay as they are: only a release that can decode them helps.
             Self::Profile { .. }
             | Self::Record { .. }
             | Self::Tombstone { .. }

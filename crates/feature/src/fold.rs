@@ -23,7 +23,7 @@ pub(crate) struct OwnedPosition {
     pub(crate) token: LeaseToken,
     /// Number of the newest commit.
     pub(crate) commit_no: CommitNo,
-    /// Newest applied record.
+    /// Position of the newest applied record.
     pub(crate) applied_through: LogSeq,
     /// Newest event time of the partition.
     pub(crate) clock: Timestamp,
@@ -52,7 +52,7 @@ pub(crate) struct FoldResult {
     pub(crate) erasures: ErasureCounts,
 }
 
-/// Commit under construction.
+/// Commit under construction from one batch of entries.
 pub(crate) struct BatchFold<'a> {
     profiles: &'a mut ProfileCache,
     tombstones: &'a mut TombstoneIndex,

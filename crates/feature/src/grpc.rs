@@ -12,7 +12,7 @@ use portrait_proto::{feature, request, time};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
-/// Implementation of `FeatureService`.
+/// gRPC implementation of `FeatureService`, shared by all connections.
 pub(crate) struct Grpc {
     pub(crate) shared: Arc<FeatureContext>,
 }

@@ -30,7 +30,7 @@ pub(crate) struct Metrics {
 /// Counts of one commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CommitCounts {
-    /// Records by outcome.
+    /// Records of the commit by outcome.
     pub(crate) records: Counters,
     /// Number of written profiles.
     pub(crate) profiles: usize,

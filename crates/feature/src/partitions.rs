@@ -3,7 +3,7 @@
 use crate::error::Error;
 use portrait_profile::{PartitionLedger, Timestamp};
 use portrait_proto::v1;
-use portrait_store::{LeaseToken, WorkerStore};
+use portrait_store::{LeaseToken, Member, WorkerStore};
 
 /// Lists the status of all partitions in order; `now` is the wall clock.
 ///
@@ -11,8 +11,7 @@ use portrait_store::{LeaseToken, WorkerStore};
 /// Fails if the store cannot be read or a ledger cannot be decoded.
 pub(crate) async fn list(store: &dyn WorkerStore, now: Timestamp) -> Result<Vec<v1::PartitionStatus>, Error> {
     let mut statuses = Vec::new();
-    let workers = store.members(now).await?;
-    let owner = |token: LeaseToken| workers.iter().find(|worker| worker.nonce == token.nonce);
+    let members = store.members(now).await?;
     for partition in store.layout().partitions.all() {
         let meta = store.meta(partition).await?;
         let ledger = PartitionLedger::decode(&meta.note).map_err(|source| Error::Ledger { source })?;
@@ -27,9 +26,15 @@ pub(crate) async fn list(store: &dyn WorkerStore, now: Timestamp) -> Result<Vec<
             late_total: meta.counters.late,
             blocked_total: meta.counters.blocked,
             // A token without a member is that of a process that left or crashed: then the partition has no owner.
-            owner: meta.token.and_then(owner).map_or_else(String::new, |worker| worker.name.clone()),
+            owner: owner_name(meta.token, &members),
             swept_model_version: ledger.swept().map_or(0, |(version, _)| version.get()),
         });
     }
     Ok(statuses)
+}
+
+/// Returns the name of the member that holds the lease; empty without one.
+fn owner_name(token: Option<LeaseToken>, members: &[Member]) -> String {
+    let owner = token.and_then(|token| members.iter().find(|member| member.nonce == token.nonce));
+    owner.map_or_else(String::new, |member| member.name.clone())
 }

@@ -72,7 +72,7 @@ struct QueuedAppend {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Append in flight.
+/// Append whose position is not known yet.
 pub(crate) struct PendingAppend(oneshot::Receiver<Result<LogPosition, Error>>);
 
 impl LogAppender {
@@ -158,6 +158,7 @@ impl LogAppender {
         if queue.lag.load(Ordering::Relaxed) <= self.lag_records_max {
             return Ok(());
         }
+        // Only past the limit: below it no append costs an extra read.
         let mut meta = self.store.meta(partition).await?;
         if let Backpressure::Wait(wait) = backpressure {
             let target = LogSeq::new(meta.log_end.get().saturating_sub(self.lag_records_max));
@@ -174,6 +175,7 @@ impl LogAppender {
     /// Appends queued batches until the queue is empty.
     async fn flush(self: Arc<Self>, partition: PartitionId) {
         let queue = self.queue(partition);
+        // The pause collects records of other callers into the first append; later ones collect while an append is in flight.
         if !self.linger.is_zero() {
             tokio::time::sleep(self.linger).await;
         }
@@ -198,6 +200,7 @@ impl LogAppender {
             }
             batch.extend(state.queued.pop_front());
         }
+        // Cleared under the same lock as the check of the queue, or a caller could enqueue without a flush to take it.
         state.flushing = !batch.is_empty();
         state.flushing.then_some(batch)
     }
@@ -227,6 +230,7 @@ impl LogAppender {
                     let _ = reply.send(Ok(LogPosition { generation: appended.last.generation, seq }));
                 }
             }
+            // One append, one result: every caller in it gets the same error, and retries with its own ids.
             Err(error) => {
                 let error = Error::from(error);
                 for (_, reply, _) in replies {

@@ -41,6 +41,7 @@ impl CatalogueCache {
     /// # Errors
     /// Fails if the store cannot be read or an item cannot be decoded.
     pub(crate) async fn enrich(&self, records: &mut [Record], now: Timestamp) -> Result<(), Error> {
+        // All missing items of a batch in one or few reads, instead of one read per event.
         self.load(records, now).await?;
         for event in records.iter_mut().filter_map(incomplete) {
             let cached = event.item_id.as_ref().and_then(|item_id| self.cached.get(item_id));

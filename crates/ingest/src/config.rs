@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Configuration section `[ingest]`.
+/// Keys of the configuration section `[ingest]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -83,7 +83,7 @@ impl Acknowledge {
     }
 }
 
-/// Validated configuration.
+/// Configuration with checked and parsed values.
 #[derive(Debug)]
 pub struct ValidConfig {
     pub(crate) level: AckLevel,
@@ -111,6 +111,7 @@ impl Default for Config {
             acknowledge: Acknowledge::default(),
             linger: DurationSetting::from_millis(0),
             queue: ByteSize::mebibytes(64),
+            // The largest batch: 1000 events with all their fields.
             max_request: ByteSize::mebibytes(8),
             lag_records_max: 1_000_000,
             stream_wait_max: DurationSetting::from_secs(30),
@@ -123,6 +124,7 @@ impl Default for Config {
             custom_actions: Vec::new(),
             traits: crate::policy::defaults(),
             other_traits: TraitPolicy::Keep,
+            // Off: a limit would reject the import of a log without `backfill`.
             user_events_per_second: 0,
             user_burst: 500,
             catalogue_cache_items: 100_000,
@@ -174,6 +176,7 @@ impl Config {
             traits: TraitPolicies::new(&self.traits, self.other_traits),
             user_events_per_second: self.user_events_per_second,
             user_burst: self.user_burst,
+            // The cache needs a capacity of 1; an operator may write 0 to switch it off.
             catalogue_cache_items: self.catalogue_cache_items.max(1),
             catalogue_cache_ttl: time_delta(self.catalogue_cache_ttl),
         })

@@ -113,6 +113,7 @@ async fn positions_of(
     }
     match failure {
         None => Ok(token),
+        // Nothing was logged for certain: a plain refusal, and the caller need not retry.
         Some(error) if token.entries.is_empty() && !is_ambiguous => Err(error),
         Some(error) => Err(Error::PartiallyLogged { cause: error.message() }),
     }
@@ -126,6 +127,7 @@ pub(crate) async fn state(shared: &IngestContext, receipt: &[u8]) -> Result<v1::
     let receipt = Receipt::decode(receipt)
         .map_err(|InvalidConsistencyToken| unknown_receipt("the bytes are no receipt"))?;
     let partitions = shared.store.layout().partitions;
+    // Partitions of a deployment never change, so another number means another deployment.
     if receipt.log_positions.entries.len() != usize::from(partitions.get()) {
         return Err(unknown_receipt("it has another number of partitions than this deployment"));
     }
@@ -176,10 +178,11 @@ impl ErasureProgress {
 
     /// Returns the state that all partitions have reached.
     fn state(self) -> ErasureState {
-        let all = |done: u32| done == self.partitions;
-        if all(self.cleared) && all(self.swept) {
+        // Cleared without swept is possible: a trim does not wait for a sweep. Complete needs both.
+        let is_swept = self.swept == self.partitions;
+        if is_swept && self.cleared == self.partitions {
             ErasureState::Complete
-        } else if all(self.applied) && all(self.swept) {
+        } else if is_swept && self.applied == self.partitions {
             ErasureState::Applied
         } else {
             ErasureState::Accepted
@@ -189,15 +192,14 @@ impl ErasureProgress {
     /// Describes the first stage that some partitions have not completed; empty if the erasure is complete.
     fn slowest_stage(self) -> String {
         let total = self.partitions;
-        let left = |done: u32| total - done;
         if self.applied < total {
-            format!("{} of {total} partitions to apply it", left(self.applied))
+            format!("{} of {total} partitions to apply it", total - self.applied)
         } else if self.swept < total {
-            format!("{} of {total} partitions to remove edges to the user", left(self.swept))
+            format!("{} of {total} partitions to remove edges to the user", total - self.swept)
         } else if self.trimmed < total {
-            format!("the log of {} of {total} partitions to be trimmed", left(self.trimmed))
+            format!("the log of {} of {total} partitions to be trimmed", total - self.trimmed)
         } else if self.cleared < total {
-            let left = left(self.cleared);
+            let left = total - self.cleared;
             format!(
                 "earlier models to be removed and store files to be rewritten, for {left} of {total} partitions"
             )

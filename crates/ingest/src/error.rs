@@ -32,7 +32,7 @@ pub enum Error {
     /// Full queue: `ingest.queue` bytes wait for the store.
     #[error("the queue has {limit_bytes} bytes and is full: send again later")]
     QueueFull {
-        /// Limit in bytes.
+        /// Limit of the queue in bytes.
         limit_bytes: usize,
     },
     /// Partition with more unapplied records than `ingest.lag_records_max`.
@@ -40,11 +40,11 @@ pub enum Error {
         "partition {partition} has {lag} records that are not applied, {lag_max} are allowed: send again later"
     )]
     Lagging {
-        /// Lagging partition.
+        /// Partition that lags.
         partition: PartitionId,
         /// Records that are not applied.
         lag: u64,
-        /// Limit in records.
+        /// Limit of unapplied records.
         lag_max: u64,
     },
     /// Erasure that is in the logs of some partitions, and not for certain in all.
@@ -83,6 +83,7 @@ impl Error {
         match self {
             Self::Store(source) => store_reason(source.failure()),
             Self::Item { .. } | Self::Ledger { .. } => ErrorReason::StoreIncompatible,
+            // Retryable, since a retry with the same id completes the erasure.
             Self::PartiallyLogged { .. } => ErrorReason::StoreUnavailable,
             Self::ErasureLost { .. } => ErrorReason::TokenExpired,
             Self::Request(error) => error.reason,
@@ -97,6 +98,7 @@ impl Error {
         match self {
             // Unavailable: the request may have reached the store, and only its result is lost.
             Self::Store(source) => matches!(**source, portrait_store::Error::Unavailable(_)),
+            // A flush may still append what it holds while the process ends.
             Self::PartiallyLogged { .. } | Self::ShuttingDown => true,
             Self::Item { .. }
             | Self::Request(_)

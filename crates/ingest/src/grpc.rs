@@ -20,7 +20,7 @@ fn unary_options<T>(request: &Request<T>) -> BatchOptions {
     BatchOptions { backfill: false, backpressure: Backpressure::Reject, trace }
 }
 
-/// Implementation of `IngestService`.
+/// gRPC implementation of `IngestService`, shared by all connections.
 pub(crate) struct Grpc {
     pub(crate) shared: Arc<IngestContext>,
 }
@@ -30,13 +30,17 @@ impl IngestService for Grpc {
     type TrackStreamStream = TrackResponses;
 
     async fn track(&self, request: Request<v1::TrackRequest>) -> Result<Response<v1::TrackResponse>, Status> {
+        // Before the message is taken out of the request: the trace context is in the request's extensions.
         let options = unary_options(&request);
         let v1::TrackRequest { events, backfill } = rate::take(request, |request| request.events.len())?;
         let shared = &self.shared;
-        let validate = |event, now| shared.validator.event(event, now);
         let options = BatchOptions { backfill, ..options };
-        let result =
-            track::enqueue(shared, track::EVENTS, events, options, validate).await?.finish(shared).await?;
+        let result = track::enqueue(shared, track::EVENTS, events, options, |event, now| {
+            shared.validator.event(event, now)
+        })
+        .await?
+        .finish(shared)
+        .await?;
         let consistency_token = result.token.encode();
         let BatchResult { accepted, rejected, .. } = result;
         Ok(Response::new(v1::TrackResponse { accepted, rejected, consistency_token }))
@@ -57,9 +61,12 @@ impl IngestService for Grpc {
         let options = unary_options(&request);
         let updates = rate::take(request, |request| request.updates.len())?.updates;
         let shared = &self.shared;
-        let validate = |update, now| shared.validator.traits(update, now);
-        let result =
-            track::enqueue(shared, track::UPDATES, updates, options, validate).await?.finish(shared).await?;
+        let result = track::enqueue(shared, track::UPDATES, updates, options, |update, now| {
+            shared.validator.traits(update, now)
+        })
+        .await?
+        .finish(shared)
+        .await?;
         let consistency_token = result.token.encode();
         let BatchResult { accepted, rejected, .. } = result;
         Ok(Response::new(v1::IdentifyResponse { accepted, rejected, consistency_token }))
@@ -72,11 +79,12 @@ impl IngestService for Grpc {
         let options = unary_options(&request);
         let relations = rate::take(request, |request| request.relations.len())?.relations;
         let shared = &self.shared;
-        let validate = |relation, now| shared.validator.relation(&relation, now);
-        let result = track::enqueue(shared, track::RELATIONS, relations, options, validate)
-            .await?
-            .finish(shared)
-            .await?;
+        let result = track::enqueue(shared, track::RELATIONS, relations, options, |relation, now| {
+            shared.validator.relation(&relation, now)
+        })
+        .await?
+        .finish(shared)
+        .await?;
         let consistency_token = result.token.encode();
         let BatchResult { accepted, rejected, .. } = result;
         Ok(Response::new(v1::RelateResponse { accepted, rejected, consistency_token }))
@@ -89,11 +97,12 @@ impl IngestService for Grpc {
         let options = unary_options(&request);
         let outcomes = rate::take(request, |request| request.outcomes.len())?.outcomes;
         let shared = &self.shared;
-        let validate = |outcome, now| shared.validator.outcome(&outcome, now);
-        let result = track::enqueue(shared, track::OUTCOMES, outcomes, options, validate)
-            .await?
-            .finish(shared)
-            .await?;
+        let result = track::enqueue(shared, track::OUTCOMES, outcomes, options, |outcome, now| {
+            shared.validator.outcome(&outcome, now)
+        })
+        .await?
+        .finish(shared)
+        .await?;
         let consistency_token = result.token.encode();
         let BatchResult { accepted, rejected, .. } = result;
         Ok(Response::new(v1::RecordOutcomesResponse { accepted, rejected, consistency_token }))

@@ -53,6 +53,7 @@ pub(crate) fn defaults() -> BTreeMap<String, TraitPolicy> {
         "username",
     ];
     let mut policies: BTreeMap<_, _> = dropped.map(|name| (name.to_owned(), TraitPolicy::Drop)).into();
+    // A decade tells a model as much as a year, and identifies fewer people.
     policies.insert("age".to_owned(), TraitPolicy::Band(10));
     policies
 }
@@ -90,15 +91,16 @@ impl FromStr for TraitPolicy {
     type Err = InvalidPolicy;
 
     fn from_str(text: &str) -> Result<Self, InvalidPolicy> {
-        let invalid = || InvalidPolicy(text.to_owned());
         match text {
             "keep" => Ok(Self::Keep),
             "drop" => Ok(Self::Drop),
             _ => {
-                let width =
-                    text.strip_prefix("band:").and_then(|width| width.parse().ok()).ok_or_else(invalid)?;
+                let width = text
+                    .strip_prefix("band:")
+                    .and_then(|width| width.parse().ok())
+                    .ok_or_else(|| InvalidPolicy(text.to_owned()))?;
                 // A width of 0 has no bands, and would divide by zero.
-                if width == 0 { Err(invalid()) } else { Ok(Self::Band(width)) }
+                if width == 0 { Err(InvalidPolicy(text.to_owned())) } else { Ok(Self::Band(width)) }
             }
         }
     }

@@ -37,9 +37,11 @@ impl RateLimit {
     pub(crate) fn allows(&self, user_id: &UserId, now: Timestamp) -> bool {
         // The hash bounds the memory of a bucket; users with the same one share a limit, which is rare and harmless.
         let key = xxh64(user_id.as_str().as_bytes(), 0);
+        // Held for a few instructions and never across an await, so one lock serves all calls.
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket =
             buckets.get(&key).copied().unwrap_or(UserBucket { tokens: self.burst, refilled_at: now });
+        // A clock that goes back refills nothing, and never drains a bucket.
         let refill = now.since(bucket.refilled_at).as_secs_f64().max(0.0) * self.per_second;
         let available = (bucket.tokens + refill).min(self.burst);
         let is_allowed = available >= 1.0;

@@ -26,15 +26,15 @@ pub(crate) struct BatchKind {
     pub(crate) name: &'static str,
 }
 
-/// Events of users.
+/// Kind of events of users.
 pub(crate) const EVENTS: BatchKind = BatchKind { field: "events", name: "event" };
-/// Updates of traits.
+/// Kind of updates of traits.
 pub(crate) const UPDATES: BatchKind = BatchKind { field: "updates", name: "traits" };
-/// Relations between users.
+/// Kind of relations between users.
 pub(crate) const RELATIONS: BatchKind = BatchKind { field: "relations", name: "relation" };
-/// Outcomes, the labels of scores.
+/// Kind of outcomes, the labels of scores.
 pub(crate) const OUTCOMES: BatchKind = BatchKind { field: "outcomes", name: "outcome" };
-/// Items of the catalogue.
+/// Kind of items of the catalogue.
 pub(crate) const ITEMS: BatchKind = BatchKind { field: "items", name: "item" };
 
 /// Options of a batch.
@@ -114,6 +114,7 @@ pub(crate) async fn enqueue<Item>(
     validate: impl Fn(Item, Timestamp) -> Result<Record, ValidationError>,
 ) -> Result<PendingBatch, Error> {
     request::batch(kind.field, items.len())?;
+    // One acceptance time for the batch: de-duplication windows and freshness are measured from it.
     let now = shared.now();
     let mut records = Vec::with_capacity(items.len());
     let mut indices = Vec::with_capacity(items.len());
@@ -187,6 +188,7 @@ fn by_partition(
         chunk.indices.push(index);
         chunk.ends.push(chunk.bytes.len());
     }
+    // Chunks of a partition stay in order: the full ones precede the open one.
     full.extend(open.into_values());
     full.retain(|chunk| !chunk.ends.is_empty());
     full
@@ -232,6 +234,7 @@ impl PendingBatch {
                         seq: position.seq.get(),
                     });
                 }
+                // The append failed as a whole, so each of its items is rejected for the same reason.
                 Err(error) => {
                     span.fail(error.to_string());
                     let rejections = indices.into_iter().map(|index| {

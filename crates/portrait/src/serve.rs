@@ -1,4 +1,4 @@
-//! `portrait serve`: reads the configuration, starts a node, says where it listens, and drains it when it is asked to stop.
+//! `portrait serve`: reads the configuration, runs a node, prints its addresses, and drains it on a signal.
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -7,40 +7,43 @@ use portrait_runtime::config::{self, Sources};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// The arguments of `portrait serve`. A flag wins over `PORTRAIT__SECTION__KEY` in the environment, and that over the file.
+/// Arguments of `portrait serve`. Flags override `PORTRAIT__SECTION__KEY` in the environment, which overrides the file.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Which role this process has.
+    /// Role of this process.
     #[arg(value_enum, default_value_t = NodeRole::All)]
     role: NodeRole,
     #[command(flatten)]
     config: ConfigArgs,
-    /// Where gRPC listens [default: 127.0.0.1:50051].
+    /// Address of the gRPC port [default: 127.0.0.1:50051].
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Where HTTP listens, for /metrics, /livez and /readyz [default: 127.0.0.1:8080].
+    /// Address of the HTTP port, for /metrics, /livez and /readyz [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDRESS")]
     http_listen: Option<SocketAddr>,
-    /// Print the whole configuration as it would be used, and stop.
+    /// Print the effective configuration and exit.
     #[arg(long)]
     dump_config: bool,
 }
 
-/// Where a configuration comes from. A flag wins over `PORTRAIT__SECTION__KEY` in the environment, and that over the file.
+/// Sources of the configuration. Flags override `PORTRAIT__SECTION__KEY` in the environment, which overrides the file.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
-    /// A TOML file; every key of it is optional.
+    /// TOML file; every key is optional.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where everything is remembered [default: embedded:./portrait-data].
+    /// Address of the store [default: embedded:./portrait-data].
     #[arg(long, value_name = "URL")]
     store: Option<String>,
-    /// Any other key, as `ingest.linger=1ms`; may be given again.
+    /// Any other key, such as `ingest.linger=1ms`; can be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
 }
 
 /// Runs the server until SIGTERM or SIGINT.
+///
+/// # Errors
+/// If the configuration is invalid, or the node cannot be started or closed.
 pub async fn run(args: ServeArgs) -> Result<()> {
     let role = args.role;
     let dump = args.dump_config;
@@ -68,7 +71,7 @@ impl ServeArgs {
 }
 
 impl ConfigArgs {
-    /// What is said by file, environment, these flags, and `flags` before them.
+    /// Combines file, environment and flags; `flags` come before the ones of this struct.
     pub(crate) fn sources(self, mut flags: Vec<(String, toml::Value)>) -> Result<Sources> {
         flags.extend(self.store.map(|url| ("store.url".to_owned(), text(url))));
         for setting in self.settings {
@@ -82,7 +85,7 @@ fn text(value: String) -> toml::Value {
     toml::Value::String(value)
 }
 
-/// A key and its value.
+/// Parses `KEY=VALUE`.
 fn parsed(setting: &str) -> Result<(String, toml::Value)> {
     let (key, value) = setting.split_once('=').context("is not KEY=VALUE")?;
     Ok((key.to_owned(), config::value_of(value)))

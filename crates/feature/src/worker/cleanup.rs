@@ -9,7 +9,7 @@ use crate::context::FeatureContext;
 use crate::error::Error;
 use crate::fold::OwnedPosition;
 use portrait_learning::prediction::LOOKALIKES;
-use portrait_profile::{LogSeq, PartitionLedger, Pseudonym, TimeDelta, Timestamp};
+use portrait_profile::{LogSeq, Pseudonym, TimeDelta, Timestamp};
 use portrait_proto::manifest;
 use portrait_proto::status::with_causes;
 use portrait_store::{PublishedModel, Result as Stored};
@@ -137,10 +137,10 @@ async fn expire(
     for page in expired.chunks(EXPIRING_MAX) {
         page.iter().for_each(|(pseudonym, _): &(Pseudonym, _)| owner.tombstones.expire(*pseudonym));
         // The highest expired version remains as a floor: a version of a user must never repeat.
-        let note_versions = |ledger: &mut PartitionLedger| {
+        let is_noted = owner.write_note(position, |ledger| {
             page.iter().for_each(|(_, version)| ledger.erasures_mut().expired(*version));
-        };
-        if !owner.write_note(position, note_versions).await? {
+        });
+        if !is_noted.await? {
             return Ok(false);
         }
     }

@@ -12,7 +12,7 @@ const TITLE_MAX_BYTES: usize = 256;
 pub(crate) struct ValidItem {
     /// Key in the catalogue.
     pub(crate) item_id: ItemId,
-    /// Stored value.
+    /// Value stored under the key.
     pub(crate) item: CatalogueItem,
 }
 
