@@ -108,6 +108,7 @@ impl ModelWatcher {
     async fn serve(&mut self, mut requests: Streaming<WatchModelsRequest>) -> Result<(), StreamEnd> {
         let shared = Arc::clone(&self.shared);
         let mut registry = shared.registry.subscribe();
+        // Heartbeats let a node tell an idle service from a dead connection.
         let mut heartbeat = tokio::time::interval(shared.config.heartbeat);
         loop {
             // Only the newest version matters: versions published while one is being sent are skipped.
@@ -135,6 +136,7 @@ impl ModelWatcher {
         let version = model.version.get();
         let manifest = manifest::decoded(&model.manifest).and_then(|manifest| manifest::parts_of(&manifest));
         let parts = manifest.map_err(|error| Error::stored(model.version, &error))?;
+        // Lets the node detect a damaged manifest before it takes any part.
         let checksum = xxh64(&model.manifest, 0);
         let announcement = Announcement { version, manifest: model.manifest.to_vec(), checksum };
         self.send(Kind::Announcement(announcement)).await?;
@@ -145,6 +147,7 @@ impl ModelWatcher {
                 self.send_part(*name, &part).await?;
             }
         }
+        // The end marker comes last: a node never activates a version that it has only in part.
         self.send(Kind::Complete(Complete { version })).await?;
         self.version = version;
         self.known_parts = parts.into_iter().map(|(_, name)| name).collect();
@@ -164,6 +167,7 @@ impl ModelWatcher {
         match request.kind {
             Some(RequestKind::Ack(ack)) => self.entry.set_serving(ack.version, self.shared.now()),
             Some(RequestKind::Nack(nack)) => {
+                // The reason comes from outside and ends in the log: bounded like the name.
                 let message: String = nack.message.chars().take(1000).collect();
                 tracing::warn!(version = nack.version, message, "node refused the model");
                 // A node that refused a version may have dropped its parts: the next announcement sends all of them.

@@ -61,6 +61,7 @@ impl ModelContext {
     /// # Errors
     /// `Busy` if the queue is full.
     pub(crate) fn send_command(&self, demand: TrainerCommand) -> Result<(), Error> {
+        // Never waits: the caller gets a retryable error instead of holding a call for the length of a training.
         self.commands.try_send(demand).map_err(|_| Error::Busy)
     }
 }

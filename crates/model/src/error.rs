@@ -93,7 +93,9 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let message = with_causes(&error);
         match error {
+            // The store's failure decides the reason, so that clients see the same one from every service.
             Error::Store(source) => CallFailure::of_store(source.failure(), source.to_string()).into_status(),
+            // Passed through: the status of the feature service has a reason and a retry delay already.
             Error::Features(status) => *status,
             Error::Learning(portrait_learning::Error::TooFew { .. }) | Error::TooFew { .. } => {
                 CallFailure::new(ErrorReason::TooFewUsers, message).into_status()

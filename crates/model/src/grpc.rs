@@ -47,6 +47,7 @@ impl ModelService for Grpc {
         &self,
         request: Request<v1::GetModelRequest>,
     ) -> Result<Response<v1::GetModelResponse>, Status> {
+        // From the store, not the cache: a caller that has just activated a version must see it.
         let registry = self.shared.stored_registry().await?;
         let version = match request.into_inner().version {
             0 => registry.active.ok_or(Error::NoModel)?,

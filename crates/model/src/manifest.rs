@@ -109,6 +109,7 @@ pub fn assembled(
         return Err(InvalidManifest::OtherVersion { manifest: manifest.version, part: model.version.get() });
     }
     let mut predictors = Predictors::default();
+    // Kinds that this release does not know are ignored, so that nodes of two releases can share a model.
     for (kind, name) in named.iter().filter(|(kind, _)| kind != SEGMENTS) {
         if let Some(bytes) = parts.get(name) {
             predictors.decode_part(kind, bytes).map_err(ModelError::from)?;

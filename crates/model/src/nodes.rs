@@ -35,6 +35,7 @@ impl NodeRegistry {
         if table.nodes.len() >= limit {
             return None;
         }
+        // Keys rather than names: during a rolling restart two nodes may have the same name.
         let key = table.next;
         table.next += 1;
         let since = Some(time::to_wire(now));

@@ -43,6 +43,7 @@ pub(crate) async fn publish(
     // Same decoding as on every node: a model that cannot be read back is never published.
     let checked = Model::decode(&bytes, FeatureSchema::current())?;
     let mut parts = vec![put_part(shared, SEGMENTS, bytes).await?];
+    // Parts first, registry last: a crash in between leaves unused parts, never a version without its parts.
     for (kind, bytes) in trained.model.predictors().encode() {
         parts.push(put_part(shared, kind, bytes.into()).await?);
     }

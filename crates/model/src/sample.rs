@@ -190,6 +190,7 @@ impl SampleBuilder {
         self.sample.users += 1;
         let hash = xxh64(vector.user_id.as_bytes(), SAMPLING_SEED);
         let width = self.sample.width;
+        // Before the bound of the users: examples have bottom-k samples of their own.
         self.examples.add(hash, vector.snapshots, width);
         if !self.bottom_k.accepts(hash) || vector.values.len() != width {
             return;
@@ -207,7 +208,7 @@ impl SampleBuilder {
         self.bottom_k.insert(hash, (user, vector.values));
     }
 
-    /// Orders the sample by hash: the same users produce the same model, whatever order the store returns them in.
+    /// Orders the sample by hash: the same users produce the same model, in any order of the stream.
     fn finish(self) -> TrainingSample {
         let mut sample = self.sample;
         let entries = self.bottom_k.finish();

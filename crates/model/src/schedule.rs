@@ -48,6 +48,7 @@ impl Trainer {
 
     async fn run_loop(&mut self) {
         let mut ticks = tokio::time::interval(TRIGGER_CHECK_INTERVAL);
+        // A training takes many ticks; one check after it suffices.
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -97,6 +98,7 @@ impl Trainer {
         let registry = self.shared.registry.borrow().clone();
         let applied = applied_total(&self.shared).await?;
         let Some(cause) = self.due_trigger(&registry, applied).await? else { return Ok(()) };
+        // Noted before the attempt, so that a training that fails is not repeated on every tick.
         self.tried_applied = applied;
         match self.train(cause, SegmentCount::Unchanged, false, ProgressReporter::silent()).await {
             // Expected: another process is training, or there are not enough users yet.
@@ -132,6 +134,7 @@ impl Trainer {
         if config.retrain_after_records > 0 && new_records >= config.retrain_after_records {
             return Ok(Some(TrainingCause::Volume));
         }
+        // A check streams a sample of all vectors, and without new records it would find the same.
         if self.shared.now().since(self.drift_checked_at) < config.drift_interval
             || applied == self.drift_checked_applied
         {
@@ -198,6 +201,7 @@ impl Trainer {
         #[expect(clippy::disallowed_methods, reason = "aborted when the training ends")]
         let renewal = AbortOnDropHandle::new(tokio::spawn(renew_lease(Arc::clone(&self.shared), token)));
         let trained = self.train_with(token, cause, count, force, progress).await;
+        // Stopped before the release: a late renewal must not keep the lease of an ended training.
         drop(renewal);
         store.release_training(token).await?;
         trained
@@ -214,6 +218,7 @@ impl Trainer {
         let started_at = tokio::time::Instant::now();
         let applied_total = applied_total(&self.shared).await?;
         let registry = self.shared.stored_registry().await?;
+        // From the newest version ever published, not the active one: version numbers are never reused.
         let version = registry.newest.map_or(ModelVersion::FIRST, ModelVersion::next);
         let served = publish::served(&self.shared).await?.map(Arc::new);
         let limits = SampleLimits::of_training(&self.shared.config);
@@ -270,6 +275,7 @@ async fn user_count(shared: &ModelContext) -> Result<u64, Error> {
     let mut total = 0;
     for partition in shared.store.layout().partitions.all() {
         let note = shared.store.meta(partition).await?.note;
+        // An unreadable ledger only raises the requested share; the sample is cut to size anyway.
         let ledger = PartitionLedger::decode(&note).unwrap_or_default();
         total += ledger.counts().map(|(_, count)| count).sum::<u64>();
     }

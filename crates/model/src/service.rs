@@ -81,6 +81,7 @@ impl ModelService {
         let shutdown = shutdown.clone();
         tokio::spawn(async move {
             shutdown.cancelled().await;
+            // Cancelled before the wait: watchers and trainer end by this token.
             shared.closing.cancel();
             shared.tasks.close();
             shared.tasks.wait().await;

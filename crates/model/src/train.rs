@@ -65,6 +65,7 @@ pub(crate) fn train(task: &TrainingTask) -> Result<TrainedModel, Error> {
     let (segments, retired, next) = segments(task, &fit, centroids.view());
     let parent = task.served.as_ref().map(|model| model.version);
     let reference = DriftFeatures::current().reference(&task.sample.drift_sample());
+    // The drift reference is this sample: drift means a change since this training.
     let draft = Model::draft(
         task.version,
         parent,
@@ -131,6 +132,7 @@ fn segments(
         task.served.iter().flat_map(|model| &model.segments).map(|segment| segment.id).collect();
     let next = task.next_segment;
     let clusters = fit.centroids.nrows();
+    // Matched by members, not by centroids: coordinates of two models are not comparable.
     let before: Vec<Option<SegmentId>> = task.sample.segments().collect();
     let matching = match_segments(&before, &fit.labels, clusters, &live, next);
     let rows = task.sample.len().max(1) as f64;

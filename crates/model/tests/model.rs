@@ -1,5 +1,5 @@
-//! Service of models as its callers see it, over an embedded store and vectors that the tests make up. One binary, since
-//! linking is slow.
+//! Model service from the caller's side, over an embedded store and generated vectors. One binary, since linking is
+//! slow.
 
 mod model {
     mod drift;

@@ -12,7 +12,7 @@ pub struct Config {
     /// Wait of a read with `read_after` if the caller sets no deadline. Longer: fewer reads time out while the
     /// workers lag, and more of them wait.
     pub read_after_wait: DurationSetting,
-    /// Upper bound of that wait, whatever deadline the caller sets.
+    /// Upper bound of that wait, regardless of the deadline of the caller.
     pub read_after_wait_max: DurationSetting,
     /// Maximum size of a request.
     pub max_request: ByteSize,

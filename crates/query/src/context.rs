@@ -4,7 +4,7 @@
 use crate::config::ValidConfig;
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::watch::ChangeRing;
+use crate::watch::ring::ChangeRing;
 use portrait_learning::{Model, ServedModel};
 use portrait_profile::{PartitionId, ProfileView, Timestamp};
 use portrait_proto::v1;
@@ -52,6 +52,7 @@ impl QueryContext {
 
     /// Returns the read time of a request without `read_at`.
     pub(crate) async fn profile_now(&self) -> Result<Timestamp, portrait_store::Error> {
+        // With the event clock a replayed log is read at its newest event, not years of decay later.
         self.profile_clock.now(self.store.as_ref(), self.wall_now()).await
     }
 
@@ -67,6 +68,7 @@ impl QueryContext {
     pub(crate) fn profile_to_wire(&self, view: ProfileView) -> v1::Profile {
         let id = view.segment.map(|membership| membership.segment_id);
         let mut profile = v1::Profile::from(view);
+        // A profile stores the segment id only; the name belongs to the active model.
         if let (Some(segment), Some(id), Some(model)) = (&mut profile.segment, id, &*self.model.borrow()) {
             segment.name = model.segment_name(id).unwrap_or_default().to_owned();
         }

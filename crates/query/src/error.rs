@@ -141,6 +141,7 @@ impl Error {
     /// Logs errors that need an operator. User ids stay out of the log.
     fn log(&self) {
         match self {
+            // An unavailable store fails every call; the tails log that once.
             Self::Store(source) if !source.is_retryable() => {
                 tracing::error!(error = %source, "store request failed");
             }
@@ -179,10 +180,12 @@ impl From<Error> for Status {
         let message = error.to_string();
         match error {
             Error::Store(source) => CallFailure::of_store(source.failure(), source.to_string()).into_status(),
+            // Damage or a format of a later release: a retry cannot help.
             Error::Profile { source, .. } | Error::Change { source, .. } | Error::Ledger { source, .. } => {
                 CallFailure::new(ErrorReason::StoreIncompatible, format!("{message}: {source}")).into_status()
             }
             Error::Request(refusal) => refusal.into(),
+            // Both pass with time, after the first training or the next sweep.
             Error::NoModel | Error::Unassigned { .. } => CallFailure::new(ErrorReason::NoModel, message)
                 .retry_after(SUBSCRIBE_RETRY_AFTER)
                 .into_status(),

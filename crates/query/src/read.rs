@@ -53,6 +53,7 @@ pub(crate) async fn read_some(
 ) -> Result<ReadBatch, Error> {
     let started_at = Instant::now();
     let mut seen = HashSet::with_capacity(user_ids.len());
+    // A duplicate would be read and decoded twice.
     let user_ids: Vec<&UserId> = user_ids.iter().filter(|user_id| seen.insert(*user_id)).collect();
     let by_partition = by_partition(shared, &user_ids);
     let partitions: Vec<PartitionId> = by_partition.keys().copied().collect();
@@ -120,6 +121,7 @@ pub(crate) async fn stored(
     user_ids: &[&UserId],
 ) -> Result<Vec<Option<Profile>>, Error> {
     let mut profiles = Vec::with_capacity(user_ids.len());
+    // The store limits the number of keys in one request.
     for page in user_ids.chunks(shared.store.limits().page_items.max(1)) {
         let keys: Vec<ProfileKey> = page.iter().map(|user_id| ProfileKey::of(user_id)).collect();
         let values = shared.store.profiles(partition, &keys).await?;
@@ -146,6 +148,7 @@ async fn at_read_time(
     read_at: Option<Timestamp>,
 ) -> Result<ReadBatch, Error> {
     let read_time = read_time(shared, read_at).await?;
+    // One read time for the whole batch, so that its profiles are comparable.
     let mut batch = ReadBatch { found: Vec::with_capacity(profiles.len()), missing: Vec::new() };
     for (index, (user_id, profile)) in user_ids.iter().zip(profiles).enumerate() {
         match profile {

@@ -57,6 +57,7 @@ pub(crate) async fn recommend(
 ) -> Result<v1::RecommendResponse, Error> {
     let model = shared.served()?;
     let items = model.predictors().items.as_ref().ok_or(Error::NotTrained { remedy: NO_ITEMS })?;
+    // An unknown user is no error: an empty history is recommended popular items.
     let profile = match read::stored_at(shared, &user_id, options).await {
         Ok((profile, _)) => Some(profile),
         Err(Error::NotFound { .. }) => None,
@@ -82,6 +83,7 @@ async fn ranked(
     query: &RecommendQuery,
 ) -> Result<Vec<Recommended>, Error> {
     let allowed = |item: u32| !excluded.contains(&item);
+    // Without filters no item needs a read of the catalogue.
     if !query.needs_catalogue() {
         return Ok(items.recommend(history, query.count, allowed));
     }
@@ -98,6 +100,7 @@ async fn ranked(
                 found.push(*item);
             }
         }
+        // Candidates come best first, so the rest need not be read.
         if found.len() == query.count {
             break;
         }

@@ -21,6 +21,7 @@ pub(crate) async fn score(
     let model = shared.served()?;
     let scorer = model.predictors().scorer(target).ok_or(Error::NotTrained { remedy: remedy(target) })?;
     let (profile, read_time) = read::stored_at(shared, &user_id, options).await?;
+    // Rounded to bf16 like the stored snapshots that the scorer was trained on.
     let features = profile.features_bf16_at(read_time);
     let score =
         scorer.score(ArrayView1::from(&features)).map_err(|source| Error::Unscored { user_id, source })?;

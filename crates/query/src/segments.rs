@@ -141,7 +141,9 @@ async fn send_pages(
     model_version: u64,
     pages: &mpsc::Sender<Result<v1::ExportSegmentResponse, Status>>,
 ) -> Result<(), Error> {
+    // The store limits a scan page as well.
     let limit = PAGE_USERS.min(shared.store.limits().page_items);
+    // Partition by partition, so that an export needs memory for one page only.
     for partition in shared.store.layout().partitions.all() {
         let mut cursor = None;
         loop {
@@ -154,6 +156,7 @@ async fn send_pages(
                 }
             }
             let response = v1::ExportSegmentResponse { user_ids, model_version };
+            // Pages without a member are skipped; a failed send means that the reader has disconnected.
             if !response.user_ids.is_empty() && pages.send(Ok(response)).await.is_err() {
                 return Ok(());
             }

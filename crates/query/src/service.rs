@@ -76,6 +76,7 @@ impl QueryService {
         let shutdown = shutdown.clone();
         tokio::spawn(async move {
             shutdown.cancelled().await;
+            // Cancelled before the wait: subscribers and tails end by this token.
             shared.closing.cancel();
             shared.tasks.close();
             shared.tasks.wait().await;

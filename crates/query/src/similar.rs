@@ -42,6 +42,7 @@ pub(crate) async fn find(
         });
     }
     users.sort_by(|one, other| one.distance.total_cmp(&other.distance));
+    // Sorted by the current distance first: the order of the sample is outdated.
     users.truncate(count);
     Ok(v1::FindSimilarUsersResponse {
         users,

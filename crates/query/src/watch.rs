@@ -14,7 +14,7 @@ mod filter;
 mod outbox;
 mod position;
 mod resync;
-mod ring;
+pub(crate) mod ring;
 mod subscriber;
 pub(crate) mod tail;
 mod token;
@@ -22,7 +22,6 @@ mod token;
 pub(crate) use filter::SubscriptionFilter;
 pub(crate) use outbox::ResponseStream;
 pub(crate) use position::WatchFrom;
-pub(crate) use ring::ChangeRing;
 pub(crate) use token::ResumeToken;
 
 use crate::context::QueryContext;
@@ -41,7 +40,9 @@ pub(crate) async fn begin(
         return Err(Error::ShuttingDown);
     }
     let limit = shared.config.max_subscribers;
+    // Refused rather than queued: a waiting subscriber would miss changes without knowing.
     let permit = SubscriptionPermit::try_acquire(shared).ok_or(Error::TooManySubscribers { limit })?;
+    // Positions are fixed before the call returns: a change committed after it is never missed.
     let cursors = position::find(shared, filter.shard, start).await?;
     let (outbox, final_status, responses) = outbox::open(shared, permit);
     let subscriber = Subscriber::new(Arc::clone(shared), filter, cursors, outbox);

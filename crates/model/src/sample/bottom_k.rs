@@ -1,5 +1,5 @@
 //! Bottom-k sampling: a uniform sample of bounded size. Input: entries keyed by the hash of their user. Output: the
-//! entries with the smallest hashes, in hash order, whatever order they arrive in.
+//! entries with the smallest hashes, in hash order, regardless of the order of arrival.
 
 /// Entries of the users with the smallest hashes.
 #[derive(Debug)]

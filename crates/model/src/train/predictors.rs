@@ -65,6 +65,7 @@ fn scorer(task: &TrainingTask, target: ScoreTarget) -> Result<Option<Scorer>, Er
         return Ok(None);
     }
     task.progress.report("training scores", 0, labels.len() as u64);
+    // A fixed seed: the same sample must give the same model.
     let params = learners::Params { seed: task.config.seed, ..learners::Params::default() };
     match learners::learn(values.view(), labels, None, &params) {
         Ok(scorer) => {
@@ -73,6 +74,7 @@ fn scorer(task: &TrainingTask, target: ScoreTarget) -> Result<Option<Scorer>, Er
             tracing::info!(?target, ?learner, examples = labels.len(), auc, "score trained");
             Ok(Some(scorer))
         }
+        // Expected in young shops: the model is published without this part.
         Err(portrait_learning::Error::TooFew { rows, needed }) => {
             tracing::info!(
                 ?target,

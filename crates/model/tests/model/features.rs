@@ -1,4 +1,4 @@
-//! Source of vectors: a `FeatureService` on a free port whose answers a test sets, and which remembers the requests it got.
+//! Source of vectors: a `FeatureService` on a free port with scripted responses, which records its requests.
 
 use portrait_profile::{Action, FeatureSchema, Timestamp};
 use portrait_proto::v1::feature_service_server::{FeatureService, FeatureServiceServer};
@@ -30,11 +30,11 @@ struct State {
     held: watch::Sender<bool>,
 }
 
-/// Answers to give, and the requests so far.
+/// Responses to send, and the requests so far.
 struct Script {
     vectors: Vec<FeatureVector>,
     schema_hash: u64,
-    fault: Option<Status>,
+    failure: Option<Status>,
     requests: Vec<StreamFeaturesRequest>,
 }
 
@@ -44,7 +44,7 @@ impl Features {
         let script = Script {
             vectors: Vec::new(),
             schema_hash: FeatureSchema::current().hash(),
-            fault: None,
+            failure: None,
             requests: Vec::new(),
         };
         let state = State { clock, script: Mutex::new(script), held: watch::Sender::new(false) };
@@ -77,8 +77,8 @@ impl Features {
     }
 
     /// Fails every request from now on.
-    pub(super) fn fail(&self, fault: Status) {
-        self.script().fault = Some(fault);
+    pub(super) fn fail(&self, failure: Status) {
+        self.script().failure = Some(failure);
     }
 
     /// Holds requests back, or lets them go.
@@ -108,8 +108,8 @@ impl FeatureService for Features {
         let mut held = self.0.held.subscribe();
         held.wait_for(|held| !held).await.map_err(|_| Status::aborted("the test is over"))?;
         let script = self.script();
-        if let Some(fault) = &script.fault {
-            return Err(fault.clone());
+        if let Some(failure) = &script.failure {
+            return Err(failure.clone());
         }
         let as_of = Some(time::to_wire(Timestamp::from_millis(self.0.clock.now_ms())));
         let page = |vectors: &[FeatureVector]| {

@@ -1,5 +1,5 @@
-//! From a manifest and parts to a model: damage is an error that names the part, a later format is refused with both numbers,
-//! and a part of a kind that this release does not know is passed over.
+//! Assembly of a model from manifest and parts: damage is an error that names the part, a later format is refused
+//! with both numbers, and unknown kinds of parts are ignored.
 
 use bytes::Bytes;
 use portrait_learning::{Model, ModelError, testing};
@@ -11,7 +11,7 @@ use portrait_store::PartName;
 use prost::Message;
 use std::collections::BTreeMap;
 
-/// A manifest and the parts it names.
+/// Manifest with its parts.
 #[derive(Clone)]
 struct Whole {
     manifest: ModelManifest,
@@ -19,14 +19,14 @@ struct Whole {
 }
 
 impl Whole {
-    /// Version 1 with nothing but segments.
+    /// Creates version 1 with segments only.
     fn new() -> Self {
         let model = testing::by_views(ModelVersion::FIRST, [1, 2], Timestamp::EPOCH);
         let manifest = ModelManifest { version: 1, ..Default::default() };
         Self { manifest, parts: BTreeMap::new() }.with("segments", model.encode())
     }
 
-    /// The same with a part more.
+    /// Adds a part.
     fn with(mut self, kind: &str, bytes: Vec<u8>) -> Self {
         let name = PartName::of(&bytes);
         let size = bytes.len() as u64;
@@ -35,7 +35,7 @@ impl Whole {
         self
     }
 
-    /// Segments of other bytes, under the name of those.
+    /// Replaces the segments by changed bytes, with a matching name.
     fn with_segments(&self, change: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut bytes = self.bytes();
         change(&mut bytes);
@@ -54,7 +54,7 @@ impl Whole {
 }
 
 #[test]
-fn a_model_that_is_whole_is_assembled() {
+fn a_complete_model_is_assembled() {
     let whole = Whole::new();
     let model = whole.assembled().expect("a model");
     assert_eq!(model.encode(), whole.bytes());
@@ -72,7 +72,7 @@ fn the_name_of_a_part_is_its_hash_in_sixteen_bytes() {
 }
 
 #[test]
-fn a_manifest_that_is_damaged_is_refused() {
+fn a_damaged_manifest_is_refused() {
     let bytes = Whole::new().manifest.encode_to_vec();
     assert_eq!(decoded(&bytes).expect("whole").version, 1);
     for damaged in [&b"\xff"[..], &bytes[..bytes.len() - 1]] {
@@ -89,7 +89,7 @@ fn a_manifest_that_is_damaged_is_refused() {
 }
 
 #[test]
-fn a_part_that_is_missing_or_other_is_named() {
+fn a_missing_or_mismatched_part_is_named() {
     let missing = |kind: &str| Some(InvalidManifest::MissingPart { kind: kind.to_owned() });
     let mut whole = Whole::new();
     whole.parts.clear();
@@ -105,7 +105,7 @@ fn a_part_that_is_missing_or_other_is_named() {
 }
 
 #[test]
-fn a_manifest_of_another_version_than_its_part_is_refused() {
+fn a_manifest_with_another_version_than_its_part_is_refused() {
     let mut whole = Whole::new();
     whole.manifest.version = 2;
     assert_eq!(whole.assembled().err(), Some(InvalidManifest::OtherVersion { manifest: 2, part: 1 }));
@@ -123,7 +123,7 @@ fn a_format_of_another_release_is_refused_with_its_number() {
 }
 
 #[test]
-fn segments_that_are_damaged_anywhere_are_refused_or_a_model_and_never_a_panic() {
+fn damaged_segments_never_panic() {
     let whole = Whole::new();
     let bytes = whole.bytes();
     for length in 0..bytes.len().min(400) {
@@ -132,19 +132,19 @@ fn segments_that_are_damaged_anywhere_are_refused_or_a_model_and_never_a_panic()
     }
     let longer = whole.with_segments(|bytes| bytes.push(0)).assembled();
     assert!(matches!(longer, Err(InvalidManifest::Model(ModelError::Damaged(_)))));
-    for place in (0..bytes.len()).step_by(7) {
+    for index in (0..bytes.len()).step_by(7) {
         // Another number may be a model too.
-        let _ = whole.with_segments(|bytes| bytes[place] ^= 0xFF).assembled();
+        let _ = whole.with_segments(|bytes| bytes[index] ^= 0xFF).assembled();
     }
 }
 
 #[test]
-fn a_part_beside_segments_that_is_damaged_is_named_and_an_unknown_kind_passed_over() {
+fn a_damaged_part_is_named_and_an_unknown_kind_is_ignored() {
     for kind in ["items", "behavior", "propensity", "risk", "lookalikes"] {
         let bad = Whole::new().with(kind, b"\x63no part".to_vec()).assembled().expect_err(kind);
         assert!(matches!(&bad, InvalidManifest::Model(ModelError::Part(part)) if part.kind == kind), "{bad}");
         assert!(bad.to_string().contains(kind), "{bad}");
     }
     let model = Whole::new().with("of a later release", b"anything".to_vec()).assembled();
-    assert_eq!(model.expect("a model").learned(), &portrait_learning::prediction::Learned::default());
+    assert_eq!(model.expect("a model").predictors(), &portrait_learning::prediction::Predictors::default());
 }

@@ -1,5 +1,5 @@
-//! Publication: a worse candidate is refused, versions grow, a trainer that lost its lease publishes nothing, old versions go
-//! with the parts that only they need, and an older version can be served again.
+//! Publication: quality check, growing versions, lost leases, deletion of old versions with their own parts, and
+//! rollback.
 
 use super::features::{users, users_with_histories};
 use super::sandbox::{NEW_YEAR, Sandbox, config, field, reason};
@@ -10,7 +10,7 @@ use portrait_proto::v1::{
     ActivateModelRequest, ActivateModelResponse, ErrorReason, GetModelRequest, GetModelResponse,
     ModelManifest, ModelPart, TrainModelRequest,
 };
-use portrait_store::Store;
+use portrait_store::RegistryStore;
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -24,13 +24,13 @@ async fn get(sandbox: &Sandbox, version: u64) -> Result<GetModelResponse, Status
     Ok(sandbox.client().get_model(GetModelRequest { version }).await?.into_inner())
 }
 
-/// The part of a kind.
+/// Returns the part of a kind.
 fn part<'a>(manifest: &'a ModelManifest, kind: &str) -> &'a ModelPart {
     manifest.parts.iter().find(|part| part.kind == kind).expect("it was learned")
 }
 
 #[tokio::test]
-async fn a_worse_candidate_is_refused_unless_it_is_forced() {
+async fn a_model_with_higher_inertia_is_refused_unless_forced() {
     let sandbox = Sandbox::running(config()).await;
     sandbox.features.send(users(180, 3));
     assert_eq!(sandbox.first().await.segments, 3);
@@ -40,14 +40,14 @@ async fn a_worse_candidate_is_refused_unless_it_is_forced() {
     assert!(outcome.refusal.contains("worse") && outcome.refusal.contains("1.0% are allowed"));
     let list = sandbox.list().await;
     assert_eq!((list.models.len(), list.active_version), (1, 1));
-    // A refused candidate takes no number.
+    // A refused model uses no version number.
     let forced = sandbox.published(TrainModelRequest { force: true, ..two }).await;
     assert_eq!((forced.version, forced.segments), (2, 2));
     assert_eq!(sandbox.list().await.active_version, 2);
 }
 
 #[tokio::test]
-async fn a_published_model_is_the_active_one_and_says_when_it_was_made() {
+async fn a_published_model_is_active_and_records_its_time() {
     let sandbox = Sandbox::running(config()).await;
     sandbox.features.send(users(120, 3));
     sandbox.clock.advance(5000);
@@ -77,10 +77,10 @@ async fn a_trainer_that_lost_its_lease_publishes_nothing() {
         tokio::join!(training, stolen)
     };
     let (trained, token) = outcome.await;
-    let status = trained.expect_err("another has the right to train");
+    let status = trained.expect_err("another process holds the lease");
     assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::TrainingInProgress));
     assert_eq!((sandbox.versions().await, sandbox.registry().await.active), (vec![], None));
-    // Ended by the other process, the right is free again; the loser has not given it away.
+    // The lease still belongs to the other process: the loser has not released it.
     let status = sandbox.train(TrainModelRequest::default()).await.expect_err("the other trains still");
     assert_eq!(reason(&status), ErrorReason::TrainingInProgress);
     sandbox.store.release_training(token).await.expect("the store is there");
@@ -88,7 +88,7 @@ async fn a_trainer_that_lost_its_lease_publishes_nothing() {
 }
 
 #[tokio::test]
-async fn the_oldest_models_go_with_the_parts_that_only_they_need() {
+async fn the_oldest_versions_are_deleted_with_the_parts_that_only_they_use() {
     let sandbox = Sandbox::running(Config { versions_kept: 2, ..config() }).await;
     sandbox.features.send(users_with_histories(120));
     let mut manifests = Vec::new();
@@ -100,17 +100,17 @@ async fn the_oldest_models_go_with_the_parts_that_only_they_need() {
         let stored = sandbox.part(part(manifest, "segments")).await.is_some();
         assert_eq!(stored, index >= 2, "segments of version {}", index + 1);
     }
-    // What is done next was learned from the same steps each time: one part of all models, needed still.
+    // The next-action model was learned from the same transitions each time: one part shared by all versions.
     let [shared, newest] = [&manifests[0], &manifests[3]].map(|one| part(one, "behavior"));
     assert_eq!(shared, newest);
     assert!(sandbox.part(shared).await.is_some());
-    let gone = get(&sandbox, 1).await.expect_err("it is forgotten");
+    let gone = get(&sandbox, 1).await.expect_err("it is deleted");
     assert_eq!(reason(&gone), ErrorReason::ModelNotFound);
-    assert_eq!(sandbox.published(FORCE).await.version, 5, "numbers of forgotten models are not given again");
+    assert_eq!(sandbox.published(FORCE).await.version, 5, "version numbers are never reused");
 }
 
 #[tokio::test]
-async fn an_older_model_that_is_served_again_is_kept_at_any_age() {
+async fn the_active_version_is_kept_at_any_age() {
     let sandbox = Sandbox::running(Config { versions_kept: 2, ..config() }).await;
     sandbox.features.send(users(120, 3));
     for _ in 0..2 {
@@ -124,13 +124,13 @@ async fn an_older_model_that_is_served_again_is_kept_at_any_age() {
 }
 
 #[tokio::test]
-async fn a_roll_back_serves_the_older_version_and_the_next_one_grows_from_it() {
+async fn a_rollback_activates_the_older_version_which_becomes_the_next_parent() {
     let sandbox = Sandbox::running(config()).await;
     sandbox.features.send(users(120, 3));
     sandbox.first().await;
     sandbox.published(FORCE).await;
-    let answer = activate(&sandbox, 1).await.expect("it is kept");
-    assert_eq!((answer.active_version, answer.previous_version), (1, 2));
+    let response = activate(&sandbox, 1).await.expect("it is kept");
+    assert_eq!((response.active_version, response.previous_version), (1, 2));
     let served = get(&sandbox, 0).await.expect("one is served").manifest.expect("a manifest");
     assert_eq!((served.version, sandbox.list().await.active_version), (1, 1));
     assert!(!get(&sandbox, 2).await.expect("it is kept").active);
@@ -139,7 +139,7 @@ async fn a_roll_back_serves_the_older_version_and_the_next_one_grows_from_it() {
 }
 
 #[tokio::test]
-async fn a_model_that_there_is_not_is_named_as_missing() {
+async fn an_unknown_version_is_not_found() {
     let sandbox = Sandbox::running(config()).await;
     let status = get(&sandbox, 0).await.expect_err("there is none yet");
     assert_eq!(reason(&status), ErrorReason::NoModel);
@@ -158,7 +158,7 @@ async fn a_model_that_there_is_not_is_named_as_missing() {
 }
 
 #[tokio::test]
-async fn a_model_of_other_components_is_replaced_by_a_first_one_with_new_ids() {
+async fn a_model_of_another_schema_is_replaced_by_a_first_one_with_new_ids() {
     let sandbox = Sandbox::running(config()).await;
     let older = ModelManifest { version: 6, schema_hash: 1, next_segment: 40, ..Default::default() };
     sandbox.publish(6, older.encode_to_vec()).await;
@@ -170,12 +170,12 @@ async fn a_model_of_other_components_is_replaced_by_a_first_one_with_new_ids() {
 }
 
 #[tokio::test]
-async fn a_stored_manifest_that_is_damaged_is_an_error_that_names_the_version() {
+async fn a_damaged_stored_manifest_is_an_error_with_the_version() {
     let sandbox = Sandbox::running(config()).await;
     sandbox.publish(3, b"\xff\xff\xff".to_vec()).await;
     for status in [get(&sandbox, 3).await.err(), activate(&sandbox, 3).await.map(drop).err()] {
         let status = status.expect("it cannot be read");
         assert_eq!(reason(&status), ErrorReason::StoreIncompatible);
-        assert!(status.message().contains("model 3") && status.message().contains("damaged"), "{status:?}");
+        assert!(status.message().contains("model 3") && status.message().contains("decoded"), "{status:?}");
     }
 }

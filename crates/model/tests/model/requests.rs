@@ -1,4 +1,4 @@
-//! Requests that are refused, each with the field at fault, and settings that are, each with its key.
+//! Invalid requests, each with its field, and invalid settings, each with its key.
 
 use super::sandbox::{Sandbox, config, field, reason};
 use portrait_model::Config;
@@ -8,23 +8,23 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 #[tokio::test]
-async fn a_training_that_makes_no_sense_names_the_field_at_fault() {
+async fn an_invalid_training_request_is_refused_with_its_field() {
     let sandbox = Sandbox::running(config()).await;
-    for (segments, choose_segments, expected, at_fault) in [
+    for (segments, choose_segments, expected, invalid_field) in [
         (5, false, ErrorReason::OutOfRange, "segments"),
         (u32::MAX, false, ErrorReason::OutOfRange, "segments"),
         (3, true, ErrorReason::ConflictingFields, "choose_segments"),
     ] {
         let request = TrainModelRequest { segments, choose_segments, force: false };
-        let status = sandbox.client().train_model(request).await.expect_err("it makes no sense");
+        let status = sandbox.client().train_model(request).await.expect_err("an invalid request");
         assert_eq!(status.code(), Code::InvalidArgument);
-        assert_eq!((reason(&status), &*field(&status)), (expected, at_fault), "{segments}");
+        assert_eq!((reason(&status), &*field(&status)), (expected, invalid_field), "{segments}");
     }
-    assert_eq!(sandbox.features.requests().len(), 0, "nothing was begun");
+    assert_eq!(sandbox.features.requests().len(), 0, "no training was started");
 }
 
 #[tokio::test]
-async fn a_refusal_of_too_many_segments_says_how_many_there_may_be() {
+async fn a_refusal_of_too_many_segments_names_the_limit() {
     let sandbox = Sandbox::running(config()).await;
     let request = TrainModelRequest { segments: 5, ..Default::default() };
     let status = sandbox.client().train_model(request).await.expect_err("too many");
@@ -32,7 +32,7 @@ async fn a_refusal_of_too_many_segments_says_how_many_there_may_be() {
 }
 
 #[tokio::test]
-async fn more_callers_than_may_wait_for_the_trainer_are_asked_to_come_back() {
+async fn callers_beyond_the_command_queue_get_a_retryable_error() {
     // Without a trainer every caller waits.
     let sandbox = Sandbox::idle(config()).await;
     let mut waiting = Vec::new();
@@ -41,15 +41,15 @@ async fn more_callers_than_may_wait_for_the_trainer_are_asked_to_come_back() {
         waiting.push(stream);
     }
     let training = sandbox.client().train_model(TrainModelRequest::default()).await.err();
-    let look = sandbox.client().check_drift(CheckDriftRequest {}).await.err();
-    for status in [training, look].map(|status| status.expect("the queue is full")) {
+    let check = sandbox.client().check_drift(CheckDriftRequest {}).await.err();
+    for status in [training, check].map(|status| status.expect("the queue is full")) {
         assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::TrainingInProgress));
         assert!(status.get_error_details().retry_info().is_some());
     }
 }
 
 #[test]
-fn settings_that_make_no_sense_are_refused_by_their_key() {
+fn an_invalid_setting_is_refused_with_its_key() {
     let short = DurationSetting::from_millis(99);
     let small = ByteSize::kibibytes(63);
     for (key, config) in [
@@ -72,9 +72,9 @@ fn settings_that_make_no_sense_are_refused_by_their_key() {
         ("model.max_request", Config { max_request: small, ..config() }),
         ("model.max_response", Config { max_response: ByteSize::kibibytes(2047), ..config() }),
     ] {
-        let invalid = config.validate().err().unwrap_or_else(|| panic!("{key} makes no sense"));
+        let invalid = config.validate().err().unwrap_or_else(|| panic!("{key} is invalid"));
         assert_eq!(invalid.key, key);
     }
-    Config::default().validate().expect("the defaults make sense");
-    config().validate().expect("those of the tests do too");
+    Config::default().validate().expect("the defaults are valid");
+    config().validate().expect("the settings of the tests are valid");
 }

@@ -1,36 +1,35 @@
-//! Samples that a training or a look at drift takes: bounded, the same users in any order, and free of vectors that
-//! cannot be read.
+//! Samples of trainings and drift checks: bounded, independent of order, and free of invalid vectors.
 
 use super::features::{users, users_with_histories};
 use super::sandbox::{Sandbox, config};
 use portrait_model::Config;
 use portrait_profile::{CatalogueItem, PartitionLedger, SegmentId, Timestamp};
 use portrait_proto::time;
-use portrait_proto::v1::{CheckDriftRequest, Moment};
-use portrait_store::{AckLevel, Store};
+use portrait_proto::v1::{CheckDriftRequest, FeatureSnapshot};
+use portrait_store::{AckLevel, CatalogueStore};
 use std::collections::BTreeSet;
 
-/// Users that a model can name as similar to others: those of its sample.
+/// Returns the users of the similar-user sample of a new model.
 async fn sampled(sandbox: &Sandbox) -> BTreeSet<String> {
     let manifest = sandbox.first().await;
     let model = sandbox.model(&manifest).await;
-    let lookalikes = model.learned().lookalikes.as_ref().expect("a sample of users");
+    let lookalikes = model.predictors().lookalikes.as_ref().expect("a sample of users");
     let anywhere = vec![0.0; model.space.axes().len()];
-    lookalikes.near(&anywhere, 1000).into_iter().map(ToString::to_string).collect()
+    lookalikes.nearest(&anywhere, 1000).into_iter().map(ToString::to_string).collect()
 }
 
 #[tokio::test]
-async fn a_larger_shop_keeps_part_of_the_sample_of_a_smaller_one() {
+async fn the_sample_of_more_users_keeps_part_of_the_sample_of_fewer() {
     let sandbox = Sandbox::running(Config { rows_max: 200, ..config() }).await;
     sandbox.features.send(users(200, 3));
     let all = sampled(&sandbox).await;
-    assert_eq!(all.len(), 200, "everybody fits");
+    assert_eq!(all.len(), 200, "all users fit");
     sandbox.features.send(users(900, 3));
     let few = sampled(&sandbox).await;
     assert!((90..=200).contains(&few.len()), "{} of 900", few.len());
     let of_the_first = few.intersection(&all).count();
     let expected = few.len() * 200 / 900;
-    assert!(of_the_first.abs_diff(expected) < 20, "{of_the_first} of the first 200, {expected} if fair");
+    assert!(of_the_first.abs_diff(expected) < 20, "{of_the_first} of the first 200, {expected} if uniform");
     // The hash of the id decides: the order in which they come does not.
     let mut backwards = users(900, 3);
     backwards.reverse();
@@ -39,7 +38,7 @@ async fn a_larger_shop_keeps_part_of_the_sample_of_a_smaller_one() {
 }
 
 #[tokio::test]
-async fn users_whose_id_or_vector_cannot_be_read_are_left_out() {
+async fn users_with_an_invalid_id_or_vector_are_left_out() {
     let sandbox = Sandbox::running(config()).await;
     let mut vectors = users(120, 3);
     vectors[3].user_id = "with\ncontrol".to_owned();
@@ -57,7 +56,7 @@ async fn lookalikes_are_the_first_of_the_sample_and_no_more_than_allowed() {
 }
 
 #[tokio::test]
-async fn items_of_the_catalogue_without_users_are_learned_beside_those_of_histories() {
+async fn cold_start_items_of_the_catalogue_are_learned_beside_those_of_histories() {
     let sandbox = Sandbox::running(config()).await;
     sandbox.features.send(users_with_histories(120));
     let item = |id: &str, category: &str| {
@@ -69,49 +68,62 @@ async fn items_of_the_catalogue_without_users_are_learned_beside_those_of_histor
     items.push(("damaged".into(), "no item".into()));
     sandbox.store.put_items(items, AckLevel::Memory).await.expect("the catalogue takes them");
     let model = sandbox.model(&sandbox.first().await).await;
-    let learned = model.learned().items.as_ref().expect("items");
-    let known = |id: &str| learned.number(id).is_some();
-    assert!(known("item-0-3") && known("item-2-6") && known("new-shoes"), "kin of what users had");
-    assert!(!known("new-thing") && !known("new-tea") && !known("damaged"), "nothing is known of them");
+    let recommender = model.predictors().items.as_ref().expect("items");
+    let known = |id: &str| recommender.index(id).is_some();
+    assert!(
+        known("item-0-3") && known("item-2-6") && known("new-shoes"),
+        "items of the histories and items similar to them"
+    );
+    assert!(
+        !known("new-thing") && !known("new-tea") && !known("damaged"),
+        "items without a known category or similar item"
+    );
 }
 
 #[tokio::test]
-async fn scores_are_learned_from_moments_whose_outcome_is_known() {
+async fn scores_are_learned_from_snapshots_with_an_outcome() {
     let sandbox = Sandbox::running(config()).await;
     let mut vectors = users(120, 3);
     for (number, vector) in vectors.iter_mut().enumerate() {
         let at = Some(time::to_wire(Timestamp::from_millis(number as i64 * 1000)));
-        // Buyers buy again; a third of all moments is not over yet.
-        let bought = (number % 3 != 2).then_some(number % 3 == 1);
-        vector.moments = vec![Moment { at, values: vector.values.clone(), order: false, bought, risk: None }];
+        // Buyers buy again; a third of the snapshots has no outcome yet.
+        let purchased_within_7_days = (number % 3 != 2).then_some(number % 3 == 1);
+        vector.snapshots = vec![FeatureSnapshot {
+            at,
+            values: vector.values.clone(),
+            is_order: false,
+            purchased_within_7_days,
+            risk: None,
+        }];
     }
     sandbox.features.send(vectors.clone());
     let model = sandbox.model(&sandbox.first().await).await;
-    let scorer = model.learned().propensity.as_ref().expect("both outcomes are there");
+    let scorer = model.predictors().propensity.as_ref().expect("both outcomes are there");
     let probability = |number: usize| {
         let row = ndarray::ArrayView1::from(&vectors[number].values);
         scorer.score(row).expect("a row of the schema").probability
     };
     assert!(probability(1) > 0.8 && probability(0) < 0.2, "{} {}", probability(1), probability(0));
-    assert!(model.learned().risk.is_none(), "no order has an outcome");
+    assert!(model.predictors().risk.is_none(), "no order has an outcome");
 }
 
 #[tokio::test]
-async fn a_look_at_drift_reads_twice_the_share_that_it_needs_and_keeps_no_more_than_it_may() {
+async fn a_drift_check_requests_twice_the_needed_share_and_keeps_at_most_drift_rows() {
     let sandbox = Sandbox::running(Config { drift_rows: 100, ..config() }).await;
     sandbox.features.send(users(300, 3));
     sandbox.first().await;
     let mut ledger = PartitionLedger::default();
-    (0..1000).for_each(|number| ledger.moved(None, Some(SegmentId::new(number % 3))));
+    (0..1000).for_each(|number| ledger.record_move(None, Some(SegmentId::new(number % 3))));
     for (noted, share) in [(false, 1.0), (true, 0.2)] {
         if noted {
             sandbox.note(&ledger).await;
         }
-        let looked = sandbox.client().check_drift(CheckDriftRequest {}).await.expect("a look").into_inner();
-        let rows = looked.drift.expect("a status").rows;
+        let response =
+            sandbox.client().check_drift(CheckDriftRequest {}).await.expect("a check").into_inner();
+        let rows = response.drift.expect("a status").rows;
         assert!((30..=100).contains(&rows), "{rows} rows");
         let request = sandbox.features.requests().pop().expect("a request");
-        assert_eq!(request.sample, share);
+        assert_eq!(request.sample_fraction, share);
         assert!(!request.include_recent_items && !request.include_transitions && !request.include_snapshots);
     }
 }

@@ -1,5 +1,5 @@
-//! Process with a service of models over a real store in a folder, a clock that stands until it is set, and vectors that the
-//! test makes up. Clients call it without a network between.
+//! Sandbox: a process with the model service over a store in a temporary folder, a manual clock, and vectors set by
+//! the test. Clients call it without a network.
 
 use super::features::Features;
 use bytes::Bytes;
@@ -18,7 +18,8 @@ use portrait_runtime::config::DurationSetting;
 use portrait_runtime::telemetry::Instruments;
 use portrait_runtime::{Clock, ManualClock};
 use portrait_store::{
-    Commit, Counters, LeaseToken, Nonce, PartName, PublishedModel, Registry, RegistryChange, Store,
+    Commit, Counters, LeaseToken, LogStore, Nonce, OwnerStore, PartName, PublishedModel, Registry,
+    RegistryChange, RegistryStore, Store, StoreInfo,
 };
 use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use prost::Message;
@@ -30,12 +31,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-/// 2026-01-01T00:00:00Z, where every test begins.
+/// 2026-01-01T00:00:00Z, the start time of every test.
 pub(super) const NEW_YEAR: i64 = 1_767_225_600_000;
 /// Longest wait for an event that must happen.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Process under test, with all it depends on.
+/// Process under test with its dependencies.
 pub(super) struct Sandbox {
     pub(super) store: Arc<Embedded>,
     pub(super) clock: ManualClock,
@@ -45,7 +46,7 @@ pub(super) struct Sandbox {
     folder: Arc<tempfile::TempDir>,
 }
 
-/// Settings of the tests: few users are enough, and nothing is trained by itself.
+/// Settings of the tests: few users suffice, and no training starts by itself.
 pub(super) fn config() -> Config {
     Config {
         automatic: false,
@@ -59,13 +60,13 @@ pub(super) fn config() -> Config {
     }
 }
 
-/// The same, and models are trained when they are due.
+/// Settings of the tests with automatic trainings.
 pub(super) fn automatic() -> Config {
     Config { automatic: true, ..config() }
 }
 
 impl Sandbox {
-    /// A process over a new store; its trainer does not run yet.
+    /// Opens a process over a new store without running its trainer.
     pub(super) async fn idle(config: Config) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let options = EmbeddedOptions {
@@ -77,15 +78,15 @@ impl Sandbox {
         Self::over(store, ManualClock::new(NEW_YEAR), Arc::new(folder), config).await
     }
 
-    /// A process over a new store, running.
+    /// Opens and runs a process over a new store.
     pub(super) async fn running(config: Config) -> Self {
         let sandbox = Self::idle(config).await;
-        // It runs as long as the sandbox; the tests of the drain alone wait for it.
+        // It runs as long as the sandbox; only the drain tests wait for it.
         drop(sandbox.run());
         sandbox
     }
 
-    /// Another process over the same store and by the same clock, running, with vectors of its own.
+    /// Opens and runs another process over the same store and clock, with vectors of its own.
     pub(super) async fn another(&self, config: Config) -> Self {
         let (store, folder) = (Arc::clone(&self.store), Arc::clone(&self.folder));
         let sandbox = Self::over(store, self.clock.clone(), folder, config).await;
@@ -115,12 +116,12 @@ impl Sandbox {
         self.service.run(&self.shutdown)
     }
 
-    /// A client without a network.
+    /// Returns a client that calls the service in process.
     pub(super) fn client(&self) -> ModelServiceClient<ModelServiceServer<impl Handlers + use<>>> {
         ModelServiceClient::new(self.service.grpc())
     }
 
-    /// Trains, and returns the stages that were reported and the outcome.
+    /// Trains and returns the reported stages and the outcome.
     pub(super) async fn train_in_stages(
         &self,
         request: TrainModelRequest,
@@ -150,7 +151,7 @@ impl Sandbox {
         outcome.manifest.expect("a published model has one")
     }
 
-    /// Trains with the number of segments there is, or the best one.
+    /// Trains with the current number of segments, or the best one.
     pub(super) async fn first(&self) -> ModelManifest {
         self.published(TrainModelRequest::default()).await
     }
@@ -159,7 +160,7 @@ impl Sandbox {
         self.client().list_models(ListModelsRequest {}).await.expect("the models").into_inner()
     }
 
-    /// Versions that are kept.
+    /// Returns the kept versions.
     pub(super) async fn versions(&self) -> Vec<u64> {
         self.registry().await.models.iter().map(|model| model.version.get()).collect()
     }
@@ -168,13 +169,13 @@ impl Sandbox {
         self.store.registry(None, Duration::ZERO).await.expect("the store is there")
     }
 
-    /// A part as the store has it.
+    /// Returns a stored part.
     pub(super) async fn part(&self, part: &ModelPart) -> Option<Bytes> {
         let name = manifest::name_of_wire(&part.name).expect("a name");
         self.store.part(name).await.expect("the store is there")
     }
 
-    /// The model of a manifest, checked whole, as a node takes it.
+    /// Assembles the model of a manifest, as a node does.
     pub(super) async fn model(&self, manifest: &ModelManifest) -> Model {
         let mut parts = BTreeMap::new();
         for part in &manifest.parts {
@@ -185,7 +186,7 @@ impl Sandbox {
         assembled(&bytes, &parts, FeatureSchema::current()).expect("a model that can be served")
     }
 
-    /// Puts every user into a segment of a model, as the workers do that serve it.
+    /// Assigns every user to a segment of a model, as the workers do.
     pub(super) async fn assign(&self, manifest: &ModelManifest) {
         let model = self.model(manifest).await;
         self.features.change(|vector| {
@@ -193,11 +194,11 @@ impl Sandbox {
         });
     }
 
-    /// Takes the right to train for another process.
+    /// Acquires the training lease for another process.
     pub(super) async fn take_training(&self, nonce: u128) -> LeaseToken {
-        let long_after = self.now().plus(TimeDelta::from_days(1));
+        let after_expiry = self.now().plus(TimeDelta::from_days(1));
         let token =
-            self.store.acquire_training(Nonce::new(nonce), TimeDelta::from_secs(10), long_after).await;
+            self.store.acquire_training(Nonce::new(nonce), TimeDelta::from_secs(10), after_expiry).await;
         token.expect("the store is there").expect("every lease has expired")
     }
 
@@ -216,19 +217,19 @@ impl Sandbox {
         self.store.release_training(token).await.expect("the store is there");
     }
 
-    /// Counts applied records, as the workers do that commit them.
+    /// Counts applied records, as committing workers do.
     pub(super) async fn apply(&self, records: u64) {
         self.commit(records, None).await;
     }
 
-    /// Notes how many users are in each segment.
+    /// Stores the number of users in each segment.
     pub(super) async fn note(&self, ledger: &PartitionLedger) {
         self.commit(0, Some(ledger.encode().into())).await;
     }
 
     async fn commit(&self, records: u64, note: Option<Bytes>) {
         let partition = self.store.layout().partitions.all().next().expect("a partition");
-        // At one moment the same owner gets the same token again.
+        // At an unchanged time the same owner gets the same token again.
         let lease =
             self.store.acquire(partition, Nonce::new(1), TimeDelta::from_days(1), Timestamp::EPOCH).await;
         let token = lease.expect("the store is there").expect("the only owner");
@@ -260,7 +261,7 @@ impl Sandbox {
                 tokio::task::yield_now().await;
             }
         };
-        assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "waited in vain: {what}");
+        assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "timed out: {what}");
     }
 
     /// Waits until exactly these versions are kept.
@@ -279,13 +280,13 @@ pub(super) fn reason(status: &Status) -> ErrorReason {
     status::reason_of(status).unwrap_or_else(|| panic!("no reason in {status:?}"))
 }
 
-/// The field that a status names.
+/// Returns the invalid field of a status.
 pub(super) fn field(status: &Status) -> String {
     let details = status.get_error_details();
     details.bad_request().expect("a field is named").field_violations[0].field.clone()
 }
 
-/// The kinds of a model's parts.
+/// Returns the kinds of a model's parts.
 pub(super) fn kinds(manifest: &ModelManifest) -> Vec<&str> {
     manifest.parts.iter().map(|part| &*part.kind).collect()
 }

@@ -1,4 +1,4 @@
-//! Schedule of trainings: the first one, by time, by records, by drift that lasts, and none where they are switched off. One
+//! Training schedule: first model, by time, by records, by persistent drift, and not at all if automatic is off. One
 //! process trains at a time.
 
 use super::features::{set, users};
@@ -17,7 +17,7 @@ async fn causes(sandbox: &Sandbox) -> Vec<TrainingCause> {
     sandbox.list().await.models.iter().map(ModelManifest::cause).collect()
 }
 
-/// A process that has trained its first model from 300 users and 100 records, and a node that watches it.
+/// Runs a process with a first model of 300 users and 100 records, and a watching node.
 async fn with_first(config: Config) -> (Sandbox, Watcher) {
     let sandbox = Sandbox::running(config).await;
     sandbox.features.send(users(300, 3));
@@ -29,7 +29,7 @@ async fn with_first(config: Config) -> (Sandbox, Watcher) {
 }
 
 #[tokio::test]
-async fn the_first_model_is_trained_as_soon_as_enough_is_known() {
+async fn the_first_model_is_trained_as_soon_as_there_are_enough_records() {
     let sandbox = Sandbox::running(automatic()).await;
     sandbox.features.send(users(120, 3));
     sandbox.apply(59).await;
@@ -43,7 +43,7 @@ async fn the_first_model_is_trained_as_soon_as_enough_is_known() {
 }
 
 #[tokio::test]
-async fn too_few_users_are_read_again_only_after_twice_as_many_records() {
+async fn too_few_users_are_streamed_again_only_after_twice_as_many_records() {
     let sandbox = Sandbox::running(automatic()).await;
     sandbox.features.send(users(30, 3));
     let mut watcher = Watcher::of(&sandbox, "node").await;
@@ -59,7 +59,7 @@ async fn too_few_users_are_read_again_only_after_twice_as_many_records() {
 }
 
 #[tokio::test]
-async fn a_model_is_trained_when_it_is_time_if_there_are_new_records() {
+async fn a_model_is_trained_on_schedule_if_there_are_new_records() {
     let (sandbox, mut watcher) = with_first(automatic()).await;
     sandbox.clock.advance(DAY);
     watcher.wait_heartbeats(LONG).await;
@@ -73,7 +73,7 @@ async fn a_model_is_trained_when_it_is_time_if_there_are_new_records() {
 }
 
 #[tokio::test]
-async fn a_model_is_trained_before_its_time_after_as_many_records_as_set() {
+async fn a_model_is_trained_after_the_configured_number_of_records() {
     let (sandbox, mut watcher) = with_first(Config { retrain_after_records: 50, ..automatic() }).await;
     sandbox.apply(49).await;
     watcher.wait_heartbeats(LONG).await;
@@ -84,19 +84,19 @@ async fn a_model_is_trained_before_its_time_after_as_many_records_as_set() {
 }
 
 #[tokio::test]
-async fn a_model_is_trained_on_drift_that_lasts_three_looks() {
+async fn a_model_is_trained_when_drift_persists_for_three_checks() {
     let (sandbox, mut watcher) = with_first(automatic()).await;
     sandbox.features.change(|vector| set(vector, "behavior.view.7d", 300.0));
-    for windows in 1..=2 {
+    for checks in 1..=2 {
         sandbox.clock.advance(300_000);
         sandbox.apply(1).await;
         sandbox
-            .until("a look", async || {
-                sandbox.list().await.drift.is_some_and(|drift| drift.consecutive_checks == windows)
+            .until("a check", async || {
+                sandbox.list().await.drift.is_some_and(|drift| drift.consecutive_checks == checks)
             })
             .await;
         watcher.wait_heartbeats(LONG).await;
-        assert_eq!(sandbox.versions().await, [1], "after {windows} looks");
+        assert_eq!(sandbox.versions().await, [1], "after {checks} checks");
     }
     sandbox.clock.advance(300_000);
     sandbox.apply(1).await;
@@ -105,23 +105,23 @@ async fn a_model_is_trained_on_drift_that_lasts_three_looks() {
 }
 
 #[tokio::test]
-async fn drift_is_looked_at_once_an_interval_and_only_after_new_records() {
+async fn drift_is_checked_once_per_interval_and_only_after_new_records() {
     let (sandbox, mut watcher) = with_first(automatic()).await;
-    let looks = || sandbox.features.requests().len() - 1;
+    let checks = || sandbox.features.requests().len() - 1;
     for (advance, records, expected) in [(299_999, 1, 0), (1, 0, 1), (300_000, 0, 1), (0, 1, 2)] {
         sandbox.clock.advance(advance);
         if records > 0 {
             sandbox.apply(records).await;
         }
-        sandbox.until("a look", async || looks() >= expected).await;
+        sandbox.until("a check", async || checks() >= expected).await;
         watcher.wait_heartbeats(LONG).await;
-        assert_eq!(looks(), expected, "{advance} ms and {records} records later");
+        assert_eq!(checks(), expected, "{advance} ms and {records} records later");
     }
-    assert_eq!(sandbox.list().await.drift.expect("a look").windows, 0);
+    assert_eq!(sandbox.list().await.drift.expect("a check").consecutive_checks, 0);
 }
 
 #[tokio::test]
-async fn nothing_is_trained_by_itself_where_that_is_switched_off() {
+async fn no_training_starts_by_itself_when_automatic_is_off() {
     let manual = Sandbox::running(config()).await;
     manual.features.send(users(300, 3));
     let other = manual.another(Config { retrain_after_records: 10, ..automatic() }).await;
@@ -132,7 +132,7 @@ async fn nothing_is_trained_by_itself_where_that_is_switched_off() {
         manual.until_versions(versions).await;
     }
     assert_eq!((manual.features.requests().len(), other.features.requests().len()), (0, 2));
-    // On demand it trains all the same, once the other has given back the right to.
+    // On request it trains all the same, once the other process has released the lease.
     manual.until("a training", async || manual.train(TrainModelRequest::default()).await.is_ok()).await;
     assert_eq!(manual.versions().await, [1, 2, 3]);
 }
@@ -154,11 +154,11 @@ async fn only_one_process_trains_at_a_time() {
     assert_eq!((refused.code(), reason(&refused)), (Code::Unavailable, ErrorReason::TrainingInProgress));
     assert!(refused.get_error_details().retry_info().is_some());
     assert_eq!((first.version, other.features.requests().len()), (1, 0));
-    assert_eq!(other.first().await.version, 2, "the right to train was given back");
+    assert_eq!(other.first().await.version, 2, "the lease was released");
 }
 
 #[tokio::test]
-async fn a_training_that_is_under_way_at_shutdown_is_abandoned() {
+async fn a_training_that_is_incomplete_parts_at_shutdown_is_abandoned() {
     let sandbox = Sandbox::idle(config()).await;
     let running = sandbox.run();
     sandbox.features.send(users(120, 3));

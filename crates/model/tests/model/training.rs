@@ -1,12 +1,11 @@
-//! Trainings: what makes them fail, the number of segments, the identity of segments from model to model, and the parts that
-//! are learned.
+//! Trainings: failures, the number of segments, the identity of segments across models, and the predictors.
 
 use super::features::{set, user, users, users_with_histories};
 use super::sandbox::{Sandbox, config, kinds, reason};
 use portrait_learning::segmentation::Origin;
 use portrait_model::Config;
 use portrait_profile::SegmentId;
-use portrait_proto::status::Failure;
+use portrait_proto::status::CallFailure;
 use portrait_proto::v1::{ErrorReason, TrainModelRequest, TrainingCause};
 use portrait_store::PartName;
 use tonic::Code;
@@ -14,7 +13,7 @@ use tonic::Code;
 const CHOSEN: TrainModelRequest = TrainModelRequest { segments: 0, choose_segments: true, force: false };
 
 #[tokio::test]
-async fn too_few_users_are_an_outcome_that_says_how_many_are_needed() {
+async fn too_few_users_are_an_outcome_with_the_required_number() {
     let sandbox = Sandbox::running(config()).await;
     for (there, published) in [(0, false), (59, false), (60, true)] {
         sandbox.features.send(users(there, 3));
@@ -71,7 +70,7 @@ async fn segments_keep_ids_and_names_as_long_as_they_are_the_same_users() {
     sandbox.features.send(users(180, 3));
     let first = sandbox.first().await;
     sandbox.assign(&first).await;
-    // Everybody does a little more, and comes in another order.
+    // All users do a little more, in another order.
     sandbox.features.change(|vector| vector.values.iter_mut().for_each(|value| *value *= 1.02));
     let second = sandbox.first().await;
     assert_eq!((second.parent_version, second.next_segment, first.next_segment), (1, 4, 4));
@@ -90,7 +89,7 @@ async fn segments_keep_ids_and_names_as_long_as_they_are_the_same_users() {
 }
 
 #[tokio::test]
-async fn new_users_get_a_new_id_and_the_id_of_a_segment_that_is_gone_is_never_given_again() {
+async fn new_users_get_a_new_id_and_ids_of_retired_segments_are_never_reused() {
     let sandbox = Sandbox::running(config()).await;
     sandbox.features.send(users(180, 3));
     sandbox.assign(&sandbox.first().await).await;
@@ -161,12 +160,12 @@ async fn every_part_is_stored_under_the_hash_of_its_bytes() {
         assert_eq!(part.name, PartName::of(&bytes).get().to_be_bytes());
     }
     let model = sandbox.model(&manifest).await;
-    let items = model.learned().items.as_ref().expect("items");
-    assert!(items.number("item-0-0").is_some() && items.number("item-9-9").is_none());
+    let items = model.predictors().items.as_ref().expect("items");
+    assert!(items.index("item-0-0").is_some() && items.index("item-9-9").is_none());
 }
 
 #[tokio::test]
-async fn what_is_set_to_nothing_is_neither_read_nor_learned() {
+async fn parts_with_a_limit_of_zero_are_neither_read_nor_learned() {
     let none = Config { histories_max: 0, examples_max: 0, lookalikes_max: 0, ..config() };
     for (config, read, learned) in [
         (config(), true, &["segments", "items", "behavior", "lookalikes"][..]),
@@ -178,39 +177,39 @@ async fn what_is_set_to_nothing_is_neither_read_nor_learned() {
         assert_eq!(kinds(&manifest), learned);
         let [request] = &sandbox.features.requests()[..] else { panic!("one request") };
         assert_eq!((request.include_recent_items, request.include_snapshots), (read, read));
-        assert!(request.include_transitions && request.sample == 0.0);
+        assert!(request.include_transitions && request.sample_fraction == 0.0);
     }
 }
 
 #[tokio::test]
-async fn a_segment_names_the_category_that_it_likes_and_others_do_not() {
+async fn a_segment_names_its_typical_category() {
     let sandbox = Sandbox::running(config()).await;
     sandbox.features.send(users(180, 3));
     let model = sandbox.model(&sandbox.first().await).await;
     for segment in &model.segments {
-        let [liked] = &segment.categories[..] else { panic!("{:?}", segment.categories) };
-        assert!((liked.share - 1.0).abs() < 1e-9 && (liked.lift - 3.0).abs() < 1e-9, "{liked:?}");
+        let [typical] = &segment.categories[..] else { panic!("{:?}", segment.categories) };
+        assert!((typical.share - 1.0).abs() < 1e-9 && (typical.lift - 3.0).abs() < 1e-9, "{typical:?}");
         assert!((segment.trained_share - 1.0 / 3.0).abs() < 1e-9);
     }
 }
 
 #[tokio::test]
-async fn vectors_of_another_schema_or_none_at_all_end_a_training_with_the_cause() {
+async fn another_schema_or_a_failed_stream_ends_a_training_with_the_cause() {
     let sandbox = Sandbox::running(config()).await;
     sandbox.features.send(users(120, 3));
     sandbox.features.set_schema(0xABCD);
     let status = sandbox.train(TrainModelRequest::default()).await.expect_err("another schema");
     assert_eq!(reason(&status), ErrorReason::Internal);
     assert!(status.message().contains("000000000000abcd"), "{status:?}");
-    let away = Failure::new(ErrorReason::StoreUnavailable, "the store of the features is away");
-    sandbox.features.fail(away.into_status());
+    let unavailable = CallFailure::new(ErrorReason::StoreUnavailable, "the store of the features is unavailable");
+    sandbox.features.fail(unavailable.into_status());
     let status = sandbox.train(TrainModelRequest::default()).await.expect_err("no vectors");
     assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::StoreUnavailable));
     assert!(sandbox.versions().await.is_empty());
 }
 
 #[tokio::test]
-async fn vectors_that_are_not_finite_are_an_outcome_and_the_trainer_goes_on() {
+async fn non_finite_vectors_are_an_outcome_and_the_trainer_continues() {
     let sandbox = Sandbox::running(config()).await;
     sandbox.features.send(users(120, 3));
     sandbox.features.change(|vector| {

@@ -1,5 +1,5 @@
-//! Broadcast to nodes: a node gets the newest version and the parts it lacks, its answers are noted by node, and a slow node
-//! costs a bounded queue.
+//! Broadcast: a node gets the newest version and the parts it lacks, its replies are recorded, and a slow node costs
+//! a bounded queue.
 
 use super::features::{users, users_with_histories};
 use super::sandbox::{NEW_YEAR, PATIENCE, Sandbox, config, field, reason};
@@ -7,11 +7,11 @@ use super::watcher::Watcher;
 use portrait_model::{Config, manifest};
 use portrait_profile::Timestamp;
 use portrait_proto::time;
-use portrait_proto::v1::watch_models_request::Kind as Said;
+use portrait_proto::v1::watch_models_request::Kind as RequestKind;
 use portrait_proto::v1::{
     Ack, ActivateModelRequest, ErrorReason, Hello, ModelManifest, ModelPart, NodeStatus, TrainModelRequest,
 };
-use portrait_store::Store;
+use portrait_store::RegistryStore;
 use prost::Message;
 use tokio::time::timeout;
 use tonic::Code;
@@ -38,7 +38,7 @@ async fn every_node_gets_the_newest_version_whole_whenever_it_joins() {
     for watcher in [&early, &late] {
         assert_eq!(watcher.model(), sandbox.model(&second).await);
     }
-    // Of the second version the early node lacked segments, and every part that is not the same.
+    // Of the second version the early node lacked the segments and every part that has changed.
     let known = |part: &&ModelPart| first.parts.iter().any(|old| old.name == part.name);
     let shared = second.parts.iter().filter(known).count();
     assert!(shared > 0, "steps are the same");
@@ -52,10 +52,11 @@ async fn a_node_that_has_a_version_or_its_parts_is_not_sent_them() {
     let first = sandbox.first().await;
     let known_parts: Vec<Vec<u8>> = first.parts.iter().map(|part| part.name.clone()).collect();
     let hello = Hello { node: "restarted".to_owned(), known_parts, ..Default::default() };
-    let mut restarted = Watcher::begin(&sandbox, Said::Hello(hello.clone())).await.expect("a place");
+    let mut restarted =
+        Watcher::begin(&sandbox, RequestKind::Hello(hello.clone())).await.expect("a watcher slot");
     assert_eq!((restarted.next_version().await, &*restarted.chunks), (1, &[][..]));
     let hello = Hello { node: "current".to_owned(), serving_version: 1, ..hello };
-    let mut current = Watcher::begin(&sandbox, Said::Hello(hello)).await.expect("a place");
+    let mut current = Watcher::begin(&sandbox, RequestKind::Hello(hello)).await.expect("a watcher slot");
     current.wait_heartbeats(3).await;
     assert!(current.versions.is_empty());
     assert_eq!(node(&sandbox, "current").await.expect("it watches").serving_version, 1);
@@ -74,7 +75,7 @@ async fn a_heartbeat_has_the_clock_of_the_server() {
 }
 
 #[tokio::test]
-async fn answers_are_noted_by_node_until_the_node_is_gone() {
+async fn acks_and_nacks_are_recorded_by_node_until_it_disconnects() {
     let sandbox = Sandbox::running(config()).await;
     sandbox.features.send(users(120, 3));
     let mut good = Watcher::of(&sandbox, "good").await;
@@ -87,7 +88,7 @@ async fn answers_are_noted_by_node_until_the_node_is_gone() {
     good.ack(1).await;
     bad.nack(1, &"x".repeat(5000)).await;
     sandbox
-        .until("both answers are noted", async || {
+        .until("both replies are recorded", async || {
             let [good, bad] = [node(&sandbox, "good").await, node(&sandbox, "bad").await];
             good.is_some_and(|one| one.serving_version == 1)
                 && bad.is_some_and(|one| one.refused_version == 1)
@@ -100,7 +101,7 @@ async fn answers_are_noted_by_node_until_the_node_is_gone() {
     assert_eq!((bad_status.serving_version, bad_status.since), (0, since(NEW_YEAR)));
     assert_eq!(bad_status.refusal.len(), 1000, "the reason is bounded");
     drop(bad);
-    sandbox.until("its place is free", async || node(&sandbox, "bad").await.is_none()).await;
+    sandbox.until("its slot is free", async || node(&sandbox, "bad").await.is_none()).await;
     assert!(node(&sandbox, "good").await.is_some());
 }
 
@@ -113,7 +114,7 @@ async fn a_node_that_refused_a_version_is_sent_every_part_of_the_next() {
     watcher.next_version().await;
     watcher.nack(1, "the disk is full").await;
     sandbox
-        .until("it is noted", async || {
+        .until("it is recorded", async || {
             node(&sandbox, "node").await.is_some_and(|one| one.refused_version == 1)
         })
         .await;
@@ -126,7 +127,7 @@ async fn a_roll_back_reaches_every_node() {
     let sandbox = Sandbox::running(config()).await;
     let other = sandbox.another(config()).await;
     sandbox.features.send(users(120, 3));
-    let mut watchers = [Watcher::of(&sandbox, "here").await, Watcher::of(&other, "elsewhere").await];
+    let mut watchers = [Watcher::of(&sandbox, "here").await, Watcher::of(&other, "other").await];
     for version in [1, 2] {
         sandbox.published(FORCE).await;
         for watcher in &mut watchers {
@@ -141,7 +142,7 @@ async fn a_roll_back_reaches_every_node() {
 }
 
 #[tokio::test]
-async fn a_slow_node_skips_to_the_newest_version_and_holds_up_no_other() {
+async fn a_slow_node_skips_to_the_newest_version_and_delays_no_other() {
     let sandbox = Sandbox::running(config()).await;
     let mut slow = Watcher::of(&sandbox, "slow").await;
     let mut quick = Watcher::of(&sandbox, "quick").await;
@@ -159,7 +160,7 @@ async fn a_slow_node_skips_to_the_newest_version_and_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn a_large_part_comes_in_pieces_of_a_mebibyte() {
+async fn a_large_part_is_sent_in_chunks_of_one_mebibyte() {
     let sandbox = Sandbox::running(config()).await;
     let large: Vec<u8> = (0..(5_u32 << 19)).map(|number| (number % 251) as u8).collect();
     let name = sandbox.store.put_part(large.clone().into()).await.expect("the store takes it");
@@ -173,24 +174,25 @@ async fn a_large_part_comes_in_pieces_of_a_mebibyte() {
 }
 
 #[tokio::test]
-async fn places_to_watch_are_counted_and_free_again_when_a_node_is_gone() {
+async fn watcher_slots_are_limited_and_released_when_a_node_disconnects() {
     let sandbox = Sandbox::running(Config { max_watchers: 2, ..config() }).await;
     let _first = Watcher::of(&sandbox, "one").await;
     let second = Watcher::of(&sandbox, "two").await;
-    let third = || Said::Hello(Hello { node: "n".repeat(1000), ..Default::default() });
-    let refused = Watcher::begin(&sandbox, third()).await.err().expect("no place");
+    let third = || RequestKind::Hello(Hello { node: "n".repeat(1000), ..Default::default() });
+    let refused = Watcher::begin(&sandbox, third()).await.err().expect("no watcher slot");
     assert_eq!((refused.code(), reason(&refused)), (Code::ResourceExhausted, ErrorReason::Overloaded));
     assert!(refused.get_error_details().retry_info().is_some());
     drop(second);
-    sandbox.until("a place is free", async || sandbox.list().await.nodes.len() == 1).await;
-    let _third = Watcher::begin(&sandbox, third()).await.expect("a place");
+    sandbox.until("a slot is free", async || sandbox.list().await.nodes.len() == 1).await;
+    let _third = Watcher::begin(&sandbox, third()).await.expect("a watcher slot");
     assert!(node(&sandbox, &"n".repeat(128)).await.is_some(), "the name is bounded");
 }
 
 #[tokio::test]
-async fn a_watch_that_does_not_begin_with_a_hello_is_refused() {
+async fn a_watch_without_a_hello_is_refused() {
     let sandbox = Sandbox::running(config()).await;
-    let status = Watcher::begin(&sandbox, Said::Ack(Ack { version: 1 })).await.err().expect("no hello");
+    let status =
+        Watcher::begin(&sandbox, RequestKind::Ack(Ack { version: 1 })).await.err().expect("no hello");
     assert_eq!((reason(&status), &*field(&status)), (ErrorReason::MissingField, "hello"));
     assert_eq!(sandbox.list().await.nodes, []);
 }

@@ -69,6 +69,7 @@ pub(super) fn recommend_query(request: RecommendRequest) -> Result<RecommendQuer
     let count = count("count", request.count, RECOMMENDED_DEFAULT)?;
     request::at_most("categories", request.categories.len(), CATEGORIES_MAX)?;
     for (field, price) in [("price_min", request.price_min), ("price_max", request.price_max)] {
+        // NaN compares false with every price and would silently match nothing.
         if price.is_some_and(f64::is_nan) {
             return Err(ValidationError::new(ErrorReason::NotFinite, field, "is not a number".to_owned()));
         }
@@ -110,6 +111,7 @@ pub(super) fn watch_start(
         let token = ResumeToken::decode(&request.resume_token, partitions).map_err(|error| {
             ValidationError::new(ErrorReason::BadToken, "resume_token", error.to_string())
         })?;
+        // The token has positions of its own shard only: resumed elsewhere it would skip partitions.
         if token.shard != shard {
             let message = format!(
                 "the token was issued to shard {} of {}, not to {} of {}: resume it there, or start without it",

@@ -42,6 +42,7 @@ pub(super) async fn wait(
         Err(_) => "failed",
     };
     shared.metrics.waited(outcome, started_at.elapsed());
+    // A partition only knows that no time remains; the error reports the limit that applied.
     waited.map(|_| ()).map_err(|error| match error {
         Error::ReadAfterTimeout { .. } => Error::ReadAfterTimeout { waited: wait_max },
         error => error,

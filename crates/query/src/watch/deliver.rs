@@ -49,7 +49,7 @@ impl Delivery {
         self.shared.metrics.coalesced(coalesced);
         matching.retain(|merged| {
             let change = &merged.change.change;
-            // Deletions go to every subscriber that may hold data of the user, whatever its filter.
+            // Deletions go to every subscriber that may hold data of the user, regardless of its filter.
             change.deleted || self.filter.matches_change(merged.segment_before, change.segment_after)
         });
         for page in matching.chunks(self.shared.config.page_profiles) {
@@ -144,7 +144,9 @@ fn newest_by_user(mut changes: Vec<BufferedChange>, users: &HashSet<UserId>) -> 
     let mut first = HashMap::with_capacity(matching);
     let mut before = Vec::with_capacity(matching);
     for BufferedChange { change, .. } in &changes {
+        // The segment before the first change of the run: a subscriber sees one move, not its steps.
         before.push(*first.entry(change.user_id.clone()).or_insert(change.segment_before));
+        // A deletion ends the run: later changes are those of a new profile.
         if change.deleted {
             first.remove(&change.user_id);
         }
@@ -152,6 +154,7 @@ fn newest_by_user(mut changes: Vec<BufferedChange>, users: &HashSet<UserId>) -> 
     // Users kept so far; the value is true if their deletion is kept.
     let mut known: HashMap<UserId, bool> = HashMap::with_capacity(first.len());
     let mut newest: Vec<MergedChange> = Vec::with_capacity(first.len());
+    // Backwards, so that the first change met of a user is its newest.
     for (change, segment_before) in changes.into_iter().zip(before).rev() {
         let deleted = change.change.deleted;
         let kept_deletion = known.get(&change.change.user_id).copied();

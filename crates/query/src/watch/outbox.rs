@@ -86,6 +86,7 @@ pub(super) fn open(
     let (final_sender, final_receiver) = oneshot::channel();
     let outbox = Outbox {
         responses: sender,
+        // A permit per byte travels with each response and is released when tonic takes it.
         memory: Arc::new(Semaphore::new(config.queue_bytes as usize)),
         memory_bytes: config.queue_bytes,
         stall_timeout: config.stall_timeout,

@@ -105,6 +105,7 @@ pub(super) fn resolve(meta: &PartitionMeta, position: FeedPosition) -> CursorSta
 }
 
 fn resume(meta: &PartitionMeta, tag: GenerationTag, seq: FeedSeq) -> CursorState {
+    // The token has only half of the generation id, so it is searched among those of the partition.
     let known = meta.feed_generations.iter().find(|generation| GenerationTag::of(generation.id) == tag);
     match known {
         Some(generation) => resolve(meta, FeedPosition { generation: generation.id, seq }),

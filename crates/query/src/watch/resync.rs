@@ -55,6 +55,7 @@ pub(super) async fn run_step(
         *current = Some(scan);
         return Ok(true);
     }
+    // Set before END is sent: the token of END must say that the partition is complete.
     delivery.cursors[scan.index].state = CursorState::At(scan.from);
     delivery.send(resync_marker(delivery, scan.index, ResyncPhase::End, scan.reason)).await?;
     Ok(true)
@@ -62,6 +63,7 @@ pub(super) async fn run_step(
 
 /// Begins the first resync that is needed.
 async fn begin_next(delivery: &mut Delivery) -> Result<Option<ResyncScan>, SubscriptionEnd> {
+    // One resync at a time bounds the memory of a subscription.
     let needed = delivery.cursors.iter().enumerate().find_map(|(index, cursor)| match cursor.state {
         CursorState::NeedsResync(reason) => Some((index, cursor.partition, reason)),
         CursorState::At(_) => None,

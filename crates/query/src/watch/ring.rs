@@ -71,6 +71,7 @@ impl ChangeRing {
             Some(first) => first.seq == buffer.end.next(),
             None => end.seq == buffer.end,
         };
+        // A gap would make readers skip changes: better an empty ring and a read of the store.
         if buffer.generation != Some(end.generation) || !continues {
             buffer.clear();
             buffer.generation = Some(end.generation);
@@ -80,6 +81,7 @@ impl ChangeRing {
             buffer.bytes += change.bytes + ENTRY_OVERHEAD_BYTES;
             buffer.changes.push_back(change);
         }
+        // Oldest first: most subscribers are close to the end of the feed.
         while buffer.changes.len() > self.changes_max || buffer.bytes > self.bytes_max {
             let Some(oldest) = buffer.changes.pop_front() else { break };
             buffer.bytes -= oldest.bytes + ENTRY_OVERHEAD_BYTES;

@@ -87,6 +87,7 @@ impl Subscriber {
             for index in 0..self.delivery.cursors.len() {
                 has_work |= self.advance(index).await?;
             }
+            // One page per round: the other partitions stay current during a long resync.
             has_work |= resync::run_step(&mut self.delivery, &mut self.scan).await?;
             if Instant::now() >= self.progress_due {
                 self.progress().await?;
@@ -99,6 +100,7 @@ impl Subscriber {
             } else if self.delivery.shared.closing.is_cancelled() {
                 return Err(Error::ShuttingDown.into());
             } else {
+                // A subscriber with a long backlog must not starve others on its runtime thread.
                 tokio::task::yield_now().await;
             }
         }
@@ -152,6 +154,7 @@ impl Subscriber {
             return Ok(has_work);
         }
         let meta = self.delivery.shared.store.meta(partition).await?;
+        // Trimmed, or another generation: the partition's metadata says which.
         let state = position::resolve(&meta, position);
         let changed = state != self.delivery.cursors[index].state;
         self.delivery.cursors[index].state = state;

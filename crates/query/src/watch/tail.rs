@@ -41,6 +41,7 @@ async fn run_loop(shared: &QueryContext, partition: PartitionId) {
                     tracing::warn!(%partition, %error, source, "feed cannot be read; retrying");
                 }
                 failed = true;
+                // Readers must not mistake the last known end for the newest change.
                 shared.ring(partition).invalidate();
                 tokio::time::sleep(RETRY).await;
             }
@@ -72,6 +73,7 @@ async fn step(
         end.seq = after.min(end.seq);
     }
     shared.ring(partition).extend(end, changes);
+    // One signal for all partitions: a subscriber then checks its rings, at the cost of a lock each.
     shared.feed_changed.send_replace(());
     Ok(end.seq)
 }

@@ -68,6 +68,7 @@ impl ResumeToken {
         partitions: PartitionCount,
         positions: impl ExactSizeIterator<Item = TokenPosition>,
     ) -> Vec<u8> {
+        // Per position: 1 byte of kind, 8 of generation, and 5 of a sequence number up to 2^35.
         let mut bytes = Vec::with_capacity(MAGIC.len() + 13 + positions.len() * 14 + CHECKSUM_BYTES);
         bytes.extend_from_slice(&MAGIC);
         encode_varint(u64::from(shard.index), &mut bytes);
@@ -98,6 +99,7 @@ impl ResumeToken {
         let mut rest = body.strip_prefix(&MAGIC).ok_or(InvalidResumeToken)?;
         let index = u32::try_from(number(&mut rest)?).map_err(|_| InvalidResumeToken)?;
         let count = u32::try_from(number(&mut rest)?).map_err(|_| InvalidResumeToken)?;
+        // With another partition count the positions mean other partitions.
         if index >= count || number(&mut rest)? != u64::from(partitions.get()) {
             return Err(InvalidResumeToken);
         }

@@ -82,7 +82,7 @@ impl Reader {
     /// Restores the state of an earlier subscriber: versions and partitions.
     pub(super) fn remember(&mut self, known: &BTreeMap<String, u64>, fixture: &QueryFixture) {
         self.known = known.clone();
-        self.homes =
+        self.partitions =
             known.keys().map(|user| (user.clone(), u32::from(fixture.partition(user).get()))).collect();
     }
 
@@ -146,7 +146,7 @@ impl Reader {
             self.known.remove(&change.user_id);
         } else {
             self.known.insert(change.user_id.clone(), change.version);
-            self.homes.insert(change.user_id.clone(), change.partition);
+            self.partitions.insert(change.user_id.clone(), change.partition);
         }
         if let Some(named) = self.named.get_mut(&change.partition) {
             named.insert(change.user_id.clone());
@@ -162,7 +162,7 @@ impl Reader {
             }
             ResyncPhase::End => {
                 let named = self.named.remove(&partition).expect("an end has a beginning");
-                let partitions = &self.homes;
+                let partitions = &self.partitions;
                 self.known.retain(|user, _| partitions[user] != partition || named.contains(user));
             }
             ResyncPhase::Unspecified => panic!("a resync has a phase"),
