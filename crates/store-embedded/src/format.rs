@@ -1,23 +1,23 @@
-//! What a data directory says of itself: its format, and what was fixed when it was created. Read before anything is
-//! touched, so that another version's data is refused whole.
+//! Format file of a data directory: the format's number, and the settings fixed at creation. It is read before anything is
+//! written, so that data of another version is refused untouched.
 
 use portrait_profile::{PartitionCount, PseudonymKey, TimeDelta};
 use portrait_store::{Error, Layout, Result};
 use std::io::Write;
 use std::path::Path;
 
-/// The format of everything under the directory.
+/// Format of everything in the directory.
 const FORMAT: i64 = 3;
-/// The format before it, which has no key of pseudonyms and no tombstones: it gets them at the opening.
+/// Previous format, without a pseudonym key and tombstones; upgraded at open.
 const PREVIOUS_FORMAT: i64 = 2;
-/// The file that says so.
+/// Name of the format file.
 const FILE: &str = "portrait-format";
-/// The file before it is whole.
+/// Name of the format file while it is written.
 const DRAFT: &str = "portrait-format.draft";
-/// How many partitions a new store gets if nobody says.
+/// Partitions of a new store without a setting.
 const DEFAULT_PARTITIONS: u16 = 16;
 
-/// Reads the layout of `directory`, or creates it there. What is asked for must agree with what is stored.
+/// Reads the layout of `directory`, or creates it there. The settings must agree with the stored ones.
 pub(super) fn open(
     directory: &Path,
     partitions: Option<PartitionCount>,
@@ -32,26 +32,27 @@ pub(super) fn open(
         }
         Err(error) => return Err(Error::unavailable(error)),
     };
-    let wrong = |problem| Error::Incompatible {
+    let invalid = |problem| Error::Incompatible {
         detail: format!("{}: {problem}: name another directory, or restore the file", file.display()),
     };
-    let format = number(&text, "format").map_err(wrong)?;
-    let text = if format == PREVIOUS_FORMAT { renewed(&text) } else { text };
-    let stored = parse(&text).map_err(wrong)?;
-    if let Some(asked) = partitions.filter(|asked| *asked != stored.partitions) {
+    let format = number(&text, "format").map_err(invalid)?;
+    // Written only after all checks, so that a refused open leaves the previous format to the previous release.
+    let text = if format == PREVIOUS_FORMAT { upgraded(&text) } else { text };
+    let stored = parse(&text).map_err(invalid)?;
+    if let Some(requested) = partitions.filter(|requested| *requested != stored.partitions) {
         return Err(Error::Incompatible {
             detail: format!(
-                "{} has {} partitions and store.partitions is {}: they are fixed at creation, set it to 0 or name another directory",
+                "{} has {} partitions and store.partitions is {}: they are fixed at creation: set it to 0 or name another directory",
                 directory.display(),
                 stored.partitions.get(),
-                asked.get()
+                requested.get()
             ),
         });
     }
     if stored.dedup_window != dedup_window {
         return Err(Error::Incompatible {
             detail: format!(
-                "{} was created with a de-duplication window of {} ms and {} ms are asked for: it is fixed at creation",
+                "{} was created with a de-duplication window of {} ms and {} ms are requested: it is fixed at creation",
                 directory.display(),
                 stored.dedup_window.millis(),
                 dedup_window.millis()
@@ -59,29 +60,31 @@ pub(super) fn open(
         });
     }
     if format == PREVIOUS_FORMAT {
-        tracing::info!(directory = %directory.display(), "a store of format {PREVIOUS_FORMAT} becomes one of format {FORMAT}");
+        tracing::info!(directory = %directory.display(), "store upgraded from format {PREVIOUS_FORMAT} to {FORMAT}");
         write_whole(directory, &text).map_err(Error::unavailable)?;
     }
     Ok(stored)
 }
 
-/// What the file of the former format says, as today's.
-fn renewed(text: &str) -> String {
-    let kept = text.lines().filter(|line| !line.starts_with("format")).map(|line| format!("{line}\n"));
+/// Returns the text of a file of the previous format in the current one.
+fn upgraded(text: &str) -> String {
+    let retained = text.lines().filter(|line| !line.starts_with("format")).map(|line| format!("{line}\n"));
+    // The previous format has no tombstones, so any key is right; it must be random, or pseudonyms could be guessed.
     let key = rand::random::<u128>();
-    format!("format = {FORMAT}\n{}pseudonym_key = {key:032x}\n", kept.collect::<String>())
+    format!("format = {FORMAT}\n{}pseudonym_key = {key:032x}\n", retained.collect::<String>())
 }
 
 fn create(directory: &Path, partitions: Option<PartitionCount>, dedup_window: TimeDelta) -> Result<Layout> {
     let mut entries =
         std::fs::read_dir(directory).map_err(Error::unavailable)?.filter_map(std::result::Result::ok);
-    // What a creation that was cut off left behind is ours.
+    // A draft is left by a creation that was interrupted; any other file is not ours to touch.
     let foreign = entries.any(|entry| entry.file_name() != DRAFT);
     if foreign {
         return Err(Error::Incompatible {
             detail: format!("{} is not empty and not a store: name an empty directory", directory.display()),
         });
     }
+    // Window numbers have 32 bits: a window below a second would overflow them.
     if dedup_window.millis() < 1000 {
         return Err(Error::Incompatible {
             detail: "store.dedup_window is below 1s: give it at least 1s".to_owned(),
@@ -100,12 +103,13 @@ fn create(directory: &Path, partitions: Option<PartitionCount>, dedup_window: Ti
     Ok(Layout { partitions, dedup_window, pseudonym_key })
 }
 
-/// Writes the file so that it is there whole or not at all.
+/// Writes the file so that it exists whole or not at all.
 fn write_whole(directory: &Path, text: &str) -> std::io::Result<()> {
     let draft = directory.join(DRAFT);
     let mut file = std::fs::File::create(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
+    // A rename is atomic, and the directory is synced so that it survives a loss of power.
     std::fs::rename(&draft, directory.join(FILE))?;
     std::fs::File::open(directory)?.sync_all()
 }

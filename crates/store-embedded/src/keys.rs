@@ -1,43 +1,43 @@
-//! Where everything lies: the keyspaces of the database and the keys in them. Numbers are big endian, so that the order of
-//! keys is the order of places.
+//! Keyspaces of the database, and the keys in them. Numbers are big endian, so that the order of keys is the order of
+//! positions. The names of the keyspaces and the forms of the keys are stored, and do not change within a format.
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use portrait_profile::{PartitionId, Pseudonym, TimeDelta, Timestamp};
 use portrait_store::{PartName, ProfileKey, SeenQuery};
 
-/// The keyspaces.
+/// Keyspaces of a store, with the key and value of each.
 pub(super) struct Keyspaces {
-    /// partition -> standing.
+    /// Map from a partition to its state.
     pub(super) meta: Keyspace,
-    /// partition -> generations of log and feed; written at open only, since they never change while open.
+    /// Map from a partition to the generations of log and feed. Written at open alone, since they are fixed while open.
     pub(super) generations: Keyspace,
-    /// partition, first place -> block of records.
+    /// Map from partition and first position to a block of records.
     pub(super) log: Keyspace,
-    /// partition, first place -> block of changes.
+    /// Map from partition and first position to a block of changes.
     pub(super) feed: Keyspace,
-    /// partition, key -> profile.
+    /// Map from partition and profile key to a profile.
     pub(super) profiles: Keyspace,
-    /// partition, pseudonym -> tombstone.
+    /// Map from partition and pseudonym to a tombstone.
     pub(super) tombstones: Keyspace,
-    /// partition, window, id -> nothing.
+    /// Set of partition, window and id; the values are empty.
     pub(super) seen: Keyspace,
-    /// partition, place -> dead letter.
+    /// Map from partition and position to a dead letter.
     pub(super) dead: Keyspace,
-    /// item id -> item.
+    /// Map from item id to an item of the catalogue.
     pub(super) items: Keyspace,
-    /// [`MODELS`] -> models.
+    /// Single value under [`MODELS`]: registry and training lease.
     pub(super) models: Keyspace,
-    /// name -> part of a model.
+    /// Map from a part's name to the part of a model.
     pub(super) parts: Keyspace,
-    /// Written to fill a journal, so that it ends; nothing is kept there.
+    /// Scratch keyspace: writes to it fill a journal so that the journal ends. It holds no data.
     pub(super) filler: Keyspace,
 }
 
-/// The one key of what there is once for all models.
+/// Key of the one value in the keyspace `models`.
 pub(super) const MODELS: [u8; 1] = [0];
 
 impl Keyspaces {
-    /// Opens them, new or old.
+    /// Opens the keyspaces, and creates those that do not exist.
     pub(super) fn open(database: &Database) -> fjall::Result<Self> {
         let open = |name: &str| database.keyspace(name, KeyspaceCreateOptions::default);
         Ok(Self {
@@ -56,8 +56,9 @@ impl Keyspaces {
         })
     }
 
-    /// All of them.
+    /// Returns every keyspace.
     pub(super) fn all(&self) -> [&Keyspace; 12] {
+        // Taken apart by name, so that a new keyspace cannot be left out of a rewrite.
         let Self {
             meta,
             generations,
@@ -76,12 +77,12 @@ impl Keyspaces {
     }
 }
 
-/// The key of what there is once for a partition, and the prefix of all else of it.
+/// Returns the key of a partition's single values, which is the prefix of all its other keys.
 pub(super) fn partition(partition: PartitionId) -> [u8; 2] {
     partition.get().to_be_bytes()
 }
 
-/// The key of a place in a log, a feed or the dead letters.
+/// Returns the key of a position in a log, a feed or the dead letters.
 pub(super) fn position_key(partition: PartitionId, seq: u64) -> [u8; 10] {
     let mut key = [0; 10];
     key[..2].copy_from_slice(&partition.get().to_be_bytes());
@@ -89,17 +90,17 @@ pub(super) fn position_key(partition: PartitionId, seq: u64) -> [u8; 10] {
     key
 }
 
-/// The key of a part of a model.
+/// Returns the key of a model part.
 pub(super) fn part(name: PartName) -> [u8; 16] {
     name.get().to_be_bytes()
 }
 
-/// The place in a key that [`place`] made.
+/// Returns the position in a key made by [`position_key`].
 pub(super) fn position_of_key(key: &[u8]) -> Option<u64> {
     key.get(2..10)?.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// The key of a profile.
+/// Returns the key of a profile.
 pub(super) fn profile(partition: PartitionId, key: &ProfileKey) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(2 + key.0.len());
     bytes.extend_from_slice(&partition.get().to_be_bytes());
@@ -107,17 +108,18 @@ pub(super) fn profile(partition: PartitionId, key: &ProfileKey) -> Vec<u8> {
     bytes
 }
 
-/// The key of a tombstone.
+/// Returns the key of a tombstone.
 pub(super) fn tombstone(partition: PartitionId, pseudonym: Pseudonym) -> Vec<u8> {
     [&partition.get().to_be_bytes()[..], pseudonym.bytes()].concat()
 }
 
-/// The de-duplication window of a moment.
+/// Returns the number of the de-duplication window at a time.
 pub(super) fn window(at: Timestamp, length: TimeDelta) -> u32 {
+    // Times before 1970 fall into window 0: a wrong clock must not make the number negative.
     u32::try_from((at.millis() / length.millis().max(1)).max(0)).unwrap_or(u32::MAX)
 }
 
-/// The key of a remembered id.
+/// Returns the key of a remembered id.
 pub(super) fn seen(partition: PartitionId, window: u32, query: &SeenQuery) -> [u8; 14] {
     let mut key = [0; 14];
     key[..6].copy_from_slice(&seen_window(partition, window));
@@ -125,7 +127,7 @@ pub(super) fn seen(partition: PartitionId, window: u32, query: &SeenQuery) -> [u
     key
 }
 
-/// The prefix of a window's ids.
+/// Returns the prefix of the keys of a window's ids.
 pub(super) fn seen_window(partition: PartitionId, window: u32) -> [u8; 6] {
     let mut key = [0; 6];
     key[..2].copy_from_slice(&partition.get().to_be_bytes());
@@ -133,7 +135,7 @@ pub(super) fn seen_window(partition: PartitionId, window: u32) -> [u8; 6] {
     key
 }
 
-/// Window and id in a key that [`seen`] made.
+/// Returns window and id of a key made by [`seen`].
 pub(super) fn seen_of(key: &[u8]) -> Option<(u32, u64)> {
     let window = u32::from_be_bytes(key.get(2..6)?.try_into().ok()?);
     let id = u64::from_be_bytes(key.get(6..14)?.try_into().ok()?);

@@ -1,25 +1,26 @@
-//! A lease: who has a partition, or the right to train, and until when. The writer alone changes it.
+//! Lease of a partition, or of training: its holder and its expiry. Only the writer thread changes it.
 
 use portrait_profile::{TimeDelta, Timestamp};
 use portrait_store::{Epoch, LeaseToken, Nonce};
 use serde::{Deserialize, Serialize};
 
-/// Who has it.
+/// Lease with its newest holder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Lease {
-    /// The newest owner's; none before the first. Dropping it would let an old owner act.
+    /// Token of the newest holder; none before the first. It outlives the lease, so that an old holder stays fenced.
     token: Option<LeaseToken>,
-    /// Until when it runs; cleared at open, since nobody else can have the directory.
+    /// Time of expiry (exclusive). Cleared at open: the directory belongs to one process, so no holder can be alive.
     until: Timestamp,
 }
 
 impl Lease {
-    /// Takes it for `nonce`, if nobody else's is running.
+    /// Acquires the lease for `nonce` unless another holder's is running; returns the token.
     pub(super) fn acquire(&mut self, nonce: Nonce, ttl: TimeDelta, now: Timestamp) -> Option<LeaseToken> {
         let running = now < self.until;
         match self.token {
             Some(token) if running && token.nonce != nonce => return None,
             Some(token) if running => {
+                // The holder repeats the call after a lost response, and must get the token that it has.
                 self.until = now.plus(ttl);
                 return Some(token);
             }
@@ -27,11 +28,12 @@ impl Lease {
         }
         let epoch = self.token.map_or(Epoch::ZERO, |token| token.epoch).next();
         let token = LeaseToken { epoch, nonce };
-        (self.token, self.until) = (Some(token), now.plus(ttl));
+        self.token = Some(token);
+        self.until = now.plus(ttl);
         Some(token)
     }
 
-    /// Extends it, if it is `token`'s.
+    /// Extends the lease if `token` holds it; returns whether it does.
     pub(super) fn renew(&mut self, token: LeaseToken, ttl: TimeDelta, now: Timestamp) -> bool {
         let held = self.is_held_by(token);
         if held {
@@ -40,24 +42,24 @@ impl Lease {
         held
     }
 
-    /// Ends it, if it is `token`'s.
+    /// Ends the lease if `token` holds it.
     pub(super) fn release(&mut self, token: LeaseToken) {
         if self.is_held_by(token) {
             self.expire();
         }
     }
 
-    /// Ends it, whoever has it.
+    /// Ends the lease of any holder.
     pub(super) fn expire(&mut self) {
         self.until = Timestamp::EPOCH;
     }
 
-    /// Whether it is `token`'s, running or not.
+    /// Returns whether `token` is the newest holder's, running or not.
     pub(super) fn is_held_by(&self, token: LeaseToken) -> bool {
         self.token == Some(token)
     }
 
-    /// The newest owner's token.
+    /// Returns the token of the newest holder.
     pub(super) fn token(&self) -> Option<LeaseToken> {
         self.token
     }

@@ -1,21 +1,21 @@
-//! The room in one process on one disk, on fjall. In come calls from any task; reads look at memory and database at once,
-//! writes go to one thread that groups them. The directory belongs to one process; every opening begins new generations,
-//! because what was not synced may be lost.
+//! Embedded backend: a store in one process on one disk, on fjall. Reads go to memory and the database directly; writes go to
+//! one thread that groups them. The directory belongs to one process. Every open begins new generations, because data that
+//! was not synced may be lost.
 
-mod membership;
+mod disk_space;
 mod format;
 mod keys;
 mod lease;
+mod membership;
 mod models;
+mod partition_cell;
+mod partition_state;
 mod read;
+mod recent_blocks;
 mod rewrite;
 mod roles;
 mod seen;
-mod partition_cell;
-mod disk_space;
-mod partition_state;
 mod store;
-mod recent_blocks;
 mod writer;
 
 pub use disk_space::FreeBytes;

@@ -1,21 +1,21 @@
-//! The models of the deployment as the embedded room keeps them: the registry and the right to train as one value, the parts
-//! beside it. The writer alone changes them; readers see what is on disk.
+//! Models in the embedded backend: registry and training lease are one value, the parts are stored beside it. Only the writer
+//! thread changes them; readers see the state on disk.
 
 use super::lease::Lease;
 use portrait_store::{Registry, RegistryChange, RegistryNo, Result};
 use serde::{Deserialize, Serialize};
 
-/// As it is stored.
+/// Registry and training lease as stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct ModelState {
-    /// Who may train.
+    /// Training lease of the deployment.
     pub(super) lease: Lease,
-    /// What there is.
+    /// Registry of the models.
     pub(super) registry: Registry,
 }
 
 impl ModelState {
-    /// Does what `change` asks for, or nothing.
+    /// Applies `change`, or nothing; returns the new number of the registry.
     pub(super) fn change(&mut self, change: &RegistryChange) -> Result<RegistryNo> {
         self.registry = self.registry.changed(change, |token| self.lease.is_held_by(token))?;
         Ok(self.registry.registry_no)

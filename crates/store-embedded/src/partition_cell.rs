@@ -1,37 +1,37 @@
-//! What readers and the writer share of one partition: its published state, the newest blocks, and the remembered ids.
+//! State of one partition that readers and the writer share: positions and lease, the newest blocks, the remembered ids.
 
-use super::seen::SeenWindows;
 use super::partition_state::{PartitionGenerations, PartitionState};
 use super::recent_blocks::RecentBlocks;
+use super::seen::SeenWindows;
 use portrait_store::backend::block::Block;
 use portrait_store::{PartitionMeta, SeenQuery};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// One partition before readers' eyes.
+/// Partition as readers see it.
 pub(super) struct PartitionCell {
-    /// What is acknowledged. Readers wait for it to change.
+    /// Acknowledged state. Readers wait for its changes.
     pub(super) state: watch::Sender<PartitionState>,
-    /// Fixed while open.
+    /// Generations of log and feed, fixed while the store is open.
     pub(super) generations: PartitionGenerations,
     log: Mutex<RecentBlocks>,
     feed: Mutex<RecentBlocks>,
     seen: Mutex<SeenWindows>,
 }
 
-/// What a step of the writer adds to a shelf.
+/// Blocks and ids that a batch of the writer adds to a cell.
 #[derive(Default)]
 pub(super) struct Additions {
-    /// New blocks of the log, in order.
+    /// New blocks of the log, in order of position.
     pub(super) log: Vec<Block>,
-    /// New blocks of the feed, in order.
+    /// New blocks of the feed, in order of position.
     pub(super) feed: Vec<Block>,
-    /// Newly remembered ids.
+    /// Ids added to the de-duplication windows.
     pub(super) seen: Vec<SeenQuery>,
 }
 
 impl PartitionCell {
-    /// A shelf with `state` on it and nothing in memory.
+    /// Returns a cell in the given state with nothing cached; `tail_bytes` bounds each of the two streams.
     pub(super) fn new(
         state: PartitionState,
         generations: PartitionGenerations,
@@ -47,8 +47,9 @@ impl PartitionCell {
         }
     }
 
-    /// Puts what was written before readers' eyes: the blocks first, so that whoever sees the new state finds them.
+    /// Publishes a written batch to readers.
     pub(super) fn publish(&self, state: PartitionState, additions: Additions) {
+        // Blocks first: a reader that sees the new state must find them in memory.
         let mut log = self.log();
         additions.log.into_iter().for_each(|block| log.push(block));
         drop(log);
@@ -59,22 +60,22 @@ impl PartitionCell {
         self.state.send_replace(state);
     }
 
-    /// The newest blocks of the log.
+    /// Returns the newest blocks of the log.
     pub(super) fn log(&self) -> MutexGuard<'_, RecentBlocks> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The newest blocks of the feed.
+    /// Returns the newest blocks of the feed.
     pub(super) fn feed(&self) -> MutexGuard<'_, RecentBlocks> {
         self.feed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The remembered ids.
+    /// Returns the remembered ids of the partition.
     pub(super) fn seen(&self) -> MutexGuard<'_, SeenWindows> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The published state, as the contract has it.
+    /// Returns the published state in the form of the contract.
     pub(super) fn meta(&self) -> PartitionMeta {
         self.state.borrow().meta(&self.generations)
     }

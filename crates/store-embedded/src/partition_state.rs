@@ -1,5 +1,5 @@
-//! The state of one partition: everything of it that is a number. The writer alone changes it; what is on disk, in the
-//! writer's memory and before readers' eyes is the same value, one after the other.
+//! State of one partition: lease, positions, counters, note. Only the writer thread changes it. The same value passes from the
+//! writer's memory to the disk, and then to the readers.
 
 use super::lease::Lease;
 use bytes::Bytes;
@@ -9,54 +9,54 @@ use portrait_store::{
 };
 use serde::{Deserialize, Serialize};
 
-/// As it is stored.
+/// State of a partition as stored. Fields are encoded by position, so new ones go to the end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct PartitionState {
-    /// Who owns the partition.
+    /// Lease of the partition's owner.
     pub(super) lease: Lease,
-    /// The newest commit.
+    /// Number of the newest commit.
     pub(super) commit_no: CommitNo,
-    /// Records up to here are applied.
+    /// Newest applied record (inclusive).
     pub(super) applied_through: LogSeq,
-    /// The newest record.
+    /// Newest record of the log.
     pub(super) log_end: LogSeq,
-    /// Records up to here are trimmed.
+    /// Newest trimmed record (inclusive).
     pub(super) log_trimmed: LogSeq,
-    /// The newest change.
+    /// Newest change of the feed.
     pub(super) feed_end: FeedSeq,
-    /// Changes up to here are trimmed.
+    /// Newest trimmed change (inclusive).
     pub(super) feed_trimmed: FeedSeq,
-    /// The newest event time.
+    /// Newest committed event time.
     pub(super) clock: Timestamp,
-    /// What was counted.
+    /// Totals of the commits, `blocked` excepted.
     pub(super) counters: Counters,
-    /// How many dead letters are kept.
+    /// Number of retained dead letters.
     pub(super) dead_letters: u64,
-    /// The owner's note.
+    /// Newest note of the owner.
     pub(super) note: Bytes,
-    /// What was counted of records of those who were erased. At the end, where bytes of format 2 have nothing.
+    /// Number of records of erased users. At the end, because the bytes of format 2 end before it.
     pub(super) blocked: u64,
 }
 
-/// What bytes of format 2 lack at their end; those of today have no use for it.
+/// Encoded 0 of `blocked`, which bytes of format 2 lack. Decoding of the current format ignores the surplus byte.
 const NO_BLOCKED: [u8; 1] = [0];
 
-/// The generations of a partition, fixed while the store is open.
+/// Generations of a partition, fixed while the store is open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct PartitionGenerations {
-    /// Of its log.
+    /// Generations of the log.
     pub(super) log: Generations<LogSeq>,
-    /// Of its feed.
+    /// Generations of the feed.
     pub(super) feed: Generations<FeedSeq>,
 }
 
 impl PartitionState {
-    /// The state of stored bytes, today's or of format 2.
+    /// Decodes a state of the current format or of format 2.
     pub(super) fn read(bytes: &[u8]) -> postcard::Result<Self> {
         postcard::from_bytes(&[bytes, &NO_BLOCKED].concat())
     }
 
-    /// Checks that `commit` is its owner's next.
+    /// Checks that `commit` follows the newest one and comes from the owner.
     pub(super) fn check(&self, partition: PartitionId, commit: &Commit) -> Result<()> {
         if self.lease.is_held_by(commit.token) && self.commit_no == commit.expected {
             return Ok(());
@@ -64,9 +64,10 @@ impl PartitionState {
         Err(Error::Fenced { partition, expected: commit.expected, current: self.commit_no })
     }
 
-    /// Counts a commit that passed [`Self::check`].
+    /// Applies the numbers of a commit that passed [`Self::check`].
     pub(super) fn count(&mut self, commit: &Commit) {
         self.commit_no = self.commit_no.next();
+        // Never beyond the log: an owner may know records that this process lost in an unclean restart.
         self.applied_through = self.applied_through.max(commit.applied_through).min(self.log_end);
         self.clock = self.clock.max(commit.clock);
         self.feed_end = self.feed_end.plus(commit.changes.len() as u64);
@@ -81,7 +82,7 @@ impl PartitionState {
         }
     }
 
-    /// As readers see it.
+    /// Returns the state in the form of the contract.
     pub(super) fn meta(&self, generations: &PartitionGenerations) -> PartitionMeta {
         PartitionMeta {
             token: self.lease.token(),

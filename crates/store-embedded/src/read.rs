@@ -1,5 +1,5 @@
-//! Reading stretches: of the log, the feed, the profiles, and of what is old enough to be forgotten. Memory first, then the
-//! disk; the disk is read on a thread that may block.
+//! Range reads of the log, the feed, the profiles and the catalogue, and the search for expired data. Memory is read first,
+//! then the disk, on a thread that may block.
 
 use super::keys::{self, Keyspaces};
 use super::store::Embedded;
@@ -17,13 +17,14 @@ use portrait_store::{
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// Blocks one read takes from memory or disk at max.
+/// Largest number of blocks that one read takes from memory or disk.
 const BLOCKS_MAX: usize = 256;
-/// Entries of each kind that one trim removes at max.
+/// Largest number of blocks of a stream that one trim removes.
 const TRIM_BLOCKS: usize = 512;
+/// Largest number of ids, and of dead letters, that one trim removes.
 const TRIM_SEEN: usize = 20_000;
 
-/// Runs what may block.
+/// Runs `work` on a thread that may block.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -31,7 +32,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 impl Embedded {
-    /// Records after `after`, with their places, up to `end`.
+    /// Returns records of a stream after `after` with their positions, within the limit.
     pub(super) async fn records(
         &self,
         kind: StreamKind,
@@ -45,6 +46,7 @@ impl Embedded {
             StreamKind::Feed => cell.feed().after(after, BLOCKS_MAX),
         };
         if !in_memory.is_empty() {
+            // A reader that is current stays off the disk, so its latency is independent of other readers' scans.
             return take(in_memory.into_iter().map(Ok), after, limit);
         }
         let keyspaces = Arc::clone(&self.keyspaces);
@@ -53,12 +55,12 @@ impl Embedded {
                 StreamKind::Log => &keyspaces.log,
                 StreamKind::Feed => &keyspaces.feed,
             };
-            take(on_disk(keyspace, partition, after)?, after, limit)
+            take(blocks_on_disk(keyspace, partition, after)?, after, limit)
         })
         .await
     }
 
-    /// A page of profiles after the cursor, which is the last key.
+    /// Returns the page of profiles after the cursor, which is the last key of the previous page.
     pub(super) async fn page(
         &self,
         partition: PartitionId,
@@ -72,7 +74,7 @@ impl Embedded {
         Ok(ProfilePage { profiles, next })
     }
 
-    /// A page of tombstones after the cursor, which is the last key.
+    /// Returns the page of tombstones after the cursor, which is the last key of the previous page.
     pub(super) async fn tombstone_page(
         &self,
         partition: PartitionId,
@@ -92,14 +94,14 @@ impl Embedded {
         Ok(TombstonePage { tombstones: entries.into_iter().map(tombstone).collect::<Result<_>>()?, next })
     }
 
-    /// Some items of the catalogue, in the order of their ids.
+    /// Returns the page of items after the cursor, in the order of their ids.
     pub(super) async fn item_page(&self, cursor: Option<ScanCursor>, max: usize) -> Result<ItemPage> {
         let keyspaces = Arc::clone(&self.keyspaces);
         let (items, next) = blocking(move || entries(&keyspaces.items, &[], cursor, max)).await?;
         Ok(ItemPage { items, next })
     }
 
-    /// Dead letters after `after`.
+    /// Returns dead letters after `after`, oldest first.
     pub(super) async fn letters(
         &self,
         partition: PartitionId,
@@ -108,7 +110,8 @@ impl Embedded {
     ) -> Result<Vec<DeadLetter>> {
         let keyspaces = Arc::clone(&self.keyspaces);
         blocking(move || {
-            let range = keys::position_key(partition, after.get() + 1)..=keys::position_key(partition, u64::MAX);
+            let range =
+                keys::position_key(partition, after.get() + 1)..=keys::position_key(partition, u64::MAX);
             let entries = keyspaces.dead.range(range).take(max);
             let letter = |entry: fjall::Guard| {
                 let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
@@ -119,8 +122,8 @@ impl Embedded {
         .await
     }
 
-    /// What may be forgotten, in one bounded step.
-    pub(super) async fn find_old(&self, partition: PartitionId, what: Trim) -> Result<TrimPlan> {
+    /// Returns the keys that one bounded step of a trim removes.
+    pub(super) async fn plan_trim(&self, partition: PartitionId, what: Trim) -> Result<TrimPlan> {
         let keyspaces = Arc::clone(&self.keyspaces);
         let (applied_through, trimmed) = {
             let state = self.cell(partition).state.borrow();
@@ -128,25 +131,29 @@ impl Embedded {
         };
         let window_length = self.layout.dedup_window;
         blocking(move || {
-            let mut found = TrimPlan::default();
+            let mut plan = TrimPlan::default();
             let log = old_blocks(&keyspaces.log, partition, what.log_before, applied_through.get())?;
-            (found.log, found.log_through) = (log.0, LogSeq::new(log.1));
-            found.dead = old_letters(&keyspaces.dead, partition, trimmed.max(log.1))?;
+            // Dead letters go with their records, also those of records that an earlier trim removed.
+            plan.dead = old_letters(&keyspaces.dead, partition, trimmed.max(log.through))?;
+            plan.log = log.keys;
+            plan.log_through = LogSeq::new(log.through);
             let feed = old_blocks(&keyspaces.feed, partition, what.feed_before, u64::MAX)?;
-            (found.feed, found.feed_through) = (feed.0, FeedSeq::new(feed.1));
-            // A query of `now` asks for its window and the one before.
-            let oldest_asked = keys::window(what.now, window_length).saturating_sub(1);
-            found.seen = old_ids(&keyspaces, partition, oldest_asked)?;
-            Ok(found)
+            plan.feed = feed.keys;
+            plan.feed_through = FeedSeq::new(feed.through);
+            // A query at `now` reads its window and the one before.
+            let oldest_read = keys::window(what.now, window_length).saturating_sub(1);
+            plan.seen = old_ids(&keyspaces, partition, oldest_read)?;
+            Ok(plan)
         })
         .await
     }
 }
 
-/// Keys and values.
+/// Keys, without their prefix, and values.
 type Entries = Vec<(Bytes, Bytes)>;
 
-/// Entries after the cursor of those whose keys begin with `prefix`, which is left out of them, and the cursor after them.
+/// Returns at most `max` entries after the cursor whose keys begin with `prefix`, and the cursor of the next page. The prefix is
+/// cut from the keys.
 fn entries(
     keyspace: &Keyspace,
     prefix: &[u8],
@@ -160,6 +167,7 @@ fn entries(
         let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
         let Some(key) = key.strip_prefix(prefix) else { break };
         page.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(&value)));
+        // A full page returns a cursor even at the last entry: finding that out costs a read that the next call makes anyway.
         if page.len() >= max.max(1) {
             let next = page.last().map(|(key, _)| ScanCursor(key.clone()));
             return Ok((page, next));
@@ -168,13 +176,14 @@ fn entries(
     Ok((page, None))
 }
 
-/// The blocks on disk from the one that has the place after `after`.
-fn on_disk(
+/// Returns the blocks on disk, beginning with the block that contains the position after `after`.
+fn blocks_on_disk(
     keyspace: &Keyspace,
     partition: PartitionId,
     after: u64,
 ) -> Result<impl Iterator<Item = Result<Block>> + use<>> {
     let wanted = keys::position_key(partition, after + 1);
+    // Keys name the first position of a block, so the block of a position is the last one that begins at or before it.
     let first = keyspace.range(keys::position_key(partition, 0)..=wanted).next_back();
     let begin = match first {
         Some(entry) => entry.key().map_err(Error::unavailable)?.to_vec(),
@@ -187,40 +196,49 @@ fn on_disk(
     }))
 }
 
-/// Keys of blocks written before `before` that end at `through` at the latest, from the oldest, and the last place of them.
+/// Oldest blocks of a stream that a trim removes.
+struct OldBlocks {
+    /// Keys of the blocks, from the oldest.
+    keys: Vec<[u8; 10]>,
+    /// Last position of the newest of them; 0 without blocks.
+    through: u64,
+}
+
+/// Returns the oldest blocks that were written before `before` and end at `through` at the latest.
 fn old_blocks(
     keyspace: &Keyspace,
     partition: PartitionId,
     before: Timestamp,
     through: u64,
-) -> Result<(Vec<[u8; 10]>, u64)> {
-    let mut found = (Vec::new(), 0);
+) -> Result<OldBlocks> {
+    let mut found = OldBlocks { keys: Vec::new(), through: 0 };
     for entry in keyspace.prefix(keys::partition(partition)).take(TRIM_BLOCKS) {
         let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
         let first = keys::position_of_key(&key).unwrap_or_default();
         let old = block::written_at(&value).is_some_and(|at| at < before);
         let last = Block::new(first, Bytes::copy_from_slice(&value))?.last();
+        // Blocks are removed from the oldest on without a gap, so the first one to stay ends the search.
         if !old || last > through {
             break;
         }
-        found.0.push(keys::position_key(partition, first));
-        found.1 = last;
+        found.keys.push(keys::position_key(partition, first));
+        found.through = last;
     }
     Ok(found)
 }
 
-/// Keys of dead letters of places up to `through`: those of records that are trimmed.
+/// Returns the keys of dead letters up to position `through`, whose records are trimmed.
 fn old_letters(keyspace: &Keyspace, partition: PartitionId, through: u64) -> Result<Vec<[u8; 10]>> {
     let entries = keyspace.range(keys::position_key(partition, 0)..=keys::position_key(partition, through));
-    let place = |entry: fjall::Guard| {
+    let key = |entry: fjall::Guard| {
         let key = entry.key().map_err(Error::unavailable)?;
         Ok(keys::position_key(partition, keys::position_of_key(&key).unwrap_or_default()))
     };
-    entries.take(TRIM_SEEN).map(place).collect()
+    entries.take(TRIM_SEEN).map(key).collect()
 }
 
-fn old_ids(keyspaces: &Keyspaces, partition: PartitionId, oldest_asked: u32) -> Result<Vec<Vec<u8>>> {
-    let range = keys::seen_window(partition, 0).to_vec()..keys::seen_window(partition, oldest_asked).to_vec();
+fn old_ids(keyspaces: &Keyspaces, partition: PartitionId, oldest_read: u32) -> Result<Vec<Vec<u8>>> {
+    let range = keys::seen_window(partition, 0).to_vec()..keys::seen_window(partition, oldest_read).to_vec();
     let entries = keyspaces.seen.range(range).take(TRIM_SEEN);
     entries.map(|entry| entry.key().map(|key| key.to_vec()).map_err(Error::unavailable)).collect()
 }

@@ -1,9 +1,9 @@
-//! The newest blocks of a log or feed in memory, so that a reader who is current never waits for the disk.
+//! Newest blocks of a log or feed in memory, so that a reader that is current never waits for the disk.
 
 use portrait_store::backend::block::Block;
 use std::collections::VecDeque;
 
-/// The newest blocks of one log or feed.
+/// Newest blocks of one log or feed.
 #[derive(Debug)]
 pub(super) struct RecentBlocks {
     blocks: VecDeque<Block>,
@@ -12,12 +12,12 @@ pub(super) struct RecentBlocks {
 }
 
 impl RecentBlocks {
-    /// Nothing yet; at most `capacity_bytes`, and always the newest block.
+    /// Returns an empty list that holds at most `capacity_bytes`, and always the newest block.
     pub(super) fn new(capacity_bytes: usize) -> Self {
         Self { blocks: VecDeque::new(), bytes: 0, capacity_bytes }
     }
 
-    /// Adds the newest block.
+    /// Adds the newest block, and drops the oldest beyond the capacity.
     pub(super) fn push(&mut self, block: Block) {
         self.bytes += block.size();
         self.blocks.push_back(block);
@@ -26,12 +26,13 @@ impl RecentBlocks {
         }
     }
 
-    /// The blocks from the one that has the place after `after`; nothing if that one is not in memory.
-    pub(super) fn after(&self, after: u64, most: usize) -> Vec<Block> {
+    /// Returns at most `max` blocks, beginning with the block that contains the position after `after`; none if that block is not in
+    /// memory.
+    pub(super) fn after(&self, after: u64, max: usize) -> Vec<Block> {
         match self.blocks.front() {
             Some(oldest) if oldest.first() <= after + 1 => {
                 let begin = self.blocks.partition_point(|block| block.last() <= after);
-                self.blocks.range(begin..).take(most).cloned().collect()
+                self.blocks.range(begin..).take(max).cloned().collect()
             }
             _ => Vec::new(),
         }
@@ -52,13 +53,13 @@ mod tests {
     }
 
     #[test]
-    fn the_tail_keeps_the_newest_within_its_bound() {
-        let mut tail = RecentBlocks::new(100);
-        (0..50).for_each(|index| tail.push(block(1 + index * 2, &["0123456789", "0123456789"])));
-        assert!(tail.bytes <= 100);
-        assert!(tail.after(0, 10).is_empty());
-        let newest = tail.after(98, 10);
+    fn the_newest_blocks_are_retained_within_the_capacity() {
+        let mut recent = RecentBlocks::new(100);
+        (0..50).for_each(|index| recent.push(block(1 + index * 2, &["0123456789", "0123456789"])));
+        assert!(recent.bytes <= 100);
+        assert!(recent.after(0, 10).is_empty());
+        let newest = recent.after(98, 10);
         assert_eq!(newest.iter().map(Block::last).collect::<Vec<_>>(), [100]);
-        assert!(tail.after(100, 10).is_empty());
+        assert!(recent.after(100, 10).is_empty());
     }
 }

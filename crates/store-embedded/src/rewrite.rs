@@ -1,6 +1,6 @@
-//! Writing the files of the database anew, so that nothing deleted is left in them. A deletion in fjall is one more entry: what it
-//! deletes stays in tables until they are merged, and in journals until those are full and everything in them is in tables.
-//! So the journal is filled, everything is flushed, and all tables are merged; others read and write meanwhile.
+//! Rewrite of the database's files, so that they hold no deleted data. A deletion in fjall is one more entry: the deleted entry
+//! stays in tables until they are merged, and in journals until those are full and flushed to tables. So a rewrite fills the
+//! journal, flushes everything and merges all tables. Reads and writes go on meanwhile.
 
 use super::keys::Keyspaces;
 use super::read::blocking;
@@ -12,21 +12,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A journal ends with the first flush after it has that many bytes, which fjall fixes at 64 million.
+/// Bytes written to end a journal: fjall ends it with the first flush beyond 64 million bytes, which is not configurable.
 const JOURNAL_BYTES: usize = 66 << 20;
-/// What is written at once to fill one.
+/// Size of one write that fills a journal.
 const FILLER_BYTES: usize = 1 << 20;
-/// How long journals may take to go after everything in them is in tables, and tables after they were merged.
+/// Longest wait for old journals to disappear after the flush, and for old tables after a merge.
 const REWRITE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Pause between two looks.
+/// Pause between two checks of the directory.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How often tables are merged that are still there.
+/// Attempts to merge a keyspace whose old tables remain.
 const MERGES: u32 = 3;
 
 impl Embedded {
-    /// Writes all files anew.
+    /// Rewrites all files of the database.
     pub(super) async fn rewrite(&self) -> Result<()> {
-        let (keyspaces, data) = (Arc::clone(&self.keyspaces), self.data.clone());
+        let keyspaces = Arc::clone(&self.keyspaces);
+        let data = self.data.clone();
         self.rewrites.run(blocking(move || rewrite(&keyspaces, &data))).await
     }
 }
@@ -37,7 +38,7 @@ fn rewrite(keyspaces: &Keyspaces, data: &Path) -> Result<()> {
     let journals = || files(data, |path| path.extension().is_some_and(|extension| extension == "jnl"));
     let old = journals().map_err(Error::unavailable)?;
     fill_journal(keyspaces).map_err(Error::unavailable)?;
-    // The first flush ends the journal. What was written to a keyspace between its flush and that end needs another one.
+    // The first flush ends the journal. Entries written to a keyspace between its flush and that end need another flush.
     loop {
         for keyspace in keyspaces.all() {
             keyspace.rotate_memtable_and_wait().map_err(Error::unavailable)?;
@@ -46,7 +47,7 @@ fn rewrite(keyspaces: &Keyspaces, data: &Path) -> Result<()> {
             break;
         }
         if Instant::now() > deadline {
-            return Err(still_needed());
+            return Err(files_in_use());
         }
         std::thread::sleep(PAUSE);
     }
@@ -56,17 +57,17 @@ fn rewrite(keyspaces: &Keyspaces, data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Merges all tables of a keyspace, until none of before is there.
+/// Merges all tables of a keyspace until none of the old ones remains.
 #[expect(clippy::disallowed_methods, reason = "a blocking thread waits for the disk in real time")]
 fn merge(keyspace: &Keyspace, filler: &Keyspace) -> Result<()> {
     let tables = || files(&keyspace.path().join("tables"), |_| true).map_err(Error::unavailable);
     let old = tables()?;
-    // While fjall merges something itself it does nothing, and does not say so: that is seen by what is there.
+    // While fjall runs a merge of its own, `major_compact` does nothing and returns success: only the files tell.
     for _ in 0..MERGES {
         keyspace.major_compact().map_err(Error::unavailable)?;
         let deadline = Instant::now() + REWRITE_TIMEOUT;
         while Instant::now() < deadline {
-            // Tables go when something is flushed after they were merged, and nobody reads them any more.
+            // A merged table is removed at the next flush after its last reader has finished.
             fill(filler, 0, vec![0]).map_err(Error::unavailable)?;
             filler.rotate_memtable_and_wait().map_err(Error::unavailable)?;
             if old.is_disjoint(&tables()?) {
@@ -75,18 +76,18 @@ fn merge(keyspace: &Keyspace, filler: &Keyspace) -> Result<()> {
             std::thread::sleep(PAUSE);
         }
     }
-    Err(still_needed())
+    Err(files_in_use())
 }
 
-fn still_needed() -> Error {
-    tracing::warn!("files of the store are still needed and cannot be written anew");
+fn files_in_use() -> Error {
+    tracing::warn!("store files are in use and cannot be rewritten");
     Error::Unavailable(None)
 }
 
-/// Writes so much that means nothing that the journal is full.
+/// Writes scratch data until the journal is full.
 fn fill_journal(keyspaces: &Keyspaces) -> fjall::Result<()> {
     for number in 0..(JOURNAL_BYTES / FILLER_BYTES) as u32 {
-        // Random, since what can be compressed fills less.
+        // Random bytes, since the journal is compressed.
         let filler: Vec<u8> = std::iter::repeat_with(rand::random::<u64>)
             .take(FILLER_BYTES / 8)
             .flat_map(u64::to_le_bytes)
@@ -96,13 +97,13 @@ fn fill_journal(keyspaces: &Keyspaces) -> fjall::Result<()> {
     Ok(())
 }
 
-/// Writes what means nothing, and takes it back.
+/// Writes one scratch entry and removes it.
 fn fill(filler: &Keyspace, number: u32, bytes: Vec<u8>) -> fjall::Result<()> {
     filler.insert(number.to_be_bytes(), bytes)?;
     filler.remove(number.to_be_bytes())
 }
 
-/// The files of a folder that are `wanted`.
+/// Returns the files of a folder that match `wanted`.
 fn files(folder: &Path, wanted: impl Fn(&Path) -> bool) -> std::io::Result<BTreeSet<PathBuf>> {
     let paths = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
     paths.filter(|path| path.as_ref().map_or(true, |path| wanted(path))).collect()

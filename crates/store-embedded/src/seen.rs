@@ -1,5 +1,5 @@
-//! The remembered ids of one partition. Their truth lies on disk; the two windows that are asked about are also held in
-//! memory while they are small, so that the common answer "never seen" costs no search.
+//! Remembered ids of one partition. They are stored on disk; the two windows that queries read are also cached in memory while
+//! they are small, so that the common answer "never seen" needs no disk access.
 
 use super::keys;
 use fjall::Keyspace;
@@ -8,33 +8,33 @@ use portrait_store::SeenQuery;
 use portrait_store::backend::id_set::IdSet;
 use std::collections::BTreeMap;
 
-/// How many ids of one window of one partition are held in memory, at 9 to 18 bytes each; above that the disk is asked.
+/// Largest window, in ids, that is cached, at 9 to 18 bytes an id; a larger one is read from disk.
 const IDS_IN_MEMORY: usize = 200_000;
-/// How many windows are held in memory: the current one and the one before.
+/// Number of cached windows: the current one and the one before.
 const WINDOWS_IN_MEMORY: usize = 2;
 
-/// What is in memory of the remembered ids of one partition.
+/// Cache of the remembered ids of one partition.
 pub(super) struct SeenWindows {
     partition: PartitionId,
     window_length: TimeDelta,
     windows: BTreeMap<u32, SeenWindow>,
 }
 
-/// One window in memory.
+/// Window of remembered ids in the cache.
 enum SeenWindow {
-    /// All its ids.
+    /// All ids of the window.
     InMemory(IdSet),
-    /// It has more than are held.
+    /// Marker of a window that is too large for the cache.
     OnDisk,
 }
 
 impl SeenWindows {
-    /// Nothing in memory yet.
+    /// Returns an empty cache.
     pub(super) fn new(partition: PartitionId, window_length: TimeDelta) -> Self {
         Self { partition, window_length, windows: BTreeMap::new() }
     }
 
-    /// Whether an id is remembered, in the query's window or the one before.
+    /// Returns whether an id is remembered in the query's window or the one before.
     pub(super) fn has(&mut self, keyspace: &Keyspace, query: &SeenQuery) -> fjall::Result<bool> {
         let window = keys::window(query.arrived_at, self.window_length);
         if self.window_has(keyspace, window, query)? {
@@ -46,11 +46,11 @@ impl SeenWindows {
         }
     }
 
-    /// Takes ids that were just committed.
+    /// Adds committed ids to the cached windows.
     pub(super) fn committed(&mut self, queries: &[SeenQuery]) {
         for query in queries {
             let number = keys::window(query.arrived_at, self.window_length);
-            // A window that nobody asked about is read from disk when somebody does.
+            // A window that is not cached is read from disk by the first query.
             let Some(window) = self.windows.get_mut(&number) else { continue };
             if let SeenWindow::InMemory(ids) = window {
                 ids.insert(query.id.get());
@@ -66,7 +66,7 @@ impl SeenWindows {
             let window = self.read(keyspace, number)?;
             self.windows.insert(number, window);
             while self.windows.len() > WINDOWS_IN_MEMORY {
-                // Old windows are asked about less; one that is asked about again is read again.
+                // The oldest window is read least; if a query needs it again, it is read from disk again.
                 let oldest = self.windows.keys().find(|known| **known != number).copied();
                 oldest.map(|oldest| self.windows.remove(&oldest));
             }
@@ -84,6 +84,7 @@ impl SeenWindows {
                 ids.insert(id);
             }
             if ids.len() > IDS_IN_MEMORY {
+                // The ids read so far are dropped: half a window would answer "never seen" wrongly.
                 return Ok(SeenWindow::OnDisk);
             }
         }

@@ -1,13 +1,13 @@
-//! The store: its opening, its files and its end.
+//! Lifecycle of the embedded store: open, close, and the hand-over of jobs to the writer.
 
-use super::membership::Membership;
+use super::disk_space::{self, DiskSpace, FreeBytes};
 use super::format;
 use super::keys::{self, Keyspaces};
+use super::membership::Membership;
 use super::models::ModelState;
-use super::seen::SeenWindows;
 use super::partition_cell::PartitionCell;
-use super::disk_space::{self, FreeBytes, DiskSpace};
 use super::partition_state::{PartitionGenerations, PartitionState};
+use super::seen::SeenWindows;
 use super::writer::{WriteJob, Writer};
 use fjall::{Database, PersistMode};
 use portrait_profile::{PartitionCount, PartitionId, TimeDelta};
@@ -20,27 +20,27 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-/// Jobs that may wait for the writer.
+/// Capacity of the writer's queue, in jobs.
 const JOBS_QUEUED_MAX: usize = 4096;
-/// How long a caller waits for room among them.
+/// Longest wait of a caller for a place in the queue.
 const ENQUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How a store is opened.
+/// Settings of an embedded store.
 #[derive(Clone)]
 pub struct EmbeddedOptions {
-    /// How many partitions a new store gets; none takes what is there, or 16.
+    /// Partitions of a new store; none accepts an existing number, or creates 16.
     pub partitions: Option<PartitionCount>,
-    /// For how long ids are remembered; fixed at creation.
+    /// De-duplication window; fixed at creation. Default 24 h.
     pub dedup_window: TimeDelta,
-    /// How much of the disk stays free.
+    /// Disk space that stays free, in bytes. Default 256 MiB.
     pub reserve_bytes: u64,
-    /// What is free; the file system is asked if nobody else is named.
+    /// Source of the free disk space; the file system by default.
     pub free_bytes: Option<FreeBytes>,
-    /// Memory for blocks of the database that were read.
+    /// Size of the database's block cache in bytes. Default 128 MiB.
     pub cache_bytes: u64,
-    /// Memory for the newest blocks of all logs, and of all feeds.
+    /// Memory for the newest blocks of all logs, and as much for all feeds, in bytes. Default 32 MiB.
     pub tail_bytes: usize,
-    /// What one call may carry.
+    /// Limits of one call.
     pub limits: Limits,
 }
 
@@ -66,7 +66,7 @@ impl Default for EmbeddedOptions {
     }
 }
 
-/// A store in this process.
+/// Store in this process.
 pub struct Embedded {
     pub(super) layout: Layout,
     pub(super) limits: Limits,
@@ -75,11 +75,11 @@ pub struct Embedded {
     pub(super) models: Arc<watch::Sender<ModelState>>,
     pub(super) membership: Mutex<Membership>,
     jobs: mpsc::Sender<WriteJob>,
-    /// Where the database has its files.
+    /// Directory of the database's files.
     pub(super) data: PathBuf,
     pub(super) rewrites: SingleFlight,
     writer: Mutex<Option<JoinHandle<()>>>,
-    /// Cancelled by the writer when the database takes nothing any more.
+    /// Token that the writer cancels when the database no longer accepts writes.
     broken: CancellationToken,
 }
 
@@ -90,6 +90,7 @@ impl Embedded {
     /// `Incompatible` if the directory is of another version or was created otherwise, `InUse` if another process has it,
     /// `Damaged` or `Unavailable` if it cannot be read.
     pub fn open(directory: &Path, options: EmbeddedOptions) -> Result<Self> {
+        // First of all: data of another format must not reach the database, which would create its keyspaces in it.
         let layout = format::open(directory, options.partitions, options.dedup_window)?;
         let data = directory.join("data");
         let database =
@@ -105,8 +106,10 @@ impl Embedded {
             .map(|partition| load_cell(&keyspaces, partition, layout.dedup_window, tail_bytes))
             .collect::<Result<_>>()?;
         let mut models: ModelState = stored(&keyspaces.models, &keys::MODELS)?.unwrap_or_default();
+        // The directory belongs to this process alone, so a trainer of the former process cannot be alive.
         models.lease.expire();
         let models = Arc::new(watch::Sender::new(models));
+        // The new generations must be on disk before the first append is acknowledged in one of them.
         database.persist(PersistMode::SyncAll).map_err(Error::unavailable)?;
         let free_bytes = options.free_bytes.unwrap_or_else(disk_space::of_file_system);
         let (jobs, receiver) = mpsc::channel(JOBS_QUEUED_MAX);
@@ -140,13 +143,13 @@ impl Embedded {
         })
     }
 
-    /// Returns when a write has failed, as on a disk that is full or gone: the database takes nothing any more until it is
-    /// opened again, and then has everything that was acknowledged.
+    /// Returns when a write has failed, as on a full or removed disk. The database then accepts no writes until it is opened
+    /// again; everything acknowledged is still there.
     pub async fn broken(&self) {
         self.broken.cancelled().await;
     }
 
-    /// Writes everything to disk and stops. Calls that come later find the store away.
+    /// Syncs everything to disk and stops the writer. Later writes fail as `Unavailable`.
     pub async fn close(&self) -> Result<()> {
         self.submit(|reply| WriteJob::Close { reply }).await?;
         let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -157,41 +160,50 @@ impl Embedded {
         Ok(())
     }
 
-    /// Hands a job to the writer and waits for its reply.
-    pub(super) async fn submit<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T>>) -> WriteJob) -> Result<T> {
-        let (reply, answered) = oneshot::channel();
+    /// Hands a job to the writer and waits for the result.
+    pub(super) async fn submit<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T>>) -> WriteJob,
+    ) -> Result<T> {
+        let (reply, receiver) = oneshot::channel();
         let sent = self.jobs.send_timeout(job(reply), ENQUEUE_TIMEOUT).await;
         sent.map_err(|_| Error::Unavailable(None))?;
-        answered.await.map_err(|_| Error::Unavailable(None))?
+        receiver.await.map_err(|_| Error::Unavailable(None))?
     }
 
-    /// Shelf of a partition.
+    /// Returns the shared state of a partition.
     pub(super) fn cell(&self, partition: PartitionId) -> &PartitionCell {
         &self.cells[partition.index()]
     }
 }
 
 impl Drop for Embedded {
-    /// Waits for the writer, so that the directory is free when this is gone.
+    /// Waits for the writer to end, so that the directory is released when the store is dropped.
     fn drop(&mut self) {
-        let (nobody, _) = mpsc::channel(1);
-        self.jobs = nobody;
+        // Replacing the sender closes the queue, which ends the writer.
+        self.jobs = mpsc::channel(1).0;
         let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread
             && thread.join().is_err()
         {
-            tracing::error!("the store's writer ended in a panic");
+            tracing::error!("store writer panicked");
         }
     }
 }
 
-/// Reads what is stored of a partition and begins its new generations.
-fn load_cell(keyspaces: &Keyspaces, partition: PartitionId, window: TimeDelta, tail_bytes: usize) -> Result<PartitionCell> {
+/// Loads a partition and begins its new generations.
+fn load_cell(
+    keyspaces: &Keyspaces,
+    partition: PartitionId,
+    window: TimeDelta,
+    tail_bytes: usize,
+) -> Result<PartitionCell> {
     let key = keys::partition(partition);
     let state = read_stored(&keyspaces.meta, &key, PartitionState::read)?;
     let mut state = state.unwrap_or_default();
     state.lease.expire();
-    let (log_first, feed_first) = (state.log_end.next(), state.feed_end.next());
+    let log_first = state.log_end.next();
+    let feed_first = state.feed_end.next();
     let id = || GenerationId::new(Nonce::random());
     let generations = match stored::<PartitionGenerations>(&keyspaces.generations, &key)? {
         Some(mut generations) => {
@@ -221,5 +233,5 @@ fn read_stored<T>(
     let Some(bytes) = keyspace.get(key).map_err(Error::unavailable)? else { return Ok(None) };
     read(&bytes)
         .map(Some)
-        .map_err(|error| Error::Damaged { detail: format!("what is stored under the key {key:?}: {error}") })
+        .map_err(|error| Error::Damaged { detail: format!("the value of key {key:?}: {error}") })
 }

@@ -1,11 +1,11 @@
-//! The one thread that writes. In come jobs from every caller; what has queued up while the disk was busy becomes one batch
-//! of the database, one write and at most one fsync; then everybody is answered and readers see it. A job is checked against
-//! the state that the jobs before it leave, so that a batch never holds something that a step before it forbids.
+//! Writer thread of the store. Jobs that queue up while the disk is busy become one batch of the database, with one write and at
+//! most one fsync; then every caller gets its result and readers see the new state. A job is checked against the state left by
+//! the jobs before it, so that a batch never contains something that an earlier job of it forbids.
 
+use super::disk_space::DiskSpace;
 use super::keys::{self, Keyspaces};
 use super::models::ModelState;
 use super::partition_cell::{Additions, PartitionCell};
-use super::disk_space::DiskSpace;
 use super::partition_state::PartitionState;
 use bytes::Bytes;
 use fjall::{Database, OwnedWriteBatch, PersistMode};
@@ -22,20 +22,21 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-/// How many bytes and jobs one batch takes.
+/// Size at which a batch is written, in bytes.
 const BATCH_BYTES: usize = 16 << 20;
+/// Number of jobs at which a batch is written.
 const BATCH_JOBS: usize = 1024;
 
-/// Where a job's reply goes. The asker may be gone; then nobody needs it.
+/// Sender of a job's result. The caller may have been cancelled; then the result is dropped.
 pub(super) type ReplySender<T> = oneshot::Sender<Result<T>>;
 
-/// What the writer can be asked to do.
+/// Job of the writer.
 pub(super) enum WriteJob {
-    /// Append a block of `count` records.
+    /// Appends a block of `count` records.
     Append { partition: PartitionId, block: Bytes, count: u64, level: AckLevel, reply: ReplySender<Appended> },
-    /// One step of a partition's owner.
+    /// Applies a commit of a partition's owner.
     Commit { partition: PartitionId, commit: Box<Commit>, reply: ReplySender<Committed> },
-    /// Take a lease.
+    /// Acquires the lease of a partition.
     Acquire {
         partition: PartitionId,
         nonce: Nonce,
@@ -43,43 +44,49 @@ pub(super) enum WriteJob {
         now: Timestamp,
         reply: ReplySender<Option<LeaseToken>>,
     },
-    /// Extend a lease.
-    Renew { partition: PartitionId, token: LeaseToken, ttl: TimeDelta, now: Timestamp, reply: ReplySender<bool> },
-    /// End a lease.
+    /// Extends the lease of a partition.
+    Renew {
+        partition: PartitionId,
+        token: LeaseToken,
+        ttl: TimeDelta,
+        now: Timestamp,
+        reply: ReplySender<bool>,
+    },
+    /// Ends the lease of a partition.
     Release { partition: PartitionId, token: LeaseToken, reply: ReplySender<()> },
-    /// Forget what was found to be old.
+    /// Removes the keys of a plan.
     Trim { partition: PartitionId, plan: Box<TrimPlan>, reply: ReplySender<()> },
-    /// Write items.
+    /// Writes items of the catalogue.
     PutItems { items: Vec<CatalogueEntry>, level: AckLevel, reply: ReplySender<()> },
-    /// Change the models, or who may train.
+    /// Changes the registry or the training lease.
     Models { edit: EditModels },
-    /// Keep a part of a model.
+    /// Stores a part of a model.
     PutPart { name: PartName, part: Bytes, reply: ReplySender<()> },
-    /// Write everything to disk and stop.
+    /// Syncs everything to disk and stops the writer.
     Close { reply: ReplySender<()> },
 }
 
-/// A change of the models: does it and answers.
+/// Change of the models, which also sends its result.
 pub(super) type EditModels = Box<dyn FnOnce(&mut ModelState, &mut WriteBatch) + Send>;
 
-/// What a search for old things found in one partition.
+/// Keys that one step of a trim removes from a partition.
 #[derive(Default)]
 pub(super) struct TrimPlan {
-    /// Keys of blocks of the log.
+    /// Keys of blocks of the log, oldest first.
     pub(super) log: Vec<[u8; 10]>,
-    /// The newest place of them.
+    /// Newest position in those blocks.
     pub(super) log_through: LogSeq,
-    /// Keys of blocks of the feed.
+    /// Keys of blocks of the feed, oldest first.
     pub(super) feed: Vec<[u8; 10]>,
-    /// The newest place of them.
+    /// Newest position in those blocks.
     pub(super) feed_through: FeedSeq,
-    /// Keys of dead letters.
+    /// Keys of dead letters of trimmed records.
     pub(super) dead: Vec<[u8; 10]>,
-    /// Keys of remembered ids.
+    /// Keys of expired ids.
     pub(super) seen: Vec<Vec<u8>>,
 }
 
-/// The thread's own.
+/// State of the writer thread.
 pub(super) struct Writer {
     pub(super) database: Database,
     pub(super) keyspaces: Arc<Keyspaces>,
@@ -89,14 +96,14 @@ pub(super) struct Writer {
     pub(super) space: DiskSpace,
     pub(super) dead_letters_max: u64,
     pub(super) jobs: mpsc::Receiver<WriteJob>,
-    /// Cancelled when a write fails.
+    /// Token that is cancelled when a write fails.
     pub(super) broken: CancellationToken,
 }
 
-/// Answers one asker, with the failure of the whole batch if there is one.
+/// Deferred result of one job; the argument is the failure of the whole batch, if any.
 type PendingReply = Box<dyn FnOnce(Option<&str>) + Send>;
 
-/// A batch in the making.
+/// Batch that is being assembled.
 pub(super) struct WriteBatch {
     writes: OwnedWriteBatch,
     bytes: usize,
@@ -110,16 +117,17 @@ pub(super) struct WriteBatch {
 }
 
 impl Writer {
-    /// Writes until told to close, or until nobody can ask any more.
+    /// Writes batches until a job closes the store, or all senders are dropped.
     pub(super) fn run(mut self) {
-        let mut held = None;
-        while let Some(job) = held.take().or_else(|| self.jobs.blocking_recv()) {
+        let mut deferred = None;
+        while let Some(job) = deferred.take().or_else(|| self.jobs.blocking_recv()) {
             let mut batch = WriteBatch::new(&self.database);
             let mut next = Some(job);
             let mut closing = None;
             while let Some(job) = next.take() {
+                // The job goes first into the next batch, so the order of a partition's commits stays.
                 if batch.must_wait(&job) {
-                    held = Some(job);
+                    deferred = Some(job);
                     break;
                 }
                 if let WriteJob::Close { reply } = job {
@@ -128,6 +136,7 @@ impl Writer {
                 }
                 self.add(&mut batch, job);
                 if batch.bytes < BATCH_BYTES && batch.replies.len() < BATCH_JOBS {
+                    // Jobs that are queued already join without waiting: batches grow with the load and not with a timer.
                     next = self.jobs.try_recv().ok();
                 }
             }
@@ -155,8 +164,8 @@ impl Writer {
                 batch.reply(reply, Ok(token));
             }
             WriteJob::Renew { partition, token, ttl, now, reply } => {
-                let held = self.state(batch, partition).lease.renew(token, ttl, now);
-                batch.reply(reply, Ok(held));
+                let is_held = self.state(batch, partition).lease.renew(token, ttl, now);
+                batch.reply(reply, Ok(is_held));
             }
             WriteJob::Release { partition, token, reply } => {
                 self.state(batch, partition).lease.release(token);
@@ -178,6 +187,7 @@ impl Writer {
                 let mut models = batch.models.take().unwrap_or_else(|| self.models.borrow().clone());
                 edit(&mut models, batch);
                 batch.models = Some(models);
+                // Models are acknowledged on disk always: a lost registry cannot be rebuilt from the log.
                 batch.disk = true;
             }
             WriteJob::PutPart { name, part, reply } => {
@@ -200,28 +210,37 @@ impl Writer {
         count: u64,
         level: AckLevel,
     ) -> Result<Appended> {
+        // Appends, items and parts are refused while space is short; commits and trims go on, since they make space.
         self.space.check()?;
         let generation = self.cells[partition.index()].generations.log.newest();
         let state = self.state(batch, partition);
         let first = state.log_end.next();
         state.log_end = state.log_end.plus(count);
-        let (end, applied_through) = (state.log_end, state.applied_through);
-        let block = Block::new(first.get(), block.clone())?;
-        batch.additions(partition).log.push(block);
+        let end = state.log_end;
+        let applied_through = state.applied_through;
+        let decoded = Block::new(first.get(), block.clone())?;
+        batch.additions(partition).log.push(decoded);
         batch.bytes += block.len();
         batch.disk |= level == AckLevel::Disk;
         batch.writes.insert(&self.keyspaces.log, keys::position_key(partition, first.get()), &block[..]);
         Ok(Appended { first, last: Position { generation, seq: end }, applied_through })
     }
 
-    fn commit(&mut self, batch: &mut WriteBatch, partition: PartitionId, commit: Commit) -> Result<Committed> {
+    fn commit(
+        &mut self,
+        batch: &mut WriteBatch,
+        partition: PartitionId,
+        commit: Commit,
+    ) -> Result<Committed> {
         let keyspaces = Arc::clone(&self.keyspaces);
         let window_length = self.layout.dedup_window;
         let state = self.state(batch, partition);
+        // Nothing is added to the batch before this check, since a batch cannot undo a job.
         state.check(partition, &commit)?;
         let first_change = state.feed_end.next();
         state.count(&commit);
-        let (commit_no, feed_end) = (state.commit_no, state.feed_end);
+        let commit_no = state.commit_no;
+        let feed_end = state.feed_end;
         self.bound_dead_letters(batch, partition, commit.dead_letters.len() as u64)?;
         batch.committed.push(partition);
         for (key, value) in commit.profiles {
@@ -246,7 +265,11 @@ impl Writer {
         if !commit.changes.is_empty() {
             let block = block::encode(commit.at, &commit.changes);
             batch.bytes += block.len();
-            batch.writes.insert(&keyspaces.feed, keys::position_key(partition, first_change.get()), &block[..]);
+            batch.writes.insert(
+                &keyspaces.feed,
+                keys::position_key(partition, first_change.get()),
+                &block[..],
+            );
             batch.additions(partition).feed.push(Block::new(first_change.get(), block)?);
         }
         for letter in commit.dead_letters {
@@ -258,11 +281,17 @@ impl Writer {
         Ok(Committed { commit_no, feed_end })
     }
 
-    /// Lets the oldest dead letters give way to `added` new ones, where there are too many.
-    fn bound_dead_letters(&mut self, batch: &mut WriteBatch, partition: PartitionId, added: u64) -> Result<()> {
+    /// Removes the oldest dead letters beyond the limit, after `added` new ones were counted.
+    fn bound_dead_letters(
+        &mut self,
+        batch: &mut WriteBatch,
+        partition: PartitionId,
+        added: u64,
+    ) -> Result<()> {
         let most = self.dead_letters_max;
         let keyspaces = Arc::clone(&self.keyspaces);
         let state = self.state(batch, partition);
+        // The new ones are not in the database yet, so at most the older ones can be removed.
         let surplus = state.dead_letters.saturating_sub(most).min(state.dead_letters - added);
         state.dead_letters -= surplus;
         for entry in keyspaces.dead.prefix(keys::partition(partition)).take(surplus as usize) {
@@ -283,7 +312,7 @@ impl Writer {
         plan.seen.into_iter().for_each(|key| batch.writes.remove(&keyspaces.seen, key));
     }
 
-    /// The state that the jobs so far leave.
+    /// Returns the state that the jobs of the batch so far leave.
     fn state<'b>(&self, batch: &'b mut WriteBatch, partition: PartitionId) -> &'b mut PartitionState {
         let published = || (self.cells[partition.index()].state.borrow().clone(), Additions::default());
         &mut batch.changed.entry(partition).or_insert_with(published).0
@@ -291,6 +320,7 @@ impl Writer {
 
     fn write(&self, mut batch: WriteBatch) {
         for (partition, (state, _)) in &batch.changed {
+            // The last state of each partition is written once, however many jobs changed it.
             batch.writes.insert(&self.keyspaces.meta, keys::partition(*partition), encoded(state));
         }
         for (id, item) in std::mem::take(&mut batch.items) {
@@ -305,6 +335,7 @@ impl Writer {
         if let Some(models) = &batch.models {
             batch.writes.insert(&self.keyspaces.models, keys::MODELS, encoded(models));
         }
+        // One job at level `disk` makes the whole batch durable; one fsync serves all of them.
         let mode = if batch.disk { PersistMode::SyncData } else { PersistMode::Buffer };
         let written = batch.writes.durability(Some(mode)).commit();
         let failure = written.err().map(|error| error.to_string());
@@ -315,9 +346,9 @@ impl Writer {
                 }
                 batch.models.map(|models| self.models.send_replace(models));
             }
-            // Every later write fails too.
+            // A database that failed once fails every later write too, so this is logged once.
             Some(error) if !self.broken.is_cancelled() => {
-                tracing::error!(error, "the database did not take a write; restart when the disk is well");
+                tracing::error!(error, "database write failed; restart after the disk is repaired");
                 self.broken.cancel();
             }
             Some(_) => {}
@@ -345,21 +376,22 @@ impl WriteBatch {
         }
     }
 
-    /// Two commits of one partition may write the same key, and one batch of the database must not: the later one waits.
+    /// Returns whether a job has to go into a later batch. Two commits of one partition may write the same key, which one batch of
+    /// the database must not.
     fn must_wait(&self, job: &WriteJob) -> bool {
         matches!(job, WriteJob::Commit { partition, .. } if self.committed.contains(partition))
     }
 
     fn additions(&mut self, partition: PartitionId) -> &mut Additions {
-        &mut self.changed.get_mut(&partition).expect("a job takes the state before it adds to it").1
+        &mut self.changed.get_mut(&partition).expect("a job reads the state before it adds to it").1
     }
 
-    /// Forgets parts of models.
+    /// Removes parts of models.
     pub(super) fn forget_parts(&mut self, names: impl IntoIterator<Item = PartName>) {
         self.parts.extend(names.into_iter().map(|name| (name, None)));
     }
 
-    /// Keeps an reply until the batch is written; a write that failed answers in its place.
+    /// Holds a result back until the batch is written; a failed write replaces it.
     pub(super) fn reply<T: Send + 'static>(&mut self, reply: ReplySender<T>, result: Result<T>) {
         self.replies.push(Box::new(move |failure| {
             let result = match failure {

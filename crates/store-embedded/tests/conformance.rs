@@ -6,7 +6,7 @@ use portrait_store::conformance::{LIMITS, PARTITIONS, WINDOW};
 use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use std::sync::Arc;
 
-/// A new embedded store.
+/// Returns a new embedded store and its directory.
 async fn embedded() -> (tempfile::TempDir, Arc<dyn Store>) {
     let folder = tempfile::tempdir().expect("a folder");
     let options = EmbeddedOptions {

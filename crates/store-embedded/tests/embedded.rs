@@ -1,5 +1,5 @@
-//! What is the embedded room's own: a directory that belongs to one process and one format, a disk that fills up, and an end
-//! after which everything is there in new generations.
+//! Behaviour of the embedded backend alone: a directory that belongs to one process and one format, a full disk, and a restart
+//! after which all data exists in new generations.
 
 #![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
 
@@ -26,20 +26,21 @@ fn open(path: &Path) -> Embedded {
 }
 
 #[tokio::test]
-async fn everything_is_there_after_a_reopening_and_generations_are_new() {
+async fn data_survives_a_reopen_and_generations_are_new() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(folder.path());
     let partition = store.layout().partitions.all().next().expect("one");
     let appended = store
         .append(partition, vec![Bytes::from_static(b"one"); 3], NOW, AckLevel::Disk)
         .await
-        .expect("room");
-    let token =
-        store.acquire(partition, Nonce::new(1), TimeDelta::from_days(1), NOW).await.expect("there").expect("free");
-    let (key, seen) = (
-        ProfileKey(Bytes::from_static(b"u")),
-        SeenQuery { id: portrait_profile::SeenId::from_bits(3), arrived_at: NOW },
-    );
+        .expect("there is space");
+    let token = store
+        .acquire(partition, Nonce::new(1), TimeDelta::from_days(1), NOW)
+        .await
+        .expect("there")
+        .expect("free");
+    let key = ProfileKey(Bytes::from_static(b"u"));
+    let seen = SeenQuery { id: portrait_profile::SeenId::from_bits(3), arrived_at: NOW };
     let before = store.meta(partition).await.expect("there");
     let commit = Commit {
         token,
@@ -98,20 +99,20 @@ fn a_directory_belongs_to_one_process() {
 }
 
 #[test]
-fn what_was_fixed_at_creation_cannot_be_changed() {
+fn settings_fixed_at_creation_cannot_be_changed() {
     let folder = tempfile::tempdir().expect("a folder");
     drop(open(folder.path()));
     let others = [
         (EmbeddedOptions { partitions: PartitionCount::new(3), ..options() }, "2 partitions"),
         (EmbeddedOptions { dedup_window: TimeDelta::from_hours(1), ..options() }, "de-duplication window"),
     ];
-    for (options, said) in others {
+    for (options, expected) in others {
         let refused = Embedded::open(folder.path(), options).err().expect("it is refused").to_string();
-        assert!(refused.contains(said), "{refused}");
+        assert!(refused.contains(expected), "{refused}");
     }
     drop(
         Embedded::open(folder.path(), EmbeddedOptions { partitions: None, ..options() })
-            .expect("what is there is taken"),
+            .expect("the existing number is accepted"),
     );
 }
 
@@ -121,7 +122,7 @@ fn data_of_another_format_and_foreign_directories_are_left_alone() {
     drop(open(folder.path()));
     let file = folder.path().join("portrait-format");
     let whole = std::fs::read_to_string(&file).expect("a text");
-    for (text, said) in [
+    for (text, expected) in [
         (whole.replace("format = 3", "format = 4"), "format 4"),
         (whole.replace("format = 3", "format = 1"), "format 1"),
         ("nonsense".to_owned(), "format is missing"),
@@ -130,7 +131,7 @@ fn data_of_another_format_and_foreign_directories_are_left_alone() {
         std::fs::write(&file, text).expect("written");
         let refused = Embedded::open(folder.path(), options()).err().expect("it is refused");
         assert!(
-            matches!(refused, Error::Incompatible { .. }) && refused.to_string().contains(said),
+            matches!(refused, Error::Incompatible { .. }) && refused.to_string().contains(expected),
             "{refused}"
         );
     }
@@ -141,7 +142,7 @@ fn data_of_another_format_and_foreign_directories_are_left_alone() {
 }
 
 #[tokio::test]
-async fn copies_elsewhere_are_not_promised() {
+async fn the_replica_level_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(folder.path());
     let partition = store.layout().partitions.all().next().expect("one");
@@ -155,26 +156,29 @@ async fn copies_elsewhere_are_not_promised() {
 }
 
 #[tokio::test]
-async fn a_full_disk_takes_commits_and_no_appends() {
+async fn a_full_disk_accepts_commits_and_refuses_appends() {
     let folder = tempfile::tempdir().expect("a folder");
     let free = Arc::new(AtomicU64::new(1 << 30));
-    let told = Arc::clone(&free);
-    let free_bytes = Arc::new(move |_: &Path| Ok(told.load(Ordering::SeqCst)));
+    let reported = Arc::clone(&free);
+    let free_bytes = Arc::new(move |_: &Path| Ok(reported.load(Ordering::SeqCst)));
     let options = EmbeddedOptions { reserve_bytes: 1 << 20, free_bytes: Some(free_bytes), ..options() };
     let store = Embedded::open(folder.path(), options).expect("a new store");
     let partition = store.layout().partitions.all().next().expect("one");
     let append =
         async || store.append(partition, vec![Bytes::from_static(b"r")], NOW, AckLevel::Memory).await;
-    append().await.expect("there is room");
+    append().await.expect("there is space");
     free.store(1 << 19, Ordering::SeqCst);
-    // The file system is not asked for every append.
+    // Free space is not measured for every append, so the refusal may come late.
     let full = async || matches!(append().await, Err(Error::Full { .. }));
     let begun = std::time::Instant::now();
     while !full().await {
         assert!(begun.elapsed() < Duration::from_secs(20), "appends go on on a full disk");
     }
-    let token =
-        store.acquire(partition, Nonce::new(1), TimeDelta::from_days(1), NOW).await.expect("there").expect("free");
+    let token = store
+        .acquire(partition, Nonce::new(1), TimeDelta::from_days(1), NOW)
+        .await
+        .expect("there")
+        .expect("free");
     let expected = store.meta(partition).await.expect("there").commit_no;
     let commit = Commit {
         token,
@@ -193,25 +197,25 @@ async fn a_full_disk_takes_commits_and_no_appends() {
     store.commit(partition, commit).await.expect("what was accepted can still be applied");
     free.store(1 << 30, Ordering::SeqCst);
     while full().await {
-        assert!(begun.elapsed() < Duration::from_secs(40), "appends stay refused although there is room");
+        assert!(begun.elapsed() < Duration::from_secs(40), "appends stay refused although there is space");
     }
 }
 
 #[tokio::test]
-async fn a_store_of_the_format_before_becomes_one_of_todays_and_keeps_its_key() {
+async fn a_store_of_the_previous_format_is_upgraded_once() {
     let folder = tempfile::tempdir().expect("a folder");
-    let made = open(folder.path()).layout();
+    let created = open(folder.path()).layout();
     let file = folder.path().join("portrait-format");
     let whole = std::fs::read_to_string(&file).expect("a text");
-    let (kept, _) = whole.split_once("pseudonym_key").expect("it has a key");
-    std::fs::write(&file, kept.replace("format = 3", "format = 2")).expect("written");
+    let (previous, _) = whole.split_once("pseudonym_key").expect("it has a key");
+    std::fs::write(&file, previous.replace("format = 3", "format = 2")).expect("written");
     let renewed = open(folder.path()).layout();
-    assert_eq!((renewed.partitions, renewed.dedup_window), (made.partitions, made.dedup_window));
-    assert_ne!(renewed.pseudonym_key, made.pseudonym_key);
-    assert_eq!(open(folder.path()).layout(), renewed, "it is drawn once");
+    assert_eq!((renewed.partitions, renewed.dedup_window), (created.partitions, created.dedup_window));
+    assert_ne!(renewed.pseudonym_key, created.pseudonym_key);
+    assert_eq!(open(folder.path()).layout(), renewed, "the key is drawn once");
 }
 
-/// Whether any file under `folder` has the words.
+/// Returns whether any file under `folder` contains `words`.
 fn is_on_disk(folder: &Path, words: &[u8]) -> bool {
     std::fs::read_dir(folder).expect("a folder").any(|entry| {
         let path = entry.expect("an entry").path();
@@ -224,15 +228,18 @@ fn is_on_disk(folder: &Path, words: &[u8]) -> bool {
 }
 
 #[tokio::test]
-async fn nothing_deleted_is_left_in_the_files_that_are_written_anew() {
-    const WORDS: &str = "shopper-Jq8vZ2mXw5KcR1yT";
+async fn rewritten_files_hold_no_deleted_data() {
+    const WORDS: &str = "user-Jq8vZ2mXw5KcR1yT";
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(folder.path());
     let partition = store.layout().partitions.all().next().expect("one");
     let record = Bytes::from_static(WORDS.as_bytes());
-    store.append(partition, vec![record.clone()], NOW, AckLevel::Disk).await.expect("room");
-    let token =
-        store.acquire(partition, Nonce::new(1), TimeDelta::from_days(1), NOW).await.expect("there").expect("free");
+    store.append(partition, vec![record.clone()], NOW, AckLevel::Disk).await.expect("there is space");
+    let token = store
+        .acquire(partition, Nonce::new(1), TimeDelta::from_days(1), NOW)
+        .await
+        .expect("there")
+        .expect("free");
     let key = ProfileKey(record.clone());
     let mut commit = Commit {
         token,
@@ -255,7 +262,7 @@ async fn nothing_deleted_is_left_in_the_files_that_are_written_anew() {
     let later = NOW.plus(TimeDelta::from_days(1));
     let what = portrait_store::Trim { now: later, log_before: later, feed_before: later };
     store.trim(partition, what).await.expect("it is trimmed");
-    assert!(is_on_disk(folder.path(), WORDS.as_bytes()), "deleted is not gone");
-    store.rewrite_files().await.expect("the files are written anew");
+    assert!(is_on_disk(folder.path(), WORDS.as_bytes()), "a deletion alone leaves the data on disk");
+    store.rewrite_files().await.expect("the files are rewritten");
     assert!(!is_on_disk(folder.path(), WORDS.as_bytes()));
 }

@@ -1,232 +1,281 @@
-//! Which server has which slot, and asking it. In come requests for a slot; out go replies. What a server says of a slot that
-//! moved, a disk it still reads or scripts it forgot is dealt with here, for it means that nothing was done; a write whose
-//! answer was lost is never sent again.
+//! Client of a standalone server or a cluster: the map of slots, and requests by slot. Redirects, servers that are still loading and
+//! missing scripts are handled here, because nothing was done then. A write whose reply was lost is never sent again.
 //!
-//! The slots are looked up here and not in the client library, because two things need to know the server: a write that waits
-//! for copies (on a connection of its own to the very server that wrote), and the life of the server that a script is told.
+//! The slots are mapped here and not by the client library, because two features depend on the server: a write that waits for
+//! replicas (on a connection of its own to the server that wrote), and the incarnation of the server that a script receives.
 
 use super::dialer::{Dialer, Request};
-use super::server_info::FsyncPolicy;
-use super::keys::{SLOTS, Slot};
 use super::endpoint::Endpoint;
-use super::reply;
-use super::target::Address;
 use super::failure::{Recovery, RedisFailure};
+use super::keys::{SLOTS, Slot};
 use super::replication_wait::{Durability, ReplicationWait};
+use super::reply;
+use super::server_info::FsyncPolicy;
+use super::target::Address;
 use portrait_store::Result;
 use redis::Value;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Pauses between two attempts.
+/// Pause before the second attempt; it doubles with each further one.
 const PAUSE_FIRST: Duration = Duration::from_millis(2);
+/// Longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
-/// How a request is asked.
+/// Condition under which a request counts as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteConcern {
-    /// It changes nothing, and may be asked again.
+    /// Reply received; the request changes nothing and may be repeated.
     Read,
-    /// It is done when the server answers.
+    /// Reply received; the request writes and is never repeated.
     Acknowledged,
-    /// It is done when it is on the server's disk.
+    /// Write on the server's disk.
     Fsynced,
-    /// It is done when the replicas have it.
+    /// Write on all replicas.
     Replicated,
 }
 
-/// What a write waits for.
+/// Durability of writes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DurabilityPolicy {
-    /// How many replicas have to have what is written to replicas.
+    /// Number of replicas that must confirm a replicated write.
     pub(super) replicas: usize,
-    /// How long disk or replicas may take.
+    /// Longest wait for the disk or the replicas.
     pub(super) timeout: Duration,
-    /// Whether a server whose disk nobody can ask is taken at its word.
+    /// True if a server that cannot report its fsync counts as durable.
     pub(super) accept_unsafe: bool,
 }
 
-/// The servers.
+/// Client of all servers of a target.
 pub(super) struct ClusterClient {
     dialer: Arc<Dialer>,
-    /// For how long a request that was not done is tried again.
+    /// Time for which a request that was not done is retried.
     retry_for: Duration,
-    /// What writes wait for.
+    /// Durability of writes.
     durability: DurabilityPolicy,
-    /// What is known of the slots.
+    /// Last known map of the slots.
     map: RwLock<Arc<SlotMap>>,
-    /// Held while the slots are looked up, so that it is done once and not by everybody; when that failed last, and why.
+    /// Locked during a refresh, so that callers share one. Holds time and cause of the last failed refresh.
     refreshing: tokio::sync::Mutex<Option<(Instant, RedisFailure)>>,
 }
 
-/// Who has which slots.
+/// Map from slots to servers.
 #[derive(Default)]
 struct SlotMap {
-    /// How often it was looked up.
+    /// Number of the refresh that produced the map.
     version: usize,
-    /// First and last slot of each stretch, in order, and who has it.
-    ranges: Vec<(u16, u16, Arc<Endpoint>)>,
+    /// Ranges of slots, in order of the slots.
+    ranges: Vec<SlotRange>,
+}
+
+/// Range of slots that one server owns.
+struct SlotRange {
+    /// First slot (inclusive).
+    first: u16,
+    /// Last slot (inclusive).
+    last: u16,
+    endpoint: Arc<Endpoint>,
 }
 
 impl SlotMap {
     fn endpoint(&self, slot: Slot) -> Option<&Arc<Endpoint>> {
-        let index = self.ranges.partition_point(|(_, last, _)| *last < slot.0);
-        self.ranges.get(index).filter(|(first, _, _)| *first <= slot.0).map(|(_, _, link)| link)
+        let index = self.ranges.partition_point(|range| range.last < slot.0);
+        self.ranges.get(index).filter(|range| range.first <= slot.0).map(|range| &range.endpoint)
     }
 
-    /// Each server once.
+    /// Returns each server of the map once.
     fn endpoints(&self) -> Vec<Arc<Endpoint>> {
-        let mut links: Vec<Arc<Endpoint>> = Vec::new();
-        for (_, _, link) in &self.ranges {
-            if !links.iter().any(|known| known.address == link.address) {
-                links.push(Arc::clone(link));
+        let mut endpoints: Vec<Arc<Endpoint>> = Vec::new();
+        for SlotRange { endpoint, .. } in &self.ranges {
+            if !endpoints.iter().any(|known| known.address == endpoint.address) {
+                endpoints.push(Arc::clone(endpoint));
             }
         }
-        links
+        endpoints
     }
 }
 
 impl ClusterClient {
-    /// The servers of the dialer's target; none is asked anything yet.
-    pub(super) fn new(dialer: Arc<Dialer>, patience: Duration, safety: DurabilityPolicy) -> Self {
+    /// Returns a client of the dialer's target, not connected yet.
+    pub(super) fn new(dialer: Arc<Dialer>, retry_for: Duration, durability: DurabilityPolicy) -> Self {
         let target = &dialer.target;
-        let alone = target.servers.first().filter(|_| !target.cluster);
-        let stretches = alone
-            .map(|server| (0, u16::MAX, Arc::new(Endpoint::new(server.clone(), Arc::clone(&dialer)))))
+        // A standalone server owns every slot, so both kinds of target use the same code.
+        let standalone = target.servers.first().filter(|_| !target.cluster);
+        let ranges = standalone
+            .map(|server| SlotRange {
+                first: 0,
+                last: u16::MAX,
+                endpoint: Arc::new(Endpoint::new(server.clone(), Arc::clone(&dialer))),
+            })
             .into_iter()
             .collect();
-        let map = RwLock::new(Arc::new(SlotMap { version: 0, ranges: stretches }));
-        Self { dialer, retry_for: patience, durability: safety, map, refreshing: tokio::sync::Mutex::new(None) }
+        let map = RwLock::new(Arc::new(SlotMap { version: 0, ranges }));
+        Self { dialer, retry_for, durability, map, refreshing: tokio::sync::Mutex::new(None) }
     }
 
-    /// Asks the server that has `slot`.
+    /// Sends a request to the server that owns `slot`, and retries while nothing was done.
     ///
     /// # Errors
-    /// `Full` if the server has no memory left, `Unavailable` otherwise; what was asked may be done then.
-    pub(super) async fn request(&self, slot: Slot, request: &Request, how: WriteConcern) -> Result<Value> {
+    /// `Full` if the server has no memory left; otherwise `Unavailable`, after which a write may have been done.
+    pub(super) async fn request(
+        &self,
+        slot: Slot,
+        request: &Request,
+        concern: WriteConcern,
+    ) -> Result<Value> {
         let deadline = Instant::now() + self.retry_for;
         let mut pause = PAUSE_FIRST;
         let mut reads_lost = 0;
         loop {
             let map = self.map();
-            let trouble = match self.try_request(&map, slot, request, how).await {
+            let failure = match self.try_request(&map, slot, request, concern).await {
                 Ok(reply) => return Ok(reply),
-                Err(trouble) => trouble,
+                Err(failure) => failure,
             };
-            match trouble.recovery() {
-                Recovery::RefreshSlots | Recovery::RetryLater | Recovery::FollowAsk | Recovery::LoadScripts => {}
-                Recovery::OutcomeUnknown if how == WriteConcern::Read && reads_lost < 2 => reads_lost += 1,
-                Recovery::OutcomeUnknown => {
-                    // Whoever asks next should find the server that answers.
-                    let _ = self.refresh_once(map.version).await;
-                    return Err(trouble.into_error());
+            match failure.recovery() {
+                Recovery::RefreshSlots
+                | Recovery::RetryLater
+                | Recovery::FollowAsk
+                | Recovery::LoadScripts => {}
+                // A read may be repeated; twice is enough to get past one lost connection and one old map.
+                Recovery::OutcomeUnknown if concern == WriteConcern::Read && reads_lost < 2 => {
+                    reads_lost += 1
                 }
-                Recovery::ReportFull | Recovery::GiveUp | Recovery::ReportUnacked => return Err(trouble.into_error()),
+                Recovery::OutcomeUnknown => {
+                    // Refreshed for the next request; this one must not be repeated.
+                    let _ = self.refresh_once(map.version).await;
+                    return Err(failure.into_error());
+                }
+                Recovery::ReportFull | Recovery::GiveUp | Recovery::ReportUnacked => {
+                    return Err(failure.into_error());
+                }
             }
             if Instant::now() + pause > deadline {
-                return Err(trouble.into_error());
+                return Err(failure.into_error());
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
-            if matches!(trouble.recovery(), Recovery::RefreshSlots | Recovery::OutcomeUnknown) {
-                // Nobody knowing better is not an error yet: the next attempt will tell.
+            if matches!(failure.recovery(), Recovery::RefreshSlots | Recovery::OutcomeUnknown) {
+                // A failed refresh is not an error yet: the next attempt decides.
                 let _ = self.refresh_once(map.version).await;
             }
         }
     }
 
-    /// The address of the server that has `slot`, as far as is known.
+    /// Returns the address of the server that owns `slot` by the last known map.
     pub(super) fn address(&self, slot: Slot) -> Option<Address> {
-        self.map().endpoint(slot).map(|link| link.address.clone())
+        self.map().endpoint(slot).map(|endpoint| endpoint.address.clone())
     }
 
-    /// Whether `home` is the life that the server with `slot` lives, as far as is known.
-    pub(super) fn is_owned(&self, slot: Slot, home: &str) -> bool {
-        let live = self.map().endpoint(slot).and_then(|link| link.current());
-        live.map_or(!home.is_empty(), |live| *live.incarnation() == *home)
+    /// Returns whether `incarnation` is that of the server that owns `slot`, as last observed.
+    pub(super) fn is_current(&self, slot: Slot, incarnation: &str) -> bool {
+        let connection = self.map().endpoint(slot).and_then(|endpoint| endpoint.current());
+        // Without a connection any known incarnation passes: the next write compares it on the server.
+        connection.map_or(!incarnation.is_empty(), |connection| *connection.incarnation() == *incarnation)
     }
 
-    /// Every server that has a slot; looks the slots up first.
+    /// Refreshes the map and returns every server that owns a slot.
     pub(super) async fn primaries(&self) -> Result<Vec<Arc<Endpoint>>, RedisFailure> {
         self.refresh().await?;
         Ok(self.map().endpoints())
     }
 
-    /// Looks the slots up.
+    /// Refreshes the map of the slots.
     pub(super) async fn refresh(&self) -> Result<(), RedisFailure> {
         self.refresh_once(self.map().version).await
     }
 
-    /// The first slot that has no server, as far as is known.
+    /// Returns the first slot without a server in the last known map.
     pub(super) fn unassigned_slot(&self) -> Option<Slot> {
         let map = self.map();
         (0..SLOTS).map(Slot).find(|slot| map.endpoint(*slot).is_none())
     }
 
-    async fn try_request(&self, map: &SlotMap, slot: Slot, request: &Request, how: WriteConcern) -> Result<Value, RedisFailure> {
-        let link = map.endpoint(slot).ok_or(RedisFailure::SlotUnassigned { slot: slot.0 })?;
-        let live = link.connection().await?;
-        if !live.info.primary {
-            link.forget(&live);
+    async fn try_request(
+        &self,
+        map: &SlotMap,
+        slot: Slot,
+        request: &Request,
+        concern: WriteConcern,
+    ) -> Result<Value, RedisFailure> {
+        let endpoint = map.endpoint(slot).ok_or(RedisFailure::SlotUnassigned { slot: slot.0 })?;
+        let connection = endpoint.connection().await?;
+        if !connection.info.primary {
+            // A demoted server would answer reads with old data; a new connection reads its role again.
+            endpoint.forget(&connection);
             return Err(RedisFailure::NotPrimary);
         }
-        let copies = match how {
+        let durability = match concern {
             WriteConcern::Read | WriteConcern::Acknowledged => None,
             WriteConcern::Replicated => Some(self.durability.replicas.max(1)),
-            WriteConcern::Fsynced => match live.info.fsync_policy() {
+            WriteConcern::Fsynced => match connection.info.fsync_policy() {
                 FsyncPolicy::Always => None,
                 FsyncPolicy::OnWaitAof => Some(0),
                 FsyncPolicy::Eventually | FsyncPolicy::Unknown if self.durability.accept_unsafe => None,
                 FsyncPolicy::Eventually | FsyncPolicy::Unknown => return Err(RedisFailure::NotPersistent),
             },
         };
-        let asked = match copies {
-            None => live.request(request).await,
+        let result = match durability {
+            None => connection.request(request).await,
             Some(replicas) => {
-                let copies = Durability { replicas, timeout: self.durability.timeout };
-                let waiter = if replicas == 0 { &link.disk_wait } else { &link.replica_wait };
-                let start = || ReplicationWait::start(Arc::clone(link.dialer()), link.address.clone(), copies);
-                waiter.get_or_init(start).request(request.clone()).await
+                // `WAIT` and `WAITAOF` block their connection, so such writes go over connections of their own.
+                let durability = Durability { replicas, timeout: self.durability.timeout };
+                let wait = if replicas == 0 { &endpoint.disk_wait } else { &endpoint.replica_wait };
+                let start = || {
+                    ReplicationWait::start(
+                        Arc::clone(endpoint.dialer()),
+                        endpoint.address.clone(),
+                        durability,
+                    )
+                };
+                wait.get_or_init(start).request(request.clone()).await
             }
         };
-        let Err(trouble) = asked else { return asked };
-        match trouble.recovery() {
-            Recovery::FollowAsk => self.request_asking(&trouble, request, how).await,
+        let Err(failure) = result else { return result };
+        match failure.recovery() {
+            Recovery::FollowAsk => self.request_asking(&failure, request, concern).await,
             Recovery::LoadScripts => {
                 for script in super::scripts::all() {
-                    live.request(&Request::Command(script.load())).await?;
+                    connection.request(&Request::Command(script.load())).await?;
                 }
-                Err(trouble)
+                Err(failure)
             }
             Recovery::RefreshSlots | Recovery::OutcomeUnknown => {
-                // A server that lost its slots may get them back in another life: the next connection asks for it.
-                link.forget(&live);
-                Err(trouble)
+                // A server that lost its slots may own them again in another incarnation: a new connection reads it.
+                endpoint.forget(&connection);
+                Err(failure)
             }
-            Recovery::RetryLater | Recovery::ReportFull | Recovery::GiveUp | Recovery::ReportUnacked => Err(trouble),
+            Recovery::RetryLater | Recovery::ReportFull | Recovery::GiveUp | Recovery::ReportUnacked => {
+                Err(failure)
+            }
         }
     }
 
-    /// Asks the server that a slot is moving to.
-    async fn request_asking(&self, trouble: &RedisFailure, request: &Request, how: WriteConcern) -> Result<Value, RedisFailure> {
-        if matches!(how, WriteConcern::Fsynced | WriteConcern::Replicated) {
-            // That connection waits for copies of another server's; the move ends soon.
-            return Err(trouble.clone());
+    /// Sends a request to the server that a slot is moving to.
+    async fn request_asking(
+        &self,
+        failure: &RedisFailure,
+        request: &Request,
+        concern: WriteConcern,
+    ) -> Result<Value, RedisFailure> {
+        if matches!(concern, WriteConcern::Fsynced | WriteConcern::Replicated) {
+            // The waiting connection belongs to another server. Nothing was done, so the caller retries until the move has ended.
+            return Err(failure.clone());
         }
-        let RedisFailure::Server(said) = trouble else { return Err(trouble.clone()) };
-        let Some((host, port)) = said.redirect_node() else { return Err(trouble.clone()) };
+        let RedisFailure::Server(error) = failure else { return Err(failure.clone()) };
+        let Some((host, port)) = error.redirect_node() else { return Err(failure.clone()) };
         let other = Endpoint::new(Address { host: host.to_owned(), port }, Arc::clone(&self.dialer));
-        let known = self.map().endpoints().into_iter().find(|link| link.address == other.address);
-        let link = known.unwrap_or_else(|| Arc::new(other));
-        link.connection().await?.request_asking(request).await
+        let known = self.map().endpoints().into_iter().find(|endpoint| endpoint.address == other.address);
+        let endpoint = known.unwrap_or_else(|| Arc::new(other));
+        endpoint.connection().await?.request_asking(request).await
     }
 
     fn map(&self) -> Arc<SlotMap> {
         Arc::clone(&self.map.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Looks the slots up, unless somebody did since the map of that number.
+    /// Refreshes the map, unless it is newer than version `known`.
     async fn refresh_once(&self, known: usize) -> Result<(), RedisFailure> {
         if !self.dialer.target.cluster {
             return Ok(());
@@ -234,83 +283,84 @@ impl ClusterClient {
         let began = Instant::now();
         let mut failed = self.refreshing.lock().await;
         let map = self.map();
+        // Another caller refreshed the map while this one waited for the lock.
         if map.version > known {
             return Ok(());
         }
-        if let Some((at, trouble)) = &*failed
+        if let Some((at, failure)) = &*failed
             && *at >= began
         {
-            return Err(trouble.clone());
+            return Err(failure.clone());
         }
-        let looked = self.refresh_from_any(&map).await;
-        *failed = looked.as_ref().err().map(|trouble| (Instant::now(), trouble.clone()));
-        looked
+        let refreshed = self.refresh_from_any(&map).await;
+        *failed = refreshed.as_ref().err().map(|failure| (Instant::now(), failure.clone()));
+        refreshed
     }
 
-    /// Asks one server after the other until one knows who has the slots.
+    /// Reads the map from one server after the other until one succeeds.
     async fn refresh_from_any(&self, map: &SlotMap) -> Result<(), RedisFailure> {
-        let mut trouble = RedisFailure::SlotUnassigned { slot: 0 };
-        let mut links = map.endpoints();
-        // Those that are connected first: one of the others may just have died. Another one each time: one may be cut off
-        // and know only what was.
-        let count = links.len().max(1);
-        links.rotate_left(map.version % count);
-        links.sort_by_key(|link| link.current().is_none());
+        let mut failure = RedisFailure::SlotUnassigned { slot: 0 };
+        let mut endpoints = map.endpoints();
+        // Connected servers first, since the others may be down. The order rotates, since a server that is cut off from the
+        // cluster would return its old map each time.
+        let count = endpoints.len().max(1);
+        endpoints.rotate_left(map.version % count);
+        endpoints.sort_by_key(|endpoint| endpoint.current().is_none());
         let seeds = &self.dialer.target.servers;
-        let unknown = seeds.iter().filter(|seed| links.iter().all(|link| link.address != **seed));
+        let unknown = seeds.iter().filter(|seed| endpoints.iter().all(|endpoint| endpoint.address != **seed));
         let seeds: Vec<Arc<Endpoint>> =
             unknown.map(|seed| Arc::new(Endpoint::new(seed.clone(), Arc::clone(&self.dialer)))).collect();
-        for link in links.iter().chain(&seeds) {
-            match self.slots_of(link, map).await {
-                Ok(stretches) => {
-                    let next = SlotMap { version: map.version + 1, ranges: stretches };
+        for endpoint in endpoints.iter().chain(&seeds) {
+            match self.slots_of(endpoint, map).await {
+                Ok(ranges) => {
+                    let next = SlotMap { version: map.version + 1, ranges };
                     *self.map.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
                     return Ok(());
                 }
-                Err(failed) => trouble = failed,
+                Err(failed) => failure = failed,
             }
         }
-        Err(trouble)
+        Err(failure)
     }
 
-    /// The map that one server knows; servers that are known already keep their connections.
-    async fn slots_of(&self, asked: &Endpoint, map: &SlotMap) -> Result<Vec<(u16, u16, Arc<Endpoint>)>, RedisFailure> {
-        let live = asked.connection().await?;
+    /// Reads the map from one server; known servers keep their connections.
+    async fn slots_of(&self, source: &Endpoint, map: &SlotMap) -> Result<Vec<SlotRange>, RedisFailure> {
+        let connection = source.connection().await?;
         let mut command = redis::cmd("CLUSTER");
         command.arg("SLOTS");
-        let reply = live.request(&Request::Command(command)).await;
+        let reply = connection.request(&Request::Command(command)).await;
         if reply.is_err() {
-            asked.forget(&live);
+            source.forget(&connection);
         }
-        let mut links = map.endpoints();
-        let mut stretches = Vec::new();
-        for stretch in reply::list(reply?, "CLUSTER SLOTS").map_err(|_| RedisFailure::not_redis())? {
-            let Some((first, last, address)) = read_slot_range(stretch, &asked.address) else { continue };
-            let known = links.iter().find(|link| link.address == address).cloned();
-            let link = known.unwrap_or_else(|| {
-                let link = Arc::new(Endpoint::new(address, Arc::clone(&self.dialer)));
-                links.push(Arc::clone(&link));
-                link
+        let mut endpoints = map.endpoints();
+        let mut ranges = Vec::new();
+        for range in reply::list(reply?, "CLUSTER SLOTS").map_err(|_| RedisFailure::not_redis())? {
+            let Some((first, last, address)) = read_slot_range(range, &source.address) else { continue };
+            let known = endpoints.iter().find(|endpoint| endpoint.address == address).cloned();
+            let endpoint = known.unwrap_or_else(|| {
+                let endpoint = Arc::new(Endpoint::new(address, Arc::clone(&self.dialer)));
+                endpoints.push(Arc::clone(&endpoint));
+                endpoint
             });
-            stretches.push((first, last, link));
+            ranges.push(SlotRange { first, last, endpoint });
         }
-        if stretches.is_empty() {
+        if ranges.is_empty() {
             return Err(RedisFailure::SlotUnassigned { slot: 0 });
         }
-        stretches.sort_by_key(|(first, _, _)| *first);
-        Ok(stretches)
+        ranges.sort_by_key(|range| range.first);
+        Ok(ranges)
     }
 }
 
-/// First and last slot and the primary of one stretch. A server that does not know its own name answers with none: it is where
-/// it was asked.
-fn read_slot_range(stretch: Value, asked: &Address) -> Option<(u16, u16, Address)> {
-    let mut values = reply::list(stretch, "CLUSTER SLOTS").ok()?.into_iter();
+/// Returns first slot, last slot and primary of one range. A server that does not know its own host name sends none; then it is the
+/// host that the request went to.
+fn read_slot_range(range: Value, source: &Address) -> Option<(u16, u16, Address)> {
+    let mut values = reply::list(range, "CLUSTER SLOTS").ok()?.into_iter();
     let first = reply::number(&values.next()?, "CLUSTER SLOTS").ok()?;
     let last = reply::number(&values.next()?, "CLUSTER SLOTS").ok()?;
     let mut primary = reply::list(values.next()?, "CLUSTER SLOTS").ok()?.into_iter();
     let host = primary.next().and_then(|host| reply::text(&host).map(str::to_owned));
-    let host = host.filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| asked.host.clone());
+    let host = host.filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| source.host.clone());
     let port = reply::number(&primary.next()?, "CLUSTER SLOTS").ok()?;
     Some((first, last, Address { host, port }))
 }

@@ -1,15 +1,15 @@
-//! One step of a partition's owner as one call of a script.
+//! Commits: each is one call of a script.
 
+use super::cluster::WriteConcern;
 use super::commit_arguments::CommitArguments;
 use super::dialer::Request;
+use super::failure::UnexpectedReply;
 use super::keys::TaggedKeys;
-use super::cluster::WriteConcern;
 use super::partition::{fresh_nonce, token_text};
-use super::seen_cache::additions;
 use super::reply::ReplyFields;
 use super::scripts::{self, ScriptCall};
+use super::seen_cache::additions;
 use super::store::RedisStore;
-use super::failure::UnexpectedReply;
 use bytes::Bytes;
 use portrait_profile::PartitionId;
 use portrait_store::backend::{block, dead};
@@ -17,40 +17,48 @@ use portrait_store::{Commit, CommitNo, Committed, Error, FeedSeq, Result};
 use std::collections::BTreeMap;
 
 impl RedisStore {
-    /// Does everything in `commit`, or nothing.
+    /// Applies everything in `commit`, or nothing.
     pub(super) async fn do_commit(&self, partition: PartitionId, commit: Commit) -> Result<Committed> {
         let expected = commit.expected;
         let tagged = self.keys.partition(partition);
         let additions = additions(&commit.seen, self.layout.dedup_window);
         let call = self.commit_call(&tagged, commit, &additions);
-        let reply = self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await?;
+        let reply =
+            self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await?;
         let mut reply = ReplyFields::of(reply, "a commit")?;
+        // The first value is the incarnation, which the connection has read already.
         reply.value()?;
         match reply.text()?.as_str() {
             "done" => {
                 let committed =
                     Committed { commit_no: expected.next(), feed_end: FeedSeq::new(reply.number()?) };
-                let mut remembered = self.seen_cache(partition).lock().await;
+                let mut cache = self.seen_cache(partition).lock().await;
                 for (window, ids) in &additions {
-                    remembered.added(*window, ids, reply.number()?);
+                    cache.added(*window, ids, reply.number()?);
                 }
                 Ok(committed)
             }
             "fenced" => {
+                // The new owner adds ids that this process does not see, so its cache is no longer complete.
                 self.forget_seen(partition).await;
                 Err(Error::Fenced { partition, expected, current: CommitNo::new(reply.number()?) })
             }
             "crowded" => Err(Error::Full {
                 detail: format!(
-                    "partition {partition} has as many ids to remember as one window holds: it goes on with the next window; a \
-                     store with more partitions or a shorter store.dedup_window has room"
+                    "the de-duplication window of partition {partition} is full: commits resume with the next window; use more \
+                     partitions or a shorter store.dedup_window"
                 ),
             }),
             _ => Err(UnexpectedReply("a commit").into()),
         }
     }
 
-    fn commit_call(&self, tagged: &TaggedKeys, commit: Commit, additions: &BTreeMap<u32, Vec<u8>>) -> ScriptCall {
+    fn commit_call(
+        &self,
+        tagged: &TaggedKeys,
+        commit: Commit,
+        additions: &BTreeMap<u32, Vec<u8>>,
+    ) -> ScriptCall {
         let mut keys: Vec<Bytes> = ["meta", "profiles", "changes", "dead", "windows", "tombstones"]
             .iter()
             .map(|name| tagged.key(name))
@@ -58,12 +66,12 @@ impl RedisStore {
         keys.extend(additions.keys().map(|window| tagged.seen(*window)));
         let (written, deleted): (Vec<_>, Vec<_>) =
             commit.profiles.into_iter().partition(|(_, value)| value.is_some());
-        let (raised, expired): (Vec<_>, Vec<_>) =
+        let (tombstones, expired): (Vec<_>, Vec<_>) =
             commit.tombstones.into_iter().partition(|(_, value)| value.is_some());
         let counted = commit.counted;
         let changes =
             if commit.changes.is_empty() { Bytes::new() } else { block::encode(commit.at, &commit.changes) };
-        // One more sign than the note, since an empty note is one too.
+        // Prefixed by one byte, to tell an empty note from none.
         let note = commit.note.map_or(Bytes::new(), |note| [b"=", &note[..]].concat().into());
         let arguments = CommitArguments {
             fresh_nonce: fresh_nonce().into(),
@@ -84,7 +92,7 @@ impl RedisStore {
             note,
             profile_values: number(written.len() * 2),
             deletion_count: number(deleted.len()),
-            tombstone_values: number(raised.len() * 2),
+            tombstone_values: number(tombstones.len() * 2),
             expired_count: number(expired.len()),
             letter_count: number(commit.dead_letters.len()),
         };
@@ -95,7 +103,7 @@ impl RedisStore {
             call.push(value.unwrap_or_default());
         }
         deleted.into_iter().for_each(|(key, _)| call.push(key.0));
-        for (pseudonym, value) in raised {
+        for (pseudonym, value) in tombstones {
             call.push(Bytes::copy_from_slice(pseudonym.bytes()));
             call.push(value.unwrap_or_default());
         }
@@ -112,7 +120,7 @@ impl RedisStore {
     }
 }
 
-/// A number as the script reads it.
+/// Returns a number in the form that the script parses.
 fn number(number: impl std::fmt::Display) -> Bytes {
     number.to_string().into()
 }

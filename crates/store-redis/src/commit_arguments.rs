@@ -1,5 +1,5 @@
-//! Arguments of the commit script that come first. One list of names makes both the struct that Rust fills and the locals that
-//! the script reads, so that no position is counted by hand on either side.
+//! Named arguments of the commit script. One list of names defines both the struct that Rust fills and the locals that the script
+//! reads, so that neither side counts positions by hand.
 
 use bytes::Bytes;
 
@@ -11,10 +11,10 @@ macro_rules! arguments {
         }
 
         impl $name {
-            /// Names in the order of the values; locals of the script.
+            /// Names of the arguments in their order, which are locals of the script.
             pub(super) const NAMES: &[&str] = &[$(stringify!($field)),*];
 
-            /// Values in the order of the names.
+            /// Returns the values in the order of the names.
             pub(super) fn into_values(self) -> [Bytes; Self::NAMES.len()] {
                 [$(self.$field),*]
             }
@@ -23,12 +23,12 @@ macro_rules! arguments {
 }
 
 arguments!(
-    /// First arguments of a commit. Those that are counts say how many values of a kind follow, in the order of the counts:
+    /// First arguments of a commit. The counts give the number of values of each kind that follow, in the order of the counts:
     /// profiles, deletions, tombstones, expired tombstones, dead letters.
     CommitArguments {
-        /// Nonce of a generation that may begin now.
+        /// Nonce of the generation that the commit may begin.
         fresh_nonce,
-        /// Channel that is notified.
+        /// Channel of the notification.
         channel,
         owner_token,
         expected_commit_no,
@@ -42,16 +42,16 @@ arguments!(
         more_late,
         more_blocked,
         change_count,
-        /// Block of the changes; empty if there is none.
+        /// Block of the changes; empty without changes.
         change_block,
-        /// Dead letters that the partition keeps.
+        /// Number of dead letters to retain.
         letters_kept,
-        /// Note after one sign; empty if the one before stays.
+        /// Note with one byte before it; empty to retain the previous note.
         note,
-        /// Values of the profiles: a key and a profile each.
+        /// Number of values of the profiles: a key and a profile each.
         profile_values,
         deletion_count,
-        /// Values of the tombstones: a pseudonym and a tombstone each.
+        /// Number of values of the tombstones: a pseudonym and a tombstone each.
         tombstone_values,
         expired_count,
         letter_count,

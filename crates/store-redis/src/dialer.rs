@@ -1,10 +1,10 @@
-//! Connections to servers, and what is asked over them. Nothing is ever sent twice here; whoever asks decides that.
+//! Connections to servers, and requests over them. Nothing is sent twice here; retries are the caller's decision.
 
-use super::server_info::ServerInfo;
-use super::reply;
-use super::scripts::{self, ScriptCall, Script};
-use super::target::{Address, RedisTarget};
 use super::failure::RedisFailure;
+use super::reply;
+use super::scripts::{self, Script, ScriptCall};
+use super::server_info::ServerInfo;
+use super::target::{Address, RedisTarget};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, ProtocolVersion,
@@ -15,42 +15,43 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long a connection may take to be made.
+/// Longest time to establish a connection.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a connection asks of a server.
+/// Request to a server.
 #[derive(Clone)]
 pub(super) enum Request {
-    /// To run a script.
+    /// Call of a script.
     Call(ScriptCall),
-    /// Something that needs none.
+    /// Command without a script.
     Command(Cmd),
 }
 
-/// Makes connections.
+/// Factory of connections.
 pub(super) struct Dialer {
-    /// Where to, and with which credentials.
+    /// Servers and credentials.
     pub(super) target: RedisTarget,
-    /// Who signed the servers' certificates, in PEM; the system's list if nobody is named.
+    /// Certificate authority of the servers in PEM; the system's list by default.
     pub(super) certificate_authority: Option<Vec<u8>>,
-    /// How long an answer may take.
+    /// Longest wait for a reply.
     pub(super) response_timeout: Duration,
 }
 
-/// A connection, and what is known of the server at its other end.
+/// Connection to a server, with the server's information.
 #[derive(Clone)]
 pub(super) struct RedisConnection {
     connection: MultiplexedConnection,
-    /// Set when the other end is gone.
+    /// True once the connection is lost.
     gone: Arc<AtomicBool>,
-    /// The server's life; the server's scripts correct it. Wrong, it costs a question more for each write.
+    /// Incarnation of the server, corrected by the replies of scripts. While it is outdated, every write costs the script one more
+    /// query of the server's `INFO`.
     incarnation: Arc<Mutex<Arc<str>>>,
-    /// What the server said of itself.
+    /// Information of the server at connect.
     pub(super) info: Arc<ServerInfo>,
 }
 
 impl Request {
-    /// About how many bytes it takes on its way.
+    /// Returns the approximate size of the request in bytes.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Call(call) => call.size(),
@@ -64,25 +65,25 @@ impl Request {
         }
     }
 
-    /// The command, for a server that lives the life `life` as far as is known.
-    fn command(&self, life: &str) -> Cow<'_, Cmd> {
+    /// Returns the command, with the last known incarnation of the server.
+    fn command(&self, incarnation: &str) -> Cow<'_, Cmd> {
         match self {
-            Self::Call(call) => Cow::Owned(call.command(life)),
+            Self::Call(call) => Cow::Owned(call.command(incarnation)),
             Self::Command(command) => Cow::Borrowed(command),
         }
     }
 }
 
 impl Dialer {
-    /// Connects to the server at `address` and hands what it says unasked to `heard`.
+    /// Connects to the server at `address` and passes its push messages to `on_push`.
     pub(super) async fn connect(
         &self,
         address: &Address,
-        heard: impl Fn(PushInfo) + Send + Sync + 'static,
+        on_push: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<MultiplexedConnection, RedisError> {
         let (host, port) = (address.host.clone(), address.port);
         let connection_address = if self.target.tls {
-            // Another one may be there already, and serves as well.
+            // A provider may be installed already, which serves as well.
             let _ = rustls::crypto::ring::default_provider().install_default();
             ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
         } else {
@@ -109,67 +110,74 @@ impl Dialer {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(DIAL_TIMEOUT))
             .set_response_timeout(Some(self.response_timeout))
-            .set_push_sender(move |told| {
-                heard(told);
+            .set_push_sender(move |push| {
+                on_push(push);
                 Ok::<(), std::convert::Infallible>(())
             });
         client.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    /// Connects to the server at `address`, asks it who it is and gives it the scripts.
+    /// Connects to the server at `address`, reads its information and loads the scripts.
     pub(super) async fn dial(&self, address: &Address) -> Result<RedisConnection, RedisFailure> {
         let gone = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&gone);
-        let heard = move |push: PushInfo| {
+        let is_gone = Arc::clone(&gone);
+        let on_push = move |push: PushInfo| {
             if push.kind == PushKind::Disconnection {
-                told.store(true, Ordering::SeqCst);
+                is_gone.store(true, Ordering::SeqCst);
             }
         };
-        let connection = self.connect(address, heard).await.map_err(RedisFailure::disconnected)?;
-        let mut live =
-            RedisConnection { connection, gone, incarnation: Arc::new(Mutex::new(Arc::from(""))), info: Arc::default() };
+        let connection = self.connect(address, on_push).await.map_err(RedisFailure::disconnected)?;
+        let mut dialed = RedisConnection {
+            connection,
+            gone,
+            incarnation: Arc::new(Mutex::new(Arc::from(""))),
+            info: Arc::default(),
+        };
         let mut settings = redis::cmd("CONFIG");
         settings.arg("GET").arg(&["maxmemory-policy", "appendonly", "appendfsync"]);
-        let asked = [redis::cmd("INFO"), settings].into_iter().chain(scripts::all().map(Script::load));
-        let mut answers = live.pipeline(asked).await?.into_iter();
-        let (info, settings) = (answers.next(), answers.next());
-        for answer in answers {
-            let loaded = answered(answer);
-            // A server that is too old refuses the scripts; the checks at the start say so better.
-            if let Err(said) = loaded
-                && said.code() != Some("ERR")
+        let commands = [redis::cmd("INFO"), settings].into_iter().chain(scripts::all().map(Script::load));
+        let mut replies = dialed.pipeline(commands).await?.into_iter();
+        let info = replies.next();
+        let settings = replies.next();
+        for reply in replies {
+            let loaded = into_result(reply);
+            // A release that is too old rejects the scripts; the start-up checks report that with a remedy.
+            if let Err(error) = loaded
+                && error.code() != Some("ERR")
             {
-                return Err(RedisFailure::disconnected(said));
+                return Err(RedisFailure::disconnected(error));
             }
         }
-        let info = answered(info.unwrap_or_default()).map_err(RedisFailure::disconnected)?;
-        let settings = settings.and_then(|settings| answered(settings).ok());
-        let facts = ServerInfo::read(&info, settings).map_err(|_| RedisFailure::not_redis())?;
-        live.learn(&facts.run_id);
-        live.info = Arc::new(facts);
-        Ok(live)
+        let info = into_result(info.unwrap_or_default()).map_err(RedisFailure::disconnected)?;
+        // `CONFIG GET` may be forbidden; the start-up checks decide whether that matters.
+        let settings = settings.and_then(|settings| into_result(settings).ok());
+        let info = ServerInfo::read(&info, settings).map_err(|_| RedisFailure::not_redis())?;
+        dialed.learn(&info.run_id);
+        dialed.info = Arc::new(info);
+        Ok(dialed)
     }
 }
 
 impl RedisConnection {
-    /// Asks, once.
+    /// Sends a request once and returns the reply.
     pub(super) async fn request(&self, request: &Request) -> Result<Value, RedisFailure> {
         let reply = self.connection.clone().send_packed_command(&request.command(&self.incarnation())).await;
-        let reply = reply.and_then(answered).map_err(RedisFailure::of_server)?;
+        let reply = reply.and_then(into_result).map_err(RedisFailure::of_server)?;
         self.observe_reply(request, &reply);
         Ok(reply)
     }
 
-    /// Asks, once, for a key whose slot is on its way to this server.
+    /// Sends a request once for a key whose slot is being imported by this server.
     pub(super) async fn request_asking(&self, request: &Request) -> Result<Value, RedisFailure> {
+        // `ASKING` holds for the next command of the connection alone, so both go in one pipeline.
         let command = request.command(&self.incarnation()).into_owned();
         let mut replies = self.pipeline([redis::cmd("ASKING"), command]).await?;
-        let reply = answered(replies.pop().unwrap_or_default()).map_err(RedisFailure::of_server)?;
+        let reply = into_result(replies.pop().unwrap_or_default()).map_err(RedisFailure::of_server)?;
         self.observe_reply(request, &reply);
         Ok(reply)
     }
 
-    /// Asks several things in one go; each has an answer of its own, which may be an error.
+    /// Sends commands in one pipeline and returns a reply for each, which may be an error.
     pub(super) async fn pipeline(
         &self,
         commands: impl IntoIterator<Item = Cmd>,
@@ -183,52 +191,52 @@ impl RedisConnection {
         connection.send_packed_commands(&pipeline, 0, count).await.map_err(RedisFailure::of_server)
     }
 
-    /// Gives answers so long.
+    /// Sets the longest wait for a reply.
     pub(super) fn with_timeout(mut self, response_timeout: Duration) -> Self {
         self.connection.set_response_timeout(response_timeout);
         self
     }
 
-    /// The command of a request, as it is sent to this server.
+    /// Returns the command of a request as sent to this server.
     pub(super) fn command(&self, request: &Request) -> Cmd {
         request.command(&self.incarnation()).into_owned()
     }
 
-    /// Takes from a reply what it says of the server.
+    /// Updates the server's incarnation from a reply.
     pub(super) fn observe_reply(&self, request: &Request, reply: &Value) {
         if let (Request::Call(call), Value::Array(values)) = (request, reply)
             && call.takes_incarnation()
-            && let Some(life) = values.first().and_then(reply::text)
+            && let Some(incarnation) = values.first().and_then(reply::text)
         {
-            self.learn(life);
+            self.learn(incarnation);
         }
     }
 
-    /// Whether the other end is gone.
+    /// Returns whether the connection is lost.
     pub(super) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::SeqCst)
     }
 
-    /// The server's life, as far as is known.
+    /// Returns the last known incarnation of the server.
     pub(super) fn incarnation(&self) -> Arc<str> {
         Arc::clone(&self.incarnation.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether `other` is the same connection.
-    pub(super) fn is_incarnation(&self, other: &Self) -> bool {
+    /// Returns whether `other` is the same connection.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.gone, &other.gone)
     }
 
-    fn learn(&self, life: &str) {
+    fn learn(&self, incarnation: &str) {
         let mut known = self.incarnation.lock().unwrap_or_else(PoisonError::into_inner);
-        if **known != *life {
-            *known = Arc::from(life);
+        if **known != *incarnation {
+            *known = Arc::from(incarnation);
         }
     }
 }
 
-/// An answer, or the error that it is.
-pub(super) fn answered(value: Value) -> Result<Value, RedisError> {
+/// Returns the value, or the error that the server sent in its place.
+pub(super) fn into_result(value: Value) -> Result<Value, RedisError> {
     match value {
         Value::ServerError(error) => Err(error.into()),
         value => Ok(value),

@@ -1,30 +1,30 @@
-//! The connection to one server: made when it is needed, shared by all who ask, made anew after it was lost.
+//! Shared connection to one server: established on demand, shared by all requests, and established again after a loss.
 
 use super::dialer::{Dialer, RedisConnection};
-use super::target::Address;
 use super::failure::RedisFailure;
 use super::replication_wait::ReplicationWait;
+use super::target::Address;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::time::Instant;
 
-/// One server.
+/// Server and the connections to it.
 pub(super) struct Endpoint {
-    /// Where it is.
+    /// Host and port.
     pub(super) address: Address,
     dialer: Arc<Dialer>,
-    /// The connection that all share; none before the first request and after a loss.
+    /// Shared connection; none before the first request and after a loss.
     connection: Mutex<Option<RedisConnection>>,
-    /// Held while a connection is made, so that one is made and not many; when that failed last, and why, so that those who
-    /// waited for it do not all try in turn.
+    /// Locked while a connection is established, so that callers share one attempt. Holds time and cause of the last failed attempt,
+    /// so that callers that waited for it do not try again in turn.
     connecting: tokio::sync::Mutex<Option<(Instant, RedisFailure)>>,
-    /// Who waits for replicas.
+    /// Connection that waits for replicas.
     pub(super) replica_wait: OnceLock<ReplicationWait>,
-    /// Who waits for the disk.
+    /// Connection that waits for the disk.
     pub(super) disk_wait: OnceLock<ReplicationWait>,
 }
 
 impl Endpoint {
-    /// The server at `address`; it is not asked anything yet.
+    /// Returns the server at `address`, not connected yet.
     pub(super) fn new(address: Address, dialer: Arc<Dialer>) -> Self {
         Self {
             address,
@@ -36,43 +36,44 @@ impl Endpoint {
         }
     }
 
-    /// The connection, made if there is none.
+    /// Returns the shared connection, and establishes it if there is none.
     pub(super) async fn connection(&self) -> Result<RedisConnection, RedisFailure> {
-        if let Some(live) = self.current() {
-            return Ok(live);
+        if let Some(connection) = self.current() {
+            return Ok(connection);
         }
         let began = Instant::now();
         let mut failed = self.connecting.lock().await;
-        if let Some(live) = self.current() {
-            return Ok(live);
+        if let Some(connection) = self.current() {
+            return Ok(connection);
         }
-        if let Some((at, trouble)) = &*failed
+        if let Some((at, failure)) = &*failed
             && *at >= began
         {
-            return Err(trouble.clone());
+            return Err(failure.clone());
         }
         let dialed = self.dialer.dial(&self.address).await;
-        *failed = dialed.as_ref().err().map(|trouble| (Instant::now(), trouble.clone()));
-        let live = dialed?;
-        tracing::info!(server = %self.address, life = %live.incarnation(), release = live.info.version, "connected to redis");
-        *self.slot() = Some(live.clone());
-        Ok(live)
+        *failed = dialed.as_ref().err().map(|failure| (Instant::now(), failure.clone()));
+        let connection = dialed?;
+        tracing::info!(server = %self.address, incarnation = %connection.incarnation(), release = connection.info.version, "connected to redis");
+        *self.slot() = Some(connection.clone());
+        Ok(connection)
     }
 
-    /// Forgets the connection, so that the next request makes another one.
+    /// Drops the lost connection, so that the next request establishes another one.
     pub(super) fn forget(&self, lost: &RedisConnection) {
         let mut slot = self.slot();
-        if slot.as_ref().is_some_and(|live| live.is_incarnation(lost)) {
+        // Another request may have replaced it already; the new connection stays.
+        if slot.as_ref().is_some_and(|connection| connection.is_same(lost)) {
             *slot = None;
         }
     }
 
-    /// The connection, if there is one.
+    /// Returns the shared connection, if there is one.
     pub(super) fn current(&self) -> Option<RedisConnection> {
-        self.slot().as_ref().filter(|live| !live.is_gone()).cloned()
+        self.slot().as_ref().filter(|connection| !connection.is_gone()).cloned()
     }
 
-    /// Who makes connections to this server.
+    /// Returns the factory of connections.
     pub(super) fn dialer(&self) -> &Arc<Dialer> {
         &self.dialer
     }

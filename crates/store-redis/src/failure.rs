@@ -1,93 +1,96 @@
-//! What an answer of a server that is an error means: whether the request was done, where it belongs, and what the contract
-//! calls it. One place, so that every request recovers in the same way.
+//! Failures of requests to Redis: for each one, whether the request was done, how to recover, and the error of the contract. One
+//! place, so that every request recovers in the same way.
 
 use portrait_store::Error;
 use redis::{ErrorKind, RedisError};
 use std::fmt;
 
-/// Why a request has no answer.
+/// Failure of a request to Redis.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum RedisFailure {
-    /// The server said so, or the connection was lost.
-    #[error("redis did not do what was asked")]
+    /// Error reply of the server, or loss of the connection.
+    #[error("request to redis failed")]
     Server(#[source] RedisError),
-    /// There is no connection, and nothing was sent.
+    /// No connection; nothing was sent.
     #[error("no connection to redis")]
     Disconnected(#[source] RedisError),
-    /// It was done, and too few keep it to be acknowledged.
-    #[error("{reached} of {wanted} copies were there after {timeout_ms} ms")]
+    /// Write that too few replicas or disks confirmed in time.
+    #[error("{reached} of {wanted} copies confirmed after {timeout_ms} ms")]
     TooFewCopies {
-        /// How many keep it: replicas, or disks.
+        /// Number of replicas or disks that confirmed.
         reached: i64,
-        /// How many were asked for.
+        /// Number of required confirmations.
         wanted: i64,
-        /// How long was waited, in milliseconds.
+        /// Duration of the wait in milliseconds.
         timeout_ms: u128,
     },
-    /// Who would have asked is gone or overloaded.
-    #[error("the connection that waits for copies takes nothing more")]
+    /// Full queue of the connection that waits for replicas or the disk; nothing was sent.
+    #[error("the queue of writes that wait for replicas or the disk is full")]
     Overloaded,
-    /// The server's settings keep nothing on disk, or nobody knows when.
+    /// Server whose settings do not put writes on disk, or do not report when.
     #[error("the server's settings do not keep writes on disk")]
     NotPersistent,
-    /// The server follows another one now: what it reads may be old.
+    /// Server that is a replica now, whose data may be old.
     #[error("the server is a replica")]
     NotPrimary,
-    /// No server is known that has the slot.
-    #[error("no server is known that has slot {slot}")]
+    /// Slot without a known server.
+    #[error("no server is known for slot {slot}")]
     SlotUnassigned {
-        /// Which.
+        /// Number of the slot.
         slot: u16,
     },
 }
 
-/// What to do about it.
+/// Recovery from a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Recovery {
-    /// Nothing was done: another server has the slot now, or will soon.
+    /// Refresh the map and retry. Nothing was done: another server owns the slot, or will soon.
     RefreshSlots,
-    /// Nothing was done: one other server has the key while the slot moves.
+    /// Send to the server of the redirect. Nothing was done: the key has moved already while its slot moves.
     FollowAsk,
-    /// Nothing was done: the server is busy, or still reads its disk.
+    /// Retry after a pause. Nothing was done: the server is busy or still loading.
     RetryLater,
-    /// Nothing was done: the server forgot the scripts.
+    /// Load the scripts and retry. Nothing was done: the server does not have them.
     LoadScripts,
-    /// Nothing was done: there is no memory left.
+    /// Report that the store is full. Nothing was done: no memory is left.
     ReportFull,
-    /// Nothing was done, and trying again soon will not help.
+    /// Report the failure. Nothing was done, and a retry will not help.
     GiveUp,
-    /// The connection was lost, or the answer did not come in time: it was done or not.
+    /// Report the failure. The reply was lost or late: the request may have been done.
     OutcomeUnknown,
-    /// It was done; what was promised of it is not reached.
+    /// Report the failure. The write was done, without the required durability.
     ReportUnacked,
 }
 
 impl RedisFailure {
-    /// A server, or the connection to it, gave that in place of an answer.
-    pub(super) fn of_server(said: RedisError) -> Self {
-        Self::Server(said)
+    /// Returns the failure of a request that was sent.
+    pub(super) fn of_server(error: RedisError) -> Self {
+        Self::Server(error)
     }
 
-    /// A connection could not be made.
-    pub(super) fn disconnected(said: RedisError) -> Self {
-        Self::Disconnected(said)
+    /// Returns the failure of a connection attempt.
+    pub(super) fn disconnected(error: RedisError) -> Self {
+        Self::Disconnected(error)
     }
 
-    /// Whoever listens there does not speak as Redis does.
+    /// Returns the failure of a peer that does not speak the protocol of Redis.
     pub(super) fn not_redis() -> Self {
         Self::Disconnected(RedisError::from((ErrorKind::InvalidClientConfig, "the server is not redis")))
     }
 
-    /// What to do.
+    /// Returns how to recover.
     pub(super) fn recovery(&self) -> Recovery {
-        let said = match self {
+        let error = match self {
             Self::TooFewCopies { .. } => return Recovery::ReportUnacked,
             Self::Overloaded | Self::NotPersistent => return Recovery::GiveUp,
             Self::SlotUnassigned { .. } | Self::NotPrimary => return Recovery::RefreshSlots,
-            Self::Disconnected(said) => return if is_refusal(said) { Recovery::GiveUp } else { Recovery::RefreshSlots },
-            Self::Server(said) => said,
+            Self::Disconnected(error) => {
+                return if is_refusal(error) { Recovery::GiveUp } else { Recovery::RefreshSlots };
+            }
+            Self::Server(error) => error,
         };
-        match said.code() {
+        // Only an error with a code is a reply of the server, which proves that nothing was done.
+        match error.code() {
             Some("MOVED" | "READONLY" | "CLUSTERDOWN" | "MASTERDOWN") => Recovery::RefreshSlots,
             Some("ASK") => Recovery::FollowAsk,
             Some("TRYAGAIN" | "LOADING" | "BUSY") => Recovery::RetryLater,
@@ -98,18 +101,18 @@ impl RedisFailure {
         }
     }
 
-    /// As the contract calls it.
+    /// Returns the error of the contract.
     pub(super) fn into_error(self) -> Error {
         match &self {
-            Self::Server(said) if said.code() == Some("OOM") => Error::Full {
+            Self::Server(error) if error.code() == Some("OOM") => Error::Full {
                 detail: "redis has used up its maxmemory: raise it, or shorten retention so that trims make room"
                     .to_owned(),
             },
-            Self::Server(said) if said.code() == Some("WRONGTYPE") => Error::Damaged {
+            Self::Server(error) if error.code() == Some("WRONGTYPE") => Error::Damaged {
                 detail: "a key of the store holds another type: give the store a prefix of its own".to_owned(),
             },
             Self::NotPersistent => Error::Incompatible {
-                detail: "redis does not say when a write is on disk: set appendonly yes and appendfsync always there, or \
+                detail: "redis does not report when a write is on disk: set appendonly yes and appendfsync always there, or \
                          ingest.acknowledge to memory here, or store.accept_unsafe"
                     .to_owned(),
             },
@@ -118,19 +121,19 @@ impl RedisFailure {
     }
 }
 
-/// Whether a connection will be refused again, whenever it is tried.
-pub(super) fn is_refusal(said: &RedisError) -> bool {
-    matches!(said.kind(), ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig)
-        || matches!(said.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+/// Returns whether every further connection attempt will be refused too.
+pub(super) fn is_refusal(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig)
+        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
 }
 
-/// A reply that is not of the form that was asked for.
+/// Reply of an unexpected form; the value names the request.
 #[derive(Debug)]
 pub(super) struct UnexpectedReply(pub(super) &'static str);
 
 impl fmt::Display for UnexpectedReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "redis answered in a form that {} has not", self.0)
+        write!(f, "unexpected form of the reply to {}", self.0)
     }
 }
 
@@ -141,8 +144,8 @@ impl From<UnexpectedReply> for Error {
 }
 
 impl From<RedisFailure> for Error {
-    fn from(trouble: RedisFailure) -> Self {
-        trouble.into_error()
+    fn from(failure: RedisFailure) -> Self {
+        failure.into_error()
     }
 }
 
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_done_is_told_from_what_may_be_done() {
+    fn recovery_distinguishes_requests_not_done_from_unknown_outcomes() {
         let lost = RedisError::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
         let refused = RedisError::from((ErrorKind::AuthenticationFailed, "no"));
         let rows = [
@@ -172,10 +175,10 @@ mod tests {
             (RedisFailure::disconnected(lost), Recovery::RefreshSlots),
             (RedisFailure::disconnected(refused), Recovery::GiveUp),
         ];
-        for (trouble, remedy) in rows {
-            assert_eq!(trouble.recovery(), remedy, "{trouble:?}");
-            let full = remedy == Recovery::ReportFull;
-            match trouble.into_error() {
+        for (failure, recovery) in rows {
+            assert_eq!(failure.recovery(), recovery, "{failure:?}");
+            let full = recovery == Recovery::ReportFull;
+            match failure.into_error() {
                 Error::Full { .. } => assert!(full),
                 error => assert!(!full && error.is_retryable(), "{error:?}"),
             }

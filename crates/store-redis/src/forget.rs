@@ -1,30 +1,32 @@
-//! Forgetting what is old: the oldest blocks of log and feed that were written before a moment, and whole windows of
-//! remembered ids. In bounded steps, since the server does nothing else meanwhile.
+//! Trims: the oldest blocks of log and feed that were written before a time, and whole windows of remembered ids. Steps are
+//! bounded, since a script blocks its server.
 
-use super::dialer::Request;
 use super::cluster::WriteConcern;
-use super::seen_cache::window_of;
+use super::dialer::Request;
 use super::reply::{self, ReplyFields};
 use super::scripts::{self, ScriptCall};
+use super::seen_cache::window_of;
 use super::store::RedisStore;
 use portrait_profile::PartitionId;
 use portrait_store::{Result, Trim, Trimmed};
 
-/// Steps of one call at most; the next call goes on.
+/// Largest number of steps of one call; the next call continues.
 const STEPS: usize = 64;
-/// Windows of one call at most.
+/// Largest number of windows that one call removes.
 const WINDOWS: usize = 8;
 
 impl RedisStore {
-    /// Forgets what may be forgotten, a stretch of it.
+    /// Removes expired data, up to the bounds of one call.
     pub(super) async fn forget(&self, partition: PartitionId, what: Trim) -> Result<Trimmed> {
         let mut windows = self.old_windows(partition, what).await?;
         let mut all = Trimmed::default();
         for _ in 0..STEPS {
+            // Windows go with the first step alone: they are removed by name and not searched.
             let step = self.forget_step(partition, what, std::mem::take(&mut windows)).await?;
             all.log_records += step.log_records;
             all.changes += step.changes;
             all.seen_windows += step.seen_windows;
+            // A step without progress has reached the newest expired block.
             if step.log_records == 0 && step.changes == 0 {
                 break;
             }
@@ -41,18 +43,19 @@ impl RedisStore {
             .number(what.log_before.millis())
             .number(what.feed_before.millis());
         windows.iter().for_each(|window| call.push(window.to_string()));
-        let reply = self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await?;
+        let reply =
+            self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await?;
         let mut reply = ReplyFields::of(reply, "a trim")?;
         Ok(Trimmed { log_records: reply.number()?, changes: reply.number()?, seen_windows: reply.number()? })
     }
 
-    /// The windows that nobody can ask for any more.
+    /// Returns the windows that no later query reads.
     async fn old_windows(&self, partition: PartitionId, what: Trim) -> Result<Vec<u32>> {
-        // A query of `now` asks for its window and the one before.
-        let oldest_asked = window_of(what.now, self.layout.dedup_window).saturating_sub(1);
+        // A query at `now` reads its window and the one before.
+        let oldest_read = window_of(what.now, self.layout.dedup_window).saturating_sub(1);
         let tagged = self.keys.partition(partition);
         let mut command = redis::cmd("ZRANGEBYSCORE");
-        command.arg(&tagged.key("windows")[..]).arg("-inf").arg(format!("({oldest_asked}"));
+        command.arg(&tagged.key("windows")[..]).arg("-inf").arg(format!("({oldest_read}"));
         command.arg("LIMIT").arg(0).arg(WINDOWS);
         let reply = self.cluster.request(tagged.slot, &Request::Command(command), WriteConcern::Read).await?;
         let windows = reply::list(reply, "ZRANGEBYSCORE")?;

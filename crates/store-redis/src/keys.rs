@@ -1,16 +1,19 @@
-//! Where everything lies: keys, channels and slots. All that one step touches shares a tag, and so a slot and a server:
-//! a partition's keys that of the partition, the models and their parts one, and each shard of the catalogue its own.
+//! Keys, channels and slots. All keys of one step share a hash tag, and so a slot and a server: the keys of a partition, those of
+//! the models and their parts, and each shard of the catalogue.
+//!
+//! The names are stored, so they stay as they are within a format. That includes the channel `bell`: processes of two releases
+//! notify each other during an upgrade.
 //!
 //! ```text
-//! {prefix:7}:meta      hash    numbers, token, generations        {prefix:layout}        hash   what was fixed at creation
-//! {prefix:7}:log       stream  blocks of records                  {prefix:models}        hash   registry, right to train
+//! {prefix:7}:meta      hash    numbers, token, generations        {prefix:layout}        hash   settings fixed at creation
+//! {prefix:7}:log       stream  blocks of records                  {prefix:models}        hash   registry, training lease
 //! {prefix:7}:profiles  hash    key -> profile                     {prefix:models}:part:N hash   chunks of a part
 //! {prefix:7}:changes   stream  blocks of changes                  {prefix:items:3}       hash   item id -> item
 //! {prefix:7}:dead      stream  dead letters
-//! {prefix:7}:windows   zset    numbers of the windows there are   {prefix:7}:bell        channel of a partition
-//! {prefix:workers}     hash    nonce -> until when, name
+//! {prefix:7}:windows   zset    numbers of existing windows        {prefix:7}:bell        channel of a partition
+//! {prefix:workers}     hash    nonce -> expiry, name
 //! {prefix:7}:tombstones hash  pseudonym -> tombstone
-//! {prefix:7}:seen:N    string  ids of window N, as they came       {prefix:models}:bell   channel of the models
+//! {prefix:7}:seen:N    string  ids of window N, in order            {prefix:models}:bell   channel of the models
 //! ```
 
 use bytes::Bytes;
@@ -18,31 +21,31 @@ use portrait_profile::PartitionId;
 use portrait_store::{Error, PartName, Result};
 use xxhash_rust::xxh64::xxh64;
 
-/// How many slots a cluster has.
+/// Number of slots of a cluster.
 pub(super) const SLOTS: u16 = 16384;
-/// Over how many hashes the catalogue is spread; a part of the format.
+/// Number of hashes of the catalogue; part of the format.
 pub(super) const ITEM_SHARDS: u64 = 64;
-/// How many bytes of ids a window may have: what a string of the server holds, less what one step adds.
+/// Largest size of a window of ids in bytes: the largest string of Redis, 512 MiB, less one commit.
 pub(super) const WINDOW_BYTES_MAX: usize = 500 << 20;
-/// How long a prefix may be, in bytes.
+/// Largest length of a prefix in bytes.
 const PREFIX_MAX: usize = 64;
 
-/// A slot of a cluster; the server that has it has all keys of a tag.
+/// Slot of a cluster; all keys of a tag are in one slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Slot(pub(super) u16);
 
-/// The keys of one deployment.
+/// Keys of one deployment.
 #[derive(Clone, Debug)]
 pub(super) struct RedisKeys {
     prefix: String,
 }
 
-/// The keys of one tag.
+/// Keys of one hash tag.
 #[derive(Clone, Debug)]
 pub(super) struct TaggedKeys {
-    /// With braces.
+    /// Tag including its braces.
     tag: String,
-    /// Where it lies.
+    /// Slot of the tag.
     pub(super) slot: Slot,
 }
 
@@ -53,16 +56,17 @@ impl Slot {
 }
 
 impl RedisKeys {
-    /// Keys that begin with `prefix`.
+    /// Returns the keys of the deployment with `prefix`.
     ///
     /// # Errors
-    /// `Incompatible` if no key can begin so.
+    /// `Incompatible` if the prefix is empty, too long or has other characters than letters, digits and `-_.:`.
     pub(super) fn new(prefix: &str) -> Result<Self> {
         let fine = |letter: u8| letter.is_ascii_alphanumeric() || b"-_.:".contains(&letter);
+        // Braces would move the hash tag, and keys of one partition to different slots.
         if prefix.is_empty() || prefix.len() > PREFIX_MAX || !prefix.bytes().all(fine) {
             let detail = format!(
-                "store.prefix is empty, longer than {PREFIX_MAX} bytes or has other signs than letters, digits and \
-                 -_.: : name one like portrait"
+                "store.prefix is empty, longer than {PREFIX_MAX} bytes or has other characters than letters, digits and \
+                 -_.: : use one such as portrait"
             );
             return Err(Error::Incompatible { detail });
         }
@@ -75,59 +79,61 @@ impl RedisKeys {
         TaggedKeys { tag: format!("{{{inner}}}"), slot }
     }
 
-    /// Those of a partition.
+    /// Returns the keys of a partition.
     pub(super) fn partition(&self, partition: PartitionId) -> TaggedKeys {
         self.tagged(partition.get())
     }
 
-    /// That of what was fixed at creation.
+    /// Returns the key of the settings fixed at creation.
     pub(super) fn layout(&self) -> TaggedKeys {
         self.tagged("layout")
     }
 
-    /// That of who is there.
+    /// Returns the key of the members.
     pub(super) fn members(&self) -> TaggedKeys {
+        // The stored key keeps its first name.
         self.tagged("workers")
     }
 
-    /// Those of the models.
+    /// Returns the keys of the models.
     pub(super) fn models(&self) -> TaggedKeys {
         self.tagged("models")
     }
 
-    /// Those of the shard of the catalogue that has an item.
+    /// Returns the keys of the catalogue shard of an item.
     pub(super) fn items(&self, id: &[u8]) -> TaggedKeys {
         self.item_shard(xxh64(id, 0) % ITEM_SHARDS)
     }
 
-    /// Those of a shard of the catalogue, from 0 to below [`ITEM_SHARDS`].
+    /// Returns the keys of a catalogue shard, from 0 to below [`ITEM_SHARDS`].
     pub(super) fn item_shard(&self, shard: u64) -> TaggedKeys {
         self.tagged(format_args!("items:{shard}"))
     }
 }
 
 impl TaggedKeys {
-    /// The key that is the tag itself.
+    /// Returns the key that is the tag itself.
     pub(super) fn base(&self) -> Bytes {
         Bytes::copy_from_slice(self.tag.as_bytes())
     }
 
-    /// The key, or channel, of that name.
+    /// Returns the key or channel named `name`.
     pub(super) fn key(&self, name: &str) -> Bytes {
         Bytes::from(format!("{}:{name}", self.tag))
     }
 
-    /// The channel that is told of changes.
+    /// Returns the channel of notifications.
     pub(super) fn channel(&self) -> Bytes {
+        // The name of the channel is part of the protocol between processes of different releases.
         self.key("bell")
     }
 
-    /// The ids of a window.
+    /// Returns the key of a window's ids.
     pub(super) fn seen(&self, window: u32) -> Bytes {
         Bytes::from(format!("{}:seen:{window}", self.tag))
     }
 
-    /// The chunks of a part of a model.
+    /// Returns the key of a model part's chunks.
     pub(super) fn part(&self, name: PartName) -> Bytes {
         Bytes::from(format!("{}:part:{:032x}", self.tag, name.get()))
     }

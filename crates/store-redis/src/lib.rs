@@ -1,42 +1,42 @@
-//! The room that many processes share, on Redis 7 or newer: one server, or a cluster. In come calls from any task; every step
-//! that changes a partition is one script on the server that has it, which compares before it writes. Nothing that was sent
-//! and not answered is ever sent again; whoever sent it asks what became of it.
+//! Redis backend: a store that many processes share, on one Redis server of release 7 or newer, or on a cluster. Every step that
+//! changes a partition is one script on the server that owns its slot, which compares before it writes. A request whose reply was
+//! lost is never sent again; the caller reads the state to find the outcome.
 //!
-//! A server that restarts, or a replica that takes over, may have lost the newest places: the first write after that begins
-//! new generations, so that a position that is gone is an error and never another record.
+//! A server that restarts, and a replica that is promoted, may have lost the newest records. The first write after that begins
+//! new generations, so that a lost position is an error and never another record.
 
-mod membership;
-mod notifier;
 mod checks;
+mod cluster;
 mod commit;
 mod commit_arguments;
 mod dialer;
-mod server_info;
+mod endpoint;
+mod failure;
 mod forget;
 mod items;
 mod keys;
 mod layout;
-mod endpoint;
 mod listener;
+mod membership;
 mod models;
-mod cluster;
+mod notifier;
 mod options;
 mod partition;
 mod profiles;
-mod seen_cache;
+mod replication_wait;
 mod reply;
 mod rewrite;
 mod roles;
 mod scan;
 mod scripts;
 mod seen;
+mod seen_cache;
+mod server_info;
 mod store;
 mod streams;
 mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod failure;
-mod replication_wait;
 
 pub use options::{LeaseClock, RedisOptions};
 pub use store::RedisStore;

@@ -1,11 +1,10 @@
-//! Connects the bells to the servers: one connection to each server that has a bell somebody waits for, used for nothing else,
-//! since what a server says unasked would be taken for the answer to a question. In come messages; bells ring. A connection
-//! that is lost, or a slot that moved, is followed; until then those who wait look by themselves.
+//! Subscriptions to the notification channels: one connection to each server that has a channel with a waiting reader. It is used
+//! for nothing else. A lost connection and a moved slot are followed; until then the readers poll.
 
-use super::notifier::{ChannelId, Notifier, Topic};
+use super::cluster::ClusterClient;
 use super::dialer::Dialer;
 use super::keys::{RedisKeys, Slot};
-use super::cluster::ClusterClient;
+use super::notifier::{ChannelId, Notifier, Topic};
 use super::target::Address;
 use bytes::Bytes;
 use portrait_profile::PartitionCount;
@@ -17,75 +16,84 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How often it is looked whether a slot moved.
+/// Interval of the check for moved slots and unresponsive servers.
 const PING_AFTER: Duration = Duration::from_secs(5);
-/// How soon again when something could not be connected.
+/// Pause after a failed subscription.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
-/// The task's own.
+/// State of the listener task.
 pub(super) struct Listener {
-    pub(super) nodes: Arc<ClusterClient>,
+    pub(super) cluster: Arc<ClusterClient>,
     pub(super) dialer: Arc<Dialer>,
     pub(super) notifier: Arc<Notifier>,
-    /// Every channel and its bell.
+    /// Channel ids by name.
     channels: Arc<HashMap<Bytes, ChannelId>>,
-    /// Where each bell's channel is, and its name.
+    /// Slot and name of each channel.
     channel_servers: HashMap<ChannelId, (Slot, Bytes)>,
-    /// The connections there are.
+    /// Open connections by server.
     connections: HashMap<Address, ListenerConnection>,
-    /// Where each connected bell is connected.
+    /// Server of each subscribed channel.
     connected: HashMap<ChannelId, Address>,
 }
 
-/// A connection that listens.
+/// Connection with subscriptions.
 struct ListenerConnection {
     connection: MultiplexedConnection,
-    /// Set when it is lost, or when a slot left its server.
+    /// True once the connection is lost, or a slot has left its server.
     lost: Arc<AtomicBool>,
 }
 
 impl Listener {
-    /// A listener for all bells.
+    /// Returns a listener for all channels of the notifier.
     pub(super) fn new(
-        nodes: Arc<ClusterClient>,
+        cluster: Arc<ClusterClient>,
         dialer: Arc<Dialer>,
-        bells: Arc<Notifier>,
+        notifier: Arc<Notifier>,
         keys: &RedisKeys,
         partitions: PartitionCount,
     ) -> Self {
         let of_partitions =
             partitions.all().map(|partition| (ChannelId::of_partition(partition), keys.partition(partition)));
         let of_models = (ChannelId::models(usize::from(partitions.get())), keys.models());
-        let places: HashMap<ChannelId, (Slot, Bytes)> = of_partitions
+        let channel_servers: HashMap<ChannelId, (Slot, Bytes)> = of_partitions
             .chain([of_models])
             .map(|(number, tagged)| (number, (tagged.slot, tagged.channel())))
             .collect();
-        let channels = places.iter().map(|(number, (_, channel))| (channel.clone(), *number)).collect();
+        let channels =
+            channel_servers.iter().map(|(number, (_, channel))| (channel.clone(), *number)).collect();
         let channels = Arc::new(channels);
-        Self { nodes, dialer, notifier: bells, channels, channel_servers: places, connections: HashMap::new(), connected: HashMap::new() }
+        Self {
+            cluster,
+            dialer,
+            notifier,
+            channels,
+            channel_servers,
+            connections: HashMap::new(),
+            connected: HashMap::new(),
+        }
     }
 
-    /// Listens until it is ended.
+    /// Runs until `ended` is cancelled.
     pub(super) async fn run(mut self, ended: CancellationToken) {
         let listening = async {
             loop {
                 let complete = self.connect_all().await;
                 let pause = if complete { PING_AFTER } else { RETRY_AFTER };
-                // Nobody asking is no error: it is looked after the connections anyway.
+                // A timeout is not an error: the connections are checked in any case.
                 let _ = tokio::time::timeout(pause, self.notifier.wait_wanted()).await;
             }
         };
         ended.run_until_cancelled_owned(listening).await;
     }
 
-    /// Connects every bell that somebody waits for where its slot is. False if one could not be.
+    /// Subscribes every channel with a waiting reader at the server of its slot. Returns false if one failed.
     async fn connect_all(&mut self) -> bool {
         self.drop_lost();
         let mut complete = self.drop_unresponsive().await;
         let wanted: Vec<ChannelId> = self.notifier.wanted().collect();
         for number in wanted {
             let Some((slot, channel)) = self.channel_servers.get(&number).cloned() else { continue };
-            let Some(address) = self.nodes.address(slot) else {
+            let Some(address) = self.cluster.address(slot) else {
                 complete = false;
                 continue;
             };
@@ -102,8 +110,8 @@ impl Listener {
                     complete = false;
                     self.connections.remove(&address);
                     self.cut_off(&address);
-                    // Requests find a slot that moved; where there are none, this does.
-                    let _ = self.nodes.refresh().await;
+                    // Requests notice moved slots; without requests this refresh does.
+                    let _ = self.cluster.refresh().await;
                 }
             }
         }
@@ -112,76 +120,83 @@ impl Listener {
 
     async fn connect(&mut self, address: &Address, channel: &Bytes) -> Result<(), RedisError> {
         if !self.connections.contains_key(address) {
-            let ear = self.open(address).await?;
-            self.connections.insert(address.clone(), ear);
+            let subscriber = self.open(address).await?;
+            self.connections.insert(address.clone(), subscriber);
         }
-        let Some(ear) = self.connections.get_mut(address) else { return Ok(()) };
+        let Some(subscriber) = self.connections.get_mut(address) else { return Ok(()) };
         let mut command = redis::cmd("SSUBSCRIBE");
         command.arg(&channel[..]);
-        let reply = ear.connection.send_packed_command(&command).await?;
-        super::dialer::answered(reply).map(|_| ())
+        let reply = subscriber.connection.send_packed_command(&command).await?;
+        super::dialer::into_result(reply).map(|_| ())
     }
 
     async fn open(&self, address: &Address) -> Result<ListenerConnection, RedisError> {
         let lost = Arc::new(AtomicBool::new(false));
-        let (told, bells, channels) =
-            (Arc::clone(&lost), Arc::clone(&self.notifier), Arc::clone(&self.channels));
-        let heard = move |push: PushInfo| match push.kind {
-            PushKind::SMessage => notify(&bells, &channels, &push.data),
+        let is_lost = Arc::clone(&lost);
+        let notifier = Arc::clone(&self.notifier);
+        let channels = Arc::clone(&self.channels);
+        let on_push = move |push: PushInfo| match push.kind {
+            PushKind::SMessage => notify(&notifier, &channels, &push.data),
+            // A server that gives a slot away unsubscribes its channels.
             PushKind::Disconnection | PushKind::SUnsubscribe => {
-                told.store(true, Ordering::SeqCst);
-                bells.wake();
+                is_lost.store(true, Ordering::SeqCst);
+                notifier.wake();
             }
             _ => {}
         };
-        Ok(ListenerConnection { connection: self.dialer.connect(address, heard).await?, lost })
+        Ok(ListenerConnection { connection: self.dialer.connect(address, on_push).await?, lost })
     }
 
-    /// Forgets the connections that are lost.
+    /// Drops the lost connections.
     fn drop_lost(&mut self) {
-        let lost = |ear: &ListenerConnection| ear.lost.load(Ordering::SeqCst);
-        let addresses: Vec<Address> =
-            self.connections.iter().filter(|(_, ear)| lost(ear)).map(|(address, _)| address.clone()).collect();
+        let lost = |subscriber: &ListenerConnection| subscriber.lost.load(Ordering::SeqCst);
+        let addresses: Vec<Address> = self
+            .connections
+            .iter()
+            .filter(|(_, subscriber)| lost(subscriber))
+            .map(|(address, _)| address.clone())
+            .collect();
         for address in addresses {
             self.connections.remove(&address);
             self.cut_off(&address);
         }
     }
 
-    /// Forgets the connections at whose other end nobody answers: one that a machine between cut off looks like one on which
-    /// nothing happens. False if there was one.
+    /// Drops the connections that do not answer a ping: one that is cut off by the network looks like one without messages. Returns
+    /// false if there was one.
     async fn drop_unresponsive(&mut self) -> bool {
-        let asked = self.connections.iter_mut().map(|(address, ear)| async move {
-            let answer = ear.connection.send_packed_command(&redis::cmd("PING")).await;
-            answer.is_err().then(|| address.clone())
+        let pings = self.connections.iter_mut().map(|(address, subscriber)| async move {
+            let reply = subscriber.connection.send_packed_command(&redis::cmd("PING")).await;
+            reply.is_err().then(|| address.clone())
         });
-        let deaf: Vec<Address> = futures::future::join_all(asked).await.into_iter().flatten().collect();
-        for address in &deaf {
+        let unresponsive: Vec<Address> =
+            futures::future::join_all(pings).await.into_iter().flatten().collect();
+        for address in &unresponsive {
             self.connections.remove(address);
             self.cut_off(address);
         }
-        deaf.is_empty()
+        unresponsive.is_empty()
     }
 
-    /// Says of the bells that were connected at `address` that they are not.
+    /// Records that the channels subscribed at `address` are not subscribed any more.
     fn cut_off(&mut self, address: &Address) {
-        let bells = &self.notifier;
+        let notifier = &self.notifier;
         self.connected.retain(|number, at| {
             let stays = at != address;
             if !stays {
-                bells.set_connected(*number, false);
+                notifier.set_connected(*number, false);
             }
             stays
         });
     }
 }
 
-/// Rings the bell that a message is for: its channel and what it says.
-fn notify(bells: &Notifier, channels: &HashMap<Bytes, ChannelId>, message: &[Value]) {
-    if let [Value::BulkString(channel), Value::BulkString(said)] = message
+/// Passes a message, which is a channel and a payload, to the notifier.
+fn notify(notifier: &Notifier, channels: &HashMap<Bytes, ChannelId>, message: &[Value]) {
+    if let [Value::BulkString(channel), Value::BulkString(payload)] = message
         && let Some(number) = channels.get(channel.as_slice())
-        && let Some(news) = Topic::parse(said)
+        && let Some(topic) = Topic::parse(payload)
     {
-        bells.notify(*number, news);
+        notifier.notify(*number, topic);
     }
 }

@@ -1,34 +1,34 @@
-//! The models of the deployment and their parts. The registry is one value with a number: a change is worked out here and
-//! written if the number and the trainer are still the same. A part lies in chunks, its size last: without that it is not there.
+//! Models and their parts. The registry is one value with a number: a change is computed here, and written if the number and the
+//! training lease are still the same. A part is stored in chunks and its size last; without a size the part does not exist.
 
-use super::notifier::{ChannelId, Topic};
-use super::dialer::Request;
 use super::cluster::WriteConcern;
+use super::dialer::Request;
+use super::failure::UnexpectedReply;
+use super::notifier::{ChannelId, Topic};
 use super::partition::{read_token, token_text};
 use super::reply::ReplyFields;
 use super::scripts::{self, ScriptCall};
 use super::store::RedisStore;
-use super::failure::UnexpectedReply;
 use bytes::{Bytes, BytesMut};
 use portrait_store::{Error, LeaseToken, PartName, Registry, RegistryChange, RegistryNo, Result};
 use std::time::Duration;
 
-/// How a part is cut: no request keeps the server from others.
+/// Size of a chunk in bytes: small, so that no request blocks the server for long.
 const CHUNK_BYTES: usize = 256 << 10;
-/// Chunks that one request reads.
+/// Number of chunks in one read.
 const CHUNKS_PER_REQUEST: usize = 4;
-/// The field that says how large a part is.
+/// Field with the size of a part.
 const SIZE: &[u8] = b"size";
 
 impl RedisStore {
-    /// The models; waits for a number above `after`.
+    /// Returns the registry; waits up to `wait` for a number above `after`.
     pub(super) async fn wait_for_registry(
         &self,
         after: Option<RegistryNo>,
         wait: Duration,
     ) -> Result<Registry> {
-        let bell = ChannelId::models(usize::from(self.layout.partitions.get()));
-        let mut waiting = self.notifier.wait(bell, Topic::Models, wait);
+        let channel = ChannelId::models(usize::from(self.layout.partitions.get()));
+        let mut waiting = self.notifier.wait(channel, Topic::Models, wait);
         loop {
             let (registry, _) = self.read_registry().await?;
             if after.is_none_or(|after| registry.registry_no > after) || !waiting.changed_or_timeout().await {
@@ -40,7 +40,8 @@ impl RedisStore {
     async fn read_registry(&self) -> Result<(Registry, Option<LeaseToken>)> {
         let tagged = self.keys.models();
         let found = self.fields(tagged.slot, &tagged.key("registry"), [&b"registry"[..], b"token"]).await?;
-        let [registry, token] = <[Option<Bytes>; 2]>::try_from(found).map_err(|_| UnexpectedReply("HMGET"))?;
+        let [registry, token] =
+            <[Option<Bytes>; 2]>::try_from(found).map_err(|_| UnexpectedReply("HMGET"))?;
         let registry = match registry {
             Some(bytes) => postcard::from_bytes(&bytes)
                 .map_err(|error| Error::Damaged { detail: format!("the registry of models: {error}") })?,
@@ -50,7 +51,7 @@ impl RedisStore {
         Ok((registry, token))
     }
 
-    /// Does everything in `change`, or nothing.
+    /// Applies everything in `change`, or nothing.
     pub(super) async fn do_change_registry(&self, change: RegistryChange) -> Result<RegistryNo> {
         let (registry, trainer) = self.read_registry().await?;
         let next = registry.changed(&change, |token| trainer == Some(token))?;
@@ -59,6 +60,7 @@ impl RedisStore {
         let parts = change.forget_parts.iter().map(|name| tagged.part(*name));
         let keys = std::iter::once(tagged.key("registry")).chain(parts).collect();
         let trainer = change.publish.as_ref().map(|(token, _)| token_text(*token)).unwrap_or_default();
+        // Only a new model needs memory: activating and removing must work on a full server.
         let script = if change.publish.is_some() { &scripts::PUBLISH } else { &scripts::REGISTRY };
         let call = ScriptCall::new(script, keys)
             .number(change.expected)
@@ -66,7 +68,8 @@ impl RedisStore {
             .arg(trainer)
             .arg(bytes)
             .arg(tagged.channel());
-        let reply = self.cluster.request(tagged.slot, &Request::Call(call), self.write_concern(self.level)).await?;
+        let reply =
+            self.cluster.request(tagged.slot, &Request::Call(call), self.write_concern(self.level)).await?;
         let mut reply = ReplyFields::of(reply, "a change of the models")?;
         match reply.text()?.as_str() {
             "done" => Ok(next.registry_no),
@@ -79,18 +82,18 @@ impl RedisStore {
         }
     }
 
-    /// Keeps a part under its name.
+    /// Stores a part under its name.
     pub(super) async fn write_part(&self, part: &Bytes) -> Result<PartName> {
         let name = PartName::of(part);
         let key = self.keys.models().part(name);
         let size = part.len().to_string();
-        let kept = self.fields(self.keys.models().slot, &key, [SIZE]).await?;
-        if kept.first().and_then(Option::as_ref).is_none_or(|kept| kept[..] != *size.as_bytes()) {
+        let stored = self.fields(self.keys.models().slot, &key, [SIZE]).await?;
+        if stored.first().and_then(Option::as_ref).is_none_or(|stored| stored[..] != *size.as_bytes()) {
             for (number, chunk) in part.chunks(CHUNK_BYTES).enumerate() {
                 self.write_field(&key, number.to_string().as_bytes(), chunk).await?;
             }
         }
-        // Also where it was there: then this proves that it is safe.
+        // Written even if the part exists: the acknowledgement of this write proves that the replicas have the part.
         self.write_field(&key, SIZE, size.as_bytes()).await?;
         Ok(name)
     }
@@ -99,10 +102,13 @@ impl RedisStore {
         let mut command = redis::cmd("HSET");
         command.arg(&key[..]).arg(field).arg(value);
         let slot = self.keys.models().slot;
-        self.cluster.request(slot, &Request::Command(command), self.write_concern(self.level)).await.map(|_| ())
+        self.cluster
+            .request(slot, &Request::Command(command), self.write_concern(self.level))
+            .await
+            .map(|_| ())
     }
 
-    /// The part of a name.
+    /// Returns the part named `name`, if it exists.
     pub(super) async fn read_part(&self, name: PartName) -> Result<Option<Bytes>> {
         let tagged = self.keys.models();
         let key = tagged.part(name);
@@ -114,7 +120,7 @@ impl RedisStore {
         for numbers in numbers.chunks(CHUNKS_PER_REQUEST) {
             let chunks = self.fields(tagged.slot, &key, numbers.iter().map(String::as_bytes)).await?;
             for chunk in chunks {
-                // Forgotten meanwhile.
+                // The part was removed during the read.
                 let Some(chunk) = chunk else { return Ok(None) };
                 part.extend_from_slice(&chunk);
             }
@@ -126,7 +132,7 @@ impl RedisStore {
         Ok(Some(part))
     }
 
-    /// Fields of a hash, in their order.
+    /// Returns fields of a hash, in their order.
     pub(super) async fn fields<'f>(
         &self,
         slot: super::keys::Slot,

@@ -1,6 +1,6 @@
-//! Who waits for what. A bell for each partition and one for the models; whoever waits looks at the store, then waits until
-//! the bell of what it waits for rings, and looks again. A bell that nobody connected to the server yet, or that was cut off,
-//! never rings: so those who wait look again by themselves too, seldom while it is connected and often while it is not.
+//! Notifications of changes: one channel per partition, and one for the models. A waiting reader checks the store, waits until the
+//! channel reports a change, and checks again. A notification can be lost, since the channel may not be subscribed yet or may be cut
+//! off; so readers also poll, seldom while their channel is subscribed and often while it is not.
 
 use portrait_profile::PartitionId;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,49 +8,50 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-/// How long to wait for a connected bell before looking anyway, and for one that is not.
+/// Poll interval while the channel is subscribed: a safety net for a lost notification.
 const POLL_SUBSCRIBED: Duration = Duration::from_millis(500);
+/// Poll interval while the channel is not subscribed.
 const POLL_DISCONNECTED: Duration = Duration::from_millis(20);
 
-/// What a bell rings for.
+/// Subject of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Topic {
-    /// The log has more records.
+    /// New records in the log.
     Log,
-    /// A commit happened.
+    /// New commit of the owner.
     Commit,
-    /// The models changed.
+    /// Change of the model registry.
     Models,
 }
 
-/// All bells.
+/// Channels of all partitions and of the models.
 pub(super) struct Notifier {
     channels: Box<[Channel]>,
-    /// Told when a bell is wanted that nobody connected yet, or was cut off.
+    /// Wakes the listener when a channel has to be subscribed, or was cut off.
     wake: Notify,
 }
 
 struct Channel {
     epochs: watch::Sender<Epochs>,
-    /// Whether anybody ever waited; until then nobody listens for it.
+    /// True once a reader has waited; until then the channel is not subscribed.
     wanted: AtomicBool,
 }
 
-/// How often a bell rang for what.
+/// Number of notifications by topic.
 #[derive(Clone, Copy, Debug, Default)]
 struct Epochs {
     log: u64,
     commit: u64,
     models: u64,
-    /// Whether it is connected.
+    /// True while the channel is subscribed.
     connected: bool,
 }
 
-/// Which bell.
+/// Index of a channel: the partition's, or the number of partitions for the models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ChannelId(usize);
 
-/// Somebody who waits.
+/// Wait of one reader for one topic of a channel.
 pub(super) struct NotificationWait {
     epochs: watch::Receiver<Epochs>,
     topic: Topic,
@@ -59,7 +60,7 @@ pub(super) struct NotificationWait {
 }
 
 impl Topic {
-    /// By what a message says.
+    /// Parses the payload of a message.
     pub(super) fn parse(message: &[u8]) -> Option<Self> {
         match message {
             b"log" => Some(Self::Log),
@@ -71,16 +72,16 @@ impl Topic {
 }
 
 impl Epochs {
-    fn of_topic(&self, news: Topic) -> u64 {
-        match news {
+    fn of_topic(&self, topic: Topic) -> u64 {
+        match topic {
             Topic::Log => self.log,
             Topic::Commit => self.commit,
             Topic::Models => self.models,
         }
     }
 
-    fn advance(&mut self, news: Topic) {
-        match news {
+    fn advance(&mut self, topic: Topic) {
+        match topic {
             Topic::Log => self.log += 1,
             Topic::Commit => self.commit += 1,
             Topic::Models => self.models += 1,
@@ -89,83 +90,91 @@ impl Epochs {
 }
 
 impl ChannelId {
-    /// That of a partition.
+    /// Returns the channel of a partition.
     pub(super) fn of_partition(partition: PartitionId) -> Self {
         Self(partition.index())
     }
 
-    /// That of the models, where there are so many partitions.
+    /// Returns the channel of the models in a store of `partitions` partitions.
     pub(super) fn models(partitions: usize) -> Self {
         Self(partitions)
     }
 }
 
 impl Notifier {
-    /// Bells of so many partitions and of the models, none connected.
+    /// Returns the channels of `partitions` partitions and of the models, none subscribed.
     pub(super) fn new(partitions: usize) -> Self {
-        let bell = || Channel { epochs: watch::Sender::new(Epochs::default()), wanted: AtomicBool::new(false) };
-        Self { channels: (0..=partitions).map(|_| bell()).collect(), wake: Notify::new() }
+        let channel =
+            || Channel { epochs: watch::Sender::new(Epochs::default()), wanted: AtomicBool::new(false) };
+        Self { channels: (0..=partitions).map(|_| channel()).collect(), wake: Notify::new() }
     }
 
-    /// Begins to wait for `news` of a bell, for `wait` at most. What happens from now on is not missed.
-    pub(super) fn wait(&self, number: ChannelId, news: Topic, wait: Duration) -> NotificationWait {
-        let bell = &self.channels[number.0];
-        if !wait.is_zero() && !bell.wanted.swap(true, Ordering::SeqCst) {
+    /// Begins a wait for a topic of a channel, for at most `wait`. Notifications after this call are not missed.
+    pub(super) fn wait(&self, number: ChannelId, topic: Topic, wait: Duration) -> NotificationWait {
+        let channel = &self.channels[number.0];
+        // Readers that never wait cost no subscription.
+        if !wait.is_zero() && !channel.wanted.swap(true, Ordering::SeqCst) {
             self.wake.notify_one();
         }
-        let rung = bell.epochs.subscribe();
-        let seen = rung.borrow().of_topic(news);
-        NotificationWait { epochs: rung, topic: news, seen, deadline: Instant::now() + wait }
+        let epochs = channel.epochs.subscribe();
+        // Read before the caller checks the store: a change after that check makes the epoch differ.
+        let seen = epochs.borrow().of_topic(topic);
+        NotificationWait { epochs, topic, seen, deadline: Instant::now() + wait }
     }
 
-    /// Those that somebody waited for.
+    /// Returns the channels on which a reader has waited.
     pub(super) fn wanted(&self) -> impl Iterator<Item = ChannelId> {
-        let wanted =
-            |(number, bell): (usize, &Channel)| bell.wanted.load(Ordering::SeqCst).then_some(ChannelId(number));
+        let wanted = |(number, channel): (usize, &Channel)| {
+            channel.wanted.load(Ordering::SeqCst).then_some(ChannelId(number))
+        };
         self.channels.iter().enumerate().filter_map(wanted)
     }
 
-    /// Rings one.
-    pub(super) fn notify(&self, number: ChannelId, news: Topic) {
-        self.channels[number.0].epochs.send_modify(|rung| rung.advance(news));
+    /// Records a notification, and wakes the readers that wait for it.
+    pub(super) fn notify(&self, number: ChannelId, topic: Topic) {
+        self.channels[number.0].epochs.send_modify(|epochs| epochs.advance(topic));
     }
 
-    /// Says whether one is connected. Whoever waits looks again at once: something may have happened meanwhile.
+    /// Records whether a channel is subscribed.
     pub(super) fn set_connected(&self, number: ChannelId, connected: bool) {
-        self.channels[number.0].epochs.send_if_modified(|rung| {
-            let changed = rung.connected != connected;
+        self.channels[number.0].epochs.send_if_modified(|epochs| {
+            // Every topic advances, since notifications may have been lost before the subscription or the cut.
+            let changed = epochs.connected != connected;
             if changed {
-                rung.connected = connected;
-                [Topic::Log, Topic::Commit, Topic::Models].into_iter().for_each(|news| rung.advance(news));
+                epochs.connected = connected;
+                [Topic::Log, Topic::Commit, Topic::Models]
+                    .into_iter()
+                    .for_each(|topic| epochs.advance(topic));
             }
             changed
         });
     }
 
-    /// Tells the listener to look after the connections.
+    /// Wakes the listener, so that it checks its connections.
     pub(super) fn wake(&self) {
         self.wake.notify_one();
     }
 
-    /// Returns when the listener was told to look after the connections, or was since it last asked.
+    /// Returns after a call of [`Self::wake`], or at once if one came since the last return.
     pub(super) async fn wait_wanted(&self) {
         self.wake.notified().await;
     }
 }
 
 impl NotificationWait {
-    /// Waits until it is worth looking again. False if the time was up before.
+    /// Waits until the topic changed or the poll interval has passed. Returns false once the deadline has passed.
     pub(super) async fn changed_or_timeout(&mut self) -> bool {
         let now = Instant::now();
         if now >= self.deadline {
             return false;
         }
-        let (news, seen) = (self.topic, self.seen);
+        let topic = self.topic;
+        let seen = self.seen;
         let pause = if self.epochs.borrow().connected { POLL_SUBSCRIBED } else { POLL_DISCONNECTED };
-        let rang = self.epochs.wait_for(|rung| rung.of_topic(news) != seen);
-        // That it did not ring is no error: then it is looked at anyway.
-        let _ = tokio::time::timeout_at(self.deadline.min(now + pause), rang).await;
-        self.seen = self.epochs.borrow().of_topic(news);
+        let changed = self.epochs.wait_for(|epochs| epochs.of_topic(topic) != seen);
+        // A timeout is not an error: the caller checks the store in any case.
+        let _ = tokio::time::timeout_at(self.deadline.min(now + pause), changed).await;
+        self.seen = self.epochs.borrow().of_topic(topic);
         true
     }
 }

@@ -1,55 +1,55 @@
-//! Settings that a store is opened with.
+//! Settings of a Redis store.
 
 use super::target::RedisTarget;
 use portrait_profile::{PartitionCount, TimeDelta};
 use portrait_store::{AckLevel, Limits};
 use std::time::Duration;
 
-/// How a store is opened.
+/// Settings of a Redis store.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
-    /// Which servers.
+    /// Servers of the store.
     pub target: RedisTarget,
-    /// Who signed their certificates, in PEM; those whom the system trusts if nobody is named. Only for TLS.
+    /// Certificate authority of the servers in PEM; the system's list by default. Only for TLS.
     pub certificate_authority: Option<Vec<u8>>,
-    /// How every key begins; two deployments on one server have two.
+    /// Prefix of every key. Two deployments on one server need different ones. Default `portrait`.
     pub prefix: String,
-    /// How many partitions a new store gets; none takes what is there, or 64.
+    /// Partitions of a new store; none accepts an existing number, or creates 64.
     pub partitions: Option<PartitionCount>,
-    /// For how long ids are remembered; fixed at creation.
+    /// De-duplication window; fixed at creation. Default 24 h.
     pub dedup_window: TimeDelta,
-    /// The level that the deployment acknowledges at: the servers are checked for it, and models are kept at it.
+    /// Acknowledgement level of the deployment: the servers are checked for it, and models are stored at it.
     pub level: AckLevel,
-    /// How many replicas each server has; `Replica` waits for all, since any of them may take over.
+    /// Number of replicas of each server; `Replica` waits for all, since any of them may be promoted. Default 1.
     pub replicas: usize,
-    /// How long a disk or the replicas may take before an append counts as not acknowledged.
+    /// Longest wait for the disk or the replicas, after which an append fails. Default 1 s.
     pub replication_timeout: Duration,
-    /// For how long a call is tried again that was not done, as while a replica takes over.
+    /// Time for which a call that was not done is retried, as during a fail-over. Default 2 s.
     pub retry_timeout: Duration,
-    /// How long an answer may take before its connection counts as lost.
+    /// Longest wait for a reply, after which the connection counts as lost. Default 2 s.
     pub response_timeout: Duration,
-    /// How long to wait at the opening for servers and replicas that are coming up.
+    /// Longest wait at open for servers and replicas that are starting. Default 10 s.
     pub start_timeout: Duration,
-    /// Whose clock leases run by.
+    /// Clock that leases run by.
     pub lease_clock: LeaseClock,
-    /// Whether to go on with servers that may throw data away or keep less than `level` promises.
+    /// True to accept servers that may evict data or keep less than `level` promises.
     pub accept_unsafe: bool,
-    /// What one call may carry.
+    /// Limits of one call.
     pub limits: Limits,
 }
 
-/// Whose clock leases run by.
+/// Clock that leases run by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LeaseClock {
-    /// The server's, so that no two owners need agree on the time.
+    /// Clock of the server, so that owners need not agree on the time.
     #[default]
     Server,
-    /// The caller's, for tests that own the time.
+    /// Clock of the caller, for tests with a simulated time.
     Caller,
 }
 
 impl RedisOptions {
-    /// The usual, for those servers.
+    /// Returns the default settings for `target`; the level is `Replica` for a cluster and `Disk` otherwise.
     pub fn new(target: RedisTarget) -> Self {
         let level = if target.is_cluster() { AckLevel::Replica } else { AckLevel::Disk };
         Self {
@@ -66,7 +66,7 @@ impl RedisOptions {
             start_timeout: Duration::from_secs(10),
             lease_clock: LeaseClock::Server,
             accept_unsafe: false,
-            // A server does one thing at a time: what one call carries takes it about a millisecond.
+            // A server runs one command at a time: these limits keep one call at about a millisecond.
             limits: Limits {
                 append_records: 4096,
                 append_bytes: 1 << 20,

@@ -1,14 +1,14 @@
-//! The state of a partition that is numbers, in the server's hash and as readers see it; and its leases.
+//! State of a partition in the server's hash and in the form of the contract; and its leases.
 
+use super::cluster::WriteConcern;
 use super::dialer::Request;
+use super::failure::UnexpectedReply;
 use super::keys::TaggedKeys;
 use super::layout::LayoutRequest;
-use super::cluster::WriteConcern;
 use super::options::LeaseClock;
 use super::reply::ReplyFields;
 use super::scripts::{self, ScriptCall};
 use super::store::RedisStore;
-use super::failure::UnexpectedReply;
 use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use portrait_store::{
     CommitNo, Counters, Epoch, FeedSeq, GenerationId, Generations, Layout, LeaseToken, LogSeq, Nonce,
@@ -16,7 +16,8 @@ use portrait_store::{
 };
 use redis::Value;
 
-/// The fields of the hash, in the order in which they are read.
+/// Fields of the hash in the order in which they are read. The names are stored and stay as they are; `home` holds the incarnation
+/// of the server that wrote last.
 const FIELDS: [&str; 16] = [
     "home",
     "generations",
@@ -36,7 +37,7 @@ const FIELDS: [&str; 16] = [
     "note",
 ];
 
-/// What is done to a lease.
+/// Action on a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeaseAction {
     Acquire(Nonce),
@@ -44,84 +45,95 @@ pub(super) enum LeaseAction {
     Release(LeaseToken),
 }
 
-/// A token as it is stored.
+/// Returns the stored form of a token: epoch, colon, nonce as 32 hexadecimal digits.
 pub(super) fn token_text(token: LeaseToken) -> String {
     format!("{}:{:032x}", token.epoch, token.nonce.get())
 }
 
-/// A stored token.
+/// Parses a stored token.
 pub(super) fn read_token(text: &str) -> Result<LeaseToken, UnexpectedReply> {
     let (epoch, nonce) = text.split_once(':').ok_or(UnexpectedReply("a token"))?;
     let epoch = epoch.parse().map_err(|_| UnexpectedReply("a token"))?;
     Ok(LeaseToken { epoch: Epoch::new(epoch), nonce: read_nonce(nonce)? })
 }
 
-/// A stored nonce.
+/// Parses a stored nonce.
 pub(super) fn read_nonce(text: &str) -> Result<Nonce, UnexpectedReply> {
     u128::from_str_radix(text, 16).map(Nonce::new).map_err(|_| UnexpectedReply("a nonce"))
 }
 
-/// A nonce as it is stored, for a generation that may begin now.
+/// Returns the stored form of a new nonce, for a generation that may begin now.
 pub(super) fn fresh_nonce() -> String {
     format!("{:032x}", Nonce::random().get())
 }
 
 impl RedisStore {
-    /// The state of a partition, with a generation of the server's present life.
+    /// Returns the state of a partition, with a generation of the server's current incarnation.
     pub(super) async fn read_meta(&self, partition: PartitionId) -> Result<PartitionMeta> {
         let tagged = self.keys.partition(partition);
         let meta = tagged.key("meta");
         let mut command = redis::cmd("HMGET");
         command.arg(&meta[..]).arg(&FIELDS);
         let request = Request::Command(command);
-        let mut state = ReplyFields::of(self.cluster.request(tagged.slot, &request, WriteConcern::Read).await?, "HMGET")?;
-        let home = state.text()?;
-        if !self.cluster.is_owned(tagged.slot, &home) {
+        let mut state =
+            ReplyFields::of(self.cluster.request(tagged.slot, &request, WriteConcern::Read).await?, "HMGET")?;
+        let owner_incarnation = state.text()?;
+        // The server restarted or was promoted since the last write: readers must see the new generation before any later record.
+        if !self.cluster.is_current(tagged.slot, &owner_incarnation) {
             self.begin_generation(&tagged).await?;
-            state = ReplyFields::of(self.cluster.request(tagged.slot, &request, WriteConcern::Read).await?, "HMGET")?;
+            state = ReplyFields::of(
+                self.cluster.request(tagged.slot, &request, WriteConcern::Read).await?,
+                "HMGET",
+            )?;
             state.value()?;
         }
         Ok(read_state(&mut state)?)
     }
 
-    /// How far a partition is applied, and nothing else of it.
+    /// Returns the newest applied record of a partition, without the rest of the state.
     pub(super) async fn read_applied(&self, partition: PartitionId) -> Result<LogSeq> {
         let tagged = self.keys.partition(partition);
         let found = self.fields(tagged.slot, &tagged.key("meta"), [&b"applied"[..]]).await?;
         let applied = found.into_iter().next().flatten().unwrap_or_default();
         let applied = std::str::from_utf8(&applied).ok().filter(|applied| !applied.is_empty());
         let applied =
-            applied.map(|applied| applied.parse().map_err(|_| UnexpectedReply("a place"))).transpose()?;
+            applied.map(|applied| applied.parse().map_err(|_| UnexpectedReply("a position"))).transpose()?;
         Ok(LogSeq::new(applied.unwrap_or_default()))
     }
 
-    /// Begins a generation if the partition has none of the server's present life. Servers that came back without anything are
-    /// told the layout again, so that whoever opens the store later sees the same one.
+    /// Begins a generation if the partition has none of the server's current incarnation. A server that restarted empty gets the layout
+    /// again, so that later processes open the same store.
     pub(super) async fn begin_generation(&self, tagged: &TaggedKeys) -> Result<()> {
         let Layout { partitions, dedup_window, pseudonym_key } = self.layout;
-        let (partitions, pseudonym_key) = (Some(partitions), Some(pseudonym_key));
-        let wanted = LayoutRequest { partitions, dedup_window, pseudonym_key };
+        let wanted =
+            LayoutRequest { partitions: Some(partitions), dedup_window, pseudonym_key: Some(pseudonym_key) };
         super::layout::open(&self.cluster, &self.keys, wanted).await?;
-        let call = ScriptCall::new(&scripts::SETTLE, vec![tagged.key("meta")]).arg(fresh_nonce());
+        let call = ScriptCall::new(&scripts::BEGIN_GENERATION, vec![tagged.key("meta")]).arg(fresh_nonce());
         self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await.map(|_| ())
     }
 
-    /// Acts on a partition's lease; the token that it then has, if the act was the caller's to do.
+    /// Acts on a partition's lease; returns its token if the action was allowed.
     pub(super) async fn lease(
         &self,
         partition: PartitionId,
-        act: LeaseAction,
+        action: LeaseAction,
         ttl: TimeDelta,
         now: Timestamp,
     ) -> Result<Option<LeaseToken>> {
         let tagged = self.keys.partition(partition);
-        self.change_lease(&tagged, "meta", fresh_nonce(), act, ttl, now).await
+        self.change_lease(&tagged, "meta", fresh_nonce(), action, ttl, now).await
     }
 
-    /// Acts on the right to train.
-    pub(super) async fn training(&self, act: LeaseAction, ttl: TimeDelta, now: Timestamp) -> Result<Option<LeaseToken>> {
+    /// Acts on the training lease; returns its token if the action was allowed.
+    pub(super) async fn training(
+        &self,
+        action: LeaseAction,
+        ttl: TimeDelta,
+        now: Timestamp,
+    ) -> Result<Option<LeaseToken>> {
+        // The registry is stored by a trainer's token and not by positions, so it has no generations.
         let tagged = self.keys.models();
-        self.change_lease(&tagged, "registry", String::new(), act, ttl, now).await
+        self.change_lease(&tagged, "registry", String::new(), action, ttl, now).await
     }
 
     async fn change_lease(
@@ -129,11 +141,11 @@ impl RedisStore {
         tagged: &TaggedKeys,
         key: &str,
         generation: String,
-        act: LeaseAction,
+        action: LeaseAction,
         ttl: TimeDelta,
         now: Timestamp,
     ) -> Result<Option<LeaseToken>> {
-        let (name, who) = match act {
+        let (name, holder) = match action {
             LeaseAction::Acquire(nonce) => ("acquire", format!("{:032x}", nonce.get())),
             LeaseAction::Renew(token) => ("renew", token_text(token)),
             LeaseAction::Release(token) => ("release", token_text(token)),
@@ -143,14 +155,15 @@ impl RedisStore {
             LeaseClock::Caller => now.millis().to_string(),
         };
         let call = ScriptCall::new(&scripts::LEASE, vec![tagged.key(key)]);
-        let call = call.arg(name).arg(generation).arg(who).number(ttl.millis()).arg(clock);
-        let reply = self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await?;
+        let call = call.arg(name).arg(generation).arg(holder).number(ttl.millis()).arg(clock);
+        let reply =
+            self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await?;
         let token = super::reply::text(&reply).map(read_token).transpose()?;
         Ok(token)
     }
 }
 
-/// What follows the first of [`FIELDS`].
+/// Reads the values after the first of [`FIELDS`].
 fn read_state(state: &mut ReplyFields) -> Result<PartitionMeta, UnexpectedReply> {
     let (log_generations, feed_generations) = read_generations(&state.text()?)?;
     let token = state.text()?;
@@ -176,15 +189,16 @@ fn read_state(state: &mut ReplyFields) -> Result<PartitionMeta, UnexpectedReply>
     })
 }
 
-/// Reads `(nonce:first record:first change;)*`.
+/// Parses generations: `(nonce:first record:first change;)*`.
 fn read_generations(text: &str) -> Result<(Generations<LogSeq>, Generations<FeedSeq>), UnexpectedReply> {
-    const WHAT: &str = "a list of generations";
+    const NAME: &str = "a list of generations";
     let mut read: Option<(Generations<LogSeq>, Generations<FeedSeq>)> = None;
     for generation in text.split_terminator(';') {
         let mut parts = generation.split(':');
-        let id = GenerationId::new(read_nonce(parts.next().ok_or(UnexpectedReply(WHAT))?)?);
-        let mut first = || parts.next().and_then(|first| first.parse().ok()).ok_or(UnexpectedReply(WHAT));
-        let (log, feed) = (LogSeq::new(first()?), FeedSeq::new(first()?));
+        let id = GenerationId::new(read_nonce(parts.next().ok_or(UnexpectedReply(NAME))?)?);
+        let mut first = || parts.next().and_then(|first| first.parse().ok()).ok_or(UnexpectedReply(NAME));
+        let log = LogSeq::new(first()?);
+        let feed = FeedSeq::new(first()?);
         match &mut read {
             Some((logs, feeds)) => {
                 logs.renew(id, log);
@@ -193,15 +207,15 @@ fn read_generations(text: &str) -> Result<(Generations<LogSeq>, Generations<Feed
             None => read = Some((Generations::begin(id, log), Generations::begin(id, feed))),
         }
     }
-    read.ok_or(UnexpectedReply(WHAT))
+    read.ok_or(UnexpectedReply(NAME))
 }
 
-/// Whether a lease script's answer says that it was the caller's.
+/// Returns whether a lease script allowed the action.
 pub(super) fn was_held(token: Option<LeaseToken>) -> bool {
     token.is_some()
 }
 
-/// The generation that a script named.
+/// Parses the generation in a script's reply.
 pub(super) fn read_generation(value: &Value) -> Result<GenerationId, UnexpectedReply> {
     let text = super::reply::text(value).ok_or(UnexpectedReply("a generation"))?;
     read_nonce(text).map(GenerationId::new)

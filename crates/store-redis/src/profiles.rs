@@ -1,29 +1,29 @@
-//! Profiles of a partition, by key and page by page; its tombstones and its dead letters. Each request is bounded, so that the server is not
-//! kept from others.
+//! Lookups and scans of a partition's profiles, tombstones and dead letters. Requests are bounded, so that none blocks the server
+//! for long.
 
-use super::dialer::Request;
 use super::cluster::WriteConcern;
+use super::dialer::Request;
+use super::failure::UnexpectedReply;
 use super::reply::{self, ReplyFields};
 use super::scan;
 use super::store::RedisStore;
-use super::failure::UnexpectedReply;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Pseudonym};
 use portrait_store::backend::dead;
 use portrait_store::{DeadLetter, LogSeq, ProfileKey, ProfilePage, Result, ScanCursor, TombstonePage};
 use serde::{Deserialize, Serialize};
 
-/// Profiles that one request asks for at most: of the largest there are, 2 MiB.
+/// Largest number of profiles in one request: 2 MiB of the largest profiles.
 const PROFILES_PER_REQUEST: usize = 128;
-/// Dead letters that one request asks for at most.
+/// Largest number of dead letters in one request.
 const DEAD_LETTERS_PER_REQUEST: usize = 64;
 
-/// Where a scan goes on.
+/// Cursor of a scan of profiles.
 #[derive(Serialize, Deserialize)]
 struct ProfileScanCursor {
-    /// The server's; none after its last page.
+    /// Cursor of the server; none after its last page.
     server: Option<u64>,
-    /// Keys that the server gave beyond what a page may have.
+    /// Keys that the server returned beyond the size of a page.
     surplus: Vec<Bytes>,
 }
 
@@ -34,7 +34,7 @@ impl Default for ProfileScanCursor {
 }
 
 impl RedisStore {
-    /// The profiles of `keys`, in their order.
+    /// Returns the profiles of `keys`, in their order.
     pub(super) async fn get_profiles(
         &self,
         partition: PartitionId,
@@ -49,55 +49,57 @@ impl RedisStore {
         Ok(futures::future::try_join_all(parts).await?.concat())
     }
 
-    /// Some profiles from the cursor on, at most `most`.
+    /// Returns a page of at most `max` profiles from the cursor on.
     pub(super) async fn scan_page(
         &self,
         partition: PartitionId,
         cursor: Option<ScanCursor>,
-        most: usize,
+        max: usize,
     ) -> Result<ProfilePage> {
-        let most = most.max(1);
-        let (found, mut next) = match scan::opened(cursor)? {
+        let max = max.max(1);
+        let (found, mut next) = match scan::decode_cursor(cursor)? {
             ProfileScanCursor { server: Some(server), surplus } if surplus.is_empty() => {
-                self.scan_server(partition, server, most.min(PROFILES_PER_REQUEST)).await?
+                self.scan_server(partition, server, max.min(PROFILES_PER_REQUEST)).await?
             }
             ProfileScanCursor { server, mut surplus } => {
-                let rest = surplus.split_off(surplus.len().min(most).min(PROFILES_PER_REQUEST));
+                let rest = surplus.split_off(surplus.len().min(max).min(PROFILES_PER_REQUEST));
                 let keys: Vec<ProfileKey> = surplus.into_iter().map(ProfileKey).collect();
                 let values = self.get_profiles(partition, &keys).await?;
-                // One that was deleted meanwhile may be left out.
+                // A profile that was deleted during the scan may be left out.
                 let found = keys.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)));
                 (found.collect(), ProfileScanCursor { server, surplus: rest })
             }
         };
         let mut profiles = found;
-        let surplus = profiles.split_off(profiles.len().min(most));
+        // `HSCAN` returns whole buckets, and a small hash at once. The surplus goes into the cursor by key, since values may change.
+        let surplus = profiles.split_off(profiles.len().min(max));
         next.surplus.extend(surplus.into_iter().map(|(key, _)| key.0));
         if next.server.is_none() && next.surplus.is_empty() {
             return Ok(ProfilePage { profiles, next: None });
         }
-        Ok(ProfilePage { profiles, next: Some(scan::sealed(&next)?) })
+        Ok(ProfilePage { profiles, next: Some(scan::encode_cursor(&next)?) })
     }
 
-    /// Some tombstones from the cursor on, about `most`: there are few, and they are small.
+    /// Returns a page of about `max` tombstones from the cursor on: they are few and small, so a surplus is returned too.
     pub(super) async fn tombstone_page(
         &self,
         partition: PartitionId,
         cursor: Option<ScanCursor>,
-        most: usize,
+        max: usize,
     ) -> Result<TombstonePage> {
         let tagged = self.keys.partition(partition);
         let hash = tagged.key("tombstones");
-        let (found, next) = self.scan_hash(tagged.slot, &hash, scan::opened(cursor)?, most.max(1)).await?;
+        let (found, next) =
+            self.scan_hash(tagged.slot, &hash, scan::decode_cursor(cursor)?, max.max(1)).await?;
         let tombstone = |(key, value): (Bytes, Bytes)| {
             let bytes = key[..].try_into().map_err(|_| UnexpectedReply("HSCAN"))?;
             Ok((Pseudonym::new(bytes), value))
         };
         let tombstones = found.into_iter().map(tombstone).collect::<Result<_, UnexpectedReply>>()?;
-        Ok(TombstonePage { tombstones, next: next.as_ref().map(scan::sealed).transpose()? })
+        Ok(TombstonePage { tombstones, next: next.as_ref().map(scan::encode_cursor).transpose()? })
     }
 
-    /// What the server gives at its cursor; often more than asked for.
+    /// Returns the profiles at a cursor of the server; often more than `about`.
     async fn scan_server(
         &self,
         partition: PartitionId,
@@ -110,21 +112,22 @@ impl RedisStore {
         Ok((profiles, ProfileScanCursor { server, surplus: Vec::new() }))
     }
 
-    /// Dead letters after `after`, oldest first.
+    /// Returns dead letters after `after`, oldest first.
     pub(super) async fn read_dead_letters(
         &self,
         partition: PartitionId,
         after: LogSeq,
-        most: usize,
+        max: usize,
     ) -> Result<Vec<DeadLetter>> {
         let tagged = self.keys.partition(partition);
         let mut letters = Vec::new();
         let mut from = format!("{}-0", after.next());
-        while letters.len() < most {
-            let asked = (most - letters.len()).min(DEAD_LETTERS_PER_REQUEST);
+        while letters.len() < max {
+            let requested = (max - letters.len()).min(DEAD_LETTERS_PER_REQUEST);
             let mut command = redis::cmd("XRANGE");
-            command.arg(&tagged.key("dead")[..]).arg(&from).arg("+").arg("COUNT").arg(asked);
-            let reply = self.cluster.request(tagged.slot, &Request::Command(command), WriteConcern::Read).await?;
+            command.arg(&tagged.key("dead")[..]).arg(&from).arg("+").arg("COUNT").arg(requested);
+            let reply =
+                self.cluster.request(tagged.slot, &Request::Command(command), WriteConcern::Read).await?;
             let entries = reply::list(reply, "XRANGE")?;
             let count = entries.len();
             for entry in entries {
@@ -135,12 +138,12 @@ impl RedisStore {
                 let seq = fields.number()?;
                 fields.value()?;
                 let letter = dead::decode(seq, &fields.bytes()?.unwrap_or_default())?;
-                // A place that was lost and given again may lie behind newer ones.
+                // A position that was lost and assigned again may be stored behind newer ones.
                 if letter.seq > after {
                     letters.push(letter);
                 }
             }
-            if count < asked {
+            if count < requested {
                 break;
             }
         }

@@ -1,34 +1,35 @@
-//! Writes that count only when copies have them. Redis waits for what the asking connection wrote, and takes nothing else
-//! from that connection meanwhile: so each server has a connection for this, and what arrives during one wait goes out with
-//! the next. In come requests; out go their replies when enough copies are there, or trouble. Nothing is sent twice.
+//! Writes that wait for replicas or for the disk. `WAIT` and `WAITAOF` refer to the writes of their own connection, and block it. So
+//! each server has a connection for such writes, and requests that arrive during one wait go out with the next. Nothing is sent
+//! twice.
 
-use super::dialer::{Dialer, RedisConnection, Request, answered};
+use super::dialer::{Dialer, RedisConnection, Request, into_result};
+use super::failure::{Recovery, RedisFailure};
 use super::reply;
 use super::target::Address;
-use super::failure::{Recovery, RedisFailure};
 use redis::{Cmd, Value};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// Requests that may wait for their turn.
+/// Capacity of the queue, in requests.
 const JOBS_QUEUED_MAX: usize = 1024;
-/// How long a caller waits for room among them.
+/// Longest wait of a caller for a place in the queue.
 const ENQUEUE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Requests that one wait serves at most, and about how large they may be together.
+/// Largest number of requests of one batch.
 const BATCH: usize = 256;
+/// Size at which a batch is sent, in bytes.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// What is waited for.
+/// Confirmations that a write waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Durability {
-    /// How many replicas have to have it; 0 waits for the server's own disk.
+    /// Number of replicas; 0 waits for the server's own disk.
     pub(super) replicas: usize,
-    /// How long they may take.
+    /// Longest wait for the confirmations.
     pub(super) timeout: Duration,
 }
 
-/// The way to the task that has the connection; the task ends with it.
+/// Handle of the task that owns the connection; the task ends when the handle is dropped.
 pub(super) struct ReplicationWait {
     jobs: mpsc::Sender<ReplicationJob>,
 }
@@ -38,104 +39,111 @@ struct ReplicationJob {
     reply: oneshot::Sender<Result<Value, RedisFailure>>,
 }
 
-/// The task's own.
+/// State of the task.
 struct ReplicationTask {
     dialer: Arc<Dialer>,
     address: Address,
     durability: Durability,
-    /// None before the first request and after a loss.
+    /// Connection; none before the first request and after a loss.
     connection: Option<RedisConnection>,
 }
 
 impl ReplicationWait {
-    /// A connection to `address` that waits for `copies`.
-    pub(super) fn start(dialer: Arc<Dialer>, address: Address, copies: Durability) -> Self {
+    /// Starts the task for the server at `address`.
+    pub(super) fn start(dialer: Arc<Dialer>, address: Address, durability: Durability) -> Self {
         let (jobs, receiver) = mpsc::channel(JOBS_QUEUED_MAX);
         #[expect(clippy::disallowed_methods, reason = "ends when the sender of its jobs is dropped")]
-        tokio::spawn(ReplicationTask { dialer, address, durability: copies, connection: None }.run(receiver));
+        tokio::spawn(ReplicationTask { dialer, address, durability, connection: None }.run(receiver));
         Self { jobs }
     }
 
-    /// Asks, once, and answers when the copies are there.
+    /// Sends a request once, and returns its reply after the confirmations.
     pub(super) async fn request(&self, request: Request) -> Result<Value, RedisFailure> {
-        let (answer, answered) = oneshot::channel();
-        let sent = self.jobs.send_timeout(ReplicationJob { request, reply: answer }, ENQUEUE_TIMEOUT).await;
+        let (reply, into_result) = oneshot::channel();
+        let sent = self.jobs.send_timeout(ReplicationJob { request, reply }, ENQUEUE_TIMEOUT).await;
         sent.map_err(|_| RedisFailure::Overloaded)?;
-        answered.await.unwrap_or(Err(RedisFailure::Overloaded))
+        into_result.await.unwrap_or(Err(RedisFailure::Overloaded))
     }
 }
 
 impl ReplicationTask {
     async fn run(mut self, mut receiver: mpsc::Receiver<ReplicationJob>) {
         while let Some(job) = receiver.recv().await {
+            // Requests that are queued already join the batch: one wait serves all of them, and batches grow with the load.
             let mut bytes = job.request.size();
-            let (mut requests, mut answers) = (vec![job.request], vec![job.reply]);
+            let (mut requests, mut senders) = (vec![job.request], vec![job.reply]);
             while requests.len() < BATCH
                 && bytes < BATCH_BYTES
                 && let Ok(job) = receiver.try_recv()
             {
                 bytes += job.request.size();
                 requests.push(job.request);
-                answers.push(job.reply);
+                senders.push(job.reply);
             }
             let mut replies = self.serve(&requests).await;
-            if let Some(Err(away @ RedisFailure::Disconnected(_))) = replies.first() {
-                // There is no connection: those who came meanwhile need not find that out in turn.
-                let away = away.clone();
-                while answers.len() < JOBS_QUEUED_MAX
+            if let Some(Err(disconnected @ RedisFailure::Disconnected(_))) = replies.first() {
+                // No connection: requests that queued up meanwhile fail with this attempt instead of one attempt each.
+                let disconnected = disconnected.clone();
+                while senders.len() < JOBS_QUEUED_MAX
                     && let Ok(job) = receiver.try_recv()
                 {
-                    answers.push(job.reply);
-                    replies.push(Err(away.clone()));
+                    senders.push(job.reply);
+                    replies.push(Err(disconnected.clone()));
                 }
             }
-            for (answer, reply) in answers.into_iter().zip(replies) {
-                // The asker may be gone; then nobody needs it.
-                let _ = answer.send(reply);
+            for (sender, reply) in senders.into_iter().zip(replies) {
+                // The caller may have been cancelled; then its reply is dropped.
+                let _ = sender.send(reply);
             }
         }
     }
 
-    /// The replies, in the order of the requests.
+    /// Returns the replies in the order of the requests.
     async fn serve(&mut self, requests: &[Request]) -> Vec<Result<Value, RedisFailure>> {
         match self.try_serve(requests).await {
             Ok(replies) => replies,
-            Err(trouble) => {
+            Err(failure) => {
+                // Replies that are still on the way would be taken for those of the next batch.
                 self.connection = None;
-                vec![Err(trouble); requests.len()]
+                vec![Err(failure); requests.len()]
             }
         }
     }
 
-    async fn try_serve(&mut self, requests: &[Request]) -> Result<Vec<Result<Value, RedisFailure>>, RedisFailure> {
-        let live = match self.connection.take().filter(|live| !live.is_gone()) {
-            Some(live) => live,
+    async fn try_serve(
+        &mut self,
+        requests: &[Request],
+    ) -> Result<Vec<Result<Value, RedisFailure>>, RedisFailure> {
+        let connection = match self.connection.take().filter(|connection| !connection.is_gone()) {
+            Some(connection) => connection,
             None => {
-                let live = self.dialer.dial(&self.address).await?;
-                live.with_timeout(self.durability.timeout + self.dialer.response_timeout)
+                let connection = self.dialer.dial(&self.address).await?;
+                connection.with_timeout(self.durability.timeout + self.dialer.response_timeout)
             }
         };
-        let commands = requests.iter().map(|request| live.command(request)).chain([self.durability.command()]);
-        let mut replies = live.pipeline(commands).await?;
-        let reached = self.durability.check(&replies.pop().unwrap_or_default());
-        let judged = requests.iter().zip(replies).map(|(request, reply)| {
-            let reply = answered(reply).map_err(RedisFailure::of_server)?;
-            live.observe_reply(request, &reply);
-            reached.clone().map(|()| reply)
+        let commands =
+            requests.iter().map(|request| connection.command(request)).chain([self.durability.command()]);
+        let mut replies = connection.pipeline(commands).await?;
+        let confirmed = self.durability.check(&replies.pop().unwrap_or_default());
+        let results = requests.iter().zip(replies).map(|(request, reply)| {
+            let reply = into_result(reply).map_err(RedisFailure::of_server)?;
+            connection.observe_reply(request, &reply);
+            confirmed.clone().map(|()| reply)
         });
-        let judged: Vec<_> = judged.collect();
-        // A server that lost its slots may get them back in another life: the next connection asks for it.
+        let results: Vec<_> = results.collect();
+        // A server that lost its slots may own them again in another incarnation: a new connection reads it.
         let elsewhere = |reply: &Result<Value, RedisFailure>| {
-            reply.as_ref().is_err_and(|trouble| trouble.recovery() == Recovery::RefreshSlots)
+            reply.as_ref().is_err_and(|failure| failure.recovery() == Recovery::RefreshSlots)
         };
-        self.connection = Some(live).filter(|_| !judged.iter().any(elsewhere));
-        Ok(judged)
+        self.connection = Some(connection).filter(|_| !results.iter().any(elsewhere));
+        Ok(results)
     }
 }
 
 impl Durability {
-    /// The command that waits for them.
+    /// Returns the command that waits for the confirmations.
     fn command(self) -> Cmd {
+        // At least 1, since 0 waits for ever.
         let timeout_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
         if self.replicas == 0 {
             let mut wait = redis::cmd("WAITAOF");
@@ -148,9 +156,9 @@ impl Durability {
         }
     }
 
-    /// Whether they are there, by the command's answer; an error says that nobody knows.
+    /// Checks the reply of the command against the required number; an error means that the durability is unknown.
     fn check(self, reached: &Value) -> Result<(), RedisFailure> {
-        // Waiting for the disk answers with two numbers: its own, and the replicas'.
+        // `WAITAOF` returns two numbers: the server's own disk, and the replicas' disks.
         let number = match reached {
             Value::Array(numbers) => numbers.first().unwrap_or(&Value::Nil),
             number => number,
@@ -169,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn copies_are_there_when_as_many_say_so() {
+    fn a_write_is_durable_when_enough_copies_confirm() {
         let timeout = Duration::from_millis(7);
         let list = |disk: i64| Value::Array(vec![Value::Int(disk), Value::Int(9)]);
         let rows = [
@@ -179,10 +187,10 @@ mod tests {
             (0, list(1), true, "WAITAOF"),
             (0, list(0), false, "WAITAOF"),
         ];
-        for (replicas, answer, there, command) in rows {
-            let copies = Durability { replicas, timeout };
-            assert_eq!(copies.check(&answer).is_ok(), there, "{copies:?} {answer:?}");
-            let packed = String::from_utf8(copies.command().get_packed_command()).expect("a text");
+        for (replicas, reply, there, command) in rows {
+            let durability = Durability { replicas, timeout };
+            assert_eq!(durability.check(&reply).is_ok(), there, "{durability:?} {reply:?}");
+            let packed = String::from_utf8(durability.command().get_packed_command()).expect("a text");
             assert!(
                 packed.contains(&format!("\r\n{command}\r\n")) && packed.ends_with("\r\n7\r\n"),
                 "{packed}"

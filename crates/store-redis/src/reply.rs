@@ -1,31 +1,30 @@
-//! Reading replies: values of the protocol become numbers, bytes and lists, or the reply is not of the form that was asked
-//! for. Nothing here knows what a reply is about.
+//! Decoding of replies: values of the protocol become numbers, bytes and lists, or an error that names the request.
 
 use super::failure::UnexpectedReply;
 use bytes::Bytes;
 use redis::Value;
 use std::str::FromStr;
 
-/// The values of a list; none and no list are different things.
-pub(super) fn list(value: Value, what: &'static str) -> Result<Vec<Value>, UnexpectedReply> {
+/// Returns the values of a list; nil is not a list.
+pub(super) fn list(value: Value, request: &'static str) -> Result<Vec<Value>, UnexpectedReply> {
     match value {
         Value::Array(values) | Value::Set(values) => Ok(values),
-        _ => Err(UnexpectedReply(what)),
+        _ => Err(UnexpectedReply(request)),
     }
 }
 
-/// The bytes of a value, or nothing.
-pub(super) fn bytes(value: Value, what: &'static str) -> Result<Option<Bytes>, UnexpectedReply> {
+/// Returns the bytes of a value; none for nil.
+pub(super) fn bytes(value: Value, request: &'static str) -> Result<Option<Bytes>, UnexpectedReply> {
     match value {
         Value::Nil => Ok(None),
         Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
         Value::SimpleString(text) | Value::VerbatimString { text, .. } => Ok(Some(Bytes::from(text))),
         Value::Okay => Ok(Some(Bytes::from_static(b"OK"))),
-        _ => Err(UnexpectedReply(what)),
+        _ => Err(UnexpectedReply(request)),
     }
 }
 
-/// The text of a value, if it has one.
+/// Returns the text of a value, if it is a UTF-8 string.
 pub(super) fn text(value: &Value) -> Option<&str> {
     match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
@@ -34,21 +33,21 @@ pub(super) fn text(value: &Value) -> Option<&str> {
     }
 }
 
-/// The number in a value; the default where there is nothing.
+/// Returns the number in a value; the default for nil.
 pub(super) fn number<N: FromStr + Default + TryFrom<i64>>(
     value: &Value,
-    what: &'static str,
+    request: &'static str,
 ) -> Result<N, UnexpectedReply> {
     let read = match value {
         Value::Nil => Some(N::default()),
         Value::Int(number) => N::try_from(*number).ok(),
         value => text(value).and_then(|text| text.parse().ok()),
     };
-    read.ok_or(UnexpectedReply(what))
+    read.ok_or(UnexpectedReply(request))
 }
 
-/// The pairs of a map, whichever version of the protocol wrote it.
-pub(super) fn pairs(value: Value, what: &'static str) -> Result<Vec<(Value, Value)>, UnexpectedReply> {
+/// Returns the pairs of a map, in the form of either version of the protocol.
+pub(super) fn pairs(value: Value, request: &'static str) -> Result<Vec<(Value, Value)>, UnexpectedReply> {
     match value {
         Value::Map(pairs) => Ok(pairs),
         Value::Array(values) => {
@@ -59,40 +58,40 @@ pub(super) fn pairs(value: Value, what: &'static str) -> Result<Vec<(Value, Valu
             }
             Ok(pairs)
         }
-        _ => Err(UnexpectedReply(what)),
+        _ => Err(UnexpectedReply(request)),
     }
 }
 
-/// Takes values one after the other out of a list of known length.
+/// Reader of the values of a list, in their order.
 pub(super) struct ReplyFields {
     values: std::vec::IntoIter<Value>,
-    what: &'static str,
+    request: &'static str,
 }
 
 impl ReplyFields {
-    /// The values of a list.
-    pub(super) fn of(value: Value, what: &'static str) -> Result<Self, UnexpectedReply> {
-        Ok(Self { values: list(value, what)?.into_iter(), what })
+    /// Returns a reader of the values of a list.
+    pub(super) fn of(value: Value, request: &'static str) -> Result<Self, UnexpectedReply> {
+        Ok(Self { values: list(value, request)?.into_iter(), request })
     }
 
-    /// The next one.
+    /// Returns the next value.
     pub(super) fn value(&mut self) -> Result<Value, UnexpectedReply> {
-        self.values.next().ok_or(UnexpectedReply(self.what))
+        self.values.next().ok_or(UnexpectedReply(self.request))
     }
 
-    /// The next one's number.
+    /// Returns the number in the next value.
     pub(super) fn number<N: FromStr + Default + TryFrom<i64>>(&mut self) -> Result<N, UnexpectedReply> {
-        number(&self.value()?, self.what)
+        number(&self.value()?, self.request)
     }
 
-    /// The next one's bytes.
+    /// Returns the bytes of the next value.
     pub(super) fn bytes(&mut self) -> Result<Option<Bytes>, UnexpectedReply> {
-        bytes(self.value()?, self.what)
+        bytes(self.value()?, self.request)
     }
 
-    /// The next one's text, empty where there is nothing.
+    /// Returns the text of the next value; empty for nil.
     pub(super) fn text(&mut self) -> Result<String, UnexpectedReply> {
         let bytes = self.bytes()?.unwrap_or_default();
-        String::from_utf8(bytes.to_vec()).map_err(|_| UnexpectedReply(self.what))
+        String::from_utf8(bytes.to_vec()).map_err(|_| UnexpectedReply(self.request))
     }
 }

@@ -1,13 +1,12 @@
-//! Having the servers write their files anew: what was deleted stays in an append-only file until it is rewritten, and in a snapshot
-//! until the next one is made. In come all servers that have the data, replicas too; out goes that each has made new files
-//! of what it then had. It never touches a setting.
+//! Rewrite of the servers' persistence files: deleted data stays in an append-only file until it is rewritten, and in a snapshot until
+//! the next one. The rewrite covers all servers with the data, replicas included, and never changes a setting.
 
 use super::dialer::{RedisConnection, Request};
 use super::endpoint::Endpoint;
+use super::failure::RedisFailure;
 use super::reply;
 use super::store::RedisStore;
 use super::target::Address;
-use super::failure::RedisFailure;
 use portrait_store::{Error, Result};
 use redis::Value;
 use std::collections::HashMap;
@@ -15,18 +14,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long one file of one server may take.
+/// Longest rewrite of one file of one server.
 const REWRITE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
-/// Pause between two looks.
+/// Pause between two polls of a server.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// One kind of file, and how a server tells of it.
+/// Kind of persistence file, with its command and its fields in `INFO`.
 struct PersistenceFile {
-    /// What makes it anew.
+    /// Command that rewrites the file.
     command: &'static str,
-    /// Whether that is under way, or will be.
+    /// Fields that are not 0 while a rewrite runs or is scheduled.
     in_progress: [&'static str; 2],
-    /// How it went last.
+    /// Field with the result of the last rewrite.
     status: &'static str,
 }
 
@@ -42,60 +41,62 @@ const SNAPSHOT: PersistenceFile = PersistenceFile {
 };
 
 impl RedisStore {
-    /// Lets every server write its files anew.
+    /// Rewrites the files of every server.
     pub(super) async fn rewrite(&self) -> Result<()> {
         self.rewrites.run(self.rewrite_all()).await
     }
 
     async fn rewrite_all(&self) -> Result<()> {
-        let mut links = self.cluster.primaries().await?;
-        for primary in links.clone() {
-            let live = primary.connection().await?;
+        // Replicas hold the same data in files of their own.
+        let mut endpoints = self.cluster.primaries().await?;
+        for primary in endpoints.clone() {
+            let connection = primary.connection().await?;
             let dialer = Arc::clone(primary.dialer());
-            let replicas = replicas(&info(&live, "replication").await?);
-            links.extend(
+            let replicas = replicas(&info(&connection, "replication").await?);
+            endpoints.extend(
                 replicas.into_iter().map(|address| Arc::new(Endpoint::new(address, Arc::clone(&dialer)))),
             );
         }
-        for link in links {
-            let live = link.connection().await?;
-            let told = info(&live, "persistence").await?;
-            if told.get("aof_enabled").is_some_and(|enabled| enabled == "1") {
-                rewrite_file(&live, &link.address, &APPEND_ONLY).await?;
+        for endpoint in endpoints {
+            let connection = endpoint.connection().await?;
+            let info = info(&connection, "persistence").await?;
+            if info.get("aof_enabled").is_some_and(|enabled| enabled == "1") {
+                rewrite_file(&connection, &endpoint.address, &APPEND_ONLY).await?;
             }
-            // One that never made a snapshot has none, unless it is told to make them.
-            let saves = live.info.setting("save").is_none_or(|save| !save.is_empty());
-            if saves || told.get("rdb_saves").is_none_or(|saves| saves != "0") {
-                rewrite_file(&live, &link.address, &SNAPSHOT).await?;
+            // A server that never saved and has no `save` setting has no snapshot.
+            let saves = connection.info.setting("save").is_none_or(|save| !save.is_empty());
+            if saves || info.get("rdb_saves").is_none_or(|saves| saves != "0") {
+                rewrite_file(&connection, &endpoint.address, &SNAPSHOT).await?;
             }
         }
         Ok(())
     }
 }
 
-/// Has a file made anew. One that is under way may have begun too early: its end is waited for first.
-async fn rewrite_file(live: &RedisConnection, address: &Address, file: &PersistenceFile) -> Result<()> {
-    wait(live, file).await?;
-    let asked = live.request(&Request::Command(redis::cmd(file.command))).await;
-    asked.map_err(|trouble| refusal(trouble, address, file))?;
-    let told = wait(live, file).await?;
-    match told.get(file.status).map(String::as_str) {
+/// Rewrites one file of a server.
+async fn rewrite_file(connection: &RedisConnection, address: &Address, file: &PersistenceFile) -> Result<()> {
+    // A rewrite that already runs may have begun before the deletion, so it is awaited first.
+    wait(connection, file).await?;
+    let started = connection.request(&Request::Command(redis::cmd(file.command))).await;
+    started.map_err(|failure| rewrite_error(failure, address, file))?;
+    let info = wait(connection, file).await?;
+    match info.get(file.status).map(String::as_str) {
         Some("ok") => Ok(()),
         status => {
-            tracing::warn!(server = %address, command = file.command, status, "redis could not write its file anew");
+            tracing::warn!(server = %address, command = file.command, status, "redis could not rewrite its persistence file");
             Err(Error::Unavailable(None))
         }
     }
 }
 
-/// Waits until nothing is under way, and gives what the server then says.
-async fn wait(live: &RedisConnection, file: &PersistenceFile) -> Result<HashMap<String, String>> {
+/// Waits until no rewrite runs, and returns the server's information after that.
+async fn wait(connection: &RedisConnection, file: &PersistenceFile) -> Result<HashMap<String, String>> {
     let deadline = Instant::now() + REWRITE_TIMEOUT;
     loop {
-        let told = info(live, "persistence").await?;
-        let busy = |field: &str| told.get(field).is_some_and(|value| value != "0");
+        let info = info(connection, "persistence").await?;
+        let busy = |field: &str| info.get(field).is_some_and(|value| value != "0");
         if !file.in_progress.iter().any(|field| busy(field)) {
-            return Ok(told);
+            return Ok(info);
         }
         if Instant::now() > deadline {
             return Err(Error::Unavailable(None));
@@ -104,39 +105,39 @@ async fn wait(live: &RedisConnection, file: &PersistenceFile) -> Result<HashMap<
     }
 }
 
-fn refusal(trouble: RedisFailure, address: &Address, file: &PersistenceFile) -> Error {
-    match &trouble {
-        RedisFailure::Server(said)
-            if matches!(said.code(), Some("NOPERM")) || said.to_string().contains("unknown command") =>
+fn rewrite_error(failure: RedisFailure, address: &Address, file: &PersistenceFile) -> Error {
+    match &failure {
+        RedisFailure::Server(error)
+            if matches!(error.code(), Some("NOPERM")) || error.to_string().contains("unknown command") =>
         {
             Error::Incompatible {
                 detail: format!(
-                    "redis at {address} does not let {} be asked of it: allow it, or what was erased stays in its files until \
-                     it writes them anew by itself",
+                    "redis at {address} does not allow {}: allow it, or erased data stays in its files until the server \
+                     rewrites them by itself",
                     file.command
                 ),
             }
         }
-        _ => trouble.into_error(),
+        _ => failure.into_error(),
     }
 }
 
-/// What a server says of itself.
-async fn info(live: &RedisConnection, section: &str) -> Result<HashMap<String, String>> {
+/// Reads a section of a server's `INFO`.
+async fn info(connection: &RedisConnection, section: &str) -> Result<HashMap<String, String>> {
     let mut command = redis::cmd("INFO");
     command.arg(section);
-    let answer = live.request(&Request::Command(command)).await?;
-    Ok(fields(&answer))
+    let reply = connection.request(&Request::Command(command)).await?;
+    Ok(fields(&reply))
 }
 
-fn fields(answer: &Value) -> HashMap<String, String> {
-    let lines = reply::text(answer).unwrap_or_default().lines();
+fn fields(reply: &Value) -> HashMap<String, String> {
+    let lines = reply::text(reply).unwrap_or_default().lines();
     let pairs = lines.filter_map(|line| line.split_once(':'));
     pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
 }
 
-/// Where a primary's replicas are, by what it says: `slave0:ip=...,port=...,state=online,...`.
-fn replicas(told: &HashMap<String, String>) -> Vec<Address> {
+/// Returns the addresses of a primary's replicas from its information: `slave0:ip=...,port=...,state=online,...`.
+fn replicas(info: &HashMap<String, String>) -> Vec<Address> {
     let replica = |(name, value): (&String, &String)| {
         name.strip_prefix("slave")?.parse::<u32>().ok()?;
         let field = |wanted: &str| {
@@ -145,7 +146,7 @@ fn replicas(told: &HashMap<String, String>) -> Vec<Address> {
         };
         Some(Address { host: field("ip")?.to_owned(), port: field("port")?.parse().ok()? })
     };
-    told.iter().filter_map(replica).collect()
+    info.iter().filter_map(replica).collect()
 }
 
 #[cfg(test)]
@@ -153,10 +154,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replicas_are_read_from_what_a_primary_says() {
-        let said = "role:master\r\nconnected_slaves:1\r\nslave0:ip=10.0.0.7,port=6380,state=online,offset=1,lag=0\r\nslave_x:1\r\n";
-        let told = fields(&Value::BulkString(said.as_bytes().to_vec()));
-        let found: Vec<String> = replicas(&told).iter().map(ToString::to_string).collect();
+    fn replicas_are_read_from_the_information_of_a_primary() {
+        let error = "role:master\r\nconnected_slaves:1\r\nslave0:ip=10.0.0.7,port=6380,state=online,offset=1,lag=0\r\nslave_x:1\r\n";
+        let info = fields(&Value::BulkString(error.as_bytes().to_vec()));
+        let found: Vec<String> = replicas(&info).iter().map(ToString::to_string).collect();
         assert_eq!(found, ["10.0.0.7:6380"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Roles of the contract: each method checks its limits and does its work by what the rest of the crate offers.
+//! Roles of the contract: each method checks its limits and calls the rest of the crate.
 
 mod catalogue;
 mod feed;

@@ -1,22 +1,21 @@
-//! Hashes page by page. In come a hash and where its server is, out go some of its fields and where the server goes on; cursors are
-//! sealed, so that callers cannot depend on what they are.
+//! Scans of hashes by page. Cursors are encoded, so that callers cannot depend on their contents.
 
-use super::dialer::Request;
-use super::keys::Slot;
 use super::cluster::WriteConcern;
+use super::dialer::Request;
+use super::failure::UnexpectedReply;
+use super::keys::Slot;
 use super::reply::{self, ReplyFields};
 use super::store::RedisStore;
-use super::failure::UnexpectedReply;
 use bytes::Bytes;
 use portrait_store::{Error, Result, ScanCursor};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Some fields of a hash with their values, and where its server goes on; none after the last.
+/// Fields of a hash with their values, and the cursor of the next page; none after the last.
 pub(super) type Scanned = (Vec<(Bytes, Bytes)>, Option<u64>);
 
 impl RedisStore {
-    /// What the server gives of a hash at its cursor, about so many fields.
+    /// Returns about `about` fields of a hash from the server's cursor on.
     pub(super) async fn scan_hash(
         &self,
         slot: Slot,
@@ -38,16 +37,16 @@ impl RedisStore {
     }
 }
 
-/// What a caller is given to go on with.
-pub(super) fn sealed(place: &impl Serialize) -> Result<ScanCursor> {
-    let bytes = postcard::to_stdvec(place).map_err(Error::unavailable)?;
+/// Encodes the cursor of a scan.
+pub(super) fn encode_cursor(cursor: &impl Serialize) -> Result<ScanCursor> {
+    let bytes = postcard::to_stdvec(cursor).map_err(Error::unavailable)?;
     Ok(ScanCursor(bytes.into()))
 }
 
-/// Where a caller goes on; the beginning without a cursor.
-pub(super) fn opened<P: DeserializeOwned + Default>(cursor: Option<ScanCursor>) -> Result<P> {
+/// Decodes the cursor of a scan; without one, returns the beginning.
+pub(super) fn decode_cursor<P: DeserializeOwned + Default>(cursor: Option<ScanCursor>) -> Result<P> {
     let Some(cursor) = cursor else { return Ok(P::default()) };
     postcard::from_bytes(&cursor.0).map_err(|error| Error::Damaged {
-        detail: format!("a cursor of a scan that this store did not give: {error}"),
+        detail: format!("cursor of a scan that this store did not return: {error}"),
     })
 }

@@ -1,5 +1,5 @@
-//! The scripts that run inside the server, and calls of them. Each one touches keys of one tag only, looks at everything
-//! before it writes anything, and says by its flags whether it may run while memory is used up.
+//! Lua scripts that run in the server, and calls of them. A script uses keys of one tag only, checks everything before its first
+//! write, and declares by its flags whether it may run while memory is used up.
 
 use super::commit_arguments::CommitArguments;
 use super::keys::WINDOW_BYTES_MAX;
@@ -8,28 +8,28 @@ use portrait_store::GENERATIONS_KEPT;
 use redis::Cmd;
 use std::sync::LazyLock;
 
-/// What every script may use.
+/// Functions that precede every script.
 const PRELUDE: &str = include_str!("lua/prelude.lua");
 
-/// One script.
+/// Script with its hash.
 pub(super) struct Script {
-    /// What the server is given.
+    /// Text that is loaded into the server.
     text: String,
-    /// By what the server knows it.
+    /// SHA-1 hash by which the server finds the script.
     hash: String,
-    /// Whether its first argument is the server's life as the connection knows it, and the first value of its reply what it is.
+    /// True if the first argument is the incarnation known to the connection, and the first value of the reply the actual one.
     pub(super) takes_incarnation: bool,
 }
 
 macro_rules! scripts {
-    ($($(#[$doc:meta])* $name:ident = $file:literal, $flags:literal, $lives:literal, $names:expr;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $file:literal, $flags:literal, $takes_incarnation:literal, $names:expr;)*) => {
         $(
             $(#[$doc])*
             pub(super) static $name: LazyLock<Script> =
-                LazyLock::new(|| Script::new(include_str!(concat!("lua/", $file, ".lua")), $flags, $lives, $names));
+                LazyLock::new(|| Script::new(include_str!(concat!("lua/", $file, ".lua")), $flags, $takes_incarnation, $names));
         )*
 
-        /// All of them, to be loaded into a server.
+        /// Returns all scripts, to be loaded into a server.
         pub(super) fn all() -> impl Iterator<Item = &'static Script> {
             [$(&*$name),*].into_iter()
         }
@@ -37,31 +37,31 @@ macro_rules! scripts {
 }
 
 scripts!(
-    /// Appends a block to a log. Refused while memory is used up.
+    /// Append of a block to a log. Refused while memory is used up.
     APPEND = "append", "", true, &[];
-    /// One step of an owner.
+    /// Commit of a partition's owner.
     COMMIT = "commit", " flags=allow-oom", true, CommitArguments::NAMES;
-    /// Takes, extends or ends a lease.
+    /// Acquisition, extension or end of a lease.
     LEASE = "lease", " flags=allow-oom", false, &[];
-    /// Takes a worker in, and says who is there.
-    ATTEND = "attend", " flags=allow-oom", false, &[];
-    /// Begins a generation where one is due.
-    SETTLE = "settle", " flags=allow-oom", true, &[];
-    /// Reads a stretch of a log or feed.
+    /// Heartbeat of a member, and read of all members.
+    HEARTBEAT = "heartbeat", " flags=allow-oom", false, &[];
+    /// Begin of a generation if one is due.
+    BEGIN_GENERATION = "begin_generation", " flags=allow-oom", true, &[];
+    /// Range read of a log or feed.
     READ = "read", " flags=no-writes", false, &[];
-    /// Tells how far the windows of remembered ids have grown.
+    /// Read of the sizes of the windows of remembered ids.
     SEEN = "seen", " flags=no-writes", false, &[];
-    /// Publishes a model. Refused while memory is used up.
+    /// Publication of a model. Refused while memory is used up.
     PUBLISH = "registry", "", false, &[];
-    /// Changes the models without a new one: room is made by forgetting.
+    /// Change of the registry without a new model. Allowed while memory is used up, since removing models frees memory.
     REGISTRY = "registry", " flags=allow-oom", false, &[];
-    /// Fixes what is fixed at creation. Also read while memory is used up: whoever makes room has to open the store.
+    /// Read or creation of the layout. Allowed while memory is used up: a process that frees memory has to open the store first.
     LAYOUT = "layout", " flags=allow-oom", false, &[];
-    /// Forgets what is old.
+    /// Trim of expired data.
     TRIM = "trim", " flags=allow-oom", false, &[];
 );
 
-/// A call of a script.
+/// Call of a script.
 #[derive(Clone)]
 pub(super) struct ScriptCall {
     script: &'static Script,
@@ -70,23 +70,23 @@ pub(super) struct ScriptCall {
 }
 
 impl Script {
-    /// A script whose first arguments, after the server's life if it `lives`, have `names`.
-    fn new(body: &str, flags: &str, lives: bool, names: &[&str]) -> Self {
+    /// Returns a script whose first arguments are named, after the incarnation if it takes one.
+    fn new(body: &str, flags: &str, takes_incarnation: bool, names: &[&str]) -> Self {
         let constants =
             format!("local GENERATIONS_KEPT, WINDOW_BYTES_MAX = {GENERATIONS_KEPT}, {WINDOW_BYTES_MAX}");
-        let arguments = locals(names, if lives { 2 } else { 1 });
+        let arguments = locals(names, if takes_incarnation { 2 } else { 1 });
         let text = format!("#!lua{flags}\n{constants}\n{PRELUDE}\n{arguments}\n{body}");
         let hash = redis::Script::new(&text).get_hash().to_owned();
-        Self { text, hash, takes_incarnation: lives }
+        Self { text, hash, takes_incarnation }
     }
 
-    /// By what the server knows it.
+    /// Returns the hash by which the server finds the script.
     #[cfg(feature = "testing")]
     pub(super) fn hash(&self) -> &str {
         &self.hash
     }
 
-    /// The command that loads it.
+    /// Returns the command that loads the script.
     pub(super) fn load(&self) -> Cmd {
         let mut command = redis::cmd("SCRIPT");
         command.arg("LOAD").arg(&self.text);
@@ -94,56 +94,58 @@ impl Script {
     }
 }
 
-/// Locals of a script that are its arguments from `first` on, and the place of the first argument without a name.
+/// Returns the declaration of locals for the named arguments from index `first` on, and of the index of the first unnamed one.
 fn locals(names: &[&str], first: usize) -> String {
     if names.is_empty() {
         return String::new();
     }
-    let (list, next) = (names.join(", "), first + names.len());
+    let list = names.join(", ");
+    let next = first + names.len();
     format!("local {list} = unpack(ARGV, {first}, {})\nlocal FIRST_UNNAMED = {next}", next - 1)
 }
 
 impl ScriptCall {
-    /// A call of `script` on `keys`.
+    /// Returns a call of `script` on `keys` without arguments.
     pub(super) fn new(script: &'static Script, keys: Vec<Bytes>) -> Self {
         Self { script, keys, arguments: Vec::new() }
     }
 
-    /// With one more argument.
+    /// Returns the call with one more argument.
     pub(super) fn arg(mut self, argument: impl Into<Bytes>) -> Self {
         self.push(argument);
         self
     }
 
-    /// With a number as one more argument.
+    /// Returns the call with a number as one more argument.
     pub(super) fn number(self, number: impl std::fmt::Display) -> Self {
         self.arg(number.to_string())
     }
 
-    /// Adds an argument.
+    /// Appends an argument.
     pub(super) fn push(&mut self, argument: impl Into<Bytes>) {
         self.arguments.push(argument.into());
     }
 
-    /// How many bytes keys and arguments have.
+    /// Returns the size of keys and arguments in bytes.
     pub(super) fn size(&self) -> usize {
         self.keys.iter().chain(&self.arguments).map(Bytes::len).sum()
     }
 
-    /// Whether it asks for the server's life and tells it.
+    /// Returns whether the script takes and returns the server's incarnation.
     pub(super) fn takes_incarnation(&self) -> bool {
         self.script.takes_incarnation
     }
 
-    /// The command, sent to a server that lives the life `life` as far as is known.
-    pub(super) fn command(&self, life: &str) -> Cmd {
+    /// Returns the command, with the last known incarnation of the server.
+    pub(super) fn command(&self, incarnation: &str) -> Cmd {
         let mut command = Cmd::with_capacity(4 + self.keys.len() + self.arguments.len(), self.size() + 100);
+        // By hash, so that the text of a script is sent once per server and not with each call.
         command.arg("EVALSHA").arg(&self.script.hash).arg(self.keys.len());
         self.keys.iter().for_each(|key| {
             command.arg(&key[..]);
         });
         if self.script.takes_incarnation {
-            command.arg(life);
+            command.arg(incarnation);
         }
         self.arguments.iter().for_each(|argument| {
             command.arg(&argument[..]);
@@ -180,7 +182,7 @@ mod tests {
         let numbered =
             code.split("ARGV[").skip(1).filter(|rest| rest.starts_with(|sign: char| sign.is_ascii_digit()));
         let numbered: Vec<&str> = numbered.map(|rest| rest.split(']').next().unwrap_or_default()).collect();
-        // The life of the server is the first argument of every script that has one.
+        // The incarnation of the server is the first argument of every script that takes it.
         assert!(numbered.iter().all(|number| *number == "1"), "{numbered:?}");
     }
 }

@@ -1,40 +1,40 @@
-//! Remembered ids as one process knows them, for one partition. What is known is good for one generation: a server that lost some
-//! of it begins another one with its next write. Nothing here asks anybody.
+//! Cache of the remembered ids of one partition. It is valid for one generation: a server that lost ids begins another one with its
+//! next write. This module does no I/O.
 
 pub(super) mod window;
 
-use self::window::{IdLookup, CachedWindow, ids_of, stored_id};
+use self::window::{CachedWindow, IdLookup, ids_of, stored_id};
 use bytes::Bytes;
 use portrait_profile::{TimeDelta, Timestamp};
 use portrait_store::SeenQuery;
 use std::collections::BTreeMap;
 
-/// How many windows of a partition are known at a time: the current one and the one before, and one that begins.
+/// Number of cached windows of a partition: the current one, the one before, and one that begins.
 const WINDOWS_CACHED_MAX: usize = 3;
 
-/// What a process knows of the ids of one partition.
+/// Cached ids of one partition.
 #[derive(Default)]
 pub(super) struct SeenIdCache {
-    /// In which generation.
+    /// Generation that the windows belong to.
     generation: Bytes,
     pub(super) windows: BTreeMap<u32, CachedWindow>,
 }
 
-/// A chunk of a window.
+/// Number of a window, and of a chunk in it.
 type ChunkKey = (u32, usize);
 
-/// The number of the window of a moment.
+/// Returns the number of the window at a time.
 pub(super) fn window_of(at: Timestamp, length: TimeDelta) -> u32 {
     u32::try_from((at.millis() / length.millis().max(1)).max(0)).unwrap_or(u32::MAX)
 }
 
-/// The windows in which a query's id may be: its own and the one before.
+/// Returns the windows that may hold a query's id: its own and the one before.
 pub(super) fn windows_of(query: &SeenQuery, length: TimeDelta) -> impl Iterator<Item = u32> + use<> {
     let window = window_of(query.arrived_at, length);
     [Some(window), window.checked_sub(1)].into_iter().flatten()
 }
 
-/// Ids as they are added to their windows.
+/// Returns the encoded ids by the window that they are added to.
 pub(super) fn additions(seen: &[SeenQuery], length: TimeDelta) -> BTreeMap<u32, Vec<u8>> {
     let mut additions: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
     for query in seen {
@@ -45,14 +45,14 @@ pub(super) fn additions(seen: &[SeenQuery], length: TimeDelta) -> BTreeMap<u32, 
 }
 
 impl SeenIdCache {
-    /// Forgets what is of another generation.
+    /// Drops the windows of another generation.
     pub(super) fn set_generation(&mut self, generation: Bytes) {
         if self.generation != generation {
             *self = Self { generation, windows: BTreeMap::new() };
         }
     }
 
-    /// Takes ids that were added, after which the window has `bytes`; if others were added before them, they are read later.
+    /// Adds ids that a commit appended, after which the window has `bytes` bytes on the server.
     pub(super) fn added(&mut self, window: u32, ids: &[u8], bytes: usize) {
         if let Some(known) = self.windows.get_mut(&window)
             && known.bytes() + ids.len() == bytes
@@ -61,7 +61,7 @@ impl SeenIdCache {
         }
     }
 
-    /// Which of `queries` are known to be remembered, and in which chunks the others may be.
+    /// Returns which of `queries` are known to be remembered, and the queries to check by chunk.
     pub(super) fn lookup(
         &self,
         queries: &[SeenQuery],
@@ -83,7 +83,7 @@ impl SeenIdCache {
         (found, suspects)
     }
 
-    /// Forgets the oldest windows above [`WINDOWS_CACHED_MAX`].
+    /// Drops the oldest windows beyond [`WINDOWS_CACHED_MAX`].
     pub(super) fn forget_old(&mut self) {
         while self.windows.len() > WINDOWS_CACHED_MAX {
             self.windows.pop_first();

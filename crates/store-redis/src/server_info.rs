@@ -1,43 +1,43 @@
-//! What a server says of itself when a connection is made: who it is, and what it keeps when it dies. Decides how an append
-//! reaches the disk, and what the start-up checks look at.
+//! Information that a server reports at connect: its identity and its persistence. It decides how an append reaches the disk, and
+//! the start-up checks read it.
 
-use super::reply;
 use super::failure::UnexpectedReply;
+use super::reply;
 use redis::Value;
 use std::collections::HashMap;
 
-/// What a server said.
+/// Information of a server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ServerInfo {
-    /// Its release, as it writes it.
+    /// Release as the server writes it.
     pub(super) version: String,
-    /// Which life of which server this is; as the scripts name it.
+    /// Incarnation of the server in the form that the scripts compute: run id and replication id, 16 digits each.
     pub(super) run_id: String,
-    /// Whether it takes writes.
+    /// True if the server accepts writes.
     pub(super) primary: bool,
-    /// Whether it is one of a cluster.
+    /// True if the server is part of a cluster.
     pub(super) cluster: bool,
-    /// How many replicas are connected to it and in step.
+    /// Number of connected replicas that are in sync.
     pub(super) replicas: usize,
-    /// Its settings; empty if it does not tell them.
+    /// Settings of the server; empty if it does not report them.
     settings: HashMap<String, String>,
 }
 
-/// How what was written gets to the disk.
+/// Time at which writes reach the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FsyncPolicy {
-    /// Before the server answers.
+    /// Before the reply.
     Always,
-    /// Soon, and the server can be asked to say when.
+    /// Soon after the reply; `WAITAOF` reports when.
     OnWaitAof,
-    /// Soon, and nobody knows when.
+    /// Soon after the reply, without a report.
     Eventually,
-    /// Not, or the server does not tell.
+    /// Never, or the server does not report its settings.
     Unknown,
 }
 
 impl ServerInfo {
-    /// Reads what `INFO` and `CONFIG GET` answered; the latter may be refused.
+    /// Parses the replies of `INFO` and of `CONFIG GET`; the latter may be absent.
     pub(super) fn read(info: &Value, settings: Option<Value>) -> Result<Self, UnexpectedReply> {
         let info = reply::text(info).ok_or(UnexpectedReply("INFO"))?;
         let fields: HashMap<&str, &str> = info.lines().filter_map(|line| line.split_once(':')).collect();
@@ -62,21 +62,23 @@ impl ServerInfo {
         })
     }
 
-    /// One of its settings, if it told it.
+    /// Returns a setting, if the server reported it.
     pub(super) fn setting(&self, name: &str) -> Option<&str> {
         self.settings.get(name).map(String::as_str)
     }
 
-    /// Whether its release is at least that.
+    /// Returns whether the release is at least `major.minor`.
     pub(super) fn is_at_least(&self, major: u32, minor: u32) -> bool {
+        // Compared as numbers: as text, 10.0 would be older than 7.2.
         let mut numbers = self.version.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
         (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (major, minor)
     }
 
-    /// How what was written gets to the disk.
+    /// Returns the time at which writes reach the disk.
     pub(super) fn fsync_policy(&self) -> FsyncPolicy {
         match (self.setting("appendonly"), self.setting("appendfsync")) {
             (Some("yes"), Some("always")) => FsyncPolicy::Always,
+            // `WAITAOF` exists since 7.2.
             (Some("yes"), _) if self.is_at_least(7, 2) => FsyncPolicy::OnWaitAof,
             (Some("yes"), _) => FsyncPolicy::Eventually,
             _ => FsyncPolicy::Unknown,
@@ -84,7 +86,7 @@ impl ServerInfo {
     }
 }
 
-/// Whether a line tells of a replica, `slave0:ip=...,port=...,state=online,...`, that has all and follows.
+/// Returns whether a line of `INFO` describes a replica in sync: `slave0:ip=...,port=...,state=online,...`.
 fn is_replica_in_step(name: &str, value: &str) -> bool {
     let number = name.strip_prefix("slave").unwrap_or_default();
     number.parse::<u32>().is_ok() && value.split(',').any(|part| part == "state=online")
@@ -101,7 +103,7 @@ mod tests {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let info = text(&format!("# Server\r\nredis_version:{version}\r\nrole:master\r\n{REPLICAS}"));
         let settings = settings.iter().map(|(name, value)| (text(name), text(value))).collect();
-        ServerInfo::read(&info, Some(Value::Map(settings))).expect("it is of that form")
+        ServerInfo::read(&info, Some(Value::Map(settings))).expect("valid INFO")
     }
 
     #[test]
@@ -109,13 +111,13 @@ mod tests {
         for (version, seven, seven_two) in
             [("6.2.14", false, false), ("7.0.15", true, false), ("7.2.0", true, true), ("10.0.0", true, true)]
         {
-            let facts = server_info(version, &[]);
-            assert_eq!((facts.is_at_least(7, 0), facts.is_at_least(7, 2)), (seven, seven_two), "{version}");
+            let info = server_info(version, &[]);
+            assert_eq!((info.is_at_least(7, 0), info.is_at_least(7, 2)), (seven, seven_two), "{version}");
         }
     }
 
     #[test]
-    fn the_way_to_the_disk_follows_from_settings_and_release() {
+    fn the_fsync_policy_follows_from_settings_and_release() {
         let rows = [
             ("7.0.0", "yes", "always", FsyncPolicy::Always),
             ("7.0.0", "yes", "everysec", FsyncPolicy::Eventually),
@@ -123,9 +125,9 @@ mod tests {
             ("7.2.0", "no", "always", FsyncPolicy::Unknown),
         ];
         for (version, append_only, fsync, expected) in rows {
-            let facts = server_info(version, &[("appendonly", append_only), ("appendfsync", fsync)]);
-            assert_eq!(facts.fsync_policy(), expected, "{version} {append_only} {fsync}");
-            assert!(facts.primary && facts.replicas == 2);
+            let info = server_info(version, &[("appendonly", append_only), ("appendfsync", fsync)]);
+            assert_eq!(info.fsync_policy(), expected, "{version} {append_only} {fsync}");
+            assert!(info.primary && info.replicas == 2);
         }
     }
 }

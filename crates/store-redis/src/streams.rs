@@ -1,36 +1,36 @@
-//! Logs and feeds: blocks in streams, whose ids are the places of their last records. In come records or a place; out go
-//! places or records. What is read comes with the state at that very moment, so that a gap is never taken for an end.
+//! Logs and feeds: blocks in streams, whose entry ids hold the positions of their last records. A read returns the state of the same
+//! moment, so that a gap is never mistaken for the end.
 
-use super::dialer::Request;
 use super::cluster::WriteConcern;
+use super::dialer::Request;
+use super::failure::UnexpectedReply;
 use super::partition::{fresh_nonce, read_generation};
 use super::reply::{self, ReplyFields};
 use super::scripts::{self, ScriptCall};
 use super::store::RedisStore;
-use super::failure::UnexpectedReply;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Timestamp};
 use portrait_store::backend::block::{self, Block, ReadLimit};
 use portrait_store::backend::stream::StreamKind;
 use portrait_store::{AckLevel, Appended, GenerationId, LogSeq, Position, Result};
 
-/// How much one read takes from a server at most, so that it is not kept from others.
+/// Largest read in bytes, so that no read blocks the server for long.
 const READ_BYTES: usize = 1 << 20;
 
-/// What a read found.
+/// Result of a range read.
 pub(super) struct RangePage {
-    /// The newest generation.
+    /// Newest generation of the partition.
     pub(super) generation: GenerationId,
-    /// The newest place.
+    /// Newest position of the stream.
     pub(super) end: u64,
-    /// The newest place that is trimmed.
+    /// Newest trimmed position.
     pub(super) trimmed: u64,
-    /// Records with their places.
+    /// Records with their positions.
     pub(super) records: Vec<(u64, Bytes)>,
 }
 
 impl RedisStore {
-    /// Appends one block of records.
+    /// Appends records as one block.
     pub(super) async fn append_block(
         &self,
         partition: PartitionId,
@@ -40,11 +40,12 @@ impl RedisStore {
     ) -> Result<Appended> {
         let tagged = self.keys.partition(partition);
         let block = block::encode(arrived_at, records);
-        // No records are no block.
+        // A block without records is refused here, before the server assigns it a position.
         Block::new(0, block.clone())?;
         let call = ScriptCall::new(&scripts::APPEND, vec![tagged.key("meta"), tagged.key("log")]);
         let call = call.arg(fresh_nonce()).arg(tagged.channel()).number(records.len()).arg(block);
-        let reply = self.cluster.request(tagged.slot, &Request::Call(call), self.write_concern(level)).await?;
+        let reply =
+            self.cluster.request(tagged.slot, &Request::Call(call), self.write_concern(level)).await?;
         let mut reply = ReplyFields::of(reply, "an append")?;
         reply.value()?;
         let generation = read_generation(&reply.value()?)?;
@@ -57,7 +58,7 @@ impl RedisStore {
         })
     }
 
-    /// Records after `after`, and how far the kind goes.
+    /// Reads records of a stream after `after`, with the end of the stream.
     pub(super) async fn read_range(
         &self,
         partition: PartitionId,
@@ -74,15 +75,23 @@ impl RedisStore {
             .number(limit.records)
             .number(limit.bytes.min(READ_BYTES));
         let request = Request::Call(call);
-        let mut reply = ReplyFields::of(self.cluster.request(tagged.slot, &request, WriteConcern::Read).await?, "a read")?;
-        let home = reply.text()?;
-        if !self.cluster.is_owned(tagged.slot, &home) {
+        let mut reply = ReplyFields::of(
+            self.cluster.request(tagged.slot, &request, WriteConcern::Read).await?,
+            "a read",
+        )?;
+        let incarnation = reply.text()?;
+        // As in `read_meta`: the page must name a generation of the current incarnation.
+        if !self.cluster.is_current(tagged.slot, &incarnation) {
             self.begin_generation(&tagged).await?;
-            reply = ReplyFields::of(self.cluster.request(tagged.slot, &request, WriteConcern::Read).await?, "a read")?;
+            reply = ReplyFields::of(
+                self.cluster.request(tagged.slot, &request, WriteConcern::Read).await?,
+                "a read",
+            )?;
             reply.value()?;
         }
         let generation = read_generation(&reply.value()?)?;
-        let (end, trimmed) = (reply.number()?, reply.number()?);
+        let end = reply.number()?;
+        let trimmed = reply.number()?;
         let blocks = read_blocks(reply.value()?)?;
         let records = block::take(blocks.into_iter(), after, limit)?;
         Ok(RangePage { generation, end, trimmed, records })
@@ -102,16 +111,14 @@ struct StreamKeys {
 /// Returns the keys and fields of a stream.
 fn stream_keys(kind: StreamKind) -> StreamKeys {
     match kind {
-        StreamKind::Log => {
-            StreamKeys { stream: "log", end_field: "log_end", trimmed_field: "log_trimmed" }
-        }
+        StreamKind::Log => StreamKeys { stream: "log", end_field: "log_end", trimmed_field: "log_trimmed" },
         StreamKind::Feed => {
             StreamKeys { stream: "changes", end_field: "feed_end", trimmed_field: "feed_trimmed" }
         }
     }
 }
 
-/// Reads `(first place, block)*`.
+/// Decodes `(first position, block)*`.
 fn read_blocks(value: redis::Value) -> Result<Vec<Result<Block>>> {
     let mut values = reply::list(value, "a read")?.into_iter();
     let mut blocks = Vec::with_capacity(values.len() / 2);

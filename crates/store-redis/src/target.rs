@@ -1,36 +1,35 @@
-//! Which servers a URL names and how they are spoken to. In comes what an operator wrote; out go addresses and credentials, or
-//! what is wrong with it and what to write. No part of a URL is ever repeated in an error, a log or a debug form: any part
-//! of one that is wrong may be a password.
+//! Parser of `store.url`: addresses, credentials and TLS. No part of a URL appears in an error, a log or a debug form, since any part
+//! of an invalid one may be a password.
 
 use portrait_store::{Error, Result};
 use std::fmt;
 
-/// What a server listens on if the URL does not say.
+/// Port of a server without one in the URL.
 const DEFAULT_PORT: u16 = 6379;
 
-/// The servers that a URL names, and how they are spoken to.
+/// Servers of a URL, with credentials and TLS.
 #[derive(Clone)]
 pub struct RedisTarget {
-    /// At least one; of a cluster, those that are asked first for all the others.
+    /// At least one server; for a cluster, the seeds that the map of the slots is read from.
     pub(super) servers: Vec<Address>,
-    /// Whether the slots are spread over several servers.
+    /// True if the servers form a cluster.
     pub(super) cluster: bool,
-    /// Whether connections are encrypted and the servers prove who they are.
+    /// True if connections are encrypted and the servers authenticate.
     pub(super) tls: bool,
-    /// Who we are; the server's default user if nobody is named.
+    /// User name; the server's default user by default.
     pub(super) username: Option<String>,
-    /// Never shown.
+    /// Password, which is never displayed.
     pub(super) password: Option<String>,
-    /// Which of a standalone server's databases; a cluster has only one.
+    /// Database of a standalone server; a cluster has only database 0.
     pub(super) database: u16,
 }
 
-/// Where one server listens.
+/// Address of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Address {
-    /// A name or a number, an IPv6 one without brackets.
+    /// Host name or IP address, IPv6 without brackets.
     pub(super) host: String,
-    /// The TCP port.
+    /// TCP port of the server.
     pub(super) port: u16,
 }
 
@@ -56,17 +55,17 @@ impl fmt::Debug for RedisTarget {
 }
 
 impl RedisTarget {
-    /// Whether the servers form a cluster.
+    /// Returns whether the servers form a cluster.
     pub fn is_cluster(&self) -> bool {
         self.cluster
     }
 
-    /// Reads a URL: `redis://[user:password@]host[:port][/database]` for one server,
+    /// Parses a URL: `redis://[user:password@]host[:port][/database]` for one server,
     /// `redis-cluster://[user:password@]host[:port],host[:port]...` for a cluster, and `rediss://` and `rediss-cluster://`
-    /// for the same with TLS. What a user or password has of `:@/,%` is written as `%` and two hexadecimal digits.
+    /// for the same with TLS. In user and password, `:@/,%` are escaped as `%` and two hexadecimal digits.
     ///
     /// # Errors
-    /// `Incompatible`, with what is wrong and how it is written.
+    /// `Incompatible`, with the problem and the remedy.
     pub fn parse(url: &str) -> Result<Self> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| {
             invalid_url("has no scheme", "write redis://host:6379, or redis-cluster://host:6379,host:6379")
@@ -78,9 +77,10 @@ impl RedisTarget {
             "rediss-cluster" => (true, true),
             _ => {
                 let remedy = "use redis://, rediss://, redis-cluster:// or rediss-cluster://";
-                return Err(invalid_url("has a scheme that is not known", remedy));
+                return Err(invalid_url("has an unknown scheme", remedy));
             }
         };
+        // From the right, so that an unescaped @ in a password is still part of it.
         let (credentials, rest) = match rest.rsplit_once('@') {
             Some((credentials, rest)) => (Some(credentials), rest),
             None => (None, rest),
@@ -93,7 +93,7 @@ impl RedisTarget {
             .map(|(index, server)| read_address(index + 1, server))
             .collect::<Result<Vec<_>>>()?;
         if !cluster && servers.len() > 1 {
-            let remedy = "name one, or use redis-cluster:// if they form a cluster";
+            let remedy = "use one, or use redis-cluster:// if they form a cluster";
             return Err(invalid_url("names several servers", remedy));
         }
         let database = read_database(database)?;
@@ -121,7 +121,7 @@ fn read_credentials(text: &str) -> Result<(Option<String>, Option<String>)> {
     Ok((username, password))
 }
 
-/// The `number`-th server.
+/// Parses the `number`-th server.
 fn read_address(number: usize, text: &str) -> Result<Address> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -142,14 +142,17 @@ fn read_address(number: usize, text: &str) -> Result<Address> {
         return Err(invalid_url(&format!("has no host in server {number}"), "write host:6379"));
     }
     if host.contains(['/', '?', '#', ' ']) {
-        let problem = format!("has a sign in the host of server {number} that no host has");
+        let problem = format!("has an invalid character in the host of server {number}");
         return Err(invalid_url(&problem, "escape : @ / , and % in a password as %3A %40 %2F %2C and %25"));
     }
     let port = match port {
         None => DEFAULT_PORT,
         Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
-            let remedy = "write host:6379; an IPv6 address stands in brackets";
-            invalid_url(&format!("has a port in server {number} that is not a number from 1 to 65535"), remedy)
+            let remedy = "write host:6379; an IPv6 address is in brackets";
+            invalid_url(
+                &format!("has a port in server {number} that is not a number from 1 to 65535"),
+                remedy,
+            )
         })?,
     };
     Ok(Address { host: host.to_owned(), port })
@@ -162,16 +165,17 @@ fn read_database(text: &str) -> Result<u16> {
     text.parse().map_err(|_| invalid_url("has a database that is not a number", "write redis://host:6379/0"))
 }
 
-/// `text` with its `%` escapes resolved.
+/// Returns `text` with its `%` escapes decoded.
 fn unescaped(text: &str) -> Result<String> {
-    let problem = || invalid_url("has a % without two hexadecimal digits after it", "write a % itself as %25");
+    let invalid_escape =
+        || invalid_url("has a % without two hexadecimal digits after it", "write a % itself as %25");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
         if *first == b'%' {
-            let (digits, after) = after.split_at_checked(2).ok_or_else(problem)?;
-            let digits = std::str::from_utf8(digits).map_err(|_| problem())?;
-            bytes.push(u8::from_str_radix(digits, 16).map_err(|_| problem())?);
+            let (digits, after) = after.split_at_checked(2).ok_or_else(invalid_escape)?;
+            let digits = std::str::from_utf8(digits).map_err(|_| invalid_escape())?;
+            bytes.push(u8::from_str_radix(digits, 16).map_err(|_| invalid_escape())?);
             rest = after;
         } else {
             bytes.push(*first);
@@ -187,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_names_servers_and_how_they_are_spoken_to() {
+    fn a_url_is_parsed_into_servers_and_settings() {
         let rows = [
             ("redis://localhost", "localhost:6379", false, false, 0),
             ("redis://10.0.0.1:7000/3", "10.0.0.1:7000", false, false, 3),
@@ -219,10 +223,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_and_no_secret_is_told() {
+    fn an_error_names_the_problem_and_no_secret() {
         let rows = [
             ("me:hunter2@h", "no scheme"),
-            ("http://me:hunter2@h", "scheme that is not known"),
+            ("http://me:hunter2@h", "unknown scheme"),
             ("redis://me:hunter2@", "no host in server 1"),
             ("redis://me:hunter2@h:x", "port in server 1"),
             ("redis://hunter2@h", "without a password"),
@@ -234,9 +238,9 @@ mod tests {
             ("redis://me:hunter2/extra", "port in server 1"),
             ("redis://me:hunter2@[::1", "bracket in server 1"),
         ];
-        for (url, said) in rows {
+        for (url, expected) in rows {
             let refused = RedisTarget::parse(url).expect_err(url).to_string();
-            assert!(refused.contains(said) && !refused.contains("hunter2"), "{url}: {refused}");
+            assert!(refused.contains(expected) && !refused.contains("hunter2"), "{url}: {refused}");
         }
         let target = RedisTarget::parse("redis://me:hunter2@h").expect("a target");
         let shown = format!("{target:?}");

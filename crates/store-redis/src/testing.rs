@@ -1,6 +1,5 @@
-//! Servers of Redis for tests: real processes on free ports of this machine, each in a folder of its own, ended with the value
-//! that stands for them. In come settings; out come addresses. Whatever does not come about within [`PATIENCE`] is a panic
-//! that says what, and never a test that is passed over.
+//! Redis servers for tests: real processes on free ports of this machine, each in a folder of its own, which end when their value is
+//! dropped. A condition that is not met within [`WAIT_TIMEOUT`] is a panic with its description, so no test passes silently.
 
 mod cluster;
 mod pair;
@@ -11,7 +10,7 @@ mod wait;
 
 pub use cluster::Cluster;
 pub use pair::Pair;
-pub use proxy::{HeldRequest, FaultMoment, Proxy, FaultPoint};
+pub use proxy::{FaultMoment, FaultPoint, HeldRequest, Proxy};
 pub use server::Server;
 pub use tls::Certificates;
 pub use wait::{WAIT_TIMEOUT, until};

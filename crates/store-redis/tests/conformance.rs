@@ -8,7 +8,7 @@ use portrait_store::{AckLevel, Store};
 use portrait_store_redis::{LeaseClock, RedisOptions, RedisStore, RedisTarget};
 use std::sync::Arc;
 
-/// A new store on servers of Redis, apart from others there by its prefix.
+/// Returns a new store on Redis, separated from others on the servers by its prefix.
 async fn on_redis(url: &str, prefix: &str, level: AckLevel) -> Arc<dyn Store> {
     let options = RedisOptions {
         prefix: prefix.to_owned(),
@@ -27,7 +27,7 @@ mod standalone_redis {
     use portrait_store_redis::testing::Server;
     use std::sync::Arc;
 
-    /// A new store on a server of its own.
+    /// Returns a new store on a server of its own.
     async fn standalone() -> (Server, Arc<dyn Store>) {
         let server = Server::start(&[("appendonly", "yes"), ("appendfsync", "always")]);
         let store = super::on_redis(&server.url(), "portrait", AckLevel::Disk).await;

@@ -20,7 +20,7 @@ pub use cursor::ScanCursor;
 pub use feed::{FeedPage, FeedStore};
 pub use info::{AckLevel, Layout, Limits, StoreInfo};
 pub use log::{Appended, Counters, LogPage, LogRecord, LogStore, PartitionMeta};
-pub use membership::{MembershipStore, MEMBER_NAME_MAX, MEMBERS_MAX, Member};
+pub use membership::{MEMBER_NAME_MAX, MEMBERS_MAX, Member, MembershipStore};
 pub use owner::{Commit, Committed, DeadLetter, OwnerStore, SeenQuery, Trim, Trimmed};
 pub use profiles::{ProfileKey, ProfilePage, ProfileStore, TombstonePage};
 pub use registry::{PartName, PublishedModel, Registry, RegistryChange, RegistryStore};

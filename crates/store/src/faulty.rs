@@ -4,9 +4,9 @@
 
 use crate::contract::{
     AckLevel, Appended, CatalogueEntry, CatalogueStore, Commit, Committed, DeadLetter, FeedPage, FeedStore,
-    ItemPage, Layout, Limits, LogPage, LogStore, MembershipStore, OwnerStore, PartName, PartitionMeta,
-    ProfileKey, ProfilePage, ProfileStore, Registry, RegistryChange, RegistryStore, ScanCursor, SeenQuery,
-    Store, StoreInfo, TombstonePage, Trim, Trimmed, Member,
+    ItemPage, Layout, Limits, LogPage, LogStore, Member, MembershipStore, OwnerStore, PartName,
+    PartitionMeta, ProfileKey, ProfilePage, ProfileStore, Registry, RegistryChange, RegistryStore,
+    ScanCursor, SeenQuery, Store, StoreInfo, TombstonePage, Trim, Trimmed,
 };
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, GenerationId, LeaseToken, LogSeq, Nonce, RegistryNo};
@@ -104,7 +104,11 @@ impl FaultyStore {
     }
 
     fn inner(&self) -> Result<&dyn Store> {
-        if self.unavailable.load(Ordering::SeqCst) { Err(Error::Unavailable(None)) } else { Ok(self.inner.as_ref()) }
+        if self.unavailable.load(Ordering::SeqCst) {
+            Err(Error::Unavailable(None))
+        } else {
+            Ok(self.inner.as_ref())
+        }
     }
 
     fn injected_generation(&self, partition: PartitionId) -> Option<(GenerationId, FeedSeq)> {
@@ -113,7 +117,8 @@ impl FaultyStore {
 
     fn loses_response(&self) -> bool {
         // `checked_sub` fails at 0, which leaves the counter as it is.
-        let one_less = self.lost_responses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let one_less =
+            self.lost_responses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         one_less.is_ok()
     }
 }
@@ -311,7 +316,12 @@ impl RegistryStore for FaultyStore {
         self.inner()?.change_registry(change).await
     }
 
-    async fn acquire_training(&self, nonce: Nonce, ttl: TimeDelta, now: Timestamp) -> Result<Option<LeaseToken>> {
+    async fn acquire_training(
+        &self,
+        nonce: Nonce,
+        ttl: TimeDelta,
+        now: Timestamp,
+    ) -> Result<Option<LeaseToken>> {
         self.inner()?.acquire_training(nonce, ttl, now).await
     }
 

@@ -14,19 +14,19 @@ pub mod contract;
 mod error;
 #[cfg(feature = "testing")]
 pub mod faulty;
-mod profile_clock;
 mod position;
+mod profile_clock;
 
 pub use contract::{
     AckLevel, Appended, CatalogueEntry, CatalogueStore, Commit, Committed, Counters, DeadLetter, FeedPage,
-    FeedStore, IntakeStore, ItemPage, Layout, Limits, LogPage, LogRecord, LogStore, MembershipStore,
-    OwnerStore, PartName, PartitionMeta, ProfileKey, ProfilePage, ProfileStore, PublishedModel, ReadStore,
-    Registry, RegistryChange, RegistryStore, ScanCursor, SeenQuery, Store, StoreInfo, TombstonePage,
-    TrainingStore, Trim, Trimmed, MEMBER_NAME_MAX, MEMBERS_MAX, Member, WorkerStore,
+    FeedStore, IntakeStore, ItemPage, Layout, Limits, LogPage, LogRecord, LogStore, MEMBER_NAME_MAX,
+    MEMBERS_MAX, Member, MembershipStore, OwnerStore, PartName, PartitionMeta, ProfileKey, ProfilePage,
+    ProfileStore, PublishedModel, ReadStore, Registry, RegistryChange, RegistryStore, ScanCursor, SeenQuery,
+    Store, StoreInfo, TombstonePage, TrainingStore, Trim, Trimmed, WorkerStore,
 };
 pub use error::{Error, Result};
-pub use profile_clock::ProfileClock;
 pub use position::{
     CommitNo, Epoch, FeedPosition, FeedSeq, GENERATIONS_KEPT, Generation, GenerationId, Generations,
     LeaseToken, LogPosition, LogSeq, Nonce, Position, PositionFate, RegistryNo,
 };
+pub use profile_clock::ProfileClock;

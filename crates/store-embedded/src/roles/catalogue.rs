@@ -1,4 +1,4 @@
-//! The catalogue.
+//! Catalogue: writes, lookups and scans.
 
 use super::copies::one_copy;
 use crate::store::Embedded;

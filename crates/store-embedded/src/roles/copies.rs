@@ -1,8 +1,11 @@
-//! Acknowledgement levels that one disk has.
+//! Acknowledgement levels that one disk provides.
 
 use portrait_store::{AckLevel, Error, Result};
 
-/// Refuses what one disk cannot promise.
+/// Refuses the level that one disk cannot provide.
+///
+/// # Errors
+/// `Incompatible` for `Replica`.
 pub(super) fn one_copy(level: AckLevel) -> Result<()> {
     match level {
         AckLevel::Memory | AckLevel::Disk => Ok(()),

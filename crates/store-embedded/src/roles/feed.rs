@@ -1,4 +1,4 @@
-//! Change feeds.
+//! Change feeds: reads that wait for a change.
 
 use crate::store::Embedded;
 use async_trait::async_trait;
@@ -19,13 +19,15 @@ impl FeedStore for Embedded {
     ) -> Result<FeedPage> {
         let cell = self.cell(partition);
         let mut state = cell.state.subscribe();
+        // A timeout is not an error: the page is empty.
         let _ = tokio::time::timeout(wait, state.wait_for(|state| state.feed_end > after)).await;
         let (seq, trimmed) = {
-            let seen = state.borrow();
-            (seen.feed_end, seen.feed_trimmed)
+            let state = state.borrow();
+            (state.feed_end, state.feed_trimmed)
         };
         let end = Position { generation: cell.generations.feed.newest(), seq };
         let mut page = FeedPage { changes: Vec::new(), end, first: trimmed.next() };
+        // Trimmed changes make an empty page, and `first` tells the caller that it missed some.
         if seq > after && after >= trimmed {
             let limit = ReadLimit { records: max_changes, bytes: usize::MAX };
             let changes = self.records(StreamKind::Feed, partition, after.get(), limit).await?;

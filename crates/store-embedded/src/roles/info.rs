@@ -1,4 +1,4 @@
-//! Facts of the store.
+//! Fixed properties of the store.
 
 use crate::store::Embedded;
 use portrait_store::{Layout, Limits, StoreInfo};

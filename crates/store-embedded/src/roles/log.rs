@@ -41,12 +41,12 @@ impl LogStore for Embedded {
         wait: Duration,
     ) -> Result<LogPage> {
         let mut state = self.cell(partition).state.subscribe();
-        // Nothing to read is not an error: the page is empty.
+        // A timeout is not an error: the page is empty.
         let _ = tokio::time::timeout(wait, state.wait_for(|state| state.log_end > after)).await;
-        // One look: a second one while the first is held would wait for a writer that waits for the first.
+        // One borrow for both fields: a second borrow during the first would wait for a writer that waits for the first.
         let (end, trimmed) = {
-            let seen = state.borrow();
-            (seen.log_end, seen.log_trimmed)
+            let state = state.borrow();
+            (state.log_end, state.log_trimmed)
         };
         if after < trimmed {
             return Err(Error::Trimmed { partition, requested: after.next(), first: trimmed.next() });
@@ -59,6 +59,7 @@ impl LogStore for Embedded {
         let mut expected = after;
         for (seq, _) in &records {
             expected = expected.next();
+            // A gap means damage: an owner that skipped a record would lose it for good.
             if *seq != expected.get() {
                 let detail = format!("the log of partition {partition} has no record at {expected}");
                 return Err(Error::Damaged { detail });
@@ -85,9 +86,8 @@ impl LogStore for Embedded {
     ) -> Result<PartitionMeta> {
         let cell = self.cell(partition);
         let mut state = cell.state.subscribe();
-        // Not reached is not an error: the caller sees how far it is.
-        let _ =
-            tokio::time::timeout(wait, state.wait_for(|state| state.applied_through >= seq)).await;
+        // A timeout is not an error: the caller reads the position from the state.
+        let _ = tokio::time::timeout(wait, state.wait_for(|state| state.applied_through >= seq)).await;
         Ok(cell.meta())
     }
 }

@@ -1,17 +1,17 @@
-//! Workers that are present.
+//! Membership of the workers.
 
 use crate::membership::Membership;
 use crate::store::Embedded;
 use async_trait::async_trait;
 use portrait_profile::{TimeDelta, Timestamp};
 use portrait_store::backend::limits::within;
-use portrait_store::{MembershipStore, Nonce, Result, MEMBER_NAME_MAX, Member};
+use portrait_store::{MEMBER_NAME_MAX, Member, MembershipStore, Nonce, Result};
 use std::sync::{MutexGuard, PoisonError};
 
 #[async_trait]
 impl MembershipStore for Embedded {
     async fn heartbeat(&self, worker: &Member, ttl: TimeDelta, now: Timestamp) -> Result<Vec<Member>> {
-        within("a worker's name in bytes", worker.name.len(), MEMBER_NAME_MAX)?;
+        within("a member's name in bytes", worker.name.len(), MEMBER_NAME_MAX)?;
         self.membership().heartbeat(worker, ttl, now)
     }
 

@@ -1,4 +1,4 @@
-//! Steps of the owners of partitions.
+//! Operations of a partition's owner.
 
 use crate::store::Embedded;
 use crate::writer::WriteJob;
@@ -55,7 +55,8 @@ impl OwnerStore for Embedded {
 
     async fn trim(&self, partition: PartitionId, what: Trim) -> Result<Trimmed> {
         let before = self.cell(partition).state.borrow().clone();
-        let plan = Box::new(self.find_old(partition, what).await?);
+        let plan = Box::new(self.plan_trim(partition, what).await?);
+        // The first 6 bytes of a key are partition and window, and keys are in order: duplicates are adjacent.
         let mut windows: Vec<&[u8]> = plan.seen.iter().filter_map(|key| key.get(..6)).collect();
         windows.dedup();
         let trimmed = Trimmed {
@@ -63,6 +64,7 @@ impl OwnerStore for Embedded {
             changes: plan.feed_through.get().saturating_sub(before.feed_trimmed.get()),
             seen_windows: windows.len() as u64,
         };
+        // A trim that found nothing does not reach the writer, where it would cost a write.
         if trimmed != Trimmed::default() || !plan.dead.is_empty() {
             self.submit(|reply| WriteJob::Trim { partition, plan, reply }).await?;
         }

@@ -1,4 +1,4 @@
-//! Profiles and tombstones.
+//! Profiles and tombstones: lookups and scans.
 
 use crate::keys;
 use crate::store::Embedded;
@@ -8,7 +8,7 @@ use portrait_profile::PartitionId;
 use portrait_store::backend::limits::within;
 use portrait_store::{Error, ProfileKey, ProfilePage, ProfileStore, Result, ScanCursor, TombstonePage};
 
-/// The most profiles that a call reads without giving way to other tasks.
+/// Profiles that a call reads before it yields to other tasks.
 const INLINE_READS: usize = 64;
 
 #[async_trait]
@@ -16,6 +16,7 @@ impl ProfileStore for Embedded {
     async fn profiles(&self, partition: PartitionId, keys: &[ProfileKey]) -> Result<Vec<Option<Bytes>>> {
         within("a lookup's number of keys", keys.len(), self.limits.page_items)?;
         let mut found = Vec::with_capacity(keys.len());
+        // Lookups run inline; a long one yields between chunks, so that other tasks of the thread get their turn.
         for page in keys.chunks(INLINE_READS) {
             for key in page {
                 let value =

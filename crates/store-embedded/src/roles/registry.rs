@@ -20,7 +20,7 @@ impl RegistryStore for Embedded {
     async fn registry(&self, after: Option<RegistryNo>, wait: Duration) -> Result<Registry> {
         let mut models = self.models.subscribe();
         let newer = |models: &ModelState| after.is_none_or(|after| models.registry.registry_no > after);
-        // That nothing newer came is not an error: the caller sees what there is.
+        // A timeout is not an error: the caller gets the current registry.
         let _ = tokio::time::timeout(wait, models.wait_for(newer)).await;
         let registry = models.borrow().registry.clone();
         Ok(registry)
@@ -31,6 +31,7 @@ impl RegistryStore for Embedded {
         within("a manifest's size in bytes", manifest, self.limits.part_bytes)?;
         self.edit_models(move |models, batch| {
             let changed = models.change(&change);
+            // Parts go in the batch that changes the registry, so no registry ever names a part that is gone.
             if changed.is_ok() {
                 batch.forget_parts(change.forget_parts);
             }
@@ -39,7 +40,12 @@ impl RegistryStore for Embedded {
         .await
     }
 
-    async fn acquire_training(&self, nonce: Nonce, ttl: TimeDelta, now: Timestamp) -> Result<Option<LeaseToken>> {
+    async fn acquire_training(
+        &self,
+        nonce: Nonce,
+        ttl: TimeDelta,
+        now: Timestamp,
+    ) -> Result<Option<LeaseToken>> {
         self.edit_models(move |models, _| Ok(models.lease.acquire(nonce, ttl, now))).await
     }
 
@@ -73,7 +79,7 @@ impl RegistryStore for Embedded {
 }
 
 impl Embedded {
-    /// Lets the writer change the models, and waits for its reply.
+    /// Hands a change of the models to the writer, and waits for the result.
     async fn edit_models<T: Send + 'static>(
         &self,
         edit: impl FnOnce(&mut ModelState, &mut WriteBatch) -> Result<T> + Send + 'static,

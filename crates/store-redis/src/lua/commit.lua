@@ -1,23 +1,24 @@
--- One step of a partition's owner. Everything is compared before anything of it is written, since an error undoes nothing.
+-- Commit of a partition's owner. Everything is compared before the first write, since an error does not undo earlier writes.
 -- KEYS: meta, profiles, changes, dead letters, windows, tombstones, then each window written to.
--- ARGV: the server's life, then the named arguments of `commit_arguments.rs`, which are locals here; then, from FIRST_UNNAMED on,
--- profiles (key, value)*, deletions (key)*, tombstones (key, value)*, expired tombstones (key)*, dead letters (place, letter)*,
+-- ARGV: the server's incarnation, then the named arguments of `commit_arguments.rs`, which are locals here; then, from FIRST_UNNAMED on,
+-- profiles (key, value)*, deletions (key)*, tombstones (key, value)*, expired tombstones (key)*, dead letters (position, letter)*,
 -- and for each window its number and ids, eight bytes each.
--- Out come, when it is done, the end of the feed and how many bytes of ids each window then has.
+-- Returns, when done, the end of the feed and the size of each window of ids in bytes.
 local meta = KEYS[1]
 local state = redis.call('HMGET', meta, 'home', 'token', 'commit_no', 'applied', 'log_end', 'feed_end', 'clock',
   'dead_last', 'c_applied', 'c_duplicates', 'c_dead', 'c_late', 'c_blocked')
-local home, token = state[1], state[2]
-if home ~= ARGV[1] then
-  home = settle(meta, fresh_nonce)
+local owner_incarnation, token = state[1], state[2]
+if owner_incarnation ~= ARGV[1] then
+  owner_incarnation = begin_generation(meta, fresh_nonce)
   token = redis.call('HGET', meta, 'token')
 end
 if token ~= owner_token or (state[3] or '0') ~= expected_commit_no then
-  return {home, 'fenced', state[3] or '0'}
+  return {owner_incarnation, 'fenced', state[3] or '0'}
 end
+-- A string of Redis holds at most 512 MiB; checked here, since APPEND would fail after other writes.
 for window = 7, #KEYS do
   if redis.call('STRLEN', KEYS[window]) + #ARGV[#ARGV - 2 * (#KEYS - window)] > WINDOW_BYTES_MAX then
-    return {home, 'crowded'}
+    return {owner_incarnation, 'crowded'}
   end
 end
 
@@ -33,7 +34,7 @@ take('HDEL', KEYS[6], expired_count)
 
 local dead_last = tonumber(state[8]) or 0
 for _ = 1, tonumber(letter_count) do
-  -- A place that was lost and given again may be below one that is kept; ids of a stream only grow.
+  -- A position that was lost and assigned again may be below a stored one, but ids of a stream only grow.
   dead_last = math.max(dead_last, tonumber(ARGV[at]))
   redis.call('XADD', KEYS[4], text(dead_last) .. '-*', 'p', ARGV[at], 'l', ARGV[at + 1])
   at = at + 2
@@ -42,13 +43,14 @@ if letter_count ~= '0' then
   redis.call('XTRIM', KEYS[4], 'MAXLEN', letters_kept)
 end
 
-local remembered = {}
+local window_bytes = {}
 for window = 7, #KEYS do
   local bytes = redis.call('APPEND', KEYS[window], ARGV[at + 1])
+  -- The first ids of a window create its string; the sorted set lists the windows for trims.
   if bytes == #ARGV[at + 1] then
     redis.call('ZADD', KEYS[5], ARGV[at], ARGV[at])
   end
-  remembered[#remembered + 1] = bytes
+  window_bytes[#window_bytes + 1] = bytes
   at = at + 2
 end
 
@@ -69,5 +71,5 @@ redis.call('HSET', meta, 'commit_no', next_commit_no, 'applied', applied, 'feed_
 if note ~= '' then
   redis.call('HSET', meta, 'note', string.sub(note, 2))
 end
-tell(channel, 'commit')
-return {home, 'done', feed_end, unpack(remembered)}
+notify(channel, 'commit')
+return {owner_incarnation, 'done', feed_end, unpack(window_bytes)}

@@ -1,5 +1,5 @@
--- What was fixed at creation; whoever comes first fixes it. A store of the former format gets a key of pseudonyms, and is of today's.
--- KEYS: layout. ARGV: format, partitions, window, former format, key of pseudonyms.
+-- Reads the settings fixed at creation, or creates them. A store of the previous format gets a pseudonym key and the current format.
+-- KEYS: layout. ARGV: format, partitions, window, previous format, pseudonym key.
 local state = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'dedup_window_ms', 'pseudonym_key')
 if state[1] == ARGV[4] then
   redis.call('HSET', KEYS[1], 'format', ARGV[1], 'pseudonym_key', ARGV[5])

@@ -1,11 +1,11 @@
--- A lease on a partition, or on the right to train. KEYS: the hash that has it.
--- ARGV: what, nonce of a generation or nothing, nonce or token, for how long, the caller's clock or nothing.
+-- Acquires, renews or releases the lease of a partition or of training. KEYS: the hash that holds it.
+-- ARGV: action, nonce of a generation or empty, nonce or token, time to live, the caller's clock or empty.
 local key = KEYS[1]
 if ARGV[2] ~= '' then
-  -- An owner asks every few seconds: a server that changed its life without a restart is found out here at the latest.
-  settle(key, ARGV[2])
+  -- Owners renew every few seconds, so a promotion without a restart is noticed here even without writes.
+  begin_generation(key, ARGV[2])
 end
-local now = moment(ARGV[5])
+local now = now_ms(ARGV[5])
 local state = redis.call('HMGET', key, 'token', 'until')
 local token, running = state[1], (tonumber(state[2]) or 0) > now
 if ARGV[1] == 'acquire' then

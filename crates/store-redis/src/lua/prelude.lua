@@ -1,17 +1,18 @@
--- Which life of which server this is. A restart begins another one, and so does a replica's promotion.
-local function life()
+-- Incarnation of this server: 16 digits of its run id and of its replication id. A restart changes the first, a promotion of a
+-- replica the second.
+local function incarnation()
   local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
   local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
   return string.sub(run, 1, 16) .. string.sub(history, 1, 16)
 end
 
--- A number as text, whole: Lua would write a large one with an exponent.
+-- Returns a number as text without an exponent, which Lua uses for large ones.
 local function text(number)
   return string.format('%.0f', number)
 end
 
--- The caller's clock, or the server's if the caller has none.
-local function moment(clock)
+-- Returns the time in milliseconds: the caller's clock, or the server's without one.
+local function now_ms(clock)
   local now = tonumber(clock)
   if not now then
     local time = redis.call('TIME')
@@ -20,30 +21,32 @@ local function moment(clock)
   return now
 end
 
--- Called where the caller's idea of the server's life and the partition's differ. The server itself is asked: if it lives
--- another life than the partition knows, the newest places may be lost, and new generations begin at what is there. The
--- lease ends too: its owner may have read records that are lost, and others that have their places now would count as applied.
-local function settle(meta, nonce)
-  local now = life()
+-- Begins a generation if the server's incarnation differs from the one that wrote last. Called if the incarnation known to the
+-- caller differs from the stored one, so the server's own is read here. A new incarnation may have lost the newest positions, so
+-- new generations begin at the current ends. The lease ends too: its owner may have read records that are lost, and the records
+-- that get their positions would count as applied. The stored field of the incarnation is named home and keeps that name.
+local function begin_generation(meta, nonce)
+  local current = incarnation()
   local state = redis.call('HMGET', meta, 'home', 'generation', 'generations', 'log_end', 'feed_end', 'token')
-  if state[1] == now then
-    return now, state[2]
+  if state[1] == current then
+    return current, state[2]
   end
   local first = text((tonumber(state[4]) or 0) + 1) .. ':' .. text((tonumber(state[5]) or 0) + 1)
   local list = (state[3] or '') .. nonce .. ':' .. first .. ';'
   local _, count = string.gsub(list, ';', ';')
+  -- Only the newest generations are retained, since every read of the state returns the list.
   for _ = GENERATIONS_KEPT + 1, count do
     list = string.sub(list, string.find(list, ';', 1, true) + 1)
   end
-  redis.call('HSET', meta, 'home', now, 'generation', nonce, 'generations', list)
+  redis.call('HSET', meta, 'home', current, 'generation', nonce, 'generations', list)
   if state[6] then
-    -- The epoch stays, so that the next one is higher; the nonce is nobody's.
+    -- The epoch stays, so that the next one is higher; the nonce belongs to no owner.
     redis.call('HSET', meta, 'token', string.match(state[6], '^%d+') .. ':' .. nonce, 'until', '0')
   end
-  return now, nonce
+  return current, nonce
 end
 
--- Calls `command` on `key` with ARGV[from] to ARGV[to]; Lua cannot unpack all of many at once.
+-- Calls `command` on `key` with ARGV[from] to ARGV[to]; Lua cannot unpack very many values at once.
 local function spread(command, key, from, to)
   while from <= to do
     local last = math.min(from + 1999, to)
@@ -52,7 +55,8 @@ local function spread(command, key, from, to)
   end
 end
 
--- Shows the blocks of a stream from `from` on to `take`, until it says no: few large ones at a time, or many small ones.
+-- Calls `take` with the blocks of a stream from `from` on, until it returns false. The number of blocks of a read adapts to their
+-- size, so that one read holds about 64 KiB.
 local function walk(stream, from, take)
   local many = 1
   while true do
@@ -73,7 +77,7 @@ local function walk(stream, from, take)
   end
 end
 
--- Wakes who waits; that nobody may be told must not undo what was done.
-local function tell(channel, message)
+-- Wakes waiting readers. A failure is ignored, since it must not undo a write: an error does not roll a script back.
+local function notify(channel, message)
   redis.pcall('SPUBLISH', channel, message)
 end

@@ -1,5 +1,5 @@
--- Changes the models, if they are what the caller knows. KEYS: registry, then parts to forget.
--- ARGV: expected number, next number, the trainer's token or nothing, the new registry, channel.
+-- Changes the registry if it is the one known to the caller. KEYS: registry, then parts to remove.
+-- ARGV: expected number, next number, the token of the training lease or empty, the new registry, channel.
 local state = redis.call('HMGET', KEYS[1], 'number', 'token')
 if (state[1] or '0') ~= ARGV[1] then
   return {'moved', state[1] or '0'}
@@ -11,5 +11,5 @@ redis.call('HSET', KEYS[1], 'number', ARGV[2], 'registry', ARGV[4])
 for index = 2, #KEYS do
   redis.call('UNLINK', KEYS[index])
 end
-tell(ARGV[5], 'models')
+notify(ARGV[5], 'models')
 return {'done', ARGV[2]}

@@ -1,6 +1,6 @@
--- How many bytes of ids windows have, and in which generation. KEYS: meta, windows.
-local answers = {redis.call('HGET', KEYS[1], 'generation') or ''}
+-- Returns the partition's generation and the sizes of windows of ids in bytes. KEYS: meta, windows.
+local sizes = {redis.call('HGET', KEYS[1], 'generation') or ''}
 for index = 2, #KEYS do
-  answers[index] = redis.call('STRLEN', KEYS[index])
+  sizes[index] = redis.call('STRLEN', KEYS[index])
 end
-return answers
+return sizes

@@ -1,10 +1,10 @@
--- Forgets what is old, one bounded step. KEYS: meta, log, changes, windows, dead letters, then each old window.
+-- Trims expired data in one bounded step. KEYS: meta, log, changes, windows, dead letters, then each old window.
 -- ARGV: log before, feed before, then the number of each old window.
 local meta = KEYS[1]
 local most_blocks, most_bytes = 256, 262144
 
--- Forgets the blocks of a stream that were written before `before` and end at `bound` at the latest.
-local function forget(stream, field, before, trimmed, bound)
+-- Removes the blocks of a stream that were written before `before` and end at `bound` at the latest.
+local function trim(stream, field, before, trimmed, bound)
   local through, blocks, bytes = trimmed, 0, 0
   walk(stream, '-', function(last, _, block)
     if last > bound or struct.unpack('<i8', block) >= before then
@@ -24,9 +24,9 @@ local state = redis.call('HMGET', meta, 'log_trimmed', 'applied', 'feed_trimmed'
 local function number(index)
   return tonumber(state[index]) or 0
 end
-local records = forget(KEYS[2], 'log_trimmed', tonumber(ARGV[1]), number(1), number(2))
-local changes = forget(KEYS[3], 'feed_trimmed', tonumber(ARGV[2]), number(3), number(4))
--- A dead letter goes with the record that it was; the id of its entry is the place, or a later one.
+local records = trim(KEYS[2], 'log_trimmed', tonumber(ARGV[1]), number(1), number(2))
+local changes = trim(KEYS[3], 'feed_trimmed', tonumber(ARGV[2]), number(3), number(4))
+-- A dead letter is trimmed with its record; the id of its entry is the record's position, or a later one.
 if redis.call('EXISTS', KEYS[5]) == 1 then
   redis.call('XTRIM', KEYS[5], 'MINID', '=', text(number(1) + records + 1) .. '-0')
 end

@@ -1,4 +1,4 @@
-//! The catalogue.
+//! Catalogue: writes, lookups and scans.
 
 use crate::store::RedisStore;
 use async_trait::async_trait;

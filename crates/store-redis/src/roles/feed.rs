@@ -1,4 +1,4 @@
-//! Change feeds.
+//! Change feeds: reads that wait for a change.
 
 use crate::notifier::{ChannelId, Topic};
 use crate::store::RedisStore;
@@ -19,6 +19,7 @@ impl FeedStore for RedisStore {
         wait: Duration,
     ) -> Result<FeedPage> {
         let limit = ReadLimit { records: max_changes.max(1), bytes: usize::MAX };
+        // The wait begins before the first read, so that a change between the two is not missed.
         let mut waiting = self.notifier.wait(ChannelId::of_partition(partition), Topic::Commit, wait);
         loop {
             let page = self.read_range(partition, StreamKind::Feed, after.get(), limit).await?;

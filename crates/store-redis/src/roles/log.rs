@@ -37,9 +37,11 @@ impl LogStore for RedisStore {
         wait: Duration,
     ) -> Result<LogPage> {
         let limit = ReadLimit { records: max_records.max(1), bytes: max_bytes };
+        // The wait begins before the first read, so that a record between the two is not missed.
         let mut waiting = self.notifier.wait(ChannelId::of_partition(partition), Topic::Log, wait);
         loop {
             let page = self.read_range(partition, StreamKind::Log, after.get(), limit).await?;
+            // Checked before the records: a page behind the trimmed part would skip positions.
             if after.get() < page.trimmed {
                 let first = LogSeq::new(page.trimmed).next();
                 return Err(Error::Trimmed { partition, requested: after.next(), first });
@@ -73,7 +75,7 @@ impl LogStore for RedisStore {
     }
 }
 
-/// Records as a page has them; that one is missing is never passed over.
+/// Returns the records of a page; a gap is an error.
 fn contiguous(partition: PartitionId, after: LogSeq, records: Vec<(u64, Bytes)>) -> Result<Vec<LogRecord>> {
     let mut expected = after;
     let missing = |seq: LogSeq| Error::Damaged {

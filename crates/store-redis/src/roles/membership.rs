@@ -1,16 +1,16 @@
-//! Workers that are present.
+//! Membership of the workers.
 
 use crate::store::RedisStore;
 use async_trait::async_trait;
 use portrait_profile::{TimeDelta, Timestamp};
 use portrait_store::backend::limits::within;
-use portrait_store::{MembershipStore, Nonce, Result, MEMBER_NAME_MAX, Member};
+use portrait_store::{MEMBER_NAME_MAX, Member, MembershipStore, Nonce, Result};
 
 #[async_trait]
 impl MembershipStore for RedisStore {
-    async fn heartbeat(&self, worker: &Member, ttl: TimeDelta, now: Timestamp) -> Result<Vec<Member>> {
-        within("a worker's name in bytes", worker.name.len(), MEMBER_NAME_MAX)?;
-        self.read_members(Some((worker, ttl)), now).await
+    async fn heartbeat(&self, member: &Member, ttl: TimeDelta, now: Timestamp) -> Result<Vec<Member>> {
+        within("a member's name in bytes", member.name.len(), MEMBER_NAME_MAX)?;
+        self.read_members(Some((member, ttl)), now).await
     }
 
     async fn members(&self, now: Timestamp) -> Result<Vec<Member>> {

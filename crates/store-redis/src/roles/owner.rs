@@ -1,4 +1,4 @@
-//! Steps of the owners of partitions.
+//! Operations of a partition's owner.
 
 use crate::partition::{LeaseAction, was_held};
 use crate::store::RedisStore;
@@ -32,8 +32,11 @@ impl OwnerStore for RedisStore {
     }
 
     async fn release(&self, partition: PartitionId, token: LeaseToken) -> Result<()> {
+        // The next owner adds ids that this process does not see.
         self.forget_seen(partition).await;
-        self.lease(partition, LeaseAction::Release(token), TimeDelta::ZERO, Timestamp::EPOCH).await.map(|_| ())
+        self.lease(partition, LeaseAction::Release(token), TimeDelta::ZERO, Timestamp::EPOCH)
+            .await
+            .map(|_| ())
     }
 
     async fn seen(&self, partition: PartitionId, ids: &[SeenQuery]) -> Result<Vec<bool>> {

@@ -1,4 +1,4 @@
-//! Profiles and tombstones.
+//! Profiles and tombstones: lookups and scans.
 
 use crate::store::RedisStore;
 use async_trait::async_trait;

@@ -23,7 +23,12 @@ impl RegistryStore for RedisStore {
         self.do_change_registry(change).await
     }
 
-    async fn acquire_training(&self, nonce: Nonce, ttl: TimeDelta, now: Timestamp) -> Result<Option<LeaseToken>> {
+    async fn acquire_training(
+        &self,
+        nonce: Nonce,
+        ttl: TimeDelta,
+        now: Timestamp,
+    ) -> Result<Option<LeaseToken>> {
         self.training(LeaseAction::Acquire(nonce), ttl, now).await
     }
 

@@ -1,5 +1,5 @@
-//! One window of remembered ids as a process knows it: the newest ids whole, older ones as filters of about 18 bits an id. A
-//! filter never denies an id that is there; whom it may have is read from the server. Nothing here asks anybody.
+//! Cached window of remembered ids: the newest ids exactly, older ones as binary fuse filters (Graf and Lemire, 2022) of about 18
+//! bits an id. A filter has no false negatives; possible hits are verified on the server. This module does no I/O.
 //!
 //! ```text
 //! server   id id id ... id │ id id id ... id │ id id id
@@ -10,55 +10,56 @@ use portrait_profile::SeenId;
 use portrait_store::backend::id_set::IdSet;
 use xorf::{BinaryFuse16, Filter};
 
-/// How many bytes an id has on the server.
+/// Size of a stored id in bytes.
 pub(crate) const ID_BYTES: usize = 8;
-/// How many ids become one filter.
+/// Number of ids of one filter.
 const CHUNK_IDS: usize = 32_768;
 
-/// What is known of a window.
+/// Cached part of a window.
 #[derive(Default)]
 pub(crate) struct CachedWindow {
-    /// How many ids of the server's are known, from its first on.
+    /// Number of cached ids, from the first stored one on.
     count: usize,
     chunks: Vec<IdChunk>,
-    /// Those after the last chunk.
+    /// Ids after the last chunk.
     newest: IdSet,
 }
 
-/// The ids of a stretch of [`CHUNK_IDS`].
+/// Ids of a range of [`CHUNK_IDS`].
 enum IdChunk {
     Filter(BinaryFuse16),
-    /// Ids that no filter could be made of, which happens to hardly any.
+    /// Ids for which the construction of a filter failed, which is rare.
     Exact(IdSet),
 }
 
-/// What is known of an id.
+/// Result of a lookup in the cache.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum IdLookup {
-    /// It is remembered.
+    /// The id is remembered.
     Seen,
-    /// It is in one of these chunks, or in none; usually there is no chunk here, and it is new.
+    /// The id is in one of these chunks or in none; without a chunk it is new.
     MaybeIn(Vec<usize>),
 }
 
 impl CachedWindow {
-    /// How many bytes of the server's string are known.
+    /// Returns the size of the cached part of the stored string in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.count * ID_BYTES
     }
 
-    /// Takes the ids that follow those that are known.
+    /// Adds the ids that follow the cached ones.
     pub(crate) fn extend(&mut self, ids: impl IntoIterator<Item = u64>) {
         for id in ids {
             self.newest.insert(id);
             self.count += 1;
             if self.count.is_multiple_of(CHUNK_IDS) {
+                // A filter cannot be extended, so ids are collected exactly until a chunk is full.
                 self.chunks.push(IdChunk::of(std::mem::take(&mut self.newest)));
             }
         }
     }
 
-    /// What is known of `id`.
+    /// Looks up `id`.
     pub(crate) fn lookup(&self, id: SeenId) -> IdLookup {
         let id = id.get();
         if self.newest.contains(&id) {
@@ -83,18 +84,18 @@ impl IdChunk {
     }
 }
 
-/// Where a chunk lies in the server's string, both ends included.
+/// Returns first and last byte of a chunk in the stored string (both inclusive).
 pub(crate) fn chunk_range(chunk: usize) -> (usize, usize) {
     let bytes = CHUNK_IDS * ID_BYTES;
     (chunk * bytes, (chunk + 1) * bytes - 1)
 }
 
-/// An id as the server keeps it.
+/// Returns the stored form of an id, big endian.
 pub(crate) fn stored_id(id: SeenId) -> [u8; ID_BYTES] {
     id.get().to_be_bytes()
 }
 
-/// The ids that a stretch of the server's string has.
+/// Returns the ids in a range of the stored string.
 pub(crate) fn ids_of(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
     bytes.as_chunks().0.iter().map(|id| u64::from_be_bytes(*id))
 }
@@ -103,13 +104,13 @@ pub(crate) fn ids_of(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
 mod tests {
     use super::*;
 
-    /// Ids as far apart as hashes are.
+    /// Returns the `number`-th id, spread as hashes are.
     fn id(number: u64) -> u64 {
         number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 1
     }
 
     #[test]
-    fn what_is_there_is_never_denied_and_what_is_not_is_hardly_ever_suspected() {
+    fn stored_ids_are_always_found_and_new_ids_rarely_collide() {
         let mut window = CachedWindow::default();
         let many = 3 * CHUNK_IDS as u64 + 100;
         window.extend((0..many).map(id));
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_read_as_they_are_kept() {
+    fn ids_are_decoded_as_they_are_encoded() {
         let ids: Vec<u64> = [0, 1, id(7), u64::MAX >> 1].to_vec();
         let bytes: Vec<u8> = ids.iter().flat_map(|id| stored_id(SeenId::from_bits(*id))).collect();
         assert_eq!(ids_of(&bytes).collect::<Vec<_>>(), ids);

@@ -1,22 +1,22 @@
-//! A cluster of three primaries with a replica each, formed without a tool: slots are given out, the servers meet, the replicas
-//! follow, and the cluster is there when every one of them says so.
+//! Cluster of three primaries with a replica each, formed by commands: slots are assigned, the servers meet, the replicas follow. The
+//! cluster is ready when every server reports so.
 
 use super::server::Server;
 use super::wait::until;
 
-/// How many primaries, and how many replicas in all.
+/// Number of primaries, and of replicas.
 const PRIMARIES: usize = 3;
-/// How many slots there are.
+/// Number of slots of a cluster.
 const SLOTS: usize = 16384;
 
-/// A running cluster.
+/// Running cluster of six servers.
 pub struct Cluster {
-    /// Three that began as primaries, then the replica of each.
+    /// Three servers that began as primaries, then the replica of each.
     pub servers: Vec<Server>,
 }
 
 impl Cluster {
-    /// Starts it with `settings` in every server.
+    /// Starts a cluster with `settings` in every server.
     pub fn start(settings: &[(&str, &str)]) -> Self {
         let own = [("cluster-enabled", "yes"), ("cluster-node-timeout", "1000")];
         let settings = [&own[..], settings].concat();
@@ -26,14 +26,14 @@ impl Cluster {
         cluster
     }
 
-    /// Its address, as a store is opened with.
+    /// Returns the URL that a store is opened with.
     pub fn url(&self) -> String {
         let servers: Vec<String> =
             self.servers.iter().map(|server| format!("127.0.0.1:{}", server.port())).collect();
         format!("redis-cluster://{}", servers.join(","))
     }
 
-    /// Which server began as the primary that has a key's slot, and which as its replica.
+    /// Returns the indices of the servers that began as primary and as replica of a key's slot.
     pub fn shard_of(&self, key: &str) -> (usize, usize) {
         let slot: usize = self.servers[0].command(&format!("CLUSTER KEYSLOT {key}"));
         let primary = (0..PRIMARIES).find(|index| slot < end_of(*index)).unwrap_or(PRIMARIES - 1);
@@ -60,7 +60,7 @@ impl Cluster {
         for index in 0..PRIMARIES {
             let primary: String = self.servers[index].command("CLUSTER MYID");
             let replica = &self.servers[index + PRIMARIES];
-            // One that has not heard of its primary's slots yet says so.
+            // A server that does not know its primary's slots yet returns an error.
             until("a replica follows", || {
                 replica.try_command::<()>(&format!("CLUSTER REPLICATE {primary}")).is_ok()
             });
@@ -72,16 +72,16 @@ impl Cluster {
                     .is_ok_and(|nodes| nodes.matches("slave").count() == PRIMARIES)
         });
         for (index, primary) in self.servers[..PRIMARIES].iter().enumerate() {
-            until("a replica is in step", || primary.is_followed_by(&self.servers[index + PRIMARIES]));
+            until("a replica is in sync", || primary.is_followed_by(&self.servers[index + PRIMARIES]));
         }
     }
 
-    fn until_all(&self, what: &str, so: impl Fn(&Server) -> bool) {
-        until(what, || self.servers.iter().all(&so));
+    fn until_all(&self, what: &str, condition: impl Fn(&Server) -> bool) {
+        until(what, || self.servers.iter().all(&condition));
     }
 }
 
-/// The slot after a primary's last.
+/// Returns the slot after a primary's last one.
 fn end_of(primary: usize) -> usize {
     SLOTS * (primary + 1) / PRIMARIES
 }

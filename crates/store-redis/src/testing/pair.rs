@@ -1,18 +1,18 @@
-//! A primary with one replica.
+//! Primary with one replica.
 
 use super::server::Server;
 use super::wait::until;
 
-/// A primary and its one replica.
+/// Running primary with one replica.
 pub struct Pair {
-    /// The primary.
+    /// Server that began as primary.
     pub primary: Server,
-    /// The replica.
+    /// Server that began as replica.
     pub replica: Server,
 }
 
 impl Pair {
-    /// Starts both with `settings`, and waits until the replica has what the primary has.
+    /// Starts both with `settings`, and waits until the replica is in sync.
     pub fn start(settings: &[(&str, &str)]) -> Self {
         let primary = Server::start(settings);
         let of_primary = format!("127.0.0.1 {}", primary.port());
@@ -22,8 +22,8 @@ impl Pair {
         pair
     }
 
-    /// Waits until the replica has what the primary has.
+    /// Waits until the replica is in sync.
     pub fn wait_in_sync(&self) {
-        until("the replica is in step", || self.primary.is_followed_by(&self.replica));
+        until("the replica is in sync", || self.primary.is_followed_by(&self.replica));
     }
 }

@@ -1,5 +1,5 @@
-//! A wire that does harm between a store and its server: it loses answers, and holds a chosen request at a chosen moment for as long
-//! as the store's process lives, so that it can be killed exactly there. In come connections of a store; they go on to one server.
+//! Proxy between a store and its server that injects faults: it loses replies, and holds a chosen request at a chosen moment as long as
+//! the store's process lives, so that the process can be killed exactly there.
 
 #![allow(clippy::disallowed_methods, reason = "a proxy of tests, whose tasks end with it")]
 
@@ -16,73 +16,73 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// A step that will be held.
+/// Request that will be held.
 pub struct HeldRequest {
     what: (FaultPoint, FaultMoment),
     reached: oneshot::Receiver<()>,
 }
 
-/// A wire to one server.
+/// Proxy to one server.
 pub struct Proxy {
     port: u16,
-    harms: Arc<ProxyFaults>,
-    /// Ends it with this value.
+    faults: Arc<ProxyFaults>,
+    /// Guard that ends the proxy when it is dropped.
     _running: DropGuard,
 }
 
 impl Proxy {
-    /// A wire to the server on `port` that does no harm yet.
+    /// Starts a proxy to the server on `port`, without faults.
     ///
     /// # Panics
     /// If there is no free port.
     pub async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let own = listener.local_addr().expect("an address").port();
-        let harms = Arc::new(ProxyFaults::default());
+        let faults = Arc::new(ProxyFaults::default());
         let ended = CancellationToken::new();
-        let harming = Arc::clone(&harms);
+        let proxy_faults = Arc::clone(&faults);
         let passing = async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(wire::pass(client, port, Arc::clone(&harming)));
+                tokio::spawn(wire::pass(client, port, Arc::clone(&proxy_faults)));
             }
         };
         tokio::spawn(ended.clone().run_until_cancelled_owned(passing));
-        Self { port: own, harms, _running: ended.drop_guard() }
+        Self { port: own, faults, _running: ended.drop_guard() }
     }
 
-    /// Its address, as a store is opened with.
+    /// Returns the URL that a store is opened with.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Loses the answer to the next request, and its connection.
+    /// Loses the reply to the next request, and its connection.
     pub fn lose_reply(&self) {
-        self.harms.lock().push(ProxyFault::LoseReply(None));
+        self.faults.lock().push(ProxyFault::LoseReply(None));
     }
 
-    /// Loses the answer to the next step of a kind, and its connection.
+    /// Loses the reply to the next request of a kind, and its connection.
     pub fn lose_reply_to(&self, step: FaultPoint) {
-        self.harms.lock().push(ProxyFault::LoseReply(Some(step)));
+        self.faults.lock().push(ProxyFault::LoseReply(Some(step)));
     }
 
-    /// How many answers are still to be lost.
+    /// Returns the number of replies that are still to be lost.
     pub fn replies_to_lose(&self) -> usize {
-        self.harms.lock().iter().filter(|harm| matches!(harm, ProxyFault::LoseReply(_))).count()
+        self.faults.lock().iter().filter(|fault| matches!(fault, ProxyFault::LoseReply(_))).count()
     }
 
-    /// Holds the next step of a kind at `moment`, and all that follows on its connection.
+    /// Holds the next request of a kind at `moment`, and everything after it on its connection.
     pub fn hold(&self, step: FaultPoint, moment: FaultMoment) -> HeldRequest {
         let (reach, reached) = oneshot::channel();
-        self.harms.lock().push(ProxyFault::Hold(step, moment, reach));
+        self.faults.lock().push(ProxyFault::Hold(step, moment, reach));
         HeldRequest { what: (step, moment), reached }
     }
 }
 
 impl HeldRequest {
-    /// Waits until the step is held.
+    /// Waits until the request is held.
     ///
     /// # Panics
-    /// If nobody takes that step within [`PATIENCE`].
+    /// If no such request comes within [`WAIT_TIMEOUT`].
     pub async fn reached(self) {
         let reached = tokio::time::timeout(WAIT_TIMEOUT, self.reached).await;
         assert!(matches!(reached, Ok(Ok(()))), "{:?}: not within {WAIT_TIMEOUT:?}", self.what);

@@ -1,5 +1,5 @@
-//! One server: a process, its port and its folder. It can be killed and started again with what it left behind, and stopped
-//! and woken as a machine that hangs.
+//! Redis server for tests: a process, its port and its folder. It can be killed and restarted with its files, and paused like a
+//! machine that hangs.
 
 use super::wait::{PAUSE, until};
 use redis::{Cmd, Connection, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo};
@@ -9,28 +9,28 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
-/// How often another port is tried, when somebody else took one meanwhile.
+/// Number of ports that are tried, since another process may take one meanwhile.
 const ATTEMPTS: usize = 10;
 
-/// A running server of Redis.
+/// Running Redis server.
 pub struct Server {
     process: Child,
     port: u16,
-    /// Where it listens for the others of its cluster, or for those who speak TLS.
+    /// Port of the cluster bus, or of TLS.
     second_port: u16,
     folder: TempDir,
     settings: Vec<(String, String)>,
 }
 
 impl Server {
-    /// Starts a server that keeps nothing on disk, with those settings on top.
+    /// Starts a server without persistence, with `settings` in addition.
     ///
     /// # Panics
     /// If `redis-server` is not installed or does not start.
     pub fn start(settings: &[(&str, &str)]) -> Self {
         let settings: Vec<(String, String)> =
             settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut told = String::new();
+        let mut last_log = String::new();
         for _ in 0..ATTEMPTS {
             let folder = tempfile::tempdir().expect("a folder for a server");
             let (port, second_port) = free_ports();
@@ -39,93 +39,93 @@ impl Server {
             if responds(&mut server.process, port, &settings) {
                 return server;
             }
-            told = log(&server.folder);
+            last_log = log(&server.folder);
         }
-        panic!("redis-server did not start {ATTEMPTS} times; its log says: {told}");
+        panic!("redis-server did not start {ATTEMPTS} times; its log says: {last_log}");
     }
 
-    /// Where it listens.
+    /// Returns the port of the server.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Where its files are.
+    /// Returns the folder of the server's files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Where it listens for the others of its cluster.
+    /// Returns the port of the cluster bus.
     pub(super) fn cluster_port(&self) -> u16 {
         self.second_port
     }
 
-    /// Its address, as a store is opened with.
+    /// Returns the URL that a store is opened with.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Its address with TLS, of a server that has certificates.
+    /// Returns the TLS URL of a server with certificates.
     pub fn tls_url(&self) -> String {
         format!("rediss://localhost:{}", self.second_port)
     }
 
-    /// Sends it a command, whose words are separated by spaces.
+    /// Sends a command, whose words are separated by spaces.
     ///
     /// # Panics
-    /// If it does not answer so.
+    /// If the reply is an error or of another type.
     pub fn command<T: FromRedisValue>(&self, words: &str) -> T {
         self.try_command(words).unwrap_or_else(|error| panic!("{words}: {error}"))
     }
 
-    /// Sends it a command; the error if it does not answer so.
+    /// Sends a command, whose words are separated by spaces.
     ///
     /// # Errors
-    /// What the server said, or that it is not there.
+    /// Error of the server or of the connection.
     pub fn try_command<T: FromRedisValue>(&self, words: &str) -> Result<T, redis::RedisError> {
         let mut command = Cmd::new();
         command.arg(words.split(' ').collect::<Vec<_>>());
         command.query(&mut connect(self.port, &self.settings)?)
     }
 
-    /// One line of what it says of itself.
+    /// Returns a field of the server's `INFO`.
     pub fn info(&self, name: &str) -> Option<String> {
         let info: String = self.try_command("INFO everything").ok()?;
         let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         Some(line.trim().to_owned())
     }
 
-    /// Whether `replica` has all that this one has, and follows it.
+    /// Returns whether `replica` is in sync with this server.
     pub fn is_followed_by(&self, replica: &Server) -> bool {
         let online = self.info("slave0").is_some_and(|line| line.contains("state=online"));
         online && replica.info("master_link_status").as_deref() == Some("up")
     }
 
-    /// Ends it at once, as a loss of its process.
+    /// Kills the process.
     pub fn kill(&mut self) {
-        // One that ended by itself is gone already.
+        // A process that ended by itself cannot be killed.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 
-    /// Starts it again after [`Self::kill`], with what it left behind.
+    /// Restarts the server after [`Self::kill`], with its files.
     ///
     /// # Panics
-    /// If it does not start.
+    /// If the server does not start.
     pub fn restart(&mut self) {
         self.process = launch(self.port, self.second_port, &self.folder, &self.settings);
         assert!(
             responds(&mut self.process, self.port, &self.settings),
-            "it does not start again: {}",
+            "the server does not restart: {}",
             log(&self.folder)
         );
     }
 
-    /// Stops it as a machine that hangs: nothing is lost, and nothing answered.
+    /// Pauses the process, like a machine that hangs: nothing is lost, and nothing is answered.
     pub fn hang(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Wakes it after [`Self::hang`].
+    /// Resumes the process after [`Self::hang`].
     pub fn wake(&self) {
         self.signal(Signal::CONT);
     }
@@ -139,7 +139,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
-        // A child that it made to write a file lives on until that is written.
+        // A child process that writes a file lives until the file is written.
         let gone = || std::fs::remove_dir_all(self.folder.path()).is_ok() || !self.folder.path().exists();
         for _ in 0..ATTEMPTS {
             if gone() {
@@ -154,7 +154,7 @@ fn launch(port: u16, second_port: u16, folder: &TempDir, settings: &[(String, St
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.arg("--dir").arg(folder.path()).arg("--logfile").arg(folder.path().join("log"));
-    // Without a file between, a replica is counted as there up to a second before it answers.
+    // With diskless replication a replica counts as online up to a second before it confirms writes.
     command.args(["--repl-diskless-sync", "no"]);
     for (name, value) in settings {
         command.arg(format!("--{name}")).args(value.split(' '));
@@ -174,7 +174,7 @@ fn launch(port: u16, second_port: u16, folder: &TempDir, settings: &[(String, St
     }
 }
 
-/// Waits until `process` answers on `port`. False if it ended, or if another one answers there.
+/// Waits until `process` responds on `port`. Returns false if it ended, or if another process responds there.
 fn responds(process: &mut Child, port: u16, settings: &[(String, String)]) -> bool {
     let mut alive = true;
     until("redis-server answers", || {
@@ -198,7 +198,7 @@ fn connect(port: u16, settings: &[(String, String)]) -> Result<Connection, redis
     redis::Client::open(address.into_connection_info()?.set_redis_settings(credentials))?.get_connection()
 }
 
-/// Two ports that nobody listens on.
+/// Returns two free ports.
 fn free_ports() -> (u16, u16) {
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
     let [port, second_port] = listeners.map(|listener| listener.local_addr().expect("an address").port());

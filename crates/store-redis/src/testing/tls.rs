@@ -1,20 +1,19 @@
-//! Certificates for servers that speak TLS and for their callers: a signer, a server's for `localhost` alone, and callers', made
-//! when they are needed.
+//! Certificates for TLS servers and their clients: a certificate authority, a server's for `localhost`, and clients'.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A signer and what it signed.
+/// Certificate authority and its certificates.
 pub struct Certificates {
     folder: TempDir,
 }
 
 impl Certificates {
-    /// Makes new ones.
+    /// Creates a certificate authority and a server's certificate.
     ///
     /// # Panics
-    /// If `openssl` is not installed, or will not.
+    /// If `openssl` is not installed or fails.
     pub fn make() -> Self {
         let made = Self { folder: tempfile::tempdir().expect("a folder for certificates") };
         let key = ["-newkey", "rsa:2048", "-nodes", "-days", "2"];
@@ -26,26 +25,26 @@ impl Certificates {
         made
     }
 
-    /// Makes a server's certificate, `NAME.pem`, and its key, `NAME.key`; in place of those that were there.
+    /// Creates a server's certificate, `NAME.pem`, and its key, `NAME.key`; replaces existing ones.
     ///
     /// # Panics
-    /// As [`Self::make`].
+    /// If `openssl` fails.
     pub fn server(&self, name: &str) {
         self.signed(name, "localhost", &[NAMES, "extendedKeyUsage=serverAuth,clientAuth"]);
     }
 
-    /// Makes a caller's certificate, `NAME.pem`, and its key, `NAME.key`.
+    /// Creates a client's certificate, `NAME.pem`, and its key, `NAME.key`.
     ///
     /// # Panics
-    /// As [`Self::make`].
+    /// If `openssl` fails.
     pub fn caller(&self, name: &str) {
         self.signed(name, name, &["extendedKeyUsage=clientAuth"]);
     }
 
-    /// Makes a caller's certificate that was good long ago.
+    /// Creates a client's certificate that has expired.
     ///
     /// # Panics
-    /// As [`Self::make`].
+    /// If `openssl` fails.
     pub fn expired_caller(&self, name: &str) {
         self.caller(name);
         let file = |end: &str| format!("{name}.{end}");
@@ -69,15 +68,15 @@ impl Certificates {
         self.openssl(&what, &[&usual[..], &extensions].concat());
     }
 
-    /// The signer's certificate, in PEM.
+    /// Returns the authority's certificate in PEM.
     ///
     /// # Panics
-    /// If somebody removed it.
+    /// If the file was removed.
     pub fn signer(&self) -> Vec<u8> {
         std::fs::read(self.path("signer.pem")).expect("it was made")
     }
 
-    /// What a server is started with.
+    /// Returns the settings of a server with these certificates.
     pub fn settings(&self) -> [(&'static str, String); 4] {
         let path = |name: &str| self.path(name).display().to_string();
         [
@@ -88,12 +87,12 @@ impl Certificates {
         ]
     }
 
-    /// Where a file of theirs is, as `signer.pem`.
+    /// Returns the path of a file, such as `signer.pem`.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder().join(name)
     }
 
-    /// Where all of them are.
+    /// Returns the folder of all files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -107,10 +106,10 @@ impl Certificates {
     }
 }
 
-/// What a server is called.
+/// Names in a server's certificate.
 const NAMES: &str = "subjectAltName=DNS:localhost,IP:127.0.0.1";
 
-/// How the signer signs for days of its own choice.
+/// Configuration of the authority for certificates with a given period.
 const AUTHORITY: &str = "[ca]
 default_ca = signer
 [signer]

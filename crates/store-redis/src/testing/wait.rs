@@ -1,22 +1,22 @@
-//! Waiting for what a server is expected to do.
+//! Waits for the expected state of a server.
 
 #![allow(clippy::disallowed_methods, reason = "a test waits in real time")]
 
 use std::time::{Duration, Instant};
 
-/// How long anything here may take to come about.
+/// Longest wait for a condition.
 pub const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Pause between two looks.
+/// Pause between two checks.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
-/// Looks until `so` is.
+/// Waits until `condition` returns true.
 ///
 /// # Panics
-/// If it is not within [`PATIENCE`]; `what` says what was waited for.
-pub fn until(what: &str, mut so: impl FnMut() -> bool) {
+/// If the condition, described by `what`, is not met within [`WAIT_TIMEOUT`].
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
-    while !so() {
+    while !condition() {
         assert!(begun.elapsed() < WAIT_TIMEOUT, "{what}: not within {WAIT_TIMEOUT:?}");
         std::thread::sleep(PAUSE);
     }

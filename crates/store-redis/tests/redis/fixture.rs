@@ -1,4 +1,4 @@
-//! What the tests share: a store on a server, an owner, and records.
+//! Fixture of the tests: a store on a server, an owner, and records.
 
 use bytes::Bytes;
 use portrait_profile::{PartitionCount, PartitionId, TimeDelta, Timestamp};
@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
-/// How long a test waits for what must happen.
+/// Longest wait of a test for an expected event.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-/// A server that keeps everything on disk before it answers.
+/// Settings of a server that writes to disk before it replies.
 pub(super) const ON_DISK: [(&str, &str); 2] = [("appendonly", "yes"), ("appendfsync", "always")];
 
-/// A server that writes everything to its file, and has it after its process was lost.
+/// Settings of a server that writes everything to its file, and has it after a loss of its process.
 pub(super) const WRITTEN: [(&str, &str); 1] = [("appendonly", "yes")];
 
 pub(super) fn options(url: &str, level: AckLevel) -> RedisOptions {
@@ -49,13 +49,13 @@ pub(super) async fn meta(store: &RedisStore, number: u32) -> PartitionMeta {
     store.meta(partition(store, number)).await.expect("the store is there")
 }
 
-/// Takes a partition for a long time.
+/// Acquires a partition for a day.
 pub(super) async fn own(store: &RedisStore, number: u32) -> LeaseToken {
     let lease = store.acquire(partition(store, number), Nonce::random(), TimeDelta::from_days(1), NOW).await;
     lease.expect("the store is there").expect("it is free")
 }
 
-/// A commit of one profile and one change after what `meta` says.
+/// Returns a commit of one profile and one change that follows `meta`.
 pub(super) fn commit(meta: &PartitionMeta, token: LeaseToken, applied_through: LogSeq) -> Commit {
     Commit {
         token,
@@ -73,7 +73,7 @@ pub(super) fn commit(meta: &PartitionMeta, token: LeaseToken, applied_through: L
     }
 }
 
-/// Every record of a partition's log, in order.
+/// Returns every record of a partition's log, in order.
 pub(super) async fn log(store: &RedisStore, number: u32) -> Vec<String> {
     let mut records = Vec::new();
     loop {
@@ -87,7 +87,7 @@ pub(super) async fn log(store: &RedisStore, number: u32) -> Vec<String> {
     }
 }
 
-/// Tries until it works.
+/// Repeats `attempt` until it succeeds.
 pub(super) async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Result<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -98,21 +98,25 @@ pub(super) async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> 
     }
 }
 
-/// How often a server is killed; `PORTRAIT_FAULT_CYCLES` sets it.
+/// Returns the number of times a server is killed, from `PORTRAIT_FAULT_CYCLES`; default 20.
 pub(super) fn cycles() -> usize {
-    let told = std::env::var("PORTRAIT_FAULT_CYCLES").ok();
-    told.map_or(20, |cycles| cycles.parse().expect("PORTRAIT_FAULT_CYCLES is a number"))
+    let configured = std::env::var("PORTRAIT_FAULT_CYCLES").ok();
+    configured.map_or(20, |cycles| cycles.parse().expect("PORTRAIT_FAULT_CYCLES is a number"))
 }
 
-/// What became of the records of some writers.
+/// Records of concurrent writers, by outcome.
 #[derive(Default)]
 pub(super) struct WrittenData {
     pub(super) acknowledged: BTreeSet<String>,
     pub(super) unknown: BTreeSet<String>,
 }
 
-/// Appends record after record to each partition, until `ended` says so; each record once.
-pub(super) fn write(store: &Arc<RedisStore>, level: AckLevel, ended: &Arc<AtomicBool>) -> JoinSet<WrittenData> {
+/// Appends records to each partition until `ended` is set; each record once.
+pub(super) fn write(
+    store: &Arc<RedisStore>,
+    level: AckLevel,
+    ended: &Arc<AtomicBool>,
+) -> JoinSet<WrittenData> {
     let mut writers = JoinSet::new();
     for writer in 0..8 {
         let (store, ended) = (Arc::clone(store), Arc::clone(ended));
@@ -137,7 +141,7 @@ pub(super) fn write(store: &Arc<RedisStore>, level: AckLevel, ended: &Arc<Atomic
     writers
 }
 
-/// Checks that everything acknowledged is in the logs once, what is unknown at most once, and nothing else.
+/// Checks that the logs hold every acknowledged record once, records of unknown outcome at most once, and nothing else.
 pub(super) async fn check_written(store: &RedisStore, mut writers: JoinSet<WrittenData>) {
     let mut all = WrittenData::default();
     while let Some(written) = writers.join_next().await {

@@ -1,4 +1,4 @@
-//! What is lost, and what must not be: answers, memory, scripts, connections, and servers with all or a part of what they had.
+//! Losses: of replies, memory, scripts, connections, and of all or a part of a server's data.
 
 use super::fixture::{
     NOW, ON_DISK, PATIENCE, append, check_written, commit, cycles, eventually, log, meta, open, options, own,
@@ -10,14 +10,14 @@ use portrait_store::{
     AckLevel, CatalogueStore, Error, LogSeq, LogStore, Nonce, OwnerStore, PositionFate, RegistryChange,
     RegistryNo, RegistryStore, StoreInfo, Trim,
 };
-use portrait_store_redis::testing::{FaultMoment, Proxy, Server, FaultPoint, until};
+use portrait_store_redis::testing::{FaultMoment, FaultPoint, Proxy, Server, until};
 use portrait_store_redis::{RedisOptions, RedisStore};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 #[tokio::test]
-async fn a_full_server_takes_commits_and_trims_and_no_appends() {
+async fn a_full_server_accepts_commits_and_trims_and_refuses_appends() {
     let server = Server::start(&[("maxmemory", "8mb")]);
     let store = open(&server.url(), AckLevel::Memory).await;
     let large = vec![Bytes::from(vec![b'x'; 100_000])];
@@ -30,7 +30,9 @@ async fn a_full_server_takes_commits_and_trims_and_no_appends() {
     };
     assert!(matches!(full, Error::Full { .. }) && full.is_retryable(), "{full:?}");
     let token = own(&store, 0).await;
-    assert!(store.renew(partition(&store, 0), token, TimeDelta::from_days(1), NOW).await.expect("it is there"));
+    assert!(
+        store.renew(partition(&store, 0), token, TimeDelta::from_days(1), NOW).await.expect("it is there")
+    );
     let before = meta(&store, 0).await;
     let step = commit(&before, token, before.log_end);
     store.commit(partition(&store, 0), step).await.expect("what was accepted can still be applied");
@@ -39,7 +41,7 @@ async fn a_full_server_takes_commits_and_trims_and_no_appends() {
     let trimmed = store.trim(partition(&store, 0), what).await.expect("it can be forgotten");
     assert_eq!((trimmed.log_records, trimmed.changes), (before.log_end.get(), 1));
     eventually("room was made", append).await;
-    // However full: what was accepted can be applied, and nothing is accepted.
+    // Accepted records can be applied on a full server, and nothing new is accepted.
     server.command::<()>("CONFIG SET maxmemory 1mb");
     let items = vec![(Bytes::from_static(b"i"), Bytes::from_static(b"item"))];
     assert!(matches!(store.put_items(items, AckLevel::Memory).await, Err(Error::Full { .. })));
@@ -56,7 +58,7 @@ async fn a_full_server_takes_commits_and_trims_and_no_appends() {
     append().await.expect("there is room again");
 }
 
-/// A change of the models that has nothing in it.
+/// Returns an empty change of the models.
 fn nothing() -> RegistryChange {
     RegistryChange {
         expected: RegistryNo::ZERO,
@@ -68,7 +70,7 @@ fn nothing() -> RegistryChange {
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_with_nothing_is_the_same_store_begun_anew() {
+async fn a_server_that_restarts_empty_is_the_same_store_without_data() {
     let mut server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
     let token = own(&store, 0).await;
@@ -83,7 +85,7 @@ async fn a_server_that_comes_back_with_nothing_is_the_same_store_begun_anew() {
     assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
     let options = RedisOptions { partitions: None, ..options(&server.url(), AckLevel::Memory) };
     let another = RedisStore::open(options).await.expect("it is there");
-    assert_eq!(another.layout(), store.layout(), "who comes now sees what was fixed");
+    assert_eq!(another.layout(), store.layout(), "a later process opens the same layout");
 }
 
 #[tokio::test]
@@ -96,7 +98,7 @@ async fn a_lease_runs_by_the_servers_clock() {
     };
     let first = acquire(1, NOW).await.expect("it is free");
     let begun = Instant::now();
-    // A clock that goes wrong takes nobody's lease.
+    // A caller with a wrong clock takes no lease.
     assert_eq!(acquire(2, NOW.plus(TimeDelta::from_days(1000))).await, None);
     let second = loop {
         if let Some(token) = acquire(2, NOW).await {
@@ -108,7 +110,7 @@ async fn a_lease_runs_by_the_servers_clock() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_found_out_from_the_state() {
+async fn a_lost_reply_is_resolved_from_the_state() {
     let server = Server::start(&[]);
     let proxy = Proxy::to(server.port()).await;
     let store = open(&proxy.url(), AckLevel::Memory).await;
@@ -133,20 +135,20 @@ async fn a_lost_answer_is_found_out_from_the_state() {
         assert!(matches!(again, Err(Error::Fenced { .. })), "{again:?}");
     }
     assert_eq!(proxy.replies_to_lose(), 0);
-    // A read is asked again.
+    // A read is repeated.
     proxy.lose_reply();
     assert_eq!(log(&store, 0).await.len(), 100);
 }
 
 #[tokio::test]
-async fn a_step_that_is_held_is_done_or_not_as_the_moment_says_and_nobody_knows() {
+async fn a_held_request_is_done_or_not_by_the_moment_of_the_hold() {
     let server = Server::start(&[]);
     let proxy = Proxy::to(server.port()).await;
     let direct = open(&server.url(), AckLevel::Memory).await;
     let token = own(&direct, 0).await;
     append(&direct, 0, "record", AckLevel::Memory).await.expect("there is room");
     for (moment, done) in [(FaultMoment::Sent, false), (FaultMoment::Done, true)] {
-        // What is held stays so as long as its store lives: each of them has one of its own.
+        // A connection stays held as long as its store lives, so each hold has a store of its own.
         let store = open(&proxy.url(), AckLevel::Memory).await;
         let before = meta(&direct, 0).await;
         let held = proxy.hold(FaultPoint::Commit, moment);
@@ -179,24 +181,26 @@ async fn a_step_that_is_held_is_done_or_not_as_the_moment_says_and_nobody_knows(
 }
 
 #[tokio::test]
-async fn of_two_tokens_with_one_epoch_only_the_one_that_is_stored_may_act() {
+async fn of_two_tokens_with_one_epoch_only_the_stored_one_may_act() {
     let server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
     append(&store, 0, "record", AckLevel::Memory).await.expect("there is room");
     let token = own(&store, 0).await;
-    // As after a fail-over to a replica that missed the lease, and gave it to another with the same epoch.
+    // As after a fail-over to a replica that missed the lease, and assigned the same epoch to another owner.
     server.command::<()>(&format!("HSET {{portrait:0}}:meta token {}:{:032x}", token.epoch, 77));
     let before = meta(&store, 0).await;
     assert_eq!(before.token.map(|token| (token.epoch, token.nonce)), Some((token.epoch, Nonce::new(77))));
     let refused = store.commit(partition(&store, 0), commit(&before, token, LogSeq::new(1))).await;
     assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
-    assert!(!store.renew(partition(&store, 0), token, TimeDelta::from_days(1), NOW).await.expect("it is there"));
+    assert!(
+        !store.renew(partition(&store, 0), token, TimeDelta::from_days(1), NOW).await.expect("it is there")
+    );
     store.release(partition(&store, 0), token).await.expect("a foreign token is ignored");
     assert_eq!(meta(&store, 0).await, before, "nothing was written");
 }
 
 #[tokio::test]
-async fn scripts_that_the_server_forgot_are_given_again() {
+async fn scripts_that_the_server_lost_are_loaded_again() {
     let server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
     append(&store, 0, "one", AckLevel::Memory).await.expect("there is room");
@@ -221,7 +225,7 @@ async fn a_killed_server_comes_back_with_everything_and_new_generations() {
         let away = append(&store, 0, "never", AckLevel::Disk).await;
         assert!(matches!(away, Err(Error::Unavailable(_))), "{away:?}");
         server.restart();
-        // The lost connection is known, and nothing was sent on it.
+        // The loss of the connection is known, so nothing is sent on it.
         let new = append(&store, 0, "more", AckLevel::Disk).await.expect("it is there again").last;
         assert_eq!(new.seq, LogSeq::new(round));
         let after = meta(&store, 0).await;
@@ -230,14 +234,14 @@ async fn a_killed_server_comes_back_with_everything_and_new_generations() {
             (LogSeq::new(1), 1, 1)
         );
         assert_ne!(after.token, Some(token), "leases end with a generation");
-        assert_eq!(after.log_generations.iter().count() as u64, round, "one for each life");
+        assert_eq!(after.log_generations.iter().count() as u64, round, "one for each incarnation");
         assert_eq!(after.log_generations.newest(), new.generation);
         assert_eq!(after.log_generations.fate(old, after.log_end), PositionFate::Valid);
     }
 }
 
 #[tokio::test]
-async fn a_place_that_was_lost_is_an_error_and_never_another_record() {
+async fn a_lost_position_is_an_error_and_never_another_record() {
     let mut server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
     let kept = append(&store, 0, "kept", AckLevel::Memory).await.expect("there is room").last;
@@ -259,7 +263,7 @@ async fn a_place_that_was_lost_is_an_error_and_never_another_record() {
 }
 
 #[tokio::test]
-async fn an_owner_that_read_what_was_lost_cannot_commit_it() {
+async fn an_owner_that_read_a_lost_record_cannot_commit_it() {
     let mut server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
     let token = own(&store, 0).await;
@@ -269,12 +273,14 @@ async fn an_owner_that_read_what_was_lost_cannot_commit_it() {
     assert_eq!(log(&store, 0).await, ["lost"]);
     server.kill();
     server.restart();
-    let place = async || append(&store, 0, "in its place", AckLevel::Memory).await;
-    assert_eq!(eventually("it is there again", place).await.first, LogSeq::new(1));
+    let replacement = async || append(&store, 0, "in its place", AckLevel::Memory).await;
+    assert_eq!(eventually("it is there again", replacement).await.first, LogSeq::new(1));
     let step = commit(&read, token, LogSeq::new(1));
     let refused = store.commit(partition(&store, 0), step).await;
     assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
-    assert!(!store.renew(partition(&store, 0), token, TimeDelta::from_days(1), NOW).await.expect("it is there"));
+    assert!(
+        !store.renew(partition(&store, 0), token, TimeDelta::from_days(1), NOW).await.expect("it is there")
+    );
     let next = own(&store, 0).await;
     assert!(next.epoch > token.epoch);
     let state = meta(&store, 0).await;
@@ -284,13 +290,13 @@ async fn an_owner_that_read_what_was_lost_cannot_commit_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_is_not_waited_for_by_anybody_and_goes_on_afterwards() {
+async fn a_server_that_hangs_blocks_no_caller_and_resumes_afterwards() {
     let server = Server::start(&[]);
     let store = Arc::new(open(&server.url(), AckLevel::Memory).await);
     append(&store, 0, "one", AckLevel::Memory).await.expect("there is room");
     server.hang();
     let begun = Instant::now();
-    // At first the answers are missing, then the connection.
+    // At first the replies are missing, then the connection.
     for level in [AckLevel::Memory, AckLevel::Memory, AckLevel::Replica] {
         let mut appending = tokio::task::JoinSet::new();
         for _ in 0..200 {
@@ -312,7 +318,7 @@ async fn a_server_that_hangs_is_not_waited_for_by_anybody_and_goes_on_afterwards
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_waits_is_woken_by_the_server_and_also_after_it_was_away() {
+async fn a_waiting_reader_is_woken_by_the_server_and_after_its_restart() {
     let mut server = Server::start(&ON_DISK);
     let store = Arc::new(open(&server.url(), AckLevel::Disk).await);
     let wait = |after: u64| {
@@ -321,7 +327,7 @@ async fn whoever_waits_is_woken_by_the_server_and_also_after_it_was_away() {
             let partition = partition(&store, 0);
             let begun = Instant::now();
             loop {
-                // A reader tries again what the loss of the server cut off.
+                // A reader repeats a read that the loss of the server ended.
                 let read = store.read_log(partition, LogSeq::new(after), 1, 1000, PATIENCE).await;
                 assert!(begun.elapsed() < PATIENCE, "no record comes: {read:?}");
                 if let Ok(page) = read {
@@ -340,7 +346,7 @@ async fn whoever_waits_is_woken_by_the_server_and_also_after_it_was_away() {
         append(&store, 0, "next", AckLevel::Disk).await.expect("there is room");
         assert_eq!(waiting.await.expect("no panic"), 1);
     }
-    // Without a bell each of them waits for the next look, half a second.
+    // Without notifications each reader waits for the next poll, half a second.
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     let waiting = wait(21);
     server.kill();
@@ -350,7 +356,7 @@ async fn whoever_waits_is_woken_by_the_server_and_also_after_it_was_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_killed_loses_and_doubles_nothing_that_is_on_disk() {
+async fn a_killed_server_neither_loses_nor_duplicates_durable_records() {
     let mut server = Server::start(&ON_DISK);
     let store = Arc::new(open(&server.url(), AckLevel::Disk).await);
     let ended = Arc::new(AtomicBool::new(false));
@@ -363,11 +369,11 @@ async fn a_server_that_is_killed_loses_and_doubles_nothing_that_is_on_disk() {
     }
     ended.store(true, Ordering::SeqCst);
     check_written(&store, writers).await;
-    let lives = meta(&store, 0).await.log_generations.iter().count();
-    assert_eq!(lives, 64.min(cycles() + 1));
+    let generations = meta(&store, 0).await.log_generations.iter().count();
+    assert_eq!(generations, 64.min(cycles() + 1));
 }
 
-/// The newest place of partition 0, asked for beside the store.
+/// Returns the newest position of partition 0, read without the store.
 fn meta_now(server: &Server) -> u64 {
     server.command("HGET {portrait:0}:meta log_end")
 }

@@ -1,4 +1,4 @@
-//! Which servers and settings are refused, and what is said then.
+//! Servers and settings that are refused at open, and the errors.
 
 use super::fixture::{ON_DISK, WRITTEN, options};
 use portrait_profile::{PartitionCount, TimeDelta};
@@ -7,7 +7,7 @@ use portrait_store_redis::testing::{Certificates, Cluster, Pair, Server};
 use portrait_store_redis::{RedisOptions, RedisStore, RedisTarget};
 use std::time::Duration;
 
-/// What is said when a store is not opened; nothing if it is.
+/// Returns the error of a refused open; none if the store opens.
 async fn refused(options: RedisOptions) -> Option<String> {
     match RedisStore::open(RedisOptions { start_timeout: Duration::from_millis(100), ..options }).await {
         Ok(_) => None,
@@ -19,7 +19,7 @@ async fn refused(options: RedisOptions) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_server_that_keeps_less_than_is_promised_is_refused_unless_that_is_meant() {
+async fn a_server_below_the_promised_durability_is_refused_unless_accepted() {
     type Row<'r> = (&'r [(&'r str, &'r str)], AckLevel, &'r str, &'r str);
     let rows: [Row<'_>; 5] = [
         (&[("maxmemory-policy", "allkeys-lru")], AckLevel::Memory, "maxmemory-policy", "noeviction"),
@@ -29,7 +29,7 @@ async fn a_server_that_keeps_less_than_is_promised_is_refused_unless_that_is_mea
         (
             &[("rename-command", "CONFIG NOTHING")],
             AckLevel::Memory,
-            "does not tell its settings",
+            "does not report its settings",
             "CONFIG GET",
         ),
     ];
@@ -37,7 +37,7 @@ async fn a_server_that_keeps_less_than_is_promised_is_refused_unless_that_is_mea
         let server = Server::start(settings);
         let options = options(&server.url(), level);
         let said = refused(options.clone()).await;
-        // A release that can be asked when something is on disk need not keep it before it answers.
+        // A release with `WAITAOF` need not write to disk before it replies.
         if said.is_none()
             && problem == "appendfsync no"
             && server.info("redis_version") > Some("7.2".to_owned())
@@ -52,12 +52,14 @@ async fn a_server_that_keeps_less_than_is_promised_is_refused_unless_that_is_mea
 }
 
 #[tokio::test]
-async fn a_server_that_keeps_what_is_promised_is_taken() {
+async fn a_server_of_the_promised_durability_is_accepted() {
     let (on_disk, pair) = (Server::start(&ON_DISK), Pair::start(&WRITTEN));
     assert_eq!(refused(options(&on_disk.url(), AckLevel::Disk)).await, None);
     assert_eq!(refused(options(&pair.primary.url(), AckLevel::Replica)).await, None);
-    let forgetful = Pair::start(&[]);
-    let said = refused(options(&forgetful.primary.url(), AckLevel::Replica)).await.expect("it forgets");
+    let without_persistence = Pair::start(&[]);
+    let said = refused(options(&without_persistence.primary.url(), AckLevel::Replica))
+        .await
+        .expect("no persistence");
     assert!(said.contains("appendonly no") && said.contains("replica"), "{said}");
     let said = refused(RedisOptions { replicas: 2, ..options(&pair.primary.url(), AckLevel::Replica) }).await;
     assert!(said.is_some_and(|said| said.contains("1 replicas")));
@@ -78,7 +80,7 @@ async fn a_url_of_the_wrong_kind_is_refused() {
 }
 
 #[tokio::test]
-async fn a_password_is_used_and_never_told() {
+async fn a_password_is_used_and_never_displayed() {
     let server = Server::start(&[("requirepass", "hunter2@")]);
     let url = |password: &str| server.url().replace("redis://", &format!("redis://:{password}@"));
     assert_eq!(refused(options(&url("hunter2%40"), AckLevel::Memory)).await, None);
@@ -91,7 +93,7 @@ async fn a_password_is_used_and_never_told() {
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_tls_has_to_prove_who_it_is() {
+async fn a_tls_server_must_authenticate() {
     let certificates = Certificates::make();
     let settings = certificates.settings();
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -102,15 +104,15 @@ async fn a_server_that_speaks_tls_has_to_prove_who_it_is() {
     };
     let store = RedisStore::open(known.clone()).await.expect("its signer is known");
     assert!(store.registry(None, Duration::ZERO).await.is_ok());
-    let strangers = Certificates::make().signer();
-    for certificate_authority in [None, Some(strangers)] {
+    let other_authority = Certificates::make().signer();
+    for certificate_authority in [None, Some(other_authority)] {
         let options = RedisOptions { certificate_authority, start_timeout: Duration::ZERO, ..known.clone() };
-        assert!(RedisStore::open(options).await.is_err(), "nobody vouches for it");
+        assert!(RedisStore::open(options).await.is_err(), "its authority is unknown");
     }
 }
 
 #[tokio::test]
-async fn nobody_there_is_not_a_wrong_setting() {
+async fn an_unreachable_server_is_not_a_wrong_setting() {
     let mut server = Server::start(&[]);
     server.kill();
     let options = RedisOptions { start_timeout: Duration::ZERO, ..options(&server.url(), AckLevel::Memory) };
@@ -119,7 +121,7 @@ async fn nobody_there_is_not_a_wrong_setting() {
 }
 
 #[tokio::test]
-async fn what_was_fixed_at_creation_cannot_be_changed() {
+async fn settings_fixed_at_creation_cannot_be_changed() {
     let server = Server::start(&[]);
     let fixed = options(&server.url(), AckLevel::Memory);
     assert_eq!(refused(fixed.clone()).await, None);
@@ -133,9 +135,9 @@ async fn what_was_fixed_at_creation_cannot_be_changed() {
         let said = refused(options).await.expect(problem);
         assert!(said.contains(problem), "{said}");
     }
-    let whatever =
+    let any_count =
         RedisStore::open(RedisOptions { partitions: None, ..fixed.clone() }).await.expect("it is taken");
-    assert_eq!(whatever.layout().partitions.get(), 4);
+    assert_eq!(any_count.layout().partitions.get(), 4);
     let apart = RedisOptions { prefix: "another".to_owned(), partitions: None, ..fixed.clone() };
     assert_eq!(RedisStore::open(apart).await.expect("another store").layout().partitions.get(), 64);
     server.command::<()>("HSET {portrait:layout} format 9");

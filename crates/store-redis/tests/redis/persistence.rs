@@ -1,4 +1,4 @@
-//! How what is kept is kept: ids in strings, profiles in pages, parts in chunks.
+//! Forms of stored data: ids in strings, profiles in pages, generations in a bounded list.
 
 use super::fixture::{NOW, append, commit, meta, open, own, partition};
 use bytes::Bytes;
@@ -9,16 +9,16 @@ use portrait_store::{
 use portrait_store_redis::testing::Server;
 use std::collections::BTreeSet;
 
-/// The `number`-th id; all of them are different and as far apart as hashes are.
+/// Returns the `number`-th id, spread as hashes are.
 fn id(number: u64) -> SeenQuery {
     SeenQuery { id: SeenId::from_bits(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)), arrived_at: NOW }
 }
 
 #[tokio::test]
-async fn many_ids_are_remembered_in_little_room_and_none_is_taken_for_another() {
+async fn many_ids_are_stored_compactly_and_found_exactly() {
     let server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
-    let stranger = open(&server.url(), AckLevel::Memory).await;
+    let other_process = open(&server.url(), AckLevel::Memory).await;
     let token = own(&store, 0).await;
     for batch in 0..100 {
         let state = meta(&store, 0).await;
@@ -28,7 +28,7 @@ async fn many_ids_are_remembered_in_little_room_and_none_is_taken_for_another() 
     }
     for begin in (0..200_000).step_by(1000) {
         let queries: Vec<SeenQuery> = (begin..begin + 1000).map(id).collect();
-        for store in [&store, &stranger] {
+        for store in [&store, &other_process] {
             let found = store.seen(partition(store, 0), &queries).await.expect("it is there");
             assert!(found.iter().all(|found| *found == (begin < 100_000)), "from {begin}");
         }
@@ -39,7 +39,7 @@ async fn many_ids_are_remembered_in_little_room_and_none_is_taken_for_another() 
 }
 
 #[tokio::test]
-async fn a_scan_of_few_small_profiles_keeps_to_its_pages_while_they_are_deleted() {
+async fn a_scan_of_few_small_profiles_respects_its_pages_during_deletions() {
     let server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
     let token = own(&store, 0).await;
@@ -48,7 +48,8 @@ async fn a_scan_of_few_small_profiles_keeps_to_its_pages_while_they_are_deleted(
     let profiles = (0..100).map(|number| (key(number), Some(Bytes::from_static(b"p")))).collect();
     let step = Commit { profiles, ..commit(&state, token, LogSeq::ZERO) };
     store.commit(partition(&store, 0), step).await.expect("the owner commits");
-    let (mut found, mut cursor) = (BTreeSet::new(), None);
+    let mut found = BTreeSet::new();
+    let mut cursor = None;
     for page in 0.. {
         let profiles = store.scan(partition(&store, 0), cursor, 7).await.expect("it is there");
         assert!(profiles.profiles.len() <= 7);
@@ -65,18 +66,19 @@ async fn a_scan_of_few_small_profiles_keeps_to_its_pages_while_they_are_deleted(
 }
 
 #[tokio::test]
-async fn only_the_newest_generations_are_kept() {
+async fn only_the_newest_generations_are_retained() {
     let server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
     let first = meta(&store, 0).await.log_generations.newest();
-    for life in 0..100 {
-        // As if another server had written last.
-        server.command::<()>(&format!("HSET {{portrait:0}}:meta home {life}"));
+    for incarnation in 0..100 {
+        // As if another incarnation of the server had written last; `home` is the stored name of its field.
+        server.command::<()>(&format!("HSET {{portrait:0}}:meta home {incarnation}"));
         append(&store, 0, "record", AckLevel::Memory).await.expect("there is room");
     }
     let state = meta(&store, 0).await;
     assert_eq!((state.log_end, state.log_generations.iter().count()), (LogSeq::new(100), 64));
-    let (oldest, end) = (Position { generation: first, seq: LogSeq::new(0) }, state.log_end);
+    let oldest = Position { generation: first, seq: LogSeq::new(0) };
+    let end = state.log_end;
     assert_eq!(state.log_generations.fate(oldest, end), PositionFate::UnknownGeneration);
     let firsts: Vec<u64> = state.log_generations.iter().map(|generation| generation.first.get()).collect();
     assert_eq!(firsts, (37..=100).collect::<Vec<_>>());

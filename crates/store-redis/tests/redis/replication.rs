@@ -1,4 +1,4 @@
-//! What counts only when replicas have it.
+//! Writes that count only when the replicas have them.
 
 use super::fixture::{NOW, WRITTEN, append, eventually, log, open, partition};
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use portrait_store_redis::testing::Pair;
 use std::sync::Arc;
 
 #[tokio::test]
-async fn nothing_is_acknowledged_that_the_replica_has_not() {
+async fn only_replicated_writes_are_acknowledged() {
     let mut pair = Pair::start(&WRITTEN);
     let store = open(&pair.primary.url(), AckLevel::Replica).await;
     append(&store, 0, "one", AckLevel::Replica).await.expect("the replica has it");
@@ -36,7 +36,7 @@ async fn nothing_is_acknowledged_that_the_replica_has_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_wait_serves_many() {
+async fn one_wait_serves_many_writes() {
     let pair = Pair::start(&WRITTEN);
     let store = Arc::new(open(&pair.primary.url(), AckLevel::Replica).await);
     let mut appending = tokio::task::JoinSet::new();

@@ -1,4 +1,4 @@
-//! A cluster whose primaries die and whose slots move.
+//! Clusters whose primaries fail and whose slots move.
 
 use super::fixture::{
     NOW, WRITTEN, append, check_written, commit, cycles, eventually, log, meta, open, options, own,
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_takes_over_has_all_that_was_acknowledged() {
+async fn a_promoted_replica_has_every_acknowledged_record() {
     let mut cluster = Cluster::start(&WRITTEN);
     let store = open(&cluster.url(), AckLevel::Replica).await;
     let token = own(&store, 0).await;
@@ -27,7 +27,7 @@ async fn a_replica_that_takes_over_has_all_that_was_acknowledged() {
         .expect("the owner commits");
     let primary = cluster.shard_of("{portrait:0}").0;
     cluster.servers[primary].kill();
-    // The replica has none of its own: only the store's own level is asked of it.
+    // The promoted server has no replica of its own, so only the level `Memory` is possible.
     let new =
         eventually("the replica takes over", async || append(&store, 0, "new", AckLevel::Memory).await).await;
     let records = log(&store, 0).await;
@@ -37,14 +37,14 @@ async fn a_replica_that_takes_over_has_all_that_was_acknowledged() {
     let old = old.expect("fifty");
     assert_ne!(new.last.generation, old.generation);
     assert_eq!(after.log_generations.fate(old, after.log_end), PositionFate::Valid);
-    // Whoever had the lease may know what is lost, and has to take it anew.
+    // The former holder may have read lost records, so it has to acquire the lease again.
     let renewed = store.renew(partition(&store, 0), token, TimeDelta::from_secs(1), NOW).await;
     assert!(!renewed.expect("it is there"));
     assert!(own(&store, 0).await.epoch > token.epoch);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slot_that_moves_takes_its_partition_along() {
+async fn a_partition_stays_usable_while_its_slot_moves() {
     let cluster = Cluster::start(&WRITTEN);
     let store =
         Arc::new(RedisStore::open(options(&cluster.url(), AckLevel::Replica)).await.expect("a store"));
@@ -61,11 +61,14 @@ async fn a_slot_that_moves_takes_its_partition_along() {
         }
         count
     });
-    let (from, slot) =
-        (cluster.shard_of("{portrait:0}").0, cluster.servers[0].command::<u32>("CLUSTER KEYSLOT {portrait:0}"));
+    let (from, slot) = (
+        cluster.shard_of("{portrait:0}").0,
+        cluster.servers[0].command::<u32>("CLUSTER KEYSLOT {portrait:0}"),
+    );
     let to = (from + 1) % 3;
     let (source, target) = (&cluster.servers[from], &cluster.servers[to]);
-    let (source_id, target_id): (String, String) = (source.command("CLUSTER MYID"), target.command("CLUSTER MYID"));
+    let (source_id, target_id): (String, String) =
+        (source.command("CLUSTER MYID"), target.command("CLUSTER MYID"));
     target.command::<()>(&format!("CLUSTER SETSLOT {slot} IMPORTING {source_id}"));
     source.command::<()>(&format!("CLUSTER SETSLOT {slot} MIGRATING {target_id}"));
     until("every key has moved", || {
@@ -93,7 +96,7 @@ async fn a_primary_that_hangs_is_replaced_and_comes_back_as_a_replica() {
     let state = meta(&store, 0).await;
     let hung = &cluster.servers[cluster.shard_of("{portrait:0}").0];
     hung.hang();
-    // What is asked of the one that hangs may be done when it wakes; then it is thrown away with all it has alone.
+    // Requests to the hung server may be done when it resumes; then its own data is discarded.
     eventually("the replica takes over", async || append(&store, 0, "meanwhile", AckLevel::Memory).await)
         .await;
     let zombie = async || store.commit(partition(&store, 0), commit(&state, old, LogSeq::new(1))).await;
@@ -115,14 +118,15 @@ async fn a_primary_that_hangs_is_replaced_and_comes_back_as_a_replica() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_primary_that_is_killed_under_load_loses_and_doubles_nothing_that_was_copied() {
+async fn a_primary_killed_under_load_neither_loses_nor_duplicates_replicated_records() {
     let mut cluster = Cluster::start(&WRITTEN);
     let store = Arc::new(open(&cluster.url(), AckLevel::Replica).await);
     let ended = Arc::new(AtomicBool::new(false));
     let writers = write(&store, AckLevel::Replica, &ended);
     let (mut serving, mut following) = cluster.shard_of("{portrait:0}");
-    let end = |server: &Server| server.try_command::<u64>("HGET {portrait:0}:meta log_end").unwrap_or_default();
-    // A fail-over takes as long as the cluster waits for a primary.
+    let end =
+        |server: &Server| server.try_command::<u64>("HGET {portrait:0}:meta log_end").unwrap_or_default();
+    // A fail-over takes as long as the node timeout of the cluster.
     for _ in 0..(cycles() / 10).max(1) {
         let before = end(&cluster.servers[serving]);
         until("records come in", || end(&cluster.servers[serving]) > before + 20);

@@ -1,6 +1,6 @@
 //! Commits: atomic, fenced, counted; and the data they write.
 
-use super::fixture::{NOW, TestOwner, TEST_TIMEOUT, SharedStore, WINDOW, append, partition, records};
+use super::fixture::{NOW, SharedStore, TEST_TIMEOUT, TestOwner, WINDOW, append, partition, records};
 use crate::{
     Commit, CommitNo, Counters, DeadLetter, Error, FeedSeq, LeaseToken, LogSeq, Nonce, ProfileKey, SeenQuery,
 };
@@ -121,7 +121,8 @@ pub(super) async fn an_empty_commit_counts_and_wakes_waiting_readers(store: Shar
     let waiter = Arc::clone(&store);
     let partition = owner.partition;
     // The wait begins before the commit, so it must be woken rather than find the record applied.
-    let waiting = tokio::spawn(async move { waiter.wait_applied(partition, LogSeq::new(3), TEST_TIMEOUT).await });
+    let waiting =
+        tokio::spawn(async move { waiter.wait_applied(partition, LogSeq::new(3), TEST_TIMEOUT).await });
     tokio::task::yield_now().await;
     owner.commit(Commit { applied_through: LogSeq::new(3), ..owner.draft() }).await;
     let meta = waiting.await.expect("no panic").expect("there");
@@ -158,8 +159,10 @@ pub(super) async fn counters_add_up(store: SharedStore) {
 pub(super) async fn an_id_is_remembered_for_the_window_in_its_partition(store: SharedStore) {
     let mut owner = TestOwner::of(&store, 1).await;
     owner.commit(Commit { seen: (0..90).map(seen).collect(), ..owner.draft() }).await;
-    let at =
-        |number: u64, later: TimeDelta| SeenQuery { id: SeenId::from_bits(number), arrived_at: NOW.plus(later) };
+    let at = |number: u64, later: TimeDelta| SeenQuery {
+        id: SeenId::from_bits(number),
+        arrived_at: NOW.plus(later),
+    };
     for later in [TimeDelta::ZERO, TimeDelta::from_hours(1), WINDOW] {
         let queries: Vec<SeenQuery> = (0..100).map(|number| at(number, later)).collect();
         let found = store.seen(owner.partition, &queries).await.expect("there");

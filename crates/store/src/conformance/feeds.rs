@@ -1,6 +1,6 @@
 //! Change feeds: positions, waiting reads, independence of partitions.
 
-use super::fixture::{TestOwner, TEST_TIMEOUT, SharedStore};
+use super::fixture::{SharedStore, TEST_TIMEOUT, TestOwner};
 use crate::FeedSeq;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,8 @@ pub(super) async fn a_reader_waits_for_the_next_change(store: SharedStore) {
     let mut owner = TestOwner::of(&store, 0).await;
     let reader = Arc::clone(&store);
     let partition = owner.partition;
-    let reading = tokio::spawn(async move { reader.read_feed(partition, FeedSeq::ZERO, 7, TEST_TIMEOUT).await });
+    let reading =
+        tokio::spawn(async move { reader.read_feed(partition, FeedSeq::ZERO, 7, TEST_TIMEOUT).await });
     tokio::task::yield_now().await;
     owner.change(1, 1).await;
     assert_eq!(reading.await.expect("no panic").expect("there").changes.len(), 1);

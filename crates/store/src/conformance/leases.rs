@@ -1,7 +1,7 @@
 //! Leases of partitions, and membership.
 
-use super::fixture::{NOW, TestOwner, SharedStore, TTL, partition};
-use crate::{Error, Nonce, MEMBER_NAME_MAX, Member};
+use super::fixture::{NOW, SharedStore, TTL, TestOwner, partition};
+use crate::{Error, MEMBER_NAME_MAX, Member, Nonce};
 use portrait_profile::TimeDelta;
 
 pub(super) async fn a_running_lease_excludes_other_owners(store: SharedStore) {

@@ -1,6 +1,6 @@
 //! Logs: appends, reads, limits.
 
-use super::fixture::{NOW, TEST_TIMEOUT, SharedStore, append, partition, records};
+use super::fixture::{NOW, SharedStore, TEST_TIMEOUT, append, partition, records};
 use crate::{AckLevel, Error, LogSeq};
 use bytes::Bytes;
 use std::collections::BTreeSet;
@@ -76,7 +76,9 @@ pub(super) async fn a_reader_waits_for_the_next_record(store: SharedStore) {
     let partition = partition(&store, 3);
     let reader = Arc::clone(&store);
     let reading =
-        tokio::spawn(async move { reader.read_log(partition, LogSeq::ZERO, 10, usize::MAX, TEST_TIMEOUT).await });
+        tokio::spawn(
+            async move { reader.read_log(partition, LogSeq::ZERO, 10, usize::MAX, TEST_TIMEOUT).await },
+        );
     // The reader gets a chance to wait before the append, so that waking is tested, not finding.
     tokio::task::yield_now().await;
     append(&store, partition, records(1, 1)).await;

@@ -1,6 +1,6 @@
 //! Model registry: atomic changes fenced by the training lease, and parts.
 
-use super::fixture::{NOW, TEST_TIMEOUT, SharedStore, TTL};
+use super::fixture::{NOW, SharedStore, TEST_TIMEOUT, TTL};
 use crate::{Error, LeaseToken, Nonce, PartName, PublishedModel, Registry, RegistryChange, RegistryNo};
 use bytes::Bytes;
 use portrait_profile::ModelVersion;

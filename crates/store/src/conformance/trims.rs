@@ -1,6 +1,6 @@
 //! Trims: expired data is removed, everything else and the numbering stays.
 
-use super::fixture::{NOW, TestOwner, SharedStore, WINDOW, append, records};
+use super::fixture::{NOW, SharedStore, TestOwner, WINDOW, append, records};
 use crate::{Commit, DeadLetter, Error, FeedSeq, LogSeq, SeenQuery, Trim};
 use bytes::Bytes;
 use portrait_profile::{PartitionId, SeenId, TimeDelta, Timestamp};

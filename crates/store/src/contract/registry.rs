@@ -27,7 +27,12 @@ pub trait RegistryStore: StoreInfo {
 
     /// Acquires the training lease, which one process in the deployment holds, with the rules of
     /// [`super::owner::OwnerStore::acquire`].
-    async fn acquire_training(&self, nonce: Nonce, ttl: TimeDelta, now: Timestamp) -> Result<Option<LeaseToken>>;
+    async fn acquire_training(
+        &self,
+        nonce: Nonce,
+        ttl: TimeDelta,
+        now: Timestamp,
+    ) -> Result<Option<LeaseToken>>;
 
     /// Extends the training lease, with the rules of [`super::owner::OwnerStore::renew`].
     async fn renew_training(&self, token: LeaseToken, ttl: TimeDelta, now: Timestamp) -> Result<bool>;

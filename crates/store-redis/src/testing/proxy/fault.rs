@@ -1,38 +1,38 @@
-//! Harm that is done to requests: which step it is due to, and when.
+//! Faults that the proxy injects into requests: the step and the moment.
 
 use crate::scripts;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-/// A step that harm can be done to, among all that is asked.
+/// Kind of request that a fault can apply to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultPoint {
-    /// An append to a log.
+    /// Append to a log.
     Append,
-    /// A commit of an owner.
+    /// Commit of an owner.
     Commit,
-    /// Somebody takes a lease.
+    /// Acquisition of a lease.
     TakeLease,
 }
 
-/// At which moment a step is held.
+/// Moment at which a request is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultMoment {
-    /// It was sent, and the server does not have it.
+    /// Sent by the client, and not received by the server.
     Sent,
-    /// The server has done it, and its answer did not come back.
+    /// Done by the server, and its reply not received by the client.
     Done,
 }
 
-/// What will be done to a request.
+/// Fault for one request.
 pub(super) enum ProxyFault {
-    /// Its answer is lost, and its connection: to whatever is asked, or to a step.
+    /// Loss of the reply and the connection, of any request or of a kind.
     LoseReply(Option<FaultPoint>),
-    /// Nothing passes on its connection from that moment on, until the store's end of it is gone.
+    /// Hold of the connection from that moment on, until the client closes it.
     Hold(FaultPoint, FaultMoment, oneshot::Sender<()>),
 }
 
-/// The harm that is still to be done; each piece is for one request.
+/// Pending faults, each for one request.
 #[derive(Default)]
 pub(super) struct ProxyFaults(Mutex<Vec<ProxyFault>>);
 
@@ -41,14 +41,14 @@ impl ProxyFaults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The harm that is due to a request, which is done to no other one.
+    /// Takes the fault for a request out of the pending ones.
     pub(super) fn take(&self, request: &[u8]) -> Option<ProxyFault> {
-        let mut left = self.lock();
-        let due = left.iter().position(|harm| match harm {
+        let mut faults = self.lock();
+        let due = faults.iter().position(|fault| match fault {
             ProxyFault::LoseReply(step) => step.is_none_or(|step| step.is(request)),
             ProxyFault::Hold(step, ..) => step.is(request),
         });
-        due.map(|place| left.remove(place))
+        due.map(|index| faults.remove(index))
     }
 }
 

@@ -1,7 +1,7 @@
-//! One connection of a wire: requests go to the server and answers come back, one whole value at a time, so that it is known which
-//! answer belongs to which request. What harm is due to a request is done to it here, and to nothing before it.
+//! Connection of the proxy: requests and replies pass one whole value at a time, so that each reply is matched with its request. The
+//! fault of a request applies to it and to nothing before it.
 
-use super::fault::{ProxyFault, ProxyFaults, FaultMoment};
+use super::fault::{FaultMoment, ProxyFault, ProxyFaults};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,36 +11,36 @@ use tokio::net::TcpStream;
 struct Wire {
     client: TcpStream,
     server: TcpStream,
-    harms: Arc<ProxyFaults>,
-    /// What the client sent, as far as it is not passed on.
+    faults: Arc<ProxyFaults>,
+    /// Bytes of the client that are not forwarded yet.
     requested: BytesMut,
-    /// What the server sent, as far as it is not passed on.
-    answered: BytesMut,
-    /// The requests that have no answer yet, each with the harm that is due to its answer.
+    /// Bytes of the server that are not forwarded yet.
+    replied: BytesMut,
+    /// Requests without a reply, each with the fault of its reply.
     open: VecDeque<Option<ProxyFault>>,
 }
 
-/// Passes everything on between `client` and the server on `port`, until one of them ends it or harm does.
-pub(super) async fn pass(client: TcpStream, port: u16, harms: Arc<ProxyFaults>) {
+/// Forwards between `client` and the server on `port`, until one of them or a fault ends the connection.
+pub(super) async fn pass(client: TcpStream, port: u16, faults: Arc<ProxyFaults>) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
-    // Each value is passed on alone.
+    // Each value is a packet of its own.
     if client.set_nodelay(true).is_err() || server.set_nodelay(true).is_err() {
         return;
     }
-    let (asked, answered, open) = (BytesMut::new(), BytesMut::new(), VecDeque::new());
-    let mut wire = Wire { client, server, harms, requested: asked, answered, open };
+    let (requested, replied, open) = (BytesMut::new(), BytesMut::new(), VecDeque::new());
+    let mut wire = Wire { client, server, faults, requested, replied, open };
     while wire.step().await.is_some() {}
 }
 
 impl Wire {
-    /// Passes on what came; nothing if that was the end.
+    /// Forwards received bytes; none at the end of the connection.
     async fn step(&mut self) -> Option<()> {
         tokio::select! {
             read = self.client.read_buf(&mut self.requested) => {
                 read.ok().filter(|count| *count > 0)?;
                 self.requests().await
             }
-            read = self.server.read_buf(&mut self.answered) => {
+            read = self.server.read_buf(&mut self.replied) => {
                 read.ok().filter(|count| *count > 0)?;
                 self.replies().await
             }
@@ -49,26 +49,26 @@ impl Wire {
 
     async fn requests(&mut self) -> Option<()> {
         while let Some(request) = next_value(&mut self.requested) {
-            let harm = match self.harms.take(&request) {
+            let fault = match self.faults.take(&request) {
                 Some(ProxyFault::Hold(_, FaultMoment::Sent, reached)) => {
                     let _ = reached.send(());
                     return self.until_the_client_is_gone().await;
                 }
-                harm => harm,
+                fault => fault,
             };
             self.server.write_all(&request).await.ok()?;
-            if !is_answered_unasked(&request) {
-                self.open.push_back(harm);
+            if !is_answered_by_push(&request) {
+                self.open.push_back(fault);
             }
         }
         Some(())
     }
 
     async fn replies(&mut self) -> Option<()> {
-        while let Some(answer) = next_value(&mut self.answered) {
-            let unasked = answer.starts_with(b">");
-            match if unasked { None } else { self.open.pop_front().flatten() } {
-                None => self.client.write_all(&answer).await.ok()?,
+        while let Some(reply) = next_value(&mut self.replied) {
+            let pushed = reply.starts_with(b">");
+            match if pushed { None } else { self.open.pop_front().flatten() } {
+                None => self.client.write_all(&reply).await.ok()?,
                 Some(ProxyFault::LoseReply(_)) => return None,
                 Some(ProxyFault::Hold(_, _, reached)) => {
                     let _ = reached.send(());
@@ -87,24 +87,24 @@ impl Wire {
     }
 }
 
-/// Whether the answer comes as what a server says unasked does.
-fn is_answered_unasked(request: &[u8]) -> bool {
-    // Words are short and come first.
+/// Returns whether the reply comes as a push message.
+fn is_answered_by_push(request: &[u8]) -> bool {
+    // The name of the command is short and comes first.
     let start = &request[..request.len().min(40)];
     start.windows(9).any(|word| word.eq_ignore_ascii_case(b"SUBSCRIBE"))
 }
 
-/// Takes the first value out of `bytes`, if all of it is there.
+/// Takes the first value out of `bytes`, if it is complete.
 fn next_value(bytes: &mut BytesMut) -> Option<BytesMut> {
     let end = end_of_value(bytes, 0)?;
     Some(bytes.split_to(end))
 }
 
-/// Where the value of RESP3 ends that begins at `start`, if all of it is there.
+/// Returns the end of the RESP3 value that begins at `start`, if it is complete.
 fn end_of_value(bytes: &[u8], start: usize) -> Option<usize> {
     let line_end = start + bytes.get(start..)?.windows(2).position(|end| end == b"\r\n")?;
     let after = line_end + 2;
-    // Absent ones are told by a length below zero.
+    // A negative length means nil.
     let length = || {
         let digits = std::str::from_utf8(&bytes[start + 1..line_end]).ok()?;
         Some(usize::try_from(digits.parse::<i64>().ok()?).ok())
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_told_apart_wherever_they_are_cut() {
+    fn values_are_separated_wherever_they_are_cut() {
         let values: [&[u8]; 9] = [
             b"+OK\r\n",
             b":12\r\n",
