@@ -1,12 +1,12 @@
-"""The other side of scripts/bench_als: implicit (speed) and irspack (quality) on the same interactions, in turns with the program.
+"""Reference of scripts/bench_als: implicit (speed) and irspack (quality) on the same interactions, alternating with the program.
 
     als_bench.py PROGRAM DATA
 
-DATA is a folder with completejourney_transactions_A.csv.gz and lastfm2k_user_artists.tsv.gz; what is absent is left out. Reading
-and writing is not measured on any side; all get two threads. Prints a Markdown table and a line of JSON.
+DATA is a folder with completejourney_transactions_A.csv.gz and lastfm2k_user_artists.tsv.gz; absent files are skipped. The time
+excludes reading and writing on all sides; all get two threads. Prints a Markdown table and a line of JSON.
 
 Splits: groceries, the last 28 days, items that 20 households bought before; music, a fifth of each listener's artists. Recall@20 is
-hits / min(20, what there was to find), NDCG@100 is binary, and what was known in training is not counted.
+hits / min(20, held-out items), NDCG@100 is binary, and items known in training are not counted.
 """
 
 import contextlib
@@ -30,9 +30,9 @@ from threadpoolctl import threadpool_limits
 WIDTH = 64
 EPOCHS = 15
 TURNS = 10
-# Of a hundred shoppers two are new; so many such twos are tried.
+# Number of draws of two new users among a hundred.
 FOLDS = 25
-# What a search over the windows before the test ended at: unobserved, regularisation, frequency; and implicit's own two.
+# Results of a search on the windows before the test: unobserved, regularisation, frequency; and the two of implicit.
 TUNED = {
     "completejourney": {"ours": (0.4, 0.01, 1.0), "implicit": (50.0, 5.0)},
     "lastfm2k": {"ours": (0.02, 0.03, 1.0), "implicit": (150.0, 60.0)},
@@ -53,9 +53,9 @@ def groceries(folder):
     def matrix(of):
         of = of[of.product_id.isin(products) & of.household_id.isin(households)]
         pairs = of[["household_id", "product_id"]].drop_duplicates()
-        places = households.searchsorted(pairs.household_id), products.get_indexer(pairs.product_id)
+        positions = households.searchsorted(pairs.household_id), products.get_indexer(pairs.product_id)
         ones = numpy.ones(len(pairs), numpy.float32)
-        return scipy.sparse.csr_matrix((ones, places), (len(households), len(products)))
+        return scipy.sparse.csr_matrix((ones, positions), (len(households), len(products)))
 
     return matrix(lines[before]), matrix(lines[~before])
 
@@ -80,7 +80,7 @@ def music(folder):
 
 
 def qualities(users, items, train, test):
-    """Recall@20 and NDCG@100 of each user who has something to find."""
+    """Recall@20 and NDCG@100 of each user with held-out items."""
     discount = 1 / numpy.log2(numpy.arange(2, 102))
     found = []
     for user in numpy.flatnonzero(numpy.diff(test.indptr)):
@@ -147,7 +147,7 @@ def irspack(train, params, seed, solver):
 
 
 def folded(program, train, test, params):
-    """Shoppers who are folded in against the same shoppers in a training: those it knew as well, and those none knew."""
+    """Folded-in users compared with the same users in a training: users known to the training, and new ones."""
     _, _, users, items, known = ours(program, train, train, params, 0)
     means = lambda *of: numpy.mean(qualities(*of, train, test), axis=0)
     of_known = means(known, items) / means(users, items)
@@ -189,8 +189,8 @@ def measure(program, name, train, test):
     of_known, of_new = folded(program, train, test, params["ours"])
     return ratios | {
         "fold-in p50 us, 40 items": statistics.median(fold_ins),
-        "recall@20, ndcg@100 folded in / trained, known shoppers": of_known.tolist(),
-        "recall@20, ndcg@100 folded in / retrained, new shoppers": of_new.tolist(),
+        "recall@20, ndcg@100 folded in / trained, known users": of_known.tolist(),
+        "recall@20, ndcg@100 folded in / retrained, new users": of_new.tolist(),
         "entries": int(train.nnz),
         "rows, columns": train.shape,
         "seconds": seconds,

@@ -1,9 +1,9 @@
-"""Measures drift without Portrait: reads a JSON object from standard input and prints one.
+"""Reference for drift, independent of Portrait: reads a JSON object from standard input and prints one.
 
 In:  {"baseline": [[...]], "rows": [[...]], "delta": x, "streams": [[...]]}
 Out: {"psi": [...], "critical": [...], "detections": [[...]], "widths": [...], "means": [...]}
 
-The population stability index is computed by numpy over the baseline's deciles (values that occur; equal ones are one), with
+The population stability index is computed by numpy over the baseline's deciles (observed values, without duplicates), with
 1/2 added to each count; the critical value is (1/n + 1/m) times the chi-squared quantile at 0.999 divided among the columns.
 The windows are those of river's ADWIN with its own defaults.
 """

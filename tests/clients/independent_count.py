@@ -2,7 +2,7 @@
 
 Usage: independent_count.py FORMAT FILE
 
-Only the documented columns, the documented way ids are made (XXH64 with seeds 0 and 1 over the fields joined by 0x1f, in
+Only the documented columns, the documented derivation of ids (XXH64 with seeds 0 and 1 over the fields joined by 0x1f, in
 hexadecimal; Tmall adds the row's number), and the documented fingerprint (wrapping sum of XXH64, seed 0, of each event id)
 are used.
 """
@@ -30,7 +30,7 @@ WITHOUT_HEADER = {"taobao"}
 REPEATS = {"tmall"}
 
 
-def opened(path):
+def open_log(path):
     if path.endswith(".gz"):
         return gzip.open(path, "rt", encoding="utf-8", newline="")
     return open(path, encoding="utf-8", newline="")
@@ -65,7 +65,7 @@ def objects(lines):
 
 def main(log_format, path):
     seen = {}
-    with opened(path) as lines:
+    with open_log(path) as lines:
         events = objects(lines) if log_format == "jsonl" else table(log_format, lines)
         for user, event_id in events:
             seen.setdefault(user, set()).add(event_id)

@@ -1,8 +1,8 @@
-"""The other side of scripts/bench_kmeans: scikit-learn on the same rows from the same start, in turns with the program.
+"""Reference of scripts/bench_kmeans: scikit-learn on the same rows and initial centroids, alternating with the program.
 
     kmeans_bench.py PROGRAM FOLDER
 
-Prints a Markdown table of medians. Reading the files is not measured on either side; both get two threads.
+Prints a Markdown table of medians. The time excludes reading the files; both sides get two threads.
 """
 
 import statistics

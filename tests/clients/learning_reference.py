@@ -1,4 +1,4 @@
-"""What scikit-learn and numpy make of the rows that the tests of portrait-learning write.
+"""Reference results of scikit-learn and numpy for the rows that the tests of portrait-learning write.
 
     learning_reference.py FOLDER scaler SHAPE,SHAPE,...
     learning_reference.py FOLDER kmeans COLUMNS ITERATIONS TOLERANCE

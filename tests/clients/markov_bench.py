@@ -1,11 +1,10 @@
-"""The other side of scripts/bench_markov: makes streams of events from real logs, lets the program foretell them, and sums up.
+"""Driver of scripts/bench_markov: makes streams of events from real logs, has the program predict them, and summarises the losses.
 
     markov_bench.py PROGRAM DATA
 
-Online: each event after 70% of the time is foretold from what was before it, then learnt. Pseudo-counts are tuned on the events between
-50% and 70%; what the crate chooses it chooses once, from the first 70%. The order within a day (tmall) and within a basket is the
-file's, or random where it says so. Groups are by how many events of the shopper were before; intervals are 95%, bootstrapped over
-shoppers. Prints a Markdown table and a line of JSON.
+Online: each event after 70% of the period is predicted from the earlier ones, then learned. Pseudo-counts are tuned on the events
+between 50% and 70%; the crate chooses its own once, from the first 70%. The order within a day (tmall) and within a basket is the
+file's, or random where stated. Groups are by the user's number of earlier events; intervals are 95%, bootstrapped over users. Prints a Markdown table and a line of JSON.
 """
 
 import itertools
@@ -18,19 +17,19 @@ import tempfile
 import numpy
 import pandas
 
-# In effect without that level.
+# Effectively disables a level.
 NEVER = 1e12
 LEVELS = ("uniform", "global", "segment", "habit", "own")
-# What the crate takes where there is nothing to choose from.
+# Defaults of the crate without data to choose from.
 DEFAULT = {"uniform": 10, "global": 300, "segment": 1e6, "habit": 300, "own": 100}
 
 
 def tmall(folder):
     log = pandas.read_csv(f"{folder}/tmall2013_events_A.csv.gz")
     day = pandas.to_datetime("2013-" + log.visit_datetime, format="%Y-%m-%d").values.astype("int64")
-    file, chance = numpy.arange(len(log)), numpy.random.default_rng(3).permutation(len(log))
+    file, shuffled = numpy.arange(len(log)), numpy.random.default_rng(3).permutation(len(log))
     yield "tmall, next action, file's order", log.user_id, day, log.type, file
-    yield "tmall, next action, random order", log.user_id, day, log.type, chance
+    yield "tmall, next action, random order", log.user_id, day, log.type, shuffled
 
 
 def groceries(folder):
@@ -43,12 +42,12 @@ def groceries(folder):
     baskets = log.groupby(["household_id", "basket_id"])
     main = baskets.agg(time=("time", "first"), main=("department", lambda of: of.mode().iat[0])).reset_index()
     yield "groceries, next basket's main department", main.household_id, main.time, main.main, numpy.arange(len(main))
-    chance = numpy.random.default_rng(3).permutation(len(log))
-    yield "groceries, next line's category, random order in a basket", log.household_id, log.time, log.category, chance
+    shuffled = numpy.random.default_rng(3).permutation(len(log))
+    yield "groceries, next line's category, random order in a basket", log.household_id, log.time, log.category, shuffled
 
 
 class Stream:
-    """Events in the order of time, in files that the program reads."""
+    """Events in order of time, in files that the program reads."""
 
     def __init__(self, program, users, time, done, tie):
         self.program, self.folder = program, tempfile.TemporaryDirectory()
@@ -58,7 +57,7 @@ class Stream:
         self.done, self.symbols = done[order].astype("<u2"), len(names)
 
     def some(self, third):
-        """Only every third shopper, for tuning on long logs."""
+        """Mask of every third user, for tuning on long logs, or of all users."""
         return numpy.isin(self.users, numpy.unique(self.users)[::3]) if third else numpy.ones(len(self.users), bool)
 
     def losses(self, start, end, counts, third=False):
@@ -67,13 +66,13 @@ class Stream:
         self.done[some].tofile(f"{self.folder.name}/symbols")
         counts = [counts.get(level, "chosen") for level in LEVELS]
         words = [self.program, self.folder.name, self.symbols, start, end, *counts]
-        told = subprocess.run([str(word) for word in words], check=True, capture_output=True, text=True).stdout
-        if told:
-            self.chosen = dict(zip(LEVELS, map(float, told.split())))
+        output = subprocess.run([str(word) for word in words], check=True, capture_output=True, text=True).stdout
+        if output:
+            self.chosen = dict(zip(LEVELS, map(float, output.split())))
         return numpy.fromfile(f"{self.folder.name}/losses", "<f8").reshape(-1, 3)
 
     def tuned(self, levels):
-        """The best pseudo-counts on the window before: the global chain's for itself, habit and own together, then the segment's."""
+        """Best pseudo-counts on the tuning window: the global chain first, then habit and own together, then the segment."""
         counts = dict.fromkeys(DEFAULT, NEVER) | {"uniform": self.symbols}
         counts = self.best(counts, 1, {"global": [1, 10, 100, 300, 1000]})
         tried = {"habit": [2, 10, 50, 300, 1500, NEVER], "own": [5, 20, 50, 100, 300, 1000]}
@@ -87,7 +86,7 @@ class Stream:
 
 
 def gain(users, losses):
-    """By how many percent the shopper's loss is below the global one, and the interval of that."""
+    """Percentage by which the user's loss is below the global one, with its interval."""
     sums = [numpy.bincount(users, losses[:, column]) for column in (1, 2)]
     sums = [of[numpy.unique(users)] for of in sums]
     chance, drawn = numpy.random.default_rng(5), []

@@ -1,9 +1,9 @@
-"""The other side of scripts/bench_social: splits what listeners took up, and says what the friends' vectors add.
+"""Driver of scripts/bench_social: splits the listeners' artists, and measures the gain from the friends' vectors.
 
     social_bench.py PROGRAM DATA
 
-A fifth of each listener's artists is to be found; how much the friends weigh is tuned on a fifth of the rest, weight 0 included. Control:
-the same with friends dealt anew, each listener keeping their number. Also for listeners of whom only three artists are known.
+A fifth of each listener's artists is held out; the weight of the friends is tuned on a fifth of the rest, weight 0 included. Control:
+the same with shuffled friends, as many for each listener. Also for listeners with only three known artists.
 Prints a Markdown table, means of five splits, and a line of JSON.
 """
 
@@ -33,9 +33,9 @@ def matrix(pairs, shape):
     return found
 
 
-def split(pairs, chance, few=()):
-    """Takes a fifth of each listener's artists away; of the few, all but some."""
-    order = chance.permutation(len(pairs))
+def split(pairs, rng, few=()):
+    """Holds out a fifth of each listener's artists; of the few, all but KNOWN."""
+    order = rng.permutation(len(pairs))
     order = order[numpy.argsort(pairs[order, 0], kind="stable")]
     taken = numpy.zeros(len(pairs), bool)
     users, starts, counts = numpy.unique(pairs[order, 0], return_index=True, return_counts=True)
@@ -69,21 +69,21 @@ def recall(own, around, weight, train, test, users):
 
 
 def gains(program, pairs, shape, ties, seed, some):
-    """Recall without and with friends of listeners, the weight tuned on a split of what is known."""
-    chance = numpy.random.default_rng(seed)
+    """Recall without and with friends, with the weight tuned on a split of the known artists."""
+    rng = numpy.random.default_rng(seed)
     users = numpy.arange(shape[0])
-    few = set(chance.choice(users, shape[0] // 10, replace=False)) if some else set()
-    asked = numpy.array(sorted(few)) if some else users
-    known, wanted = split(pairs, chance, few)
-    # The weight is tuned on other listeners than are asked, as little known as those.
-    others = set(chance.choice(numpy.setdiff1d(users, asked), shape[0] // 10, replace=False)) if some else set()
-    older, tuning = split(known, chance, others)
+    few = set(rng.choice(users, shape[0] // 10, replace=False)) if some else set()
+    tested = numpy.array(sorted(few)) if some else users
+    known, wanted = split(pairs, rng, few)
+    # The weight is tuned on other listeners than the tested ones, with as few known artists.
+    others = set(rng.choice(numpy.setdiff1d(users, tested), shape[0] // 10, replace=False)) if some else set()
+    older, tuning = split(known, rng, others)
     own, around = scores(program, matrix(older, shape), ties)
     tried = numpy.array(sorted(others)) if some else users
     of_weight = lambda weight: recall(own, around, weight, matrix(older, shape), matrix(tuning, shape), tried).mean()
     weight = max(WEIGHTS, key=of_weight)
     own, around = scores(program, matrix(known, shape), ties)
-    without, friends = (recall(own, around, of, matrix(known, shape), matrix(wanted, shape), asked) for of in (0, weight))
+    without, friends = (recall(own, around, of, matrix(known, shape), matrix(wanted, shape), tested) for of in (0, weight))
     return without, friends, weight
 
 
@@ -97,21 +97,21 @@ def main():
     print("| listeners | friends | weights | Recall@20 without | with | gain % (95%, over listeners) |\n|---|---|---|---|---|---|")
     results = {}
     for some, listeners in ((False, "all"), (True, f"{KNOWN} artists known")):
-        for dealt in (False, True):
+        for shuffled in (False, True):
             runs = []
             for seed in range(SPLITS):
                 friends = ties.copy()
-                if dealt:
+                if shuffled:
                     friends[:, 1] = numpy.random.default_rng(seed).permutation(friends[:, 1])
                 runs.append(gains(program, pairs, shape, friends, seed, some))
             without, friends = (numpy.concatenate([run[side] for run in runs]) for side in (0, 1))
-            chance, drawn = numpy.random.default_rng(9), []
+            rng, bootstrap = numpy.random.default_rng(9), []
             for _ in range(500):
-                rows = chance.integers(0, len(without), len(without))
-                drawn.append(100 * (friends[rows].mean() / without[rows].mean() - 1))
-            gain = [100 * (friends.mean() / without.mean() - 1), *numpy.percentile(drawn, [2.5, 97.5])]
+                rows = rng.integers(0, len(without), len(without))
+                bootstrap.append(100 * (friends[rows].mean() / without[rows].mean() - 1))
+            gain = [100 * (friends.mean() / without.mean() - 1), *numpy.percentile(bootstrap, [2.5, 97.5])]
             weights = [run[2] for run in runs]
-            name = "dealt anew" if dealt else "theirs"
+            name = "shuffled" if shuffled else "theirs"
             results[f"{listeners}, {name}"] = {"weights": weights, "without": without.mean(), "with": friends.mean(), "gain": gain}
             print(f"| {listeners} | {name} | {weights} | {without.mean():.4f} | {friends.mean():.4f} | {gain[0]:.2f} ({gain[1]:.2f} to {gain[2]:.2f}) |", flush=True)
     print()

@@ -1,11 +1,11 @@
-"""A shop's back end at work: sends events and reads profiles at a steady pace until its standard input ends, over a channel that is
-set by nothing but proto/service_config.json. Prints a line when it has begun, and at the end one of JSON:
+"""Steady load of a shop's back end: sends events and reads profiles at a constant rate until its standard input ends, over a channel that
+only proto/service_config.json configures. Prints a line when it has started, and at the end one of JSON:
 
     {"events": {user: acknowledged}, "reads": n, "failed": {text: n}, "seconds": s, "slowest": {"Track": s, "GetProfile": s}}
 
 Usage: steady_load.py INGEST QUERY EVENTS_PER_SECOND READS_PER_SECOND, where INGEST and QUERY are HOST:PORT,HOST:PORT...
 
-Every tenth read asks for what was just acknowledged (read_after).
+Every tenth read includes the newest acknowledged events (read_after).
 """
 
 import asyncio
@@ -41,31 +41,31 @@ class Load:
             self.slowest[method] = max(self.slowest[method], time.monotonic() - begun)
 
     async def track(self, number):
-        users = [f"user-{(number * BATCH + place) % USERS}" for place in range(BATCH)]
+        users = [f"user-{(number * BATCH + index) % USERS}" for index in range(BATCH)]
         now = timestamp_pb2.Timestamp(seconds=int(time.time()))
         events = [
             event_pb2.Event(
-                event_id=f"e-{number}-{place}", user_id=user, action=event_pb2.ACTION_VIEW, occurred_at=now
+                event_id=f"e-{number}-{index}", user_id=user, action=event_pb2.ACTION_VIEW, occurred_at=now
             )
-            for place, user in enumerate(users)
+            for index, user in enumerate(users)
         ]
-        answer = await self.call("Track", self.ingest.Track, ingest_pb2.TrackRequest(events=events))
-        if answer is None:
+        response = await self.call("Track", self.ingest.Track, ingest_pb2.TrackRequest(events=events))
+        if response is None:
             return
-        self.failed.update(f"event: {rejection.message}" for rejection in answer.rejected)
-        if not answer.rejected:
+        self.failed.update(f"event: {rejection.message}" for rejection in response.rejected)
+        if not response.rejected:
             self.events.update(users)
-            self.token = {"user_id": users[-1], "read_after": answer.consistency_token}
+            self.token = {"user_id": users[-1], "read_after": response.consistency_token}
 
     async def read(self, number):
-        wish = self.token if number % 10 == 0 else {}
-        request = query_pb2.GetProfileRequest(**(wish or {"user_id": f"user-{number % USERS}"}))
+        token = self.token if number % 10 == 0 else {}
+        request = query_pb2.GetProfileRequest(**(token or {"user_id": f"user-{number % USERS}"}))
         if await self.call("GetProfile", self.query.GetProfile, request) is not None:
             self.reads += 1
 
 
 async def paced(work, per_second, ended):
-    """Calls WORK with 0, 1, 2... at an even pace, whether the calls before are over or not, until ENDED; then waits for all."""
+    """Calls WORK with 0, 1, 2... at a constant rate, independent of the calls in flight, until ENDED; then waits for all."""
     begun, tasks = time.monotonic(), set()
     for number in itertools.count():
         due = begun + number / per_second
@@ -82,12 +82,12 @@ async def paced(work, per_second, ended):
 
 async def main(ingest, query, events_per_second, reads_per_second):
     config = (PROTOS / "service_config.json").read_text()
-    # A list of addresses is no name that a server could be called by.
+    # A list of addresses has no host name for the authority header.
     options = [("grpc.service_config", config), ("grpc.default_authority", "portrait")]
     channel = lambda addresses: grpc.aio.insecure_channel(f"ipv4:{addresses}", options=options)
     async with channel(ingest) as to_ingest, channel(query) as to_query:
         load = Load(ingest_grpc.IngestServiceStub(to_ingest), query_grpc.QueryServiceStub(to_query))
-        # Everybody is there before anybody is read.
+        # All users exist before the first read.
         for number in range(USERS // BATCH):
             await load.track(number)
         ended, begun = asyncio.Event(), time.monotonic()

@@ -1,5 +1,5 @@
-//! Time of what an owner does with every record: folding it into a profile, and the profile's bytes and numbers. `-- --test` runs
-//! each once.
+//! Benchmark of the work per record: folding it into a profile, and encoding, features and view of the profile. `-- --test` runs each
+//! case once.
 
 use criterion::{BatchSize, Criterion};
 use portrait_profile::{
@@ -15,7 +15,7 @@ fn user_id() -> UserId {
     UserId::parse("user-0001").expect("an id")
 }
 
-/// The record `number` of a user who views much and buys some.
+/// Returns record `number` of a user with mostly views and some purchases.
 fn record(number: u32) -> Record {
     let actions = [Action::View, Action::View, Action::View, Action::AddToCart, Action::Purchase];
     let at = Timestamp::from_millis(BEGIN_MS).plus(TimeDelta::from_minutes(i64::from(number) * 97));

@@ -42,25 +42,25 @@ pub struct CustomAction(Box<str>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum ActionKind {
-    /// See [`Action::View`].
+    /// Kind of [`Action::View`].
     View,
-    /// See [`Action::Search`].
+    /// Kind of [`Action::Search`].
     Search,
-    /// See [`Action::Click`].
+    /// Kind of [`Action::Click`].
     Click,
-    /// See [`Action::AddToCart`].
+    /// Kind of [`Action::AddToCart`].
     AddToCart,
-    /// See [`Action::RemoveFromCart`].
+    /// Kind of [`Action::RemoveFromCart`].
     RemoveFromCart,
-    /// See [`Action::Favorite`].
+    /// Kind of [`Action::Favorite`].
     Favorite,
-    /// See [`Action::Purchase`].
+    /// Kind of [`Action::Purchase`].
     Purchase,
-    /// See [`Action::Refund`].
+    /// Kind of [`Action::Refund`].
     Refund,
-    /// See [`Action::Review`].
+    /// Kind of [`Action::Review`].
     Review,
-    /// See [`Action::Share`].
+    /// Kind of [`Action::Share`].
     Share,
     /// Any of the custom actions.
     Custom,
@@ -79,7 +79,7 @@ impl CustomAction {
         Ok(Self(name.into()))
     }
 
-    /// Returns the name.
+    /// Returns the name as the shop configured it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

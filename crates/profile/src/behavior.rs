@@ -23,7 +23,6 @@ pub(crate) struct Behavior {
     pub(crate) first_at: Option<Timestamp>,
     /// Time and kind of the newest event; late events and transitions are measured from it.
     pub(crate) newest: Option<(Timestamp, ActionKind)>,
-    /// Purchases and refunds.
     pub(crate) orders: Orders,
     /// Visits of the user.
     pub(crate) sessions: Sessions,

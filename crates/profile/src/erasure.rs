@@ -34,7 +34,7 @@ pub struct Tombstone {
 /// Progress of a partition's erasures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErasureLedger {
-    /// Newest applied erasure.
+    /// Position of the newest applied erasure.
     newest: LogSeq,
     /// No profile of the partition has edges to users erased up to this position.
     swept: LogSeq,

@@ -61,15 +61,15 @@ pub struct FeatureComponent {
 pub enum FeatureMemory {
     /// The current visit; the value follows the hours of the day.
     Hours,
-    /// Current interests.
+    /// Interests of the current weeks.
     Weeks,
-    /// Lasting interests. For a new user the value grows for months, whatever the behaviour.
+    /// Lasting interests. For a new user the value grows for months with any behaviour.
     Months,
     /// Unlimited span, or a duration that grows with the clock.
     Ever,
 }
 
-/// Aspect of shopping behaviour. Segments weigh all facets equally, whatever the number of components of each.
+/// Aspect of shopping behaviour. Segments weigh all facets equally, independent of their numbers of components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Facet {
     /// Amount and kinds of actions.
@@ -87,7 +87,7 @@ pub enum Facet {
 /// Dimension of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dimension {
-    /// Identity and traits.
+    /// Identity and traits of the user.
     Basic,
     /// Actions of the user.
     Behavior,
@@ -318,9 +318,6 @@ fn walk_rhythm(visitor: &mut impl ComponentVisitor, inputs: &FeatureInputs) {
         memory: FeatureMemory::Months,
         facet: Some(facet),
     };
-    let share = |shares: &[f64], range: std::ops::Range<usize>| {
-        shares.get(range).map_or(0.0, |part| part.iter().sum())
-    };
     for (name, words, range) in [
         ("night_share", "share of activity between 0 and 6 o'clock", 0..6),
         ("morning_share", "share of activity between 6 and 12 o'clock", 6..12),
@@ -331,14 +328,14 @@ fn walk_rhythm(visitor: &mut impl ComponentVisitor, inputs: &FeatureInputs) {
             kind("share", Facet::Rhythm),
             format_args!("{name}"),
             format_args!("{words}"),
-            share(&inputs.behavior.hour_share, range),
+            sum_of(&inputs.behavior.hour_share, range),
         );
     }
     visitor.component(
         kind("share", Facet::Rhythm),
         format_args!("weekend_share"),
         format_args!("share of activity on Saturday and Sunday"),
-        share(&inputs.behavior.weekday_share, 5..7),
+        sum_of(&inputs.behavior.weekday_share, 5..7),
     );
     let steps = inputs.behavior.transitions.iter().map(|step| step.weight);
     visitor.component(
@@ -420,6 +417,11 @@ fn walk_social(visitor: &mut impl ComponentVisitor, inputs: &FeatureInputs) {
     );
 }
 
+/// Returns the sum of a range of shares; 0 for a user without activity, who has none.
+fn sum_of(shares: &[f64], range: std::ops::Range<usize>) -> f64 {
+    shares.get(range).map_or(0.0, |part| part.iter().sum())
+}
+
 fn days_since(now: Timestamp, at: Option<Timestamp>) -> f64 {
     at.map_or(NEVER_DAYS, |at| now.since(at).as_days_f64().clamp(0.0, NEVER_DAYS))
 }
@@ -439,10 +441,11 @@ fn entropy_bits(weights: impl Iterator<Item = f64> + Clone) -> f64 {
 
 /// Returns the mean band weighted by share. The number of a band is the base-2 logarithm of its upper end.
 fn price_level(bands: &[Affinity]) -> f64 {
+    bands.iter().map(|band| band.share * band_level(&band.name)).sum()
+}
+
+fn band_level(name: &str) -> f64 {
     // The name has the lower end of the band, as "16-32" or "4194304+".
-    let level = |name: &str| {
-        let lower: f64 = name.split(['-', '+']).next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
-        if lower < 1.0 { 0.0 } else { lower.log2() + 1.0 }
-    };
-    bands.iter().map(|band| band.share * level(&band.name)).sum()
+    let lower: f64 = name.split(['-', '+']).next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
+    if lower < 1.0 { 0.0 } else { lower.log2() + 1.0 }
 }

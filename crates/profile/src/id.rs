@@ -89,7 +89,7 @@ macro_rules! id {
                 check_id(text).map(|()| Self(text.into()))
             }
 
-            /// Returns the text.
+            /// Returns the text of the id.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

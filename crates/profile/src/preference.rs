@@ -29,9 +29,7 @@ const SUM_BYTES: usize = 3 * 4 + 1 + 10;
 /// Interests of one user.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Preference {
-    /// Sums by category.
     pub(crate) categories: Vec<(CompactString, DecayedSum)>,
-    /// Sums by brand.
     pub(crate) brands: Vec<(CompactString, DecayedSum)>,
     /// Sums by price band; see [`price_band`].
     pub(crate) price_bands: Vec<(u8, DecayedSum)>,
@@ -121,12 +119,12 @@ fn enforce_limits(list: &mut Vec<(CompactString, DecayedSum)>, max: usize, budge
     let mut bytes: usize = list.iter().map(bytes_of).sum();
     while list.len() > max || bytes > budget_bytes {
         let now = list.iter().map(|(_, sum)| sum.at()).max().unwrap_or_default();
-        let by_strength = |one: &usize, other: &usize| {
+        let weakest = (0..list.len()).min_by(|one, other| {
             let ((name, sum), (other_name, other_sum)) = (&list[*one], &list[*other]);
             // Ties are broken by name: a rebuild must evict the same entry.
             sum.strength(now).total_cmp(&other_sum.strength(now)).then_with(|| other_name.cmp(name))
-        };
-        let Some(weakest) = (0..list.len()).min_by(by_strength) else { return };
+        });
+        let Some(weakest) = weakest else { return };
         bytes -= bytes_of(&list.remove(weakest));
     }
 }

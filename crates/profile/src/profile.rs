@@ -189,7 +189,7 @@ impl Profile {
         let purchase = event.action.kind() == ActionKind::Purchase;
         let newest_at = self.dimensions.read_at(at);
         let step = SnapshotEvent { at, newest_at, purchase, order, late };
-        // Taken out, because the closure reads the profile. It is only called for a sampled event: features cost as much as a fold.
+        // Taken out, because the closure reads the profile. It is only called for a sampled event, since features cost about as much as decoding the profile.
         let mut snapshots = std::mem::take(&mut self.snapshots);
         snapshots.record(&step, self.salt(), || self.features_at(newest_at));
         self.snapshots = snapshots;

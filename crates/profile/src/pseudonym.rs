@@ -32,7 +32,7 @@ impl PseudonymKey {
         let mut hmac = hmac.expect("HMAC takes a key of any length");
         hmac.update(user_id.as_str().as_bytes());
         let hash = hmac.finalize().into_bytes();
-        // 128 bits are enough that no two users of a deployment ever share a pseudonym, and halve the tombstones in memory.
+        // 128 bits are enough that no two users of a deployment ever share a pseudonym, and take half the bytes.
         let mut half = [0; 16];
         half.copy_from_slice(&hash[..16]);
         Pseudonym(half)

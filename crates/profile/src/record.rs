@@ -151,7 +151,7 @@ pub struct Outcome {
 /// Event whose probability a score predicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ScoreTarget {
-    /// Purchase within [`crate::LABEL_WINDOW`].
+    /// Purchase within [`crate::LABEL_WINDOW`] of the prediction.
     Propensity,
     /// Bad outcome of an order: fraud, a chargeback, a payment that never arrives.
     Risk,
@@ -164,7 +164,7 @@ pub enum RelationKind {
     Friend,
     /// Members of one family or household.
     Family,
-    /// Colleagues at work.
+    /// Colleagues of each other at work.
     Colleague,
     /// The user follows the other user.
     Follows,

@@ -37,7 +37,7 @@ impl PartitionCount {
         NonZeroU16::new(count).map(Self)
     }
 
-    /// Returns the number.
+    /// Returns the number of partitions.
     pub const fn get(self) -> u16 {
         self.0.get()
     }

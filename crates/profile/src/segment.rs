@@ -33,7 +33,7 @@ impl SegmentId {
         Self(number)
     }
 
-    /// Returns the number.
+    /// Returns the number of the segment.
     pub const fn get(self) -> u32 {
         self.0
     }

@@ -143,12 +143,13 @@ impl Snapshots {
             // No purchase is the default label.
             ScoreTarget::Propensity => {}
             ScoreTarget::Risk => {
-                let is_meant = |snapshot: &&mut Snapshot| match order {
-                    Some(_) => snapshot.order == order,
-                    None => snapshot.at <= at,
-                };
                 // From the newest: an outcome without an order is about the newest order at its time.
-                if let Some(snapshot) = self.orders.iter_mut().rev().find(is_meant) {
+                let mut newest_first = self.orders.iter_mut().rev();
+                let labelled = match order {
+                    Some(_) => newest_first.find(|snapshot| snapshot.order == order),
+                    None => newest_first.find(|snapshot| snapshot.at <= at),
+                };
+                if let Some(snapshot) = labelled {
                     snapshot.risk = Some(outcome.happened);
                 }
             }
@@ -223,14 +224,15 @@ impl PackedFeatures {
             return None;
         }
         let mut halves = halves.chunks_exact(2);
-        let value = |index: usize| {
-            if mask[index / 8] & (1 << (index % 8)) == 0 {
-                return Some(0.0);
-            }
-            let half = halves.next()?;
-            Some(f32::from_bits(u32::from(u16::from_le_bytes([half[0], half[1]])) << 16))
-        };
-        (0..width).map(value).collect()
+        (0..width)
+            .map(|index| {
+                if mask[index / 8] & (1 << (index % 8)) == 0 {
+                    return Some(0.0);
+                }
+                let half = halves.next()?;
+                Some(f32::from_bits(u32::from(u16::from_le_bytes([half[0], half[1]])) << 16))
+            })
+            .collect()
     }
 }
 

@@ -75,12 +75,12 @@ impl Social {
     fn enforce_limits(&mut self) {
         let mut bytes: usize = self.edges.iter().map(StatedEdge::bytes).sum();
         while self.edges.len() > EDGES_MAX || bytes > EDGES_BUDGET_BYTES {
-            let strength = |index: &usize| (self.edges[*index].weight, self.edges[*index].at);
-            let by_strength = |one: &usize, other: &usize| {
-                let ((weight, at), (other_weight, other_at)) = (strength(one), strength(other));
-                weight.total_cmp(&other_weight).then(at.cmp(&other_at))
-            };
-            let Some(weakest) = (0..self.edges.len()).min_by(by_strength) else { return };
+            // Among equals the oldest: removals have weight 0, so they go first, and the newest removals last.
+            let weakest = (0..self.edges.len()).min_by(|one, other| {
+                let (one, other) = (&self.edges[*one], &self.edges[*other]);
+                one.weight.total_cmp(&other.weight).then(one.at.cmp(&other.at))
+            });
+            let Some(weakest) = weakest else { return };
             bytes -= self.edges.remove(weakest).bytes();
         }
     }

@@ -23,9 +23,10 @@ pub struct Timestamp(i64);
 ///
 /// assert_eq!(TimeDelta::from_minutes(90).as_secs_f64(), 5_400.0);
 /// assert_eq!(TimeDelta::from_days(36).as_days_f64(), 36.0);
-/// // Negative if the second moment is the later one.
-/// let (one, two) = (Timestamp::from_millis(1), Timestamp::from_millis(4));
-/// assert_eq!(one.since(two), TimeDelta::from_millis(-3));
+/// // Negative if the argument is the later time.
+/// let earlier = Timestamp::from_millis(1);
+/// let later = Timestamp::from_millis(4);
+/// assert_eq!(earlier.since(later), TimeDelta::from_millis(-3));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TimeDelta(i64);

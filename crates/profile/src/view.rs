@@ -125,9 +125,9 @@ pub struct TransitionView {
 /// Interests of the user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreferenceView {
-    /// Categories, strongest first.
+    /// Categories, largest share first.
     pub categories: Vec<Affinity>,
-    /// Brands, strongest first.
+    /// Brands, largest share first.
     pub brands: Vec<Affinity>,
     /// Price bands, strongest first.
     pub price_bands: Vec<Affinity>,
@@ -164,15 +164,15 @@ pub struct EdgeView {
 
 /// Returns the edges that are not removed, strongest first.
 pub(crate) fn edges(social: &Social) -> Vec<EdgeView> {
-    let edge = |edge: &StatedEdge| EdgeView {
-        user_id: edge.user_id.clone(),
-        kind: edge.kind,
-        weight: edge.weight,
-        since: edge.at,
-    };
-    let mut edges: Vec<EdgeView> = social.active().map(edge).collect();
+    let mut edges: Vec<EdgeView> = social.active().map(EdgeView::from).collect();
     edges.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     edges
+}
+
+impl From<&StatedEdge> for EdgeView {
+    fn from(edge: &StatedEdge) -> Self {
+        Self { user_id: edge.user_id.clone(), kind: edge.kind, weight: edge.weight, since: edge.at }
+    }
 }
 
 impl Behavior {
@@ -228,11 +228,18 @@ impl Behavior {
         // Two passes instead of a map: probabilities need the totals first, and there are only 11 kinds.
         let mut from_totals = [0.0; ActionKind::ALL.len()];
         self.steps_at(at).for_each(|(from, _, weight)| from_totals[from.index()] += weight);
-        let view = |(from, to, weight): (ActionKind, ActionKind, f64)| {
-            let total = from_totals[from.index()];
-            TransitionView { from, to, weight, probability: if total > 0.0 { weight / total } else { 0.0 } }
-        };
-        let mut transitions: Vec<TransitionView> = self.steps_at(at).map(view).collect();
+        let mut transitions: Vec<TransitionView> = self
+            .steps_at(at)
+            .map(|(from, to, weight)| {
+                let total = from_totals[from.index()];
+                TransitionView {
+                    from,
+                    to,
+                    weight,
+                    probability: if total > 0.0 { weight / total } else { 0.0 },
+                }
+            })
+            .collect();
         transitions.sort_by(|one, other| other.weight.total_cmp(&one.weight));
         transitions
     }
@@ -241,9 +248,9 @@ impl Behavior {
     pub(crate) fn steps_at(&self, at: Timestamp) -> impl Iterator<Item = (ActionKind, ActionKind, f64)> {
         let kinds = ActionKind::ALL;
         self.transitions.read(at).map(move |(index, weight)| {
-            let (from, to) = (usize::from(index) / kinds.len(), usize::from(index) % kinds.len());
+            let index = usize::from(index);
             // The remainder guards against an index from damaged bytes.
-            (kinds[from % kinds.len()], kinds[to], weight)
+            (kinds[index / kinds.len() % kinds.len()], kinds[index % kinds.len()], weight)
         })
     }
 }

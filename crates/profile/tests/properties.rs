@@ -1,5 +1,5 @@
-//! What holds for profiles whatever comes: sums do not depend on the order, bytes come back, every list is bounded, and no
-//! input makes anything panic or leave the finite numbers.
+//! Properties of profiles for any input: sums do not depend on the order of events, the encoding is lossless, every list is bounded,
+//! and all numbers are finite. Nothing panics.
 
 use portrait_profile::{
     Action, ActionKind, BRANDS_MAX, Body, CATEGORIES_MAX, CUSTOM_ACTIONS_MAX, CustomAction, EDGES_MAX, Event,
@@ -68,33 +68,33 @@ fn folded<'a>(records: impl IntoIterator<Item = &'a Record>) -> Profile {
 /// 2024-01-01T00:00:00Z.
 const BEGIN_MS: i64 = 1_704_067_200_000;
 
-fn many(chance: &mut StdRng, count: usize) -> Vec<Record> {
-    let one = |number: usize| {
-        let at = BEGIN_MS + chance.random_range(0..200 * 86_400_000_i64);
-        let mut event = event(ACTIONS[chance.random_range(0..ACTIONS.len())].clone());
-        event.category = Some(format!("category-{}", chance.random_range(0..10)).into());
-        event.price = Some(chance.random_range(0.5..500.0));
-        event.quantity = f64::from(chance.random_range(1..4));
+fn random_events(rng: &mut StdRng, count: usize) -> Vec<Record> {
+    let random_event = |number: usize| {
+        let at = BEGIN_MS + rng.random_range(0..200 * 86_400_000_i64);
+        let mut event = event(ACTIONS[rng.random_range(0..ACTIONS.len())].clone());
+        event.category = Some(format!("category-{}", rng.random_range(0..10)).into());
+        event.price = Some(rng.random_range(0.5..500.0));
+        event.quantity = f64::from(rng.random_range(1..4));
         record(at, number, event)
     };
-    (0..count).map(one).collect()
+    (0..count).map(random_event).collect()
 }
 
-/// Sums by name at three half-lives, each made by looking at every record.
+/// Returns the sums by name at three half-lives, computed from every record.
 fn brute_force(records: &[Record], now: Timestamp) -> BTreeMap<String, [f64; 3]> {
     let mut sums: BTreeMap<String, [f64; 3]> = BTreeMap::new();
     for record in records {
         let Body::Event(event) = &record.body else { continue };
         let age_ms = now.since(record.occurred_at).millis() as f64;
-        let left = HALF_LIVES.map(|half_life| (-age_ms / half_life.millis() as f64).exp2());
+        let factors = HALF_LIVES.map(|half_life| (-age_ms / half_life.millis() as f64).exp2());
         let mut add = |name: String, weight: f64| {
             let sum = sums.entry(name).or_default();
-            sum.iter_mut().zip(left).for_each(|(sum, left)| *sum += weight * left);
+            sum.iter_mut().zip(factors).for_each(|(sum, factor)| *sum += weight * factor);
         };
         add(event.action.name().to_owned(), 1.0);
-        let category = event.category.as_deref().expect("every event has one");
+        let category = event.category.as_deref().expect("set for every event");
         add(category.to_owned(), event.action.kind().preference_weight());
-        let money = event.price.expect("every event has one") * event.quantity;
+        let money = event.price.expect("set for every event") * event.quantity;
         match event.action {
             Action::Purchase => add("money".to_owned(), money),
             Action::Refund => add("money".to_owned(), -money),
@@ -104,7 +104,7 @@ fn brute_force(records: &[Record], now: Timestamp) -> BTreeMap<String, [f64; 3]>
     sums
 }
 
-fn told(profile: &Profile, now: Timestamp) -> BTreeMap<String, [f64; 3]> {
+fn decayed_sums(profile: &Profile, now: Timestamp) -> BTreeMap<String, [f64; 3]> {
     let view = profile.view_at(now);
     let actions = view.behavior.actions.iter().map(|count| (count.action.name().to_owned(), count.decayed));
     let categories =
@@ -116,31 +116,31 @@ fn told(profile: &Profile, now: Timestamp) -> BTreeMap<String, [f64; 3]> {
 
 #[test]
 fn a_hundred_thousand_events_in_any_order_agree_with_brute_force() {
-    let mut chance = StdRng::seed_from_u64(11);
-    let mut records = many(&mut chance, 100_000);
+    let mut rng = StdRng::seed_from_u64(11);
+    let mut records = random_events(&mut rng, 100_000);
     let now = Timestamp::from_millis(BEGIN_MS).plus(TimeDelta::from_days(201));
     let expected = brute_force(&records, now);
     for round in 0..3 {
         let profile = folded(&records);
-        let told = told(&profile, now);
-        assert!(told.keys().eq(expected.keys()), "{:?}", told.keys());
+        let actual = decayed_sums(&profile, now);
+        assert!(actual.keys().eq(expected.keys()), "{:?}", actual.keys());
         for (name, sums) in &expected {
-            for (told, sum) in told[name].iter().zip(sums) {
-                // Refunds are subtracted: what is compared is measured by all that was added.
+            for (actual, sum) in actual[name].iter().zip(sums) {
+                // Refunds are subtracted, so the error is relative to the sum of all contributions.
                 let scale = expected["purchase"].iter().fold(sum.abs(), |scale, sum| scale.max(sum.abs()));
-                assert!((told - sum).abs() <= 1e-5 * scale, "round {round}, {name}: {told} is not {sum}");
+                assert!((actual - sum).abs() <= 1e-5 * scale, "round {round}, {name}: {actual} is not {sum}");
             }
         }
         assert_eq!(profile.applied_events(), 100_000);
-        records.shuffle(&mut chance);
+        records.shuffle(&mut rng);
     }
-    let one = folded(&records);
-    records.shuffle(&mut chance);
-    assert_eq!(one.fingerprint(), folded(&records).fingerprint());
+    let profile = folded(&records);
+    records.shuffle(&mut rng);
+    assert_eq!(profile.fingerprint(), folded(&records).fingerprint());
 }
 
 #[test]
-fn a_late_event_moves_sums_and_no_visit() {
+fn a_late_event_changes_sums_but_no_visit() {
     let hour = 3_600_000;
     let mut profile = folded([
         &record(BEGIN_MS, 0, event(Action::View)),
@@ -157,7 +157,7 @@ fn a_late_event_moves_sums_and_no_visit() {
 }
 
 #[test]
-fn what_is_liked_lately_comes_first_however_long_ago_that_was() {
+fn categories_of_recent_interest_rank_first_at_any_time() {
     let day = 86_400_000;
     let of = |category: &str, days: i64, number: usize| {
         let mut event = event(Action::View);
@@ -165,24 +165,24 @@ fn what_is_liked_lately_comes_first_however_long_ago_that_was() {
         record(BEGIN_MS + days * day, number, event)
     };
     let long_ago = (0..30).map(|number| of("groceries", 0, number));
-    let lately = (30..40).map(|number| of("books", 60, number));
-    let records: Vec<Record> = long_ago.chain(lately).collect();
+    let recent = (30..40).map(|number| of("books", 60, number));
+    let records: Vec<Record> = long_ago.chain(recent).collect();
     let profile = folded(&records);
     let order = |days: i64| {
         let view = profile.view_at(Timestamp::from_millis(BEGIN_MS + days * day));
         view.preference.categories.into_iter().map(|affinity| affinity.name).collect::<Vec<_>>()
     };
-    // After the last nothing is left of a week's weights.
+    // After 20,000 days the 7-day weights underflow to 0.
     for days in [60, 100, 20_000] {
         assert_eq!(order(days), ["books", "groceries"], "after {days} days");
     }
 }
 
-fn any_text(most: usize) -> impl Strategy<Value = String> {
-    proptest::collection::vec(any::<char>(), 0..most).prop_map(|chars| chars.into_iter().collect())
+fn any_text(max: usize) -> impl Strategy<Value = String> {
+    proptest::collection::vec(any::<char>(), 0..max).prop_map(|chars| chars.into_iter().collect())
 }
 
-/// An id of up to 128 bytes, often a short one, so that they meet.
+/// Generates ids of up to 128 bytes, mostly short ones, so that they repeat.
 fn any_id() -> impl Strategy<Value = String> {
     prop_oneof![3 => (0..300_u32).prop_map(|number| format!("id-{number}")), 1 => "[a-z]{120,128}"]
 }
@@ -195,7 +195,7 @@ fn any_number() -> impl Strategy<Value = f64> {
     ]
 }
 
-fn any_moment() -> impl Strategy<Value = Timestamp> {
+fn any_time() -> impl Strategy<Value = Timestamp> {
     prop_oneof![4 => BEGIN_MS..BEGIN_MS + 86_400_000, 1 => any::<i64>()].prop_map(Timestamp::from_millis)
 }
 
@@ -245,7 +245,7 @@ fn any_body() -> impl Strategy<Value = Body> {
 fn any_record() -> impl Strategy<Value = Record> {
     let id = proptest::option::of(any_id());
     let trace = proptest::option::of(any::<[u8; 24]>());
-    let parts = (id, any_moment(), any_moment(), any_body(), trace);
+    let parts = (id, any_time(), any_time(), any_body(), trace);
     parts.prop_map(|(id, occurred_at, accepted_at, body, trace)| Record {
         user_id: user(),
         record_id: id.and_then(|id| RecordId::parse(&id).ok()),
@@ -256,13 +256,16 @@ fn any_record() -> impl Strategy<Value = Record> {
     })
 }
 
-/// NaN is not itself: bytes are compared.
+/// Compares bytes, since NaN is not equal to itself.
 fn check_round_trip(profile: &Profile) {
     let bytes = profile.encode();
     let back = Profile::decode(&bytes).expect("what was encoded");
     assert_eq!(back.encode(), bytes);
     for length in 0..bytes.len() {
-        assert!(Profile::decode(&bytes[..length]).is_err(), "a cut profile was read, {length} bytes");
+        assert!(
+            Profile::decode(&bytes[..length]).is_err(),
+            "a truncated profile of {length} bytes was decoded"
+        );
     }
 }
 
@@ -280,23 +283,23 @@ fn check_bounds(profile: &Profile) {
         (view.edges.len(), EDGES_MAX),
         (view.behavior.transitions.len(), ActionKind::ALL.len() * ActionKind::ALL.len()),
     ];
-    assert!(sizes.iter().all(|(size, most)| size <= most), "{sizes:?}");
+    assert!(sizes.iter().all(|(size, max)| size <= max), "{sizes:?}");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_record_comes_back_as_it_went(record in any_record()) {
+    fn a_record_survives_a_round_trip(record in any_record()) {
         let bytes = record.encode();
         let back = Record::decode(&bytes).expect("what was encoded");
         prop_assert_eq!(back.encode(), bytes);
     }
 
     #[test]
-    fn whatever_comes_a_profile_is_bounded_finite_and_comes_back(
+    fn any_profile_is_bounded_finite_and_survives_a_round_trip(
         records in proptest::collection::vec(any_record(), 0..600),
-        now in any_moment(),
+        now in any_time(),
     ) {
         let profile = folded(&records);
         check_bounds(&profile);
@@ -308,7 +311,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_of_any_kind_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn any_bytes_are_decoded_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         if let Ok(profile) = Profile::decode(&bytes) {
             let _ = profile.view_at(Timestamp::EPOCH);
             let _ = profile.features_at(Timestamp::EPOCH);
@@ -318,22 +321,22 @@ proptest! {
 }
 
 #[test]
-fn the_largest_profile_there_can_be_is_bounded() {
+fn the_largest_profile_is_within_the_limit() {
     let mut profile = Profile::new(UserId::parse(&"u".repeat(128)).expect("an id"));
     for number in 0..3000_usize {
         let long = |prefix: &str| format!("{prefix}-{number:0>width$}", width = 127 - prefix.len());
-        let mut happened = event(match number % 12 {
+        let mut activity = event(match number % 12 {
             10 | 11 => {
                 Action::Custom(CustomAction::parse(&format!("custom-{:0>25}", number % 40)).expect("an id"))
             }
             kind => ACTIONS[kind].clone(),
         });
-        happened.item_id = ItemId::parse(&if number % 2 == 0 { long("i") } else { number.to_string() }).ok();
-        happened.category = Some(long("c").into());
-        happened.brand = Some(long("b").into());
-        happened.price = Some(f64::exp2((number % 30) as f64));
-        happened.order_id = OrderId::parse(&long("o")).ok();
-        profile.apply(&record(BEGIN_MS + number as i64 * 1_000_003, number, happened));
+        activity.item_id = ItemId::parse(&if number % 2 == 0 { long("i") } else { number.to_string() }).ok();
+        activity.category = Some(long("c").into());
+        activity.brand = Some(long("b").into());
+        activity.price = Some(f64::exp2((number % 30) as f64));
+        activity.order_id = OrderId::parse(&long("o")).ok();
+        profile.apply(&record(BEGIN_MS + number as i64 * 1_000_003, number, activity));
         let mut stated = record(BEGIN_MS + number as i64, number, event(Action::View));
         stated.body = Body::Traits(vec![TraitValue { name: long("t").into(), value: long("v").into() }]);
         profile.apply(&stated);

@@ -226,22 +226,23 @@ impl Serialize for Preference {
         let sums = named.chain(self.price_bands.iter().map(|(_, sum)| sum)).map(DecayedSum::at);
         let items = self.recent.iter().map(|item| item.at);
         let newest = sums.chain(items).max().unwrap_or_default().millis();
-        let band = |(band, sum): &(u8, DecayedSum)| {
-            PackedEntry::of_sum(PackedName::Number(u64::from(*band)), sum, newest)
-        };
+        let bands = self.price_bands.iter();
+        let price_bands = bands
+            .map(|(band, sum)| PackedEntry::of_sum(PackedName::Number(u64::from(*band)), sum, newest))
+            .collect();
         // Items are sorted by time, so that each is nearest to the one before it.
         let mut previous = newest;
-        let item = |item| {
-            let entry = PackedEntry::of_item(item, previous);
+        let mut recent = Vec::with_capacity(self.recent.iter().len());
+        for item in self.recent.iter() {
+            recent.push(PackedEntry::of_item(item, previous));
             previous = item.at.millis();
-            entry
-        };
+        }
         PackedPreference {
             newest,
-            categories: named_sums(&self.categories, newest),
-            brands: named_sums(&self.brands, newest),
-            price_bands: self.price_bands.iter().map(band).collect(),
-            recent: self.recent.iter().map(item).collect(),
+            categories: pack_sums(&self.categories, newest),
+            brands: pack_sums(&self.brands, newest),
+            price_bands,
+            recent,
         }
         .serialize(serializer)
     }
@@ -251,27 +252,33 @@ impl<'de> Deserialize<'de> for Preference {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let PackedPreference { newest, categories, brands, price_bands, recent } =
             PackedPreference::deserialize(deserializer)?;
-        let named = |list: Vec<PackedEntry<'_>>| -> Result<Vec<(CompactString, DecayedSum)>, D::Error> {
-            list.iter().map(|entry| Ok((entry.name.text(), entry.sum(newest)?))).collect()
-        };
-        let band = |entry: &PackedEntry<'_>| Ok((entry.name.band()?, entry.sum(newest)?));
+        let bands = price_bands.iter().map(|entry| Ok((entry.name.band()?, entry.sum(newest)?)));
+        let price_bands = bands.collect::<Result<_, D::Error>>()?;
         let mut previous = newest;
-        let item = |entry: &PackedEntry<'_>| {
-            let item = entry.item(previous)?;
+        let mut items = Vec::with_capacity(recent.len());
+        for entry in &recent {
+            let item: RecentItem = entry.item(previous)?;
             previous = item.at.millis();
-            Ok(item)
-        };
+            items.push(item);
+        }
         Ok(Self {
-            categories: named(categories)?,
-            brands: named(brands)?,
-            price_bands: price_bands.iter().map(band).collect::<Result<_, D::Error>>()?,
-            recent: recent.iter().map(item).collect::<Result<_, D::Error>>()?,
+            categories: unpack_sums(&categories, newest)?,
+            brands: unpack_sums(&brands, newest)?,
+            price_bands,
+            recent: items.into_iter().collect(),
         })
     }
 }
 
-fn named_sums(list: &[(CompactString, DecayedSum)], newest: i64) -> Vec<PackedEntry<'_>> {
+fn pack_sums(list: &[(CompactString, DecayedSum)], newest: i64) -> Vec<PackedEntry<'_>> {
     list.iter().map(|(name, sum)| PackedEntry::of_sum(PackedName::of(name), sum, newest)).collect()
+}
+
+fn unpack_sums<E: Error>(
+    list: &[PackedEntry<'_>],
+    newest: i64,
+) -> Result<Vec<(CompactString, DecayedSum)>, E> {
+    list.iter().map(|entry| Ok((entry.name.text(), entry.sum(newest)?))).collect()
 }
 
 #[cfg(test)]

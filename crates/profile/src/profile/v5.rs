@@ -82,12 +82,13 @@ impl TryFrom<PreferenceV5<'_>> for Preference {
         let named = |(name, sum): (NameV5<'_>, SumV5)| (name.text(), sum.sum(newest));
         // Each item stores its distance to the one before it, so that the times are restored in order.
         let mut previous: i64 = 0;
-        let touch = |touch: TouchV5<'_>| {
+        let recent = preference.recent.into_iter().map(|touch| {
             let (name, kind, distance, count) = touch.parts();
             previous = previous.wrapping_sub(distance);
             let at = Timestamp::from_millis(previous);
             Ok(RecentItem { item_id: ItemId::parse(&name.text())?, kind, at, count })
-        };
+        });
+        let recent = recent.collect::<Result<_, TextError>>()?;
         Ok(Self {
             categories: preference.categories.into_iter().map(named).collect(),
             brands: preference.brands.into_iter().map(named).collect(),
@@ -96,7 +97,7 @@ impl TryFrom<PreferenceV5<'_>> for Preference {
                 .into_iter()
                 .map(|(band, sum)| (band, sum.sum(newest)))
                 .collect(),
-            recent: preference.recent.into_iter().map(touch).collect::<Result<_, TextError>>()?,
+            recent,
         })
     }
 }
