@@ -1,5 +1,4 @@
-//! A collector of spans, as operators run one: takes them by OTLP over gRPC and puts traces together. In come the spans of any number
-//! of processes; out goes a trace as a tree.
+//! OTLP/gRPC trace collector: receives the spans of any number of processes and renders a trace as a tree.
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -16,26 +15,26 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
-/// A collector on a free port; gone with its handle.
+/// Trace collector on a free port; stops when dropped.
 pub struct Collector {
     url: String,
     spans: Arc<Mutex<Vec<CollectedSpan>>>,
     serving: tokio::task::JoinHandle<()>,
 }
 
-/// A span, and the service that it is of.
+/// Received span with the name of its service.
 #[derive(Clone, Debug)]
 pub struct CollectedSpan {
-    /// The service.
+    /// Resource attribute `service.name`.
     pub service: String,
-    /// The span as it was sent.
+    /// Span as received.
     pub span: Span,
 }
 
 struct SpanCollector(Arc<Mutex<Vec<CollectedSpan>>>);
 
 impl Collector {
-    /// Begins to collect.
+    /// Starts a collector.
     ///
     /// # Panics
     /// If there is no free port.
@@ -51,12 +50,12 @@ impl Collector {
         Self { url, spans, serving }
     }
 
-    /// Where spans are taken.
+    /// OTLP endpoint of the collector.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What came so far of the trace with this id, in hexadecimal digits; of all traces for none.
+    /// Spans received so far of the trace with this hexadecimal id; of all traces for `None`.
     pub fn spans(&self, trace_id: Option<&str>) -> Vec<CollectedSpan> {
         let spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = |collected: &&CollectedSpan| {
@@ -65,15 +64,15 @@ impl Collector {
         spans.iter().filter(wanted).cloned().collect()
     }
 
-    /// A trace as a tree of lines: service, name, when it began after the first, how long it took, and what it noted.
+    /// Renders a trace as a tree of lines: service, name, start after the first span, duration, and attributes.
     pub fn tree(&self, trace_id: &str) -> String {
         let mut spans = self.spans(Some(trace_id));
         spans.sort_by_key(|collected| collected.span.start_time_unix_nano);
-        let begun = spans.first().map_or(0, |collected| collected.span.start_time_unix_nano);
+        let trace_start = spans.first().map_or(0, |collected| collected.span.start_time_unix_nano);
         let mut text = String::new();
         let known = |id: &[u8]| spans.iter().any(|collected| collected.span.span_id == id);
         for root in spans.iter().filter(|collected| !known(&collected.span.parent_span_id)) {
-            branch(&spans, root, 0, begun, &mut text);
+            render(&spans, root, 0, trace_start, &mut text);
         }
         text
     }
@@ -85,17 +84,18 @@ impl Drop for Collector {
     }
 }
 
-fn branch(spans: &[CollectedSpan], of: &CollectedSpan, depth: usize, begun: u64, text: &mut String) {
-    let CollectedSpan { service, span } = of;
+fn render(spans: &[CollectedSpan], root: &CollectedSpan, depth: usize, trace_start: u64, text: &mut String) {
+    let CollectedSpan { service, span } = root;
     let millis = |nanos: u64| nanos as f64 / 1e6;
     let name = format!("{}{} {}", "  ".repeat(depth), service, span.name);
-    let (at, took) = (span.start_time_unix_nano - begun, span.end_time_unix_nano - span.start_time_unix_nano);
-    let noted: Vec<String> =
-        span.attributes.iter().map(|noted| format!("{}={}", noted.key, describe(noted.value.as_ref()))).collect();
+    let start_nanos = span.start_time_unix_nano - trace_start;
+    let duration_nanos = span.end_time_unix_nano - span.start_time_unix_nano;
+    let attributes: Vec<String> =
+        span.attributes.iter().map(|pair| format!("{}={}", pair.key, describe(pair.value.as_ref()))).collect();
     let _ =
-        writeln!(text, "{name:<60} +{:>7.2} ms {:>7.2} ms  {}", millis(at), millis(took), noted.join(" "));
+        writeln!(text, "{name:<60} +{:>7.2} ms {:>7.2} ms  {}", millis(start_nanos), millis(duration_nanos), attributes.join(" "));
     for child in spans.iter().filter(|child| child.span.parent_span_id == span.span_id) {
-        branch(spans, child, depth + 1, begun, text);
+        render(spans, child, depth + 1, trace_start, text);
     }
 }
 
@@ -125,8 +125,8 @@ impl TraceService for SpanCollector {
         let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for of_process in request.into_inner().resource_spans {
             let service = service_of(&of_process.resource.unwrap_or_default().attributes);
-            let came = of_process.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            spans.extend(came.map(|span| CollectedSpan { service: service.clone(), span }));
+            let received = of_process.scope_spans.into_iter().flat_map(|scope| scope.spans);
+            spans.extend(received.map(|span| CollectedSpan { service: service.clone(), span }));
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }

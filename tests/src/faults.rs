@@ -1,6 +1,6 @@
-//! What the rows of the fault matrix share: a deployment of processes under a steady load, a naive model of what its profiles must
-//! be, a subscriber, and how often a row does its harm. `PORTRAIT_FAULT_CYCLES` sets how often, in place of the number for a short
-//! run; `PORTRAIT_FAULT_SEED` which moments are chosen. With the former a row keeps a report and goes on where that ends.
+//! Harness of the fault matrix: a deployment under a steady load, an oracle of the expected profiles, subscribers, and the number of
+//! fault cycles per row. `PORTRAIT_FAULT_CYCLES` overrides the number of cycles of a short run, `PORTRAIT_FAULT_SEED` the random seed.
+//! With the former a row keeps a report and resumes where the report ends.
 
 mod follower;
 mod forged;
@@ -11,7 +11,7 @@ mod plan;
 mod rebuild;
 mod trial;
 
-pub use follower::{Follower, narrow_line};
+pub use follower::{Follower, narrow_connection};
 pub use forged::Forged;
 pub use load::{LoadHandle, Load, PausedLoad};
 pub use oracle::{Difference, Oracle, OracleCounts};
@@ -22,18 +22,18 @@ pub use trial::{LEASE, PARTITIONS, TAKEOVER, Trial, check};
 use crate::TEST_TIMEOUT;
 use std::time::{Duration, Instant};
 
-/// Pause between two looks.
+/// Poll interval.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Looks until `so` is, and gives how long that took.
+/// Polls until `condition` holds and returns the time that took.
 ///
 /// # Panics
-/// If it is not within [`PATIENCE`]; `what` says what was waited for.
-pub async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) -> Duration {
-    let begun = Instant::now();
-    while !so().await {
-        assert!(begun.elapsed() < TEST_TIMEOUT, "waited {TEST_TIMEOUT:?} in vain: {what}");
+/// If it does not hold within [`TEST_TIMEOUT`]; `description` is part of the message.
+pub async fn eventually(description: &str, mut condition: impl AsyncFnMut() -> bool) -> Duration {
+    let started = Instant::now();
+    while !condition().await {
+        assert!(started.elapsed() < TEST_TIMEOUT, "timed out after {TEST_TIMEOUT:?}: {description}");
         tokio::time::sleep(PAUSE).await;
     }
-    begun.elapsed()
+    started.elapsed()
 }

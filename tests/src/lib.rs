@@ -1,5 +1,5 @@
-//! What the tests of the whole share: real servers as processes or in this process, logs, and a way to ask for every
-//! profile. In comes a test's wish, out goes a running server on free loopback ports that dies with its handle.
+//! Shared helpers of the end-to-end tests: server processes on free loopback ports that stop with their handle, logs, a census of all
+//! profiles, and the harness of the fault matrix.
 
 mod census;
 mod cluster;
@@ -16,37 +16,37 @@ pub use logs::{Log, python, repository};
 pub use process::{NEXT_RELEASE, Release, Server, portrait_command};
 pub use subscriber::Subscriber;
 
-/// How long a test waits for something that must happen.
+/// Time limit of a test for a condition that must come true.
 pub const TEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// A connection to a server.
+/// Connects to a server.
 ///
 /// # Panics
-/// If nobody answers.
+/// If no server responds.
 pub async fn connect(url: &str) -> portrait_client::RoleRouter {
-    portrait_client::connect(url).await.expect("the server answers")
+    portrait_client::connect(url).await.expect("the server responds")
 }
 
-/// Asks again and again, without a fixed pause that would hide a slow answer, until `ask` says yes.
+/// Polls until `condition` holds, without a fixed pause that would hide slow responses.
 ///
 /// # Panics
-/// If it has not within [`PATIENCE`]; `what` says what was waited for.
-pub async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
+/// If it does not hold within [`TEST_TIMEOUT`]; `description` is part of the message.
+pub async fn wait_until(description: &str, mut condition: impl AsyncFnMut() -> bool) {
     let started = std::time::Instant::now();
-    while !ask().await {
-        assert!(started.elapsed() < TEST_TIMEOUT, "waited {TEST_TIMEOUT:?} in vain: {what}");
+    while !condition().await {
+        assert!(started.elapsed() < TEST_TIMEOUT, "timed out after {TEST_TIMEOUT:?}: {description}");
         tokio::task::yield_now().await;
     }
 }
 
-/// Returns in another millisecond than it was called in: moments are kept in milliseconds, and what is done then is later.
+/// Waits for the next millisecond. Timestamps have millisecond resolution, so events sent afterwards are strictly later.
 ///
 /// # Panics
-/// If the clock stands still.
+/// If the clock does not advance.
 pub async fn next_millisecond() {
     let now = || {
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis()
     };
     let called_at = now();
-    until("the clock goes on", async || now() > called_at).await;
+    wait_until("the clock advances", async || now() > called_at).await;
 }

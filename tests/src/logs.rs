@@ -66,25 +66,25 @@ fn real_folder() -> PathBuf {
     )
 }
 
-/// The Python that has the packages of `tests/clients/requirements.txt`: `PORTRAIT_PYTHON`, or the one in `.venv`.
+/// Python interpreter with the packages of `tests/clients/requirements.txt`: `PORTRAIT_PYTHON`, or the one in `.venv`.
 ///
 /// # Panics
-/// If it is not there: `make test` makes it.
+/// If it is missing; `make test` installs it.
 pub fn python() -> PathBuf {
     let python = std::env::var_os("PORTRAIT_PYTHON")
         .map_or_else(|| repository().join(".venv/bin/python"), PathBuf::from);
     assert!(
         python.exists(),
-        "{} is not there: run the tests by `make test`, which makes it",
+        "{} is missing: run the tests by `make test`, which installs it",
         python.display()
     );
     python
 }
 
-/// The folder of the repository.
+/// Root folder of the repository.
 ///
 /// # Panics
-/// Never: the tests lie in it.
+/// Never: the tests are part of it.
 pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are part of the repository")
 }

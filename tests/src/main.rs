@@ -1,5 +1,5 @@
-//! The binary under test: the command line of `portrait`, built where Cargo tells the tests its path; of the next release if it is
-//! told so.
+//! Binary under test: the command line of `portrait`, built as part of this package so that Cargo builds it with the tests. The
+//! variable [`portrait_tests::NEXT_RELEASE`] makes it behave as the next release.
 
 fn main() -> std::process::ExitCode {
     if std::env::var_os(portrait_tests::NEXT_RELEASE).is_some() {

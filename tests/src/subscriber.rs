@@ -1,5 +1,5 @@
-//! What a subscriber knows: takes the answers of a subscription to all profiles one by one, and can be cut between any two. In come
-//! answers, out goes the state of every shopper; what a resync did not name is forgotten.
+//! Subscriber state machine: handles the responses of a subscription to all profiles one by one and may be disconnected between any
+//! two. Keeps the state of every user; a resync removes the users that it does not name.
 
 use portrait_client::RoleRouter;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -10,35 +10,35 @@ use portrait_proto::v1::{
 use std::collections::{BTreeMap, BTreeSet};
 use tonic::Status;
 
-/// A subscriber to everybody's profile.
+/// Subscriber to all profiles.
 #[derive(Debug, Default)]
 pub struct Subscriber {
-    /// Resumes after the last answer that was taken.
+    /// Resume token of the last handled response.
     pub token: Vec<u8>,
-    /// User to (version, applied events, fingerprint, partition).
+    /// Known state by user: (version, applied events, fingerprint, partition).
     pub known: BTreeMap<String, (u64, u64, u64, u32)>,
-    /// How many answers in a row said that nothing waits.
-    pub lags_of_none: usize,
-    /// How many partitions were told anew because what was known of them was lost.
+    /// Consecutive progress responses with a lag of 0.
+    pub caught_up_count: usize,
+    /// Number of partition resyncs, without those of the initial snapshot.
     pub resyncs: u64,
-    /// The highest version that was told of each shopper, gone or not.
-    highest: BTreeMap<String, u64>,
-    /// How often a profile was told of whose version was below one before.
-    pub gone_back: u64,
-    /// How many deletions were told.
+    /// Highest received version by user, kept after a deletion.
+    max_versions: BTreeMap<String, u64>,
+    /// Number of received profiles with a version below an earlier one of the same user.
+    pub version_regressions: u64,
+    /// Number of received deletions.
     pub deletions: u64,
-    /// Who was named since the begin of a partition's resync.
+    /// Users named since the begin of the resync, by partition.
     named: BTreeMap<u32, BTreeSet<String>>,
 }
 
 impl Subscriber {
-    /// As [`Self::request`], after a cut: what it was in the middle of being told is told again.
+    /// Request after a disconnection: an unfinished resync starts again.
     pub fn resume(&mut self) -> WatchProfileChangesRequest {
         self.named.clear();
         self.request()
     }
 
-    /// What it asks for.
+    /// Request for a subscription to all profiles from the current token.
     pub fn request(&self) -> WatchProfileChangesRequest {
         WatchProfileChangesRequest {
             resume_token: self.token.clone(),
@@ -48,45 +48,45 @@ impl Subscriber {
         }
     }
 
-    /// Begins a subscription, anew or after a cut.
+    /// Subscribes, initially or after a disconnection.
     ///
     /// # Errors
-    /// If the server refuses it or is not there.
+    /// If the server refuses the subscription or is unreachable.
     pub async fn subscribe(
         &mut self,
-        line: RoleRouter,
+        channel: RoleRouter,
     ) -> Result<tonic::Streaming<WatchProfileChangesResponse>, Status> {
-        Self::request_stream(line, self.resume()).await
+        Self::request_stream(channel, self.resume()).await
     }
 
-    /// Asks a server for a subscription.
+    /// Opens a subscription with `request`.
     ///
     /// # Errors
-    /// If the server refuses it or is not there.
+    /// If the server refuses the subscription or is unreachable.
     pub async fn request_stream(
-        line: RoleRouter,
+        channel: RoleRouter,
         request: WatchProfileChangesRequest,
     ) -> Result<tonic::Streaming<WatchProfileChangesResponse>, Status> {
-        Ok(QueryServiceClient::new(line).watch_profile_changes(request).await?.into_inner())
+        Ok(QueryServiceClient::new(channel).watch_profile_changes(request).await?.into_inner())
     }
 
-    /// Takes one answer.
+    /// Handles one response.
     ///
     /// # Panics
-    /// If it is of no kind that is known.
-    pub fn handle(&mut self, answer: WatchProfileChangesResponse) {
-        self.token = answer.resume_token;
-        match answer.kind.expect("a kind that is known") {
+    /// If the response has no known kind.
+    pub fn handle(&mut self, response: WatchProfileChangesResponse) {
+        self.token = response.resume_token;
+        match response.kind.expect("a known kind") {
             Kind::Change(change) => {
-                self.lags_of_none = 0;
+                self.caught_up_count = 0;
                 if let Some(named) = self.named.get_mut(&change.partition) {
                     named.insert(change.user_id.clone());
                 }
                 self.deletions += u64::from(change.deleted);
                 match change.profile {
                     Some(profile) => {
-                        let highest = self.highest.entry(change.user_id.clone()).or_default();
-                        self.gone_back += u64::from(profile.version < *highest);
+                        let highest = self.max_versions.entry(change.user_id.clone()).or_default();
+                        self.version_regressions += u64::from(profile.version < *highest);
                         *highest = profile.version.max(*highest);
                         let state =
                             (profile.version, profile.applied_events, profile.fingerprint, change.partition);
@@ -95,7 +95,7 @@ impl Subscriber {
                     None => drop(self.known.remove(&change.user_id)),
                 }
             }
-            Kind::Progress(progress) => self.lags_of_none += usize::from(progress.lag == 0),
+            Kind::Progress(progress) => self.caught_up_count += usize::from(progress.lag == 0),
             Kind::Resync(resync) if resync.phase() == ResyncPhase::Begin => {
                 self.resyncs += u64::from(resync.reason() != ResyncReason::Snapshot);
                 self.named.insert(resync.partition, BTreeSet::new());
@@ -107,15 +107,15 @@ impl Subscriber {
         }
     }
 
-    /// Takes answers until `enough` says so, and then is cut.
+    /// Handles responses until `enough` holds, then disconnects.
     ///
     /// # Panics
-    /// If the subscription ends by itself.
-    pub async fn listen(&mut self, line: RoleRouter, mut enough: impl FnMut(&Self) -> bool) {
-        let mut answers = self.subscribe(line).await.expect("a subscription");
+    /// If the subscription ends before.
+    pub async fn listen(&mut self, channel: RoleRouter, mut enough: impl FnMut(&Self) -> bool) {
+        let mut responses = self.subscribe(channel).await.expect("a subscription");
         while !enough(self) {
-            let answer = answers.message().await.expect("the subscription goes on");
-            self.handle(answer.expect("a subscription never ends without a word"));
+            let response = responses.message().await.expect("the subscription stays open");
+            self.handle(response.expect("a subscription ends with a status"));
         }
     }
 }

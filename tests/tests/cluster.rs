@@ -1,4 +1,5 @@
-//! Whole deployments: real servers on free loopback ports, real kills, real clients. One binary, since linking is slow.
+//! End-to-end tests of whole deployments: real servers on free loopback ports, real kills, real clients. One test binary, because
+//! linking is slow.
 
 mod cluster {
     mod bad_input;
@@ -8,9 +9,9 @@ mod cluster {
     mod drift;
     mod erasures;
     mod faults;
-    mod following;
     mod import;
     mod logs;
+    mod models;
     mod operation;
     mod probe;
     mod recommend;
@@ -18,7 +19,7 @@ mod cluster {
     mod rolling;
     mod security;
     mod segments;
+    mod store_failures;
     mod subscribers;
-    mod trouble;
-    mod understanding;
+    mod traces;
 }

@@ -1,5 +1,4 @@
-//! A subscriber that lives as long as a deployment, and resumes whenever it is cut. In comes the address of a deployment, out goes what
-//! it knows now. It may be slow: then it takes one answer, rests, and takes the next.
+//! Background subscriber that resumes after every disconnection. It may be slow: then it pauses after each response.
 
 use super::PAUSE;
 use crate::{Census, Subscriber};
@@ -10,58 +9,58 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tonic::transport::Endpoint;
 
-/// What may be under way to a narrow line without being taken.
+/// HTTP/2 window sizes of a narrow connection, in bytes.
 const NARROW_BYTES: u32 = 64 << 10;
 
-/// A subscriber in the background; it ends with this value.
+/// Background subscriber; stops when dropped.
 pub struct Follower {
     subscriber: Arc<Mutex<Subscriber>>,
-    /// How long it rests after each answer.
-    rest_ms: Arc<AtomicU64>,
-    following: JoinHandle<()>,
+    /// Pause after each response, in milliseconds.
+    delay_ms: Arc<AtomicU64>,
+    task: JoinHandle<()>,
 }
 
 impl Follower {
-    /// Follows the deployment whose query role is at `url`.
+    /// Subscribes to the deployment whose query role is at `url`.
     pub fn start(url: String) -> Self {
         Self::resume(url, Subscriber::default())
     }
 
-    /// As [`Self::start`], from where `subscriber` is.
+    /// Subscribes with the state and the token of `subscriber`.
     pub fn resume(url: String, subscriber: Subscriber) -> Self {
         let subscriber = Arc::new(Mutex::new(subscriber));
-        let rest_ms = Arc::default();
-        let following = tokio::spawn(follow(Arc::clone(&subscriber), Arc::clone(&rest_ms), url));
-        Self { subscriber, rest_ms, following }
+        let delay_ms = Arc::default();
+        let task = tokio::spawn(follow(Arc::clone(&subscriber), Arc::clone(&delay_ms), url));
+        Self { subscriber, delay_ms, task }
     }
 
-    /// Ends it, and gives the subscriber as it is then.
+    /// Stops the subscription and returns its state.
     pub async fn stop(mut self) -> Subscriber {
-        self.following.abort();
-        // What it was at is over when this is.
-        let _ = (&mut self.following).await;
+        self.task.abort();
+        // The lock is free only after the aborted task has ended.
+        let _ = (&mut self.task).await;
         std::mem::take(&mut *lock(&self.subscriber))
     }
 
-    /// Lets it rest that long after each answer from now on.
-    pub fn rest(&self, rest: Duration) {
-        let millis = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
-        self.rest_ms.store(millis, Ordering::Relaxed);
+    /// Sets the pause after each response.
+    pub fn set_delay(&self, delay: Duration) {
+        let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        self.delay_ms.store(millis, Ordering::Relaxed);
     }
 
-    /// What it knows of everybody.
+    /// Known state of all users.
     pub fn known(&self) -> Census {
         let states = &lock(&self.subscriber).known;
         states.iter().map(|(user, state)| (user.clone(), (state.1, state.2))).collect()
     }
 
-    /// How often a version went back, and how many deletions were told.
-    pub fn versions_back_and_deletions(&self) -> (u64, u64) {
+    /// Number of version regressions and of received deletions.
+    pub fn version_regressions_and_deletions(&self) -> (u64, u64) {
         let subscriber = lock(&self.subscriber);
-        (subscriber.gone_back, subscriber.deletions)
+        (subscriber.version_regressions, subscriber.deletions)
     }
 
-    /// How many partitions it was told anew because what it knew was lost.
+    /// Number of partition resyncs, without those of the initial snapshot.
     pub fn resyncs(&self) -> u64 {
         lock(&self.subscriber).resyncs
     }
@@ -69,32 +68,32 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.following.abort();
+        self.task.abort();
     }
 }
 
-/// A line to the server at `url` on which little can be under way: who takes nothing is soon sent nothing.
+/// Connects to the server at `url` with small HTTP/2 windows, so that a client that reads nothing soon blocks the server.
 ///
 /// # Errors
-/// If nobody answers there.
-pub async fn narrow_line(url: &str) -> Result<RoleRouter, tonic::transport::Error> {
+/// If no server responds.
+pub async fn narrow_connection(url: &str) -> Result<RoleRouter, tonic::transport::Error> {
     let endpoint = Endpoint::from_shared(url.to_owned())?;
     let narrow =
         endpoint.initial_stream_window_size(NARROW_BYTES).initial_connection_window_size(NARROW_BYTES);
     Ok(RoleRouter::from(narrow.connect().await?))
 }
 
-async fn follow(subscriber: Arc<Mutex<Subscriber>>, rest_ms: Arc<AtomicU64>, url: String) {
+async fn follow(subscriber: Arc<Mutex<Subscriber>>, delay_ms: Arc<AtomicU64>, url: String) {
     loop {
-        if let Ok(line) = narrow_line(&url).await {
+        if let Ok(channel) = narrow_connection(&url).await {
             let request = lock(&subscriber).resume();
-            // The lock is not held while the server is asked.
-            if let Ok(mut answers) = Subscriber::request_stream(line, request).await {
-                while let Ok(Some(answer)) = answers.message().await {
-                    lock(&subscriber).handle(answer);
-                    let rest = Duration::from_millis(rest_ms.load(Ordering::Relaxed));
-                    if !rest.is_zero() {
-                        tokio::time::sleep(rest).await;
+            // The lock is released before the call, so that readers never wait for the server.
+            if let Ok(mut responses) = Subscriber::request_stream(channel, request).await {
+                while let Ok(Some(response)) = responses.message().await {
+                    lock(&subscriber).handle(response);
+                    let delay = Duration::from_millis(delay_ms.load(Ordering::Relaxed));
+                    if !delay.is_zero() {
+                        tokio::time::sleep(delay).await;
                     }
                 }
             }

@@ -1,18 +1,18 @@
-//! Resume tokens as somebody makes them up who knows their format (`query/watch/token.rs`) and its checksum. In comes a token that was
-//! given; out go others: of a feed that never was, of a place that is not there yet, of a deployment cut otherwise.
+//! Forged resume tokens with a valid format (`query/watch/token.rs`) and checksum, derived from a real one: of an unknown generation,
+//! of a position beyond the end of the feed, or of another number of partitions.
 
 use prost::encoding::{decode_varint, encode_varint};
 use xxhash_rust::xxh64::xxh64;
 
 const MAGIC: &[u8] = b"PR\x01";
 const CHECKSUM_BYTES: usize = 8;
-/// The kind of a place up to which a subscriber has everything; another number says why it is owed all profiles.
+/// Kind of a position up to which the subscriber has all changes; another kind is the reason of a pending resync.
 const KIND_AT: u64 = 0;
 
-/// What a token says.
+/// Decoded resume token.
 #[derive(Debug)]
 pub struct Forged {
-    /// Shard, shards, partitions.
+    /// Shard, number of shards, number of partitions.
     head: [u64; 3],
     positions: Vec<ForgedPosition>,
 }
@@ -24,7 +24,7 @@ enum ForgedPosition {
 }
 
 impl Forged {
-    /// What a token says that was given; nothing for bytes that are none.
+    /// Decodes a token; `None` for invalid bytes.
     pub fn read(token: &[u8]) -> Option<Self> {
         let (body, _) = token.split_last_chunk::<CHECKSUM_BYTES>()?;
         let mut rest = body.strip_prefix(MAGIC)?;
@@ -32,54 +32,54 @@ impl Forged {
         for number in &mut head {
             *number = decode_varint(&mut rest).ok()?;
         }
-        let mut places = Vec::new();
+        let mut positions = Vec::new();
         while !rest.is_empty() {
             let kind = decode_varint(&mut rest).ok()?;
             if kind != KIND_AT {
-                places.push(ForgedPosition::NeedsResync(kind));
+                positions.push(ForgedPosition::NeedsResync(kind));
                 continue;
             }
             let (generation, after) = rest.split_first_chunk::<8>()?;
             rest = after;
-            places.push(ForgedPosition::At { generation: *generation, seq: decode_varint(&mut rest).ok()? });
+            positions.push(ForgedPosition::At { generation: *generation, seq: decode_varint(&mut rest).ok()? });
         }
-        Some(Self { head, positions: places })
+        Some(Self { head, positions })
     }
 
-    /// Whether nothing is owed to the subscriber.
+    /// True if no partition needs a resync.
     pub fn needs_no_resync(&self) -> bool {
-        self.positions.iter().all(|place| matches!(place, ForgedPosition::At { .. }))
+        self.positions.iter().all(|position| matches!(position, ForgedPosition::At { .. }))
     }
 
-    /// The same, of a feed of that partition that never was.
-    pub fn in_a_foreign_feed(mut self, partition: u32) -> Self {
+    /// Token with an unknown generation of the partition's feed.
+    pub fn with_unknown_generation(mut self, partition: u32) -> Self {
         if let ForgedPosition::At { generation, .. } = &mut self.positions[partition as usize] {
             generation[0] ^= 0x80;
         }
         self
     }
 
-    /// The same, so many changes later in that partition than it was.
-    pub fn later_by(mut self, changes: u64, partition: u32) -> Self {
+    /// Token with a position `changes` later in the partition.
+    pub fn ahead_by(mut self, changes: u64, partition: u32) -> Self {
         if let ForgedPosition::At { seq, .. } = &mut self.positions[partition as usize] {
             *seq += changes;
         }
         self
     }
 
-    /// The same, of a deployment that has one partition more.
-    pub fn with_one_partition_more(mut self) -> Self {
+    /// Token of a deployment with one more partition.
+    pub fn with_extra_partition(mut self) -> Self {
         self.head[2] += 1;
         self.positions.push(ForgedPosition::NeedsResync(1));
         self
     }
 
-    /// The token, with its checksum.
+    /// Encodes the token with its checksum.
     pub fn token(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         self.head.iter().for_each(|number| encode_varint(*number, &mut bytes));
-        for place in &self.positions {
-            match place {
+        for position in &self.positions {
+            match position {
                 ForgedPosition::At { generation, seq } => {
                     encode_varint(KIND_AT, &mut bytes);
                     bytes.extend_from_slice(generation);

@@ -1,6 +1,6 @@
-//! A steady load of events over gRPC, as a careful shop sends them: what has no answer is sent again with the same id, to another door
-//! of the deployment, until it is known what became of it; what was refused for certain is given up. One event in ten is sent again
-//! although it was acknowledged, one in twenty is late. Everything that is known goes to the oracle.
+//! Steady load of events over gRPC. Events with an unknown outcome are retried with the same id at another ingest endpoint until the
+//! outcome is known; refused events are dropped. 10% of the acknowledged events are resent on purpose, 5% of the events are late. Every
+//! outcome is reported to the oracle.
 
 use super::oracle::Oracle;
 use crate::TEST_TIMEOUT;
@@ -17,66 +17,66 @@ use tokio::task::{AbortHandle, JoinSet};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-/// Shoppers.
+/// Number of users.
 const USERS: u32 = 2000;
-/// Requests that are under way at once.
+/// Concurrent requests.
 const SENDERS: u64 = 4;
-/// Events of one request.
+/// Events per request.
 const BATCH: usize = 10;
-/// Pause between two requests of a sender: with the others 800 events a second.
-const EVERY: Duration = Duration::from_millis(50);
-/// Pause before something is sent again.
+/// Interval between two requests of a sender; all senders together send 800 events a second.
+const SEND_INTERVAL: Duration = Duration::from_millis(50);
+/// Pause before a retry.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
-/// How often a sender tries another door although its own works: one that is new is found, too.
+/// Probability that a sender changes its endpoint although it works, so that new processes get load too.
 const ENDPOINT_CHANGES: f64 = 0.05;
-/// How long an answer may take.
+/// Time limit of a call.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// By how much late events are late: sessions leave them out, sums do not.
+/// Delay of late events: longer than a session, so that sessions ignore them while sums count them.
 const LATE_BY: Duration = Duration::from_secs(3600);
-/// How many acknowledged events are remembered by a sender, to be sent again.
+/// Acknowledged events that a sender keeps for duplicates.
 const EVENTS_REMEMBERED: usize = 500;
 
-/// The load; it ends with this value.
+/// Background load; stops when dropped.
 pub struct Load {
     shared: Arc<Shared>,
-    /// Hold it for reading while events are under way.
-    turn: Arc<RwLock<()>>,
+    /// Held for reading while events are in flight.
+    in_flight: Arc<RwLock<()>>,
     senders: Vec<AbortHandle>,
-    /// Ends them with this value.
-    _sending: JoinSet<()>,
+    /// Aborts the senders when dropped.
+    _tasks: JoinSet<()>,
 }
 
-/// Sends what it is given, beside the load and as patiently.
+/// Sends given events in addition to the load, with the same retries.
 pub struct LoadHandle {
     shared: Arc<Shared>,
 }
 
-/// Nothing is sent while this lives, and nothing is unknown.
+/// Paused load: nothing is in flight and every outcome is known until this is dropped.
 pub struct PausedLoad<'a> {
     load: &'a Load,
-    _turn: OwnedRwLockWriteGuard<()>,
+    _guard: OwnedRwLockWriteGuard<()>,
 }
 
 struct Shared {
-    /// Where ingest listens; written by whoever starts and kills it.
+    /// URLs of the ingest processes; updated when a test starts or kills one.
     endpoints: Mutex<Vec<String>>,
     oracle: Mutex<Oracle>,
-    /// Who does nothing new for now; what was done before may still be under way.
-    resting: Mutex<BTreeSet<String>>,
-    /// Why something was sent again last.
+    /// Users without new events; earlier events may still be in flight.
+    excluded: Mutex<BTreeSet<String>>,
+    /// Latest reason of a retry.
     failure: Mutex<String>,
 }
 
-/// An event on its way.
+/// Event without a final outcome.
 struct PendingEvent {
     event: Event,
-    /// Whether it was acknowledged before, and is sent again on purpose.
+    /// True for a deliberate duplicate of an acknowledged event.
     retried: bool,
-    /// Whether it may be in the log although nobody said so.
+    /// True after a response that did not tell the outcome: the event may be in the log.
     unknown: bool,
 }
 
-/// What an answer says of an event.
+/// Outcome of an event according to a response.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum EventOutcome {
     Acknowledged,
@@ -85,16 +85,17 @@ enum EventOutcome {
 }
 
 impl Load {
-    /// Sends to `doors` from now on. Event ids begin with `name`, which no other load on the same store may have.
-    pub fn start(name: &str, seed: u64, doors: Vec<String>) -> Self {
+    /// Starts a load on `endpoints`. Event ids begin with `name`, which must be unique among the loads of a store.
+    pub fn start(name: &str, seed: u64, endpoints: Vec<String>) -> Self {
         let shared = Arc::new(Shared {
-            endpoints: Mutex::new(doors),
+            endpoints: Mutex::new(endpoints),
             oracle: Mutex::default(),
-            resting: Mutex::default(),
+            excluded: Mutex::default(),
             failure: Mutex::default(),
         });
-        let turn = Arc::new(RwLock::new(()));
-        let (mut sending, mut senders) = (JoinSet::new(), Vec::new());
+        let in_flight = Arc::new(RwLock::new(()));
+        let mut tasks = JoinSet::new();
+        let mut senders = Vec::new();
         for number in 0..SENDERS {
             let sender = Sender {
                 name: format!("{name}-{number}"),
@@ -104,74 +105,74 @@ impl Load {
                 recent: VecDeque::new(),
                 endpoint: None,
             };
-            senders.push(sending.spawn(sender.run(Arc::clone(&turn))));
+            senders.push(tasks.spawn(sender.run(Arc::clone(&in_flight))));
         }
-        Self { shared, turn, senders, _sending: sending }
+        Self { shared, in_flight, senders, _tasks: tasks }
     }
 
-    /// Where ingest listens from now on.
-    pub fn set_endpoints(&self, doors: Vec<String>) {
-        *lock(&self.shared.endpoints) = doors;
+    /// Replaces the URLs of the ingest processes.
+    pub fn set_endpoints(&self, endpoints: Vec<String>) {
+        *lock(&self.shared.endpoints) = endpoints;
     }
 
-    /// The oracle, as far as it knows now.
+    /// Oracle with the outcomes so far.
     pub fn oracle(&self) -> MutexGuard<'_, Oracle> {
         lock(&self.shared.oracle)
     }
 
-    /// Lets these shoppers do nothing new from now on, and no others.
-    pub fn rest(&self, users: BTreeSet<String>) {
-        *lock(&self.shared.resting) = users;
+    /// Replaces the set of users for which no new events are generated.
+    pub fn exclude_users(&self, users: BTreeSet<String>) {
+        *lock(&self.shared.excluded) = users;
     }
 
-    /// Any shopper's name.
-    pub fn any_user(chance: &mut StdRng) -> String {
-        format!("shopper-{}", chance.random_range(0..USERS))
+    /// Random user id.
+    pub fn any_user(rng: &mut StdRng) -> String {
+        format!("user-{}", rng.random_range(0..USERS))
     }
 
-    /// A hand that sends beside the load, whatever is done to the load meanwhile.
-    pub fn hand(&self) -> LoadHandle {
+    /// Returns a handle that sends events independently of pauses of the load.
+    pub fn handle(&self) -> LoadHandle {
         LoadHandle { shared: Arc::clone(&self.shared) }
     }
 
-    /// Lets what is under way come to its end, and holds back what would follow.
+    /// Waits until every outcome is known and holds back new events.
     ///
     /// # Panics
-    /// If it stays unknown for longer than [`PATIENCE`] what became of an event.
+    /// If an outcome stays unknown for longer than [`TEST_TIMEOUT`].
     pub async fn pause(&self) -> PausedLoad<'_> {
-        assert!(!self.senders.iter().any(AbortHandle::is_finished), "a sender ended: what it said is above");
-        let turn = tokio::time::timeout(TEST_TIMEOUT, Arc::clone(&self.turn).write_owned()).await;
-        let _turn = turn.unwrap_or_else(|_| {
-            panic!("it stays unknown what became of events: {}", lock(&self.shared.failure))
-        });
-        PausedLoad { load: self, _turn }
+        assert!(!self.senders.iter().any(AbortHandle::is_finished), "a sender panicked: its message is above");
+        let guard = tokio::time::timeout(TEST_TIMEOUT, Arc::clone(&self.in_flight).write_owned()).await;
+        let _guard = guard
+            .unwrap_or_else(|_| panic!("the outcome of events stays unknown: {}", lock(&self.shared.failure)));
+        PausedLoad { load: self, _guard }
     }
 }
 
 impl LoadHandle {
-    /// The oracle, as far as it knows now.
+    /// Oracle with the outcomes so far.
     pub fn oracle(&self) -> MutexGuard<'_, Oracle> {
         lock(&self.shared.oracle)
     }
 
-    /// Sends events beside the others until each is acknowledged or refused.
+    /// Sends events until each is acknowledged or refused.
     pub async fn send(&self, events: Vec<Event>) {
         lock(&self.shared.oracle).counts.sent += events.len() as u64;
-        let underway = |event| PendingEvent { event, retried: false, unknown: false };
-        self.sender().settle(events.into_iter().map(underway).collect()).await;
+        let pending = |event| PendingEvent { event, retried: false, unknown: false };
+        self.sender().settle(events.into_iter().map(pending).collect()).await;
     }
 
-    /// Asks any door that works, until one answers.
-    pub async fn send_batch<T>(
+    /// Repeats a call at random endpoints until one responds.
+    pub async fn call_until_answered<T>(
         &self,
-        mut ask: impl AsyncFnMut(IngestServiceClient<Channel>) -> Result<T, Status>,
+        mut call: impl AsyncFnMut(IngestServiceClient<Channel>) -> Result<T, Status>,
     ) -> T {
         loop {
             match self.sender().next_endpoint() {
-                Ok(door) => match tokio::time::timeout(RESPONSE_TIMEOUT, ask(door)).await {
-                    Ok(Ok(answer)) => return answer,
+                Ok(client) => match tokio::time::timeout(RESPONSE_TIMEOUT, call(client)).await {
+                    Ok(Ok(response)) => return response,
                     Ok(Err(status)) => {
-                        let _known = fate_of(reason_of(&status), status.message());
+                        // Panics for a reason that a retry cannot change.
+                        let _outcome = outcome_of(reason_of(&status), status.message());
                         *lock(&self.shared.failure) = status.to_string();
                     }
                     Err(_) => {}
@@ -182,7 +183,7 @@ impl LoadHandle {
         }
     }
 
-    /// One that sends what it is given.
+    /// Sender for one call.
     fn sender(&self) -> Sender {
         Sender {
             name: String::new(),
@@ -196,19 +197,19 @@ impl LoadHandle {
 }
 
 impl PausedLoad<'_> {
-    /// The oracle, which knows of every event what became of it.
+    /// Oracle with the outcome of every event.
     pub fn oracle(&self) -> MutexGuard<'_, Oracle> {
         self.load.oracle()
     }
 
-    /// Sends everything again that the oracle has the events of.
+    /// Resends every event that the oracle has recorded.
     pub async fn resend(&self) {
         let events = self.oracle().events().to_vec();
-        let mut sender = self.load.hand().sender();
+        let mut sender = self.load.handle().sender();
         for batch in events.chunks(500) {
-            let underway =
+            let pending =
                 batch.iter().map(|event| PendingEvent { event: event.clone(), retried: true, unknown: true });
-            sender.settle(underway.collect()).await;
+            sender.settle(pending.collect()).await;
         }
     }
 }
@@ -219,23 +220,23 @@ struct Sender {
     rng: StdRng,
     shared: Arc<Shared>,
     recent: VecDeque<Event>,
-    /// The connection that worked last.
+    /// Connection of the latest successful call.
     endpoint: Option<IngestServiceClient<Channel>>,
 }
 
 impl Sender {
-    async fn run(mut self, turn: Arc<RwLock<()>>) {
-        let mut ticks = tokio::time::interval(EVERY);
+    async fn run(mut self, in_flight: Arc<RwLock<()>>) {
+        let mut ticks = tokio::time::interval(SEND_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let _turn = turn.read().await;
+            let _guard = in_flight.read().await;
             let batch = (0..BATCH).map(|_| self.next()).collect();
             self.settle(batch).await;
         }
     }
 
-    /// A new event, or one that was acknowledged already.
+    /// Returns a new event, or a duplicate of an acknowledged one.
     fn next(&mut self) -> PendingEvent {
         if !self.recent.is_empty() && self.rng.random_bool(0.1) {
             let event = self.recent[self.rng.random_range(0..self.recent.len())].clone();
@@ -243,14 +244,14 @@ impl Sender {
         }
         self.sent += 1;
         let late = if self.rng.random_bool(0.05) { LATE_BY } else { Duration::ZERO };
-        let resting = lock(&self.shared.resting);
+        let resting = lock(&self.shared.excluded);
         let user_id = loop {
             let user = Load::any_user(&mut self.rng);
             if !resting.contains(&user) {
                 break user;
             }
         };
-        // Before others rest: what is done by then was done before.
+        // Taken under the lock, so that an event of an excluded user is never later than its exclusion.
         let occurred_at = SystemTime::now() - late;
         drop(resting);
         let actions = [Action::View, Action::Search, Action::Click, Action::AddToCart, Action::Purchase];
@@ -268,96 +269,96 @@ impl Sender {
         PendingEvent { event, retried: false, unknown: false }
     }
 
-    /// Sends until it is known of every event what became of it.
+    /// Sends events until every outcome is known.
     async fn settle(&mut self, mut open: Vec<PendingEvent>) {
         loop {
-            let answer = self.ask(&open).await;
-            let fates = fates(&answer, open.len());
+            let response = self.send_once(&open).await;
+            let outcomes = outcomes(&response, open.len());
             let mut left = Vec::new();
-            for (mut underway, fate) in open.into_iter().zip(fates) {
-                match fate {
-                    EventOutcome::Acknowledged => self.acknowledged(underway),
-                    // It never came further than the door.
-                    EventOutcome::Refused if !underway.unknown => {
-                        lock(&self.shared.oracle).counts.refused += u64::from(!underway.retried);
+            for (mut pending, outcome) in open.into_iter().zip(outcomes) {
+                match outcome {
+                    EventOutcome::Acknowledged => self.acknowledged(pending),
+                    // Refused on every attempt, so it is certainly not in the log.
+                    EventOutcome::Refused if !pending.unknown => {
+                        lock(&self.shared.oracle).counts.refused += u64::from(!pending.retried);
                     }
-                    EventOutcome::Refused => left.push(underway),
+                    EventOutcome::Refused => left.push(pending),
                     EventOutcome::Unknown => {
                         lock(&self.shared.oracle).counts.unknown += 1;
-                        underway.unknown = true;
-                        left.push(underway);
+                        pending.unknown = true;
+                        left.push(pending);
                     }
                 }
             }
             if left.is_empty() {
                 return;
             }
-            *lock(&self.shared.failure) = format!("{answer:?}");
+            *lock(&self.shared.failure) = format!("{response:?}");
             open = left;
             tokio::time::sleep(RETRY_AFTER).await;
         }
     }
 
-    fn acknowledged(&mut self, underway: PendingEvent) {
-        if underway.retried {
+    fn acknowledged(&mut self, pending: PendingEvent) {
+        if pending.retried {
             return;
         }
         if self.recent.len() == EVENTS_REMEMBERED {
             self.recent.pop_front();
         }
-        self.recent.push_back(underway.event.clone());
-        lock(&self.shared.oracle).acknowledged(underway.event);
+        self.recent.push_back(pending.event.clone());
+        lock(&self.shared.oracle).acknowledged(pending.event);
     }
 
-    /// Sends once, through the door that worked last or any other.
-    async fn ask(&mut self, open: &[PendingEvent]) -> Result<TrackResponse, Status> {
-        let events = open.iter().map(|underway| underway.event.clone()).collect();
+    /// Sends one request through the latest working endpoint or a random one.
+    async fn send_once(&mut self, open: &[PendingEvent]) -> Result<TrackResponse, Status> {
+        let events = open.iter().map(|pending| pending.event.clone()).collect();
         let mut request = Request::new(TrackRequest { events, backfill: false });
         request.set_timeout(RESPONSE_TIMEOUT);
-        let stays = !self.rng.random_bool(ENDPOINT_CHANGES);
-        let mut client = match self.endpoint.take().filter(|_| stays) {
+        let keeps_endpoint = !self.rng.random_bool(ENDPOINT_CHANGES);
+        let mut client = match self.endpoint.take().filter(|_| keeps_endpoint) {
             Some(client) => client,
             None => self.next_endpoint()?,
         };
-        // A server that hangs does not keep its deadline.
-        let answer = tokio::time::timeout(RESPONSE_TIMEOUT, client.track(request)).await;
-        let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer came")))?;
+        // A suspended server does not enforce the deadline itself.
+        let response = tokio::time::timeout(RESPONSE_TIMEOUT, client.track(request)).await;
+        let response = response.unwrap_or_else(|_| Err(Status::deadline_exceeded("no response")))?;
         self.endpoint = Some(client);
-        Ok(answer.into_inner())
+        Ok(response.into_inner())
     }
 
     fn next_endpoint(&mut self) -> Result<IngestServiceClient<Channel>, Status> {
-        let doors = lock(&self.shared.endpoints);
-        if doors.is_empty() {
-            return Err(Status::unavailable("there is no door"));
+        let endpoints = lock(&self.shared.endpoints);
+        if endpoints.is_empty() {
+            return Err(Status::unavailable("no ingest process runs"));
         }
-        let url = doors[self.rng.random_range(0..doors.len())].clone();
+        let url = endpoints[self.rng.random_range(0..endpoints.len())].clone();
         let endpoint = Endpoint::from_shared(url).expect("an address").tcp_nodelay(true);
         Ok(IngestServiceClient::new(endpoint.connect_timeout(RESPONSE_TIMEOUT).connect_lazy()))
     }
 }
 
-/// What an answer says of each event.
+/// Outcome of each event of a request.
 ///
 /// # Panics
-/// If it refuses an event for good: the load sends none that is wrong.
-fn fates(answer: &Result<TrackResponse, Status>, count: usize) -> Vec<EventOutcome> {
-    match answer {
+/// If an event is rejected as invalid, because the load sends valid events only.
+fn outcomes(response: &Result<TrackResponse, Status>, count: usize) -> Vec<EventOutcome> {
+    match response {
         Ok(response) => {
-            let mut fates = vec![EventOutcome::Acknowledged; count];
+            let mut outcomes = vec![EventOutcome::Acknowledged; count];
             for rejection in &response.rejected {
-                fates[rejection.index as usize] = fate_of(Some(rejection.reason()), &rejection.message);
+                outcomes[rejection.index as usize] = outcome_of(Some(rejection.reason()), &rejection.message);
             }
-            fates
+            outcomes
         }
-        Err(status) => vec![fate_of(reason_of(status), status.message()); count],
+        Err(status) => vec![outcome_of(reason_of(status), status.message()); count],
     }
 }
 
-fn fate_of(reason: Option<ErrorReason>, message: &str) -> EventOutcome {
+fn outcome_of(reason: Option<ErrorReason>, message: &str) -> EventOutcome {
     match reason {
         Some(ErrorReason::StoreFull | ErrorReason::Overloaded) => EventOutcome::Refused,
-        // From the connection, and not from the server.
+        // A status without a reason comes from the connection, not from the server.
         None => EventOutcome::Unknown,
         Some(ErrorReason::StoreUnavailable | ErrorReason::ShuttingDown) => EventOutcome::Unknown,
         Some(reason) => panic!("{reason:?}: {message}"),

@@ -1,55 +1,54 @@
-//! A naive model of what the profiles must be: for each shopper how many events were acknowledged, and the sum of the hashes of their
-//! ids. In comes what became of each event and who was erased; out goes how the profiles differ from that. It knows nothing of logs,
-//! leases or commits.
+//! Naive model of the expected profiles: the number of acknowledged events per user and the sum of the hashes of their ids. Compares
+//! the profiles with it and knows nothing of logs, leases or commits.
 
 use crate::Census;
 use portrait_proto::v1::Event;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 use xxhash_rust::xxh64::xxh64;
 
-/// How many differences are told in full.
+/// Maximum number of differences listed in full.
 const DIFFERENCES_LISTED_MAX: usize = 5;
 
-/// What must be.
+/// Expected state of all profiles.
 #[derive(Debug, Default)]
 pub struct Oracle {
-    /// Shopper to (events, wrapping sum of the hashes of their ids).
+    /// Expected (events, wrapping sum of the hashes of their ids) by user.
     expected: Census,
-    /// Until when what a shopper did is erased.
+    /// Time of the latest erasure by user; events up to it are erased.
     erased: BTreeMap<String, SystemTime>,
-    /// What was acknowledged since [`Self::forget_events`].
+    /// Events acknowledged since [`Self::forget_events`].
     events: Vec<Event>,
-    /// What was counted.
+    /// Outcome counts of the load.
     pub counts: OracleCounts,
 }
 
-/// What became of what was sent.
+/// Outcome counts of the sent events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OracleCounts {
-    /// Events, each once.
+    /// Events sent, without duplicates.
     pub sent: u64,
-    /// Events that were acknowledged.
+    /// Acknowledged events.
     pub acknowledged: u64,
-    /// Events that were refused, and so must not be there.
+    /// Refused events, which must not be applied.
     pub refused: u64,
-    /// Answers that did not say what became of an event.
+    /// Responses that left the outcome of an event unknown.
     pub unknown: u64,
 }
 
-/// How profiles differ from what must be.
+/// Difference between the profiles and the expected state.
 #[derive(Debug, Default)]
 pub struct Difference {
-    /// Events that are missing.
+    /// Missing events.
     pub lost: u64,
-    /// Events that are there and should not be, or not so often.
+    /// Events that were applied more than once or must not be applied.
     pub duplicated: u64,
-    /// Some of the shoppers, and what is wrong with them.
+    /// Up to [`DIFFERENCES_LISTED_MAX`] users with their difference.
     pub listed: Vec<String>,
 }
 
 impl Oracle {
-    /// An event is acknowledged; told once of each. What an erased shopper did before the erasure is not to be there.
+    /// Records an acknowledged event, once per event. Events of an erased user up to the erasure are not expected in the profile.
     pub fn acknowledged(&mut self, event: Event) {
         self.counts.acknowledged += 1;
         if self.is_erased(&event) {
@@ -62,7 +61,7 @@ impl Oracle {
         self.events.push(event);
     }
 
-    /// Whatever a shopper did until then is to be gone.
+    /// Records the erasure of all events of a user up to `until`.
     pub fn erased(&mut self, user: &str, until: SystemTime) {
         self.expected.remove(user);
         self.erased.insert(user.to_owned(), until);
@@ -73,34 +72,33 @@ impl Oracle {
         self.erased.get(&event.user_id).is_some_and(|until| occurred_at.is_some_and(|at| at <= *until))
     }
 
-    /// What was acknowledged since [`Self::forget_events`].
+    /// Events acknowledged since [`Self::forget_events`].
     pub fn events(&self) -> &[Event] {
         &self.events
     }
 
-    /// Keeps what must be, and forgets of which events it is made.
+    /// Drops the recorded events and keeps the expected state.
     pub fn forget_events(&mut self) {
         self.events.clear();
     }
 
-    /// How `found` differs from what must be.
+    /// Compares `found` with the expected state.
     pub fn compare(&self, found: &Census) -> Difference {
-        let nothing = (0, 0);
+        let none = (0, 0);
         let mut difference = Difference::default();
-        let both: BTreeMap<&String, ()> =
-            self.expected.keys().chain(found.keys()).map(|user| (user, ())).collect();
-        for user in both.into_keys() {
-            let (must, is) =
-                (self.expected.get(user).unwrap_or(&nothing), found.get(user).unwrap_or(&nothing));
-            if must == is {
+        let users: BTreeSet<&String> = self.expected.keys().chain(found.keys()).collect();
+        for user in users {
+            let expected = self.expected.get(user).unwrap_or(&none);
+            let actual = found.get(user).unwrap_or(&none);
+            if expected == actual {
                 continue;
             }
-            // As many, and others: one at least is missing, and another in its place.
-            let same = u64::from(must.0 == is.0);
-            difference.lost += must.0.saturating_sub(is.0) + same;
-            difference.duplicated += is.0.saturating_sub(must.0) + same;
+            // Equal counts with different hashes: at least one event is missing and another one was applied in its place.
+            let replaced = u64::from(expected.0 == actual.0);
+            difference.lost += expected.0.saturating_sub(actual.0) + replaced;
+            difference.duplicated += actual.0.saturating_sub(expected.0) + replaced;
             if difference.listed.len() < DIFFERENCES_LISTED_MAX {
-                difference.listed.push(format!("{user}: {is:?}, and not {must:?}"));
+                difference.listed.push(format!("{user}: {actual:?} instead of {expected:?}"));
             }
         }
         difference
@@ -112,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_doubled_or_foreign_is_told() {
+    fn missing_duplicated_and_unexpected_events_are_reported() {
         let event = |user: &str, id: &str| Event {
             user_id: user.to_owned(),
             event_id: id.to_owned(),
@@ -142,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_erased_did_before_is_not_to_be_there_whenever_it_comes() {
+    fn events_before_an_erasure_are_not_expected_even_if_they_arrive_later() {
         let epoch = SystemTime::UNIX_EPOCH;
         let event = |id: &str, second: i64| Event {
             user_id: "a".to_owned(),

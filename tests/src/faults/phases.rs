@@ -1,15 +1,14 @@
-//! How much was acknowledged with how many workers. In come the phases of each cycle and the report of earlier runs; out go lines for
-//! the report and the table.
+//! Acknowledged events per second by number of workers, accumulated over the cycles of all runs for the report.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// By the number of workers.
+/// Phases by number of workers.
 #[derive(Debug, Default)]
 pub(super) struct Phases(BTreeMap<u64, Phase>);
 
-/// All phases with one number of workers.
+/// Total of the phases with one number of workers.
 #[derive(Debug, Default)]
 struct Phase {
     acknowledged: u64,
@@ -17,7 +16,7 @@ struct Phase {
 }
 
 impl Phases {
-    /// Those of earlier runs.
+    /// Phases in the report of earlier runs.
     pub(super) fn of(run: &Value) -> Self {
         let number = |phase: &Value, name: &str| phase[name].as_u64().unwrap_or_default();
         let phase = |phase: &Value| {
@@ -27,14 +26,14 @@ impl Phases {
         Self(run["phases"].as_array().into_iter().flatten().map(phase).collect())
     }
 
-    /// One more phase.
-    pub(super) fn add(&mut self, workers: u64, acknowledged: u64, took: Duration) {
+    /// Adds a phase.
+    pub(super) fn add(&mut self, workers: u64, acknowledged: u64, duration: Duration) {
         let phase = self.0.entry(workers).or_default();
         phase.acknowledged += acknowledged;
-        phase.millis += u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        phase.millis += u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     }
 
-    /// For the report; nothing if there was none.
+    /// JSON for the report; `None` without phases.
     pub(super) fn report(&self) -> Option<Value> {
         let line = |(workers, phase): (&u64, &Phase)| {
             json!({
@@ -48,11 +47,12 @@ impl Phases {
         (!self.0.is_empty()).then(|| self.0.iter().map(line).collect())
     }
 
-    /// For whoever watches.
+    /// Prints one line per number of workers.
     pub(super) fn print(&self) {
         for (workers, phase) in &self.0 {
-            let (all, each) = (phase.per_second(), phase.per_second() / workers.max(&1));
-            println!("workers: {workers}, acknowledged: {all} events/s, {each} for each of them");
+            let total = phase.per_second();
+            let per_worker = total / workers.max(&1);
+            println!("workers: {workers}, acknowledged: {total} events/s, {per_worker} per worker");
         }
     }
 }

@@ -1,6 +1,5 @@
-//! How often a row of the matrix does its harm, by which seed, and what it has done so far. In come `PORTRAIT_FAULT_CYCLES`,
-//! `PORTRAIT_FAULT_SEED` and the report of earlier runs; out goes the report after each cycle, so that a run that is cut off loses
-//! none, and a table at the end.
+//! Cycles, seed and progress of a row of the fault matrix, from `PORTRAIT_FAULT_CYCLES`, `PORTRAIT_FAULT_SEED` and the report of earlier
+//! runs. The report is written after each cycle, so that an interrupted run loses none; a table is printed at the end.
 
 use super::oracle::{Difference, OracleCounts};
 use super::phases::Phases;
@@ -11,72 +10,72 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The rows, and the cycles of their short runs.
+/// Rows with the number of cycles of a short run.
 const ROWS: [(&str, u64); 17] = [
     ("feature-killed", 20),
     ("ingest-killed", 20),
-    ("killed-at-a-point", 20),
+    ("killed-at-failpoint", 20),
     ("feature-hangs", 12),
     ("redis-killed-disk", 20),
-    // Twenty answers each.
-    ("answer-lost", 5),
+    // Twenty lost replies per cycle.
+    ("reply-lost", 5),
     ("redis-full", 2),
     ("redis-killed-memory", 10),
     ("redis-killed-everysec", 5),
     ("feature-resized", 3),
     ("primary-killed", 2),
-    ("replica-cut", 2),
-    ("together", 5),
+    ("replica-disconnected", 2),
+    ("combined", 5),
     ("subscribers", 20),
-    // Fifty records each.
-    ("poison", 20),
-    // Up to five shoppers each.
-    ("erased", 20),
-    // No row: what the judge is shown to see whether it sees.
-    ("judge", 1),
+    // Fifty records per cycle.
+    ("poison-records", 20),
+    // Up to five users per cycle.
+    ("erasure", 20),
+    // Not a fault: checks that the oracle detects loss and duplication.
+    ("oracle-self-check", 1),
 ];
 
-/// How often a row does its harm: `short` times, unless `PORTRAIT_FAULT_CYCLES` says otherwise.
+/// Number of cycles of a row: `PORTRAIT_FAULT_CYCLES`, or `short` if it is not set.
 ///
 /// # Panics
-/// If that is no number.
+/// If the variable is not a number.
 pub fn cycles(short: u64) -> u64 {
-    number_in("PORTRAIT_FAULT_CYCLES").unwrap_or(short)
+    env_number("PORTRAIT_FAULT_CYCLES").unwrap_or(short)
 }
 
-/// The cycles of one run of a row.
+/// Plan and progress of a row.
 #[derive(Debug)]
 pub struct Plan {
     row: &'static str,
     seed: u64,
-    /// How many are wanted in all.
+    /// Total number of cycles.
     cycles: u64,
-    /// What was done by this seed, with earlier runs.
+    /// Completed cycles of this seed, including earlier runs.
     done: CompletedCycles,
-    /// As `done` was when this run began.
+    /// Value of `done` at the start of this run.
     before: CompletedCycles,
-    /// How much was acknowledged with how many workers, in rows that change their number.
+    /// Throughput by number of workers, in rows that change that number.
     phases: Phases,
 }
 
-/// What was done by one seed.
+/// Results of the completed cycles of one seed.
 #[derive(Clone, Copy, Debug, Default)]
 struct CompletedCycles {
     cycles: u64,
     counts: OracleCounts,
     lost: u64,
-    doubled: u64,
+    duplicated: u64,
     slowest_ms: u64,
 }
 
 impl Plan {
-    /// The plan of a row.
+    /// Plan of a row, continuing its report.
     ///
     /// # Panics
-    /// If there is no such row, or its report cannot be read.
-    pub fn of(row: &str) -> Self {
+    /// If the row does not exist, or its report is not valid JSON.
+    pub fn for_row(row: &str) -> Self {
         let (row, short) = ROWS.into_iter().find(|(known, _)| *known == row).expect("a row of the matrix");
-        let seed = number_in("PORTRAIT_FAULT_SEED").unwrap_or_else(|| rand::random::<u32>().into());
+        let seed = env_number("PORTRAIT_FAULT_SEED").unwrap_or_else(|| rand::random::<u32>().into());
         println!("{row}: PORTRAIT_FAULT_SEED={seed}");
         let mut plan = Self {
             row,
@@ -94,48 +93,48 @@ impl Plan {
         plan
     }
 
-    /// Its row.
+    /// Name of the row.
     pub fn row(&self) -> &'static str {
         self.row
     }
 
-    /// What the load's events are called: no two runs of a plan send the same.
+    /// Prefix of the event ids of this run; no two runs of a plan share one.
     pub fn name(&self) -> String {
         format!("{}-{}", self.seed, self.done.cycles)
     }
 
-    /// Its seed.
+    /// Random seed of the run.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// The chance of the next cycle, which is the same whatever was done before it; none after the last.
+    /// Random generator of the next cycle, independent of earlier cycles; `None` after the last one.
     pub fn next(&self) -> Option<StdRng> {
         let cycle = self.done.cycles;
         (cycle < self.cycles).then(|| StdRng::seed_from_u64(self.seed.rotate_left(32) ^ cycle))
     }
 
-    /// Which cycle is the next, from 0.
+    /// Index of the next cycle, from 0.
     pub fn cycle(&self) -> u64 {
         self.done.cycles
     }
 
-    /// So much was acknowledged while so many workers were there, and it took that long.
-    pub fn phase(&mut self, workers: u64, acknowledged: u64, took: Duration) {
-        self.phases.add(workers, acknowledged, took);
+    /// Records the acknowledged events of a phase with `workers` workers.
+    pub fn record_phase(&mut self, workers: u64, acknowledged: u64, duration: Duration) {
+        self.phases.add(workers, acknowledged, duration);
     }
 
-    /// Something took that long.
-    pub fn took(&mut self, took: Duration) {
-        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    /// Records the duration of a takeover; the report keeps the longest one.
+    pub fn record_duration(&mut self, duration: Duration) {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.done.slowest_ms = self.done.slowest_ms.max(millis);
     }
 
-    /// A cycle is over: notes what this run sent so far, and how the profiles differed.
+    /// Records a completed cycle: the counts of this run so far and the difference of the profiles. Writes the report.
     ///
     /// # Panics
     /// If the report cannot be written.
-    pub fn cycle_done(&mut self, sent: OracleCounts, difference: &Difference) {
+    pub fn record_cycle(&mut self, sent: OracleCounts, difference: &Difference) {
         self.done.cycles += 1;
         self.done.counts = OracleCounts {
             sent: self.before.counts.sent + sent.sent,
@@ -144,14 +143,14 @@ impl Plan {
             unknown: self.before.counts.unknown + sent.unknown,
         };
         self.done.lost += difference.lost;
-        self.done.doubled += difference.duplicated;
+        self.done.duplicated += difference.duplicated;
         self.write();
     }
 
     fn print(&self) {
         let done = &self.done;
         println!(
-            "{:<22} {:>10} {:>7} {:>9} {:>9} {:>8} {:>8} {:>5} {:>7} {:>10}",
+            "{:<22} {:>10} {:>7} {:>9} {:>9} {:>8} {:>8} {:>5} {:>10} {:>10}",
             "row",
             "seed",
             "cycles",
@@ -160,11 +159,11 @@ impl Plan {
             "refused",
             "unknown",
             "lost",
-            "doubled",
+            "duplicated",
             "slowest ms"
         );
         println!(
-            "{:<22} {:>10} {:>7} {:>9} {:>9} {:>8} {:>8} {:>5} {:>7} {:>10}",
+            "{:<22} {:>10} {:>7} {:>9} {:>9} {:>8} {:>8} {:>5} {:>10} {:>10}",
             self.row,
             self.seed,
             done.cycles,
@@ -173,13 +172,13 @@ impl Plan {
             done.counts.refused,
             done.counts.unknown,
             done.lost,
-            done.doubled,
+            done.duplicated,
             done.slowest_ms
         );
         self.phases.print();
     }
 
-    /// Where the report is; none for a short run.
+    /// Path of the report; `None` for a short run.
     fn path(&self) -> Option<PathBuf> {
         std::env::var_os("PORTRAIT_FAULT_CYCLES")?;
         Some(repository().join("faults-report").join(format!("{}.json", self.row)))
@@ -187,7 +186,7 @@ impl Plan {
 
     fn kept_runs(&self) -> Vec<Value> {
         let text = self.path().and_then(|path| std::fs::read_to_string(path).ok());
-        let report: Option<Value> = text.map(|text| serde_json::from_str(&text).expect("a report is JSON"));
+        let report: Option<Value> = text.map(|text| serde_json::from_str(&text).expect("a report is valid JSON"));
         report.and_then(|report| report["runs"].as_array().cloned()).unwrap_or_default()
     }
 
@@ -202,17 +201,17 @@ impl Plan {
         runs.push(run);
         runs.sort_by_key(|run| run["seed"].as_u64());
         let report = json!({ "row": self.row, "runs": runs });
-        let text = serde_json::to_string_pretty(&report).expect("a report is JSON");
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder for reports");
-        // A run that is cut off leaves the report before or the one after, and never a half.
-        let half = path.with_extension("half");
-        std::fs::write(&half, text + "\n").expect("the report can be written");
-        std::fs::rename(&half, &path).expect("the report can be replaced");
+        let text = serde_json::to_string_pretty(&report).expect("a report is valid JSON");
+        std::fs::create_dir_all(path.parent().expect("a temporary folder")).expect("a folder for reports");
+        // Written to a second file and renamed, so that an interrupted run never leaves a partial report.
+        let partial = path.with_extension("partial");
+        std::fs::write(&partial, text + "\n").expect("the report is writable");
+        std::fs::rename(&partial, &path).expect("the report is replaceable");
     }
 }
 
 impl Drop for Plan {
-    /// Also when a cycle went wrong, what was done is told.
+    /// Prints the table, also after a failed cycle.
     fn drop(&mut self) {
         self.print();
     }
@@ -230,7 +229,7 @@ impl CompletedCycles {
                 unknown: number("unknown_answers"),
             },
             lost: number("lost"),
-            doubled: number("doubled"),
+            duplicated: number("duplicated"),
             slowest_ms: number("slowest_takeover_ms"),
         }
     }
@@ -244,13 +243,13 @@ impl CompletedCycles {
             "refused": self.counts.refused,
             "unknown_answers": self.counts.unknown,
             "lost": self.lost,
-            "doubled": self.doubled,
+            "duplicated": self.duplicated,
             "slowest_takeover_ms": self.slowest_ms,
         })
     }
 }
 
-fn number_in(variable: &str) -> Option<u64> {
-    let told = std::env::var(variable).ok()?;
-    Some(told.parse().unwrap_or_else(|_| panic!("{variable}={told:?} is no number")))
+fn env_number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text:?} is not a number")))
 }

@@ -1,6 +1,6 @@
-//! Everybody's profile once more, from the log alone: each record applied in order, the first of those with one id; who is erased is
-//! forgotten where the log says so, and by everybody at once. In comes a store whose log is whole, out goes who has another profile
-//! than that. No cache, no commit, no owner, no sweep is between.
+//! Reference rebuild of all profiles from the log alone: applies the records in order, the first of each id, and erases a user at the
+//! log position of the erasure from all profiles at once. Lists the stored profiles that differ. Requires an untrimmed log; involves no
+//! cache, commit, owner or sweep.
 
 use portrait_profile::{
     Body, PartitionId, Profile, ProfileVersion, Pseudonym, PseudonymKey, Record, SeenId, Timestamp, UserId,
@@ -9,15 +9,16 @@ use portrait_store::{LogSeq, ProfileKey, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// How many records, or profiles, are read at once.
+/// Records or profiles per page.
 const PAGE: usize = 500;
 
-/// Shoppers whose profile is not what the log gives, and how many there are in all.
+/// Returns the users whose stored profile differs from the rebuilt one, and the number of rebuilt profiles.
 ///
 /// # Panics
-/// If the store does not answer, or what it holds cannot be read.
+/// If the store fails, or a stored profile cannot be decoded.
 pub async fn differing_from_log(store: &dyn Store) -> (Vec<String>, usize) {
-    let (mut differing, mut count) = (Vec::new(), 0);
+    let mut differing = Vec::new();
+    let mut count = 0;
     for partition in store.layout().partitions.all() {
         let rebuilt = rebuilt(store, partition).await;
         count += rebuilt.len();
@@ -25,7 +26,7 @@ pub async fn differing_from_log(store: &dyn Store) -> (Vec<String>, usize) {
         let users: Vec<UserId> = rebuilt.keys().cloned().collect();
         for page in users.chunks(PAGE) {
             let keys: Vec<ProfileKey> = page.iter().map(ProfileKey::of).collect();
-            let stored = store.profiles(partition, &keys).await.expect("profiles can be read");
+            let stored = store.profiles(partition, &keys).await.expect("profiles are readable");
             for (user, bytes) in page.iter().zip(stored) {
                 let stored = bytes.map(|bytes| Profile::decode(&bytes).expect("a profile"));
                 if !stored.is_some_and(|stored| equal(rebuilt[user].clone(), &stored)) {
@@ -37,29 +38,30 @@ pub async fn differing_from_log(store: &dyn Store) -> (Vec<String>, usize) {
     (differing, count)
 }
 
-/// Who has a profile that the log does not give.
+/// Users with a stored profile that the log does not produce.
 async fn not_in_log(
     store: &dyn Store,
     partition: PartitionId,
     rebuilt: &BTreeMap<UserId, Profile>,
 ) -> Vec<String> {
-    let (mut strangers, mut cursor) = (Vec::new(), None);
+    let mut unexpected = Vec::new();
+    let mut cursor = None;
     loop {
-        let page = store.scan(partition, cursor, PAGE).await.expect("profiles can be read");
+        let page = store.scan(partition, cursor, PAGE).await.expect("profiles are readable");
         let profiles = page.profiles.iter().map(|(_, bytes)| Profile::decode(bytes).expect("a profile"));
-        let stranger = |profile: &Profile| !rebuilt.contains_key(profile.user_id());
-        strangers.extend(profiles.filter(stranger).map(|profile| profile.user_id().to_string()));
+        let not_rebuilt = |profile: &Profile| !rebuilt.contains_key(profile.user_id());
+        unexpected.extend(profiles.filter(not_rebuilt).map(|profile| profile.user_id().to_string()));
         match page.next {
             Some(next) => cursor = Some(next),
-            None => return strangers,
+            None => return unexpected,
         }
     }
 }
 
-/// Whether they are the same but for how often they were committed.
+/// True if the profiles are equal apart from the number of commits.
 fn equal(mut rebuilt: Profile, stored: &Profile) -> bool {
-    let begun: ProfileVersion = rebuilt.version();
-    (begun.get()..stored.version().get()).for_each(|_| rebuilt.advance_version());
+    let version: ProfileVersion = rebuilt.version();
+    (version.get()..stored.version().get()).for_each(|_| rebuilt.advance_version());
     rebuilt == *stored
 }
 
@@ -68,37 +70,42 @@ async fn rebuilt(store: &dyn Store, partition: PartitionId) -> BTreeMap<UserId, 
     let mut after = LogSeq::ZERO;
     loop {
         let page = store.read_log(partition, after, PAGE, 1 << 20, Duration::ZERO).await;
-        let records = page.expect("the log can be read").records;
+        let records = page.expect("the log is readable").records;
         let Some(last) = records.last() else { return rebuild.profiles };
         after = last.seq;
-        // What nobody can read is set aside by the worker too.
+        // The worker moves undecodable records to the dead letters too.
         records
             .iter()
             .filter_map(|logged| Record::decode(&logged.value).ok())
-            .for_each(|record| rebuild.take(&record));
+            .for_each(|record| rebuild.handle(&record));
     }
 }
 
-/// The profiles of a partition as its log makes them.
+/// Profiles of a partition, rebuilt from its log.
 struct ReferenceRebuild {
     key: PseudonymKey,
     profiles: BTreeMap<UserId, Profile>,
     seen: BTreeSet<(Option<Pseudonym>, u64)>,
-    /// Who was erased: what the shopper did, and what edges were stated, until when is forgotten.
+    /// Erasures by user: the user's own events and the edges to the user are dropped up to these two times.
     erased: BTreeMap<Pseudonym, (Timestamp, Timestamp)>,
-    /// The newest that was applied.
+    /// Newest applied event time.
     newest: Timestamp,
 }
 
 impl Default for ReferenceRebuild {
     fn default() -> Self {
-        let (profiles, seen, erased) = Default::default();
-        Self { key: PseudonymKey::new(0), profiles, seen, erased, newest: Timestamp::EPOCH }
+        Self {
+            key: PseudonymKey::new(0),
+            profiles: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            erased: BTreeMap::new(),
+            newest: Timestamp::EPOCH,
+        }
     }
 }
 
 impl ReferenceRebuild {
-    fn take(&mut self, record: &Record) {
+    fn handle(&mut self, record: &Record) {
         let id = record.record_id.as_ref().map(|id| SeenId::of(&record.user_id, id).get());
         let erasure = match record.body {
             Body::Erase(pseudonym) | Body::Forget(pseudonym) => Some(pseudonym),
@@ -126,7 +133,7 @@ impl ReferenceRebuild {
         until.1 = until.1.max(record.occurred_at).max(self.newest);
         let gone = |other: &UserId, at: Timestamp| self.key.of(other) == pseudonym && at <= until.1;
         for profile in self.profiles.values_mut() {
-            profile.forget_edges(gone);
+            profile.remove_edges(gone);
         }
     }
 

@@ -124,7 +124,7 @@ pub const PRODUCTS: Log = Log {
     users: 0,
 };
 
-/// Some rows that the README counts.
+/// Sample rows listed in the README.
 pub const FIXTURE_RETAILROCKET: Log = Log {
     format: Format::Retailrocket,
     origin: Origin::Fixture,
@@ -135,7 +135,7 @@ pub const FIXTURE_RETAILROCKET: Log = Log {
     users: 29,
 };
 
-/// Some rows that the README counts.
+/// Sample rows listed in the README.
 pub const FIXTURE_JDATA: Log = Log {
     format: Format::Jdata,
     origin: Origin::Fixture,
@@ -146,7 +146,7 @@ pub const FIXTURE_JDATA: Log = Log {
     users: 25,
 };
 
-/// Some lines that the README counts.
+/// Sample lines listed in the README.
 pub const FIXTURE_EVENTS: Log = Log {
     format: Format::Jsonl,
     origin: Origin::Fixture,

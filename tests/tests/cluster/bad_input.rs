@@ -1,4 +1,4 @@
-//! Bad input gets its documented code, reason and field, and nothing that is good beside it is lost.
+//! Invalid input is rejected with the documented code, reason and field; valid input beside it is accepted.
 
 use portrait::import::{self, ImportArgs, ImportReport};
 use portrait_client::ServerArgs;
@@ -14,7 +14,7 @@ use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-fn good(number: usize) -> Event {
+fn valid_event(number: usize) -> Event {
     Event {
         event_id: format!("e{number}"),
         user_id: format!("u{number}"),
@@ -33,11 +33,11 @@ fn check_status(status: &Status, code: Code, reason: ErrorReason, field: Option<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_items_are_rejected_one_by_one_and_good_ones_taken() {
-    let data = tempfile::tempdir().expect("a folder");
+async fn invalid_items_are_rejected_one_by_one_and_valid_ones_accepted() {
+    let data = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(data.path(), &[]);
     let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
-    let mut events: Vec<Event> = (0..12).map(good).collect();
+    let mut events: Vec<Event> = (0..12).map(valid_event).collect();
     events[1].user_id.clear();
     events[2].user_id = "x".repeat(129);
     events[3].event_id = "x".repeat(129);
@@ -48,9 +48,9 @@ async fn bad_items_are_rejected_one_by_one_and_good_ones_taken() {
     events[8].action = 0;
     events[9].action = 4711;
     events[10].quantity = Some(f64::NEG_INFINITY);
-    let answer = client.track(TrackRequest { events, backfill: false }).await.expect("answered").into_inner();
+    let response = client.track(TrackRequest { events, backfill: false }).await.expect("a response").into_inner();
     let rejected: Vec<_> =
-        answer.rejected.iter().map(|item| (item.index, item.reason(), item.field.as_str())).collect();
+        response.rejected.iter().map(|item| (item.index, item.reason(), item.field.as_str())).collect();
     let expected = [
         (1, ErrorReason::EmptyId, "events[1].user_id"),
         (2, ErrorReason::TooLong, "events[2].user_id"),
@@ -64,38 +64,38 @@ async fn bad_items_are_rejected_one_by_one_and_good_ones_taken() {
         (10, ErrorReason::NotFinite, "events[10].quantity"),
     ];
     assert_eq!(rejected, expected);
-    assert_eq!(answer.accepted, 2);
+    assert_eq!(response.accepted, 2);
     portrait_client::wait_until_applied(connect(server.grpc_url()).await).await.expect("applied");
     let users: Vec<String> = census(connect(server.grpc_url()).await).await.into_keys().collect();
     assert_eq!(users, ["u0", "u11"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_as_a_whole_has_its_limits() {
-    let data = tempfile::tempdir().expect("a folder");
+async fn a_request_has_limits_of_count_and_size() {
+    let data = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(data.path(), &[]);
     let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
     let track = |events: Vec<Event>| TrackRequest { events, backfill: false };
-    let status = client.track(track((0..1001).map(good).collect())).await.expect_err("1001 events");
+    let status = client.track(track((0..1001).map(valid_event).collect())).await.expect_err("1001 events");
     check_status(&status, Code::InvalidArgument, ErrorReason::TooMany, Some("events"));
     let status = client.track(track(Vec::new())).await.expect_err("no events");
     check_status(&status, Code::InvalidArgument, ErrorReason::EmptyBatch, Some("events"));
-    let mut oversize = good(1);
+    let mut oversize = valid_event(1);
     oversize.query = "q".repeat(9 << 20);
     let status = client.track(track(vec![oversize])).await.expect_err("9 MiB");
     check_status(&status, Code::InvalidArgument, ErrorReason::TooLong, None);
     let many =
-        TrackStreamRequest { request_number: 2, events: (0..1001).map(good).collect(), backfill: false };
-    let few = TrackStreamRequest { request_number: 1, events: (0..3).map(good).collect(), backfill: false };
-    let mut answers =
+        TrackStreamRequest { request_number: 2, events: (0..1001).map(valid_event).collect(), backfill: false };
+    let few = TrackStreamRequest { request_number: 1, events: (0..3).map(valid_event).collect(), backfill: false };
+    let mut responses =
         client.track_stream(tokio_stream::iter([few, many])).await.expect("a stream").into_inner();
-    let first = answers.message().await.expect("answered").expect("an answer");
+    let first = responses.message().await.expect("a response").expect("a response");
     assert_eq!((first.request_number, first.accepted), (1, 3));
-    let status = answers.message().await.expect_err("1001 events");
+    let status = responses.message().await.expect_err("1001 events");
     check_status(&status, Code::InvalidArgument, ErrorReason::TooMany, Some("events"));
 }
 
-/// Sends bytes as they are.
+/// Codec that sends bytes unchanged.
 #[derive(Clone, Copy, Default)]
 struct Raw;
 
@@ -143,11 +143,11 @@ impl Decoder for Raw {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_are_no_text_or_no_message_are_refused_by_their_field() {
-    let data = tempfile::tempdir().expect("a folder");
+async fn invalid_utf8_and_truncated_messages_are_refused_with_the_field() {
+    let data = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(data.path(), &[]);
     let mut client = tonic::client::Grpc::new(connect(server.grpc_url()).await);
-    // { events: [Event { user_id: b"\xff\xfe" }] }, and events that are cut; `events` is field 1 here and field 2 there.
+    // { events: [Event { user_id: b"\xff\xfe" }] }, and a truncated message; `events` is field 1 of Track and field 2 of TrackStream.
     for (path, events) in [("Track", 0x0a), ("TrackStream", 0x12)] {
         let not_utf8 = vec![events, 0x04, 0x12, 0x02, 0xff, 0xfe];
         for (body, field) in [(not_utf8, Some("events.user_id")), (vec![events, 0x7f, 0x01], None)] {
@@ -172,11 +172,11 @@ async fn bytes_that_are_no_text_or_no_message_are_refused_by_their_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_refuses_events_and_still_answers() {
-    let data = tempfile::tempdir().expect("a folder");
+async fn a_full_disk_refuses_events_and_still_serves_reads() {
+    let data = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(data.path(), &["--set", "store.reserve=1048576GiB"]);
     let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
-    let request = TrackRequest { events: vec![good(1)], backfill: false };
+    let request = TrackRequest { events: vec![valid_event(1)], backfill: false };
     let status = client.track(request.clone()).await.expect_err("the disk is full");
     check_status(&status, Code::ResourceExhausted, ErrorReason::StoreFull, None);
     assert!(status.get_error_details().retry_info().is_some());
@@ -184,39 +184,39 @@ async fn a_full_disk_refuses_events_and_still_answers() {
     assert!(server.stop().success());
     let server = Server::start(data.path(), &[]);
     let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
-    assert_eq!(client.track(request).await.expect("there is room again").into_inner().accepted, 1);
+    assert_eq!(client.track(request).await.expect("the disk has space again").into_inner().accepted, 1);
 }
 
 async fn import_of(server: &Server, file: &Path, format: Format) -> (ImportReport, String) {
     let args =
         ImportArgs { file: file.to_owned(), format, server: ServerArgs::at(server.grpc_url()), event_id: None };
     let mut report = ImportReport::default();
-    let error = import::import(&args, &mut report).await.expect_err("the file is bad");
+    let error = import::import(&args, &mut report).await.expect_err("the file is damaged");
     (report, format!("{error:#}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_file_ends_the_import_with_its_line_and_column() {
+async fn a_damaged_file_ends_the_import_with_line_and_column() {
     check_bad_files(&prepared::OTTO).await;
 }
 
 /// Imports damaged copies of a compressed log of OTTO.
 pub(super) async fn check_bad_files(otto: &Log) {
-    let data = tempfile::tempdir().expect("a folder");
+    let data = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(&data.path().join("store"), &[]);
     let whole = std::fs::read(otto.path()).expect("the log");
     let file = data.path().join("log");
 
     std::fs::write(&file, &whole[..whole.len() / 2]).expect("written");
-    let (report, said) = import_of(&server, &file, Format::Otto).await;
-    assert!(said.contains("line ") && said.contains("cut"), "{said}");
-    assert!(report.read > 0 && report.accepted == report.read, "what came before the cut is sent: {report}");
+    let (report, message) = import_of(&server, &file, Format::Otto).await;
+    assert!(message.contains("line ") && message.contains("cut"), "{message}");
+    assert!(report.read > 0 && report.accepted == report.read, "rows before the truncation are sent: {report}");
 
     std::fs::write(&file, &whole).expect("written");
-    let (_, said) = import_of(&server, &file, Format::Rees46).await;
-    assert!(said.contains("line 1, column 1") && said.contains("--format otto"), "{said}");
-    let (_, said) = import_of(&server, &file, Format::Taobao).await;
-    assert!(said.contains("line 1, column 4 (behaviour)") || said.contains("line 1: has 4 fields"), "{said}");
+    let (_, message) = import_of(&server, &file, Format::Rees46).await;
+    assert!(message.contains("line 1, column 1") && message.contains("--format otto"), "{message}");
+    let (_, message) = import_of(&server, &file, Format::Taobao).await;
+    assert!(message.contains("line 1, column 4 (behaviour)") || message.contains("line 1: has 4 fields"), "{message}");
 
     let rows = [
         (
@@ -234,17 +234,17 @@ pub(super) async fn check_bad_files(otto: &Log) {
     ];
     for (text, expected) in rows {
         std::fs::write(&file, text).expect("written");
-        let (report, said) = import_of(&server, &file, Format::Otto).await;
-        assert!(said.contains(expected), "{expected:?} is not in {said}");
+        let (report, message) = import_of(&server, &file, Format::Otto).await;
+        assert!(message.contains(expected), "{expected:?} is not in {message}");
         assert_eq!(report.accepted, report.read);
     }
     std::fs::write(&file, "{\"user_id\": \"u1\", \"actoin\": \"view\"}\n").expect("written");
-    let (_, said) = import_of(&server, &file, Format::Jsonl).await;
-    assert!(said.contains("line 1, column") && said.contains("actoin"), "{said}");
+    let (_, message) = import_of(&server, &file, Format::Jsonl).await;
+    assert!(message.contains("line 1, column") && message.contains("actoin"), "{message}");
 }
 
 #[test]
-fn every_reason_has_a_name_of_its_own() {
+fn every_error_reason_has_a_unique_name() {
     let reasons = (1..=33).map(|number| ErrorReason::try_from(number).expect("the list has no gap"));
     let names: std::collections::BTreeSet<_> = reasons.map(reason_name).collect();
     assert_eq!(names.len(), 33);

@@ -1,6 +1,5 @@
-//! What operators get besides the binary: chart, rules, dashboard and images' recipes. The tests are in Python (`tests/helm`), since
-//! Helm's own engine, the schemas of Kubernetes and the linters are there; each of their files is one test here. A tool that is
-//! missing is a failure, never a test that is left out.
+//! Chart, alert rules, dashboard, image files and documents. The tests are in Python (`tests/helm`, `tests/docs`), because Helm's engine,
+//! the schemas of Kubernetes and the linters are available there; each file is one test here. A missing tool is a failure, never a skip.
 
 use portrait_tests::{portrait_command, python, repository};
 use std::process::Command;
@@ -13,22 +12,22 @@ fn check(file: &str) {
         .env("PORTRAIT_BINARY", portrait_command().get_program())
         .output()
         .expect("Python runs");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let message = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{message}{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
-fn the_chart_renders_what_every_supported_kubernetes_accepts() {
+fn the_chart_renders_valid_objects_for_every_supported_kubernetes() {
     check("test_manifests.py");
 }
 
 #[test]
-fn the_chart_refuses_values_that_make_no_sense_with_their_path_and_the_remedy() {
+fn the_chart_refuses_invalid_values_with_path_and_remedy() {
     check("test_refusals.py");
 }
 
 #[test]
-fn the_chart_is_installed_upgraded_rolled_back_tested_and_removed() {
+fn the_chart_is_installed_upgraded_tested_rolled_back_and_uninstalled() {
     check("test_release.py");
 }
 
@@ -38,21 +37,21 @@ fn the_chart_and_the_binary_agree_on_configuration_and_drain() {
 }
 
 #[test]
-fn what_the_chart_secures_serves_who_shows_its_files_and_nobody_else() {
+fn a_deployment_secured_by_the_chart_serves_only_clients_with_credentials() {
     check("test_security.py");
 }
 
 #[test]
-fn rules_and_dashboard_ask_for_what_is_measured_and_alerts_have_a_runbook() {
+fn rules_and_dashboard_refer_to_existing_metrics_and_alerts_have_a_runbook() {
     check("test_monitoring.py");
 }
 
 #[test]
-fn what_is_generated_is_up_to_date_and_what_builds_images_is_in_order() {
+fn generated_files_are_up_to_date_and_image_files_are_valid() {
     check("test_files.py");
 }
 
 #[test]
-fn documents_are_linked_listed_and_generated_from_what_there_is() {
+fn documents_have_valid_links_names_and_generated_pages() {
     check("../docs/test_docs.py");
 }

@@ -1,25 +1,25 @@
-//! Callers that are not ours: Python stubs made from the .proto files, and a command-line client that uses reflection.
+//! Third-party clients: Python stubs generated from the .proto files, and a command-line client that uses reflection.
 
 use portrait_tests::{Server, python, repository};
 use std::process::Command;
 
 fn output(command: &mut Command) -> String {
     let output = command.output().expect("the client runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    said
+    let message = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{message}{}", String::from_utf8_lossy(&output.stderr));
+    message
 }
 
 #[test]
-fn python_stubs_send_an_event_read_the_profile_and_hear_of_the_change() {
-    let data = tempfile::tempdir().expect("a folder");
+fn python_stubs_send_an_event_read_the_profile_and_receive_the_change() {
+    let data = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(data.path(), &[]);
     let address = server.grpc_url().trim_start_matches("http://");
-    let stubs = tempfile::tempdir().expect("a folder");
+    let stubs = tempfile::tempdir().expect("a temporary folder");
     let generated = format!("--python_out={0} --grpc_python_out={0}", stubs.path().display());
     let protos = repository().join("proto/portrait/v1");
     let protos =
-        std::fs::read_dir(protos).expect("the wire contract").map(|entry| entry.expect("a file").path());
+        std::fs::read_dir(protos).expect("the folder of protos").map(|entry| entry.expect("a file").path());
     output(
         Command::new(python())
             .args(["-m", "grpc_tools.protoc"])
@@ -28,13 +28,13 @@ fn python_stubs_send_an_event_read_the_profile_and_hear_of_the_change() {
             .args(protos),
     );
     let script = repository().join("examples/python/first_profile.py");
-    let said = output(Command::new(python()).arg(script).arg(address).env("PYTHONPATH", stubs.path()));
-    assert_eq!(said, "accepted 1\nprofile lena 1 shoes\nchange lena 1\n");
+    let message = output(Command::new(python()).arg(script).arg(address).env("PYTHONPATH", stubs.path()));
+    assert_eq!(message, "accepted 1\nprofile lena 1 shoes\nchange lena 1\n");
 }
 
 #[test]
-fn the_shell_example_reads_the_profile_that_has_its_event() {
-    let data = tempfile::tempdir().expect("a folder");
+fn the_shell_example_reads_the_profile_with_its_event() {
+    let data = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(data.path(), &[]);
     let script = repository().join("examples/curl/first-event.sh");
     let path = std::env::join_paths(
@@ -44,10 +44,10 @@ fn the_shell_example_reads_the_profile_that_has_its_event() {
             .into_iter()
             .chain(std::env::split_paths(&std::env::var_os("PATH").expect("a search path"))),
     );
-    let said =
+    let message =
         output(Command::new(script).arg(server.grpc_url()).env("PATH", path.expect("no colon in a path")));
-    let mut answers = serde_json::Deserializer::from_str(&said).into_iter::<serde_json::Value>();
-    let mut next = || answers.next().expect("an answer").expect("JSON");
+    let mut responses = serde_json::Deserializer::from_str(&message).into_iter::<serde_json::Value>();
+    let mut next = || responses.next().expect("a response").expect("JSON");
     assert_eq!(next()["accepted"], 1);
     let profile = next();
     assert_eq!(profile["profile"]["appliedEvents"], "1");
@@ -55,8 +55,8 @@ fn the_shell_example_reads_the_profile_that_has_its_event() {
 }
 
 #[test]
-fn a_client_that_knows_nothing_learns_everything_by_reflection() {
-    let data = tempfile::tempdir().expect("a folder");
+fn a_client_without_stubs_discovers_the_services_by_reflection() {
+    let data = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(data.path(), &[]);
     let buf = python().with_file_name("buf");
     let call = |method: &str, body: &str| {
@@ -73,10 +73,10 @@ fn a_client_that_knows_nothing_learns_everything_by_reflection() {
     };
     let event = r#"{"events": [{"event_id": "e1", "user_id": "lena", "action": "ACTION_VIEW",
         "occurred_at": "2026-01-01T12:00:00Z", "item_id": "boots-42", "category": "shoes", "price": 89.9}]}"#;
-    let answer: serde_json::Value =
+    let response: serde_json::Value =
         serde_json::from_str(&call("portrait.v1.IngestService/Track", event)).expect("JSON");
-    assert_eq!(answer["accepted"], 1);
-    let read = serde_json::json!({ "userId": "lena", "readAfter": answer["consistencyToken"] });
+    assert_eq!(response["accepted"], 1);
+    let read = serde_json::json!({ "userId": "lena", "readAfter": response["consistencyToken"] });
     let profile: serde_json::Value =
         serde_json::from_str(&call("portrait.v1.QueryService/GetProfile", &read.to_string())).expect("JSON");
     assert_eq!(profile["profile"]["appliedEvents"], "1");

@@ -1,5 +1,5 @@
-//! The fault matrix at the level of whole processes: a deployment on real servers of Redis is harmed in one way again and again
-//! under load, and after each time every profile must be what was acknowledged, to the last event. One row is one test.
+//! Fault matrix on whole processes: one kind of fault is injected repeatedly into a deployment with real Redis servers under load. After
+//! each cycle every profile must contain exactly the acknowledged events. One row is one test.
 
 mod erasures;
 mod self_check;
@@ -16,14 +16,14 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use std::time::Duration;
 
-/// A server that has on disk what it acknowledged.
+/// Settings of a Redis that acknowledges a write only after it is on disk.
 const ON_DISK: [(&str, &str); 2] = [("appendonly", "yes"), ("appendfsync", "always")];
 
 fn redis_on_disk() -> Redis {
     tokio::task::block_in_place(|| Redis::start(&ON_DISK))
 }
 
-/// Lets the load run up to so many milliseconds: harm comes at any moment.
-async fn pause(chance: &mut StdRng, up_to_ms: u64) {
-    tokio::time::sleep(Duration::from_millis(chance.random_range(0..up_to_ms))).await;
+/// Lets the load run for a random time up to `up_to_ms`, so that faults hit at arbitrary moments.
+async fn random_pause(rng: &mut StdRng, up_to_ms: u64) {
+    tokio::time::sleep(Duration::from_millis(rng.random_range(0..up_to_ms))).await;
 }

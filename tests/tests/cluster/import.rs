@@ -1,5 +1,5 @@
-//! Every log imports, its counts are the file's, and what the profiles then say equals an independent count made in Python.
-//! A second import of the same file changes nothing.
+//! Imports of every log: the counts are those of the file, the profiles equal an independent count in Python, and a second import of the
+//! same file changes nothing.
 
 use clap::ValueEnum;
 use portrait::import::{self, ImportArgs, ImportReport};
@@ -17,7 +17,7 @@ async fn imported(args: &ImportArgs) -> ImportReport {
     report
 }
 
-fn independent(format: Format, file: &Path) -> Census {
+fn independent_census(format: Format, file: &Path) -> Census {
     let script = repository().join("tests/clients/independent_count.py");
     let output =
         Command::new(python()).arg(script).arg(format.name()).arg(file).output().expect("python runs");
@@ -25,7 +25,7 @@ fn independent(format: Format, file: &Path) -> Census {
     serde_json::from_slice(&output.stdout).expect("a census")
 }
 
-/// The cells of the README's table of formats, without the surrounding blanks; the first is the format's name.
+/// Trimmed cells of the README's table of formats; the first cell of a row is the format's name.
 fn readme_rows() -> Vec<Vec<String>> {
     let readme = std::fs::read_to_string(repository().join("README.md")).expect("there is a README");
     let table = readme.lines().skip_while(|line| !line.starts_with("| `--format` |")).skip(2);
@@ -33,7 +33,7 @@ fn readme_rows() -> Vec<Vec<String>> {
     rows.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
 }
 
-/// Checks that the README's table of formats has the numbers of a log: read, accepted, duplicates, rejected, shoppers.
+/// Checks that the README's table of formats has the numbers of a log: read, accepted, duplicates, rejected, users.
 fn check_readme(log: &Log) {
     let number = |cell: &String| {
         let digits: String = cell.replace(',', "").chars().take_while(char::is_ascii_digit).collect();
@@ -46,10 +46,10 @@ fn check_readme(log: &Log) {
     assert!(rows.contains(&counted), "{}: the README has {rows:?}, not {counted:?}", log.file);
 }
 
-/// Imports a log twice, and holds its numbers and all profiles against an independent count.
+/// Imports a log twice and compares its numbers and all profiles with an independent count.
 async fn check(log: &Log) {
     let file = log.path();
-    let data = tempfile::tempdir().expect("a folder");
+    let data = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(data.path(), &[]);
     let to = ServerArgs::at(server.grpc_url());
     let args = ImportArgs { file: file.clone(), format: log.format, server: to, event_id: None };
@@ -59,7 +59,7 @@ async fn check(log: &Log) {
     assert_eq!(first.duplicates, log.duplicates, "{}", log.file);
     let channel = connect(server.grpc_url()).await;
     let census_of_first = census(channel.clone()).await;
-    let expected = independent(log.format, &file);
+    let expected = independent_census(log.format, &file);
     assert!(census_of_first == expected, "{}: profiles differ from the independent count", log.file);
     assert_eq!(expected.len() as u64, log.users, "{}", log.file);
     let applied: u64 = expected.values().map(|(applied, _)| applied).sum();
@@ -69,7 +69,7 @@ async fn check(log: &Log) {
     let second = imported(&args).await;
     assert_eq!(counts(&second), counts(&first), "{}", log.file);
     if !expected.is_empty() {
-        assert_eq!(second.duplicates, second.accepted, "{}: the second time all are known", log.file);
+        assert_eq!(second.duplicates, second.accepted, "{}: in the second import every row is a duplicate", log.file);
     }
     assert!(census(channel).await == census_of_first, "{}: the second import changed something", log.file);
     assert!(server.stop().success());
@@ -84,7 +84,7 @@ pub(super) async fn check_with_readme(logs: impl IntoIterator<Item = Log>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn small_logs_import_as_an_independent_count_has_them() {
+async fn small_logs_import_with_the_numbers_of_an_independent_count() {
     for log in prepared::WRITTEN.iter().filter(|log| log.read < 20_000) {
         check(log).await;
     }
@@ -92,14 +92,14 @@ async fn small_logs_import_as_an_independent_count_has_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_logs_import_as_an_independent_count_has_them() {
+async fn large_logs_import_with_the_numbers_of_an_independent_count() {
     for log in prepared::WRITTEN.iter().filter(|log| log.read >= 20_000) {
         check(log).await;
     }
 }
 
 #[test]
-fn the_readme_names_every_format_and_one_of_the_written_logs_has_it() {
+fn the_readme_lists_every_format_and_a_generated_log_covers_it() {
     let names = |formats: &mut dyn Iterator<Item = Format>| -> BTreeSet<String> {
         formats.map(|format| format!("`{}`", format.name())).collect()
     };

@@ -5,12 +5,12 @@ use super::{bad_input, crash, import, recommend, roles, segments, subscribers};
 use portrait_tests::logs::real;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn small_real_logs_import_as_an_independent_count_and_the_readme_have_them() {
+async fn small_real_logs_import_with_the_numbers_of_an_independent_count_and_the_readme() {
     import::check_with_readme(real::ALL.into_iter().filter(|log| log.read < 100_000)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_real_logs_import_as_an_independent_count_and_the_readme_have_them() {
+async fn large_real_logs_import_with_the_numbers_of_an_independent_count_and_the_readme() {
     import::check_with_readme(real::ALL.into_iter().filter(|log| log.read >= 100_000)).await;
 }
 
@@ -20,36 +20,36 @@ async fn segments_of_real_logs_have_names_members_and_a_stable_identity() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_model_of_a_real_log_is_rolled_back_at_once_and_versions_never_restart() {
+async fn a_model_of_a_real_log_is_rolled_restarts_at_once_and_versions_never_restart() {
     segments::check_rollback(&real::TMALL).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscriber_to_moves_on_a_real_log_ends_with_what_reads_give_after_twenty_trainings_and_kills() {
+async fn a_segment_subscriber_on_a_real_log_converges_after_twenty_trainings_and_kills() {
     segments::check_segment_changes(&real::TMALL).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn four_processes_on_redis_make_the_profiles_and_segments_of_a_real_log_that_one_makes_on_its_disk() {
+async fn four_processes_on_redis_equal_one_embedded_process_on_a_real_log() {
     roles::check_cluster(&real::GROCERIES).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn recommendations_from_a_real_log_follow_the_newest_event_and_say_why() {
+async fn recommendations_from_a_real_log_reflect_the_newest_event_with_reasons() {
     recommend::check_recommendations(&real::ESHOP).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscriber_that_is_cut_during_the_import_of_a_real_log_ends_with_what_reads_give() {
+async fn a_disconnected_subscriber_converges_during_the_import_of_a_real_log() {
     subscribers::check_cut_subscriber(&real::REES46).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_server_loses_nothing_of_a_real_log_and_doubles_nothing() {
+async fn a_killed_server_loses_and_duplicates_nothing_of_a_real_log() {
     crash::check_killed_imports(&real::TMALL).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_copy_of_a_real_log_ends_the_import_with_its_line_and_column() {
+async fn a_damaged_copy_of_a_real_log_ends_the_import_with_line_and_column() {
     bad_input::check_bad_files(&real::OTTO).await;
 }

@@ -1,36 +1,36 @@
-//! `portrait probe` as an operator runs it, or `helm test` does: against a real server, and against none.
+//! Command `portrait probe`, as operators and `helm test` run it: with a running server and without one.
 
-use portrait_tests::{Server, portrait_command, until};
+use portrait_tests::{Server, portrait_command, wait_until};
 
-/// What a probe of `address` said, and whether it went well.
+/// Runs a probe of `address`; returns its success and its output.
 fn probe(address: &str, seconds: &str) -> (bool, String) {
     let output =
-        portrait_command().args(["probe", "--to", address, "--timeout", seconds]).output().expect("it runs");
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+        portrait_command().args(["probe", "--to", address, "--timeout", seconds]).output().expect("a running process");
+    let message = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&message).into_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_probe_writes_an_event_finds_it_in_the_profile_and_says_which() {
-    let data = tempfile::tempdir().expect("a folder");
+async fn a_probe_writes_an_event_and_reports_it_in_the_profile() {
+    let data = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(data.path(), &[]);
     let by_role = format!("ingest={url},query={url}", url = server.grpc_url());
     for (address, count) in [(server.grpc_url(), 1), (&by_role, 2)] {
-        let (well, said) = probe(address, "30");
-        assert!(well, "{said}");
-        assert!(said.starts_with("event probe-"), "{said}");
-        let place = format!(" is in the profile of \"portrait-probe\", event {count} of it");
-        assert!(said.contains(&place), "{said}");
+        let (success, message) = probe(address, "30");
+        assert!(success, "{message}");
+        assert!(message.starts_with("event probe-"), "{message}");
+        let line = format!(" is in the profile of \"portrait-probe\", event {count} of it");
+        assert!(message.contains(&line), "{message}");
     }
-    // A commit is counted when it has succeeded, which a reader may see sooner.
-    until("both are counted", async || server.counted("portrait_feature_records_total") == 2.0).await;
+    // The counter is incremented after the commit, so a reader may see the profile first.
+    wait_until("both records are counted", async || server.metric_total("portrait_feature_records_total") == 2.0).await;
 }
 
 #[test]
-fn a_probe_that_nobody_answers_fails_after_its_time_and_says_where_it_asked() {
-    let (well, said) = probe("http://127.0.0.1:1", "1");
-    assert!(!well);
+fn a_probe_without_a_server_fails_after_its_timeout_and_names_the_address() {
+    let (success, message) = probe("http://127.0.0.1:1", "1");
+    assert!(!success);
     for part in ["the probe has tried for 1 s", "no server answers at http://127.0.0.1:1"] {
-        assert!(said.contains(part), "{part:?} is not in {said}");
+        assert!(message.contains(part), "{part:?} is not in {message}");
     }
 }

@@ -1,9 +1,9 @@
-//! A deployment that is renewed process by process while a shop works with it: its back end, which knows nothing but our service
-//! configuration, notices nothing.
+//! Rolling update under load: the processes are replaced one by one while a client with the published gRPC service configuration sends
+//! events and reads profiles without a failed call.
 
-use super::trouble::{DURABLE, applied, track};
+use super::store_failures::{DURABLE, applied, track};
 use portrait_store_redis::testing::Server as Redis;
-use portrait_tests::{Cluster, Release, census, python, repository, until};
+use portrait_tests::{Cluster, Release, census, python, repository, wait_until};
 use prost::Message;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
@@ -11,11 +11,11 @@ use std::process::{Command, Stdio};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-/// What operators are told to give a process to go: others hear that it will before it refuses a call.
+/// Recommended drain delay: clients learn that a process stops before it refuses calls.
 const SETTINGS: [&str; 3] = ["server.drain_delay=1500ms", "model.automatic=false", "log.filter=warn"];
 
 #[derive(Debug, serde::Deserialize)]
-struct Worked {
+struct LoadReport {
     events: BTreeMap<String, u64>,
     reads: u64,
     failed: BTreeMap<String, u64>,
@@ -25,101 +25,101 @@ struct Worked {
 
 fn addresses(cluster: &Cluster, role: &str) -> String {
     let addresses: Vec<&str> =
-        cluster.of(role).map(|server| server.grpc_url().trim_start_matches("http://")).collect();
+        cluster.servers_of(role).map(|server| server.grpc_url().trim_start_matches("http://")).collect();
     addresses.join(",")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_process_is_renewed_under_load_and_no_call_fails_and_nothing_is_lost() {
-    renew_all(["ingest", "query", "feature", "model"], Release::This).await;
+async fn every_process_is_replaced_under_load_without_a_failed_call_or_a_lost_event() {
+    replace_all(["ingest", "query", "feature", "model"], Release::This).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_next_release_takes_over_under_load_readers_first_and_no_call_fails_and_nothing_is_lost() {
-    renew_all(["query", "feature", "model", "ingest"], Release::Next).await;
+async fn the_next_release_takes_over_under_load_without_a_failed_call_or_a_lost_event() {
+    replace_all(["query", "feature", "model", "ingest"], Release::Next).await;
 }
 
-/// Renews the roles in that order while a shop works with them, and holds what it was told against what is there.
-async fn renew_all(roles: [&str; 4], release: Release) {
+/// Replaces the processes of the roles in this order under load and compares the acknowledged events with the profiles.
+async fn replace_all(roles: [&str; 4], release: Release) {
     let redis = Redis::start(&DURABLE);
     let mut cluster = Cluster::start(&redis.url(), &SETTINGS);
     ["feature", "ingest", "query"].into_iter().for_each(|role| cluster.add(role));
-    let mut shop = Command::new(python())
+    let mut load = Command::new(python())
         .arg(repository().join("tests/clients/steady_load.py"))
         .args([addresses(&cluster, "ingest"), addresses(&cluster, "query"), "2000".into(), "500".into()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("Python is there");
-    let mut said = BufReader::new(shop.stdout.take().expect("it is piped"));
+        .expect("Python runs");
+    let mut stdout = BufReader::new(load.stdout.take().expect("stdout is piped"));
     let mut line = String::new();
-    said.read_line(&mut line).expect("it says when it has begun");
-    assert_eq!(line, "begun\n");
-    let called = [("ingest", "portrait_ingest_accepted_total"), ("query", "portrait_query_reads_total")];
+    stdout.read_line(&mut line).expect("the load reports its start");
+    assert_eq!(line, "started\n");
+    let call_metrics = [("ingest", "portrait_ingest_accepted_total"), ("query", "portrait_query_reads_total")];
     cluster.set_release(release);
     for role in roles {
-        for _ in 0..cluster.of(role).count() {
-            // The oldest goes, and comes back as the newest; the next goes when callers have found that, which is what the chart's
-            // `minReadySeconds` is for.
-            cluster.renew(role).await;
-            if let Some((_, calls)) = called.iter().find(|(called, _)| *called == role) {
-                let new = cluster.of(role).last().expect("it was just started");
-                until("the shop calls the new one", async || new.counted(calls) > 0.0).await;
+        for _ in 0..cluster.servers_of(role).count() {
+            // Replaces the oldest process. The next one waits until clients have discovered the replacement, as with `minReadySeconds` of
+            // the chart.
+            cluster.replace(role).await;
+            if let Some((_, metric)) = call_metrics.iter().find(|(known, _)| *known == role) {
+                let replacement = cluster.servers_of(role).last().expect("it was just started");
+                wait_until("clients call the replacement", async || replacement.metric_total(metric) > 0.0).await;
             }
         }
     }
-    drop(shop.stdin.take());
+    drop(load.stdin.take());
     let mut figures = String::new();
-    said.read_to_string(&mut figures).expect("it says what it has done");
-    assert!(shop.wait().expect("it ends").success());
-    let worked: Worked = serde_json::from_str(&figures).expect("figures");
-    let events: u64 = worked.events.values().sum();
+    stdout.read_to_string(&mut figures).expect("the load reports its results");
+    assert!(load.wait().expect("wait succeeds").success());
+    let report: LoadReport = serde_json::from_str(&figures).expect("figures");
+    let events: u64 = report.events.values().sum();
     println!(
         "{:.0} events and {:.0} reads a second for {:.0} s; slowest calls, in seconds: {:?}",
-        events as f64 / worked.seconds,
-        worked.reads as f64 / worked.seconds,
-        worked.seconds,
-        worked.slowest,
+        events as f64 / report.seconds,
+        report.reads as f64 / report.seconds,
+        report.seconds,
+        report.slowest,
     );
-    assert_eq!(worked.failed, BTreeMap::new());
-    assert!(worked.reads > 0);
-    let line = cluster.connect().await;
-    until("all that was acknowledged is applied, once", async || {
-        let profiles = census(line.clone()).await;
-        profiles.into_iter().map(|(user, (applied, _))| (user, applied)).eq(worked.events.clone())
+    assert_eq!(report.failed, BTreeMap::new());
+    assert!(report.reads > 0);
+    let channel = cluster.connect().await;
+    wait_until("every acknowledged event is applied once", async || {
+        let profiles = census(channel.clone()).await;
+        profiles.into_iter().map(|(user, (applied, _))| (user, applied)).eq(report.events.clone())
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_release_that_is_taken_back_waits_for_the_next_one_and_loses_nothing() {
+async fn a_rolled_back_release_waits_for_the_newer_one_and_loses_nothing() {
     let redis = Redis::start(&DURABLE);
     let mut cluster = Cluster::start(&redis.url(), &SETTINGS);
     cluster.set_release(Release::Next);
-    cluster.renew("feature").await;
-    let token = track(&cluster, 1).await.expect("it is taken");
-    // The reader is still of the release before.
-    let refused = applied(&cluster, token).await.expect_err("it cannot read that");
+    cluster.replace("feature").await;
+    let token = track(&cluster, 1).await.expect("accepted");
+    // Query still runs the previous release.
+    let refused = applied(&cluster, token).await.expect_err("an unknown profile format");
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("run the release that wrote it"), "{refused}");
     assert_eq!(refused.get_details_error_info().expect("details").reason, "STORE_INCOMPATIBLE");
-    cluster.renew("query").await;
+    cluster.replace("query").await;
 
     cluster.set_release(Release::This);
-    cluster.renew("feature").await;
-    let token = track(&cluster, 2).await.expect("it is taken");
-    let worker = cluster.of("feature").next().expect("there is one");
+    cluster.replace("feature").await;
+    let token = track(&cluster, 2).await.expect("accepted");
+    let worker = cluster.servers_of("feature").next().expect("there is one");
     let errors = "portrait_feature_partition_errors_total";
-    until("it has met the profile", async || worker.counted(errors) > 0.0).await;
+    wait_until("the worker has failed to read the profile", async || worker.metric_total(errors) > 0.0).await;
     cluster.set_release(Release::Next);
-    cluster.renew("feature").await;
-    assert_eq!(applied(&cluster, token).await.expect("it is renewed"), 2);
+    cluster.replace("feature").await;
+    assert_eq!(applied(&cluster, token).await.expect("the worker is upgraded"), 2);
 }
 
 #[test]
-fn the_service_configuration_names_methods_that_are_there_and_no_stream() {
+fn the_service_configuration_lists_every_unary_method_and_no_stream() {
     let config =
-        std::fs::read_to_string(repository().join("proto/service_config.json")).expect("it is there");
+        std::fs::read_to_string(repository().join("proto/service_config.json")).expect("a readable file");
     let config: serde_json::Value = serde_json::from_str(&config).expect("JSON");
     let descriptors =
         prost_types::FileDescriptorSet::decode(portrait_proto::DESCRIPTOR_SET).expect("descriptors");
@@ -135,9 +135,9 @@ fn the_service_configuration_names_methods_that_are_there_and_no_stream() {
     let named: Vec<String> =
         names.map(|name| format!("{}/{}", text(&name["service"]), text(&name["method"]))).collect();
     for name in &named {
-        assert!(unary.remove(name), "{name} is no unary method, or is named twice");
+        assert!(unary.remove(name), "{name} is not a unary method, or is listed twice");
     }
-    // What changes the models of everybody is not to be sent twice by a machine.
+    // ModelService has no automatic retries, because its calls change the models of all users.
     let others = unary.into_iter().filter(|name| !name.starts_with("portrait.v1.ModelService/"));
-    assert_eq!(others.collect::<Vec<_>>(), Vec::<String>::new(), "no word on these");
+    assert_eq!(others.collect::<Vec<_>>(), Vec::<String>::new(), "methods without a configuration");
 }

@@ -1,5 +1,4 @@
-//! The gRPC port as strangers and friends see it: who is let in, who is not and what each is told, and that whoever wears a server
-//! down wears down nobody else. What the tests share is here.
+//! Security of the gRPC port: TLS, client certificates, tokens and limits against abusive clients. This module has the shared helpers.
 
 mod certificates;
 mod pressure;
@@ -16,90 +15,90 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tonic::{Code, Status};
 
-/// How soon a server of these tests sees that a file has changed.
+/// Reload interval of the servers in these tests, as a setting.
 const RELOAD: &str = "server.reload_every=20ms";
-/// The same.
+/// Reload interval of the servers in these tests.
 const RELOAD_EVERY: Duration = Duration::from_millis(20);
-/// What messages call the files of a caller.
+/// Names of the credential files in error messages.
 const KEYS: CredentialKeys = CredentialKeys { ca: "ca", certificate: "certificate", key: "key", token_file: "token" };
 
-/// A server with everything in one process, and the folder of its store.
+/// Server with all roles in one process, and the folder of its store.
 struct SecuredServer {
-    server: Server,
+    process: Server,
     _data: TempDir,
 }
 
 impl SecuredServer {
-    /// Starts one, with `settings` as `server.max_calls=1`.
+    /// Starts a server; `settings` are entries such as `server.max_calls=1`.
     fn start(settings: &[String]) -> Self {
-        let data = tempfile::tempdir().expect("a folder");
+        let data = tempfile::tempdir().expect("a temporary folder");
         let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
-        Self { server: Server::start(data.path(), &arguments), _data: data }
+        Self { process: Server::start(data.path(), &arguments), _data: data }
     }
 
     fn url(&self) -> &str {
-        self.server.grpc_url()
+        self.process.grpc_url()
     }
 }
 
-/// What a server is set to that shows `NAME.pem`, and asks callers for a certificate if it is to.
-fn with_tls(certificates: &Certificates, name: &str, asks: bool) -> Vec<String> {
+/// TLS settings of a server with the certificate `NAME.pem`; with `client_auth` clients need a certificate.
+fn with_tls(certificates: &Certificates, name: &str, client_auth: bool) -> Vec<String> {
     let path = |file: &str| certificates.path(file).display().to_string();
     let mut settings = vec![
         RELOAD.to_owned(),
         format!("server.tls_certificate={}", path(&format!("{name}.pem"))),
         format!("server.tls_key={}", path(&format!("{name}.key"))),
     ];
-    settings.extend(asks.then(|| format!("server.tls_client_ca={}", path("signer.pem"))));
+    settings.extend(client_auth.then(|| format!("server.tls_client_ca={}", path("signer.pem"))));
     settings
 }
 
-/// What a caller shows: the certificate `NAME.pem`, and a token. It trusts whom `signer` is.
-fn caller(signer: &Certificates, of: Option<(&Certificates, &str)>, token: Option<&str>) -> PresentedCredentials {
+/// Credentials of a client that trusts `signer`: the certificate `NAME.pem` and a token, both optional.
+fn credentials(signer: &Certificates, of: Option<(&Certificates, &str)>, token: Option<&str>) -> PresentedCredentials {
     let file = |end: &str| of.map(|(made, name)| made.path(&format!("{name}.{end}"))).unwrap_or_default();
     let none = Path::new("");
     let (certificate, key): (PathBuf, PathBuf) = (file("pem"), file("key"));
     let credentials = Credentials::of(KEYS, &signer.path("signer.pem"), (&certificate, &key), none);
-    let presented = credentials.expect("both or neither").read().expect("files that were made");
+    let presented = credentials.expect("both or neither").read().expect("readable files");
     match token {
         Some(token) => presented.with_token(token).expect("a token"),
         None => presented,
     }
 }
 
-/// Connects anew and asks for a profile that there is not; whether that is what is told.
-async fn served(url: &str, presented: &PresentedCredentials) -> Result<Peer, String> {
+/// Connects and reads an unknown profile; succeeds if the server responds with NOT_FOUND.
+async fn connect_and_query(url: &str, presented: &PresentedCredentials) -> Result<Peer, String> {
     let endpoint = presented.endpoint(url).map_err(|error| error.to_string())?;
     let channel = endpoint.connect().await.map_err(|error| format!("{error:?}"))?;
     let peer = presented.over(channel);
-    match asked(&peer).await {
+    match get_profile_status(&peer).await {
         Err(status) if status.code() == Code::NotFound => Ok(peer),
         Err(status) => Err(format!("{status:?}")),
-        Ok(()) => Err("nobody has such a profile".to_owned()),
+        Ok(()) => Err("an unknown user has a profile".to_owned()),
     }
 }
 
-/// Asks for a profile that there is not.
-async fn asked(peer: &Peer) -> Result<(), Status> {
-    let request = GetProfileRequest { user_id: "nobody".to_owned(), ..Default::default() };
+/// Reads the profile of an unknown user.
+async fn get_profile_status(peer: &Peer) -> Result<(), Status> {
+    let request = GetProfileRequest { user_id: "unknown-user".to_owned(), ..Default::default() };
     QueryServiceClient::new(peer.clone()).get_profile(request).await.map(drop)
 }
 
-/// How many processes watch the models.
+/// Number of nodes that watch the models.
 async fn nodes(peer: &Peer) -> usize {
-    let answer = ModelServiceClient::new(peer.clone()).list_models(ListModelsRequest::default()).await;
-    answer.map_or(0, |answer| answer.get_ref().nodes.len())
+    let response = ModelServiceClient::new(peer.clone()).list_models(ListModelsRequest::default()).await;
+    response.map_or(0, |response| response.get_ref().nodes.len())
 }
 
-/// Looks for as long as a server needs to see several times that a file has changed: nothing may come of it.
-async fn holds(mut so: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while begun.elapsed() < RELOAD_EVERY * 5 {
-        assert!(so().await, "something came of it");
+/// Asserts that a condition holds for five reload intervals.
+async fn assert_stays(mut condition: impl AsyncFnMut() -> bool) {
+    let started = Instant::now();
+    while started.elapsed() < RELOAD_EVERY * 5 {
+        assert!(condition().await, "the condition does not hold any more");
     }
 }
 
-/// Events of as many shoppers.
+/// One event each of `count` users.
 fn events(count: usize) -> TrackRequest {
     let event = |number: usize| Event {
         user_id: format!("u{number}"),
@@ -110,13 +109,13 @@ fn events(count: usize) -> TrackRequest {
     TrackRequest { events: (0..count).map(event).collect(), backfill: true }
 }
 
-/// What a command said, and whether it went well.
+/// Runs a command; returns its success and its output.
 fn command(arguments: &[&str], token: Option<&str>) -> (bool, String) {
     let mut command = portrait_command();
     if let Some(token) = token {
         command.env("PORTRAIT_TOKEN", token);
     }
-    let output = command.args(arguments).output().expect("it runs");
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    let output = command.args(arguments).output().expect("a running process");
+    let message = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&message).into_owned())
 }

@@ -1,5 +1,4 @@
-//! The loop that makes profiles dynamic: segments form on logs and get names, keep their identity from training to
-//! training, and reach every subscriber whatever is killed between.
+//! Segments: learned from logs, with names and a stable identity across trainings, and delivered to every subscriber in spite of kills.
 
 use portrait::import::{self, ImportArgs, ImportReport};
 use portrait_client::{RoleRouter, ServerArgs};
@@ -14,14 +13,13 @@ use portrait_proto::v1::{
 };
 use portrait_store::ProfileClock;
 use portrait_tests::logs::prepared;
-use portrait_tests::{Log, Server, census, connect, until};
+use portrait_tests::{Log, Server, census, connect, wait_until};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// A node for a replay that looks at everybody at once. What models know of items and scores is not what its trainings are for,
-/// unless `set` says so.
+/// Starts a node for replays with an unlimited sweep rate. Trainings skip the item and score models unless `set` enables them.
 pub(super) async fn node(folder: &std::path::Path, set: impl FnOnce(&mut portrait_model::Config)) -> Node {
     let mut config = Config::on_free_ports(folder);
     config.profiles.clock = ProfileClock::Events;
@@ -41,23 +39,23 @@ pub(super) async fn train(channel: &RoleRouter, request: TrainModelRequest) -> T
     portrait_client::train(channel.clone(), request, |_, _| {}).await.expect("the training ends")
 }
 
-/// The segments; none while no node serves a model yet.
+/// Segments of the served model; `None` while no model is served.
 pub(super) async fn segments(channel: &RoleRouter) -> Option<ListSegmentsResponse> {
     let mut query = QueryServiceClient::new(channel.clone());
     match query.list_segments(ListSegmentsRequest {}).await {
-        Ok(answer) => Some(answer.into_inner()),
+        Ok(response) => Some(response.into_inner()),
         Err(status) if status.code() == tonic::Code::FailedPrecondition => None,
         Err(status) => panic!("{status:?}"),
     }
 }
 
-/// Waits until everybody is in a segment of model `version`.
-pub(super) async fn swept(channel: &RoleRouter, version: u64, shoppers: u64) -> ListSegmentsResponse {
-    until("everybody is in a segment of the model", async || {
-        let whole = |told: ListSegmentsResponse| {
-            told.model_version == version && told.assigned_users == shoppers && told.retired_users == 0
+/// Waits until all users are assigned to segments of model `version`.
+pub(super) async fn wait_for_sweep(channel: &RoleRouter, version: u64, users: u64) -> ListSegmentsResponse {
+    wait_until("all users are in a segment of the model", async || {
+        let complete = |listed: ListSegmentsResponse| {
+            listed.model_version == version && listed.assigned_users == users && listed.retired_users == 0
         };
-        segments(channel).await.is_some_and(whole)
+        segments(channel).await.is_some_and(complete)
     })
     .await;
     segments(channel).await.expect("there is a model")
@@ -86,47 +84,47 @@ async fn segments_have_names_members_and_a_stable_identity() {
 /// Trains four times on each log without new events between.
 pub(super) async fn check_segment_identity(logs: &[Log]) {
     for log in logs {
-        let folder = tempfile::tempdir().expect("a folder");
-        // No training of its own accord: what is compared is what was asked for.
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        // Automatic trainings are off, so that only the requested versions are compared.
         let node = node(folder.path(), |model| model.automatic = false).await;
         import_into(&node.grpc_url(), log).await;
         let channel = connect(&node.grpc_url()).await;
         let first = train(&channel, TrainModelRequest { choose_segments: true, ..Default::default() }).await;
         assert!(first.published, "{}: {}", log.file, first.refusal);
-        let told = swept(&channel, first.version, log.users).await;
-        let names: BTreeSet<&str> = told.segments.iter().map(|segment| segment.name.as_str()).collect();
-        assert!(told.segments.len() >= 4 && names.len() == told.segments.len(), "{}: {names:?}", log.file);
+        let listed = wait_for_sweep(&channel, first.version, log.users).await;
+        let names: BTreeSet<&str> = listed.segments.iter().map(|segment| segment.name.as_str()).collect();
+        assert!(listed.segments.len() >= 4 && names.len() == listed.segments.len(), "{}: {names:?}", log.file);
         assert!(names.iter().all(|name| name.len() > 3 && !name.contains("cluster")), "{names:?}");
         let before = memberships(&channel).await;
-        // Nothing happens between: everybody stays, and so do names and ids.
+        // Without new events all users keep their segments, and the segments keep their names and ids.
         let mut version = first.version;
         for _ in 0..3 {
-            let again = train(&channel, TrainModelRequest::default()).await;
-            assert!(again.published, "{}: {}", log.file, again.refusal);
-            version = again.version;
+            let repeated = train(&channel, TrainModelRequest::default()).await;
+            assert!(repeated.published, "{}: {}", log.file, repeated.refusal);
+            version = repeated.version;
         }
-        let later = swept(&channel, version, log.users).await;
-        let identities = |told: &ListSegmentsResponse| -> BTreeMap<String, String> {
-            told.segments.iter().map(|one| (one.segment_id.clone(), one.name.clone())).collect()
+        let later = wait_for_sweep(&channel, version, log.users).await;
+        let identities = |listed: &ListSegmentsResponse| -> BTreeMap<String, String> {
+            listed.segments.iter().map(|one| (one.segment_id.clone(), one.name.clone())).collect()
         };
-        assert_eq!(identities(&later), identities(&told), "{}", log.file);
+        assert_eq!(identities(&later), identities(&listed), "{}", log.file);
         let after = memberships(&channel).await;
         let kept = before.iter().filter(|(user, segment)| after.get(*user) == Some(segment)).count();
         let share = kept as f64 / before.len() as f64;
-        println!("{}: {} segments, {:.2}% kept", log.file, told.segments.len(), share * 100.0);
-        assert!(share >= 0.99, "{}: {share} of the shoppers kept their segment", log.file);
-        node.stop().await.expect("it stops");
+        println!("{}: {} segments, {:.2}% kept", log.file, listed.segments.len(), share * 100.0);
+        assert!(share >= 0.99, "{}: {share} of the users kept their segment", log.file);
+        node.stop().await.expect("the node stops");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_model_is_rolled_back_at_once_and_versions_never_restart() {
+async fn a_model_is_rolled_restarts_at_once_and_versions_never_restart() {
     check_rollback(&prepared::TMALL).await;
 }
 
 /// Publishes, rolls back and trains again on the users of a log.
 pub(super) async fn check_rollback(log: &Log) {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let too_many =
         |model: &mut portrait_model::Config| (model.rows_min, model.rows_max) = (1_000_000, 1_000_000);
     let first = node(folder.path(), too_many).await;
@@ -134,47 +132,47 @@ pub(super) async fn check_rollback(log: &Log) {
     let channel = connect(&first.grpc_url()).await;
     let refused = train(&channel, TrainModelRequest::default()).await;
     assert!(!refused.published && refused.refusal.contains("model.rows_min"), "{}", refused.refusal);
-    first.stop().await.expect("it stops");
+    first.stop().await.expect("the node stops");
 
     let node = node(folder.path(), |model| model.retrain_after_records = 0).await;
     let channel = connect(&node.grpc_url()).await;
     let mut models = ModelServiceClient::new(channel.clone());
     let newest = async || {
-        let told = ModelServiceClient::new(channel.clone()).list_models(ListModelsRequest {}).await;
-        told.expect("answered").into_inner()
+        let listed = ModelServiceClient::new(channel.clone()).list_models(ListModelsRequest {}).await;
+        listed.expect("a response").into_inner()
     };
-    until("the first model is published of its own accord", async || newest().await.active_version == 1)
+    wait_until("the first model is published automatically", async || newest().await.active_version == 1)
         .await;
     let second = train(&channel, TrainModelRequest { segments: 5, force: true, ..Default::default() }).await;
     assert_eq!((second.published, second.version), (true, 2), "{}", second.refusal);
-    let answer = models.activate_model(ActivateModelRequest { version: 1 }).await.expect("activated");
-    assert_eq!(answer.into_inner().previous_version, 2);
-    until("the node serves the first again", async || {
+    let response = models.activate_model(ActivateModelRequest { version: 1 }).await.expect("activated");
+    assert_eq!(response.into_inner().previous_version, 2);
+    wait_until("the node serves version 1 again", async || {
         newest().await.nodes.iter().any(|node| node.serving_version == 1)
     })
     .await;
-    assert_eq!(segments(&channel).await.map(|told| told.model_version), Some(1));
-    let status = models.activate_model(ActivateModelRequest { version: 9 }).await.expect_err("there is none");
+    assert_eq!(segments(&channel).await.map(|listed| listed.model_version), Some(1));
+    let status = models.activate_model(ActivateModelRequest { version: 9 }).await.expect_err("an unknown version");
     assert_eq!(status.code(), tonic::Code::NotFound);
     let third = train(&channel, TrainModelRequest { force: true, ..Default::default() }).await;
     assert_eq!(third.version, 3);
-    node.stop().await.expect("it stops");
+    node.stop().await.expect("the node stops");
 }
 
-/// Who is in which segment, by what a subscription to moves told.
+/// Subscriber to segment changes with the known segment of every user.
 #[derive(Default)]
 struct Follower {
     token: Vec<u8>,
     known: BTreeMap<String, (u32, String)>,
     named: BTreeMap<u32, BTreeSet<String>>,
-    quiet: usize,
+    caught_up_count: usize,
 }
 
 impl Follower {
-    /// Follows until the connection breaks, or nothing waits for it three times in a row.
+    /// Handles changes until the connection breaks, or three consecutive progress responses have a lag of 0.
     async fn follow(&mut self, url: &str) {
         self.named.clear();
-        self.quiet = 0;
+        self.caught_up_count = 0;
         let Ok(channel) = portrait_client::connect(url).await else { return };
         let request = WatchProfileChangesRequest {
             resume_token: self.token.clone(),
@@ -182,28 +180,28 @@ impl Follower {
             segment_changes_only: true,
             ..Default::default()
         };
-        let Ok(answers) = QueryServiceClient::new(channel).watch_profile_changes(request).await else {
+        let Ok(responses) = QueryServiceClient::new(channel).watch_profile_changes(request).await else {
             return;
         };
-        let mut answers = answers.into_inner();
-        while self.quiet < 3 {
-            let Ok(Some(answer)) = answers.message().await else { return };
-            self.token = answer.resume_token;
-            match answer.kind.expect("a kind that is known") {
+        let mut responses = responses.into_inner();
+        while self.caught_up_count < 3 {
+            let Ok(Some(response)) = responses.message().await else { return };
+            self.token = response.resume_token;
+            match response.kind.expect("a kind that is known") {
                 Kind::Change(change) => {
-                    self.quiet = 0;
+                    self.caught_up_count = 0;
                     if let Some(named) = self.named.get_mut(&change.partition) {
                         named.insert(change.user_id.clone());
                     }
                     self.known.insert(change.user_id, (change.partition, change.segment_id_after));
                 }
-                Kind::Progress(progress) => self.quiet += usize::from(progress.lag == 0),
+                Kind::Progress(progress) => self.caught_up_count += usize::from(progress.lag == 0),
                 Kind::Resync(resync) if resync.phase() == ResyncPhase::Begin => {
                     self.named.insert(resync.partition, BTreeSet::new());
                 }
                 Kind::Resync(resync) => {
                     let named = self.named.remove(&resync.partition).unwrap_or_default();
-                    self.known.retain(|user, (home, _)| *home != resync.partition || named.contains(user));
+                    self.known.retain(|user, (partition, _)| *partition != resync.partition || named.contains(user));
                 }
             }
         }
@@ -211,17 +209,17 @@ impl Follower {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscriber_to_moves_ends_with_what_reads_give_after_twenty_trainings_and_kills() {
+async fn a_segment_subscriber_converges_after_twenty_trainings_and_kills() {
     check_segment_changes(&prepared::TMALL).await;
 }
 
-/// Follows the segment changes of the users of a log through twenty trainings, about half of which end with a kill.
+/// Subscribes to segment changes during twenty trainings, about half of which are interrupted by a kill.
 pub(super) async fn check_segment_changes(log: &Log) {
-    let data = tempfile::tempdir().expect("a folder");
+    let data = tempfile::tempdir().expect("a temporary folder");
     let settings = [
         ("profiles.clock", "events"),
         ("model.rows_min", "300"),
-        ("feature.sweep_rate", "1000000"),
+        ("feature.sweep_profiles_per_second", "1000000"),
         ("query.progress_interval", "50ms"),
     ];
     let settings: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -230,15 +228,15 @@ pub(super) async fn check_segment_changes(log: &Log) {
     import_into(server.grpc_url(), log).await;
     let seed: u64 = rand::random();
     println!("seed {seed}");
-    let mut chance = StdRng::seed_from_u64(seed);
+    let mut rng = StdRng::seed_from_u64(seed);
     let mut follower = Follower::default();
     let mut kills = 0;
     for round in 0..20_u32 {
         let channel = connect(server.grpc_url()).await;
-        // Another number of segments each time, so that many move.
+        // The number of segments changes each round, so that many users move.
         let request = TrainModelRequest { segments: 3 + round % 6, force: true, ..Default::default() };
         let training = tokio::spawn(async move {
-            // It may be killed in the middle.
+            // The training fails if the server is killed meanwhile.
             portrait_client::train(channel, request, |_, _| {}).await.is_ok()
         });
         let url = server.grpc_url().to_owned();
@@ -246,8 +244,8 @@ pub(super) async fn check_segment_changes(log: &Log) {
             follower.follow(&url).await;
             follower
         });
-        if chance.random_bool(0.5) {
-            tokio::time::sleep(Duration::from_millis(chance.random_range(0..400))).await;
+        if rng.random_bool(0.5) {
+            tokio::time::sleep(Duration::from_millis(rng.random_range(0..400))).await;
             server.kill();
             kills += 1;
             follower = following.await.expect("no panic");
@@ -262,8 +260,8 @@ pub(super) async fn check_segment_changes(log: &Log) {
     let channel = connect(server.grpc_url()).await;
     let last = train(&channel, TrainModelRequest { segments: 4, force: true, ..Default::default() }).await;
     assert!(last.published, "{}", last.refusal);
-    swept(&channel, last.version, log.users).await;
-    until("the subscriber knows what reads give", async || {
+    wait_for_sweep(&channel, last.version, log.users).await;
+    wait_until("the subscriber converges to the profiles", async || {
         follower.follow(server.grpc_url()).await;
         let known: BTreeMap<String, String> =
             follower.known.iter().map(|(user, (_, segment))| (user.clone(), segment.clone())).collect();

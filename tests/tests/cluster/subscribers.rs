@@ -1,4 +1,4 @@
-//! A subscriber that is cut again and again while a log is imported, and resumes each time, ends with exactly what reads give.
+//! Convergence of a subscriber that is disconnected repeatedly during an import and resumes each time.
 
 use portrait::import::{self, ImportArgs, ImportReport};
 use portrait_client::ServerArgs;
@@ -12,16 +12,17 @@ use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
 use tonic::Code;
 
-const CUTS: usize = 100;
+/// Number of disconnections.
+const DISCONNECTIONS: usize = 100;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscriber_that_is_cut_a_hundred_times_ends_with_what_reads_give() {
+async fn a_subscriber_disconnected_a_hundred_times_converges_to_the_profiles() {
     check_cut_subscriber(&prepared::REES46).await;
 }
 
-/// Cuts a subscriber again and again while a log is imported.
+/// Disconnects a subscriber repeatedly while a log is imported.
 pub(super) async fn check_cut_subscriber(log: &Log) {
-    let data = tempfile::tempdir().expect("a folder");
+    let data = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(data.path(), &["--set", "query.progress_interval=50ms"]);
     let to = ServerArgs::at(server.grpc_url());
     let args = ImportArgs { file: log.path(), format: log.format, server: to, event_id: None };
@@ -31,10 +32,10 @@ pub(super) async fn check_cut_subscriber(log: &Log) {
     });
     let seed: u64 = rand::random();
     println!("seed {seed}");
-    let mut chance = StdRng::seed_from_u64(seed);
+    let mut rng = StdRng::seed_from_u64(seed);
     let mut subscriber = Subscriber::default();
-    for _ in 0..CUTS {
-        let mut left: u32 = chance.random_range(0..60);
+    for _ in 0..DISCONNECTIONS {
+        let mut left: u32 = rng.random_range(0..60);
         let enough = |_: &Subscriber| {
             left = left.saturating_sub(1);
             left == 0
@@ -42,12 +43,12 @@ pub(super) async fn check_cut_subscriber(log: &Log) {
         subscriber.listen(connect(server.grpc_url()).await, enough).await;
     }
     importing.await.expect("the import ends");
-    subscriber.lags_of_none = 0;
-    subscriber.listen(connect(server.grpc_url()).await, |subscriber| subscriber.lags_of_none >= 3).await;
+    subscriber.caught_up_count = 0;
+    subscriber.listen(connect(server.grpc_url()).await, |subscriber| subscriber.caught_up_count >= 3).await;
     let expected: Census = census(connect(server.grpc_url()).await).await;
     let known: Census =
         subscriber.known.iter().map(|(user, state)| (user.clone(), (state.1, state.2))).collect();
-    assert!(known == expected, "{} users are known, {} are there", known.len(), expected.len());
+    assert!(known == expected, "{} users are known, {} exist", known.len(), expected.len());
     assert_eq!(
         versions(&server).await,
         subscriber.known.iter().map(|(user, state)| (user.clone(), state.0)).collect()
@@ -56,19 +57,19 @@ pub(super) async fn check_cut_subscriber(log: &Log) {
 
 async fn versions(server: &Server) -> BTreeMap<String, u64> {
     let mut subscriber = Subscriber::default();
-    subscriber.listen(connect(server.grpc_url()).await, |subscriber| subscriber.lags_of_none >= 2).await;
+    subscriber.listen(connect(server.grpc_url()).await, |subscriber| subscriber.caught_up_count >= 2).await;
     subscriber.known.into_iter().map(|(user, state)| (user, state.0)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_token_is_refused() {
-    let data = tempfile::tempdir().expect("a folder");
+    let data = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(data.path(), &[]);
     let mut subscriber = Subscriber::default();
-    let mut answers = 0;
+    let mut responses = 0;
     let enough = |_: &Subscriber| {
-        answers += 1;
-        answers > 3
+        responses += 1;
+        responses > 3
     };
     subscriber.listen(connect(server.grpc_url()).await, enough).await;
     let mut client = QueryServiceClient::new(connect(server.grpc_url()).await);

@@ -1,6 +1,6 @@
-//! Several kinds of harm at once: what each of them leaves half done is what the others meet.
+//! Several faults at once: each meets the partially completed work of the others.
 
-use super::{pause, redis_on_disk};
+use super::{random_pause, redis_on_disk};
 use portrait_store_redis::testing::{Proxy, Server as Redis, FaultPoint};
 use portrait_tests::Server;
 use portrait_tests::faults::Trial;
@@ -8,92 +8,92 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use std::time::Instant;
 
-/// Kinds of harm in one cycle, at most.
-const HARMS_MAX: u32 = 5;
+/// Maximum number of faults per cycle.
+const FAULTS_MAX: u32 = 5;
 
-/// What has to be mended.
+/// Injected faults that need a repair.
 #[derive(Default)]
 struct CombinedFault {
     redis_killed: bool,
-    redis_hangs: bool,
-    /// Roles of processes that were killed.
+    redis_suspended: bool,
+    /// Roles of the killed processes.
     killed: Vec<&'static str>,
-    /// Workers that hang.
-    hanging: Vec<Server>,
+    /// Suspended workers.
+    suspended: Vec<Server>,
 }
 
 impl CombinedFault {
-    /// Does one more of the kinds that are left.
-    fn one_more(&mut self, trial: &mut Trial, redis: &mut Redis, proxy: &Proxy, chance: &mut StdRng) {
-        let up = !self.redis_killed && !self.redis_hangs;
-        let workers = trial.cluster.of("feature").count();
-        match chance.random_range(0..7) {
+    /// Injects one more fault of the kinds that are still possible.
+    fn inject_one(&mut self, trial: &mut Trial, redis: &mut Redis, proxy: &Proxy, rng: &mut StdRng) {
+        let redis_up = !self.redis_killed && !self.redis_suspended;
+        let workers = trial.cluster.servers_of("feature").count();
+        match rng.random_range(0..7) {
             0 if workers > 1 => {
-                trial.take("feature", chance.random_range(0..workers)).kill();
+                trial.take("feature", rng.random_range(0..workers)).kill();
                 self.killed.push("feature");
             }
             1 if workers > 1 => {
-                let zombie = trial.take("feature", chance.random_range(0..workers));
-                zombie.hang();
-                self.hanging.push(zombie);
+                let suspended = trial.take("feature", rng.random_range(0..workers));
+                suspended.suspend();
+                self.suspended.push(suspended);
             }
-            2 if trial.cluster.of("ingest").count() > 1 => {
-                trial.take("ingest", chance.random_range(0..2)).kill();
+            2 if trial.cluster.servers_of("ingest").count() > 1 => {
+                trial.take("ingest", rng.random_range(0..2)).kill();
                 self.killed.push("ingest");
             }
-            3 if up => {
+            3 if redis_up => {
                 redis.kill();
                 self.redis_killed = true;
             }
-            4 if up => {
+            4 if redis_up => {
                 redis.hang();
-                self.redis_hangs = true;
+                self.redis_suspended = true;
             }
-            5 if up => redis.command("CONFIG SET maxmemory 1mb"),
+            5 if redis_up => redis.command("CONFIG SET maxmemory 1mb"),
             _ => (0..3).for_each(|_| {
-                proxy.lose_reply_to(if chance.random_bool(0.5) { FaultPoint::Append } else { FaultPoint::Commit });
+                proxy.lose_reply_to(if rng.random_bool(0.5) { FaultPoint::Append } else { FaultPoint::Commit });
             }),
         }
     }
 
-    /// Brings back what it took, and nothing else: the rest is for the processes to find out.
-    async fn mend(self, trial: &mut Trial, redis: &mut Redis, chance: &mut StdRng) {
+    /// Restarts and resumes the affected processes. Everything else must recover without help.
+    async fn repair(self, trial: &mut Trial, redis: &mut Redis, rng: &mut StdRng) {
         if self.redis_killed {
             tokio::task::block_in_place(|| redis.restart());
         }
-        if self.redis_hangs {
+        if self.redis_suspended {
             redis.wake();
         }
         redis.command::<()>("CONFIG SET maxmemory 0");
-        for zombie in self.hanging {
-            pause(chance, 500).await;
-            zombie.wake();
-            trial.put_back("feature", zombie);
+        for suspended in self.suspended {
+            random_pause(rng, 500).await;
+            suspended.resume();
+            trial.put_back("feature", suspended);
         }
         for role in self.killed {
-            pause(chance, 300).await;
+            random_pause(rng, 300).await;
             trial.add(role);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_killed_hangs_is_full_and_loses_answers_at_once_loses_and_doubles_nothing() {
+async fn combined_faults_lose_and_duplicate_nothing() {
     let mut redis = redis_on_disk();
     let proxy = Proxy::to(redis.port()).await;
-    let mut trial = Trial::begin("together", &proxy.url(), &[], &["feature", "ingest"]);
-    while let Some(mut chance) = trial.next() {
-        let mut harm = CombinedFault::default();
-        for _ in 0..chance.random_range(2..=HARMS_MAX) {
-            pause(&mut chance, 600).await;
-            harm.one_more(&mut trial, &mut redis, &proxy, &mut chance);
+    let mut trial = Trial::start("combined", &proxy.url(), &[], &["feature", "ingest"]);
+    while let Some(mut rng) = trial.next() {
+        let mut fault = CombinedFault::default();
+        for _ in 0..rng.random_range(2..=FAULTS_MAX) {
+            random_pause(&mut rng, 600).await;
+            fault.inject_one(&mut trial, &mut redis, &proxy, &mut rng);
         }
-        pause(&mut chance, 2500).await;
-        let mended = Instant::now();
-        harm.mend(&mut trial, &mut redis, &mut chance).await;
-        let took = trial.everything_moves(mended).await;
-        trial.plan.took(took);
+        random_pause(&mut rng, 2500).await;
+        let repaired = Instant::now();
+        fault.repair(&mut trial, &mut redis, &mut rng).await;
+        let took = trial.await_progress(repaired).await;
+        trial.plan.record_duration(took);
         trial.compare().await;
     }
-    trial.end().await;
+    trial.finish().await;
 }

@@ -1,7 +1,7 @@
-//! Shoppers are erased under load while workers are killed, at random and exactly between two steps of the protocol: nothing of them
-//! comes back, whatever is sent of their past, by whom and however late, nothing else is lost, and the log alone gives the same.
+//! Users are erased under load while workers are killed, at random moments and at failpoints between two steps of the protocol. Events
+//! from before the erasure never return however late they arrive, nothing else is lost, and a rebuild from the log gives the same profiles.
 
-use super::{pause, redis_on_disk};
+use super::{random_pause, redis_on_disk};
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{
     Action, BatchGetProfilesRequest, EraseRequest, ErasureState, Event, GetErasureRequest, RelateRequest,
@@ -17,33 +17,33 @@ use std::time::{Instant, SystemTime};
 
 type IngestClient = portrait_proto::v1::ingest_service_client::IngestServiceClient<tonic::transport::Channel>;
 
-/// Shoppers erased in one cycle, at most.
+/// Maximum number of users erased per cycle.
 const VICTIMS_MAX: u32 = 5;
-/// Friends of each of them.
+/// Friends of each erased user.
 const FRIENDS: usize = 3;
 
-/// What one cycle erases, and who was connected to whom.
+/// Users to erase in a cycle, and their edges.
 struct Cycle {
     name: String,
     victims: BTreeSet<String>,
-    /// Friends by victim.
+    /// Friends by erased user.
     friends: BTreeMap<String, Vec<String>>,
 }
 
 impl Cycle {
-    fn draw(number: u64, chance: &mut StdRng) -> Self {
+    fn draw(number: u64, rng: &mut StdRng) -> Self {
         let victims: BTreeSet<String> =
-            (0..chance.random_range(1..=VICTIMS_MAX)).map(|_| Load::any_user(chance)).collect();
+            (0..rng.random_range(1..=VICTIMS_MAX)).map(|_| Load::any_user(rng)).collect();
         let mut friends = BTreeMap::new();
         for victim in &victims {
-            let anybody = std::iter::repeat_with(|| Load::any_user(chance));
-            let of_victim = anybody.filter(|friend| !victims.contains(friend)).take(FRIENDS).collect();
+            let candidates = std::iter::repeat_with(|| Load::any_user(rng));
+            let of_victim = candidates.filter(|friend| !victims.contains(friend)).take(FRIENDS).collect();
             friends.insert(victim.clone(), of_victim);
         }
-        Self { name: format!("erased-{number}-{}", chance.random::<u32>()), victims, friends }
+        Self { name: format!("erased-{number}-{}", rng.random::<u32>()), victims, friends }
     }
 
-    /// An edge from each friend to each victim.
+    /// Edge from each friend to each erased user.
     fn edges(&self, kind: &str, at: SystemTime) -> Vec<Relation> {
         let pairs =
             self.friends.iter().flat_map(|(victim, friends)| friends.iter().map(move |from| (from, victim)));
@@ -58,7 +58,7 @@ impl Cycle {
         pairs.enumerate().map(edge).collect()
     }
 
-    /// Something that each victim did then.
+    /// Event of each user to erase at the given time.
     fn events(&self, kind: &str, at: SystemTime) -> Vec<Event> {
         let event = |victim: &String| Event {
             event_id: format!("{}-{kind}-{victim}", self.name),
@@ -70,28 +70,28 @@ impl Cycle {
         self.victims.iter().map(event).collect()
     }
 
-    /// Erases the victims, some of them twice with one id, and gives the receipts.
-    async fn erase(&self, hand: &LoadHandle, chance: &mut StdRng) -> Vec<Vec<u8>> {
+    /// Erases the users, some of them twice with one id, and returns the receipts.
+    async fn erase(&self, hand: &LoadHandle, rng: &mut StdRng) -> Vec<Vec<u8>> {
         let mut receipts = Vec::new();
         for victim in &self.victims {
-            for _ in 0..chance.random_range(1..=2) {
+            for _ in 0..rng.random_range(1..=2) {
                 let event_id = format!("{}-{victim}", self.name);
                 let request = EraseRequest { user_id: victim.clone(), event_id };
-                let erase = async |mut door: IngestClient| door.erase(request.clone()).await;
-                receipts.push(hand.send_batch(erase).await.into_inner().receipt);
+                let erase = async |mut client: IngestClient| client.erase(request.clone()).await;
+                receipts.push(hand.call_until_answered(erase).await.into_inner().receipt);
             }
         }
         receipts
     }
 }
 
-/// States edges until all are acknowledged, and tells the oracle, to which they are what was done on that day.
+/// Sends edges until all are acknowledged and records them in the oracle, which counts an edge like an event.
 async fn relate(hand: &LoadHandle, relations: Vec<Relation>) {
     let request = RelateRequest { relations };
     hand.oracle().counts.sent += request.relations.len() as u64;
     loop {
-        let answer = hand.send_batch(async |mut door| door.relate(request.clone()).await).await.into_inner();
-        if answer.rejected.is_empty() {
+        let response = hand.call_until_answered(async |mut client| client.relate(request.clone()).await).await.into_inner();
+        if response.rejected.is_empty() {
             break;
         }
     }
@@ -102,27 +102,27 @@ async fn relate(hand: &LoadHandle, relations: Vec<Relation>) {
     }
 }
 
-/// Waits until all erasures are applied.
+/// Waits until all erasures are applied to all partitions.
 async fn applied(hand: &LoadHandle, receipts: Vec<Vec<u8>>) {
     for receipt in receipts {
         let request = GetErasureRequest { receipt };
         eventually("an erasure is applied", async || {
-            let state = hand.send_batch(async |mut door| door.get_erasure(request.clone()).await).await.into_inner();
+            let state = hand.call_until_answered(async |mut client| client.get_erasure(request.clone()).await).await.into_inner();
             state.state() == ErasureState::Applied
         })
         .await;
     }
 }
 
-/// Checks which of a cycle's friends have an edge to the victims.
+/// Checks that exactly if `come_back`, the friends have edges to the erased users.
 async fn check_edges(trial: &Trial, cycle: &Cycle, come_back: bool) {
     let mut query = QueryServiceClient::new(trial.cluster.connect().await);
     for (victim, friends) in &cycle.friends {
         let user_ids: BTreeSet<String> = friends.iter().cloned().collect();
         let request =
             BatchGetProfilesRequest { user_ids: user_ids.into_iter().collect(), ..Default::default() };
-        let answer = query.batch_get_profiles(request).await.expect("profiles can be read").into_inner();
-        for profile in answer.profiles {
+        let response = query.batch_get_profiles(request).await.expect("profiles can be read").into_inner();
+        for profile in response.profiles {
             let edges = profile.social.map(|social| social.edges).unwrap_or_default();
             let has = edges.iter().any(|edge| edge.user_id == *victim);
             assert_eq!(has, come_back, "{} and {victim}", profile.user_id);
@@ -130,10 +130,10 @@ async fn check_edges(trial: &Trial, cycle: &Cycle, come_back: bool) {
     }
 }
 
-/// Waits until every subscriber has heard of the victims: only who knows of somebody is told of a deletion.
+/// Waits until every subscriber knows the users to erase, because a deletion is sent only for known users.
 async fn known_to_followers(trial: &Trial, cycle: &Cycle) {
     for follower in &trial.followers {
-        eventually("a subscriber knows who is to be erased", async || {
+        eventually("a subscriber knows the users to erase", async || {
             let known = follower.known();
             cycle.victims.iter().all(|victim| known.contains_key(victim))
         })
@@ -141,66 +141,69 @@ async fn known_to_followers(trial: &Trial, cycle: &Cycle) {
     }
 }
 
-/// Kills a worker, at any moment or at a named point, waits until another has taken over, and brings a new one. How long that may
-/// take is the matter of other rows.
-async fn kill_worker(trial: &mut Trial, proxy: &Proxy, chance: &mut StdRng) {
-    let point = [None, Some(FaultMoment::Sent), Some(FaultMoment::Done)][chance.random_range(0..3)];
+/// Kills a worker at a random moment or at a failpoint, waits for the takeover and starts a replacement. Other rows limit the duration
+/// of a takeover.
+async fn kill_worker(trial: &mut Trial, proxy: &Proxy, rng: &mut StdRng) {
+    let point = [None, Some(FaultMoment::Sent), Some(FaultMoment::Done)][rng.random_range(0..3)];
     match point {
         Some(moment) => proxy.hold(FaultPoint::Commit, moment).reached().await,
-        None => pause(chance, 300).await,
+        None => random_pause(rng, 300).await,
     }
     let killed = Instant::now();
     trial.take("feature", 1).kill();
-    trial.plan.took(trial.everything_moves(killed).await);
+    trial.plan.record_duration(trial.await_progress(killed).await);
     trial.add_over("feature", &proxy.url());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_of_an_erased_shopper_comes_back_whoever_is_killed_and_whatever_is_sent_again() {
+async fn erased_data_never_returns_after_kills_late_events_and_duplicates() {
     let redis = redis_on_disk();
     let proxy = Proxy::to(redis.port()).await;
-    let mut trial = Trial::begin("erased", &redis.url(), &[], &[]);
-    // The second one is the one that is killed.
+    let mut trial = Trial::start("erasure", &redis.url(), &[], &[]);
+    // The second worker is the one that is killed; its connection goes through the proxy.
     trial.add_over("feature", &proxy.url());
-    let hand = trial.load.hand();
+    let hand = trial.load.handle();
     let mut erased = 0;
-    while let Some(mut chance) = trial.next() {
-        let cycle = Cycle::draw(trial.plan.cycle(), &mut chance);
-        pause(&mut chance, 300).await;
+    while let Some(mut rng) = trial.next() {
+        let cycle = Cycle::draw(trial.plan.cycle(), &mut rng);
+        random_pause(&mut rng, 300).await;
         let before = SystemTime::now();
         hand.send(cycle.events("before", before)).await;
         relate(&hand, cycle.edges("before", before)).await;
         known_to_followers(&trial, &cycle).await;
-        // Whoever is erased does nothing meanwhile; what was done before may still be under way.
-        trial.load.rest(cycle.victims.clone());
-        let mut chance_of_erasure: StdRng = rand::SeedableRng::seed_from_u64(chance.random());
-        let erasing = cycle.erase(&hand, &mut chance_of_erasure);
-        let (receipts, ()) = tokio::join!(erasing, kill_worker(&mut trial, &proxy, &mut chance));
+        // Users under erasure get no new events; earlier events may still be in flight.
+        trial.load.exclude_users(cycle.victims.clone());
+        let mut erasure_rng: StdRng = rand::SeedableRng::seed_from_u64(rng.random());
+        let erasing = cycle.erase(&hand, &mut erasure_rng);
+        let (receipts, ()) = tokio::join!(erasing, kill_worker(&mut trial, &proxy, &mut rng));
         next_millisecond().await;
         let until = SystemTime::now();
         cycle.victims.iter().for_each(|victim| trial.load.oracle().erased(victim, until));
         next_millisecond().await;
-        trial.load.rest(BTreeSet::new());
-        // What was done before and comes only now, new to everybody, and edges of that time.
+        trial.load.exclude_users(BTreeSet::new());
+        // Events and edges from before the erasure with ids that were never sent before.
         hand.send(cycle.events("late", before)).await;
         relate(&hand, cycle.edges("late", before)).await;
-        tokio::time::timeout(TEST_TIMEOUT, applied(&hand, receipts)).await.expect("they are applied");
+        tokio::time::timeout(TEST_TIMEOUT, applied(&hand, receipts)).await.expect("the erasures are applied");
         check_edges(&trial, &cycle, false).await;
-        let comes_back = chance.random_bool(0.5);
+        let comes_back = rng.random_bool(0.5);
         if comes_back {
             hand.send(cycle.events("since", SystemTime::now())).await;
             relate(&hand, cycle.edges("since", SystemTime::now())).await;
         }
-        let quiet = trial.load.pause().await;
-        quiet.resend().await;
-        drop(quiet);
+        let paused = trial.load.pause().await;
+        paused.resend().await;
+        drop(paused);
         trial.compare().await;
         check_edges(&trial, &cycle, comes_back).await;
         erased += cycle.victims.len();
-        let told: Vec<(u64, u64)> =
-            trial.followers.iter().map(Follower::versions_back_and_deletions).collect();
-        assert!(told.iter().all(|(back, deletions)| *back == 0 && *deletions > 0), "{told:?}");
+        let received: Vec<(u64, u64)> =
+            trial.followers.iter().map(Follower::version_regressions_and_deletions).collect();
+        assert!(
+            received.iter().all(|(regressions, deletions)| *regressions == 0 && *deletions > 0),
+            "{received:?}"
+        );
     }
-    println!("erased: {erased} shoppers");
-    trial.end().await;
+    println!("erased: {erased} users");
+    trial.finish().await;
 }

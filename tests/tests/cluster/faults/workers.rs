@@ -1,114 +1,114 @@
-//! Processes of Portrait are lost, hang, or come and go; the store stays.
+//! Processes of Portrait are killed, suspended, added and removed; the store keeps running.
 
-use super::{pause, redis_on_disk};
+use super::{random_pause, redis_on_disk};
 use portrait_tests::faults::{LEASE, TAKEOVER, Trial};
 use rand::RngExt;
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_killed_feature_worker_loses_and_doubles_nothing_and_is_replaced_within_its_lease() {
+async fn a_killed_feature_worker_loses_and_duplicates_nothing_and_is_replaced_within_its_lease() {
     let redis = redis_on_disk();
-    let mut trial = Trial::begin("feature-killed", &redis.url(), &[], &["feature"]);
-    while let Some(mut chance) = trial.next() {
-        pause(&mut chance, 1000).await;
-        let victim = trial.take("feature", chance.random_range(0..2));
+    let mut trial = Trial::start("feature-killed", &redis.url(), &[], &["feature"]);
+    while let Some(mut rng) = trial.next() {
+        random_pause(&mut rng, 1000).await;
+        let victim = trial.take("feature", rng.random_range(0..2));
         let killed = Instant::now();
         victim.kill();
-        let back_at_once = chance.random_bool(0.5);
-        if back_at_once {
+        let restarts_at_once = rng.random_bool(0.5);
+        if restarts_at_once {
             trial.add("feature");
         }
-        let took = trial.everything_moves(killed).await;
-        trial.plan.took(took);
-        assert!(took <= LEASE + TAKEOVER, "nobody took over for {took:?}");
-        if !back_at_once {
+        let took = trial.await_progress(killed).await;
+        trial.plan.record_duration(took);
+        assert!(took <= LEASE + TAKEOVER, "the takeover took {took:?}");
+        if !restarts_at_once {
             trial.add("feature");
         }
         trial.compare().await;
     }
-    trial.end().await;
+    trial.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_killed_ingest_loses_nothing_that_it_acknowledged_and_doubles_nothing() {
+async fn a_killed_ingest_loses_nothing_acknowledged_and_duplicates_nothing() {
     let redis = redis_on_disk();
-    let mut trial = Trial::begin("ingest-killed", &redis.url(), &[], &["ingest"]);
-    while let Some(mut chance) = trial.next() {
-        pause(&mut chance, 500).await;
-        trial.take("ingest", chance.random_range(0..2)).kill();
-        pause(&mut chance, 200).await;
+    let mut trial = Trial::start("ingest-killed", &redis.url(), &[], &["ingest"]);
+    while let Some(mut rng) = trial.next() {
+        random_pause(&mut rng, 500).await;
+        trial.take("ingest", rng.random_range(0..2)).kill();
+        random_pause(&mut rng, 200).await;
         trial.add("ingest");
         trial.compare().await;
     }
-    trial.end().await;
+    trial.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_worker_that_hangs_past_its_lease_commits_nothing_when_it_goes_on() {
+async fn a_worker_suspended_past_its_lease_commits_nothing_when_it_resumes() {
     let redis = redis_on_disk();
-    let mut trial = Trial::begin("feature-hangs", &redis.url(), &[], &["feature"]);
+    let mut trial = Trial::start("feature-hangs", &redis.url(), &[], &["feature"]);
     let ran = trial.plan.next().is_some();
     let mut fenced = 0.0;
-    while let Some(mut chance) = trial.next() {
-        pause(&mut chance, 1000).await;
-        // The other one answers for the deployment meanwhile.
-        let zombie = trial.take("feature", chance.random_range(0..2));
-        let hung = Instant::now();
-        zombie.hang();
-        let took = trial.everything_moves(hung).await;
-        trial.plan.took(took);
-        assert!(took <= LEASE + TAKEOVER, "nobody took over for {took:?}");
-        pause(&mut chance, 500).await;
-        zombie.wake();
-        trial.put_back("feature", zombie);
-        // It owns its share again, and applies.
-        trial.everything_moves(hung).await;
+    while let Some(mut rng) = trial.next() {
+        random_pause(&mut rng, 1000).await;
+        // The other worker serves the status calls meanwhile.
+        let suspended = trial.take("feature", rng.random_range(0..2));
+        let suspended_at = Instant::now();
+        suspended.suspend();
+        let took = trial.await_progress(suspended_at).await;
+        trial.plan.record_duration(took);
+        assert!(took <= LEASE + TAKEOVER, "the takeover took {took:?}");
+        random_pause(&mut rng, 500).await;
+        suspended.resume();
+        trial.put_back("feature", suspended);
+        // The resumed worker owns partitions again and applies records.
+        trial.await_progress(suspended_at).await;
         trial.compare().await;
-        let workers: Vec<_> = trial.cluster.of("feature").collect();
-        fenced = workers.iter().map(|worker| worker.counted("portrait_feature_fenced_commits_total")).sum();
+        let workers: Vec<_> = trial.cluster.servers_of("feature").collect();
+        fenced = workers.iter().map(|worker| worker.metric_total("portrait_feature_fenced_commits_total")).sum();
     }
     println!("{fenced} commits were fenced");
-    assert!(fenced > 0.0 || !ran, "no zombie tried to commit");
-    trial.end().await;
+    assert!(fenced > 0.0 || !ran, "no resumed worker tried to commit");
+    trial.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn workers_that_come_and_go_lose_nothing_and_hand_over_at_once() {
-    /// How long a worker that goes in order may leave its partitions to nobody.
+async fn added_and_removed_workers_lose_nothing_and_hand_over_immediately() {
+    /// Time limit for the handover of the partitions of a worker that stops gracefully.
     const HANDOVER: Duration = Duration::from_secs(3);
     let redis = redis_on_disk();
-    let mut trial = Trial::begin("feature-resized", &redis.url(), &[], &[]);
-    while let Some(mut chance) = trial.next() {
-        phase(&mut trial).await;
+    let mut trial = Trial::start("feature-resized", &redis.url(), &[], &[]);
+    while let Some(mut rng) = trial.next() {
+        measure_phase(&mut trial).await;
         (0..3).for_each(|_| trial.add("feature"));
-        trial.everything_moves(Instant::now()).await;
-        phase(&mut trial).await;
-        pause(&mut chance, 500).await;
-        // From four to two, and on to the one that the next cycle begins with.
+        trial.await_progress(Instant::now()).await;
+        measure_phase(&mut trial).await;
+        random_pause(&mut rng, 500).await;
+        // From four workers down to the one that the next cycle starts with.
         for left in [3, 2, 1] {
-            let goes = trial.take("feature", chance.random_range(0..=left));
-            let begun = Instant::now();
-            let stopping = tokio::task::spawn_blocking(|| goes.stop());
-            let took = trial.everything_moves(begun).await;
-            trial.plan.took(took);
-            assert!(took <= HANDOVER, "nobody took over for {took:?}");
-            assert!(stopping.await.expect("no panic").success(), "it stops in order");
+            let leaving = trial.take("feature", rng.random_range(0..=left));
+            let started = Instant::now();
+            let stopping = tokio::task::spawn_blocking(|| leaving.stop());
+            let took = trial.await_progress(started).await;
+            trial.plan.record_duration(took);
+            assert!(took <= HANDOVER, "the takeover took {took:?}");
+            assert!(stopping.await.expect("no panic").success(), "the worker stops gracefully");
             if left == 2 {
-                phase(&mut trial).await;
+                measure_phase(&mut trial).await;
             }
-            pause(&mut chance, 300).await;
+            random_pause(&mut rng, 300).await;
         }
         trial.compare().await;
     }
-    trial.end().await;
+    trial.finish().await;
 }
 
-/// Lets the load run on, and notes how much was acknowledged with the workers that are there.
-async fn phase(trial: &mut Trial) {
+/// Measures the acknowledged events of one second with the current number of workers.
+async fn measure_phase(trial: &mut Trial) {
     const PHASE: Duration = Duration::from_secs(1);
-    let (begun, before) = (Instant::now(), trial.load.oracle().counts.acknowledged);
+    let (started, before) = (Instant::now(), trial.load.oracle().counts.acknowledged);
     tokio::time::sleep(PHASE).await;
     let acknowledged = trial.load.oracle().counts.acknowledged - before;
-    let workers = trial.cluster.of("feature").count() as u64;
-    trial.plan.phase(workers, acknowledged, begun.elapsed());
+    let workers = trial.cluster.servers_of("feature").count() as u64;
+    trial.plan.record_phase(workers, acknowledged, started.elapsed());
 }

@@ -1,7 +1,7 @@
-//! Callers who wear a server down: too many connections, words that never end, messages that are far too large. Each is told so or
-//! cut, the memory of the server stays what it was, and somebody else is served meanwhile.
+//! Abusive clients: too many connections, unfinished handshakes and requests, oversized messages. Each gets a status or is disconnected,
+//! the memory of the server stays bounded, and other clients are served meanwhile.
 
-use super::{Certificates, SecuredServer, asked, caller, served, with_tls};
+use super::{Certificates, SecuredServer, get_profile_status, credentials, connect_and_query, with_tls};
 use axum::body::Body;
 use bytes::Bytes;
 use flate2::Compression;
@@ -12,7 +12,7 @@ use portrait_proto::status::reason_of;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{ErrorReason, WatchProfileChangesRequest};
 use portrait_runtime::peer::{Peer, PresentedCredentials};
-use portrait_tests::{Server, until};
+use portrait_tests::{Server, wait_until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -20,50 +20,50 @@ use std::time::{Duration, Instant};
 use tonic::{Code, Status};
 use tower::ServiceExt;
 
-/// How many connections say nothing.
-const SILENT: usize = 10_000;
-/// More than whatever a server may need for a while, and much less than what it is told to take.
-const ROOM: u64 = 96 << 20;
+/// Number of idle connections.
+const IDLE: usize = 10_000;
+/// Maximum growth of memory in bytes: above normal fluctuation, far below the announced sizes.
+const GROWTH_BYTES_MAX: u64 = 96 << 20;
 
-/// Opens a connection and says `bytes`.
-fn say(house: &SecuredServer, bytes: &[u8]) -> TcpStream {
-    let address = house.url().split_once("://").expect("a URL").1;
+/// Opens a connection and sends `bytes`.
+fn open_connection(server: &SecuredServer, bytes: &[u8]) -> TcpStream {
+    let address = server.url().split_once("://").expect("a URL").1;
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.write_all(bytes).expect("sent");
     stream.set_read_timeout(Some(portrait_tests::TEST_TIMEOUT)).expect("a time");
     stream
 }
 
-/// Reads until the other side ends it.
-fn ended(mut stream: TcpStream) {
-    let mut heard = Vec::new();
-    if let Err(error) = stream.read_to_end(&mut heard) {
-        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "it goes on");
+/// Reads until the server closes the connection.
+fn read_until_closed(mut stream: TcpStream) {
+    let mut received = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut received) {
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "the connection stays open");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thousands_who_say_nothing_keep_nobody_out() {
-    // The server's child inherits it.
+async fn thousands_of_idle_connections_do_not_block_other_clients() {
+    // The server process inherits the limit.
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to what is allowed");
-    let house = SecuredServer::start(&["server.max_connections=64".to_owned()]);
-    let friend = served(house.url(), &PresentedCredentials::default()).await.expect("the first");
-    let before = house.server.memory_bytes();
-    let mut silent = Vec::new();
-    for number in 0..SILENT {
-        silent.push(say(&house, b""));
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("the hard limit is allowed");
+    let server = SecuredServer::start(&["server.max_connections=64".to_owned()]);
+    let peer = connect_and_query(server.url(), &PresentedCredentials::default()).await.expect("the first");
+    let before = server.process.memory_bytes();
+    let mut idle = Vec::new();
+    for number in 0..IDLE {
+        idle.push(open_connection(&server, b""));
         if number % 1000 == 999 {
-            served(house.url(), &PresentedCredentials::default()).await.expect("who asks is let in");
-            assert_eq!(asked(&friend).await.expect_err("nobody").code(), Code::NotFound);
+            connect_and_query(server.url(), &PresentedCredentials::default()).await.expect("an active client is accepted");
+            assert_eq!(get_profile_status(&peer).await.expect_err("unknown user").code(), Code::NotFound);
         }
     }
-    let grown = house.server.memory_bytes().saturating_sub(before);
-    assert!(grown < ROOM, "{grown} bytes for {SILENT} connections");
-    let open = open_files(&house.server);
+    let grown = server.process.memory_bytes().saturating_sub(before);
+    assert!(grown < GROWTH_BYTES_MAX, "{grown} bytes for {IDLE} connections");
+    let open = open_files(&server.process);
     assert!(open < 1000, "{open} files are open for 64 connections");
-    // The first of them are gone.
-    ended(silent.swap_remove(0));
+    // The oldest idle connections are evicted.
+    read_until_closed(idle.swap_remove(0));
 }
 
 fn open_files(server: &Server) -> usize {
@@ -72,13 +72,13 @@ fn open_files(server: &Server) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_never_finishes_a_handshake_a_preface_or_a_head_is_cut() {
+async fn unfinished_handshakes_prefaces_and_heads_are_disconnected() {
     let ours = Certificates::make();
     let soon = "server.handshake_timeout=200ms".to_owned();
     let plain = SecuredServer::start(std::slice::from_ref(&soon));
     let secured = SecuredServer::start(&[with_tls(&ours, "server", false), vec![soon]].concat());
-    let trusting = caller(&ours, None, None);
-    // The beginning of a ClientHello: a record of 512 bytes, of which six come.
+    let trusting = credentials(&ours, None, None);
+    // Start of a ClientHello: a record of 512 bytes, of which six are sent.
     let hello = [0x16, 3, 1, 2, 0, 1];
     let rows: [(&SecuredServer, &[u8]); 6] = [
         (&plain, b""),
@@ -88,19 +88,19 @@ async fn who_never_finishes_a_handshake_a_preface_or_a_head_is_cut() {
         (&secured, &hello),
         (&secured, &hello[..1]),
     ];
-    let loris: Vec<TcpStream> = rows.iter().map(|(house, bytes)| say(house, bytes)).collect();
-    let begun = Instant::now();
-    let friends = [(&plain, &PresentedCredentials::default()), (&secured, &trusting)];
-    for (house, presented) in friends {
-        let friend = served(house.url(), presented).await.expect("who asks is served");
-        while begun.elapsed() < Duration::from_millis(400) {
-            assert_eq!(asked(&friend).await.expect_err("nobody").code(), Code::NotFound);
+    let loris: Vec<TcpStream> = rows.iter().map(|(server, bytes)| open_connection(server, bytes)).collect();
+    let started = Instant::now();
+    let clients = [(&plain, &PresentedCredentials::default()), (&secured, &trusting)];
+    for (server, presented) in clients {
+        let peer = connect_and_query(server.url(), presented).await.expect("an active client is served");
+        while started.elapsed() < Duration::from_millis(400) {
+            assert_eq!(get_profile_status(&peer).await.expect_err("unknown user").code(), Code::NotFound);
         }
     }
-    tokio::task::spawn_blocking(|| loris.into_iter().for_each(ended)).await.expect("all were cut");
+    tokio::task::spawn_blocking(|| loris.into_iter().for_each(read_until_closed)).await.expect("every connection is closed");
 }
 
-/// Sends `frame` as the beginning of a call that goes on, and gives the status.
+/// Sends `frame` as the start of an unfinished request; returns the status of the response.
 async fn sent(peer: &Peer, encoding: Option<&str>, frame: &Bytes) -> Status {
     let mut request = Request::post("http://portrait/portrait.v1.IngestService/Track")
         .header("content-type", "application/grpc")
@@ -117,22 +117,22 @@ async fn sent(peer: &Peer, encoding: Option<&str>, frame: &Bytes) -> Status {
     }
 }
 
-/// A message of `length` bytes, of which `content` comes.
+/// gRPC frame that announces `length` bytes and contains `content`.
 fn frame(compressed: bool, length: usize, content: &[u8]) -> Bytes {
     let length = u32::try_from(length).expect("it fits").to_be_bytes();
     [&[u8::from(compressed)], &length[..], content].concat().into()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_is_far_too_large_is_refused_before_it_is_read_or_unpacked() {
-    let house = SecuredServer::start(&[]);
-    let friend = served(house.url(), &PresentedCredentials::default()).await.expect("the first");
-    let before = house.server.memory_bytes();
+async fn an_oversized_message_is_refused_before_it_is_read_or_decompressed() {
+    let server = SecuredServer::start(&[]);
+    let peer = connect_and_query(server.url(), &PresentedCredentials::default()).await.expect("the first");
+    let before = server.process.memory_bytes();
     let announced = frame(false, 1 << 30, b"x");
-    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
-    let nothing = vec![0; 1 << 20];
-    (0..512).for_each(|_| packed.write_all(&nothing).expect("packed"));
-    let packed = packed.finish().expect("packed");
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let zeros = vec![0; 1 << 20];
+    (0..512).for_each(|_| encoder.write_all(&zeros).expect("compressed"));
+    let packed = encoder.finish().expect("compressed");
     let bomb = frame(true, packed.len(), &packed);
     let garbage = frame(true, 5, b"no gz");
     for _ in 0..20 {
@@ -143,59 +143,59 @@ async fn a_message_that_is_far_too_large_is_refused_before_it_is_read_or_unpacke
             (Some("zstd"), &garbage, Code::Unimplemented, None),
         ];
         for (encoding, frame, code, reason) in rows {
-            let status = sent(&friend, encoding, frame).await;
+            let status = sent(&peer, encoding, frame).await;
             assert_eq!((status.code(), reason_of(&status)), (code, reason), "{status}");
         }
-        assert_eq!(asked(&friend).await.expect_err("nobody").code(), Code::NotFound);
+        assert_eq!(get_profile_status(&peer).await.expect_err("unknown user").code(), Code::NotFound);
     }
-    let grown = house.server.memory_bytes().saturating_sub(before);
-    assert!(grown < ROOM, "{grown} bytes");
+    let grown = server.process.memory_bytes().saturating_sub(before);
+    assert!(grown < GROWTH_BYTES_MAX, "{grown} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_that_are_too_large_are_refused_and_the_next_call_is_served() {
-    let house = SecuredServer::start(&["server.max_header=4KiB".to_owned()]);
-    let friend = served(house.url(), &PresentedCredentials::default()).await.expect("the first");
+async fn oversized_headers_are_refused_and_the_next_call_is_served() {
+    let server = SecuredServer::start(&["server.max_header=4KiB".to_owned()]);
+    let peer = connect_and_query(server.url(), &PresentedCredentials::default()).await.expect("the first");
     let (large, small) = ("x".repeat(8 << 10), "x".repeat(2 << 10));
     let answered = async |value: &str| {
         let mut request = tonic::Request::new(Default::default());
         request.metadata_mut().insert("x-note", value.parse().expect("a header"));
-        QueryServiceClient::new(friend.clone()).get_profile(request).await.expect_err("nobody").code()
+        QueryServiceClient::new(peer.clone()).get_profile(request).await.expect_err("unknown user").code()
     };
-    assert_eq!(answered(&small).await, Code::InvalidArgument, "nobody is asked for");
+    assert_eq!(answered(&small).await, Code::InvalidArgument, "the user id is empty");
     assert_ne!(answered(&large).await, Code::InvalidArgument);
     assert_eq!(answered(&small).await, Code::InvalidArgument);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_is_old_is_made_anew_and_a_stream_on_it_is_cut_after_the_grace() {
+async fn an_old_connection_is_replaced_and_its_streams_end_after_the_grace_period() {
     let ages = ["server.connection_age=300ms", "server.connection_grace=300ms"];
-    let house = SecuredServer::start(&ages.map(str::to_owned));
-    let channel = PresentedCredentials::default().endpoint(house.url()).expect("an address").connect_lazy();
+    let server = SecuredServer::start(&ages.map(str::to_owned));
+    let channel = PresentedCredentials::default().endpoint(server.url()).expect("an address").connect_lazy();
     let peer = Peer::from(channel);
     let watch = WatchProfileChangesRequest::default();
     let watched = QueryServiceClient::new(peer.clone()).watch_profile_changes(watch).await;
     let mut watched = watched.expect("a stream").into_inner();
-    let begun = Instant::now();
-    let cut = tokio::spawn(async move {
+    let started = Instant::now();
+    let stream_end = tokio::spawn(async move {
         while watched.message().await.is_ok_and(|message| message.is_some()) {}
-        begun.elapsed()
+        started.elapsed()
     });
-    // Calls go on over one connection after the other. What this caller had not sent when it was asked to go is not sent.
+    // Calls continue on successive connections. A call that was not sent before GOAWAY is cancelled by the client.
     let mut answered = 0;
-    until("the stream was cut", async || {
-        match asked(&peer).await.expect_err("nobody").code() {
+    wait_until("the stream has ended", async || {
+        match get_profile_status(&peer).await.expect_err("unknown user").code() {
             Code::NotFound => answered += 1,
             code => assert_eq!(code, Code::Cancelled),
         }
-        cut.is_finished()
+        stream_end.is_finished()
     })
     .await;
     assert!(answered > 100, "{answered} calls were answered");
-    until("who comes again is served", async || {
-        asked(&peer).await.is_err_and(|status| status.code() == Code::NotFound)
+    wait_until("a new connection is served", async || {
+        get_profile_status(&peer).await.is_err_and(|status| status.code() == Code::NotFound)
     })
     .await;
-    let lived = cut.await.expect("no panic");
-    assert!(lived > Duration::from_millis(500), "it was cut after {lived:?}, before its grace was over");
+    let lived = stream_end.await.expect("no panic");
+    assert!(lived > Duration::from_millis(500), "it ended after {lived:?}, before the grace period");
 }

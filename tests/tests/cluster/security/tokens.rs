@@ -1,6 +1,6 @@
-//! Tokens: what each role may do, what is told to whom it may not, how often it may, and tokens that change under a running server.
+//! Tokens: permissions and rates of the roles, statuses of denied calls, and tokens that are replaced under a running server.
 
-use super::{SecuredServer, RELOAD, asked, caller, command, events, holds, nodes, served, with_tls};
+use super::{SecuredServer, RELOAD, get_profile_status, credentials, command, events, assert_stays, nodes, connect_and_query, with_tls};
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
@@ -8,7 +8,7 @@ use portrait_proto::v1::{ErrorReason, TrackStreamRequest, TrainModelRequest};
 use portrait_runtime::peer::{Peer, PresentedCredentials};
 use portrait_runtime::tokens::hashed;
 use portrait_store_redis::testing::{Certificates, Server as Redis};
-use portrait_tests::{Cluster, until};
+use portrait_tests::{Cluster, wait_until};
 use std::path::PathBuf;
 use tempfile::TempDir;
 use tonic::{Code, Status};
@@ -18,16 +18,16 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_types::StatusExt;
 
-/// A file of tokens that are called as the roles they have, with more about each.
+/// Token file in which each token has the name of its role, with optional further keys.
 struct Tokens {
     folder: TempDir,
 }
 
 impl Tokens {
     fn of(tokens: &[(&str, &str)]) -> Self {
-        let made = Self { folder: tempfile::tempdir().expect("a folder") };
-        made.write(tokens);
-        made
+        let file = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        file.write(tokens);
+        file
     }
 
     fn path(&self) -> PathBuf {
@@ -35,12 +35,12 @@ impl Tokens {
     }
 
     fn write(&self, tokens: &[(&str, &str)]) {
-        let entry = |(role, more): &(&str, &str)| {
+        let entry = |(role, extra): &(&str, &str)| {
             let hash = hashed(&format!("{role}-secret"));
-            format!("[[token]]\nname = \"{role}\"\nsha256 = \"{hash}\"\nroles = [\"{role}\"]\n{more}\n")
+            format!("[[token]]\nname = \"{role}\"\nsha256 = \"{hash}\"\nroles = [\"{role}\"]\n{extra}\n")
         };
         let text: String = tokens.iter().map(entry).collect();
-        // In one step, as an operator's tools do.
+        // Renamed into place, so that the server never reads a partial file.
         let draft = self.folder.path().join("draft");
         std::fs::write(&draft, text).expect("written");
         std::fs::rename(draft, self.path()).expect("moved");
@@ -51,53 +51,53 @@ impl Tokens {
     }
 }
 
-/// A connection that shows a token, or none.
-async fn with(house: &SecuredServer, token: Option<&str>) -> Peer {
+/// Connects with an optional token.
+async fn connect_with(server: &SecuredServer, token: Option<&str>) -> Peer {
     let presented = PresentedCredentials::default();
     let presented = match token {
         Some(token) => presented.with_token(token).expect("a token"),
         None => presented,
     };
-    let channel = presented.endpoint(house.url()).expect("an address").connect().await.expect("it listens");
+    let channel = presented.endpoint(server.url()).expect("an address").connect().await.expect("it listens");
     presented.over(channel)
 }
 
-async fn writes(peer: &Peer, count: usize) -> Result<(), Status> {
+async fn track(peer: &Peer, count: usize) -> Result<(), Status> {
     IngestServiceClient::new(peer.clone()).track(events(count)).await.map(drop)
 }
 
-async fn trains(peer: &Peer) -> Result<(), Status> {
+async fn train(peer: &Peer) -> Result<(), Status> {
     ModelServiceClient::new(peer.clone()).train_model(TrainModelRequest::default()).await.map(drop)
 }
 
-async fn reflects(peer: &Peer) -> Result<(), Status> {
+async fn reflect(peer: &Peer) -> Result<(), Status> {
     let request = tokio_stream::once(ServerReflectionRequest::default());
     ServerReflectionClient::new(peer.clone()).server_reflection_info(request).await.map(drop)
 }
 
-fn code<T>(answer: &Result<T, Status>) -> Code {
-    answer.as_ref().err().map_or(Code::Ok, Status::code)
+fn code<T>(response: &Result<T, Status>) -> Code {
+    response.as_ref().err().map_or(Code::Ok, Status::code)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_role_may_do_its_own_and_whoever_may_not_is_told_which_it_needs() {
+async fn each_role_permits_its_methods_and_a_denial_names_the_missing_role() {
     let tokens = Tokens::of(&[("write", ""), ("read", ""), ("admin", "")]);
-    let house = SecuredServer::start(&tokens.settings());
+    let server = SecuredServer::start(&tokens.settings());
     let (ok, denied, unknown) = (Code::Ok, Code::PermissionDenied, Code::Unauthenticated);
-    // Writing, reading of what there is not, training, reflection.
+    // Expected codes of: write, read of an unknown user, training, reflection.
     let rows = [
         (None, [unknown, unknown, unknown, unknown]),
-        (Some("nobody-secret"), [unknown, unknown, unknown, unknown]),
+        (Some("unknown-secret"), [unknown, unknown, unknown, unknown]),
         (Some("write-secret"), [ok, denied, denied, ok]),
         (Some("read-secret"), [denied, Code::NotFound, denied, ok]),
         (Some("admin-secret"), [denied, denied, ok, ok]),
     ];
     for (token, expected) in rows {
-        let peer = with(&house, token).await;
-        let answers =
-            [writes(&peer, 1).await, asked(&peer).await, trains(&peer).await, reflects(&peer).await];
-        assert_eq!(answers.each_ref().map(code), expected, "{token:?}");
-        for status in answers.into_iter().filter_map(Result::err) {
+        let peer = connect_with(&server, token).await;
+        let responses =
+            [track(&peer, 1).await, get_profile_status(&peer).await, train(&peer).await, reflect(&peer).await];
+        assert_eq!(responses.each_ref().map(code), expected, "{token:?}");
+        for status in responses.into_iter().filter_map(Result::err) {
             let reason = match status.code() {
                 Code::Unauthenticated => ErrorReason::Unauthenticated,
                 Code::PermissionDenied => ErrorReason::PermissionDenied,
@@ -106,57 +106,57 @@ async fn each_role_may_do_its_own_and_whoever_may_not_is_told_which_it_needs() {
             assert_eq!(reason_of(&status), Some(reason), "{status}");
             assert!(!status.message().contains("secret"), "{status}");
         }
-        // Whoever spreads calls over servers asks after their health without a token.
-        HealthClient::new(peer).check(HealthCheckRequest::default()).await.expect("health is open");
+        // Load balancers check the health without a token.
+        HealthClient::new(peer).check(HealthCheckRequest::default()).await.expect("health checks need no token");
     }
-    let reader = with(&house, Some("read-secret")).await;
-    let status = writes(&reader, 1).await.expect_err("a reader");
-    assert!(status.message().contains("has not the role write"), "{status}");
-    // The process itself needs none: its rooms call each other inside.
-    until("the process watches its own models", async || nodes(&reader).await == 1).await;
+    let reader = connect_with(&server, Some("read-secret")).await;
+    let status = track(&reader, 1).await.expect_err("a reader");
+    assert!(status.message().contains("lacks the role write"), "{status}");
+    // Calls between services inside the process need no token.
+    wait_until("the process watches its own models", async || nodes(&reader).await == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_goes_is_not_let_in_and_a_broken_file_changes_nothing() {
+async fn a_removed_token_is_refused_and_an_invalid_file_is_ignored() {
     let tokens = Tokens::of(&[("write", ""), ("read", "")]);
-    let house = SecuredServer::start(&tokens.settings());
+    let server = SecuredServer::start(&tokens.settings());
     let (writer, reader) =
-        (with(&house, Some("write-secret")).await, with(&house, Some("read-secret")).await);
-    writes(&writer, 1).await.expect("a writer");
+        (connect_with(&server, Some("write-secret")).await, connect_with(&server, Some("read-secret")).await);
+    track(&writer, 1).await.expect("a writer");
     tokens.write(&[("read", "")]);
-    until("the writer is known no more", async || code(&writes(&writer, 1).await) == Code::Unauthenticated)
+    wait_until("the writer is refused", async || code(&track(&writer, 1).await) == Code::Unauthenticated)
         .await;
-    assert_eq!(code(&asked(&reader).await), Code::NotFound);
+    assert_eq!(code(&get_profile_status(&reader).await), Code::NotFound);
     tokens.write(&[("cook", "")]);
-    holds(async || code(&asked(&reader).await) == Code::NotFound).await;
+    assert_stays(async || code(&get_profile_status(&reader).await) == Code::NotFound).await;
     tokens.write(&[("write", ""), ("admin", "")]);
-    until("the writer is back", async || writes(&writer, 1).await.is_ok()).await;
-    assert_eq!(code(&asked(&reader).await), Code::Unauthenticated);
+    wait_until("the writer is accepted again", async || track(&writer, 1).await.is_ok()).await;
+    assert_eq!(code(&get_profile_status(&reader).await), Code::Unauthenticated);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_may_do_no_more_than_its_rate_and_is_told_when_to_come_again() {
+async fn a_token_is_limited_to_its_rate_and_gets_a_retry_delay() {
     let tokens = Tokens::of(&[("write", "events_per_second = 10"), ("read", "calls_per_second = 1")]);
     let mut settings = tokens.settings();
-    settings.push("ingest.stream_patience=50ms".to_owned());
-    let house = SecuredServer::start(&settings);
+    settings.push("ingest.stream_wait_max=50ms".to_owned());
+    let server = SecuredServer::start(&settings);
     let (writer, reader) =
-        (with(&house, Some("write-secret")).await, with(&house, Some("read-secret")).await);
-    writes(&writer, 1000).await.expect("a batch passes whole");
-    assert_eq!(code(&asked(&reader).await), Code::NotFound);
-    for (status, seconds) in [(writes(&writer, 1).await, 90..=100), (asked(&reader).await, 0..=1)] {
-        let status = status.expect_err("too many");
+        (connect_with(&server, Some("write-secret")).await, connect_with(&server, Some("read-secret")).await);
+    track(&writer, 1000).await.expect("a batch is never split by the limit");
+    assert_eq!(code(&get_profile_status(&reader).await), Code::NotFound);
+    for (status, seconds) in [(track(&writer, 1).await, 90..=100), (get_profile_status(&reader).await, 0..=1)] {
+        let status = status.expect_err("over the limit");
         assert_eq!(
             (status.code(), reason_of(&status)),
             (Code::ResourceExhausted, Some(ErrorReason::RateLimited))
         );
-        let wait = status.get_details_retry_info().and_then(|info| info.retry_delay).expect("when");
+        let wait = status.get_details_retry_info().and_then(|info| info.retry_delay).expect("a retry delay");
         assert!(seconds.contains(&wait.as_secs()), "{wait:?}");
     }
     let request = TrackStreamRequest { request_number: 1, events: events(1).events, backfill: true };
     let mut client = IngestServiceClient::new(writer);
-    let mut answers = client.track_stream(tokio_stream::once(request)).await.expect("a stream").into_inner();
-    let status = answers.message().await.expect_err("it has waited in vain");
+    let mut responses = client.track_stream(tokio_stream::once(request)).await.expect("a stream").into_inner();
+    let status = responses.message().await.expect_err("the wait exceeds ingest.stream_wait_max");
     assert_eq!(
         (status.code(), reason_of(&status)),
         (Code::ResourceExhausted, Some(ErrorReason::RateLimited))
@@ -182,47 +182,48 @@ async fn roles_call_each_other_with_certificates_and_a_token() {
     settings.push(format!("cluster.token_file={}", cluster_token.display()));
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
     let cluster = Cluster::start(&redis.url(), &settings);
-    let model = cluster.of("model").next().expect("one").grpc_url();
-    let reader = caller(&ours, Some((&ours, "server")), Some("read-secret"));
+    let model = cluster.servers_of("model").next().expect("one").grpc_url();
+    let reader = credentials(&ours, Some((&ours, "server")), Some("read-secret"));
     let channel = reader.endpoint(model).expect("an address").connect().await.expect("it listens");
     let models = reader.over(channel);
-    // Each process watches the models, the model's own from inside; those that were started before it have no other to watch.
-    until("the others watch the models", async || nodes(&models).await >= 3).await;
-    served(cluster.of("query").next().expect("one").grpc_url(), &reader).await.expect("a reader");
+    // Every process watches the models, the model process itself in-process; processes started before it have no address to watch.
+    wait_until("the other processes watch the models", async || nodes(&models).await >= 3).await;
+    connect_and_query(cluster.servers_of("query").next().expect("one").grpc_url(), &reader).await.expect("a reader");
     let path = |name: &str| ours.path(name).display().to_string();
     let (ca, certificate, key) = (path("signer.pem"), path("server.pem"), path("server.key"));
     let address = cluster.address();
-    let shown = ["--to", &address, "--ca", &ca, "--cert", &certificate, "--key", &key];
-    let probe = [&["probe"], &shown[..]].concat();
-    let (well, said) = command(&probe, Some("write-secret"));
-    assert!(!well && said.contains("has not the role read"), "{said}");
-    let (well, said) = command(&probe, None);
-    assert!(!well && said.contains("Unauthenticated"), "{said}");
+    let flags = ["--to", &address, "--ca", &ca, "--cert", &certificate, "--key", &key];
+    let probe = [&["probe"], &flags[..]].concat();
+    let (success, message) = command(&probe, Some("write-secret"));
+    assert!(!success && message.contains("lacks the role read"), "{message}");
+    let (success, message) = command(&probe, None);
+    assert!(!success && message.contains("Unauthenticated"), "{message}");
 }
 
 #[test]
-fn a_token_is_made_shown_once_and_known_by_its_hash() {
-    let (well, said) = command(&["token", "the shop", "--role", "write", "--role", "read"], None);
-    assert!(well, "{said}");
+fn a_token_is_generated_shown_once_and_stored_as_a_hash() {
+    let (success, message) = command(&["token", "the shop", "--role", "write", "--role", "read"], None);
+    assert!(success, "{message}");
     let token =
-        said.lines().find_map(|line| line.strip_prefix("for the caller alone, and not shown again: "));
+        message.lines().find_map(|line| line.strip_prefix("secret of the caller, shown only once: "));
     let token = token.expect("a token").to_owned();
-    assert_eq!(said.matches(&token).count(), 1, "{said}");
-    let folder = tempfile::tempdir().expect("a folder");
-    let (file, alone) = (folder.path().join("tokens.toml"), folder.path().join("token"));
-    let entry: Vec<&str> = said.lines().filter(|line| !line.contains(&token)).collect();
+    assert_eq!(message.matches(&token).count(), 1, "{message}");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("tokens.toml");
+    let token_file = folder.path().join("token");
+    let entry: Vec<&str> = message.lines().filter(|line| !line.contains(&token)).collect();
     std::fs::write(&file, entry.join("\n")).expect("written");
-    std::fs::write(&alone, &token).expect("written");
-    let house = SecuredServer::start(&[format!("server.tokens_file={}", file.display())]);
-    let probe = ["probe", "--timeout", "20", "--to", house.url()];
-    let (well, said) = command(&probe, Some(&token));
-    assert!(well, "{said}");
-    let alone = alone.display().to_string();
-    let by_file = [&probe[..], &["--token-file", &alone]].concat();
+    std::fs::write(&token_file, &token).expect("written");
+    let server = SecuredServer::start(&[format!("server.tokens_file={}", file.display())]);
+    let probe = ["probe", "--timeout", "20", "--to", server.url()];
+    let (success, message) = command(&probe, Some(&token));
+    assert!(success, "{message}");
+    let token_file = token_file.display().to_string();
+    let by_file = [&probe[..], &["--token-file", &token_file]].concat();
     assert!(command(&by_file, None).0);
-    let (well, said) = command(&by_file[..5], Some("another"));
-    assert!(!well && said.contains("Unauthenticated") && !said.contains("another"), "{said}");
-    let settings = format!("cluster.token_file={alone}");
-    let (well, said) = command(&["serve", "--dump-config", "--set", &settings], Some(&token));
-    assert!(well && said.contains(&alone) && !said.contains(&token), "{said}");
+    let (success, message) = command(&by_file[..5], Some("another"));
+    assert!(!success && message.contains("Unauthenticated") && !message.contains("another"), "{message}");
+    let settings = format!("cluster.token_file={token_file}");
+    let (success, message) = command(&["serve", "--dump-config", "--set", &settings], Some(&token));
+    assert!(success && message.contains(&token_file) && !message.contains(&token), "{message}");
 }
