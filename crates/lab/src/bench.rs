@@ -1,27 +1,27 @@
 //! Benchmarks of `portrait bench`: measurements of a server on this machine, each beside its bound from the same run.
 //! Prints a table and writes JSON. Nothing here is part of serving.
 
-mod predictions;
 mod bare;
 mod drift;
-mod figure;
-mod traces;
-mod freshness;
 mod env;
+mod figure;
+mod freshness;
 mod identity;
 mod load;
 mod memory;
 mod models;
 mod pairs;
+mod predictions;
 mod pressure;
 mod reads;
 mod redis;
 mod sweep;
 mod throughput;
+mod traces;
 
 use self::bare::AppendTiming;
-use self::figure::{Figure, table};
 use self::env::BenchEnv;
+use self::figure::{Figure, table};
 use self::memory::UsersOf;
 use self::redis::Persistence;
 use self::throughput::{ThroughputBaseline, ThroughputLoad, ThroughputTarget};
@@ -128,6 +128,7 @@ struct Bench {
 /// If a server cannot be started, a request fails, or the file cannot be written.
 pub async fn run(args: BenchArgs) -> Result<()> {
     let distinct = load::distinct_users(args.distinct);
+    // Loads are in memory before the first server starts, so that no part pays for generating them.
     let (name, repeated) = load::repeated_users(args.log.as_deref().zip(args.format), args.log_events)?;
     let mut bench = Bench { args, distinct, repeated, name, bar: bar(), figures: Vec::new() };
     match bench.args.store {
@@ -191,6 +192,7 @@ impl Bench {
         for persistence in [Persistence::Memory, Persistence::Disk] {
             let env = BenchEnv::redis(&self.args.scratch, persistence, self.args.partitions);
             let title = format!("{}: throughput, every event of a different user", env.describe());
+            // Freshness depends on the measured throughput: one flag selects both.
             if !self.selected(BenchPart::Throughput, title) {
                 break;
             }
@@ -199,8 +201,7 @@ impl Bench {
 
             self.print(format!("{}: throughput, {}", env.describe(), self.name));
             let share = ThroughputTarget::Share(0.45);
-            let half =
-                self.repeated(&env, ThroughputBaseline::Xadd, share, ">= 0.45 of XADD").await? / 2.0;
+            let half = self.repeated(&env, ThroughputBaseline::Xadd, share, ">= 0.45 of XADD").await? / 2.0;
 
             self.print(format!("{}: freshness at half of that load", env.describe()));
             freshness::measure(half, &self.repeated, seconds, &env, &mut self.figures).await?;
@@ -275,6 +276,7 @@ fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = ProgressBar::new_spinner().with_style(style);
+    // Some parts take minutes without a message: a moving spinner shows that the run is alive.
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

@@ -2,19 +2,19 @@
 //! what its profiles show. The events come from a simulated shop or from a real log; everything stored is deleted at
 //! the end. The narration reads profiles as any client would: nothing bypasses the API.
 
-mod personas;
 mod facts;
 mod feed;
 mod learning;
 mod log;
 mod memberships;
+mod narration;
 mod narrator;
+mod personas;
 mod planted;
 mod probe;
+mod sent_counts;
 mod story;
 mod summary;
-mod sent_counts;
-mod narration;
 #[cfg(test)]
 mod tests;
 mod training;
@@ -34,7 +34,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Sweep rate in profiles per second: high enough that a sweep is one pass.
-const SWEEP_RATE: u32 = 1_000_000;
+const SWEEP_PROFILES_PER_SECOND: u32 = 1_000_000;
 
 /// Arguments of `portrait demo`.
 #[derive(Debug, Args)]
@@ -66,14 +66,17 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     // The events are of other days than today: profiles are read at the time of the events.
     config.profiles.clock = ProfileClock::Events;
     // There is no other load on this server: a sweep need not be throttled.
-    config.feature.sweep_profiles_per_second = SWEEP_RATE;
+    config.feature.sweep_profiles_per_second = SWEEP_PROFILES_PER_SECOND;
     let shop = SimulateConfig { users: args.users, days: args.days, ..Default::default() };
     let mut script = DemoScript { seed: args.seed, shop, users_min: config.model.rows_min };
     if args.file.is_none() {
-        script.users_min = script.users_min.max(story::users_by_first_model(&ShopSimulator::new(args.seed, shop)));
-        let least = script.users_min;
-        config.model = paced(portrait_model::Config { rows_min: least, ..config.model });
+        // Drift is measured against the first model: it must have seen nearly all users.
+        script.users_min =
+            script.users_min.max(story::users_by_first_model(&ShopSimulator::new(args.seed, shop)));
+        let users_min = script.users_min;
+        config.model = paced(portrait_model::Config { rows_min: users_min, ..config.model });
     }
+    // Ports and folder are temporary: several demos may run at once.
     let node = Node::start(NodeRole::All, config).await?;
     let mut terminal = Terminal::new();
     terminal.line(&format!(
@@ -81,15 +84,14 @@ pub async fn run(args: DemoArgs) -> Result<()> {
         node.grpc_url(),
         folder.path().display()
     ));
-    let told = match args.file.zip(args.format) {
+    let result = match args.file.zip(args.format) {
         Some((file, format)) => {
             log::run_against(&node.grpc_url(), &file, format, script.users_min, &mut terminal).await
         }
         None => run_against(&node.grpc_url(), &script, Arc::new(SystemClock), &mut terminal).await.map(drop),
     };
     terminal.end();
-    // The server is stopped even after a failed run, and its files go with the folder.
-    node.stop().await.and(told.map(drop))
+    node.stop().await.and(result.map(drop))
 }
 
 /// Model configuration without triggers of its own. The server's intervals follow the wall clock, on which a

@@ -45,7 +45,7 @@ pub struct DriftArgs {
 /// Drift checks of the model service, with a new reference as soon as drift has lasted.
 #[derive(Debug)]
 pub(crate) struct DriftReplay {
-    watch: DriftMonitor,
+    monitor: DriftMonitor,
     consecutive_checks: u32,
     version: ModelVersion,
     reference: DriftReference,
@@ -62,17 +62,24 @@ pub(crate) struct DriftCheck {
 
 impl DriftReplay {
     /// Creates checks against a model of these users.
-    pub(crate) fn from_model(seen: &DriftSample<'_>, rows_min: usize, windows: u32) -> Self {
-        let reference = DriftFeatures::current().reference(seen);
-        Self { watch: DriftMonitor::new(rows_min), consecutive_checks: windows, version: ModelVersion::FIRST, reference }
+    pub(crate) fn from_model(sample: &DriftSample<'_>, rows_min: usize, consecutive_checks: u32) -> Self {
+        let reference = DriftFeatures::current().reference(sample);
+        Self {
+            monitor: DriftMonitor::new(rows_min),
+            consecutive_checks,
+            version: ModelVersion::FIRST,
+            reference,
+        }
     }
 
     /// Checks users whose feature vectors were read at `at`.
-    pub(crate) fn check(&mut self, seen: &DriftSample<'_>, at: Timestamp) -> Result<DriftCheck> {
-        let status = self.watch.check(self.version, &self.reference, seen, at)?;
+    pub(crate) fn check(&mut self, sample: &DriftSample<'_>, at: Timestamp) -> Result<DriftCheck> {
+        let status = self.monitor.check(self.version, &self.reference, sample, at)?;
         let trained = status.consecutive_checks >= self.consecutive_checks;
         if trained {
-            (self.version, self.reference) = (self.version.next(), DriftFeatures::current().reference(seen));
+            // A new model learns the drift: later checks compare with the users as they are now.
+            self.version = self.version.next();
+            self.reference = DriftFeatures::current().reference(sample);
         }
         Ok(DriftCheck { status, trained })
     }
@@ -85,11 +92,14 @@ impl DriftReplay {
 pub async fn run(args: DriftArgs) -> Result<()> {
     let mut log = LogReader::open(&args.file, args.format, args.format.default_event_id())?;
     let bar = ProgressBar::new(log.bytes_total());
-    let (every, warm_up) = (TimeDelta::from_days(args.check_every), TimeDelta::from_days(args.warm_up));
-    let (mut replay, mut looks, mut next) = (Replay::default(), None::<DriftReplay>, None);
+    let every = TimeDelta::from_days(args.check_every);
+    let warm_up = TimeDelta::from_days(args.warm_up);
+    let mut replay = Replay::default();
+    let mut checks = None::<DriftReplay>;
+    let mut next = None;
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN);
-    table.set_header(["look", "came lately", "moved (PSI)", "come for", "constancy", "in a row", "model"]);
+    table.set_header(["check", "active", "moved (PSI)", "categories", "loyalty", "consecutive", "model"]);
     while let Some(row) = log.next() {
         bar.set_position(log.bytes_read());
         let LogRow::Event(event) = row? else { continue };
@@ -98,16 +108,18 @@ pub async fn run(args: DriftArgs) -> Result<()> {
         let mut due = *next.get_or_insert_with(|| at.plus(warm_up));
         // A gap in the log may span several checks: each sees the profiles as they were due.
         while due <= at {
+            // Vectors are read at the due time, not at that of the newest event: decay goes on without events.
             let raw = replay.vectors(due)?;
-            let seen = DriftSample { raw: raw.view(), latest_category: replay.latest() };
-            let came = DriftFeatures::current().rows(seen.raw).nrows();
-            let line = match &mut looks {
-                Some(looks) => print_check(due, came, &looks.check(&seen, due)?, looks.version),
+            let sample = DriftSample { raw: raw.view(), latest_category: replay.latest() };
+            let active = DriftFeatures::current().rows(sample.raw).nrows();
+            let line = match &mut checks {
+                Some(checks) => print_check(due, active, &checks.check(&sample, due)?, checks.version),
+                // The first due time is that of the first model: there is nothing to compare with yet.
                 none => {
-                    *none = Some(DriftReplay::from_model(&seen, args.rows_min, args.consecutive_checks));
+                    *none = Some(DriftReplay::from_model(&sample, args.rows_min, args.consecutive_checks));
                     let mut line = [const { String::new() }; 7];
                     line[0] = words::date(due);
-                    line[1] = words::count(came as u64);
+                    line[1] = words::count(active as u64);
                     line[6] = "model 1".to_owned();
                     line
                 }
@@ -119,29 +131,28 @@ pub async fn run(args: DriftArgs) -> Result<()> {
         replay.fold(&event)?;
     }
     bar.finish_and_clear();
-    if looks.is_none() {
+    if checks.is_none() {
         bail!("the log ends before the first model: give fewer days of --warm-up");
     }
     println!("{table}");
     Ok(())
 }
 
-fn print_check(at: Timestamp, came: usize, look: &DriftCheck, version: ModelVersion) -> [String; 7] {
-    let status = &look.status;
-    let moved = status.components.iter().map(|one| format!("{} {:.2}", one.name, one.psi));
-    let come_for = status
-        .categories
-        .iter()
-        .map(|one| format!("{} {} -> {}", one.name, words::percent(one.before), words::percent(one.now)));
-    let constancy = status.loyalty.map(|one| format!("{:.2} -> {:.2}", one.before, one.now));
+fn print_check(at: Timestamp, active: usize, check: &DriftCheck, version: ModelVersion) -> [String; 7] {
+    let status = &check.status;
+    let moved = status.components.iter().map(|drift| format!("{} {:.2}", drift.name, drift.psi));
+    let categories = status.categories.iter().map(|drift| {
+        format!("{} {} -> {}", drift.name, words::percent(drift.before), words::percent(drift.now))
+    });
+    let loyalty = status.loyalty.map(|drift| format!("{:.2} -> {:.2}", drift.before, drift.now));
     [
         words::date(at),
-        words::count(came as u64),
+        words::count(active as u64),
         first(moved),
-        first(come_for),
-        constancy.unwrap_or_default(),
+        first(categories),
+        loyalty.unwrap_or_default(),
         if status.consecutive_checks > 0 { status.consecutive_checks.to_string() } else { String::new() },
-        if look.trained { format!("model {}", version.get()) } else { String::new() },
+        if check.trained { format!("model {}", version.get()) } else { String::new() },
     ]
 }
 

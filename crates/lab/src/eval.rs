@@ -8,12 +8,13 @@
 //! with the weights that suit it. A control shuffles each user's later events over the same times: the gain of live
 //! over stale that remains there comes from having more events, not from having newer ones.
 
-mod probabilities;
+mod args;
+mod evaluator;
 mod figures;
 mod history;
-mod evaluator;
 mod measure;
 mod page;
+mod probabilities;
 mod protocol;
 mod segments;
 mod staleness;
@@ -21,40 +22,17 @@ mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use args::EvalArgs;
 pub(crate) use history::{EventLog, LogArgs, LogUser};
 
 use anyhow::{Context, Result};
-use clap::Args;
-use std::path::PathBuf;
-
-/// Arguments of `portrait eval`.
-#[derive(Debug, Args)]
-pub struct EvalArgs {
-    /// Log to read and its filters.
-    #[command(flatten)]
-    pub log: LogArgs,
-    /// Events to predict, at most; a sample is drawn from more.
-    #[arg(long, default_value_t = 30_000)]
-    pub targets: usize,
-    /// Events that weights are fitted on, at most.
-    #[arg(long, default_value_t = 3_000)]
-    pub examples: usize,
-    /// Seed of all random draws.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Write the figures as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Write a page with plots.
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-}
 
 /// Evaluates a log and prints the report.
 ///
 /// # Errors
 /// If the log cannot be read or has too few events to predict, or a file cannot be written.
 pub async fn run(args: EvalArgs) -> Result<()> {
+    // The evaluation is pure computation: it must not block a thread of the runtime.
     let report = tokio::task::spawn_blocking(move || evaluate(&args)).await??;
     print!("{}", table::of(&report));
     Ok(())

@@ -5,7 +5,9 @@
 use crate::eval::{EventLog, LogArgs, LogUser};
 use anyhow::{Context, Result};
 use clap::Args;
-use portrait_profile::{FeatureSchema, LABEL_WINDOW, TrainingExample, SnapshotKind, Profile, Timestamp, UserId};
+use portrait_profile::{
+    FeatureSchema, LABEL_WINDOW, Profile, SnapshotKind, Timestamp, TrainingExample, UserId,
+};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,56 +38,68 @@ struct ExampleRow {
 /// If the log cannot be read or the file cannot be written.
 pub async fn run(args: ExamplesArgs) -> Result<()> {
     let written = tokio::task::spawn_blocking(move || {
-        let cases = examples(&EventLog::read(&args.log)?);
-        write(&cases, &args.output).with_context(|| format!("cannot write {}", args.output.display()))?;
-        anyhow::Ok((cases.len(), args.output))
+        let rows = examples(&EventLog::read(&args.log)?);
+        write(&rows, &args.output).with_context(|| format!("cannot write {}", args.output.display()))?;
+        anyhow::Ok((rows.len(), args.output))
     });
-    let (cases, file) = written.await??;
-    println!("{cases} cases in {}", file.display());
+    let (count, file) = written.await??;
+    println!("{count} examples in {}", file.display());
     Ok(())
 }
 
 /// Examples of a log, oldest first.
 fn examples(log: &EventLog) -> Vec<ExampleRow> {
     let (_, end) = log.span();
-    let of = |shopper: &LogUser| of_user(shopper, end);
-    let mut cases: Vec<ExampleRow> = log.users.par_iter().flat_map_iter(of).collect();
-    cases.sort_by(|one, other| (one.at, &one.user_id).cmp(&(other.at, &other.user_id)));
-    cases
+    let mut rows: Vec<ExampleRow> = log.users.par_iter().flat_map_iter(|user| of_user(user, end)).collect();
+    // Oldest first, so that a split by position is a split by time.
+    rows.sort_by(|a, b| (a.at, &a.user_id).cmp(&(b.at, &b.user_id)));
+    rows
 }
 
 /// Examples of one user. A profile keeps few snapshots: they are collected while it grows, each with its latest
 /// label.
-fn of_user(shopper: &LogUser, end: Timestamp) -> Vec<ExampleRow> {
-    let mut profile = Profile::new(shopper.records[0].user_id.clone());
-    let mut found: BTreeMap<Timestamp, TrainingExample> = BTreeMap::new();
-    let mut take_down = |profile: &Profile, as_of: Timestamp| {
-        let over = |one: &TrainingExample| one.kind == SnapshotKind::Visit && as_of.since(one.at) > LABEL_WINDOW;
-        found.extend(profile.training_examples(as_of).into_iter().filter(over).map(|one| (one.at, one)));
-    };
-    for same_moment in shopper.records.chunk_by(|one, next| one.occurred_at == next.occurred_at) {
+fn of_user(user: &LogUser, end: Timestamp) -> Vec<ExampleRow> {
+    let mut profile = Profile::new(user.records[0].user_id.clone());
+    let mut examples = BTreeMap::new();
+    for records in user.records.chunk_by(|a, b| a.occurred_at == b.occurred_at) {
         // Collected before the events apply: they may evict an older snapshot.
-        take_down(&profile, same_moment[0].occurred_at);
-        same_moment.iter().for_each(|record| {
+        collect_complete(&profile, records[0].occurred_at, &mut examples);
+        for record in records {
             profile.apply(record);
-        });
+        }
     }
-    take_down(&profile, end);
-    let case = |one: TrainingExample| {
-        let user_id = profile.user_id().clone();
-        Some(ExampleRow { user_id, at: one.at, bought: one.bought?, values: one.values })
-    };
-    found.into_values().filter_map(case).collect()
+    collect_complete(&profile, end, &mut examples);
+    examples
+        .into_values()
+        .filter_map(|example| {
+            let user_id = profile.user_id().clone();
+            Some(ExampleRow { user_id, at: example.at, bought: example.bought?, values: example.values })
+        })
+        .collect()
 }
 
-fn write(cases: &[ExampleRow], file: &Path) -> Result<()> {
+/// Adds the visits of a profile whose label window is over at `as_of`, by time.
+fn collect_complete(
+    profile: &Profile,
+    as_of: Timestamp,
+    examples: &mut BTreeMap<Timestamp, TrainingExample>,
+) {
+    for example in profile.training_examples(as_of) {
+        if example.kind == SnapshotKind::Visit && as_of.since(example.at) > LABEL_WINDOW {
+            examples.insert(example.at, example);
+        }
+    }
+}
+
+fn write(rows: &[ExampleRow], file: &Path) -> Result<()> {
     let mut writer = csv::Writer::from_path(file)?;
     let names = FeatureSchema::current().components().iter().map(|component| component.name.to_string());
     writer.write_record(["user_id", "at_ms", "bought"].map(str::to_owned).into_iter().chain(names))?;
-    for ExampleRow { user_id, at, bought, values } in cases {
+    for ExampleRow { user_id, at, bought, values } in rows {
         let known = [user_id.as_str().to_owned(), at.millis().to_string(), u8::from(*bought).to_string()];
         writer.write_record(known.into_iter().chain(values.iter().map(f32::to_string)))?;
     }
+    // Dropping the writer would swallow an error of the last block.
     writer.flush()?;
     Ok(())
 }
@@ -93,68 +107,74 @@ fn write(cases: &[ExampleRow], file: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::testing::{record, event};
+    use crate::eval::testing::{event, record};
     use portrait_profile::{Action, Body, Record, TimeDelta};
 
-    fn record(user: u32, hour: i64, action: Action) -> Record {
+    fn record_at(user: u32, hour: i64, action: Action) -> Record {
         let at = Timestamp::EPOCH.plus(TimeDelta::from_days(15_000)).plus(TimeDelta::from_hours(hour));
         record(user, at, event(action))
     }
 
     /// User who views an item every five hours for three weeks, and buys at some hours.
-    fn shopper(user: u32, bought: &[i64]) -> Vec<Record> {
-        let looks = (0..100).map(|step| record(user, step * 5, Action::View));
-        looks.chain(bought.iter().map(|hour| record(user, *hour, Action::Purchase))).collect()
+    fn user_records(user: u32, bought: &[i64]) -> Vec<Record> {
+        let views = (0..100).map(|step| record_at(user, step * 5, Action::View));
+        views.chain(bought.iter().map(|hour| record_at(user, *hour, Action::Purchase))).collect()
     }
 
     #[test]
     fn an_example_has_the_features_of_its_time_and_a_label_of_seven_days() {
         // Never at the time of a view.
         let bought = |user: u32| [i64::from(user) * 45 % 500 + 1];
-        let log = EventLog::of((0..40).map(|user| shopper(user, &bought(user))).collect(), 1).expect("events");
-        let cases = examples(&log);
-        assert!(cases.is_sorted_by_key(|case| case.at) && cases.len() >= 80, "{}", cases.len());
-        assert!(cases.iter().any(|case| case.bought) && cases.iter().any(|case| !case.bought));
+        let log =
+            EventLog::of((0..40).map(|user| user_records(user, &bought(user))).collect(), 1).expect("events");
+        let rows = examples(&log);
+        assert!(rows.is_sorted_by_key(|row| row.at) && rows.len() >= 80, "{}", rows.len());
+        assert!(rows.iter().any(|row| row.bought) && rows.iter().any(|row| !row.bought));
         let (_, end) = log.span();
-        for case in &cases {
-            let user: u32 = case.user_id.as_str()[1..].parse().expect("a number");
-            let records = shopper(user, &bought(user));
+        for row in &rows {
+            let user: u32 = row.user_id.as_str()[1..].parse().expect("a number");
+            let records = user_records(user, &bought(user));
             let followed = records.iter().any(|record| {
-                let later = record.occurred_at.since(case.at);
+                let later = record.occurred_at.since(row.at);
                 let buys = matches!(&record.body, Body::Event(event) if event.action == Action::Purchase);
-                buys && record.occurred_at > case.at && later <= LABEL_WINDOW
+                buys && record.occurred_at > row.at && later <= LABEL_WINDOW
             });
-            assert_eq!(case.bought, followed, "{} at {:?}", case.user_id.as_str(), case.at);
-            assert!(end.since(case.at) > LABEL_WINDOW, "its days have not passed");
+            assert_eq!(row.bought, followed, "{} at {:?}", row.user_id.as_str(), row.at);
+            assert!(end.since(row.at) > LABEL_WINDOW, "its days have not passed");
             // Later events do not influence the features.
-            let mut before = Profile::new(case.user_id.clone());
+            let mut before = Profile::new(row.user_id.clone());
             let mut known: Vec<&Record> =
-                records.iter().filter(|record| record.occurred_at <= case.at).collect();
+                records.iter().filter(|record| record.occurred_at <= row.at).collect();
             known.sort_by_key(|record| record.occurred_at);
             known.into_iter().for_each(|record| {
                 before.apply(record);
             });
-            assert_eq!(case.values, before.features_bf16_at(case.at), "{} at {:?}", case.user_id.as_str(), case.at);
+            assert_eq!(
+                row.values,
+                before.features_bf16_at(row.at),
+                "{} at {:?}",
+                row.user_id.as_str(),
+                row.at
+            );
         }
     }
 
     #[test]
     fn the_written_file_names_every_column() {
-        let log = EventLog::of((0..5).map(|user| shopper(user, &[7])).collect(), 1).expect("events");
+        let log = EventLog::of((0..5).map(|user| user_records(user, &[7])).collect(), 1).expect("events");
         let file = tempfile::NamedTempFile::new().expect("a file");
-        let cases = examples(&log);
-        write(&cases, file.path()).expect("it can be written");
+        let rows = examples(&log);
+        write(&rows, file.path()).expect("it can be written");
         let mut reader = csv::Reader::from_path(file.path()).expect("it can be read");
         assert_eq!(
             reader.headers().expect("a header").len(),
             3 + FeatureSchema::current().components().len()
         );
-        let rows: Vec<csv::StringRecord> = reader.records().map(|row| row.expect("a row")).collect();
-        assert_eq!(rows.len(), cases.len());
-        let value = |row: usize, column: usize| rows[row][column].parse::<f32>().expect("a number");
-        for (row, case) in cases.iter().enumerate() {
-            let read: Vec<f32> = (0..case.values.len()).map(|column| value(row, column + 3)).collect();
-            assert_eq!(read, case.values);
+        let lines: Vec<csv::StringRecord> = reader.records().map(|line| line.expect("a row")).collect();
+        assert_eq!(lines.len(), rows.len());
+        for (line, row) in lines.iter().zip(&rows) {
+            let read: Vec<f32> = line.iter().skip(3).map(|value| value.parse().expect("a number")).collect();
+            assert_eq!(read, row.values);
         }
     }
 }

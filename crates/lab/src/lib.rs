@@ -2,9 +2,9 @@
 //! benchmarks. Nothing here is part of serving.
 
 pub mod bench;
-pub mod examples;
 pub mod demo;
 pub mod drift;
 pub mod eval;
+pub mod examples;
 mod replay;
 pub mod simulate;

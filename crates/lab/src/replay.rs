@@ -22,6 +22,7 @@ impl Replay {
     pub(crate) fn fold(&mut self, event: &Event) -> Result<()> {
         let record = record(event)?;
         self.newest = self.newest.max(record.occurred_at);
+        // Ordered by user id: rows of vectors and lists of categories line up.
         let profile = self.profiles.entry(record.user_id.clone());
         profile.or_insert_with(|| Profile::new(record.user_id.clone())).apply(&record);
         Ok(())
@@ -41,6 +42,7 @@ impl Replay {
     pub(crate) fn vectors(&self, at: Timestamp) -> Result<Array2<f32>> {
         let values: Vec<f32> = self.profiles.values().flat_map(|profile| profile.features_at(at)).collect();
         let width = FeatureSchema::current().components().len();
+        // Vectors are concatenated in the order of the map, which is that of `latest`.
         Ok(Array2::from_shape_vec((self.profiles.len(), width), values)?)
     }
 }
@@ -52,13 +54,12 @@ impl Replay {
 pub(crate) fn record(event: &Event) -> Result<Record> {
     let occurred_at = event.occurred_at.as_ref().context("an event without a time")?;
     let occurred_at = time::from_wire(occurred_at)?;
-    let text = |text: &str| (!text.is_empty()).then(|| Box::<str>::from(text));
     let body = Body::Event(portrait_profile::Event {
         action: action(event.action())?,
         utc_offset_minutes: 0,
         item_id: (!event.item_id.is_empty()).then(|| ItemId::parse(&event.item_id)).transpose()?,
-        category: text(&event.category),
-        brand: text(&event.brand),
+        category: non_empty(&event.category),
+        brand: non_empty(&event.brand),
         price: event.price,
         quantity: event.quantity.unwrap_or(1.0),
         order_id: (!event.order_id.is_empty()).then(|| OrderId::parse(&event.order_id)).transpose()?,
@@ -68,10 +69,16 @@ pub(crate) fn record(event: &Event) -> Result<Record> {
         user_id: UserId::parse(&event.user_id)?,
         record_id: Some(RecordId::parse(&event.event_id)?),
         occurred_at,
+        // A log has no times of acceptance: an event counts as accepted when it occurred.
         accepted_at: occurred_at,
         trace: None,
         body,
     })
+}
+
+/// Text of a wire field; the wire has no absent strings, only empty ones.
+fn non_empty(text: &str) -> Option<Box<str>> {
+    (!text.is_empty()).then(|| Box::from(text))
 }
 
 fn action(action: v1::Action) -> Result<Action> {

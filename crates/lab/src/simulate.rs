@@ -8,64 +8,30 @@
 
 mod calendar;
 mod catalogue;
-mod sampling;
+mod config;
 mod counter;
+mod event;
 mod habits;
-mod users;
 mod plan;
+mod sampling;
 #[cfg(test)]
 mod tests;
+mod users;
 mod visit;
 
 pub use calendar::Day;
+pub use config::SimulateConfig;
+pub use event::{ShopEvent, ShopEventKind};
 pub use habits::UserType;
 pub use plan::{HabitChange, Promotion, UserTruth};
 
 use catalogue::SimulatedCatalogue;
 use counter::Counter;
-use users::SimulatedUser;
-use portrait_profile::Timestamp;
-use portrait_proto::v1;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::collections::VecDeque;
+use users::SimulatedUser;
 use visit::DayContext;
-
-/// Size of a shop. Values out of range are clamped to the nearest allowed value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SimulateConfig {
-    /// Number of users, 1 to 1,000,000. A tenth of them arrive after the first day.
-    pub users: u32,
-    /// Number of days, 1 to 1,000.
-    pub days: u32,
-    /// Number of items in the catalogue, from one for each of the ten categories to 100,000.
-    pub items: u32,
-    /// True for a shop without planted changes: no promotion, and no user's habits change.
-    pub steady: bool,
-}
-
-/// Event of the simulated shop with its time.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ShopEvent {
-    /// Time of the event; events come in ascending order.
-    pub at: Timestamp,
-    /// Message that the shop sends.
-    pub kind: ShopEventKind,
-}
-
-/// Message of the simulated shop, as the API takes it.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all values are events, and they are moved, not stored")]
-pub enum ShopEventKind {
-    /// New catalogue item, or a new price of one.
-    Item(v1::Item),
-    /// Traits of a user.
-    Traits(v1::TraitsUpdate),
-    /// Relation from one user to another.
-    Relation(v1::Relation),
-    /// Action of a user.
-    Event(v1::Event),
-}
 
 /// Simulator of a shop: an iterator over its events.
 #[derive(Debug)]
@@ -82,34 +48,6 @@ pub struct ShopSimulator {
     ready: VecDeque<ShopEvent>,
     /// Events of visits that go on after midnight; a few hours at most.
     after_midnight: Vec<ShopEvent>,
-}
-
-impl Default for SimulateConfig {
-    fn default() -> Self {
-        Self { users: 2_000, days: 60, items: 500, steady: false }
-    }
-}
-
-impl SimulateConfig {
-    fn bounded(self) -> Self {
-        let categories = u32::try_from(catalogue::CATEGORIES.len()).unwrap_or(u32::MAX);
-        Self {
-            users: self.users.clamp(1, 1_000_000),
-            days: self.days.clamp(1, 1_000),
-            items: self.items.clamp(categories, 100_000),
-            steady: self.steady,
-        }
-    }
-}
-
-impl ShopEvent {
-    /// Returns the user action; none for items, traits and relations.
-    pub fn into_event(self) -> Option<v1::Event> {
-        match self.kind {
-            ShopEventKind::Event(event) => Some(event),
-            ShopEventKind::Item(_) | ShopEventKind::Traits(_) | ShopEventKind::Relation(_) => None,
-        }
-    }
 }
 
 impl ShopSimulator {
@@ -135,7 +73,9 @@ impl ShopSimulator {
         };
         // The catalogue comes first: events name items, and the server fills in category and brand from it.
         let items = shop.catalogue.items(None);
-        shop.ready.extend(items.map(|item| ShopEvent { at: Day::FIRST.midnight(), kind: ShopEventKind::Item(item) }));
+        shop.ready.extend(
+            items.map(|item| ShopEvent { at: Day::FIRST.midnight(), kind: ShopEventKind::Item(item) }),
+        );
         shop
     }
 
@@ -162,6 +102,7 @@ impl ShopSimulator {
         let today = DayContext { day, promotion: promotion.as_ref(), catalogue: &self.catalogue };
         // Relations lead to users of the first day only: an edge to a user who has not arrived would leak the future.
         let initial = plan::initial_users(self.config.users) as usize;
+        // One generator serves all users in their order: the order of draws is part of the contract of a seed.
         for index in 0..self.users.len() {
             let truth = &self.truths[index];
             if truth.arrives_on == day {
@@ -170,16 +111,10 @@ impl ShopSimulator {
             }
             if truth.comes_on(day) {
                 let user = &mut self.users[index];
-                visit::emit_day(
-                    &mut self.rng,
-                    truth,
-                    user,
-                    &today,
-                    &mut self.counter,
-                    &mut events,
-                );
+                visit::emit_day(&mut self.rng, truth, user, &today, &mut self.counter, &mut events);
             }
         }
+        // A stable sort: events of one time keep the order of generation.
         events.sort_by_key(|event| event.at);
         let midnight = events.partition_point(|event| event.at < day.next().midnight());
         // A late visit reaches into the next day: its events wait until that day's are generated, so that the stream
@@ -193,6 +128,7 @@ impl ShopSimulator {
         let Some(promotion) = self.promotion() else { return Vec::new() };
         let factor = match day {
             day if day == promotion.from => promotion.price_factor,
+            // The day after: prices return to the regular ones.
             day if day == promotion.until => 1.0,
             _ => return Vec::new(),
         };

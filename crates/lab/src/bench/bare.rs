@@ -39,6 +39,7 @@ pub(super) async fn measure(events: &[Event], env: &BenchEnv, appends: AppendTim
     for (partition, records) in &by_partition {
         ends.insert(*partition, LogSeq::new(records.len() as u64));
     }
+    // The clock starts before the appends, unless they are outside the measured time.
     let mut started = Instant::now();
     for (partition, records) in by_partition {
         appending.spawn(append(Arc::clone(&store), partition, records, new_store.level()));
@@ -87,6 +88,7 @@ async fn append(
 }
 
 async fn run_partition(store: Arc<dyn Store>, partition: PartitionId, end: LogSeq) -> Result<()> {
+    // A lease of a day outlasts every measurement: the loop never renews it.
     let token = store.acquire(partition, Nonce::random(), TimeDelta::from_days(1), Timestamp::EPOCH).await?;
     let token = token.ok_or_else(|| anyhow::anyhow!("another process owns a partition of a new store"))?;
     let commit_no = store.meta(partition).await?.commit_no;
@@ -114,6 +116,7 @@ struct BareWorker {
 
 impl BareWorker {
     async fn page(&mut self) -> Result<()> {
+        // A page of at most a megabyte; the wait only matters while appends go on.
         let wait = Duration::from_millis(5);
         let page = self.store.read_log(self.partition, self.applied, BATCH, 1 << 20, wait).await?;
         let mut entries = Vec::with_capacity(page.records.len());
@@ -146,6 +149,7 @@ impl BareWorker {
         for keys in keys.chunks(self.store.limits().page_items) {
             let stored = self.store.profiles(self.partition, keys).await?;
             for (key, bytes) in keys.iter().zip(stored) {
+                // A new user has no stored profile yet.
                 let entry = match bytes {
                     Some(bytes) => (Profile::decode(&bytes)?, bytes.len()),
                     None => (Profile::new(users[key].clone()), 0),
@@ -193,6 +197,7 @@ impl BareWorker {
         for key in changed {
             if let Some((profile, bytes)) = self.hot.get_mut(&key) {
                 let encoded = Bytes::from(profile.encode());
+                // The size of the last encoding estimates the next commit's, as in the worker.
                 *bytes = encoded.len();
                 profiles.push((key, Some(encoded)));
             }

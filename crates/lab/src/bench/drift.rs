@@ -6,7 +6,7 @@ use crate::drift::DriftReplay;
 use crate::replay::Replay;
 use crate::simulate::{Day, Promotion, ShopSimulator, SimulateConfig};
 use anyhow::Result;
-use portrait_learning::drift::{PSI_ROWS_MIN, DriftSample};
+use portrait_learning::drift::{DriftSample, PSI_ROWS_MIN};
 use portrait_proto::time;
 use portrait_proto::v1::DriftStatus;
 
@@ -85,23 +85,30 @@ impl DailyChecks {
 
     fn days_until(&self, on: Day, detected: impl Fn(&DriftStatus) -> bool) -> f64 {
         let first = self.detections.iter().find(|(day, status)| *day >= on && detected(status));
+        // A change that is never detected misses every target.
         first.map_or(f64::INFINITY, |(day, _)| f64::from(day.since(on)) + 1.0)
     }
 
     /// Number of alarms of any kind that were not there on the evening before.
     fn alarms(&self, from: Day, until: Day) -> usize {
         let within = self.detections.iter().filter(|(day, _)| (from..until).contains(day));
+        // An alarm that continues from the evening before is counted once.
         within.filter(|(_, status)| status.consecutive_checks == 1).count()
     }
 }
 
 /// Measures detection and false alarms.
 pub(super) fn measure(figures: &mut Vec<Figure>) -> Result<()> {
+    // Several seeds: one shop could be lucky or unlucky.
     let planted = (1..=SEEDS).map(|seed| DailyChecks::of(seed, false)).collect::<Result<Vec<_>>>()?;
     let promotions: Vec<f64> = planted.iter().map(DailyChecks::days_to_detect_promotion).collect();
     let habits: Vec<f64> = planted.iter().map(DailyChecks::days_to_detect_habits).collect();
+    // Both kinds of drift: of shares of categories, and of loyalty.
     figures.push(detection_figure("a promotion: its category is reported", &promotions));
-    figures.push(detection_figure("new habits of a tenth of the users: a change of loyalty is reported", &habits));
+    figures.push(detection_figure(
+        "new habits of a tenth of the users: a change of loyalty is reported",
+        &habits,
+    ));
     let steady = (1..=SEEDS).map(|seed| DailyChecks::of(seed, true)).collect::<Result<Vec<_>>>()?;
     let until = STEADY_FROM.after(STEADY_DAYS);
     let alarms_max = steady.iter().map(|shop| shop.alarms(STEADY_FROM, until)).max().unwrap_or_default();

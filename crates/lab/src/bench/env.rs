@@ -1,7 +1,7 @@
 //! Environment of a measurement: a new store that is deleted afterwards, the configuration of a node on it, and the
 //! store itself for loops without a node.
 
-use super::redis::{Persistence, BenchRedis};
+use super::redis::{BenchRedis, Persistence};
 use anyhow::Result;
 use portrait_ingest::Acknowledge;
 use portrait_node::{Config, StoreConfig};
@@ -65,6 +65,7 @@ impl BenchEnv {
     /// If the folder cannot be created or the server does not start.
     pub(super) async fn new_store(&self) -> Result<FreshStore> {
         let folder = tempfile::tempdir_in(&self.scratch)?;
+        // The scratch directory is on the disk under measurement, and so are the server's files.
         let server = match self.kind {
             BenchBackend::Embedded => None,
             BenchBackend::Redis(persistence) => Some(BenchRedis::start(folder.path(), persistence).await?),
@@ -86,6 +87,7 @@ impl FreshStore {
     /// Configuration of a node on this store without automatic training, which would disturb the measurement.
     pub(super) fn config(&self) -> Config {
         let mut config = Config::on_free_ports(self.folder.path());
+        // A training in the background would compete for the processors.
         config.model.automatic = false;
         if let Some(server) = &self.server {
             config.store =

@@ -26,6 +26,7 @@ pub(super) struct Figure {
 /// Renders all figures as a table.
 pub(super) fn table(figures: &[Figure]) -> Table {
     let mut table = Table::new();
+    // Markdown, so that a table can be pasted into a document.
     table.load_preset(presets::ASCII_MARKDOWN);
     table.set_header(["path", "measured", "baseline, same run", "ratio", "target", "met"]);
     for figure in figures {

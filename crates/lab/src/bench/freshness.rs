@@ -1,8 +1,8 @@
 //! Freshness at half of the maximum load: single events are tracked, their profiles are read with `read_after`, and
 //! the time from acknowledgement to response is recorded.
 
-use super::figure::Figure;
 use super::env::BenchEnv;
+use super::figure::Figure;
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use hdrhistogram::Histogram;
@@ -36,7 +36,7 @@ pub(super) async fn measure(
     figures: &mut Vec<Figure>,
 ) -> Result<()> {
     let store = env.new_store().await?;
-    let node = Node::start(Role::All, store.config()).await?;
+    let node = Node::start(NodeRole::All, store.config()).await?;
     let pace = LoadPace { events_per_second, until: Instant::now() + Duration::from_secs(seconds) };
     let (histogram, sent) = under_load(&node.grpc_url(), events, pace).await?;
     node.stop().await?;
@@ -58,11 +58,16 @@ pub(super) async fn measure(
 
 /// Runs load and probes until `pace.until`; returns microseconds from acknowledgement to a profile that contains the
 /// event, and the number of events of the load.
-pub(super) async fn under_load(url: &str, events: &[Event], pace: LoadPace) -> Result<(Histogram<u64>, usize)> {
+pub(super) async fn under_load(
+    url: &str,
+    events: &[Event],
+    pace: LoadPace,
+) -> Result<(Histogram<u64>, usize)> {
     let per_caller = pace.events_per_second / CALLERS as f64;
     let channel = client::connect(url).await?;
     let callers = events.chunks(events.len().div_ceil(CALLERS));
     let callers = callers.map(|events| load(channel.clone(), events.to_vec(), per_caller, pace.until));
+    // Load and probes have connections of their own: a probe must not queue behind a burst on the client side.
     let load = tokio::spawn(try_join_all(callers.collect::<Vec<_>>()));
     let histogram = probe(client::connect(url).await?, pace.until).await?;
     let sent = load.await??.into_iter().sum();
@@ -70,8 +75,14 @@ pub(super) async fn under_load(url: &str, events: &[Event], pace: LoadPace) -> R
 }
 
 /// Sends requests at a constant rate; returns the number of events sent.
-async fn load(channel: RoleRouter, events: Vec<Event>, events_per_second: f64, until: Instant) -> Result<usize> {
+async fn load(
+    channel: RoleRouter,
+    events: Vec<Event>,
+    events_per_second: f64,
+    until: Instant,
+) -> Result<usize> {
     let mut client = IngestServiceClient::new(channel);
+    // Requests are due at fixed times: a slow one is followed by the next at once, so that the rate holds on average.
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(BURST as f64 / events_per_second));
     let mut sent = 0;
     let mut bursts = events.chunks(BURST).cycle();
@@ -108,6 +119,7 @@ async fn probe(channel: RoleRouter, until: Instant) -> Result<Histogram<u64>> {
         event.event_id = format!("probe-{run:x}-{index}");
         event.user_id.clone_from(&user_id);
         let response = ingest.track(TrackRequest { events: vec![event], backfill: true }).await?.into_inner();
+        // Freshness starts with the acknowledgement: the time before it is latency of ingest.
         let accepted_at = Instant::now();
         let read_after = response.consistency_token;
         query.get_profile(GetProfileRequest { user_id, read_after, read_at: None }).await?;

@@ -6,7 +6,9 @@ use super::figure::Figure;
 use crate::replay::Replay;
 use anyhow::Result;
 use ndarray::{Array2, ArrayView2};
-use portrait_learning::segmentation::{KMeansFit, Origin, Params, Space, fit, fit_warm, match_segments, assign_with_hysteresis};
+use portrait_learning::segmentation::{
+    KMeansFit, Origin, Params, Space, assign_with_hysteresis, fit, fit_warm, match_segments,
+};
 use portrait_profile::{FeatureSchema, SegmentId};
 use portrait_proto::v1::Event;
 use rand::rngs::StdRng;
@@ -92,6 +94,7 @@ fn retrain(rows: &Array2<f32>, drift: f32) -> Result<KeptShares> {
     let mut tracked = TrackedSegments::new(first)?;
     let mut shares = KeptShares { matched: Vec::new(), refit: Vec::new() };
     for seed in 1..=TRAININGS {
+        // Drift accumulates: after ten trainings the rows are far from the first ones.
         rows.iter_mut().for_each(|value| *value += drift * gaussian(&mut rng));
         let before = tracked.assigned.clone();
         tracked = tracked.train(rows.view(), SEGMENTS, seed)?.0;
@@ -121,6 +124,7 @@ impl TrackedSegments {
         } else {
             fit(rows, segments, &params(seed))?
         };
+        // Matching is by members: every user votes for the segment of the training before.
         let old: Vec<Option<SegmentId>> = self.assigned.iter().copied().map(Some).collect();
         let matching = match_segments(&old, &clusters.labels, segments, &self.ids, self.next);
         let ids: Vec<SegmentId> = matching.segments.iter().map(|matched| matched.id).collect();
@@ -129,6 +133,7 @@ impl TrackedSegments {
         for (row, before) in rows.outer_iter().zip(&self.assigned) {
             let current = ids.iter().position(|id| id == before);
             let nearest = assign_with_hysteresis(&row.to_vec(), clusters.centroids.view(), current);
+            // Without a finite distance the user stays.
             assigned.push(nearest.map_or(*before, |(index, _)| ids[index]));
         }
         Ok((Self { centroids: clusters.centroids, ids, next: matching.next, assigned }, origins))
@@ -152,10 +157,7 @@ fn one_more_segment(rows: &Array2<f32>) -> Result<Figure> {
     let stayed = equal_share(&tracked.assigned, &later.assigned);
     Ok(Figure {
         path: format!("{SEGMENTS} segments become {}: lineage", SEGMENTS + 1),
-        measured: format!(
-            "{kept} kept, {split} split off, {new} new; {:.1}% of users stay",
-            stayed * 100.0
-        ),
+        measured: format!("{kept} kept, {split} split off, {new} new; {:.1}% of users stay", stayed * 100.0),
         baseline: String::new(),
         ratio: None,
         values: [("kept", kept as f64), ("split", split as f64), ("new", new as f64), ("stayed", stayed)]

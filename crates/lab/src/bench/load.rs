@@ -76,7 +76,10 @@ pub(super) fn wide_shop(users: usize, items: usize, per_user: usize, seed: u64) 
 }
 
 /// Events of returning users, from a log or from the simulated shop, and a name for the table.
-pub(super) fn repeated_users(log: Option<(&Path, Format)>, events_max: usize) -> Result<(String, Vec<Event>)> {
+pub(super) fn repeated_users(
+    log: Option<(&Path, Format)>,
+    events_max: usize,
+) -> Result<(String, Vec<Event>)> {
     let Some((path, format)) = log else {
         let shop = ShopSimulator::new(7, simulate::SimulateConfig::default());
         let events = shop.filter_map(simulate::ShopEvent::into_event).take(events_max).collect();
@@ -108,10 +111,12 @@ pub(super) fn file_name(path: &Path) -> Result<String> {
 /// the number of users as well.
 pub(super) fn with_copies(events: &[Event], users: usize, events_max: usize) -> (Vec<Event>, usize) {
     let count = events.iter().map(|event| event.user_id.as_str()).collect::<HashSet<_>>().len();
+    // Copies repeat real behaviour: generated users would have profiles of one size.
     let copies = users.div_ceil(count.max(1)).min(events_max / events.len().max(1)).max(1);
     let mut all = Vec::with_capacity(events.len() * copies);
     for copy in 0..copies {
         all.extend(events.iter().cloned().map(|mut event| {
+            // The first copy keeps the ids of the log.
             if copy > 0 {
                 event.user_id.push_str(&format!("~{copy}"));
                 event.event_id.push_str(&format!("~{copy}"));

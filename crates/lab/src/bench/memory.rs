@@ -1,8 +1,8 @@
 //! Memory per user in Redis: a node applies the events of a log, repeated for copies of its users, and `MEMORY USAGE`
 //! of every key is summed. Log, feed and record ids are reported apart, because they expire and profiles stay.
 
-use super::figure::Figure;
 use super::env::BenchEnv;
+use super::figure::Figure;
 use super::load;
 use anyhow::{Context, Result};
 use portrait_client as client;
@@ -43,6 +43,7 @@ impl UsersOf {
     /// Target in bytes per user, as a number and in words; none for logs without one.
     pub(super) fn target(&self) -> Option<(f64, &'static str)> {
         match self.format {
+            // Targets hold for logs of known density only: bytes per user grow with the history.
             Format::Rees46 | Format::Taobao => Some((1000.0, "<= 1.0 KB a user")),
             Format::CompleteJourney => Some((4000.0, "<= 4 KB a user")),
             _ => None,
@@ -61,7 +62,7 @@ pub(super) async fn measure(
     let (events, users) = load::with_copies(events, USERS, EVENTS_MAX);
     let store = env.new_store().await?;
     let server = store.server().context("an embedded store has no server")?;
-    let node = Node::start(Role::All, store.config()).await?;
+    let node = Node::start(NodeRole::All, store.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     // An empty server uses memory as well: only the growth counts.
     let before = server.memory()?;
@@ -71,6 +72,7 @@ pub(super) async fn measure(
     node.stop().await?;
     let per_user = |names: &[&str]| {
         let bytes: u64 = names.iter().filter_map(|name| after.by_name.get(*name)).sum();
+        // Fixed costs of a key are shared by few users in a small log: hence the copies.
         bytes as f64 / users as f64
     };
     let profile = per_user(&["profiles"]);

@@ -1,8 +1,8 @@
 //! Propagation of model activations: eight nodes watch one model service, two versions alternate, and the time from
 //! the call until the last node serves the version is recorded.
 
-use super::figure::Figure;
 use super::env::BenchEnv;
+use super::figure::Figure;
 use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
 use portrait_client::{self as client, RoleRouter};
@@ -27,7 +27,7 @@ const ACTIVATION_TIMEOUT: Duration = Duration::from_secs(30);
 /// Measures the time until all nodes serve an activated model.
 pub(super) async fn measure(events: &[Event], env: &BenchEnv, figures: &mut Vec<Figure>) -> Result<()> {
     let store = env.new_store().await?;
-    let node = Node::start(Role::All, store.config()).await?;
+    let node = Node::start(NodeRole::All, store.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     client::send_all(channel.clone(), &events[..events.len().min(100_000)]).await?;
     client::wait_until_applied(channel.clone()).await?;
@@ -68,14 +68,19 @@ async fn start_follower(
     folder: &Path,
     stop: &CancellationToken,
 ) -> Result<watch::Receiver<ServedModel>> {
+    // The store is empty: a model can only come from the model service.
     let store = Embedded::open(&folder.join(format!("node-{index}")), EmbeddedOptions::default())?;
     let (follower, served) =
-        ModelFollower::begin(Arc::new(store), client::lazily(url)?.into(), format!("node-{index}")).await;
+        ModelFollower::start(Arc::new(store), client::connect_lazy(url)?.into(), format!("node-{index}"))
+            .await;
     tokio::spawn(follower.run(stop.clone()));
     Ok(served)
 }
 
-async fn activate(channel: &RoleRouter, served: &mut [watch::Receiver<ServedModel>]) -> Result<Histogram<u64>> {
+async fn activate(
+    channel: &RoleRouter,
+    served: &mut [watch::Receiver<ServedModel>],
+) -> Result<Histogram<u64>> {
     let mut models = ModelServiceClient::new(channel.clone());
     let mut histogram = Histogram::new(3)?;
     // The first turn waits for nodes that are still connecting and is not counted.
@@ -83,10 +88,13 @@ async fn activate(channel: &RoleRouter, served: &mut [watch::Receiver<ServedMode
         let version = 1 + (turn % 2) as u64;
         let started = Instant::now();
         models.activate_model(ActivateModelRequest { version }).await?;
+        // Waiting in sequence measures the slowest node, whichever it is.
         for node in served.iter_mut() {
             let serving =
                 node.wait_for(|model| model.as_ref().is_some_and(|model| model.version.get() == version));
-            tokio::time::timeout(ACTIVATION_TIMEOUT, serving).await.context("a node does not serve the model")??;
+            tokio::time::timeout(ACTIVATION_TIMEOUT, serving)
+                .await
+                .context("a node does not serve the model")??;
         }
         if turn > 0 {
             histogram.record(u64::try_from(started.elapsed().as_micros())?)?;

@@ -32,6 +32,7 @@ pub(super) struct PairRatio {
 pub(super) async fn run(node: &Node, events: &[Event], seconds: u64) -> Result<PairRun> {
     let before = processor_time()?;
     let until = Instant::now() + Duration::from_secs(seconds);
+    // A fixed rate far below the maximum: at the maximum, processor time per event would depend on batching.
     let pace = LoadPace { events_per_second: EVENTS_PER_SECOND, until };
     let (histogram, sent) = freshness::under_load(&node.grpc_url(), events, pace).await?;
     let used = processor_time()?.saturating_sub(before);
@@ -50,6 +51,7 @@ pub(super) fn mean<R>(runs: &[R], of: fn(&R) -> f64) -> f64 {
 pub(super) fn ratio<R>(with: &[R], without: &[R], of: fn(&R) -> f64) -> PairRatio {
     let ratios: Vec<f64> = with.iter().zip(without).map(|(with, without)| of(with) / of(without)).collect();
     let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
+    // The spread is over ratios of pairs, not over runs: slow drift of the machine cancels within a pair.
     let variance = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum::<f64>() / (ratios.len() - 1) as f64;
     PairRatio { mean, spread: 2.0 * (variance / ratios.len() as f64).sqrt() }
 }
@@ -60,6 +62,7 @@ fn processor_time() -> Result<Duration> {
     // The process name is in brackets and may contain spaces; user and system time are the 12th and 13th field after
     // it.
     let (_, fields) = text.rsplit_once(')').context("/proc/self/stat has no name")?;
+    // User and system time: tracing and sweeps cost both.
     let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
     let ticks_per_second = rustix::param::clock_ticks_per_second();
     Ok(Duration::from_secs_f64(ticks as f64 / ticks_per_second as f64))

@@ -1,8 +1,8 @@
 //! Latency of model predictions over gRPC at a constant rate: recommendations from a catalogue of 100,000 items, next
 //! action and scores, beside `GetProfile` of the same users, in turns.
 
-use super::figure::Figure;
 use super::env::BenchEnv;
+use super::figure::Figure;
 use super::load;
 use anyhow::{Result, bail};
 use futures::future::try_join_all;
@@ -63,6 +63,7 @@ impl PredictionCall {
             }
             Self::Recommend => {
                 let request = RecommendRequest { user_id, count: 20, ..Default::default() };
+                // A short list would be a cheaper call than the one under measurement.
                 if query.recommend(request).await?.into_inner().items.len() != 20 {
                     bail!("fewer items were recommended than requested");
                 }
@@ -75,7 +76,7 @@ impl PredictionCall {
 /// Measures the calls on a model trained from a generated shop.
 pub(super) async fn measure(seconds: u64, env: &BenchEnv, figures: &mut Vec<Figure>) -> Result<()> {
     let store = env.new_store().await?;
-    let node = Node::start(Role::All, store.config()).await?;
+    let node = Node::start(NodeRole::All, store.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     client::send_all(channel.clone(), &load::wide_shop(USERS, ITEMS, CALLS_EACH, 7)).await?;
     client::wait_until_applied(channel.clone()).await?;
@@ -109,7 +110,8 @@ async fn measure_call(
     duration: Duration,
 ) -> Result<Histogram<u64>> {
     // A stride that is coprime with the number of users visits every user.
-    at_constant_rate(duration, |index| call.send(query.clone(), format!("wide-{}", index * 7_919 % USERS))).await
+    at_constant_rate(duration, |index| call.send(query.clone(), format!("wide-{}", index * 7_919 % USERS)))
+        .await
 }
 
 /// Calls at a constant rate for `duration`; returns microseconds from the time a call was due to its response, so
@@ -123,6 +125,7 @@ pub(super) async fn at_constant_rate(
     let send = &send;
     let calls = (0..count).map(|index| async move {
         let due = started + Duration::from_secs_f64(index as f64 / CALLS_PER_SECOND);
+        // All calls are scheduled up front: the schedule does not slip with the server.
         tokio::time::sleep_until(due.into()).await;
         send(index).await?;
         Ok::<_, anyhow::Error>(due.elapsed())
@@ -155,10 +158,6 @@ fn push_figures(latencies: &[(PredictionCall, Histogram<u64>)], figures: &mut Ve
             met: if recommends { p99 < 10.0 } else { p99 < 2.0 * profile },
         });
     }
-}
-
-fn quantile_ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
-    histogram.value_at_quantile(quantile) as f64 / 1000.0
 }
 
 fn quantile_ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {

@@ -2,11 +2,11 @@
 //! that send a byte at a time, messages that announce a gigabyte and messages that decompress to half of one. All of
 //! them are created in this process, so that the cost of the attack counts as well.
 
-use super::predictions::{self, CALLS_PER_SECOND};
-use super::figure::Figure;
 use super::env::BenchEnv;
+use super::figure::Figure;
 use super::load;
 use super::pairs::{self, PAIRS};
+use super::predictions::{self, CALLS_PER_SECOND};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use flate2::Compression;
@@ -55,7 +55,7 @@ type LargeRequests = (Option<&'static str>, Bytes);
 pub(super) async fn measure(seconds: u64, env: &BenchEnv, figures: &mut Vec<Figure>) -> Result<()> {
     raise_file_limit()?;
     let store = env.new_store().await?;
-    let node = Node::start(Role::All, store.config()).await?;
+    let node = Node::start(NodeRole::All, store.config()).await?;
     let channel = client::connect(&node.grpc_url()).await?;
     let events = load::distinct_users(USERS);
     client::send_all(channel.clone(), &events).await?;
@@ -69,6 +69,7 @@ pub(super) async fn measure(seconds: u64, env: &BenchEnv, figures: &mut Vec<Figu
     let mut loaded = Vec::new();
     let mut refused = 0;
     for _ in 0..PAIRS {
+        // Quiet and loaded runs alternate, so that load from elsewhere hits both.
         quiet.push(p99_ms(&reads(&query, &user_ids, duration).await?));
         let pressure = PressureLoad::start(&node.grpc_url(), &messages).await?;
         loaded.push(p99_ms(&reads(&query, &user_ids, duration).await?));
@@ -105,7 +106,11 @@ fn raise_file_limit() -> Result<()> {
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
     // A connection within the process has two ends.
     let enough = maximum.is_none_or(|files| files >= 2 * SILENT_CONNECTIONS as u64);
-    ensure!(enough, "{maximum:?} files may be open, {} are needed: raise `ulimit -Hn`", 2 * SILENT_CONNECTIONS);
+    ensure!(
+        enough,
+        "{maximum:?} files may be open, {} are needed: raise `ulimit -Hn`",
+        2 * SILENT_CONNECTIONS
+    );
     Ok(())
 }
 
@@ -142,7 +147,8 @@ impl PressureLoad {
         while silent.len() < SILENT_CONNECTIONS {
             silent.extend(try_join_all((0..100).map(|_| TcpStream::connect(&address))).await?);
         }
-        let slow = (0..SLOW_CONNECTIONS).map(|_| AbortOnDropHandle::new(tokio::spawn(send_slowly(address.clone()))));
+        let slow =
+            (0..SLOW_CONNECTIONS).map(|_| AbortOnDropHandle::new(tokio::spawn(send_slowly(address.clone()))));
         let stop = CancellationToken::new();
         let large = send_large(client::connect(url).await?, messages.to_vec(), stop.clone());
         Ok(Self {
@@ -176,13 +182,18 @@ async fn send_slowly(address: String) {
     }
 }
 
-async fn send_large(channel: RoleRouter, messages: Vec<LargeRequests>, stop: CancellationToken) -> Result<u64> {
+async fn send_large(
+    channel: RoleRouter,
+    messages: Vec<LargeRequests>,
+    stop: CancellationToken,
+) -> Result<u64> {
     let mut refused = 0;
     for (encoding, message) in messages.iter().cycle() {
         let pause = tokio::time::sleep(SLOW_WRITE_INTERVAL);
         if stop.run_until_cancelled(pause).await.is_none() {
             break;
         }
+        // Plain HTTP/2: a generated client cannot announce a length that it does not send.
         let mut request = Request::post("http://portrait/portrait.v1.IngestService/Track")
             .header("content-type", "application/grpc")
             .header("te", "trailers");
@@ -194,7 +205,10 @@ async fn send_large(channel: RoleRouter, messages: Vec<LargeRequests>, stop: Can
         let body = tonic::body::Body::new(StreamBody::new(first.chain(pending())));
         let response = channel.clone().oneshot(request.body(body)?).await?;
         let status = Status::from_header_map(response.headers()).context("the message was not refused")?;
-        ensure!(status.code() == Code::InvalidArgument, "the message was refused with another status: {status}");
+        ensure!(
+            status.code() == Code::InvalidArgument,
+            "the message was refused with another status: {status}"
+        );
         refused += 1;
     }
     Ok(refused)
@@ -208,6 +222,7 @@ fn announced_message() -> Bytes {
 /// Small message that decompresses to [`UNPACKED_BYTES`].
 fn compressed_message() -> Result<Bytes> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    // Zeros compress a thousandfold: a small message that passes a limit on compressed size.
     let zeros = vec![0; 1 << 20];
     for _ in 0..UNPACKED_BYTES / zeros.len() {
         packed.write_all(&zeros)?;

@@ -1,8 +1,8 @@
 //! `GetProfile` beside a bare tonic echo of the same bytes, in the same process, over the same loopback, in turns.
 //! The echo is the bound that gRPC itself sets.
 
-use super::figure::Figure;
 use super::env::BenchEnv;
+use super::figure::Figure;
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use hdrhistogram::Histogram;
@@ -126,6 +126,7 @@ pub(super) async fn measure(
     let events = &events[..events.len().min(200_000)];
     client::send_all(channel.clone(), events).await?;
     client::wait_until_applied(channel.clone()).await?;
+    // In the order of ids, so that runs read the same profiles.
     let user_ids: BTreeSet<&str> = events.iter().map(|event| event.user_id.as_str()).collect();
     let user_ids: Vec<String> = user_ids.into_iter().take(10_000).map(str::to_owned).collect();
     let (response, bytes) = typical(channel.clone(), &user_ids).await?;
@@ -151,6 +152,7 @@ async fn typical(channel: RoleRouter, user_ids: &[String]) -> Result<(GetProfile
         let request = GetProfileRequest { user_id: user_id.clone(), ..Default::default() };
         responses.push(client.get_profile(request).await?.into_inner());
     }
+    // The echo responds with a typical size: the bound is the cost of gRPC for that many bytes.
     responses.sort_by_key(Message::encoded_len);
     let median = responses.swap_remove(responses.len() / 2);
     let bytes = median.encoded_len();
@@ -160,6 +162,7 @@ async fn typical(channel: RoleRouter, user_ids: &[String]) -> Result<(GetProfile
 async fn echo(response: GetProfileResponse) -> Result<String> {
     let incoming = TcpIncoming::bind("127.0.0.1:0".parse()?)
         .context("no free port for the echo")?
+        // As the server does: Nagle's algorithm would slow down the bound.
         .with_nodelay(Some(true));
     let url = format!("http://{}", incoming.local_addr()?);
     let server = Server::builder().add_service(QueryServiceServer::new(EchoService(response)));
@@ -193,7 +196,12 @@ impl ReadSide {
     }
 }
 
-async fn calls(channel: RoleRouter, user_ids: &[String], first: usize, until: Instant) -> Result<Histogram<u64>> {
+async fn calls(
+    channel: RoleRouter,
+    user_ids: &[String],
+    first: usize,
+    until: Instant,
+) -> Result<Histogram<u64>> {
     let mut client = QueryServiceClient::new(channel);
     let mut histogram = Histogram::new(3)?;
     let mut next = first;

@@ -66,10 +66,12 @@ impl BenchRedis {
             Persistence::Memory => command.args(["--appendonly", "no"]),
             Persistence::Disk => command.args(["--appendonly", "yes", "--appendfsync", "always"]),
         };
+        // The log goes to a file: a full pipe would block the server.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut server = Self { process: spawn("redis-server", &mut command)?, port };
         let started = Instant::now();
         while server.connect().and_then(|mut to| Ok(redis::cmd("PING").query::<String>(&mut to)?)).is_err() {
+            // A server that exited will never answer: its log says why.
             if server.process.try_wait()?.is_some() || started.elapsed() > START_TIMEOUT {
                 let message = std::fs::read_to_string(&log).unwrap_or_default();
                 bail!("redis-server does not start on port {port}: {}", message.trim());
@@ -103,6 +105,7 @@ impl BenchRedis {
                 let bytes: Option<u64> = usage.query(&mut connection)?;
                 *memory.by_name.entry(name_of(&key)).or_default() += bytes.unwrap_or_default();
             }
+            // The load is applied, so that hardly any key changes during the scan.
             cursor = next;
             if cursor == 0 {
                 return Ok(memory);
@@ -120,6 +123,7 @@ impl BenchRedis {
         command.args(["XADD", "ceiling", "*", "b", &"x".repeat(XADD_BYTES)]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let benchmark = spawn("redis-benchmark", &mut command)?;
+        // The benchmark takes seconds: waiting on a runtime thread would stall the server under measurement.
         let output = tokio::task::spawn_blocking(move || benchmark.wait_with_output()).await??;
         let report = String::from_utf8_lossy(&output.stdout);
         rate(&report).with_context(|| format!("redis-benchmark report: {}", report.trim()))

@@ -1,7 +1,7 @@
 //! Cost of a sweep for a new model: the same load in pairs of runs, with a sweep in progress and without.
 
-use super::figure::Figure;
 use super::env::BenchEnv;
+use super::figure::Figure;
 use super::load;
 use super::pairs::{self, PAIRS, PairRun};
 use anyhow::{Result, bail};
@@ -23,6 +23,7 @@ pub(super) async fn measure(
     let events = load::distinct_users(users);
     client::send_all(channel.clone(), &events).await?;
     client::wait_until_applied(channel.clone()).await?;
+    // Different numbers of segments make two models that disagree on most users.
     for segments in [4, 6] {
         let request = TrainModelRequest { segments, force: true, ..Default::default() };
         let outcome = client::train(channel.clone(), request, |_, _| {}).await?;
@@ -30,6 +31,7 @@ pub(super) async fn measure(
             bail!("no model to sweep for: {}", outcome.refusal);
         }
     }
+    // The load is of swept users: their profiles have both kinds of writes at once.
     let load = load::distinct_users(users.min(50_000));
     let mut with = Vec::new();
     let mut without = Vec::new();

@@ -2,8 +2,8 @@
 //! alone on the same records, or plain writes to the same server.
 
 use super::bare::{self, AppendTiming};
-use super::figure::Figure;
 use super::env::BenchEnv;
+use super::figure::Figure;
 use super::{load, redis};
 use anyhow::{Context, Result};
 use portrait_client as client;
@@ -96,6 +96,7 @@ async fn whole_path(events: &[Event], env: &BenchEnv) -> Result<f64> {
     client::wait_until_applied(channel.clone()).await?;
     let started = Instant::now();
     client::send_all(channel.clone(), events).await?;
+    // Acknowledged is not applied: the clock runs until the last profile is committed.
     client::wait_until_applied(channel).await?;
     let events_per_second = events.len() as f64 / started.elapsed().as_secs_f64();
     node.stop().await?;
@@ -131,5 +132,6 @@ impl ThroughputBaseline {
 
 fn median(mut turns: Vec<f64>) -> f64 {
     turns.sort_by(f64::total_cmp);
+    // Exact for the odd number of turns.
     turns[turns.len() / 2]
 }

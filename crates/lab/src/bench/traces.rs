@@ -1,8 +1,8 @@
 //! Cost of tracing one request in a hundred: the same load in pairs of runs, to a server with a collector and to one
 //! without. The collector runs in this process, so that its cost counts as well.
 
+use super::env::{BenchEnv, FreshStore};
 use super::figure::Figure;
-use super::env::{FreshStore, BenchEnv};
 use super::load;
 use super::pairs::{self, EVENTS_PER_SECOND, PAIRS};
 use anyhow::Result;
@@ -72,6 +72,7 @@ pub(super) async fn measure(seconds: u64, env: &BenchEnv, figures: &mut Vec<Figu
 }
 
 async fn start_node(store: &FreshStore, trace: TraceConfig) -> Result<Node> {
+    // Both nodes differ in the trace configuration only.
     let config = portrait_node::Config { trace, ..store.config() };
     let node = Node::start(NodeRole::All, config).await?;
     let channel = client::connect(&node.grpc_url()).await?;
@@ -92,6 +93,7 @@ impl TraceService for CountingCollector {
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let scopes = request.into_inner().resource_spans.into_iter().flat_map(|process| process.scope_spans);
         let received: usize = scopes.map(|scope| scope.spans.len()).sum();
+        // A counter alone: decoding is the cost that a real collector has as well.
         self.0.fetch_add(received as u64, Ordering::Relaxed);
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
@@ -100,7 +102,8 @@ impl TraceService for CountingCollector {
 async fn collector(spans: Arc<AtomicU64>) -> Result<(String, tokio::task::JoinHandle<()>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let endpoint = format!("http://{}", listener.local_addr()?);
-    let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(CountingCollector(spans)));
+    let server =
+        tonic::transport::Server::builder().add_service(TraceServiceServer::new(CountingCollector(spans)));
     let collecting = tokio::spawn(async move {
         if let Err(error) = server.serve_with_incoming(TcpListenerStream::new(listener)).await {
             tracing::error!(%error, "trace collector stopped");

@@ -29,25 +29,30 @@ impl ProfileFacts {
         let mut facts = Self::default();
         if let Some(behavior) = &profile.behavior {
             facts.actions = behavior.actions.iter().map(|count| count.total).sum();
-            let (first, newest) = (&behavior.first_event_at, &behavior.newest_event_at);
-            let moments = words::format_wire_timestamp(first.as_ref()).zip(words::format_wire_timestamp(newest.as_ref()));
-            facts.active_for = moments.map_or(TimeDelta::ZERO, |(first, newest)| newest.since(first));
+            let first = words::format_wire_timestamp(behavior.first_event_at.as_ref());
+            let newest = words::format_wire_timestamp(behavior.newest_event_at.as_ref());
+            facts.active_for =
+                first.zip(newest).map_or(TimeDelta::ZERO, |(first, newest)| newest.since(first));
             let rfm = behavior.rfm.as_ref();
-            (facts.orders, facts.money) = rfm.map_or((0, 0.0), |rfm| (rfm.orders_total, rfm.money_total));
+            facts.orders = rfm.map_or(0, |rfm| rfm.orders_total);
+            facts.money = rfm.map_or(0.0, |rfm| rfm.money_total);
             facts.hours.clone_from(&behavior.hour_share);
-            let other = behavior
+            // A view mostly follows a view: the most likely other action says more about the user.
+            let next = behavior
                 .transitions
                 .iter()
                 .find(|step| step.from() == Action::View && step.to() != Action::View);
-            facts.after_view = other.map(|step| (words::action_words(step.to, ""), step.probability));
+            facts.after_view = next.map(|step| (words::action_words(step.to, ""), step.probability));
         }
         if let Some(preference) = &profile.preference {
-            let quarter = |category: &&Affinity| category.weight.map_or(0.0, |weight| weight.quarter);
-            let lasting =
-                preference.categories.iter().max_by(|one, other| quarter(one).total_cmp(&quarter(other)));
-            facts.quarterly = lasting.map(|category| category.name.clone());
-            let share = |category: &Affinity| (category.name.clone(), category.share);
-            facts.weekly = preference.categories.iter().map(share).collect();
+            let quarterly =
+                preference.categories.iter().max_by(|a, b| quarter_weight(a).total_cmp(&quarter_weight(b)));
+            facts.quarterly = quarterly.map(|category| category.name.clone());
+            facts.weekly = preference
+                .categories
+                .iter()
+                .map(|category| (category.name.clone(), category.share))
+                .collect();
         }
         facts
     }
@@ -76,6 +81,10 @@ impl ProfileFacts {
     pub(super) fn night_share(&self) -> f64 {
         [22, 23, 0, 1, 2, 3].iter().filter_map(|hour| self.hours.get(*hour)).sum()
     }
+}
+
+fn quarter_weight(category: &Affinity) -> f64 {
+    category.weight.map_or(0.0, |weight| weight.quarter)
 }
 
 /// True if an hour lies within hours that may pass midnight, or in the hour after, which visits reach into.
@@ -108,6 +117,9 @@ mod tests {
     fn an_empty_profile_gives_empty_figures() {
         let facts = ProfileFacts::of(&Profile::default());
         assert_eq!(facts, ProfileFacts::default());
-        assert_eq!((facts.peak_hour(), facts.top_category_week(), facts.actions_per_week()), (None, None, 0.0));
+        assert_eq!(
+            (facts.peak_hour(), facts.top_category_week(), facts.actions_per_week()),
+            (None, None, 0.0)
+        );
     }
 }

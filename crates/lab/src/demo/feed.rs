@@ -3,8 +3,8 @@
 
 use super::probe::{PendingProbe, Prober};
 use anyhow::{Result, anyhow, bail};
-use portrait_client::RoleRouter;
 use portrait_client::REQUEST_EVENTS;
+use portrait_client::RoleRouter;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::{Event, TrackStreamRequest, TrackStreamResponse};
 use std::collections::VecDeque;
@@ -46,12 +46,21 @@ impl EventFeed {
     pub(super) async fn open(channel: RoleRouter, prober: Prober) -> Result<Self> {
         let (requests, receiver) = mpsc::channel(WINDOW as usize);
         let mut client = IngestServiceClient::new(channel);
-        let answers = client.track_stream(ReceiverStream::new(receiver)).await?.into_inner();
+        let responses = client.track_stream(ReceiverStream::new(receiver)).await?.into_inner();
         let window = Arc::new(Semaphore::new(WINDOW as usize));
         let shared = Arc::new(Mutex::new(FeedState::default()));
-        let answering = tokio::spawn(take_responses(answers, Arc::clone(&window), Arc::clone(&shared), prober));
+        let answering =
+            tokio::spawn(take_responses(responses, Arc::clone(&window), Arc::clone(&shared), prober));
         let waiting = Vec::with_capacity(REQUEST_EVENTS);
-        Ok(Self { requests, window, shared, receiving: answering, queued: waiting, sent_requests: 0, sent_events: 0 })
+        Ok(Self {
+            requests,
+            window,
+            shared,
+            receiving: answering,
+            queued: waiting,
+            sent_requests: 0,
+            sent_events: 0,
+        })
     }
 
     /// Queues an event for the next request; waits while the window is full.
@@ -80,6 +89,7 @@ impl EventFeed {
         drop(self.requests);
         self.receiving.await?;
         let accepted = lock(&self.shared).accepted;
+        // The server de-duplicates by id, and ids are unique: fewer acknowledged events would be lost ones.
         if accepted != self.sent_events {
             bail!("{accepted} of {} events were acknowledged", self.sent_events);
         }
@@ -94,8 +104,8 @@ impl EventFeed {
         // The response returns the permit.
         permit.forget();
         let events = std::mem::replace(&mut self.queued, Vec::with_capacity(REQUEST_EVENTS));
-        let shopper = events.first().map(|event| event.user_id.clone()).unwrap_or_default();
-        lock(&self.shared).in_flight.push_back(shopper);
+        let user_id = events.first().map(|event| event.user_id.clone()).unwrap_or_default();
+        lock(&self.shared).in_flight.push_back(user_id);
         self.sent_requests += 1;
         self.sent_events += events.len() as u64;
         let request = TrackStreamRequest { request_number: self.sent_requests, events, backfill: true };
@@ -104,38 +114,44 @@ impl EventFeed {
     }
 
     fn error(&self) -> anyhow::Error {
-        let fault = lock(&self.shared).error.clone();
-        anyhow!(fault.unwrap_or_else(|| "the server ended the stream".to_owned()))
+        let error = lock(&self.shared).error.clone();
+        anyhow!(error.unwrap_or_else(|| "the server ended the stream".to_owned()))
     }
 }
 
 async fn take_responses(
-    mut answers: Streaming<TrackStreamResponse>,
+    mut responses: Streaming<TrackStreamResponse>,
     window: Arc<Semaphore>,
     shared: Arc<Mutex<FeedState>>,
     mut prober: Prober,
 ) {
-    let fault = loop {
-        let answer = match answers.message().await {
-            Ok(Some(answer)) => answer,
+    let error = loop {
+        let response = match responses.message().await {
+            Ok(Some(response)) => response,
             Ok(None) => break None,
             Err(status) => break Some(format!("the server ended the stream: {}", status.message())),
         };
-        if let Some(rejection) = answer.rejected.first() {
+        if let Some(rejection) = response.rejected.first() {
             break Some(format!("{} was rejected: {}", rejection.field, rejection.message));
         }
+        // Responses come in the order of requests: the oldest request in flight is the acknowledged one.
         let mut shared = lock(&shared);
-        shared.accepted += u64::from(answer.accepted);
-        let shopper = shared.in_flight.pop_front();
+        shared.accepted += u64::from(response.accepted);
+        let user_id = shared.in_flight.pop_front();
         drop(shared);
-        if answer.request_number % PROBE_EVERY == 0
-            && let Some(user_id) = shopper
+        if response.request_number % PROBE_EVERY == 0
+            && let Some(user_id) = user_id
         {
-            prober.probe(PendingProbe { user_id, token: answer.consistency_token, acknowledged: Instant::now() });
+            // A sample is enough, and each probe is a read that the demo would not do otherwise.
+            prober.probe(PendingProbe {
+                user_id,
+                token: response.consistency_token,
+                acknowledged: Instant::now(),
+            });
         }
         window.add_permits(1);
     };
-    lock(&shared).error = fault;
+    lock(&shared).error = error;
     // Closing the window fails callers that wait for a permit or for the last response.
     window.close();
 }

@@ -54,7 +54,7 @@ pub(super) struct LearningNarration {
 
 impl LearningNarration {
     /// Subscribes to segment changes. The server must have no model yet.
-    pub(super) async fn begin(channel: RoleRouter, watching: RoleRouter, least: usize) -> Result<Self> {
+    pub(super) async fn begin(channel: RoleRouter, watching: RoleRouter, users_min: usize) -> Result<Self> {
         let memberships = Memberships::begin(watching).await?;
         let mut features = FeatureServiceClient::new(channel.clone());
         let schema = features.get_feature_schema(GetFeatureSchemaRequest {}).await?.into_inner();
@@ -62,7 +62,7 @@ impl LearningNarration {
         let described = described.map(|component| (component.name, component.description)).collect();
         Ok(Self {
             channel,
-            users_min: least,
+            users_min,
             memberships,
             version: 0,
             names: BTreeMap::new(),
@@ -110,23 +110,29 @@ impl LearningNarration {
             narrator.line(&format!("    no segments yet: {shoppers}, and a model needs {}", self.users_min));
             return Ok(());
         }
+        // The planted number of types is not given away.
         let request = TrainModelRequest { choose_segments: true, ..Default::default() };
         let outcome = training::train(&self.channel, request, self.version).await?;
         self.narrate_training(&outcome, user_ids, narrator).await
     }
 
     /// Requests a drift check and narrates the result, with the training it led to; `user_ids` are all users.
-    pub(super) async fn check_drift(&mut self, user_ids: &[String], narrator: &mut dyn Narrator) -> Result<()> {
+    pub(super) async fn check_drift(
+        &mut self,
+        user_ids: &[String],
+        narrator: &mut dyn Narrator,
+    ) -> Result<()> {
         if self.version == 0 {
             return Ok(());
         }
         let mut models = ModelServiceClient::new(self.channel.clone());
-        let answer = models.check_drift(CheckDriftRequest {}).await?.into_inner();
-        let found = answer.drift.unwrap_or_default();
-        if found.consecutive_checks == 1 {
-            narrator.line(&lines::drift(&found, self.version, &self.described).join("\n"));
+        let response = models.check_drift(CheckDriftRequest {}).await?.into_inner();
+        let drift = response.drift.unwrap_or_default();
+        // Lasting drift is reported once, on its first evening.
+        if drift.consecutive_checks == 1 {
+            narrator.line(&lines::drift(&drift, self.version, &self.described).join("\n"));
         }
-        match answer.training {
+        match response.training {
             Some(outcome) => {
                 if outcome.published {
                     training::swept(&self.channel, outcome.version).await?;
@@ -145,20 +151,22 @@ impl LearningNarration {
         narrator: &mut dyn Narrator,
     ) -> Result<()> {
         if !outcome.published {
+            // A refusal repeats every evening until something changes: one line is enough.
             if !std::mem::replace(&mut self.refused, true) {
                 narrator.line(&format!("    no new model: {}", outcome.refusal));
             }
             return Ok(());
         }
         let listed = training::segments(&self.channel).await?.context("the new model is not served")?;
-        let said = match self.version {
+        let lines = match self.version {
             0 => lines::first_model(outcome, &listed),
             _ => lines::next_model(outcome, &listed, &self.current),
         };
-        narrator.line(&said.join("\n"));
+        narrator.line(&lines.join("\n"));
         let names = listed.segments.into_iter().map(|segment| (segment.segment_id, segment.name));
         let names: BTreeMap<String, String> = names.collect();
-        (self.version, self.refused) = (outcome.version, false);
+        self.version = outcome.version;
+        self.refused = false;
         self.current = names.keys().cloned().collect();
         self.names.extend(names);
         self.wait_until_settled(user_ids).await
@@ -167,11 +175,11 @@ impl LearningNarration {
     /// Waits until memberships from segment changes equal those of the profiles. Profiles are read again each time,
     /// because the last users of a large shop may still move.
     async fn wait_until_settled(&mut self, user_ids: &[String]) -> Result<()> {
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             let profiles = self.read(user_ids).await?;
             let agreed = self.memberships.wait_until_equal(&profiles, SETTLE_EVERY).await;
-            if agreed.is_ok() || begun.elapsed() > SETTLE_TIMEOUT {
+            if agreed.is_ok() || started.elapsed() > SETTLE_TIMEOUT {
                 return agreed;
             }
         }
@@ -190,33 +198,35 @@ impl LearningNarration {
         }
         let now = self.memberships.known();
         let has_moved = |user_id: &&String| now.get(*user_id) != self.before_change.get(*user_id);
-        let of_new_habits: HashSet<&String> = changing.iter().collect();
+        let changing_ids: HashSet<&String> = changing.iter().collect();
         let (new, old): (Vec<&String>, Vec<&String>) =
-            self.before_change.keys().partition(|user_id| of_new_habits.contains(user_id));
-        let share = |of: &[&String]| {
-            let moved = of.iter().copied().filter(has_moved).count();
-            words::percent(moved as f64 / of.len().max(1) as f64)
+            self.before_change.keys().partition(|user_id| changing_ids.contains(user_id));
+        let moved_share = |user_ids: &[&String]| {
+            let moved = user_ids.iter().copied().filter(has_moved).count();
+            words::percent(moved as f64 / user_ids.len().max(1) as f64)
         };
         narrator.line(&format!(
             "    in another segment than before the change: {} of those with new habits, {} of the others",
-            share(&new),
-            share(&old)
+            moved_share(&new),
+            moved_share(&old)
         ));
         // The caller lists the personas first, so that the example is a known user.
-        let mut moved = changing.iter().filter(|user_id| self.before_change.contains_key(*user_id));
-        let Some(user_id) = moved.find(has_moved) else { return Ok(()) };
-        let place = |segments: &BySegment| segments.get(user_id).map(|id| self.name(id)).unwrap_or_default();
+        let mut known = changing.iter().filter(|user_id| self.before_change.contains_key(*user_id));
+        let Some(user_id) = known.find(has_moved) else { return Ok(()) };
+        let segment =
+            |segments: &BySegment| segments.get(user_id).map(|id| self.name(id)).unwrap_or_default();
         narrator.line(&format!(
-            "    {user_id}: {} -> {}; what speaks for it:",
-            place(&self.before_change),
-            place(&now)
+            "    {user_id}: {} -> {}; because of:",
+            segment(&self.before_change),
+            segment(&now)
         ));
         let read_at = Some(time::to_wire(read_at));
         let request = ExplainSegmentRequest { user_id: user_id.clone(), read_at, ..Default::default() };
-        let answer =
+        let response =
             QueryServiceClient::new(self.channel.clone()).explain_segment(request).await?.into_inner();
-        for one in answer.contributions.iter().filter(|one| one.contribution > 0.0).take(REASONS) {
-            narrator.line(&format!("      {}", lines::reason(one)));
+        let reasons = response.contributions.iter().filter(|contribution| contribution.contribution > 0.0);
+        for contribution in reasons.take(REASONS) {
+            narrator.line(&format!("      {}", lines::reason(contribution)));
         }
         Ok(())
     }

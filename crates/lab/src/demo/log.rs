@@ -45,7 +45,7 @@ pub(super) async fn run_against(
     url: &str,
     path: &Path,
     format: Format,
-    least: usize,
+    users_min: usize,
     narrator: &mut dyn Narrator,
 ) -> Result<()> {
     let channel = client::connect(url).await?;
@@ -58,26 +58,26 @@ pub(super) async fn run_against(
         .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
     replay.narrator.line(&format!("a real log: {name}"));
     replay.rows(reader).await?;
-    let told = replay.end().await?;
+    let counts = replay.end().await?;
     let micros = probing.finish().await?;
-    let seconds = told.began.elapsed().as_secs_f64();
-    let each_second = told.events as f64 / seconds.max(0.001);
-    let summary = summarise(&channel, &told.busiest(PROFILES_MAX)).await?;
+    let seconds = counts.began.elapsed().as_secs_f64();
+    let per_second = counts.events as f64 / seconds.max(0.001);
+    let summary = summarise(&channel, &counts.busiest(PROFILES_MAX)).await?;
     summary.conclude(narrator);
     narrator.line(&format!(
-        "\n{} events of {} in {seconds:.1} s, {} a second; {} rows are unusable and were left out",
-        words::count(told.events),
-        words::counted(told.counts.len() as u64, "shopper"),
-        words::count(each_second as u64),
-        words::count(told.unusable)
+        "\n{} events of {} in {seconds:.1} s, {} a second; {} unusable rows were skipped",
+        words::count(counts.events),
+        words::counted(counts.counts.len() as u64, "shopper"),
+        words::count(per_second as u64),
+        words::count(counts.unusable)
     ));
     narrator.line(&format!(
         "acknowledged to queryable, at full load: p50 {:.1} ms, p99 {:.1} ms",
         micros.value_at_quantile(0.5) as f64 / 1e3,
         micros.value_at_quantile(0.99) as f64 / 1e3
     ));
-    print_segments(&channel, told.counts.len(), least, narrator).await?;
-    for profile in profiles(&channel, &told.busiest(1)).await? {
+    print_segments(&channel, counts.counts.len(), users_min, narrator).await?;
+    for profile in profiles(&channel, &counts.busiest(1)).await? {
         narrator.line(&format!("\n{}", text::card(&profile, Paint::of_stdout())));
     }
     Ok(())
@@ -86,13 +86,13 @@ pub(super) async fn run_against(
 /// Trains a model of all users, if they are enough, and prints its segments.
 async fn print_segments(
     channel: &RoleRouter,
-    shoppers: usize,
-    least: usize,
+    users: usize,
+    users_min: usize,
     narrator: &mut dyn Narrator,
 ) -> Result<()> {
-    if shoppers < least {
-        let shoppers = words::counted(shoppers as u64, "shopper");
-        narrator.line(&format!("\nno segments: {shoppers}, and a model needs {least}"));
+    if users < users_min {
+        let users = words::counted(users as u64, "shopper");
+        narrator.line(&format!("\nno segments: {users}, and a model needs {users_min}"));
         return Ok(());
     }
     // A model that was trained on the way had fewer users.
@@ -101,7 +101,7 @@ async fn print_segments(
     if !outcome.published {
         narrator.line(&format!("\nno segments: {}", outcome.refusal));
     } else if let Some(listed) = training::segments(channel).await? {
-        narrator.line(&format!("\nthe segments of all shoppers:\n{}", segments::table(&listed).trim_end()));
+        narrator.line(&format!("\nthe segments of all users:\n{}", segments::table(&listed).trim_end()));
     }
     Ok(())
 }
@@ -127,8 +127,8 @@ struct ReplayCounts {
 
 impl<'a> LogDemo<'a> {
     fn begin(channel: RoleRouter, feed: EventFeed, narrator: &'a mut dyn Narrator) -> Self {
-        let told = ReplayCounts { began: Instant::now(), events: 0, unusable: 0, counts: HashMap::new() };
-        Self { narrator, channel, feed, items: Vec::new(), next_summary_at: FIRST_SUMMARY, counts: told }
+        let counts = ReplayCounts { began: Instant::now(), events: 0, unusable: 0, counts: HashMap::new() };
+        Self { narrator, channel, feed, items: Vec::new(), next_summary_at: FIRST_SUMMARY, counts }
     }
 
     async fn rows(&mut self, mut reader: LogReader) -> Result<()> {
@@ -154,6 +154,7 @@ impl<'a> LogDemo<'a> {
                     &format!("{events} events"),
                 );
             }
+            // Doubling keeps the number of summaries logarithmic in the size of the log.
             if self.counts.events == self.next_summary_at {
                 self.next_summary_at *= 2;
                 self.summarize().await?;
@@ -166,7 +167,7 @@ impl<'a> LogDemo<'a> {
     async fn summarize(&mut self) -> Result<()> {
         self.feed.flush().await?;
         client::wait_until_applied(self.channel.clone()).await?;
-        self.narrator.line(&format!("after {} events, the busiest shoppers:", words::count(self.counts.events)));
+        self.narrator.line(&format!("after {} events, the busiest users:", words::count(self.counts.events)));
         for profile in profiles(&self.channel, &self.counts.busiest(FOLLOWED)).await? {
             self.narrator.line(&format!("    {}", line(&profile.user_id, &ProfileFacts::of(&profile))));
         }
@@ -179,8 +180,8 @@ impl<'a> LogDemo<'a> {
             return Ok(());
         }
         let mut ingest = IngestServiceClient::new(self.channel.clone());
-        let answer = ingest.upsert_items(UpsertItemsRequest { items }).await?.into_inner();
-        if let Some(rejection) = answer.rejected.first() {
+        let response = ingest.upsert_items(UpsertItemsRequest { items }).await?.into_inner();
+        if let Some(rejection) = response.rejected.first() {
             bail!("{} was rejected: {}", rejection.field, rejection.message);
         }
         Ok(())
@@ -204,16 +205,17 @@ impl ReplayCounts {
     }
 
     /// Users with most events, in descending order.
-    fn busiest(&self, most: usize) -> Vec<String> {
+    fn busiest(&self, max: usize) -> Vec<String> {
         let mut counts: Vec<(&String, u64)> =
             self.counts.iter().map(|(user_id, count)| (user_id, *count)).collect();
+        // Ties are broken by id, so that runs print the same users.
         counts.sort_by_key(|(user_id, count)| (Reverse(*count), *user_id));
-        counts.into_iter().take(most).map(|(user_id, _)| user_id.clone()).collect()
+        counts.into_iter().take(max).map(|(user_id, _)| user_id.clone()).collect()
     }
 }
 
 fn line(user_id: &str, facts: &ProfileFacts) -> String {
-    let lately: Vec<String> = facts
+    let recent: Vec<String> = facts
         .weekly
         .iter()
         .take(2)
@@ -223,7 +225,7 @@ fn line(user_id: &str, facts: &ProfileFacts) -> String {
     if facts.orders > 0 {
         phrases.push(format!("{}, {}", words::counted(facts.orders, "order"), words::money(facts.money)));
     }
-    phrases.extend((!lately.is_empty()).then(|| format!("lately {}", lately.join(", "))));
+    phrases.extend((!recent.is_empty()).then(|| format!("recently {}", recent.join(", "))));
     phrases.extend(facts.peak_hour().map(|hour| format!("mostly at {hour}:00")));
     format!("{user_id}: {}", phrases.join(" · "))
 }
@@ -274,10 +276,7 @@ impl LogSummary {
     }
 
     fn conclude(&self, narrator: &mut dyn Narrator) {
-        narrator.line(&format!(
-            "\nwhat the profiles of the {} busiest shoppers say:",
-            words::count(self.profiles)
-        ));
+        narrator.line(&format!("\nprofiles of the {} busiest shoppers:", words::count(self.profiles)));
         narrator.line(&self.table().to_string());
         narrator.line(&format!("  orders {}, money {}", words::count(self.orders), words::money(self.money)));
         let mut categories: Vec<(&String, &u64)> = self.categories.iter().collect();
@@ -286,7 +285,7 @@ impl LogSummary {
             let share = *count as f64 / self.profiles.max(1) as f64;
             let bar = chart::fit(&chart::bar(share, 24), 24);
             narrator.line(&format!(
-                "  {} {bar} liked most by {}",
+                "  {} {bar} favourite of {}",
                 chart::fit(name, 34),
                 words::percent(share)
             ));
@@ -300,7 +299,7 @@ impl LogSummary {
     fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_preset(presets::ASCII_MARKDOWN);
-        table.set_header(["busiest shoppers", "actions", "orders", "money", "likes most", "busiest hour"]);
+        table.set_header(["busiest users", "actions", "orders", "money", "favourite", "busiest hour"]);
         for (user_id, facts) in &self.busiest {
             table.add_row([
                 chart::cut(user_id, 24),

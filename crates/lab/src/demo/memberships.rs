@@ -45,19 +45,19 @@ impl Memberships {
             segment_changes_only: true,
             ..Default::default()
         };
-        let answers = watcher::subscribed(channel, request).await?;
-        let seen = Arc::new(Mutex::new(MembershipState::default()));
-        let (tell, news) = watch::channel(0);
+        let responses = watcher::subscribed(channel, request).await?;
+        let state = Arc::new(Mutex::new(MembershipState::default()));
+        let (changes_tx, changed) = watch::channel(0);
         let mut listening = JoinSet::new();
         listening.spawn({
-            let seen = Arc::clone(&seen);
+            let state = Arc::clone(&state);
             async move {
-                let fault = listen(answers, &seen, &tell).await;
-                lock(&seen).error = Some(fault);
-                tell.send_modify(|changes| *changes += 1);
+                let error = listen(responses, &state, &changes_tx).await;
+                lock(&state).error = Some(error);
+                changes_tx.send_modify(|changes| *changes += 1);
             }
         });
-        Ok(Self { state: seen, changed: news, _listening: listening })
+        Ok(Self { state, changed, _listening: listening })
     }
 
     /// Number of changes received.
@@ -74,18 +74,19 @@ impl Memberships {
     ///
     /// # Errors
     /// If they differ after `timeout`, or the subscription has ended.
-    pub(super) async fn wait_until_equal(&mut self, profiles: &BySegment, patience: Duration) -> Result<()> {
+    pub(super) async fn wait_until_equal(&mut self, profiles: &BySegment, timeout: Duration) -> Result<()> {
         let waiting = async {
             loop {
                 self.changed.borrow_and_update();
                 if self.difference(profiles)?.is_none() {
                     return Ok(());
                 }
-                self.changed.changed().await.context("nobody listens any more")?;
+                self.changed.changed().await.context("the subscription task has ended")?;
             }
         };
-        match tokio::time::timeout(patience, waiting).await {
-            Ok(agreed) => agreed,
+        // A timeout may race with the last change: the difference is computed once more.
+        match tokio::time::timeout(timeout, waiting).await {
+            Ok(result) => result,
             Err(_) => match self.difference(profiles)? {
                 Some(difference) => bail!("segment changes and profiles disagree: {difference}"),
                 None => Ok(()),
@@ -95,40 +96,40 @@ impl Memberships {
 
     /// Description of the difference, with the first user as an example.
     fn difference(&self, profiles: &BySegment) -> Result<Option<String>> {
-        let seen = lock(&self.state);
-        if let Some(fault) = &seen.error {
-            return Err(anyhow!("the subscription to segment changes ended: {fault}"));
+        let state = lock(&self.state);
+        if let Some(error) = &state.error {
+            return Err(anyhow!("the subscription to segment changes ended: {error}"));
         }
-        if seen.segments == *profiles {
+        if state.segments == *profiles {
             return Ok(None);
         }
-        let mut everybody: Vec<&String> = seen.segments.keys().chain(profiles.keys()).collect();
-        everybody.sort_unstable();
-        everybody.dedup();
-        everybody.retain(|user_id| seen.segments.get(*user_id) != profiles.get(*user_id));
-        let place = |segments: &BySegment| {
-            let segment = everybody.first().and_then(|user_id| segments.get(*user_id));
-            segment.cloned().unwrap_or_else(|| "no segment".to_owned())
-        };
-        Ok(everybody.first().map(|user_id| {
-            let (told, read) = (place(&seen.segments), place(profiles));
-            format!("of {} shoppers, {user_id} among them: {told} was told, {read} is read", everybody.len())
+        let mut user_ids: Vec<&String> = state.segments.keys().chain(profiles.keys()).collect();
+        user_ids.sort_unstable();
+        user_ids.dedup();
+        user_ids.retain(|user_id| state.segments.get(*user_id) != profiles.get(*user_id));
+        Ok(user_ids.first().map(|user_id| {
+            let received = state.segments.get(*user_id).map_or("no segment", String::as_str);
+            let read = profiles.get(*user_id).map_or("no segment", String::as_str);
+            format!(
+                "{} users differ, {user_id} among them: {received} by changes, {read} by the profile",
+                user_ids.len()
+            )
         }))
     }
 }
 
 /// Receives responses until the stream ends; returns the reason.
 async fn listen(
-    mut answers: Streaming<WatchProfileChangesResponse>,
-    seen: &Mutex<MembershipState>,
-    tell: &watch::Sender<u64>,
+    mut responses: Streaming<WatchProfileChangesResponse>,
+    state: &Mutex<MembershipState>,
+    changes_tx: &watch::Sender<u64>,
 ) -> String {
     loop {
-        match answers.message().await {
+        match responses.message().await {
             Ok(Some(WatchProfileChangesResponse { kind: Some(Kind::Change(change)), .. })) => {
-                let mut seen = lock(seen);
-                seen.take(change);
-                tell.send_replace(seen.changes);
+                let mut state = lock(state);
+                state.take(change);
+                changes_tx.send_replace(state.changes);
             }
             Ok(Some(_)) => {}
             Ok(None) => return "by the server".to_owned(),
@@ -140,6 +141,7 @@ async fn listen(
 impl MembershipState {
     fn take(&mut self, change: ProfileChange) {
         self.changes += 1;
+        // An erased user leaves the segment as well.
         if change.deleted || change.segment_id_after.is_empty() {
             self.segments.remove(&change.user_id);
         } else if self.segments.len() < USERS_MAX || self.segments.contains_key(&change.user_id) {
@@ -148,6 +150,6 @@ impl MembershipState {
     }
 }
 
-fn lock(seen: &Mutex<MembershipState>) -> MutexGuard<'_, MembershipState> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<MembershipState>) -> MutexGuard<'_, MembershipState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,13 +2,13 @@
 //! evenings it waits until all events are applied, prints the profiles of the personas, and requests the first
 //! training or a drift check.
 
-use super::personas::Persona;
 use super::facts::ProfileFacts;
 use super::feed::EventFeed;
 use super::learning::LearningNarration;
 use super::narrator::Narrator;
+use super::personas::Persona;
 use super::sent_counts::SentCounts;
-use crate::simulate::{Day, ShopEvent, Promotion, ShopEventKind};
+use crate::simulate::{Day, Promotion, ShopEvent, ShopEventKind};
 use anyhow::{Result, bail};
 use portrait_client::text::words;
 use portrait_client::{self as client, RoleRouter};
@@ -52,7 +52,7 @@ pub(super) struct Narration<'a> {
     items: Vec<Item>,
     traits: Vec<TraitsUpdate>,
     relations: Vec<Relation>,
-    began: Instant,
+    started: Instant,
     /// Time without events because of trainings.
     learned_for: Duration,
     /// Records sent so far.
@@ -93,7 +93,7 @@ impl<'a> Narration<'a> {
     pub(super) fn begin(
         channel: RoleRouter,
         feed: EventFeed,
-        plot: Scenario,
+        scenario: Scenario,
         learning: LearningNarration,
         narrator: &'a mut dyn Narrator,
     ) -> Self {
@@ -101,13 +101,13 @@ impl<'a> Narration<'a> {
             narrator,
             channel,
             feed,
-            scenario: plot,
+            scenario,
             learning,
             today: DayCounts::begin(Day::FIRST),
             items: Vec::new(),
             traits: Vec::new(),
             relations: Vec::new(),
-            began: Instant::now(),
+            started: Instant::now(),
             learned_for: Duration::ZERO,
             sent: SentCounts::default(),
             newest: Day::FIRST.midnight(),
@@ -115,13 +115,14 @@ impl<'a> Narration<'a> {
     }
 
     /// Sends one event of the shop; events must come in the order of time.
-    pub(super) async fn narrate(&mut self, happening: ShopEvent) -> Result<()> {
-        let day = Day::of(happening.at);
+    pub(super) async fn narrate(&mut self, event: ShopEvent) -> Result<()> {
+        let day = Day::of(event.at);
+        // Days without events get their line too.
         while self.today.day < day {
             self.end_day().await?;
         }
-        self.newest = self.newest.max(happening.at);
-        match happening.kind {
+        self.newest = self.newest.max(event.at);
+        match event.kind {
             ShopEventKind::Item(item) => self.items.push(item),
             ShopEventKind::Traits(update) => {
                 self.sent.note(&update.user_id, &update.event_id);
@@ -144,8 +145,8 @@ impl<'a> Narration<'a> {
         self.end_day().await?;
         let events = self.feed.close().await?;
         client::wait_until_applied(self.channel.clone()).await?;
-        let Self { sent: tally, newest, learning, learned_for, .. } = self;
-        Ok(NarrationResult { sent: tally, newest, events, learning, learned_for })
+        let Self { sent, newest, learning, learned_for, .. } = self;
+        Ok(NarrationResult { sent, newest, events, learning, learned_for })
     }
 
     async fn send_event(&mut self, mut event: Event) -> Result<()> {
@@ -173,30 +174,33 @@ impl<'a> Narration<'a> {
 
     fn progress(&mut self) {
         let events = self.feed.sent_events();
-        let each_second =
-            events as f64 / self.began.elapsed().saturating_sub(self.learned_for).as_secs_f64().max(0.001);
+        let per_second =
+            events as f64 / self.started.elapsed().saturating_sub(self.learned_for).as_secs_f64().max(0.001);
         let note = format!(
             "{} · {} events · {} a second",
             self.today.day,
             words::count(events),
-            words::count(each_second as u64)
+            words::count(per_second as u64)
         );
         self.narrator.progress(self.today.day.number().into(), self.scenario.end.number().into(), &note);
     }
 
     async fn end_day(&mut self) -> Result<()> {
         self.send_facts().await?;
-        let DayCounts { day, events, users: shoppers, orders } = &self.today;
+        let DayCounts { day, events, users, orders } = &self.today;
+        // Events after the last midnight belong to visits of the last day: they get no line of their own.
         if *day < self.scenario.end {
             let label = format!("{}  {:<7}", words::date(day.midnight()), day.to_string());
-            let (events, shoppers, orders) = (words::count(*events), shoppers.len(), orders.len());
+            let events = words::count(*events);
+            let users = users.len();
+            let orders = orders.len();
             self.narrator
-                .line(&format!("{label} {events:>7} events · {shoppers:>5} shoppers · {orders:>4} orders"));
+                .line(&format!("{label} {events:>7} events · {users:>5} shoppers · {orders:>4} orders"));
             self.evening(*day).await?;
         }
         self.today = DayCounts::begin(self.today.day.next());
-        if let Some(news) = self.scenario.notes_for_day(self.today.day) {
-            self.narrator.line(&news);
+        if let Some(note) = self.scenario.notes_for_day(self.today.day) {
+            self.narrator.line(&note);
         }
         self.progress();
         Ok(())
@@ -205,7 +209,8 @@ impl<'a> Narration<'a> {
     /// Waits on selected evenings until all events are applied, and narrates. Once there is a model, every evening is
     /// selected: a drift check is requested.
     async fn evening(&mut self, day: Day) -> Result<()> {
-        let (reports, first_model) = (self.scenario.is_report_day(day), day == self.scenario.first_model);
+        let reports = self.scenario.is_report_day(day);
+        let first_model = day == self.scenario.first_model;
         if !reports && !first_model && self.learning.version() == 0 {
             return Ok(());
         }
@@ -214,7 +219,7 @@ impl<'a> Narration<'a> {
         if reports {
             self.report().await?;
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let user_ids: Vec<String> = self.sent.user_ids().cloned().collect();
         if first_model {
             self.learning.begin_models(&user_ids, self.narrator).await?;
@@ -224,7 +229,8 @@ impl<'a> Narration<'a> {
         if self.scenario.ends_after_change(day) {
             self.learning.explain_moves(&self.scenario.changing, self.newest, self.narrator).await?;
         }
-        self.learned_for += begun.elapsed();
+        // Trainings do not count as time to send events.
+        self.learned_for += started.elapsed();
         if self.scenario.change.is_some_and(|(on, _)| day.next() == on) {
             self.learning.record_memberships();
         }
@@ -233,7 +239,8 @@ impl<'a> Narration<'a> {
 
     /// Prints the profiles of the personas.
     async fn report(&mut self) -> Result<()> {
-        let user_ids: Vec<String> = self.scenario.personas.iter().map(|role| role.truth.user_id.clone()).collect();
+        let user_ids: Vec<String> =
+            self.scenario.personas.iter().map(|persona| persona.truth.user_id.clone()).collect();
         if user_ids.is_empty() {
             return Ok(());
         }
@@ -241,9 +248,9 @@ impl<'a> Narration<'a> {
         let request = BatchGetProfilesRequest { user_ids, read_at, ..Default::default() };
         let mut query = QueryServiceClient::new(self.channel.clone());
         let profiles = query.batch_get_profiles(request).await?.into_inner().profiles;
-        for role in &self.scenario.personas {
-            let profile = profiles.iter().find(|profile| profile.user_id == role.truth.user_id);
-            self.narrator.line(&role.line(profile.map(ProfileFacts::of).as_ref()));
+        for persona in &self.scenario.personas {
+            let profile = profiles.iter().find(|profile| profile.user_id == persona.truth.user_id);
+            self.narrator.line(&persona.line(profile.map(ProfileFacts::of).as_ref()));
         }
         Ok(())
     }
@@ -291,8 +298,7 @@ impl Scenario {
                 promotion.category
             ));
         }
-        if let Some(promotion) = self.promotion.filter(|promotion| promotion.until == day && day < self.end)
-        {
+        if let Some(promotion) = self.promotion.filter(|promotion| promotion.until == day && day < self.end) {
             return Some(format!(">> {day}: the low prices on {} are over", promotion.category));
         }
         let (on, changing) = self.change?;

@@ -9,7 +9,7 @@ use portrait_client::text::words;
 #[derive(Clone, Debug)]
 pub(super) struct Persona {
     pub(super) truth: UserTruth,
-    watched: PersonaKind,
+    kind: PersonaKind,
 }
 
 /// Aspect of the profile that the line shows.
@@ -25,31 +25,31 @@ enum PersonaKind {
 
 /// Chooses up to three users: one who responds to the promotion, one whose habits change, and one who arrives late.
 pub(super) fn choose(truths: &[UserTruth], promotion: Option<&Promotion>) -> Vec<Persona> {
-    let steady = |truth: &&UserTruth| truth.quiet_from.is_none() && truth.change.is_none();
-    let mut roles = Vec::new();
+    let steady: Vec<&UserTruth> =
+        truths.iter().filter(|truth| truth.quiet_from.is_none() && truth.change.is_none()).collect();
+    let mut personas = Vec::new();
     if let Some(promotion) = promotion {
-        let hunter = |truth: &&UserTruth| {
+        // A hunter whose favourite is promoted anyway would show no change of interest.
+        let hunter = steady.iter().find(|truth| {
             truth.user_type == UserType::BargainHunter
                 && truth.category != promotion.category
                 && truth.arrives_on == Day::FIRST
-        };
-        let found = truths.iter().filter(steady).find(hunter);
-        roles.extend(
-            found.map(|truth| Persona { truth: truth.clone(), watched: PersonaKind::Promotion(promotion.category) }),
-        );
+        });
+        let kind = PersonaKind::Promotion(promotion.category);
+        personas.extend(hunter.map(|truth| Persona { truth: (*truth).clone(), kind }));
     }
-    let to_night = |truth: &&UserTruth| {
-        truth.change.is_some_and(|change| change.user_type == UserType::NightBuyer)
-    };
-    let changing =
-        truths.iter().find(to_night).or_else(|| truths.iter().find(|truth| truth.change.is_some()));
-    roles.extend(changing.map(|truth| Persona { truth: truth.clone(), watched: PersonaKind::Night }));
-    let newcomer = |truth: &&UserTruth| {
-        truth.arrives_on > Day::FIRST && truth.user_type == UserType::LoyalRegular
-    };
-    let earliest = truths.iter().filter(steady).filter(newcomer).min_by_key(|truth| truth.arrives_on);
-    roles.extend(earliest.map(|truth| Persona { truth: truth.clone(), watched: PersonaKind::Beginning }));
-    roles
+    // New hours are the easiest change to see.
+    let changing = truths
+        .iter()
+        .find(|truth| truth.change.is_some_and(|change| change.user_type == UserType::NightBuyer))
+        .or_else(|| truths.iter().find(|truth| truth.change.is_some()));
+    personas.extend(changing.map(|truth| Persona { truth: truth.clone(), kind: PersonaKind::Night }));
+    let newcomer = steady
+        .iter()
+        .filter(|truth| truth.arrives_on > Day::FIRST && truth.user_type == UserType::LoyalRegular)
+        .min_by_key(|truth| truth.arrives_on);
+    personas.extend(newcomer.map(|truth| Persona { truth: (*truth).clone(), kind: PersonaKind::Beginning }));
+    personas
 }
 
 impl Persona {
@@ -58,7 +58,7 @@ impl Persona {
         let truth = &self.truth;
         let kind =
             format!("{}, planted as a {} who likes {}", truth.user_id, truth.user_type, truth.category);
-        match (truth.change, self.watched) {
+        match (truth.change, self.kind) {
             (Some(change), _) => {
                 format!(
                     "{kind}, and from {} on as a {} who likes {}",
@@ -80,14 +80,15 @@ impl Persona {
             .take(2)
             .map(|(name, share)| format!("{name} {}", words::percent(*share)))
             .collect();
-        if let PersonaKind::Promotion(category) = self.watched
+        // The promoted category is shown even before it is among the favourites.
+        if let PersonaKind::Promotion(category) = self.kind
             && !likes.iter().any(|like| like.starts_with(category))
         {
             likes.push(format!("{category} {}", words::percent(facts.category_share_week(category))));
         }
         let mut phrases =
-            vec![words::counted(facts.actions, "action"), format!("lately {}", likes.join(", "))];
-        if self.watched == PersonaKind::Night {
+            vec![words::counted(facts.actions, "action"), format!("recently {}", likes.join(", "))];
+        if self.kind == PersonaKind::Night {
             phrases.push(format!("{} at night", words::percent(facts.night_share())));
         } else if let Some(hour) = facts.peak_hour() {
             phrases.push(format!("mostly at {hour}:00"));

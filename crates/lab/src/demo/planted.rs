@@ -37,12 +37,14 @@ impl PlantedTypes {
 
     /// Adjusted Rand index of segments and planted types: 1 for the same partition, 0 for a random one.
     pub(super) fn agreement(&self) -> f64 {
-        let (mut segments, mut kinds) = (Vec::new(), Vec::new());
+        // The index compares two labellings: one label of each kind for every user.
+        let mut segments = Vec::new();
+        let mut kinds = Vec::new();
         for (segment, counts) in (0..).zip(self.counts.values()) {
             for (kind, count) in counts {
                 let count = usize::try_from(*count).unwrap_or(usize::MAX);
                 segments.extend(std::iter::repeat_n(segment, count));
-                kinds.extend(std::iter::repeat_n(number(*kind), count));
+                kinds.extend(std::iter::repeat_n(index(*kind), count));
             }
         }
         adjusted_rand_index(&kinds, &segments)
@@ -52,8 +54,9 @@ impl PlantedTypes {
     pub(super) fn table(&self, name: impl Fn(&str) -> String) -> Table {
         let mut table = Table::new();
         table.load_preset(presets::ASCII_MARKDOWN);
-        table.set_header(["segment", "shoppers", "most are planted as", "purity", "then"]);
+        table.set_header(["segment", "shoppers", "most frequent type", "purity", "then"]);
         let mut segments: Vec<(&String, &BTreeMap<UserType, u64>)> = self.counts.iter().collect();
+        // The largest segments first: they decide the agreement.
         segments.sort_by_key(|(_, kinds)| Reverse(purity(kinds).of));
         for (segment_id, kinds) in segments {
             let share = purity(kinds);
@@ -81,8 +84,8 @@ fn purity(kinds: &BTreeMap<UserType, u64>) -> MatchRate {
     MatchRate { hits: kinds.values().max().copied().unwrap_or(0), of: kinds.values().sum() }
 }
 
-fn number(kind: UserType) -> u32 {
-    UserType::ALL.iter().zip(0..).find(|(other, _)| **other == kind).map_or(u32::MAX, |(_, number)| number)
+fn index(kind: UserType) -> u32 {
+    UserType::ALL.iter().zip(0..).find(|(other, _)| **other == kind).map_or(u32::MAX, |(_, index)| index)
 }
 
 #[cfg(test)]
@@ -90,9 +93,9 @@ mod tests {
     use super::*;
     use UserType::{BargainHunter, NightBuyer};
 
-    fn planted(shoppers: &[(&str, UserType)]) -> PlantedTypes {
+    fn planted(users: &[(&str, UserType)]) -> PlantedTypes {
         let mut planted = PlantedTypes::default();
-        shoppers.iter().for_each(|(segment_id, kind)| planted.take(segment_id, *kind));
+        users.iter().for_each(|(segment_id, kind)| planted.take(segment_id, *kind));
         planted
     }
 
@@ -101,8 +104,8 @@ mod tests {
         let same = [("s1", BargainHunter), ("s1", BargainHunter), ("s2", NightBuyer), ("s2", NightBuyer)];
         let mixed = [("s1", BargainHunter), ("s1", NightBuyer), ("s2", BargainHunter), ("s2", NightBuyer)];
         let one_off = [("s1", BargainHunter), ("s1", BargainHunter), ("s1", NightBuyer), ("s2", NightBuyer)];
-        for (shoppers, found) in [(same, 4), (mixed, 2), (one_off, 3)] {
-            assert_eq!(planted(&shoppers).purity(), MatchRate { hits, of: 4 }, "{shoppers:?}");
+        for (users, hits) in [(same, 4), (mixed, 2), (one_off, 3)] {
+            assert_eq!(planted(&users).purity(), MatchRate { hits, of: 4 }, "{users:?}");
         }
         assert!((planted(&same).agreement() - 1.0).abs() < 1e-9);
         assert!(planted(&mixed).agreement() < 0.0);
@@ -111,8 +114,8 @@ mod tests {
 
     #[test]
     fn the_table_names_the_type_that_most_are_of() {
-        let shoppers = [("s1", NightBuyer), ("s2", BargainHunter), ("s2", BargainHunter), ("s2", NightBuyer)];
-        let table = planted(&shoppers).table(|id| format!("people of {id}")).to_string();
+        let users = [("s1", NightBuyer), ("s2", BargainHunter), ("s2", BargainHunter), ("s2", NightBuyer)];
+        let table = planted(&users).table(|id| format!("people of {id}")).to_string();
         let rows: Vec<&str> = table.lines().skip(2).collect();
         assert!(rows[0].contains("people of s2") && rows[0].contains("67%"), "{table}");
         assert!(rows[0].contains(BargainHunter.name()), "{table}");

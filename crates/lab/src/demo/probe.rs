@@ -38,6 +38,7 @@ pub(super) fn begin(channel: RoleRouter) -> (Prober, Probing) {
         while let Some(probe) = probes.recv().await {
             let request =
                 GetProfileRequest { user_id: probe.user_id, read_after: probe.token, read_at: None };
+            // The server answers once the profile contains the acknowledged event.
             query.get_profile(request).await?;
             micros.saturating_record(
                 u64::try_from(probe.acknowledged.elapsed().as_micros()).unwrap_or(u64::MAX),

@@ -42,11 +42,14 @@ impl SentCounts {
 
     /// Number of profiles that contain exactly what was sent for their user.
     pub(super) fn exact(&self, profiles: &[Profile]) -> usize {
-        let exact = |profile: &&Profile| {
-            let sent = SentRecords { records: profile.applied_events, fingerprint: profile.fingerprint };
-            self.users.get(&profile.user_id) == Some(&sent)
-        };
-        profiles.iter().filter(exact).count()
+        profiles
+            .iter()
+            .filter(|profile| {
+                // Count and fingerprint together: a lost record and a duplicate would cancel in the count alone.
+                let sent = SentRecords { records: profile.applied_events, fingerprint: profile.fingerprint };
+                self.users.get(&profile.user_id) == Some(&sent)
+            })
+            .count()
     }
 }
 
@@ -56,9 +59,9 @@ mod tests {
 
     #[test]
     fn a_missing_extra_or_different_record_is_detected() {
-        let mut tally = SentCounts::default();
-        tally.note("lena", "e1");
-        tally.note("lena", "e2");
+        let mut sent_counts = SentCounts::default();
+        sent_counts.note("lena", "e1");
+        sent_counts.note("lena", "e2");
         let both = xxh64(b"e1", 0).wrapping_add(xxh64(b"e2", 0));
         let rows = [
             ("lena", 2, both, 1),
@@ -70,7 +73,7 @@ mod tests {
         for (user_id, applied_events, fingerprint, exact) in rows {
             let profile =
                 Profile { user_id: user_id.to_owned(), applied_events, fingerprint, ..Default::default() };
-            assert_eq!(tally.exact(&[profile]), exact, "{user_id} {applied_events} {fingerprint}");
+            assert_eq!(sent_counts.exact(&[profile]), exact, "{user_id} {applied_events} {fingerprint}");
         }
     }
 }

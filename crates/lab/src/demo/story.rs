@@ -1,19 +1,19 @@
 //! Demo on a simulated shop: sends all events, reads the profiles, and checks that each contains exactly what was
 //! sent for its user.
 
-use super::personas::{self, Persona};
 use super::facts::ProfileFacts;
 use super::feed::EventFeed;
 use super::learning::LearningNarration;
 use super::memberships::BySegment;
+use super::narration::{Narration, NarrationResult, Scenario};
 use super::narrator::Narrator;
+use super::personas::{self, Persona};
 use super::planted::PlantedTypes;
 use super::probe;
-use super::summary::{ACTIONS_MIN, MatchRate, DemoSummary};
 use super::sent_counts::SentCounts;
-use super::narration::{Scenario, Narration, NarrationResult};
+use super::summary::{ACTIONS_MIN, DemoSummary, MatchRate};
 use super::watcher::ChangeWatcher;
-use crate::simulate::{Day, ShopSimulator, UserTruth, SimulateConfig};
+use crate::simulate::{Day, ShopSimulator, SimulateConfig, UserTruth};
 use anyhow::{Result, bail};
 use hdrhistogram::Histogram;
 use portrait_client::text::{self, Paint, words};
@@ -88,28 +88,32 @@ pub async fn run_against(
     let channel = client::connect(url).await?;
     let shop = ShopSimulator::new(script.seed, script.shop);
     let truths = shop.truths().to_vec();
-    let plot = scenario(&shop, &truths);
-    let (roles, ends) = (plot.personas.clone(), plot.end);
-    introduce(script, &plot, narrator);
+    let scenario = scenario(&shop, &truths);
+    let personas = scenario.personas.clone();
+    let end = scenario.end;
+    introduce(script, &scenario, narrator);
+    // Evenly over the list, which has the late arrivals at its end.
     let step = (truths.len() / SAMPLE).max(1);
     let sample = truths.iter().step_by(step).take(SAMPLE).map(|truth| truth.user_id.clone()).collect();
     // A connection of its own, as a subscribing application would have.
     let mut watcher = ChangeWatcher::begin(client::connect(url).await?, sample, clock).await?;
     let (prober, probing) = probe::begin(channel.clone());
     let feed = EventFeed::open(channel.clone(), prober).await?;
-    let learning = LearningNarration::begin(channel.clone(), client::connect(url).await?, script.users_min).await?;
-    let began = Instant::now();
-    let mut telling = Narration::begin(channel.clone(), feed, plot, learning, narrator);
-    for happening in shop {
-        telling.narrate(happening).await?;
+    let learning =
+        LearningNarration::begin(channel.clone(), client::connect(url).await?, script.users_min).await?;
+    let started = Instant::now();
+    let mut narration = Narration::begin(channel.clone(), feed, scenario, learning, narrator);
+    for event in shop {
+        narration.narrate(event).await?;
     }
-    let NarrationResult { sent: tally, newest, events, mut learning, learned_for } = telling.end().await?;
-    let elapsed = began.elapsed().saturating_sub(learned_for);
-    let reading = ProfileReader { channel, read_at: newest.max(ends.midnight()), last_day: ends };
-    let read = reading.read_all(&tally, &truths).await?;
+    let NarrationResult { sent, newest, events, mut learning, learned_for } = narration.end().await?;
+    let elapsed = started.elapsed().saturating_sub(learned_for);
+    // Visits of the last day may end after midnight: decay is evaluated at the newest event then.
+    let reader = ProfileReader { channel, read_at: newest.max(end.midnight()), last_day: end };
+    let read = reader.read_all(&sent, &truths).await?;
     watcher.caught_up(&read.versions).await?;
     learning.wait_until_consistent(&read.segments).await?;
-    let outcome = DemoReport {
+    let report = DemoReport {
         events,
         profiles: read.versions.len() as u64,
         changes: watcher.changes(),
@@ -125,16 +129,16 @@ pub async fn run_against(
         purity: read.planted.purity(),
         agreement: read.planted.agreement(),
     };
-    conclude_profiles(&outcome, &read.summary, narrator);
-    if outcome.model > 0 {
-        conclude_segments(&outcome, &read.planted, &learning, narrator);
+    conclude_profiles(&report, &read.summary, narrator);
+    if report.model > 0 {
+        conclude_segments(&report, &read.planted, &learning, narrator);
     }
-    conclude_run(&outcome, narrator);
-    for role in roles.iter().take(2) {
-        narrator
-            .line(&format!("\n{}", text::card(&reading.read_one(&role.truth.user_id).await?, Paint::of_stdout())));
+    conclude_run(&report, narrator);
+    for persona in personas.iter().take(2) {
+        let profile = reader.read_one(&persona.truth.user_id).await?;
+        narrator.line(&format!("\n{}", text::card(&profile, Paint::of_stdout())));
     }
-    Ok(outcome)
+    Ok(report)
 }
 
 /// Day of the first training: three quarters of the days before the promotion have passed.
@@ -149,27 +153,34 @@ pub(super) fn users_by_first_model(shop: &ShopSimulator) -> usize {
 }
 
 fn scenario(shop: &ShopSimulator, truths: &[UserTruth]) -> Scenario {
-    let changing = truths.iter().filter_map(|truth| truth.change);
-    let change = changing.clone().map(|change| change.on).min().map(|on| (on, changing.count()));
     let promotion = shop.promotion().copied();
-    let roles = personas::choose(truths, promotion.as_ref());
-    let followed = roles.iter().map(|role| &role.truth).filter(|truth| truth.change.is_some());
-    let mut changing: Vec<String> = followed.map(|truth| truth.user_id.clone()).collect();
-    let others = truths.iter().filter(|truth| truth.change.is_some() && !changing.contains(&truth.user_id));
-    let others: Vec<String> = others.map(|truth| truth.user_id.clone()).collect();
-    changing.extend(others);
-    Scenario { promotion, change, end: shop.end(), personas: roles, first_model: first_model(shop), changing }
+    let personas = personas::choose(truths, promotion.as_ref());
+    let changes = truths.iter().filter_map(|truth| truth.change);
+    let change = changes.clone().map(|change| change.on).min().map(|on| (on, changes.count()));
+    // Personas first: the explained move is that of a user known from the narration.
+    let mut changing: Vec<String> = personas
+        .iter()
+        .map(|persona| &persona.truth)
+        .filter(|truth| truth.change.is_some())
+        .map(|truth| truth.user_id.clone())
+        .collect();
+    for truth in truths {
+        if truth.change.is_some() && !changing.contains(&truth.user_id) {
+            changing.push(truth.user_id.clone());
+        }
+    }
+    Scenario { promotion, change, end: shop.end(), personas, first_model: first_model(shop), changing }
 }
 
-fn introduce(script: &DemoScript, plot: &Scenario, narrator: &mut dyn Narrator) {
-    let SimulateConfig { users: shoppers, days, items, .. } = script.shop;
-    let (shoppers, items) =
-        (words::counted(shoppers.into(), "shopper"), words::counted(items.into(), "item"));
-    narrator.line(&format!("a simulated shop: {shoppers}, {items}, {days} days (seed {})", script.seed));
-    if !plot.personas.is_empty() {
-        narrator.line("followed on the way, as their profiles say over gRPC:");
+fn introduce(script: &DemoScript, scenario: &Scenario, narrator: &mut dyn Narrator) {
+    let SimulateConfig { users, days, items, .. } = script.shop;
+    let users = words::counted(users.into(), "shopper");
+    let items = words::counted(items.into(), "item");
+    narrator.line(&format!("a simulated shop: {users}, {items}, {days} days (seed {})", script.seed));
+    if !scenario.personas.is_empty() {
+        narrator.line("followed on the way, by their profiles over gRPC:");
     }
-    for introduction in plot.personas.iter().map(Persona::introduction) {
+    for introduction in scenario.personas.iter().map(Persona::introduction) {
         narrator.line(&format!("    {introduction}"));
     }
 }
@@ -192,22 +203,23 @@ struct ReadResults {
 
 impl ProfileReader {
     /// Reads every profile and compares it with what was sent.
-    async fn read_all(&self, tally: &SentCounts, truths: &[UserTruth]) -> Result<ReadResults> {
+    async fn read_all(&self, sent: &SentCounts, truths: &[UserTruth]) -> Result<ReadResults> {
         let truths: HashMap<&str, &UserTruth> =
             truths.iter().map(|truth| (truth.user_id.as_str(), truth)).collect();
-        let user_ids: Vec<String> = tally.user_ids().cloned().collect();
+        let user_ids: Vec<String> = sent.user_ids().cloned().collect();
         let mut read = ReadResults::default();
         let mut exact = 0;
         for user_ids in user_ids.chunks(READ_AT_ONCE) {
             let profiles = self.read_batch(user_ids).await?;
-            exact += tally.exact(&profiles);
+            // All profiles are read before the check fails, so that the message has the full count.
+            exact += sent.exact(&profiles);
             for profile in profiles {
                 let truth = truths.get(profile.user_id.as_str());
                 read.take(profile, truth.copied(), self.last_day);
             }
         }
-        if exact != tally.user_count() {
-            bail!("{exact} of {} profiles hold exactly what was sent", tally.user_count());
+        if exact != sent.user_count() {
+            bail!("{exact} of {} profiles contain exactly what was sent", sent.user_count());
         }
         Ok(read)
     }
@@ -250,56 +262,64 @@ fn share(share: MatchRate) -> String {
     format!("{} of {} ({})", share.hits, share.of, words::percent(share.ratio()))
 }
 
-fn conclude_profiles(outcome: &DemoReport, summary: &DemoSummary, narrator: &mut dyn Narrator) {
-    narrator.line(&format!("\nwhat the profiles say, by what was planted (shoppers with {ACTIONS_MIN} actions or more, habits unchanged):"));
+fn conclude_profiles(report: &DemoReport, summary: &DemoSummary, narrator: &mut dyn Narrator) {
+    narrator.line(&format!(
+        "\nprofiles by planted type (shoppers with {ACTIONS_MIN} actions or more, habits unchanged):"
+    ));
     narrator.line(&summary.table().to_string());
-    narrator.line(&format!("  the category liked most is the planted one:   {}", share(outcome.favourite)));
-    narrator.line(&format!("  the busiest hour is a planted one:            {}", share(outcome.rhythm)));
-    narrator.line(&format!("  new habits show in the last week's category:  {}", share(outcome.changed)));
+    narrator.line(&format!("  the category liked p99 is the planted one:   {}", share(report.favourite)));
+    narrator.line(&format!("  the busiest hour is a planted one:            {}", share(report.rhythm)));
+    narrator.line(&format!("  new habits show in the last week's category:  {}", share(report.changed)));
 }
 
-fn conclude_segments(outcome: &DemoReport, planted: &PlantedTypes, learning: &LearningNarration, narrator: &mut dyn Narrator) {
+fn conclude_segments(
+    report: &DemoReport,
+    planted: &PlantedTypes,
+    learning: &LearningNarration,
+    narrator: &mut dyn Narrator,
+) {
     narrator.line(&format!(
-        "\nthe segments of model {}, by what was planted (all shoppers, with the habits they have now):",
-        outcome.model
+        "\nsegments of model {} by planted type (all shoppers, with their current habits):",
+        report.model
     ));
     narrator.line(&planted.table(|segment_id| learning.name(segment_id)).to_string());
-    narrator.line(&format!("  of the type that most of their segment are:   {}", share(outcome.purity)));
+    narrator.line(&format!("  of the type that p99 of their segment are:   {}", share(report.purity)));
     narrator.line(&format!(
         "  adjusted Rand index of types and segments:    {:.2} (1: the same, 0: chance)",
-        outcome.agreement
+        report.agreement
     ));
 }
 
-fn conclude_run(outcome: &DemoReport, narrator: &mut dyn Narrator) {
-    let millis = |(half, most): (u64, u64)| {
-        format!("p50 {:.1} ms, p99 {:.1} ms", half as f64 / 1e3, most as f64 / 1e3)
-    };
-    let each_second = outcome.events as f64 / outcome.elapsed.as_secs_f64().max(0.001);
-    let models = match outcome.model {
+fn conclude_run(report: &DemoReport, narrator: &mut dyn Narrator) {
+    let format_ms =
+        |(p50, p99): (u64, u64)| format!("p50 {:.1} ms, p99 {:.1} ms", p50 as f64 / 1e3, p99 as f64 / 1e3);
+    let per_second = report.events as f64 / report.elapsed.as_secs_f64().max(0.001);
+    let models = match report.model {
         0 => String::new(),
-        _ => format!("; models took {:.1} s more", outcome.learned_for.as_secs_f64()),
+        _ => format!("; models took {:.1} s more", report.learned_for.as_secs_f64()),
     };
     narrator.line(&format!(
         "\n{} events in {:.1} s, {} a second, each on disk before it was acknowledged{models}",
-        words::count(outcome.events),
-        outcome.elapsed.as_secs_f64(),
-        words::count(each_second as u64)
+        words::count(report.events),
+        report.elapsed.as_secs_f64(),
+        words::count(per_second as u64)
     ));
     narrator.line(&format!(
         "{} profiles, each made from exactly the records that were sent (count and fingerprint)",
-        words::count(outcome.profiles)
+        words::count(report.profiles)
     ));
     narrator.line(&format!(
         "{} changes delivered to a subscriber, the newest of every shopper among them",
-        words::count(outcome.changes)
+        words::count(report.changes)
     ));
-    if outcome.model > 0 {
+    if report.model > 0 {
         narrator.line(&format!(
-            "{} segment changes delivered to another; what they say of every shopper is what the profile says",
-            words::count(outcome.segment_changes)
+            "{} segment changes delivered to another; they agree with every profile",
+            words::count(report.segment_changes)
         ));
     }
-    narrator.line(&format!("acknowledged to queryable, at full load: {}", millis(outcome.queryable_micros)));
-    narrator.line(&format!("accepted to delivered, at full load:     {}", millis(outcome.delivered_micros)));
+    narrator
+        .line(&format!("acknowledged to queryable, at full load: {}", format_ms(report.queryable_micros)));
+    narrator
+        .line(&format!("accepted to delivered, at full load:     {}", format_ms(report.delivered_micros)));
 }

@@ -45,8 +45,8 @@ impl MatchRate {
         if self.of == 0 { 0.0 } else { self.hits as f64 / self.of as f64 }
     }
 
-    fn note(&mut self, found: bool) {
-        self.hits += u64::from(found);
+    fn note(&mut self, hit: bool) {
+        self.hits += u64::from(hit);
         self.of += 1;
     }
 }
@@ -57,6 +57,7 @@ impl DemoSummary {
         if facts.actions < ACTIONS_MIN {
             return;
         }
+        // Users who changed match neither of their types over 90 days.
         if truth.change.is_some() {
             // Below a week of new habits the old ones still dominate at a half-life of 7 days.
             if truth.change.is_some_and(|change| last_day.since(change.on) >= 7) {
@@ -104,7 +105,7 @@ impl DemoSummary {
             "actions a week",
             "orders",
             "money",
-            "what their profiles like most",
+            "favourites by profile",
             "busiest hour",
             "favourite right",
             "hours right",
@@ -121,18 +122,18 @@ impl DemoSummary {
 
 impl SummaryRow {
     fn cells(&self, kind: UserType) -> [String; 9] {
-        let shoppers = self.users.max(1) as f64;
+        let users = self.users.max(1) as f64;
         let mut categories: Vec<(&String, &u64)> = self.categories.iter().collect();
-        categories.sort_by(|one, other| other.1.cmp(one.1));
+        categories.sort_by(|a, b| b.1.cmp(a.1));
         let liked =
-            |(name, count): &(&String, &u64)| format!("{name} {}", words::percent(**count as f64 / shoppers));
+            |(name, count): &(&String, &u64)| format!("{name} {}", words::percent(**count as f64 / users));
         let categories: Vec<String> = categories.iter().take(3).map(liked).collect();
         [
             kind.to_string(),
             words::count(self.users),
-            format!("{:.1}", self.actions_per_week / shoppers),
-            format!("{:.1}", self.orders as f64 / shoppers),
-            words::money(self.money / shoppers),
+            format!("{:.1}", self.actions_per_week / users),
+            format!("{:.1}", self.orders as f64 / users),
+            words::money(self.money / users),
             categories.join(", "),
             chart::peak(&self.hours).map_or_else(String::new, |hour| format!("{hour}:00")),
             words::percent(self.favourite.ratio()),
@@ -142,6 +143,8 @@ impl SummaryRow {
 }
 
 fn total(shares: impl Iterator<Item = MatchRate>) -> MatchRate {
-    shares
-        .fold(MatchRate::default(), |sum, share| MatchRate { hits: sum.hits + share.hits, of: sum.of + share.of })
+    shares.fold(MatchRate::default(), |sum, share| MatchRate {
+        hits: sum.hits + share.hits,
+        of: sum.of + share.of,
+    })
 }

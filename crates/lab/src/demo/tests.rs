@@ -1,14 +1,14 @@
-//! The demo's figures and its proof: profiles folded from the simulated shop's events must show what was planted, and a server
-//! that loses or doubles a single event must be found out.
+//! Tests of the demo: profiles folded from the simulated shop's events show what was planted, and a server that loses
+//! or duplicates a single event is detected.
 
 mod naive;
 
-use super::personas;
 use super::facts::ProfileFacts;
+use super::personas;
 use super::summary::DemoSummary;
-use super::{Narrator, DemoReport, DemoScript, run_against};
+use super::{DemoReport, DemoScript, Narrator, run_against};
 use crate::replay;
-use crate::simulate::{ShopEvent, ShopSimulator, UserTruth, UserType, SimulateConfig, ShopEventKind};
+use crate::simulate::{ShopEvent, ShopEventKind, ShopSimulator, SimulateConfig, UserTruth, UserType};
 use anyhow::Result;
 use naive::{Fault, Naive};
 use portrait_profile::{Profile, Record, Timestamp};
@@ -24,18 +24,18 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-/// What ingest makes of an event of the simulated shop.
+/// Record that ingest makes of an event.
 fn record(event: &v1::Event) -> Record {
     replay::record(event).expect("an event of the simulated shop")
 }
 
-struct Told {
+struct FoldedShop {
     truths: Vec<UserTruth>,
     profiles: BTreeMap<String, Profile>,
     shop: ShopSimulator,
 }
 
-fn told() -> Told {
+fn fold_shop() -> FoldedShop {
     let config = SimulateConfig { users: 400, days: 60, items: 300, ..Default::default() };
     let mut shop = ShopSimulator::new(7, config);
     let truths = shop.truths().to_vec();
@@ -45,7 +45,7 @@ fn told() -> Told {
         let new = || Profile::new(record.user_id.clone());
         profiles.entry(event.user_id).or_insert_with(new).apply(&record);
     }
-    Told { truths, profiles, shop }
+    FoldedShop { truths, profiles, shop }
 }
 
 fn read(profile: &Profile, at: Timestamp) -> v1::Profile {
@@ -54,11 +54,11 @@ fn read(profile: &Profile, at: Timestamp) -> v1::Profile {
 
 #[test]
 fn profiles_recover_what_was_planted() {
-    let told = told();
+    let folded = fold_shop();
     let mut summary = DemoSummary::default();
-    let ends = told.shop.end();
-    for truth in &told.truths {
-        if let Some(profile) = told.profiles.get(&truth.user_id) {
+    let ends = folded.shop.end();
+    for truth in &folded.truths {
+        if let Some(profile) = folded.profiles.get(&truth.user_id) {
             summary.take(truth, &ProfileFacts::of(&read(profile, ends.midnight())), ends);
         }
     }
@@ -67,9 +67,9 @@ fn profiles_recover_what_was_planted() {
         ("rhythm", summary.rhythm(), 0.9),
         ("changed", summary.changed(), 0.6),
     ];
-    for (name, share, least) in rows {
+    for (name, share, min) in rows {
         assert!(share.of > 20, "{name}: {share:?}");
-        assert!(share.ratio() >= least, "{name}: {share:?}");
+        assert!(share.ratio() >= min, "{name}: {share:?}");
     }
     let table = summary.table().to_string();
     for kind in UserType::ALL {
@@ -78,25 +78,31 @@ fn profiles_recover_what_was_planted() {
 }
 
 #[test]
-fn a_change_of_habits_is_seen_and_its_absence_too() {
-    let told = told();
-    let ends = told.shop.end();
-    for role in personas::choose(&told.truths, told.shop.promotion()) {
-        let facts =
-            told.profiles.get(&role.truth.user_id).map(|profile| ProfileFacts::of(&read(profile, ends.midnight())));
-        let line = role.line(facts.as_ref());
-        assert!(line.contains(&role.truth.user_id), "{line}");
+fn personas_are_introduced_with_their_current_habits() {
+    let folded = fold_shop();
+    let ends = folded.shop.end();
+    for persona in personas::choose(&folded.truths, folded.shop.promotion()) {
+        let facts = folded
+            .profiles
+            .get(&persona.truth.user_id)
+            .map(|profile| ProfileFacts::of(&read(profile, ends.midnight())));
+        let line = persona.line(facts.as_ref());
+        assert!(line.contains(&persona.truth.user_id), "{line}");
         assert!(!line.contains("no profile yet"), "{line}");
-        match role.truth.change {
-            Some(change) => assert!(role.introduction().contains(change.category), "{}", role.introduction()),
-            None => assert!(role.introduction().contains(role.truth.category), "{}", role.introduction()),
+        match persona.truth.change {
+            Some(change) => {
+                assert!(persona.introduction().contains(change.category), "{}", persona.introduction())
+            }
+            None => {
+                assert!(persona.introduction().contains(persona.truth.category), "{}", persona.introduction())
+            }
         }
     }
     assert_eq!(personas::choose(&[], None).len(), 0);
-    assert_eq!(personas::choose(&told.truths, told.shop.promotion()).len(), 3);
+    assert_eq!(personas::choose(&folded.truths, folded.shop.promotion()).len(), 3);
 }
 
-/// Remembers what was said.
+/// Narrator that collects the lines.
 #[derive(Default)]
 struct Lines(Vec<String>);
 
@@ -110,14 +116,14 @@ impl Narrator for Lines {
     }
 }
 
-/// What came of telling the naive server, and how many changes it made for models alone.
-struct Telling {
-    outcome: Result<DemoReport>,
+/// Result of a demo against the naive server, and the number of changes that models alone caused.
+struct DemoRun {
+    report: Result<DemoReport>,
     story: String,
     moved_by_models: u64,
 }
 
-async fn told_to(fault: Fault, least: usize) -> Telling {
+async fn run_demo(fault: Fault, min: usize) -> DemoRun {
     let incoming = TcpIncoming::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
     let url = format!("http://{}", incoming.local_addr().expect("it is bound"));
     let stop = CancellationToken::new();
@@ -131,33 +137,38 @@ async fn told_to(fault: Fault, least: usize) -> Telling {
     let script = DemoScript {
         seed: 7,
         shop: SimulateConfig { users: 80, days: 30, items: 60, ..Default::default() },
-        users_min: least,
+        users_min: min,
     };
     let mut lines = Lines::default();
-    let outcome = run_against(&url, &script, Arc::new(ManualClock::new(0)), &mut lines).await;
+    let report = run_against(&url, &script, Arc::new(ManualClock::new(0)), &mut lines).await;
     stop.cancel();
-    Telling { outcome, story: lines.0.join("\n"), moved_by_models: naive.moved_by_models() }
+    DemoRun { report, story: lines.0.join("\n"), moved_by_models: naive.moved_by_models() }
 }
 
 #[tokio::test]
-async fn the_whole_story_is_told_and_every_record_accounted_for() {
-    let Telling { outcome, story, moved_by_models } = told_to(Fault::None, 10).await;
-    let outcome = outcome.expect("nothing is wrong with that server");
-    let expected = ShopSimulator::new(7, SimulateConfig { users: 80, days: 30, items: 60, ..Default::default() });
-    let (shoppers, expected) = (expected.truths().len() as u64, expected.collect::<Vec<_>>());
+async fn the_demo_narrates_every_part_and_accounts_for_every_record() {
+    let DemoRun { report, story, moved_by_models } = run_demo(Fault::None, 10).await;
+    let report = report.expect("nothing is wrong with that server");
+    let expected =
+        ShopSimulator::new(7, SimulateConfig { users: 80, days: 30, items: 60, ..Default::default() });
+    let (users, expected) = (expected.truths().len() as u64, expected.collect::<Vec<_>>());
     let events = expected.iter().cloned().filter_map(ShopEvent::into_event).count() as u64;
-    let items = expected.iter().filter(|happening| matches!(happening.kind, ShopEventKind::Item(_))).count() as u64;
-    assert_eq!((outcome.events, outcome.profiles), (events, shoppers));
+    let items = expected.iter().filter(|event| matches!(event.kind, ShopEventKind::Item(_))).count() as u64;
+    assert_eq!((report.events, report.profiles), (events, users));
     assert_eq!(
-        outcome.changes,
+        report.changes,
         expected.len() as u64 - items + moved_by_models,
-        "one for each record, as that server commits each alone, and for each whom a model has moved"
+        "one for each record, as that server commits each alone, and one for each user moved by a model"
     );
-    assert!(outcome.favourite.ratio() > 0.8, "{:?}: what the catalogue knows is missing", outcome.favourite);
+    assert!(
+        report.favourite.ratio() > 0.8,
+        "{:?}: categories of the catalogue are missing",
+        report.favourite
+    );
     // The first, and one for every third of the 23 evenings after it.
-    assert_eq!((outcome.model, outcome.purity.of), (8, shoppers));
-    assert!(outcome.segment_changes > shoppers, "{outcome:?}: nobody has moved");
-    assert!((0.0..0.9).contains(&outcome.agreement), "{outcome:?}");
+    assert_eq!((report.model, report.purity.of), (8, users));
+    assert!(report.segment_changes > users, "{report:?}: no user has moved");
+    assert!((0.0..0.9).contains(&report.agreement), "{report:?}");
     for part in [
         "day 1 ",
         "day 30 ",
@@ -166,14 +177,14 @@ async fn the_whole_story_is_told_and_every_record_accounted_for() {
         "change their habits",
         "model 1: 2 segments of ",
         "day people (s1)",
-        "drift noticed: 1 component moved since model 1",
-        "most of all how much is done at night",
+        "drift detected: 1 component moved since model 1",
+        "most of all share of activity at night",
         "the server trains model 2: 2 of 2 segments kept",
         "in another segment than before the change: ",
         ": day people (s1) -> night people (s2)",
-        "how much is done at night: 50%, 2.0 standard deviations above the mean",
+        "share of activity at night: 50%, 2.0 standard deviations above the mean",
         "the server trains model 3: 2 of 2 segments kept",
-        "the segments of model 8",
+        "segments of model 8",
         "adjusted Rand index",
     ] {
         assert!(story.contains(part), "{part:?} is missing in\n{story}");
@@ -181,24 +192,24 @@ async fn the_whole_story_is_told_and_every_record_accounted_for() {
 }
 
 #[tokio::test]
-async fn too_few_shoppers_have_no_segments_and_the_story_says_so() {
-    let Telling { outcome, story, .. } = told_to(Fault::None, 81).await;
-    let outcome = outcome.expect("nothing is wrong with that server");
-    assert_eq!((outcome.model, outcome.segment_changes, outcome.purity.of), (0, 0, 0));
+async fn too_few_users_give_no_segments_and_the_demo_reports_it() {
+    let DemoRun { report, story, .. } = run_demo(Fault::None, 81).await;
+    let report = report.expect("nothing is wrong with that server");
+    assert_eq!((report.model, report.segment_changes, report.purity.of), (0, 0, 0));
     assert!(story.contains("no segments yet: ") && story.contains("a model needs 81"), "{story}");
     assert!(!story.contains("adjusted Rand index"), "{story}");
 }
 
 #[tokio::test]
-async fn a_server_that_loses_doubles_refuses_or_hides_something_is_found_out() {
+async fn a_server_that_loses_duplicates_rejects_or_hides_something_is_detected() {
     let rows = [
-        (Fault::LosesTheHundredthEvent, "79 of 80 profiles hold exactly what was sent"),
-        (Fault::DoublesTheHundredthEvent, "79 of 80 profiles hold exactly what was sent"),
+        (Fault::LosesTheHundredthEvent, "79 of 80 profiles contain exactly what was sent"),
+        (Fault::DuplicatesTheHundredthEvent, "79 of 80 profiles contain exactly what was sent"),
         (Fault::RejectsTheHundredthEvent, "events[0].price was rejected"),
-        (Fault::HidesASegmentChange, "no segment was told, s1 is read"),
+        (Fault::HidesASegmentChange, "no segment was folded, s1 is read"),
     ];
     for (fault, message) in rows {
-        let error = told_to(fault, 10).await.outcome.expect_err("something is wrong with that server");
+        let error = run_demo(fault, 10).await.report.expect_err("something is wrong with that server");
         let error = error.to_string();
         assert!(error.contains(message), "{fault:?}: {error}");
     }

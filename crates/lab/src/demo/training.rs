@@ -49,14 +49,16 @@ pub(super) async fn train(
 pub(super) async fn swept(channel: &RoleRouter, version: u64) -> Result<()> {
     match tokio::time::timeout(TRAINING_TIMEOUT, client::wait_until_swept(channel.clone(), version)).await {
         Ok(swept) => Ok(swept?),
-        Err(_) => bail!("the profiles did not follow model {version} within {} s", TRAINING_TIMEOUT.as_secs()),
+        Err(_) => {
+            bail!("the profiles did not follow model {version} within {} s", TRAINING_TIMEOUT.as_secs())
+        }
     }
 }
 
 /// Segments of the served model; none before the first.
 pub(super) async fn segments(channel: &RoleRouter) -> Result<Option<ListSegmentsResponse>> {
     match QueryServiceClient::new(channel.clone()).list_segments(ListSegmentsRequest {}).await {
-        Ok(answer) => Ok(Some(answer.into_inner())),
+        Ok(response) => Ok(Some(response.into_inner())),
         Err(status) if status.code() == Code::FailedPrecondition => Ok(None),
         Err(status) => Err(status.into()),
     }
@@ -64,6 +66,6 @@ pub(super) async fn segments(channel: &RoleRouter) -> Result<Option<ListSegments
 
 /// Active model version; 0 before the first.
 async fn active(channel: &RoleRouter) -> Result<u64> {
-    let answer = ModelServiceClient::new(channel.clone()).list_models(ListModelsRequest {}).await?;
-    Ok(answer.into_inner().active_version)
+    let response = ModelServiceClient::new(channel.clone()).list_models(ListModelsRequest {}).await?;
+    Ok(response.into_inner().active_version)
 }

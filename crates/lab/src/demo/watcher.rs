@@ -47,26 +47,28 @@ impl ChangeWatcher {
     pub(super) async fn begin(channel: RoleRouter, sample: Vec<String>, clock: SharedClock) -> Result<Self> {
         let all = WatchProfileChangesRequest { start: WatchStart::Now.into(), ..Default::default() };
         let sampled = WatchProfileChangesRequest { user_ids: sample, include_profile: true, ..all.clone() };
-        let seen = DeliveryState {
+        let state = DeliveryState {
             changes: 0,
             versions: HashMap::new(),
             delivered_micros: probe::micros()?,
             accepted_at: HashMap::new(),
             error: None,
         };
-        let seen = Arc::new(Mutex::new(seen));
-        let (tell, news) = watch::channel(0);
+        let state = Arc::new(Mutex::new(state));
+        let (changes_tx, changed) = watch::channel(0);
         let mut listening = JoinSet::new();
         for (request, counted) in [(all, true), (sampled, false)] {
-            let answers = subscribed(channel.clone(), request).await?;
-            let (seen, tell, clock) = (Arc::clone(&seen), tell.clone(), Arc::clone(&clock));
+            let responses = subscribed(channel.clone(), request).await?;
+            let state = Arc::clone(&state);
+            let changes_tx = changes_tx.clone();
+            let clock = Arc::clone(&clock);
             listening.spawn(async move {
-                let fault = listen(answers, counted, &seen, &tell, &clock).await;
-                lock(&seen).error.get_or_insert(fault);
-                tell.send_modify(|changes| *changes += 1);
+                let error = listen(responses, counted, &state, &changes_tx, &clock).await;
+                lock(&state).error.get_or_insert(error);
+                changes_tx.send_modify(|changes| *changes += 1);
             });
         }
-        Ok(Self { state: seen, changed: news, _listening: listening })
+        Ok(Self { state, changed, _listening: listening })
     }
 
     /// Number of changes received.
@@ -91,7 +93,7 @@ impl ChangeWatcher {
                 if behind == 0 {
                     return Ok(());
                 }
-                self.changed.changed().await.context("nobody listens any more")?;
+                self.changed.changed().await.context("the subscription task has ended")?;
             }
         };
         match tokio::time::timeout(DELIVERY_TIMEOUT, waiting).await {
@@ -101,14 +103,16 @@ impl ChangeWatcher {
     }
 
     fn behind(&self, versions: &BTreeMap<String, u64>) -> Result<usize> {
-        let seen = lock(&self.state);
-        if let Some(fault) = &seen.error {
-            return Err(anyhow!("the subscription ended: {fault}"));
+        let state = lock(&self.state);
+        if let Some(error) = &state.error {
+            return Err(anyhow!("the subscription ended: {error}"));
         }
-        let missing = |(user_id, version): &(&String, &u64)| {
-            seen.versions.get(*user_id).is_none_or(|seen| seen < *version)
-        };
-        Ok(versions.iter().filter(missing).count())
+        Ok(versions
+            .iter()
+            .filter(|(user_id, version)| {
+                state.versions.get(*user_id).is_none_or(|delivered| delivered < *version)
+            })
+            .count())
     }
 }
 
@@ -117,10 +121,10 @@ pub(super) async fn subscribed(
     channel: RoleRouter,
     request: WatchProfileChangesRequest,
 ) -> Result<Streaming<WatchProfileChangesResponse>> {
-    let mut answers = QueryServiceClient::new(channel).watch_profile_changes(request).await?.into_inner();
-    let first = answers.message().await?.context("the server ended the subscription")?;
+    let mut responses = QueryServiceClient::new(channel).watch_profile_changes(request).await?.into_inner();
+    let first = responses.message().await?.context("the server ended the subscription")?;
     match first.kind {
-        Some(Kind::Progress(_)) => Ok(answers),
+        Some(Kind::Progress(_)) => Ok(responses),
         Some(Kind::Change(_) | Kind::Resync(_)) | None => {
             bail!("a subscription begins with its confirmation")
         }
@@ -129,21 +133,22 @@ pub(super) async fn subscribed(
 
 /// Receives responses until the stream ends; returns the reason.
 async fn listen(
-    mut answers: Streaming<WatchProfileChangesResponse>,
+    mut responses: Streaming<WatchProfileChangesResponse>,
     counted: bool,
-    seen: &Mutex<DeliveryState>,
-    tell: &watch::Sender<u64>,
+    state: &Mutex<DeliveryState>,
+    changes_tx: &watch::Sender<u64>,
     clock: &SharedClock,
 ) -> String {
     loop {
-        match answers.message().await {
+        match responses.message().await {
             Ok(Some(WatchProfileChangesResponse { kind: Some(Kind::Change(change)), .. })) => {
-                let mut seen = lock(seen);
+                let mut state = lock(state);
+                // The two subscriptions overlap: only one of them counts changes.
                 if counted {
-                    seen.count(change);
-                    tell.send_replace(seen.changes);
+                    state.count(change);
+                    changes_tx.send_replace(state.changes);
                 } else {
-                    seen.measure(&change, clock.now_ms());
+                    state.measure(&change, clock.now_ms());
                 }
             }
             Ok(Some(_)) => {}
@@ -156,6 +161,7 @@ async fn listen(
 impl DeliveryState {
     fn count(&mut self, change: ProfileChange) {
         self.changes += 1;
+        // A bound on memory for logs with many users; known users stay up to date.
         if self.versions.len() < USERS_MAX || self.versions.contains_key(&change.user_id) {
             self.versions.insert(change.user_id, change.version);
         }
@@ -165,15 +171,17 @@ impl DeliveryState {
         let updated_at = change.profile.as_ref().and_then(|profile| profile.updated_at.as_ref());
         if let Some(accepted_at) = updated_at.and_then(|at| time::from_wire(at).ok()) {
             let before = self.accepted_at.insert(change.user_id.clone(), accepted_at.millis());
+            // The acceptance time did not advance: the change has another cause than an event.
             if before.is_some_and(|before| before >= accepted_at.millis()) {
                 return;
             }
+            // Acceptance times are in milliseconds, and delivery within the same one counts as one.
             let millis = u64::try_from(now_ms - accepted_at.millis()).unwrap_or(0);
             self.delivered_micros.saturating_record(millis.max(1) * 1000);
         }
     }
 }
 
-fn lock(seen: &Mutex<DeliveryState>) -> MutexGuard<'_, DeliveryState> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<DeliveryState>) -> MutexGuard<'_, DeliveryState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

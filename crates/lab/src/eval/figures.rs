@@ -141,10 +141,13 @@ pub(super) struct UserPair {
 
 /// Mean of `(user, value)` pairs, with an interval from resampling users.
 pub(super) fn mean(outcomes: impl Iterator<Item = (u32, f64)>, seed: u64) -> ConfidenceInterval {
-    let pairs: Vec<UserPair> = outcomes.map(|(shopper, live)| UserPair { user: shopper, live, stale: 0.0 }).collect();
+    let pairs: Vec<UserPair> = outcomes.map(|(user, live)| UserPair { user, live, stale: 0.0 }).collect();
     let sums = BootstrapSums::of(&pairs);
     let whole = sums.whole();
-    interval(whole.live / whole.count.max(1.0), sums.draws(seed).map(|drawn| drawn.live / drawn.count))
+    interval(
+        whole.live / whole.count.max(1.0),
+        sums.draws(seed).map(|draw_sums| draw_sums.live / draw_sums.count),
+    )
 }
 
 /// Comparison of live with stale; none for fewer than [`OUTCOMES_MIN`] pairs.
@@ -155,26 +158,26 @@ pub(super) fn compare(pairs: &[UserPair], seed: u64) -> Option<LiveStaleComparis
     // Live and stale are resampled together: pairing removes the variance between users from the difference.
     let sums = BootstrapSums::of(pairs);
     let whole = sums.whole();
-    let difference = |drawn: &BootstrapDraw| (drawn.live - drawn.stale) / drawn.count;
-    let drawn: Vec<BootstrapDraw> = sums.draws(seed).collect();
-    let ratio = drawn
-        .iter()
-        .all(|drawn| drawn.stale > 0.0)
-        .then(|| interval(whole.live / whole.stale, drawn.iter().map(|drawn| drawn.live / drawn.stale)));
+    let difference = |draw_sums: &BootstrapDraw| (draw_sums.live - draw_sums.stale) / draw_sums.count;
+    let draw_sums: Vec<BootstrapDraw> = sums.draws(seed).collect();
+    let ratio = draw_sums.iter().all(|draw_sums| draw_sums.stale > 0.0).then(|| {
+        interval(whole.live / whole.stale, draw_sums.iter().map(|draw_sums| draw_sums.live / draw_sums.stale))
+    });
     Some(LiveStaleComparison {
         targets: pairs.len(),
         live: whole.live / whole.count,
         stale: whole.stale / whole.count,
         ratio,
-        difference: interval(difference(&whole), drawn.iter().map(difference)),
+        difference: interval(difference(&whole), draw_sums.iter().map(difference)),
     })
 }
 
 /// Bootstrap of a figure of `count` users, who are given by index; a resample may repeat an index.
 pub(super) fn bootstrap(count: usize, figure: impl Fn(&[usize]) -> f64, seed: u64) -> ConfidenceInterval {
-    let mut chance = StdRng::seed_from_u64(seed);
+    let mut rng = StdRng::seed_from_u64(seed);
     let all: Vec<usize> = (0..count).collect();
-    let mut draw = || -> Vec<usize> { all.iter().map(|_| chance.random_range(0..count)).collect() };
+    let mut draw = || -> Vec<usize> { all.iter().map(|_| rng.random_range(0..count)).collect() };
+    // The figure of all users is the value; resamples only give the interval.
     let draws: Vec<f64> = (0..if count == 0 { 0 } else { DRAWS }).map(|_| figure(&draw())).collect();
     interval(figure(&all), draws.into_iter())
 }
@@ -203,36 +206,38 @@ impl BootstrapSums {
         // Users are resampled, not events: the events of one user are not independent.
         let mut sums: BTreeMap<u32, BootstrapDraw> = BTreeMap::new();
         for pair in pairs {
-            let one = BootstrapDraw { live: pair.live, stale: pair.stale, count: 1.0 };
-            sums.entry(pair.user).or_default().add(&one);
+            let outcome = BootstrapDraw { live: pair.live, stale: pair.stale, count: 1.0 };
+            sums.entry(pair.user).or_default().add(&outcome);
         }
         Self(sums.into_values().collect())
     }
 
     fn whole(&self) -> BootstrapDraw {
         let mut whole = BootstrapDraw::default();
-        self.0.iter().for_each(|one| whole.add(one));
+        self.0.iter().for_each(|sums| whole.add(sums));
         whole
     }
 
     /// Resamples of as many users as there are, with replacement.
     fn draws(&self, seed: u64) -> impl Iterator<Item = BootstrapDraw> {
-        let mut chance = StdRng::seed_from_u64(seed);
-        (0..if self.0.is_empty() { 0 } else { DRAWS }).map(move |_| self.draw(&mut chance))
+        let mut rng = StdRng::seed_from_u64(seed);
+        (0..if self.0.is_empty() { 0 } else { DRAWS }).map(move |_| self.draw(&mut rng))
     }
 
-    fn draw(&self, chance: &mut impl Rng) -> BootstrapDraw {
-        let mut drawn = BootstrapDraw::default();
+    fn draw(&self, rng: &mut impl Rng) -> BootstrapDraw {
+        let mut draw_sums = BootstrapDraw::default();
         for _ in 0..self.0.len() {
-            drawn.add(&self.0[chance.random_range(0..self.0.len())]);
+            draw_sums.add(&self.0[rng.random_range(0..self.0.len())]);
         }
-        drawn
+        draw_sums
     }
 }
 
 fn interval(value: f64, draws: impl Iterator<Item = f64>) -> ConfidenceInterval {
     let mut draws: Vec<f64> = draws.collect();
+    // Percentile interval: it needs no assumption on the distribution of the figure.
     draws.sort_by(f64::total_cmp);
+    // Without draws the interval collapses to the value.
     let at = |share: f64| draws.get((share * draws.len() as f64) as usize).copied().unwrap_or(value);
     ConfidenceInterval { value, low: at(0.025), high: at(0.975) }
 }
@@ -244,18 +249,18 @@ mod tests {
     #[test]
     fn users_are_resampled_and_not_events() {
         // One user has nearly all events: the interval is as wide as that user's luck.
-        let pair = |shopper: u32, live: f64| UserPair { user: shopper, live, stale: 0.5 };
+        let pair = |user: u32, live: f64| UserPair { user, live, stale: 0.5 };
         let mut pairs = vec![pair(0, 1.0); 1000];
-        pairs.extend((1..100).map(|shopper| pair(shopper, 0.0)));
-        let found = compare(&pairs, 1).expect("enough");
-        assert!((found.live - 1000.0 / 1099.0).abs() < 1e-12);
-        assert!(found.difference.low < -0.4 && found.difference.high > 0.4, "{found:?}");
+        pairs.extend((1..100).map(|user| pair(user, 0.0)));
+        let comparison = compare(&pairs, 1).expect("enough");
+        assert!((comparison.live - 1000.0 / 1099.0).abs() < 1e-12);
+        assert!(comparison.difference.low < -0.4 && comparison.difference.high > 0.4, "{comparison:?}");
         assert!(compare(&pairs[..49], 1).is_none(), "too few say nothing");
     }
 
     #[test]
     fn a_stale_profile_without_hits_gives_no_ratio() {
-        let pairs: Vec<UserPair> = (0..60).map(|shopper| UserPair { user: shopper, live: 1.0, stale: 0.0 }).collect();
+        let pairs: Vec<UserPair> = (0..60).map(|user| UserPair { user, live: 1.0, stale: 0.0 }).collect();
         assert!(compare(&pairs, 1).expect("enough").ratio.is_none());
     }
 }

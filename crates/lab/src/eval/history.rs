@@ -63,15 +63,17 @@ impl EventLog {
         let categories = args.catalogue.as_ref().map(|file| categories(args.format, file)).transpose()?;
         let mut reader = LogReader::open(&args.file, args.format, args.format.default_event_id())?;
         let bar = ProgressBar::new(reader.bytes_total());
-        let (mut known, mut by_shopper) = (HashSet::new(), BTreeMap::new());
+        let mut seen = HashSet::new();
+        let mut by_user = BTreeMap::new();
         while let Some(row) = reader.next() {
             bar.set_position(reader.bytes_read());
             let LogRow::Event(mut event) = row? else { continue };
             // De-duplication as on the server: the same record counts once.
-            if !known.insert((event.user_id.clone(), event.event_id.clone())) {
+            if !seen.insert((event.user_id.clone(), event.event_id.clone())) {
                 continue;
             }
-            if let Some(category) = categories.as_ref().and_then(|known| known.get(&event.item_id)) {
+            if let Some(category) = categories.as_ref().and_then(|categories| categories.get(&event.item_id))
+            {
                 event.category.clone_from(category);
             }
             // Some logs name brands only: a brand stands in for the item.
@@ -79,25 +81,26 @@ impl EventLog {
                 event.item_id.clone_from(&event.brand);
             }
             let record = replay::record(&event)?;
-            by_shopper.entry(record.user_id.clone()).or_insert_with(Vec::new).push(record);
+            by_user.entry(record.user_id.clone()).or_insert_with(Vec::new).push(record);
         }
         bar.finish_and_clear();
-        Self::of(by_shopper.into_values().collect(), args.item_users_min)
+        Self::of(by_user.into_values().collect(), args.item_users_min)
     }
 
     /// Creates a log from the records of each user, without items that fewer users had early on.
-    pub(crate) fn of(mut records: Vec<Vec<Record>>, item_shoppers_min: usize) -> Result<Self> {
+    pub(crate) fn of(mut records: Vec<Vec<Record>>, item_users_min: usize) -> Result<Self> {
         // A stable sort: events of the same time keep the order of the file.
         records.iter_mut().for_each(|records| records.sort_by_key(|record| record.occurred_at));
-        if item_shoppers_min > 1 {
-            remove_rare_items(&mut records, item_shoppers_min);
+        if item_users_min > 1 {
+            remove_rare_items(&mut records, item_users_min);
         }
         let times = times(&records);
         if times.is_empty() {
+            // Later code takes the first and the last event for granted.
             bail!("the log has no events");
         }
-        let shoppers = records.into_iter().filter(|records| !records.is_empty());
-        Ok(Self { users: shoppers.map(|records| LogUser { records }).collect(), times })
+        let users = records.into_iter().filter(|records| !records.is_empty());
+        Ok(Self { users: users.map(|records| LogUser { records }).collect(), times })
     }
 
     /// Time of the event at this share of all events.
@@ -125,6 +128,7 @@ impl LogUser {
     /// Profile of the user's first `count` events.
     pub(super) fn profile(&self, count: usize) -> Profile {
         let mut profile = Profile::new(self.records[0].user_id.clone());
+        // Folding from the start each time costs a pass, and needs no copy of profile states.
         for record in &self.records[..count] {
             profile.apply(record);
         }
@@ -154,8 +158,9 @@ impl ItemIndex {
     /// Creates the index of everything in a log.
     pub(super) fn of(log: &EventLog, subject: Subject) -> Self {
         let mut of = HashMap::new();
-        for record in log.users.iter().flat_map(|shopper| &shopper.records) {
+        for record in log.users.iter().flat_map(|user| &user.records) {
             if let Some(name) = named(subject, record) {
+                // Indices follow the order of users and their events, and so are equal on every run.
                 let next = of.len() as u32;
                 of.entry(Box::from(name)).or_insert(next);
             }
@@ -180,10 +185,10 @@ impl ItemIndex {
 
     /// Interaction history of a profile, by item index.
     pub(super) fn history(&self, profile: &Profile) -> History {
-        let number = |name: &str| self.indices.get(name).copied();
+        let index = |name: &str| self.indices.get(name).copied();
         match self.subject {
-            Subject::Item => History::from_items(profile, number),
-            Subject::Category => History::from_categories(profile, number),
+            Subject::Item => History::from_items(profile, index),
+            Subject::Category => History::from_categories(profile, index),
         }
     }
 }
@@ -206,24 +211,25 @@ fn cut(times: &[Timestamp], share: f64) -> Timestamp {
     times[((share * times.len() as f64) as usize).min(times.len() - 1)]
 }
 
-fn remove_rare_items(records: &mut [Vec<Record>], shoppers_min: usize) {
+fn remove_rare_items(records: &mut [Vec<Record>], users_min: usize) {
     let times = times(records);
     if times.is_empty() {
         return;
     }
     // The filter counts on the training part only: counting later users would leak the evaluated events into it.
     let split = cut(&times, EARLY_SHARE);
-    let mut shoppers: HashMap<Box<str>, usize> = HashMap::new();
+    let mut users: HashMap<Box<str>, usize> = HashMap::new();
     for records in records.iter() {
         let early = records.iter().filter(|record| record.occurred_at < split);
         let items: HashSet<&str> = early.filter_map(|record| named(Subject::Item, record)).collect();
-        items.into_iter().for_each(|item| *shoppers.entry(item.into()).or_default() += 1);
+        items.into_iter().for_each(|item| *users.entry(item.into()).or_default() += 1);
     }
-    let common = |record: &Record| {
-        named(Subject::Item, record)
-            .is_some_and(|item| shoppers.get(item).is_some_and(|count| *count >= shoppers_min))
-    };
-    records.iter_mut().for_each(|records| records.retain(common));
+    for records in records.iter_mut() {
+        records.retain(|record| {
+            named(Subject::Item, record)
+                .is_some_and(|item| users.get(item).is_some_and(|count| *count >= users_min))
+        });
+    }
 }
 
 /// Reads the category of each item of a catalogue.
@@ -239,16 +245,17 @@ fn categories(format: Format, file: &Path) -> Result<HashMap<String, String>> {
 }
 
 /// Shuffles the user's events from `split` on over the same times: the control of the evaluation.
-pub(super) fn shuffled(shopper: &LogUser, split: Timestamp, chance: &mut impl rand::Rng) -> LogUser {
-    let begin = shopper.records.partition_point(|record| record.occurred_at < split);
-    let mut records = shopper.records.clone();
+pub(super) fn shuffled(user: &LogUser, split: Timestamp, rng: &mut impl rand::Rng) -> LogUser {
+    let begin = user.records.partition_point(|record| record.occurred_at < split);
+    let mut records = user.records.clone();
     let mut bodies: Vec<Body> = records[begin..].iter().map(|record| record.body.clone()).collect();
-    bodies.shuffle(chance);
+    // Times stay, contents move: the control differs in the order of events only.
+    bodies.shuffle(rng);
     records[begin..].iter_mut().zip(bodies).for_each(|(record, body)| record.body = body);
     LogUser { records }
 }
 
 /// True if the user's first `count` events contain the item.
-pub(super) fn has_item(shopper: &LogUser, numbers: &ItemIndex, count: usize, thing: u32) -> bool {
-    shopper.records[..count].iter().any(|record| numbers.index_of(record) == Some(thing))
+pub(super) fn has_item(user: &LogUser, index: &ItemIndex, count: usize, item: u32) -> bool {
+    user.records[..count].iter().any(|record| index.index_of(record) == Some(item))
 }

@@ -1,13 +1,15 @@
 //! One time slice of the evaluation: a recommender learned from the events before it, the events of the slice to
 //! predict, and the rank that each contender gives to what happened.
 
-use super::probabilities::{ProbabilityModel, RankedLoss};
 use super::history::{ItemIndex, LogUser};
+use super::probabilities::{ProbabilityModel, RankedLoss};
 use super::staleness::Staleness;
 use anyhow::Result;
 use indicatif::ProgressBar;
 use portrait_learning::prediction::factors::Params;
-use portrait_learning::prediction::recommend::{ScoreWeights, HoldoutExample, History, Recommender, TrainingSet};
+use portrait_learning::prediction::recommend::{
+    History, HoldoutExample, Recommender, ScoreWeights, TrainingSet,
+};
 use portrait_profile::{Profile, Timestamp};
 use rand::Rng;
 use rand::seq::index;
@@ -56,39 +58,44 @@ const TIE: f32 = 1e-6;
 impl TimeSlice {
     /// Learns from the events before `split` and draws at most `targets_max` targets between `split` and `end`.
     pub(super) fn of(
-        shoppers: &[LogUser],
-        numbers: &ItemIndex,
+        users: &[LogUser],
+        items: &ItemIndex,
         split: Timestamp,
         end: Option<Timestamp>,
-        most: usize,
-        chance: &mut impl Rng,
+        targets_max: usize,
+        rng: &mut impl Rng,
     ) -> Result<Self> {
-        let past = |shopper: &LogUser| {
-            let before = shopper.records.partition_point(|record| record.occurred_at < split);
-            numbers.history(&shopper.profile(before))
-        };
-        let pasts: Vec<History> =
-            shoppers.par_iter().map(past).filter(|past| !past.interactions.is_empty()).collect();
+        let histories: Vec<History> = users
+            .par_iter()
+            .map(|user| {
+                let before = user.records.partition_point(|record| record.occurred_at < split);
+                items.history(&user.profile(before))
+            })
+            .filter(|history| !history.interactions.is_empty())
+            .collect();
+        // The served recommender has latent factors as well: the evaluation must not test a weaker one.
         let latent = Params::default();
-        let teaching = TrainingSet { items: numbers.len(), segments: 0, histories: &pasts, latent: Some(&latent) };
-        let recommender = Recommender::learn(&teaching)?;
-        let known = known_items(shoppers, numbers, split);
+        let training =
+            TrainingSet { items: items.len(), segments: 0, histories: &histories, latent: Some(&latent) };
+        let recommender = Recommender::learn(&training)?;
+        let known = known_items(users, items, split);
         let mut targets = Vec::new();
-        for (index, shopper) in shoppers.iter().enumerate() {
-            for (place, record) in shopper.records.iter().enumerate() {
+        for (user_index, user) in users.iter().enumerate() {
+            for (index, record) in user.records.iter().enumerate() {
                 let at = record.occurred_at;
                 let within = at >= split && end.is_none_or(|end| at < end);
-                let has_past = shopper.records[0].occurred_at < at;
+                let has_history = user.records[0].occurred_at < at;
                 // An item that first appears within the slice cannot be recommended: it would lower all contenders
                 // alike.
-                let thing = numbers.index_of(record).filter(|thing| known[*thing as usize]);
-                if within && has_past && thing.is_some() {
-                    targets.push(EvalTarget { user: index, index: place });
+                let item = items.index_of(record).filter(|item| known[*item as usize]);
+                if within && has_history && item.is_some() {
+                    targets.push(EvalTarget { user: user_index, index });
                 }
             }
         }
-        if targets.len() > most {
-            let mut drawn = index::sample(chance, targets.len(), most).into_vec();
+        if targets.len() > targets_max {
+            let mut drawn = index::sample(rng, targets.len(), targets_max).into_vec();
+            // Targets stay grouped by user.
             drawn.sort_unstable();
             targets = drawn.into_iter().map(|index| targets[index]).collect();
         }
@@ -98,52 +105,69 @@ impl TimeSlice {
     /// Histories of all targets at one age of the profile, with the item that followed.
     pub(super) fn examples(
         &self,
-        shoppers: &[LogUser],
-        numbers: &ItemIndex,
+        users: &[LogUser],
+        items: &ItemIndex,
         staleness: Staleness,
     ) -> Vec<HoldoutExample> {
-        let of = |targets: &[EvalTarget]| -> Vec<HoldoutExample> {
-            let Some(first) = targets.first() else { return Vec::new() };
-            let shopper = &shoppers[first.user];
-            let times = shopper.times();
-            let count = |target: &EvalTarget| staleness.known(&times, times[target.index], self.split);
-            let pasts = histories(shopper, numbers, targets.iter().map(count).collect());
-            let next = |target: &EvalTarget| numbers.index_of(&shopper.records[target.index]);
-            let one = |target: &EvalTarget| {
-                Some(HoldoutExample { history: pasts[&count(target)].clone(), next: next(target)? })
-            };
-            targets.iter().filter_map(one).collect()
-        };
-        self.by_user().par_iter().flat_map_iter(|targets| of(targets)).collect()
+        self.by_user()
+            .par_iter()
+            .flat_map_iter(|targets| self.examples_of(users, items, staleness, targets))
+            .collect()
+    }
+
+    /// Examples of one user, whose targets are given.
+    fn examples_of(
+        &self,
+        users: &[LogUser],
+        items: &ItemIndex,
+        staleness: Staleness,
+        targets: &[EvalTarget],
+    ) -> Vec<HoldoutExample> {
+        let Some(first) = targets.first() else { return Vec::new() };
+        let user = &users[first.user];
+        let times = user.times();
+        let count = |target: &EvalTarget| staleness.known(&times, times[target.index], self.split);
+        let histories = histories(user, items, targets.iter().map(count).collect());
+        targets
+            .iter()
+            .filter_map(|target| {
+                let next = items.index_of(&user.records[target.index])?;
+                Some(HoldoutExample { history: histories[&count(target)].clone(), next })
+            })
+            .collect()
     }
 
     /// Outcomes of each contender on each target: a row for each target, in their order.
     pub(super) fn outcomes(
         &self,
-        shoppers: &[LogUser],
-        numbers: &ItemIndex,
+        users: &[LogUser],
+        items: &ItemIndex,
         contenders: &[EvalContender],
         bar: &ProgressBar,
     ) -> Vec<Vec<EvalOutcome>> {
-        let of = |scores: &mut Vec<f32>, targets: &&[EvalTarget]| {
-            let outcomes = self.outcomes_of(shoppers, numbers, contenders, targets, scores);
-            bar.inc(targets.len() as u64);
-            outcomes
-        };
-        self.by_user().par_iter().map_init(Vec::new, of).flatten_iter().collect()
+        self.by_user()
+            .par_iter()
+            // A buffer of scores for each thread: a catalogue of scores for each target would be allocated otherwise.
+            .map_init(Vec::new, |scores, targets| {
+                let outcomes = self.outcomes_of(users, items, contenders, targets, scores);
+                bar.inc(targets.len() as u64);
+                outcomes
+            })
+            .flatten_iter()
+            .collect()
     }
 
     fn outcomes_of(
         &self,
-        shoppers: &[LogUser],
-        numbers: &ItemIndex,
+        users: &[LogUser],
+        items: &ItemIndex,
         contenders: &[EvalContender],
         targets: &[EvalTarget],
         scores: &mut Vec<f32>,
     ) -> Vec<Vec<EvalOutcome>> {
         let Some(first) = targets.first() else { return Vec::new() };
-        let shopper = &shoppers[first.user];
-        let times = shopper.times();
+        let user = &users[first.user];
+        let times = user.times();
         let count = |target: &EvalTarget, contender: &EvalContender| {
             contender.staleness.known(&times, times[target.index], self.split)
         };
@@ -151,61 +175,66 @@ impl TimeSlice {
         let counts = targets
             .iter()
             .flat_map(|target| contenders.iter().map(move |contender| count(target, contender)));
-        let pasts = histories(shopper, numbers, counts.collect());
-        let outcome = |target: &EvalTarget, contender: &EvalContender, scores: &mut Vec<f32>| {
-            let past = &pasts[&count(target, contender)];
-            self.recommender.score(past, Some(&contender.weights), scores);
-            let thing = numbers.index_of(&shopper.records[target.index]);
-            let within = numbers.subject().hit_top();
-            EvalOutcome {
-                rank: thing.map_or(f64::INFINITY, |thing| rank_of(scores, thing)),
-                known: !past.interactions.is_empty(),
-                prediction: contender
-                    .probabilities
-                    .zip(thing)
-                    .map(|(chances, thing)| chances.evaluate(scores, thing, within)),
+        let histories = histories(user, items, counts.collect());
+        let mut rows = Vec::with_capacity(targets.len());
+        for target in targets {
+            let item = items.index_of(&user.records[target.index]);
+            let mut row = Vec::with_capacity(contenders.len());
+            for contender in contenders {
+                let history = &histories[&count(target, contender)];
+                self.recommender.score(history, Some(&contender.weights), scores);
+                row.push(EvalOutcome {
+                    rank: item.map_or(f64::INFINITY, |item| rank_of(scores, item)),
+                    known: !history.interactions.is_empty(),
+                    prediction: contender
+                        .probabilities
+                        .zip(item)
+                        .map(|(model, item)| model.evaluate(scores, item, items.subject().hit_top())),
+                });
             }
-        };
-        let row =
-            |target: &EvalTarget| contenders.iter().map(|contender| outcome(target, contender, scores)).collect();
-        targets.iter().map(row).collect()
+            rows.push(row);
+        }
+        rows
     }
 
     fn by_user(&self) -> Vec<&[EvalTarget]> {
-        self.targets.chunk_by(|one, other| one.user == other.user).collect()
+        self.targets.chunk_by(|a, b| a.user == b.user).collect()
     }
 }
 
 /// Histories of a user after each of these numbers of events, folded in one pass.
-fn histories(shopper: &LogUser, numbers: &ItemIndex, counts: BTreeSet<usize>) -> BTreeMap<usize, History> {
-    let mut profile = Profile::new(shopper.records[0].user_id.clone());
-    let (mut folded, mut pasts) = (0, BTreeMap::new());
+fn histories(user: &LogUser, items: &ItemIndex, counts: BTreeSet<usize>) -> BTreeMap<usize, History> {
+    let mut profile = Profile::new(user.records[0].user_id.clone());
+    let mut histories = BTreeMap::new();
+    let mut folded = 0;
+    // Counts ascend in the set: the profile only grows.
     for count in counts {
-        shopper.records[folded..count].iter().for_each(|record| {
+        for record in &user.records[folded..count] {
             profile.apply(record);
-        });
+        }
         folded = count;
-        pasts.insert(count, numbers.history(&profile));
+        histories.insert(count, items.history(&profile));
     }
-    pasts
+    histories
 }
 
 /// Flags of the items that any user had before a timestamp.
-fn known_items(shoppers: &[LogUser], numbers: &ItemIndex, split: Timestamp) -> Vec<bool> {
-    let mut known = vec![false; numbers.len()];
-    let before =
-        shoppers.iter().flat_map(|shopper| &shopper.records).filter(|record| record.occurred_at < split);
-    before.filter_map(|record| numbers.index_of(record)).for_each(|thing| known[thing as usize] = true);
+fn known_items(users: &[LogUser], items: &ItemIndex, split: Timestamp) -> Vec<bool> {
+    let mut known = vec![false; items.len()];
+    let before = users.iter().flat_map(|user| &user.records).filter(|record| record.occurred_at < split);
+    before.filter_map(|record| items.index_of(record)).for_each(|item| known[item as usize] = true);
     known
 }
 
 /// Rank of an item from 0; ties count half, so that a constant score gets the middle rank.
-fn rank_of(scores: &[f32], thing: u32) -> f64 {
-    let own = scores[thing as usize];
-    let (mut ahead, mut tied) = (0_u32, 0_u32);
-    for score in scores {
-        ahead += u32::from(*score > own + TIE);
-        tied += u32::from((score - own).abs() <= TIE);
+fn rank_of(scores: &[f32], item: u32) -> f64 {
+    let score = scores[item as usize];
+    let mut ahead = 0_u32;
+    let mut tied = 0_u32;
+    for other in scores {
+        ahead += u32::from(*other > score + TIE);
+        tied += u32::from((other - score).abs() <= TIE);
     }
+    // The item ties with itself.
     f64::from(ahead) + 0.5 * f64::from(tied - 1)
 }

@@ -1,7 +1,7 @@
 //! Report as a self-contained HTML page: recall and log-loss by age of the profile, the gain of live profiles by
 //! slice, recommendation parts, calibration, and stability of segments.
 
-use super::figures::{LiveStaleComparison, ConfidenceInterval, EvalReport, Stability, SubjectReport};
+use super::figures::{ConfidenceInterval, EvalReport, LiveStaleComparison, Stability, SubjectReport};
 use super::table;
 use std::fmt::Write;
 
@@ -26,15 +26,16 @@ struct ChartBar {
 
 /// Renders the report as a page.
 pub(super) fn of(report: &EvalReport) -> String {
+    // One file without scripts or links: it can be mailed and opened anywhere.
     let title = format!("Live and stale profiles: {}", escaped(&report.log));
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>\
-         <p>{} events of {} shoppers in {:.1} days. Lines are 95% intervals from drawing shoppers anew.</p>",
+         <p>{} events of {} users in {:.1} days. Lines are 95% intervals from resampling users.</p>",
         report.events, report.users, report.days
     );
     for subject in &report.subjects {
-        let _ = write!(page, "<h2>The next {}</h2>", subject.subject);
-        let _ = write!(page, "<p>{} foretold, of {} things.</p>", subject.targets, subject.items);
+        let _ = write!(page, "<h2>Next {}</h2>", subject.subject);
+        let _ = write!(page, "<p>{} targets, out of {} items.</p>", subject.targets, subject.items);
         page.push_str(&recall(subject));
         page.push_str(&gains(subject));
         page.push_str(&losses(subject));
@@ -63,13 +64,17 @@ fn gains(subject: &SubjectReport) -> String {
     for figures in &subject.ages {
         let lines: [(&str, &Option<LiveStaleComparison>); 4] = [
             ("", &figures.matched),
-            (", new things", &figures.new),
-            (", had before", &figures.repeat),
+            (", new items", &figures.new),
+            (", repeats", &figures.repeat),
             (", control", &figures.control),
         ];
         for (index, (what, compared)) in lines.into_iter().enumerate() {
             if let Some(ratio) = compared.as_ref().and_then(|compared| compared.ratio) {
-                bars.push(ChartBar { name: format!("{}{what}", figures.age), interval: ratio, first: index == 0 });
+                bars.push(ChartBar {
+                    name: format!("{}{what}", figures.age),
+                    interval: ratio,
+                    first: index == 0,
+                });
             }
         }
     }
@@ -82,9 +87,9 @@ fn losses(subject: &SubjectReport) -> String {
     let bars = subject.ages.iter().enumerate().filter_map(|(index, figures)| {
         Some(ChartBar { name: figures.age.clone(), interval: figures.log_loss?, first: index == 0 })
     });
-    let nothing = (subject.items as f64).ln();
+    let uniform = (subject.items as f64).ln();
     let title =
-        format!("Log-loss by the age of the profile, in nats; {nothing:.2} is that of who knows nothing");
+        format!("Log-loss by the age of the profile, in nats; {uniform:.2} is that of a uniform prediction");
     plot(&title, &bars.collect::<Vec<_>>(), 0.0)
 }
 
@@ -98,28 +103,28 @@ fn calibration(subject: &SubjectReport) -> String {
     }
     let error = subject.ages.first().and_then(|live| live.calibration_error).unwrap_or_default();
     let title =
-        format!("Foretold and true: the next is among the first {}; ECE {error:.3}", subject.hit_top);
-    let across = |value: f64| EDGE + value * SIDE;
-    let upwards = |value: f64| SIDE + 10.0 - value * SIDE;
+        format!("Predicted and observed: the next one is within the top {}; ECE {error:.3}", subject.hit_top);
+    let x = |value: f64| EDGE + value * SIDE;
+    let y = |value: f64| SIDE + 10.0 - value * SIDE;
     let mut svg = format!(
         "<h3>{title}</h3><svg width=\"{0}\" height=\"{1}\" role=\"img\" aria-label=\"{title}\">\
          <line x1=\"{2}\" y1=\"{3}\" x2=\"{4}\" y2=\"{5}\" stroke=\"#a9bfb2\"/>",
         SIDE + 2.0 * EDGE,
         SIDE + EDGE + 10.0,
-        across(0.0),
-        upwards(0.0),
-        across(1.0),
-        upwards(1.0)
+        x(0.0),
+        y(0.0),
+        x(1.0),
+        y(1.0)
     );
     for tick in [0.0, 0.5, 1.0] {
         let _ = write!(
             svg,
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{tick}</text>\
              <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{tick}</text>",
-            across(tick),
-            upwards(0.0) + 20.0,
+            x(tick),
+            y(0.0) + 20.0,
             EDGE - 8.0,
-            upwards(tick) + 5.0
+            y(tick) + 5.0
         );
     }
     for group in &subject.calibration {
@@ -127,10 +132,10 @@ fn calibration(subject: &SubjectReport) -> String {
             svg,
             "<line x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"{1:.1}\" y2=\"{2:.1}\" stroke=\"#222\"/>\
              <circle cx=\"{0:.1}\" cy=\"{3:.1}\" r=\"5\" fill=\"#2f6f4f\"/>",
-            across(group.predicted),
-            upwards(group.observed.low),
-            upwards(group.observed.high),
-            upwards(group.observed.value)
+            x(group.predicted),
+            y(group.observed.low),
+            y(group.observed.high),
+            y(group.observed.value)
         );
     }
     svg.push_str("</svg>");
@@ -138,15 +143,19 @@ fn calibration(subject: &SubjectReport) -> String {
 }
 
 fn stability(segments: &Stability) -> String {
-    let bar = |name: &str, interval: ConfidenceInterval, first: bool| ChartBar { name: name.to_owned(), interval, first };
+    let bar = |name: &str, interval: ConfidenceInterval, first: bool| ChartBar {
+        name: name.to_owned(),
+        interval,
+        first,
+    };
     let Stability { retrained, over_time, .. } = segments;
     let bars = [
-        bar("trained anew: kept", retrained.share, true),
-        bar("trained anew: ARI", retrained.agreement, false),
-        bar("from cut to cut: kept", over_time.share, true),
-        bar("from cut to cut: ARI", over_time.agreement, false),
+        bar("retrained: kept", retrained.share, true),
+        bar("retrained: ARI", retrained.agreement, false),
+        bar("over time: kept", over_time.share, true),
+        bar("over time: ARI", over_time.agreement, false),
     ];
-    let title = "Shoppers who keep their segment, and how far the partitions agree (adjusted Rand index)";
+    let title = "Users who keep their segment, and agreement of the partitions (adjusted Rand index)";
     format!("<h2>Segments</h2><p>{}</p>{}", table::of_segments(segments), plot(title, &bars, 0.0))
 }
 
@@ -173,9 +182,9 @@ fn plot(title: &str, bars: &[ChartBar], zero: f64) -> String {
     if bars.is_empty() {
         return String::new();
     }
-    let most = bars.iter().map(|bar| bar.interval.high).fold(zero + 1e-9, f64::max);
-    let least = bars.iter().map(|bar| bar.interval.low).fold(zero, f64::min);
-    let at = |value: f64| LABELS + (value - least) / (most - least) * (WIDTH - LABELS - 70.0);
+    let max = bars.iter().map(|bar| bar.interval.high).fold(zero + 1e-9, f64::max);
+    let min = bars.iter().map(|bar| bar.interval.low).fold(zero, f64::min);
+    let at = |value: f64| LABELS + (value - min) / (max - min) * (WIDTH - LABELS - 70.0);
     let height = LINE * (bars.len() as f64 + 0.5);
     let mut svg = format!(
         "<h3>{}</h3><svg width=\"{WIDTH}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">",

@@ -1,16 +1,17 @@
 //! Evaluation protocol: weights are fitted on one time slice and contenders are measured on the next.
 
-use super::EvalArgs;
-use super::probabilities::ProbabilityModel;
-use super::figures::{EvalReport, SubjectReport};
-use super::history::{EventLog, ItemIndex, LogUser, Subject, shuffled, has_item};
+use super::args::EvalArgs;
 use super::evaluator::Evaluator;
-use super::measure::{EvalContender, EvalOutcome, TimeSlice};
+use super::figures::{EvalReport, SubjectReport};
+use super::history::{EventLog, ItemIndex, LogUser, Subject, has_item, shuffled};
+use super::measure::{EvalContender, EvalOutcome, EvalTarget, TimeSlice};
+use super::probabilities::ProbabilityModel;
 use super::segments;
 use super::staleness::Staleness;
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use portrait_learning::prediction::recommend::{ScoreWeights, WeightFitOptions, ScorePart, fit_weights};
+use portrait_learning::prediction::recommend::{ScorePart, ScoreWeights, WeightFitOptions, fit_weights};
+use portrait_profile::Timestamp;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::collections::BTreeSet;
@@ -24,13 +25,13 @@ const ITEMS_PER_HIT_MIN: usize = 4;
 
 /// Baselines that the served recommendation is compared with, each with its own fitted weights.
 const BASELINES: [(&str, &[ScorePart]); 7] = [
-    ("own history", &[ScorePart::Repeat]),
-    ("own history and popularity", &[ScorePart::Repeat, ScorePart::Popular]),
-    ("had together", &[ScorePart::Cooccurrence]),
-    ("what follows", &[ScorePart::Sequence]),
+    ("repeat", &[ScorePart::Repeat]),
+    ("repeat and popularity", &[ScorePart::Repeat, ScorePart::Popular]),
+    ("co-occurrence", &[ScorePart::Cooccurrence]),
+    ("sequence", &[ScorePart::Sequence]),
     ("latent factors", &[ScorePart::Latent]),
     ("popularity", &[ScorePart::Popular]),
-    ("popularity lately", &[ScorePart::Trending]),
+    ("trending", &[ScorePart::Trending]),
 ];
 
 /// Evaluation of one subject.
@@ -48,14 +49,14 @@ struct EvalRun<'a> {
 pub(super) fn run(log: &EventLog, args: &EvalArgs) -> Result<EvalReport> {
     let mut subjects = Vec::new();
     for subject in [Subject::Item, Subject::Category] {
-        let numbers = ItemIndex::of(log, subject);
-        if numbers.len() >= ITEMS_PER_HIT_MIN * subject.hit_top() {
-            subjects.extend(EvalRun { log, index: numbers, subject, args }.run()?);
+        let index = ItemIndex::of(log, subject);
+        if index.len() >= ITEMS_PER_HIT_MIN * subject.hit_top() {
+            subjects.extend(EvalRun { log, index, subject, args }.run()?);
         }
     }
     if subjects.is_empty() {
         bail!(
-            "the log has nothing to foretell: no thing of its last 30% was known before to a shopper with a past"
+            "the log has no event to predict: no item of its last 30% was known before to a user with a history"
         );
     }
     let (first, last) = log.span();
@@ -71,71 +72,71 @@ pub(super) fn run(log: &EventLog, args: &EvalArgs) -> Result<EvalReport> {
 
 impl EvalRun<'_> {
     fn run(&self) -> Result<Option<SubjectReport>> {
-        let mut chance = StdRng::seed_from_u64(self.args.seed);
-        let shoppers = &self.log.users;
-        let (from, until) = (self.log.cut(SLICES.0), self.log.cut(SLICES.1));
+        let mut rng = StdRng::seed_from_u64(self.args.seed);
+        let users = &self.log.users;
+        let from = self.log.cut(SLICES.0);
+        let until = self.log.cut(SLICES.1);
         let bar = ProgressBar::new_spinner().with_style(style());
         bar.set_message(format!("{}: learning", self.subject.name()));
-        let before = TimeSlice::of(shoppers, &self.index, from, Some(until), self.args.examples, &mut chance)?;
+        // Weights come from an earlier slice than the targets: fitting on the targets would favour contenders with
+        // more weights.
+        let before = TimeSlice::of(users, &self.index, from, Some(until), self.args.examples, &mut rng)?;
         let contenders = self.contenders(&before, &bar);
-        let slice = TimeSlice::of(shoppers, &self.index, until, None, self.args.targets, &mut chance)?;
+        let slice = TimeSlice::of(users, &self.index, until, None, self.args.targets, &mut rng)?;
         if slice.targets.is_empty() {
             return Ok(None);
         }
         bar.set_length(2 * slice.targets.len() as u64);
-        bar.set_message(format!("{}: foretelling", self.subject.name()));
-        let found = slice.outcomes(shoppers, &self.index, &contenders, &bar);
-        let dealt: Vec<LogUser> =
-            shoppers.iter().map(|shopper| shuffled(shopper, until, &mut chance)).collect();
+        bar.set_message(format!("{}: predicting", self.subject.name()));
+        let outcomes = slice.outcomes(users, &self.index, &contenders, &bar);
+        let control_users: Vec<LogUser> = users.iter().map(|user| shuffled(user, until, &mut rng)).collect();
         // The control is only compared in recall: it needs no probabilities.
-        let ages = contenders.into_iter().take(Staleness::ALL.len());
-        let unasked: Vec<EvalContender> = ages.map(|age| EvalContender { probabilities: None, ..age }).collect();
-        let control = slice.outcomes(&dealt, &self.index, &unasked, &bar);
+        let control_contenders: Vec<EvalContender> = contenders
+            .into_iter()
+            .take(Staleness::ALL.len())
+            .map(|contender| EvalContender { probabilities: None, ..contender })
+            .collect();
+        let control = slice.outcomes(&control_users, &self.index, &control_contenders, &bar);
         bar.finish_and_clear();
-        Ok(Some(self.report(&slice, &found, &control)))
+        Ok(Some(self.report(&slice, &outcomes, &control)))
     }
 
     /// Contenders: a profile of each age, then each baseline, with weights fitted on the slice before.
     fn contenders(&self, before: &TimeSlice, bar: &ProgressBar) -> Vec<EvalContender> {
-        let shoppers = &self.log.users;
-        let found_within = self.subject.hit_top();
+        let users = &self.log.users;
+        let hit_top = self.subject.hit_top();
         let mut contenders = Vec::new();
         for staleness in Staleness::ALL {
             bar.set_message(format!("{}: weights for {}", self.subject.name(), staleness.name()));
-            let examples = before.examples(shoppers, &self.index, staleness);
-            let fitting = WeightFitOptions { hit_top: found_within, ..WeightFitOptions::ALL };
-            let (blend, _) = fit_weights(&before.recommender, &examples, fitting);
-            let chances = ProbabilityModel::fit(&before.recommender, &blend, &examples);
-            contenders.push(EvalContender { staleness, weights: blend, probabilities: chances });
+            let examples = before.examples(users, &self.index, staleness);
+            let options = WeightFitOptions { hit_top, ..WeightFitOptions::ALL };
+            let (weights, _) = fit_weights(&before.recommender, &examples, options);
+            let probabilities = ProbabilityModel::fit(&before.recommender, &weights, &examples);
+            contenders.push(EvalContender { staleness, weights, probabilities });
         }
-        let examples = before.examples(shoppers, &self.index, Staleness::Live);
+        let examples = before.examples(users, &self.index, Staleness::Live);
         for (_, parts) in BASELINES {
-            let (blend, _) = fit_weights(&before.recommender, &examples, WeightFitOptions { parts, hit_top: found_within });
-            let blend = or_popularity(blend);
-            contenders.push(EvalContender { staleness: Staleness::Live, weights: blend, probabilities: None });
+            let options = WeightFitOptions { parts, hit_top };
+            let (weights, _) = fit_weights(&before.recommender, &examples, options);
+            // Weights of zero rank all items alike: popularity is the honest fallback.
+            let weights = or_popularity(weights);
+            contenders.push(EvalContender { staleness: Staleness::Live, weights, probabilities: None });
         }
         contenders
     }
 
-    fn report(&self, slice: &TimeSlice, found: &[Vec<EvalOutcome>], control: &[Vec<EvalOutcome>]) -> SubjectReport {
-        let again: Vec<bool> = slice
-            .targets
-            .iter()
-            .map(|target| {
-                let shopper = &self.log.users[target.user];
-                let thing = self.index.index_of(&shopper.records[target.index]);
-                let before = Staleness::Live.known(
-                    &shopper.times(),
-                    shopper.records[target.index].occurred_at,
-                    slice.split,
-                );
-                thing.is_some_and(|thing| has_item(shopper, &self.index, before, thing))
-            })
-            .collect();
-        let whose: Vec<u32> = slice.targets.iter().map(|target| target.user as u32).collect();
-        let judge = Evaluator {
-            users: &whose,
-            repeats: &again,
+    fn report(
+        &self,
+        slice: &TimeSlice,
+        outcomes: &[Vec<EvalOutcome>],
+        control: &[Vec<EvalOutcome>],
+    ) -> SubjectReport {
+        let repeats: Vec<bool> =
+            slice.targets.iter().map(|target| self.is_repeat(target, slice.split)).collect();
+        let users: Vec<u32> = slice.targets.iter().map(|target| target.user as u32).collect();
+        let evaluator = Evaluator {
+            users: &users,
+            repeats: &repeats,
             within: self.subject.hit_top() as f64,
             seed: self.args.seed,
         };
@@ -146,20 +147,28 @@ impl EvalRun<'_> {
             hit_top: self.subject.hit_top(),
             items: self.index.len(),
             targets: slice.targets.len(),
-            users: whose.iter().collect::<BTreeSet<_>>().len(),
-            repeat_share: again.iter().filter(|again| **again).count() as f64 / again.len() as f64,
-            ages: ages.map(|(index, age)| judge.age(*age, index, found, control)).collect(),
+            users: users.iter().collect::<BTreeSet<_>>().len(),
+            repeat_share: repeats.iter().filter(|repeat| **repeat).count() as f64 / repeats.len() as f64,
+            ages: ages.map(|(index, age)| evaluator.age(*age, index, outcomes, control)).collect(),
             parts: parts
-                .map(|(index, (name, _))| judge.part(name, Staleness::ALL.len() + index, found))
+                .map(|(index, (name, _))| evaluator.part(name, Staleness::ALL.len() + index, outcomes))
                 .collect(),
-            calibration: judge.calibration(0, found),
+            calibration: evaluator.calibration(0, outcomes),
         }
+    }
+
+    /// True if the user had interacted with the target's item before it.
+    fn is_repeat(&self, target: &EvalTarget, split: Timestamp) -> bool {
+        let user = &self.log.users[target.user];
+        let record = &user.records[target.index];
+        let before = Staleness::Live.known(&user.times(), record.occurred_at, split);
+        self.index.index_of(record).is_some_and(|item| has_item(user, &self.index, before, item))
     }
 }
 
 /// Returns popularity instead of weights that are all zero.
-fn or_popularity(blend: ScoreWeights) -> ScoreWeights {
-    if blend == ScoreWeights::default() { ScoreWeights::popularity() } else { blend }
+fn or_popularity(weights: ScoreWeights) -> ScoreWeights {
+    if weights == ScoreWeights::default() { ScoreWeights::popularity() } else { weights }
 }
 
 fn style() -> ProgressStyle {
@@ -171,7 +180,7 @@ fn style() -> ProgressStyle {
 mod tests {
     use super::*;
     use crate::eval::LogArgs;
-    use crate::eval::testing::{record, event};
+    use crate::eval::testing::{event, record};
     use portrait_connect::files::Format;
     use portrait_profile::{Action, Event, ItemId, Record, Timestamp};
     use rand::RngExt;
@@ -179,27 +188,27 @@ mod tests {
     const TOPICS: u32 = 12;
     const ITEMS_OF_TOPIC: u32 = 18;
 
-    fn view(shopper: u32, minute: i64, item: u32) -> Record {
+    fn view(user: u32, minute: i64, item: u32) -> Record {
         let item_id = Some(ItemId::parse(&format!("i{item}")).expect("an id"));
-        record(shopper, Timestamp::from_millis(minute * 60_000), Event { item_id, ..event(Action::View) })
+        record(user, Timestamp::from_millis(minute * 60_000), Event { item_id, ..event(Action::View) })
     }
 
     /// Users who view six items of one topic, then six of another, and so on; no two events of different users have
     /// the same time.
-    fn restless(shoppers: u32) -> EventLog {
-        let mut chance = StdRng::seed_from_u64(5);
-        let mut one = |shopper: u32| {
+    fn restless(users: u32) -> EventLog {
+        let mut rng = StdRng::seed_from_u64(5);
+        let mut one = |user: u32| {
             let mut topic = 0;
             let look_at = |step: u32| {
                 if step.is_multiple_of(6) {
-                    topic = chance.random_range(0..TOPICS);
+                    topic = rng.random_range(0..TOPICS);
                 }
-                let item = topic * ITEMS_OF_TOPIC + chance.random_range(0..ITEMS_OF_TOPIC);
-                view(shopper, i64::from(step * shoppers + shopper), item)
+                let item = topic * ITEMS_OF_TOPIC + rng.random_range(0..ITEMS_OF_TOPIC);
+                view(user, i64::from(step * users + user), item)
             };
             (0..30).map(look_at).collect()
         };
-        EventLog::of((0..shoppers).map(&mut one).collect(), 1).expect("it has events")
+        EventLog::of((0..users).map(&mut one).collect(), 1).expect("it has events")
     }
 
     #[test]
@@ -238,16 +247,18 @@ mod tests {
         let loss = |name: &str| age(name).log_loss.expect("scores tell something").value;
         let nothing = (items.items as f64).ln();
         assert!(loss("live") < loss("lag 5 events") - 0.3 && loss("frozen") < nothing + 0.1, "of {nothing}");
-        let apart =
-            items.calibration.iter().map(|one| (one.predicted - one.observed.value).abs() * one.targets as f64);
+        let apart = items
+            .calibration
+            .iter()
+            .map(|one| (one.predicted - one.observed.value).abs() * one.targets as f64);
         let targets: usize = items.calibration.iter().map(|one| one.targets).sum();
         let error = apart.sum::<f64>() / targets as f64;
-        let told = items.ages[0].calibration_error.expect("told");
-        assert!((error - told).abs() < 0.02, "{error} {told}: {:?}", items.calibration);
-        let told = items.calibration.iter();
-        assert!(told.is_sorted_by(|one, surer| one.predicted <= surer.predicted) && items.calibration.len() > 4);
+        let reported = items.ages[0].calibration_error.expect("probabilities");
+        assert!((error - reported).abs() < 0.02, "{error} {reported}: {:?}", items.calibration);
+        let groups = items.calibration.iter();
+        assert!(groups.is_sorted_by(|a, b| a.predicted <= b.predicted) && items.calibration.len() > 4);
         let page = super::super::page::of(&report);
-        let shown = ["<svg", "lag 5 events", "Log-loss", "Foretold", "new things", "had before", "Segments"];
+        let shown = ["<svg", "lag 5 events", "Log-loss", "Predicted", "new items", "repeats", "Segments"];
         shown.iter().for_each(|what| assert!(page.contains(what), "{what}: {page}"));
     }
 }

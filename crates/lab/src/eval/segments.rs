@@ -2,14 +2,14 @@
 //! users who keep their segment. The second training starts from the first one's centroids, matches segments by their
 //! members, and assigns with hysteresis. Nothing is published or named.
 
-use super::figures::{ConfidenceInterval, Retention, Stability, bootstrap, mean};
+use super::figures::{Retention, Stability, bootstrap, mean};
 use super::history::{EventLog, LogUser};
 use anyhow::Result;
 use ndarray::{Array2, ArrayView2, Axis};
 use portrait_learning::Error;
 use portrait_learning::evaluation::adjusted_rand_index;
 use portrait_learning::segmentation::{
-    KSelectionParams, Params, Space, select_k, fit, fit_warm, match_segments, means, assign_with_hysteresis,
+    KSelectionParams, Params, Space, assign_with_hysteresis, fit, fit_warm, match_segments, means, select_k,
 };
 use portrait_profile::{FeatureSchema, SegmentId, Timestamp};
 use rayon::prelude::*;
@@ -37,53 +37,61 @@ struct SegmentMoves<'a> {
 /// Measures the stability of segments between two shares of the log. None for too few users, or for users that are
 /// all alike.
 pub(super) fn stability(log: &EventLog, shares: (f64, f64), seed: u64) -> Result<Option<Stability>> {
-    let (first, second) = (log.cut(shares.0), log.cut(shares.1));
+    let first_at = log.cut(shares.0);
+    let second_at = log.cut(shares.1);
+    // One seed for both trainings: a difference comes from the data.
     let params = Params { seed, ..Params::default() };
-    let known = users_before(&log.users, first);
-    if known.len() < USERS_MIN {
+    let first_users = users_before(&log.users, first_at);
+    if first_users.len() < USERS_MIN {
         return Ok(None);
     }
-    let raw = vectors(&log.users, &known, first);
+    let raw = vectors(&log.users, &first_users, first_at);
     let trained = match TrainedSegments::first(raw.view(), &params) {
         Err(Error::Alike { .. }) => return Ok(None),
         trained => trained?,
     };
-    let at_first = trained.assign(raw.view(), &vec![None; known.len()]);
+    let at_first = trained.assign(raw.view(), &vec![None; first_users.len()]);
     // New users get the nearest segment; the others keep theirs unless another is clearly nearer.
-    let all = self::users_before(&log.users, second);
-    let raw = vectors(&log.users, &all, second);
-    let place = |shopper: &usize| known.binary_search(shopper).ok();
-    let held: Vec<Option<SegmentId>> =
-        all.iter().map(|one| place(one).map(|place| at_first[place])).collect();
-    let before = trained.assign(raw.view(), &held);
-    let held: Vec<Option<SegmentId>> = before.iter().copied().map(Some).collect();
-    let again = trained.retrain(raw.view(), &held, &params)?;
-    let after = again.assign(raw.view(), &held);
-    let still: Vec<SegmentId> =
-        all.iter().zip(&after).filter_map(|(one, after)| place(one).map(|_| *after)).collect();
+    let all_users = users_before(&log.users, second_at);
+    let raw = vectors(&log.users, &all_users, second_at);
+    let index_at_first = |user: &usize| first_users.binary_search(user).ok();
+    let assigned: Vec<Option<SegmentId>> =
+        all_users.iter().map(|user| index_at_first(user).map(|index| at_first[index])).collect();
+    let before = trained.assign(raw.view(), &assigned);
+    let assigned: Vec<Option<SegmentId>> = before.iter().copied().map(Some).collect();
+    let retrained = trained.retrain(raw.view(), &assigned, &params)?;
+    let after = retrained.assign(raw.view(), &assigned);
+    let first_users_after: Vec<SegmentId> = all_users
+        .iter()
+        .zip(&after)
+        .filter_map(|(user, after)| index_at_first(user).map(|_| *after))
+        .collect();
     Ok(Some(Stability {
         segments: trained.ids.len(),
-        retained_segments: again.ids.iter().filter(|id| trained.ids.contains(id)).count(),
-        days: second.since(first).as_days_f64(),
-        retrained: SegmentMoves { users: &all, before: &before, after: &after }.retention(seed),
-        over_time: SegmentMoves { users: &known, before: &at_first, after: &still }.retention(seed),
+        retained_segments: retrained.ids.iter().filter(|id| trained.ids.contains(id)).count(),
+        days: second_at.since(first_at).as_days_f64(),
+        retrained: SegmentMoves { users: &all_users, before: &before, after: &after }.retention(seed),
+        over_time: SegmentMoves { users: &first_users, before: &at_first, after: &first_users_after }
+            .retention(seed),
     }))
 }
 
 /// Indices of the users with an event before a timestamp.
-fn users_before(shoppers: &[LogUser], at: Timestamp) -> Vec<usize> {
-    (0..shoppers.len()).filter(|one| shoppers[*one].records[0].occurred_at < at).collect()
+fn users_before(users: &[LogUser], at: Timestamp) -> Vec<usize> {
+    (0..users.len()).filter(|index| users[*index].records[0].occurred_at < at).collect()
 }
 
 /// Raw feature vectors at a timestamp, `n x d`, one row for each of `users`.
-fn vectors(shoppers: &[LogUser], whose: &[usize], at: Timestamp) -> Array2<f32> {
+fn vectors(log_users: &[LogUser], users: &[usize], at: Timestamp) -> Array2<f32> {
     let width = FeatureSchema::current().components().len();
-    let of = |shopper: &usize| {
-        let shopper = &shoppers[*shopper];
-        let before = shopper.records.partition_point(|record| record.occurred_at < at);
-        shopper.profile(before).features_at(at)
-    };
-    let rows: Vec<Vec<f32>> = whose.par_iter().map(of).collect();
+    let rows: Vec<Vec<f32>> = users
+        .par_iter()
+        .map(|index| {
+            let user = &log_users[*index];
+            let before = user.records.partition_point(|record| record.occurred_at < at);
+            user.profile(before).features_at(at)
+        })
+        .collect();
     Array2::from_shape_fn((rows.len(), width), |(row, column)| rows[row][column])
 }
 
@@ -92,69 +100,76 @@ impl TrainedSegments {
     fn first(raw: ArrayView2<'_, f32>, params: &Params) -> Result<Self, Error> {
         let (space, scaled) = Space::fit(raw, FeatureSchema::current())?;
         let rows = space.coordinates_of_rows(scaled.view());
-        let choice =
-            select_k(rows.view(), &KSelectionParams { params: params.clone(), ..KSelectionParams::default() })?;
-        let found = fit(rows.view(), choice.k, params)?;
-        let centroids = means(scaled.view(), &found.labels, choice.k);
-        let ids: Vec<SegmentId> = (1..=choice.k as u32).map(SegmentId::new).collect();
-        Ok(Self { space, centroids, ids, next: SegmentId::new(choice.k as u32 + 1) })
+        let selection = select_k(
+            rows.view(),
+            &KSelectionParams { params: params.clone(), ..KSelectionParams::default() },
+        )?;
+        let clusters = fit(rows.view(), selection.k, params)?;
+        let centroids = means(scaled.view(), &clusters.labels, selection.k);
+        let ids: Vec<SegmentId> = (1..=selection.k as u32).map(SegmentId::new).collect();
+        Ok(Self { space, centroids, ids, next: SegmentId::new(selection.k as u32 + 1) })
     }
 
     /// Later training: starts from these segments, to which `assigned` users belong, and keeps their ids.
     fn retrain(
         &self,
         raw: ArrayView2<'_, f32>,
-        held: &[Option<SegmentId>],
+        assigned: &[Option<SegmentId>],
         params: &Params,
     ) -> Result<Self, Error> {
         let (space, scaled) = Space::fit(raw, FeatureSchema::current())?;
         let rows = space.coordinates_of_rows(scaled.view());
-        let live = space.convert_centroids(&self.space, self.centroids.view());
-        let found = fit_warm(rows.view(), live.view(), params)?;
-        let clusters = live.nrows();
-        let matching = match_segments(held, &found.labels, clusters, &self.ids, self.next);
-        let centroids = means(scaled.view(), &found.labels, clusters);
+        // The second training has a space of its own: old centroids are converted into it before the warm start.
+        let start = space.convert_centroids(&self.space, self.centroids.view());
+        let clusters = fit_warm(rows.view(), start.view(), params)?;
+        let count = start.nrows();
+        let matching = match_segments(assigned, &clusters.labels, count, &self.ids, self.next);
+        let centroids = means(scaled.view(), &clusters.labels, count);
         let ids = matching.segments.into_iter().map(|matched| matched.id).collect();
         Ok(Self { space, centroids, ids, next: matching.next })
     }
 
     /// Assigns each row to a segment, with hysteresis for rows that already have one.
-    fn assign(&self, raw: ArrayView2<'_, f32>, held: &[Option<SegmentId>]) -> Vec<SegmentId> {
+    fn assign(&self, raw: ArrayView2<'_, f32>, assigned: &[Option<SegmentId>]) -> Vec<SegmentId> {
         let rows = self.space.coordinates_of_rows(self.space.scaler().scale(raw).view());
         let centroids = self.space.coordinates_of_rows(self.centroids.view());
-        let of = |(row, held): (ndarray::ArrayView1<'_, f32>, &Option<SegmentId>)| {
-            let own = held.and_then(|id| self.ids.iter().position(|known| *known == id));
-            let found = assign_with_hysteresis(&row.to_vec(), centroids.view(), own);
-            self.ids[found.map_or(0, |(index, _)| index)]
-        };
-        rows.axis_iter(Axis(0)).zip(held).map(of).collect()
+        let mut segments = Vec::with_capacity(assigned.len());
+        for (row, assigned) in rows.axis_iter(Axis(0)).zip(assigned) {
+            let current = assigned.and_then(|id| self.ids.iter().position(|known| *known == id));
+            let nearest = assign_with_hysteresis(&row.to_vec(), centroids.view(), current);
+            segments.push(self.ids[nearest.map_or(0, |(index, _)| index)]);
+        }
+        segments
     }
 }
 
 impl SegmentMoves<'_> {
     fn retention(&self, seed: u64) -> Retention {
-        let same =
+        let kept =
             self.before.iter().zip(self.after).map(|(before, after)| f64::from(u8::from(before == after)));
-        let whose = self.users.iter().map(|shopper| *shopper as u32);
-        let labels = |of: &[SegmentId], rows: &[usize]| -> Vec<u32> {
-            rows.iter().map(|row| of[*row].get()).collect()
-        };
-        let agreement =
-            |rows: &[usize]| adjusted_rand_index(&labels(self.before, rows), &labels(self.after, rows));
-        let agreement: ConfidenceInterval = bootstrap(self.users.len(), agreement, seed);
-        Retention { users: self.users.len(), share: mean(whose.zip(same), seed), agreement }
+        let users = self.users.iter().map(|user| *user as u32);
+        let agreement = bootstrap(
+            self.users.len(),
+            |rows| adjusted_rand_index(&labels(self.before, rows), &labels(self.after, rows)),
+            seed,
+        );
+        Retention { users: self.users.len(), share: mean(users.zip(kept), seed), agreement }
     }
+}
+
+fn labels(segments: &[SegmentId], rows: &[usize]) -> Vec<u32> {
+    rows.iter().map(|row| segments[*row].get()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::testing::{record, event};
+    use crate::eval::testing::{event, record};
     use portrait_profile::{Action, Event, TimeDelta};
 
     /// Users of four kinds, who view, buy, search and add to the cart to different degrees; some change their kind
     /// half-way.
-    fn shop(shoppers: u32, changed: u32) -> EventLog {
+    fn shop(users: u32, changed: u32) -> EventLog {
         const LIKED: [Action; 4] = [Action::View, Action::Purchase, Action::Search, Action::AddToCart];
         let of = |user: u32| {
             let does = |step: u32| {
@@ -168,7 +183,7 @@ mod tests {
             };
             (0..60).map(does).collect()
         };
-        EventLog::of((0..shoppers).map(of).collect(), 1).expect("it has events")
+        EventLog::of((0..users).map(of).collect(), 1).expect("it has events")
     }
 
     #[test]

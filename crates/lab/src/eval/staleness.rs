@@ -56,6 +56,7 @@ impl Staleness {
             Self::Lag(events) => before.saturating_sub(events),
             Self::Age(millis) => {
                 let newest = target.minus(TimeDelta::from_millis(millis));
+                // Bounded by the events before the target, for an age of less than the resolution of the log.
                 times.partition_point(|at| *at <= newest).min(before)
             }
             Self::Frozen => times.partition_point(|at| *at < split).min(before),

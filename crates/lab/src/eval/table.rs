@@ -1,13 +1,16 @@
 //! Report as Markdown tables for a terminal.
 
-use super::figures::{AgeFigures, LiveStaleComparison, ConfidenceInterval, Retention, PartFigures, EvalReport, Stability, SubjectReport};
+use super::figures::{
+    AgeFigures, ConfidenceInterval, EvalReport, LiveStaleComparison, PartFigures, Retention, Stability,
+    SubjectReport,
+};
 use comfy_table::{Table, presets};
 use std::fmt::Write;
 
 /// Renders the report as text.
 pub(super) fn of(report: &EvalReport) -> String {
-    let EvalReport { log, events, users: shoppers, days, subjects, segments } = report;
-    let mut text = format!("{log}: {events} events of {shoppers} shoppers in {days:.1} days\n");
+    let EvalReport { log, events, users, days, subjects, segments } = report;
+    let mut text = format!("{log}: {events} events of {users} users in {days:.1} days\n");
     for subject in subjects {
         let _ = write!(text, "\n{}\n{}\n{}\n", title(subject), ages(subject), parts(subject));
         let _ = writeln!(text, "{}", calibration(subject));
@@ -20,8 +23,8 @@ pub(super) fn of(report: &EvalReport) -> String {
 
 fn title(subject: &SubjectReport) -> String {
     format!(
-        "The next {}: {} of them foretold for {} shoppers, out of {}; {:.0}% had been had before. Found: among the first {}. \
-         Log-loss of who knows nothing: {:.3}.",
+        "Next {}: {} targets of {} users, out of {}; {:.0}% are repeats. Hit: within the top {}. \
+         Log-loss of a uniform prediction: {:.3}.",
         subject.subject,
         subject.targets,
         subject.users,
@@ -43,8 +46,8 @@ fn ages(subject: &SubjectReport) -> Table {
         "live / this, where not empty",
         "live - this",
         "control",
-        "new things: live / this",
-        "had before: live / this",
+        "new items: live / this",
+        "repeats: live / this",
     ]);
     for figures in &subject.ages {
         let AgeFigures {
@@ -82,8 +85,8 @@ fn parts(subject: &SubjectReport) -> Table {
         "recall",
         "NDCG",
         "served - this",
-        "new things: served - this",
-        "had before: served - this",
+        "new items: served - this",
+        "repeats: served - this",
     ];
     let mut table = table(&header);
     if let Some(live) = subject.ages.first() {
@@ -107,33 +110,37 @@ fn parts(subject: &SubjectReport) -> Table {
 }
 
 fn calibration(subject: &SubjectReport) -> Table {
-    let first = format!("to be among the first {}, live: told", subject.hit_top);
-    let mut table = table(&[&first, "came true", "targets"]);
+    let first = format!("within the top {}, live: predicted", subject.hit_top);
+    let mut table = table(&[&first, "observed", "targets"]);
     for group in &subject.calibration {
-        table.add_row([format!("{:.3}", group.predicted), interval(&group.observed), group.targets.to_string()]);
+        table.add_row([
+            format!("{:.3}", group.predicted),
+            interval(&group.observed),
+            group.targets.to_string(),
+        ]);
     }
     table
 }
 
 pub(super) fn of_segments(segments: &Stability) -> String {
-    let Stability { segments, retained_segments: kept_segments, days, .. } = segments;
+    let Stability { segments, retained_segments, days, .. } = segments;
     format!(
-        "Segments: {segments} at the first cut, of which {kept_segments} are there after a training {days:.1} days later."
+        "Segments: {segments} of the first training, {retained_segments} of them retained by a training {days:.1} days later."
     )
 }
 
 fn stability(segments: &Stability) -> Table {
-    let mut table = table(&["segments", "shoppers", "in the same segment", "adjusted Rand index"]);
-    let rows =
-        [("trained anew, same profiles", &segments.retrained), ("from cut to cut", &segments.over_time)];
-    for (name, Retention { users: shoppers, share, agreement }) in rows {
-        table.add_row([name.to_owned(), shoppers.to_string(), interval(share), interval(agreement)]);
+    let mut table = table(&["segments", "users", "in the same segment", "adjusted Rand index"]);
+    let rows = [("retrained, same profiles", &segments.retrained), ("over time", &segments.over_time)];
+    for (name, Retention { users, share, agreement }) in rows {
+        table.add_row([name.to_owned(), users.to_string(), interval(share), interval(agreement)]);
     }
     table
 }
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
+    // Markdown, so that a table can be pasted into a document.
     table.load_preset(presets::ASCII_MARKDOWN);
     table.set_header(header);
     table

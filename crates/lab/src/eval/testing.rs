@@ -18,9 +18,9 @@ pub(crate) fn event(action: Action) -> Event {
 }
 
 /// Record of a user, without a record id.
-pub(crate) fn record(shopper: u32, at: Timestamp, event: Event) -> Record {
+pub(crate) fn record(user: u32, at: Timestamp, event: Event) -> Record {
     Record {
-        user_id: UserId::parse(&format!("u{shopper}")).expect("an id"),
+        user_id: UserId::parse(&format!("u{user}")).expect("an id"),
         record_id: None,
         occurred_at: at,
         accepted_at: at,

@@ -123,6 +123,7 @@ impl CategoryId {
 impl StockedItem {
     /// Price in the shop's currency of an item of `cents`, at `factor` times the regular price.
     pub(super) fn price(cents: u32, factor: f64) -> f64 {
+        // At least one cent: a price of zero would be no price.
         (f64::from(cents) * factor).round().max(1.0) / 100.0
     }
 

@@ -222,6 +222,7 @@ impl UserHabits {
     /// Expected visits on a day. The seven days of a week add up to `visits_per_week`.
     pub(super) fn expected_visits(&self, weekend: bool) -> f64 {
         let factor = if weekend { self.weekend_factor } else { 1.0 };
+        // Five weekdays with weight 1 and two weekend days with the factor.
         self.visits_per_week * factor / (5.0 + 2.0 * self.weekend_factor)
     }
 

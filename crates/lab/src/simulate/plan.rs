@@ -1,11 +1,11 @@
 //! Planted truth of a simulated shop: user types, the promotion week and the changes of habits that profiles are
 //! compared with.
 
-use super::SimulateConfig;
 use super::calendar::Day;
 use super::catalogue::{CATEGORIES, CategoryId};
-use super::sampling;
+use super::config::SimulateConfig;
 use super::habits::UserType;
+use super::sampling;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -64,6 +64,7 @@ pub struct HabitChange {
 impl Promotion {
     /// Creates the promotion: a third of the way through, for a week or until the last day.
     pub(super) fn within(days: u32) -> Self {
+        // Days before the promotion are the baseline, days after it show the decay of interest.
         let from = days / 3;
         let until = days.min(from + 7);
         let price_factor = 0.7;
@@ -112,6 +113,7 @@ pub(super) fn generate_users(rng: &mut StdRng, config: &SimulateConfig) -> Vec<U
         .filter(|index| truths[*index].arrives_on == Day::FIRST && truths[*index].quiet_from.is_none())
         .collect();
     candidates.shuffle(rng);
+    // A third of the days remains to learn the new habits.
     let on = Day::numbered(config.days * 2 / 3);
     if on > Day::FIRST && !config.steady {
         for index in candidates.into_iter().take(config.users as usize / 10) {
@@ -134,16 +136,17 @@ fn generate_user(rng: &mut StdRng, config: &SimulateConfig, index: u32) -> UserT
         user_type,
         category: favourite(rng, user_type).name(),
         arrives_on,
-        quiet_from: quiet_from.filter(|day| day.index() < config.days),
+        // A user who would go quiet after the last day is a steady one.
+        quiet_from: quiet_from.filter(|day| day.number() < config.days),
         change: None,
     }
 }
 
 fn generate_change(rng: &mut StdRng, truth: &UserTruth, on: Day) -> HabitChange {
-    let others: Vec<UserType> =
-        UserType::ALL.into_iter().filter(|kind| *kind != truth.user_type).collect();
+    let others: Vec<UserType> = UserType::ALL.into_iter().filter(|kind| *kind != truth.user_type).collect();
     let user_type = sampling::one_of(rng, &others);
     let categories = user_type.habits().categories.map(CategoryId::name);
+    // A change keeps neither the type nor the favourite category, so that both can be checked.
     let new: Vec<&'static str> = categories.into_iter().filter(|name| *name != truth.category).collect();
     HabitChange { on, user_type, category: sampling::one_of(rng, &new) }
 }

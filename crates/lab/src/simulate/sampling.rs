@@ -22,6 +22,7 @@ pub(super) fn weighted(rng: &mut StdRng, weights: &[f64]) -> usize {
 
 /// Draws from a Poisson distribution of this mean (Knuth's product of uniforms), capped at 20.
 pub(super) fn poisson(rng: &mut StdRng, mean: f64) -> u32 {
+    // The method needs time in proportion to the mean, which is small for visits of a day.
     let limit = (-mean).exp();
     let mut product: f64 = rng.random();
     let mut count = 0;

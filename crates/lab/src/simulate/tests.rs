@@ -2,8 +2,8 @@
 //! and the planted truth shows in the events.
 
 use super::*;
-use portrait_profile::{check_id, check_text};
-use portrait_proto::v1::Action;
+use portrait_profile::{Timestamp, check_id, check_text};
+use portrait_proto::v1::{self, Action};
 use std::collections::{BTreeMap, BTreeSet};
 
 const SMALL: SimulateConfig = SimulateConfig { users: 300, days: 60, items: 200, steady: false };

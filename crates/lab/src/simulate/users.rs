@@ -3,11 +3,11 @@
 
 use super::calendar::Day;
 use super::catalogue::CategoryId;
-use super::sampling;
 use super::counter::Counter;
+use super::event::{ShopEvent, ShopEventKind};
 use super::habits::UserType;
 use super::plan::UserTruth;
-use super::{ShopEvent, ShopEventKind};
+use super::sampling;
 use portrait_profile::{TimeDelta, Timestamp};
 use portrait_proto::{time, v1};
 use rand::RngExt;
@@ -70,6 +70,7 @@ pub(super) fn emit_arrival(
     counter: &mut Counter,
     events: &mut Vec<ShopEvent>,
 ) {
+    // Within ten minutes after midnight: traits precede nearly all visits of the day.
     let at = truth.arrives_on.midnight().plus(TimeDelta::from_secs(rng.random_range(0..600)));
     let update = v1::TraitsUpdate {
         event_id: counter.next("t"),
@@ -78,6 +79,7 @@ pub(super) fn emit_arrival(
         traits: traits(rng, truth.user_type),
     };
     events.push(ShopEvent { at, kind: ShopEventKind::Traits(update) });
+    // Up to three relations: the degree distribution of the graph is not under test.
     for _ in 0..rng.random_range(0..4) {
         let other = &others[rng.random_range(0..others.len())];
         if other.user_id != truth.user_id {
@@ -97,10 +99,9 @@ fn traits(rng: &mut StdRng, user_type: UserType) -> std::collections::HashMap<St
     let memberships = match user_type {
         UserType::LoyalRegular => [0.1, 0.3, 0.6],
         UserType::WindowShopper => [0.9, 0.1, 0.0],
-        UserType::BargainHunter
-        | UserType::NightBuyer
-        | UserType::GiftBuyer
-        | UserType::WeekendBrowser => [0.5, 0.35, 0.15],
+        UserType::BargainHunter | UserType::NightBuyer | UserType::GiftBuyer | UserType::WeekendBrowser => {
+            [0.5, 0.35, 0.15]
+        }
     };
     let age_band = ["18-24", "25-34", "35-44", "45-54", "55-64"][sampling::weighted(rng, &ages)];
     let membership = ["basic", "silver", "gold"][sampling::weighted(rng, &memberships)];

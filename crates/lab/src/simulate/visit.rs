@@ -2,13 +2,13 @@
 //! an order has one id for all of its lines, and some purchases are reviewed or returned days later.
 
 use super::calendar::Day;
-use super::catalogue::{CATEGORIES, SimulatedCatalogue, CategoryId, StockedItem};
-use super::sampling;
+use super::catalogue::{CATEGORIES, CategoryId, SimulatedCatalogue, StockedItem};
 use super::counter::Counter;
-use super::habits::{UserHabits, STEPS};
-use super::users::{CART_LINES_MAX, DEFERRED_ACTIONS_MAX, DeferredAction, CartLine, SimulatedUser};
+use super::event::{ShopEvent, ShopEventKind};
+use super::habits::{STEPS, UserHabits};
 use super::plan::{Promotion, UserTruth};
-use super::{ShopEvent, ShopEventKind};
+use super::sampling;
+use super::users::{CART_LINES_MAX, CartLine, DEFERRED_ACTIONS_MAX, DeferredAction, SimulatedUser};
 use portrait_profile::{TimeDelta, Timestamp};
 use portrait_proto::time;
 use portrait_proto::v1::{self, Action};
@@ -203,6 +203,7 @@ impl<'a> Visit<'a> {
         if rng.random_bool(self.habits.multiple_probability) {
             line.quantity = rng.random_range(2..=4);
         }
+        // A bounded cart bounds the memory of a user.
         if self.user.cart.len() == CART_LINES_MAX {
             let oldest = self.user.cart.remove(0);
             self.emit_item(Action::RemoveFromCart, &oldest);
@@ -217,6 +218,7 @@ impl<'a> Visit<'a> {
         let order_id = self.counter.next("o");
         for mut line in std::mem::take(&mut self.user.cart) {
             line.order_id.clone_from(&order_id);
+            // A refund days later repeats the price that was paid, not the price of that day.
             line.paid = Some(self.price_today(&line));
             self.emit_item(Action::Purchase, &line);
             // Lines of an order arrive a few milliseconds apart, as a checkout sends them.
@@ -238,6 +240,7 @@ impl<'a> Visit<'a> {
             draw if draw < REFUND_PROBABILITY + REVIEW_PROBABILITY => Action::Review,
             _ => return,
         };
+        // A bound on memory; ordinary users stay far below it.
         if self.user.deferred_actions.len() < DEFERRED_ACTIONS_MAX {
             let not_before = self.today.day.after(rng.random_range(3..10));
             self.user.deferred_actions.push(DeferredAction { not_before, action, line });
@@ -303,6 +306,7 @@ fn interest(
     habits: &UserHabits,
 ) -> [f64; CATEGORIES.len()] {
     let favourite = truth.category_on(today.day);
+    // Every category gets some interest: a user without noise would be learned from one visit.
     let mut weights = [0.025; CATEGORIES.len()];
     weights[user.second.index()] += 0.15;
     for category in habits.categories {

@@ -43,63 +43,73 @@ pub(super) fn next_model(
 
 /// Lines on new, split, merged and retired segments.
 fn changed_identities(listed: &ListSegmentsResponse) -> Vec<String> {
-    let mut news = Vec::new();
+    let mut changes = Vec::new();
     for segment in &listed.segments {
         let Some(lineage) = &segment.lineage else { continue };
         let from = lineage.from_segment_ids.join(", ");
         let what = match lineage.origin() {
-            SegmentOrigin::New => "born".to_owned(),
+            SegmentOrigin::New => "new".to_owned(),
             SegmentOrigin::Split => format!("split from {from}"),
             SegmentOrigin::Merged => format!("merged with {from}"),
+            // Retained segments are counted in the line above.
             SegmentOrigin::Kept | SegmentOrigin::Unspecified => continue,
         };
-        news.push(format!("{what}: {} ({})", segment.name, segment.segment_id));
+        changes.push(format!("{what}: {} ({})", segment.name, segment.segment_id));
     }
     for retired in &listed.retired {
         let to = retired.to_segment_ids.join(", ");
-        news.push(format!("retired: {} ({}), now in {to}", retired.name, retired.segment_id));
+        changes.push(format!("retired: {} ({}), now in {to}", retired.name, retired.segment_id));
     }
-    news
+    changes
 }
 
 /// Lines on drift since a model was trained; `described` maps components to descriptions.
-pub(super) fn drift(look: &DriftStatus, version: u64, described: &BTreeMap<String, String>) -> Vec<String> {
-    let mut said = Vec::new();
-    if let Some(habits) = &look.loyalty {
-        said.push(format!(
-            "    drift noticed: shoppers do other things than they used to; {} of what they do is where they liked most to be, \
-             {} before",
-            words::percent(habits.now),
-            words::percent(habits.before)
+pub(super) fn drift(status: &DriftStatus, version: u64, described: &BTreeMap<String, String>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(loyalty) = &status.loyalty {
+        lines.push(format!(
+            "    drift detected: shoppers are less loyal; {} of their actions are in their favourite category, {} before",
+            words::percent(loyalty.now),
+            words::percent(loyalty.before)
         ));
     }
-    if !look.categories.is_empty() {
-        let categories = look.categories.iter().take(NAMED).map(|one| {
-            format!("{} ({}, {} before)", one.name, words::percent(one.now), words::percent(one.before))
+    if !status.categories.is_empty() {
+        let categories = status.categories.iter().take(NAMED).map(|contribution| {
+            format!(
+                "{} ({}, {} before)",
+                contribution.name,
+                words::percent(contribution.now),
+                words::percent(contribution.before)
+            )
         });
         let categories = categories.collect::<Vec<_>>().join(", ");
-        said.push(format!("    drift noticed: another share of this week's shoppers comes for {categories}"));
+        lines.push(format!("    drift detected: the share of this week's shoppers changed for {categories}"));
     }
-    if !look.components.is_empty() {
-        let components = words::counted(look.components.len() as u64, "component");
-        said.push(format!("    drift noticed: {components} moved since model {version}"));
+    if !status.components.is_empty() {
+        let components = words::counted(status.components.len() as u64, "component");
+        lines.push(format!("    drift detected: {components} moved since model {version}"));
         let words_of = |name: &str| described.get(name).map_or_else(|| name.to_owned(), String::clone);
-        let most = look.components.iter().take(NAMED).map(|component| words_of(&component.name));
+        let most = status.components.iter().take(NAMED).map(|component| words_of(&component.name));
         // Descriptions contain commas.
         let most = most.collect::<Vec<_>>().join("; ");
-        said.push(chart::cut(&format!("      most of all {most}"), COLUMNS));
+        lines.push(chart::cut(&format!("      most of all {most}"), COLUMNS));
     }
-    said
+    lines
 }
 
 /// Sentence on one contribution.
-pub(super) fn reason(one: &SegmentContribution) -> String {
-    let side = if one.z < 0.0 { "below" } else { "above" };
-    let value = match one.unit.as_str() {
-        "share" => words::percent(one.value),
-        unit => format!("{:.1} {unit}", one.value),
+pub(super) fn reason(contribution: &SegmentContribution) -> String {
+    // The sign is in words, as readers do not know the unit of z.
+    let side = if contribution.z < 0.0 { "below" } else { "above" };
+    let value = match contribution.unit.as_str() {
+        "share" => words::percent(contribution.value),
+        unit => format!("{:.1} {unit}", contribution.value),
     };
-    format!("{}: {value}, {:.1} standard deviations {side} the mean", one.description, one.z.abs())
+    format!(
+        "{}: {value}, {:.1} standard deviations {side} the mean",
+        contribution.description,
+        contribution.z.abs()
+    )
 }
 
 /// Joins items by `between` into lines of at most [`COLUMNS`] characters.
@@ -121,7 +131,7 @@ fn wrapped(between: &str, items: &[String], indent: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use portrait_proto::v1::{
-        ComponentDrift, LoyaltyDrift, Lineage, ModelManifest, ModelQuality, RetiredSegment, Segment,
+        ComponentDrift, Lineage, LoyaltyDrift, ModelManifest, ModelQuality, RetiredSegment, Segment,
     };
 
     fn listed(segments: &[(&str, SegmentOrigin, &[&str])]) -> ListSegmentsResponse {
@@ -156,7 +166,7 @@ mod tests {
         let manifest = Some(ModelManifest { quality: Some(quality), ..Default::default() });
         let outcome = TrainOutcome { version: 2, manifest, ..Default::default() };
         let before = ["s1", "s2", "s3"].map(str::to_owned).into();
-        let said = next_model(&outcome, &listed, &before).join("\n");
+        let lines = next_model(&outcome, &listed, &before).join("\n");
         for part in [
             "the server trains model 2: 2 of 3 segments kept, 91% of shoppers stay",
             "merged with s3: people of s2 (s2)",
@@ -164,33 +174,40 @@ mod tests {
             "split from s1: people of s5 (s5)",
             "retired: people of s3 (s3), now in s2",
         ] {
-            assert!(said.contains(part), "{part:?} is missing in\n{said}");
+            assert!(lines.contains(part), "{part:?} is missing in\n{lines}");
         }
-        assert!(!said.contains("people of s1"), "what is as before is not news:\n{said}");
-        assert!(said.lines().all(|line| line.chars().count() <= COLUMNS), "{said}");
+        assert!(!lines.contains("people of s1"), "what is as before is not changes:\n{lines}");
+        assert!(lines.lines().all(|line| line.chars().count() <= COLUMNS), "{lines}");
     }
 
     #[test]
     fn drift_is_described_in_words() {
         let moved = |name: &str| ComponentDrift { name: name.to_owned(), ..Default::default() };
         let described = BTreeMap::from([("a".to_owned(), "views in 7 days".to_owned())]);
-        let few = DriftStatus { consecutive_checks: 1, components: vec![moved("a"), moved("b")], ..Default::default() };
-        let habits = LoyaltyDrift { before: 0.62, now: 0.55, detected_at: None };
-        let habits = DriftStatus { consecutive_checks: 1, loyalty: Some(habits), ..Default::default() };
+        let components = DriftStatus {
+            consecutive_checks: 1,
+            components: vec![moved("a"), moved("b")],
+            ..Default::default()
+        };
+        let loyalty = LoyaltyDrift { before: 0.62, now: 0.55, detected_at: None };
+        let loyalty = DriftStatus { consecutive_checks: 1, loyalty: Some(loyalty), ..Default::default() };
         let rows = [
-            (&few, "drift noticed: 2 components moved since model 1       most of all views in 7 days; b"),
-            (&habits, "55% of what they do is where they liked most to be, 62% before"),
+            (
+                &components,
+                "drift detected: 2 components moved since model 1       most of all views in 7 days; b",
+            ),
+            (&loyalty, "55% of what they do is where they liked most to be, 62% before"),
         ];
-        for (look, expected) in rows {
-            let said = drift(look, 1, &described).join(" ");
-            assert!(said.contains(expected), "{said}");
+        for (status, expected) in rows {
+            let lines = drift(status, 1, &described).join(" ");
+            assert!(lines.contains(expected), "{lines}");
         }
         assert!(drift(&DriftStatus::default(), 1, &described).is_empty());
     }
 
     #[test]
     fn a_reason_states_the_deviation_from_the_mean() {
-        let one = |unit: &str, value: f64, z: f64| SegmentContribution {
+        let contribution = |unit: &str, value: f64, z: f64| SegmentContribution {
             description: "activity at night".to_owned(),
             unit: unit.to_owned(),
             value,
@@ -198,14 +215,17 @@ mod tests {
             ..Default::default()
         };
         let rows = [
-            (one("share", 0.62, 2.14), "activity at night: 62%, 2.1 standard deviations above the mean"),
             (
-                one("events", 3.0, -0.5),
+                contribution("share", 0.62, 2.14),
+                "activity at night: 62%, 2.1 standard deviations above the mean",
+            ),
+            (
+                contribution("events", 3.0, -0.5),
                 "activity at night: 3.0 events, 0.5 standard deviations below the mean",
             ),
         ];
-        for (one, expected) in rows {
-            assert_eq!(reason(&one), expected);
+        for (contribution, expected) in rows {
+            assert_eq!(reason(&contribution), expected);
         }
     }
 }

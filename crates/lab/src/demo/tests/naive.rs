@@ -1,6 +1,5 @@
-//! A server with the API of the real one and nothing else of it: every record is folded at once, under one lock. It can be told
-//! to lose an event, to count one twice or to keep a segment change to itself, so that the demo's own proof can be put to the
-//! test.
+//! Naive server with the API of the real one: every record is folded at once, under one lock. It can be configured to
+//! lose an event, to count one twice or to hide a segment change, so that the demo's own check can be tested.
 
 mod models;
 
@@ -18,22 +17,22 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-type Answers<T> = ReceiverStream<Result<T, Status>>;
+type Responses<T> = ReceiverStream<Result<T, Status>>;
 
-/// Changes that a subscriber may be behind by; more than any test makes.
+/// Capacity of a subscription; more changes than any test makes.
 const CHANGES_MAX: usize = 200_000;
 
-/// What the server does wrong.
+/// Fault of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     None,
     LosesTheHundredthEvent,
-    DoublesTheHundredthEvent,
+    DuplicatesTheHundredthEvent,
     RejectsTheHundredthEvent,
     HidesASegmentChange,
 }
 
-/// The server; its clones share everything.
+/// Server whose clones share one state.
 #[derive(Clone)]
 pub(super) struct Naive {
     fault: Fault,
@@ -44,18 +43,18 @@ pub(super) struct Naive {
 struct State {
     events: u64,
     profiles: BTreeMap<String, Profile>,
-    /// Category and brand of each item.
+    /// Category and brand of each item, by item id.
     catalogue: HashMap<String, (String, String)>,
     subscribers: Vec<Subscriber>,
-    /// The newest model; 0 for none.
+    /// Version of the newest model; 0 for none.
     model: u64,
-    /// The segment of each shopper, once there is a model.
+    /// Segment of each user, once there is a model.
     segments: BTreeMap<String, &'static str>,
-    /// Those whom a model and not an event has put elsewhere.
+    /// Number of segment changes by a model instead of an event.
     moved_by_models: u64,
-    /// How often it was asked for drift.
-    looks: u32,
-    /// The next segment change is kept from those who asked for segment changes alone.
+    /// Number of drift checks requested.
+    drift_checks: u32,
+    /// True to hide the next segment change from subscribers to segment changes.
     hides: bool,
 }
 
@@ -72,18 +71,18 @@ impl Naive {
         Self { fault, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// How many changes came of models alone.
+    /// Number of changes by models alone.
     pub(super) fn moved_by_models(&self) -> u64 {
         self.state.lock().expect("no holder panics").moved_by_models
     }
 
-    /// Whether the event is taken.
+    /// Folds an event; returns whether it was accepted.
     fn take(&self, mut event: v1::Event) -> bool {
         let mut state = self.state.lock().expect("no holder panics");
         state.events += 1;
-        let times = match (self.fault, state.events) {
+        let count = match (self.fault, state.events) {
             (Fault::LosesTheHundredthEvent, 100) => 0,
-            (Fault::DoublesTheHundredthEvent, 100) => 2,
+            (Fault::DuplicatesTheHundredthEvent, 100) => 2,
             (Fault::RejectsTheHundredthEvent, 100) => return false,
             _ => 1,
         };
@@ -92,7 +91,7 @@ impl Naive {
             event.brand.clone_from(brand);
         }
         let record = super::record(&event);
-        (0..times).for_each(|_| state.fold(&record));
+        (0..count).for_each(|_| state.fold(&record));
         true
     }
 }
@@ -103,11 +102,11 @@ impl State {
         let profile =
             self.profiles.entry(user_id.to_owned()).or_insert_with(|| Profile::new(record.user_id.clone()));
         profile.apply(record);
-        self.place_and_tell(user_id);
+        self.assign_and_publish(user_id);
     }
 
-    /// Puts a shopper where the model says, and tells whoever wants to know.
-    fn place_and_tell(&mut self, user_id: &str) {
+    /// Assigns a user by the model, and sends the change to the subscribers that match.
+    fn assign_and_publish(&mut self, user_id: &str) {
         let profile = self.profiles.get_mut(user_id).expect("it was made before");
         profile.advance_version();
         let profile = self.profiles[user_id].clone();
@@ -126,14 +125,14 @@ impl State {
                 profile: subscriber.include_profile.then(|| profile.view_at(Timestamp::EPOCH).into()),
                 ..Default::default()
             };
-            let answer =
+            let response =
                 WatchProfileChangesResponse { kind: Some(Kind::Change(change)), ..Default::default() };
-            subscriber.changes.try_send(Ok(answer)).expect("a subscriber that keeps up");
+            subscriber.changes.try_send(Ok(response)).expect("a subscriber that keeps up");
         }
     }
 
-    /// A profile as readers see it.
-    fn told(&self, profile: &Profile, read_at: Timestamp) -> v1::Profile {
+    /// Profile as readers receive it.
+    fn to_wire(&self, profile: &Profile, read_at: Timestamp) -> v1::Profile {
         let segment = self.segments.get(profile.user_id().as_str());
         let membership = segment.map(|segment_id| v1::SegmentMembership {
             segment_id: (*segment_id).to_owned(),
@@ -145,8 +144,8 @@ impl State {
 
 impl Subscriber {
     fn wants(&self, user_id: &str, moved: bool, hidden: bool) -> bool {
-        let is_asked_for = self.user_ids.is_empty() || self.user_ids.iter().any(|wanted| wanted == user_id);
-        is_asked_for && (!self.segment_changes_only || (moved && !hidden))
+        let is_requested = self.user_ids.is_empty() || self.user_ids.iter().any(|wanted| wanted == user_id);
+        is_requested && (!self.segment_changes_only || (moved && !hidden))
     }
 }
 
@@ -154,7 +153,7 @@ fn record(user_id: &str, record_id: &str, at: Option<&prost_types::Timestamp>, b
     Record {
         user_id: UserId::parse(user_id).expect("an id"),
         record_id: RecordId::parse(record_id).ok(),
-        occurred_at: time::from_wire(at.expect("a time")).expect("a moment"),
+        occurred_at: time::from_wire(at.expect("a time")).expect("a timestamp"),
         accepted_at: Timestamp::EPOCH,
         trace: None,
         body,
@@ -163,7 +162,7 @@ fn record(user_id: &str, record_id: &str, at: Option<&prost_types::Timestamp>, b
 
 #[tonic::async_trait]
 impl IngestService for Naive {
-    type TrackStreamStream = Answers<v1::TrackStreamResponse>;
+    type TrackStreamStream = Responses<v1::TrackStreamResponse>;
 
     async fn track(&self, _: Request<v1::TrackRequest>) -> Result<Response<v1::TrackResponse>, Status> {
         Err(Status::unimplemented("the demo streams"))
@@ -173,23 +172,23 @@ impl IngestService for Naive {
         &self,
         requests: Request<Streaming<v1::TrackStreamRequest>>,
     ) -> Result<Response<Self::TrackStreamStream>, Status> {
-        let (answers, receiver) = mpsc::channel(8);
+        let (responses, receiver) = mpsc::channel(8);
         let server = self.clone();
         let mut requests = requests.into_inner();
         tokio::spawn(async move {
             while let Some(Ok(request)) = requests.next().await {
-                let mut answer =
+                let mut response =
                     v1::TrackStreamResponse { request_number: request.request_number, ..Default::default() };
                 for event in request.events {
                     match server.take(event) {
-                        true => answer.accepted += 1,
-                        false => answer.rejected.push(v1::Rejection {
+                        true => response.accepted += 1,
+                        false => response.rejected.push(v1::Rejection {
                             field: "events[0].price".to_owned(),
                             ..Default::default()
                         }),
                     }
                 }
-                if answers.send(Ok(answer)).await.is_err() {
+                if responses.send(Ok(response)).await.is_err() {
                     return;
                 }
             }
@@ -218,14 +217,14 @@ impl IngestService for Naive {
         request: Request<v1::RelateRequest>,
     ) -> Result<Response<v1::RelateResponse>, Status> {
         let mut state = self.state.lock().expect("no holder panics");
-        for stated in request.into_inner().relations {
+        for message in request.into_inner().relations {
             let relation = Relation {
-                other_user_id: UserId::parse(&stated.other_user_id).expect("an id"),
-                kind: action::relation_from_wire(stated.kind).expect("a kind"),
-                weight: stated.weight,
+                other_user_id: UserId::parse(&message.other_user_id).expect("an id"),
+                kind: action::relation_from_wire(message.kind).expect("a kind"),
+                weight: message.weight,
             };
-            let at = stated.occurred_at.as_ref();
-            state.fold(&record(&stated.user_id, &stated.event_id, at, Body::Relation(relation)));
+            let at = message.occurred_at.as_ref();
+            state.fold(&record(&message.user_id, &message.event_id, at, Body::Relation(relation)));
         }
         Ok(Response::new(Default::default()))
     }
@@ -238,14 +237,14 @@ impl IngestService for Naive {
     }
 
     async fn erase(&self, _: Request<v1::EraseRequest>) -> Result<Response<v1::EraseResponse>, Status> {
-        Err(Status::unimplemented("the demo erases nobody"))
+        Err(Status::unimplemented("the demo does not call this"))
     }
 
     async fn get_erasure(
         &self,
         _: Request<v1::GetErasureRequest>,
     ) -> Result<Response<v1::GetErasureResponse>, Status> {
-        Err(Status::unimplemented("the demo erases nobody"))
+        Err(Status::unimplemented("the demo does not call this"))
     }
 
     async fn upsert_items(
@@ -262,8 +261,8 @@ impl IngestService for Naive {
 
 #[tonic::async_trait]
 impl QueryService for Naive {
-    type ExportSegmentStream = Answers<v1::ExportSegmentResponse>;
-    type WatchProfileChangesStream = Answers<WatchProfileChangesResponse>;
+    type ExportSegmentStream = Responses<v1::ExportSegmentResponse>;
+    type WatchProfileChangesStream = Responses<WatchProfileChangesResponse>;
 
     async fn get_profile(
         &self,
@@ -283,7 +282,7 @@ impl QueryService for Naive {
         let read_at = request.read_at.as_ref().and_then(|at| time::from_wire(at).ok()).unwrap_or_default();
         let state = self.state.lock().expect("no holder panics");
         let profiles = request.user_ids.iter().filter_map(|user_id| state.profiles.get(user_id));
-        let profiles = profiles.map(|profile| state.told(profile, read_at)).collect();
+        let profiles = profiles.map(|profile| state.to_wire(profile, read_at)).collect();
         Ok(Response::new(v1::BatchGetProfilesResponse { profiles, missing_user_ids: Vec::new() }))
     }
 
@@ -296,7 +295,7 @@ impl QueryService for Naive {
         let (changes, receiver) = mpsc::channel(CHANGES_MAX);
         let kind = Some(Kind::Progress(v1::Progress::default()));
         let confirmation = WatchProfileChangesResponse { kind, ..Default::default() };
-        changes.try_send(Ok(confirmation)).expect("there is room for the first");
+        changes.try_send(Ok(confirmation)).expect("the channel has capacity for the first");
         let subscriber = Subscriber { user_ids, include_profile, segment_changes_only, changes };
         self.state.lock().expect("no holder panics").subscribers.push(subscriber);
         Ok(Response::new(ReceiverStream::new(receiver)))
@@ -313,7 +312,7 @@ impl QueryService for Naive {
         &self,
         _: Request<v1::GetSegmentRequest>,
     ) -> Result<Response<v1::GetSegmentResponse>, Status> {
-        Err(Status::unimplemented("the demo asks for none"))
+        Err(Status::unimplemented("the demo does not call this"))
     }
 
     async fn explain_segment(
@@ -327,51 +326,51 @@ impl QueryService for Naive {
         &self,
         _: Request<v1::RecommendRequest>,
     ) -> Result<Response<v1::RecommendResponse>, Status> {
-        Err(Status::unimplemented("the demo asks for none"))
+        Err(Status::unimplemented("the demo does not call this"))
     }
 
     async fn predict_next_action(
         &self,
         _: Request<v1::PredictNextActionRequest>,
     ) -> Result<Response<v1::PredictNextActionResponse>, Status> {
-        Err(Status::unimplemented("the demo asks for none"))
+        Err(Status::unimplemented("the demo does not call this"))
     }
 
     async fn score(&self, _: Request<v1::ScoreRequest>) -> Result<Response<v1::ScoreResponse>, Status> {
-        Err(Status::unimplemented("the demo asks for none"))
+        Err(Status::unimplemented("the demo does not call this"))
     }
 
     async fn find_similar_users(
         &self,
         _: Request<v1::FindSimilarUsersRequest>,
     ) -> Result<Response<v1::FindSimilarUsersResponse>, Status> {
-        Err(Status::unimplemented("the demo asks for none"))
+        Err(Status::unimplemented("the demo does not call this"))
     }
 
     async fn export_segment(
         &self,
         _: Request<v1::ExportSegmentRequest>,
     ) -> Result<Response<Self::ExportSegmentStream>, Status> {
-        Err(Status::unimplemented("the demo asks for none"))
+        Err(Status::unimplemented("the demo does not call this"))
     }
 }
 
 #[tonic::async_trait]
 impl FeatureService for Naive {
-    type StreamFeaturesStream = Answers<v1::StreamFeaturesResponse>;
+    type StreamFeaturesStream = Responses<v1::StreamFeaturesResponse>;
 
     async fn get_features(
         &self,
         _: Request<v1::GetFeaturesRequest>,
     ) -> Result<Response<v1::GetFeaturesResponse>, Status> {
-        Err(Status::unimplemented("the demo asks for none"))
+        Err(Status::unimplemented("the demo does not call this"))
     }
 
     async fn stream_features(
         &self,
         _: Request<v1::StreamFeaturesRequest>,
     ) -> Result<Response<Self::StreamFeaturesStream>, Status> {
-        Err(Status::unimplemented("the demo asks for none"))
+        Err(Status::unimplemented("the demo does not call this"))
     }
 
     async fn get_feature_schema(
@@ -385,7 +384,7 @@ impl FeatureService for Naive {
         &self,
         _: Request<v1::ListPartitionsRequest>,
     ) -> Result<Response<v1::ListPartitionsResponse>, Status> {
-        // Everybody is looked at in one go, as soon as a model is there.
+        // All profiles are swept as soon as there is a model.
         let swept_for_model = self.state.lock().expect("no holder panics").model;
         let partition = v1::PartitionStatus { swept_model_version: swept_for_model, ..Default::default() };
         Ok(Response::new(v1::ListPartitionsResponse { partitions: vec![partition] }))

@@ -1,7 +1,7 @@
 //! Models of the naive server: two segments, those who come at night and the others, whatever it is trained on.
 
 use super::super::super::facts::ProfileFacts;
-use super::{Answers, Naive, State};
+use super::{Naive, Responses, State};
 use portrait_profile::{Profile, Timestamp};
 use portrait_proto::v1;
 use portrait_proto::v1::model_service_server::ModelService;
@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status, Streaming};
 const SEGMENTS: [(&str, &str); 2] = [("s1", "day people"), ("s2", "night people")];
 const COMPONENT: &str = "behavior.night";
 
-/// Where the model puts a profile.
+/// Segment of a profile by the model.
 pub(super) fn segment_of(profile: &Profile) -> &'static str {
     let facts = ProfileFacts::of(&profile.view_at(Timestamp::EPOCH).into());
     SEGMENTS[usize::from(facts.night_share() > 0.25)].0
@@ -21,7 +21,7 @@ pub(super) fn segment_of(profile: &Profile) -> &'static str {
 
 pub(super) fn explanation() -> v1::ExplainSegmentResponse {
     let one = v1::SegmentContribution {
-        description: "how much is done at night".to_owned(),
+        description: "share of activity at night".to_owned(),
         unit: "share".to_owned(),
         value: 0.5,
         z: 2.0,
@@ -32,7 +32,7 @@ pub(super) fn explanation() -> v1::ExplainSegmentResponse {
 }
 
 pub(super) fn schema() -> v1::GetFeatureSchemaResponse {
-    let (name, description) = (COMPONENT.to_owned(), "how much is done at night".to_owned());
+    let (name, description) = (COMPONENT.to_owned(), "share of activity at night".to_owned());
     let component = v1::FeatureComponent { name, description, ..Default::default() };
     v1::GetFeatureSchemaResponse { components: vec![component], ..Default::default() }
 }
@@ -46,7 +46,7 @@ impl State {
         let segments = SEGMENTS.map(|(segment_id, name)| v1::Segment {
             segment_id: segment_id.to_owned(),
             name: name.to_owned(),
-            size: self.segments.values().filter(|held| **held == segment_id).count() as u64,
+            size: self.segments.values().filter(|assigned| **assigned == segment_id).count() as u64,
             lineage: Some(v1::Lineage { origin: origin.into(), ..Default::default() }),
             ..Default::default()
         });
@@ -58,36 +58,36 @@ impl State {
         })
     }
 
-    /// Everybody is put where the new model says.
+    /// Assigns all users by the new model.
     fn train(&mut self) -> v1::TrainOutcome {
         self.model += 1;
-        let elsewhere = self.profiles.iter().filter(|(user_id, profile)| {
-            self.segments.get(*user_id).is_none_or(|held| *held != segment_of(profile))
+        let moved = self.profiles.iter().filter(|(user_id, profile)| {
+            self.segments.get(*user_id).is_none_or(|assigned| *assigned != segment_of(profile))
         });
-        let elsewhere: Vec<String> = elsewhere.map(|(user_id, _)| user_id.clone()).collect();
-        self.moved_by_models += elsewhere.len() as u64;
-        elsewhere.iter().for_each(|user_id| self.place_and_tell(user_id));
+        let moved: Vec<String> = moved.map(|(user_id, _)| user_id.clone()).collect();
+        self.moved_by_models += moved.len() as u64;
+        moved.iter().for_each(|user_id| self.assign_and_publish(user_id));
         v1::TrainOutcome { published: true, version: self.model, ..Default::default() }
     }
 }
 
 #[tonic::async_trait]
 impl ModelService for Naive {
-    type WatchModelsStream = Answers<v1::WatchModelsResponse>;
-    type TrainModelStream = Answers<v1::TrainModelResponse>;
+    type WatchModelsStream = Responses<v1::WatchModelsResponse>;
+    type TrainModelStream = Responses<v1::TrainModelResponse>;
 
     async fn watch_models(
         &self,
         _: Request<Streaming<v1::WatchModelsRequest>>,
     ) -> Result<Response<Self::WatchModelsStream>, Status> {
-        Err(Status::unimplemented("the demo asks for none"))
+        Err(Status::unimplemented("the demo does not call this"))
     }
 
     async fn get_model(
         &self,
         _: Request<v1::GetModelRequest>,
     ) -> Result<Response<v1::GetModelResponse>, Status> {
-        Err(Status::unimplemented("the demo asks for none"))
+        Err(Status::unimplemented("the demo does not call this"))
     }
 
     async fn list_models(
@@ -98,16 +98,16 @@ impl ModelService for Naive {
         Ok(Response::new(v1::ListModelsResponse { active_version, ..Default::default() }))
     }
 
-    /// Finds drift at every look, and trains at every third.
+    /// Reports drift at every check, and trains at every third.
     async fn check_drift(
         &self,
         _: Request<v1::CheckDriftRequest>,
     ) -> Result<Response<v1::CheckDriftResponse>, Status> {
         let mut state = self.state.lock().expect("no holder panics");
-        state.looks += 1;
+        state.drift_checks += 1;
         let drift = v1::DriftStatus {
             components: vec![v1::ComponentDrift { name: COMPONENT.to_owned(), ..Default::default() }],
-            consecutive_checks: (state.looks - 1) % 3 + 1,
+            consecutive_checks: (state.drift_checks - 1) % 3 + 1,
             ..Default::default()
         };
         let training = (drift.consecutive_checks == 3).then(|| state.train());
@@ -119,9 +119,9 @@ impl ModelService for Naive {
         _: Request<v1::TrainModelRequest>,
     ) -> Result<Response<Self::TrainModelStream>, Status> {
         let outcome = self.state.lock().expect("no holder panics").train();
-        let (answers, receiver) = mpsc::channel(1);
-        let answer = v1::TrainModelResponse { kind: Some(Kind::Outcome(outcome)) };
-        answers.try_send(Ok(answer)).expect("there is room for one");
+        let (responses, receiver) = mpsc::channel(1);
+        let response = v1::TrainModelResponse { kind: Some(Kind::Outcome(outcome)) };
+        responses.try_send(Ok(response)).expect("the channel has capacity for one");
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
@@ -129,6 +129,6 @@ impl ModelService for Naive {
         &self,
         _: Request<v1::ActivateModelRequest>,
     ) -> Result<Response<v1::ActivateModelResponse>, Status> {
-        Err(Status::unimplemented("the demo asks for none"))
+        Err(Status::unimplemented("the demo does not call this"))
     }
 }
