@@ -56,7 +56,7 @@ impl Keyspaces {
         })
     }
 
-    /// Returns every keyspace.
+    /// Returns every keyspace, for the rewrite of files.
     pub(super) fn all(&self) -> [&Keyspace; 12] {
         // Taken apart by name, so that a new keyspace cannot be left out of a rewrite.
         let Self {
@@ -85,6 +85,7 @@ pub(super) fn partition(partition: PartitionId) -> [u8; 2] {
 /// Returns the key of a position in a log, a feed or the dead letters.
 pub(super) fn position_key(partition: PartitionId, seq: u64) -> [u8; 10] {
     let mut key = [0; 10];
+    // The partition comes first, so that each partition is one range of keys.
     key[..2].copy_from_slice(&partition.get().to_be_bytes());
     key[2..].copy_from_slice(&seq.to_be_bytes());
     key

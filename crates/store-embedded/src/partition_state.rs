@@ -58,6 +58,7 @@ impl PartitionState {
 
     /// Checks that `commit` follows the newest one and comes from the owner.
     pub(super) fn check(&self, partition: PartitionId, commit: &Commit) -> Result<()> {
+        // An expired lease may still commit: only a newer owner's token fences it, and none exists here.
         if self.lease.is_held_by(commit.token) && self.commit_no == commit.expected {
             return Ok(());
         }

@@ -129,6 +129,7 @@ impl Embedded {
             let state = self.cell(partition).state.borrow();
             (state.applied_through, state.log_trimmed.get())
         };
+        // Searched on a thread that may block, beside the writer, so that commits do not wait for a trim's search.
         let window_length = self.layout.dedup_window;
         blocking(move || {
             let mut plan = TrimPlan::default();
@@ -165,6 +166,7 @@ fn entries(
     let mut page = Entries::new();
     for entry in keyspace.range::<Vec<u8>, _>((begin, Bound::Unbounded)) {
         let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
+        // Keys are in order: the first one without the prefix belongs to the next partition.
         let Some(key) = key.strip_prefix(prefix) else { break };
         page.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(&value)));
         // A full page returns a cursor even at the last entry: finding that out costs a read that the next call makes anyway.

@@ -126,6 +126,7 @@ impl Embedded {
             broken: broken.clone(),
         };
         let thread =
+            // A thread and not a task, since every write blocks on the disk.
             std::thread::Builder::new().name("portrait-store".to_owned()).spawn(move || writer.run());
         let thread = thread.map_err(Error::unavailable)?;
         Ok(Self {

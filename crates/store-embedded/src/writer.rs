@@ -232,6 +232,7 @@ impl Writer {
         partition: PartitionId,
         commit: Commit,
     ) -> Result<Committed> {
+        // Cloned, since the state borrows the writer while the batch is filled.
         let keyspaces = Arc::clone(&self.keyspaces);
         let window_length = self.layout.dedup_window;
         let state = self.state(batch, partition);
@@ -259,6 +260,7 @@ impl Writer {
             }
         }
         for query in &commit.seen {
+            // The window follows from the record's arrival, so a repeated commit writes the same key.
             let window = keys::window(query.arrived_at, window_length);
             batch.writes.insert(&keyspaces.seen, keys::seen(partition, window, query), []);
         }

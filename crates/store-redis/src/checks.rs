@@ -110,6 +110,7 @@ fn problems(info: &ServerInfo, options: &RedisOptions) -> Vec<ServerProblem> {
     let (major, minor) = RELEASE_MIN;
     if !info.is_at_least(major, minor) {
         let text = format!("has release {}: run {major}.{minor} or newer", info.version);
+        // Nothing else can be checked on a release without the needed commands.
         return vec![never(text)];
     }
     if info.cluster && !options.target.cluster {

@@ -36,7 +36,7 @@ pub(super) enum WriteConcern {
     Replicated,
 }
 
-/// Durability of writes.
+/// Confirmations that a level of durability requires.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DurabilityPolicy {
     /// Number of replicas that must confirm a replicated write.
@@ -52,7 +52,7 @@ pub(super) struct ClusterClient {
     dialer: Arc<Dialer>,
     /// Time for which a request that was not done is retried.
     retry_for: Duration,
-    /// Durability of writes.
+    /// Confirmations that writes wait for.
     durability: DurabilityPolicy,
     /// Last known map of the slots.
     map: RwLock<Arc<SlotMap>>,
@@ -71,9 +71,9 @@ struct SlotMap {
 
 /// Range of slots that one server owns.
 struct SlotRange {
-    /// First slot (inclusive).
+    /// First slot of the range (inclusive).
     first: u16,
-    /// Last slot (inclusive).
+    /// Last slot of the range (inclusive).
     last: u16,
     endpoint: Arc<Endpoint>,
 }

@@ -63,6 +63,7 @@ impl RedisStore {
             .iter()
             .map(|name| tagged.key(name))
             .collect();
+        // The keys of the windows come last, since their number varies.
         keys.extend(additions.keys().map(|window| tagged.seen(*window)));
         let (written, deleted): (Vec<_>, Vec<_>) =
             commit.profiles.into_iter().partition(|(_, value)| value.is_some());
@@ -96,6 +97,7 @@ impl RedisStore {
             expired_count: number(expired.len()),
             letter_count: number(commit.dead_letters.len()),
         };
+        // The values follow in the order of the counts, which is how the script walks through them.
         let mut call = ScriptCall::new(&scripts::COMMIT, keys);
         arguments.into_values().into_iter().for_each(|value| call.push(value));
         for (key, value) in written {

@@ -27,9 +27,9 @@ pub(super) enum Request {
     Command(Cmd),
 }
 
-/// Factory of connections.
+/// Factory of connections to the servers of a target.
 pub(super) struct Dialer {
-    /// Servers and credentials.
+    /// Servers, credentials and TLS of the connections.
     pub(super) target: RedisTarget,
     /// Certificate authority of the servers in PEM; the system's list by default.
     pub(super) certificate_authority: Option<Vec<u8>>,
@@ -81,7 +81,8 @@ impl Dialer {
         address: &Address,
         on_push: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<MultiplexedConnection, RedisError> {
-        let (host, port) = (address.host.clone(), address.port);
+        let host = address.host.clone();
+        let port = address.port;
         let connection_address = if self.target.tls {
             // A provider may be installed already, which serves as well.
             let _ = rustls::crypto::ring::default_provider().install_default();
@@ -135,6 +136,7 @@ impl Dialer {
         };
         let mut settings = redis::cmd("CONFIG");
         settings.arg("GET").arg(&["maxmemory-policy", "appendonly", "appendfsync"]);
+        // One round trip: a connection is ready for scripts before the first request uses it.
         let commands = [redis::cmd("INFO"), settings].into_iter().chain(scripts::all().map(Script::load));
         let mut replies = dialed.pipeline(commands).await?.into_iter();
         let info = replies.next();
@@ -229,6 +231,7 @@ impl RedisConnection {
 
     fn learn(&self, incarnation: &str) {
         let mut known = self.incarnation.lock().unwrap_or_else(PoisonError::into_inner);
+        // Replaced only on a change, so that readers share one allocation.
         if **known != *incarnation {
             *known = Arc::from(incarnation);
         }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// Server and the connections to it.
 pub(super) struct Endpoint {
-    /// Host and port.
+    /// Host and port of the server.
     pub(super) address: Address,
     dialer: Arc<Dialer>,
     /// Shared connection; none before the first request and after a loss.
@@ -41,6 +41,7 @@ impl Endpoint {
         if let Some(connection) = self.current() {
             return Ok(connection);
         }
+        // The time of the call, to tell a failure of this wait from an older one that a new attempt may overcome.
         let began = Instant::now();
         let mut failed = self.connecting.lock().await;
         if let Some(connection) = self.current() {

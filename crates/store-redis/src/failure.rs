@@ -83,6 +83,7 @@ impl RedisFailure {
         let error = match self {
             Self::TooFewCopies { .. } => return Recovery::ReportUnacked,
             Self::Overloaded | Self::NotPersistent => return Recovery::GiveUp,
+            // Both are states of a fail-over, which a newer map resolves.
             Self::SlotUnassigned { .. } | Self::NotPrimary => return Recovery::RefreshSlots,
             Self::Disconnected(error) => {
                 return if is_refusal(error) { Recovery::GiveUp } else { Recovery::RefreshSlots };
@@ -95,6 +96,7 @@ impl RedisFailure {
             Some("ASK") => Recovery::FollowAsk,
             Some("TRYAGAIN" | "LOADING" | "BUSY") => Recovery::RetryLater,
             Some("NOSCRIPT") => Recovery::LoadScripts,
+            // Retrying does not free memory; trims by the owners do.
             Some("OOM") => Recovery::ReportFull,
             Some(_) => Recovery::GiveUp,
             None => Recovery::OutcomeUnknown,
@@ -105,7 +107,7 @@ impl RedisFailure {
     pub(super) fn into_error(self) -> Error {
         match &self {
             Self::Server(error) if error.code() == Some("OOM") => Error::Full {
-                detail: "redis has used up its maxmemory: raise it, or shorten retention so that trims make room"
+                detail: "redis has used up its maxmemory: raise it, or shorten retention so that trims free memory"
                     .to_owned(),
             },
             Self::Server(error) if error.code() == Some("WRONGTYPE") => Error::Damaged {

@@ -54,6 +54,7 @@ impl RedisStore {
             shard.1.push(index);
         }
         let parts = shards.iter().flat_map(|(key, (tagged, indices))| {
+            // Positions in the request are carried along, since the shards reply in any order.
             indices.chunks(READ_ITEMS).map(move |indices| async move {
                 let fields = indices.iter().map(|index| &ids[*index][..]);
                 self.fields(tagged.slot, key, fields).await.map(|values| (indices, values))

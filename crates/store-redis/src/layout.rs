@@ -15,11 +15,11 @@ const PREVIOUS_FORMAT: u32 = 2;
 /// Partitions of a new store without a setting.
 const DEFAULT_PARTITIONS: u16 = 64;
 
-/// Requested layout.
+/// Layout that a process requests at open.
 pub(super) struct LayoutRequest {
     /// Number of partitions; none accepts the stored number.
     pub(super) partitions: Option<PartitionCount>,
-    /// De-duplication window.
+    /// De-duplication window to compare.
     pub(super) dedup_window: TimeDelta,
     /// Pseudonym key, if the process has read it before.
     pub(super) pseudonym_key: Option<PseudonymKey>,
@@ -43,8 +43,11 @@ pub(super) async fn open(cluster: &ClusterClient, keys: &RedisKeys, wanted: Layo
         .arg(format!("{:032x}", key.get()));
     let reply = cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await?;
     let mut reply = ReplyFields::of(reply, "the layout")?;
-    let (format, stored, window): (u32, u16, i64) = (reply.number()?, reply.number()?, reply.number()?);
+    let format: u32 = reply.number()?;
+    let stored: u16 = reply.number()?;
+    let window: i64 = reply.number()?;
     let stored_key = reply.text()?;
+    // The format first: another one may give the other values another meaning.
     if format != FORMAT {
         return Err(incompatible(format!(
             "the data in redis has format {format} and this release reads formats {PREVIOUS_FORMAT} and {FORMAT}: run the release that wrote it, or \

@@ -36,7 +36,7 @@ pub(super) struct Listener {
     connected: HashMap<ChannelId, Address>,
 }
 
-/// Connection with subscriptions.
+/// Connection that holds the subscriptions of one server.
 struct ListenerConnection {
     connection: MultiplexedConnection,
     /// True once the connection is lost, or a slot has left its server.
@@ -89,6 +89,7 @@ impl Listener {
     /// Subscribes every channel with a waiting reader at the server of its slot. Returns false if one failed.
     async fn connect_all(&mut self) -> bool {
         self.drop_lost();
+        // Checked before subscribing, so that a dropped connection is replaced in the same pass.
         let mut complete = self.drop_unresponsive().await;
         let wanted: Vec<ChannelId> = self.notifier.wanted().collect();
         for number in wanted {
@@ -97,6 +98,7 @@ impl Listener {
                 complete = false;
                 continue;
             };
+            // Subscribed already, and the slot has not moved.
             if self.connected.get(&number) == Some(&address) {
                 continue;
             }

@@ -89,6 +89,7 @@ impl RedisStore {
         let size = part.len().to_string();
         let stored = self.fields(self.keys.models().slot, &key, [SIZE]).await?;
         if stored.first().and_then(Option::as_ref).is_none_or(|stored| stored[..] != *size.as_bytes()) {
+            // A part with its size is complete and never changes, since its name is the hash of its bytes.
             for (number, chunk) in part.chunks(CHUNK_BYTES).enumerate() {
                 self.write_field(&key, number.to_string().as_bytes(), chunk).await?;
             }
@@ -126,6 +127,7 @@ impl RedisStore {
             }
         }
         let part = part.freeze();
+        // Chunks of different requests could be mixed by a fail-over; the hash detects it.
         if PartName::of(&part) != name {
             return Err(Error::Damaged { detail: format!("part {:032x} of a model", name.get()) });
         }

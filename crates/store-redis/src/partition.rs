@@ -150,6 +150,7 @@ impl RedisStore {
             LeaseAction::Renew(token) => ("renew", token_text(token)),
             LeaseAction::Release(token) => ("release", token_text(token)),
         };
+        // An empty argument makes the script use the server's clock.
         let clock = match self.lease_clock {
             LeaseClock::Server => String::new(),
             LeaseClock::Caller => now.millis().to_string(),
@@ -168,6 +169,7 @@ fn read_state(state: &mut ReplyFields) -> Result<PartitionMeta, UnexpectedReply>
     let (log_generations, feed_generations) = read_generations(&state.text()?)?;
     let token = state.text()?;
     Ok(PartitionMeta {
+        // The field does not exist before the first owner.
         token: if token.is_empty() { None } else { Some(read_token(&token)?) },
         commit_no: CommitNo::new(state.number()?),
         applied_through: LogSeq::new(state.number()?),

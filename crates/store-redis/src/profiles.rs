@@ -143,6 +143,7 @@ impl RedisStore {
                     letters.push(letter);
                 }
             }
+            // A short reply is the end of the stream, which saves a last request for nothing.
             if count < requested {
                 break;
             }

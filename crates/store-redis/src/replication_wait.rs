@@ -71,7 +71,8 @@ impl ReplicationTask {
         while let Some(job) = receiver.recv().await {
             // Requests that are queued already join the batch: one wait serves all of them, and batches grow with the load.
             let mut bytes = job.request.size();
-            let (mut requests, mut senders) = (vec![job.request], vec![job.reply]);
+            let mut requests = vec![job.request];
+            let mut senders = vec![job.reply];
             while requests.len() < BATCH
                 && bytes < BATCH_BYTES
                 && let Ok(job) = receiver.try_recv()

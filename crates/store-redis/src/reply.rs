@@ -19,6 +19,7 @@ pub(super) fn bytes(value: Value, request: &'static str) -> Result<Option<Bytes>
         Value::Nil => Ok(None),
         Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
         Value::SimpleString(text) | Value::VerbatimString { text, .. } => Ok(Some(Bytes::from(text))),
+        // The client library turns the status reply `OK` into a value of its own.
         Value::Okay => Ok(Some(Bytes::from_static(b"OK"))),
         _ => Err(UnexpectedReply(request)),
     }

@@ -72,6 +72,7 @@ pub(super) struct ScriptCall {
 impl Script {
     /// Returns a script whose first arguments are named, after the incarnation if it takes one.
     fn new(body: &str, flags: &str, takes_incarnation: bool, names: &[&str]) -> Self {
+        // Constants come from Rust, so that both sides agree on them.
         let constants =
             format!("local GENERATIONS_KEPT, WINDOW_BYTES_MAX = {GENERATIONS_KEPT}, {WINDOW_BYTES_MAX}");
         let arguments = locals(names, if takes_incarnation { 2 } else { 1 });
@@ -121,7 +122,7 @@ impl ScriptCall {
         self.arg(number.to_string())
     }
 
-    /// Appends an argument.
+    /// Appends an argument to the call.
     pub(super) fn push(&mut self, argument: impl Into<Bytes>) {
         self.arguments.push(argument.into());
     }

@@ -39,6 +39,7 @@ pub(super) fn additions(seen: &[SeenQuery], length: TimeDelta) -> BTreeMap<u32, 
     let mut additions: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
     for query in seen {
         let ids = additions.entry(window_of(query.arrived_at, length)).or_default();
+        // In the order of the commit, so that the cache can append the same bytes as the server.
         ids.extend_from_slice(&stored_id(query.id));
     }
     additions
@@ -47,6 +48,7 @@ pub(super) fn additions(seen: &[SeenQuery], length: TimeDelta) -> BTreeMap<u32, 
 impl SeenIdCache {
     /// Drops the windows of another generation.
     pub(super) fn set_generation(&mut self, generation: Bytes) {
+        // Lost ids may have been replaced by others at the same place of the string, so nothing of an old generation is reused.
         if self.generation != generation {
             *self = Self { generation, windows: BTreeMap::new() };
         }
@@ -54,6 +56,7 @@ impl SeenIdCache {
 
     /// Adds ids that a commit appended, after which the window has `bytes` bytes on the server.
     pub(super) fn added(&mut self, window: u32, ids: &[u8], bytes: usize) {
+        // Another process may have appended before; then the sizes differ and the next lookup reads the missing ids.
         if let Some(known) = self.windows.get_mut(&window)
             && known.bytes() + ids.len() == bytes
         {

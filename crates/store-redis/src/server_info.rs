@@ -26,7 +26,7 @@ pub(super) struct ServerInfo {
 /// Time at which writes reach the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FsyncPolicy {
-    /// Before the reply.
+    /// Before the reply of each write.
     Always,
     /// Soon after the reply; `WAITAOF` reports when.
     OnWaitAof,

@@ -14,7 +14,7 @@ use portrait_store::{AckLevel, Layout, Limits, Result};
 use std::sync::Arc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Store on Redis.
+/// Store on Redis, standalone or cluster.
 pub struct RedisStore {
     pub(super) layout: Layout,
     pub(super) limits: Limits,
@@ -60,6 +60,7 @@ impl RedisStore {
         let layout = layout::open(&cluster, &keys, wanted).await?;
         let notifier = Arc::new(Notifier::new(usize::from(layout.partitions.get())));
         let ended = CancellationToken::new();
+        // The listener subscribes nothing until a reader waits, so opening needs no further connection.
         let listener =
             Listener::new(Arc::clone(&cluster), dialer, Arc::clone(&notifier), &keys, layout.partitions);
         #[expect(clippy::disallowed_methods, reason = "ends with the drop guard that the store holds")]

@@ -23,7 +23,7 @@ pub(super) struct RangePage {
     pub(super) generation: GenerationId,
     /// Newest position of the stream.
     pub(super) end: u64,
-    /// Newest trimmed position.
+    /// Newest position that is trimmed.
     pub(super) trimmed: u64,
     /// Records with their positions.
     pub(super) records: Vec<(u64, Bytes)>,
@@ -50,6 +50,7 @@ impl RedisStore {
         reply.value()?;
         let generation = read_generation(&reply.value()?)?;
         let last: u64 = reply.number()?;
+        // The script returns the last position; the records are contiguous up to it.
         let first = (last + 1).saturating_sub(records.len() as u64);
         Ok(Appended {
             first: LogSeq::new(first),

@@ -92,6 +92,7 @@ impl RedisTarget {
             .enumerate()
             .map(|(index, server)| read_address(index + 1, server))
             .collect::<Result<Vec<_>>>()?;
+        // Refused, and not read as seeds: a standalone store would ignore all servers but the first.
         if !cluster && servers.len() > 1 {
             let remedy = "use one, or use redis-cluster:// if they form a cluster";
             return Err(invalid_url("names several servers", remedy));
@@ -114,6 +115,7 @@ fn read_credentials(text: &str) -> Result<(Option<String>, Option<String>)> {
         None => (text, None),
     };
     let username = Some(unescaped(username)?).filter(|username| !username.is_empty());
+    // Redis authenticates with a password; a user alone is most likely a password without its colon.
     if password.is_none() && username.is_some() {
         let remedy = "write user:password@, or :password@ for the default user";
         return Err(invalid_url("has a user without a password", remedy));

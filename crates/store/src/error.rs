@@ -50,9 +50,9 @@ pub enum Error {
     TooBig {
         /// Quantity that is limited, for a person.
         what: &'static str,
-        /// Requested amount.
+        /// Amount that the call requested.
         actual: usize,
-        /// Largest amount allowed.
+        /// Largest amount that the store allows.
         limit: usize,
     },
     /// The requested positions of the log are trimmed.
@@ -60,7 +60,7 @@ pub enum Error {
     Trimmed {
         /// Partition of the log.
         partition: PartitionId,
-        /// First requested position.
+        /// First position of the read.
         requested: LogSeq,
         /// Oldest position that is retained.
         first: LogSeq,

@@ -138,7 +138,7 @@ impl Nonce {
         Self(bits)
     }
 
-    /// Returns the 128 bits.
+    /// Returns the bits as one number.
     pub const fn get(self) -> u128 {
         self.0
     }

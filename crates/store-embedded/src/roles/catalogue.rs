@@ -18,9 +18,10 @@ impl CatalogueStore for Embedded {
 
     async fn items(&self, ids: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
         within("a lookup's number of items", ids.len(), self.limits.page_items)?;
-        let read = |id: &Bytes| self.keyspaces.items.get(&id[..]);
-        let found =
-            ids.iter().map(|id| read(id).map(|value| value.map(|value| Bytes::copy_from_slice(&value))));
+        let found = ids.iter().map(|id| {
+            let value = self.keyspaces.items.get(&id[..])?;
+            Ok(value.map(|value| Bytes::copy_from_slice(&value)))
+        });
         found.collect::<fjall::Result<_>>().map_err(Error::unavailable)
     }
 

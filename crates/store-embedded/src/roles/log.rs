@@ -70,8 +70,8 @@ impl LogStore for Embedded {
                 format!("the log of partition {partition} has no record after {after} and ends at {end}");
             return Err(Error::Damaged { detail });
         }
-        let record = |(seq, value)| LogRecord { seq: LogSeq::new(seq), value };
-        Ok(LogPage { records: records.into_iter().map(record).collect() })
+        let records = records.into_iter().map(|(seq, value)| LogRecord { seq: LogSeq::new(seq), value });
+        Ok(LogPage { records: records.collect() })
     }
 
     async fn meta(&self, partition: PartitionId) -> Result<PartitionMeta> {

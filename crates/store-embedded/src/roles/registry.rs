@@ -19,9 +19,10 @@ use std::time::Duration;
 impl RegistryStore for Embedded {
     async fn registry(&self, after: Option<RegistryNo>, wait: Duration) -> Result<Registry> {
         let mut models = self.models.subscribe();
-        let newer = |models: &ModelState| after.is_none_or(|after| models.registry.registry_no > after);
+        let is_newer =
+            models.wait_for(|models| after.is_none_or(|after| models.registry.registry_no > after));
         // A timeout is not an error: the caller gets the current registry.
-        let _ = tokio::time::timeout(wait, models.wait_for(newer)).await;
+        let _ = tokio::time::timeout(wait, is_newer).await;
         let registry = models.borrow().registry.clone();
         Ok(registry)
     }
@@ -54,11 +55,11 @@ impl RegistryStore for Embedded {
     }
 
     async fn release_training(&self, token: LeaseToken) -> Result<()> {
-        let release = move |models: &mut ModelState, _: &mut WriteBatch| {
+        self.edit_models(move |models, _| {
             models.lease.release(token);
             Ok(())
-        };
-        self.edit_models(release).await
+        })
+        .await
     }
 
     async fn put_part(&self, part: Bytes) -> Result<PartName> {
@@ -84,13 +85,12 @@ impl Embedded {
         &self,
         edit: impl FnOnce(&mut ModelState, &mut WriteBatch) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let job = |reply| {
-            let edit = move |models: &mut ModelState, batch: &mut WriteBatch| {
+        self.submit(|reply| WriteJob::Models {
+            edit: Box::new(move |models, batch| {
                 let result = edit(models, batch);
                 batch.reply(reply, result);
-            };
-            WriteJob::Models { edit: Box::new(edit) }
-        };
-        self.submit(job).await
+            }),
+        })
+        .await
     }
 }

@@ -68,6 +68,7 @@ impl LogStore for RedisStore {
     ) -> Result<PartitionMeta> {
         let mut waiting = self.notifier.wait(ChannelId::of_partition(partition), Topic::Commit, wait);
         loop {
+            // One field instead of the state: this read repeats with every commit while the caller waits.
             if self.read_applied(partition).await? >= seq || !waiting.changed_or_timeout().await {
                 return self.read_meta(partition).await;
             }

@@ -59,9 +59,10 @@ impl CachedWindow {
         }
     }
 
-    /// Looks up `id`.
+    /// Looks up `id` in the cached part of the window.
     pub(crate) fn lookup(&self, id: SeenId) -> IdLookup {
         let id = id.get();
+        // The newest ids first: a resent record usually follows its original closely.
         if self.newest.contains(&id) {
             return IdLookup::Seen;
         }

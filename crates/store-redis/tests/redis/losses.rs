@@ -40,7 +40,7 @@ async fn a_full_server_accepts_commits_and_trims_and_refuses_appends() {
     let what = Trim { now: later, log_before: later, feed_before: later };
     let trimmed = store.trim(partition(&store, 0), what).await.expect("it can be forgotten");
     assert_eq!((trimmed.log_records, trimmed.changes), (before.log_end.get(), 1));
-    eventually("room was made", append).await;
+    eventually("space was freed", append).await;
     // Accepted records can be applied on a full server, and nothing new is accepted.
     server.command::<()>("CONFIG SET maxmemory 1mb");
     let items = vec![(Bytes::from_static(b"i"), Bytes::from_static(b"item"))];
@@ -55,7 +55,7 @@ async fn a_full_server_accepts_commits_and_trims_and_refuses_appends() {
     assert_eq!(forget.expect("models can be forgotten"), RegistryNo::new(1));
     drop(open(&server.url(), AckLevel::Memory).await);
     server.command::<()>("CONFIG SET maxmemory 0");
-    append().await.expect("there is room again");
+    append().await.expect("there is space again");
 }
 
 /// Returns an empty change of the models.
@@ -74,7 +74,7 @@ async fn a_server_that_restarts_empty_is_the_same_store_without_data() {
     let mut server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
     let token = own(&store, 0).await;
-    let lost = append(&store, 0, "lost", AckLevel::Memory).await.expect("there is room").last;
+    let lost = append(&store, 0, "lost", AckLevel::Memory).await.expect("there is space").last;
     let before = meta(&store, 0).await;
     server.kill();
     server.restart();
@@ -146,7 +146,7 @@ async fn a_held_request_is_done_or_not_by_the_moment_of_the_hold() {
     let proxy = Proxy::to(server.port()).await;
     let direct = open(&server.url(), AckLevel::Memory).await;
     let token = own(&direct, 0).await;
-    append(&direct, 0, "record", AckLevel::Memory).await.expect("there is room");
+    append(&direct, 0, "record", AckLevel::Memory).await.expect("there is space");
     for (moment, done) in [(FaultMoment::Sent, false), (FaultMoment::Done, true)] {
         // A connection stays held as long as its store lives, so each hold has a store of its own.
         let store = open(&proxy.url(), AckLevel::Memory).await;
@@ -184,7 +184,7 @@ async fn a_held_request_is_done_or_not_by_the_moment_of_the_hold() {
 async fn of_two_tokens_with_one_epoch_only_the_stored_one_may_act() {
     let server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
-    append(&store, 0, "record", AckLevel::Memory).await.expect("there is room");
+    append(&store, 0, "record", AckLevel::Memory).await.expect("there is space");
     let token = own(&store, 0).await;
     // As after a fail-over to a replica that missed the lease, and assigned the same epoch to another owner.
     server.command::<()>(&format!("HSET {{portrait:0}}:meta token {}:{:032x}", token.epoch, 77));
@@ -203,9 +203,9 @@ async fn of_two_tokens_with_one_epoch_only_the_stored_one_may_act() {
 async fn scripts_that_the_server_lost_are_loaded_again() {
     let server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
-    append(&store, 0, "one", AckLevel::Memory).await.expect("there is room");
+    append(&store, 0, "one", AckLevel::Memory).await.expect("there is space");
     server.command::<()>("SCRIPT FLUSH");
-    append(&store, 0, "two", AckLevel::Memory).await.expect("there is room");
+    append(&store, 0, "two", AckLevel::Memory).await.expect("there is space");
     assert_eq!(log(&store, 0).await, ["one", "two"]);
 }
 
@@ -214,7 +214,7 @@ async fn a_killed_server_comes_back_with_everything_and_new_generations() {
     let mut server = Server::start(&ON_DISK);
     let store = open(&server.url(), AckLevel::Disk).await;
     let token = own(&store, 0).await;
-    let old = append(&store, 0, "one", AckLevel::Disk).await.expect("there is room").last;
+    let old = append(&store, 0, "one", AckLevel::Disk).await.expect("there is space").last;
     let before = meta(&store, 0).await;
     store
         .commit(partition(&store, 0), commit(&before, token, LogSeq::new(1)))
@@ -244,14 +244,14 @@ async fn a_killed_server_comes_back_with_everything_and_new_generations() {
 async fn a_lost_position_is_an_error_and_never_another_record() {
     let mut server = Server::start(&[]);
     let store = open(&server.url(), AckLevel::Memory).await;
-    let kept = append(&store, 0, "kept", AckLevel::Memory).await.expect("there is room").last;
+    let kept = append(&store, 0, "kept", AckLevel::Memory).await.expect("there is space").last;
     server.command::<()>("SAVE");
-    let lost = append(&store, 0, "lost", AckLevel::Memory).await.expect("there is room").last;
+    let lost = append(&store, 0, "lost", AckLevel::Memory).await.expect("there is space").last;
     server.kill();
     server.restart();
     let state = meta(&store, 0).await;
     assert_eq!(state.log_generations.fate(lost, state.log_end), PositionFate::BeyondEnd);
-    let new = append(&store, 0, "new", AckLevel::Memory).await.expect("there is room").last;
+    let new = append(&store, 0, "new", AckLevel::Memory).await.expect("there is space").last;
     assert_eq!((new.seq, new.generation != lost.generation), (lost.seq, true));
     let state = meta(&store, 0).await;
     for (position, fate) in
@@ -268,7 +268,7 @@ async fn an_owner_that_read_a_lost_record_cannot_commit_it() {
     let store = open(&server.url(), AckLevel::Memory).await;
     let token = own(&store, 0).await;
     server.command::<()>("SAVE");
-    append(&store, 0, "lost", AckLevel::Memory).await.expect("there is room");
+    append(&store, 0, "lost", AckLevel::Memory).await.expect("there is space");
     let read = meta(&store, 0).await;
     assert_eq!(log(&store, 0).await, ["lost"]);
     server.kill();
@@ -293,7 +293,7 @@ async fn an_owner_that_read_a_lost_record_cannot_commit_it() {
 async fn a_server_that_hangs_blocks_no_caller_and_resumes_afterwards() {
     let server = Server::start(&[]);
     let store = Arc::new(open(&server.url(), AckLevel::Memory).await);
-    append(&store, 0, "one", AckLevel::Memory).await.expect("there is room");
+    append(&store, 0, "one", AckLevel::Memory).await.expect("there is space");
     server.hang();
     let begun = Instant::now();
     // At first the replies are missing, then the connection.
@@ -337,13 +337,13 @@ async fn a_waiting_reader_is_woken_by_the_server_and_after_its_restart() {
         })
     };
     let waiting = wait(0);
-    append(&store, 0, "first", AckLevel::Disk).await.expect("there is room");
+    append(&store, 0, "first", AckLevel::Disk).await.expect("there is space");
     assert_eq!(waiting.await.expect("no panic"), 1);
     let begun = Instant::now();
     for round in 1..=20 {
         let waiting = wait(round);
         tokio::task::yield_now().await;
-        append(&store, 0, "next", AckLevel::Disk).await.expect("there is room");
+        append(&store, 0, "next", AckLevel::Disk).await.expect("there is space");
         assert_eq!(waiting.await.expect("no panic"), 1);
     }
     // Without notifications each reader waits for the next poll, half a second.

@@ -73,7 +73,7 @@ async fn only_the_newest_generations_are_retained() {
     for incarnation in 0..100 {
         // As if another incarnation of the server had written last; `home` is the stored name of its field.
         server.command::<()>(&format!("HSET {{portrait:0}}:meta home {incarnation}"));
-        append(&store, 0, "record", AckLevel::Memory).await.expect("there is room");
+        append(&store, 0, "record", AckLevel::Memory).await.expect("there is space");
     }
     let state = meta(&store, 0).await;
     assert_eq!((state.log_end, state.log_generations.iter().count()), (LogSeq::new(100), 64));

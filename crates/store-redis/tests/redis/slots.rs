@@ -49,7 +49,7 @@ async fn a_partition_stays_usable_while_its_slot_moves() {
     let store =
         Arc::new(RedisStore::open(options(&cluster.url(), AckLevel::Replica)).await.expect("a store"));
     for number in 0..20 {
-        append(&store, 0, &format!("before {number}"), AckLevel::Memory).await.expect("there is room");
+        append(&store, 0, &format!("before {number}"), AckLevel::Memory).await.expect("there is space");
     }
     let moved = Arc::new(AtomicBool::new(false));
     let (appending, ended) = (Arc::clone(&store), Arc::clone(&moved));

@@ -9,7 +9,7 @@ use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Store under test.
+/// Store under test, shared by concurrent callers.
 pub type SharedStore = Arc<dyn Store>;
 
 /// Longest wait of a check for an expected event.

@@ -14,7 +14,7 @@ pub trait StoreInfo: Send + Sync + 'static {
 /// Settings fixed when the store was created. A process that expects other ones is refused at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Number of partitions.
+    /// Number of partitions of the store.
     pub partitions: PartitionCount,
     /// Least time for which a record's id is remembered; at most twice as long.
     pub dedup_window: TimeDelta,

@@ -56,7 +56,7 @@ pub struct PartName(u128);
 pub struct PublishedModel {
     /// Version of the model.
     pub version: ModelVersion,
-    /// Time of publication.
+    /// Time of publication, by the trainer's clock.
     pub at: Timestamp,
     /// Manifest: names of the parts, and metadata that is readable without them; opaque to the store.
     pub manifest: Bytes,
