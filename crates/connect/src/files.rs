@@ -1,5 +1,5 @@
-//! Event files: a path and one of the documented formats in, events, items and rejected rows out. Every error names the line; ids
-//! come from the rows, so that a file can be sent again.
+//! Event files: readers for the documented formats. Every error names the line. Event ids are derived from the rows, so that a file
+//! can be sent again.
 
 mod error;
 mod format;

@@ -1,3 +1,3 @@
-//! Connectors: event data that lies outside Portrait. In come files of shops' logs, out come events and items of the API.
+//! Connectors: event data from outside Portrait, converted to events and items of the API.
 
 pub mod files;

@@ -1,6 +1,4 @@
-//! `portrait profile`: asks a server for one shopper's profile and shows it as a card that a marketer can read, or as JSON.
-//! In come a user id and an address, out goes text on standard output. A shopper without a profile is an error that says so;
-//! nothing is ever written to the server.
+//! `portrait profile`: one user's profile as a card or as JSON. Reads only; a user without a profile is an error.
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -10,13 +8,13 @@ use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{GetProfileRequest, Profile};
 use tonic::Code;
 
-/// The arguments of `portrait profile`.
+/// Arguments of `portrait profile`.
 #[derive(Debug, Args)]
 pub struct ProfileArgs {
-    /// The shop's own id of the shopper.
+    /// User id as the shop assigns it.
     #[arg(value_name = "USER")]
     pub user_id: String,
-    /// Where the server answers, and how it is called.
+    /// Server address and credentials.
     #[command(flatten)]
     pub server: ServerArgs,
     /// Print the profile as JSON, with the field names of the API.
@@ -24,13 +22,13 @@ pub struct ProfileArgs {
     pub json: bool,
 }
 
-/// Shows the profile.
+/// Reads and prints the profile.
 ///
 /// # Errors
-/// If the server cannot be reached, or has no profile of the shopper.
+/// If the server cannot be reached or has no profile of the user.
 pub async fn run(args: ProfileArgs) -> Result<()> {
-    let channel = args.server.connect().await?;
-    let profile = fetch(channel, &args.user_id, args.server.address()).await?;
+    let router = args.server.connect().await?;
+    let profile = fetch(router, &args.user_id, args.server.address()).await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&profile_json(&profile))?);
     } else {
@@ -39,13 +37,13 @@ pub async fn run(args: ProfileArgs) -> Result<()> {
     Ok(())
 }
 
-async fn fetch(channel: RoleRouter, user_id: &str, url: &str) -> Result<Profile> {
+async fn fetch(router: RoleRouter, user_id: &str, url: &str) -> Result<Profile> {
     let request = GetProfileRequest { user_id: user_id.to_owned(), ..Default::default() };
-    match QueryServiceClient::new(channel).get_profile(request).await {
-        Ok(response) => response.into_inner().profile.context("the server answered without a profile"),
+    match QueryServiceClient::new(router).get_profile(request).await {
+        Ok(response) => response.into_inner().profile.context("the response has no profile"),
         Err(status) if status.code() == Code::NotFound => {
             bail!(
-                "the server at {url} has no profile of {user_id:?}: nothing was told of this shopper yet, or the id differs"
+                "the server at {url} has no profile of {user_id:?}: no event of this user was applied, or the id differs"
             )
         }
         Err(status) => bail!("the server at {url} refused: {}", status.message()),

@@ -1,5 +1,4 @@
-//! The command line. In come arguments, out goes one command's run and an exit code: 0 if all went well, 1 if not, 2 if the
-//! arguments make no sense.
+//! Command line: parses the arguments and runs one command. Exit codes: 0 on success, 1 on failure, 2 for invalid arguments.
 
 use crate::{
     card, doctor, erase, import, lab, next_action, probe, recommend, score, segments, serve, similar, token,
@@ -8,7 +7,7 @@ use crate::{
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Live shopper profiles: events in over gRPC, current profiles and their changes out.
+/// Live user profiles: events in over gRPC, current profiles and their changes out.
 #[derive(Debug, Parser)]
 #[command(name = "portrait", version, max_term_width = 100)]
 struct Arguments {
@@ -18,43 +17,43 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server: every role in one process, or one role.
+    /// Run the server: all roles in one process, or one role.
     Serve(serve::ServeArgs),
     /// Send a shop's event log to a server.
     Import(import::ImportArgs),
-    /// Show one shopper's profile as a card.
+    /// Show a user's profile as a card.
     Profile(card::ProfileArgs),
-    /// Erase a shopper, or say how far an erasure is.
+    /// Erase a user, or show the progress of an erasure.
     Erase(erase::EraseArgs),
-    /// Show the segments of the served model, or why a shopper is in one.
+    /// Show the segments of the served model, or explain a user's segment.
     Segments(segments::SegmentsArgs),
-    /// Show what a shopper may want next, and why.
+    /// Recommend items to a user, with reasons.
     Recommend(recommend::RecommendArgs),
-    /// Show what a shopper does next.
+    /// Predict a user's next action.
     Next(next_action::NextActionArgs),
-    /// Show how likely a purchase or a bad order is of a shopper, and why.
+    /// Score a user's propensity to buy or risk of a bad order, with reasons.
     Score(score::ScoreArgs),
-    /// Show who shops as a shopper does.
+    /// Find users similar to a user.
     Similar(similar::SimilarArgs),
-    /// Train a model now, and tell how far it is.
+    /// Train a model now, with progress.
     Train(train::TrainArgs),
     /// Compare recommendations from live and from stale profiles on a log.
     Eval(lab::EvalArgs),
-    /// Write what scores would be learned from, of a log.
+    /// Write the training examples that scores would learn from a log.
     Examples(lab::ExamplesArgs),
-    /// Say what would have been noticed of drift while a log was made.
+    /// Replay the drift checks over a log.
     Drift(lab::DriftArgs),
     /// Print changes of profiles as they happen.
     Watch(watch::WatchArgs),
-    /// Run a whole shop through a server in this process and show what its profiles say.
+    /// Run a simulated shop through a server in this process and show its profiles.
     Demo(lab::DemoArgs),
-    /// Look at store, servers, partitions and models, and say what to do.
+    /// Check configuration, store, servers, partitions and models, with remedies.
     Doctor(doctor::DoctorArgs),
-    /// Write one event and read it back, and say whether a deployment does its work.
+    /// Write one event and read it back, to check a deployment end to end.
     Probe(probe::ProbeArgs),
-    /// Make a token for a caller, and the entry that lets it in.
+    /// Create a token for a caller, with its entry in the tokens file.
     Token(token::TokenArgs),
-    /// Measure the server on this machine.
+    /// Benchmark the server on this machine.
     Bench(lab::BenchArgs),
 }
 
@@ -66,7 +65,7 @@ pub fn main() -> ExitCode {
         Err(error) => return failed(&error.into()),
     };
     let outcome = runtime.block_on(run(arguments.command));
-    // What still computes, as a training that was abandoned, is waited for by nobody.
+    // Blocking work without a result, such as an abandoned training, must not delay the exit.
     runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -87,7 +86,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Similar(args) => similar::run(args).await,
         Command::Train(args) => train::run(args).await,
         Command::Eval(args) => lab::eval(args).await,
-        Command::Examples(args) => lab::cases(args).await,
+        Command::Examples(args) => lab::examples(args).await,
         Command::Drift(args) => lab::drift(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Demo(args) => lab::demo(args).await,

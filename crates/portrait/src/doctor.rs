@@ -1,15 +1,16 @@
-//! `portrait doctor`: looks at a deployment as its operator would, and says what to do. In go the configuration that `serve` would
-//! use and the address of the servers, out goes a table: what was looked at, how it is, and the remedy. Nothing is changed, except
-//! that a store on Redis that is not there yet is created as `serve` would.
+//! `portrait doctor`: checks a deployment and prints a table of checks, verdicts and remedies. It uses the configuration of `serve`
+//! and the address of the servers. Read-only, except that a missing store on Redis is created as `serve` does.
 
+mod finding;
 mod store;
 
 use crate::serve::ConfigArgs;
 use anyhow::{Result, bail};
 use clap::Args;
 use comfy_table::{Table, presets};
+use finding::{Finding, Severity};
 use portrait_client::text::words;
-use portrait_client::{RoleRouter, ROLES, ServerArgs};
+use portrait_client::{ROLES, RoleRouter, ServerArgs};
 use portrait_node::Config;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
@@ -22,10 +23,10 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-/// So many records that are not applied are worth a word.
+/// Lag, in records, above which the check warns.
 const LAG_WARNING: u64 = 100_000;
 
-/// The arguments of `portrait doctor`.
+/// Arguments of `portrait doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     #[command(flatten)]
@@ -34,49 +35,16 @@ pub struct DoctorArgs {
     server: ServerArgs,
 }
 
-/// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Severity {
-    Ok,
-    /// Not as it could be, and nothing is lost by it.
-    Warning,
-    Failed,
-}
-
-/// One thing that was looked at.
-#[derive(Debug)]
-struct Finding {
-    what: String,
-    verdict: Severity,
-    detail: String,
-    /// What to do; empty if it is well.
-    remedy: String,
-}
-
-impl Finding {
-    fn ok(what: &str, told: impl Into<String>) -> Self {
-        Self { what: what.to_owned(), verdict: Severity::Ok, detail: told.into(), remedy: String::new() }
-    }
-
-    fn warning(what: &str, told: impl Into<String>, remedy: &str) -> Self {
-        Self { verdict: Severity::Warning, remedy: remedy.to_owned(), ..Self::ok(what, told) }
-    }
-
-    fn failed(what: &str, told: impl Into<String>, remedy: &str) -> Self {
-        Self { verdict: Severity::Failed, remedy: remedy.to_owned(), ..Self::ok(what, told) }
-    }
-}
-
-/// Looks at everything and prints the table.
+/// Runs all checks and prints the table.
 ///
 /// # Errors
-/// If anything is ill.
+/// If any check failed.
 pub async fn run(args: DoctorArgs) -> Result<()> {
     let findings = examine(args).await;
     println!("{}", table(&findings));
-    let ill = findings.iter().filter(|finding| finding.verdict == Severity::Failed).count();
-    if ill > 0 {
-        bail!("{} to be put right", words::counted(ill as u64, "thing"));
+    let failed = findings.iter().filter(|finding| finding.severity == Severity::Failed).count();
+    if failed > 0 {
+        bail!("{} failed", words::counted(failed as u64, "check"));
     }
     Ok(())
 }
@@ -84,7 +52,9 @@ pub async fn run(args: DoctorArgs) -> Result<()> {
 async fn examine(args: DoctorArgs) -> Vec<Finding> {
     let sources = match args.config.sources(Vec::new()) {
         Ok(sources) => sources,
-        Err(error) => return vec![Finding::failed("configuration", format!("{error:#}"), "correct the flag")],
+        Err(error) => {
+            return vec![Finding::failed("configuration", format!("{error:#}"), "correct the flag")];
+        }
     };
     let config = match Config::load(&sources) {
         Ok(config) => config,
@@ -95,13 +65,13 @@ async fn examine(args: DoctorArgs) -> Vec<Finding> {
         Err(error) => return vec![Finding::failed("configuration", error.to_string(), "correct the key")],
     };
     let mut findings = vec![match config.validate() {
-        Ok(()) => Finding::ok("configuration", "makes sense"),
+        Ok(()) => Finding::ok("configuration", "valid"),
         Err(error) => Finding::failed("configuration", error.to_string(), "correct the key"),
     }];
     findings.push(port(&config.server));
     findings.push(store::examine(&config).await);
     match args.server.connect().await {
-        Ok(line) => findings.extend(servers(&line).await),
+        Ok(router) => findings.extend(servers(&router).await),
         Err(error) => {
             let remedy = "start `portrait serve`, or name its address with --to";
             findings.push(Finding::failed("servers", format!("{:#}", anyhow::Error::from(error)), remedy));
@@ -110,56 +80,56 @@ async fn examine(args: DoctorArgs) -> Vec<Finding> {
     findings
 }
 
-/// What the gRPC port lets in.
+/// Checks the access control of the gRPC port.
 fn port(server: &ServerConfig) -> Finding {
-    const WHAT: &str = "port";
+    const CHECK: &str = "port";
     match server.secured() {
         Ok((connections, calls)) => {
-            let told = format!("{connections}, and calls {calls}");
+            let detail = format!("{connections}, and calls {calls}");
             let is_open =
                 server.tokens_file.as_os_str().is_empty() && server.tls_client_ca.as_os_str().is_empty();
             if is_open && !server.listen.ip().is_loopback() {
-                let remedy =
-                    "name a file of tokens in server.tokens_file, or let only friends reach the port";
-                return Finding::warning(WHAT, told, remedy);
+                let remedy = "set server.tokens_file, or restrict the port to trusted networks";
+                return Finding::warning(CHECK, detail, remedy);
             }
-            Finding::ok(WHAT, told)
+            Finding::ok(CHECK, detail)
         }
-        Err(error) => Finding::failed(WHAT, error.to_string(), "correct the key"),
+        Err(error) => Finding::failed(CHECK, error.to_string(), "correct the key"),
     }
 }
 
-async fn servers(line: &RoleRouter) -> Vec<Finding> {
+async fn servers(router: &RoleRouter) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (role, service) in ROLES {
-        findings.push(health(line, role, service).await);
+        findings.push(health(router, role, service).await);
     }
-    let partitions = FeatureServiceClient::new(line.clone()).list_partitions(ListPartitionsRequest {}).await;
+    let partitions =
+        FeatureServiceClient::new(router.clone()).list_partitions(ListPartitionsRequest {}).await;
     findings.extend(match partitions {
-        Ok(answer) => list_partitions(&answer.into_inner()),
-        Err(status) => vec![unanswered("partitions", &status)],
+        Ok(response) => partition_findings(&response.into_inner()),
+        Err(status) => vec![call_failed("partitions", &status)],
     });
-    let models = ModelServiceClient::new(line.clone()).list_models(ListModelsRequest {}).await;
+    let models = ModelServiceClient::new(router.clone()).list_models(ListModelsRequest {}).await;
     findings.extend(match models {
-        Ok(answer) => list_models(&answer.into_inner()),
-        Err(status) => vec![unanswered("models", &status)],
+        Ok(response) => model_findings(&response.into_inner()),
+        Err(status) => vec![call_failed("models", &status)],
     });
     findings
 }
 
-fn unanswered(what: &str, status: &tonic::Status) -> Finding {
-    Finding::failed(what, status.message(), "see what the server's log says")
+fn call_failed(check: &str, status: &tonic::Status) -> Finding {
+    Finding::failed(check, status.message(), "see the server's log")
 }
 
-/// Whether the servers of a role take calls.
-async fn health(line: &RoleRouter, role: &str, service: &str) -> Finding {
+/// Checks the health of the servers of a role.
+async fn health(router: &RoleRouter, role: &str, service: &str) -> Finding {
     let request = HealthCheckRequest { service: service.to_owned() };
-    match HealthClient::new(line.of(service).clone()).check(request).await {
-        Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => Finding::ok(role, "serves"),
+    match HealthClient::new(router.peer(service).clone()).check(request).await {
+        Ok(response) if response.get_ref().status() == ServingStatus::Serving => Finding::ok(role, "serves"),
         Ok(_) => Finding::failed(
             role,
-            "answers, and does not serve yet",
-            "see its /readyz, which says what is missing",
+            "responds, but is not ready",
+            "see its /readyz, which lists the components that are not ready",
         ),
         Err(status) => {
             let remedy = format!("start `portrait serve {role}`, or name its address with --to {role}=URL");
@@ -168,65 +138,74 @@ async fn health(line: &RoleRouter, role: &str, service: &str) -> Finding {
     }
 }
 
-/// Who owns the partitions, and how far they are.
-fn list_partitions(answer: &ListPartitionsResponse) -> Vec<Finding> {
+/// Checks owners, lag and dead letters of the partitions.
+fn partition_findings(response: &ListPartitionsResponse) -> Vec<Finding> {
     let mut owned = BTreeMap::<&str, usize>::new();
-    let (mut orphans, mut lag, mut letters) = (Vec::new(), 0, 0);
-    for partition in &answer.partitions {
+    let mut unowned = Vec::new();
+    let mut lag = 0;
+    let mut dead_letters = 0;
+    for partition in &response.partitions {
         if partition.owner.is_empty() {
-            orphans.push(partition.partition.to_string());
+            unowned.push(partition.partition.to_string());
         } else {
             *owned.entry(&partition.owner).or_default() += 1;
         }
         lag += partition.log_end.saturating_sub(partition.applied_through);
-        letters += partition.dead_letters_total;
+        dead_letters += partition.dead_letters_total;
     }
     let owners: Vec<String> = owned.iter().map(|(owner, count)| format!("{owner} {count}")).collect();
-    let count = words::counted(answer.partitions.len() as u64, "partition");
-    let mut findings = vec![if orphans.is_empty() {
+    let count = words::counted(response.partitions.len() as u64, "partition");
+    let mut findings = vec![if unowned.is_empty() {
         Finding::ok("partitions", format!("{count}: {}", owners.join(", ")))
     } else {
-        let told = format!("nobody owns {} of {count}: {}", orphans.len(), orphans.join(" "));
-        let remedy = "start a feature worker; if one has just died, wait for feature.lease_ttl";
-        Finding::failed("partitions", told, remedy)
+        let detail = format!("{} of {count} without an owner: {}", unowned.len(), unowned.join(" "));
+        let remedy = "start a feature worker; if one has just failed, wait for feature.lease_ttl";
+        Finding::failed("partitions", detail, remedy)
     }];
-    let told = format!("{} not applied yet", words::counted(lag, "record"));
+    let detail = format!("{} not applied yet", words::counted(lag, "record"));
     findings.push(if lag > LAG_WARNING {
-        Finding::warning("lag", told, "start more feature workers if it does not fall")
+        Finding::warning("lag", detail, "start more feature workers if it does not decrease")
     } else {
-        Finding::ok("lag", told)
+        Finding::ok("lag", detail)
     });
-    if letters > 0 {
-        let told = format!("{} could not be applied and were set aside", words::counted(letters, "record"));
-        findings.push(Finding::warning("dead letters", told, "the feature workers' log names each and why"));
+    if dead_letters > 0 {
+        let detail = format!(
+            "{} could not be applied and were moved to the dead letters",
+            words::counted(dead_letters, "record")
+        );
+        findings.push(Finding::warning(
+            "dead letters",
+            detail,
+            "the feature workers' log has the reason of each",
+        ));
     }
     findings
 }
 
-/// Which model is served, and by whom.
-fn list_models(answer: &ListModelsResponse) -> Vec<Finding> {
-    if answer.active_version == 0 {
-        let remedy = "wait for model.rows_min shoppers, or ask with `portrait train`";
+/// Checks that all nodes serve the active model.
+fn model_findings(response: &ListModelsResponse) -> Vec<Finding> {
+    if response.active_version == 0 {
+        let remedy = "wait for model.rows_min users, or run `portrait train`";
         return vec![Finding::warning("models", "there is no model yet", remedy)];
     }
-    let active = answer.active_version;
+    let active = response.active_version;
     let behind = |refused: bool| {
-        let nodes = answer.nodes.iter().filter(move |node| node.serving_version != active);
+        let nodes = response.nodes.iter().filter(move |node| node.serving_version != active);
         nodes.filter(move |node| (node.refused_version == active) == refused)
     };
     let mut findings: Vec<Finding> = behind(true)
         .map(|node| {
-            let told = format!("{} refuses model {active}: {}", node.node, node.refusal);
-            Finding::failed("models", told, "train a model, or let all processes be of one release")
+            let detail = format!("{} refuses model {active}: {}", node.node, node.refusal);
+            Finding::failed("models", detail, "train a model, or run the same release in all processes")
         })
         .collect();
     if behind(false).next().is_some() {
         let names: Vec<&str> = behind(false).map(|node| &*node.node).collect();
-        let told = format!("model {active} is not served yet by {}", names.join(", "));
-        findings.push(Finding::warning("models", told, "it is on its way; look again"));
+        let detail = format!("model {active} is not served yet by {}", names.join(", "));
+        findings.push(Finding::warning("models", detail, "the rollout is in progress; check again"));
     }
     if findings.is_empty() {
-        let nodes = words::counted(answer.nodes.len() as u64, "node");
+        let nodes = words::counted(response.nodes.len() as u64, "node");
         findings.push(Finding::ok("models", format!("model {active} is served by {nodes}")));
     }
     findings
@@ -235,14 +214,14 @@ fn list_models(answer: &ListModelsResponse) -> Vec<Finding> {
 fn table(findings: &[Finding]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN);
-    table.set_header(["looked at", "", "found", "what to do"]);
-    for Finding { what, verdict, detail: told, remedy } in findings {
-        let verdict = match verdict {
+    table.set_header(["check", "verdict", "detail", "remedy"]);
+    for Finding { check, severity, detail, remedy } in findings {
+        let verdict = match severity {
             Severity::Ok => "ok",
-            Severity::Warning => "note",
-            Severity::Failed => "ILL",
+            Severity::Warning => "warning",
+            Severity::Failed => "failed",
         };
-        table.add_row([what.as_str(), verdict, told, remedy]);
+        table.add_row([check.as_str(), verdict, detail, remedy]);
     }
     table
 }
@@ -263,31 +242,31 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_that_nobody_owns_is_ill_and_a_long_lag_is_noted() {
-        let told = |partitions: Vec<PartitionStatus>| -> Vec<(Severity, String)> {
-            let findings = list_partitions(&ListPartitionsResponse { partitions });
-            findings.into_iter().map(|finding| (finding.verdict, finding.detail)).collect()
+    fn a_partition_without_an_owner_fails_and_a_long_lag_warns() {
+        let detail = |partitions: Vec<PartitionStatus>| -> Vec<(Severity, String)> {
+            let findings = partition_findings(&ListPartitionsResponse { partitions });
+            findings.into_iter().map(|finding| (finding.severity, finding.detail)).collect()
         };
         assert_eq!(
-            told(vec![partition(0, "one", 10), partition(1, "two", 12), partition(2, "one", 10)]),
+            detail(vec![partition(0, "one", 10), partition(1, "two", 12), partition(2, "one", 10)]),
             [
                 (Severity::Ok, "3 partitions: one 2, two 1".to_owned()),
                 (Severity::Ok, "2 records not applied yet".to_owned()),
             ]
         );
         assert_eq!(
-            told(vec![partition(0, "one", 10), partition(1, "", 300_000)]),
+            detail(vec![partition(0, "one", 10), partition(1, "", 300_000)]),
             [
-                (Severity::Failed, "nobody owns 1 of 2 partitions: 1".to_owned()),
+                (Severity::Failed, "1 of 2 partitions without an owner: 1".to_owned()),
                 (Severity::Warning, "299,990 records not applied yet".to_owned()),
             ]
         );
-        let letters = PartitionStatus { dead_letters_total: 3, ..partition(0, "one", 10) };
-        assert_eq!(told(vec![letters])[2].0, Severity::Warning);
+        let dead_letters = PartitionStatus { dead_letters_total: 3, ..partition(0, "one", 10) };
+        assert_eq!(detail(vec![dead_letters])[2].0, Severity::Warning);
     }
 
     #[test]
-    fn a_node_that_refuses_the_model_is_ill_and_one_that_waits_for_it_is_noted() {
+    fn a_node_that_refuses_the_model_fails_and_one_that_waits_for_it_warns() {
         let node = |name: &str, serving_version, refused_version| NodeStatus {
             node: name.to_owned(),
             serving_version,
@@ -296,8 +275,8 @@ mod tests {
             ..Default::default()
         };
         let verdicts = |active_version, nodes| -> Vec<Severity> {
-            let answer = ListModelsResponse { active_version, nodes, ..Default::default() };
-            list_models(&answer).into_iter().map(|finding| finding.verdict).collect()
+            let response = ListModelsResponse { active_version, nodes, ..Default::default() };
+            model_findings(&response).into_iter().map(|finding| finding.severity).collect()
         };
         assert_eq!(verdicts(0, vec![]), [Severity::Warning]);
         assert_eq!(verdicts(2, vec![node("one", 2, 0), node("two", 2, 1)]), [Severity::Ok]);

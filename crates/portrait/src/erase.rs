@@ -1,5 +1,4 @@
-//! `portrait erase`: a shopper is erased, or an earlier erasure is asked how far it is. In go an address and a shopper or a receipt,
-//! out go the state, the receipt and what it waits for.
+//! `portrait erase`: erases a user, or shows the progress of an erasure by its receipt.
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
@@ -9,65 +8,67 @@ use portrait_proto::v1::{EraseRequest, ErasureState, GetErasureRequest, GetErasu
 use std::time::{Duration, Instant};
 use tonic::{Code, Status};
 
-/// How long an erasure is sent again while nobody takes it.
+/// Time for which a failed erase request is retried.
 const SEND_WITHIN: Duration = Duration::from_secs(60);
-/// How long `--wait` waits unless it says how long.
+/// Default of `--wait`, in seconds.
 const WAIT_S: &str = "600";
-/// Pause before an erasure is sent again.
+/// Delay before an erase request is retried.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
-/// How often the state is asked for, at first and at last: a large store takes its time to look at everybody.
-const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
+/// First interval of polls of the state; doubled after each poll.
+const POLL_INTERVAL_MIN: Duration = Duration::from_millis(20);
+/// Maximum interval of polls: a large store needs minutes to sweep all profiles.
+const POLL_INTERVAL_MAX: Duration = Duration::from_secs(2);
 
-/// The arguments of `portrait erase`.
+/// Arguments of `portrait erase`.
 #[derive(Debug, Args)]
 pub struct EraseArgs {
-    /// The shopper's id.
+    /// User id as the shop assigns it.
     #[arg(value_name = "USER", required_unless_present = "receipt", conflicts_with = "receipt")]
     pub user: Option<String>,
-    /// Say how far an earlier erasure is, by its receipt.
+    /// Show the progress of an earlier erasure by its receipt.
     #[arg(long, value_name = "RECEIPT")]
     pub receipt: Option<String>,
-    /// Wait until it is applied, for 10 minutes at most or so many seconds.
+    /// Wait until the erasure is applied, at most 10 minutes or this many seconds.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = WAIT_S)]
     pub wait: Option<u64>,
-    /// Where the server answers, and how it is called.
+    /// Server address and credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }
 
-/// Erases or asks, waits if told to, and prints.
+/// Sends the erasure or reads its state, waits if requested, and prints the state.
 ///
 /// # Errors
-/// If the server cannot be reached, refuses, or has not applied an erasure in time that is waited for.
+/// If the server cannot be reached or refuses, or the erasure is not applied within `--wait`.
 pub async fn run(args: EraseArgs) -> Result<()> {
     let mut ingest = IngestServiceClient::new(args.server.connect().await?);
     let receipt = match args.receipt {
-        Some(text) => bytes_of(&text).context("the receipt is not what portrait erase printed")?,
+        Some(text) => parse_hex(&text).context("the receipt is not one printed by portrait erase")?,
         None => {
             let receipt = erase(&mut ingest, &args.user.unwrap_or_default()).await?;
-            // First of all: whoever ends this now can ask again with it.
-            println!("receipt   {}", text_of(&receipt));
+            // Printed first, so that an interrupted command can be continued with the receipt.
+            println!("receipt   {}", hex(&receipt));
             receipt
         }
     };
     let wait = args.wait.map(Duration::from_secs);
-    let state = state_within(&mut ingest, &receipt, wait.unwrap_or_default()).await?;
+    let state = poll_state(&mut ingest, &receipt, wait.unwrap_or_default()).await?;
     print!("{}", print_state(&state));
     if let Some(wait) = wait.filter(|_| state.state() == ErasureState::Accepted) {
-        bail!("it is in the log and not applied after {wait:?}: ask again with --receipt");
+        bail!("the erasure is in the log but not applied after {wait:?}: check again with --receipt");
     }
     Ok(())
 }
 
-/// Sends it until it is answered, each time with the same id: it is one erasure.
+/// Sends the erase request until it succeeds. All attempts carry the same id, so they are one erasure.
 async fn erase(ingest: &mut IngestServiceClient<RoleRouter>, user: &str) -> Result<Vec<u8>> {
     let deadline = Instant::now() + SEND_WITHIN;
     let event_id = format!("erase-{:032x}", rand::random::<u128>());
     loop {
         let request = EraseRequest { user_id: user.to_owned(), event_id: event_id.clone() };
         match ingest.erase(request).await {
-            Ok(answer) => return Ok(answer.into_inner().receipt),
-            Err(status) if may_pass(&status) && Instant::now() < deadline => {
+            Ok(response) => return Ok(response.into_inner().receipt),
+            Err(status) if is_retryable(&status) && Instant::now() < deadline => {
                 tokio::time::sleep(RETRY_AFTER).await;
             }
             Err(status) => return Err(status_error(status)),
@@ -75,34 +76,37 @@ async fn erase(ingest: &mut IngestServiceClient<RoleRouter>, user: &str) -> Resu
     }
 }
 
-/// The state, once it is applied, or after `wait`.
-async fn state_within(
+/// Polls the state until the erasure is applied, at most for `wait`.
+async fn poll_state(
     ingest: &mut IngestServiceClient<RoleRouter>,
     receipt: &[u8],
     wait: Duration,
 ) -> Result<GetErasureResponse> {
     let deadline = Instant::now() + wait;
-    let mut pause = POLL_INTERVAL.0;
+    let mut interval = POLL_INTERVAL_MIN;
     loop {
         match state(ingest, receipt).await {
             Ok(state) if state.state() != ErasureState::Accepted || Instant::now() >= deadline => {
                 return Ok(state);
             }
             Ok(_) => {}
-            Err(status) if may_pass(&status) && Instant::now() < deadline => {}
+            Err(status) if is_retryable(&status) && Instant::now() < deadline => {}
             Err(status) => return Err(status_error(status)),
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(POLL_INTERVAL.1);
+        tokio::time::sleep(interval).await;
+        interval = (interval * 2).min(POLL_INTERVAL_MAX);
     }
 }
 
-async fn state(ingest: &mut IngestServiceClient<RoleRouter>, receipt: &[u8]) -> Result<GetErasureResponse, Status> {
+async fn state(
+    ingest: &mut IngestServiceClient<RoleRouter>,
+    receipt: &[u8],
+) -> Result<GetErasureResponse, Status> {
     Ok(ingest.get_erasure(GetErasureRequest { receipt: receipt.to_vec() }).await?.into_inner())
 }
 
-/// Whether the same may succeed soon.
-fn may_pass(status: &Status) -> bool {
+/// Returns `true` if the call may succeed when repeated.
+fn is_retryable(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded)
 }
 
@@ -111,22 +115,22 @@ fn status_error(status: Status) -> anyhow::Error {
     anyhow!("{}", status.message())
 }
 
-/// How far it is, for a person.
+/// Formats the state for a terminal.
 fn print_state(state: &GetErasureResponse) -> String {
     let word = match state.state() {
         ErasureState::Unspecified => "unknown",
-        ErasureState::Accepted => "accepted: it is in the log, and will be applied",
-        ErasureState::Applied => "applied: the profile is gone, and so are edges to the shopper",
-        ErasureState::Complete => "complete: nothing that was sent before is left in the store",
+        ErasureState::Accepted => "accepted: in the log, not applied yet",
+        ErasureState::Applied => "applied: the profile is gone, and so are edges to the user",
+        ErasureState::Complete => "complete: no earlier data of the user is left in the store",
     };
-    let of = state.partitions;
+    let total = state.partitions;
     let steps = [
         ("applied", state.applied_partitions),
         ("edges", state.swept_partitions),
         ("log", state.trimmed_partitions),
         ("files", state.cleared_partitions),
     ];
-    let steps: Vec<String> = steps.iter().map(|(name, done)| format!("{name} {done}/{of}")).collect();
+    let steps: Vec<String> = steps.iter().map(|(name, done)| format!("{name} {done}/{total}")).collect();
     let mut text = format!("state     {word}\ndone      {}\n", steps.join(", "));
     if !state.waiting_for.is_empty() {
         text += &format!("waits for {}\n", state.waiting_for);
@@ -134,15 +138,15 @@ fn print_state(state: &GetErasureResponse) -> String {
     text
 }
 
-fn text_of(receipt: &[u8]) -> String {
+fn hex(receipt: &[u8]) -> String {
     receipt.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn bytes_of(text: &str) -> Result<Vec<u8>> {
+fn parse_hex(text: &str) -> Result<Vec<u8>> {
     if !text.is_ascii() || !text.len().is_multiple_of(2) {
-        bail!("it is not of pairs of hexadecimal digits");
+        bail!("it is not an even number of hexadecimal digits");
     }
-    let pairs = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16));
+    let pairs = (0..text.len()).step_by(2).map(|start| u8::from_str_radix(&text[start..start + 2], 16));
     Ok(pairs.collect::<Result<_, _>>()?)
 }
 
@@ -151,16 +155,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_receipt_is_read_as_it_is_printed() {
+    fn a_printed_receipt_is_parsed_back() {
         let receipt = [0, 7, 255, 16];
-        assert_eq!(bytes_of(&text_of(&receipt)).expect("what was printed"), receipt);
+        assert_eq!(parse_hex(&hex(&receipt)).expect("what was printed"), receipt);
         for wrong in ["0", "xy", "ä1"] {
-            assert!(bytes_of(wrong).is_err(), "{wrong}");
+            assert!(parse_hex(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn a_person_is_told_what_is_done_and_what_is_waited_for() {
+    fn the_state_shows_progress_and_what_is_pending() {
         let state = GetErasureResponse {
             state: ErasureState::Applied.into(),
             partitions: 4,
@@ -170,8 +174,8 @@ mod tests {
             waiting_for: "the log".to_owned(),
             ..Default::default()
         };
-        let said = "state     applied: the profile is gone, and so are edges to the shopper\n\
+        let expected = "state     applied: the profile is gone, and so are edges to the user\n\
                     done      applied 4/4, edges 4/4, log 1/4, files 0/4\nwaits for the log\n";
-        assert_eq!(print_state(&state), said);
+        assert_eq!(print_state(&state), expected);
     }
 }

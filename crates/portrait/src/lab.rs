@@ -1,26 +1,26 @@
-//! Commands of the laboratory, or what stands for them in a build without the feature `lab`.
+//! Commands of the crate `lab`, or placeholders for them in a build without the feature `lab`.
 
 #[cfg(not(feature = "lab"))]
 pub(crate) use absent::{
-    UnavailableArgs as BenchArgs, UnavailableArgs as ExamplesArgs, UnavailableArgs as DemoArgs, UnavailableArgs as DriftArgs,
-    UnavailableArgs as EvalArgs, bench, examples, demo, drift, eval,
+    UnavailableArgs as BenchArgs, UnavailableArgs as ExamplesArgs, UnavailableArgs as DemoArgs,
+    UnavailableArgs as DriftArgs, UnavailableArgs as EvalArgs, bench, demo, drift, eval, examples,
 };
 #[cfg(feature = "lab")]
 pub(crate) use portrait_lab::{
     bench::{BenchArgs, run as bench},
-    examples::{ExamplesArgs, run as cases},
     demo::{DemoArgs, run as demo},
     drift::{DriftArgs, run as drift},
     eval::{EvalArgs, run as eval},
+    examples::{ExamplesArgs, run as examples},
 };
 
-/// Commands that take any arguments and name the build that has them.
+/// Placeholder commands, which accept any arguments and name the build that has the command.
 #[cfg(any(test, not(feature = "lab")))]
 #[cfg_attr(feature = "lab", expect(dead_code, reason = "one command stands for all in the test"))]
 mod absent {
     use anyhow::{Result, bail};
 
-    /// Arguments that are not read, help among them: the only answer is the name of the other build.
+    /// Ignored arguments, `--help` included: the only output is the name of the other build.
     #[derive(Debug, clap::Args)]
     #[command(disable_help_flag = true)]
     pub(crate) struct UnavailableArgs {
@@ -33,9 +33,9 @@ mod absent {
         missing("bench")
     }
 
-    /// Runs `portrait cases`.
+    /// Runs `portrait examples`.
     pub(crate) async fn examples(_: UnavailableArgs) -> Result<()> {
-        missing("cases")
+        missing("examples")
     }
 
     /// Runs `portrait demo`.
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_that_is_absent_takes_any_arguments_and_names_the_build_that_has_it() {
+    async fn an_absent_command_accepts_any_arguments_and_names_the_build_that_has_it() {
         for given in [&["demo"][..], &["demo", "log.csv", "--format", "rees46"], &["demo", "--help"]] {
             let Command { arguments } = Command::try_parse_from(given).expect("any arguments");
             let error = absent::demo(arguments).await.expect_err("it is not there");

@@ -1,4 +1,4 @@
-//! Command line of the binary: a server, and commands that are clients as any other and know a server by its API.
+//! Command line of the binary: the server, and commands that use the public API as any client does.
 
 pub mod card;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! The binary: everything it does is in the library, so that tests can run the same command line.
+//! Entry point of the binary. All code is in the library, so that tests can run the same command line.
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,4 +1,4 @@
-//! `portrait next`: what a shopper does next. In go an address and a shopper, out goes a bar for every action, or JSON.
+//! `portrait next`: predicted probabilities of a user's next action, as bars or JSON.
 
 use anyhow::Result;
 use clap::Args;
@@ -7,24 +7,24 @@ use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{Action, NextAction, PredictNextActionRequest};
 use serde_json::json;
 
-/// The arguments of `portrait next`.
+/// Arguments of `portrait next`.
 #[derive(Debug, Args)]
 pub struct NextActionArgs {
-    /// The shopper's id.
+    /// User id as the shop assigns it.
     #[arg(value_name = "USER")]
     pub user: String,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-    /// Where the server answers, and how it is called.
+    /// Server address and credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }
 
-/// How long the bar of a certain action is.
-const BAR: f64 = 40.0;
+/// Length of the bar of probability 1, in columns.
+const BAR_COLUMNS: f64 = 40.0;
 
-/// Asks and prints.
+/// Requests and prints the prediction.
 ///
 /// # Errors
 /// If the server cannot be reached or has no model.
@@ -32,35 +32,35 @@ pub async fn run(args: NextActionArgs) -> Result<()> {
     let mut query = QueryServiceClient::new(args.server.connect().await?);
     let request =
         PredictNextActionRequest { user_id: args.user.clone(), ..PredictNextActionRequest::default() };
-    let answer = query.predict_next_action(request).await?.into_inner();
+    let response = query.predict_next_action(request).await?.into_inner();
     if args.json {
         let action =
             |next: &NextAction| json!({"action": word(next.action()), "probability": next.probability});
-        let actions: Vec<_> = answer.actions.iter().map(action).collect();
+        let actions: Vec<_> = response.actions.iter().map(action).collect();
         println!(
             "{:#}",
             json!({
-                "last_action": word(answer.last_action()),
+                "last_action": word(response.last_action()),
                 "actions": actions,
-                "profile_version": answer.profile_version,
-                "model_version": answer.model_version,
+                "profile_version": response.profile_version,
+                "model_version": response.model_version,
             })
         );
         return Ok(());
     }
-    match answer.last_action() {
+    match response.last_action() {
         Action::Unspecified => println!("The next visit of {} begins with", args.user),
         last => println!("After {} comes", word(last)),
     }
-    for next in &answer.actions {
-        let bar = "#".repeat((BAR * next.probability).round() as usize);
+    for next in &response.actions {
+        let bar = "#".repeat((BAR_COLUMNS * next.probability).round() as usize);
         println!("{:>17} {:5.1}% {bar}", word(next.action()), 100.0 * next.probability);
     }
-    println!("profile version {}, model {}", answer.profile_version, answer.model_version);
+    println!("profile version {}, model {}", response.profile_version, response.model_version);
     Ok(())
 }
 
-/// As it is called in configuration and logs: `add_to_cart`.
+/// Returns the name of an action as in configuration and logs, such as `add_to_cart`.
 fn word(action: Action) -> String {
     action.as_str_name().trim_start_matches("ACTION_").to_lowercase()
 }

@@ -1,6 +1,5 @@
-//! `portrait probe`: whether a deployment does its work, from an event to the profile that it made. In go an address and how long it
-//! may take, out goes one line and an exit code. One event of a shopper of its own is written, with a new id each time, and read
-//! back with its token; nothing else is changed, and a deployment that is probed for ever has one shopper more.
+//! `portrait probe`: end-to-end check of a deployment. It writes one event of a dedicated user, with a new id each time, and reads the
+//! profile back with the token of the write. Repeated probes add one user to a deployment, no more.
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -14,55 +13,55 @@ use portrait_runtime::{Clock, SystemClock};
 use std::time::{Duration, Instant};
 use tonic::{Code, Request, Status};
 
-/// How long to wait before it is tried again.
-const PAUSE: Duration = Duration::from_millis(250);
-/// The least that a call may take, however little time is left.
+/// Delay between two attempts.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
+/// Minimum timeout of a call, however little time is left.
 const CALL_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
-/// The arguments of `portrait probe`.
+/// Arguments of `portrait probe`.
 #[derive(Debug, Args)]
 pub struct ProbeArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// The shopper that the event is of; nobody's own id.
+    /// Id of the dedicated user; no real user may have it.
     #[arg(long, value_name = "USER", default_value = "portrait-probe")]
     user: String,
-    /// How many seconds it may take; until then, what fails is tried again.
+    /// Time limit in seconds; failed attempts are repeated until then.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
 }
 
-/// What a profile counts of its events.
+/// Counters of applied events in a profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct AppliedCount {
     applied: u64,
     fingerprint: u64,
 }
 
-/// Why one try came to nothing.
+/// Failure of one attempt.
 enum ProbeFailure {
-    /// The next one may do better.
+    /// The next attempt may succeed.
     Transient(anyhow::Error),
-    /// Every other would fail as well.
+    /// All further attempts would fail too.
     Permanent(anyhow::Error),
 }
 
-/// Probes and says what was found.
+/// Probes the deployment and prints the result.
 ///
 /// # Errors
-/// If the event is not in the profile in time, or the profile does not count it once.
+/// If the event is not in the profile within the time limit, or the profile does not count it exactly once.
 pub async fn run(args: ProbeArgs) -> Result<()> {
     let started = Instant::now();
     let deadline = started + Duration::from_secs(args.timeout);
     let event_id = format!("probe-{:032x}", rand::random::<u128>());
-    // What the profile counted before the first try: the event may be in it although a try was not answered.
+    // Counters before the first attempt: the event may be applied although an attempt got no response.
     let mut before = None;
     loop {
         let failure = match attempt(&args, &event_id, &mut before, deadline).await {
             Ok(applied) => {
-                let took = started.elapsed().as_millis();
+                let elapsed_ms = started.elapsed().as_millis();
                 println!(
-                    "event {event_id} is in the profile of {:?}, event {applied} of it, after {took} ms",
+                    "event {event_id} is in the profile of {:?}, event {applied} of it, after {elapsed_ms} ms",
                     args.user
                 );
                 return Ok(());
@@ -70,33 +69,38 @@ pub async fn run(args: ProbeArgs) -> Result<()> {
             Err(ProbeFailure::Permanent(error)) => return Err(error),
             Err(ProbeFailure::Transient(error)) => error,
         };
-        if Instant::now() + PAUSE >= deadline {
+        if Instant::now() + RETRY_DELAY >= deadline {
             return Err(failure).with_context(|| format!("the probe has tried for {} s", args.timeout));
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(RETRY_DELAY).await;
     }
 }
 
-/// Writes the event and reads it back; the number of events in the profile. Written again it has the same id, and counts once.
+/// Writes the event and reads it back; returns the number of applied events. Repeated writes have the same id and count once.
 async fn attempt(
     args: &ProbeArgs,
     event_id: &str,
     before: &mut Option<AppliedCount>,
     deadline: Instant,
 ) -> Result<u64, ProbeFailure> {
-    let line = args.server.connect().await.map_err(|error| ProbeFailure::Transient(error.into()))?;
+    let router = args.server.connect().await.map_err(|error| ProbeFailure::Transient(error.into()))?;
     let known = match *before {
         Some(known) => known,
-        None => *before.insert(read(&line, &args.user, Vec::new(), deadline).await?),
+        None => *before.insert(read(&router, &args.user, Vec::new(), deadline).await?),
     };
-    let token = write(&line, &args.user, event_id, deadline).await?;
-    let now = read(&line, &args.user, token, deadline).await?;
+    let token = write(&router, &args.user, event_id, deadline).await?;
+    let now = read(&router, &args.user, token, deadline).await?;
     counted_once(event_id, known, now).map_err(ProbeFailure::Permanent)?;
     Ok(now.applied)
 }
 
-/// Writes one event; the token to read it by.
-async fn write(line: &RoleRouter, user: &str, event_id: &str, deadline: Instant) -> Result<Vec<u8>, ProbeFailure> {
+/// Writes one event; returns the token to read it with.
+async fn write(
+    router: &RoleRouter,
+    user: &str,
+    event_id: &str,
+    deadline: Instant,
+) -> Result<Vec<u8>, ProbeFailure> {
     let event = Event {
         event_id: event_id.to_owned(),
         user_id: user.to_owned(),
@@ -105,42 +109,47 @@ async fn write(line: &RoleRouter, user: &str, event_id: &str, deadline: Instant)
         ..Event::default()
     };
     let request = within(TrackRequest { events: vec![event], ..TrackRequest::default() }, deadline);
-    let answer = IngestServiceClient::new(line.clone())
+    let response = IngestServiceClient::new(router.clone())
         .track(request)
         .await
-        .map_err(|status| refused("ingest", &status))?;
-    let answer = answer.into_inner();
-    match answer.rejected.first() {
-        None => Ok(answer.consistency_token),
-        // Some reasons pass, as a full store; one that does not is told when the time is over.
+        .map_err(|status| call_failed("ingest", &status))?;
+    let response = response.into_inner();
+    match response.rejected.first() {
+        None => Ok(response.consistency_token),
+        // Some reasons are temporary, such as a full store. A lasting one is reported at the time limit.
         Some(rejection) => Err(ProbeFailure::Transient(anyhow::anyhow!(
-            "ingest does not take the event: {} {}",
+            "ingest rejected the event: {} {}",
             rejection.field,
             rejection.message
         ))),
     }
 }
 
-/// What the profile counts; nothing if there is none yet.
-async fn read(line: &RoleRouter, user: &str, read_after: Vec<u8>, deadline: Instant) -> Result<AppliedCount, ProbeFailure> {
+/// Reads the counters of the profile; zeros without a profile.
+async fn read(
+    router: &RoleRouter,
+    user: &str,
+    read_after: Vec<u8>,
+    deadline: Instant,
+) -> Result<AppliedCount, ProbeFailure> {
     let request = GetProfileRequest { user_id: user.to_owned(), read_after, read_at: None };
-    match QueryServiceClient::new(line.clone()).get_profile(within(request, deadline)).await {
-        Ok(answer) => Ok(AppliedCount::of(&answer.into_inner().profile.unwrap_or_default())),
+    match QueryServiceClient::new(router.clone()).get_profile(within(request, deadline)).await {
+        Ok(response) => Ok(AppliedCount::of(&response.into_inner().profile.unwrap_or_default())),
         Err(status) if status.code() == Code::NotFound => Ok(AppliedCount::default()),
-        Err(status) => Err(refused("query", &status)),
+        Err(status) => Err(call_failed("query", &status)),
     }
 }
 
-/// Whether the profile counts the event, and counts it once. Other probes may have written meanwhile.
+/// Checks that the profile counts the event exactly once. Concurrent probes may have added other events.
 fn counted_once(event_id: &str, before: AppliedCount, now: AppliedCount) -> Result<()> {
     let record = RecordId::parse(event_id).context("a probe's id")?;
-    let own = Fingerprint::default().with(&record).get();
+    let event_fingerprint = Fingerprint::default().with(&record).get();
     match now.applied.checked_sub(before.applied) {
-        Some(1) if now.fingerprint == before.fingerprint.wrapping_add(own) => Ok(()),
+        Some(1) if now.fingerprint == before.fingerprint.wrapping_add(event_fingerprint) => Ok(()),
         Some(1) => bail!("one event was applied, and it is not {event_id}: the fingerprint differs"),
         Some(2..) => Ok(()),
         Some(0) | None => bail!(
-            "{event_id} was acknowledged and is not in the profile, which counted {} events before and {} now",
+            "{event_id} was acknowledged but is not in the profile, which counted {} events before and {} now",
             before.applied,
             now.applied
         ),
@@ -153,8 +162,8 @@ fn within<T>(message: T, deadline: Instant) -> Request<T> {
     request
 }
 
-fn refused(role: &str, status: &Status) -> ProbeFailure {
-    let error = anyhow::anyhow!("{role} answers {:?}: {}", status.code(), status.message());
+fn call_failed(role: &str, status: &Status) -> ProbeFailure {
+    let error = anyhow::anyhow!("{role} responded {:?}: {}", status.code(), status.message());
     match status.code() {
         Code::InvalidArgument
         | Code::Unauthenticated
@@ -176,22 +185,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_that_is_missing_or_another_one_is_told() {
-        let own = Fingerprint::default().with(&RecordId::parse("probe-1").expect("an id")).get();
+    fn a_missing_event_and_a_foreign_event_are_reported() {
+        let event_fingerprint =
+            Fingerprint::default().with(&RecordId::parse("probe-1").expect("an id")).get();
         let before = AppliedCount { applied: 7, fingerprint: u64::MAX };
         let rows = [
-            (8, before.fingerprint.wrapping_add(own), None),
+            (8, before.fingerprint.wrapping_add(event_fingerprint), None),
             (9, 5, None),
             (8, 5, Some("it is not probe-1")),
             (7, u64::MAX, Some("is not in the profile, which counted 7 events before and 7 now")),
             (0, 0, Some("counted 7 events before and 0 now")),
         ];
         for (applied, fingerprint, expected) in rows {
-            let told = counted_once("probe-1", before, AppliedCount { applied, fingerprint })
+            let result = counted_once("probe-1", before, AppliedCount { applied, fingerprint })
                 .map_err(|error| error.to_string());
             match expected {
-                None => assert_eq!(told, Ok(())),
-                Some(part) => assert!(told.as_ref().is_err_and(|told| told.contains(part)), "{told:?}"),
+                None => assert_eq!(result, Ok(())),
+                Some(part) => {
+                    assert!(result.as_ref().is_err_and(|message| message.contains(part)), "{result:?}")
+                }
             }
         }
     }

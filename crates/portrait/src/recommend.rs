@@ -1,5 +1,4 @@
-//! `portrait recommend`: what a shopper may want next. In go an address, a shopper and filters, out go a table of items and why, or
-//! JSON.
+//! `portrait recommend`: recommended items of a user with reasons, as a table or JSON.
 
 use anyhow::Result;
 use clap::Args;
@@ -9,33 +8,33 @@ use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{RecommendRequest, Recommendation, RecommendationPart};
 use serde_json::json;
 
-/// The arguments of `portrait recommend`.
+/// Arguments of `portrait recommend`.
 #[derive(Debug, Args)]
 pub struct RecommendArgs {
-    /// The shopper's id.
+    /// User id as the shop assigns it.
     #[arg(value_name = "USER")]
     pub user: String,
-    /// How many items.
+    /// Maximum number of items.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub count: u32,
-    /// Leave out what the shopper bought.
+    /// Exclude items that the user bought.
     #[arg(long)]
     pub exclude_bought: bool,
-    /// Leave out all of the shopper's newest items.
+    /// Exclude all recent items of the user.
     #[arg(long)]
     pub exclude_recent: bool,
-    /// Only items of this category; may be given again.
+    /// Only items of this category; can be repeated.
     #[arg(long = "category", value_name = "CATEGORY")]
     pub categories: Vec<String>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-    /// Where the server answers, and how it is called.
+    /// Server address and credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }
 
-/// Asks and prints.
+/// Requests and prints the recommendations.
 ///
 /// # Errors
 /// If the server cannot be reached or has no model of items.
@@ -49,7 +48,7 @@ pub async fn run(args: RecommendArgs) -> Result<()> {
         categories: args.categories,
         ..RecommendRequest::default()
     };
-    let answer = query.recommend(request).await?.into_inner();
+    let response = query.recommend(request).await?.into_inner();
     if args.json {
         let item = |item: &Recommendation| {
             let reasons = item.reasons.iter().map(|reason| (word(reason.part()), json!(reason.contribution)));
@@ -60,34 +59,40 @@ pub async fn run(args: RecommendArgs) -> Result<()> {
                 "reasons": reasons.collect::<serde_json::Map<String, serde_json::Value>>(),
             })
         };
-        let (profile, model) = (answer.profile_version, answer.model_version);
-        let items: Vec<_> = answer.items.iter().map(item).collect();
-        println!("{:#}", json!({"profile_version": profile, "model_version": model, "items": items}));
+        let items: Vec<_> = response.items.iter().map(item).collect();
+        println!(
+            "{:#}",
+            json!({
+                "profile_version": response.profile_version,
+                "model_version": response.model_version,
+                "items": items,
+            })
+        );
         return Ok(());
     }
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN);
     table.set_header(["item", "score", "because", "goes with"]);
-    for item in &answer.items {
+    for item in &response.items {
         let reasons: Vec<String> = item.reasons.iter().take(2).map(|reason| word(reason.part())).collect();
         let score = format!("{:.3}", item.score);
         table.add_row([item.item_id.clone(), score, reasons.join(", "), item.because_item_id.clone()]);
     }
     println!("{table}");
-    println!("profile version {}, model {}", answer.profile_version, answer.model_version);
+    println!("profile version {}, model {}", response.profile_version, response.model_version);
     Ok(())
 }
 
 fn word(part: RecommendationPart) -> String {
     let word = match part {
         RecommendationPart::Unspecified => "unknown",
-        RecommendationPart::Repeat => "had before",
-        RecommendationPart::Cooccurrence => "had together",
-        RecommendationPart::Sequence => "follows",
-        RecommendationPart::Latent => "taste",
+        RecommendationPart::Repeat => "repeat",
+        RecommendationPart::Cooccurrence => "cooccurrence",
+        RecommendationPart::Sequence => "sequence",
+        RecommendationPart::Latent => "latent",
         RecommendationPart::Segment => "segment",
         RecommendationPart::Popular => "popular",
-        RecommendationPart::Trending => "popular lately",
+        RecommendationPart::Trending => "trending",
     };
     word.to_owned()
 }

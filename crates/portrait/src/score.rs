@@ -1,5 +1,4 @@
-//! `portrait score`: how likely a purchase or a bad order is of a shopper. In go an address, a shopper and a target, out goes a table of
-//! what moves the score, or JSON.
+//! `portrait score`: a user's propensity to buy or risk of a bad order, with the contributions to the score, as a table or JSON.
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -9,39 +8,39 @@ use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{ScoreLearner, ScoreRequest, ScoreResponse, ScoreTarget};
 use serde_json::json;
 
-/// The arguments of `portrait score`.
+/// Arguments of `portrait score`.
 #[derive(Debug, Args)]
 pub struct ScoreArgs {
-    /// The shopper's id.
+    /// User id as the shop assigns it.
     #[arg(value_name = "USER")]
     pub user: String,
-    /// What is foretold.
+    /// Target of the score.
     #[arg(long, value_enum, default_value_t = ScoreTargetArg::Propensity)]
     pub target: ScoreTargetArg,
-    /// How many reasons are told.
+    /// Maximum number of reasons.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub reasons: u32,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-    /// Where the server answers, and how it is called.
+    /// Server address and credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }
 
-/// What can be foretold.
+/// Target of a score on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ScoreTargetArg {
-    /// A purchase within seven days.
+    /// Purchase within seven days.
     Propensity,
-    /// That an order turns out badly.
+    /// Bad outcome of an order.
     Risk,
 }
 
-/// Asks and prints.
+/// Requests and prints the score.
 ///
 /// # Errors
-/// If the server cannot be reached, does not know the shopper or has learned no such score.
+/// If the server cannot be reached, does not know the user, or has no model of this score.
 pub async fn run(args: ScoreArgs) -> Result<()> {
     let mut query = QueryServiceClient::new(args.server.connect().await?);
     let target = match args.target {
@@ -54,16 +53,16 @@ pub async fn run(args: ScoreArgs) -> Result<()> {
         reasons: args.reasons,
         ..ScoreRequest::default()
     };
-    let answer = query.score(request).await?.into_inner();
+    let response = query.score(request).await?.into_inner();
     if args.json {
-        println!("{:#}", json(&answer));
+        println!("{:#}", json(&response));
         return Ok(());
     }
-    let quality = answer.quality.unwrap_or_default();
+    let quality = response.quality.unwrap_or_default();
     println!(
-        "{:.1}%, by {}: {} of {} cases came about, AUC {:.3}; at {:.1}% or more, {:.0}% do and {:.0}% of all are found",
-        100.0 * answer.probability,
-        word(answer.learner()),
+        "{:.1}%, by {}: {} positives of {} examples, AUC {:.3}; at threshold {:.1}%: precision {:.0}%, recall {:.0}%",
+        100.0 * response.probability,
+        word(response.learner()),
         quality.positives,
         quality.examples,
         quality.auc,
@@ -71,53 +70,53 @@ pub async fn run(args: ScoreArgs) -> Result<()> {
         100.0 * quality.precision,
         100.0 * quality.recall,
     );
-    println!("{}", table(&answer));
-    println!("profile version {}, model {}", answer.profile_version, answer.model_version);
+    println!("{}", table(&response));
+    println!("profile version {}, model {}", response.profile_version, response.model_version);
     Ok(())
 }
 
-/// What the score adds up from.
-fn table(answer: &ScoreResponse) -> Table {
+/// Renders the contributions that add up to the log-odds.
+fn table(response: &ScoreResponse) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN);
-    table.set_header(["component", "value", "log-odds", "what it says"]);
+    table.set_header(["component", "value", "log-odds", "description"]);
     let log_odds = |value: f64| format!("{value:+.3}");
-    table.add_row(["", "", &log_odds(answer.base_log_odds), "a shopper of whom nothing is known"]);
-    for reason in &answer.reasons {
+    table.add_row(["", "", &log_odds(response.base_log_odds), "baseline: an unknown user"]);
+    for reason in &response.reasons {
         let value = format!("{:.3} {}", reason.value, reason.unit);
         table.add_row([&reason.component, value.trim_end(), &log_odds(reason.log_odds), &reason.description]);
     }
-    table.add_row(["", "", &log_odds(answer.other_log_odds), "everything else"]);
-    table.add_row(["", "", &log_odds(answer.log_odds), "together"]);
+    table.add_row(["", "", &log_odds(response.other_log_odds), "all other components"]);
+    table.add_row(["", "", &log_odds(response.log_odds), "total"]);
     table
 }
 
-fn json(answer: &ScoreResponse) -> serde_json::Value {
-    let quality = answer.quality.unwrap_or_default();
-    let reasons: Vec<_> = answer
+fn json(response: &ScoreResponse) -> serde_json::Value {
+    let quality = response.quality.unwrap_or_default();
+    let reasons: Vec<_> = response
         .reasons
         .iter()
         .map(|reason| json!({"component": reason.component, "value": reason.value, "log_odds": reason.log_odds}))
         .collect();
     json!({
-        "probability": answer.probability,
-        "log_odds": answer.log_odds,
-        "base_log_odds": answer.base_log_odds,
+        "probability": response.probability,
+        "log_odds": response.log_odds,
+        "base_log_odds": response.base_log_odds,
         "reasons": reasons,
-        "other_log_odds": answer.other_log_odds,
-        "learner": word(answer.learner()),
+        "other_log_odds": response.other_log_odds,
+        "learner": word(response.learner()),
         "auc": quality.auc,
         "threshold": quality.threshold,
         "precision": quality.precision,
         "recall": quality.recall,
-        "profile_version": answer.profile_version,
-        "model_version": answer.model_version,
+        "profile_version": response.profile_version,
+        "model_version": response.model_version,
     })
 }
 
 fn word(learner: ScoreLearner) -> &'static str {
     match learner {
-        ScoreLearner::Unspecified => "something unknown",
+        ScoreLearner::Unspecified => "an unknown learner",
         ScoreLearner::Tree => "a decision tree",
         ScoreLearner::Network => "a neural network",
         ScoreLearner::Logistic => "logistic regression",

@@ -75,7 +75,7 @@ impl ConfigArgs {
     pub(crate) fn sources(self, mut flags: Vec<(String, toml::Value)>) -> Result<Sources> {
         flags.extend(self.store.map(|url| ("store.url".to_owned(), text(url))));
         for setting in self.settings {
-            flags.push(parsed(&setting).with_context(|| format!("--set {setting}"))?);
+            flags.push(parse_setting(&setting).with_context(|| format!("--set {setting}"))?);
         }
         Ok(Sources::of_process(self.config, flags))
     }
@@ -86,7 +86,7 @@ fn text(value: String) -> toml::Value {
 }
 
 /// Parses `KEY=VALUE`.
-fn parsed(setting: &str) -> Result<(String, toml::Value)> {
+fn parse_setting(setting: &str) -> Result<(String, toml::Value)> {
     let (key, value) = setting.split_once('=').context("is not KEY=VALUE")?;
     Ok((key.to_owned(), config::value_of(value)))
 }

@@ -1,28 +1,27 @@
-//! `portrait token`: makes a token for a caller. In go its name and roles, out go the entry of the file that `server.tokens_file`
-//! names, with nothing but the token's hash, on standard output, so that it can be put at the end of that file; and the token itself,
-//! once, on standard error. Nothing is written anywhere else and no server is asked.
+//! `portrait token`: creates a token for a caller. Standard output gets the entry for `server.tokens_file`, with the hash only, so
+//! that it can be appended to the file. Standard error gets the token itself, once. No server is contacted.
 
 use anyhow::{Result, bail};
 use clap::Args;
 use portrait_runtime::tokens::{AccessRole, hashed};
 use std::fmt::Write;
 
-/// How a token begins, so that whoever finds one knows what it is.
+/// Prefix of tokens, so that secret scanners recognise leaked ones.
 const PREFIX: &str = "portrait_";
 
-/// The arguments of `portrait token`.
+/// Arguments of `portrait token`.
 #[derive(Debug, Args)]
 pub struct TokenArgs {
-    /// Who will show it, as limits and messages of yours call it.
+    /// Name of the caller, for limits and messages.
     #[arg(value_name = "NAME")]
     name: String,
-    /// What it may do; may be given again.
+    /// Role of the token; can be repeated.
     #[arg(long = "role", value_name = "ROLE", required = true, value_parser = role)]
     roles: Vec<AccessRole>,
-    /// Events a second that it may send; 0 is without limit.
+    /// Maximum number of events a second; 0: unlimited.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     events_per_second: u32,
-    /// Calls a second that it may read by; 0 is without limit.
+    /// Maximum number of read calls a second; 0: unlimited.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     calls_per_second: u32,
 }
@@ -36,21 +35,21 @@ fn role(text: &str) -> Result<AccessRole, String> {
     }
 }
 
-/// Makes a token and prints it.
+/// Creates and prints a token.
 ///
 /// # Errors
-/// If the name cannot stand in the file.
+/// If the name is empty or has control characters.
 pub fn run(args: &TokenArgs) -> Result<()> {
     if args.name.is_empty() || args.name.chars().any(char::is_control) {
         bail!("the name {:?} is empty or has control characters: give another", args.name);
     }
     let token = random();
-    eprintln!("for the caller alone, and not shown again: {token}");
+    eprintln!("secret of the caller, shown only once: {token}");
     print!("{}", entry(args, &token));
     Ok(())
 }
 
-/// 256 bits that nobody can guess.
+/// Generates a token with 256 random bits.
 fn random() -> String {
     let bytes: [u8; 32] = rand::random();
     bytes.iter().fold(PREFIX.to_owned(), |mut text, byte| {
@@ -79,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_differ_and_an_entry_has_the_hash_alone() {
+    fn tokens_differ_and_an_entry_has_only_the_hash() {
         let token = random();
         assert_eq!(token.len(), PREFIX.len() + 64);
         assert_ne!(token, random());
@@ -92,10 +91,10 @@ mod tests {
         let text = entry(&args, &token);
         assert!(!text.contains(&token), "{text}");
         let read: toml::Table = toml::from_str(&text).expect("TOML");
-        let first = &read["token"][0];
-        assert_eq!(first["name"].as_str(), Some("the \"shop\""));
-        assert_eq!(first["sha256"].as_str(), Some(hashed(&token).as_str()));
-        assert_eq!(first["events_per_second"].as_integer(), Some(500));
-        assert!(first.get("calls_per_second").is_none());
+        let first_entry = &read["token"][0];
+        assert_eq!(first_entry["name"].as_str(), Some("the \"shop\""));
+        assert_eq!(first_entry["sha256"].as_str(), Some(hashed(&token).as_str()));
+        assert_eq!(first_entry["events_per_second"].as_integer(), Some(500));
+        assert!(first_entry.get("calls_per_second").is_none());
     }
 }

@@ -1,5 +1,4 @@
-//! `portrait train`: asks the model service for a training now. In go an address and how many segments, out go a progress line
-//! and the outcome.
+//! `portrait train`: starts a training at the model service and prints its progress and outcome.
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -9,27 +8,27 @@ use portrait_client::{ServerArgs, train};
 use portrait_proto::v1::TrainModelRequest;
 use std::time::Duration;
 
-/// The arguments of `portrait train`.
+/// Arguments of `portrait train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// How many segments; without it, as many as before, or what suits the shoppers best for the first model.
+    /// Number of segments [default: as in the served model; for the first model, chosen by quality].
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub segments: u32,
-    /// Choose the number of segments anew.
+    /// Choose the number of segments by quality again.
     #[arg(long, conflicts_with = "segments")]
     pub choose: bool,
-    /// Publish it even if it is worse than the served model.
+    /// Publish the model even if it is worse than the served one.
     #[arg(long)]
     pub force: bool,
-    /// Where the server answers, and how it is called.
+    /// Server address and credentials.
     #[command(flatten)]
     pub server: ServerArgs,
 }
 
-/// Trains and says what came of it.
+/// Trains a model and prints the outcome.
 ///
 /// # Errors
-/// If the server cannot be reached, or nothing was published.
+/// If the server cannot be reached, or no model was published.
 pub async fn run(args: TrainArgs) -> Result<()> {
     let channel = args.server.connect().await?;
     let request =
@@ -45,17 +44,17 @@ pub async fn run(args: TrainArgs) -> Result<()> {
     bar.finish_and_clear();
     let outcome = outcome?;
     if !outcome.published {
-        bail!("nothing was published: {}", outcome.refusal);
+        bail!("no model was published: {}", outcome.refusal);
     }
     let manifest = outcome.manifest.unwrap_or_default();
     println!(
         "model {} is served: {} of {}",
         outcome.version,
         words::counted(manifest.segments.into(), "segment"),
-        words::counted(manifest.rows, "shopper")
+        words::counted(manifest.rows, "user")
     );
     if let Some(kept) = manifest.quality.and_then(|quality| quality.retained_share) {
-        println!("{:.1}% of the shoppers keep their segment", kept * 100.0);
+        println!("{:.1}% of the users keep their segment", kept * 100.0);
     }
     Ok(())
 }

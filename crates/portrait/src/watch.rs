@@ -1,6 +1,6 @@
-//! `portrait watch`: prints changes of profiles as they happen, one line each, and goes on where it was after a cut. In come an
-//! address and what to watch, out go lines on standard output; notices about the connection go to standard error. With a
-//! resume file it also goes on where it was after its own end: at least once, never with a gap.
+//! `portrait watch`: prints changes of profiles as they happen, one line each, and resumes after disconnects. Lines go to standard
+//! output, notices about the connection to standard error. With a resume file it also resumes after a restart: at least once,
+//! without gaps.
 
 mod lines;
 mod resume;
@@ -8,60 +8,60 @@ mod resume;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use lines::Printer;
-use portrait_client::{Subscription, ServerArgs, follow};
+use portrait_client::{ServerArgs, Subscription, follow};
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{WatchProfileChangesRequest, WatchProfileChangesResponse, WatchStart};
 use resume::ResumeFile;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
-/// Answers that may be handled before the resume file is written again.
+/// Maximum number of handled responses that are not saved in the resume file.
 const RESPONSES_UNSAVED_MAX: u32 = 256;
 
-/// The arguments of `portrait watch`.
+/// Arguments of `portrait watch`.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
-    /// Where the server answers, and how it is called.
+    /// Server address and credentials.
     #[command(flatten)]
     pub server: ServerArgs,
-    /// Only this shopper; may be given again, up to 1000 times.
+    /// Only this user; can be repeated, up to 1000 times.
     #[arg(long = "user", value_name = "ID")]
     pub users: Vec<String>,
-    /// Where to begin, if nothing is resumed.
+    /// Start position, if nothing is resumed.
     #[arg(long, value_enum, default_value_t = WatchFromArg::Now)]
     pub from: WatchFromArg,
-    /// Say what the profile says, too.
+    /// Print a summary of the profile with each change.
     #[arg(long)]
     pub profile: bool,
-    /// Only changes from one segment to another, with the segments' names.
+    /// Only changes of the segment, with the segments' names.
     #[arg(long)]
     pub segments: bool,
-    /// Only changes into or out of this segment, as s7; may be given again.
+    /// Only changes into or out of this segment, such as s7; can be repeated.
     #[arg(long = "segment", value_name = "ID")]
     pub segment_ids: Vec<String>,
     /// Print each change as a JSON object.
     #[arg(long)]
     pub json: bool,
-    /// Remember in this file what was printed, and go on after it the next time; then --from does not matter.
+    /// Save the position in this file and resume from it at the next start; it has precedence over --from.
     #[arg(long, value_name = "PATH")]
     pub resume_file: Option<PathBuf>,
 }
 
-/// Where a subscription begins.
+/// Start position of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum WatchFromArg {
-    /// With the next change.
+    /// The next change.
     Now,
-    /// With the oldest change that the server still has.
+    /// The oldest retained change.
     Earliest,
-    /// With every profile, and then the changes since.
+    /// All profiles first, then the changes since.
     Snapshot,
 }
 
-/// Prints changes until it is interrupted, or until nobody reads them any more.
+/// Prints changes until it is interrupted or standard output is closed.
 ///
 /// # Errors
-/// If the server cannot be reached at the beginning, refuses the request, or the lines or the resume file cannot be written.
+/// If the server cannot be reached at the start or refuses the request, or the output or the resume file cannot be written.
 pub async fn run(args: WatchArgs) -> Result<()> {
     let resume = args.resume_file.map(ResumeFile::open).transpose()?;
     let request = WatchProfileChangesRequest {
@@ -77,14 +77,14 @@ pub async fn run(args: WatchArgs) -> Result<()> {
         Session { printer: Printer::new(args.json), output: std::io::stdout(), resume, unsaved: 0 };
     let subscription = Subscription { server: args.server, request };
     let mut notice = |text: &str| eprintln!("{text}");
-    let mut handle = |answer: &WatchProfileChangesResponse| session.handle(answer);
-    let ended = tokio::select! {
-        ended = follow(subscription, &mut handle, &mut notice) => ended,
+    let mut handle = |response: &WatchProfileChangesResponse| session.handle(response);
+    let result = tokio::select! {
+        result = follow(subscription, &mut handle, &mut notice) => result,
         interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot listen for an interruption"),
     };
     session.save()?;
-    match ended {
-        // `portrait watch | head` ends when head has enough: that is no fault.
+    match result {
+        // `portrait watch | head` closes the pipe when head is done; that is no error.
         Err(error)
             if error
                 .downcast_ref::<std::io::Error>()
@@ -92,7 +92,7 @@ pub async fn run(args: WatchArgs) -> Result<()> {
         {
             Ok(())
         }
-        ended => ended,
+        result => result,
     }
 }
 
@@ -104,7 +104,7 @@ const fn start(from: WatchFromArg) -> WatchStart {
     }
 }
 
-/// What is printed to, and what is remembered of it.
+/// Output and resume file of a subscription.
 struct Session<W> {
     printer: Printer,
     output: W,
@@ -113,15 +113,15 @@ struct Session<W> {
 }
 
 impl<W: Write> Session<W> {
-    /// Prints first and remembers then: what is remembered was printed.
-    fn handle(&mut self, answer: &WatchProfileChangesResponse) -> Result<()> {
-        if let Some(line) = self.printer.line(answer) {
+    /// Prints a response and then notes its token, so that the saved position never skips an unprinted change.
+    fn handle(&mut self, response: &WatchProfileChangesResponse) -> Result<()> {
+        if let Some(line) = self.printer.line(response) {
             writeln!(self.output, "{line}")?;
         }
         let Some(resume) = &mut self.resume else { return Ok(()) };
-        resume.note(&answer.resume_token);
+        resume.note(&response.resume_token);
         self.unsaved += 1;
-        if self.unsaved >= RESPONSES_UNSAVED_MAX || matches!(answer.kind, Some(Kind::Progress(_))) {
+        if self.unsaved >= RESPONSES_UNSAVED_MAX || matches!(response.kind, Some(Kind::Progress(_))) {
             self.save()?;
         }
         Ok(())
@@ -130,7 +130,7 @@ impl<W: Write> Session<W> {
     fn save(&mut self) -> Result<()> {
         self.unsaved = 0;
         match &mut self.resume {
-            // Lines that are still in a buffer are not printed yet, and must not be remembered as if they were.
+            // Flushed first: buffered lines are not printed yet, and the saved position must not be ahead of them.
             Some(resume) => self.output.flush().map_err(Into::into).and_then(|()| resume.save()),
             None => Ok(()),
         }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_was_printed() {
+    fn only_printed_changes_are_saved() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("token");
         let resume = Some(ResumeFile::open(path.clone()).expect("a new file"));

@@ -1,65 +1,65 @@
-//! Why a file cannot be read on. Every error names the line, and the column where there is one; what came before it was read.
+//! Errors of reading a file, with line and column. Rows before the error have been read.
 
 use std::path::PathBuf;
 
-/// What a reader answers instead of a row.
+/// Failure to open or read a file.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file cannot be opened.
     #[error("{} cannot be opened", path.display())]
     Open {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Error of the file system.
         #[source]
         source: std::io::Error,
     },
-    /// The header is of another format, or of none.
+    /// The header does not match the format.
     #[error(
-        "line 1, column {column}: the header is not of format {format}: {found:?} stands where {expected:?} is expected; {remedy}"
+        "line 1, column {column}: the header is not of format {format}: found {found:?}, expected {expected:?}; {remedy}"
     )]
     Header {
-        /// The first column that differs, from 1.
+        /// First differing column, from 1.
         column: usize,
-        /// The format that was asked for.
+        /// Requested format.
         format: String,
-        /// What stands there.
+        /// Column name in the file.
         found: String,
-        /// What is expected there.
+        /// Column name of the format.
         expected: String,
-        /// What to do.
+        /// Matching format, or the columns of the requested one.
         remedy: String,
     },
-    /// A line has too few or too many fields.
+    /// The line has too few or too many fields.
     #[error(
-        "line {line}: has {found} fields, {expected} are expected: the line is cut, or the file is of another format"
+        "line {line}: has {found} fields, {expected} are expected: the line is truncated, or the file has another format"
     )]
     Fields {
-        /// Which, from 1.
+        /// Line number, from 1.
         line: u64,
-        /// How many it has.
+        /// Number of fields in the line.
         found: u64,
-        /// How many it should have.
+        /// Number of columns of the format.
         expected: u64,
     },
-    /// A field cannot be understood.
+    /// The field cannot be parsed.
     #[error("line {line}, column {column} ({name}): {problem}")]
     Field {
-        /// Which line, from 1.
+        /// Line number, from 1.
         line: u64,
-        /// Which column, from 1.
+        /// Column number, from 1.
         column: usize,
-        /// The column's name.
+        /// Name of the column.
         name: String,
-        /// What is wrong with it.
+        /// Problem, as a predicate: "is not UTF-8".
         problem: String,
     },
-    /// The file ends, or cannot be read on, within a line.
-    #[error("line {line}: the file cannot be read on; it may be cut")]
+    /// The file ends or becomes unreadable within a line.
+    #[error("line {line}: the file cannot be read further; it may be truncated")]
     Truncated {
-        /// The line, from 1.
+        /// Line number, from 1.
         line: u64,
-        /// Why.
+        /// Error of the file system or of the decoder.
         #[source]
         source: std::io::Error,
     },

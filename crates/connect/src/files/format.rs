@@ -1,9 +1,8 @@
-//! The formats of shops' logs: their columns, and what their documentation says of repeated rows. In comes a header, out
-//! goes whether it fits, and if not, which format it would fit.
+//! Formats of shops' logs: columns, detection by header, and the documented meaning of equal rows.
 
 use clap::ValueEnum;
 
-/// A documented log format.
+/// Documented format of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// REES46 multi-category store.
@@ -28,16 +27,16 @@ pub enum Format {
     Jsonl,
 }
 
-/// How a row gets its event id.
+/// Derivation of a row's event id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EventId {
-    /// From what it says: equal rows are duplicates.
+    /// From the content: equal rows are duplicates.
     Content,
-    /// From what it says and its number: equal rows are repeats of an action.
+    /// From content and row number: equal rows are repeated actions.
     Row,
 }
 
-/// One layout of columns that a format can have.
+/// Column layout of a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ColumnLayout {
     Rees46,
@@ -53,8 +52,8 @@ pub(super) enum ColumnLayout {
 }
 
 impl Format {
-    /// What the format's documentation says of equal rows: Tmall has days and no times, so they are repeats; in all others
-    /// the same row twice is the same event twice.
+    /// Returns the documented meaning of equal rows. Tmall has days without times, so equal rows are repeated actions; in all other
+    /// formats they are duplicates of one event.
     pub const fn default_event_id(self) -> EventId {
         match self {
             Self::Tmall => EventId::Row,
@@ -70,7 +69,7 @@ impl Format {
         }
     }
 
-    /// The layouts that files of this format have; none for lines of JSON.
+    /// Returns the layouts of this format; empty for JSON lines.
     pub(super) const fn layouts(self) -> &'static [ColumnLayout] {
         match self {
             Self::Rees46 => &[ColumnLayout::Rees46],
@@ -86,12 +85,12 @@ impl Format {
         }
     }
 
-    /// The name on the command line.
+    /// Returns the name on the command line.
     pub fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
-    /// The format that a header is of.
+    /// Returns the format with this header.
     pub(super) fn of_header(header: &[&str]) -> Option<Self> {
         let fits = |layout: &ColumnLayout| layout.has_header() && layout.columns() == header;
         Self::value_variants().iter().copied().find(|format| format.layouts().iter().any(fits))
@@ -99,12 +98,12 @@ impl Format {
 }
 
 impl ColumnLayout {
-    /// Whether the first line names the columns.
+    /// Returns `true` if the first line names the columns.
     pub(super) const fn has_header(self) -> bool {
         !matches!(self, Self::Taobao)
     }
 
-    /// The columns in their order.
+    /// Returns the column names in order.
     pub(super) const fn columns(self) -> &'static [&'static str] {
         match self {
             Self::Rees46 => REES46,

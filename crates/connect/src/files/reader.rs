@@ -1,9 +1,8 @@
-//! A log file as an iterator over its rows. In go a path, a format and how ids are made; out come events, items, rows that
-//! the format documents as unusable, or the one error after which nothing more comes. Gzip is recognised by its first bytes.
-//! Memory is bounded by a line.
+//! Iterator over the rows of a log file: events, items, and rows that the format documents as unusable. The first error ends the
+//! iteration. Gzip is detected by its first bytes. Memory is bounded by the longest line.
 
 use super::error::ReadError;
-use super::format::{EventId, Format, ColumnLayout};
+use super::format::{ColumnLayout, EventId, Format};
 use super::row::LogRow;
 use super::rows::{self, RowFields};
 use csv::StringRecord;
@@ -15,23 +14,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use xxhash_rust::xxh64::xxh64;
 
-/// The first bytes of every gzip file.
+/// Magic number of gzip files.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const BUFFER_BYTES: usize = 256 << 10;
-/// What stands between the fields of a row when its id is made: no field holds it.
+/// Separator of fields in the content that is hashed to an id (ASCII unit separator); no field contains it.
 const FIELD_SEPARATOR: u8 = 0x1f;
 
-/// A file that is being read.
+/// Reader of a log file.
 pub struct LogReader {
     source: Source,
     event_id: EventId,
-    /// Data rows so far.
+    /// Number of data rows read.
     rows: u64,
-    /// Written by the file below the decoder, read by progress bars.
+    /// Bytes read below the decoder, for progress bars.
     bytes_read: Arc<AtomicU64>,
     bytes_total: u64,
-    /// After an error nothing more comes.
-    over: bool,
+    /// Set at the end or after the first error.
+    is_finished: bool,
 }
 
 enum Source {
@@ -56,42 +55,44 @@ impl LogReader {
     /// Opens a file and checks its header.
     ///
     /// # Errors
-    /// `Open` if it cannot be opened, `Header` if it is of another format.
+    /// [`ReadError::Open`] if the file cannot be opened, [`ReadError::Header`] if it has another format.
     pub fn open(path: &Path, format: Format, event_id: EventId) -> Result<Self, ReadError> {
-        let opened = |source| ReadError::Open { path: path.to_owned(), source };
-        let file = File::open(path).map_err(opened)?;
-        let bytes_total = file.metadata().map_err(opened)?.len();
-        Self::over(file, bytes_total, path, format, event_id)
+        let open_error = |source| ReadError::Open { path: path.to_owned(), source };
+        let file = File::open(path).map_err(open_error)?;
+        let bytes_total = file.metadata().map_err(open_error)?.len();
+        Self::from_reader(file, bytes_total, path, format, event_id)
     }
 
-    /// As [`Self::open`], of the `bytes_total` bytes that `file` gives and messages call `path`.
+    /// Reads from `file`, which yields `bytes_total` bytes; `path` is its name in messages.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn over(
+    pub fn from_reader(
         file: impl Read + Send + 'static,
         bytes_total: u64,
         path: &Path,
         format: Format,
         event_id: EventId,
     ) -> Result<Self, ReadError> {
-        let opened = |source| ReadError::Open { path: path.to_owned(), source };
+        let open_error = |source| ReadError::Open { path: path.to_owned(), source };
         let bytes_read = Arc::new(AtomicU64::new(0));
-        let mut raw =
-            BufReader::with_capacity(BUFFER_BYTES, CountingReader { file, bytes_read: Arc::clone(&bytes_read) });
-        let gzip = raw.fill_buf().map_err(opened)?.starts_with(&GZIP);
+        let mut raw = BufReader::with_capacity(
+            BUFFER_BYTES,
+            CountingReader { file, bytes_read: Arc::clone(&bytes_read) },
+        );
+        let gzip = raw.fill_buf().map_err(open_error)?.starts_with(&GZIP);
         let text: Box<dyn Read + Send> =
             if gzip { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
         let source = Source::open(text, format)?;
-        Ok(Self { source, event_id, rows: 0, bytes_read, bytes_total, over: false })
+        Ok(Self { source, event_id, rows: 0, bytes_read, bytes_total, is_finished: false })
     }
 
-    /// Bytes of the file that were read so far.
+    /// Returns the number of bytes read so far, before decompression.
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the file.
+    /// Returns the size of the file in bytes.
     pub fn bytes_total(&self) -> u64 {
         self.bytes_total
     }
@@ -99,7 +100,7 @@ impl LogReader {
     fn row(&mut self) -> Result<Option<LogRow>, ReadError> {
         let (mut row, content) = match &mut self.source {
             Source::Table { reader, layout, record } => {
-                if !reader.read_record(record).map_err(|error| of_csv(error, reader.position().line()))? {
+                if !reader.read_record(record).map_err(|error| csv_error(error, reader.position().line()))? {
                     return Ok(None);
                 }
                 let fields = RowFields::new(record, layout.columns());
@@ -107,8 +108,9 @@ impl LogReader {
             }
             Source::Lines { reader, line, text } => {
                 text.clear();
-                let cut = |source| ReadError::Truncated { line: *line + 1, source };
-                if reader.read_line(text).map_err(cut)? == 0 {
+                let number = *line + 1;
+                let read = reader.read_line(text);
+                if read.map_err(|source| ReadError::Truncated { line: number, source })? == 0 {
                     return Ok(None);
                 }
                 *line += 1;
@@ -124,7 +126,8 @@ impl LogReader {
         Ok(Some(row))
     }
 
-    /// XXH64 with seeds 0 and 1, as 32 hexadecimal digits; with the number of the row if equal rows are repeats.
+    /// Returns the event id of a row: XXH64 with seeds 0 and 1 as 32 hexadecimal digits, followed by the row number if equal rows
+    /// are repeated actions.
     fn id_of(&self, content: &[u8]) -> String {
         let id = format!("{:016x}{:016x}", xxh64(content, 0), xxh64(content, 1));
         match self.event_id {
@@ -138,11 +141,11 @@ impl Iterator for LogReader {
     type Item = Result<LogRow, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
+        if self.is_finished {
             return None;
         }
         let row = self.row().transpose();
-        self.over = !matches!(row, Some(Ok(_)));
+        self.is_finished = !matches!(row, Some(Ok(_)));
         row
     }
 }
@@ -162,8 +165,11 @@ impl Source {
     }
 }
 
-fn layout_of(reader: &mut csv::Reader<Box<dyn Read + Send>>, format: Format) -> Result<ColumnLayout, ReadError> {
-    let header = reader.headers().map_err(|error| of_csv(error, 1))?.clone();
+fn layout_of(
+    reader: &mut csv::Reader<Box<dyn Read + Send>>,
+    format: Format,
+) -> Result<ColumnLayout, ReadError> {
+    let header = reader.headers().map_err(|error| csv_error(error, 1))?.clone();
     let header: Vec<&str> = header.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
     if let Some(layout) = format.layouts().iter().find(|layout| layout.columns() == header) {
         return Ok(*layout);
@@ -177,12 +183,17 @@ fn layout_of(reader: &mut csv::Reader<Box<dyn Read + Send>>, format: Format) -> 
         Some(other) => format!("it looks like --format {}", other.name()),
         None => format!("its columns are {}", expected.join(",")),
     };
-    let (found, expected) = (name(&header), name(expected));
-    Err(ReadError::Header { column: index + 1, format: format.name(), found, expected, remedy })
+    Err(ReadError::Header {
+        column: index + 1,
+        format: format.name(),
+        found: name(&header),
+        expected: name(expected),
+        remedy,
+    })
 }
 
-fn of_csv(error: csv::Error, reached: u64) -> ReadError {
-    let line = error.position().map_or(reached, csv::Position::line).max(1);
+fn csv_error(error: csv::Error, line_reached: u64) -> ReadError {
+    let line = error.position().map_or(line_reached, csv::Position::line).max(1);
     match error.into_kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             ReadError::Fields { line, found: len, expected: expected_len }

@@ -1,20 +1,20 @@
-//! Row of a file: what a reader gives for each line of it.
+//! Row of a file, as its reader returns it.
 
 use portrait_proto::v1::{ErrorReason, Event, Item};
 
-/// One row.
+/// Row of a log file.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly all of them are events, and they are moved, not kept")]
 pub enum LogRow {
-    /// Something a shopper did.
+    /// Action of a user.
     Event(Event),
-    /// An item of the catalogue.
+    /// Item of the catalogue.
     Item(Item),
-    /// A row that the format documents as unusable.
+    /// Row that the format documents as unusable.
     Rejected {
-        /// Where, from 1.
+        /// Line number, from 1.
         line: u64,
-        /// Why.
+        /// Reason of the rejection.
         reason: ErrorReason,
     },
 }

@@ -1,4 +1,4 @@
-//! What became of the rows of a file, as a table for a person.
+//! Counts of the rows of an import, printed as a table.
 
 use comfy_table::{CellAlignment, Table, presets};
 use portrait_client::RequestResult;
@@ -8,32 +8,32 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// What became of a file's rows: read = accepted + rejected + without an answer, and duplicates are accepted too.
+/// Counts of a file's rows. Invariant: read = accepted + rejected + without a response; accepted includes duplicates.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImportReport {
-    /// Data rows of the file.
+    /// Number of data rows read.
     pub read: u64,
-    /// Rows that the server has.
+    /// Number of rows that the server acknowledged, duplicates included.
     pub accepted: u64,
-    /// Accepted rows that the server had before, as it counted them.
+    /// Number of accepted rows that the server had before.
     pub duplicates: u64,
-    /// Rows that were not taken, by reason.
+    /// Rejected rows by reason.
     pub rejected: BTreeMap<&'static str, Rejected>,
-    /// How long it took until all was applied.
-    pub took: Duration,
+    /// Time until all events were applied.
+    pub elapsed: Duration,
 }
 
-/// Rows that were not taken for one reason.
+/// Rejected rows of one reason.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rejected {
-    /// How many.
+    /// Number of rows.
     pub rows: u64,
-    /// What the server said of the first one.
+    /// Message of the first rejection.
     pub example: String,
 }
 
 impl ImportReport {
-    /// Counts a row that was not taken.
+    /// Counts a rejected row.
     pub(super) fn reject(&mut self, reason: ErrorReason, example: impl FnOnce() -> String) {
         let rejected = self.rejected.entry(reason_name(reason)).or_default();
         if rejected.rows == 0 {
@@ -42,23 +42,23 @@ impl ImportReport {
         rejected.rows += 1;
     }
 
-    /// Counts what the server answered.
-    pub(super) fn note(&mut self, answers: Vec<RequestResult>) {
-        for answer in answers {
-            self.accepted += u64::from(answer.accepted);
-            for rejection in answer.rejected {
+    /// Counts the results of requests.
+    pub(super) fn record(&mut self, results: Vec<RequestResult>) {
+        for result in results {
+            self.accepted += u64::from(result.accepted);
+            for rejection in result.rejected {
                 let reason = rejection.reason();
                 self.reject(reason, || format!("{} {}", rejection.field, rejection.message));
             }
         }
     }
 
-    /// Rows that were sent before the import failed and were not answered: the server may have them.
+    /// Returns the number of rows without a response after a failure; the server may have them.
     pub fn unanswered_rows(&self) -> u64 {
         self.read.saturating_sub(self.accepted + self.rejected_rows())
     }
 
-    /// All rows that were not taken.
+    /// Returns the number of rejected rows.
     pub fn rejected_rows(&self) -> u64 {
         self.rejected.values().map(|rejected| rejected.rows).sum()
     }
@@ -74,15 +74,15 @@ impl fmt::Display for ImportReport {
         for (reason, Rejected { rows, example }) in &self.rejected {
             table.add_row([format!("rejected, {reason}"), rows.to_string(), example.clone()]);
         }
-        let unanswered = self.unanswered_rows();
-        if unanswered > 0 {
-            let remedy = "import again: what the server has counts once".to_owned();
-            table.add_row(["without an answer".to_owned(), unanswered.to_string(), remedy]);
+        let unconfirmed = self.unanswered_rows();
+        if unconfirmed > 0 {
+            let remedy = "import again: duplicates count once".to_owned();
+            table.add_row(["without a response".to_owned(), unconfirmed.to_string(), remedy]);
         }
         if let Some(column) = table.column_mut(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        let each_second = self.read as f64 / self.took.as_secs_f64().max(0.001);
-        write!(f, "{table}\n{:.1} s, {each_second:.0} rows a second", self.took.as_secs_f64())
+        let rows_per_second = self.read as f64 / self.elapsed.as_secs_f64().max(0.001);
+        write!(f, "{table}\n{:.1} s, {rows_per_second:.0} rows a second", self.elapsed.as_secs_f64())
     }
 }

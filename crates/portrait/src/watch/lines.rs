@@ -1,5 +1,5 @@
-//! The lines of a subscription: in goes an answer, out comes the line to print, for people or as JSON. Progress is no news for
-//! people and gives them no line. Names of segments are learned from the profiles that come by.
+//! Lines of a subscription, as text or JSON. Progress messages have a line in JSON only. Names of segments are taken from the
+//! profiles of earlier changes.
 
 use portrait_client::text::{profile_json, words};
 use portrait_proto::v1;
@@ -7,14 +7,14 @@ use portrait_proto::v1::watch_profile_changes_response::Kind;
 use serde_json::json;
 use std::collections::HashMap;
 
-/// Names that are remembered at most.
+/// Maximum number of cached segment names.
 const NAMES_MAX: usize = 10_000;
 
-/// Writes lines in one of two forms.
+/// Formatter of lines, with a cache of segment names.
 #[derive(Clone, Debug)]
 pub(super) struct Printer {
     json: bool,
-    /// What segments are called, by id.
+    /// Names of segments by id.
     names: HashMap<String, String>,
 }
 
@@ -23,16 +23,16 @@ impl Printer {
         Self { json, names: HashMap::new() }
     }
 
-    /// The line of an answer; none if there is nothing to say.
-    pub(super) fn line(&mut self, answer: &v1::WatchProfileChangesResponse) -> Option<String> {
-        let kind = answer.kind.as_ref()?;
+    /// Formats a response; `None` if it has no line.
+    pub(super) fn line(&mut self, response: &v1::WatchProfileChangesResponse) -> Option<String> {
+        let kind = response.kind.as_ref()?;
         if let Kind::Change(change) = kind {
             self.learn(change);
         }
         if self.json { Some(json_line(kind)) } else { self.human_line(kind) }
     }
 
-    fn learn(&mut self, change: &v1::ProfileChange) {
+    fn cache_name(&mut self, change: &v1::ProfileChange) {
         let Some(segment) = change.profile.as_ref().and_then(|profile| profile.segment.as_ref()) else {
             return;
         };
@@ -57,17 +57,18 @@ impl Printer {
                 Some(format!("{}  version {}  deleted", change.user_id, change.version))
             }
             Kind::Change(change) => {
-                let said = change
+                let summary = change
                     .profile
                     .as_ref()
                     .map_or_else(String::new, |profile| format!("  {}", summary_line(profile)));
-                let (before, after) = (&change.segment_id_before, &change.segment_id_after);
-                let moved = if before == after {
+                let before = &change.segment_id_before;
+                let after = &change.segment_id_after;
+                let segment_change = if before == after {
                     String::new()
                 } else {
                     format!("  {} -> {}", self.segment(before), self.segment(after))
                 };
-                Some(format!("{}  version {}{moved}{said}", change.user_id, change.version))
+                Some(format!("{}  version {}{segment_change}{summary}", change.user_id, change.version))
             }
             Kind::Progress(_) => None,
             Kind::Resync(resync) => Some(match resync.phase() {
@@ -75,26 +76,26 @@ impl Printer {
                     format!(
                         "-- partition {}: all its profiles follow ({})",
                         resync.partition,
-                        why(resync.reason())
+                        reason_text(resync.reason())
                     )
                 }
-                v1::ResyncPhase::End => format!("-- partition {}: these were all", resync.partition),
+                v1::ResyncPhase::End => format!("-- partition {}: end of its profiles", resync.partition),
             }),
         }
     }
 }
 
-const fn why(reason: v1::ResyncReason) -> &'static str {
+const fn reason_text(reason: v1::ResyncReason) -> &'static str {
     match reason {
-        v1::ResyncReason::Snapshot => "as asked for",
-        v1::ResyncReason::Expired => "the changes since are no longer kept",
-        v1::ResyncReason::UnknownGeneration => "the store is another one since",
-        v1::ResyncReason::BeyondEnd => "the store lost what was printed before",
-        v1::ResyncReason::Unspecified => "the server does not say why",
+        v1::ResyncReason::Snapshot => "as requested",
+        v1::ResyncReason::Expired => "the changes since are no longer retained",
+        v1::ResyncReason::UnknownGeneration => "the store was replaced",
+        v1::ResyncReason::BeyondEnd => "the store lost changes that were printed before",
+        v1::ResyncReason::Unspecified => "reason unknown",
     }
 }
 
-/// The profile in one line: actions, money, what is liked most.
+/// Summarises a profile in one line: records, visits, orders and the strongest category.
 fn summary_line(profile: &v1::Profile) -> String {
     let mut phrases = vec![words::counted(profile.applied_events, "record")];
     if let Some(behavior) = &profile.behavior {
@@ -128,7 +129,7 @@ fn json_line(kind: &Kind) -> String {
         Kind::Progress(progress) => json!({
             "kind": "progress",
             "lag": progress.lag,
-            "at": portrait_client::text::moment_json(progress.at.as_ref()),
+            "at": portrait_client::text::timestamp_json(progress.at.as_ref()),
         }),
         Kind::Resync(resync) => json!({
             "kind": "resync",
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_move_is_told_with_the_names_that_are_known() {
+    fn a_segment_change_shows_the_known_names() {
         let in_segment = |id: &str, name: &str| {
             let segment = v1::SegmentMembership {
                 segment_id: id.to_owned(),
@@ -183,14 +184,14 @@ mod tests {
             (moved("s1", "s2", None), "night buyers (s1) -> s2"),
             (moved("s1", "s1", None), ""),
         ];
-        for (answer, said) in rows {
-            let expected = format!("lena  version 7  {said}");
-            assert_eq!(printer.line(&answer).as_deref(), Some(expected.trim_end()));
+        for (response, summary) in rows {
+            let expected = format!("lena  version 7  {summary}");
+            assert_eq!(printer.line(&response).as_deref(), Some(expected.trim_end()));
         }
     }
 
     #[test]
-    fn every_kind_of_answer_has_its_line() {
+    fn every_kind_of_response_has_its_line() {
         let resync = |phase: v1::ResyncPhase| {
             let reason = v1::ResyncReason::Expired.into();
             Kind::Resync(Resync { partition: 3, phase: phase.into(), reason })
@@ -204,14 +205,14 @@ mod tests {
             (Kind::Progress(Progress::default()), None),
             (
                 resync(v1::ResyncPhase::Begin),
-                Some("-- partition 3: all its profiles follow (the changes since are no longer kept)"),
+                Some("-- partition 3: all its profiles follow (the changes since are no longer retained)"),
             ),
-            (resync(v1::ResyncPhase::End), Some("-- partition 3: these were all")),
+            (resync(v1::ResyncPhase::End), Some("-- partition 3: end of its profiles")),
         ];
         for (kind, line) in rows {
-            let answer = v1::WatchProfileChangesResponse { kind: Some(kind), ..Default::default() };
-            assert_eq!(Printer::new(false).line(&answer).as_deref(), line);
-            let json = Printer::new(true).line(&answer).expect("JSON has a line for everything");
+            let response = v1::WatchProfileChangesResponse { kind: Some(kind), ..Default::default() };
+            assert_eq!(Printer::new(false).line(&response).as_deref(), line);
+            let json = Printer::new(true).line(&response).expect("JSON has a line for everything");
             let value: serde_json::Value = serde_json::from_str(&json).expect("an object");
             assert!(value["kind"].is_string(), "{json}");
         }

@@ -1,15 +1,15 @@
-//! The resume file: the newest token that was handled, as the server gave it. In goes a path, out comes the token of the last
-//! time; a new token replaces the old one in one step, so that a crash leaves one or the other.
+//! Resume file: the token of the last handled response. A new token replaces the old one atomically, so that a crash leaves one or
+//! the other.
 
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
-/// No token is nearly as long: a longer file is some other file, and is left alone.
+/// Maximum size of a resume file. Tokens are far shorter, so a longer file is a different file and is not overwritten.
 const TOKEN_BYTES_MAX: usize = 64 * 1024;
 
-/// The file and the newest token.
+/// Resume file with its newest token.
 #[derive(Debug)]
 pub(super) struct ResumeFile {
     path: PathBuf,
@@ -18,7 +18,7 @@ pub(super) struct ResumeFile {
 }
 
 impl ResumeFile {
-    /// Takes the token of the last time; none if there is no such file.
+    /// Reads the saved token; empty if the file does not exist.
     pub(super) fn open(path: PathBuf) -> Result<Self> {
         let token = match fs::read(&path) {
             Ok(token) => token,
@@ -31,12 +31,12 @@ impl ResumeFile {
         Ok(Self { path, token, saved: true })
     }
 
-    /// The newest token; empty if there is none.
+    /// Returns the newest token; empty without one.
     pub(super) fn token(&self) -> &[u8] {
         &self.token
     }
 
-    /// Takes a newer token. It is not on disk until [`Self::save`].
+    /// Notes a newer token, which [`Self::save`] writes.
     pub(super) fn note(&mut self, token: &[u8]) {
         if !token.is_empty() {
             self.token.clear();
@@ -45,7 +45,7 @@ impl ResumeFile {
         }
     }
 
-    /// Puts the newest token on disk, if it is not there.
+    /// Writes the newest token, if it is not saved.
     pub(super) fn save(&mut self) -> Result<()> {
         if self.saved {
             return Ok(());
@@ -53,6 +53,7 @@ impl ResumeFile {
         let mut name = self.path.file_name().context("a resume file needs a name")?.to_owned();
         name.push(".new");
         let new = self.path.with_file_name(name);
+        // Write, sync, rename: the rename must not become durable before the content.
         let write = || -> std::io::Result<()> {
             let mut file = File::create(&new)?;
             file.write_all(&self.token)?;
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_comes_back_and_a_foreign_file_is_refused() {
+    fn a_token_is_read_back_and_a_foreign_file_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("token");
         let mut file = ResumeFile::open(path.clone()).expect("no file yet");

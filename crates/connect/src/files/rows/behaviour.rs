@@ -1,7 +1,7 @@
-//! Logs of what shoppers did. One function for each format, named as the format.
+//! Logs of user behaviour, with one function for each format.
 
 use super::super::error::ReadError;
-use super::{RowFields, event};
+use super::fields::{RowFields, event};
 use portrait_proto::v1::{Action, Event};
 
 pub(super) fn rees46(fields: &RowFields<'_>) -> Result<Event, ReadError> {
@@ -11,11 +11,11 @@ pub(super) fn rees46(fields: &RowFields<'_>) -> Result<Event, ReadError> {
         ("remove_from_cart", Action::RemoveFromCart),
         ("purchase", Action::Purchase),
     ];
-    let named = fields.text(4);
+    let category = fields.text(4);
     Ok(Event {
         item_id: fields.owned(2),
-        // A third of the categories have a number and no name.
-        category: if named.is_empty() { fields.owned(3) } else { named.to_owned() },
+        // A third of the categories have a number but no name.
+        category: if category.is_empty() { fields.owned(3) } else { category.to_owned() },
         brand: fields.owned(5),
         price: Some(fields.number(6)?),
         session_id: fields.owned(8),
@@ -47,11 +47,11 @@ pub(super) fn taobao(fields: &RowFields<'_>) -> Result<Event, ReadError> {
     })
 }
 
-/// Days of 2013 without a time: noon stands for the day.
+/// Reads a Tmall row. The format has days of 2013 without a time, so every event is at noon.
 pub(super) fn tmall(fields: &RowFields<'_>) -> Result<Event, ReadError> {
     const ACTIONS: [(&str, Action); 4] =
         [("0", Action::Click), ("1", Action::Purchase), ("2", Action::Favorite), ("3", Action::AddToCart)];
-    const EXPECTED: &str = "a month and a day, as 7-20";
+    const EXPECTED: &str = "a month and a day, such as 7-20";
     let day = fields
         .text(3)
         .split_once('-')
@@ -82,7 +82,7 @@ pub(super) fn jdata(fields: &RowFields<'_>) -> Result<Event, ReadError> {
     })
 }
 
-/// A session is one anonymous shopper.
+/// Reads an OTTO row. Users are anonymous, so each session becomes one user.
 pub(super) fn otto(fields: &RowFields<'_>) -> Result<Event, ReadError> {
     const ACTIONS: [(&str, Action); 3] =
         [("clicks", Action::Click), ("carts", Action::AddToCart), ("orders", Action::Purchase)];
@@ -92,11 +92,12 @@ pub(super) fn otto(fields: &RowFields<'_>) -> Result<Event, ReadError> {
     })
 }
 
-/// A session is one anonymous shopper; its clicks have a day and a number, and follow each other by a second.
+/// Reads an e-shop row. Each session becomes one user. Clicks have a day and a number in the session, which becomes the second of
+/// the day, so that their order is kept.
 pub(super) fn eshop(fields: &RowFields<'_>) -> Result<Event, ReadError> {
     let date = jiff::civil::Date::new(fields.number(0)?, fields.number(1)?, fields.number(2)?);
-    let begin = date.map_err(|_| fields.invalid(2, "a day of that month"))?.at(0, 0, 0, 0);
-    let mut occurred_at = fields.timestamp(2, begin)?;
+    let midnight = date.map_err(|_| fields.invalid(2, "a day of that month"))?.at(0, 0, 0, 0);
+    let mut occurred_at = fields.timestamp(2, midnight)?;
     let click: i64 = fields.number(3)?;
     occurred_at.iter_mut().for_each(|at| at.seconds += click);
     Ok(Event {

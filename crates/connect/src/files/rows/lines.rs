@@ -1,5 +1,5 @@
-//! Lines of JSON with the field names of the API's `Event`: `{"user_id": "u1", "action": "view", "occurred_at":
-//! "2024-01-01T00:00:00Z"}`. Unknown names are refused, so that a misspelt one is not lost in silence.
+//! JSON lines with the field names of the API's `Event`: `{"user_id": "u1", "action": "view", "occurred_at":
+//! "2024-01-01T00:00:00Z"}`. Unknown fields are refused, so that a misspelt one is not ignored.
 
 use super::super::error::ReadError;
 use portrait_profile::ActionKind;
@@ -40,41 +40,41 @@ struct JsonEvent {
     properties: HashMap<String, String>,
 }
 
-/// The event of a line.
+/// Parses one line as an event.
 pub(crate) fn json(text: &str, line: u64) -> Result<Event, ReadError> {
-    let read: JsonEvent = serde_json::from_str(text).map_err(|error| ReadError::Field {
+    let parsed: JsonEvent = serde_json::from_str(text).map_err(|error| ReadError::Field {
         line,
         column: error.column(),
         name: "JSON".to_owned(),
         problem: error.to_string(),
     })?;
     let occurred_at = prost_types::Timestamp {
-        seconds: read.occurred_at.as_second(),
-        nanos: read.occurred_at.subsec_nanosecond(),
+        seconds: parsed.occurred_at.as_second(),
+        nanos: parsed.occurred_at.subsec_nanosecond(),
     };
     Ok(Event {
-        action: action(&read.action).into(),
-        event_id: read.event_id,
-        user_id: read.user_id,
-        custom_action: read.custom_action,
+        action: action(&parsed.action).into(),
+        event_id: parsed.event_id,
+        user_id: parsed.user_id,
+        custom_action: parsed.custom_action,
         occurred_at: Some(occurred_at),
-        item_id: read.item_id,
-        category: read.category,
-        brand: read.brand,
-        price: read.price,
-        currency: read.currency,
-        quantity: read.quantity,
-        order_id: read.order_id,
-        query: read.query,
-        session_id: read.session_id,
-        anonymous_id: read.anonymous_id,
-        properties: read.properties,
+        item_id: parsed.item_id,
+        category: parsed.category,
+        brand: parsed.brand,
+        price: parsed.price,
+        currency: parsed.currency,
+        quantity: parsed.quantity,
+        order_id: parsed.order_id,
+        query: parsed.query,
+        session_id: parsed.session_id,
+        anonymous_id: parsed.anonymous_id,
+        properties: parsed.properties,
     })
 }
 
-/// `view` and `ACTION_VIEW` alike. What is neither stays unspecified, and the server says so of this event.
+/// Parses an action: `view` or `ACTION_VIEW`. An unknown name stays unspecified, and the server rejects that event alone.
 fn action(name: &str) -> Action {
-    let named = |kind: &ActionKind| kind.name() == name;
-    let kind = ActionKind::ALL.into_iter().find(named).map(kind_to_wire);
+    let has_name = |kind: &ActionKind| kind.name() == name;
+    let kind = ActionKind::ALL.into_iter().find(has_name).map(kind_to_wire);
     kind.or_else(|| Action::from_str_name(name)).unwrap_or(Action::Unspecified)
 }

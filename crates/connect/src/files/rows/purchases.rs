@@ -1,11 +1,11 @@
-//! Logs of what shoppers bought, and the catalogue that belongs to one of them.
+//! Logs of purchases, and the catalogue of one of them.
 
 use super::super::error::ReadError;
 use super::super::row::LogRow;
-use super::{RowFields, event};
+use super::fields::{RowFields, event};
 use portrait_proto::v1::{Action, ErrorReason, Event, Item};
 
-/// Lines of invoices. A line without a customer is nobody's; a negative quantity was given back.
+/// Reads an invoice line. A line without a customer is rejected; a negative quantity is a refund.
 pub(super) fn online_retail(fields: &RowFields<'_>) -> Result<LogRow, ReadError> {
     if fields.text(6).is_empty() {
         return Ok(LogRow::Rejected { line: fields.line(), reason: ErrorReason::EmptyId });
@@ -21,9 +21,10 @@ pub(super) fn online_retail(fields: &RowFields<'_>) -> Result<LogRow, ReadError>
     }))
 }
 
-/// Lines of baskets. What was paid for a line is divided by its quantity; a line that only redeems a coupon has none.
+/// Reads a basket line. The price is the amount paid divided by the quantity; a line that only redeems a coupon has quantity 0.
 pub(super) fn transaction(fields: &RowFields<'_>) -> Result<Event, ReadError> {
-    let (quantity, paid): (f64, f64) = (fields.number(4)?, fields.number(5)?);
+    let quantity: f64 = fields.number(4)?;
+    let paid: f64 = fields.number(5)?;
     let quantity = Some(quantity).filter(|quantity| *quantity > 0.0);
     Ok(Event {
         item_id: fields.owned(3),
@@ -35,10 +36,10 @@ pub(super) fn transaction(fields: &RowFields<'_>) -> Result<Event, ReadError> {
 }
 
 pub(super) fn product(fields: &RowFields<'_>) -> Item {
-    let kind = fields.text(4);
+    let category = fields.text(4);
     Item {
         item_id: fields.owned(0),
-        category: if kind.is_empty() { fields.owned(2) } else { kind.to_owned() },
+        category: if category.is_empty() { fields.owned(2) } else { category.to_owned() },
         brand: fields.owned(3),
         title: fields.owned(5),
         ..Item::default()
