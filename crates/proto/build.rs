@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let files = ["error", "event", "feature", "ingest", "model", "profile", "query", "segment"]
         .map(|name| root.join("portrait/v1").join(name).with_extension("proto"));
     println!("cargo::rerun-if-changed={}", root.join("portrait/v1").display());
+    // The order of the files does not matter: protox resolves the imports.
     let descriptors = protox::compile(files, [&root])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("portrait.v1.bin"), descriptors.encode_to_vec())?;

@@ -8,6 +8,15 @@ use serde::{Deserialize, Serialize};
 pub const CUSTOM_ACTION_MAX_BYTES: usize = 32;
 
 /// Action of a user, with the name of a custom one.
+///
+/// ```
+/// use portrait_profile::{Action, ActionKind, CustomAction};
+///
+/// let quiz = Action::Custom(CustomAction::parse("quiz")?);
+/// assert_eq!((quiz.kind(), quiz.name()), (ActionKind::Custom, "quiz"));
+/// assert_eq!(Action::AddToCart.name(), "add_to_cart");
+/// # Ok::<(), portrait_profile::TextError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Action {
     /// View of an item's page.

@@ -33,7 +33,7 @@ impl StatedTrait {
 
 impl Basic {
     /// Records values stated at `at`. Beyond the limits the oldest statements are evicted.
-    pub(crate) fn state(&mut self, at: Timestamp, values: &[TraitValue]) {
+    pub(crate) fn set_traits(&mut self, at: Timestamp, values: &[TraitValue]) {
         for TraitValue { name, value } in values {
             let stated = StatedTrait { name: name.clone(), value: value.clone(), at };
             match self.traits.binary_search_by(|known| known.name.cmp(name)) {

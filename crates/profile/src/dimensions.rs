@@ -25,6 +25,7 @@ impl Dimensions {
 
     /// Returns the time at which a profile is read: `at`, but no earlier than its newest event.
     pub(crate) fn read_at(&self, at: Timestamp) -> Timestamp {
+        // Sums decay forward only: before the newest event the stored value is all there is.
         self.newest_event_at().map_or(at, |newest| newest.max(at))
     }
 }

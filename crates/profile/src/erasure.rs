@@ -32,6 +32,16 @@ pub struct Tombstone {
 }
 
 /// Progress of a partition's erasures.
+///
+/// ```
+/// use portrait_profile::{ErasureLedger, LogSeq};
+///
+/// let mut ledger = ErasureLedger::default();
+/// ledger.applied(LogSeq::new(5));
+/// assert!(ledger.is_sweep_due());
+/// ledger.swept_through(LogSeq::new(5));
+/// assert!(ledger.is_swept(LogSeq::new(5)) && !ledger.is_cleared(LogSeq::new(5)));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErasureLedger {
     /// Position of the newest applied erasure.
@@ -47,7 +57,7 @@ pub struct ErasureLedger {
 impl Tombstone {
     /// Merges this erasure with an `earlier` one of the same user, so that everything the earlier one blocks stays blocked.
     #[must_use]
-    pub fn after(self, earlier: Option<&Self>) -> Self {
+    pub fn merged_with(self, earlier: Option<&Self>) -> Self {
         let Some(earlier) = earlier else { return self };
         // Erasures of one user may carry any times, as in a replay: each bound is merged on its own.
         Self {
@@ -152,10 +162,10 @@ mod tests {
         let first = tombstone(9);
         let second = Tombstone { accepted_at: Timestamp::from_millis(11), ..tombstone(3) };
         assert_eq!(
-            second.after(Some(&first)),
+            second.merged_with(Some(&first)),
             Tombstone { accepted_at: Timestamp::from_millis(11), log_seq_min: LogSeq::new(3), ..first }
         );
-        assert_eq!(second.after(None), second);
+        assert_eq!(second.merged_with(None), second);
         assert_eq!(Tombstone::decode(&second.encode()).expect("what was encoded"), second);
     }
 

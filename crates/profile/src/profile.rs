@@ -161,8 +161,8 @@ impl Profile {
         let mut applied = Applied::default();
         match &record.body {
             Body::Event(event) => applied.late = self.fold(at, event),
-            Body::Traits(values) => self.dimensions.basic.state(at, values),
-            Body::Relation(relation) => self.dimensions.social.state(at, relation),
+            Body::Traits(values) => self.dimensions.basic.set_traits(at, values),
+            Body::Relation(relation) => self.dimensions.social.set_edge(at, relation),
             Body::Outcome(outcome) => self.snapshots.record_label(at, outcome),
             // Erasures end profiles; the owner applies them.
             Body::Erase(_) | Body::Forget(_) => {}
@@ -172,8 +172,8 @@ impl Profile {
 
     /// Removes the edges for which `is_erased` returns true, given the neighbour and the time of the statement. Returns
     /// whether any was removed.
-    pub fn forget_edges(&mut self, is_erased: impl Fn(&UserId, Timestamp) -> bool) -> bool {
-        self.dimensions.social.forget(is_erased)
+    pub fn remove_edges(&mut self, is_erased: impl Fn(&UserId, Timestamp) -> bool) -> bool {
+        self.dimensions.social.remove_edges(is_erased)
     }
 
     /// Folds an event in and returns whether it was late.

@@ -8,6 +8,16 @@ use sha2::Sha256;
 use std::fmt;
 
 /// Secret key of one deployment, drawn when its store is created.
+///
+/// ```
+/// use portrait_profile::{PseudonymKey, UserId};
+///
+/// let user_id = UserId::parse("lena")?;
+/// let key = PseudonymKey::new(7);
+/// assert_eq!(key.of(&user_id), key.of(&user_id));
+/// assert_ne!(key.of(&user_id), PseudonymKey::new(8).of(&user_id));
+/// # Ok::<(), portrait_profile::TextError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PseudonymKey(u128);
 

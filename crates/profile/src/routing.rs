@@ -82,6 +82,7 @@ impl SeenId {
     /// Hashes the ids of a record. The hash of the user id is the seed, so that equal record ids of two users stay
     /// distinct.
     pub fn of(user_id: &UserId, record_id: &RecordId) -> Self {
+        // Not the concatenation of both ids, in which the pairs ("a", "bc") and ("ab", "c") would collide.
         let user_hash = xxh64(user_id.as_str().as_bytes(), 0);
         Self(xxh64(record_id.as_str().as_bytes(), user_hash) & (u64::MAX >> 1))
     }

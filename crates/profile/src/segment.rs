@@ -7,6 +7,14 @@ use std::fmt;
 use std::num::NonZeroU64;
 
 /// Id of a segment, stable across models.
+///
+/// ```
+/// use portrait_profile::SegmentId;
+///
+/// assert_eq!(SegmentId::new(7).to_string(), "s7");
+/// assert_eq!(SegmentId::parse("s7"), Some(SegmentId::new(7)));
+/// assert_eq!(SegmentId::parse("7"), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SegmentId(u32);
 

@@ -39,7 +39,7 @@ impl StatedEdge {
 
 impl Social {
     /// Records a statement made at `at`. Beyond the limits the weakest edge is evicted.
-    pub(crate) fn state(&mut self, at: Timestamp, relation: &Relation) {
+    pub(crate) fn set_edge(&mut self, at: Timestamp, relation: &Relation) {
         // Ingest validates weights; a record of another writer must not break the order of edges.
         let weight = if relation.weight.is_nan() { 0.0 } else { relation.weight.clamp(0.0, 1.0) };
         let stated = StatedEdge { user_id: relation.other_user_id.clone(), kind: relation.kind, weight, at };
@@ -61,7 +61,7 @@ impl Social {
 
     /// Removes the edges, removed ones included, for which `is_erased` returns true, given the neighbour and the time of
     /// the statement. Returns whether any was removed.
-    pub(crate) fn forget(&mut self, is_erased: impl Fn(&UserId, Timestamp) -> bool) -> bool {
+    pub(crate) fn remove_edges(&mut self, is_erased: impl Fn(&UserId, Timestamp) -> bool) -> bool {
         let before = self.edges.len();
         self.edges.retain(|edge| !is_erased(&edge.user_id, edge.at));
         self.edges.len() < before

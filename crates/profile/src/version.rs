@@ -24,6 +24,7 @@ impl ProfileVersion {
 
     /// Returns the version of the next commit.
     pub const fn next(self) -> Self {
+        // 2^64 commits of one profile are out of reach.
         Self(self.0 + 1)
     }
 }

@@ -186,6 +186,7 @@ impl Behavior {
                 decayed: sum.decayed.read(at),
             })
             .collect();
+        // A stable sort: actions of one count stay in the order of their first occurrence.
         actions.sort_by_key(|count| Reverse(count.total));
         BehaviorView {
             actions,

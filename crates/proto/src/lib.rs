@@ -4,13 +4,13 @@
 //! written once. Nothing here calls or serves anything.
 
 pub mod action;
-pub mod fault;
 pub mod feature;
 pub mod manifest;
 mod profile;
 pub mod receipt;
 pub mod request;
 pub mod status;
+pub mod text_error;
 pub mod time;
 pub mod token;
 

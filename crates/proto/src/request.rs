@@ -3,7 +3,7 @@
 
 use crate::status::CallFailure;
 use crate::v1::ErrorReason;
-use crate::{fault, time};
+use crate::{text_error, time};
 use portrait_profile::{PartitionCount, PartitionId, TextError, Timestamp, UserId};
 use tonic::Status;
 
@@ -50,7 +50,7 @@ impl ValidationError {
 
     /// Builds the rejection of a text that is no id.
     pub fn of_text(field: impl Into<String>, error: TextError) -> Self {
-        Self::new(fault::reason_of(error), field, error.to_string())
+        Self::new(text_error::reason_of(error), field, error.to_string())
     }
 }
 

@@ -5,6 +5,7 @@ use portrait_profile::TextError;
 
 /// Returns the reason of a text's defect.
 pub const fn reason_of(error: TextError) -> ErrorReason {
+    // A client can correct a control character and an outer space alike: one reason for both.
     match error {
         TextError::Empty => ErrorReason::EmptyId,
         TextError::TooLong { .. } => ErrorReason::TooLong,
