@@ -1,4 +1,4 @@
-# Few verbs, the same here and in CI. `make demo` runs a whole shop through a server; `make test` proves the rest.
+# The same targets locally and in CI. `make demo` simulates a shop against a server, `make test` runs the tests.
 
 CARGO ?= cargo
 # Tests that need the real logs, which the repository does not contain.
@@ -6,42 +6,43 @@ REAL_LOGS = package(portrait-tests) & test(/(^|::)logs::/)
 
 .PHONY: demo test test-logs helm-test image-test faults fuzz trace lint fmt bench bench-models proof docs reference book
 
-demo: ## Run a simulated shop through a server in one process.
+demo: ## Simulate a shop against a server in one process.
 	scripts/setup build
 	$(CARGO) run --quiet --release --package portrait -- demo
 
 test: ## Run every test that a lone clone can run: on generated logs, and on groceries from a public package.
 	scripts/setup
 	$(CARGO) nextest run --workspace -E 'not ($(REAL_LOGS))'
+	$(CARGO) test --quiet --doc --workspace
 
 test-logs: ## Run the tests on real logs; PORTRAIT_DATA is the folder with the logs. Fails if it is missing.
 	@scripts/real_logs
 	scripts/setup
 	PORTRAIT_DATA="$$(scripts/real_logs)" $(CARGO) nextest run --workspace --test cluster -E '$(REAL_LOGS)'
 
-helm-test: ## Run the tests of chart, rules, dashboard and images' recipes alone; they are part of `make test` too. ARGS="-k refused" for some of them.
+helm-test: ## Run only the tests of chart, rules, dashboard and image files, which are part of `make test` too. ARGS="-k refused" selects some.
 	scripts/setup
 	$(CARGO) build --quiet --package portrait-tests --bin portrait-under-test
 	.venv/bin/python -m pytest -p no:cacheprovider tests/helm $(ARGS)
 
-image-test: ## Build the image and run what the chart makes of it in containers; needs root, and brings buildah and podman by apt.
+image-test: ## Build the image and run the objects of the chart in containers; needs root, installs buildah and podman with apt.
 	scripts/setup
 	scripts/image_test
 
-faults: ## Do harm ten times as often as the tests do; CYCLES=1000 for more, ROW=killed_feature for the tests that have that in their names, SEED=2 for other moments. Goes on where faults-report/ ends.
+faults: ## Run the fault matrix with ten times the cycles of the tests; CYCLES=1000 for more, ROW=killed_feature for tests by name, SEED=2 for another seed. Resumes from faults-report/.
 	scripts/setup
 	PORTRAIT_FAULT_CYCLES=$(or $(CYCLES),200) PORTRAIT_FAULT_SEED=$(or $(SEED),1) $(CARGO) nextest run --workspace --no-capture \
 		-E '(test(killed) | test(cluster::faults)) & not ($(REAL_LOGS))$(if $(ROW), & test($(ROW)))'
 
-fuzz: ## Hand everything that takes bytes from outside to libFuzzer; SECONDS=600 for longer, TARGETS="tokens events" for some.
+fuzz: ## Fuzz every parser of external bytes with libFuzzer; SECONDS=600 for longer, TARGETS="tokens events" selects some.
 	scripts/setup build
 	scripts/fuzz $(or $(SECONDS),10) $(TARGETS)
 
-trace: ## Follow one call through four processes and print its trace; brings a collector of its own.
+trace: ## Trace one call through four processes and print the trace; starts its own collector.
 	scripts/setup
-	$(CARGO) nextest run --workspace --no-capture -E 'test(a_call_is_followed)'
+	$(CARGO) nextest run --workspace --no-capture -E 'test(a_call_is_traced)'
 
-lint: ## Check formatting, clippy, the wire format, and what all is made of.
+lint: ## Check formatting, clippy, proto compatibility, and dependencies.
 	scripts/setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -55,24 +56,24 @@ fmt: ## Format everything.
 	$(CARGO) fmt --all
 	.venv/bin/buf format --write proto
 
-bench: ## Measure this machine; prints tables and writes bench-results.json. BENCH="--log FILE --format NAME" takes a real log.
+bench: ## Benchmark this machine; prints tables and writes bench-results.json. BENCH="--log FILE --format NAME" uses a real log.
 	scripts/setup
 	$(CARGO) run --quiet --release --package portrait -- bench $(BENCH)
 	scripts/bench_kmeans
 
-bench-models: ## Measure the models beside their references in Python; PORTRAIT_DATA is the folder with the logs that docs/results/models.md names.
+bench-models: ## Benchmark the models against Python references; PORTRAIT_DATA is the folder with the logs that docs/results/models.md names.
 	scripts/setup
 	for model in als markov learners social; do scripts/bench_$$model || exit 1; done
 	$(CARGO) run --quiet --release --package portrait-learning --example recommend_bench
 
-proof: ## Compare live with stale profiles on real logs; PORTRAIT_DATA is the folder with the logs, LOGS="eshop rees46" for some.
+proof: ## Compare live with stale profiles on real logs; PORTRAIT_DATA is the folder with the logs, LOGS="eshop rees46" selects some.
 	scripts/setup build
 	scripts/proof $(LOGS)
 
 docs: ## Build the documentation of the crates.
 	$(CARGO) doc --workspace --no-deps
 
-reference: ## Write docs/reference anew: protos, configuration, commands, errors, metrics.
+reference: ## Regenerate docs/reference: protos, configuration, commands, errors, metrics.
 	scripts/setup build
 	scripts/reference
 

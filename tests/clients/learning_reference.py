@@ -97,7 +97,7 @@ def factors(folder, width, *numbers):
     own = confidence(read_rows(folder, "own", len(start)))
     folded = solve(own, items)
 
-    # What few took up moves towards the one user more, by the least squares of the item with average users in place of its own.
+    # An item with few users is solved again with average users instead of its own, which moves it towards the additional user.
     known = read_rows(folder, "users", width).astype(numpy.float64)
     entries = numpy.count_nonzero(rows, axis=0)
     spread, moved = known.T @ known, items.copy()
@@ -133,7 +133,7 @@ def markov(folder, symbols, *pseudo_counts):
         marginal = blend(everybody.sum(axis=0), numpy.full(symbols, 1 / symbols), of_uniform)
         after = blend(everybody, marginal, of_global)
         counts = table(rows[rows[:, 0] == segment]) if segment else numpy.zeros((symbols, symbols))
-        # With a row each last symbol, and one for none.
+        # One row per last symbol, and one for an empty history.
         shares = numpy.vstack([after, marginal])
         shares = blend(numpy.vstack([counts, counts.sum(axis=0)]), shares, of_segment)
         shares = blend(numpy.broadcast_to(own.sum(axis=0), shares.shape), shares, of_habit)

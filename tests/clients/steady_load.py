@@ -32,13 +32,13 @@ class Load:
         self.token = {}
 
     async def call(self, method, stub, request):
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             return await stub(request)
         except grpc.aio.AioRpcError as error:
             self.failed[f"{method} {error.code().name}: {error.details()}"] += 1
         finally:
-            self.slowest[method] = max(self.slowest[method], time.monotonic() - begun)
+            self.slowest[method] = max(self.slowest[method], time.monotonic() - started)
 
     async def track(self, number):
         users = [f"user-{(number * BATCH + index) % USERS}" for index in range(BATCH)]
@@ -66,9 +66,10 @@ class Load:
 
 async def paced(work, per_second, ended):
     """Calls WORK with 0, 1, 2... at a constant rate, independent of the calls in flight, until ENDED; then waits for all."""
-    begun, tasks = time.monotonic(), set()
+    started = time.monotonic()
+    tasks = set()
     for number in itertools.count():
-        due = begun + number / per_second
+        due = started + number / per_second
         wait = due - time.monotonic()
         if wait > 0:
             await asyncio.sleep(wait)
@@ -90,8 +91,9 @@ async def main(ingest, query, events_per_second, reads_per_second):
         # All users exist before the first read.
         for number in range(USERS // BATCH):
             await load.track(number)
-        ended, begun = asyncio.Event(), time.monotonic()
-        print("begun", flush=True)
+        ended = asyncio.Event()
+        started = time.monotonic()
+        print("started", flush=True)
         asyncio.get_running_loop().run_in_executor(None, sys.stdin.read).add_done_callback(lambda _: ended.set())
         offset = USERS // BATCH
         await asyncio.gather(
@@ -99,7 +101,7 @@ async def main(ingest, query, events_per_second, reads_per_second):
             paced(load.read, float(reads_per_second), ended),
         )
         figures = {"events": load.events, "reads": load.reads, "failed": load.failed}
-        print(json.dumps({**figures, "seconds": time.monotonic() - begun, "slowest": load.slowest}))
+        print(json.dumps({**figures, "seconds": time.monotonic() - started, "slowest": load.slowest}))
 
 
 if __name__ == "__main__":

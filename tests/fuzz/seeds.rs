@@ -1,8 +1,8 @@
-//! Where fuzzing begins: one valid input or more for each target, so that what lies behind formats and checksums is reached at once.
+//! Seed corpus: at least one valid input for each target, so that code behind format checks and checksums is reached at once.
 //!
-//! Usage: seeds FOLDER, which gets a folder for each target.
+//! Usage: `seeds FOLDER` writes one folder per target.
 
-// Takes the counts of branches, as in the targets.
+// Links the runtime of libFuzzer, which the coverage instrumentation needs.
 use libfuzzer_sys as _;
 use portrait_learning::testing::{by_views, view};
 use portrait_profile::{ModelVersion, PartitionLedger, Profile, Timestamp, TraceContext, UserId};
@@ -15,7 +15,7 @@ use std::path::Path;
 /// 2026-01-01.
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
-/// What every format of imports looks like, in the order of the formats.
+/// Sample file of every import format, in the order of the formats.
 const LOGS: [&str; 11] = [
     "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n\
      2019-10-01 00:00:00 UTC,view,44600062,2103807459595387724,,shiseido,35.79,541312140,72d76fde\n",
@@ -54,10 +54,10 @@ fn events() -> v1::TrackRequest {
     v1::TrackRequest { events: vec![event.clone(), event], backfill: true }
 }
 
-/// What format 4 had.
+/// Sample of profile format 4.
 const FORMER_PROFILE: &[u8] = include_bytes!("../../crates/profile/src/profile/testdata/format_5.profile");
 
-/// Inputs of each target.
+/// Seed inputs by target.
 fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let behind =
         |first: usize, bytes: Vec<u8>| [vec![u8::try_from(first).expect("few kinds")], bytes].concat();
@@ -69,7 +69,7 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let places = ConsistencyToken { entries: vec![entry(0), entry(15)] };
     let receipt = Receipt { accepted_at: NOW, log_positions: places.clone() };
     let unsummed = |bytes: Vec<u8>| bytes[..bytes.len() - 8].to_vec();
-    // Shard 0 of 1 of a store of 2 partitions: one place, and one that is owed.
+    // Shard 0 of 1 of a store with 2 partitions: one position, and one pending resync.
     let resume = [&b"PR\x01\x00\x01\x02\x00"[..], &[9; 8], &[5, 1]].concat();
     let model = by_views(ModelVersion::new(1).expect("not zero"), [0, 1], NOW).encode();
     vec![

@@ -11,14 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The longest file of production code.
+/// Maximum number of lines of a production file.
 const LINES_MAX: usize = 450;
-/// The files that every service has, so that to know one is to know all.
+/// Files that every service has, so that all services have the same map.
 const SERVICE_FILES: [&str; 7] =
     ["lib.rs", "config.rs", "context.rs", "service.rs", "grpc.rs", "error.rs", "metrics.rs"];
 const SERVICES: [&str; 4] = ["ingest", "feature", "model", "query"];
 
-/// Edges that are allowed between our crates, by their normal dependencies.
+/// Allowed dependencies of each workspace crate.
 fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
     let services = ["portrait-ingest", "portrait-feature", "portrait-model", "portrait-query"];
     let below = ["portrait-profile", "portrait-proto", "portrait-store", "portrait-runtime"];
@@ -37,8 +37,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("portrait-store", BTreeSet::from(["portrait-profile"])),
         ("portrait-store-embedded", BTreeSet::from(["portrait-profile", "portrait-store"])),
         ("portrait-store-redis", BTreeSet::from(["portrait-profile", "portrait-store"])),
-        // The caller's side of TLS and tokens is `runtime`'s, which exports spans to a collector by itself; the text of profiles
-        // uses domain types.
+        // `runtime` has the client side of TLS and tokens; the rendering of profiles uses domain types.
         ("portrait-client", BTreeSet::from(["portrait-profile", "portrait-proto", "portrait-runtime"])),
         (
             "portrait-connect",
@@ -58,7 +57,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
 }
 
 #[test]
-fn no_crate_knows_another_that_is_not_in_the_table() {
+fn no_crate_depends_on_another_outside_the_table() {
     let metadata = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .current_dir(repository())
@@ -68,7 +67,7 @@ fn no_crate_knows_another_that_is_not_in_the_table() {
     let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("JSON");
     let table = allowed();
     let packages = metadata["packages"].as_array().expect("packages");
-    assert_eq!(packages.len(), table.len(), "a crate is missing in the table, or in the workspace");
+    assert_eq!(packages.len(), table.len(), "the table and the workspace have different crates");
     for package in packages {
         let name = package["name"].as_str().expect("a name");
         let allowed = table.get(name).unwrap_or_else(|| panic!("{name} is not in the table"));
@@ -81,7 +80,7 @@ fn no_crate_knows_another_that_is_not_in_the_table() {
 }
 
 #[test]
-fn no_service_is_compiled_with_a_backend_of_the_store() {
+fn no_service_is_compiled_with_a_store_backend() {
     for service in SERVICES {
         let package = format!("portrait-{service}");
         let tree = Command::new(env!("CARGO"))
@@ -111,12 +110,12 @@ fn every_service_has_the_same_file_map() {
 }
 
 #[test]
-fn every_file_says_what_it_is_for_and_none_is_too_long_or_half_done() {
+fn every_file_has_a_header_a_limited_length_and_no_placeholders() {
     let mut files = Vec::new();
     rust_files(&repository().join("crates"), &mut files);
     rust_files(&repository().join("tests"), &mut files);
     assert!(files.len() > 100, "only {} files were found", files.len());
-    // Put together here, so that this file does not forbid itself.
+    // Assembled from parts, so that this file does not contain the words.
     let forbidden = ["#[ign", "tod", "unimpl"].map(String::from);
     let forbidden = [
         format!("{}ore", forbidden[0]),
@@ -126,7 +125,7 @@ fn every_file_says_what_it_is_for_and_none_is_too_long_or_half_done() {
     for file in files {
         let text = std::fs::read_to_string(&file).expect("a text");
         let name = file.display();
-        assert!(text.starts_with("//!"), "{name} does not say what it is for");
+        assert!(text.starts_with("//!"), "{name} does not begin with a //! comment");
         let production = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().lines().count();
         assert!(production <= LINES_MAX, "{name} has {production} lines, {LINES_MAX} are allowed");
         for word in &forbidden {

@@ -1,4 +1,4 @@
-//! Batches from the wire: whatever bytes they are, each item is taken or refused, and what is taken can be logged and folded.
+//! Requests of ingest: for arbitrary bytes each item is accepted or rejected, and accepted items can be logged and applied.
 
 #![no_main]
 
@@ -20,10 +20,10 @@ fuzz_target!(|bytes: &[u8]| {
     let mut profile = Profile::new(UserId::parse("lena").expect("an id"));
     for record in RULES.records(events, traits, &relations, NOW) {
         let logged = record.encode();
-        assert_eq!(Record::decode(&logged).expect("what was written").encode(), logged);
+        assert_eq!(Record::decode(&logged).expect("a round trip").encode(), logged);
         profile.apply(&record);
     }
     let stored = profile.encode();
     assert!(stored.len() < portrait_profile::PROFILE_MAX_BYTES, "{} bytes", stored.len());
-    assert_eq!(Profile::decode(&stored).expect("what was written").encode(), stored);
+    assert_eq!(Profile::decode(&stored).expect("a round trip").encode(), stored);
 });

@@ -1,5 +1,5 @@
-//! What is kept in the store: bytes that can be read are written as they were, unless an older release wrote them; others are
-//! refused. The first byte says which kind.
+//! Stored data: bytes that decode are encoded identically, unless an older release wrote them; other bytes are refused. The first byte
+//! selects the kind.
 
 #![no_main]
 
@@ -11,13 +11,13 @@ use portrait_profile::{
 /// 2026-01-01.
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
-/// What is read must be read again from what it is written as.
+/// Asserts that decoded data survives an encoding round trip.
 macro_rules! kept {
     ($kind:ty, $bytes:expr) => {
         if let Ok(read) = <$kind>::decode($bytes) {
             let written = read.encode();
-            let again = <$kind>::decode(&written).expect("what was written");
-            assert_eq!(again.encode(), written);
+            let decoded = <$kind>::decode(&written).expect("a round trip");
+            assert_eq!(decoded.encode(), written);
         }
     };
 }
@@ -32,7 +32,7 @@ fuzz_target!(|bytes: &[u8]| {
         4 => kept!(CatalogueItem, bytes),
         _ => {
             kept!(Profile, bytes);
-            // A profile that can be read can be looked at.
+            // Every getter of a decoded profile must work.
             if let Ok(profile) = Profile::decode(bytes) {
                 let _ = profile.view_at(NOW);
             }

@@ -1,5 +1,5 @@
-//! Parts of a model as a node fetches them: what is not whole and consistent is refused, what is served never panics. The first byte
-//! says which part.
+//! Parts of a model as a node fetches them: incomplete or inconsistent parts are refused, a served part never panics. The first byte
+//! selects the part.
 
 #![no_main]
 
@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
             if learned.decode_part(part, bytes).is_ok() {
                 let written = learned.encode();
                 for (part, bytes) in &written {
-                    Predictors::default().decode_part(part, bytes).expect("what was written");
+                    Predictors::default().decode_part(part, bytes).expect("a round trip");
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! Tokens that callers bring back: what was not issued is refused, and what is taken is written as it was. Checksums are made right,
-//! as who knows the format could make them; the first byte says which token.
+//! Tokens that clients return: forged tokens are refused, and accepted ones are encoded identically. Checksums are corrected, as an attacker
+//! who knows the format could do. The first byte selects the token.
 
 #![no_main]
 
@@ -22,12 +22,12 @@ fuzz_target!(|bytes: &[u8]| {
             }
             1 => {
                 if let Ok(token) = ConsistencyToken::decode(bytes) {
-                    assert_eq!(ConsistencyToken::decode(&token.encode()).expect("what was written"), token);
+                    assert_eq!(ConsistencyToken::decode(&token.encode()).expect("a round trip"), token);
                 }
             }
             _ => {
                 if let Ok(receipt) = Receipt::decode(bytes) {
-                    assert_eq!(Receipt::decode(&receipt.encode()).expect("what was written"), receipt);
+                    assert_eq!(Receipt::decode(&receipt.encode()).expect("a round trip"), receipt);
                 }
             }
         }

@@ -1,16 +1,16 @@
-//! Files of a crate use each other in one direction only: a file that uses another, directly or through more files, is not
-//! used by it. Imports and path expressions count, and a re-export counts as a use of the file that defines the item.
+//! Import cycles between the files of a crate, which are forbidden. Imports and path expressions count, and a re-export counts as a use
+//! of the file that defines the item.
 
 use super::modules::Modules;
 use portrait_tests::repository;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Names by the file that uses them and the file that defines them.
+/// Used names by the using file and the defining file.
 type Edges = BTreeMap<PathBuf, BTreeMap<PathBuf, BTreeSet<String>>>;
 
 #[test]
-fn no_files_of_a_crate_use_each_other_in_a_cycle() {
+fn no_crate_has_an_import_cycle_between_files() {
     let mut cycles = Vec::new();
     for entry in std::fs::read_dir(repository().join("crates")).expect("the crates") {
         let sources = entry.expect("an entry").path().join("src");
@@ -43,7 +43,7 @@ fn a_cycle_is_found_through_imports_paths_macros_and_re_exports() {
             ],
             1,
         ),
-        // The face of the crate and a parent that only declares its child tie nothing.
+        // The root of the crate and a parent that only declares its child create no edge.
         (
             &[
                 ("lib.rs", "mod a; pub use a::A;"),

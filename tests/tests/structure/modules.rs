@@ -12,7 +12,7 @@ const HOPS_MAX: usize = 16;
 /// Path of a module below its crate's root; the root is the empty path.
 pub(super) type ModulePath = Vec<String>;
 
-/// Thing that a name stands for inside a module.
+/// Meaning of a name inside a module.
 enum Named {
     /// Item defined there.
     Item,
@@ -93,7 +93,7 @@ impl Modules {
             if let Some(name) = defined(item) {
                 reader.names.insert(name, Named::Item);
             }
-            // A crate's root re-exports its public face from everywhere; that alone ties nothing to it.
+            // The root of a crate re-exports the public API from everywhere; that alone creates no edge.
             reader.is_face = is_root
                 && matches!(item, syn::Item::Use(one) if !matches!(one.vis, syn::Visibility::Inherited));
             reader.visit_item(item);
