@@ -12,7 +12,7 @@ ingest feature model query
 {{- define "portrait.grpcPort" -}}50051{{- end }}
 {{- define "portrait.httpPort" -}}8080{{- end }}
 
-{{/* Prefix of all object names. 46 leaves room for the longest suffix, "-feature-headless", in the 63 characters of a name. */}}
+{{/* Prefix of all object names. 46 leaves space for the longest suffix, "-feature-headless", in the 63 characters of a name. */}}
 {{- define "portrait.fullname" -}}
 {{- $chart := default .Chart.Name .Values.nameOverride -}}
 {{- $both := ternary .Release.Name (printf "%s-%s" .Release.Name $chart) (contains $chart .Release.Name) -}}

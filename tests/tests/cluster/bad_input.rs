@@ -245,7 +245,7 @@ pub(super) async fn check_bad_files(otto: &Log) {
 
 #[test]
 fn every_error_reason_has_a_unique_name() {
-    let reasons = (1..=33).map(|number| ErrorReason::try_from(number).expect("the list has no gap"));
+    let reasons = (1..=33).map(|number| ErrorReason::try_from(number).expect("reasons are numbered without gaps"));
     let names: std::collections::BTreeSet<_> = reasons.map(reason_name).collect();
     assert_eq!(names.len(), 33);
 }

@@ -31,7 +31,7 @@ async fn send_until(channel: &RoleRouter, shop: &mut std::iter::Peekable<ShopSim
         batch.extend(next.and_then(ShopEvent::into_event));
         if batch.len() == 1_000 || (ended && !batch.is_empty()) {
             let request = TrackRequest { events: std::mem::take(&mut batch), ..Default::default() };
-            let response = ingest.track(request).await.expect("taken").into_inner();
+            let response = ingest.track(request).await.expect("accepted").into_inner();
             assert_eq!(response.rejected, [], "simulated events are valid");
         }
         if ended {

@@ -87,7 +87,7 @@ impl Client {
     }
 
     async fn wait_for_state(&self, state: ErasureState, receipt: &[u8]) {
-        wait_until("the erasure goes on", async || {
+        wait_until("the erasure reaches the state", async || {
             self.erasure(receipt).await.expect("a receipt").state() as i32 >= state as i32
         })
         .await;
@@ -178,7 +178,7 @@ async fn check_invalid_receipts(client: &Client, foreign: &[u8]) {
     for wrong in [&[][..], b"receipt", &valid[..valid.len() - 1], &changed, foreign] {
         let status = client.erasure(wrong).await.expect_err("an invalid receipt");
         assert_eq!((status.code(), reason_of(&status)), (Code::InvalidArgument, Some(ErrorReason::BadToken)));
-        assert!(status.message().contains("pass it as Erase gave it"), "{}", status.message());
+        assert!(status.message().contains("pass the receipt of Erase unchanged"), "{}", status.message());
     }
     for (user, id, field) in [("", "", "user_id"), ("lena", " x", "event_id")] {
         let request = EraseRequest { user_id: user.to_owned(), event_id: id.to_owned() };

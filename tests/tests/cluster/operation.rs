@@ -29,7 +29,7 @@ fn a_data_directory_that_is_in_use_or_of_another_version_is_refused() {
     assert!(message.contains("in use by another process"), "{message}");
     assert!(server.stop().success());
     let format = data.path().join("portrait-format");
-    let text = std::fs::read_to_string(&format).expect("a store says its format");
+    let text = std::fs::read_to_string(&format).expect("a format file");
     std::fs::write(&format, text.replace("format = 3", "format = 99")).expect("written");
     let message = startup_error(data.path(), &[]);
     for part in ["portrait-format", "format 99", "run the release that wrote it"] {
@@ -53,7 +53,7 @@ async fn a_server_reports_readiness_exports_metrics_and_stops_gracefully() {
         ..Default::default()
     };
     let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
-    client.track(TrackRequest { events: vec![event], backfill: false }).await.expect("taken");
+    client.track(TrackRequest { events: vec![event], backfill: false }).await.expect("accepted");
     portrait_tests::wait_until("the metrics are exported", async || {
         let metrics = server.http_get("/metrics");
         let expected =
@@ -80,7 +80,7 @@ async fn a_stopping_server_reports_it_before_it_refuses_calls() {
     // During the drain delay calls still succeed, on existing and on new connections.
     for channel in [channel, connect(server.grpc_url()).await] {
         let request = TrackRequest { events: vec![large(1)], backfill: false };
-        let taken = IngestServiceClient::new(channel).track(request).await.expect("taken").into_inner();
+        let taken = IngestServiceClient::new(channel).track(request).await.expect("accepted").into_inner();
         assert_eq!(taken.accepted, 1, "{:?}", taken.rejected);
     }
     let mut server = server;

@@ -108,7 +108,7 @@ async fn a_rolled_back_release_waits_for_the_newer_one_and_loses_nothing() {
     cluster.set_release(Release::This);
     cluster.replace("feature").await;
     let token = track(&cluster, 2).await.expect("accepted");
-    let worker = cluster.servers_of("feature").next().expect("there is one");
+    let worker = cluster.servers_of("feature").next().expect("a running process");
     let errors = "portrait_feature_partition_errors_total";
     wait_until("the worker has failed to read the profile", async || worker.metric_total(errors) > 0.0).await;
     cluster.set_release(Release::Next);

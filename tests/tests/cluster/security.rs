@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tonic::{Code, Status};
 
 /// Reload interval of the servers in these tests, as a setting.
-const RELOAD: &str = "server.reload_every=20ms";
+const RELOAD: &str = "server.reload_interval=20ms";
 /// Reload interval of the servers in these tests.
 const RELOAD_EVERY: Duration = Duration::from_millis(20);
 /// Names of the credential files in error messages.

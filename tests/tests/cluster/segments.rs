@@ -187,7 +187,7 @@ impl Follower {
         while self.caught_up_count < 3 {
             let Ok(Some(response)) = responses.message().await else { return };
             self.token = response.resume_token;
-            match response.kind.expect("a kind that is known") {
+            match response.kind.expect("a known kind") {
                 Kind::Change(change) => {
                     self.caught_up_count = 0;
                     if let Some(named) = self.named.get_mut(&change.partition) {

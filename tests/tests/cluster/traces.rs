@@ -34,7 +34,7 @@ async fn a_call_is_traced_over_log_and_feed_to_the_delivery() {
     let (unsampled, sampled) = ("0af7651916cd43dd8448eb211c80319c", "4bf92f3577b34da6a3ce929d0e0e4736");
     // First an unsampled call, then a sampled one.
     for (user, trace_id, flags) in [("omar", unsampled, "00"), ("lena", sampled, "01")] {
-        let response = client.track(track(user, trace_id, flags)).await.expect("taken").into_inner();
+        let response = client.track(track(user, trace_id, flags)).await.expect("accepted").into_inner();
         assert_eq!(response.accepted, 1, "{:?}", response.rejected);
     }
     let mut changes_received = 0;
@@ -81,12 +81,12 @@ async fn an_erasure_is_traced_to_the_delivered_deletion() {
     let everything = WatchProfileChangesRequest { start: WatchStart::Earliest.into(), ..Default::default() };
     let mut changes = Subscriber::request_stream(channel.clone(), everything).await.expect("a subscription");
     let mut client = IngestServiceClient::new(channel);
-    client.track(track("lena", "0af7651916cd43dd8448eb211c80319c", "00")).await.expect("taken");
+    client.track(track("lena", "0af7651916cd43dd8448eb211c80319c", "00")).await.expect("accepted");
     let sampled = "4bf92f3577b34da6a3ce929d0e0e4736";
     let mut erase = Request::new(EraseRequest { user_id: "lena".to_owned(), ..Default::default() });
     let parent = format!("00-{sampled}-00f067aa0ba902b7-01").parse().expect("ASCII");
     erase.metadata_mut().insert("traceparent", parent);
-    client.erase(erase).await.expect("taken");
+    client.erase(erase).await.expect("accepted");
     let mut deleted = false;
     while !deleted {
         let response = changes.message().await.expect("the subscription stays open").expect("a subscription ends with a status");
@@ -140,8 +140,8 @@ async fn log_lines_of_a_sampled_call_have_its_trace_id() {
     let server = Server::start(folder.path(), &settings);
     let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
     let (unsampled, sampled) = ("0af7651916cd43dd8448eb211c80319c", "4bf92f3577b34da6a3ce929d0e0e4736");
-    client.track(track("lena", unsampled, "00")).await.expect("taken");
-    client.track(track("lena", sampled, "01")).await.expect("taken");
+    client.track(track("lena", unsampled, "00")).await.expect("accepted");
+    client.track(track("lena", sampled, "01")).await.expect("accepted");
     let mut empty = track("lena", sampled, "01");
     empty.get_mut().events.clear();
     client.track(empty).await.expect_err("no events");
@@ -151,7 +151,7 @@ async fn log_lines_of_a_sampled_call_have_its_trace_id() {
         let lines = lines.iter().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         let is_of_call =
             |line: &serde_json::Value| line["span"]["method"] == "/portrait.v1.IngestService/Track";
-        lines.filter(|line| line["fields"]["message"] == "answered" && is_of_call(line)).collect::<Vec<_>>()
+        lines.filter(|line| line["fields"]["message"] == "responded" && is_of_call(line)).collect::<Vec<_>>()
     };
     wait_until("all three calls are logged", async || answered().len() >= 3).await;
     let lines = answered();

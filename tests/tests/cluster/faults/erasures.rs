@@ -121,7 +121,7 @@ async fn check_edges(trial: &Trial, cycle: &Cycle, come_back: bool) {
         let user_ids: BTreeSet<String> = friends.iter().cloned().collect();
         let request =
             BatchGetProfilesRequest { user_ids: user_ids.into_iter().collect(), ..Default::default() };
-        let response = query.batch_get_profiles(request).await.expect("profiles can be read").into_inner();
+        let response = query.batch_get_profiles(request).await.expect("profiles are readable").into_inner();
         for profile in response.profiles {
             let edges = profile.social.map(|social| social.edges).unwrap_or_default();
             let has = edges.iter().any(|edge| edge.user_id == *victim);

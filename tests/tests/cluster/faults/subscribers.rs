@@ -63,7 +63,7 @@ async fn stalled_slow_and_forging_subscribers_get_a_status_and_miss_nothing() {
 }
 
 fn query(trial: &Trial) -> &Server {
-    trial.cluster.servers_of("query").next().expect("there is one")
+    trial.cluster.servers_of("query").next().expect("a running process")
 }
 
 /// Subscribes, reads nothing until the server closes the subscription, then drains the responses in flight.
@@ -80,7 +80,7 @@ async fn stall(server: &Server, stalled: &mut Subscriber) {
     .await;
     let final_status = loop {
         match responses.message().await {
-            Ok(response) => stalled.handle(response.expect("a subscription never ends without a word")),
+            Ok(response) => stalled.handle(response.expect("a subscription ends with a status")),
             Err(status) => break status,
         }
     };
@@ -115,7 +115,7 @@ async fn expect_resyncs(url: &str, forger: &mut Subscriber, mut expected: BTreeM
     let mut responses = forger.subscribe(channel).await.expect("a subscription");
     while !expected.is_empty() {
         let response = tokio::time::timeout(TEST_TIMEOUT, responses.message()).await.expect("the subscription stays open");
-        let response = response.expect("the subscription stays open").expect("a subscription never ends without a word");
+        let response = response.expect("the subscription stays open").expect("a subscription ends with a status");
         match &response.kind {
             Some(Kind::Resync(resync)) if resync.phase() == ResyncPhase::Begin => {
                 assert_eq!(expected.remove(&resync.partition), Some(resync.reason()), "{resync:?}");

@@ -106,7 +106,8 @@ async fn added_and_removed_workers_lose_nothing_and_hand_over_immediately() {
 /// Measures the acknowledged events of one second with the current number of workers.
 async fn measure_phase(trial: &mut Trial) {
     const PHASE: Duration = Duration::from_secs(1);
-    let (started, before) = (Instant::now(), trial.load.oracle().counts.acknowledged);
+    let started = Instant::now();
+    let before = trial.load.oracle().counts.acknowledged;
     tokio::time::sleep(PHASE).await;
     let acknowledged = trial.load.oracle().counts.acknowledged - before;
     let workers = trial.cluster.servers_of("feature").count() as u64;

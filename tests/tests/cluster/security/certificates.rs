@@ -48,7 +48,9 @@ async fn commands_use_tls_and_the_process_watches_its_own_models() {
     ours.caller("operator");
     let server = SecuredServer::start(&with_tls(&ours, "server", true));
     let path = |name: &str| ours.path(name).display().to_string();
-    let (ca, certificate, key) = (path("signer.pem"), path("operator.pem"), path("operator.key"));
+    let ca = path("signer.pem");
+    let certificate = path("operator.pem");
+    let key = path("operator.key");
     let flags = ["--to", server.url(), "--ca", &ca, "--cert", &certificate, "--key", &key];
     let (success, message) = command(&[&["probe"], &flags[..]].concat(), None);
     assert!(success, "{message}");

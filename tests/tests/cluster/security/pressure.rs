@@ -68,7 +68,7 @@ async fn thousands_of_idle_connections_do_not_block_other_clients() {
 
 fn open_files(server: &Server) -> usize {
     let folder = format!("/proc/{}/fd", server.pid().as_raw_nonzero());
-    std::fs::read_dir(folder).expect("the child is there").count()
+    std::fs::read_dir(folder).expect("the process runs").count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +112,7 @@ async fn sent(peer: &Peer, encoding: Option<&str>, frame: &Bytes) -> Status {
     let body = tonic::body::Body::new(Body::from_stream(first.chain(futures::stream::pending())));
     let answered = peer.clone().oneshot(request.body(body).expect("a request")).await;
     match answered {
-        Ok(response) => Status::from_header_map(response.headers()).expect("refused before any answer"),
+        Ok(response) => Status::from_header_map(response.headers()).expect("a status in the headers"),
         Err(error) => Status::unavailable(format!("{error:?}")),
     }
 }

@@ -173,7 +173,7 @@ async fn roles_call_each_other_with_certificates_and_a_token() {
         "[[token]]\nname = \"cluster\"\nsha256 = \"{}\"\nroles = [\"read\", \"admin\"]\n",
         hashed("cluster-secret")
     );
-    let text = std::fs::read_to_string(tokens.path()).expect("it was written") + &entry;
+    let text = std::fs::read_to_string(tokens.path()).expect("a readable file") + &entry;
     std::fs::write(tokens.path(), text).expect("written");
     let redis = Redis::start(&[("appendonly", "yes"), ("appendfsync", "always")]);
     let mut settings = [with_tls(&ours, "server", true), tokens.settings()].concat();
@@ -190,7 +190,9 @@ async fn roles_call_each_other_with_certificates_and_a_token() {
     wait_until("the other processes watch the models", async || nodes(&models).await >= 3).await;
     connect_and_query(cluster.servers_of("query").next().expect("one").grpc_url(), &reader).await.expect("a reader");
     let path = |name: &str| ours.path(name).display().to_string();
-    let (ca, certificate, key) = (path("signer.pem"), path("server.pem"), path("server.key"));
+    let ca = path("signer.pem");
+    let certificate = path("server.pem");
+    let key = path("server.key");
     let address = cluster.address();
     let flags = ["--to", &address, "--ca", &ca, "--cert", &certificate, "--key", &key];
     let probe = [&["probe"], &flags[..]].concat();
