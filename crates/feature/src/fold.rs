@@ -164,7 +164,7 @@ impl<'a> BatchFold<'a> {
             self.profiles.loaded(key.clone(), stored, bytes);
         }
         if let Some(profile) = self.profiles.get_mut(&key) {
-            profile.forget_edges(|other, at| self.tombstones.blocks_edge(other, at));
+            profile.remove_edges(|other, at| self.tombstones.blocks_edge(other, at));
         }
         self.changed.insert(key);
     }
@@ -238,7 +238,7 @@ impl<'a> BatchFold<'a> {
         let profile = self.profiles.get_or_create(&key, &record.user_id, last_version);
         // Edges are scrubbed before the first use of the profile. A rebuild sweeps at other times and must see the same edges.
         if !tombstones.is_empty() && self.edges_scrubbed.insert(key.clone()) {
-            profile.forget_edges(|other, at| tombstones.blocks_edge(other, at));
+            profile.remove_edges(|other, at| tombstones.blocks_edge(other, at));
         }
         // Before the record is applied: the prediction must not know the event.
         self.shadow.observe(profile, record);

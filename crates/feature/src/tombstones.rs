@@ -61,7 +61,7 @@ impl TombstoneIndex {
     /// Inserts a tombstone, merged with an earlier one of the user: it blocks what either of them blocks. The log holds no
     /// record of erasures up to `cleared`.
     pub(crate) fn insert(&mut self, pseudonym: Pseudonym, tombstone: Tombstone, cleared: LogSeq) {
-        let mut merged = tombstone.after(self.get(pseudonym));
+        let mut merged = tombstone.merged_with(self.get(pseudonym));
         if self.get(pseudonym).is_some_and(|earlier| earlier.log_seq <= cleared) {
             merged.log_seq_min = tombstone.log_seq_min;
         }

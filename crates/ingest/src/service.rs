@@ -9,8 +9,8 @@ use crate::metrics::Metrics;
 use crate::rate::RateLimit;
 use crate::validate::Validator;
 use portrait_proto::v1::ingest_service_server::{self, IngestServiceServer};
-use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::Instruments;
+use portrait_runtime::{SharedClock, shutdown};
 use portrait_store::{IntakeStore, ProfileClock};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -69,14 +69,7 @@ impl IngestService {
         reason = "the caller owns the handle, which ends with the last task"
     )]
     pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
-        let shared = Arc::clone(&self.shared);
-        let shutdown = shutdown.clone();
-        tokio::spawn(async move {
-            shutdown.cancelled().await;
-            // Readers stop first. What they have enqueued is still answered, so no appended request goes without an answer.
-            shared.closing.cancel();
-            shared.streams.close();
-            shared.streams.wait().await;
-        })
+        // Readers stop first. What they have enqueued is still answered, so no appended request goes without an answer.
+        shutdown::drain(shutdown, &self.shared.closing, &self.shared.streams)
     }
 }

@@ -116,7 +116,7 @@ impl ModelSweep {
             let mut profile = Profile::decode(&bytes).map_err(|source| Error::cannot_read(&key, source))?;
             let tombstones = &owner.tombstones;
             let loses_edge =
-                !tombstones.is_empty() && profile.forget_edges(|other, at| tombstones.blocks_edge(other, at));
+                !tombstones.is_empty() && profile.remove_edges(|other, at| tombstones.blocks_edge(other, at));
             if loses_edge || assigner.changes_segment(&profile, read_at) {
                 to_write.push((key, profile, bytes.len()));
             }
