@@ -4,11 +4,12 @@ use crate::config::ValidConfig;
 use crate::context::QueryContext;
 use crate::grpc::Grpc;
 use crate::metrics::Metrics;
-use crate::watch::{ChangeRing, tail};
+use crate::watch::ring::ChangeRing;
+use crate::watch::tail;
 use portrait_learning::ServedModel;
 use portrait_proto::v1::query_service_server::{self, QueryServiceServer};
-use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::Instruments;
+use portrait_runtime::{SharedClock, shutdown};
 use portrait_store::{ProfileClock, ReadStore};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
@@ -72,14 +73,6 @@ impl QueryService {
         for partition in self.shared.store.layout().partitions.all() {
             self.shared.tasks.spawn(tail::run_tail(Arc::clone(&self.shared), partition));
         }
-        let shared = Arc::clone(&self.shared);
-        let shutdown = shutdown.clone();
-        tokio::spawn(async move {
-            shutdown.cancelled().await;
-            // Cancelled before the wait: subscribers and tails end by this token.
-            shared.closing.cancel();
-            shared.tasks.close();
-            shared.tasks.wait().await;
-        })
+        shutdown::drain(shutdown, &self.shared.closing, &self.shared.tasks)
     }
 }

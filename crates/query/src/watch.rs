@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! store ── read_feed ──> tail ──> ring ─┬─> subscriber ──> outbox ──> stream     one tail and one ring for each partition
-//!   └────── what the ring has dropped ─ ┴─> subscriber ──> outbox ──> stream     one cursor for each of them
+//!   └────── what the ring has dropped ──┴─> subscriber ──> outbox ──> stream     one cursor for each of them
 //! ```
 //!
 //! Subscribers pull: a slow one falls behind its ring and reads the store, where the backlog of one user is coalesced
