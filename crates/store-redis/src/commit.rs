@@ -59,12 +59,7 @@ impl RedisStore {
         commit: Commit,
         additions: &BTreeMap<u32, Vec<u8>>,
     ) -> ScriptCall {
-        let mut keys: Vec<Bytes> = ["meta", "profiles", "changes", "dead", "windows", "tombstones"]
-            .iter()
-            .map(|name| tagged.key(name))
-            .collect();
-        // The keys of the windows come last, since their number varies.
-        keys.extend(additions.keys().map(|window| tagged.seen(*window)));
+        let keys = commit_keys(tagged, additions);
         let (written, deleted): (Vec<_>, Vec<_>) =
             commit.profiles.into_iter().partition(|(_, value)| value.is_some());
         let (tombstones, expired): (Vec<_>, Vec<_>) =
@@ -120,6 +115,13 @@ impl RedisStore {
         }
         call
     }
+}
+
+/// Returns the keys of a commit. Those of the windows come last, since their number varies.
+fn commit_keys(tagged: &TaggedKeys, additions: &BTreeMap<u32, Vec<u8>>) -> Vec<Bytes> {
+    let fixed = ["meta", "profiles", "changes", "dead", "windows", "tombstones"];
+    let windows = additions.keys().map(|window| tagged.seen(*window));
+    fixed.iter().map(|name| tagged.key(name)).chain(windows).collect()
 }
 
 /// Returns a number in the form that the script parses.

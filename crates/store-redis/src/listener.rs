@@ -126,6 +126,7 @@ impl Listener {
             self.connections.insert(address.clone(), subscriber);
         }
         let Some(subscriber) = self.connections.get_mut(address) else { return Ok(()) };
+        // Sharded pub/sub: the channel is in the slot of the partition, so its own server publishes it.
         let mut command = redis::cmd("SSUBSCRIBE");
         command.arg(&channel[..]);
         let reply = subscriber.connection.send_packed_command(&command).await?;
@@ -151,11 +152,10 @@ impl Listener {
 
     /// Drops the lost connections.
     fn drop_lost(&mut self) {
-        let lost = |subscriber: &ListenerConnection| subscriber.lost.load(Ordering::SeqCst);
         let addresses: Vec<Address> = self
             .connections
             .iter()
-            .filter(|(_, subscriber)| lost(subscriber))
+            .filter(|(_, subscriber)| subscriber.lost.load(Ordering::SeqCst))
             .map(|(address, _)| address.clone())
             .collect();
         for address in addresses {

@@ -94,8 +94,7 @@ async fn wait(connection: &RedisConnection, file: &PersistenceFile) -> Result<Ha
     let deadline = Instant::now() + REWRITE_TIMEOUT;
     loop {
         let info = info(connection, "persistence").await?;
-        let busy = |field: &str| info.get(field).is_some_and(|value| value != "0");
-        if !file.in_progress.iter().any(|field| busy(field)) {
+        if !file.in_progress.iter().any(|field| info.get(*field).is_some_and(|value| value != "0")) {
             return Ok(info);
         }
         if Instant::now() > deadline {

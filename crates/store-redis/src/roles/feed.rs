@@ -24,9 +24,12 @@ impl FeedStore for RedisStore {
         loop {
             let page = self.read_range(partition, StreamKind::Feed, after.get(), limit).await?;
             if page.end > after.get() || !waiting.changed_or_timeout().await {
-                let change = |(seq, change)| (FeedSeq::new(seq), change);
                 return Ok(FeedPage {
-                    changes: page.records.into_iter().map(change).collect(),
+                    changes: page
+                        .records
+                        .into_iter()
+                        .map(|(seq, change)| (FeedSeq::new(seq), change))
+                        .collect(),
                     end: Position { generation: page.generation, seq: FeedSeq::new(page.end) },
                     first: FeedSeq::new(page.trimmed).next(),
                 });
