@@ -60,7 +60,7 @@ pub(super) async fn run_against(
     replay.rows(reader).await?;
     let counts = replay.end().await?;
     let micros = probing.finish().await?;
-    let seconds = counts.began.elapsed().as_secs_f64();
+    let seconds = counts.started.elapsed().as_secs_f64();
     let per_second = counts.events as f64 / seconds.max(0.001);
     let summary = summarise(&channel, &counts.busiest(PROFILES_MAX)).await?;
     summary.conclude(narrator);
@@ -118,7 +118,7 @@ struct LogDemo<'a> {
 
 /// Counts of what was sent.
 struct ReplayCounts {
-    began: Instant,
+    started: Instant,
     events: u64,
     unusable: u64,
     /// Events of each user.
@@ -127,7 +127,7 @@ struct ReplayCounts {
 
 impl<'a> LogDemo<'a> {
     fn begin(channel: RoleRouter, feed: EventFeed, narrator: &'a mut dyn Narrator) -> Self {
-        let counts = ReplayCounts { began: Instant::now(), events: 0, unusable: 0, counts: HashMap::new() };
+        let counts = ReplayCounts { started: Instant::now(), events: 0, unusable: 0, counts: HashMap::new() };
         Self { narrator, channel, feed, items: Vec::new(), next_summary_at: FIRST_SUMMARY, counts }
     }
 

@@ -85,7 +85,11 @@ fn purity(kinds: &BTreeMap<UserType, u64>) -> MatchRate {
 }
 
 fn index(kind: UserType) -> u32 {
-    UserType::ALL.iter().zip(0..).find(|(other, _)| **other == kind).map_or(u32::MAX, |(_, index)| index)
+    UserType::ALL
+        .iter()
+        .zip(0..)
+        .find(|(candidate, _)| **candidate == kind)
+        .map_or(u32::MAX, |(_, index)| index)
 }
 
 #[cfg(test)]

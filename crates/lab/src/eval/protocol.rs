@@ -197,7 +197,7 @@ mod tests {
     /// the same time.
     fn restless(users: u32) -> EventLog {
         let mut rng = StdRng::seed_from_u64(5);
-        let mut one = |user: u32| {
+        let mut user_records = |user: u32| {
             let mut topic = 0;
             let look_at = |step: u32| {
                 if step.is_multiple_of(6) {
@@ -208,7 +208,7 @@ mod tests {
             };
             (0..30).map(look_at).collect()
         };
-        EventLog::of((0..users).map(&mut one).collect(), 1).expect("it has events")
+        EventLog::of((0..users).map(&mut user_records).collect(), 1).expect("it has events")
     }
 
     #[test]
@@ -250,8 +250,8 @@ mod tests {
         let apart = items
             .calibration
             .iter()
-            .map(|one| (one.predicted - one.observed.value).abs() * one.targets as f64);
-        let targets: usize = items.calibration.iter().map(|one| one.targets).sum();
+            .map(|group| (group.predicted - group.observed.value).abs() * group.targets as f64);
+        let targets: usize = items.calibration.iter().map(|group| group.targets).sum();
         let error = apart.sum::<f64>() / targets as f64;
         let reported = items.ages[0].calibration_error.expect("probabilities");
         assert!((error - reported).abs() < 0.02, "{error} {reported}: {:?}", items.calibration);

@@ -59,7 +59,7 @@ fn ages(subject: &SubjectReport) -> Table {
             known,
             matched,
             new,
-            repeat: again,
+            repeat,
             control,
         } = figures;
         table.add_row([
@@ -73,7 +73,7 @@ fn ages(subject: &SubjectReport) -> Table {
             matched.as_ref().map(|compared| interval(&compared.difference)).unwrap_or_default(),
             ratio(control.as_ref()),
             ratio(new.as_ref()),
-            ratio(again.as_ref()),
+            ratio(repeat.as_ref()),
         ]);
     }
     table
@@ -96,14 +96,14 @@ fn parts(subject: &SubjectReport) -> Table {
     let less = |compared: &Option<LiveStaleComparison>| {
         compared.as_ref().map(|compared| interval(&compared.difference)).unwrap_or_default()
     };
-    for PartFigures { name, recall, ndcg, served_less_this, new, repeat: again } in &subject.parts {
+    for PartFigures { name, recall, ndcg, served_less_this, new, repeat } in &subject.parts {
         table.add_row([
             (*name).to_owned(),
             interval(recall),
             format!("{ndcg:.3}"),
             served_less_this.as_ref().map(interval).unwrap_or_default(),
             less(new),
-            less(again),
+            less(repeat),
         ]);
     }
     table

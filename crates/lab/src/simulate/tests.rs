@@ -14,7 +14,7 @@ fn events(seed: u64, config: SimulateConfig) -> Vec<v1::Event> {
 
 fn at(event: &v1::Event) -> Timestamp {
     portrait_proto::time::from_wire(event.occurred_at.as_ref().expect("every event has a time"))
-        .expect("a moment")
+        .expect("a timestamp")
 }
 
 fn share(part: usize, whole: usize) -> f64 {

@@ -89,10 +89,10 @@ pub(super) fn drift(status: &DriftStatus, version: u64, described: &BTreeMap<Str
         let components = words::counted(status.components.len() as u64, "component");
         lines.push(format!("    drift detected: {components} moved since model {version}"));
         let words_of = |name: &str| described.get(name).map_or_else(|| name.to_owned(), String::clone);
-        let most = status.components.iter().take(NAMED).map(|component| words_of(&component.name));
+        let top = status.components.iter().take(NAMED).map(|component| words_of(&component.name));
         // Descriptions contain commas.
-        let most = most.collect::<Vec<_>>().join("; ");
-        lines.push(chart::cut(&format!("      most of all {most}"), COLUMNS));
+        let top = top.collect::<Vec<_>>().join("; ");
+        lines.push(chart::cut(&format!("      top of all {top}"), COLUMNS));
     }
     lines
 }
@@ -194,9 +194,9 @@ mod tests {
         let rows = [
             (
                 &components,
-                "drift detected: 2 components moved since model 1       most of all views in 7 days; b",
+                "drift detected: 2 components moved since model 1       top of all views in 7 days; b",
             ),
-            (&loyalty, "55% of what they do is where they liked most to be, 62% before"),
+            (&loyalty, "55% of what they do is where they liked top to be, 62% before"),
         ];
         for (status, expected) in rows {
             let lines = drift(status, 1, &described).join(" ");

@@ -20,7 +20,7 @@ pub(super) fn segment_of(profile: &Profile) -> &'static str {
 }
 
 pub(super) fn explanation() -> v1::ExplainSegmentResponse {
-    let one = v1::SegmentContribution {
+    let contribution = v1::SegmentContribution {
         description: "share of activity at night".to_owned(),
         unit: "share".to_owned(),
         value: 0.5,
@@ -28,7 +28,7 @@ pub(super) fn explanation() -> v1::ExplainSegmentResponse {
         contribution: 1.0,
         ..Default::default()
     };
-    v1::ExplainSegmentResponse { contributions: vec![one], ..Default::default() }
+    v1::ExplainSegmentResponse { contributions: vec![contribution], ..Default::default() }
 }
 
 pub(super) fn schema() -> v1::GetFeatureSchemaResponse {
@@ -121,7 +121,7 @@ impl ModelService for Naive {
         let outcome = self.state.lock().expect("no holder panics").train();
         let (responses, receiver) = mpsc::channel(1);
         let response = v1::TrainModelResponse { kind: Some(Kind::Outcome(outcome)) };
-        responses.try_send(Ok(response)).expect("the channel has capacity for one");
+        responses.try_send(Ok(response)).expect("the channel has capacity for contribution");
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
