@@ -8,9 +8,9 @@ use std::error::Error as _;
 use std::time::Duration;
 use tonic::{Code, Status};
 
-/// First delay token_before reconnecting; doubled after each connection without progress.
+/// First delay before reconnecting; doubled after each connection without progress.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
-/// Maximum delay token_before reconnecting.
+/// Maximum delay before reconnecting.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Time without a message after which the connection counts as lost: servers send a progress message at least once a second, and a
 /// broken TCP connection may stay unnoticed for minutes.
@@ -52,6 +52,7 @@ pub async fn follow<E: From<Error>>(
         match receive(&mut subscription, handle).await {
             Disconnect::Permanent(error) => return Err(error),
             Disconnect::Transient(reason) => {
+                // Progress shows that the server works: the next outage starts with a short delay again.
                 if subscription.request.resume_token != token_before {
                     backoff = BACKOFF_MIN;
                 }
@@ -110,6 +111,7 @@ fn error_chain(error: &Error) -> String {
 
 fn disconnect<E: From<Error>>(status: Status) -> Disconnect<E> {
     match status.code() {
+        // The request itself is at fault, or the caller has no access: the same request would be refused again.
         Code::InvalidArgument
         | Code::OutOfRange
         | Code::FailedPrecondition
@@ -119,6 +121,7 @@ fn disconnect<E: From<Error>>(status: Status) -> Disconnect<E> {
         | Code::Unauthenticated
         | Code::Unimplemented
         | Code::DataLoss => Disconnect::Permanent(Error::Refused(status).into()),
+        // Everything else may pass with a new connection, also UNKNOWN and INTERNAL, which broken connections produce.
         Code::Ok
         | Code::Cancelled
         | Code::Unknown

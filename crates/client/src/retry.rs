@@ -54,6 +54,7 @@ impl RetryPolicy {
         F: Future<Output = Result<T, Status>>,
     {
         let mut backoff = self.backoff_min;
+        // All attempts but the last may be followed by a delay; the last one returns its status.
         for _ in 1..self.attempts_max {
             match call().await {
                 Err(status) if status.code() == Code::Unavailable => {}

@@ -36,6 +36,7 @@ impl RoleRouter {
     /// [`Error::Peer`] if TLS cannot be configured.
     pub async fn connect(address: &str, presented: &PresentedCredentials) -> Result<Self, Error> {
         let named = parse(address)?;
+        // Roles without a server of their own use the first one.
         let first = named.first().map(|(_, url)| url.clone()).unwrap_or_default();
         let mut roles = Vec::with_capacity(ROLES.len());
         for (role, _) in ROLES {
@@ -45,6 +46,7 @@ impl RoleRouter {
                 urls.push(first.clone());
             }
             roles.push(presented.over(channel(&urls, presented).await?));
+            // One server has all roles: a single connection serves them, and the other three entries share it.
             if named.iter().all(|(name, _)| name.is_none()) {
                 break;
             }
@@ -77,6 +79,7 @@ impl Service<Request<Body>> for RoleRouter {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The path of a gRPC call is `/package.Service/Method`.
         let service = request.uri().path().trim_start_matches('/').split('/').next();
         self.peer(service.unwrap_or_default()).clone().call(request)
     }
@@ -91,6 +94,7 @@ fn parse(address: &str) -> Result<Vec<(Option<&str>, String)>, Error> {
             Some((role, url)) if ROLES.iter().any(|(name, _)| *name == role) => {
                 named.push((Some(role), url.to_owned()));
             }
+            // A slash before the `=` means that the whole part is a URL with a query, not `ROLE=URL`.
             Some((role, _)) if !role.contains('/') => {
                 let problem = format!("{role:?} is no role: name ingest, feature, model or query");
                 return Err(Error::Address(problem));
@@ -108,6 +112,8 @@ fn parse(address: &str) -> Result<Vec<(Option<&str>, String)>, Error> {
 /// Connects to one server, or balances over several.
 async fn channel(urls: &[String], presented: &PresentedCredentials) -> Result<Channel, Error> {
     let endpoints = urls.iter().map(|url| presented.endpoint(url)).collect::<Result<Vec<_>, _>>()?;
+    // A single server is connected eagerly, so that a wrong address fails here. A balanced channel connects lazily,
+    // because some of its servers may be down.
     if let [endpoint] = &endpoints[..] {
         return endpoint.connect().await.map_err(|source| {
             let url = urls[0].clone();

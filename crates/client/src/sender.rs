@@ -54,6 +54,7 @@ impl Sender {
     /// [`Error::Status`] if the server refuses the stream.
     pub async fn open(router: RoleRouter) -> Result<Self, Error> {
         let mut client = IngestServiceClient::new(router);
+        // The queue has the size of the window, so sending never blocks on the queue alone.
         let (requests, receiver) = mpsc::channel(REQUESTS_IN_FLIGHT_MAX);
         let responses = client.track_stream(ReceiverStream::new(receiver)).await?.into_inner();
         Ok(Self {
@@ -132,6 +133,7 @@ impl Sender {
             self.handle_response().await?;
         }
         self.in_flight.push_back(events.len());
+        // Marked as backfill, so that the rate limit per user does not reject events of a log.
         let request = TrackStreamRequest { request_number: self.next_number, events, backfill: true };
         self.next_number += 1;
         if self.requests.send(request).await.is_err() {
@@ -147,9 +149,11 @@ impl Sender {
         let response = self.responses.message().await.map_err(Error::Failed)?;
         let TrackStreamResponse { accepted, rejected, .. } =
             response.ok_or(Error::Protocol("the server ended the stream"))?;
+        // Responses come in the order of requests, so the oldest request is the one confirmed.
         let Some(events) = self.in_flight.pop_front() else {
             return Err(Error::Protocol("the server sent a response without a request"));
         };
+        // Rejected events count as confirmed too: sending them again would be rejected again.
         self.confirmed_events += events as u64;
         self.results.push(RequestResult { accepted, rejected });
         Ok(())

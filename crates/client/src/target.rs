@@ -61,6 +61,7 @@ impl ServerArgs {
         let credentials = Credentials::of(FLAGS, &path(&self.ca), identity, &path(&self.token_file))?;
         let presented = credentials.read()?;
         match std::env::var(TOKEN_VARIABLE) {
+            // The flag has precedence over the variable. An empty variable counts as unset, as in most shells.
             Ok(token) if self.token_file.is_none() && !token.is_empty() => {
                 presented.with_token(&token).map_err(Error::Token)
             }

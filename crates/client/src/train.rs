@@ -16,6 +16,7 @@ pub async fn train(
 ) -> Result<TrainOutcome, Error> {
     let responses = ModelServiceClient::new(router).train_model(request).await;
     let mut responses = responses.map_err(Error::Failed)?.into_inner();
+    // Progress messages come until the outcome, which is always the last message.
     while let Some(response) = responses.message().await.map_err(Error::Failed)? {
         match response.kind.ok_or(Error::Protocol("a response without a kind"))? {
             Kind::Progress(stage) => progress(&stage.stage, stage.done),

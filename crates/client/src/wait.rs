@@ -16,6 +16,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// [`Error::Status`] if a call fails, [`Error::Stalled`] if no record is applied for 30 seconds.
 pub async fn wait_until_applied(router: RoleRouter) -> Result<(), Error> {
     let mut client = FeatureServiceClient::new(router);
+    // The ends are read once: records appended later must not prolong the wait.
     let ends = client.list_partitions(ListPartitionsRequest {}).await?.into_inner().partitions;
     let mut behind_min = u64::MAX;
     let mut progressed_at = Instant::now();
@@ -26,6 +27,7 @@ pub async fn wait_until_applied(router: RoleRouter) -> Result<(), Error> {
         if behind == 0 {
             return Ok(());
         }
+        // Only a new minimum counts as progress.
         if behind < behind_min {
             behind_min = behind;
             progressed_at = Instant::now();

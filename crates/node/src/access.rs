@@ -35,6 +35,7 @@ const ROLES: [(&str, AccessRole); 29] = [
     ("QueryService/ListSegments", AccessRole::Read),
     ("QueryService/GetSegment", AccessRole::Read),
     ("QueryService/ExplainSegment", AccessRole::Read),
+    // Exports are protected by k-anonymity (`query.export_users_min`), not by a role of their own.
     ("QueryService/ExportSegment", AccessRole::Read),
     ("QueryService/Recommend", AccessRole::Read),
     ("QueryService/PredictNextAction", AccessRole::Read),
@@ -44,6 +45,7 @@ const ROLES: [(&str, AccessRole); 29] = [
 
 /// Returns the access rule of a method path, such as `/portrait.v1.QueryService/GetProfile`; `None` for an unknown method.
 pub(crate) fn rule(path: &str) -> Option<AccessRule> {
+    // Health and reflection are not in the table; the server itself knows their rules.
     let method = path.strip_prefix("/portrait.v1.")?;
     ROLES.iter().find(|(name, _)| *name == method).map(|(_, role)| AccessRule::Role(*role))
 }

@@ -43,6 +43,7 @@ impl ClusterConfig {
     /// If one of certificate and key is given without the other.
     pub(crate) fn credentials(&self, server: &ServerConfig) -> Result<Credentials, InvalidValue> {
         let configured = Credentials::of(KEYS, &self.ca, (&self.certificate, &self.key), &self.token_file)?;
+        // Without a client certificate of its own the process presents its server certificate: one Secret a pod is enough.
         if configured.has_identity() {
             return Ok(configured);
         }

@@ -57,7 +57,7 @@ pub struct ProfilesConfig {
 /// Role of a process: the services it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum NodeRole {
-    /// All four services.
+    /// All four services in one process.
     All,
     /// Only the ingest service.
     Ingest,
@@ -117,6 +117,7 @@ impl Config {
             if let ConfigError::UnknownKey { key, remedy, .. } = &mut error
                 && let Some(new) = renamed::new_name(key)
             {
+                // The hint replaces the suggestion by similarity, which would often name another key.
                 *remedy = format!("its new name is {new}");
             }
             error
@@ -131,6 +132,7 @@ impl Config {
         self.server.validate()?;
         self.cluster.credentials(&self.server)?;
         self.trace.validate()?;
+        // The acknowledge level depends on the backend, so ingest is validated with the default level of the store.
         self.ingest.validate(self.store.default_level())?;
         self.feature.validate()?;
         self.model.validate()?;

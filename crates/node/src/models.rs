@@ -1,7 +1,7 @@
 //! Served model of this process: one watched value that all its services read. Versions come from `ModelService.WatchModels` and,
 //! as a fallback, from the registry of the store.
 //!
-//! Invariant: a version is verified completely (schema, checksums, values) version_before it is served and acknowledged. A refused version
+//! Invariant: a version is verified completely (schema, checksums, values) before it is served and acknowledged. A refused version
 //! changes nothing.
 
 use anyhow::{Context, Result, bail};
@@ -27,9 +27,9 @@ use xxhash_rust::xxh64::xxh64;
 
 /// Interval of reads of the store's registry, which repair missed announcements.
 const STORE_READ_INTERVAL: Duration = Duration::from_secs(10);
-/// First delay version_before reconnecting to the model service.
+/// First delay before reconnecting to the model service.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
-/// Maximum delay version_before reconnecting to the model service.
+/// Maximum delay before reconnecting to the model service.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Capacity of the queue of acks and nacks to send.
 const MESSAGES_QUEUED_MAX: usize = 16;
@@ -103,12 +103,14 @@ impl ModelFollower {
 
     async fn try_read_store(&mut self) -> Result<()> {
         let registry = self.store.registry(None, Duration::ZERO).await?;
+        // Compared by version for equality, not order: a rollback activates an older version.
         let Some(active) = registry.active_model().filter(|active| active.version.get() != self.version())
         else {
             return Ok(());
         };
         let mut parts = BTreeMap::new();
         for (_, name) in parts_of(&decoded(&active.manifest)?)? {
+            // A missing part is not skipped silently: `assembled` fails and names it.
             if let Some(bytes) = self.store.part(name).await? {
                 parts.insert(name, bytes);
             }
@@ -121,6 +123,7 @@ impl ModelFollower {
     fn serve(&mut self, model: Model, parts: BTreeMap<PartName, Bytes>) {
         tracing::info!(version = model.version.get(), segments = model.segments.len(), "model served");
         self.parts = parts;
+        // One swap of the watched value: no call sees parts of two versions.
         self.served.send_replace(Some(Arc::new(model)));
     }
 
@@ -172,6 +175,7 @@ impl ModelFollower {
                 let Some(incoming_model) = incoming else { return None };
                 if let Err(error) = incoming_model.add(&chunk) {
                     let version = incoming_model.version;
+                    // The rest of a refused model is dropped, also its later chunks.
                     *incoming = None;
                     return Some(nack(version, &error));
                 }
@@ -198,11 +202,13 @@ impl ModelFollower {
         }
         let announced = decoded(&manifest)?;
         let size_bytes = announced.parts.iter().map(|part| part.size).fold(0, u64::saturating_add);
+        // Checked before anything is allocated, since the sizes come from another process.
         if size_bytes > MODEL_BYTES_MAX {
             bail!("the model has {size_bytes} bytes, at most {MODEL_BYTES_MAX} are allowed");
         }
         let mut parts = BTreeMap::new();
         for (_, name) in parts_of(&announced)? {
+            // Parts are content-addressed: an equal name means equal bytes, so only missing parts are sent.
             let known = self.parts.get(&name).map_or_else(BytesMut::new, |bytes| BytesMut::from(&bytes[..]));
             parts.insert(name, known);
         }
@@ -223,6 +229,7 @@ impl IncomingModel {
     fn add(&mut self, chunk: &PartChunk) -> Result<()> {
         let name = name_of_wire(&chunk.name).context("the name of a part is not 16 bytes long")?;
         let part = self.parts.get_mut(&name).context("a chunk belongs to no part of the manifest")?;
+        // Chunks of a part arrive in order; a gap means a lost message.
         if part.len() as u64 != chunk.offset {
             bail!("a chunk starts at offset {}, expected {}", chunk.offset, part.len());
         }

@@ -39,7 +39,9 @@ impl Node {
     pub async fn start(role: NodeRole, config: Config) -> Result<Self> {
         config.server.validate()?;
         config.cluster.credentials(&config.server)?;
+        // Ports first: a port in use should fail before the store is opened and locked.
         let bound = BoundServer::bind(config.server.clone()).await?;
+        // The embedded backend locks its directory, so other roles could not open it.
         if role != NodeRole::All && config.store.directory().is_some() {
             let remedy = "name a Redis that all of them use, or serve every role in one process";
             return Err(
@@ -114,9 +116,11 @@ impl Node {
     /// # Errors
     /// If a port failed before, or the store cannot be closed.
     pub async fn stop(mut self) -> Result<DrainOutcome> {
+        // Load balancers read readiness at intervals; the delay lets them notice before calls are refused.
         self.health.not_ready("server", "the server is about to drain");
         tokio::time::sleep(self.drain_delay).await;
         self.shutdown.cancel();
+        // The server drains first: calls in flight may need the workers, and the workers need the store.
         let outcome = (&mut self.serving).await?;
         (&mut self.services).await?;
         std::mem::take(&mut self.tracing).end().await;
@@ -134,6 +138,7 @@ impl Drop for Node {
 /// Returns the name of a process without a configured one: its address, or its host name if it listens on every address.
 fn default_node_name(address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
+        // An unspecified address such as 0.0.0.0 names no process; the host name of a pod is unique.
         let host = rustix::system::uname();
         return format!("http://{}:{}", host.nodename().to_string_lossy(), address.port());
     }

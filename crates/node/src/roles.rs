@@ -32,7 +32,7 @@ pub(crate) struct NodeDeps<'a> {
     pub(crate) node: String,
     /// Served model of this process.
     pub(crate) model: watch::Receiver<ServedModel>,
-    /// Connection to `FeatureService`.
+    /// Connection to the feature service, for trainings.
     pub(crate) features: Peer,
 }
 
@@ -131,6 +131,7 @@ impl RoleServices {
     ) -> JoinHandle<()> {
         let mut tasks = vec![model_follower];
         if let Some(feature) = &self.feature {
+            // Not awaited: it ends when the ownership channel closes.
             tokio::spawn(report_ownership(health.clone(), feature.ownership()));
             tasks.push(feature.run(drained));
         }
@@ -144,6 +145,7 @@ impl RoleServices {
                     tracing::error!(%error, "service stopped");
                 }
             }
+            // The services own the channels of their tasks, so they are dropped after the tasks.
             drop(services);
         })
     }
@@ -156,6 +158,7 @@ async fn report_ownership(health: Health, mut ownership: watch::Receiver<Ownersh
     let mut was_ready = false;
     loop {
         let Ownership { owned, assigned } = *ownership.borrow_and_update();
+        // The first time all assigned partitions are required, so that a rolling update does not stop old workers too early.
         let owned_min = if was_ready { assigned.map(|assigned| assigned.min(1)) } else { assigned };
         was_ready = owned_min.is_some_and(|owned_min| owned >= owned_min);
         match (was_ready, assigned) {

@@ -12,6 +12,7 @@ use portrait_runtime::{shutdown, telemetry};
 pub async fn serve(role: NodeRole, config: Config, ready: impl FnOnce(&Node)) -> Result<()> {
     let config = Config { store: config.store.with_url_read()?, ..config };
     telemetry::init_logging(&config.log)?;
+    // Before the start of the node: a signal during a slow start must drain as well.
     let signalled = shutdown::signalled()?;
     let node = Node::start(role, config).await?;
     ready(&node);

@@ -99,6 +99,7 @@ impl StoreConfig {
         if self.url_file.as_os_str().is_empty() {
             return Ok(self);
         }
+        // A default cannot be told from an explicit equal value; only a different URL is a conflict.
         if self.url != Self::default().url {
             return Err(InvalidValue::new(KEY, "is set beside store.url", "write one of the two"));
         }
@@ -122,6 +123,7 @@ impl StoreConfig {
     /// Masks the password in the URL, for dumps.
     pub fn without_password(&self) -> Self {
         let hidden = self.url.split_once("://").and_then(|(scheme, rest)| {
+            // The last `@` separates them: a password may contain one.
             let (credentials, servers) = rest.rsplit_once('@')?;
             let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);
             Some(format!("{scheme}://{user}:***@{servers}"))
@@ -210,6 +212,7 @@ impl OpenedStore {
     pub(crate) async fn broken(&self) {
         match self {
             Self::Embedded(store) => store.broken().await,
+            // Redis connections recover by themselves.
             Self::Redis(_) => std::future::pending().await,
         }
     }

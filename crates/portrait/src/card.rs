@@ -41,6 +41,7 @@ async fn fetch(router: RoleRouter, user_id: &str, url: &str) -> Result<Profile> 
     let request = GetProfileRequest { user_id: user_id.to_owned(), ..Default::default() };
     match QueryServiceClient::new(router).get_profile(request).await {
         Ok(response) => response.into_inner().profile.context("the response has no profile"),
+        // The most frequent mistake gets its own message, with both possible causes.
         Err(status) if status.code() == Code::NotFound => {
             bail!(
                 "the server at {url} has no profile of {user_id:?}: no event of this user was applied, or the id differs"

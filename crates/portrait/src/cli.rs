@@ -98,6 +98,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
+    // `{:#}` prints the chain of causes on one line.
     eprintln!("error: {error:#}");
     ExitCode::FAILURE
 }

@@ -60,6 +60,7 @@ async fn examine(args: DoctorArgs) -> Vec<Finding> {
         Ok(config) => config,
         Err(error) => return vec![Finding::failed("configuration", error.to_string(), "correct the key")],
     };
+    // Before validation: the default acknowledge level depends on the backend that the URL names.
     let config = match config.store.clone().with_url_read() {
         Ok(store) => Config { store, ..config },
         Err(error) => return vec![Finding::failed("configuration", error.to_string(), "correct the key")],
@@ -69,6 +70,7 @@ async fn examine(args: DoctorArgs) -> Vec<Finding> {
         Err(error) => Finding::failed("configuration", error.to_string(), "correct the key"),
     }];
     findings.push(port(&config.server));
+    // The store is checked even if the servers are down: it may be the reason.
     findings.push(store::examine(&config).await);
     match args.server.connect().await {
         Ok(router) => findings.extend(servers(&router).await),
@@ -88,6 +90,7 @@ fn port(server: &ServerConfig) -> Finding {
             let detail = format!("{connections}, and calls {calls}");
             let is_open =
                 server.tokens_file.as_os_str().is_empty() && server.tls_client_ca.as_os_str().is_empty();
+            // An open port on the loopback address is the default for development.
             if is_open && !server.listen.ip().is_loopback() {
                 let remedy = "set server.tokens_file, or restrict the port to trusted networks";
                 return Finding::warning(CHECK, detail, remedy);
@@ -100,6 +103,7 @@ fn port(server: &ServerConfig) -> Finding {
 
 async fn servers(router: &RoleRouter) -> Vec<Finding> {
     let mut findings = Vec::new();
+    // Each role is asked, because one address may route them to different servers.
     for (role, service) in ROLES {
         findings.push(health(router, role, service).await);
     }
@@ -189,6 +193,7 @@ fn model_findings(response: &ListModelsResponse) -> Vec<Finding> {
         return vec![Finding::warning("models", "there is no model yet", remedy)];
     }
     let active = response.active_version;
+    // A node that refused the version stays behind for good; any other is only late.
     let behind = |refused: bool| {
         let nodes = response.nodes.iter().filter(move |node| node.serving_version != active);
         nodes.filter(move |node| (node.refused_version == active) == refused)

@@ -63,6 +63,7 @@ pub async fn run(args: EraseArgs) -> Result<()> {
 /// Sends the erase request until it succeeds. All attempts carry the same id, so they are one erasure.
 async fn erase(ingest: &mut IngestServiceClient<RoleRouter>, user: &str) -> Result<Vec<u8>> {
     let deadline = Instant::now() + SEND_WITHIN;
+    // Random, because the same user may be erased again later, which is another erasure.
     let event_id = format!("erase-{:032x}", rand::random::<u128>());
     loop {
         let request = EraseRequest { user_id: user.to_owned(), event_id: event_id.clone() };
@@ -86,6 +87,7 @@ async fn poll_state(
     let mut interval = POLL_INTERVAL_MIN;
     loop {
         match state(ingest, receipt).await {
+            // Applied is enough: completion depends on the retention of log and feed, which may take days.
             Ok(state) if state.state() != ErasureState::Accepted || Instant::now() >= deadline => {
                 return Ok(state);
             }

@@ -60,6 +60,7 @@ pub async fn import(args: &ImportArgs, report: &mut ImportReport) -> Result<()> 
     let router = args.server.connect().await?;
     let duplicates_before = duplicates(router.clone()).await?;
     let sent = send(reader, router.clone(), report).await.with_context(|| name.to_string());
+    // Also after an error: the table should count what was applied until then.
     let settled = settle(router, duplicates_before, report).await;
     report.elapsed = started.elapsed();
     // The first error has precedence: it has the reason why the rows stopped.
@@ -69,6 +70,8 @@ pub async fn import(args: &ImportArgs, report: &mut ImportReport) -> Result<()> 
 /// Waits until the sent events are applied, and counts the duplicates among them.
 async fn settle(router: RoleRouter, duplicates_before: u64, report: &mut ImportReport) -> Result<()> {
     client::wait_until_applied(router.clone()).await?;
+    // The server counts duplicates when it applies records, so the difference of its counters has them. Concurrent
+    // senders of duplicates would be counted too.
     report.duplicates = duplicates(router).await?.saturating_sub(duplicates_before);
     Ok(())
 }
@@ -82,6 +85,7 @@ async fn send(mut reader: LogReader, router: RoleRouter, report: &mut ImportRepo
         match row {
             Ok(LogRow::Event(event)) => {
                 let sent = sender.event(event).await;
+                // Before `?`: results remain available after an error.
                 report.record(sender.take_results());
                 sent?;
             }

@@ -28,27 +28,22 @@ mod absent {
         _given: Vec<String>,
     }
 
-    /// Runs `portrait bench`.
     pub(crate) async fn bench(_: UnavailableArgs) -> Result<()> {
         missing("bench")
     }
 
-    /// Runs `portrait examples`.
     pub(crate) async fn examples(_: UnavailableArgs) -> Result<()> {
         missing("examples")
     }
 
-    /// Runs `portrait demo`.
     pub(crate) async fn demo(_: UnavailableArgs) -> Result<()> {
         missing("demo")
     }
 
-    /// Runs `portrait drift`.
     pub(crate) async fn drift(_: UnavailableArgs) -> Result<()> {
         missing("drift")
     }
 
-    /// Runs `portrait eval`.
     pub(crate) async fn eval(_: UnavailableArgs) -> Result<()> {
         missing("eval")
     }

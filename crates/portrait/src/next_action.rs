@@ -13,7 +13,7 @@ pub struct NextActionArgs {
     /// User id as the shop assigns it.
     #[arg(value_name = "USER")]
     pub user: String,
-    /// Print JSON.
+    /// Print the response as JSON.
     #[arg(long)]
     pub json: bool,
     /// Server address and credentials.
@@ -48,6 +48,7 @@ pub async fn run(args: NextActionArgs) -> Result<()> {
         );
         return Ok(());
     }
+    // Without a last action the user starts a new visit.
     match response.last_action() {
         Action::Unspecified => println!("The next visit of {} begins with", args.user),
         last => println!("After {} comes", word(last)),

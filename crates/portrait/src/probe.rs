@@ -86,6 +86,7 @@ async fn attempt(
     let router = args.server.connect().await.map_err(|error| ProbeFailure::Transient(error.into()))?;
     let known = match *before {
         Some(known) => known,
+        // Only the first attempt reads the counters: later ones may already include the event.
         None => *before.insert(read(&router, &args.user, Vec::new(), deadline).await?),
     };
     let token = write(&router, &args.user, event_id, deadline).await?;
@@ -135,6 +136,7 @@ async fn read(
     let request = GetProfileRequest { user_id: user.to_owned(), read_after, read_at: None };
     match QueryServiceClient::new(router.clone()).get_profile(within(request, deadline)).await {
         Ok(response) => Ok(AppliedCount::of(&response.into_inner().profile.unwrap_or_default())),
+        // The first probe of a deployment finds no profile yet.
         Err(status) if status.code() == Code::NotFound => Ok(AppliedCount::default()),
         Err(status) => Err(call_failed("query", &status)),
     }
@@ -144,6 +146,8 @@ async fn read(
 fn counted_once(event_id: &str, before: AppliedCount, now: AppliedCount) -> Result<()> {
     let record = RecordId::parse(event_id).context("a probe's id")?;
     let event_fingerprint = Fingerprint::default().with(&record).get();
+    // With exactly one new event the fingerprint must be the old one plus the event. With more, other probes wrote
+    // concurrently, and the fingerprint proves nothing.
     match now.applied.checked_sub(before.applied) {
         Some(1) if now.fingerprint == before.fingerprint.wrapping_add(event_fingerprint) => Ok(()),
         Some(1) => bail!("one event was applied, and it is not {event_id}: the fingerprint differs"),
@@ -158,6 +162,7 @@ fn counted_once(event_id: &str, before: AppliedCount, now: AppliedCount) -> Resu
 
 fn within<T>(message: T, deadline: Instant) -> Request<T> {
     let mut request = Request::new(message);
+    // The deadline of the probe bounds each call, also a read that waits for the event.
     request.set_timeout(deadline.saturating_duration_since(Instant::now()).max(CALL_TIMEOUT_MIN));
     request
 }
@@ -165,6 +170,7 @@ fn within<T>(message: T, deadline: Instant) -> Request<T> {
 fn call_failed(role: &str, status: &Status) -> ProbeFailure {
     let error = anyhow::anyhow!("{role} responded {:?}: {}", status.code(), status.message());
     match status.code() {
+        // Wrong credentials or a wrong server: waiting does not help.
         Code::InvalidArgument
         | Code::Unauthenticated
         | Code::PermissionDenied

@@ -26,7 +26,7 @@ pub struct RecommendArgs {
     /// Only items of this category; can be repeated.
     #[arg(long = "category", value_name = "CATEGORY")]
     pub categories: Vec<String>,
-    /// Print JSON.
+    /// Print the response as JSON.
     #[arg(long)]
     pub json: bool,
     /// Server address and credentials.
@@ -50,16 +50,7 @@ pub async fn run(args: RecommendArgs) -> Result<()> {
     };
     let response = query.recommend(request).await?.into_inner();
     if args.json {
-        let item = |item: &Recommendation| {
-            let reasons = item.reasons.iter().map(|reason| (word(reason.part()), json!(reason.contribution)));
-            json!({
-                "item_id": item.item_id,
-                "score": item.score,
-                "because_item_id": item.because_item_id,
-                "reasons": reasons.collect::<serde_json::Map<String, serde_json::Value>>(),
-            })
-        };
-        let items: Vec<_> = response.items.iter().map(item).collect();
+        let items: Vec<_> = response.items.iter().map(item_json).collect();
         println!(
             "{:#}",
             json!({
@@ -73,6 +64,7 @@ pub async fn run(args: RecommendArgs) -> Result<()> {
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN);
     table.set_header(["item", "score", "because", "goes with"]);
+    // Two reasons fit into a table row; JSON has all of them.
     for item in &response.items {
         let reasons: Vec<String> = item.reasons.iter().take(2).map(|reason| word(reason.part())).collect();
         let score = format!("{:.3}", item.score);
@@ -81,6 +73,16 @@ pub async fn run(args: RecommendArgs) -> Result<()> {
     println!("{table}");
     println!("profile version {}, model {}", response.profile_version, response.model_version);
     Ok(())
+}
+
+fn item_json(item: &Recommendation) -> serde_json::Value {
+    let reasons = item.reasons.iter().map(|reason| (word(reason.part()), json!(reason.contribution)));
+    json!({
+        "item_id": item.item_id,
+        "score": item.score,
+        "because_item_id": item.because_item_id,
+        "reasons": reasons.collect::<serde_json::Map<String, serde_json::Value>>(),
+    })
 }
 
 fn word(part: RecommendationPart) -> String {

@@ -20,7 +20,7 @@ pub struct ScoreArgs {
     /// Maximum number of reasons.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub reasons: u32,
-    /// Print JSON.
+    /// Print the response as JSON.
     #[arg(long)]
     pub json: bool,
     /// Server address and credentials.
@@ -86,6 +86,7 @@ fn table(response: &ScoreResponse) -> Table {
         let value = format!("{:.3} {}", reason.value, reason.unit);
         table.add_row([&reason.component, value.trim_end(), &log_odds(reason.log_odds), &reason.description]);
     }
+    // The listed rows add up to the total exactly, so the rest is a row of its own.
     table.add_row(["", "", &log_odds(response.other_log_odds), "all other components"]);
     table.add_row(["", "", &log_odds(response.log_odds), "total"]);
     table

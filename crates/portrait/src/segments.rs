@@ -27,6 +27,7 @@ pub struct SegmentsArgs {
 /// If the server cannot be reached, has no model, or does not know the segment or the user.
 pub async fn run(args: SegmentsArgs) -> Result<()> {
     let mut query = QueryServiceClient::new(args.server.connect().await?);
+    // Only the message: code and details of a status mean nothing in a terminal.
     let status_error = |status: tonic::Status| anyhow!("{}", status.message());
     let text = match (args.segment_id, args.explain) {
         (Some(segment_id), _) => {

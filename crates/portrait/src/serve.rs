@@ -49,11 +49,13 @@ pub async fn run(args: ServeArgs) -> Result<()> {
     let dump = args.dump_config;
     let config = Config::load(&args.sources()?)?;
     if dump {
+        // The dump may end up in a log or a ticket.
         let store = config.store.without_password();
         print!("{}", config::dump(&Config { store, ..config })?);
         return Ok(());
     }
     portrait_node::serve(role, config, |node| {
+        // Printed to standard output, where scripts wait for this line; logs go to standard error.
         println!("ready: grpc {}, http {}", node.grpc_url(), node.http_url());
     })
     .await
@@ -85,7 +87,6 @@ fn text(value: String) -> toml::Value {
     toml::Value::String(value)
 }
 
-/// Parses `KEY=VALUE`.
 fn parse_setting(setting: &str) -> Result<(String, toml::Value)> {
     let (key, value) = setting.split_once('=').context("is not KEY=VALUE")?;
     Ok((key.to_owned(), config::value_of(value)))

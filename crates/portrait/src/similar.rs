@@ -17,7 +17,7 @@ pub struct SimilarArgs {
     /// Maximum number of users.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub count: u32,
-    /// Print JSON.
+    /// Print the response as JSON.
     #[arg(long)]
     pub json: bool,
     /// Server address and credentials.
@@ -40,13 +40,13 @@ pub async fn run(args: SimilarArgs) -> Result<()> {
     let profile = response.profile_version;
     let model = response.model_version;
     if args.json {
-        let user = |user: &SimilarUser| json!({"user_id": user.user_id, "distance": user.distance, "segment_id": user.segment_id});
-        let users: Vec<_> = response.users.iter().map(user).collect();
+        let users: Vec<_> = response.users.iter().map(user_json).collect();
         println!("{:#}", json!({"users": users, "profile_version": profile, "model_version": model}));
         return Ok(());
     }
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN);
+    // Distances are comparable within one model only, so the model is printed below the table.
     table.set_header(["user", "distance", "segment"]);
     for user in response.users {
         table.add_row([user.user_id, format!("{:.3}", user.distance), user.segment_id]);
@@ -54,4 +54,8 @@ pub async fn run(args: SimilarArgs) -> Result<()> {
     println!("{table}");
     println!("profile version {profile}, model {model}");
     Ok(())
+}
+
+fn user_json(user: &SimilarUser) -> serde_json::Value {
+    json!({"user_id": user.user_id, "distance": user.distance, "segment_id": user.segment_id})
 }

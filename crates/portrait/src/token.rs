@@ -44,6 +44,7 @@ pub fn run(args: &TokenArgs) -> Result<()> {
         bail!("the name {:?} is empty or has control characters: give another", args.name);
     }
     let token = random();
+    // On standard error, so that `portrait token ... >> tokens.toml` appends only the entry.
     eprintln!("secret of the caller, shown only once: {token}");
     print!("{}", entry(args, &token));
     Ok(())
@@ -60,6 +61,7 @@ fn random() -> String {
 
 fn entry(args: &TokenArgs, token: &str) -> String {
     let roles: Vec<String> = args.roles.iter().map(|role| format!("\"{role}\"")).collect();
+    // Quoted by the TOML library: a name may contain quotes.
     let name = toml::Value::String(args.name.clone());
     let mut text =
         format!("[[token]]\nname = {name}\nsha256 = \"{}\"\nroles = [{}]\n", hashed(token), roles.join(", "));

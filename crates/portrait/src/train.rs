@@ -42,6 +42,7 @@ pub async fn run(args: TrainArgs) -> Result<()> {
         train(channel, request, |stage, done| bar.set_message(format!("{stage} {}", words::count(done))))
             .await;
     bar.finish_and_clear();
+    // After the bar is cleared, so that an error is not printed into it.
     let outcome = outcome?;
     if !outcome.published {
         bail!("no model was published: {}", outcome.refusal);

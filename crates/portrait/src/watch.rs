@@ -50,7 +50,7 @@ pub struct WatchArgs {
 /// Start position of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum WatchFromArg {
-    /// The next change.
+    /// The next change after the start.
     Now,
     /// The oldest retained change.
     Earliest,
@@ -70,6 +70,7 @@ pub async fn run(args: WatchArgs) -> Result<()> {
         user_ids: args.users,
         segment_ids: args.segment_ids,
         segment_changes_only: args.segments,
+        // Names of segments come from the profiles.
         include_profile: args.profile || args.segments,
         ..Default::default()
     };
@@ -82,6 +83,7 @@ pub async fn run(args: WatchArgs) -> Result<()> {
         result = follow(subscription, &mut handle, &mut notice) => result,
         interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot listen for an interruption"),
     };
+    // Saved also after an error or an interruption: everything printed so far is handled.
     session.save()?;
     match result {
         // `portrait watch | head` closes the pipe when head is done; that is no error.
@@ -121,6 +123,7 @@ impl<W: Write> Session<W> {
         let Some(resume) = &mut self.resume else { return Ok(()) };
         resume.note(&response.resume_token);
         self.unsaved += 1;
+        // Each save syncs to disk, so it is done in groups, and when the stream is idle (progress).
         if self.unsaved >= RESPONSES_UNSAVED_MAX || matches!(response.kind, Some(Kind::Progress(_))) {
             self.save()?;
         }

@@ -93,6 +93,7 @@ impl Sources {
 /// [`ConfigError::Value`] for a value of another type.
 pub fn load<T: Serialize + DeserializeOwned + Default>(sources: &Sources) -> Result<T, ConfigError> {
     let layers = sources.layers()?;
+    // Defaults are serialised into the lowest layer, so a partial section keeps the other defaults.
     let mut figment = Figment::from(Serialized::defaults(T::default()));
     for layer in &layers {
         figment = figment.merge(layer.clone());

@@ -52,7 +52,7 @@ impl Connections {
         Self { listener, limiter: ConnectionLimiter::new(limits.max), limits, handshakes: None, close }
     }
 
-    /// Adds TLS.
+    /// Adds TLS; without handshakes connections stay plaintext.
     pub(crate) fn with_tls(self, handshakes: Option<Handshakes>) -> Self {
         Self { handshakes, ..self }
     }
@@ -81,6 +81,7 @@ impl Connections {
         match &self.handshakes {
             None => Wire::Tcp(stream),
             Some(handshakes) => {
+                // The current configuration is read for each connection, so a reload applies to the next one.
                 let tls = TlsAcceptor::from(handshakes.borrow().clone());
                 Wire::Handshake(Box::new(tls.accept(stream)))
             }
@@ -95,6 +96,7 @@ impl Listener for Connections {
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         // The listener of the library logs errors such as too many open files, and waits before the next try.
         let (stream, peer) = Listener::accept(&mut self.listener).await;
+        // Without Nagle's algorithm: small responses would wait for the acknowledgement of earlier segments.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "connection closed before the handshake");
         }

@@ -11,6 +11,7 @@ const RESPONSE_MARGIN: Duration = Duration::from_millis(5);
 pub fn from_headers(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    // The specification allows 1 to 8 ASCII digits; `parse` alone would accept a sign.
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }

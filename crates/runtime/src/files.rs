@@ -56,6 +56,7 @@ impl WatchedFile {
     /// # Errors
     /// If the file cannot be read or exceeds [`FILE_BYTES_MAX`].
     pub(crate) fn read(&self) -> Result<Vec<u8>, InvalidValue> {
+        // Checked before reading: a wrong path may name a huge file.
         let size = std::fs::metadata(&self.path).map(|metadata| metadata.len());
         if size.is_ok_and(|bytes| bytes > FILE_BYTES_MAX) {
             return Err(self.invalid(format_args!("which has more than {FILE_BYTES_MAX} bytes")));
@@ -96,6 +97,7 @@ impl<T: Send + Sync + 'static> FileWatcher<T> {
 
     fn poll(&mut self, contents: Result<Vec<Vec<u8>>, InvalidValue>) {
         let value = match contents {
+            // Digests are compared, not modification times: mounted Secrets are replaced through symbolic links.
             Ok(contents) if digest(&contents).as_ref() == self.seen.as_ref() => return,
             Ok(contents) => {
                 self.seen = digest(&contents);
@@ -111,6 +113,7 @@ impl<T: Send + Sync + 'static> FileWatcher<T> {
                 let files: Vec<&str> = self.files.iter().map(|file| file.key).collect();
                 tracing::info!(files = files.join(", "), "files reloaded");
             }
+            // The same error at every poll would flood the log.
             Err(error) if self.reported.as_ref() == Some(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "files changed but are invalid; previous contents stay in effect");

@@ -55,6 +55,7 @@ impl Guard {
     /// Finds the caller of a call; `None` if the method or the server needs none.
     fn authenticate(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<Caller>>, AccessDenied> {
         let rule = self.methods.access_rule(path);
+        // Public methods need no caller, also with a tokens file: health checks come without a token.
         let Some(tokens) = self.tokens.as_ref().filter(|_| rule != AccessRule::Public) else {
             return Ok(None);
         };
@@ -82,6 +83,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// Admits or denies a call.
 pub(crate) async fn guarded(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+    // In-process calls have no token: the process trusts itself.
     if request.extensions().get() == Some(&PeerOrigin::InProcess) {
         return next.run(request).await;
     }

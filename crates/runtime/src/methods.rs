@@ -14,7 +14,7 @@ const UNKNOWN: &str = "unknown";
 pub enum AccessRule {
     /// Open to every caller.
     Public,
-    /// Any valid token.
+    /// Any token of the tokens file.
     Token,
     /// Token with this role.
     Role(AccessRole),
@@ -51,6 +51,7 @@ impl MethodTable {
                     let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
                     match rule(&path) {
                         Some(rule) => self.0.insert(path, rule),
+                        // A new method without a rule fails the start instead of being open.
                         None => return Err(MethodsError::NoAccessRule { path }),
                     };
                 }

@@ -25,7 +25,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct CredentialKeys {
     /// Certificates that sign servers' certificates.
     pub ca: &'static str,
-    /// Client certificate.
+    /// Client certificate of the caller.
     pub certificate: &'static str,
     /// Private key of the client certificate.
     pub key: &'static str,
@@ -68,9 +68,9 @@ pub enum PeerError {
     /// The address cannot be parsed.
     #[error("{url} is not an address")]
     Address {
-        /// Address as given.
+        /// Address as the caller gave it.
         url: String,
-        /// Parse error.
+        /// Parse error of the address.
         #[source]
         source: Error,
     },
@@ -174,6 +174,7 @@ impl PresentedCredentials {
         }
         let header = HeaderValue::try_from(format!("Bearer {token}"));
         let mut token = header.map_err(|_| "which has characters that no token has")?;
+        // Sensitive values are not printed by `Debug` and not stored in HPACK tables.
         token.set_sensitive(true);
         Ok(Self { token: Some(token), ..self })
     }
@@ -225,6 +226,7 @@ impl Peer {
         };
         let is_fixed = files.is_empty();
         let (watcher, receiver) = FileWatcher::start(files, build)?;
+        // Without files there is nothing to poll.
         if !is_fixed {
             #[expect(clippy::disallowed_methods, reason = "ends when `end` is cancelled")]
             tokio::spawn(watcher.run(interval, end));
@@ -266,7 +268,7 @@ impl fmt::Debug for PresentedCredentials {
 }
 
 impl fmt::Debug for PeerChannel {
-    /// Omits the token.
+    /// Omits the token from the output.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reached").field("token", &self.token.is_some()).finish_non_exhaustive()
     }

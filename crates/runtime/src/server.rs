@@ -32,7 +32,7 @@ pub enum DrainOutcome {
     /// All calls in flight were completed.
     Graceful,
     /// Calls beyond the grace period were aborted.
-    Cut,
+    Aborted,
 }
 
 /// Failure to bind or run a server.
@@ -69,10 +69,10 @@ pub enum ServeError {
     #[error("reflection cannot be served")]
     Reflection(#[source] tonic_reflection::server::Error),
     /// The gRPC port failed.
-    #[error("gRPC stopped")]
+    #[error("the gRPC port failed")]
     Grpc(#[source] tonic::transport::Error),
     /// The HTTP port failed.
-    #[error("HTTP stopped")]
+    #[error("the HTTP port failed")]
     Http(#[source] std::io::Error),
 }
 
@@ -86,7 +86,7 @@ pub struct Services {
     pub descriptors: &'static [u8],
     /// Readiness of the components.
     pub health: Health,
-    /// Metrics and traces.
+    /// Metrics and traces of the process.
     pub telemetry: Telemetry,
     /// Conversion of every status that is not OK to its documented form.
     pub normalize_status: StatusNormalizer,
@@ -222,6 +222,7 @@ impl BoundServer {
         stopped.cancel();
         let http_outcome = http.await;
         match http_outcome {
+            // The outcome of the gRPC port has precedence; an HTTP error is reported only without another.
             Ok(Err(source)) if outcome.is_ok() => Err(ServeError::Http(source)),
             _ => outcome,
         }
@@ -234,6 +235,7 @@ async fn listen(
     flag: &'static str,
 ) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        // The most frequent failure of a start gets its own message with the flag.
         std::io::ErrorKind::AddrInUse => ServeError::InUse { address, key, flag },
         _ => ServeError::Listen { address, key, source },
     })
@@ -259,7 +261,7 @@ async fn drained(
     // An aborted call is dropped at its next await point. A call that never awaits holds its thread, so this wait is bounded too.
     match tokio::time::timeout(CUT_GRACE, server).await {
         Ok(Err(error)) => Err(ServeError::Grpc(error)),
-        Ok(Ok(())) | Err(_) => Ok(DrainOutcome::Cut),
+        Ok(Ok(())) | Err(_) => Ok(DrainOutcome::Aborted),
     }
 }
 

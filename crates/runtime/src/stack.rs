@@ -36,7 +36,7 @@ pub(crate) struct ServerStack {
     pub(crate) telemetry: Telemetry,
     /// Table of known methods.
     pub(crate) methods: Arc<MethodTable>,
-    /// Authentication and authorisation.
+    /// Authentication and authorisation of calls.
     pub(crate) guard: Guard,
     /// Maximum number of calls in flight.
     pub(crate) calls_max: usize,
@@ -75,7 +75,7 @@ impl ServerStack {
         let normalize_status = self.normalize_status;
         services.into_axum_router().layer(
             ServiceBuilder::new()
-                // Outermost: counts each call as its caller sees it, whatever happens below.
+                // Outermost: counts each call as its caller sees it, after all layers below.
                 .layer(from_fn_with_state(instruments, observe))
                 // Around everything that can fail, so that all statuses have one form.
                 .layer(from_fn(move |request: Request, next: Next| {
@@ -124,6 +124,7 @@ impl Drop for ObservedCall {
         self.instruments.seconds.record(seconds, std::slice::from_ref(&method));
         tracing::debug!(parent: &self.log_span, code = ?self.code, seconds, "responded");
         self.span.note("rpc.grpc.status_code", i64::from(self.code as i32));
+        // Only failures change the status of a span; the default is unset.
         if self.code != Code::Ok {
             self.span.fail(self.code.description());
         }
@@ -152,6 +153,7 @@ async fn observe(
     let response = next.run(request).instrument(observed.log_span.clone()).await;
     observed.code = match Status::from_header_map(response.headers()) {
         Some(status) => status.code(),
+        // A successful gRPC response has its status in the trailers, so the headers have none.
         None if response.status().is_success() => Code::Ok,
         // Not gRPC, such as a plain HTTP request of a browser.
         None => Code::Unknown,
@@ -205,6 +207,7 @@ async fn until_drained(State(draining): State<CancellationToken>, request: Reque
 fn panicked(cause: Box<dyn Any + Send>) -> Response {
     let text = cause.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default();
+    // The message is logged but not sent: it may contain data of users.
     tracing::error!(panic = text, "a call panicked");
     denied(&Status::internal("internal error; the log of the server has the cause"))
 }

@@ -29,7 +29,7 @@ pub struct LogConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// Lines for people.
+    /// Lines for people, the default.
     #[default]
     Human,
     /// One JSON object a line.
@@ -42,9 +42,9 @@ pub enum TelemetryError {
     /// The filter cannot be parsed.
     #[error("log.filter {filter:?} is not a filter: write it as `info` or `info,portrait_store=debug`")]
     Filter {
-        /// Filter as given.
+        /// Filter as the configuration has it.
         filter: String,
-        /// Parse error.
+        /// Parse error of the filter.
         #[source]
         source: tracing_subscriber::filter::ParseError,
     },
@@ -129,6 +129,7 @@ impl Metrics {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build();
         let exporter = exporter.map_err(TelemetryError::Metrics)?;
+        // An empty builder: the default detectors would add attributes to every metric.
         let process = Resource::builder_empty().with_service_name("portrait").build();
         let provider = SdkMeterProvider::builder().with_resource(process).with_reader(exporter).build();
         Ok(Self { provider, registry })

@@ -78,6 +78,7 @@ impl TlsFiles {
     fn build(&self, contents: &[Vec<u8>]) -> Result<ServerConfig, InvalidValue> {
         let certificates = pem::certificates(&self.certificate, &contents[0])?;
         let key = pem::private_key(&self.key, &contents[1])?;
+        // Named explicitly: the process-wide default provider must not depend on features of other crates.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -87,19 +88,21 @@ impl TlsFiles {
             Some(file) => {
                 let mut signers = RootCertStore::empty();
                 for signer in pem::certificates(file, &contents[2])? {
-                    let invalid =
-                        |error| file.invalid(format_args!("with a certificate that cannot be a CA: {error}"));
-                    signers.add(signer).map_err(invalid)?;
+                    signers.add(signer).map_err(|error| {
+                        file.invalid(format_args!("with a certificate that cannot be a CA: {error}"))
+                    })?;
                 }
                 let verifier =
                     WebPkiClientVerifier::builder_with_provider(Arc::new(signers), provider).build();
-                let invalid =
-                    |error| file.invalid(format_args!("which cannot verify client certificates: {error}"));
-                builder.with_client_cert_verifier(verifier.map_err(invalid)?)
+                let verifier = verifier.map_err(|error| {
+                    file.invalid(format_args!("which cannot verify client certificates: {error}"))
+                })?;
+                builder.with_client_cert_verifier(verifier)
             }
         };
-        let invalid = |error| self.certificate.invalid(format_args!("which does not match its key: {error}"));
-        let mut config = builder.with_single_cert(certificates, key).map_err(invalid)?;
+        let mut config = builder.with_single_cert(certificates, key).map_err(|error| {
+            self.certificate.invalid(format_args!("which does not match its key: {error}"))
+        })?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Ok(config)
     }

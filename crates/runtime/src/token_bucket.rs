@@ -38,6 +38,7 @@ impl TokenBucket {
     pub(crate) fn take(&self, count: u32, now: Instant) -> Result<(), Duration> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let per_second = f64::from(self.per_second);
+        // Refilled on use, so an idle bucket needs no timer.
         let gained = now.saturating_duration_since(state.refilled_at).as_secs_f64() * per_second;
         let tokens = (state.tokens + gained).min(per_second);
         // An overdraft keeps batches whole: splitting one would reject events of a request that others of it passed.

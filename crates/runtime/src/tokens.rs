@@ -173,6 +173,7 @@ impl Tokens {
         let mut tokens = Self { callers: Vec::with_capacity(file.token.len()) };
         for entry in file.token {
             let hash = entry.validate()?;
+            // Two callers with one token could not be told apart.
             if tokens.callers.iter().any(|(other, _)| *other == hash) {
                 return Err(format!("where {:?} has the sha256 of another token", entry.name));
             }
@@ -201,6 +202,7 @@ impl Tokens {
 
     /// Returns the caller of `token`.
     pub(crate) fn caller(&self, token: &str) -> Option<&Arc<Caller>> {
+        // The length is no secret, so this early exit reveals nothing.
         if token.len() > TOKEN_BYTES_MAX {
             return None;
         }

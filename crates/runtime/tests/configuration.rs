@@ -44,7 +44,7 @@ impl Default for Server {
 
 fn file(text: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().expect("a temporary file");
-    file.write_all(text.as_bytes()).expect("room for a few bytes");
+    file.write_all(text.as_bytes()).expect("a write of a few bytes");
     file
 }
 

@@ -146,7 +146,8 @@ async fn a_subscription_resumes_after_a_disconnect() {
     let result = follow(subscription(&url, b""), &mut handle, &mut |_| notices += 1).await;
     assert_eq!(result.expect_err("it never ends by itself").to_string(), "enough");
     assert_eq!(versions, (1..=10).collect::<Vec<u64>>());
-    let received_tokens = server.received_tokens.lock().expect("no test panics while it holds the list").clone();
+    let received_tokens =
+        server.received_tokens.lock().expect("no test panics while it holds the list").clone();
     assert_eq!(received_tokens, [vec![], vec![3], vec![6], vec![9]]);
     assert_eq!(notices, 3);
     stop.cancel();
@@ -178,5 +179,5 @@ async fn a_refused_token_and_a_wrong_address_end_the_subscription() {
     assert_eq!(refused.expect_err("it is no token").to_string(), "the server refused: not a token");
     stop.cancel();
     let unreachable = follow(subscription("http://127.0.0.1:1", b""), &mut handle, &mut |_| ()).await;
-    assert!(unreachable.expect_err("nobody responses there").to_string().contains("portrait serve"));
+    assert!(unreachable.expect_err("no server listens there").to_string().contains("portrait serve"));
 }

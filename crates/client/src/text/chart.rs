@@ -12,11 +12,12 @@ const COLUMN_BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇
 const BAR_BLOCKS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
 impl Paint {
-    /// Without colours.
+    /// Paint that never emits escapes.
     pub const PLAIN: Self = Self { colours: false };
 
     /// Enables colours if standard output is a terminal and `NO_COLOR` is unset or empty.
     pub fn of_stdout() -> Self {
+        // https://no-color.org: any non-empty value disables colours.
         let disabled = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self { colours: std::io::stdout().is_terminal() && !disabled }
     }
@@ -46,6 +47,7 @@ pub fn bar(share: f64, columns: usize) -> String {
     let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
     let eighths = (share * columns as f64 * 8.0).round() as usize;
     let mut bar = "█".repeat(eighths / 8);
+    // Unicode has blocks for one to seven eighths of a column; 0 adds none.
     bar.extend((eighths % 8).checked_sub(1).map(|block| BAR_BLOCKS[block]));
     bar
 }
@@ -54,15 +56,16 @@ pub fn bar(share: f64, columns: usize) -> String {
 pub fn columns(shares: &[f64]) -> Vec<char> {
     let finite = |share: f64| if share.is_finite() { share.max(0.0) } else { 0.0 };
     let largest = shares.iter().copied().map(finite).fold(0.0, f64::max);
-    let column = |share: &f64| {
-        let share = finite(*share);
-        if share <= 0.0 {
-            return '·';
-        }
-        let level = (share / largest * COLUMN_BLOCKS.len() as f64).ceil() as usize;
-        COLUMN_BLOCKS[level.clamp(1, COLUMN_BLOCKS.len()) - 1]
-    };
-    shares.iter().map(column).collect()
+    shares.iter().map(|share| column(finite(*share), largest)).collect()
+}
+
+fn column(share: f64, largest: f64) -> char {
+    if share <= 0.0 {
+        return '·';
+    }
+    let level = (share / largest * COLUMN_BLOCKS.len() as f64).ceil() as usize;
+    // Clamped, because a tiny positive share would round to no block although it is not 0.
+    COLUMN_BLOCKS[level.clamp(1, COLUMN_BLOCKS.len()) - 1]
 }
 
 /// Returns the index of the largest share; `None` if no share is positive and finite.
@@ -88,6 +91,7 @@ pub fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
+    // One column is reserved for the ellipsis.
     let mut columns_left = columns.saturating_sub(1);
     let mut shortened: String = text
         .chars()
@@ -103,6 +107,8 @@ pub fn cut(text: &str, columns: usize) -> String {
 
 fn char_width(letter: char) -> usize {
     match letter as u32 {
+        // Combining marks and zero-width characters; then the wide ranges of East Asian scripts, then emoji and full-width
+        // forms. A table of these ranges is enough for names, and needs no Unicode crate.
         0x300..=0x36F | 0x200B..=0x200F | 0xFE00..=0xFE0F => 0,
         0x1100..=0x115F | 0x2E80..=0xA4CF | 0xAC00..=0xD7A3 | 0xF900..=0xFAFF => 2,
         0xFE30..=0xFE6F | 0xFF00..=0xFF60 | 0xFFE0..=0xFFE6 | 0x1F300..=0x1FAFF | 0x20000..=0x3FFFD => 2,

@@ -7,10 +7,6 @@ use serde_json::{Value, json};
 
 /// Converts a profile to one JSON object.
 pub fn profile_json(profile: &v1::Profile) -> Value {
-    let traits = |basic: &v1::Basic| {
-        let sorted: std::collections::BTreeMap<_, _> = basic.traits.iter().collect();
-        json!({ "traits": sorted })
-    };
     json!({
         "user_id": profile.user_id,
         "version": profile.version,
@@ -18,7 +14,7 @@ pub fn profile_json(profile: &v1::Profile) -> Value {
         "fingerprint": format!("{:016x}", profile.fingerprint),
         "updated_at": timestamp_json(profile.updated_at.as_ref()),
         "read_at": timestamp_json(profile.read_at.as_ref()),
-        "basic": profile.basic.as_ref().map(traits),
+        "basic": profile.basic.as_ref().map(basic),
         "behavior": profile.behavior.as_ref().map(behavior),
         "preference": profile.preference.as_ref().map(preference),
         "social": profile.social.as_ref().map(|social| json!({ "edges": list(&social.edges, edge) })),
@@ -30,6 +26,12 @@ pub fn profile_json(profile: &v1::Profile) -> Value {
             "since": timestamp_json(segment.since.as_ref()),
         })),
     })
+}
+
+fn basic(basic: &v1::Basic) -> Value {
+    // Sorted, because a hash map would print a different order each time.
+    let sorted: std::collections::BTreeMap<_, _> = basic.traits.iter().collect();
+    json!({ "traits": sorted })
 }
 
 /// Formats a timestamp as RFC 3339 in UTC; `null` if it is absent or out of range.

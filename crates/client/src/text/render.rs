@@ -9,7 +9,7 @@ use portrait_proto::v1;
 const WIDTH: usize = 80;
 /// Indentation of section text, in columns.
 const MARGIN: usize = 9;
-/// Maximum index of entries in a list.
+/// Maximum number of entries in a list.
 const SHOWN: usize = 5;
 const WEEKDAYS: [&str; 7] = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"];
 const BETWEEN: &str = " · ";
@@ -61,6 +61,7 @@ impl Sheet {
         let traits = profile.basic.iter().flat_map(|basic| &basic.traits);
         let mut traits: Vec<String> =
             traits.map(|(name, value)| format!("{}: {value}", name.replace('_', " "))).collect();
+        // The map of traits has no order; sorted, two cards can be compared.
         traits.sort();
         if traits.is_empty() {
             traits.push("no traits are known".to_owned());
@@ -98,7 +99,7 @@ impl Sheet {
         lines.extend(wrapped(&actions, ", ", WIDTH - MARGIN));
         if let Some(peak) = chart::peak(&behavior.hour_share) {
             let columns: String = chart::columns(&behavior.hour_share).into_iter().collect();
-            let most = format!("most separator {peak}:00 and {}:00", (peak + 1) % 24);
+            let most = format!("most between {peak}:00 and {}:00", (peak + 1) % 24);
             lines.push(format!("hours  {}  {most}", self.paint.drawn(&chart::fit(&columns, 24))));
             lines.push(self.paint.faint("       0     6     12    18"));
         }
@@ -138,6 +139,7 @@ impl Sheet {
             lines.push(self.paint.faint(&format!("{:>64}{:>7}", "lately", "months")));
         }
         for (title, list) in lists {
+            // Shares over 90 days are relative to the listed entries only, as the server sends weights and not shares.
             let over_months: f64 = list.iter().map(months).sum();
             for (index, affinity) in list.iter().take(SHOWN).enumerate() {
                 let share = months(affinity) / over_months;
@@ -269,6 +271,7 @@ fn wrapped(phrases: &[String], separator: &str, columns: usize) -> Vec<String> {
                 line.push_str(&phrase);
             }
             Some(line) => {
+                // A separator such as ", " keeps its comma at the line end; " · " is dropped.
                 if !separator.starts_with(' ') {
                     line.push_str(separator.trim_end());
                 }

@@ -43,6 +43,7 @@ pub fn table(response: &ListSegmentsResponse) -> String {
     for column in table.column_iter_mut().filter(|column| (2..=4).contains(&column.index)) {
         column.set_cell_alignment(CellAlignment::Right);
     }
+    // `write!` to a `String` cannot fail, so its results are ignored below.
     let mut text = format!("{table}\n");
     let _ = write!(
         text,

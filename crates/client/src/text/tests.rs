@@ -8,7 +8,7 @@ fn at(seconds: i64) -> Option<prost_types::Timestamp> {
     Some(prost_types::Timestamp { seconds, nanos: 0 })
 }
 
-/// 2025-10-31T00:00:00Z.
+/// Time of reading: 2025-10-31T00:00:00Z.
 const READ_AT: i64 = 1_761_868_800;
 
 fn decayed(week: f64) -> Option<v1::Decayed> {
@@ -152,9 +152,9 @@ fn a_card_shows_every_section_of_a_full_profile() {
 
 #[test]
 fn an_empty_profile_is_a_short_card() {
-    let card = card(&v1::Profile { user_id: "nobody".to_owned(), ..Default::default() }, Paint::PLAIN);
+    let card = card(&v1::Profile { user_id: "unknown".to_owned(), ..Default::default() }, Paint::PLAIN);
     let expected = format!(
-        "nobody\n{}\nno traits are known\n\nRecord   version 0 · made from 0 records · fingerprint 0000000000000000\n",
+        "unknown\n{}\nno traits are known\n\nRecord   version 0 · made from 0 records · fingerprint 0000000000000000\n",
         "─".repeat(80)
     );
     assert_eq!(card, expected);

@@ -20,6 +20,7 @@ pub fn duration_words(duration: TimeDelta) -> String {
         60..3_600 => (seconds / 60, "minute"),
         3_600..86_400 => (seconds / 3_600, "hour"),
         86_400..5_184_000 => (seconds / 86_400, "day"),
+        // Days up to 60 and months up to 24: "59 days" says more than "1 month".
         5_184_000..63_072_000 => (seconds / 2_592_000, "month"),
         _ => (seconds / 31_536_000, "year"),
     };
@@ -28,6 +29,7 @@ pub fn duration_words(duration: TimeDelta) -> String {
 
 /// Formats seconds as the length of a visit: "45 s", "4 min", "1 h 5 min".
 pub fn length(seconds: f64) -> String {
+    // Servers may send any value; text must never panic on NaN or infinity.
     let seconds = if seconds.is_finite() { seconds.max(0.0).round() as u64 } else { 0 };
     match (seconds / 3600, seconds / 60 % 60) {
         (0, 0) => format!("{seconds} s"),

@@ -21,7 +21,7 @@ pub enum ReadError {
     Header {
         /// First differing column, from 1.
         column: usize,
-        /// Requested format.
+        /// Name of the requested format.
         format: String,
         /// Column name in the file.
         found: String,

@@ -5,9 +5,9 @@ use clap::ValueEnum;
 /// Documented format of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// REES46 multi-category store.
+    /// Log of the REES46 multi-category store.
     Rees46,
-    /// Retailrocket recommender system.
+    /// Log of the Retailrocket recommender dataset.
     Retailrocket,
     /// Taobao `UserBehavior`, which has no header.
     Taobao,
@@ -15,9 +15,9 @@ pub enum Format {
     Tmall,
     /// JD.com, JData competition of 2016.
     Jdata,
-    /// OTTO sessions.
+    /// Log of OTTO sessions.
     Otto,
-    /// UCI Online Retail.
+    /// Invoices of UCI Online Retail.
     OnlineRetail,
     /// Complete Journey 2.0: transactions, or products as the catalogue.
     CompleteJourney,
@@ -92,8 +92,10 @@ impl Format {
 
     /// Returns the format with this header.
     pub(super) fn of_header(header: &[&str]) -> Option<Self> {
-        let fits = |layout: &ColumnLayout| layout.has_header() && layout.columns() == header;
-        Self::value_variants().iter().copied().find(|format| format.layouts().iter().any(fits))
+        // Only complete headers identify a format: several formats share column names such as user_id.
+        Self::value_variants().iter().copied().find(|format| {
+            format.layouts().iter().any(|layout| layout.has_header() && layout.columns() == header)
+        })
     }
 }
 

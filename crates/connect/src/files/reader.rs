@@ -76,6 +76,7 @@ impl LogReader {
     ) -> Result<Self, ReadError> {
         let open_error = |source| ReadError::Open { path: path.to_owned(), source };
         let bytes_read = Arc::new(AtomicU64::new(0));
+        // The counter is below the decoder, so progress compares compressed bytes with the size of the file.
         let mut raw = BufReader::with_capacity(
             BUFFER_BYTES,
             CountingReader { file, bytes_read: Arc::clone(&bytes_read) },
@@ -118,6 +119,7 @@ impl LogReader {
             }
         };
         self.rows += 1;
+        // JSON lines may bring ids of their own; only rows without one get a derived id.
         if let LogRow::Event(event) = &mut row
             && event.event_id.is_empty()
         {
@@ -144,6 +146,7 @@ impl Iterator for LogReader {
         if self.is_finished {
             return None;
         }
+        // After an error the position in the file is undefined, so nothing more is read.
         let row = self.row().transpose();
         self.is_finished = !matches!(row, Some(Ok(_)));
         row
@@ -170,13 +173,16 @@ fn layout_of(
     format: Format,
 ) -> Result<ColumnLayout, ReadError> {
     let header = reader.headers().map_err(|error| csv_error(error, 1))?.clone();
+    // Spreadsheet programs start files with a byte order mark.
     let header: Vec<&str> = header.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
     if let Some(layout) = format.layouts().iter().find(|layout| layout.columns() == header) {
         return Ok(*layout);
     }
     let expected = format.layouts()[0].columns();
-    let differs = |index: &usize| expected.get(*index) != header.get(*index);
-    let index = (0..expected.len().max(header.len())).find(differs).unwrap_or(0);
+    // The first differing column tells more than the whole header.
+    let index = (0..expected.len().max(header.len()))
+        .find(|index| expected.get(*index) != header.get(*index))
+        .unwrap_or(0);
     let name =
         |names: &[&str]| names.get(index).map_or_else(|| "nothing".to_owned(), |name| (*name).to_owned());
     let remedy = match Format::of_header(&header) {
@@ -193,6 +199,7 @@ fn layout_of(
 }
 
 fn csv_error(error: csv::Error, line_reached: u64) -> ReadError {
+    // An error at the end of the file has no position; the line reached so far is the best hint.
     let line = error.position().map_or(line_reached, csv::Position::line).max(1);
     match error.into_kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
@@ -204,12 +211,14 @@ fn csv_error(error: csv::Error, line_reached: u64) -> ReadError {
             name: "text".to_owned(),
             problem: "is not UTF-8".to_owned(),
         },
+        // Gzip ends with an I/O error if it is truncated.
         csv::ErrorKind::Io(source) => ReadError::Truncated { line, source },
         kind => ReadError::Truncated { line, source: std::io::Error::other(format!("{kind:?}")) },
     }
 }
 
 fn content_of(record: &StringRecord) -> Vec<u8> {
+    // The parsed fields are hashed, not the line, so quoting and line endings do not change ids.
     let mut content = Vec::with_capacity(record.as_slice().len() + record.len());
     for (index, field) in record.iter().enumerate() {
         if index > 0 {

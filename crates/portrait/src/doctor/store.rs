@@ -19,6 +19,7 @@ pub(super) async fn examine(config: &Config) -> Finding {
 
 fn embedded(config: &Config, directory: &std::path::Path) -> Finding {
     let name = directory.display();
+    // The directory may not exist yet; its nearest existing ancestor has the same file system.
     let existing = directory.ancestors().find(|folder| folder.exists());
     let Some(free) = existing.and_then(|folder| rustix::fs::statvfs(folder).ok()) else {
         let detail = format!("{name} is not accessible");

@@ -26,7 +26,7 @@ pub struct ImportReport {
 /// Rejected rows of one reason.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rejected {
-    /// Number of rows.
+    /// Number of rows with this reason.
     pub rows: u64,
     /// Message of the first rejection.
     pub example: String,
@@ -36,6 +36,7 @@ impl ImportReport {
     /// Counts a rejected row.
     pub(super) fn reject(&mut self, reason: ErrorReason, example: impl FnOnce() -> String) {
         let rejected = self.rejected.entry(reason_name(reason)).or_default();
+        // The first message serves as example: thousands of equal ones would hide the other reasons.
         if rejected.rows == 0 {
             rejected.example = example();
         }
@@ -82,6 +83,7 @@ impl fmt::Display for ImportReport {
         if let Some(column) = table.column_mut(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
+        // At least 1 ms, against a division by zero for an empty file.
         let rows_per_second = self.read as f64 / self.elapsed.as_secs_f64().max(0.001);
         write!(f, "{table}\n{:.1} s, {rows_per_second:.0} rows a second", self.elapsed.as_secs_f64())
     }

@@ -37,6 +37,7 @@ impl Printer {
             return;
         };
         if !segment.name.is_empty()
+            // Bounded: a server with ever new segment ids must not fill the memory of the command.
             && (self.names.len() < NAMES_MAX || self.names.contains_key(&segment.segment_id))
         {
             self.names.insert(segment.segment_id.clone(), segment.name.clone());

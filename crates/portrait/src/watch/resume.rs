@@ -38,6 +38,7 @@ impl ResumeFile {
 
     /// Notes a newer token, which [`Self::save`] writes.
     pub(super) fn note(&mut self, token: &[u8]) {
+        // An empty token carries no position; the last one stays valid.
         if !token.is_empty() {
             self.token.clear();
             self.token.extend_from_slice(token);
@@ -47,11 +48,13 @@ impl ResumeFile {
 
     /// Writes the newest token, if it is not saved.
     pub(super) fn save(&mut self) -> Result<()> {
+        // An unchanged token is not written again: saves happen at every progress message.
         if self.saved {
             return Ok(());
         }
         let mut name = self.path.file_name().context("a resume file needs a name")?.to_owned();
         name.push(".new");
+        // In the same directory: a rename across file systems is not atomic.
         let new = self.path.with_file_name(name);
         // Write, sync, rename: the rename must not become durable before the content.
         let write = || -> std::io::Result<()> {

@@ -23,6 +23,7 @@ impl ConfigLayer {
     }
 
     pub(super) fn of_key(key: &str, value: toml::Value, origin: String) -> Result<Self, ConfigError> {
+        // An empty component would nest under an empty key, and the error could not name it.
         if key.split('.').any(str::is_empty) {
             let remedy = "write it as section.key".to_owned();
             return Err(ConfigError::UnknownKey { key: key.to_owned(), origin, remedy });

@@ -96,12 +96,14 @@ impl ByteSize {
 
 fn parse_units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.trim();
+    // 0 needs no unit: it is the same in all of them.
     if text == "0" {
         return Some(0);
     }
     let digits = text.find(|character: char| !character.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
     let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim())?;
+    // Checked: an overflow must be an error, not a short duration.
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
@@ -115,12 +117,11 @@ impl FromStr for DurationSetting {
     type Err = InvalidUnit;
 
     fn from_str(text: &str) -> Result<Self, InvalidUnit> {
-        let invalid = || InvalidUnit {
+        parse_units(text, &DURATION_UNITS).map(Self::from_millis).ok_or_else(|| InvalidUnit {
             text: text.to_owned(),
             expected: "a duration",
             example: "250ms, 10s, 5m, 24h or 30d",
-        };
-        parse_units(text, &DURATION_UNITS).map(Self::from_millis).ok_or_else(invalid)
+        })
     }
 }
 
@@ -128,12 +129,11 @@ impl FromStr for ByteSize {
     type Err = InvalidUnit;
 
     fn from_str(text: &str) -> Result<Self, InvalidUnit> {
-        let invalid = || InvalidUnit {
+        parse_units(text, &SIZE_UNITS).map(|bytes| Self { bytes }).ok_or_else(|| InvalidUnit {
             text: text.to_owned(),
             expected: "a size",
             example: "512B, 64KiB, 4MiB or 1GiB",
-        };
-        parse_units(text, &SIZE_UNITS).map(|bytes| Self { bytes }).ok_or_else(invalid)
+        })
     }
 }
 

@@ -20,12 +20,12 @@ pub(super) struct HandshakeDeadline {
     http2: bool,
     /// Length of the prefix of `END` that the last bytes match.
     end_prefix: usize,
-    /// Occurrences of `END`.
+    /// Number of occurrences of `END`.
     end_count: usize,
 }
 
 impl HandshakeDeadline {
-    /// Starts the deadline.
+    /// Starts a deadline of `limit` from now.
     pub(super) fn new(limit: Duration) -> Self {
         Self {
             deadline: Box::pin(tokio::time::sleep(limit)),
@@ -48,6 +48,7 @@ impl HandshakeDeadline {
         }
         self.end_prefix = match byte {
             byte if byte == END[self.end_prefix] => self.end_prefix + 1,
+            // A carriage return may start the sequence again.
             b'\r' => 1,
             _ => 0,
         };
@@ -55,10 +56,11 @@ impl HandshakeDeadline {
             self.end_prefix = 0;
             self.end_count += 1;
         }
+        // The HTTP/2 preface contains an empty line in its middle, so it needs two.
         self.end_count > usize::from(self.http2)
     }
 
-    /// Polls the deadline.
+    /// Returns `true` once the deadline has passed.
     pub(super) fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         matches!(self.deadline.as_mut().poll(context), Poll::Ready(()))
     }

@@ -29,13 +29,16 @@ impl InProcessConnector {
     /// Returns a channel that connects on first use.
     pub fn channel(&self) -> Channel {
         let connections = self.0.clone();
+        // The host is never resolved; the connector replaces the transport.
         Endpoint::from_static("http://inside").connect_with_connector_lazy(service_fn(move |_| {
             let connections = connections.clone();
             async move {
                 let (client, server) = tokio::io::duplex(BUFFER);
-                let closed = |_| std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-                connections.send(server).await.map_err(closed)?;
-                Ok::<_, std::io::Error>(TokioIo::new(client))
+                match connections.send(server).await {
+                    Ok(()) => Ok(TokioIo::new(client)),
+                    // The server has stopped.
+                    Err(_) => Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)),
+                }
             }
         }))
     }

@@ -44,6 +44,7 @@ impl ConnectionLimiter {
         let mut idle = lock(&self.idle);
         let arrival = idle.next;
         idle.next += 1;
+        // Every connection starts as idle; its first complete request removes it from the map.
         idle.by_arrival.insert(arrival, end);
         ConnectionSlot { arrival, idle: Arc::clone(&self.idle), _permit: permit }
     }
@@ -57,6 +58,7 @@ impl ConnectionLimiter {
             }
             None => tracing::warn!("connection limit reached: new connections wait"),
         }
+        // The evicted connection releases its permit when its task has dropped it.
         let permit = Arc::clone(&self.free).acquire_owned().await;
         permit.expect("the semaphore is never closed")
     }

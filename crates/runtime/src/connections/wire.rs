@@ -11,11 +11,11 @@ use tokio_rustls::server::TlsStream;
 
 /// Byte stream below a connection.
 pub(super) enum Wire {
-    /// Plain TCP.
+    /// TCP connection without TLS.
     Tcp(TcpStream),
     /// TLS handshake in progress.
     Handshake(Box<Accept<TcpStream>>),
-    /// Established TLS session.
+    /// TLS session after its handshake.
     Tls(Box<TlsStream<TcpStream>>),
     /// In-memory stream of this process to itself.
     InProcess(DuplexStream),

@@ -98,7 +98,7 @@ impl ServerConfig {
         let intervals = [
             ("server.call_timeout", self.call_timeout),
             ("server.handshake_timeout", self.handshake_timeout),
-            ("server.reload_every", self.reload_interval),
+            ("server.reload_interval", self.reload_interval),
         ];
         let intervals = intervals.map(|(key, interval)| (key, interval.as_millis() == 0));
         for (zero_checks, remedy) in [(counts, "give it at least 1"), (intervals, "give it at least 1s")] {

@@ -69,7 +69,7 @@ impl Security {
             (Some(_), true) => "TLS with client certificates",
         };
         let calls = self.tokens.as_ref().map_or_else(
-            || "open to interval caller that reaches the port".to_owned(),
+            || "open to every caller that reaches the port".to_owned(),
             |tokens| format!("with one of {} tokens", tokens.borrow().len()),
         );
         (connections, calls)
@@ -78,6 +78,7 @@ impl Security {
     /// Logs the security of the port; a warning if anyone on the network can call it.
     pub(super) fn log_listening(&self, config: &ServerConfig) {
         let (connections, calls) = self.describe();
+        // On the loopback address open access is the default for development.
         if self.tokens.is_none() && !self.requires_client_certificates && !config.listen.ip().is_loopback() {
             tracing::warn!(connections, calls, "gRPC is open to the network: set server.tokens_file");
         } else {

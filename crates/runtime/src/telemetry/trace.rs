@@ -59,6 +59,7 @@ impl TraceConfig {
     /// # Errors
     /// The first key with an invalid value.
     pub fn validate(&self) -> Result<(), InvalidValue> {
+        // NaN is outside every range and refused too.
         if !(0.0..=1.0).contains(&self.sample) {
             return Err(InvalidValue::new(
                 "trace.sample",
@@ -124,6 +125,7 @@ impl Tracing {
             .build();
         let provider = SdkTracerProvider::builder()
             .with_resource(process)
+            // Parent-based: the first service decides for the whole trace.
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample))))
             .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
             .build();
@@ -176,6 +178,7 @@ impl Tracer {
         name: impl FnOnce() -> Cow<'static, str>,
         parent: impl FnOnce() -> Context,
     ) -> Span {
+        // Name and parent are closures, so that a process without a collector does not build them.
         let Some(tracer) = &self.0 else { return Span::default() };
         let span = tracer.build_with_context(SpanBuilder::from_name(name()).with_kind(kind), &parent());
         // An unsampled span becomes empty: neither records nor changes carry its context.

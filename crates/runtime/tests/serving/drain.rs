@@ -67,7 +67,7 @@ async fn calls_beyond_the_grace_period_are_aborted() {
     let pending = tokio::spawn(async move { call(&channel, "/test.Echo/Wait", "").await });
     server.service.wait_for_calls(1).await;
     let service = server.service.clone();
-    assert_eq!(server.stopped().await, DrainOutcome::Cut);
+    assert_eq!(server.stopped().await, DrainOutcome::Aborted);
     assert!(pending.await.expect("no panic").is_err(), "its caller gets an error");
     assert!(stream.message().await.is_err(), "its caller gets an error");
     service.wait_for_calls(0).await;
@@ -79,7 +79,7 @@ async fn a_server_with_idle_connections_stops_at_once() {
     let server = TestServer::start(config()).await;
     let channels: Vec<_> = (0..4).map(|_| server.channel()).collect();
     for channel in &channels {
-        call(channel, "/test.Echo/Say", "").await.expect("an body");
+        call(channel, "/test.Echo/Say", "").await.expect("a body");
     }
     let _idle = TcpStream::connect(server.http).await.expect("an idle metrics reader");
     assert_eq!(server.stopped().await, DrainOutcome::Graceful);

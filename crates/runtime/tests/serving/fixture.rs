@@ -137,7 +137,7 @@ fn descriptors() -> &'static [u8] {
         ..MethodDescriptorProto::default()
     };
     let service = ServiceDescriptorProto {
-        name: Some("Room".to_owned()),
+        name: Some("Echo".to_owned()),
         method: ["Say", "Panic", "Wait", "Stream"].map(method).to_vec(),
         ..ServiceDescriptorProto::default()
     };
@@ -239,7 +239,7 @@ pub(crate) async fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     stream.write_all(bytes).await.expect("it takes a request");
     let mut response = Vec::new();
     let read = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut response)).await;
-    read.expect("it never responses").expect("it answers");
+    read.expect("it never responded").expect("it answers");
     response
 }
 

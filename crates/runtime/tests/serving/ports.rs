@@ -60,7 +60,7 @@ fn an_invalid_limit_is_refused_with_its_key() {
         "max_streams_per_connection",
         "call_timeout",
         "handshake_timeout",
-        "reload_every",
+        "reload_interval",
         "max_header",
         "max_header",
         "tls_key",
@@ -94,7 +94,7 @@ async fn calls_are_measured_by_method_and_code_and_unknown_methods_share_one_lab
     let server = TestServer::start(config()).await;
     let channel = server.channel();
     for _ in 0..2 {
-        call(&channel, "/test.Echo/Say", "x").await.expect("an response");
+        call(&channel, "/test.Echo/Say", "x").await.expect("a response");
     }
     for made_up in ["/test.Echo/A", "/test.Echo/B", "/other.Service/C"] {
         let status = call(&channel, made_up, "x").await.expect_err("no such method");
@@ -134,13 +134,13 @@ async fn the_health_service_reports_the_state_of_the_components() {
             Some(None) => server.health.ready("store"),
             None => {}
         }
-        let message = tokio::time::timeout(TIMEOUT, watch.message()).await.expect("nothing was message");
+        let message = tokio::time::timeout(TIMEOUT, watch.message()).await.expect("no message came");
         assert_eq!(message.expect("a status").expect("a message").status(), expected);
         let message = client.check(request("test.Echo")).await.expect("a known name");
         assert_eq!(message.into_inner().status(), expected);
     }
     assert!(client.check(request("")).await.is_ok(), "the empty name is the whole process");
-    let unknown = client.check(request("test.Nobody")).await.expect_err("no such service");
+    let unknown = client.check(request("test.Unknown")).await.expect_err("no such service");
     assert_eq!(unknown.code(), Code::NotFound);
 }
 
@@ -151,7 +151,7 @@ async fn services_v1(channel: Channel) -> Vec<String> {
     };
     let mut client = ServerReflectionClient::new(channel);
     let answers = client.server_reflection_info(tokio_stream::once(request)).await.expect("a stream");
-    let response = answers.into_inner().message().await.expect("an response").expect("one response");
+    let response = answers.into_inner().message().await.expect("a response").expect("one response");
     let Some(MessageResponse::ListServicesResponse(list)) = response.message_response else {
         panic!("{response:?} is no list")
     };
@@ -167,7 +167,7 @@ async fn services_v1alpha(channel: Channel) -> Vec<String> {
     };
     let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(channel);
     let answers = client.server_reflection_info(tokio_stream::once(request)).await.expect("a stream");
-    let response = answers.into_inner().message().await.expect("an response").expect("one response");
+    let response = answers.into_inner().message().await.expect("a response").expect("one response");
     let Some(MessageResponse::ListServicesResponse(list)) = response.message_response else {
         panic!("{response:?} is no list")
     };
@@ -197,5 +197,5 @@ async fn a_connection_beyond_the_limit_waits_for_another_to_close() {
     assert!(!pending.is_finished(), "there is one slot");
     drop(first);
     let response = tokio::time::timeout(TIMEOUT, pending).await.expect("it never got a slot");
-    assert_eq!(response.expect("no panic").expect("an response"), "echo second");
+    assert_eq!(response.expect("no panic").expect("a response"), "echo second");
 }

@@ -28,6 +28,7 @@ pub(super) fn retailrocket(fields: &RowFields<'_>) -> Result<Event, ReadError> {
         [("view", Action::View), ("addtocart", Action::AddToCart), ("transaction", Action::Purchase)];
     Ok(Event {
         item_id: fields.owned(3),
+        // Only transactions have an id; it is empty for other actions.
         order_id: fields.owned(4),
         ..event(fields.owned(1), fields.action(2, &ACTIONS)?, fields.millis(0)?)
     })
@@ -95,10 +96,12 @@ pub(super) fn otto(fields: &RowFields<'_>) -> Result<Event, ReadError> {
 /// Reads an e-shop row. Each session becomes one user. Clicks have a day and a number in the session, which becomes the second of
 /// the day, so that their order is kept.
 pub(super) fn eshop(fields: &RowFields<'_>) -> Result<Event, ReadError> {
+    // Year, month and day are separate columns.
     let date = jiff::civil::Date::new(fields.number(0)?, fields.number(1)?, fields.number(2)?);
     let midnight = date.map_err(|_| fields.invalid(2, "a day of that month"))?.at(0, 0, 0, 0);
     let mut occurred_at = fields.timestamp(2, midnight)?;
     let click: i64 = fields.number(3)?;
+    // The number of the click is the second of the day: the order of clicks matters, their exact times are unknown.
     occurred_at.iter_mut().for_each(|at| at.seconds += click);
     Ok(Event {
         item_id: fields.owned(7),

@@ -23,6 +23,7 @@ impl<'a> RowFields<'a> {
     }
 
     pub(super) fn text(&self, index: usize) -> &'a str {
+        // The reader has checked the number of fields, so a missing one cannot occur.
         self.record.get(index).unwrap_or_default()
     }
 
@@ -58,12 +59,14 @@ impl<'a> RowFields<'a> {
 
     pub(super) fn millis(&self, index: usize) -> Result<Option<Timestamp>, ReadError> {
         let millis: i64 = self.number(index)?;
+        // Euclidean: timestamps before 1970 must not get negative nanoseconds.
         let nanos = i32::try_from(millis.rem_euclid(1000)).unwrap_or(0) * 1_000_000;
         Ok(Some(Timestamp { seconds: millis.div_euclid(1000), nanos }))
     }
 
     /// Parses `2019-10-01 00:00:00`, in UTC with or without the suffix.
     pub(super) fn date_time(&self, index: usize) -> Result<Option<Timestamp>, ReadError> {
+        // REES46 writes the zone, the other formats do not; all are taken as UTC.
         let text = self.text(index).trim_end_matches(" UTC");
         let at: jiff::civil::DateTime = text.parse().map_err(|_| self.invalid(index, "a date and a time"))?;
         self.timestamp(index, at)

@@ -44,6 +44,7 @@ struct JsonEvent {
 pub(crate) fn json(text: &str, line: u64) -> Result<Event, ReadError> {
     let parsed: JsonEvent = serde_json::from_str(text).map_err(|error| ReadError::Field {
         line,
+        // The column is the character in the line: JSON has no table columns.
         column: error.column(),
         name: "JSON".to_owned(),
         problem: error.to_string(),
@@ -52,6 +53,7 @@ pub(crate) fn json(text: &str, line: u64) -> Result<Event, ReadError> {
         seconds: parsed.occurred_at.as_second(),
         nanos: parsed.occurred_at.subsec_nanosecond(),
     };
+    // Fields are listed in full, so that a new field of `Event` does not compile until this format has it.
     Ok(Event {
         action: action(&parsed.action).into(),
         event_id: parsed.event_id,
@@ -74,7 +76,6 @@ pub(crate) fn json(text: &str, line: u64) -> Result<Event, ReadError> {
 
 /// Parses an action: `view` or `ACTION_VIEW`. An unknown name stays unspecified, and the server rejects that event alone.
 fn action(name: &str) -> Action {
-    let has_name = |kind: &ActionKind| kind.name() == name;
-    let kind = ActionKind::ALL.into_iter().find(has_name).map(kind_to_wire);
+    let kind = ActionKind::ALL.into_iter().find(|kind| kind.name() == name).map(kind_to_wire);
     kind.or_else(|| Action::from_str_name(name)).unwrap_or(Action::Unspecified)
 }

@@ -7,10 +7,12 @@ use portrait_proto::v1::{Action, ErrorReason, Event, Item};
 
 /// Reads an invoice line. A line without a customer is rejected; a negative quantity is a refund.
 pub(super) fn online_retail(fields: &RowFields<'_>) -> Result<LogRow, ReadError> {
+    // The format documents lines without a customer, so they are rejected one by one and do not end the import.
     if fields.text(6).is_empty() {
         return Ok(LogRow::Rejected { line: fields.line(), reason: ErrorReason::EmptyId });
     }
     let quantity: f64 = fields.number(3)?;
+    // The dataset marks cancellations by a negative quantity; the event itself carries the absolute one.
     let action = if quantity < 0.0 { Action::Refund } else { Action::Purchase };
     Ok(LogRow::Event(Event {
         item_id: fields.owned(1),
@@ -25,6 +27,7 @@ pub(super) fn online_retail(fields: &RowFields<'_>) -> Result<LogRow, ReadError>
 pub(super) fn transaction(fields: &RowFields<'_>) -> Result<Event, ReadError> {
     let quantity: f64 = fields.number(4)?;
     let paid: f64 = fields.number(5)?;
+    // Without a quantity the amount paid is the price.
     let quantity = Some(quantity).filter(|quantity| *quantity > 0.0);
     Ok(Event {
         item_id: fields.owned(3),
