@@ -8,9 +8,9 @@ use crate::metrics::Metrics;
 use crate::nodes::NodeRegistry;
 use crate::schedule::Trainer;
 use portrait_proto::v1::model_service_server::{self, ModelServiceServer};
-use portrait_runtime::SharedClock;
 use portrait_runtime::peer::Peer;
 use portrait_runtime::telemetry::Instruments;
+use portrait_runtime::{SharedClock, shutdown};
 use portrait_store::{Nonce, Registry, TrainingStore};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -77,15 +77,7 @@ impl ModelService {
         if let Some(demands) = demands {
             self.shared.tasks.spawn(Trainer::new(Arc::clone(&self.shared), demands).run());
         }
-        let shared = Arc::clone(&self.shared);
-        let shutdown = shutdown.clone();
-        tokio::spawn(async move {
-            shutdown.cancelled().await;
-            // Cancelled before the wait: watchers and trainer end by this token.
-            shared.closing.cancel();
-            shared.tasks.close();
-            shared.tasks.wait().await;
-        })
+        shutdown::drain(shutdown, &self.shared.closing, &self.shared.tasks)
     }
 }
 
