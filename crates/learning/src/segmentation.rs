@@ -1,6 +1,6 @@
-//! Segments of shoppers: from raw feature vectors to centroids with stable ids and names. The steps in their order: a scaler brings
-//! components to one scale, the space weighs them, K-Means finds centroids, the number of them is chosen by stability, clusters are
-//! matched to the segments of the model before, and each is named.
+//! Segmentation: raw feature vectors in, centroids with stable ids and names out. Steps in order: a scaler brings components to one
+//! scale, the space weighs facets, K-Means finds centroids, their number is selected by silhouette and stability, clusters are matched
+//! to the segments of the previous model, and segments are described in words.
 
 pub(crate) mod identity;
 pub(crate) mod k_selection;

@@ -1,8 +1,8 @@
-//! Segments by K-Means. In come scaled rows, one a shopper; out go centroids, and which of them each row is nearest to.
+//! K-Means on scaled rows (`n x d`, one row per user).
 //!
-//! [`lloyd`] is Lloyd's algorithm on all rows: each pass is one matrix product a block of rows. [`fit`] finds a start by
-//! k-means++ on a sample, [`fit_warm`] starts from the centroids that are live. Whatever is answered depends on the input and
-//! the seed alone, never on how many threads there are. It never learns from a value that is not finite.
+//! [`lloyd`] is Lloyd's algorithm on all rows; each pass is one matrix product per block of rows. [`fit`] starts from k-means++ on a
+//! sample, [`fit_warm`] from the live centroids. Results depend on the input and the seed alone, not on the number of threads. Values
+//! that are not finite are refused.
 
 mod assign;
 mod check;
@@ -21,24 +21,24 @@ pub use params::Params;
 use crate::error::Error;
 use ndarray::ArrayView2;
 
-/// A cold run replaces a warm one only if its inertia is below this share of the warm one's: a new partition costs every
-/// shopper's label, which a small gain is not worth.
+/// Share of the warm run's inertia below which a cold run replaces it: a new partition changes the label of every user, which a small
+/// gain is not worth.
 const COLD_WINS_BELOW: f64 = 0.97;
 
-/// Finds `k` centroids from nothing: `params.starts` starts by k-means++ (Arthur & Vassilvitskii, "k-means++: The Advantages
-/// of Careful Seeding", SODA 2007, section 2.2) on a sample, the best of them then refined on all `rows`.
+/// Finds `k` centroids: `params.starts` starts by k-means++ (Arthur and Vassilvitskii, "k-means++: The Advantages of Careful
+/// Seeding", SODA 2007, section 2.2) on a sample, the best of them then refined on all `rows` (`n x d`).
 ///
 /// # Errors
 ///
-/// [`Error::Parameter`] for a `k`, `starts`, `sample` or `max_iterations` of 0 or a tolerance that is negative or NaN;
+/// [`Error::Parameter`] for `k`, `starts`, `sample` or `max_iterations` of 0, or a tolerance that is negative or NaN;
 /// otherwise as [`lloyd`].
 pub fn fit(rows: ArrayView2<f32>, k: usize, params: &Params) -> Result<KMeansFit, Error> {
     let start = seeding::start(rows, k, params)?;
     lloyd(rows, start, params.max_iterations, params.tolerance)
 }
 
-/// Finds as many centroids as are `live`, starting from them, so that a segment stays what it was. A cold [`fit`] runs too,
-/// and wins only if its inertia is more than 3% lower.
+/// Finds as many centroids as `live` (`k x d`) has, starting from those, so that segments stay what they were. A cold [`fit`] runs
+/// too, and wins only if its inertia is more than 3% lower.
 ///
 /// # Errors
 ///

@@ -1,7 +1,5 @@
-//! From raw feature vectors to numbers of one size. In come rows of raw features and the transform of each column; out goes a
-//! scaler that is frozen inside a model version, and rows whose every value lies within ±[`Z_MAX`].
-//!
-//! It never learns from a value that is not finite, and never answers one: whatever cannot be scaled counts as the mean.
+//! Scaler: transforms, winsorises and standardises raw feature vectors. It is frozen within a model version, and every scaled value
+//! lies within ±[`Z_MAX`]. Training refuses values that are not finite; scaling maps them to 0, the mean.
 
 use crate::error::Error;
 use ndarray::parallel::prelude::*;
@@ -9,61 +7,61 @@ use ndarray::{Array2, ArrayView2};
 use portrait_profile::FeatureSchema;
 use serde::{Deserialize, Serialize};
 
-/// No scaled value is further from the mean, in standard deviations.
+/// Bound of scaled values, in standard deviations from the mean.
 pub const Z_MAX: f32 = 5.0;
 
-/// Beyond these shares of its values a column is winsorised: what lies further out counts as the quantile.
+/// Quantiles that a column is winsorised at: values further out count as the quantile.
 const WINSOR_QUANTILES: [f64; 2] = [0.005, 0.995];
 
-/// A mean and a deviation of fewer rows say nothing.
+/// Least number of rows for a mean and a deviation.
 const ROWS_MIN: usize = 2;
 
-/// How a column is logarithmic before it is scaled.
+/// Transform of a column before it is standardised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transform {
-    /// As it is.
+    /// Identity, for values on a bounded or logarithmic scale.
     Linear,
-    /// `sign(x) * ln(1 + |x|)`: for what is counted or summed, where the step from 1 to 2 says more than that from 101 to
-    /// 102. Signed, since money can be negative.
+    /// Signed logarithm `sign(x) ln(1 + |x|)`, for counts and sums: the step from 1 to 2 says more than that from 101 to 102, and money
+    /// can be negative.
     Log1p,
 }
 
-/// What takes raw rows to scaled ones. Part of a model version: vectors scaled by different scalers are not comparable.
+/// Scaler of raw vectors. Part of a model version: vectors of different scalers are not comparable.
 ///
 /// ```
 /// use ndarray::array;
 /// use portrait_learning::segmentation::{Scaler, Shape};
 ///
 /// let rows = array![[0.0, 0.2], [10.0, 0.4], [1000.0, 0.6]];
-/// // Counts are logarithmic by a logarithm, shares are taken as they are.
+/// // Counts are transformed by a logarithm, shares are unchanged.
 /// let scaler = Scaler::fit(rows.view(), &[Shape::Log1p, Shape::Linear])?;
 /// let scaled = scaler.scale(rows.view());
 /// for column in scaled.columns() {
 ///     assert!(column.mean().unwrap().abs() < 1e-6, "every column has mean 0");
 /// }
-/// // What is not finite counts as the mean.
+/// // Values that are not finite count as the mean.
 /// assert_eq!(scaler.scale(array![[f32::NAN, 0.4]].view())[[0, 0]], 0.0);
 /// # Ok::<(), portrait_learning::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scaler {
-    /// In the order of the raw vector; written once, by [`Scaler::fit`].
+    /// Columns in the order of the raw vector.
     columns: Vec<Column>,
 }
 
-/// One column's part, in units of the transformed value.
+/// Parameters of one column, in units of the transformed value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Column {
     transform: Transform,
-    /// The lower and the upper bound of what is learned from and answered to.
+    /// Lower and upper winsor bound, of training and of scaling.
     winsor: [f64; 2],
     mean: f64,
-    /// Of the population, as scikit-learn's `StandardScaler` has it; 1 for a column that is constant.
+    /// Population standard deviation, as in scikit-learn's `StandardScaler`; 1 for a constant column.
     deviation: f64,
 }
 
-/// The transform of each component of `schema`, in its order: what is a share, in bits or in doublings already has a sensible
-/// scale, everything else is counted or summed.
+/// Transform of each component of `schema`, in its order: shares, bits and doublings keep their scale, all other units are counts or
+/// sums.
 pub fn transforms(schema: &FeatureSchema) -> Vec<Transform> {
     schema.components().iter().map(|component| transform_of(component.unit)).collect()
 }
@@ -92,13 +90,13 @@ impl Transform {
 }
 
 impl Scaler {
-    /// Learns from `rows` (a row a shopper, raw units), `transforms` being one a column. Mean and population standard deviation
-    /// are those of the transformed and winsorised values, in f64.
+    /// Learns from `rows` (`n x d`, raw units) with one transform per column. Mean and population standard deviation are those of the
+    /// transformed and winsorised values, in f64.
     ///
     /// # Errors
     ///
-    /// [`Error::Width`] if there are not as many transforms as columns, [`Error::TooFew`] below 2 rows, [`Error::NotFinite`] with
-    /// the first place in column order whose value is NaN or infinite.
+    /// [`Error::Width`] if there are not as many transforms as columns, [`Error::TooFew`] below 2 rows, [`Error::NotFinite`] with the
+    /// first position in column order whose value is NaN or infinite.
     pub fn fit(rows: ArrayView2<f32>, transforms: &[Transform]) -> Result<Self, Error> {
         if transforms.len() != rows.ncols() {
             return Err(Error::Width { what: "transforms", found: transforms.len(), expected: rows.ncols() });
@@ -106,23 +104,26 @@ impl Scaler {
         if rows.nrows() < ROWS_MIN {
             return Err(Error::TooFew { rows: rows.nrows(), needed: ROWS_MIN });
         }
-        let fit_column = |(column, transform): (usize, &Transform)| {
-            let values = rows.column(column);
-            match values.iter().position(|value| !value.is_finite()) {
-                Some(row) => Err(Error::NotFinite { row, column }),
-                None => Ok(Column::fit(
-                    values.iter().map(|raw| transform.apply(f64::from(*raw))).collect(),
-                    *transform,
-                )),
-            }
-        };
-        // Each column by itself and then in order, so that the first bad place is the one reported.
-        let columns: Vec<Result<Column, Error>> = transforms.par_iter().enumerate().map(fit_column).collect();
+        // All columns are fitted before the first error is returned, so that the error does not depend on the threads.
+        let columns: Vec<Result<Column, Error>> = transforms
+            .par_iter()
+            .enumerate()
+            .map(|(column, transform)| {
+                let values = rows.column(column);
+                match values.iter().position(|value| !value.is_finite()) {
+                    Some(row) => Err(Error::NotFinite { row, column }),
+                    None => Ok(Column::fit(
+                        values.iter().map(|raw| transform.apply(f64::from(*raw))).collect(),
+                        *transform,
+                    )),
+                }
+            })
+            .collect();
         Ok(Self { columns: columns.into_iter().collect::<Result<_, _>>()? })
     }
 
-    /// Writes the scaled values of `raw` into `scaled`, in standard deviations within ±[`Z_MAX`]. A value that is missing or
-    /// not finite counts as the mean, which is 0; values beyond [`Scaler::width`] are not read, and places beyond it are 0.
+    /// Writes the scaled values of `raw` into `scaled`, in standard deviations within ±[`Z_MAX`]. A value that is missing or not finite
+    /// becomes 0, the mean; values beyond [`Scaler::width`] are ignored, and positions beyond it are 0.
     pub fn scale_into(&self, raw: &[f32], scaled: &mut [f32]) {
         for (index, place) in scaled.iter_mut().enumerate() {
             *place = match (self.columns.get(index), raw.get(index)) {
@@ -132,7 +133,7 @@ impl Scaler {
         }
     }
 
-    /// The scaled values of all `rows`, as wide as the scaler, as [`Scaler::scale_into`] has them.
+    /// Scales all `rows` (`n x d`), as [`Scaler::scale_into`] does.
     pub fn scale(&self, rows: ArrayView2<f32>) -> Array2<f32> {
         let mut scaled = Array2::zeros((rows.nrows(), self.width()));
         let rows = rows.as_standard_layout();
@@ -144,18 +145,17 @@ impl Scaler {
         scaled
     }
 
-    /// How many columns it scales.
+    /// Number of columns `d`.
     pub fn width(&self) -> usize {
         self.columns.len()
     }
 
-    /// Whether every number in it is usable; what was read from outside may not be.
+    /// Checks that every number is usable, which decoded bytes do not guarantee.
     pub fn is_finite(&self) -> bool {
         self.columns.iter().all(Column::is_finite)
     }
 
-    /// Back from `z` standard deviations to the raw unit of `column`, for words; 0 for a column that is not there. What the
-    /// winsor bounds and ±[`Z_MAX`] cut off does not come back.
+    /// Raw value of `z` standard deviations in a column; 0 for an unknown column. What the winsor bounds and ±[`Z_MAX`] cut off is lost.
     pub fn unscale(&self, column: usize, z: f32) -> f32 {
         self.columns.get(column).map_or(0.0, |column| column.unscale(z))
     }
@@ -168,7 +168,7 @@ impl Column {
         let winsorised = || transformed.iter().map(|value| value.clamp(winsor[0], winsor[1]));
         let mean = winsorised().sum::<f64>() / count;
         let variance = winsorised().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
-        // What rounding alone can make of a constant column counts as zero, by scikit-learn's bound.
+        // A constant column has a variance from rounding alone; the bound is scikit-learn's.
         let rounding = count * f64::EPSILON * variance + (count * mean * f64::EPSILON).powi(2);
         let deviation = if variance <= rounding { 1.0 } else { variance.sqrt() };
         Self { transform: transform, winsor, mean, deviation }
@@ -178,7 +178,7 @@ impl Column {
         if !raw.is_finite() {
             return 0.0;
         }
-        // Not `clamp`, which panics on bounds that are out of order, as read from outside they may be.
+        // Not `clamp`, which panics on bounds out of order, as decoded bytes may have.
         let value = self.transform.apply(f64::from(raw)).max(self.winsor[0]).min(self.winsor[1]);
         let z = (value - self.mean) / self.deviation;
         if z.is_nan() { 0.0 } else { (z as f32).clamp(-Z_MAX, Z_MAX) }
@@ -196,15 +196,15 @@ impl Column {
     }
 }
 
-/// The quantile at `share` of `values`, of which there is at least one and which are reordered: between two values by linear
-/// interpolation, as numpy's default has it (Hyndman & Fan, "Sample Quantiles in Statistical Packages", 1996, definition 7).
+/// Quantile of `values`, which must not be empty and are reordered, by linear interpolation as in numpy's default (Hyndman and Fan,
+/// "Sample Quantiles in Statistical Packages", 1996, definition 7).
 fn quantile(values: &mut [f64], share: f64) -> f64 {
-    let place = (values.len() - 1) as f64 * share;
-    let part = place.fract();
-    let (_, below, above) = values.select_nth_unstable_by(place as usize, f64::total_cmp);
+    let position = (values.len() - 1) as f64 * share;
+    let part = position.fract();
+    let (_, below, above) = values.select_nth_unstable_by(position as usize, f64::total_cmp);
     let below = *below;
     let above = above.iter().copied().min_by(f64::total_cmp).unwrap_or(below);
-    // From the nearer end, as numpy does, so that equal neighbours give exactly themselves.
+    // From the nearer end, as in numpy, so that equal neighbours give exactly themselves.
     if part < 0.5 { below + (above - below) * part } else { above - (above - below) * (1.0 - part) }
 }
 
@@ -214,7 +214,7 @@ mod tests {
     use ndarray::{Axis, array};
 
     #[test]
-    fn every_unit_of_the_schema_has_the_shape_that_was_meant() {
+    fn every_unit_of_the_schema_has_its_transform() {
         let linear = ["share", "bits", "doublings"];
         let logarithmic = [
             "traits", "events", "days", "orders", "money", "visits", "seconds", "kinds", "items", "edges",
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_and_its_inverse_cancel() {
+    fn a_transform_and_its_inverse_cancel() {
         for transform in [Transform::Linear, Transform::Log1p] {
             for raw in [-1e9, -2.5, -1e-12, 0.0, 1e-12, 0.5, 1.0, 1e15] {
                 let back = transform.invert(transform.apply(raw));
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_can_be_scaled_and_nothing_leaves_the_bounds() {
+    fn any_value_can_be_scaled_and_stays_within_the_bounds() {
         let rows = array![[0.0_f32, 10.0], [1.0, -20.0], [2.0, 30.0], [1e9, 3.0]];
         let scaler = Scaler::fit(rows.view(), &[Transform::Linear, Transform::Log1p]).unwrap();
         let wild = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, 0.0, -0.0, 1e-40];
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_learned_from_is_refused() {
+    fn rows_that_are_not_finite_or_too_few_are_refused() {
         let bad = array![[1.0_f32, 2.0], [3.0, f32::NAN], [f32::INFINITY, 1.0]];
         let linear = [Transform::Linear; 2];
         let rows = [
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scaler_survives_being_written_and_tells_when_it_was_broken() {
+    fn a_scaler_survives_encoding_and_detects_invalid_numbers() {
         let rows = array![[0.1_f32, 10.0], [1.7, -20.0], [2.3, 30.0]];
         let scaler = Scaler::fit(rows.view(), &[Transform::Linear, Transform::Log1p]).unwrap();
         let read: Scaler = postcard::from_bytes(&postcard::to_stdvec(&scaler).unwrap()).unwrap();

@@ -1,16 +1,16 @@
-//! The assignment problem. In comes a matrix of costs, out goes the pairing of its rows and columns whose summed cost is
-//! least. It is never NaN that decides: what has no finite cost is paired only when nothing else is left.
+//! Assignment problem: the pairing of rows and columns of a cost matrix with the least total cost. Pairs without a finite cost are used
+//! only if nothing else is left.
 
 use ndarray::{Array2, ArrayView2};
 
-/// No cost counts as larger, so that sums stay finite.
+/// Bound of costs, so that sums stay finite.
 const COST_MAX: f64 = 1e150;
 
-/// The column of each row in the assignment of least total cost (Kuhn-Munkres with potentials and shortest augmenting paths,
-/// `O(n^3)`: Kuhn, "The Hungarian Method for the Assignment Problem", 1955; Jonker and Volgenant, "A Shortest Augmenting Path
-/// Algorithm", Computing 38, 1987). Of a matrix with more rows than columns as many rows as there are columns have one.
+/// Column of each row in the assignment of least total cost (Kuhn-Munkres with potentials and shortest augmenting paths, `O(n^3)`:
+/// Kuhn, "The Hungarian Method for the Assignment Problem", 1955; Jonker and Volgenant, "A Shortest Augmenting Path Algorithm",
+/// Computing 38, 1987). With more rows than columns some rows have no column.
 ///
-/// NaN and positive infinity count as worse than all finite costs together; costs are cut at 1e150 either way.
+/// NaN and positive infinity count as worse than all finite costs together; costs are clamped to ±1e150.
 pub fn hungarian(cost: ArrayView2<f64>) -> Vec<Option<usize>> {
     let cost = bounded(cost);
     let (rows, columns) = cost.dim();
@@ -25,18 +25,28 @@ pub fn hungarian(cost: ArrayView2<f64>) -> Vec<Option<usize>> {
 }
 
 fn bounded(cost: ArrayView2<f64>) -> Array2<f64> {
-    let has_cost = |value: f64| value < f64::INFINITY;
-    let cut = |value: f64| value.clamp(-COST_MAX, COST_MAX);
-    let finite = cost.iter().copied().filter(|value| has_cost(*value)).map(cut);
-    let (least, most) =
-        finite.fold((0.0_f64, 0.0_f64), |(least, most), value| (least.min(value), most.max(value)));
-    // One of these outweighs whatever could be saved on all other rows.
+    let mut cost_min = 0.0_f64;
+    let mut cost_max = 0.0_f64;
+    for value in cost.iter().filter(|value| has_cost(**value)) {
+        cost_min = cost_min.min(clamped(*value));
+        cost_max = cost_max.max(clamped(*value));
+    }
+    // One such cost outweighs all that could be saved on the other rows.
     let pairs = cost.nrows().min(cost.ncols()) as f64;
-    let worst = most + (most - least + 1.0) * (pairs + 1.0);
-    cost.mapv(|value| if has_cost(value) { cut(value) } else { worst })
+    let worst = cost_max + (cost_max - cost_min + 1.0) * (pairs + 1.0);
+    cost.mapv(|value| if has_cost(value) { clamped(value) } else { worst })
 }
 
-/// The column of each row; there are at least as many columns as rows.
+/// False for NaN, too.
+fn has_cost(value: f64) -> bool {
+    value < f64::INFINITY
+}
+
+fn clamped(value: f64) -> f64 {
+    value.clamp(-COST_MAX, COST_MAX)
+}
+
+/// Column of each row, for at least as many columns as rows.
 fn assign_rows(cost: &Array2<f64>) -> Vec<usize> {
     let (rows, columns) = cost.dim();
     let mut search = HungarianSearch {
@@ -55,8 +65,8 @@ fn assign_rows(cost: &Array2<f64>) -> Vec<usize> {
     assigned
 }
 
-/// An assignment of the first rows that is optimal. The potentials prove it: no reduced cost `cost - row - column` is negative,
-/// and those of assigned pairs are zero.
+/// Optimal assignment of the rows added so far. The potentials prove it: no reduced cost `cost - row - column` is negative, and those
+/// of assigned pairs are zero.
 struct HungarianSearch<'a> {
     cost: &'a Array2<f64>,
     row_potential: Vec<f64>,
@@ -64,16 +74,16 @@ struct HungarianSearch<'a> {
     row_of: Vec<Option<usize>>,
 }
 
-/// The shortest paths from the new row to the columns, as far as they are known.
+/// Shortest paths from the new row to the columns, as far as they are known.
 struct AugmentingPaths {
     distance: Vec<f64>,
-    /// The column before on the path; none where it starts at the new row.
+    /// Previous column on the path; `None` where it starts at the new row.
     before: Vec<Option<usize>>,
     done: Vec<bool>,
 }
 
 impl HungarianSearch<'_> {
-    /// Gives one more row a column, and moves others along the shortest augmenting path.
+    /// Adds a row and reassigns others along the shortest augmenting path.
     fn add(&mut self, new: usize) {
         let columns = self.row_of.len();
         let mut paths = AugmentingPaths {
@@ -81,17 +91,22 @@ impl HungarianSearch<'_> {
             before: vec![None; columns],
             done: vec![false; columns],
         };
-        let (mut row, mut last) = (new, None);
+        let mut row = new;
+        let mut last = None;
         let free = loop {
             self.relax(&mut paths, row, last);
             let Some(nearest) = paths.nearest() else { return };
             self.shift(&mut paths, new, nearest);
             paths.done[nearest] = true;
             match self.row_of[nearest] {
-                Some(taken_by) => (row, last) = (taken_by, Some(nearest)),
+                Some(assigned) => {
+                    row = assigned;
+                    last = Some(nearest);
+                }
                 None => break nearest,
             }
         };
+        // Each column on the path takes the row of the column before it.
         let mut column = free;
         while let Some(before) = paths.before[column] {
             self.row_of[column] = self.row_of[before];
@@ -100,7 +115,7 @@ impl HungarianSearch<'_> {
         self.row_of[column] = Some(new);
     }
 
-    /// Looks for shorter ways over `row`, which was reached over the column `last`.
+    /// Shortens paths over `row`, which was reached over the column `last`.
     fn relax(&self, paths: &mut AugmentingPaths, row: usize, last: Option<usize>) {
         for column in 0..self.row_of.len() {
             let reduced = self.cost[[row, column]] - self.row_potential[row] - self.column_potential[column];
@@ -111,7 +126,7 @@ impl HungarianSearch<'_> {
         }
     }
 
-    /// Moves the potentials so that the way to `nearest` costs nothing.
+    /// Moves the potentials so that the path to `nearest` costs nothing.
     fn shift(&mut self, paths: &mut AugmentingPaths, new: usize, nearest: usize) {
         let step = paths.distance[nearest];
         self.row_potential[new] += step;

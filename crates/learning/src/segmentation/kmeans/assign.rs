@@ -1,39 +1,37 @@
-//! Which centroid a row is nearest to: of many rows at once for learning, of one row for serving. In come rows and centroids;
-//! out come indices and distances. Nothing here panics or refuses: what is wrong with the input shows in the distance.
-
+//! Nearest centroids: of many rows at once for training, of one row for serving. Nothing here fails: invalid input gives infinite or
+//! NaN distances.
 use super::pass::{CHUNK_ROWS, PreparedCentroids};
 use ndarray::parallel::prelude::*;
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-/// Sums of squares are taken side by side in this many places: one after the other, they would wait for each other.
+/// Number of partial sums: a single sum would make each addition wait for the one before.
 const LANES: usize = 16;
 
-/// The centroid that a row is nearest to, and the one it would be nearest to without that. Distances are Euclidean, not
-/// squared.
+/// Nearest centroid of a row and the second nearest. Distances are Euclidean, not squared.
 ///
 /// ```
 /// use ndarray::array;
 /// use portrait_learning::segmentation::nearest;
 ///
 /// let centroids = array![[0.0, 0.0], [3.0, 4.0]];
-/// let found = nearest(&[0.0, 0.0], centroids.view()).unwrap();
-/// assert_eq!((found.index, found.distance), (0, 0.0));
-/// assert_eq!(found.runner_up, Some((1, 5.0)));
+/// let nearest = nearest(&[0.0, 0.0], centroids.view()).unwrap();
+/// assert_eq!((nearest.index, nearest.distance), (0, 0.0));
+/// assert_eq!(nearest.runner_up, Some((1, 5.0)));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NearestCentroid {
-    /// The centroid.
+    /// Index of the centroid.
     pub index: usize,
-    /// How far it is.
+    /// Euclidean distance to the centroid.
     pub distance: f32,
-    /// The next centroid and how far it is, if there is one.
+    /// Index of the second nearest centroid and the distance to it; `None` for a single centroid.
     pub runner_up: Option<(usize, f32)>,
 }
 
-/// For each of `rows`, the centroid that is nearest (the lower index of two that are equally near) and its squared distance.
-/// Columns that the wider of the two has more are not looked at; without centroids every label is 0 and every distance
-/// infinite. A row of values that are not finite gets any label.
+/// Labels rows (`n x d`) with their nearest centroid (`k x d`; the lower index of two equally near) and gives the squared distances.
+/// Extra columns of the wider matrix are ignored. Without centroids labels are 0 and distances infinite; a row with values that are
+/// not finite gets any label.
 pub fn assign(rows: ArrayView2<f32>, centroids: ArrayView2<f32>) -> (Vec<u32>, Vec<f32>) {
     let mut labels = vec![0; rows.nrows()];
     if centroids.nrows() == 0 {
@@ -48,15 +46,15 @@ pub fn assign(rows: ArrayView2<f32>, centroids: ArrayView2<f32>) -> (Vec<u32>, V
     (labels, distances)
 }
 
-/// The centroids that `row` is nearest and second nearest to; the lower index of two that are equally near. Columns that the
-/// wider of the two has more are not looked at, and a distance that is no number is infinite. `None` without centroids.
+/// Finds the nearest and the second nearest centroid of a row; the lower index of two equally near. Extra columns of the wider input
+/// are ignored, and a NaN distance counts as infinite. `None` without centroids.
 pub fn nearest(row: &[f32], centroids: ArrayView2<f32>) -> Option<NearestCentroid> {
     let mut first: Option<(usize, f32)> = None;
     let mut second: Option<(usize, f32)> = None;
     for (index, centroid) in centroids.outer_iter().enumerate() {
         let squared = match centroid.to_slice() {
             Some(centroid) => squared_distance(row, centroid),
-            None => row.iter().zip(centroid).map(|(one, other)| (one - other).powi(2)).sum(),
+            None => row.iter().zip(centroid).map(|(left, right)| (left - right).powi(2)).sum(),
         };
         let squared = if squared.is_nan() { f32::INFINITY } else { squared };
         if first.is_none_or(|(_, least)| squared < least) {
@@ -71,10 +69,11 @@ pub fn nearest(row: &[f32], centroids: ArrayView2<f32>) -> Option<NearestCentroi
     Some(NearestCentroid { index, distance: squared.sqrt(), runner_up })
 }
 
-/// The mean of the rows of each label below `count`, a row a label; zeros for one that no row has. Rows may be other components
-/// than those that the labels were found by.
+/// Means of the rows (`n x d`) by label below `count`, `count x d`; zeros for a label without rows. Rows may have other columns than
+/// those that the labels were computed from.
 pub fn means(rows: ArrayView2<f32>, labels: &[u32], count: usize) -> Array2<f32> {
-    let (mut sums, mut sizes) = (Array2::<f64>::zeros((count, rows.ncols())), vec![0_u64; count]);
+    let mut sums = Array2::<f64>::zeros((count, rows.ncols()));
+    let mut sizes = vec![0_u64; count];
     for (row, label) in rows.outer_iter().zip(labels) {
         let label = *label as usize;
         if label < count {
@@ -87,7 +86,7 @@ pub fn means(rows: ArrayView2<f32>, labels: &[u32], count: usize) -> Array2<f32>
     })
 }
 
-/// The squared distance of each row to the centroid of its label, and their sum, which does not depend on the threads.
+/// Squared distance of each row to the centroid of its label, and their sum, which does not depend on the threads.
 pub(super) fn squared_distances(
     rows: ArrayView2<f32>,
     centroids: ArrayView2<f32>,
@@ -114,17 +113,19 @@ pub(super) fn squared_distances(
     (distances, sums.iter().sum())
 }
 
-/// By differences, which keeps its precision where `|a|^2 - 2 a.b + |b|^2` loses it; over the shorter of the two.
-pub(crate) fn squared_distance(one: &[f32], other: &[f32]) -> f32 {
-    let width = one.len().min(other.len());
-    let (ones, one_rest) = one[..width].as_chunks::<LANES>();
-    let (others, other_rest) = other[..width].as_chunks::<LANES>();
+/// Squared Euclidean distance over the shorter of the two lengths. By differences, which keep the precision that
+/// `|a|^2 - 2 a.b + |b|^2` loses.
+pub(crate) fn squared_distance(left: &[f32], right: &[f32]) -> f32 {
+    let width = left.len().min(right.len());
+    let (left_chunks, left_rest) = left[..width].as_chunks::<LANES>();
+    let (right_chunks, right_rest) = right[..width].as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
-    for (one, other) in ones.iter().zip(others) {
-        for ((sum, one), other) in sums.iter_mut().zip(one).zip(other) {
-            *sum += (one - other) * (one - other);
+    for (left, right) in left_chunks.iter().zip(right_chunks) {
+        for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
+            *sum += (left - right) * (left - right);
         }
     }
-    let rest: f32 = one_rest.iter().zip(other_rest).map(|(one, other)| (one - other) * (one - other)).sum();
+    let rest: f32 =
+        left_rest.iter().zip(right_rest).map(|(left, right)| (left - right) * (left - right)).sum();
     sums.iter().sum::<f32>() + rest
 }

@@ -1,26 +1,26 @@
-//! What is refused before anything is learned. In come rows; out comes the mean variance of their columns, or an error.
+//! Checks of the input of K-Means, and the mean variance of columns that its tolerance refers to.
 
 use super::pass::{BLOCK_ROWS, CHUNK_ROWS};
 use crate::error::Error;
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView2, Axis};
 
-/// Squares of larger values could not be summed in f32. Scaled rows lie within ±5.
+/// Bound of values: squares of larger ones could not be summed in f32. Scaled rows lie within ±5.
 const VALUE_MAX: f32 = 1e12;
 
-/// Sums of one chunk, by column, of the difference to the first row: near the mean, f32 is enough for a block.
+/// Sums of one chunk by column, of differences to the first row of all: near the mean, f32 is enough for a block.
 struct ColumnMoments {
     sums: Vec<f64>,
     squares: Vec<f64>,
     within_bounds: bool,
 }
 
-/// That there are rows enough for `k` centroids, and columns, and that every value can be learned from.
+/// Checks that there are columns, at least `k` rows, and only values within bounds.
 pub(crate) fn rows(rows: ArrayView2<f32>, k: usize) -> Result<(), Error> {
     mean_variance(rows.as_standard_layout().view(), k).map(|_| ())
 }
 
-/// As [`rows`], of rows in standard layout; answers the mean of the columns' variances.
+/// Checks rows in standard layout as [`rows`] does, and returns the mean of the columns' variances.
 pub(super) fn mean_variance(rows: ArrayView2<f32>, k: usize) -> Result<f64, Error> {
     if k == 0 {
         return Err(Error::Parameter { parameter: "k", problem: "is 0".to_owned() });
@@ -40,20 +40,22 @@ pub(super) fn mean_variance(rows: ArrayView2<f32>, k: usize) -> Result<f64, Erro
         return Err(refusal(rows));
     }
     let count = rows.nrows() as f64;
-    let by_column = (0..rows.ncols()).map(|column| {
+    let mut variances = 0.0;
+    for column in 0..rows.ncols() {
         let mean: f64 = chunks.iter().map(|chunk| chunk.sums[column]).sum::<f64>() / count;
         let mean_square: f64 = chunks.iter().map(|chunk| chunk.squares[column]).sum::<f64>() / count;
-        (mean_square - mean * mean).max(0.0)
-    });
-    Ok(by_column.sum::<f64>() / rows.ncols() as f64)
+        // Rounding can make the difference negative for a constant column.
+        variances += (mean_square - mean * mean).max(0.0);
+    }
+    Ok(variances / rows.ncols() as f64)
 }
 
-/// That `found` columns of `what` are as many as `expected`.
+/// Checks that `what` has the expected number of columns.
 pub(super) fn width(what: &'static str, found: usize, expected: usize) -> Result<(), Error> {
     if found == expected { Ok(()) } else { Err(Error::Width { what, found, expected }) }
 }
 
-/// That every value of a small matrix can be learned from.
+/// Checks that every value of a small matrix is within bounds.
 pub(super) fn values(rows: ArrayView2<f32>) -> Result<(), Error> {
     if rows.iter().all(|value| value.abs() <= VALUE_MAX) { Ok(()) } else { Err(refusal(rows)) }
 }
@@ -62,7 +64,8 @@ fn column_moments(chunk: ArrayView2<f32>, first: &[f32]) -> ColumnMoments {
     let width = chunk.ncols();
     let mut moments =
         ColumnMoments { sums: vec![0.0; width], squares: vec![0.0; width], within_bounds: true };
-    let (mut sums, mut squares) = (vec![0.0_f32; width], vec![0.0_f32; width]);
+    let mut sums = vec![0.0_f32; width];
+    let mut squares = vec![0.0_f32; width];
     for block in chunk.axis_chunks_iter(Axis(0), BLOCK_ROWS) {
         sums.fill(0.0);
         squares.fill(0.0);
@@ -84,7 +87,7 @@ fn column_moments(chunk: ArrayView2<f32>, first: &[f32]) -> ColumnMoments {
     moments
 }
 
-/// Looks for the place again, slowly: the fast way only says that there is one.
+/// Error for rows out of bounds. Searches for the first such value again, since the fast check only says that there is one.
 fn refusal(rows: ArrayView2<f32>) -> Error {
     match rows.indexed_iter().find(|(_, value)| !value.is_finite()) {
         Some(((row, column), _)) => Error::NotFinite { row, column },
@@ -95,14 +98,13 @@ fn refusal(rows: ArrayView2<f32>) -> Error {
     }
 }
 
-/// That a search with these would search.
+/// Checks the limits of a search.
 pub(super) fn steps(max_iterations: usize, tolerance: f64) -> Result<(), Error> {
-    let refused = |parameter, problem: &str| Err(Error::Parameter { parameter, problem: problem.to_owned() });
     if max_iterations == 0 {
-        return refused("max_iterations", "is 0");
+        return Err(Error::parameter("max_iterations", "is 0"));
     }
     if !tolerance.is_finite() || tolerance < 0.0 {
-        return refused("tolerance", "is not a number from 0");
+        return Err(Error::parameter("tolerance", "is not a number from 0"));
     }
     Ok(())
 }

@@ -1,32 +1,32 @@
-//! The product of rows and centroids, and which centroid is the nearest of each row, in one go and in the registers of the
-//! machine. In come rows and prepared centroids; out come labels. Nothing of the product is ever written to memory.
+//! Fused kernel: the product of rows and centroids, and the nearest centroid of each row, in SIMD registers. The product is never
+//! written to memory.
 //!
-//! A register holds as many centroids as it has lanes. The scores of a few rows stay in registers while one column after the
-//! other is added to them, as the inner kernel of a matrix product does (Goto & van de Geijn, "Anatomy of High-Performance
-//! Matrix Multiplication", ACM TOMS 34(3), 2008, section 4); but rows are read as they lie, and never packed.
+//! A register holds as many centroids as it has lanes. The scores of a few rows stay in registers while one column after the other is
+//! added, as in the inner kernel of a matrix product (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM
+//! TOMS 34(3), 2008, section 4), but rows are read in place and not packed.
 //!
-//! Loops stand where closures would be shorter: a closure is compiled for any machine, and each operation on a register in it
-//! becomes a call.
+//! Loops are written out where closures would be shorter: a closure may be compiled for the oldest supported machine, and each SIMD
+//! operation in it then becomes a call.
 
 use pulp::Simd;
 
-/// A score that no centroid has: padding never wins.
+/// Score of the padding, which no centroid exceeds: padding never wins.
 const PADDING_SCORE: f32 = f32::INFINITY;
 
-/// Centroids as the registers want them, `REGISTERS` registers side by side.
+/// Centroids in register layout, `REGISTERS` registers side by side.
 pub(super) struct CentroidPanels<S: Simd, const REGISTERS: usize> {
-    /// The negative differences: panel after panel, column after column.
+    /// Negated differences, panel after panel, column after column.
     differences: Vec<[S::f32s; REGISTERS]>,
-    /// By panel: what the scores begin with.
+    /// Initial scores by panel.
     offsets: Vec<[S::f32s; REGISTERS]>,
-    /// By panel: the numbers of its centroids. In f32, which is exact up to 2^24 of them.
+    /// Indices of the centroids by panel, in f32, which is exact up to 2^24.
     indices: Vec<[S::f32s; REGISTERS]>,
     width: usize,
     last: u32,
 }
 
 impl<S: Simd, const REGISTERS: usize> CentroidPanels<S, REGISTERS> {
-    /// Of differences in rows of `width` columns, one a centroid, and as many offsets.
+    /// Creates panels from row-major differences (`k x width`) and `k` offsets.
     #[inline(always)]
     pub(super) fn new(simd: S, differences: &[f32], offsets: &[f32], width: usize) -> Self {
         let lanes = S::F32_LANES;
@@ -55,11 +55,11 @@ impl<S: Simd, const REGISTERS: usize> CentroidPanels<S, REGISTERS> {
         }
     }
 
-    /// The nearest centroids of rows that lie one after the other; the lower index of two that are equally near.
+    /// Nearest centroids of row-major rows; the lower index of two equally near.
     #[inline(always)]
     pub(super) fn label<const ROWS: usize>(&self, simd: S, rows: &[f32]) -> [u32; ROWS] {
         let rows: [&[f32]; ROWS] = std::array::from_fn(|row| &rows[row * self.width..][..self.width]);
-        let mut least = [simd.splat_f32s(PADDING_SCORE); ROWS];
+        let mut score_min = [simd.splat_f32s(PADDING_SCORE); ROWS];
         let mut labels = [simd.splat_f32s(PADDING_SCORE); ROWS];
         let panels = self.differences.chunks_exact(self.width).zip(&self.offsets).zip(&self.indices);
         for ((differences, offsets), indices) in panels {
@@ -76,20 +76,21 @@ impl<S: Simd, const REGISTERS: usize> CentroidPanels<S, REGISTERS> {
             for row in 0..ROWS {
                 for register in 0..REGISTERS {
                     let score = scores[row][register];
-                    let nearer = simd.less_than_f32s(score, least[row]);
-                    least[row] = simd.select_f32s(nearer, score, least[row]);
+                    // Strictly less, so that the earlier panel wins a tie.
+                    let nearer = simd.less_than_f32s(score, score_min[row]);
+                    score_min[row] = simd.select_f32s(nearer, score, score_min[row]);
                     labels[row] = simd.select_f32s(nearer, indices[register], labels[row]);
                 }
             }
         }
-        let mut found = [0; ROWS];
+        let mut nearest = [0; ROWS];
         for row in 0..ROWS {
-            let lowest = simd.splat_f32s(simd.reduce_min_f32s(least[row]));
-            let equally_near = simd.equal_f32s(least[row], lowest);
+            let lowest = simd.splat_f32s(simd.reduce_min_f32s(score_min[row]));
+            let equally_near = simd.equal_f32s(score_min[row], lowest);
             let candidates = simd.select_f32s(equally_near, labels[row], simd.splat_f32s(PADDING_SCORE));
-            // Only a row of values that are not finite is near to nothing.
-            found[row] = (simd.reduce_min_f32s(candidates) as u32).min(self.last);
+            // A row with values that are not finite has no candidate; the bound keeps its label in range.
+            nearest[row] = (simd.reduce_min_f32s(candidates) as u32).min(self.last);
         }
-        found
+        nearest
     }
 }

@@ -1,5 +1,5 @@
-//! Lloyd's algorithm on all rows (Lloyd, "Least squares quantization in PCM", 1982), with the stopping rules and the repair
-//! of empty clusters of scikit-learn's `KMeans(algorithm="lloyd")`, so that the two can be compared number by number.
+//! Lloyd's algorithm on all rows (Lloyd, "Least squares quantization in PCM", 1982), with the stopping rules and the repair of empty
+//! clusters of scikit-learn's `KMeans(algorithm="lloyd")`, so that results can be compared number by number.
 
 use super::assign::squared_distances;
 use super::check;
@@ -7,32 +7,31 @@ use super::pass::{ClusterSums, PreparedCentroids};
 use crate::error::Error;
 use ndarray::{Array2, ArrayView2};
 
-/// A partition of the rows it was learned from.
+/// Result of a search: a partition of the rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KMeansFit {
-    /// A row a centroid, in the units of the rows.
+    /// Centroids, `k x d`, in the units of the rows.
     pub centroids: Array2<f32>,
-    /// By row, the centroid that is nearest.
+    /// Index of the nearest centroid by row.
     pub labels: Vec<u32>,
-    /// By centroid, how many rows are nearest to it; 0 is possible if there are fewer distinct rows than centroids.
+    /// Number of rows by centroid; 0 is possible with fewer distinct rows than centroids.
     pub sizes: Vec<usize>,
-    /// The sum of the squared distances of the rows to their centroids.
+    /// Sum of the squared distances of the rows to their centroids.
     pub inertia: f64,
-    /// How many passes moved the centroids.
+    /// Number of passes that moved the centroids.
     pub iterations: usize,
 }
 
-/// No row has had a label yet.
+/// Label before the first pass.
 const UNLABELLED: u32 = u32::MAX;
 
-/// Moves the centroids of `start` (a row a centroid) to the means of the rows that are nearest to them, until no label
-/// changes, or the sum of their squared shifts is at most `tolerance` times the mean variance of the columns, or
-/// `max_iterations` passes are over. Centroids without rows are moved to the rows that are furthest from their own centroid.
-/// Labels, sizes and inertia are those of the centroids that are returned.
+/// Moves the centroids of `start` (`k x d`) to the means of their nearest rows (`n x d`), until no label changes, or the sum of their
+/// squared shifts is at most `tolerance` times the mean variance of the columns, or `max_iterations` passes are done. Centroids
+/// without rows move to the rows furthest from their own centroid. Labels, sizes and inertia belong to the returned centroids.
 ///
 /// # Errors
 ///
-/// [`Error::Width`] if `start` is not as wide as `rows` or there are no columns, [`Error::TooFew`] for fewer rows than
+/// [`Error::Width`] if `start` has another width than `rows` or there are no columns, [`Error::TooFew`] for fewer rows than
 /// centroids, [`Error::NotFinite`] for a value that is NaN or infinite, [`Error::Parameter`] for no centroid, no iteration, a
 /// tolerance that is negative or NaN, or values beyond ±1e12.
 pub fn lloyd(
@@ -49,22 +48,21 @@ pub fn lloyd(
     let shift_max = tolerance * check::mean_variance(rows, start.nrows())?;
     let mut centroids = start;
     let mut labels = vec![UNLABELLED; rows.nrows()];
-    let mut settled = false;
+    let mut converged = false;
     let mut iterations = 0;
     while iterations < max_iterations {
         iterations += 1;
         let sums = PreparedCentroids::new(centroids.view()).label_and_sum(rows, &mut labels);
-        settled = !sums.changed;
+        converged = !sums.changed;
         let next = means(rows, &centroids, &labels, sums);
         let shift = squared_shift(&centroids, &next);
         centroids = next;
-        if settled || shift <= shift_max {
+        if converged || shift <= shift_max {
             break;
         }
     }
-    if !settled {
-        PreparedCentroids::new(centroids.view()).label(rows, &mut labels);
-    }
+    // The labels of the last pass belong to the centroids before its move.
+    if !converged {}
     Ok(shape_text(rows, centroids, labels, iterations))
 }
 
@@ -89,8 +87,8 @@ fn means(
     if sums.counts.contains(&0) {
         repair(rows, centroids, labels, &mut sums);
     }
-    // A cluster that even the repair could not fill lies where the largest is, whose lower index takes every row: there are
-    // fewer distinct rows than centroids. As scikit-learn has it.
+    // A cluster that even the repair cannot fill takes the place of the largest, whose lower index wins all rows: there are fewer
+    // distinct rows than centroids. As in scikit-learn.
     let largest = (0..sums.counts.len()).rev().max_by_key(|centroid| sums.counts[*centroid]).unwrap_or(0);
     Array2::from_shape_fn(centroids.dim(), |(centroid, column)| {
         let centroid = if sums.counts[centroid] > 0 { centroid } else { largest };
@@ -98,14 +96,13 @@ fn means(
     })
 }
 
-/// Gives each empty cluster one row, the furthest first, and takes that from the cluster it was in; the lower index of two
-/// that are equally far.
+/// Gives each empty cluster one row, the furthest first, and removes it from its former cluster; the lower index of two equally far.
 fn repair(rows: ArrayView2<f32>, centroids: &Array2<f32>, labels: &[u32], sums: &mut ClusterSums) {
     let (distances, _) = squared_distances(rows, centroids.view(), labels);
     let empty: Vec<usize> = (0..sums.counts.len()).filter(|centroid| sums.counts[*centroid] == 0).collect();
-    // A row that its centroid lies upon leaves nothing to gain.
+    // A row at distance 0 from its centroid gains nothing.
     let mut far: Vec<usize> = (0..rows.nrows()).filter(|row| distances[*row] > 0.0).collect();
-    far.sort_by(|one, other| distances[*other].total_cmp(&distances[*one]));
+    far.sort_by(|left, right| distances[*right].total_cmp(&distances[*left]));
     for (centroid, row) in empty.into_iter().zip(far) {
         let old = labels[row] as usize;
         for (column, value) in rows.row(row).iter().enumerate() {

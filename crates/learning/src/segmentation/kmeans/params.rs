@@ -1,32 +1,32 @@
-//! Settings of a K-Means search, with the defaults of a daily training.
+//! Parameters of a K-Means search, with the defaults of a daily training.
 
-/// How centroids are looked for.
+/// Parameters of a K-Means search.
 ///
 /// ```
 /// use ndarray::array;
 /// use portrait_learning::segmentation::{Params, fit};
 ///
 /// let rows = array![[0.0, 0.0], [0.1, 0.0], [9.0, 9.0], [9.0, 9.1]];
-/// let found = fit(rows.view(), 2, &Params::default())?;
-/// assert_eq!(found.sizes, [2, 2]);
-/// assert_eq!(found.labels[0], found.labels[1]);
-/// assert_ne!(found.labels[1], found.labels[2]);
-/// // The same seed gives the same partition, however many threads there are.
-/// assert_eq!(fit(rows.view(), 2, &Params::default())?, found);
+/// let fitted = fit(rows.view(), 2, &Params::default())?;
+/// assert_eq!(fitted.sizes, [2, 2]);
+/// assert_eq!(fitted.labels[0], fitted.labels[1]);
+/// assert_ne!(fitted.labels[1], fitted.labels[2]);
+/// // The same seed gives the same partition with any number of threads.
+/// assert_eq!(fit(rows.view(), 2, &Params::default())?, fitted);
 /// # Ok::<(), portrait_learning::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
-    /// The most passes over all rows. More give a slightly better partition at the cost of time.
+    /// Largest number of passes over all rows, default 300.
     pub max_iterations: usize,
-    /// A pass that moves the centroids by less ends the search: the sum of their squared shifts, as a share of the mean
-    /// variance of the columns, as scikit-learn's `tol`.
+    /// Convergence limit, default 1e-4: the sum of the centroids' squared shifts, as a share of the mean variance of the columns
+    /// (`tol` of scikit-learn).
     pub tolerance: f64,
-    /// How many starts are tried on the sample.
+    /// Number of k-means++ starts on the sample, default 4.
     pub starts: usize,
-    /// How many rows the starts are tried on.
+    /// Number of sampled rows for the starts, default 20,000.
     pub sample: usize,
-    /// All that is random follows from it.
+    /// Seed of the sample and the starts.
     pub seed: u64,
 }
 

@@ -1,81 +1,84 @@
-//! One pass over all rows. In come rows and centroids; out go the label of each row and, if asked for, the sums and counts
-//! that the next centroids are the means of.
+//! One pass over all rows: labels, and on request the sums and counts that the next centroids are computed from.
 //!
-//! Rows are taken in chunks, each chunk by one thread. Chunks and the blocks in them depend on the number of rows alone and
-//! are added up in their order, in f64: the threads can never be told from the result.
+//! Rows are processed in chunks, one thread per chunk. Chunks and blocks depend on the number of rows alone and are summed in order, in
+//! f64, so that the result does not depend on the threads.
 
 use super::kernel::CentroidPanels;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// A thread's turn: enough that a turn costs nothing, few enough that two threads finish together. A whole number of blocks.
+/// Rows per task: enough to hide its overhead, few enough that threads finish together. A whole number of blocks.
 pub(super) const CHUNK_ROWS: usize = 4080;
 
-/// Sums of this many rows are in f32, which is enough for so few. A whole number of groups.
+/// Rows summed in f32, which is precise enough for so few. A whole number of groups of rows.
 pub(super) const BLOCK_ROWS: usize = 240;
 
-/// Centroids made ready for passes over rows.
+/// Centroids prepared for passes over rows.
 ///
-/// The nearest centroid is that with the least `|x - c|^2 / 2 = |x|^2 / 2 + |c|^2 / 2 - x.c`, where the first term is the same
-/// for all. With `c = m + d`, `m` being the mean of the centroids, the terms in `m` alone are the same for all too, and what
-/// is left is `offset - x.d` with `offset = m.d + |d|^2 / 2`: numbers of the size of the distances between centroids, not of
-/// their distance to the origin, so that f32 is enough.
+/// The nearest centroid has the least `|x - c|^2 / 2 = |x|^2 / 2 + |c|^2 / 2 - x.c`, whose first term is the same for all centroids.
+/// With `c = m + d` and `m` the mean of the centroids, terms in `m` alone are the same for all too. What remains is `offset - x.d` with
+/// `offset = m.d + |d|^2 / 2`: numbers of the size of the distances between centroids, not of their distance to the origin, so that
+/// f32 is precise enough.
 pub(super) struct PreparedCentroids {
     differences: Array2<f32>,
     offsets: Vec<f32>,
 }
 
-/// What one pass found.
+/// Sums of one pass.
 pub(super) struct ClusterSums {
-    /// A row a centroid: the sum of the rows that are nearest to it.
+    /// Sums of the rows by nearest centroid, `k x d`.
     pub(super) sums: Array2<f64>,
-    /// How many rows that are.
+    /// Number of rows by nearest centroid.
     pub(super) counts: Vec<usize>,
-    /// Whether a label is another than before.
+    /// True if a label differs from the previous pass.
     pub(super) changed: bool,
 }
 
-/// A thread's turn, to be run with the widest registers of the machine.
+/// Task of one thread, run with the widest registers of the machine.
 struct AssignmentPass<'a> {
     prepared: &'a PreparedCentroids,
-    /// One after the other.
+    /// Rows of the chunk, row-major.
     rows: &'a [f32],
     labels: &'a mut [u32],
-    /// `None` if only the labels are wanted.
+    /// Sums to add to; `None` if only labels are needed.
     sums: Option<&'a mut ClusterSums>,
 }
 
 impl PreparedCentroids {
-    /// Of at least one centroid.
+    /// Prepares at least one centroid (`k x d`).
     pub(super) fn new(centroids: ArrayView2<f32>) -> Self {
         let wide = centroids.mapv(f64::from);
         let mean = wide.sum_axis(Axis(0)) / wide.nrows().max(1) as f64;
         let differences = &wide - &mean;
-        let offset =
-            |difference: ArrayView1<f64>| (difference.dot(&mean) + difference.dot(&difference) / 2.0) as f32;
-        let offsets = differences.outer_iter().map(offset).collect();
+        let offsets = differences
+            .outer_iter()
+            .map(|difference: ArrayView1<f64>| {
+                (difference.dot(&mean) + difference.dot(&difference) / 2.0) as f32
+            })
+            .collect();
         let differences = differences.mapv(|value| value as f32).as_standard_layout().into_owned();
         Self { differences, offsets }
     }
 
-    /// Writes each row's nearest centroid to `labels` and sums the rows up by it. Rows are in standard layout and as wide as
-    /// the centroids.
+    /// Writes each row's nearest centroid to `labels` and sums the rows by it. Rows (`n x d`) are in standard layout.
     pub(super) fn label_and_sum(&self, rows: ArrayView2<f32>, labels: &mut [u32]) -> ClusterSums {
-        let run = |(rows, labels): (&[f32], &mut [u32])| {
-            let mut sums = ClusterSums::none(self.differences.dim());
-            Arch::new().dispatch(AssignmentPass { prepared: self, rows, labels, sums: Some(&mut sums) });
-            sums
-        };
         let width = rows.ncols();
         let rows = rows.to_slice().unwrap_or_default().par_chunks(CHUNK_ROWS * width);
-        let chunks: Vec<ClusterSums> = rows.zip(labels.par_chunks_mut(CHUNK_ROWS)).map(run).collect();
+        let chunks: Vec<ClusterSums> = rows
+            .zip(labels.par_chunks_mut(CHUNK_ROWS))
+            .map(|(rows, labels)| {
+                let mut sums = ClusterSums::none(self.differences.dim());
+                Arch::new().dispatch(AssignmentPass { prepared: self, rows, labels, sums: Some(&mut sums) });
+                sums
+            })
+            .collect();
         let mut total = ClusterSums::none(self.differences.dim());
         chunks.iter().for_each(|chunk| total.add(chunk));
         total
     }
 
-    /// Writes each row's nearest centroid to `labels`; rows as for [`Self::label_and_sum`].
+    /// Writes each row's nearest centroid to `labels`; rows as in [`Self::label_and_sum`].
     pub(super) fn label(&self, rows: ArrayView2<f32>, labels: &mut [u32]) {
         if rows.ncols() == 0 {
             labels.fill(0);
@@ -94,15 +97,15 @@ impl WithSimd for AssignmentPass<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // Twelve registers of scores keep both multipliers busy and leave room in sixteen for what is multiplied. With two
-        // registers of centroids a row is read half as often; of an odd number, half of the last two would be padding.
+        // Twelve registers of scores keep both multipliers busy and leave four of sixteen for operands. With two registers of centroids
+        // a row is read half as often; with an odd number half of the last two would be padding.
         let registers = self.prepared.offsets.len().div_ceil(S::F32_LANES);
         if registers.is_multiple_of(2) { self.run::<S, 6, 2>(simd) } else { self.run::<S, 12, 1>(simd) }
     }
 }
 
 impl AssignmentPass<'_> {
-    /// `ROWS` rows at once, `REGISTERS` registers of centroids a row.
+    /// Processes `ROWS` rows at once with `REGISTERS` registers of centroids.
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize, const REGISTERS: usize>(mut self, simd: S) {
         let (centroids, width) = self.prepared.differences.dim();
@@ -137,7 +140,7 @@ impl AssignmentPass<'_> {
     }
 }
 
-/// Writes what was found for a few rows, and sums them while they are in the nearest cache.
+/// Stores the labels of a few rows, and sums these rows while they are in the first-level cache.
 #[inline(always)]
 fn note(
     found: &[u32],
@@ -177,20 +180,21 @@ mod tests {
     use super::*;
     use crate::rng::SeededRng;
 
-    fn random(draws: &mut SeededRng, rows: usize, columns: usize) -> Array2<f32> {
-        Array2::from_shape_simple_fn((rows, columns), || draws.below(2001) as f32 / 100.0 - 10.0)
+    fn random(rng: &mut SeededRng, rows: usize, columns: usize) -> Array2<f32> {
+        Array2::from_shape_simple_fn((rows, columns), || rng.below(2001) as f32 / 100.0 - 10.0)
     }
 
-    fn squared(one: ArrayView1<f32>, other: ArrayView1<f32>) -> f64 {
-        one.iter().zip(other).map(|(one, other)| (f64::from(*one) - f64::from(*other)).powi(2)).sum()
+    fn squared(left: ArrayView1<f32>, right: ArrayView1<f32>) -> f64 {
+        left.iter().zip(right).map(|(left, right)| (f64::from(*left) - f64::from(*right)).powi(2)).sum()
     }
 
     #[test]
     fn every_row_gets_its_nearest_centroid_and_is_summed_once() {
-        let mut draws = SeededRng::new(1);
+        let mut rng = SeededRng::new(1);
         for count in [1, 5, 6, 7, 12, 13, 240, 241, 4080, 4093] {
             for (columns, k) in [(1, 1), (3, 2), (16, 15), (17, 16), (64, 17), (65, 32), (9, 33), (2, 100)] {
-                let (rows, centroids) = (random(&mut draws, count, columns), random(&mut draws, k, columns));
+                let rows = random(&mut rng, count, columns);
+                let centroids = random(&mut rng, k, columns);
                 let mut labels = vec![u32::MAX; count];
                 let found = PreparedCentroids::new(centroids.view()).label_and_sum(rows.view(), &mut labels);
                 let mut expected = ClusterSums::none((k, columns));
@@ -212,10 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn the_width_of_the_registers_cannot_be_told_from_the_labels() {
-        let mut draws = SeededRng::new(2);
+    fn labels_do_not_depend_on_the_width_of_the_registers() {
+        let mut rng = SeededRng::new(2);
         for k in [1, 2, 3, 7, 8, 9, 16, 31, 32, 33, 47] {
-            let (rows, centroids) = (random(&mut draws, 500, 20), random(&mut draws, k, 20));
+            let rows = random(&mut rng, 500, 20);
+            let centroids = random(&mut rng, k, 20);
             let prepared = PreparedCentroids::new(centroids.view());
             let slice = rows.as_slice().unwrap();
             let mut found = [const { [0_u32; 500] }; 5];
@@ -231,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_centroids_the_lower_index_is_taken() {
+    fn the_lower_index_of_equal_centroids_is_taken() {
         let rows = Array2::from_elem((20, 3), 1.0);
         for (k, first) in [(2, 0), (5, 3), (40, 0), (40, 17), (40, 39), (40, 20)] {
             let centroids =

@@ -1,5 +1,4 @@
-//! Where Lloyd's algorithm starts. In come rows and a seed; out come centroids that k-means++ found on a sample of the rows,
-//! the best of several starts. The k-means++ itself is linfa's.
+//! Start of Lloyd's algorithm: k-means++ by linfa on a sample of the rows, the best of several starts.
 
 use super::check;
 use super::params::Params;
@@ -12,31 +11,30 @@ use ndarray::{Array2, ArrayView2};
 use rand_xoshiro::Xoshiro256Plus;
 use rand_xoshiro::rand_core::SeedableRng;
 
-/// Enough passes over the sample to tell a good start from a bad one; the rest is done on all rows.
+/// Passes over the sample: enough to tell a good start from a bad one; all rows follow.
 const SAMPLE_ITERATIONS: u64 = 10;
 
-/// linfa ends a start whose centroids move by less, in the units of the rows.
+/// Shift of linfa's centroids, in the units of the rows, below which a start ends.
 const SAMPLE_TOLERANCE: f32 = 1e-3;
 
-/// `k` centroids to start from.
+/// Finds `k` initial centroids (`k x d`).
 pub(super) fn start(rows: ArrayView2<f32>, k: usize, params: &Params) -> Result<Array2<f32>, Error> {
-    let refused = |parameter, problem: String| Error::Parameter { parameter, problem };
-    // All rows, not the sample alone, so that what is refused is named by its place in them.
+    // All rows, not the sample alone, so that an error names a row of the input.
     check::rows(rows, k)?;
     check::steps(params.max_iterations, params.tolerance)?;
     for (parameter, value) in [("starts", params.starts), ("sample", params.sample)] {
         if value == 0 {
-            return Err(refused(parameter, "is 0".to_owned()));
+            return Err(Error::parameter(parameter, "is 0"));
         }
     }
-    // A sample of fewer rows than centroids would start with some of them in one place.
+    // With fewer sampled rows than centroids some of them would start at the same point.
     let sample = SeededRng::new(params.seed).sample(rows, params.sample.max(k));
-    let found = KMeans::params_with_rng(k, Xoshiro256Plus::seed_from_u64(params.seed))
+    let start = KMeans::params_with_rng(k, Xoshiro256Plus::seed_from_u64(params.seed))
         .init_method(KMeansInit::KMeansPlusPlus)
         .n_runs(params.starts)
         .max_n_iterations(SAMPLE_ITERATIONS)
         .tolerance(SAMPLE_TOLERANCE)
         .fit(&DatasetBase::from(sample))
-        .map_err(|error| refused("rows", format!("could not be seeded: {error}")))?;
-    Ok(found.centroids().clone())
+        .map_err(|error| Error::parameter("rows", format!("could not be seeded: {error}")))?;
+    Ok(start.centroids().clone())
 }

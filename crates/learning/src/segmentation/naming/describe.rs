@@ -1,19 +1,18 @@
-//! What sets a segment apart, as a sentence. In come the defining components and their descriptions, out goes text for a
-//! person; numbers stand behind the words they support and never instead of them.
+//! Description of a segment as a sentence, from its defining components. Numbers follow the words that they support.
 
 use super::scores::Defining;
 use portrait_profile::FeatureComponent;
 
-/// The longest description.
+/// Longest description, in characters.
 const DESCRIPTION_MAX_CHARACTERS: usize = 240;
 
-/// From here on the difference is a large one.
+/// Difference in standard deviations from which on a component is described as "much" or "far" different.
 const STRONG_Z: f32 = 1.0;
 
 const ORDINARY_DESCRIPTION: &str = "Much like the average shopper in everything.";
 const END: &str = " than the average shopper.";
 
-/// A sentence of as many of the components, the strongest first, as there is room for.
+/// Sentence of as many components, strongest first, as fit into the longest description.
 pub(super) fn sentence(defining: &[Defining], components: &[FeatureComponent]) -> String {
     let mut text = String::new();
     for one in defining {
@@ -31,14 +30,14 @@ pub(super) fn sentence(defining: &[Defining], components: &[FeatureComponent]) -
     }
 }
 
-/// As "far more visits of the last weeks (+1.8)".
+/// Phrase like "far more visits of the last weeks (+1.8)".
 fn phrase(component: &FeatureComponent, z: f32) -> String {
-    let (very, direction) = direction(component.unit, z > 0.0);
-    let very = if z.abs() >= STRONG_Z { very } else { "" };
-    format!("{very}{direction} {} ({z:+.1})", component_phrase(&component.description))
+    let (emphasis, direction) = direction(component.unit, z > 0.0);
+    let emphasis = if z.abs() >= STRONG_Z { emphasis } else { "" };
+    format!("{emphasis}{direction} {} ({z:+.1})", component_phrase(&component.description))
 }
 
-/// The word for a difference in that unit, and the one that makes it a large difference.
+/// Emphasis and comparative for a difference in the given unit.
 fn direction(unit: &str, up: bool) -> (&'static str, &'static str) {
     match (unit, up) {
         ("share" | "bits" | "doublings" | "weight", true) => ("much ", "higher"),
@@ -52,18 +51,18 @@ fn direction(unit: &str, up: bool) -> (&'static str, &'static str) {
     }
 }
 
-/// The description as a noun: "how many kinds of brand are liked" is "kinds of brand liked".
+/// Noun phrase of a description: "how many kinds of brand are liked" becomes "kinds of brand liked".
 fn component_phrase(description: &str) -> String {
-    // Behind the first comma is how it is measured.
-    let said = &description.split(',').next().unwrap_or_default().replace('_', "-");
+    // Behind the first comma descriptions explain the measurement.
+    let text = &description.split(',').next().unwrap_or_default().replace('_', "-");
     let noun = |text: &str| text.replacen(" are ", " ", 1);
-    match said.strip_prefix("how ").map(|question| question.split_once(' ').unwrap_or((question, ""))) {
+    match text.strip_prefix("how ").map(|question| question.split_once(' ').unwrap_or((question, ""))) {
         Some(("many", rest)) => noun(rest),
         Some(("varied", rest)) => {
             let of = rest.strip_suffix(" are").or_else(|| rest.strip_suffix(" is")).unwrap_or(rest);
             format!("variety in {of}")
         }
         Some(("strongly", rest)) => format!("weight of {}", noun(rest)),
-        _ => said.to_owned(),
+        _ => text.to_owned(),
     }
 }

@@ -1,52 +1,52 @@
-//! Readings of one centroid: its components by name, and those that set it apart from the mean of all shoppers.
+//! Z-scores of one centroid by component name, and the components that define it.
 
 use ndarray::ArrayView1;
 use portrait_profile::FeatureComponent;
 use serde::{Deserialize, Serialize};
 
-/// How many components define a segment at most.
+/// Largest number of defining components.
 const DEFINING_MAX: usize = 6;
 
-/// The least distance to the mean, in standard deviations, that says anything.
+/// Least distance from the mean, in standard deviations, that is described.
 pub(super) const Z_MIN: f32 = 0.3;
 
-/// A component by which a segment differs from all shoppers.
+/// Component in which a segment differs from all users.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Defining {
-    /// Its index in the schema.
+    /// Index of the component in the schema.
     pub component: usize,
-    /// The segment's mean, in standard deviations above that of all shoppers.
+    /// Mean of the segment, in standard deviations above that of all users.
     pub z: f32,
 }
 
-/// What a centroid says about the components of a schema.
+/// Centroid with the components of its schema.
 pub(super) struct CentroidScores<'a> {
     pub(super) components: &'a [FeatureComponent],
     pub(super) row: ArrayView1<'a, f32>,
 }
 
 impl CentroidScores<'_> {
-    /// The z-score at an index; 0 for NaN.
+    /// Z-score at an index; 0 for NaN.
     pub(super) fn at(&self, component: usize) -> f32 {
         self.row.get(component).copied().filter(|z| !z.is_nan()).unwrap_or(0.0)
     }
 
-    /// The z-score of the component of that name, if the schema has it.
+    /// Z-score of a component by name; `None` if the schema lacks it.
     pub(super) fn z(&self, name: &str) -> Option<f32> {
         self.components.iter().position(|component| component.name == name).map(|index| self.at(index))
     }
 
-    /// That of the first of some names which the schema has.
+    /// Z-score of the first of several names that the schema has.
     pub(super) fn first(&self, names: &[&str]) -> Option<f32> {
         names.iter().find_map(|name| self.z(name))
     }
 
-    /// The largest of those which the schema has.
+    /// Largest z-score of the names that the schema has.
     pub(super) fn largest(&self, names: &[&str]) -> Option<f32> {
         names.iter().filter_map(|name| self.z(name)).max_by(f32::total_cmp)
     }
 
-    /// The mean of those which the schema has.
+    /// Mean z-score of the names that the schema has.
     pub(super) fn mean(&self, names: &[&str]) -> Option<f32> {
         let known: Vec<f32> = names.iter().filter_map(|name| self.z(name)).collect();
         (!known.is_empty()).then(|| known.iter().sum::<f32>() / known.len() as f32)
@@ -59,19 +59,19 @@ impl CentroidScores<'_> {
             .collect();
         all.sort_by(|a, b| b.z.abs().total_cmp(&a.z.abs()));
         let mut defining: Vec<Defining> = Vec::with_capacity(DEFINING_MAX);
-        for one in all {
-            let measure = measure(&self.components[one.component].name);
+        for candidate in all {
+            let measure = measure(&self.components[candidate.component].name);
             let known =
                 defining.iter().any(|other| measure == self::measure(&self.components[other.component].name));
             if !known && defining.len() < DEFINING_MAX {
-                defining.push(one);
+                defining.push(candidate);
             }
         }
         defining
     }
 }
 
-/// The name without its span: "behavior.view" of "behavior.view.7d".
+/// Name without its window: "behavior.view" of "behavior.view.7d".
 fn measure(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((measure, span)) if span.starts_with(|first: char| first.is_ascii_digit()) => measure,

@@ -1,18 +1,17 @@
-//! No name twice. In come the words for every segment and the names that others have, out goes one name each. A segment keeps
-//! to its strongest words unless another has them already.
+//! Unique names: each segment keeps its strongest words unless another segment or a taken name has them already.
 
 use super::words::{Adjective, NameWords};
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-/// Standard deviations that make a difference worth a word.
+/// Difference in standard deviations from which on a degree ("very", "fairly") separates two segments.
 const Z_DIFFERENCE_MIN: f32 = 0.5;
 
-/// A name for each, in their order; the one with the larger share has the first choice.
+/// Names in the order of `words`; segments with larger shares choose first.
 pub(super) fn names(words: &[NameWords], shares: &[f64], taken: &[String]) -> Vec<String> {
     let share = |index: usize| shares.get(index).copied().filter(|share| !share.is_nan()).unwrap_or(0.0);
     let mut order: Vec<usize> = (0..words.len()).collect();
-    order.sort_by(|a, b| share(*b).partial_cmp(&share(*a)).unwrap_or(Ordering::Equal));
+    order.sort_by(|left, right| share(*right).partial_cmp(&share(*left)).unwrap_or(Ordering::Equal));
     let mut taken: HashSet<String> = taken.iter().map(|name| name.to_lowercase()).collect();
     let mut names = vec![String::new(); words.len()];
     let mut named: Vec<usize> = Vec::with_capacity(words.len());
@@ -36,12 +35,11 @@ fn free_name<'a>(
         return plain;
     }
     let same: Vec<&NameWords> = rivals.filter(|rival| rival.name(rival.defaults(), 0) == plain).collect();
-    // What the other has too would not tell them apart.
-    let shared = |adjective: &Adjective| {
-        same.iter().any(|rival| rival.further().iter().any(|other| other.word == adjective.word))
-    };
+    // An adjective that the other segment has too would not separate them.
     let mut further = words.further().to_vec();
-    further.sort_by_key(shared);
+    further.sort_by_key(|adjective: &Adjective| {
+        same.iter().any(|rival| rival.further().iter().any(|other| other.word == adjective.word))
+    });
     let mut adjectives = words.defaults().to_vec();
     for adjective in further {
         adjectives.push(adjective);
@@ -61,16 +59,20 @@ fn free_name<'a>(
     numbered(words, taken)
 }
 
-/// How much more or less than all of `rivals` a segment is what an adjective says; nothing to say if neither.
+/// Degree of an adjective relative to all `rivals`; empty if the segment is neither clearly above nor below them.
 fn degree(adjective: &Adjective, rivals: &[&NameWords]) -> &'static str {
-    let theirs =
-        rivals.iter().flat_map(|rival| rival.defaults()).filter(|other| other.word == adjective.word);
-    let mut theirs = theirs.map(|other| other.z).peekable();
-    let known = theirs.peek().is_some();
-    let (least, most) = theirs.fold((f32::INFINITY, 0.0_f32), |(least, most), z| (least.min(z), most.max(z)));
+    let rivals: Vec<f32> = rivals
+        .iter()
+        .flat_map(|rival| rival.defaults())
+        .filter(|other| other.word == adjective.word)
+        .map(|other| other.z)
+        .collect();
+    let known = !rivals.is_empty();
+    let z_min = rivals.iter().copied().fold(f32::INFINITY, f32::min);
+    let z_max = rivals.iter().copied().fold(0.0_f32, f32::max);
     match adjective.z {
-        z if known && z >= most + Z_DIFFERENCE_MIN => "very ",
-        z if known && z + Z_DIFFERENCE_MIN <= least => "fairly ",
+        z if known && z >= z_max + Z_DIFFERENCE_MIN => "very ",
+        z if known && z + Z_DIFFERENCE_MIN <= z_min => "fairly ",
         _ => "",
     }
 }
