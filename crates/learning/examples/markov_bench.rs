@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 const SEGMENTS: usize = 8;
-/// Of whom less is known is in no segment.
+/// Users with fewer events are in no segment.
 const EVENTS_MIN: f32 = 5.0;
 
 #[derive(Clone, Default)]
@@ -90,7 +90,7 @@ fn chosen(users: &[u32], done: &[u16], shoppers: &[BenchUser], symbols: u16) -> 
     Params { user: own, habit, segment, global, uniform }
 }
 
-/// Of those of whom enough is known.
+/// Users with enough events for a segment.
 fn segments(users: &[u32], done: &[u16], shoppers: usize, symbols: usize) -> Vec<Option<u32>> {
     let mut shares = Array2::<f32>::zeros((shoppers, symbols));
     users.iter().zip(done).for_each(|(user, symbol)| shares[(*user as usize, usize::from(*symbol))] += 1.0);

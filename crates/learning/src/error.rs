@@ -24,9 +24,9 @@ pub enum Error {
     /// A value is NaN or infinite.
     #[error("row {row}, column {column} is not a finite number")]
     NotFinite {
-        /// Row index, from 0.
+        /// Index of the row, counted from 0.
         row: usize,
-        /// Column index, from 0.
+        /// Index of the column, counted from 0.
         column: usize,
     },
     /// No component varies between the rows, so there are no segments to find.

@@ -19,7 +19,7 @@ pub const LOOKALIKES: &str = "lookalikes";
 /// Predictors of a model; `None` for those with too little training data.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Predictors {
-    /// Recommender of items.
+    /// Recommender of items by history.
     pub items: Option<Arc<ItemRecommender>>,
     /// Model of the next action.
     pub behavior: Option<Arc<NextActionModel>>,

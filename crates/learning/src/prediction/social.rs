@@ -64,7 +64,7 @@ impl SocialGraph {
         Ok(Self { starts, list })
     }
 
-    /// Number of users.
+    /// Number of users `n` of the graph.
     pub fn users(&self) -> usize {
         self.starts.len() - 1
     }

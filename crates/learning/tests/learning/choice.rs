@@ -1,4 +1,4 @@
-//! How many segments there are.
+//! Selection of the number of segments.
 
 use super::data::mixture;
 use ndarray::Array2;

@@ -1,5 +1,5 @@
-//! Vectors of items and shoppers: the same as numpy finds in f64, whatever the widths and however few entries a row has; the
-//! same however many threads there are; and bytes that are not what was encoded are refused.
+//! Factors: the same as numpy in f64 for any width and number of entries, the same with any number of threads; damaged bytes are
+//! refused.
 
 use super::data::Random;
 use super::reference::{Shared, number};

@@ -1,4 +1,4 @@
-//! Segments keep their ids while they are the same people. The assignment is compared with every permutation there is.
+//! Segments keep their ids while their members stay. The assignment is compared with every permutation.
 
 use ndarray::{Array2, ArrayView2, array};
 use portrait_learning::segmentation::{

@@ -1,4 +1,4 @@
-//! K-Means: what it finds, what it refuses, and that threads cannot be told from the result.
+//! K-Means: results, refusals, and independence of the number of threads.
 
 use super::data::{Random, mixture};
 use ndarray::{Array2, Axis, array, concatenate};
@@ -171,13 +171,13 @@ fn one_row_and_many_rows_find_the_same_centroid() {
         let columns_first = centroids.t().as_standard_layout().into_owned();
         let row = rows.row(0).to_vec();
         let (one, other) = (nearest(&row, centroids.view()), nearest(&row, columns_first.t()));
-        assert_eq!(one.map(|found| found.index), other.map(|found| found.index), "whatever the layout");
+        assert_eq!(one.map(|found| found.index), other.map(|found| found.index), "in any layout");
         assert_eq!(assign(rows.view(), columns_first.t()).0, assign(rows.view(), centroids.view()).0);
     }
 }
 
 #[test]
-fn whatever_is_asked_has_an_answer() {
+fn any_query_has_a_result() {
     let centroids = array![[1.0_f32, 1.0], [1.0, 1.0], [5.0, 5.0]];
     assert_eq!(nearest(&[1.0, 1.0], Array2::zeros((0, 2)).view()), None);
     let found = nearest(&[1.0, 1.0], centroids.view()).unwrap();

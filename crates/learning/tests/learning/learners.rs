@@ -1,5 +1,5 @@
-//! How likely something is: what is planted is found by every learner, every score is the sum of what made it up, figures are
-//! those of scikit-learn, and bytes that are not what was encoded are refused.
+//! Scorers: planted effects are found by every learner, contributions sum to the score, figures equal those of scikit-learn, and
+//! damaged bytes are refused.
 
 use super::data::Random;
 use super::reference::{Shared, number};
@@ -164,7 +164,7 @@ fn a_scorer_comes_back_as_it_went_and_damage_is_refused() {
             for flipped in [0x01, 0x55, 0x80, 0xff] {
                 let mut broken = bytes.clone();
                 broken[place] ^= flipped;
-                // What is read in spite of it can be asked.
+                // Bytes that are decoded in spite of the damage can be scored with.
                 if let Ok(scorer) = Scorer::decode(&broken) {
                     let found = scorer.score(rows.row(0));
                     assert!(

@@ -1,5 +1,4 @@
-//! What comes next: the same probabilities as numpy, a distribution whatever is asked, and bytes that are not what was encoded
-//! are refused.
+//! Markov chain: the same probabilities as numpy, a distribution for any query, and damaged bytes are refused.
 
 use super::data::Random;
 use super::reference::{Shared, number};
@@ -63,7 +62,7 @@ fn probabilities_are_those_of_numpy() {
 }
 
 #[test]
-fn whatever_is_asked_the_answer_is_a_distribution_without_a_zero() {
+fn any_query_gives_a_distribution_without_a_zero() {
     let mut random = Random::new(2);
     for seen in [0, 1, 10, 1_000] {
         let chain = Chain::train(SYMBOLS, &counts(&mut random, seen), params()).unwrap();
@@ -144,8 +143,8 @@ fn pseudo_counts_are_chosen_by_what_they_foretell() {
         assert!(loss(&chosen) < loss(&other) + 1e-4, "{chosen:?} is worse than {other:?}");
     }
     assert_eq!(chosen.segment, params().segment, "of segments nothing is known");
-    assert_eq!(choose_pseudo_counts(SYMBOLS, &[], params()), params(), "of nobody nothing is known");
-    // Whoever does one thing alone is foretold by that; where all are alike nobody's own counts are.
+    assert_eq!(choose_pseudo_counts(SYMBOLS, &[], params()), params(), "no users give the defaults");
+    // A user with one action only is predicted by the own counts; where all users are alike the own counts say nothing.
     let faithful: Vec<_> = (0..70).map(|number| vec![(number % SYMBOLS, number % SYMBOLS, 9.0)]).collect();
     let leaning = choose_pseudo_counts(SYMBOLS, &counts_of(&faithful), params());
     assert!(leaning.user <= 10.0 || leaning.habit <= 10.0, "{leaning:?}");
@@ -173,7 +172,7 @@ fn a_chain_comes_back_as_it_went_and_damage_is_refused() {
     broken[1..9].copy_from_slice(&f64::NAN.to_le_bytes());
     assert!(matches!(Chain::decode(&broken), Err(ChainError::Inconsistent(_))));
     for place in 1..bytes.len() {
-        // Whatever a flipped byte makes of it, what is served answers with a distribution.
+        // A flipped byte may give another chain, but a served chain gives a distribution.
         let mut broken = bytes.clone();
         broken[place] ^= 0x55;
         if let Ok(chain) = Chain::decode(&broken) {

@@ -1,5 +1,4 @@
-//! A model as it is published and served: it comes back as it went, puts vectors where they belong, says why, and whatever is
-//! damaged or made for something else is refused with the reason.
+//! Published model: encoding round-trips, vectors are assigned and explained, and damaged or foreign models are refused with the reason.
 
 use ndarray::{Array2, ArrayView2};
 use portrait_learning::drift::{DriftFeatures, DriftSample};
@@ -128,7 +127,7 @@ fn a_vector_goes_to_the_nearest_segment_and_stays_unless_another_is_clearly_near
         let assigned = model.assign(&vec![value; width], held);
         assert_eq!(assigned.segment_id, SegmentId::new(expected), "{value} held by {held:?}");
     }
-    // Between the two: whoever is in one of them stays there.
+    // Between the two: a user of either segment stays in it.
     let between = (10..95).map(|tenth| tenth as f32 / 10.0).find(|value| {
         let raw = vec![*value; width];
         let apart = model.explain(&raw, SegmentId::new(3)).expect("a segment");

@@ -1,4 +1,4 @@
-//! Recommendations: what is scored is what is explained, what goes together is found, and what is published comes back.
+//! Recommendations: explanations sum to scores, co-occurrence is found, and encoding round-trips.
 
 use super::data::Random;
 use portrait_learning::prediction::factors::Params;
@@ -72,7 +72,7 @@ fn keepers(shoppers: usize, seed: u64) -> Vec<History> {
 
 #[test]
 fn of_what_was_had_as_often_that_is_foretold_which_is_had_again() {
-    // Even things are had five times by whoever taught, odd ones once.
+    // Users of the training have even items five times, odd ones once.
     let mut taught_by = keepers(300, 4);
     let often = |thing: u32| if thing.is_multiple_of(2) { 5.0 } else { 1.0 };
     taught_by.iter_mut().flat_map(|past| &mut past.interactions).for_each(|one| one.count = often(one.item));
@@ -115,12 +115,12 @@ fn a_score_is_the_sum_of_what_is_told() {
     for past in shop(20, 3).iter().chain([&History::default(), &past(&[1, 59, 1_000])]) {
         let mut scores = Vec::new();
         recommender.score(past, None, &mut scores);
-        for told in recommender.recommend(past, 10, |_| true) {
-            let sum: f32 = told.parts.iter().map(|(_, adds)| adds).sum();
-            let score = scores[told.item as usize];
+        for recommended in recommender.recommend(past, 10, |_| true) {
+            let sum: f32 = recommended.parts.iter().map(|(_, adds)| adds).sum();
+            let score = scores[recommended.item as usize];
             assert!(
-                (sum - score).abs() < 1e-4 && (told.score - score).abs() < 1e-4,
-                "{told:?}, scored {score}"
+                (sum - score).abs() < 1e-4 && (recommended.score - score).abs() < 1e-4,
+                "{recommended:?}, scored {score}"
             );
         }
         let ranked = recommender.ranked(past, 10, |thing| thing != 3);
@@ -130,7 +130,7 @@ fn a_score_is_the_sum_of_what_is_told() {
 }
 
 #[test]
-fn whom_nothing_is_known_of_is_recommended_what_the_segment_has() {
+fn unknown_users_get_the_items_of_their_segment() {
     let recommender = taught(&shop(600, 1));
     let stranger = History { segment: Some(2), ..History::default() };
     let best = recommender.ranked(&stranger, 5, |_| true);
@@ -144,7 +144,7 @@ fn ids() -> Vec<ItemId> {
 fn items() -> ItemRecommender {
     let latent = Params { width: 8, epochs: 3, ..Params::default() };
     let mut pasts = shop(600, 1);
-    // Whoever shows how much parts count is to have any taste.
+    // Every holdout example must have a preference.
     pasts.sort_by_key(|past| past.segment);
     ItemRecommender::learn(ids(), &pasts, 3, &latent).expect("it can be learned").expect("there are items")
 }
@@ -163,7 +163,7 @@ fn what_nobody_had_is_worth_what_its_kind_is_worth() {
     // Of one brand of shoes there are enough to tell it from the rest.
     (20..26).for_each(|number| catalogue[number].brand = "swift".into());
     for (id, category, brand) in [
-        ("new-coat", "coats", "nobody's"),
+        ("new-coat", "coats", "unknown brand"),
         ("new-hat", "hats", ""),
         ("new-shoe", "shoes", ""),
         ("new-swift", "shoes", "swift"),
@@ -176,8 +176,9 @@ fn what_nobody_had_is_worth_what_its_kind_is_worth() {
     assert_eq!(items.index("new-tent"), None, "nothing is known of tents");
     let past = History { segment: Some(1), ..past(&[20, 21, 22]) };
     let found = items.recommend(&past, 2, |thing| numbers.contains(&thing));
-    let told: Vec<&str> = found.iter().filter_map(|one| items.id(one.item)).map(ItemId::as_str).collect();
-    assert_eq!(told, ["new-swift", "new-shoe"]);
+    let recommended: Vec<&str> =
+        found.iter().filter_map(|one| items.id(one.item)).map(ItemId::as_str).collect();
+    assert_eq!(recommended, ["new-swift", "new-shoe"]);
     let best = items.recommend(&past, 1, |_| true).remove(0);
     assert!(best.score > found[0].score && best.item < THINGS as u32, "an average does not beat the best");
     for one in &found {
@@ -188,7 +189,7 @@ fn what_nobody_had_is_worth_what_its_kind_is_worth() {
     }
     let ranked = items.ranked(&past, 64, |_| true);
     let place = |thing: u32| ranked.iter().position(|one| *one == thing).expect("all are ranked");
-    assert!(place(found[0].item) < place(numbers[0]), "what is told is what is ordered by");
+    assert!(place(found[0].item) < place(numbers[0]), "explained scores have the order of the ranking");
     assert_eq!(ItemRecommender::decode(&items.encode()).expect("what was encoded"), items);
 }
 

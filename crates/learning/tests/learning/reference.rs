@@ -1,5 +1,5 @@
-//! The same numbers as scikit-learn: rows and results are written to files, and `tests/clients/learning_reference.py` says
-//! what it makes of the rows.
+//! Agreement with scikit-learn: rows and results are written to files, and `tests/clients/learning_reference.py` prints its results
+//! for the same rows.
 
 use super::data::{Random, mixture};
 use ndarray::Array2;

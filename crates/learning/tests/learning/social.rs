@@ -1,5 +1,4 @@
-//! What the people around are like: the same means as scipy's sparse matrices, one by one and all at once; and nobody has more ties
-//! that count than there may be.
+//! Social neighbourhood: the same means as scipy's sparse matrices, singly and in bulk; the number of edges is bounded.
 
 use super::data::Random;
 use super::reference::{Shared, number};

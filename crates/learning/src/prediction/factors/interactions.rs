@@ -91,7 +91,7 @@ impl InteractionMatrix {
         self.columns
     }
 
-    /// Number of entries.
+    /// Number of entries in all rows.
     pub fn entries(&self) -> usize {
         self.column_indices.len()
     }

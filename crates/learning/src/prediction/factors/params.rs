@@ -15,7 +15,7 @@ pub struct Params {
     pub epochs: usize,
     /// Weight `alpha0` of an unobserved pair, above 0.
     pub unobserved: f32,
-    /// Regularisation `lambda`, above 0.
+    /// Weight `lambda` of the regularisation, above 0.
     pub regularisation: f32,
     /// Exponent `nu`, 0 to 1, of the number of entries in a row's regularisation: at 0 all rows are regularised equally.
     pub frequency: f32,
@@ -71,7 +71,6 @@ impl Confidence {
 }
 
 impl Params {
-    /// Checks all ranges.
     pub(super) fn check(&self) -> Result<(), Error> {
         if !(1..=WIDTH_MAX).contains(&self.width) {
             return Err(Error::parameter("width", "is not within 1 to 512"));

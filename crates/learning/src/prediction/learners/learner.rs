@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 /// Kind of a learner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LearnerKind {
-    /// Decision tree (CART).
+    /// Decision tree with smoothed leaves (CART).
     Tree,
-    /// Small neural network.
+    /// Neural network with two hidden layers.
     Network,
     /// Logistic regression with L2 penalty.
     Logistic,
@@ -28,9 +28,9 @@ impl LearnerKind {
 /// Trained learner of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Learner {
-    /// Decision tree (CART).
+    /// Decision tree with smoothed leaves (CART).
     Tree(Tree),
-    /// Small neural network.
+    /// Neural network with two hidden layers.
     Network(Network),
     /// Logistic regression with L2 penalty.
     Logistic(LogisticRegression),

@@ -19,7 +19,6 @@ pub(super) struct LabelWeights {
 }
 
 impl LabelWeights {
-    /// Adds a row.
     pub(super) fn add(&mut self, label: bool, weight: f32) {
         let weight = f64::from(weight);
         self.positive += if label { weight } else { 0.0 };

@@ -84,7 +84,7 @@ pub enum ScorerError {
     /// A value of a row is NaN or infinite.
     #[error("the value in column {column} is not a finite number")]
     NotFinite {
-        /// Column index, from 0.
+        /// Index of the column, counted from 0.
         column: usize,
     },
 }

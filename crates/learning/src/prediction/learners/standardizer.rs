@@ -34,7 +34,6 @@ impl Standardizer {
         Self { means, deviations }
     }
 
-    /// Standardises one row.
     pub(super) fn row(&self, row: ArrayView1<f32>) -> Array1<f64> {
         let columns = self.means.iter().zip(&self.deviations);
         row.iter()

@@ -39,16 +39,16 @@ pub struct History {
 pub(super) struct RankDecays {
     /// Exponent 0: every rank counts the same.
     pub(super) flat: f32,
-    /// Exponent 1/2.
+    /// Exponent 1/2: the square root of the rank.
     pub(super) root: f32,
-    /// Exponent 1.
+    /// Exponent 1: the rank itself.
     pub(super) inverse: f32,
 }
 
 /// Values for the terms of a repeated item: the terms themselves, or their weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct RepeatTerms {
-    /// Count of interactions.
+    /// Count of interactions with the item.
     pub(super) count: f32,
     /// Strength, decayed by rank with exponent 1/2.
     pub(super) root_rank: f32,

@@ -121,7 +121,7 @@ impl Recommender {
         Ok(Self { model, factors: training_set.factors()?, recency: Recency::default() })
     }
 
-    /// Replaces the weights.
+    /// Replaces the weights of the terms.
     #[must_use]
     pub fn with_weights(mut self, weights: ScoreWeights) -> Self {
         self.model.weights = weights;

@@ -20,9 +20,9 @@ const REPEAT_RATE_PRIOR: f32 = 10.0;
 pub struct TrainingSet<'a> {
     /// Number of items; all indices are below it.
     pub items: usize,
-    /// Number of segments.
+    /// Number of segments; all segment indices are below it.
     pub segments: usize,
-    /// Histories of users.
+    /// Histories of the training users.
     pub histories: &'a [History],
     /// Parameters of the latent factors; `None` for a recommender without them.
     pub latent: Option<&'a Params>,
