@@ -27,7 +27,7 @@ impl Printer {
     pub(super) fn line(&mut self, response: &v1::WatchProfileChangesResponse) -> Option<String> {
         let kind = response.kind.as_ref()?;
         if let Kind::Change(change) = kind {
-            self.learn(change);
+            self.cache_name(change);
         }
         if self.json { Some(json_line(kind)) } else { self.human_line(kind) }
     }
