@@ -32,7 +32,7 @@ pub const SEGMENTS_MAX: usize = 1_024;
 /// Version byte of an encoded chain.
 const FORMAT: u8 = 1;
 
-/// Count of one transition.
+/// TransitionCount of one transition.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TransitionCount {
     /// Segment of the users; `None` for users without one.
@@ -48,10 +48,10 @@ pub struct TransitionCount {
 /// Transition counts of the population and of each segment.
 ///
 /// ```
-/// use portrait_learning::prediction::markov::{Chain, Count, Params};
+/// use portrait_learning::prediction::markov::{Chain, TransitionCount, Params};
 ///
 /// let [view, cart, buy] = [0, 1, 2];
-/// let count = |from, to, weight| Count { segment: None, from, to, weight };
+/// let count = |from, to, weight| TransitionCount { segment: None, from, to, weight };
 /// let counts = [count(view, view, 900.0), count(view, cart, 100.0), count(cart, buy, 500.0)];
 /// let chain = Chain::train(3, &counts, Params::default())?;
 ///

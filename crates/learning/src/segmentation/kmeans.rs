@@ -1,6 +1,6 @@
 //! K-Means on scaled rows (`n x d`, one row per user).
 //!
-//! [`lloyd`] is Lloyd's algorithm on all rows; each pass is one matrix product per block of rows. [`fit`] starts from k-means++ on a
+//! [`lloyd()`] is Lloyd's algorithm on all rows; each pass is one matrix product per block of rows. [`fit`] starts from k-means++ on a
 //! sample, [`fit_warm`] from the live centroids. Results depend on the input and the seed alone, not on the number of threads. Values
 //! that are not finite are refused.
 
@@ -31,7 +31,7 @@ const COLD_WINS_BELOW: f64 = 0.97;
 /// # Errors
 ///
 /// [`Error::Parameter`] for `k`, `starts`, `sample` or `max_iterations` of 0, or a tolerance that is negative or NaN;
-/// otherwise as [`lloyd`].
+/// otherwise as [`lloyd()`].
 pub fn fit(rows: ArrayView2<f32>, k: usize, params: &Params) -> Result<KMeansFit, Error> {
     let start = seeding::start(rows, k, params)?;
     lloyd(rows, start, params.max_iterations, params.tolerance)

@@ -30,11 +30,11 @@ pub enum Transform {
 ///
 /// ```
 /// use ndarray::array;
-/// use portrait_learning::segmentation::{Scaler, Shape};
+/// use portrait_learning::segmentation::{Scaler, Transform};
 ///
 /// let rows = array![[0.0, 0.2], [10.0, 0.4], [1000.0, 0.6]];
 /// // Counts are transformed by a logarithm, shares are unchanged.
-/// let scaler = Scaler::fit(rows.view(), &[Shape::Log1p, Shape::Linear])?;
+/// let scaler = Scaler::fit(rows.view(), &[Transform::Log1p, Transform::Linear])?;
 /// let scaled = scaler.scale(rows.view());
 /// for column in scaled.columns() {
 ///     assert!(column.mean().unwrap().abs() < 1e-6, "every column has mean 0");
@@ -171,7 +171,7 @@ impl Column {
         // A constant column has a variance from rounding alone; the bound is scikit-learn's.
         let rounding = count * f64::EPSILON * variance + (count * mean * f64::EPSILON).powi(2);
         let deviation = if variance <= rounding { 1.0 } else { variance.sqrt() };
-        Self { transform: transform, winsor, mean, deviation }
+        Self { transform, winsor, mean, deviation }
     }
 
     fn scale(&self, raw: f32) -> f32 {

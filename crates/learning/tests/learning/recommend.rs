@@ -39,7 +39,7 @@ fn taught(pasts: &[History]) -> Recommender {
 }
 
 #[test]
-fn what_follows_is_foretold_and_the_blend_beats_its_parts() {
+fn successors_are_predicted_and_fitted_weights_beat_single_parts() {
     let recommender = taught(&shop(600, 1));
     let examples: Vec<HoldoutExample> = shop(300, 2)
         .into_iter()
@@ -71,7 +71,7 @@ fn keepers(shoppers: usize, seed: u64) -> Vec<History> {
 }
 
 #[test]
-fn of_what_was_had_as_often_that_is_foretold_which_is_had_again() {
+fn items_with_a_higher_repeat_rate_rank_higher_at_equal_counts() {
     // Users of the training have even items five times, odd ones once.
     let mut taught_by = keepers(300, 4);
     let often = |thing: u32| if thing.is_multiple_of(2) { 5.0 } else { 1.0 };
@@ -90,7 +90,7 @@ fn of_what_was_had_as_often_that_is_foretold_which_is_had_again() {
 }
 
 #[test]
-fn habits_fade_by_time_and_not_by_rank_alone() {
+fn repeated_interest_decays_by_time_and_not_by_rank_alone() {
     // Both had it twice, with as much after it: one a minute ago, the other a month ago.
     let minutes = |ago: i64| Timestamp::from_millis((60_000 - ago) * 60_000);
     let touched = |thing, ago, times| Interaction { item: thing, at: minutes(ago), count: times };
@@ -110,7 +110,7 @@ fn habits_fade_by_time_and_not_by_rank_alone() {
 }
 
 #[test]
-fn a_score_is_the_sum_of_what_is_told() {
+fn contributions_sum_to_the_score() {
     let recommender = taught(&shop(600, 1)).with_weights(ScoreWeights::default_weights());
     for past in shop(20, 3).iter().chain([&History::default(), &past(&[1, 59, 1_000])]) {
         let mut scores = Vec::new();
@@ -150,7 +150,7 @@ fn items() -> ItemRecommender {
 }
 
 #[test]
-fn what_nobody_had_is_worth_what_its_kind_is_worth() {
+fn cold_start_items_score_as_the_mean_of_similar_items() {
     let described = |id: &str, category: &str, brand: &str| ItemDescription {
         id: ItemId::parse(id).expect("an id"),
         category: category.into(),
@@ -194,7 +194,7 @@ fn what_nobody_had_is_worth_what_its_kind_is_worth() {
 }
 
 #[test]
-fn what_is_looked_at_roughly_comes_out_in_the_order_of_exact_scores() {
+fn approximate_scoring_keeps_the_order_of_exact_scores() {
     let kind = |number: usize| ["coats", "shoes", "hats"][number / 20];
     let described =
         |id: ItemId, category: &str| ItemDescription { id, category: category.into(), brand: "".into() };
@@ -217,7 +217,7 @@ fn what_is_looked_at_roughly_comes_out_in_the_order_of_exact_scores() {
 }
 
 #[test]
-fn shoppers_of_one_thing_each_teach_what_is_popular() {
+fn histories_of_one_item_train_popularity_only() {
     let pasts: Vec<History> = (0..300).map(|number| past(&[number % 20])).collect();
     let items = ItemRecommender::learn(ids(), &pasts, 0, &Params::default()).expect("it can be learned");
     let items = items.expect("there are items");
@@ -245,7 +245,7 @@ fn items_come_back_as_they_were_published_and_damage_is_refused() {
 }
 
 #[test]
-fn a_past_of_things_that_there_are_not_teaches_nothing() {
+fn histories_with_unknown_items_are_refused() {
     let teaching = TrainingSet { items: 2, segments: 0, histories: &[past(&[0, 2])], latent: None };
     assert!(Recommender::learn(&teaching).is_err());
 }

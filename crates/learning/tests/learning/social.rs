@@ -7,7 +7,7 @@ use portrait_learning::Error;
 use portrait_learning::prediction::social::{SocialGraph, mean_around};
 
 #[test]
-fn means_are_those_of_scipy() {
+fn means_equal_those_of_scipy() {
     let mut random = Random::new(1);
     for (shoppers, count, width) in [(5, 0, 3), (40, 60, 2), (500, 4_000, 16), (300, 30_000, 64)] {
         let mut tie =
@@ -33,7 +33,7 @@ fn means_are_those_of_scipy() {
 }
 
 #[test]
-fn one_shopper_alone_has_the_mean_of_all_at_once() {
+fn the_mean_of_one_user_equals_that_of_all_at_once() {
     let vectors = array![[1.0, 0.0], [0.0, 2.0], [4.0, 4.0], [7.0, 7.0]];
     let ties = SocialGraph::new(4, vec![(0, 2, 1.0), (0, 1, 3.0), (2, 0, 0.5), (0, 2, 1.0)], 10).unwrap();
     let all = ties.aggregate(vectors.view()).unwrap();
@@ -53,14 +53,14 @@ fn one_shopper_alone_has_the_mean_of_all_at_once() {
 }
 
 #[test]
-fn of_too_many_ties_the_heaviest_count() {
+fn the_heaviest_edges_count_above_the_bound() {
     let weights = [1.0, 5.0, 2.0, 5.0, 3.0];
     let ties = weights.iter().zip(0..).map(|(weight, to)| (0, to, *weight)).collect();
     assert_eq!(SocialGraph::new(5, ties, 3).unwrap().of(0), [(1, 5.0), (3, 5.0), (4, 3.0)]);
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_edges_are_refused() {
     for (tie, most) in [
         ((2, 0, 1.0), 5),
         ((0, 2, 1.0), 5),

@@ -36,14 +36,14 @@ const VALUE_MAX: f32 = 1e6;
 /// Item vectors, and the matrices that a user's vector is solved with.
 ///
 /// ```
-/// use portrait_learning::prediction::factors::{Interactions, Params, train};
+/// use portrait_learning::prediction::factors::{InteractionMatrix, Params, train};
 ///
 /// // Users 0 to 9 have items 0 and 1, users 10 to 19 items 2 and 3.
 /// let entries = (0..20).flat_map(|user| {
 ///     let first = user / 10 * 2;
 ///     [(user, first, 1.0), (user, first + 1, 1.0)]
 /// });
-/// let interactions = Interactions::from_entries(20, 4, entries.collect())?;
+/// let interactions = InteractionMatrix::from_entries(20, 4, entries.collect())?;
 /// let factors = train(&interactions, &Params { width: 4, ..Params::default() })?.factors;
 ///
 /// // A new user with item 0 alone prefers item 1 to item 2.

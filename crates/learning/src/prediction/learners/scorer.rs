@@ -18,12 +18,12 @@ const FORMAT: u8 = 1;
 ///
 /// ```
 /// use ndarray::{Array2, array};
-/// use portrait_learning::prediction::learners::{Kind, Params, Scorer, learn};
+/// use portrait_learning::prediction::learners::{LearnerKind, Params, Scorer, learn};
 ///
 /// // 200 examples of two numbers; the label is positive if the first is high.
 /// let rows = Array2::from_shape_fn((200, 2), |(row, column)| ((row * 7 + column * 3) % 10) as f32);
 /// let labels: Vec<bool> = rows.column(0).iter().map(|value| *value > 6.0).collect();
-/// let params = Params { kinds: vec![Kind::Tree, Kind::Logistic], ..Params::default() };
+/// let params = Params { kinds: vec![LearnerKind::Tree, LearnerKind::Logistic], ..Params::default() };
 /// let scorer = learn(rows.view(), &labels, None, &params)?;
 ///
 /// let (low, high) = (scorer.score(array![1.0, 5.0].view())?, scorer.score(array![9.0, 5.0].view())?);
@@ -123,7 +123,6 @@ pub(super) fn champion(
 }
 
 /// Platt scaling fitted on all newest rows, if a fit on their first half improves the second half.
-
 fn calibration(log_odds: &[f64], labels: &[bool]) -> Calibration {
     let half = labels.len() / 2;
     let loss = |line: Calibration| {
@@ -137,7 +136,7 @@ fn calibration(log_odds: &[f64], labels: &[bool]) -> Calibration {
 }
 
 impl Scorer {
-    /// Kind of the champion.
+    /// LearnerKind of the champion.
     pub fn kind(&self) -> LearnerKind {
         self.learner.kind()
     }

@@ -62,11 +62,13 @@ pub fn lloyd(
         }
     }
     // The labels of the last pass belong to the centroids before its move.
-    if !converged {}
-    Ok(shape_text(rows, centroids, labels, iterations))
+    if !converged {
+        PreparedCentroids::new(centroids.view()).label(rows, &mut labels);
+    }
+    Ok(kmeans_fit(rows, centroids, labels, iterations))
 }
 
-fn shape_text(
+fn kmeans_fit(
     rows: ArrayView2<f32>,
     centroids: Array2<f32>,
     labels: Vec<u32>,
