@@ -20,7 +20,11 @@ pub async fn census(channel: RoleRouter) -> Census {
     for page in user_ids.chunks(500) {
         let request = BatchGetProfilesRequest { user_ids: page.to_vec(), ..Default::default() };
         let response = client.batch_get_profiles(request).await.expect("profiles are readable").into_inner();
-        assert_eq!(response.missing_user_ids, Vec::<String>::new(), "a user has a feature vector but no profile");
+        assert_eq!(
+            response.missing_user_ids,
+            Vec::<String>::new(),
+            "a user has a feature vector but no profile"
+        );
         let entries = response.profiles.into_iter();
         census
             .extend(entries.map(|profile| (profile.user_id, (profile.applied_events, profile.fingerprint))));

@@ -63,7 +63,8 @@ impl Cluster {
         assert!(exit.success(), "{role} exited with {exit}");
         self.add_at(&listen, role, &self.store.clone());
         let (_, replacement) = self.servers.last().expect("it was just added");
-        wait_until("the replacement is ready", async || replacement.http_get("/readyz").contains("200 OK")).await;
+        wait_until("the replacement is ready", async || replacement.http_get("/readyz").contains("200 OK"))
+            .await;
     }
 
     fn add_at(&mut self, listen: &str, role: &str, store: &str) {

@@ -90,10 +90,18 @@ fn render(spans: &[CollectedSpan], root: &CollectedSpan, depth: usize, trace_sta
     let name = format!("{}{} {}", "  ".repeat(depth), service, span.name);
     let start_nanos = span.start_time_unix_nano - trace_start;
     let duration_nanos = span.end_time_unix_nano - span.start_time_unix_nano;
-    let attributes: Vec<String> =
-        span.attributes.iter().map(|pair| format!("{}={}", pair.key, describe(pair.value.as_ref()))).collect();
-    let _ =
-        writeln!(text, "{name:<60} +{:>7.2} ms {:>7.2} ms  {}", millis(start_nanos), millis(duration_nanos), attributes.join(" "));
+    let attributes: Vec<String> = span
+        .attributes
+        .iter()
+        .map(|pair| format!("{}={}", pair.key, describe(pair.value.as_ref())))
+        .collect();
+    let _ = writeln!(
+        text,
+        "{name:<60} +{:>7.2} ms {:>7.2} ms  {}",
+        millis(start_nanos),
+        millis(duration_nanos),
+        attributes.join(" ")
+    );
     for child in spans.iter().filter(|child| child.span.parent_span_id == span.span_id) {
         render(spans, child, depth + 1, trace_start, text);
     }

@@ -13,7 +13,7 @@ mod trial;
 
 pub use follower::{Follower, narrow_connection};
 pub use forged::Forged;
-pub use load::{LoadHandle, Load, PausedLoad};
+pub use load::{Load, LoadHandle, PausedLoad};
 pub use oracle::{Difference, Oracle, OracleCounts};
 pub use plan::{Plan, cycles};
 pub use rebuild::differing_from_log;

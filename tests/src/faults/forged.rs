@@ -41,7 +41,8 @@ impl Forged {
             }
             let (generation, after) = rest.split_first_chunk::<8>()?;
             rest = after;
-            positions.push(ForgedPosition::At { generation: *generation, seq: decode_varint(&mut rest).ok()? });
+            positions
+                .push(ForgedPosition::At { generation: *generation, seq: decode_varint(&mut rest).ok()? });
         }
         Some(Self { head, positions })
     }

@@ -140,10 +140,14 @@ impl Load {
     /// # Panics
     /// If an outcome stays unknown for longer than [`TEST_TIMEOUT`].
     pub async fn pause(&self) -> PausedLoad<'_> {
-        assert!(!self.senders.iter().any(AbortHandle::is_finished), "a sender panicked: its message is above");
+        assert!(
+            !self.senders.iter().any(AbortHandle::is_finished),
+            "a sender panicked: its message is above"
+        );
         let guard = tokio::time::timeout(TEST_TIMEOUT, Arc::clone(&self.in_flight).write_owned()).await;
-        let _guard = guard
-            .unwrap_or_else(|_| panic!("the outcome of events stays unknown: {}", lock(&self.shared.failure)));
+        let _guard = guard.unwrap_or_else(|_| {
+            panic!("the outcome of events stays unknown: {}", lock(&self.shared.failure))
+        });
         PausedLoad { load: self, _guard }
     }
 }

@@ -20,7 +20,8 @@ impl Phases {
     pub(super) fn of(run: &Value) -> Self {
         let number = |phase: &Value, name: &str| phase[name].as_u64().unwrap_or_default();
         let phase = |phase: &Value| {
-            let totals = Phase { acknowledged: number(phase, "acknowledged"), millis: number(phase, "millis") };
+            let totals =
+                Phase { acknowledged: number(phase, "acknowledged"), millis: number(phase, "millis") };
             (number(phase, "workers"), totals)
         };
         Self(run["phases"].as_array().into_iter().flatten().map(phase).collect())

@@ -186,7 +186,8 @@ impl Plan {
 
     fn kept_runs(&self) -> Vec<Value> {
         let text = self.path().and_then(|path| std::fs::read_to_string(path).ok());
-        let report: Option<Value> = text.map(|text| serde_json::from_str(&text).expect("a report is valid JSON"));
+        let report: Option<Value> =
+            text.map(|text| serde_json::from_str(&text).expect("a report is valid JSON"));
         report.and_then(|report| report["runs"].as_array().cloned()).unwrap_or_default()
     }
 

@@ -48,7 +48,8 @@ async fn invalid_items_are_rejected_one_by_one_and_valid_ones_accepted() {
     events[8].action = 0;
     events[9].action = 4711;
     events[10].quantity = Some(f64::NEG_INFINITY);
-    let response = client.track(TrackRequest { events, backfill: false }).await.expect("a response").into_inner();
+    let response =
+        client.track(TrackRequest { events, backfill: false }).await.expect("a response").into_inner();
     let rejected: Vec<_> =
         response.rejected.iter().map(|item| (item.index, item.reason(), item.field.as_str())).collect();
     let expected = [
@@ -84,9 +85,13 @@ async fn a_request_has_limits_of_count_and_size() {
     oversize.query = "q".repeat(9 << 20);
     let status = client.track(track(vec![oversize])).await.expect_err("9 MiB");
     check_status(&status, Code::InvalidArgument, ErrorReason::TooLong, None);
-    let many =
-        TrackStreamRequest { request_number: 2, events: (0..1001).map(valid_event).collect(), backfill: false };
-    let few = TrackStreamRequest { request_number: 1, events: (0..3).map(valid_event).collect(), backfill: false };
+    let many = TrackStreamRequest {
+        request_number: 2,
+        events: (0..1001).map(valid_event).collect(),
+        backfill: false,
+    };
+    let few =
+        TrackStreamRequest { request_number: 1, events: (0..3).map(valid_event).collect(), backfill: false };
     let mut responses =
         client.track_stream(tokio_stream::iter([few, many])).await.expect("a stream").into_inner();
     let first = responses.message().await.expect("a response").expect("a response");
@@ -188,8 +193,12 @@ async fn a_full_disk_refuses_events_and_still_serves_reads() {
 }
 
 async fn import_of(server: &Server, file: &Path, format: Format) -> (ImportReport, String) {
-    let args =
-        ImportArgs { file: file.to_owned(), format, server: ServerArgs::at(server.grpc_url()), event_id: None };
+    let args = ImportArgs {
+        file: file.to_owned(),
+        format,
+        server: ServerArgs::at(server.grpc_url()),
+        event_id: None,
+    };
     let mut report = ImportReport::default();
     let error = import::import(&args, &mut report).await.expect_err("the file is damaged");
     (report, format!("{error:#}"))
@@ -210,13 +219,19 @@ pub(super) async fn check_bad_files(otto: &Log) {
     std::fs::write(&file, &whole[..whole.len() / 2]).expect("written");
     let (report, message) = import_of(&server, &file, Format::Otto).await;
     assert!(message.contains("line ") && message.contains("cut"), "{message}");
-    assert!(report.read > 0 && report.accepted == report.read, "rows before the truncation are sent: {report}");
+    assert!(
+        report.read > 0 && report.accepted == report.read,
+        "rows before the truncation are sent: {report}"
+    );
 
     std::fs::write(&file, &whole).expect("written");
     let (_, message) = import_of(&server, &file, Format::Rees46).await;
     assert!(message.contains("line 1, column 1") && message.contains("--format otto"), "{message}");
     let (_, message) = import_of(&server, &file, Format::Taobao).await;
-    assert!(message.contains("line 1, column 4 (behaviour)") || message.contains("line 1: has 4 fields"), "{message}");
+    assert!(
+        message.contains("line 1, column 4 (behaviour)") || message.contains("line 1: has 4 fields"),
+        "{message}"
+    );
 
     let rows = [
         (
@@ -245,7 +260,8 @@ pub(super) async fn check_bad_files(otto: &Log) {
 
 #[test]
 fn every_error_reason_has_a_unique_name() {
-    let reasons = (1..=33).map(|number| ErrorReason::try_from(number).expect("reasons are numbered without gaps"));
+    let reasons =
+        (1..=33).map(|number| ErrorReason::try_from(number).expect("reasons are numbered without gaps"));
     let names: std::collections::BTreeSet<_> = reasons.map(reason_name).collect();
     assert_eq!(names.len(), 33);
 }

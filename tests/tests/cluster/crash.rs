@@ -15,7 +15,12 @@ use std::time::Duration;
 const CYCLES: u64 = 20;
 
 fn args(log: &Log, server: &Server) -> ImportArgs {
-    ImportArgs { file: log.path(), format: log.format, server: ServerArgs::at(server.grpc_url()), event_id: None }
+    ImportArgs {
+        file: log.path(),
+        format: log.format,
+        server: ServerArgs::at(server.grpc_url()),
+        event_id: None,
+    }
 }
 
 /// Imports the whole log; returns the census and the duration.

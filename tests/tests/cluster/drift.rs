@@ -1,7 +1,7 @@
 //! Drift and schema changes: a server detects that users buy other categories and retrains, and a server with another feature schema
 //! replaces the model of the old schema.
 
-use super::segments::{node, segments, wait_for_sweep, train};
+use super::segments::{node, segments, train, wait_for_sweep};
 use portrait_client::RoleRouter;
 use portrait_lab::simulate::{Day, ShopEvent, ShopSimulator, SimulateConfig};
 use portrait_learning::Model;

@@ -15,7 +15,9 @@ use portrait_proto::v1::{
 use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use portrait_store_redis::testing::Server as Redis;
 use portrait_tests::faults::differing_from_log;
-use portrait_tests::{Cluster, TEST_TIMEOUT, Server, connect, next_millisecond, portrait_command, wait_until};
+use portrait_tests::{
+    Cluster, Server, TEST_TIMEOUT, connect, next_millisecond, portrait_command, wait_until,
+};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::path::Path;
@@ -120,8 +122,12 @@ impl Client {
         let mut responses = responses.expect("a subscription").into_inner();
         let mut changes = Vec::new();
         while !enough(&changes) {
-            let response = tokio::time::timeout(TEST_TIMEOUT, responses.message()).await.expect("the subscription stays open");
-            if let Some(Kind::Change(change)) = response.expect("the subscription stays open").and_then(|response| response.kind) {
+            let response = tokio::time::timeout(TEST_TIMEOUT, responses.message())
+                .await
+                .expect("the subscription stays open");
+            if let Some(Kind::Change(change)) =
+                response.expect("the subscription stays open").and_then(|response| response.kind)
+            {
                 changes.push(change);
             }
         }
@@ -135,7 +141,10 @@ async fn check_erasure_and_return(client: &Client) {
     client.view(LENA, "1", before).await;
     client.befriend("omar", LENA, "f1", before).await;
     let token = client.befriend("omar", "mia", "f2", before).await;
-    assert_eq!(client.profile("omar", &token).await.expect("a profile").social.expect("edges").edges.len(), 2);
+    assert_eq!(
+        client.profile("omar", &token).await.expect("a profile").social.expect("edges").edges.len(),
+        2
+    );
     let erased = client.erase(LENA, "goodbye").await;
     let gone = client.profile(LENA, &erased.consistency_token).await.expect_err("the profile is erased");
     assert_eq!((gone.code(), reason_of(&gone)), (Code::NotFound, Some(ErrorReason::UserNotFound)));
@@ -152,7 +161,10 @@ async fn check_erasure_and_return(client: &Client) {
     let profile = client.profile(LENA, &token).await.expect("the user returned");
     assert_eq!((profile.applied_events, profile.version), (1, 3));
     let token = client.befriend("omar", LENA, "f3", SystemTime::now()).await;
-    assert_eq!(client.profile("omar", &token).await.expect("a profile").social.expect("edges").edges.len(), 2);
+    assert_eq!(
+        client.profile("omar", &token).await.expect("a profile").social.expect("edges").edges.len(),
+        2
+    );
 
     // Subscribers receive the deletion although the user returned; a snapshot has only the new profile.
     let changes = client
@@ -304,7 +316,11 @@ async fn random_events_and_erasures_with_kills_equal_a_rebuild_from_the_log() {
     let last = client.erase("unknown-user", "").await;
     client.wait_for_state(ErasureState::Applied, &last.receipt).await;
     assert!(server.take().expect("a running process").stop().success());
-    let options = EmbeddedOptions { dedup_window: TimeDelta::from_hours(24), reserve_bytes: 0, ..EmbeddedOptions::default() };
+    let options = EmbeddedOptions {
+        dedup_window: TimeDelta::from_hours(24),
+        reserve_bytes: 0,
+        ..EmbeddedOptions::default()
+    };
     let store = Embedded::open(&data, options).expect("the store opens");
     let (differing, count) = differing_from_log(&store).await;
     assert!(differing.is_empty(), "{} of {count} differ: {differing:?}", differing.len());

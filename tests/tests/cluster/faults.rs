@@ -1,14 +1,14 @@
 //! Fault matrix on whole processes: one kind of fault is injected repeatedly into a deployment with real Redis servers under load. After
 //! each cycle every profile must contain exactly the acknowledged events. One row is one test.
 
+mod combined;
 mod erasures;
-mod self_check;
 mod failpoints;
 mod poison;
 mod replicas;
+mod self_check;
 mod servers;
 mod subscribers;
-mod combined;
 mod workers;
 
 use portrait_store_redis::testing::Server as Redis;

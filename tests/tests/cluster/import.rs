@@ -69,7 +69,11 @@ async fn check(log: &Log) {
     let second = imported(&args).await;
     assert_eq!(counts(&second), counts(&first), "{}", log.file);
     if !expected.is_empty() {
-        assert_eq!(second.duplicates, second.accepted, "{}: in the second import every row is a duplicate", log.file);
+        assert_eq!(
+            second.duplicates, second.accepted,
+            "{}: in the second import every row is a duplicate",
+            log.file
+        );
     }
     assert!(census(channel).await == census_of_first, "{}: the second import changed something", log.file);
     assert!(server.stop().success());

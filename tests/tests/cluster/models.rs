@@ -220,7 +220,10 @@ async fn check_similar_users(client: &mut Client) {
     assert!(similar.users.is_sorted_by(|one, next| one.distance <= next.distance));
     assert!(similar.users.iter().all(|other| other.user_id != user(20) && other.profile_version > 0));
     let number = |id: &str| id[1..].parse::<usize>().expect("a number");
-    assert!(similar.users.iter().filter(|other| is_buyer(number(&other.user_id))).count() >= 9, "{similar:?}");
+    assert!(
+        similar.users.iter().filter(|other| is_buyer(number(&other.user_id))).count() >= 9,
+        "{similar:?}"
+    );
     let request = FindSimilarUsersRequest { user_id: "unknown-user".to_owned(), ..Default::default() };
     assert_eq!(client.query.find_similar_users(request).await.expect_err("unknown").code(), Code::NotFound);
 }
@@ -242,7 +245,8 @@ async fn models_predict_score_and_compare_users_with_reasons() {
     let early = client.score(0, ScoreTarget::Propensity, &token).await.expect_err("there is no model yet");
     assert_eq!(early.code(), Code::FailedPrecondition);
     assert!(client.train(TrainModelRequest { segments: 4, ..Default::default() }).await.published);
-    wait_until("the model is served", async || client.score(0, ScoreTarget::Propensity, &[]).await.is_ok()).await;
+    wait_until("the model is served", async || client.score(0, ScoreTarget::Propensity, &[]).await.is_ok())
+        .await;
     let risk = client.score(0, ScoreTarget::Risk, &[]).await.expect_err("no outcomes are recorded");
     assert_eq!(risk.code(), Code::FailedPrecondition);
     assert!(risk.message().contains("RecordOutcomes"), "{risk:?}");

@@ -142,7 +142,8 @@ fn the_configuration_is_dumped_and_unknown_keys_are_refused() {
         dumped.status.success() && text.contains("linger = \"1ms\"") && text.contains("batch_records = 77"),
         "{text}"
     );
-    let refused = portrait_command().args(["serve", "--set", "ingest.lingr=1ms"]).output().expect("a running process");
+    let refused =
+        portrait_command().args(["serve", "--set", "ingest.lingr=1ms"]).output().expect("a running process");
     let message = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && message.contains("lingr"), "{message}");
 }

@@ -4,8 +4,10 @@ use portrait_tests::{Server, portrait_command, wait_until};
 
 /// Runs a probe of `address`; returns its success and its output.
 fn probe(address: &str, seconds: &str) -> (bool, String) {
-    let output =
-        portrait_command().args(["probe", "--to", address, "--timeout", seconds]).output().expect("a running process");
+    let output = portrait_command()
+        .args(["probe", "--to", address, "--timeout", seconds])
+        .output()
+        .expect("a running process");
     let message = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&message).into_owned())
 }
@@ -23,7 +25,10 @@ async fn a_probe_writes_an_event_and_reports_it_in_the_profile() {
         assert!(message.contains(&line), "{message}");
     }
     // The counter is incremented after the commit, so a reader may see the profile first.
-    wait_until("both records are counted", async || server.metric_total("portrait_feature_records_total") == 2.0).await;
+    wait_until("both records are counted", async || {
+        server.metric_total("portrait_feature_records_total") == 2.0
+    })
+    .await;
 }
 
 #[test]

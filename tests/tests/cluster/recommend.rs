@@ -45,8 +45,9 @@ async fn track_view(channel: &RoleRouter, user_id: &str, item_id: &str, number: 
 
 /// Checks the filters by recent items, category and price; prices and categories come from the catalogue.
 async fn check_filters(channel: &RoleRouter) {
-    let unseen =
-        recommend(channel, RecommendRequest { exclude_recent: true, ..of("lena") }).await.expect("a response");
+    let unseen = recommend(channel, RecommendRequest { exclude_recent: true, ..of("lena") })
+        .await
+        .expect("a response");
     assert!(items(&unseen).iter().all(|item| !["1", "2", "5"].contains(item)), "{:?}", items(&unseen));
     let catalogue = ["7", "9", "11"].map(|item_id| Item {
         item_id: item_id.to_owned(),
@@ -115,8 +116,9 @@ pub(super) async fn check_recommendations(log: &Log) {
         for (number, item_id) in views.into_iter().enumerate() {
             token = track_view(&channel, user_id, item_id, number as i64).await;
         }
-        let response =
-            recommend(&channel, RecommendRequest { read_after: token, ..of(user_id) }).await.expect("a response");
+        let response = recommend(&channel, RecommendRequest { read_after: token, ..of(user_id) })
+            .await
+            .expect("a response");
         assert!(response.profile_version > 0 && response.model_version == 1);
         for item in &response.items {
             let sum: f64 = item.reasons.iter().map(|reason| reason.contribution).sum();
@@ -134,7 +136,8 @@ pub(super) async fn check_recommendations(log: &Log) {
 
     check_filters(&channel).await;
     check_cold_start(&channel, &items(&responses[0])).await;
-    let many = recommend(&channel, RecommendRequest { count: 101, ..of("lena") }).await.expect_err("over the limit");
+    let many =
+        recommend(&channel, RecommendRequest { count: 101, ..of("lena") }).await.expect_err("over the limit");
     assert_eq!(many.code(), Code::InvalidArgument);
     node.stop().await.expect("the node stops");
 }

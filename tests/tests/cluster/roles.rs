@@ -1,6 +1,6 @@
 //! Comparison of four processes on Redis with one process on an embedded store: the same profiles and segments.
 
-use super::segments::{import_into, memberships, node, wait_for_sweep, train};
+use super::segments::{import_into, memberships, node, train, wait_for_sweep};
 use portrait_learning::evaluation::adjusted_rand_index;
 use portrait_proto::v1::TrainModelRequest;
 use portrait_store_redis::testing::Server as Redis;
@@ -39,7 +39,8 @@ pub(super) async fn check_cluster(log: &Log) {
     single.stop().await.expect("the node stops");
 
     let redis = Redis::start(&[("appendonly", "yes"), ("appendfsync", "always")]);
-    let settings = ["profiles.clock=events", "model.automatic=false", "feature.sweep_profiles_per_second=1000000"];
+    let settings =
+        ["profiles.clock=events", "model.automatic=false", "feature.sweep_profiles_per_second=1000000"];
     let cluster = Cluster::start(&redis.url(), &settings);
     import_into(&cluster.address(), log).await;
     let channel = cluster.connect().await;

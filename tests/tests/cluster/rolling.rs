@@ -55,7 +55,8 @@ async fn replace_all(roles: [&str; 4], release: Release) {
     let mut line = String::new();
     stdout.read_line(&mut line).expect("the load reports its start");
     assert_eq!(line, "started\n");
-    let call_metrics = [("ingest", "portrait_ingest_accepted_total"), ("query", "portrait_query_reads_total")];
+    let call_metrics =
+        [("ingest", "portrait_ingest_accepted_total"), ("query", "portrait_query_reads_total")];
     cluster.set_release(release);
     for role in roles {
         for _ in 0..cluster.servers_of(role).count() {
@@ -64,7 +65,8 @@ async fn replace_all(roles: [&str; 4], release: Release) {
             cluster.replace(role).await;
             if let Some((_, metric)) = call_metrics.iter().find(|(known, _)| *known == role) {
                 let replacement = cluster.servers_of(role).last().expect("it was just started");
-                wait_until("clients call the replacement", async || replacement.metric_total(metric) > 0.0).await;
+                wait_until("clients call the replacement", async || replacement.metric_total(metric) > 0.0)
+                    .await;
             }
         }
     }

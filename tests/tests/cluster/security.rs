@@ -7,7 +7,7 @@ mod tokens;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{Action, Event, GetProfileRequest, ListModelsRequest, TrackRequest};
-use portrait_runtime::peer::{Credentials, CredentialKeys, Peer, PresentedCredentials};
+use portrait_runtime::peer::{CredentialKeys, Credentials, Peer, PresentedCredentials};
 use portrait_store_redis::testing::Certificates;
 use portrait_tests::{Server, portrait_command};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ const RELOAD: &str = "server.reload_interval=20ms";
 /// Reload interval of the servers in these tests.
 const RELOAD_EVERY: Duration = Duration::from_millis(20);
 /// Names of the credential files in error messages.
-const KEYS: CredentialKeys = CredentialKeys { ca: "ca", certificate: "certificate", key: "key", token_file: "token" };
+const KEYS: CredentialKeys =
+    CredentialKeys { ca: "ca", certificate: "certificate", key: "key", token_file: "token" };
 
 /// Server with all roles in one process, and the folder of its store.
 struct SecuredServer {
@@ -54,7 +55,11 @@ fn with_tls(certificates: &Certificates, name: &str, client_auth: bool) -> Vec<S
 }
 
 /// Credentials of a client that trusts `signer`: the certificate `NAME.pem` and a token, both optional.
-fn credentials(signer: &Certificates, of: Option<(&Certificates, &str)>, token: Option<&str>) -> PresentedCredentials {
+fn credentials(
+    signer: &Certificates,
+    of: Option<(&Certificates, &str)>,
+    token: Option<&str>,
+) -> PresentedCredentials {
     let file = |end: &str| of.map(|(made, name)| made.path(&format!("{name}.{end}"))).unwrap_or_default();
     let none = Path::new("");
     let (certificate, key): (PathBuf, PathBuf) = (file("pem"), file("key"));

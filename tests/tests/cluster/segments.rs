@@ -30,7 +30,8 @@ pub(super) async fn node(folder: &std::path::Path, set: impl FnOnce(&mut portrai
 }
 
 pub(super) async fn import_into(url: &str, log: &Log) {
-    let args = ImportArgs { file: log.path(), format: log.format, server: ServerArgs::at(url), event_id: None };
+    let args =
+        ImportArgs { file: log.path(), format: log.format, server: ServerArgs::at(url), event_id: None };
     let mut report = ImportReport::default();
     import::import(&args, &mut report).await.expect("the log imports");
 }
@@ -93,7 +94,11 @@ pub(super) async fn check_segment_identity(logs: &[Log]) {
         assert!(first.published, "{}: {}", log.file, first.refusal);
         let listed = wait_for_sweep(&channel, first.version, log.users).await;
         let names: BTreeSet<&str> = listed.segments.iter().map(|segment| segment.name.as_str()).collect();
-        assert!(listed.segments.len() >= 4 && names.len() == listed.segments.len(), "{}: {names:?}", log.file);
+        assert!(
+            listed.segments.len() >= 4 && names.len() == listed.segments.len(),
+            "{}: {names:?}",
+            log.file
+        );
         assert!(names.iter().all(|name| name.len() > 3 && !name.contains("cluster")), "{names:?}");
         let before = memberships(&channel).await;
         // Without new events all users keep their segments, and the segments keep their names and ids.
@@ -152,7 +157,8 @@ pub(super) async fn check_rollback(log: &Log) {
     })
     .await;
     assert_eq!(segments(&channel).await.map(|listed| listed.model_version), Some(1));
-    let status = models.activate_model(ActivateModelRequest { version: 9 }).await.expect_err("an unknown version");
+    let status =
+        models.activate_model(ActivateModelRequest { version: 9 }).await.expect_err("an unknown version");
     assert_eq!(status.code(), tonic::Code::NotFound);
     let third = train(&channel, TrainModelRequest { force: true, ..Default::default() }).await;
     assert_eq!(third.version, 3);
@@ -201,7 +207,9 @@ impl Follower {
                 }
                 Kind::Resync(resync) => {
                     let named = self.named.remove(&resync.partition).unwrap_or_default();
-                    self.known.retain(|user, (partition, _)| *partition != resync.partition || named.contains(user));
+                    self.known.retain(|user, (partition, _)| {
+                        *partition != resync.partition || named.contains(user)
+                    });
                 }
             }
         }

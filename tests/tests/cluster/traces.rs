@@ -39,10 +39,15 @@ async fn a_call_is_traced_over_log_and_feed_to_the_delivery() {
     }
     let mut changes_received = 0;
     while changes_received < 2 {
-        let response = changes.message().await.expect("the subscription stays open").expect("a subscription ends with a status");
+        let response = changes
+            .message()
+            .await
+            .expect("the subscription stays open")
+            .expect("a subscription ends with a status");
         changes_received += usize::from(matches!(response.kind, Some(Kind::Change(_))));
     }
-    wait_until("every service has exported its span", async || collector.spans(Some(sampled)).len() == 4).await;
+    wait_until("every service has exported its span", async || collector.spans(Some(sampled)).len() == 4)
+        .await;
     println!("{}", collector.tree(sampled));
 
     let spans = collector.spans(None);
@@ -54,7 +59,8 @@ async fn a_call_is_traced_over_log_and_feed_to_the_delivery() {
     ]
     .into_iter()
     .map(|(service, name)| {
-        let matches = |span: &&portrait_tests::CollectedSpan| span.service == service && span.span.name == name;
+        let matches =
+            |span: &&portrait_tests::CollectedSpan| span.service == service && span.span.name == name;
         let mut found = spans.iter().filter(matches);
         let span = &found.next().unwrap_or_else(|| panic!("no {name} of {service} in {spans:#?}")).span;
         assert!(found.next().is_none(), "{name} has two spans");
@@ -89,7 +95,11 @@ async fn an_erasure_is_traced_to_the_delivered_deletion() {
     client.erase(erase).await.expect("accepted");
     let mut deleted = false;
     while !deleted {
-        let response = changes.message().await.expect("the subscription stays open").expect("a subscription ends with a status");
+        let response = changes
+            .message()
+            .await
+            .expect("the subscription stays open")
+            .expect("a subscription ends with a status");
         deleted = matches!(response.kind, Some(Kind::Change(change)) if change.deleted);
     }
     wait_until("the deletion is delivered", async || {

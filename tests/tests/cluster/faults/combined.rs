@@ -1,7 +1,7 @@
 //! Several faults at once: each meets the partially completed work of the others.
 
 use super::{random_pause, redis_on_disk};
-use portrait_store_redis::testing::{Proxy, Server as Redis, FaultPoint};
+use portrait_store_redis::testing::{FaultPoint, Proxy, Server as Redis};
 use portrait_tests::Server;
 use portrait_tests::faults::Trial;
 use rand::RngExt;
@@ -51,7 +51,11 @@ impl CombinedFault {
             }
             5 if redis_up => redis.command("CONFIG SET maxmemory 1mb"),
             _ => (0..3).for_each(|_| {
-                proxy.lose_reply_to(if rng.random_bool(0.5) { FaultPoint::Append } else { FaultPoint::Commit });
+                proxy.lose_reply_to(if rng.random_bool(0.5) {
+                    FaultPoint::Append
+                } else {
+                    FaultPoint::Commit
+                });
             }),
         }
     }

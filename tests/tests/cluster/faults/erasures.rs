@@ -7,8 +7,8 @@ use portrait_proto::v1::{
     Action, BatchGetProfilesRequest, EraseRequest, ErasureState, Event, GetErasureRequest, RelateRequest,
     Relation, RelationKind,
 };
-use portrait_store_redis::testing::{FaultMoment, Proxy, FaultPoint};
-use portrait_tests::faults::{Follower, LoadHandle, Load, Trial, eventually};
+use portrait_store_redis::testing::{FaultMoment, FaultPoint, Proxy};
+use portrait_tests::faults::{Follower, Load, LoadHandle, Trial, eventually};
 use portrait_tests::{TEST_TIMEOUT, next_millisecond};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -90,7 +90,10 @@ async fn relate(hand: &LoadHandle, relations: Vec<Relation>) {
     let request = RelateRequest { relations };
     hand.oracle().counts.sent += request.relations.len() as u64;
     loop {
-        let response = hand.call_until_answered(async |mut client| client.relate(request.clone()).await).await.into_inner();
+        let response = hand
+            .call_until_answered(async |mut client| client.relate(request.clone()).await)
+            .await
+            .into_inner();
         if response.rejected.is_empty() {
             break;
         }
@@ -107,7 +110,10 @@ async fn applied(hand: &LoadHandle, receipts: Vec<Vec<u8>>) {
     for receipt in receipts {
         let request = GetErasureRequest { receipt };
         eventually("an erasure is applied", async || {
-            let state = hand.call_until_answered(async |mut client| client.get_erasure(request.clone()).await).await.into_inner();
+            let state = hand
+                .call_until_answered(async |mut client| client.get_erasure(request.clone()).await)
+                .await
+                .into_inner();
             state.state() == ErasureState::Applied
         })
         .await;

@@ -1,7 +1,7 @@
 //! Processes are killed exactly between two steps of the protocol: a proxy holds the chosen request until the process is dead.
 
 use super::{random_pause, redis_on_disk};
-use portrait_store_redis::testing::{FaultMoment, Proxy, FaultPoint};
+use portrait_store_redis::testing::{FaultMoment, FaultPoint, Proxy};
 use portrait_tests::faults::{LEASE, TAKEOVER, Trial};
 use std::time::Instant;
 

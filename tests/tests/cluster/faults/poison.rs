@@ -43,7 +43,11 @@ async fn undecodable_records_become_dead_letters_once_and_block_nothing() {
             let meta = store.wait_applied(partition, seq, STALL * 10).await.expect("the store responds");
             trial.plan.record_duration(started.elapsed());
             assert!(meta.applied_through >= seq, "partition {partition} is stalled");
-            assert!(started.elapsed() < STALL, "partition {partition} was stalled for {:?}", started.elapsed());
+            assert!(
+                started.elapsed() < STALL,
+                "partition {partition} was stalled for {:?}",
+                started.elapsed()
+            );
             random_pause(&mut rng, 20).await;
         }
         trial.compare().await;

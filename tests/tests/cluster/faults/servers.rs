@@ -5,7 +5,7 @@ use super::{random_pause, redis_on_disk};
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::{Action, ErrorReason, Event, TrackRequest};
-use portrait_store_redis::testing::{Proxy, Server as Redis, FaultPoint};
+use portrait_store_redis::testing::{FaultPoint, Proxy, Server as Redis};
 use portrait_tests::faults::{Trial, check, eventually};
 use rand::RngExt;
 use std::time::{Duration, Instant, SystemTime};

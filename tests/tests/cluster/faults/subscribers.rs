@@ -6,7 +6,7 @@ use portrait_proto::status::reason_of;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{ErrorReason, ResyncPhase, ResyncReason};
 use portrait_tests::faults::{Follower, Forged, PARTITIONS, Trial, eventually, narrow_connection};
-use portrait_tests::{TEST_TIMEOUT, Server, Subscriber};
+use portrait_tests::{Server, Subscriber, TEST_TIMEOUT};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::collections::BTreeMap;
@@ -36,7 +36,10 @@ async fn stalled_slow_and_forging_subscribers_get_a_status_and_miss_nothing() {
     let mut max_bytes = 0;
     while let Some(mut rng) = trial.next() {
         trial.followers[slow].set_delay(SLOW_DELAY);
-        tokio::join!(stall(query(&trial), &mut stalled), resume_with_forged_tokens(&url, &mut forger, &mut rng));
+        tokio::join!(
+            stall(query(&trial), &mut stalled),
+            resume_with_forged_tokens(&url, &mut forger, &mut rng)
+        );
         trial.followers[slow].set_delay(Duration::ZERO);
         // Both resume as well-behaved subscribers.
         for subscriber in [stalled, forger] {
@@ -114,8 +117,11 @@ async fn expect_resyncs(url: &str, forger: &mut Subscriber, mut expected: BTreeM
     let channel = narrow_connection(url).await.expect("a connection");
     let mut responses = forger.subscribe(channel).await.expect("a subscription");
     while !expected.is_empty() {
-        let response = tokio::time::timeout(TEST_TIMEOUT, responses.message()).await.expect("the subscription stays open");
-        let response = response.expect("the subscription stays open").expect("a subscription ends with a status");
+        let response = tokio::time::timeout(TEST_TIMEOUT, responses.message())
+            .await
+            .expect("the subscription stays open");
+        let response =
+            response.expect("the subscription stays open").expect("a subscription ends with a status");
         match &response.kind {
             Some(Kind::Resync(resync)) if resync.phase() == ResyncPhase::Begin => {
                 assert_eq!(expected.remove(&resync.partition), Some(resync.reason()), "{resync:?}");

@@ -65,7 +65,8 @@ async fn a_worker_suspended_past_its_lease_commits_nothing_when_it_resumes() {
         trial.await_progress(suspended_at).await;
         trial.compare().await;
         let workers: Vec<_> = trial.cluster.servers_of("feature").collect();
-        fenced = workers.iter().map(|worker| worker.metric_total("portrait_feature_fenced_commits_total")).sum();
+        fenced =
+            workers.iter().map(|worker| worker.metric_total("portrait_feature_fenced_commits_total")).sum();
     }
     println!("{fenced} commits were fenced");
     assert!(fenced > 0.0 || !ran, "no resumed worker tried to commit");

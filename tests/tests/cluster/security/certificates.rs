@@ -1,6 +1,8 @@
 //! TLS: accepted and refused client certificates, and certificates that are replaced under a running server.
 
-use super::{SecuredServer, get_profile_status, credentials, command, assert_stays, nodes, connect_and_query, with_tls};
+use super::{
+    SecuredServer, assert_stays, command, connect_and_query, credentials, get_profile_status, nodes, with_tls,
+};
 use portrait_runtime::peer::PresentedCredentials;
 use portrait_store_redis::testing::Certificates;
 use portrait_tests::{Server, wait_until};
@@ -55,7 +57,9 @@ async fn commands_use_tls_and_the_process_watches_its_own_models() {
     let (success, message) = command(&[&["probe"], &flags[..]].concat(), None);
     assert!(success, "{message}");
     // Inside one process the model service is called without TLS, so no client certificate is needed.
-    let peer = connect_and_query(server.url(), &credentials(&ours, Some((&ours, "operator")), None)).await.expect("accepted");
+    let peer = connect_and_query(server.url(), &credentials(&ours, Some((&ours, "operator")), None))
+        .await
+        .expect("accepted");
     wait_until("the node is listed", async || nodes(&peer).await == 1).await;
     let (success, message) = command(&["probe", "--timeout", "1", "--to", server.url(), "--ca", &ca], None);
     assert!(!success && message.contains("the probe has tried for 1 s"), "{message}");
@@ -78,9 +82,17 @@ async fn a_replaced_certificate_takes_effect_and_a_damaged_one_is_ignored() {
     assert_stays(async || connect_and_query(server.url(), &old).await.is_ok()).await;
     std::fs::copy(others.path("server.key"), ours.path("server.key")).expect("copied");
     std::fs::copy(others.path("server.pem"), ours.path("server.pem")).expect("copied");
-    wait_until("the new certificate is used", async || connect_and_query(server.url(), &new).await.is_ok()).await;
-    connect_and_query(server.url(), &old).await.map(drop).expect_err("the old certificate is not used any more");
-    assert_eq!(get_profile_status(&before).await.expect_err("unknown user").code(), Code::NotFound, "its connection stays open");
+    wait_until("the new certificate is used", async || connect_and_query(server.url(), &new).await.is_ok())
+        .await;
+    connect_and_query(server.url(), &old)
+        .await
+        .map(drop)
+        .expect_err("the old certificate is not used any more");
+    assert_eq!(
+        get_profile_status(&before).await.expect_err("unknown user").code(),
+        Code::NotFound,
+        "its connection stays open"
+    );
 }
 
 #[test]

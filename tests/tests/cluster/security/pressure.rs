@@ -1,7 +1,7 @@
 //! Abusive clients: too many connections, unfinished handshakes and requests, oversized messages. Each gets a status or is disconnected,
 //! the memory of the server stays bounded, and other clients are served meanwhile.
 
-use super::{Certificates, SecuredServer, get_profile_status, credentials, connect_and_query, with_tls};
+use super::{Certificates, SecuredServer, connect_and_query, credentials, get_profile_status, with_tls};
 use axum::body::Body;
 use bytes::Bytes;
 use flate2::Compression;
@@ -54,7 +54,9 @@ async fn thousands_of_idle_connections_do_not_block_other_clients() {
     for number in 0..IDLE {
         idle.push(open_connection(&server, b""));
         if number % 1000 == 999 {
-            connect_and_query(server.url(), &PresentedCredentials::default()).await.expect("an active client is accepted");
+            connect_and_query(server.url(), &PresentedCredentials::default())
+                .await
+                .expect("an active client is accepted");
             assert_eq!(get_profile_status(&peer).await.expect_err("unknown user").code(), Code::NotFound);
         }
     }
@@ -97,7 +99,9 @@ async fn unfinished_handshakes_prefaces_and_heads_are_disconnected() {
             assert_eq!(get_profile_status(&peer).await.expect_err("unknown user").code(), Code::NotFound);
         }
     }
-    tokio::task::spawn_blocking(|| loris.into_iter().for_each(read_until_closed)).await.expect("every connection is closed");
+    tokio::task::spawn_blocking(|| loris.into_iter().for_each(read_until_closed))
+        .await
+        .expect("every connection is closed");
 }
 
 /// Sends `frame` as the start of an unfinished request; returns the status of the response.

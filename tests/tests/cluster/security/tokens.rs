@@ -1,6 +1,9 @@
 //! Tokens: permissions and rates of the roles, statuses of denied calls, and tokens that are replaced under a running server.
 
-use super::{SecuredServer, RELOAD, get_profile_status, credentials, command, events, assert_stays, nodes, connect_and_query, with_tls};
+use super::{
+    RELOAD, SecuredServer, assert_stays, command, connect_and_query, credentials, events, get_profile_status,
+    nodes, with_tls,
+};
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
@@ -94,8 +97,12 @@ async fn each_role_permits_its_methods_and_a_denial_names_the_missing_role() {
     ];
     for (token, expected) in rows {
         let peer = connect_with(&server, token).await;
-        let responses =
-            [track(&peer, 1).await, get_profile_status(&peer).await, train(&peer).await, reflect(&peer).await];
+        let responses = [
+            track(&peer, 1).await,
+            get_profile_status(&peer).await,
+            train(&peer).await,
+            reflect(&peer).await,
+        ];
         assert_eq!(responses.each_ref().map(code), expected, "{token:?}");
         for status in responses.into_iter().filter_map(Result::err) {
             let reason = match status.code() {
@@ -107,7 +114,10 @@ async fn each_role_permits_its_methods_and_a_denial_names_the_missing_role() {
             assert!(!status.message().contains("secret"), "{status}");
         }
         // Load balancers check the health without a token.
-        HealthClient::new(peer).check(HealthCheckRequest::default()).await.expect("health checks need no token");
+        HealthClient::new(peer)
+            .check(HealthCheckRequest::default())
+            .await
+            .expect("health checks need no token");
     }
     let reader = connect_with(&server, Some("read-secret")).await;
     let status = track(&reader, 1).await.expect_err("a reader");
@@ -144,7 +154,8 @@ async fn a_token_is_limited_to_its_rate_and_gets_a_retry_delay() {
         (connect_with(&server, Some("write-secret")).await, connect_with(&server, Some("read-secret")).await);
     track(&writer, 1000).await.expect("a batch is never split by the limit");
     assert_eq!(code(&get_profile_status(&reader).await), Code::NotFound);
-    for (status, seconds) in [(track(&writer, 1).await, 90..=100), (get_profile_status(&reader).await, 0..=1)] {
+    for (status, seconds) in [(track(&writer, 1).await, 90..=100), (get_profile_status(&reader).await, 0..=1)]
+    {
         let status = status.expect_err("over the limit");
         assert_eq!(
             (status.code(), reason_of(&status)),
@@ -155,7 +166,8 @@ async fn a_token_is_limited_to_its_rate_and_gets_a_retry_delay() {
     }
     let request = TrackStreamRequest { request_number: 1, events: events(1).events, backfill: true };
     let mut client = IngestServiceClient::new(writer);
-    let mut responses = client.track_stream(tokio_stream::once(request)).await.expect("a stream").into_inner();
+    let mut responses =
+        client.track_stream(tokio_stream::once(request)).await.expect("a stream").into_inner();
     let status = responses.message().await.expect_err("the wait exceeds ingest.stream_wait_max");
     assert_eq!(
         (status.code(), reason_of(&status)),
@@ -188,7 +200,9 @@ async fn roles_call_each_other_with_certificates_and_a_token() {
     let models = reader.over(channel);
     // Every process watches the models, the model process itself in-process; processes started before it have no address to watch.
     wait_until("the other processes watch the models", async || nodes(&models).await >= 3).await;
-    connect_and_query(cluster.servers_of("query").next().expect("one").grpc_url(), &reader).await.expect("a reader");
+    connect_and_query(cluster.servers_of("query").next().expect("one").grpc_url(), &reader)
+        .await
+        .expect("a reader");
     let path = |name: &str| ours.path(name).display().to_string();
     let ca = path("signer.pem");
     let certificate = path("server.pem");
@@ -206,8 +220,7 @@ async fn roles_call_each_other_with_certificates_and_a_token() {
 fn a_token_is_generated_shown_once_and_stored_as_a_hash() {
     let (success, message) = command(&["token", "the shop", "--role", "write", "--role", "read"], None);
     assert!(success, "{message}");
-    let token =
-        message.lines().find_map(|line| line.strip_prefix("secret of the caller, shown only once: "));
+    let token = message.lines().find_map(|line| line.strip_prefix("secret of the caller, shown only once: "));
     let token = token.expect("a token").to_owned();
     assert_eq!(message.matches(&token).count(), 1, "{message}");
     let folder = tempfile::tempdir().expect("a temporary folder");
