@@ -64,10 +64,6 @@ impl IngestService {
     }
 
     /// Accepts streams until `shutdown`; the handle ends when the last stream has its final status.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the caller owns the handle, which ends with the last task"
-    )]
     pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
         // Readers stop first. What they have enqueued is still answered, so no appended request goes without an answer.
         shutdown::drain(shutdown, &self.shared.closing, &self.shared.streams)

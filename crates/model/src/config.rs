@@ -133,37 +133,7 @@ impl Config {
     /// # Errors
     /// Returns the first key with an invalid value, and a valid range.
     pub fn validate(&self) -> Result<ValidConfig, InvalidValue> {
-        let rows = [
-            ("model.interval", self.interval),
-            ("model.drift_interval", self.drift_interval),
-            ("model.lease_ttl", self.lease_ttl),
-            ("model.heartbeat", self.heartbeat),
-        ];
-        for (key, value) in rows {
-            if value.as_millis() < 100 {
-                return Err(InvalidValue::new(key, format!("is {value}"), "give it at least 100ms"));
-            }
-        }
-        let rows = [
-            ("model.drift_consecutive_checks", self.drift_consecutive_checks as usize, 1),
-            ("model.drift_rows", self.drift_rows, 100),
-            ("model.drift_rows_min", self.drift_rows_min, 100),
-            ("model.rows_min", self.rows_min, 10),
-            ("model.rows_max", self.rows_max, self.rows_min),
-            ("model.segments_min", self.segments_min, 2),
-            ("model.segments_max", self.segments_max, self.segments_min),
-            ("model.versions_kept", self.versions_kept, 2),
-            ("model.max_watchers", self.max_watchers, 1),
-        ];
-        for (key, value, least) in rows {
-            if value < least {
-                return Err(InvalidValue::new(
-                    key,
-                    format!("is {value}"),
-                    format!("give it at least {least}"),
-                ));
-            }
-        }
+        self.check_minimums()?;
         // The search for k fits every number in the range, and segment labels are shown to people: 256 is more than
         // enough.
         if self.segments_max > 256 {
@@ -204,6 +174,41 @@ impl Config {
             max_request: self.max_request.as_usize(),
             max_response: self.max_response.as_usize(),
         })
+    }
+
+    fn check_minimums(&self) -> Result<(), InvalidValue> {
+        let rows = [
+            ("model.interval", self.interval),
+            ("model.drift_interval", self.drift_interval),
+            ("model.lease_ttl", self.lease_ttl),
+            ("model.heartbeat", self.heartbeat),
+        ];
+        for (key, value) in rows {
+            if value.as_millis() < 100 {
+                return Err(InvalidValue::new(key, format!("is {value}"), "give it at least 100ms"));
+            }
+        }
+        let rows = [
+            ("model.drift_consecutive_checks", self.drift_consecutive_checks as usize, 1),
+            ("model.drift_rows", self.drift_rows, 100),
+            ("model.drift_rows_min", self.drift_rows_min, 100),
+            ("model.rows_min", self.rows_min, 10),
+            ("model.rows_max", self.rows_max, self.rows_min),
+            ("model.segments_min", self.segments_min, 2),
+            ("model.segments_max", self.segments_max, self.segments_min),
+            ("model.versions_kept", self.versions_kept, 2),
+            ("model.max_watchers", self.max_watchers, 1),
+        ];
+        for (key, value, least) in rows {
+            if value < least {
+                return Err(InvalidValue::new(
+                    key,
+                    format!("is {value}"),
+                    format!("give it at least {least}"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn check_sizes(&self) -> Result<(), InvalidValue> {

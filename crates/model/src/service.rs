@@ -67,10 +67,6 @@ impl ModelService {
 
     /// Starts the tasks and runs them until `shutdown`; the handle ends when every watcher has its final status and
     /// the trainer has ended.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the caller owns the handle, which ends with the last task"
-    )]
     pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
         self.shared.tasks.spawn(follow_registry(Arc::clone(&self.shared)));
         let demands = self.commands.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -65,10 +65,6 @@ impl QueryService {
 
     /// Tails the feeds until `shutdown`; the handle ends when every subscriber has its final status and the tails
     /// have ended.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the caller owns the handle, which ends with the last task"
-    )]
     pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
         for partition in self.shared.store.layout().partitions.all() {
             self.shared.tasks.spawn(tail::run_tail(Arc::clone(&self.shared), partition));

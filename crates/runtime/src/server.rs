@@ -192,18 +192,12 @@ impl BoundServer {
             .add_service(health_service)
             .add_service(reflection(descriptors).build_v1().map_err(ServeError::Reflection)?)
             .add_service(reflection(descriptors).build_v1alpha().map_err(ServeError::Reflection)?);
-        let routes = Routes::from(stack.around(routes));
 
         let stopped = CancellationToken::new();
         let _stops_http = stopped.clone().drop_guard();
         security.follow(&config, &stopped);
-        let http = Connections::new(http, http::LIMITS, stopped.clone());
         #[expect(clippy::disallowed_methods, reason = "awaited below, after the gRPC port has drained")]
-        let http = tokio::spawn(
-            axum::serve(http, http::router(health, telemetry.metrics))
-                .with_graceful_shutdown(stopped.clone().cancelled_owned())
-                .into_future(),
-        );
+        let http = tokio::spawn(http::serve(http, health, telemetry.metrics, stopped.clone()));
         let close = CancellationToken::new();
         // Dropping this future aborts everything at once.
         let _closes_on_drop = close.clone().drop_guard();
@@ -211,7 +205,7 @@ impl BoundServer {
         let draining = shutdown.clone();
         let grpc = builder(&config)
             .layer(tonic_web::GrpcWebLayer::new())
-            .add_routes(routes)
+            .add_routes(Routes::from(stack.around(routes)))
             .serve_with_incoming_shutdown(incoming.into_stream(acceptor), async move {
                 draining.cancelled().await;
                 drain_health.not_ready("server", "the server is draining");
@@ -220,8 +214,7 @@ impl BoundServer {
         let outcome = drained(grpc, shutdown, config.drain_grace.duration(), close).await;
         // The HTTP port ends last: /readyz reports the drain to its end.
         stopped.cancel();
-        let http_outcome = http.await;
-        match http_outcome {
+        match http.await {
             // The outcome of the gRPC port has precedence; an HTTP error is reported only without another.
             Ok(Err(source)) if outcome.is_ok() => Err(ServeError::Http(source)),
             _ => outcome,

@@ -133,7 +133,7 @@ impl Embedded {
             layout,
             limits: options.limits,
             keyspaces,
-            cells: cells,
+            cells,
             models,
             membership: Mutex::default(),
             jobs,

@@ -140,7 +140,7 @@ impl ClusterClient {
                 | Recovery::LoadScripts => {}
                 // A read may be repeated; twice is enough to get past one lost connection and one old map.
                 Recovery::OutcomeUnknown if concern == WriteConcern::Read && reads_lost < 2 => {
-                    reads_lost += 1
+                    reads_lost += 1;
                 }
                 Recovery::OutcomeUnknown => {
                     // Refreshed for the next request; this one must not be repeated.

@@ -267,7 +267,7 @@ fn conclude_profiles(report: &DemoReport, summary: &DemoSummary, narrator: &mut 
         "\nprofiles by planted type (shoppers with {ACTIONS_MIN} actions or more, habits unchanged):"
     ));
     narrator.line(&summary.table().to_string());
-    narrator.line(&format!("  the category liked p99 is the planted one:   {}", share(report.favourite)));
+    narrator.line(&format!("  the category liked most is the planted one:   {}", share(report.favourite)));
     narrator.line(&format!("  the busiest hour is a planted one:            {}", share(report.rhythm)));
     narrator.line(&format!("  new habits show in the last week's category:  {}", share(report.changed)));
 }

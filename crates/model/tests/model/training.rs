@@ -201,7 +201,8 @@ async fn another_schema_or_a_failed_stream_ends_a_training_with_the_cause() {
     let status = sandbox.train(TrainModelRequest::default()).await.expect_err("another schema");
     assert_eq!(reason(&status), ErrorReason::Internal);
     assert!(status.message().contains("000000000000abcd"), "{status:?}");
-    let unavailable = CallFailure::new(ErrorReason::StoreUnavailable, "the store of the features is unavailable");
+    let unavailable =
+        CallFailure::new(ErrorReason::StoreUnavailable, "the store of the features is unavailable");
     sandbox.features.fail(unavailable.into_status());
     let status = sandbox.train(TrainModelRequest::default()).await.expect_err("no vectors");
     assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::StoreUnavailable));

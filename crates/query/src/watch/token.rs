@@ -82,7 +82,7 @@ impl ResumeToken {
                     encode_varint(seq.get(), &mut bytes);
                 }
                 TokenPosition::NeedsResync(reason) => {
-                    encode_varint(i32::from(reason).unsigned_abs().into(), &mut bytes)
+                    encode_varint(i32::from(reason).unsigned_abs().into(), &mut bytes);
                 }
             }
         }

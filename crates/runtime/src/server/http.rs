@@ -1,23 +1,40 @@
 //! HTTP port for operators' tools: liveness, readiness and metrics.
 
-use crate::connections::ConnectionLimits;
+use crate::connections::{ConnectionLimits, Connections};
 use crate::health::Health;
 use crate::telemetry::Metrics;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
+use std::io;
 use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// Fixed limits: few tools use the port (kubelet, Prometheus).
-pub(super) const LIMITS: ConnectionLimits = ConnectionLimits {
+const LIMITS: ConnectionLimits = ConnectionLimits {
     max: 64,
     handshake: Duration::from_secs(30),
     idle: Some(Duration::from_secs(120)),
     age: None,
 };
 
-pub(super) fn router(health: Health, metrics: Metrics) -> Router {
+/// Serves health and metrics on `listener` until `stopped` is cancelled.
+///
+/// # Errors
+/// If the port fails.
+pub(super) async fn serve(
+    listener: TcpListener,
+    health: Health,
+    metrics: Metrics,
+    stopped: CancellationToken,
+) -> io::Result<()> {
+    let connections = Connections::new(listener, LIMITS, stopped.clone());
+    axum::serve(connections, router(health, metrics)).with_graceful_shutdown(stopped.cancelled_owned()).await
+}
+
+fn router(health: Health, metrics: Metrics) -> Router {
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz).with_state(health))

@@ -196,7 +196,7 @@ mod tests {
                 &components,
                 "drift detected: 2 components moved since model 1       top of all views in 7 days; b",
             ),
-            (&loyalty, "55% of what they do is where they liked top to be, 62% before"),
+            (&loyalty, "55% of what they do is where they liked most to be, 62% before"),
         ];
         for (status, expected) in rows {
             let lines = drift(status, 1, &described).join(" ");
