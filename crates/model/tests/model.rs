@@ -1,6 +1,8 @@
 //! Model service from the caller's side, over an embedded store and generated vectors. One binary, since linking is
 //! slow.
 
+#![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
+
 mod model {
     mod drift;
     mod features;

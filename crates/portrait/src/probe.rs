@@ -208,7 +208,7 @@ mod tests {
             match expected {
                 None => assert_eq!(result, Ok(())),
                 Some(part) => {
-                    assert!(result.as_ref().is_err_and(|message| message.contains(part)), "{result:?}")
+                    assert!(result.as_ref().is_err_and(|message| message.contains(part)), "{result:?}");
                 }
             }
         }

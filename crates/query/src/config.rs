@@ -210,7 +210,7 @@ mod tests {
             ("query.stall_timeout", |config| config.stall_timeout = DurationSetting::from_millis(0)),
             ("query.tail_wait", |config| config.tail_wait = DurationSetting::from_hours(2)),
             ("query.read_after_wait_max", |config| {
-                config.read_after_wait_max = DurationSetting::from_millis(1)
+                config.read_after_wait_max = DurationSetting::from_millis(1);
             }),
         ];
         for (key, change) in rows {

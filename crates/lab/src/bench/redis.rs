@@ -126,7 +126,8 @@ impl BenchRedis {
         // The benchmark takes seconds: waiting on a runtime thread would stall the server under measurement.
         let output = tokio::task::spawn_blocking(move || benchmark.wait_with_output()).await??;
         let report = String::from_utf8_lossy(&output.stdout);
-        rate(&report).with_context(|| format!("redis-benchmark report: {}", report.trim()))
+        rate(&report)
+            .with_context(|| format!("cannot parse the report of redis-benchmark: {}", report.trim()))
     }
 
     fn connect(&self) -> Result<Connection> {

@@ -111,7 +111,7 @@ impl Memberships {
             let received = state.segments.get(*user_id).map_or("no segment", String::as_str);
             let read = profiles.get(*user_id).map_or("no segment", String::as_str);
             format!(
-                "{} users differ, {user_id} among them: {received} by changes, {read} by the profile",
+                "users that differ: {}, {user_id} among them: {received} by changes, {read} by the profile",
                 user_ids.len()
             )
         }))

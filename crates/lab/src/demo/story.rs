@@ -283,7 +283,7 @@ fn conclude_segments(
         report.model
     ));
     narrator.line(&planted.table(|segment_id| learning.name(segment_id)).to_string());
-    narrator.line(&format!("  of the type that p99 of their segment are:   {}", share(report.purity)));
+    narrator.line(&format!("  of the most frequent type of their segment:    {}", share(report.purity)));
     narrator.line(&format!(
         "  adjusted Rand index of types and segments:    {:.2} (1: the same, 0: chance)",
         report.agreement

@@ -91,10 +91,14 @@ fn personas_are_introduced_with_their_current_habits() {
         assert!(!line.contains("no profile yet"), "{line}");
         match persona.truth.change {
             Some(change) => {
-                assert!(persona.introduction().contains(change.category), "{}", persona.introduction())
+                assert!(persona.introduction().contains(change.category), "{}", persona.introduction());
             }
             None => {
-                assert!(persona.introduction().contains(persona.truth.category), "{}", persona.introduction())
+                assert!(
+                    persona.introduction().contains(persona.truth.category),
+                    "{}",
+                    persona.introduction()
+                );
             }
         }
     }
@@ -206,7 +210,7 @@ async fn a_server_that_loses_duplicates_rejects_or_hides_something_is_detected()
         (Fault::LosesTheHundredthEvent, "79 of 80 profiles contain exactly what was sent"),
         (Fault::DuplicatesTheHundredthEvent, "79 of 80 profiles contain exactly what was sent"),
         (Fault::RejectsTheHundredthEvent, "events[0].price was rejected"),
-        (Fault::HidesASegmentChange, "no segment was folded, s1 is read"),
+        (Fault::HidesASegmentChange, "no segment by changes, s1 by the profile"),
     ];
     for (fault, message) in rows {
         let error = run_demo(fault, 10).await.report.expect_err("something is wrong with that server");

@@ -202,9 +202,9 @@ impl TestServer {
                 metrics: Metrics::new().expect("nothing to clash with"),
                 tracing: Tracing::default(),
             },
-            normalize_status: normalize_status,
-            access_rules: access_rules,
-            denial_to_status: denial_to_status,
+            normalize_status,
+            access_rules,
+            denial_to_status,
         };
         let bound = BoundServer::bind(config).await.expect("free ports");
         let (grpc, http) = (bound.grpc_addr(), bound.http_addr());

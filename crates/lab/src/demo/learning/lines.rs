@@ -68,7 +68,7 @@ pub(super) fn drift(status: &DriftStatus, version: u64, described: &BTreeMap<Str
     let mut lines = Vec::new();
     if let Some(loyalty) = &status.loyalty {
         lines.push(format!(
-            "    drift detected: shoppers are less loyal; {} of their actions are in their favourite category, {} before",
+            "    drift detected: loyalty changed; {} of shoppers' actions are in their favourite category, {} before",
             words::percent(loyalty.now),
             words::percent(loyalty.before)
         ));
@@ -92,7 +92,7 @@ pub(super) fn drift(status: &DriftStatus, version: u64, described: &BTreeMap<Str
         let top = status.components.iter().take(NAMED).map(|component| words_of(&component.name));
         // Descriptions contain commas.
         let top = top.collect::<Vec<_>>().join("; ");
-        lines.push(chart::cut(&format!("      top of all {top}"), COLUMNS));
+        lines.push(chart::cut(&format!("      most of all {top}"), COLUMNS));
     }
     lines
 }
@@ -170,13 +170,13 @@ mod tests {
         for part in [
             "the server trains model 2: 2 of 3 segments kept, 91% of shoppers stay",
             "merged with s3: people of s2 (s2)",
-            "born: people of s4 (s4)",
+            "new: people of s4 (s4)",
             "split from s1: people of s5 (s5)",
             "retired: people of s3 (s3), now in s2",
         ] {
             assert!(lines.contains(part), "{part:?} is missing in\n{lines}");
         }
-        assert!(!lines.contains("people of s1"), "what is as before is not changes:\n{lines}");
+        assert!(!lines.contains("people of s1"), "an unchanged segment is not listed:\n{lines}");
         assert!(lines.lines().all(|line| line.chars().count() <= COLUMNS), "{lines}");
     }
 
@@ -194,9 +194,9 @@ mod tests {
         let rows = [
             (
                 &components,
-                "drift detected: 2 components moved since model 1       top of all views in 7 days; b",
+                "drift detected: 2 components moved since model 1       most of all views in 7 days; b",
             ),
-            (&loyalty, "55% of what they do is where they liked most to be, 62% before"),
+            (&loyalty, "55% of shoppers' actions are in their favourite category, 62% before"),
         ];
         for (status, expected) in rows {
             let lines = drift(status, 1, &described).join(" ");

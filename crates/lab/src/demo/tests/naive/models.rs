@@ -121,7 +121,7 @@ impl ModelService for Naive {
         let outcome = self.state.lock().expect("no holder panics").train();
         let (responses, receiver) = mpsc::channel(1);
         let response = v1::TrainModelResponse { kind: Some(Kind::Outcome(outcome)) };
-        responses.try_send(Ok(response)).expect("the channel has capacity for contribution");
+        responses.try_send(Ok(response)).expect("the channel has capacity for one");
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
