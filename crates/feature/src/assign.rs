@@ -20,7 +20,8 @@ impl Assigner {
         self.model.as_deref()
     }
 
-    /// Returns the time that profiles are read at: the wall clock `now`, or the partition's newest event, by `profiles.clock`.
+    /// Returns the time that profiles are read at: the wall clock `now`, or the
+    /// partition's clock `newest`, by `profiles.clock`.
     pub(crate) fn read_at(&self, now: Timestamp, newest: Timestamp) -> Timestamp {
         match self.clock {
             ProfileClock::Wall => now,

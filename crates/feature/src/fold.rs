@@ -25,7 +25,7 @@ pub(crate) struct OwnedPosition {
     pub(crate) commit_no: CommitNo,
     /// Position of the newest applied record.
     pub(crate) applied_through: LogSeq,
-    /// Newest event time of the partition.
+    /// Clock of the partition: the newest event time, moved by at most `feature.clock_jump_max` per record.
     pub(crate) clock: Timestamp,
     /// Newest change of the feed.
     pub(crate) feed_end: FeedSeq,
@@ -119,8 +119,9 @@ impl<'a> BatchFold<'a> {
     /// Folds one entry. `seen_before` is true if an earlier commit remembers its id.
     pub(crate) fn entry(&mut self, entry: LogEntry, seen_before: bool) {
         self.applied_through = entry.seq;
-        // In this order: a duplicate of a blocked record is a duplicate, so that the counters do not depend on when an
-        // erasure arrived.
+        // Duplicates first: within a batch a repeated record is counted as a duplicate even if it is blocked. Across batches
+        // it is counted as blocked each time, since ids of blocked records are not remembered: they would cost space and
+        // protect nothing.
         match entry.record {
             Ok(record) if seen_before || self.is_duplicate(&entry.seen) => {
                 tracing::trace!(user_id = %record.user_id, seq = %entry.seq, "duplicate record dropped");

@@ -130,7 +130,8 @@ impl PartitionWorker {
             return Ok(None);
         };
         self.renewed_at = now;
-        // Read after the acquisition: from here on no other owner can commit, so this state stays true.
+        // Read after the acquisition: from here on no other owner can commit. A commit of this
+        // worker that is still in flight after an unknown result carries an older commit number or token, and is fenced.
         let meta = self.owner.shared.store.meta(self.owner.partition).await?;
         tracing::debug!(partition = %self.owner.partition, epoch = %token.epoch, applied_through = %meta.applied_through, "partition lease acquired");
         let ledger = PartitionLedger::decode(&meta.note).map_err(|source| Error::Ledger { source })?;

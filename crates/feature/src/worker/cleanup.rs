@@ -119,7 +119,8 @@ async fn erasable_through(owner: &mut PartitionOwner) -> Result<LogSeq, Error> {
     Ok(through)
 }
 
-/// Expires tombstones whose erasure is complete and that are older than log and feed. False: another worker owns the partition.
+/// Expires tombstones whose erasure is complete and that are older than the
+/// retention of log and feed plus `feature.tombstone_margin`. False: another worker owns the partition.
 async fn expire(
     owner: &mut PartitionOwner,
     position: &mut OwnedPosition,
@@ -127,8 +128,8 @@ async fn expire(
 ) -> Result<bool, Error> {
     let accepted_before = now.minus(owner.shared.config.tombstone_ttl());
     let erasures = position.ledger.erasures();
-    // Both conditions: a late record may still come while it is in the retention, and an erasure that is not complete needs
-    // its tombstone to find what is left.
+    // Age alone is not enough: a late record may still come within the retention, and an erasure that is not swept and
+    // cleared needs its tombstone to find what is left.
     let expired = owner.tombstones.iter().filter(|(_, tombstone)| {
         let is_done = erasures.is_swept(tombstone.log_seq) && erasures.is_cleared(tombstone.log_seq);
         tombstone.accepted_at < accepted_before && is_done
