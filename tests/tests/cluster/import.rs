@@ -25,25 +25,26 @@ fn independent_census(format: Format, file: &Path) -> Census {
     serde_json::from_slice(&output.stdout).expect("a census")
 }
 
-/// Trimmed cells of the README's table of formats; the first cell of a row is the format's name.
-fn readme_rows() -> Vec<Vec<String>> {
-    let readme = std::fs::read_to_string(repository().join("README.md")).expect("there is a README");
-    let table = readme.lines().skip_while(|line| !line.starts_with("| `--format` |")).skip(2);
+/// Trimmed cells of the table of formats in docs/results/formats.md; the first cell of a row is the format's name.
+fn documented_rows() -> Vec<Vec<String>> {
+    let page =
+        std::fs::read_to_string(repository().join("docs/results/formats.md")).expect("the page of formats");
+    let table = page.lines().skip_while(|line| !line.starts_with("| `--format` |")).skip(2);
     let rows = table.take_while(|line| line.starts_with('|'));
     rows.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
 }
 
-/// Checks that the README's table of formats has the numbers of a log: read, accepted, duplicates, rejected, users.
-fn check_readme(log: &Log) {
+/// Checks that the table of formats in docs/results/formats.md has the numbers of a log: read, accepted, duplicates, rejected, users.
+fn check_documents(log: &Log) {
     let number = |cell: &String| {
         let digits: String = cell.replace(',', "").chars().take_while(char::is_ascii_digit).collect();
         digits.parse().unwrap_or(0)
     };
     let name = format!("`{}`", log.format.name());
-    let rows = readme_rows().into_iter().filter(|row| row[0] == name);
+    let rows = documented_rows().into_iter().filter(|row| row[0] == name);
     let rows: Vec<Vec<u64>> = rows.map(|row| row[3..].iter().map(number).collect()).collect();
     let counted = vec![log.read, log.read - log.rejected, log.duplicates, log.rejected, log.users];
-    assert!(rows.contains(&counted), "{}: the README has {rows:?}, not {counted:?}", log.file);
+    assert!(rows.contains(&counted), "{}: docs/results/formats.md has {rows:?}, not {counted:?}", log.file);
 }
 
 /// Imports a log twice and compares its numbers and all profiles with an independent count.
@@ -79,11 +80,11 @@ async fn check(log: &Log) {
     assert!(server.stop().success());
 }
 
-/// Checks every log, and the row that the README has for it.
-pub(super) async fn check_with_readme(logs: impl IntoIterator<Item = Log>) {
+/// Checks every log, and the row that docs/results/formats.md has for it.
+pub(super) async fn check_with_documents(logs: impl IntoIterator<Item = Log>) {
     for log in logs {
         check(&log).await;
-        check_readme(&log);
+        check_documents(&log);
     }
 }
 
@@ -92,7 +93,7 @@ async fn small_logs_import_with_the_numbers_of_an_independent_count() {
     for log in prepared::WRITTEN.iter().filter(|log| log.read < 20_000) {
         check(log).await;
     }
-    check_with_readme(prepared::FIXTURES).await;
+    check_with_documents(prepared::FIXTURES).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,12 +104,12 @@ async fn large_logs_import_with_the_numbers_of_an_independent_count() {
 }
 
 #[test]
-fn the_readme_lists_every_format_and_a_generated_log_covers_it() {
+fn the_documents_list_every_format_and_a_generated_log_covers_it() {
     let names = |formats: &mut dyn Iterator<Item = Format>| -> BTreeSet<String> {
         formats.map(|format| format!("`{}`", format.name())).collect()
     };
     let known = names(&mut Format::value_variants().iter().copied());
-    let written: BTreeSet<String> = readme_rows().into_iter().map(|row| row[0].clone()).collect();
+    let written: BTreeSet<String> = documented_rows().into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(written, known);
     assert_eq!(names(&mut prepared::WRITTEN.iter().map(|log| log.format)), known);
 }

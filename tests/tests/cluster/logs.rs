@@ -5,13 +5,13 @@ use super::{bad_input, crash, import, recommend, roles, segments, subscribers};
 use portrait_tests::logs::real;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn small_real_logs_import_with_the_numbers_of_an_independent_count_and_the_readme() {
-    import::check_with_readme(real::ALL.into_iter().filter(|log| log.read < 100_000)).await;
+async fn small_real_logs_import_with_the_numbers_of_an_independent_count_and_the_documents() {
+    import::check_with_documents(real::ALL.into_iter().filter(|log| log.read < 100_000)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_real_logs_import_with_the_numbers_of_an_independent_count_and_the_readme() {
-    import::check_with_readme(real::ALL.into_iter().filter(|log| log.read >= 100_000)).await;
+async fn large_real_logs_import_with_the_numbers_of_an_independent_count_and_the_documents() {
+    import::check_with_documents(real::ALL.into_iter().filter(|log| log.read >= 100_000)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

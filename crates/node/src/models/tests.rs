@@ -106,7 +106,7 @@ async fn an_invalid_model_is_refused_with_the_reason_and_the_previous_one_stays(
         (too_large, "larger than the manifest says"),
         (messages(2, &other_schema.encode()), "made for feature schema"),
         (messages(2, &not_finite), "not finite"),
-        (messages(3, &good), "the manifest is of version 3 and the part of version 2"),
+        (messages(3, &good), "the manifest has version 3 and the part version 2"),
         (messages(2, &good[..good.len() - 1]), "damaged"),
     ];
     for (sequence, reason) in rows {
