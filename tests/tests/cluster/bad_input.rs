@@ -218,7 +218,7 @@ pub(super) async fn check_bad_files(otto: &Log) {
 
     std::fs::write(&file, &whole[..whole.len() / 2]).expect("written");
     let (report, message) = import_of(&server, &file, Format::Otto).await;
-    assert!(message.contains("line ") && message.contains("cut"), "{message}");
+    assert!(message.contains("line ") && message.contains("truncated"), "{message}");
     assert!(
         report.read > 0 && report.accepted == report.read,
         "rows before the truncation are sent: {report}"
