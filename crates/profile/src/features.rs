@@ -1,5 +1,4 @@
-//! Feature vectors: one raw vector per user, and the schema that describes each component. Scaling is learned and belongs
-//! to a model; nothing here depends on one.
+//! Feature vectors: one raw vector per user, and the schema of its components. Scaling is learned and belongs to a model.
 
 mod inputs;
 
