@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Tests that need the real logs, which the repository does not contain.
 REAL_LOGS = package(portrait-tests) & test(/(^|::)logs::/)
 
-.PHONY: demo test test-logs helm-test image-test faults fuzz trace lint fmt bench bench-models proof docs reference book
+.PHONY: demo test test-logs helm-test image-test faults fuzz trace lint fmt bench scale bench-models proof docs reference book
 
 demo: ## Simulate a shop against a server in one process.
 	scripts/setup build
@@ -60,6 +60,13 @@ bench: ## Benchmark this machine; prints tables and writes bench-results.json. B
 	scripts/setup
 	$(CARGO) run --quiet --release --package portrait -- bench $(BENCH)
 	scripts/bench_kmeans
+
+scale: ## Benchmark a shop of growing size on both stores; SIZES=10k,100k,1M,5M for larger ones, ITEMS=1000000 for more items.
+	scripts/setup
+	for store in embedded redis; do \
+		$(CARGO) run --quiet --release --package portrait -- bench --only scale --store $$store --sizes $(or $(SIZES),10k,100k,1M) \
+			--items $(or $(ITEMS),200000) --json scale-$$store.json || exit 1; \
+	done
 
 bench-models: ## Benchmark the models against Python references; PORTRAIT_DATA is the folder with the logs that docs/results/models.md names.
 	scripts/setup

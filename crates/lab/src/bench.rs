@@ -15,6 +15,7 @@ mod predictions;
 mod pressure;
 mod reads;
 mod redis;
+mod scale;
 mod sweep;
 mod throughput;
 mod traces;
@@ -24,6 +25,7 @@ use self::env::BenchEnv;
 use self::figure::{Figure, table};
 use self::memory::UsersOf;
 use self::redis::Persistence;
+use self::scale::{ScaleRun, Size};
 use self::throughput::{ThroughputBaseline, ThroughputLoad, ThroughputTarget};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -61,6 +63,12 @@ pub struct BenchArgs {
     /// Logs whose memory per user in Redis is measured, as rees46=october.csv.gz [default: the second load].
     #[arg(long, value_name = "FORMAT=FILE")]
     users_of: Vec<UsersOf>,
+    /// Numbers of users of the part `scale`, ascending.
+    #[arg(long, value_delimiter = ',', default_value = "10k,100k,1M")]
+    sizes: Vec<Size>,
+    /// Items of the largest shop of the part `scale`.
+    #[arg(long, default_value_t = 200_000)]
+    items: usize,
     /// Users to sweep for a new model while events come in.
     #[arg(long, default_value_t = 200_000)]
     sweep_users: usize,
@@ -107,6 +115,8 @@ enum BenchPart {
     Drift,
     /// Memory per user in Redis.
     Memory,
+    /// A shop of growing size, in a server process of its own; only if selected, since it takes minutes.
+    Scale,
 }
 
 /// Loads, arguments and results of one run.
@@ -146,6 +156,7 @@ impl Bench {
     async fn embedded(&mut self) -> Result<()> {
         let env = BenchEnv::embedded(&self.args.scratch);
         let seconds = self.args.seconds;
+        self.scale(&env).await?;
         if self.selected(BenchPart::Throughput, "throughput, every event of a different user") {
             let target = ">= 0.5 of the bare store loop, goal 1.0";
             self.distinct(&env, AppendTiming::During, 0.5, target).await?;
@@ -208,6 +219,7 @@ impl Bench {
         }
         // Reads and memory do not depend on the disk.
         let env = BenchEnv::redis(&self.args.scratch, Persistence::Memory, self.args.partitions);
+        self.scale(&env).await?;
         if self.selected(BenchPart::Reads, "reads beside a bare echo") {
             reads::measure(&self.repeated, seconds, &env, &mut self.figures).await?;
         }
@@ -222,6 +234,16 @@ impl Bench {
             }
         }
         Ok(())
+    }
+
+    /// Measures a shop of growing size, if that part is named.
+    async fn scale(&mut self, env: &BenchEnv) -> Result<()> {
+        if !self.args.only.contains(&BenchPart::Scale) {
+            return Ok(());
+        }
+        let BenchArgs { sizes, items, seconds, .. } = &self.args;
+        let run = ScaleRun { env, sizes, items: *items, seconds: *seconds, bar: &self.bar };
+        scale::measure(&run, &mut self.figures).await
     }
 
     /// Returns whether `part` is selected; if so, shows `title` in the progress bar.

@@ -98,5 +98,10 @@ pub async fn run(args: DemoArgs) -> Result<()> {
 /// simulated day takes milliseconds: the narration requests a drift check every evening instead, and the server
 /// trains after three consecutive checks with drift.
 fn paced(config: portrait_model::Config) -> portrait_model::Config {
-    portrait_model::Config { retrain_after_records: 0, drift_interval: config.interval, ..config }
+    portrait_model::Config {
+        retrain_after_records: 0,
+        retrain_on_growth: false,
+        drift_interval: config.interval,
+        ..config
+    }
 }

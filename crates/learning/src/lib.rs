@@ -12,6 +12,7 @@ mod error;
 pub mod evaluation;
 mod model;
 pub mod prediction;
+mod probe;
 mod rng;
 pub mod segmentation;
 #[cfg(feature = "testing")]

@@ -152,6 +152,16 @@ pub enum ModelError {
     /// A predictor cannot be decoded.
     #[error(transparent)]
     Part(#[from] PredictorError),
+    /// A part gives an answer that cannot be served.
+    #[error("the part {part:?} fails the check of the {check}: {value}")]
+    Probe {
+        /// Kind of the part.
+        part: &'static str,
+        /// Checked answer.
+        check: &'static str,
+        /// Value of the answer.
+        value: String,
+    },
 }
 
 impl Model {

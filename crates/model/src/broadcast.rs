@@ -1,26 +1,23 @@
-//! Broadcast of the active model to every watching node. Input: a node's hello and its acks. Output: announcements,
-//! the parts that the node lacks, and heartbeats. A node that joins late gets the newest version at once, and no node
-//! gets an older version after a newer one.
+//! Broadcast of the active model to every watching node. Input: a node's hello and its acks. Output: announcements and
+//! heartbeats. Parts do not travel here: a node reads those that it lacks from the store, by the hashes in the manifest.
+//! A node that joins late is announced the newest version at once.
 //!
 //! ```text
-//! node ── hello ──> announcement ── chunks ── complete ──> ack, or nack with the reason
-//!                        ▲────────── another model activated ──────────┘
+//! node ── hello ──> announcement ──> parts from the store ──> ack, or nack with the reason
+//!                        ▲────── another model activated ──────┘
 //! ```
 
 use crate::context::ModelContext;
 use crate::error::Error;
-use crate::manifest::{self, name_of_wire, name_to_wire};
 use crate::nodes::NodeEntry;
-use bytes::Bytes;
 use portrait_proto::request::ValidationError;
 use portrait_proto::time;
 use portrait_proto::v1::watch_models_request::Kind as RequestKind;
 use portrait_proto::v1::watch_models_response::Kind;
 use portrait_proto::v1::{
-    Announcement, Complete, ErrorReason, Heartbeat, Hello, PartChunk, WatchModelsRequest, WatchModelsResponse,
+    Announcement, ErrorReason, Heartbeat, Hello, WatchModelsRequest, WatchModelsResponse,
 };
-use portrait_store::{PartName, PublishedModel};
-use std::collections::BTreeSet;
+use portrait_store::PublishedModel;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -31,10 +28,8 @@ use xxhash_rust::xxh64::xxh64;
 /// Response stream of one watching node.
 pub(crate) type ModelStream = ReceiverStream<Result<WatchModelsResponse, Status>>;
 
-/// Size of one part chunk in bytes; below the default gRPC message limit of 4 MiB.
-const CHUNK_BYTES: usize = 1 << 20;
-/// Messages queued for a slow node: 16 chunks, so at most 16 MiB per node.
-const MESSAGES_QUEUED_MAX: usize = 16;
+/// Messages queued for a slow node. Few: a version that waits here may be outdated when it is taken.
+const MESSAGES_QUEUED_MAX: usize = 4;
 /// Time limit for a node's hello, and for a queued message to be taken.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -56,10 +51,8 @@ impl<E: Into<Error>> From<E> for StreamEnd {
 struct ModelWatcher {
     shared: Arc<ModelContext>,
     entry: NodeEntry,
-    /// Version that the node serves or was sent last; 0 before the first.
+    /// Version that the node serves or was announced last; 0 before the first.
     version: u64,
-    /// Parts that the node has, by content; only the others are sent.
-    known_parts: BTreeSet<PartName>,
     out: mpsc::Sender<Result<WatchModelsResponse, Status>>,
 }
 
@@ -95,8 +88,7 @@ impl ModelWatcher {
         let node: String = hello.node.chars().take(128).collect();
         let entry = shared.nodes.register(node, hello.serving_version, shared.now(), limit);
         let entry = entry.ok_or(Error::TooManyWatchers { limit })?;
-        let known_parts = hello.known_parts.iter().filter_map(|name| name_of_wire(name)).collect();
-        Ok(Self { shared: Arc::clone(shared), entry, version: hello.serving_version, known_parts, out })
+        Ok(Self { shared: Arc::clone(shared), entry, version: hello.serving_version, out })
     }
 
     async fn run(mut self, requests: Streaming<WatchModelsRequest>) {
@@ -131,35 +123,13 @@ impl ModelWatcher {
         }
     }
 
-    /// Sends a model: the announcement, the parts that the node lacks, and the end marker.
     async fn announce(&mut self, model: &PublishedModel) -> Result<(), StreamEnd> {
         let version = model.version.get();
-        let manifest = manifest::decoded(&model.manifest).and_then(|manifest| manifest::parts_of(&manifest));
-        let parts = manifest.map_err(|error| Error::stored(model.version, &error))?;
-        // Lets the node detect a damaged manifest before it takes any part.
+        // Lets the node detect a damaged manifest before it reads any part.
         let checksum = xxh64(&model.manifest, 0);
         let announcement = Announcement { version, manifest: model.manifest.to_vec(), checksum };
         self.send(Kind::Announcement(announcement)).await?;
-        for (_, name) in &parts {
-            if !self.known_parts.contains(name)
-                && let Some(part) = self.shared.store.part(*name).await?
-            {
-                self.send_part(*name, &part).await?;
-            }
-        }
-        // The end marker comes last: a node never activates a version that it has only in part.
-        self.send(Kind::Complete(Complete { version })).await?;
         self.version = version;
-        self.known_parts = parts.into_iter().map(|(_, name)| name).collect();
-        Ok(())
-    }
-
-    async fn send_part(&self, name: PartName, part: &Bytes) -> Result<(), StreamEnd> {
-        for (number, data) in part.chunks(CHUNK_BYTES).enumerate() {
-            let offset = (number * CHUNK_BYTES) as u64;
-            self.send(Kind::Chunk(PartChunk { name: name_to_wire(name), offset, data: data.to_vec() }))
-                .await?;
-        }
         Ok(())
     }
 
@@ -170,8 +140,6 @@ impl ModelWatcher {
                 // The reason comes from outside and ends in the log: bounded like the name.
                 let message: String = nack.message.chars().take(1000).collect();
                 tracing::warn!(version = nack.version, message, "node refused the model");
-                // A node that refused a version may have dropped its parts: the next announcement sends all of them.
-                self.known_parts.clear();
                 self.shared.metrics.refused();
                 self.entry.set_refused(nack.version, message);
             }

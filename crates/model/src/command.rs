@@ -2,7 +2,8 @@
 //! progress.
 
 use crate::error::Error;
-use portrait_proto::v1::{DriftStatus, ModelManifest, TrainProgress};
+use crate::publish::Activation;
+use portrait_proto::v1::{DriftStatus, TrainProgress};
 use tokio::sync::{mpsc, oneshot};
 
 /// Commands queued for the trainer. A training takes minutes, so later callers get `Busy` instead of a long wait.
@@ -22,7 +23,7 @@ pub(crate) enum TrainerCommand {
 }
 
 /// Result of a training.
-pub(crate) type TrainingResult = Result<ModelManifest, Error>;
+pub(crate) type TrainingResult = Result<Activation, Error>;
 
 /// Number of segments of a new model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

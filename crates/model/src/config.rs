@@ -20,6 +20,9 @@ pub struct Config {
     pub interval: DurationSetting,
     /// Number of newly applied records that triggers a training before its schedule; 0: never.
     pub retrain_after_records: u64,
+    /// Trains again when the applied records have doubled since the last training: once no record has come for a second, as after
+    /// an import, or ten minutes after the last training. False: only by the schedule, `retrain_after_records` and drift.
+    pub retrain_on_growth: bool,
     /// Time between drift checks.
     pub drift_interval: DurationSetting,
     /// Number of consecutive drift checks that must find drift before it triggers a training.
@@ -55,6 +58,9 @@ pub struct Config {
     pub lease_ttl: DurationSetting,
     /// Time between heartbeats to a watching node.
     pub heartbeat: DurationSetting,
+    /// Longest time that a training or an activation waits for the watching nodes to acknowledge the model. The response
+    /// names nodes that have not; 0s: they are not waited for.
+    pub acknowledge_timeout: DurationSetting,
     /// Maximum number of watching nodes.
     pub max_watchers: usize,
     /// Number of threads that a training computes on; 0: half of the machine's cores, at least one. More: trainings
@@ -74,6 +80,7 @@ pub struct ValidConfig {
     pub(crate) automatic: bool,
     pub(crate) interval: TimeDelta,
     pub(crate) retrain_after_records: u64,
+    pub(crate) retrain_on_growth: bool,
     pub(crate) drift_interval: TimeDelta,
     pub(crate) drift_consecutive_checks: u32,
     pub(crate) drift_rows: usize,
@@ -89,6 +96,7 @@ pub struct ValidConfig {
     pub(crate) versions_kept: usize,
     pub(crate) lease_ttl: TimeDelta,
     pub(crate) heartbeat: Duration,
+    pub(crate) acknowledge_timeout: Duration,
     pub(crate) max_watchers: usize,
     pub(crate) threads: usize,
     pub(crate) seed: u64,
@@ -103,6 +111,7 @@ impl Default for Config {
             automatic: true,
             interval: DurationSetting::from_hours(24),
             retrain_after_records: 5_000_000,
+            retrain_on_growth: true,
             drift_interval: DurationSetting::from_secs(300),
             drift_consecutive_checks: 3,
             drift_rows: 20_000,
@@ -118,6 +127,7 @@ impl Default for Config {
             versions_kept: 20,
             lease_ttl: DurationSetting::from_secs(10),
             heartbeat: DurationSetting::from_secs(5),
+            acknowledge_timeout: DurationSetting::from_secs(30),
             max_watchers: 1024,
             threads: 0,
             seed: 7,
@@ -152,6 +162,7 @@ impl Config {
             automatic: self.automatic,
             interval: time_delta(self.interval),
             retrain_after_records: self.retrain_after_records,
+            retrain_on_growth: self.retrain_on_growth,
             drift_interval: time_delta(self.drift_interval),
             drift_consecutive_checks: self.drift_consecutive_checks,
             drift_rows: self.drift_rows,
@@ -167,6 +178,7 @@ impl Config {
             versions_kept: self.versions_kept,
             lease_ttl: time_delta(self.lease_ttl),
             heartbeat: self.heartbeat.duration(),
+            acknowledge_timeout: self.acknowledge_timeout.duration(),
             max_watchers: self.max_watchers,
             // Half of the cores: gateways and workers in the same process keep answering while a training runs.
             threads: if self.threads == 0 { default_threads() } else { self.threads },
@@ -212,7 +224,7 @@ impl Config {
     }
 
     fn check_sizes(&self) -> Result<(), InvalidValue> {
-        // A chunk of a model part is 1 MiB, so a response below 2 MiB could not carry it.
+        // A manifest has a line per part and limit: 2 MiB are far above what any list of models needs.
         let rows = [
             ("model.max_request", self.max_request, ByteSize::kibibytes(64)),
             ("model.max_response", self.max_response, ByteSize::mebibytes(2)),

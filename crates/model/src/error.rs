@@ -1,5 +1,6 @@
 //! Errors of training, publishing and broadcasting a model, and their gRPC status.
 
+use crate::manifest::InvalidManifest;
 use portrait_learning::ModelError;
 use portrait_profile::ModelVersion;
 use portrait_proto::request::ValidationError;
@@ -26,6 +27,12 @@ pub enum Error {
     /// The learned parts do not form a valid model.
     #[error("the learned parts do not form a model that can be served")]
     Model(#[from] ModelError),
+    /// Every node would refuse the candidate, which is therefore not published.
+    #[error("the candidate is not published, because every node would refuse it: {problem}")]
+    Candidate {
+        /// Part, check and value that failed.
+        problem: InvalidManifest,
+    },
     /// A stored model cannot be read.
     #[error("stored model {version} cannot be read: {problem}")]
     Stored {
@@ -100,9 +107,11 @@ impl From<Error> for Status {
             Error::Learning(portrait_learning::Error::TooFew { .. }) | Error::TooFew { .. } => {
                 CallFailure::new(ErrorReason::TooFewUsers, message).into_status()
             }
-            Error::Learning(_) | Error::Model(_) | Error::InertiaIncreased { .. } | Error::Panicked => {
-                CallFailure::new(ErrorReason::Internal, message).into_status()
-            }
+            Error::Learning(_)
+            | Error::Model(_)
+            | Error::Candidate { .. }
+            | Error::InertiaIncreased { .. }
+            | Error::Panicked => CallFailure::new(ErrorReason::Internal, message).into_status(),
             Error::Stored { .. } => CallFailure::new(ErrorReason::StoreIncompatible, message).into_status(),
             Error::Busy => CallFailure::new(ErrorReason::TrainingInProgress, message)
                 .retry_after(RETRY_AFTER)

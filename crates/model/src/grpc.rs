@@ -86,7 +86,7 @@ impl ModelService for Grpc {
             progress: reporter,
             answer,
         })?;
-        Ok(Response::new(stream_of_training(progress, outcome)))
+        Ok(Response::new(stream_of_training(Arc::clone(&self.shared), progress, outcome)))
     }
 
     async fn check_drift(
@@ -96,7 +96,10 @@ impl ModelService for Grpc {
         let (answer, outcome) = oneshot::channel();
         self.shared.send_command(TrainerCommand::CheckDrift { answer })?;
         let (drift, trained) = outcome.await.unwrap_or(Err(Error::ShuttingDown))?;
-        let training = trained.map(outcome_to_wire).transpose()?;
+        let training = match trained {
+            Some(trained) => Some(outcome_to_wire(&self.shared, trained).await?),
+            None => None,
+        };
         Ok(Response::new(v1::CheckDriftResponse { drift: Some(drift), training }))
     }
 
@@ -105,20 +108,25 @@ impl ModelService for Grpc {
         request: Request<v1::ActivateModelRequest>,
     ) -> Result<Response<v1::ActivateModelResponse>, Status> {
         let version = version(request.into_inner().version)?;
-        let previous_version = publish::activate(&self.shared, version).await?.map_or(0, ModelVersion::get);
-        Ok(Response::new(v1::ActivateModelResponse { active_version: version.get(), previous_version }))
+        let activation = publish::activate(&self.shared, version).await?;
+        Ok(Response::new(v1::ActivateModelResponse {
+            active_version: version.get(),
+            previous_version: activation.previous.map_or(0, ModelVersion::get),
+            nodes: publish::await_nodes(&self.shared, &activation).await,
+        }))
     }
 }
 
 /// Streams the progress of a training and, as the last message, its outcome.
 fn stream_of_training(
+    shared: Arc<ModelContext>,
     progress: mpsc::Receiver<v1::TrainProgress>,
     outcome: oneshot::Receiver<TrainingResult>,
 ) -> Training {
     let progress = ReceiverStream::new(progress)
         .map(|progress| Ok(v1::TrainModelResponse { kind: Some(Kind::Progress(progress)) }));
     let outcome = async move {
-        let outcome = outcome_to_wire(outcome.await.unwrap_or(Err(Error::ShuttingDown)))?;
+        let outcome = outcome_to_wire(&shared, outcome.await.unwrap_or(Err(Error::ShuttingDown))).await?;
         Ok(v1::TrainModelResponse { kind: Some(Kind::Outcome(outcome)) })
     };
     progress.chain(futures::stream::once(outcome)).boxed()
@@ -145,15 +153,16 @@ fn count(request: &v1::TrainModelRequest, segments_max: usize) -> Result<Segment
     }
 }
 
-/// Converts the result of a training. A refusal because of the data is an outcome; a training that could not run is
-/// an error.
-fn outcome_to_wire(trained: TrainingResult) -> Result<v1::TrainOutcome, Status> {
+/// Converts the result of a training once the nodes have acknowledged it. A refusal because of the data is an outcome; a
+/// training that could not run is an error.
+async fn outcome_to_wire(shared: &ModelContext, trained: TrainingResult) -> Result<v1::TrainOutcome, Status> {
     match trained {
-        Ok(manifest) => Ok(v1::TrainOutcome {
+        Ok(activation) => Ok(v1::TrainOutcome {
             published: true,
-            version: manifest.version,
+            version: activation.manifest.version,
             refusal: String::new(),
-            manifest: Some(manifest),
+            nodes: publish::await_nodes(shared, &activation).await,
+            manifest: Some(activation.manifest),
         }),
         Err(error @ (Error::InertiaIncreased { .. } | Error::TooFew { .. } | Error::Learning(_))) => {
             Ok(v1::TrainOutcome { refusal: with_causes(&error), ..Default::default() })

@@ -15,12 +15,21 @@ use std::collections::BTreeMap;
 /// `Predictors`.
 pub(crate) const SEGMENTS: &str = "segments";
 
+/// Maximum total size of the parts of a model, in bytes: a model is in memory on every node.
+pub const MODEL_BYTES_MAX: u64 = 1 << 30;
+
 /// Error of a manifest and parts that do not form a model.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InvalidManifest {
     /// The manifest cannot be decoded.
     #[error("the manifest cannot be decoded")]
     Damaged,
+    /// The parts are too large for a node.
+    #[error("the parts have {bytes} bytes, at most {MODEL_BYTES_MAX} are allowed")]
+    TooLarge {
+        /// Total size of the parts, in bytes.
+        bytes: u64,
+    },
     /// A part named by the manifest is missing.
     #[error("part {kind:?} is missing")]
     MissingPart {
@@ -83,37 +92,95 @@ pub(crate) fn of_version(registry: &Registry, version: ModelVersion) -> Result<M
     decoded(&model.manifest).map_err(|error| Error::stored(version, &error))
 }
 
-/// Assembles a model from its manifest and parts, and checks all of it for vectors of `schema`.
+/// Model that is put together part by part, by the publisher before it publishes and by every node before it serves. Only one part's
+/// bytes need to be in memory at a time.
+pub struct Assembly {
+    manifest: ModelManifest,
+    parts: Vec<(String, PartName)>,
+    segments: Option<Model>,
+    predictors: Predictors,
+}
+
+impl Assembly {
+    /// Begins with the manifest alone.
+    ///
+    /// # Errors
+    /// `Damaged` if the manifest cannot be decoded, `TooLarge` above [`MODEL_BYTES_MAX`], `MissingPart` without segments.
+    pub fn begin(manifest: &[u8]) -> Result<Self, InvalidManifest> {
+        let manifest = decoded(manifest)?;
+        let mut parts = parts_of(&manifest)?;
+        let bytes = manifest.parts.iter().map(|part| part.size).fold(0, u64::saturating_add);
+        // Checked before anything is read or allocated, since the sizes come from another process.
+        if bytes > MODEL_BYTES_MAX {
+            return Err(InvalidManifest::TooLarge { bytes });
+        }
+        if !parts.iter().any(|(kind, _)| kind == SEGMENTS) {
+            return Err(InvalidManifest::MissingPart { kind: SEGMENTS.to_owned() });
+        }
+        // Kinds that this release does not know are ignored, so that nodes of two releases can share a model.
+        parts.retain(|(kind, _)| kind == SEGMENTS || Predictors::is_known(kind));
+        Ok(Self { manifest, parts, segments: None, predictors: Predictors::default() })
+    }
+
+    /// Version of the model.
+    pub fn version(&self) -> u64 {
+        self.manifest.version
+    }
+
+    /// Returns the parts that this release reads, as (kind, name).
+    pub fn parts(&self) -> &[(String, PartName)] {
+        &self.parts
+    }
+
+    /// Takes over the decoded part of `kind` from a model that has the same part.
+    pub fn share(&mut self, kind: &str, model: &Model) {
+        self.predictors.share_part(kind, model.predictors());
+    }
+
+    /// Decodes and checks a part; none of its bytes are kept.
+    ///
+    /// # Errors
+    /// `MissingPart` without bytes, `OtherPart` if they do not have the name, `Model` if they cannot be decoded.
+    pub fn add(&mut self, kind: &str, name: PartName, bytes: Option<&[u8]>) -> Result<(), InvalidManifest> {
+        let bytes = bytes.ok_or_else(|| InvalidManifest::MissingPart { kind: kind.to_owned() })?;
+        // Part names are content hashes: this detects damage in the store and on the way alike.
+        if PartName::of(bytes) != name {
+            return Err(InvalidManifest::OtherPart { kind: kind.to_owned() });
+        }
+        if kind == SEGMENTS {
+            self.segments = Some(Model::decode(bytes, FeatureSchema::current())?);
+        } else {
+            self.predictors.decode_part(kind, bytes).map_err(ModelError::from)?;
+        }
+        Ok(())
+    }
+
+    /// Checks the model as a whole and probes every part.
+    ///
+    /// # Errors
+    /// `MissingPart` if the segments were not added, `OtherVersion`, and `Model` for parts that contradict each other or give answers
+    /// that cannot be served.
+    pub fn finish(self) -> Result<Model, InvalidManifest> {
+        let model =
+            self.segments.ok_or_else(|| InvalidManifest::MissingPart { kind: SEGMENTS.to_owned() })?;
+        if model.version.get() != self.manifest.version {
+            let part = model.version.get();
+            return Err(InvalidManifest::OtherVersion { manifest: self.manifest.version, part });
+        }
+        let model = model.with_predictors(self.predictors)?;
+        model.probe()?;
+        Ok(model)
+    }
+}
+
+/// Assembles a model whose parts are all in memory, with every check of a node.
 ///
 /// # Errors
-/// Any reason that the model cannot be served.
-pub fn assembled(
-    manifest: &[u8],
-    parts: &BTreeMap<PartName, Bytes>,
-    schema: &FeatureSchema,
-) -> Result<Model, InvalidManifest> {
-    let manifest = decoded(manifest)?;
-    let named = parts_of(&manifest)?;
-    let missing = |kind: &str| InvalidManifest::MissingPart { kind: kind.to_owned() };
-    for (kind, name) in &named {
-        let bytes = parts.get(name).ok_or_else(|| missing(kind))?;
-        // Part names are content hashes: this detects damage in the store and on the wire alike.
-        if PartName::of(bytes) != *name {
-            return Err(InvalidManifest::OtherPart { kind: kind.clone() });
-        }
+/// Any reason that a node would refuse the model.
+pub fn assembled(manifest: &[u8], parts: &BTreeMap<PartName, Bytes>) -> Result<Model, InvalidManifest> {
+    let mut assembly = Assembly::begin(manifest)?;
+    for (kind, name) in assembly.parts().to_vec() {
+        assembly.add(&kind, name, parts.get(&name).map(|bytes| &bytes[..]))?;
     }
-    let (_, name) = named.iter().find(|(kind, _)| kind == SEGMENTS).ok_or_else(|| missing(SEGMENTS))?;
-    let bytes = parts.get(name).ok_or_else(|| missing(SEGMENTS))?;
-    let model = Model::decode(bytes, schema)?;
-    if model.version.get() != manifest.version {
-        return Err(InvalidManifest::OtherVersion { manifest: manifest.version, part: model.version.get() });
-    }
-    let mut predictors = Predictors::default();
-    // Kinds that this release does not know are ignored, so that nodes of two releases can share a model.
-    for (kind, name) in named.iter().filter(|(kind, _)| kind != SEGMENTS) {
-        if let Some(bytes) = parts.get(name) {
-            predictors.decode_part(kind, bytes).map_err(ModelError::from)?;
-        }
-    }
-    Ok(model.with_predictors(predictors)?)
+    assembly.finish()
 }

@@ -4,11 +4,13 @@ use portrait_profile::Timestamp;
 use portrait_proto::time;
 use portrait_proto::v1::NodeStatus;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
 
 /// Shared registry of the watching nodes; cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct NodeRegistry(Arc<Mutex<NodeTable>>);
+pub(crate) struct NodeRegistry(Arc<watch::Sender<NodeTable>>);
 
 #[derive(Default)]
 struct NodeTable {
@@ -31,25 +33,39 @@ impl NodeRegistry {
         now: Timestamp,
         limit: usize,
     ) -> Option<NodeEntry> {
-        let mut table = self.table();
-        if table.nodes.len() >= limit {
-            return None;
-        }
-        // Keys rather than names: during a rolling restart two nodes may have the same name.
-        let key = table.next;
-        table.next += 1;
-        let since = Some(time::to_wire(now));
-        table.nodes.insert(key, NodeStatus { node, serving_version, since, ..Default::default() });
-        Some(NodeEntry { nodes: self.clone(), key })
+        let mut key = None;
+        self.0.send_if_modified(|table| {
+            if table.nodes.len() < limit {
+                // Keys rather than names: during a rolling restart two nodes may have the same name.
+                key = Some(table.next);
+                table.next += 1;
+                let since = Some(time::to_wire(now));
+                let status = NodeStatus { node, serving_version, since, ..Default::default() };
+                table.nodes.insert(table.next - 1, status);
+            }
+            key.is_some()
+        });
+        key.map(|key| NodeEntry { nodes: self.clone(), key })
     }
 
     /// Returns the status of every node.
     pub(crate) fn list(&self) -> Vec<NodeStatus> {
-        self.table().nodes.values().cloned().collect()
+        self.0.borrow().nodes.values().cloned().collect()
     }
 
-    fn table(&self) -> MutexGuard<'_, NodeTable> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until every node that watches now serves `version`, has refused it, or has disconnected; at most `timeout`. Returns the
+    /// status of these nodes.
+    pub(crate) async fn acknowledged(&self, version: u64, timeout: Duration) -> Vec<NodeStatus> {
+        let mut table = self.0.subscribe();
+        let watching: Vec<u64> = table.borrow_and_update().nodes.keys().copied().collect();
+        // A node that joins later gets the version as its first: only the present ones are waited for.
+        let decided = table.wait_for(|table| {
+            let mut present = watching.iter().filter_map(|key| table.nodes.get(key));
+            present.all(|node| node.serving_version == version || node.refused_version == version)
+        });
+        let _ = tokio::time::timeout(timeout, decided).await;
+        let table = self.0.borrow();
+        watching.iter().filter_map(|key| table.nodes.get(key).cloned()).collect()
     }
 }
 
@@ -71,14 +87,18 @@ impl NodeEntry {
     }
 
     fn change(&self, change: impl FnOnce(&mut NodeStatus)) {
-        if let Some(status) = self.nodes.table().nodes.get_mut(&self.key) {
-            change(status);
-        }
+        self.nodes.0.send_modify(|table| {
+            if let Some(status) = table.nodes.get_mut(&self.key) {
+                change(status);
+            }
+        });
     }
 }
 
 impl Drop for NodeEntry {
     fn drop(&mut self) {
-        self.nodes.table().nodes.remove(&self.key);
+        self.nodes.0.send_modify(|table| {
+            table.nodes.remove(&self.key);
+        });
     }
 }

@@ -1,19 +1,19 @@
-//! Publication of a trained model: quality check, upload of parts and manifest, then publication, activation and
-//! deletion of expired versions in one registry change. Input: a trained model and the training lease. Output: its
-//! manifest.
+//! Publication of a trained model: quality check, the checks of a node, upload of the parts, then publication,
+//! activation and deletion of expired versions in one registry change. Input: a trained model and the training lease.
+//! Output: its manifest.
 
 use crate::context::ModelContext;
 use crate::error::Error;
-use crate::manifest::{self, SEGMENTS, name_of_wire, name_to_wire};
+use crate::manifest::{self, Assembly, InvalidManifest, SEGMENTS, name_of_wire, name_to_wire};
 use crate::train::TrainedModel;
 use bytes::Bytes;
 use portrait_learning::Model;
-use portrait_profile::{FeatureSchema, ModelVersion, SegmentId};
+use portrait_profile::{FeatureSchema, ModelVersion, SegmentId, Timestamp};
 use portrait_proto::time;
-use portrait_proto::v1::{ModelManifest, ModelPart, TrainingCause};
-use portrait_store::{LeaseToken, PartName, PublishedModel, Registry, RegistryChange};
+use portrait_proto::v1::{ModelManifest, ModelPart, NodeStatus, TrainingCause};
+use portrait_store::{LeaseToken, PartName, PublishedModel, Registry, RegistryChange, RegistryNo};
 use prost::Message;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Options of a publication.
 pub(crate) struct PublishOptions {
@@ -27,55 +27,50 @@ pub(crate) struct PublishOptions {
     pub(crate) applied_total: u64,
 }
 
+/// Version that became the active one.
+pub(crate) struct Activation {
+    /// Manifest of the version.
+    pub(crate) manifest: ModelManifest,
+    /// Version that was active before; none for the first.
+    pub(crate) previous: Option<ModelVersion>,
+    /// Number of the registry with the activation.
+    registry_no: RegistryNo,
+}
+
+/// Manifest of a candidate with the bytes of its parts.
+struct Candidate {
+    manifest: ModelManifest,
+    parts: Vec<Bytes>,
+}
+
 /// Publishes a trained model and activates it.
 ///
 /// # Errors
-/// `InertiaIncreased` if the quality check fails; store errors, among them a lost lease.
+/// `InertiaIncreased` if the quality check fails, `Candidate` if a node would refuse the model; store errors, among them
+/// a lost lease.
 pub(crate) async fn publish(
     shared: &ModelContext,
-    trained: &TrainedModel,
+    trained: TrainedModel,
     options: &PublishOptions,
-) -> Result<ModelManifest, Error> {
+) -> Result<Activation, Error> {
     if !options.force {
-        check_quality(trained, shared.config.inertia_increase_max)?;
+        check_quality(&trained, shared.config.inertia_increase_max)?;
     }
-    let bytes = Bytes::from(trained.model.encode());
-    // Same decoding as on every node: a model that cannot be read back is never published.
-    let checked = Model::decode(&bytes, FeatureSchema::current())?;
-    let mut parts = vec![put_part(shared, SEGMENTS, bytes).await?];
-    // Parts first, registry last: a crash in between leaves unused parts, never a version without its parts.
-    for (kind, bytes) in trained.model.predictors().encode() {
-        parts.push(put_part(shared, kind, bytes.into()).await?);
-    }
-    let names = parts.iter().filter_map(|part| name_of_wire(&part.name)).collect();
     let now = shared.now();
-    let manifest = ModelManifest {
-        version: checked.version.get(),
-        parent_version: checked.parent.map_or(0, ModelVersion::get),
+    let header = ModelManifest {
         trained_at: Some(time::to_wire(now)),
-        as_of: Some(time::to_wire(checked.as_of)),
-        schema_hash: checked.schema_hash,
-        rows: trained.rows as u64,
-        segments: u32::try_from(checked.segments.len()).unwrap_or(u32::MAX),
         cause: options.cause.into(),
-        quality: Some(trained.quality),
-        parts,
         applied_total: options.applied_total,
-        next_segment: checked.next_segment.get(),
+        ..ModelManifest::default()
     };
-    let published =
-        PublishedModel { version: checked.version, at: now, manifest: manifest.encode_to_vec().into() };
-    // Read as late as possible: the change is refused if the registry has moved since.
-    let registry = shared.stored_registry().await?;
-    let (forget, forget_parts) = expired_versions(&registry, names, shared.config.versions_kept);
-    let change = RegistryChange {
-        expected: registry.registry_no,
-        publish: Some((options.token, published)),
-        activate: Some(checked.version),
-        forget,
-        forget_parts,
-    };
-    shared.store.change_registry(change).await?;
+    // Encoding and decoding take seconds for a large shop: not on a thread that answers calls.
+    let candidate = tokio::task::spawn_blocking(move || Candidate::checked(&trained, header)).await;
+    let Candidate { manifest, parts } = candidate.map_err(|_| Error::Panicked)??;
+    // Parts first, registry last: a crash in between leaves unused parts, never a version without its parts.
+    for part in parts {
+        shared.store.put_part(part).await?;
+    }
+    let registry_no = add_to_registry(shared, &manifest, options.token, now).await?;
     shared.metrics.published(&manifest);
     tracing::info!(
         version = manifest.version,
@@ -83,25 +78,100 @@ pub(crate) async fn publish(
         segments = manifest.segments,
         "model published"
     );
-    Ok(manifest)
+    let previous = ModelVersion::new(manifest.parent_version);
+    Ok(Activation { manifest, previous, registry_no })
 }
 
-/// Stores a part and returns its manifest entry.
-async fn put_part(shared: &ModelContext, kind: &str, bytes: Bytes) -> Result<ModelPart, Error> {
-    let size = bytes.len() as u64;
-    let name = shared.store.put_part(bytes).await?;
-    Ok(ModelPart { name: name_to_wire(name), kind: kind.to_owned(), size })
+/// Adds a version to the registry, activates it and removes the expired ones, in one change.
+async fn add_to_registry(
+    shared: &ModelContext,
+    manifest: &ModelManifest,
+    token: LeaseToken,
+    now: Timestamp,
+) -> Result<RegistryNo, Error> {
+    let version = ModelVersion::new(manifest.version).ok_or(Error::Panicked)?;
+    let names = manifest.parts.iter().filter_map(|part| name_of_wire(&part.name)).collect();
+    let published = PublishedModel { version, at: now, manifest: manifest.encode_to_vec().into() };
+    // Read as late as possible: the change is refused if the registry has moved since.
+    let registry = shared.stored_registry().await?;
+    let (forget, forget_parts) = expired_versions(&registry, names, shared.config.versions_kept);
+    let change = RegistryChange {
+        trainer: Some(token),
+        publish: Some(published),
+        activate: Some(version),
+        forget,
+        forget_parts,
+        ..RegistryChange::of(registry.registry_no)
+    };
+    Ok(shared.store.change_registry(change).await?)
 }
 
-/// Checks that inertia has not increased beyond the limit against the served model, both measured on the same
-/// vectors.
+impl Candidate {
+    /// Encodes a model and checks it as a node does: what a node would refuse is never published.
+    fn checked(trained: &TrainedModel, header: ModelManifest) -> Result<Self, Error> {
+        let model = &trained.model;
+        let segments = (SEGMENTS, model.encode());
+        let encoded = std::iter::once(segments).chain(model.predictors().encode());
+        let mut parts = Vec::new();
+        let mut entries = Vec::new();
+        for (kind, bytes) in encoded {
+            let name = name_to_wire(PartName::of(&bytes));
+            entries.push(ModelPart { name, kind: kind.to_owned(), size: bytes.len() as u64 });
+            parts.push(Bytes::from(bytes));
+        }
+        let manifest = ModelManifest {
+            version: model.version.get(),
+            parent_version: model.parent.map_or(0, ModelVersion::get),
+            as_of: Some(time::to_wire(model.as_of)),
+            schema_hash: model.schema_hash,
+            rows: trained.rows as u64,
+            segments: u32::try_from(model.segments.len()).unwrap_or(u32::MAX),
+            quality: Some(trained.quality),
+            parts: entries,
+            next_segment: model.next_segment.get(),
+            limits: trained.limits.clone(),
+            ..header
+        };
+        let candidate = Self { manifest, parts };
+        candidate.check().map_err(|problem| Error::Candidate { problem })?;
+        Ok(candidate)
+    }
+
+    fn check(&self) -> Result<(), InvalidManifest> {
+        let mut assembly = Assembly::begin(&self.manifest.encode_to_vec())?;
+        for ((kind, name), bytes) in assembly.parts().to_vec().iter().zip(&self.parts) {
+            assembly.add(kind, *name, Some(bytes))?;
+        }
+        assembly.finish().map(drop)
+    }
+}
+
+/// Waits until every watching node has acknowledged or refused the activated version, or another version is active, at
+/// most `model.acknowledge_timeout`. Returns the status of the nodes that watched.
+pub(crate) async fn await_nodes(shared: &ModelContext, activation: &Activation) -> Vec<NodeStatus> {
+    let version = activation.manifest.version;
+    let mut registry = shared.registry.subscribe();
+    let superseded = registry.wait_for(|registry| {
+        let active = registry.active.map_or(0, ModelVersion::get);
+        registry.registry_no >= activation.registry_no && active != version
+    });
+    tokio::select! {
+        nodes = shared.nodes.acknowledged(version, shared.config.acknowledge_timeout) => nodes,
+        // Nodes skip to the newest version: nobody will acknowledge this one any more.
+        _ = superseded => shared.nodes.list(),
+    }
+}
+
+/// Checks that inertia has not increased beyond the limit against a served model with as many segments, both measured
+/// on the same vectors.
 fn check_quality(trained: &TrainedModel, inertia_increase_max: f64) -> Result<(), Error> {
     let Some(served) = trained.quality.parent_inertia_per_row.filter(|served| *served > 0.0) else {
         return Ok(());
     };
     let increase = trained.quality.inertia_per_row / served - 1.0;
-    // Fewer segments raise inertia by construction. A caller that requests fewer passes `force`.
-    if increase > inertia_increase_max {
+    // Fewer segments raise inertia by construction, which says nothing about the model.
+    let is_comparable = trained.served_segments == Some(trained.model.segments.len());
+    if is_comparable && increase > inertia_increase_max {
         return Err(Error::InertiaIncreased {
             increase: increase * 100.0,
             allowed: inertia_increase_max * 100.0,
@@ -154,36 +224,76 @@ pub(crate) async fn served(shared: &ModelContext) -> Result<Option<Model>, Error
     let registry = shared.stored_registry().await?;
     let active = registry.active_model().filter(|model| has_current_schema(&model.manifest));
     let Some(active) = active else { return Ok(None) };
-    let manifest = manifest::decoded(&active.manifest).and_then(|manifest| manifest::parts_of(&manifest));
-    let mut parts = BTreeMap::new();
-    for (_, name) in manifest.map_err(|error| Error::stored(active.version, &error))? {
-        if let Some(part) = shared.store.part(name).await? {
-            parts.insert(name, part);
-        }
+    let stored = |error: InvalidManifest| Error::stored(active.version, &error);
+    let mut assembly = Assembly::begin(&active.manifest).map_err(stored)?;
+    for (kind, name) in assembly.parts().to_vec() {
+        let bytes = shared.store.part(name).await?;
+        assembly.add(&kind, name, bytes.as_deref()).map_err(stored)?;
     }
-    let model = manifest::assembled(&active.manifest, &parts, FeatureSchema::current());
-    model.map(Some).map_err(|error| Error::stored(active.version, &error))
+    assembly.finish().map(Some).map_err(stored)
 }
 
-/// Activates a published version and returns the previously active one.
+/// Activates a published version.
 ///
 /// # Errors
 /// `NotFound` if the registry has no such version; store errors.
-pub(crate) async fn activate(
-    shared: &ModelContext,
-    version: ModelVersion,
-) -> Result<Option<ModelVersion>, Error> {
+pub(crate) async fn activate(shared: &ModelContext, version: ModelVersion) -> Result<Activation, Error> {
     let registry = shared.stored_registry().await?;
-    manifest::of_version(&registry, version)?;
-    let change = RegistryChange {
-        expected: registry.registry_no,
-        publish: None,
-        activate: Some(version),
-        forget: Vec::new(),
-        forget_parts: Vec::new(),
-    };
-    shared.store.change_registry(change).await?;
+    let manifest = manifest::of_version(&registry, version)?;
+    let change = RegistryChange { activate: Some(version), ..RegistryChange::of(registry.registry_no) };
+    let registry_no = shared.store.change_registry(change).await?;
     let previous_version = registry.active.map_or(0, ModelVersion::get);
     tracing::info!(version = version.get(), previous_version, "model activated");
-    Ok(registry.active)
+    Ok(Activation { manifest, previous: registry.active, registry_no })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portrait_learning::prediction::Lookalikes;
+    use portrait_learning::testing::by_views;
+    use portrait_proto::v1::ModelQuality;
+    use std::sync::Arc;
+
+    fn trained(model: Model, quality: ModelQuality) -> TrainedModel {
+        TrainedModel { model, quality, rows: 10, served_segments: Some(2), limits: Vec::new() }
+    }
+
+    fn model() -> Model {
+        by_views(ModelVersion::FIRST, [1, 2], Timestamp::EPOCH)
+    }
+
+    #[test]
+    fn only_a_candidate_with_as_many_segments_is_compared_with_the_served_model() {
+        let quality = |inertia_per_row| ModelQuality {
+            inertia_per_row,
+            parent_inertia_per_row: Some(1.0),
+            ..ModelQuality::default()
+        };
+        for (inertia, served_segments, is_refused) in
+            [(1.01, Some(2), false), (1.02, Some(2), true), (1.54, Some(3), false), (9.0, None, false)]
+        {
+            let candidate = TrainedModel { served_segments, ..trained(model(), quality(inertia)) };
+            let refused = check_quality(&candidate, 0.01);
+            assert_eq!(refused.is_err(), is_refused, "{inertia} beside {served_segments:?}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_candidate_that_a_node_would_refuse_is_an_error_with_part_check_and_value() {
+        let candidate =
+            Candidate::checked(&trained(model(), ModelQuality::default()), ModelManifest::default());
+        let candidate = candidate.expect("a model that can be served");
+        assert_eq!((candidate.manifest.version, candidate.parts.len()), (1, 1));
+
+        let mut predictors = model().predictors().clone();
+        // A sample without users can be decoded, and answers no query.
+        predictors.lookalikes =
+            Some(Arc::new(Lookalikes::new(model().embed(&vec![0.0; model().width()]).len())));
+        let model = model().with_predictors(predictors).expect("it fits together");
+        let refused = Candidate::checked(&trained(model, ModelQuality::default()), ModelManifest::default());
+        let error = refused.err().expect("a node would refuse it").to_string();
+        assert!(error.contains(r#"part "lookalikes""#), "{error}");
+        assert!(error.contains("number of similar users: 0"), "{error}");
+    }
 }

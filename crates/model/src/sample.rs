@@ -6,20 +6,21 @@ mod bottom_k;
 mod catalogue;
 mod examples;
 mod histories;
+mod limits;
 
 use crate::command::ProgressReporter;
 use crate::config::ValidConfig;
 use crate::error::Error;
 use bottom_k::BottomKSample;
-pub(crate) use catalogue::described;
+pub(crate) use catalogue::{Catalogue, described};
 pub(crate) use examples::{ExampleSets, LabelledSet};
 pub(crate) use histories::Histories;
+pub(crate) use limits::LimitCount;
 use ndarray::ArrayView2;
 use portrait_learning::drift::DriftSample;
-use portrait_learning::prediction::recommend::ItemDescription;
-use portrait_profile::{FeatureSchema, SegmentId, Timestamp, UserId};
+use portrait_profile::{FeatureSchema, ScoreTarget, SegmentId, Timestamp, UserId};
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
-use portrait_proto::v1::{FeatureVector, StreamFeaturesRequest, Transition};
+use portrait_proto::v1::{FeatureVector, StreamFeaturesRequest, TrainingLimit, Transition};
 use portrait_proto::{action, time};
 use portrait_runtime::peer::Peer;
 use std::collections::HashMap;
@@ -46,11 +47,13 @@ pub(crate) struct TrainingSample {
     /// Item histories of a part of the users.
     pub(crate) histories: Histories,
     /// Catalogue entries of those items, and of items without interactions.
-    pub(crate) catalogue: Vec<ItemDescription>,
+    pub(crate) catalogue: Catalogue,
     /// Training examples of the scorers.
     pub(crate) examples: ExampleSets,
     /// Category names; other fields refer to them by index.
     pub(crate) category_names: Vec<String>,
+    /// Category mentions that have an index, and all of them.
+    categories: LimitCount,
     values: Vec<f32>,
     width: usize,
 }
@@ -127,6 +130,22 @@ impl TrainingSample {
     /// Iterates over the segments of the sampled users.
     pub(crate) fn segments(&self) -> impl ExactSizeIterator<Item = Option<SegmentId>> {
         self.sampled.iter().map(|user| user.segment)
+    }
+
+    /// Returns the limits that left something out of the sample.
+    pub(crate) fn limits(&self) -> Vec<TrainingLimit> {
+        let users = LimitCount { used: self.len() as u64, found: self.users };
+        let examples = |target| self.examples.of(target).count;
+        let lines = [
+            users.report("model.rows_max", "users"),
+            self.histories.users.report("model.histories_max", "users with a history"),
+            self.histories.interactions.report("recommended_items", "interactions of sampled users"),
+            examples(ScoreTarget::Propensity).report("model.examples_max", "visits with an outcome"),
+            examples(ScoreTarget::Risk).report("model.examples_max", "orders with an outcome"),
+            self.categories.report("categories", "mentions of a category"),
+            self.catalogue.cold_start.report("cold_start_items", "catalogue items without interactions"),
+        ];
+        lines.into_iter().flatten().collect()
     }
 
     /// Raw vectors, `n x d`: one row per user.
@@ -227,12 +246,13 @@ impl SampleBuilder {
         if name.is_empty() {
             return None;
         }
-        if let Some(index) = self.category_indexes.get(&name) {
-            return Some(*index);
+        let known = self.category_indexes.get(&name).copied();
+        let has_space = self.category_indexes.len() < CATEGORIES_MAX;
+        self.sample.categories.count(known.is_some() || has_space);
+        if known.is_some() || !has_space {
+            return known;
         }
-        let index = u32::try_from(self.category_indexes.len())
-            .ok()
-            .filter(|_| self.category_indexes.len() < CATEGORIES_MAX)?;
+        let index = u32::try_from(self.category_indexes.len()).ok()?;
         self.sample.category_names.push(name.clone());
         self.category_indexes.insert(name, index);
         Some(index)

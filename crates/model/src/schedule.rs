@@ -7,12 +7,13 @@ use crate::context::ModelContext;
 use crate::drift::DriftMonitor;
 use crate::error::Error;
 use crate::manifest;
-use crate::publish::{self, PublishOptions};
+use crate::orphans;
+use crate::publish::{self, Activation, PublishOptions};
 use crate::sample::{self, SampleLimits};
 use crate::train::{self, TrainedModel, TrainingTask};
-use portrait_profile::{ModelVersion, PartitionLedger, Timestamp};
+use portrait_profile::{ModelVersion, PartitionLedger, TimeDelta, Timestamp};
 use portrait_proto::status::with_causes;
-use portrait_proto::v1::{DriftStatus, ModelManifest, TrainingCause};
+use portrait_proto::v1::{DriftStatus, TrainingCause};
 use portrait_store::{LeaseToken, Registry};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Interval of the trigger check. It reads one counter per partition, so it may be short.
 const TRIGGER_CHECK_INTERVAL: Duration = Duration::from_millis(200);
+/// Checks without a new record after which an import counts as ended: one second. A file is read without pauses that long.
+const QUIET_CHECKS: u32 = 5;
+/// Age of a model from which growth alone triggers a training while records keep coming. Shorter, and an import of minutes would
+/// share the machine with several trainings.
+const GROWTH_AGE_MIN: TimeDelta = TimeDelta::from_minutes(10);
+
 /// Task that checks triggers and trains while this process holds the lease.
 pub(crate) struct Trainer {
     shared: Arc<ModelContext>,
@@ -30,6 +37,24 @@ pub(crate) struct Trainer {
     /// Applied records at the newest drift check, and at the newest attempt to train.
     drift_checked_applied: u64,
     tried_applied: u64,
+    /// Applied records at the newest check, and the number of checks since that found no more.
+    seen_applied: u64,
+    quiet_checks: u32,
+    /// Parts of interrupted trainings may be stored; false once they are removed.
+    may_have_orphans: bool,
+}
+
+/// Training that a trigger has made due.
+struct DueTraining {
+    cause: TrainingCause,
+    segments: SegmentCount,
+}
+
+impl DueTraining {
+    /// Training that keeps the number of segments.
+    fn of(cause: TrainingCause) -> Self {
+        Self { cause, segments: SegmentCount::Unchanged }
+    }
 }
 
 impl Trainer {
@@ -37,7 +62,17 @@ impl Trainer {
     pub(crate) fn new(shared: Arc<ModelContext>, commands: mpsc::Receiver<TrainerCommand>) -> Self {
         let drift_checked_at = shared.now();
         let drift = DriftMonitor::new(shared.config.drift_rows_min);
-        Self { shared, commands, drift, drift_checked_at, drift_checked_applied: 0, tried_applied: 0 }
+        Self {
+            shared,
+            commands,
+            drift,
+            drift_checked_at,
+            drift_checked_applied: 0,
+            tried_applied: 0,
+            seen_applied: 0,
+            quiet_checks: 0,
+            may_have_orphans: true,
+        }
     }
 
     /// Runs until the service drains. A training that is running then is abandoned and publishes nothing.
@@ -55,14 +90,46 @@ impl Trainer {
                 // Commands first: a caller waits, a trigger can be checked on the next tick.
                 biased;
                 Some(command) = self.commands.recv() => self.execute(command).await,
-                _ = ticks.tick(), if self.shared.config.automatic => {
-                    if let Err(error) = self.check_triggers().await {
-                        self.shared.metrics.failed();
-                        tracing::warn!(error = with_causes(&error), "training failed");
-                    }
-                }
+                _ = ticks.tick() => self.tick().await,
             }
         }
+    }
+
+    async fn tick(&mut self) {
+        if self.may_have_orphans
+            && let Err(error) = self.remove_orphans().await
+        {
+            tracing::warn!(
+                error = with_causes(&error),
+                "parts of an interrupted training cannot be removed; retrying"
+            );
+        }
+        if self.shared.config.automatic
+            && let Err(error) = self.check_triggers().await
+        {
+            self.shared.metrics.failed();
+            tracing::warn!(error = with_causes(&error), "training failed");
+        }
+    }
+
+    /// Removes the parts of a training that was killed, once nobody trains.
+    async fn remove_orphans(&mut self) -> Result<(), Error> {
+        let registry = self.shared.stored_registry().await?;
+        // Checked without the lease first: taking it would fence off a trainer that starts at the same time, for nothing.
+        if orphans::orphans(&self.shared, &registry).await?.is_empty() {
+            self.may_have_orphans = false;
+            return Ok(());
+        }
+        let store = Arc::clone(&self.shared.store);
+        let ttl = self.shared.config.lease_ttl;
+        // Held by the trainer that may have stored them: its lease ends, or it publishes them.
+        let Some(token) = store.acquire_training(self.shared.nonce, ttl, self.shared.now()).await? else {
+            return Ok(());
+        };
+        let removed = orphans::remove(&self.shared, token).await;
+        store.release_training(token).await?;
+        self.may_have_orphans = removed.is_err();
+        removed
     }
 
     async fn execute(&mut self, command: TrainerCommand) {
@@ -97,28 +164,30 @@ impl Trainer {
     async fn check_triggers(&mut self) -> Result<(), Error> {
         let registry = self.shared.registry.borrow().clone();
         let applied = applied_total(&self.shared).await?;
-        let Some(cause) = self.due_trigger(&registry, applied).await? else { return Ok(()) };
+        self.quiet_checks =
+            if applied == self.seen_applied { self.quiet_checks.saturating_add(1) } else { 0 };
+        self.seen_applied = applied;
+        let Some(due) = self.due_trigger(&registry, applied).await? else { return Ok(()) };
         // Noted before the attempt, so that a training that fails is not repeated on every tick.
         self.tried_applied = applied;
-        match self.train(cause, SegmentCount::Unchanged, false, ProgressReporter::silent()).await {
+        match self.train(due.cause, due.segments, false, ProgressReporter::silent()).await {
             // Expected: another process is training, or there are not enough users yet.
             Err(Error::Busy | Error::TooFew { .. }) => Ok(()),
             trained => trained.map(drop),
         }
     }
 
-    async fn due_trigger(
-        &mut self,
-        registry: &Registry,
-        applied: u64,
-    ) -> Result<Option<TrainingCause>, Error> {
+    async fn due_trigger(&mut self, registry: &Registry, applied: u64) -> Result<Option<DueTraining>, Error> {
         let config = &self.shared.config;
-        // Wait for twice as many records as at the last attempt: a shop with too few users is not streamed again
-        // every 200 ms.
-        let grown = applied >= (config.rows_min as u64).max(self.tried_applied.saturating_mul(2));
+        // Twice as many records as at the last attempt: a shop with too few users is not streamed again every 200 ms. At the end of
+        // an import nothing more will come, so a single new record suffices.
+        let is_quiet = self.quiet_checks >= QUIET_CHECKS;
+        let is_doubled =
+            applied >= self.tried_applied.saturating_mul(2) || is_quiet && applied > self.tried_applied;
+        let grown = applied >= config.rows_min as u64 && is_doubled;
         let active = registry.active_model().filter(|model| publish::has_current_schema(&model.manifest));
         let Some(active) = active else {
-            return Ok(grown.then_some(TrainingCause::First));
+            return Ok(grown.then(|| DueTraining::of(TrainingCause::First)));
         };
         let newest = registry.models.last().unwrap_or(active);
         let trained_applied =
@@ -129,10 +198,20 @@ impl Trainer {
             return Ok(None);
         }
         if self.shared.now().since(newest.at) >= config.interval {
-            return Ok(Some(TrainingCause::Schedule));
+            return Ok(Some(DueTraining::of(TrainingCause::Schedule)));
         }
         if config.retrain_after_records > 0 && new_records >= config.retrain_after_records {
-            return Ok(Some(TrainingCause::Volume));
+            return Ok(Some(DueTraining::of(TrainingCause::Volume)));
+        }
+        // A model that learned from less than half of the records is outdated at any age: the first model of an import has seen its
+        // first second only.
+        let is_settled = is_quiet || self.shared.now().since(newest.at) >= GROWTH_AGE_MIN;
+        if config.retrain_on_growth && new_records >= trained_applied.max(self.tried_applied) && is_settled {
+            // A shop that has doubled may have other groups of users than the few that the model saw.
+            return Ok(Some(DueTraining {
+                segments: SegmentCount::Auto,
+                ..DueTraining::of(TrainingCause::Volume)
+            }));
         }
         // A check streams a sample of all vectors, and without new records it would find the same.
         if self.shared.now().since(self.drift_checked_at) < config.drift_interval
@@ -143,7 +222,8 @@ impl Trainer {
         self.drift_checked_at = self.shared.now();
         self.drift_checked_applied = applied;
         let check = self.check_drift(active.version).await?;
-        Ok(check.is_some_and(|(_, persists)| persists).then_some(TrainingCause::Drift))
+        let persists = check.is_some_and(|(_, persists)| persists);
+        Ok(persists.then(|| DueTraining::of(TrainingCause::Drift)))
     }
 
     /// Checks a sample for drift and returns the status and whether it has persisted long enough; none if another
@@ -192,7 +272,7 @@ impl Trainer {
         count: SegmentCount,
         force: bool,
         progress: ProgressReporter,
-    ) -> Result<ModelManifest, Error> {
+    ) -> Result<Activation, Error> {
         let store = Arc::clone(&self.shared.store);
         let ttl = self.shared.config.lease_ttl;
         let lease = store.acquire_training(self.shared.nonce, ttl, self.shared.now()).await?;
@@ -201,6 +281,10 @@ impl Trainer {
         #[expect(clippy::disallowed_methods, reason = "aborted when the training ends")]
         let renewal = AbortOnDropHandle::new(tokio::spawn(renew_lease(Arc::clone(&self.shared), token)));
         let trained = self.train_with(token, cause, count, force, progress).await;
+        if trained.is_err() {
+            // It may have failed between two parts. Without the lease this fails too, and the next ticks try again.
+            self.may_have_orphans = orphans::remove(&self.shared, token).await.is_err();
+        }
         // Stopped before the release: a late renewal must not keep the lease of an ended training.
         drop(renewal);
         store.release_training(token).await?;
@@ -214,8 +298,9 @@ impl Trainer {
         count: SegmentCount,
         force: bool,
         progress: ProgressReporter,
-    ) -> Result<ModelManifest, Error> {
+    ) -> Result<Activation, Error> {
         let started_at = tokio::time::Instant::now();
+        orphans::remove(&self.shared, token).await?;
         let applied_total = applied_total(&self.shared).await?;
         let registry = self.shared.stored_registry().await?;
         // From the newest version ever published, not the active one: version numbers are never reused.
@@ -232,9 +317,9 @@ impl Trainer {
         let trained = train_on_pool(task).await?;
         progress.report("publishing", 0, 0);
         let options = PublishOptions { token, cause, force, applied_total };
-        let manifest = publish::publish(&self.shared, &trained, &options).await?;
+        let activation = publish::publish(&self.shared, trained, &options).await?;
         self.shared.metrics.trained(started_at.elapsed());
-        Ok(manifest)
+        Ok(activation)
     }
 }
 

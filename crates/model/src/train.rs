@@ -7,7 +7,7 @@ mod task;
 
 use crate::command::SegmentCount;
 use crate::error::Error;
-use crate::sample::TrainingSample;
+use crate::sample::{LimitCount, TrainingSample};
 use ndarray::{Array2, ArrayView2, Axis};
 use portrait_learning::drift::DriftFeatures;
 use portrait_learning::segmentation::{
@@ -16,7 +16,7 @@ use portrait_learning::segmentation::{
 };
 use portrait_learning::{Model, Retired, Segment, TypicalCategory};
 use portrait_profile::{FeatureSchema, SegmentId};
-use portrait_proto::v1::ModelQuality;
+use portrait_proto::v1::{ModelQuality, TrainingLimit};
 use predictors::{ClusterLabels, learn_predictors};
 use std::collections::HashMap;
 pub(crate) use task::TrainingTask;
@@ -33,6 +33,10 @@ pub(crate) struct TrainedModel {
     pub(crate) model: Model,
     pub(crate) quality: ModelQuality,
     pub(crate) rows: usize,
+    /// Number of segments of the served model; none before the first.
+    pub(crate) served_segments: Option<usize>,
+    /// Limits that left something out of the training.
+    pub(crate) limits: Vec<TrainingLimit>,
 }
 
 /// Trains a model.
@@ -80,7 +84,22 @@ pub(crate) fn train(task: &TrainingTask) -> Result<TrainedModel, Error> {
     let labels = ClusterLabels { labels: &fit.labels, segments: clusters, coordinates: rows.view() };
     let model = draft.with_centroids(centroids.view())?.with_predictors(learn_predictors(task, &labels)?)?;
     let quality = ModelQuality { retained_share: retained_share(&task.sample, &model, &fit), ..quality };
-    Ok(TrainedModel { model, quality, rows: task.sample.len() })
+    let limits = limits(task, &model);
+    let served_segments = task.served.as_ref().map(|served| served.segments.len());
+    Ok(TrainedModel { model, quality, rows: task.sample.len(), served_segments, limits })
+}
+
+/// Returns the limits that left something out of the sample or of the learned tables.
+fn limits(task: &TrainingTask, model: &Model) -> Vec<TrainingLimit> {
+    let mut limits = task.sample.limits();
+    let lookalikes = model.predictors().lookalikes.as_ref().map_or(0, |sample| sample.len());
+    let users = LimitCount { used: lookalikes as u64, found: task.sample.len() as u64 };
+    limits.extend(users.report("model.lookalikes_max", "sampled users"));
+    for table in model.predictors().items.iter().flat_map(|items| items.pair_counts()) {
+        let pairs = LimitCount { used: table.kept as u64, found: table.found as u64 };
+        limits.extend(pairs.report(table.name, "pairs of items"));
+    }
+    limits
 }
 
 fn clusters(task: &TrainingTask, rows: ArrayView2<'_, f32>, params: &Params) -> Result<usize, Error> {

@@ -5,7 +5,7 @@ mod renamed;
 use crate::cluster::ClusterConfig;
 use crate::store::StoreConfig;
 use anyhow::Result;
-use portrait_runtime::config::{self, ConfigError, InvalidValue, Sources};
+use portrait_runtime::config::{self, ByteSize, ConfigError, InvalidValue, Sources};
 use portrait_runtime::server::ServerConfig;
 use portrait_runtime::telemetry::LogConfig;
 use portrait_runtime::telemetry::trace::TraceConfig;
@@ -41,7 +41,7 @@ pub struct Config {
 }
 
 /// Section `[profiles]`: settings of all services that read profiles.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProfilesConfig {
     /// Clock of decay. `wall`: the current time. `events`: the newest event, for replays of old logs.
@@ -49,6 +49,9 @@ pub struct ProfilesConfig {
     /// Address of `ModelService`, such as `http://models:50051`; empty: this process. Without an answer the active model of the
     /// store is served.
     pub models: String,
+    /// Encoded size of recently served models that are kept in memory beside the served one. Larger: rollbacks and new versions with
+    /// few changed parts are served sooner, by the time to read and decode a part (100 MB: about a second).
+    pub models_kept: ByteSize,
     /// Name of this process in the status of models and partitions; empty: its address, or the host name if it listens on every
     /// address.
     pub node: String,
@@ -84,6 +87,17 @@ impl Default for Config {
             feature: portrait_feature::Config::default(),
             model: portrait_model::Config::default(),
             query: portrait_query::Config::default(),
+        }
+    }
+}
+
+impl Default for ProfilesConfig {
+    fn default() -> Self {
+        Self {
+            clock: ProfileClock::default(),
+            models: String::new(),
+            models_kept: ByteSize::mebibytes(128),
+            node: String::new(),
         }
     }
 }

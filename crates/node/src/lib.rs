@@ -23,7 +23,7 @@ mod store;
 
 pub use cluster::ClusterConfig;
 pub use config::{Config, NodeRole, ProfilesConfig, open_store};
-pub use models::ModelFollower;
+pub use models::{ModelFollower, ModelStatus};
 pub use node::Node;
 pub use serve::serve;
 pub use store::StoreConfig;

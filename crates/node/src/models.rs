@@ -1,23 +1,26 @@
-//! Served model of this process: one watched value that all its services read. Versions come from `ModelService.WatchModels` and,
-//! as a fallback, from the registry of the store.
+//! Served model of this process: one watched value that all its services read. Versions are announced by `ModelService.WatchModels`
+//! and, as a fallback, found in the registry of the store. Parts come from the store in both cases, by the hashes of their bytes; parts
+//! of recent versions are kept.
 //!
-//! Invariant: a version is verified completely (schema, checksums, values) before it is served and acknowledged. A refused version
-//! changes nothing.
+//! Invariant: a version is verified completely (schema, checksums, values, a probe) before it is served and acknowledged. A refused
+//! version changes nothing, and is told in `/readyz` and the metrics until another one is served.
+
+mod kept;
+mod status;
 
 use anyhow::{Context, Result, bail};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use kept::KeptModels;
 use portrait_learning::{Model, ServedModel};
-use portrait_model::manifest::{assembled, decoded, name_of_wire, name_to_wire, parts_of};
+use portrait_model::{Assembly, InvalidManifest};
 use portrait_profile::FeatureSchema;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::watch_models_request::Kind as Reply;
 use portrait_proto::v1::watch_models_response::Kind;
-use portrait_proto::v1::{
-    Ack, Announcement, Hello, Nack, PartChunk, WatchModelsRequest, WatchModelsResponse,
-};
+use portrait_proto::v1::{Ack, Announcement, Hello, Nack, WatchModelsRequest, WatchModelsResponse};
 use portrait_runtime::peer::Peer;
-use portrait_store::{PartName, Store};
-use std::collections::BTreeMap;
+use portrait_store::Store;
+pub use status::ModelStatus;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -33,8 +36,6 @@ const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Capacity of the queue of acks and nacks to send.
 const MESSAGES_QUEUED_MAX: usize = 16;
-/// Maximum total size of the parts of a model, in bytes.
-const MODEL_BYTES_MAX: u64 = 1 << 30;
 
 /// Task that keeps the served model up to date.
 pub struct ModelFollower {
@@ -44,28 +45,34 @@ pub struct ModelFollower {
     /// Name of this process.
     node: String,
     served: watch::Sender<ServedModel>,
-    /// Parts of the served model, offered to avoid repeated transfers.
-    parts: BTreeMap<PartName, Bytes>,
+    /// Recently served models, whose parts need not be read again.
+    kept: KeptModels,
+    status: ModelStatus,
 }
 
-/// Announced model whose chunks are arriving.
-struct IncomingModel {
-    version: u64,
-    manifest: Vec<u8>,
-    parts: BTreeMap<PartName, BytesMut>,
-    /// Bytes that may still arrive.
-    bytes_left: u64,
+/// Reason that a version is not served.
+#[derive(Debug, thiserror::Error)]
+enum LoadError {
+    /// The version can never be served by this release.
+    #[error(transparent)]
+    Refused(#[from] InvalidManifest),
+    /// The parts cannot be read now.
+    #[error("the parts cannot be read")]
+    Store(#[from] portrait_store::Error),
 }
 
 impl ModelFollower {
-    /// Serves the active model of the store; returns the follower and the watched value.
+    /// Serves the active model of the store; returns the follower and the watched value. Parts of recently served models are kept up
+    /// to `kept_bytes` of encoded size, beside the served model.
     pub async fn start(
         store: Arc<dyn Store>,
         peer: Peer,
         node: String,
+        kept_bytes: u64,
+        status: ModelStatus,
     ) -> (Self, watch::Receiver<ServedModel>) {
         let (served, receiver) = watch::channel(None);
-        let mut follower = Self { store, peer, node, served, parts: BTreeMap::new() };
+        let mut follower = Self { store, peer, node, served, kept: KeptModels::new(kept_bytes), status };
         follower.read_store().await;
         (follower, receiver)
     }
@@ -94,37 +101,64 @@ impl ModelFollower {
         self.served.borrow().as_ref().map_or(0, |model| model.version.get())
     }
 
-    /// Serves the active model of the store if it differs from the served one.
-    async fn read_store(&mut self) {
-        if let Err(error) = self.try_read_store().await {
-            tracing::warn!(error = format!("{error:#}"), "stored model cannot be served");
+    /// Serves the active model of the store if it differs from the served one. Returns the message for the model service, if the
+    /// served version has changed or was refused.
+    async fn read_store(&mut self) -> Option<Reply> {
+        let registry = match self.store.registry(None, Duration::ZERO).await {
+            Ok(registry) => registry,
+            Err(error) => {
+                tracing::warn!(%error, "model registry cannot be read; retrying");
+                return None;
+            }
+        };
+        // Compared by version for equality, not order: a rollback activates an older version.
+        let active = registry.active_model().filter(|active| active.version.get() != self.version())?;
+        let version = active.version.get();
+        match self.load(version, active.manifest.clone()).await {
+            Ok(()) => Some(Reply::Ack(Ack { version })),
+            Err(LoadError::Refused(problem)) => Some(self.refuse(version, &problem.to_string())),
+            Err(error @ LoadError::Store(_)) => {
+                tracing::warn!(
+                    version,
+                    error = format!("{:#}", anyhow::Error::from(error)),
+                    "model cannot be read; retrying"
+                );
+                None
+            }
         }
     }
 
-    async fn try_read_store(&mut self) -> Result<()> {
-        let registry = self.store.registry(None, Duration::ZERO).await?;
-        // Compared by version for equality, not order: a rollback activates an older version.
-        let Some(active) = registry.active_model().filter(|active| active.version.get() != self.version())
-        else {
-            return Ok(());
+    /// Loads a version and serves it.
+    async fn load(&mut self, version: u64, manifest: Bytes) -> Result<(), LoadError> {
+        let model = match self.kept.model(version, &manifest) {
+            Some(model) => model,
+            None => Arc::new(self.assemble(&manifest).await?),
         };
-        let mut parts = BTreeMap::new();
-        for (_, name) in parts_of(&decoded(&active.manifest)?)? {
-            // A missing part is not skipped silently: `assembled` fails and names it.
-            if let Some(bytes) = self.store.part(name).await? {
-                parts.insert(name, bytes);
-            }
-        }
-        let model = assembled(&active.manifest, &parts, FeatureSchema::current())?;
-        self.serve(model, parts);
+        self.kept.keep(version, manifest, &model);
+        tracing::info!(version, segments = model.segments.len(), "model served");
+        // One swap of the watched value: no call sees parts of two versions.
+        self.served.send_replace(Some(model));
+        self.status.served(version);
         Ok(())
     }
 
-    fn serve(&mut self, model: Model, parts: BTreeMap<PartName, Bytes>) {
-        tracing::info!(version = model.version.get(), segments = model.segments.len(), "model served");
-        self.parts = parts;
-        // One swap of the watched value: no call sees parts of two versions.
-        self.served.send_replace(Some(Arc::new(model)));
+    /// Assembles a model from kept parts and parts of the store.
+    async fn assemble(&self, manifest: &Bytes) -> Result<Model, LoadError> {
+        let mut assembly = Assembly::begin(manifest)?;
+        for (kind, name) in assembly.parts().to_vec() {
+            if let Some(model) = self.kept.with_part(&kind, name) {
+                assembly.share(&kind, &model);
+                continue;
+            }
+            // One part after the other: the bytes of a part are dropped before the next one is read.
+            let bytes = self.store.part(name).await?;
+            assembly = on_blocking_thread(move || {
+                assembly.add(&kind, name, bytes.as_deref())?;
+                Ok(assembly)
+            })
+            .await?;
+        }
+        Ok(on_blocking_thread(move || assembly.finish()).await?)
     }
 
     /// Watches the model service over one connection, from `Hello` to its end.
@@ -134,16 +168,16 @@ impl ModelFollower {
         let mut client = ModelServiceClient::new(self.peer.clone()).max_decoding_message_size(16 << 20);
         let mut messages = client.watch_models(ReceiverStream::new(receiver)).await?.into_inner();
         let mut store_poll = tokio::time::interval(STORE_READ_INTERVAL);
-        let mut incoming = None;
         loop {
-            tokio::select! {
+            let reply = tokio::select! {
                 message = messages.message() => {
                     let message = message?.context("the model service ended the watch")?;
-                    if let Some(reply) = self.handle_message(message, &mut incoming) {
-                        replies.send(reply_request(reply)).await?;
-                    }
+                    self.handle_message(message).await?
                 }
                 _ = store_poll.tick() => self.read_store().await,
+            };
+            if let Some(reply) = reply {
+                replies.send(reply_request(reply)).await?;
             }
         }
     }
@@ -153,97 +187,43 @@ impl ModelFollower {
             node: self.node.clone(),
             serving_version: self.version(),
             schema_hash: FeatureSchema::current().hash(),
-            known_parts: self.parts.keys().map(|name| name_to_wire(*name)).collect(),
         }
     }
 
     /// Handles a message; returns the ack or nack to send, if any.
-    fn handle_message(
-        &mut self,
-        message: WatchModelsResponse,
-        incoming: &mut Option<IncomingModel>,
-    ) -> Option<Reply> {
-        match message.kind? {
-            Kind::Announcement(announcement) => {
-                let version = announcement.version;
-                match self.start_incoming(announcement) {
-                    Ok(incoming_model) => *incoming = Some(incoming_model),
-                    Err(error) => return Some(nack(version, &error)),
-                }
-            }
-            Kind::Chunk(chunk) => {
-                let Some(incoming_model) = incoming else { return None };
-                if let Err(error) = incoming_model.add(&chunk) {
-                    let version = incoming_model.version;
-                    // The rest of a refused model is dropped, also its later chunks.
-                    *incoming = None;
-                    return Some(nack(version, &error));
-                }
-            }
-            Kind::Complete(complete) => {
-                let incoming_model =
-                    incoming.take().filter(|incoming_model| incoming_model.version == complete.version)?;
-                return Some(match self.finish(incoming_model) {
-                    Ok(()) => Reply::Ack(Ack { version: complete.version }),
-                    Err(error) => nack(complete.version, &error),
-                });
-            }
-            Kind::Heartbeat(_) => {}
-        }
-        None
-    }
-
-    /// Starts receiving an announced model, with the parts that this node has already.
-    fn start_incoming(&self, announcement: Announcement) -> Result<IncomingModel> {
+    ///
+    /// # Errors
+    /// If the store cannot be read: the next watch is announced the version again.
+    async fn handle_message(&mut self, message: WatchModelsResponse) -> Result<Option<Reply>> {
+        let Some(Kind::Announcement(announcement)) = message.kind else { return Ok(None) };
         let Announcement { version, manifest, checksum } = announcement;
         if xxh64(&manifest, 0) != checksum {
             // Damaged in transit: the manifest itself has no hash, its parts do.
-            bail!("the manifest's checksum differs");
+            return Ok(Some(self.refuse(version, "the manifest's checksum differs")));
         }
-        let announced = decoded(&manifest)?;
-        let size_bytes = announced.parts.iter().map(|part| part.size).fold(0, u64::saturating_add);
-        // Checked before anything is allocated, since the sizes come from another process.
-        if size_bytes > MODEL_BYTES_MAX {
-            bail!("the model has {size_bytes} bytes, at most {MODEL_BYTES_MAX} are allowed");
+        match self.load(version, manifest.into()).await {
+            Ok(()) => Ok(Some(Reply::Ack(Ack { version }))),
+            Err(LoadError::Refused(problem)) => Ok(Some(self.refuse(version, &problem.to_string()))),
+            Err(error @ LoadError::Store(_)) => bail!(error),
         }
-        let mut parts = BTreeMap::new();
-        for (_, name) in parts_of(&announced)? {
-            // Parts are content-addressed: an equal name means equal bytes, so only missing parts are sent.
-            let known = self.parts.get(&name).map_or_else(BytesMut::new, |bytes| BytesMut::from(&bytes[..]));
-            parts.insert(name, known);
-        }
-        Ok(IncomingModel { version, manifest, parts, bytes_left: size_bytes })
     }
 
-    /// Verifies a completely received model and serves it.
-    fn finish(&mut self, incoming: IncomingModel) -> Result<()> {
-        let parts: BTreeMap<PartName, Bytes> =
-            incoming.parts.into_iter().map(|(name, bytes)| (name, bytes.freeze())).collect();
-        let model = assembled(&incoming.manifest, &parts, FeatureSchema::current())?;
-        self.serve(model, parts);
-        Ok(())
+    fn refuse(&self, version: u64, message: &str) -> Reply {
+        tracing::error!(version, message, "model refused; previous version stays in service");
+        self.status.refused(version, self.version(), message);
+        Reply::Nack(Nack { version, message: message.to_owned() })
     }
 }
 
-impl IncomingModel {
-    fn add(&mut self, chunk: &PartChunk) -> Result<()> {
-        let name = name_of_wire(&chunk.name).context("the name of a part is not 16 bytes long")?;
-        let part = self.parts.get_mut(&name).context("a chunk belongs to no part of the manifest")?;
-        // Chunks of a part arrive in order; a gap means a lost message.
-        if part.len() as u64 != chunk.offset {
-            bail!("a chunk starts at offset {}, expected {}", chunk.offset, part.len());
-        }
-        let left = self.bytes_left.checked_sub(chunk.data.len() as u64);
-        self.bytes_left = left.context("the parts are larger than the manifest says")?;
-        part.extend_from_slice(&chunk.data);
-        Ok(())
+/// Runs `work` on a thread that may block: decoding 100 MB takes half a second.
+async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, InvalidManifest> + Send + 'static,
+) -> Result<T, InvalidManifest> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        // The runtime ends, or the decoder panicked: neither can be served.
+        Err(_) => Err(InvalidManifest::Damaged),
     }
-}
-
-fn nack(version: u64, error: &anyhow::Error) -> Reply {
-    let message = format!("{error:#}");
-    tracing::error!(version, message, "model refused; previous version stays in service");
-    Reply::Nack(Nack { version, message })
 }
 
 fn reply_request(kind: Reply) -> WatchModelsRequest {

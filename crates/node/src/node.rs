@@ -1,6 +1,6 @@
 //! Running node: start, addresses and drain. The binary, the demo, the benchmarks and the tests start the same node.
 
-use crate::models::ModelFollower;
+use crate::models::{ModelFollower, ModelStatus};
 use crate::roles::{NodeDeps, RoleServices};
 use crate::store::OpenedStore;
 use crate::{Config, NodeRole};
@@ -11,6 +11,7 @@ use portrait_runtime::server::{BoundServer, DrainOutcome, ServeError};
 use portrait_runtime::telemetry::trace::Tracing;
 use portrait_runtime::telemetry::{Metrics, Telemetry};
 use portrait_runtime::{SharedClock, SystemClock};
+use portrait_store::Store;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,11 +68,14 @@ impl Node {
         };
         let tracing = Tracing::begin(&config.trace, role.service(), node.clone())?;
         let telemetry = Telemetry { metrics: Metrics::new()?, tracing: tracing.clone() };
-        let (follower, model) = ModelFollower::start(Arc::clone(&store), models, node.clone()).await;
+        let health = Health::default();
+        let model_status = ModelStatus::new(&telemetry.of("portrait-node").meter, health.clone());
+        let kept_bytes = config.profiles.models_kept.bytes();
+        let (follower, model) =
+            ModelFollower::start(Arc::clone(&store), models, node.clone(), kept_bytes, model_status).await;
         let deps = NodeDeps { store: &store, clock: &clock, telemetry: &telemetry, node, model, features };
         let services = RoleServices::build(role, &deps, &config)?;
         let model_follower = tokio::spawn(follower.run(shutdown.clone()));
-        let health = Health::default();
         let served = services.grpc_services(telemetry, health.clone());
         let services = services.run(&health, &shutdown, &drained, model_follower);
         let drain_delay = config.server.drain_delay.duration();
@@ -104,6 +108,11 @@ impl Node {
     /// Returns the URL of the HTTP port.
     pub fn http_url(&self) -> String {
         format!("http://{}", self.http_addr)
+    }
+
+    /// Returns the store, for more readers in the same process: an embedded store can be opened once.
+    pub fn store(&self) -> Arc<dyn Store> {
+        self.store.store()
     }
 
     /// Waits until the store has failed for good; only a restart helps.

@@ -1,5 +1,7 @@
-//! Command line: parses the arguments and runs one command. Exit codes: 0 on success, 1 on failure, 2 for invalid arguments.
+//! Command line: parses the arguments and runs one command. Exit codes: 0 on success, 1 on failure, 2 for invalid arguments, 4 if
+//! the command did its work and a part of the deployment has not followed.
 
+use crate::incomplete::Incomplete;
 use crate::{
     card, doctor, erase, import, lab, next_action, probe, recommend, score, segments, serve, similar, token,
     train, watch,
@@ -57,6 +59,9 @@ enum Command {
     Bench(lab::BenchArgs),
 }
 
+/// Exit code of [`Incomplete`].
+const EXIT_INCOMPLETE: u8 = 4;
+
 /// Parses the arguments of this process and runs their command.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -100,5 +105,5 @@ async fn run(command: Command) -> anyhow::Result<()> {
 fn failed(error: &anyhow::Error) -> ExitCode {
     // `{:#}` prints the chain of causes on one line.
     eprintln!("error: {error:#}");
-    ExitCode::FAILURE
+    if error.is::<Incomplete>() { ExitCode::from(EXIT_INCOMPLETE) } else { ExitCode::FAILURE }
 }

@@ -1,5 +1,6 @@
 //! `portrait next`: predicted probabilities of a user's next action, as bars or JSON.
 
+use crate::first_model;
 use anyhow::Result;
 use clap::Args;
 use portrait_client::ServerArgs;
@@ -29,10 +30,13 @@ const BAR_COLUMNS: f64 = 40.0;
 /// # Errors
 /// If the server cannot be reached or has no model.
 pub async fn run(args: NextActionArgs) -> Result<()> {
-    let mut query = QueryServiceClient::new(args.server.connect().await?);
+    let router = args.server.connect().await?;
     let request =
         PredictNextActionRequest { user_id: args.user.clone(), ..PredictNextActionRequest::default() };
-    let response = query.predict_next_action(request).await?.into_inner();
+    let query = QueryServiceClient::new(router.clone());
+    let response =
+        first_model::when_served(&router, async || query.clone().predict_next_action(request.clone()).await)
+            .await?;
     if args.json {
         let action =
             |next: &NextAction| json!({"action": word(next.action()), "probability": next.probability});

@@ -1,5 +1,6 @@
 //! `portrait recommend`: recommended items of a user with reasons, as a table or JSON.
 
+use crate::first_model;
 use anyhow::Result;
 use clap::Args;
 use comfy_table::{Table, presets};
@@ -39,7 +40,7 @@ pub struct RecommendArgs {
 /// # Errors
 /// If the server cannot be reached or has no model of items.
 pub async fn run(args: RecommendArgs) -> Result<()> {
-    let mut query = QueryServiceClient::new(args.server.connect().await?);
+    let router = args.server.connect().await?;
     let request = RecommendRequest {
         user_id: args.user,
         count: args.count,
@@ -48,7 +49,9 @@ pub async fn run(args: RecommendArgs) -> Result<()> {
         categories: args.categories,
         ..RecommendRequest::default()
     };
-    let response = query.recommend(request).await?.into_inner();
+    let query = QueryServiceClient::new(router.clone());
+    let response =
+        first_model::when_served(&router, async || query.clone().recommend(request.clone()).await).await?;
     if args.json {
         let items: Vec<_> = response.items.iter().map(item_json).collect();
         println!(

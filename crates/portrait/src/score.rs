@@ -1,5 +1,6 @@
 //! `portrait score`: a user's propensity to buy or risk of a bad order, with the contributions to the score, as a table or JSON.
 
+use crate::first_model;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
@@ -42,7 +43,7 @@ pub enum ScoreTargetArg {
 /// # Errors
 /// If the server cannot be reached, does not know the user, or has no model of this score.
 pub async fn run(args: ScoreArgs) -> Result<()> {
-    let mut query = QueryServiceClient::new(args.server.connect().await?);
+    let router = args.server.connect().await?;
     let target = match args.target {
         ScoreTargetArg::Propensity => ScoreTarget::Propensity,
         ScoreTargetArg::Risk => ScoreTarget::Risk,
@@ -53,7 +54,9 @@ pub async fn run(args: ScoreArgs) -> Result<()> {
         reasons: args.reasons,
         ..ScoreRequest::default()
     };
-    let response = query.score(request).await?.into_inner();
+    let query = QueryServiceClient::new(router.clone());
+    let response =
+        first_model::when_served(&router, async || query.clone().score(request.clone()).await).await?;
     if args.json {
         println!("{:#}", json(&response));
         return Ok(());

@@ -1,6 +1,7 @@
 //! `portrait segments`: segments of the served model as a table, one segment in detail, or the explanation of a user's segment.
 
-use anyhow::{Result, anyhow};
+use crate::first_model;
+use anyhow::Result;
 use clap::Args;
 use portrait_client::ServerArgs;
 use portrait_client::text::segments;
@@ -26,21 +27,24 @@ pub struct SegmentsArgs {
 /// # Errors
 /// If the server cannot be reached, has no model, or does not know the segment or the user.
 pub async fn run(args: SegmentsArgs) -> Result<()> {
-    let mut query = QueryServiceClient::new(args.server.connect().await?);
-    // Only the message: code and details of a status mean nothing in a terminal.
-    let status_error = |status: tonic::Status| anyhow!("{}", status.message());
+    let router = args.server.connect().await?;
+    let query = QueryServiceClient::new(router.clone());
     let text = match (args.segment_id, args.explain) {
         (Some(segment_id), _) => {
-            let response = query.get_segment(GetSegmentRequest { segment_id }).await.map_err(status_error)?;
-            response.into_inner().segment.map_or_else(String::new, |segment| segments::one(&segment))
+            let request = GetSegmentRequest { segment_id };
+            let call = async || query.clone().get_segment(request.clone()).await;
+            let response = first_model::when_served(&router, call).await?;
+            response.segment.map_or_else(String::new, |segment| segments::one(&segment))
         }
         (None, Some(user_id)) => {
             let request = ExplainSegmentRequest { user_id, ..Default::default() };
-            segments::explanation(&query.explain_segment(request).await.map_err(status_error)?.into_inner())
+            let call = async || query.clone().explain_segment(request.clone()).await;
+            segments::explanation(&first_model::when_served(&router, call).await?)
         }
-        (None, None) => segments::table(
-            &query.list_segments(ListSegmentsRequest {}).await.map_err(status_error)?.into_inner(),
-        ),
+        (None, None) => {
+            let call = async || query.clone().list_segments(ListSegmentsRequest {}).await;
+            segments::table(&first_model::when_served(&router, call).await?)
+        }
     };
     print!("{text}");
     Ok(())

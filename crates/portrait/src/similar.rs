@@ -1,5 +1,6 @@
 //! `portrait similar`: users similar to a user, as a table or JSON.
 
+use crate::first_model;
 use anyhow::Result;
 use clap::Args;
 use comfy_table::{Table, presets};
@@ -30,13 +31,16 @@ pub struct SimilarArgs {
 /// # Errors
 /// If the server cannot be reached, does not know the user, or has no model.
 pub async fn run(args: SimilarArgs) -> Result<()> {
-    let mut query = QueryServiceClient::new(args.server.connect().await?);
+    let router = args.server.connect().await?;
     let request = FindSimilarUsersRequest {
         user_id: args.user,
         count: args.count,
         ..FindSimilarUsersRequest::default()
     };
-    let response = query.find_similar_users(request).await?.into_inner();
+    let query = QueryServiceClient::new(router.clone());
+    let response =
+        first_model::when_served(&router, async || query.clone().find_similar_users(request.clone()).await)
+            .await?;
     let profile = response.profile_version;
     let model = response.model_version;
     if args.json {

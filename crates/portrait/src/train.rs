@@ -1,11 +1,14 @@
-//! `portrait train`: starts a training at the model service and prints its progress and outcome.
+//! `portrait train`: starts a training at the model service and prints its progress, its outcome, and what it left out. It ends when the
+//! watching nodes serve the model.
 
+use crate::incomplete::Incomplete;
 use anyhow::{Result, bail};
 use clap::Args;
+use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use portrait_client::text::words;
 use portrait_client::{ServerArgs, train};
-use portrait_proto::v1::TrainModelRequest;
+use portrait_proto::v1::{NodeStatus, TrainModelRequest, TrainingLimit};
 use std::time::Duration;
 
 /// Arguments of `portrait train`.
@@ -28,7 +31,7 @@ pub struct TrainArgs {
 /// Trains a model and prints the outcome.
 ///
 /// # Errors
-/// If the server cannot be reached, or no model was published.
+/// If the server cannot be reached, no model was published, or a node does not serve it.
 pub async fn run(args: TrainArgs) -> Result<()> {
     let channel = args.server.connect().await?;
     let request =
@@ -49,7 +52,7 @@ pub async fn run(args: TrainArgs) -> Result<()> {
     }
     let manifest = outcome.manifest.unwrap_or_default();
     println!(
-        "model {} is served: {} of {}",
+        "model {}: {} of {}",
         outcome.version,
         words::counted(manifest.segments.into(), "segment"),
         words::counted(manifest.rows, "user")
@@ -57,5 +60,87 @@ pub async fn run(args: TrainArgs) -> Result<()> {
     if let Some(kept) = manifest.quality.and_then(|quality| quality.retained_share) {
         println!("{:.1}% of the users keep their segment", kept * 100.0);
     }
-    Ok(())
+    if !manifest.limits.is_empty() {
+        println!("{}", limits_table(&manifest.limits));
+    }
+    rollout(outcome.version, &outcome.nodes)
+}
+
+/// Prints the nodes that serve the version.
+///
+/// # Errors
+/// [`Incomplete`] with the nodes that refuse the version or have not acknowledged it.
+fn rollout(version: u64, nodes: &[NodeStatus]) -> Result<()> {
+    let serving = nodes.iter().filter(|node| node.serving_version == version).count() as u64;
+    println!("served by {}", words::counted(serving, "node"));
+    let behind: Vec<String> = nodes
+        .iter()
+        .filter(|node| node.serving_version != version)
+        .map(|node| match node.refused_version == version {
+            true => format!("{} refuses it: {}", node.node, node.refusal),
+            false => format!("{} has not acknowledged it", node.node),
+        })
+        .collect();
+    if behind.is_empty() {
+        return Ok(());
+    }
+    Err(Incomplete(format!("model {version} is published, but {}", behind.join("; "))).into())
+}
+
+/// Renders what the training left out.
+fn limits_table(limits: &[TrainingLimit]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::ASCII_MARKDOWN);
+    table.set_header(["learned from", "of", "", "limit"]);
+    for limit in limits {
+        table.add_row([
+            words::count(limit.used),
+            words::count(limit.found),
+            limit.unit.clone(),
+            limit.name.clone(),
+        ]);
+    }
+    for column in [0, 1] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str, serving_version: u64, refused_version: u64) -> NodeStatus {
+        let refusal = "it is damaged".to_owned();
+        NodeStatus { node: name.to_owned(), serving_version, refused_version, refusal, ..Default::default() }
+    }
+
+    #[test]
+    fn a_node_that_does_not_serve_the_version_is_named_with_the_reason() {
+        assert!(rollout(2, &[]).is_ok() && rollout(2, &[node("one", 2, 1)]).is_ok());
+        let error = rollout(2, &[node("one", 2, 0), node("two", 1, 2), node("three", 1, 1)])
+            .expect_err("two are behind");
+        assert!(error.is::<Incomplete>());
+        assert_eq!(
+            error.to_string(),
+            "model 2 is published, but two refuses it: it is damaged; three has not acknowledged it"
+        );
+    }
+
+    #[test]
+    fn what_a_training_left_out_is_a_table() {
+        let limit = TrainingLimit {
+            name: "model.histories_max".to_owned(),
+            unit: "users with a history".to_owned(),
+            used: 20_000,
+            found: 717_000,
+        };
+        let text = limits_table(&[limit]).to_string();
+        assert!(
+            text.contains("20,000") && text.contains("717,000") && text.contains("model.histories_max"),
+            "{text}"
+        );
+    }
 }

@@ -21,8 +21,17 @@ use tonic_health::server::HealthReporter;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Health {
-    components: Arc<Mutex<BTreeMap<&'static str, Option<String>>>>,
+    components: Arc<Mutex<BTreeMap<&'static str, ComponentState>>>,
     ready: watch::Sender<bool>,
+}
+
+/// State of one component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ComponentState {
+    Ready,
+    /// Ready with a problem that a person should look at.
+    Degraded(String),
+    NotReady(String),
 }
 
 impl Default for Health {
@@ -34,18 +43,33 @@ impl Default for Health {
 impl Health {
     /// Marks a component as ready.
     pub fn ready(&self, component: &'static str) {
-        self.set(component, None);
+        self.set(component, ComponentState::Ready);
+    }
+
+    /// Marks a component as ready with a problem that a person should look at: `/readyz` lists it, and calls keep coming.
+    pub fn degraded(&self, component: &'static str, reason: impl Into<String>) {
+        self.set(component, ComponentState::Degraded(reason.into()));
     }
 
     /// Marks a component as not ready, with the reason. A component that must be ready before the process calls this first.
     pub fn not_ready(&self, component: &'static str, reason: impl Into<String>) {
-        self.set(component, Some(reason.into()));
+        self.set(component, ComponentState::NotReady(reason.into()));
     }
 
     /// Returns the components that are not ready, each with its reason.
     pub fn waiting_for(&self) -> Vec<(&'static str, String)> {
-        let components = self.components();
-        components.iter().filter_map(|(name, reason)| Some((*name, reason.clone()?))).collect()
+        self.reasons(|state| match state {
+            ComponentState::NotReady(reason) => Some(reason),
+            ComponentState::Ready | ComponentState::Degraded(_) => None,
+        })
+    }
+
+    /// Returns the components that are not ready or degraded, each with its reason.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        self.reasons(|state| match state {
+            ComponentState::NotReady(reason) | ComponentState::Degraded(reason) => Some(reason),
+            ComponentState::Ready => None,
+        })
     }
 
     /// Returns `true` if all components are ready.
@@ -58,15 +82,20 @@ impl Health {
         self.ready.subscribe()
     }
 
-    fn set(&self, component: &'static str, reason: Option<String>) {
+    fn reasons(&self, reason: impl Fn(&ComponentState) -> Option<&String>) -> Vec<(&'static str, String)> {
+        let components = self.components();
+        components.iter().filter_map(|(name, state)| Some((*name, reason(state)?.clone()))).collect()
+    }
+
+    fn set(&self, component: &'static str, state: ComponentState) {
         let mut components = self.components();
-        components.insert(component, reason);
-        let ready = components.values().all(Option::is_none);
+        components.insert(component, state);
+        let ready = !components.values().any(|state| matches!(state, ComponentState::NotReady(_)));
         // Under the lock, so that concurrent changes are published in their order.
         self.ready.send_if_modified(|current| std::mem::replace(current, ready) != ready);
     }
 
-    fn components(&self) -> MutexGuard<'_, BTreeMap<&'static str, Option<String>>> {
+    fn components(&self) -> MutexGuard<'_, BTreeMap<&'static str, ComponentState>> {
         self.components.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -152,5 +181,9 @@ mod tests {
             assert_eq!(health.is_ready(), waiting_for.is_empty());
         }
         assert_eq!(health.waiting_for(), [("store", "the disk is full".to_owned())]);
+        health.ready("store");
+        health.degraded("model", "version 2 is refused");
+        assert!(health.is_ready() && health.waiting_for().is_empty());
+        assert_eq!(health.problems(), [("model", "version 2 is refused".to_owned())]);
     }
 }

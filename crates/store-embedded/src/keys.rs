@@ -96,6 +96,11 @@ pub(super) fn part(name: PartName) -> [u8; 16] {
     name.get().to_be_bytes()
 }
 
+/// Returns the name in the key of a model part; none for bytes that are no such key.
+pub(super) fn part_name(key: &[u8]) -> Option<PartName> {
+    key.try_into().ok().map(|bits| PartName::new(u128::from_be_bytes(bits)))
+}
+
 /// Returns the position in a key made by [`position_key`].
 pub(super) fn position_of_key(key: &[u8]) -> Option<u64> {
     key.get(2..10)?.try_into().ok().map(u64::from_be_bytes)

@@ -14,6 +14,7 @@
 //! {prefix:workers}     hash    nonce -> expiry, name
 //! {prefix:7}:tombstones hash  pseudonym -> tombstone
 //! {prefix:7}:seen:N    string  ids of window N, in order            {prefix:models}:bell   channel of the models
+//!                                                                 {prefix:models}:parts  set    names of all parts
 //! ```
 
 use bytes::Bytes;

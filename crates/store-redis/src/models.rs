@@ -17,6 +17,8 @@ use std::time::Duration;
 const CHUNK_BYTES: usize = 256 << 10;
 /// Number of chunks in one read.
 const CHUNKS_PER_REQUEST: usize = 4;
+/// Set with the names of all parts.
+const PART_NAMES: &str = "parts";
 /// Field with the size of a part.
 const SIZE: &[u8] = b"size";
 
@@ -59,7 +61,7 @@ impl RedisStore {
         let tagged = self.keys.models();
         let parts = change.forget_parts.iter().map(|name| tagged.part(*name));
         let keys = std::iter::once(tagged.key("registry")).chain(parts).collect();
-        let trainer = change.publish.as_ref().map(|(token, _)| token_text(*token)).unwrap_or_default();
+        let trainer = change.trainer.map(token_text).unwrap_or_default();
         // Only a new model needs memory: activating and removing must work on a full server.
         let script = if change.publish.is_some() { &scripts::PUBLISH } else { &scripts::REGISTRY };
         let call = ScriptCall::new(script, keys)
@@ -72,7 +74,10 @@ impl RedisStore {
             self.cluster.request(tagged.slot, &Request::Call(call), self.write_concern(self.level)).await?;
         let mut reply = ReplyFields::of(reply, "a change of the models")?;
         match reply.text()?.as_str() {
-            "done" => Ok(next.registry_no),
+            "done" => {
+                self.forget_names(&change.forget_parts).await?;
+                Ok(next.registry_no)
+            }
             "moved" => {
                 let current = RegistryNo::new(reply.number()?);
                 Err(Error::RegistryMoved { expected: change.expected, current })
@@ -89,6 +94,8 @@ impl RedisStore {
         let size = part.len().to_string();
         let stored = self.fields(self.keys.models().slot, &key, [SIZE]).await?;
         if stored.first().and_then(Option::as_ref).is_none_or(|stored| stored[..] != *size.as_bytes()) {
+            // The name first: a part that is interrupted below must be found to be removed.
+            self.write_name("SADD", &[name]).await?;
             // A part with its size is complete and never changes, since its name is the hash of its bytes.
             for (number, chunk) in part.chunks(CHUNK_BYTES).enumerate() {
                 self.write_field(&key, number.to_string().as_bytes(), chunk).await?;
@@ -97,6 +104,37 @@ impl RedisStore {
         // Written even if the part exists: the acknowledgement of this write proves that the replicas have the part.
         self.write_field(&key, SIZE, size.as_bytes()).await?;
         Ok(name)
+    }
+
+    /// Returns the names of all parts whose write has begun.
+    pub(super) async fn read_part_names(&self) -> Result<Vec<PartName>> {
+        let tagged = self.keys.models();
+        let mut command = redis::cmd("SMEMBERS");
+        command.arg(&tagged.key(PART_NAMES)[..]);
+        let reply = self.cluster.request(tagged.slot, &Request::Command(command), WriteConcern::Read).await?;
+        let mut names = Vec::new();
+        for value in super::reply::list(reply, "SMEMBERS")? {
+            let bits = super::reply::text(&value).and_then(|text| u128::from_str_radix(text, 16).ok());
+            names.push(PartName::new(bits.ok_or(UnexpectedReply("SMEMBERS"))?));
+        }
+        Ok(names)
+    }
+
+    /// Removes names of parts that were removed. After the parts: a name without a part is removed by the next cleanup, a part without
+    /// a name by none.
+    async fn forget_names(&self, names: &[PartName]) -> Result<()> {
+        if names.is_empty() { Ok(()) } else { self.write_name("SREM", names).await }
+    }
+
+    async fn write_name(&self, command: &str, names: &[PartName]) -> Result<()> {
+        let tagged = self.keys.models();
+        let mut command = redis::cmd(command);
+        command.arg(&tagged.key(PART_NAMES)[..]);
+        for name in names {
+            command.arg(format!("{:032x}", name.get()));
+        }
+        let concern = self.write_concern(self.level);
+        self.cluster.request(tagged.slot, &Request::Command(command), concern).await.map(|_| ())
     }
 
     async fn write_field(&self, key: &Bytes, field: &[u8], value: &[u8]) -> Result<()> {

@@ -340,6 +340,10 @@ impl RegistryStore for FaultyStore {
     async fn part(&self, name: PartName) -> Result<Option<Bytes>> {
         self.inner()?.part(name).await
     }
+
+    async fn parts(&self) -> Result<Vec<PartName>> {
+        self.inner()?.parts().await
+    }
 }
 
 #[async_trait]

@@ -114,7 +114,8 @@ async fn publish_other_schema(folder: &std::path::Path) {
     let published = PublishedModel { version: model.version, at: served.at, manifest };
     let change = RegistryChange {
         expected: registry.registry_no,
-        publish: Some((token, published)),
+        trainer: Some(token),
+        publish: Some(published),
         activate: Some(model.version),
         forget: Vec::new(),
         forget_parts: Vec::new(),

@@ -137,7 +137,8 @@ impl FeatureFixture {
         let token = lease.expect("there").expect("no other trainer");
         let change = RegistryChange {
             expected: registry.registry_no,
-            publish: Some((token, PublishedModel { version, at: at(millis), manifest })),
+            trainer: Some(token),
+            publish: Some(PublishedModel { version, at: at(millis), manifest }),
             activate: Some(version),
             forget: registry.models.iter().map(|model| model.version).collect(),
             forget_parts: Vec::new(),

@@ -100,6 +100,40 @@ impl FreshStore {
         config
     }
 
+    /// Settings of a server process on this store, as `KEY=VALUE`.
+    pub(super) fn settings(&self) -> Vec<String> {
+        let Some(server) = &self.server else {
+            return vec![format!("store.url=embedded:{}", self.folder.path().display())];
+        };
+        let level = match self.kind.level() {
+            AckLevel::Memory => "memory",
+            AckLevel::Disk | AckLevel::Replica => "disk",
+        };
+        vec![
+            format!("store.url={}", server.url()),
+            format!("store.partitions={}", self.partitions),
+            format!("ingest.acknowledge={level}"),
+        ]
+    }
+
+    /// Size of the files of the store, in bytes.
+    pub(super) fn folder_bytes(&self) -> Result<u64> {
+        let mut folders = vec![self.folder.path().to_owned()];
+        let mut bytes = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                // A running store removes files: one that is gone has no size.
+                match entry.metadata() {
+                    Ok(metadata) if metadata.is_dir() => folders.push(entry.path()),
+                    Ok(metadata) => bytes += metadata.len(),
+                    Err(_) => {}
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Durability level at which appends are acknowledged.
     pub(super) fn level(&self) -> AckLevel {
         self.kind.level()
@@ -116,11 +150,6 @@ impl FreshStore {
             ..redis::RedisOptions::new(RedisTarget::parse(&server.url())?)
         };
         Ok(Arc::new(RedisStore::open(options).await?))
-    }
-
-    /// Folder of the store.
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Redis server of the store; none for an embedded one.

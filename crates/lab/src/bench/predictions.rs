@@ -160,6 +160,7 @@ fn push_figures(latencies: &[(PredictionCall, Histogram<u64>)], figures: &mut Ve
     }
 }
 
-fn quantile_ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
+/// Quantile of a histogram of microseconds, in milliseconds.
+pub(super) fn quantile_ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
     histogram.value_at_quantile(quantile) as f64 / 1000.0
 }

@@ -62,6 +62,11 @@ impl Lookalikes {
         }
     }
 
+    /// Number of users.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
     /// Returns true for an empty sample.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()

@@ -62,6 +62,23 @@ impl Predictors {
         parts.into_iter().filter_map(|(kind, bytes)| Some((kind, bytes?))).collect()
     }
 
+    /// Returns whether this release reads parts of `kind`.
+    pub fn is_known(kind: &str) -> bool {
+        [ITEMS, BEHAVIOR, PROPENSITY, RISK, LOOKALIKES].contains(&kind)
+    }
+
+    /// Takes over the part of `kind` from another model, so that equal parts are in memory once.
+    pub fn share_part(&mut self, kind: &str, other: &Self) {
+        match kind {
+            ITEMS => self.items.clone_from(&other.items),
+            BEHAVIOR => self.behavior.clone_from(&other.behavior),
+            PROPENSITY => self.propensity.clone_from(&other.propensity),
+            RISK => self.risk.clone_from(&other.risk),
+            LOOKALIKES => self.lookalikes.clone_from(&other.lookalikes),
+            _ => {}
+        }
+    }
+
     /// Decodes a part and stores it; an unknown kind is skipped.
     ///
     /// # Errors

@@ -21,6 +21,6 @@ pub use cold_start::ItemDescription;
 pub use fit::{HoldoutExample, WeightFitOptions, fit_weights};
 pub use history::{History, Interaction};
 pub use items::ItemRecommender;
-pub use recommender::{Recommended, Recommender, RecommenderError};
+pub use recommender::{PairCount, Recommended, Recommender, RecommenderError};
 pub use training_set::TrainingSet;
 pub use weights::{PARTS, ScorePart, ScoreWeights};

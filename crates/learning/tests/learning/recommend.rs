@@ -71,6 +71,28 @@ fn keepers(shoppers: usize, seed: u64) -> Vec<History> {
 }
 
 #[test]
+fn fitted_weights_are_finite_however_small_the_factors_are() {
+    let users = shop(300, 1);
+    let holdout = |history: History| HoldoutExample {
+        next: history.interactions[0].item,
+        history: History { interactions: history.interactions[1..].to_vec(), ..history },
+    };
+    let examples: Vec<HoldoutExample> = shop(100, 2).into_iter().map(holdout).collect();
+    // Strong regularisation shrinks the factors with every epoch, to numbers whose reciprocal is infinite.
+    for regularisation in (0..12).map(|exponent| 10_f32.powi(exponent)) {
+        let latent = Params { width: 4, epochs: 4, regularisation, ..Params::default() };
+        let set = TrainingSet { items: THINGS, segments: 3, histories: &users, latent: Some(&latent) };
+        let recommender = Recommender::learn(&set).expect("it can be learned");
+        for parts in [&ScorePart::ALL[..], &[ScorePart::Latent]] {
+            let (weights, _) = fit_weights(&recommender, &examples, WeightFitOptions { parts, hit_top: 3 });
+            let served = Recommender::learn(&set).expect("it can be learned").with_weights(weights);
+            let decoded = Recommender::decode(&served.encode());
+            assert!(decoded.is_ok(), "regularisation {regularisation}: {:?}", decoded.err());
+        }
+    }
+}
+
+#[test]
 fn items_with_a_higher_repeat_rate_rank_higher_at_equal_counts() {
     // Users of the training have even items five times, odd ones once.
     let mut taught_by = keepers(300, 4);

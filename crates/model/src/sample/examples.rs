@@ -2,6 +2,7 @@
 //! one user after another. Output: one set of rows per target, oldest first; memory is bounded.
 
 use super::bottom_k::BottomKSample;
+use super::limits::LimitCount;
 use ndarray::Array2;
 use portrait_profile::{ScoreTarget, Timestamp};
 use portrait_proto::time;
@@ -12,6 +13,8 @@ use portrait_proto::v1::FeatureSnapshot;
 pub(super) struct ExampleCollector {
     propensity: BottomKSample<Example>,
     risk: BottomKSample<Example>,
+    propensity_found: u64,
+    risk_found: u64,
 }
 
 /// Feature snapshot with its label.
@@ -34,6 +37,8 @@ pub(crate) struct ExampleSets {
 pub(crate) struct LabelledSet {
     pub(crate) values: Array2<f32>,
     pub(crate) labels: Vec<bool>,
+    /// Labelled examples in the sample, and in the stream.
+    pub(crate) count: LimitCount,
 }
 
 impl ExampleSets {
@@ -49,30 +54,39 @@ impl ExampleSets {
 impl ExampleCollector {
     /// Creates a collector of at most `examples_max` per target; 0 collects none.
     pub(super) fn begin(examples_max: usize) -> Self {
-        Self { propensity: BottomKSample::new(examples_max), risk: BottomKSample::new(examples_max) }
+        Self {
+            propensity: BottomKSample::new(examples_max),
+            risk: BottomKSample::new(examples_max),
+            propensity_found: 0,
+            risk_found: 0,
+        }
     }
 
     /// Adds the labelled snapshots of a user; snapshots of another width are left out.
     pub(super) fn add(&mut self, hash: u64, snapshots: Vec<FeatureSnapshot>, width: usize) {
         for snapshot in snapshots.into_iter().filter(|snapshot| snapshot.values.len() == width) {
             let at = snapshot.at.and_then(|at| time::from_wire(&at).ok()).unwrap_or(Timestamp::EPOCH);
-            let (examples, label) = if snapshot.is_order {
-                (&mut self.risk, snapshot.risk)
+            let (examples, found, label) = if snapshot.is_order {
+                (&mut self.risk, &mut self.risk_found, snapshot.risk)
             } else {
-                (&mut self.propensity, snapshot.purchased_within_7_days)
+                (&mut self.propensity, &mut self.propensity_found, snapshot.purchased_within_7_days)
             };
             if let Some(label) = label {
+                *found += 1;
                 examples.insert(hash, Example { at, values: snapshot.values, label });
             }
         }
     }
 
     pub(super) fn finish(self, width: usize) -> ExampleSets {
-        ExampleSets { propensity: labelled(self.propensity, width), risk: labelled(self.risk, width) }
+        ExampleSets {
+            propensity: labelled(self.propensity, width, self.propensity_found),
+            risk: labelled(self.risk, width, self.risk_found),
+        }
     }
 }
 
-fn labelled(examples: BottomKSample<Example>, width: usize) -> LabelledSet {
+fn labelled(examples: BottomKSample<Example>, width: usize, found: u64) -> LabelledSet {
     let mut examples: Vec<Example> = examples.finish().into_iter().map(|(_, example)| example).collect();
     // Stable sort: examples of equal time stay in hash order, which keeps trainings reproducible. Time order lets the
     // learner validate on the newest examples.
@@ -81,7 +95,7 @@ fn labelled(examples: BottomKSample<Example>, width: usize) -> LabelledSet {
     let rows = examples.len();
     let values = examples.into_iter().flat_map(|example| example.values).collect();
     let values = Array2::from_shape_vec((rows, width), values).expect("every example has the width");
-    LabelledSet { values, labels }
+    LabelledSet { values, labels, count: LimitCount { used: rows as u64, found } }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! another. Output: items in id order and histories that refer to them by index; memory is bounded.
 
 use super::bottom_k::BottomKSample;
+use super::limits::LimitCount;
 use portrait_learning::prediction::recommend::{History, Interaction};
 use portrait_profile::{ItemId, Timestamp};
 use portrait_proto::time;
@@ -16,6 +17,10 @@ const ITEMS_MAX: usize = 500_000;
 pub(super) struct HistoryCollector {
     by_user: BottomKSample<Vec<Interaction>>,
     item_indexes: HashMap<String, u32>,
+    /// Users with a history.
+    users: u64,
+    /// Interactions of sampled users, and those with an item within [`ITEMS_MAX`].
+    interactions: LimitCount,
 }
 
 /// Items and the histories that refer to them.
@@ -25,16 +30,26 @@ pub(crate) struct Histories {
     pub(crate) items: Vec<ItemId>,
     /// Histories by index of the user in the sample, in that order.
     pub(crate) by_user: Vec<(usize, Vec<Interaction>)>,
+    /// Users with a history in the sample, and in the stream.
+    pub(crate) users: LimitCount,
+    /// Interactions of sampled users, without those beyond the limit of items.
+    pub(crate) interactions: LimitCount,
 }
 
 impl HistoryCollector {
     /// Creates a collector of at most `users_max` histories; 0 collects none.
     pub(super) fn begin(users_max: usize) -> Self {
-        Self { by_user: BottomKSample::new(users_max), item_indexes: HashMap::new() }
+        Self {
+            by_user: BottomKSample::new(users_max),
+            item_indexes: HashMap::new(),
+            users: 0,
+            interactions: LimitCount::default(),
+        }
     }
 
     /// Adds the history of a user.
     pub(super) fn add(&mut self, hash: u64, items: Vec<ItemTouch>) {
+        self.users += u64::from(!items.is_empty());
         if items.is_empty() || !self.by_user.accepts(hash) {
             return;
         }
@@ -45,14 +60,16 @@ impl HistoryCollector {
     fn interaction(&mut self, item: ItemTouch) -> Option<Interaction> {
         let at = item.at.and_then(|at| time::from_wire(&at).ok()).unwrap_or(Timestamp::EPOCH);
         let index = match self.item_indexes.get(&item.item_id) {
-            Some(index) => *index,
+            Some(index) => Some(*index),
             None if self.item_indexes.len() < ITEMS_MAX && ItemId::parse(&item.item_id).is_ok() => {
                 let index = u32::try_from(self.item_indexes.len()).ok()?;
                 self.item_indexes.insert(item.item_id, index);
-                index
+                Some(index)
             }
-            None => return None,
+            None => None,
         };
+        self.interactions.count(index.is_some());
+        let index = index?;
         Some(Interaction { item: index, at, count: item.count.max(1) as f32 })
     }
 
@@ -78,7 +95,9 @@ impl HistoryCollector {
             }
             by_user.push((user, interactions));
         }
-        Histories { items: items.into_iter().map(|(id, _)| id).collect(), by_user }
+        let users = LimitCount { used: by_user.len() as u64, found: self.users };
+        let interactions = self.interactions;
+        Histories { items: items.into_iter().map(|(id, _)| id).collect(), by_user, users, interactions }
     }
 }
 

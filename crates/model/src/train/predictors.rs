@@ -44,7 +44,7 @@ fn items(task: &TrainingTask, found: &ClusterLabels<'_>) -> Result<Option<ItemRe
         found.segments,
         &latent,
     )?;
-    Ok(items.map(|items| items.with_cold_start(&task.sample.catalogue)))
+    Ok(items.map(|items| items.with_cold_start(&task.sample.catalogue.items)))
 }
 
 /// Learns the next-action model; none without transitions.
@@ -60,7 +60,7 @@ fn behavior(task: &TrainingTask, found: &ClusterLabels<'_>) -> Result<Option<Nex
 
 /// Learns the scorer of a target; none if either outcome is too rare.
 fn scorer(task: &TrainingTask, target: ScoreTarget) -> Result<Option<Scorer>, Error> {
-    let LabelledSet { values, labels } = task.sample.examples.of(target);
+    let LabelledSet { values, labels, .. } = task.sample.examples.of(target);
     if labels.is_empty() {
         return Ok(None);
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use portrait_learning::{Model, ModelError, testing};
 use portrait_model::manifest::{decoded, name_of_wire, name_to_wire, parts_of};
 use portrait_model::{InvalidManifest, assembled};
-use portrait_profile::{FeatureSchema, ModelVersion, Timestamp};
+use portrait_profile::{ModelVersion, Timestamp};
 use portrait_proto::v1::{ModelManifest, ModelPart};
 use portrait_store::PartName;
 use prost::Message;
@@ -49,7 +49,7 @@ impl Whole {
     }
 
     fn assembled(&self) -> Result<Model, InvalidManifest> {
-        assembled(&self.manifest.encode_to_vec(), &self.parts, FeatureSchema::current())
+        assembled(&self.manifest.encode_to_vec(), &self.parts)
     }
 }
 
@@ -77,10 +77,7 @@ fn a_damaged_manifest_is_refused() {
     assert_eq!(decoded(&bytes).expect("whole").version, 1);
     for damaged in [&b"\xff"[..], &bytes[..bytes.len() - 1]] {
         assert_eq!(decoded(damaged), Err(InvalidManifest::Damaged));
-        assert_eq!(
-            assembled(damaged, &BTreeMap::new(), FeatureSchema::current()).err(),
-            Some(InvalidManifest::Damaged)
-        );
+        assert_eq!(assembled(damaged, &BTreeMap::new()).err(), Some(InvalidManifest::Damaged));
     }
     let mut whole = Whole::new();
     whole.manifest.parts[0].name.pop();

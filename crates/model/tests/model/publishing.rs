@@ -3,6 +3,7 @@
 
 use super::features::{users, users_with_histories};
 use super::sandbox::{NEW_YEAR, Sandbox, config, field, reason};
+use super::watcher::Watcher;
 use portrait_model::Config;
 use portrait_profile::Timestamp;
 use portrait_proto::time;
@@ -30,20 +31,15 @@ fn part<'a>(manifest: &'a ModelManifest, kind: &str) -> &'a ModelPart {
 }
 
 #[tokio::test]
-async fn a_model_with_higher_inertia_is_refused_unless_forced() {
+async fn fewer_segments_are_published_although_their_inertia_is_higher() {
     let sandbox = Sandbox::running(config()).await;
     sandbox.features.send(users(180, 3));
     assert_eq!(sandbox.first().await.segments, 3);
     let two = TrainModelRequest { segments: 2, ..Default::default() };
-    let outcome = sandbox.train(two).await.expect("an outcome");
-    assert_eq!((outcome.published, outcome.version, outcome.manifest), (false, 0, None));
-    assert!(outcome.refusal.contains("worse") && outcome.refusal.contains("1.0% are allowed"));
-    let list = sandbox.list().await;
-    assert_eq!((list.models.len(), list.active_version), (1, 1));
-    // A refused model uses no version number.
-    let forced = sandbox.published(TrainModelRequest { force: true, ..two }).await;
-    assert_eq!((forced.version, forced.segments), (2, 2));
-    assert_eq!(sandbox.list().await.active_version, 2);
+    let manifest = sandbox.published(two).await;
+    let quality = manifest.quality.expect("a quality");
+    assert!(quality.inertia_per_row > quality.parent_inertia_per_row.expect("a parent"));
+    assert_eq!((manifest.version, manifest.segments, sandbox.list().await.active_version), (2, 2, 2));
 }
 
 #[tokio::test]
@@ -85,6 +81,32 @@ async fn a_trainer_that_lost_its_lease_publishes_nothing() {
     assert_eq!(reason(&status), ErrorReason::TrainingInProgress);
     sandbox.store.release_training(token).await.expect("the store is there");
     assert_eq!(sandbox.first().await.version, 1);
+}
+
+#[tokio::test]
+async fn parts_of_a_killed_training_are_removed_once_nobody_trains() {
+    let sandbox = Sandbox::idle(config()).await;
+    sandbox.features.send(users_with_histories(120));
+    // A trainer was killed after its first part: its lease still runs.
+    let token = sandbox.take_training(77).await;
+    let orphan = sandbox.store.put_part(b"of a killed training"[..].into()).await.expect("stored");
+    drop(sandbox.run());
+    let mut watcher = Watcher::of(&sandbox, "node").await;
+    watcher.wait_heartbeats(8).await;
+    assert_eq!(
+        sandbox.store.parts().await.expect("the store is there"),
+        [orphan],
+        "it may still publish them"
+    );
+    sandbox.store.release_training(token).await.expect("the store is there");
+    let parts = async || sandbox.store.parts().await.expect("the store is there");
+    sandbox.until("the part is removed", async || parts().await.is_empty()).await;
+    // Parts that a model names stay, and a training removes what the one before it left.
+    let first = sandbox.first().await;
+    sandbox.store.put_part(b"of another killed training"[..].into()).await.expect("stored");
+    let second = sandbox.published(FORCE).await;
+    let named = first.parts.iter().chain(&second.parts).map(|part| &part.name);
+    assert_eq!(parts().await.len(), named.collect::<std::collections::BTreeSet<_>>().len());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use super::features::Features;
 use bytes::Bytes;
 use portrait_learning::Model;
 use portrait_model::{Config, ModelService, assembled, manifest};
-use portrait_profile::{FeatureSchema, ModelVersion, PartitionCount, PartitionLedger, TimeDelta, Timestamp};
+use portrait_profile::{ModelVersion, PartitionCount, PartitionLedger, TimeDelta, Timestamp};
 use portrait_proto::status;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::model_service_server::{ModelService as Handlers, ModelServiceServer};
@@ -55,6 +55,8 @@ pub(super) fn config() -> Config {
         segments_min: 2,
         segments_max: 4,
         heartbeat: DurationSetting::from_millis(100),
+        // The watchers of most tests never reply; the tests of acknowledgements have a longer time.
+        acknowledge_timeout: DurationSetting::from_millis(0),
         threads: 1,
         ..Config::default()
     }
@@ -183,7 +185,7 @@ impl Sandbox {
             parts.insert(PartName::of(&bytes), bytes);
         }
         let bytes = manifest.encode_to_vec();
-        assembled(&bytes, &parts, FeatureSchema::current()).expect("a model that can be served")
+        assembled(&bytes, &parts).expect("a model that can be served")
     }
 
     /// Assigns every user to a segment of a model, as the workers do.
@@ -207,11 +209,10 @@ impl Sandbox {
         let version = ModelVersion::new(version).expect("a version");
         let token = self.take_training(9).await;
         let change = RegistryChange {
-            expected: self.registry().await.registry_no,
-            publish: Some((token, PublishedModel { version, at: self.now(), manifest: manifest.into() })),
+            trainer: Some(token),
+            publish: Some(PublishedModel { version, at: self.now(), manifest: manifest.into() }),
             activate: Some(version),
-            forget: Vec::new(),
-            forget_parts: Vec::new(),
+            ..RegistryChange::of(self.registry().await.registry_no)
         };
         self.store.change_registry(change).await.expect("the only trainer");
         self.store.release_training(token).await.expect("the store is there");

@@ -43,16 +43,19 @@ async fn the_first_model_is_trained_as_soon_as_there_are_enough_records() {
 }
 
 #[tokio::test]
-async fn too_few_users_are_streamed_again_only_after_twice_as_many_records() {
+async fn too_few_users_are_streamed_again_after_twice_as_many_records_or_when_no_more_come() {
     let sandbox = Sandbox::running(automatic()).await;
     sandbox.features.send(users(30, 3));
     let mut watcher = Watcher::of(&sandbox, "node").await;
-    for (records, attempts) in [(60, 1), (59, 1), (1, 2), (100, 2)] {
+    // 120 are twice as many and streamed at once; 30 more once no others have come for a second.
+    for (records, attempts) in [(60, 1), (60, 2), (30, 3)] {
         sandbox.apply(records).await;
         sandbox.until("an attempt", async || sandbox.features.requests().len() >= attempts).await;
         watcher.wait_heartbeats(LONG).await;
         assert_eq!(sandbox.features.requests().len(), attempts, "after {records} more records");
     }
+    watcher.wait_heartbeats(2 * LONG).await;
+    assert_eq!(sandbox.features.requests().len(), 3, "the same records are not streamed again");
     sandbox.features.send(users(120, 3));
     sandbox.apply(20).await;
     assert_eq!(watcher.next_version().await, 1);
@@ -81,6 +84,22 @@ async fn a_model_is_trained_after_the_configured_number_of_records() {
     sandbox.apply(1).await;
     assert_eq!(watcher.next_version().await, 2);
     assert_eq!(causes(&sandbox).await, [TrainingCause::First, TrainingCause::Volume]);
+}
+
+#[tokio::test]
+async fn a_model_is_trained_again_at_the_end_of_an_import_that_doubled_the_records() {
+    let (sandbox, mut watcher) = with_first(automatic()).await;
+    sandbox.apply(99).await;
+    watcher.wait_heartbeats(2 * LONG).await;
+    assert_eq!(sandbox.versions().await, [1], "less than doubled");
+    sandbox.apply(1).await;
+    assert_eq!(watcher.next_version().await, 2);
+    assert_eq!(causes(&sandbox).await, [TrainingCause::First, TrainingCause::Volume]);
+
+    let (sandbox, mut watcher) = with_first(Config { retrain_on_growth: false, ..automatic() }).await;
+    sandbox.apply(1_000).await;
+    watcher.wait_heartbeats(2 * LONG).await;
+    assert_eq!(sandbox.versions().await, [1]);
 }
 
 #[tokio::test]

@@ -1,17 +1,17 @@
-//! Broadcast: a node gets the newest version and the parts it lacks, its replies are recorded, and a slow node costs
-//! a bounded queue.
+//! Broadcast: a node is announced the newest version, its replies are recorded and waited for, and a slow node costs a
+//! bounded queue.
 
 use super::features::{users, users_with_histories};
 use super::sandbox::{NEW_YEAR, PATIENCE, Sandbox, config, field, reason};
 use super::watcher::Watcher;
-use portrait_model::{Config, manifest};
+use portrait_model::Config;
 use portrait_profile::Timestamp;
 use portrait_proto::time;
 use portrait_proto::v1::watch_models_request::Kind as RequestKind;
 use portrait_proto::v1::{
-    Ack, ActivateModelRequest, ErrorReason, Hello, ModelManifest, ModelPart, NodeStatus, TrainModelRequest,
+    Ack, ActivateModelRequest, ErrorReason, Hello, ModelManifest, NodeStatus, TrainModelRequest,
 };
-use portrait_store::RegistryStore;
+use portrait_runtime::config::DurationSetting;
 use prost::Message;
 use tokio::time::timeout;
 use tonic::Code;
@@ -30,36 +30,62 @@ async fn every_node_gets_the_newest_version_whole_whenever_it_joins() {
     let mut early = Watcher::of(&sandbox, "early").await;
     let first = sandbox.first().await;
     assert_eq!(early.next_version().await, 1);
-    assert_eq!(early.model(), sandbox.model(&first).await);
+    assert_eq!(early.manifest(), first);
     let second = sandbox.published(FORCE).await;
     assert_eq!(early.next_version().await, 2);
     let mut late = Watcher::of(&sandbox, "late").await;
     assert_eq!(late.next_version().await, 2, "no older one");
     for watcher in [&early, &late] {
-        assert_eq!(watcher.model(), sandbox.model(&second).await);
+        assert_eq!(watcher.manifest(), second);
     }
-    // Of the second version the early node lacked the segments and every part that has changed.
-    let known = |part: &&ModelPart| first.parts.iter().any(|old| old.name == part.name);
-    let shared = second.parts.iter().filter(known).count();
-    assert!(shared > 0, "steps are the same");
-    assert_eq!((early.chunks.len() + shared, late.chunks.len()), (second.parts.len(), second.parts.len()));
+    // Parts that did not change keep their names, so that the early node needs not read them.
+    assert!(second.parts.iter().any(|part| first.parts.iter().any(|old| old.name == part.name)));
 }
 
 #[tokio::test]
-async fn a_node_that_has_a_version_or_its_parts_is_not_sent_them() {
+async fn a_node_that_serves_the_version_is_not_announced_it() {
     let sandbox = Sandbox::running(config()).await;
-    sandbox.features.send(users_with_histories(120));
-    let first = sandbox.first().await;
-    let known_parts: Vec<Vec<u8>> = first.parts.iter().map(|part| part.name.clone()).collect();
-    let hello = Hello { node: "restarted".to_owned(), known_parts, ..Default::default() };
-    let mut restarted =
-        Watcher::begin(&sandbox, RequestKind::Hello(hello.clone())).await.expect("a watcher slot");
-    assert_eq!((restarted.next_version().await, &*restarted.chunks), (1, &[][..]));
-    let hello = Hello { node: "current".to_owned(), serving_version: 1, ..hello };
+    sandbox.features.send(users(120, 3));
+    sandbox.first().await;
+    let hello = Hello { node: "current".to_owned(), serving_version: 1, ..Default::default() };
     let mut current = Watcher::begin(&sandbox, RequestKind::Hello(hello)).await.expect("a watcher slot");
     current.wait_heartbeats(3).await;
     assert!(current.versions.is_empty());
     assert_eq!(node(&sandbox, "current").await.expect("it watches").serving_version, 1);
+}
+
+#[tokio::test]
+async fn a_training_ends_when_every_node_has_replied_and_names_those_that_have_not() {
+    let patient = || Config { acknowledge_timeout: DurationSetting::from_millis(60_000), ..config() };
+    let sandbox = Sandbox::running(patient()).await;
+    sandbox.features.send(users(120, 3));
+    let [mut good, mut bad] = [Watcher::of(&sandbox, "good").await, Watcher::of(&sandbox, "bad").await];
+    let replies = async {
+        assert_eq!((good.next_version().await, bad.next_version().await), (1, 1));
+        good.ack(1).await;
+        bad.nack(1, "the disk is full").await;
+    };
+    let (outcome, ()) = tokio::join!(sandbox.train(TrainModelRequest::default()), replies);
+    let nodes = outcome.expect("an outcome").nodes;
+    let replied = |name: &str| nodes.iter().find(|node| node.node == name).expect("it watched");
+    assert_eq!((replied("good").serving_version, replied("bad").refused_version), (1, 1));
+    assert_eq!(replied("bad").refusal, "the disk is full");
+
+    // A node that never replies is named after the timeout, and one that leaves is not waited for.
+    let hasty = Config { acknowledge_timeout: DurationSetting::from_millis(200), ..config() };
+    let other = sandbox.another(hasty).await;
+    let _silent = Watcher::of(&other, "silent").await;
+    let activated = other.client().activate_model(ActivateModelRequest { version: 1 }).await;
+    let nodes = activated.expect("it is kept").into_inner().nodes;
+    assert_eq!((nodes.len(), &*nodes[0].node, nodes[0].serving_version), (1, "silent", 0));
+    drop(bad);
+    let activation = async {
+        assert_eq!(good.next_version().await, 2);
+        good.ack(2).await;
+    };
+    let (outcome, ()) = tokio::join!(sandbox.train(FORCE), activation);
+    let names: Vec<String> = outcome.expect("an outcome").nodes.into_iter().map(|node| node.node).collect();
+    assert_eq!(names, ["good"]);
 }
 
 #[tokio::test]
@@ -106,23 +132,6 @@ async fn acks_and_nacks_are_recorded_by_node_until_it_disconnects() {
 }
 
 #[tokio::test]
-async fn a_node_that_refused_a_version_is_sent_every_part_of_the_next() {
-    let sandbox = Sandbox::running(config()).await;
-    sandbox.features.send(users_with_histories(120));
-    let mut watcher = Watcher::of(&sandbox, "node").await;
-    sandbox.first().await;
-    watcher.next_version().await;
-    watcher.nack(1, "the disk is full").await;
-    sandbox
-        .until("it is recorded", async || {
-            node(&sandbox, "node").await.is_some_and(|one| one.refused_version == 1)
-        })
-        .await;
-    let second = sandbox.published(FORCE).await;
-    assert_eq!((watcher.next_version().await, watcher.chunks.len()), (2, second.parts.len()));
-}
-
-#[tokio::test]
 async fn a_roll_back_reaches_every_node() {
     let sandbox = Sandbox::running(config()).await;
     let other = sandbox.another(config()).await;
@@ -137,7 +146,7 @@ async fn a_roll_back_reaches_every_node() {
     sandbox.client().activate_model(ActivateModelRequest { version: 1 }).await.expect("it is kept");
     for watcher in &mut watchers {
         assert_eq!(watcher.next_version().await, 1);
-        assert_eq!(watcher.model().version.get(), 1);
+        assert_eq!(watcher.manifest().version, 1);
     }
 }
 
@@ -155,22 +164,8 @@ async fn a_slow_node_skips_to_the_newest_version_and_delays_no_other() {
         slow.next_version().await;
     }
     assert!(slow.versions.is_sorted(), "no older one after a newer one: {:?}", slow.versions);
-    // At most 16 messages wait, two and more for each version.
+    // At most four messages wait, and one is on its way.
     assert!(slow.versions.len() <= 12, "{:?}", slow.versions);
-}
-
-#[tokio::test]
-async fn a_large_part_is_sent_in_chunks_of_one_mebibyte() {
-    let sandbox = Sandbox::running(config()).await;
-    let large: Vec<u8> = (0..(5_u32 << 19)).map(|number| (number % 251) as u8).collect();
-    let name = sandbox.store.put_part(large.clone().into()).await.expect("the store takes it");
-    let part = ModelPart { name: manifest::name_to_wire(name), kind: "later".to_owned(), size: 5 << 19 };
-    let manifest = ModelManifest { version: 1, parts: vec![part], ..Default::default() };
-    sandbox.publish(1, manifest.encode_to_vec()).await;
-    let mut watcher = Watcher::of(&sandbox, "node").await;
-    assert_eq!(watcher.next_version().await, 1);
-    assert_eq!(watcher.chunks, [1 << 20, 1 << 20, 1 << 19]);
-    assert_eq!(watcher.parts[&name], large);
 }
 
 #[tokio::test]

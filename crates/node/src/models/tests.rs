@@ -2,24 +2,79 @@
 
 use super::*;
 use portrait_learning::testing::by_views;
-use portrait_profile::{ModelVersion, PartitionCount, Timestamp};
-use portrait_proto::v1::{Complete, ModelManifest, ModelPart};
+use portrait_profile::{ModelVersion, PartitionCount, TimeDelta, Timestamp};
+use portrait_proto::v1::{ModelManifest, ModelPart};
+use portrait_runtime::health::Health;
+use portrait_runtime::telemetry::Instruments;
+use portrait_store::{Nonce, PublishedModel, RegistryChange, RegistryStore};
 use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use prost::Message;
 use tonic::transport::Endpoint;
 
-/// Creates a follower over an empty store, without a reachable model service.
-async fn node() -> (tempfile::TempDir, ModelFollower, watch::Receiver<ServedModel>) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let options = EmbeddedOptions {
-        partitions: PartitionCount::new(1),
-        reserve_bytes: 0,
-        ..EmbeddedOptions::default()
-    };
-    let store = Arc::new(Embedded::open(folder.path(), options).expect("a new store"));
-    let nowhere = Endpoint::from_static("http://127.0.0.1:9").connect_lazy();
-    let (follower, served) = ModelFollower::start(store, nowhere.into(), "node".to_owned()).await;
-    (folder, follower, served)
+/// Follower over a store of its own, without a reachable model service.
+struct Sandbox {
+    _folder: tempfile::TempDir,
+    store: Arc<Embedded>,
+    follower: ModelFollower,
+    served: watch::Receiver<ServedModel>,
+    health: Health,
+}
+
+impl Sandbox {
+    async fn new(kept_bytes: u64) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = EmbeddedOptions {
+            partitions: PartitionCount::new(1),
+            reserve_bytes: 0,
+            ..EmbeddedOptions::default()
+        };
+        let store = Arc::new(Embedded::open(folder.path(), options).expect("a new store"));
+        let nowhere = Endpoint::from_static("http://127.0.0.1:9").connect_lazy();
+        let health = Health::default();
+        let status = ModelStatus::new(&Instruments::disabled().meter, health.clone());
+        let peer = nowhere.into();
+        let (follower, served) = ModelFollower::start(
+            Arc::clone(&store) as Arc<dyn Store>,
+            peer,
+            "node".to_owned(),
+            kept_bytes,
+            status,
+        )
+        .await;
+        Self { _folder: folder, store, follower, served, health }
+    }
+
+    /// Stores `part` as the segments of `version`; returns the announcement.
+    async fn announcement(&self, version: u64, part: Vec<u8>) -> Announcement {
+        let size = part.len() as u64;
+        let name = self.store.put_part(part.into()).await.expect("stored").get().to_be_bytes().to_vec();
+        announcement(version, vec![ModelPart { name, kind: "segments".to_owned(), size }])
+    }
+
+    /// Delivers an announcement to the follower; returns its reply.
+    async fn deliver(&mut self, announcement: Announcement) -> Result<Option<Reply>> {
+        let kind = Some(Kind::Announcement(announcement));
+        self.follower.handle_message(WatchModelsResponse { kind }).await
+    }
+
+    fn version(&self) -> Option<u64> {
+        self.served.borrow().as_ref().map(|model| model.version.get())
+    }
+
+    /// Removes a part, as a later publication does.
+    async fn forget(&self, announcement: &Announcement) {
+        let manifest = ModelManifest::decode(&announcement.manifest[..]).expect("a manifest");
+        let names =
+            manifest.parts.iter().filter_map(|part| portrait_model::manifest::name_of_wire(&part.name));
+        let no = self.store.registry(None, Duration::ZERO).await.expect("there").registry_no;
+        let change = RegistryChange { forget_parts: names.collect(), ..RegistryChange::of(no) };
+        self.store.change_registry(change).await.expect("removed");
+    }
+}
+
+fn announcement(version: u64, parts: Vec<ModelPart>) -> Announcement {
+    let manifest = ModelManifest { version, parts, ..Default::default() }.encode_to_vec();
+    Announcement { version, checksum: xxh64(&manifest, 0), manifest }
 }
 
 fn model(version: u64) -> Model {
@@ -27,119 +82,104 @@ fn model(version: u64) -> Model {
     by_views(version, [1, 2], Timestamp::from_millis(7))
 }
 
-/// Messages of a model with one part: announcement, chunks of 100 bytes, and completion.
-fn messages(version: u64, part: &[u8]) -> Vec<Kind> {
-    let name = PartName::of(part).get().to_be_bytes().to_vec();
-    let parts = vec![ModelPart { name: name.clone(), kind: "segments".to_owned(), size: part.len() as u64 }];
-    let manifest = ModelManifest { version, parts, ..Default::default() }.encode_to_vec();
-    let checksum = xxh64(&manifest, 0);
-    let mut sequence = vec![Kind::Announcement(Announcement { version, manifest, checksum })];
-    sequence.extend(part.chunks(100).enumerate().map(|(index, data)| {
-        Kind::Chunk(PartChunk { name: name.clone(), offset: index as u64 * 100, data: data.to_vec() })
-    }));
-    sequence.push(Kind::Complete(Complete { version }));
-    sequence
-}
-
-/// Passes messages to a follower; returns its first reply.
-fn deliver(follower: &mut ModelFollower, messages: Vec<Kind>) -> Option<Reply> {
-    let mut incoming = None;
-    messages
-        .into_iter()
-        .find_map(|kind| follower.handle_message(WatchModelsResponse { kind: Some(kind) }, &mut incoming))
-}
-
-fn served_version(served: &watch::Receiver<ServedModel>) -> Option<u64> {
-    served.borrow().as_ref().map(|model| model.version.get())
+fn ack(version: u64) -> Option<Reply> {
+    Some(Reply::Ack(Ack { version }))
 }
 
 #[tokio::test]
-async fn a_complete_model_is_served_and_acknowledged() {
-    let (_folder, mut follower, served) = node().await;
-    assert_eq!(served_version(&served), None);
+async fn an_announced_model_is_read_from_the_store_served_and_acknowledged() {
+    let mut node = Sandbox::new(0).await;
+    assert_eq!(node.version(), None);
     for version in [1, 2, 1] {
-        let reply = deliver(&mut follower, messages(version, &model(version).encode()));
-        assert_eq!(reply, Some(Reply::Ack(Ack { version })));
-        assert_eq!(served_version(&served), Some(version));
+        let announced = node.announcement(version, model(version).encode()).await;
+        assert_eq!(node.deliver(announced).await.expect("a reply"), ack(version));
+        assert_eq!(node.version(), Some(version));
     }
-    // Known parts need not be sent again.
-    let part = model(1).encode();
-    let without_chunks =
-        messages(1, &part).into_iter().filter(|kind| !matches!(kind, Kind::Chunk(_))).collect();
-    assert_eq!(deliver(&mut follower, without_chunks), Some(Reply::Ack(Ack { version: 1 })));
+}
+
+#[tokio::test]
+async fn a_kept_model_is_served_again_without_its_parts() {
+    let mut node = Sandbox::new(1 << 20).await;
+    let first = node.announcement(1, model(1).encode()).await;
+    let second = node.announcement(2, model(2).encode()).await;
+    for announced in [&first, &second] {
+        node.deliver(announced.clone()).await.expect("a reply");
+        node.forget(announced).await;
+    }
+    assert_eq!(node.deliver(first.clone()).await.expect("a reply"), ack(1));
+    assert_eq!(node.version(), Some(1));
+
+    // With nothing kept beside the served model, the parts of an earlier one are missing.
+    let mut forgetful = Sandbox::new(0).await;
+    for version in [1, 2] {
+        let announced = forgetful.announcement(version, model(version).encode()).await;
+        forgetful.deliver(announced.clone()).await.expect("a reply");
+        forgetful.forget(&announced).await;
+    }
+    let reply = forgetful.deliver(first).await.expect("a reply");
+    assert!(matches!(&reply, Some(Reply::Nack(nack)) if nack.message.contains("is missing")), "{reply:?}");
 }
 
 #[tokio::test]
 async fn an_invalid_model_is_refused_with_the_reason_and_the_previous_one_stays() {
-    let (_folder, mut follower, served) = node().await;
-    deliver(&mut follower, messages(1, &model(1).encode()));
+    let mut node = Sandbox::new(0).await;
+    let first = node.announcement(1, model(1).encode()).await;
+    node.deliver(first).await.expect("a reply");
     let good = model(2).encode();
     let mut other_schema = model(2);
     other_schema.schema_hash ^= 1;
-    let mut damaged = good.clone();
-    let half = damaged.len() / 2;
-    damaged[half] ^= 0xff;
-
-    let mut bad_manifest = messages(2, &good);
-    if let Kind::Announcement(announcement) = &mut bad_manifest[0] {
-        announcement.manifest[0] ^= 1;
-    }
-    // The bytes do not match the hash in the manifest.
-    let mut bad_part = messages(2, &good);
-    if let Kind::Chunk(chunk) = &mut bad_part[1] {
-        chunk.data[0] ^= 1;
-    }
-    let mut missing: Vec<Kind> = messages(2, &good);
-    missing.remove(2);
-    let mut too_large = messages(2, &good);
-    if let Kind::Chunk(chunk) = &mut too_large[1] {
-        chunk.data = vec![0; good.len() + 1];
-    }
     let mut not_finite = model(2).encode();
     // The centroids are at the end of an encoded model.
     let end = not_finite.len();
     not_finite[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+
+    let mut bad_manifest = node.announcement(2, good.clone()).await;
+    bad_manifest.manifest[0] ^= 1;
+    let missing = ModelPart { name: vec![7; 16], kind: "segments".to_owned(), size: 1 };
+    let too_large = ModelPart { size: 2 << 30, ..missing.clone() };
     let rows = [
         (bad_manifest, "checksum differs"),
-        (bad_part, "checksum differs"),
-        (missing, "a chunk starts at"),
-        (too_large, "larger than the manifest says"),
-        (messages(2, &other_schema.encode()), "made for feature schema"),
-        (messages(2, &not_finite), "not finite"),
-        (messages(3, &good), "the manifest has version 3 and the part version 2"),
-        (messages(2, &good[..good.len() - 1]), "damaged"),
+        (announcement(2, vec![missing]), "is missing"),
+        (announcement(2, vec![too_large]), "at most 1073741824 are allowed"),
+        (announcement(2, Vec::new()), "is missing"),
+        (node.announcement(2, other_schema.encode()).await, "made for feature schema"),
+        (node.announcement(2, not_finite).await, "not finite"),
+        (node.announcement(3, good.clone()).await, "the manifest has version 3 and the part version 2"),
+        (node.announcement(2, good[..good.len() - 1].to_vec()).await, "damaged"),
     ];
-    for (sequence, reason) in rows {
-        let reply = deliver(&mut follower, sequence);
+    for (announced, reason) in rows {
+        let reply = node.deliver(announced).await.expect("a reply");
         let Some(Reply::Nack(nack)) = &reply else { panic!("{reply:?} is not a nack: {reason}") };
         assert!(nack.message.contains(reason), "{reason:?} is not in {:?}", nack.message);
-        assert_eq!(served_version(&served), Some(1), "{reason}");
+        assert_eq!(node.version(), Some(1), "{reason}");
+        // Still ready, because it answers; the refusal is listed until another version is served.
+        let problems = node.health.problems();
+        assert!(problems.len() == 1 && problems[0].1.contains(reason), "{problems:?}");
+        assert!(problems[0].1.contains("model 1 is served") && node.health.is_ready(), "{problems:?}");
     }
-    assert_eq!(deliver(&mut follower, messages(2, &good)), Some(Reply::Ack(Ack { version: 2 })));
+    let announced = node.announcement(2, good).await;
+    assert_eq!(node.deliver(announced).await.expect("a reply"), ack(2));
+    assert_eq!(node.health.problems(), []);
 }
 
 #[tokio::test]
 async fn a_node_without_a_model_service_serves_the_stored_model() {
-    let (_folder, mut follower, served) = node().await;
+    let mut node = Sandbox::new(0).await;
     let now = Timestamp::from_millis(7);
-    let bytes = Bytes::from(model(5).encode());
-    let name = follower.store.put_part(bytes).await.expect("stored");
-    let parts =
-        vec![ModelPart { name: name.get().to_be_bytes().to_vec(), kind: "segments".to_owned(), size: 1 }];
-    let manifest = ModelManifest { version: 5, parts, ..Default::default() }.encode_to_vec();
-    let ttl = portrait_profile::TimeDelta::from_secs(10);
-    let token = follower.store.acquire_training(portrait_store::Nonce::new(1), ttl, now).await;
-    let token = token.expect("there").expect("no training is running");
+    let token = node.store.acquire_training(Nonce::new(1), TimeDelta::from_secs(10), now).await;
+    let trainer = token.expect("there").expect("no training is running");
+    let manifest = node.announcement(5, model(5).encode()).await.manifest;
     let version = ModelVersion::new(5).expect("not 0");
-    let published = portrait_store::PublishedModel { version, at: now, manifest: manifest.into() };
-    let change = portrait_store::RegistryChange {
-        expected: portrait_store::RegistryNo::ZERO,
-        publish: Some((token, published)),
+    let no = node.store.registry(None, Duration::ZERO).await.expect("there").registry_no;
+    let change = RegistryChange {
+        trainer: Some(trainer),
+        publish: Some(PublishedModel { version, at: now, manifest: manifest.into() }),
         activate: Some(version),
-        forget: Vec::new(),
-        forget_parts: Vec::new(),
+        ..RegistryChange::of(no)
     };
-    follower.store.change_registry(change).await.expect("published");
-    follower.read_store().await;
-    assert_eq!(served_version(&served), Some(5));
+    node.store.change_registry(change).await.expect("published");
+    // The model service, if it is there, is told of it.
+    assert_eq!(node.follower.read_store().await, ack(5));
+    assert_eq!(node.version(), Some(5));
+    assert_eq!(node.follower.read_store().await, None, "nothing has changed");
 }

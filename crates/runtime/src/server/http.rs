@@ -46,7 +46,7 @@ async fn rendered(State(metrics): State<Metrics>) -> ([(&'static str, &'static s
 }
 
 async fn readyz(State(health): State<Health>) -> (StatusCode, Json<Vec<(&'static str, String)>>) {
-    let waiting_for = health.waiting_for();
-    let code = if waiting_for.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(waiting_for))
+    // A degraded component is listed, but only one that is not ready takes the process out of a load balancer.
+    let code = if health.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(health.problems()))
 }

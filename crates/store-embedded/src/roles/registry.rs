@@ -28,7 +28,7 @@ impl RegistryStore for Embedded {
     }
 
     async fn change_registry(&self, change: RegistryChange) -> Result<RegistryNo> {
-        let manifest = change.publish.as_ref().map_or(0, |(_, model)| model.manifest.len());
+        let manifest = change.publish.as_ref().map_or(0, |model| model.manifest.len());
         within("a manifest's size in bytes", manifest, self.limits.part_bytes)?;
         self.edit_models(move |models, batch| {
             let changed = models.change(&change);
@@ -73,7 +73,21 @@ impl RegistryStore for Embedded {
         let keyspaces = Arc::clone(&self.keyspaces);
         blocking(move || {
             let part = keyspaces.parts.get(keys::part(name)).map_err(Error::unavailable)?;
-            Ok(part.map(|part| Bytes::copy_from_slice(&part)))
+            // Without a copy: a part of a large shop has hundreds of megabytes.
+            Ok(part.map(Bytes::from_owner))
+        })
+        .await
+    }
+
+    async fn parts(&self) -> Result<Vec<PartName>> {
+        let keyspaces = Arc::clone(&self.keyspaces);
+        blocking(move || {
+            let names = keyspaces.parts.iter().map(|entry| {
+                let key = entry.key().map_err(Error::unavailable)?;
+                keys::part_name(&key)
+                    .ok_or_else(|| Error::Damaged { detail: format!("a part's key of {} bytes", key.len()) })
+            });
+            names.collect()
         })
         .await
     }

@@ -18,7 +18,7 @@ impl RegistryStore for RedisStore {
     }
 
     async fn change_registry(&self, change: RegistryChange) -> Result<RegistryNo> {
-        let manifest = change.publish.as_ref().map_or(0, |(_, model)| model.manifest.len());
+        let manifest = change.publish.as_ref().map_or(0, |model| model.manifest.len());
         within("a manifest's size in bytes", manifest, self.limits.part_bytes)?;
         self.do_change_registry(change).await
     }
@@ -47,5 +47,9 @@ impl RegistryStore for RedisStore {
 
     async fn part(&self, name: PartName) -> Result<Option<Bytes>> {
         self.read_part(name).await
+    }
+
+    async fn parts(&self) -> Result<Vec<PartName>> {
+        self.read_part_names().await
     }
 }

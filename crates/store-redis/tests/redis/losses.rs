@@ -62,6 +62,7 @@ async fn a_full_server_accepts_commits_and_trims_and_refuses_appends() {
 fn nothing() -> RegistryChange {
     RegistryChange {
         expected: RegistryNo::ZERO,
+        trainer: None,
         publish: None,
         activate: None,
         forget: Vec::new(),

@@ -12,13 +12,18 @@ fn version(number: u64) -> ModelVersion {
 }
 
 fn change(expected: RegistryNo) -> RegistryChange {
-    RegistryChange { expected, publish: None, activate: None, forget: Vec::new(), forget_parts: Vec::new() }
+    RegistryChange::of(expected)
 }
 
 fn publish(expected: RegistryNo, token: LeaseToken, number: u64) -> RegistryChange {
     let manifest = Bytes::from(format!("manifest {number}"));
     let model = PublishedModel { version: version(number), at: NOW, manifest };
-    RegistryChange { publish: Some((token, model)), activate: Some(version(number)), ..change(expected) }
+    RegistryChange {
+        trainer: Some(token),
+        publish: Some(model),
+        activate: Some(version(number)),
+        ..change(expected)
+    }
 }
 
 async fn registry(store: &SharedStore) -> Registry {
@@ -54,8 +59,14 @@ pub(super) async fn a_change_from_a_stale_registry_is_refused(store: SharedStore
     let no = store.change_registry(publish(RegistryNo::ZERO, token, 5)).await.expect("published");
     let before = registry(&store).await;
     let foreign = LeaseToken { nonce: Nonce::new(9), ..token };
-    let refused = store.change_registry(publish(no, foreign, 6)).await;
-    assert!(matches!(refused, Err(Error::TrainerFenced)), "{refused:?}");
+    let part = store.put_part(Bytes::from_static(b"of the holder of the lease")).await.expect("kept");
+    let cleanup = RegistryChange { trainer: Some(foreign), forget_parts: vec![part], ..change(no) };
+    let without_token = RegistryChange { trainer: None, ..publish(no, token, 6) };
+    for change in [publish(no, foreign, 6), cleanup, without_token] {
+        let refused = store.change_registry(change).await;
+        assert!(matches!(refused, Err(Error::TrainerFenced)), "{refused:?}");
+    }
+    assert!(store.part(part).await.expect("there").is_some());
     // An outdated number, and two versions that are not above the newest.
     for stale in [publish(RegistryNo::ZERO, token, 6), publish(no, token, 5), publish(no, token, 4)] {
         let refused = store.change_registry(stale).await;
@@ -97,9 +108,15 @@ pub(super) async fn parts_are_kept_by_the_name_of_their_bytes(store: SharedStore
     }
     let first = PartName::of(&parts[0]);
     let second = PartName::of(&parts[1]);
+    let mut names = store.parts().await.expect("there");
+    names.sort_unstable();
+    let mut expected = vec![first, second];
+    expected.sort_unstable();
+    assert_eq!(names, expected);
     let forget = RegistryChange { forget_parts: vec![first], ..change(RegistryNo::ZERO) };
     store.change_registry(forget).await.expect("removed");
     assert_eq!(store.part(first).await.expect("there"), None);
+    assert_eq!(store.parts().await.expect("there"), [second]);
     assert!(store.part(second).await.expect("there").is_some());
     // Another byte than the limit allows.
     let too_big = Bytes::from(vec![0; store.limits().part_bytes + 1]);

@@ -20,8 +20,8 @@ pub trait RegistryStore: StoreInfo {
     /// Applies everything in `change`, or nothing, and returns the new number. MUST be on disk when it returns, or as durable as
     /// the level that the backend was opened with, if it has one.
     ///
-    /// MUST fail with `RegistryMoved` if `expected` is not the registry's number, and with `TrainerFenced` if a model is published
-    /// with a token that does not hold the training lease. MUST fail with `NoSuchModel` if an unknown model is activated or the
+    /// MUST fail with `RegistryMoved` if `expected` is not the registry's number, and with `TrainerFenced` if `trainer` does not
+    /// hold the training lease, or a model is published without it. MUST fail with `NoSuchModel` if an unknown model is activated or the
     /// active one is removed, and with `RegistryMoved` if a published version is not above the newest.
     async fn change_registry(&self, change: RegistryChange) -> Result<RegistryNo>;
 
@@ -45,6 +45,10 @@ pub trait RegistryStore: StoreInfo {
 
     /// Returns the part named `name`, if it exists.
     async fn part(&self, name: PartName) -> Result<Option<Bytes>>;
+
+    /// Returns the names of all stored parts, in any order. MUST include parts whose [`Self::put_part`] has begun and was
+    /// interrupted: a trainer that died leaves such parts, and the next one removes what no model names.
+    async fn parts(&self) -> Result<Vec<PartName>>;
 }
 
 /// Name of a part: the XXH3 hash (128 bits) of its bytes. Equal parts of two models are stored once.
@@ -80,8 +84,11 @@ pub struct Registry {
 pub struct RegistryChange {
     /// Number of the registry known to the caller; compared.
     pub expected: RegistryNo,
-    /// New model with the token of the training lease, compared as a whole. The model's parts are stored already.
-    pub publish: Option<(LeaseToken, PublishedModel)>,
+    /// Token of the training lease, compared as a whole; needed to publish. A change that removes parts has it too: without it a
+    /// trainer that lost its lease could remove the parts of the next one.
+    pub trainer: Option<LeaseToken>,
+    /// New model, whose parts are stored already.
+    pub publish: Option<PublishedModel>,
     /// Version to serve from now on.
     pub activate: Option<ModelVersion>,
     /// Versions to remove; never the active one.
@@ -107,6 +114,20 @@ impl PartName {
     }
 }
 
+impl RegistryChange {
+    /// Change that does nothing to the registry numbered `expected`; its fields are set one by one.
+    pub fn of(expected: RegistryNo) -> Self {
+        Self {
+            expected,
+            trainer: None,
+            publish: None,
+            activate: None,
+            forget: Vec::new(),
+            forget_parts: Vec::new(),
+        }
+    }
+}
+
 impl Registry {
     /// Returns the registry after `change`; `trains` returns whether a token holds the training lease.
     ///
@@ -120,10 +141,10 @@ impl Registry {
             return Err(moved());
         }
         let mut next = self.clone();
-        if let Some((token, model)) = &change.publish {
-            if !trains(*token) {
-                return Err(Error::TrainerFenced);
-            }
+        if !change.trainer.is_none_or(trains) || change.publish.is_some() && change.trainer.is_none() {
+            return Err(Error::TrainerFenced);
+        }
+        if let Some(model) = &change.publish {
             // A version is never used twice, so nodes may cache models and predictions by version.
             if next.newest.is_some_and(|newest| model.version <= newest) {
                 return Err(moved());

@@ -5,7 +5,7 @@ use super::approx::best;
 use super::cold_start::{ColdStartItems, ItemDescription};
 use super::fit::{HoldoutExample, WeightFitOptions, fit_weights};
 use super::history::{History, Interaction};
-use super::recommender::{Recommended, Recommender, RecommenderError};
+use super::recommender::{PairCount, Recommended, Recommender, RecommenderError};
 use super::training_set::TrainingSet;
 use super::weights::ScoreWeights;
 use crate::error::Error;
@@ -80,6 +80,16 @@ impl ItemRecommender {
     pub fn with_cold_start(mut self, catalogue: &[ItemDescription]) -> Self {
         self.cold_start = ColdStartItems::new(catalogue, |id| self.known(id));
         self
+    }
+
+    /// Number of items with interactions; cold-start items are not counted.
+    pub fn item_count(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Pairs of items in each table, and those that it was cut from; the latter are known only to the training.
+    pub fn pair_counts(&self) -> Vec<PairCount> {
+        self.recommender.pair_counts()
     }
 
     /// Id of the item at an index, known or cold-start.
@@ -169,9 +179,10 @@ impl ItemRecommender {
     /// # Errors
     /// Any [`RecommenderError`] that makes the recommender unfit to be served.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecommenderError> {
-        let (ids, recommender, cold_start): (Vec<ItemId>, Vec<u8>, ColdStartItems) =
+        // Borrowed: a copy of the tables' bytes would double the memory of the largest part.
+        let (ids, recommender, cold_start): (Vec<ItemId>, &[u8], ColdStartItems) =
             postcard::from_bytes(bytes).map_err(|error| RecommenderError::Damaged(error.to_string()))?;
-        let recommender = Recommender::decode(&recommender)?;
+        let recommender = Recommender::decode(recommender)?;
         let items = recommender.item_count();
         if ids.len() != items || !ids.is_sorted() {
             return Err(RecommenderError::Damaged(format!("{} ids for {items} items", ids.len())));

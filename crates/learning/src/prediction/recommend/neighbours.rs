@@ -25,6 +25,9 @@ pub(super) struct Neighbours {
     starts: Vec<u32>,
     items: Vec<u32>,
     weights: Vec<f32>,
+    /// Entries before the rows were cut; not encoded.
+    #[serde(skip)]
+    found: usize,
 }
 
 /// Sparse sums by (first item, second item).
@@ -58,6 +61,7 @@ impl Neighbours {
 
     /// Strongest neighbours of each item, with rows as long as `pairs_max` entries in all allow.
     fn of(items: usize, pairs: Pairs, pairs_max: usize) -> Self {
+        let found = pairs.len();
         let mut rows: Vec<Vec<(u32, f32)>> = vec![Vec::new(); items];
         pairs.into_iter().for_each(|((from, to), weight)| rows[from as usize].push((to, weight)));
         let row_max = longest(rows.iter().map(Vec::len), pairs_max);
@@ -66,13 +70,23 @@ impl Neighbours {
             row.sort_unstable_by(|left, right| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0)));
             row.truncate(row_max);
         });
-        let mut neighbours = Self { starts: vec![0], ..Self::default() };
+        let mut neighbours = Self { starts: vec![0], found, ..Self::default() };
         for row in rows {
             neighbours.items.extend(row.iter().map(|(item, _)| *item));
             neighbours.weights.extend(row.iter().map(|(_, weight)| *weight));
             neighbours.starts.push(neighbours.items.len() as u32);
         }
         neighbours
+    }
+
+    /// Number of entries.
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Number of entries before the rows were cut; 0 for a decoded table.
+    pub(super) fn found(&self) -> usize {
+        self.found
     }
 
     /// Neighbours of an item with weights; none for an unknown item.

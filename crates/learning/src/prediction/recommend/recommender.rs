@@ -55,12 +55,33 @@ pub struct Recommended {
     pub because_item: Option<u32>,
 }
 
+/// Size of a table of item pairs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PairCount {
+    /// Name of the table.
+    pub name: &'static str,
+    /// Pairs that the table holds.
+    pub kept: usize,
+    /// Pairs in the histories; 0 for a decoded table.
+    pub found: usize,
+}
+
 /// Error of decoding a recommender.
 #[derive(Debug, thiserror::Error)]
 pub enum RecommenderError {
     /// The bytes are damaged.
     #[error("the recommender's bytes are damaged: {0}")]
     Damaged(String),
+    /// A list of the recommender fails a check.
+    #[error("{list} is not {check}: {value}")]
+    Unsound {
+        /// List or weight.
+        list: String,
+        /// Check that failed.
+        check: &'static str,
+        /// Value that failed it.
+        value: String,
+    },
     /// Another release wrote the recommender.
     #[error("the recommender has format {found}, this release reads {FORMAT}: train one here")]
     OtherFormat {
@@ -140,6 +161,13 @@ impl Recommender {
         } else {
             *weights.unwrap_or(&self.model.weights)
         }
+    }
+
+    /// Pairs of items in each table, and in the histories that it was trained on.
+    pub(super) fn pair_counts(&self) -> Vec<PairCount> {
+        let tables = std::iter::once(("cooccurrence_pairs", &self.model.cooccurrence));
+        let tables = tables.chain(self.model.successors.iter().map(|table| ("successor_pairs", table)));
+        tables.map(|(name, table)| PairCount { name, kept: table.len(), found: table.found() }).collect()
     }
 
     /// Number of items `n`.
@@ -374,33 +402,65 @@ impl Recommender {
         if found != FORMAT {
             return Err(RecommenderError::OtherFormat { found });
         }
-        let (model, factors): (ItemModel, Option<Vec<u8>>) =
+        // The factors are the largest part: borrowed, so that their bytes are not held twice.
+        let (model, factors): (ItemModel, Option<&[u8]>) =
             postcard::from_bytes(rest).map_err(|error| damaged(&error.to_string()))?;
-        let factors = factors.map(|bytes| Factors::decode(&bytes)).transpose();
+        let factors = factors.map(Factors::decode).transpose();
         let factors = factors.map_err(|error| damaged(&error.to_string()))?;
         let items = model.popular.len();
-        if factors.as_ref().is_some_and(|factors| factors.items().nrows() != items) || !model.is_sound(items)
+        if let Some(found) = factors.as_ref().map(|factors| factors.items().nrows())
+            && found != items
         {
-            return Err(damaged("they do not fit together"));
+            return Err(damaged(&format!("factors of {found} items, tables of {items}")));
         }
+        model.check(items)?;
         Ok(Self { model, factors, recency: Recency::default() })
     }
 }
 
 impl ItemModel {
-    /// Checks all lengths and numbers, which decoded bytes do not guarantee.
-    fn is_sound(&self, items: usize) -> bool {
-        let numbers = [&self.popular, &self.trending, &self.by_segment, &self.repeat_rate];
-        let half_lives = [self.half_lives.short, self.half_lives.long];
-        numbers.into_iter().flatten().all(|number| number.is_finite())
-            && self.weights.is_finite()
-            && half_lives.iter().all(|half_life| half_life.is_finite() && *half_life >= 1.0)
-            && self.trending.len() == items
-            && self.repeat_rate.len() == items
-            && (items == 0 || self.by_segment.len().is_multiple_of(items))
-            && self.cooccurrence.is_sound(items)
-            && self.successors.iter().all(|successors| successors.is_sound(items))
+    /// Checks all lengths and numbers, which decoded bytes do not guarantee; the error names the list, the check and the value.
+    fn check(&self, items: usize) -> Result<(), RecommenderError> {
+        let lists = [
+            ("popular", &self.popular),
+            ("trending", &self.trending),
+            ("repeat_rate", &self.repeat_rate),
+            ("by_segment", &self.by_segment),
+        ];
+        for (list, values) in lists {
+            // A row per segment; the other lists are one row.
+            let rows_fit = if list == "by_segment" {
+                values.len().is_multiple_of(items.max(1))
+            } else {
+                values.len() == items
+            };
+            if !rows_fit {
+                return Err(unsound(list, "one number per item", &values.len()));
+            }
+            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+                return Err(unsound(list, "finite", value));
+            }
+        }
+        if let Some((part, value)) = self.weights.not_finite() {
+            return Err(unsound(&format!("weight of {part:?}"), "finite", &value));
+        }
+        for half_life in [self.half_lives.short, self.half_lives.long] {
+            if !(half_life.is_finite() && half_life >= 1.0) {
+                return Err(unsound("half_lives", "finite and at least 1 ms", &half_life));
+            }
+        }
+        let tables = std::iter::once(("cooccurrence", &self.cooccurrence));
+        for (table, neighbours) in tables.chain(self.successors.iter().map(|table| ("successors", table))) {
+            if !neighbours.is_sound(items) {
+                return Err(unsound(table, "rows, indices and weights", &format!("{items} items")));
+            }
+        }
+        Ok(())
     }
+}
+
+fn unsound(list: &str, check: &'static str, value: &dyn std::fmt::Display) -> RecommenderError {
+    RecommenderError::Unsound { list: list.to_owned(), check, value: value.to_string() }
 }
 
 impl PartialEq for Recommender {

@@ -127,8 +127,10 @@ impl ScoreWeights {
         Self { terms: ScoreTerms { popular: 1.0, ..ScoreTerms::default() } }
     }
 
-    /// Checks that every weight is finite.
-    pub(super) fn is_finite(&self) -> bool {
-        self.terms.to_array().iter().all(|weight| weight.is_finite())
+    /// Returns the part and value of the first weight that is not finite.
+    pub(super) fn not_finite(&self) -> Option<(ScorePart, f32)> {
+        let mut weights = self.terms.to_array().into_iter().enumerate();
+        let (term, weight) = weights.find(|(_, weight)| !weight.is_finite())?;
+        Some((ScorePart::of_term(term), weight))
     }
 }
