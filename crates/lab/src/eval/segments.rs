@@ -107,6 +107,7 @@ impl TrainedSegments {
             &KSelectionParams { params: params.clone(), ..KSelectionParams::default() },
         )?;
         let clusters = fit(rows.view(), selection.k, params)?;
+        // In scaled units, not in coordinates: the space of the next training can convert them.
         let centroids = means(scaled.view(), &clusters.labels, selection.k);
         let ids: Vec<SegmentId> = (1..=selection.k as u32).map(SegmentId::new).collect();
         Ok(Self { space, centroids, ids, next: SegmentId::new(selection.k as u32 + 1) })

@@ -42,7 +42,7 @@ pub(super) fn records(first: u64, count: u64) -> Vec<Bytes> {
     (first..first + count).map(|number| Bytes::from(format!("record {number}"))).collect()
 }
 
-/// Returns the query for record id `number`, asked `later` than [`NOW`].
+/// Returns the query for record id `number`, `later` after [`NOW`].
 pub(super) fn seen_at(number: u64, later: TimeDelta) -> SeenQuery {
     SeenQuery { id: SeenId::from_bits(number), arrived_at: NOW.plus(later) }
 }
