@@ -186,6 +186,7 @@ impl PresentedCredentials {
     pub fn endpoint(&self, url: &str) -> Result<Endpoint, PeerError> {
         let endpoint = Endpoint::from_shared(url.to_owned())
             .map_err(|source| PeerError::Address { url: url.to_owned(), source })?;
+        // Without Nagle's algorithm: small calls must not wait for the acknowledgement of earlier ones.
         let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
         if endpoint.uri().scheme_str() != Some("https") {
             return Ok(endpoint);
