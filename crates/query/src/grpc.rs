@@ -59,6 +59,7 @@ impl QueryService for Grpc {
         request: Request<v1::WatchProfileChangesRequest>,
     ) -> Result<Response<ResponseStream>, Status> {
         let request = request.into_inner();
+        // The shard first: start and filter are checked against it.
         let shard = Shard::from_wire(request.shard_index, request.shard_count)?;
         let start = request::watch_start(&request, shard, self.shared.store.layout().partitions)?;
         let filter = request::subscription_filter(shard, &request)?;

@@ -172,6 +172,7 @@ async fn send_pages(
 /// Returns the number of users per segment, over all partitions.
 async fn counts(shared: &QueryContext) -> Result<BTreeMap<SegmentId, u64>, Error> {
     let mut counts = BTreeMap::new();
+    // From the ledgers that owners commit with their profiles, so that a count needs no scan.
     for partition in shared.store.layout().partitions.all() {
         let note = shared.store.meta(partition).await?.note;
         let ledger = PartitionLedger::decode(&note).map_err(|source| Error::Ledger { partition, source })?;

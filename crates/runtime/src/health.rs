@@ -96,6 +96,7 @@ impl Health {
     }
 
     fn components(&self) -> MutexGuard<'_, BTreeMap<&'static str, ComponentState>> {
+        // A panic elsewhere must not end the health checks; an entry is always set as a whole.
         self.components.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -116,6 +117,7 @@ impl HealthPublisher {
     ) -> Self {
         names.push("");
         let mut ready = health.watch();
+        // Marked as seen, so that the loop below waits for later changes only.
         let initial = *ready.borrow_and_update();
         report(&reporter, &names, initial).await;
         #[expect(clippy::disallowed_methods, reason = "held and aborted by the reporter")]
@@ -136,6 +138,7 @@ impl HealthPublisher {
 
     /// Reports NOT_SERVING and ends the streams of watchers, which would otherwise delay the drain.
     pub(crate) async fn end(mut self) {
+        // First, so that the task does not report SERVING once more.
         self.task.abort();
         report(&self.reporter, &self.names, false).await;
         for name in std::mem::take(&mut self.names) {

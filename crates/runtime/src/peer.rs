@@ -186,6 +186,7 @@ impl PresentedCredentials {
     pub fn endpoint(&self, url: &str) -> Result<Endpoint, PeerError> {
         let endpoint = Endpoint::from_shared(url.to_owned())
             .map_err(|source| PeerError::Address { url: url.to_owned(), source })?;
+        // Without Nagle's algorithm: small calls must not wait for the acknowledgement of earlier ones.
         let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
         if endpoint.uri().scheme_str() != Some("https") {
             return Ok(endpoint);
@@ -216,16 +217,15 @@ impl Peer {
         credentials.read()?.endpoint(url)?;
         let files = credentials.files();
         let target = url.to_owned();
-        let build = move |contents: &[Vec<u8>], _: Option<&PeerChannel>| {
+        let is_fixed = files.is_empty();
+        let (watcher, receiver) = FileWatcher::start(files, move |contents, _: Option<&PeerChannel>| {
             let presented = credentials.build(contents)?;
             let endpoint = presented.endpoint(&target).map_err(|error| {
                 InvalidValue::new("cluster", error.to_string(), "name a certificate and its key")
             })?;
             let channel = endpoint.connect_lazy();
             Ok(PeerChannel { channel, token: presented.token })
-        };
-        let is_fixed = files.is_empty();
-        let (watcher, receiver) = FileWatcher::start(files, build)?;
+        })?;
         // Without files there is nothing to poll.
         if !is_fixed {
             #[expect(clippy::disallowed_methods, reason = "ends when `end` is cancelled")]

@@ -76,6 +76,7 @@ impl TlsFiles {
     }
 
     fn build(&self, contents: &[Vec<u8>]) -> Result<ServerConfig, InvalidValue> {
+        // In the order of `follow`: certificate, key, client CA.
         let certificates = pem::certificates(&self.certificate, &contents[0])?;
         let key = pem::private_key(&self.key, &contents[1])?;
         // Named explicitly: the process-wide default provider must not depend on features of other crates.

@@ -150,11 +150,11 @@ impl Tokens {
             return Ok(None);
         };
         let named = file.clone();
-        let build = move |contents: &[Vec<u8>], previous: Option<&Arc<Self>>| {
+        let watching = FileWatcher::start(vec![file], move |contents, previous: Option<&Arc<Self>>| {
             let tokens = Self::read(&contents[0], previous.map(|previous| &**previous));
             tokens.map(Arc::new).map_err(|problem| named.invalid(problem))
-        };
-        FileWatcher::start(vec![file], build).map(Some)
+        });
+        watching.map(Some)
     }
 
     /// Parses a file. Buckets of unchanged rates are kept, so that a reload does not refill them.

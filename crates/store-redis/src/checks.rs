@@ -26,6 +26,18 @@ struct ServerProblem {
     is_transient: bool,
 }
 
+impl ServerProblem {
+    /// Creates a problem that no setting accepts.
+    fn fatal(text: String) -> Self {
+        Self { text, can_be_accepted: false, is_transient: false }
+    }
+
+    /// Creates a problem that `store.accept_unsafe` accepts.
+    fn accepted_as_unsafe(text: String) -> Self {
+        Self { text, can_be_accepted: true, is_transient: false }
+    }
+}
+
 /// Checks every server, and waits up to `start_timeout` for those that are still starting.
 ///
 /// # Errors
@@ -104,41 +116,41 @@ fn connection_error(failure: RedisFailure) -> Error {
 }
 
 fn problems(info: &ServerInfo, options: &RedisOptions) -> Vec<ServerProblem> {
-    let never = |text: String| ServerProblem { text, can_be_accepted: false, is_transient: false };
-    let unless_accepted = |text: String| ServerProblem { text, can_be_accepted: true, is_transient: false };
     let mut problems = Vec::new();
     let (major, minor) = RELEASE_MIN;
     if !info.is_at_least(major, minor) {
         let text = format!("has release {}: run {major}.{minor} or newer", info.version);
         // Nothing else can be checked on a release without the needed commands.
-        return vec![never(text)];
+        return vec![ServerProblem::fatal(text)];
     }
     if info.cluster && !options.target.cluster {
-        return vec![never("is part of a cluster: use redis-cluster:// in store.url".to_owned())];
+        return vec![ServerProblem::fatal(
+            "is part of a cluster: use redis-cluster:// in store.url".to_owned(),
+        )];
     }
     if !info.primary {
         let text = "is a replica: use the primary in store.url".to_owned();
-        problems.push(ServerProblem { is_transient: true, ..never(text) });
+        problems.push(ServerProblem { is_transient: true, ..ServerProblem::fatal(text) });
     }
     match info.setting("maxmemory-policy") {
         Some("noeviction") => {}
-        Some(policy) => problems.push(unless_accepted(format!(
+        Some(policy) => problems.push(ServerProblem::accepted_as_unsafe(format!(
             "has maxmemory-policy {policy}, which evicts profiles when memory is used up: set it to noeviction, or \
              set store.accept_unsafe if that is intended"
         ))),
-        None => problems.push(unless_accepted(
+        None => problems.push(ServerProblem::accepted_as_unsafe(
             "does not report its settings: allow CONFIG GET, or set store.accept_unsafe if maxmemory-policy is noeviction \
              and appendonly fits ingest.acknowledge"
                 .to_owned(),
         )),
     }
     if options.level == AckLevel::Disk && info.setting("maxmemory-policy").is_some() {
-        problems.extend(not_persistent(info).map(unless_accepted));
+        problems.extend(not_persistent(info).map(ServerProblem::accepted_as_unsafe));
     }
     if options.level == AckLevel::Replica {
         problems.extend(not_replicated(info.replicas, options.replicas));
         if info.setting("appendonly") == Some("no") {
-            problems.push(unless_accepted(
+            problems.push(ServerProblem::accepted_as_unsafe(
                 "has appendonly no, and ingest.acknowledge is replica: set it to yes, since a server that restarts \
                  empty before its replica is promoted empties the replica too, or set store.accept_unsafe if it never \
                  restarts by itself"
@@ -169,22 +181,20 @@ fn not_persistent(info: &ServerInfo) -> Option<String> {
 /// Returns the problem of a server that does not provide the level `replica`. A fail-over may promote any replica, so every one
 /// must have each write.
 fn not_replicated(replicas: usize, wanted: usize) -> Option<ServerProblem> {
-    let problem = |text: String, may_pass: bool| {
-        Some(ServerProblem { text, can_be_accepted: true, is_transient: may_pass })
-    };
     if replicas < wanted {
         let text = format!(
             "has {replicas} replicas, and ingest.acknowledge is replica with store.replicas {wanted}: connect replicas, set \
              ingest.acknowledge to disk, or store.accept_unsafe if they connect later"
         );
-        return problem(text, true);
+        // It may still be connecting.
+        return Some(ServerProblem { is_transient: true, ..ServerProblem::accepted_as_unsafe(text) });
     }
     if replicas > wanted {
         let text = format!(
             "has {replicas} replicas, and store.replicas is {wanted}: set it to {replicas}, since any of them may be promoted, \
              or store.accept_unsafe if the loss is accepted"
         );
-        return problem(text, false);
+        return Some(ServerProblem::accepted_as_unsafe(text));
     }
     None
 }

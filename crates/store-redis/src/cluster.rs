@@ -222,14 +222,14 @@ impl ClusterClient {
                 // `WAIT` and `WAITAOF` block their connection, so such writes go over connections of their own.
                 let durability = Durability { replicas, timeout: self.durability.timeout };
                 let wait = if replicas == 0 { &endpoint.disk_wait } else { &endpoint.replica_wait };
-                let start = || {
+                let wait = wait.get_or_init(|| {
                     ReplicationWait::start(
                         Arc::clone(endpoint.dialer()),
                         endpoint.address.clone(),
                         durability,
                     )
-                };
-                wait.get_or_init(start).request(request.clone()).await
+                });
+                wait.request(request.clone()).await
             }
         };
         let Err(failure) = result else { return result };

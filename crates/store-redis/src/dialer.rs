@@ -55,13 +55,13 @@ impl Request {
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Call(call) => call.size(),
-            Self::Command(command) => {
-                let size = |argument: redis::Arg<&[u8]>| match argument {
+            Self::Command(command) => command
+                .args_iter()
+                .map(|argument| match argument {
                     redis::Arg::Simple(bytes) => bytes.len(),
                     _ => 0,
-                };
-                command.args_iter().map(size).sum()
-            }
+                })
+                .sum(),
         }
     }
 
@@ -122,12 +122,12 @@ impl Dialer {
     pub(super) async fn dial(&self, address: &Address) -> Result<RedisConnection, RedisFailure> {
         let gone = Arc::new(AtomicBool::new(false));
         let is_gone = Arc::clone(&gone);
-        let on_push = move |push: PushInfo| {
+        let connecting = self.connect(address, move |push: PushInfo| {
             if push.kind == PushKind::Disconnection {
                 is_gone.store(true, Ordering::SeqCst);
             }
-        };
-        let connection = self.connect(address, on_push).await.map_err(RedisFailure::disconnected)?;
+        });
+        let connection = connecting.await.map_err(RedisFailure::disconnected)?;
         let mut dialed = RedisConnection {
             connection,
             gone,

@@ -62,9 +62,10 @@ impl RedisKeys {
     /// # Errors
     /// `Incompatible` if the prefix is empty, too long or has other characters than letters, digits and `-_.:`.
     pub(super) fn new(prefix: &str) -> Result<Self> {
-        let fine = |letter: u8| letter.is_ascii_alphanumeric() || b"-_.:".contains(&letter);
         // Braces would move the hash tag, and keys of one partition to different slots.
-        if prefix.is_empty() || prefix.len() > PREFIX_MAX || !prefix.bytes().all(fine) {
+        let is_plain =
+            prefix.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"-_.:".contains(&letter));
+        if prefix.is_empty() || prefix.len() > PREFIX_MAX || !is_plain {
             let detail = format!(
                 "store.prefix is empty, longer than {PREFIX_MAX} bytes or has other characters than letters, digits and \
                  -_.: : use one such as portrait"

@@ -138,7 +138,7 @@ impl Listener {
         let is_lost = Arc::clone(&lost);
         let notifier = Arc::clone(&self.notifier);
         let channels = Arc::clone(&self.channels);
-        let on_push = move |push: PushInfo| match push.kind {
+        let connecting = self.dialer.connect(address, move |push: PushInfo| match push.kind {
             PushKind::SMessage => notify(&notifier, &channels, &push.data),
             // A server that gives a slot away unsubscribes its channels.
             PushKind::Disconnection | PushKind::SUnsubscribe => {
@@ -146,8 +146,8 @@ impl Listener {
                 notifier.wake();
             }
             _ => {}
-        };
-        Ok(ListenerConnection { connection: self.dialer.connect(address, on_push).await?, lost })
+        });
+        Ok(ListenerConnection { connection: connecting.await?, lost })
     }
 
     /// Drops the lost connections.

@@ -62,6 +62,7 @@ fn hex(nonce: Nonce) -> String {
 }
 
 fn read_member((nonce, name): (Value, Value)) -> Result<Member, UnexpectedReply> {
-    let text = |value: &Value| reply::text(value).map(str::to_owned).ok_or(UnexpectedReply("a member"));
-    Ok(Member { nonce: read_nonce(&text(&nonce)?)?, name: text(&name)? })
+    let nonce = reply::text(&nonce).ok_or(UnexpectedReply("a member"))?;
+    let name = reply::text(&name).ok_or(UnexpectedReply("a member"))?;
+    Ok(Member { nonce: read_nonce(nonce)?, name: name.to_owned() })
 }

@@ -124,10 +124,11 @@ impl Notifier {
 
     /// Returns the channels on which a reader has waited.
     pub(super) fn wanted(&self) -> impl Iterator<Item = ChannelId> {
-        let wanted = |(number, channel): (usize, &Channel)| {
-            channel.wanted.load(Ordering::SeqCst).then_some(ChannelId(number))
-        };
-        self.channels.iter().enumerate().filter_map(wanted)
+        self.channels
+            .iter()
+            .enumerate()
+            .filter(|(_, channel)| channel.wanted.load(Ordering::SeqCst))
+            .map(|(number, _)| ChannelId(number))
     }
 
     /// Records a notification, and wakes the readers that wait for it.

@@ -51,6 +51,7 @@ pub enum LeaseClock {
 impl RedisOptions {
     /// Returns the default settings for `target`; the level is `Replica` for a cluster and `Disk` otherwise.
     pub fn new(target: RedisTarget) -> Self {
+        // A cluster fails over by itself, and a write that only the old primary has on its disk is lost then.
         let level = if target.is_cluster() { AckLevel::Replica } else { AckLevel::Disk };
         Self {
             target,

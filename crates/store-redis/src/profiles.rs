@@ -91,11 +91,11 @@ impl RedisStore {
         let hash = tagged.key("tombstones");
         let (found, next) =
             self.scan_hash(tagged.slot, &hash, scan::decode_cursor(cursor)?, max.max(1)).await?;
-        let tombstone = |(key, value): (Bytes, Bytes)| {
+        let mut tombstones = Vec::with_capacity(found.len());
+        for (key, value) in found {
             let bytes = key[..].try_into().map_err(|_| UnexpectedReply("HSCAN"))?;
-            Ok((Pseudonym::new(bytes), value))
-        };
-        let tombstones = found.into_iter().map(tombstone).collect::<Result<_, UnexpectedReply>>()?;
+            tombstones.push((Pseudonym::new(bytes), value));
+        }
         Ok(TombstonePage { tombstones, next: next.as_ref().map(scan::encode_cursor).transpose()? })
     }
 

@@ -133,10 +133,10 @@ impl ReplicationTask {
         });
         let results: Vec<_> = results.collect();
         // A server that lost its slots may own them again in another incarnation: a new connection reads it.
-        let elsewhere = |reply: &Result<Value, RedisFailure>| {
-            reply.as_ref().is_err_and(|failure| failure.recovery() == Recovery::RefreshSlots)
-        };
-        self.connection = Some(connection).filter(|_| !results.iter().any(elsewhere));
+        let lost_slots = results
+            .iter()
+            .any(|reply| reply.as_ref().is_err_and(|failure| failure.recovery() == Recovery::RefreshSlots));
+        self.connection = (!lost_slots).then_some(connection);
         Ok(results)
     }
 }

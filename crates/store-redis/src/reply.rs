@@ -42,6 +42,7 @@ pub(super) fn number<N: FromStr + Default + TryFrom<i64>>(
     let read = match value {
         Value::Nil => Some(N::default()),
         Value::Int(number) => N::try_from(*number).ok(),
+        // Scripts return large numbers as text: Lua would write them with an exponent.
         value => text(value).and_then(|text| text.parse().ok()),
     };
     read.ok_or(UnexpectedReply(request))

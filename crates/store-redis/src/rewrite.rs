@@ -137,15 +137,15 @@ fn fields(reply: &Value) -> HashMap<String, String> {
 
 /// Returns the addresses of a primary's replicas from its information: `slave0:ip=...,port=...,state=online,...`.
 fn replicas(info: &HashMap<String, String>) -> Vec<Address> {
-    let replica = |(name, value): (&String, &String)| {
-        name.strip_prefix("slave")?.parse::<u32>().ok()?;
-        let field = |wanted: &str| {
-            let mut fields = value.split(',').filter_map(|field| field.split_once('='));
-            fields.find(|(name, _)| *name == wanted).map(|(_, value)| value)
-        };
-        Some(Address { host: field("ip")?.to_owned(), port: field("port")?.parse().ok()? })
-    };
-    info.iter().filter_map(replica).collect()
+    info.iter().filter_map(|(name, value)| replica(name, value)).collect()
+}
+
+fn replica(name: &str, value: &str) -> Option<Address> {
+    // Only a number follows: `INFO` has other lines that begin with the same letters.
+    name.strip_prefix("slave")?.parse::<u32>().ok()?;
+    let fields: HashMap<&str, &str> = value.split(',').filter_map(|field| field.split_once('=')).collect();
+    let host = (*fields.get("ip")?).to_owned();
+    Some(Address { host, port: fields.get("port")?.parse().ok()? })
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ impl RedisStore {
             let key = reply::bytes(key, "HSCAN")?.ok_or(UnexpectedReply("HSCAN"))?;
             fields.push((key, reply::bytes(value, "HSCAN")?.ok_or(UnexpectedReply("HSCAN"))?));
         }
+        // Redis ends a scan with cursor 0.
         Ok((fields, Some(next).filter(|next| *next != 0)))
     }
 }

@@ -42,7 +42,6 @@ impl ServerInfo {
         let info = reply::text(info).ok_or(UnexpectedReply("INFO"))?;
         let fields: HashMap<&str, &str> = info.lines().filter_map(|line| line.split_once(':')).collect();
         let field = |name: &str| fields.get(name).copied().unwrap_or_default().trim();
-        let start = |name: &str| field(name).get(..16).unwrap_or_default().to_owned();
         let settings = match settings {
             Some(settings) => reply::pairs(settings, "CONFIG GET")?
                 .iter()
@@ -54,7 +53,8 @@ impl ServerInfo {
         };
         Ok(Self {
             version: field("redis_version").to_owned(),
-            run_id: start("run_id") + &start("master_replid"),
+            // Cut as in the prelude of the scripts, which compares this text with its own.
+            run_id: beginning(field("run_id")) + &beginning(field("master_replid")),
             primary: field("role") == "master",
             cluster: field("cluster_enabled") == "1",
             replicas: fields.iter().filter(|(name, value)| is_replica_in_step(name, value)).count(),
@@ -84,6 +84,11 @@ impl ServerInfo {
             _ => FsyncPolicy::Unknown,
         }
     }
+}
+
+/// Returns the first 16 characters of an id of 40; nothing for a shorter one.
+fn beginning(id: &str) -> String {
+    id.get(..16).unwrap_or_default().to_owned()
 }
 
 /// Returns whether a line of `INFO` describes a replica in sync: `slave0:ip=...,port=...,state=online,...`.

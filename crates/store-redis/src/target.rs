@@ -125,6 +125,7 @@ fn read_credentials(text: &str) -> Result<(Option<String>, Option<String>)> {
 
 /// Parses the `number`-th server.
 fn read_address(number: usize, text: &str) -> Result<Address> {
+    // An IPv6 address has colons of its own, so it stands in brackets.
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or_else(|| {

@@ -136,6 +136,7 @@ pub(super) async fn measure(
     let mut bare = ReadSide::new(client::connect(&echo).await?)?;
     let turn = Duration::from_secs(seconds) / TURNS;
     for _ in 0..TURNS {
+        // In turns, so that a busy moment of the machine slows down both sides.
         bare.turn(&user_ids, turn).await?;
         portrait.turn(&user_ids, turn).await?;
     }

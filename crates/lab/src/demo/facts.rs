@@ -89,6 +89,7 @@ fn quarter_weight(category: &Affinity) -> f64 {
 
 /// True if an hour lies within hours that may pass midnight, or in the hour after, which visits reach into.
 pub(super) fn is_within(hour: u32, (from, to): (u32, u32)) -> bool {
+    // Counted from the first hour, so that hours beyond midnight compare as numbers.
     (hour + 24 - from) % 24 <= (to + 24 - from) % 24
 }
 

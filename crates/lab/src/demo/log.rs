@@ -61,6 +61,7 @@ pub(super) async fn run_against(
     let counts = replay.end().await?;
     let micros = probing.finish().await?;
     let seconds = counts.started.elapsed().as_secs_f64();
+    // A log of a few rows may take no measurable time.
     let per_second = counts.events as f64 / seconds.max(0.001);
     let summary = summarise(&channel, &counts.busiest(PROFILES_MAX)).await?;
     summary.conclude(narrator);
@@ -199,6 +200,7 @@ impl ReplayCounts {
         self.events += 1;
         if let Some(count) = self.counts.get_mut(user_id) {
             *count += 1;
+        // Beyond the bound only further users are left out; known ones are still counted.
         } else if self.counts.len() < USERS_MAX {
             self.counts.insert(user_id.to_owned(), 1);
         }
@@ -269,6 +271,7 @@ impl LogSummary {
         if let Some(category) = &facts.quarterly {
             *self.categories.entry(category.clone()).or_default() += 1;
         }
+        // Weighted by actions: a user with three of them says little about the hours of the log.
         self.hours.iter_mut().zip(&facts.hours).for_each(|(sum, share)| *sum += share * facts.actions as f64);
         if self.busiest.len() < LISTED {
             self.busiest.push((profile.user_id.clone(), facts));

@@ -54,6 +54,7 @@ impl Memberships {
             async move {
                 let error = listen(responses, &state, &changes_tx).await;
                 lock(&state).error = Some(error);
+                // Wakes a waiter, which then finds the error.
                 changes_tx.send_modify(|changes| *changes += 1);
             }
         });
@@ -77,6 +78,7 @@ impl Memberships {
     pub(super) async fn wait_until_equal(&mut self, profiles: &BySegment, timeout: Duration) -> Result<()> {
         let waiting = async {
             loop {
+                // Marked as seen before the comparison: a change during it ends the wait below at once.
                 self.changed.borrow_and_update();
                 if self.difference(profiles)?.is_none() {
                     return Ok(());

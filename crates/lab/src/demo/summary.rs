@@ -74,6 +74,7 @@ impl DemoSummary {
             *row.categories.entry(category.clone()).or_default() += 1;
         }
         row.hours.resize(24, 0.0);
+        // Shares, so that every user counts the same.
         row.hours.iter_mut().zip(&facts.hours).for_each(|(sum, share)| *sum += share);
         row.favourite.note(facts.quarterly.as_deref() == Some(truth.category));
         let hours = truth.user_type.hours();

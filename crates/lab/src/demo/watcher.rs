@@ -65,6 +65,7 @@ impl ChangeWatcher {
             listening.spawn(async move {
                 let error = listen(responses, counted, &state, &changes_tx, &clock).await;
                 lock(&state).error.get_or_insert(error);
+                // Wakes a waiter, which then finds the error.
                 changes_tx.send_modify(|changes| *changes += 1);
             });
         }
@@ -88,6 +89,7 @@ impl ChangeWatcher {
     pub(super) async fn caught_up(&mut self, versions: &BTreeMap<String, u64>) -> Result<()> {
         let waiting = async {
             loop {
+                // Marked as seen before the count: a change during it ends the wait below at once.
                 self.changed.borrow_and_update();
                 let behind = self.behind(versions)?;
                 if behind == 0 {

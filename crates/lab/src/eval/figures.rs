@@ -158,7 +158,6 @@ pub(super) fn compare(pairs: &[UserPair], seed: u64) -> Option<LiveStaleComparis
     // Live and stale are resampled together: pairing removes the variance between users from the difference.
     let sums = BootstrapSums::of(pairs);
     let whole = sums.whole();
-    let difference = |draw_sums: &BootstrapDraw| (draw_sums.live - draw_sums.stale) / draw_sums.count;
     let draw_sums: Vec<BootstrapDraw> = sums.draws(seed).collect();
     let ratio = draw_sums.iter().all(|draw_sums| draw_sums.stale > 0.0).then(|| {
         interval(whole.live / whole.stale, draw_sums.iter().map(|draw_sums| draw_sums.live / draw_sums.stale))
@@ -168,7 +167,7 @@ pub(super) fn compare(pairs: &[UserPair], seed: u64) -> Option<LiveStaleComparis
         live: whole.live / whole.count,
         stale: whole.stale / whole.count,
         ratio,
-        difference: interval(difference(&whole), draw_sums.iter().map(difference)),
+        difference: interval(whole.difference(), draw_sums.iter().map(BootstrapDraw::difference)),
     })
 }
 
@@ -198,6 +197,11 @@ impl BootstrapDraw {
         self.live += other.live;
         self.stale += other.stale;
         self.count += other.count;
+    }
+
+    /// Mean of live minus stale.
+    fn difference(&self) -> f64 {
+        (self.live - self.stale) / self.count
     }
 }
 

@@ -180,16 +180,19 @@ impl ItemIndex {
 
     /// Index of the item of a record.
     pub(super) fn index_of(&self, record: &Record) -> Option<u32> {
-        named(self.subject, record).and_then(|name| self.indices.get(name).copied())
+        named(self.subject, record).and_then(|name| self.index_of_name(name))
     }
 
     /// Interaction history of a profile, by item index.
     pub(super) fn history(&self, profile: &Profile) -> History {
-        let index = |name: &str| self.indices.get(name).copied();
         match self.subject {
-            Subject::Item => History::from_items(profile, index),
-            Subject::Category => History::from_categories(profile, index),
+            Subject::Item => History::from_items(profile, |name| self.index_of_name(name)),
+            Subject::Category => History::from_categories(profile, |name| self.index_of_name(name)),
         }
+    }
+
+    fn index_of_name(&self, name: &str) -> Option<u32> {
+        self.indices.get(name).copied()
     }
 }
 

@@ -142,12 +142,11 @@ fn calibration(subject: &SubjectReport) -> String {
     svg
 }
 
+fn bar(name: &str, interval: ConfidenceInterval, first: bool) -> ChartBar {
+    ChartBar { name: name.to_owned(), interval, first }
+}
+
 fn stability(segments: &Stability) -> String {
-    let bar = |name: &str, interval: ConfidenceInterval, first: bool| ChartBar {
-        name: name.to_owned(),
-        interval,
-        first,
-    };
     let Stability { retrained, over_time, .. } = segments;
     let bars = [
         bar("retrained: kept", retrained.share, true),
@@ -160,11 +159,7 @@ fn stability(segments: &Stability) -> String {
 }
 
 fn parts(subject: &SubjectReport) -> String {
-    let served = subject.ages.first().map(|live| ChartBar {
-        name: "as served".to_owned(),
-        interval: live.recall,
-        first: true,
-    });
+    let served = subject.ages.first().map(|live| bar("as served", live.recall, true));
     let parts = subject.parts.iter().map(|part| ChartBar {
         name: part.name.to_owned(),
         interval: part.recall,

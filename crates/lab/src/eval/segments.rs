@@ -54,9 +54,10 @@ pub(super) fn stability(log: &EventLog, shares: (f64, f64), seed: u64) -> Result
     // New users get the nearest segment; the others keep theirs unless another is clearly nearer.
     let all_users = users_before(&log.users, second_at);
     let raw = vectors(&log.users, &all_users, second_at);
-    let index_at_first = |user: &usize| first_users.binary_search(user).ok();
-    let assigned: Vec<Option<SegmentId>> =
-        all_users.iter().map(|user| index_at_first(user).map(|index| at_first[index])).collect();
+    let assigned: Vec<Option<SegmentId>> = all_users
+        .iter()
+        .map(|user| first_users.binary_search(user).ok().map(|index| at_first[index]))
+        .collect();
     let before = trained.assign(raw.view(), &assigned);
     let assigned: Vec<Option<SegmentId>> = before.iter().copied().map(Some).collect();
     let retrained = trained.retrain(raw.view(), &assigned, &params)?;
@@ -64,7 +65,8 @@ pub(super) fn stability(log: &EventLog, shares: (f64, f64), seed: u64) -> Result
     let first_users_after: Vec<SegmentId> = all_users
         .iter()
         .zip(&after)
-        .filter_map(|(user, after)| index_at_first(user).map(|_| *after))
+        .filter(|(user, _)| first_users.binary_search(user).is_ok())
+        .map(|(_, after)| *after)
         .collect();
     Ok(Some(Stability {
         segments: trained.ids.len(),
@@ -105,6 +107,7 @@ impl TrainedSegments {
             &KSelectionParams { params: params.clone(), ..KSelectionParams::default() },
         )?;
         let clusters = fit(rows.view(), selection.k, params)?;
+        // In scaled units, not in coordinates: the space of the next training can convert them.
         let centroids = means(scaled.view(), &clusters.labels, selection.k);
         let ids: Vec<SegmentId> = (1..=selection.k as u32).map(SegmentId::new).collect();
         Ok(Self { space, centroids, ids, next: SegmentId::new(selection.k as u32 + 1) })

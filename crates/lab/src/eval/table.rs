@@ -93,20 +93,21 @@ fn parts(subject: &SubjectReport) -> Table {
         let served = ["as served".to_owned(), interval(&live.recall), format!("{:.3}", live.ndcg)];
         table.add_row(served.into_iter().chain([const { String::new() }; 3]));
     }
-    let less = |compared: &Option<LiveStaleComparison>| {
-        compared.as_ref().map(|compared| interval(&compared.difference)).unwrap_or_default()
-    };
     for PartFigures { name, recall, ndcg, served_less_this, new, repeat } in &subject.parts {
         table.add_row([
             (*name).to_owned(),
             interval(recall),
             format!("{ndcg:.3}"),
             served_less_this.as_ref().map(interval).unwrap_or_default(),
-            less(new),
-            less(repeat),
+            difference(new),
+            difference(repeat),
         ]);
     }
     table
+}
+
+fn difference(compared: &Option<LiveStaleComparison>) -> String {
+    compared.as_ref().map(|compared| interval(&compared.difference)).unwrap_or_default()
 }
 
 fn calibration(subject: &SubjectReport) -> Table {

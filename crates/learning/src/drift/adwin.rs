@@ -75,10 +75,12 @@ impl Adwin {
         if !value.is_finite() {
             return false;
         }
+        // As in river, the window starts afresh after a detection, before the value is added.
         if std::mem::take(&mut self.cut) {
             self.window = AdwinWindow::default();
         }
         self.window.add(value);
+        // A check costs a pass over all buckets, so not every value pays for one.
         if self.window.updates.is_multiple_of(CLOCK) && self.window.sums.count > GRACE {
             self.cut = self.window.shrink(self.delta);
         }
@@ -117,6 +119,7 @@ impl AdwinWindow {
         if self.rows[row].len() <= BUCKETS_MAX {
             return None;
         }
+        // Precision is given up where the values are oldest; a recent change is located exactly.
         let older = WindowMoments::of(self.rows[row].remove(0), row);
         let merged = older.with(WindowMoments::of(self.rows[row].remove(0), row));
         Some(AdwinBucket { total: merged.total, deviation: merged.deviation })
@@ -144,6 +147,7 @@ impl AdwinWindow {
         for bucket in oldest_first {
             older.count += bucket.count;
             older.total += bucket.total;
+            // Only means are compared, so the deviations of the parts stay 0.
             let newer = WindowMoments {
                 count: self.sums.count - older.count,
                 total: self.sums.total - older.total,
@@ -162,7 +166,11 @@ impl AdwinWindow {
     /// `1/m = 1/n0 + 1/n1` (section 3.1 of the paper, the bound for small variance). As in river, sides are counted from their
     /// least width.
     fn bound(&self, delta: f64, older: f64, newer: f64) -> f64 {
+        // Dropping buckets subtracts deviations and can leave a tiny negative rest; its root would be NaN,
+        // and NaN is never above a bound.
         let variance = (self.sums.deviation / self.sums.count).max(0.0);
+        // ln(2 / delta') with delta' = delta / ln(n): about ln(n) boundaries are tested, and delta is divided
+        // among them.
         let confidence = (2.0 * self.sums.count.ln() / delta).ln();
         let reciprocal = 1.0 / (older - SUBWINDOW_ROWS_MIN + 1.0) + 1.0 / (newer - SUBWINDOW_ROWS_MIN + 1.0);
         (2.0 * reciprocal * variance * confidence).sqrt() + 2.0 / 3.0 * confidence * reciprocal
@@ -172,6 +180,7 @@ impl AdwinWindow {
         let Some(oldest_row) = self.rows.len().checked_sub(1) else { return };
         let oldest = WindowMoments::of(self.rows[oldest_row].remove(0), oldest_row);
         self.sums = self.sums.without(oldest);
+        // The next drop takes the first bucket of the last row, which must exist.
         if self.rows[oldest_row].is_empty() {
             self.rows.pop();
         }

@@ -96,6 +96,7 @@ impl Baseline {
     }
 
     fn critical(&self, bins: &Bins, rows: usize) -> Result<f64, Error> {
+        // There is one bin more than edges, and shares sum to 1: as many are free as there are edges.
         let freedom = bins.edges.len() as f64;
         let distribution = ChiSquared::new(freedom)
             .map_err(|error| Error::Parameter { parameter: "baseline", problem: error.to_string() })?;

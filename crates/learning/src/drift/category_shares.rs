@@ -44,6 +44,7 @@ impl CategoryShares {
             *counts.entry(name).or_default() += 1;
         }
         let mut counts: Vec<(&str, u64)> = counts.into_iter().collect();
+        // Stable over the order of names: of equal counts the same categories are kept on every machine.
         counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         counts.truncate(CATEGORIES_MAX);
         let counts = counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
@@ -57,7 +58,9 @@ impl CategoryShares {
         if self.users == 0 || now.users == 0 {
             return Vec::new();
         }
+        // Names of either side: the share of a new or of a vanished category is 0 on the other one.
         let names: BTreeSet<&String> = self.counts.keys().chain(now.counts.keys()).collect();
+        // Halved for the two tails, and divided among the categories.
         let tail = FALSE_ALARMS / (2.0 * names.len().max(1) as f64);
         let critical = Normal::standard().inverse_cdf(1.0 - tail);
         let mut shifts: Vec<CategoryShift> = names
@@ -85,8 +88,10 @@ impl CategoryShares {
     fn z(&self, now: &Self, name: &str) -> f64 {
         let users_before = self.users as f64;
         let users_now = now.users as f64;
+        // Pooled, because the hypothesis to refute is that both samples have the same share.
         let pooled = (self.count(name) + now.count(name)) / (users_before + users_now);
         let error = (pooled * (1.0 - pooled) * (1.0 / users_before + 1.0 / users_now)).sqrt();
+        // Without an error all users of both samples are in the category, or none: the shares are equal.
         if error > 0.0 { (now.share(name) - self.share(name)) / error } else { 0.0 }
     }
 }

@@ -62,6 +62,7 @@ impl DriftFeatures {
     }
 
     fn of_schema(schema: &FeatureSchema) -> Self {
+        // Names of this release's own schema: a missing one is a mistake in the code, not in the data.
         let index = |name: &str| schema.position(name).expect("a component of the schema");
         let mut watched = Vec::new();
         for (index, component) in schema.components().iter().enumerate() {
@@ -94,6 +95,7 @@ impl DriftFeatures {
 
     /// Computes the reference that later samples are compared with.
     pub fn reference(&self, sample: &DriftSample<'_>) -> DriftReference {
+        // A young shop has too few active users for deciles; it is then checked by the other detectors alone.
         let components = Baseline::fit(self.rows(sample.raw).view()).ok();
         DriftReference { components, categories: self.categories(sample) }
     }
@@ -130,6 +132,7 @@ impl Quantization {
     fn quantize(self, raw: f32) -> f32 {
         match self {
             Self::Linear(steps) => (raw * steps).round(),
+            // By magnitude, with the sign put back: refunds make sums of money negative.
             Self::Log2 => (1.0 + raw.abs()).log2().round().copysign(raw),
         }
     }

@@ -17,6 +17,7 @@ pub fn adjusted_rand_index(left: &[u32], right: &[u32]) -> f64 {
     let only_left = squares_of_left - squares_of_both;
     let only_right = squares_of_right - squares_of_both;
     let in_neither = count * count - in_both - only_left - only_right - count;
+    // Equal partitions; with a single cluster, or with single rows only, the quotient below would be 0 / 0.
     if only_left == 0 && only_right == 0 {
         return 1.0;
     }

@@ -69,6 +69,7 @@ pub fn best_threshold(labels: &[bool], probabilities: &[f64]) -> f64 {
         predicted += ties.len() as f64;
         hits += ties.iter().filter(|row| labels[**row]).count() as f64;
         let f1 = 2.0 * hits / (predicted + positives);
+        // Strictly: of equally good thresholds the highest stays, with the fewest predicted positives.
         if f1 > f1_max {
             threshold = probabilities[ties[0]];
             f1_max = f1;
@@ -87,10 +88,13 @@ pub fn auc(labels: &[bool], scores: &[f64]) -> f64 {
     let mut rows_before = 0.0;
     for ties in order.chunk_by(|left, right| scores[*left] == scores[*right]) {
         let hits = ties.iter().filter(|row| labels[**row]).count() as f64;
+        // Mean of the ranks `rows_before + 1` to `rows_before + ties`.
         rank_sum += hits * (rows_before + (ties.len() as f64 + 1.0) / 2.0);
         positives += hits;
         rows_before += ties.len() as f64;
     }
+    // The rank sum of the positives minus its least value is the number of pairs in the right order (Mann and
+    // Whitney's U).
     let pairs = positives * (rows_before - positives);
     if pairs > 0.0 { (rank_sum - positives * (positives + 1.0) / 2.0) / pairs } else { 0.5 }
 }
@@ -99,6 +103,7 @@ pub fn auc(labels: &[bool], scores: &[f64]) -> f64 {
 pub fn log_loss(labels: &[bool], probabilities: &[f64]) -> f64 {
     let mut loss = 0.0;
     for (label, probability) in labels.iter().zip(probabilities) {
+        // A single confident mistake would otherwise make the loss infinite, and no two scorers comparable.
         let probability = probability.clamp(EDGE, 1.0 - EDGE);
         loss += -(if *label { probability } else { 1.0 - probability }).ln();
     }
@@ -111,7 +116,9 @@ pub fn log_loss(labels: &[bool], probabilities: &[f64]) -> f64 {
 pub fn calibration_error(labels: &[bool], probabilities: &[f64]) -> f64 {
     let mut differences = [0.0; BINS];
     for (label, probability) in labels.iter().zip(probabilities) {
+        // A probability of exactly 1 belongs to the last bin.
         let bin = ((probability * BINS as f64) as usize).min(BINS - 1);
+        // Signed: the share of a bin's rows times its difference of means is the sum of these over all rows.
         differences[bin] += probability - f64::from(u8::from(*label));
     }
     differences.iter().map(|difference| difference.abs()).sum::<f64>() / labels.len().max(1) as f64

@@ -86,6 +86,8 @@ impl Lookalikes {
         let mut nearest: BinaryHeap<Neighbour> = BinaryHeap::with_capacity(count + 1);
         for (index, other) in self.coordinates.chunks_exact(self.axes).enumerate() {
             let squared_distance = squared_distance(point, other);
+            // Strictly nearer: of users at the same distance the first in the sample stays, for the same
+            // answer each time.
             if nearest.len() < count
                 || nearest.peek().is_some_and(|last| squared_distance < last.squared_distance)
             {
@@ -111,6 +113,7 @@ impl Lookalikes {
     pub fn decode(bytes: &[u8]) -> Result<Self, LookalikesError> {
         let sample: Self =
             postcard::from_bytes(bytes).map_err(|error| LookalikesError::Damaged(error.to_string()))?;
+        // Decoded lengths may be anything: their product must not overflow.
         let fits = sample.ids.len().checked_mul(sample.axes) == Some(sample.coordinates.len());
         if fits && sample.coordinates.iter().all(|value| value.is_finite()) {
             Ok(sample)

@@ -128,6 +128,7 @@ impl Chain {
         if !(0.0..=COUNT_MAX).contains(&count.weight) {
             return Err(Error::parameter("counts", format!("have a weight of {}", count.weight)));
         }
+        // The segment first: it may be refused, and the chain must be unchanged then.
         if let Some(segment) = count.segment {
             if self.segments.len() >= SEGMENTS_MAX && !self.segments.contains_key(&segment) {
                 return Err(Error::parameter("counts", format!("have more than {SEGMENTS_MAX} segments")));
@@ -168,11 +169,13 @@ impl Chain {
         self.global.blend_marginal(&mut probabilities, self.params.uniform);
         self.global.blend(&mut probabilities, last, self.params.global);
         if let Some(table) = segment.and_then(|segment| self.segments.get(&segment)) {
+            // One level per segment: the marginal only stands in for a row that cannot be chosen.
             match last {
                 Some(_) => table.blend(&mut probabilities, last, self.params.segment),
                 None => table.blend_marginal(&mut probabilities, self.params.segment),
             }
         }
+        // A prediction never fails on a profile: what is outside the alphabet is left out.
         let usable = user.iter().filter(|(from, to, weight)| {
             *from < symbols && *to < symbols && *weight > 0.0 && *weight <= COUNT_MAX
         });
@@ -219,6 +222,7 @@ impl Chain {
         let count = stored.segments.len();
         let segments: BTreeMap<u32, TransitionTable> =
             stored.segments.into_iter().map(|(id, rows)| Ok((id, table(rows)?))).collect::<Result<_, _>>()?;
+        // The map keeps one of two tables with the same id.
         if segments.len() != count || count > SEGMENTS_MAX {
             return Err(ChainError::Inconsistent("segments that are too many or not unique"));
         }

@@ -33,7 +33,6 @@ pub struct NextAction {
 impl UserTransitions {
     /// Reads the transitions of a profile at a timestamp.
     pub fn of(profile: &Profile, segment: Option<u32>, at: Timestamp) -> Self {
-        let symbol = |kind: ActionKind| kind.index() as u16;
         let steps = profile.transitions_at(at).into_iter();
         let steps = steps.map(|step| (symbol(step.from), symbol(step.to), step.weight));
         Self { segment, transitions: steps.collect() }
@@ -49,6 +48,7 @@ impl NextActionModel {
         if users.iter().all(|user| user.transitions.is_empty()) {
             return Ok(None);
         }
+        // Users without transitions say nothing about smoothing and must not count towards the threshold.
         let counts: Vec<UserCounts<'_>> =
             users.iter().filter(|user| !user.transitions.is_empty()).map(|user| &*user.transitions).collect();
         let params = if counts.len() < USERS_MIN {
@@ -63,6 +63,8 @@ impl NextActionModel {
     pub fn predict(&self, profile: &Profile, segment: Option<u32>, at: Timestamp) -> NextAction {
         let last = profile
             .newest_action()
+            // After a longer pause the next action starts a visit, and the last one of an old visit says
+            // little about it.
             .filter(|(newest, _)| at.since(*newest) <= SESSION_GAP)
             .map(|(_, kind)| kind);
         self.predict_after(last, &UserTransitions::of(profile, segment, at))
@@ -74,8 +76,7 @@ impl NextActionModel {
     }
 
     fn predict_after(&self, last: Option<ActionKind>, user: &UserTransitions) -> NextAction {
-        let probabilities =
-            self.0.next(user.segment, &user.transitions, last.map(|kind| kind.index() as u16));
+        let probabilities = self.0.next(user.segment, &user.transitions, last.map(symbol));
         let mut shares: Vec<(ActionKind, f64)> = ActionKind::ALL.into_iter().zip(probabilities).collect();
         shares.sort_by(|left, right| right.1.total_cmp(&left.1));
         NextAction { last, shares }
@@ -92,12 +93,18 @@ impl NextActionModel {
     /// [`ChainError`] for damaged bytes, another format, or another alphabet.
     pub fn decode(bytes: &[u8]) -> Result<Self, ChainError> {
         let chain = Chain::decode(bytes)?;
+        // Symbols are indices of actions: with more or fewer of them an index may mean another action.
         if usize::from(chain.symbols()) == ActionKind::ALL.len() {
             Ok(Self(chain))
         } else {
             Err(ChainError::Inconsistent("an alphabet of other actions than this release has"))
         }
     }
+}
+
+/// Symbol of an action in the chain.
+fn symbol(kind: ActionKind) -> u16 {
+    kind.index() as u16
 }
 
 fn chain<'a>(users: impl Iterator<Item = &'a UserTransitions>, params: Params) -> Result<Chain, Error> {

@@ -104,6 +104,8 @@ fn read<T, E: ToString>(kind: &'static str, part: Result<T, E>) -> Result<Arc<T>
 fn scorer(kind: &'static str, bytes: &[u8]) -> Result<Arc<Scorer>, PredictorError> {
     let scorer = read(kind, Scorer::decode(bytes))?;
     let found = scorer.columns();
+    // A scorer is bound to the components it was trained on; a row of another schema would give a number
+    // without meaning.
     let known = FeatureSchema::current().components().len();
     if found == known {
         return Ok(scorer);

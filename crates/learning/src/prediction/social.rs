@@ -93,6 +93,8 @@ impl SocialGraph {
             return Err(Error::NotFinite { row, column });
         }
         let mut means = Array2::zeros(vectors.dim());
+        // Each row is summed by one thread, in the order of the list, so that the result does not depend on
+        // the threads.
         means.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(user, mut output)| {
             let neighbours =
                 self.of(user).iter().map(|(other, weight)| (vectors.row(*other as usize), *weight));

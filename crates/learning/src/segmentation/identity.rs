@@ -120,6 +120,7 @@ pub fn match_segments(
 ) -> SegmentMatching {
     let panel = OverlapTable::count(old, new, clusters, live);
     let kept = kept_segment(&panel);
+    // Above every live id too: a `next` that is too small must not give one id to two segments.
     let mut next = live.iter().map(|id| following(*id)).fold(next, SegmentId::max);
     let mut new_id = || {
         let id = next;
@@ -128,16 +129,15 @@ pub fn match_segments(
     };
     let ids: Vec<SegmentId> =
         kept.iter().map(|segment| segment.map_or_else(&mut new_id, |segment| live[segment])).collect();
-    let is_live = |segment: usize| kept.contains(&Some(segment));
     let segments = (0..clusters)
         .map(|cluster| MatchedSegment {
             id: ids[cluster],
-            origin: origin(&panel, cluster, kept[cluster], live, &is_live),
+            origin: origin(&panel, cluster, &kept, live),
             overlap: kept[cluster].map_or(0.0, |segment| panel.jaccard(cluster, segment)),
         })
         .collect();
     let retired = (0..live.len())
-        .filter(|segment| !is_live(*segment))
+        .filter(|segment| !kept.contains(&Some(*segment)))
         .map(|segment| (live[segment], panel.destinations(segment).map(|cluster| ids[cluster]).collect()))
         .collect();
     SegmentMatching { segments, retired, next }
@@ -151,26 +151,27 @@ fn kept_segment(panel: &OverlapTable) -> Vec<Option<usize>> {
     hungarian(cost.view())
         .into_iter()
         .enumerate()
+        // The assignment pairs as many as it can; a pair below the limit is none.
         .map(|(cluster, segment)| segment.filter(|segment| overlaps[[cluster, *segment]] >= OVERLAP_MIN))
         .collect()
 }
 
-fn origin(
-    panel: &OverlapTable,
-    cluster: usize,
-    kept: Option<usize>,
-    live: &[SegmentId],
-    is_live: &impl Fn(usize) -> bool,
-) -> Origin {
-    let ids = |segments: Vec<usize>| segments.into_iter().map(|segment| live[segment]).collect();
-    let absorbed = panel.absorbed(cluster);
-    if kept.is_some() {
-        let ended: Vec<usize> = absorbed.into_iter().filter(|segment| !is_live(*segment)).collect();
-        return if ended.is_empty() { Origin::Kept } else { Origin::Merged { from: ids(ended) } };
+/// Origin of a cluster; `kept` has the segment that each cluster continues.
+fn origin(panel: &OverlapTable, cluster: usize, kept: &[Option<usize>], live: &[SegmentId]) -> Origin {
+    let mut absorbed = panel.absorbed(cluster);
+    let is_continued = kept[cluster].is_some();
+    if is_continued {
+        // A segment that lives on in another cluster was not merged into this one.
+        absorbed.retain(|segment| !kept.contains(&Some(*segment)));
     }
-    match panel.main_source(cluster).filter(|segment| is_live(*segment)) {
+    // Only a segment that lives on can be split off from; one that ended was merged or scattered.
+    let split = panel.main_source(cluster).filter(|segment| kept.contains(&Some(*segment)));
+    let from: Vec<SegmentId> = absorbed.into_iter().map(|segment| live[segment]).collect();
+    match split {
+        _ if is_continued && from.is_empty() => Origin::Kept,
+        _ if is_continued => Origin::Merged { from },
         Some(segment) => Origin::Split { from: live[segment] },
-        None if absorbed.len() >= 2 => Origin::Merged { from: ids(absorbed) },
+        None if from.len() >= 2 => Origin::Merged { from },
         None => Origin::New,
     }
 }

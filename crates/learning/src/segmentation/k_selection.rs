@@ -77,6 +77,7 @@ pub struct KSelection {
 /// the smallest candidate; otherwise as [`fit`].
 pub fn select_k(rows: ArrayView2<f32>, params: &KSelectionParams) -> Result<KSelection, Error> {
     check(rows, params)?;
+    // One sample for all candidates, so that they are compared on the same rows.
     let sample = SeededRng::new(params.params.seed).sample(rows, params.sample.max(*params.k.start()));
     let mut candidates: Vec<KCandidate> = Vec::new();
     for k in params.k.clone().take_while(|k| *k <= sample.nrows()) {
@@ -95,6 +96,7 @@ pub fn select_k(rows: ArrayView2<f32>, params: &KSelectionParams) -> Result<KSel
                 .rev()
                 .find(|candidate| candidate.eligible && candidate.silhouette >= silhouette_min)
         }
+        // `max_by` takes the last of equals: reversed, the fewest segments.
         None => candidates.iter().rev().max_by(|left, right| left.stability.total_cmp(&right.stability)),
     };
     let needed = *params.k.start();
@@ -125,6 +127,7 @@ fn candidate(sample: ArrayView2<f32>, k: usize, params: &KSelectionParams) -> Re
         let seed = params.params.seed.wrapping_add(bootstrap);
         let resample = SeededRng::new(seed).resample(sample);
         let refit = fit(resample.view(), k, &Params { seed, ..params.params.clone() })?;
+        // On the sample, not on the resample: that one repeats some rows and lacks others.
         agreement += adjusted_rand_index(&reference.labels, &assign(sample, refit.centroids.view()).0);
     }
     let stability = agreement / params.bootstraps as f64;
@@ -148,6 +151,7 @@ pub fn simplified_silhouette(rows: ArrayView2<f32>, centroids: ArrayView2<f32>) 
 
 fn silhouette_of_row(row: ArrayView1<f32>, centroids: ArrayView2<f32>) -> f64 {
     let nearest = nearest(row.to_slice().unwrap_or_default(), centroids);
+    // One centroid, or two in the place of the row, separate nothing.
     let (own, next) =
         nearest.and_then(|nearest| Some((nearest.distance, nearest.runner_up?.1))).unwrap_or_default();
     if next > 0.0 && next.is_finite() { f64::from((next - own) / next) } else { 0.0 }

@@ -163,6 +163,8 @@ impl Scaler {
 
 impl Column {
     fn fit(mut transformed: Vec<f64>, transform: Transform) -> Self {
+        // Bounds before moments: a single bot with a million events would otherwise set the deviation of its
+        // columns.
         let winsor = WINSOR_QUANTILES.map(|share| quantile(&mut transformed, share));
         let count = transformed.len() as f64;
         let winsorised = || transformed.iter().map(|value| value.clamp(winsor[0], winsor[1]));
@@ -186,6 +188,8 @@ impl Column {
 
     fn unscale(&self, z: f32) -> f32 {
         let z = if z.is_nan() { 0.0 } else { f64::from(z) };
+        // The inverse of the logarithm exceeds f32 for a large value; infinity would spread into every
+        // distance.
         (self.transform.invert(z * self.deviation + self.mean) as f32).clamp(f32::MIN, f32::MAX)
     }
 

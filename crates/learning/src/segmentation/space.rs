@@ -44,6 +44,7 @@ impl Space {
         let facets: Vec<Option<Facet>> =
             schema.components().iter().map(|component| component.facet).collect();
         let mut axes: Vec<Axis> = Vec::new();
+        // Components without a facet get no axis, such as those that change within a visit or without any event.
         for facet in Facet::ALL {
             let components = (0..facets.len()).filter(|component| facets[*component] == Some(facet));
             axes.extend(axes_of_facet(scaled.view(), components.collect()));
@@ -79,6 +80,7 @@ impl Space {
 
     /// Coordinates in this space of centroids (`k x d`) that are scaled as in another space.
     pub fn convert_centroids(&self, other: &Self, centroids: ArrayView2<f32>) -> Array2<f32> {
+        // Raw units are the only ones that two scalers share.
         let raw = Array2::from_shape_fn(centroids.dim(), |(row, column)| {
             other.scaler.unscale(column, centroids[[row, column]])
         });
@@ -87,8 +89,9 @@ impl Space {
 
     /// Checks that every number is usable and every axis a component, which decoded bytes do not guarantee.
     pub fn is_sound(&self) -> bool {
-        let sound = |axis: &Axis| axis.weight.is_finite() && axis.component < self.scaler.width();
-        self.scaler.is_finite() && !self.axes.is_empty() && self.axes.iter().all(sound)
+        let width = self.scaler.width();
+        let all_sound = self.axes.iter().all(|axis| axis.weight.is_finite() && axis.component < width);
+        self.scaler.is_finite() && !self.axes.is_empty() && all_sound
     }
 }
 
@@ -114,6 +117,7 @@ fn covariance(rows: ArrayView2<f32>, columns: &[usize]) -> Array2<f64> {
     let count = rows.nrows().max(1) as f64;
     let means = sums / count;
     Array2::from_shape_fn(products.dim(), |(row, column)| {
+        // Scaled values lie within ±5 around a mean near 0, so this difference loses no digits that matter.
         products[[row, column]] / count - means[row] * means[column]
     })
 }
@@ -128,6 +132,7 @@ fn first_eigenvalue(covariance: &Array2<f64>) -> f64 {
     let mut previous = 0.0;
     for _ in 0..STEPS_MAX {
         let size = length(direction.view());
+        // A matrix of zeros has no direction to normalise.
         if size < VARIANCE_MIN {
             return 0.0;
         }
@@ -140,6 +145,7 @@ fn first_eigenvalue(covariance: &Array2<f64>) -> f64 {
         }
         previous = eigenvalue;
     }
+    // With two nearly equal eigenvalues the direction still turns, but their value has converged long before.
     previous
 }
 

@@ -75,6 +75,8 @@ pub(super) async fn find(
         let state = match &start {
             WatchFrom::Now => CursorState::At(FeedPosition { generation, seq: meta.feed_end }),
             WatchFrom::Earliest => {
+                // A position is that of the last change that is covered: the one before the first makes the
+                // first the next.
                 CursorState::At(FeedPosition { generation, seq: position_before(meta.feed_first) })
             }
             WatchFrom::Snapshot => CursorState::NeedsResync(ResyncReason::Snapshot),

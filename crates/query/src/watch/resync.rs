@@ -87,6 +87,7 @@ async fn begin_next(delivery: &mut Delivery) -> Result<Option<ResyncScan>, Subsc
 /// Returns the next profiles of a resync, and the remaining work.
 async fn page(delivery: &Delivery, scan: &ResyncScan) -> Result<(Vec<Profile>, Remaining), SubscriptionEnd> {
     let partition = delivery.cursors[scan.index].partition;
+    // The store may allow less than is configured; pages of 0 profiles would never end.
     let limit = delivery.shared.config.page_profiles.min(delivery.shared.store.limits().page_items).max(1);
     match &scan.remaining {
         Remaining::All(cursor) => {
@@ -94,6 +95,7 @@ async fn page(delivery: &Delivery, scan: &ResyncScan) -> Result<(Vec<Profile>, R
             let decoded = page
                 .profiles
                 .iter()
+                // The key is for the error only, which a damaged one must not hide.
                 .map(|(key, value)| read::decoded(&String::from_utf8_lossy(&key.0), value));
             let profiles = decoded.collect::<Result<_, _>>()?;
             Ok((profiles, page.next.map_or(Remaining::Nothing, |next| Remaining::All(Some(next)))))
@@ -119,6 +121,7 @@ fn profile_as_change(
     v1::ProfileChange {
         user_id: profile.user_id().as_str().to_owned(),
         version: profile.version().get(),
+        // The subscriber's copy is void: there is no segment before this one.
         segment_id_before: String::new(),
         segment_id_after: name_of(profile.segment().map(|membership| membership.segment_id)),
         deleted: false,

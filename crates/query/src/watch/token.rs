@@ -92,6 +92,7 @@ impl ResumeToken {
 
     /// Decodes a token issued by a store with `partitions`.
     pub(crate) fn decode(bytes: &[u8], partitions: PartitionCount) -> Result<Self, InvalidResumeToken> {
+        // Before any field is read: damaged bytes get one answer, and no field of theirs is trusted.
         let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(InvalidResumeToken)?;
         if xxh64(body, 0) != u64::from_be_bytes(*checksum) {
             return Err(InvalidResumeToken);
@@ -104,6 +105,7 @@ impl ResumeToken {
             return Err(InvalidResumeToken);
         }
         let shard = Shard { index, count };
+        // As many as the shard has: a count in the token could claim any number, and the memory for it.
         let positions = shard.partitions(partitions).map(|_| TokenPosition::decode(&mut rest));
         let positions = positions.collect::<Result<_, _>>()?;
         if rest.is_empty() { Ok(Self { shard, positions }) } else { Err(InvalidResumeToken) }

@@ -20,6 +20,7 @@ pub(super) fn describe_error(
         let key = path.join(".");
         return ConfigError::Value { origin: set_by(&path, layers), key, problem: error.kind.to_string() };
     };
+    // Some errors of `figment` have the field in their path already.
     if path.last() != Some(field) {
         path.push(field.clone());
     }
@@ -68,6 +69,7 @@ fn similar_key(path: &[String], siblings: &[&'static str], defaults: &Dict) -> O
         let path = parents.iter().map(String::as_str).chain([name]);
         return Some(path.collect::<Vec<_>>().join("."));
     }
+    // No misspelling: the key may stand in the wrong section.
     let mut elsewhere = Vec::new();
     keys_named(last, defaults, &mut Vec::new(), &mut elsewhere);
     elsewhere.into_iter().next()

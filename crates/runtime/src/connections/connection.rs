@@ -71,6 +71,7 @@ impl Connection {
 
     /// Polls the deadlines; `true` if this side has closed the connection.
     fn is_closed(&mut self, context: &mut Context<'_>) -> bool {
+        // Kept, since a deadline that has passed must not be polled again.
         self.closed = self.closed
             || self.close.as_mut().poll(context).is_ready()
             || self.handshake_deadline.as_mut().is_some_and(|deadline| deadline.is_over(context))

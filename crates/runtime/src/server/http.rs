@@ -36,6 +36,7 @@ pub(super) async fn serve(
 
 fn router(health: Health, metrics: Metrics) -> Router {
     Router::new()
+        // No check of anything: a restart does not help a process whose store is away.
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz).with_state(health))
         .route("/metrics", get(rendered).with_state(metrics))

@@ -75,17 +75,18 @@ impl TraceConfig {
         if self.endpoint.is_empty() {
             return Ok(None);
         }
-        let invalid = |problem: String| {
-            let remedy = "name a collector as http://collector:4317, or leave it empty to turn tracing off";
-            InvalidValue::new("trace.endpoint", problem, remedy)
-        };
         let endpoint = Credentials::default().read()?.endpoint(&self.endpoint);
-        let endpoint = endpoint.map_err(|error| invalid(error.to_string()))?;
+        let endpoint = endpoint.map_err(|error| invalid_endpoint(error.to_string()))?;
         match endpoint.uri().scheme_str() {
             Some("http" | "https") => Ok(Some(endpoint)),
-            _ => Err(invalid(format!("is {:?}, without http:// or https://", self.endpoint))),
+            _ => Err(invalid_endpoint(format!("is {:?}, without http:// or https://", self.endpoint))),
         }
     }
+}
+
+fn invalid_endpoint(problem: String) -> InvalidValue {
+    let remedy = "name a collector as http://collector:4317, or leave it empty to turn tracing off";
+    InvalidValue::new("trace.endpoint", problem, remedy)
 }
 
 /// Trace exporter of one process; cheap to clone. The default exports nothing.

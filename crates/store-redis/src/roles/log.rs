@@ -78,16 +78,22 @@ impl LogStore for RedisStore {
 
 /// Returns the records of a page; a gap is an error.
 fn contiguous(partition: PartitionId, after: LogSeq, records: Vec<(u64, Bytes)>) -> Result<Vec<LogRecord>> {
-    let mut expected = after;
-    let missing = |seq: LogSeq| Error::Damaged {
-        detail: format!("the log of partition {partition} has no record at {seq}"),
-    };
+    // The log ends behind `after`, so an empty page is a gap, too.
     if records.is_empty() {
-        return Err(missing(after.next()));
+        return Err(missing(partition, after.next()));
     }
-    let record = |(seq, value)| {
+    let mut expected = after;
+    let mut contiguous = Vec::with_capacity(records.len());
+    for (seq, value) in records {
         expected = expected.next();
-        if seq == expected.get() { Ok(LogRecord { seq: expected, value }) } else { Err(missing(expected)) }
-    };
-    records.into_iter().map(record).collect()
+        if seq != expected.get() {
+            return Err(missing(partition, expected));
+        }
+        contiguous.push(LogRecord { seq: expected, value });
+    }
+    Ok(contiguous)
+}
+
+fn missing(partition: PartitionId, seq: LogSeq) -> Error {
+    Error::Damaged { detail: format!("the log of partition {partition} has no record at {seq}") }
 }

@@ -37,6 +37,7 @@ impl RegistryStore for RedisStore {
     }
 
     async fn release_training(&self, token: LeaseToken) -> Result<()> {
+        // A release needs neither a duration nor a time.
         self.training(LeaseAction::Release(token), TimeDelta::ZERO, Timestamp::EPOCH).await.map(|_| ())
     }
 

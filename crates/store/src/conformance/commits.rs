@@ -1,11 +1,13 @@
 //! Commits: atomic, fenced, counted; and the data they write.
 
-use super::fixture::{NOW, SharedStore, TEST_TIMEOUT, TestOwner, WINDOW, append, partition, records};
+use super::fixture::{
+    NOW, SharedStore, TEST_TIMEOUT, TestOwner, WINDOW, append, partition, records, seen_at,
+};
 use crate::{
     Commit, CommitNo, Counters, DeadLetter, Error, FeedSeq, LeaseToken, LogSeq, Nonce, ProfileKey, SeenQuery,
 };
 use bytes::Bytes;
-use portrait_profile::{PartitionId, Pseudonym, SeenId, TimeDelta};
+use portrait_profile::{PartitionId, Pseudonym, TimeDelta};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +40,7 @@ async fn tombstones(store: &SharedStore, partition: PartitionId) -> BTreeMap<Pse
 }
 
 fn seen(number: u64) -> SeenQuery {
-    SeenQuery { id: SeenId::from_bits(number), arrived_at: NOW }
+    seen_at(number, TimeDelta::ZERO)
 }
 
 fn letter(seq: u64) -> DeadLetter {
@@ -159,18 +161,14 @@ pub(super) async fn counters_add_up(store: SharedStore) {
 pub(super) async fn an_id_is_remembered_for_the_window_in_its_partition(store: SharedStore) {
     let mut owner = TestOwner::of(&store, 1).await;
     owner.commit(Commit { seen: (0..90).map(seen).collect(), ..owner.draft() }).await;
-    let at = |number: u64, later: TimeDelta| SeenQuery {
-        id: SeenId::from_bits(number),
-        arrived_at: NOW.plus(later),
-    };
     for later in [TimeDelta::ZERO, TimeDelta::from_hours(1), WINDOW] {
-        let queries: Vec<SeenQuery> = (0..100).map(|number| at(number, later)).collect();
+        let queries: Vec<SeenQuery> = (0..100).map(|number| seen_at(number, later)).collect();
         let found = store.seen(owner.partition, &queries).await.expect("there");
         assert!(found.iter().enumerate().all(|(number, seen)| *seen == (number < 90)), "{later:?}");
     }
     // A backend may remember an id for two windows, but not for three.
     let three_windows = TimeDelta::from_millis(WINDOW.millis() * 3);
-    assert_eq!(store.seen(owner.partition, &[at(1, three_windows)]).await.expect("there"), [false]);
+    assert_eq!(store.seen(owner.partition, &[seen_at(1, three_windows)]).await.expect("there"), [false]);
     assert_eq!(store.seen(partition(&store, 2), &[seen(1)]).await.expect("there"), [false]);
 }
 

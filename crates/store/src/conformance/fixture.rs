@@ -2,10 +2,10 @@
 
 use crate::{
     AckLevel, Appended, Commit, CommitNo, Committed, Counters, LeaseToken, Limits, LogSeq, Nonce, Result,
-    Store,
+    SeenQuery, Store,
 };
 use bytes::Bytes;
-use portrait_profile::{PartitionId, TimeDelta, Timestamp};
+use portrait_profile::{PartitionId, SeenId, TimeDelta, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,11 @@ pub(super) fn partition(store: &SharedStore, number: u32) -> PartitionId {
 /// Returns `count` records that hold their number, from `first`.
 pub(super) fn records(first: u64, count: u64) -> Vec<Bytes> {
     (first..first + count).map(|number| Bytes::from(format!("record {number}"))).collect()
+}
+
+/// Returns the query for record id `number`, `later` after [`NOW`].
+pub(super) fn seen_at(number: u64, later: TimeDelta) -> SeenQuery {
+    SeenQuery { id: SeenId::from_bits(number), arrived_at: NOW.plus(later) }
 }
 
 pub(super) async fn append(store: &SharedStore, partition: PartitionId, records: Vec<Bytes>) -> Appended {

@@ -5,10 +5,21 @@ use crate::{AckLevel, Error};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
+fn id(number: u32) -> Bytes {
+    Bytes::from(format!("item {number}"))
+}
+
+fn value(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+/// Returns an id and a value that hold their number.
+fn item(number: u32) -> (Bytes, Bytes) {
+    (id(number), value(&format!("value {number}")))
+}
+
 pub(super) async fn items_are_found_in_the_requested_order_and_replaced(store: SharedStore) {
-    let id = |number: u32| Bytes::from(format!("item {number}"));
-    let value = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-    let items = (0..100).map(|number| (id(number), value(&format!("value {number}")))).collect();
+    let items = (0..100).map(item).collect();
     store.put_items(items, AckLevel::Disk).await.expect("there is space");
     // Of two items with one id in one call the later one is stored.
     let twice = vec![(id(5), value("first")), (id(5), value("second"))];
@@ -18,7 +29,6 @@ pub(super) async fn items_are_found_in_the_requested_order_and_replaced(store: S
 }
 
 pub(super) async fn a_scan_of_the_catalogue_finds_every_item(store: SharedStore) {
-    let item = |number: u32| (Bytes::from(format!("item {number}")), Bytes::from(format!("value {number}")));
     for begin in (0..2000).step_by(100) {
         let items = (begin..begin + 100).map(item).collect();
         store.put_items(items, AckLevel::Memory).await.expect("there is space");

@@ -59,8 +59,11 @@ pub(super) async fn only_the_owner_renews_and_releases(store: SharedStore) {
     assert_eq!(store.meta(partition).await.expect("there").token, Some(second));
 }
 
+fn worker(number: u128) -> Member {
+    Member { nonce: Nonce::new(number), name: format!("http://worker-{number}") }
+}
+
 pub(super) async fn members_last_until_they_deregister_or_miss_heartbeats(store: SharedStore) {
-    let worker = |number: u128| Member { nonce: Nonce::new(number), name: format!("http://worker-{number}") };
     let expect_members = async |numbers: &[u128], now| {
         let expected: Vec<Member> = numbers.iter().copied().map(worker).collect();
         assert_eq!(store.members(now).await.expect("there"), expected);

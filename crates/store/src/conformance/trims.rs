@@ -1,9 +1,9 @@
 //! Trims: expired data is removed, everything else and the numbering stays.
 
-use super::fixture::{NOW, SharedStore, TestOwner, WINDOW, append, records};
-use crate::{Commit, DeadLetter, Error, FeedSeq, LogSeq, SeenQuery, Trim};
+use super::fixture::{NOW, SharedStore, TestOwner, WINDOW, append, records, seen_at};
+use crate::{Commit, DeadLetter, Error, FeedSeq, LogSeq, Trim};
 use bytes::Bytes;
-use portrait_profile::{PartitionId, SeenId, TimeDelta, Timestamp};
+use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use std::time::Duration;
 
 /// Trims until a call removes nothing more.
@@ -63,10 +63,9 @@ pub(super) async fn numbering_goes_on_after_everything_is_trimmed(store: SharedS
 
 pub(super) async fn expired_windows_are_dropped(store: SharedStore) {
     let mut owner = TestOwner::of(&store, 1).await;
-    let at = |later: TimeDelta| SeenQuery { id: SeenId::from_bits(7), arrived_at: NOW.plus(later) };
-    owner.commit(Commit { seen: vec![at(TimeDelta::ZERO)], ..owner.draft() }).await;
+    owner.commit(Commit { seen: vec![seen_at(7, TimeDelta::ZERO)], ..owner.draft() }).await;
     trim(&store, owner.partition, NOW.plus(WINDOW), NOW).await;
-    assert_eq!(store.seen(owner.partition, &[at(WINDOW)]).await.expect("there"), [true]);
+    assert_eq!(store.seen(owner.partition, &[seen_at(7, WINDOW)]).await.expect("there"), [true]);
     // Three windows later no query can reach the first one, however a backend divides time.
     let far = NOW.plus(TimeDelta::from_millis(WINDOW.millis() * 3));
     let what = Trim { now: far, log_before: NOW, feed_before: NOW };

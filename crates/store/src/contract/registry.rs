@@ -135,10 +135,9 @@ impl Registry {
     /// As [`RegistryStore::change_registry`].
     pub fn changed(&self, change: &RegistryChange, trains: impl Fn(LeaseToken) -> bool) -> Result<Self> {
         let current = self.registry_no;
-        let moved = || Error::RegistryMoved { expected: change.expected, current };
         // Checked first: with an outdated view every other check would compare the wrong models.
         if current != change.expected {
-            return Err(moved());
+            return Err(Error::RegistryMoved { expected: change.expected, current });
         }
         let mut next = self.clone();
         if !change.trainer.is_none_or(trains) || change.publish.is_some() && change.trainer.is_none() {
@@ -147,7 +146,7 @@ impl Registry {
         if let Some(model) = &change.publish {
             // A version is never used twice, so nodes may cache models and predictions by version.
             if next.newest.is_some_and(|newest| model.version <= newest) {
-                return Err(moved());
+                return Err(Error::RegistryMoved { expected: change.expected, current });
             }
             // Kept apart from the list, since the newest model may be removed and its number must not be used again.
             next.newest = Some(model.version);

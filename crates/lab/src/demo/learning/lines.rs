@@ -88,10 +88,16 @@ pub(super) fn drift(status: &DriftStatus, version: u64, described: &BTreeMap<Str
     if !status.components.is_empty() {
         let components = words::counted(status.components.len() as u64, "component");
         lines.push(format!("    drift detected: {components} moved since model {version}"));
-        let words_of = |name: &str| described.get(name).map_or_else(|| name.to_owned(), String::clone);
-        let top = status.components.iter().take(NAMED).map(|component| words_of(&component.name));
+        let top: Vec<&str> = status
+            .components
+            .iter()
+            .take(NAMED)
+            .map(|component| {
+                described.get(component.name.as_str()).map_or(component.name.as_str(), |words| words)
+            })
+            .collect();
         // Descriptions contain commas.
-        let top = top.collect::<Vec<_>>().join("; ");
+        let top = top.join("; ");
         lines.push(chart::cut(&format!("      most of all {top}"), COLUMNS));
     }
     lines

@@ -33,6 +33,7 @@ impl Basis {
         rotated.par_chunks_mut(CHUNK_ROWS * width).zip(vectors.par_chunks(CHUNK_ROWS * width)).for_each(
             |(output, rows)| Arch::new().dispatch(ChangeOfBasis { output, rows, axes: &axes, width }),
         );
+        // Rounding can make the least eigenvalues negative, and a system with this diagonal indefinite.
         let squares = squares.iter().map(|value| value.max(0.0) as f32).collect();
         Self { vectors: rotated, width, squares }
     }
@@ -118,6 +119,7 @@ fn change_basis<S: Simd, const ROWS: usize>(
     let (output, _) = S::as_mut_simd_f32s(output);
     let (axes, _) = S::as_simd_f32s(axes);
     for register in 0..registers {
+        // Each register of an axis is loaded once for all rows.
         let mut sums = [simd.splat_f32s(0.0); ROWS];
         for (index, axis) in axes.chunks_exact(registers).enumerate() {
             for row in 0..ROWS {

@@ -133,6 +133,7 @@ impl Factors {
         let vectors = tile::pad(items.view(), width);
         let mut common: Vec<f32> =
             gram(&vectors, width).iter().map(|value| (f64::from(params.unobserved) * value) as f32).collect();
+        // Cholesky's method would fail on a zero in the diagonal.
         (params.width..width).for_each(|index| common[index * (width + 1)] = 1.0);
         let looseness =
             (0..CONVERGED).map(|entries| audience.inverse_curvature(entries, &params, width)).collect();
@@ -181,6 +182,7 @@ impl Factors {
         }
         let mut solution = vec![0.0; self.width];
         let fold_in = FoldIn { factors: self, entries: &entries, iterations, solution: &mut solution };
+        // A system that f32 cannot solve leaves half a solution; zeros score all items alike.
         if !entries.is_empty() && !Arch::new().dispatch(fold_in) {
             solution.fill(0.0);
         }
@@ -247,9 +249,11 @@ impl UserStats {
 
     /// Inverse of `alpha0 U + n U / users + ridge` per axis, for an item with `entries` entries.
     fn inverse_curvature(&self, entries: u32, params: &Params, width: usize) -> Vec<f32> {
+        // One more of each: the user who is folded in.
         let ridge = params.ridge(entries as usize + 1, self.users as usize + 1);
         let share = params.unobserved + entries as f32 / self.users.max(1) as f32;
         let mut inverse: Vec<f32> = self.spread.iter().map(|square| 1.0 / (share * square + ridge)).collect();
+        // At 0 the padding of a moved item stays 0.
         inverse.resize(width, 0.0);
         inverse
     }
@@ -273,6 +277,7 @@ impl WithSimd for FoldIn<'_> {
         let width = factors.width;
         let mut items: Vec<f32> = Vec::with_capacity(entries.len() * width);
         entries.iter().for_each(|(item, _)| items.extend_from_slice(factors.vector(*item)));
+        // Where no item moves, a second solution would be the first one again.
         let any_moves = entries.iter().any(|(item, _)| factors.item_inverse_curvature(*item).is_some());
         let mut solved = factors.solve(simd, entries, &items, solution);
         let mut direction = vec![0.0; width];
@@ -321,6 +326,7 @@ impl Factors {
             let gathered = &mut gathered[..entries.len() * width];
             let rows = items.chunks_exact(width).zip(entries);
             for (into, (item, (_, confidence))) in gathered.chunks_exact_mut(width).zip(rows) {
+                // The root enters the product from both sides: together they are the confidence.
                 tile::scaled(simd, into, item, confidence.sqrt());
                 tile::add_scaled(simd, &mut right_side, item, *confidence);
             }

@@ -63,6 +63,8 @@ impl InteractionMatrix {
         columns: usize,
         mut entries: Vec<(u32, u32, f32)>,
     ) -> Result<Self, Error> {
+        // A stable sort: weights of one cell are added in the order given, so that their sum is the same
+        // everywhere.
         entries.sort_by_key(|(row, column, _)| (*row, *column));
         entries.dedup_by(|next, kept| {
             let same = (next.0, next.1) == (kept.0, kept.1);

@@ -71,6 +71,7 @@ impl QuantizedItems {
         let quantized = QuantizedRow::quantize(&scaled, level_max);
         let mut multiples: Vec<i16> = quantized.multiples.iter().map(|multiple| *multiple as i16).collect();
         multiples.resize(self.width, 0);
+        // The product with the means stays in f32: only the differences to them are quantized.
         let common = user.iter().zip(&self.means).map(|(value, mean)| value * mean).sum();
         let mut scores = vec![0.0; self.steps.len()];
         let step = quantized.step;
@@ -85,6 +86,7 @@ impl QuantizedItems {
         let longest = QUANTIZATION_LEVELS * (self.width as f32).sqrt();
         let user_length = length(&scaled);
         let user_error = longest * quantized.residual;
+        // The part that is not quantized, the product with the means, is a rounded sum, too.
         let rounding = ROUNDING_ERROR_MAX * length(user) * length(&self.means);
         let error_bounds = self
             .residuals
@@ -104,10 +106,12 @@ impl QuantizedRow {
     /// Quantizes numbers so that the largest one has `level_max` steps.
     fn quantize(values: &[f32], level_max: f32) -> Self {
         let largest = values.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
+        // A row of zeros would be divided by a step of 0.
         let step = (largest / level_max).max(f32::MIN_POSITIVE);
         let multiples: Vec<f32> = values.iter().map(|value| (value / step).round()).collect();
         let squares =
             values.iter().zip(&multiples).map(|(value, multiple)| (value - multiple * step).powi(2));
+        // The residual is itself a rounded sum; a bound below the true one could lose the best item.
         let residual = squares.sum::<f32>().sqrt() + ROUNDING_ERROR_MAX * length(values);
         Self { multiples, step, residual }
     }

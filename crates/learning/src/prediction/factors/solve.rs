@@ -98,6 +98,7 @@ impl WithSimd for SolverChunk<'_> {
             for (value, squares) in scratch.diagonal.iter_mut().zip(&basis.squares) {
                 *value = params.unobserved * squares + ridge;
             }
+            // The smaller of the two systems, counted in whole tiles.
             let solved = if columns.len() > FEW_ENTRIES && tile::padded(columns.len()) >= width {
                 by_width(simd, scratch, basis, columns, weights, solution)
             } else {
@@ -155,6 +156,7 @@ fn by_entries<S: Simd>(
 ) -> bool {
     let width = basis.width;
     let count = columns.len();
+    // With D^-1/2 on both sides the system `1 + G G^T` is symmetric, and its eigenvalues are at least 1.
     scratch.diagonal.iter_mut().for_each(|value| *value = 1.0 / value.sqrt());
     scratch.roots.iter_mut().zip(weights).for_each(|(root, weight)| *root = weight.sqrt());
     for (into, column) in scratch.gathered.chunks_exact_mut(width).zip(columns) {
@@ -174,6 +176,7 @@ fn by_entries<S: Simd>(
     for ((row, value), root) in entries.take(count) {
         tile::add_scaled(simd, solution, row, value * root);
     }
+    // The other D^-1/2 of `x = D^-1 H^T z`.
     let unscaled = &mut scratch.rotated[..width];
     unscaled.copy_from_slice(solution);
     tile::multiplied(simd, solution, unscaled, &scratch.diagonal);
@@ -217,8 +220,10 @@ fn entry(gathered: &[f32], index: usize, width: usize) -> &[f32] {
 #[inline(always)]
 fn solve_many_entries<S: Simd>(simd: S, scratch: &mut SolverScratch, width: usize, count: usize) -> bool {
     let size = tile::padded(count);
+    // Transposed, because `add_products` sums over rows, and this system has a row per entry.
     let rotated = &mut scratch.rotated[..size * width];
     let matrix = &mut scratch.matrix[..size * size];
+    // Roots of an earlier and longer row would enter through the padding.
     scratch.roots[count..size].fill(0.0);
     rotated.fill(0.0);
     for ((entry, row), root) in

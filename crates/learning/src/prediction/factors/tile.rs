@@ -20,6 +20,7 @@ pub(super) fn padded(width: usize) -> usize {
 #[inline(always)]
 pub(super) fn add_products<S: Simd>(simd: S, matrix: &mut [f32], size: usize, rows: &[f32]) {
     if S::F32_LANES == GRAIN {
+        // AVX-512 has twice the registers of AVX2: twice as many accumulators fit.
         add::<S, 16>(simd, matrix, size, rows);
     } else {
         add::<S, 8>(simd, matrix, size, rows);
@@ -97,9 +98,11 @@ fn factor_by<S: Simd, const ROWS: usize>(
         }
         for pivot in 0..ROWS {
             let value = block[pivot * size + first + pivot];
+            // Written so that NaN fails, too.
             if !(value > 0.0 && value < f32::INFINITY) {
                 return false;
             }
+            // One division a pivot; whole rows are multiplied then.
             let scale = 1.0 / value.sqrt();
             inverse[first + pivot] = scale;
             let (upper, lower) = block.split_at_mut((pivot + 1) * size);
@@ -136,6 +139,8 @@ pub(super) fn solve<S: Simd>(
         solution[index] = value;
         let value = simd.splat_f32s(value);
         let from = index / S::F32_LANES;
+        // The first register also holds columns before the diagonal: their right side is done and not read
+        // again.
         let row = &S::as_simd_f32s(row).0[from..];
         for (rest, above) in S::as_mut_simd_f32s(right_side).0[from..].iter_mut().zip(row) {
             *rest = simd.negate_mul_add_e_f32s(value, *above, *rest);

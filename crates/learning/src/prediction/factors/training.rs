@@ -70,7 +70,9 @@ pub fn train_from(
         let basis = Basis::new(&items, width);
         users = RowSolver { params, interactions: &by_user, basis: &basis }.solve();
         let basis = Basis::new(&users, width);
+        // Items last: fold-in solves a new user against these vectors.
         items = RowSolver { params, interactions: &by_item, basis: &basis }.solve();
+        // In the axes that the items were just solved in; both sides must share them.
         users = basis.vectors;
     }
     let entries = (0..by_item.rows()).map(|item| by_item.row(item).0.len() as u32).collect();
@@ -96,6 +98,8 @@ fn finish(
     let spread = axes.iter().map(|axis| squares[*axis] as f32).collect();
     let user_stats = UserStats { users: (users.len() / width) as u32, spread, entries };
     let item_vectors = taken(items, width, &axes);
+    // Interactions and parameters are checked before: only too little regularisation gives numbers out of
+    // bounds.
     let factors = Factors::new(item_vectors, params.clone(), user_stats).map_err(|error| {
         Error::Parameter { parameter: "regularisation", problem: format!("is too small: {error}") }
     })?;
@@ -111,6 +115,7 @@ fn taken(vectors: &[f32], width: usize, axes: &[usize]) -> Array2<f32> {
 
 /// Standard normal number (Box and Muller, 1958).
 fn normal(rng: &mut impl RngCore) -> f64 {
+    // Half a step above a multiple of 2^-52: never 0, whose logarithm is infinite.
     let mut uniform = || ((rng.next_u64() >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
     (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()
 }

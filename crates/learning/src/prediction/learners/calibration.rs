@@ -41,6 +41,7 @@ impl Calibration {
                 hessian.mixed += curvature * score;
                 hessian.offset += curvature;
             }
+            // Cramer's rule: the matrix is 2 x 2.
             let determinant = hessian.slope * hessian.offset - hessian.mixed * hessian.mixed;
             let slope = (hessian.offset * gradient.slope - hessian.mixed * gradient.offset) / determinant;
             let offset = (hessian.slope * gradient.offset - hessian.mixed * gradient.slope) / determinant;

@@ -57,6 +57,7 @@ pub(super) fn train_with_early_stopping(
     for epoch in 1..=EPOCHS_MAX {
         trainer.epoch();
         let loss = log_loss(newest.labels, &trainer.network.probabilities(newest.values));
+        // NaN is never less: a training that diverges ends with its last good epoch.
         if loss < loss_min {
             best = trainer.network.clone();
             best_epoch = epoch;
@@ -96,6 +97,8 @@ impl NetworkTrainer {
         let widths = [values.ncols(), HIDDEN[0], HIDDEN[1], 1];
         let layers: Vec<DenseLayer> =
             widths.windows(2).map(|two| DenseLayer::random(two[0], two[1], &mut rng)).collect();
+        // With a mean weight of 1, gradients have the size that the learning rate and the penalty were chosen
+        // for.
         let total = rows.label_weights().total;
         let count = rows.count() as f64;
         Self {
@@ -176,6 +179,7 @@ impl Network {
         let mut value = values;
         for (index, layer) in self.layers.iter().enumerate() {
             let mut next = value.dot(&layer.weights) + &layer.offsets;
+            // The last layer gives log-odds, which have either sign.
             if index + 1 < self.layers.len() {
                 next.mapv_inplace(|value| value.max(0.0));
             }
@@ -193,9 +197,11 @@ impl Network {
     ) -> Vec<DenseLayer> {
         let count = labels.len() as f64;
         let (inputs, log_odds) = self.forward(values);
+        // The derivative of the log-loss by the log-odds: probability minus label.
         let mut back = ((log_odds.mapv(probability) - labels) * row_weights / count).insert_axis(Axis(1));
         let mut gradients = Vec::new();
         for (layer, input) in self.layers.iter().zip(&inputs).rev() {
+            // The penalty is divided by the rows of a batch, like `alpha` of scikit-learn's `MLPClassifier`.
             let weights = input.t().dot(&back) + &layer.weights * (PENALTY / BATCH_ROWS as f64);
             gradients.push(DenseLayer { weights, offsets: back.sum_axis(Axis(0)) });
             back = back.dot(&layer.weights.t());
@@ -222,6 +228,7 @@ impl Network {
 
     /// Contributions by column to the log-odds; they sum to the log-odds minus [`Self::base`].
     pub(super) fn contributions(&self, row: ArrayView1<f32>) -> Vec<f64> {
+        // The reference is the mean row, which is zeros once standardised.
         let mut states = vec![(self.standardizer.row(row), Array1::zeros(row.len()))];
         let mut slopes = Vec::new();
         for layer in &self.layers {

@@ -69,6 +69,7 @@ impl<'a> LabelledRows<'a> {
 
     /// Checks that both labels occur at least 5 times.
     pub(super) fn check_both_labels(&self) -> Result<(), Error> {
+        // With fewer, single rows would decide between the learners.
         const OUTCOMES_MIN: usize = 5;
         let positives = self.labels.iter().filter(|label| **label).count();
         let rows = positives.min(self.count() - positives);

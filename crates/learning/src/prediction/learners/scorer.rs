@@ -104,6 +104,7 @@ pub(super) fn champion(
         .into_iter()
         .map(|candidate| (figures(&candidate.learner.probabilities(newest.values)), candidate))
         .collect();
+    // Stable: of equal losses the first kind of the parameters wins.
     evaluated.sort_by(|left, right| left.0.log_loss.total_cmp(&right.0.log_loss));
     let candidates =
         evaluated.iter().map(|(quality, candidate)| (candidate.learner.kind(), *quality)).collect();
@@ -115,6 +116,8 @@ pub(super) fn champion(
     let calibrated: Vec<f64> = log_odds.iter().map(|score| probability(calibration.of(*score))).collect();
     Ok(Scorer {
         columns: rows.values.ncols() as u32,
+        // Users to be scored resemble the newest rows most, so these are trained on as well. The calibration
+        // stays that of the first fit, which has not seen them.
         learner: (best.refit)(rows)?,
         calibration,
         quality: if calibration == Calibration::NONE { quality } else { figures(&calibrated) },
@@ -124,15 +127,18 @@ pub(super) fn champion(
 
 /// Platt scaling fitted on all newest rows, if a fit on their first half improves the second half.
 fn calibration(log_odds: &[f64], labels: &[bool]) -> Calibration {
+    // By time, and never tested on the rows of the fit: a line that only follows noise is not used.
     let half = labels.len() / 2;
-    let loss = |line: Calibration| {
-        let shares: Vec<f64> = log_odds[half..].iter().map(|score| probability(line.of(*score))).collect();
-        log_loss(&labels[half..], &shares)
-    };
+    let loss_uncalibrated = loss(Calibration::NONE, &log_odds[half..], &labels[half..]);
     Calibration::fit(&log_odds[..half], &labels[..half])
-        .filter(|line| loss(*line) < loss(Calibration::NONE))
+        .filter(|line| loss(*line, &log_odds[half..], &labels[half..]) < loss_uncalibrated)
         .and_then(|_| Calibration::fit(log_odds, labels))
         .unwrap_or(Calibration::NONE)
+}
+
+fn loss(line: Calibration, log_odds: &[f64], labels: &[bool]) -> f64 {
+    let shares: Vec<f64> = log_odds.iter().map(|score| probability(line.of(*score))).collect();
+    log_loss(labels, &shares)
 }
 
 impl Scorer {

@@ -25,6 +25,8 @@ impl Standardizer {
         for column in rows.values.columns() {
             let values = column.mapv(f64::from);
             let mean = values.dot(&weights);
+            // From differences to the mean: the difference of two sums of squares would cancel digits of
+            // large amounts.
             let variance = values.mapv(|value| (value - mean).powi(2)).dot(&weights);
             let deviation = variance.sqrt();
             means.push(mean);

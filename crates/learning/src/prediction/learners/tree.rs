@@ -125,12 +125,15 @@ impl TreeGrower<'_> {
     fn grow(&mut self, orders: SortedColumns, depth: usize) -> u32 {
         let mut weights = LabelWeights::default();
         orders[0].iter().for_each(|row| self.add(&mut weights, *row));
+        // No leaf is certain, so that all log-odds are finite.
         let share = (weights.positive + SMOOTHING * self.share) / (weights.total + SMOOTHING);
+        // Before its children, so that they come after it: decoding relies on that order.
         let index = self.nodes.len();
         self.nodes.push(TreeNode { log_odds: (share / (1.0 - share)).ln(), split: None });
         let split = if depth < self.shape.depth { self.best_split(&orders, weights) } else { None };
         if let Some(BestSplit { column, threshold, .. }) = split {
             let values = self.rows.values.column(column);
+            // A partition keeps the order, so that nothing is sorted again below the root.
             let (below, above): (SortedColumns, SortedColumns) = orders
                 .into_par_iter()
                 .map(|order| {
@@ -163,6 +166,7 @@ impl TreeGrower<'_> {
             }
         }
         let whole = impurity(weights.positive, weights.total);
+        // A gain within rounding would split a node without any difference between its children.
         best.filter(|best| best.impurity < whole - 1e-9 * weights.total)
     }
 
@@ -174,10 +178,12 @@ impl TreeGrower<'_> {
             self.add(&mut below, two[0]);
             let value = values[two[0] as usize];
             let next = values[two[1] as usize];
+            // No threshold separates equal values.
             if value == next || below.total < self.shape.leaf {
                 continue;
             }
             let above_total = weights.total - below.total;
+            // The upper side only gets smaller from here on.
             if above_total < self.shape.leaf {
                 break;
             }
@@ -205,6 +211,7 @@ impl Tree {
         let mut nodes = self.nodes.clone();
         let mut depths = vec![0; nodes.len()];
         for index in 0..nodes.len() {
+            // Children come after their parents: one pass sees each depth before it is used.
             if let Some(split) = nodes[index].split {
                 depths[split.below as usize] = depths[index] + 1;
                 depths[split.above as usize] = depths[index] + 1;

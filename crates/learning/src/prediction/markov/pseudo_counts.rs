@@ -101,6 +101,7 @@ fn mean_loss(rows: &[LeaveOneOut], probability: impl Fn(&LeaveOneOut) -> f64) ->
 }
 
 fn leave_one_out(users: &[UserCounts<'_>]) -> Vec<LeaveOneOut> {
+    // Sums of all counts first: a count is left out by subtraction.
     let mut population = TransitionSums::default();
     users.iter().flat_map(|counts| usable(counts)).for_each(|count| population.add(count));
     let mut rows = Vec::new();
@@ -141,6 +142,8 @@ impl LeaveOneOut {
 impl LevelCounts {
     /// Removes one occurrence. A count that has decayed below 1 is removed completely.
     fn excluding(symbol: f64, total: f64, weight: f64) -> Self {
+        // Sums of decayed counts are rounded. A rest below 0 could make a probability negative, and the loss
+        // NaN.
         let once = weight.min(1.0);
         Self { symbol: (symbol - once).max(0.0), total: (total - once).max(0.0) }
     }

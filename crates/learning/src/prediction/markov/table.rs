@@ -24,6 +24,7 @@ impl TransitionTable {
         let mut arrivals = vec![0.0; usize::from(symbols)];
         let mut sound = rows.len() == arrivals.len();
         for row in &rows {
+            // `add` finds symbols by bisection, which relies on their order.
             sound &= row.windows(2).all(|two| two[0].0 < two[1].0);
             for (to, weight) in row {
                 sound &= (0.0..=COUNT_MAX).contains(weight);
@@ -71,6 +72,7 @@ pub(super) fn blend(
     pseudo_count: f64,
 ) {
     let total: f64 = counts.clone().map(|(_, count)| count).sum::<f64>() + pseudo_count;
+    // Scaled before anything is added: `counts` may name a symbol several times.
     probabilities.iter_mut().for_each(|probability| *probability *= pseudo_count / total);
     counts.for_each(|(symbol, count)| probabilities[usize::from(symbol)] += count / total);
 }

@@ -14,6 +14,7 @@ const COST_MAX: f64 = 1e150;
 pub fn hungarian(cost: ArrayView2<f64>) -> Vec<Option<usize>> {
     let cost = bounded(cost);
     let (rows, columns) = cost.dim();
+    // Every row that is added needs a free column; the transposed problem has the same pairs.
     if rows <= columns {
         return assign_rows(&cost).into_iter().map(Some).collect();
     }
@@ -95,7 +96,10 @@ impl HungarianSearch<'_> {
         let mut last = None;
         let free = loop {
             self.relax(&mut paths, row, last);
+            // Never none: fewer rows than columns have been added before.
             let Some(nearest) = paths.nearest() else { return };
+            // At every step, not once at the end: the path so far then costs nothing, and `relax` need not
+            // add its length.
             self.shift(&mut paths, new, nearest);
             paths.done[nearest] = true;
             match self.row_of[nearest] {

@@ -16,6 +16,7 @@ pub(super) struct OverlapTable {
 impl OverlapTable {
     /// Counts users; user `i` was in `old[i]` and is in `new[i]`.
     pub(super) fn count(old: &[Option<SegmentId>], new: &[u32], clusters: usize, live: &[SegmentId]) -> Self {
+        // Reversed, so that the first of two equal ids is kept.
         let indices: HashMap<SegmentId, usize> =
             live.iter().enumerate().rev().map(|(index, id)| (*id, index)).collect();
         let mut panel = Self {
@@ -26,6 +27,7 @@ impl OverlapTable {
         for (old, new) in old.iter().zip(new) {
             let segment = old.and_then(|id| indices.get(&id).copied());
             let cluster = usize::try_from(*new).ok().filter(|cluster| *cluster < clusters);
+            // Each side is counted alone, too: users who left or who are new make the overlap smaller.
             if let Some(segment) = segment {
                 panel.segments[segment] += 1;
             }
@@ -53,11 +55,11 @@ impl OverlapTable {
 
     /// Segments with at least half of their members in the cluster, the largest source first.
     pub(super) fn absorbed(&self, cluster: usize) -> Vec<usize> {
-        let shared = |segment: usize| self.shared[[cluster, segment]];
+        let shared = self.shared.row(cluster);
         let mut absorbed: Vec<usize> = (0..self.segments.len())
-            .filter(|segment| shared(*segment) > 0 && 2 * shared(*segment) >= self.segments[*segment])
+            .filter(|segment| shared[*segment] > 0 && 2 * shared[*segment] >= self.segments[*segment])
             .collect();
-        absorbed.sort_by_key(|segment| std::cmp::Reverse(shared(*segment)));
+        absorbed.sort_by_key(|segment| std::cmp::Reverse(shared[*segment]));
         absorbed
     }
 

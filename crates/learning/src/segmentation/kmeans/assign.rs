@@ -42,6 +42,8 @@ pub fn assign(rows: ArrayView2<f32>, centroids: ArrayView2<f32>) -> (Vec<u32>, V
     let rows = rows.as_standard_layout();
     let (centroids, _) = centroids.split_at(Axis(1), width);
     PreparedCentroids::new(centroids).label(rows.view(), &mut labels);
+    // The kernel's scores lack the square of the row and cancel digits, so distances are computed from
+    // differences.
     let (distances, _) = squared_distances(rows.view(), centroids, &labels);
     (labels, distances)
 }
@@ -52,6 +54,7 @@ pub fn nearest(row: &[f32], centroids: ArrayView2<f32>) -> Option<NearestCentroi
     let mut first: Option<(usize, f32)> = None;
     let mut second: Option<(usize, f32)> = None;
     for (index, centroid) in centroids.outer_iter().enumerate() {
+        // Contiguous centroids, the usual case, take the vectorised way.
         let squared = match centroid.to_slice() {
             Some(centroid) => squared_distance(row, centroid),
             None => row.iter().zip(centroid).map(|(left, right)| (left - right).powi(2)).sum(),

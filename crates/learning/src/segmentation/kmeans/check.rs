@@ -72,6 +72,7 @@ fn column_moments(chunk: ArrayView2<f32>, first: &[f32]) -> ColumnMoments {
         for value in block.as_slice().unwrap_or_default().chunks_exact(width) {
             for (((value, origin), sum), square) in value.iter().zip(first).zip(&mut sums).zip(&mut squares) {
                 let difference = value - origin;
+                // NaN compares as false and is out of bounds, too. No branch, so that the loop is vectorised.
                 moments.within_bounds &= value.abs() <= VALUE_MAX;
                 *sum += difference;
                 *square += difference * difference;

@@ -38,13 +38,12 @@ impl<S: Simd, const REGISTERS: usize> CentroidPanels<S, REGISTERS> {
             })
         };
         let starts = || (0..offsets.len()).step_by(REGISTERS * lanes);
-        let of_column = |column: usize| {
-            move |centroid: usize| differences.get(centroid * width + column).map_or(0.0, |value| -value)
-        };
         Self {
             differences: starts()
                 .flat_map(|first| (0..width).map(move |column| (first, column)))
-                .map(|(first, column)| load(&of_column(column), first))
+                .map(|(first, column)| {
+                    load(&|index| differences.get(index * width + column).map_or(0.0, |value| -*value), first)
+                })
                 .collect(),
             offsets: starts()
                 .map(|first| load(&|index| offsets.get(index).copied().unwrap_or(PADDING_SCORE), first))
@@ -66,6 +65,7 @@ impl<S: Simd, const REGISTERS: usize> CentroidPanels<S, REGISTERS> {
             let mut scores = [*offsets; ROWS];
             for (column, differences) in differences.iter().enumerate() {
                 for row in 0..ROWS {
+                    // Rows are broadcast and centroids lie in lanes: no score needs a sum across lanes.
                     let value = simd.splat_f32s(rows[row][column]);
                     for register in 0..REGISTERS {
                         scores[row][register] =
@@ -86,6 +86,7 @@ impl<S: Simd, const REGISTERS: usize> CentroidPanels<S, REGISTERS> {
         let mut nearest = [0; ROWS];
         for row in 0..ROWS {
             let lowest = simd.splat_f32s(simd.reduce_min_f32s(score_min[row]));
+            // Several lanes may hold the least score: the lowest of their indices wins, as in a plain loop.
             let equally_near = simd.equal_f32s(score_min[row], lowest);
             let candidates = simd.select_f32s(equally_near, labels[row], simd.splat_f32s(PADDING_SCORE));
             // A row with values that are not finite has no candidate; the bound keeps its label in range.

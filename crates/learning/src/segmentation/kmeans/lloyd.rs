@@ -45,6 +45,8 @@ pub fn lloyd(
     check::width("start", start.ncols(), rows.ncols())?;
     check::steps(max_iterations, tolerance)?;
     check::values(start.view())?;
+    // Relative to the variance, as in scikit-learn, so that the limit does not depend on the unit of the
+    // columns.
     let shift_max = tolerance * check::mean_variance(rows, start.nrows())?;
     let mut centroids = start;
     let mut labels = vec![UNLABELLED; rows.nrows()];
@@ -74,6 +76,7 @@ fn kmeans_fit(
     labels: Vec<u32>,
     iterations: usize,
 ) -> KMeansFit {
+    // Counted again: the sums of the last pass belong to the centroids before its move.
     let mut sizes = vec![0; centroids.nrows()];
     labels.iter().for_each(|label| sizes[*label as usize] += 1);
     let inertia = squared_distances(rows, centroids.view(), &labels).1;

@@ -48,6 +48,7 @@ struct AssignmentPass<'a> {
 impl PreparedCentroids {
     /// Prepares at least one centroid (`k x d`).
     pub(super) fn new(centroids: ArrayView2<f32>) -> Self {
+        // In f64: the differences are small numbers between large ones.
         let wide = centroids.mapv(f64::from);
         let mean = wide.sum_axis(Axis(0)) / wide.nrows().max(1) as f64;
         let differences = &wide - &mean;
@@ -114,6 +115,7 @@ impl AssignmentPass<'_> {
         let mut block_sums = vec![0.0_f32; if self.sums.is_some() { centroids * width } else { 0 }];
         let blocks = self.rows.chunks(BLOCK_ROWS * width).zip(self.labels.chunks_mut(BLOCK_ROWS));
         for (rows, labels) in blocks {
+            // A block is a whole number of groups, so single rows are left in the very last block only.
             let grouped = labels.len() / ROWS * ROWS;
             let (groups, rest) = labels.split_at_mut(grouped);
             let (group_rows, rest_rows) = rows.split_at(grouped * width);

@@ -20,6 +20,7 @@ pub(super) fn sentence(defining: &[Defining], components: &[FeatureComponent]) -
         let phrase = phrase(component, one.z);
         let separator = if text.is_empty() { "" } else { ", " };
         let length = [&text, separator, &phrase, END].iter().map(|part| part.chars().count()).sum::<usize>();
+        // A phrase that is too long is skipped; a weaker but shorter one may still fit.
         if length <= DESCRIPTION_MAX_CHARACTERS {
             text = format!("{text}{separator}{phrase}");
         }
@@ -55,14 +56,17 @@ fn direction(unit: &str, up: bool) -> (&'static str, &'static str) {
 fn component_phrase(description: &str) -> String {
     // Behind the first comma descriptions explain the measurement.
     let text = &description.split(',').next().unwrap_or_default().replace('_', "-");
-    let noun = |text: &str| text.replacen(" are ", " ", 1);
     match text.strip_prefix("how ").map(|question| question.split_once(' ').unwrap_or((question, ""))) {
-        Some(("many", rest)) => noun(rest),
+        Some(("many", rest)) => without_verb(rest),
         Some(("varied", rest)) => {
             let of = rest.strip_suffix(" are").or_else(|| rest.strip_suffix(" is")).unwrap_or(rest);
             format!("variety in {of}")
         }
-        Some(("strongly", rest)) => format!("weight of {}", noun(rest)),
+        Some(("strongly", rest)) => format!("weight of {}", without_verb(rest)),
         _ => text.to_owned(),
     }
+}
+
+fn without_verb(clause: &str) -> String {
+    clause.replacen(" are ", " ", 1)
 }

@@ -9,9 +9,11 @@ const Z_DIFFERENCE_MIN: f32 = 0.5;
 
 /// Names in the order of `words`; segments with larger shares choose first.
 pub(super) fn names(words: &[NameWords], shares: &[f64], taken: &[String]) -> Vec<String> {
-    let share = |index: usize| shares.get(index).copied().filter(|share| !share.is_nan()).unwrap_or(0.0);
     let mut order: Vec<usize> = (0..words.len()).collect();
-    order.sort_by(|left, right| share(*right).partial_cmp(&share(*left)).unwrap_or(Ordering::Equal));
+    // Stable: segments of equal shares choose in the order of the clusters.
+    order.sort_by(|left, right| {
+        share(shares, *right).partial_cmp(&share(shares, *left)).unwrap_or(Ordering::Equal)
+    });
     let mut taken: HashSet<String> = taken.iter().map(|name| name.to_lowercase()).collect();
     let mut names = vec![String::new(); words.len()];
     let mut named: Vec<usize> = Vec::with_capacity(words.len());
@@ -23,6 +25,11 @@ pub(super) fn names(words: &[NameWords], shares: &[f64], taken: &[String]) -> Ve
         named.push(index);
     }
     names
+}
+
+/// Share at an index; 0 for NaN and for a missing one.
+fn share(shares: &[f64], index: usize) -> f64 {
+    shares.get(index).copied().filter(|share| !share.is_nan()).unwrap_or(0.0)
 }
 
 fn free_name<'a>(
@@ -48,6 +55,7 @@ fn free_name<'a>(
             return name;
         }
     }
+    // No further word separates them; a degree of one of the words that both have may.
     for index in 0..words.defaults().len() {
         let mut adjectives = words.defaults().to_vec();
         adjectives[index].degree = degree(&adjectives[index], &same);
@@ -80,6 +88,7 @@ fn degree(adjective: &Adjective, rivals: &[&NameWords]) -> &'static str {
 fn numbered(words: &NameWords, taken: &HashSet<String>) -> String {
     let mut number = 2_usize;
     loop {
+        // Its length is reserved, so that the number is not what the limit of a name cuts off.
         let suffix = format!(" {number}");
         let name = format!("{}{suffix}", words.name(words.defaults(), suffix.len()));
         if !taken.contains(&name) {

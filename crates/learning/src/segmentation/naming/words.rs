@@ -90,13 +90,12 @@ impl NameWords {
         ];
         let mut adjectives: Vec<Adjective> =
             known.into_iter().flatten().filter(|adjective| !implied.contains(&adjective.aspect)).collect();
-        // Variety of few events is noise.
-        let weak = |adjective: &Adjective| noun == VISITORS && adjective.aspect == Aspect::Variety;
-        adjectives.sort_by(|a, b| weak(a).cmp(&weak(b)).then_with(|| b.z.abs().total_cmp(&a.z.abs())));
+        adjectives
+            .sort_by(|a, b| a.is_weak(noun).cmp(&b.is_weak(noun)).then(b.z.abs().total_cmp(&a.z.abs())));
         let default_count = adjectives
             .iter()
             .take(ADJECTIVES_DEFAULT)
-            .filter(|adjective| adjective.z.abs() >= STRONG && !weak(adjective))
+            .filter(|adjective| adjective.z.abs() >= STRONG && !adjective.is_weak(noun))
             .count();
         Self { noun, adjectives, default_count }
     }
@@ -118,6 +117,7 @@ impl NameWords {
         for adjective in adjectives {
             used.push(*adjective);
             let longer = self.joined(&used);
+            // All words are ASCII: bytes are characters.
             if longer.len() + reserve <= NAME_MAX_CHARACTERS {
                 name = longer;
             } else {
@@ -138,10 +138,19 @@ impl NameWords {
                 _ => before.push_str(&format!("{degree}{word} ")),
             }
         }
+        // A bare "shoppers" would read as all users.
         if ordered.is_empty() && self.noun == "shoppers" {
             before.push_str("everyday ");
         }
         format!("{before}{}{after}", self.noun)
+    }
+}
+
+impl Adjective {
+    /// Returns true if the adjective is used last beside `noun`.
+    fn is_weak(&self, noun: &str) -> bool {
+        // Variety of few events is noise.
+        noun == VISITORS && self.aspect == Aspect::Variety
     }
 }
 
@@ -153,6 +162,7 @@ fn noun(scores: &CentroidScores) -> (&'static str, &'static [Aspect]) {
     let money = scores.first(&["behavior.money.90d", "behavior.money.7d"]).unwrap_or(0.0);
     let price = scores.z("preference.price_level").unwrap_or(0.0);
     let tenure = scores.z("behavior.tenure").unwrap_or(0.0);
+    // From the most telling branch to the least: each is reached only where those before it say nothing.
     if money >= BIG_MONEY && money >= z {
         ("big spenders", &[Aspect::Money])
     } else if action.is_some_and(|(word, _)| word == BUYERS) && price <= -STRONG {
@@ -173,6 +183,7 @@ fn strongest_action(scores: &CentroidScores) -> Option<(&'static str, f32)> {
     let mut strongest: Option<(&str, f32)> = None;
     for (noun, names) in NOUNS {
         let Some(z) = scores.largest(names).filter(|z| *z >= Z_MIN) else { continue };
+        // Purchases are first in the list: where they stand out, any other action needs the lead over them.
         let ahead = if strongest.is_some_and(|(noun, _)| noun == BUYERS) { PURCHASE_LEAD } else { 0.0 };
         if strongest.is_none_or(|(_, z_max)| z > z_max + ahead) {
             strongest = Some((noun, z));
