@@ -2,8 +2,9 @@
 //! progress.
 
 use crate::error::Error;
-use crate::publish::Activation;
-use portrait_proto::v1::{DriftStatus, TrainProgress};
+use portrait_profile::ModelVersion;
+use portrait_proto::v1::{DriftStatus, ModelManifest, TrainProgress};
+use portrait_store::RegistryNo;
 use tokio::sync::{mpsc, oneshot};
 
 /// Commands queued for the trainer. A training takes minutes, so later callers get `Busy` instead of a long wait.
@@ -20,6 +21,16 @@ pub(crate) enum TrainerCommand {
     },
     /// Checks drift, and trains if it persists.
     CheckDrift { answer: oneshot::Sender<Result<(DriftStatus, Option<TrainingResult>), Error>> },
+}
+
+/// Version that became the active one.
+pub(crate) struct Activation {
+    /// Manifest of the version.
+    pub(crate) manifest: ModelManifest,
+    /// Version that was active before; none for the first.
+    pub(crate) previous: Option<ModelVersion>,
+    /// Number of the registry with the activation.
+    pub(crate) registry_no: RegistryNo,
 }
 
 /// Result of a training.

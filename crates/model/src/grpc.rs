@@ -4,7 +4,6 @@ use crate::broadcast::{self, ModelStream};
 use crate::command::{ProgressReporter, SegmentCount, TrainerCommand, TrainingResult};
 use crate::context::ModelContext;
 use crate::error::Error;
-use crate::manifest;
 use crate::publish;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -53,7 +52,7 @@ impl ModelService for Grpc {
             0 => registry.active.ok_or(Error::NoModel)?,
             number => version(number)?,
         };
-        let manifest = manifest::of_version(&registry, version)?;
+        let manifest = publish::manifest_of(&registry, version)?;
         let active = registry.active == Some(version);
         Ok(Response::new(v1::GetModelResponse { manifest: Some(manifest), active }))
     }
@@ -63,7 +62,7 @@ impl ModelService for Grpc {
         _: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
         let registry = self.shared.stored_registry().await?;
-        let models = registry.models.iter().map(|model| manifest::of_version(&registry, model.version));
+        let models = registry.models.iter().map(|model| publish::manifest_of(&registry, model.version));
         let models = models.collect::<Result<_, _>>()?;
         let active_version = registry.active.map_or(0, ModelVersion::get);
         let nodes = self.shared.nodes.list();

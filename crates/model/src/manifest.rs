@@ -1,14 +1,13 @@
 //! Model manifest: conversion from manifest and parts to a servable model. The publisher and every node use the same
 //! checks.
 
-use crate::error::Error;
 use bytes::Bytes;
 use portrait_learning::prediction::Predictors;
 use portrait_learning::{Model, ModelError};
-use portrait_profile::{FeatureSchema, ModelVersion};
+use portrait_profile::FeatureSchema;
 use portrait_proto::manifest::{self, DamagedManifest};
 use portrait_proto::v1::ModelManifest;
-use portrait_store::{PartName, Registry};
+use portrait_store::PartName;
 use std::collections::BTreeMap;
 
 /// Kind of the part that holds scaler, centroids and segments. The kinds of the predictor parts are named by
@@ -84,12 +83,6 @@ pub fn parts_of(manifest: &ModelManifest) -> Result<Vec<(String, PartName)>, Inv
 /// `Damaged` if the bytes are no manifest.
 pub fn decoded(bytes: &[u8]) -> Result<ModelManifest, InvalidManifest> {
     manifest::decode(bytes).map_err(|DamagedManifest| InvalidManifest::Damaged)
-}
-
-/// Returns the manifest of a version of the registry.
-pub(crate) fn of_version(registry: &Registry, version: ModelVersion) -> Result<ModelManifest, Error> {
-    let model = registry.model(version).ok_or(Error::NotFound { version: version.get() })?;
-    decoded(&model.manifest).map_err(|error| Error::stored(version, &error))
 }
 
 /// Model that is put together part by part, by the publisher before it publishes and by every node before it serves. Only one part's

@@ -2,6 +2,7 @@
 //! activation and deletion of expired versions in one registry change. Input: a trained model and the training lease.
 //! Output: its manifest.
 
+use crate::command::Activation;
 use crate::context::ModelContext;
 use crate::error::Error;
 use crate::manifest::{self, Assembly, InvalidManifest, SEGMENTS, name_of_wire, name_to_wire};
@@ -25,16 +26,6 @@ pub(crate) struct PublishOptions {
     pub(crate) force: bool,
     /// Number of records applied before the vectors were read.
     pub(crate) applied_total: u64,
-}
-
-/// Version that became the active one.
-pub(crate) struct Activation {
-    /// Manifest of the version.
-    pub(crate) manifest: ModelManifest,
-    /// Version that was active before; none for the first.
-    pub(crate) previous: Option<ModelVersion>,
-    /// Number of the registry with the activation.
-    registry_no: RegistryNo,
 }
 
 /// Manifest of a candidate with the bytes of its parts.
@@ -157,7 +148,7 @@ pub(crate) async fn await_nodes(shared: &ModelContext, activation: &Activation) 
     });
     tokio::select! {
         nodes = shared.nodes.acknowledged(version, shared.config.acknowledge_timeout) => nodes,
-        // Nodes skip to the newest version: nobody will acknowledge this one any more.
+        // Nodes skip to the newest version: none will acknowledge this one any more.
         _ = superseded => shared.nodes.list(),
     }
 }
@@ -233,13 +224,19 @@ pub(crate) async fn served(shared: &ModelContext) -> Result<Option<Model>, Error
     assembly.finish().map(Some).map_err(stored)
 }
 
+/// Returns the manifest of a version of the registry.
+pub(crate) fn manifest_of(registry: &Registry, version: ModelVersion) -> Result<ModelManifest, Error> {
+    let model = registry.model(version).ok_or(Error::NotFound { version: version.get() })?;
+    manifest::decoded(&model.manifest).map_err(|error| Error::stored(version, &error))
+}
+
 /// Activates a published version.
 ///
 /// # Errors
 /// `NotFound` if the registry has no such version; store errors.
 pub(crate) async fn activate(shared: &ModelContext, version: ModelVersion) -> Result<Activation, Error> {
     let registry = shared.stored_registry().await?;
-    let manifest = manifest::of_version(&registry, version)?;
+    let manifest = manifest_of(&registry, version)?;
     let change = RegistryChange { activate: Some(version), ..RegistryChange::of(registry.registry_no) };
     let registry_no = shared.store.change_registry(change).await?;
     let previous_version = registry.active.map_or(0, ModelVersion::get);

@@ -2,13 +2,13 @@
 //! applied records, drift checks, and commands. Output: trainings, one at a time. The training lease is held in the
 //! store: a process that loses it publishes nothing.
 
-use crate::command::{ProgressReporter, SegmentCount, TrainerCommand, TrainingResult};
+use crate::command::{Activation, ProgressReporter, SegmentCount, TrainerCommand, TrainingResult};
 use crate::context::ModelContext;
 use crate::drift::DriftMonitor;
 use crate::error::Error;
 use crate::manifest;
 use crate::orphans;
-use crate::publish::{self, Activation, PublishOptions};
+use crate::publish::{self, PublishOptions};
 use crate::sample::{self, SampleLimits};
 use crate::train::{self, TrainedModel, TrainingTask};
 use portrait_profile::{ModelVersion, PartitionLedger, TimeDelta, Timestamp};
@@ -112,7 +112,7 @@ impl Trainer {
         }
     }
 
-    /// Removes the parts of a training that was killed, once nobody trains.
+    /// Removes the parts of a killed training, once no training runs.
     async fn remove_orphans(&mut self) -> Result<(), Error> {
         let registry = self.shared.stored_registry().await?;
         // Checked without the lease first: taking it would fence off a trainer that starts at the same time, for nothing.

@@ -3,7 +3,7 @@
 //! of recent versions are kept.
 //!
 //! Invariant: a version is verified completely (schema, checksums, values, a probe) before it is served and acknowledged. A refused
-//! version changes nothing, and is told in `/readyz` and the metrics until another one is served.
+//! version changes nothing, and is listed in `/readyz` and the metrics until another one is served.
 
 mod kept;
 mod status;

@@ -84,7 +84,7 @@ async fn a_trainer_that_lost_its_lease_publishes_nothing() {
 }
 
 #[tokio::test]
-async fn parts_of_a_killed_training_are_removed_once_nobody_trains() {
+async fn parts_of_a_killed_training_are_removed_once_no_training_runs() {
     let sandbox = Sandbox::idle(config()).await;
     sandbox.features.send(users_with_histories(120));
     // A trainer was killed after its first part: its lease still runs.

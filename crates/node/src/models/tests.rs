@@ -178,7 +178,7 @@ async fn a_node_without_a_model_service_serves_the_stored_model() {
         ..RegistryChange::of(no)
     };
     node.store.change_registry(change).await.expect("published");
-    // The model service, if it is there, is told of it.
+    // A connected model service gets the ack.
     assert_eq!(node.follower.read_store().await, ack(5));
     assert_eq!(node.version(), Some(5));
     assert_eq!(node.follower.read_store().await, None, "nothing has changed");
