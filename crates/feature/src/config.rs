@@ -33,7 +33,7 @@ pub struct Config {
     pub log_retention: DurationSetting,
     /// Size of the logs of all partitions together, as encoded; each partition may have an equal share. Applied records above it
     /// are trimmed, oldest first, even if `log_retention` is not over; records that are not applied never are. A log exceeds its
-    /// share by an eighth between two trims, and Redis takes about a tenth more than the encoded bytes. 0 removes the bound. More:
+    /// share by an eighth between two trims, and Redis takes 10% to 30% more than the encoded bytes. 0 removes the bound. More:
     /// profiles can be rebuilt from further back, and the store is larger.
     pub log_bytes: ByteSize,
     /// Retention of changes. Longer: subscribers may be away longer before they need a resync.

@@ -1,8 +1,8 @@
 //! Command line: parses the arguments and runs one command. Exit codes: 0 on success, 1 on failure, 2 for invalid arguments.
 
 use crate::{
-    card, doctor, erase, import, lab, next_action, probe, recommend, score, segments, serve, similar, token,
-    train, watch,
+    card, doctor, erase, import, lab, next_action, probe, recommend, score, segments, serve, similar, sizing,
+    token, train, watch,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -49,6 +49,8 @@ enum Command {
     Demo(lab::DemoArgs),
     /// Check configuration, store, servers, partitions and models, with remedies.
     Doctor(doctor::DoctorArgs),
+    /// Compute the memory, disk, servers and workers that a deployment needs.
+    Sizing(sizing::SizingArgs),
     /// Write one event and read it back, to check a deployment end to end.
     Probe(probe::ProbeArgs),
     /// Create a token for a caller, with its entry in the tokens file.
@@ -91,6 +93,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Watch(args) => watch::run(args).await,
         Command::Demo(args) => lab::demo(args).await,
         Command::Doctor(args) => doctor::run(args).await,
+        Command::Sizing(args) => sizing::run(&args),
         Command::Probe(args) => probe::run(args).await,
         Command::Token(args) => token::run(&args),
         Command::Bench(args) => lab::bench(args).await,
