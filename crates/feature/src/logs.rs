@@ -45,10 +45,10 @@ impl OwnedLogs {
     pub(crate) fn totals(&self, now: Timestamp, bytes_max: Option<u64>) -> LogTotals {
         let extents = self.extents();
         let oldest_at = extents.values().filter_map(|extent| extent.oldest_at).min();
-        let excess = |extent: &LogExtent| extent.bytes.saturating_sub(bytes_max.unwrap_or(u64::MAX));
+        let most = bytes_max.unwrap_or(u64::MAX);
         LogTotals {
             bytes: extents.values().map(|extent| extent.bytes).sum(),
-            excess_bytes: extents.values().map(excess).sum(),
+            excess_bytes: extents.values().map(|extent| extent.bytes.saturating_sub(most)).sum(),
             // A clock of another node may be ahead: a negative age counts as none.
             age_seconds: oldest_at.map_or(0.0, |at| now.since(at).millis().max(0) as f64 / 1000.0),
         }

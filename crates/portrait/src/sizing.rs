@@ -101,7 +101,6 @@ pub fn run(args: &SizingArgs) -> Result<()> {
 /// Returns the table of the store's data by part.
 fn parts_table(demand: &Demand, estimate: &Estimate) -> Table {
     let per_second = words::count(demand.events_per_second);
-    let hours = |seconds: u64| words::counted(seconds / 3600, "hour");
     let rows = [
         ("profiles", estimate.profiles_bytes, words::counted(demand.users, "user")),
         ("log", estimate.log_bytes, format!("{per_second} events/s, {}", hours(estimate.log_seconds))),
@@ -141,7 +140,6 @@ fn parts_table(demand: &Demand, estimate: &Estimate) -> Table {
 /// Returns the table of servers, processes and traffic.
 fn processes_table(demand: &Demand, estimate: &Estimate) -> Table {
     let mut table = new_table(["needed", "count", "each"]);
-    let rate = |bytes: u64| format!("{}/s", size(bytes));
     let store = match demand.store {
         Backend::Redis => {
             ("Redis servers, without replicas", format!("maxmemory {}", size(estimate.server_bytes)))
@@ -191,6 +189,14 @@ fn costs_table(costs: &UnitCosts) -> Table {
         table.add_row([unit.to_owned(), words::count(cost), of.to_owned()]);
     }
     table
+}
+
+fn hours(seconds: u64) -> String {
+    words::counted(seconds / 3600, "hour")
+}
+
+fn rate(bytes_per_second: u64) -> String {
+    format!("{}/s", size(bytes_per_second))
 }
 
 fn new_table(header: [&str; 3]) -> Table {

@@ -204,7 +204,7 @@ struct TrimBounds {
     before: Timestamp,
     /// Position at which the last removed block ends at the latest.
     through: u64,
-    /// Bytes to remove whatever their age.
+    /// Bytes to remove even if they are newer.
     surplus_bytes: u64,
 }
 

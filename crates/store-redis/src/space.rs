@@ -22,13 +22,16 @@ impl RedisStore {
 
 /// Reads the section `memory` of a server's information.
 fn space_of(info: &HashMap<String, String>) -> StoreSpace {
-    let number = |name: &str| info.get(name).and_then(|value| value.parse::<u64>().ok());
-    let limit = number("maxmemory").filter(|bytes| *bytes > 0);
+    let limit = bytes(info, "maxmemory").filter(|bytes| *bytes > 0);
     StoreSpace {
-        used_bytes: number("used_memory").unwrap_or_default(),
+        used_bytes: bytes(info, "used_memory").unwrap_or_default(),
         // Without `maxmemory` the machine is the limit: the kernel ends the server there.
-        capacity_bytes: limit.or_else(|| number("total_system_memory")),
+        capacity_bytes: limit.or_else(|| bytes(info, "total_system_memory")),
     }
+}
+
+fn bytes(info: &HashMap<String, String>, name: &str) -> Option<u64> {
+    info.get(name)?.parse().ok()
 }
 
 fn used_share(space: StoreSpace) -> f64 {

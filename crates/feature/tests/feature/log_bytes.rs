@@ -1,5 +1,5 @@
 //! Bound of the log's bytes: a flood of applied records stays within it without any time passing, records that are not applied
-//! stay whatever their size, and an erasure completes.
+//! stay at any size, and an erasure completes.
 
 use super::erasures::{DAY, ERASED};
 use super::fixture::{FeatureFixture, NEW_YEAR, view};

@@ -99,10 +99,16 @@ pub(super) struct Estimate {
 }
 
 /// Log of a deployment.
-struct LogSize {
+struct LogEstimate {
     bytes: u64,
     unbounded_bytes: u64,
     seconds: u64,
+}
+
+impl Demand {
+    fn events_in(&self, seconds: u64) -> u64 {
+        self.events_per_second.saturating_mul(seconds)
+    }
 }
 
 impl Backend {
@@ -127,10 +133,10 @@ impl Backend {
 /// Returns the size of a deployment.
 pub(super) fn estimate(demand: &Demand, costs: &UnitCosts) -> Estimate {
     let log = log_size(demand, costs);
-    let events = |seconds: u64| demand.events_per_second.saturating_mul(seconds);
+    let rate = demand.events_per_second;
     let profiles_bytes = demand.users.saturating_mul(costs.profile_bytes);
-    let changes_bytes = events(demand.feed_seconds).saturating_mul(costs.change_bytes);
-    let remembered_ids = events(demand.dedup_seconds).saturating_mul(ID_WINDOWS);
+    let changes_bytes = demand.events_in(demand.feed_seconds).saturating_mul(costs.change_bytes);
+    let remembered_ids = demand.events_in(demand.dedup_seconds).saturating_mul(ID_WINDOWS);
     let ids_bytes = remembered_ids.saturating_mul(costs.id_bytes);
     let model_bytes = costs.model_bytes.saturating_add(demand.items.saturating_mul(costs.model_item_bytes));
     let models_bytes = model_bytes.saturating_mul(demand.model_versions);
@@ -157,25 +163,27 @@ pub(super) fn estimate(demand: &Demand, costs: &UnitCosts) -> Estimate {
         server_bytes: store_bytes / servers,
         workers,
         // A model is held once, and once more while the next one is verified.
-        worker_bytes: costs.worker_bytes + demand.cache_bytes + cached_ids_bytes + 2 * model_bytes,
+        worker_bytes: [costs.worker_bytes, demand.cache_bytes, cached_ids_bytes, model_bytes, model_bytes]
+            .into_iter()
+            .fold(0, u64::saturating_add),
         partitions: demand.partitions.unwrap_or(partitions_min),
         partitions_min,
-        wire_bytes_per_second: events(costs.wire_event_bytes),
-        store_in_bytes_per_second: events(costs.store_in_event_bytes),
-        store_out_bytes_per_second: events(costs.store_out_event_bytes),
+        wire_bytes_per_second: rate.saturating_mul(costs.wire_event_bytes),
+        store_in_bytes_per_second: rate.saturating_mul(costs.store_in_event_bytes),
+        store_out_bytes_per_second: rate.saturating_mul(costs.store_out_event_bytes),
     }
 }
 
-fn log_size(demand: &Demand, costs: &UnitCosts) -> LogSize {
+fn log_size(demand: &Demand, costs: &UnitCosts) -> LogEstimate {
     let retained_seconds = demand.log_days.saturating_mul(DAY_SECONDS);
-    let events = demand.events_per_second.saturating_mul(retained_seconds);
+    let events = demand.events_in(retained_seconds);
     let unbounded_bytes = events.saturating_mul(costs.log_event_bytes);
     // Between two trims a log exceeds its bound by an eighth.
     let events_max = (demand.log_bytes_max / costs.log_event_encoded_bytes).saturating_mul(9) / 8;
     if demand.log_bytes_max == 0 || events <= events_max {
-        return LogSize { bytes: unbounded_bytes, unbounded_bytes, seconds: retained_seconds };
+        return LogEstimate { bytes: unbounded_bytes, unbounded_bytes, seconds: retained_seconds };
     }
-    LogSize {
+    LogEstimate {
         bytes: events_max.saturating_mul(costs.log_event_bytes),
         unbounded_bytes,
         // By the bound itself: the eighth is not there at all times.
@@ -205,8 +213,7 @@ fn workers(demand: &Demand, costs: &UnitCosts) -> u64 {
 }
 
 fn partitions_min(demand: &Demand, workers: u64, servers: u64) -> u64 {
-    let window_bytes =
-        demand.events_per_second.saturating_mul(demand.dedup_seconds).saturating_mul(STORED_ID_BYTES);
+    let window_bytes = demand.events_in(demand.dedup_seconds).saturating_mul(STORED_ID_BYTES);
     let by_ids = match demand.store {
         Backend::Redis => window_bytes.div_ceil(ID_WINDOW_BYTES_MAX),
         Backend::Embedded => 1,
@@ -220,7 +227,8 @@ pub(super) fn warnings(demand: &Demand, costs: &UnitCosts, estimate: &Estimate) 
     let mut warnings = Vec::new();
     if estimate.log_bytes < estimate.log_unbounded_bytes {
         let hours = estimate.log_seconds / 3600;
-        let needed = demand.events_per_second * demand.log_days * DAY_SECONDS * costs.log_event_encoded_bytes;
+        let events = demand.events_in(demand.log_days.saturating_mul(DAY_SECONDS));
+        let needed = events.saturating_mul(costs.log_event_encoded_bytes);
         warnings.push(format!(
             "the log reaches back {hours} h and not {} days: feature.log_bytes bounds it; {}GiB would hold all",
             demand.log_days,
