@@ -96,7 +96,7 @@ impl Default for Config {
             cache: ByteSize::mebibytes(256),
             clock_jump_max: DurationSetting::from_days(7),
             log_retention: DurationSetting::from_days(7),
-            // Redis keeps the log in memory. 16 GiB hold 170 million events: a shop of up to 280 events a second on average never
+            // Redis keeps the log in memory. 16 GiB hold 195 million events: a shop of up to 320 events a second on average never
             // reaches it within `log_retention`, and a larger one shall choose to buy the memory (`portrait sizing`).
             log_bytes: ByteSize::mebibytes(16 << 10),
             feed_retention: DurationSetting::from_days(1),

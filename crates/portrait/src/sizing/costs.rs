@@ -44,6 +44,7 @@ pub(super) struct UnitCosts {
 pub(super) const REDIS: UnitCosts = UnitCosts {
     // Users with 87 events each (`taobao`); 399 with 7 events (`rees46`), 1,831 with 746 (`complete-journey`): a profile is bounded.
     profile_bytes: 1136,
+    // The stored bytes less what the stream adds to large blocks (`scripts/log_overhead`).
     log_event_encoded_bytes: 88,
     // Large blocks; 125 where every event is a block of its own, since the stream adds 27 bytes to a block.
     log_event_bytes: 99,
@@ -69,6 +70,9 @@ pub(super) const REDIS: UnitCosts = UnitCosts {
 
 /// Costs on the embedded store, on disk.
 pub(super) const EMBEDDED: UnitCosts = UnitCosts {
+    // Upper bounds: the database compresses what is encoded.
+    log_event_bytes: 88,
+    id_bytes: 14,
     worker_events_per_second: 110_000,
     server_events_per_second: 110_000,
     // Ids are on disk; the newest ones are cached within `worker_bytes`.
