@@ -3,6 +3,7 @@
 
 use crate::assign::Assigner;
 use crate::config::ValidConfig;
+use crate::logs::OwnedLogs;
 use crate::metrics::Metrics;
 use portrait_learning::ServedModel;
 use portrait_profile::Timestamp;
@@ -33,6 +34,8 @@ pub(crate) struct FeatureContext {
     pub(crate) model: watch::Receiver<ServedModel>,
     /// Wall-clock time in ms of the last rewrite of the store's files. Atomic, since all workers of the process share it.
     pub(crate) rewritten_at_ms: AtomicI64,
+    /// Sizes of the logs of the owned partitions.
+    pub(crate) logs: OwnedLogs,
 }
 
 /// Numbers of partitions that this process owns and should own.

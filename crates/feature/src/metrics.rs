@@ -1,12 +1,13 @@
 //! Metrics of the path from log to profile.
 
 use crate::fold::ErasureCounts;
+use crate::logs::LogTotals;
 use crate::shadow::{LiveVsStale, PredictionCounts};
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter};
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 use portrait_profile::Timestamp;
 use portrait_runtime::SharedClock;
-use portrait_store::Counters;
+use portrait_store::{Counters, StoreSpace};
 use std::time::Duration;
 
 /// Instruments of the service.
@@ -25,6 +26,15 @@ pub(crate) struct Metrics {
     freshness_seconds: Histogram<f64>,
     shadow_predictions: Counter<u64>,
     shadow_action_log_loss: Counter<f64>,
+    storage: StorageGauges,
+}
+
+/// Gauges of logs and store.
+struct StorageGauges {
+    log: Gauge<u64>,
+    log_excess: Gauge<u64>,
+    log_age: Gauge<f64>,
+    store_used: Gauge<f64>,
 }
 
 /// Counts of one commit.
@@ -108,6 +118,7 @@ impl Metrics {
                 .with_description("sum of the negative log-probabilities of the predicted actions")
                 .with_unit("{nat}")
                 .build(),
+            storage: StorageGauges::new(meter),
         }
     }
 
@@ -155,6 +166,22 @@ impl Metrics {
         self.shadow_counts("day_start", &counts.day_start);
     }
 
+    /// Records the logs of the owned partitions.
+    pub(crate) fn logs(&self, totals: LogTotals) {
+        self.storage.log.record(totals.bytes, &[]);
+        self.storage.log_excess.record(totals.excess_bytes, &[]);
+        self.storage.log_age.record(totals.age_seconds, &[]);
+    }
+
+    /// Records the use of the store's space, if its capacity is known.
+    pub(crate) fn space(&self, space: StoreSpace) {
+        if let Some(capacity_bytes) = space.capacity_bytes {
+            // A store that is beyond its limit reports more than 1.
+            let share = space.used_bytes as f64 / capacity_bytes.max(1) as f64;
+            self.storage.store_used.record(share, &[]);
+        }
+    }
+
     /// Counts a fenced commit.
     pub(crate) fn fenced(&self) {
         self.fenced.add(1, &[]);
@@ -182,6 +209,37 @@ impl Metrics {
     fn count(&self, outcome: &'static str, count: u64) {
         if count > 0 {
             self.records.add(count, &[KeyValue::new("outcome", outcome)]);
+        }
+    }
+}
+
+impl StorageGauges {
+    fn new(meter: &Meter) -> Self {
+        Self {
+            log: meter
+                .u64_gauge("portrait_feature_log")
+                .with_description("size of the logs of the partitions that the process owns, as encoded")
+                .with_unit("By")
+                .build(),
+            log_excess: meter
+                .u64_gauge("portrait_feature_log_excess")
+                .with_description(
+                    "size of those logs above their share of feature.log_bytes: records that are not applied are not trimmed",
+                )
+                .with_unit("By")
+                .build(),
+            log_age: meter
+                .f64_gauge("portrait_feature_log_age")
+                .with_description("age of the oldest record of those logs")
+                .with_unit("s")
+                .build(),
+            store_used: meter
+                .f64_gauge("portrait_feature_store_used")
+                .with_description(
+                    "share of the store's space in use, of the fullest server: at 1 events are refused",
+                )
+                .with_unit("1")
+                .build(),
         }
     }
 }

@@ -18,6 +18,7 @@ pub(crate) async fn list(store: &dyn WorkerStore, now: Timestamp) -> Result<Vec<
         statuses.push(v1::PartitionStatus {
             partition: u32::from(partition.get()),
             log_end: meta.log_end.get(),
+            log_bytes: meta.log_bytes,
             applied_through: meta.applied_through.get(),
             commit_no: meta.commit_no.get(),
             applied_total: meta.counters.applied,

@@ -4,7 +4,9 @@ use crate::assignment::{self, PartitionAssignment};
 use crate::config::ValidConfig;
 use crate::context::{FeatureContext, Ownership};
 use crate::grpc::Grpc;
+use crate::logs::OwnedLogs;
 use crate::metrics::Metrics;
+use crate::storage;
 use crate::worker::PartitionWorker;
 use portrait_learning::ServedModel;
 use portrait_proto::v1::feature_service_server::{self, FeatureServiceServer};
@@ -52,6 +54,7 @@ impl FeatureService {
             ownership,
             model,
             rewritten_at_ms,
+            logs: OwnedLogs::default(),
         };
         Self { shared: Arc::new(shared), assignment: watch::Sender::new(PartitionAssignment::default()) }
     }
@@ -82,6 +85,7 @@ impl FeatureService {
             self.assignment.clone(),
             shutdown.clone(),
         ));
+        tracker.spawn(storage::run(Arc::clone(&self.shared), shutdown.clone()));
         // Every process has a worker for every partition. It sleeps until the assignment contains its partition, so that a
         // change of members needs no tasks to be created or stopped.
         for partition in self.shared.store.layout().partitions.all() {

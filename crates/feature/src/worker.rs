@@ -13,24 +13,26 @@
 mod cleanup;
 mod owner;
 mod sweep;
+mod trims;
 
 use crate::assignment::PartitionAssignment;
 use crate::batch::{LogEntry, fitting_prefix, readable};
 use crate::context::FeatureContext;
 use crate::error::Error;
 use crate::fold::OwnedPosition;
+use crate::logs::LogExtent;
 use crate::metrics::CommitStats;
 use crate::spans::CommitSpans;
 use cleanup::ErasureCleanup;
 use owner::{BACKOFF_MIN, PartitionOwner};
 use portrait_profile::{PartitionId, PartitionLedger, Timestamp};
-use portrait_store::Trim;
 use std::sync::Arc;
 use std::time::Duration;
 use sweep::ModelSweep;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use trims::TrimSchedule;
 
 /// Longest wait for the log of an idle partition. It bounds the time until the next renewal, trim and assignment check.
 const IDLE_POLL: Duration = Duration::from_millis(500);
@@ -46,7 +48,7 @@ pub(crate) struct PartitionWorker {
     /// Current partitions of this process.
     assignment: watch::Receiver<PartitionAssignment>,
     renewed_at: Timestamp,
-    trimmed_at: Timestamp,
+    trims: TrimSchedule,
     /// Scan of all profiles for a new model or for erasures.
     sweep: ModelSweep,
     /// Last steps of erasures: rewritten files and expired tombstones.
@@ -68,12 +70,12 @@ impl PartitionWorker {
         assignment: watch::Receiver<PartitionAssignment>,
         partition: PartitionId,
     ) -> Self {
-        let trimmed_at = shared.now();
+        let trims = TrimSchedule::new(shared.now());
         Self {
             owner: PartitionOwner::new(shared, partition),
             assignment,
             renewed_at: Timestamp::EPOCH,
-            trimmed_at,
+            trims,
             sweep: ModelSweep::default(),
             cleanup: ErasureCleanup::default(),
         }
@@ -111,6 +113,7 @@ impl PartitionWorker {
         let token = position.token;
         let end = self.run_owner(position, shutdown).await;
         self.owner.shared.ownership.send_modify(|ownership| ownership.owned -= 1);
+        self.owner.shared.logs.remove(self.owner.partition);
         // A released lease lets the next owner start at once. After an error the result of the last commit may be unknown: the
         // lease is kept until this worker acquires it again or it expires.
         if matches!(end, Ok(OwnershipEnd::Released)) {
@@ -136,6 +139,8 @@ impl PartitionWorker {
         tracing::debug!(partition = %self.owner.partition, epoch = %token.epoch, applied_through = %meta.applied_through, "partition lease acquired");
         let ledger = PartitionLedger::decode(&meta.note).map_err(|source| Error::Ledger { source })?;
         self.owner.load_tombstones().await?;
+        let extent = LogExtent { bytes: meta.log_bytes, oldest_at: None };
+        self.owner.shared.logs.note(self.owner.partition, extent);
         Ok(Some(OwnedPosition {
             token,
             commit_no: meta.commit_no,
@@ -175,7 +180,7 @@ impl PartitionWorker {
                 position.applied_through,
                 records_max,
                 config.batch_bytes,
-                self.sweep.wait(IDLE_POLL),
+                if self.trims.is_pending() { Duration::ZERO } else { self.sweep.wait(IDLE_POLL) },
             );
             let page = tokio::select! {
                 page = read => page?,
@@ -190,9 +195,11 @@ impl PartitionWorker {
             }
             let started_at = Instant::now();
             let is_full = page.records.len() == records_max;
+            let page_bytes: usize = page.records.iter().map(|record| record.value.len()).sum();
             if !self.apply(&mut position, readable(page.records)?).await? {
                 return Ok(OwnershipEnd::LeaseLost);
             }
+            self.trims.applied(page_bytes as u64);
             // A full page means that more records wait already: a pause would add delay and save nothing.
             if started_at.elapsed() >= COALESCE_ABOVE && !is_full {
                 shutdown.run_until_cancelled(tokio::time::sleep(COALESCE_FOR)).await;
@@ -250,18 +257,10 @@ impl PartitionWorker {
     /// Trims log and feed if it is due. False: another worker owns the partition.
     async fn trim_if_due(&mut self, position: &mut OwnedPosition) -> Result<bool, Error> {
         let now = self.owner.shared.now();
-        if now.since(self.trimmed_at) < self.owner.shared.config.trim_interval {
+        // Only a trim can bring an erasure nearer to its end.
+        if !self.trims.advance(&self.owner.shared, self.owner.partition, now).await? {
             return Ok(true);
         }
-        self.trimmed_at = now;
-        let trim = Trim {
-            now,
-            log_before: now.minus(self.owner.shared.config.log_retention),
-            feed_before: now.minus(self.owner.shared.config.feed_retention),
-        };
-        let trimmed = self.owner.shared.store.trim(self.owner.partition, trim).await?;
-        tracing::debug!(partition = %self.owner.partition, ?trimmed, "trimmed");
-        // Only a trim can bring an erasure nearer to its end.
         self.cleanup.begin(&mut self.owner, position, now).await
     }
 }

@@ -5,6 +5,7 @@ mod feature {
     mod erasures;
     mod fixture;
     mod leases;
+    mod log_bytes;
     mod segments;
     mod vectors;
 }

@@ -3,8 +3,8 @@
 
 use crate::incomplete::Incomplete;
 use crate::{
-    card, doctor, erase, import, lab, next_action, probe, recommend, score, segments, serve, similar, token,
-    train, watch,
+    card, doctor, erase, import, lab, next_action, probe, recommend, score, segments, serve, similar, sizing,
+    token, train, watch,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -51,6 +51,8 @@ enum Command {
     Demo(lab::DemoArgs),
     /// Check configuration, store, servers, partitions and models, with remedies.
     Doctor(doctor::DoctorArgs),
+    /// Compute the memory, disk, servers and workers that a deployment needs.
+    Sizing(sizing::SizingArgs),
     /// Write one event and read it back, to check a deployment end to end.
     Probe(probe::ProbeArgs),
     /// Create a token for a caller, with its entry in the tokens file.
@@ -96,6 +98,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Watch(args) => watch::run(args).await,
         Command::Demo(args) => lab::demo(args).await,
         Command::Doctor(args) => doctor::run(args).await,
+        Command::Sizing(args) => sizing::run(&args),
         Command::Probe(args) => probe::run(args).await,
         Command::Token(args) => token::run(&args),
         Command::Bench(args) => lab::bench(args).await,

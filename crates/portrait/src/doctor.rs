@@ -17,6 +17,7 @@ use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::{
     ListModelsRequest, ListModelsResponse, ListPartitionsRequest, ListPartitionsResponse,
 };
+use portrait_runtime::config::ByteSize;
 use portrait_runtime::server::ServerConfig;
 use std::collections::BTreeMap;
 use tonic_health::pb::HealthCheckRequest;
@@ -73,7 +74,7 @@ async fn examine(args: DoctorArgs) -> Vec<Finding> {
     // The store is checked even if the servers are down: it may be the reason.
     findings.push(store::examine(&config).await);
     match args.server.connect().await {
-        Ok(router) => findings.extend(servers(&router).await),
+        Ok(router) => findings.extend(servers(&router, config.feature.log_bytes).await),
         Err(error) => {
             let remedy = "start `portrait serve`, or name its address with --to";
             findings.push(Finding::failed("servers", format!("{:#}", anyhow::Error::from(error)), remedy));
@@ -101,7 +102,7 @@ fn port(server: &ServerConfig) -> Finding {
     }
 }
 
-async fn servers(router: &RoleRouter) -> Vec<Finding> {
+async fn servers(router: &RoleRouter, log_bytes: ByteSize) -> Vec<Finding> {
     let mut findings = Vec::new();
     // Each role is asked, because one address may route them to different servers.
     for (role, service) in ROLES {
@@ -110,7 +111,12 @@ async fn servers(router: &RoleRouter) -> Vec<Finding> {
     let partitions =
         FeatureServiceClient::new(router.clone()).list_partitions(ListPartitionsRequest {}).await;
     findings.extend(match partitions {
-        Ok(response) => partition_findings(&response.into_inner()),
+        Ok(response) => {
+            let response = response.into_inner();
+            let mut findings = partition_findings(&response);
+            findings.push(log_finding(&response, log_bytes));
+            findings
+        }
         Err(status) => vec![call_failed("partitions", &status)],
     });
     let models = ModelServiceClient::new(router.clone()).list_models(ListModelsRequest {}).await;
@@ -184,6 +190,22 @@ fn partition_findings(response: &ListPartitionsResponse) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Checks the size of the log against `feature.log_bytes`.
+fn log_finding(response: &ListPartitionsResponse, bound: ByteSize) -> Finding {
+    let bytes: u64 = response.partitions.iter().map(|partition| partition.log_bytes).sum();
+    let mebibytes = words::count(bytes >> 20);
+    if bound.bytes() == 0 {
+        return Finding::ok("log", format!("{mebibytes} MiB; feature.log_bytes is 0, no bound"));
+    }
+    let detail = format!("{mebibytes} of {} MiB", words::count(bound.bytes() >> 20));
+    // Between two trims a log exceeds its bound by an eighth; beyond that records are kept because they are not applied.
+    if bytes > bound.bytes() / 4 * 5 {
+        let remedy = "only applied records are trimmed: see the lag, and deploy/runbooks/log-above-bound.md";
+        return Finding::warning("log", detail, remedy);
+    }
+    Finding::ok("log", detail)
 }
 
 /// Checks that all nodes serve the active model.
@@ -268,6 +290,22 @@ mod tests {
         );
         let dead_letters = PartitionStatus { dead_letters_total: 3, ..partition(0, "one", 10) };
         assert_eq!(detail(vec![dead_letters])[2].0, Severity::Warning);
+    }
+
+    #[test]
+    fn a_log_far_above_its_bound_warns() {
+        let finding = |mebibytes: u64, bound: u64| {
+            let partition = PartitionStatus { log_bytes: mebibytes << 19, ..Default::default() };
+            let partitions = vec![partition.clone(), partition];
+            let finding = log_finding(&ListPartitionsResponse { partitions }, ByteSize::mebibytes(bound));
+            (finding.severity, finding.detail)
+        };
+        assert_eq!(finding(1124, 1000), (Severity::Ok, "1,124 of 1,000 MiB".to_owned()));
+        assert_eq!(finding(1251, 1000), (Severity::Warning, "1,251 of 1,000 MiB".to_owned()));
+        assert_eq!(
+            finding(9000, 0),
+            (Severity::Ok, "9,000 MiB; feature.log_bytes is 0, no bound".to_owned())
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod score;
 pub mod segments;
 pub mod serve;
 pub mod similar;
+pub mod sizing;
 pub mod token;
 pub mod train;
 pub mod watch;

@@ -13,6 +13,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 pub type FreeBytes = Arc<dyn Fn(&Path) -> std::io::Result<u64> + Send + Sync>;
 
 /// Free space of one file system, with the reserve.
+#[derive(Clone)]
 pub(super) struct DiskSpace {
     path: PathBuf,
     reserve_bytes: u64,
@@ -41,7 +42,7 @@ impl DiskSpace {
             // While space is short it is measured each time, so that appends resume as soon as there is enough.
             Some((at, free)) if at.elapsed() < CHECK_INTERVAL && free > self.reserve_bytes => free,
             _ => {
-                let free = (self.free_bytes)(&self.path).map_err(Error::unavailable)?;
+                let free = self.measure()?;
                 self.checked_at = Some((Instant::now(), free));
                 free
             }
@@ -56,5 +57,14 @@ impl DiskSpace {
             self.reserve_bytes >> 20
         );
         Err(Error::Full { detail })
+    }
+
+    /// Returns the free bytes before the reserve.
+    pub(super) fn left_bytes(&self) -> Result<u64> {
+        Ok(self.measure()?.saturating_sub(self.reserve_bytes))
+    }
+
+    fn measure(&self) -> Result<u64> {
+        (self.free_bytes)(&self.path).map_err(Error::unavailable)
     }
 }

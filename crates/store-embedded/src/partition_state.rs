@@ -4,6 +4,7 @@
 use super::lease::Lease;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Timestamp};
+use portrait_store::backend::log_size::LogSize;
 use portrait_store::{
     Commit, CommitNo, Counters, Error, FeedSeq, Generations, LogSeq, PartitionMeta, Result,
 };
@@ -36,10 +37,13 @@ pub(super) struct PartitionState {
     pub(super) note: Bytes,
     /// Number of records of erased users. At the end, because the bytes of format 2 end before it.
     pub(super) blocked: u64,
+    /// Size of the log. At the end, because earlier releases of format 3 do not write it.
+    pub(super) log_size: LogSize,
 }
 
-/// Encoded 0 of `blocked`, which bytes of format 2 lack. Decoding of the current format ignores the surplus byte.
-const NO_BLOCKED: [u8; 1] = [0];
+/// Encoded zeros of `blocked` and of the three numbers of `log_size`, which bytes of earlier releases lack. Decoding ignores
+/// surplus bytes, and so does an earlier release that reads `log_size`.
+const ABSENT: [u8; 4] = [0; 4];
 
 /// Generations of a partition, fixed while the store is open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,9 +55,20 @@ pub(super) struct PartitionGenerations {
 }
 
 impl PartitionState {
-    /// Decodes a state of the current format or of format 2.
+    /// Decodes a state of this release, of an earlier one, or of format 2.
     pub(super) fn read(bytes: &[u8]) -> postcard::Result<Self> {
-        postcard::from_bytes(&[bytes, &NO_BLOCKED].concat())
+        postcard::from_bytes(&[bytes, &ABSENT].concat())
+    }
+
+    /// Adds a block of `count` records and `bytes` bytes to the end of the log.
+    pub(super) fn append(&mut self, count: u64, bytes: u64) {
+        self.log_size.append(self.log_end.get(), count, bytes);
+        self.log_end = self.log_end.plus(count);
+    }
+
+    /// Returns the size of the retained log in bytes.
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.log_size.of(self.log_trimmed.get(), self.log_end.get())
     }
 
     /// Checks that `commit` follows the newest one and comes from the owner.
@@ -91,6 +106,7 @@ impl PartitionState {
             applied_through: self.applied_through,
             log_end: self.log_end,
             log_first: self.log_trimmed.next(),
+            log_bytes: self.log_bytes(),
             log_generations: generations.log.clone(),
             feed_end: self.feed_end,
             feed_first: self.feed_trimmed.next(),
@@ -99,5 +115,30 @@ impl PartitionState {
             counters: Counters { blocked: self.blocked, ..self.counters },
             note: self.note.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_of_earlier_releases_are_read_and_earlier_releases_read_this_one() {
+        let mut state = PartitionState { blocked: 7, ..PartitionState::default() };
+        state.append(3, 500);
+        let bytes = postcard::to_stdvec(&state).expect("memory");
+        assert_eq!(PartitionState::read(&bytes).expect("this release"), state);
+        // One byte each for the bytes' first position and end, two for 500.
+        let (earlier, size) = bytes.split_at(bytes.len() - 4);
+        assert_eq!(size, [0xF4, 0x03, 0, 3]);
+        let without_size = PartitionState { log_size: LogSize::default(), ..state.clone() };
+        assert_eq!(PartitionState::read(earlier).expect("without the size"), without_size);
+        assert_eq!(without_size.log_bytes(), 0, "unknown until the next append");
+        let (format_2, blocked) = earlier.split_at(earlier.len() - 1);
+        assert_eq!(blocked, [7]);
+        assert_eq!(
+            PartitionState::read(format_2).expect("format 2"),
+            PartitionState { blocked: 0, ..without_size }
+        );
     }
 }

@@ -3,7 +3,7 @@
 
 use super::keys::{self, Keyspaces};
 use super::store::Embedded;
-use super::writer::TrimPlan;
+use super::writer::{OldBlock, OldBlocks, TrimPlan};
 use bytes::Bytes;
 use fjall::Keyspace;
 use portrait_profile::{PartitionId, Pseudonym, Timestamp};
@@ -11,8 +11,7 @@ use portrait_store::backend::block::{self, Block, ReadLimit, take};
 use portrait_store::backend::dead;
 use portrait_store::backend::stream::StreamKind;
 use portrait_store::{
-    DeadLetter, Error, FeedSeq, ItemPage, LogSeq, ProfileKey, ProfilePage, Result, ScanCursor, TombstonePage,
-    Trim,
+    DeadLetter, Error, ItemPage, LogSeq, ProfileKey, ProfilePage, Result, ScanCursor, TombstonePage, Trim,
 };
 use std::ops::Bound;
 use std::sync::Arc;
@@ -125,26 +124,26 @@ impl Embedded {
     /// Returns the keys that one bounded step of a trim removes.
     pub(super) async fn plan_trim(&self, partition: PartitionId, what: Trim) -> Result<TrimPlan> {
         let keyspaces = Arc::clone(&self.keyspaces);
-        let (applied_through, trimmed) = {
-            let state = self.cell(partition).state.borrow();
-            (state.applied_through, state.log_trimmed.get())
-        };
+        let state = self.cell(partition).state.borrow().clone();
         // Searched on a thread that may block, beside the writer, so that commits do not wait for a trim's search.
         let window_length = self.layout.dedup_window;
         blocking(move || {
-            let mut plan = TrimPlan::default();
-            let log = old_blocks(&keyspaces.log, partition, what.log_before, applied_through.get())?;
+            let surplus = state.log_bytes().saturating_sub(what.log_bytes_max.unwrap_or(u64::MAX));
+            let bounds = TrimBounds {
+                before: what.log_before,
+                through: state.applied_through.get(),
+                surplus_bytes: surplus,
+            };
+            let log = old_blocks(&keyspaces.log, partition, bounds)?;
+            let bounds = TrimBounds { before: what.feed_before, through: u64::MAX, surplus_bytes: 0 };
+            let feed = old_blocks(&keyspaces.feed, partition, bounds)?;
             // Dead letters go with their records, also those of records that an earlier trim removed.
-            plan.dead = old_letters(&keyspaces.dead, partition, trimmed.max(log.through))?;
-            plan.log = log.keys;
-            plan.log_through = LogSeq::new(log.through);
-            let feed = old_blocks(&keyspaces.feed, partition, what.feed_before, u64::MAX)?;
-            plan.feed = feed.keys;
-            plan.feed_through = FeedSeq::new(feed.through);
+            let dead = old_letters(&keyspaces.dead, partition, state.log_trimmed.get().max(log.through()))?;
             // A query at `now` reads its window and the one before.
             let oldest_read = keys::window(what.now, window_length).saturating_sub(1);
-            plan.seen = old_ids(&keyspaces, partition, oldest_read)?;
-            Ok(plan)
+            let seen = old_ids(&keyspaces, partition, oldest_read)?;
+            let more = log.more || feed.more || dead.len() == TRIM_SEEN || seen.len() == TRIM_SEEN;
+            Ok(TrimPlan { log, feed, dead, seen, more })
         })
         .await
     }
@@ -198,33 +197,39 @@ fn blocks_on_disk(
     }))
 }
 
-/// Oldest blocks of a stream that a trim removes.
-struct OldBlocks {
-    /// Keys of the blocks, from the oldest.
-    keys: Vec<[u8; 10]>,
-    /// Last position of the newest of them; 0 without blocks.
+/// Blocks of a stream that a trim removes: those written before a time, and further ones until the surplus is removed.
+#[derive(Clone, Copy)]
+struct TrimBounds {
+    /// Blocks written before it are removed.
+    before: Timestamp,
+    /// Position at which the last removed block ends at the latest.
     through: u64,
+    /// Bytes to remove even if they are newer.
+    surplus_bytes: u64,
 }
 
-/// Returns the oldest blocks that were written before `before` and end at `through` at the latest.
-fn old_blocks(
-    keyspace: &Keyspace,
-    partition: PartitionId,
-    before: Timestamp,
-    through: u64,
-) -> Result<OldBlocks> {
-    let mut found = OldBlocks { keys: Vec::new(), through: 0 };
-    for entry in keyspace.prefix(keys::partition(partition)).take(TRIM_BLOCKS) {
-        let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
-        let first = keys::position_of_key(&key).unwrap_or_default();
-        let old = block::written_at(&value).is_some_and(|at| at < before);
-        let last = Block::new(first, Bytes::copy_from_slice(&value))?.last();
-        // Blocks are removed from the oldest on without a gap, so the first one to stay ends the search.
-        if !old || last > through {
+/// Returns the oldest blocks of a stream that `bounds` name.
+fn old_blocks(keyspace: &Keyspace, partition: PartitionId, bounds: TrimBounds) -> Result<OldBlocks> {
+    let mut found = OldBlocks::default();
+    let mut surplus_bytes = bounds.surplus_bytes;
+    for entry in keyspace.prefix(keys::partition(partition)) {
+        if found.blocks.len() == TRIM_BLOCKS {
+            found.more = true;
             break;
         }
-        found.keys.push(keys::position_key(partition, first));
-        found.through = last;
+        let (key, value) = entry.into_inner().map_err(Error::unavailable)?;
+        let first = keys::position_of_key(&key).unwrap_or_default();
+        let written_at = block::written_at(&value);
+        let is_wanted = surplus_bytes > 0 || written_at.is_some_and(|at| at < bounds.before);
+        let block = Block::new(first, Bytes::copy_from_slice(&value))?;
+        // Blocks are removed from the oldest on without a gap, so the first one to stay ends the search.
+        if !is_wanted || block.last() > bounds.through {
+            found.oldest_at = written_at;
+            break;
+        }
+        let bytes = block.size() as u64;
+        surplus_bytes = surplus_bytes.saturating_sub(bytes);
+        found.blocks.push(OldBlock { key: keys::position_key(partition, first), last: block.last(), bytes });
     }
     Ok(found)
 }

@@ -75,6 +75,8 @@ pub struct Embedded {
     pub(super) models: Arc<watch::Sender<ModelState>>,
     pub(super) membership: Mutex<Membership>,
     jobs: mpsc::Sender<WriteJob>,
+    /// Free disk space, measured on request; the writer checks its own.
+    pub(super) space: DiskSpace,
     /// Directory of the database's files.
     pub(super) data: PathBuf,
     pub(super) rewrites: SingleFlight,
@@ -112,6 +114,7 @@ impl Embedded {
         // The new generations must be on disk before the first append is acknowledged in one of them.
         database.persist(PersistMode::SyncAll).map_err(Error::unavailable)?;
         let free_bytes = options.free_bytes.unwrap_or_else(disk_space::of_file_system);
+        let space = DiskSpace::new(directory.to_owned(), options.reserve_bytes, free_bytes);
         let (jobs, receiver) = mpsc::channel(JOBS_QUEUED_MAX);
         let broken = CancellationToken::new();
         let writer = Writer {
@@ -120,7 +123,7 @@ impl Embedded {
             cells: Arc::clone(&cells),
             models: Arc::clone(&models),
             layout,
-            space: DiskSpace::new(directory.to_owned(), options.reserve_bytes, free_bytes),
+            space: space.clone(),
             dead_letters_max: options.limits.dead_letters as u64,
             jobs: receiver,
             broken: broken.clone(),
@@ -137,6 +140,7 @@ impl Embedded {
             models,
             membership: Mutex::default(),
             jobs,
+            space,
             data,
             rewrites: SingleFlight::default(),
             writer: Mutex::new(Some(thread)),

@@ -72,18 +72,44 @@ pub(super) type EditModels = Box<dyn FnOnce(&mut ModelState, &mut WriteBatch) + 
 /// Keys that one step of a trim removes from a partition.
 #[derive(Default)]
 pub(super) struct TrimPlan {
-    /// Keys of blocks of the log, oldest first.
-    pub(super) log: Vec<[u8; 10]>,
-    /// Newest position in those blocks.
-    pub(super) log_through: LogSeq,
-    /// Keys of blocks of the feed, oldest first.
-    pub(super) feed: Vec<[u8; 10]>,
-    /// Newest position in those blocks.
-    pub(super) feed_through: FeedSeq,
+    /// Blocks of the log.
+    pub(super) log: OldBlocks,
+    /// Blocks of the feed.
+    pub(super) feed: OldBlocks,
     /// Keys of dead letters of trimmed records.
     pub(super) dead: Vec<[u8; 10]>,
     /// Keys of expired ids.
     pub(super) seen: Vec<Vec<u8>>,
+    /// True if a bound ended the search for one of the four.
+    pub(super) more: bool,
+}
+
+/// Oldest blocks of a stream, which a trim removes.
+#[derive(Default)]
+pub(super) struct OldBlocks {
+    /// Blocks, oldest first.
+    pub(super) blocks: Vec<OldBlock>,
+    /// Time at which the oldest block that stays was written; none if no block stays or the search ended before it.
+    pub(super) oldest_at: Option<Timestamp>,
+    /// True if the bound of one trim ended the search.
+    pub(super) more: bool,
+}
+
+/// Block that a trim removes.
+pub(super) struct OldBlock {
+    /// Key of the block.
+    pub(super) key: [u8; 10],
+    /// Position of its last record.
+    pub(super) last: u64,
+    /// Size of the encoded block in bytes.
+    pub(super) bytes: u64,
+}
+
+impl OldBlocks {
+    /// Returns the position of the last record of the blocks; 0 without blocks.
+    pub(super) fn through(&self) -> u64 {
+        self.blocks.last().map_or(0, |block| block.last)
+    }
 }
 
 /// State of the writer thread.
@@ -215,7 +241,7 @@ impl Writer {
         let generation = self.cells[partition.index()].generations.log.newest();
         let state = self.state(batch, partition);
         let first = state.log_end.next();
-        state.log_end = state.log_end.plus(count);
+        state.append(count, block.len() as u64);
         let end = state.log_end;
         let applied_through = state.applied_through;
         let decoded = Block::new(first.get(), block.clone())?;
@@ -305,12 +331,15 @@ impl Writer {
     fn trim(&mut self, batch: &mut WriteBatch, partition: PartitionId, plan: TrimPlan) {
         let keyspaces = Arc::clone(&self.keyspaces);
         let state = self.state(batch, partition);
-        state.log_trimmed = state.log_trimmed.max(plan.log_through);
-        state.feed_trimmed = state.feed_trimmed.max(plan.feed_through);
+        state.log_size.check(state.log_trimmed.get(), state.log_end.get());
+        // Counted here and not by the plan: another trim may have removed the same blocks since.
+        plan.log.blocks.iter().for_each(|block| state.log_size.trim(block.last, block.bytes));
+        state.log_trimmed = state.log_trimmed.max(LogSeq::new(plan.log.through()));
+        state.feed_trimmed = state.feed_trimmed.max(FeedSeq::new(plan.feed.through()));
         state.dead_letters = state.dead_letters.saturating_sub(plan.dead.len() as u64);
         plan.dead.into_iter().for_each(|key| batch.writes.remove(&keyspaces.dead, key));
-        plan.log.into_iter().for_each(|key| batch.writes.remove(&keyspaces.log, key));
-        plan.feed.into_iter().for_each(|key| batch.writes.remove(&keyspaces.feed, key));
+        plan.log.blocks.iter().for_each(|block| batch.writes.remove(&keyspaces.log, block.key));
+        plan.feed.blocks.iter().for_each(|block| batch.writes.remove(&keyspaces.feed, block.key));
         plan.seen.into_iter().for_each(|key| batch.writes.remove(&keyspaces.seen, key));
     }
 

@@ -260,7 +260,8 @@ async fn rewritten_files_hold_no_deleted_data() {
         Commit { expected: committed.commit_no, profiles: vec![(key, None)], changes: Vec::new(), ..commit };
     store.commit(partition, commit).await.expect("the owner commits");
     let later = NOW.plus(TimeDelta::from_days(1));
-    let what = portrait_store::Trim { now: later, log_before: later, feed_before: later };
+    let what =
+        portrait_store::Trim { now: later, log_before: later, log_bytes_max: None, feed_before: later };
     store.trim(partition, what).await.expect("it is trimmed");
     assert!(is_on_disk(folder.path(), WORDS.as_bytes()), "a deletion alone leaves the data on disk");
     store.rewrite_files().await.expect("the files are rewritten");

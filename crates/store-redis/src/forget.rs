@@ -1,5 +1,5 @@
-//! Trims: the oldest blocks of log and feed that were written before a time, and whole windows of remembered ids. Steps are
-//! bounded, since a script blocks its server.
+//! Trims: the oldest blocks of log and feed that were written before a time or are above the bound of bytes, and whole windows of
+//! remembered ids. Steps are bounded, since a script blocks its server.
 
 use super::cluster::WriteConcern;
 use super::dialer::Request;
@@ -7,7 +7,7 @@ use super::reply::{self, ReplyFields};
 use super::scripts::{self, ScriptCall};
 use super::seen_cache::window_of;
 use super::store::RedisStore;
-use portrait_profile::PartitionId;
+use portrait_profile::{PartitionId, Timestamp};
 use portrait_store::{Result, Trim, Trimmed};
 
 /// Largest number of steps of one call; the next call continues.
@@ -19,15 +19,19 @@ impl RedisStore {
     /// Removes expired data, up to the bounds of one call.
     pub(super) async fn forget(&self, partition: PartitionId, what: Trim) -> Result<Trimmed> {
         let mut windows = self.old_windows(partition, what).await?;
+        let more_windows = windows.len() == WINDOWS;
         let mut all = Trimmed::default();
         for _ in 0..STEPS {
             // Windows go with the first step alone: they are removed by name and not searched.
             let step = self.forget_step(partition, what, std::mem::take(&mut windows)).await?;
-            all.log_records += step.log_records;
-            all.changes += step.changes;
-            all.seen_windows += step.seen_windows;
-            // A step without progress has reached the newest expired block.
-            if step.log_records == 0 && step.changes == 0 {
+            all = Trimmed {
+                log_records: all.log_records + step.log_records,
+                changes: all.changes + step.changes,
+                seen_windows: all.seen_windows + step.seen_windows,
+                more: step.more || more_windows,
+                ..step
+            };
+            if !step.more {
                 break;
             }
         }
@@ -41,12 +45,21 @@ impl RedisStore {
         keys.extend(windows.iter().map(|window| tagged.seen(*window)));
         let mut call = ScriptCall::new(&scripts::TRIM, keys)
             .number(what.log_before.millis())
-            .number(what.feed_before.millis());
+            .number(what.feed_before.millis())
+            .arg(what.log_bytes_max.map_or_else(String::new, |most| most.to_string()));
         windows.iter().for_each(|window| call.push(window.to_string()));
         let reply =
             self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await?;
         let mut reply = ReplyFields::of(reply, "a trim")?;
-        Ok(Trimmed { log_records: reply.number()?, changes: reply.number()?, seen_windows: reply.number()? })
+        Ok(Trimmed {
+            log_records: reply.number()?,
+            changes: reply.number()?,
+            seen_windows: reply.number()?,
+            log_bytes: reply.number()?,
+            // Empty without a retained record.
+            log_oldest_at: reply.text()?.parse().ok().map(Timestamp::from_millis),
+            more: reply.number::<u8>()? != 0,
+        })
     }
 
     /// Returns the windows that no later query reads.

@@ -32,6 +32,7 @@ mod scripts;
 mod seen;
 mod seen_cache;
 mod server_info;
+mod space;
 mod store;
 mod streams;
 mod target;

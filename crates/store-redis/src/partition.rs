@@ -10,6 +10,7 @@ use super::reply::ReplyFields;
 use super::scripts::{self, ScriptCall};
 use super::store::RedisStore;
 use portrait_profile::{PartitionId, TimeDelta, Timestamp};
+use portrait_store::backend::log_size::LogSize;
 use portrait_store::{
     CommitNo, Counters, Epoch, FeedSeq, GenerationId, Generations, Layout, LeaseToken, LogSeq, Nonce,
     PartitionMeta, Result,
@@ -18,7 +19,7 @@ use redis::Value;
 
 /// Fields of the hash in the order in which they are read. The names are stored and stay as they are; `home` holds the incarnation
 /// of the server that wrote last.
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 19] = [
     "home",
     "generations",
     "token",
@@ -26,6 +27,9 @@ const FIELDS: [&str; 16] = [
     "applied",
     "log_end",
     "log_trimmed",
+    "log_bytes",
+    "log_bytes_from",
+    "log_bytes_end",
     "feed_end",
     "feed_trimmed",
     "clock",
@@ -168,13 +172,19 @@ impl RedisStore {
 fn read_state(state: &mut ReplyFields) -> Result<PartitionMeta, UnexpectedReply> {
     let (log_generations, feed_generations) = read_generations(&state.text()?)?;
     let token = state.text()?;
+    let commit_no = CommitNo::new(state.number()?);
+    let applied_through = LogSeq::new(state.number()?);
+    let log_end = LogSeq::new(state.number()?);
+    let log_trimmed = LogSeq::new(state.number()?);
+    let log_size = LogSize { bytes: state.number()?, from: state.number()?, end: state.number()? };
     Ok(PartitionMeta {
         // The field does not exist before the first owner.
         token: if token.is_empty() { None } else { Some(read_token(&token)?) },
-        commit_no: CommitNo::new(state.number()?),
-        applied_through: LogSeq::new(state.number()?),
-        log_end: LogSeq::new(state.number()?),
-        log_first: LogSeq::new(state.number()?).next(),
+        commit_no,
+        applied_through,
+        log_end,
+        log_first: log_trimmed.next(),
+        log_bytes: log_size.of(log_trimmed.get(), log_end.get()),
         log_generations,
         feed_end: FeedSeq::new(state.number()?),
         feed_first: FeedSeq::new(state.number()?).next(),

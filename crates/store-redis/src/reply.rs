@@ -3,6 +3,7 @@
 use super::failure::UnexpectedReply;
 use bytes::Bytes;
 use redis::Value;
+use std::collections::HashMap;
 use std::str::FromStr;
 
 /// Returns the values of a list; nil is not a list.
@@ -46,6 +47,12 @@ pub(super) fn number<N: FromStr + Default + TryFrom<i64>>(
         value => text(value).and_then(|text| text.parse().ok()),
     };
     read.ok_or(UnexpectedReply(request))
+}
+
+/// Returns the fields of `INFO`, such as `used_memory:1024`.
+pub(super) fn info_fields(text: &str) -> HashMap<String, String> {
+    let pairs = text.lines().filter_map(|line| line.split_once(':'));
+    pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
 }
 
 /// Returns the pairs of a map, in the form of either version of the protocol.

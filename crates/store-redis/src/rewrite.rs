@@ -8,7 +8,6 @@ use super::reply;
 use super::store::RedisStore;
 use super::target::Address;
 use portrait_store::{Error, Result};
-use redis::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,17 +121,11 @@ fn rewrite_error(failure: RedisFailure, address: &Address, file: &PersistenceFil
 }
 
 /// Reads a section of a server's `INFO`.
-async fn info(connection: &RedisConnection, section: &str) -> Result<HashMap<String, String>> {
+pub(super) async fn info(connection: &RedisConnection, section: &str) -> Result<HashMap<String, String>> {
     let mut command = redis::cmd("INFO");
     command.arg(section);
     let reply = connection.request(&Request::Command(command)).await?;
-    Ok(fields(&reply))
-}
-
-fn fields(reply: &Value) -> HashMap<String, String> {
-    let lines = reply::text(reply).unwrap_or_default().lines();
-    let pairs = lines.filter_map(|line| line.split_once(':'));
-    pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
+    Ok(reply::info_fields(reply::text(&reply).unwrap_or_default()))
 }
 
 /// Returns the addresses of a primary's replicas from its information: `slave0:ip=...,port=...,state=online,...`.
@@ -155,7 +148,7 @@ mod tests {
     #[test]
     fn replicas_are_read_from_the_information_of_a_primary() {
         let error = "role:master\r\nconnected_slaves:1\r\nslave0:ip=10.0.0.7,port=6380,state=online,offset=1,lag=0\r\nslave_x:1\r\n";
-        let info = fields(&Value::BulkString(error.as_bytes().to_vec()));
+        let info = reply::info_fields(error);
         let found: Vec<String> = replicas(&info).iter().map(ToString::to_string).collect();
         assert_eq!(found, ["10.0.0.7:6380"]);
     }

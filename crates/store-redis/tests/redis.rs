@@ -5,6 +5,7 @@
 
 mod redis {
     mod fixture;
+    mod log_sizes;
     mod losses;
     mod openings;
     mod persistence;

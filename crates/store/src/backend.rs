@@ -4,5 +4,6 @@ pub mod block;
 pub mod dead;
 pub mod id_set;
 pub mod limits;
+pub mod log_size;
 pub mod single_flight;
 pub mod stream;

@@ -77,6 +77,10 @@ macro_rules! conformance_checks {
             trims::numbering_goes_on_after_everything_is_trimmed;
             trims::expired_windows_are_dropped;
             trims::a_dead_letter_is_trimmed_with_its_record;
+            trims::a_log_above_its_bytes_is_trimmed_to_them_by_whole_blocks;
+            trims::records_that_are_not_applied_stay_above_the_bytes_of_a_log;
+            trims::more_than_one_call_trims_is_announced;
+            trims::the_space_of_a_store_is_in_use_up_to_its_capacity;
             models::a_model_is_published_activated_and_read_back;
             models::a_change_from_a_stale_registry_is_refused;
             models::one_owner_trains_until_its_lease_ends;

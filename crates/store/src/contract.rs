@@ -21,7 +21,7 @@ pub use feed::{FeedPage, FeedStore};
 pub use info::{AckLevel, Layout, Limits, StoreInfo};
 pub use log::{Appended, Counters, LogPage, LogRecord, LogStore, PartitionMeta};
 pub use membership::{MEMBER_NAME_MAX, MEMBERS_MAX, Member, MembershipStore};
-pub use owner::{Commit, Committed, DeadLetter, OwnerStore, SeenQuery, Trim, Trimmed};
+pub use owner::{Commit, Committed, DeadLetter, OwnerStore, SeenQuery, StoreSpace, Trim, Trimmed};
 pub use profiles::{ProfileKey, ProfilePage, ProfileStore, TombstonePage};
 pub use registry::{PartName, PublishedModel, Registry, RegistryChange, RegistryStore};
 pub use roles::{IntakeStore, ReadStore, Store, TrainingStore, WorkerStore};

@@ -6,7 +6,7 @@ use crate::contract::{
     AckLevel, Appended, CatalogueEntry, CatalogueStore, Commit, Committed, DeadLetter, FeedPage, FeedStore,
     ItemPage, Layout, Limits, LogPage, LogStore, Member, MembershipStore, OwnerStore, PartName,
     PartitionMeta, ProfileKey, ProfilePage, ProfileStore, Registry, RegistryChange, RegistryStore,
-    ScanCursor, SeenQuery, Store, StoreInfo, TombstonePage, Trim, Trimmed,
+    ScanCursor, SeenQuery, Store, StoreInfo, StoreSpace, TombstonePage, Trim, Trimmed,
 };
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, GenerationId, LeaseToken, LogSeq, Nonce, RegistryNo};
@@ -235,6 +235,10 @@ impl OwnerStore for FaultyStore {
 
     async fn trim(&self, partition: PartitionId, what: Trim) -> Result<Trimmed> {
         self.inner()?.trim(partition, what).await
+    }
+
+    async fn space(&self) -> Result<StoreSpace> {
+        self.inner()?.space().await
     }
 
     async fn dead_letters(

@@ -18,9 +18,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 const HOUR: i64 = 3_600_000;
-const DAY: i64 = 24 * HOUR;
+pub(super) const DAY: i64 = 24 * HOUR;
 /// Time of the erasures in the tests.
-const ERASED: i64 = NEW_YEAR + HOUR;
+pub(super) const ERASED: i64 = NEW_YEAR + HOUR;
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -48,7 +48,7 @@ impl FeatureFixture {
     }
 
     /// Logs an erasure in all partitions, as ingest does, with records right before and after it in the user's own partition.
-    async fn erase_between(
+    pub(super) async fn erase_between(
         &self,
         user: &str,
         id: &str,
@@ -101,7 +101,7 @@ impl FeatureFixture {
         ledgers
     }
 
-    async fn swept(&self, positions: &[LogSeq]) {
+    pub(super) async fn swept(&self, positions: &[LogSeq]) {
         self.until("all profiles are scanned for edges", async || {
             let ledgers = self.ledgers().await;
             let swept =
@@ -112,7 +112,7 @@ impl FeatureFixture {
     }
 
     /// Returns true if the erasure at these positions is cleared.
-    async fn is_cleared(&self, positions: &[LogSeq]) -> bool {
+    pub(super) async fn is_cleared(&self, positions: &[LogSeq]) -> bool {
         let ledgers = self.ledgers().await;
         let cleared =
             |(ledger, position): (&PartitionLedger, &LogSeq)| ledger.erasures().is_cleared(*position);

@@ -37,6 +37,7 @@ pub(super) struct FeatureFixture {
     pub(super) clock: ManualClock,
     pub(super) service: FeatureService,
     pub(super) model: watch::Sender<ServedModel>,
+    config: Config,
     shutdown: CancellationToken,
     workers: JoinHandle<()>,
     /// Logged record ids by user, which a profile must be made of.
@@ -49,6 +50,7 @@ fn build_service(
     store: &Arc<FaultyStore>,
     clock: &ManualClock,
     model: &watch::Sender<ServedModel>,
+    config: &Config,
 ) -> FeatureService {
     FeatureService::build(
         Arc::clone(store) as Arc<dyn Store>,
@@ -57,13 +59,18 @@ fn build_service(
         Arc::new(clock.clone()),
         Instruments::disabled(),
         model.subscribe(),
-        Config::default().validate().expect("the defaults make sense"),
+        config.validate().expect("the configuration makes sense"),
     )
 }
 
 impl FeatureFixture {
     /// Starts workers and waits until they own every partition.
     pub(super) async fn start(partitions: u16) -> Self {
+        Self::start_with(partitions, Config::default()).await
+    }
+
+    /// Starts workers with a configuration and waits until they own every partition.
+    pub(super) async fn start_with(partitions: u16, config: Config) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let partitions = PartitionCount::new(partitions);
         let options = EmbeddedOptions { partitions, reserve_bytes: 0, ..EmbeddedOptions::default() };
@@ -71,12 +78,12 @@ impl FeatureFixture {
         let faulty = Arc::new(FaultyStore::of(Arc::clone(&store) as Arc<dyn Store>));
         let clock = ManualClock::new(NEW_YEAR);
         let model = watch::Sender::new(None);
-        let service = build_service(&faulty, &clock, &model);
+        let service = build_service(&faulty, &clock, &model, &config);
         let shutdown = CancellationToken::new();
         let workers = service.run(&shutdown);
         let logged = BTreeMap::new();
         let fixture =
-            Self { store, faulty, clock, service, model, shutdown, workers, logged, _folder: folder };
+            Self { store, faulty, clock, service, model, config, shutdown, workers, logged, _folder: folder };
         let all = fixture.partitions().count();
         fixture
             .until("every partition is owned", async || fixture.service.ownership().borrow().owned == all)
@@ -86,7 +93,7 @@ impl FeatureFixture {
 
     /// Starts the workers of another process over the same store; they run until the token is cancelled.
     pub(super) fn start_second_process(&self) -> (FeatureService, CancellationToken, JoinHandle<()>) {
-        let service = build_service(&self.faulty, &self.clock, &self.model);
+        let service = build_service(&self.faulty, &self.clock, &self.model, &self.config);
         let shutdown = CancellationToken::new();
         let running = service.run(&shutdown);
         (service, shutdown, running)

@@ -139,6 +139,7 @@ mod tests {
             applied_through: LogSeq::ZERO,
             log_end: LogSeq::ZERO,
             log_first: LogSeq::new(1),
+            log_bytes: 0,
             log_generations: Generations::begin(generation(3), LogSeq::new(1)),
             feed_end: FeedSeq::new(20),
             feed_first: FeedSeq::new(5),

@@ -240,7 +240,12 @@ impl QueryFixture {
     /// Trims every change of the feeds that can be trimmed (whole blocks; here all of them).
     pub(super) async fn trim_feeds(&self) {
         let far_future = Timestamp::from_millis(i64::MAX);
-        let trim = Trim { now: Timestamp::EPOCH, log_before: Timestamp::EPOCH, feed_before: far_future };
+        let trim = Trim {
+            now: Timestamp::EPOCH,
+            log_before: Timestamp::EPOCH,
+            log_bytes_max: None,
+            feed_before: far_future,
+        };
         for partition in self.store.layout().partitions.all() {
             while self.store.trim(partition, trim).await.expect("the store is there").changes > 0 {}
         }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use portrait_store::backend::limits::{check_commit, within};
 use portrait_store::{
-    Commit, Committed, DeadLetter, Error, LeaseToken, LogSeq, Nonce, OwnerStore, Result, SeenQuery, Trim,
-    Trimmed,
+    Commit, Committed, DeadLetter, Error, LeaseToken, LogSeq, Nonce, OwnerStore, Result, SeenQuery,
+    StoreSpace, Trim, Trimmed,
 };
 
 #[async_trait]
@@ -59,16 +59,28 @@ impl OwnerStore for Embedded {
         // The first 6 bytes of a key are partition and window, and keys are in order: duplicates are adjacent.
         let mut windows: Vec<&[u8]> = plan.seen.iter().filter_map(|key| key.get(..6)).collect();
         windows.dedup();
-        let trimmed = Trimmed {
-            log_records: plan.log_through.get().saturating_sub(before.log_trimmed.get()),
-            changes: plan.feed_through.get().saturating_sub(before.feed_trimmed.get()),
+        let mut trimmed = Trimmed {
+            log_records: plan.log.through().saturating_sub(before.log_trimmed.get()),
+            changes: plan.feed.through().saturating_sub(before.feed_trimmed.get()),
             seen_windows: windows.len() as u64,
+            log_oldest_at: plan.log.oldest_at,
+            more: plan.more,
+            ..Trimmed::default()
         };
         // A trim that found nothing does not reach the writer, where it would cost a write.
-        if trimmed != Trimmed::default() || !plan.dead.is_empty() {
+        let blocks = plan.log.blocks.len() + plan.feed.blocks.len();
+        if blocks + plan.seen.len() + plan.dead.len() > 0 {
             self.submit(|reply| WriteJob::Trim { partition, plan, reply }).await?;
         }
+        trimmed.log_bytes = self.cell(partition).state.borrow().log_bytes();
         Ok(trimmed)
+    }
+
+    async fn space(&self) -> Result<StoreSpace> {
+        // Journals are left out: the database bounds them.
+        let used_bytes: u64 = self.keyspaces.all().iter().map(|keyspace| keyspace.disk_space()).sum();
+        let left_bytes = self.space.left_bytes()?;
+        Ok(StoreSpace { used_bytes, capacity_bytes: Some(used_bytes + left_bytes) })
     }
 
     async fn dead_letters(

@@ -46,6 +46,16 @@ local function begin_generation(meta, nonce)
   return current, nonce
 end
 
+-- Returns the size in bytes of a log's records after `trimmed` and up to `stop`. `bytes` are those of the counted records, after
+-- `from` and up to `counted_through`; their mean stands for records that a release appended which does not count.
+local function log_size(bytes, from, counted_through, trimmed, stop)
+  local counted, retained = counted_through - from, stop - trimmed
+  if counted <= 0 then
+    return 0
+  end
+  return counted == retained and bytes or math.floor(bytes / counted * retained)
+end
+
 -- Calls `command` on `key` with ARGV[from] to ARGV[to]; Lua cannot unpack very many values at once.
 local function spread(command, key, from, to)
   while from <= to do

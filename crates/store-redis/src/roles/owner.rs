@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use portrait_store::backend::limits::{check_commit, within};
 use portrait_store::{
-    Commit, Committed, DeadLetter, LeaseToken, LogSeq, Nonce, OwnerStore, Result, SeenQuery, Trim, Trimmed,
+    Commit, Committed, DeadLetter, LeaseToken, LogSeq, Nonce, OwnerStore, Result, SeenQuery, StoreSpace,
+    Trim, Trimmed,
 };
 
 #[async_trait]
@@ -55,6 +56,10 @@ impl OwnerStore for RedisStore {
 
     async fn trim(&self, partition: PartitionId, what: Trim) -> Result<Trimmed> {
         self.forget(partition, what).await
+    }
+
+    async fn space(&self) -> Result<StoreSpace> {
+        self.fullest_server().await
     }
 
     async fn dead_letters(

@@ -37,7 +37,7 @@ async fn a_full_server_accepts_commits_and_trims_and_refuses_appends() {
     let step = commit(&before, token, before.log_end);
     store.commit(partition(&store, 0), step).await.expect("what was accepted can still be applied");
     let later = NOW.plus(TimeDelta::from_days(1));
-    let what = Trim { now: later, log_before: later, feed_before: later };
+    let what = Trim { now: later, log_before: later, log_bytes_max: None, feed_before: later };
     let trimmed = store.trim(partition(&store, 0), what).await.expect("it can be forgotten");
     assert_eq!((trimmed.log_records, trimmed.changes), (before.log_end.get(), 1));
     eventually("space was freed", append).await;

@@ -1,21 +1,31 @@
 //! Trims: expired data is removed, everything else and the numbering stays.
 
-use super::fixture::{NOW, SharedStore, TestOwner, WINDOW, append, records, seen_at};
-use crate::{Commit, DeadLetter, Error, FeedSeq, LogSeq, Trim};
+use super::fixture::{NOW, SharedStore, TestOwner, WINDOW, append, partition, records, seen_at};
+use crate::{Commit, DeadLetter, Error, FeedSeq, LogSeq, Trim, Trimmed};
 use bytes::Bytes;
 use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use std::time::Duration;
 
-/// Trims until a call removes nothing more.
+/// Trims what is older than `before`, in as many calls as that takes.
 async fn trim(store: &SharedStore, partition: PartitionId, now: Timestamp, before: Timestamp) {
-    let what = Trim { now, log_before: before, feed_before: before };
+    trim_all(store, partition, Trim { now, log_before: before, log_bytes_max: None, feed_before: before })
+        .await;
+}
+
+/// Trims until nothing more is expired; returns the result of the last call.
+async fn trim_all(store: &SharedStore, partition: PartitionId, what: Trim) -> Trimmed {
     loop {
         // One call may stop early: steps are bounded.
         let trimmed = store.trim(partition, what).await.expect("there");
-        if trimmed.log_records == 0 && trimmed.changes == 0 && trimmed.seen_windows == 0 {
-            return;
+        if !trimmed.more {
+            return trimmed;
         }
     }
+}
+
+/// Bounds under which nothing is old, and the log has at most `bytes`.
+fn at_most(bytes: u64) -> Trim {
+    Trim { now: NOW, log_before: NOW, log_bytes_max: Some(bytes), feed_before: NOW }
 }
 
 pub(super) async fn records_that_are_not_applied_are_not_trimmed(store: SharedStore) {
@@ -68,7 +78,7 @@ pub(super) async fn expired_windows_are_dropped(store: SharedStore) {
     assert_eq!(store.seen(owner.partition, &[seen_at(7, WINDOW)]).await.expect("there"), [true]);
     // Three windows later no query can reach the first one, however a backend divides time.
     let far = NOW.plus(TimeDelta::from_millis(WINDOW.millis() * 3));
-    let what = Trim { now: far, log_before: NOW, feed_before: NOW };
+    let what = Trim { now: far, log_before: NOW, log_bytes_max: None, feed_before: NOW };
     assert_eq!(store.trim(owner.partition, what).await.expect("there").seen_windows, 1);
     assert_eq!(store.trim(owner.partition, what).await.expect("there").seen_windows, 0);
 }
@@ -91,4 +101,69 @@ pub(super) async fn a_dead_letter_is_trimmed_with_its_record(store: SharedStore)
     trim(&store, owner.partition, later, later).await;
     let kept = store.dead_letters(owner.partition, LogSeq::ZERO, 10).await.expect("there");
     assert_eq!(kept, [letter(11)], "the block of its record is not wholly applied, so it is retained");
+}
+
+pub(super) async fn a_log_above_its_bytes_is_trimmed_to_them_by_whole_blocks(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 1).await;
+    for batch in 0..10 {
+        append(&store, owner.partition, records(batch * 10 + 10, 10)).await;
+    }
+    append(&store, owner.partition, records(200, 50)).await;
+    owner.commit(Commit { applied_through: LogSeq::new(150), ..owner.draft() }).await;
+    let whole = store.meta(owner.partition).await.expect("there").log_bytes;
+    let kept = trim_all(&store, owner.partition, at_most(whole)).await;
+    assert_eq!((kept.log_records, kept.log_bytes, kept.log_oldest_at), (0, whole, Some(NOW)));
+    // One byte above the bound costs one block; its bytes are no longer counted.
+    let trimmed = trim_all(&store, owner.partition, at_most(whole - 1)).await;
+    let meta = store.meta(owner.partition).await.expect("there");
+    assert_eq!((trimmed.log_records, meta.log_first), (10, LogSeq::new(11)));
+    assert_eq!(trimmed.log_bytes, meta.log_bytes);
+    let block_bytes = whole - meta.log_bytes;
+    assert!(block_bytes > 90, "10 records of 9 bytes, and not {block_bytes}");
+    trim_all(&store, owner.partition, at_most(whole - 6 * block_bytes)).await;
+    let meta = store.meta(owner.partition).await.expect("there");
+    assert_eq!((meta.log_first, meta.log_bytes), (LogSeq::new(61), whole - 6 * block_bytes));
+    trim_all(&store, owner.partition, at_most(0)).await;
+    let meta = store.meta(owner.partition).await.expect("there");
+    assert_eq!((meta.log_first, meta.log_end, meta.log_bytes), (LogSeq::new(151), LogSeq::new(150), 0));
+    assert_eq!(append(&store, owner.partition, records(1, 1)).await.first, LogSeq::new(151));
+}
+
+pub(super) async fn records_that_are_not_applied_stay_above_the_bytes_of_a_log(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 1).await;
+    for batch in 0..10 {
+        append(&store, owner.partition, records(batch * 10 + 1, 10)).await;
+    }
+    let other = append(&store, partition(&store, 2), records(1, 10)).await;
+    owner.commit(Commit { applied_through: LogSeq::new(45), ..owner.draft() }).await;
+    let trimmed = trim_all(&store, owner.partition, at_most(0)).await;
+    let meta = store.meta(owner.partition).await.expect("there");
+    assert_eq!(meta.log_first, LogSeq::new(41), "the block of record 45 is not wholly applied");
+    assert!(trimmed.log_bytes > 0 && trimmed.log_oldest_at == Some(NOW), "{trimmed:?}");
+    let page = store.read_log(owner.partition, LogSeq::new(45), 100, usize::MAX, Duration::ZERO).await;
+    assert_eq!(page.expect("records that are not applied are retained").records[0].value, "record 46");
+    let second = store.meta(partition(&store, 2)).await.expect("there");
+    assert_eq!(
+        (second.log_first, second.log_end),
+        (other.first, other.last.seq),
+        "each log has its own bound"
+    );
+    assert!(second.log_bytes > 0);
+}
+
+pub(super) async fn more_than_one_call_trims_is_announced(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 1).await;
+    // Above the blocks of one step of any backend.
+    for number in 0..700 {
+        append(&store, owner.partition, records(number, 1)).await;
+    }
+    owner.commit(Commit { applied_through: LogSeq::new(700), ..owner.draft() }).await;
+    let trimmed = trim_all(&store, owner.partition, at_most(0)).await;
+    assert_eq!((trimmed.log_bytes, trimmed.log_oldest_at), (0, None));
+    assert_eq!(store.meta(owner.partition).await.expect("there").log_first, LogSeq::new(701));
+}
+
+pub(super) async fn the_space_of_a_store_is_in_use_up_to_its_capacity(store: SharedStore) {
+    let space = store.space().await.expect("the store is there");
+    assert!(space.capacity_bytes.is_none_or(|capacity| capacity >= space.used_bytes), "{space:?}");
 }

@@ -90,6 +90,9 @@ pub struct PartitionMeta {
     pub log_end: LogSeq,
     /// Oldest retained record, or the next one if there is none.
     pub log_first: LogSeq,
+    /// Size of the retained log in bytes, as encoded blocks. Exact, unless a release that does not count appended or trimmed some
+    /// of it: then the mean size of the counted records stands for the others, and without any it is 0.
+    pub log_bytes: u64,
     /// Generations of the log.
     pub log_generations: Generations<LogSeq>,
     /// Newest change of the feed.

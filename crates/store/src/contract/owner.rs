@@ -52,10 +52,14 @@ pub trait OwnerStore: StoreInfo {
     /// the log, in a new generation.
     async fn commit(&self, partition: PartitionId, commit: Commit) -> Result<Committed>;
 
-    /// Removes expired data, in bounded steps; MAY leave some for the next call. MUST NOT trim a record that is not applied, and
-    /// MUST keep the numbering. MUST drop de-duplication windows whole, and only those that no query at `now` or later reads. MUST
-    /// drop a dead letter with its record, and none before it.
+    /// Removes expired data, in bounded steps; MAY leave some for the next call, and MUST set [`Trimmed::more`] then. MUST NOT trim
+    /// a record that is not applied, and MUST keep the numbering. MUST drop de-duplication windows whole, and only those that no
+    /// query at `now` or later reads. MUST drop a dead letter with its record, and none before it. MUST trim whole blocks, and no
+    /// block more than `log_bytes_max` demands.
     async fn trim(&self, partition: PartitionId, what: Trim) -> Result<Trimmed>;
+
+    /// Returns the use of the store's space. A backend on several servers MUST return that of the fullest server.
+    async fn space(&self) -> Result<StoreSpace>;
 
     /// Rewrites the store's files, so that they hold nothing that was deleted or trimmed before the call. MAY take long, and MAY
     /// serve several callers by one run; reads and writes MUST go on during a run. MUST fail with `Incompatible` if the backend
@@ -136,11 +140,13 @@ pub struct Trim {
     pub now: Timestamp,
     /// Applied records that arrived before this time are trimmed. Records that are not applied are never trimmed.
     pub log_before: Timestamp,
+    /// Applied records are trimmed too, oldest first, while the partition's log is larger than this many bytes; none for no bound.
+    pub log_bytes_max: Option<u64>,
     /// Changes committed before this time are trimmed.
     pub feed_before: Timestamp,
 }
 
-/// Amounts that [`OwnerStore::trim`] removed.
+/// Amounts that [`OwnerStore::trim`] removed, and the log that is left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trimmed {
     /// Number of records of the log.
@@ -149,4 +155,19 @@ pub struct Trimmed {
     pub changes: u64,
     /// Number of whole de-duplication windows.
     pub seen_windows: u64,
+    /// Size of the log that is left in bytes; see [`PartitionMeta::log_bytes`](super::log::PartitionMeta::log_bytes).
+    pub log_bytes: u64,
+    /// Arrival of the oldest retained record; none without a record, and while `more` is set.
+    pub log_oldest_at: Option<Timestamp>,
+    /// True if a bound of the call ended it: the next call removes more.
+    pub more: bool,
+}
+
+/// Use of a store's space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreSpace {
+    /// Bytes in use.
+    pub used_bytes: u64,
+    /// Bytes in use at which appends are refused; none if the backend does not know.
+    pub capacity_bytes: Option<u64>,
 }
