@@ -25,6 +25,8 @@ pub(crate) struct PublishOptions {
     pub(crate) force: bool,
     /// Number of records applied before the vectors were read.
     pub(crate) applied_total: u64,
+    /// Applied log positions before the vectors were read, as a consistency token.
+    pub(crate) sampled_positions: Vec<u8>,
 }
 
 /// Publishes a trained model and activates it.
@@ -62,6 +64,7 @@ pub(crate) async fn publish(
         parts,
         applied_total: options.applied_total,
         next_segment: checked.next_segment.get(),
+        sampled_positions: options.sampled_positions.clone(),
     };
     let published =
         PublishedModel { version: checked.version, at: now, manifest: manifest.encode_to_vec().into() };

@@ -5,6 +5,7 @@
 use crate::command::{ProgressReporter, SegmentCount, TrainerCommand, TrainingResult};
 use crate::context::ModelContext;
 use crate::drift::DriftMonitor;
+use crate::erasures::AppliedBefore;
 use crate::error::Error;
 use crate::manifest;
 use crate::publish::{self, PublishOptions};
@@ -216,7 +217,7 @@ impl Trainer {
         progress: ProgressReporter,
     ) -> Result<ModelManifest, Error> {
         let started_at = tokio::time::Instant::now();
-        let applied_total = applied_total(&self.shared).await?;
+        let applied = AppliedBefore::read(&self.shared).await?;
         let registry = self.shared.stored_registry().await?;
         // From the newest version ever published, not the active one: version numbers are never reused.
         let version = registry.newest.map_or(ModelVersion::FIRST, ModelVersion::next);
@@ -231,7 +232,9 @@ impl Trainer {
             TrainingTask { sample, served, version, next_segment, count, config, progress: progress.clone() };
         let trained = train_on_pool(task).await?;
         progress.report("publishing", 0, 0);
-        let options = PublishOptions { token, cause, force, applied_total };
+        applied.check_erasures(&self.shared).await?;
+        let sampled_positions = applied.encode(&self.shared);
+        let options = PublishOptions { token, cause, force, applied_total: applied.total, sampled_positions };
         let manifest = publish::publish(&self.shared, &trained, &options).await?;
         self.shared.metrics.trained(started_at.elapsed());
         Ok(manifest)

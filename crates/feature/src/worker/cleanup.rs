@@ -9,17 +9,17 @@ use crate::context::FeatureContext;
 use crate::error::Error;
 use crate::fold::OwnedPosition;
 use portrait_learning::prediction::LOOKALIKES;
-use portrait_profile::{LogSeq, Pseudonym, TimeDelta, Timestamp};
-use portrait_proto::manifest;
+use portrait_profile::{LogSeq, PartitionId, Pseudonym, Timestamp};
+use portrait_proto::manifest::{self, DamagedManifest};
 use portrait_proto::status::with_causes;
-use portrait_store::{PublishedModel, Result as Stored};
+use portrait_proto::token::ConsistencyToken;
+use portrait_proto::v1::ModelManifest;
+use portrait_store::{GenerationId, Generations, LogPosition, Nonce, Registry, Result as Stored};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// Longest duration of a training. A model published later than this after an erasure was sampled without the user.
-const TRAINING_DURATION_MAX: TimeDelta = TimeDelta::from_hours(1);
 /// Tombstones that one commit expires at most, to stay within the limits of a commit.
 const EXPIRING_MAX: usize = 200;
 
@@ -90,7 +90,11 @@ impl ErasureCleanup {
             }
             Err(_) => return Ok(true),
         }
+        // A model may have been published during the rewrite.
         let through = rewrite.through;
+        if erasable_through(owner).await? < through {
+            return Ok(true);
+        }
         let is_noted =
             owner.write_note(position, |ledger| ledger.erasures_mut().cleared_through(through)).await?;
         owner.shared.metrics.erasures("cleared", u64::from(is_noted));
@@ -101,22 +105,46 @@ impl ErasureCleanup {
 /// Returns the position up to which no stored data refers to an erased user: neither log, feed, nor a model.
 async fn erasable_through(owner: &mut PartitionOwner) -> Result<LogSeq, Error> {
     let store = &owner.shared.store;
+    // The state before the registry: a model that is published between the two is then seen.
     let meta = store.meta(owner.partition).await?;
     let registry = store.registry(None, Duration::ZERO).await?;
-    let oldest_model_at =
-        registry.models.iter().filter(|model| names_users(model)).map(|model| model.at).min();
+    let sampled_through = sampled_through(&registry, owner.partition, &meta.log_generations);
     // Log: every record before `log_first` is trimmed.
     let mut through = meta.log_first.previous();
     for (_, tombstone) in owner.tombstones.iter() {
         // Feed: the deletion and earlier changes name the user until they are trimmed.
         let is_in_feed = tombstone.feed_seq_max >= meta.feed_first;
-        // Models: one published later than this was sampled after the erasure.
-        let clean_if_published_after = tombstone.accepted_at.plus(TRAINING_DURATION_MAX);
-        if is_in_feed || oldest_model_at.is_some_and(|at| at < clean_if_published_after) {
+        // Models: one that was sampled before the erasure was applied may name the user.
+        let is_in_model = sampled_through.is_some_and(|sampled| sampled < tombstone.log_seq);
+        if is_in_feed || is_in_model {
             through = through.min(tombstone.log_seq_min.previous());
         }
     }
     Ok(through)
+}
+
+/// Returns the lowest position of a partition's log that a model which names users was sampled at; `None` without such a model.
+fn sampled_through(
+    registry: &Registry,
+    partition: PartitionId,
+    generations: &Generations<LogSeq>,
+) -> Option<LogSeq> {
+    let naming_users =
+        registry.models.iter().map(|model| manifest::decode(&model.manifest)).filter(names_users);
+    let sampled = naming_users.map(|manifest| {
+        let position = manifest.ok().and_then(|manifest| sampled_position(&manifest, partition));
+        // Unknown for a model of an earlier release: as if it was sampled before every erasure.
+        position.and_then(|position| generations.retained_through(position)).unwrap_or(LogSeq::ZERO)
+    });
+    sampled.min()
+}
+
+/// Returns the applied position of a partition before the vectors of a model were read, if the manifest has it.
+fn sampled_position(manifest: &ModelManifest, partition: PartitionId) -> Option<LogPosition> {
+    let positions = ConsistencyToken::decode(&manifest.sampled_positions).ok()?;
+    let entry = positions.entries.into_iter().find(|entry| entry.partition == partition.get())?;
+    let generation = GenerationId::new(Nonce::new(entry.generation));
+    Some(LogPosition { generation, seq: LogSeq::new(entry.seq) })
 }
 
 /// Expires tombstones whose erasure is complete and that are older than the
@@ -160,8 +188,8 @@ fn may_rewrite(shared: &FeatureContext, now: Timestamp) -> bool {
     age >= config.rewrite_interval || age <= config.trim_interval
 }
 
-/// Returns true if a model names users. A model that cannot be decoded counts as naming some.
-fn names_users(model: &PublishedModel) -> bool {
-    manifest::decode(&model.manifest)
-        .map_or(true, |manifest| manifest.parts.iter().any(|part| part.kind == LOOKALIKES))
+/// Returns true if a model names users. A manifest that cannot be decoded counts as naming some.
+fn names_users(manifest: &Result<ModelManifest, DamagedManifest>) -> bool {
+    // Only the part of similar users has user ids: all others are learned from vectors, items and actions.
+    manifest.as_ref().map_or(true, |manifest| manifest.parts.iter().any(|part| part.kind == LOOKALIKES))
 }
