@@ -11,6 +11,7 @@
 //! and reads the stored state, which tells whether the commit happened.
 
 mod cleanup;
+mod expiry;
 mod owner;
 mod sweep;
 
@@ -162,8 +163,8 @@ impl PartitionWorker {
             }
             // Before the log is read, one step of each: under full load the log is never empty, and trims and sweeps must still
             // advance.
-            let is_owner = self.trim_if_due(&mut position).await?
-                && self.cleanup.end(&mut self.owner, &mut position).await?
+            self.trim_if_due(&position).await?;
+            let is_owner = self.cleanup.end(&mut self.owner, &mut position).await?
                 && self.sweep.advance(&mut self.owner, &mut position).await?;
             if !is_owner {
                 return Ok(OwnershipEnd::LeaseLost);
@@ -247,11 +248,11 @@ impl PartitionWorker {
         Ok(is_renewed)
     }
 
-    /// Trims log and feed if it is due. False: another worker owns the partition.
-    async fn trim_if_due(&mut self, position: &mut OwnedPosition) -> Result<bool, Error> {
+    /// Trims log and feed if it is due.
+    async fn trim_if_due(&mut self, position: &OwnedPosition) -> Result<(), Error> {
         let now = self.owner.shared.now();
         if now.since(self.trimmed_at) < self.owner.shared.config.trim_interval {
-            return Ok(true);
+            return Ok(());
         }
         self.trimmed_at = now;
         let trim = Trim {

@@ -6,13 +6,13 @@ use crate::contract::{
     AckLevel, Appended, CatalogueEntry, CatalogueStore, Commit, Committed, DeadLetter, FeedPage, FeedStore,
     ItemPage, Layout, Limits, LogPage, LogStore, Member, MembershipStore, OwnerStore, PartName,
     PartitionMeta, ProfileKey, ProfilePage, ProfileStore, Registry, RegistryChange, RegistryStore,
-    ScanCursor, SeenQuery, Store, StoreInfo, TombstonePage, Trim, Trimmed,
+    ScanCursor, SeenQuery, Store, StoreInfo, TombstonePage, TombstoneStore, Trim, Trimmed,
 };
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, GenerationId, LeaseToken, LogSeq, Nonce, RegistryNo};
 use async_trait::async_trait;
 use bytes::Bytes;
-use portrait_profile::{PartitionId, TimeDelta, Timestamp};
+use portrait_profile::{PartitionId, Pseudonym, TimeDelta, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -277,14 +277,25 @@ impl ProfileStore for FaultyStore {
         }
         self.inner()?.scan(partition, cursor, max_profiles).await
     }
+}
 
+#[async_trait]
+impl TombstoneStore for FaultyStore {
     async fn tombstones(
+        &self,
+        partition: PartitionId,
+        pseudonyms: &[Pseudonym],
+    ) -> Result<Vec<Option<Bytes>>> {
+        self.inner()?.tombstones(partition, pseudonyms).await
+    }
+
+    async fn scan_tombstones(
         &self,
         partition: PartitionId,
         cursor: Option<ScanCursor>,
         max_tombstones: usize,
     ) -> Result<TombstonePage> {
-        self.inner()?.tombstones(partition, cursor, max_tombstones).await
+        self.inner()?.scan_tombstones(partition, cursor, max_tombstones).await
     }
 }
 

@@ -1,15 +1,16 @@
 //! Last steps of an erasure. Once log, feed, dead letters and models hold nothing of it, the store rewrites its files, and the
-//! ledger notes the position up to which erasures are cleared. Tombstones without any remaining use expire.
+//! ledger notes the position up to which erasures are cleared. Tombstones without any remaining use expire (`expiry.rs`).
 //!
 //! A rewrite is needed because deleted keys stay in the files of a store until a compaction. It runs in the background, and
 //! the worker continues with the log.
 
+use super::expiry::ExpirySearch;
 use super::owner::PartitionOwner;
 use crate::context::FeatureContext;
 use crate::error::Error;
 use crate::fold::OwnedPosition;
 use portrait_learning::prediction::LOOKALIKES;
-use portrait_profile::{LogSeq, PartitionId, Pseudonym, Timestamp};
+use portrait_profile::{LogSeq, PartitionId, Timestamp};
 use portrait_proto::manifest::{self, DamagedManifest};
 use portrait_proto::status::with_causes;
 use portrait_proto::token::ConsistencyToken;
@@ -20,13 +21,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// Tombstones that one commit expires at most, to stay within the limits of a commit.
-const EXPIRING_MAX: usize = 200;
-
-/// Running rewrite of the store's files, if any.
+/// Running steps, if any.
 #[derive(Default)]
 pub(super) struct ErasureCleanup {
-    running: Option<FileRewrite>,
+    rewrite: Option<FileRewrite>,
+    expiry: Option<ExpirySearch>,
 }
 
 /// Rewrite of files in the background; dropped with the ownership.
@@ -43,20 +42,19 @@ impl Drop for FileRewrite {
 }
 
 impl ErasureCleanup {
-    /// Expires tombstones and starts a rewrite if one can clear something; called after a trim. False: another worker owns the
-    /// partition.
+    /// Starts a search for tombstones to expire, and a rewrite if one can clear something; called after a trim.
     pub(super) async fn begin(
         &mut self,
         owner: &mut PartitionOwner,
-        position: &mut OwnedPosition,
+        position: &OwnedPosition,
         now: Timestamp,
-    ) -> Result<bool, Error> {
-        if !expire(owner, position, now).await? {
-            return Ok(false);
-        }
+    ) -> Result<(), Error> {
         let erasures = position.ledger.erasures();
-        if self.running.is_some() || erasures.newest() <= erasures.cleared() {
-            return Ok(true);
+        if self.expiry.is_none() {
+            self.expiry = ExpirySearch::begin(owner, erasures, now);
+        }
+        if self.rewrite.is_some() || erasures.newest() <= erasures.cleared() {
+            return Ok(());
         }
         let through = erasable_through(owner).await?;
         // The newest erasure may have no tombstone of its own any more, so its position is compared apart.
@@ -66,21 +64,33 @@ impl ErasureCleanup {
             let store = Arc::clone(&owner.shared.store);
             #[expect(clippy::disallowed_methods, reason = "the worker holds the handle and awaits it")]
             let task = tokio::spawn(async move { store.rewrite_files().await });
-            self.running = Some(FileRewrite { through, task });
+            self.rewrite = Some(FileRewrite { through, task });
         }
-        Ok(true)
+        Ok(())
     }
 
-    /// Notes cleared erasures in the ledger if the rewrite has finished. False: another worker owns the partition.
+    /// Notes what the finished steps have cleared and expired. False: another worker owns the partition.
     pub(super) async fn end(
         &mut self,
         owner: &mut PartitionOwner,
         position: &mut OwnedPosition,
     ) -> Result<bool, Error> {
-        let Some(mut rewrite) = self.running.take_if(|rewrite| rewrite.task.is_finished()) else {
-            return Ok(true);
-        };
-        match (&mut rewrite.task).await {
+        if let Some(expiry) = self.expiry.take_if(|expiry| expiry.is_finished())
+            && !expiry.end(owner, position).await?
+        {
+            return Ok(false);
+        }
+        match self.rewrite.take_if(|rewrite| rewrite.task.is_finished()) {
+            Some(rewrite) => rewrite.end(owner, position).await,
+            None => Ok(true),
+        }
+    }
+}
+
+impl FileRewrite {
+    /// Notes the cleared erasures in the ledger. False: another worker owns the partition.
+    async fn end(mut self, owner: &mut PartitionOwner, position: &mut OwnedPosition) -> Result<bool, Error> {
+        match (&mut self.task).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 // The next trim starts another rewrite, at the earliest after `feature.rewrite_interval`.
@@ -91,7 +101,7 @@ impl ErasureCleanup {
             Err(_) => return Ok(true),
         }
         // A model may have been published during the rewrite.
-        let through = rewrite.through;
+        let through = self.through;
         if erasable_through(owner).await? < through {
             return Ok(true);
         }
@@ -145,35 +155,6 @@ fn sampled_position(manifest: &ModelManifest, partition: PartitionId) -> Option<
     let entry = positions.entries.into_iter().find(|entry| entry.partition == partition.get())?;
     let generation = GenerationId::new(Nonce::new(entry.generation));
     Some(LogPosition { generation, seq: LogSeq::new(entry.seq) })
-}
-
-/// Expires tombstones whose erasure is complete and that are older than the
-/// retention of log and feed plus `feature.tombstone_margin`. False: another worker owns the partition.
-async fn expire(
-    owner: &mut PartitionOwner,
-    position: &mut OwnedPosition,
-    now: Timestamp,
-) -> Result<bool, Error> {
-    let accepted_before = now.minus(owner.shared.config.tombstone_ttl());
-    let erasures = position.ledger.erasures();
-    // Age alone is not enough: a late record may still come within the retention, and an erasure that is not swept and
-    // cleared needs its tombstone to find what is left.
-    let expired = owner.tombstones.iter().filter(|(_, tombstone)| {
-        let is_done = erasures.is_swept(tombstone.log_seq) && erasures.is_cleared(tombstone.log_seq);
-        tombstone.accepted_at < accepted_before && is_done
-    });
-    let expired: Vec<_> = expired.map(|(pseudonym, tombstone)| (pseudonym, tombstone.version)).collect();
-    for page in expired.chunks(EXPIRING_MAX) {
-        page.iter().for_each(|(pseudonym, _): &(Pseudonym, _)| owner.tombstones.expire(*pseudonym));
-        // The highest expired version remains as a floor: a version of a user must never repeat.
-        let is_noted = owner.write_note(position, |ledger| {
-            page.iter().for_each(|(_, version)| ledger.erasures_mut().expired(*version));
-        });
-        if !is_noted.await? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// Returns true if a rewrite may start. The rewrite covers the whole store, so partitions that ask within one trim interval

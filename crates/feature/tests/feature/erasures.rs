@@ -13,7 +13,7 @@ use portrait_proto::token::{ConsistencyToken, TokenEntry};
 use portrait_proto::v1::{ModelManifest, ModelPart};
 use portrait_store::{
     Counters, LogSeq, LogStore, Nonce, OwnerStore, PublishedModel, RegistryChange, RegistryStore, StoreInfo,
-    ProfileStore,
+    TombstoneStore,
 };
 use prost::Message;
 use std::collections::BTreeMap;
@@ -84,6 +84,12 @@ impl FeatureFixture {
         };
         let (occurred_at, accepted_at) = (at(millis), at(millis));
         Record { user_id: name, record_id: record_id(id), occurred_at, accepted_at, body, trace: None }
+    }
+
+    /// Returns whether a partition has a tombstone of the user.
+    async fn has_tombstone(&self, user: &str, partition: PartitionId) -> bool {
+        let pseudonym = self.store.layout().pseudonym_key.of(&user_id(user));
+        self.store.tombstones(partition, &[pseudonym]).await.expect("there")[0].is_some()
     }
 
     /// Erases a user and waits until no profile has an edge to the user.
@@ -352,7 +358,7 @@ async fn after_the_trim_nothing_is_left_and_versions_continue() {
         let mut count = 0;
         for partition in fixture.partitions() {
             count +=
-                fixture.store.tombstones(partition, None, 10).await.expect("there").tombstones.len();
+                fixture.store.scan_tombstones(partition, None, 10).await.expect("there").tombstones.len();
         }
         count
     };
@@ -370,6 +376,42 @@ async fn after_the_trim_nothing_is_left_and_versions_continue() {
         .await;
     fixture.apply(view_at("lena", "after", NEW_YEAR + 9 * DAY)).await;
     assert_eq!(fixture.profile("lena").await.expect("a new one").version().get(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tombstone_expires_only_after_every_partition_is_done_and_in_the_coordinator_first() {
+    let fixture = FeatureFixture::start(2).await;
+    let pseudonym = fixture.store.layout().pseudonym_key.of(&user_id("lena"));
+    let coordinator = fixture.store.layout().partitions.coordinator_of(&pseudonym);
+    let other = fixture.partitions().find(|partition| *partition != coordinator).expect("two partitions");
+    let append = async |partition| {
+        let erasure = fixture.erasure("lena", "", ERASED, partition);
+        fixture.append(partition, Bytes::from(erasure.encode())).await;
+        fixture.settled().await;
+    };
+    // The other partition has lost its record.
+    append(coordinator).await;
+    fixture.clock.advance(20 * DAY);
+    fixture.cleaned_up().await;
+    fixture.cleaned_up().await;
+    assert!(fixture.has_tombstone("lena", coordinator).await);
+    append(other).await;
+    assert!(fixture.has_tombstone("lena", other).await);
+    fixture
+        .until("the coordinator's tombstone expires", async || {
+            fixture.clock.advance(1000);
+            let is_first = fixture.has_tombstone("lena", other).await;
+            let is_left = fixture.has_tombstone("lena", coordinator).await;
+            assert!(is_first || !is_left, "the other tombstone expired first");
+            !is_left
+        })
+        .await;
+    fixture
+        .until("the other tombstone expires", async || {
+            fixture.clock.advance(1000);
+            !fixture.has_tombstone("lena", other).await
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
