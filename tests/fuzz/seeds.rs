@@ -5,7 +5,9 @@
 // Links the runtime of libFuzzer, which the coverage instrumentation needs.
 use libfuzzer_sys as _;
 use portrait_learning::testing::{by_views, view};
-use portrait_profile::{ModelVersion, PartitionLedger, Profile, Timestamp, TraceContext, UserId};
+use portrait_profile::{
+    ModelVersion, PartitionLedger, Profile, PseudonymKey, Timestamp, TraceContext, UserId,
+};
 use portrait_proto::receipt::Receipt;
 use portrait_proto::token::{ConsistencyToken, TokenEntry};
 use portrait_proto::v1;
@@ -67,7 +69,8 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     profile.apply(&record);
     let entry = |partition| TokenEntry { partition, generation: 7 << 100 | 5, seq: 300 };
     let places = ConsistencyToken { entries: vec![entry(0), entry(15)] };
-    let receipt = Receipt { accepted_at: NOW, log_positions: places.clone() };
+    let pseudonym = PseudonymKey::new(7).of(&record.user_id);
+    let receipt = Receipt { accepted_at: NOW, pseudonym, home: entry(0), coordinator: entry(15) };
     let unsummed = |bytes: Vec<u8>| bytes[..bytes.len() - 8].to_vec();
     // Shard 0 of 1 of a store with 2 partitions: one position, and one pending resync.
     let resume = [&b"PR\x01\x00\x01\x02\x00"[..], &[9; 8], &[5, 1]].concat();

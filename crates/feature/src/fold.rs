@@ -294,46 +294,39 @@ impl<'a> BatchFold<'a> {
         // An event of the user may be stamped later than the erasure, by a clock that runs ahead. It precedes the erasure in
         // the log, so it is erased too.
         let erased_at = newest_event_at.map_or(record.occurred_at, |newest| newest.max(record.occurred_at));
-        self.insert_tombstone(seq, record, pseudonym, erased_at, version);
+        let edges_through = self.edges_through(record);
+        let tombstone = Tombstone { erased_at, edges_through, version, ..tombstone_at(seq, record) };
+        self.insert_tombstone(pseudonym, tombstone);
         self.erased_here.push(pseudonym);
     }
 
     /// Inserts the tombstone of a user of another partition, for edges to the user.
     fn forget_edges(&mut self, seq: LogSeq, record: &Record, pseudonym: Pseudonym) {
-        self.insert_tombstone(seq, record, pseudonym, record.occurred_at, ProfileVersion::default());
+        let edges_through = self.edges_through(record);
+        let tombstone =
+            Tombstone { erased_at: record.occurred_at, edges_through, ..tombstone_at(seq, record) };
+        self.insert_tombstone(pseudonym, tombstone);
         self.erased_elsewhere += 1;
     }
 
-    fn insert_tombstone(
-        &mut self,
-        seq: LogSeq,
-        record: &Record,
-        pseudonym: Pseudonym,
-        erased_at: Timestamp,
-        version: ProfileVersion,
-    ) {
-        let tombstone = Tombstone {
-            accepted_at: record.accepted_at,
-            erased_at,
-            // Every edge that precedes this record in the log was stated at this time or earlier.
-            edges_through: record.occurred_at.max(self.clock),
-            version,
-            log_seq: seq,
-            log_seq_min: seq,
-            feed_seq_max: FeedSeq::default(),
-        };
+    /// Returns the time at which every edge that precedes the record in the log was stated, or earlier.
+    fn edges_through(&self, record: &Record) -> Timestamp {
+        record.occurred_at.max(self.clock)
+    }
+
+    fn insert_tombstone(&mut self, pseudonym: Pseudonym, tombstone: Tombstone) {
         self.tombstones.insert(pseudonym, tombstone, self.ledger.erasures().cleared());
         // Profiles already checked may hold an edge to this user.
         self.edges_scrubbed.clear();
-        self.ledger.erasures_mut().applied(seq);
+        self.ledger.erasures_mut().applied(tombstone.log_seq);
     }
 
     /// Extends a tombstone for a duplicate erasure: it erases nothing more, but its record is in the log and names the user,
-    /// so the erasure is complete only when this record is trimmed too.
+    /// so the erasure is complete only when this record is trimmed too. One that expired exists again, since the receipt of
+    /// the duplicate finds its erasure by it.
     fn extend_tombstone(&mut self, seq: LogSeq, record: &Record) {
         if let Body::Erase(pseudonym) | Body::Forget(pseudonym) = record.body {
-            self.tombstones.change(pseudonym, |tombstone| tombstone.log_seq = seq);
-            self.ledger.erasures_mut().applied(seq);
+            self.insert_tombstone(pseudonym, tombstone_at(seq, record));
         }
     }
 
@@ -342,6 +335,19 @@ impl<'a> BatchFold<'a> {
         tracing::warn!(%seq, error = reason, "record moved to the dead letters");
         self.counted.dead_letters += 1;
         self.dead_letters.push(DeadLetter { seq, reason, record });
+    }
+}
+
+/// Returns a tombstone for the record of an erasure; it blocks nothing, since no event is as old as its times.
+fn tombstone_at(seq: LogSeq, record: &Record) -> Tombstone {
+    Tombstone {
+        accepted_at: record.accepted_at,
+        erased_at: Timestamp::EPOCH,
+        edges_through: Timestamp::EPOCH,
+        version: ProfileVersion::default(),
+        log_seq: seq,
+        log_seq_min: seq,
+        feed_seq_max: FeedSeq::default(),
     }
 }
 

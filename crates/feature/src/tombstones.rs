@@ -48,6 +48,14 @@ impl TombstoneIndex {
         self.get(pseudonym)
     }
 
+    /// Returns the tombstone of a pseudonym, with the changes of the running commit.
+    pub(crate) fn get(&self, pseudonym: Pseudonym) -> Option<&Tombstone> {
+        match self.pending.get(&pseudonym) {
+            Some(pending) => pending.as_ref(),
+            None => self.known.get(&pseudonym),
+        }
+    }
+
     /// Returns true if an edge to `user_id` stated at `at` must be dropped, since the user was erased later.
     pub(crate) fn blocks_edge(&self, user_id: &UserId, at: Timestamp) -> bool {
         self.of_user(user_id).is_some_and(|tombstone| at <= tombstone.edges_through)
@@ -112,12 +120,5 @@ impl TombstoneIndex {
         self.known.clear();
         self.pending.clear();
         self.pseudonyms.get_mut().clear();
-    }
-
-    fn get(&self, pseudonym: Pseudonym) -> Option<&Tombstone> {
-        match self.pending.get(&pseudonym) {
-            Some(pending) => pending.as_ref(),
-            None => self.known.get(&pseudonym),
-        }
     }
 }

@@ -11,6 +11,7 @@
 //! and reads the stored state, which tells whether the commit happened.
 
 mod cleanup;
+mod expiry;
 mod owner;
 mod sweep;
 mod trims;
@@ -167,8 +168,8 @@ impl PartitionWorker {
             }
             // Before the log is read, one step of each: under full load the log is never empty, and trims and sweeps must still
             // advance.
-            let is_owner = self.trim_if_due(&mut position).await?
-                && self.cleanup.end(&mut self.owner, &mut position).await?
+            self.trim_if_due(&position).await?;
+            let is_owner = self.cleanup.end(&mut self.owner, &mut position).await?
                 && self.sweep.advance(&mut self.owner, &mut position).await?;
             if !is_owner {
                 return Ok(OwnershipEnd::LeaseLost);
@@ -254,12 +255,12 @@ impl PartitionWorker {
         Ok(is_renewed)
     }
 
-    /// Trims log and feed if it is due. False: another worker owns the partition.
-    async fn trim_if_due(&mut self, position: &mut OwnedPosition) -> Result<bool, Error> {
+    /// Trims log and feed if it is due.
+    async fn trim_if_due(&mut self, position: &OwnedPosition) -> Result<(), Error> {
         let now = self.owner.shared.now();
         // Only a trim can bring an erasure nearer to its end.
         if !self.trims.advance(&self.owner.shared, self.owner.partition, now).await? {
-            return Ok(true);
+            return Ok(());
         }
         self.cleanup.begin(&mut self.owner, position, now).await
     }

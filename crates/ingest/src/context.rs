@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 /// Shared state of all calls and streams.
 pub(crate) struct IngestContext {
-    /// Store with log, catalogue and registry.
+    /// Store with log, catalogue and tombstones.
     pub(crate) store: Arc<dyn IntakeStore>,
     /// Clock that erasures are compared by: the one by which profiles decay.
     pub(crate) profile_clock: ProfileClock,

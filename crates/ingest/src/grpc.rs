@@ -119,9 +119,9 @@ impl IngestService for Grpc {
 
     async fn erase(&self, request: Request<v1::EraseRequest>) -> Result<Response<v1::EraseResponse>, Status> {
         let trace = unary_options(&request).trace;
-        let receipt = erase::erase(&self.shared, &request.into_inner(), trace).await?;
-        let consistency_token = receipt.log_positions.encode();
-        Ok(Response::new(v1::EraseResponse { receipt: receipt.encode(), consistency_token }))
+        let logged = erase::erase(&self.shared, &request.into_inner(), trace).await?;
+        let consistency_token = logged.log_positions.encode();
+        Ok(Response::new(v1::EraseResponse { receipt: logged.receipt.encode(), consistency_token }))
     }
 
     async fn get_erasure(

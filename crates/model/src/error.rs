@@ -60,6 +60,11 @@ pub enum Error {
         /// Number of users required.
         needed: usize,
     },
+    /// An erasure completed while the model was trained from vectors of before it.
+    #[error(
+        "a user was erased completely since the vectors were read, and the model may name the user: train again"
+    )]
+    ErasedSinceSampling,
     /// Another training is running, in this process or another.
     #[error("another training is running: try again when it has ended")]
     Busy,
@@ -113,9 +118,12 @@ impl From<Error> for Status {
             | Error::InertiaIncreased { .. }
             | Error::Panicked => CallFailure::new(ErrorReason::Internal, message).into_status(),
             Error::Stored { .. } => CallFailure::new(ErrorReason::StoreIncompatible, message).into_status(),
-            Error::Busy => CallFailure::new(ErrorReason::TrainingInProgress, message)
-                .retry_after(RETRY_AFTER)
-                .into_status(),
+            // Retryable: the next training reads the vectors again.
+            Error::Busy | Error::ErasedSinceSampling => {
+                CallFailure::new(ErrorReason::TrainingInProgress, message)
+                    .retry_after(RETRY_AFTER)
+                    .into_status()
+            }
             Error::NotFound { .. } => {
                 CallFailure::new(ErrorReason::ModelNotFound, message).field("version").into_status()
             }

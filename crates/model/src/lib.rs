@@ -14,6 +14,7 @@ mod command;
 mod config;
 mod context;
 mod drift;
+mod erasures;
 mod error;
 mod grpc;
 pub mod manifest;

@@ -4,6 +4,7 @@
 
 use crate::command::Activation;
 use crate::context::ModelContext;
+use crate::erasures::AppliedBefore;
 use crate::error::Error;
 use crate::manifest::{self, Assembly, InvalidManifest, SEGMENTS, name_of_wire, name_to_wire};
 use crate::train::TrainedModel;
@@ -24,8 +25,8 @@ pub(crate) struct PublishOptions {
     pub(crate) cause: TrainingCause,
     /// Publishes even if the quality check fails.
     pub(crate) force: bool,
-    /// Number of records applied before the vectors were read.
-    pub(crate) applied_total: u64,
+    /// Records applied before the vectors were read.
+    pub(crate) applied: AppliedBefore,
 }
 
 /// Manifest of a candidate with the bytes of its parts.
@@ -51,7 +52,8 @@ pub(crate) async fn publish(
     let header = ModelManifest {
         trained_at: Some(time::to_wire(now)),
         cause: options.cause.into(),
-        applied_total: options.applied_total,
+        applied_total: options.applied.total,
+        sampled_positions: options.applied.encode(shared),
         ..ModelManifest::default()
     };
     // Encoding and decoding take seconds for a large shop: not on a thread that answers calls.
@@ -61,6 +63,8 @@ pub(crate) async fn publish(
     for part in parts {
         shared.store.put_part(part).await?;
     }
+    // As late as possible: storing the parts of a large shop takes seconds.
+    options.applied.check_erasures(shared).await?;
     let registry_no = add_to_registry(shared, &manifest, options.token, now).await?;
     shared.metrics.published(&manifest);
     tracing::info!(

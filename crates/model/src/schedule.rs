@@ -5,6 +5,7 @@
 use crate::command::{Activation, ProgressReporter, SegmentCount, TrainerCommand, TrainingResult};
 use crate::context::ModelContext;
 use crate::drift::DriftMonitor;
+use crate::erasures::AppliedBefore;
 use crate::error::Error;
 use crate::manifest;
 use crate::orphans;
@@ -301,7 +302,7 @@ impl Trainer {
     ) -> Result<Activation, Error> {
         let started_at = tokio::time::Instant::now();
         orphans::remove(&self.shared, token).await?;
-        let applied_total = applied_total(&self.shared).await?;
+        let applied = AppliedBefore::read(&self.shared).await?;
         let registry = self.shared.stored_registry().await?;
         // From the newest version ever published, not the active one: version numbers are never reused.
         let version = registry.newest.map_or(ModelVersion::FIRST, ModelVersion::next);
@@ -316,7 +317,7 @@ impl Trainer {
             TrainingTask { sample, served, version, next_segment, count, config, progress: progress.clone() };
         let trained = train_on_pool(task).await?;
         progress.report("publishing", 0, 0);
-        let options = PublishOptions { token, cause, force, applied_total };
+        let options = PublishOptions { token, cause, force, applied };
         let activation = publish::publish(&self.shared, trained, &options).await?;
         self.shared.metrics.trained(started_at.elapsed());
         Ok(activation)

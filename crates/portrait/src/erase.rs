@@ -1,6 +1,8 @@
 //! `portrait erase`: erases a user, or shows the progress of an erasure by its receipt.
 
 use anyhow::{Context, Result, anyhow, bail};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use portrait_client::{RoleRouter, ServerArgs};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
@@ -43,11 +45,12 @@ pub struct EraseArgs {
 pub async fn run(args: EraseArgs) -> Result<()> {
     let mut ingest = IngestServiceClient::new(args.server.connect().await?);
     let receipt = match args.receipt {
-        Some(text) => parse_hex(&text).context("the receipt is not one printed by portrait erase")?,
+        Some(text) => parse_receipt(&text)
+            .context("the receipt is not one printed by portrait erase: pass it unchanged, or erase again")?,
         None => {
             let receipt = erase(&mut ingest, &args.user.unwrap_or_default()).await?;
             // Printed first, so that an interrupted command can be continued with the receipt.
-            println!("receipt   {}", hex(&receipt));
+            println!("receipt   {}", print_receipt(&receipt));
             receipt
         }
     };
@@ -140,28 +143,35 @@ fn print_state(state: &GetErasureResponse) -> String {
     text
 }
 
-fn hex(receipt: &[u8]) -> String {
-    receipt.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Formats a receipt as one word without characters that a shell or a URL treats specially.
+fn print_receipt(receipt: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(receipt)
 }
 
-fn parse_hex(text: &str) -> Result<Vec<u8>> {
-    if !text.is_ascii() || !text.len().is_multiple_of(2) {
-        bail!("it is not an even number of hexadecimal digits");
-    }
-    let pairs = (0..text.len()).step_by(2).map(|start| u8::from_str_radix(&text[start..start + 2], 16));
-    Ok(pairs.collect::<Result<_, _>>()?)
+fn parse_receipt(text: &str) -> Result<Vec<u8>> {
+    Ok(URL_SAFE_NO_PAD.decode(text)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portrait_profile::{PseudonymKey, Timestamp, UserId};
+    use portrait_proto::receipt::Receipt;
+    use portrait_proto::token::TokenEntry;
 
     #[test]
-    fn a_printed_receipt_is_parsed_back() {
-        let receipt = [0, 7, 255, 16];
-        assert_eq!(parse_hex(&hex(&receipt)).expect("what was printed"), receipt);
-        for wrong in ["0", "xy", "ä1"] {
-            assert!(parse_hex(wrong).is_err(), "{wrong}");
+    fn a_printed_receipt_is_short_for_any_number_of_partitions_and_is_parsed_back() {
+        for last_partition in [0, 15, 255, u16::MAX] {
+            let entry = TokenEntry { partition: last_partition, generation: u128::MAX, seq: u64::MAX };
+            let pseudonym = PseudonymKey::new(7).of(&UserId::parse("lena").expect("an id"));
+            let accepted_at = Timestamp::from_millis(1_767_225_600_000);
+            let receipt = Receipt { accepted_at, pseudonym, home: entry, coordinator: entry }.encode();
+            let printed = print_receipt(&receipt);
+            assert!(printed.len() <= 160, "{} characters: {printed}", printed.len());
+            assert_eq!(parse_receipt(&printed).expect("what was printed"), receipt);
+        }
+        for wrong in ["0", "x y", "ä1", "5045+/"] {
+            assert!(parse_receipt(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -2,6 +2,7 @@
 //! store is created. Every client and every service must agree on it.
 
 use crate::id::{RecordId, UserId};
+use crate::pseudonym::Pseudonym;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::num::NonZeroU16;
@@ -47,6 +48,12 @@ impl PartitionCount {
         // Modulo, not a ring: the number of partitions is fixed for the life of a store.
         let hash = xxh64(user_id.as_str().as_bytes(), 0);
         PartitionId((hash % u64::from(self.get())) as u16)
+    }
+
+    /// Returns the partition that coordinates the erasures of a user: there the tombstone expires first, after all partitions
+    /// are done. Each partition can tell it from the tombstone alone.
+    pub fn coordinator_of(self, pseudonym: &Pseudonym) -> PartitionId {
+        self.partition_of(&pseudonym.as_user_id())
     }
 
     /// Returns the partition of that number; none if it is not below the count.

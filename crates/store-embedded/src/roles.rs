@@ -9,3 +9,4 @@ mod membership;
 mod owner;
 mod profiles;
 mod registry;
+mod tombstones;

@@ -80,6 +80,21 @@ impl RedisStore {
         Ok(ProfilePage { profiles, next: Some(scan::encode_cursor(&next)?) })
     }
 
+    /// Returns the tombstones of `pseudonyms`, in their order.
+    pub(super) async fn get_tombstones(
+        &self,
+        partition: PartitionId,
+        pseudonyms: &[Pseudonym],
+    ) -> Result<Vec<Option<Bytes>>> {
+        // `HMGET` without a field is an error of the server.
+        if pseudonyms.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tagged = self.keys.partition(partition);
+        let fields = pseudonyms.iter().map(|pseudonym| &pseudonym.bytes()[..]);
+        self.fields(tagged.slot, &tagged.key("tombstones"), fields).await
+    }
+
     /// Returns a page of about `max` tombstones from the cursor on: they are few and small, so a surplus is returned too.
     pub(super) async fn tombstone_page(
         &self,

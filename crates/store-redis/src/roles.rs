@@ -8,3 +8,4 @@ mod membership;
 mod owner;
 mod profiles;
 mod registry;
+mod tombstones;

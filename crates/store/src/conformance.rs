@@ -68,6 +68,7 @@ macro_rules! conformance_checks {
             commits::an_id_is_remembered_for_the_window_in_its_partition;
             commits::dead_letters_are_kept_in_order_and_bounded;
             commits::tombstones_stay_in_their_partition_until_they_are_deleted;
+            commits::tombstones_are_found_in_the_requested_order;
             commits::files_are_rewritten_while_the_store_is_in_use;
             commits::a_scan_finds_every_existing_profile;
             feeds::changes_have_contiguous_positions_across_commits;

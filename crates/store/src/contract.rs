@@ -14,6 +14,7 @@ mod owner;
 mod profiles;
 mod registry;
 mod roles;
+mod tombstones;
 
 pub use catalogue::{CatalogueEntry, CatalogueStore, ItemPage};
 pub use cursor::ScanCursor;
@@ -22,6 +23,7 @@ pub use info::{AckLevel, Layout, Limits, StoreInfo};
 pub use log::{Appended, Counters, LogPage, LogRecord, LogStore, PartitionMeta};
 pub use membership::{MEMBER_NAME_MAX, MEMBERS_MAX, Member, MembershipStore};
 pub use owner::{Commit, Committed, DeadLetter, OwnerStore, SeenQuery, StoreSpace, Trim, Trimmed};
-pub use profiles::{ProfileKey, ProfilePage, ProfileStore, TombstonePage};
+pub use profiles::{ProfileKey, ProfilePage, ProfileStore};
 pub use registry::{PartName, PublishedModel, Registry, RegistryChange, RegistryStore};
 pub use roles::{IntakeStore, ReadStore, Store, TrainingStore, WorkerStore};
+pub use tombstones::{TombstonePage, TombstoneStore};

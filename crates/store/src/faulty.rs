@@ -1,18 +1,18 @@
-//! Store that injects faults, for tests. It forwards every call to another store, and on request is unavailable, holds appends or
-//! commits back, loses the response of an applied commit, refuses the appends of a partition, or reports a new generation of a
-//! feed as after a fail-over.
+//! Store that injects faults, for tests. It forwards every call to another store, and on request is unavailable, holds appends,
+//! commits or scans back, loses the response of an applied commit, refuses the appends of a partition, or reports a new
+//! generation of a feed as after a fail-over.
 
 use crate::contract::{
     AckLevel, Appended, CatalogueEntry, CatalogueStore, Commit, Committed, DeadLetter, FeedPage, FeedStore,
     ItemPage, Layout, Limits, LogPage, LogStore, Member, MembershipStore, OwnerStore, PartName,
     PartitionMeta, ProfileKey, ProfilePage, ProfileStore, Registry, RegistryChange, RegistryStore,
-    ScanCursor, SeenQuery, Store, StoreInfo, StoreSpace, TombstonePage, Trim, Trimmed,
+    ScanCursor, SeenQuery, Store, StoreInfo, StoreSpace, TombstonePage, TombstoneStore, Trim, Trimmed,
 };
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, GenerationId, LeaseToken, LogSeq, Nonce, RegistryNo};
 use async_trait::async_trait;
 use bytes::Bytes;
-use portrait_profile::{PartitionId, TimeDelta, Timestamp};
+use portrait_profile::{PartitionId, Pseudonym, TimeDelta, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +29,8 @@ pub struct FaultyStore {
     held_commits: watch::Sender<bool>,
     /// Number of commits that are held back now.
     held_commit_count: AtomicU32,
+    /// True while scans of profiles beyond the first page are held back.
+    held_scans: watch::Sender<bool>,
     /// Number of commit responses that are still to be lost.
     lost_responses: AtomicU32,
     /// Partitions whose appends are refused.
@@ -46,6 +48,7 @@ impl FaultyStore {
             held_appends: watch::Sender::new(false),
             held_commits: watch::Sender::new(false),
             held_commit_count: AtomicU32::new(0),
+            held_scans: watch::Sender::new(false),
             lost_responses: AtomicU32::new(0),
             refusing: Mutex::default(),
             injected_generations: Mutex::default(),
@@ -75,6 +78,16 @@ impl FaultyStore {
     /// Returns the number of commits that are held back now.
     pub fn held_commit_count(&self) -> u32 {
         self.held_commit_count.load(Ordering::SeqCst)
+    }
+
+    /// Holds later scans of profiles back before a page that is not the first, or releases all of them.
+    pub fn hold_later_pages(&self, hold: bool) {
+        self.held_scans.send_replace(hold);
+    }
+
+    /// Returns the number of scans that are held back now.
+    pub fn held_scan_count(&self) -> usize {
+        self.held_scans.receiver_count()
     }
 
     /// Loses the responses of the next `count` commits: they are applied, and the caller gets `Unavailable`.
@@ -263,16 +276,30 @@ impl ProfileStore for FaultyStore {
         cursor: Option<ScanCursor>,
         max_profiles: usize,
     ) -> Result<ProfilePage> {
+        if cursor.is_some() {
+            wait_released(&self.held_scans).await;
+        }
         self.inner()?.scan(partition, cursor, max_profiles).await
     }
+}
 
+#[async_trait]
+impl TombstoneStore for FaultyStore {
     async fn tombstones(
+        &self,
+        partition: PartitionId,
+        pseudonyms: &[Pseudonym],
+    ) -> Result<Vec<Option<Bytes>>> {
+        self.inner()?.tombstones(partition, pseudonyms).await
+    }
+
+    async fn scan_tombstones(
         &self,
         partition: PartitionId,
         cursor: Option<ScanCursor>,
         max_tombstones: usize,
     ) -> Result<TombstonePage> {
-        self.inner()?.tombstones(partition, cursor, max_tombstones).await
+        self.inner()?.scan_tombstones(partition, cursor, max_tombstones).await
     }
 }
 

@@ -22,7 +22,7 @@ pub use contract::{
     FeedStore, IntakeStore, ItemPage, Layout, Limits, LogPage, LogRecord, LogStore, MEMBER_NAME_MAX,
     MEMBERS_MAX, Member, MembershipStore, OwnerStore, PartName, PartitionMeta, ProfileKey, ProfilePage,
     ProfileStore, PublishedModel, ReadStore, Registry, RegistryChange, RegistryStore, ScanCursor, SeenQuery,
-    Store, StoreInfo, StoreSpace, TombstonePage, TrainingStore, Trim, Trimmed, WorkerStore,
+    Store, StoreInfo, StoreSpace, TombstonePage, TombstoneStore, TrainingStore, Trim, Trimmed, WorkerStore,
 };
 pub use error::{Error, Result};
 pub use position::{

@@ -202,6 +202,16 @@ impl<Seq: Copy + Ord> Generations<Seq> {
     }
 }
 
+impl Generations<LogSeq> {
+    /// Returns the newest record that was in the log when `position` was read and still is; none if the generation of
+    /// `position` is not known. Records of the same numbers as lost ones are newer than `position`.
+    pub fn retained_through(&self, position: LogPosition) -> Option<LogSeq> {
+        let read_in = self.list.iter().position(|generation| generation.id == position.generation)?;
+        let later = self.list[read_in + 1..].iter().map(|generation| generation.first.previous());
+        Some(later.fold(position.seq, LogSeq::min))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,6 +234,26 @@ mod tests {
         for (generation, seq, fate) in rows {
             let position = Position { generation, seq: FeedSeq::new(seq) };
             assert_eq!(generations.fate(position, end), fate, "{position:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_took_the_number_of_a_lost_one_is_newer_than_a_position_before_the_loss() {
+        let [first, second, third] = [1, 2, 3].map(|bits| GenerationId::new(Nonce::new(bits)));
+        let mut generations = Generations::begin(first, LogSeq::new(1));
+        generations.renew(second, LogSeq::new(11));
+        generations.renew(third, LogSeq::new(8));
+        let unknown = GenerationId::new(Nonce::new(4));
+        let rows = [
+            (first, 5, Some(5)),
+            (first, 12, Some(7)),
+            (second, 12, Some(7)),
+            (third, 12, Some(12)),
+            (unknown, 1, None),
+        ];
+        for (generation, seq, expected) in rows {
+            let position = Position { generation, seq: LogSeq::new(seq) };
+            assert_eq!(generations.retained_through(position).map(LogSeq::get), expected, "{position:?}");
         }
     }
 

@@ -1,32 +1,31 @@
 //! Last steps of an erasure. Once log, feed, dead letters and models hold nothing of it, the store rewrites its files, and the
-//! ledger notes the position up to which erasures are cleared. Tombstones without any remaining use expire.
+//! ledger notes the position up to which erasures are cleared. Tombstones without any remaining use expire (`expiry.rs`).
 //!
 //! A rewrite is needed because deleted keys stay in the files of a store until a compaction. It runs in the background, and
 //! the worker continues with the log.
 
+use super::expiry::ExpirySearch;
 use super::owner::PartitionOwner;
 use crate::context::FeatureContext;
 use crate::error::Error;
 use crate::fold::OwnedPosition;
 use portrait_learning::prediction::LOOKALIKES;
-use portrait_profile::{LogSeq, Pseudonym, TimeDelta, Timestamp};
-use portrait_proto::manifest;
+use portrait_profile::{LogSeq, PartitionId, Timestamp};
+use portrait_proto::manifest::{self, DamagedManifest};
 use portrait_proto::status::with_causes;
-use portrait_store::{PublishedModel, Result as Stored};
+use portrait_proto::token::ConsistencyToken;
+use portrait_proto::v1::ModelManifest;
+use portrait_store::{GenerationId, Generations, LogPosition, Nonce, Registry, Result as Stored};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// Longest duration of a training. A model published later than this after an erasure was sampled without the user.
-const TRAINING_DURATION_MAX: TimeDelta = TimeDelta::from_hours(1);
-/// Tombstones that one commit expires at most, to stay within the limits of a commit.
-const EXPIRING_MAX: usize = 200;
-
-/// Running rewrite of the store's files, if any.
+/// Running steps, if any.
 #[derive(Default)]
 pub(super) struct ErasureCleanup {
-    running: Option<FileRewrite>,
+    rewrite: Option<FileRewrite>,
+    expiry: Option<ExpirySearch>,
 }
 
 /// Rewrite of files in the background; dropped with the ownership.
@@ -43,20 +42,19 @@ impl Drop for FileRewrite {
 }
 
 impl ErasureCleanup {
-    /// Expires tombstones and starts a rewrite if one can clear something; called after a trim. False: another worker owns the
-    /// partition.
+    /// Starts a search for tombstones to expire, and a rewrite if one can clear something; called after a trim.
     pub(super) async fn begin(
         &mut self,
         owner: &mut PartitionOwner,
-        position: &mut OwnedPosition,
+        position: &OwnedPosition,
         now: Timestamp,
-    ) -> Result<bool, Error> {
-        if !expire(owner, position, now).await? {
-            return Ok(false);
-        }
+    ) -> Result<(), Error> {
         let erasures = position.ledger.erasures();
-        if self.running.is_some() || erasures.newest() <= erasures.cleared() {
-            return Ok(true);
+        if self.expiry.is_none() {
+            self.expiry = ExpirySearch::begin(owner, erasures, now);
+        }
+        if self.rewrite.is_some() || erasures.newest() <= erasures.cleared() {
+            return Ok(());
         }
         let through = erasable_through(owner).await?;
         // The newest erasure may have no tombstone of its own any more, so its position is compared apart.
@@ -66,21 +64,33 @@ impl ErasureCleanup {
             let store = Arc::clone(&owner.shared.store);
             #[expect(clippy::disallowed_methods, reason = "the worker holds the handle and awaits it")]
             let task = tokio::spawn(async move { store.rewrite_files().await });
-            self.running = Some(FileRewrite { through, task });
+            self.rewrite = Some(FileRewrite { through, task });
         }
-        Ok(true)
+        Ok(())
     }
 
-    /// Notes cleared erasures in the ledger if the rewrite has finished. False: another worker owns the partition.
+    /// Notes what the finished steps have cleared and expired. False: another worker owns the partition.
     pub(super) async fn end(
         &mut self,
         owner: &mut PartitionOwner,
         position: &mut OwnedPosition,
     ) -> Result<bool, Error> {
-        let Some(mut rewrite) = self.running.take_if(|rewrite| rewrite.task.is_finished()) else {
-            return Ok(true);
-        };
-        match (&mut rewrite.task).await {
+        if let Some(expiry) = self.expiry.take_if(|expiry| expiry.is_finished())
+            && !expiry.end(owner, position).await?
+        {
+            return Ok(false);
+        }
+        match self.rewrite.take_if(|rewrite| rewrite.task.is_finished()) {
+            Some(rewrite) => rewrite.end(owner, position).await,
+            None => Ok(true),
+        }
+    }
+}
+
+impl FileRewrite {
+    /// Notes the cleared erasures in the ledger. False: another worker owns the partition.
+    async fn end(mut self, owner: &mut PartitionOwner, position: &mut OwnedPosition) -> Result<bool, Error> {
+        match (&mut self.task).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 // The next trim starts another rewrite, at the earliest after `feature.rewrite_interval`.
@@ -90,7 +100,11 @@ impl ErasureCleanup {
             }
             Err(_) => return Ok(true),
         }
-        let through = rewrite.through;
+        // A model may have been published during the rewrite.
+        let through = self.through;
+        if erasable_through(owner).await? < through {
+            return Ok(true);
+        }
         let is_noted =
             owner.write_note(position, |ledger| ledger.erasures_mut().cleared_through(through)).await?;
         owner.shared.metrics.erasures("cleared", u64::from(is_noted));
@@ -101,51 +115,46 @@ impl ErasureCleanup {
 /// Returns the position up to which no stored data refers to an erased user: neither log, feed, nor a model.
 async fn erasable_through(owner: &mut PartitionOwner) -> Result<LogSeq, Error> {
     let store = &owner.shared.store;
+    // The state before the registry: a model that is published between the two is then seen.
     let meta = store.meta(owner.partition).await?;
     let registry = store.registry(None, Duration::ZERO).await?;
-    let oldest_model_at =
-        registry.models.iter().filter(|model| names_users(model)).map(|model| model.at).min();
+    let sampled_through = sampled_through(&registry, owner.partition, &meta.log_generations);
     // Log: every record before `log_first` is trimmed.
     let mut through = meta.log_first.previous();
     for (_, tombstone) in owner.tombstones.iter() {
         // Feed: the deletion and earlier changes name the user until they are trimmed.
         let is_in_feed = tombstone.feed_seq_max >= meta.feed_first;
-        // Models: one published later than this was sampled after the erasure.
-        let clean_if_published_after = tombstone.accepted_at.plus(TRAINING_DURATION_MAX);
-        if is_in_feed || oldest_model_at.is_some_and(|at| at < clean_if_published_after) {
+        // Models: one that was sampled before the erasure was applied may name the user.
+        let is_in_model = sampled_through.is_some_and(|sampled| sampled < tombstone.log_seq);
+        if is_in_feed || is_in_model {
             through = through.min(tombstone.log_seq_min.previous());
         }
     }
     Ok(through)
 }
 
-/// Expires tombstones whose erasure is complete and that are older than the
-/// retention of log and feed plus `feature.tombstone_margin`. False: another worker owns the partition.
-async fn expire(
-    owner: &mut PartitionOwner,
-    position: &mut OwnedPosition,
-    now: Timestamp,
-) -> Result<bool, Error> {
-    let accepted_before = now.minus(owner.shared.config.tombstone_ttl());
-    let erasures = position.ledger.erasures();
-    // Age alone is not enough: a late record may still come within the retention, and an erasure that is not swept and
-    // cleared needs its tombstone to find what is left.
-    let expired = owner.tombstones.iter().filter(|(_, tombstone)| {
-        let is_done = erasures.is_swept(tombstone.log_seq) && erasures.is_cleared(tombstone.log_seq);
-        tombstone.accepted_at < accepted_before && is_done
+/// Returns the lowest position of a partition's log that a model which names users was sampled at; `None` without such a model.
+fn sampled_through(
+    registry: &Registry,
+    partition: PartitionId,
+    generations: &Generations<LogSeq>,
+) -> Option<LogSeq> {
+    let naming_users =
+        registry.models.iter().map(|model| manifest::decode(&model.manifest)).filter(names_users);
+    let sampled = naming_users.map(|manifest| {
+        let position = manifest.ok().and_then(|manifest| sampled_position(&manifest, partition));
+        // Unknown for a model of an earlier release: as if it was sampled before every erasure.
+        position.and_then(|position| generations.retained_through(position)).unwrap_or(LogSeq::ZERO)
     });
-    let expired: Vec<_> = expired.map(|(pseudonym, tombstone)| (pseudonym, tombstone.version)).collect();
-    for page in expired.chunks(EXPIRING_MAX) {
-        page.iter().for_each(|(pseudonym, _): &(Pseudonym, _)| owner.tombstones.expire(*pseudonym));
-        // The highest expired version remains as a floor: a version of a user must never repeat.
-        let is_noted = owner.write_note(position, |ledger| {
-            page.iter().for_each(|(_, version)| ledger.erasures_mut().expired(*version));
-        });
-        if !is_noted.await? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    sampled.min()
+}
+
+/// Returns the applied position of a partition before the vectors of a model were read, if the manifest has it.
+fn sampled_position(manifest: &ModelManifest, partition: PartitionId) -> Option<LogPosition> {
+    let positions = ConsistencyToken::decode(&manifest.sampled_positions).ok()?;
+    let entry = positions.entries.into_iter().find(|entry| entry.partition == partition.get())?;
+    let generation = GenerationId::new(Nonce::new(entry.generation));
+    Some(LogPosition { generation, seq: LogSeq::new(entry.seq) })
 }
 
 /// Returns true if a rewrite may start. The rewrite covers the whole store, so partitions that ask within one trim interval
@@ -160,8 +169,8 @@ fn may_rewrite(shared: &FeatureContext, now: Timestamp) -> bool {
     age >= config.rewrite_interval || age <= config.trim_interval
 }
 
-/// Returns true if a model names users. A model that cannot be decoded counts as naming some.
-fn names_users(model: &PublishedModel) -> bool {
-    manifest::decode(&model.manifest)
-        .map_or(true, |manifest| manifest.parts.iter().any(|part| part.kind == LOOKALIKES))
+/// Returns true if a model names users. A manifest that cannot be decoded counts as naming some.
+fn names_users(manifest: &Result<ModelManifest, DamagedManifest>) -> bool {
+    // Only the part of similar users has user ids: all others are learned from vectors, items and actions.
+    manifest.as_ref().map_or(true, |manifest| manifest.parts.iter().any(|part| part.kind == LOOKALIKES))
 }

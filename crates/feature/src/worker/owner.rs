@@ -68,7 +68,7 @@ impl PartitionOwner {
         let page_max = self.shared.store.limits().page_items;
         let mut cursor = None;
         loop {
-            let page = self.shared.store.tombstones(self.partition, cursor, page_max).await?;
+            let page = self.shared.store.scan_tombstones(self.partition, cursor, page_max).await?;
             for (pseudonym, bytes) in page.tombstones {
                 let tombstone = Tombstone::decode(&bytes).map_err(|source| Error::Tombstone { source })?;
                 self.tombstones.loaded(pseudonym, tombstone);

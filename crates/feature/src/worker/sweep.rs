@@ -7,6 +7,7 @@
 //! begins. Its progress is kept in memory alone; an interrupted sweep starts again, which is correct since it is idempotent.
 
 use super::owner::PartitionOwner;
+use crate::assign::Assigner;
 use crate::batch::fitting_profiles_prefix;
 use crate::error::Error;
 use crate::fold::OwnedPosition;
@@ -60,7 +61,9 @@ impl ModelSweep {
         owner: &mut PartitionOwner,
         position: &mut OwnedPosition,
     ) -> Result<bool, Error> {
-        let model = owner.shared.model.borrow().as_ref().map(|model| model.version);
+        // One model for the whole step: one that is served during it is swept from the first page.
+        let assigner = owner.shared.assigner();
+        let model = assigner.model().map(|model| model.version);
         // A sweep for an older model is dropped: the new one assigns all profiles anyway.
         if self.running.as_ref().is_none_or(|running| running.target.model != model) {
             let erasures = position.ledger.erasures();
@@ -87,7 +90,7 @@ impl ModelSweep {
         let scanned = page.profiles.len();
         let next = page.next.clone();
         let was_due = position.ledger.erasures().is_sweep_due();
-        let written = self.sweep_page(owner, position, page, target).await?;
+        let written = self.sweep_page(owner, position, &assigner, page, target).await?;
         owner.shared.metrics.swept(scanned, written.unwrap_or(0));
         let is_done = was_due && !position.ledger.erasures().is_sweep_due();
         owner.shared.metrics.erasures("swept", u64::from(is_done));
@@ -103,10 +106,10 @@ impl ModelSweep {
         &self,
         owner: &mut PartitionOwner,
         position: &mut OwnedPosition,
+        assigner: &Assigner,
         page: ProfilePage,
         target: SweepTarget,
     ) -> Result<Option<usize>, Error> {
-        let assigner = owner.shared.assigner();
         let now = owner.shared.now();
         // A profile with an event newer than the sweep is read at that event: time never runs backwards for it.
         let read_at = assigner.read_at(now, position.clock.max(self.read_at));
@@ -137,14 +140,14 @@ impl ModelSweep {
             }
             // In the commit of the last profiles: a crash before it leaves the sweep undone, and it starts again.
             let note_end = |ledger: &mut PartitionLedger| {
-                if let Some(model) = assigner.model().filter(|_| is_done) {
-                    ledger.sweep_done(model.version, now);
+                if let Some(version) = target.model.filter(|_| is_done) {
+                    ledger.sweep_done(version, now);
                 }
                 if is_done {
                     ledger.erasures_mut().swept_through(target.erased_through);
                 }
             };
-            let result = fold.finish(&assigner, note_end, now);
+            let result = fold.finish(assigner, note_end, now);
             let Some(counts) = owner.commit(position, result).await? else { return Ok(None) };
             written += counts.profiles;
             if is_done {

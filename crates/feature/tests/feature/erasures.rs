@@ -6,12 +6,14 @@ use bytes::Bytes;
 use portrait_learning::prediction::LOOKALIKES;
 use portrait_learning::testing::{FEW_USERS, by_views};
 use portrait_profile::{
-    Body, ModelVersion, PartitionLedger, ProfileChange, Record, RecordId, Relation, RelationKind, TimeDelta,
-    Timestamp,
+    Body, ModelVersion, PartitionId, PartitionLedger, ProfileChange, Record, RecordId, Relation,
+    RelationKind, TimeDelta, Timestamp,
 };
+use portrait_proto::token::{ConsistencyToken, TokenEntry};
 use portrait_proto::v1::{ModelManifest, ModelPart};
 use portrait_store::{
-    Counters, LogSeq, LogStore, Nonce, ProfileStore, PublishedModel, RegistryChange, RegistryStore, StoreInfo,
+    Counters, LogSeq, LogStore, Nonce, OwnerStore, PublishedModel, RegistryChange, RegistryStore, StoreInfo,
+    TombstoneStore,
 };
 use prost::Message;
 use std::collections::BTreeMap;
@@ -57,23 +59,9 @@ impl FeatureFixture {
         after: Vec<Record>,
     ) -> Vec<LogSeq> {
         let home = self.partition(user);
-        let pseudonym = self.store.layout().pseudonym_key.of(&user_id(user));
         let mut positions = Vec::new();
         for partition in self.partitions() {
-            let (name, body) = if partition == home {
-                (user_id(user), Body::Erase(pseudonym))
-            } else {
-                (pseudonym.as_user_id(), Body::Forget(pseudonym))
-            };
-            let erasure = Record {
-                user_id: name,
-                record_id: record_id(id),
-                occurred_at: at(millis),
-                accepted_at: at(millis),
-                body,
-                trace: None,
-            };
-            let mut records = vec![erasure];
+            let mut records = vec![self.erasure(user, id, millis, partition)];
             if partition == home {
                 records = [before.clone(), records, after.clone()].concat();
             }
@@ -84,6 +72,24 @@ impl FeatureFixture {
             positions.push(LogSeq::new(appended.last.seq.get() - after_count));
         }
         positions
+    }
+
+    /// Record of an erasure in one partition.
+    fn erasure(&self, user: &str, id: &str, millis: i64, partition: PartitionId) -> Record {
+        let pseudonym = self.store.layout().pseudonym_key.of(&user_id(user));
+        let (name, body) = if partition == self.partition(user) {
+            (user_id(user), Body::Erase(pseudonym))
+        } else {
+            (pseudonym.as_user_id(), Body::Forget(pseudonym))
+        };
+        let (occurred_at, accepted_at) = (at(millis), at(millis));
+        Record { user_id: name, record_id: record_id(id), occurred_at, accepted_at, body, trace: None }
+    }
+
+    /// Returns whether a partition has a tombstone of the user.
+    async fn has_tombstone(&self, user: &str, partition: PartitionId) -> bool {
+        let pseudonym = self.store.layout().pseudonym_key.of(&user_id(user));
+        self.store.tombstones(partition, &[pseudonym]).await.expect("there")[0].is_some()
     }
 
     /// Erases a user and waits until no profile has an edge to the user.
@@ -127,11 +133,46 @@ impl FeatureFixture {
         .await;
     }
 
-    /// Publishes a model with a part of `kind` and removes all others.
-    async fn keep_model(&self, number: u64, millis: i64, kind: &str) {
+    /// Returns the applied positions of all logs, as a training notes them before it reads vectors.
+    async fn applied_positions(&self) -> Vec<u8> {
+        let mut token = ConsistencyToken::default();
+        for partition in self.partitions() {
+            let meta = self.meta(partition).await;
+            token.cover(TokenEntry {
+                partition: partition.get(),
+                generation: meta.log_generations.newest().nonce().get(),
+                seq: meta.applied_through.get(),
+            });
+        }
+        token.encode()
+    }
+
+    /// Waits for two trims of every log, after each of which its owner looks for erasures to clear.
+    async fn trimmed_twice(&self) {
+        for partition in self.partitions().collect::<Vec<_>>().repeat(2) {
+            let seq = self.append(partition, Bytes::from(view("trimmed", None).encode())).await;
+            self.until("the log is trimmed", async || {
+                self.clock.advance(1000);
+                self.meta(partition).await.log_first > seq
+            })
+            .await;
+        }
+    }
+
+    /// Waits until everything is cleared that may be.
+    async fn cleaned_up(&self) {
+        self.trimmed_twice().await;
+        // Returns after the run that an owner began, if any.
+        self.store.rewrite_files().await.expect("the files can be rewritten");
+        self.trimmed_twice().await;
+    }
+
+    /// Publishes a model with a part of `kind` that was sampled at these positions, and removes all others.
+    async fn keep_model(&self, number: u64, millis: i64, kind: &str, sampled_positions: Vec<u8>) {
         let registry = self.store.registry(None, Duration::ZERO).await.expect("there");
         let part = ModelPart { kind: kind.to_owned(), ..Default::default() };
-        let manifest = ModelManifest { parts: vec![part], ..Default::default() }.encode_to_vec().into();
+        let manifest = ModelManifest { parts: vec![part], sampled_positions, ..Default::default() };
+        let manifest = manifest.encode_to_vec().into();
         let version = ModelVersion::new(number).expect("not 0");
         let lease = self.store.acquire_training(Nonce::new(7), TimeDelta::from_days(100), at(millis)).await;
         let token = lease.expect("there").expect("no other trainer");
@@ -317,7 +358,8 @@ async fn after_the_trim_nothing_is_left_and_versions_continue() {
     let tombstones = async || {
         let mut count = 0;
         for partition in fixture.partitions() {
-            count += fixture.store.tombstones(partition, None, 10).await.expect("there").tombstones.len();
+            count +=
+                fixture.store.scan_tombstones(partition, None, 10).await.expect("there").tombstones.len();
         }
         count
     };
@@ -338,36 +380,89 @@ async fn after_the_trim_nothing_is_left_and_versions_continue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_erasure_is_not_cleared_while_an_earlier_model_names_users() {
+async fn a_tombstone_expires_only_after_every_partition_is_done_and_in_the_coordinator_first() {
+    let fixture = FeatureFixture::start(2).await;
+    let pseudonym = fixture.store.layout().pseudonym_key.of(&user_id("lena"));
+    let coordinator = fixture.store.layout().partitions.coordinator_of(&pseudonym);
+    let other = fixture.partitions().find(|partition| *partition != coordinator).expect("two partitions");
+    let append = async |partition| {
+        let erasure = fixture.erasure("lena", "", ERASED, partition);
+        fixture.append(partition, Bytes::from(erasure.encode())).await;
+        fixture.settled().await;
+    };
+    // The other partition has lost its record.
+    append(coordinator).await;
+    fixture.clock.advance(20 * DAY);
+    fixture.cleaned_up().await;
+    fixture.cleaned_up().await;
+    assert!(fixture.has_tombstone("lena", coordinator).await);
+    append(other).await;
+    assert!(fixture.has_tombstone("lena", other).await);
+    fixture
+        .until("the coordinator's tombstone expires", async || {
+            fixture.clock.advance(1000);
+            let is_first = fixture.has_tombstone("lena", other).await;
+            let is_left = fixture.has_tombstone("lena", coordinator).await;
+            assert!(is_first || !is_left, "the other tombstone expired first");
+            !is_left
+        })
+        .await;
+    fixture
+        .until("the other tombstone expires", async || {
+            fixture.clock.advance(1000);
+            !fixture.has_tombstone("lena", other).await
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_is_not_cleared_while_a_model_sampled_before_it_names_users() {
     let fixture = FeatureFixture::start(2).await;
     fixture.apply(view_at("lena", "a", NEW_YEAR)).await;
-    fixture.keep_model(1, NEW_YEAR, LOOKALIKES).await;
+    let before = fixture.applied_positions().await;
+    fixture.keep_model(1, NEW_YEAR, LOOKALIKES, before).await;
     let first = fixture.erase_between("lena", "", ERASED, Vec::new(), Vec::new()).await;
+    fixture.settled().await;
+    let between = fixture.applied_positions().await;
     let second = fixture.erase_between("lena", "", ERASED + 2 * HOUR, Vec::new(), Vec::new()).await;
     fixture.settled().await;
     fixture.swept(&second).await;
     fixture.clock.advance(20 * DAY);
-    fixture
-        .until("the log is trimmed", async || {
-            fixture.clock.advance(1000);
-            for (partition, position) in fixture.partitions().zip(&second) {
-                if fixture.meta(partition).await.log_first <= *position {
-                    return false;
-                }
-            }
-            true
-        })
-        .await;
+    fixture.cleaned_up().await;
     // The first is held back too, although the tombstone is that of the second.
     assert!(!fixture.is_cleared(&first).await);
-    // Its training may have started before the erasure.
-    fixture.keep_model(2, ERASED + 2 * HOUR + 1, LOOKALIKES).await;
+    // Published days after the second erasure, and sampled before it.
+    fixture.keep_model(2, ERASED + 10 * DAY, LOOKALIKES, between).await;
+    fixture.cleaned_up().await;
     assert!(!fixture.is_cleared(&second).await);
-    fixture.keep_model(3, NEW_YEAR, "segments").await;
+    // A model of an earlier release does not say when it was sampled.
+    fixture.keep_model(3, ERASED + 11 * DAY, LOOKALIKES, Vec::new()).await;
+    fixture.cleaned_up().await;
+    assert!(!fixture.is_cleared(&second).await);
+    fixture.keep_model(4, NEW_YEAR, "segments", Vec::new()).await;
     fixture.cleared(&second).await;
-    fixture.keep_model(4, ERASED + 4 * HOUR, LOOKALIKES).await;
     let third = fixture.erase_between("omar", "", ERASED + HOUR, Vec::new(), Vec::new()).await;
     fixture.settled().await;
+    fixture.keep_model(5, ERASED, LOOKALIKES, fixture.applied_positions().await).await;
     fixture.clock.advance(20 * DAY);
     fixture.cleared(&third).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_that_a_model_did_not_see_applied_is_not_cleared() {
+    let fixture = FeatureFixture::start(1).await;
+    fixture.apply(view_at("lena", "a", NEW_YEAR)).await;
+    fixture.faulty.hold_commits(true);
+    let erased = fixture.erase_between("lena", "", ERASED, Vec::new(), Vec::new()).await;
+    // Accepted and logged, and the vectors are still those of before.
+    let sampled = fixture.applied_positions().await;
+    fixture.faulty.hold_commits(false);
+    fixture.settled().await;
+    fixture.swept(&erased).await;
+    fixture.keep_model(1, ERASED + 10 * DAY, LOOKALIKES, sampled).await;
+    fixture.clock.advance(20 * DAY);
+    fixture.cleaned_up().await;
+    assert!(!fixture.is_cleared(&erased).await);
+    fixture.keep_model(2, ERASED + 10 * DAY, LOOKALIKES, fixture.applied_positions().await).await;
+    fixture.cleared(&erased).await;
 }

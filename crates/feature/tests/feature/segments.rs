@@ -74,6 +74,32 @@ async fn a_new_model_is_swept_and_each_user_counted_and_announced_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_model_served_during_the_last_page_of_a_sweep_is_swept_from_the_first_page() {
+    let mut fixture = FeatureFixture::start(1).await;
+    // More than one page of 64 profiles, so that the first page is assigned before the second model comes.
+    let users = 100;
+    let views = (0..users).flat_map(|user| {
+        (0..FEW_USERS).map(move |number| (format!("user{user}"), format!("v{user}-{number}")))
+    });
+    fixture.log(&views.collect::<Vec<_>>()).await;
+    fixture.settled().await;
+    fixture.faulty.hold_later_pages(true);
+    fixture.serve(by_views(version(1), [1, 2], now()));
+    fixture.until("the last page is due", async || fixture.faulty.held_scan_count() == 1).await;
+    fixture.serve(by_views(version(2), [7, 2], now()));
+    fixture.faulty.hold_later_pages(false);
+    let mut counts = BTreeMap::new();
+    let swept = async || {
+        let note = fixture.meta(fixture.partition("user0")).await.note;
+        let ledger = portrait_profile::PartitionLedger::decode(&note).expect("a note");
+        counts = ledger.counts().map(|(id, count)| (id.get(), count)).collect();
+        ledger.swept().is_some_and(|(swept, _)| swept == version(2))
+    };
+    fixture.until("the sweep for the second model is noted", swept).await;
+    assert_eq!(counts, BTreeMap::from([(7, users)]), "a page of the first model remains");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_moves_its_user_in_the_same_commit() {
     let mut fixture = FeatureFixture::start(1).await;
     fixture.serve(by_views(version(4), [1, 2], now()));

@@ -1,16 +1,24 @@
 //! Fixture: the ingest service over an embedded store with injected faults. Tests call it without a network, read the logs, and
 //! apply them in place of a worker.
 
+use bytes::Bytes;
 use portrait_ingest::{Config, IngestService};
-use portrait_profile::{PartitionCount, PartitionId, Record, TimeDelta, Timestamp, UserId};
+use portrait_profile::{
+    Body, PartitionCount, PartitionId, PartitionLedger, ProfileVersion, Pseudonym, Record, TimeDelta,
+    Timestamp, Tombstone, UserId,
+};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::ingest_service_server::{IngestService as Handlers, IngestServiceServer};
 use portrait_proto::v1::{Action, Event, TrackRequest};
 use portrait_runtime::ManualClock;
 use portrait_runtime::telemetry::Instruments;
 use portrait_store::faulty::FaultyStore;
-use portrait_store::{Commit, Counters, LogSeq, LogStore, Nonce, OwnerStore, ProfileClock, Store, StoreInfo};
+use portrait_store::{
+    Commit, Counters, FeedSeq, LogSeq, LogStore, Nonce, OwnerStore, ProfileClock, Store, StoreInfo,
+    TombstoneStore,
+};
 use portrait_store_embedded::{Embedded, EmbeddedOptions};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,8 +82,56 @@ impl IngestFixture {
         records
     }
 
-    /// Advances `applied_through` to the end of a partition's log, which is all that ingest sees of a worker.
+    /// Applies a partition's log as a worker does, as far as ingest sees it: position, tombstones, ledger.
     pub(super) async fn apply(&self, partition: PartitionId) {
+        let meta = self.store.meta(partition).await.expect("the store answers");
+        let page = self.store.read_log(partition, meta.applied_through, 100_000, 64 << 20, Duration::ZERO);
+        let mut ledger = PartitionLedger::decode(&meta.note).expect("a ledger");
+        let mut tombstones = BTreeMap::new();
+        for record in page.await.expect("the log can be read").records {
+            let decoded = Record::decode(&record.value).expect("a record");
+            if let Body::Erase(pseudonym) | Body::Forget(pseudonym) = decoded.body {
+                let stored = self.store.tombstones(partition, &[pseudonym]).await.expect("the store answers");
+                let stored = stored[0].as_ref().map(|bytes| Tombstone::decode(bytes).expect("a tombstone"));
+                let earlier = tombstones.get(&pseudonym).or(stored.as_ref());
+                let tombstone = tombstone_of(&decoded, record.seq).merged_with(earlier);
+                tombstones.insert(pseudonym, tombstone);
+                ledger.erasures_mut().applied(record.seq);
+            }
+        }
+        let encoded = tombstones.into_iter().map(|(key, tombstone)| (key, Some(tombstone.encode().into())));
+        self.commit(partition, encoded.collect(), Some(ledger)).await;
+    }
+
+    /// Notes that a partition is done with all erasures that it has applied.
+    pub(super) async fn finish_erasures(&self, partition: PartitionId) {
+        let meta = self.store.meta(partition).await.expect("the store answers");
+        let mut ledger = PartitionLedger::decode(&meta.note).expect("a ledger");
+        ledger.erasures_mut().swept_through(meta.applied_through);
+        ledger.erasures_mut().cleared_through(meta.applied_through);
+        self.commit(partition, Vec::new(), Some(ledger)).await;
+    }
+
+    /// Expires the tombstone of a user.
+    pub(super) async fn expire(&self, partition: PartitionId, user: &str) {
+        self.commit(partition, vec![(self.pseudonym(user), None)], None).await;
+    }
+
+    /// Commits a log as if the store had lost its erasures: everything that is left is applied, without tombstones.
+    pub(super) async fn lose_erasures(&self, partition: PartitionId) {
+        self.commit(partition, Vec::new(), None).await;
+    }
+
+    pub(super) fn pseudonym(&self, user: &str) -> Pseudonym {
+        self.store.layout().pseudonym_key.of(&UserId::parse(user).expect("an id"))
+    }
+
+    async fn commit(
+        &self,
+        partition: PartitionId,
+        tombstones: Vec<(Pseudonym, Option<Bytes>)>,
+        ledger: Option<PartitionLedger>,
+    ) {
         let now = Timestamp::from_millis(NEW_YEAR);
         let token = self.store.acquire(partition, Nonce::new(1), TimeDelta::from_hours(1), now).await;
         let token = token.expect("the store answers").expect("no other owner");
@@ -87,14 +143,27 @@ impl IngestFixture {
             clock: now,
             at: now,
             profiles: Vec::new(),
-            tombstones: Vec::new(),
+            tombstones,
             seen: Vec::new(),
             changes: Vec::new(),
             dead_letters: Vec::new(),
             counted: Counters::default(),
-            note: None,
+            note: ledger.map(|ledger| ledger.encode().into()),
         };
         self.store.commit(partition, commit).await.expect("the only owner");
+    }
+}
+
+/// Returns the tombstone that the record of an erasure leads to.
+fn tombstone_of(record: &Record, log_seq: LogSeq) -> Tombstone {
+    Tombstone {
+        accepted_at: record.accepted_at,
+        erased_at: record.occurred_at,
+        edges_through: record.occurred_at,
+        version: ProfileVersion::default(),
+        log_seq,
+        log_seq_min: log_seq,
+        feed_seq_max: FeedSeq::ZERO,
     }
 }
 

@@ -5,8 +5,9 @@ use super::features::{users, users_with_histories};
 use super::sandbox::{NEW_YEAR, Sandbox, config, field, reason};
 use super::watcher::Watcher;
 use portrait_model::Config;
-use portrait_profile::Timestamp;
+use portrait_profile::{LogSeq, PartitionLedger, Timestamp};
 use portrait_proto::time;
+use portrait_proto::token::ConsistencyToken;
 use portrait_proto::v1::{
     ActivateModelRequest, ActivateModelResponse, ErrorReason, GetModelRequest, GetModelResponse,
     ModelManifest, ModelPart, TrainModelRequest,
@@ -107,6 +108,34 @@ async fn parts_of_a_killed_training_are_removed_once_no_training_runs() {
     let second = sandbox.published(FORCE).await;
     let named = first.parts.iter().chain(&second.parts).map(|part| &part.name);
     assert_eq!(parts().await.len(), named.collect::<std::collections::BTreeSet<_>>().len());
+}
+
+#[tokio::test]
+async fn a_model_sampled_before_an_erasure_that_is_cleared_by_now_is_not_published() {
+    let sandbox = Sandbox::running(config()).await;
+    sandbox.features.send(users(120, 3));
+    sandbox.features.hold(true);
+    let training = sandbox.train(TrainModelRequest::default());
+    let erasing = async {
+        sandbox.until("vectors are read", async || !sandbox.features.requests().is_empty()).await;
+        sandbox.log(5).await;
+        let mut ledger = PartitionLedger::default();
+        ledger.erasures_mut().applied(LogSeq::new(3));
+        ledger.erasures_mut().cleared_through(LogSeq::new(4));
+        sandbox.note(&ledger).await;
+        sandbox.features.hold(false);
+    };
+    let (trained, ()) = tokio::join!(training, erasing);
+    let status = trained.expect_err("the model may name the erased user");
+    assert_eq!((status.code(), reason(&status)), (Code::Unavailable, ErrorReason::TrainingInProgress));
+    assert!(status.message().contains("train again"), "{}", status.message());
+    assert_eq!(sandbox.versions().await, Vec::<u64>::new());
+    // The next training reads the vectors after the erasure, and its manifest says so.
+    let manifest = sandbox.first().await;
+    let sampled = ConsistencyToken::decode(&manifest.sampled_positions).expect("a token");
+    let positions: Vec<(u16, u64)> =
+        sampled.entries.iter().map(|entry| (entry.partition, entry.seq)).collect();
+    assert_eq!(positions, [(0, 5), (1, 0)]);
 }
 
 #[tokio::test]

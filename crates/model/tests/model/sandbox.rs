@@ -18,7 +18,7 @@ use portrait_runtime::config::DurationSetting;
 use portrait_runtime::telemetry::Instruments;
 use portrait_runtime::{Clock, ManualClock};
 use portrait_store::{
-    Commit, Counters, LeaseToken, LogStore, Nonce, OwnerStore, PartName, PublishedModel, Registry,
+    AckLevel, Commit, Counters, LeaseToken, LogStore, Nonce, OwnerStore, PartName, PublishedModel, Registry,
     RegistryChange, RegistryStore, Store, StoreInfo,
 };
 use portrait_store_embedded::{Embedded, EmbeddedOptions};
@@ -223,7 +223,14 @@ impl Sandbox {
         self.commit(records, None).await;
     }
 
-    /// Stores the number of users in each segment.
+    /// Appends records to the log of the first partition, which the next commit applies.
+    pub(super) async fn log(&self, records: usize) {
+        let partition = self.store.layout().partitions.all().next().expect("a partition");
+        let records = vec![Bytes::from_static(b"record"); records];
+        self.store.append(partition, records, self.now(), AckLevel::Memory).await.expect("appended");
+    }
+
+    /// Stores a ledger: users by segment, and the progress of erasures.
     pub(super) async fn note(&self, ledger: &PartitionLedger) {
         self.commit(0, Some(ledger.encode().into())).await;
     }
@@ -238,7 +245,7 @@ impl Sandbox {
         let commit = Commit {
             token,
             expected: meta.commit_no,
-            applied_through: meta.applied_through,
+            applied_through: meta.log_end,
             clock: meta.clock,
             at: self.now(),
             profiles: Vec::new(),

@@ -1,4 +1,4 @@
-//! Profiles and tombstones: lookups and scans.
+//! Profiles: lookups and scans.
 
 use crate::keys;
 use crate::store::Embedded;
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_profile::PartitionId;
 use portrait_store::backend::limits::within;
-use portrait_store::{Error, ProfileKey, ProfilePage, ProfileStore, Result, ScanCursor, TombstonePage};
+use portrait_store::{Error, ProfileKey, ProfilePage, ProfileStore, Result, ScanCursor};
 
 /// Profiles that a call reads before it yields to other tasks.
 const INLINE_READS: usize = 64;
@@ -38,15 +38,5 @@ impl ProfileStore for Embedded {
     ) -> Result<ProfilePage> {
         within("a page's number of profiles", max_profiles, self.limits.page_items)?;
         self.page(partition, cursor, max_profiles).await
-    }
-
-    async fn tombstones(
-        &self,
-        partition: PartitionId,
-        cursor: Option<ScanCursor>,
-        max_tombstones: usize,
-    ) -> Result<TombstonePage> {
-        within("a page's number of tombstones", max_tombstones, self.limits.page_items)?;
-        self.tombstone_page(partition, cursor, max_tombstones).await
     }
 }

@@ -1,11 +1,11 @@
-//! Profiles and tombstones: lookups and scans.
+//! Profiles: lookups and scans.
 
 use crate::store::RedisStore;
 use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_profile::PartitionId;
 use portrait_store::backend::limits::within;
-use portrait_store::{ProfileKey, ProfilePage, ProfileStore, Result, ScanCursor, TombstonePage};
+use portrait_store::{ProfileKey, ProfilePage, ProfileStore, Result, ScanCursor};
 
 #[async_trait]
 impl ProfileStore for RedisStore {
@@ -22,15 +22,5 @@ impl ProfileStore for RedisStore {
     ) -> Result<ProfilePage> {
         within("a page's number of profiles", max_profiles, self.limits.page_items)?;
         self.scan_page(partition, cursor, max_profiles).await
-    }
-
-    async fn tombstones(
-        &self,
-        partition: PartitionId,
-        cursor: Option<ScanCursor>,
-        max_tombstones: usize,
-    ) -> Result<TombstonePage> {
-        within("a page's number of tombstones", max_tombstones, self.limits.page_items)?;
-        self.tombstone_page(partition, cursor, max_tombstones).await
     }
 }

@@ -30,7 +30,7 @@ async fn tombstones(store: &SharedStore, partition: PartitionId) -> BTreeMap<Pse
     let mut cursor = None;
     // Seven at a time, so that 200 tombstones take many pages.
     loop {
-        let page = store.tombstones(partition, cursor, 7).await.expect("there");
+        let page = store.scan_tombstones(partition, cursor, 7).await.expect("there");
         found.extend(page.tombstones);
         match page.next {
             Some(next) => cursor = Some(next),
@@ -246,6 +246,26 @@ pub(super) async fn tombstones_stay_in_their_partition_until_they_are_deleted(st
     let kept = tombstones(&store, owner.partition).await;
     assert_eq!((kept.len(), &kept[&Pseudonym::new([0; 16])][..]), (199, &b"another"[..]));
     assert!(!kept.contains_key(&Pseudonym::new([1; 16])));
+}
+
+pub(super) async fn tombstones_are_found_in_the_requested_order(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 1).await;
+    let written = vec![tombstone(1, "t1"), tombstone(2, "t2")];
+    owner.commit(Commit { tombstones: written, ..owner.draft() }).await;
+    let pseudonyms = [2, 3, 1].map(|number| Pseudonym::new([number; 16]));
+    let found = store.tombstones(owner.partition, &pseudonyms).await.expect("there");
+    let expected = [Some("t2"), None, Some("t1")].map(|value| value.map(Bytes::from));
+    assert_eq!(found, expected);
+    assert_eq!(
+        store.tombstones(partition(&store, 2), &pseudonyms).await.expect("there"),
+        [const { None }; 3]
+    );
+    assert!(store.tombstones(owner.partition, &[]).await.expect("there").is_empty());
+    let many = vec![pseudonyms[0]; store.limits().page_items + 1];
+    let refused = store.tombstones(owner.partition, &many).await.expect_err("too many");
+    assert!(matches!(refused, Error::TooBig { .. }), "{refused:?}");
+    owner.commit(Commit { tombstones: vec![(pseudonyms[0], None)], ..owner.draft() }).await;
+    assert_eq!(store.tombstones(owner.partition, &pseudonyms[..1]).await.expect("there"), [None]);
 }
 
 pub(super) async fn files_are_rewritten_while_the_store_is_in_use(store: SharedStore) {

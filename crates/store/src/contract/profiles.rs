@@ -1,13 +1,13 @@
-//! Lookups and scans of the partitions' profiles and tombstones.
+//! Lookups and scans of the partitions' profiles.
 
 use super::cursor::ScanCursor;
 use super::info::StoreInfo;
 use crate::error::Result;
 use async_trait::async_trait;
 use bytes::Bytes;
-use portrait_profile::{PartitionId, Pseudonym, UserId};
+use portrait_profile::{PartitionId, UserId};
 
-/// Reads of the partitions' profiles and tombstones.
+/// Reads of the partitions' profiles.
 #[async_trait]
 pub trait ProfileStore: StoreInfo {
     /// Returns the profiles of `keys`, in their order; none for an unknown key.
@@ -23,14 +23,6 @@ pub trait ProfileStore: StoreInfo {
         cursor: Option<ScanCursor>,
         max_profiles: usize,
     ) -> Result<ProfilePage>;
-
-    /// Returns the next page of a partition's tombstones, about `max_tombstones`, with the guarantees of [`ProfileStore::scan`].
-    async fn tombstones(
-        &self,
-        partition: PartitionId,
-        cursor: Option<ScanCursor>,
-        max_tombstones: usize,
-    ) -> Result<TombstonePage>;
 }
 
 /// Key of a profile: bytes that name one user. The order of keys has no meaning.
@@ -42,15 +34,6 @@ pub struct ProfileKey(pub Bytes);
 pub struct ProfilePage {
     /// Profiles of the page, in no particular order.
     pub profiles: Vec<(ProfileKey, Bytes)>,
-    /// Cursor of the next page; none after the last.
-    pub next: Option<ScanCursor>,
-}
-
-/// Page of a scan of tombstones.
-#[derive(Clone, Debug, Default)]
-pub struct TombstonePage {
-    /// Tombstones of the page, by pseudonym.
-    pub tombstones: Vec<(Pseudonym, Bytes)>,
     /// Cursor of the next page; none after the last.
     pub next: Option<ScanCursor>,
 }
