@@ -16,6 +16,7 @@ mod rewrite;
 mod roles;
 mod seen;
 mod store;
+mod tuning;
 mod writer;
 
 pub use disk_space::FreeBytes;

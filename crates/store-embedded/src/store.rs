@@ -8,6 +8,7 @@ use super::models::ModelState;
 use super::partition_cell::PartitionCell;
 use super::partition_state::{PartitionGenerations, PartitionState};
 use super::seen::SeenWindows;
+use super::tuning::{BACKGROUND_THREADS, JOURNALS_BYTES};
 use super::writer::{WriteJob, Writer};
 use fjall::{Database, PersistMode};
 use portrait_profile::{PartitionCount, PartitionId, TimeDelta};
@@ -93,8 +94,12 @@ impl Embedded {
         // First of all: data of another format must not reach the database, which would create its keyspaces in it.
         let layout = format::open(directory, options.partitions, options.dedup_window)?;
         let data = directory.join("data");
-        let database =
-            Database::builder(&data).cache_size(options.cache_bytes).open().map_err(|error| match error {
+        let database = Database::builder(&data)
+            .cache_size(options.cache_bytes)
+            .worker_threads(BACKGROUND_THREADS)
+            .max_journaling_size(JOURNALS_BYTES)
+            .open()
+            .map_err(|error| match error {
                 fjall::Error::Locked => Error::InUse { path: directory.to_owned() },
                 error => Error::unavailable(error),
             })?;
