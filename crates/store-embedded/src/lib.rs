@@ -4,6 +4,7 @@
 
 mod disk_space;
 mod format;
+mod id_filter;
 mod keys;
 mod lease;
 mod membership;
