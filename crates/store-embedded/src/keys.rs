@@ -1,7 +1,8 @@
 //! Keyspaces of the database, and the keys in them. Numbers are big endian, so that the order of keys is the order of
 //! positions. The names of the keyspaces and the forms of the keys are stored, and do not change within a format.
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use super::tuning::Tuning;
+use fjall::{Database, Keyspace};
 use portrait_profile::{PartitionId, Pseudonym, TimeDelta, Timestamp};
 use portrait_store::{PartName, ProfileKey, SeenQuery};
 
@@ -39,20 +40,20 @@ pub(super) const MODELS: [u8; 1] = [0];
 impl Keyspaces {
     /// Opens the keyspaces, and creates those that do not exist.
     pub(super) fn open(database: &Database) -> fjall::Result<Self> {
-        let open = |name: &str| database.keyspace(name, KeyspaceCreateOptions::default);
+        let open = |name: &str, tuning: Tuning| database.keyspace(name, || tuning.options());
         Ok(Self {
-            meta: open("meta")?,
-            generations: open("generations")?,
-            log: open("log")?,
-            feed: open("feed")?,
-            profiles: open("profiles")?,
-            tombstones: open("tombstones")?,
-            seen: open("seen")?,
-            dead: open("dead")?,
-            items: open("items")?,
-            models: open("models")?,
-            parts: open("parts")?,
-            filler: open("filler")?,
+            meta: open("meta", Tuning::SMALL)?,
+            generations: open("generations", Tuning::SMALL)?,
+            log: open("log", Tuning::STREAM)?,
+            feed: open("feed", Tuning::STREAM)?,
+            profiles: open("profiles", Tuning::PROFILES)?,
+            tombstones: open("tombstones", Tuning::SMALL)?,
+            seen: open("seen", Tuning::SEEN)?,
+            dead: open("dead", Tuning::STREAM)?,
+            items: open("items", Tuning::ITEMS)?,
+            models: open("models", Tuning::SMALL)?,
+            parts: open("parts", Tuning::SMALL)?,
+            filler: open("filler", Tuning::SMALL)?,
         })
     }
 

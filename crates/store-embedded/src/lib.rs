@@ -4,6 +4,7 @@
 
 mod disk_space;
 mod format;
+mod id_filter;
 mod keys;
 mod lease;
 mod membership;
@@ -16,6 +17,7 @@ mod rewrite;
 mod roles;
 mod seen;
 mod store;
+mod tuning;
 mod writer;
 
 pub use disk_space::FreeBytes;

@@ -1,6 +1,7 @@
-//! Remembered ids of one partition. They are stored on disk; the two windows that queries read are also cached in memory while
-//! they are small, so that the common answer "never seen" needs no disk access.
+//! Remembered ids of one partition. They are stored on disk; the two windows that queries read are also cached in memory, exactly
+//! while they are small and as a filter when they are large, so that the common answer "never seen" needs no disk access.
 
+use super::id_filter::IdFilter;
 use super::keys;
 use fjall::Keyspace;
 use portrait_profile::{PartitionId, TimeDelta};
@@ -8,30 +9,38 @@ use portrait_store::SeenQuery;
 use portrait_store::backend::id_set::IdSet;
 use std::collections::BTreeMap;
 
-/// Largest window, in ids, that is cached, at 9 to 18 bytes an id; a larger one is read from disk.
-const IDS_IN_MEMORY: usize = 200_000;
 /// Number of cached windows: the current one and the one before.
 const WINDOWS_IN_MEMORY: usize = 2;
+
+/// Memory of the cached windows of one partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeenMemory {
+    /// Largest window, in ids, that is cached exactly, at 9 to 18 bytes an id.
+    pub(super) exact_ids: usize,
+    /// Size in bytes of the filter of a larger window.
+    pub(super) filter_bytes: usize,
+}
 
 /// Cache of the remembered ids of one partition.
 pub(super) struct SeenWindows {
     partition: PartitionId,
     window_length: TimeDelta,
+    memory: SeenMemory,
     windows: BTreeMap<u32, SeenWindow>,
 }
 
 /// Window of remembered ids in the cache.
 enum SeenWindow {
     /// All ids of the window.
-    InMemory(IdSet),
-    /// Marker of a window that is too large for the cache.
-    OnDisk,
+    Exact(IdSet),
+    /// Filter of all ids of the window. An id that it reports is looked up on disk.
+    Filter(IdFilter),
 }
 
 impl SeenWindows {
     /// Returns an empty cache.
-    pub(super) fn new(partition: PartitionId, window_length: TimeDelta) -> Self {
-        Self { partition, window_length, windows: BTreeMap::new() }
+    pub(super) fn new(partition: PartitionId, window_length: TimeDelta, memory: SeenMemory) -> Self {
+        Self { partition, window_length, memory, windows: BTreeMap::new() }
     }
 
     /// Returns whether an id is remembered in the query's window or the one before.
@@ -52,12 +61,7 @@ impl SeenWindows {
             let number = keys::window(query.arrived_at, self.window_length);
             // A window that is not cached is read from disk by the first query.
             let Some(window) = self.windows.get_mut(&number) else { continue };
-            if let SeenWindow::InMemory(ids) = window {
-                ids.insert(query.id.get());
-                if ids.len() > IDS_IN_MEMORY {
-                    *window = SeenWindow::OnDisk;
-                }
-            }
+            window.insert(query.id.get(), self.memory);
         }
     }
 
@@ -72,22 +76,36 @@ impl SeenWindows {
             }
         }
         match self.windows.get(&number) {
-            Some(SeenWindow::InMemory(ids)) => Ok(ids.contains(&query.id.get())),
+            Some(SeenWindow::Exact(ids)) => Ok(ids.contains(&query.id.get())),
+            Some(SeenWindow::Filter(ids)) if !ids.may_contain(query.id.get()) => Ok(false),
             _ => keyspace.contains_key(keys::seen(self.partition, number, query)),
         }
     }
 
+    /// Reads a window from disk: once after an open, at about a third of a microsecond an id.
     fn read(&self, keyspace: &Keyspace, number: u32) -> fjall::Result<SeenWindow> {
-        let mut ids = IdSet::default();
+        let mut window = SeenWindow::Exact(IdSet::default());
         for entry in keyspace.prefix(keys::seen_window(self.partition, number)) {
             if let Some((_, id)) = keys::seen_of(&entry.key()?) {
-                ids.insert(id);
-            }
-            if ids.len() > IDS_IN_MEMORY {
-                // The ids read so far are dropped: half a window would answer "never seen" wrongly.
-                return Ok(SeenWindow::OnDisk);
+                window.insert(id, self.memory);
             }
         }
-        Ok(SeenWindow::InMemory(ids))
+        Ok(window)
+    }
+}
+
+impl SeenWindow {
+    fn insert(&mut self, id: u64, memory: SeenMemory) {
+        match self {
+            Self::Exact(ids) => {
+                ids.insert(id);
+                if ids.len() > memory.exact_ids {
+                    let mut filter = IdFilter::new(memory.filter_bytes);
+                    ids.iter().for_each(|id| filter.insert(*id));
+                    *self = Self::Filter(filter);
+                }
+            }
+            Self::Filter(ids) => ids.insert(id),
+        }
     }
 }

@@ -7,7 +7,8 @@ use super::membership::Membership;
 use super::models::ModelState;
 use super::partition_cell::PartitionCell;
 use super::partition_state::{PartitionGenerations, PartitionState};
-use super::seen::SeenWindows;
+use super::seen::{SeenMemory, SeenWindows};
+use super::tuning::{BACKGROUND_THREADS, JOURNALS_BYTES};
 use super::writer::{WriteJob, Writer};
 use fjall::{Database, PersistMode};
 use portrait_profile::{PartitionCount, PartitionId, TimeDelta};
@@ -24,6 +25,12 @@ use tokio_util::sync::CancellationToken;
 const JOBS_QUEUED_MAX: usize = 4096;
 /// Longest wait of a caller for a place in the queue.
 const ENQUEUE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Largest window of remembered ids that is cached exactly, in ids of all partitions: 2 windows of up to 18 bytes an id.
+const SEEN_EXACT_IDS: usize = 800_000;
+/// Memory of the filters of one larger window, in bytes for all partitions. 16 million ids a window have 16 bits each, and 0.2% of
+/// new ids are looked up on disk in vain; with four times as many, a quarter.
+const SEEN_FILTER_BYTES: usize = 32 << 20;
 
 /// Settings of an embedded store.
 #[derive(Clone)]
@@ -95,17 +102,26 @@ impl Embedded {
         // First of all: data of another format must not reach the database, which would create its keyspaces in it.
         let layout = format::open(directory, options.partitions, options.dedup_window)?;
         let data = directory.join("data");
-        let database =
-            Database::builder(&data).cache_size(options.cache_bytes).open().map_err(|error| match error {
+        let database = Database::builder(&data)
+            .cache_size(options.cache_bytes)
+            .worker_threads(BACKGROUND_THREADS)
+            .max_journaling_size(JOURNALS_BYTES)
+            .open()
+            .map_err(|error| match error {
                 fjall::Error::Locked => Error::InUse { path: directory.to_owned() },
                 error => Error::unavailable(error),
             })?;
         let keyspaces = Arc::new(Keyspaces::open(&database).map_err(Error::unavailable)?);
-        let tail_bytes = options.tail_bytes / usize::from(layout.partitions.get());
+        let partitions = usize::from(layout.partitions.get());
+        let tail_bytes = options.tail_bytes / partitions;
+        let seen = SeenMemory {
+            exact_ids: SEEN_EXACT_IDS / partitions,
+            filter_bytes: SEEN_FILTER_BYTES / partitions,
+        };
         let cells: Arc<[PartitionCell]> = layout
             .partitions
             .all()
-            .map(|partition| load_cell(&keyspaces, partition, layout.dedup_window, tail_bytes))
+            .map(|partition| load_cell(&keyspaces, partition, layout.dedup_window, tail_bytes, seen))
             .collect::<Result<_>>()?;
         let mut models: ModelState = stored(&keyspaces.models, &keys::MODELS)?.unwrap_or_default();
         // The directory belongs to this process alone, so a trainer of the former process cannot be alive.
@@ -202,6 +218,7 @@ fn load_cell(
     partition: PartitionId,
     window: TimeDelta,
     tail_bytes: usize,
+    seen: SeenMemory,
 ) -> Result<PartitionCell> {
     let key = keys::partition(partition);
     let state = read_stored(&keyspaces.meta, &key, PartitionState::read)?;
@@ -223,7 +240,7 @@ fn load_cell(
     };
     let bytes = postcard::to_stdvec(&generations).map_err(Error::unavailable)?;
     keyspaces.generations.insert(key, bytes).map_err(Error::unavailable)?;
-    Ok(PartitionCell::new(state, generations, SeenWindows::new(partition, window), tail_bytes))
+    Ok(PartitionCell::new(state, generations, SeenWindows::new(partition, window, seen), tail_bytes))
 }
 
 fn stored<T: serde::de::DeserializeOwned>(keyspace: &fjall::Keyspace, key: &[u8]) -> Result<Option<T>> {

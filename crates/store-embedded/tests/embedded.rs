@@ -267,3 +267,51 @@ async fn rewritten_files_hold_no_deleted_data() {
     store.rewrite_files().await.expect("the files are rewritten");
     assert!(!is_on_disk(folder.path(), WORDS.as_bytes()));
 }
+
+#[tokio::test]
+async fn ids_are_remembered_in_windows_too_large_to_cache_and_after_a_reopen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // The exact caches hold 800,000 ids of all partitions: with 400 of them a window of 4000 ids is beyond its share.
+    let options = EmbeddedOptions { partitions: PartitionCount::new(400), ..options() };
+    let query = |number: u64, at| SeenQuery {
+        id: portrait_profile::SeenId::from_bits(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 1),
+        arrived_at: at,
+    };
+    let known: Vec<SeenQuery> = (0..4000).map(|number| query(number, NOW)).collect();
+    let next_window: Vec<SeenQuery> =
+        (0..4000).map(|number| query(number, NOW.plus(TimeDelta::from_days(1)))).collect();
+    let new: Vec<SeenQuery> = (4000..8000).map(|number| query(number, NOW)).collect();
+    let mut store = Embedded::open(folder.path(), options.clone()).expect("the store opens");
+    let partition = store.layout().partitions.all().next().expect("one");
+    let ttl = TimeDelta::from_days(1);
+    let token = store.acquire(partition, Nonce::new(1), ttl, NOW).await.expect("there").expect("free");
+    // Queried before as well, so that the window is cached and grows from exact to a filter.
+    assert_eq!(store.seen(partition, &known).await.expect("there"), vec![false; 4000]);
+    let mut expected = store.meta(partition).await.expect("there").commit_no;
+    for part in known.chunks(1000) {
+        let commit = Commit {
+            token,
+            expected,
+            applied_through: LogSeq::ZERO,
+            clock: NOW,
+            at: NOW,
+            profiles: Vec::new(),
+            tombstones: Vec::new(),
+            seen: part.to_vec(),
+            changes: Vec::new(),
+            dead_letters: Vec::new(),
+            counted: Counters::default(),
+            note: None,
+        };
+        expected = store.commit(partition, commit).await.expect("the owner commits").commit_no;
+    }
+    for _ in 0..2 {
+        assert_eq!(store.seen(partition, &known).await.expect("there"), vec![true; 4000]);
+        assert_eq!(store.seen(partition, &next_window).await.expect("there"), vec![true; 4000]);
+        assert_eq!(store.seen(partition, &new).await.expect("there"), vec![false; 4000]);
+        store.close().await.expect("it closes");
+        drop(store);
+        // The second turn reads the window from disk.
+        store = Embedded::open(folder.path(), options.clone()).expect("the store opens");
+    }
+}

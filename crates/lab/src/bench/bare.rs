@@ -19,6 +19,9 @@ use tokio::task::JoinSet;
 const BATCH: usize = 1000;
 /// Upper bound in a commit of key, change, record id and growth of a profile.
 const ENTRY_OVERHEAD_BYTES: usize = 512;
+/// Cached profiles of all partitions: about those of a worker's cache of 256 MiB. Without a bound the loop measured its own map,
+/// which grew to gigabytes with millions of users.
+const HOT_PROFILES: usize = 100_000;
 
 /// Time of the appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +141,10 @@ impl BareWorker {
     }
 
     async fn load(&mut self, entries: &[HotEntry]) -> Result<()> {
+        if self.hot.len() > HOT_PROFILES / usize::from(self.store.layout().partitions.get()) {
+            // All at once: the cost of choosing would count as the store's. Nothing is lost, since every change is committed.
+            self.hot.clear();
+        }
         let mut users = HashMap::new();
         for (_, record, _) in entries {
             let key = ProfileKey::of(&record.user_id);
