@@ -4,7 +4,7 @@
 //! profiles with their segments, remembered record ids, changes for subscribers, dead letters, tombstones, the ledger, and
 //! `applied_through`. Feature vectors are a pure function of a profile and are computed on request.
 //!
-//! Reading order: `worker.rs` (the loop of an owner), `fold.rs` (records to one commit), `tombstones.rs` and
+//! Reading order: `workers.rs` (a worker per assigned partition), `worker.rs` (the loop of an owner), `fold.rs` (records to one commit), `tombstones.rs` and
 //! `worker/cleanup.rs` (erasure), `worker/sweep.rs` (scans), `assignment.rs` (partitions to workers).
 //!
 //! **Exactly once.** A record id is remembered in the same commit as the profile that it changed, so an id is either in both
@@ -37,6 +37,7 @@ mod spans;
 mod tombstones;
 mod vectors;
 mod worker;
+mod workers;
 
 pub use config::{Config, ValidConfig};
 pub use context::Ownership;

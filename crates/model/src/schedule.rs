@@ -10,10 +10,10 @@ use crate::manifest;
 use crate::publish::{self, PublishOptions};
 use crate::sample::{self, SampleLimits};
 use crate::train::{self, TrainedModel, TrainingTask};
-use portrait_profile::{ModelVersion, PartitionLedger, Timestamp};
+use portrait_profile::{ModelVersion, PartitionLedger, TimeDelta, Timestamp};
 use portrait_proto::status::with_causes;
 use portrait_proto::v1::{DriftStatus, ModelManifest, TrainingCause};
-use portrait_store::{LeaseToken, Registry};
+use portrait_store::{Acquisition, LeaseClaim, LeaseToken, Registry};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -30,6 +30,8 @@ pub(crate) struct Trainer {
     /// Applied records at the newest drift check, and at the newest attempt to train.
     drift_checked_applied: u64,
     tried_applied: u64,
+    /// Whether the next claim of the training lease ends that of an earlier process of this name.
+    takes_back: bool,
 }
 
 impl Trainer {
@@ -37,7 +39,15 @@ impl Trainer {
     pub(crate) fn new(shared: Arc<ModelContext>, commands: mpsc::Receiver<TrainerCommand>) -> Self {
         let drift_checked_at = shared.now();
         let drift = DriftMonitor::new(shared.config.drift_rows_min);
-        Self { shared, commands, drift, drift_checked_at, drift_checked_applied: 0, tried_applied: 0 }
+        Self {
+            shared,
+            commands,
+            drift,
+            drift_checked_at,
+            drift_checked_applied: 0,
+            tried_applied: 0,
+            takes_back: true,
+        }
     }
 
     /// Runs until the service drains. A training that is running then is abandoned and publishes nothing.
@@ -195,8 +205,7 @@ impl Trainer {
     ) -> Result<ModelManifest, Error> {
         let store = Arc::clone(&self.shared.store);
         let ttl = self.shared.config.lease_ttl;
-        let lease = store.acquire_training(self.shared.nonce, ttl, self.shared.now()).await?;
-        let token = lease.ok_or(Error::Busy)?;
+        let token = self.acquire_lease(ttl).await?;
         // The renewal task ends with this call, also if the training is abandoned.
         #[expect(clippy::disallowed_methods, reason = "aborted when the training ends")]
         let renewal = AbortOnDropHandle::new(tokio::spawn(renew_lease(Arc::clone(&self.shared), token)));
@@ -205,6 +214,30 @@ impl Trainer {
         drop(renewal);
         store.release_training(token).await?;
         trained
+    }
+
+    /// Acquires the training lease; `Busy` while another process trains.
+    async fn acquire_lease(&mut self, ttl: TimeDelta) -> Result<LeaseToken, Error> {
+        let shared = &self.shared;
+        let claim = LeaseClaim {
+            takes_back: self.takes_back,
+            ..LeaseClaim::new(shared.nonce, Arc::clone(&shared.name))
+        };
+        let acquisition = shared.store.acquire_training(&claim, ttl, shared.now()).await?;
+        // The training of an earlier process ended with it. From the second claim on, one under this name is that of a live process.
+        self.takes_back = false;
+        match acquisition {
+            Acquisition::Acquired(token) => Ok(token),
+            Acquisition::Held { by } => {
+                if by.as_ref() == Some(&shared.name) {
+                    tracing::error!(
+                        name = &*shared.name,
+                        "another process trains under this name: give each process its own profiles.node"
+                    );
+                }
+                Err(Error::Busy)
+            }
+        }
     }
 
     async fn train_with(

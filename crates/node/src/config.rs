@@ -50,7 +50,7 @@ pub struct ProfilesConfig {
     /// store is served.
     pub models: String,
     /// Name of this process in the status of models and partitions; empty: its address, or the host name if it listens on every
-    /// address.
+    /// address. No two processes of a role may share it: one that restarts under its name takes back its leases at once.
     pub node: String,
 }
 

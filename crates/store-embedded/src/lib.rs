@@ -5,8 +5,6 @@
 mod disk_space;
 mod format;
 mod keys;
-mod lease;
-mod membership;
 mod models;
 mod partition_cell;
 mod partition_state;

@@ -11,7 +11,8 @@ use portrait_profile::{
 };
 use portrait_proto::v1::{ModelManifest, ModelPart};
 use portrait_store::{
-    Counters, LogSeq, LogStore, Nonce, ProfileStore, PublishedModel, RegistryChange, RegistryStore, StoreInfo,
+    Counters, LeaseClaim, LogSeq, LogStore, Nonce, ProfileStore, PublishedModel, RegistryChange,
+    RegistryStore, StoreInfo,
 };
 use prost::Message;
 use std::collections::BTreeMap;
@@ -133,8 +134,9 @@ impl FeatureFixture {
         let part = ModelPart { kind: kind.to_owned(), ..Default::default() };
         let manifest = ModelManifest { parts: vec![part], ..Default::default() }.encode_to_vec().into();
         let version = ModelVersion::new(number).expect("not 0");
-        let lease = self.store.acquire_training(Nonce::new(7), TimeDelta::from_days(100), at(millis)).await;
-        let token = lease.expect("there").expect("no other trainer");
+        let claim = LeaseClaim::new(Nonce::new(7), "trainer");
+        let lease = self.store.acquire_training(&claim, TimeDelta::from_days(100), at(millis)).await;
+        let token = lease.expect("there").token().expect("no other trainer");
         let change = RegistryChange {
             expected: registry.registry_no,
             publish: Some((token, PublishedModel { version, at: at(millis), manifest })),

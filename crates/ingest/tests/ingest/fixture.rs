@@ -9,7 +9,9 @@ use portrait_proto::v1::{Action, Event, TrackRequest};
 use portrait_runtime::ManualClock;
 use portrait_runtime::telemetry::Instruments;
 use portrait_store::faulty::FaultyStore;
-use portrait_store::{Commit, Counters, LogSeq, LogStore, Nonce, OwnerStore, ProfileClock, Store, StoreInfo};
+use portrait_store::{
+    Commit, Counters, LeaseClaim, LogSeq, LogStore, Nonce, OwnerStore, ProfileClock, Store, StoreInfo,
+};
 use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,8 +79,9 @@ impl IngestFixture {
     /// Advances `applied_through` to the end of a partition's log, which is all that ingest sees of a worker.
     pub(super) async fn apply(&self, partition: PartitionId) {
         let now = Timestamp::from_millis(NEW_YEAR);
-        let token = self.store.acquire(partition, Nonce::new(1), TimeDelta::from_hours(1), now).await;
-        let token = token.expect("the store answers").expect("no other owner");
+        let claim = LeaseClaim::new(Nonce::new(1), "worker");
+        let lease = self.store.acquire(partition, &claim, TimeDelta::from_hours(1), now).await;
+        let token = lease.expect("the store answers").token().expect("no other owner");
         let meta = self.store.meta(partition).await.expect("the store answers");
         let commit = Commit {
             token,

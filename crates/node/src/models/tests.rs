@@ -128,8 +128,9 @@ async fn a_node_without_a_model_service_serves_the_stored_model() {
         vec![ModelPart { name: name.get().to_be_bytes().to_vec(), kind: "segments".to_owned(), size: 1 }];
     let manifest = ModelManifest { version: 5, parts, ..Default::default() }.encode_to_vec();
     let ttl = portrait_profile::TimeDelta::from_secs(10);
-    let token = follower.store.acquire_training(portrait_store::Nonce::new(1), ttl, now).await;
-    let token = token.expect("there").expect("no training is running");
+    let claim = portrait_store::LeaseClaim::new(portrait_store::Nonce::new(1), "trainer");
+    let lease = follower.store.acquire_training(&claim, ttl, now).await;
+    let token = lease.expect("there").token().expect("no training is running");
     let version = ModelVersion::new(5).expect("not 0");
     let published = portrait_store::PublishedModel { version, at: now, manifest: manifest.into() };
     let change = portrait_store::RegistryChange {
