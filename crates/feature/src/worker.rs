@@ -49,7 +49,7 @@ pub(crate) struct PartitionWorker {
     owner: PartitionOwner,
     /// Current partitions of this process.
     assignment: watch::Receiver<PartitionAssignment>,
-    /// Whether the next claim ends the lease of an earlier process of this name.
+    /// True if the next claim ends the lease of an earlier process of this name.
     takes_back: bool,
     renewed_at: Timestamp,
     trimmed_at: Timestamp,

@@ -30,7 +30,7 @@ pub(crate) struct Trainer {
     /// Applied records at the newest drift check, and at the newest attempt to train.
     drift_checked_applied: u64,
     tried_applied: u64,
-    /// Whether the next claim of the training lease ends that of an earlier process of this name.
+    /// True if the next claim of the training lease ends that of an earlier process of this name.
     takes_back: bool,
 }
 

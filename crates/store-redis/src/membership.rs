@@ -3,7 +3,7 @@
 
 use super::cluster::WriteConcern;
 use super::dialer::Request;
-use super::failure::UnexpectedReply;
+use super::known_members::KnownMembers;
 use super::options::LeaseClock;
 use super::partition::fresh_nonce;
 use super::reply::ReplyFields;
@@ -13,20 +13,6 @@ use portrait_profile::{TimeDelta, Timestamp};
 use portrait_store::{Error, MEMBERS_MAX, Member, MemberId, Result};
 use redis::Value;
 use std::sync::{Arc, PoisonError};
-
-/// Length of an id in the list: 32 hexadecimal digits.
-const ID_DIGITS: usize = 32;
-/// Length of the length of a name in the list, in decimal digits.
-const LENGTH_DIGITS: usize = 3;
-
-/// Members as last read.
-#[derive(Debug, Default)]
-pub(super) struct KnownMembers {
-    /// Version of the list; empty before the first read.
-    version: String,
-    /// Members in order.
-    members: Vec<Member>,
-}
 
 impl RedisStore {
     /// Returns all members, after registering or extending `member` if one is given.
@@ -63,12 +49,9 @@ impl RedisStore {
         if version == known.version {
             return Ok(known.members.clone());
         }
-        let mut members = read_list(&reply.bytes()?.unwrap_or_default())?;
-        // A hash has no order; the contract orders members by id.
-        members.sort_unstable();
-        let read = KnownMembers { version, members: members.clone() };
-        *self.known_members.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
-        Ok(members)
+        let read = Arc::new(KnownMembers::read(version, &reply.bytes()?.unwrap_or_default())?);
+        *self.known_members.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&read);
+        Ok(read.members.clone())
     }
 
     /// Removes a member from the hash; the next heartbeat notices it by the length of the index.
@@ -85,41 +68,4 @@ impl RedisStore {
 
 fn hex(id: MemberId) -> String {
     format!("{:032x}", id.get())
-}
-
-/// Parses the list of members: `(id, length of the name, name)*`, without separators, since a name may contain any byte.
-fn read_list(mut list: &[u8]) -> Result<Vec<Member>, UnexpectedReply> {
-    const UNEXPECTED: UnexpectedReply = UnexpectedReply("a list of members");
-    let mut members = Vec::new();
-    while !list.is_empty() {
-        let id = u128::from_str_radix(take(&mut list, ID_DIGITS)?, 16).map_err(|_| UNEXPECTED)?;
-        let length = take(&mut list, LENGTH_DIGITS)?.parse().map_err(|_| UNEXPECTED)?;
-        members.push(Member { id: MemberId::new(id), name: take(&mut list, length)?.to_owned() });
-    }
-    Ok(members)
-}
-
-/// Splits a text of `length` bytes from the front of the list.
-fn take<'a>(list: &mut &'a [u8], length: usize) -> Result<&'a str, UnexpectedReply> {
-    const UNEXPECTED: UnexpectedReply = UnexpectedReply("a list of members");
-    let (front, rest) = list.split_at_checked(length).ok_or(UNEXPECTED)?;
-    *list = rest;
-    std::str::from_utf8(front).map_err(|_| UNEXPECTED)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_of_members_is_read_and_a_cut_one_is_refused() {
-        let list = format!("{:032x}011http://a:50{:032x}000{:032x}003a\nb", 1, 2, 3);
-        let member = |id, name: &str| Member { id: MemberId::new(id), name: name.to_owned() };
-        let expected = [member(1, "http://a:50"), member(2, ""), member(3, "a\nb")];
-        assert_eq!(read_list(list.as_bytes()).expect("a list"), expected);
-        assert!(read_list(b"").expect("no members").is_empty());
-        for length in [1, 33, 40, list.len() - 1] {
-            assert!(read_list(&list.as_bytes()[..length]).is_err(), "{length}");
-        }
-    }
 }

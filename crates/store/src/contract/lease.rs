@@ -10,8 +10,8 @@ pub struct LeaseClaim {
     pub nonce: Nonce,
     /// Name of the process, at most [`super::MEMBER_NAME_MAX`] bytes. Only one process at a time should run under it.
     pub name: Arc<str>,
-    /// Whether the claim ends a running lease that another process of this name holds. A process sets it at its first claim on a
-    /// lease and never again: of two processes of one name each takes a lease at most once, so they cannot fight over it.
+    /// True to end a running lease that another process of this name holds. A process sets it at its first claim on a lease and
+    /// never again: of two processes of one name each takes a lease back at most once, so they cannot fight over it.
     pub takes_back: bool,
 }
 
