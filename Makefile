@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Tests that need the real logs, which the repository does not contain.
 REAL_LOGS = package(portrait-tests) & test(/(^|::)logs::/)
 
-.PHONY: demo test test-logs helm-test image-test faults fuzz trace lint fmt bench scale bench-models proof docs reference book
+.PHONY: demo test test-logs helm-test image-test faults assignment-simulation fuzz trace lint fmt bench scale bench-models proof docs reference book
 
 demo: ## Simulate a shop against a server in one process.
 	scripts/setup build
@@ -33,6 +33,10 @@ faults: ## Run the fault matrix with ten times the cycles of the tests; CYCLES=1
 	scripts/setup
 	PORTRAIT_FAULT_CYCLES=$(or $(CYCLES),200) PORTRAIT_FAULT_SEED=$(or $(SEED),1) $(CARGO) nextest run --workspace --no-capture \
 		-E '(test(killed) | test(cluster::faults)) & not ($(REAL_LOGS))$(if $(ROW), & test($(ROW)))'
+
+assignment-simulation: ## Simulate membership, assignment and leases of 1,000 workers and 4,096 partitions on virtual time; prints hand-over times and skew.
+	scripts/setup build
+	$(CARGO) nextest run --package portrait-feature --no-capture --run-ignored only -E 'test(simulation)'
 
 fuzz: ## Fuzz every parser of external bytes with libFuzzer; SECONDS=600 for longer, TARGETS="tokens events" selects some.
 	scripts/setup build

@@ -61,7 +61,23 @@ impl Cluster {
         let listen = old.grpc_url().trim_start_matches("http://").to_owned();
         let exit = tokio::task::spawn_blocking(|| old.stop()).await.expect("the wait does not panic");
         assert!(exit.success(), "{role} exited with {exit}");
-        self.add_at(&listen, role, &self.store.clone());
+        self.start_again(&listen, role).await;
+    }
+
+    /// Kills the first process of a role with SIGKILL and starts it again at the same address, which is its name; returns when it is
+    /// ready.
+    ///
+    /// # Panics
+    /// If the process does not start again.
+    pub async fn kill_and_restart(&mut self, role: &str) {
+        let killed = self.take(role);
+        let listen = killed.grpc_url().trim_start_matches("http://").to_owned();
+        killed.kill();
+        self.start_again(&listen, role).await;
+    }
+
+    async fn start_again(&mut self, listen: &str, role: &str) {
+        self.add_at(listen, role, &self.store.clone());
         let (_, replacement) = self.servers.last().expect("it was just added");
         wait_until("the replacement is ready", async || replacement.http_get("/readyz").contains("200 OK"))
             .await;

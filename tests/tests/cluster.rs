@@ -15,6 +15,7 @@ mod cluster {
     mod operation;
     mod probe;
     mod recommend;
+    mod restarts;
     mod roles;
     mod rolling;
     mod security;

@@ -11,7 +11,7 @@ use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::trace::Tracer;
 use portrait_store::{Nonce, ProfileClock, WorkerStore};
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use tokio::sync::watch;
 
 /// Shared state of all workers and calls of a process.
@@ -26,8 +26,8 @@ pub(crate) struct FeatureContext {
     pub(crate) tracer: Tracer,
     /// Identity of this process among all that acquire leases.
     pub(crate) nonce: Nonce,
-    /// Name for people, shown as the owner of a partition.
-    pub(crate) name: String,
+    /// Name of this process, shown as the owner of its partitions; they are assigned by it.
+    pub(crate) name: Arc<str>,
     /// Numbers of owned and assigned partitions.
     pub(crate) ownership: watch::Sender<Ownership>,
     /// Newest served model; none before the first.
@@ -36,6 +36,8 @@ pub(crate) struct FeatureContext {
     pub(crate) rewritten_at_ms: AtomicI64,
     /// Sizes of the logs of the owned partitions.
     pub(crate) logs: OwnedLogs,
+    /// True once another process of the same name was noticed, so that it is logged once and not for each partition.
+    pub(crate) duplicate_name_logged: AtomicBool,
 }
 
 /// Numbers of partitions that this process owns and should own.
@@ -59,6 +61,17 @@ impl FeatureContext {
     /// Fails if the store cannot be read.
     pub(crate) async fn read_at(&self) -> Result<Timestamp, portrait_store::Error> {
         self.profile_clock.now(self.store.as_ref(), self.now()).await
+    }
+
+    /// Counts a lease that another process of this name holds, and logs the first one.
+    pub(crate) fn duplicate_name(&self) {
+        self.metrics.duplicate_name();
+        if !self.duplicate_name_logged.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                name = &*self.name,
+                "another process runs under this name and has taken its partitions: give each process its own profiles.node"
+            );
+        }
     }
 
     /// Returns an assigner for the newest model.

@@ -4,8 +4,9 @@
 //! profiles with their segments, remembered record ids, changes for subscribers, dead letters, tombstones, the ledger, and
 //! `applied_through`. Feature vectors are a pure function of a profile and are computed on request.
 //!
-//! Reading order: `worker.rs` (the loop of an owner), `fold.rs` (records to one commit), `worker/trims.rs` (retention of log and
-//! feed), `tombstones.rs` and `worker/cleanup.rs` (erasure), `worker/sweep.rs` (scans), `assignment.rs` (partitions to workers).
+//! Reading order: `workers.rs` (a worker per assigned partition), `worker.rs` (the loop of an owner), `fold.rs` (records to one
+//! commit), `worker/trims.rs` (retention of log and feed), `tombstones.rs` and `worker/cleanup.rs` (erasure), `worker/sweep.rs`
+//! (scans), `assignment.rs` (partitions to workers).
 //!
 //! **Exactly once.** A record id is remembered in the same commit as the profile that it changed, so an id is either in both
 //! or in neither. A commit names the lease token and the commit number that it follows. After an unknown result the owner
@@ -39,6 +40,7 @@ mod storage;
 mod tombstones;
 mod vectors;
 mod worker;
+mod workers;
 
 pub use config::{Config, ValidConfig};
 pub use context::Ownership;

@@ -16,6 +16,7 @@ pub(crate) struct Metrics {
     records: Counter<u64>,
     commits: Counter<u64>,
     fenced: Counter<u64>,
+    duplicate_names: Counter<u64>,
     partition_errors: Counter<u64>,
     late: Counter<u64>,
     erasures: Counter<u64>,
@@ -80,6 +81,7 @@ impl Metrics {
                 .with_description("commits refused because the partition has another owner")
                 .with_unit("{commit}")
                 .build(),
+            duplicate_names: duplicate_names(meter),
             partition_errors: partition_errors(meter),
             late: meter
                 .u64_counter("portrait_feature_late_events")
@@ -187,6 +189,11 @@ impl Metrics {
         self.fenced.add(1, &[]);
     }
 
+    /// Counts a claim refused because another process of this name holds the lease.
+    pub(crate) fn duplicate_name(&self) {
+        self.duplicate_names.add(1, &[]);
+    }
+
     fn shadow_counts(&self, profile: &'static str, counts: &PredictionCounts) {
         let rows = [
             ("action", "true", counts.actions_hit),
@@ -250,6 +257,14 @@ fn freshness(meter: &Meter) -> Histogram<f64> {
     let description = "from the acceptance of a commit's newest record to the moment it can be queried";
     let boundaries = vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
     histogram.with_description(description).with_boundaries(boundaries).build()
+}
+
+/// Creates the counter of claims that another process of the same name prevented.
+fn duplicate_names(meter: &Meter) -> Counter<u64> {
+    let counter = meter.u64_counter("portrait_feature_duplicate_names").with_unit("{claim}");
+    let description =
+        "claims of a partition that another process of the same name holds; give each process its own name";
+    counter.with_description(description).build()
 }
 
 /// Creates the counter of errors that stalled a partition.

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use portrait_profile::{PartitionLedger, Timestamp};
 use portrait_proto::v1;
-use portrait_store::{LeaseToken, Member, WorkerStore};
+use portrait_store::{Member, PartitionMeta, WorkerStore};
 
 /// Lists the status of all partitions in order; `now` is the wall clock.
 ///
@@ -27,7 +27,7 @@ pub(crate) async fn list(store: &dyn WorkerStore, now: Timestamp) -> Result<Vec<
             late_total: meta.counters.late,
             blocked_total: meta.counters.blocked,
             // A token without a member is that of a process that left or crashed: then the partition has no owner.
-            owner: owner_name(meta.token, &members),
+            owner: owner_name(&meta, &members),
             swept_model_version: ledger.swept().map_or(0, |(version, _)| version.get()),
         });
     }
@@ -35,7 +35,11 @@ pub(crate) async fn list(store: &dyn WorkerStore, now: Timestamp) -> Result<Vec<
 }
 
 /// Returns the name of the member that holds the lease; empty without one.
-fn owner_name(token: Option<LeaseToken>, members: &[Member]) -> String {
-    let owner = token.and_then(|token| members.iter().find(|member| member.nonce == token.nonce));
+fn owner_name(meta: &PartitionMeta, members: &[Member]) -> String {
+    let owner = members.iter().find(|member| match &meta.holder {
+        Some(holder) => **holder == *member.name,
+        // A release without names has the nonce of its leases as its id.
+        None => meta.token.is_some_and(|token| token.nonce.get() == member.id.get()),
+    });
     owner.map_or_else(String::new, |member| member.name.clone())
 }

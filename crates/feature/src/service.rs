@@ -1,4 +1,4 @@
-//! Builds the service, runs one worker per partition, and drains: each worker finishes its commit and releases its lease.
+//! Builds the service, runs one worker per assigned partition, and drains: each worker finishes its commit and releases its lease.
 
 use crate::assignment::{self, PartitionAssignment};
 use crate::config::ValidConfig;
@@ -7,14 +7,14 @@ use crate::grpc::Grpc;
 use crate::logs::OwnedLogs;
 use crate::metrics::Metrics;
 use crate::storage;
-use crate::worker::PartitionWorker;
+use crate::workers::PartitionWorkers;
 use portrait_learning::ServedModel;
 use portrait_proto::v1::feature_service_server::{self, FeatureServiceServer};
 use portrait_runtime::SharedClock;
 use portrait_runtime::telemetry::Instruments;
 use portrait_store::{Nonce, ProfileClock, WorkerStore};
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,8 @@ pub struct FeatureService {
 }
 
 impl FeatureService {
-    /// Builds the service; no task runs yet. `name` identifies this process for people.
+    /// Builds the service; no task runs yet. `name` identifies this process: no other one may run under it at
+    /// the same time, and one that restarts under it takes back its partitions.
     pub fn build(
         store: Arc<dyn WorkerStore>,
         name: String,
@@ -50,11 +51,12 @@ impl FeatureService {
             metrics,
             tracer: instruments.tracer,
             nonce,
-            name,
+            name: name.into(),
             ownership,
             model,
             rewritten_at_ms,
             logs: OwnedLogs::default(),
+            duplicate_name_logged: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared), assignment: watch::Sender::new(PartitionAssignment::default()) }
     }
@@ -86,13 +88,8 @@ impl FeatureService {
             shutdown.clone(),
         ));
         tracker.spawn(storage::run(Arc::clone(&self.shared), shutdown.clone()));
-        // Every process has a worker for every partition. It sleeps until the assignment contains its partition, so that a
-        // change of members needs no tasks to be created or stopped.
-        for partition in self.shared.store.layout().partitions.all() {
-            let worker =
-                PartitionWorker::new(Arc::clone(&self.shared), self.assignment.subscribe(), partition);
-            tracker.spawn(worker.run(shutdown.clone()));
-        }
+        let workers = PartitionWorkers::new(Arc::clone(&self.shared), self.assignment.subscribe());
+        tracker.spawn(workers.run(shutdown.clone()));
         tracker.close();
         tokio::spawn(async move { tracker.wait().await })
     }

@@ -1,5 +1,5 @@
-//! Worker of one partition: acquires the lease, reads the log after `applied_through`, folds and commits, until shutdown or
-//! until the partition is assigned elsewhere. Between two pages of the log it renews, trims, and sweeps one page of profiles.
+//! Worker of one assigned partition: acquires the lease, reads the log after `applied_through`, folds and commits, until shutdown
+//! or until the partition is assigned elsewhere. Between two pages of the log it renews, trims, and sweeps one page of profiles.
 //!
 //! ```text
 //! assigned ──> acquire ──> meta, tombstones ──> read_log ──> load, look up ids ──> fold ──> commit ──┐
@@ -27,6 +27,7 @@ use crate::spans::CommitSpans;
 use cleanup::ErasureCleanup;
 use owner::{BACKOFF_MIN, PartitionOwner};
 use portrait_profile::{PartitionId, PartitionLedger, Timestamp};
+use portrait_store::{Acquisition, LeaseClaim};
 use std::sync::Arc;
 use std::time::Duration;
 use sweep::ModelSweep;
@@ -43,11 +44,17 @@ const COALESCE_ABOVE: Duration = Duration::from_millis(4);
 /// to 0.46-0.51 of a bare worker loop, and the p50 at half load from 1-2 ms to 2-4 ms (`docs/results/bench.md`).
 const COALESCE_FOR: Duration = Duration::from_millis(6);
 
+/// Pause of a worker whose partition belongs to another process of the same name. Only the end of that process frees the lease,
+/// so claims are rarer than after a lost lease; its end is noticed this much later than its time to live.
+const DUPLICATE_NAME_PAUSE: Duration = Duration::from_secs(1);
+
 /// Worker of one partition.
 pub(crate) struct PartitionWorker {
     owner: PartitionOwner,
     /// Current partitions of this process.
     assignment: watch::Receiver<PartitionAssignment>,
+    /// True if the next claim ends the lease of an earlier process of this name.
+    takes_back: bool,
     renewed_at: Timestamp,
     trims: TrimSchedule,
     /// Scan of all profiles for a new model or for erasures.
@@ -62,19 +69,31 @@ enum OwnershipEnd {
     Released,
     /// Another worker has the lease or may have it soon: there is nothing to release.
     LeaseLost,
+    /// Another process with the name of this one has the lease.
+    DuplicateName,
+}
+
+/// Outcome of an attempt to acquire the lease.
+enum Claimed {
+    /// The lease is acquired; the partition is at this position.
+    Owned(OwnedPosition),
+    /// Nothing is acquired.
+    Refused(OwnershipEnd),
 }
 
 impl PartitionWorker {
-    /// Creates a worker without a lease.
+    /// Creates a worker without a lease. `takes_back`: its first claim ends the lease of an earlier process of this name.
     pub(crate) fn new(
         shared: Arc<FeatureContext>,
         assignment: watch::Receiver<PartitionAssignment>,
         partition: PartitionId,
+        takes_back: bool,
     ) -> Self {
         let trims = TrimSchedule::new(shared.now());
         Self {
             owner: PartitionOwner::new(shared, partition),
             assignment,
+            takes_back,
             renewed_at: Timestamp::EPOCH,
             trims,
             sweep: ModelSweep::default(),
@@ -82,23 +101,25 @@ impl PartitionWorker {
         }
     }
 
-    /// Owns the partition whenever it is assigned to this process and the lease is free, until `shutdown`.
-    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+    /// Owns the partition whenever the lease is free, until `shutdown` or until it is assigned elsewhere; returns the partition.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> PartitionId {
         let partition = self.owner.partition;
-        loop {
-            let assigned = self.assignment.wait_for(|assignment| assignment.contains(partition));
-            // The assignment channel closed: the process shuts down.
-            if !matches!(shutdown.run_until_cancelled(assigned).await, Some(Ok(_))) {
-                return;
-            }
+        while self.is_assigned() && !shutdown.is_cancelled() {
             let pause = match self.run_lease(&shutdown).await {
                 Ok(OwnershipEnd::Released) => Duration::ZERO,
                 // The other lease runs for seconds: trying at once would only load the store.
                 Ok(OwnershipEnd::LeaseLost) => BACKOFF_MIN,
+                // Only the end of the other process frees the lease.
+                Ok(OwnershipEnd::DuplicateName) => DUPLICATE_NAME_PAUSE,
                 Err(error) => self.owner.back_off(&error),
             };
             let _ = tokio::time::timeout(pause, shutdown.cancelled()).await;
         }
+        partition
+    }
+
+    fn is_assigned(&self) -> bool {
+        self.assignment.borrow().contains(self.owner.partition)
     }
 
     /// Runs one ownership, from the acquired lease to its end.
@@ -107,8 +128,9 @@ impl PartitionWorker {
         self.owner.clear();
         self.sweep = ModelSweep::default();
         self.cleanup = ErasureCleanup::default();
-        let Some(position) = self.acquire().await? else {
-            return Ok(OwnershipEnd::LeaseLost);
+        let position = match self.acquire().await? {
+            Claimed::Owned(position) => position,
+            Claimed::Refused(end) => return Ok(end),
         };
         self.owner.shared.ownership.send_modify(|ownership| ownership.owned += 1);
         let token = position.token;
@@ -123,15 +145,26 @@ impl PartitionWorker {
         end
     }
 
-    /// Acquires the lease and loads the state of the partition. `None`: another worker has the lease.
-    async fn acquire(&mut self) -> Result<Option<OwnedPosition>, Error> {
+    /// Acquires the lease and loads the state of the partition.
+    async fn acquire(&mut self) -> Result<Claimed, Error> {
+        let shared = &self.owner.shared;
         // The time before the request: the lease never counts as longer than the store counts it.
-        let now = self.owner.shared.now();
-        let ttl = self.owner.shared.config.lease_ttl;
-        let Some(token) =
-            self.owner.shared.store.acquire(self.owner.partition, self.owner.shared.nonce, ttl, now).await?
-        else {
-            return Ok(None);
+        let now = shared.now();
+        let claim = LeaseClaim {
+            takes_back: self.takes_back,
+            ..LeaseClaim::new(shared.nonce, Arc::clone(&shared.name))
+        };
+        let acquisition =
+            shared.store.acquire(self.owner.partition, &claim, shared.config.lease_ttl, now).await?;
+        // Only after an answer: a claim whose result is unknown may not have reached the store.
+        self.takes_back = false;
+        let token = match acquisition {
+            Acquisition::Acquired(token) => token,
+            Acquisition::Held { by: Some(name) } if name == shared.name => {
+                shared.duplicate_name();
+                return Ok(Claimed::Refused(OwnershipEnd::DuplicateName));
+            }
+            Acquisition::Held { .. } => return Ok(Claimed::Refused(OwnershipEnd::LeaseLost)),
         };
         self.renewed_at = now;
         // Read after the acquisition: from here on no other owner can commit. A commit of this
@@ -142,7 +175,7 @@ impl PartitionWorker {
         self.owner.load_tombstones().await?;
         let extent = LogExtent { bytes: meta.log_bytes, oldest_at: None };
         self.owner.shared.logs.note(self.owner.partition, extent);
-        Ok(Some(OwnedPosition {
+        Ok(Claimed::Owned(OwnedPosition {
             token,
             commit_no: meta.commit_no,
             applied_through: meta.applied_through,
@@ -159,7 +192,7 @@ impl PartitionWorker {
         shutdown: &CancellationToken,
     ) -> Result<OwnershipEnd, Error> {
         loop {
-            if shutdown.is_cancelled() || !self.assignment.borrow().contains(self.owner.partition) {
+            if shutdown.is_cancelled() || !self.is_assigned() {
                 return Ok(OwnershipEnd::Released);
             }
             if !self.renew_if_due(&position).await? {

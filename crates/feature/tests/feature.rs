@@ -1,4 +1,5 @@
 //! Feature service over a store with injected faults: exactly-once commits, leases, erasures, segments and vectors.
+//! And a simulation of many workers on virtual time.
 
 mod feature {
     mod commits;
@@ -7,5 +8,6 @@ mod feature {
     mod leases;
     mod log_bytes;
     mod segments;
+    mod simulation;
     mod vectors;
 }

@@ -31,6 +31,8 @@ pub(crate) struct ModelContext {
     pub(crate) metrics: Metrics,
     /// Identity of this process in the training lease.
     pub(crate) nonce: Nonce,
+    /// Name of this process; one that restarts under it takes back its training lease.
+    pub(crate) name: Arc<str>,
     /// Registry as last read from the store; written by one task.
     pub(crate) registry: watch::Sender<Registry>,
     /// Result of the newest drift check; none before the first.

@@ -15,7 +15,7 @@ use crate::train::{self, TrainedModel, TrainingTask};
 use portrait_profile::{ModelVersion, PartitionLedger, TimeDelta, Timestamp};
 use portrait_proto::status::with_causes;
 use portrait_proto::v1::{DriftStatus, TrainingCause};
-use portrait_store::{LeaseToken, Registry};
+use portrait_store::{Acquisition, LeaseClaim, LeaseToken, Registry};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -43,6 +43,8 @@ pub(crate) struct Trainer {
     quiet_checks: u32,
     /// Parts of interrupted trainings may be stored; false once they are removed.
     may_have_orphans: bool,
+    /// True if the next claim of the training lease ends that of an earlier process of this name.
+    takes_back: bool,
 }
 
 /// Training that a trigger has made due.
@@ -73,6 +75,7 @@ impl Trainer {
             seen_applied: 0,
             quiet_checks: 0,
             may_have_orphans: true,
+            takes_back: true,
         }
     }
 
@@ -121,14 +124,14 @@ impl Trainer {
             self.may_have_orphans = false;
             return Ok(());
         }
-        let store = Arc::clone(&self.shared.store);
-        let ttl = self.shared.config.lease_ttl;
-        // Held by the trainer that may have stored them: its lease ends, or it publishes them.
-        let Some(token) = store.acquire_training(self.shared.nonce, ttl, self.shared.now()).await? else {
-            return Ok(());
+        let token = match self.acquire_lease(self.shared.config.lease_ttl).await {
+            Ok(token) => token,
+            // Held by the trainer that may have stored them: its lease ends, or it publishes them.
+            Err(Error::Busy) => return Ok(()),
+            Err(error) => return Err(error),
         };
         let removed = orphans::remove(&self.shared, token).await;
-        store.release_training(token).await?;
+        self.shared.store.release_training(token).await?;
         self.may_have_orphans = removed.is_err();
         removed
     }
@@ -276,8 +279,7 @@ impl Trainer {
     ) -> Result<Activation, Error> {
         let store = Arc::clone(&self.shared.store);
         let ttl = self.shared.config.lease_ttl;
-        let lease = store.acquire_training(self.shared.nonce, ttl, self.shared.now()).await?;
-        let token = lease.ok_or(Error::Busy)?;
+        let token = self.acquire_lease(ttl).await?;
         // The renewal task ends with this call, also if the training is abandoned.
         #[expect(clippy::disallowed_methods, reason = "aborted when the training ends")]
         let renewal = AbortOnDropHandle::new(tokio::spawn(renew_lease(Arc::clone(&self.shared), token)));
@@ -290,6 +292,30 @@ impl Trainer {
         drop(renewal);
         store.release_training(token).await?;
         trained
+    }
+
+    /// Acquires the training lease; `Busy` while another process trains.
+    async fn acquire_lease(&mut self, ttl: TimeDelta) -> Result<LeaseToken, Error> {
+        let shared = &self.shared;
+        let claim = LeaseClaim {
+            takes_back: self.takes_back,
+            ..LeaseClaim::new(shared.nonce, Arc::clone(&shared.name))
+        };
+        let acquisition = shared.store.acquire_training(&claim, ttl, shared.now()).await?;
+        // The training of an earlier process ended with it. From the second claim on, one under this name is that of a live process.
+        self.takes_back = false;
+        match acquisition {
+            Acquisition::Acquired(token) => Ok(token),
+            Acquisition::Held { by } => {
+                if by.as_ref() == Some(&shared.name) {
+                    tracing::error!(
+                        name = &*shared.name,
+                        "another process trains under this name: give each process its own profiles.node"
+                    );
+                }
+                Err(Error::Busy)
+            }
+        }
     }
 
     async fn train_with(

@@ -32,9 +32,11 @@ pub struct ModelService {
 }
 
 impl ModelService {
-    /// Builds the service without starting tasks. Vectors come from the `FeatureService` behind `features`.
+    /// Builds the service without starting tasks. Vectors come from the `FeatureService` behind `features`; `name`
+    /// identifies this process, which takes back the training lease of an earlier one of that name.
     pub fn build(
         store: Arc<dyn TrainingStore>,
+        name: String,
         features: Peer,
         clock: SharedClock,
         with: &Instruments,
@@ -48,6 +50,7 @@ impl ModelService {
             config,
             metrics: Metrics::new(&with.meter),
             nonce: Nonce::random(),
+            name: name.into(),
             registry: watch::Sender::new(Registry::default()),
             drift: watch::Sender::new(None),
             nodes: NodeRegistry::default(),

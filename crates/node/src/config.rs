@@ -53,7 +53,7 @@ pub struct ProfilesConfig {
     /// few changed parts are served sooner, by the time to read and decode a part (100 MB: about a second).
     pub models_kept: ByteSize,
     /// Name of this process in the status of models and partitions; empty: its address, or the host name if it listens on every
-    /// address.
+    /// address. No two processes of a role may share it: one that restarts under its name takes back its leases at once.
     pub node: String,
 }
 

@@ -73,7 +73,14 @@ impl RoleServices {
             }),
             model: role.has(NodeRole::Model).then(|| {
                 let features = deps.features.clone();
-                ModelService::build(store(), features, clock(), &instruments("portrait-model"), model)
+                ModelService::build(
+                    store(),
+                    deps.node.clone(),
+                    features,
+                    clock(),
+                    &instruments("portrait-model"),
+                    model,
+                )
             }),
             query: role.has(NodeRole::Query).then(|| {
                 QueryService::build(

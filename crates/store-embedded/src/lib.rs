@@ -6,8 +6,6 @@ mod disk_space;
 mod format;
 mod id_filter;
 mod keys;
-mod lease;
-mod membership;
 mod models;
 mod partition_cell;
 mod partition_state;

@@ -1,7 +1,7 @@
 //! Models in the embedded backend: registry and training lease are one value, the parts are stored beside it. Only the writer
 //! thread changes them; readers see the state on disk.
 
-use super::lease::Lease;
+use portrait_store::backend::lease::Lease;
 use portrait_store::{Registry, RegistryChange, RegistryNo, Result};
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,9 @@
 //! State of one partition: lease, positions, counters, note. Only the writer thread changes it. The same value passes from the
 //! writer's memory to the disk, and then to the readers.
 
-use super::lease::Lease;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Timestamp};
+use portrait_store::backend::lease::Lease;
 use portrait_store::backend::log_size::LogSize;
 use portrait_store::{
     Commit, CommitNo, Counters, Error, FeedSeq, Generations, LogSeq, PartitionMeta, Result,
@@ -102,6 +102,7 @@ impl PartitionState {
     pub(super) fn meta(&self, generations: &PartitionGenerations) -> PartitionMeta {
         PartitionMeta {
             token: self.lease.token(),
+            holder: self.lease.holder(),
             commit_no: self.commit_no,
             applied_through: self.applied_through,
             log_end: self.log_end,

@@ -3,7 +3,6 @@
 use super::disk_space::{self, DiskSpace, FreeBytes};
 use super::format;
 use super::keys::{self, Keyspaces};
-use super::membership::Membership;
 use super::models::ModelState;
 use super::partition_cell::PartitionCell;
 use super::partition_state::{PartitionGenerations, PartitionState};
@@ -12,6 +11,7 @@ use super::tuning::{BACKGROUND_THREADS, JOURNALS_BYTES};
 use super::writer::{WriteJob, Writer};
 use fjall::{Database, PersistMode};
 use portrait_profile::{PartitionCount, PartitionId, TimeDelta};
+use portrait_store::backend::membership::Membership;
 use portrait_store::backend::single_flight::SingleFlight;
 use portrait_store::{Error, GenerationId, Generations, Layout, Limits, Nonce, Result};
 use std::path::{Path, PathBuf};

@@ -13,8 +13,8 @@ use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use portrait_store::backend::block::{self, Block};
 use portrait_store::backend::dead;
 use portrait_store::{
-    AckLevel, Appended, CatalogueEntry, Commit, Committed, Error, FeedSeq, Layout, LeaseToken, LogSeq, Nonce,
-    PartName, Position, Result,
+    AckLevel, Acquisition, Appended, CatalogueEntry, Commit, Committed, Error, FeedSeq, Layout, LeaseClaim,
+    LeaseToken, LogSeq, PartName, Position, Result,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -39,10 +39,10 @@ pub(super) enum WriteJob {
     /// Acquires the lease of a partition.
     Acquire {
         partition: PartitionId,
-        nonce: Nonce,
+        claim: LeaseClaim,
         ttl: TimeDelta,
         now: Timestamp,
-        reply: ReplySender<Option<LeaseToken>>,
+        reply: ReplySender<Acquisition>,
     },
     /// Extends the lease of a partition.
     Renew {
@@ -185,9 +185,9 @@ impl Writer {
                 let committed = self.commit(batch, partition, *commit);
                 batch.reply(reply, committed);
             }
-            WriteJob::Acquire { partition, nonce, ttl, now, reply } => {
-                let token = self.state(batch, partition).lease.acquire(nonce, ttl, now);
-                batch.reply(reply, Ok(token));
+            WriteJob::Acquire { partition, claim, ttl, now, reply } => {
+                let acquisition = self.state(batch, partition).lease.acquire(&claim, ttl, now);
+                batch.reply(reply, Ok(acquisition));
             }
             WriteJob::Renew { partition, token, ttl, now, reply } => {
                 let is_held = self.state(batch, partition).lease.renew(token, ttl, now);

@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use portrait_profile::{PartitionCount, TimeDelta, Timestamp};
 use portrait_store::{
-    AckLevel, CatalogueStore, Commit, Counters, Error, LogSeq, LogStore, Nonce, OwnerStore, Position,
-    PositionFate, ProfileKey, ProfileStore, SeenQuery, StoreInfo,
+    AckLevel, CatalogueStore, Commit, Counters, Error, LeaseClaim, LogSeq, LogStore, Nonce, OwnerStore,
+    Position, PositionFate, ProfileKey, ProfileStore, SeenQuery, StoreInfo,
 };
 use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use std::path::Path;
@@ -16,6 +16,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+fn claim(nonce: u128) -> LeaseClaim {
+    LeaseClaim::new(Nonce::new(nonce), "worker")
+}
 
 fn options() -> EmbeddedOptions {
     EmbeddedOptions { partitions: PartitionCount::new(2), reserve_bytes: 0, ..EmbeddedOptions::default() }
@@ -35,9 +39,10 @@ async fn data_survives_a_reopen_and_generations_are_new() {
         .await
         .expect("there is space");
     let token = store
-        .acquire(partition, Nonce::new(1), TimeDelta::from_days(1), NOW)
+        .acquire(partition, &claim(1), TimeDelta::from_days(1), NOW)
         .await
         .expect("there")
+        .token()
         .expect("free");
     let key = ProfileKey(Bytes::from_static(b"u"));
     let seen = SeenQuery { id: portrait_profile::SeenId::from_bits(3), arrived_at: NOW };
@@ -84,8 +89,8 @@ async fn data_survives_a_reopen_and_generations_are_new() {
         after.log_generations.fate(position, after.log_end)
     };
     assert_eq!((fate(3), fate(4)), (PositionFate::Valid, PositionFate::BeyondEnd));
-    let next = store.acquire(partition, Nonce::new(2), TimeDelta::from_days(1), NOW).await.expect("there");
-    assert!(next.is_some_and(|next| next.epoch > token.epoch), "leases end with the process");
+    let next = store.acquire(partition, &claim(2), TimeDelta::from_days(1), NOW).await.expect("there");
+    assert!(next.token().is_some_and(|next| next.epoch > token.epoch), "leases end with the process");
 }
 
 #[test]
@@ -175,9 +180,10 @@ async fn a_full_disk_accepts_commits_and_refuses_appends() {
         assert!(begun.elapsed() < Duration::from_secs(20), "appends go on on a full disk");
     }
     let token = store
-        .acquire(partition, Nonce::new(1), TimeDelta::from_days(1), NOW)
+        .acquire(partition, &claim(1), TimeDelta::from_days(1), NOW)
         .await
         .expect("there")
+        .token()
         .expect("free");
     let expected = store.meta(partition).await.expect("there").commit_no;
     let commit = Commit {
@@ -236,9 +242,10 @@ async fn rewritten_files_hold_no_deleted_data() {
     let record = Bytes::from_static(WORDS.as_bytes());
     store.append(partition, vec![record.clone()], NOW, AckLevel::Disk).await.expect("there is space");
     let token = store
-        .acquire(partition, Nonce::new(1), TimeDelta::from_days(1), NOW)
+        .acquire(partition, &claim(1), TimeDelta::from_days(1), NOW)
         .await
         .expect("there")
+        .token()
         .expect("free");
     let key = ProfileKey(record.clone());
     let mut commit = Commit {

@@ -11,7 +11,8 @@
 //! {prefix:7}:changes   stream  blocks of changes                  {prefix:items:3}       hash   item id -> item
 //! {prefix:7}:dead      stream  dead letters
 //! {prefix:7}:windows   zset    numbers of existing windows        {prefix:7}:bell        channel of a partition
-//! {prefix:workers}     hash    nonce -> expiry, name
+//! {prefix:workers}     hash    id -> expiry, name                 {prefix:workers}:list  string version and list of the members
+//! {prefix:workers}:expiries zset ids by expiry, an index of it
 //! {prefix:7}:tombstones hash  pseudonym -> tombstone
 //! {prefix:7}:seen:N    string  ids of window N, in order            {prefix:models}:bell   channel of the models
 //!                                                                 {prefix:models}:parts  set    names of all parts

@@ -15,6 +15,7 @@ mod failure;
 mod forget;
 mod items;
 mod keys;
+mod known_members;
 mod layout;
 mod listener;
 mod membership;

@@ -12,14 +12,15 @@ use super::store::RedisStore;
 use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use portrait_store::backend::log_size::LogSize;
 use portrait_store::{
-    CommitNo, Counters, Epoch, FeedSeq, GenerationId, Generations, Layout, LeaseToken, LogSeq, Nonce,
-    PartitionMeta, Result,
+    Acquisition, CommitNo, Counters, Epoch, FeedSeq, GenerationId, Generations, Layout, LeaseClaim,
+    LeaseToken, LogSeq, Nonce, PartitionMeta, Result,
 };
 use redis::Value;
+use std::sync::Arc;
 
 /// Fields of the hash in the order in which they are read. The names are stored and stay as they are; `home` holds the incarnation
 /// of the server that wrote last.
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 20] = [
     "home",
     "generations",
     "token",
@@ -39,12 +40,13 @@ const FIELDS: [&str; 19] = [
     "c_late",
     "c_blocked",
     "note",
+    "holder",
 ];
 
 /// Action on a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LeaseAction {
-    Acquire(Nonce),
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LeaseAction<'a> {
+    Acquire(&'a LeaseClaim),
     Renew(LeaseToken),
     Release(LeaseToken),
 }
@@ -116,25 +118,25 @@ impl RedisStore {
         self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await.map(|_| ())
     }
 
-    /// Acts on a partition's lease; returns its token if the action was allowed.
+    /// Acts on a partition's lease; renewals and releases are allowed if they return `Acquired`.
     pub(super) async fn lease(
         &self,
         partition: PartitionId,
-        action: LeaseAction,
+        action: LeaseAction<'_>,
         ttl: TimeDelta,
         now: Timestamp,
-    ) -> Result<Option<LeaseToken>> {
+    ) -> Result<Acquisition> {
         let tagged = self.keys.partition(partition);
         self.change_lease(&tagged, "meta", fresh_nonce(), action, ttl, now).await
     }
 
-    /// Acts on the training lease; returns its token if the action was allowed.
+    /// Acts on the training lease as [`Self::lease`] does on a partition's.
     pub(super) async fn training(
         &self,
-        action: LeaseAction,
+        action: LeaseAction<'_>,
         ttl: TimeDelta,
         now: Timestamp,
-    ) -> Result<Option<LeaseToken>> {
+    ) -> Result<Acquisition> {
         // The registry is stored by a trainer's token and not by positions, so it has no generations.
         let tagged = self.keys.models();
         self.change_lease(&tagged, "registry", String::new(), action, ttl, now).await
@@ -145,14 +147,14 @@ impl RedisStore {
         tagged: &TaggedKeys,
         key: &str,
         generation: String,
-        action: LeaseAction,
+        action: LeaseAction<'_>,
         ttl: TimeDelta,
         now: Timestamp,
-    ) -> Result<Option<LeaseToken>> {
-        let (name, holder) = match action {
-            LeaseAction::Acquire(nonce) => ("acquire", format!("{:032x}", nonce.get())),
-            LeaseAction::Renew(token) => ("renew", token_text(token)),
-            LeaseAction::Release(token) => ("release", token_text(token)),
+    ) -> Result<Acquisition> {
+        let (action, holder, claim) = match action {
+            LeaseAction::Acquire(claim) => ("acquire", format!("{:032x}", claim.nonce.get()), Some(claim)),
+            LeaseAction::Renew(token) => ("renew", token_text(token), None),
+            LeaseAction::Release(token) => ("release", token_text(token), None),
         };
         // An empty argument makes the script use the server's clock.
         let clock = match self.lease_clock {
@@ -160,11 +162,18 @@ impl RedisStore {
             LeaseClock::Caller => now.millis().to_string(),
         };
         let call = ScriptCall::new(&scripts::LEASE, vec![tagged.key(key)]);
-        let call = call.arg(name).arg(generation).arg(holder).number(ttl.millis()).arg(clock);
+        let mut call = call.arg(action).arg(generation).arg(holder).number(ttl.millis()).arg(clock);
+        if let Some(claim) = claim {
+            call = call.arg(claim.name.as_bytes().to_vec()).number(u8::from(claim.takes_back));
+        }
         let reply =
             self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await?;
-        let token = super::reply::text(&reply).map(read_token).transpose()?;
-        Ok(token)
+        let mut reply = ReplyFields::of(reply, "a lease")?;
+        match reply.text()?.as_str() {
+            "acquired" => Ok(Acquisition::Acquired(read_token(&reply.text()?)?)),
+            "held" => Ok(Acquisition::Held { by: known_name(reply.text()?) }),
+            _ => Err(UnexpectedReply("a lease").into()),
+        }
     }
 }
 
@@ -172,14 +181,16 @@ impl RedisStore {
 fn read_state(state: &mut ReplyFields) -> Result<PartitionMeta, UnexpectedReply> {
     let (log_generations, feed_generations) = read_generations(&state.text()?)?;
     let token = state.text()?;
+    // The field does not exist before the first owner.
+    let token = if token.is_empty() { None } else { Some(read_token(&token)?) };
     let commit_no = CommitNo::new(state.number()?);
     let applied_through = LogSeq::new(state.number()?);
     let log_end = LogSeq::new(state.number()?);
     let log_trimmed = LogSeq::new(state.number()?);
     let log_size = LogSize { bytes: state.number()?, from: state.number()?, end: state.number()? };
-    Ok(PartitionMeta {
-        // The field does not exist before the first owner.
-        token: if token.is_empty() { None } else { Some(read_token(&token)?) },
+    let mut meta = PartitionMeta {
+        token,
+        holder: None,
         commit_no,
         applied_through,
         log_end,
@@ -198,7 +209,9 @@ fn read_state(state: &mut ReplyFields) -> Result<PartitionMeta, UnexpectedReply>
             blocked: state.number()?,
         },
         note: state.bytes()?.unwrap_or_default(),
-    })
+    };
+    meta.holder = read_holder(&state.text()?, token);
+    Ok(meta)
 }
 
 /// Parses generations: `(nonce:first record:first change;)*`.
@@ -222,9 +235,20 @@ fn read_generations(text: &str) -> Result<(Generations<LogSeq>, Generations<Feed
     read.ok_or(UnexpectedReply(NAME))
 }
 
-/// Returns whether a lease script allowed the action.
-pub(super) fn was_held(token: Option<LeaseToken>) -> bool {
-    token.is_some()
+/// Parses the stored holder, `nonce name`; none if it is not that of `token`: a release without names writes the token alone.
+fn read_holder(text: &str, token: Option<LeaseToken>) -> Option<Arc<str>> {
+    let (nonce, name) = text.split_once(' ')?;
+    (read_nonce(nonce).ok() == Some(token?.nonce)).then(|| name.into())
+}
+
+/// Returns a name that is not empty.
+fn known_name(name: String) -> Option<Arc<str>> {
+    (!name.is_empty()).then(|| name.into())
+}
+
+/// Returns whether a lease script allowed a renewal or release.
+pub(super) fn was_held(acquisition: Acquisition) -> bool {
+    acquisition.token().is_some()
 }
 
 /// Parses the generation in a script's reply.
@@ -244,6 +268,21 @@ mod tests {
         for text in ["", "7", "x:1", "7:xyz"] {
             assert!(read_token(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_holder_counts_only_with_the_nonce_of_its_token() {
+        let token = LeaseToken { epoch: Epoch::new(7), nonce: Nonce::new(11) };
+        let stored = format!("{:032x} http://features 1:50051", 11);
+        assert_eq!(read_holder(&stored, Some(token)).as_deref(), Some("http://features 1:50051"));
+        let later = LeaseToken { epoch: Epoch::new(8), nonce: Nonce::new(12) };
+        assert_eq!(
+            read_holder(&stored, Some(later)),
+            None,
+            "a release without names acquired the lease since"
+        );
+        assert_eq!(read_holder("", Some(token)), None);
+        assert_eq!(read_holder(&stored, None), None);
     }
 
     #[test]

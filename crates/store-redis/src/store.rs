@@ -4,6 +4,7 @@ use super::checks;
 use super::cluster::{ClusterClient, DurabilityPolicy, WriteConcern};
 use super::dialer::Dialer;
 use super::keys::RedisKeys;
+use super::known_members::KnownMembers;
 use super::layout;
 use super::listener::Listener;
 use super::notifier::Notifier;
@@ -11,7 +12,7 @@ use super::options::{LeaseClock, RedisOptions};
 use super::seen_cache::SeenIdCache;
 use portrait_store::backend::single_flight::SingleFlight;
 use portrait_store::{AckLevel, Layout, Limits, Result};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Store on Redis, standalone or cluster.
@@ -27,6 +28,8 @@ pub struct RedisStore {
     /// Cached ids of each partition; may be dropped at any time, and are then read again.
     pub(super) seen_caches: Vec<tokio::sync::Mutex<SeenIdCache>>,
     pub(super) rewrites: SingleFlight,
+    /// Members as last read, which a heartbeat need not send again.
+    pub(super) known_members: Mutex<Arc<KnownMembers>>,
     /// Guard that ends the listener when the store is dropped.
     _listening: DropGuard,
 }
@@ -75,6 +78,7 @@ impl RedisStore {
             notifier,
             seen_caches: layout.partitions.all().map(|_| Default::default()).collect(),
             rewrites: SingleFlight::default(),
+            known_members: Mutex::default(),
             _listening: ended.drop_guard(),
         })
     }

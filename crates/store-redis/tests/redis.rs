@@ -1,5 +1,5 @@
 //! Behaviour of the Redis backend alone: exhausted memory, servers that restart, hang, lose data or move slots, lost replies,
-//! unavailable replicas, and servers and settings that are refused.
+//! unavailable replicas, members of two releases, and servers and settings that are refused.
 
 #![allow(clippy::disallowed_methods, reason = "a test owns its tasks")]
 
@@ -7,6 +7,7 @@ mod redis {
     mod fixture;
     mod log_sizes;
     mod losses;
+    mod members;
     mod openings;
     mod persistence;
     mod replication;

@@ -59,6 +59,9 @@ macro_rules! conformance_checks {
             leases::a_running_lease_excludes_other_owners;
             leases::a_lease_that_ended_goes_to_the_next_with_a_higher_epoch;
             leases::only_the_owner_renews_and_releases;
+            leases::a_restarted_process_takes_back_the_lease_of_its_name;
+            leases::a_claim_takes_back_no_lease_of_another_name;
+            leases::a_restarted_member_replaces_the_one_of_its_name;
             leases::members_last_until_they_deregister_or_miss_heartbeats;
             commits::everything_in_a_commit_happens;
             commits::a_commit_of_another_token_or_number_changes_nothing;
@@ -85,6 +88,7 @@ macro_rules! conformance_checks {
             models::a_model_is_published_activated_and_read_back;
             models::a_change_from_a_stale_registry_is_refused;
             models::one_owner_trains_until_its_lease_ends;
+            models::a_restarted_trainer_takes_back_its_lease;
             models::parts_are_kept_by_the_name_of_their_bytes;
             models::a_waiting_reader_is_notified_of_a_model_change;
             commits::a_note_stays_until_the_next;

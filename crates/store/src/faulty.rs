@@ -3,10 +3,11 @@
 //! generation of a feed as after a fail-over.
 
 use crate::contract::{
-    AckLevel, Appended, CatalogueEntry, CatalogueStore, Commit, Committed, DeadLetter, FeedPage, FeedStore,
-    ItemPage, Layout, Limits, LogPage, LogStore, Member, MembershipStore, OwnerStore, PartName,
-    PartitionMeta, ProfileKey, ProfilePage, ProfileStore, Registry, RegistryChange, RegistryStore,
-    ScanCursor, SeenQuery, Store, StoreInfo, StoreSpace, TombstonePage, TombstoneStore, Trim, Trimmed,
+    AckLevel, Acquisition, Appended, CatalogueEntry, CatalogueStore, Commit, Committed, DeadLetter, FeedPage,
+    FeedStore, ItemPage, Layout, LeaseClaim, Limits, LogPage, LogStore, Member, MemberId, MembershipStore,
+    OwnerStore, PartName, PartitionMeta, ProfileKey, ProfilePage, ProfileStore, Registry, RegistryChange,
+    RegistryStore, ScanCursor, SeenQuery, Store, StoreInfo, StoreSpace, TombstonePage, TombstoneStore, Trim,
+    Trimmed,
 };
 use crate::error::{Error, Result};
 use crate::position::{FeedSeq, GenerationId, LeaseToken, LogSeq, Nonce, RegistryNo};
@@ -208,11 +209,11 @@ impl OwnerStore for FaultyStore {
     async fn acquire(
         &self,
         partition: PartitionId,
-        nonce: Nonce,
+        claim: &LeaseClaim,
         ttl: TimeDelta,
         now: Timestamp,
-    ) -> Result<Option<LeaseToken>> {
-        self.inner()?.acquire(partition, nonce, ttl, now).await
+    ) -> Result<Acquisition> {
+        self.inner()?.acquire(partition, claim, ttl, now).await
     }
 
     async fn renew(
@@ -349,11 +350,11 @@ impl RegistryStore for FaultyStore {
 
     async fn acquire_training(
         &self,
-        nonce: Nonce,
+        claim: &LeaseClaim,
         ttl: TimeDelta,
         now: Timestamp,
-    ) -> Result<Option<LeaseToken>> {
-        self.inner()?.acquire_training(nonce, ttl, now).await
+    ) -> Result<Acquisition> {
+        self.inner()?.acquire_training(claim, ttl, now).await
     }
 
     async fn renew_training(&self, token: LeaseToken, ttl: TimeDelta, now: Timestamp) -> Result<bool> {
@@ -387,7 +388,7 @@ impl MembershipStore for FaultyStore {
         self.inner()?.members(now).await
     }
 
-    async fn deregister(&self, nonce: Nonce) -> Result<()> {
-        self.inner()?.deregister(nonce).await
+    async fn deregister(&self, id: MemberId) -> Result<()> {
+        self.inner()?.deregister(id).await
     }
 }

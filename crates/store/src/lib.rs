@@ -18,11 +18,12 @@ mod position;
 mod profile_clock;
 
 pub use contract::{
-    AckLevel, Appended, CatalogueEntry, CatalogueStore, Commit, Committed, Counters, DeadLetter, FeedPage,
-    FeedStore, IntakeStore, ItemPage, Layout, Limits, LogPage, LogRecord, LogStore, MEMBER_NAME_MAX,
-    MEMBERS_MAX, Member, MembershipStore, OwnerStore, PartName, PartitionMeta, ProfileKey, ProfilePage,
-    ProfileStore, PublishedModel, ReadStore, Registry, RegistryChange, RegistryStore, ScanCursor, SeenQuery,
-    Store, StoreInfo, StoreSpace, TombstonePage, TombstoneStore, TrainingStore, Trim, Trimmed, WorkerStore,
+    AckLevel, Acquisition, Appended, CatalogueEntry, CatalogueStore, Commit, Committed, Counters, DeadLetter,
+    FeedPage, FeedStore, IntakeStore, ItemPage, Layout, LeaseClaim, Limits, LogPage, LogRecord, LogStore,
+    MEMBER_NAME_MAX, MEMBERS_MAX, Member, MemberId, MembershipStore, OwnerStore, PartName, PartitionMeta,
+    ProfileKey, ProfilePage, ProfileStore, PublishedModel, ReadStore, Registry, RegistryChange,
+    RegistryStore, ScanCursor, SeenQuery, Store, StoreInfo, StoreSpace, TombstonePage, TombstoneStore,
+    TrainingStore, Trim, Trimmed, WorkerStore,
 };
 pub use error::{Error, Result};
 pub use position::{

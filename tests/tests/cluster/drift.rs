@@ -13,7 +13,7 @@ use portrait_proto::v1::{
     TrackRequest, TrainModelRequest, TrainingCause,
 };
 use portrait_runtime::config::DurationSetting;
-use portrait_store::{Nonce, PartName, PublishedModel, RegistryChange, RegistryStore};
+use portrait_store::{LeaseClaim, Nonce, PartName, PublishedModel, RegistryChange, RegistryStore};
 use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use portrait_tests::{connect, wait_until};
 use std::time::Duration;
@@ -108,8 +108,9 @@ async fn publish_other_schema(folder: &std::path::Path) {
     let other = store.put_part(model.encode().into()).await.expect("kept");
     (part.name, part.size) = (other.get().to_be_bytes().to_vec(), model.encode().len() as u64);
     (manifest.version, manifest.schema_hash) = (model.version.get(), model.schema_hash);
-    let lease = store.acquire_training(Nonce::random(), TimeDelta::from_secs(60), Timestamp::EPOCH);
-    let token = lease.await.expect("a response").expect("the training lease is free");
+    let claim = LeaseClaim::new(Nonce::random(), "trainer");
+    let lease = store.acquire_training(&claim, TimeDelta::from_secs(60), Timestamp::EPOCH);
+    let token = lease.await.expect("a response").token().expect("the training lease is free");
     let manifest = prost::Message::encode_to_vec(&manifest).into();
     let published = PublishedModel { version: model.version, at: served.at, manifest };
     let change = RegistryChange {

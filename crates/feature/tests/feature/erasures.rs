@@ -12,8 +12,8 @@ use portrait_profile::{
 use portrait_proto::token::{ConsistencyToken, TokenEntry};
 use portrait_proto::v1::{ModelManifest, ModelPart};
 use portrait_store::{
-    Counters, LogSeq, LogStore, Nonce, OwnerStore, PublishedModel, RegistryChange, RegistryStore, StoreInfo,
-    TombstoneStore,
+    Counters, LeaseClaim, LogSeq, LogStore, Nonce, OwnerStore, PublishedModel, RegistryChange, RegistryStore,
+    StoreInfo, TombstoneStore,
 };
 use prost::Message;
 use std::collections::BTreeMap;
@@ -174,8 +174,9 @@ impl FeatureFixture {
         let manifest = ModelManifest { parts: vec![part], sampled_positions, ..Default::default() };
         let manifest = manifest.encode_to_vec().into();
         let version = ModelVersion::new(number).expect("not 0");
-        let lease = self.store.acquire_training(Nonce::new(7), TimeDelta::from_days(100), at(millis)).await;
-        let token = lease.expect("there").expect("no other trainer");
+        let claim = LeaseClaim::new(Nonce::new(7), "trainer");
+        let lease = self.store.acquire_training(&claim, TimeDelta::from_days(100), at(millis)).await;
+        let token = lease.expect("there").token().expect("no other trainer");
         let change = RegistryChange {
             expected: registry.registry_no,
             trainer: Some(token),

@@ -11,7 +11,8 @@ use portrait_profile::{
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::feature_service_server::{FeatureService as Handlers, FeatureServiceServer};
 use portrait_runtime::ManualClock;
-use portrait_runtime::telemetry::Instruments;
+use portrait_runtime::telemetry::trace::Tracing;
+use portrait_runtime::telemetry::{Metrics, Telemetry};
 use portrait_store::faulty::FaultyStore;
 use portrait_store::{
     AckLevel, FeedSeq, FeedStore, LogSeq, LogStore, PartitionMeta, ProfileClock, ProfileStore, Store,
@@ -36,6 +37,7 @@ pub(super) struct FeatureFixture {
     pub(super) faulty: Arc<FaultyStore>,
     pub(super) clock: ManualClock,
     pub(super) service: FeatureService,
+    pub(super) metrics: Metrics,
     pub(super) model: watch::Sender<ServedModel>,
     config: Config,
     shutdown: CancellationToken,
@@ -45,19 +47,33 @@ pub(super) struct FeatureFixture {
     _folder: tempfile::TempDir,
 }
 
+/// Workers of another process over the same store.
+pub(super) struct SecondProcess {
+    pub(super) service: FeatureService,
+    pub(super) metrics: Metrics,
+    pub(super) shutdown: CancellationToken,
+    pub(super) running: JoinHandle<()>,
+}
+
+/// Name of the first process.
+pub(super) const WORKER: &str = "worker";
+
 /// Builds the service of one process.
 fn build_service(
     store: &Arc<FaultyStore>,
     clock: &ManualClock,
     model: &watch::Sender<ServedModel>,
+    name: &str,
+    metrics: &Metrics,
     config: &Config,
 ) -> FeatureService {
+    let telemetry = Telemetry { metrics: metrics.clone(), tracing: Tracing::default() };
     FeatureService::build(
         Arc::clone(store) as Arc<dyn Store>,
-        "worker".to_owned(),
+        name.to_owned(),
         ProfileClock::Wall,
         Arc::new(clock.clone()),
-        Instruments::disabled(),
+        telemetry.of("portrait-feature"),
         model.subscribe(),
         config.validate().expect("the configuration makes sense"),
     )
@@ -78,12 +94,24 @@ impl FeatureFixture {
         let faulty = Arc::new(FaultyStore::of(Arc::clone(&store) as Arc<dyn Store>));
         let clock = ManualClock::new(NEW_YEAR);
         let model = watch::Sender::new(None);
-        let service = build_service(&faulty, &clock, &model, &config);
+        let metrics = Metrics::new().expect("an exporter");
+        let service = build_service(&faulty, &clock, &model, WORKER, &metrics, &config);
         let shutdown = CancellationToken::new();
         let workers = service.run(&shutdown);
         let logged = BTreeMap::new();
-        let fixture =
-            Self { store, faulty, clock, service, model, config, shutdown, workers, logged, _folder: folder };
+        let fixture = Self {
+            store,
+            faulty,
+            clock,
+            service,
+            metrics,
+            model,
+            config,
+            shutdown,
+            workers,
+            logged,
+            _folder: folder,
+        };
         let all = fixture.partitions().count();
         fixture
             .until("every partition is owned", async || fixture.service.ownership().borrow().owned == all)
@@ -91,12 +119,15 @@ impl FeatureFixture {
         fixture
     }
 
-    /// Starts the workers of another process over the same store; they run until the token is cancelled.
-    pub(super) fn start_second_process(&self) -> (FeatureService, CancellationToken, JoinHandle<()>) {
-        let service = build_service(&self.faulty, &self.clock, &self.model, &self.config);
+    /// Starts the workers of another process over the same store; they run until the token is cancelled. Faults of the first
+    /// process do not reach it.
+    pub(super) fn start_second_process(&self, name: &str) -> SecondProcess {
+        let faulty = Arc::new(FaultyStore::of(Arc::clone(&self.store) as Arc<dyn Store>));
+        let metrics = Metrics::new().expect("an exporter");
+        let service = build_service(&faulty, &self.clock, &self.model, name, &metrics, &self.config);
         let shutdown = CancellationToken::new();
         let running = service.run(&shutdown);
-        (service, shutdown, running)
+        SecondProcess { service, metrics, shutdown, running }
     }
 
     /// Returns a client without a network.

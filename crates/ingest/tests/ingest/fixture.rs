@@ -14,8 +14,8 @@ use portrait_runtime::ManualClock;
 use portrait_runtime::telemetry::Instruments;
 use portrait_store::faulty::FaultyStore;
 use portrait_store::{
-    Commit, Counters, FeedSeq, LogSeq, LogStore, Nonce, OwnerStore, ProfileClock, Store, StoreInfo,
-    TombstoneStore,
+    Commit, Counters, FeedSeq, LeaseClaim, LogSeq, LogStore, Nonce, OwnerStore, ProfileClock, Store,
+    StoreInfo, TombstoneStore,
 };
 use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use std::collections::BTreeMap;
@@ -133,8 +133,9 @@ impl IngestFixture {
         ledger: Option<PartitionLedger>,
     ) {
         let now = Timestamp::from_millis(NEW_YEAR);
-        let token = self.store.acquire(partition, Nonce::new(1), TimeDelta::from_hours(1), now).await;
-        let token = token.expect("the store answers").expect("no other owner");
+        let claim = LeaseClaim::new(Nonce::new(1), "worker");
+        let lease = self.store.acquire(partition, &claim, TimeDelta::from_hours(1), now).await;
+        let token = lease.expect("the store answers").token().expect("no other owner");
         let meta = self.store.meta(partition).await.expect("the store answers");
         let commit = Commit {
             token,

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use portrait_profile::{PartitionId, Profile, Record, SeenId, TimeDelta, Timestamp};
 use portrait_proto::v1::Event;
 use portrait_store::{
-    AckLevel, Commit, CommitNo, Counters, LeaseToken, Limits, LogSeq, Nonce, ProfileKey, SeenQuery, Store,
+    AckLevel, Commit, CommitNo, Counters, LeaseClaim, LeaseToken, Limits, LogSeq, Nonce, ProfileKey,
+    SeenQuery, Store,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -92,8 +93,10 @@ async fn append(
 
 async fn run_partition(store: Arc<dyn Store>, partition: PartitionId, end: LogSeq) -> Result<()> {
     // A lease of a day outlasts every measurement: the loop never renews it.
-    let token = store.acquire(partition, Nonce::random(), TimeDelta::from_days(1), Timestamp::EPOCH).await?;
-    let token = token.ok_or_else(|| anyhow::anyhow!("another process owns a partition of a new store"))?;
+    let claim = LeaseClaim::new(Nonce::random(), "bench");
+    let lease = store.acquire(partition, &claim, TimeDelta::from_days(1), Timestamp::EPOCH).await?;
+    let token =
+        lease.token().ok_or_else(|| anyhow::anyhow!("another process owns a partition of a new store"))?;
     let commit_no = store.meta(partition).await?.commit_no;
     let mut worker =
         BareWorker { store, partition, token, commit_no, applied: LogSeq::ZERO, hot: HashMap::new() };

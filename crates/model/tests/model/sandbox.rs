@@ -18,8 +18,8 @@ use portrait_runtime::config::DurationSetting;
 use portrait_runtime::telemetry::Instruments;
 use portrait_runtime::{Clock, ManualClock};
 use portrait_store::{
-    AckLevel, Commit, Counters, LeaseToken, LogStore, Nonce, OwnerStore, PartName, PublishedModel, Registry,
-    RegistryChange, RegistryStore, Store, StoreInfo,
+    AckLevel, Commit, Counters, LeaseClaim, LeaseToken, LogStore, Nonce, OwnerStore, PartName,
+    PublishedModel, Registry, RegistryChange, RegistryStore, Store, StoreInfo,
 };
 use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use prost::Message;
@@ -62,6 +62,9 @@ pub(super) fn config() -> Config {
     }
 }
 
+/// Name of the first process.
+pub(super) const TRAINER: &str = "trainer";
+
 /// Settings of the tests with automatic trainings.
 pub(super) fn automatic() -> Config {
     Config { automatic: true, ..config() }
@@ -77,7 +80,7 @@ impl Sandbox {
             ..EmbeddedOptions::default()
         };
         let store = Arc::new(Embedded::open(folder.path(), options).expect("a new store"));
-        Self::over(store, ManualClock::new(NEW_YEAR), Arc::new(folder), config).await
+        Self::over(store, TRAINER, ManualClock::new(NEW_YEAR), Arc::new(folder), config).await
     }
 
     /// Opens and runs a process over a new store.
@@ -90,14 +93,20 @@ impl Sandbox {
 
     /// Opens and runs another process over the same store and clock, with vectors of its own.
     pub(super) async fn another(&self, config: Config) -> Self {
+        self.another_named("second trainer", config).await
+    }
+
+    /// Opens and runs another process of that name over the same store and clock, with vectors of its own.
+    pub(super) async fn another_named(&self, name: &str, config: Config) -> Self {
         let (store, folder) = (Arc::clone(&self.store), Arc::clone(&self.folder));
-        let sandbox = Self::over(store, self.clock.clone(), folder, config).await;
+        let sandbox = Self::over(store, name, self.clock.clone(), folder, config).await;
         drop(sandbox.run());
         sandbox
     }
 
     async fn over(
         store: Arc<Embedded>,
+        name: &str,
         clock: ManualClock,
         folder: Arc<tempfile::TempDir>,
         config: Config,
@@ -106,6 +115,7 @@ impl Sandbox {
         let (features, peer) = Features::serve(clock.clone(), shutdown.clone()).await;
         let service = ModelService::build(
             Arc::clone(&store) as Arc<dyn Store>,
+            name.to_owned(),
             peer,
             Arc::new(clock.clone()),
             &Instruments::disabled(),
@@ -199,9 +209,9 @@ impl Sandbox {
     /// Acquires the training lease for another process.
     pub(super) async fn take_training(&self, nonce: u128) -> LeaseToken {
         let after_expiry = self.now().plus(TimeDelta::from_days(1));
-        let token =
-            self.store.acquire_training(Nonce::new(nonce), TimeDelta::from_secs(10), after_expiry).await;
-        token.expect("the store is there").expect("every lease has expired")
+        let claim = LeaseClaim::new(Nonce::new(nonce), "another trainer");
+        let lease = self.store.acquire_training(&claim, TimeDelta::from_secs(10), after_expiry).await;
+        lease.expect("the store is there").token().expect("every lease has expired")
     }
 
     /// Publishes a manifest as another release might have, and activates it.
@@ -238,9 +248,9 @@ impl Sandbox {
     async fn commit(&self, records: u64, note: Option<Bytes>) {
         let partition = self.store.layout().partitions.all().next().expect("a partition");
         // At an unchanged time the same owner gets the same token again.
-        let lease =
-            self.store.acquire(partition, Nonce::new(1), TimeDelta::from_days(1), Timestamp::EPOCH).await;
-        let token = lease.expect("the store is there").expect("the only owner");
+        let claim = LeaseClaim::new(Nonce::new(1), "worker");
+        let lease = self.store.acquire(partition, &claim, TimeDelta::from_days(1), Timestamp::EPOCH).await;
+        let token = lease.expect("the store is there").token().expect("the only owner");
         let meta = self.store.meta(partition).await.expect("the store is there");
         let commit = Commit {
             token,

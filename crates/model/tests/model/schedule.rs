@@ -2,7 +2,7 @@
 //! process trains at a time.
 
 use super::features::{set, users};
-use super::sandbox::{Sandbox, automatic, config, reason};
+use super::sandbox::{Sandbox, TRAINER, automatic, config, reason};
 use super::watcher::Watcher;
 use portrait_model::Config;
 use portrait_proto::v1::{ErrorReason, ModelManifest, TrainModelRequest, TrainingCause};
@@ -174,6 +174,37 @@ async fn only_one_process_trains_at_a_time() {
     assert!(refused.get_error_details().retry_info().is_some());
     assert_eq!((first.version, other.features.requests().len()), (1, 0));
     assert_eq!(other.first().await.version, 2, "the lease was released");
+}
+
+#[tokio::test]
+async fn a_restarted_trainer_takes_back_its_lease_once_and_the_process_before_publishes_nothing() {
+    let before = Sandbox::running(config()).await;
+    before.features.send(users(120, 3));
+    before.features.hold(true);
+    let restarted = before.another_named(TRAINER, config()).await;
+    restarted.features.send(users(120, 3));
+    let second = async {
+        before.until("the first one trains", async || !before.features.requests().is_empty()).await;
+        // The clock stands still, so the lease of the process before runs.
+        let trained = restarted.first().await;
+        before.features.hold(false);
+        trained
+    };
+    let (fenced, trained) = tokio::join!(before.train(TrainModelRequest::default()), second);
+    assert_eq!(trained.version, 1);
+    assert_eq!(reason(&fenced.expect_err("fenced")), ErrorReason::TrainingInProgress);
+    assert_eq!(before.versions().await, [1]);
+    // A live process of its name, as by a duplicate configuration, is not fenced by its later trainings.
+    before.features.hold(true);
+    let third = async {
+        before.until("the process before trains again", async || before.features.requests().len() == 2).await;
+        let refused = restarted.train(TrainModelRequest::default()).await.expect_err("it trains");
+        before.features.hold(false);
+        refused
+    };
+    let (again, refused) = tokio::join!(before.train(TrainModelRequest::default()), third);
+    assert_eq!(reason(&refused), ErrorReason::TrainingInProgress);
+    again.expect("it keeps its lease");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use portrait_profile::{ModelVersion, PartitionCount, TimeDelta, Timestamp};
 use portrait_proto::v1::{ModelManifest, ModelPart};
 use portrait_runtime::health::Health;
 use portrait_runtime::telemetry::Instruments;
-use portrait_store::{Nonce, PublishedModel, RegistryChange, RegistryStore};
+use portrait_store::{LeaseClaim, Nonce, PublishedModel, RegistryChange, RegistryStore};
 use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use prost::Message;
 use tonic::transport::Endpoint;
@@ -166,8 +166,9 @@ async fn an_invalid_model_is_refused_with_the_reason_and_the_previous_one_stays(
 async fn a_node_without_a_model_service_serves_the_stored_model() {
     let mut node = Sandbox::new(0).await;
     let now = Timestamp::from_millis(7);
-    let token = node.store.acquire_training(Nonce::new(1), TimeDelta::from_secs(10), now).await;
-    let trainer = token.expect("there").expect("no training is running");
+    let claim = LeaseClaim::new(Nonce::new(1), "trainer");
+    let lease = node.store.acquire_training(&claim, TimeDelta::from_secs(10), now).await;
+    let trainer = lease.expect("there").token().expect("no training is running");
     let manifest = node.announcement(5, model(5).encode()).await.manifest;
     let version = ModelVersion::new(5).expect("not 0");
     let no = node.store.registry(None, Duration::ZERO).await.expect("there").registry_no;

@@ -135,6 +135,7 @@ mod tests {
         feed_generations.renew(generation(2), FeedSeq::new(11));
         PartitionMeta {
             token: None,
+            holder: None,
             commit_no: CommitNo::ZERO,
             applied_through: LogSeq::ZERO,
             log_end: LogSeq::ZERO,

@@ -15,8 +15,8 @@ use portrait_runtime::ManualClock;
 use portrait_runtime::telemetry::Instruments;
 use portrait_store::faulty::FaultyStore;
 use portrait_store::{
-    AckLevel, Commit, CommitNo, Counters, LeaseToken, LogSeq, LogStore, Nonce, OwnerStore, ProfileClock,
-    ProfileKey, ProfileStore, Store, StoreInfo, Trim,
+    AckLevel, Commit, CommitNo, Counters, LeaseClaim, LeaseToken, LogSeq, LogStore, Nonce, OwnerStore,
+    ProfileClock, ProfileKey, ProfileStore, Store, StoreInfo, Trim,
 };
 use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use std::collections::BTreeMap;
@@ -91,9 +91,9 @@ impl QueryFixture {
         );
         let mut leases = BTreeMap::new();
         for partition in store.layout().partitions.all() {
-            let lease =
-                store.acquire(partition, Nonce::new(1), TimeDelta::from_days(1), Timestamp::EPOCH).await;
-            let token = lease.expect("the store is there").expect("no other owner");
+            let claim = LeaseClaim::new(Nonce::new(1), "worker");
+            let lease = store.acquire(partition, &claim, TimeDelta::from_days(1), Timestamp::EPOCH).await;
+            let token = lease.expect("the store is there").token().expect("no other owner");
             leases.insert(partition, (token, CommitNo::ZERO, LogSeq::ZERO));
         }
         let shutdown = CancellationToken::new();

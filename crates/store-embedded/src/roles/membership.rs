@@ -1,11 +1,11 @@
 //! Membership of the workers.
 
-use crate::membership::Membership;
 use crate::store::Embedded;
 use async_trait::async_trait;
 use portrait_profile::{TimeDelta, Timestamp};
 use portrait_store::backend::limits::within;
-use portrait_store::{MEMBER_NAME_MAX, Member, MembershipStore, Nonce, Result};
+use portrait_store::backend::membership::Membership;
+use portrait_store::{MEMBER_NAME_MAX, Member, MemberId, MembershipStore, Result};
 use std::sync::{MutexGuard, PoisonError};
 
 #[async_trait]
@@ -19,8 +19,8 @@ impl MembershipStore for Embedded {
         Ok(self.membership().members(now))
     }
 
-    async fn deregister(&self, nonce: Nonce) -> Result<()> {
-        self.membership().deregister(nonce);
+    async fn deregister(&self, id: MemberId) -> Result<()> {
+        self.membership().deregister(id);
         Ok(())
     }
 }

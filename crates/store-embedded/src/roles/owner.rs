@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use portrait_store::backend::limits::{check_commit, within};
 use portrait_store::{
-    Commit, Committed, DeadLetter, Error, LeaseToken, LogSeq, Nonce, OwnerStore, Result, SeenQuery,
-    StoreSpace, Trim, Trimmed,
+    Acquisition, Commit, Committed, DeadLetter, Error, LeaseClaim, LeaseToken, LogSeq, MEMBER_NAME_MAX,
+    OwnerStore, Result, SeenQuery, StoreSpace, Trim, Trimmed,
 };
 
 #[async_trait]
@@ -15,11 +15,13 @@ impl OwnerStore for Embedded {
     async fn acquire(
         &self,
         partition: PartitionId,
-        nonce: Nonce,
+        claim: &LeaseClaim,
         ttl: TimeDelta,
         now: Timestamp,
-    ) -> Result<Option<LeaseToken>> {
-        self.submit(|reply| WriteJob::Acquire { partition, nonce, ttl, now, reply }).await
+    ) -> Result<Acquisition> {
+        within("a member's name in bytes", claim.name.len(), MEMBER_NAME_MAX)?;
+        let claim = claim.clone();
+        self.submit(|reply| WriteJob::Acquire { partition, claim, ttl, now, reply }).await
     }
 
     async fn renew(

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use portrait_profile::{TimeDelta, Timestamp};
 use portrait_store::backend::limits::within;
 use portrait_store::{
-    Error, LeaseToken, Nonce, PartName, Registry, RegistryChange, RegistryNo, RegistryStore, Result,
+    Acquisition, Error, LeaseClaim, LeaseToken, MEMBER_NAME_MAX, PartName, Registry, RegistryChange,
+    RegistryNo, RegistryStore, Result,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,11 +44,13 @@ impl RegistryStore for Embedded {
 
     async fn acquire_training(
         &self,
-        nonce: Nonce,
+        claim: &LeaseClaim,
         ttl: TimeDelta,
         now: Timestamp,
-    ) -> Result<Option<LeaseToken>> {
-        self.edit_models(move |models, _| Ok(models.lease.acquire(nonce, ttl, now))).await
+    ) -> Result<Acquisition> {
+        within("a member's name in bytes", claim.name.len(), MEMBER_NAME_MAX)?;
+        let claim = claim.clone();
+        self.edit_models(move |models, _| Ok(models.lease.acquire(&claim, ttl, now))).await
     }
 
     async fn renew_training(&self, token: LeaseToken, ttl: TimeDelta, now: Timestamp) -> Result<bool> {

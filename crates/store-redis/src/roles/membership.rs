@@ -4,7 +4,7 @@ use crate::store::RedisStore;
 use async_trait::async_trait;
 use portrait_profile::{TimeDelta, Timestamp};
 use portrait_store::backend::limits::within;
-use portrait_store::{MEMBER_NAME_MAX, Member, MembershipStore, Nonce, Result};
+use portrait_store::{MEMBER_NAME_MAX, Member, MemberId, MembershipStore, Result};
 
 #[async_trait]
 impl MembershipStore for RedisStore {
@@ -17,7 +17,7 @@ impl MembershipStore for RedisStore {
         self.read_members(None, now).await
     }
 
-    async fn deregister(&self, nonce: Nonce) -> Result<()> {
-        self.remove_member(nonce).await
+    async fn deregister(&self, id: MemberId) -> Result<()> {
+        self.remove_member(id).await
     }
 }

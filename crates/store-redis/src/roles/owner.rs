@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use portrait_store::backend::limits::{check_commit, within};
 use portrait_store::{
-    Commit, Committed, DeadLetter, LeaseToken, LogSeq, Nonce, OwnerStore, Result, SeenQuery, StoreSpace,
-    Trim, Trimmed,
+    Acquisition, Commit, Committed, DeadLetter, LeaseClaim, LeaseToken, LogSeq, MEMBER_NAME_MAX, OwnerStore,
+    Result, SeenQuery, StoreSpace, Trim, Trimmed,
 };
 
 #[async_trait]
@@ -15,11 +15,12 @@ impl OwnerStore for RedisStore {
     async fn acquire(
         &self,
         partition: PartitionId,
-        nonce: Nonce,
+        claim: &LeaseClaim,
         ttl: TimeDelta,
         now: Timestamp,
-    ) -> Result<Option<LeaseToken>> {
-        self.lease(partition, LeaseAction::Acquire(nonce), ttl, now).await
+    ) -> Result<Acquisition> {
+        within("a member's name in bytes", claim.name.len(), MEMBER_NAME_MAX)?;
+        self.lease(partition, LeaseAction::Acquire(claim), ttl, now).await
     }
 
     async fn renew(

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use portrait_profile::{TimeDelta, Timestamp};
 use portrait_store::backend::limits::within;
 use portrait_store::{
-    LeaseToken, Nonce, PartName, Registry, RegistryChange, RegistryNo, RegistryStore, Result,
+    Acquisition, LeaseClaim, LeaseToken, MEMBER_NAME_MAX, PartName, Registry, RegistryChange, RegistryNo,
+    RegistryStore, Result,
 };
 use std::time::Duration;
 
@@ -25,11 +26,12 @@ impl RegistryStore for RedisStore {
 
     async fn acquire_training(
         &self,
-        nonce: Nonce,
+        claim: &LeaseClaim,
         ttl: TimeDelta,
         now: Timestamp,
-    ) -> Result<Option<LeaseToken>> {
-        self.training(LeaseAction::Acquire(nonce), ttl, now).await
+    ) -> Result<Acquisition> {
+        within("a member's name in bytes", claim.name.len(), MEMBER_NAME_MAX)?;
+        self.training(LeaseAction::Acquire(claim), ttl, now).await
     }
 
     async fn renew_training(&self, token: LeaseToken, ttl: TimeDelta, now: Timestamp) -> Result<bool> {

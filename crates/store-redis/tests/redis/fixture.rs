@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use portrait_profile::{PartitionCount, PartitionId, TimeDelta, Timestamp};
 use portrait_store::{
-    AckLevel, Appended, Commit, Counters, Error, LeaseToken, LogSeq, LogStore, Nonce, OwnerStore,
+    AckLevel, Appended, Commit, Counters, Error, LeaseClaim, LeaseToken, LogSeq, LogStore, Nonce, OwnerStore,
     PartitionMeta, ProfileKey, Result, StoreInfo,
 };
 use portrait_store_redis::{RedisOptions, RedisStore, RedisTarget};
@@ -51,8 +51,9 @@ pub(super) async fn meta(store: &RedisStore, number: u32) -> PartitionMeta {
 
 /// Acquires a partition for a day.
 pub(super) async fn own(store: &RedisStore, number: u32) -> LeaseToken {
-    let lease = store.acquire(partition(store, number), Nonce::random(), TimeDelta::from_days(1), NOW).await;
-    lease.expect("the store is there").expect("it is free")
+    let claim = LeaseClaim::new(Nonce::random(), "worker");
+    let lease = store.acquire(partition(store, number), &claim, TimeDelta::from_days(1), NOW).await;
+    lease.expect("the store is there").token().expect("it is free")
 }
 
 /// Returns a commit of one profile and one change that follows `meta`.

@@ -7,8 +7,8 @@ use super::fixture::{
 use bytes::Bytes;
 use portrait_profile::{TimeDelta, Timestamp};
 use portrait_store::{
-    AckLevel, CatalogueStore, Error, LogSeq, LogStore, Nonce, OwnerStore, PositionFate, RegistryChange,
-    RegistryNo, RegistryStore, StoreInfo, Trim,
+    AckLevel, CatalogueStore, Error, LeaseClaim, LogSeq, LogStore, Nonce, OwnerStore, PositionFate,
+    RegistryChange, RegistryNo, RegistryStore, StoreInfo, Trim,
 };
 use portrait_store_redis::testing::{FaultMoment, FaultPoint, Proxy, Server, until};
 use portrait_store_redis::{RedisOptions, RedisStore};
@@ -95,7 +95,8 @@ async fn a_lease_runs_by_the_servers_clock() {
     let store = open(&server.url(), AckLevel::Memory).await;
     let ttl = TimeDelta::from_millis(200);
     let acquire = async |nonce: u128, now: Timestamp| {
-        store.acquire(partition(&store, 0), Nonce::new(nonce), ttl, now).await.expect("it is there")
+        let claim = LeaseClaim::new(Nonce::new(nonce), format!("worker {nonce}"));
+        store.acquire(partition(&store, 0), &claim, ttl, now).await.expect("it is there").token()
     };
     let first = acquire(1, NOW).await.expect("it is free");
     let begun = Instant::now();

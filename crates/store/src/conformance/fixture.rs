@@ -1,8 +1,8 @@
 //! Fixture of the checks: settings of the store, an owner of a partition, numbered records.
 
 use crate::{
-    AckLevel, Appended, Commit, CommitNo, Committed, Counters, LeaseToken, Limits, LogSeq, Nonce, Result,
-    SeenQuery, Store,
+    AckLevel, Appended, Commit, CommitNo, Committed, Counters, LeaseClaim, LeaseToken, Limits, LogSeq, Nonce,
+    Result, SeenQuery, Store,
 };
 use bytes::Bytes;
 use portrait_profile::{PartitionId, SeenId, TimeDelta, Timestamp};
@@ -32,6 +32,11 @@ pub const LIMITS: Limits = Limits {
     dead_letters: 50,
     part_bytes: 1 << 20,
 };
+
+/// Returns the claim of a process whose name no other process has.
+pub(super) fn claim(nonce: Nonce) -> LeaseClaim {
+    LeaseClaim::new(nonce, format!("worker-{nonce:?}"))
+}
 
 pub(super) fn partition(store: &SharedStore, number: u32) -> PartitionId {
     store.layout().partitions.partition(number).expect("there are four")
@@ -64,8 +69,8 @@ impl TestOwner {
     pub(super) async fn of(store: &SharedStore, number: u32) -> Self {
         let partition = partition(store, number);
         // A year, so that no check outlives the lease.
-        let lease = store.acquire(partition, Nonce::random(), TimeDelta::from_days(365), NOW).await;
-        let token = lease.expect("the store is there").expect("the partition has no owner");
+        let lease = store.acquire(partition, &claim(Nonce::random()), TimeDelta::from_days(365), NOW).await;
+        let token = lease.expect("the store is there").token().expect("the partition has no owner");
         let meta = store.meta(partition).await.expect("the store is there");
         Self {
             store: Arc::clone(store),

@@ -1,7 +1,10 @@
 //! Model registry: atomic changes fenced by the training lease, and parts.
 
-use super::fixture::{NOW, SharedStore, TEST_TIMEOUT, TTL};
-use crate::{Error, LeaseToken, Nonce, PartName, PublishedModel, Registry, RegistryChange, RegistryNo};
+use super::fixture::{NOW, SharedStore, TEST_TIMEOUT, TTL, claim};
+use crate::{
+    Acquisition, Error, LeaseClaim, LeaseToken, Nonce, PartName, PublishedModel, Registry, RegistryChange,
+    RegistryNo,
+};
 use bytes::Bytes;
 use portrait_profile::ModelVersion;
 use std::sync::Arc;
@@ -31,8 +34,8 @@ async fn registry(store: &SharedStore) -> Registry {
 }
 
 async fn trainer(store: &SharedStore, nonce: u128) -> LeaseToken {
-    let lease = store.acquire_training(Nonce::new(nonce), TTL, NOW).await;
-    lease.expect("there").expect("the training lease is free")
+    let lease = store.acquire_training(&claim(Nonce::new(nonce)), TTL, NOW).await;
+    lease.expect("there").token().expect("the training lease is free")
 }
 
 pub(super) async fn a_model_is_published_activated_and_read_back(store: SharedStore) {
@@ -83,18 +86,35 @@ pub(super) async fn a_change_from_a_stale_registry_is_refused(store: SharedStore
 
 pub(super) async fn one_owner_trains_until_its_lease_ends(store: SharedStore) {
     let token = trainer(&store, 1).await;
-    assert_eq!(store.acquire_training(Nonce::new(2), TTL, NOW).await.expect("there"), None);
+    let held = Acquisition::Held { by: Some(claim(Nonce::new(1)).name) };
+    assert_eq!(store.acquire_training(&claim(Nonce::new(2)), TTL, NOW).await.expect("there"), held);
     assert!(store.renew_training(token, TTL, NOW.plus(TTL)).await.expect("there"));
     let later = NOW.plus(TTL).plus(TTL);
-    let next = store.acquire_training(Nonce::new(2), TTL, later).await.expect("there").expect("it has ended");
+    let next = store.acquire_training(&claim(Nonce::new(2)), TTL, later).await;
+    let next = next.expect("there").token().expect("it has ended");
     assert!(next.epoch > token.epoch);
     // The former trainer can neither extend nor end the lease of the next one, nor publish.
     assert!(!store.renew_training(token, TTL, later).await.expect("there"));
     store.release_training(token).await.expect("ignored");
-    assert_eq!(store.acquire_training(Nonce::new(3), TTL, later).await.expect("there"), None);
+    let third = store.acquire_training(&claim(Nonce::new(3)), TTL, later).await.expect("there");
+    assert_eq!(third.token(), None);
     let refused = store.change_registry(publish(RegistryNo::ZERO, token, 1)).await;
     assert!(matches!(refused, Err(Error::TrainerFenced)), "{refused:?}");
     store.change_registry(publish(RegistryNo::ZERO, next, 1)).await.expect("the owner publishes");
+}
+
+pub(super) async fn a_restarted_trainer_takes_back_its_lease(store: SharedStore) {
+    let claim = |nonce| LeaseClaim::new(Nonce::new(nonce), "http://model-1");
+    let before = store.acquire_training(&claim(1), TTL, NOW).await.expect("there").token().expect("free");
+    let restarted = LeaseClaim { takes_back: true, ..claim(2) };
+    let after = store.acquire_training(&restarted, TTL, NOW).await.expect("there").token();
+    let after = after.expect("the lease of its name ends");
+    assert!(after.epoch > before.epoch);
+    let refused = store.change_registry(publish(RegistryNo::ZERO, before, 1)).await;
+    assert!(matches!(refused, Err(Error::TrainerFenced)), "{refused:?}");
+    store.change_registry(publish(RegistryNo::ZERO, after, 1)).await.expect("the owner publishes");
+    let held = Acquisition::Held { by: Some("http://model-1".into()) };
+    assert_eq!(store.acquire_training(&claim(1), TTL, NOW).await.expect("there"), held);
 }
 
 pub(super) async fn parts_are_kept_by_the_name_of_their_bytes(store: SharedStore) {

@@ -6,6 +6,7 @@ use crate::position::{CommitNo, FeedSeq, Generations, LeaseToken, LogPosition, L
 use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Timestamp};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Appends to and reads of the partitions' logs, and the state of each partition.
@@ -82,6 +83,8 @@ pub struct LogRecord {
 pub struct PartitionMeta {
     /// Token of the newest owner; none before the first. The lease may have expired.
     pub token: Option<LeaseToken>,
+    /// Name of the newest owner, if it is known.
+    pub holder: Option<Arc<str>>,
     /// Number of the newest commit.
     pub commit_no: CommitNo,
     /// Newest applied record (inclusive).

@@ -1,10 +1,11 @@
 //! Operations of a partition's owner: leases, atomic commits, de-duplication lookups and trims.
 
 use super::info::StoreInfo;
+use super::lease::{Acquisition, LeaseClaim};
 use super::log::Counters;
 use super::profiles::ProfileKey;
 use crate::error::Result;
-use crate::position::{CommitNo, FeedSeq, LeaseToken, LogSeq, Nonce};
+use crate::position::{CommitNo, FeedSeq, LeaseToken, LogSeq};
 use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Pseudonym, SeenId, TimeDelta, Timestamp};
@@ -12,17 +13,20 @@ use portrait_profile::{PartitionId, Pseudonym, SeenId, TimeDelta, Timestamp};
 /// Operations of a partition's owner; commits are fenced by the owner's token.
 #[async_trait]
 pub trait OwnerStore: StoreInfo {
-    /// Acquires the partition's lease for `ttl` if no lease is running or `nonce` holds it already.
+    /// Acquires the partition's lease for `ttl` if no lease is running, the claim's nonce holds it already, or the claim takes it
+    /// back from an earlier process of its name.
     ///
-    /// MUST return a token with a higher epoch than any before, unless `nonce` holds the lease. MUST return none while the lease
-    /// of another owner runs. MUST fence every older token from then on. `now` is the caller's clock; MAY use a clock of its own.
+    /// MUST return a token with a higher epoch than any before, unless the nonce holds the lease. MUST return `Held` while the
+    /// lease of another owner runs, unless [`LeaseClaim::may_end_lease_of`] its name. MUST fence every older token from then on.
+    /// MUST fail with `TooBig` for a name longer than [`super::MEMBER_NAME_MAX`]. `now` is the caller's clock; MAY use a clock of
+    /// its own. MAY forget the name of a holder, whose lease then runs to its end.
     async fn acquire(
         &self,
         partition: PartitionId,
-        nonce: Nonce,
+        claim: &LeaseClaim,
         ttl: TimeDelta,
         now: Timestamp,
-    ) -> Result<Option<LeaseToken>>;
+    ) -> Result<Acquisition>;
 
     /// Extends a lease by `ttl` from `now`. MUST return false, and change nothing, if the token is not the partition's.
     async fn renew(

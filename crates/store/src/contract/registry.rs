@@ -2,8 +2,9 @@
 //! holds numbers and bytes and does not interpret models.
 
 use super::info::StoreInfo;
+use super::lease::{Acquisition, LeaseClaim};
 use crate::error::{Error, Result};
-use crate::position::{LeaseToken, Nonce, RegistryNo};
+use crate::position::{LeaseToken, RegistryNo};
 use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_profile::{ModelVersion, TimeDelta, Timestamp};
@@ -29,10 +30,10 @@ pub trait RegistryStore: StoreInfo {
     /// [`super::owner::OwnerStore::acquire`].
     async fn acquire_training(
         &self,
-        nonce: Nonce,
+        claim: &LeaseClaim,
         ttl: TimeDelta,
         now: Timestamp,
-    ) -> Result<Option<LeaseToken>>;
+    ) -> Result<Acquisition>;
 
     /// Extends the training lease, with the rules of [`super::owner::OwnerStore::renew`].
     async fn renew_training(&self, token: LeaseToken, ttl: TimeDelta, now: Timestamp) -> Result<bool>;
