@@ -142,22 +142,10 @@ impl Worker {
             let at = Instant::now();
             self.store.profiles(self.partition, &keys).await.unwrap();
             spent[0] += at.elapsed();
-            let query = |id: u64| SeenQuery {
-                id: SeenId::from_bits(id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 1),
-                arrived_at: Timestamp::from_millis(1_767_225_600_000),
-            };
-            let seen: Vec<SeenQuery> = batch.iter().map(|(_, id)| query(*id)).collect();
+            let seen: Vec<SeenQuery> = batch.iter().map(|(_, id)| seen_query(*id)).collect();
             let at = Instant::now();
             self.store.seen(self.partition, &seen).await.unwrap();
             spent[1] += at.elapsed();
-            // Bytes that do not compress, as those of a profile.
-            let profile = |key| {
-                let bytes: Vec<u8> = std::iter::repeat_with(rand::random::<u64>)
-                    .take(PROFILE_BYTES / 8)
-                    .flat_map(u64::to_le_bytes)
-                    .collect();
-                (key, Some(Bytes::from(bytes)))
-            };
             let commit = Commit {
                 token: self.token,
                 expected: self.commit_no,
@@ -165,7 +153,7 @@ impl Worker {
                 clock: Timestamp::EPOCH,
                 at: Timestamp::EPOCH,
                 changes: keys.iter().map(|_| Bytes::from(vec![9; CHANGE_BYTES])).collect(),
-                profiles: keys.into_iter().map(profile).collect(),
+                profiles: keys.into_iter().map(|key| (key, Some(profile()))).collect(),
                 tombstones: Vec::new(),
                 seen,
                 dead_letters: Vec::new(),
@@ -178,6 +166,20 @@ impl Worker {
         }
         (self, spent)
     }
+}
+
+/// Query of an id: spread as hashes are, and all in one window.
+fn seen_query(id: u64) -> SeenQuery {
+    SeenQuery {
+        id: SeenId::from_bits(id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 1),
+        arrived_at: Timestamp::from_millis(1_767_225_600_000),
+    }
+}
+
+/// Encoded profile of bytes that do not compress.
+fn profile() -> Bytes {
+    let words = std::iter::repeat_with(rand::random::<u64>).take(PROFILE_BYTES / 8);
+    words.flat_map(u64::to_le_bytes).collect::<Vec<u8>>().into()
 }
 
 /// Processor time of this process so far.
