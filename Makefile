@@ -36,7 +36,7 @@ faults: ## Run the fault matrix with ten times the cycles of the tests; CYCLES=1
 
 assignment-simulation: ## Simulate membership, assignment and leases of 1,000 workers and 4,096 partitions on virtual time; prints hand-over times and skew.
 	scripts/setup build
-	$(CARGO) nextest run --package portrait-feature --no-capture --run-ignored only -E 'test(simulation)'
+	PORTRAIT_SIMULATION_WORKERS=1000 PORTRAIT_SIMULATION_PARTITIONS=4096 $(CARGO) nextest run --workspace --no-capture -E 'test(simulation)'
 
 fuzz: ## Fuzz every parser of external bytes with libFuzzer; SECONDS=600 for longer, TARGETS="tokens events" selects some.
 	scripts/setup build

@@ -29,8 +29,8 @@ pub(crate) struct PublishOptions {
     pub(crate) applied: AppliedBefore,
 }
 
-/// Manifest of a candidate with the bytes of its parts.
-struct Candidate {
+/// Encoded candidate: its manifest and the bytes of its parts.
+struct EncodedModel {
     manifest: ModelManifest,
     parts: Vec<Bytes>,
 }
@@ -57,8 +57,8 @@ pub(crate) async fn publish(
         ..ModelManifest::default()
     };
     // Encoding and decoding take seconds for a large shop: not on a thread that answers calls.
-    let candidate = tokio::task::spawn_blocking(move || Candidate::checked(&trained, header)).await;
-    let Candidate { manifest, parts } = candidate.map_err(|_| Error::Panicked)??;
+    let candidate = tokio::task::spawn_blocking(move || EncodedModel::checked(&trained, header)).await;
+    let EncodedModel { manifest, parts } = candidate.map_err(|_| Error::Panicked)??;
     // Parts first, registry last: a crash in between leaves unused parts, never a version without its parts.
     for part in parts {
         shared.store.put_part(part).await?;
@@ -101,7 +101,7 @@ async fn add_to_registry(
     Ok(shared.store.change_registry(change).await?)
 }
 
-impl Candidate {
+impl EncodedModel {
     /// Encodes a model and checks it as a node does: what a node would refuse is never published.
     fn checked(trained: &TrainedModel, header: ModelManifest) -> Result<Self, Error> {
         let model = &trained.model;
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn a_candidate_that_a_node_would_refuse_is_an_error_with_part_check_and_value() {
         let candidate =
-            Candidate::checked(&trained(model(), ModelQuality::default()), ModelManifest::default());
+            EncodedModel::checked(&trained(model(), ModelQuality::default()), ModelManifest::default());
         let candidate = candidate.expect("a model that can be served");
         assert_eq!((candidate.manifest.version, candidate.parts.len()), (1, 1));
 
@@ -292,7 +292,8 @@ mod tests {
         predictors.lookalikes =
             Some(Arc::new(Lookalikes::new(model().embed(&vec![0.0; model().width()]).len())));
         let model = model().with_predictors(predictors).expect("it fits together");
-        let refused = Candidate::checked(&trained(model, ModelQuality::default()), ModelManifest::default());
+        let refused =
+            EncodedModel::checked(&trained(model, ModelQuality::default()), ModelManifest::default());
         let error = refused.err().expect("a node would refuse it").to_string();
         assert!(error.contains(r#"part "lookalikes""#), "{error}");
         assert!(error.contains("number of similar users: 0"), "{error}");

@@ -4,12 +4,13 @@
 use super::store::SimulatedStore;
 use async_trait::async_trait;
 use bytes::Bytes;
-use portrait_profile::{PartitionId, TimeDelta, Timestamp};
+use portrait_profile::{PartitionId, Pseudonym, TimeDelta, Timestamp};
 use portrait_store::{
     AckLevel, Acquisition, Appended, Commit, Committed, DeadLetter, Error, Layout, LeaseClaim, LeaseToken,
     Limits, LogPage, LogSeq, LogStore, Member, MemberId, MembershipStore, OwnerStore, PartName,
     PartitionMeta, ProfileKey, ProfilePage, ProfileStore, Registry, RegistryChange, RegistryNo,
-    RegistryStore, Result, ScanCursor, SeenQuery, StoreInfo, TombstonePage, Trim, Trimmed,
+    RegistryStore, Result, ScanCursor, SeenQuery, StoreInfo, StoreSpace, TombstonePage, TombstoneStore, Trim,
+    Trimmed,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -121,6 +122,11 @@ impl OwnerStore for StoreLink {
     ) -> Result<Vec<DeadLetter>> {
         unused()
     }
+
+    async fn space(&self) -> Result<StoreSpace> {
+        self.call(CALL).await;
+        Ok(StoreSpace { used_bytes: 0, capacity_bytes: None })
+    }
 }
 
 #[async_trait]
@@ -191,8 +197,19 @@ impl ProfileStore for StoreLink {
     ) -> Result<ProfilePage> {
         Ok(ProfilePage::default())
     }
+}
 
+#[async_trait]
+impl TombstoneStore for StoreLink {
     async fn tombstones(
+        &self,
+        _partition: PartitionId,
+        _pseudonyms: &[Pseudonym],
+    ) -> Result<Vec<Option<Bytes>>> {
+        unused()
+    }
+
+    async fn scan_tombstones(
         &self,
         _partition: PartitionId,
         _cursor: Option<ScanCursor>,
@@ -236,6 +253,10 @@ impl RegistryStore for StoreLink {
     }
 
     async fn part(&self, _name: PartName) -> Result<Option<Bytes>> {
+        unused()
+    }
+
+    async fn parts(&self) -> Result<Vec<PartName>> {
         unused()
     }
 }

@@ -199,6 +199,7 @@ impl SimulatedStore {
             applied_through: LogSeq::ZERO,
             log_end: LogSeq::ZERO,
             log_first: LogSeq::ZERO.next(),
+            log_bytes: 0,
             log_generations: Generations::begin(generation, LogSeq::ZERO.next()),
             feed_end: FeedSeq::ZERO,
             feed_first: FeedSeq::ZERO.next(),

@@ -1,7 +1,7 @@
 //! Cold-start items: items without interactions. Each is scored as the mean of the known items of its category and brand, or of its
 //! category where those are too few, without the user's own history of them.
 
-use super::recommender::RecommenderError;
+use super::item_model::RecommenderError;
 use portrait_profile::ItemId;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;

@@ -2,17 +2,13 @@
 //! weights.
 
 use super::approx::{ApproxScores, best};
-use super::history::{HalfLives, History, Recency, RepeatTerms, SEQUENCE_RANKS};
-use super::neighbours::Neighbours;
-use super::training_set::{TrainingSet, shares};
+use super::history::{History, Recency, RepeatTerms};
+use super::item_model::{FORMAT, ItemModel, PairCount, RecommenderError};
+use super::training_set::TrainingSet;
 use super::weights::{COOCCURRENCE, LATENT, PARTS, SEQUENCE, ScorePart, ScoreTerms, ScoreWeights, TERMS};
 use crate::error::Error;
 use crate::prediction::factors::Factors;
 use ndarray::Array1;
-use serde::{Deserialize, Serialize};
-
-/// Version byte of an encoded recommender.
-const FORMAT: u8 = 2;
 
 /// Recommender: tables, latent factors and weights.
 #[derive(Debug)]
@@ -20,26 +16,6 @@ pub struct Recommender {
     model: ItemModel,
     factors: Option<Factors>,
     recency: Recency,
-}
-
-/// Encoded tables, beside the factors. Lists have one number per item.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct ItemModel {
-    cooccurrence: Neighbours,
-    /// Successors one place after an item, two places, and so on.
-    successors: [Neighbours; SEQUENCE_RANKS],
-    /// Number of interactions, as a share of the largest.
-    popular: Vec<f32>,
-    /// Recent interactions, as a share of the largest.
-    trending: Vec<f32>,
-    /// Interactions in each segment, as a share of the segment's largest; row-major, a row per segment.
-    by_segment: Vec<f32>,
-    /// Share of an item's interactions that repeat an earlier one.
-    repeat_rate: Vec<f32>,
-    /// Half-lives of repeated interest.
-    half_lives: HalfLives,
-    /// Weights of the terms.
-    weights: ScoreWeights,
 }
 
 /// Recommended item with its explanation.
@@ -53,41 +29,6 @@ pub struct Recommended {
     pub parts: Vec<(ScorePart, f32)>,
     /// Item of the history with the strongest co-occurrence, if any.
     pub because_item: Option<u32>,
-}
-
-/// Size of a table of item pairs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PairCount {
-    /// Name of the table.
-    pub name: &'static str,
-    /// Pairs that the table holds.
-    pub kept: usize,
-    /// Pairs in the histories; 0 for a decoded table.
-    pub found: usize,
-}
-
-/// Error of decoding a recommender.
-#[derive(Debug, thiserror::Error)]
-pub enum RecommenderError {
-    /// The bytes are damaged.
-    #[error("the recommender's bytes are damaged: {0}")]
-    Damaged(String),
-    /// A list of the recommender fails a check.
-    #[error("{list} is not {check}: {value}")]
-    Unsound {
-        /// List or weight.
-        list: String,
-        /// Check that failed.
-        check: &'static str,
-        /// Value that failed it.
-        value: String,
-    },
-    /// Another release wrote the recommender.
-    #[error("the recommender has format {found}, this release reads {FORMAT}: train one here")]
-    OtherFormat {
-        /// Format of the recommender.
-        found: u8,
-    },
 }
 
 /// Terms of all items, as reusable memory.
@@ -126,19 +67,7 @@ impl Recommender {
     /// [`Error::Parameter`] if an item or segment index is too large, or the parameters of the factors are invalid.
     pub fn learn(training_set: &TrainingSet<'_>) -> Result<Self, Error> {
         training_set.check()?;
-        let counts = training_set.counts(|_| 1.0);
-        let model = ItemModel {
-            cooccurrence: Neighbours::cooccurring(training_set.histories, &counts),
-            successors: std::array::from_fn(|rank| {
-                Neighbours::successors(training_set.histories, training_set.items, rank + 1)
-            }),
-            popular: shares(&counts),
-            trending: shares(&training_set.trending()),
-            by_segment: training_set.by_segment(),
-            repeat_rate: training_set.repeat_rates(),
-            half_lives: training_set.half_lives(),
-            weights: ScoreWeights::default_weights(),
-        };
+        let model = ItemModel::learn(training_set);
         Ok(Self { model, factors: training_set.factors()?, recency: Recency::default() })
     }
 
@@ -165,9 +94,7 @@ impl Recommender {
 
     /// Pairs of items in each table, and in the histories that it was trained on.
     pub(super) fn pair_counts(&self) -> Vec<PairCount> {
-        let tables = std::iter::once(("cooccurrence_pairs", &self.model.cooccurrence));
-        let tables = tables.chain(self.model.successors.iter().map(|table| ("successor_pairs", table)));
-        tables.map(|(name, table)| PairCount { name, kept: table.len(), found: table.found() }).collect()
+        self.model.pair_counts()
     }
 
     /// Number of items `n`.
@@ -416,51 +343,6 @@ impl Recommender {
         model.check(items)?;
         Ok(Self { model, factors, recency: Recency::default() })
     }
-}
-
-impl ItemModel {
-    /// Checks all lengths and numbers, which decoded bytes do not guarantee; the error names the list, the check and the value.
-    fn check(&self, items: usize) -> Result<(), RecommenderError> {
-        let lists = [
-            ("popular", &self.popular),
-            ("trending", &self.trending),
-            ("repeat_rate", &self.repeat_rate),
-            ("by_segment", &self.by_segment),
-        ];
-        for (list, values) in lists {
-            // A row per segment; the other lists are one row.
-            let rows_fit = if list == "by_segment" {
-                values.len().is_multiple_of(items.max(1))
-            } else {
-                values.len() == items
-            };
-            if !rows_fit {
-                return Err(unsound(list, "one number per item", &values.len()));
-            }
-            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-                return Err(unsound(list, "finite", value));
-            }
-        }
-        if let Some((part, value)) = self.weights.not_finite() {
-            return Err(unsound(&format!("weight of {part:?}"), "finite", &value));
-        }
-        for half_life in [self.half_lives.short, self.half_lives.long] {
-            if !(half_life.is_finite() && half_life >= 1.0) {
-                return Err(unsound("half_lives", "finite and at least 1 ms", &half_life));
-            }
-        }
-        let tables = std::iter::once(("cooccurrence", &self.cooccurrence));
-        for (table, neighbours) in tables.chain(self.successors.iter().map(|table| ("successors", table))) {
-            if !neighbours.is_sound(items) {
-                return Err(unsound(table, "rows, indices and weights", &format!("{items} items")));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn unsound(list: &str, check: &'static str, value: &dyn std::fmt::Display) -> RecommenderError {
-    RecommenderError::Unsound { list: list.to_owned(), check, value: value.to_string() }
 }
 
 impl PartialEq for Recommender {
