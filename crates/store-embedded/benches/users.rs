@@ -2,7 +2,7 @@
 //! without the services around it. New users come first, then events of known users in random order.
 //!
 //! ```text
-//! cargo bench -p portrait-store-embedded --bench users -- 1000000 [known events, default 500000]
+//! cargo bench -p portrait-store-embedded --bench users -- 1000000 [known events, default 500000] [partitions, default 16]
 //! ```
 //!
 //! Each line is a slice of the run. Processor time is that of the whole process, with flushes and compactions, so it can be
@@ -16,7 +16,7 @@
 )]
 
 use bytes::Bytes;
-use portrait_profile::{PartitionId, SeenId, TimeDelta, Timestamp, UserId};
+use portrait_profile::{PartitionCount, PartitionId, SeenId, TimeDelta, Timestamp, UserId};
 use portrait_store::{
     AckLevel, Commit, CommitNo, Counters, LeaseToken, LogSeq, LogStore, Nonce, OwnerStore, ProfileKey,
     ProfileStore, SeenQuery, StoreInfo,
@@ -44,7 +44,9 @@ async fn main() {
     let known = numbers.get(1).copied().unwrap_or(500_000.min(users));
     let folder =
         tempfile::tempdir_in(std::env::var("SCRATCH").unwrap_or_else(|_| "/tmp".to_owned())).unwrap();
-    let store = Arc::new(Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap());
+    let partitions = PartitionCount::new(numbers.get(2).map_or(16, |count| *count as u16));
+    let options = EmbeddedOptions { partitions, ..EmbeddedOptions::default() };
+    let store = Arc::new(Embedded::open(folder.path(), options).unwrap());
     let mut workers = Vec::new();
     for partition in store.layout().partitions.all() {
         let day = TimeDelta::from_days(1);
@@ -142,22 +144,10 @@ impl Worker {
             let at = Instant::now();
             self.store.profiles(self.partition, &keys).await.unwrap();
             spent[0] += at.elapsed();
-            let query = |id: u64| SeenQuery {
-                id: SeenId::from_bits(id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 1),
-                arrived_at: Timestamp::from_millis(1_767_225_600_000),
-            };
-            let seen: Vec<SeenQuery> = batch.iter().map(|(_, id)| query(*id)).collect();
+            let seen: Vec<SeenQuery> = batch.iter().map(|(_, id)| seen_query(*id)).collect();
             let at = Instant::now();
             self.store.seen(self.partition, &seen).await.unwrap();
             spent[1] += at.elapsed();
-            // Bytes that do not compress, as those of a profile.
-            let profile = |key| {
-                let bytes: Vec<u8> = std::iter::repeat_with(rand::random::<u64>)
-                    .take(PROFILE_BYTES / 8)
-                    .flat_map(u64::to_le_bytes)
-                    .collect();
-                (key, Some(Bytes::from(bytes)))
-            };
             let commit = Commit {
                 token: self.token,
                 expected: self.commit_no,
@@ -165,7 +155,7 @@ impl Worker {
                 clock: Timestamp::EPOCH,
                 at: Timestamp::EPOCH,
                 changes: keys.iter().map(|_| Bytes::from(vec![9; CHANGE_BYTES])).collect(),
-                profiles: keys.into_iter().map(profile).collect(),
+                profiles: keys.into_iter().map(|key| (key, Some(profile()))).collect(),
                 tombstones: Vec::new(),
                 seen,
                 dead_letters: Vec::new(),
@@ -178,6 +168,20 @@ impl Worker {
         }
         (self, spent)
     }
+}
+
+/// Query of an id: spread as hashes are, and all in one window.
+fn seen_query(id: u64) -> SeenQuery {
+    SeenQuery {
+        id: SeenId::from_bits(id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 1),
+        arrived_at: Timestamp::from_millis(1_767_225_600_000),
+    }
+}
+
+/// Encoded profile of bytes that do not compress.
+fn profile() -> Bytes {
+    let words = std::iter::repeat_with(rand::random::<u64>).take(PROFILE_BYTES / 8);
+    words.flat_map(u64::to_le_bytes).collect::<Vec<u8>>().into()
 }
 
 /// Processor time of this process so far.

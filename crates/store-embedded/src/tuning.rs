@@ -79,3 +79,23 @@ impl Tuning {
         options.filter_block_pinning_policy(PinningPolicy::new([true, true, true, false]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memtables_stay_within_the_documented_bound() {
+        let busy = [Tuning::PROFILES, Tuning::SEEN, Tuning::STREAM, Tuning::STREAM];
+        let active: u64 = busy.iter().map(|tuning| tuning.memtable_bytes).sum();
+        // One that is written to, and four that wait for their flush.
+        assert!(5 * active <= 320 << 20, "docs/operate/memory.md gives 320 MiB");
+    }
+
+    #[test]
+    fn merges_begin_well_before_writes_are_slowed_down() {
+        for tuning in [Tuning::PROFILES, Tuning::ITEMS, Tuning::SEEN, Tuning::STREAM, Tuning::SMALL] {
+            assert!((4..=12).contains(&tuning.first_level_tables), "{}", tuning.first_level_tables);
+        }
+    }
+}
