@@ -61,6 +61,9 @@ impl Tuning {
     pub(super) const SEEN: Self = Self { memtable_bytes: 16 << 20, table_bytes: 4 << 20, ..Self::STREAM };
     /// Few keys: states, tombstones, models. They hold back journals until they are flushed, but have little to flush.
     pub(super) const SMALL: Self = Self { memtable_bytes: 2 << 20, first_level_tables: 4, ..Self::PROFILES };
+    /// Scratch writes that fill a journal. They must fit into one memtable: every flush before the journal is full syncs it, and 33
+    /// of them took the 20 s of a rewrite's time limit on a busy disk.
+    pub(super) const FILLER: Self = Self { memtable_bytes: 64 << 20, ..Self::SMALL };
 
     /// Returns the options of the database.
     pub(super) fn options(self) -> KeyspaceCreateOptions {
