@@ -306,6 +306,7 @@ async fn ids_are_remembered_in_windows_too_large_to_cache_and_after_a_reopen() {
     }
     for _ in 0..2 {
         assert_eq!(store.seen(partition, &known).await.expect("there"), vec![true; 4000]);
+        // Queries of two windows in turn need three windows in memory; with fewer each would read one from disk.
         assert_eq!(store.seen(partition, &next_window).await.expect("there"), vec![true; 4000]);
         assert_eq!(store.seen(partition, &new).await.expect("there"), vec![false; 4000]);
         store.close().await.expect("it closes");
