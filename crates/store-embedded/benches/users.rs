@@ -2,7 +2,7 @@
 //! without the services around it. New users come first, then events of known users in random order.
 //!
 //! ```text
-//! cargo bench -p portrait-store-embedded --bench users -- 1000000 [known events, default 500000]
+//! cargo bench -p portrait-store-embedded --bench users -- 1000000 [known events, default 500000] [partitions, default 16]
 //! ```
 //!
 //! Each line is a slice of the run. Processor time is that of the whole process, with flushes and compactions, so it can be
@@ -16,7 +16,7 @@
 )]
 
 use bytes::Bytes;
-use portrait_profile::{PartitionId, SeenId, TimeDelta, Timestamp, UserId};
+use portrait_profile::{PartitionCount, PartitionId, SeenId, TimeDelta, Timestamp, UserId};
 use portrait_store::{
     AckLevel, Commit, CommitNo, Counters, LeaseToken, LogSeq, LogStore, Nonce, OwnerStore, ProfileKey,
     ProfileStore, SeenQuery, StoreInfo,
@@ -44,7 +44,9 @@ async fn main() {
     let known = numbers.get(1).copied().unwrap_or(500_000.min(users));
     let folder =
         tempfile::tempdir_in(std::env::var("SCRATCH").unwrap_or_else(|_| "/tmp".to_owned())).unwrap();
-    let store = Arc::new(Embedded::open(folder.path(), EmbeddedOptions::default()).unwrap());
+    let partitions = PartitionCount::new(numbers.get(2).map_or(16, |count| *count as u16));
+    let options = EmbeddedOptions { partitions, ..EmbeddedOptions::default() };
+    let store = Arc::new(Embedded::open(folder.path(), options).unwrap());
     let mut workers = Vec::new();
     for partition in store.layout().partitions.all() {
         let day = TimeDelta::from_days(1);

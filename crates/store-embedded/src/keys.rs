@@ -53,7 +53,7 @@ impl Keyspaces {
             items: open("items", Tuning::ITEMS)?,
             models: open("models", Tuning::SMALL)?,
             parts: open("parts", Tuning::SMALL)?,
-            filler: open("filler", Tuning::SMALL)?,
+            filler: open("filler", Tuning::FILLER)?,
         })
     }
 

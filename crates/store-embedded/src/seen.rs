@@ -1,4 +1,4 @@
-//! Remembered ids of one partition. They are stored on disk; the two windows that queries read are also cached in memory, exactly
+//! Remembered ids of one partition. They are stored on disk; the windows that queries read are also cached in memory, exactly
 //! while they are small and as a filter when they are large, so that the common answer "never seen" needs no disk access.
 
 use super::id_filter::IdFilter;
@@ -9,8 +9,9 @@ use portrait_store::SeenQuery;
 use portrait_store::backend::id_set::IdSet;
 use std::collections::BTreeMap;
 
-/// Number of cached windows: the current one and the one before.
-const WINDOWS_IN_MEMORY: usize = 2;
+/// Number of cached windows: the current one, the one before, and one that begins. With two, a record of the old window among those
+/// of the new one made every query read a whole window from disk.
+const WINDOWS_IN_MEMORY: usize = 3;
 
 /// Memory of the cached windows of one partition.
 #[derive(Clone, Copy, Debug)]

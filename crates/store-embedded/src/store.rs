@@ -26,7 +26,7 @@ const JOBS_QUEUED_MAX: usize = 4096;
 /// Longest wait of a caller for a place in the queue.
 const ENQUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Largest window of remembered ids that is cached exactly, in ids of all partitions: 2 windows of up to 18 bytes an id.
+/// Largest window of remembered ids that is cached exactly, in ids of all partitions: 3 windows of up to 18 bytes an id.
 const SEEN_EXACT_IDS: usize = 800_000;
 /// Memory of the filters of one larger window, in bytes for all partitions. 16 million ids a window have 16 bits each, and 0.2% of
 /// new ids are looked up on disk in vain; with four times as many, a quarter.

@@ -291,7 +291,7 @@ async fn ids_are_remembered_in_windows_too_large_to_cache_and_after_a_reopen() {
     let mut store = Embedded::open(folder.path(), options.clone()).expect("the store opens");
     let partition = store.layout().partitions.all().next().expect("one");
     let ttl = TimeDelta::from_days(1);
-    let token = store.acquire(partition, Nonce::new(1), ttl, NOW).await.expect("there").expect("free");
+    let token = store.acquire(partition, &claim(1), ttl, NOW).await.expect("there").token().expect("free");
     // Queried before as well, so that the window is cached and grows from exact to a filter.
     assert_eq!(store.seen(partition, &known).await.expect("there"), vec![false; 4000]);
     let mut expected = store.meta(partition).await.expect("there").commit_no;
@@ -314,6 +314,7 @@ async fn ids_are_remembered_in_windows_too_large_to_cache_and_after_a_reopen() {
     }
     for _ in 0..2 {
         assert_eq!(store.seen(partition, &known).await.expect("there"), vec![true; 4000]);
+        // Queries of two windows in turn need three windows in memory; with fewer each would read one from disk.
         assert_eq!(store.seen(partition, &next_window).await.expect("there"), vec![true; 4000]);
         assert_eq!(store.seen(partition, &new).await.expect("there"), vec![false; 4000]);
         store.close().await.expect("it closes");
