@@ -18,8 +18,8 @@
 use bytes::Bytes;
 use portrait_profile::{PartitionCount, PartitionId, SeenId, TimeDelta, Timestamp, UserId};
 use portrait_store::{
-    AckLevel, Commit, CommitNo, Counters, LeaseToken, LogSeq, LogStore, Nonce, OwnerStore, ProfileKey,
-    ProfileStore, SeenQuery, StoreInfo,
+    AckLevel, Commit, CommitNo, Counters, LeaseClaim, LeaseToken, LogSeq, LogStore, Nonce, OwnerStore,
+    ProfileKey, ProfileStore, SeenQuery, StoreInfo,
 };
 use portrait_store_embedded::{Embedded, EmbeddedOptions};
 use std::sync::Arc;
@@ -50,7 +50,8 @@ async fn main() {
     let mut workers = Vec::new();
     for partition in store.layout().partitions.all() {
         let day = TimeDelta::from_days(1);
-        let token = store.acquire(partition, Nonce::random(), day, Timestamp::EPOCH).await.unwrap().unwrap();
+        let claim = LeaseClaim::new(Nonce::random(), "bench");
+        let token = store.acquire(partition, &claim, day, Timestamp::EPOCH).await.unwrap().token().unwrap();
         let commit_no = CommitNo::ZERO;
         workers.push(Worker {
             store: Arc::clone(&store),
