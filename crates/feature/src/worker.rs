@@ -43,6 +43,9 @@ const COALESCE_ABOVE: Duration = Duration::from_millis(4);
 /// Pause of a busy worker, in which records of the same users accumulate and then share a commit. Throughput rose from 0.39-0.42
 /// to 0.46-0.51 of a bare worker loop, and the p50 at half load from 1-2 ms to 2-4 ms (`docs/results/bench.md`).
 const COALESCE_FOR: Duration = Duration::from_millis(6);
+/// Longest such pause. A page takes longer the more partitions share the machine, and so does the pause after it: with 64 partitions
+/// a pause of 6 ms left each commit a quarter of the records that it has with 16. Freshness is bounded by it on a busy machine.
+const COALESCE_FOR_MAX: Duration = Duration::from_millis(30);
 
 /// Pause of a worker whose partition belongs to another process of the same name. Only the end of that process frees the lease,
 /// so claims are rarer than after a lost lease; its end is noticed this much later than its time to live.
@@ -235,8 +238,10 @@ impl PartitionWorker {
             }
             self.trims.applied(page_bytes as u64);
             // A full page means that more records wait already: a pause would add delay and save nothing.
-            if started_at.elapsed() >= COALESCE_ABOVE && !is_full {
-                shutdown.run_until_cancelled(tokio::time::sleep(COALESCE_FOR)).await;
+            let elapsed = started_at.elapsed();
+            if elapsed >= COALESCE_ABOVE && !is_full {
+                let pause = elapsed.clamp(COALESCE_FOR, COALESCE_FOR_MAX);
+                shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
             }
         }
     }

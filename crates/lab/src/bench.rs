@@ -141,15 +141,17 @@ pub async fn run(args: BenchArgs) -> Result<()> {
     // Loads are in memory before the first server starts, so that no part pays for generating them.
     let (name, repeated) = load::repeated_users(args.log.as_deref().zip(args.format), args.log_events)?;
     let mut bench = Bench { args, distinct, repeated, name, bar: bar(), figures: Vec::new() };
-    match bench.args.store {
-        BackendArg::Embedded => bench.embedded().await?,
-        BackendArg::Redis => bench.redis().await?,
-    }
+    let measured = match bench.args.store {
+        BackendArg::Embedded => bench.embedded().await,
+        BackendArg::Redis => bench.redis().await,
+    };
     bench.bar.finish_and_clear();
+    // Figures that were measured before a part failed took minutes: they are shown all the same.
     println!("{}", table(&bench.figures));
     let json = serde_json::to_string_pretty(&bench.figures)?;
     let path = &bench.args.json;
-    std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))
+    std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+    measured
 }
 
 impl Bench {

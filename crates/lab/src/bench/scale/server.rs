@@ -14,7 +14,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// Interval of the checks whether the server is ready.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Caches of the server with its default configuration: block cache of the embedded store and profiles, in MB.
-pub(super) const CACHE_MB: f64 = 256.0;
+pub(super) const CACHE_MB: f64 = 384.0;
 
 /// Running server; dropping it kills the process.
 pub(super) struct ServerProcess {
@@ -33,6 +33,9 @@ impl ServerProcess {
         }
         // A training in the background would compete for the processors; the sweep's rate is measured, not its limit.
         command.args([
+            "--set",
+            // A restarted pod keeps its name, and by it takes back its leases; the default name has the port.
+            "profiles.node=scale",
             "--set",
             "model.automatic=false",
             "--set",

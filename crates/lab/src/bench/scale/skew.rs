@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 const USERS: Users = Users { count: 100_000, items: 20_000 };
 /// Events of the one user before the measurement.
 const HEAVY_EVENTS: usize = 1_000_000;
+/// Number of the first of these events.
+const HEAVY_FIRST: usize = 100_000_000;
 /// Load, as a share of the throughput with an even load.
 const LOAD_SHARE: f64 = 0.3;
 
@@ -29,8 +31,8 @@ pub(super) async fn measure(run: &ScaleRun<'_>, figures: &mut Vec<Figure>) -> Re
     let rate = load.timed(&router, Kind::Known, MEASURED_EVENTS).await? * LOAD_SHARE;
     let even = load.events(Kind::Known, MEASURED_EVENTS);
     let before = p99_ms(&server, &even, rate, run.seconds).await?;
-    // Event numbers far beyond those of the load.
-    let heavy = |number: usize| event((1 << 40) + number, 0, 0, Action::View);
+    // Event numbers beyond those of the load; the time of an event follows from its number.
+    let heavy = |number: usize| event(HEAVY_FIRST + number, 0, 0, Action::View);
     for first in (0..HEAVY_EVENTS).step_by(MEASURED_EVENTS) {
         let events: Vec<Event> = (first..first + MEASURED_EVENTS).map(heavy).collect();
         client::send_all(router.clone(), &events).await?;
