@@ -272,7 +272,7 @@ mod tests {
             ..ModelQuality::default()
         };
         for (inertia, served_segments, is_refused) in
-            [(1.01, Some(2), false), (1.02, Some(2), true), (1.54, Some(3), false), (9.0, None, false)]
+            [(1.005, Some(2), false), (1.02, Some(2), true), (1.54, Some(3), false), (9.0, None, false)]
         {
             let candidate = TrainedModel { served_segments, ..trained(model(), quality(inertia)) };
             let refused = check_quality(&candidate, 0.01);
