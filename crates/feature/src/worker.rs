@@ -43,8 +43,9 @@ const COALESCE_ABOVE: Duration = Duration::from_millis(4);
 /// Pause of a busy worker, in which records of the same users accumulate and then share a commit. Throughput rose from 0.39-0.42
 /// to 0.46-0.51 of a bare worker loop, and the p50 at half load from 1-2 ms to 2-4 ms (`docs/results/bench.md`).
 const COALESCE_FOR: Duration = Duration::from_millis(6);
-/// Longest such pause. A page takes longer the more partitions share the machine, and so does the pause after it: with 64 partitions
-/// a pause of 6 ms left each commit a quarter of the records that it has with 16. Freshness is bounded by it on a busy machine.
+/// Longest such pause: it is as long as the page took, which is longer the more partitions share the machine. With 256 partitions a
+/// pause of 6 ms left few records to a commit: throughput rose from 136,000 to 168,000 events/s on Redis in memory, and from 121,000
+/// to 160,000 with `appendfsync always` (`docs/results/scale.md`). With 16 and 64 it is within noise.
 const COALESCE_FOR_MAX: Duration = Duration::from_millis(30);
 
 /// Pause of a worker whose partition belongs to another process of the same name. Only the end of that process frees the lease,
