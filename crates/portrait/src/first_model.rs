@@ -10,7 +10,8 @@ use portrait_proto::v1::{ErrorReason, ListPartitionsRequest};
 use std::time::{Duration, Instant};
 use tonic::{Response, Status};
 
-/// Longest wait for the first model. It begins within two seconds of the end of an import, and takes one for each 50,000 users.
+/// Longest wait for the first model. Its training begins within two seconds of the end of an import and takes seconds for a small shop;
+/// a million users take a minute (`make scale`), which is explained instead of waited for.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 /// Delay between two attempts.
 const RETRY_DELAY: Duration = Duration::from_millis(250);

@@ -1,7 +1,7 @@
 //! Measured sizes and rates of one user, event, item and process, by backend: the only place of these numbers.
 //!
-//! `make scale` measures all of them: bytes per user, log, change and id bytes per event, resident memory, and events per second of
-//! a worker. `portrait bench --store redis --only memory --users-of FORMAT=FILE` measures the first four on Redis alone.
+//! `portrait bench --store redis --only memory --users-of FORMAT=FILE` measures bytes of a user, and of an event in log, feed and ids;
+//! `make scale` measures resident memory and events per second. `docs/operate/sizing.md` has the command of each number.
 
 use serde::Serialize;
 
