@@ -115,11 +115,6 @@ impl Assembly {
         Ok(Self { manifest, parts, segments: None, predictors: Predictors::default() })
     }
 
-    /// Version of the model.
-    pub fn version(&self) -> u64 {
-        self.manifest.version
-    }
-
     /// Returns the parts that this release reads, as (kind, name).
     pub fn parts(&self) -> &[(String, PartName)] {
         &self.parts

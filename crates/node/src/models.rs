@@ -56,6 +56,9 @@ enum LoadError {
     /// The version can never be served by this release.
     #[error(transparent)]
     Refused(#[from] InvalidManifest),
+    /// The decoder panicked, or the runtime ends.
+    #[error("the decoder stopped without a result")]
+    Aborted,
     /// The parts cannot be read now.
     #[error("the parts cannot be read")]
     Store(#[from] portrait_store::Error),
@@ -116,7 +119,9 @@ impl ModelFollower {
         let version = active.version.get();
         match self.load(version, active.manifest.clone()).await {
             Ok(()) => Some(Reply::Ack(Ack { version })),
-            Err(LoadError::Refused(problem)) => Some(self.refuse(version, &problem.to_string())),
+            Err(error @ (LoadError::Refused(_) | LoadError::Aborted)) => {
+                Some(self.refuse(version, &error.to_string()))
+            }
             Err(error @ LoadError::Store(_)) => {
                 tracing::warn!(
                     version,
@@ -158,7 +163,7 @@ impl ModelFollower {
             })
             .await?;
         }
-        Ok(on_blocking_thread(move || assembly.finish()).await?)
+        on_blocking_thread(move || assembly.finish()).await
     }
 
     /// Watches the model service over one connection, from `Hello` to its end.
@@ -203,7 +208,9 @@ impl ModelFollower {
         }
         match self.load(version, manifest.into()).await {
             Ok(()) => Ok(Some(Reply::Ack(Ack { version }))),
-            Err(LoadError::Refused(problem)) => Ok(Some(self.refuse(version, &problem.to_string()))),
+            Err(error @ (LoadError::Refused(_) | LoadError::Aborted)) => {
+                Ok(Some(self.refuse(version, &error.to_string())))
+            }
             Err(error @ LoadError::Store(_)) => bail!(error),
         }
     }
@@ -218,12 +225,8 @@ impl ModelFollower {
 /// Runs `work` on a thread that may block: decoding 100 MB takes half a second.
 async fn on_blocking_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, InvalidManifest> + Send + 'static,
-) -> Result<T, InvalidManifest> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        // The runtime ends, or the decoder panicked: neither can be served.
-        Err(_) => Err(InvalidManifest::Damaged),
-    }
+) -> Result<T, LoadError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| LoadError::Aborted)?.map_err(LoadError::Refused)
 }
 
 fn reply_request(kind: Reply) -> WatchModelsRequest {

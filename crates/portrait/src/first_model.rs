@@ -25,28 +25,39 @@ pub(crate) async fn when_served<T>(
     call: impl AsyncFn() -> Result<Response<T>, Status>,
 ) -> Result<T> {
     let deadline = Instant::now() + WAIT_MAX;
-    let bar = ProgressBar::new_spinner().with_message("waiting for the first model");
-    bar.enable_steady_tick(Duration::from_millis(100));
-    loop {
+    let mut spinner = None;
+    let status = loop {
         match call().await {
-            Ok(response) => {
-                bar.finish_and_clear();
-                return Ok(response.into_inner());
-            }
-            Err(status) if reason_of(&status) == Some(ErrorReason::NoModel) => {
-                let applied = applied(router).await?;
-                if applied == 0 || Instant::now() >= deadline {
-                    bar.finish_and_clear();
-                    bail!(explanation(applied));
-                }
-            }
-            Err(status) => {
-                bar.finish_and_clear();
-                // Only the message: code and details of a status mean nothing in a terminal.
-                return Err(anyhow!("{}", status.message()));
-            }
+            Ok(response) => return Ok(response.into_inner()),
+            Err(status) if reason_of(&status) != Some(ErrorReason::NoModel) => break status,
+            Err(_) => {}
         }
+        let applied = applied(router).await?;
+        if applied == 0 || Instant::now() >= deadline {
+            bail!(explanation(applied));
+        }
+        // Only now: a call that is answered at once shows no spinner.
+        spinner.get_or_insert_with(Spinner::start);
         tokio::time::sleep(RETRY_DELAY).await;
+    };
+    // Only the message: code and details of a status mean nothing in a terminal.
+    Err(anyhow!("{}", status.message()))
+}
+
+/// Spinner in the terminal; cleared when dropped, so that nothing is printed into it.
+struct Spinner(ProgressBar);
+
+impl Spinner {
+    fn start() -> Self {
+        let bar = ProgressBar::new_spinner().with_message("waiting for the first model");
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 
