@@ -31,6 +31,8 @@ struct JsonEvent {
     #[serde(default)]
     order_id: String,
     #[serde(default)]
+    order_line: u32,
+    #[serde(default)]
     query: String,
     #[serde(default)]
     session_id: String,
@@ -67,6 +69,7 @@ pub(crate) fn json(text: &str, line: u64) -> Result<Event, ReadError> {
         currency: parsed.currency,
         quantity: parsed.quantity,
         order_id: parsed.order_id,
+        order_line: parsed.order_line,
         query: parsed.query,
         session_id: parsed.session_id,
         anonymous_id: parsed.anonymous_id,
