@@ -57,7 +57,7 @@ fn events() -> v1::TrackRequest {
 }
 
 /// Sample of profile format 4.
-const FORMER_PROFILE: &[u8] = include_bytes!("../../crates/profile/src/profile/testdata/format_5.profile");
+const FORMER_PROFILE: &[u8] = include_bytes!("../../crates/profile/src/profile/testdata/format_6.profile");
 
 /// Seed inputs by target.
 fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {

@@ -5,6 +5,7 @@ mod cluster {
     mod bad_input;
     mod chart;
     mod clients;
+    mod commerce;
     mod crash;
     mod drift;
     mod erasures;

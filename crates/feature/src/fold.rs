@@ -50,6 +50,8 @@ pub(crate) struct FoldResult {
     pub(crate) ledger: PartitionLedger,
     /// Erasures applied by the commit.
     pub(crate) erasures: ErasureCounts,
+    /// Number of order lines that were sent again.
+    pub(crate) corrected_lines: u64,
 }
 
 /// Commit under construction from one batch of entries.
@@ -81,6 +83,7 @@ pub(crate) struct BatchFold<'a> {
     seen: Vec<SeenQuery>,
     dead_letters: Vec<DeadLetter>,
     counted: Counters,
+    corrected_lines: u64,
 }
 
 impl<'a> BatchFold<'a> {
@@ -113,6 +116,7 @@ impl<'a> BatchFold<'a> {
             seen: Vec::new(),
             dead_letters: Vec::new(),
             counted: Counters::default(),
+            corrected_lines: 0,
         }
     }
 
@@ -220,7 +224,7 @@ impl<'a> BatchFold<'a> {
         };
         let erasures =
             ErasureCounts { here: self.erased_here.len() as u64, elsewhere: self.erased_elsewhere };
-        FoldResult { commit, ledger: self.ledger, erasures }
+        FoldResult { commit, ledger: self.ledger, erasures, corrected_lines: self.corrected_lines }
     }
 
     /// Returns true if an earlier entry of this batch has the id. The store knows only the ids of earlier commits.
@@ -255,6 +259,7 @@ impl<'a> BatchFold<'a> {
         };
         self.counted.applied += 1;
         self.counted.late += u64::from(applied.late);
+        self.corrected_lines += u64::from(applied.corrected);
         self.clock = advanced(self.clock, record.occurred_at, self.clock_jump_max);
         if let Some(trace) = record.trace {
             self.traces.insert(key.clone(), trace);

@@ -19,6 +19,7 @@ pub(crate) struct Metrics {
     duplicate_names: Counter<u64>,
     partition_errors: Counter<u64>,
     late: Counter<u64>,
+    corrected_lines: Counter<u64>,
     erasures: Counter<u64>,
     swept: Counter<u64>,
     segment_changes: Counter<u64>,
@@ -53,6 +54,8 @@ pub(crate) struct CommitStats {
     pub(crate) counts: CommitCounts,
     /// Erasures of users of this partition and of others.
     pub(crate) erasures: ErasureCounts,
+    /// Number of order lines that were sent again.
+    pub(crate) corrected_lines: u64,
     /// Acceptance time of its newest record.
     pub(crate) newest_accepted_at: Option<Timestamp>,
     /// Duration since the page of the log was read.
@@ -87,6 +90,11 @@ impl Metrics {
                 .u64_counter("portrait_feature_late_events")
                 .with_description("events too late for sessions and transitions")
                 .with_unit("{event}")
+                .build(),
+            corrected_lines: meter
+                .u64_counter("portrait_feature_corrected_lines")
+                .with_description("order lines that were sent again and replaced themselves")
+                .with_unit("{line}")
                 .build(),
             erasures: erasures(meter),
             swept: meter
@@ -135,6 +143,7 @@ impl Metrics {
         self.erasures("applied", stats.erasures.here);
         self.erasures("edges_removed", stats.erasures.elsewhere);
         self.late.add(records.late, &[]);
+        self.corrected_lines.add(stats.corrected_lines, &[]);
         self.commit_seconds.record(stats.elapsed.as_secs_f64(), &[]);
         self.commit_profiles.record(stats.counts.profiles as u64, &[]);
         // A clock of another node may be ahead: a negative age counts as none.

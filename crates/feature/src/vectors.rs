@@ -171,5 +171,6 @@ fn vector(
         recent_items: items.collect(),
         transitions: transitions.into_iter().map(Into::into).collect(),
         snapshots: snapshots.into_iter().map(v1::FeatureSnapshot::from).collect(),
+        bot: profile.is_machine_at(as_of),
     })
 }

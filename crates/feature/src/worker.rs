@@ -20,7 +20,7 @@ use crate::assignment::PartitionAssignment;
 use crate::batch::{LogEntry, fitting_prefix, readable};
 use crate::context::FeatureContext;
 use crate::error::Error;
-use crate::fold::OwnedPosition;
+use crate::fold::{FoldResult, OwnedPosition};
 use crate::logs::LogExtent;
 use crate::metrics::CommitStats;
 use crate::spans::CommitSpans;
@@ -262,7 +262,7 @@ impl PartitionWorker {
             let spans = CommitSpans::begin(&self.owner.shared.tracer, self.owner.partition, &mut entries);
             let newest_accepted_at = entries.iter().filter_map(LogEntry::accepted_at).max();
             let result = self.owner.fold(position, entries).await?;
-            let erasures = result.erasures;
+            let FoldResult { erasures, corrected_lines, .. } = result;
             let Some(counts) = spans.around(self.owner.commit(position, result)).await? else {
                 return Ok(false);
             };
@@ -270,6 +270,7 @@ impl PartitionWorker {
             self.owner.shared.metrics.committed(&CommitStats {
                 counts,
                 erasures,
+                corrected_lines,
                 newest_accepted_at,
                 elapsed,
             });

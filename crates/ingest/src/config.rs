@@ -3,6 +3,7 @@
 use crate::money::Money;
 use crate::policy::{TraitPolicies, TraitPolicy};
 use crate::shop_time::ShopTime;
+use crate::strength::Strengths;
 use portrait_profile::{CUSTOM_ACTIONS_MAX, CustomAction, TimeDelta};
 use portrait_runtime::config::{ByteSize, DurationSetting, InvalidValue};
 use portrait_store::AckLevel;
@@ -42,6 +43,9 @@ pub struct Config {
     pub rates: BTreeMap<String, f64>,
     /// Names of the shop's own actions; profiles distinguish eight.
     pub custom_actions: Vec<String>,
+    /// Strength of actions as evidence of interest, -10 to 10, where the shop's differ from the common ones. It holds for events from
+    /// now on: each carries its strength.
+    pub strength: BTreeMap<String, f32>,
     /// Policy of each trait, applied before it is written anywhere: `keep`, `drop`, or `band:10` for the band of a number.
     pub traits: BTreeMap<String, TraitPolicy>,
     /// Policy of traits that are not in `traits`.
@@ -98,6 +102,7 @@ pub struct ValidConfig {
     pub(crate) shop_time: ShopTime,
     pub(crate) money: Money,
     pub(crate) custom_actions: Vec<CustomAction>,
+    pub(crate) strengths: Strengths,
     pub(crate) traits: TraitPolicies,
     pub(crate) user_events_per_second: u32,
     pub(crate) user_burst: u32,
@@ -122,6 +127,7 @@ impl Default for Config {
             currency: "EUR".to_owned(),
             rates: BTreeMap::new(),
             custom_actions: Vec::new(),
+            strength: BTreeMap::new(),
             traits: crate::policy::defaults(),
             other_traits: TraitPolicy::Keep,
             // Off: a limit would reject the import of a log without `backfill`.
@@ -173,6 +179,7 @@ impl Config {
             shop_time: ShopTime::of_zone(&self.time_zone)?,
             money: Money::new(&self.currency, &self.rates)?,
             custom_actions: custom_actions(&self.custom_actions)?,
+            strengths: Strengths::new(&self.strength)?,
             traits: TraitPolicies::new(&self.traits, self.other_traits),
             user_events_per_second: self.user_events_per_second,
             user_burst: self.user_burst,

@@ -21,6 +21,7 @@ mod rate;
 mod service;
 mod shop_time;
 mod stream;
+mod strength;
 mod track;
 mod validate;
 

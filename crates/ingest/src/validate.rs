@@ -11,6 +11,7 @@ use crate::config::ValidConfig;
 use crate::money::Money;
 use crate::policy::TraitPolicies;
 use crate::shop_time::ShopTime;
+use crate::strength::Strengths;
 use portrait_profile::{CustomAction, RecordId, TextError, TimeDelta, Timestamp, check_text};
 use portrait_proto::request::ValidationError;
 use portrait_proto::time;
@@ -30,6 +31,7 @@ pub(crate) struct Validator {
     shop_time: ShopTime,
     money: Money,
     custom_actions: Vec<CustomAction>,
+    strengths: Strengths,
     traits: TraitPolicies,
 }
 
@@ -42,6 +44,7 @@ impl Validator {
             shop_time: config.shop_time.clone(),
             money: config.money.clone(),
             custom_actions: config.custom_actions.clone(),
+            strengths: config.strengths.clone(),
             traits: config.traits.clone(),
         }
     }

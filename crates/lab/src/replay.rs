@@ -63,6 +63,8 @@ pub(crate) fn record(event: &Event) -> Result<Record> {
         price: event.price,
         quantity: event.quantity.unwrap_or(1.0),
         order_id: (!event.order_id.is_empty()).then(|| OrderId::parse(&event.order_id)).transpose()?,
+        order_line: event.order_line,
+        strength: None,
         context: None,
     });
     Ok(Record {

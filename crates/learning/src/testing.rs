@@ -35,6 +35,8 @@ pub fn view(user: &str, number: usize, at: Timestamp) -> Record {
             price: None,
             quantity: 1.0,
             order_id: None,
+            order_line: 0,
+            strength: None,
             context: None,
         }),
     }

@@ -13,5 +13,6 @@ mod learning {
     mod naming;
     mod recommend;
     mod reference;
+    mod returns;
     mod social;
 }

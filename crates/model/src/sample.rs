@@ -18,7 +18,7 @@ pub(crate) use histories::Histories;
 pub(crate) use limits::LimitCount;
 use ndarray::ArrayView2;
 use portrait_learning::drift::DriftSample;
-use portrait_profile::{FeatureSchema, ScoreTarget, SegmentId, Timestamp, UserId};
+use portrait_profile::{FeatureSchema, ScoreTarget, SegmentId, Timestamp, UserId, label_key};
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::{FeatureVector, StreamFeaturesRequest, TrainingLimit, Transition};
 use portrait_proto::{action, time};
@@ -40,8 +40,10 @@ const PROGRESS_EVERY: u64 = 10_000;
 pub(crate) struct TrainingSample {
     /// Time at which the vectors were evaluated.
     pub(crate) as_of: Timestamp,
-    /// Number of users in the stream.
+    /// Number of users in the stream, without programs.
     pub(crate) users: u64,
+    /// Number of users in the stream that are taken for programs; nothing is learned from them.
+    pub(crate) bots: u64,
     /// Sampled users, ordered by the hash of their id; row `i` of the matrix is user `i`.
     pub(crate) sampled: Vec<SampledUser>,
     /// Item histories of a part of the users.
@@ -89,6 +91,7 @@ pub(crate) struct SampleLimits {
 struct SampleBuilder {
     sample: TrainingSample,
     bottom_k: BottomKSample<(SampledUser, Vec<f32>)>,
+    /// Index of each category by [`label_key`].
     category_indexes: HashMap<String, u32>,
     histories: histories::HistoryCollector,
     examples: examples::ExampleCollector,
@@ -136,7 +139,9 @@ impl TrainingSample {
     pub(crate) fn limits(&self) -> Vec<TrainingLimit> {
         let users = LimitCount { used: self.len() as u64, found: self.users };
         let examples = |target| self.examples.of(target).count;
+        let people = LimitCount { used: self.users, found: self.users + self.bots };
         let lines = [
+            people.report("profile.bot", "users, without programs"),
             users.report("model.rows_max", "users"),
             self.histories.users.report("model.histories_max", "users with a history"),
             self.histories.interactions.report("recommended_items", "interactions of sampled users"),
@@ -186,7 +191,7 @@ pub(crate) async fn read(
         }
         for vector in page.vectors {
             builder.add(vector);
-            if builder.sample.users.is_multiple_of(PROGRESS_EVERY) {
+            if (builder.sample.users + builder.sample.bots).is_multiple_of(PROGRESS_EVERY) {
                 progress.report("reading vectors", builder.sample.users, 0);
             }
         }
@@ -206,6 +211,10 @@ impl SampleBuilder {
     }
 
     fn add(&mut self, vector: FeatureVector) {
+        if vector.bot {
+            self.sample.bots += 1;
+            return;
+        }
         self.sample.users += 1;
         let hash = xxh64(vector.user_id.as_bytes(), SAMPLING_SEED);
         let width = self.sample.width;
@@ -246,15 +255,17 @@ impl SampleBuilder {
         if name.is_empty() {
             return None;
         }
-        let known = self.category_indexes.get(&name).copied();
+        let key = label_key(&name).into_owned();
+        let known = self.category_indexes.get(&key).copied();
         let has_space = self.category_indexes.len() < CATEGORIES_MAX;
         self.sample.categories.count(known.is_some() || has_space);
         if known.is_some() || !has_space {
             return known;
         }
         let index = u32::try_from(self.category_indexes.len()).ok()?;
-        self.sample.category_names.push(name.clone());
-        self.category_indexes.insert(name, index);
+        // The first spelling is the one that is shown.
+        self.category_indexes.insert(key, index);
+        self.sample.category_names.push(name);
         Some(index)
     }
 }

@@ -28,6 +28,8 @@ fn record(number: u32) -> Record {
         price: Some(f64::from(number % 90) + 0.5),
         quantity: 1.0,
         order_id: OrderId::parse(&format!("order-{}", number / 5)).ok(),
+        order_line: 0,
+        strength: None,
         context: None,
     };
     Record {

@@ -164,18 +164,20 @@ impl ActionKind {
         }
     }
 
-    /// Returns the weight of an action on an item for the affinity of its category, brand and price band. A purchase weighs
-    /// more than a view; removal from the cart and refunds are negative.
-    pub const fn preference_weight(self) -> f64 {
+    /// Returns the strength of an action as evidence of interest in an item, its category, its brand and its price band. Negative
+    /// actions take back what the positive one before them gave. A constant of the format: nodes agree on it, and a rebuild
+    /// needs no configuration of the day of an event.
+    pub const fn strength(self) -> f64 {
         match self {
             // Only the proportions matter, since affinities are read as shares of their sum.
             Self::View | Self::Click | Self::Custom => 1.0,
-            Self::Search => 0.5,
-            Self::AddToCart | Self::Favorite | Self::Review | Self::Share => 3.0,
+            // The words of a search are kept; its item, if a sender gives one, is the first of a list.
+            Self::Search => 0.0,
+            Self::AddToCart | Self::Favorite => 3.0,
+            Self::Review | Self::Share => 2.0,
             Self::Purchase => 5.0,
-            // Below the weight of the action that they revert, so that some interest remains.
-            Self::RemoveFromCart => -2.0,
-            Self::Refund => -4.0,
+            Self::RemoveFromCart => -3.0,
+            Self::Refund => -5.0,
         }
     }
 }

@@ -1,8 +1,18 @@
 //! Dimension 2, behavior: actions, recency-frequency-money, visits, activity by hour and weekday, and transitions.
 
+mod action_sum;
+mod orders;
+mod times;
+
+pub(crate) use action_sum::ActionSum;
+pub use orders::{ORDER_LINES_MAX, ORDERS_MAX};
+pub(crate) use orders::{ORDERS_BUDGET_BYTES, Order, OrderEffect, Orders};
+pub use times::ACTION_TIMES_MAX;
+use times::TIME_MAX_BYTES;
+pub(crate) use times::{ActionTime, ActionTimes, TIMES_BUDGET_BYTES, index_after_eviction};
+
 use crate::action::{Action, ActionKind};
-use crate::decay::{DecayedHistogram, DecayedSum, bounded};
-use crate::id::OrderId;
+use crate::decay::{DecayedHistogram, DecayedSum};
 use crate::record::Event;
 use crate::time::{TimeDelta, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,8 +21,12 @@ use serde::{Deserialize, Serialize};
 pub const CUSTOM_ACTIONS_MAX: usize = 8;
 /// Gap that ends a visit. An event that arrives later than this after a newer one is late.
 pub const SESSION_GAP: TimeDelta = TimeDelta::from_minutes(30);
-/// Number of order ids remembered, so that the lines of one order count once.
-const ORDERS_REMEMBERED: usize = 16;
+/// Length after which a visit ends although its events have no gap: the day of a program is not one visit.
+pub const VISIT_MAX: TimeDelta = TimeDelta::from_hours(4);
+/// Number of events in one visit from which on it is that of a program: one every 14 seconds for the longest visit.
+pub const MACHINE_VISIT_EVENTS: u64 = 1000;
+/// Time after the newest such visit until a user is no longer taken for a program.
+pub const MACHINE_MEMORY: TimeDelta = TimeDelta::from_days(30);
 
 /// Behavior of one user.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,33 +48,8 @@ pub(crate) struct Behavior {
     pub(crate) transitions: DecayedHistogram,
     /// Number of events too late for sessions and transitions.
     pub(crate) late_events: u64,
-}
-
-/// Count of one action.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ActionSum {
-    pub(crate) action: Action,
-    /// Count since the beginning.
-    pub(crate) total: u64,
-    /// Decayed count of the action.
-    pub(crate) decayed: DecayedSum,
-}
-
-/// Purchases and refunds of one user.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Orders {
-    /// Time of the newest purchase.
-    pub(crate) last_at: Option<Timestamp>,
-    /// Number of orders since the beginning.
-    pub(crate) total: u64,
-    /// Decayed count of orders.
-    pub(crate) decayed: DecayedSum,
-    /// Money spent minus money returned, in the base currency.
-    pub(crate) money_total: f64,
-    /// Decayed sum of `money_total`'s contributions.
-    pub(crate) money: DecayedSum,
-    /// Lower halves of the hashes of the newest order ids, newest last.
-    pub(crate) recent: Vec<u32>,
+    /// Time from which on the times of actions are kept; none if that is the beginning.
+    pub(crate) times_since: Option<Timestamp>,
 }
 
 /// Visits, separated by gaps of [`SESSION_GAP`].
@@ -78,13 +67,15 @@ pub(crate) struct Sessions {
     pub(crate) current_started_at: Timestamp,
     /// Number of events in the newest visit.
     pub(crate) current_events: u64,
+    /// Time of the newest event in a visit of a program; see [`MACHINE_VISIT_EVENTS`].
+    pub(crate) machine_at: Option<Timestamp>,
 }
 
 impl Behavior {
-    /// Folds an event in and returns whether it was late.
-    pub(crate) fn fold(&mut self, at: Timestamp, event: &Event) -> bool {
-        self.count(at, &event.action);
-        self.orders.fold(at, event);
+    /// Folds an event in that the orders have counted, and returns whether it was late. `category` is its index in the profile.
+    pub(crate) fn fold(&mut self, at: Timestamp, event: &Event, category: Option<u8>) -> bool {
+        let money = event.price.unwrap_or(0.0) * event.quantity;
+        self.count(&event.action, ActionTime::of(event.action.kind(), at, category, money));
         self.rhythm(at, event.utc_offset_minutes);
         // Sums accept an event at any time; visits and transitions need their events in order.
         self.first_at = Some(self.first_at.map_or(at, |first| first.min(at)));
@@ -100,10 +91,22 @@ impl Behavior {
         late
     }
 
-    fn count(&mut self, at: Timestamp, action: &Action) {
+    /// Returns whether the newest visits of the user, before `at`, are those of a program.
+    pub(crate) fn is_machine_at(&self, at: Timestamp) -> bool {
+        self.sessions.machine_at.is_some_and(|machine| at.since(machine) <= MACHINE_MEMORY)
+    }
+
+    /// Adapts the indices of categories to the eviction of the one at `index`.
+    pub(crate) fn forget_category(&mut self, index: u8) {
+        self.actions.iter_mut().for_each(|sum| sum.times.forget_category(index));
+    }
+
+    fn count(&mut self, action: &Action, time: ActionTime) {
         if let Some(sum) = self.actions.iter_mut().find(|sum| sum.action == *action) {
             sum.total += 1;
-            sum.decayed.add(at, 1.0);
+            sum.decayed.add(time.at, 1.0);
+            sum.times.insert(time);
+            self.enforce_times_budget();
             return;
         }
         // Names are chosen by the sender: without a limit a faulty sender could grow the profile with every event.
@@ -111,9 +114,29 @@ impl Behavior {
         if action.custom().is_some() && customs >= CUSTOM_ACTIONS_MAX {
             return;
         }
-        let mut decayed = DecayedSum::default();
-        decayed.add(at, 1.0);
-        self.actions.push(ActionSum { action: action.clone(), total: 1, decayed });
+        let mut sum = ActionSum {
+            action: action.clone(),
+            total: 1,
+            decayed: DecayedSum::default(),
+            times: ActionTimes::default(),
+        };
+        sum.decayed.add(time.at, 1.0);
+        sum.times.insert(time);
+        self.actions.push(sum);
+        self.enforce_times_budget();
+    }
+
+    /// Removes the oldest times of the actions that have most of them until all fit.
+    fn enforce_times_budget(&mut self) {
+        let count: usize = self.actions.iter().map(|sum| sum.times.len()).sum();
+        // Exact sizes are only computed where the budget can be exceeded.
+        if count * TIME_MAX_BYTES <= TIMES_BUDGET_BYTES {
+            return;
+        }
+        while self.actions.iter().map(|sum| sum.times.bytes()).sum::<usize>() > TIMES_BUDGET_BYTES {
+            let longest = self.actions.iter_mut().max_by_key(|sum| sum.times.len());
+            longest.into_iter().for_each(|sum| sum.times.remove_oldest());
+        }
     }
 
     fn rhythm(&mut self, at: Timestamp, utc_offset_minutes: i16) {
@@ -128,7 +151,8 @@ impl Behavior {
 
     /// Updates visits and transitions by an event that is not late.
     fn step(&mut self, at: Timestamp, kind: ActionKind) {
-        let newest = self.newest.filter(|(newest, _)| at.since(*newest) <= SESSION_GAP);
+        let is_short = at.since(self.sessions.current_started_at) <= VISIT_MAX;
+        let newest = self.newest.filter(|(newest, _)| is_short && at.since(*newest) <= SESSION_GAP);
         match newest {
             Some((newest, previous)) => {
                 self.sessions.extend(newest, at);
@@ -139,43 +163,6 @@ impl Behavior {
             }
             None => self.sessions.begin(at),
         }
-    }
-}
-
-impl Orders {
-    fn fold(&mut self, at: Timestamp, event: &Event) {
-        let sign = match event.action {
-            Action::Purchase => 1.0,
-            Action::Refund => -1.0,
-            _ => return,
-        };
-        // One price can be finite while price times quantity is not.
-        let money = bounded(sign * event.price.unwrap_or(0.0) * event.quantity);
-        self.money_total += money;
-        self.money.add(at, money);
-        if sign > 0.0 {
-            // Every line adds its money, but only the first line of an order counts the order.
-            self.last_at = Some(self.last_at.map_or(at, |last| last.max(at)));
-            if self.is_new(event.order_id.as_ref()) {
-                self.total += 1;
-                self.decayed.add(at, 1.0);
-            }
-        }
-    }
-
-    /// Returns whether the line begins an order. A line without an order id is an order of its own.
-    fn is_new(&mut self, order_id: Option<&OrderId>) -> bool {
-        let Some(order_id) = order_id else { return true };
-        // 32 bits: among the 16 remembered orders a collision has a probability of about 4e-9.
-        let hash = order_id.hash() as u32;
-        if self.recent.contains(&hash) {
-            return false;
-        }
-        if self.recent.len() == ORDERS_REMEMBERED {
-            self.recent.remove(0);
-        }
-        self.recent.push(hash);
-        true
     }
 }
 
@@ -195,5 +182,8 @@ impl Sessions {
         let longer = at.since(newest).millis().max(self.current_started_at.since(at).millis()).max(0);
         self.millis = self.millis.saturating_add(longer.unsigned_abs());
         self.current_started_at = self.current_started_at.min(at);
+        if self.current_events >= MACHINE_VISIT_EVENTS {
+            self.machine_at = self.machine_at.max(Some(newest.max(at)));
+        }
     }
 }

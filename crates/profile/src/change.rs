@@ -56,7 +56,7 @@ impl ProfileChange {
     /// Encodes the change for the feed: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
         // Readers of the previous release run during a rolling update and do not know the trace context.
-        codec::encode(codec::CHANGE_VERSION.for_content(self.trace.is_some()), self)
+        codec::encode(codec::CHANGE_VERSION.for_content([self.trace.is_some()]), self)
     }
 
     /// Decodes a change from the bytes of [`Self::encode`].

@@ -3,18 +3,20 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Version of an encoded [`crate::Record`]. 2: outcomes. 3: erasures. 4: the trace context, at the end.
-pub(crate) const RECORD_VERSION: FormatVersion = FormatVersion::first().followed_by(&[&[], &[], &[0]]);
-/// Version of an encoded [`crate::Profile`]. 6: one byte describes the layout of an entry of the preferences.
-// Not readable as an older version with appended fields: the preferences, in the middle, changed their encoding.
-const PROFILE_VERSION: FormatVersion = FormatVersion::only(6);
+/// Version of an encoded [`crate::Record`]. 2: outcomes. 3: erasures. 4: the trace context, at the end. 5: the number of the line in
+/// its order and the strength of the shop, at the end.
+pub(crate) const RECORD_VERSION: FormatVersion =
+    FormatVersion::first().followed_by(&[&[], &[], &[0], &[0, 0]]);
+/// Version of an encoded [`crate::Profile`]. 7: lines of orders, times of actions, and all actions on an item.
+// Not readable as an older version with appended fields: the behavior, in the middle, changed its encoding.
+const PROFILE_VERSION: FormatVersion = FormatVersion::only(7);
 /// Previous version of an encoded [`crate::Profile`], which is still read.
-pub(crate) const PROFILE_VERSION_V5: FormatVersion = FormatVersion::only(5);
+pub(crate) const PROFILE_VERSION_V6: FormatVersion = FormatVersion::only(6);
 /// Version of an encoded [`crate::ProfileChange`]. 2: segments before and after, at the end. 3: the trace context, at the
 /// end.
 pub(crate) const CHANGE_VERSION: FormatVersion = FormatVersion::first().followed_by(&[&[0, 0], &[0]]);
-/// Version of an encoded [`crate::CatalogueItem`].
-pub(crate) const ITEM_VERSION: FormatVersion = FormatVersion::first();
+/// Version of an encoded [`crate::CatalogueItem`]. 2: whether it can be bought, at the end.
+pub(crate) const ITEM_VERSION: FormatVersion = FormatVersion::first().followed_by(&[&[0]]);
 
 /// Version of an encoded [`crate::PartitionLedger`]. 2: erasures, at the end.
 pub(crate) const LEDGER_VERSION: FormatVersion = FormatVersion::first().followed_by(&[&[0, 0, 0, 0]]);
@@ -89,11 +91,13 @@ impl FormatVersion {
         bytes.first().is_some_and(|found| (self.oldest..=self.newest).contains(found))
     }
 
-    /// Returns the version to write in: the newest, or the previous one if the field that the newest version appended is
-    /// empty. That field is then not written, and the previous release, which runs beside this one during a rolling update,
-    /// can read the bytes.
-    pub(crate) fn for_content(self, newest_field: bool) -> Self {
-        Self { newest: self.newest - u8::from(!newest_field), ..self }
+    /// Returns the version to write in: the newest whose appended fields are not all empty. Those of later versions are then not
+    /// written, and an earlier release, which runs beside this one during a rolling update, can read the bytes.
+    ///
+    /// `has_fields` says for each version that appended fields, the newest last, whether one of them is not empty.
+    pub(crate) fn for_content<const N: usize>(self, has_fields: [bool; N]) -> Self {
+        let empty = has_fields.iter().rev().take_while(|has_field| !**has_field).count();
+        Self { newest: self.newest - empty as u8, ..self }
     }
 
     /// Returns the fields that bytes of version `found` lack.

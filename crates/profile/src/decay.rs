@@ -37,6 +37,8 @@ pub(crate) struct DecayedSum {
 ///     price: None,
 ///     quantity: 1.0,
 ///     order_id: None,
+///     order_line: 0,
+///     strength: None,
 ///     context: None,
 /// };
 /// let mut profile = Profile::new(UserId::parse("lena")?);
@@ -102,10 +104,11 @@ impl DecayedSum {
         self.at = self.at.max(at);
     }
 
-    /// Returns the sum at `now`, or at the newest contribution if that is later.
+    /// Returns the sum at `now`, or at the newest contribution if that is later; at least 0, since what is taken back can be more
+    /// than what is left, by a rounding error or because it came first.
     pub(crate) fn read(&self, now: Timestamp) -> Decayed {
         let age = now.since(self.at);
-        let [hour, week, quarter] = self.sums.map(f64::from);
+        let [hour, week, quarter] = self.sums.map(|sum| f64::from(sum).max(0.0));
         let [h, w, q] = HALF_LIVES.map(|half_life| decay_factor(age, half_life));
         Decayed { hour: hour * h, week: week * w, quarter: quarter * q }
     }

@@ -11,10 +11,12 @@ mod change;
 mod codec;
 mod decay;
 mod dimensions;
+mod distance;
 mod erasure;
 mod features;
 mod fingerprint;
 mod id;
+mod label;
 mod ledger;
 mod preference;
 mod profile;
@@ -35,7 +37,10 @@ mod view;
 
 pub use action::{Action, ActionKind, CUSTOM_ACTION_MAX_BYTES, CustomAction};
 pub use basic::TRAITS_MAX;
-pub use behavior::{CUSTOM_ACTIONS_MAX, SESSION_GAP};
+pub use behavior::{
+    ACTION_TIMES_MAX, CUSTOM_ACTIONS_MAX, MACHINE_MEMORY, MACHINE_VISIT_EVENTS, ORDER_LINES_MAX, ORDERS_MAX,
+    SESSION_GAP, VISIT_MAX,
+};
 pub use catalogue::CatalogueItem;
 pub use change::ProfileChange;
 pub use codec::DecodeError;
@@ -44,8 +49,11 @@ pub use erasure::{ErasureLedger, Tombstone};
 pub use features::{Dimension, Facet, FeatureComponent, FeatureMemory, FeatureSchema};
 pub use fingerprint::Fingerprint;
 pub use id::{ID_MAX_BYTES, ItemId, OrderId, RecordId, TextError, UserId, check_id, check_text};
+pub use label::label_key;
 pub use ledger::PartitionLedger;
-pub use preference::{BRANDS_MAX, CATEGORIES_MAX, PRICE_BANDS_MAX, RECENT_ITEMS_MAX, RecentItem};
+pub use preference::{
+    ActionAt, BRANDS_MAX, CATEGORIES_MAX, ItemState, PRICE_BANDS_MAX, RECENT_ITEMS_MAX, RecentItem,
+};
 pub use profile::{Applied, PROFILE_MAX_BYTES, Profile};
 pub use pseudonym::{Pseudonym, PseudonymKey};
 pub use record::{

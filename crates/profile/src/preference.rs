@@ -4,13 +4,17 @@
 mod packed;
 mod recent;
 
+use crate::action::ActionKind;
+use crate::behavior::{OrderEffect, index_after_eviction};
 use crate::decay::{Decayed, DecayedSum};
+use crate::id::ItemId;
+use crate::label;
 use crate::record::Event;
 use crate::time::Timestamp;
 use compact_str::CompactString;
-use recent::NAME_BYTES;
+pub use recent::{ActionAt, ItemState, RECENT_ITEMS_MAX, RecentItem};
 pub(crate) use recent::{ITEMS_BUDGET_BYTES, Recent};
-pub use recent::{RECENT_ITEMS_MAX, RecentItem};
+use recent::{NAME_BYTES, Touch};
 
 /// Maximum number of categories of a profile.
 pub const CATEGORIES_MAX: usize = 24;
@@ -36,24 +40,64 @@ pub(crate) struct Preference {
     pub(crate) recent: Recent,
 }
 
+/// Category of a folded event.
+pub(crate) struct FoldedCategory {
+    /// Index of the category; none without one, or if it was evicted at once.
+    pub(crate) index: Option<u8>,
+    /// Index of each evicted category at its eviction, in order.
+    pub(crate) evicted: Vec<u8>,
+}
+
 impl Preference {
-    /// Folds an event in.
-    pub(crate) fn fold(&mut self, at: Timestamp, event: &Event) {
-        let weight = event.action.kind().preference_weight();
-        if let Some(category) = &event.category {
-            add(&mut self.categories, CompactString::from(&**category), at, weight);
-            enforce_limits(&mut self.categories, CATEGORIES_MAX, CATEGORIES_BUDGET_BYTES);
+    /// Folds an event in, given its effect on the orders. Returns what the profile's other lists of categories depend on.
+    pub(crate) fn fold(&mut self, at: Timestamp, event: &Event, effect: OrderEffect) -> FoldedCategory {
+        let kind = event.action.kind();
+        // What is taken back is dated by what it takes back, so that nothing of both is left.
+        let weight_at = self.reverted_at(kind, event.item_id.as_ref(), effect).unwrap_or(at);
+        let weight = event.interest();
+        let mut category =
+            event.category.as_deref().and_then(|name| add(&mut self.categories, name, weight_at, weight));
+        let evicted = evict(&mut self.categories, CATEGORIES_MAX, CATEGORIES_BUDGET_BYTES);
+        for index in &evicted {
+            self.recent.forget_category(*index);
+            category = index_after_eviction(category, *index);
         }
-        if let Some(brand) = &event.brand {
-            add(&mut self.brands, CompactString::from(&**brand), at, weight);
-            enforce_limits(&mut self.brands, BRANDS_MAX, BRANDS_BUDGET_BYTES);
+        let mut brand =
+            event.brand.as_deref().and_then(|name| add(&mut self.brands, name, weight_at, weight));
+        for index in evict(&mut self.brands, BRANDS_MAX, BRANDS_BUDGET_BYTES) {
+            self.recent.forget_brand(index);
+            brand = index_after_eviction(brand, index);
         }
         // No limit to enforce: there are only as many bands as a profile can hold.
         if let Some(price) = event.price {
-            add(&mut self.price_bands, price_band(price), at, weight);
+            let band = price_band(price);
+            let known = self.price_bands.iter().position(|(known, _)| *known == band);
+            let index = known.unwrap_or_else(|| {
+                self.price_bands.push((band, DecayedSum::default()));
+                self.price_bands.len() - 1
+            });
+            self.price_bands[index].1.add(weight_at, weight);
         }
         if let Some(item_id) = &event.item_id {
-            self.recent.touch(item_id, event.action.kind(), at);
+            let is_returned = matches!(effect, OrderEffect::Refunded { is_whole: true, .. });
+            self.recent.touch(Touch { item_id, kind, at, category, brand, is_returned });
+        }
+        FoldedCategory { index: category, evicted }
+    }
+
+    /// Returns the time of the action that an event takes back; none if it takes none back, or that is not known.
+    fn reverted_at(
+        &self,
+        kind: ActionKind,
+        item_id: Option<&ItemId>,
+        effect: OrderEffect,
+    ) -> Option<Timestamp> {
+        match effect {
+            OrderEffect::Refunded { bought_at, .. } => bought_at,
+            _ if kind == ActionKind::RemoveFromCart => {
+                self.recent.find(item_id?)?.newest_of(ActionKind::AddToCart)
+            }
+            _ => None,
         }
     }
 
@@ -103,20 +147,30 @@ impl Preference {
     }
 }
 
-fn add<K: PartialEq>(list: &mut Vec<(K, DecayedSum)>, key: K, at: Timestamp, weight: f64) {
-    if let Some((_, sum)) = list.iter_mut().find(|(known, _)| *known == key) {
-        sum.add(at, weight);
-        return;
+/// Adds a weight to the sum of a name, and returns its index; none for an unknown name without a weight.
+fn add(list: &mut Vec<(CompactString, DecayedSum)>, name: &str, at: Timestamp, weight: f64) -> Option<u8> {
+    // Nearly always the spelling is the same; the names are compared without it only if none is.
+    let known = list.iter().position(|(known, _)| known == name);
+    let known = known.or_else(|| list.iter().position(|(known, _)| label::is_same(known, name)));
+    // A search is no interest: its category is not listed for it.
+    if known.is_none() && weight == 0.0 {
+        return None;
     }
-    let mut sum = DecayedSum::default();
-    sum.add(at, weight);
-    list.push((key, sum));
+    let index = known.unwrap_or_else(|| {
+        list.push((CompactString::from(name), DecayedSum::default()));
+        list.len() - 1
+    });
+    list[index].1.add(at, weight);
+    // The lists have at most 24 entries, and one more until the next eviction.
+    Some(index as u8)
 }
 
-/// Evicts the weakest sums beyond the limits. Strength is compared at the newest contribution of the list.
-fn enforce_limits(list: &mut Vec<(CompactString, DecayedSum)>, max: usize, budget_bytes: usize) {
+/// Evicts the weakest sums beyond the limits and returns the index that each had at its eviction. Strength is compared at the
+/// newest contribution of the list.
+fn evict(list: &mut Vec<(CompactString, DecayedSum)>, max: usize, budget_bytes: usize) -> Vec<u8> {
     let bytes_of = |(name, _): &(CompactString, DecayedSum)| name.len() + NAME_BYTES + SUM_BYTES;
     let mut bytes: usize = list.iter().map(bytes_of).sum();
+    let mut evicted = Vec::new();
     while list.len() > max || bytes > budget_bytes {
         let now = list.iter().map(|(_, sum)| sum.at()).max().unwrap_or_default();
         let weakest = (0..list.len()).min_by(|one, other| {
@@ -124,9 +178,11 @@ fn enforce_limits(list: &mut Vec<(CompactString, DecayedSum)>, max: usize, budge
             // Ties are broken by name: a rebuild must evict the same entry.
             sum.strength(now).total_cmp(&other_sum.strength(now)).then_with(|| other_name.cmp(name))
         });
-        let Some(weakest) = weakest else { return };
+        let Some(weakest) = weakest else { break };
         bytes -= bytes_of(&list.remove(weakest));
+        evicted.push(weakest as u8);
     }
+    evicted
 }
 
 /// Returns the band of a price: 0 below 1, then one for each doubling; the last band has no upper end.

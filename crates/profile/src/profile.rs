@@ -2,15 +2,16 @@
 //! a profile changes; views, features and bytes are read from it.
 //!
 //! Sums do not depend on the order of records, except for rounding. The following do: visits and transitions (late events
-//! are excluded from them, and counted), the order count when the lines of more than 16 orders interleave, and evictions at
-//! a limit.
+//! are excluded from them, and counted), refunds and removals that come before what they take back, the order count when the
+//! lines of more than 16 orders interleave, and evictions at a limit.
 
 #[cfg(test)]
 mod samples;
-mod v5;
+mod v6;
 
 use crate::action::ActionKind;
 use crate::basic::TRAITS_BUDGET_BYTES;
+use crate::behavior::{ORDERS_BUDGET_BYTES, OrderEffect, TIMES_BUDGET_BYTES};
 use crate::codec::{self, DecodeError};
 use crate::decay::Decayed;
 use crate::dimensions::Dimensions;
@@ -27,11 +28,11 @@ use crate::time::Timestamp;
 use crate::version::ProfileVersion;
 use crate::view::{self, ProfileView, TransitionView};
 use serde::{Deserialize, Serialize};
-use v5::ProfileV5;
+use v6::ProfileV6;
 use xxhash_rust::xxh64::xxh64;
 
 /// Upper limit of an encoded profile, in bytes, for any input.
-pub const PROFILE_MAX_BYTES: usize = 16 * 1024;
+pub const PROFILE_MAX_BYTES: usize = 24 * 1024;
 
 /// Initial capacity of the encoding buffer, in bytes; few profiles are larger.
 const PROFILE_TYPICAL_BYTES: usize = 2048;
@@ -40,8 +41,8 @@ const PROFILE_TYPICAL_BYTES: usize = 2048;
 const SNAPSHOT_SEED: u64 = 0x4D4F_4D45_4E54;
 
 /// Maximum size of the parts without a budget of their own: 18 actions with names, 121 transitions, 31 hours and weekdays,
-/// 24 price bands, 16 orders, the segment, and the scalar fields.
-const OTHER_PARTS_MAX_BYTES: usize = 18 * 68 + 121 * 5 + 31 * 5 + 24 * 24 + 16 * 5 + 600;
+/// 24 price bands, the segment, and the scalar fields.
+const OTHER_PARTS_MAX_BYTES: usize = 18 * 69 + 121 * 5 + 31 * 5 + 24 * 24 + 700;
 
 const _: () = assert!(
     TRAITS_BUDGET_BYTES
@@ -50,6 +51,8 @@ const _: () = assert!(
         + ITEMS_BUDGET_BYTES
         + EDGES_BUDGET_BYTES
         + SNAPSHOTS_MAX_BYTES
+        + ORDERS_BUDGET_BYTES
+        + TIMES_BUDGET_BYTES
         + OTHER_PARTS_MAX_BYTES
         < PROFILE_MAX_BYTES
 );
@@ -70,6 +73,8 @@ const _: () = assert!(
 ///     price: Some(59.0),
 ///     quantity: 1.0,
 ///     order_id: None,
+///     order_line: 0,
+///     strength: None,
 ///     context: None,
 /// };
 /// let record = Record {
@@ -122,6 +127,8 @@ pub struct Profile {
 pub struct Applied {
     /// True for an event that was too late for visits and transitions.
     pub late: bool,
+    /// True for a line of an order that was sent again: only its money and its units changed.
+    pub corrected: bool,
 }
 
 impl Profile {
@@ -160,7 +167,7 @@ impl Profile {
         self.count(record);
         let mut applied = Applied::default();
         match &record.body {
-            Body::Event(event) => applied.late = self.fold(at, event),
+            Body::Event(event) => applied = self.fold(at, event),
             Body::Traits(values) => self.dimensions.basic.set_traits(at, values),
             Body::Relation(relation) => self.dimensions.social.set_edge(at, relation),
             Body::Outcome(outcome) => self.snapshots.record_label(at, outcome),
@@ -176,16 +183,22 @@ impl Profile {
         self.dimensions.social.remove_edges(is_erased)
     }
 
-    /// Folds an event in and returns whether it was late.
-    fn fold(&mut self, at: Timestamp, event: &Event) -> bool {
+    fn fold(&mut self, at: Timestamp, event: &Event) -> Applied {
         let order = event.order_id.as_ref().map(OrderId::hash);
         // Before the event changes any dimension: the features of the open order must not include it.
         if let Some(ordered_at) = self.snapshots.closing_order(order) {
             let features = self.features_at(ordered_at);
             self.snapshots.close_order(&features);
         }
-        let late = self.dimensions.behavior.fold(at, event);
-        self.dimensions.preference.fold(at, event);
+        let Dimensions { behavior, preference, .. } = &mut self.dimensions;
+        let effect = behavior.orders.fold(at, event);
+        // A line that is sent again is no further action: neither counts nor interests nor visits know it.
+        if effect == OrderEffect::Corrected {
+            return Applied { late: false, corrected: true };
+        }
+        let category = preference.fold(at, event, effect);
+        category.evicted.iter().for_each(|index| behavior.forget_category(*index));
+        let late = behavior.fold(at, event, category.index);
         let purchase = event.action.kind() == ActionKind::Purchase;
         let newest_at = self.dimensions.read_at(at);
         let step = SnapshotEvent { at, newest_at, purchase, order, late };
@@ -193,7 +206,7 @@ impl Profile {
         let mut snapshots = std::mem::take(&mut self.snapshots);
         snapshots.record(&step, self.salt(), || self.features_at(newest_at));
         self.snapshots = snapshots;
-        late
+        Applied { late, corrected: false }
     }
 
     /// Returns the salt of this user's snapshot sampling.
@@ -277,12 +290,18 @@ impl Profile {
             preference: preference.view_at(read_at),
             edges: view::edges(social),
             segment: self.segment,
+            is_machine: behavior.is_machine_at(read_at),
         }
     }
 
     /// Returns the time and kind of the newest event.
     pub fn newest_action(&self) -> Option<(Timestamp, ActionKind)> {
         self.dimensions.behavior.newest
+    }
+
+    /// Returns whether the newest visits of the user, before `at`, are those of a program.
+    pub fn is_machine_at(&self, at: Timestamp) -> bool {
+        self.dimensions.behavior.is_machine_at(at)
     }
 
     /// Returns the transitions between actions within a visit, decayed to `at`, most frequent first.
@@ -330,15 +349,15 @@ impl Profile {
     /// # Errors
     /// If the bytes are damaged, of a newer version, or older than the previous one.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        if codec::PROFILE_VERSION_V5.matches(bytes) {
-            return codec::decode(codec::PROFILE_VERSION_V5, bytes).map(ProfileV5::into);
+        if codec::PROFILE_VERSION_V6.matches(bytes) {
+            return codec::decode(codec::PROFILE_VERSION_V6, bytes).map(ProfileV6::into);
         }
         codec::decode(codec::profile_version(), bytes)
     }
 }
 
-impl From<ProfileV5> for Profile {
-    fn from(profile: ProfileV5) -> Self {
+impl From<ProfileV6> for Profile {
+    fn from(profile: ProfileV6) -> Self {
         Self {
             user_id: profile.user_id,
             version: profile.version,
@@ -347,7 +366,7 @@ impl From<ProfileV5> for Profile {
             updated_at: profile.updated_at,
             dimensions: Dimensions {
                 basic: profile.basic,
-                behavior: profile.behavior,
+                behavior: profile.behavior.into(),
                 preference: profile.preference,
                 social: profile.social,
             },

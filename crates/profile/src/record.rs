@@ -7,7 +7,8 @@ use crate::id::{ItemId, OrderId, RecordId, UserId};
 use crate::pseudonym::Pseudonym;
 use crate::time::Timestamp;
 use crate::trace::TraceContext;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeTuple;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Entry of a partition's log.
 ///
@@ -26,7 +27,7 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(Record::decode(&record.encode())?, record);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// User whose profile the record changes; it decides the partition. For [`Body::Forget`] the text of the pseudonym,
     /// since such a record is in the log of every other partition and changes no particular profile.
@@ -39,10 +40,24 @@ pub struct Record {
     pub accepted_at: Timestamp,
     /// Content of the record.
     pub body: Body,
-    /// Span that logged the record, if its call is sampled. It is last and not written if absent, so that releases without
-    /// it can read records of calls that are not sampled.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Span that logged the record, if its call is sampled.
     pub trace: Option<TraceContext>,
+}
+
+/// Record as it is stored: later releases appended fields, which are not written if they and all after them are empty, so that
+/// releases without them can read most records.
+#[derive(Deserialize)]
+struct StoredRecord {
+    user_id: UserId,
+    record_id: Option<RecordId>,
+    occurred_at: Timestamp,
+    accepted_at: Timestamp,
+    body: Body,
+    trace: Option<TraceContext>,
+    /// [`Event::order_line`].
+    order_line: u32,
+    /// [`Event::strength`].
+    strength: Option<f32>,
 }
 
 /// Content of a record, by kind.
@@ -77,6 +92,8 @@ pub enum Body {
 ///     price: Some(59.0),
 ///     quantity: 2.0,
 ///     order_id: Some(OrderId::parse("A-17")?),
+///     order_line: 0,
+///     strength: None,
 ///     context: None,
 /// };
 /// assert_eq!(line.price.map(|price| price * line.quantity), Some(118.0));
@@ -100,6 +117,12 @@ pub struct Event {
     pub quantity: f64,
     /// Order that the line belongs to.
     pub order_id: Option<OrderId>,
+    /// Number of the line among those of its item in the order, from 0. Lines with one number replace each other.
+    #[serde(skip)]
+    pub order_line: u32,
+    /// Strength of the action by the shop's own table; none if it is [`ActionKind::strength`](crate::ActionKind::strength).
+    #[serde(skip)]
+    pub strength: Option<f32>,
     /// Additional data from the sender: kept in the log for later readers, not folded into the profile.
     pub context: Option<Box<EventContext>>,
 }
@@ -180,7 +203,7 @@ impl Record {
 
     /// Encodes as [`Self::encode`], appending to `bytes`.
     pub fn encode_after(&self, bytes: Vec<u8>) -> Vec<u8> {
-        codec::encode_after(bytes, codec::RECORD_VERSION.for_content(self.trace.is_some()), self)
+        codec::encode_after(bytes, codec::RECORD_VERSION.for_content(self.appended()), self)
     }
 
     /// Decodes a record from the bytes of [`Self::encode`].
@@ -188,6 +211,73 @@ impl Record {
     /// # Errors
     /// If the bytes are damaged or of a newer version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        codec::decode(codec::RECORD_VERSION, bytes)
+        codec::decode::<StoredRecord>(codec::RECORD_VERSION, bytes).map(Self::from)
+    }
+
+    /// Returns whether the fields of each later format version have values.
+    fn appended(&self) -> [bool; 2] {
+        let has_line =
+            self.body.event().is_some_and(|event| event.order_line != 0 || event.strength.is_some());
+        [self.trace.is_some(), has_line]
+    }
+}
+
+impl Body {
+    /// Returns the event; none for another body.
+    pub fn event(&self) -> Option<&Event> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Traits(_) | Self::Relation(_) | Self::Outcome(_) | Self::Erase(_) | Self::Forget(_) => None,
+        }
+    }
+}
+
+impl Event {
+    /// Returns the strength of the event as evidence of interest, by the shop's table or the common one.
+    pub fn interest(&self) -> f64 {
+        self.strength.map_or_else(|| self.action.kind().strength(), f64::from)
+    }
+}
+
+impl Serialize for Record {
+    /// Writes the fields of [`StoredRecord`] without a copy of the body.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const FIELDS: usize = 5;
+        let [has_trace, has_line] = self.appended();
+        let mut fields = serializer
+            .serialize_tuple(FIELDS + usize::from(has_trace || has_line) + 2 * usize::from(has_line))?;
+        fields.serialize_element(&self.user_id)?;
+        fields.serialize_element(&self.record_id)?;
+        fields.serialize_element(&self.occurred_at)?;
+        fields.serialize_element(&self.accepted_at)?;
+        fields.serialize_element(&self.body)?;
+        if has_trace || has_line {
+            fields.serialize_element(&self.trace)?;
+        }
+        if let Some(event) = self.body.event().filter(|_| has_line) {
+            fields.serialize_element(&event.order_line)?;
+            fields.serialize_element(&event.strength)?;
+        }
+        fields.end()
+    }
+}
+
+impl From<StoredRecord> for Record {
+    fn from(stored: StoredRecord) -> Self {
+        let StoredRecord {
+            user_id,
+            record_id,
+            occurred_at,
+            accepted_at,
+            mut body,
+            trace,
+            order_line,
+            strength,
+        } = stored;
+        if let Body::Event(event) = &mut body {
+            event.order_line = order_line;
+            event.strength = strength;
+        }
+        Self { user_id, record_id, occurred_at, accepted_at, body, trace }
     }
 }

@@ -39,6 +39,8 @@ pub struct ProfileView {
     pub edges: Vec<EdgeView>,
     /// Segment that a model assigned.
     pub segment: Option<SegmentMembership>,
+    /// True if the newest visits are those of a program; no model learns from it.
+    pub is_machine: bool,
 }
 
 /// Actions of the user.
@@ -90,6 +92,12 @@ pub struct Rfm {
     pub money_total: f64,
     /// Money per order; 0 without orders.
     pub mean_basket: f64,
+    /// Number of order lines that were sent again and replaced themselves.
+    pub corrected_lines: u64,
+    /// Money of refunds for which no purchase is kept, in the base currency.
+    pub unmatched_refunds: f64,
+    /// Number of lines of orders that are not kept any more; if sent again, they count again.
+    pub untracked_lines: u64,
 }
 
 /// Visits of the user.
@@ -203,6 +211,7 @@ impl Behavior {
 
     pub(crate) fn rfm_at(&self, at: Timestamp) -> Rfm {
         let orders = &self.orders;
+        let exceptions = orders.exceptions.as_deref().cloned().unwrap_or_default();
         Rfm {
             last_purchase_at: orders.last_at,
             orders: orders.decayed.read(at),
@@ -210,6 +219,9 @@ impl Behavior {
             orders_total: orders.total,
             money_total: orders.money_total,
             mean_basket: mean(orders.money_total, orders.total),
+            corrected_lines: exceptions.corrected,
+            unmatched_refunds: exceptions.unmatched_refunds,
+            untracked_lines: exceptions.untracked_lines,
         }
     }
 

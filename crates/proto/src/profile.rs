@@ -2,8 +2,8 @@
 
 use crate::{action, time, v1};
 use portrait_profile::{
-    ActionCount, Affinity, BehaviorView, Decayed, EdgeView, PreferenceView, ProfileView, RecentItem, Rfm,
-    SegmentMembership, SessionsView, SnapshotKind, TrainingExample, TransitionView,
+    ActionCount, Affinity, BehaviorView, Decayed, EdgeView, ItemState, PreferenceView, ProfileView,
+    RecentItem, Rfm, SegmentMembership, SessionsView, SnapshotKind, TrainingExample, TransitionView,
 };
 
 impl From<ProfileView> for v1::Profile {
@@ -20,6 +20,7 @@ impl From<ProfileView> for v1::Profile {
             social: Some(v1::Social { edges: view.edges.into_iter().map(Into::into).collect() }),
             segment: view.segment.map(Into::into),
             read_at: Some(time::to_wire(view.read_at)),
+            bot: view.is_machine,
         }
     }
 }
@@ -75,6 +76,9 @@ impl From<Rfm> for v1::Rfm {
             orders_total: rfm.orders_total,
             money_total: rfm.money_total,
             mean_basket: rfm.mean_basket,
+            corrected_lines: rfm.corrected_lines,
+            unmatched_refunds: rfm.unmatched_refunds,
+            untracked_lines: rfm.untracked_lines,
         }
     }
 }
@@ -123,11 +127,19 @@ impl From<Affinity> for v1::Affinity {
 
 impl From<RecentItem> for v1::ItemTouch {
     fn from(item: RecentItem) -> Self {
+        let state = match item.state() {
+            ItemState::Seen => v1::ItemState::Seen,
+            ItemState::InCart => v1::ItemState::InCart,
+            ItemState::Kept => v1::ItemState::Kept,
+            ItemState::Returned => v1::ItemState::Returned,
+            ItemState::Removed => v1::ItemState::Removed,
+        };
         Self {
             item_id: item.item_id.as_str().to_owned(),
             action: action::kind_to_wire(item.kind).into(),
             at: Some(time::to_wire(item.at)),
             count: item.count,
+            state: state.into(),
         }
     }
 }

@@ -6,13 +6,15 @@ use crate::error::Error;
 use crate::read::{self, ReadOptions};
 use bytes::Bytes;
 use portrait_learning::prediction::recommend::{History, ItemRecommender, Recommended, ScorePart};
-use portrait_profile::{ActionKind, CatalogueItem, Profile, UserId};
+use portrait_profile::{CatalogueItem, ItemState, Profile, RecentItem, UserId, label_key};
 use portrait_proto::v1;
 use std::collections::HashSet;
 
-/// Number of best items checked against the catalogue if the query filters by category or price. Bounds the catalogue
-/// reads of a filter that matches almost nothing.
+/// Number of best items checked against the catalogue. Bounds the catalogue reads of a filter that matches almost nothing.
 const CANDIDATES_MAX: usize = 4_096;
+/// Number of best items beyond the requested ones that are checked first if the query has no filter: only items that cannot be
+/// bought are left out then, and ranking 4,096 items takes several times as long.
+const SPARE_CANDIDATES: usize = 32;
 /// Number of catalogue items read together.
 const PAGE_ITEMS: usize = 256;
 
@@ -27,24 +29,24 @@ pub(crate) struct RecommendQuery {
     pub(crate) exclude_purchased: bool,
     /// Excludes all recent items of the profile.
     pub(crate) exclude_recent: bool,
-    /// Allowed categories; empty means all.
+    /// Allowed categories by [`label_key`]; empty means all.
     pub(crate) categories: HashSet<String>,
     pub(crate) price_min: Option<f64>,
     pub(crate) price_max: Option<f64>,
 }
 
 impl RecommendQuery {
-    fn needs_catalogue(&self) -> bool {
+    fn has_filter(&self) -> bool {
         !self.categories.is_empty() || self.price_min.is_some() || self.price_max.is_some()
     }
 
     fn matches(&self, item: Option<&CatalogueItem>) -> bool {
-        // An item that the catalogue does not have cannot be shown to match a filter.
-        let Some(item) = item else { return false };
-        let category = self.categories.is_empty() || self.categories.contains(&*item.category);
+        // An item that the catalogue does not have can be bought, but cannot be shown to match a filter.
+        let Some(item) = item else { return !self.has_filter() };
+        let category = self.categories.is_empty() || self.categories.contains(&*label_key(&item.category));
         let above = self.price_min.is_none_or(|min| item.price.is_some_and(|price| price >= min));
         let below = self.price_max.is_none_or(|max| item.price.is_some_and(|price| price <= max));
-        category && above && below
+        item.available && category && above && below
     }
 }
 
@@ -83,12 +85,24 @@ async fn ranked(
     query: &RecommendQuery,
 ) -> Result<Vec<Recommended>, Error> {
     let allowed = |item: u32| !excluded.contains(&item);
-    // Without filters no item needs a read of the catalogue.
-    if !query.needs_catalogue() {
-        return Ok(items.recommend(history, query.count, allowed));
+    let first = if query.has_filter() { CANDIDATES_MAX } else { query.count + SPARE_CANDIDATES };
+    let candidates = items.ranked(history, first, allowed);
+    let mut found = matching(shared, items, &candidates, query).await?;
+    if found.len() < query.count && candidates.len() == first && first < CANDIDATES_MAX {
+        found = matching(shared, items, &items.ranked(history, CANDIDATES_MAX, allowed), query).await?;
     }
+    Ok(items.explained(history, &found))
+}
+
+/// Returns the first candidates that match the query by the catalogue, at most as many as it asks for.
+async fn matching(
+    shared: &QueryContext,
+    items: &ItemRecommender,
+    candidates: &[u32],
+    query: &RecommendQuery,
+) -> Result<Vec<u32>, Error> {
     let mut found = Vec::with_capacity(query.count);
-    for page in items.ranked(history, CANDIDATES_MAX, allowed).chunks(PAGE_ITEMS) {
+    for page in candidates.chunks(PAGE_ITEMS) {
         let ids: Vec<Bytes> = page
             .iter()
             .filter_map(|item| items.id(*item))
@@ -105,13 +119,17 @@ async fn ranked(
             break;
         }
     }
-    Ok(items.explained(history, &found))
+    Ok(found)
 }
 
 fn excluded_items(profile: &Profile, items: &ItemRecommender, query: &RecommendQuery) -> HashSet<u32> {
-    let recent = profile.recent_items();
-    let excluded = recent
-        .filter(|item| query.exclude_recent || query.exclude_purchased && item.kind == ActionKind::Purchase);
+    let is_excluded = |item: &&RecentItem| {
+        // Whoever gave an item back does not want it again, whatever the query says.
+        item.is_rejected()
+            || query.exclude_recent
+            || query.exclude_purchased && item.state() == ItemState::Kept
+    };
+    let excluded = profile.recent_items().filter(is_excluded);
     excluded.filter_map(|item| items.index(item.item_id.as_str())).collect()
 }
 

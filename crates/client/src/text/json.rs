@@ -25,6 +25,7 @@ pub fn profile_json(profile: &v1::Profile) -> Value {
             "model_version": segment.model_version,
             "since": timestamp_json(segment.since.as_ref()),
         })),
+        "bot": profile.bot,
     })
 }
 
@@ -62,6 +63,9 @@ fn behavior(behavior: &v1::Behavior) -> Value {
             "orders_total": rfm.orders_total,
             "money_total": rfm.money_total,
             "mean_basket": rfm.mean_basket,
+            "corrected_lines": rfm.corrected_lines,
+            "unmatched_refunds": rfm.unmatched_refunds,
+            "untracked_lines": rfm.untracked_lines,
         })),
         "sessions": behavior.sessions.as_ref().map(|sessions| json!({
             "total": sessions.total,
@@ -93,6 +97,8 @@ fn preference(preference: &v1::Preference) -> Value {
             "item_id": touch.item_id,
             "action": action(touch.action),
             "at": timestamp_json(touch.at.as_ref()),
+            "count": touch.count,
+            "state": touch.state().as_str_name(),
         })),
     })
 }

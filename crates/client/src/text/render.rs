@@ -85,6 +85,9 @@ impl Sheet {
     fn activity(&mut self, profile: &v1::Profile) {
         let Some(behavior) = &profile.behavior else { return };
         let mut lines = wrapped(&activity_phrases(profile, behavior), BETWEEN, WIDTH - MARGIN);
+        if profile.bot {
+            lines.push("taken for a program: no model learns from it".to_owned());
+        }
         let actions: Vec<String> = behavior
             .actions
             .iter()
@@ -124,6 +127,9 @@ impl Sheet {
         if let Some(last) = duration_since(profile, rfm.last_purchase_at.as_ref()) {
             phrases.push(format!("last {last}"));
         }
+        if rfm.unmatched_refunds > 0.0 {
+            phrases.push(format!("refunds of {} without a purchase", words::money(rfm.unmatched_refunds)));
+        }
         self.section("Buys", &wrapped(&phrases, BETWEEN, WIDTH - MARGIN));
     }
 
@@ -148,9 +154,7 @@ impl Sheet {
         }
         let items = preference.recent_items.iter().take(SHOWN);
         let items: Vec<String> = items
-            .map(|touch| {
-                format!("{} ({})", chart::cut(&touch.item_id, 24), words::action_words(touch.action, ""))
-            })
+            .map(|touch| format!("{} ({})", chart::cut(&touch.item_id, 24), words::touch_words(touch)))
             .collect();
         if !items.is_empty() {
             lines.extend(wrapped(

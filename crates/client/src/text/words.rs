@@ -96,6 +96,17 @@ pub fn action_words(number: i32, custom_action: &str) -> String {
     }
 }
 
+/// Returns what a user did with an item in words: what became of it, or the newest action.
+pub fn touch_words(touch: &v1::ItemTouch) -> String {
+    match touch.state() {
+        v1::ItemState::Kept => "bought".to_owned(),
+        v1::ItemState::Returned => "returned".to_owned(),
+        v1::ItemState::Removed => "removed from cart".to_owned(),
+        v1::ItemState::InCart => "in cart".to_owned(),
+        v1::ItemState::Seen | v1::ItemState::Unspecified => action_words(touch.action, ""),
+    }
+}
+
 /// Returns the relation of a wire number in words: "friend".
 pub fn relation_words(number: i32) -> String {
     match v1::RelationKind::try_from(number) {

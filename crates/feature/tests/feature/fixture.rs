@@ -279,6 +279,8 @@ pub(super) fn view(user: &str, record_id: Option<&str>) -> Record {
             price: None,
             quantity: 1.0,
             order_id: None,
+            order_line: 0,
+            strength: None,
             context: None,
         }),
     }

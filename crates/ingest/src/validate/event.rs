@@ -27,6 +27,7 @@ impl Validator {
         let user_id = user_id("user_id", &event.user_id)?;
         let record_id = record_id(&event.event_id)?;
         let action = self.action(event.action, &event.custom_action)?;
+        let strength = self.strengths.of(&action);
         let occurred_at = self.occurred_at(event.occurred_at.as_ref(), now)?;
         let quantity = number("quantity", event.quantity.unwrap_or(1.0), QUANTITY_MIN..=QUANTITY_MAX)?;
         let body = Body::Event(Event {
@@ -38,6 +39,8 @@ impl Validator {
             price: self.price(event.price, &event.currency)?,
             quantity,
             order_id: optional("order_id", &event.order_id, OrderId::parse)?,
+            order_line: event.order_line,
+            strength,
             context: context(event.query, event.session_id, event.anonymous_id, event.properties)?,
         });
         Ok(Record { user_id, record_id, occurred_at, accepted_at: now, body, trace: None })

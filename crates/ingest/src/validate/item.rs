@@ -26,6 +26,7 @@ impl Validator {
             brand: text("brand", item.brand, LABEL_MAX_BYTES)?,
             price: self.price(item.price, &item.currency)?,
             title: text("title", item.title, TITLE_MAX_BYTES)?,
+            available: item.available.unwrap_or(true),
         };
         Ok(ValidItem { item_id, item })
     }

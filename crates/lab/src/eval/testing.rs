@@ -13,6 +13,8 @@ pub(crate) fn event(action: Action) -> Event {
         price: None,
         quantity: 1.0,
         order_id: None,
+        order_line: 0,
+        strength: None,
         context: None,
     }
 }

@@ -6,7 +6,7 @@ use super::limits::LimitCount;
 use portrait_learning::prediction::recommend::{History, Interaction};
 use portrait_profile::{ItemId, Timestamp};
 use portrait_proto::time;
-use portrait_proto::v1::ItemTouch;
+use portrait_proto::v1::{self, ItemTouch};
 use std::collections::HashMap;
 
 /// Maximum number of distinct items; later ones are left out. Bounds memory against made-up ids.
@@ -53,7 +53,11 @@ impl HistoryCollector {
         if items.is_empty() || !self.by_user.accepts(hash) {
             return;
         }
-        let interactions = items.into_iter().filter_map(|item| self.interaction(item)).collect();
+        let is_rejected =
+            |item: &ItemTouch| matches!(item.state(), v1::ItemState::Returned | v1::ItemState::Removed);
+        // What was given back is no example of what users like; a user with nothing else is known to like nothing.
+        let interactions = items.into_iter().filter(|item| !is_rejected(item));
+        let interactions = interactions.filter_map(|item| self.interaction(item)).collect();
         self.by_user.insert(hash, interactions);
     }
 

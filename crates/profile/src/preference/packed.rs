@@ -1,10 +1,12 @@
 //! Encoding of the preferences, the largest part of a stored profile. It is lossless: times are distances, in whole seconds
 //! where possible; a numeric name is a number; a sum that is equal at all half-lives, as after a single event, is one
-//! value; a count is written only above 1. One layout byte before each entry says which of these apply.
+//! value; a count is written only above 1, and the actions on an item only if there are several. One layout byte before each entry
+//! says which of these apply.
 
-use super::{Preference, RecentItem};
+use super::{ActionAt, BRANDS_MAX, CATEGORIES_MAX, Preference, RecentItem};
 use crate::action::ActionKind;
 use crate::decay::DecayedSum;
+use crate::distance;
 use crate::id::ItemId;
 use crate::time::Timestamp;
 use compact_str::{CompactString, ToCompactString};
@@ -34,7 +36,7 @@ struct PackedEntry<'a> {
     name: PackedName<'a>,
     /// Distance to the reference time, in milliseconds.
     age_ms: u64,
-    kind: PackedKind,
+    value: PackedValue,
 }
 
 /// Name of an entry.
@@ -45,29 +47,51 @@ enum PackedName<'a> {
 }
 
 /// Value of an entry.
-#[derive(Clone, Copy)]
-enum PackedKind {
+#[derive(Clone)]
+enum PackedValue {
     /// Sum with one value at all half-lives.
     Same(f32),
     /// Sum with a value for each half-life.
     Decayed([f32; 3]),
-    /// Item with its newest action and its count.
-    Item(ActionKind, u32),
+    Item(PackedItem),
 }
+
+/// Item without its id and its newest time.
+#[derive(Clone, Default)]
+struct PackedItem {
+    /// Index of the newest action in [`ActionKind::ALL`].
+    kind: u8,
+    count: u32,
+    labels: PackedLabels,
+    is_returned: bool,
+    /// Other actions, each with its distance to the newest one.
+    earlier: Vec<(ActionKind, u64)>,
+}
+
+/// Indices of category and brand in one number: 0 if both are unknown.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct PackedLabels(u16);
 
 /// Flags of the layout byte: the name is a number, the distance is in seconds. The bits above them are the kind of the
 /// value.
 const NUMBER: u8 = 1;
 const SECONDS: u8 = 2;
 const KIND: u8 = 4;
-/// Kinds of values. From [`ITEM`] on there are two per kind of action: count 1, and a larger count.
+/// Kinds of values. From [`ITEM`] and [`LABELLED`] on there are two per kind of action: count 1, and a larger count. From [`FULL`] on
+/// there is one.
 const SAME: u8 = 0;
 const DECAYED: u8 = 1;
 const ITEM: u8 = 2;
+const LABELLED: u8 = ITEM + 2 * KINDS;
+const FULL: u8 = LABELLED + 2 * KINDS;
+/// Number of kinds of actions.
+const KINDS: u8 = ActionKind::ALL.len() as u8;
 /// Milliseconds of a second.
 const SECOND: u64 = 1000;
-/// Maximum number of parts of an entry: layout byte, name, distance and value.
-const PARTS_MAX: usize = 4;
+/// Maximum number of parts of an entry: layout byte, name, distance, labels, count, return, and earlier actions.
+const PARTS_MAX: usize = 7;
+
+const _: () = assert!(FULL + KINDS <= u8::MAX / KIND, "the layout byte has a code for each kind of value");
 
 impl<'a> PackedName<'a> {
     fn of(text: &'a str) -> Self {
@@ -102,13 +126,39 @@ impl<'a> PackedName<'a> {
     }
 }
 
-impl PackedKind {
-    fn code(self) -> u8 {
+impl PackedLabels {
+    fn of(item: &RecentItem) -> Self {
+        let number = |index: Option<u8>| index.map_or(0, |index| u16::from(index) + 1);
+        Self(number(item.category) + number(item.brand) * (CATEGORIES_MAX as u16 + 1))
+    }
+
+    /// Returns the indices of category and brand; none for those that no list can have, since damaged bytes may hold any.
+    fn indices(self) -> (Option<u8>, Option<u8>) {
+        let index = |number: u16, max: usize| {
+            number.checked_sub(1).filter(|index| usize::from(*index) < max).map(|index| index as u8)
+        };
+        let radix = CATEGORIES_MAX as u16 + 1;
+        (index(self.0 % radix, CATEGORIES_MAX), index(self.0 / radix, BRANDS_MAX))
+    }
+}
+
+impl PackedValue {
+    fn code(&self) -> u8 {
         match self {
             Self::Same(_) => SAME,
             Self::Decayed(_) => DECAYED,
-            Self::Item(kind, count) => ITEM + 2 * kind.index() as u8 + u8::from(count != 1),
+            Self::Item(item) if item.is_full() => FULL + item.kind,
+            Self::Item(item) => {
+                let first = if item.labels == PackedLabels::default() { ITEM } else { LABELLED };
+                first + 2 * item.kind + u8::from(item.count != 1)
+            }
         }
+    }
+}
+
+impl PackedItem {
+    fn is_full(&self) -> bool {
+        self.is_returned || !self.earlier.is_empty()
     }
 }
 
@@ -117,34 +167,55 @@ impl<'a> PackedEntry<'a> {
         let (sums, at) = sum.parts();
         // By bits: 0 and -0 are equal, but must both survive.
         let is_same = sums.iter().all(|sum| sum.to_bits() == sums[0].to_bits());
-        let kind = if is_same { PackedKind::Same(sums[0]) } else { PackedKind::Decayed(sums) };
-        Self { name, age_ms: distance(newest, at.millis()), kind }
+        let value = if is_same { PackedValue::Same(sums[0]) } else { PackedValue::Decayed(sums) };
+        Self { name, age_ms: distance_ms(newest, at.millis()), value }
     }
 
     fn sum<E: Error>(&self, newest: i64) -> Result<DecayedSum, E> {
-        let sums = match self.kind {
-            PackedKind::Same(sum) => [sum; 3],
-            PackedKind::Decayed(sums) => sums,
-            PackedKind::Item(..) => return Err(E::custom("an item is no sum")),
+        let sums = match self.value {
+            PackedValue::Same(sum) => [sum; 3],
+            PackedValue::Decayed(sums) => sums,
+            PackedValue::Item(_) => return Err(E::custom("an item is no sum")),
         };
         Ok(DecayedSum::from_parts(sums, Timestamp::from_millis(earlier(newest, self.age_ms))))
     }
 
     fn of_item(item: &'a RecentItem, newest: i64) -> Self {
-        let RecentItem { item_id, kind, at, count } = item;
-        let kind = PackedKind::Item(*kind, *count);
-        Self { name: PackedName::of(item_id.as_str()), age_ms: distance(newest, at.millis()), kind }
+        let packed_action = |action: &ActionAt| (action.kind, distance::between(item.at, action.at));
+        let value = PackedValue::Item(PackedItem {
+            kind: item.kind.index() as u8,
+            count: item.count,
+            labels: PackedLabels::of(item),
+            is_returned: item.is_returned,
+            earlier: item.earlier.iter().map(packed_action).collect(),
+        });
+        Self {
+            name: PackedName::of(item.item_id.as_str()),
+            age_ms: distance_ms(newest, item.at.millis()),
+            value,
+        }
     }
 
-    fn item<E: Error>(&self, newest: i64) -> Result<RecentItem, E> {
-        let PackedKind::Item(kind, count) = self.kind else { return Err(E::custom("a sum is no item")) };
+    fn item<E: Error>(self, newest: i64) -> Result<RecentItem, E> {
+        let PackedValue::Item(item) = self.value else { return Err(E::custom("a sum is no item")) };
         let at = Timestamp::from_millis(earlier(newest, self.age_ms));
-        Ok(RecentItem { item_id: self.name.item_id()?, kind, at, count })
+        let (category, brand) = item.labels.indices();
+        let action_at = |(kind, ago)| ActionAt { kind, at: distance::before(at, ago) };
+        Ok(RecentItem {
+            item_id: self.name.item_id()?,
+            kind: *ActionKind::ALL.get(usize::from(item.kind)).ok_or_else(|| E::custom("unknown action"))?,
+            at,
+            count: item.count,
+            earlier: item.earlier.into_iter().map(action_at).collect(),
+            category,
+            brand,
+            is_returned: item.is_returned,
+        })
     }
 }
 
 /// Returns the distance of a time to `newest`; wraps around, so that any pair of times is representable.
-fn distance(newest: i64, at: i64) -> u64 {
+fn distance_ms(newest: i64, at: i64) -> u64 {
     newest.wrapping_sub(at).cast_unsigned()
 }
 
@@ -159,18 +230,28 @@ impl Serialize for PackedEntry<'_> {
         // Most senders report whole seconds: their distances are three digits shorter.
         let seconds = if self.age_ms.is_multiple_of(SECOND) { SECONDS } else { 0 };
         let mut parts = serializer.serialize_tuple(PARTS_MAX)?;
-        parts.serialize_element(&(self.kind.code() * KIND + number + seconds))?;
+        parts.serialize_element(&(self.value.code() * KIND + number + seconds))?;
         match &self.name {
             PackedName::Number(number) => parts.serialize_element(number)?,
             PackedName::Text(text) => parts.serialize_element(text)?,
         }
         parts.serialize_element(&(if seconds == 0 { self.age_ms } else { self.age_ms / SECOND }))?;
-        match self.kind {
+        match &self.value {
             // Swapped: round numbers end in zero bytes, which the variable-length integer drops at its high end.
-            PackedKind::Same(sum) => parts.serialize_element(&sum.to_bits().swap_bytes())?,
-            PackedKind::Decayed(sums) => parts.serialize_element(&sums)?,
-            PackedKind::Item(_, 1) => {}
-            PackedKind::Item(_, count) => parts.serialize_element(&count)?,
+            PackedValue::Same(sum) => parts.serialize_element(&sum.to_bits().swap_bytes())?,
+            PackedValue::Decayed(sums) => parts.serialize_element(sums)?,
+            PackedValue::Item(item) => {
+                if item.is_full() || item.labels != PackedLabels::default() {
+                    parts.serialize_element(&item.labels)?;
+                }
+                if item.is_full() || item.count != 1 {
+                    parts.serialize_element(&item.count)?;
+                }
+                if item.is_full() {
+                    parts.serialize_element(&item.is_returned)?;
+                    parts.serialize_element(&item.earlier)?;
+                }
+            }
         }
         parts.end()
     }
@@ -201,17 +282,32 @@ impl<'de> Visitor<'de> for EntryVisitor {
         let distance: u64 = part(&mut parts)?;
         // Wrapping, since damaged bytes may hold any number and must not panic.
         let age_ms = if layout & SECONDS == 0 { distance } else { distance.wrapping_mul(SECOND) };
-        let kind = match layout / KIND {
-            SAME => PackedKind::Same(f32::from_bits(part::<u32, A>(&mut parts)?.swap_bytes())),
-            DECAYED => PackedKind::Decayed(part(&mut parts)?),
-            code => {
-                let kind = ActionKind::ALL.get(usize::from((code - ITEM) / 2));
-                let kind = *kind.ok_or_else(|| A::Error::custom("unknown action"))?;
-                let is_repeated = (code - ITEM) % 2 == 1;
-                PackedKind::Item(kind, if is_repeated { part(&mut parts)? } else { 1 })
+        let value = match layout / KIND {
+            SAME => PackedValue::Same(f32::from_bits(part::<u32, A>(&mut parts)?.swap_bytes())),
+            DECAYED => PackedValue::Decayed(part(&mut parts)?),
+            code @ ITEM..LABELLED => {
+                let count = if (code - ITEM) % 2 == 1 { part(&mut parts)? } else { 1 };
+                PackedValue::Item(PackedItem { kind: (code - ITEM) / 2, count, ..PackedItem::default() })
             }
+            code @ LABELLED..FULL => {
+                let labels = part(&mut parts)?;
+                let count = if (code - LABELLED) % 2 == 1 { part(&mut parts)? } else { 1 };
+                PackedValue::Item(PackedItem {
+                    kind: (code - LABELLED) / 2,
+                    count,
+                    labels,
+                    ..PackedItem::default()
+                })
+            }
+            code => PackedValue::Item(PackedItem {
+                kind: code - FULL,
+                labels: part(&mut parts)?,
+                count: part(&mut parts)?,
+                is_returned: part(&mut parts)?,
+                earlier: part(&mut parts)?,
+            }),
         };
-        Ok(PackedEntry { name, age_ms, kind })
+        Ok(PackedEntry { name, age_ms, value })
     }
 }
 
@@ -256,7 +352,7 @@ impl<'de> Deserialize<'de> for Preference {
         let price_bands = bands.collect::<Result<_, D::Error>>()?;
         let mut previous = newest;
         let mut items = Vec::with_capacity(recent.len());
-        for entry in &recent {
+        for entry in recent {
             let item: RecentItem = entry.item(previous)?;
             previous = item.at.millis();
             items.push(item);
@@ -323,7 +419,18 @@ mod tests {
             preference.brands.push((format!("b{number}").into(), sum));
             preference.price_bands.push((number as u8, sum));
             let item_id = ItemId::parse(&format!("i{number}")).expect("an id");
-            recent.push(RecentItem { item_id, kind: ActionKind::View, at, count: number as u32 });
+            let view_at = Timestamp::from_millis(at.millis().wrapping_sub(61_000));
+            let earlier = vec![ActionAt { kind: ActionKind::View, at: view_at }; number % 3];
+            recent.push(RecentItem {
+                item_id,
+                kind: ActionKind::Custom,
+                at,
+                count: number as u32,
+                earlier,
+                category: (number % 2 == 0).then_some(CATEGORIES_MAX as u8 - 1),
+                brand: (number > 2).then_some(BRANDS_MAX as u8 - 1),
+                is_returned: number == 3,
+            });
         }
         preference.recent = recent.into_iter().collect();
         let bytes = postcard::to_allocvec(&preference).expect("it has a known length");

@@ -2,6 +2,7 @@
 //! single view are evicted sooner: they show the current intent, but rarely what a user returns to.
 
 use crate::action::ActionKind;
+use crate::behavior::index_after_eviction;
 use crate::id::ItemId;
 use crate::time::Timestamp;
 use memchr::memchr_iter;
@@ -16,7 +17,7 @@ const SINGLE_VIEWS_MAX: usize = 32;
 /// Maximum size of a name besides its text: kind and length.
 pub(super) const NAME_BYTES: usize = 3;
 /// Maximum size of the items, in bytes.
-pub(crate) const ITEMS_BUDGET_BYTES: usize = 3800;
+pub(crate) const ITEMS_BUDGET_BYTES: usize = 5600;
 
 /// Interaction of the user with one item.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,15 +28,59 @@ pub struct RecentItem {
     pub kind: ActionKind,
     /// Time of the newest action.
     pub at: Timestamp,
-    /// Number of actions on the item since it entered the list.
+    /// Number of actions on the item since it entered the list, without those that take an earlier one back.
     pub count: u32,
+    /// Other actions on the item, each with its newest time.
+    pub earlier: Vec<ActionAt>,
+    /// Index of the item's category in the profile; none if unknown or evicted.
+    pub(crate) category: Option<u8>,
+    /// Index of the item's brand in the profile; none if unknown or evicted.
+    pub(crate) brand: Option<u8>,
+    /// True if all units that were bought came back.
+    pub(crate) is_returned: bool,
+}
+
+/// Newest time of one kind of action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActionAt {
+    /// Kind of the action.
+    pub kind: ActionKind,
+    /// Time of the newest such action.
+    pub at: Timestamp,
+}
+
+/// What the user did with an item. A later look changes none of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemState {
+    /// Looked at, searched, clicked, favoured, reviewed or shared.
+    Seen,
+    /// In the cart.
+    InCart,
+    /// Bought, and at least one unit was kept.
+    Kept,
+    /// Bought, and all units came back.
+    Returned,
+    /// Removed from the cart.
+    Removed,
+}
+
+/// Action on an item as it is folded in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Touch<'a> {
+    pub(super) item_id: &'a ItemId,
+    pub(super) kind: ActionKind,
+    pub(super) at: Timestamp,
+    pub(super) category: Option<u8>,
+    pub(super) brand: Option<u8>,
+    /// For a refund: whether all units came back.
+    pub(super) is_returned: bool,
 }
 
 /// Recent items, newest first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Recent {
     /// Items, newest at the front.
-    touches: VecDeque<RecentItem>,
+    items: VecDeque<RecentItem>,
     /// Byte hashes ([`mark`]) of the item ids, in the same order. A scan over them finds an item without touching the ids,
     /// which are scattered in memory.
     marks: Vec<u8>,
@@ -44,60 +89,161 @@ pub(crate) struct Recent {
 }
 
 impl RecentItem {
-    /// Returns whether the only action was a single view, search or click.
-    fn is_single_view(&self) -> bool {
-        self.count == 1 && matches!(self.kind, ActionKind::View | ActionKind::Search | ActionKind::Click)
+    fn new(touch: Touch<'_>) -> Self {
+        Self {
+            item_id: touch.item_id.clone(),
+            kind: touch.kind,
+            at: touch.at,
+            count: u32::from(touch.kind.strength() >= 0.0),
+            earlier: Vec::new(),
+            category: touch.category,
+            brand: touch.brand,
+            is_returned: touch.is_returned,
+        }
     }
 
-    /// Returns the maximum encoded size: the id, the layout byte, a distance of centuries in milliseconds, and a count of
-    /// thousands.
+    /// Returns the newest time of a kind of action; none if it is not known to have happened.
+    pub fn newest_of(&self, kind: ActionKind) -> Option<Timestamp> {
+        if self.kind == kind {
+            return Some(self.at);
+        }
+        self.earlier.iter().find(|action| action.kind == kind).map(|action| action.at)
+    }
+
+    /// Returns what the user did with the item.
+    pub fn state(&self) -> ItemState {
+        if self.is_returned {
+            return ItemState::Returned;
+        }
+        if self.newest_of(ActionKind::Purchase).is_some() {
+            return ItemState::Kept;
+        }
+        let added = self.newest_of(ActionKind::AddToCart);
+        match self.newest_of(ActionKind::RemoveFromCart) {
+            // A favourite that was put back is still liked.
+            Some(removed) if added.max(self.newest_of(ActionKind::Favorite)) <= Some(removed) => {
+                ItemState::Removed
+            }
+            _ if added.is_some() => ItemState::InCart,
+            _ => ItemState::Seen,
+        }
+    }
+
+    /// Returns whether the user gave the item back or put it out of the cart: it is no example of what the user likes.
+    pub fn is_rejected(&self) -> bool {
+        matches!(self.state(), ItemState::Returned | ItemState::Removed)
+    }
+
+    /// Folds a further action in, apart from its place in the list.
+    fn merge(&mut self, touch: Touch<'_>) {
+        self.count = self.count.saturating_add(u32::from(touch.kind.strength() >= 0.0));
+        match touch.kind {
+            ActionKind::Refund => self.is_returned = touch.is_returned,
+            ActionKind::Purchase => self.is_returned = false,
+            _ => {}
+        }
+        // Of two actions at one time the later kind wins, so that the order of arrival does not matter.
+        let is_newest = (touch.at, touch.kind) > (self.at, self.kind);
+        let other = if is_newest { ActionAt { kind: self.kind, at: self.at } } else { touch.action() };
+        if is_newest {
+            self.earlier.retain(|action| action.kind != touch.kind);
+            (self.kind, self.at) = (touch.kind, touch.at);
+        }
+        if other.kind != self.kind {
+            match self.earlier.iter_mut().find(|action| action.kind == other.kind) {
+                Some(known) => known.at = known.at.max(other.at),
+                None => self.earlier.push(other),
+            }
+        }
+        let newest_label =
+            |known: Option<u8>, label: Option<u8>| if is_newest { label.or(known) } else { known.or(label) };
+        self.category = newest_label(self.category, touch.category);
+        self.brand = newest_label(self.brand, touch.brand);
+    }
+
+    /// Returns whether the only action was a single view, search or click.
+    fn is_single_view(&self) -> bool {
+        self.count == 1
+            && self.earlier.is_empty()
+            && matches!(self.kind, ActionKind::View | ActionKind::Search | ActionKind::Click)
+    }
+
+    /// Returns the maximum encoded size: the id, the layout byte, a distance of centuries in milliseconds, a count of thousands,
+    /// category and brand, and for each earlier action a kind and a distance.
     fn bytes(&self) -> usize {
-        self.item_id.as_str().len() + NAME_BYTES + 1 + 7 + 2
+        let earlier = if self.earlier.is_empty() { 0 } else { 1 + self.earlier.len() * 8 };
+        self.item_id.as_str().len() + NAME_BYTES + 1 + 7 + 2 + 2 + earlier
+    }
+}
+
+impl Touch<'_> {
+    fn action(&self) -> ActionAt {
+        ActionAt { kind: self.kind, at: self.at }
     }
 }
 
 impl Recent {
     /// Returns the items, newest first.
     pub(crate) fn iter(&self) -> vec_deque::Iter<'_, RecentItem> {
-        self.touches.iter()
+        self.items.iter()
+    }
+
+    /// Returns the item with this id.
+    pub(super) fn find(&self, item_id: &ItemId) -> Option<&RecentItem> {
+        self.index_of(item_id).map(|index| &self.items[index])
+    }
+
+    fn index_of(&self, item_id: &ItemId) -> Option<usize> {
+        memchr_iter(mark(item_id), &self.marks).find(|index| self.items[*index].item_id == *item_id)
     }
 
     /// Records an action on an item.
-    pub(super) fn touch(&mut self, item_id: &ItemId, kind: ActionKind, at: Timestamp) {
-        let mut count = 1;
-        let mark = mark(item_id);
-        let mut candidates = memchr_iter(mark, &self.marks);
-        if let Some(index) = candidates.find(|index| self.touches[*index].item_id == *item_id) {
-            let known = &mut self.touches[index];
-            known.count = known.count.saturating_add(1);
-            count = known.count;
-            // Of two actions at one time the later kind wins, so that the order of arrival does not matter.
-            if (known.at, known.kind) >= (at, kind) {
-                return;
+    pub(super) fn touch(&mut self, touch: Touch<'_>) {
+        let item = match self.index_of(touch.item_id) {
+            Some(index) => {
+                let mut known = self.remove(index);
+                known.merge(touch);
+                known
             }
-            self.remove(index);
-        }
-        let is_newer = |touch: &RecentItem| (touch.at, &touch.item_id) > (at, item_id);
-        // Events arrive mostly in order, and then the item is the newest: the search is the exception.
-        let is_late = self.touches.front().is_some_and(is_newer);
-        let index = if is_late { self.touches.partition_point(is_newer) } else { 0 };
-        let touch = RecentItem { item_id: item_id.clone(), kind, at, count };
-        self.bytes += touch.bytes();
-        self.touches.insert(index, touch);
-        self.marks.insert(index, mark);
-        // Only one item can newly exceed the rank: this one, if it is late, or the one that it pushed back.
-        let last = index.max(SINGLE_VIEWS_MAX);
-        if self.touches.get(last).is_some_and(RecentItem::is_single_view) {
-            self.remove(last);
-        }
-        while self.touches.len() > RECENT_ITEMS_MAX || self.bytes > ITEMS_BUDGET_BYTES {
-            self.remove(self.touches.len() - 1);
+            None => RecentItem::new(touch),
+        };
+        self.insert(item);
+        while self.items.len() > RECENT_ITEMS_MAX || self.bytes > ITEMS_BUDGET_BYTES {
+            self.remove(self.items.len() - 1);
         }
     }
 
-    fn remove(&mut self, index: usize) {
-        self.bytes -= self.touches.remove(index).map_or(0, |touch| touch.bytes());
+    fn insert(&mut self, item: RecentItem) {
+        let is_newer = |known: &RecentItem| (known.at, &known.item_id) > (item.at, &item.item_id);
+        // Events arrive mostly in order, and then the item is the newest: the search is the exception.
+        let is_late = self.items.front().is_some_and(is_newer);
+        let index = if is_late { self.items.partition_point(is_newer) } else { 0 };
+        self.bytes += item.bytes();
+        self.marks.insert(index, mark(&item.item_id));
+        self.items.insert(index, item);
+        // Only one item can newly exceed the rank: this one, if it is late, or the one that it pushed back.
+        let last = index.max(SINGLE_VIEWS_MAX);
+        if self.items.get(last).is_some_and(RecentItem::is_single_view) {
+            self.remove(last);
+        }
+    }
+
+    /// Removes the item at an index of the list.
+    fn remove(&mut self, index: usize) -> RecentItem {
+        let item = self.items.remove(index).expect("an index of the list");
+        self.bytes -= item.bytes();
         self.marks.remove(index);
+        item
+    }
+
+    /// Adapts the indices of categories to the eviction of the one at `index`.
+    pub(super) fn forget_category(&mut self, index: u8) {
+        self.items.iter_mut().for_each(|item| item.category = index_after_eviction(item.category, index));
+    }
+
+    /// Adapts the indices of brands to the eviction of the one at `index`.
+    pub(super) fn forget_brand(&mut self, index: u8) {
+        self.items.iter_mut().for_each(|item| item.brand = index_after_eviction(item.brand, index));
     }
 }
 
@@ -107,11 +253,11 @@ fn mark(item_id: &ItemId) -> u8 {
 }
 
 impl FromIterator<RecentItem> for Recent {
-    fn from_iter<I: IntoIterator<Item = RecentItem>>(touches: I) -> Self {
-        let touches: VecDeque<RecentItem> = touches.into_iter().collect();
-        let marks = touches.iter().map(|touch| mark(&touch.item_id)).collect();
-        let bytes = touches.iter().map(RecentItem::bytes).sum();
-        Self { touches, marks, bytes }
+    fn from_iter<I: IntoIterator<Item = RecentItem>>(items: I) -> Self {
+        let items: VecDeque<RecentItem> = items.into_iter().collect();
+        let marks = items.iter().map(|item| mark(&item.item_id)).collect();
+        let bytes = items.iter().map(RecentItem::bytes).sum();
+        Self { items, marks, bytes }
     }
 }
 
@@ -120,8 +266,55 @@ mod tests {
     use super::*;
 
     fn touch(recent: &mut Recent, item: usize, kind: ActionKind, second: i64) {
-        let item_id = ItemId::parse(&format!("i{item}")).expect("an id");
-        recent.touch(&item_id, kind, Timestamp::from_millis(second * 1000));
+        let item_id = &ItemId::parse(&format!("i{item}")).expect("an id");
+        let at = Timestamp::from_millis(second * 1000);
+        let is_returned = kind == ActionKind::Refund;
+        recent.touch(Touch { item_id, kind, at, category: None, brand: None, is_returned });
+    }
+
+    #[test]
+    fn what_happened_with_an_item_outlives_a_later_look() {
+        use ActionKind::{AddToCart, Favorite, Purchase, Refund, RemoveFromCart, View};
+        let rows: [(&[ActionKind], ItemState); 9] = [
+            (&[View], ItemState::Seen),
+            (&[AddToCart, View], ItemState::InCart),
+            (&[AddToCart, Purchase, View], ItemState::Kept),
+            (&[Purchase, Refund, View], ItemState::Returned),
+            (&[Purchase, Refund, Purchase], ItemState::Kept),
+            (&[AddToCart, RemoveFromCart, View], ItemState::Removed),
+            (&[RemoveFromCart, AddToCart], ItemState::InCart),
+            (&[AddToCart, RemoveFromCart, Favorite], ItemState::InCart),
+            (&[Refund], ItemState::Returned),
+        ];
+        for (kinds, expected) in rows {
+            let mut recent = Recent::default();
+            for (second, kind) in kinds.iter().enumerate() {
+                touch(&mut recent, 1, *kind, second as i64);
+            }
+            let states: Vec<ItemState> = recent.iter().map(RecentItem::state).collect();
+            assert_eq!(states, [expected], "{kinds:?}");
+        }
+    }
+
+    #[test]
+    fn actions_in_any_order_leave_the_same_item() {
+        let actions = [
+            (ActionKind::View, 1),
+            (ActionKind::AddToCart, 2),
+            (ActionKind::View, 3),
+            (ActionKind::Share, 0),
+        ];
+        let folded = |order: [usize; 4]| {
+            let mut recent = Recent::default();
+            for (kind, second) in order.map(|index| actions[index]) {
+                touch(&mut recent, 1, kind, second);
+            }
+            let item = recent.iter().next().expect("one item").clone();
+            let times = ActionKind::ALL.map(|kind| item.newest_of(kind));
+            (item.kind, item.at, item.count, times)
+        };
+        assert_eq!(folded([0, 1, 2, 3]), folded([3, 2, 1, 0]));
+        assert_eq!(folded([0, 1, 2, 3]), folded([2, 0, 3, 1]));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(super) fn rich() -> Profile {
             price: Some(f64::from(number) * 3.7),
             quantity: 1.0,
             order_id: OrderId::parse(&order_id).ok(),
+            order_line: 0,
+            strength: None,
             context: None,
         })
     });

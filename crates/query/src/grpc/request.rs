@@ -78,7 +78,7 @@ pub(super) fn recommend_query(request: RecommendRequest) -> Result<RecommendQuer
         count,
         exclude_purchased: request.exclude_bought,
         exclude_recent: request.exclude_recent,
-        categories: request.categories.into_iter().collect(),
+        categories: request.categories.iter().map(|name| label_key(name).into_owned()).collect(),
         price_min: request.price_min,
         price_max: request.price_max,
     })

@@ -162,6 +162,8 @@ impl QueryFixture {
                 price: Some(10.0),
                 quantity: 1.0,
                 order_id: None,
+                order_line: 0,
+                strength: None,
                 context: None,
             }),
         };

@@ -72,9 +72,10 @@ pub(super) struct HalfLives {
 }
 
 impl History {
-    /// Reads the recent items of a profile, of those that have an index.
+    /// Reads the recent items of a profile, of those that have an index. What the user returned or removed from the cart is left out:
+    /// it is no evidence of interest.
     pub fn from_items(profile: &Profile, index: impl Fn(&str) -> Option<u32>) -> Self {
-        let interactions = profile.recent_items().filter_map(|item| {
+        let interactions = profile.recent_items().filter(|item| !item.is_rejected()).filter_map(|item| {
             Some(Interaction { item: index(item.item_id.as_str())?, at: item.at, count: item.count as f32 })
         });
         Self { interactions: interactions.collect(), segment: None }
