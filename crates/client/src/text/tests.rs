@@ -42,6 +42,8 @@ fn behavior() -> v1::Behavior {
             orders_total: 11,
             money_total: 1_310.4,
             mean_basket: 119.13,
+            unmatched_refunds: 20.0,
+            ..Default::default()
         }),
         sessions: Some(v1::Sessions {
             total: 140,
@@ -63,11 +65,12 @@ fn profile() -> v1::Profile {
         share,
     };
     let traits = [("membership", "gold"), ("age_band", "25-34"), ("region", "north")];
-    let touch = |item: &str| v1::ItemTouch {
+    let touch = |item: &str, state: v1::ItemState| v1::ItemTouch {
         item_id: item.to_owned(),
         action: v1::Action::View.into(),
         at: at(READ_AT - 3 * 3_600),
         count: 1,
+        state: state.into(),
     };
     v1::Profile {
         user_id: "lena-0042".to_owned(),
@@ -88,7 +91,10 @@ fn profile() -> v1::Profile {
             ],
             brands: vec![affinity("Feldfrisch", 1.0, 12.0)],
             price_bands: vec![affinity("8-16", 0.75, 5.0), affinity("16-32", 0.25, 5.0)],
-            recent_items: vec![touch("groceries-018"), touch("books-003")],
+            recent_items: vec![
+                touch("groceries-018", v1::ItemState::Seen),
+                touch("books-003", v1::ItemState::Returned),
+            ],
         }),
         social: Some(v1::Social {
             edges: vec![v1::Edge {
@@ -106,6 +112,7 @@ fn profile() -> v1::Profile {
             since: at(READ_AT - 9 * 86_400),
         }),
         read_at: at(READ_AT),
+        bot: false,
     }
 }
 
@@ -124,6 +131,7 @@ Active   last seen 3 hours ago · first 59 days ago · 140 visits
          days   Mo ▆ Tu ▆ We ▃ Th ▃ Fr ▃ Sa █ Su ·  most on Sa
 
 Buys     11 orders · 1,310.40 in all · 119.13 an order · last 4 days ago
+         refunds of 20.00 without a purchase
 
 Likes                                                              lately months
          categories  groceries              ██████████████▉           62%    31%
@@ -132,7 +140,7 @@ Likes                                                              lately months
          brands      Feldfrisch             ████████████████████████ 100%   100%
          prices      8-16                   ██████████████████        75%    50%
                      16-32                  ██████                    25%    50%
-         newest: groceries-018 (view), books-003 (view)
+         newest: groceries-018 (view), books-003 (returned)
 
 Next     after view: view 70%, add to cart 10%
          after add to cart: purchase 25%

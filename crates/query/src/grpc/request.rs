@@ -5,7 +5,7 @@ use crate::config::ValidConfig;
 use crate::read::ReadOptions;
 use crate::recommend::RecommendQuery;
 use crate::watch::{ResumeToken, SubscriptionFilter, WatchFrom};
-use portrait_profile::{PartitionCount, ScoreTarget, SegmentId};
+use portrait_profile::{PartitionCount, ScoreTarget, SegmentId, label_key};
 use portrait_proto::action::target_from_wire;
 use portrait_proto::request::{self, BATCH_MAX, Shard, ValidationError};
 use portrait_proto::token::ConsistencyToken;
