@@ -124,7 +124,7 @@ async fn matching(
 
 fn excluded_items(profile: &Profile, items: &ItemRecommender, query: &RecommendQuery) -> HashSet<u32> {
     let is_excluded = |item: &&RecentItem| {
-        // Whoever gave an item back does not want it again, whatever the query says.
+        // A user who gave an item back does not want it again, for any query.
         item.is_rejected()
             || query.exclude_recent
             || query.exclude_purchased && item.state() == ItemState::Kept

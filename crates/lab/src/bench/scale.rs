@@ -22,6 +22,8 @@ use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{GetProfileRequest, ModelManifest, RecommendRequest, TrainModelRequest};
 use std::time::{Duration, Instant};
 
+/// Metric that counts the profiles of all commits.
+const PROFILES_WRITTEN: &str = "portrait_feature_commit_profiles_sum";
 /// Measured throughputs of one kind; the median counts.
 const TURNS: usize = 3;
 
@@ -57,11 +59,14 @@ async fn measure_size(run: &ScaleRun<'_>, users: Users) -> Result<SizeNumbers> {
     }
     numbers.new_users_per_second = median(rates);
     describe("known users");
+    let written_before = server.metric(PROFILES_WRITTEN).await?;
     let mut rates = Vec::new();
     for _ in 0..TURNS {
         rates.push(load.timed(&router, Kind::Known, MEASURED_EVENTS).await?);
     }
     numbers.known_users_per_second = median(rates);
+    let written = server.metric(PROFILES_WRITTEN).await? - written_before;
+    numbers.profiles_an_event = written / (TURNS * MEASURED_EVENTS) as f64;
     // Enough history for a model: four events a user, as a shop's log of a month has.
     describe("histories");
     load.send(&router, Kind::Known, 3 * users.count).await?;

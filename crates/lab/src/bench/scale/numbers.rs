@@ -8,6 +8,8 @@ use super::server::CACHE_MB;
 pub(super) struct SizeNumbers {
     pub(super) new_users_per_second: f64,
     pub(super) known_users_per_second: f64,
+    /// Profiles that are encoded and written for an event of a known user.
+    pub(super) profiles_an_event: f64,
     pub(super) bare_per_second: f64,
     pub(super) bytes_a_user: f64,
     pub(super) resident_mb: f64,
@@ -83,6 +85,11 @@ impl SizeNumbers {
                 "store",
                 format!("{:.0} bytes a user", self.bytes_a_user),
                 reported("bytes_a_user", self.bytes_a_user),
+            ),
+            (
+                "profiles written for an event of known users",
+                format!("{:.2}", self.profiles_an_event),
+                reported("profiles_an_event", self.profiles_an_event),
             ),
             ("resident memory", format!("{:.0} MB", self.resident_mb), resident),
             ("ready after kill -9", format!("{:.1} s", self.ready_s), ready),

@@ -115,10 +115,24 @@ impl ServerProcess {
     }
 
     async fn is_ready(&self) -> Result<bool> {
+        Ok(self.get("/readyz").await?.contains(" 200 "))
+    }
+
+    /// Returns the sum of a metric over its labels.
+    pub(super) async fn metric(&self, name: &str) -> Result<f64> {
+        let response = self.get("/metrics").await?;
+        let lines = response.lines().filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        Ok(values.sum())
+    }
+
+    async fn get(&self, path: &str) -> Result<String> {
         let mut stream = TcpStream::connect(&self.http_address).await?;
-        stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
         let mut response = String::new();
         stream.read_to_string(&mut response).await?;
-        Ok(response.contains(" 200 "))
+        Ok(response)
     }
 }
