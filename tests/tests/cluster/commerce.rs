@@ -98,7 +98,7 @@ async fn what_was_given_back_or_cannot_be_bought_is_not_recommended() {
         let bought = if kept { "kept" } else { "returned" };
         events.push(line(&user, Action::Purchase, bought, second, 20.0));
         events.extend(
-            (0..number % 5).map(|more| event(&user, Action::View, &format!("seen-{more}"), second + more)),
+            (0..number % 5).map(|more| event(&user, Action::View, &format!("seen-{number}-{more}"), second + more)),
         );
         if kept {
             events.push(event(&user, Action::AddToCart, "taken-out", second + 20));
