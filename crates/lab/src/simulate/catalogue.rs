@@ -135,6 +135,7 @@ impl StockedItem {
             price: Some(Self::price(self.cents, factor)),
             currency: String::new(),
             title: format!("{} {}, {}", self.brand, self.category.name(), self.item_id),
+            available: None,
         }
     }
 }
