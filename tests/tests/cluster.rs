@@ -11,6 +11,7 @@ mod cluster {
     mod erasures;
     mod faults;
     mod import;
+    mod import_rows;
     mod logs;
     mod models;
     mod operation;
@@ -21,6 +22,7 @@ mod cluster {
     mod rolling;
     mod security;
     mod segments;
+    mod small_shops;
     mod store_failures;
     mod subscribers;
     mod traces;

@@ -1,13 +1,25 @@
-//! Event files: readers for the documented formats. Every error names the line. Event ids are derived from the rows, so that a file
-//! can be sent again.
+//! Event files: readers for the documented formats. A row that cannot be read is rejected with its line and column, and reading goes
+//! on. Event ids are derived from the rows, so that a file can be sent again.
 
+mod cell;
 mod error;
 mod format;
+mod input;
+mod line;
+mod moment;
+mod objects;
+mod order_lines;
 mod reader;
+mod record;
+mod rejects;
 mod row;
 mod rows;
+mod sort;
+mod table;
 
 pub use error::ReadError;
-pub use format::{EventId, Format};
+pub use format::{Format, LogColumns};
 pub use reader::LogReader;
-pub use row::LogRow;
+pub use rejects::{RejectCount, RejectCounts, RejectsFile};
+pub use row::{EventId, LogOptions, LogRow, RowBody, RowDefect, RowReason};
+pub use sort::{LogPass, LogProgress, SortLimits, SortedLog};

@@ -76,6 +76,7 @@ pub async fn run(args: DemoArgs) -> Result<()> {
         let users_min = script.users_min;
         config.model = paced(portrait_model::Config { rows_min: users_min, ..config.model });
     }
+    let rules = config.ingest.clone();
     // Ports and folder are temporary: several demos may run at once.
     let node = Node::start(NodeRole::All, config).await?;
     let mut terminal = Terminal::new();
@@ -86,7 +87,7 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     ));
     let result = match args.file.zip(args.format) {
         Some((file, format)) => {
-            log::run_against(&node.grpc_url(), &file, format, script.users_min, &mut terminal).await
+            log::run_against(&node.grpc_url(), &file, format, script.users_min, &rules, &mut terminal).await
         }
         None => run_against(&node.grpc_url(), &script, Arc::new(SystemClock), &mut terminal).await.map(drop),
     };

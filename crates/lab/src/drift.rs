@@ -1,18 +1,18 @@
 //! Replay of drift, `portrait drift`: the drift checks that the model service would have run while a log was
 //! recorded. Prints a row for each check: the features that moved, whether loyalty changed, and when a model would
-//! have been trained. Nothing is sent anywhere.
+//! have been trained. Rows are those that the server would have, in the order of time. Nothing is sent anywhere.
 
+use crate::checked_log::{CheckedLog, CheckedRow, Duplicates, ServerRules};
 use crate::replay::Replay;
 use anyhow::{Result, bail};
 use clap::Args;
 use comfy_table::{Table, presets};
 use indicatif::ProgressBar;
 use portrait_client::text::words;
-use portrait_connect::files::{Format, LogReader, LogRow};
+use portrait_connect::files::Format;
 use portrait_learning::drift::{DriftFeatures, DriftReference, DriftSample};
 use portrait_model::DriftMonitor;
 use portrait_profile::{ModelVersion, TimeDelta, Timestamp};
-use portrait_proto::time;
 use portrait_proto::v1::DriftStatus;
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ const NAMED: usize = 2;
 /// Arguments of `portrait drift`.
 #[derive(Debug, Args)]
 pub struct DriftArgs {
-    /// Event log in the order of time.
+    /// Event log in any order.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Format of the log.
@@ -40,6 +40,9 @@ pub struct DriftArgs {
     /// Consecutive checks with drift before a model is trained, as `model.drift_consecutive_checks`.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub consecutive_checks: u32,
+    /// Rules by which rows are taken.
+    #[command(flatten)]
+    pub rules: ServerRules,
 }
 
 /// Drift checks of the model service, with a new reference as soon as drift has lasted.
@@ -90,8 +93,9 @@ impl DriftReplay {
 /// # Errors
 /// If the log cannot be read, or ends before the first model.
 pub async fn run(args: DriftArgs) -> Result<()> {
-    let mut log = LogReader::open(&args.file, args.format, args.format.default_event_id())?;
-    let bar = ProgressBar::new(log.bytes_total());
+    let bar = ProgressBar::new(0);
+    let mut log = CheckedLog::open(&args.file, args.format, &args.rules.ingest()?, &bar)?;
+    let mut duplicates = Duplicates::default();
     let every = TimeDelta::from_days(args.check_every);
     let warm_up = TimeDelta::from_days(args.warm_up);
     let mut replay = Replay::default();
@@ -100,11 +104,12 @@ pub async fn run(args: DriftArgs) -> Result<()> {
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN);
     table.set_header(["check", "active", "moved (PSI)", "categories", "loyalty", "consecutive", "model"]);
-    while let Some(row) = log.next() {
-        bar.set_position(log.bytes_read());
-        let LogRow::Event(event) = row? else { continue };
-        let Some(at) = event.occurred_at.as_ref() else { bail!("an event without a time") };
-        let at = time::from_wire(at)?;
+    for row in log.by_ref() {
+        let CheckedRow::Event { record, .. } = row? else { continue };
+        if duplicates.is_repeat(&record) {
+            continue;
+        }
+        let at = record.occurred_at;
         let mut due = *next.get_or_insert_with(|| at.plus(warm_up));
         // A gap in the log may span several checks: each sees the profiles as they were due.
         while due <= at {
@@ -128,9 +133,10 @@ pub async fn run(args: DriftArgs) -> Result<()> {
             due = due.plus(every);
         }
         next = Some(due);
-        replay.fold(&event)?;
+        replay.fold_record(&record);
     }
     bar.finish_and_clear();
+    log.warn();
     if checks.is_none() {
         bail!("the log ends before the first model: give fewer days of --warm-up");
     }

@@ -2,6 +2,7 @@
 //! benchmarks. Nothing here is part of serving.
 
 pub mod bench;
+mod checked_log;
 pub mod demo;
 pub mod drift;
 pub mod eval;

@@ -20,12 +20,16 @@ pub(crate) struct Replay {
 impl Replay {
     /// Folds an event into its user's profile. Duplicates are not detected.
     pub(crate) fn fold(&mut self, event: &Event) -> Result<()> {
-        let record = record(event)?;
+        self.fold_record(&record(event)?);
+        Ok(())
+    }
+
+    /// Folds a record into its user's profile. Duplicates are not detected.
+    pub(crate) fn fold_record(&mut self, record: &Record) {
         self.newest = self.newest.max(record.occurred_at);
         // Ordered by user id: rows of vectors and lists of categories line up.
         let profile = self.profiles.entry(record.user_id.clone());
-        profile.or_insert_with(|| Profile::new(record.user_id.clone())).apply(&record);
-        Ok(())
+        profile.or_insert_with(|| Profile::new(record.user_id.clone())).apply(record);
     }
 
     /// Time of the newest event.

@@ -1,5 +1,6 @@
 //! Published model: space, centroids, and segments with names and origins. Decoding checks a model as a whole; a raw vector is then
-//! assigned to a segment, with an explanation on request. A model is immutable once it is made.
+//! assigned to a segment, with an explanation on request. A model is immutable once it is made. One of too few or too equal users has no
+//! segments; its predictors do not need any.
 
 use crate::drift::{Baseline, DriftFeatures, DriftReference};
 use crate::prediction::{PredictorError, Predictors};
@@ -31,7 +32,7 @@ pub struct Model {
     pub schema_hash: u64,
     /// Scaler and facet weights: the space that distances are measured in.
     pub space: Space,
-    /// Segments, one per centroid, in the order of the centroids.
+    /// Segments, one per centroid, in the order of the centroids; empty if the users could not be distinguished.
     pub segments: Vec<Segment>,
     /// Segments of the parent that no longer exist.
     pub retired: Vec<Retired>,
@@ -247,7 +248,7 @@ impl Model {
     fn check(&self) -> Result<(), ModelError> {
         let segments = self.segments.len();
         let width = self.width();
-        if segments == 0 || width == 0 || self.centroids.len() != segments * width {
+        if width == 0 || self.centroids.len() != segments * width {
             let numbers = self.centroids.len();
             let problem = format!("{numbers} numbers for {segments} centroids of {width} components");
             return Err(ModelError::Inconsistent(problem));
@@ -263,6 +264,10 @@ impl Model {
         }
         if !self.space.is_sound() {
             return Err(ModelError::NotFinite("the scaler or a weight"));
+        }
+        if segments > 0 && self.space.axes().len() == 0 {
+            let problem = format!("{segments} segments in a space without axes");
+            return Err(ModelError::Inconsistent(problem));
         }
         let mut ids: Vec<SegmentId> = self.segments.iter().map(|segment| segment.id).collect();
         ids.sort_unstable();
@@ -332,13 +337,17 @@ impl Model {
             .or_else(|| self.retired.iter().find(|retired| retired.id == id).map(|retired| &*retired.name))
     }
 
-    /// Assigns a raw vector to a segment. A user of the segment `assigned` leaves it only for one that is nearer by a tenth.
-    pub fn assign(&self, raw: &[f32], assigned: Option<SegmentId>) -> SegmentAssignment {
+    /// Assigns a raw vector to a segment; `None` if the model has none. A user of the segment `assigned` leaves it only for one that is
+    /// nearer by a tenth.
+    pub fn assign(&self, raw: &[f32], assigned: Option<SegmentId>) -> Option<SegmentAssignment> {
+        // Before the vector is embedded, which would be for nothing.
+        if self.segments.is_empty() {
+            return None;
+        }
         let assigned = assigned.and_then(|id| self.index(id));
         let (index, distance) =
-            assign_with_hysteresis(&self.embed(raw), self.centroid_coordinates(), assigned)
-                .unwrap_or_default();
-        SegmentAssignment { segment_id: self.segments[index].id, distance }
+            assign_with_hysteresis(&self.embed(raw), self.centroid_coordinates(), assigned)?;
+        Some(SegmentAssignment { segment_id: self.segments[index].id, distance })
     }
 
     /// Explains the assignment of a raw vector to a segment; `None` for an unknown segment.

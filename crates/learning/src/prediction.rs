@@ -11,4 +11,4 @@ pub mod recommend;
 pub mod social;
 
 pub use lookalikes::{Lookalikes, LookalikesError};
-pub use predictors::{LOOKALIKES, PredictorError, Predictors};
+pub use predictors::{BEHAVIOR, ITEMS, LOOKALIKES, PROPENSITY, PredictorError, Predictors, RISK};

@@ -20,10 +20,12 @@ impl Model {
     pub fn probe(&self) -> Result<(), ModelError> {
         // The vector of a user without any event: every component is 0.
         let raw = vec![0.0; self.width()];
-        finite("segments", "distance to the nearest centroid", f64::from(self.assign(&raw, None).distance))?;
+        if let Some(assigned) = self.assign(&raw, None) {
+            finite("segments", "distance to the nearest centroid", f64::from(assigned.distance))?;
+        }
         let predictors = self.predictors();
         if let Some(items) = &predictors.items {
-            probe_items(items)?;
+            probe_items(items, (!self.segments.is_empty()).then_some(0))?;
         }
         if let Some(behavior) = &predictors.behavior {
             let sum: f64 = behavior.for_unknown_user().shares.iter().map(|(_, share)| share).sum();
@@ -45,15 +47,15 @@ impl Model {
     }
 }
 
-/// Recommends to an unknown user and to one with the first and the last item of the model.
-fn probe_items(items: &ItemRecommender) -> Result<(), ModelError> {
+/// Recommends to an unknown user and to one of `segment` with the first and the last item of the model.
+fn probe_items(items: &ItemRecommender, segment: Option<u32>) -> Result<(), ModelError> {
     let last = u32::try_from(items.item_count()).unwrap_or(u32::MAX).saturating_sub(1);
     let mut interactions = vec![Interaction { item: 0, at: Timestamp::EPOCH, count: 1.0 }];
     // The rows at both ends: a table that is cut or shifted fails at its last row.
     if last > 0 {
         interactions.insert(0, Interaction { item: last, ..interactions[0] });
     }
-    for history in [History::default(), History { interactions, segment: Some(0) }] {
+    for history in [History::default(), History { interactions, segment }] {
         let recommended = items.recommend(&history, PROBE_ITEMS, |_| true);
         if recommended.is_empty() {
             return Err(failed("items", "number of recommended items", 0.0));

@@ -1,7 +1,8 @@
-//! Test model with two segments: users with few views and users with many. It is made as a training would make it.
+//! Test models: one with two segments, of users with few views and of users with many, and one without segments. They are made as a
+//! training would make them.
 
 use crate::drift::{DriftFeatures, DriftSample};
-use crate::model::{Model, Segment, TypicalCategory};
+use crate::model::{Model, Retired, Segment, TypicalCategory};
 use crate::segmentation::identity::Origin;
 use crate::segmentation::naming::Defining;
 use crate::segmentation::space::Space;
@@ -90,4 +91,17 @@ pub fn by_views(version: ModelVersion, ids: [u32; 2], at: Timestamp) -> Model {
         DriftFeatures::current().reference(&DriftSample { raw: rows.view(), latest_category: Vec::new() }),
     );
     draft.with_centroids(centroids.view()).expect("it fits together")
+}
+
+/// Creates a model at `at` without segments, in which those of `ended` have ended.
+///
+/// # Panics
+/// Does not panic for two different ids.
+pub fn without_segments(version: ModelVersion, ended: [u32; 2], at: Timestamp) -> Model {
+    let mut model = by_views(version, ended, at);
+    for Segment { id, name, .. } in std::mem::take(&mut model.segments) {
+        model.retired.push(Retired { id, name, to: Vec::new() });
+    }
+    let none = Array2::zeros((0, model.width()));
+    model.with_centroids(none.view()).expect("it fits together")
 }

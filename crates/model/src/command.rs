@@ -39,7 +39,7 @@ pub(crate) type TrainingResult = Result<Activation, Error>;
 /// Number of segments of a new model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SegmentCount {
-    /// Same number as the served model; chosen by silhouette if there is none.
+    /// Same number as the last model with segments; chosen by silhouette if there is none.
     Unchanged,
     /// Chosen by silhouette within the configured range.
     Auto,

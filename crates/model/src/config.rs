@@ -32,7 +32,8 @@ pub struct Config {
     /// Minimum number of sampled users active within four weeks for a component to be reported as drifted. Fewer:
     /// smaller shops get drift reports, with more false alarms.
     pub drift_rows_min: usize,
-    /// Minimum number of users for a training.
+    /// Minimum number of users for segments, and for the first model that is trained by itself. A training on request of fewer users
+    /// gives a model without segments. Fewer: small shops get segments, which change more from training to training.
     pub rows_min: usize,
     /// Maximum number of vectors that a training holds; above, a sample of that size is taken. 1,000,000 take about
     /// 600 MB.
@@ -46,7 +47,7 @@ pub struct Config {
     /// Maximum number of users in the sample for similar users; 0 disables it. More: closer users are found, each
     /// query takes longer and models are larger, by about 150 bytes per user.
     pub lookalikes_max: usize,
-    /// Smallest number of segments that is tried.
+    /// Smallest number of segments that is tried; fewer are found if the users cannot be distinguished as finely.
     pub segments_min: usize,
     /// Largest number of segments that is tried; at most 256.
     pub segments_max: usize,

@@ -52,9 +52,19 @@ pub enum Error {
         /// Allowed increase (`model.inertia_increase_max`), in percent.
         allowed: f64,
     },
-    /// Fewer users than `model.rows_min`.
+    /// Fewer users than `model.rows_min`, for the first model that is trained by itself.
     #[error("{rows} users found, {needed} needed: wait for more users, or lower model.rows_min")]
     TooFew {
+        /// Number of users found.
+        rows: usize,
+        /// Number of users required.
+        needed: usize,
+    },
+    /// Nothing can be learned from a single user.
+    #[error(
+        "{rows} users found, {needed} needed: a model is learned from what several users did, so send or import events first"
+    )]
+    NothingToLearn {
         /// Number of users found.
         rows: usize,
         /// Number of users required.
@@ -109,7 +119,9 @@ impl From<Error> for Status {
             Error::Store(source) => CallFailure::of_store(source.failure(), source.to_string()).into_status(),
             // Passed through: the status of the feature service has a reason and a retry delay already.
             Error::Features(status) => *status,
-            Error::Learning(portrait_learning::Error::TooFew { .. }) | Error::TooFew { .. } => {
+            Error::Learning(portrait_learning::Error::TooFew { .. })
+            | Error::TooFew { .. }
+            | Error::NothingToLearn { .. } => {
                 CallFailure::new(ErrorReason::TooFewUsers, message).into_status()
             }
             Error::Learning(_)

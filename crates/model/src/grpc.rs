@@ -163,9 +163,12 @@ async fn outcome_to_wire(shared: &ModelContext, trained: TrainingResult) -> Resu
             nodes: publish::await_nodes(shared, &activation).await,
             manifest: Some(activation.manifest),
         }),
-        Err(error @ (Error::InertiaIncreased { .. } | Error::TooFew { .. } | Error::Learning(_))) => {
-            Ok(v1::TrainOutcome { refusal: with_causes(&error), ..Default::default() })
-        }
+        Err(
+            error @ (Error::InertiaIncreased { .. }
+            | Error::TooFew { .. }
+            | Error::NothingToLearn { .. }
+            | Error::Learning(_)),
+        ) => Ok(v1::TrainOutcome { refusal: with_causes(&error), ..Default::default() }),
         Err(error) => Err(error.into()),
     }
 }

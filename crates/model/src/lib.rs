@@ -6,6 +6,7 @@
 //!
 //! Invariant: at most one process trains; the store refuses a version from a process that lost the training lease.
 //! Invariant: memory for training is bounded, independent of the number of users.
+//! Invariant: each part of a model stands for itself; what cannot be learned is missing, and the manifest says why.
 //! Invariant: a node receives the newest version and never an older one after it; a node that refuses a version keeps
 //! serving the previous one and reports the reason.
 
@@ -16,6 +17,7 @@ mod context;
 mod drift;
 mod erasures;
 mod error;
+mod former;
 mod grpc;
 pub mod manifest;
 mod metrics;

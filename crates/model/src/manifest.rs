@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 /// Kind of the part that holds scaler, centroids and segments. The kinds of the predictor parts are named by
 /// `Predictors`.
 pub(crate) const SEGMENTS: &str = "segments";
+/// Kind of the part that a model without segments carries on: [`SEGMENTS`] of the last model that had some. Only trainers read it.
+pub(crate) const FORMER_SEGMENTS: &str = "former_segments";
 
 /// Maximum total size of the parts of a model, in bytes: a model is in memory on every node.
 pub const MODEL_BYTES_MAX: u64 = 1 << 30;
@@ -48,6 +50,12 @@ pub enum InvalidManifest {
         manifest: u64,
         /// Version in the part.
         part: u64,
+    },
+    /// The manifest has segments and the part none.
+    #[error("the manifest has {manifest} segments and the part none")]
+    LostSegments {
+        /// Number of segments in the manifest.
+        manifest: u32,
     },
     /// The parts do not form a servable model.
     #[error(transparent)]
@@ -146,14 +154,18 @@ impl Assembly {
     /// Checks the model as a whole and probes every part.
     ///
     /// # Errors
-    /// `MissingPart` if the segments were not added, `OtherVersion`, and `Model` for parts that contradict each other or give answers
-    /// that cannot be served.
+    /// `MissingPart` if the part of the segments was not added, `OtherVersion`, `LostSegments`, and `Model` for parts that contradict
+    /// each other or give answers that cannot be served.
     pub fn finish(self) -> Result<Model, InvalidManifest> {
         let model =
             self.segments.ok_or_else(|| InvalidManifest::MissingPart { kind: SEGMENTS.to_owned() })?;
         if model.version.get() != self.manifest.version {
             let part = model.version.get();
             return Err(InvalidManifest::OtherVersion { manifest: self.manifest.version, part });
+        }
+        // A model may be without segments, but not one whose trainer found some.
+        if model.segments.is_empty() && self.manifest.segments > 0 {
+            return Err(InvalidManifest::LostSegments { manifest: self.manifest.segments });
         }
         let model = model.with_predictors(self.predictors)?;
         model.probe()?;

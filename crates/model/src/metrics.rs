@@ -81,7 +81,9 @@ impl Metrics {
         self.trainings.add(1, &[KeyValue::new("outcome", "published")]);
         self.version.record(manifest.version, &[]);
         self.rows.record(manifest.rows, &[]);
-        self.inertia.record(manifest.quality.map_or(0.0, |quality| quality.inertia_per_row), &[]);
+        if let Some(quality) = manifest.quality {
+            self.inertia.record(quality.inertia_per_row, &[]);
+        }
     }
 
     /// Records the duration of a training.

@@ -6,7 +6,9 @@ use crate::command::Activation;
 use crate::context::ModelContext;
 use crate::erasures::AppliedBefore;
 use crate::error::Error;
-use crate::manifest::{self, Assembly, InvalidManifest, SEGMENTS, name_of_wire, name_to_wire};
+use crate::manifest::{
+    self, Assembly, FORMER_SEGMENTS, InvalidManifest, SEGMENTS, name_of_wire, name_to_wire,
+};
 use crate::train::TrainedModel;
 use bytes::Bytes;
 use portrait_learning::Model;
@@ -15,7 +17,7 @@ use portrait_proto::time;
 use portrait_proto::v1::{ModelManifest, ModelPart, NodeStatus, TrainingCause};
 use portrait_store::{LeaseToken, PartName, PublishedModel, Registry, RegistryChange, RegistryNo};
 use prost::Message;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Options of a publication.
 pub(crate) struct PublishOptions {
@@ -32,7 +34,7 @@ pub(crate) struct PublishOptions {
 /// Encoded candidate: its manifest and the bytes of its parts.
 struct EncodedModel {
     manifest: ModelManifest,
-    parts: Vec<Bytes>,
+    parts: BTreeMap<PartName, Bytes>,
 }
 
 /// Publishes a trained model and activates it.
@@ -60,7 +62,7 @@ pub(crate) async fn publish(
     let candidate = tokio::task::spawn_blocking(move || EncodedModel::checked(&trained, header)).await;
     let EncodedModel { manifest, parts } = candidate.map_err(|_| Error::Panicked)??;
     // Parts first, registry last: a crash in between leaves unused parts, never a version without its parts.
-    for part in parts {
+    for part in parts.into_values() {
         shared.store.put_part(part).await?;
     }
     // As late as possible: storing the parts of a large shop takes seconds.
@@ -106,13 +108,15 @@ impl EncodedModel {
     fn checked(trained: &TrainedModel, header: ModelManifest) -> Result<Self, Error> {
         let model = &trained.model;
         let segments = (SEGMENTS, model.encode());
-        let encoded = std::iter::once(segments).chain(model.predictors().encode());
-        let mut parts = Vec::new();
+        let former = trained.former.iter().map(|former| (FORMER_SEGMENTS, former.encode()));
+        let encoded = std::iter::once(segments).chain(model.predictors().encode()).chain(former);
+        let mut parts = BTreeMap::new();
         let mut entries = Vec::new();
         for (kind, bytes) in encoded {
-            let name = name_to_wire(PartName::of(&bytes));
-            entries.push(ModelPart { name, kind: kind.to_owned(), size: bytes.len() as u64 });
-            parts.push(Bytes::from(bytes));
+            let name = PartName::of(&bytes);
+            let size = bytes.len() as u64;
+            entries.push(ModelPart { name: name_to_wire(name), kind: kind.to_owned(), size });
+            parts.insert(name, Bytes::from(bytes));
         }
         let manifest = ModelManifest {
             version: model.version.get(),
@@ -121,23 +125,17 @@ impl EncodedModel {
             schema_hash: model.schema_hash,
             rows: trained.rows as u64,
             segments: u32::try_from(model.segments.len()).unwrap_or(u32::MAX),
-            quality: Some(trained.quality),
+            quality: trained.quality,
             parts: entries,
             next_segment: model.next_segment.get(),
             limits: trained.limits.clone(),
+            shortfalls: trained.shortfalls.clone(),
             ..header
         };
         let candidate = Self { manifest, parts };
-        candidate.check().map_err(|problem| Error::Candidate { problem })?;
+        let checked = manifest::assembled(&candidate.manifest.encode_to_vec(), &candidate.parts);
+        checked.map_err(|problem| Error::Candidate { problem })?;
         Ok(candidate)
-    }
-
-    fn check(&self) -> Result<(), InvalidManifest> {
-        let mut assembly = Assembly::begin(&self.manifest.encode_to_vec())?;
-        for ((kind, name), bytes) in assembly.parts().to_vec().iter().zip(&self.parts) {
-            assembly.add(kind, *name, Some(bytes))?;
-        }
-        assembly.finish().map(drop)
     }
 }
 
@@ -160,10 +158,11 @@ pub(crate) async fn await_nodes(shared: &ModelContext, activation: &Activation) 
 /// Checks that inertia has not increased beyond the limit against a served model with as many segments, both measured
 /// on the same vectors.
 fn check_quality(trained: &TrainedModel, inertia_increase_max: f64) -> Result<(), Error> {
-    let Some(served) = trained.quality.parent_inertia_per_row.filter(|served| *served > 0.0) else {
+    let Some(quality) = &trained.quality else { return Ok(()) };
+    let Some(served) = quality.parent_inertia_per_row.filter(|served| *served > 0.0) else {
         return Ok(());
     };
-    let increase = trained.quality.inertia_per_row / served - 1.0;
+    let increase = quality.inertia_per_row / served - 1.0;
     // Fewer segments raise inertia by construction, which says nothing about the model.
     let is_comparable = trained.served_segments == Some(trained.model.segments.len());
     if is_comparable && increase > inertia_increase_max {
@@ -257,7 +256,15 @@ mod tests {
     use std::sync::Arc;
 
     fn trained(model: Model, quality: ModelQuality) -> TrainedModel {
-        TrainedModel { model, quality, rows: 10, served_segments: Some(2), limits: Vec::new() }
+        TrainedModel {
+            model,
+            quality: Some(quality),
+            rows: 10,
+            served_segments: Some(2),
+            limits: Vec::new(),
+            shortfalls: Vec::new(),
+            former: None,
+        }
     }
 
     fn model() -> Model {

@@ -7,11 +7,13 @@ use crate::context::ModelContext;
 use crate::drift::DriftMonitor;
 use crate::erasures::AppliedBefore;
 use crate::error::Error;
+use crate::former;
 use crate::manifest;
 use crate::orphans;
 use crate::publish::{self, PublishOptions};
 use crate::sample::{self, SampleLimits};
-use crate::train::{self, TrainedModel, TrainingTask};
+use crate::train::{self, TrainedModel, TrainingTask, USERS_MIN};
+use portrait_learning::Model;
 use portrait_profile::{ModelVersion, PartitionLedger, TimeDelta, Timestamp};
 use portrait_proto::status::with_causes;
 use portrait_proto::v1::{DriftStatus, TrainingCause};
@@ -176,7 +178,7 @@ impl Trainer {
         self.tried_applied = applied;
         match self.train(due.cause, due.segments, false, ProgressReporter::silent()).await {
             // Expected: another process is training, or there are not enough users yet.
-            Err(Error::Busy | Error::TooFew { .. }) => Ok(()),
+            Err(Error::Busy | Error::TooFew { .. } | Error::NothingToLearn { .. }) => Ok(()),
             trained => trained.map(drop),
         }
     }
@@ -240,7 +242,7 @@ impl Trainer {
         let rows = self.shared.config.drift_rows;
         // Request twice the needed share: a hash sample varies in size, and a surplus is cut while a shortage cannot
         // be filled.
-        let users = user_count(&self.shared).await?.max(1);
+        let users = user_count(&self.shared, &model).await?.max(1);
         let share = (2.0 * rows as f64 / users as f64).min(1.0);
         let sample = sample::read(
             self.shared.features.clone(),
@@ -333,14 +335,26 @@ impl Trainer {
         // From the newest version ever published, not the active one: version numbers are never reused.
         let version = registry.newest.map_or(ModelVersion::FIRST, ModelVersion::next);
         let served = publish::served(&self.shared).await?.map(Arc::new);
+        let segmented = former::last_segmented(&self.shared, served.as_ref()).await?;
+        // The first model by itself waits for segments; a caller gets what can be learned now.
+        let users_min = if cause == TrainingCause::First { self.shared.config.rows_min } else { USERS_MIN };
         let limits = SampleLimits::of_training(&self.shared.config);
         let features = self.shared.features.clone();
         let mut sample = sample::read(features, 0.0, limits, &progress).await?;
         sample.catalogue = sample::described(&*self.shared.store, &sample.histories.items).await?;
         let config = self.shared.config.clone();
         let next_segment = publish::next_segment(&registry);
-        let task =
-            TrainingTask { sample, served, version, next_segment, count, config, progress: progress.clone() };
+        let task = TrainingTask {
+            sample,
+            served,
+            segmented,
+            version,
+            users_min,
+            next_segment,
+            count,
+            config,
+            progress: progress.clone(),
+        };
         let trained = train_on_pool(task).await?;
         progress.report("publishing", 0, 0);
         let options = PublishOptions { token, cause, force, applied };
@@ -382,8 +396,12 @@ async fn applied_total(shared: &ModelContext) -> Result<u64, Error> {
     Ok(total)
 }
 
-/// Number of users with a segment, in all partitions.
-async fn user_count(shared: &ModelContext) -> Result<u64, Error> {
+/// Number of users with a segment, in all partitions; of a model without segments the number that it was trained on.
+async fn user_count(shared: &ModelContext, model: &Model) -> Result<u64, Error> {
+    if model.segments.is_empty() {
+        let registry = shared.stored_registry().await?;
+        return Ok(publish::manifest_of(&registry, model.version).map_or(0, |manifest| manifest.rows));
+    }
     let mut total = 0;
     for partition in shared.store.layout().partitions.all() {
         let note = shared.store.meta(partition).await?.note;

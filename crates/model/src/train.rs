@@ -1,92 +1,106 @@
 //! Training: feature space, clusters warm-started from the served centroids, segments that keep their identity,
-//! predictors, and quality measures. Input: a sample and the served model. Output: a trained model. Pure and
+//! predictors, and quality measures. Each part stands for itself: users that cannot be distinguished cost the segments,
+//! too little data for a predictor costs that predictor. Input: a sample and the served model. Output: a trained model. Pure and
 //! CPU-bound: it runs on its own threads.
 
+mod clusters;
 mod predictors;
+mod segments;
+mod shortfall;
 mod task;
 
-use crate::command::SegmentCount;
 use crate::error::Error;
-use crate::sample::{LimitCount, TrainingSample};
+use crate::sample::LimitCount;
 use ndarray::{Array2, ArrayView2, Axis};
+use portrait_learning::Model;
 use portrait_learning::drift::DriftFeatures;
-use portrait_learning::segmentation::{
-    KMeansFit, KSelectionParams, MatchedSegment, Origin, Params, SegmentDescription, Space, assign,
-    describe_segments, fit_warm, match_segments, means, select_k, simplified_silhouette,
-};
-use portrait_learning::{Model, Retired, Segment, TypicalCategory};
-use portrait_profile::{FeatureSchema, SegmentId};
-use portrait_proto::v1::{ModelQuality, TrainingLimit};
-use predictors::{ClusterLabels, learn_predictors};
-use std::collections::HashMap;
+use portrait_learning::segmentation::{KMeansFit, Space, assign, simplified_silhouette};
+use portrait_profile::FeatureSchema;
+use portrait_proto::v1::{ModelQuality, PartShortfall, TrainingLimit};
+use predictors::{ClusterLabels, LearnedPredictors, learn_predictors};
+use segments::LearnedSegments;
+use std::sync::Arc;
 pub(crate) use task::TrainingTask;
 
+/// Least number of users of a training on request: nothing can be learned from a single one.
+pub(crate) const USERS_MIN: usize = 2;
 /// Maximum number of rows of the silhouette, whose cost grows with rows times segments.
 const QUALITY_ROWS_MAX: usize = 10_000;
-/// Maximum number of typical categories per segment, minimum lift, and minimum number of users.
-const TYPICAL_CATEGORIES_MAX: usize = 5;
-const LIFT_MIN: f64 = 1.1;
-const CATEGORY_USERS_MIN: usize = 5;
 
 /// Trained model with its quality, not yet published.
 pub(crate) struct TrainedModel {
     pub(crate) model: Model,
-    pub(crate) quality: ModelQuality,
+    /// Quality of the segments; none without segments.
+    pub(crate) quality: Option<ModelQuality>,
     pub(crate) rows: usize,
     /// Number of segments of the served model; none before the first.
     pub(crate) served_segments: Option<usize>,
     /// Limits that left something out of the training.
     pub(crate) limits: Vec<TrainingLimit>,
+    /// Parts that could not be learned as wanted.
+    pub(crate) shortfalls: Vec<PartShortfall>,
+    /// Last model with segments, which a model without segments carries on.
+    pub(crate) former: Option<Arc<Model>>,
 }
 
 /// Trains a model.
 ///
 /// # Errors
-/// `TooFew` below `model.rows_min`; errors of the learners.
+/// `TooFew` or `NothingToLearn` below the least number of users; errors of the learners.
 pub(crate) fn train(task: &TrainingTask) -> Result<TrainedModel, Error> {
     let schema = FeatureSchema::current();
-    let config = &task.config;
     let raw = task.sample.rows();
-    if raw.nrows() < config.rows_min {
-        return Err(Error::TooFew { rows: raw.nrows(), needed: config.rows_min });
-    }
+    check_users(task, raw.nrows())?;
     task.progress.report("scaling", 0, raw.nrows() as u64);
-    let (space, scaled) = Space::fit(raw, schema)?;
+    let (space, scaled) = Space::fit_any(raw, schema)?;
     let rows = space.coordinates_of_rows(scaled.view());
-    let served_centroids =
-        task.served.as_deref().map(|model| space.convert_centroids(&model.space, model.centroids()));
-    let params = Params { seed: config.seed, ..Params::default() };
-    let clusters = clusters(task, rows.view(), &params)?;
-    task.progress.report("clustering", 0, rows.nrows() as u64);
-    let fit = match &served_centroids {
-        // A warm start keeps segments where they are: less churn of ids, names and audiences.
-        Some(served) if served.nrows() == clusters => fit_warm(rows.view(), served.view(), &params)?,
-        _ => portrait_learning::segmentation::fit(rows.view(), clusters, &params)?,
+    let former_centroids =
+        task.segmented.as_deref().map(|model| space.convert_centroids(&model.space, model.centroids()));
+    let clustering = clusters::cluster(task, rows.view(), former_centroids.as_ref())?;
+    let fit = clustering.fit.as_ref();
+    let trained = match fit {
+        Some(fit) => LearnedSegments::of(task, fit, scaled.view()),
+        None => LearnedSegments::none(task, scaled.ncols()),
     };
-    task.progress.report("naming", 0, clusters as u64);
-    let quality = quality(task, rows.view(), &fit, served_centroids.as_ref());
-    let centroids = means(scaled.view(), &fit.labels, clusters);
-    let (segments, retired, next) = segments(task, &fit, centroids.view());
+    let quality = fit.map(|fit| ModelQuality {
+        retained_share: trained.retained_share(&fit.labels),
+        ..quality(task, rows.view(), fit, former_centroids.as_ref())
+    });
     let parent = task.served.as_ref().map(|model| model.version);
-    let reference = DriftFeatures::current().reference(&task.sample.drift_sample());
     // The drift reference is this sample: drift means a change since this training.
+    let reference = DriftFeatures::current().reference(&task.sample.drift_sample());
     let draft = Model::draft(
         task.version,
         parent,
         task.sample.as_of,
         schema.hash(),
         space,
-        segments,
-        retired,
-        next,
+        trained.segments,
+        trained.retired,
+        trained.next,
         reference,
     );
-    let labels = ClusterLabels { labels: &fit.labels, segments: clusters, coordinates: rows.view() };
-    let model = draft.with_centroids(centroids.view())?.with_predictors(learn_predictors(task, &labels)?)?;
-    let quality = ModelQuality { retained_share: retained_share(&task.sample, &model, &fit), ..quality };
+    let labels = ClusterLabels {
+        labels: fit.map_or(&[][..], |fit| &fit.labels),
+        segments: draft.segments.len(),
+        coordinates: rows.view(),
+    };
+    let LearnedPredictors { predictors, shortfalls } = learn_predictors(task, &labels)?;
+    let model = draft.with_centroids(trained.centroids.view())?.with_predictors(predictors)?;
     let limits = limits(task, &model);
     let served_segments = task.served.as_ref().map(|served| served.segments.len());
-    Ok(TrainedModel { model, quality, rows: task.sample.len(), served_segments, limits })
+    let former = task.segmented.clone().filter(|_| model.segments.is_empty());
+    let shortfalls = clustering.shortfall.into_iter().chain(shortfalls).collect();
+    Ok(TrainedModel { model, quality, rows: task.sample.len(), served_segments, limits, shortfalls, former })
+}
+
+fn check_users(task: &TrainingTask, rows: usize) -> Result<(), Error> {
+    let needed = task.users_min;
+    match rows {
+        rows if rows >= needed => Ok(()),
+        rows if needed > USERS_MIN => Err(Error::TooFew { rows, needed }),
+        rows => Err(Error::NothingToLearn { rows, needed }),
+    }
 }
 
 /// Returns the limits that left something out of the sample or of the learned tables.
@@ -102,32 +116,15 @@ fn limits(task: &TrainingTask, model: &Model) -> Vec<TrainingLimit> {
     limits
 }
 
-fn clusters(task: &TrainingTask, rows: ArrayView2<'_, f32>, params: &Params) -> Result<usize, Error> {
-    let config = &task.config;
-    match (task.count, &task.served) {
-        (SegmentCount::Exactly(count), _) => Ok(count),
-        (SegmentCount::Unchanged, Some(live)) => Ok(live.segments.len()),
-        (SegmentCount::Unchanged | SegmentCount::Auto, _) => {
-            task.progress.report("choosing the number of segments", 0, 0);
-            let k = config.segments_min..=config.segments_max;
-            let choice = select_k(
-                rows,
-                &KSelectionParams { k, params: params.clone(), ..KSelectionParams::default() },
-            )?;
-            tracing::info!(segments = choice.k, candidates = ?choice.candidates, "number of segments chosen");
-            Ok(choice.k)
-        }
-    }
-}
-
 fn quality(
     task: &TrainingTask,
     rows: ArrayView2<'_, f32>,
     fit: &KMeansFit,
-    served: Option<&Array2<f32>>,
+    former: Option<&Array2<f32>>,
 ) -> ModelQuality {
     let users = task.sample.len().max(1) as f64;
-    let parent_inertia = served.map(|centroids| {
+    let served = task.served.as_ref().is_some_and(|served| !served.segments.is_empty());
+    let parent_inertia = former.filter(|_| served).map(|centroids| {
         let (_, squared) = assign(rows, centroids.view());
         squared.iter().map(|squared| f64::from(*squared)).sum::<f64>()
     });
@@ -139,109 +136,4 @@ fn quality(
         silhouette: simplified_silhouette(subsample, fit.centroids.view()),
         retained_share: None,
     }
-}
-
-/// Returns the segments with ids and names, the retired ones, and the first unused segment id.
-fn segments(
-    task: &TrainingTask,
-    fit: &KMeansFit,
-    centroids: ArrayView2<'_, f32>,
-) -> (Vec<Segment>, Vec<Retired>, SegmentId) {
-    let live: Vec<SegmentId> =
-        task.served.iter().flat_map(|model| &model.segments).map(|segment| segment.id).collect();
-    let next = task.next_segment;
-    let clusters = fit.centroids.nrows();
-    // Matched by members, not by centroids: coordinates of two models are not comparable.
-    let before: Vec<Option<SegmentId>> = task.sample.segments().collect();
-    let matching = match_segments(&before, &fit.labels, clusters, &live, next);
-    let rows = task.sample.len().max(1) as f64;
-    let shares: Vec<f64> = fit.sizes.iter().map(|size| *size as f64 / rows).collect();
-    let taken: Vec<String> =
-        task.served.iter().flat_map(|model| &model.segments).map(|segment| segment.name.clone()).collect();
-    let components = FeatureSchema::current().components();
-    let descriptions = describe_segments(centroids, &shares, components, &taken);
-    let categories = categories(&task.sample, fit);
-    let parts = matching.segments.into_iter().zip(descriptions).zip(shares).zip(categories);
-    let segments = parts.map(|(((matched, description), share), categories)| {
-        segment(task, matched, description, share, categories)
-    });
-    let segments = segments.collect();
-    let retired = matching.retired.into_iter().map(|(id, to)| {
-        let name = task.served.as_ref().and_then(|model| model.segment_name(id)).unwrap_or_default();
-        Retired { id, name: name.to_owned(), to }
-    });
-    (segments, retired.collect(), matching.next)
-}
-
-fn segment(
-    task: &TrainingTask,
-    matched: MatchedSegment,
-    description: SegmentDescription,
-    trained_share: f64,
-    categories: Vec<TypicalCategory>,
-) -> Segment {
-    let before = task.served.as_ref().and_then(|model| model.segment(matched.id));
-    Segment {
-        id: matched.id,
-        // A segment keeps its name as long as its id: people and campaigns refer to it.
-        name: before.map_or(description.name, |before| before.name.clone()),
-        description: description.description,
-        defining: description.defining,
-        trained_share,
-        origin: if before.is_none() && matched.origin == Origin::Kept { Origin::New } else { matched.origin },
-        overlap: matched.overlap,
-        first_version: before.map_or(task.version, |before| before.first_version),
-        categories,
-    }
-}
-
-/// Returns the typical categories of each cluster, by weight.
-fn categories(sample: &TrainingSample, fit: &KMeansFit) -> Vec<Vec<TypicalCategory>> {
-    let mut all: HashMap<u32, usize> = HashMap::new();
-    let mut by_cluster: Vec<HashMap<u32, usize>> = vec![HashMap::new(); fit.centroids.nrows()];
-    for (label, user) in fit.labels.iter().zip(&sample.sampled) {
-        let (Some(category), Some(cluster)) = (&user.category, by_cluster.get_mut(*label as usize)) else {
-            continue;
-        };
-        *all.entry(*category).or_default() += 1;
-        *cluster.entry(*category).or_default() += 1;
-    }
-    let users: usize = all.values().sum();
-    let mut typical = Vec::with_capacity(by_cluster.len());
-    for cluster in &by_cluster {
-        let cluster_users: usize = cluster.values().sum();
-        let mut categories: Vec<TypicalCategory> = Vec::new();
-        // A category of a handful of users has a lift by chance: below the minimum it is left out.
-        for (category, count) in cluster.iter().filter(|(_, count)| **count >= CATEGORY_USERS_MIN) {
-            let share = *count as f64 / cluster_users as f64;
-            let lift = share * users as f64 / all[category] as f64;
-            let name = sample.category_names[*category as usize].clone();
-            categories.push(TypicalCategory { name, share, lift });
-        }
-        categories.retain(|category| category.lift >= LIFT_MIN);
-        categories.sort_by(|one, other| {
-            weight(other).total_cmp(&weight(one)).then_with(|| one.name.cmp(&other.name))
-        });
-        categories.truncate(TYPICAL_CATEGORIES_MAX);
-        typical.push(categories);
-    }
-    typical
-}
-
-/// Returns the share times log lift: high for categories that are frequent here and rarer elsewhere.
-fn weight(category: &TypicalCategory) -> f64 {
-    category.share * category.lift.ln()
-}
-
-/// Share of users whose segment is unchanged; none without a previous model.
-fn retained_share(sample: &TrainingSample, model: &Model, fit: &KMeansFit) -> Option<f64> {
-    let known = sample.segments().zip(&fit.labels).filter_map(|(before, label)| Some((before?, label)));
-    let mut all = 0_u64;
-    let mut retained = 0_u64;
-    for (before, label) in known {
-        all += 1;
-        retained +=
-            u64::from(model.segments.get(*label as usize).is_some_and(|segment| segment.id == before));
-    }
-    (all > 0).then(|| retained as f64 / all as f64)
 }

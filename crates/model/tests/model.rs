@@ -12,6 +12,7 @@ mod model {
     mod sampling;
     mod sandbox;
     mod schedule;
+    mod shortfalls;
     mod training;
     mod watcher;
     mod watching;

@@ -1,12 +1,16 @@
-//! Command line: parses the arguments and runs one command. Exit codes: 0 on success, 1 on failure, 2 for invalid arguments, 4 if
-//! the command did its work and a part of the deployment has not followed.
+//! Command line: parses the arguments and runs one command. Exit codes: 0 on success, 1 on failure, 2 for invalid arguments, 3 if
+//! an import left out rows, 4 if the command did its work and a part of the deployment has not followed, 141 if the reader of its
+//! output was gone.
 
-use crate::incomplete::Incomplete;
+use crate::closed_pipe::{self, EXIT_CLOSED};
+use crate::incomplete::exit_code;
 use crate::{
     card, doctor, erase, import, lab, next_action, probe, recommend, score, segments, serve, similar, sizing,
     token, train, watch,
 };
 use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 
 /// Live user profiles: events in over gRPC, current profiles and their changes out.
@@ -61,22 +65,23 @@ enum Command {
     Bench(lab::BenchArgs),
 }
 
-/// Exit code of [`Incomplete`].
-const EXIT_INCOMPLETE: u8 = 4;
-
 /// Parses the arguments of this process and runs their command.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    closed_pipe::notice();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    let outcome = runtime.block_on(run(arguments.command));
+    // Nothing is used after a panic but its message.
+    let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(run(arguments.command))));
     // Blocking work without a result, such as an abandoned training, must not delay the exit.
     runtime.shutdown_background();
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        _ if closed_pipe::is_noticed() => ExitCode::from(EXIT_CLOSED),
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => failed(&error),
+        Err(panic) => resume_unwind(panic),
     }
 }
 
@@ -106,7 +111,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    // `{:#}` prints the chain of causes on one line.
-    eprintln!("error: {error:#}");
-    if error.is::<Incomplete>() { ExitCode::from(EXIT_INCOMPLETE) } else { ExitCode::FAILURE }
+    // `{:#}` prints the chain of causes on one line. The exit code tells of the failure also if the text cannot be printed.
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    exit_code(error)
 }

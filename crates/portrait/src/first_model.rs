@@ -76,8 +76,8 @@ fn explanation(applied: u64) -> String {
     }
     format!(
         "there is no model yet. The first one is trained by itself within two seconds of the end of an import, once model.rows_min users (200 \
-         by default) have events; a million users take about a minute. {} applied so far. `portrait train` trains now and shows the \
-         progress",
+         by default) have events; a million users take about a minute. {} applied so far. `portrait train` trains now, with \
+         fewer users a model without segments, and shows the progress",
         words::counted(applied, "event")
     )
 }

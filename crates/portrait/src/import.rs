@@ -1,24 +1,26 @@
-//! `portrait import`: sends a shop's log to a server and prints a table of read, accepted, duplicate and rejected rows. An
-//! unreadable row ends the import with an error that names the line; earlier rows have been sent. Repeating an import is safe,
-//! because event ids are derived from the rows.
+//! `portrait import`: sends a shop's log to a server in the order of time, and prints a table of read, accepted, duplicate and
+//! rejected rows. A row that cannot be read is rejected, and the import goes on. Repeating an import is safe, because event ids are
+//! derived from the rows.
 
 mod report;
+mod rows;
 
-pub use report::{ImportReport, Rejected};
+pub use report::ImportReport;
 
+use crate::incomplete::SomeRejected;
 use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use portrait_client::text::words;
 use portrait_client::{self as client, RoleRouter, Sender, ServerArgs};
-use portrait_connect::files::{EventId, Format, LogReader, LogRow};
+use portrait_connect::files::{
+    EventId, Format, LogOptions, LogPass, LogProgress, RejectsFile, RowBody, SortedLog,
+};
 use portrait_proto::v1::ListPartitionsRequest;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
+use rows::ImportRows;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-
-/// Number of rows between updates of the progress bar.
-const PROGRESS_EVERY: u64 = 1000;
 
 /// Arguments of `portrait import`.
 #[derive(Clone, Debug, Args)]
@@ -35,31 +37,72 @@ pub struct ImportArgs {
     /// Meaning of equal rows: duplicates (content) or repeated actions (row) [default: as documented for the format].
     #[arg(long, value_enum)]
     pub event_id: Option<EventId>,
+    /// File for all rejected rows, as CSV: line, column, reason, raw.
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
+    /// Rejected rows above which the import ends with an error [default: no limit].
+    #[arg(long, value_name = "ROWS")]
+    pub max_rejects: Option<u64>,
+}
+
+impl ImportArgs {
+    /// Creates the arguments of an import that takes equal rows as documented for the format and any number of rejected rows.
+    pub fn new(file: impl Into<PathBuf>, format: Format, server: ServerArgs) -> Self {
+        Self { file: file.into(), format, server, event_id: None, rejects: None, max_rejects: None }
+    }
 }
 
 /// Imports the file and prints the table.
 ///
 /// # Errors
-/// If the file cannot be read to its end or the server ends the stream; the table of the rows so far is printed first.
+/// If the file cannot be read to its end, a row is rejected, or the server ends the stream; the table of the rows so far is printed
+/// first.
 pub async fn run(args: ImportArgs) -> Result<()> {
     let mut report = ImportReport::default();
     let outcome = import(&args, &mut report).await;
     println!("{report}");
-    outcome
+    outcome?;
+    let rejected = report.rejected.rows();
+    if rejected == 0 {
+        return Ok(());
+    }
+    let remedy = match &args.rejects {
+        Some(file) => format!("{} has them", file.display()),
+        None => "--rejects FILE writes them".to_owned(),
+    };
+    let rows = format!("{rejected} of {}", words::counted(report.read, "row"));
+    Err(SomeRejected(format!("{rows} were rejected, all others are in; {remedy}")).into())
 }
 
 /// Imports the file. `report` has the counts of rows also after an error.
 ///
 /// # Errors
-/// If the file cannot be read to its end or the server ends the stream.
+/// If the file cannot be read to its end, more rows are rejected than `max_rejects`, or the server ends the stream. Fewer rejected
+/// rows are no error.
 pub async fn import(args: &ImportArgs, report: &mut ImportReport) -> Result<()> {
     let started = Instant::now();
-    let event_id = args.event_id.unwrap_or(args.format.default_event_id());
+    let options = LogOptions {
+        event_id: args.event_id.unwrap_or(args.format.default_event_id()),
+        // The server's rejections come later than the rows: only a file for them needs their bytes until then.
+        keep_raw: args.rejects.is_some(),
+    };
     let name = args.file.display();
-    let reader = LogReader::open(&args.file, args.format, event_id).with_context(|| name.to_string())?;
+    let log = SortedLog::open(&args.file, args.format, options).with_context(|| name.to_string())?;
+    let rejects = match &args.rejects {
+        Some(path) => Some(
+            RejectsFile::create(path, &args.file)
+                .with_context(|| format!("cannot write the rejected rows to {}", path.display()))?,
+        ),
+        None => None,
+    };
     let router = args.server.connect().await?;
     let duplicates_before = duplicates(router.clone()).await?;
-    let sent = send(reader, router.clone(), report).await.with_context(|| name.to_string());
+    let bar = progress_bar();
+    let log = log.with_progress(shown_by(bar.clone()));
+    let mut rows = ImportRows::new(report, rejects, args.max_rejects);
+    let sent = send(log, router.clone(), &mut rows).await.and_then(|()| rows.finish());
+    let sent = sent.with_context(|| name.to_string());
+    bar.finish_and_clear();
     // Also after an error: the table should count what was applied until then.
     let settled = settle(router, duplicates_before, report).await;
     report.elapsed = started.elapsed();
@@ -76,49 +119,77 @@ async fn settle(router: RoleRouter, duplicates_before: u64, report: &mut ImportR
     Ok(())
 }
 
-async fn send(mut reader: LogReader, router: RoleRouter, report: &mut ImportReport) -> Result<()> {
-    let bar = progress_bar(reader.bytes_total());
-    let started = Instant::now();
-    let mut sender = Sender::open(router).await?;
-    let mut read_error = None;
-    while let Some(row) = reader.next() {
-        match row {
-            Ok(LogRow::Event(event)) => {
-                let sent = sender.event(event).await;
-                // Before `?`: results remain available after an error.
-                report.record(sender.take_results());
-                sent?;
-            }
-            Ok(LogRow::Item(item)) => {
-                let sent = sender.item(item).await;
-                report.record(sender.take_results());
-                sent?;
-            }
-            Ok(LogRow::Rejected { line, reason }) => report.reject(reason, || format!("line {line}")),
+async fn send(log: SortedLog, router: RoleRouter, rows: &mut ImportRows<'_>) -> Result<()> {
+    let columns = log.columns();
+    let mut sender = None::<Sender>;
+    let mut stopped = Ok(());
+    for row in log {
+        let row = match row {
+            Ok(row) => row,
             Err(error) => {
-                read_error = Some(error);
+                stopped = Err(error.into());
                 break;
             }
+        };
+        match row.body {
+            RowBody::Rejected(defect) => rows.reject(row.line, &defect, row.raw.as_deref())?,
+            body => {
+                // Opened with the first row that is sent: the sort before may take longer than an idle stream is kept.
+                let sender = match &mut sender {
+                    Some(sender) => sender,
+                    none => none.insert(Sender::open(router.clone()).await?),
+                };
+                rows.sent(row.line, row.raw);
+                let sent = match body {
+                    RowBody::Event(event) => sender.event(event).await,
+                    RowBody::Item(item) => sender.item(item).await,
+                    RowBody::Rejected(_) => Ok(()),
+                };
+                // Before `?`: results remain available after an error.
+                rows.record(sender.take_results(), columns)?;
+                sent?;
+            }
         }
-        report.read += 1;
-        if report.read.is_multiple_of(PROGRESS_EVERY) {
-            bar.set_position(reader.bytes_read());
-            bar.set_message(pace(report.read, started.elapsed()));
+        stopped = rows.check_limit();
+        if stopped.is_err() {
+            break;
         }
     }
-    // Rows before an unreadable one are sent all the same.
-    let sent = sender.flush().await;
-    report.record(sender.take_results());
-    sent?;
-    bar.finish_and_clear();
-    read_error.map_or(Ok(()), |error| Err(error.into()))
+    // Rows before the one that stopped the import are sent all the same.
+    if let Some(mut sender) = sender {
+        let sent = sender.flush().await;
+        rows.record(sender.take_results(), columns)?;
+        sent?;
+    }
+    stopped.and_then(|()| rows.check_limit())
 }
 
-/// Creates a progress bar in bytes, since the number of rows is unknown before the end; its message counts rows.
-fn progress_bar(bytes: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {percent:>3}% {msg} · {eta} left")
+/// Creates a progress bar. Its length is that of the current pass, and its message counts rows.
+fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} {bar:30} {percent:>3}% {msg} · {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(bytes).with_style(style)
+    ProgressBar::new(0).with_style(style)
+}
+
+/// Shows the progress of both passes in one bar.
+fn shown_by(bar: ProgressBar) -> impl FnMut(LogProgress) + Send + 'static {
+    let mut pass = None;
+    let mut begun = Instant::now();
+    move |progress| {
+        if pass != Some(progress.pass) {
+            pass = Some(progress.pass);
+            begun = Instant::now();
+            // The time left is that of the pass: reading and sending have different speeds.
+            bar.reset_eta();
+            bar.set_prefix(match progress.pass {
+                LogPass::Sort => "reading",
+                LogPass::Deliver => "sending",
+            });
+        }
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+        bar.set_message(pace(progress.rows, begun.elapsed()));
+    }
 }
 
 fn pace(rows: u64, elapsed: Duration) -> String {

@@ -2,6 +2,7 @@
 
 pub mod card;
 pub mod cli;
+mod closed_pipe;
 pub mod doctor;
 pub mod erase;
 mod first_model;

@@ -1,12 +1,16 @@
 //! `portrait segments`: segments of the served model as a table, one segment in detail, or the explanation of a user's segment.
 
 use crate::first_model;
+use crate::train::sentence;
 use anyhow::Result;
 use clap::Args;
-use portrait_client::ServerArgs;
-use portrait_client::text::segments;
+use portrait_client::text::{segments, words};
+use portrait_client::{RoleRouter, ServerArgs};
+use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
-use portrait_proto::v1::{ExplainSegmentRequest, GetSegmentRequest, ListSegmentsRequest};
+use portrait_proto::v1::{
+    ExplainSegmentRequest, GetModelRequest, GetSegmentRequest, ListSegmentsRequest, ListSegmentsResponse,
+};
 
 /// Arguments of `portrait segments`.
 #[derive(Debug, Args)]
@@ -43,9 +47,32 @@ pub async fn run(args: SegmentsArgs) -> Result<()> {
         }
         (None, None) => {
             let call = async || query.clone().list_segments(ListSegmentsRequest {}).await;
-            segments::table(&first_model::when_served(&router, call).await?)
+            let listed = first_model::when_served(&router, call).await?;
+            match listed.segments.is_empty() {
+                true => without_segments(&router, &listed).await,
+                false => segments::table(&listed),
+            }
         }
     };
     print!("{text}");
     Ok(())
+}
+
+/// Renders that a model has no segments, and why.
+async fn without_segments(router: &RoleRouter, listed: &ListSegmentsResponse) -> String {
+    let version = listed.model_version;
+    let mut text =
+        format!("model {version} has no segments; recommendations, next actions and scores need none\n");
+    // A token may permit reading segments and not models: the sentence stands without the reason.
+    let model = ModelServiceClient::new(router.clone()).get_model(GetModelRequest { version }).await;
+    let manifest = model.ok().and_then(|response| response.into_inner().manifest).unwrap_or_default();
+    for shortfall in manifest.shortfalls.iter().filter(|shortfall| shortfall.part == "segments") {
+        text.push_str(&sentence(shortfall));
+        text.push('\n');
+    }
+    if listed.retired_users > 0 {
+        let users = words::counted(listed.retired_users, "user");
+        text.push_str(&format!("{users} still in segments of an earlier model\n"));
+    }
+    text
 }

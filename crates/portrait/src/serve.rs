@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use portrait_node::{Config, NodeRole};
 use portrait_runtime::config::{self, Sources};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -55,8 +56,9 @@ pub async fn run(args: ServeArgs) -> Result<()> {
         return Ok(());
     }
     portrait_node::serve(role, config, |node| {
-        // Printed to standard output, where scripts wait for this line; logs go to standard error.
-        println!("ready: grpc {}, http {}", node.grpc_url(), node.http_url());
+        // Printed to standard output, where scripts wait for this line; logs go to standard error. A server whose output is closed
+        // still serves.
+        let _ = writeln!(std::io::stdout(), "ready: grpc {}, http {}", node.grpc_url(), node.http_url());
     })
     .await
 }

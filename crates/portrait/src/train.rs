@@ -8,13 +8,14 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use portrait_client::text::words;
 use portrait_client::{ServerArgs, train};
-use portrait_proto::v1::{NodeStatus, TrainModelRequest, TrainingLimit};
+use portrait_proto::v1::{ModelManifest, NodeStatus, PartShortfall, TrainModelRequest, TrainingLimit};
 use std::time::Duration;
 
 /// Arguments of `portrait train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Number of segments [default: as in the served model; for the first model, chosen by quality].
+    /// Number of segments; fewer if users cannot be distinguished as finely [default: as in the last model with segments; for the first,
+    /// chosen by quality].
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub segments: u32,
     /// Choose the number of segments by quality again.
@@ -51,12 +52,10 @@ pub async fn run(args: TrainArgs) -> Result<()> {
         bail!("no model was published: {}", outcome.refusal);
     }
     let manifest = outcome.manifest.unwrap_or_default();
-    println!(
-        "model {}: {} of {}",
-        outcome.version,
-        words::counted(manifest.segments.into(), "segment"),
-        words::counted(manifest.rows, "user")
-    );
+    println!("{}", headline(&manifest));
+    for shortfall in &manifest.shortfalls {
+        println!("{}", sentence(shortfall));
+    }
     if let Some(kept) = manifest.quality.and_then(|quality| quality.retained_share) {
         println!("{:.1}% of the users keep their segment", kept * 100.0);
     }
@@ -64,6 +63,32 @@ pub async fn run(args: TrainArgs) -> Result<()> {
         println!("{}", limits_table(&manifest.limits));
     }
     rollout(outcome.version, &outcome.nodes)
+}
+
+/// Line on what the model has learned from how many users.
+fn headline(manifest: &ModelManifest) -> String {
+    let users = words::counted(manifest.rows, "user");
+    match manifest.segments {
+        0 => format!("model {}: no segments, learned from {users}", manifest.version),
+        segments => {
+            format!("model {}: {} of {users}", manifest.version, words::counted(segments.into(), "segment"))
+        }
+    }
+}
+
+/// Sentence on a part that is missing or less than wanted, with the remedy.
+pub(crate) fn sentence(shortfall: &PartShortfall) -> String {
+    let PartShortfall { part, missing, reason, remedy } = shortfall;
+    let part = match part.as_str() {
+        "items" => "recommendations",
+        "behavior" => "next actions",
+        "propensity" => "purchase scores",
+        "risk" => "risk scores",
+        // Of segments, and of parts of a later release.
+        other => other,
+    };
+    let part = if *missing { format!("no {part}") } else { part.to_owned() };
+    format!("{part}: {reason}; {remedy}")
 }
 
 /// Prints the nodes that serve the version.
@@ -127,6 +152,22 @@ mod tests {
             error.to_string(),
             "model 2 is published, but two refuses it: it is damaged; three has not acknowledged it"
         );
+    }
+
+    #[test]
+    fn a_part_that_is_missing_or_less_than_wanted_is_a_sentence() {
+        let shortfall = PartShortfall {
+            part: "items".to_owned(),
+            missing: true,
+            reason: "no profile has an item".to_owned(),
+            remedy: "send some".to_owned(),
+        };
+        assert_eq!(sentence(&shortfall), "no recommendations: no profile has an item; send some");
+        let fewer = PartShortfall { part: "segments".to_owned(), missing: false, ..shortfall };
+        assert_eq!(sentence(&fewer), "segments: no profile has an item; send some");
+        let manifest = |segments| ModelManifest { version: 3, segments, rows: 40, ..Default::default() };
+        assert_eq!(headline(&manifest(0)), "model 3: no segments, learned from 40 users");
+        assert_eq!(headline(&manifest(2)), "model 3: 2 segments of 40 users");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Segment reads: descriptions from the model, sizes from the ledgers of the partition owners, explanations from a
-//! profile. Only an export scans the profiles.
+//! profile. Only an export scans the profiles. A model without segments lists none, and has none to show or explain.
 
 use crate::context::QueryContext;
 use crate::error::Error;
@@ -22,7 +22,11 @@ pub(crate) type UserPages = ReceiverStream<Result<v1::ExportSegmentResponse, Sta
 const PAGE_USERS: usize = 1000;
 const PAGES_QUEUED_MAX: usize = 2;
 
-/// Lists the segments of the active model, largest first.
+/// Remedy if the model has no segments.
+const NO_SEGMENTS: &str =
+    "it has no segments; `portrait segments` and ModelManifest.shortfalls have the reason and the remedy";
+
+/// Lists the segments of the active model, largest first; none if it has none.
 pub(crate) async fn list(shared: &QueryContext) -> Result<v1::ListSegmentsResponse, Error> {
     let model = shared.served()?;
     let counts = counts(shared).await?;
@@ -58,7 +62,7 @@ pub(crate) async fn one(
     shared: &QueryContext,
     segment_id: SegmentId,
 ) -> Result<v1::GetSegmentResponse, Error> {
-    let model = shared.served()?;
+    let model = segmented(shared)?;
     let segment = model.segment(segment_id).ok_or(Error::NoSuchSegment { segment_id })?;
     let counts = counts(shared).await?;
     let assigned_users =
@@ -73,7 +77,7 @@ pub(crate) async fn explain(
     user_id: UserId,
     options: &ReadOptions,
 ) -> Result<v1::ExplainSegmentResponse, Error> {
-    let model = shared.served()?;
+    let model = segmented(shared)?;
     let (profile, read_time) = read::stored_at(shared, &user_id, options).await?;
     let membership = profile.segment().ok_or_else(|| Error::Unassigned { user_id: user_id.clone() })?;
     let raw = profile.features_at(read_time);
@@ -111,7 +115,7 @@ pub(crate) async fn explain(
 /// # Errors
 /// `NoSuchSegment`; `TooFewUsers` below `query.export_users_min`.
 pub(crate) async fn export(shared: &Arc<QueryContext>, segment_id: SegmentId) -> Result<UserPages, Error> {
-    let model = shared.served()?;
+    let model = segmented(shared)?;
     model.segment(segment_id).ok_or(Error::NoSuchSegment { segment_id })?;
     let size = counts(shared).await?.get(&segment_id).copied().unwrap_or(0);
     // k-anonymity: an export of very few users identifies them.
@@ -167,6 +171,12 @@ async fn send_pages(
         }
     }
     Ok(())
+}
+
+/// Returns the active model if it has segments.
+fn segmented(shared: &QueryContext) -> Result<Arc<Model>, Error> {
+    let model = shared.served()?;
+    if model.segments.is_empty() { Err(Error::NotTrained { remedy: NO_SEGMENTS }) } else { Ok(model) }
 }
 
 /// Returns the number of users per segment, over all partitions.

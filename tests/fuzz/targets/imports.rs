@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     let formats = Format::value_variants();
     let format = formats[usize::from(first) % formats.len()];
     let (length, file) = (file.len() as u64, Cursor::new(file.to_vec()));
-    let reader = LogReader::from_reader(file, length, Path::new("fuzzed"), format, format.default_event_id());
+    let reader = LogReader::from_reader(file, length, Path::new("fuzzed"), format, format.default_options());
     let Ok(reader) = reader else { return };
     let rows = reader.take(bytes.len() + 2).count();
     assert!(rows <= bytes.len(), "{rows} rows of {} bytes", bytes.len());

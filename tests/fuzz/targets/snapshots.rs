@@ -26,8 +26,10 @@ fuzz_target!(|bytes: &[u8]| {
         None => {
             if let Ok(model) = Model::decode(bytes, schema) {
                 let vector = vec![0.5; model.width()];
+                // A model may have no segments.
                 let assigned = model.assign(&vector, None);
-                assert!(model.segment(assigned.segment_id).is_some());
+                assert_eq!(assigned.is_none(), model.segments.is_empty());
+                assert!(assigned.is_none_or(|assigned| model.segment(assigned.segment_id).is_some()));
             }
         }
     }

@@ -192,20 +192,16 @@ async fn a_full_disk_refuses_events_and_still_serves_reads() {
     assert_eq!(client.track(request).await.expect("the disk has space again").into_inner().accepted, 1);
 }
 
+/// Imports a file; returns its counts, and the error that ended it.
 async fn import_of(server: &Server, file: &Path, format: Format) -> (ImportReport, String) {
-    let args = ImportArgs {
-        file: file.to_owned(),
-        format,
-        server: ServerArgs::at(server.grpc_url()),
-        event_id: None,
-    };
+    let args = ImportArgs::new(file, format, ServerArgs::at(server.grpc_url()));
     let mut report = ImportReport::default();
-    let error = import::import(&args, &mut report).await.expect_err("the file is damaged");
-    (report, format!("{error:#}"))
+    let outcome = import::import(&args, &mut report).await;
+    (report, outcome.err().map(|error| format!("{error:#}")).unwrap_or_default())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_file_ends_the_import_with_line_and_column() {
+async fn a_file_that_cannot_be_read_on_ends_the_import_with_its_line() {
     check_bad_files(&prepared::OTTO).await;
 }
 
@@ -225,37 +221,46 @@ pub(super) async fn check_bad_files(otto: &Log) {
     );
 
     std::fs::write(&file, &whole).expect("written");
-    let (_, message) = import_of(&server, &file, Format::Rees46).await;
-    assert!(message.contains("line 1, column 1") && message.contains("--format otto"), "{message}");
-    let (_, message) = import_of(&server, &file, Format::Taobao).await;
-    assert!(
-        message.contains("line 1, column 4 (behaviour)") || message.contains("line 1: has 4 fields"),
-        "{message}"
-    );
+    for format in [Format::Rees46, Format::Taobao] {
+        let (_, message) = import_of(&server, &file, format).await;
+        assert!(message.contains("line 1, column 1") && message.contains("--format otto"), "{message}");
+    }
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_row_is_rejected_with_line_and_column_and_the_import_goes_on() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let server = Server::start(&data.path().join("store"), &[]);
+    let file = data.path().join("log");
+    let good = "1,2,1659304800025,clicks";
     let rows = [
+        ("1,2,16593048", "FIELD_COUNT", "line 3: has 3 fields, 4 are expected"),
+        ("1,2,soon,clicks", "BAD_NUMBER", "line 3, column 3 (ts): \"soon\" is not"),
         (
-            "session,aid,ts,type\n1,2,1659304800025,clicks\n1,2,16593048",
-            "line 3: has 3 fields, 4 are expected",
+            "1,2,1659304800025,looks",
+            "UNKNOWN_ACTION",
+            "line 3, column 4 (type): \"looks\" is not one of clicks",
         ),
-        (
-            "session,aid,ts,type\n1,2,1659304800025,clicks\n1,2,soon,clicks\n",
-            "line 3, column 3 (ts): \"soon\" is not",
-        ),
-        (
-            "session,aid,ts,type\n1,2,1659304800025,looks\n",
-            "line 2, column 4 (type): \"looks\" is not one of clicks",
-        ),
+        (",2,1659304800025,clicks", "EMPTY_ID", "line 3, column 1 (session): is missing"),
+        // Rows that the server rejects have the line of the file too.
+        ("1,2,44000,clicks", "TIME_TOO_OLD", "line 3, column 3 (occurred_at): lies "),
+        (" 1,2,1659304800025,clicks", "BAD_TEXT", "line 3, column 1 (user_id): begins or ends with a space"),
     ];
-    for (text, expected) in rows {
+    for (row, reason, expected) in rows {
+        let text = format!("session,aid,ts,type\n{good}\n{row}\n{good}\n");
         std::fs::write(&file, text).expect("written");
         let (report, message) = import_of(&server, &file, Format::Otto).await;
-        assert!(message.contains(expected), "{expected:?} is not in {message}");
-        assert_eq!(report.accepted, report.read);
+        assert_eq!(message, "", "{row}");
+        assert_eq!((report.read, report.accepted, report.rejected.rows()), (3, 2, 1), "{row}");
+        let (found, count) = report.rejected.by_reason().next().expect("a rejection");
+        assert_eq!(found, reason, "{row}");
+        assert!(count.example.contains(expected), "{expected:?} is not in {}", count.example);
     }
     std::fs::write(&file, "{\"user_id\": \"u1\", \"actoin\": \"view\"}\n").expect("written");
-    let (_, message) = import_of(&server, &file, Format::Jsonl).await;
-    assert!(message.contains("line 1, column") && message.contains("actoin"), "{message}");
+    let (report, _) = import_of(&server, &file, Format::Jsonl).await;
+    let (reason, count) = report.rejected.by_reason().next().expect("a rejection");
+    assert_eq!(reason, "UNKNOWN_FIELD");
+    assert!(count.example.contains("line 1, column 19 (actoin)"), "{}", count.example);
 }
 
 #[test]

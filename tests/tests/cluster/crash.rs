@@ -15,12 +15,7 @@ use std::time::Duration;
 const CYCLES: u64 = 20;
 
 fn args(log: &Log, server: &Server) -> ImportArgs {
-    ImportArgs {
-        file: log.path(),
-        format: log.format,
-        server: ServerArgs::at(server.grpc_url()),
-        event_id: None,
-    }
+    ImportArgs::new(log.path(), log.format, ServerArgs::at(server.grpc_url()))
 }
 
 /// Imports the whole log; returns the census and the duration.

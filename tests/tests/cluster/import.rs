@@ -53,9 +53,9 @@ async fn check(log: &Log) {
     let data = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(data.path(), &[]);
     let to = ServerArgs::at(server.grpc_url());
-    let args = ImportArgs { file: file.clone(), format: log.format, server: to, event_id: None };
+    let args = ImportArgs::new(&file, log.format, to);
     let first = imported(&args).await;
-    let counts = |report: &ImportReport| (report.read, report.accepted, report.rejected_rows());
+    let counts = |report: &ImportReport| (report.read, report.accepted, report.rejected.rows());
     assert_eq!(counts(&first), (log.read, log.read - log.rejected, log.rejected), "{}", log.file);
     assert_eq!(first.duplicates, log.duplicates, "{}", log.file);
     let channel = connect(server.grpc_url()).await;

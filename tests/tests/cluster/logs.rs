@@ -50,6 +50,6 @@ async fn a_killed_server_loses_and_duplicates_nothing_of_a_real_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_copy_of_a_real_log_ends_the_import_with_line_and_column() {
+async fn a_damaged_copy_of_a_real_log_ends_the_import_with_its_line() {
     bad_input::check_bad_files(&real::OTTO).await;
 }

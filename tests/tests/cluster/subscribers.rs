@@ -27,7 +27,7 @@ pub(super) async fn check_cut_subscriber(log: &Log) {
     let settings = ["--set", "query.progress_interval=50ms", "--set", "model.automatic=false"];
     let server = Server::start(data.path(), &settings);
     let to = ServerArgs::at(server.grpc_url());
-    let args = ImportArgs { file: log.path(), format: log.format, server: to, event_id: None };
+    let args = ImportArgs::new(log.path(), log.format, to);
     let importing = tokio::spawn(async move {
         let mut report = ImportReport::default();
         import::import(&args, &mut report).await.expect("the log imports");

@@ -1,4 +1,4 @@
-//! Errors of reading a file, with line and column. Rows before the error have been read.
+//! Errors that end the reading of a file. A row that cannot be read is no error: it is a rejected row, and reading goes on.
 
 use std::path::PathBuf;
 
@@ -30,36 +30,21 @@ pub enum ReadError {
         /// Matching format, or the columns of the requested one.
         remedy: String,
     },
-    /// The line has too few or too many fields.
-    #[error(
-        "line {line}: has {found} fields, {expected} are expected: the line is truncated, or the file has another format"
-    )]
-    Fields {
-        /// Line number, from 1.
-        line: u64,
-        /// Number of fields in the line.
-        found: u64,
-        /// Number of columns of the format.
-        expected: u64,
-    },
-    /// The field cannot be parsed.
-    #[error("line {line}, column {column} ({name}): {problem}")]
-    Field {
-        /// Line number, from 1.
-        line: u64,
-        /// Column number, from 1.
-        column: usize,
-        /// Name of the column.
-        name: String,
-        /// Problem, as a predicate: "is not UTF-8".
-        problem: String,
-    },
     /// The file ends or becomes unreadable within a line.
     #[error("line {line}: the file cannot be read further; it may be truncated")]
     Truncated {
         /// Line number, from 1.
         line: u64,
         /// Error of the file system or of the decoder.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Rows cannot be written to or read from the temporary folder of the sort.
+    #[error("rows cannot be sorted in {}: free space there, or name another folder in TMPDIR", folder.display())]
+    Sort {
+        /// Temporary folder.
+        folder: PathBuf,
+        /// Error of the file system.
         #[source]
         source: std::io::Error,
     },

@@ -1,5 +1,6 @@
 //! Formats of shops' logs: columns, detection by header, and the documented meaning of equal rows.
 
+use super::row::{EventId, LogOptions};
 use clap::ValueEnum;
 
 /// Documented format of a log.
@@ -23,17 +24,8 @@ pub enum Format {
     CompleteJourney,
     /// UCI e-shop clothing 2008.
     Eshop,
-    /// One JSON object a line, with the field names of the API's `Event`.
+    /// JSON objects with the field names of the API's `Event`, one a line or in an array.
     Jsonl,
-}
-
-/// Derivation of a row's event id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EventId {
-    /// From the content: equal rows are duplicates.
-    Content,
-    /// From content and row number: equal rows are repeated actions.
-    Row,
 }
 
 /// Column layout of a format.
@@ -49,6 +41,17 @@ pub(super) enum ColumnLayout {
     Transactions,
     Products,
     Eshop,
+}
+
+/// Columns of a file by the field that they become.
+#[derive(Clone, Copy, Debug)]
+pub struct LogColumns(pub(super) Option<ColumnLayout>);
+
+impl LogColumns {
+    /// Returns the column of a field of the API's `Event` or `Item`, from 1; none if the file has no column for it.
+    pub fn of(self, field: &str) -> Option<usize> {
+        self.0.and_then(|layout| layout.column_of(field))
+    }
 }
 
 impl Format {
@@ -67,6 +70,11 @@ impl Format {
             | Self::Eshop
             | Self::Jsonl => EventId::Content,
         }
+    }
+
+    /// Returns the options of a reader that takes equal rows as documented.
+    pub const fn default_options(self) -> LogOptions {
+        LogOptions { event_id: self.default_event_id(), keep_raw: false }
     }
 
     /// Returns the layouts of this format; empty for JSON lines.
@@ -103,6 +111,56 @@ impl ColumnLayout {
     /// Returns `true` if the first line names the columns.
     pub(super) const fn has_header(self) -> bool {
         !matches!(self, Self::Taobao)
+    }
+
+    /// Returns the column of a field of the API's `Event` or `Item`, from 1; none if the layout has no column for it.
+    pub(super) fn column_of(self, field: &str) -> Option<usize> {
+        let name = match (self, field) {
+            (Self::Rees46, "occurred_at") => "event_time",
+            (Self::Rees46, "action") => "event_type",
+            (Self::Rees46, "item_id") => "product_id",
+            (Self::Rees46, "category") => "category_code",
+            (Self::Rees46, "session_id") => "user_session",
+            (Self::Retailrocket, "occurred_at") => "timestamp",
+            (Self::Retailrocket, "user_id") => "visitorid",
+            (Self::Retailrocket, "action") => "event",
+            (Self::Retailrocket, "item_id") => "itemid",
+            (Self::Retailrocket, "order_id") => "transactionid",
+            (Self::Taobao, "user_id") => "user",
+            (Self::Taobao, "item_id") => "item",
+            (Self::Taobao, "action") => "behaviour",
+            (Self::Taobao, "occurred_at") => "timestamp",
+            (Self::Tmall, "brand") => "brand_id",
+            (Self::Tmall, "action") => "type",
+            (Self::Tmall, "occurred_at") => "visit_datetime",
+            (Self::Jdata, "item_id") => "sku_id",
+            (Self::Jdata, "occurred_at") => "time",
+            (Self::Jdata, "action") => "type",
+            (Self::Jdata, "category") => "cate",
+            (Self::Otto, "user_id") => "session",
+            (Self::Otto, "item_id") => "aid",
+            (Self::Otto, "occurred_at") => "ts",
+            (Self::Otto, "action") => "type",
+            (Self::OnlineRetail, "order_id") => "InvoiceNo",
+            (Self::OnlineRetail, "item_id") => "StockCode",
+            (Self::OnlineRetail, "quantity") => "Quantity",
+            (Self::OnlineRetail, "occurred_at") => "InvoiceDate",
+            (Self::OnlineRetail, "price") => "UnitPrice",
+            (Self::OnlineRetail, "user_id") => "CustomerID",
+            (Self::Transactions, "user_id") => "household_id",
+            (Self::Transactions, "order_id") => "basket_id",
+            (Self::Transactions | Self::Products, "item_id") => "product_id",
+            (Self::Transactions, "price") => "sales_value",
+            (Self::Transactions, "occurred_at") => "transaction_timestamp",
+            (Self::Products, "category") => "product_category",
+            (Self::Products, "title") => "product_type",
+            (Self::Eshop, "user_id") => "session ID",
+            (Self::Eshop, "item_id") => "page 2 (clothing model)",
+            (Self::Eshop, "category") => "page 1 (main category)",
+            (Self::Eshop, "occurred_at") => "day",
+            (_, field) => field,
+        };
+        self.columns().iter().position(|column| *column == name).map(|index| index + 1)
     }
 
     /// Returns the column names in order.

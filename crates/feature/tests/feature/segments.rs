@@ -2,7 +2,7 @@
 //! feed.
 
 use super::fixture::{FeatureFixture, NEW_YEAR};
-use portrait_learning::testing::{FEW_USERS, MANY_USERS, by_views};
+use portrait_learning::testing::{FEW_USERS, MANY_USERS, by_views, without_segments};
 use portrait_profile::{ModelVersion, ProfileChange, SegmentId, Timestamp};
 use portrait_store::ProfileStore;
 use std::collections::BTreeMap;
@@ -135,6 +135,32 @@ async fn time_alone_moves_inactive_users() {
     fixture.clock.advance(24 * 200 * HOUR);
     let decayed = BTreeMap::from([(1, 15)]);
     fixture.until("users with many views have moved", async || fixture.counts().await == decayed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_without_segments_takes_them_from_every_user_and_the_next_one_gives_them_back() {
+    let mut fixture = start_with_users().await;
+    let both = BTreeMap::from([(1, 10), (2, 5)]);
+    fixture.serve(by_views(version(1), [1, 2], now()));
+    fixture.until("all users are in a segment", async || fixture.counts().await == both).await;
+    fixture.serve(without_segments(version(2), [1, 2], now()));
+    fixture.until("no user is in a segment", async || fixture.counts().await.is_empty()).await;
+    for user in ["few0", "few9", "many0", "many4"] {
+        assert_eq!(fixture.segment(user).await, None, "{user}");
+    }
+    // An event of such a user is applied, and moves nobody.
+    fixture.views("few0", 100, 3).await;
+    assert_eq!(fixture.segment("few0").await, None);
+    let mut moves = BTreeMap::new();
+    for change in fixture.changes().await.into_iter().filter(ProfileChange::moved) {
+        *moves.entry((change.segment_before, change.segment_after)).or_insert(0) += 1;
+    }
+    let [one, two] = [1, 2].map(|id| Some(SegmentId::new(id)));
+    let expected = [((None, one), 10), ((None, two), 5), ((one, None), 10), ((two, None), 5)];
+    assert_eq!(moves, BTreeMap::from(expected));
+    fixture.serve(by_views(version(3), [1, 2], now()));
+    fixture.until("all users are in their segments again", async || fixture.counts().await == both).await;
+    fixture.check_profiles().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,9 @@
 //! Loads of the benchmarks: events in memory, so that generating them is not part of the measurement.
 
+use crate::checked_log::{CheckedLog, CheckedRow};
 use crate::simulate::{self, ShopSimulator};
 use anyhow::{Context, Result};
-use portrait_connect::files::{Format, LogReader, LogRow};
+use portrait_connect::files::Format;
 use portrait_proto::v1::{self, Event};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -88,18 +89,22 @@ pub(super) fn repeated_users(
     Ok((format!("users of {}", file_name(path)?), events_of(path, format, events_max)?))
 }
 
-/// First `events_max` events of a log.
+/// First `events_max` events of a log that a server takes, in the order of time.
 pub(super) fn events_of(path: &Path, format: Format, events_max: usize) -> Result<Vec<Event>> {
+    let mut log = CheckedLog::in_file_order(path, format, &portrait_ingest::Config::default())?;
     let mut events = Vec::new();
-    for row in LogReader::open(path, format, format.default_event_id())? {
-        if let LogRow::Event(event) = row? {
-            events.push(event);
+    for row in log.by_ref() {
+        if let CheckedRow::Event { event, record } = row? {
+            events.push((record.occurred_at, event));
         }
         if events.len() == events_max {
             break;
         }
     }
-    Ok(events)
+    log.warn();
+    // The first rows are enough, and only they are sorted: a log may be far larger than a load.
+    events.sort_by_key(|(at, _)| *at);
+    Ok(events.into_iter().map(|(_, event)| event).collect())
 }
 
 /// File name of a log.

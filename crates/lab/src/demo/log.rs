@@ -6,12 +6,14 @@ use super::feed::EventFeed;
 use super::narrator::Narrator;
 use super::probe;
 use super::training;
+use crate::checked_log::{CheckedLog, CheckedRow};
 use anyhow::{Context, Result, bail};
 use comfy_table::{CellAlignment, Table, presets};
+use indicatif::ProgressBar;
 use portrait_client::text::segments;
 use portrait_client::text::{self, Paint, chart, words};
 use portrait_client::{self as client, RoleRouter};
-use portrait_connect::files::{Format, LogReader, LogRow};
+use portrait_connect::files::Format;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{BatchGetProfilesRequest, Item, Profile, TrainModelRequest, UpsertItemsRequest};
@@ -46,18 +48,20 @@ pub(super) async fn run_against(
     path: &Path,
     format: Format,
     users_min: usize,
+    rules: &portrait_ingest::Config,
     narrator: &mut dyn Narrator,
 ) -> Result<()> {
     let channel = client::connect(url).await?;
     let (prober, probing) = probe::begin(channel.clone());
     let feed = EventFeed::open(channel.clone(), prober).await?;
-    let reader = LogReader::open(path, format, format.default_event_id())?;
+    let bar = ProgressBar::hidden();
+    let log = CheckedLog::open(path, format, rules, &bar)?;
     let mut replay = LogDemo::begin(channel.clone(), feed, narrator);
     let name = path
         .file_name()
         .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
     replay.narrator.line(&format!("a real log: {name}"));
-    replay.rows(reader).await?;
+    replay.rows(log, &bar).await?;
     let counts = replay.end().await?;
     let micros = probing.finish().await?;
     let seconds = counts.started.elapsed().as_secs_f64();
@@ -132,28 +136,25 @@ impl<'a> LogDemo<'a> {
         Self { narrator, channel, feed, items: Vec::new(), next_summary_at: FIRST_SUMMARY, counts }
     }
 
-    async fn rows(&mut self, mut reader: LogReader) -> Result<()> {
-        while let Some(row) = reader.next() {
+    /// Sends all rows; `bar` has the progress of reading them.
+    async fn rows(&mut self, mut log: CheckedLog, bar: &ProgressBar) -> Result<()> {
+        for row in log.by_ref() {
             match row? {
-                LogRow::Event(event) => {
+                CheckedRow::Event { event, .. } => {
                     self.counts.note(&event.user_id);
                     self.feed.send(event).await?;
                 }
-                LogRow::Item(item) => {
+                CheckedRow::Item(item) => {
                     self.items.push(item);
                     if self.items.len() == ITEMS_AT_ONCE {
                         self.send_items().await?;
                     }
                 }
-                LogRow::Rejected { .. } => self.counts.unusable += 1,
             }
             if self.counts.events.is_multiple_of(PROGRESS_EVERY) {
                 let events = words::count(self.counts.events);
-                self.narrator.progress(
-                    reader.bytes_read(),
-                    reader.bytes_total(),
-                    &format!("{events} events"),
-                );
+                let total = bar.length().unwrap_or_default();
+                self.narrator.progress(bar.position(), total, &format!("{events} events"));
             }
             // Doubling keeps the number of summaries logarithmic in the size of the log.
             if self.counts.events == self.next_summary_at {
@@ -161,6 +162,8 @@ impl<'a> LogDemo<'a> {
                 self.summarize().await?;
             }
         }
+        self.counts.unusable = log.rejected_rows();
+        log.warn();
         self.send_items().await
     }
 

@@ -1,6 +1,7 @@
 //! Output of the demo: a terminal with a progress bar below the lines, or a file with the lines only.
 
 use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write;
 use std::time::Duration;
 
 /// Receiver of the narration.
@@ -44,8 +45,10 @@ impl Default for Terminal {
 
 impl Narrator for Terminal {
     fn line(&mut self, text: &str) {
-        // Printing while the bar is drawn would mix both on one line.
-        self.bar.suspend(|| println!("{text}"));
+        // Printing while the bar is drawn would mix both on one line. A closed output panics outside: within, the bar is locked.
+        if self.bar.suspend(|| writeln!(std::io::stdout(), "{text}")).is_err() {
+            println!();
+        }
     }
 
     fn progress(&mut self, done: u64, total: u64, note: &str) {

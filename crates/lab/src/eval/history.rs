@@ -1,13 +1,13 @@
 //! Event log as histories of users, in the order of time. Reads records as the server folds them, and assigns indices
 //! to the items to predict.
 
-use crate::replay;
+use crate::checked_log::{CheckedLog, CheckedRow, Duplicates, ServerRules};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::ProgressBar;
-use portrait_connect::files::{Format, LogReader, LogRow};
+use portrait_connect::files::{Format, LogReader, RowBody};
 use portrait_learning::prediction::recommend::History;
-use portrait_profile::{Body, ItemId, Profile, Record, Timestamp};
+use portrait_profile::{Body, Event, ItemId, Profile, Record, Timestamp};
 use rand::seq::SliceRandom;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -30,6 +30,9 @@ pub struct LogArgs {
     /// Leave out events of items that fewer users had in the first 70% of the events.
     #[arg(long, default_value_t = 1)]
     pub item_users_min: usize,
+    /// Rules by which rows are taken.
+    #[command(flatten)]
+    pub rules: ServerRules,
 }
 
 /// Event log by user.
@@ -61,29 +64,23 @@ impl EventLog {
     /// Reads a log whose rows may come in any order.
     pub(crate) fn read(args: &LogArgs) -> Result<Self> {
         let categories = args.catalogue.as_ref().map(|file| categories(args.format, file)).transpose()?;
-        let mut reader = LogReader::open(&args.file, args.format, args.format.default_event_id())?;
-        let bar = ProgressBar::new(reader.bytes_total());
-        let mut seen = HashSet::new();
+        let bar = ProgressBar::new(0);
+        let mut log = CheckedLog::open(&args.file, args.format, &args.rules.ingest()?, &bar)?;
+        let mut duplicates = Duplicates::default();
         let mut by_user = BTreeMap::new();
-        while let Some(row) = reader.next() {
-            bar.set_position(reader.bytes_read());
-            let LogRow::Event(mut event) = row? else { continue };
+        for row in log.by_ref() {
+            let CheckedRow::Event { mut record, .. } = row? else { continue };
             // De-duplication as on the server: the same record counts once.
-            if !seen.insert((event.user_id.clone(), event.event_id.clone())) {
+            if duplicates.is_repeat(&record) {
                 continue;
             }
-            if let Some(category) = categories.as_ref().and_then(|categories| categories.get(&event.item_id))
-            {
-                event.category.clone_from(category);
+            if let Body::Event(event) = &mut record.body {
+                complete(event, categories.as_ref());
             }
-            // Some logs name brands only: a brand stands in for the item.
-            if event.item_id.is_empty() {
-                event.item_id.clone_from(&event.brand);
-            }
-            let record = replay::record(&event)?;
             by_user.entry(record.user_id.clone()).or_insert_with(Vec::new).push(record);
         }
         bar.finish_and_clear();
+        log.warn();
         Self::of(by_user.into_values().collect(), args.item_users_min)
     }
 
@@ -235,12 +232,25 @@ fn remove_rare_items(records: &mut [Vec<Record>], users_min: usize) {
     }
 }
 
+/// Adds what a log lacks: the category of the catalogue, and a brand in place of an item that has no id.
+fn complete(event: &mut Event, categories: Option<&HashMap<String, String>>) {
+    let item = event.item_id.as_ref().map(ItemId::as_str).unwrap_or_default();
+    if let Some(category) = categories.and_then(|categories| categories.get(item)) {
+        event.category = Some(category.as_str()).filter(|name| !name.is_empty()).map(Box::from);
+    }
+    // Some logs name brands only.
+    if event.item_id.is_none() {
+        event.item_id = event.brand.as_deref().and_then(|brand| ItemId::parse(brand).ok());
+    }
+}
+
 /// Reads the category of each item of a catalogue.
 fn categories(format: Format, file: &Path) -> Result<HashMap<String, String>> {
-    let reader = LogReader::open(file, format, format.default_event_id())?;
+    let reader = LogReader::open(file, format, format.default_options())?;
     let mut categories = HashMap::new();
     for row in reader {
-        if let LogRow::Item(item) = row.with_context(|| format!("{} cannot be read", file.display()))? {
+        let row = row.with_context(|| format!("{} cannot be read", file.display()))?;
+        if let RowBody::Item(item) = row.body {
             categories.insert(item.item_id, item.category);
         }
     }

@@ -179,6 +179,7 @@ fn style() -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checked_log::ServerRules;
     use crate::eval::LogArgs;
     use crate::eval::testing::{event, record};
     use portrait_connect::files::Format;
@@ -219,6 +220,7 @@ mod tests {
                 format: Format::Jsonl,
                 catalogue: None,
                 item_users_min: 1,
+                rules: ServerRules::default(),
             },
             targets: 1_500,
             examples: 300,

@@ -79,8 +79,12 @@ impl Lookalikes {
 
     /// Returns the `count` users nearest to `point`, nearest first; none if `point` has another number of coordinates.
     pub fn nearest(&self, point: &[f32], count: usize) -> Vec<&UserId> {
-        if point.len() != self.axes || self.axes == 0 {
+        if point.len() != self.axes {
             return Vec::new();
+        }
+        // Users who were all alike in training are all as near.
+        if self.axes == 0 {
+            return self.ids.iter().take(count).collect();
         }
         // A bounded max-heap: one pass over the sample without sorting all of it.
         let mut nearest: BinaryHeap<Neighbour> = BinaryHeap::with_capacity(count + 1);
@@ -142,6 +146,10 @@ mod tests {
         assert_eq!(sample.nearest(&[0.0; 2], 1000).len(), 100);
         assert!(sample.nearest(&[0.0; 3], 5).is_empty());
         assert_eq!(Lookalikes::decode(&sample.encode()), Ok(sample.clone()));
+        let mut alike = Lookalikes::new(0);
+        (0..5).for_each(|index| alike.add(id(index), &[]));
+        assert_eq!(alike.nearest(&[], 2), [&id(0), &id(1)]);
+        assert_eq!(Lookalikes::decode(&alike.encode()), Ok(alike));
         let uneven = Lookalikes { axes: 3, ..sample };
         assert_eq!(Lookalikes::decode(&uneven.encode()), Err(LookalikesError::Inconsistent));
     }

@@ -8,11 +8,14 @@ use crate::prediction::recommend::ItemRecommender;
 use portrait_profile::{FeatureSchema, ScoreTarget};
 use std::sync::Arc;
 
-/// Kinds of parts, as stored in manifests.
-const ITEMS: &str = "items";
-const BEHAVIOR: &str = "behavior";
-const PROPENSITY: &str = "propensity";
-const RISK: &str = "risk";
+/// Kind of the recommender's part, as stored in manifests.
+pub const ITEMS: &str = "items";
+/// Kind of the next-action part.
+pub const BEHAVIOR: &str = "behavior";
+/// Kind of the part that scores a purchase within seven days.
+pub const PROPENSITY: &str = "propensity";
+/// Kind of the part that scores a bad outcome of an order.
+pub const RISK: &str = "risk";
 /// Kind of the similar-users part, the only one with user ids: an erased id stays in it until no older model is stored.
 pub const LOOKALIKES: &str = "lookalikes";
 

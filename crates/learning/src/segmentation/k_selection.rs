@@ -4,6 +4,7 @@
 use crate::error::Error;
 use crate::evaluation::adjusted_rand_index;
 use crate::rng::SeededRng;
+use crate::segmentation::distinct::distinct_rows;
 use crate::segmentation::kmeans::{Params, assign, check_rows, fit, nearest};
 use ndarray::parallel::prelude::*;
 use ndarray::{ArrayView1, ArrayView2};
@@ -69,18 +70,21 @@ pub struct KSelection {
 /// Selects the number of segments for scaled `rows` (`n x d`). Eligible candidates have a partition that recurs in bootstrap resamples
 /// (Hennig, "Cluster-wise assessment of cluster stability", 2007) and no tiny segment. Among those within 5% of the best silhouette
 /// the largest is taken, since more segments describe users better; without an eligible one, the most stable. Candidates above the
-/// number of rows are skipped.
+/// number of distinct rows are skipped; if all are, that number is the only candidate.
 ///
 /// # Errors
 ///
-/// [`Error::Parameter`] for an empty range, a range from 0, or no bootstraps or sample; [`Error::TooFew`] for fewer rows than
-/// the smallest candidate; otherwise as [`fit`].
+/// [`Error::Parameter`] for an empty range, a range from 0, or no bootstraps or sample; [`Error::TooFew`] without rows; otherwise
+/// as [`fit`].
 pub fn select_k(rows: ArrayView2<f32>, params: &KSelectionParams) -> Result<KSelection, Error> {
     check(rows, params)?;
     // One sample for all candidates, so that they are compared on the same rows.
     let sample = SeededRng::new(params.params.seed).sample(rows, params.sample.max(*params.k.start()));
+    // More centroids than distinct rows would leave some without rows.
+    let k_max = distinct_rows(sample.view(), *params.k.end());
+    let k_min = k_max.min(*params.k.start());
     let mut candidates: Vec<KCandidate> = Vec::new();
-    for k in params.k.clone().take_while(|k| *k <= sample.nrows()) {
+    for k in k_min..=k_max {
         candidates.push(candidate(sample.view(), k, params)?);
     }
     let best = candidates
@@ -99,16 +103,14 @@ pub fn select_k(rows: ArrayView2<f32>, params: &KSelectionParams) -> Result<KSel
         // `max_by` takes the last of equals: reversed, the fewest segments.
         None => candidates.iter().rev().max_by(|left, right| left.stability.total_cmp(&right.stability)),
     };
-    let needed = *params.k.start();
-    let k = chosen.map(|candidate| candidate.k).ok_or(Error::TooFew { rows: rows.nrows(), needed })?;
+    let k = chosen.map(|candidate| candidate.k).ok_or(Error::TooFew { rows: rows.nrows(), needed: 1 })?;
     Ok(KSelection { k, candidates })
 }
 
 fn check(rows: ArrayView2<f32>, params: &KSelectionParams) -> Result<(), Error> {
-    let needed = *params.k.start();
     for (parameter, wrong, problem) in [
         ("k", params.k.is_empty(), "is an empty range"),
-        ("k", needed == 0, "starts at 0"),
+        ("k", *params.k.start() == 0, "starts at 0"),
         ("bootstraps", params.bootstraps == 0, "is 0"),
         ("sample", params.sample == 0, "is 0"),
     ] {
@@ -116,7 +118,7 @@ fn check(rows: ArrayView2<f32>, params: &KSelectionParams) -> Result<(), Error> 
             return Err(Error::Parameter { parameter, problem: problem.to_owned() });
         }
     }
-    check_rows(rows, needed)
+    check_rows(rows, 1)
 }
 
 fn candidate(sample: ArrayView2<f32>, k: usize, params: &KSelectionParams) -> Result<KCandidate, Error> {

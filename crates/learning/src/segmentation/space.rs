@@ -39,6 +39,15 @@ impl Space {
     /// # Errors
     /// As [`Scaler::fit`], and [`Error::Alike`] if no component of any facet varies.
     pub fn fit(raw: ArrayView2<f32>, schema: &FeatureSchema) -> Result<(Self, Array2<f32>), Error> {
+        let (space, scaled) = Self::fit_any(raw, schema)?;
+        if space.axes.is_empty() { Err(Error::Alike { rows: raw.nrows() }) } else { Ok((space, scaled)) }
+    }
+
+    /// Learns a space as [`Self::fit`] does; of users that are all alike one without axes, in which all are at the same point.
+    ///
+    /// # Errors
+    /// As [`Scaler::fit`].
+    pub fn fit_any(raw: ArrayView2<f32>, schema: &FeatureSchema) -> Result<(Self, Array2<f32>), Error> {
         let scaler = Scaler::fit(raw, &transforms(schema))?;
         let scaled = scaler.scale(raw);
         let facets: Vec<Option<Facet>> =
@@ -48,9 +57,6 @@ impl Space {
         for facet in Facet::ALL {
             let components = (0..facets.len()).filter(|component| facets[*component] == Some(facet));
             axes.extend(axes_of_facet(scaled.view(), components.collect()));
-        }
-        if axes.is_empty() {
-            return Err(Error::Alike { rows: raw.nrows() });
         }
         Ok((Self { scaler, axes }, scaled))
     }
@@ -91,7 +97,7 @@ impl Space {
     pub fn is_sound(&self) -> bool {
         let width = self.scaler.width();
         let all_sound = self.axes.iter().all(|axis| axis.weight.is_finite() && axis.component < width);
-        self.scaler.is_finite() && !self.axes.is_empty() && all_sound
+        self.scaler.is_finite() && all_sound
     }
 }
 
@@ -217,5 +223,9 @@ mod tests {
         let alike = Array2::from_elem((10, FeatureSchema::current().components().len()), 1.0);
         let refused = Space::fit(alike.view(), FeatureSchema::current());
         assert_eq!(refused, Err(Error::Alike { rows: 10 }));
+        let (space, scaled) =
+            Space::fit_any(alike.view(), FeatureSchema::current()).expect("they are finite");
+        assert!(space.is_sound() && space.axes().len() == 0);
+        assert_eq!(space.coordinates_of_rows(scaled.view()).dim(), (10, 0));
     }
 }

@@ -39,6 +39,21 @@ fn numbers_beyond_the_rows_do_not_come_into_question() {
 }
 
 #[test]
+fn no_more_segments_are_tried_than_rows_can_be_told_apart() {
+    let default = KSelectionParams { bootstraps: 2, ..KSelectionParams::default() };
+    // Rows by kind, rows of each kind, and the numbers of segments that are tried.
+    for (kinds, each, tried) in [(1, 40, &[1][..]), (2, 20, &[2]), (3, 1, &[3]), (5, 9, &[4, 5])] {
+        let rows = Array2::from_shape_fn((kinds * each, 3), |(row, column)| {
+            // Rounding within a kind makes no other kind.
+            (row % kinds) as f32 * (column + 1) as f32 + (row / kinds) as f32 * 1e-6
+        });
+        let choice = select_k(rows.view(), &default).unwrap();
+        assert_eq!(choice.candidates.iter().map(|one| one.k).collect::<Vec<_>>(), tried, "{kinds} kinds");
+        assert_eq!(choice.k, kinds, "{choice:?}");
+    }
+}
+
+#[test]
 fn a_choice_that_makes_no_sense_is_refused() {
     let (rows, _) = mixture(6, 20, 2, 2, 5.0);
     let default = KSelectionParams::default();
@@ -54,7 +69,10 @@ fn a_choice_that_makes_no_sense_is_refused() {
         assert!(select_k(rows.view(), &params).is_err_and(parameter), "{params:?}");
     }
     let few = rows.view().split_at(ndarray::Axis(0), 3).0;
-    assert_eq!(select_k(few, &default), Err(Error::TooFew { rows: 3, needed: 4 }));
+    assert_eq!(
+        select_k(few.split_at(ndarray::Axis(0), 0).0, &default),
+        Err(Error::TooFew { rows: 0, needed: 1 })
+    );
     let mut broken = rows.clone();
     broken[(7, 1)] = f32::NAN;
     assert_eq!(select_k(broken.view(), &default), Err(Error::NotFinite { row: 7, column: 1 }));

@@ -4,7 +4,9 @@ use super::data::{Random, mixture};
 use ndarray::{Array2, Axis, array, concatenate};
 use portrait_learning::Error;
 use portrait_learning::evaluation::adjusted_rand_index;
-use portrait_learning::segmentation::{KMeansFit, Params, assign, fit, fit_warm, lloyd, nearest};
+use portrait_learning::segmentation::{
+    KMeansFit, Params, assign, distinct_rows, fit, fit_warm, lloyd, nearest,
+};
 
 fn check_consistent(rows: &Array2<f32>, found: &KMeansFit) {
     let (labels, distances) = assign(rows.view(), found.centroids.view());
@@ -70,7 +72,28 @@ fn more_centroids_than_distinct_rows_leave_some_empty() {
         if k > 1 {
             assert_eq!(found.inertia, 0.0, "k={k}");
             assert_eq!(found.sizes.iter().filter(|size| **size > 0).count(), 2, "k={k}");
+            let settled = found.without_empty();
+            check_consistent(&rows, &settled);
+            let mut sizes = settled.sizes.clone();
+            sizes.sort_unstable();
+            assert_eq!((settled.centroids.nrows(), sizes), (2, vec![2, 3]), "k={k}");
         }
+    }
+}
+
+#[test]
+fn no_multiset_of_rows_has_an_empty_cluster_once_the_empty_ones_are_dropped() {
+    let mut random = Random::new(9);
+    for round in 0..200 {
+        let count = 1 + random.below(40);
+        let kinds = 1 + random.below(8);
+        // Few values, so that many rows are equal.
+        let rows = Array2::from_shape_simple_fn((count, 2), || random.below(kinds) as f32);
+        let k = (1 + random.below(12)).min(distinct_rows(rows.view(), 12));
+        let found =
+            fit(rows.view(), k, &Params { seed: round, ..Params::default() }).unwrap().without_empty();
+        check_consistent(&rows, &found);
+        assert!(found.sizes.iter().all(|size| *size > 0) && found.centroids.nrows() <= k, "{found:?}");
     }
 }
 

@@ -2,11 +2,13 @@
 
 use ndarray::{Array2, ArrayView2};
 use portrait_learning::drift::{DriftFeatures, DriftSample};
+use portrait_learning::prediction::{Lookalikes, Predictors};
 use portrait_learning::segmentation::{Origin, Space};
 use portrait_learning::{Model, ModelError, Segment};
-use portrait_profile::{FeatureSchema, ModelVersion, SegmentId, Timestamp};
+use portrait_profile::{FeatureSchema, ModelVersion, SegmentId, Timestamp, UserId};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use std::sync::Arc;
 
 fn rows() -> Array2<f32> {
     let mut chance = StdRng::seed_from_u64(5);
@@ -125,7 +127,8 @@ fn a_vector_goes_to_the_nearest_segment_and_stays_unless_another_is_clearly_near
     ];
     for (value, held, expected) in rows {
         let assigned = model.assign(&vec![value; width], held);
-        assert_eq!(assigned.segment_id, SegmentId::new(expected), "{value} held by {held:?}");
+        let assigned = assigned.map(|assigned| assigned.segment_id);
+        assert_eq!(assigned, Some(SegmentId::new(expected)), "{value} held by {held:?}");
     }
     // Between the two: a user of either segment stays in it.
     let between = (10..95).map(|tenth| tenth as f32 / 10.0).find(|value| {
@@ -135,8 +138,9 @@ fn a_vector_goes_to_the_nearest_segment_and_stays_unless_another_is_clearly_near
         (apart.distance - next).abs() < 0.05 * next
     });
     let raw = vec![between.expect("some value lies between"); width];
-    assert_eq!(model.assign(&raw, small).segment_id, SegmentId::new(3));
-    assert_eq!(model.assign(&raw, large).segment_id, SegmentId::new(5));
+    for held in [small, large] {
+        assert_eq!(model.assign(&raw, held).map(|assigned| assigned.segment_id), held);
+    }
 }
 
 #[test]
@@ -145,7 +149,7 @@ fn contributions_add_up_to_the_difference_of_the_squared_distances() {
     let rows = rows();
     for row in rows.outer_iter().take(50) {
         let raw: Vec<f32> = row.to_vec();
-        let id = model.assign(&raw, None).segment_id;
+        let id = model.assign(&raw, None).expect("it has segments").segment_id;
         let explanation = model.explain(&raw, id).expect("a segment of the model");
         let (_, next) = explanation.runner_up.expect("there are two");
         let sum: f32 = explanation.contributions.iter().map(|(_, contribution)| contribution).sum();
@@ -154,4 +158,43 @@ fn contributions_add_up_to_the_difference_of_the_squared_distances() {
         assert!(explanation.distance <= next);
     }
     assert_eq!(model.explain(&[0.0], SegmentId::new(99)), None);
+}
+
+#[test]
+fn a_model_without_segments_is_served_with_its_predictors_and_assigns_nobody() {
+    let rows = rows();
+    let schema = FeatureSchema::current();
+    let (mut draft, _) = draft(rows.view(), [3, 5], 6);
+    draft.segments.clear();
+    let width = draft.width();
+    let model = draft.with_centroids(Array2::zeros((0, width)).view()).expect("it fits together");
+    let mut sample = Lookalikes::new(model.space.axes().len());
+    sample.add(UserId::parse("lena").expect("an id"), &model.embed(&rows.row(0).to_vec()));
+    let learned = Predictors { lookalikes: Some(Arc::new(sample)), ..Predictors::default() };
+    let decoded = Model::decode(&model.encode(), schema).expect("it can be read");
+    assert_eq!(decoded, model);
+    let model = decoded.with_predictors(learned).expect("of the same space");
+    assert_eq!(model.probe(), Ok(()));
+    let raw = rows.row(1).to_vec();
+    assert_eq!(model.assign(&raw, None), None);
+    assert_eq!(model.assign(&raw, Some(SegmentId::new(3))), None, "nor is anybody kept in a former segment");
+    assert_eq!(model.explain(&raw, SegmentId::new(3)), None);
+}
+
+#[test]
+fn users_who_are_all_alike_make_a_model_without_axes_that_has_no_segment() {
+    let schema = FeatureSchema::current();
+    let alike = Array2::from_elem((40, schema.components().len()), 1.0);
+    let (space, _) = Space::fit_any(alike.view(), schema).expect("they are finite");
+    let rows = rows();
+    let (mut one_segment, centroids) = draft(rows.view(), [3, 5], 6);
+    one_segment.space = space;
+    let refused = one_segment.clone().with_centroids(centroids.view());
+    assert!(matches!(refused, Err(ModelError::Inconsistent(_))), "{refused:?}");
+    one_segment.segments.clear();
+    let none = Array2::zeros((0, one_segment.width()));
+    let model = one_segment.with_centroids(none.view()).expect("no segment needs an axis");
+    assert_eq!(model.probe(), Ok(()));
+    assert!(model.embed(&alike.row(0).to_vec()).is_empty());
+    assert_eq!(Model::decode(&model.encode(), schema), Ok(model));
 }

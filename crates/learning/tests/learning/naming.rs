@@ -1,7 +1,7 @@
 //! Names say what defines a segment, and no two are the same.
 
-use ndarray::Array2;
-use portrait_learning::segmentation::{SegmentDescription, describe_segments};
+use ndarray::{Array2, Axis, concatenate};
+use portrait_learning::segmentation::{SegmentDescription, describe_segments, is_numbered};
 use portrait_profile::{Dimension, FeatureComponent, FeatureSchema};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -25,7 +25,9 @@ fn portrayed(rows: &[Scores], taken: &[&str]) -> Vec<SegmentDescription> {
     let components = FeatureSchema::current().components();
     let taken: Vec<String> = taken.iter().map(ToString::to_string).collect();
     let shares: Vec<f64> = (0..rows.len()).map(|row| 1.0 / (row + 2) as f64).collect();
-    let all = describe_segments(centroids(rows).view(), &shares, components, &taken);
+    // Raw means with the sign of the z-scores: money that is above the mean is money spent.
+    let centroids = centroids(rows);
+    let all = describe_segments(centroids.view(), centroids.view(), &shares, components, &taken);
     all.iter().for_each(|one| sane(one, components));
     all
 }
@@ -37,6 +39,7 @@ fn names(rows: &[Scores], taken: &[&str]) -> Vec<String> {
 fn sane(one: &SegmentDescription, components: &[FeatureComponent]) {
     assert!(!one.name.is_empty() && one.name.chars().count() <= 48, "{one:?}");
     assert_eq!(one.name, one.name.to_lowercase());
+    assert!(!is_numbered(&one.name), "{one:?}");
     assert!(!one.name.contains("cluster") && !one.name.contains("segment"), "{one:?}");
     assert!(one.description.ends_with('.') && one.description.chars().count() <= 240, "{one:?}");
     assert!(one.defining.len() <= 6, "{one:?}");
@@ -215,7 +218,14 @@ fn of_two_alike_the_smaller_gets_the_word_that_tells_them_apart() {
     assert_eq!(third[..2], expected);
     assert_eq!(third[2], "active frequent night browsers");
     let plain: Scores = &[("behavior.view.90d", 1.0)];
-    assert_eq!(names(&[plain, plain, plain], &[]), ["browsers", "browsers 2", "browsers 3"]);
+    assert_eq!(names(&[plain, plain, plain], &[]), ["browsers", "browsers, group b", "browsers, group c"]);
+    // A comparison tells them apart where no word does.
+    let evening: Scores = &[("behavior.view.90d", 1.0), ("behavior.evening_share", 0.25)];
+    let morning: Scores = &[("behavior.view.90d", 1.0), ("behavior.morning_share", 0.2)];
+    assert_eq!(names(&[plain, evening], &[]), ["browsers", "browsers, more often in the evening"]);
+    let expected_hours = ["browsers", "browsers, more often in the morning"];
+    assert_eq!(names(&[evening, morning], &[]), ["browsers", "browsers, less often in the evening"]);
+    assert_eq!(names(&[plain, morning], &[]), expected_hours);
 }
 
 #[test]
@@ -226,7 +236,10 @@ fn a_name_that_a_kept_segment_has_is_not_given_again() {
         (&[], "weekend browsers"),
         (&["weekend browsers"], "new weekend browsers"),
         (&["Weekend Browsers", "other"], "new weekend browsers"),
-        (&["weekend browsers", "new weekend browsers", "weekend browsers 2"], "weekend browsers 3"),
+        (
+            &["weekend browsers", "new weekend browsers", "weekend browsers 2"],
+            "weekend browsers, looking at more",
+        ),
     ];
     for (taken, expected) in rows {
         assert_eq!(names(&[weekend], taken), [expected], "{taken:?}");
@@ -241,15 +254,62 @@ fn twelve_segments_have_twelve_names_and_always_the_same() {
         let centroids =
             Array2::from_shape_simple_fn((12, components.len()), || random.random_range(-1.5..1.5_f32));
         let shares = [1.0 / 12.0; 12];
-        let all = describe_segments(centroids.view(), &shares, components, &[]);
+        let described = |taken: &[String]| {
+            describe_segments(centroids.view(), centroids.view(), &shares, components, taken)
+        };
+        let all = described(&[]);
         all.iter().for_each(|one| sane(one, components));
         let names: HashSet<&str> = all.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names.len(), 12, "{names:?}");
-        assert_eq!(describe_segments(centroids.view(), &shares, components, &[]), all);
+        assert_eq!(described(&[]), all);
         let taken: Vec<String> = all.iter().map(|one| one.name.clone()).collect();
-        let others = describe_segments(centroids.view(), &shares, components, &taken);
+        let others = described(&taken);
         others.iter().for_each(|one| sane(one, components));
         assert!(others.iter().all(|one| !taken.contains(&one.name)), "{others:?}");
+    }
+}
+
+/// Describes `centroids` of equal shares, which are their own raw means.
+fn described(centroids: &Array2<f32>, components: &[FeatureComponent]) -> Vec<SegmentDescription> {
+    let shares = vec![f64::NAN; centroids.nrows()];
+    let all = describe_segments(centroids.view(), centroids.view(), &shares, components, &[]);
+    all.iter().for_each(|one| sane(one, components));
+    all
+}
+
+#[test]
+fn only_who_spends_is_a_spender() {
+    let components = FeatureSchema::current().components();
+    let rows: [Scores; 1] = [&[("behavior.money.90d", 1.4), ("behavior.mean_basket", 1.4)]];
+    let centroids = centroids(&rows);
+    for (mean, expected) in [(35.0, "big spenders"), (0.0, "everyday shoppers"), (-2.0, "everyday shoppers")]
+    {
+        // Where most give back more than they keep, nothing at all is far above the mean.
+        let raw = Array2::from_elem(centroids.dim(), mean);
+        let all = describe_segments(centroids.view(), raw.view(), &[1.0], components, &[]);
+        assert_eq!(all[0].name, expected, "{mean} spent");
+    }
+    // Nor does one of two spend more than the other, if both spend nothing.
+    let pair = concatenate(Axis(0), &[centroids.view(), (&centroids * 0.5).view()]).expect("one width");
+    let all = describe_segments(pair.view(), (&pair * 0.0).view(), &[0.5, 0.5], components, &[]);
+    let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["everyday shoppers", "everyday shoppers, spending less"]);
+}
+
+#[test]
+fn many_segments_of_few_kinds_have_different_names_without_a_number() {
+    let components = FeatureSchema::current().components();
+    for seed in 0..20 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let kinds =
+            Array2::from_shape_simple_fn((3, components.len()), || random.random_range(-1.5..1.5_f32));
+        // Equal centroids, and such that hardly differ.
+        let centroids = Array2::from_shape_fn((60, components.len()), |(row, column)| {
+            kinds[[row % 3, column]] + (row / 30) as f32 * 0.15
+        });
+        let all = described(&centroids, components);
+        let names: HashSet<&str> = all.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names.len(), 60, "{names:?}");
     }
 }
 
@@ -257,21 +317,20 @@ fn twelve_segments_have_twelve_names_and_always_the_same() {
 fn no_schema_and_no_number_is_too_strange() {
     let components = FeatureSchema::current().components();
     let width = components.len();
-    assert_eq!(describe_segments(Array2::zeros((0, width)).view(), &[], components, &[]), []);
+    assert_eq!(described(&Array2::zeros((0, width)), components), []);
     let nan = Array2::from_elem((2, width), f32::NAN);
-    let names: Vec<String> =
-        describe_segments(nan.view(), &[f64::NAN], components, &[]).into_iter().map(|one| one.name).collect();
-    assert_eq!(names, ["everyday shoppers", "everyday shoppers 2"]);
+    let names: Vec<String> = described(&nan, components).into_iter().map(|one| one.name).collect();
+    assert_eq!(names, ["everyday shoppers", "everyday shoppers, group b"]);
     for value in [f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN] {
-        let all = describe_segments(Array2::from_elem((3, width), value).view(), &[], components, &[]);
-        all.iter().for_each(|one| sane(one, components));
+        described(&Array2::from_elem((3, width), value), components);
     }
-    // Rows that are narrower or wider than the schema, and a schema of another world.
+    // Rows that are narrower or wider than the schema, raw means that are missing, and a schema of another world.
     for columns in [0, 1, width + 3] {
-        let all =
-            describe_segments(Array2::from_elem((2, columns), 1.0).view(), &[0.5, 0.5], components, &[]);
-        all.iter().for_each(|one| sane(one, components));
+        described(&Array2::from_elem((2, columns), 1.0), components);
     }
+    let rows = Array2::from_elem((2, width), 1.0);
+    let all = describe_segments(rows.view(), Array2::zeros((0, 0)).view(), &[], components, &[]);
+    all.iter().for_each(|one| sane(one, components));
     let strange = [FeatureComponent {
         facet: None,
         name: "altitude".into(),
@@ -280,7 +339,7 @@ fn no_schema_and_no_number_is_too_strange() {
         dimension: Dimension::Basic,
         memory: portrait_profile::FeatureMemory::Weeks,
     }];
-    let all = describe_segments(Array2::from_elem((1, 1), 2.0).view(), &[1.0], &strange, &[]);
+    let all = described(&Array2::from_elem((1, 1), 2.0), &strange);
     assert_eq!(all[0].name, "everyday shoppers");
     assert_eq!(all[0].description, "Far more metres above the sea (+2.0) than the average shopper.");
 }

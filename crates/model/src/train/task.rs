@@ -11,7 +11,11 @@ use std::sync::Arc;
 pub(crate) struct TrainingTask {
     pub(crate) sample: TrainingSample,
     pub(crate) served: Option<Arc<Model>>,
+    /// Last model with segments: the served one, or one before it.
+    pub(crate) segmented: Option<Arc<Model>>,
     pub(crate) version: ModelVersion,
+    /// Least number of users to publish a model for.
+    pub(crate) users_min: usize,
     /// First unused segment id.
     pub(crate) next_segment: SegmentId,
     pub(crate) count: SegmentCount,

@@ -62,6 +62,19 @@ fn a_complete_model_is_assembled() {
 }
 
 #[test]
+fn a_model_without_segments_is_assembled_unless_its_trainer_found_some() {
+    let model = testing::without_segments(ModelVersion::FIRST, [1, 2], Timestamp::EPOCH);
+    let manifest = ModelManifest { version: 1, ..Default::default() };
+    let mut whole = Whole { manifest, parts: BTreeMap::new() }.with("segments", model.encode());
+    assert_eq!(whole.assembled(), Ok(model.clone()));
+    let former = testing::by_views(ModelVersion::FIRST, [1, 2], Timestamp::EPOCH);
+    let carried = whole.clone().with("former_segments", former.encode());
+    assert_eq!(carried.assembled(), Ok(model), "no node reads the former segments");
+    whole.manifest.segments = 2;
+    assert_eq!(whole.assembled(), Err(InvalidManifest::LostSegments { manifest: 2 }));
+}
+
+#[test]
 fn the_name_of_a_part_is_its_hash_in_sixteen_bytes() {
     let name = PartName::of(b"bytes");
     assert_eq!(name_to_wire(name), name.get().to_be_bytes());

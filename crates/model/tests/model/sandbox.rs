@@ -11,8 +11,8 @@ use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::model_service_server::{ModelService as Handlers, ModelServiceServer};
 use portrait_proto::v1::train_model_response::Kind;
 use portrait_proto::v1::{
-    ErrorReason, ListModelsRequest, ListModelsResponse, ModelManifest, ModelPart, TrainModelRequest,
-    TrainOutcome,
+    ErrorReason, FeatureVector, ListModelsRequest, ListModelsResponse, ModelManifest, ModelPart,
+    TrainModelRequest, TrainOutcome,
 };
 use portrait_runtime::config::DurationSetting;
 use portrait_runtime::telemetry::Instruments;
@@ -202,7 +202,7 @@ impl Sandbox {
     pub(super) async fn assign(&self, manifest: &ModelManifest) {
         let model = self.model(manifest).await;
         self.features.change(|vector| {
-            vector.segment_id = model.assign(&vector.values, None).segment_id.to_string();
+            vector.segment_id = segment_of(&model, vector);
         });
     }
 
@@ -292,6 +292,11 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// Id of the segment that a model assigns to a vector; empty if it has none.
+pub(super) fn segment_of(model: &Model, vector: &FeatureVector) -> String {
+    model.assign(&vector.values, None).map_or_else(String::new, |assigned| assigned.segment_id.to_string())
 }
 
 pub(super) fn reason(status: &Status) -> ErrorReason {

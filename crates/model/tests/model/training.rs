@@ -1,7 +1,7 @@
 //! Trainings: failures, the number of segments, the identity of segments across models, and the predictors.
 
 use super::features::{set, user, users, users_with_histories};
-use super::sandbox::{Sandbox, config, kinds, reason};
+use super::sandbox::{Sandbox, config, kinds, reason, segment_of};
 use portrait_learning::segmentation::Origin;
 use portrait_model::Config;
 use portrait_profile::SegmentId;
@@ -13,13 +13,13 @@ use tonic::Code;
 const CHOSEN: TrainModelRequest = TrainModelRequest { segments: 0, choose_segments: true, force: false };
 
 #[tokio::test]
-async fn too_few_users_are_an_outcome_with_the_required_number() {
+async fn nothing_is_learned_from_less_than_two_users() {
     let sandbox = Sandbox::running(config()).await;
-    for (there, published) in [(0, false), (59, false), (60, true)] {
+    for (there, published) in [(0, false), (1, false), (2, true)] {
         sandbox.features.send(users(there, 3));
         let outcome = sandbox.train(TrainModelRequest::default()).await.expect("an outcome");
         assert_eq!(outcome.published, published, "{there} users");
-        let expected = format!("{there} users found, 60 needed");
+        let expected = format!("{there} users found, 2 needed");
         assert_eq!(outcome.refusal.contains(&expected), !published, "{}", outcome.refusal);
     }
     assert_eq!(sandbox.versions().await, [1]);
@@ -107,9 +107,7 @@ async fn new_users_get_a_new_id_and_ids_of_retired_segments_are_never_reused() {
     let mut vectors = users(180, 3);
     let first = sandbox.list().await.models.remove(0);
     let model = sandbox.model(&first).await;
-    vectors
-        .iter_mut()
-        .for_each(|one| one.segment_id = model.assign(&one.values, None).segment_id.to_string());
+    vectors.iter_mut().for_each(|one| one.segment_id = segment_of(&model, one));
     vectors.extend((1000..1060).map(segment_of_others));
     sandbox.features.send(vectors.clone());
     let four = sandbox.published(CHOSEN).await;
@@ -123,8 +121,8 @@ async fn new_users_get_a_new_id_and_ids_of_retired_segments_are_never_reused() {
     vectors.extend((1000..1060).map(segment_of_others));
     sandbox.features.send(vectors);
     sandbox.features.change(|vector| {
-        let known = model.assign(&vector.values, None).segment_id.to_string();
-        vector.segment_id = if vector.user_id.len() == 5 { String::new() } else { known };
+        vector.segment_id =
+            if vector.user_id.len() == 5 { String::new() } else { segment_of(&model, vector) };
     });
     let again = sandbox.published(CHOSEN).await;
     assert_eq!(ids(&again).await.0, [1, 2, 3, 5]);

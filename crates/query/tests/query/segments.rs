@@ -3,7 +3,7 @@
 
 use super::fixture::{NEW_YEAR, QueryFixture, config};
 use super::reader::{Reader, from, reason};
-use portrait_learning::testing::by_views;
+use portrait_learning::testing::{by_views, without_segments};
 use portrait_profile::{ModelVersion, Timestamp};
 use portrait_proto::v1::{
     ErrorReason, ExplainSegmentRequest, ExportSegmentRequest, GetProfileRequest, GetSegmentRequest,
@@ -48,6 +48,30 @@ async fn without_a_model_there_are_no_segments() {
     ];
     for status in refused {
         assert_eq!((status.code(), reason(&status)), (Code::FailedPrecondition, ErrorReason::NoModel));
+    }
+}
+
+#[tokio::test]
+async fn a_model_without_segments_lists_none_and_says_where_the_reason_is() {
+    let fixture = with_users().await;
+    let model = without_segments(ModelVersion::FIRST, [1, 2], Timestamp::from_millis(NEW_YEAR));
+    fixture.model.send_replace(Some(Arc::new(model)));
+    let mut client = fixture.client();
+    let listed = client.list_segments(ListSegmentsRequest {}).await.expect("a response").into_inner();
+    assert_eq!((listed.model_version, listed.segments, listed.assigned_users), (1, Vec::new(), 0));
+    assert_eq!(listed.retired_users, 7, "the sweep has not taken their segments yet");
+    let retired: Vec<(&str, usize)> =
+        listed.retired.iter().map(|one| (one.segment_id.as_str(), one.to_segment_ids.len())).collect();
+    assert_eq!(retired, [("s1", 0), ("s2", 0)]);
+    let explain = ExplainSegmentRequest { user_id: "a".to_owned(), ..Default::default() };
+    let refused = [
+        client.get_segment(GetSegmentRequest { segment_id: "s1".to_owned() }).await.expect_err("none"),
+        client.explain_segment(explain).await.expect_err("none"),
+        client.export_segment(ExportSegmentRequest { segment_id: "s1".to_owned() }).await.expect_err("none"),
+    ];
+    for status in refused {
+        assert_eq!((status.code(), reason(&status)), (Code::FailedPrecondition, ErrorReason::NotTrained));
+        assert!(status.message().contains("ModelManifest.shortfalls"), "{}", status.message());
     }
 }
 

@@ -5,7 +5,7 @@ use super::assign::squared_distances;
 use super::check;
 use super::pass::{ClusterSums, PreparedCentroids};
 use crate::error::Error;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis};
 
 /// Result of a search: a partition of the rows.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +14,7 @@ pub struct KMeansFit {
     pub centroids: Array2<f32>,
     /// Index of the nearest centroid by row.
     pub labels: Vec<u32>,
-    /// Number of rows by centroid; 0 is possible with fewer distinct rows than centroids.
+    /// Number of rows by centroid; 0 is possible with fewer distinct rows than centroids, see [`Self::without_empty`].
     pub sizes: Vec<usize>,
     /// Sum of the squared distances of the rows to their centroids.
     pub inertia: f64,
@@ -24,6 +24,27 @@ pub struct KMeansFit {
 
 /// Label before the first pass.
 const UNLABELLED: u32 = u32::MAX;
+
+impl KMeansFit {
+    /// Drops the centroids without rows; the others keep their order, and labels follow them.
+    #[must_use]
+    pub fn without_empty(self) -> Self {
+        let kept: Vec<usize> = (0..self.sizes.len()).filter(|centroid| self.sizes[*centroid] > 0).collect();
+        if kept.len() == self.sizes.len() {
+            return self;
+        }
+        let mut new_labels = vec![UNLABELLED; self.sizes.len()];
+        for (label, centroid) in (0_u32..).zip(&kept) {
+            new_labels[*centroid] = label;
+        }
+        Self {
+            centroids: self.centroids.select(Axis(0), &kept),
+            labels: self.labels.iter().map(|label| new_labels[*label as usize]).collect(),
+            sizes: kept.iter().map(|centroid| self.sizes[*centroid]).collect(),
+            ..self
+        }
+    }
+}
 
 /// Moves the centroids of `start` (`k x d`) to the means of their nearest rows (`n x d`), until no label changes, or the sum of their
 /// squared shifts is at most `tolerance` times the mean variance of the columns, or `max_iterations` passes are done. Centroids

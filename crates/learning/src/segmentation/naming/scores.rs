@@ -22,7 +22,10 @@ pub struct Defining {
 /// Centroid with the components of its schema.
 pub(super) struct CentroidScores<'a> {
     pub(super) components: &'a [FeatureComponent],
+    /// Z-scores.
     pub(super) row: ArrayView1<'a, f32>,
+    /// Means in the units of the components.
+    pub(super) raw: ArrayView1<'a, f32>,
 }
 
 impl CentroidScores<'_> {
@@ -34,6 +37,14 @@ impl CentroidScores<'_> {
     /// Z-score of a component by name; `None` if the schema lacks it.
     pub(super) fn z(&self, name: &str) -> Option<f32> {
         self.components.iter().position(|component| component.name == name).map(|index| self.at(index))
+    }
+
+    /// Returns true if the mean of the first of several names that the schema has is above 0.
+    pub(super) fn is_positive(&self, names: &[&str]) -> bool {
+        let index = names
+            .iter()
+            .find_map(|name| self.components.iter().position(|component| component.name == *name));
+        index.and_then(|index| self.raw.get(index)).is_some_and(|mean| *mean > 0.0)
     }
 
     /// Z-score of the first of several names that the schema has.

@@ -3,7 +3,7 @@
 use super::scores::{CentroidScores, Z_MIN};
 
 /// Longest name, in characters.
-const NAME_MAX_CHARACTERS: usize = 48;
+pub(super) const NAME_MAX_CHARACTERS: usize = 48;
 
 /// Z-score from which on an adjective is used by default.
 const STRONG: f32 = 0.5;
@@ -16,6 +16,9 @@ const PURCHASE_LEAD: f32 = 0.3;
 
 /// Number of adjectives used by default.
 const ADJECTIVES_DEFAULT: usize = 2;
+
+/// Money spent, net of refunds.
+const MONEY: [&str; 2] = ["behavior.money.90d", "behavior.money.7d"];
 
 const BUYERS: &str = "buyers";
 /// Users with so little activity that their preferences and spending are not described.
@@ -159,11 +162,12 @@ fn noun(scores: &CentroidScores) -> (&'static str, &'static [Aspect]) {
     let action = strongest_action(scores);
     let z = action.map_or(0.0, |(_, z)| z);
     let visits = visits(scores).unwrap_or(0.0);
-    let money = scores.first(&["behavior.money.90d", "behavior.money.7d"]).unwrap_or(0.0);
+    let money = scores.first(&MONEY).unwrap_or(0.0);
     let price = scores.z("preference.price_level").unwrap_or(0.0);
     let tenure = scores.z("behavior.tenure").unwrap_or(0.0);
     // From the most telling branch to the least: each is reached only where those before it say nothing.
-    if money >= BIG_MONEY && money >= z {
+    // Where most give everything back, spending nothing at all is far above the mean.
+    if money >= BIG_MONEY && money >= z && scores.is_positive(&MONEY) {
         ("big spenders", &[Aspect::Money])
     } else if action.is_some_and(|(word, _)| word == BUYERS) && price <= -STRONG {
         ("bargain hunters", &[Aspect::Money])
@@ -247,7 +251,8 @@ fn depth(scores: &CentroidScores) -> Option<Adjective> {
 }
 
 fn money(scores: &CentroidScores) -> Option<Adjective> {
-    let spent = scores.first(&["behavior.money.90d", "behavior.money.7d", "behavior.mean_basket"]);
+    let spending = ["behavior.money.90d", "behavior.money.7d", "behavior.mean_basket"];
+    let spent = scores.first(&spending).filter(|_| scores.is_positive(&spending));
     let level = either("upmarket", "thrifty", Aspect::Money, scores.z("preference.price_level"));
     stronger(strong("big-spending", Aspect::Money, spent), level)
 }
