@@ -1,14 +1,18 @@
 //! What events of a shop mean, over gRPC: orders that are sent again, refunds, what was given back, and what cannot be bought.
 
-use super::segments::{node, train};
+use super::segments::{import_into, node, train};
 use portrait_client::RoleRouter;
+use portrait_profile::{ORDER_LINES_MAX, ORDERS_MAX};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{
-    Action, Event, GetProfileRequest, Item, ItemState, Profile, RecommendRequest, TrackRequest,
+    Action, BatchGetProfilesRequest, Event, GetProfileRequest, Item, ItemState, Profile, RecommendRequest, TrackRequest,
     TrainModelRequest, UpsertItemsRequest,
 };
-use portrait_tests::{connect, wait_until};
+use portrait_tests::logs::prepared;
+use portrait_tests::{Log, census, connect, python, repository, wait_until};
+use std::collections::BTreeMap;
+use std::process::Command;
 
 /// 2026-01-01T10:00:00Z.
 const BEGIN_S: i64 = 1_767_261_600;
@@ -135,5 +139,53 @@ async fn what_was_given_back_or_cannot_be_bought_is_not_recommended() {
         let popular = recommended(&channel, of("nobody")).await;
         assert_eq!(popular.contains(&"kept".to_owned()), available, "{popular:?}");
     }
+    node.stop().await.expect("the node stops");
+}
+
+/// Net money, orders and lines of a customer.
+type Money = (f64, u64, u64);
+
+/// Counts the money of invoices in Python.
+fn independent_money(log: &Log) -> BTreeMap<String, Money> {
+    let script = repository().join("tests/clients/independent_money.py");
+    let output = Command::new(python()).arg(script).arg(log.path()).output().expect("python runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("a count")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_of_invoices_equals_an_independent_count() {
+    check_money(&prepared::ONLINE_RETAIL).await;
+}
+
+/// Checks the money of every customer of a log of invoices: to a cent for those within the bounds of a profile, and within what was
+/// sent for all.
+pub(super) async fn check_money(log: &Log) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let node = node(folder.path(), |model| model.automatic = false).await;
+    let url = node.grpc_url();
+    import_into(&url, log).await;
+    let channel = connect(&url).await;
+    let expected = independent_money(log);
+    let user_ids: Vec<String> = census(channel.clone()).await.into_keys().collect();
+    assert_eq!(user_ids.len(), expected.len());
+    let mut within = 0;
+    for page in user_ids.chunks(500) {
+        let request = BatchGetProfilesRequest { user_ids: page.to_vec(), ..Default::default() };
+        let response = QueryServiceClient::new(channel.clone()).batch_get_profiles(request).await;
+        for profile in response.expect("profiles").into_inner().profiles {
+            let rfm = profile.behavior.and_then(|behavior| behavior.rfm).unwrap_or_default();
+            let (money, orders, lines) = expected[&profile.user_id];
+            let user = &profile.user_id;
+            assert!(rfm.money_total >= 0.0, "{user}: {}", rfm.money_total);
+            let is_within = orders <= ORDERS_MAX as u64 && lines <= ORDER_LINES_MAX as u64;
+            if is_within && rfm.untracked_lines == 0 {
+                assert!((rfm.money_total - money).abs() < 0.01, "{user}: {}, counted {money}", rfm.money_total);
+                assert_eq!(rfm.orders_total, orders, "{user}");
+                within += 1;
+            }
+        }
+    }
+    assert!(within * 2 > expected.len(), "{within} of {} customers are within the bounds", expected.len());
     node.stop().await.expect("the node stops");
 }

@@ -1,7 +1,7 @@
 //! Tests on real logs of shops, which the repository does not contain: `PORTRAIT_DATA=FOLDER make test-logs` runs them. Each has its
 //! equivalent on prepared logs in the module that it calls.
 
-use super::{bad_input, crash, import, recommend, roles, segments, subscribers};
+use super::{bad_input, commerce, crash, import, recommend, roles, segments, subscribers};
 use portrait_tests::logs::real;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -12,6 +12,11 @@ async fn small_real_logs_import_with_the_numbers_of_an_independent_count_and_the
 #[tokio::test(flavor = "multi_thread")]
 async fn large_real_logs_import_with_the_numbers_of_an_independent_count_and_the_documents() {
     import::check_with_documents(real::ALL.into_iter().filter(|log| log.read >= 100_000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_of_real_invoices_equals_an_independent_count() {
+    commerce::check_money(&real::ONLINE_RETAIL).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
