@@ -27,7 +27,8 @@ const ROLES: [(&str, AccessRole); 29] = [
     ("ModelService/GetModel", AccessRole::Read),
     ("ModelService/ListModels", AccessRole::Read),
     ("ModelService/TrainModel", AccessRole::Admin),
-    ("ModelService/CheckDrift", AccessRole::Read),
+    // A check counts towards the retraining that drift triggers.
+    ("ModelService/CheckDrift", AccessRole::Admin),
     ("ModelService/ActivateModel", AccessRole::Admin),
     ("QueryService/GetProfile", AccessRole::Read),
     ("QueryService/BatchGetProfiles", AccessRole::Read),

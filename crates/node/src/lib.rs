@@ -26,4 +26,5 @@ pub use config::{Config, NodeRole, ProfilesConfig, open_store};
 pub use models::{ModelFollower, ModelStatus};
 pub use node::Node;
 pub use serve::serve;
+pub use portrait_store_embedded::readable_by_others;
 pub use store::StoreConfig;

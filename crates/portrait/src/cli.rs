@@ -9,6 +9,7 @@ use crate::{
     token, train, watch,
 };
 use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
@@ -68,6 +69,8 @@ enum Command {
 /// Parses the arguments of this process and runs their command.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // Stores, reports and rejected rows have data of users: no file is for other users of the machine.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     closed_pipe::notice();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -86,13 +86,35 @@ impl Sources {
     }
 }
 
+/// Returns the key that a variable was meant for: its name is that of the key's variable but for underscores and case.
+fn misspelt(name: &str, known: &[String]) -> Option<String> {
+    let is_program = name.get(..PREFIX.len() - 2)?.eq_ignore_ascii_case(&PREFIX[..PREFIX.len() - 2]);
+    if !is_program || name.starts_with(PREFIX) {
+        return None;
+    }
+    let letters = |text: &str| text.replace(['_', '.'], "").to_ascii_uppercase();
+    // Kubernetes sets variables such as PORTRAIT_QUERY_PORT for its services: only those of a key are refused.
+    known.iter().find(|key| letters(&variable_of(key)) == letters(name)).cloned()
+}
+
+/// Returns the name of the environment variable of a key.
+fn variable_of(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
+}
+
 /// Reads a configuration. Keys that no source sets have their default.
 ///
 /// # Errors
 /// [`ConfigError::File`] or [`ConfigError::Syntax`] for an unreadable file, [`ConfigError::UnknownKey`] for an unknown key,
-/// [`ConfigError::Value`] for a value of another type.
+/// [`ConfigError::Value`] for a value of another type, [`ConfigError::Variable`] for an environment variable that would be passed over.
 pub fn load<T: Serialize + DeserializeOwned + Default>(sources: &Sources) -> Result<T, ConfigError> {
     let layers = sources.layers()?;
+    let known = diagnosis::keys(&T::default());
+    for (name, _) in &sources.environment {
+        if let Some(key) = misspelt(name, &known) {
+            return Err(ConfigError::Variable { name: name.clone(), known: variable_of(&key) });
+        }
+    }
     // Defaults are serialised into the lowest layer, so a partial section keeps the other defaults.
     let mut figment = Figment::from(Serialized::defaults(T::default()));
     for layer in &layers {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::io::IsTerminal;
 use trace::{Tracer, Tracing};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -39,6 +40,14 @@ pub enum LogFormat {
 /// Failure to start logging or metrics.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
+    /// A part of the filter is neither a level nor a directive.
+    #[error("log.filter {filter:?}: {part:?} is no level: write error, warn, info, debug, trace or off, or MODULE=LEVEL")]
+    Level {
+        /// Filter as configured.
+        filter: String,
+        /// Part without a meaning.
+        part: String,
+    },
     /// The filter cannot be parsed.
     #[error("log.filter {filter:?} is not a filter: write it as `info` or `info,portrait_store=debug`")]
     Filter {
@@ -69,6 +78,10 @@ impl Default for LogConfig {
 pub fn init_logging(config: &LogConfig) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&config.filter)
         .map_err(|source| TelemetryError::Filter { filter: config.filter.clone(), source })?;
+    // A misspelt level would be taken for the name of a module, and nothing would be logged.
+    if let Some(part) = config.filter.split(',').map(str::trim).find(|part| !is_directive(part)) {
+        return Err(TelemetryError::Level { filter: config.filter.clone(), part: part.to_owned() });
+    }
     let registry = tracing_subscriber::registry().with(filter);
     let format = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
@@ -79,6 +92,11 @@ pub fn init_logging(config: &LogConfig) -> Result<(), TelemetryError> {
         LogFormat::Json => registry.with(format.json()).try_init(),
     };
     installed.map_err(TelemetryError::Twice)
+}
+
+/// Returns whether a part of a filter is a level, or names what it filters and the level.
+fn is_directive(part: &str) -> bool {
+    part.is_empty() || part.contains('=') || part.parse::<LevelFilter>().is_ok()
 }
 
 /// Metrics and traces of a process; cheap to clone.
@@ -172,5 +190,10 @@ mod tests {
         let error = init_logging(&config).expect_err("no filter").to_string();
         assert!(error.contains("log.filter \"info,=x=\""), "{error}");
         assert!(error.contains("portrait_store=debug"), "{error}");
+        for (filter, part) in [("debg", "debg"), ("info,portrait_store", "portrait_store")] {
+            let config = LogConfig { filter: filter.to_owned(), ..LogConfig::default() };
+            let error = init_logging(&config).expect_err("no level").to_string();
+            assert!(error.contains(&format!("{part:?} is no level")), "{error}");
+        }
     }
 }

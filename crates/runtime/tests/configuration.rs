@@ -201,3 +201,21 @@ fn a_dump_reads_back_as_the_same_configuration() {
         assert_eq!(dump(&read).expect("it has a form"), dumped);
     }
 }
+
+#[test]
+fn a_variable_of_a_key_in_another_spelling_is_refused_with_the_right_name() {
+    for name in ["PORTRAIT_SERVER_MAX_CALLS", "portrait__server__max_calls", "PORTRAIT__SERVER__MAX_CALLS_"] {
+        let read = load::<Config>(&sources(None, &[(name, "9")], &[]));
+        match name.strip_prefix("PORTRAIT__") {
+            // With the prefix it is an unknown key, as before.
+            Some(_) => assert!(matches!(read, Err(ConfigError::UnknownKey { .. })), "{name}"),
+            None => {
+                let message = read.expect_err("it would be passed over").to_string();
+                assert!(message.contains(name) && message.contains("PORTRAIT__SERVER__MAX_CALLS"), "{message}");
+            }
+        }
+    }
+    // Variables of Kubernetes and of scripts are not of a key.
+    let others = [("PORTRAIT_QUERY_PORT", "tcp://10.0.0.1:50051"), ("PORTRAIT_TOKEN", "t"), ("PORTRAITS", "1"), ("P", "1")];
+    assert_eq!(load::<Config>(&sources(None, &others, &[])).expect("nothing is set"), Config::default());
+}

@@ -3,7 +3,9 @@
 
 use portrait_profile::{PartitionCount, PseudonymKey, TimeDelta};
 use portrait_store::{Error, Layout, Result};
+use std::fs::DirBuilder;
 use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 /// Format of everything in the directory.
@@ -23,7 +25,10 @@ pub(super) fn open(
     partitions: Option<PartitionCount>,
     dedup_window: TimeDelta,
 ) -> Result<Layout> {
-    std::fs::create_dir_all(directory).map_err(Error::unavailable)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(Error::unavailable)?;
+    if let Some(problem) = readable_by_others(directory) {
+        tracing::warn!("{problem}");
+    }
     let file = directory.join(FILE);
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
@@ -64,6 +69,16 @@ pub(super) fn open(
         write_whole(directory, &text).map_err(Error::unavailable)?;
     }
     Ok(stored)
+}
+
+/// Returns the problem and its remedy if other users of the machine can read the directory of a store.
+pub fn readable_by_others(directory: &Path) -> Option<String> {
+    let mode = std::fs::metadata(directory).ok()?.permissions().mode() & 0o777;
+    // With a private directory the modes of the files in it do not matter.
+    (mode & 0o077 != 0).then(|| {
+        let directory = directory.display();
+        format!("{directory} has mode {mode:o}, so that others can read the data of users: chmod 700 {directory}")
+    })
 }
 
 /// Returns the text of a file of the previous format in the current one.

@@ -19,4 +19,5 @@ mod tuning;
 mod writer;
 
 pub use disk_space::FreeBytes;
+pub use format::readable_by_others;
 pub use store::{Embedded, EmbeddedOptions};

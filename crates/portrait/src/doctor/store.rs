@@ -3,7 +3,7 @@
 
 use super::finding::Finding;
 use portrait_client::text::words;
-use portrait_node::{self as node, Config};
+use portrait_node::{self as node, Config, readable_by_others};
 use portrait_profile::Timestamp;
 
 /// Multiple of `store.reserve` below which free space is a warning.
@@ -33,6 +33,10 @@ fn embedded(config: &Config, directory: &std::path::Path) -> Finding {
             Finding::failed("store", detail, "free disk space: events are refused below store.reserve")
         }
         free if free < RESERVES * reserve_bytes => Finding::warning("store", detail, "free disk space soon"),
+        _ if readable_by_others(directory).is_some() => {
+            let remedy = format!("chmod 700 {name}: others can read the data of users");
+            Finding::warning("store", detail, remedy)
+        }
         _ => Finding::ok("store", detail),
     }
 }

@@ -28,6 +28,25 @@ pub(super) fn describe_error(
     unknown(&path, siblings, layers, &defaults)
 }
 
+/// Returns every key of a configuration, such as `server.listen`.
+pub(super) fn keys(defaults: &impl Serialize) -> Vec<String> {
+    let defaults = Value::serialize(defaults).ok().and_then(Value::into_dict).unwrap_or_default();
+    let mut keys = Vec::new();
+    leaves(&defaults, &mut Vec::new(), &mut keys);
+    keys
+}
+
+fn leaves<'a>(values: &'a Dict, parents: &mut Vec<&'a str>, keys: &mut Vec<String>) {
+    for (key, value) in values {
+        parents.push(key);
+        match value {
+            Value::Dict(_, inner) if !inner.is_empty() => leaves(inner, parents, keys),
+            _ => keys.push(parents.join(".")),
+        }
+        parents.pop();
+    }
+}
+
 /// Returns the error for an unknown key, with a similar known key if there is one.
 pub(super) fn unknown(
     path: &[String],

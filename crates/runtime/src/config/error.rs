@@ -33,6 +33,14 @@ pub enum ConfigError {
         /// Similar known key, or the command that lists all keys.
         remedy: String,
     },
+    /// The environment variable is that of a key but for underscores and case.
+    #[error("the environment variable {name} sets nothing: its name is {known}")]
+    Variable {
+        /// Name as given.
+        name: String,
+        /// Name of the variable of the key.
+        known: String,
+    },
     /// The value has the wrong type.
     #[error("{origin} sets {key}: {problem}")]
     Value {
