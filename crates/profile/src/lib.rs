@@ -43,7 +43,10 @@ pub use decay::{Decayed, HALF_LIVES};
 pub use erasure::{ErasureLedger, Tombstone};
 pub use features::{Dimension, Facet, FeatureComponent, FeatureMemory, FeatureSchema};
 pub use fingerprint::Fingerprint;
-pub use id::{ID_MAX_BYTES, ItemId, OrderId, RecordId, TextError, UserId, check_id, check_text};
+pub use id::{
+    ID_MAX_BYTES, ItemId, OrderId, RecordId, TextError, UserId, check_id, check_new_id, check_text,
+    is_invisible,
+};
 pub use ledger::PartitionLedger;
 pub use preference::{BRANDS_MAX, CATEGORIES_MAX, PRICE_BANDS_MAX, RECENT_ITEMS_MAX, RecentItem};
 pub use profile::{Applied, PROFILE_MAX_BYTES, Profile};
