@@ -1,5 +1,5 @@
 //! Keys of the policies `hash` and `encrypt`, from the file `ingest.trait_keys_file`: one line for each version, with its number
-//! and 64 hexadecimal digits. The highest version writes; lower ones stay for whoever reads older values. A new line is in effect
+//! and 64 hexadecimal digits. The highest version writes; lower ones stay for readers of older values. A new line is in effect
 //! without a restart. Keys and values are never logged.
 
 use base64::Engine as _;
