@@ -1,14 +1,16 @@
 //! Configuration section `[ingest]` and its validation.
 
 use crate::money::Money;
-use crate::policy::{TraitPolicies, TraitPolicy};
+use crate::policy::TraitPolicy;
 use crate::shop_time::ShopTime;
 use crate::strength::Strengths;
+use crate::trait_policies::TraitRules;
 use portrait_profile::{CUSTOM_ACTIONS_MAX, CustomAction, TimeDelta};
 use portrait_runtime::config::{ByteSize, DurationSetting, InvalidValue};
 use portrait_store::AckLevel;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Keys of the configuration section `[ingest]`.
@@ -37,6 +39,8 @@ pub struct Config {
     pub occurred_at_min: String,
     /// Time zone of the shop, an IANA name: hours and weekdays of profiles are in it.
     pub time_zone: String,
+    /// Removal of spaces around ids. Without it such an id is refused: it is mostly a mistake, which trimming hides.
+    pub trim_ids: bool,
     /// Base currency, an ISO 4217 code. A price without a currency is in it.
     pub currency: String,
     /// Value of one unit of another currency in `currency`. A price in a currency without a rate is refused.
@@ -46,10 +50,17 @@ pub struct Config {
     /// Strength of actions as evidence of interest, -10 to 10, where the shop's differ from the common ones. It holds for events from
     /// now on: each carries its strength.
     pub strength: BTreeMap<String, f32>,
-    /// Policy of each trait, applied before it is written anywhere: `keep`, `drop`, or `band:10` for the band of a number.
+    /// Policy of each trait, applied before it is written anywhere: `keep`, `drop`, `band:10` for the band of a number, `hash`,
+    /// `encrypt`, `truncate` for the network of an IP address or half a postcode, `truncate:4` for four characters, `year` of a
+    /// date, `mask`, `category:TABLE`. It precedes the recognition of personal data, and holds for properties of events too.
     pub traits: BTreeMap<String, TraitPolicy>,
-    /// Policy of traits that are not in `traits`.
+    /// Policy of traits that are not in `traits` and not recognised as personal data, which are dropped.
     pub other_traits: TraitPolicy,
+    /// Tables of the policy `category:TABLE`: the class of each value. Other values become `other`.
+    pub trait_tables: BTreeMap<String, BTreeMap<String, String>>,
+    /// File of the keys of `hash` and `encrypt`: a line for each version, its number and 64 hexadecimal digits. The highest
+    /// version writes. A changed file is read within seconds.
+    pub trait_keys_file: PathBuf,
     /// Most events per second of one user; 0 is without limit. Real users stay below 50, robots do not.
     pub user_events_per_second: u32,
     /// Events that a user may send at once before that limit applies.
@@ -103,7 +114,9 @@ pub struct ValidConfig {
     pub(crate) money: Money,
     pub(crate) custom_actions: Vec<CustomAction>,
     pub(crate) strengths: Strengths,
-    pub(crate) traits: TraitPolicies,
+    pub(crate) trim_ids: bool,
+    pub(crate) trait_rules: TraitRules,
+    pub(crate) trait_keys_file: PathBuf,
     pub(crate) user_events_per_second: u32,
     pub(crate) user_burst: u32,
     pub(crate) catalogue_cache_items: usize,
@@ -124,12 +137,16 @@ impl Default for Config {
             future_skew_max: DurationSetting::from_secs(300),
             occurred_at_min: "2000-01-01T00:00:00Z".to_owned(),
             time_zone: "UTC".to_owned(),
+            trim_ids: false,
             currency: "EUR".to_owned(),
             rates: BTreeMap::new(),
             custom_actions: Vec::new(),
             strength: BTreeMap::new(),
-            traits: crate::policy::defaults(),
+            // A decade tells a model as much as a year, and identifies fewer people.
+            traits: [("age".to_owned(), TraitPolicy::Band(10))].into(),
             other_traits: TraitPolicy::Keep,
+            trait_tables: BTreeMap::new(),
+            trait_keys_file: PathBuf::new(),
             // Off: a limit would reject the import of a log without `backfill`.
             user_events_per_second: 0,
             user_burst: 500,
@@ -159,6 +176,7 @@ impl Config {
         if self.user_events_per_second > 0 && self.user_burst == 0 {
             return Err(InvalidValue::new("ingest.user_burst", "is 0", "give it at least 1"));
         }
+        let has_keys = !self.trait_keys_file.as_os_str().is_empty();
         let occurred_at_min = self.occurred_at_min.parse::<jiff::Timestamp>().map_err(|error| {
             InvalidValue::new(
                 "ingest.occurred_at_min",
@@ -180,7 +198,9 @@ impl Config {
             money: Money::new(&self.currency, &self.rates)?,
             custom_actions: custom_actions(&self.custom_actions)?,
             strengths: Strengths::new(&self.strength)?,
-            traits: TraitPolicies::new(&self.traits, self.other_traits),
+            trim_ids: self.trim_ids,
+            trait_rules: TraitRules::new(&self.traits, &self.other_traits, &self.trait_tables, has_keys)?,
+            trait_keys_file: self.trait_keys_file.clone(),
             user_events_per_second: self.user_events_per_second,
             user_burst: self.user_burst,
             // The cache needs a capacity of 1; an operator may write 0 to switch it off.

@@ -3,6 +3,7 @@
 
 use crate::append::LogAppender;
 use crate::catalogue::CatalogueCache;
+use crate::losses::LossReporter;
 use crate::metrics::Metrics;
 use crate::rate::RateLimit;
 use crate::validate::Validator;
@@ -29,6 +30,7 @@ pub(crate) struct IngestContext {
     /// Queues of all partitions into the log.
     pub(crate) log: Arc<LogAppender>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) losses: LossReporter,
     pub(crate) tracer: Tracer,
     /// Limit of requests in flight per stream.
     pub(crate) stream_requests: usize,
@@ -36,7 +38,7 @@ pub(crate) struct IngestContext {
     pub(crate) stream_wait_max: Duration,
     /// Cancelled when the service drains: streams end.
     pub(crate) closing: CancellationToken,
-    /// Readers of open streams; a drain waits for them.
+    /// Readers of open streams, and the watcher of keys; a drain waits for them.
     pub(crate) streams: TaskTracker,
 }
 

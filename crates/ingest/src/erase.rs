@@ -7,11 +7,10 @@ mod progress;
 use crate::append::{Backpressure, PendingAppend};
 use crate::context::IngestContext;
 use crate::error::Error;
-use crate::validate;
 use bytes::Bytes;
 use portrait_profile::{Body, PartitionId, Record, RecordId, Timestamp, TraceContext, UserId};
 use portrait_proto::receipt::Receipt;
-use portrait_proto::request::{self, ValidationError};
+use portrait_proto::request::ValidationError;
 use portrait_proto::time;
 use portrait_proto::token::{ConsistencyToken, TokenEntry};
 use portrait_proto::v1::{self, ErrorReason};
@@ -38,8 +37,9 @@ pub(crate) async fn erase(
     erasure: &v1::EraseRequest,
     trace: Option<TraceContext>,
 ) -> Result<LoggedErasure, Error> {
-    let user_id = request::user_id("user_id", &erasure.user_id)?;
-    let record_id = validate::record_id(&erasure.event_id)?;
+    let ids = shared.validator.ids;
+    let user_id = ids.stored_user_id(&erasure.user_id)?;
+    let record_id = ids.record_id(&erasure.event_id)?;
     let accepted_at = shared.now();
     // Event time, not wall time: in a replay of an old log, events after the erasure must begin a new profile.
     let occurred_at = shared.profile_now(accepted_at).await?;

@@ -35,8 +35,8 @@ impl IngestService for Grpc {
         let v1::TrackRequest { events, backfill } = rate::take(request, |request| request.events.len())?;
         let shared = &self.shared;
         let options = BatchOptions { backfill, ..options };
-        let result = track::enqueue(shared, track::EVENTS, events, options, |event, now| {
-            shared.validator.event(event, now)
+        let result = track::enqueue(shared, track::EVENTS, events, options, |event, now, losses| {
+            shared.validator.event(event, now, losses)
         })
         .await?
         .finish(shared)
@@ -61,8 +61,8 @@ impl IngestService for Grpc {
         let options = unary_options(&request);
         let updates = rate::take(request, |request| request.updates.len())?.updates;
         let shared = &self.shared;
-        let result = track::enqueue(shared, track::UPDATES, updates, options, |update, now| {
-            shared.validator.traits(update, now)
+        let result = track::enqueue(shared, track::UPDATES, updates, options, |update, now, losses| {
+            shared.validator.traits(update, now, losses)
         })
         .await?
         .finish(shared)
@@ -79,7 +79,7 @@ impl IngestService for Grpc {
         let options = unary_options(&request);
         let relations = rate::take(request, |request| request.relations.len())?.relations;
         let shared = &self.shared;
-        let result = track::enqueue(shared, track::RELATIONS, relations, options, |relation, now| {
+        let result = track::enqueue(shared, track::RELATIONS, relations, options, |relation, now, _| {
             shared.validator.relation(&relation, now)
         })
         .await?
@@ -97,7 +97,7 @@ impl IngestService for Grpc {
         let options = unary_options(&request);
         let outcomes = rate::take(request, |request| request.outcomes.len())?.outcomes;
         let shared = &self.shared;
-        let result = track::enqueue(shared, track::OUTCOMES, outcomes, options, |outcome, now| {
+        let result = track::enqueue(shared, track::OUTCOMES, outcomes, options, |outcome, now, _| {
             shared.validator.outcome(&outcome, now)
         })
         .await?

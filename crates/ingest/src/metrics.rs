@@ -10,6 +10,8 @@ use std::time::Duration;
 pub(crate) struct Metrics {
     accepted: Counter<u64>,
     rejected: Counter<u64>,
+    dropped: Counter<u64>,
+    truncated: Counter<u64>,
     erasure_status_reads: Counter<u64>,
     append_seconds: Histogram<f64>,
     append_records: Histogram<u64>,
@@ -28,6 +30,18 @@ impl Metrics {
                 .u64_counter("portrait_ingest_rejected")
                 .with_description("rejected items, by kind and reason")
                 .with_unit("{item}")
+                .build(),
+            dropped: meter
+                .u64_counter("portrait_ingest_dropped")
+                .with_description(
+                    "traits and properties that were not written, by kind of personal data; policy: by a drop of the shop",
+                )
+                .with_unit("{value}")
+                .build(),
+            truncated: meter
+                .u64_counter("portrait_ingest_truncated")
+                .with_description("fields of accepted events that were cut or left out, by field")
+                .with_unit("{field}")
                 .build(),
             erasure_status_reads: meter
                 .u64_counter("portrait_ingest_erasure_status_reads")
@@ -60,6 +74,16 @@ impl Metrics {
     pub(crate) fn rejected(&self, kind: &'static str, reason: ErrorReason) {
         let attributes = [KeyValue::new("kind", kind), KeyValue::new("reason", reason_name(reason))];
         self.rejected.add(1, &attributes);
+    }
+
+    /// Counts traits and properties that were not written.
+    pub(crate) fn dropped(&self, kind: &'static str, count: u64) {
+        self.dropped.add(count, &[KeyValue::new("kind", kind)]);
+    }
+
+    /// Counts fields that were cut or left out.
+    pub(crate) fn truncated(&self, field: &'static str, count: u64) {
+        self.truncated.add(count, &[KeyValue::new("field", field)]);
     }
 
     /// Counts a read of the state of an erasure.

@@ -1,14 +1,18 @@
-//! Policies on traits, applied before a trait is written anywhere. Names and contact data are dropped by default: they help no
-//! model and harm people in a leak.
+//! Policies on traits as the configuration writes them.
 
-use portrait_profile::TraitValue;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// Policy on one trait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Policy on one trait, applied before the trait is written anywhere.
+///
+/// ```
+/// use portrait_ingest::TraitPolicy;
+///
+/// assert_eq!("band:10".parse(), Ok(TraitPolicy::Band(10)));
+/// assert!("hide".parse::<TraitPolicy>().is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum TraitPolicy {
     /// Keeps the value unchanged.
@@ -17,92 +21,52 @@ pub enum TraitPolicy {
     Drop,
     /// Keeps the band of a number: 34 with a width of 10 becomes `30-39`.
     Band(u32),
+    /// Keeps the HMAC-SHA-256 under the newest key, as `h1:` and base64: equal values stay equal.
+    Hash,
+    /// Keeps the AES-256-GCM ciphertext under the newest key, as `e1:` and base64.
+    Encrypt,
+    /// Keeps the network of an IP address (/24, /48), or the first half of a postcode.
+    Truncate,
+    /// Keeps the first characters.
+    First(usize),
+    /// Keeps the year of a date.
+    Year,
+    /// Keeps both ends, as `138****1234`.
+    Mask,
+    /// Keeps the class of the value in a table of `ingest.trait_tables`.
+    Category(String),
 }
 
 /// Error for a text that is no policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no policy: write keep, drop, or band: and a width above 0, as band:10")]
+#[error(
+    "{0:?} is no policy: write keep, drop, hash, encrypt, truncate, year or mask, band: or truncate: and a number above 0, as \
+     band:10, or category: and a table of ingest.trait_tables"
+)]
 pub struct InvalidPolicy(String);
-
-/// Error for a value without a band, which must be a whole number from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is kept as a band and must be a whole number from 0")]
-pub(crate) struct NotANumber;
-
-/// Policies on all traits of a shop.
-#[derive(Clone, Debug)]
-pub(crate) struct TraitPolicies {
-    named: BTreeMap<String, TraitPolicy>,
-    other: TraitPolicy,
-}
-
-/// Returns the default policies: names and contact data are dropped, an age is kept as a band.
-pub(crate) fn defaults() -> BTreeMap<String, TraitPolicy> {
-    // Fields that identify a person, in the spellings that shops commonly send.
-    let dropped = [
-        "address",
-        "birthday",
-        "email",
-        "first_name",
-        "firstname",
-        "last_name",
-        "lastname",
-        "name",
-        "phone",
-        "street",
-        "username",
-    ];
-    let mut policies: BTreeMap<_, _> = dropped.map(|name| (name.to_owned(), TraitPolicy::Drop)).into();
-    // A decade tells a model as much as a year, and identifies fewer people.
-    policies.insert("age".to_owned(), TraitPolicy::Band(10));
-    policies
-}
-
-impl TraitPolicies {
-    /// Creates the policies. Names are compared without regard to case.
-    pub(crate) fn new(named: &BTreeMap<String, TraitPolicy>, other: TraitPolicy) -> Self {
-        Self { named: named.iter().map(|(name, policy)| (name.to_lowercase(), *policy)).collect(), other }
-    }
-
-    /// Applies the policy on a trait; `None` if it is dropped.
-    ///
-    /// # Errors
-    /// Fails if a band is required and the value is no whole number.
-    pub(crate) fn apply(&self, name: String, value: String) -> Result<Option<TraitValue>, NotANumber> {
-        // An empty value removes the trait from the profile. It passes any policy but `drop`, since it reveals nothing.
-        let policy = self.named.get(&name.to_lowercase()).copied().unwrap_or(self.other);
-        let value = match policy {
-            TraitPolicy::Drop => return Ok(None),
-            TraitPolicy::Band(width) if !value.is_empty() => band(&value, width).ok_or(NotANumber)?,
-            TraitPolicy::Keep | TraitPolicy::Band(_) => value,
-        };
-        Ok(Some(TraitValue { name: name.into(), value: value.into() }))
-    }
-}
-
-/// Returns the band of a whole number; `None` for another text or a band beyond `u32`.
-fn band(value: &str, width: u32) -> Option<String> {
-    let number: u32 = value.trim().parse().ok()?;
-    let lower = number - number % width;
-    Some(format!("{lower}-{}", lower.checked_add(width - 1)?))
-}
 
 impl FromStr for TraitPolicy {
     type Err = InvalidPolicy;
 
     fn from_str(text: &str) -> Result<Self, InvalidPolicy> {
-        match text {
-            "keep" => Ok(Self::Keep),
-            "drop" => Ok(Self::Drop),
-            _ => {
-                let width = text
-                    .strip_prefix("band:")
-                    .and_then(|width| width.parse().ok())
-                    .ok_or_else(|| InvalidPolicy(text.to_owned()))?;
-                // A width of 0 has no bands, and would divide by zero.
-                if width == 0 { Err(InvalidPolicy(text.to_owned())) } else { Ok(Self::Band(width)) }
-            }
-        }
+        // A width of 0 has no bands, and would divide by zero.
+        let policy = match text.split_once(':') {
+            None => match text {
+                "keep" => Some(Self::Keep),
+                "drop" => Some(Self::Drop),
+                "hash" => Some(Self::Hash),
+                "encrypt" => Some(Self::Encrypt),
+                "truncate" => Some(Self::Truncate),
+                "year" => Some(Self::Year),
+                "mask" => Some(Self::Mask),
+                _ => None,
+            },
+            Some(("band", width)) => width.parse().ok().filter(|width| *width > 0).map(Self::Band),
+            Some(("truncate", count)) => count.parse().ok().filter(|count| *count > 0).map(Self::First),
+            Some(("category", table)) if !table.is_empty() => Some(Self::Category(table.to_owned())),
+            Some(_) => None,
+        };
+        policy.ok_or_else(|| InvalidPolicy(text.to_owned()))
     }
 }
 
@@ -126,6 +90,13 @@ impl fmt::Display for TraitPolicy {
             Self::Keep => f.write_str("keep"),
             Self::Drop => f.write_str("drop"),
             Self::Band(width) => write!(f, "band:{width}"),
+            Self::Hash => f.write_str("hash"),
+            Self::Encrypt => f.write_str("encrypt"),
+            Self::Truncate => f.write_str("truncate"),
+            Self::First(count) => write!(f, "truncate:{count}"),
+            Self::Year => f.write_str("year"),
+            Self::Mask => f.write_str("mask"),
+            Self::Category(table) => write!(f, "category:{table}"),
         }
     }
 }
@@ -135,30 +106,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trait_is_kept_banded_or_dropped() {
-        let traits = TraitPolicies::new(&defaults(), TraitPolicy::Keep);
-        let rows = [
-            ("gender", "f", Ok(Some("f"))),
-            ("Email", "a@b.c", Ok(None)),
-            ("age", "34", Ok(Some("30-39"))),
-            ("age", "", Ok(Some(""))),
-            ("age", "old", Err(NotANumber)),
-            ("age", "4294967295", Err(NotANumber)),
-        ];
-        for (name, value, expected) in rows {
-            let applied = traits.apply(name.to_owned(), value.to_owned());
-            let applied = applied.map(|kept| kept.map(|kept| kept.value.to_string()));
-            assert_eq!(applied, expected.map(|kept| kept.map(str::to_owned)), "{name} {value}");
-        }
-    }
-
-    #[test]
     fn a_policy_is_written_as_it_is_read() {
-        for text in ["keep", "drop", "band:5"] {
+        let texts = [
+            "keep",
+            "drop",
+            "band:5",
+            "hash",
+            "encrypt",
+            "truncate",
+            "truncate:4",
+            "year",
+            "mask",
+            "category:region",
+        ];
+        for text in texts {
             assert_eq!(text.parse::<TraitPolicy>().map(|policy| policy.to_string()), Ok(text.to_owned()));
         }
-        for text in ["", "band:0", "band:", "hash"] {
-            assert!(text.parse::<TraitPolicy>().is_err(), "{text}");
+        for text in [
+            "",
+            "band:0",
+            "band:",
+            "band",
+            "truncate:0",
+            "truncate:x",
+            "category:",
+            "category",
+            "Hash",
+            "hash:1",
+        ] {
+            let refused = text.parse::<TraitPolicy>().map_err(|error| error.to_string());
+            assert!(refused.is_err_and(|message| message.contains("write keep")), "{text}");
         }
     }
 }

@@ -5,46 +5,62 @@ use crate::catalogue::CatalogueCache;
 use crate::config::ValidConfig;
 use crate::context::IngestContext;
 use crate::grpc::Grpc;
+use crate::losses::LossReporter;
 use crate::metrics::Metrics;
 use crate::rate::RateLimit;
+use crate::trait_keys::{TraitKeyWatcher, TraitKeys};
+use crate::trait_policies::TraitPolicies;
 use crate::validate::Validator;
 use portrait_proto::v1::ingest_service_server::{self, IngestServiceServer};
+use portrait_runtime::config::InvalidValue;
 use portrait_runtime::telemetry::Instruments;
 use portrait_runtime::{SharedClock, shutdown};
 use portrait_store::{IntakeStore, ProfileClock};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::codec::CompressionEncoding;
 
+/// Interval at which the file of keys is read: a rotation waits as long, as for tokens and certificates.
+const KEYS_RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Ingest service: validator, log queues and gRPC handlers.
 pub struct IngestService {
     shared: Arc<IngestContext>,
     max_request: usize,
+    /// Watcher of the keys until [`run`](Self::run) takes it; none without a file.
+    key_watcher: Mutex<Option<TraitKeyWatcher>>,
 }
 
 impl IngestService {
     /// Builds the service; no task runs yet.
+    ///
+    /// # Errors
+    /// Fails if the file of `ingest.trait_keys_file` cannot be read or is invalid.
     pub fn build(
         store: Arc<dyn IntakeStore>,
         profile_clock: ProfileClock,
         clock: SharedClock,
         instruments: Instruments,
         config: &ValidConfig,
-    ) -> Self {
+    ) -> Result<Self, InvalidValue> {
+        let (keys, watcher) = TraitKeys::follow(&config.trait_keys_file)?.unzip();
+        let traits = TraitPolicies::new(config.trait_rules.clone(), keys, Arc::new(rand::random));
         let metrics = Arc::new(Metrics::new(&instruments.meter));
         let log = LogAppender::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics), config);
         let cache_items = config.catalogue_cache_items;
         let cache_ttl = config.catalogue_cache_ttl;
         let shared = IngestContext {
-            validator: Validator::new(config),
+            validator: Validator::new(config, traits),
             rate: RateLimit::new(config.user_events_per_second, config.user_burst),
             catalogue: CatalogueCache::new(Arc::clone(&store), config.level, cache_items, cache_ttl),
             store,
             profile_clock,
             clock,
             log: Arc::new(log),
+            losses: LossReporter::new(Arc::clone(&metrics)),
             metrics,
             tracer: instruments.tracer,
             stream_requests: config.stream_requests,
@@ -52,7 +68,11 @@ impl IngestService {
             closing: CancellationToken::new(),
             streams: TaskTracker::new(),
         };
-        Self { shared: Arc::new(shared), max_request: config.max_request_bytes }
+        Ok(Self {
+            shared: Arc::new(shared),
+            max_request: config.max_request_bytes,
+            key_watcher: Mutex::new(watcher),
+        })
     }
 
     /// Returns the gRPC service with its message limit.
@@ -65,6 +85,11 @@ impl IngestService {
 
     /// Accepts streams until `shutdown`; the handle ends when the last stream has its final status.
     pub fn run(&self, shutdown: &CancellationToken) -> JoinHandle<()> {
+        let watcher = self.key_watcher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(watcher) = watcher {
+            let end = self.shared.closing.clone();
+            self.shared.streams.spawn(watcher.run(KEYS_RELOAD_INTERVAL, end));
+        }
         // Readers stop first. What they have enqueued is still answered, so no appended request goes without an answer.
         shutdown::drain(shutdown, &self.shared.closing, &self.shared.streams)
     }

@@ -89,8 +89,8 @@ async fn enqueue(
     let trace = span.bytes().map(TraceContext);
     let backpressure = Backpressure::Wait(shared.stream_wait_max);
     let options = BatchOptions { backfill: request.backfill, backpressure, trace };
-    let pending = track::enqueue(shared, track::EVENTS, request.events, options, |event, now| {
-        shared.validator.event(event, now)
+    let pending = track::enqueue(shared, track::EVENTS, request.events, options, |event, now, losses| {
+        shared.validator.event(event, now, losses)
     })
     .await?;
     Ok((request.request_number, pending, span))

@@ -4,6 +4,7 @@
 use crate::append::{Backpressure, PendingAppend};
 use crate::context::IngestContext;
 use crate::error::Error;
+use crate::losses::Losses;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Record, Timestamp, TraceContext};
 use portrait_proto::request::{self, ValidationError};
@@ -111,7 +112,7 @@ pub(crate) async fn enqueue<Item>(
     kind: BatchKind,
     items: Vec<Item>,
     options: BatchOptions,
-    validate: impl Fn(Item, Timestamp) -> Result<Record, ValidationError>,
+    validate: impl Fn(Item, Timestamp, &mut Losses) -> Result<Record, ValidationError>,
 ) -> Result<PendingBatch, Error> {
     request::batch(kind.field, items.len())?;
     // One acceptance time for the batch: de-duplication windows and freshness are measured from it.
@@ -119,8 +120,9 @@ pub(crate) async fn enqueue<Item>(
     let mut records = Vec::with_capacity(items.len());
     let mut indices = Vec::with_capacity(items.len());
     let mut rejected = Vec::new();
+    let mut losses = Losses::default();
     for (index, item) in items.into_iter().enumerate() {
-        match validate(item, now).and_then(|record| check_rate(shared, record, options)) {
+        match validate(item, now, &mut losses).and_then(|record| check_rate(shared, record, options)) {
             Ok(record) => {
                 records.push(record);
                 indices.push(index);
@@ -128,6 +130,7 @@ pub(crate) async fn enqueue<Item>(
             Err(error) => rejected.push(rejection(shared, kind, index, error)),
         }
     }
+    shared.losses.report(&losses);
     // Before the records are encoded: a record must contain all that a profile needs, since nothing is looked up later.
     shared.catalogue.enrich(&mut records, now).await?;
     let mut groups = Vec::new();

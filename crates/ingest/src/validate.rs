@@ -1,30 +1,50 @@
 //! Validation of items from the wire. The result is a record that needs no further lookup but the catalogue's, or a violation
-//! with field, problem and remedy. Pure: `now` is passed in, and no state is kept.
+//! with field, problem and remedy. What an item loses is noted in [`Losses`]. `now` is passed in.
 
+mod context;
 mod event;
+mod ids;
 pub(crate) mod item;
 mod outcome;
 mod relation;
 mod traits;
 
 use crate::config::ValidConfig;
+use crate::losses::{Losses, LossyField};
 use crate::money::Money;
-use crate::policy::TraitPolicies;
 use crate::shop_time::ShopTime;
 use crate::strength::Strengths;
-use portrait_profile::{CustomAction, RecordId, TextError, TimeDelta, Timestamp, check_text};
+use crate::trait_policies::TraitPolicies;
+use ids::IdRules;
+use portrait_profile::{CustomAction, TimeDelta, Timestamp, check_text};
 use portrait_proto::request::ValidationError;
 use portrait_proto::time;
 use portrait_proto::v1::ErrorReason;
+use std::fmt;
 use std::ops::RangeInclusive;
 
 /// Highest price of one unit, in any currency. It keeps sums of prices finite.
 const PRICE_MAX: f64 = 1e9;
 /// Longest category or brand, in bytes: profiles have a bound, and labels are part of them.
 const LABEL_MAX_BYTES: usize = 128;
+/// Texts that tools write for a missing category or brand. In exactly these spellings, since NAN is a brand.
+const MISSING_LABELS: [&str; 13] = [
+    "NA",
+    "N/A",
+    "n/a",
+    "NaN",
+    "nan",
+    "null",
+    "NULL",
+    "Null",
+    "None",
+    "none",
+    "NONE",
+    "undefined",
+    "Undefined",
+];
 
-/// Validator with the rules of a shop, constant while the process runs.
-#[derive(Clone, Debug)]
+/// Validator with the rules of a shop. They are constant while the process runs, but for the keys of its policies.
 pub(crate) struct Validator {
     future_skew_max: TimeDelta,
     occurred_at_min: Timestamp,
@@ -32,20 +52,23 @@ pub(crate) struct Validator {
     money: Money,
     custom_actions: Vec<CustomAction>,
     strengths: Strengths,
+    /// Rules of ids.
+    pub(crate) ids: IdRules,
     traits: TraitPolicies,
 }
 
 impl Validator {
-    /// Creates the validator of a configuration.
-    pub(crate) fn new(config: &ValidConfig) -> Self {
+    /// Creates the validator of a configuration with its policies.
+    pub(crate) fn new(config: &ValidConfig, traits: TraitPolicies) -> Self {
         Self {
+            ids: IdRules { trim: config.trim_ids },
             future_skew_max: config.future_skew_max,
             occurred_at_min: config.occurred_at_min,
             shop_time: config.shop_time.clone(),
             money: config.money.clone(),
             custom_actions: config.custom_actions.clone(),
             strengths: config.strengths.clone(),
-            traits: config.traits.clone(),
+            traits,
         }
     }
 
@@ -92,21 +115,10 @@ impl Validator {
     }
 }
 
-/// Parses the id of an event; none if it is empty, and then a retry counts twice.
-pub(crate) fn record_id(text: &str) -> Result<Option<RecordId>, ValidationError> {
-    optional("event_id", text, RecordId::parse)
-}
-
-/// Parses an id that may be empty.
-fn optional<T>(
-    field: &str,
-    text: &str,
-    parse: impl Fn(&str) -> Result<T, TextError>,
-) -> Result<Option<T>, ValidationError> {
-    if text.is_empty() {
-        return Ok(None);
+impl fmt::Debug for Validator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Validator").finish_non_exhaustive()
     }
-    parse(text).map(Some).map_err(|error| ValidationError::of_text(field, error))
 }
 
 /// Checks a text that may be empty.
@@ -115,9 +127,20 @@ fn text(field: &str, text: String, max_bytes: usize) -> Result<Box<str>, Validat
     Ok(text.into())
 }
 
-/// Checks a category or brand; none if it is empty.
-fn label(field: &str, name: String) -> Result<Option<Box<str>>, ValidationError> {
-    text(field, name, LABEL_MAX_BYTES).map(|name| Some(name).filter(|name| !name.is_empty()))
+/// Returns a category or brand; none if it is empty or a text for a missing one. A defective one is left out and noted, so that
+/// the event is not lost with it.
+fn label(field: LossyField, name: String, losses: &mut Losses) -> Option<Box<str>> {
+    let name = known_label(name);
+    if check_text(&name, LABEL_MAX_BYTES).is_err() {
+        losses.truncate(field);
+        return None;
+    }
+    Some(name.into()).filter(|name: &Box<str>| !name.is_empty())
+}
+
+/// Returns a category or brand, empty if it is a text for a missing one.
+fn known_label(name: String) -> String {
+    if MISSING_LABELS.contains(&name.trim()) { String::new() } else { name }
 }
 
 /// Checks that a number is finite and within `range`.

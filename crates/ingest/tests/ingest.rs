@@ -6,6 +6,7 @@ mod ingest {
     mod erasures;
     mod fixture;
     mod pressure;
+    mod privacy;
     mod streams;
     mod tracking;
 }

@@ -4,6 +4,7 @@
 use anyhow::Result;
 use clap::Args;
 use indicatif::ProgressBar;
+use portrait_client::text::words;
 use portrait_connect::files::{
     Format, LogColumns, LogReader, LogRow, ReadError, RejectCounts, RowBody, SortedLog,
 };
@@ -104,7 +105,8 @@ impl CheckedLog {
     /// Prints on standard error which rows were left out, and why.
     pub(crate) fn warn(&self) {
         for (reason, count) in self.rejected.by_reason() {
-            eprintln!("left out as a server would: {} rows, {reason} ({})", count.rows, count.example);
+            let rows = words::counted(count.rows, "row");
+            eprintln!("left out as a server would: {rows}, {reason} ({})", count.example);
         }
     }
 
@@ -165,6 +167,16 @@ impl Duplicates {
 mod tests {
     use super::*;
     use std::io::Write;
+
+    #[test]
+    fn rules_are_those_of_the_configuration() {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(b"[ingest]\noccurred_at_min = \"2018-01-01T00:00:00Z\"\n").expect("written");
+        let rules = ServerRules { config: Some(file.path().to_owned()) }.ingest().expect("a configuration");
+        assert_eq!(rules.occurred_at_min, "2018-01-01T00:00:00Z");
+        let error = ServerRules { config: Some("missing.toml".into()) }.ingest().expect_err("no file");
+        assert!(format!("{error:#}").contains("missing.toml"), "{error:#}");
+    }
 
     /// Reads lines of Taobao; returns times and users of the records, and the counts of the rejected rows.
     fn read(lines: &[&str]) -> (Vec<(i64, String)>, Vec<(&'static str, u64)>) {

@@ -57,9 +57,13 @@ impl RoleServices {
         let query = config.query.validate()?;
         let served = || deps.model.clone();
         Ok(Self {
-            ingest: role.has(NodeRole::Ingest).then(|| {
-                IngestService::build(store(), profile_clock, clock(), instruments("portrait-ingest"), &ingest)
-            }),
+            ingest: role
+                .has(NodeRole::Ingest)
+                .then(|| {
+                    let instruments = instruments("portrait-ingest");
+                    IngestService::build(store(), profile_clock, clock(), instruments, &ingest)
+                })
+                .transpose()?,
             feature: role.has(NodeRole::Feature).then(|| {
                 FeatureService::build(
                     store(),

@@ -70,7 +70,7 @@ pub async fn run(args: ImportArgs) -> Result<()> {
         Some(file) => format!("{} has them", file.display()),
         None => "--rejects FILE writes them".to_owned(),
     };
-    let rows = format!("{rejected} of {}", words::counted(report.read, "row"));
+    let rows = format!("{} of {}", words::count(rejected), words::counted(report.read, "row"));
     Err(SomeRejected(format!("{rows} were rejected, all others are in; {remedy}")).into())
 }
 

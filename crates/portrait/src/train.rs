@@ -165,9 +165,12 @@ mod tests {
         assert_eq!(sentence(&shortfall), "no recommendations: no profile has an item; send some");
         let fewer = PartShortfall { part: "segments".to_owned(), missing: false, ..shortfall };
         assert_eq!(sentence(&fewer), "segments: no profile has an item; send some");
-        let manifest = |segments| ModelManifest { version: 3, segments, rows: 40, ..Default::default() };
-        assert_eq!(headline(&manifest(0)), "model 3: no segments, learned from 40 users");
-        assert_eq!(headline(&manifest(2)), "model 3: 2 segments of 40 users");
+        for (segments, expected) in
+            [(0, "model 3: no segments, learned from 40 users"), (2, "model 3: 2 segments of 40 users")]
+        {
+            let manifest = ModelManifest { version: 3, segments, rows: 40, ..Default::default() };
+            assert_eq!(headline(&manifest), expected);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Ids: short texts that the shop assigns and that have meaning only to the shop. A parsed id is non-empty, bounded and
-//! printable. Ids are compared byte by byte and never normalised.
+//! printable. Ids are compared byte by byte and never normalised. Ids of new records have no invisible character either; those
+//! that an earlier release stored stay readable, and their users can be erased.
 
 use compact_str::{CompactString, ToCompactString};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,9 @@ pub enum TextError {
     /// Text that begins or ends with white space.
     #[error("begins or ends with a space")]
     OuterSpace,
+    /// Text with a zero-width or directional character, which no reader sees.
+    #[error("has an invisible character: remove zero-width and directional characters")]
+    InvisibleCharacter,
 }
 
 /// Checks a text that may be empty and may have spaces: its length, and that it is printable.
@@ -63,6 +67,36 @@ pub fn check_id(text: &str) -> Result<(), TextError> {
     Ok(())
 }
 
+/// Checks an id of a new record: as [`check_id`], and without characters that no reader sees.
+///
+/// # Errors
+/// The first defect that the text has.
+pub fn check_new_id(text: &str) -> Result<(), TextError> {
+    check_id(text)?;
+    // Two ids that look the same would be two users or items of one.
+    if !text.is_ascii() && text.chars().any(is_invisible) {
+        return Err(TextError::InvisibleCharacter);
+    }
+    Ok(())
+}
+
+/// Returns true for a zero-width character, a directional mark, embedding, override or isolate, and the byte order mark.
+///
+/// ```
+/// assert!(portrait_profile::is_invisible('\u{200B}'));
+/// assert!(!portrait_profile::is_invisible('é'));
+/// ```
+pub const fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{200B}'..='\u{200F}'
+            | '\u{202A}'..='\u{202E}'
+            | '\u{2060}'..='\u{2064}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{FEFF}'
+    )
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -87,6 +121,14 @@ macro_rules! id {
             /// The first defect that the text has.
             pub fn parse(text: &str) -> Result<Self, TextError> {
                 check_id(text).map(|()| Self(text.into()))
+            }
+
+            /// Parses the id of a new record: a text that passes [`check_new_id`].
+            ///
+            /// # Errors
+            /// The first defect that the text has.
+            pub fn parse_new(text: &str) -> Result<Self, TextError> {
+                check_new_id(text).map(|()| Self(text.into()))
             }
 
             /// Returns the text of the id.
@@ -169,5 +211,22 @@ mod tests {
                 "{text:?} is stored"
             );
         }
+    }
+
+    #[test]
+    fn an_invisible_character_is_refused_in_new_ids_and_read_in_stored_ones() {
+        let blocks = [0x200B..=0x200F, 0x202A..=0x202E, 0x2060..=0x2064, 0x2066..=0x2069, 0xFEFF..=0xFEFF];
+        for character in blocks.into_iter().flatten().filter_map(char::from_u32) {
+            let text = format!("le{character}na");
+            assert_eq!(UserId::parse_new(&text), Err(TextError::InvisibleCharacter), "{text:?}");
+            let stored = postcard::to_allocvec(&text).expect("a text");
+            assert_eq!(postcard::from_bytes::<UserId>(&stored).expect("readable").as_str(), text);
+            // Reads and erasures name the users that are stored.
+            assert_eq!(UserId::parse(&text).map(|id| id.as_str() == text), Ok(true));
+        }
+        for text in ["u1", "用户 7", "é\u{2010}\u{2065}", "a\u{200A}b"] {
+            assert_eq!(OrderId::parse_new(text).map(|id| id.as_str() == text), Ok(true), "{text:?}");
+        }
+        assert_eq!(UserId::parse_new(" a"), Err(TextError::OuterSpace));
     }
 }

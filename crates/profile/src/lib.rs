@@ -48,7 +48,10 @@ pub use decay::{Decayed, HALF_LIVES};
 pub use erasure::{ErasureLedger, Tombstone};
 pub use features::{Dimension, Facet, FeatureComponent, FeatureMemory, FeatureSchema};
 pub use fingerprint::Fingerprint;
-pub use id::{ID_MAX_BYTES, ItemId, OrderId, RecordId, TextError, UserId, check_id, check_text};
+pub use id::{
+    ID_MAX_BYTES, ItemId, OrderId, RecordId, TextError, UserId, check_id, check_new_id, check_text,
+    is_invisible,
+};
 pub use label::label_key;
 pub use ledger::PartitionLedger;
 pub use preference::{

@@ -5,10 +5,12 @@ use portrait_profile::TextError;
 
 /// Returns the reason of a text's defect.
 pub const fn reason_of(error: TextError) -> ErrorReason {
-    // A client can correct a control character and an outer space alike: one reason for both.
+    // A client can correct a control character, an outer space and an invisible character alike: one reason for all.
     match error {
         TextError::Empty => ErrorReason::EmptyId,
         TextError::TooLong { .. } => ErrorReason::TooLong,
-        TextError::ControlCharacter | TextError::OuterSpace => ErrorReason::BadText,
+        TextError::ControlCharacter | TextError::OuterSpace | TextError::InvisibleCharacter => {
+            ErrorReason::BadText
+        }
     }
 }

@@ -27,10 +27,10 @@ pub struct WatchedFile {
 type Build<T> = Box<dyn Fn(&[Vec<u8>], Option<&T>) -> Result<T, InvalidValue> + Send>;
 
 /// Watcher of files with the receiver of their value.
-pub(crate) type FileWatch<T> = (FileWatcher<T>, watch::Receiver<T>);
+pub type FileWatch<T> = (FileWatcher<T>, watch::Receiver<T>);
 
 /// Task that polls files for changes.
-pub(crate) struct FileWatcher<T> {
+pub struct FileWatcher<T> {
     files: Arc<Vec<WatchedFile>>,
     build: Build<T>,
     value: watch::Sender<T>,
@@ -47,7 +47,7 @@ impl WatchedFile {
     }
 
     /// Creates the error for a problem with this file.
-    pub(crate) fn invalid(&self, problem: impl std::fmt::Display) -> InvalidValue {
+    pub fn invalid(&self, problem: impl std::fmt::Display) -> InvalidValue {
         InvalidValue::new(self.key, format!("names {}, {problem}", self.path.display()), self.remedy)
     }
 
@@ -70,7 +70,7 @@ impl<T: Send + Sync + 'static> FileWatcher<T> {
     ///
     /// # Errors
     /// If a file cannot be read or its content is invalid.
-    pub(crate) fn start(
+    pub fn start(
         files: Vec<WatchedFile>,
         build: impl Fn(&[Vec<u8>], Option<&T>) -> Result<T, InvalidValue> + Send + 'static,
     ) -> Result<FileWatch<T>, InvalidValue> {
@@ -81,7 +81,7 @@ impl<T: Send + Sync + 'static> FileWatcher<T> {
     }
 
     /// Polls the files at this interval until `end` is cancelled.
-    pub(crate) async fn run(mut self, interval: Duration, end: CancellationToken) {
+    pub async fn run(mut self, interval: Duration, end: CancellationToken) {
         let polling = async {
             loop {
                 tokio::time::sleep(interval).await;

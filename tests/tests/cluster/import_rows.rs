@@ -107,7 +107,7 @@ fn a_bad_cell_costs_its_row_and_is_written_to_the_file_of_rejects() {
     assert_eq!(shop.import(&log, "rees46", &["--max-rejects", "2"]).code, Some(3));
     let outcome = shop.import(&log, "rees46", &["--max-rejects", "1"]);
     assert_eq!(outcome.code, Some(1));
-    assert!(outcome.stderr.contains("more than 1 rows are rejected"), "{outcome:?}");
+    assert!(outcome.stderr.contains("more than 1 row"), "{outcome:?}");
     let log_path = shop.folder.path().join("log");
     let outcome = shop.import(&log, "rees46", &["--rejects", text(&log_path)]);
     assert_eq!(outcome.code, Some(1));
@@ -184,10 +184,13 @@ fn a_file_in_any_order_makes_the_profile_of_the_sorted_one() {
 /// Log of Taobao of 24 users over 36 days.
 fn month() -> Vec<String> {
     let mut rows = Vec::new();
-    for step in 0..432_i64 {
-        let action = ["pv", "pv", "pv", "cart", "buy"][(step % 5) as usize];
-        let at = 1_511_539_500 + step * 7200;
-        rows.push(format!("{},{},{},{action},{at}\n", 1000 + step * 7 % 24, step * 13 % 50, step * 3 % 8));
+    let mut state = 1_u64;
+    for step in 0..432 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let draw = state >> 33;
+        let action = ["pv", "pv", "pv", "cart", "buy"][(draw % 5) as usize];
+        let (user, item, at) = (1000 + draw / 5 % 24, draw / 120 % 90, 1_511_539_500 + step * 7200);
+        rows.push(format!("{user},{item},{},{action},{at}\n", item % 8));
     }
     rows
 }
@@ -217,10 +220,11 @@ fn replays_of_a_log_leave_out_what_a_server_refuses_in_any_order() {
     let eval = |file: &Path| run(&["eval", text(file), "--format", "taobao", "--targets", "100"]);
     let evaluated = eval(&dirty);
     assert_eq!(evaluated.code, Some(0), "{evaluated:?}");
-    assert_eq!(evaluated.stdout, eval(&clean).stdout);
+    // The report begins with the name of the file.
+    assert_eq!(evaluated.stdout.replacen("dirty", "clean", 1), eval(&clean).stdout);
     for outcome in [found, evaluated] {
         for part in
-            ["2 rows, TIME_TOO_OLD (line 21, column 5: occurred_at ", "1 rows, TIME_IN_FUTURE (line 41,"]
+            ["2 rows, TIME_TOO_OLD (line 21, column 5: occurred_at ", "1 row, TIME_IN_FUTURE (line 41,"]
         {
             assert!(outcome.stderr.contains(part), "{part:?} is not in {outcome:?}");
         }
@@ -238,7 +242,7 @@ fn a_command_whose_output_is_closed_ends_quietly() {
         &["profile", "91001", "--to", url],
         &["import", text(&log), "--format", "retailrocket", "--to", url],
         &["serve", "--dump-config"],
-        &["sizing", "--users", "1000"],
+        &["sizing", "--users", "1000", "--events-per-second", "10"],
         &["demo", text(&log), "--format", "retailrocket"],
     ];
     for arguments in commands {

@@ -30,8 +30,7 @@ pub(super) async fn node(folder: &std::path::Path, set: impl FnOnce(&mut portrai
 }
 
 pub(super) async fn import_into(url: &str, log: &Log) {
-    let args =
-        ImportArgs { file: log.path(), format: log.format, server: ServerArgs::at(url), event_id: None };
+    let args = ImportArgs::new(log.path(), log.format, ServerArgs::at(url));
     let mut report = ImportReport::default();
     import::import(&args, &mut report).await.expect("the log imports");
 }

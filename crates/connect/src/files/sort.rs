@@ -8,6 +8,8 @@ mod merge;
 mod packed;
 mod sorter;
 
+pub use sorter::SortLimits;
+
 use super::error::ReadError;
 use super::format::{Format, LogColumns};
 use super::reader::LogReader;
@@ -18,15 +20,6 @@ use std::path::{Path, PathBuf};
 
 /// Number of rows between two reports of progress.
 const PROGRESS_EVERY: u64 = 1000;
-
-/// Bounds of the memory of a sort.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SortLimits {
-    /// Most rows in memory. Default: 500,000.
-    pub rows: usize,
-    /// Most bytes of rows in memory. Default: 128 MiB; a row of a typical log takes 150.
-    pub bytes: usize,
-}
 
 /// Pass over a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,12 +93,6 @@ enum SortStep {
     Full,
     OutOfOrder,
     End(Option<ReadError>),
-}
-
-impl Default for SortLimits {
-    fn default() -> Self {
-        Self { rows: 500_000, bytes: 128 << 20 }
-    }
 }
 
 impl SortedLog {

@@ -156,8 +156,6 @@ fn header_error(format: Format, header: &[&str]) -> ReadError {
     let index = (0..expected.len().max(header.len()))
         .find(|index| expected.get(*index) != header.get(*index))
         .unwrap_or(0);
-    let name =
-        |names: &[&str]| names.get(index).map_or_else(|| "nothing".to_owned(), |name| (*name).to_owned());
     let remedy = match Format::of_header(header) {
         Some(other) => format!("it looks like --format {}", other.name()),
         None => format!("its columns are {}", expected.join(",")),
@@ -165,8 +163,12 @@ fn header_error(format: Format, header: &[&str]) -> ReadError {
     ReadError::Header {
         column: index + 1,
         format: format.name(),
-        found: name(header),
-        expected: name(expected),
+        found: name_at(header, index),
+        expected: name_at(expected, index),
         remedy,
     }
+}
+
+fn name_at(names: &[&str], index: usize) -> String {
+    names.get(index).map_or_else(|| "nothing".to_owned(), |name| (*name).to_owned())
 }

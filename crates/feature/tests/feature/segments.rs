@@ -148,7 +148,7 @@ async fn a_model_without_segments_takes_them_from_every_user_and_the_next_one_gi
     for user in ["few0", "few9", "many0", "many4"] {
         assert_eq!(fixture.segment(user).await, None, "{user}");
     }
-    // An event of such a user is applied, and moves nobody.
+    // An event of such a user is applied, and moves no user.
     fixture.views("few0", 100, 3).await;
     assert_eq!(fixture.segment("few0").await, None);
     let mut moves = BTreeMap::new();

@@ -1,31 +1,26 @@
 //! Validation of an event. Fields that the catalogue may add are still missing.
 
-use super::{Validator, label, number, optional, record_id, text};
-use portrait_profile::{
-    Action, ActionKind, Body, CustomAction, Event, EventContext, ItemId, OrderId, Record, Timestamp,
-};
+use super::{Validator, label, number};
+use crate::losses::{Losses, LossyField};
+use portrait_profile::{Action, ActionKind, Body, CustomAction, Event, Record, Timestamp};
 use portrait_proto::action::kind_from_wire;
-use portrait_proto::request::{ValidationError, user_id};
+use portrait_proto::request::ValidationError;
 use portrait_proto::v1::{self, ErrorReason};
-use std::collections::HashMap;
-
-const QUERY_MAX_BYTES: usize = 256;
-const SESSION_ID_MAX_BYTES: usize = 128;
-const PROPERTIES_MAX: usize = 16;
-const PROPERTY_NAME_MAX_BYTES: usize = 64;
-const PROPERTY_VALUE_MAX_BYTES: usize = 256;
-/// Name and value of a property.
-type Property = (Box<str>, Box<str>);
 
 /// Smallest quantity; less cannot be distinguished from none.
 const QUANTITY_MIN: f64 = 1e-6;
 const QUANTITY_MAX: f64 = 1e6;
 
 impl Validator {
-    /// Validates an event that arrives at `now`.
-    pub(crate) fn event(&self, event: v1::Event, now: Timestamp) -> Result<Record, ValidationError> {
-        let user_id = user_id("user_id", &event.user_id)?;
-        let record_id = record_id(&event.event_id)?;
+    /// Validates an event that arrives at `now`. Fields beside id, action, time, item and money lose themselves, not the event.
+    pub(crate) fn event(
+        &self,
+        event: v1::Event,
+        now: Timestamp,
+        losses: &mut Losses,
+    ) -> Result<Record, ValidationError> {
+        let user_id = self.ids.user_id("user_id", &event.user_id)?;
+        let record_id = self.ids.record_id(&event.event_id)?;
         let action = self.action(event.action, &event.custom_action)?;
         let strength = self.strengths.of(&action);
         let occurred_at = self.occurred_at(event.occurred_at.as_ref(), now)?;
@@ -33,15 +28,21 @@ impl Validator {
         let body = Body::Event(Event {
             action,
             utc_offset_minutes: self.shop_time.utc_offset_minutes(occurred_at),
-            item_id: optional("item_id", &event.item_id, ItemId::parse)?,
-            category: label("category", event.category)?,
-            brand: label("brand", event.brand)?,
+            item_id: self.ids.optional_item_id(&event.item_id)?,
+            category: label(LossyField::Category, event.category, losses),
+            brand: label(LossyField::Brand, event.brand, losses),
             price: self.price(event.price, &event.currency)?,
             quantity,
-            order_id: optional("order_id", &event.order_id, OrderId::parse)?,
+            order_id: self.ids.order_id(&event.order_id)?,
             order_line: event.order_line,
             strength,
-            context: context(event.query, event.session_id, event.anonymous_id, event.properties)?,
+            context: self.context(
+                event.query,
+                event.session_id,
+                event.anonymous_id,
+                event.properties,
+                losses,
+            ),
         });
         Ok(Record { user_id, record_id, occurred_at, accepted_at: now, body, trace: None })
     }
@@ -78,35 +79,4 @@ impl Validator {
             ValidationError::new(ErrorReason::UnknownAction, "custom_action", message)
         })
     }
-}
-
-fn context(
-    query: String,
-    session_id: String,
-    anonymous_id: String,
-    properties: HashMap<String, String>,
-) -> Result<Option<Box<EventContext>>, ValidationError> {
-    let context = EventContext {
-        query: text("query", query, QUERY_MAX_BYTES)?,
-        session_id: text("session_id", session_id, SESSION_ID_MAX_BYTES)?,
-        anonymous_id: text("anonymous_id", anonymous_id, SESSION_ID_MAX_BYTES)?,
-        properties: checked_properties(properties)?,
-    };
-    Ok((context != EventContext::default()).then(|| Box::new(context)))
-}
-
-fn checked_properties(properties: HashMap<String, String>) -> Result<Vec<Property>, ValidationError> {
-    if properties.len() > PROPERTIES_MAX {
-        let message = format!("has {} entries, {PROPERTIES_MAX} are allowed", properties.len());
-        return Err(ValidationError::new(ErrorReason::TooMany, "properties", message));
-    }
-    let checked = properties.into_iter().map(|(name, value)| {
-        let field = format!("properties[{name:.64?}]");
-        let name = text("properties", name, PROPERTY_NAME_MAX_BYTES)?;
-        Ok((name, text(&field, value, PROPERTY_VALUE_MAX_BYTES)?))
-    });
-    let mut checked = checked.collect::<Result<Vec<_>, ValidationError>>()?;
-    // A map has no order on the wire, and equal events must yield equal records.
-    checked.sort_unstable();
-    Ok(checked)
 }

@@ -1,6 +1,6 @@
 //! Validation of an item of the catalogue.
 
-use super::{LABEL_MAX_BYTES, Validator, text};
+use super::{LABEL_MAX_BYTES, Validator, known_label, text};
 use portrait_profile::{CatalogueItem, ItemId};
 use portrait_proto::request::ValidationError;
 use portrait_proto::v1;
@@ -19,11 +19,10 @@ pub(crate) struct ValidItem {
 impl Validator {
     /// Validates an item. Its price is stored in the base currency.
     pub(crate) fn item(&self, item: v1::Item) -> Result<ValidItem, ValidationError> {
-        let item_id =
-            ItemId::parse(&item.item_id).map_err(|error| ValidationError::of_text("item_id", error))?;
+        let item_id = self.ids.item_id(&item.item_id)?;
         let item = CatalogueItem {
-            category: text("category", item.category, LABEL_MAX_BYTES)?,
-            brand: text("brand", item.brand, LABEL_MAX_BYTES)?,
+            category: text("category", known_label(item.category), LABEL_MAX_BYTES)?,
+            brand: text("brand", known_label(item.brand), LABEL_MAX_BYTES)?,
             price: self.price(item.price, &item.currency)?,
             title: text("title", item.title, TITLE_MAX_BYTES)?,
             available: item.available.unwrap_or(true),

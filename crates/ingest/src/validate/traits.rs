@@ -1,20 +1,25 @@
 //! Validation of traits, and the shop's policy on them.
 
-use super::{Validator, record_id, text};
-use portrait_profile::{Body, Record, Timestamp};
-use portrait_proto::request::{ValidationError, user_id};
+use super::{Validator, text};
+use crate::losses::Losses;
+use crate::trait_policies::{PolicyResult, NAME_MAX_BYTES, PolicyError, VALUE_MAX_BYTES};
+use portrait_profile::{Body, Record, Timestamp, check_text};
+use portrait_proto::request::ValidationError;
 use portrait_proto::v1::{self, ErrorReason};
 
 const TRAITS_MAX: usize = 32;
-const NAME_MAX_BYTES: usize = 64;
-const VALUE_MAX_BYTES: usize = 256;
 
 impl Validator {
     /// Validates an update of traits that arrives at `now`. An update whose traits are all dropped is still a record: the sender
     /// gets an acceptance, and its id is remembered.
-    pub(crate) fn traits(&self, update: v1::TraitsUpdate, now: Timestamp) -> Result<Record, ValidationError> {
-        let user_id = user_id("user_id", &update.user_id)?;
-        let record_id = record_id(&update.event_id)?;
+    pub(crate) fn traits(
+        &self,
+        update: v1::TraitsUpdate,
+        now: Timestamp,
+        losses: &mut Losses,
+    ) -> Result<Record, ValidationError> {
+        let user_id = self.ids.user_id("user_id", &update.user_id)?;
+        let record_id = self.ids.record_id(&update.event_id)?;
         let occurred_at = self.occurred_at(update.occurred_at.as_ref(), now)?;
         if update.traits.is_empty() {
             return Err(ValidationError::new(
@@ -35,12 +40,18 @@ impl Validator {
                 return Err(ValidationError::new(ErrorReason::EmptyId, &field, "has no name"));
             }
             let name = text("traits", name, NAME_MAX_BYTES)?;
-            let value = text(&field, value, VALUE_MAX_BYTES)?;
-            let applied = self.traits.apply(name.into(), value.into());
-            let value = applied
-                .map_err(|error| ValidationError::new(ErrorReason::OutOfRange, &field, error.to_string()))?;
-            // A dropped trait leaves no value.
-            kept.extend(value);
+            let applied = self.traits.apply(name.into(), value);
+            let applied =
+                applied.map_err(|error| ValidationError::new(reason_of(error), &field, error.to_string()))?;
+            match applied {
+                // What is stored is checked, not what was sent: an address of several lines is dropped or hashed first.
+                PolicyResult::Kept(value) => {
+                    check_text(&value.value, VALUE_MAX_BYTES)
+                        .map_err(|error| ValidationError::of_text(&field, error))?;
+                    kept.push(value);
+                }
+                PolicyResult::Dropped(reason) => losses.drop_value(reason),
+            }
         }
         // A map has no order on the wire, and equal updates must yield equal records.
         kept.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -52,5 +63,13 @@ impl Validator {
             body: Body::Traits(kept),
             trace: None,
         })
+    }
+}
+
+const fn reason_of(error: PolicyError) -> ErrorReason {
+    match error {
+        PolicyError::NotANumber | PolicyError::NotADate => ErrorReason::OutOfRange,
+        PolicyError::TooLongToEncrypt { .. } => ErrorReason::TooLong,
+        PolicyError::NoKey => ErrorReason::Internal,
     }
 }

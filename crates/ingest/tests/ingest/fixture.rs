@@ -53,7 +53,8 @@ impl IngestFixture {
             Arc::new(clock.clone()),
             Instruments::disabled(),
             &config.validate(portrait_store::AckLevel::Disk).expect("a valid configuration"),
-        );
+        )
+        .expect("valid keys");
         Self { store, faulty, clock, service, _folder: folder }
     }
 

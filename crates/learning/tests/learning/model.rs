@@ -161,7 +161,7 @@ fn contributions_add_up_to_the_difference_of_the_squared_distances() {
 }
 
 #[test]
-fn a_model_without_segments_is_served_with_its_predictors_and_assigns_nobody() {
+fn a_model_without_segments_is_served_with_its_predictors_and_assigns_no_user() {
     let rows = rows();
     let schema = FeatureSchema::current();
     let (mut draft, _) = draft(rows.view(), [3, 5], 6);
@@ -177,7 +177,7 @@ fn a_model_without_segments_is_served_with_its_predictors_and_assigns_nobody() {
     assert_eq!(model.probe(), Ok(()));
     let raw = rows.row(1).to_vec();
     assert_eq!(model.assign(&raw, None), None);
-    assert_eq!(model.assign(&raw, Some(SegmentId::new(3))), None, "nor is anybody kept in a former segment");
+    assert_eq!(model.assign(&raw, Some(SegmentId::new(3))), None, "nor is a user kept in a former segment");
     assert_eq!(model.explain(&raw, SegmentId::new(3)), None);
 }
 

@@ -3,6 +3,7 @@
 use super::report::ImportReport;
 use anyhow::{Context, Result, bail};
 use portrait_client::RequestResult;
+use portrait_client::text::words;
 use portrait_connect::files::{LogColumns, RejectsFile, RowDefect};
 use portrait_proto::status::reason_name;
 use portrait_proto::v1::Rejection;
@@ -75,7 +76,10 @@ impl<'a> ImportRows<'a> {
         if let Some(max) = self.rejects_max
             && self.report.rejected.rows() > max
         {
-            bail!("more than {max} rows are rejected: mend the file, or raise --max-rejects");
+            let max = words::counted(max, "row");
+            bail!(
+                "the import stops, because more than {max} cannot be taken: mend the file, or raise --max-rejects"
+            );
         }
         Ok(())
     }

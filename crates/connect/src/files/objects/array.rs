@@ -241,12 +241,16 @@ impl ScanState {
 
 /// Finds `},{`, with white space between; returns the positions behind the first brace and of the second.
 fn boundary(bytes: &[u8]) -> Option<(usize, usize)> {
-    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'}').map(|(index, _)| index + 1);
-    let skip =
-        |at: usize| bytes[at..].iter().position(|byte| !byte.is_ascii_whitespace()).map(|skip| at + skip);
-    ends.into_iter().find_map(|end| {
-        let comma = skip(end).filter(|comma| bytes[*comma] == b',')?;
-        let next = skip(comma + 1).filter(|next| bytes[*next] == b'{')?;
+    let mut braces = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'}');
+    braces.find_map(|(brace, _)| {
+        let end = brace + 1;
+        let comma = after_spaces(bytes, end).filter(|comma| bytes[*comma] == b',')?;
+        let next = after_spaces(bytes, comma + 1).filter(|next| bytes[*next] == b'{')?;
         Some((end, next))
     })
+}
+
+/// Returns the position of the first byte from `at` on that is no white space.
+fn after_spaces(bytes: &[u8], at: usize) -> Option<usize> {
+    bytes[at..].iter().position(|byte| !byte.is_ascii_whitespace()).map(|skip| at + skip)
 }

@@ -2,10 +2,18 @@
 
 use super::super::error::ReadError;
 use super::super::row::{LogRow, RowBody};
-use super::SortLimits;
 use super::merge::{Merge, Runs};
 use super::packed::{Key, pack, unpack};
 use std::path::PathBuf;
+
+/// Bounds of the memory of a sort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SortLimits {
+    /// Most rows in memory. Default: 500,000.
+    pub rows: usize,
+    /// Most bytes of rows in memory. Default: 128 MiB; a row of a typical log takes 150.
+    pub bytes: usize,
+}
 
 /// Sorter of events.
 pub(super) struct Sorter {
@@ -44,6 +52,12 @@ pub(super) enum SortedRows {
 pub(super) struct MemoryRows {
     block: PackedRows,
     next: usize,
+}
+
+impl Default for SortLimits {
+    fn default() -> Self {
+        Self { rows: 500_000, bytes: 128 << 20 }
+    }
 }
 
 impl Sorter {
