@@ -34,8 +34,7 @@ fn embedded(config: &Config, directory: &std::path::Path) -> Finding {
         }
         free if free < RESERVES * reserve_bytes => Finding::warning("store", detail, "free disk space soon"),
         _ if readable_by_others(directory).is_some() => {
-            let remedy = format!("chmod 700 {name}: others can read the data of users");
-            Finding::warning("store", detail, remedy)
+            Finding::warning("store", detail, "chmod 700 the directory: other users of the machine can read it")
         }
         _ => Finding::ok("store", detail),
     }
