@@ -98,7 +98,7 @@ impl QueryService for Grpc {
         let (caller, _, request) = request.into_parts();
         let user_id = proto_request::user_id("user_id", &request.user_id)?;
         let options = self.read_options(&request.read_after, None, &caller)?;
-        let query = request::recommend_query(request)?;
+        let query = request::recommend_query(&request)?;
         Ok(Response::new(recommend::recommend(&self.shared, user_id, &query, &options).await?))
     }
 

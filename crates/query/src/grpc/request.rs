@@ -65,7 +65,7 @@ pub(super) fn target(number: i32) -> Result<ScoreTarget, ValidationError> {
 }
 
 /// Validates a recommendation request.
-pub(super) fn recommend_query(request: RecommendRequest) -> Result<RecommendQuery, ValidationError> {
+pub(super) fn recommend_query(request: &RecommendRequest) -> Result<RecommendQuery, ValidationError> {
     let count = count("count", request.count, RECOMMENDED_DEFAULT)?;
     request::at_most("categories", request.categories.len(), CATEGORIES_MAX)?;
     for (field, price) in [("price_min", request.price_min), ("price_max", request.price_max)] {
