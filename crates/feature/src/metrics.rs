@@ -86,16 +86,8 @@ impl Metrics {
                 .build(),
             duplicate_names: duplicate_names(meter),
             partition_errors: partition_errors(meter),
-            late: meter
-                .u64_counter("portrait_feature_late_events")
-                .with_description("events too late for sessions and transitions")
-                .with_unit("{event}")
-                .build(),
-            corrected_lines: meter
-                .u64_counter("portrait_feature_corrected_lines")
-                .with_description("order lines that were sent again and replaced themselves")
-                .with_unit("{line}")
-                .build(),
+            late: late_events(meter),
+            corrected_lines: corrected_lines(meter),
             erasures: erasures(meter),
             swept: meter
                 .u64_counter("portrait_feature_swept_profiles")
@@ -288,6 +280,18 @@ fn shadow_predictions(meter: &Meter) -> Counter<u64> {
     let description = "predictions of the next event, from the live profile and from its day-start snapshot; hit: the likeliest \
                        action, among 20 items, among 3 categories";
     counter.with_description(description).build()
+}
+
+/// Creates the counter of events that were too late for visits.
+fn late_events(meter: &Meter) -> Counter<u64> {
+    let counter = meter.u64_counter("portrait_feature_late_events").with_unit("{event}");
+    counter.with_description("events too late for sessions and transitions").build()
+}
+
+/// Creates the counter of order lines that were sent again.
+fn corrected_lines(meter: &Meter) -> Counter<u64> {
+    let counter = meter.u64_counter("portrait_feature_corrected_lines").with_unit("{line}");
+    counter.with_description("order lines that were sent again and replaced themselves").build()
 }
 
 /// Creates the counter of erasures by state.
