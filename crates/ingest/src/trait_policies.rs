@@ -190,7 +190,12 @@ impl TraitPolicies {
         self.apply_or(name, value, &TraitPolicy::Keep)
     }
 
-    fn apply_or(&self, name: String, value: String, other: &TraitPolicy) -> Result<PolicyResult, PolicyError> {
+    fn apply_or(
+        &self,
+        name: String,
+        value: String,
+        other: &TraitPolicy,
+    ) -> Result<PolicyResult, PolicyError> {
         match self.meaning(&name) {
             // The shop's own word for a name precedes everything, `keep` included.
             NameMeaning::Named(policy) => self.apply_policy(&policy, name, value),

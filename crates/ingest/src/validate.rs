@@ -135,7 +135,7 @@ fn label(field: LossyField, name: String, losses: &mut Losses) -> Option<Box<str
         losses.truncate(field);
         return None;
     }
-    Some(name.into()).filter(|name: &Box<str>| !name.is_empty())
+    (!name.is_empty()).then(|| name.into())
 }
 
 /// Returns a category or brand, empty if it is a text for a missing one.

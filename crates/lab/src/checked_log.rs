@@ -115,7 +115,7 @@ impl CheckedLog {
         match body {
             RowBody::Item(item) => Some(CheckedRow::Item(item)),
             RowBody::Rejected(defect) => {
-                self.rejected.add(defect.reason.name(), || format!("line {line}, {defect}"));
+                self.rejected.add(defect.reason.name(), || defect.at_line(line));
                 None
             }
             RowBody::Event(event) => match self.validator.record(event.clone(), self.now) {
@@ -178,8 +178,15 @@ mod tests {
         assert!(format!("{error:#}").contains("missing.toml"), "{error:#}");
     }
 
-    /// Reads lines of Taobao; returns times and users of the records, and the counts of the rejected rows.
-    fn read(lines: &[&str]) -> (Vec<(i64, String)>, Vec<(&'static str, u64)>) {
+    /// Rows of a log: times and users of its records, and the counts of the rejected rows.
+    #[derive(Debug, PartialEq)]
+    struct Read {
+        records: Vec<(i64, String)>,
+        rejected: Vec<(&'static str, u64)>,
+    }
+
+    /// Reads lines of Taobao.
+    fn read(lines: &[&str]) -> Read {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
         file.write_all(lines.join("\n").as_bytes()).expect("written");
         let rules = portrait_ingest::Config::default();
@@ -194,8 +201,8 @@ mod tests {
                 records.push((record.occurred_at.millis() / 1000, record.user_id.as_str().to_owned()));
             }
         }
-        let counts = log.rejected.by_reason().map(|(reason, count)| (reason, count.rows)).collect();
-        (records, counts)
+        let rejected = log.rejected.by_reason().map(|(reason, count)| (reason, count.rows)).collect();
+        Read { records, rejected }
     }
 
     #[test]
@@ -213,9 +220,9 @@ mod tests {
             "a,1,1,pv,1511539501",
             "a,1,1,pv,1511539503",
         ];
-        let (records, rejected) = read(&lines);
+        let rows = read(&lines);
         let users = [(1_511_539_501, "a"), (1_511_539_502, "b"), (1_511_539_503, "a")];
-        assert_eq!(records, users.map(|(at, user)| (at, user.to_owned())));
+        assert_eq!(rows.records, users.map(|(at, user)| (at, user.to_owned())));
         let reasons = [
             ("BAD_TEXT", 1),
             ("TIME_IN_FUTURE", 1),
@@ -223,9 +230,9 @@ mod tests {
             ("TOO_LONG", 1),
             ("UNKNOWN_ACTION", 1),
         ];
-        assert_eq!(rejected, reasons);
+        assert_eq!(rows.rejected, reasons);
         // The order of the file makes no difference.
         let reversed: Vec<&str> = lines.iter().rev().copied().collect();
-        assert_eq!(read(&reversed), (records, rejected));
+        assert_eq!(read(&reversed), rows);
     }
 }

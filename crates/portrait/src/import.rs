@@ -31,9 +31,6 @@ pub struct ImportArgs {
     /// Format of the log.
     #[arg(long, value_enum)]
     pub format: Format,
-    /// Server address and credentials.
-    #[command(flatten)]
-    pub server: ServerArgs,
     /// Meaning of equal rows: duplicates (content) or repeated actions (row) [default: as documented for the format].
     #[arg(long, value_enum)]
     pub event_id: Option<EventId>,
@@ -43,6 +40,9 @@ pub struct ImportArgs {
     /// Rejected rows above which the import ends with an error [default: no limit].
     #[arg(long, value_name = "ROWS")]
     pub max_rejects: Option<u64>,
+    /// Server address and credentials.
+    #[command(flatten)]
+    pub server: ServerArgs,
 }
 
 impl ImportArgs {

@@ -87,6 +87,14 @@ pub enum EventId {
 }
 
 impl RowDefect {
+    /// Returns the defect with its line: `line 5, column 7 (price): "cheap" is not a number`.
+    pub fn at_line(&self, line: u64) -> String {
+        match self.column {
+            Some(_) => format!("line {line}, {self}"),
+            None => format!("line {line}: {self}"),
+        }
+    }
+
     /// Creates the defect of a row as a whole.
     pub(super) fn of_row(reason: RowReason, problem: impl Into<String>) -> Self {
         Self { column: None, name: Cow::Borrowed(""), reason, problem: problem.into() }

@@ -26,7 +26,33 @@ pub(crate) fn kind_of_value(value: &str) -> Option<PersonalKind> {
     if text.bytes().filter(u8::is_ascii_digit).count() < DIGITS_MIN {
         return None;
     }
-    text.split(SEPARATORS).find_map(|part| kind_of_part(part.trim()))
+    text.split(SEPARATORS).find_map(|part| kind_of_part(part.trim()).or_else(|| kind_in_sentence(part)))
+}
+
+/// Looks at the numbers of a sentence: neighbouring words of digits are one number, as in `call 0171 1234567`.
+fn kind_in_sentence(text: &str) -> Option<PersonalKind> {
+    // Scripts without spaces: 电话13800138000.
+    let phrases = text.split(|character: char| !character.is_ascii() && character.is_alphabetic());
+    phrases.into_iter().find_map(|phrase| {
+        let words: Vec<&str> = phrase.split_whitespace().collect();
+        let mut numbers =
+            words.chunk_by(|a, b| is_number(a) == is_number(b)).filter(|words| is_number(words[0]));
+        let number = numbers.find_map(|words| kind_of_number(words.join(" ").trim_end_matches(['.', '!'])));
+        number.or_else(|| {
+            words.iter().any(|word| is_resident_id(word)).then_some(PersonalKind::IdentityDocument)
+        })
+    })
+}
+
+/// Returns true for a word with digits and no letters.
+fn is_number(word: &str) -> bool {
+    word.bytes().any(|byte| byte.is_ascii_digit()) && !word.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
+/// Returns the kind of a number in a sentence. Ten digits alone are more often the number of an order than of a telephone.
+fn kind_of_number(number: &str) -> Option<PersonalKind> {
+    let is_ambiguous = number.len() == 10 && number.bytes().all(|byte| byte.is_ascii_digit());
+    if is_ambiguous { None } else { kind_of_part(number) }
 }
 
 fn kind_of_part(part: &str) -> Option<PersonalKind> {

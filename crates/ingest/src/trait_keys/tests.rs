@@ -3,6 +3,7 @@
 use super::*;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 fn line(version: u32) -> String {
     format!("{version} {}\n", format!("{version:02x}").repeat(SECRET_BYTES))
@@ -78,7 +79,8 @@ async fn a_new_version_of_the_file_writes_without_a_restart() {
     std::fs::write(&path, line(1)).expect("written");
     let (keys, watcher) = TraitKeys::follow(&path).expect("a valid file").expect("a file is named");
     let end = CancellationToken::new();
-    let watching = tokio::spawn(watcher.run(Duration::from_secs(5), end.clone()));
+    let tasks = TaskTracker::new();
+    tasks.spawn(watcher.run(Duration::from_secs(5), end.clone()));
     let old = keys.newest();
     assert_eq!(old.version, 1);
     let mut newest = keys.newest.clone();
@@ -88,7 +90,8 @@ async fn a_new_version_of_the_file_writes_without_a_restart() {
     assert!(keys.newest().hash("lena").starts_with("h2:"));
     assert_eq!(open(&old, "email", &before).as_deref(), Some("lena"), "older values stay readable");
     end.cancel();
-    watching.await.expect("no panic");
+    tasks.close();
+    tasks.wait().await;
 }
 
 #[test]

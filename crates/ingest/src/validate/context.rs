@@ -3,7 +3,7 @@
 use super::Validator;
 use crate::losses::{DropReason, Losses, LossyField};
 use crate::personal::{PersonalKind, kind_of_value};
-use crate::trait_policies::{PolicyResult, NAME_MAX_BYTES, VALUE_MAX_BYTES};
+use crate::trait_policies::{NAME_MAX_BYTES, PolicyResult, VALUE_MAX_BYTES};
 use portrait_profile::{EventContext, check_text, is_invisible};
 use std::collections::HashMap;
 
@@ -42,7 +42,9 @@ impl Validator {
                 continue;
             }
             match self.traits.apply_to_property(name, value) {
-                Ok(PolicyResult::Kept(property)) => kept.extend(fitting(property.name, property.value, losses)),
+                Ok(PolicyResult::Kept(property)) => {
+                    kept.extend(fitting(property.name, property.value, losses));
+                }
                 Ok(PolicyResult::Dropped(reason)) => losses.drop_value(reason),
                 // The value has not the form that its policy needs, so it may be anything.
                 Err(_) => losses.truncate(LossyField::Properties),

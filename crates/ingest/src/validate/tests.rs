@@ -6,6 +6,9 @@ use portrait_profile::{Body, Event, Record};
 use portrait_proto::v1::{self, Action};
 use std::collections::HashMap;
 
+/// Change to a valid event.
+type Change = fn(&mut v1::Event);
+
 /// 2024-01-01T00:00:00Z.
 const NOW_S: i64 = 1_704_067_200;
 
@@ -131,7 +134,7 @@ fn a_currency_is_known_in_any_case() {
 
 #[test]
 fn a_field_that_does_not_fit_loses_itself_and_not_the_purchase() {
-    let purchase = |change: fn(&mut v1::Event)| {
+    let purchase = |change: Change| {
         accepted(move |event| {
             event.action = Action::Purchase.into();
             (event.item_id, event.order_id) = ("boots".to_owned(), "A-17".to_owned());
@@ -139,7 +142,7 @@ fn a_field_that_does_not_fit_loses_itself_and_not_the_purchase() {
             change(event);
         })
     };
-    let rows: [(fn(&mut v1::Event), &str, u64); 10] = [
+    let rows: [(Change, &str, u64); 10] = [
         (|event| event.query = "q".repeat(257), "query", 1),
         (|event| event.query = "red\nboots".to_owned(), "query", 1),
         (|event| event.session_id = "s".repeat(129), "session_id", 1),
@@ -166,7 +169,7 @@ fn a_field_that_does_not_fit_loses_itself_and_not_the_purchase() {
 
 #[test]
 fn what_is_left_of_a_field_is_its_valid_part() {
-    let context = |change: fn(&mut v1::Event)| *accepted(change).0.context.expect("a context");
+    let context = |change: Change| *accepted(change).0.context.expect("a context");
     assert_eq!(*context(|event| event.query = "red\nboots".to_owned()).query, *"red boots");
     assert_eq!(*context(|event| event.query = "é".repeat(200)).query, *"é".repeat(128));
     assert_eq!(accepted(|event| event.session_id = "s".repeat(129)).0.context, None);

@@ -2,7 +2,7 @@
 
 use super::{Validator, text};
 use crate::losses::Losses;
-use crate::trait_policies::{PolicyResult, NAME_MAX_BYTES, PolicyError, VALUE_MAX_BYTES};
+use crate::trait_policies::{NAME_MAX_BYTES, PolicyError, PolicyResult, VALUE_MAX_BYTES};
 use portrait_profile::{Body, Record, Timestamp, check_text};
 use portrait_proto::request::ValidationError;
 use portrait_proto::v1::{self, ErrorReason};

@@ -23,7 +23,8 @@ fn map(traits: &[(&str, &str)]) -> HashMap<String, String> {
 async fn logged(config: &Config, updates: Vec<TraitsUpdate>) -> Vec<(String, String)> {
     let fixture = IngestFixture::new(config);
     let count = updates.len();
-    let response = fixture.client().identify(IdentifyRequest { updates }).await.expect("a response").into_inner();
+    let response =
+        fixture.client().identify(IdentifyRequest { updates }).await.expect("a response").into_inner();
     assert_eq!((response.accepted as usize, response.rejected), (count, vec![]));
     let bodies = fixture.logs().await.into_iter().map(|record| record.body);
     let traits = bodies.flat_map(|body| match body {
@@ -37,7 +38,15 @@ async fn logged(config: &Config, updates: Vec<TraitsUpdate>) -> Vec<(String, Str
 async fn contacts_by_other_names_are_not_logged() {
     // The traits of rudderlabs/rudder-sdk-js#1184.
     let names = [
-        "phoneNumber", "phone_number", "mobile", "e-mail", "emailAddress", "fullName", "surname", "date_of_birth", "ip",
+        "phoneNumber",
+        "phone_number",
+        "mobile",
+        "e-mail",
+        "emailAddress",
+        "fullName",
+        "surname",
+        "date_of_birth",
+        "ip",
     ];
     let traits = names.iter().map(|name| ((*name).to_owned(), "secret".to_owned()));
     assert_eq!(logged(&Config::default(), vec![update(traits.collect())]).await, []);
@@ -91,7 +100,9 @@ async fn a_policy_of_the_shop_is_applied_before_the_log() {
     let path = folder.path().join("trait.keys");
     std::fs::write(&path, format!("2 {}\n", "5c".repeat(32))).expect("written");
     let mut config = Config { trait_keys_file: path, ..Config::default() };
-    for (name, policy) in [("email", TraitPolicy::Hash), ("phone", TraitPolicy::Encrypt), ("ip", TraitPolicy::Truncate)] {
+    for (name, policy) in
+        [("email", TraitPolicy::Hash), ("phone", TraitPolicy::Encrypt), ("ip", TraitPolicy::Truncate)]
+    {
         config.traits.insert(name.to_owned(), policy);
     }
     let traits = map(&[("email", "lena@example.com"), ("phone", "+49 170 1234567"), ("ip", "203.0.113.77")]);

@@ -39,10 +39,7 @@ impl<'a> ImportRows<'a> {
     pub(super) fn reject(&mut self, line: u64, defect: &RowDefect, raw: Option<&[u8]>) -> Result<()> {
         self.report.read += 1;
         let reason = defect.reason.name();
-        self.report.rejected.add(reason, || match defect.column {
-            Some(_) => format!("line {line}, {defect}"),
-            None => format!("line {line}: {defect}"),
-        });
+        self.report.rejected.add(reason, || defect.at_line(line));
         self.write(line, defect.column, &format!("{reason}: {}", defect.problem), raw.unwrap_or_default())
     }
 

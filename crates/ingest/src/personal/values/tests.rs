@@ -93,6 +93,10 @@ fn a_telephone_number_is_found_in_international_and_national_forms() {
             "+49 170\u{2011}1234567",
             "[\"+4917012345678\", \"x\"]",
             "mobile: 0171 1234567, home: none",
+            "call 0171 1234567 after 5",
+            "ring me at +49 170 1234567.",
+            "tel 415-555-2671",
+            "我的电话13800138000",
         ],
     );
 }
@@ -148,6 +152,11 @@ fn numbers_dates_prices_and_versions_are_no_telephone_numbers() {
             "000123456789",
             "#4711",
             "SKU-1234567890",
+            "order 4155552671 was late",
+            "sizes 38 39 40 41 42",
+            "Nikon D750 24-120 2023-2024",
+            "from 2024-01-31 to 2024-02-28 for 120",
+            "LEGO 10220 1334 pieces",
             "550e8400-e29b-41d4-a716-446655440000",
         ],
     );
@@ -171,6 +180,7 @@ fn a_payment_card_or_account_is_found_by_its_check_digits() {
             "6212345678900000003",
             "4222222222222",
             "card=4111111111111111&x=1",
+            "my card is 4111 1111 1111 1111 and",
             "DE89 3704 0044 0532 0130 00",
             "GB82WEST12345698765432",
         ],
@@ -197,6 +207,7 @@ fn an_identity_document_is_found_by_its_check_digit() {
             "11010519491231002x",
             "110105 19491231 002X",
             "440524188001010014",
+            "my id is 11010519491231002X",
             "123-45-6789",
         ],
     );
