@@ -64,12 +64,12 @@ pub(crate) struct Order {
     pub(crate) key: Option<u32>,
     /// Time of the newest line.
     pub(crate) at: Timestamp,
-    pub(crate) lines: Vec<Line>,
+    pub(crate) lines: Vec<OrderLine>,
 }
 
 /// Line of an order.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Line {
+pub(crate) struct OrderLine {
     /// Lower half of the hash of the item id.
     item: Option<u32>,
     /// Number of the line among those of its item in the order.
@@ -111,7 +111,7 @@ pub(crate) enum OrderEffect {
     },
 }
 
-impl Line {
+impl OrderLine {
     fn left(&self) -> Amount {
         Amount {
             money: (self.bought.money - self.returned.money).max(0.0),
@@ -121,7 +121,7 @@ impl Line {
 }
 
 impl Order {
-    fn line(&mut self, item: Option<u32>, number: u32) -> Option<&mut Line> {
+    fn line(&mut self, item: Option<u32>, number: u32) -> Option<&mut OrderLine> {
         self.lines.iter_mut().find(|line| (line.item, line.number) == (item, number))
     }
 }
@@ -154,7 +154,7 @@ impl Orders {
     fn buy(&mut self, at: Timestamp, event: &Event, bought: Amount) -> OrderEffect {
         let key = event.order_id.as_ref().map(order_key);
         let item = event.item_id.as_ref().map(item_key);
-        let line = Line { item, number: event.order_line, at, bought, returned: Amount::default() };
+        let line = OrderLine { item, number: event.order_line, at, bought, returned: Amount::default() };
         let known = self.kept.iter().position(|order| key.is_some() && order.key == key);
         if let Some(known) = known.and_then(|index| self.kept[index].line(item, line.number)) {
             let before = known.left().money;
@@ -176,7 +176,7 @@ impl Orders {
         OrderEffect::None
     }
 
-    fn begin(&mut self, key: Option<u32>, line: Line) {
+    fn begin(&mut self, key: Option<u32>, line: OrderLine) {
         let departed = self.exceptions.as_ref().and_then(|exceptions| exceptions.departed_through);
         let is_departed = departed.is_some_and(|departed| line.at <= departed);
         // Every line adds its money, but only the first line of an order counts the order. Of an order that is not kept any more
@@ -198,7 +198,7 @@ impl Orders {
         self.enforce_limits();
     }
 
-    fn extend(&mut self, index: usize, line: Line) {
+    fn extend(&mut self, index: usize, line: OrderLine) {
         let order = &mut self.kept[index];
         // An order that fills the list by itself keeps its first lines.
         let is_full = packed::order_bytes(order) + packed::line_bytes(order.at, &line) > ORDERS_BUDGET_BYTES;

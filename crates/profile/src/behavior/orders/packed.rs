@@ -1,7 +1,7 @@
 //! Encoding of the kept orders. It is lossless: money is a whole number of cents where possible; one unit, times equal to that of
 //! the order, and what came back as a whole are not written. A layout byte before each line says which of these apply.
 
-use super::{Amount, Line, Order};
+use super::{Amount, Order, OrderLine};
 use crate::time::Timestamp;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
@@ -55,7 +55,7 @@ pub(super) fn order_bytes(order: &Order) -> usize {
 }
 
 /// Returns the encoded size of a line, in bytes.
-pub(super) fn line_bytes(order_at: Timestamp, line: &Line) -> usize {
+pub(super) fn line_bytes(order_at: Timestamp, line: &OrderLine) -> usize {
     let packed = PackedLine::of(line, order_at);
     let layout = packed.layout();
     let size = |flag: u8, bytes: usize| if layout & flag == 0 { 0 } else { bytes };
@@ -88,17 +88,17 @@ fn amount_of(cents: u64) -> f64 {
 }
 
 impl PackedLine {
-    fn of(line: &Line, order_at: Timestamp) -> Self {
-        let Line { item, number, at, bought, returned } = *line;
+    fn of(line: &OrderLine, order_at: Timestamp) -> Self {
+        let OrderLine { item, number, at, bought, returned } = *line;
         // Wrapping, so that any pair of times is representable.
         let age_ms = order_at.millis().wrapping_sub(at.millis()).cast_unsigned();
         Self { item, number, age_ms, bought, returned }
     }
 
-    fn line(self, order_at: Timestamp) -> Line {
+    fn line(self, order_at: Timestamp) -> OrderLine {
         let Self { item, number, age_ms, bought, returned } = self;
         let at = Timestamp::from_millis(order_at.millis().wrapping_sub(age_ms.cast_signed()));
-        Line { item, number, at, bought, returned }
+        OrderLine { item, number, at, bought, returned }
     }
 
     fn layout(&self) -> u8 {
@@ -252,7 +252,7 @@ mod tests {
                 let partly = Amount { money: money / 2.0, units: bought.units / 2.0 };
                 let returned = [Amount::default(), bought, partly][number % 3];
                 let number = if number % 2 == 0 { 0 } else { number as u32 * 1000 };
-                lines.push(Line { item, number, at: Timestamp::from_millis(at), bought, returned });
+                lines.push(OrderLine { item, number, at: Timestamp::from_millis(at), bought, returned });
             }
         }
         for (key, at) in [None, Some(9), Some(0)].into_iter().zip(times) {
@@ -267,7 +267,7 @@ mod tests {
     fn an_ordinary_line_takes_seven_bytes() {
         let bought = Amount { money: 89.9, units: 1.0 };
         let at = Timestamp::from_millis(1_700_000_000_000);
-        let line = Line { item: Some(77), number: 0, at, bought, returned: Amount::default() };
+        let line = OrderLine { item: Some(77), number: 0, at, bought, returned: Amount::default() };
         assert_eq!(line_bytes(at, &line), 7);
     }
 }
