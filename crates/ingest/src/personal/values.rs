@@ -31,6 +31,10 @@ pub(crate) fn kind_of_value(value: &str) -> Option<PersonalKind> {
 
 /// Looks at the numbers of a sentence: neighbouring words of digits are one number, as in `call 0171 1234567`.
 fn kind_in_sentence(text: &str) -> Option<PersonalKind> {
+    // A single word was looked at as a whole.
+    if text.is_ascii() && !text.trim().contains(char::is_whitespace) {
+        return None;
+    }
     // Scripts without spaces: 电话13800138000.
     let phrases = text.split(|character: char| !character.is_ascii() && character.is_alphabetic());
     phrases.into_iter().find_map(|phrase| {
@@ -154,6 +158,9 @@ fn is_bar_code(digits: &[u8]) -> bool {
 fn is_resident_id(text: &str) -> bool {
     const WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
     const CHECK_DIGITS: [u8; 11] = *b"10X98765432";
+    if text.len() < 18 {
+        return false;
+    }
     let bytes: Vec<u8> = text.bytes().filter(|byte| !b" -".contains(byte)).collect();
     let Some((check, digits)) = bytes.split_last().filter(|(_, digits)| digits.len() == 17) else {
         return false;
@@ -176,13 +183,18 @@ fn number(digits: &[u8]) -> u32 {
 
 /// Returns true for the form of a social security number of the United States, as `123-45-6789`.
 fn is_social_security_number(text: &str) -> bool {
-    let groups: Vec<&str> = text.split('-').collect();
-    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
-    lengths == [3, 2, 4] && groups.concat().bytes().all(|byte| byte.is_ascii_digit())
+    text.len() == 11
+        && text.bytes().enumerate().all(|(index, byte)| match index {
+            3 | 6 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
 }
 
 /// Returns true for a bank account number with country, check digits and their remainder (ISO 13616).
 fn is_iban(text: &str) -> bool {
+    if !text.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        return false;
+    }
     let bytes: Vec<u8> =
         text.bytes().filter(|byte| *byte != b' ').map(|byte| byte.to_ascii_uppercase()).collect();
     let has_form = matches!(bytes[..], [b'A'..=b'Z', b'A'..=b'Z', b'0'..=b'9', b'0'..=b'9', ..])
