@@ -42,8 +42,8 @@ pub(super) struct UnitCosts {
 
 /// Costs on Redis 7.
 pub(super) const REDIS: UnitCosts = UnitCosts {
-    // Users with 87 events each (`taobao`); 399 with 7 events (`rees46`), 1,831 with 746 (`complete-journey`): a profile is bounded.
-    profile_bytes: 1136,
+    // Users with 87 events each (`taobao`); 411 with 7 events (`rees46`), 2,407 with 746 (`complete-journey`): a profile is bounded.
+    profile_bytes: 1297,
     // The stored bytes less what the stream adds to large blocks (`scripts/log_overhead`).
     log_event_encoded_bytes: 88,
     // Large blocks; 125 where every event is a block of its own, since the stream adds 27 bytes to a block.
