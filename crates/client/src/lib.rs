@@ -58,6 +58,6 @@ pub use follow::{Subscription, follow};
 pub use retry::RetryPolicy;
 pub use router::{ROLES, RoleRouter, connect_lazy};
 pub use sender::{REQUEST_EVENTS, REQUESTS_IN_FLIGHT_MAX, RequestResult, Sender, send_all};
-pub use target::{ServerArgs, connect};
+pub use target::{LOCAL_ADDRESS, ServerArgs, connect};
 pub use train::train;
 pub use wait::{wait_until_applied, wait_until_swept};

@@ -11,6 +11,9 @@ const TOKEN_VARIABLE: &str = "PORTRAIT_TOKEN";
 const FLAGS: CredentialKeys =
     CredentialKeys { ca: "--ca", certificate: "--cert", key: "--key", token_file: "--token-file" };
 
+/// Address of a server on this machine with the default configuration.
+pub const LOCAL_ADDRESS: &str = "http://127.0.0.1:50051";
+
 /// Address and credentials of a deployment, as command-line flags.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
@@ -19,7 +22,7 @@ pub struct ServerArgs {
     /// Address of the servers: one URL, or ROLE=URL for each role, separated by commas; https:// for TLS.
     #[cfg_attr(
         feature = "clap",
-        arg(long, value_name = "ADDRESS", default_value = "http://127.0.0.1:50051")
+        arg(long, value_name = "ADDRESS", default_value = LOCAL_ADDRESS)
     )]
     to: String,
     /// File with the CA certificates of the servers, in PEM [default: the system's trust store].

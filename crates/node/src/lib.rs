@@ -25,6 +25,6 @@ pub use cluster::ClusterConfig;
 pub use config::{Config, NodeRole, ProfilesConfig, open_store};
 pub use models::{ModelFollower, ModelStatus};
 pub use node::Node;
-pub use serve::serve;
 pub use portrait_store_embedded::readable_by_others;
+pub use serve::serve;
 pub use store::StoreConfig;

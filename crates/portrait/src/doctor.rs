@@ -1,5 +1,5 @@
-//! `portrait doctor`: checks a deployment and prints a table of checks, verdicts and remedies. It uses the configuration of `serve`
-//! and the address of the servers. Read-only, except that a missing store on Redis is created as `serve` does.
+//! `portrait doctor`: checks a deployment and prints a table of checks, verdicts and remedies. It uses the configuration of `serve`,
+//! if it is given one, and the address of the servers. Read-only, except that a missing store on Redis is created as `serve` does.
 
 mod finding;
 mod store;
@@ -10,7 +10,7 @@ use clap::Args;
 use comfy_table::{Table, presets};
 use finding::{Finding, Severity};
 use portrait_client::text::words;
-use portrait_client::{ROLES, RoleRouter, ServerArgs};
+use portrait_client::{LOCAL_ADDRESS, ROLES, RoleRouter, ServerArgs};
 use portrait_node::Config;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
@@ -70,9 +70,14 @@ async fn examine(args: DoctorArgs) -> Vec<Finding> {
         Ok(()) => Finding::ok("configuration", "valid"),
         Err(error) => Finding::failed("configuration", error.to_string(), "correct the key"),
     }];
-    findings.push(port(&config.server));
-    // The store is checked even if the servers are down: it may be the reason.
-    findings.push(store::examine(&config).await);
+    // The defaults say nothing about servers at another address.
+    if sources.is_empty() && args.server.address() != LOCAL_ADDRESS {
+        findings = ["configuration", "port", "store"].map(Finding::skipped).into();
+    } else {
+        findings.push(port(&config.server));
+        // The store is checked even if the servers are down: it may be the reason.
+        findings.push(store::examine(&config).await);
+    }
     match args.server.connect().await {
         Ok(router) => findings.extend(servers(&router, config.feature.log_bytes).await),
         Err(error) => {
@@ -247,6 +252,7 @@ fn table(findings: &[Finding]) -> Table {
             Severity::Ok => "ok",
             Severity::Warning => "warning",
             Severity::Failed => "failed",
+            Severity::Skipped => "not checked",
         };
         table.add_row([check.as_str(), verdict, detail, remedy]);
     }

@@ -63,6 +63,12 @@ impl Sources {
         Self { file, environment: environment.collect(), flags }
     }
 
+    /// Returns whether no source sets anything.
+    pub fn is_empty(&self) -> bool {
+        let is_set = |(name, _): &(String, String)| name.starts_with(PREFIX);
+        self.file.is_none() && self.flags.is_empty() && !self.environment.iter().any(is_set)
+    }
+
     /// Returns one layer for each source, the strongest last.
     fn layers(&self) -> Result<Vec<ConfigLayer>, ConfigError> {
         let mut layers = Vec::new();

@@ -41,7 +41,9 @@ pub enum LogFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// A part of the filter is neither a level nor a directive.
-    #[error("log.filter {filter:?}: {part:?} is no level: write error, warn, info, debug, trace or off, or MODULE=LEVEL")]
+    #[error(
+        "log.filter {filter:?}: {part:?} is no level: write error, warn, info, debug, trace or off, or MODULE=LEVEL"
+    )]
     Level {
         /// Filter as configured.
         filter: String,

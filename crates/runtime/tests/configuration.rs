@@ -67,7 +67,7 @@ fn flags_override_the_environment_which_overrides_the_file_and_defaults() {
     let environment = [
         ("PORTRAIT__SERVER__LINGER", "5ms"),
         ("PORTRAIT__SERVER__MAX_CALLS", "5"),
-        ("PORTRAIT_SERVER_LISTEN", "a variable of another program"),
+        ("PORTRAIT_QUERY_PORT", "a variable of another program"),
         ("PATH", "/bin"),
     ];
     let flags = [("server.max_calls", "7")];
@@ -211,11 +211,19 @@ fn a_variable_of_a_key_in_another_spelling_is_refused_with_the_right_name() {
             Some(_) => assert!(matches!(read, Err(ConfigError::UnknownKey { .. })), "{name}"),
             None => {
                 let message = read.expect_err("it would be passed over").to_string();
-                assert!(message.contains(name) && message.contains("PORTRAIT__SERVER__MAX_CALLS"), "{message}");
+                assert!(
+                    message.contains(name) && message.contains("PORTRAIT__SERVER__MAX_CALLS"),
+                    "{message}"
+                );
             }
         }
     }
     // Variables of Kubernetes and of scripts are not of a key.
-    let others = [("PORTRAIT_QUERY_PORT", "tcp://10.0.0.1:50051"), ("PORTRAIT_TOKEN", "t"), ("PORTRAITS", "1"), ("P", "1")];
+    let others = [
+        ("PORTRAIT_QUERY_PORT", "tcp://10.0.0.1:50051"),
+        ("PORTRAIT_TOKEN", "t"),
+        ("PORTRAITS", "1"),
+        ("P", "1"),
+    ];
     assert_eq!(load::<Config>(&sources(None, &others, &[])).expect("nothing is set"), Config::default());
 }

@@ -77,7 +77,9 @@ pub fn readable_by_others(directory: &Path) -> Option<String> {
     // With a private directory the modes of the files in it do not matter.
     (mode & 0o077 != 0).then(|| {
         let directory = directory.display();
-        format!("{directory} has mode {mode:o}, so that others can read the data of users: chmod 700 {directory}")
+        format!(
+            "{directory} has mode {mode:o}, so that others can read the data of users: chmod 700 {directory}"
+        )
     })
 }
 

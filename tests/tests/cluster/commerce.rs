@@ -6,8 +6,8 @@ use portrait_profile::{ORDER_LINES_MAX, ORDERS_MAX};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{
-    Action, BatchGetProfilesRequest, Event, GetProfileRequest, Item, ItemState, Profile, RecommendRequest, TrackRequest,
-    TrainModelRequest, UpsertItemsRequest,
+    Action, BatchGetProfilesRequest, Event, GetProfileRequest, Item, ItemState, Profile, RecommendRequest,
+    TrackRequest, TrainModelRequest, UpsertItemsRequest,
 };
 use portrait_tests::logs::prepared;
 use portrait_tests::{Log, census, connect, python, repository, wait_until};
@@ -102,7 +102,8 @@ async fn what_was_given_back_or_cannot_be_bought_is_not_recommended() {
         let bought = if kept { "kept" } else { "returned" };
         events.push(line(&user, Action::Purchase, bought, second, 20.0));
         events.extend(
-            (0..number % 5).map(|more| event(&user, Action::View, &format!("seen-{number}-{more}"), second + more)),
+            (0..number % 5)
+                .map(|more| event(&user, Action::View, &format!("seen-{number}-{more}"), second + more)),
         );
         if kept {
             events.push(event(&user, Action::AddToCart, "taken-out", second + 20));
@@ -180,7 +181,11 @@ pub(super) async fn check_money(log: &Log) {
             assert!(rfm.money_total >= 0.0, "{user}: {}", rfm.money_total);
             let is_within = orders <= ORDERS_MAX as u64 && lines <= ORDER_LINES_MAX as u64;
             if is_within && rfm.untracked_lines == 0 {
-                assert!((rfm.money_total - money).abs() < 0.01, "{user}: {}, counted {money}", rfm.money_total);
+                assert!(
+                    (rfm.money_total - money).abs() < 0.01,
+                    "{user}: {}, counted {money}",
+                    rfm.money_total
+                );
                 assert_eq!(rfm.orders_total, orders, "{user}");
                 within += 1;
             }

@@ -7,6 +7,8 @@ pub(super) enum Severity {
     /// Could be better, but no data is at risk.
     Warning,
     Failed,
+    /// Nothing was checked.
+    Skipped,
 }
 
 /// Result of one check, with a remedy.
@@ -22,6 +24,16 @@ pub(super) struct Finding {
 impl Finding {
     pub(super) fn ok(check: &str, detail: impl Into<String>) -> Self {
         Self { check: check.to_owned(), severity: Severity::Ok, detail: detail.into(), remedy: String::new() }
+    }
+
+    /// Check that needs the configuration of the servers.
+    pub(super) fn skipped(check: &str) -> Self {
+        let remedy = "run it with the configuration of the servers: --config, --set, or their environment";
+        Self {
+            severity: Severity::Skipped,
+            remedy: remedy.to_owned(),
+            ..Self::ok(check, "no configuration is given")
+        }
     }
 
     pub(super) fn warning(check: &str, detail: impl Into<String>, remedy: &str) -> Self {

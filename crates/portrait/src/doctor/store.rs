@@ -33,9 +33,11 @@ fn embedded(config: &Config, directory: &std::path::Path) -> Finding {
             Finding::failed("store", detail, "free disk space: events are refused below store.reserve")
         }
         free if free < RESERVES * reserve_bytes => Finding::warning("store", detail, "free disk space soon"),
-        _ if readable_by_others(directory).is_some() => {
-            Finding::warning("store", detail, "chmod 700 the directory: other users of the machine can read it")
-        }
+        _ if readable_by_others(directory).is_some() => Finding::warning(
+            "store",
+            detail,
+            "chmod 700 the directory: other users of the machine can read it",
+        ),
         _ => Finding::ok("store", detail),
     }
 }

@@ -121,9 +121,9 @@ impl ServerProcess {
     /// Returns the sum of a metric over its labels.
     pub(super) async fn metric(&self, name: &str) -> Result<f64> {
         let response = self.get("/metrics").await?;
-        let lines = response.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
-        });
+        let lines = response
+            .lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
         let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
         Ok(values.sum())
     }
