@@ -3,13 +3,17 @@
 //!
 //! Invariant: the money of a user is never negative, and never above what was sent.
 
+mod order;
 mod packed;
+
+pub(crate) use order::Order;
 
 use crate::action::Action;
 use crate::decay::{DecayedSum, bounded};
 use crate::id::{ItemId, OrderId};
 use crate::record::Event;
 use crate::time::Timestamp;
+use order::{Amount, OrderLine};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use xxhash_rust::xxh64::xxh64;
@@ -57,37 +61,6 @@ pub(crate) struct OrderExceptions {
     untracked_order: Option<u32>,
 }
 
-/// Order with its lines; a purchase without an order id is an order of one line.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Order {
-    /// Lower half of the hash of the order id: among 16 orders a collision has a probability of about 4e-9.
-    pub(crate) key: Option<u32>,
-    /// Time of the newest line.
-    pub(crate) at: Timestamp,
-    pub(crate) lines: Vec<OrderLine>,
-}
-
-/// Line of an order.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct OrderLine {
-    /// Lower half of the hash of the item id.
-    item: Option<u32>,
-    /// Number of the line among those of its item in the order.
-    number: u32,
-    at: Timestamp,
-    /// Money and units that were bought.
-    bought: Amount,
-    /// Money and units of these that came back.
-    returned: Amount,
-}
-
-/// Money in the base currency, and units.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Amount {
-    money: f64,
-    units: f64,
-}
-
 /// Position of a line among the kept orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct LineIndex {
@@ -109,21 +82,6 @@ pub(crate) enum OrderEffect {
         /// True if no unit of the item is left.
         is_whole: bool,
     },
-}
-
-impl OrderLine {
-    fn left(&self) -> Amount {
-        Amount {
-            money: (self.bought.money - self.returned.money).max(0.0),
-            units: (self.bought.units - self.returned.units).max(0.0),
-        }
-    }
-}
-
-impl Order {
-    fn line(&mut self, item: Option<u32>, number: u32) -> Option<&mut OrderLine> {
-        self.lines.iter_mut().find(|line| (line.item, line.number) == (item, number))
-    }
 }
 
 impl Orders {

@@ -1,7 +1,7 @@
 //! Encoding of the kept orders. It is lossless: money is a whole number of cents where possible; one unit, times equal to that of
 //! the order, and what came back as a whole are not written. A layout byte before each line says which of these apply.
 
-use super::{Amount, Order, OrderLine};
+use super::order::{Amount, Order, OrderLine};
 use crate::time::Timestamp;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
