@@ -84,6 +84,13 @@ pub(crate) enum OrderEffect {
     },
 }
 
+impl Order {
+    /// Returns an order of which only the id is known.
+    pub(crate) fn without_lines(key: u32, at: Timestamp) -> Self {
+        packed::order(Some(key), at, Vec::new())
+    }
+}
+
 impl Orders {
     /// Folds an event in.
     pub(crate) fn fold(&mut self, at: Timestamp, event: &Event) -> OrderEffect {
@@ -121,8 +128,10 @@ impl Orders {
             known.returned.money = known.returned.money.min(bought.money);
             known.returned.units = known.returned.units.min(bought.units);
             let (line_at, change) = (known.at, known.left().money - before);
+            self.kept.iter_mut().filter(|order| order.key == key).for_each(packed::measure);
             self.add_money(line_at, change);
             self.exceptions().corrected += 1;
+            self.enforce_limits();
             return OrderEffect::Corrected;
         }
         self.last_at = Some(self.last_at.map_or(at, |last| last.max(at)));
@@ -152,20 +161,26 @@ impl Orders {
             exceptions.untracked_order = key;
             return;
         }
-        self.kept.push(Order { key, at: line.at, lines: vec![line] });
+        self.kept.push(packed::order(key, line.at, vec![line]));
         self.enforce_limits();
     }
 
     fn extend(&mut self, index: usize, line: OrderLine) {
         let order = &mut self.kept[index];
         // An order that fills the list by itself keeps its first lines.
-        let is_full = packed::order_bytes(order) + packed::line_bytes(order.at, &line) > ORDERS_BUDGET_BYTES;
+        let is_full = order.bytes + packed::line_bytes(order.at, &line) > ORDERS_BUDGET_BYTES;
         if is_full || order.lines.len() == ORDER_LINES_MAX {
             self.exceptions().untracked_lines += 1;
             return;
         }
-        order.at = order.at.max(line.at);
         order.lines.push(line);
+        if line.at > order.at {
+            // All lines are encoded by their distance to it.
+            order.at = line.at;
+            packed::measure(order);
+        } else {
+            order.bytes += packed::line_bytes(order.at, &line);
+        }
         self.enforce_limits();
     }
 
@@ -183,7 +198,7 @@ impl Orders {
         let lines: usize = self.kept.iter().map(|order| order.lines.len()).sum();
         self.kept.len() > ORDERS_MAX
             || lines > ORDER_LINES_MAX
-            || self.kept.iter().map(packed::order_bytes).sum::<usize>() > ORDERS_BUDGET_BYTES
+            || self.kept.iter().map(|order| order.bytes).sum::<usize>() > ORDERS_BUDGET_BYTES
     }
 
     fn take_back(&mut self, event: &Event, amount: Amount) -> OrderEffect {
@@ -213,12 +228,15 @@ impl Orders {
             left.money -= money;
             let line_at = line.at;
             bought_at = bought_at.or(Some(line_at));
+            packed::measure(&mut self.kept[index.order]);
             self.add_money(line_at, -money);
         }
+        let is_whole = self.units_left(item) < AMOUNT_MIN;
+        self.enforce_limits();
         if event.price.is_some() && left.money >= AMOUNT_MIN {
             self.exceptions().unmatched_refunds += left.money;
         }
-        OrderEffect::Refunded { bought_at, is_whole: self.units_left(item) < AMOUNT_MIN }
+        OrderEffect::Refunded { bought_at, is_whole }
     }
 
     /// Returns the lines that a refund takes back from, newest first: those of the item in the order, or all of the order if it

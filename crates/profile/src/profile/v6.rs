@@ -99,8 +99,7 @@ impl From<OrdersV6> for Orders {
     fn from(orders: OrdersV6) -> Self {
         // Of the orders only the ids are known: further lines extend them, and do not count them again.
         let at = orders.last_at.unwrap_or_default();
-        let kept =
-            orders.recent.into_iter().map(|key| Order { key: Some(key), at, lines: Vec::new() }).collect();
+        let kept = orders.recent.into_iter().map(|key| Order::without_lines(key, at)).collect();
         Self {
             last_at: orders.last_at,
             total: orders.total,

@@ -10,6 +10,8 @@ pub(crate) struct Order {
     /// Time of the newest line.
     pub(crate) at: Timestamp,
     pub(crate) lines: Vec<OrderLine>,
+    /// Encoded size in bytes. It is kept, because computing it for every line of every event took a third of the time of a fold.
+    pub(super) bytes: usize,
 }
 
 /// Line of an order.

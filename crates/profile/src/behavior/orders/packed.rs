@@ -46,24 +46,31 @@ struct PackedLine {
     returned: Amount,
 }
 
-/// Returns the encoded size of an order, in bytes.
-pub(super) fn order_bytes(order: &Order) -> usize {
+/// Returns an order with its encoded size.
+pub(super) fn order(key: Option<u32>, at: Timestamp, lines: Vec<OrderLine>) -> Order {
+    let mut order = Order { key, at, lines, bytes: 0 };
+    measure(&mut order);
+    order
+}
+
+/// Computes the encoded size of an order after a change of its lines.
+pub(super) fn measure(order: &mut Order) {
     let key = if order.key.is_some() { 5 } else { 1 };
     let lines: usize = order.lines.iter().map(|line| line_bytes(order.at, line)).sum();
     // A time of ten bytes and a count of one.
-    key + 10 + 1 + lines
+    order.bytes = key + 10 + 1 + lines;
 }
 
 /// Returns the encoded size of a line, in bytes.
 pub(super) fn line_bytes(order_at: Timestamp, line: &OrderLine) -> usize {
-    let packed = PackedLine::of(line, order_at);
-    let layout = packed.layout();
-    let size = |flag: u8, bytes: usize| if layout & flag == 0 { 0 } else { bytes };
-    1 + size(ITEM, 4)
-        + size(NUMBERED, varint_bytes(u64::from(line.number)))
-        + size(TIMED, varint_bytes(packed.age_ms))
+    let age_ms = order_at.millis().wrapping_sub(line.at.millis()).cast_unsigned();
+    let optional = |is_there: bool, bytes: usize| if is_there { bytes } else { 0 };
+    let is_partly_returned = line.returned != Amount::default() && line.returned != line.bought;
+    1 + optional(line.item.is_some(), 4)
+        + optional(line.number != 0, varint_bytes(u64::from(line.number)))
+        + optional(age_ms != 0, varint_bytes(age_ms))
         + line.bought.bytes()
-        + size(PARTLY_RETURNED, 1 + line.returned.bytes())
+        + if is_partly_returned { 1 + line.returned.bytes() } else { 0 }
 }
 
 fn varint_bytes(value: u64) -> usize {
@@ -130,7 +137,8 @@ impl Amount {
     }
 
     fn bytes(self) -> usize {
-        let units = if self.layout() & ONE != 0 { 0 } else { whole(self.units).map_or(8, varint_bytes) };
+        let is_one = self.units.to_bits() == 1.0_f64.to_bits();
+        let units = if is_one { 0 } else { whole(self.units).map_or(8, varint_bytes) };
         cents(self.money).map_or(8, varint_bytes) + units
     }
 
@@ -233,7 +241,7 @@ impl<'de> Deserialize<'de> for Order {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let PackedOrder { key, at, lines } = PackedOrder::deserialize(deserializer)?;
         let lines = lines.into_iter().map(|line| line.line(at)).collect();
-        Ok(Self { key: key.map(u32::from_le_bytes), at, lines })
+        Ok(order(key.map(u32::from_le_bytes), at, lines))
     }
 }
 
@@ -256,10 +264,10 @@ mod tests {
             }
         }
         for (key, at) in [None, Some(9), Some(0)].into_iter().zip(times) {
-            let order = Order { key, at: Timestamp::from_millis(at), lines: lines.clone() };
+            let order = order(key, Timestamp::from_millis(at), lines.clone());
             let bytes = postcard::to_allocvec(&order).expect("of known length");
             assert_eq!(postcard::from_bytes::<Order>(&bytes).expect("what was written"), order);
-            assert!(bytes.len() <= order_bytes(&order), "{} {}", bytes.len(), order_bytes(&order));
+            assert!(bytes.len() <= order.bytes, "{} {}", bytes.len(), order.bytes);
         }
     }
 
