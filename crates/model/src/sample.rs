@@ -314,4 +314,15 @@ mod tests {
         let early = sample.rows().outer_iter().filter(|row| row[0] < 5000.0).count() as f64;
         assert!((0.4..0.6).contains(&(early / sample.len() as f64)), "{early} of {}", sample.len());
     }
+
+    #[test]
+    fn programs_are_left_out_and_reported() {
+        let mut builder = SampleBuilder::begin(2, SampleLimits::of_rows(1000));
+        (0..50).for_each(|number| builder.add(FeatureVector { bot: number % 5 == 0, ..vector(number) }));
+        let sample = builder.finish();
+        assert_eq!((sample.users, sample.bots, sample.len()), (40, 10, 40));
+        let reported: Vec<_> =
+            sample.limits().into_iter().map(|limit| (limit.name, limit.used, limit.found)).collect();
+        assert_eq!(reported, [("profile.bot".to_owned(), 40, 50)]);
+    }
 }

@@ -102,28 +102,29 @@ impl Behavior {
     }
 
     fn count(&mut self, action: &Action, time: ActionTime) {
-        if let Some(sum) = self.actions.iter_mut().find(|sum| sum.action == *action) {
-            sum.total += 1;
-            sum.decayed.add(time.at, 1.0);
-            sum.times.insert(time);
-            self.enforce_times_budget();
-            return;
-        }
+        let known = self.actions.iter().position(|sum| sum.action == *action);
+        let Some(index) = known.or_else(|| self.begin_count(action)) else { return };
+        let sum = &mut self.actions[index];
+        sum.total += 1;
+        sum.decayed.add(time.at, 1.0);
+        sum.times.insert(time);
+        self.enforce_times_budget();
+    }
+
+    /// Begins the count of an action and returns its index; none for a custom action beyond the limit.
+    fn begin_count(&mut self, action: &Action) -> Option<usize> {
         // Names are chosen by the sender: without a limit a faulty sender could grow the profile with every event.
         let customs = self.actions.iter().filter(|sum| sum.action.custom().is_some()).count();
         if action.custom().is_some() && customs >= CUSTOM_ACTIONS_MAX {
-            return;
+            return None;
         }
-        let mut sum = ActionSum {
+        self.actions.push(ActionSum {
             action: action.clone(),
-            total: 1,
+            total: 0,
             decayed: DecayedSum::default(),
             times: ActionTimes::default(),
-        };
-        sum.decayed.add(time.at, 1.0);
-        sum.times.insert(time);
-        self.actions.push(sum);
-        self.enforce_times_budget();
+        });
+        Some(self.actions.len() - 1)
     }
 
     /// Removes the oldest times of the actions that have most of them until all fit.

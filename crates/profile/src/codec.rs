@@ -1,7 +1,8 @@
 //! Encoding of the domain types: one version byte, then postcard. Bytes of an older version are converted to the current
 //! one. Those of a newer version are refused with the remedy, never guessed at. Damaged bytes are an error, never a panic.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::{DeserializeOwned, Error as _, SeqAccess};
+use serde::{Deserialize, Serialize};
 
 /// Version of an encoded [`crate::Record`]. 2: outcomes. 3: erasures. 4: the trace context, at the end. 5: the number of the line in
 /// its order and the strength of the shop, at the end.
@@ -133,6 +134,16 @@ pub(crate) fn decode<T: DeserializeOwned>(version: FormatVersion, bytes: &[u8]) 
     }
     // Bytes of an older version are completed instead of parsed by older types: one type serves all versions.
     decode_whole(&[rest, &version.missing_fields(found)].concat())
+}
+
+/// Returns the size of a variable-length integer of postcard, in bytes: seven bits each.
+pub(crate) fn varint_bytes(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+/// Reads the next part of a value that is encoded part by part.
+pub(crate) fn part<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(parts: &mut A) -> Result<T, A::Error> {
+    parts.next_element()?.ok_or_else(|| A::Error::custom("incomplete entry"))
 }
 
 /// Decodes bytes that hold a value and nothing else.

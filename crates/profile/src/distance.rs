@@ -21,14 +21,10 @@ pub(crate) fn before(later: Timestamp, distance: u64) -> Timestamp {
     Timestamp::from_millis(later.millis().wrapping_sub(millis.cast_signed()))
 }
 
-/// Returns the size of an encoded distance, in bytes.
-pub(crate) fn bytes(distance: u64) -> usize {
-    (64 - (distance | 1).leading_zeros() as usize).div_ceil(7)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::varint_bytes;
 
     #[test]
     fn a_distance_leads_back_to_the_time_and_is_short_for_whole_seconds() {
@@ -37,7 +33,7 @@ mod tests {
         {
             let earlier = Timestamp::from_millis(later.millis() - millis);
             let distance = between(later, earlier);
-            assert_eq!((before(later, distance), bytes(distance)), (earlier, size), "{millis}");
+            assert_eq!((before(later, distance), varint_bytes(distance)), (earlier, size), "{millis}");
         }
     }
 }

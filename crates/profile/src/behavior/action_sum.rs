@@ -2,6 +2,7 @@
 
 use super::times::{ActionTimes, PackedTimes, TimesSeed};
 use crate::action::Action;
+use crate::codec::part;
 use crate::decay::DecayedSum;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
@@ -52,12 +53,11 @@ impl<'de> Visitor<'de> for SumVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<ActionSum, A::Error> {
-        let incomplete = || A::Error::custom("incomplete count of an action");
-        let action: Action = parts.next_element()?.ok_or_else(incomplete)?;
-        let total = parts.next_element()?.ok_or_else(incomplete)?;
-        let decayed: DecayedSum = parts.next_element()?.ok_or_else(incomplete)?;
+        let action: Action = part(&mut parts)?;
+        let total = part(&mut parts)?;
+        let decayed: DecayedSum = part(&mut parts)?;
         let seed = TimesSeed { kind: action.kind(), newest: decayed.at() };
-        let times = parts.next_element_seed(seed)?.ok_or_else(incomplete)?;
+        let times = parts.next_element_seed(seed)?.ok_or_else(|| A::Error::custom("incomplete entry"))?;
         Ok(ActionSum { action, total, decayed, times })
     }
 }

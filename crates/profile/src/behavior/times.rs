@@ -2,6 +2,7 @@
 //! and refunds have their categories.
 
 use crate::action::ActionKind;
+use crate::codec::varint_bytes;
 use crate::distance;
 use crate::time::Timestamp;
 use serde::de::{Error, SeqAccess, Visitor};
@@ -61,7 +62,7 @@ impl ActionTimes {
     pub(super) fn bytes(&self) -> usize {
         let pairs = self.0.iter().zip(self.0.iter().skip(1));
         let distances: usize =
-            pairs.map(|(later, earlier)| distance::bytes(distance::between(later.at, earlier.at))).sum();
+            pairs.map(|(later, earlier)| varint_bytes(distance::between(later.at, earlier.at))).sum();
         // The first distance is to the newest contribution of the count, which is as new: one byte.
         1 + distances + self.0.len() * (TIME_MAX_BYTES - 10)
     }
@@ -168,5 +169,52 @@ impl<'de> Visitor<'de> for TimesSeed {
             });
         }
         Ok(ActionTimes(times))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::TimeDelta;
+
+    fn time(second: i64, category: u8) -> ActionTime {
+        let at = Timestamp::EPOCH.plus(TimeDelta::from_millis(second * 1000));
+        ActionTime::of(ActionKind::Purchase, at, Some(category), 9.5)
+    }
+
+    #[test]
+    fn the_newest_times_are_kept_in_any_order_of_arrival() {
+        let kept = |seconds: &mut dyn Iterator<Item = i64>| {
+            let mut times = ActionTimes::default();
+            seconds.for_each(|second| times.insert(time(second, 0)));
+            times
+        };
+        let forwards = kept(&mut (0..40));
+        let seconds: Vec<i64> = forwards.iter().map(|time| time.at.millis() / 1000).collect();
+        assert_eq!(seconds, (24..40).rev().collect::<Vec<_>>());
+        assert_eq!(kept(&mut (0..40).rev()), forwards);
+        assert_eq!(kept(&mut (0..40).map(|second| second * 27 % 40)), forwards);
+    }
+
+    #[test]
+    fn an_evicted_category_is_forgotten_and_the_others_keep_theirs() {
+        let mut times = ActionTimes::default();
+        (0..3).for_each(|category| times.insert(time(i64::from(category), category)));
+        times.forget_category(1);
+        let categories: Vec<Option<u8>> = times.iter().map(|time| time.category).collect();
+        assert_eq!(categories, [Some(1), None, Some(0)]);
+    }
+
+    #[test]
+    fn only_some_actions_have_a_category_and_an_amount() {
+        let of = |kind| ActionTime::of(kind, Timestamp::EPOCH, Some(3), 9.5);
+        let rows = [
+            (ActionKind::View, None, 0.0),
+            (ActionKind::Refund, Some(3), 0.0),
+            (ActionKind::Purchase, Some(3), 9.5),
+        ];
+        for (kind, category, amount) in rows {
+            assert_eq!((of(kind).category, of(kind).amount), (category, amount), "{kind:?}");
+        }
     }
 }

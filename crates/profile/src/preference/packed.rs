@@ -5,6 +5,7 @@
 
 use super::{ActionAt, BRANDS_MAX, CATEGORIES_MAX, Preference, RecentItem};
 use crate::action::ActionKind;
+use crate::codec::part;
 use crate::decay::DecayedSum;
 use crate::distance;
 use crate::id::ItemId;
@@ -309,10 +310,6 @@ impl<'de> Visitor<'de> for EntryVisitor {
         };
         Ok(PackedEntry { name, age_ms, value })
     }
-}
-
-fn part<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(parts: &mut A) -> Result<T, A::Error> {
-    parts.next_element()?.ok_or_else(|| A::Error::custom("incomplete entry"))
 }
 
 impl Serialize for Preference {

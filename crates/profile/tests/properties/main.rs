@@ -5,9 +5,9 @@ mod orders;
 
 use portrait_profile::{
     Action, ActionKind, BRANDS_MAX, Body, CATEGORIES_MAX, CUSTOM_ACTIONS_MAX, CustomAction, EDGES_MAX, Event,
-    FeatureSchema, HALF_LIVES, ItemId, OrderId, Outcome, PRICE_BANDS_MAX, PROFILE_MAX_BYTES, Profile,
-    RECENT_ITEMS_MAX, Record, RecordId, Relation, RelationKind, ScoreTarget, TRAITS_MAX, TimeDelta,
-    Timestamp, TraceContext, TraitValue, UserId,
+    FeatureSchema, HALF_LIVES, ItemId, MACHINE_MEMORY, MACHINE_VISIT_EVENTS, OrderId, Outcome,
+    PRICE_BANDS_MAX, PROFILE_MAX_BYTES, Profile, RECENT_ITEMS_MAX, Record, RecordId, Relation, RelationKind,
+    ScoreTarget, TRAITS_MAX, TimeDelta, Timestamp, TraceContext, TraitValue, UserId, VISIT_MAX,
 };
 use proptest::prelude::*;
 use rand::rngs::StdRng;
@@ -157,6 +157,50 @@ fn a_late_event_changes_sums_but_no_visit() {
     let steps: Vec<_> = view.behavior.transitions.iter().map(|step| (step.from, step.to)).collect();
     assert_eq!(steps, [(ActionKind::View, ActionKind::Purchase)]);
     assert_eq!(view.behavior.actions.iter().map(|count| count.total).sum::<u64>(), 4);
+}
+
+#[test]
+fn a_visit_has_an_upper_length() {
+    let minutes = 9 * 60;
+    let views: Vec<Record> = (0..minutes)
+        .map(|minute| record(BEGIN_MS + minute * 60_000, minute as usize, event(Action::View)))
+        .collect();
+    let profile = folded(&views);
+    let view = profile.view_at(Timestamp::from_millis(BEGIN_MS + minutes * 60_000));
+    // Nine hours without a gap are three visits of at most four hours.
+    assert_eq!((view.behavior.sessions.total, VISIT_MAX), (3, TimeDelta::from_hours(4)));
+    assert!(!view.is_machine, "{} events", view.behavior.sessions.current_events);
+}
+
+#[test]
+fn visits_of_a_program_are_noticed_and_forgotten() {
+    let views = |count: u64| -> Profile {
+        let at = |number: u64| BEGIN_MS + number as i64 * 10_000;
+        folded(
+            &(0..count)
+                .map(|number| record(at(number), number as usize, event(Action::View)))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let (person, program) = (views(MACHINE_VISIT_EVENTS - 1), views(MACHINE_VISIT_EVENTS));
+    let newest = program.newest_event_at().expect("it has events");
+    assert!(!person.is_machine_at(newest) && program.is_machine_at(newest));
+    for (later, is_machine) in [(MACHINE_MEMORY, true), (TimeDelta::from_days(31), false)] {
+        assert_eq!(program.view_at(newest.plus(later)).is_machine, is_machine, "{later:?}");
+        assert_eq!(program.is_machine_at(newest.plus(later)), is_machine, "{later:?}");
+    }
+}
+
+#[test]
+fn a_shops_own_strength_counts_instead_of_the_common_one() {
+    let share = |strength| {
+        let mut event = event(Action::Share);
+        event.category = Some("shoes".into());
+        event.strength = strength;
+        let profile = folded(&[record(BEGIN_MS, 0, event)]);
+        profile.view_at(Timestamp::from_millis(BEGIN_MS)).preference.categories[0].weight.week
+    };
+    assert_eq!((share(None), share(Some(7.0))), (ActionKind::Share.strength(), 7.0));
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //! the order, and what came back as a whole are not written. A layout byte before each line says which of these apply.
 
 use super::order::{Amount, Order, OrderLine};
+use crate::codec::{part, varint_bytes};
 use crate::time::Timestamp;
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::{SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -71,10 +72,6 @@ pub(super) fn line_bytes(order_at: Timestamp, line: &OrderLine) -> usize {
         + optional(age_ms != 0, varint_bytes(age_ms))
         + line.bought.bytes()
         + if is_partly_returned { 1 + line.returned.bytes() } else { 0 }
-}
-
-fn varint_bytes(value: u64) -> usize {
-    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// Returns a number as a whole one; none if that would lose something.
@@ -224,10 +221,6 @@ impl<'de> Visitor<'de> for LineVisitor {
         };
         Ok(PackedLine { item, number, age_ms, bought, returned })
     }
-}
-
-fn part<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(parts: &mut A) -> Result<T, A::Error> {
-    parts.next_element()?.ok_or_else(|| A::Error::custom("incomplete line of an order"))
 }
 
 impl Serialize for Order {
