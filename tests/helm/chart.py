@@ -13,6 +13,7 @@ import time
 import urllib.request
 
 import helm_python
+import kubernetes_validate
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -22,8 +23,8 @@ DASHBOARD = CHART / "files" / "dashboard.json"
 RUNBOOKS = ROOT / "deploy" / "runbooks"
 
 ROLES = ["ingest", "feature", "model", "query"]
-# Oldest supported release of Kubernetes, the newest one, and two between.
-KUBERNETES = ["1.27", "1.31", "1.34", "1.37"]
+# Supported releases of Kubernetes, oldest first.
+KUBERNETES = [f"1.{minor}" for minor in range(27, 38)]
 
 # Values files by name: those of ci/ and the presets.
 VALUES = {path.name.removesuffix("-values.yaml"): [path] for path in sorted(CHART.glob("ci/*-values.yaml"))} | {
@@ -61,6 +62,24 @@ def render(values, name="shop", namespace="shops"):
 def deployment(values, role):
     """Deployment of a role in a release named shop."""
     return render(values)["Deployment", f"shop-portrait-{role}"]
+
+
+def pod_of(found):
+    """Metadata and spec of the pod that an object makes or is; None for other objects."""
+    made = found["spec"]["template"] if found["kind"] == "Deployment" else found if found["kind"] == "Pod" else None
+    return made and (made["metadata"], made["spec"])
+
+
+# The package reads a file of a megabyte for every object otherwise.
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
+
+
+def validate(found, version):
+    """Validates an object strictly against the schema of a release of Kubernetes; custom resources have none."""
+    try:
+        kubernetes_validate.validate(found, version, strict=True)
+    except kubernetes_validate.SchemaNotFoundError:
+        assert "." in found["apiVersion"] and not found["apiVersion"].endswith("k8s.io/v1"), f"{version} has no {found['kind']}"
 
 
 @functools.cache

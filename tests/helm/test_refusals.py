@@ -56,7 +56,35 @@ BY_SCHEMA = [
     ("roles.worker", {}, ["/roles", "'worker' not allowed"]),
     ("roles.query.probes.readiness.kind", "tcp", ["/roles/query/probes/readiness/kind", "'grpc', 'http'"]),
     ("roles.query.maxSurge", "a few", ["/roles/query/maxSurge", "does not match pattern"]),
-    ("networkPolicy.redisPorts", [], ["/networkPolicy/redisPorts", "minItems"]),
+    ("networkPolicy.redisPorts", [0], ["/networkPolicy/redisPorts/0", "minimum"]),
+    ("networkPolicy.dnsPorts", [], ["/networkPolicy/dnsPorts", "minItems"]),
+    ("networkPolicy.tracesTo", [{"pods": {}}], ["/networkPolicy/tracesTo/0", "'pods' not allowed"]),
+    ("networkPolicy.extraIngress", [8080], ["/networkPolicy/extraIngress/0", "want object"]),
+    ("platform", "eks", ["/platform", "'auto', 'kubernetes', 'openshift'"]),
+    ("listenAddress", "::", ["/listenAddress", "'[::]', '0.0.0.0'"]),
+    ("redis.existingSecretPasswordKey", "a b", ["/redis/existingSecretPasswordKey", "does not match pattern"]),
+    ("redis.storeId", "a b", ["/redis/storeId", "does not match pattern"]),
+    ("redis.clientCertificate.existingSecret", "A_B", ["/redis/clientCertificate/existingSecret", "does not match pattern"]),
+    ("redis.clientCertificate.ca", "x", ["/redis/clientCertificate", "'ca' not allowed"]),
+    ("defaults.service.ipFamilyPolicy", "Dual", ["/defaults/service/ipFamilyPolicy", "'PreferDualStack'"]),
+    ("defaults.service.ipFamilies", ["IPv5"], ["/defaults/service/ipFamilies/0", "'IPv4', 'IPv6'"]),
+    ("defaults.service.ipFamilies", ["IPv6", "IPv6"], ["/defaults/service/ipFamilies", "equal"]),
+    ("defaults.service.nodePort", 70000, ["/defaults/service/nodePort", "maximum"]),
+    ("defaults.service.loadBalancerSourceRanges", ["all"], ["/loadBalancerSourceRanges/0", "does not match pattern"]),
+    ("defaults.service.externalTrafficPolicy", "local", ["/defaults/service/externalTrafficPolicy", "'Cluster', 'Local'"]),
+    ("defaults.hostAliases", [{"ip": "10.0.0.1"}], ["/defaults/hostAliases/0", "missing property 'hostnames'"]),
+    ("defaults.schedulerName", "My Scheduler", ["/defaults/schedulerName", "does not match pattern"]),
+    ("defaults.runtimeClassName", "gVisor", ["/defaults/runtimeClassName", "does not match pattern"]),
+    ("defaults.dnsConfig.ndots", 2, ["/defaults/dnsConfig", "'ndots' not allowed"]),
+    ("defaults.lifecycle.preStart", {}, ["/defaults/lifecycle", "'preStart' not allowed"]),
+    ("defaults.sidecars", [{"image": "x"}], ["/defaults/sidecars/0", "missing property 'name'"]),
+    ("defaults.initContainers", [{"name": "Wait"}], ["/defaults/initContainers/0/name", "does not match pattern"]),
+    ("defaults.extraEnvFrom", [{"prefix": "A_"}], ["/defaults/extraEnvFrom/0", "missing property"]),
+    ("defaults.extraEnvFrom", [{"secret": {}}], ["/defaults/extraEnvFrom/0", "'secret' not allowed"]),
+    ("defaults.podSecurityContext", "none", ["/defaults/podSecurityContext", "want null or object"]),
+    ("roles.query.containerSecurityContext", [], ["/roles/query/containerSecurityContext", "want null or object"]),
+    ("probe.tolerations", ["all"], ["/probe/tolerations/0", "want object"]),
+    ("probe.resources.memory", "1Gi", ["/probe/resources", "'memory' not allowed"]),
     ("networkPolicy.callersFrom", [{"pods": {}}], ["/networkPolicy/callersFrom/0", "'pods' not allowed"]),
     ("monitoring.podMonitor.interval", "often", ["/monitoring/podMonitor/interval", "does not match pattern"]),
     ("monitoring.rules.runbooks", "https://runbooks.example/", ["/monitoring/rules/runbooks", "does not match pattern"]),
@@ -80,6 +108,35 @@ BY_RULE = [
     (
         {"redis": {"existingSecret": "", "development": {"enabled": True}}, "config": {"ingest": {"acknowledge": "replica"}}},
         ["config.ingest.acknowledge is replica", "use disk"],
+    ),
+    (
+        {"redis": {"existingSecret": "", "existingSecretPasswordKey": "p", "url": "redis://a:1"}},
+        ["redis.existingSecretPasswordKey is set", "redis.existingSecret is empty", "name the Secret"],
+    ),
+    (nested("redis.existingSecretPasswordKey", "p"), ["redis.existingSecretPasswordKey is set", "redis.url is empty", "redis://user@host"]),
+    (
+        {"redis": {"existingSecretPasswordKey": "p", "url": "redis://u:secret@a:1"}},
+        ["redis.url has a password", "put the URL into a Secret"],
+    ),
+    (
+        {"redis": {"existingSecret": "", "url": "redis://user@redis:6379"}},
+        ["redis.url has a user without a password", "redis.existingSecretPasswordKey"],
+    ),
+    (
+        {"redis": {"existingSecret": "", "url": "redis://redis:6379", "clientCertificate": {"existingSecret": "c"}}},
+        ["redis.clientCertificate.existingSecret is set", "begin it with rediss://"],
+    ),
+    (
+        {"redis": {"existingSecretPasswordKey": "p", "url": "redis://a:1", "clientCertificate": {"existingSecret": "c"}}},
+        ["redis.clientCertificate.existingSecret is set, but the URL", "begin it with rediss://"],
+    ),
+    (
+        nested("redis.clientCertificate.privateKeyKey", "tls.crt"),
+        ["redis.clientCertificate.certificateKey and privateKeyKey are both tls.crt", "need different keys"],
+    ),
+    (
+        {"redis": {"existingSecret": "", "storeId": "s-1", "development": {"enabled": True}}},
+        ["redis.storeId is set", "remove redis.storeId"],
     ),
     (nested("config.server.listen", "0.0.0.0:1"), ["config.server.listen is set", "remove it"]),
     (nested("config.server.http_listen", "0.0.0.0:1"), ["config.server.http_listen is set", "remove it"]),
@@ -170,6 +227,72 @@ BY_RULE = [
         nested("defaults.extraEnv", [{"name": "PORTRAIT__SERVER__LISTEN", "value": "0.0.0.0:1"}]),
         ["extraEnv sets PORTRAIT__SERVER__LISTEN", "remove it"],
     ),
+    (
+        {"redis": {"existingSecretPasswordKey": "p", "url": "redis://a:1"},
+         "defaults": {"extraEnv": [{"name": "REDIS_PASSWORD", "value": "x"}]}},
+        ["extraEnv has REDIS_PASSWORD twice, or the chart sets it", "keep one"],
+    ),
+    (
+        nested("roles.query.sidecars", [{"name": "portrait", "image": "x"}]),
+        ["roles.query (or defaults).sidecars has portrait", "choose another name"],
+    ),
+    (
+        nested("roles.ingest", {"initContainers": [{"name": "a", "image": "x"}], "sidecars": [{"name": "a", "image": "x"}]}),
+        ["roles.ingest (or defaults).sidecars has a", "choose another name"],
+    ),
+    (
+        nested("roles.ingest.service.loadBalancerSourceRanges", ["10.0.0.0/8"]),
+        ["service.loadBalancerSourceRanges is set", "service.type is ClusterIP", "set it to LoadBalancer"],
+    ),
+    (
+        nested("roles.ingest.service", {"type": "NodePort", "loadBalancerClass": "a/b"}),
+        ["service.loadBalancerClass is set", "service.type is NodePort", "set it to LoadBalancer"],
+    ),
+    (nested("roles.ingest.service.nodePort", 30051), ["service.nodePort is set", "set it to NodePort or LoadBalancer"]),
+    (
+        nested("defaults.service.externalTrafficPolicy", "Local"),
+        ["service.externalTrafficPolicy is set", "set it to NodePort or LoadBalancer"],
+    ),
+    (
+        nested("defaults.service", {"type": "NodePort", "nodePort": 30051}),
+        ["service.nodePort is 30051, which ingest has too", "give each role its own"],
+    ),
+    (
+        nested("defaults.service.ipFamilies", ["IPv4", "IPv6"]),
+        ["service.ipFamilies names two families", "set it to PreferDualStack"],
+    ),
+    (
+        nested("roles.query.service", {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv6", "IPv4"]}),
+        ['roles.query (or defaults).service.ipFamilies names two families', '"SingleStack"', "or name one family"],
+    ),
+    (
+        nested("roles.query.lifecycle", {"preStop": {"sleep": {"seconds": 20}}}),
+        ["roles.query (or defaults).terminationGracePeriodSeconds is 45", "set it to at least 60"],
+    ),
+    (
+        {"networkPolicy": {"enabled": True}, "defaults": {"extraEnv": [{"name": "PORTRAIT__TRACE__ENDPOINT", "value": "http://c:4317"}]}},
+        ["extraEnv sets PORTRAIT__TRACE__ENDPOINT", "set config.trace.endpoint instead"],
+    ),
+    (
+        {"redis": {"existingSecret": "", "url": "redis://a:6390"}, "networkPolicy": {"enabled": True, "redisPorts": [6379]}},
+        ["networkPolicy.redisPorts does not have 6390", "leave redisPorts empty"],
+    ),
+    (
+        {"networkPolicy": {"enabled": True, "tracesTo": [{"podSelector": {}}]}},
+        ["networkPolicy.tracesTo is set", "config.trace.endpoint is empty"],
+    ),
+    (nested("networkPolicy.extraIngress", [{"ports": [{"port": 1}]}]), ["networkPolicy.enabled is false", "set it to true"]),
+    (nested("config.trace.endpoint", "collector:4317"), ["config.trace.endpoint is", "write it as http://collector:4317"]),
+    (nested("config.store.certificate", "/c"), ["config.store.certificate is set", "redis.clientCertificate.existingSecret"]),
+    (nested("config.store.key", "/k"), ["config.store.key is set", "redis.clientCertificate.existingSecret"]),
+    (nested("config.store.id", "s"), ["config.store.id is set", "redis.storeId"]),
+    (nested("probe.podLabels", {"app.kubernetes.io/component": "x"}), ["probe.podLabels sets app.kubernetes.io/component", "another"]),
+    (nested("commonLabels", {"helm.sh/chart": "x"}), ["commonLabels sets helm.sh/chart", "choose another label"]),
+    (
+        nested("monitoring.rules.labels", {"app.kubernetes.io/version": "1"}),
+        ["monitoring.rules.labels sets app.kubernetes.io/version", "choose another label"],
+    ),
+    (nested("defaults.extraVolumes", [{"name": "redis-client", "emptyDir": {}}]), ["extraVolumes has redis-client", "another name"]),
     (nested("defaults.extraVolumes", [{"name": "config", "emptyDir": {}}]), ["extraVolumes has config", "choose another name"]),
     (
         nested("defaults.extraVolumeMounts", [{"name": "x", "mountPath": "/etc/portrait/config"}]),
@@ -184,7 +307,7 @@ BY_RULE = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "parts"), BY_SCHEMA, ids=[row[0] for row in BY_SCHEMA])
+@pytest.mark.parametrize(("path", "value", "parts"), BY_SCHEMA, ids=[f"{row[0]} {row[1]}" for row in BY_SCHEMA])
 def test_an_invalid_value_is_refused_with_its_path(path, value, parts):
     message = refusal_message(merged(REDIS, nested(path, value)))
     for part in parts:
