@@ -83,6 +83,19 @@ def test_rules_and_dashboard_refer_only_to_existing_metrics(metrics):
     assert len(names & exported) >= 20, f"only {sorted(names & exported)} were seen on a server"
 
 
+def test_a_real_server_fires_no_alert_for_an_hour(metrics, tmp_path):
+    """The rules see what the server exports, with the labels that the scraper adds."""
+    samples = re.findall(r"^(\w+)(?:{(.*)})? (\S+)$", metrics, re.MULTILINE)
+    series = [{"series": f'{name}{{{labels and labels + ","}job="shop",instance="s"}}', "values": f"{value}+0x60"} for name, labels, value in samples]
+    series.append({"series": 'up{job="shop",instance="s"}', "values": "1x60"})
+    silent = [{"expr": 'ALERTS{alertstate="firing"}', "eval_time": f"{minute}m", "exp_samples": []} for minute in range(61)]
+    tests = [{"interval": "1m", "input_series": series, "promql_expr_test": silent}]
+    path = tmp_path / "tests.yaml"
+    path.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))
+    assert len(series) > 100
+    promtool("test", "rules", path)
+
+
 def test_labels_used_in_expressions_exist(metrics):
     for label, metric in [
         ("kind", "portrait_ingest_accepted_total"),

@@ -1,6 +1,7 @@
 """What differs between clusters: users that the platform assigns, IP families, names, schedulers, load balancers, meshes, and Secrets
 and ports of Redis."""
 
+import pathlib
 import re
 import subprocess
 import tomllib
@@ -9,8 +10,8 @@ import helm_python
 import pytest
 import yaml
 from chart import (
-    CHART, KUBERNETES, ROLES, VALUES, deployment, free_port, merged, pod_of, portrait, render, running, tool, validate, values_of,
-    wait_for_redis,
+    CHART, KUBERNETES, ROLES, VALUES, announced, binary, deployment, free_port, http_get, merged, pod_of, portrait, render, running, tool,
+    validate, values_of, wait_for_redis,
 )
 from kube import KINDS, cluster
 
@@ -82,6 +83,17 @@ def test_every_pod_keeps_to_the_restricted_pod_security_standard(name):
 def test_pods_listen_on_both_families_unless_the_kernel_has_one(values, address):
     server = configuration(merged(MINIMAL, values))["server"]
     assert (server["listen"], server["http_listen"]) == (f"{address}:50051", f"{address}:8080")
+
+
+def test_the_address_of_the_pods_accepts_ipv4_and_ipv6(tmp_path):
+    host = configuration(MINIMAL)["server"]["listen"].removesuffix(":50051")
+    listen = ["--listen", f"{host}:0", "--http-listen", f"{host}:0", "--store", f"embedded:{tmp_path}"]
+    with running(binary(), "serve", *listen, stderr=subprocess.DEVNULL) as server:
+        grpc, http = (url.rsplit(":", 1)[1] for url in announced(server))
+        # A machine without an IPv6 address still accepts IPv4 here.
+        for local in ["127.0.0.1", *["[::1]"] * ("0" * 31 + "1 " in pathlib.Path("/proc/net/if_inet6").read_text())]:
+            assert http_get(f"http://{local}:{http}/livez") == "alive\n"
+            assert portrait("probe", "--to", f"http://{local}:{grpc}").returncode == 0
 
 
 @pytest.mark.parametrize(("policy", "families"), [

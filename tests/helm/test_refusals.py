@@ -233,6 +233,14 @@ BY_RULE = [
         ["extraEnv has REDIS_PASSWORD twice, or the chart sets it", "keep one"],
     ),
     (
+        nested("defaults.extraEnv", [{"name": "PORTRAIT_LOG_FILTER", "value": "debug"}]),
+        ["extraEnv sets PORTRAIT_LOG_FILTER", "write a configuration key as PORTRAIT__SECTION__KEY"],
+    ),
+    (
+        nested("roles.query.extraEnv", [{"name": "portrait__log__filter", "value": "debug"}]),
+        ["roles.query (or defaults).extraEnv sets portrait__log__filter", "PORTRAIT__SECTION__KEY"],
+    ),
+    (
         nested("roles.query.sidecars", [{"name": "portrait", "image": "x"}]),
         ["roles.query (or defaults).sidecars has portrait", "choose another name"],
     ),
