@@ -2,7 +2,7 @@
 //! one. Those of a newer version are refused with the remedy, never guessed at. Damaged bytes are an error, never a panic.
 
 use serde::de::{DeserializeOwned, Error as _, SeqAccess};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Version of an encoded [`crate::Record`]. 2: outcomes. 3: erasures. 4: the trace context, at the end. 5: the number of the line in
 /// its order and the strength of the shop, at the end.
@@ -139,6 +139,16 @@ pub(crate) fn decode<T: DeserializeOwned>(version: FormatVersion, bytes: &[u8]) 
 /// Returns the size of a variable-length integer of postcard, in bytes: seven bits each.
 pub(crate) fn varint_bytes(value: u64) -> usize {
     (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+/// Sequence of the elements of an iterator, encoded as a list of them without making one. The closure returns the iterator, of a
+/// known length, for each encoding.
+pub(crate) struct Sequence<F>(pub(crate) F);
+
+impl<I: Iterator<Item: Serialize>, F: Fn() -> I> Serialize for Sequence<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0())
+    }
 }
 
 /// Reads the next part of a value that is encoded part by part.

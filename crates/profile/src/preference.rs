@@ -55,16 +55,17 @@ impl Preference {
         // What is taken back is dated by what it takes back, so that nothing of both is left.
         let weight_at = self.reverted_at(kind, event.item_id.as_ref(), effect).unwrap_or(at);
         let weight = event.interest();
+        let (categories, brands) = (self.categories.len(), self.brands.len());
         let mut category =
             event.category.as_deref().and_then(|name| add(&mut self.categories, name, weight_at, weight));
-        let evicted = evict(&mut self.categories, CATEGORIES_MAX, CATEGORIES_BUDGET_BYTES);
+        let evicted = evict(&mut self.categories, categories, CATEGORIES_MAX, CATEGORIES_BUDGET_BYTES);
         for index in &evicted {
             self.recent.forget_category(*index);
             category = index_after_eviction(category, *index);
         }
         let mut brand =
             event.brand.as_deref().and_then(|name| add(&mut self.brands, name, weight_at, weight));
-        for index in evict(&mut self.brands, BRANDS_MAX, BRANDS_BUDGET_BYTES) {
+        for index in evict(&mut self.brands, brands, BRANDS_MAX, BRANDS_BUDGET_BYTES) {
             self.recent.forget_brand(index);
             brand = index_after_eviction(brand, index);
         }
@@ -165,9 +166,18 @@ fn add(list: &mut Vec<(CompactString, DecayedSum)>, name: &str, at: Timestamp, w
     Some(index as u8)
 }
 
-/// Evicts the weakest sums beyond the limits and returns the index that each had at its eviction. Strength is compared at the
-/// newest contribution of the list.
-fn evict(list: &mut Vec<(CompactString, DecayedSum)>, max: usize, budget_bytes: usize) -> Vec<u8> {
+/// Evicts the weakest sums beyond the limits, given the length before the last fold, and returns the index that each had at its
+/// eviction. Strength is compared at the newest contribution of the list.
+fn evict(
+    list: &mut Vec<(CompactString, DecayedSum)>,
+    length_before: usize,
+    max: usize,
+    budget_bytes: usize,
+) -> Vec<u8> {
+    // Only a new name takes more room.
+    if list.len() == length_before {
+        return Vec::new();
+    }
     let bytes_of = |(name, _): &(CompactString, DecayedSum)| name.len() + NAME_BYTES + SUM_BYTES;
     let mut bytes: usize = list.iter().map(bytes_of).sum();
     let mut evicted = Vec::new();

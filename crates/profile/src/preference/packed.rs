@@ -5,7 +5,7 @@
 
 use super::{ActionAt, BRANDS_MAX, CATEGORIES_MAX, Preference, RecentItem};
 use crate::action::ActionKind;
-use crate::codec::part;
+use crate::codec::{Sequence, part};
 use crate::decay::DecayedSum;
 use crate::distance;
 use crate::id::ItemId;
@@ -15,9 +15,10 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::iter::once;
 
-/// Preferences in the order of their fields, as they are written.
-#[derive(Serialize, Deserialize)]
+/// Preferences in the order of their fields, as they are read.
+#[derive(Deserialize)]
 struct PackedPreference<'a> {
     /// Newest time of all, in milliseconds; sums store their distance to it.
     newest: i64,
@@ -30,6 +31,20 @@ struct PackedPreference<'a> {
     /// Items with their distance to the previous one in this list; the first counts from the newest time.
     #[serde(borrow)]
     recent: Vec<PackedEntry<'a>>,
+}
+
+/// Entry as it is written, without copies of what it has.
+struct EntryRef<'a> {
+    name: PackedName<'a>,
+    /// Distance to the reference time, in milliseconds.
+    age_ms: u64,
+    value: ValueRef<'a>,
+}
+
+/// Value of an entry as it is written.
+enum ValueRef<'a> {
+    Sum([f32; 3]),
+    Item(&'a RecentItem),
 }
 
 /// Name, distance to a reference time, and value of an entry.
@@ -48,7 +63,6 @@ enum PackedName<'a> {
 }
 
 /// Value of an entry.
-#[derive(Clone)]
 enum PackedValue {
     /// Sum with one value at all half-lives.
     Same(f32),
@@ -58,7 +72,7 @@ enum PackedValue {
 }
 
 /// Item without its id and its newest time.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct PackedItem {
     /// Index of the newest action in [`ActionKind::ALL`].
     kind: u8,
@@ -143,35 +157,47 @@ impl PackedLabels {
     }
 }
 
-impl PackedValue {
+impl<'a> EntryRef<'a> {
+    fn of_sum(name: PackedName<'a>, sum: &DecayedSum, newest: i64) -> Self {
+        let (sums, at) = sum.parts();
+        Self { name, age_ms: distance_ms(newest, at.millis()), value: ValueRef::Sum(sums) }
+    }
+
+    fn of_item(item: &'a RecentItem, newest: i64) -> Self {
+        Self {
+            name: PackedName::of(item.item_id.as_str()),
+            age_ms: distance_ms(newest, item.at.millis()),
+            value: ValueRef::Item(item),
+        }
+    }
+}
+
+/// Returns whether a sum is equal at all half-lives.
+fn is_same(sums: [f32; 3]) -> bool {
+    // By bits: 0 and -0 are equal, but must both survive.
+    sums.iter().all(|sum| sum.to_bits() == sums[0].to_bits())
+}
+
+/// Returns whether an item is written with all of its parts.
+fn is_full(item: &RecentItem) -> bool {
+    item.is_returned || !item.earlier.is_empty()
+}
+
+impl ValueRef<'_> {
     fn code(&self) -> u8 {
         match self {
-            Self::Same(_) => SAME,
-            Self::Decayed(_) => DECAYED,
-            Self::Item(item) if item.is_full() => FULL + item.kind,
+            Self::Sum(sums) if is_same(*sums) => SAME,
+            Self::Sum(_) => DECAYED,
+            Self::Item(item) if is_full(item) => FULL + item.kind.index() as u8,
             Self::Item(item) => {
-                let first = if item.labels == PackedLabels::default() { ITEM } else { LABELLED };
-                first + 2 * item.kind + u8::from(item.count != 1)
+                let first = if PackedLabels::of(item) == PackedLabels::default() { ITEM } else { LABELLED };
+                first + 2 * item.kind.index() as u8 + u8::from(item.count != 1)
             }
         }
     }
 }
 
-impl PackedItem {
-    fn is_full(&self) -> bool {
-        self.is_returned || !self.earlier.is_empty()
-    }
-}
-
-impl<'a> PackedEntry<'a> {
-    fn of_sum(name: PackedName<'a>, sum: &DecayedSum, newest: i64) -> Self {
-        let (sums, at) = sum.parts();
-        // By bits: 0 and -0 are equal, but must both survive.
-        let is_same = sums.iter().all(|sum| sum.to_bits() == sums[0].to_bits());
-        let value = if is_same { PackedValue::Same(sums[0]) } else { PackedValue::Decayed(sums) };
-        Self { name, age_ms: distance_ms(newest, at.millis()), value }
-    }
-
+impl PackedEntry<'_> {
     fn sum<E: Error>(&self, newest: i64) -> Result<DecayedSum, E> {
         let sums = match self.value {
             PackedValue::Same(sum) => [sum; 3],
@@ -179,22 +205,6 @@ impl<'a> PackedEntry<'a> {
             PackedValue::Item(_) => return Err(E::custom("an item is no sum")),
         };
         Ok(DecayedSum::from_parts(sums, Timestamp::from_millis(earlier(newest, self.age_ms))))
-    }
-
-    fn of_item(item: &'a RecentItem, newest: i64) -> Self {
-        let packed_action = |action: &ActionAt| (action.kind, distance::between(item.at, action.at));
-        let value = PackedValue::Item(PackedItem {
-            kind: item.kind.index() as u8,
-            count: item.count,
-            labels: PackedLabels::of(item),
-            is_returned: item.is_returned,
-            earlier: item.earlier.iter().map(packed_action).collect(),
-        });
-        Self {
-            name: PackedName::of(item.item_id.as_str()),
-            age_ms: distance_ms(newest, item.at.millis()),
-            value,
-        }
     }
 
     fn item<E: Error>(self, newest: i64) -> Result<RecentItem, E> {
@@ -225,7 +235,7 @@ fn earlier(newest: i64, distance: u64) -> i64 {
     newest.wrapping_sub(distance.cast_signed())
 }
 
-impl Serialize for PackedEntry<'_> {
+impl Serialize for EntryRef<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let number = if matches!(self.name, PackedName::Number(_)) { NUMBER } else { 0 };
         // Most senders report whole seconds: their distances are three digits shorter.
@@ -239,18 +249,24 @@ impl Serialize for PackedEntry<'_> {
         parts.serialize_element(&(if seconds == 0 { self.age_ms } else { self.age_ms / SECOND }))?;
         match &self.value {
             // Swapped: round numbers end in zero bytes, which the variable-length integer drops at its high end.
-            PackedValue::Same(sum) => parts.serialize_element(&sum.to_bits().swap_bytes())?,
-            PackedValue::Decayed(sums) => parts.serialize_element(sums)?,
-            PackedValue::Item(item) => {
-                if item.is_full() || item.labels != PackedLabels::default() {
-                    parts.serialize_element(&item.labels)?;
+            ValueRef::Sum(sums) if is_same(*sums) => {
+                parts.serialize_element(&sums[0].to_bits().swap_bytes())?
+            }
+            ValueRef::Sum(sums) => parts.serialize_element(sums)?,
+            ValueRef::Item(item) => {
+                let (labels, is_full) = (PackedLabels::of(item), is_full(item));
+                if is_full || labels != PackedLabels::default() {
+                    parts.serialize_element(&labels)?;
                 }
-                if item.is_full() || item.count != 1 {
+                if is_full || item.count != 1 {
                     parts.serialize_element(&item.count)?;
                 }
-                if item.is_full() {
+                if is_full {
                     parts.serialize_element(&item.is_returned)?;
-                    parts.serialize_element(&item.earlier)?;
+                    let earlier = || item.earlier.iter();
+                    let with_distance =
+                        |action: &ActionAt| (action.kind, distance::between(item.at, action.at));
+                    parts.serialize_element(&Sequence(|| earlier().map(with_distance)))?;
                 }
             }
         }
@@ -319,25 +335,21 @@ impl Serialize for Preference {
         let sums = named.chain(self.price_bands.iter().map(|(_, sum)| sum)).map(DecayedSum::at);
         let items = self.recent.iter().map(|item| item.at);
         let newest = sums.chain(items).max().unwrap_or_default().millis();
-        let bands = self.price_bands.iter();
-        let price_bands = bands
-            .map(|(band, sum)| PackedEntry::of_sum(PackedName::Number(u64::from(*band)), sum, newest))
-            .collect();
+        let band = |(band, sum): &(u8, DecayedSum)| {
+            EntryRef::of_sum(PackedName::Number(u64::from(*band)), sum, newest)
+        };
         // Items are sorted by time, so that each is nearest to the one before it.
-        let mut previous = newest;
-        let mut recent = Vec::with_capacity(self.recent.iter().len());
-        for item in self.recent.iter() {
-            recent.push(PackedEntry::of_item(item, previous));
-            previous = item.at.millis();
-        }
-        PackedPreference {
+        let references = || once(newest).chain(self.recent.iter().map(|item| item.at.millis()));
+        let items = || self.recent.iter().zip(references());
+        // In the order of the fields of `PackedPreference`.
+        let packed = (
             newest,
-            categories: pack_sums(&self.categories, newest),
-            brands: pack_sums(&self.brands, newest),
-            price_bands,
-            recent,
-        }
-        .serialize(serializer)
+            named_sums(&self.categories, newest),
+            named_sums(&self.brands, newest),
+            Sequence(|| self.price_bands.iter().map(band)),
+            Sequence(|| items().map(|(item, reference)| EntryRef::of_item(item, reference))),
+        );
+        packed.serialize(serializer)
     }
 }
 
@@ -363,8 +375,8 @@ impl<'de> Deserialize<'de> for Preference {
     }
 }
 
-fn pack_sums(list: &[(CompactString, DecayedSum)], newest: i64) -> Vec<PackedEntry<'_>> {
-    list.iter().map(|(name, sum)| PackedEntry::of_sum(PackedName::of(name), sum, newest)).collect()
+fn named_sums(list: &[(CompactString, DecayedSum)], newest: i64) -> impl Serialize {
+    Sequence(move || list.iter().map(move |(name, sum)| EntryRef::of_sum(PackedName::of(name), sum, newest)))
 }
 
 fn unpack_sums<E: Error>(

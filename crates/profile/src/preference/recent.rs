@@ -190,16 +190,17 @@ impl Recent {
 
     /// Returns the item with this id.
     pub(super) fn find(&self, item_id: &ItemId) -> Option<&RecentItem> {
-        self.index_of(item_id).map(|index| &self.items[index])
+        self.index_of(item_id, mark(item_id)).map(|index| &self.items[index])
     }
 
-    fn index_of(&self, item_id: &ItemId) -> Option<usize> {
-        memchr_iter(mark(item_id), &self.marks).find(|index| self.items[*index].item_id == *item_id)
+    fn index_of(&self, item_id: &ItemId, mark: u8) -> Option<usize> {
+        memchr_iter(mark, &self.marks).find(|index| self.items[*index].item_id == *item_id)
     }
 
     /// Records an action on an item.
     pub(super) fn touch(&mut self, touch: Touch<'_>) {
-        let item = match self.index_of(touch.item_id) {
+        let mark = mark(touch.item_id);
+        let item = match self.index_of(touch.item_id, mark) {
             Some(index) => {
                 let mut known = self.remove(index);
                 known.merge(touch);
@@ -207,19 +208,19 @@ impl Recent {
             }
             None => RecentItem::new(touch),
         };
-        self.insert(item);
+        self.insert(item, mark);
         while self.items.len() > RECENT_ITEMS_MAX || self.bytes > ITEMS_BUDGET_BYTES {
             self.remove(self.items.len() - 1);
         }
     }
 
-    fn insert(&mut self, item: RecentItem) {
+    fn insert(&mut self, item: RecentItem, mark: u8) {
         let is_newer = |known: &RecentItem| (known.at, &known.item_id) > (item.at, &item.item_id);
         // Events arrive mostly in order, and then the item is the newest: the search is the exception.
         let is_late = self.items.front().is_some_and(is_newer);
         let index = if is_late { self.items.partition_point(is_newer) } else { 0 };
         self.bytes += item.bytes();
-        self.marks.insert(index, mark(&item.item_id));
+        self.marks.insert(index, mark);
         self.items.insert(index, item);
         // Only one item can newly exceed the rank: this one, if it is late, or the one that it pushed back.
         let last = index.max(SINGLE_VIEWS_MAX);

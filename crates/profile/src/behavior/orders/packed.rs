@@ -2,7 +2,7 @@
 //! the order, and what came back as a whole are not written. A layout byte before each line says which of these apply.
 
 use super::order::{Amount, Order, OrderLine};
-use crate::codec::{part, varint_bytes};
+use crate::codec::{Sequence, part, varint_bytes};
 use crate::time::Timestamp;
 use serde::de::{SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
@@ -29,8 +29,8 @@ const PARTS_MAX: usize = 9;
 /// Largest number of cents and units that is written as a whole number; all of these are exact as `f64`.
 const WHOLE_MAX: f64 = 1e15;
 
-/// Lines of one order with their reference time.
-#[derive(Serialize, Deserialize)]
+/// Lines of one order with their reference time, as they are read.
+#[derive(Deserialize)]
 struct PackedOrder {
     key: Option<[u8; 4]>,
     at: Timestamp,
@@ -83,8 +83,10 @@ fn whole(value: f64) -> Option<u64> {
 
 /// Returns an amount in cents; none if that would lose something.
 fn cents(money: f64) -> Option<u64> {
-    let cents = whole((money * 100.0).round())?;
-    (amount_of(cents).to_bits() == money.to_bits()).then_some(cents)
+    let hundredfold = money * 100.0;
+    // The cast rounds down, and numbers up to the maximum have a bit for the half.
+    let cents = (hundredfold + 0.5) as u64;
+    (hundredfold <= WHOLE_MAX && amount_of(cents).to_bits() == money.to_bits()).then_some(cents)
 }
 
 fn amount_of(cents: u64) -> f64 {
@@ -139,17 +141,16 @@ impl Amount {
         cents(self.money).map_or(8, varint_bytes) + units
     }
 
-    fn write<T: SerializeTuple>(self, parts: &mut T) -> Result<(), T::Error> {
-        match cents(self.money) {
+    /// Writes the amount by its layout.
+    fn write<T: SerializeTuple>(self, layout: u8, parts: &mut T) -> Result<(), T::Error> {
+        match cents(self.money).filter(|_| layout & CENTS != 0) {
             Some(cents) => parts.serialize_element(&cents)?,
             None => parts.serialize_element(&self.money)?,
         }
-        if self.layout() & ONE != 0 {
-            return Ok(());
-        }
-        match whole(self.units) {
-            Some(units) => parts.serialize_element(&units),
-            None => parts.serialize_element(&self.units),
+        match (layout & ONE != 0, layout & WHOLE != 0) {
+            (true, _) => Ok(()),
+            (false, true) => parts.serialize_element(&(self.units as u64)),
+            (false, false) => parts.serialize_element(&self.units),
         }
     }
 
@@ -179,10 +180,11 @@ impl Serialize for PackedLine {
         if layout & TIMED != 0 {
             parts.serialize_element(&self.age_ms)?;
         }
-        self.bought.write(&mut parts)?;
+        self.bought.write(layout, &mut parts)?;
         if layout & PARTLY_RETURNED != 0 {
-            parts.serialize_element(&self.returned.layout())?;
-            self.returned.write(&mut parts)?;
+            let layout = self.returned.layout();
+            parts.serialize_element(&layout)?;
+            self.returned.write(layout, &mut parts)?;
         }
         parts.end()
     }
@@ -225,8 +227,9 @@ impl<'de> Visitor<'de> for LineVisitor {
 
 impl Serialize for Order {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let lines = self.lines.iter().map(|line| PackedLine::of(line, self.at)).collect();
-        PackedOrder { key: self.key.map(u32::to_le_bytes), at: self.at, lines }.serialize(serializer)
+        let lines = Sequence(|| self.lines.iter().map(|line| PackedLine::of(line, self.at)));
+        // In the order of the fields of `PackedOrder`.
+        (self.key.map(u32::to_le_bytes), self.at, lines).serialize(serializer)
     }
 }
 
