@@ -2,7 +2,7 @@
 //! written, so that data of another version is refused untouched.
 
 use portrait_profile::{PartitionCount, PseudonymKey, TimeDelta};
-use portrait_store::{Error, Layout, Result};
+use portrait_store::{Error, Layout, Result, StoreId};
 use std::fs::DirBuilder;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -16,6 +16,10 @@ const PREVIOUS_FORMAT: i64 = 2;
 const FILE: &str = "portrait-format";
 /// Name of the format file while it is written.
 const DRAFT: &str = "portrait-format.draft";
+/// Folder at the root of a file system of its own.
+const LOST_AND_FOUND: &str = "lost+found";
+/// Name of the id of the store; a store of a release before ids gets one at open.
+const ID: &str = "id";
 /// Partitions of a new store without a setting.
 const DEFAULT_PARTITIONS: u16 = 16;
 
@@ -25,7 +29,8 @@ pub(super) fn open(
     partitions: Option<PartitionCount>,
     dedup_window: TimeDelta,
 ) -> Result<Layout> {
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(Error::unavailable)?;
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    created.map_err(|error| unusable(directory, &error))?;
     if let Some(problem) = readable_by_others(directory) {
         tracing::warn!("{problem}");
     }
@@ -35,7 +40,7 @@ pub(super) fn open(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return create(directory, partitions, dedup_window);
         }
-        Err(error) => return Err(Error::unavailable(error)),
+        Err(error) => return Err(unusable(&file, &error)),
     };
     let invalid = |problem| Error::Incompatible {
         detail: format!("{}: {problem}: name another directory, or restore the file", file.display()),
@@ -43,6 +48,8 @@ pub(super) fn open(
     let format = number(&text, "format").map_err(invalid)?;
     // Written only after all checks, so that a refused open leaves the previous format to the previous release.
     let text = if format == PREVIOUS_FORMAT { upgraded(&text) } else { text };
+    let had_id = value(&text, ID).is_ok();
+    let text = if had_id { text } else { format!("{text}{ID} = {}\n", StoreId::random()) };
     let stored = parse(&text).map_err(invalid)?;
     if let Some(requested) = partitions.filter(|requested| *requested != stored.partitions) {
         return Err(Error::Incompatible {
@@ -66,9 +73,26 @@ pub(super) fn open(
     }
     if format == PREVIOUS_FORMAT {
         tracing::info!(directory = %directory.display(), "store upgraded from format {PREVIOUS_FORMAT} to {FORMAT}");
-        write_whole(directory, &text).map_err(Error::unavailable)?;
+        write_whole(directory, &text).map_err(|error| unusable(directory, &error))?;
+    } else if !had_id && let Err(error) = write_whole(directory, &text) {
+        // A full disk must not prevent reads; the next open tries again.
+        tracing::warn!(directory = %directory.display(), %error, "the id of the store cannot be written");
     }
     Ok(stored)
+}
+
+/// Returns whether `directory` holds a store.
+pub fn holds_store(directory: &Path) -> bool {
+    directory.join(FILE).exists()
+}
+
+/// Returns the error for a directory or file of the store that the operating system or the database refuses.
+pub(super) fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    let path = path.display();
+    let detail = format!(
+        "store.url: {path} cannot be used: {error}: name a directory on a local disk that this user can write, with space on it"
+    );
+    Error::Incompatible { detail }
 }
 
 /// Returns the problem and its remedy if other users of the machine can read the directory of a store.
@@ -92,10 +116,10 @@ fn upgraded(text: &str) -> String {
 }
 
 fn create(directory: &Path, partitions: Option<PartitionCount>, dedup_window: TimeDelta) -> Result<Layout> {
-    let mut entries =
-        std::fs::read_dir(directory).map_err(Error::unavailable)?.filter_map(std::result::Result::ok);
-    // A draft is left by a creation that was interrupted; any other file is not ours to touch.
-    let foreign = entries.any(|entry| entry.file_name() != DRAFT);
+    let entries = std::fs::read_dir(directory).map_err(|error| unusable(directory, &error))?;
+    // A draft is left by a creation that was interrupted, and `lost+found` by the file system; any other file is not ours to touch.
+    let foreign =
+        entries.flatten().any(|entry| entry.file_name() != DRAFT && entry.file_name() != LOST_AND_FOUND);
     if foreign {
         return Err(Error::Incompatible {
             detail: format!("{} is not empty and not a store: name an empty directory", directory.display()),
@@ -110,14 +134,16 @@ fn create(directory: &Path, partitions: Option<PartitionCount>, dedup_window: Ti
     let partitions =
         partitions.or_else(|| PartitionCount::new(DEFAULT_PARTITIONS)).ok_or(Error::Unavailable(None))?;
     let pseudonym_key = PseudonymKey::new(rand::random());
+    let id = StoreId::random();
     let text = format!(
-        "format = {FORMAT}\npartitions = {}\ndedup_window_ms = {}\npseudonym_key = {:032x}\n",
+        "format = {FORMAT}\npartitions = {}\ndedup_window_ms = {}\npseudonym_key = {:032x}\n{ID} = {id}\n",
         partitions.get(),
         dedup_window.millis(),
         pseudonym_key.get()
     );
-    write_whole(directory, &text).map_err(Error::unavailable)?;
-    Ok(Layout { partitions, dedup_window, pseudonym_key })
+    write_whole(directory, &text).map_err(|error| unusable(directory, &error))?;
+    tracing::info!(%id, "store created: set store.id to its id, so that no process starts on another or empty store");
+    Ok(Layout { partitions, dedup_window, pseudonym_key, id })
 }
 
 /// Writes the file so that it exists whole or not at all.
@@ -144,7 +170,8 @@ fn parse(text: &str) -> Result<Layout, String> {
     let dedup_window = TimeDelta::from_millis(number(text, "dedup_window_ms")?);
     let key = value(text, "pseudonym_key")?;
     let key = u128::from_str_radix(key, 16).map_err(|_| "pseudonym_key is not 32 hexadecimal digits")?;
-    Ok(Layout { partitions, dedup_window, pseudonym_key: PseudonymKey::new(key) })
+    let id = value(text, ID)?.parse().map_err(|problem| format!("{ID} {problem}"))?;
+    Ok(Layout { partitions, dedup_window, pseudonym_key: PseudonymKey::new(key), id })
 }
 
 fn value<'t>(text: &'t str, key: &str) -> Result<&'t str, String> {

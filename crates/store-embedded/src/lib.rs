@@ -16,8 +16,10 @@ mod roles;
 mod seen;
 mod store;
 mod tuning;
+mod write_batch;
+mod write_job;
 mod writer;
 
 pub use disk_space::FreeBytes;
-pub use format::readable_by_others;
+pub use format::{holds_store, readable_by_others};
 pub use store::{Embedded, EmbeddedOptions};

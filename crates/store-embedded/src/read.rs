@@ -3,7 +3,7 @@
 
 use super::keys::{self, Keyspaces};
 use super::store::Embedded;
-use super::writer::{OldBlock, OldBlocks, TrimPlan};
+use super::write_job::{OldBlock, OldBlocks, TrimPlan};
 use bytes::Bytes;
 use fjall::Keyspace;
 use portrait_profile::{PartitionId, Pseudonym, Timestamp};

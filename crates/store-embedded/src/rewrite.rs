@@ -26,6 +26,9 @@ const MERGES: u32 = 3;
 impl Embedded {
     /// Rewrites all files of the database.
     pub(super) async fn rewrite(&self) -> Result<()> {
+        // A filled journal, and the new tables of the largest keyspace beside its old ones.
+        let tables = self.keyspaces.all().iter().map(|keyspace| keyspace.disk_space()).max();
+        self.space.check_rewrite(JOURNAL_BYTES as u64 + tables.unwrap_or_default())?;
         let keyspaces = Arc::clone(&self.keyspaces);
         let data = self.data.clone();
         self.rewrites.run(blocking(move || rewrite(&keyspaces, &data))).await

@@ -8,7 +8,8 @@ use super::partition_cell::PartitionCell;
 use super::partition_state::{PartitionGenerations, PartitionState};
 use super::seen::{SeenMemory, SeenWindows};
 use super::tuning::{BACKGROUND_THREADS, JOURNALS_BYTES};
-use super::writer::{WriteJob, Writer};
+use super::write_job::WriteJob;
+use super::writer::Writer;
 use fjall::{Database, PersistMode};
 use portrait_profile::{PartitionCount, PartitionId, TimeDelta};
 use portrait_store::backend::membership::Membership;
@@ -19,12 +20,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
 
 /// Capacity of the writer's queue, in jobs.
 const JOBS_QUEUED_MAX: usize = 4096;
 /// Longest wait of a caller for a place in the queue.
 const ENQUEUE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Interval of checks whether a read-only store has room for writes again.
+const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Largest window of remembered ids that is cached exactly, in ids of all partitions: 3 windows of up to 18 bytes an id.
 const SEEN_EXACT_IDS: usize = 800_000;
@@ -88,8 +91,8 @@ pub struct Embedded {
     pub(super) data: PathBuf,
     pub(super) rewrites: SingleFlight,
     writer: Mutex<Option<JoinHandle<()>>>,
-    /// Token that the writer cancels when the database no longer accepts writes.
-    broken: CancellationToken,
+    /// Problem and remedy, once the database no longer accepts writes.
+    broken: watch::Sender<Option<String>>,
 }
 
 impl Embedded {
@@ -102,15 +105,17 @@ impl Embedded {
         // First of all: data of another format must not reach the database, which would create its keyspaces in it.
         let layout = format::open(directory, options.partitions, options.dedup_window)?;
         let data = directory.join("data");
-        let database = Database::builder(&data)
-            .cache_size(options.cache_bytes)
-            .worker_threads(BACKGROUND_THREADS)
-            .max_journaling_size(JOURNALS_BYTES)
-            .open()
-            .map_err(|error| match error {
-                fjall::Error::Locked => Error::InUse { path: directory.to_owned() },
-                error => Error::unavailable(error),
-            })?;
+        let free_bytes = options.free_bytes.unwrap_or_else(disk_space::of_file_system);
+        let mut space = DiskSpace::new(directory.to_owned(), options.reserve_bytes, free_bytes);
+        // A new store has nothing to read.
+        if data.exists() {
+            space.limit_to_reads(&data)?;
+        }
+        let read_only = space.read_only();
+        if let Some(problem) = &read_only {
+            tracing::error!(problem, "the store is read-only");
+        }
+        let database = open_database(directory, &data, options.cache_bytes, read_only.is_some())?;
         let keyspaces = Arc::new(Keyspaces::open(&database).map_err(Error::unavailable)?);
         let partitions = usize::from(layout.partitions.get());
         let tail_bytes = options.tail_bytes / partitions;
@@ -123,16 +128,16 @@ impl Embedded {
             .all()
             .map(|partition| load_cell(&keyspaces, partition, layout.dedup_window, tail_bytes, seen))
             .collect::<Result<_>>()?;
+        // A read-only store gives out no positions, so its new generations need not survive it.
+        if read_only.is_none() {
+            store_generations(&database, &keyspaces, &layout, &cells)?;
+        }
         let mut models: ModelState = stored(&keyspaces.models, &keys::MODELS)?.unwrap_or_default();
         // The directory belongs to this process alone, so a trainer of the former process cannot be alive.
         models.lease.expire();
         let models = Arc::new(watch::Sender::new(models));
-        // The new generations must be on disk before the first append is acknowledged in one of them.
-        database.persist(PersistMode::SyncAll).map_err(Error::unavailable)?;
-        let free_bytes = options.free_bytes.unwrap_or_else(disk_space::of_file_system);
-        let space = DiskSpace::new(directory.to_owned(), options.reserve_bytes, free_bytes);
         let (jobs, receiver) = mpsc::channel(JOBS_QUEUED_MAX);
-        let broken = CancellationToken::new();
+        let broken = watch::Sender::new(None);
         let writer = Writer {
             database,
             keyspaces: Arc::clone(&keyspaces),
@@ -164,10 +169,25 @@ impl Embedded {
         })
     }
 
-    /// Returns when a write has failed, as on a full or removed disk. The database then accepts no writes until it is opened
-    /// again; everything acknowledged is still there.
-    pub async fn broken(&self) {
-        self.broken.cancelled().await;
+    /// Returns when a write has failed, as on a removed disk, with the problem and the remedy. The database then accepts no writes
+    /// until it is opened again; everything acknowledged is still there.
+    pub async fn broken(&self) -> String {
+        let mut broken = self.broken.subscribe();
+        // The sender lives in `self`, so that the channel stays open.
+        let problem = broken.wait_for(Option::is_some).await;
+        problem.ok().and_then(|problem| problem.clone()).unwrap_or_default()
+    }
+
+    /// Returns why the store accepts no writes, if it was opened with too little free disk space.
+    pub fn read_only(&self) -> Option<String> {
+        self.space.read_only()
+    }
+
+    /// Returns when a read-only store can be opened for writes; never for one that is.
+    pub async fn has_room(&self) {
+        while !self.space.has_room() {
+            tokio::time::sleep(ROOM_INTERVAL).await;
+        }
     }
 
     /// Syncs everything to disk and stops the writer. Later writes fail as `Unavailable`.
@@ -212,6 +232,34 @@ impl Drop for Embedded {
     }
 }
 
+/// Opens the database; without background threads if it is read-only, since they write.
+fn open_database(directory: &Path, data: &Path, cache_bytes: u64, is_read_only: bool) -> Result<Database> {
+    let builder = Database::builder(data).cache_size(cache_bytes).max_journaling_size(JOURNALS_BYTES);
+    let builder = match is_read_only {
+        true => builder.worker_threads_unchecked(0),
+        false => builder.worker_threads(BACKGROUND_THREADS),
+    };
+    builder.open().map_err(|error| match error {
+        fjall::Error::Locked => Error::InUse { path: directory.to_owned() },
+        error => format::unusable(data, &error),
+    })
+}
+
+/// Stores the new generations of all partitions.
+fn store_generations(
+    database: &Database,
+    keyspaces: &Keyspaces,
+    layout: &Layout,
+    cells: &[PartitionCell],
+) -> Result<()> {
+    for (partition, cell) in layout.partitions.all().zip(cells) {
+        let bytes = postcard::to_stdvec(&cell.generations).map_err(Error::unavailable)?;
+        keyspaces.generations.insert(keys::partition(partition), bytes).map_err(Error::unavailable)?;
+    }
+    // On disk before the first append is acknowledged in one of them.
+    database.persist(PersistMode::SyncAll).map_err(Error::unavailable)
+}
+
 /// Loads a partition and begins its new generations.
 fn load_cell(
     keyspaces: &Keyspaces,
@@ -238,8 +286,6 @@ fn load_cell(
             feed: Generations::begin(id(), feed_first),
         },
     };
-    let bytes = postcard::to_stdvec(&generations).map_err(Error::unavailable)?;
-    keyspaces.generations.insert(key, bytes).map_err(Error::unavailable)?;
     Ok(PartitionCell::new(state, generations, SeenWindows::new(partition, window, seen), tail_bytes))
 }
 

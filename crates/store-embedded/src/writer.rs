@@ -7,110 +7,24 @@ use super::keys::{self, Keyspaces};
 use super::models::ModelState;
 use super::partition_cell::{Additions, PartitionCell};
 use super::partition_state::PartitionState;
+use super::write_batch::WriteBatch;
+use super::write_job::{TrimPlan, WriteJob};
 use bytes::Bytes;
-use fjall::{Database, OwnedWriteBatch, PersistMode};
-use portrait_profile::{PartitionId, TimeDelta, Timestamp};
+use fjall::{Database, PersistMode};
+use portrait_profile::PartitionId;
 use portrait_store::backend::block::{self, Block};
 use portrait_store::backend::dead;
 use portrait_store::{
-    AckLevel, Acquisition, Appended, CatalogueEntry, Commit, Committed, Error, FeedSeq, Layout, LeaseClaim,
-    LeaseToken, LogSeq, PartName, Position, Result,
+    AckLevel, Appended, Commit, Committed, Error, FeedSeq, Layout, LogSeq, Position, Result,
 };
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{mpsc, watch};
 
 /// Size at which a batch is written, in bytes.
 const BATCH_BYTES: usize = 16 << 20;
 /// Number of jobs at which a batch is written.
 const BATCH_JOBS: usize = 1024;
-
-/// Sender of a job's result. The caller may have been cancelled; then the result is dropped.
-pub(super) type ReplySender<T> = oneshot::Sender<Result<T>>;
-
-/// Job of the writer.
-pub(super) enum WriteJob {
-    /// Appends a block of `count` records.
-    Append { partition: PartitionId, block: Bytes, count: u64, level: AckLevel, reply: ReplySender<Appended> },
-    /// Applies a commit of a partition's owner.
-    Commit { partition: PartitionId, commit: Box<Commit>, reply: ReplySender<Committed> },
-    /// Acquires the lease of a partition.
-    Acquire {
-        partition: PartitionId,
-        claim: LeaseClaim,
-        ttl: TimeDelta,
-        now: Timestamp,
-        reply: ReplySender<Acquisition>,
-    },
-    /// Extends the lease of a partition.
-    Renew {
-        partition: PartitionId,
-        token: LeaseToken,
-        ttl: TimeDelta,
-        now: Timestamp,
-        reply: ReplySender<bool>,
-    },
-    /// Ends the lease of a partition.
-    Release { partition: PartitionId, token: LeaseToken, reply: ReplySender<()> },
-    /// Removes the keys of a plan.
-    Trim { partition: PartitionId, plan: Box<TrimPlan>, reply: ReplySender<()> },
-    /// Writes items of the catalogue.
-    PutItems { items: Vec<CatalogueEntry>, level: AckLevel, reply: ReplySender<()> },
-    /// Changes the registry or the training lease.
-    Models { edit: EditModels },
-    /// Stores a part of a model.
-    PutPart { name: PartName, part: Bytes, reply: ReplySender<()> },
-    /// Syncs everything to disk and stops the writer.
-    Close { reply: ReplySender<()> },
-}
-
-/// Change of the models, which also sends its result.
-pub(super) type EditModels = Box<dyn FnOnce(&mut ModelState, &mut WriteBatch) + Send>;
-
-/// Keys that one step of a trim removes from a partition.
-#[derive(Default)]
-pub(super) struct TrimPlan {
-    /// Blocks of the log.
-    pub(super) log: OldBlocks,
-    /// Blocks of the feed.
-    pub(super) feed: OldBlocks,
-    /// Keys of dead letters of trimmed records.
-    pub(super) dead: Vec<[u8; 10]>,
-    /// Keys of expired ids.
-    pub(super) seen: Vec<Vec<u8>>,
-    /// True if a bound ended the search for one of the four.
-    pub(super) more: bool,
-}
-
-/// Oldest blocks of a stream, which a trim removes.
-#[derive(Default)]
-pub(super) struct OldBlocks {
-    /// Blocks, oldest first.
-    pub(super) blocks: Vec<OldBlock>,
-    /// Time at which the oldest block that stays was written; none if no block stays or the search ended before it.
-    pub(super) oldest_at: Option<Timestamp>,
-    /// True if the bound of one trim ended the search.
-    pub(super) more: bool,
-}
-
-/// Block that a trim removes.
-pub(super) struct OldBlock {
-    /// Key of the block.
-    pub(super) key: [u8; 10],
-    /// Position of its last record.
-    pub(super) last: u64,
-    /// Size of the encoded block in bytes.
-    pub(super) bytes: u64,
-}
-
-impl OldBlocks {
-    /// Returns the position of the last record of the blocks; 0 without blocks.
-    pub(super) fn through(&self) -> u64 {
-        self.blocks.last().map_or(0, |block| block.last)
-    }
-}
 
 /// State of the writer thread.
 pub(super) struct Writer {
@@ -122,24 +36,8 @@ pub(super) struct Writer {
     pub(super) space: DiskSpace,
     pub(super) dead_letters_max: u64,
     pub(super) jobs: mpsc::Receiver<WriteJob>,
-    /// Token that is cancelled when a write fails.
-    pub(super) broken: CancellationToken,
-}
-
-/// Deferred result of one job; the argument is the failure of the whole batch, if any.
-type PendingReply = Box<dyn FnOnce(Option<&str>) + Send>;
-
-/// Batch that is being assembled.
-pub(super) struct WriteBatch {
-    writes: OwnedWriteBatch,
-    bytes: usize,
-    disk: bool,
-    changed: BTreeMap<PartitionId, (PartitionState, Additions)>,
-    committed: Vec<PartitionId>,
-    items: HashMap<Bytes, Bytes>,
-    models: Option<ModelState>,
-    parts: BTreeMap<PartName, Option<Bytes>>,
-    replies: Vec<PendingReply>,
+    /// Problem and remedy, once a write has failed.
+    pub(super) broken: watch::Sender<Option<String>>,
 }
 
 impl Writer {
@@ -152,7 +50,7 @@ impl Writer {
             let mut closing = None;
             while let Some(job) = next.take() {
                 // The job goes first into the next batch, so the order of a partition's commits stays.
-                if batch.must_wait(&job) {
+                if must_wait(&batch, &job) {
                     deferred = Some(job);
                     break;
                 }
@@ -176,6 +74,12 @@ impl Writer {
     }
 
     fn add(&mut self, batch: &mut WriteBatch, job: WriteJob) {
+        // Refused before anything is written: a write that fails halfway ends the process.
+        if !job.is_lease()
+            && let Err(full) = self.space.check_writable(batch.bytes as u64 + job.bytes())
+        {
+            return job.refuse(full);
+        }
         match job {
             WriteJob::Append { partition, block, count, level, reply } => {
                 let appended = self.append(batch, partition, &block, count, level);
@@ -209,7 +113,7 @@ impl Writer {
                 });
                 batch.reply(reply, put);
             }
-            WriteJob::Models { edit } => {
+            WriteJob::Models { edit, .. } => {
                 let mut models = batch.models.take().unwrap_or_else(|| self.models.borrow().clone());
                 edit(&mut models, batch);
                 batch.models = Some(models);
@@ -353,7 +257,15 @@ impl Writer {
         &mut batch.changed.entry(partition).or_insert_with(published).0
     }
 
-    fn write(&self, mut batch: WriteBatch) {
+    fn write(&mut self, mut batch: WriteBatch) {
+        // Leases end with the process, so that those of a store without room need not be written.
+        if batch.has_only_leases() && self.space.check_writable(0).is_err() {
+            for (partition, (state, additions)) in batch.changed {
+                self.cells[partition.index()].publish(state, additions);
+            }
+            batch.replies.into_iter().for_each(|reply| reply(None));
+            return;
+        }
         for (partition, (state, _)) in &batch.changed {
             // The last state of each partition is written once, however many jobs changed it.
             batch.writes.insert(&self.keyspaces.meta, keys::partition(*partition), encoded(state));
@@ -382,9 +294,10 @@ impl Writer {
                 batch.models.map(|models| self.models.send_replace(models));
             }
             // A database that failed once fails every later write too, so this is logged once.
-            Some(error) if !self.broken.is_cancelled() => {
-                tracing::error!(error, "database write failed; restart after the disk is repaired");
-                self.broken.cancel();
+            Some(error) if self.broken.borrow().is_none() => {
+                let problem = self.space.after_failure(error);
+                tracing::error!(problem, "the store accepts no more writes");
+                self.broken.send_replace(Some(problem));
             }
             Some(_) => {}
         }
@@ -392,48 +305,12 @@ impl Writer {
     }
 }
 
-fn encoded(value: &impl Serialize) -> Vec<u8> {
-    postcard::to_stdvec(value).expect("writing to memory cannot fail: every type here has a known length")
+/// Returns whether a job has to go into a later batch. Two commits of one partition may write the same key, which one batch of the
+/// database must not.
+fn must_wait(batch: &WriteBatch, job: &WriteJob) -> bool {
+    matches!(job, WriteJob::Commit { partition, .. } if batch.committed.contains(partition))
 }
 
-impl WriteBatch {
-    fn new(database: &Database) -> Self {
-        Self {
-            writes: database.batch(),
-            bytes: 0,
-            disk: false,
-            changed: BTreeMap::new(),
-            committed: Vec::new(),
-            items: HashMap::new(),
-            models: None,
-            parts: BTreeMap::new(),
-            replies: Vec::new(),
-        }
-    }
-
-    /// Returns whether a job has to go into a later batch. Two commits of one partition may write the same key, which one batch of
-    /// the database must not.
-    fn must_wait(&self, job: &WriteJob) -> bool {
-        matches!(job, WriteJob::Commit { partition, .. } if self.committed.contains(partition))
-    }
-
-    fn additions(&mut self, partition: PartitionId) -> &mut Additions {
-        &mut self.changed.get_mut(&partition).expect("a job reads the state before it adds to it").1
-    }
-
-    /// Removes parts of models.
-    pub(super) fn forget_parts(&mut self, names: impl IntoIterator<Item = PartName>) {
-        self.parts.extend(names.into_iter().map(|name| (name, None)));
-    }
-
-    /// Holds a result back until the batch is written; a failed write replaces it.
-    pub(super) fn reply<T: Send + 'static>(&mut self, reply: ReplySender<T>, result: Result<T>) {
-        self.replies.push(Box::new(move |failure| {
-            let result = match failure {
-                Some(error) => Err(Error::unavailable(std::io::Error::other(error.to_owned()))),
-                None => result,
-            };
-            let _ = reply.send(result);
-        }));
-    }
+fn encoded(value: &impl Serialize) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("writing to memory cannot fail: every type here has a known length")
 }

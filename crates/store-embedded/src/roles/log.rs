@@ -2,7 +2,7 @@
 
 use super::copies::one_copy;
 use crate::store::Embedded;
-use crate::writer::WriteJob;
+use crate::write_job::WriteJob;
 use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Timestamp};

@@ -1,7 +1,7 @@
 //! Operations of a partition's owner.
 
 use crate::store::Embedded;
-use crate::writer::WriteJob;
+use crate::write_job::WriteJob;
 use async_trait::async_trait;
 use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use portrait_store::backend::limits::{check_commit, within};

@@ -4,7 +4,8 @@ use crate::keys;
 use crate::models::ModelState;
 use crate::read::blocking;
 use crate::store::Embedded;
-use crate::writer::{WriteBatch, WriteJob};
+use crate::write_batch::{ReplySender, WriteBatch};
+use crate::write_job::WriteJob;
 use async_trait::async_trait;
 use bytes::Bytes;
 use portrait_profile::{TimeDelta, Timestamp};
@@ -13,7 +14,7 @@ use portrait_store::{
     Acquisition, Error, LeaseClaim, LeaseToken, MEMBER_NAME_MAX, PartName, Registry, RegistryChange,
     RegistryNo, RegistryStore, Result,
 };
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 #[async_trait]
@@ -102,12 +103,29 @@ impl Embedded {
         &self,
         edit: impl FnOnce(&mut ModelState, &mut WriteBatch) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.submit(|reply| WriteJob::Models {
-            edit: Box::new(move |models, batch| {
-                let result = edit(models, batch);
-                batch.reply(reply, result);
-            }),
+        self.submit(|reply| {
+            // Exactly one of the two closures is called.
+            let reply = Arc::new(Mutex::new(Some(reply)));
+            let refused = Arc::clone(&reply);
+            WriteJob::Models {
+                edit: Box::new(move |models, batch| {
+                    let result = edit(models, batch);
+                    if let Some(reply) = taken(&reply) {
+                        batch.reply(reply, result);
+                    }
+                }),
+                refuse: Box::new(move |error| {
+                    if let Some(reply) = taken(&refused) {
+                        // The caller may have been cancelled.
+                        let _ = reply.send(Err(error));
+                    }
+                }),
+            }
         })
         .await
     }
+}
+
+fn taken<T>(reply: &Mutex<Option<ReplySender<T>>>) -> Option<ReplySender<T>> {
+    reply.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
