@@ -1,5 +1,6 @@
 //! Errors of connections and calls.
 
+use crate::explained;
 use portrait_runtime::config::InvalidValue;
 use portrait_runtime::peer::PeerError;
 use tonic::Status;
@@ -20,26 +21,24 @@ pub enum Error {
     #[error(transparent)]
     Peer(#[from] PeerError),
     /// No server accepts connections at the address.
-    #[error(
-        "no server answers at {url}: start one with `portrait serve`, or name another with --to{certificates}"
-    )]
+    #[error("no server answers at {url}: {remedy}")]
     Unreachable {
         /// Address of the server.
         url: String,
-        /// Additional remedy for `https` addresses; empty otherwise.
-        certificates: &'static str,
+        /// Remedy, by the cause of the failure.
+        remedy: &'static str,
         /// Error of the connection attempt.
         #[source]
         source: tonic::transport::Error,
     },
     /// The call failed with this status.
-    #[error(transparent)]
-    Status(#[from] Status),
+    #[error("{}", explained(.0))]
+    Status(Status),
     /// The stream or batch failed with this status.
-    #[error("the server responded {:?}: {}", .0.code(), .0.message())]
+    #[error("{}", explained(.0))]
     Failed(Status),
     /// The subscription was refused; a retry cannot succeed.
-    #[error("the server refused: {}", .0.message())]
+    #[error("the server refused: {}", explained(.0))]
     Refused(Status),
     /// The server rejected an event or item.
     #[error("{field} was rejected: {message}")]
@@ -71,4 +70,10 @@ pub enum Error {
         /// Number of records not yet applied.
         behind: u64,
     },
+}
+
+impl From<Status> for Error {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
 }

@@ -1,10 +1,10 @@
 //! Subscription to profile changes that reconnects with exponential backoff and resumes after the last handled response. It ends
 //! only if the server refuses the request or the handler fails.
 
+use crate::explained::{chain, explained};
 use crate::{Error, ServerArgs};
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{WatchProfileChangesRequest, WatchProfileChangesResponse};
-use std::error::Error as _;
 use std::time::Duration;
 use tonic::{Code, Status};
 
@@ -74,7 +74,7 @@ async fn receive<E: From<Error>>(
 ) -> Disconnect<E> {
     let channel = match subscription.server.connect().await {
         Ok(channel) => channel,
-        Err(error) => return Disconnect::Transient(error_chain(&error)),
+        Err(error) => return Disconnect::Transient(chain(&error)),
     };
     let mut query = QueryServiceClient::new(channel);
     let mut responses = match query.watch_profile_changes(subscription.request.clone()).await {
@@ -98,17 +98,6 @@ async fn receive<E: From<Error>>(
     }
 }
 
-/// Formats an error and its sources as one line.
-fn error_chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 fn disconnect<E: From<Error>>(status: Status) -> Disconnect<E> {
     match status.code() {
         // The request itself is at fault, or the caller has no access: the same request would be refused again.
@@ -129,7 +118,7 @@ fn disconnect<E: From<Error>>(status: Status) -> Disconnect<E> {
         | Code::ResourceExhausted
         | Code::Aborted
         | Code::Internal
-        | Code::Unavailable => Disconnect::Transient(status.message().to_owned()),
+        | Code::Unavailable => Disconnect::Transient(explained(&status)),
     }
 }
 

@@ -43,6 +43,7 @@
 //! flags.
 
 mod error;
+mod explained;
 mod follow;
 mod retry;
 mod router;
@@ -54,6 +55,7 @@ mod train;
 mod wait;
 
 pub use error::Error;
+pub use explained::explained;
 pub use follow::{Subscription, follow};
 pub use retry::RetryPolicy;
 pub use router::{ROLES, RoleRouter, connect_lazy};

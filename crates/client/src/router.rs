@@ -1,6 +1,7 @@
 //! Role router: a channel for the generated clients that routes each call to the servers of its role.
 
 use crate::Error;
+use crate::explained::{chain, connection_remedy};
 use http::{Request, Response};
 use portrait_proto::v1::{
     feature_service_server, ingest_service_server, model_service_server, query_service_server,
@@ -116,10 +117,11 @@ async fn channel(urls: &[String], presented: &PresentedCredentials) -> Result<Ch
     // because some of its servers may be down.
     if let [endpoint] = &endpoints[..] {
         return endpoint.connect().await.map_err(|source| {
-            let url = urls[0].clone();
-            let tls = url.starts_with("https");
-            let certificates = if tls { ", or check --ca, --cert and --key" } else { "" };
-            Error::Unreachable { url, certificates, source }
+            let remedy = match connection_remedy(&chain(&source)) {
+                "" => "start one with `portrait serve`, or name another with --to",
+                remedy => remedy,
+            };
+            Error::Unreachable { url: urls[0].clone(), remedy, source }
         });
     }
     Ok(Channel::balance_list(endpoints.into_iter()))

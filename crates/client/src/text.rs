@@ -2,6 +2,7 @@
 
 pub mod chart;
 mod json;
+mod printable;
 mod render;
 pub mod segments;
 #[cfg(test)]
@@ -10,4 +11,5 @@ pub mod words;
 
 pub use chart::Paint;
 pub use json::{profile_json, timestamp_json};
+pub use printable::printable;
 pub use render::card;
