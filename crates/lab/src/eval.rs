@@ -26,6 +26,9 @@ pub use args::EvalArgs;
 pub(crate) use history::{EventLog, LogArgs, LogUser};
 
 use anyhow::{Context, Result};
+use portrait_connect::files::private_file;
+use std::io::{self, Write};
+use std::path::Path;
 
 /// Evaluates a log and prints the report.
 ///
@@ -38,16 +41,21 @@ pub async fn run(args: EvalArgs) -> Result<()> {
     Ok(())
 }
 
+/// Writes a report that only its owner can read: reports may name users.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    private_file(path)?.write_all(text.as_bytes())
+}
+
 fn evaluate(args: &EvalArgs) -> Result<figures::EvalReport> {
     let log = EventLog::read(&args.log)?;
     let report = protocol::run(&log, args)?;
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report)?;
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        write_private(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(path) = &args.html {
-        std::fs::write(path, page::of(&report))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        let page = page::of(&report);
+        write_private(path, &page).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(report)
 }

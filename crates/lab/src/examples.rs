@@ -5,6 +5,7 @@
 use crate::eval::{EventLog, LogArgs, LogUser};
 use anyhow::{Context, Result};
 use clap::Args;
+use portrait_connect::files::{private_file, spreadsheet_cell};
 use portrait_profile::{
     FeatureSchema, LABEL_WINDOW, Profile, SnapshotKind, Timestamp, TrainingExample, UserId,
 };
@@ -92,11 +93,16 @@ fn collect_complete(
 }
 
 fn write(rows: &[ExampleRow], file: &Path) -> Result<()> {
-    let mut writer = csv::Writer::from_path(file)?;
+    let mut writer = csv::Writer::from_writer(private_file(file)?);
     let names = FeatureSchema::current().components().iter().map(|component| component.name.to_string());
     writer.write_record(["user_id", "at_ms", "bought"].map(str::to_owned).into_iter().chain(names))?;
     for ExampleRow { user_id, at, bought, values } in rows {
-        let known = [user_id.as_str().to_owned(), at.millis().to_string(), u8::from(*bought).to_string()];
+        let user_id = spreadsheet_cell(user_id.as_str().as_bytes());
+        let known = [
+            String::from_utf8_lossy(&user_id).into_owned(),
+            at.millis().to_string(),
+            u8::from(*bought).to_string(),
+        ];
         writer.write_record(known.into_iter().chain(values.iter().map(f32::to_string)))?;
     }
     // Dropping the writer would swallow an error of the last block.

@@ -30,8 +30,8 @@ pub enum TextError {
     /// Text that begins or ends with white space.
     #[error("begins or ends with a space")]
     OuterSpace,
-    /// Text with a zero-width or directional character, which no reader sees.
-    #[error("has an invisible character: remove zero-width and directional characters")]
+    /// Text with a format character or line separator, which no reader sees.
+    #[error("has an invisible character: remove zero-width, directional and other format characters")]
     InvisibleCharacter,
 }
 
@@ -80,20 +80,38 @@ pub fn check_new_id(text: &str) -> Result<(), TextError> {
     Ok(())
 }
 
-/// Returns true for a zero-width character, a directional mark, embedding, override or isolate, and the byte order mark.
+/// Returns true for a character that no reader sees or that changes how others are read: Unicode's format characters (category Cf,
+/// such as zero-width spaces, directional overrides, soft hyphens and tags), and its line and paragraph separators (Zl, Zp).
 ///
 /// ```
 /// assert!(portrait_profile::is_invisible('\u{200B}'));
 /// assert!(!portrait_profile::is_invisible('é'));
 /// ```
 pub const fn is_invisible(character: char) -> bool {
+    // The ranges of Unicode 16.
     matches!(
         character,
-        '\u{200B}'..='\u{200F}'
-            | '\u{202A}'..='\u{202E}'
+        '\u{AD}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61C}'
+            | '\u{6DD}'
+            | '\u{70F}'
+            | '\u{890}'..='\u{891}'
+            | '\u{8E2}'
+            | '\u{180E}'
+            | '\u{200B}'..='\u{200F}'
+            | '\u{2028}'..='\u{202E}'
             | '\u{2060}'..='\u{2064}'
-            | '\u{2066}'..='\u{2069}'
+            | '\u{2066}'..='\u{206F}'
             | '\u{FEFF}'
+            | '\u{FFF9}'..='\u{FFFB}'
+            | '\u{110BD}'
+            | '\u{110CD}'
+            | '\u{13430}'..='\u{1343F}'
+            | '\u{1BCA0}'..='\u{1BCA3}'
+            | '\u{1D173}'..='\u{1D17A}'
+            | '\u{E0001}'
+            | '\u{E0020}'..='\u{E007F}'
     )
 }
 
@@ -215,8 +233,9 @@ mod tests {
 
     #[test]
     fn an_invisible_character_is_refused_in_new_ids_and_read_in_stored_ones() {
-        let blocks = [0x200B..=0x200F, 0x202A..=0x202E, 0x2060..=0x2064, 0x2066..=0x2069, 0xFEFF..=0xFEFF];
-        for character in blocks.into_iter().flatten().filter_map(char::from_u32) {
+        let blocks = [0x200B..=0x200F, 0x2028..=0x202E, 0x2060..=0x2064, 0x2066..=0x206F, 0xE0020..=0xE007F];
+        let single = ['\u{AD}', '\u{61C}', '\u{180E}', '\u{FEFF}', '\u{FFFB}', '\u{1D173}', '\u{E0001}'];
+        for character in blocks.into_iter().flatten().filter_map(char::from_u32).chain(single) {
             let text = format!("le{character}na");
             assert_eq!(UserId::parse_new(&text), Err(TextError::InvisibleCharacter), "{text:?}");
             let stored = postcard::to_allocvec(&text).expect("a text");

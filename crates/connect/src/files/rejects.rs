@@ -1,5 +1,6 @@
 //! Rejected rows: counts by reason with the first of each, and a file with all of them.
 
+use super::spreadsheet::spreadsheet_cell;
 use csv::Writer;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, Permissions};
@@ -22,7 +23,8 @@ pub struct RejectCount {
     pub example: String,
 }
 
-/// File of rejected rows: CSV with a header; `line`, `column`, `reason`, `raw`. Only its owner can read it, since rows have ids.
+/// File of rejected rows: CSV with a header; `line`, `column`, `reason`, `raw`. Only its owner can read it, since rows have ids. A cell
+/// that a spreadsheet would take for a formula begins with `'`.
 pub struct RejectsFile(Writer<File>);
 
 impl RejectCounts {
@@ -77,8 +79,9 @@ impl RejectsFile {
     /// If the file cannot be written.
     pub fn write(&mut self, line: u64, column: Option<usize>, reason: &str, raw: &[u8]) -> io::Result<()> {
         let column = column.map(|column| column.to_string()).unwrap_or_default();
-        let record =
-            [line.to_string().as_bytes(), column.as_bytes(), reason.as_bytes(), raw].map(<[u8]>::to_vec);
+        let line = line.to_string();
+        // Rows come from outside, and people open the file in a spreadsheet.
+        let record = [line.as_bytes(), column.as_bytes(), reason.as_bytes(), raw].map(spreadsheet_cell);
         self.0.write_record(record).map_err(io::Error::from)
     }
 
