@@ -5,6 +5,7 @@ use crate::roles::{NodeDeps, RoleServices};
 use crate::store::OpenedStore;
 use crate::{Config, NodeRole};
 use anyhow::{Context, Result};
+use portrait_runtime::certificates::CertificateWatch;
 use portrait_runtime::config::InvalidValue;
 use portrait_runtime::health::Health;
 use portrait_runtime::server::{BoundServer, DrainOutcome, ServeError};
@@ -13,6 +14,7 @@ use portrait_runtime::telemetry::{Metrics, Telemetry};
 use portrait_runtime::{SharedClock, SystemClock};
 use portrait_store::Store;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -67,7 +69,13 @@ impl Node {
             name => name.to_owned(),
         };
         let tracing = Tracing::begin(&config.trace, role.service(), node.clone())?;
-        let telemetry = Telemetry { metrics: Metrics::new()?, tracing: tracing.clone() };
+        let telemetry = Telemetry::new(Metrics::new()?, tracing.clone());
+        let certificates = CertificateWatch::start(
+            certificate_files(&config),
+            &telemetry.metrics.meter("portrait-node"),
+            Arc::clone(&clock),
+        );
+        tokio::spawn(certificates.run(config.server.reload_interval.duration(), shutdown.clone()));
         let health = Health::default();
         let model_status = ModelStatus::new(&telemetry.of("portrait-node").meter, health.clone());
         let kept_bytes = config.profiles.models_kept.bytes();
@@ -142,6 +150,17 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// Returns the files with certificates, each with its key.
+fn certificate_files(config: &Config) -> [(&'static str, &Path); 5] {
+    [
+        ("server.tls_certificate", &config.server.tls_certificate),
+        ("server.tls_client_ca", &config.server.tls_client_ca),
+        ("cluster.ca", &config.cluster.ca),
+        ("cluster.certificate", &config.cluster.certificate),
+        ("store.certificate_authority", &config.store.certificate_authority),
+    ]
 }
 
 /// Returns the name of a process without a configured one: its address, or its host name if it listens on every address.

@@ -3,6 +3,7 @@
 //! Input: settings and gRPC services. Output: a process that listens, measures itself, and drains on a signal. This crate knows
 //! no domain type.
 
+pub mod certificates;
 pub mod clock;
 pub mod config;
 mod connections;

@@ -1,20 +1,30 @@
 //! Telemetry: log lines for people or as JSON, metrics in the text format of Prometheus, and traces. Metrics and traces are passed
 //! in, never global; only the subscriber of the log is global.
 
+pub mod console;
+mod identity;
+mod repeats;
+mod span_queue;
 pub mod trace;
+
+pub use console::LogFormat;
+pub use identity::{COMMIT, VERSION};
 
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::metrics::{Meter, MeterProvider};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
+use repeats::RepeatFilter;
 use serde::{Deserialize, Serialize};
 use std::io::IsTerminal;
 use trace::{Tracer, Tracing};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+/// Component of the metrics of this crate.
+const COMPONENT: &str = "portrait-runtime";
 
 /// Section `[log]` of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,17 +34,6 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// Filter in the syntax of `tracing`, such as `info` or `info,portrait_store=debug`. More lines cost time and disk space.
     pub filter: String,
-}
-
-/// Format of log lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Lines for people, the default.
-    #[default]
-    Human,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Failure to start logging or metrics.
@@ -62,6 +61,9 @@ pub enum TelemetryError {
     /// A subscriber is installed already.
     #[error("logging is initialised already")]
     Twice(#[source] tracing_subscriber::util::TryInitError),
+    /// The thread that counts repeated lines cannot be started.
+    #[error("the thread of the log cannot be started")]
+    Thread(#[source] std::io::Error),
     /// The exporter of the metrics cannot be built.
     #[error("the metrics cannot be exported")]
     Metrics(#[source] opentelemetry_sdk::error::OTelSdkError),
@@ -73,10 +75,12 @@ impl Default for LogConfig {
     }
 }
 
-/// Installs the subscriber of the log, which writes to standard error; standard output belongs to the command.
+/// Installs the subscriber of the log, which writes to standard error; standard output belongs to the command. The same warning or
+/// error is written once a minute, with the number of the others.
 ///
 /// # Errors
-/// [`TelemetryError::Filter`] for an invalid filter, [`TelemetryError::Twice`] if a subscriber is installed.
+/// [`TelemetryError::Filter`] or [`TelemetryError::Level`] for an invalid filter, [`TelemetryError::Twice`] if a subscriber is
+/// installed, [`TelemetryError::Thread`] if the thread that counts repeated lines cannot be started.
 pub fn init_logging(config: &LogConfig) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&config.filter)
         .map_err(|source| TelemetryError::Filter { filter: config.filter.clone(), source })?;
@@ -84,16 +88,19 @@ pub fn init_logging(config: &LogConfig) -> Result<(), TelemetryError> {
     if let Some(part) = config.filter.split(',').map(str::trim).find(|part| !is_directive(part)) {
         return Err(TelemetryError::Level { filter: config.filter.clone(), part: part.to_owned() });
     }
+    console::set_format(config.format);
     let registry = tracing_subscriber::registry().with(filter);
+    let repeats = RepeatFilter::default();
     let format = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         // Colours only for a terminal; files and collectors get plain text.
         .with_ansi(std::io::stderr().is_terminal());
     let installed = match config.format {
-        LogFormat::Human => registry.with(format).try_init(),
-        LogFormat::Json => registry.with(format.json()).try_init(),
+        LogFormat::Human => registry.with(format.with_filter(repeats.clone())).try_init(),
+        LogFormat::Json => registry.with(format.json().with_filter(repeats.clone())).try_init(),
     };
-    installed.map_err(TelemetryError::Twice)
+    installed.map_err(TelemetryError::Twice)?;
+    repeats.spawn_reporter().map_err(TelemetryError::Thread)
 }
 
 /// Returns whether a part of a filter is a level, or names what it filters and the level.
@@ -127,6 +134,12 @@ pub struct Metrics {
 }
 
 impl Telemetry {
+    /// Joins the metrics and traces of a process; the metrics count the spans that are dropped.
+    pub fn new(metrics: Metrics, tracing: Tracing) -> Self {
+        tracing.register(&metrics.meter(COMPONENT));
+        Self { metrics, tracing }
+    }
+
     /// Returns the meter and tracer of a component.
     pub fn of(&self, component: &'static str) -> Instruments {
         Instruments { meter: self.metrics.meter(component), tracer: self.tracing.tracer(component) }
@@ -149,9 +162,9 @@ impl Metrics {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build();
         let exporter = exporter.map_err(TelemetryError::Metrics)?;
-        // An empty builder: the default detectors would add attributes to every metric.
-        let process = Resource::builder_empty().with_service_name("portrait").build();
+        let process = identity::resource("portrait".to_owned(), []);
         let provider = SdkMeterProvider::builder().with_resource(process).with_reader(exporter).build();
+        identity::register_build_info(&provider.meter(COMPONENT));
         Ok(Self { provider, registry })
     }
 
@@ -184,6 +197,16 @@ mod tests {
         assert!(text.contains("# HELP portrait_test_events_total events of a test\n"), "{text}");
         assert!(text.contains("portrait_test_events_total{otel_scope_name=\"portrait-test\"} 3\n"), "{text}");
         assert!(!other.render().contains("portrait_test_events"), "registries are independent");
+    }
+
+    #[test]
+    fn metrics_name_the_version_of_the_build() {
+        let text = Metrics::new().expect("an exporter").render();
+        let lines = |name: &str| text.lines().find(|line| line.starts_with(name)).map(str::to_owned);
+        let build = lines("portrait_build_info{").expect("a gauge");
+        assert!(build.contains(&format!("version=\"{VERSION}\"")) && build.ends_with(" 1"), "{build}");
+        let target = lines("target_info{").expect("the resource");
+        assert!(target.contains(&format!("service_version=\"{VERSION}\"")), "{target}");
     }
 
     #[test]

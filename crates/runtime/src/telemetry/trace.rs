@@ -2,9 +2,12 @@
 //! a record of the log or a change of the feed. An unsampled call costs one branch. Spans never contain user ids. Spans beyond
 //! the queue bound are dropped; export never blocks.
 
+use super::identity;
+use super::span_queue::{BoundedProcessor, CountedExporter, SpanCounts};
 use crate::config::InvalidValue;
 use crate::peer::Credentials;
 use axum::http::{Extensions, HeaderMap};
+use opentelemetry::metrics::Meter;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
@@ -13,7 +16,6 @@ use opentelemetry::trace::{
 pub use opentelemetry::trace::{SpanKind, TraceId as Id};
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_otlp::{SpanExporter, WithTonicConfig};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, Span as SdkSpan,
@@ -76,11 +78,7 @@ impl TraceConfig {
             return Ok(None);
         }
         let endpoint = Credentials::default().read()?.endpoint(&self.endpoint);
-        let endpoint = endpoint.map_err(|error| invalid_endpoint(error.to_string()))?;
-        match endpoint.uri().scheme_str() {
-            Some("http" | "https") => Ok(Some(endpoint)),
-            _ => Err(invalid_endpoint(format!("is {:?}, without http:// or https://", self.endpoint))),
-        }
+        endpoint.map(Some).map_err(|error| invalid_endpoint(format!("is refused: {error}")))
     }
 }
 
@@ -91,7 +89,10 @@ fn invalid_endpoint(problem: String) -> InvalidValue {
 
 /// Trace exporter of one process; cheap to clone. The default exports nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Tracing(Option<SdkTracerProvider>);
+pub struct Tracing {
+    provider: Option<SdkTracerProvider>,
+    counts: SpanCounts,
+}
 
 /// Source of spans of one component; cheap to clone. The default creates none.
 #[derive(Clone, Debug, Default)]
@@ -114,33 +115,38 @@ impl Tracing {
         let exporter = exporter.map_err(|error| {
             InvalidValue::new("trace.endpoint", error.to_string(), "check the variables OTEL_EXPORTER_OTLP_*")
         })?;
+        let counts = SpanCounts::default();
+        let exporter = CountedExporter { next: exporter, counts: counts.clone() };
         let batches = BatchConfigBuilder::default()
-            .with_max_queue_size(QUEUE_SPANS)
+            // Above the bound of the counted queue: the inner one drops without a count.
+            .with_max_queue_size(QUEUE_SPANS + BATCH_SPANS_MAX)
             .with_max_export_batch_size(BATCH_SPANS_MAX)
             .with_scheduled_delay(BATCH_DELAY)
             .build();
-        let process = Resource::builder_empty()
-            .with_service_name(service)
-            .with_attribute(KeyValue::new("service.instance.id", node))
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-            .build();
+        let next = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
+        let queue = BoundedProcessor { next, queue_max: QUEUE_SPANS, counts: counts.clone() };
         let provider = SdkTracerProvider::builder()
-            .with_resource(process)
+            .with_resource(identity::resource(service, [KeyValue::new("service.instance.id", node)]))
             // Parent-based: the first service decides for the whole trace.
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample))))
-            .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
+            .with_span_processor(queue)
             .build();
-        Ok(Self(Some(provider)))
+        Ok(Self { provider: Some(provider), counts })
+    }
+
+    /// Registers the counter of dropped spans.
+    pub fn register(&self, meter: &Meter) {
+        self.counts.register(meter);
     }
 
     /// Returns the tracer of a component.
     pub fn tracer(&self, component: &'static str) -> Tracer {
-        Tracer(self.0.as_ref().map(|provider| provider.tracer(component)))
+        Tracer(self.provider.as_ref().map(|provider| provider.tracer(component)))
     }
 
     /// Exports the queued spans and stops.
     pub async fn end(self) {
-        let Some(provider) = self.0 else { return };
+        let Some(provider) = self.provider else { return };
         // The shutdown blocks its thread until the runtime has sent the spans, so it must not block a thread of the runtime.
         let result =
             tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT)).await;
