@@ -6,6 +6,7 @@ use crate::cluster::ClusterConfig;
 use crate::store::StoreConfig;
 use anyhow::Result;
 use portrait_runtime::config::{self, ByteSize, ConfigError, InvalidValue, Sources};
+use portrait_runtime::peer::check_address;
 use portrait_runtime::server::ServerConfig;
 use portrait_runtime::telemetry::LogConfig;
 use portrait_runtime::telemetry::trace::TraceConfig;
@@ -146,6 +147,8 @@ impl Config {
         self.server.validate()?;
         self.cluster.credentials(&self.server)?;
         self.trace.validate()?;
+        check_address("profiles.models", &self.profiles.models)?;
+        check_address("model.features", &self.model.features)?;
         // The acknowledge level depends on the backend, so ingest is validated with the default level of the store.
         self.ingest.validate(self.store.default_level())?;
         self.feature.validate()?;

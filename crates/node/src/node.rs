@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use portrait_runtime::certificates::CertificateWatch;
 use portrait_runtime::config::InvalidValue;
 use portrait_runtime::health::Health;
+use portrait_runtime::peer::check_address;
 use portrait_runtime::server::{BoundServer, DrainOutcome, ServeError};
 use portrait_runtime::telemetry::trace::Tracing;
 use portrait_runtime::telemetry::{Metrics, Telemetry};
@@ -41,6 +42,9 @@ impl Node {
     /// If the configuration is invalid, a port is in use, or the store cannot be opened; the error names the key.
     pub async fn start(role: NodeRole, config: Config) -> Result<Self> {
         config.server.validate()?;
+        config.trace.validate()?;
+        check_address("profiles.models", &config.profiles.models)?;
+        check_address("model.features", &config.model.features)?;
         config.cluster.credentials(&config.server)?;
         // Ports first: a port in use should fail before the store is opened and locked.
         let bound = BoundServer::bind(config.server.clone()).await?;

@@ -10,6 +10,7 @@ mod diagnosis;
 mod error;
 mod layer;
 mod units;
+mod variables;
 
 pub use error::ConfigError;
 pub use units::{ByteSize, DurationSetting, InvalidUnit};
@@ -20,9 +21,7 @@ use layer::ConfigLayer;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
-
-/// Prefix of all environment variables that set configuration keys.
-const PREFIX: &str = "PORTRAIT__";
+use variables::{PREFIX, variable_of};
 
 /// Sources of a configuration, weakest first.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +68,24 @@ impl Sources {
         self.file.is_none() && self.flags.is_empty() && !self.environment.iter().any(is_set)
     }
 
+    /// Returns the text of one key without reading the others, for what is needed before the configuration is known to be valid;
+    /// `None` if no source sets it or a source cannot be read.
+    pub fn peek(&self, key: &str) -> Option<String> {
+        let flags = self.flags.iter().rev().find(|(name, _)| name == key);
+        let variable = self.environment.iter().find(|(name, _)| *name == variable_of(key));
+        let in_file = || {
+            let table: toml::Table =
+                toml::from_str(&std::fs::read_to_string(self.file.as_ref()?).ok()?).ok()?;
+            let (section, name) = key.split_once('.')?;
+            table.get(section)?.get(name).cloned()
+        };
+        let value = flags
+            .map(|(_, value)| value.clone())
+            .or_else(|| variable.map(|(_, text)| value_of(text)))
+            .or_else(in_file);
+        value?.as_str().map(str::to_owned)
+    }
+
     /// Returns one layer for each source, the strongest last.
     fn layers(&self) -> Result<Vec<ConfigLayer>, ConfigError> {
         let mut layers = Vec::new();
@@ -92,22 +109,6 @@ impl Sources {
     }
 }
 
-/// Returns the key that a variable was meant for: its name is that of the key's variable but for underscores and case.
-fn misspelt(name: &str, known: &[String]) -> Option<String> {
-    let is_program = name.get(..PREFIX.len() - 2)?.eq_ignore_ascii_case(&PREFIX[..PREFIX.len() - 2]);
-    if !is_program || name.starts_with(PREFIX) {
-        return None;
-    }
-    let letters = |text: &str| text.replace(['_', '.'], "").to_ascii_uppercase();
-    // Kubernetes sets variables such as PORTRAIT_QUERY_PORT for its services: only those of a key are refused.
-    known.iter().find(|key| letters(&variable_of(key)) == letters(name)).cloned()
-}
-
-/// Returns the name of the environment variable of a key.
-fn variable_of(key: &str) -> String {
-    format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
-}
-
 /// Reads a configuration. Keys that no source sets have their default.
 ///
 /// # Errors
@@ -117,8 +118,8 @@ pub fn load<T: Serialize + DeserializeOwned + Default>(sources: &Sources) -> Res
     let layers = sources.layers()?;
     let known = diagnosis::keys(&T::default());
     for (name, _) in &sources.environment {
-        if let Some(key) = misspelt(name, &known) {
-            return Err(ConfigError::Variable { name: name.clone(), known: variable_of(&key) });
+        if let Some(known) = variables::meant(name, &known) {
+            return Err(ConfigError::Variable { name: name.clone(), known });
         }
     }
     // Defaults are serialised into the lowest layer, so a partial section keeps the other defaults.

@@ -59,6 +59,24 @@ struct PeerChannel {
     token: Option<HeaderValue>,
 }
 
+/// Checks the address of a configuration key; an empty one is valid.
+///
+/// # Errors
+/// If the address cannot be parsed or has no scheme.
+pub fn check_address(key: &'static str, url: &str) -> Result<(), InvalidValue> {
+    if url.is_empty() {
+        return Ok(());
+    }
+    PresentedCredentials::default().endpoint(url).map(drop).map_err(|error| match error {
+        PeerError::Scheme { url, host } => InvalidValue::new(
+            key,
+            format!("is {url:?}, which does not begin with http:// or https://"),
+            format!("write http://{host}, or https:// for TLS"),
+        ),
+        error => InvalidValue::new(key, format!("is invalid: {error}"), "write it as http://host:50051"),
+    })
+}
+
 /// Failure to prepare calls to a server.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
@@ -73,6 +91,14 @@ pub enum PeerError {
         /// Parse error of the address.
         #[source]
         source: Error,
+    },
+    /// The address has no scheme, or one that is not of gRPC.
+    #[error("{url} does not begin with http:// or https://: write http://{host}, or https:// for TLS")]
+    Scheme {
+        /// Address as the caller gave it.
+        url: String,
+        /// Address without its scheme.
+        host: String,
     },
     /// TLS cannot be configured with these credentials.
     #[error("no TLS connection to {url} can be made with these certificates")]
@@ -182,8 +208,14 @@ impl PresentedCredentials {
     /// Builds the endpoint of a server: TLS for `https`, plaintext otherwise.
     ///
     /// # Errors
-    /// [`PeerError::Address`] if `url` cannot be parsed, [`PeerError::Tls`] if the credentials do not allow TLS.
+    /// [`PeerError::Address`] if `url` cannot be parsed, [`PeerError::Scheme`] if it is not http:// or https://, [`PeerError::Tls`]
+    /// if the credentials do not allow TLS.
     pub fn endpoint(&self, url: &str) -> Result<Endpoint, PeerError> {
+        // Before it is parsed: without a scheme `model:50051` is either no address, or one of the scheme `model`.
+        if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
+            let host = url.rsplit_once("://").map_or(url, |(_, host)| host).to_owned();
+            return Err(PeerError::Scheme { url: url.to_owned(), host });
+        }
         let endpoint = Endpoint::from_shared(url.to_owned())
             .map_err(|source| PeerError::Address { url: url.to_owned(), source })?;
         // Without Nagle's algorithm: small calls must not wait for the acknowledgement of earlier ones.
@@ -280,6 +312,26 @@ mod tests {
 
     const KEYS: CredentialKeys =
         CredentialKeys { ca: "--ca", certificate: "--cert", key: "--key", token_file: "--token-file" };
+
+    #[test]
+    fn an_address_without_a_scheme_is_refused_with_the_right_form() {
+        let rows = [
+            ("model:50051", "write http://model:50051"),
+            ("localhost", "write http://localhost"),
+            ("10.0.0.1:50051", "write http://10.0.0.1:50051"),
+            ("[::1]:50051", "write http://[::1]:50051"),
+            ("grpc://model:50051", "write http://model:50051"),
+            ("HTTP//model", "write http://HTTP//model"),
+            ("http://", "write it as http://host:50051"),
+        ];
+        for (url, remedy) in rows {
+            let error = check_address("profiles.models", url).expect_err(url).to_string();
+            assert!(error.starts_with("profiles.models ") && error.contains(remedy), "{error}");
+        }
+        for url in ["", "http://model:50051", "https://model", "http://[::1]:50051"] {
+            assert_eq!(check_address("profiles.models", url), Ok(()), "{url}");
+        }
+    }
 
     #[test]
     fn missing_or_invalid_files_are_named_and_a_token_is_never_shown() {

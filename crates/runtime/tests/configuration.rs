@@ -218,6 +218,12 @@ fn a_variable_of_a_key_in_another_spelling_is_refused_with_the_right_name() {
             }
         }
     }
+    for (name, known) in
+        [("PORTRAIT_LISTEN", "PORTRAIT__SERVER__LISTEN"), ("PORTRAIT_TOKNE", "PORTRAIT_TOKEN")]
+    {
+        let message = message_of(&sources(None, &[(name, "x")], &[]));
+        assert!(message.contains(name) && message.contains(known), "{message}");
+    }
     // Variables of Kubernetes and of scripts are not of a key.
     let others = [
         ("PORTRAIT_QUERY_PORT", "tcp://10.0.0.1:50051"),
@@ -226,4 +232,20 @@ fn a_variable_of_a_key_in_another_spelling_is_refused_with_the_right_name() {
         ("P", "1"),
     ];
     assert_eq!(load::<Config>(&sources(None, &others, &[])).expect("nothing is set"), Config::default());
+}
+
+#[test]
+fn one_key_is_read_before_the_configuration_is_known_to_be_valid() {
+    let broken = file("[server]\nlisten = \"file\"\nlisten_too = 1\n");
+    let named = ("PORTRAIT__SERVER__LISTEN", "variable");
+    let rows = [
+        (sources(None, &[], &[]), None),
+        (sources(Some(&broken), &[], &[]), Some("file")),
+        (sources(Some(&broken), &[named], &[("x", "1")]), Some("variable")),
+        (sources(Some(&broken), &[named], &[("server.listen", "a"), ("server.listen", "b")]), Some("b")),
+        (sources(Some(&file("[server")), &[], &[]), None),
+    ];
+    for (sources, expected) in rows {
+        assert_eq!(sources.peek("server.listen").as_deref(), expected);
+    }
 }

@@ -108,7 +108,7 @@ fn keys_named<'a>(name: &str, values: &'a Dict, parents: &mut Vec<&'a str>, matc
 }
 
 /// Levenshtein distance between two texts, in characters.
-fn edit_distance(left: &str, right: &str) -> usize {
+pub(super) fn edit_distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     // One row of the dynamic programming table is enough: each cell needs only its left, upper and diagonal neighbour.
     let mut above: Vec<usize> = (0..=right.len()).collect();

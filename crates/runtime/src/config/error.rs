@@ -33,12 +33,12 @@ pub enum ConfigError {
         /// Similar known key, or the command that lists all keys.
         remedy: String,
     },
-    /// The environment variable is that of a key but for underscores and case.
-    #[error("the environment variable {name} sets nothing: its name is {known}")]
+    /// The environment variable has a name of this program that nothing reads.
+    #[error("the environment variable {name} sets nothing: did you mean {known}? Remove or rename it")]
     Variable {
         /// Name as given.
         name: String,
-        /// Name of the variable of the key.
+        /// Most similar name that is read.
         known: String,
     },
     /// The value has the wrong type.
