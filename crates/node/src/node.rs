@@ -81,6 +81,9 @@ impl Node {
         );
         tokio::spawn(certificates.run(config.server.reload_interval.duration(), shutdown.clone()));
         let health = Health::default();
+        if let Some(problem) = opened.read_only() {
+            health.degraded("store", problem);
+        }
         let model_status = ModelStatus::new(&telemetry.of("portrait-node").meter, health.clone());
         let kept_bytes = config.profiles.models_kept.bytes();
         let (follower, model) =
@@ -127,9 +130,14 @@ impl Node {
         self.store.store()
     }
 
-    /// Waits until the store has failed for good; only a restart helps.
-    pub async fn broken(&self) {
-        self.store.broken().await;
+    /// Waits until the store has failed for good; returns the problem and the remedy. Only a restart helps.
+    pub async fn broken(&self) -> String {
+        self.store.broken().await
+    }
+
+    /// Waits until a store that was opened for reads only, on a full disk, has room for writes. Never returns for any other.
+    pub async fn has_room(&self) {
+        self.store.has_room().await;
     }
 
     /// Reports not ready, drains after `server.drain_delay`, and closes the store. Returns the outcome of the drain.

@@ -218,12 +218,29 @@ impl OpenedStore {
         }
     }
 
-    /// Waits until an embedded store has failed for good. Never returns for Redis, which recovers without a restart.
-    pub(crate) async fn broken(&self) {
+    /// Waits until an embedded store has failed for good; returns the problem and the remedy. Never returns for Redis, which
+    /// recovers without a restart.
+    pub(crate) async fn broken(&self) -> String {
         match self {
             Self::Embedded(store) => store.broken().await,
             // Redis connections recover by themselves.
             Self::Redis(_) => std::future::pending().await,
+        }
+    }
+
+    /// Returns why an embedded store accepts no writes, if it was opened with too little disk space.
+    pub(crate) fn read_only(&self) -> Option<String> {
+        match self {
+            Self::Embedded(store) => store.read_only(),
+            Self::Redis(_) => None,
+        }
+    }
+
+    /// Waits until a read-only store can be opened for writes. Never returns for any other.
+    pub(crate) async fn has_room(&self) {
+        match self {
+            Self::Embedded(store) if store.read_only().is_some() => store.has_room().await,
+            Self::Embedded(_) | Self::Redis(_) => std::future::pending().await,
         }
     }
 
