@@ -14,6 +14,11 @@ use tonic::{Code, Status};
 /// ```
 pub fn explained(status: &Status) -> String {
     let message = status.message();
+    // The text of the library for any response that is not of gRPC.
+    if message.starts_with("grpc-status header missing") {
+        return "the port does not speak gRPC: name the gRPC port (server.listen), not the one of /metrics"
+            .to_owned();
+    }
     let remedy = match status.code() {
         Code::Unauthenticated => "pass yours with --token-file FILE or in the variable PORTRAIT_TOKEN",
         Code::PermissionDenied => {
@@ -121,6 +126,15 @@ mod tests {
             for raw in ["code:", "status:", &format!("{code:?}")] {
                 assert!(!text.contains(raw), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_port_of_another_protocol_is_named_as_such() {
+        for code in [Code::Unimplemented, Code::Unknown, Code::Unavailable] {
+            let text =
+                explained(&Status::new(code, "grpc-status header missing, mapped from HTTP status code 404"));
+            assert!(text.contains("name the gRPC port") && !text.contains("404"), "{text}");
         }
     }
 

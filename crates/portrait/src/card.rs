@@ -1,9 +1,10 @@
 //! `portrait profile`: one user's profile as a card or as JSON. Reads only; a user without a profile is an error.
 
+use crate::output;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use portrait_client::text::{Paint, card, profile_json};
-use portrait_client::{RoleRouter, ServerArgs};
+use portrait_client::{RoleRouter, ServerArgs, explained};
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{GetProfileRequest, Profile};
 use tonic::Code;
@@ -32,7 +33,7 @@ pub async fn run(args: ProfileArgs) -> Result<()> {
     if args.json {
         println!("{}", serde_json::to_string_pretty(&profile_json(&profile))?);
     } else {
-        print!("{}", card(&profile, Paint::of_stdout()));
+        output::lines(card(&profile, Paint::of_stdout()));
     }
     Ok(())
 }
@@ -47,6 +48,6 @@ async fn fetch(router: RoleRouter, user_id: &str, url: &str) -> Result<Profile> 
                 "the server at {url} has no profile of {user_id:?}: no event of this user was applied, or the id differs"
             )
         }
-        Err(status) => bail!("the server at {url} refused: {}", status.message()),
+        Err(status) => bail!("the server at {url} refused: {}", explained(&status)),
     }
 }

@@ -9,10 +9,17 @@ use crate::{
     token, train, watch,
 };
 use clap::{Parser, Subcommand};
+use portrait_client::explained;
+use portrait_client::text::printable;
+use portrait_runtime::telemetry::console;
 use rustix::fs::Mode;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
+use tonic::Status;
+
+/// Variable of the key `log.format`.
+const FORMAT_VARIABLE: &str = "PORTRAIT__LOG__FORMAT";
 
 /// Live user profiles: events in over gRPC, current profiles and their changes out.
 #[derive(Debug, Parser)]
@@ -68,7 +75,7 @@ enum Command {
 
 /// Parses the arguments of this process and runs their command.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| refused(&error));
     // Stores, reports and rejected rows have data of users: no file is for other users of the machine.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     closed_pipe::notice();
@@ -88,10 +95,26 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Ends the process for invalid arguments, or after the help. The arguments of a server whose log is JSON are refused as JSON: they are
+/// the only word of a container that does not start.
+fn refused(error: &clap::Error) -> ! {
+    let is_server = std::env::args().nth(1).is_some_and(|command| command == "serve");
+    let is_json = std::env::var(FORMAT_VARIABLE).is_ok_and(|format| format == "json");
+    if error.use_stderr() && is_server && is_json {
+        let text = error.to_string();
+        let line =
+            console::json_line(tracing::Level::ERROR, "stopped by an error", &[("error", text.trim())]);
+        let _ = writeln!(std::io::stderr(), "{line}");
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
+}
+
 async fn run(command: Command) -> anyhow::Result<()> {
+    // Boxed where a whole server or store is below: the compiler limits the depth of one future.
     match command {
-        Command::Serve(args) => serve::run(args).await,
-        Command::Import(args) => import::run(args).await,
+        Command::Serve(args) => Box::pin(serve::run(args)).await,
+        Command::Import(args) => Box::pin(import::run(args)).await,
         Command::Profile(args) => card::run(args).await,
         Command::Erase(args) => erase::run(args).await,
         Command::Segments(args) => segments::run(args).await,
@@ -102,19 +125,54 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Train(args) => train::run(args).await,
         Command::Eval(args) => lab::eval(args).await,
         Command::Examples(args) => lab::examples(args).await,
-        Command::Drift(args) => lab::drift(args).await,
+        Command::Drift(args) => Box::pin(lab::drift(args)).await,
         Command::Watch(args) => watch::run(args).await,
-        Command::Demo(args) => lab::demo(args).await,
-        Command::Doctor(args) => doctor::run(args).await,
+        Command::Demo(args) => Box::pin(lab::demo(args)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(args)).await,
         Command::Sizing(args) => sizing::run(&args),
         Command::Probe(args) => probe::run(args).await,
         Command::Token(args) => token::run(&args),
-        Command::Bench(args) => lab::bench(args).await,
+        Command::Bench(args) => Box::pin(lab::bench(args)).await,
     }
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    // `{:#}` prints the chain of causes on one line. The exit code tells of the failure also if the text cannot be printed.
-    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    let text = described(error);
+    let line = if console::is_json() {
+        console::json_line(tracing::Level::ERROR, "stopped by an error", &[("error", &text)])
+    } else {
+        format!("error: {}", printable(&text))
+    };
+    // The exit code tells of the failure also if the text cannot be printed.
+    let _ = writeln!(std::io::stderr(), "{line}");
     exit_code(error)
+}
+
+/// Returns an error and its causes as one line; a status is told in words, not by its code.
+fn described(error: &anyhow::Error) -> String {
+    let causes = error.chain().map(|cause| match cause.downcast_ref::<Status>() {
+        Some(status) => explained(status),
+        None => cause.to_string(),
+    });
+    causes.collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn a_status_among_the_causes_is_told_in_words() {
+        let status = Status::permission_denied("the token has not the role admin");
+        let failed: Result<(), Status> = Err(status);
+        let error = failed.context("log.csv").context("import").expect_err("it failed");
+        let text = described(&error);
+        assert!(
+            text.starts_with("import: log.csv: the token has not the role admin: pass a token"),
+            "{text}"
+        );
+        assert!(!text.contains("code:") && !text.contains("status:"), "{text}");
+        assert_eq!(described(&anyhow::anyhow!("a cause").context("a command")), "a command: a cause");
+    }
 }

@@ -3,6 +3,7 @@
 //!
 //! SIGPIPE stays ignored. With its default action a process would also die of a write to a socket that a peer has closed.
 
+use portrait_runtime::telemetry::console;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +19,7 @@ pub(crate) fn notice() {
         if panic.payload_as_str().is_some_and(is_closed_pipe) {
             IS_CLOSED.store(true, Ordering::Relaxed);
         } else {
-            report(panic);
+            console::report_panic(panic, &report);
         }
     }));
 }

@@ -1,16 +1,19 @@
 //! `portrait doctor`: checks a deployment and prints a table of checks, verdicts and remedies. It uses the configuration of `serve`,
-//! if it is given one, and the address of the servers. Read-only, except that a missing store on Redis is created as `serve` does.
+//! if it is given one, and the addresses of the servers: never its own defaults, which say nothing about them. Read-only, except that
+//! a missing store on Redis is created as `serve` does.
 
 mod finding;
+mod reported;
 mod store;
 
+use crate::output;
 use crate::serve::ConfigArgs;
 use anyhow::{Result, bail};
 use clap::Args;
 use comfy_table::{Table, presets};
 use finding::{Finding, Severity};
 use portrait_client::text::words;
-use portrait_client::{LOCAL_ADDRESS, ROLES, RoleRouter, ServerArgs};
+use portrait_client::{ROLES, RoleRouter, ServerArgs, explained};
 use portrait_node::Config;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
@@ -34,6 +37,9 @@ pub struct DoctorArgs {
     config: ConfigArgs,
     #[command(flatten)]
     server: ServerArgs,
+    /// HTTP port of a server (`server.http_listen`), for what it reports of itself; can be repeated.
+    #[arg(long = "http", value_name = "URL", help_heading = "Server")]
+    http: Vec<String>,
 }
 
 /// Runs all checks and prints the table.
@@ -42,7 +48,7 @@ pub struct DoctorArgs {
 /// If any check failed.
 pub async fn run(args: DoctorArgs) -> Result<()> {
     let findings = examine(args).await;
-    println!("{}", table(&findings));
+    output::line(table(&findings));
     let failed = findings.iter().filter(|finding| finding.severity == Severity::Failed).count();
     if failed > 0 {
         bail!("{} failed", words::counted(failed as u64, "check"));
@@ -66,26 +72,42 @@ async fn examine(args: DoctorArgs) -> Vec<Finding> {
         Ok(store) => Config { store, ..config },
         Err(error) => return vec![Finding::failed("configuration", error.to_string(), "correct the key")],
     };
-    let mut findings = vec![match config.validate() {
-        Ok(()) => Finding::ok("configuration", "valid"),
-        Err(error) => Finding::failed("configuration", error.to_string(), "correct the key"),
-    }];
-    // The defaults say nothing about servers at another address.
-    if sources.is_empty() && args.server.address() != LOCAL_ADDRESS {
-        findings = ["configuration", "port", "store"].map(Finding::skipped).into();
-    } else {
-        findings.push(port(&config.server));
-        // The store is checked even if the servers are down: it may be the reason.
-        findings.push(store::examine(&config).await);
-    }
+    // The defaults of this command say nothing about the servers.
+    let is_configured = !sources.is_empty();
+    let mut findings = if is_configured { configured(&config).await } else { unconfigured() };
     match args.server.connect().await {
-        Ok(router) => findings.extend(servers(&router, config.feature.log_bytes).await),
+        Ok(router) => {
+            let log_bytes = is_configured.then_some(config.feature.log_bytes);
+            findings.extend(servers(&router, log_bytes).await);
+        }
         Err(error) => {
             let remedy = "start `portrait serve`, or name its address with --to";
             findings.push(Finding::failed("servers", format!("{:#}", anyhow::Error::from(error)), remedy));
         }
     }
+    if args.http.is_empty() {
+        findings.extend(reported::skipped());
+    }
+    for url in &args.http {
+        findings.extend(reported::examine(url).await);
+    }
     findings
+}
+
+/// Checks what the configuration says, and the store that it names.
+async fn configured(config: &Config) -> Vec<Finding> {
+    let valid = match config.validate() {
+        Ok(()) => Finding::ok("configuration", "valid"),
+        Err(error) => Finding::failed("configuration", error.to_string(), "correct the key"),
+    };
+    // The store is checked even if the servers are down: it may be the reason.
+    vec![valid, port(&config.server), store::examine(config).await]
+}
+
+fn unconfigured() -> Vec<Finding> {
+    let remedy = "run it with the configuration of the servers: --config, --set, or their environment";
+    let checks = ["configuration", "port", "store"];
+    checks.map(|check| Finding::not_checked(check, "no configuration is given", remedy)).into()
 }
 
 /// Checks the access control of the gRPC port.
@@ -107,7 +129,7 @@ fn port(server: &ServerConfig) -> Finding {
     }
 }
 
-async fn servers(router: &RoleRouter, log_bytes: ByteSize) -> Vec<Finding> {
+async fn servers(router: &RoleRouter, log_bytes: Option<ByteSize>) -> Vec<Finding> {
     let mut findings = Vec::new();
     // Each role is asked, because one address may route them to different servers.
     for (role, service) in ROLES {
@@ -133,7 +155,7 @@ async fn servers(router: &RoleRouter, log_bytes: ByteSize) -> Vec<Finding> {
 }
 
 fn call_failed(check: &str, status: &tonic::Status) -> Finding {
-    Finding::failed(check, status.message(), "see the server's log")
+    Finding::failed(check, explained(status), "see the server's log")
 }
 
 /// Checks the health of the servers of a role.
@@ -148,7 +170,7 @@ async fn health(router: &RoleRouter, role: &str, service: &str) -> Finding {
         ),
         Err(status) => {
             let remedy = format!("start `portrait serve {role}`, or name its address with --to {role}=URL");
-            Finding::failed(role, status.message(), &remedy)
+            Finding::failed(role, explained(&status), &remedy)
         }
     }
 }
@@ -197,10 +219,13 @@ fn partition_findings(response: &ListPartitionsResponse) -> Vec<Finding> {
     findings
 }
 
-/// Checks the size of the log against `feature.log_bytes`.
-fn log_finding(response: &ListPartitionsResponse, bound: ByteSize) -> Finding {
+/// Checks the size of the log against `feature.log_bytes`, if the configuration of the servers is given.
+fn log_finding(response: &ListPartitionsResponse, bound: Option<ByteSize>) -> Finding {
     let bytes: u64 = response.partitions.iter().map(|partition| partition.log_bytes).sum();
     let mebibytes = words::count(bytes >> 20);
+    let Some(bound) = bound else {
+        return Finding::ok("log", format!("{mebibytes} MiB"));
+    };
     if bound.bytes() == 0 {
         return Finding::ok("log", format!("{mebibytes} MiB; feature.log_bytes is 0, no bound"));
     }
@@ -300,18 +325,19 @@ mod tests {
 
     #[test]
     fn a_log_far_above_its_bound_warns() {
-        let finding = |mebibytes: u64, bound: u64| {
+        let finding = |mebibytes: u64, bound: Option<u64>| {
             let partition = PartitionStatus { log_bytes: mebibytes << 19, ..Default::default() };
             let partitions = vec![partition.clone(), partition];
-            let finding = log_finding(&ListPartitionsResponse { partitions }, ByteSize::mebibytes(bound));
+            let finding = log_finding(&ListPartitionsResponse { partitions }, bound.map(ByteSize::mebibytes));
             (finding.severity, finding.detail)
         };
-        assert_eq!(finding(1124, 1000), (Severity::Ok, "1,124 of 1,000 MiB".to_owned()));
-        assert_eq!(finding(1251, 1000), (Severity::Warning, "1,251 of 1,000 MiB".to_owned()));
+        assert_eq!(finding(1124, Some(1000)), (Severity::Ok, "1,124 of 1,000 MiB".to_owned()));
+        assert_eq!(finding(1251, Some(1000)), (Severity::Warning, "1,251 of 1,000 MiB".to_owned()));
         assert_eq!(
-            finding(9000, 0),
+            finding(9000, Some(0)),
             (Severity::Ok, "9,000 MiB; feature.log_bytes is 0, no bound".to_owned())
         );
+        assert_eq!(finding(9000, None), (Severity::Ok, "9,000 MiB".to_owned()), "the bound is not known");
     }
 
     #[test]

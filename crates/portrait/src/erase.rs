@@ -1,10 +1,11 @@
 //! `portrait erase`: erases a user, or shows the progress of an erasure by its receipt.
 
-use anyhow::{Context, Result, anyhow, bail};
+use crate::output;
+use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
-use portrait_client::{RoleRouter, ServerArgs};
+use portrait_client::{RoleRouter, ServerArgs, explained};
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::{EraseRequest, ErasureState, GetErasureRequest, GetErasureResponse};
 use std::time::{Duration, Instant};
@@ -56,7 +57,7 @@ pub async fn run(args: EraseArgs) -> Result<()> {
     };
     let wait = args.wait.map(Duration::from_secs);
     let state = poll_state(&mut ingest, &receipt, wait.unwrap_or_default()).await?;
-    print!("{}", print_state(&state));
+    output::lines(print_state(&state));
     if let Some(wait) = wait.filter(|_| state.state() == ErasureState::Accepted) {
         bail!("the erasure is in the log but not applied after {wait:?}: check again with --receipt");
     }
@@ -75,7 +76,7 @@ async fn erase(ingest: &mut IngestServiceClient<RoleRouter>, user: &str) -> Resu
             Err(status) if is_retryable(&status) && Instant::now() < deadline => {
                 tokio::time::sleep(RETRY_AFTER).await;
             }
-            Err(status) => return Err(status_error(status)),
+            Err(status) => bail!(explained(&status)),
         }
     }
 }
@@ -96,7 +97,7 @@ async fn poll_state(
             }
             Ok(_) => {}
             Err(status) if is_retryable(&status) && Instant::now() < deadline => {}
-            Err(status) => return Err(status_error(status)),
+            Err(status) => bail!(explained(&status)),
         }
         tokio::time::sleep(interval).await;
         interval = (interval * 2).min(POLL_INTERVAL_MAX);
@@ -113,11 +114,6 @@ async fn state(
 /// Returns `true` if the call may succeed when repeated.
 fn is_retryable(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded)
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
-fn status_error(status: Status) -> anyhow::Error {
-    anyhow!("{}", status.message())
 }
 
 /// Formats the state for a terminal.
@@ -165,7 +161,8 @@ mod tests {
             let entry = TokenEntry { partition: last_partition, generation: u128::MAX, seq: u64::MAX };
             let pseudonym = PseudonymKey::new(7).of(&UserId::parse("lena").expect("an id"));
             let accepted_at = Timestamp::from_millis(1_767_225_600_000);
-            let receipt = Receipt { accepted_at, pseudonym, home: entry, coordinator: entry }.encode();
+            let receipt = Receipt { accepted_at, pseudonym, home: entry, coordinator: entry };
+            let receipt = receipt.encode(PseudonymKey::new(7));
             let printed = print_receipt(&receipt);
             assert!(printed.len() <= 160, "{} characters: {printed}", printed.len());
             assert_eq!(parse_receipt(&printed).expect("what was printed"), receipt);

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, anyhow, bail};
 use indicatif::ProgressBar;
-use portrait_client::RoleRouter;
 use portrait_client::text::words;
+use portrait_client::{RoleRouter, explained};
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::{ErrorReason, ListPartitionsRequest};
@@ -40,8 +40,8 @@ pub(crate) async fn when_served<T>(
         spinner.get_or_insert_with(Spinner::start);
         tokio::time::sleep(RETRY_DELAY).await;
     };
-    // Only the message: code and details of a status mean nothing in a terminal.
-    Err(anyhow!("{}", status.message()))
+    // Code and details of a status mean nothing in a terminal.
+    bail!(explained(&status))
 }
 
 /// Spinner in the terminal; cleared when dropped, so that nothing is printed into it.
@@ -65,7 +65,7 @@ impl Drop for Spinner {
 async fn applied(router: &RoleRouter) -> Result<u64> {
     let partitions =
         FeatureServiceClient::new(router.clone()).list_partitions(ListPartitionsRequest {}).await;
-    let partitions = partitions.map_err(|status| anyhow!("{}", status.message()))?.into_inner().partitions;
+    let partitions = partitions.map_err(|status| anyhow!(explained(&status)))?.into_inner().partitions;
     Ok(partitions.iter().map(|partition| partition.applied_total).sum())
 }
 

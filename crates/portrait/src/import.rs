@@ -8,6 +8,7 @@ mod rows;
 pub use report::ImportReport;
 
 use crate::incomplete::SomeRejected;
+use crate::output;
 use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -60,7 +61,7 @@ impl ImportArgs {
 pub async fn run(args: ImportArgs) -> Result<()> {
     let mut report = ImportReport::default();
     let outcome = import(&args, &mut report).await;
-    println!("{report}");
+    output::line(&report);
     outcome?;
     let rejected = report.rejected.rows();
     if rejected == 0 {
@@ -199,7 +200,8 @@ fn pace(rows: u64, elapsed: Duration) -> String {
 
 /// Returns the number of records that the server has dropped as duplicates since it was created.
 async fn duplicates(router: RoleRouter) -> Result<u64> {
-    let mut client = FeatureServiceClient::new(router);
-    let response = client.list_partitions(ListPartitionsRequest {}).await?.into_inner();
+    let mut feature = FeatureServiceClient::new(router);
+    let response =
+        feature.list_partitions(ListPartitionsRequest {}).await.map_err(client::Error::from)?.into_inner();
     Ok(response.partitions.iter().map(|partition| partition.duplicates_total).sum())
 }

@@ -10,6 +10,7 @@ pub mod import;
 mod incomplete;
 mod lab;
 pub mod next_action;
+mod output;
 pub mod probe;
 pub mod recommend;
 pub mod score;

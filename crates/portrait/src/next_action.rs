@@ -1,6 +1,7 @@
 //! `portrait next`: predicted probabilities of a user's next action, as bars or JSON.
 
 use crate::first_model;
+use crate::output;
 use anyhow::Result;
 use clap::Args;
 use portrait_client::ServerArgs;
@@ -54,7 +55,7 @@ pub async fn run(args: NextActionArgs) -> Result<()> {
     }
     // Without a last action the user starts a new visit.
     match response.last_action() {
-        Action::Unspecified => println!("The next visit of {} begins with", args.user),
+        Action::Unspecified => output::line(format_args!("The next visit of {} begins with", args.user)),
         last => println!("After {} comes", word(last)),
     }
     for next in &response.actions {

@@ -1,9 +1,10 @@
 //! `portrait probe`: end-to-end check of a deployment. It writes one event of a dedicated user, with a new id each time, and reads the
 //! profile back with the token of the write. Repeated probes add one user to a deployment, no more.
 
+use crate::output;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use portrait_client::{RoleRouter, ServerArgs};
+use portrait_client::{RoleRouter, ServerArgs, explained};
 use portrait_profile::{Fingerprint, RecordId, Timestamp};
 use portrait_proto::time;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
@@ -60,10 +61,10 @@ pub async fn run(args: ProbeArgs) -> Result<()> {
         let failure = match attempt(&args, &event_id, &mut before, deadline).await {
             Ok(applied) => {
                 let elapsed_ms = started.elapsed().as_millis();
-                println!(
+                output::line(format_args!(
                     "event {event_id} is in the profile of {:?}, event {applied} of it, after {elapsed_ms} ms",
                     args.user
-                );
+                ));
                 return Ok(());
             }
             Err(ProbeFailure::Permanent(error)) => return Err(error),
@@ -168,7 +169,7 @@ fn within<T>(message: T, deadline: Instant) -> Request<T> {
 }
 
 fn call_failed(role: &str, status: &Status) -> ProbeFailure {
-    let error = anyhow::anyhow!("{role} responded {:?}: {}", status.code(), status.message());
+    let error = anyhow::anyhow!("{role} refused: {}", explained(status));
     match status.code() {
         // Wrong credentials or a wrong server: waiting does not help.
         Code::InvalidArgument

@@ -1,6 +1,7 @@
 //! `portrait recommend`: recommended items of a user with reasons, as a table or JSON.
 
 use crate::first_model;
+use crate::output;
 use anyhow::Result;
 use clap::Args;
 use comfy_table::{Table, presets};
@@ -73,7 +74,7 @@ pub async fn run(args: RecommendArgs) -> Result<()> {
         let score = format!("{:.3}", item.score);
         table.add_row([item.item_id.clone(), score, reasons.join(", "), item.because_item_id.clone()]);
     }
-    println!("{table}");
+    output::line(table);
     println!("profile version {}, model {}", response.profile_version, response.model_version);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `portrait score`: a user's propensity to buy or risk of a bad order, with the contributions to the score, as a table or JSON.
 
 use crate::first_model;
+use crate::output;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
@@ -73,7 +74,7 @@ pub async fn run(args: ScoreArgs) -> Result<()> {
         100.0 * quality.precision,
         100.0 * quality.recall,
     );
-    println!("{}", table(&response));
+    output::line(table(&response));
     println!("profile version {}, model {}", response.profile_version, response.model_version);
     Ok(())
 }

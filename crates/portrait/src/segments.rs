@@ -1,6 +1,7 @@
 //! `portrait segments`: segments of the served model as a table, one segment in detail, or the explanation of a user's segment.
 
 use crate::first_model;
+use crate::output;
 use crate::train::sentence;
 use anyhow::Result;
 use clap::Args;
@@ -54,7 +55,7 @@ pub async fn run(args: SegmentsArgs) -> Result<()> {
             }
         }
     };
-    print!("{text}");
+    output::lines(text);
     Ok(())
 }
 

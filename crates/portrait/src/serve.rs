@@ -4,9 +4,12 @@ use anyhow::{Context, Result};
 use clap::Args;
 use portrait_node::{Config, NodeRole};
 use portrait_runtime::config::{self, Sources};
+use portrait_runtime::telemetry::LogFormat;
+use portrait_runtime::telemetry::console;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tracing::Level;
 
 /// Arguments of `portrait serve`. Flags override `PORTRAIT__SECTION__KEY` in the environment, which overrides the file.
 #[derive(Debug, Args)]
@@ -48,7 +51,12 @@ pub struct ConfigArgs {
 pub async fn run(args: ServeArgs) -> Result<()> {
     let role = args.role;
     let dump = args.dump_config;
-    let config = Config::load(&args.sources()?)?;
+    let sources = args.sources()?;
+    // Read first: the error of an invalid configuration has the format of the log too.
+    if sources.peek("log.format").as_deref() == Some("json") {
+        console::set_format(LogFormat::Json);
+    }
+    let config = Config::load(&sources)?;
     if dump {
         // The dump may end up in a log or a ticket.
         let store = config.store.without_password();
@@ -58,9 +66,16 @@ pub async fn run(args: ServeArgs) -> Result<()> {
     portrait_node::serve(role, config, |node| {
         // Printed to standard output, where scripts wait for this line; logs go to standard error. A server whose output is closed
         // still serves.
-        let _ = writeln!(std::io::stdout(), "ready: grpc {}, http {}", node.grpc_url(), node.http_url());
+        let _ = writeln!(std::io::stdout(), "{}", ready_line(&node.grpc_url(), &node.http_url()));
     })
     .await
+}
+
+fn ready_line(grpc: &str, http: &str) -> String {
+    if console::is_json() {
+        return console::json_line(Level::INFO, "ready", &[("grpc", grpc), ("http", http)]);
+    }
+    format!("ready: grpc {grpc}, http {http}")
 }
 
 impl ServeArgs {

@@ -1,6 +1,7 @@
 //! `portrait similar`: users similar to a user, as a table or JSON.
 
 use crate::first_model;
+use crate::output;
 use anyhow::Result;
 use clap::Args;
 use comfy_table::{Table, presets};
@@ -55,7 +56,7 @@ pub async fn run(args: SimilarArgs) -> Result<()> {
     for user in response.users {
         table.add_row([user.user_id, format!("{:.3}", user.distance), user.segment_id]);
     }
-    println!("{table}");
+    output::line(table);
     println!("profile version {profile}, model {model}");
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! watching nodes serve the model.
 
 use crate::incomplete::Incomplete;
+use crate::output;
 use anyhow::{Result, bail};
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
@@ -52,9 +53,9 @@ pub async fn run(args: TrainArgs) -> Result<()> {
         bail!("no model was published: {}", outcome.refusal);
     }
     let manifest = outcome.manifest.unwrap_or_default();
-    println!("{}", headline(&manifest));
+    output::line(headline(&manifest));
     for shortfall in &manifest.shortfalls {
-        println!("{}", sentence(shortfall));
+        output::line(sentence(shortfall));
     }
     if let Some(kept) = manifest.quality.and_then(|quality| quality.retained_share) {
         println!("{:.1}% of the users keep their segment", kept * 100.0);

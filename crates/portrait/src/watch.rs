@@ -8,6 +8,7 @@ mod resume;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use lines::Printer;
+use portrait_client::text::printable;
 use portrait_client::{ServerArgs, Subscription, follow};
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{WatchProfileChangesRequest, WatchProfileChangesResponse, WatchStart};
@@ -77,7 +78,7 @@ pub async fn run(args: WatchArgs) -> Result<()> {
     let mut session =
         Session { printer: Printer::new(args.json), output: std::io::stdout(), resume, unsaved: 0 };
     let subscription = Subscription { server: args.server, request };
-    let mut notice = |text: &str| eprintln!("{text}");
+    let mut notice = |text: &str| eprintln!("{}", printable(text));
     let mut handle = |response: &WatchProfileChangesResponse| session.handle(response);
     let result = tokio::select! {
         result = follow(subscription, &mut handle, &mut notice) => result,

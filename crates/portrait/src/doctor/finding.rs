@@ -26,14 +26,9 @@ impl Finding {
         Self { check: check.to_owned(), severity: Severity::Ok, detail: detail.into(), remedy: String::new() }
     }
 
-    /// Check that needs the configuration of the servers.
-    pub(super) fn skipped(check: &str) -> Self {
-        let remedy = "run it with the configuration of the servers: --config, --set, or their environment";
-        Self {
-            severity: Severity::Skipped,
-            remedy: remedy.to_owned(),
-            ..Self::ok(check, "no configuration is given")
-        }
+    /// Check that was not made: nothing is known of the servers' own.
+    pub(super) fn not_checked(check: &str, detail: &str, remedy: &str) -> Self {
+        Self { severity: Severity::Skipped, remedy: remedy.to_owned(), ..Self::ok(check, detail) }
     }
 
     pub(super) fn warning(check: &str, detail: impl Into<String>, remedy: &str) -> Self {

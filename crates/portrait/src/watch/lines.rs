@@ -1,7 +1,7 @@
 //! Lines of a subscription, as text or JSON. Progress messages have a line in JSON only. Names of segments are taken from the
 //! profiles of earlier changes.
 
-use portrait_client::text::{profile_json, words};
+use portrait_client::text::{printable, profile_json, words};
 use portrait_proto::v1;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use serde_json::json;
@@ -29,7 +29,7 @@ impl Printer {
         if let Kind::Change(change) = kind {
             self.cache_name(change);
         }
-        if self.json { Some(json_line(kind)) } else { self.human_line(kind) }
+        if self.json { Some(json_line(kind)) } else { self.human_line(kind).map(|line| printable(&line)) }
     }
 
     fn cache_name(&mut self, change: &v1::ProfileChange) {
