@@ -4,6 +4,7 @@ credentials only."""
 import contextlib
 import hashlib
 import pathlib
+import re
 import subprocess
 import tomllib
 
@@ -73,7 +74,8 @@ class MountedSecrets:
         entry = lambda name, roles: f'[[token]]\nname = "{name}"\nsha256 = "{hashlib.sha256(name.encode()).hexdigest()}"\nroles = {roles}\n'
         tokens = entry("cluster", '["read", "admin"]') + entry("probe", '["write", "read"]')
         self.secrets = {
-            "shop-tls": tls, "shop-callers": {"ca.crt": tls["ca.crt"]},
+            "shop-tls": tls, "shop-callers": {"ca.crt": tls["ca.crt"]}, "shop-redis-ca": {"ca.crt": tls["ca.crt"]},
+            "shop-redis-client": {"tls.crt": tls["tls.crt"], "tls.key": tls["tls.key"]},
             "shop-tokens": {"tokens.toml": tokens, "cluster-token": "cluster\n", "probe-token": "probe\n"},
         }
 
@@ -122,10 +124,32 @@ def test_four_secured_processes_serve_the_probe_and_refuse_clients_without_crede
         assert run.returncode == 0, run.stderr
         assert 'is in the profile of "portrait-probe", event 1 of it' in run.stdout
         arguments[arguments.index("--timeout") + 1] = "1"
-        for flags, part in [(["--token-file"], "Unauthenticated"), (["--cert", "--key"], "the probe has tried")]:
+        for flags, part in [(["--token-file"], "the call has no token"), (["--cert", "--key"], "the probe has tried")]:
             fewer = list(arguments)
             for flag in flags:
                 at = fewer.index(flag)
                 del fewer[at:at + 2]
             run = portrait(*fewer)
             assert run.returncode != 0 and part in run.stderr, run.stderr
+
+
+def test_a_redis_that_requires_client_certificates_is_reached_with_the_mounted_ones(tmp_path):
+    secrets = MountedSecrets(pathlib.Path(tmp_path))
+    port = free_port()
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "redis" / "url").write_text(f"rediss://127.0.0.1:{port}\n")
+    encrypted = ["--port", "0", "--tls-port", str(port), "--tls-cert-file", "tls.crt", "--tls-key-file", "tls.key",
+                 "--tls-ca-cert-file", "signer.pem", "--tls-auth-clients", "yes"]
+    durable = ["--bind", "127.0.0.1", "--appendonly", "yes", "--appendfsync", "always"]
+    redis = {"existingSecret": "shop-redis", "certificateAuthority": {"existingSecret": "shop-redis-ca"}}
+    with running(tool("redis-server"), *encrypted, *durable, cwd=tmp_path):
+        wait_for_redis(port)
+        for client, verdict in [({"clientCertificate": {"existingSecret": "shop-redis-client"}}, "ok"), ({}, "failed")]:
+            objects = render({"redis": redis | client})
+            secrets.mount(objects["Deployment", "shop-portrait-feature"]["spec"]["template"]["spec"])
+            config = tmp_path / "portrait.toml"
+            config.write_text(secrets.localize(configuration(objects)))
+            run = portrait("doctor", "--config", str(config))
+            [row] = re.findall(r"^\| store +\| (\w+) +\|(.*)$", run.stdout, re.MULTILINE)
+            assert row[0] == verdict, run.stdout + run.stderr
+        assert "store.certificate" in row[1], "the error names the key"
