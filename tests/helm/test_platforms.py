@@ -251,10 +251,10 @@ def test_the_binary_reaches_a_redis_with_the_completed_url(password, tmp_path):
 
 
 def test_a_client_certificate_for_redis_is_mounted_and_configured():
-    values = {"redis": {"existingSecret": "shop-redis", "clientCertificate": {"existingSecret": "redis-client"}, "storeId": "s-1"}}
+    values = {"redis": {"existingSecret": "shop-redis", "clientCertificate": {"existingSecret": "redis-client"}, "storeId": "0" * 32}}
     store = configuration(values)["store"]
     assert store["certificate"] == "/etc/portrait/redis-client/tls.crt" and store["key"] == "/etc/portrait/redis-client/tls.key"
-    assert store["id"] == "s-1"
+    assert store["id"] == "0" * 32
     for role in ROLES:
         spec = pod(values, role)
         volume = next(volume for volume in spec["volumes"] if volume["name"] == "redis-client")

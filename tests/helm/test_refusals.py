@@ -63,7 +63,7 @@ BY_SCHEMA = [
     ("platform", "eks", ["/platform", "'auto', 'kubernetes', 'openshift'"]),
     ("listenAddress", "::", ["/listenAddress", "'[::]', '0.0.0.0'"]),
     ("redis.existingSecretPasswordKey", "a b", ["/redis/existingSecretPasswordKey", "does not match pattern"]),
-    ("redis.storeId", "a b", ["/redis/storeId", "does not match pattern"]),
+    ("redis.storeId", "shop-1", ["/redis/storeId", "does not match pattern"]),
     ("redis.clientCertificate.existingSecret", "A_B", ["/redis/clientCertificate/existingSecret", "does not match pattern"]),
     ("redis.clientCertificate.ca", "x", ["/redis/clientCertificate", "'ca' not allowed"]),
     ("defaults.service.ipFamilyPolicy", "Dual", ["/defaults/service/ipFamilyPolicy", "'PreferDualStack'"]),
@@ -135,7 +135,7 @@ BY_RULE = [
         ["redis.clientCertificate.certificateKey and privateKeyKey are both tls.crt", "need different keys"],
     ),
     (
-        {"redis": {"existingSecret": "", "storeId": "s-1", "development": {"enabled": True}}},
+        {"redis": {"existingSecret": "", "storeId": "0" * 32, "development": {"enabled": True}}},
         ["redis.storeId is set", "remove redis.storeId"],
     ),
     (nested("config.server.listen", "0.0.0.0:1"), ["config.server.listen is set", "remove it"]),
