@@ -81,6 +81,7 @@ impl Node {
         );
         tokio::spawn(certificates.run(config.server.reload_interval.duration(), shutdown.clone()));
         let health = Health::default();
+        opened.report(&telemetry.of("portrait-node").meter, &health, &shutdown);
         if let Some(problem) = opened.read_only() {
             health.degraded("store", problem);
         }
@@ -165,13 +166,14 @@ impl Drop for Node {
 }
 
 /// Returns the files with certificates, each with its key.
-fn certificate_files(config: &Config) -> [(&'static str, &Path); 5] {
+fn certificate_files(config: &Config) -> [(&'static str, &Path); 6] {
     [
         ("server.tls_certificate", &config.server.tls_certificate),
         ("server.tls_client_ca", &config.server.tls_client_ca),
         ("cluster.ca", &config.cluster.ca),
         ("cluster.certificate", &config.cluster.certificate),
         ("store.certificate_authority", &config.store.certificate_authority),
+        ("store.certificate", &config.store.certificate),
     ]
 }
 

@@ -1,14 +1,20 @@
 //! Opening of the configured store: the embedded backend on a local disk, or Redis shared by many processes.
 
-use anyhow::{Context, Result};
+mod report;
+mod tls;
+
+use anyhow::Result;
+use opentelemetry::metrics::Meter;
 use portrait_profile::{PartitionCount, TimeDelta};
 use portrait_runtime::config::{ByteSize, DurationSetting, InvalidValue};
-use portrait_store::{AckLevel, Store};
+use portrait_runtime::health::Health;
+use portrait_store::{AckLevel, Store, StoreId};
 use portrait_store_embedded::{self as embedded, Embedded};
 use portrait_store_redis::{self as redis, RedisStore, RedisTarget};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Prefix of the URL of an embedded store.
 const EMBEDDED: &str = "embedded:";
@@ -23,6 +29,9 @@ pub struct StoreConfig {
     pub url: String,
     /// File that holds only that address, to keep a password out of variables and configuration files; empty: `url` applies.
     pub url_file: PathBuf,
+    /// Id of the store, as the log prints it when the store is created; empty: any store, and a missing one is created. With it no
+    /// process starts on another or empty store, and nothing begins in place of a store that is lost while it runs.
+    pub id: String,
     /// Number of partitions of a new store; 0: 16 for a new embedded store, 64 for a new one on Redis, and the existing number for
     /// an existing store. It cannot be changed later. Higher: work spreads over more workers; each partition costs memory and
     /// open files.
@@ -41,6 +50,10 @@ pub struct StoreConfig {
     pub replicas: usize,
     /// File with the CA certificates of the Redis servers, in PEM; empty: the system's trust store.
     pub certificate_authority: PathBuf,
+    /// File with the client certificate for the Redis servers, in PEM; empty: none. Read again when it changes, like the other two.
+    pub certificate: PathBuf,
+    /// File with the private key of `certificate`, in PEM.
+    pub key: PathBuf,
     /// Accepts servers that may evict data, or that guarantee less than `ingest.acknowledge` promises.
     pub accept_unsafe: bool,
 }
@@ -50,7 +63,14 @@ pub(crate) enum OpenedStore {
     /// Store in this process.
     Embedded(Arc<Embedded>),
     /// Store on Redis servers.
-    Redis(Arc<RedisStore>),
+    Redis(OpenedRedis),
+}
+
+/// Store on Redis servers, with the watcher of its certificates.
+pub(crate) struct OpenedRedis {
+    store: Arc<RedisStore>,
+    /// Guard that ends the watcher when it is dropped.
+    _watching: Option<DropGuard>,
 }
 
 impl Default for StoreConfig {
@@ -58,6 +78,7 @@ impl Default for StoreConfig {
         Self {
             url: format!("{EMBEDDED}./portrait-data"),
             url_file: PathBuf::new(),
+            id: String::new(),
             partitions: 0,
             dedup_window: DurationSetting::from_hours(24),
             reserve: ByteSize::mebibytes(256),
@@ -65,6 +86,8 @@ impl Default for StoreConfig {
             prefix: "portrait".to_owned(),
             replicas: 1,
             certificate_authority: PathBuf::new(),
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
             accept_unsafe: false,
         }
     }
@@ -169,6 +192,14 @@ impl StoreConfig {
             let problem = format!("is {}", self.cache);
             return Err(InvalidValue::new("store.cache", problem, "give it at least 1MiB").into());
         }
+        let required = self.required_id()?;
+        if let Some(id) = required
+            && !embedded::holds_store(&directory)
+        {
+            let problem = format!("is {id}, and {} holds no store", directory.display());
+            let remedy = "restore its data, correct store.url, or leave store.id empty to create a new store";
+            return Err(InvalidValue::new("store.id", problem, remedy).into());
+        }
         let reserve_bytes = self.reserve.bytes();
         let options = embedded::EmbeddedOptions {
             partitions,
@@ -179,7 +210,17 @@ impl StoreConfig {
         };
         // Opening replays the journal from disk; it must not block an async thread.
         let opened = tokio::task::spawn_blocking(move || Embedded::open(&directory, options)).await??;
-        Ok(OpenedStore::Embedded(Arc::new(opened)))
+        let opened = OpenedStore::Embedded(Arc::new(opened));
+        let found = opened.store().layout().id;
+        if let Some(id) = required.filter(|id| *id != found) {
+            opened.close().await?;
+            let problem = format!("is {id}, and the store has the id {found}");
+            let remedy = format!(
+                "correct store.url, restore the data, or set it to {found} if this is the right store"
+            );
+            return Err(InvalidValue::new("store.id", problem, remedy).into());
+        }
+        Ok(opened)
     }
 
     async fn open_redis(
@@ -189,23 +230,35 @@ impl StoreConfig {
         dedup_window: TimeDelta,
     ) -> Result<OpenedStore> {
         let target = RedisTarget::parse(&self.url)?;
-        let certificate_authority = match self.certificate_authority.as_path() {
-            empty if empty.as_os_str().is_empty() => None,
-            file => Some(std::fs::read(file).with_context(|| {
-                format!("store.certificate_authority: {} cannot be read", file.display())
-            })?),
-        };
+        let defaults = redis::RedisOptions::new(target);
+        let (watcher, tls) = self.watch_certificates()?.unzip();
         let options = redis::RedisOptions {
-            certificate_authority,
+            tls: tls.unwrap_or_else(|| defaults.tls.clone()),
+            id: self.required_id()?,
             prefix: self.prefix.clone(),
             partitions,
             dedup_window,
             level,
             replicas: self.replicas,
             accept_unsafe: self.accept_unsafe,
-            ..redis::RedisOptions::new(target)
+            ..defaults
         };
-        Ok(OpenedStore::Redis(Arc::new(RedisStore::open(options).await?)))
+        let watching = watcher.map(|watcher| {
+            let ended = CancellationToken::new();
+            tokio::spawn(watcher.run(tls::RELOAD_INTERVAL, ended.clone()));
+            ended.drop_guard()
+        });
+        let store = Arc::new(RedisStore::open(options).await?);
+        Ok(OpenedStore::Redis(OpenedRedis { store, _watching: watching }))
+    }
+
+    /// Returns the id that the store must have, if one is configured.
+    fn required_id(&self) -> Result<Option<StoreId>, InvalidValue> {
+        if self.id.is_empty() {
+            return Ok(None);
+        }
+        let remedy = "write the id that the log printed when the store was created";
+        self.id.parse().map(Some).map_err(|problem: &str| InvalidValue::new("store.id", problem, remedy))
     }
 }
 
@@ -214,7 +267,16 @@ impl OpenedStore {
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Embedded(store) => Arc::clone(store) as Arc<dyn Store>,
-            Self::Redis(store) => Arc::clone(store) as Arc<dyn Store>,
+            Self::Redis(opened) => Arc::clone(&opened.store) as Arc<dyn Store>,
+        }
+    }
+
+    /// Registers the counters of a store on Redis, and reports its problems in `health` until `end` is cancelled.
+    pub(crate) fn report(&self, meter: &Meter, health: &Health, end: &CancellationToken) {
+        if let Self::Redis(opened) = self {
+            let store = opened.store.health();
+            report::register(meter, &store);
+            tokio::spawn(report::follow(store, health.clone(), end.clone()));
         }
     }
 
@@ -279,6 +341,41 @@ mod tests {
         assert_eq!(read(with_file()), Ok("rediss://:secret@redis:6379".to_owned()));
         let both = read(StoreConfig { url: "redis://redis:6379".to_owned(), ..with_file() });
         assert!(both.is_err_and(|message| message.contains("beside store.url")));
+    }
+
+    #[tokio::test]
+    async fn another_or_an_empty_store_is_refused_if_an_id_is_required() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = async |config: StoreConfig| {
+            let opened = config.open(AckLevel::Disk).await.map_err(|error| format!("{error:#}"))?;
+            let id = opened.store().layout().id;
+            opened.close().await.expect("it is closed");
+            Ok::<StoreId, String>(id)
+        };
+        let named = |name: &str| StoreConfig::embedded(&folder.path().join(name));
+        let id = open(named("store")).await.expect("a new store");
+        let required = |name: &str, id: String| StoreConfig { id, ..named(name) };
+        assert_eq!(open(required("store", id.to_string())).await, Ok(id));
+        // A store of a release before ids has none, and gets one.
+        let format = folder.path().join("store/portrait-format");
+        let text = std::fs::read_to_string(&format).expect("it is there");
+        let retained = text.lines().filter(|line| !line.starts_with("id"));
+        std::fs::write(&format, retained.map(|line| format!("{line}\n")).collect::<String>())
+            .expect("written");
+        let given = open(named("store")).await.expect("it is opened");
+        assert_ne!(given, id);
+        assert_eq!(open(named("store")).await, Ok(given));
+        let rows = [
+            (required("store", id.to_string()), vec!["store.id", "has the id", "set it to"]),
+            (required("empty", id.to_string()), vec!["store.id", "holds no store", "restore"]),
+            (required("store", "7".to_owned()), vec!["store.id", "32 hexadecimal digits"]),
+            (required("store", "+".repeat(32)), vec!["store.id", "32 hexadecimal digits"]),
+        ];
+        for (config, parts) in rows {
+            let message = open(config).await.expect_err("it is refused");
+            assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+        }
+        assert!(!folder.path().join("empty").exists(), "nothing was created");
     }
 
     #[test]

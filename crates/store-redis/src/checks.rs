@@ -1,11 +1,12 @@
 //! Start-up checks of the servers: their release, whether they evict data, and whether they keep what the acknowledgement level
-//! promises. A problem names the setting and the remedy.
+//! promises, by the table in `promises.rs`. A problem names the setting and the remedy.
 
 use super::cluster::ClusterClient;
 use super::endpoint::Endpoint;
 use super::failure::{Recovery, RedisFailure};
 use super::options::RedisOptions;
-use super::server_info::{FsyncPolicy, ServerInfo};
+use super::promises;
+use super::server_info::ServerInfo;
 use portrait_store::{AckLevel, Error, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +76,7 @@ async fn check_once(
         for problem in problems(&info, options) {
             let text = format!("redis at {} {}", endpoint.address, problem.text);
             if problem.can_be_accepted && options.accept_unsafe {
-                tracing::warn!(problem = text, "unsafe setting accepted by store.accept_unsafe");
+                endpoint.dialer().health.accepted(text);
             } else {
                 return Ok(Some(ServerProblem { text, ..problem }));
             }
@@ -101,10 +102,8 @@ async fn server_info(
 /// Returns the error of a server that refused the connection: that is a wrong setting, not an outage.
 fn connection_error(failure: RedisFailure) -> Error {
     match &failure {
-        RedisFailure::Disconnected(error) if super::failure::is_refusal(error) => Error::Incompatible {
-            detail: "redis refuses the user, the password or the connection of store.url: use a user that may run scripts, and \
-                     rediss:// for TLS"
-                .to_owned(),
+        RedisFailure::Refused { class, remedy, source } => Error::Incompatible {
+            detail: format!("redis refuses the {class} commands of the user of store.url ({source}): {remedy}"),
         },
         RedisFailure::Server(error) if error.code() == Some("ERR") => Error::Incompatible {
             detail: "store.url is redis-cluster:// and the server is not part of a cluster: use redis://, or start it with \
@@ -132,50 +131,12 @@ fn problems(info: &ServerInfo, options: &RedisOptions) -> Vec<ServerProblem> {
         let text = "is a replica: use the primary in store.url".to_owned();
         problems.push(ServerProblem { is_transient: true, ..ServerProblem::fatal(text) });
     }
-    match info.setting("maxmemory-policy") {
-        Some("noeviction") => {}
-        Some(policy) => problems.push(ServerProblem::accepted_as_unsafe(format!(
-            "has maxmemory-policy {policy}, which evicts profiles when memory is used up: set it to noeviction, or \
-             set store.accept_unsafe if that is intended"
-        ))),
-        None => problems.push(ServerProblem::accepted_as_unsafe(
-            "does not report its settings: allow CONFIG GET, or set store.accept_unsafe if maxmemory-policy is noeviction \
-             and appendonly fits ingest.acknowledge"
-                .to_owned(),
-        )),
-    }
-    if options.level == AckLevel::Disk && info.setting("maxmemory-policy").is_some() {
-        problems.extend(not_persistent(info).map(ServerProblem::accepted_as_unsafe));
-    }
+    let settings = promises::problems(info, options.level);
+    problems.extend(settings.into_iter().map(ServerProblem::accepted_as_unsafe));
     if options.level == AckLevel::Replica {
         problems.extend(not_replicated(info.replicas, options.replicas));
-        if info.setting("appendonly") == Some("no") {
-            problems.push(ServerProblem::accepted_as_unsafe(
-                "has appendonly no, and ingest.acknowledge is replica: set it to yes, since a server that restarts \
-                 empty before its replica is promoted empties the replica too, or set store.accept_unsafe if it never \
-                 restarts by itself"
-                    .to_owned(),
-            ));
-        }
     }
     problems
-}
-
-/// Returns the problem of a server that does not provide the level `disk`.
-fn not_persistent(info: &ServerInfo) -> Option<String> {
-    let append_only = info.setting("appendonly").unwrap_or("unknown");
-    let fsync = info.setting("appendfsync").unwrap_or("unknown");
-    let remedy = "or set ingest.acknowledge to memory, or store.accept_unsafe if the loss is accepted";
-    match info.fsync_policy() {
-        FsyncPolicy::Always | FsyncPolicy::OnWaitAof => None,
-        FsyncPolicy::Eventually => Some(format!(
-            "has appendfsync {fsync}, and ingest.acknowledge is disk: set appendfsync to always, run 7.2 or newer, {remedy}"
-        )),
-        FsyncPolicy::Unknown => Some(format!(
-            "has appendonly {append_only}, and ingest.acknowledge is disk: set appendonly to yes and appendfsync to always, \
-             {remedy}"
-        )),
-    }
 }
 
 /// Returns the problem of a server that does not provide the level `replica`. A fail-over may promote any replica, so every one
@@ -207,8 +168,12 @@ mod tests {
 
     fn info_of(lines: &str) -> ServerInfo {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-        let settings =
-            [("maxmemory-policy", "noeviction"), ("appendonly", "yes"), ("appendfsync", "everysec")];
+        let settings = [
+            ("maxmemory-policy", "noeviction"),
+            ("appendonly", "yes"),
+            ("appendfsync", "everysec"),
+            ("no-appendfsync-on-rewrite", "no"),
+        ];
         let settings = settings.iter().map(|(name, value)| (text(name), text(value))).collect();
         ServerInfo::read(&text(lines), Some(Value::Map(settings))).expect("valid INFO")
     }

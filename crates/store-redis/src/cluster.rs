@@ -4,15 +4,18 @@
 //! The slots are mapped here and not by the client library, because two features depend on the server: a write that waits for
 //! replicas (on a connection of its own to the server that wrote), and the incarnation of the server that a script receives.
 
-use super::dialer::{Dialer, Request};
+use super::command_class::CommandClass;
+use super::dialer::{Dialer, RedisConnection, Request};
 use super::endpoint::Endpoint;
 use super::failure::{Recovery, RedisFailure};
+use super::health::ProblemKind;
 use super::keys::{SLOTS, Slot};
 use super::replication_wait::{Durability, ReplicationWait};
 use super::reply;
 use super::server_info::FsyncPolicy;
+use super::slots::{ReportedRange, SlotMap, SlotRange};
 use super::target::Address;
-use portrait_store::Result;
+use portrait_store::{AckLevel, Result};
 use redis::Value;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -23,17 +26,43 @@ const PAUSE_FIRST: Duration = Duration::from_millis(2);
 /// Longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
+/// Age from which a connection to a replica is replaced to read its role again. Every caller asks for it during a fail-over.
+const ROLE_READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
 /// Condition under which a request counts as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteConcern {
     /// Reply received; the request changes nothing and may be repeated.
     Read,
-    /// Reply received; the request writes and is never repeated.
+    /// Reply received; the request writes and is never repeated. It promises nothing to a caller of a service.
     Acknowledged,
+    /// Reply received from a server that keeps what the level `memory` promises.
+    InMemory,
     /// Write on the server's disk.
     Fsynced,
     /// Write on all replicas.
     Replicated,
+}
+
+impl WriteConcern {
+    /// Returns the write concern of an acknowledgement level.
+    pub(super) fn of(level: AckLevel) -> Self {
+        match level {
+            AckLevel::Memory => Self::InMemory,
+            AckLevel::Disk => Self::Fsynced,
+            AckLevel::Replica => Self::Replicated,
+        }
+    }
+
+    /// Returns the level that a request promises; none if it promises nothing.
+    fn level(self) -> Option<AckLevel> {
+        match self {
+            Self::Read | Self::Acknowledged => None,
+            Self::InMemory => Some(AckLevel::Memory),
+            Self::Fsynced => Some(AckLevel::Disk),
+            Self::Replicated => Some(AckLevel::Replica),
+        }
+    }
 }
 
 /// Confirmations that a level of durability requires.
@@ -60,65 +89,39 @@ pub(super) struct ClusterClient {
     refreshing: tokio::sync::Mutex<Option<(Instant, RedisFailure)>>,
 }
 
-/// Map from slots to servers.
-#[derive(Default)]
-struct SlotMap {
-    /// Number of the refresh that produced the map.
-    version: usize,
-    /// Ranges of slots, in order of the slots.
-    ranges: Vec<SlotRange>,
-}
-
-/// Range of slots that one server owns.
-struct SlotRange {
-    /// First slot of the range (inclusive).
-    first: u16,
-    /// Last slot of the range (inclusive).
-    last: u16,
-    endpoint: Arc<Endpoint>,
-}
-
-impl SlotMap {
-    fn endpoint(&self, slot: Slot) -> Option<&Arc<Endpoint>> {
-        let index = self.ranges.partition_point(|range| range.last < slot.0);
-        self.ranges.get(index).filter(|range| range.first <= slot.0).map(|range| &range.endpoint)
-    }
-
-    /// Returns each server of the map once.
-    fn endpoints(&self) -> Vec<Arc<Endpoint>> {
-        let mut endpoints: Vec<Arc<Endpoint>> = Vec::new();
-        for SlotRange { endpoint, .. } in &self.ranges {
-            if !endpoints.iter().any(|known| known.address == endpoint.address) {
-                endpoints.push(Arc::clone(endpoint));
-            }
-        }
-        endpoints
-    }
-}
-
 impl ClusterClient {
     /// Returns a client of the dialer's target, not connected yet.
     pub(super) fn new(dialer: Arc<Dialer>, retry_for: Duration, durability: DurabilityPolicy) -> Self {
         let target = &dialer.target;
-        // A standalone server owns every slot, so both kinds of target use the same code.
         let standalone = target.servers.first().filter(|_| !target.cluster);
-        let ranges = standalone
-            .map(|server| SlotRange {
-                first: 0,
-                last: u16::MAX,
-                endpoint: Arc::new(Endpoint::new(server.clone(), Arc::clone(&dialer))),
-            })
-            .into_iter()
-            .collect();
-        let map = RwLock::new(Arc::new(SlotMap { version: 0, ranges }));
+        let map = standalone
+            .map(|server| SlotMap::of_one(Arc::new(Endpoint::new(server.clone(), Arc::clone(&dialer)))));
+        let map = RwLock::new(Arc::new(map.unwrap_or_default()));
         Self { dialer, retry_for, durability, map, refreshing: tokio::sync::Mutex::new(None) }
     }
 
     /// Sends a request to the server that owns `slot`, and retries while nothing was done.
     ///
     /// # Errors
-    /// `Full` if the server has no memory left; otherwise `Unavailable`, after which a write may have been done.
+    /// `Full` if the server has no memory left, `Incompatible` if its settings do not keep what the write promises; otherwise
+    /// `Unavailable`, after which a write may have been done.
     pub(super) async fn request(
+        &self,
+        slot: Slot,
+        request: &Request,
+        concern: WriteConcern,
+    ) -> Result<Value> {
+        // Before anything is sent: a write would begin a new store in place of the lost one.
+        if self.dialer.health.is_lost()
+            && let Some(problem) = self.dialer.health.text_of(ProblemKind::Lost)
+        {
+            return Err(RedisFailure::Lost { problem }.into_error());
+        }
+        self.request_of_any_store(slot, request, concern).await
+    }
+
+    /// Sends a request as [`Self::request`] does, also while the store is lost.
+    pub(super) async fn request_of_any_store(
         &self,
         slot: Slot,
         request: &Request,
@@ -131,7 +134,7 @@ impl ClusterClient {
             let map = self.map();
             let failure = match self.try_request(&map, slot, request, concern).await {
                 Ok(reply) => return Ok(reply),
-                Err(failure) => failure,
+                Err(failure) => self.dialer.explained(failure, request.class()),
             };
             match failure.recovery() {
                 Recovery::RefreshSlots
@@ -203,17 +206,19 @@ impl ClusterClient {
         let connection = endpoint.connection().await?;
         if !connection.info.primary {
             // A demoted server would answer reads with old data; a new connection reads its role again.
-            endpoint.forget(&connection);
+            if connection.dialed_at.elapsed() > ROLE_READ_AGAIN_AFTER {
+                endpoint.forget(&connection);
+            }
             return Err(RedisFailure::NotPrimary);
         }
+        self.check_promise(&connection, concern)?;
         let durability = match concern {
-            WriteConcern::Read | WriteConcern::Acknowledged => None,
+            WriteConcern::Read | WriteConcern::Acknowledged | WriteConcern::InMemory => None,
             WriteConcern::Replicated => Some(self.durability.replicas.max(1)),
             WriteConcern::Fsynced => match connection.info.fsync_policy() {
-                FsyncPolicy::Always => None,
                 FsyncPolicy::OnWaitAof => Some(0),
-                FsyncPolicy::Eventually | FsyncPolicy::Unknown if self.durability.accept_unsafe => None,
-                FsyncPolicy::Eventually | FsyncPolicy::Unknown => return Err(RedisFailure::NotPersistent),
+                // The last two are accepted as unsafe, or the check above has refused them.
+                FsyncPolicy::Always | FsyncPolicy::Eventually | FsyncPolicy::Unknown => None,
             },
         };
         let result = match durability {
@@ -252,6 +257,32 @@ impl ClusterClient {
         }
     }
 
+    /// Refuses a write whose promise the settings of the server do not keep.
+    fn check_promise(&self, connection: &RedisConnection, concern: WriteConcern) -> Result<(), RedisFailure> {
+        let Some(problem) = concern.level().and_then(|level| connection.unmet.of(level)) else {
+            return Ok(());
+        };
+        if self.durability.accept_unsafe {
+            return Ok(());
+        }
+        self.dialer.health.report(ProblemKind::Promise, problem, false);
+        Err(RedisFailure::PromiseUnmet { problem: problem.to_owned() })
+    }
+
+    /// Checks the open connections, and drops those whose server does not answer: a flow that the network forgot looks like one
+    /// without traffic until something is sent.
+    pub(super) async fn ping(&self) {
+        let pings = self.map().endpoints().into_iter().map(|endpoint| async move {
+            if let Some(connection) = endpoint.current()
+                && !connection.answers().await
+            {
+                tracing::warn!(server = %endpoint.address, "redis does not answer on an open connection");
+                endpoint.forget(&connection);
+            }
+        });
+        futures::future::join_all(pings).await;
+    }
+
     /// Sends a request to the server that a slot is moving to.
     async fn request_asking(
         &self,
@@ -265,9 +296,9 @@ impl ClusterClient {
         }
         let RedisFailure::Server(error) = failure else { return Err(failure.clone()) };
         let Some((host, port)) = error.redirect_node() else { return Err(failure.clone()) };
-        let other = Endpoint::new(Address { host: host.to_owned(), port }, Arc::clone(&self.dialer));
-        let known = self.map().endpoints().into_iter().find(|endpoint| endpoint.address == other.address);
-        let endpoint = known.unwrap_or_else(|| Arc::new(other));
+        let announced = Address { host: host.to_owned(), port };
+        let known = self.map().redirected(&announced);
+        let endpoint = known.unwrap_or_else(|| Arc::new(Endpoint::new(announced, Arc::clone(&self.dialer))));
         endpoint.connection().await?.request_asking(request).await
     }
 
@@ -329,20 +360,24 @@ impl ClusterClient {
         let mut command = redis::cmd("CLUSTER");
         command.arg("SLOTS");
         let reply = connection.request(&Request::Command(command)).await;
-        if reply.is_err() {
+        // A refusal leaves the connection as it is: another one would be refused too.
+        if reply.as_ref().is_err_and(|failure| failure.recovery() != Recovery::GiveUp) {
             source.forget(&connection);
         }
+        let reply = reply.map_err(|failure| self.dialer.explained(failure, CommandClass::Cluster))?;
+        let tls = self.dialer.target.tls;
         let mut endpoints = map.endpoints();
         let mut ranges = Vec::new();
-        for range in reply::list(reply?, "CLUSTER SLOTS").map_err(|_| RedisFailure::not_redis())? {
-            let Some((first, last, address)) = read_slot_range(range, &source.address) else { continue };
+        for range in reply::list(reply, "CLUSTER SLOTS").map_err(|_| RedisFailure::not_redis())? {
+            let Some(reported) = ReportedRange::read(range, &source.address, tls) else { continue };
+            let ReportedRange { first, last, announced, address } = reported;
             let known = endpoints.iter().find(|endpoint| endpoint.address == address).cloned();
             let endpoint = known.unwrap_or_else(|| {
                 let endpoint = Arc::new(Endpoint::new(address, Arc::clone(&self.dialer)));
                 endpoints.push(Arc::clone(&endpoint));
                 endpoint
             });
-            ranges.push(SlotRange { first, last, endpoint });
+            ranges.push(SlotRange { first, last, announced, endpoint });
         }
         if ranges.is_empty() {
             return Err(RedisFailure::SlotUnassigned { slot: 0 });
@@ -350,17 +385,4 @@ impl ClusterClient {
         ranges.sort_by_key(|range| range.first);
         Ok(ranges)
     }
-}
-
-/// Returns first slot, last slot and primary of one range. A server that does not know its own host name sends none; then it is the
-/// host that the request went to.
-fn read_slot_range(range: Value, source: &Address) -> Option<(u16, u16, Address)> {
-    let mut values = reply::list(range, "CLUSTER SLOTS").ok()?.into_iter();
-    let first = reply::number(&values.next()?, "CLUSTER SLOTS").ok()?;
-    let last = reply::number(&values.next()?, "CLUSTER SLOTS").ok()?;
-    let mut primary = reply::list(values.next()?, "CLUSTER SLOTS").ok()?.into_iter();
-    let host = primary.next().and_then(|host| reply::text(&host).map(str::to_owned));
-    let host = host.filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| source.host.clone());
-    let port = reply::number(&primary.next()?, "CLUSTER SLOTS").ok()?;
-    Some((first, last, Address { host, port }))
 }

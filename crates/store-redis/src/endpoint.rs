@@ -2,6 +2,7 @@
 
 use super::dialer::{Dialer, RedisConnection};
 use super::failure::RedisFailure;
+use super::pacer::ConnectionUse;
 use super::replication_wait::ReplicationWait;
 use super::target::Address;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -52,7 +53,7 @@ impl Endpoint {
         {
             return Err(failure.clone());
         }
-        let dialed = self.dialer.dial(&self.address).await;
+        let dialed = self.dialer.dial(&self.address, ConnectionUse::Requests).await;
         *failed = dialed.as_ref().err().map(|failure| (Instant::now(), failure.clone()));
         let connection = dialed?;
         tracing::info!(server = %self.address, incarnation = %connection.incarnation(), release = connection.info.version, "connected to redis");

@@ -1,6 +1,7 @@
 //! Failures of requests to Redis: for each one, whether the request was done, how to recover, and the error of the contract. One
 //! place, so that every request recovers in the same way.
 
+use super::refusal::is_refusal;
 use portrait_store::Error;
 use redis::{ErrorKind, RedisError};
 use std::fmt;
@@ -27,9 +28,29 @@ pub(super) enum RedisFailure {
     /// Full queue of the connection that waits for replicas or the disk; nothing was sent.
     #[error("the queue of writes that wait for replicas or the disk is full")]
     Overloaded,
-    /// Server whose settings do not put writes on disk, or do not report when.
-    #[error("the server's settings do not keep writes on disk")]
-    NotPersistent,
+    /// Server whose settings do not keep what the acknowledgement level of a write promises; nothing was sent.
+    #[error("{problem}")]
+    PromiseUnmet {
+        /// Setting, and the remedy.
+        problem: String,
+    },
+    /// Server that does not allow something, until a person changes a right or a setting.
+    #[error("redis refuses {class}: {remedy}")]
+    Refused {
+        /// Label of the class of the command.
+        class: &'static str,
+        /// Missing right or setting, as an imperative.
+        remedy: String,
+        /// Error of the server.
+        #[source]
+        source: RedisError,
+    },
+    /// Store that was lost, or is another one; nothing was sent.
+    #[error("{problem}")]
+    Lost {
+        /// Loss, and the remedy.
+        problem: String,
+    },
     /// Server that is a replica now, whose data may be old.
     #[error("the server is a replica")]
     NotPrimary,
@@ -39,6 +60,19 @@ pub(super) enum RedisFailure {
         /// Number of the slot.
         slot: u16,
     },
+}
+
+/// Kind of a failure, for a person: who has to do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FailureKind {
+    /// The server does not allow it: a person has to grant a right or change a setting.
+    Refused,
+    /// The server or the network is away, or the slots are moving.
+    Away,
+    /// The server has no memory, time or replicas for it now.
+    Overloaded,
+    /// Everything else, such as data of another type.
+    Other,
 }
 
 /// Recovery from a failure.
@@ -78,11 +112,31 @@ impl RedisFailure {
         Self::Disconnected(RedisError::from((ErrorKind::InvalidClientConfig, "the server is not redis")))
     }
 
+    /// Returns the kind of the failure.
+    pub(super) fn kind(&self) -> FailureKind {
+        match self {
+            Self::Refused { .. } => FailureKind::Refused,
+            Self::Server(error) | Self::Disconnected(error) if is_refusal(error) => FailureKind::Refused,
+            Self::Disconnected(_) | Self::NotPrimary | Self::SlotUnassigned { .. } => FailureKind::Away,
+            Self::TooFewCopies { .. } | Self::Overloaded => FailureKind::Overloaded,
+            Self::PromiseUnmet { .. } | Self::Lost { .. } => FailureKind::Other,
+            Self::Server(error) => match error.code() {
+                None | Some("MOVED" | "ASK" | "READONLY" | "CLUSTERDOWN") => FailureKind::Away,
+                Some("OOM" | "BUSY" | "LOADING" | "MASTERDOWN" | "TRYAGAIN" | "NOREPLICAS" | "MISCONF") => {
+                    FailureKind::Overloaded
+                }
+                Some(_) => FailureKind::Other,
+            },
+        }
+    }
+
     /// Returns how to recover.
     pub(super) fn recovery(&self) -> Recovery {
         let error = match self {
             Self::TooFewCopies { .. } => return Recovery::ReportUnacked,
-            Self::Overloaded | Self::NotPersistent => return Recovery::GiveUp,
+            Self::Overloaded | Self::PromiseUnmet { .. } | Self::Refused { .. } | Self::Lost { .. } => {
+                return Recovery::GiveUp;
+            }
             // Both are states of a fail-over, which a newer map resolves.
             Self::SlotUnassigned { .. } | Self::NotPrimary => return Recovery::RefreshSlots,
             Self::Disconnected(error) => {
@@ -113,20 +167,10 @@ impl RedisFailure {
             Self::Server(error) if error.code() == Some("WRONGTYPE") => Error::Damaged {
                 detail: "a key of the store holds another type: give the store a prefix of its own".to_owned(),
             },
-            Self::NotPersistent => Error::Incompatible {
-                detail: "redis does not report when a write is on disk: set appendonly yes and appendfsync always there, or \
-                         ingest.acknowledge to memory here, or store.accept_unsafe"
-                    .to_owned(),
-            },
+            Self::PromiseUnmet { problem } => Error::Incompatible { detail: problem.clone() },
             _ => Error::unavailable(self),
         }
     }
-}
-
-/// Returns whether every further connection attempt will be refused too.
-pub(super) fn is_refusal(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig)
-        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
 }
 
 /// Reply of an unexpected form; the value names the request.
@@ -158,6 +202,26 @@ mod tests {
     fn server(code: &str) -> RedisFailure {
         let error = redis::make_extension_error(code.to_owned(), Some("detail".to_owned()));
         RedisFailure::of_server(error)
+    }
+
+    #[test]
+    fn failures_are_told_apart_by_who_has_to_act() {
+        let lost = RedisError::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+        let rows = [
+            (FailureKind::Refused, vec!["NOPERM", "NOAUTH", "WRONGPASS"]),
+            (FailureKind::Away, vec!["MOVED", "ASK", "READONLY", "CLUSTERDOWN"]),
+            (FailureKind::Overloaded, vec!["OOM", "BUSY", "LOADING", "MASTERDOWN", "NOREPLICAS", "MISCONF"]),
+            (FailureKind::Other, vec!["WRONGTYPE", "EXECABORT"]),
+        ];
+        for (kind, codes) in rows {
+            for code in codes {
+                assert_eq!(server(code).kind(), kind, "{code}");
+            }
+        }
+        for failure in [RedisFailure::of_server(lost.clone()), RedisFailure::disconnected(lost)] {
+            assert_eq!(failure.kind(), FailureKind::Away);
+        }
+        assert_eq!(RedisFailure::Overloaded.kind(), FailureKind::Overloaded);
     }
 
     #[test]

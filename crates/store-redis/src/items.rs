@@ -1,6 +1,7 @@
 //! Catalogue: items are hashed to shards by their ids, and each shard has a slot of its own. A call is split by shard and into
 //! bounded requests, which run concurrently.
 
+use super::cluster::WriteConcern;
 use super::dialer::Request;
 use super::keys::{ITEM_SHARDS, TaggedKeys};
 use super::scan;
@@ -36,7 +37,7 @@ impl RedisStore {
             let shard = shards.entry(tagged.base()).or_insert_with(|| (tagged, Vec::new()));
             shard.1.push((id, item));
         }
-        let concern = self.write_concern(level);
+        let concern = WriteConcern::of(level);
         let writes = shards.iter().flat_map(|(key, (tagged, items))| {
             let requests = cut(items).into_iter().map(|items| write(key, items));
             requests

@@ -76,6 +76,11 @@ impl RedisKeys {
         Ok(Self { prefix: prefix.to_owned() })
     }
 
+    /// Returns the prefix of all keys.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     fn tagged(&self, name: impl std::fmt::Display) -> TaggedKeys {
         let inner = format!("{}:{name}", self.prefix);
         let slot = Slot::of(&inner);

@@ -1,25 +1,32 @@
 //! Subscriptions to the notification channels: one connection to each server that has a channel with a waiting reader. It is used
-//! for nothing else. A lost connection and a moved slot are followed; until then the readers poll.
+//! for nothing else. A lost connection and a moved slot are followed; until then the readers poll. A server that refuses a
+//! subscription keeps its connection, and is asked again every half minute.
 
 use super::cluster::ClusterClient;
-use super::dialer::Dialer;
+use super::command_class::CommandClass;
+use super::dialer::{Dialer, into_result};
+use super::failure::{FailureKind, RedisFailure};
+use super::health::ProblemKind;
 use super::keys::{RedisKeys, Slot};
-use super::notifier::{ChannelId, Notifier, Topic};
+use super::notifier::{ChannelId, Notifier, SubscriptionState, Topic};
 use super::target::Address;
 use bytes::Bytes;
 use portrait_profile::PartitionCount;
 use redis::aio::MultiplexedConnection;
-use redis::{PushInfo, PushKind, RedisError, Value};
-use std::collections::HashMap;
+use redis::{PushInfo, PushKind, Value};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Interval of the check for moved slots and unresponsive servers.
 const PING_AFTER: Duration = Duration::from_secs(5);
 /// Pause after a failed subscription.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// Pause after a refused subscription: a right is granted by a person.
+const REFUSED_RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// State of the listener task.
 pub(super) struct Listener {
@@ -34,6 +41,8 @@ pub(super) struct Listener {
     connections: HashMap<Address, ListenerConnection>,
     /// Server of each subscribed channel.
     connected: HashMap<ChannelId, Address>,
+    /// Servers that refuse subscriptions, with the time of the next attempt.
+    refusing: HashMap<Address, Instant>,
 }
 
 /// Connection that holds the subscriptions of one server.
@@ -70,6 +79,7 @@ impl Listener {
             channel_servers,
             connections: HashMap::new(),
             connected: HashMap::new(),
+            refusing: HashMap::new(),
         }
     }
 
@@ -91,6 +101,11 @@ impl Listener {
         self.drop_lost();
         // Checked before subscribing, so that a dropped connection is replaced in the same pass.
         let mut complete = self.drop_unresponsive().await;
+        let now = Instant::now();
+        let was_refused = !self.refusing.is_empty();
+        self.refusing.retain(|_, retry_at| *retry_at > now);
+        // A server that failed once fails for all of its channels: one attempt a pass.
+        let mut failed: HashSet<Address> = HashSet::new();
         let wanted: Vec<ChannelId> = self.notifier.wanted().collect();
         for number in wanted {
             let Some((slot, channel)) = self.channel_servers.get(&number).cloned() else { continue };
@@ -102,25 +117,52 @@ impl Listener {
             if self.connected.get(&number) == Some(&address) {
                 continue;
             }
-            match self.connect(&address, &channel).await {
-                Ok(()) => {
-                    self.connected.insert(number, address);
-                    self.notifier.set_connected(number, true);
-                }
-                Err(error) => {
-                    tracing::debug!(server = %address, error = &error as &dyn std::error::Error, "cannot listen");
-                    complete = false;
-                    self.connections.remove(&address);
-                    self.cut_off(&address);
-                    // Requests notice moved slots; without requests this refresh does.
-                    let _ = self.cluster.refresh().await;
-                }
+            if self.refusing.contains_key(&address) {
+                self.notifier.set_subscription(number, SubscriptionState::Refused);
+                continue;
             }
+            if failed.contains(&address) {
+                continue;
+            }
+            if let Err(failure) = self.subscribe(number, &address, &channel).await {
+                complete &= failure.kind() == FailureKind::Refused;
+                failed.insert(address);
+            }
+        }
+        if was_refused && self.refusing.is_empty() {
+            self.dialer.health.resolved(ProblemKind::Refused(CommandClass::Channel));
         }
         complete
     }
 
-    async fn connect(&mut self, address: &Address, channel: &Bytes) -> Result<(), RedisError> {
+    async fn subscribe(
+        &mut self,
+        number: ChannelId,
+        address: &Address,
+        channel: &Bytes,
+    ) -> Result<(), RedisFailure> {
+        let failure = match self.connect(address, channel).await {
+            Ok(()) => {
+                self.connected.insert(number, address.clone());
+                self.notifier.set_subscription(number, SubscriptionState::Connected);
+                return Ok(());
+            }
+            Err(failure) => self.dialer.explained(failure, CommandClass::Channel),
+        };
+        if failure.kind() == FailureKind::Refused {
+            self.refusing.insert(address.clone(), Instant::now() + REFUSED_RETRY_AFTER);
+            self.notifier.set_subscription(number, SubscriptionState::Refused);
+            return Err(failure);
+        }
+        tracing::debug!(server = %address, error = &failure as &dyn std::error::Error, "cannot listen");
+        self.connections.remove(address);
+        self.cut_off(address);
+        // Requests notice moved slots; without requests this refresh does.
+        let _ = self.cluster.refresh().await;
+        Err(failure)
+    }
+
+    async fn connect(&mut self, address: &Address, channel: &Bytes) -> Result<(), RedisFailure> {
         if !self.connections.contains_key(address) {
             let subscriber = self.open(address).await?;
             self.connections.insert(address.clone(), subscriber);
@@ -129,16 +171,16 @@ impl Listener {
         // Sharded pub/sub: the channel is in the slot of the partition, so its own server publishes it.
         let mut command = redis::cmd("SSUBSCRIBE");
         command.arg(&channel[..]);
-        let reply = subscriber.connection.send_packed_command(&command).await?;
-        super::dialer::into_result(reply).map(|_| ())
+        let reply = subscriber.connection.send_packed_command(&command).await;
+        reply.and_then(into_result).map(|_| ()).map_err(RedisFailure::of_server)
     }
 
-    async fn open(&self, address: &Address) -> Result<ListenerConnection, RedisError> {
+    async fn open(&self, address: &Address) -> Result<ListenerConnection, RedisFailure> {
         let lost = Arc::new(AtomicBool::new(false));
         let is_lost = Arc::clone(&lost);
         let notifier = Arc::clone(&self.notifier);
         let channels = Arc::clone(&self.channels);
-        let connecting = self.dialer.connect(address, move |push: PushInfo| match push.kind {
+        let connecting = self.dialer.subscribe(address, move |push: PushInfo| match push.kind {
             PushKind::SMessage => notify(&notifier, &channels, &push.data),
             // A server that gives a slot away unsubscribes its channels.
             PushKind::Disconnection | PushKind::SUnsubscribe => {
@@ -169,7 +211,8 @@ impl Listener {
     async fn drop_unresponsive(&mut self) -> bool {
         let pings = self.connections.iter_mut().map(|(address, subscriber)| async move {
             let reply = subscriber.connection.send_packed_command(&redis::cmd("PING")).await;
-            reply.is_err().then(|| address.clone())
+            // An error with a code is an answer of the server, such as a refusal of the command.
+            reply.is_err_and(|error| error.code().is_none()).then(|| address.clone())
         });
         let unresponsive: Vec<Address> =
             futures::future::join_all(pings).await.into_iter().flatten().collect();
@@ -186,7 +229,7 @@ impl Listener {
         self.connected.retain(|number, at| {
             let stays = at != address;
             if !stays {
-                notifier.set_connected(*number, false);
+                notifier.set_subscription(*number, SubscriptionState::Disconnected);
             }
             stays
         });

@@ -71,7 +71,7 @@ impl RedisStore {
             .arg(bytes)
             .arg(tagged.channel());
         let reply =
-            self.cluster.request(tagged.slot, &Request::Call(call), self.write_concern(self.level)).await?;
+            self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::of(self.level)).await?;
         let mut reply = ReplyFields::of(reply, "a change of the models")?;
         match reply.text()?.as_str() {
             "done" => {
@@ -133,7 +133,7 @@ impl RedisStore {
         for name in names {
             command.arg(format!("{:032x}", name.get()));
         }
-        let concern = self.write_concern(self.level);
+        let concern = WriteConcern::of(self.level);
         self.cluster.request(tagged.slot, &Request::Command(command), concern).await.map(|_| ())
     }
 
@@ -141,10 +141,7 @@ impl RedisStore {
         let mut command = redis::cmd("HSET");
         command.arg(&key[..]).arg(field).arg(value);
         let slot = self.keys.models().slot;
-        self.cluster
-            .request(slot, &Request::Command(command), self.write_concern(self.level))
-            .await
-            .map(|_| ())
+        self.cluster.request(slot, &Request::Command(command), WriteConcern::of(self.level)).await.map(|_| ())
     }
 
     /// Returns the part named `name`, if it exists.

@@ -1,6 +1,7 @@
 //! Notifications of changes: one channel per partition, and one for the models. A waiting reader checks the store, waits until the
 //! channel reports a change, and checks again. A notification can be lost, since the channel may not be subscribed yet or may be cut
-//! off; so readers also poll, seldom while their channel is subscribed and often while it is not.
+//! off; so readers also poll, seldom while their channel is subscribed and often while it is not. A server that refuses
+//! subscriptions is polled in between: it may refuse them for as long as the process runs.
 
 use portrait_profile::PartitionId;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,20 @@ use tokio::time::Instant;
 const POLL_SUBSCRIBED: Duration = Duration::from_millis(500);
 /// Poll interval while the channel is not subscribed.
 const POLL_DISCONNECTED: Duration = Duration::from_millis(20);
+/// Poll interval while the server refuses the subscription. With 64 partitions of two readers each that is 1,280 reads a second.
+pub(super) const POLL_REFUSED: Duration = Duration::from_millis(100);
+
+/// State of a channel's subscription.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum SubscriptionState {
+    /// Not subscribed, or cut off.
+    #[default]
+    Disconnected,
+    /// Subscribed.
+    Connected,
+    /// Refused by the server.
+    Refused,
+}
 
 /// Subject of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +58,7 @@ struct Epochs {
     log: u64,
     commit: u64,
     models: u64,
-    /// True while the channel is subscribed.
-    connected: bool,
+    subscription: SubscriptionState,
 }
 
 /// Index of a channel: the partition's, or the number of partitions for the models.
@@ -136,13 +150,13 @@ impl Notifier {
         self.channels[number.0].epochs.send_modify(|epochs| epochs.advance(topic));
     }
 
-    /// Records whether a channel is subscribed.
-    pub(super) fn set_connected(&self, number: ChannelId, connected: bool) {
+    /// Records the state of a channel's subscription.
+    pub(super) fn set_subscription(&self, number: ChannelId, subscription: SubscriptionState) {
         self.channels[number.0].epochs.send_if_modified(|epochs| {
             // Every topic advances, since notifications may have been lost before the subscription or the cut.
-            let changed = epochs.connected != connected;
+            let changed = epochs.subscription != subscription;
             if changed {
-                epochs.connected = connected;
+                epochs.subscription = subscription;
                 [Topic::Log, Topic::Commit, Topic::Models]
                     .into_iter()
                     .for_each(|topic| epochs.advance(topic));
@@ -171,7 +185,11 @@ impl NotificationWait {
         }
         let topic = self.topic;
         let seen = self.seen;
-        let pause = if self.epochs.borrow().connected { POLL_SUBSCRIBED } else { POLL_DISCONNECTED };
+        let pause = match self.epochs.borrow().subscription {
+            SubscriptionState::Connected => POLL_SUBSCRIBED,
+            SubscriptionState::Disconnected => POLL_DISCONNECTED,
+            SubscriptionState::Refused => POLL_REFUSED,
+        };
         let changed = self.epochs.wait_for(|epochs| epochs.of_topic(topic) != seen);
         // A timeout is not an error: the caller checks the store in any case.
         let _ = tokio::time::timeout_at(self.deadline.min(now + pause), changed).await;

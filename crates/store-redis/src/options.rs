@@ -1,17 +1,21 @@
 //! Settings of a Redis store.
 
 use super::target::RedisTarget;
+use super::tls::TlsMaterial;
 use portrait_profile::{PartitionCount, TimeDelta};
-use portrait_store::{AckLevel, Limits};
+use portrait_store::{AckLevel, Limits, StoreId};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Settings of a Redis store.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
     /// Servers of the store.
     pub target: RedisTarget,
-    /// Certificate authority of the servers in PEM; the system's list by default. Only for TLS.
-    pub certificate_authority: Option<Vec<u8>>,
+    /// Certificates of new connections; a change applies to later ones. Only for TLS.
+    pub tls: watch::Receiver<TlsMaterial>,
+    /// Id that the store must have; none accepts any store, and creates a missing one.
+    pub id: Option<StoreId>,
     /// Prefix of every key. Two deployments on one server need different ones. Default `portrait`.
     pub prefix: String,
     /// Partitions of a new store; none accepts an existing number, or creates 64.
@@ -28,6 +32,8 @@ pub struct RedisOptions {
     pub retry_timeout: Duration,
     /// Longest wait for a reply, after which the connection counts as lost. Default 2 s.
     pub response_timeout: Duration,
+    /// Idle time after which a connection is checked, and interval at which the id of the store is compared. Default 10 s.
+    pub ping_interval: Duration,
     /// Longest wait at open for servers and replicas that are starting. Default 10 s.
     pub start_timeout: Duration,
     /// Clock that leases run by.
@@ -55,7 +61,8 @@ impl RedisOptions {
         let level = if target.is_cluster() { AckLevel::Replica } else { AckLevel::Disk };
         Self {
             target,
-            certificate_authority: None,
+            tls: watch::channel(TlsMaterial::default()).1,
+            id: None,
             prefix: "portrait".to_owned(),
             partitions: None,
             dedup_window: TimeDelta::from_hours(24),
@@ -64,6 +71,8 @@ impl RedisOptions {
             replication_timeout: Duration::from_secs(1),
             retry_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(2),
+            // Below the idle limits of firewalls and load balancers, of which the shortest are a minute.
+            ping_interval: Duration::from_secs(10),
             start_timeout: Duration::from_secs(10),
             lease_clock: LeaseClock::Server,
             accept_unsafe: false,

@@ -4,7 +4,6 @@ use super::cluster::WriteConcern;
 use super::dialer::Request;
 use super::failure::UnexpectedReply;
 use super::keys::TaggedKeys;
-use super::layout::LayoutRequest;
 use super::options::LeaseClock;
 use super::reply::ReplyFields;
 use super::scripts::{self, ScriptCall};
@@ -12,7 +11,7 @@ use super::store::RedisStore;
 use portrait_profile::{PartitionId, TimeDelta, Timestamp};
 use portrait_store::backend::log_size::LogSize;
 use portrait_store::{
-    Acquisition, CommitNo, Counters, Epoch, FeedSeq, GenerationId, Generations, Layout, LeaseClaim,
+    Acquisition, CommitNo, Counters, Epoch, Error, FeedSeq, GenerationId, Generations, LeaseClaim,
     LeaseToken, LogSeq, Nonce, PartitionMeta, Result,
 };
 use redis::Value;
@@ -86,13 +85,14 @@ impl RedisStore {
         let owner_incarnation = state.text()?;
         // The server restarted or was promoted since the last write: readers must see the new generation before any later record.
         if !self.cluster.is_current(tagged.slot, &owner_incarnation) {
-            self.begin_generation(&tagged).await?;
+            self.begin_generation(partition, owner_incarnation.is_empty()).await?;
             state = ReplyFields::of(
                 self.cluster.request(tagged.slot, &request, WriteConcern::Read).await?,
                 "HMGET",
             )?;
             state.value()?;
         }
+        self.identity.has_data(partition);
         Ok(read_state(&mut state)?)
     }
 
@@ -107,13 +107,25 @@ impl RedisStore {
         Ok(LogSeq::new(applied.unwrap_or_default()))
     }
 
-    /// Begins a generation if the partition has none of the server's current incarnation. A server that restarted empty gets the layout
-    /// again, so that later processes open the same store.
-    pub(super) async fn begin_generation(&self, tagged: &TaggedKeys) -> Result<()> {
-        let Layout { partitions, dedup_window, pseudonym_key } = self.layout;
-        let wanted =
-            LayoutRequest { partitions: Some(partitions), dedup_window, pseudonym_key: Some(pseudonym_key) };
-        super::layout::open(&self.cluster, &self.keys, wanted).await?;
+    /// Makes sure that the process has seen the partition with data, so that a write to one without is a loss and not a beginning.
+    pub(super) async fn ensure_known(&self, partition: PartitionId) -> Result<()> {
+        if self.identity.is_known(partition) {
+            return Ok(());
+        }
+        let _turn = self.identity.first_use(partition).await;
+        if !self.identity.is_known(partition) {
+            self.read_meta(partition).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins a generation if the partition has none of the server's current incarnation. A partition without data is compared with
+    /// what is known of the store first; a server that restarted empty then gets the layout again, unless an id is required.
+    pub(super) async fn begin_generation(&self, partition: PartitionId, is_empty: bool) -> Result<()> {
+        if is_empty {
+            self.identity.verify_empty(partition).await?;
+        }
+        let tagged = self.keys.partition(partition);
         let call = ScriptCall::new(&scripts::BEGIN_GENERATION, vec![tagged.key("meta")]).arg(fresh_nonce());
         self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await.map(|_| ())
     }
@@ -126,8 +138,17 @@ impl RedisStore {
         ttl: TimeDelta,
         now: Timestamp,
     ) -> Result<Acquisition> {
+        self.ensure_known(partition).await?;
         let tagged = self.keys.partition(partition);
-        self.change_lease(&tagged, "meta", fresh_nonce(), action, ttl, now).await
+        // Absent twice only if the data is lost again in between.
+        for _ in 0..2 {
+            let changed = self.change_lease(&tagged, "meta", fresh_nonce(), action, ttl, now).await?;
+            if let Some(acquisition) = changed {
+                return Ok(acquisition);
+            }
+            self.begin_generation(partition, true).await?;
+        }
+        Err(Error::Unavailable(None))
     }
 
     /// Acts on the training lease as [`Self::lease`] does on a partition's.
@@ -139,9 +160,11 @@ impl RedisStore {
     ) -> Result<Acquisition> {
         // The registry is stored by a trainer's token and not by positions, so it has no generations.
         let tagged = self.keys.models();
-        self.change_lease(&tagged, "registry", String::new(), action, ttl, now).await
+        let changed = self.change_lease(&tagged, "registry", String::new(), action, ttl, now).await?;
+        Ok(changed.ok_or(UnexpectedReply("a lease"))?)
     }
 
+    /// Returns none for a partition without data.
     async fn change_lease(
         &self,
         tagged: &TaggedKeys,
@@ -150,7 +173,7 @@ impl RedisStore {
         action: LeaseAction<'_>,
         ttl: TimeDelta,
         now: Timestamp,
-    ) -> Result<Acquisition> {
+    ) -> Result<Option<Acquisition>> {
         let (action, holder, claim) = match action {
             LeaseAction::Acquire(claim) => ("acquire", format!("{:032x}", claim.nonce.get()), Some(claim)),
             LeaseAction::Renew(token) => ("renew", token_text(token), None),
@@ -170,8 +193,9 @@ impl RedisStore {
             self.cluster.request(tagged.slot, &Request::Call(call), WriteConcern::Acknowledged).await?;
         let mut reply = ReplyFields::of(reply, "a lease")?;
         match reply.text()?.as_str() {
-            "acquired" => Ok(Acquisition::Acquired(read_token(&reply.text()?)?)),
-            "held" => Ok(Acquisition::Held { by: known_name(reply.text()?) }),
+            "acquired" => Ok(Some(Acquisition::Acquired(read_token(&reply.text()?)?))),
+            "held" => Ok(Some(Acquisition::Held { by: known_name(reply.text()?) })),
+            "absent" => Ok(None),
             _ => Err(UnexpectedReply("a lease").into()),
         }
     }

@@ -2,8 +2,10 @@
 //! each server has a connection for such writes, and requests that arrive during one wait go out with the next. Nothing is sent
 //! twice.
 
+use super::command_class::CommandClass;
 use super::dialer::{Dialer, RedisConnection, Request, into_result};
 use super::failure::{Recovery, RedisFailure};
+use super::pacer::ConnectionUse;
 use super::reply;
 use super::target::Address;
 use redis::{Cmd, Value};
@@ -68,7 +70,16 @@ impl ReplicationWait {
 
 impl ReplicationTask {
     async fn run(mut self, mut receiver: mpsc::Receiver<ReplicationJob>) {
-        while let Some(job) = receiver.recv().await {
+        loop {
+            let idle = tokio::time::timeout(self.dialer.ping_interval, receiver.recv());
+            let job = match idle.await {
+                Ok(Some(job)) => job,
+                Ok(None) => return,
+                Err(_) => {
+                    self.ping().await;
+                    continue;
+                }
+            };
             // Requests that are queued already join the batch: one wait serves all of them, and batches grow with the load.
             let mut bytes = job.request.size();
             let mut requests = vec![job.request];
@@ -99,6 +110,16 @@ impl ReplicationTask {
         }
     }
 
+    /// Drops an idle connection whose server does not answer, so that the next write does not wait on it.
+    async fn ping(&mut self) {
+        if let Some(connection) = &self.connection {
+            let answers = tokio::time::timeout(self.dialer.response_timeout, connection.answers()).await;
+            if answers != Ok(true) {
+                self.connection = None;
+            }
+        }
+    }
+
     /// Returns the replies in the order of the requests.
     async fn serve(&mut self, requests: &[Request]) -> Vec<Result<Value, RedisFailure>> {
         match self.try_serve(requests).await {
@@ -118,14 +139,18 @@ impl ReplicationTask {
         let connection = match self.connection.take().filter(|connection| !connection.is_gone()) {
             Some(connection) => connection,
             None => {
-                let connection = self.dialer.dial(&self.address).await?;
+                let connection = self.dialer.dial(&self.address, ConnectionUse::Waits).await?;
                 connection.with_timeout(self.durability.timeout + self.dialer.response_timeout)
             }
         };
         let commands =
             requests.iter().map(|request| connection.command(request)).chain([self.durability.command()]);
         let mut replies = connection.pipeline(commands).await?;
-        let confirmed = self.durability.check(&replies.pop().unwrap_or_default());
+        let confirmed = match into_result(replies.pop().unwrap_or_default()) {
+            Ok(reached) => self.durability.check(&reached),
+            // The writes were done, and nobody confirms them: the missing right is the same for each.
+            Err(error) => Err(self.dialer.explained(RedisFailure::of_server(error), CommandClass::Wait)),
+        };
         let results = requests.iter().zip(replies).map(|(request, reply)| {
             let reply = into_result(reply).map_err(RedisFailure::of_server)?;
             connection.observe_reply(request, &reply);
@@ -143,7 +168,7 @@ impl ReplicationTask {
 
 impl Durability {
     /// Returns the command that waits for the confirmations.
-    fn command(self) -> Cmd {
+    pub(super) fn command(self) -> Cmd {
         // At least 1, since 0 waits for ever.
         let timeout_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
         if self.replicas == 0 {

@@ -1,9 +1,14 @@
 //! Rewrite of the servers' persistence files: deleted data stays in an append-only file until it is rewritten, and in a snapshot until
 //! the next one. The rewrite covers all servers with the data, replicas included, and never changes a setting.
+//!
+//! A managed server may forbid the commands. Then a person or the provider rewrites the files, and the counters of `INFO` tell when
+//! that is done.
 
+use super::command_class::CommandClass;
 use super::dialer::{RedisConnection, Request};
 use super::endpoint::Endpoint;
-use super::failure::RedisFailure;
+use super::failure::FailureKind;
+use super::health::ProblemKind;
 use super::reply;
 use super::store::RedisStore;
 use super::target::Address;
@@ -17,6 +22,10 @@ use tokio::time::Instant;
 const REWRITE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// Pause between two polls of a server.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Longest wait for a rewrite that the server does not do for us. The caller begins another one after that, for later erasures too.
+const FOREIGN_REWRITE_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+/// Longest pause between two polls for such a rewrite, which takes a person minutes to hours.
+const FOREIGN_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Kind of persistence file, with its command and its fields in `INFO`.
 struct PersistenceFile {
@@ -26,17 +35,21 @@ struct PersistenceFile {
     in_progress: [&'static str; 2],
     /// Field with the result of the last rewrite.
     status: &'static str,
+    /// Field with the number of rewrites since the server started.
+    count: &'static str,
 }
 
 const APPEND_ONLY: PersistenceFile = PersistenceFile {
     command: "BGREWRITEAOF",
     in_progress: ["aof_rewrite_in_progress", "aof_rewrite_scheduled"],
     status: "aof_last_bgrewrite_status",
+    count: "aof_rewrites",
 };
 const SNAPSHOT: PersistenceFile = PersistenceFile {
     command: "BGSAVE",
     in_progress: ["rdb_bgsave_in_progress", "rdb_bgsave_in_progress"],
     status: "rdb_last_bgsave_status",
+    count: "rdb_saves",
 };
 
 impl RedisStore {
@@ -60,12 +73,12 @@ impl RedisStore {
             let connection = endpoint.connection().await?;
             let info = info(&connection, "persistence").await?;
             if info.get("aof_enabled").is_some_and(|enabled| enabled == "1") {
-                rewrite_file(&connection, &endpoint.address, &APPEND_ONLY).await?;
+                rewrite_file(&endpoint, &APPEND_ONLY).await?;
             }
             // A server that never saved and has no `save` setting has no snapshot.
             let saves = connection.info.setting("save").is_none_or(|save| !save.is_empty());
             if saves || info.get("rdb_saves").is_none_or(|saves| saves != "0") {
-                rewrite_file(&connection, &endpoint.address, &SNAPSHOT).await?;
+                rewrite_file(&endpoint, &SNAPSHOT).await?;
             }
         }
         Ok(())
@@ -73,19 +86,72 @@ impl RedisStore {
 }
 
 /// Rewrites one file of a server.
-async fn rewrite_file(connection: &RedisConnection, address: &Address, file: &PersistenceFile) -> Result<()> {
+async fn rewrite_file(endpoint: &Arc<Endpoint>, file: &PersistenceFile) -> Result<()> {
+    let connection = endpoint.connection().await?;
     // A rewrite that already runs may have begun before the deletion, so it is awaited first.
-    wait(connection, file).await?;
-    let started = connection.request(&Request::Command(redis::cmd(file.command))).await;
-    started.map_err(|failure| rewrite_error(failure, address, file))?;
-    let info = wait(connection, file).await?;
+    let before = wait(&connection, file).await?;
+    if let Err(failure) = connection.request(&Request::Command(redis::cmd(file.command))).await {
+        if failure.kind() != FailureKind::Refused {
+            return Err(failure.into());
+        }
+        return wait_for_foreign_rewrite(endpoint, file, &connection, before).await;
+    }
+    let info = wait(&connection, file).await?;
     match info.get(file.status).map(String::as_str) {
         Some("ok") => Ok(()),
         status => {
-            tracing::warn!(server = %address, command = file.command, status, "redis could not rewrite its persistence file");
+            tracing::warn!(server = %endpoint.address, command = file.command, status, "redis could not rewrite its persistence file");
             Err(Error::Unavailable(None))
         }
     }
+}
+
+/// Waits until a server that refuses the command has rewritten a file on behalf of somebody else. `before` is its information from
+/// before, and was read without a running rewrite: a higher count is a rewrite that began later.
+async fn wait_for_foreign_rewrite(
+    endpoint: &Arc<Endpoint>,
+    file: &PersistenceFile,
+    connection: &RedisConnection,
+    before: HashMap<String, String>,
+) -> Result<()> {
+    let count =
+        |info: &HashMap<String, String>| info.get(file.count).and_then(|count| count.parse::<u64>().ok());
+    let health = &endpoint.dialer().health;
+    let text = format!(
+        "erasures wait for redis at {} to rewrite its files, and its user may not do that: run {} there as an administrator, have \
+         the provider take a snapshot, or grant +{}; completion is noticed within {FOREIGN_PAUSE_MAX:?}",
+        endpoint.address,
+        file.command,
+        file.command.to_lowercase()
+    );
+    health.refused(CommandClass::Rewrite, &text);
+    let deadline = Instant::now() + FOREIGN_REWRITE_TIMEOUT;
+    let mut incarnation = connection.info.run_id.clone();
+    let mut counted = count(&before);
+    let mut pause = PAUSE;
+    while Instant::now() < deadline {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(FOREIGN_PAUSE_MAX);
+        health.report(ProblemKind::Refused(CommandClass::Rewrite), &text, false);
+        // An outage is no reason to give up.
+        let Ok(connection) = endpoint.connection().await else { continue };
+        let Ok(now) = info(&connection, "persistence").await else { continue };
+        if connection.info.run_id != incarnation {
+            // The count begins anew with a restart, and everything that it counts is later than the deletion.
+            incarnation.clone_from(&connection.info.run_id);
+            counted = Some(0);
+        }
+        let succeeded = now.get(file.status).is_some_and(|status| status == "ok");
+        if count(&now) > counted && !is_running(&now, file) && succeeded {
+            health.resolved(ProblemKind::Refused(CommandClass::Rewrite));
+            return Ok(());
+        }
+    }
+    Err(Error::Incompatible { detail: text })
+}
+
+fn is_running(info: &HashMap<String, String>, file: &PersistenceFile) -> bool {
+    file.in_progress.iter().any(|field| info.get(*field).is_some_and(|value| value != "0"))
 }
 
 /// Waits until no rewrite runs, and returns the server's information after that.
@@ -93,30 +159,13 @@ async fn wait(connection: &RedisConnection, file: &PersistenceFile) -> Result<Ha
     let deadline = Instant::now() + REWRITE_TIMEOUT;
     loop {
         let info = info(connection, "persistence").await?;
-        if !file.in_progress.iter().any(|field| info.get(*field).is_some_and(|value| value != "0")) {
+        if !is_running(&info, file) {
             return Ok(info);
         }
         if Instant::now() > deadline {
             return Err(Error::Unavailable(None));
         }
         tokio::time::sleep(PAUSE).await;
-    }
-}
-
-fn rewrite_error(failure: RedisFailure, address: &Address, file: &PersistenceFile) -> Error {
-    match &failure {
-        RedisFailure::Server(error)
-            if matches!(error.code(), Some("NOPERM")) || error.to_string().contains("unknown command") =>
-        {
-            Error::Incompatible {
-                detail: format!(
-                    "redis at {address} does not allow {}: allow it, or erased data stays in its files until the server \
-                     rewrites them by itself",
-                    file.command
-                ),
-            }
-        }
-        _ => failure.into_error(),
     }
 }
 

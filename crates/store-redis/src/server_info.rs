@@ -19,7 +19,7 @@ pub(super) struct ServerInfo {
     pub(super) cluster: bool,
     /// Number of connected replicas that are in sync.
     pub(super) replicas: usize,
-    /// Settings of the server; empty if it does not report them.
+    /// Settings that the server reports. Without the right for `CONFIG GET` those that `INFO` has.
     settings: HashMap<String, String>,
 }
 
@@ -42,15 +42,13 @@ impl ServerInfo {
         let info = reply::text(info).ok_or(UnexpectedReply("INFO"))?;
         let fields: HashMap<&str, &str> = info.lines().filter_map(|line| line.split_once(':')).collect();
         let field = |name: &str| fields.get(name).copied().unwrap_or_default().trim();
-        let settings = match settings {
-            Some(settings) => reply::pairs(settings, "CONFIG GET")?
-                .iter()
-                .filter_map(|(name, value)| {
-                    Some((reply::text(name)?.to_owned(), reply::text(value)?.to_owned()))
-                })
-                .collect(),
-            None => HashMap::new(),
-        };
+        let mut known = settings_in_info(&fields);
+        if let Some(reported) = settings {
+            let reported = reply::pairs(reported, "CONFIG GET")?;
+            known.extend(reported.iter().filter_map(|(name, value)| {
+                Some((reply::text(name)?.to_owned(), reply::text(value)?.to_owned()))
+            }));
+        }
         Ok(Self {
             version: field("redis_version").to_owned(),
             // Cut as in the prelude of the scripts, which compares this text with its own.
@@ -58,7 +56,7 @@ impl ServerInfo {
             primary: field("role") == "master",
             cluster: field("cluster_enabled") == "1",
             replicas: fields.iter().filter(|(name, value)| is_replica_in_step(name, value)).count(),
-            settings,
+            settings: known,
         })
     }
 
@@ -76,14 +74,25 @@ impl ServerInfo {
 
     /// Returns the time at which writes reach the disk.
     pub(super) fn fsync_policy(&self) -> FsyncPolicy {
+        // During a save or a rewrite such a server replies before it syncs, also with `appendfsync always`.
+        let pauses = self.setting("no-appendfsync-on-rewrite") == Some("yes");
         match (self.setting("appendonly"), self.setting("appendfsync")) {
-            (Some("yes"), Some("always")) => FsyncPolicy::Always,
+            (Some("yes"), Some("always")) if !pauses => FsyncPolicy::Always,
             // `WAITAOF` exists since 7.2.
             (Some("yes"), _) if self.is_at_least(7, 2) => FsyncPolicy::OnWaitAof,
             (Some("yes"), _) => FsyncPolicy::Eventually,
             _ => FsyncPolicy::Unknown,
         }
     }
+}
+
+/// Returns the settings that `INFO` reports: a managed server may forbid `CONFIG`.
+fn settings_in_info(fields: &HashMap<&str, &str>) -> HashMap<String, String> {
+    let field = |name: &str| fields.get(name).map(|value| value.trim());
+    let policy = field("maxmemory_policy").map(|policy| ("maxmemory-policy", policy));
+    let append_only = field("aof_enabled").map(|flag| ("appendonly", if flag == "1" { "yes" } else { "no" }));
+    let known = policy.into_iter().chain(append_only);
+    known.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// Returns the first 16 characters of an id of 40; nothing for a shorter one.
@@ -122,6 +131,15 @@ mod tests {
     }
 
     #[test]
+    fn settings_come_from_info_where_config_is_forbidden() {
+        let text = "redis_version:7.0.0\r\nrole:master\r\nmaxmemory_policy:allkeys-lru\r\naof_enabled:1\r\n";
+        let text = Value::BulkString(text.as_bytes().to_vec());
+        let info = ServerInfo::read(&text, None).expect("valid INFO");
+        let settings = ["maxmemory-policy", "appendonly", "appendfsync"].map(|name| info.setting(name));
+        assert_eq!(settings, [Some("allkeys-lru"), Some("yes"), None]);
+    }
+
+    #[test]
     fn the_fsync_policy_follows_from_settings_and_release() {
         let rows = [
             ("7.0.0", "yes", "always", FsyncPolicy::Always),
@@ -133,6 +151,11 @@ mod tests {
             let info = server_info(version, &[("appendonly", append_only), ("appendfsync", fsync)]);
             assert_eq!(info.fsync_policy(), expected, "{version} {append_only} {fsync}");
             assert!(info.primary && info.replicas == 2);
+        }
+        for (version, expected) in [("7.0.0", FsyncPolicy::Eventually), ("7.2.0", FsyncPolicy::OnWaitAof)] {
+            let settings =
+                [("appendonly", "yes"), ("appendfsync", "always"), ("no-appendfsync-on-rewrite", "yes")];
+            assert_eq!(server_info(version, &settings).fsync_policy(), expected, "{version}");
         }
     }
 }

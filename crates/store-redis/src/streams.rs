@@ -44,8 +44,14 @@ impl RedisStore {
         Block::new(0, block.clone())?;
         let call = ScriptCall::new(&scripts::APPEND, vec![tagged.key("meta"), tagged.key("log")]);
         let call = call.arg(fresh_nonce()).arg(tagged.channel()).number(records.len()).arg(block);
-        let reply =
-            self.cluster.request(tagged.slot, &Request::Call(call), self.write_concern(level)).await?;
+        let request = Request::Call(call);
+        self.ensure_known(partition).await?;
+        let mut reply = self.cluster.request(tagged.slot, &request, WriteConcern::of(level)).await?;
+        if reply == redis::Value::Nil {
+            self.begin_generation(partition, true).await?;
+            reply = self.cluster.request(tagged.slot, &request, WriteConcern::of(level)).await?;
+        }
+        self.identity.has_data(partition);
         let mut reply = ReplyFields::of(reply, "an append")?;
         reply.value()?;
         let generation = read_generation(&reply.value()?)?;
@@ -83,13 +89,14 @@ impl RedisStore {
         let incarnation = reply.text()?;
         // As in `read_meta`: the page must name a generation of the current incarnation.
         if !self.cluster.is_current(tagged.slot, &incarnation) {
-            self.begin_generation(&tagged).await?;
+            self.begin_generation(partition, incarnation.is_empty()).await?;
             reply = ReplyFields::of(
                 self.cluster.request(tagged.slot, &request, WriteConcern::Read).await?,
                 "a read",
             )?;
             reply.value()?;
         }
+        self.identity.has_data(partition);
         let generation = read_generation(&reply.value()?)?;
         let end = reply.number()?;
         let trimmed = reply.number()?;

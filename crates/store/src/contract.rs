@@ -20,7 +20,7 @@ mod tombstones;
 pub use catalogue::{CatalogueEntry, CatalogueStore, ItemPage};
 pub use cursor::ScanCursor;
 pub use feed::{FeedPage, FeedStore};
-pub use info::{AckLevel, Layout, Limits, StoreInfo};
+pub use info::{AckLevel, Layout, Limits, StoreId, StoreInfo};
 pub use lease::{Acquisition, LeaseClaim};
 pub use log::{Appended, Counters, LogPage, LogRecord, LogStore, PartitionMeta};
 pub use membership::{MEMBER_NAME_MAX, MEMBERS_MAX, Member, MemberId, MembershipStore};

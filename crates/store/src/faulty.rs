@@ -155,6 +155,10 @@ impl StoreInfo for FaultyStore {
     fn limits(&self) -> Limits {
         self.inner.limits()
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.inner.warnings()
+    }
 }
 
 #[async_trait]

@@ -22,8 +22,8 @@ pub use contract::{
     FeedPage, FeedStore, IntakeStore, ItemPage, Layout, LeaseClaim, Limits, LogPage, LogRecord, LogStore,
     MEMBER_NAME_MAX, MEMBERS_MAX, Member, MemberId, MembershipStore, OwnerStore, PartName, PartitionMeta,
     ProfileKey, ProfilePage, ProfileStore, PublishedModel, ReadStore, Registry, RegistryChange,
-    RegistryStore, ScanCursor, SeenQuery, Store, StoreInfo, StoreSpace, TombstonePage, TombstoneStore,
-    TrainingStore, Trim, Trimmed, WorkerStore,
+    RegistryStore, ScanCursor, SeenQuery, Store, StoreId, StoreInfo, StoreSpace, TombstonePage,
+    TombstoneStore, TrainingStore, Trim, Trimmed, WorkerStore,
 };
 pub use error::{Error, Result};
 pub use position::{

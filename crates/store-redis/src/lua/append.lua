@@ -1,8 +1,12 @@
 -- Appends one block of records; the entry's id is the position of its last record and the number of records.
--- KEYS: meta, log. ARGV: incarnation, nonce, channel, count, block.
+-- KEYS: meta, log. ARGV: incarnation, nonce, channel, count, block. Returns nothing for a partition without data: the caller finds out
+-- whether it is a new one before its first generation begins.
 local meta = KEYS[1]
 local state = redis.call('HMGET', meta, 'home', 'generation', 'log_end', 'applied', 'log_bytes', 'log_bytes_end')
 local owner_incarnation, generation = state[1], state[2]
+if not owner_incarnation then
+  return false
+end
 if owner_incarnation ~= ARGV[1] then
   owner_incarnation, generation = begin_generation(meta, ARGV[2])
 end

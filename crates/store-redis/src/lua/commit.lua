@@ -8,6 +8,10 @@ local meta = KEYS[1]
 local state = redis.call('HMGET', meta, 'home', 'token', 'commit_no', 'applied', 'log_end', 'feed_end', 'clock',
   'dead_last', 'c_applied', 'c_duplicates', 'c_dead', 'c_late', 'c_blocked')
 local owner_incarnation, token = state[1], state[2]
+if not owner_incarnation then
+  -- A partition without data has no owner, and a commit begins none.
+  return {ARGV[1], 'fenced', '0'}
+end
 if owner_incarnation ~= ARGV[1] then
   owner_incarnation = begin_generation(meta, fresh_nonce)
   token = redis.call('HGET', meta, 'token')

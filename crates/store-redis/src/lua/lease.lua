@@ -3,6 +3,10 @@
 -- also the name of the process, and 1 if it takes back the lease of another process of that name.
 local key = KEYS[1]
 if ARGV[2] ~= '' then
+  if redis.call('HEXISTS', key, 'home') == 0 then
+    -- As for an append: the caller finds out whether the partition is a new one.
+    return {'absent', ''}
+  end
   -- Owners renew every few seconds, so a promotion without a restart is noticed here even without writes.
   begin_generation(key, ARGV[2])
 end

@@ -11,4 +11,8 @@ impl StoreInfo for RedisStore {
     fn limits(&self) -> Limits {
         self.limits
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.health.warnings()
+    }
 }

@@ -1,5 +1,5 @@
-//! Proxy between a store and its server that injects faults: it loses replies, and holds a chosen request at a chosen moment as long as
-//! the store's process lives, so that the process can be killed exactly there.
+//! Proxy between a store and its server that injects faults: it loses replies, forgets open connections without closing them, and
+//! holds a chosen request at a chosen moment as long as the store's process lives, so that the process can be killed exactly there.
 
 #![allow(clippy::disallowed_methods, reason = "a proxy of tests, whose tasks end with it")]
 
@@ -68,6 +68,12 @@ impl Proxy {
     /// Returns the number of replies that are still to be lost.
     pub fn replies_to_lose(&self) -> usize {
         self.faults.lock().iter().filter(|fault| matches!(fault, ProxyFault::LoseReply(_))).count()
+    }
+
+    /// Forgets the open connections, as a firewall does with idle flows: nothing passes on them any more, and nobody is told. Later
+    /// connections are served.
+    pub fn forget_connections(&self) {
+        self.faults.forget_connections();
     }
 
     /// Holds the next request of a kind at `moment`, and everything after it on its connection.

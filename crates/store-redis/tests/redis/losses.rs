@@ -85,8 +85,11 @@ async fn a_server_that_restarts_empty_is_the_same_store_without_data() {
     let refused = store.commit(partition(&store, 0), commit(&before, token, LogSeq::new(1))).await;
     assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
     let options = RedisOptions { partitions: None, ..options(&server.url(), AckLevel::Memory) };
-    let another = RedisStore::open(options).await.expect("it is there");
-    assert_eq!(another.layout(), store.layout(), "a later process opens the same layout");
+    let another = RedisStore::open(options).await.expect("it is there").layout();
+    let known = store.layout();
+    assert_eq!(another.partitions, known.partitions, "a later process opens the same layout");
+    assert_eq!((another.dedup_window, another.pseudonym_key), (known.dedup_window, known.pseudonym_key));
+    assert_ne!(another.id, known.id, "a store that was lost is another one");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use portrait_store::backend::lease::Lease;
 use portrait_store::backend::membership::Membership;
 use portrait_store::{
     Acquisition, Commit, CommitNo, Committed, Counters, Error, FeedSeq, GenerationId, Generations, Layout,
-    LeaseClaim, LeaseToken, LogSeq, Member, MemberId, Nonce, PartitionMeta, Result,
+    LeaseClaim, LeaseToken, LogSeq, Member, MemberId, Nonce, PartitionMeta, Result, StoreId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -67,6 +67,7 @@ impl SimulatedStore {
             partitions,
             dedup_window: TimeDelta::from_hours(24),
             pseudonym_key: PseudonymKey::new(1),
+            id: StoreId::new(1),
         };
         Arc::new(Self { layout, state: Mutex::new(state), paused: watch::Sender::new(false), started_at })
     }

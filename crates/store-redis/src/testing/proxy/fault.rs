@@ -1,6 +1,7 @@
 //! Faults that the proxy injects into requests: the step and the moment.
 
 use crate::scripts;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
@@ -32,13 +33,27 @@ pub(super) enum ProxyFault {
     Hold(FaultPoint, FaultMoment, oneshot::Sender<()>),
 }
 
-/// Pending faults, each for one request.
+/// Pending faults, each for one request, and the connections that are forgotten.
 #[derive(Default)]
-pub(super) struct ProxyFaults(Mutex<Vec<ProxyFault>>);
+pub(super) struct ProxyFaults {
+    pending: Mutex<Vec<ProxyFault>>,
+    /// Number of times that the open connections were forgotten.
+    forgotten: AtomicU64,
+}
 
 impl ProxyFaults {
     pub(super) fn lock(&self) -> MutexGuard<'_, Vec<ProxyFault>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets the open connections.
+    pub(super) fn forget_connections(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Returns how often connections were forgotten: one with a lower number at its begin is forgotten.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::SeqCst)
     }
 
     /// Takes the fault for a request out of the pending ones.

@@ -12,6 +12,8 @@ struct Wire {
     client: TcpStream,
     server: TcpStream,
     faults: Arc<ProxyFaults>,
+    /// Number of times that connections were forgotten before this one.
+    forgotten_before: u64,
     /// Bytes of the client that are not forwarded yet.
     requested: BytesMut,
     /// Bytes of the server that are not forwarded yet.
@@ -28,21 +30,25 @@ pub(super) async fn pass(client: TcpStream, port: u16, faults: Arc<ProxyFaults>)
         return;
     }
     let (requested, replied, open) = (BytesMut::new(), BytesMut::new(), VecDeque::new());
-    let mut wire = Wire { client, server, faults, requested, replied, open };
+    let forgotten_before = faults.forgotten();
+    let mut wire = Wire { client, server, faults, forgotten_before, requested, replied, open };
     while wire.step().await.is_some() {}
 }
 
 impl Wire {
     /// Forwards received bytes; none at the end of the connection.
     async fn step(&mut self) -> Option<()> {
+        if self.faults.forgotten() > self.forgotten_before {
+            return self.until_the_client_is_gone().await;
+        }
         tokio::select! {
             read = self.client.read_buf(&mut self.requested) => {
                 read.ok().filter(|count| *count > 0)?;
-                self.requests().await
+                if self.faults.forgotten() == self.forgotten_before { self.requests().await } else { Some(()) }
             }
             read = self.server.read_buf(&mut self.replied) => {
                 read.ok().filter(|count| *count > 0)?;
-                self.replies().await
+                if self.faults.forgotten() == self.forgotten_before { self.replies().await } else { Some(()) }
             }
         }
     }
