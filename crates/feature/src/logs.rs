@@ -1,4 +1,4 @@
-//! Sizes of the logs that this process owns, as of the newest trim of each. It is below the workers and depends on none of them.
+//! Sizes of the logs that this process owns, and the oldest erasure that waits in each partition, as of its newest trim. It is below the workers and depends on none of them.
 
 use portrait_profile::{PartitionId, Timestamp};
 use std::collections::BTreeMap;
@@ -17,6 +17,8 @@ pub(crate) struct LogExtent {
 #[derive(Default)]
 pub(crate) struct OwnedLogs {
     extents: Mutex<BTreeMap<PartitionId, LogExtent>>,
+    /// Time of the oldest erasure that is not complete, by partition.
+    erasures: Mutex<BTreeMap<PartitionId, Timestamp>>,
 }
 
 /// Totals over the owned partitions.
@@ -39,6 +41,22 @@ impl OwnedLogs {
     /// Removes a partition that this process no longer owns.
     pub(crate) fn remove(&self, partition: PartitionId) {
         self.extents().remove(&partition);
+        self.erasures().remove(&partition);
+    }
+
+    /// Notes the oldest erasure of a partition that is not complete, if there is one.
+    pub(crate) fn note_erasure(&self, partition: PartitionId, oldest: Option<Timestamp>) {
+        let mut erasures = self.erasures();
+        match oldest {
+            Some(at) => drop(erasures.insert(partition, at)),
+            None => drop(erasures.remove(&partition)),
+        }
+    }
+
+    /// Returns the age in seconds of the oldest erasure that is not complete; 0 without one.
+    pub(crate) fn oldest_erasure_seconds(&self, now: Timestamp) -> f64 {
+        let oldest = self.erasures().values().copied().min();
+        oldest.map_or(0.0, |at| now.since(at).millis().max(0) as f64 / 1000.0)
     }
 
     /// Returns the totals at `now`; `bytes_max` is the bound of one partition, if there is one.
@@ -54,6 +72,10 @@ impl OwnedLogs {
         }
     }
 
+    fn erasures(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Timestamp>> {
+        self.erasures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn extents(&self) -> MutexGuard<'_, BTreeMap<PartitionId, LogExtent>> {
         self.extents.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,6 +85,24 @@ impl OwnedLogs {
 mod tests {
     use super::*;
     use portrait_profile::PartitionCount;
+
+    #[test]
+    fn the_oldest_erasure_of_all_owned_partitions_counts_until_it_is_complete() {
+        let partitions = PartitionCount::new(2).expect("two");
+        let [one, two] = [0, 1].map(|number| partitions.partition(number).expect("there"));
+        let at = Timestamp::from_millis;
+        let logs = OwnedLogs::default();
+        assert_eq!(logs.oldest_erasure_seconds(at(9_000)), 0.0);
+        logs.note_erasure(one, Some(at(5_000)));
+        logs.note_erasure(two, Some(at(2_000)));
+        assert_eq!(logs.oldest_erasure_seconds(at(9_000)), 7.0);
+        logs.note_erasure(two, None);
+        assert_eq!(logs.oldest_erasure_seconds(at(9_000)), 4.0);
+        // A clock of another node may be ahead.
+        assert_eq!(logs.oldest_erasure_seconds(at(1_000)), 0.0);
+        logs.remove(one);
+        assert_eq!(logs.oldest_erasure_seconds(at(9_000)), 0.0);
+    }
 
     #[test]
     fn totals_are_of_the_owned_partitions_and_excess_is_counted_by_partition() {

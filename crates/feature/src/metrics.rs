@@ -37,6 +37,7 @@ struct StorageGauges {
     log_excess: Gauge<u64>,
     log_age: Gauge<f64>,
     store_used: Gauge<f64>,
+    erasure_age: Gauge<f64>,
 }
 
 /// Counts of one commit.
@@ -176,6 +177,11 @@ impl Metrics {
         self.storage.log_age.record(totals.age_seconds, &[]);
     }
 
+    /// Records the age of the oldest erasure that is not complete.
+    pub(crate) fn oldest_erasure(&self, seconds: f64) {
+        self.storage.erasure_age.record(seconds, &[]);
+    }
+
     /// Records the use of the store's space, if its capacity is known.
     pub(crate) fn space(&self, space: StoreSpace) {
         if let Some(capacity_bytes) = space.capacity_bytes {
@@ -239,6 +245,11 @@ impl StorageGauges {
             log_age: meter
                 .f64_gauge("portrait_feature_log_age")
                 .with_description("age of the oldest record of those logs")
+                .with_unit("s")
+                .build(),
+            erasure_age: meter
+                .f64_gauge("portrait_feature_erasure_age")
+                .with_description("age of the oldest erasure of the partitions that the process owns which is not complete, or 0")
                 .with_unit("s")
                 .build(),
             store_used: meter

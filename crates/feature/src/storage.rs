@@ -11,6 +11,7 @@ pub(crate) async fn run(shared: Arc<FeatureContext>, shutdown: CancellationToken
     let bytes_max = shared.config.log_bytes_of_partition(shared.store.layout().partitions);
     loop {
         shared.metrics.logs(shared.logs.totals(shared.now(), bytes_max));
+        shared.metrics.oldest_erasure(shared.logs.oldest_erasure_seconds(shared.now()));
         match shared.store.space().await {
             Ok(space) => shared.metrics.space(space),
             // The last value stays; other alerts fire if the store is away.

@@ -4,7 +4,7 @@
 //! A rewrite is needed because deleted keys stay in the files of a store until a compaction. It runs in the background, and
 //! the worker continues with the log.
 
-use super::expiry::ExpirySearch;
+use super::expiry::{ExpirySearch, is_done};
 use super::owner::PartitionOwner;
 use crate::context::FeatureContext;
 use crate::error::Error;
@@ -50,6 +50,9 @@ impl ErasureCleanup {
         now: Timestamp,
     ) -> Result<(), Error> {
         let erasures = position.ledger.erasures();
+        let waiting = owner.tombstones.iter().filter(|(_, tombstone)| !is_done(erasures, tombstone));
+        let oldest = waiting.map(|(_, tombstone)| tombstone.accepted_at).min();
+        owner.shared.logs.note_erasure(owner.partition, oldest);
         if self.expiry.is_none() {
             self.expiry = ExpirySearch::begin(owner, erasures, now);
         }

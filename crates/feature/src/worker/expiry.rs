@@ -160,6 +160,6 @@ async fn tombstones(
 }
 
 /// Returns true if nothing is left of the newest erasure of a tombstone.
-fn is_done(erasures: ErasureLedger, tombstone: &Tombstone) -> bool {
+pub(super) fn is_done(erasures: ErasureLedger, tombstone: &Tombstone) -> bool {
     erasures.is_swept(tombstone.log_seq) && erasures.is_cleared(tombstone.log_seq)
 }
