@@ -41,11 +41,7 @@ impl Node {
     /// # Errors
     /// If the configuration is invalid, a port is in use, or the store cannot be opened; the error names the key.
     pub async fn start(role: NodeRole, config: Config) -> Result<Self> {
-        config.server.validate()?;
-        config.trace.validate()?;
-        check_address("profiles.models", &config.profiles.models)?;
-        check_address("model.features", &config.model.features)?;
-        config.cluster.credentials(&config.server)?;
+        check_connections(&config)?;
         // Ports first: a port in use should fail before the store is opened and locked.
         let bound = BoundServer::bind(config.server.clone()).await?;
         // The embedded backend locks its directory, so other roles could not open it.
@@ -68,18 +64,10 @@ impl Node {
         let peer = |url: &str| config.cluster.peer(url, &connector, &config.server, &shutdown);
         let models = peer(&config.profiles.models).context("profiles.models")?;
         let features = peer(&config.model.features).context("model.features")?;
-        let node = match config.profiles.node.as_str() {
-            "" => default_node_name(grpc_addr),
-            name => name.to_owned(),
-        };
+        let node = node_name(&config, grpc_addr);
         let tracing = Tracing::begin(&config.trace, role.service(), node.clone())?;
         let telemetry = Telemetry::new(Metrics::new()?, tracing.clone());
-        let certificates = CertificateWatch::start(
-            certificate_files(&config),
-            &telemetry.metrics.meter("portrait-node"),
-            Arc::clone(&clock),
-        );
-        tokio::spawn(certificates.run(config.server.reload_interval.duration(), shutdown.clone()));
+        watch_certificates(&config, &telemetry, Arc::clone(&clock), &shutdown);
         let health = Health::default();
         opened.report(&telemetry.of("portrait-node").meter, &health, &shutdown);
         if let Some(problem) = opened.read_only() {
@@ -162,6 +150,35 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.shutdown.cancel();
+    }
+}
+
+/// Checks what is needed before the ports are bound and the store is opened.
+fn check_connections(config: &Config) -> Result<(), InvalidValue> {
+    config.server.validate()?;
+    config.trace.validate()?;
+    check_address("profiles.models", &config.profiles.models)?;
+    check_address("model.features", &config.model.features)?;
+    config.cluster.credentials(&config.server).map(drop)
+}
+
+/// Watches the ends of certificates until `shutdown` is cancelled.
+fn watch_certificates(
+    config: &Config,
+    telemetry: &Telemetry,
+    clock: SharedClock,
+    shutdown: &CancellationToken,
+) {
+    let meter = telemetry.metrics.meter("portrait-node");
+    let watch = CertificateWatch::start(certificate_files(config), &meter, clock);
+    tokio::spawn(watch.run(config.server.reload_interval.duration(), shutdown.clone()));
+}
+
+/// Returns the configured name of the process, or its default.
+fn node_name(config: &Config, address: SocketAddr) -> String {
+    match config.profiles.node.as_str() {
+        "" => default_node_name(address),
+        name => name.to_owned(),
     }
 }
 

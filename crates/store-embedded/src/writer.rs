@@ -78,6 +78,7 @@ impl Writer {
         if !job.is_lease()
             && let Err(full) = self.space.check_writable(batch.bytes as u64 + job.bytes())
         {
+            tracing::warn!(error = %full, "writes are refused");
             return job.refuse(full);
         }
         match job {
@@ -141,7 +142,7 @@ impl Writer {
         level: AckLevel,
     ) -> Result<Appended> {
         // Appends, items and parts are refused while space is short; commits and trims go on, since they make space.
-        self.space.check()?;
+        self.space.check().inspect_err(|full| tracing::warn!(error = %full, "appends are refused"))?;
         let generation = self.cells[partition.index()].generations.log.newest();
         let state = self.state(batch, partition);
         let first = state.log_end.next();
