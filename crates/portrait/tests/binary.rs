@@ -8,6 +8,8 @@ mod doctor;
 mod logs;
 #[path = "binary/refusals.rs"]
 mod refusals;
+#[path = "binary/rejections.rs"]
+mod rejections;
 #[path = "binary/server.rs"]
 mod server;
 #[path = "binary/words.rs"]
