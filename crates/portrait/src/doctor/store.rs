@@ -48,11 +48,20 @@ async fn redis(config: &Config) -> Finding {
             let layout = store.layout();
             let workers = store.members(Timestamp::EPOCH).await.map_or(0, |workers| workers.len());
             let detail = format!(
-                "on Redis, {} partitions, {}",
+                "on Redis, {} partitions, {}, id {}",
                 layout.partitions.get(),
-                words::counted(workers as u64, "feature worker")
+                words::counted(workers as u64, "feature worker"),
+                layout.id
             );
-            Finding::ok("store", detail)
+            // Problems that did not prevent the store from opening, such as channels that are refused.
+            match store.warnings() {
+                warnings if warnings.is_empty() => Finding::ok("store", detail),
+                warnings => Finding::warning(
+                    "store",
+                    format!("{detail}; {}", warnings.join("; ")),
+                    "follow the message; docs/operate/redis.md lists the rights and settings",
+                ),
+            }
         }
         Err(error) => Finding::failed(
             "store",
