@@ -14,7 +14,11 @@ use portrait_store_redis::{self as redis, RedisStore, RedisTarget};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Interval at which the certificates towards Redis are read again. They are replaced days before they end.
+const CERTIFICATES_RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Prefix of the URL of an embedded store.
 const EMBEDDED: &str = "embedded:";
@@ -245,7 +249,7 @@ impl StoreConfig {
         };
         let watching = watcher.map(|watcher| {
             let ended = CancellationToken::new();
-            tokio::spawn(watcher.run(tls::RELOAD_INTERVAL, ended.clone()));
+            tokio::spawn(watcher.run(CERTIFICATES_RELOAD_INTERVAL, ended.clone()));
             ended.drop_guard()
         });
         let store = Arc::new(RedisStore::open(options).await?);

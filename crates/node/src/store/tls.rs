@@ -4,10 +4,6 @@ use super::StoreConfig;
 use portrait_runtime::config::InvalidValue;
 use portrait_runtime::files::{FileWatch, FileWatcher, WatchedFile};
 use portrait_store_redis::{ClientIdentity, TlsMaterial, TlsProblem};
-use std::time::Duration;
-
-/// Interval at which the files are read. Certificates are replaced days before they end.
-pub(super) const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Files of the certificates.
 struct RedisTlsFiles {
