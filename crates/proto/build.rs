@@ -12,6 +12,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(files, [&root])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("portrait.v1.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    let mut config = tonic_prost_build::Config::new();
+    // The codec finds the bounds of a message by its name.
+    config.enable_type_names();
+    tonic_prost_build::configure()
+        .codec_path("crate::bounded::BoundedCodec")
+        .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

@@ -6,7 +6,7 @@
 use libfuzzer_sys as _;
 use portrait_learning::testing::{by_views, view};
 use portrait_profile::{
-    ModelVersion, PartitionLedger, Profile, PseudonymKey, Timestamp, TraceContext, UserId,
+    ModelVersion, PartitionLedger, Profile, PseudonymKey, SEAL_BYTES, Timestamp, TraceContext, UserId,
 };
 use portrait_proto::receipt::Receipt;
 use portrait_proto::token::{ConsistencyToken, TokenEntry};
@@ -71,9 +71,10 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let places = ConsistencyToken { entries: vec![entry(0), entry(15)] };
     let pseudonym = PseudonymKey::new(7).of(&record.user_id);
     let receipt = Receipt { accepted_at: NOW, pseudonym, home: entry(0), coordinator: entry(15) };
-    let unsummed = |bytes: Vec<u8>| bytes[..bytes.len() - 8].to_vec();
+    let key = PseudonymKey::new(7);
+    let unsealed = |bytes: Vec<u8>| bytes[..bytes.len() - SEAL_BYTES].to_vec();
     // Shard 0 of 1 of a store with 2 partitions: one position, and one pending resync.
-    let resume = [&b"PR\x01\x00\x01\x02\x00"[..], &[9; 8], &[5, 1]].concat();
+    let resume = [&b"PR\x02\x00\x01\x02\x00"[..], &[9; 8], &[5, 1]].concat();
     let model = by_views(ModelVersion::new(1).expect("not zero"), [0, 1], NOW).encode();
     vec![
         ("events", vec![events().encode_to_vec()]),
@@ -96,8 +97,8 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
             "tokens",
             vec![
                 behind(3, resume),
-                behind(1, unsummed(places.encode())),
-                behind(2, unsummed(receipt.encode())),
+                behind(1, unsealed(places.encode(key))),
+                behind(2, unsealed(receipt.encode(key))),
             ],
         ),
     ]

@@ -161,9 +161,21 @@ impl Server {
     /// # Panics
     /// If the process has exited.
     pub fn memory_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// Largest resident memory so far.
+    ///
+    /// # Panics
+    /// If the process has exited.
+    pub fn peak_memory_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, key: &str) -> u64 {
         let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());
         let status = std::fs::read_to_string(path).expect("the process runs");
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let resident = status.lines().find_map(|line| line.strip_prefix(key));
         let kibibytes = resident.and_then(|text| text.trim().strip_suffix("kB"));
         kibibytes.and_then(|digits| digits.trim().parse::<u64>().ok()).expect("a process has memory") << 10
     }

@@ -1,10 +1,12 @@
 //! Subscription to profile changes that reconnects with exponential backoff and resumes after the last handled response. It ends
-//! only if the server refuses the request or the handler fails.
+//! only if the server refuses the request or the handler fails. If the store behind the server was replaced, which then refuses the
+//! token that it issued before, the subscription starts with all profiles.
 
 use crate::explained::{chain, explained};
 use crate::{Error, ServerArgs};
+use portrait_proto::status::reason_of;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
-use portrait_proto::v1::{WatchProfileChangesRequest, WatchProfileChangesResponse};
+use portrait_proto::v1::{ErrorReason, WatchProfileChangesRequest, WatchProfileChangesResponse, WatchStart};
 use std::time::Duration;
 use tonic::{Code, Status};
 
@@ -47,9 +49,10 @@ pub async fn follow<E: From<Error>>(
     // A wrong address is a mistake of the caller, not an outage: it is reported at once instead of retried.
     drop(subscription.server.connect().await?);
     let mut backoff = BACKOFF_MIN;
+    let given = subscription.request.resume_token.clone();
     loop {
         let token_before = subscription.request.resume_token.clone();
-        match receive(&mut subscription, handle).await {
+        match receive(&mut subscription, &given, handle).await {
             Disconnect::Permanent(error) => return Err(error),
             Disconnect::Transient(reason) => {
                 // Progress shows that the server works: the next outage starts with a short delay again.
@@ -67,9 +70,10 @@ pub async fn follow<E: From<Error>>(
     }
 }
 
-/// Receives responses over one connection until it ends.
+/// Receives responses over one connection until it ends; `given` is the token that the subscription began with.
 async fn receive<E: From<Error>>(
     subscription: &mut Subscription,
+    given: &[u8],
     handle: &mut (dyn FnMut(&WatchProfileChangesResponse) -> Result<(), E> + Send),
 ) -> Disconnect<E> {
     let channel = match subscription.server.connect().await {
@@ -79,6 +83,15 @@ async fn receive<E: From<Error>>(
     let mut query = QueryServiceClient::new(channel);
     let mut responses = match query.watch_profile_changes(subscription.request.clone()).await {
         Ok(responses) => responses.into_inner(),
+        // A token that this server issued is of another store now. One that the caller passed may be a mistake.
+        Err(status)
+            if reason_of(&status) == Some(ErrorReason::BadToken)
+                && subscription.request.resume_token != given =>
+        {
+            subscription.request.resume_token.clear();
+            subscription.request.start = WatchStart::Snapshot.into();
+            return Disconnect::Transient("its store was replaced: all profiles follow".to_owned());
+        }
         Err(status) => return disconnect(status),
     };
     loop {

@@ -9,6 +9,7 @@ use portrait_proto::request::{Shard, ValidationError};
 use portrait_proto::v1::feature_service_server::FeatureService;
 use portrait_proto::v1::{self, ErrorReason};
 use portrait_proto::{feature, request, time};
+use portrait_runtime::tokens::{Caller, Paced};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -19,15 +20,17 @@ pub(crate) struct Grpc {
 
 #[tonic::async_trait]
 impl FeatureService for Grpc {
-    type StreamFeaturesStream = vectors::VectorPages;
+    type StreamFeaturesStream = Paced<Result<v1::StreamFeaturesResponse, Status>>;
 
     async fn get_features(
         &self,
         request: Request<v1::GetFeaturesRequest>,
     ) -> Result<Response<v1::GetFeaturesResponse>, Status> {
+        let caller = Caller::of(request.extensions());
         let request = request.into_inner();
         request::batch("user_ids", request.user_ids.len())?;
         let user_ids = request::user_ids("user_ids", &request.user_ids)?;
+        caller.inspect(|caller| caller.charge_users(user_ids.len()));
         let as_of = self.as_of(request.as_of).await?;
         let (vectors, missing_user_ids) = vectors::of_users(&self.shared, &user_ids, as_of).await?;
         let schema_hash = FeatureSchema::current().hash();
@@ -39,10 +42,15 @@ impl FeatureService for Grpc {
         &self,
         request: Request<v1::StreamFeaturesRequest>,
     ) -> Result<Response<Self::StreamFeaturesStream>, Status> {
+        let caller = Caller::of(request.extensions());
         let request = request.into_inner();
         let as_of = self.as_of(request.as_of).await?;
         let selection = selection(&request, as_of)?;
-        Ok(Response::new(vectors::stream(&self.shared, selection)))
+        let pages = vectors::stream(&self.shared, selection);
+        let users = |page: &Result<v1::StreamFeaturesResponse, Status>| {
+            page.as_ref().map_or(0, |page| page.vectors.len())
+        };
+        Ok(Response::new(Caller::pace(caller, pages, users)))
     }
 
     async fn get_feature_schema(

@@ -133,7 +133,8 @@ async fn positions_of(
 /// # Errors
 /// Fails if the receipt is not one of this deployment, the store lost a record, or a ledger cannot be decoded.
 pub(crate) async fn state(shared: &IngestContext, receipt: &[u8]) -> Result<v1::GetErasureResponse, Error> {
-    let receipt = Receipt::decode(receipt).map_err(|problem| unknown_receipt(&problem.to_string()))?;
+    let receipt = Receipt::decode(receipt, shared.store.layout().pseudonym_key)
+        .map_err(|problem| unknown_receipt(&problem.to_string()))?;
     let erasure = known_erasure(shared, &receipt).await?;
     let progress = erasure.progress(shared).await?;
     let state = progress.state();

@@ -6,7 +6,7 @@ use crate::erase;
 use crate::rate;
 use crate::stream::{self, TrackResponses};
 use crate::track::{self, BatchOptions, BatchResult};
-use portrait_profile::TraceContext;
+use portrait_profile::{PseudonymKey, TraceContext};
 use portrait_proto::v1;
 use portrait_proto::v1::ingest_service_server::IngestService;
 use portrait_runtime::telemetry::trace;
@@ -17,12 +17,20 @@ use tonic::{Request, Response, Status, Streaming};
 /// Returns the options of a unary call: it never waits for memory or a lagging partition, since the caller can retry.
 fn unary_options<T>(request: &Request<T>) -> BatchOptions {
     let trace = trace::of_call(request.extensions()).map(TraceContext);
-    BatchOptions { backfill: false, backpressure: Backpressure::Reject, trace }
+    let caller = Caller::of(request.extensions());
+    BatchOptions { caller, backfill: false, backpressure: Backpressure::Reject, trace }
 }
 
 /// gRPC implementation of `IngestService`, shared by all connections.
 pub(crate) struct Grpc {
     pub(crate) shared: Arc<IngestContext>,
+}
+
+impl Grpc {
+    /// Returns the key that seals tokens and receipts.
+    fn key(&self) -> PseudonymKey {
+        self.shared.store.layout().pseudonym_key
+    }
 }
 
 #[tonic::async_trait]
@@ -41,7 +49,7 @@ impl IngestService for Grpc {
         .await?
         .finish(shared)
         .await?;
-        let consistency_token = result.token.encode();
+        let consistency_token = result.token.encode(self.key());
         let BatchResult { accepted, rejected, .. } = result;
         Ok(Response::new(v1::TrackResponse { accepted, rejected, consistency_token }))
     }
@@ -67,7 +75,7 @@ impl IngestService for Grpc {
         .await?
         .finish(shared)
         .await?;
-        let consistency_token = result.token.encode();
+        let consistency_token = result.token.encode(self.key());
         let BatchResult { accepted, rejected, .. } = result;
         Ok(Response::new(v1::IdentifyResponse { accepted, rejected, consistency_token }))
     }
@@ -85,7 +93,7 @@ impl IngestService for Grpc {
         .await?
         .finish(shared)
         .await?;
-        let consistency_token = result.token.encode();
+        let consistency_token = result.token.encode(self.key());
         let BatchResult { accepted, rejected, .. } = result;
         Ok(Response::new(v1::RelateResponse { accepted, rejected, consistency_token }))
     }
@@ -103,7 +111,7 @@ impl IngestService for Grpc {
         .await?
         .finish(shared)
         .await?;
-        let consistency_token = result.token.encode();
+        let consistency_token = result.token.encode(self.key());
         let BatchResult { accepted, rejected, .. } = result;
         Ok(Response::new(v1::RecordOutcomesResponse { accepted, rejected, consistency_token }))
     }
@@ -112,16 +120,20 @@ impl IngestService for Grpc {
         &self,
         request: Request<v1::UpsertItemsRequest>,
     ) -> Result<Response<v1::UpsertItemsResponse>, Status> {
+        let caller = Caller::of(request.extensions());
         let items = rate::take(request, |request| request.items.len())?.items;
-        let result = track::upsert(&self.shared, items).await?;
+        let result = track::upsert(&self.shared, items, caller.as_deref()).await?;
         Ok(Response::new(v1::UpsertItemsResponse { accepted: result.accepted, rejected: result.rejected }))
     }
 
     async fn erase(&self, request: Request<v1::EraseRequest>) -> Result<Response<v1::EraseResponse>, Status> {
         let trace = unary_options(&request).trace;
+        // A record in the log of every partition.
+        let appends = usize::from(self.shared.store.layout().partitions.get());
+        Caller::of(request.extensions()).inspect(|caller| caller.charge_calls(appends));
         let logged = erase::erase(&self.shared, &request.into_inner(), trace).await?;
-        let consistency_token = logged.log_positions.encode();
-        Ok(Response::new(v1::EraseResponse { receipt: logged.receipt.encode(), consistency_token }))
+        let consistency_token = logged.log_positions.encode(self.key());
+        Ok(Response::new(v1::EraseResponse { receipt: logged.receipt.encode(self.key()), consistency_token }))
     }
 
     async fn get_erasure(

@@ -88,7 +88,8 @@ async fn enqueue(
     span.note("events", request.events.len() as i64);
     let trace = span.bytes().map(TraceContext);
     let backpressure = Backpressure::Wait(shared.stream_wait_max);
-    let options = BatchOptions { backfill: request.backfill, backpressure, trace };
+    let caller = caller.cloned();
+    let options = BatchOptions { caller, backfill: request.backfill, backpressure, trace };
     let pending = track::enqueue(shared, track::EVENTS, request.events, options, |event, now, losses| {
         shared.validator.event(event, now, losses)
     })
@@ -104,6 +105,6 @@ async fn respond(shared: Arc<IngestContext>, enqueued: Enqueued) -> Result<Track
         request_number,
         accepted: result.accepted,
         rejected: result.rejected,
-        consistency_token: result.token.encode(),
+        consistency_token: result.token.encode(shared.store.layout().pseudonym_key),
     })
 }

@@ -8,9 +8,11 @@ use crate::losses::Losses;
 use bytes::Bytes;
 use portrait_profile::{PartitionId, Record, Timestamp, TraceContext};
 use portrait_proto::request::{self, ValidationError};
+use portrait_proto::status::reason_name;
 use portrait_proto::token::{ConsistencyToken, TokenEntry};
 use portrait_proto::v1::{self, ErrorReason, Rejection};
 use portrait_runtime::telemetry::trace::{Span, SpanKind};
+use portrait_runtime::tokens::Caller;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -39,8 +41,10 @@ pub(crate) const OUTCOMES: BatchKind = BatchKind { field: "outcomes", name: "out
 pub(crate) const ITEMS: BatchKind = BatchKind { field: "items", name: "item" };
 
 /// Options of a batch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct BatchOptions {
+    /// Caller, whom the log names; `None` where no token is required.
+    pub(crate) caller: Option<Arc<Caller>>,
     /// True for old items that are imported: the rate limit per user does not apply.
     pub(crate) backfill: bool,
     /// Behaviour if there is no memory or the partition lags.
@@ -122,7 +126,7 @@ pub(crate) async fn enqueue<Item>(
     let mut rejected = Vec::new();
     let mut losses = Losses::default();
     for (index, item) in items.into_iter().enumerate() {
-        match validate(item, now, &mut losses).and_then(|record| check_rate(shared, record, options)) {
+        match validate(item, now, &mut losses).and_then(|record| check_rate(shared, record, &options)) {
             Ok(record) => {
                 records.push(record);
                 indices.push(index);
@@ -130,6 +134,7 @@ pub(crate) async fn enqueue<Item>(
             Err(error) => rejected.push(rejection(shared, kind, index, error)),
         }
     }
+    log_rejected(kind, options.caller.as_deref(), &rejected);
     shared.losses.report(&losses);
     // Before the records are encoded: a record must contain all that a profile needs, since nothing is looked up later.
     shared.catalogue.enrich(&mut records, now).await?;
@@ -145,11 +150,26 @@ pub(crate) async fn enqueue<Item>(
     Ok(PendingBatch { kind, rejected, groups })
 }
 
+/// Logs that items are rejected, with the reason and field of the first: never a value or the name of a trait, which may be personal.
+/// The log bounds repeated lines itself.
+fn log_rejected(kind: BatchKind, caller: Option<&Caller>, rejected: &[Rejection]) {
+    let Some(first) = rejected.first() else { return };
+    let path = first.field.split_once("].").map_or("", |(_, path)| path);
+    tracing::warn!(
+        caller = caller.map_or("", Caller::name),
+        kind = kind.name,
+        rejected = rejected.len(),
+        reason = reason_name(first.reason()),
+        field = path.split(['.', '[']).next().unwrap_or_default(),
+        "items were rejected; the response has the reason of each"
+    );
+}
+
 /// Returns the record if its user's rate limit allows it.
 fn check_rate(
     shared: &IngestContext,
     record: Record,
-    options: BatchOptions,
+    options: &BatchOptions,
 ) -> Result<Record, ValidationError> {
     match &shared.rate {
         Some(rate) if !options.backfill && !rate.allows(&record.user_id, record.accepted_at) => {
@@ -274,7 +294,11 @@ impl PendingBatch {
 ///
 /// # Errors
 /// Fails if the batch is empty or too large, or the store cannot be written.
-pub(crate) async fn upsert(shared: &IngestContext, items: Vec<v1::Item>) -> Result<BatchResult, Error> {
+pub(crate) async fn upsert(
+    shared: &IngestContext,
+    items: Vec<v1::Item>,
+    caller: Option<&Caller>,
+) -> Result<BatchResult, Error> {
     request::batch(ITEMS.field, items.len())?;
     let mut valid = Vec::with_capacity(items.len());
     let mut rejected = Vec::new();
@@ -284,6 +308,7 @@ pub(crate) async fn upsert(shared: &IngestContext, items: Vec<v1::Item>) -> Resu
             Err(error) => rejected.push(rejection(shared, ITEMS, index, error)),
         }
     }
+    log_rejected(ITEMS, caller, &rejected);
     let accepted = u32::try_from(valid.len()).unwrap_or(u32::MAX);
     shared.catalogue.upsert(valid, shared.now()).await?;
     shared.metrics.accepted(ITEMS.name, u64::from(accepted));

@@ -40,7 +40,7 @@ impl AppliedBefore {
             generation: position.generation.nonce().get(),
             seq: position.seq.get(),
         });
-        ConsistencyToken { entries: entries.collect() }.encode()
+        ConsistencyToken { entries: entries.collect() }.to_stored()
     }
 
     /// Checks that no erasure behind the positions is cleared. Called right before a publication: the owners only see models

@@ -51,6 +51,14 @@ pub(crate) fn rule(path: &str) -> Option<AccessRule> {
     ROLES.iter().find(|(name, _)| *name == method).map(|(_, role)| AccessRule::Role(*role))
 }
 
+/// Returns whether the calls of a method are written to the audit log: those that erase, train, activate or hand out users in bulk.
+pub(crate) fn is_audited(path: &str) -> bool {
+    // Nodes watch models all the time, and change nothing by it.
+    let is_change =
+        rule(path) == Some(AccessRule::Role(AccessRole::Admin)) && !path.ends_with("/WatchModels");
+    is_change || path.ends_with("/ExportSegment") || path.ends_with("/StreamFeatures")
+}
+
 /// Converts a denial to the status of the call.
 pub(crate) fn denied(denial: &AccessDenied) -> Status {
     let failure = |reason| CallFailure::new(reason, denial.to_string());
@@ -61,6 +69,9 @@ pub(crate) fn denied(denial: &AccessDenied) -> Status {
         AccessDenied::MissingRole(_) => failure(ErrorReason::PermissionDenied).into_status(),
         AccessDenied::RateLimited { retry_after } => {
             failure(ErrorReason::RateLimited).retry_after(retry_after).into_status()
+        }
+        AccessDenied::ShareTaken(_) | AccessDenied::TooManyPublicCalls => {
+            failure(ErrorReason::RateLimited).into_status()
         }
     }
 }
@@ -87,6 +98,9 @@ mod tests {
         assert_eq!(known, served, "add the new method to ROLES");
         assert_eq!(ROLES.len(), known.len(), "a method is listed twice");
         assert_eq!(rule("/portrait.v1.IngestService/Track"), Some(AccessRule::Role(AccessRole::Write)));
+        assert!(is_audited("/portrait.v1.IngestService/Erase"));
+        assert!(is_audited("/portrait.v1.QueryService/ExportSegment"));
+        assert!(!is_audited("/portrait.v1.ModelService/WatchModels") && !is_audited("/other/Erase"));
         assert_eq!(rule("/other.v1.IngestService/Track"), None);
     }
 }

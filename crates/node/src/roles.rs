@@ -36,12 +36,17 @@ pub(crate) struct NodeDeps<'a> {
     pub(crate) features: Peer,
 }
 
+/// Limit of the library on the size of a message.
+const DEFAULT_MESSAGE_MAX: usize = 4 << 20;
+
 /// Services of one process.
 pub(crate) struct RoleServices {
     ingest: Option<IngestService>,
     feature: Option<FeatureService>,
     model: Option<ModelService>,
     query: Option<QueryService>,
+    /// Maximum size of a message of the service that takes the largest.
+    message_max: usize,
 }
 
 impl RoleServices {
@@ -56,7 +61,10 @@ impl RoleServices {
         let model = config.model.validate()?;
         let query = config.query.validate()?;
         let served = || deps.model.clone();
+        let message_max = config.ingest.max_request.as_usize().max(config.feature.max_request.as_usize());
         Ok(Self {
+            // The other services keep the limit of the library.
+            message_max: message_max.max(DEFAULT_MESSAGE_MAX),
             ingest: role
                 .has(NodeRole::Ingest)
                 .then(|| {
@@ -128,6 +136,8 @@ impl RoleServices {
             normalize_status: status::normalized,
             access_rules: access::rule,
             denial_to_status: access::denied,
+            audited: access::is_audited,
+            message_max: self.message_max,
         }
     }
 

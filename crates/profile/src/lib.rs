@@ -58,7 +58,7 @@ pub use preference::{
     ActionAt, BRANDS_MAX, CATEGORIES_MAX, ItemState, PRICE_BANDS_MAX, RECENT_ITEMS_MAX, RecentItem,
 };
 pub use profile::{Applied, PROFILE_MAX_BYTES, Profile};
-pub use pseudonym::{Pseudonym, PseudonymKey};
+pub use pseudonym::{Pseudonym, PseudonymKey, SEAL_BYTES};
 pub use record::{
     Body, Event, EventContext, Outcome, Record, Relation, RelationKind, ScoreTarget, TraitValue,
 };

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::fmt;
 
+/// Bytes of the message authentication code of a sealed token.
+pub const SEAL_BYTES: usize = 16;
+
 /// Secret key of one deployment, drawn when its store is created.
 ///
 /// ```
@@ -38,14 +41,39 @@ impl PseudonymKey {
 
     /// Returns the pseudonym of a user.
     pub fn of(self, user_id: &UserId) -> Pseudonym {
-        let hmac = Hmac::<Sha256>::new_from_slice(&self.0.to_be_bytes());
-        let mut hmac = hmac.expect("HMAC takes a key of any length");
+        let mut hmac = self.hmac();
         hmac.update(user_id.as_str().as_bytes());
         let hash = hmac.finalize().into_bytes();
         // 128 bits are enough that no two users of a deployment ever share a pseudonym, and take half the bytes.
         let mut half = [0; 16];
         half.copy_from_slice(&hash[..16]);
         Pseudonym(half)
+    }
+
+    /// Appends a message authentication code to `bytes`: [`SEAL_BYTES`] bytes of their HMAC-SHA-256, truncated as RFC 2104,
+    /// section 5, allows. Only a process with this key can make it, so that a caller cannot invent what it returns.
+    pub fn seal(self, mut bytes: Vec<u8>) -> Vec<u8> {
+        let code = self.code_of(&bytes).finalize().into_bytes();
+        bytes.extend_from_slice(&code[..SEAL_BYTES]);
+        bytes
+    }
+
+    /// Returns the bytes before the code of [`Self::seal`]; `None` if it is not theirs under this key.
+    pub fn unseal(self, sealed: &[u8]) -> Option<&[u8]> {
+        let (bytes, code) = sealed.split_last_chunk::<SEAL_BYTES>()?;
+        self.code_of(bytes).verify_truncated_left(code).ok().map(|()| bytes)
+    }
+
+    fn code_of(self, bytes: &[u8]) -> Hmac<Sha256> {
+        let mut hmac = self.hmac();
+        // No user id contains this byte: a code is never the pseudonym of a user.
+        hmac.update(&[0]);
+        hmac.update(bytes);
+        hmac
+    }
+
+    fn hmac(self) -> Hmac<Sha256> {
+        Hmac::new_from_slice(&self.0.to_be_bytes()).expect("HMAC takes a key of any length")
     }
 }
 
@@ -85,5 +113,22 @@ mod tests {
         assert_eq!(key.of(&user).as_user_id().as_str(), "378458b3fa8757a286ffe50fdf2c6d68");
         assert_ne!(PseudonymKey::new(8).of(&user), key.of(&user));
         assert_eq!(format!("{key:?}"), "PseudonymKey(..)");
+    }
+
+    #[test]
+    fn sealed_bytes_are_opened_by_their_key_alone_and_only_unaltered() {
+        let key = PseudonymKey::new(7);
+        let sealed = key.seal(b"PC\x02".to_vec());
+        // python3: hmac.new(bytes(15) + b'\x07', b'\0PC\x02', 'sha256').hexdigest()[:32]
+        let code: String = sealed[3..].iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(code, "178c301b6754eda86403173ded7a51e0");
+        assert_eq!(key.unseal(&sealed), Some(&b"PC\x02"[..]));
+        assert_eq!(PseudonymKey::new(8).unseal(&sealed), None);
+        for bit in 0..sealed.len() * 8 {
+            let mut changed = sealed.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(key.unseal(&changed), None, "bit {bit}");
+        }
+        assert_eq!(key.unseal(&sealed[..SEAL_BYTES - 1]), None);
     }
 }

@@ -4,6 +4,7 @@
 //! written once. Nothing here calls or serves anything.
 
 pub mod action;
+pub mod bounded;
 pub mod feature;
 pub mod manifest;
 mod profile;

@@ -1,18 +1,20 @@
 //! Receipt of an erasure: its pseudonym and two log positions, opaque to the caller, without a user id, and of one length for
-//! any number of partitions. The bytes carry a checksum; altered, truncated or invented bytes are refused.
+//! any number of partitions. The bytes are sealed with the key of the deployment; altered, truncated or invented bytes are refused,
+//! since a receipt is shown as the proof of an erasure.
 //!
 //! ```text
-//! 'P' 'E' version | accepted at, i64 | pseudonym, 16 bytes | home | coordinator | XXH64 of all before
+//! 'P' 'E' version | accepted at, i64 | pseudonym, 16 bytes | home | coordinator | HMAC-SHA-256, 16 bytes
 //!                                                            └─ partition u16, generation u128, seq u64
 //! ```
 
 use crate::token::{self, TokenEntry};
-use portrait_profile::{Pseudonym, Timestamp};
+use portrait_profile::{Pseudonym, PseudonymKey, Timestamp};
 
 // Another prefix than that of a consistency token, so that neither is ever taken for the other.
 const PREFIX: [u8; 2] = *b"PE";
-/// Version of the format. 1: the positions in all partitions, 26 bytes for each, which no release issued.
-const VERSION: u8 = 2;
+/// Version of the format. 1: the positions in all partitions, 26 bytes for each, which no release issued. 2: a checksum
+/// without a key.
+const VERSION: u8 = 3;
 const PSEUDONYM_BYTES: usize = 16;
 
 /// Receipt of an erasure.
@@ -28,9 +30,10 @@ const PSEUDONYM_BYTES: usize = 16;
 ///     home: TokenEntry { partition: 3, generation: 1, seq: 40 },
 ///     coordinator: TokenEntry { partition: 9, generation: 2, seq: 12 },
 /// };
-/// let bytes = receipt.encode();
-/// assert_eq!(Receipt::decode(&bytes)?, receipt);
-/// assert!(Receipt::decode(&bytes[1..]).is_err());
+/// let key = PseudonymKey::new(7);
+/// let bytes = receipt.encode(key);
+/// assert_eq!(Receipt::decode(&bytes, key)?, receipt);
+/// assert!(Receipt::decode(&bytes, PseudonymKey::new(8)).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +52,12 @@ pub struct Receipt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidReceipt {
     /// Altered, truncated or foreign bytes.
-    #[error("the bytes are no receipt")]
+    #[error("the bytes are no receipt of this deployment")]
     Damaged,
     /// Receipt in a format that is not read any more, or not yet.
-    #[error("it has format {found}, and only format {VERSION} is read")]
+    #[error(
+        "it has format {found}, and only format {VERSION} is read: erase the user again for a new receipt"
+    )]
     Format {
         /// Version of the format.
         found: u8,
@@ -60,24 +65,27 @@ pub enum InvalidReceipt {
 }
 
 impl Receipt {
-    /// Encodes the receipt for the caller, in 87 bytes.
-    pub fn encode(&self) -> Vec<u8> {
+    /// Encodes the receipt for the caller, in 95 bytes, sealed with the key of the deployment.
+    pub fn encode(&self, key: PseudonymKey) -> Vec<u8> {
         let mut bytes = PREFIX.to_vec();
         bytes.push(VERSION);
         bytes.extend_from_slice(&self.accepted_at.millis().to_be_bytes());
         bytes.extend_from_slice(self.pseudonym.bytes());
         token::write_entries(&[self.home, self.coordinator], &mut bytes);
-        token::seal(bytes)
+        key.seal(bytes)
     }
 
     /// Decodes a receipt from the bytes of [`Self::encode`].
     ///
     /// # Errors
-    /// If the bytes are not those of a receipt, or of one in another format.
-    pub fn decode(bytes: &[u8]) -> Result<Self, InvalidReceipt> {
-        let body = token::unseal(bytes).map_err(|_| InvalidReceipt::Damaged)?;
-        match body.strip_prefix(&PREFIX).and_then(<[u8]>::split_first) {
-            Some((&VERSION, fields)) => Self::from_fields(fields).ok_or(InvalidReceipt::Damaged),
+    /// If the bytes are not those of a receipt of this deployment, or of one in another format.
+    pub fn decode(bytes: &[u8], key: PseudonymKey) -> Result<Self, InvalidReceipt> {
+        // The format first, so that a receipt of another release is named as such.
+        match bytes.strip_prefix(&PREFIX).and_then(<[u8]>::split_first) {
+            Some((&VERSION, _)) => {
+                let body = key.unseal(bytes).ok_or(InvalidReceipt::Damaged)?;
+                Self::from_fields(&body[PREFIX.len() + 1..]).ok_or(InvalidReceipt::Damaged)
+            }
             Some((&found, _)) => Err(InvalidReceipt::Format { found }),
             None => Err(InvalidReceipt::Damaged),
         }
@@ -97,6 +105,8 @@ mod tests {
     use super::*;
     use crate::token::ConsistencyToken;
 
+    const KEY: PseudonymKey = PseudonymKey::new(7);
+
     fn receipt() -> Receipt {
         let entry = |partition, seq| TokenEntry { partition, generation: 7 << 100 | 5, seq };
         Receipt {
@@ -109,31 +119,34 @@ mod tests {
 
     #[test]
     fn a_receipt_survives_a_round_trip() {
-        assert_eq!(Receipt::decode(&receipt().encode()), Ok(receipt()));
-        assert_eq!(receipt().encode().len(), 87);
+        assert_eq!(Receipt::decode(&receipt().encode(KEY), KEY), Ok(receipt()));
+        assert_eq!(receipt().encode(KEY).len(), 95);
     }
 
     #[test]
     fn altered_truncated_and_foreign_bytes_are_refused() {
-        let bytes = receipt().encode();
+        let bytes = receipt().encode(KEY);
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Receipt::decode(&changed), Err(InvalidReceipt::Damaged), "bit {bit}");
+            assert!(Receipt::decode(&changed, KEY).is_err(), "bit {bit}");
         }
         for length in 0..bytes.len() {
-            assert_eq!(Receipt::decode(&bytes[..length]), Err(InvalidReceipt::Damaged), "length {length}");
+            assert!(Receipt::decode(&bytes[..length], KEY).is_err(), "length {length}");
         }
-        let token = ConsistencyToken { entries: vec![receipt().home] }.encode();
-        assert_eq!(Receipt::decode(&token), Err(InvalidReceipt::Damaged));
-        assert!(ConsistencyToken::decode(&bytes).is_err());
+        let foreign = receipt().encode(PseudonymKey::new(8));
+        assert_eq!(Receipt::decode(&foreign, KEY), Err(InvalidReceipt::Damaged));
+        let token = ConsistencyToken { entries: vec![receipt().home] }.encode(KEY);
+        assert_eq!(Receipt::decode(&token, KEY), Err(InvalidReceipt::Damaged));
+        assert!(ConsistencyToken::decode(&bytes, KEY).is_err());
     }
 
     #[test]
-    fn a_receipt_with_the_positions_of_all_partitions_is_refused_by_its_format() {
-        let mut bytes = b"PE\x01".to_vec();
-        bytes.extend_from_slice(&[0; 8]);
-        token::write_entries(&[receipt().home, receipt().coordinator], &mut bytes);
-        assert_eq!(Receipt::decode(&token::seal(bytes)), Err(InvalidReceipt::Format { found: 1 }));
+    fn a_receipt_of_another_format_is_refused_by_its_format() {
+        for found in [1, 2, 4] {
+            let mut bytes = receipt().encode(KEY);
+            bytes[2] = found;
+            assert_eq!(Receipt::decode(&bytes, KEY), Err(InvalidReceipt::Format { found }));
+        }
     }
 }

@@ -11,6 +11,9 @@ use tonic::Status;
 /// full profiles a response of 40 MiB.
 pub const BATCH_MAX: usize = 1000;
 
+/// Maximum number of categories of one request for recommendations.
+pub const CATEGORIES_MAX: usize = 100;
+
 /// Rejection of a request or of one of its items.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{field}: {message}")]

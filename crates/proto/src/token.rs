@@ -1,27 +1,34 @@
-//! Consistency token: the log positions of a caller's records, opaque to the caller. The bytes carry a checksum; altered,
-//! truncated or invented bytes are refused.
+//! Consistency token: the log positions of a caller's records, opaque to the caller. The bytes are sealed with the key of the
+//! deployment; altered, truncated or invented bytes are refused.
 //!
 //! ```text
-//! 'P' 'C' version | (partition u16, generation u128, seq u64)* | XXH64 of all before
+//! 'P' 'C' version | (partition u16, generation u128, seq u64)* | HMAC-SHA-256 of all before, 16 bytes
 //! ```
+//!
+//! A manifest has log positions in version 1, with an XXH64 of 8 bytes: it comes from the store, not from a caller.
 
+use portrait_profile::{PseudonymKey, SEAL_BYTES};
 use xxhash_rust::xxh64::xxh64;
 
 // Two letters for people who meet the bytes, and the version of the format.
-const MAGIC: [u8; 3] = *b"PC\x01";
+const MAGIC: [u8; 3] = *b"PC\x02";
+/// Magic of the positions in a manifest.
+const STORED_MAGIC: [u8; 3] = *b"PC\x01";
 const ENTRY_BYTES: usize = 2 + 16 + 8;
 const CHECKSUM_BYTES: usize = 8;
 
 /// Log positions that a read must cover.
 ///
 /// ```
+/// use portrait_profile::PseudonymKey;
 /// use portrait_proto::token::{ConsistencyToken, TokenEntry};
 ///
+/// let key = PseudonymKey::new(7);
 /// let mut token = ConsistencyToken::default();
 /// token.cover(TokenEntry { partition: 3, generation: 1, seq: 40 });
 /// token.cover(TokenEntry { partition: 3, generation: 1, seq: 41 });
 /// assert_eq!(token.entries.len(), 1);
-/// assert_eq!(ConsistencyToken::decode(&token.encode())?, token);
+/// assert_eq!(ConsistencyToken::decode(&token.encode(key), key)?, token);
 /// # Ok::<(), portrait_proto::token::InvalidConsistencyToken>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,28 +64,50 @@ impl ConsistencyToken {
         }
     }
 
-    /// Encodes the token for the caller; empty without positions.
-    pub fn encode(&self) -> Vec<u8> {
+    /// Encodes the token for the caller, sealed with the key of the deployment; empty without positions.
+    pub fn encode(&self, key: PseudonymKey) -> Vec<u8> {
         // The common case of a call that accepted nothing: clients pass the empty token on and wait for nothing.
-        if self.entries.is_empty() {
-            return Vec::new();
-        }
-        let mut bytes = Vec::with_capacity(MAGIC.len() + self.entries.len() * ENTRY_BYTES + CHECKSUM_BYTES);
-        bytes.extend_from_slice(&MAGIC);
-        write_entries(&self.entries, &mut bytes);
-        seal(bytes)
+        if self.entries.is_empty() { Vec::new() } else { key.seal(self.with_magic(MAGIC)) }
     }
 
     /// Decodes a token from the bytes of [`Self::encode`]; no bytes are a token without positions.
     ///
     /// # Errors
-    /// If the bytes are altered, truncated, or of another token.
-    pub fn decode(bytes: &[u8]) -> Result<Self, InvalidConsistencyToken> {
+    /// If the bytes are altered, truncated, of another token or of another deployment.
+    pub fn decode(bytes: &[u8], key: PseudonymKey) -> Result<Self, InvalidConsistencyToken> {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
-        let entries = unseal(bytes)?.strip_prefix(&MAGIC).ok_or(InvalidConsistencyToken)?;
+        let opened = key.unseal(bytes).ok_or(InvalidConsistencyToken)?;
+        let entries = opened.strip_prefix(&MAGIC).ok_or(InvalidConsistencyToken)?;
         Ok(Self { entries: read_entries(entries)? })
+    }
+
+    /// Encodes the positions for a manifest, with a checksum against damage.
+    pub fn to_stored(&self) -> Vec<u8> {
+        let mut bytes = self.with_magic(STORED_MAGIC);
+        bytes.extend_from_slice(&xxh64(&bytes, 0).to_be_bytes());
+        bytes
+    }
+
+    /// Decodes the positions of a manifest from the bytes of [`Self::to_stored`].
+    ///
+    /// # Errors
+    /// If the bytes are damaged, or none.
+    pub fn from_stored(bytes: &[u8]) -> Result<Self, InvalidConsistencyToken> {
+        let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(InvalidConsistencyToken)?;
+        if xxh64(body, 0) != u64::from_be_bytes(*checksum) {
+            return Err(InvalidConsistencyToken);
+        }
+        let entries = body.strip_prefix(&STORED_MAGIC).ok_or(InvalidConsistencyToken)?;
+        Ok(Self { entries: read_entries(entries)? })
+    }
+
+    fn with_magic(&self, magic: [u8; 3]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(magic.len() + self.entries.len() * ENTRY_BYTES + SEAL_BYTES);
+        bytes.extend_from_slice(&magic);
+        write_entries(&self.entries, &mut bytes);
+        bytes
     }
 }
 
@@ -102,22 +131,6 @@ pub(crate) fn read_entries(bytes: &[u8]) -> Result<Vec<TokenEntry>, InvalidConsi
     }
 }
 
-/// Appends the checksum of `bytes`.
-pub(crate) fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
-    // The checksum guards against accidents; a token grants no access, so that no signature is needed.
-    bytes.extend_from_slice(&xxh64(&bytes, 0).to_be_bytes());
-    bytes
-}
-
-/// Returns the bytes before the checksum.
-///
-/// # Errors
-/// If the checksum does not match.
-pub(crate) fn unseal(bytes: &[u8]) -> Result<&[u8], InvalidConsistencyToken> {
-    let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(InvalidConsistencyToken)?;
-    if xxh64(body, 0) == u64::from_be_bytes(*checksum) { Ok(body) } else { Err(InvalidConsistencyToken) }
-}
-
 impl TokenEntry {
     fn from_bytes(bytes: &[u8; ENTRY_BYTES]) -> Self {
         let [p0, p1, rest @ ..] = *bytes;
@@ -133,6 +146,8 @@ impl TokenEntry {
 mod tests {
     use super::*;
 
+    const KEY: PseudonymKey = PseudonymKey::new(7);
+
     fn token() -> ConsistencyToken {
         let entry = |partition, seq| TokenEntry { partition, generation: 7 << 100 | 5, seq };
         ConsistencyToken { entries: vec![entry(0, 1), entry(15, u64::MAX)] }
@@ -140,25 +155,33 @@ mod tests {
 
     #[test]
     fn a_token_survives_a_round_trip() {
-        assert_eq!(ConsistencyToken::decode(&token().encode()), Ok(token()));
-        assert_eq!(ConsistencyToken::decode(&[]), Ok(ConsistencyToken::default()));
-        assert_eq!(ConsistencyToken::default().encode(), Vec::<u8>::new());
+        assert_eq!(ConsistencyToken::decode(&token().encode(KEY), KEY), Ok(token()));
+        assert_eq!(ConsistencyToken::decode(&[], KEY), Ok(ConsistencyToken::default()));
+        assert_eq!(ConsistencyToken::default().encode(KEY), Vec::<u8>::new());
+        assert_eq!(ConsistencyToken::from_stored(&token().to_stored()), Ok(token()));
     }
 
     #[test]
-    fn any_flipped_bit_and_any_truncation_is_refused() {
-        let bytes = token().encode();
-        for bit in 0..bytes.len() * 8 {
-            let mut changed = bytes.clone();
-            changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(ConsistencyToken::decode(&changed), Err(InvalidConsistencyToken), "bit {bit}");
+    fn altered_truncated_and_invented_tokens_are_refused() {
+        for (bytes, decode) in [
+            (token().encode(KEY), (|bytes| ConsistencyToken::decode(bytes, KEY)) as fn(&[u8]) -> _),
+            (token().to_stored(), ConsistencyToken::from_stored),
+        ] {
+            for bit in 0..bytes.len() * 8 {
+                let mut changed = bytes.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(decode(&changed), Err(InvalidConsistencyToken), "bit {bit}");
+            }
+            for length in 1..bytes.len() {
+                assert_eq!(decode(&bytes[..length]), Err(InvalidConsistencyToken), "length {length}");
+            }
         }
-        for length in 1..bytes.len() {
-            assert_eq!(
-                ConsistencyToken::decode(&bytes[..length]),
-                Err(InvalidConsistencyToken),
-                "length {length}"
-            );
+        let of_another = token().encode(PseudonymKey::new(8));
+        let with_a_checksum = token().to_stored();
+        for invented in [of_another, with_a_checksum] {
+            assert_eq!(ConsistencyToken::decode(&invented, KEY), Err(InvalidConsistencyToken));
         }
+        // The positions of a manifest are no token for a caller, and no token passes for them.
+        assert!(ConsistencyToken::from_stored(&token().encode(KEY)).is_err());
     }
 }

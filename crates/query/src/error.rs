@@ -5,6 +5,7 @@ use portrait_profile::{DecodeError, PartitionId, SegmentId, UserId};
 use portrait_proto::request::ValidationError;
 use portrait_proto::status::CallFailure;
 use portrait_proto::v1::ErrorReason;
+use portrait_runtime::share::ShareTaken;
 use portrait_store::FeedSeq;
 use std::time::Duration;
 use tonic::Status;
@@ -119,6 +120,9 @@ pub enum Error {
         /// Configured limit (`query.max_subscribers`).
         limit: usize,
     },
+    /// The caller has its share of subscriptions.
+    #[error(transparent)]
+    ShareTaken(#[from] ShareTaken),
     /// The subscriber has read nothing for too long.
     #[error(
         "the subscriber read nothing for {after:?}: resume with the last token, and read responses sooner"
@@ -168,6 +172,7 @@ impl Error {
             | Self::TokenExpired { .. }
             | Self::ReadAfterTimeout { .. }
             | Self::TooManySubscribers { .. }
+            | Self::ShareTaken(_)
             | Self::SubscriberStalled { .. }
             | Self::ShuttingDown => {}
         }
@@ -209,6 +214,7 @@ impl From<Error> for Status {
             Error::TooManySubscribers { .. } => CallFailure::new(ErrorReason::Overloaded, message)
                 .retry_after(SUBSCRIBE_RETRY_AFTER)
                 .into_status(),
+            Error::ShareTaken(_) => CallFailure::new(ErrorReason::RateLimited, message).into_status(),
             Error::SubscriberStalled { .. } => CallFailure::new(ErrorReason::SubscriberStalled, message)
                 .retry_after(SUBSCRIBE_RETRY_AFTER)
                 .into_status(),

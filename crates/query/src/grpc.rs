@@ -14,6 +14,7 @@ use portrait_proto::request as proto_request;
 use portrait_proto::request::{Shard, ValidationError};
 use portrait_proto::v1;
 use portrait_proto::v1::query_service_server::QueryService;
+use portrait_runtime::tokens::{Caller, Paced};
 use std::sync::Arc;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
@@ -27,7 +28,7 @@ pub(crate) struct Grpc {
 #[tonic::async_trait]
 impl QueryService for Grpc {
     type WatchProfileChangesStream = ResponseStream;
-    type ExportSegmentStream = segments::UserPages;
+    type ExportSegmentStream = Paced<Result<v1::ExportSegmentResponse, Status>>;
 
     async fn get_profile(
         &self,
@@ -44,9 +45,10 @@ impl QueryService for Grpc {
         &self,
         request: Request<v1::BatchGetProfilesRequest>,
     ) -> Result<Response<v1::BatchGetProfilesResponse>, Status> {
-        let (caller, _, request) = request.into_parts();
+        let (caller, extensions, request) = request.into_parts();
         proto_request::batch("user_ids", request.user_ids.len())?;
         let user_ids = proto_request::user_ids("user_ids", &request.user_ids)?;
+        Caller::of(&extensions).inspect(|caller| caller.charge_users(user_ids.len()));
         let options = self.read_options(&request.read_after, request.read_at, &caller)?;
         let batch = read::read_some(&self.shared, &user_ids, &options).await?;
         let profiles = batch.found.into_iter().map(|profile| self.shared.profile_to_wire(profile)).collect();
@@ -58,12 +60,13 @@ impl QueryService for Grpc {
         &self,
         request: Request<v1::WatchProfileChangesRequest>,
     ) -> Result<Response<ResponseStream>, Status> {
+        let caller = Caller::of(request.extensions());
         let request = request.into_inner();
         // The shard first: start and filter are checked against it.
         let shard = Shard::from_wire(request.shard_index, request.shard_count)?;
-        let start = request::watch_start(&request, shard, self.shared.store.layout().partitions)?;
+        let start = request::watch_start(&request, shard, self.shared.store.layout())?;
         let filter = request::subscription_filter(shard, &request)?;
-        Ok(Response::new(watch::begin(&self.shared, filter, start).await?))
+        Ok(Response::new(watch::begin(&self.shared, caller.as_deref(), filter, start).await?))
     }
 
     async fn list_segments(
@@ -106,8 +109,13 @@ impl QueryService for Grpc {
         &self,
         request: Request<v1::ExportSegmentRequest>,
     ) -> Result<Response<Self::ExportSegmentStream>, Status> {
+        let caller = Caller::of(request.extensions());
         let segment_id = request::segment_id("segment_id", &request.into_inner().segment_id)?;
-        Ok(Response::new(segments::export(&self.shared, segment_id).await?))
+        let pages = segments::export(&self.shared, segment_id).await?;
+        let users = |page: &Result<v1::ExportSegmentResponse, Status>| {
+            page.as_ref().map_or(0, |page| page.user_ids.len())
+        };
+        Ok(Response::new(Caller::pace(caller, pages, users)))
     }
 
     async fn predict_next_action(
@@ -148,6 +156,6 @@ impl Grpc {
         read_at: Option<prost_types::Timestamp>,
         caller: &MetadataMap,
     ) -> Result<ReadOptions, ValidationError> {
-        request::read_options(&self.shared.config, read_after, read_at, caller)
+        request::read_options(&self.shared, read_after, read_at, caller)
     }
 }

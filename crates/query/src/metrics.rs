@@ -20,8 +20,14 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Creates the instruments with `meter`.
-    pub(crate) fn new(meter: &Meter) -> Self {
+    /// Creates the instruments with `meter`, and exports the maximum number of subscriptions.
+    pub(crate) fn new(meter: &Meter, subscribers_max: usize) -> Self {
+        meter
+            .u64_gauge("portrait_query_subscribers_limit")
+            .with_description("maximum number of open subscriptions (query.max_subscribers)")
+            .with_unit("{subscription}")
+            .build()
+            .record(subscribers_max as u64, &[]);
         let count = |name: &'static str, description: &'static str, unit: &'static str| {
             meter.u64_counter(name).with_description(description).with_unit(unit).build()
         };

@@ -41,7 +41,7 @@ impl QueryService {
             config,
             model,
             tracer: with.tracer,
-            metrics: Metrics::new(&with.meter),
+            metrics: Metrics::new(&with.meter, config.max_subscribers),
             rings: partitions
                 .all()
                 .map(|_| ChangeRing::new(config.ring_changes, config.ring_bytes))

@@ -27,12 +27,15 @@ pub(crate) use token::ResumeToken;
 use crate::context::QueryContext;
 use crate::error::Error;
 use outbox::SubscriptionPermit;
+use portrait_runtime::share::Holding;
+use portrait_runtime::tokens::Caller;
 use std::sync::Arc;
 use subscriber::Subscriber;
 
 /// Starts a subscription: when this returns, its position in every feed is fixed.
 pub(crate) async fn begin(
     shared: &Arc<QueryContext>,
+    caller: Option<&Caller>,
     filter: SubscriptionFilter,
     start: WatchFrom,
 ) -> Result<ResponseStream, Error> {
@@ -40,8 +43,10 @@ pub(crate) async fn begin(
         return Err(Error::ShuttingDown);
     }
     let limit = shared.config.max_subscribers;
+    // The caller's share first: its own excess must not take the last place.
+    let hold = caller.map(|caller| caller.hold(Holding::Subscriptions, limit)).transpose()?;
     // Refused rather than queued: a waiting subscriber would miss changes without knowing.
-    let permit = SubscriptionPermit::try_acquire(shared).ok_or(Error::TooManySubscribers { limit })?;
+    let permit = SubscriptionPermit::try_acquire(shared, hold).ok_or(Error::TooManySubscribers { limit })?;
     // Positions are fixed before the call returns: a change committed after it is never missed.
     let cursors = position::find(shared, filter.shard, start).await?;
     let (outbox, final_status, responses) = outbox::open(shared, permit);

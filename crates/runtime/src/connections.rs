@@ -14,6 +14,7 @@ pub(crate) use connection::{Connection, PeerOrigin};
 pub use in_process::InProcessConnector;
 pub(crate) use in_process::{InProcessAcceptor, new as in_process_pair};
 use limiter::ConnectionLimiter;
+pub(crate) use limiter::PublicCall;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub(crate) struct ConnectionLimits {
     pub(crate) idle: Option<Duration>,
     /// Maximum age of a connection.
     pub(crate) age: Option<Duration>,
+    /// A connection gives way until its first complete request; otherwise until its first call is authorised.
+    pub(crate) admits_requests: bool,
 }
 
 impl Connections {
@@ -103,7 +106,8 @@ impl Listener for Connections {
         // A child token for each connection avoids contention on the lock of one shared token.
         let close = self.close.child_token();
         let slot = self.limiter.acquire(close.clone()).await;
-        let mut connection = Connection::new(self.wire(stream), close).at(slot, self.limits.handshake);
+        let mut connection = Connection::new(self.wire(stream), close);
+        connection = connection.at(slot, self.limits.handshake, self.limits.admits_requests);
         if let Some(limit) = self.limits.idle {
             connection = connection.idle(limit);
         }
@@ -129,7 +133,11 @@ mod tests {
     /// Binds a port with one slot.
     async fn port(handshake: Duration, idle: Option<Duration>, close: &CancellationToken) -> Connections {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        Connections::new(listener, ConnectionLimits { max: 1, handshake, idle, age: None }, close.clone())
+        Connections::new(
+            listener,
+            ConnectionLimits { max: 1, handshake, idle, age: None, admits_requests: true },
+            close.clone(),
+        )
     }
 
     #[tokio::test]

@@ -1,9 +1,10 @@
 //! Authentication and authorisation of calls by bearer tokens. Without a tokens file every call is admitted; in-process calls
 //! always are.
 
-use crate::connections::PeerOrigin;
+use crate::connections::{PeerOrigin, PublicCall};
 pub use crate::methods::AccessRule;
-use crate::methods::MethodTable;
+use crate::methods::{Method, MethodTable};
+use crate::share::ShareTaken;
 use crate::tokens::{AccessRole, Caller, Tokens};
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -11,10 +12,11 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http_body_util::BodyExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// Denial of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +38,12 @@ pub enum AccessDenied {
         /// Time until the next call is admitted.
         retry_after: Duration,
     },
+    /// The caller holds its share.
+    #[error(transparent)]
+    ShareTaken(#[from] ShareTaken),
+    /// The connection has too many public calls open.
+    #[error("the connection has too many health checks open: end one, or use fewer")]
+    TooManyPublicCalls,
 }
 
 /// Converts a denial to the documented status.
@@ -49,12 +57,14 @@ pub(crate) struct Guard {
     pub(crate) methods: Arc<MethodTable>,
     /// Conversion of denials to statuses.
     pub(crate) to_status: DenialToStatus,
+    /// Whether calls of a method are written to the audit log, by its path.
+    pub(crate) audited: fn(&str) -> bool,
 }
 
 impl Guard {
     /// Finds the caller of a call; `None` if the method or the server needs none.
     fn authenticate(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<Caller>>, AccessDenied> {
-        let rule = self.methods.access_rule(path);
+        let Method { rule, is_client_streaming, .. } = self.methods.method(path);
         // Public methods need no caller, also with a tokens file: health checks come without a token.
         let Some(tokens) = self.tokens.as_ref().filter(|_| rule != AccessRule::Public) else {
             return Ok(None);
@@ -66,12 +76,40 @@ impl Guard {
                 tracing::debug!(caller = caller.name(), path, %role, "permission denied");
                 return Err(AccessDenied::MissingRole(role));
             }
-            // Writers are limited in events, which only ingest can count.
-            if role == AccessRole::Read {
-                caller.take_call().map_err(|retry_after| AccessDenied::RateLimited { retry_after })?;
-            }
+            let admitted = match role {
+                AccessRole::Read | AccessRole::Admin => caller.take_call(),
+                // A stream waits for its rate, message by message.
+                AccessRole::Write if is_client_streaming => Ok(()),
+                // Writers are limited in events, which only ingest can count. Asked here too: a request that must wait is not
+                // even decoded.
+                AccessRole::Write => caller.may_send(),
+            };
+            admitted.map_err(|retry_after| AccessDenied::RateLimited { retry_after })?;
         }
         Ok(Some(caller))
+    }
+
+    /// Admits the connection of a call, or counts it as public. The returned call is counted until it is dropped.
+    fn admit_connection(
+        &self,
+        peer: Option<&PeerOrigin>,
+        path: &str,
+        caller: Option<&Arc<Caller>>,
+    ) -> Result<Option<PublicCall>, AccessDenied> {
+        let Some(PeerOrigin::Port(slot)) = peer else { return Ok(None) };
+        if self.methods.method(path).rule == AccessRule::Public {
+            return slot.public_call().map(Some).ok_or(AccessDenied::TooManyPublicCalls);
+        }
+        slot.admit_caller(caller.map(|caller| &**caller))?;
+        Ok(None)
+    }
+
+    /// Writes the audit line of a call that changes or exports more than one user can see.
+    fn audit(&self, path: &str, caller: Option<&Caller>, code: Code) {
+        if (self.audited)(path) {
+            let caller = caller.map_or("none", Caller::name);
+            tracing::info!(target: "portrait::audit", caller, method = path, ?code, "audit");
+        }
     }
 }
 
@@ -84,20 +122,46 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// Admits or denies a call.
 pub(crate) async fn guarded(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     // In-process calls have no token: the process trusts itself.
-    if request.extensions().get() == Some(&PeerOrigin::InProcess) {
+    if matches!(request.extensions().get(), Some(PeerOrigin::InProcess)) {
         return next.run(request).await;
     }
-    match guard.authenticate(request.uri().path(), request.headers()) {
-        Ok(caller) => {
-            // Services do not need the token; removed here, it cannot leak into logs or errors.
-            request.headers_mut().remove(AUTHORIZATION);
-            if let Some(caller) = caller {
-                request.extensions_mut().insert(caller);
-            }
-            next.run(request).await
-        }
-        Err(denial) => (guard.to_status)(&denial).into_http::<Body>(),
+    let path = request.uri().path().to_owned();
+    let admitted = guard.authenticate(&path, request.headers()).and_then(|caller| {
+        let public = guard.admit_connection(request.extensions().get(), &path, caller.as_ref())?;
+        Ok((caller, public))
+    });
+    let (caller, public) = match admitted {
+        Ok(admitted) => admitted,
+        Err(denial) => return (guard.to_status)(&denial).into_http::<Body>(),
+    };
+    // Services do not need the token; removed here, it cannot leak into logs or errors.
+    request.headers_mut().remove(AUTHORIZATION);
+    if let Some(caller) = &caller {
+        request.extensions_mut().insert(Arc::clone(caller));
     }
+    let response = next.run(request).await;
+    let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+    guard.audit(&path, caller.as_deref(), code);
+    match caller {
+        // Work without an event: decoding costs as much for a request that is refused for its form.
+        Some(caller) if is_malformed(code) => caller.charge_event(),
+        _ => {}
+    }
+    match public {
+        // The stream of a watch is open for longer than the call.
+        Some(public) => response.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                let _ = &public;
+                frame
+            }))
+        }),
+        None => response,
+    }
+}
+
+/// Returns whether a request was refused for its form.
+fn is_malformed(code: Code) -> bool {
+    matches!(code, Code::InvalidArgument | Code::OutOfRange | Code::Internal)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Input: settings and gRPC services. Output: a process that listens, measures itself, and drains on a signal. This crate knows
 //! no domain type.
 
+mod admission;
 pub mod certificates;
 pub mod clock;
 pub mod config;
@@ -11,10 +12,12 @@ pub mod deadline;
 pub mod files;
 pub mod guard;
 pub mod health;
+mod message;
 mod methods;
 pub mod peer;
 mod pem;
 pub mod server;
+pub mod share;
 pub mod shutdown;
 pub mod stack;
 pub mod telemetry;

@@ -20,9 +20,19 @@ pub enum AccessRule {
     Role(AccessRole),
 }
 
-/// Access rules by method path.
+/// What the layers know about a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Method {
+    pub(crate) rule: AccessRule,
+    /// Caller or server sends a stream.
+    pub(crate) is_streaming: bool,
+    /// The caller sends a stream.
+    pub(crate) is_client_streaming: bool,
+}
+
+/// Methods by path.
 #[derive(Default)]
-pub(crate) struct MethodTable(HashMap<String, AccessRule>);
+pub(crate) struct MethodTable(HashMap<String, Method>);
 
 /// Failure to build the table of methods.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +59,10 @@ impl MethodTable {
             for service in &file.service {
                 for method in &service.method {
                     let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                    let is_client_streaming = method.client_streaming();
+                    let is_streaming = is_client_streaming || method.server_streaming();
                     match rule(&path) {
-                        Some(rule) => self.0.insert(path, rule),
+                        Some(rule) => self.0.insert(path, Method { rule, is_streaming, is_client_streaming }),
                         // A new method without a rule fails the start instead of being open.
                         None => return Err(MethodsError::NoAccessRule { path }),
                     };
@@ -65,9 +77,10 @@ impl MethodTable {
         if self.0.contains_key(path) { path } else { UNKNOWN }
     }
 
-    /// Returns the access rule of `path`. Unknown methods require a token: anonymous callers must not learn which methods exist.
-    pub(crate) fn access_rule(&self, path: &str) -> AccessRule {
-        self.0.get(path).copied().unwrap_or(AccessRule::Token)
+    /// Returns the method of `path`. Unknown methods require a token: anonymous callers must not learn which methods exist.
+    pub(crate) fn method(&self, path: &str) -> Method {
+        let unknown = Method { rule: AccessRule::Token, is_streaming: false, is_client_streaming: false };
+        self.0.get(path).copied().unwrap_or(unknown)
     }
 }
 
@@ -87,8 +100,10 @@ mod tests {
             ("", UNKNOWN, AccessRule::Token),
         ];
         for (path, name, rule) in rows {
-            assert_eq!((methods.name_of(path), methods.access_rule(path)), (name, rule), "{path}");
+            assert_eq!((methods.name_of(path), methods.method(path).rule), (name, rule), "{path}");
         }
+        let watch = methods.method("/grpc.health.v1.Health/Watch");
+        assert!(watch.is_streaming && !watch.is_client_streaming);
         let missing = with(None).err().expect("no rule").to_string();
         assert!(missing.contains("/grpc.health.v1.Health/"), "{missing}");
         let broken = MethodTable::default().with_descriptors(&[0xff], |_| Some(AccessRule::Public));

@@ -5,20 +5,26 @@ mod config;
 mod http;
 mod security;
 
+use crate::admission::{Admission, CallLimits};
 use crate::config::InvalidValue;
 use crate::connections::{self, ConnectionLimits, Connections, InProcessAcceptor, InProcessConnector};
 use crate::guard::{DenialToStatus, Guard};
 use crate::health::{Health, HealthPublisher};
+use crate::message::MessageMemory;
 use crate::methods::{AccessRule, MethodTable, MethodsError};
+use crate::share::Holding;
 use crate::stack::{ServerStack, StatusNormalizer};
 use crate::telemetry::Telemetry;
+use crate::tokens::Tokens;
 pub use config::ServerConfig;
+use opentelemetry::KeyValue;
 use security::Security;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -94,6 +100,10 @@ pub struct Services {
     pub access_rules: fn(&str) -> Option<AccessRule>,
     /// Conversion of denied calls to statuses.
     pub denial_to_status: DenialToStatus,
+    /// Whether the calls of a method are written to the audit log, by its path.
+    pub audited: fn(&str) -> bool,
+    /// Maximum size of a message after decompression, of the service with the largest.
+    pub message_max: usize,
 }
 
 /// Server with both ports bound, before it serves.
@@ -167,6 +177,8 @@ impl BoundServer {
             normalize_status,
             access_rules,
             denial_to_status,
+            audited,
+            message_max,
         } = services;
         security.log_listening(&config);
         let methods = methods(descriptors, access_rules)?;
@@ -178,13 +190,15 @@ impl BoundServer {
             tokens: security.tokens.clone(),
             methods: Arc::clone(&methods),
             to_status: denial_to_status,
+            audited,
         };
+        observe_callers(&telemetry, security.tokens.clone());
+        let memory = MessageMemory::new(config.request_memory.bytes(), message_max);
         let stack = ServerStack {
             telemetry: telemetry.clone(),
-            methods,
             guard,
-            calls_max: config.max_calls,
-            call_timeout: config.call_timeout.duration(),
+            admission: Admission::new(call_limits(&config), Arc::clone(&methods), memory, denial_to_status),
+            methods,
             normalize_status,
             draining: shutdown.clone(),
         };
@@ -266,7 +280,53 @@ fn limits(config: &ServerConfig) -> ConnectionLimits {
         handshake: config.handshake_timeout.duration(),
         idle: None,
         age: age.map(|age| age + config.connection_grace.duration()),
+        admits_requests: false,
     }
+}
+
+/// Limits of the calls of the gRPC port.
+fn call_limits(config: &ServerConfig) -> CallLimits {
+    CallLimits {
+        calls_max: config.max_calls,
+        streams_max: config.max_streams,
+        timeout: config.call_timeout.duration(),
+        timeout_max: config.call_timeout_max.duration(),
+    }
+}
+
+/// Exports what each caller holds, and how often it was refused more.
+fn observe_callers(telemetry: &Telemetry, tokens: Option<watch::Receiver<Arc<Tokens>>>) {
+    let Some(tokens) = tokens else { return };
+    let meter = telemetry.of("portrait-runtime").meter;
+    let refused = tokens.clone();
+    meter
+        .u64_observable_gauge("portrait_grpc_caller_holdings")
+        .with_description(
+            "calls, streams, subscriptions and connections that a caller has open, by the name of its token",
+        )
+        .with_callback(move |gauge| {
+            for (name, caller) in tokens.borrow().by_name() {
+                for what in Holding::ALL {
+                    gauge.observe(caller.holdings().open(what) as u64, &caller_labels(name, what));
+                }
+            }
+        })
+        .build();
+    meter
+        .u64_observable_counter("portrait_grpc_caller_refusals")
+        .with_description("calls, streams, subscriptions and connections that a caller was refused because it held its share")
+        .with_callback(move |counter| {
+            for (name, caller) in refused.borrow().by_name() {
+                for what in Holding::ALL {
+                    counter.observe(caller.holdings().refused(what), &caller_labels(name, what));
+                }
+            }
+        })
+        .build();
+}
+
+fn caller_labels(name: &str, what: Holding) -> [KeyValue; 2] {
+    [KeyValue::new("caller", name.to_owned()), KeyValue::new("limit", what.name())]
 }
 
 fn builder(config: &ServerConfig) -> Server {

@@ -1,6 +1,6 @@
 //! Tower stack of every gRPC call, from the outermost to the innermost layer. It knows no service.
 
-use crate::deadline;
+use crate::admission::{Admission, admitted};
 use crate::guard::{Guard, guarded};
 use crate::methods::MethodTable;
 use crate::telemetry::trace::{SampledCall, Span, Tracer};
@@ -15,8 +15,6 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram};
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -38,10 +36,8 @@ pub(crate) struct ServerStack {
     pub(crate) methods: Arc<MethodTable>,
     /// Authentication and authorisation of calls.
     pub(crate) guard: Guard,
-    /// Maximum number of calls in flight.
-    pub(crate) calls_max: usize,
-    /// Time limit to the start of the response for callers without a deadline.
-    pub(crate) call_timeout: Duration,
+    /// Admission of calls.
+    pub(crate) admission: Admission,
     /// Conversion of every status that is not OK.
     pub(crate) normalize_status: StatusNormalizer,
     /// Cancelled when the drain starts.
@@ -71,7 +67,6 @@ impl ServerStack {
     /// Wraps the services in the layers.
     pub(crate) fn around(self, services: Routes) -> Router {
         let instruments = Arc::new(CallInstruments::new(self.telemetry.of("portrait-runtime"), self.methods));
-        let calls = Arc::new(Semaphore::new(self.calls_max));
         let normalize_status = self.normalize_status;
         services.into_axum_router().layer(
             ServiceBuilder::new()
@@ -85,11 +80,9 @@ impl ServerStack {
                 .layer(CatchPanicLayer::custom(panicked))
                 // Before admission: denied calls must not use up slots of other callers.
                 .layer(from_fn_with_state(Arc::new(self.guard), guarded))
-                // Bounds the calls in flight. Excess calls are refused at once rather than queued. Open streams do not count:
-                // each service bounds its own.
-                .layer(from_fn_with_state(calls, admit))
-                // Every call has a deadline: the caller's own, or the default of the server.
-                .layer(from_fn_with_state(self.call_timeout, in_time))
+                // Bounds calls, streams and the memory of messages, in total and by caller, and gives every call a deadline.
+                // Excess calls are refused at once rather than queued.
+                .layer(from_fn_with_state(Arc::new(self.admission), admitted))
                 // Innermost: ends open reflection streams, which would delay the drain. Services end their own streams.
                 .layer(from_fn_with_state(self.draining, until_drained)),
         )
@@ -166,30 +159,6 @@ async fn normalized(normalize_status: StatusNormalizer, request: Request, next: 
     match Status::from_header_map(response.headers()) {
         Some(status) if status.code() != Code::Ok => denied(&normalize_status(status)),
         _ => response,
-    }
-}
-
-async fn admit(State(calls): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    // An overloaded process is alive: health checks bypass admission, or the orchestrator would restart it under load.
-    if request.uri().path().starts_with("/grpc.health.v1.Health/") {
-        return next.run(request).await;
-    }
-    match calls.try_acquire() {
-        Ok(_permit) => next.run(request).await,
-        Err(_) => {
-            denied(&Status::resource_exhausted("the server has reached its limit of calls in flight; retry"))
-        }
-    }
-}
-
-async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
-    let (limit, message) = match deadline::from_headers(request.headers()) {
-        Some(timeout) => (deadline::before(timeout), "the deadline of the caller has passed"),
-        None => (limit, "no response in time; set a deadline to wait for longer"),
-    };
-    match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => denied(&Status::deadline_exceeded(message)),
     }
 }
 

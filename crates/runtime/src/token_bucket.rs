@@ -1,7 +1,7 @@
-//! Token bucket: a rate a second, with a burst of one second. A batch passes whole if at least one token is tokens; the
-//! overdraft delays the calls after it.
+//! Token bucket: a rate a second, with a burst of one second. A batch passes whole if there is at least one token; the overdraft
+//! delays the calls after it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ pub(crate) struct TokenBucket {
 
 #[derive(Clone, Copy, Debug)]
 struct BucketState {
-    /// Negative after a batch that took more than was tokens.
+    /// Negative after a batch that took more than there were.
     tokens: f64,
     refilled_at: Instant,
 }
@@ -34,20 +34,30 @@ impl TokenBucket {
     /// Takes `count` tokens.
     ///
     /// # Errors
-    /// The time until the next token, if none is tokens.
+    /// The time until the next token, if there is none.
     pub(crate) fn take(&self, count: u32, now: Instant) -> Result<(), Duration> {
+        let mut state = self.refilled(now);
+        // An overdraft keeps batches whole: splitting one would reject events of a request that others of it passed.
+        if state.tokens >= 1.0 {
+            state.tokens -= f64::from(count);
+            return Ok(());
+        }
+        Err(Duration::from_secs_f64((1.0 - state.tokens) / f64::from(self.per_second)))
+    }
+
+    /// Takes `count` tokens whether or not there are any; the overdraft delays what follows.
+    pub(crate) fn charge(&self, count: u32, now: Instant) {
+        self.refilled(now).tokens -= f64::from(count);
+    }
+
+    /// Returns the state with the tokens gained by `now`.
+    fn refilled(&self, now: Instant) -> MutexGuard<'_, BucketState> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let per_second = f64::from(self.per_second);
         // Refilled on use, so an idle bucket needs no timer.
         let gained = now.saturating_duration_since(state.refilled_at).as_secs_f64() * per_second;
-        let tokens = (state.tokens + gained).min(per_second);
-        // An overdraft keeps batches whole: splitting one would reject events of a request that others of it passed.
-        let admitted = tokens >= 1.0;
-        *state = BucketState {
-            tokens: if admitted { tokens - f64::from(count) } else { tokens },
-            refilled_at: now,
-        };
-        if admitted { Ok(()) } else { Err(Duration::from_secs_f64((1.0 - tokens) / per_second)) }
+        *state = BucketState { tokens: (state.tokens + gained).min(per_second), refilled_at: now };
+        state
     }
 }
 

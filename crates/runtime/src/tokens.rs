@@ -3,7 +3,9 @@
 
 use crate::config::InvalidValue;
 use crate::files::{FileWatch, FileWatcher, WatchedFile};
+use crate::share::{Hold, Holding, Holdings, PerCaller, ShareTaken};
 use crate::token_bucket::TokenBucket;
+use futures::stream::{BoxStream, Stream, StreamExt};
 use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -20,6 +22,8 @@ const TOKENS_MAX: usize = 1000;
 const NAME_MAX: usize = 100;
 /// Maximum length of a token, which bounds the cost of hashing it.
 const TOKEN_BYTES_MAX: usize = 4096;
+/// Users of a batch, a stream or an export that count as one call.
+const USERS_PER_CALL: usize = 10;
 /// Remedy for an invalid file.
 const REMEDY: &str = "write [[token]] with name, sha256 and roles for each, as `portrait token` prints them";
 
@@ -42,9 +46,14 @@ pub struct Caller {
     roles: Vec<AccessRole>,
     /// Rate of events; `None` is unlimited.
     events: Option<Arc<TokenBucket>>,
-    /// Rate of read calls; `None` is unlimited.
+    /// Rate of calls; `None` is unlimited.
     calls: Option<Arc<TokenBucket>>,
+    per_caller: PerCaller,
+    holdings: Arc<Holdings>,
 }
+
+/// Stream that keeps the rate of its caller.
+pub type Paced<T> = BoxStream<'static, T>;
 
 /// Callers by the hash of their token.
 #[derive(Debug)]
@@ -55,6 +64,9 @@ pub(crate) struct Tokens {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TokensFile {
+    /// Shares of callers whose token has none of its own.
+    #[serde(default)]
+    per_caller: PerCaller,
     #[serde(default)]
     token: Vec<CallerEntry>,
 }
@@ -69,21 +81,25 @@ struct CallerEntry {
     events_per_second: u32,
     #[serde(default)]
     calls_per_second: u32,
+    #[serde(default)]
+    per_caller: PerCaller,
 }
 
-/// Rates of a caller; tokens of the same name share them.
+/// Rates and holdings of a caller; tokens of the same name share them.
 #[derive(Clone)]
-struct CallerRates {
-    limits: RateLimits,
+struct CallerState {
+    limits: CallerLimits,
     events: Option<Arc<TokenBucket>>,
     calls: Option<Arc<TokenBucket>>,
+    holdings: Arc<Holdings>,
 }
 
-/// Configured rates of a caller; 0 is unlimited.
+/// Configured limits of a caller; a rate of 0 is unlimited.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct RateLimits {
+struct CallerLimits {
     events_per_second: u32,
     calls_per_second: u32,
+    per_caller: PerCaller,
 }
 
 impl fmt::Display for AccessRole {
@@ -103,7 +119,7 @@ impl Caller {
     }
 
     /// Returns the name in the tokens file.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
@@ -116,18 +132,87 @@ impl Caller {
         self.events.as_ref().map_or(Ok(()), |bucket| bucket.take(count, Instant::now()))
     }
 
+    /// Returns whether the caller may send an event now, without taking it from its rate.
+    ///
+    /// # Errors
+    /// The time until it may.
+    pub(crate) fn may_send(&self) -> Result<(), Duration> {
+        self.take_events(0)
+    }
+
     pub(crate) fn take_call(&self) -> Result<(), Duration> {
         self.calls.as_ref().map_or(Ok(()), |bucket| bucket.take(1, Instant::now()))
     }
 
-    fn rates(&self) -> CallerRates {
+    /// Charges `count` more calls for an admitted call that does the work of several: the calls after it wait for longer.
+    pub fn charge_calls(&self, count: usize) {
+        if let Some(bucket) = &self.calls {
+            bucket.charge(u32::try_from(count).unwrap_or(u32::MAX), Instant::now());
+        }
+    }
+
+    /// Charges an admitted call for the users that it reads: [`USERS_PER_CALL`] of them count as one call.
+    pub fn charge_users(&self, count: usize) {
+        self.charge_calls(count / USERS_PER_CALL);
+    }
+
+    /// Slows a stream of pages down to the rate of its caller; `users` returns the number of users on a page.
+    pub fn pace<T: Send + 'static>(
+        caller: Option<Arc<Self>>,
+        pages: impl Stream<Item = T> + Send + 'static,
+        users: fn(&T) -> usize,
+    ) -> Paced<T> {
+        let Some(caller) = caller.filter(|caller| caller.calls.is_some()) else { return pages.boxed() };
+        let paced = pages.then(move |page| {
+            let caller = Arc::clone(&caller);
+            async move {
+                caller.wait_for_call().await;
+                caller.charge_users(users(&page));
+                page
+            }
+        });
+        paced.boxed()
+    }
+
+    /// Charges one event for a request that was refused for its form.
+    pub(crate) fn charge_event(&self) {
+        if let Some(bucket) = &self.events {
+            bucket.charge(1, Instant::now());
+        }
+    }
+
+    /// Waits until the rate of calls admits another.
+    async fn wait_for_call(&self) {
+        while let Some(bucket) = &self.calls
+            && let Err(delay) = bucket.take(0, Instant::now())
+        {
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// Takes one of the server's `places` for the caller.
+    ///
+    /// # Errors
+    /// [`ShareTaken`] if the caller holds its share of them.
+    pub fn hold(&self, what: Holding, places: usize) -> Result<Hold, ShareTaken> {
+        self.holdings.hold(what, self.per_caller.limit(what, places))
+    }
+
+    /// Returns what the caller holds.
+    pub(crate) fn holdings(&self) -> &Holdings {
+        &self.holdings
+    }
+
+    fn state(&self) -> CallerState {
         let per_second =
             |bucket: &Option<Arc<TokenBucket>>| bucket.as_ref().map_or(0, |bucket| bucket.per_second());
-        let limits = RateLimits {
+        let limits = CallerLimits {
             events_per_second: per_second(&self.events),
             calls_per_second: per_second(&self.calls),
+            per_caller: self.per_caller,
         };
-        CallerRates { limits, events: self.events.clone(), calls: self.calls.clone() }
+        let (events, calls) = (self.events.clone(), self.calls.clone());
+        CallerState { limits, events, calls, holdings: Arc::clone(&self.holdings) }
     }
 
     pub(crate) fn has(&self, role: AccessRole) -> bool {
@@ -168,7 +253,7 @@ impl Tokens {
         if file.token.is_empty() || file.token.len() > TOKENS_MAX {
             return Err(format!("which has {} tokens, and 1 to {TOKENS_MAX} are allowed", file.token.len()));
         }
-        let mut rates = previous.map(Self::rates).unwrap_or_default();
+        let mut states = previous.map(Self::states).unwrap_or_default();
         let mut limits_by_name = HashMap::new();
         let mut tokens = Self { callers: Vec::with_capacity(file.token.len()) };
         for entry in file.token {
@@ -177,22 +262,33 @@ impl Tokens {
             if tokens.callers.iter().any(|(other, _)| *other == hash) {
                 return Err(format!("where {:?} has the sha256 of another token", entry.name));
             }
-            let limits = RateLimits {
+            let per_caller = entry.per_caller.or(file.per_caller);
+            if let Some(key) = per_caller.zero() {
+                return Err(format!("where per_caller.{key} of {:?} is 0: give it at least 1", entry.name));
+            }
+            let limits = CallerLimits {
                 events_per_second: entry.events_per_second,
                 calls_per_second: entry.calls_per_second,
+                per_caller,
             };
             if *limits_by_name.entry(entry.name.clone()).or_insert(limits) != limits {
-                return Err(format!("where {:?} is listed twice with different rates", entry.name));
+                return Err(format!("where {:?} is listed twice with different limits", entry.name));
             }
-            let CallerRates { events, calls, .. } = CallerRates::of(&mut rates, &entry.name, limits);
-            let caller = Caller { name: entry.name, roles: entry.roles, events, calls };
+            let CallerState { events, calls, holdings, .. } =
+                CallerState::of(&mut states, &entry.name, limits);
+            let caller = Caller { name: entry.name, roles: entry.roles, events, calls, per_caller, holdings };
             tokens.callers.push((hash, Arc::new(caller)));
         }
         Ok(tokens)
     }
 
-    fn rates(&self) -> HashMap<String, CallerRates> {
-        self.callers.iter().map(|(_, caller)| (caller.name.clone(), caller.rates())).collect()
+    fn states(&self) -> HashMap<String, CallerState> {
+        self.callers.iter().map(|(_, caller)| (caller.name.clone(), caller.state())).collect()
+    }
+
+    /// Returns one caller for each name, since tokens of one name share what they hold.
+    pub(crate) fn by_name(&self) -> HashMap<&str, &Caller> {
+        self.callers.iter().map(|(_, caller)| (caller.name(), &**caller)).collect()
     }
 
     /// Returns the number of tokens.
@@ -246,19 +342,21 @@ fn decode_hash(hexadecimal: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-impl CallerRates {
-    /// Returns the rates of `name`: the known buckets if the rates are unchanged, full ones otherwise.
-    fn of(known: &mut HashMap<String, Self>, name: &str, limits: RateLimits) -> Self {
-        let rates = known.entry(name.to_owned()).or_insert_with(|| Self::full(limits));
-        if rates.limits != limits {
-            *rates = Self::full(limits);
+impl CallerState {
+    /// Returns the state of `name`: the known buckets if the limits are unchanged, full ones otherwise. What the caller holds
+    /// stays held.
+    fn of(known: &mut HashMap<String, Self>, name: &str, limits: CallerLimits) -> Self {
+        let state = known.entry(name.to_owned()).or_insert_with(|| Self::full(limits, Arc::default()));
+        if state.limits != limits {
+            *state = Self::full(limits, Arc::clone(&state.holdings));
         }
-        rates.clone()
+        state.clone()
     }
 
-    fn full(limits: RateLimits) -> Self {
+    fn full(limits: CallerLimits, holdings: Arc<Holdings>) -> Self {
         let bucket = |per_second| TokenBucket::new(per_second, Instant::now()).map(Arc::new);
-        Self { limits, events: bucket(limits.events_per_second), calls: bucket(limits.calls_per_second) }
+        let (events, calls) = (bucket(limits.events_per_second), bucket(limits.calls_per_second));
+        Self { limits, events, calls, holdings }
     }
 }
 
@@ -306,6 +404,8 @@ mod tests {
             ("[[token]]\nname = \"a\"\nsha256 = \"secret\"\nroles = [\"read\"]", "sha256 of \"a\""),
             (&twice, "\"b\" has the sha256 of another"),
             (&rates, "\"a\" is listed twice"),
+            (&entry("a", "one", "per_caller = { calls = 0 }"), "per_caller.calls of \"a\" is 0"),
+            (&entry("a", "one", "per_caller = { seats = 1 }"), "line 5"),
         ];
         for (text, part) in rows {
             let message = read(text).map(|_| ()).expect_err(text);
@@ -324,8 +424,13 @@ mod tests {
         let both_tokens = text + &entry("shop", "two", "events_per_second = 10");
         let reloaded = Tokens::read(both_tokens.as_bytes(), Some(&tokens)).expect("two tokens");
         assert!(!admits(&reloaded, "one") && !admits(&reloaded, "two"));
+        let held = reloaded.caller("one").expect("known").hold(Holding::Calls, 4).expect("its first place");
         let doubled = both_tokens.replace("= 10", "= 20");
         let faster = Tokens::read(doubled.as_bytes(), Some(&reloaded)).expect("two tokens");
         assert!(admits(&faster, "one"), "a changed rate starts full");
+        let caller = faster.caller("two").expect("known");
+        caller.hold(Holding::Calls, 4).expect_err("the place of the other token of the name is still held");
+        drop(held);
+        caller.hold(Holding::Calls, 4).expect("it was given back");
     }
 }

@@ -2,6 +2,8 @@
 
 mod certificates;
 mod pressure;
+mod readers;
+mod shares;
 mod tokens;
 
 use portrait_proto::v1::model_service_client::ModelServiceClient;

@@ -2,6 +2,7 @@
 
 use super::*;
 use anyhow::{Result as Handled, anyhow};
+use portrait_proto::status::CallFailure;
 use portrait_proto::v1;
 use portrait_proto::v1::query_service_server::{QueryService, QueryServiceServer};
 use portrait_proto::v1::watch_profile_changes_response::Kind;
@@ -21,6 +22,10 @@ const RESPONSES: u8 = 3;
 #[derive(Clone, Default)]
 struct EarlyEndServer {
     received_tokens: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// Start of each request.
+    starts: Arc<Mutex<Vec<WatchStart>>>,
+    /// Refuses this token as one of another store.
+    foreign_token: Option<u8>,
 }
 
 #[tonic::async_trait]
@@ -47,11 +52,16 @@ impl QueryService for EarlyEndServer {
         &self,
         request: Request<WatchProfileChangesRequest>,
     ) -> Result<Response<Self::WatchProfileChangesStream>, Status> {
-        let token = request.into_inner().resume_token;
+        let WatchProfileChangesRequest { resume_token: token, start, .. } = request.into_inner();
         self.received_tokens.lock().expect("no test panics while it holds the list").push(token.clone());
+        let start = WatchStart::try_from(start).expect("a start");
+        self.starts.lock().expect("no test panics while it holds the list").push(start);
         let begin = token.first().copied().unwrap_or(0);
         if begin == u8::MAX {
             return Err(Status::invalid_argument("not a token"));
+        }
+        if begin > 0 && self.foreign_token == Some(begin) {
+            return Err(CallFailure::new(ErrorReason::BadToken, "not a token").into_status());
         }
         let response = |number: u8| {
             let change = ProfileChange { version: u64::from(number), ..Default::default() };
@@ -154,6 +164,27 @@ async fn a_subscription_resumes_after_a_disconnect() {
 }
 
 #[tokio::test]
+async fn a_subscription_starts_with_all_profiles_once_the_store_is_another() {
+    let server = EarlyEndServer { foreign_token: Some(6), ..EarlyEndServer::default() };
+    let (url, stop) = serve(server.clone()).await;
+    let mut handled = 0;
+    let mut handle = |_: &WatchProfileChangesResponse| -> Handled<()> {
+        handled += 1;
+        if handled == 8 { Err(anyhow!("enough")) } else { Ok(()) }
+    };
+    let mut notices = Vec::new();
+    let mut notice = |text: &str| notices.push(text.to_owned());
+    let result = follow(subscription(&url, b""), &mut handle, &mut notice).await;
+    assert_eq!(result.expect_err("it never ends by itself").to_string(), "enough");
+    assert!(notices.iter().any(|notice| notice.contains("its store was replaced")), "{notices:?}");
+    let tokens = server.received_tokens.lock().expect("no test panics while it holds the list").clone();
+    assert_eq!(tokens, [vec![], vec![3], vec![6], vec![]]);
+    let starts = server.starts.lock().expect("no test panics while it holds the list").clone();
+    assert_eq!(starts.last(), Some(&WatchStart::Snapshot));
+    stop.cancel();
+}
+
+#[tokio::test]
 async fn an_unhandled_response_is_requested_again() {
     let server = EarlyEndServer::default();
     let (url, stop) = serve(server.clone()).await;
@@ -163,7 +194,7 @@ async fn an_unhandled_response_is_requested_again() {
         if handled == 2 { Err(anyhow!("the disk is full")) } else { Ok(()) }
     };
     let mut first = subscription(&url, b"");
-    let Disconnect::Permanent(error) = receive(&mut first, &mut handle).await else {
+    let Disconnect::Permanent(error) = receive(&mut first, b"", &mut handle).await else {
         panic!("a failed handler is permanent")
     };
     assert_eq!(error.to_string(), "the disk is full");

@@ -154,7 +154,7 @@ fn sampled_through(
 
 /// Returns the applied position of a partition before the vectors of a model were read, if the manifest has it.
 fn sampled_position(manifest: &ModelManifest, partition: PartitionId) -> Option<LogPosition> {
-    let positions = ConsistencyToken::decode(&manifest.sampled_positions).ok()?;
+    let positions = ConsistencyToken::from_stored(&manifest.sampled_positions).ok()?;
     let entry = positions.entries.into_iter().find(|entry| entry.partition == partition.get())?;
     let generation = GenerationId::new(Nonce::new(entry.generation));
     Some(LogPosition { generation, seq: LogSeq::new(entry.seq) })

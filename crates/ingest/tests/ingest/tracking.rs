@@ -8,6 +8,7 @@ use portrait_proto::token::ConsistencyToken;
 use portrait_proto::v1::{
     ErrorReason, Event, IdentifyRequest, Item, RelateRequest, Relation, TraitsUpdate, UpsertItemsRequest,
 };
+use portrait_store::StoreInfo;
 use std::collections::BTreeSet;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -28,7 +29,8 @@ async fn a_refusing_partition_rejects_only_its_own_events() {
         assert_eq!(rejection.reason(), ErrorReason::StoreUnavailable);
         assert_eq!(rejection.field, format!("events[{}]", rejection.index));
     }
-    let covered = ConsistencyToken::decode(&response.consistency_token).expect("a token").entries;
+    let key = fixture.faulty.layout().pseudonym_key;
+    let covered = ConsistencyToken::decode(&response.consistency_token, key).expect("a token").entries;
     assert!(covered.iter().all(|entry| entry.partition != refusing.get()) && !covered.is_empty());
     assert_eq!(fixture.log(refusing).await, []);
     // The same events are accepted when they are sent again.

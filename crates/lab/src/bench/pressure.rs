@@ -1,6 +1,6 @@
 //! Latency of `GetProfile` under slow and abusive clients, in pairs of runs: thousands of silent connections, some
-//! that send a byte at a time, messages that announce a gigabyte and messages that decompress to half of one. All of
-//! them are created in this process, so that the cost of the attack counts as well.
+//! that send a byte at a time, messages that announce a gigabyte, messages that decompress to half of one, and messages of millions
+//! of empty events. All of them are created in this process, so that the cost of the attack counts as well.
 
 use super::env::BenchEnv;
 use super::figure::Figure;
@@ -43,6 +43,8 @@ const SLOW_WRITE_INTERVAL: Duration = Duration::from_millis(100);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Decompressed size of the compressed message.
 const UNPACKED_BYTES: usize = 512 << 20;
+/// Decompressed size of the message of empty events, which a request may have.
+const EMPTY_EVENTS_BYTES: usize = 8 << 20;
 /// Length in the header of the other oversized message.
 const ANNOUNCED_BYTES: u32 = 1 << 30;
 /// Users whose profiles are read.
@@ -61,7 +63,11 @@ pub(super) async fn measure(seconds: u64, env: &BenchEnv, figures: &mut Vec<Figu
     client::send_all(channel.clone(), &events).await?;
     client::wait_until_applied(channel.clone()).await?;
     let user_ids: Vec<String> = events.into_iter().map(|event| event.user_id).collect();
-    let messages = [(None, announced_message()), (Some("gzip"), compressed_message()?)];
+    // Zeros compress a thousandfold: a small message that passes a limit on compressed size.
+    let zeros = compressed_message(&[0], UNPACKED_BYTES)?;
+    // Field 1 of length 0, millions of times.
+    let empty_events = compressed_message(&[0x0a, 0], EMPTY_EVENTS_BYTES)?;
+    let messages = [(None, announced_message()), (Some("gzip"), zeros), (Some("gzip"), empty_events)];
 
     let query = QueryServiceClient::new(channel);
     let duration = Duration::from_secs(seconds);
@@ -82,7 +88,7 @@ pub(super) async fn measure(seconds: u64, env: &BenchEnv, figures: &mut Vec<Figu
     figures.push(Figure {
         path: format!(
             "`GetProfile`, {CALLS_PER_SECOND} calls/s, beside {SILENT_CONNECTIONS} silent connections, {SLOW_CONNECTIONS} slow ones, \
-             and messages of a gigabyte, {PAIRS} pairs of runs"
+             messages of a gigabyte and of millions of empty events, {PAIRS} pairs of runs"
         ),
         measured: format!("p99 {p99_loaded:.1} ms, {refused} messages refused"),
         baseline: format!("alone: p99 {p99_quiet:.1} ms; ratio {:.2} ± {:.2}", ratio.mean, ratio.spread),
@@ -219,13 +225,12 @@ fn announced_message() -> Bytes {
     [&[0], &ANNOUNCED_BYTES.to_be_bytes()[..], b"x"].concat().into()
 }
 
-/// Small message that decompresses to [`UNPACKED_BYTES`].
-fn compressed_message() -> Result<Bytes> {
+/// Small message that decompresses to `bytes` bytes, `content` again and again.
+fn compressed_message(content: &[u8], bytes: usize) -> Result<Bytes> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    // Zeros compress a thousandfold: a small message that passes a limit on compressed size.
-    let zeros = vec![0; 1 << 20];
-    for _ in 0..UNPACKED_BYTES / zeros.len() {
-        packed.write_all(&zeros)?;
+    let block = content.repeat((1 << 20) / content.len());
+    for _ in 0..bytes / block.len() {
+        packed.write_all(&block)?;
     }
     let packed = packed.finish()?;
     Ok([&[1], &u32::try_from(packed.len())?.to_be_bytes()[..], &packed].concat().into())

@@ -132,7 +132,7 @@ async fn a_model_sampled_before_an_erasure_that_is_cleared_by_now_is_not_publish
     assert_eq!(sandbox.versions().await, Vec::<u64>::new());
     // The next training reads the vectors after the erasure, and its manifest says so.
     let manifest = sandbox.first().await;
-    let sampled = ConsistencyToken::decode(&manifest.sampled_positions).expect("a token");
+    let sampled = ConsistencyToken::from_stored(&manifest.sampled_positions).expect("a token");
     let positions: Vec<(u16, u64)> =
         sampled.entries.iter().map(|entry| (entry.partition, entry.seq)).collect();
     assert_eq!(positions, [(0, 5), (1, 0)]);

@@ -1,16 +1,17 @@
 //! Request validation. Input: the fields of a request. Output: domain types, or an error that names the field.
 //! Nothing is read from the store here.
 
-use crate::config::ValidConfig;
+use crate::context::QueryContext;
 use crate::read::ReadOptions;
 use crate::recommend::RecommendQuery;
 use crate::watch::{ResumeToken, SubscriptionFilter, WatchFrom};
-use portrait_profile::{PartitionCount, ScoreTarget, SegmentId, label_key};
+use portrait_profile::{ScoreTarget, SegmentId, label_key};
 use portrait_proto::action::target_from_wire;
-use portrait_proto::request::{self, BATCH_MAX, Shard, ValidationError};
+use portrait_proto::request::{self, BATCH_MAX, CATEGORIES_MAX, Shard, ValidationError};
 use portrait_proto::token::ConsistencyToken;
 use portrait_proto::v1::{ErrorReason, RecommendRequest, WatchProfileChangesRequest, WatchStart};
 use portrait_runtime::deadline;
+use portrait_store::Layout;
 use std::collections::HashSet;
 use tonic::metadata::MetadataMap;
 
@@ -22,8 +23,6 @@ const RECOMMENDED_DEFAULT: usize = 20;
 pub(super) const REASONS_DEFAULT: usize = 5;
 /// Default of `FindSimilarUsersRequest.count`.
 pub(super) const SIMILAR_DEFAULT: usize = 10;
-/// Maximum number of categories in a recommendation request.
-const CATEGORIES_MAX: usize = 100;
 
 /// Parses a segment id.
 pub(super) fn segment_id(field: &str, text: &str) -> Result<SegmentId, ValidationError> {
@@ -86,12 +85,13 @@ pub(super) fn recommend_query(request: &RecommendRequest) -> Result<RecommendQue
 
 /// Validates the options of a read.
 pub(super) fn read_options(
-    config: &ValidConfig,
+    shared: &QueryContext,
     read_after: &[u8],
     read_at: Option<prost_types::Timestamp>,
     caller: &MetadataMap,
 ) -> Result<ReadOptions, ValidationError> {
-    let read_after = ConsistencyToken::decode(read_after)
+    let config = &shared.config;
+    let read_after = ConsistencyToken::decode(read_after, shared.store.layout().pseudonym_key)
         .map_err(|error| ValidationError::new(ErrorReason::BadToken, "read_after", error.to_string()))?;
     let read_at = request::timestamp("read_at", read_at)?;
     // A tenth of the caller's deadline is left for the read and the way back, so that the caller gets our error
@@ -105,12 +105,14 @@ pub(super) fn read_options(
 pub(super) fn watch_start(
     request: &WatchProfileChangesRequest,
     shard: Shard,
-    partitions: PartitionCount,
+    layout: Layout,
 ) -> Result<WatchFrom, ValidationError> {
     if !request.resume_token.is_empty() {
-        let token = ResumeToken::decode(&request.resume_token, partitions).map_err(|error| {
-            ValidationError::new(ErrorReason::BadToken, "resume_token", error.to_string())
-        })?;
+        let Layout { partitions, pseudonym_key, .. } = layout;
+        let token =
+            ResumeToken::decode(&request.resume_token, partitions, pseudonym_key).map_err(|error| {
+                ValidationError::new(ErrorReason::BadToken, "resume_token", error.to_string())
+            })?;
         // The token has positions of its own shard only: resumed elsewhere it would skip partitions.
         if token.shard != shard {
             let message = format!(

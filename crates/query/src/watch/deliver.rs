@@ -12,7 +12,7 @@ use portrait_profile::{SegmentId, UserId};
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{self, WatchProfileChangesResponse};
 use portrait_runtime::telemetry::trace::SpanKind;
-use portrait_store::{FeedPosition, GenerationId};
+use portrait_store::{FeedPosition, GenerationId, Layout};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -31,9 +31,9 @@ pub(super) struct Delivery {
 impl Delivery {
     /// Sends a response; the cursors must cover it already.
     pub(super) async fn send(&self, kind: Kind) -> Result<(), SubscriptionEnd> {
-        let partitions = self.shared.store.layout().partitions;
+        let Layout { partitions, pseudonym_key, .. } = self.shared.store.layout();
         let positions = self.cursors.iter().map(PartitionCursor::token_position);
-        let resume_token = ResumeToken::encode(self.filter.shard, partitions, positions);
+        let resume_token = ResumeToken::encode(self.filter.shard, partitions, positions, pseudonym_key);
         self.outbox.send(WatchProfileChangesResponse { kind: Some(kind), resume_token }).await
     }
 

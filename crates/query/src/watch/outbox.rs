@@ -5,6 +5,7 @@ use crate::context::QueryContext;
 use crate::error::Error;
 use futures::Stream;
 use portrait_proto::v1::WatchProfileChangesResponse;
+use portrait_runtime::share::Hold;
 use prost::Message;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub(crate) struct ResponseStream {
 pub(super) struct SubscriptionPermit {
     shared: Arc<QueryContext>,
     _permit: OwnedSemaphorePermit,
+    /// Part of the caller's share; `None` where no token is required.
+    _hold: Option<Hold>,
 }
 
 /// Reason that a subscription ended.
@@ -63,10 +66,10 @@ impl<E: Into<Error>> From<E> for SubscriptionEnd {
 
 impl SubscriptionPermit {
     /// Acquires a permit; none if all are in use.
-    pub(super) fn try_acquire(shared: &Arc<QueryContext>) -> Option<Self> {
+    pub(super) fn try_acquire(shared: &Arc<QueryContext>, hold: Option<Hold>) -> Option<Self> {
         let permit = Arc::clone(&shared.subscription_permits).try_acquire_owned().ok()?;
         shared.metrics.subscribers(1);
-        Some(Self { shared: Arc::clone(shared), _permit: permit })
+        Some(Self { shared: Arc::clone(shared), _permit: permit, _hold: hold })
     }
 }
 

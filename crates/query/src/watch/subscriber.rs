@@ -72,6 +72,7 @@ impl Subscriber {
             | Error::NotFound { .. }
             | Error::TokenExpired { .. }
             | Error::ReadAfterTimeout { .. }
+            | Error::ShareTaken(_)
             | Error::TooManySubscribers { .. } => {}
         }
         // The stream may have been dropped meanwhile; the status is of no use then.

@@ -1,8 +1,8 @@
-//! Resume token: position of a subscriber in each partition of its shard, opaque to the subscriber. Encoded with a
-//! checksum; modified, truncated or invented bytes are refused.
+//! Resume token: position of a subscriber in each partition of its shard, opaque to the subscriber. Sealed with the key of the
+//! deployment; modified, truncated or invented bytes are refused.
 //!
 //! ```text
-//! 'P' 'R' version | shard index, shard count, partitions | position* | XXH64 of all before      numbers are varints
+//! 'P' 'R' version | shard index, shard count, partitions | position* | HMAC-SHA-256, 16 bytes      numbers are varints
 //! position: kind 0 | generation, 8 bytes | seq     complete up to this position
 //!           kind 1 to 4                            needs a resync, for the ResyncReason of that number
 //! ```
@@ -10,16 +10,14 @@
 //! A generation is identified by half of its random bits: it must differ only from the few generations of one
 //! partition.
 
-use portrait_profile::PartitionCount;
+use portrait_profile::{PartitionCount, PseudonymKey, SEAL_BYTES};
 use portrait_proto::request::Shard;
 use portrait_proto::v1::ResyncReason;
 use portrait_store::{FeedSeq, GenerationId};
 use prost::encoding::{decode_varint, encode_varint};
-use xxhash_rust::xxh64::xxh64;
 
-const MAGIC: [u8; 3] = *b"PR\x01";
-/// The checksum detects damage and careless edits; it is no signature, so every field is validated as well.
-const CHECKSUM_BYTES: usize = 8;
+/// Two letters and the version of the format. 1: a checksum without a key.
+const MAGIC: [u8; 3] = *b"PR\x02";
 const KIND_AT: u64 = 0;
 
 /// Decoded resume token of a subscriber.
@@ -67,9 +65,10 @@ impl ResumeToken {
         shard: Shard,
         partitions: PartitionCount,
         positions: impl ExactSizeIterator<Item = TokenPosition>,
+        key: PseudonymKey,
     ) -> Vec<u8> {
         // Per position: 1 byte of kind, 8 of generation, and 5 of a sequence number up to 2^35.
-        let mut bytes = Vec::with_capacity(MAGIC.len() + 13 + positions.len() * 14 + CHECKSUM_BYTES);
+        let mut bytes = Vec::with_capacity(MAGIC.len() + 13 + positions.len() * 14 + SEAL_BYTES);
         bytes.extend_from_slice(&MAGIC);
         encode_varint(u64::from(shard.index), &mut bytes);
         encode_varint(u64::from(shard.count), &mut bytes);
@@ -86,17 +85,17 @@ impl ResumeToken {
                 }
             }
         }
-        bytes.extend_from_slice(&xxh64(&bytes, 0).to_be_bytes());
-        bytes
+        key.seal(bytes)
     }
 
-    /// Decodes a token issued by a store with `partitions`.
-    pub(crate) fn decode(bytes: &[u8], partitions: PartitionCount) -> Result<Self, InvalidResumeToken> {
+    /// Decodes a token issued by a store with `partitions` and `key`.
+    pub(crate) fn decode(
+        bytes: &[u8],
+        partitions: PartitionCount,
+        key: PseudonymKey,
+    ) -> Result<Self, InvalidResumeToken> {
         // Before any field is read: damaged bytes get one answer, and no field of theirs is trusted.
-        let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(InvalidResumeToken)?;
-        if xxh64(body, 0) != u64::from_be_bytes(*checksum) {
-            return Err(InvalidResumeToken);
-        }
+        let body = key.unseal(bytes).ok_or(InvalidResumeToken)?;
         let mut rest = body.strip_prefix(&MAGIC).ok_or(InvalidResumeToken)?;
         let index = u32::try_from(number(&mut rest)?).map_err(|_| InvalidResumeToken)?;
         let count = u32::try_from(number(&mut rest)?).map_err(|_| InvalidResumeToken)?;
@@ -135,6 +134,7 @@ mod tests {
     use super::*;
     use portrait_store::Nonce;
 
+    const KEY: PseudonymKey = PseudonymKey::new(7);
     const SHARD: Shard = Shard { index: 1, count: 3 };
 
     fn partitions(count: u16) -> PartitionCount {
@@ -156,20 +156,18 @@ mod tests {
     }
 
     fn encoded() -> Vec<u8> {
-        ResumeToken::encode(SHARD, partitions(16), test_positions().into_iter())
+        ResumeToken::encode(SHARD, partitions(16), test_positions().into_iter(), KEY)
     }
 
-    /// Adds a valid checksum, as an attacker who knows the format could.
+    /// Seals invalid fields, as only a faulty process of the deployment could.
     fn forged(body: &[u8]) -> Vec<u8> {
-        let mut bytes = body.to_vec();
-        bytes.extend_from_slice(&xxh64(body, 0).to_be_bytes());
-        bytes
+        KEY.seal(body.to_vec())
     }
 
     #[test]
     fn a_token_round_trips() {
         let token = ResumeToken { shard: SHARD, positions: test_positions() };
-        assert_eq!(ResumeToken::decode(&encoded(), partitions(16)), Ok(token));
+        assert_eq!(ResumeToken::decode(&encoded(), partitions(16), KEY), Ok(token));
     }
 
     #[test]
@@ -178,11 +176,15 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(ResumeToken::decode(&changed, partitions(16)), Err(InvalidResumeToken), "bit {bit}");
+            assert_eq!(
+                ResumeToken::decode(&changed, partitions(16), KEY),
+                Err(InvalidResumeToken),
+                "bit {bit}"
+            );
         }
         for length in 0..bytes.len() {
             assert_eq!(
-                ResumeToken::decode(&bytes[..length], partitions(16)),
+                ResumeToken::decode(&bytes[..length], partitions(16), KEY),
                 Err(InvalidResumeToken),
                 "length {length}"
             );
@@ -190,28 +192,32 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_token_with_a_valid_checksum_is_refused() {
+    fn an_invalid_token_with_a_valid_seal_is_refused() {
         let bytes = encoded();
-        let body = &bytes[..bytes.len() - CHECKSUM_BYTES];
-        assert!(ResumeToken::decode(&forged(body), partitions(16)).is_ok());
-        assert_eq!(ResumeToken::decode(&bytes, partitions(15)), Err(InvalidResumeToken));
+        let body = &bytes[..bytes.len() - SEAL_BYTES];
+        assert!(ResumeToken::decode(&forged(body), partitions(16), KEY).is_ok());
+        assert_eq!(ResumeToken::decode(&bytes, partitions(15), KEY), Err(InvalidResumeToken));
         for length in 0..body.len() {
             assert_eq!(
-                ResumeToken::decode(&forged(&body[..length]), partitions(16)),
+                ResumeToken::decode(&forged(&body[..length]), partitions(16), KEY),
                 Err(InvalidResumeToken),
                 "{length}"
             );
         }
         let longer = [body, &[0]].concat();
-        assert_eq!(ResumeToken::decode(&forged(&longer), partitions(16)), Err(InvalidResumeToken));
+        assert_eq!(ResumeToken::decode(&forged(&longer), partitions(16), KEY), Err(InvalidResumeToken));
         let rows: [&[u8]; 4] = [
-            b"PR\x01\x00\x00\x01\x01",             // shard 0 of 0
-            b"PR\x01\x00\x01\x01\x05",             // an unknown reason
-            b"PR\x02\x00\x01\x01\x01",             // another version
-            b"PR\x01\x00\xff\xff\xff\xff\x7f\x01", // more shards than a number holds
+            b"PR\x02\x00\x00\x01\x01",             // shard 0 of 0
+            b"PR\x02\x00\x01\x01\x05",             // an unknown reason
+            b"PR\x03\x00\x01\x01\x01",             // another version
+            b"PR\x02\x00\xff\xff\xff\xff\x7f\x01", // more shards than a number holds
         ];
         for row in rows {
-            assert_eq!(ResumeToken::decode(&forged(row), partitions(1)), Err(InvalidResumeToken), "{row:?}");
+            assert_eq!(
+                ResumeToken::decode(&forged(row), partitions(1), KEY),
+                Err(InvalidResumeToken),
+                "{row:?}"
+            );
         }
     }
 
@@ -220,7 +226,7 @@ mod tests {
         let shard = Shard { index: 0, count: 1 };
         let position =
             |_| TokenPosition::At { generation: GenerationTag(u64::MAX), seq: FeedSeq::new(50_000_000) };
-        let bytes = ResumeToken::encode(shard, partitions(64), (0..64).map(position));
+        let bytes = ResumeToken::encode(shard, partitions(64), (0..64).map(position), KEY);
         assert!(bytes.len() < 1024, "{} bytes", bytes.len());
     }
 }

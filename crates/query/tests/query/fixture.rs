@@ -5,7 +5,7 @@ use bytes::Bytes;
 use portrait_learning::ServedModel;
 use portrait_profile::{
     Action, Body, Event, ModelVersion, PartitionCount, PartitionId, PartitionLedger, Profile, ProfileChange,
-    Record, RecordId, SegmentId, SegmentMembership, TimeDelta, Timestamp, UserId,
+    PseudonymKey, Record, RecordId, SegmentId, SegmentMembership, TimeDelta, Timestamp, UserId,
 };
 use portrait_proto::token::{ConsistencyToken, TokenEntry};
 use portrait_proto::v1::query_service_client::QueryServiceClient;
@@ -72,6 +72,11 @@ pub(super) fn config() -> Config {
 }
 
 impl QueryFixture {
+    /// Returns the key that seals the tokens of the store.
+    pub(super) fn key(&self) -> PseudonymKey {
+        self.store.layout().pseudonym_key
+    }
+
     /// Opens a store and builds the service, without running it.
     pub(super) async fn open(config: Config, profile_clock: ProfileClock) -> Self {
         let folder = tempfile::tempdir().expect("a folder");

@@ -30,7 +30,7 @@ async fn a_read_waits_until_its_token_is_applied() {
         ErrorReason::UserNotFound
     );
     let mut client = fixture.client();
-    let waiting = request("u1", &token.encode());
+    let waiting = request("u1", &token.encode(fixture.key()));
     let mut response = tokio::spawn(async move { client.get_profile(waiting).await });
     // Nothing is applied yet: the read must still be waiting.
     assert!(timeout(Duration::from_millis(50), &mut response).await.is_err());
@@ -54,7 +54,7 @@ async fn a_read_whose_token_is_not_applied_in_time_times_out() {
     for (config, deadline) in rows {
         let mut fixture = QueryFixture::running_with(config).await;
         let (_, token) = fixture.log_purchase("u1", NEW_YEAR).await;
-        let mut request = Request::new(request("u1", &token.encode()));
+        let mut request = Request::new(request("u1", &token.encode(fixture.key())));
         deadline.into_iter().for_each(|deadline| request.set_timeout(deadline));
         let late =
             timeout(PATIENCE, read(&fixture, request)).await.expect("a response").expect_err("not applied");
@@ -68,11 +68,11 @@ async fn a_read_waits_only_for_the_partitions_it_reads() {
     let users = [fixture.users_of(0, 1), fixture.users_of(1, 1)].concat();
     fixture.buy(&users[0], NEW_YEAR).await;
     let (_, token) = fixture.log_purchase(&users[1], NEW_YEAR).await;
-    let profile = timeout(PATIENCE, read(&fixture, request(&users[0], &token.encode()))).await;
+    let profile = timeout(PATIENCE, read(&fixture, request(&users[0], &token.encode(fixture.key())))).await;
     assert_eq!(profile.expect("no wait").expect("a profile").user_id, users[0]);
     let mut both = Request::new(BatchGetProfilesRequest {
         user_ids: users,
-        read_after: token.encode(),
+        read_after: token.encode(fixture.key()),
         ..Default::default()
     });
     both.set_timeout(Duration::from_millis(20));
@@ -85,10 +85,11 @@ async fn an_expired_or_invalid_token_is_refused() {
     let mut fixture = QueryFixture::running().await;
     let (record, token) = fixture.log_purchase("u1", NEW_YEAR).await;
     fixture.apply(&record, &token).await;
+    let key = fixture.key();
     let changed = |change: fn(&mut ConsistencyToken)| {
         let mut token = token.clone();
         change(&mut token);
-        token.encode()
+        token.encode(key)
     };
     let rows = [
         (changed(|_| ()), None),

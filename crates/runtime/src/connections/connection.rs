@@ -6,6 +6,7 @@ use super::limiter::ConnectionSlot;
 use super::wire::Wire;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -24,14 +25,16 @@ pub(crate) struct Connection {
     aged: Option<Pin<Box<Sleep>>>,
     closed: bool,
     /// `None` for in-process connections.
-    slot: Option<ConnectionSlot>,
+    slot: Option<Arc<ConnectionSlot>>,
+    /// The first complete request admits the connection. Otherwise the layers of the calls do.
+    admits_requests: bool,
 }
 
 /// Origin of a connection, attached to each of its calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) enum PeerOrigin {
-    /// Peer that connected to the port.
-    Port,
+    /// Peer that connected to the port, with the slot of the connection.
+    Port(Arc<ConnectionSlot>),
     /// This process, through its own connector.
     InProcess,
 }
@@ -48,12 +51,22 @@ impl Connection {
     /// Creates a connection that closes when `close` is cancelled.
     pub(super) fn new(wire: Wire, close: CancellationToken) -> Self {
         let close = Box::pin(close.cancelled_owned());
-        Self { wire, close, handshake_deadline: None, idle: None, aged: None, closed: false, slot: None }
+        Self {
+            wire,
+            close,
+            handshake_deadline: None,
+            idle: None,
+            aged: None,
+            closed: false,
+            slot: None,
+            admits_requests: true,
+        }
     }
 
     /// Attaches a slot, which the connection keeps if it completes its handshake in time.
-    pub(super) fn at(self, slot: ConnectionSlot, handshake: Duration) -> Self {
-        Self { slot: Some(slot), handshake_deadline: Some(HandshakeDeadline::new(handshake)), ..self }
+    pub(super) fn at(self, slot: ConnectionSlot, handshake: Duration, admits_requests: bool) -> Self {
+        let handshake_deadline = Some(HandshakeDeadline::new(handshake));
+        Self { slot: Some(Arc::new(slot)), handshake_deadline, admits_requests, ..self }
     }
 
     /// Adds a limit on the time without incoming bytes.
@@ -86,8 +99,8 @@ impl Connection {
         }
         if self.handshake_deadline.as_mut().is_some_and(|deadline| deadline.observe(bytes)) {
             self.handshake_deadline = None;
-            if let Some(slot) = &self.slot {
-                slot.mark_active();
+            if let Some(slot) = self.slot.as_ref().filter(|_| self.admits_requests) {
+                slot.admit();
             }
         }
     }
@@ -169,9 +182,6 @@ impl Connected for Connection {
     type ConnectInfo = PeerOrigin;
 
     fn connect_info(&self) -> PeerOrigin {
-        match self.wire {
-            Wire::InProcess(_) => PeerOrigin::InProcess,
-            Wire::Tcp(_) | Wire::Handshake(_) | Wire::Tls(_) => PeerOrigin::Port,
-        }
+        self.slot.as_ref().map_or(PeerOrigin::InProcess, |slot| PeerOrigin::Port(Arc::clone(slot)))
     }
 }

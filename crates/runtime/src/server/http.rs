@@ -18,6 +18,7 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
     handshake: Duration::from_secs(30),
     idle: Some(Duration::from_secs(120)),
     age: None,
+    admits_requests: true,
 };
 
 /// Serves health and metrics on `listener` until `stopped` is cancelled.

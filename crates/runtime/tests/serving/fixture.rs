@@ -172,7 +172,9 @@ fn denial_to_status(refusal: &AccessDenied) -> Status {
     let code = match refusal {
         AccessDenied::NoToken | AccessDenied::UnknownToken => Code::Unauthenticated,
         AccessDenied::MissingRole(_) => Code::PermissionDenied,
-        AccessDenied::RateLimited { .. } => Code::ResourceExhausted,
+        AccessDenied::RateLimited { .. }
+        | AccessDenied::ShareTaken(_)
+        | AccessDenied::TooManyPublicCalls => Code::ResourceExhausted,
     };
     Status::new(code, refusal.to_string())
 }
@@ -205,6 +207,8 @@ impl TestServer {
             normalize_status,
             access_rules,
             denial_to_status,
+            audited: |path| path == "/test.Echo/Panic",
+            message_max: 4 << 20,
         };
         let bound = BoundServer::bind(config).await.expect("free ports");
         let (grpc, http) = (bound.grpc_addr(), bound.http_addr());

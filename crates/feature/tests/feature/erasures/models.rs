@@ -22,7 +22,7 @@ impl FeatureFixture {
                 seq: meta.applied_through.get(),
             });
         }
-        token.encode()
+        token.to_stored()
     }
 
     /// Publishes a model with a part of `kind` that was sampled at these positions, and removes all others.
