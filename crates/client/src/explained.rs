@@ -28,6 +28,8 @@ pub fn explained(status: &Status) -> String {
             "the server has another role or is of another release: name the server of each role, --to ROLE=URL"
         }
         Code::DeadlineExceeded => "the server is busy or away: try again, and see `portrait doctor`",
+        // With a source it is of the connection, which a port of another protocol closes.
+        Code::Cancelled if status.source().is_some() => return without_answer(status),
         Code::Cancelled | Code::Aborted => "the connection ended before the response: try again",
         Code::Unavailable | Code::Unknown | Code::Internal => return without_answer(status),
         // These are about the request; the server says what is wrong with it.
@@ -63,6 +65,8 @@ pub(crate) fn connection_remedy(causes: &str) -> &'static str {
         "connection closed before message",
     ]) {
         "the port does not speak plaintext gRPC: write https:// if it has TLS, and name the gRPC port, not the one of /metrics"
+    } else if has(&["broken pipe", "connection reset", "operation was canceled"]) {
+        "the server closed the connection: write https:// if the port has TLS, or try again if it has just stopped"
     } else if has(&["operation timed out", "deadline has elapsed", "timed out"]) {
         "the server does not respond: check the address in --to, and the network between"
     } else {
@@ -150,6 +154,7 @@ mod tests {
             ("tcp connect error: Connection refused (os error 111)", "nothing listens"),
             ("received fatal alert: CertificateRequired", "--cert FILE"),
             ("h2 protocol error: http2 error", "https://"),
+            ("connection error: stream closed because of a broken pipe", "https://"),
             ("operation timed out", "does not respond"),
             ("something new", "something new"),
         ];

@@ -2,6 +2,7 @@
 
 use crate::server::{Server, errors, portrait, run};
 use std::net::TcpListener;
+use std::process::Command;
 
 /// Texts of a status or of the language that mean nothing to a person.
 const RAW: [&str; 6] = ["code:", "Status {", "status:", "details:", "panicked", "Unauthenticated"];
@@ -90,4 +91,42 @@ fn a_wrong_address_is_told_by_its_cause() {
             assert_words(&arguments, &run(&arguments), remedy);
         }
     }
+}
+
+#[test]
+fn a_port_with_tls_is_told_to_callers_without() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "5",
+        ])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-keyout", &path("key"), "-out", &path("certificate")])
+        .output()
+        .expect("scripts/setup installs openssl");
+    assert!(made.status.success(), "{}", errors(&made));
+    let settings = [
+        format!("server.tls_certificate={}", path("certificate")),
+        format!("server.tls_key={}", path("key")),
+    ];
+    let server = Server::start(&[&settings[0], &settings[1]]);
+    let https = server.address("grpc").to_owned();
+    let http = https.replace("https://", "http://");
+    for command in [["profile", "lena"], ["score", "lena"], ["recommend", "lena"]] {
+        let plain = [&command[..], &["--to", &http]].concat();
+        assert_words(&plain, &run(&plain), "write https://");
+        let unknown = [&command[..], &["--to", &https]].concat();
+        assert_words(&unknown, &run(&unknown), "--ca FILE");
+    }
+    let log = server.stop();
+    assert!(log.contains("a certificate expires soon") && log.contains("server.tls_certificate"), "{log}");
 }
