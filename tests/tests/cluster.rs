@@ -20,9 +20,11 @@ mod cluster {
     mod restarts;
     mod roles;
     mod rolling;
+    mod scaling;
     mod security;
     mod segments;
     mod small_shops;
+    mod steady_load;
     mod store_failures;
     mod subscribers;
     mod traces;

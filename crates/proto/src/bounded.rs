@@ -71,9 +71,9 @@ struct FieldBound {
     shape: Option<usize>,
 }
 
-/// Place of a message within a request, for errors.
-struct Place<'a> {
-    parent: Option<&'a Place<'a>>,
+/// Path of a message within a request, for errors.
+struct EntryPath<'a> {
+    parent: Option<&'a EntryPath<'a>>,
     field: &'a str,
     entry: usize,
 }
@@ -147,11 +147,11 @@ fn count(name: &str, bytes: &[u8]) -> Result<(), CountError> {
     }
 }
 
-/// Counts the entries of a message at `place`; `total` are all so far.
+/// Counts the entries of a message below `parent`; `total` are all so far.
 fn count_fields(
     shape: &Shape,
     mut bytes: &[u8],
-    place: Option<&Place<'_>>,
+    parent: Option<&EntryPath<'_>>,
     total: &mut usize,
 ) -> Result<(), CountError> {
     let mut counts = [0; SHAPE_FIELDS_MAX];
@@ -172,29 +172,29 @@ fn count_fields(
             *total += 1;
             for (entries, max) in [(*entries + 1, max), (*total, TOTAL_MAX)] {
                 if entries > max {
-                    return Err(too_many(place, &bound.name, max));
+                    return Err(too_many(parent, &bound.name, max));
                 }
             }
         }
         if let Some(inner) = bound.shape {
-            let place = Place { parent: place, field: &bound.name, entry: *entries };
-            count_fields(&BOUNDS.shapes[inner], field, Some(&place), total)?;
+            let path = EntryPath { parent, field: &bound.name, entry: *entries };
+            count_fields(&BOUNDS.shapes[inner], field, Some(&path), total)?;
         }
         *entries += 1;
     }
     Ok(())
 }
 
-fn too_many(place: Option<&Place<'_>>, field: &str, max: usize) -> CountError {
+fn too_many(parent: Option<&EntryPath<'_>>, field: &str, max: usize) -> CountError {
     let message = format!("more than {max} were sent, {max} are allowed: split the request");
-    let path = place.map(Place::path).unwrap_or_default();
+    let path = parent.map(EntryPath::text).unwrap_or_default();
     CountError::TooMany(ValidationError::new(ErrorReason::TooMany, format!("{path}{field}"), message))
 }
 
-impl Place<'_> {
+impl EntryPath<'_> {
     /// Returns the path of the fields of the message, such as `events[3].`.
-    fn path(&self) -> String {
-        let parent = self.parent.map(Self::path).unwrap_or_default();
+    fn text(&self) -> String {
+        let parent = self.parent.map(Self::text).unwrap_or_default();
         format!("{parent}{}[{}].", self.field, self.entry)
     }
 }

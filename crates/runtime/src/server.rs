@@ -1,6 +1,7 @@
 //! Server of a process: a gRPC port and an HTTP port. On shutdown it drains: it reports not ready, stops accepting, waits for
 //! calls in flight, and closes the remaining connections after the grace period. The layers of a call are in `stack.rs`.
 
+mod callers;
 mod config;
 mod http;
 mod security;
@@ -12,19 +13,15 @@ use crate::guard::{DenialToStatus, Guard};
 use crate::health::{Health, HealthPublisher};
 use crate::message::MessageMemory;
 use crate::methods::{AccessRule, MethodTable, MethodsError};
-use crate::share::Holding;
 use crate::stack::{ServerStack, StatusNormalizer};
 use crate::telemetry::Telemetry;
-use crate::tokens::Tokens;
 pub use config::ServerConfig;
-use opentelemetry::KeyValue;
 use security::Security;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -192,7 +189,7 @@ impl BoundServer {
             to_status: denial_to_status,
             audited,
         };
-        observe_callers(&telemetry, security.tokens.clone());
+        callers::observe(&telemetry, security.tokens.clone());
         let memory = MessageMemory::new(config.request_memory.bytes(), message_max);
         let stack = ServerStack {
             telemetry: telemetry.clone(),
@@ -202,10 +199,7 @@ impl BoundServer {
             normalize_status,
             draining: shutdown.clone(),
         };
-        let routes = routes
-            .add_service(health_service)
-            .add_service(reflection(descriptors).build_v1().map_err(ServeError::Reflection)?)
-            .add_service(reflection(descriptors).build_v1alpha().map_err(ServeError::Reflection)?);
+        let routes = with_reflection(routes.add_service(health_service), descriptors)?;
 
         let stopped = CancellationToken::new();
         let _stops_http = stopped.clone().drop_guard();
@@ -294,41 +288,6 @@ fn call_limits(config: &ServerConfig) -> CallLimits {
     }
 }
 
-/// Exports what each caller holds, and how often it was refused more.
-fn observe_callers(telemetry: &Telemetry, tokens: Option<watch::Receiver<Arc<Tokens>>>) {
-    let Some(tokens) = tokens else { return };
-    let meter = telemetry.of("portrait-runtime").meter;
-    let refused = tokens.clone();
-    meter
-        .u64_observable_gauge("portrait_grpc_caller_holdings")
-        .with_description(
-            "calls, streams, subscriptions and connections that a caller has open, by the name of its token",
-        )
-        .with_callback(move |gauge| {
-            for (name, caller) in tokens.borrow().by_name() {
-                for what in Holding::ALL {
-                    gauge.observe(caller.holdings().open(what) as u64, &caller_labels(name, what));
-                }
-            }
-        })
-        .build();
-    meter
-        .u64_observable_counter("portrait_grpc_caller_refusals")
-        .with_description("calls, streams, subscriptions and connections that a caller was refused because it held its share")
-        .with_callback(move |counter| {
-            for (name, caller) in refused.borrow().by_name() {
-                for what in Holding::ALL {
-                    counter.observe(caller.holdings().refused(what), &caller_labels(name, what));
-                }
-            }
-        })
-        .build();
-}
-
-fn caller_labels(name: &str, what: Holding) -> [KeyValue; 2] {
-    [KeyValue::new("caller", name.to_owned()), KeyValue::new("limit", what.name())]
-}
-
 fn builder(config: &ServerConfig) -> Server {
     let header = u32::try_from(config.max_header.bytes()).unwrap_or(u32::MAX);
     let builder = Server::builder()
@@ -362,9 +321,13 @@ fn methods(
     methods.map(Arc::new).map_err(ServeError::Methods)
 }
 
-/// Builder of the reflection service; both versions are served, since tools differ in the one they use.
-fn reflection(descriptors: &'static [u8]) -> tonic_reflection::server::Builder<'static> {
-    tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(descriptors)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+/// Adds both versions of the reflection service, since tools differ in the one they use.
+fn with_reflection(routes: Routes, descriptors: &'static [u8]) -> Result<Routes, ServeError> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(descriptors)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let routes = routes.add_service(builder().build_v1().map_err(ServeError::Reflection)?);
+    Ok(routes.add_service(builder().build_v1alpha().map_err(ServeError::Reflection)?))
 }

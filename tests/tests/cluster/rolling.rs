@@ -1,27 +1,16 @@
 //! Rolling update under load: the processes are replaced one by one while a client with the published gRPC service configuration sends
 //! events and reads profiles without a failed call.
 
+use super::steady_load::SteadyLoad;
 use super::store_failures::{DURABLE, applied, track};
 use portrait_store_redis::testing::Server as Redis;
-use portrait_tests::{Cluster, Release, census, python, repository, wait_until};
+use portrait_tests::{Cluster, Release, repository, wait_until};
 use prost::Message;
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
 use tonic::Code;
 use tonic_types::StatusExt;
 
 /// Recommended drain delay: clients learn that a process stops before it refuses calls.
 const SETTINGS: [&str; 3] = ["server.drain_delay=1500ms", "model.automatic=false", "log.filter=warn"];
-
-#[derive(Debug, serde::Deserialize)]
-struct LoadReport {
-    events: BTreeMap<String, u64>,
-    reads: u64,
-    failed: BTreeMap<String, u64>,
-    seconds: f64,
-    slowest: BTreeMap<String, f64>,
-}
 
 fn addresses(cluster: &Cluster, role: &str) -> String {
     let addresses: Vec<&str> =
@@ -44,17 +33,7 @@ async fn replace_all(roles: [&str; 4], release: Release) {
     let redis = Redis::start(&DURABLE);
     let mut cluster = Cluster::start(&redis.url(), &SETTINGS);
     ["feature", "ingest", "query"].into_iter().for_each(|role| cluster.add(role));
-    let mut load = Command::new(python())
-        .arg(repository().join("tests/clients/steady_load.py"))
-        .args([addresses(&cluster, "ingest"), addresses(&cluster, "query"), "2000".into(), "500".into()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("Python runs");
-    let mut stdout = BufReader::new(load.stdout.take().expect("stdout is piped"));
-    let mut line = String::new();
-    stdout.read_line(&mut line).expect("the load reports its start");
-    assert_eq!(line, "started\n");
+    let load = SteadyLoad::start(&addresses(&cluster, "ingest"), &addresses(&cluster, "query"));
     let call_metrics =
         [("ingest", "portrait_ingest_accepted_total"), ("query", "portrait_query_reads_total")];
     cluster.set_release(release);
@@ -70,27 +49,7 @@ async fn replace_all(roles: [&str; 4], release: Release) {
             }
         }
     }
-    drop(load.stdin.take());
-    let mut figures = String::new();
-    stdout.read_to_string(&mut figures).expect("the load reports its results");
-    assert!(load.wait().expect("wait succeeds").success());
-    let report: LoadReport = serde_json::from_str(&figures).expect("figures");
-    let events: u64 = report.events.values().sum();
-    println!(
-        "{:.0} events and {:.0} reads a second for {:.0} s; slowest calls, in seconds: {:?}",
-        events as f64 / report.seconds,
-        report.reads as f64 / report.seconds,
-        report.seconds,
-        report.slowest,
-    );
-    assert_eq!(report.failed, BTreeMap::new());
-    assert!(report.reads > 0);
-    let channel = cluster.connect().await;
-    wait_until("every acknowledged event is applied once", async || {
-        let profiles = census(channel.clone()).await;
-        profiles.into_iter().map(|(user, (applied, _))| (user, applied)).eq(report.events.clone())
-    })
-    .await;
+    load.end(&cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

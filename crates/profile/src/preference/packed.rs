@@ -250,7 +250,7 @@ impl Serialize for EntryRef<'_> {
         match &self.value {
             // Swapped: round numbers end in zero bytes, which the variable-length integer drops at its high end.
             ValueRef::Sum(sums) if is_same(*sums) => {
-                parts.serialize_element(&sums[0].to_bits().swap_bytes())?
+                parts.serialize_element(&sums[0].to_bits().swap_bytes())?;
             }
             ValueRef::Sum(sums) => parts.serialize_element(sums)?,
             ValueRef::Item(item) => {
