@@ -93,27 +93,28 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary under test is built with the tests");
-        let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
-        let announcement = lines.by_ref().map_while(Result::ok).find_map(|line| parse_ready_line(&line));
-        let mut errors = child.stderr.take().expect("stderr is piped");
-        let Some((grpc_url, http_url)) = announcement else {
-            let mut message = String::new();
-            let _ = errors.read_to_string(&mut message);
-            let status = child.wait().expect("wait succeeds");
-            return Err(format!("{status}: {message}"));
-        };
-        // Both pipes are drained, because a full pipe would block the server.
+        // Both pipes are drained from the start, because a full pipe would block the server.
         let log = Arc::new(Mutex::new(VecDeque::new()));
         let kept = Arc::clone(&log);
-        std::thread::spawn(move || lines.for_each(drop));
+        let errors = child.stderr.take().expect("stderr is piped");
         let errors = BufReader::new(errors).split(b'\n').map_while(Result::ok);
-        std::thread::spawn(move || {
+        let recorder = std::thread::spawn(move || {
             errors.for_each(|line| record_line(&kept, String::from_utf8_lossy(&line).into()));
         });
+        let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let announcement = lines.by_ref().map_while(Result::ok).find_map(|line| parse_ready_line(&line));
+        let Some((grpc_url, http_url)) = announcement else {
+            let status = child.wait().expect("wait succeeds");
+            recorder.join().expect("the recorder does not panic");
+            let lines = log.lock().unwrap_or_else(PoisonError::into_inner);
+            let message = lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+            return Err(format!("{status}: {message}"));
+        };
+        std::thread::spawn(move || lines.for_each(drop));
         Ok(Self { child, grpc_url, http_url, log })
     }
 
-    /// Newest lines of the log since the server was ready, at most [`LOG_LINES`].
+    /// Newest lines of the log, at most [`LOG_LINES`].
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
@@ -231,6 +232,10 @@ fn trailing_number(line: &str) -> Option<f64> {
 
 /// gRPC and HTTP addresses in the line that announces that the server is ready.
 fn parse_ready_line(line: &str) -> Option<(String, String)> {
+    if let Ok(json) = serde_json::from_str::<serde_json::Value>(line) {
+        let address = |port: &str| json["fields"][port].as_str().map(str::to_owned);
+        return Some((address("grpc")?, address("http")?));
+    }
     let rest = line.strip_prefix("ready: grpc ")?;
     let (grpc, http) = rest.split_once(", http ")?;
     Some((grpc.to_owned(), http.to_owned()))

@@ -1,11 +1,10 @@
-//! Forged resume tokens with a valid format (`query/watch/token.rs`) and checksum, derived from a real one: of an unknown generation,
-//! of a position beyond the end of the feed, or of another number of partitions.
+//! Forged resume tokens with a valid format (`query/watch/token.rs`), derived from a real one: of an unknown generation, of a position
+//! beyond the end of the feed, or of another number of partitions. With the key of the store they are sealed as no caller can.
 
+use portrait_profile::{PseudonymKey, SEAL_BYTES};
 use prost::encoding::{decode_varint, encode_varint};
-use xxhash_rust::xxh64::xxh64;
 
-const MAGIC: &[u8] = b"PR\x01";
-const CHECKSUM_BYTES: usize = 8;
+const MAGIC: &[u8] = b"PR\x02";
 /// Kind of a position up to which the subscriber has all changes; another kind is the reason of a pending resync.
 const KIND_AT: u64 = 0;
 
@@ -26,7 +25,7 @@ enum ForgedPosition {
 impl Forged {
     /// Decodes a token; `None` for invalid bytes.
     pub fn read(token: &[u8]) -> Option<Self> {
-        let (body, _) = token.split_last_chunk::<CHECKSUM_BYTES>()?;
+        let (body, _) = token.split_last_chunk::<SEAL_BYTES>()?;
         let mut rest = body.strip_prefix(MAGIC)?;
         let mut head = [0; 3];
         for number in &mut head {
@@ -75,8 +74,8 @@ impl Forged {
         self
     }
 
-    /// Encodes the token with its checksum.
-    pub fn token(&self) -> Vec<u8> {
+    /// Encodes the token, sealed with a key.
+    pub fn token(&self, key: PseudonymKey) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         self.head.iter().for_each(|number| encode_varint(*number, &mut bytes));
         for position in &self.positions {
@@ -89,8 +88,6 @@ impl Forged {
                 ForgedPosition::NeedsResync(reason) => encode_varint(*reason, &mut bytes),
             }
         }
-        let checksum = xxh64(&bytes, 0);
-        bytes.extend_from_slice(&checksum.to_be_bytes());
-        bytes
+        key.seal(bytes)
     }
 }

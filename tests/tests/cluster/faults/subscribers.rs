@@ -2,6 +2,7 @@
 //! in the end, and does not affect other subscribers.
 
 use super::redis_on_disk;
+use portrait_profile::PseudonymKey;
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::watch_profile_changes_response::Kind;
 use portrait_proto::v1::{ErrorReason, ResyncPhase, ResyncReason};
@@ -28,6 +29,7 @@ async fn stalled_slow_and_forging_subscribers_get_a_status_and_miss_nothing() {
     let redis = redis_on_disk();
     let mut trial = Trial::start("subscribers", &redis.url(), &SETTINGS, &["feature"]);
     let url = query(&trial).grpc_url().to_owned();
+    let key = key_of_store(&redis.url()).await;
     let slow = trial.followers.len();
     trial.followers.push(Follower::start(url.clone()));
     let mut stalled = Subscriber::default();
@@ -38,7 +40,7 @@ async fn stalled_slow_and_forging_subscribers_get_a_status_and_miss_nothing() {
         trial.followers[slow].set_delay(SLOW_DELAY);
         tokio::join!(
             stall(query(&trial), &mut stalled),
-            resume_with_forged_tokens(&url, &mut forger, &mut rng)
+            resume_with_forged_tokens(&url, key, &mut forger, &mut rng)
         );
         trial.followers[slow].set_delay(Duration::ZERO);
         // Both resume as well-behaved subscribers.
@@ -69,6 +71,13 @@ fn query(trial: &Trial) -> &Server {
     trial.cluster.servers_of("query").next().expect("a running process")
 }
 
+/// Reads the key that seals the tokens of a store.
+async fn key_of_store(url: &str) -> PseudonymKey {
+    let mut config = portrait_node::Config::default();
+    config.store.url = url.to_owned();
+    portrait_node::open_store(&config).await.expect("the store of the servers").layout().pseudonym_key
+}
+
 /// Subscribes, reads nothing until the server closes the subscription, then drains the responses in flight.
 async fn stall(server: &Server, stalled: &mut Subscriber) {
     let closed = || block_in_place(|| server.metric_total("portrait_query_stalled_subscriptions_total"));
@@ -91,7 +100,7 @@ async fn stall(server: &Server, stalled: &mut Subscriber) {
 }
 
 /// Resumes with damaged and forged tokens, and with tokens of nonexistent positions.
-async fn resume_with_forged_tokens(url: &str, forger: &mut Subscriber, rng: &mut StdRng) {
+async fn resume_with_forged_tokens(url: &str, key: PseudonymKey, forger: &mut Subscriber, rng: &mut StdRng) {
     let read = |forger: &Subscriber| Forged::read(&forger.token);
     let synced = |forger: &Subscriber| read(forger).is_some_and(|token| token.needs_no_resync());
     forger.listen(narrow_connection(url).await.expect("a connection"), synced).await;
@@ -103,11 +112,13 @@ async fn resume_with_forged_tokens(url: &str, forger: &mut Subscriber, rng: &mut
         expect_refusal(url, forger, token).await;
     }
     expect_refusal(url, forger, forger.token[..rng.random_range(1..forger.token.len())].to_vec()).await;
-    expect_refusal(url, forger, valid().with_extra_partition().token()).await;
+    expect_refusal(url, forger, valid().with_extra_partition().token(key)).await;
+    // A caller knows the format, but not the key.
+    expect_refusal(url, forger, valid().token(PseudonymKey::new(rng.random()))).await;
 
     let foreign = rng.random_range(0..PARTITIONS);
     let beyond = (foreign + rng.random_range(1..PARTITIONS)) % PARTITIONS;
-    forger.token = valid().with_unknown_generation(foreign).ahead_by(1 << 40, beyond).token();
+    forger.token = valid().with_unknown_generation(foreign).ahead_by(1 << 40, beyond).token(key);
     let expected = [(foreign, ResyncReason::UnknownGeneration), (beyond, ResyncReason::BeyondEnd)];
     expect_resyncs(url, forger, expected.into()).await;
 }
