@@ -20,7 +20,10 @@ fuzz_target!(|bytes: &[u8]| {
             }
             1 => {
                 if let Ok(token) = ConsistencyToken::decode(&bytes, key) {
-                    assert_eq!(ConsistencyToken::decode(&token.encode(key), key).expect("a round trip"), token);
+                    assert_eq!(
+                        ConsistencyToken::decode(&token.encode(key), key).expect("a round trip"),
+                        token
+                    );
                 }
             }
             _ => {

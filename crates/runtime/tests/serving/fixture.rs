@@ -172,9 +172,9 @@ fn denial_to_status(refusal: &AccessDenied) -> Status {
     let code = match refusal {
         AccessDenied::NoToken | AccessDenied::UnknownToken => Code::Unauthenticated,
         AccessDenied::MissingRole(_) => Code::PermissionDenied,
-        AccessDenied::RateLimited { .. }
-        | AccessDenied::ShareTaken(_)
-        | AccessDenied::TooManyPublicCalls => Code::ResourceExhausted,
+        AccessDenied::RateLimited { .. } | AccessDenied::ShareTaken(_) | AccessDenied::TooManyPublicCalls => {
+            Code::ResourceExhausted
+        }
     };
     Status::new(code, refusal.to_string())
 }
