@@ -67,7 +67,7 @@ pub(crate) fn denied(denial: &AccessDenied) -> Status {
             failure(ErrorReason::Unauthenticated).into_status()
         }
         AccessDenied::MissingRole(_) => failure(ErrorReason::PermissionDenied).into_status(),
-        AccessDenied::RateLimited { retry_after } => {
+        AccessDenied::RateLimited { retry_after, .. } => {
             failure(ErrorReason::RateLimited).retry_after(retry_after).into_status()
         }
         AccessDenied::ShareTaken(_) | AccessDenied::TooManyPublicCalls => {

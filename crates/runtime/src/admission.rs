@@ -6,14 +6,13 @@ use crate::deadline;
 use crate::guard::{AccessDenied, DenialToStatus};
 use crate::message::{MessageBody, MessageMemory};
 use crate::methods::{AccessRule, Method, MethodTable};
-use crate::share::{Hold, Holding};
+use crate::share::{Hold, Holding, held_by_body};
 use crate::tokens::Caller;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::HeaderMap;
-use http_body_util::BodyExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -138,13 +137,7 @@ pub(crate) async fn admitted(
     // The handler has the message until here.
     drop((memory, call));
     match response {
-        Ok(response) if method.is_streaming => response.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                // Held by the body, and released with it.
-                let _ = &stream;
-                frame
-            }))
-        }),
+        Ok(response) if method.is_streaming => held_by_body(response, stream),
         Ok(response) => response,
         Err(_) => Status::deadline_exceeded(message).into_http(),
     }

@@ -4,7 +4,7 @@
 use crate::connections::{PeerOrigin, PublicCall};
 pub use crate::methods::AccessRule;
 use crate::methods::{Method, MethodTable};
-use crate::share::ShareTaken;
+use crate::share::{ShareTaken, held_by_body};
 use crate::tokens::{AccessRole, Caller, Tokens};
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -12,7 +12,6 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use http_body_util::BodyExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -33,8 +32,10 @@ pub enum AccessDenied {
     )]
     MissingRole(AccessRole),
     /// The caller exceeds its rate.
-    #[error("the token's calls_per_second are used up: call again later")]
+    #[error("the token's {rate} are used up: call again later")]
     RateLimited {
+        /// Key of the rate in the tokens file.
+        rate: &'static str,
         /// Time until the next call is admitted.
         retry_after: Duration,
     },
@@ -76,15 +77,15 @@ impl Guard {
                 tracing::debug!(caller = caller.name(), path, %role, "permission denied");
                 return Err(AccessDenied::MissingRole(role));
             }
-            let admitted = match role {
-                AccessRole::Read | AccessRole::Admin => caller.take_call(),
+            let (rate, admitted) = match role {
+                AccessRole::Read | AccessRole::Admin => ("calls_per_second", caller.take_call()),
                 // A stream waits for its rate, message by message.
-                AccessRole::Write if is_client_streaming => Ok(()),
+                AccessRole::Write if is_client_streaming => ("events_per_second", Ok(())),
                 // Writers are limited in events, which only ingest can count. Asked here too: a request that must wait is not
                 // even decoded.
-                AccessRole::Write => caller.may_send(),
+                AccessRole::Write => ("events_per_second", caller.may_send()),
             };
-            admitted.map_err(|retry_after| AccessDenied::RateLimited { retry_after })?;
+            admitted.map_err(|retry_after| AccessDenied::RateLimited { rate, retry_after })?;
         }
         Ok(Some(caller))
     }
@@ -149,12 +150,7 @@ pub(crate) async fn guarded(State(guard): State<Arc<Guard>>, mut request: Reques
     }
     match public {
         // The stream of a watch is open for longer than the call.
-        Some(public) => response.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                let _ = &public;
-                frame
-            }))
-        }),
+        Some(public) => held_by_body(response, public),
         None => response,
     }
 }

@@ -4,6 +4,7 @@
 //! The body of a gRPC request is a sequence of messages, each with a prefix of five bytes: whether it is compressed, and its
 //! length (gRPC over HTTP/2, "Length-Prefixed-Message").
 
+use crate::share::usual_part;
 use crate::tokens::Caller;
 use axum::body::{Body, Bytes};
 use futures::future::BoxFuture;
@@ -95,7 +96,7 @@ impl MessageMemory {
         let permits = |available: usize| {
             u32::try_from((bytes / PERMIT_BYTES).min(available as u64)).unwrap_or(u32::MAX)
         };
-        let (of_share, of_all) = (permits(self.budget / 4), permits(self.budget));
+        let (of_share, of_all) = (permits(usual_part(self.budget)), permits(self.budget));
         Box::pin(async move {
             let acquired = "the semaphore is never closed";
             let own = match share {

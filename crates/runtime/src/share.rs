@@ -1,6 +1,9 @@
 //! Share of one caller in what stays open: calls in flight, streams, subscriptions, connections, and memory of requests. A rate
 //! limits how often a caller begins; a share limits how much it holds, so that no caller takes the places of all others.
 
+use axum::body::Body;
+use axum::response::Response;
+use http_body_util::BodyExt;
 use serde::Deserialize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -61,6 +64,22 @@ pub struct ShareTaken {
     pub limit: usize,
 }
 
+/// Returns the usual part of one caller.
+pub(crate) fn usual_part(of: usize) -> usize {
+    of / USUAL_PART
+}
+
+/// Keeps `held` until the body of a response ends, which may be long after the call that returned it.
+pub(crate) fn held_by_body<T: Send + 'static>(response: Response, held: T) -> Response {
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            // The closure owns it, and the body the closure.
+            let _ = &held;
+            frame
+        }))
+    })
+}
+
 impl Holding {
     /// All kinds, in the order of their numbers.
     pub(crate) const ALL: [Self; 4] = [Self::Calls, Self::Streams, Self::Subscriptions, Self::Connections];
@@ -94,7 +113,7 @@ impl PerCaller {
 
     /// Returns how many of the server's `places` the caller may hold.
     pub(crate) fn limit(self, what: Holding, places: usize) -> usize {
-        self.set(what).unwrap_or((places / USUAL_PART).max(1))
+        self.set(what).unwrap_or(usual_part(places).max(1))
     }
 
     fn set(self, what: Holding) -> Option<usize> {
@@ -126,7 +145,7 @@ impl Holdings {
 
     /// Returns the memory for requests of the caller, its usual part of `budget`.
     pub(crate) fn memory(&self, budget: usize) -> &Arc<Semaphore> {
-        self.memory.get_or_init(|| Arc::new(Semaphore::new(budget / USUAL_PART)))
+        self.memory.get_or_init(|| Arc::new(Semaphore::new(usual_part(budget))))
     }
 
     /// Returns the number of open places.
