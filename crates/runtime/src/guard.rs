@@ -105,12 +105,24 @@ impl Guard {
         Ok(None)
     }
 
-    /// Writes the audit line of a call that changes or exports more than one user can see.
-    fn audit(&self, path: &str, caller: Option<&Caller>, code: Code) {
-        if (self.audited)(path) {
-            let caller = caller.map_or("none", Caller::name);
-            tracing::info!(target: "portrait::audit", caller, method = path, ?code, "audit");
-        }
+    /// Begins the audit of a call, if its method is audited.
+    fn audit(&self, path: &str, caller: Option<Arc<Caller>>) -> Option<AuditedCall> {
+        (self.audited)(path).then(|| AuditedCall { path: path.to_owned(), caller, code: Code::Cancelled })
+    }
+}
+
+/// Call that leaves an audit line on drop, so that one whose caller disconnects leaves it too: its effect may have happened.
+struct AuditedCall {
+    path: String,
+    caller: Option<Arc<Caller>>,
+    code: Code,
+}
+
+impl Drop for AuditedCall {
+    fn drop(&mut self) {
+        let caller = self.caller.as_ref().map_or("none", |caller| caller.name());
+        let Self { path, code, .. } = self;
+        tracing::info!(target: "portrait::audit", caller, method = path, ?code, "audit");
     }
 }
 
@@ -140,9 +152,12 @@ pub(crate) async fn guarded(State(guard): State<Arc<Guard>>, mut request: Reques
     if let Some(caller) = &caller {
         request.extensions_mut().insert(Arc::clone(caller));
     }
+    let audited = guard.audit(&path, caller.clone());
     let response = next.run(request).await;
     let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-    guard.audit(&path, caller.as_deref(), code);
+    if let Some(mut audited) = audited {
+        audited.code = code;
+    }
     match caller {
         // Work without an event: decoding costs as much for a request that is refused for its form.
         Some(caller) if is_malformed(code) => caller.charge_event(),
