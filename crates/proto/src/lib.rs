@@ -7,6 +7,7 @@ pub mod action;
 pub mod bounded;
 pub mod feature;
 pub mod manifest;
+pub mod methods;
 mod profile;
 pub mod receipt;
 pub mod request;

@@ -129,7 +129,7 @@ impl BareWorker {
         for logged in page.records {
             let record = Record::decode(&logged.value)?;
             let id = record.record_id.as_ref().map(|id| SeenId::of(&record.user_id, id));
-            let seen = id.map(|id| SeenQuery { id, arrived_at: record.accepted_at });
+            let seen = id.map(|id| SeenQuery { id, arrived_at: record.accepted_at, source_day: None });
             entries.push((logged.seq, record, seen));
         }
         self.load(&entries).await?;

@@ -1,10 +1,10 @@
 //! What a reader may call changes nothing: no record, no profile, no model.
 
 use super::pressure::{answered, frame};
-use super::shares::methods;
 use super::tokens::{Tokens, connect_with, track};
 use super::{SecuredServer, nodes};
 use axum::body::Body;
+use portrait_proto::methods;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use portrait_proto::v1::model_service_client::ModelServiceClient;
 use portrait_proto::v1::{ListModelsRequest, ListPartitionsRequest};
@@ -55,7 +55,7 @@ async fn nothing_that_a_reader_may_call_changes_the_server() {
     .await;
     let before = state(&reader).await;
     let mut permitted = 0;
-    for (path, _) in methods() {
+    for path in methods::all().into_iter().map(|method| method.path) {
         let mut codes = Vec::new();
         // An empty request, and one whose first field is the id of a user.
         for content in [&b""[..], b"\x0a\x02u1"] {

@@ -8,14 +8,12 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::future::join_all;
+use portrait_proto::methods;
 use portrait_proto::status::reason_of;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{ErrorReason, TrackStreamRequest, WatchProfileChangesRequest};
 use portrait_runtime::peer::Peer;
-use prost::Message;
-use prost_types::FileDescriptorSet;
-use prost_types::field_descriptor_proto::Label;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -48,27 +46,6 @@ fn assert_share_taken(status: &Status, key: &str) {
 async fn assert_served(peer: &Peer) {
     let code = get_profile_status(peer).await.expect_err("an unknown user").code();
     assert_eq!(code, Code::NotFound, "another caller");
-}
-
-/// Path of each method of the API, with the tags of the repeated fields of its request; tag 1 if it has none.
-pub(super) fn methods() -> Vec<(String, Vec<u8>)> {
-    let descriptors = FileDescriptorSet::decode(portrait_proto::DESCRIPTOR_SET).expect("ours");
-    let ours: Vec<_> = descriptors.file.iter().filter(|file| file.package() == "portrait.v1").collect();
-    let tags = |name: &str| {
-        let messages = ours.iter().flat_map(|file| &file.message_type);
-        let message = messages.into_iter().find(|message| name.ends_with(&format!(".{}", message.name())));
-        let fields = message.expect("a message of ours").field.iter();
-        let repeated = fields.filter(|field| field.label() == Label::Repeated);
-        let tags: Vec<u8> =
-            repeated.map(|field| u8::try_from(field.number()).expect("a small tag")).collect();
-        if tags.is_empty() { vec![1] } else { tags }
-    };
-    let services = ours.iter().flat_map(|file| &file.service);
-    let paths = services.flat_map(|service| {
-        let path = |method: &str| format!("/portrait.v1.{}/{method}", service.name());
-        service.method.iter().map(move |method| (path(method.name()), tags(method.input_type())))
-    });
-    paths.collect()
 }
 
 /// Compressed frame of a message of the largest size: `entry` again and again.
@@ -165,7 +142,7 @@ async fn a_message_that_never_ends_frees_its_place_in_time_whatever_its_deadline
     let abuser = connect_with(&server, Some("abuser-secret")).await;
     let other = connect_with(&server, Some("other-secret")).await;
     let unfinished = frame(false, 100, b"x");
-    for (path, _) in methods() {
+    for path in methods::all().into_iter().map(|method| method.path) {
         // More than its share of the calls, and more than all.
         let calls = (0..65).map(|_| sent(&abuser, &path, &[FOREVER], &unfinished));
         let (statuses, ()) = tokio::join!(join_all(calls), assert_served(&other));
@@ -186,8 +163,12 @@ async fn the_smallest_entries_that_fill_a_request_take_little_memory() {
     let other = connect_with(&server, Some("other-secret")).await;
     assert_served(&other).await;
     let before = server.process.memory_bytes();
-    for (path, tags) in methods() {
-        for tag in tags {
+    for method in methods::all() {
+        let path = method.path;
+        // Without a repeated field: its first one, again and again.
+        let numbers = if method.repeated.is_empty() { vec![1] } else { method.repeated };
+        for number in numbers {
+            let tag = u8::try_from(number).expect("a small number");
             let request = filled_with(&[tag << 3 | 2, 0]);
             // A stream that is accepted stays open; its message is refused or decoded by then.
             let call = sent(&abuser, &path, &[("grpc-encoding", "gzip")], &request);
