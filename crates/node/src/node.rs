@@ -70,9 +70,6 @@ impl Node {
         watch_certificates(&config, &telemetry, Arc::clone(&clock), &shutdown);
         let health = Health::default();
         opened.report(&telemetry.of("portrait-node").meter, &health, &shutdown);
-        if let Some(problem) = opened.read_only() {
-            health.degraded("store", problem);
-        }
         let model_status = ModelStatus::new(&telemetry.of("portrait-node").meter, health.clone());
         let kept_bytes = config.profiles.models_kept.bytes();
         let (follower, model) =

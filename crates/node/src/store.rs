@@ -176,11 +176,12 @@ impl StoreConfig {
     /// # Errors
     /// If the configuration is invalid or the store cannot be opened, with a remedy.
     pub(crate) async fn open(&self, level: AckLevel) -> Result<OpenedStore> {
-        let dedup_window =
-            TimeDelta::from_millis(i64::try_from(self.dedup_window.as_millis()).unwrap_or(i64::MAX));
+        let dedup_window = self.dedup_window();
         let partitions = PartitionCount::new(self.partitions);
         let Some(directory) = self.directory() else {
-            return self.open_redis(level, partitions, dedup_window).await;
+            let (options, watching) = self.redis_options(level, partitions, dedup_window)?;
+            let store = Arc::new(RedisStore::open(options).await?);
+            return Ok(OpenedStore::Redis(OpenedRedis { store, _watching: watching }));
         };
         if level == AckLevel::Replica {
             let remedy = "write disk, or name a Redis with replicas in store.url";
@@ -227,12 +228,28 @@ impl StoreConfig {
         Ok(opened)
     }
 
-    async fn open_redis(
+    /// Opens a store on Redis for a look at it; none if there is none yet.
+    ///
+    /// # Errors
+    /// If the servers or their settings are unsuitable, or the store is another one.
+    pub(crate) async fn look_at_redis(&self, level: AckLevel) -> Result<Option<Arc<dyn Store>>> {
+        let (options, _watching) =
+            self.redis_options(level, PartitionCount::new(self.partitions), self.dedup_window())?;
+        let store = RedisStore::open_existing(options).await?;
+        Ok(store.map(|store| Arc::new(store) as Arc<dyn Store>))
+    }
+
+    fn dedup_window(&self) -> TimeDelta {
+        TimeDelta::from_millis(i64::try_from(self.dedup_window.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Returns the options of a store on Redis, and what watches its certificates.
+    fn redis_options(
         &self,
         level: AckLevel,
         partitions: Option<PartitionCount>,
         dedup_window: TimeDelta,
-    ) -> Result<OpenedStore> {
+    ) -> Result<(redis::RedisOptions, Option<DropGuard>)> {
         let target = RedisTarget::parse(&self.url)?;
         let defaults = redis::RedisOptions::new(target);
         let (watcher, tls) = self.watch_certificates()?.unzip();
@@ -252,8 +269,7 @@ impl StoreConfig {
             tokio::spawn(watcher.run(CERTIFICATES_RELOAD_INTERVAL, ended.clone()));
             ended.drop_guard()
         });
-        let store = Arc::new(RedisStore::open(options).await?);
-        Ok(OpenedStore::Redis(OpenedRedis { store, _watching: watching }))
+        Ok((options, watching))
     }
 
     /// Returns the id that the store must have, if one is configured.
@@ -275,12 +291,17 @@ impl OpenedStore {
         }
     }
 
-    /// Registers the counters of a store on Redis, and reports its problems in `health` until `end` is cancelled.
+    /// Registers the counters of a store on Redis, and reports the problems of any store in `health` until `end` is cancelled.
     pub(crate) fn report(&self, meter: &Meter, health: &Health, end: &CancellationToken) {
-        if let Self::Redis(opened) = self {
-            let store = opened.store.health();
-            report::register(meter, &store);
-            tokio::spawn(report::follow(store, health.clone(), end.clone()));
+        match self {
+            Self::Redis(opened) => {
+                let store = opened.store.health();
+                report::register(meter, &store);
+                tokio::spawn(report::follow(store, health.clone(), end.clone()));
+            }
+            Self::Embedded(store) => {
+                tokio::spawn(report::follow_space(Arc::clone(store), health.clone(), end.clone()));
+            }
         }
     }
 
@@ -291,14 +312,6 @@ impl OpenedStore {
             Self::Embedded(store) => store.broken().await,
             // Redis connections recover by themselves.
             Self::Redis(_) => std::future::pending().await,
-        }
-    }
-
-    /// Returns why an embedded store accepts no writes, if it was opened with too little disk space.
-    pub(crate) fn read_only(&self) -> Option<String> {
-        match self {
-            Self::Embedded(store) => store.read_only(),
-            Self::Redis(_) => None,
         }
     }
 

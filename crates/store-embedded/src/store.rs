@@ -7,6 +7,7 @@ use super::models::ModelState;
 use super::partition_cell::PartitionCell;
 use super::partition_state::{PartitionGenerations, PartitionState};
 use super::seen::{SeenMemory, SeenWindows};
+use super::source_ledger::SourceLedger;
 use super::tuning::{BACKGROUND_THREADS, JOURNALS_BYTES};
 use super::write_job::WriteJob;
 use super::writer::Writer;
@@ -183,6 +184,15 @@ impl Embedded {
         self.space.read_only()
     }
 
+    /// Returns why the store refuses events or all writes, if its disk is too full; measured now.
+    pub fn short_of_space(&self) -> Option<String> {
+        match self.space.clone().check() {
+            Err(Error::Full { detail }) => Some(detail),
+            // Whoever writes is told that the free space cannot be measured.
+            Ok(()) | Err(_) => None,
+        }
+    }
+
     /// Returns when a read-only store can be opened for writes; never for one that is.
     pub async fn has_room(&self) {
         while !self.space.has_room() {
@@ -286,7 +296,13 @@ fn load_cell(
             feed: Generations::begin(id(), feed_first),
         },
     };
-    Ok(PartitionCell::new(state, generations, SeenWindows::new(partition, window, seen), tail_bytes))
+    Ok(PartitionCell::new(
+        state,
+        generations,
+        SeenWindows::new(partition, window, seen),
+        SourceLedger::new(partition),
+        tail_bytes,
+    ))
 }
 
 fn stored<T: serde::de::DeserializeOwned>(keyspace: &fjall::Keyspace, key: &[u8]) -> Result<Option<T>> {

@@ -41,28 +41,28 @@ struct KnownPartition {
     is_lost: AtomicBool,
 }
 
-/// Opens the store of `keys`, or creates it unless an id is required.
+/// Opens the store of `keys`, or creates it if the request says so; none if there is none.
 ///
 /// # Errors
 /// `Incompatible` if the store has another id than the required one, is missing, or was created with other settings.
 pub(super) async fn open_layout(
     cluster: &ClusterClient,
     keys: &RedisKeys,
-    mut request: LayoutRequest,
+    request: &LayoutRequest,
     required: Option<StoreId>,
-) -> Result<Layout> {
-    request.creates = required.is_none();
-    let opened = layout::open(cluster, keys, &request).await?;
+) -> Result<Option<Layout>> {
+    let opened = layout::open(cluster, keys, request).await?;
     match (opened, required) {
+        (None, None) => Ok(None),
         (None, required) => Err(Error::Incompatible { detail: missing(keys, required) }),
         (Some(StoredLayout { layout, .. }), Some(required)) if layout.id != required => {
             Err(Error::Incompatible { detail: other_id(keys, layout.id, required) })
         }
         (Some(StoredLayout { layout, is_new: true }), _) => {
             tracing::info!(id = %layout.id, "store created: set store.id to its id, so that no process starts on another or empty store");
-            Ok(layout)
+            Ok(Some(layout))
         }
-        (Some(StoredLayout { layout, .. }), _) => Ok(layout),
+        (Some(StoredLayout { layout, .. }), _) => Ok(Some(layout)),
     }
 }
 

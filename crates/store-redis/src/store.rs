@@ -50,10 +50,21 @@ impl RedisStore {
     /// the store has another id than the required one, or was created with other settings; `Unavailable` if a server does not
     /// answer; `Full` if there is no memory for a new store.
     pub async fn open(options: RedisOptions) -> Result<Self> {
-        Self::open_on(options).await.map_err(as_refused)
+        let creates = options.id.is_none();
+        let opened = Self::open_on(options, creates).await.map_err(as_refused)?;
+        // What is created is there, unless another process removed it at once.
+        opened.ok_or(Error::Unavailable(None))
     }
 
-    async fn open_on(options: RedisOptions) -> Result<Self> {
+    /// Opens the store on the servers of the target; none if there is none, and no id is required.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_existing(options: RedisOptions) -> Result<Option<Self>> {
+        Self::open_on(options, false).await.map_err(as_refused)
+    }
+
+    async fn open_on(options: RedisOptions, creates: bool) -> Result<Option<Self>> {
         let keys = RedisKeys::new(&options.prefix)?;
         let health = Arc::new(StoreHealth::default());
         let dialer = Arc::new(dialer(&options, &health));
@@ -69,9 +80,11 @@ impl RedisStore {
             partitions: options.partitions,
             dedup_window: options.dedup_window,
             pseudonym_key: None,
-            creates: true,
+            creates,
         };
-        let layout = identity::open_layout(&cluster, &keys, request, options.id).await?;
+        let Some(layout) = identity::open_layout(&cluster, &keys, &request, options.id).await? else {
+            return Ok(None);
+        };
         rights::check(&cluster, &dialer, &keys, options.level).await?;
         let identity =
             StoreIdentity::new(Arc::clone(&cluster), keys.clone(), Arc::clone(&health), layout, options.id);
@@ -86,7 +99,7 @@ impl RedisStore {
             health: Arc::clone(&health),
             interval: options.ping_interval,
         };
-        Ok(Self {
+        Ok(Some(Self {
             layout,
             limits: options.limits,
             level: options.level,
@@ -100,7 +113,7 @@ impl RedisStore {
             rewrites: SingleFlight::default(),
             known_members: Mutex::default(),
             _running: run_tasks(listener, upkeep),
-        })
+        }))
     }
 
     /// Returns the counters and problems of the store.

@@ -186,8 +186,11 @@ async fn a_full_disk_refuses_events_and_still_serves_reads() {
     check_status(&status, Code::ResourceExhausted, ErrorReason::StoreFull, None);
     assert!(status.get_error_details().retry_info().is_some());
     assert!(census(connect(server.grpc_url()).await).await.is_empty());
+    let readiness = server.http_get("/readyz");
+    assert!(readiness.contains("200 OK") && readiness.contains("free some space"), "{readiness}");
     assert!(server.stop().success());
     let server = Server::start(data.path(), &[]);
+    assert!(!server.http_get("/readyz").contains("free some space"));
     let mut client = IngestServiceClient::new(connect(server.grpc_url()).await);
     assert_eq!(client.track(request).await.expect("the disk has space again").into_inner().accepted, 1);
 }

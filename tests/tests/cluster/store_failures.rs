@@ -160,6 +160,9 @@ fn doctor(store: &str, address: &str) -> (String, bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_reports_problems_with_remedies() {
     let mut redis = Redis::start(&DURABLE);
+    let (message, _) = doctor(&redis.url(), "http://127.0.0.1:9");
+    assert!(message.contains("no store under the prefix portrait yet"), "{message}");
+    assert_eq!(redis.command::<u64>("DBSIZE"), 0, "a look creates nothing");
     let settings = ["store.partitions=4", "feature.lease_ttl=500ms", "feature.lease_renewal=100ms"];
     let mut cluster = Cluster::start(&redis.url(), &settings);
     cluster.add("feature");

@@ -3,12 +3,16 @@
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 use portrait_runtime::health::Health;
+use portrait_store_embedded::Embedded;
 use portrait_store_redis::StoreHealth;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Component of the report in `/readyz`.
 const COMPONENT: &str = "store";
+/// Interval at which the free space of an embedded store is measured.
+const SPACE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Registers the counters of a store on Redis. They are read when the metrics are.
 pub(super) fn register(meter: &Meter, store: &Arc<StoreHealth>) {
@@ -41,6 +45,21 @@ pub(super) fn register(meter: &Meter, store: &Arc<StoreHealth>) {
         .with_unit("{loss}")
         .with_callback(move |observer| observer.observe(counted.losses(), &[]))
         .build();
+}
+
+/// Reports an embedded store that refuses events or all writes because its disk is too full, until `end` is cancelled. It is ready
+/// all the same: reads are answered.
+pub(super) async fn follow_space(store: Arc<Embedded>, health: Health, end: CancellationToken) {
+    let following = async {
+        loop {
+            match store.short_of_space() {
+                Some(problem) => health.degraded(COMPONENT, problem),
+                None => health.ready(COMPONENT),
+            }
+            tokio::time::sleep(SPACE_INTERVAL).await;
+        }
+    };
+    end.run_until_cancelled(following).await;
 }
 
 /// Reports the problems of the store until `end` is cancelled.

@@ -43,8 +43,13 @@ fn embedded(config: &Config, directory: &std::path::Path) -> Finding {
 }
 
 async fn redis(config: &Config) -> Finding {
-    match node::open_store(config).await {
-        Ok(store) => {
+    match node::look_at_redis(config).await {
+        Ok(None) => Finding::warning(
+            "store",
+            format!("on Redis, no store under the prefix {} yet", config.store.prefix),
+            "start `portrait serve`, which creates it, or correct store.url or store.prefix",
+        ),
+        Ok(Some(store)) => {
             let layout = store.layout();
             let workers = store.members(Timestamp::EPOCH).await.map_or(0, |workers| workers.len());
             let detail = format!(

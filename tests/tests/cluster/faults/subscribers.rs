@@ -75,7 +75,8 @@ fn query(trial: &Trial) -> &Server {
 async fn key_of_store(url: &str) -> PseudonymKey {
     let mut config = portrait_node::Config::default();
     config.store.url = url.to_owned();
-    portrait_node::open_store(&config).await.expect("the store of the servers").layout().pseudonym_key
+    let store = portrait_node::look_at_redis(&config).await.expect("the servers answer");
+    store.expect("the store of the servers").layout().pseudonym_key
 }
 
 /// Subscribes, reads nothing until the server closes the subscription, then drains the responses in flight.
