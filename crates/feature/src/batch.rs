@@ -42,7 +42,8 @@ impl LogEntry {
                     SeenId::of(&record.user_id, record_id)
                 }
             };
-            Some(SeenQuery { id, arrived_at: record.accepted_at })
+            let source_day = record.source.map(|source| source.on_day_of(record.occurred_at));
+            Some(SeenQuery { id, arrived_at: record.accepted_at, source_day })
         });
         Ok(Self { seq: logged.seq, record, seen, bytes: logged.value })
     }

@@ -138,6 +138,7 @@ impl<'a> BatchFold<'a> {
             }
             Ok(record) => {
                 self.seen.extend(entry.seen);
+                self.counted.sourced += u64::from(record.source.is_some());
                 match record.body {
                     Body::Erase(pseudonym) => self.erase(entry.seq, &record, pseudonym),
                     Body::Forget(pseudonym) => self.forget_edges(entry.seq, &record, pseudonym),

@@ -26,6 +26,7 @@ pub(crate) async fn list(store: &dyn WorkerStore, now: Timestamp) -> Result<Vec<
             dead_letters_total: meta.counters.dead_letters,
             late_total: meta.counters.late,
             blocked_total: meta.counters.blocked,
+            sourced_total: meta.counters.sourced,
             // A token without a member is that of a process that left or crashed: then the partition has no owner.
             owner: owner_name(&meta, &members),
             swept_model_version: ledger.swept().map_or(0, |(version, _)| version.get()),

@@ -6,6 +6,7 @@ use crate::catalogue::CatalogueCache;
 use crate::losses::LossReporter;
 use crate::metrics::Metrics;
 use crate::rate::RateLimit;
+use crate::source_limit::SourceLimit;
 use crate::validate::Validator;
 use portrait_profile::Timestamp;
 use portrait_runtime::SharedClock;
@@ -26,6 +27,8 @@ pub(crate) struct IngestContext {
     pub(crate) validator: Validator,
     /// Rate limit per user; none without a limit.
     pub(crate) rate: Option<RateLimit>,
+    /// Bound of the ledger of sources.
+    pub(crate) sources: SourceLimit,
     pub(crate) catalogue: CatalogueCache,
     /// Queues of all partitions into the log.
     pub(crate) log: Arc<LogAppender>,

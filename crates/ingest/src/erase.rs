@@ -86,7 +86,15 @@ fn records(
         };
         (
             partition,
-            Record { user_id, record_id: record_id.cloned(), occurred_at, accepted_at, body, trace: None },
+            Record {
+                user_id,
+                record_id: record_id.cloned(),
+                occurred_at,
+                accepted_at,
+                body,
+                trace: None,
+                source: None,
+            },
         )
     });
     records.collect()

@@ -66,6 +66,17 @@ pub enum Error {
         #[source]
         source: Arc<DecodeError>,
     },
+    /// Ledger of sources at `connect.ledger_bytes`.
+    #[error(
+        "the ids of sources take {bytes} bytes, {bytes_max} are allowed: raise connect.ledger_bytes, or send without `source`, and what \
+         is sent again after store.dedup_window counts twice"
+    )]
+    SourcesFull {
+        /// Size of the ledger in bytes.
+        bytes: u64,
+        /// Limit of the size.
+        bytes_max: u64,
+    },
     /// Exhausted `events_per_second` of the caller's token.
     #[error("the token's events_per_second are exhausted: send again later")]
     TokenRate {
@@ -89,6 +100,7 @@ impl Error {
             Self::Request(error) => error.reason,
             Self::QueueFull { .. } | Self::Lagging { .. } => ErrorReason::Overloaded,
             Self::TokenRate { .. } => ErrorReason::RateLimited,
+            Self::SourcesFull { .. } => ErrorReason::StoreFull,
             Self::ShuttingDown => ErrorReason::ShuttingDown,
         }
     }
@@ -105,6 +117,7 @@ impl Error {
             | Self::QueueFull { .. }
             | Self::Lagging { .. }
             | Self::TokenRate { .. }
+            | Self::SourcesFull { .. }
             | Self::ErasureLost { .. }
             | Self::Ledger { .. } => false,
         }
@@ -119,6 +132,7 @@ impl Error {
             Self::QueueFull { .. }
             | Self::Lagging { .. }
             | Self::TokenRate { .. }
+            | Self::SourcesFull { .. }
             | Self::PartiallyLogged { .. }
             | Self::ErasureLost { .. }
             | Self::ShuttingDown => self.to_string(),
@@ -152,6 +166,8 @@ impl From<Error> for Status {
                 failure.into_status()
             }
             Error::Request(error) => error.into(),
+            // No retry by itself makes room for ids that are kept for ever.
+            Error::SourcesFull { .. } => failure.field("source").into_status(),
             Error::ErasureLost { .. } => failure.field("receipt").into_status(),
             Error::TokenRate { retry_after } => failure.retry_after(retry_after).into_status(),
             Error::QueueFull { .. }

@@ -25,6 +25,7 @@ mod rate;
 mod redact;
 mod service;
 mod shop_time;
+mod source_limit;
 mod stream;
 mod strength;
 mod track;

@@ -8,6 +8,7 @@ use crate::grpc::Grpc;
 use crate::losses::LossReporter;
 use crate::metrics::Metrics;
 use crate::rate::RateLimit;
+use crate::source_limit::SourceLimit;
 use crate::trait_keys::{TraitKeyWatcher, TraitKeys};
 use crate::trait_policies::TraitPolicies;
 use crate::validate::Validator;
@@ -35,7 +36,7 @@ pub struct IngestService {
 }
 
 impl IngestService {
-    /// Builds the service; no task runs yet.
+    /// Builds the service; no task runs yet. `ledger_bytes` bounds the ids of sources in the store.
     ///
     /// # Errors
     /// Fails if the file of `ingest.trait_keys_file` cannot be read or is invalid.
@@ -45,6 +46,7 @@ impl IngestService {
         clock: SharedClock,
         instruments: Instruments,
         config: &ValidConfig,
+        ledger_bytes: u64,
     ) -> Result<Self, InvalidValue> {
         let (keys, watcher) = TraitKeys::follow(&config.trait_keys_file)?.unzip();
         let traits = TraitPolicies::new(config.trait_rules.clone(), keys, Arc::new(rand::random));
@@ -54,6 +56,7 @@ impl IngestService {
         let cache_ttl = config.catalogue_cache_ttl;
         let shared = IngestContext {
             validator: Validator::new(config, traits),
+            sources: SourceLimit::new(Arc::clone(&store), ledger_bytes),
             rate: RateLimit::new(config.user_events_per_second, config.user_burst),
             catalogue: CatalogueCache::new(Arc::clone(&store), config.level, cache_items, cache_ttl),
             store,

@@ -136,6 +136,7 @@ pub(crate) async fn enqueue<Item>(
     }
     log_rejected(kind, options.caller.as_deref(), &rejected);
     shared.losses.report(&losses);
+    shared.sources.check(&records).await?;
     // Before the records are encoded: a record must contain all that a profile needs, since nothing is looked up later.
     shared.catalogue.enrich(&mut records, now).await?;
     let mut groups = Vec::new();

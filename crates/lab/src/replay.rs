@@ -78,6 +78,7 @@ pub(crate) fn record(event: &Event) -> Result<Record> {
         // A log has no times of acceptance: an event counts as accepted when it occurred.
         accepted_at: occurred_at,
         trace: None,
+        source: None,
         body,
     })
 }

@@ -27,6 +27,7 @@ pub fn view(user: &str, number: usize, at: Timestamp) -> Record {
         occurred_at: at,
         accepted_at: at,
         trace: None,
+        source: None,
         body: Body::Event(Event {
             action: Action::View,
             utc_offset_minutes: 0,

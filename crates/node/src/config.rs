@@ -39,6 +39,17 @@ pub struct Config {
     pub model: portrait_model::Config,
     /// Settings of the query service.
     pub query: portrait_query::Config,
+    /// Settings of sources of events.
+    pub connect: ConnectConfig,
+}
+
+/// Section `[connect]`: settings of sources of events, such as imported files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConnectConfig {
+    /// Size of the ids of all rows that came from a source, 8 bytes each; they are kept for ever, so that a row counts once. Above it
+    /// rows of a source are refused. Larger: more rows, and more space in the store.
+    pub ledger_bytes: ByteSize,
 }
 
 /// Section `[profiles]`: settings of all services that read profiles.
@@ -88,7 +99,14 @@ impl Default for Config {
             feature: portrait_feature::Config::default(),
             model: portrait_model::Config::default(),
             query: portrait_query::Config::default(),
+            connect: ConnectConfig::default(),
         }
+    }
+}
+
+impl Default for ConnectConfig {
+    fn default() -> Self {
+        Self { ledger_bytes: ByteSize::mebibytes(1024) }
     }
 }
 
@@ -167,13 +185,13 @@ impl Config {
     }
 }
 
-/// Opens the store of a configuration as a node does.
+/// Opens the store on Redis of a configuration with the checks of a node, for a look at it; none if there is none yet.
 ///
 /// # Errors
 /// If the configuration is invalid or the store cannot be opened, with a remedy.
-pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>> {
+pub async fn look_at_redis(config: &Config) -> Result<Option<Arc<dyn Store>>> {
     let level = config.ingest.acknowledge.level(config.store.default_level());
-    Ok(config.store.open(level).await?.store())
+    config.store.look_at_redis(level).await
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ mod serve;
 mod store;
 
 pub use cluster::ClusterConfig;
-pub use config::{Config, NodeRole, ProfilesConfig, open_store};
+pub use config::{Config, ConnectConfig, NodeRole, ProfilesConfig, look_at_redis};
 pub use models::{ModelFollower, ModelStatus};
 pub use node::Node;
 pub use portrait_store_embedded::readable_by_others;

@@ -69,7 +69,8 @@ impl RoleServices {
                 .has(NodeRole::Ingest)
                 .then(|| {
                     let instruments = instruments("portrait-ingest");
-                    IngestService::build(store(), profile_clock, clock(), instruments, &ingest)
+                    let ledger_bytes = config.connect.ledger_bytes.bytes();
+                    IngestService::build(store(), profile_clock, clock(), instruments, &ingest, ledger_bytes)
                 })
                 .transpose()?,
             feature: role.has(NodeRole::Feature).then(|| {

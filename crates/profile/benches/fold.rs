@@ -39,6 +39,7 @@ fn record(number: u32) -> Record {
         accepted_at: at,
         body: Body::Event(event),
         trace: None,
+        source: None,
     }
 }
 

@@ -5,9 +5,9 @@ use serde::de::{DeserializeOwned, Error as _, SeqAccess};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// Version of an encoded [`crate::Record`]. 2: outcomes. 3: erasures. 4: the trace context, at the end. 5: the number of the line in
-/// its order and the strength of the shop, at the end.
+/// its order and the strength of the shop, at the end. 6: the source, at the end.
 pub(crate) const RECORD_VERSION: FormatVersion =
-    FormatVersion::first().followed_by(&[&[], &[], &[0], &[0, 0]]);
+    FormatVersion::first().followed_by(&[&[], &[], &[0], &[0, 0], &[0]]);
 /// Version of an encoded [`crate::Profile`]. 7: lines of orders, times of actions, and all actions on an item.
 // Not readable as an older version with appended fields: the behavior, in the middle, changed its encoding.
 const PROFILE_VERSION: FormatVersion = FormatVersion::only(7);

@@ -49,6 +49,7 @@ pub(crate) struct DecayedSum {
 ///     accepted_at: at,
 ///     body: Body::Event(event),
 ///     trace: None,
+///     source: None,
 /// });
 ///
 /// // Two hours are two half-lives of the fastest sum, and next to nothing for the slowest.

@@ -27,6 +27,7 @@ mod segment;
 mod seq;
 mod snapshots;
 mod social;
+mod source;
 mod store_failure;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -67,6 +68,7 @@ pub use segment::{ModelVersion, SegmentId, SegmentMembership};
 pub use seq::{FeedSeq, LogSeq};
 pub use snapshots::{LABEL_WINDOW, SnapshotKind, TrainingExample};
 pub use social::EDGES_MAX;
+pub use source::{SOURCE_NAME_MAX_BYTES, SourceDay, SourceId};
 pub use store_failure::StoreFailure;
 pub use time::{TimeDelta, Timestamp};
 pub use trace::TraceContext;

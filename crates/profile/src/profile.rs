@@ -84,6 +84,7 @@ const _: () = assert!(
 ///     accepted_at: at,
 ///     body: Body::Event(view),
 ///     trace: None,
+///     source: None,
 /// };
 ///
 /// // Records go in one at a time; nothing else changes what a profile says.

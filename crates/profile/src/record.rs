@@ -5,6 +5,7 @@ use crate::action::Action;
 use crate::codec::{self, DecodeError};
 use crate::id::{ItemId, OrderId, RecordId, UserId};
 use crate::pseudonym::Pseudonym;
+use crate::source::SourceId;
 use crate::time::Timestamp;
 use crate::trace::TraceContext;
 use serde::ser::SerializeTuple;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize, Serializer};
 ///     accepted_at: at,
 ///     body: Body::Traits(vec![TraitValue { name: "city".into(), value: "Graz".into() }]),
 ///     trace: None,
+///     source: None,
 /// };
 /// assert_eq!(Record::decode(&record.encode())?, record);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -42,6 +44,8 @@ pub struct Record {
     pub body: Body,
     /// Span that logged the record, if its call is sampled.
     pub trace: Option<TraceContext>,
+    /// Source that the record comes from, if its sender named one: within a source a record id counts once for ever.
+    pub source: Option<SourceId>,
 }
 
 /// Record as it is stored: later releases appended fields, which are not written if they and all after them are empty, so that
@@ -58,6 +62,7 @@ struct StoredRecord {
     order_line: u32,
     /// [`Event::strength`].
     strength: Option<f32>,
+    source: Option<SourceId>,
 }
 
 /// Content of a record, by kind.
@@ -215,10 +220,10 @@ impl Record {
     }
 
     /// Returns whether the fields of each later format version have values.
-    fn appended(&self) -> [bool; 2] {
+    fn appended(&self) -> [bool; 3] {
         let has_line =
             self.body.event().is_some_and(|event| event.order_line != 0 || event.strength.is_some());
-        [self.trace.is_some(), has_line]
+        [self.trace.is_some(), has_line, self.source.is_some()]
     }
 }
 
@@ -243,20 +248,26 @@ impl Serialize for Record {
     /// Writes the fields of [`StoredRecord`] without a copy of the body.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         const FIELDS: usize = 5;
-        let [has_trace, has_line] = self.appended();
-        let mut fields = serializer
-            .serialize_tuple(FIELDS + usize::from(has_trace || has_line) + 2 * usize::from(has_line))?;
+        let [has_trace, has_line, has_source] = self.appended();
+        // The fields of a version are written with those of every later one.
+        let (writes_trace, writes_line) = (has_trace || has_line || has_source, has_line || has_source);
+        let appended = usize::from(writes_trace) + 2 * usize::from(writes_line) + usize::from(has_source);
+        let mut fields = serializer.serialize_tuple(FIELDS + appended)?;
         fields.serialize_element(&self.user_id)?;
         fields.serialize_element(&self.record_id)?;
         fields.serialize_element(&self.occurred_at)?;
         fields.serialize_element(&self.accepted_at)?;
         fields.serialize_element(&self.body)?;
-        if has_trace || has_line {
+        if writes_trace {
             fields.serialize_element(&self.trace)?;
         }
-        if let Some(event) = self.body.event().filter(|_| has_line) {
-            fields.serialize_element(&event.order_line)?;
-            fields.serialize_element(&event.strength)?;
+        if writes_line {
+            let event = self.body.event();
+            fields.serialize_element(&event.map_or(0, |event| event.order_line))?;
+            fields.serialize_element(&event.and_then(|event| event.strength))?;
+        }
+        if has_source {
+            fields.serialize_element(&self.source)?;
         }
         fields.end()
     }
@@ -273,11 +284,12 @@ impl From<StoredRecord> for Record {
             trace,
             order_line,
             strength,
+            source,
         } = stored;
         if let Body::Event(event) = &mut body {
             event.order_line = order_line;
             event.strength = strength;
         }
-        Self { user_id, record_id, occurred_at, accepted_at, body, trace }
+        Self { user_id, record_id, occurred_at, accepted_at, body, trace, source }
     }
 }

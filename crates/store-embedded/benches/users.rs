@@ -176,6 +176,7 @@ fn seen_query(id: u64) -> SeenQuery {
     SeenQuery {
         id: SeenId::from_bits(id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 1),
         arrived_at: Timestamp::from_millis(1_767_225_600_000),
+        source_day: None,
     }
 }
 

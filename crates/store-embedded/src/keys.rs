@@ -3,7 +3,7 @@
 
 use super::tuning::Tuning;
 use fjall::{Database, Keyspace};
-use portrait_profile::{PartitionId, Pseudonym, TimeDelta, Timestamp};
+use portrait_profile::{PartitionId, Pseudonym, SourceDay};
 use portrait_store::{PartName, ProfileKey, SeenQuery};
 
 /// Keyspaces of a store, with the key and value of each.
@@ -22,6 +22,8 @@ pub(super) struct Keyspaces {
     pub(super) tombstones: Keyspace,
     /// Set of partition, window and id; the values are empty.
     pub(super) seen: Keyspace,
+    /// Map from partition, day of a source and number of the first id to a piece of its ids.
+    pub(super) sources: Keyspace,
     /// Map from partition and position to a dead letter.
     pub(super) dead: Keyspace,
     /// Map from item id to an item of the catalogue.
@@ -49,6 +51,7 @@ impl Keyspaces {
             profiles: open("profiles", Tuning::PROFILES)?,
             tombstones: open("tombstones", Tuning::SMALL)?,
             seen: open("seen", Tuning::SEEN)?,
+            sources: open("sources", Tuning::STREAM)?,
             dead: open("dead", Tuning::STREAM)?,
             items: open("items", Tuning::ITEMS)?,
             models: open("models", Tuning::SMALL)?,
@@ -58,7 +61,7 @@ impl Keyspaces {
     }
 
     /// Returns every keyspace, for the rewrite of files.
-    pub(super) fn all(&self) -> [&Keyspace; 12] {
+    pub(super) fn all(&self) -> [&Keyspace; 13] {
         // Taken apart by name, so that a new keyspace cannot be left out of a rewrite.
         let Self {
             meta,
@@ -68,13 +71,28 @@ impl Keyspaces {
             profiles,
             tombstones,
             seen,
+            sources,
             dead,
             items,
             models,
             parts,
             filler,
         } = self;
-        [meta, generations, log, feed, profiles, tombstones, seen, dead, items, models, parts, filler]
+        [
+            meta,
+            generations,
+            log,
+            feed,
+            profiles,
+            tombstones,
+            seen,
+            sources,
+            dead,
+            items,
+            models,
+            parts,
+            filler,
+        ]
     }
 }
 
@@ -120,12 +138,6 @@ pub(super) fn tombstone(partition: PartitionId, pseudonym: Pseudonym) -> Vec<u8>
     [&partition.get().to_be_bytes()[..], pseudonym.bytes()].concat()
 }
 
-/// Returns the number of the de-duplication window at a time.
-pub(super) fn window(at: Timestamp, length: TimeDelta) -> u32 {
-    // Times before 1970 fall into window 0: a wrong clock must not make the number negative.
-    u32::try_from((at.millis() / length.millis().max(1)).max(0)).unwrap_or(u32::MAX)
-}
-
 /// Returns the key of a remembered id.
 pub(super) fn seen(partition: PartitionId, window: u32, query: &SeenQuery) -> [u8; 14] {
     let mut key = [0; 14];
@@ -140,6 +152,27 @@ pub(super) fn seen_window(partition: PartitionId, window: u32) -> [u8; 6] {
     key[..2].copy_from_slice(&partition.get().to_be_bytes());
     key[2..].copy_from_slice(&window.to_be_bytes());
     key
+}
+
+/// Returns the prefix of the keys of the ids of a source on one day.
+pub(super) fn source_day(partition: PartitionId, day: SourceDay) -> [u8; 14] {
+    let mut key = [0; 14];
+    key[..2].copy_from_slice(&partition.get().to_be_bytes());
+    key[2..].copy_from_slice(&day.to_bytes());
+    key
+}
+
+/// Returns the key of a piece of these ids, by the number of its first one.
+pub(super) fn source_piece(partition: PartitionId, day: SourceDay, first: u32) -> [u8; 18] {
+    let mut key = [0; 18];
+    key[..14].copy_from_slice(&source_day(partition, day));
+    key[14..].copy_from_slice(&first.to_be_bytes());
+    key
+}
+
+/// Returns the number of the first id in a key made by [`source_piece`].
+pub(super) fn first_of_piece(key: &[u8]) -> Option<u32> {
+    key.get(14..18)?.try_into().ok().map(u32::from_be_bytes)
 }
 
 /// Returns window and id of a key made by [`seen`].

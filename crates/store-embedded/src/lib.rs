@@ -14,6 +14,7 @@ mod recent_blocks;
 mod rewrite;
 mod roles;
 mod seen;
+mod source_ledger;
 mod store;
 mod tuning;
 mod write_batch;

@@ -3,6 +3,7 @@
 use super::partition_state::{PartitionGenerations, PartitionState};
 use super::recent_blocks::RecentBlocks;
 use super::seen::SeenWindows;
+use super::source_ledger::{LedgerAddition, SourceLedger};
 use portrait_store::backend::block::Block;
 use portrait_store::{PartitionMeta, SeenQuery};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ pub(super) struct PartitionCell {
     log: Mutex<RecentBlocks>,
     feed: Mutex<RecentBlocks>,
     seen: Mutex<SeenWindows>,
+    sources: Mutex<SourceLedger>,
 }
 
 /// Blocks and ids that a batch of the writer adds to a cell.
@@ -28,6 +30,8 @@ pub(super) struct Additions {
     pub(super) feed: Vec<Block>,
     /// Ids added to the de-duplication windows.
     pub(super) seen: Vec<SeenQuery>,
+    /// Ids added to the ledger of sources.
+    pub(super) sources: Vec<LedgerAddition>,
 }
 
 impl PartitionCell {
@@ -36,6 +40,7 @@ impl PartitionCell {
         state: PartitionState,
         generations: PartitionGenerations,
         seen: SeenWindows,
+        sources: SourceLedger,
         tail_bytes: usize,
     ) -> Self {
         Self {
@@ -44,6 +49,7 @@ impl PartitionCell {
             log: Mutex::new(RecentBlocks::new(tail_bytes)),
             feed: Mutex::new(RecentBlocks::new(tail_bytes)),
             seen: Mutex::new(seen),
+            sources: Mutex::new(sources),
         }
     }
 
@@ -57,6 +63,7 @@ impl PartitionCell {
         additions.feed.into_iter().for_each(|block| feed.push(block));
         drop(feed);
         self.seen().committed(&additions.seen);
+        self.sources().committed(additions.sources);
         self.state.send_replace(state);
     }
 
@@ -73,6 +80,11 @@ impl PartitionCell {
     /// Returns the remembered ids of the partition.
     pub(super) fn seen(&self) -> MutexGuard<'_, SeenWindows> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the ledger of sources of the partition.
+    pub(super) fn sources(&self) -> MutexGuard<'_, SourceLedger> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the published state in the form of the contract.

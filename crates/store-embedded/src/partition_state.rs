@@ -29,7 +29,7 @@ pub(super) struct PartitionState {
     pub(super) feed_trimmed: FeedSeq,
     /// Newest committed event time.
     pub(super) clock: Timestamp,
-    /// Totals of the commits, `blocked` excepted.
+    /// Totals of the commits, `blocked` and `sourced` excepted.
     pub(super) counters: Counters,
     /// Number of retained dead letters.
     pub(super) dead_letters: u64,
@@ -39,11 +39,13 @@ pub(super) struct PartitionState {
     pub(super) blocked: u64,
     /// Size of the log. At the end, because earlier releases of format 3 do not write it.
     pub(super) log_size: LogSize,
+    /// Number of records of sources. At the end, because earlier releases of format 3 do not write it.
+    pub(super) sourced: u64,
 }
 
-/// Encoded zeros of `blocked` and of the three numbers of `log_size`, which bytes of earlier releases lack. Decoding ignores
-/// surplus bytes, and so does an earlier release that reads `log_size`.
-const ABSENT: [u8; 4] = [0; 4];
+/// Encoded zeros of `blocked`, of the three numbers of `log_size` and of `sourced`, which bytes of earlier releases lack. Decoding
+/// ignores surplus bytes, and so does an earlier release that reads fewer.
+const ABSENT: [u8; 5] = [0; 5];
 
 /// Generations of a partition, fixed while the store is open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,6 +94,7 @@ impl PartitionState {
         self.counters.dead_letters += commit.counted.dead_letters;
         self.counters.late += commit.counted.late;
         self.blocked += commit.counted.blocked;
+        self.sourced += commit.counted.sourced;
         self.dead_letters += commit.dead_letters.len() as u64;
         if let Some(note) = &commit.note {
             self.note.clone_from(note);
@@ -113,7 +116,7 @@ impl PartitionState {
             feed_first: self.feed_trimmed.next(),
             feed_generations: generations.feed.clone(),
             clock: self.clock,
-            counters: Counters { blocked: self.blocked, ..self.counters },
+            counters: Counters { blocked: self.blocked, sourced: self.sourced, ..self.counters },
             note: self.note.clone(),
         }
     }
@@ -125,14 +128,18 @@ mod tests {
 
     #[test]
     fn states_of_earlier_releases_are_read_and_earlier_releases_read_this_one() {
-        let mut state = PartitionState { blocked: 7, ..PartitionState::default() };
+        let mut state = PartitionState { blocked: 7, sourced: 9, ..PartitionState::default() };
         state.append(3, 500);
         let bytes = postcard::to_stdvec(&state).expect("memory");
         assert_eq!(PartitionState::read(&bytes).expect("this release"), state);
+        let (earlier, sourced) = bytes.split_at(bytes.len() - 1);
+        assert_eq!(sourced, [9]);
+        let without_sourced = PartitionState { sourced: 0, ..state };
+        assert_eq!(PartitionState::read(earlier).expect("without the sourced"), without_sourced);
         // One byte each for the bytes' first position and end, two for 500.
-        let (earlier, size) = bytes.split_at(bytes.len() - 4);
+        let (earlier, size) = earlier.split_at(earlier.len() - 4);
         assert_eq!(size, [0xF4, 0x03, 0, 3]);
-        let without_size = PartitionState { log_size: LogSize::default(), ..state.clone() };
+        let without_size = PartitionState { log_size: LogSize::default(), ..without_sourced };
         assert_eq!(PartitionState::read(earlier).expect("without the size"), without_size);
         assert_eq!(without_size.log_bytes(), 0, "unknown until the next append");
         let (format_2, blocked) = earlier.split_at(earlier.len() - 1);

@@ -9,6 +9,7 @@ use fjall::Keyspace;
 use portrait_profile::{PartitionId, Pseudonym, Timestamp};
 use portrait_store::backend::block::{self, Block, ReadLimit, take};
 use portrait_store::backend::dead;
+use portrait_store::backend::seen_sets::window_of;
 use portrait_store::backend::stream::StreamKind;
 use portrait_store::{
     DeadLetter, Error, ItemPage, LogSeq, ProfileKey, ProfilePage, Result, ScanCursor, TombstonePage, Trim,
@@ -140,7 +141,7 @@ impl Embedded {
             // Dead letters go with their records, also those of records that an earlier trim removed.
             let dead = old_letters(&keyspaces.dead, partition, state.log_trimmed.get().max(log.through()))?;
             // A query at `now` reads its window and the one before.
-            let oldest_read = keys::window(what.now, window_length).saturating_sub(1);
+            let oldest_read = window_of(what.now, window_length).saturating_sub(1);
             let seen = old_ids(&keyspaces, partition, oldest_read)?;
             let more = log.more || feed.more || dead.len() == TRIM_SEEN || seen.len() == TRIM_SEEN;
             Ok(TrimPlan { log, feed, dead, seen, more })

@@ -7,6 +7,7 @@ use fjall::Keyspace;
 use portrait_profile::{PartitionId, TimeDelta};
 use portrait_store::SeenQuery;
 use portrait_store::backend::id_set::IdSet;
+use portrait_store::backend::seen_sets::window_of;
 use std::collections::BTreeMap;
 
 /// Number of cached windows: the current one, the one before, and one that begins. With two, a record of the old window among those
@@ -46,7 +47,7 @@ impl SeenWindows {
 
     /// Returns whether an id is remembered in the query's window or the one before.
     pub(super) fn has(&mut self, keyspace: &Keyspace, query: &SeenQuery) -> fjall::Result<bool> {
-        let window = keys::window(query.arrived_at, self.window_length);
+        let window = window_of(query.arrived_at, self.window_length);
         if self.window_has(keyspace, window, query)? {
             return Ok(true);
         }
@@ -59,7 +60,7 @@ impl SeenWindows {
     /// Adds committed ids to the cached windows.
     pub(super) fn committed(&mut self, queries: &[SeenQuery]) {
         for query in queries {
-            let number = keys::window(query.arrived_at, self.window_length);
+            let number = window_of(query.arrived_at, self.window_length);
             // A window that is not cached is read from disk by the first query.
             let Some(window) = self.windows.get_mut(&number) else { continue };
             window.insert(query.id.get(), self.memory);

@@ -3,6 +3,7 @@
 use super::models::ModelState;
 use super::partition_cell::Additions;
 use super::partition_state::PartitionState;
+use super::source_ledger::LedgerEnds;
 use bytes::Bytes;
 use fjall::{Database, OwnedWriteBatch};
 use portrait_profile::PartitionId;
@@ -23,6 +24,7 @@ pub(super) struct WriteBatch {
     pub(super) disk: bool,
     pub(super) changed: BTreeMap<PartitionId, (PartitionState, Additions)>,
     pub(super) committed: Vec<PartitionId>,
+    pub(super) ledger_ends: LedgerEnds,
     pub(super) items: HashMap<Bytes, Bytes>,
     pub(super) models: Option<ModelState>,
     pub(super) parts: BTreeMap<PartName, Option<Bytes>>,
@@ -38,6 +40,7 @@ impl WriteBatch {
             disk: false,
             changed: BTreeMap::new(),
             committed: Vec::new(),
+            ledger_ends: LedgerEnds::default(),
             items: HashMap::new(),
             models: None,
             parts: BTreeMap::new(),

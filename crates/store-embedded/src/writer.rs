@@ -14,6 +14,7 @@ use fjall::{Database, PersistMode};
 use portrait_profile::PartitionId;
 use portrait_store::backend::block::{self, Block};
 use portrait_store::backend::dead;
+use portrait_store::backend::seen_sets::window_of;
 use portrait_store::{
     AckLevel, Appended, Commit, Committed, Error, FeedSeq, Layout, LogSeq, Position, Result,
 };
@@ -166,9 +167,12 @@ impl Writer {
         // Cloned, since the state borrows the writer while the batch is filled.
         let keyspaces = Arc::clone(&self.keyspaces);
         let window_length = self.layout.dedup_window;
-        let state = self.state(batch, partition);
         // Nothing is added to the batch before this check, since a batch cannot undo a job.
-        state.check(partition, &commit)?;
+        self.state(batch, partition).check(partition, &commit)?;
+        commit.seen.sort_unstable_by_key(|query| (window_of(query.arrived_at, window_length), query.id));
+        let (pieces, additions) =
+            batch.ledger_ends.add(&keyspaces.sources, partition, &commit.seen).map_err(Error::unavailable)?;
+        let state = self.state(batch, partition);
         let first_change = state.feed_end.next();
         state.count(&commit);
         let commit_no = state.commit_no;
@@ -178,7 +182,6 @@ impl Writer {
         // In the order of keys each insertion finds the memory of the one before in the processor's cache: the writer, which is one
         // thread for all partitions, took 3.2 instead of 4.2 us an event with 2 million users (`benches/users.rs`).
         commit.profiles.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        commit.seen.sort_unstable_by_key(|query| (keys::window(query.arrived_at, window_length), query.id));
         for (key, value) in commit.profiles {
             let key = keys::profile(partition, &key);
             batch.bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
@@ -196,9 +199,14 @@ impl Writer {
         }
         for query in &commit.seen {
             // The window follows from the record's arrival, so a repeated commit writes the same key.
-            let window = keys::window(query.arrived_at, window_length);
+            let window = window_of(query.arrived_at, window_length);
             batch.writes.insert(&keyspaces.seen, keys::seen(partition, window, query), []);
         }
+        for (key, piece) in pieces {
+            batch.bytes += piece.len();
+            batch.writes.insert(&keyspaces.sources, key, piece);
+        }
+        batch.additions(partition).sources.extend(additions);
         if !commit.changes.is_empty() {
             let block = block::encode(commit.at, &commit.changes);
             batch.bytes += block.len();

@@ -45,7 +45,7 @@ async fn data_survives_a_reopen_and_generations_are_new() {
         .token()
         .expect("free");
     let key = ProfileKey(Bytes::from_static(b"u"));
-    let seen = SeenQuery { id: portrait_profile::SeenId::from_bits(3), arrived_at: NOW };
+    let seen = SeenQuery { id: portrait_profile::SeenId::from_bits(3), arrived_at: NOW, source_day: None };
     let before = store.meta(partition).await.expect("there");
     let commit = Commit {
         token,
@@ -283,6 +283,7 @@ async fn ids_are_remembered_in_windows_too_large_to_cache_and_after_a_reopen() {
     let query = |number: u64, at| SeenQuery {
         id: portrait_profile::SeenId::from_bits(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 1),
         arrived_at: at,
+        source_day: None,
     };
     let known: Vec<SeenQuery> = (0..4000).map(|number| query(number, NOW)).collect();
     let next_window: Vec<SeenQuery> =

@@ -12,6 +12,7 @@ use super::seen_cache::additions;
 use super::store::RedisStore;
 use bytes::Bytes;
 use portrait_profile::PartitionId;
+use portrait_store::backend::seen_sets::SeenSet;
 use portrait_store::backend::{block, dead};
 use portrait_store::{Commit, CommitNo, Committed, Error, FeedSeq, Result};
 use std::collections::BTreeMap;
@@ -33,8 +34,8 @@ impl RedisStore {
                 let committed =
                     Committed { commit_no: expected.next(), feed_end: FeedSeq::new(reply.number()?) };
                 let mut cache = self.seen_cache(partition).lock().await;
-                for (window, ids) in &additions {
-                    cache.added(*window, ids, reply.number()?);
+                for (set, ids) in &additions {
+                    cache.added(*set, ids, reply.number()?);
                 }
                 Ok(committed)
             }
@@ -57,7 +58,7 @@ impl RedisStore {
         &self,
         tagged: &TaggedKeys,
         commit: Commit,
-        additions: &BTreeMap<u32, Vec<u8>>,
+        additions: &BTreeMap<SeenSet, Vec<u8>>,
     ) -> ScriptCall {
         let keys = commit_keys(tagged, additions);
         let (written, deleted): (Vec<_>, Vec<_>) =
@@ -82,6 +83,7 @@ impl RedisStore {
             more_dead: number(counted.dead_letters),
             more_late: number(counted.late),
             more_blocked: number(counted.blocked),
+            more_sourced: number(counted.sourced),
             change_count: number(commit.changes.len()),
             change_block: changes,
             letters_kept: number(self.limits.dead_letters),
@@ -109,19 +111,23 @@ impl RedisStore {
             call.push(letter.seq.to_string());
             call.push(dead::encode(letter));
         }
-        for (window, ids) in additions {
-            call.push(window.to_string());
+        for (set, ids) in additions {
+            // Windows are listed by their number, for trims; ledgers are never trimmed.
+            call.push(match set {
+                SeenSet::Window(number) => number.to_string(),
+                SeenSet::Ledger(_) => String::new(),
+            });
             call.push(ids.clone());
         }
         call
     }
 }
 
-/// Returns the keys of a commit. Those of the windows come last, since their number varies.
-fn commit_keys(tagged: &TaggedKeys, additions: &BTreeMap<u32, Vec<u8>>) -> Vec<Bytes> {
+/// Returns the keys of a commit. Those of the sets of ids come last, since their number varies.
+fn commit_keys(tagged: &TaggedKeys, additions: &BTreeMap<SeenSet, Vec<u8>>) -> Vec<Bytes> {
     let fixed = ["meta", "profiles", "changes", "dead", "windows", "tombstones"];
-    let windows = additions.keys().map(|window| tagged.seen(*window));
-    fixed.iter().map(|name| tagged.key(name)).chain(windows).collect()
+    let sets = additions.keys().map(|set| tagged.seen(*set));
+    fixed.iter().map(|name| tagged.key(name)).chain(sets).collect()
 }
 
 /// Returns a number in the form that the script parses.

@@ -41,6 +41,7 @@ arguments!(
         more_dead,
         more_late,
         more_blocked,
+        more_sourced,
         change_count,
         /// Block of the changes; empty without changes.
         change_block,

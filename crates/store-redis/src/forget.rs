@@ -5,9 +5,9 @@ use super::cluster::WriteConcern;
 use super::dialer::Request;
 use super::reply::{self, ReplyFields};
 use super::scripts::{self, ScriptCall};
-use super::seen_cache::window_of;
 use super::store::RedisStore;
 use portrait_profile::{PartitionId, Timestamp};
+use portrait_store::backend::seen_sets::{SeenSet, window_of};
 use portrait_store::{Result, Trim, Trimmed};
 
 /// Largest number of steps of one call; the next call continues.
@@ -42,7 +42,7 @@ impl RedisStore {
         let tagged = self.keys.partition(partition);
         let mut keys: Vec<_> =
             ["meta", "log", "changes", "windows", "dead"].iter().map(|name| tagged.key(name)).collect();
-        keys.extend(windows.iter().map(|window| tagged.seen(*window)));
+        keys.extend(windows.iter().map(|window| tagged.seen(SeenSet::Window(*window))));
         let mut call = ScriptCall::new(&scripts::TRIM, keys)
             .number(what.log_before.millis())
             .number(what.feed_before.millis())

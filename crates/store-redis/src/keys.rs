@@ -19,7 +19,8 @@
 //! ```
 
 use bytes::Bytes;
-use portrait_profile::PartitionId;
+use portrait_profile::{PartitionId, SourceDay};
+use portrait_store::backend::seen_sets::SeenSet;
 use portrait_store::{Error, PartName, Result};
 use xxhash_rust::xxh64::xxh64;
 
@@ -136,9 +137,14 @@ impl TaggedKeys {
         self.key("bell")
     }
 
-    /// Returns the key of a window's ids.
-    pub(super) fn seen(&self, window: u32) -> Bytes {
-        Bytes::from(format!("{}:seen:{window}", self.tag))
+    /// Returns the key of a set of remembered ids.
+    pub(super) fn seen(&self, set: SeenSet) -> Bytes {
+        Bytes::from(match set {
+            SeenSet::Window(number) => format!("{}:seen:{number}", self.tag),
+            SeenSet::Ledger(SourceDay { source, day }) => {
+                format!("{}:source:{:016x}:{day}", self.tag, source.get())
+            }
+        })
     }
 
     /// Returns the key of a model part's chunks.
@@ -150,7 +156,7 @@ impl TaggedKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portrait_profile::PartitionCount;
+    use portrait_profile::{PartitionCount, SourceId};
 
     #[test]
     fn slots_are_those_of_redis() {
@@ -166,7 +172,10 @@ mod tests {
         let tagged = keys.partition(partition);
         assert_eq!(tagged.key("meta"), "{portrait:7}:meta");
         assert_eq!(tagged.slot, Slot::of("portrait:7"));
-        assert_eq!(tagged.seen(20_000), "{portrait:7}:seen:20000");
+        assert_eq!(tagged.seen(SeenSet::Window(20_000)), "{portrait:7}:seen:20000");
+        let source = SourceId::parse("orders").expect("a name");
+        let day = SeenSet::Ledger(SourceDay { source, day: 19_000 });
+        assert_eq!(tagged.seen(day), format!("{{portrait:7}}:source:{:016x}:19000", source.get()));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// Fields of the hash in the order in which they are read. The names are stored and stay as they are; `home` holds the incarnation
 /// of the server that wrote last.
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 21] = [
     "home",
     "generations",
     "token",
@@ -38,6 +38,7 @@ const FIELDS: [&str; 20] = [
     "c_dead",
     "c_late",
     "c_blocked",
+    "c_sourced",
     "note",
     "holder",
 ];
@@ -231,6 +232,7 @@ fn read_state(state: &mut ReplyFields) -> Result<PartitionMeta, UnexpectedReply>
             dead_letters: state.number()?,
             late: state.number()?,
             blocked: state.number()?,
+            sourced: state.number()?,
         },
         note: state.bytes()?.unwrap_or_default(),
     };

@@ -80,6 +80,8 @@ macro_rules! conformance_checks {
             trims::records_that_are_not_applied_are_not_trimmed;
             trims::numbering_goes_on_after_everything_is_trimmed;
             trims::expired_windows_are_dropped;
+            trims::ids_of_a_source_are_found_on_their_day_for_ever;
+            trims::many_ids_of_a_source_are_each_found_once_committed;
             trims::a_dead_letter_is_trimmed_with_its_record;
             trims::a_log_above_its_bytes_is_trimmed_to_them_by_whole_blocks;
             trims::records_that_are_not_applied_stay_above_the_bytes_of_a_log;

@@ -66,6 +66,7 @@ impl Client {
 
     async fn befriend(&self, user_id: &str, other: &str, event_id: &str, at: SystemTime) -> Vec<u8> {
         let relation = Relation {
+            source: String::new(),
             event_id: event_id.to_owned(),
             user_id: user_id.to_owned(),
             other_user_id: other.to_owned(),

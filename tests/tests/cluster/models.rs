@@ -72,6 +72,7 @@ fn events_of(day: i64) -> Vec<Event> {
 fn outcomes_of(day: i64) -> Vec<Outcome> {
     let orders = events_of(day).into_iter().filter(|event| event.action() == Action::Purchase);
     let outcome = |event: Event| Outcome {
+        source: String::new(),
         event_id: format!("outcome-{}", event.event_id),
         user_id: event.user_id,
         target: ScoreTarget::Risk.into(),

@@ -1,8 +1,9 @@
 //! Every record counts once in spite of lost commit results, and undecodable records become dead letters.
 
+use super::erasures::DAY;
 use super::fixture::{FeatureFixture, view};
 use bytes::Bytes;
-use portrait_profile::{Record, TraceContext};
+use portrait_profile::{Record, SourceId, TimeDelta, TraceContext};
 use portrait_store::{LogSeq, OwnerStore};
 
 /// Views of `users` users, every tenth of them sent twice.
@@ -73,8 +74,8 @@ async fn a_record_of_a_later_release_stalls_the_partition_and_is_no_dead_letter(
     let known = Record { trace: Some(TraceContext([7; 24])), ..view("u1", Some("sampled")) };
     let last = fixture.append(partition, Bytes::from(known.encode())).await;
     let mut newer = known.encode();
-    // Two versions later: the next one appended fields that this record does not need.
-    newer[0] += 2;
+    // The releases that added the line, the source, and one that does not exist yet.
+    newer[0] += 3;
     fixture.append(partition, Bytes::from(newer)).await;
     fixture.log(&[("u1".to_owned(), "after it".to_owned())]).await;
     fixture
@@ -86,6 +87,24 @@ async fn a_record_of_a_later_release_stalls_the_partition_and_is_no_dead_letter(
     let meta = fixture.meta(partition).await;
     assert_eq!((meta.applied_through, meta.counters.applied, meta.counters.dead_letters), (last, 1, 0));
     assert_eq!(fixture.changes().await[0].trace, known.trace, "the change carries the trace context");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_a_source_counts_once_for_ever() {
+    let fixture = FeatureFixture::start(1).await;
+    let source = SourceId::parse("orders").ok();
+    let sourced = |id| Record { source, ..view("u1", Some(id)) };
+    fixture.apply(sourced("a")).await;
+    fixture.apply(view("u1", Some("b"))).await;
+    fixture.clock.advance(30 * DAY);
+    for record in [sourced("a"), sourced("b"), view("u1", Some("b")), sourced("b"), sourced("c")] {
+        let accepted_at = record.accepted_at.plus(TimeDelta::from_days(30));
+        fixture.apply(Record { accepted_at, ..record }).await;
+    }
+    // The source's `a` and its second `b` are known; the plain `b`s are a month apart, and the source's is one of them.
+    let partition = fixture.partitions().next().expect("a partition");
+    let counters = fixture.meta(partition).await.counters;
+    assert_eq!((counters.applied, counters.duplicates, counters.sourced), (4, 3, 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]

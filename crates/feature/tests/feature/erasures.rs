@@ -8,7 +8,7 @@ use bytes::Bytes;
 use portrait_learning::testing::{FEW_USERS, by_views};
 use portrait_profile::{
     Body, ModelVersion, PartitionId, PartitionLedger, ProfileChange, Record, RecordId, Relation,
-    RelationKind, Timestamp,
+    RelationKind, SourceId, Timestamp,
 };
 use portrait_store::{Counters, LogSeq, LogStore, OwnerStore, StoreInfo, TombstoneStore};
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ fn edge(from: &str, to: &str, id: &str, millis: i64) -> Record {
 
 impl FeatureFixture {
     /// Logs a record and waits until it is applied.
-    async fn apply(&self, record: Record) {
+    pub(super) async fn apply(&self, record: Record) {
         self.append(self.partition(record.user_id.as_str()), Bytes::from(record.encode())).await;
         self.settled().await;
     }
@@ -77,7 +77,15 @@ impl FeatureFixture {
             (pseudonym.as_user_id(), Body::Forget(pseudonym))
         };
         let (occurred_at, accepted_at) = (at(millis), at(millis));
-        Record { user_id: name, record_id: record_id(id), occurred_at, accepted_at, body, trace: None }
+        Record {
+            user_id: name,
+            record_id: record_id(id),
+            occurred_at,
+            accepted_at,
+            body,
+            trace: None,
+            source: None,
+        }
     }
 
     /// Returns whether a partition has a tombstone of the user.
@@ -336,6 +344,29 @@ async fn after_the_trim_nothing_is_left_and_versions_continue() {
         .await;
     fixture.apply(view_at("lena", "after", NEW_YEAR + 9 * DAY)).await;
     assert_eq!(fixture.profile("lena").await.expect("a new one").version().get(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tombstones_stay_where_rows_of_a_source_may_come_again() {
+    let fixture = FeatureFixture::start(1).await;
+    let source = SourceId::parse("orders").ok();
+    let row = |id: &str| Record { source, ..view_at("lena", id, NEW_YEAR) };
+    fixture.apply(row("1")).await;
+    let positions = fixture.erase_between("lena", "", ERASED, Vec::new(), Vec::new()).await;
+    fixture.settled().await;
+    fixture.swept(&positions).await;
+    fixture.clock.advance(7 * DAY + HOUR);
+    fixture.cleared(&positions).await;
+    // Years after the retention, and many trims.
+    let mut now = NEW_YEAR + 7 * DAY + HOUR;
+    for _ in 0..10 {
+        fixture.clock.advance(365 * DAY);
+        now += 365 * DAY;
+        let accepted_at = Timestamp::from_millis(now);
+        fixture.apply(Record { accepted_at, ..row("1") }).await;
+        fixture.apply(Record { accepted_at, ..row("2") }).await;
+    }
+    assert!(fixture.profile("lena").await.is_none(), "an import years later brings nobody back");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -270,6 +270,7 @@ pub(super) fn view(user: &str, record_id: Option<&str>) -> Record {
         occurred_at: at,
         accepted_at: at,
         trace: None,
+        source: None,
         body: Body::Event(Event {
             action: Action::View,
             utc_offset_minutes: 0,

@@ -21,6 +21,7 @@ impl Validator {
     ) -> Result<Record, ValidationError> {
         let user_id = self.ids.user_id("user_id", &event.user_id)?;
         let record_id = self.ids.record_id(&event.event_id)?;
+        let source = self.ids.source(&event.source, record_id.as_ref())?;
         let action = self.action(event.action, &event.custom_action)?;
         let strength = self.strengths.of(&action);
         let occurred_at = self.occurred_at(event.occurred_at.as_ref(), now)?;
@@ -44,7 +45,7 @@ impl Validator {
                 losses,
             ),
         });
-        Ok(Record { user_id, record_id, occurred_at, accepted_at: now, body, trace: None })
+        Ok(Record { user_id, record_id, occurred_at, accepted_at: now, body, trace: None, source })
     }
 
     fn action(&self, number: i32, custom: &str) -> Result<Action, ValidationError> {

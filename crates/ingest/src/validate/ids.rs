@@ -1,8 +1,9 @@
 //! Ids of new records, by the rules of the shop. Ids of reads and erasures are parsed more leniently, since they name what earlier
 //! releases stored.
 
-use portrait_profile::{ItemId, OrderId, RecordId, TextError, UserId};
+use portrait_profile::{ItemId, OrderId, RecordId, SourceId, TextError, UserId};
 use portrait_proto::request::{self, ValidationError};
+use portrait_proto::v1::ErrorReason;
 
 /// Texts that tools write where there is no order, in lower case.
 const NO_ORDERS: [&str; 6] = ["undefined", "null", "none", "nan", "n/a", "0"];
@@ -28,6 +29,20 @@ impl IdRules {
     /// Parses the id of an event; none if it is empty, and then a retry counts twice.
     pub(crate) fn record_id(self, text: &str) -> Result<Option<RecordId>, ValidationError> {
         self.optional("event_id", text, RecordId::parse_new)
+    }
+
+    /// Parses the source of a record; none if it is empty. A record of a source has an id, or its repetition could not be told.
+    pub(crate) fn source(
+        self,
+        name: &str,
+        record_id: Option<&RecordId>,
+    ) -> Result<Option<SourceId>, ValidationError> {
+        let source = self.optional("source", name, SourceId::parse)?;
+        if source.is_some() && record_id.is_none() {
+            let message = "is empty, and what has a source needs an id: send one, or leave `source` empty";
+            return Err(ValidationError::new(ErrorReason::EmptyId, "event_id", message));
+        }
+        Ok(source)
     }
 
     /// Parses the item of an event; none if it is empty.
@@ -93,6 +108,18 @@ mod tests {
         }
         assert_eq!(IdRules { trim: true }.record_id("  "), Ok(None));
         assert!(IdRules { trim: true }.user_id("user_id", " ").is_err());
+    }
+
+    #[test]
+    fn a_record_of_a_source_has_an_id() {
+        let ids = IdRules { trim: true };
+        let id = RecordId::parse("7").ok();
+        assert_eq!(ids.source("", None), Ok(None));
+        assert_eq!(ids.source(" orders ", id.as_ref()), Ok(SourceId::parse("orders").ok()));
+        assert!(ids.source("orders", None).is_err_and(|error| error.field == "event_id"));
+        for name in ["x".repeat(65), "a\u{200B}b".to_owned(), "a\nb".to_owned()] {
+            assert!(ids.source(&name, id.as_ref()).is_err_and(|error| error.field == "source"), "{name:?}");
+        }
     }
 
     #[test]

@@ -16,8 +16,9 @@ impl Validator {
         })?;
         let order_id = self.ids.order_id(&outcome.order_id)?;
         let record_id = self.ids.record_id(&outcome.event_id)?;
+        let source = self.ids.source(&outcome.source, record_id.as_ref())?;
         let occurred_at = self.occurred_at(outcome.occurred_at.as_ref(), now)?;
         let body = Body::Outcome(Outcome { target, happened: outcome.happened, order_id });
-        Ok(Record { user_id, record_id, occurred_at, accepted_at: now, body, trace: None })
+        Ok(Record { user_id, record_id, occurred_at, accepted_at: now, body, trace: None, source })
     }
 }

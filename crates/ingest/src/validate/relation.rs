@@ -25,8 +25,9 @@ impl Validator {
         })?;
         let weight = number("weight", relation.weight, 0.0..=1.0)?;
         let record_id = self.ids.record_id(&relation.event_id)?;
+        let source = self.ids.source(&relation.source, record_id.as_ref())?;
         let occurred_at = self.occurred_at(relation.occurred_at.as_ref(), now)?;
         let body = Body::Relation(Relation { other_user_id, kind, weight });
-        Ok(Record { user_id: from, record_id, occurred_at, accepted_at: now, body, trace: None })
+        Ok(Record { user_id: from, record_id, occurred_at, accepted_at: now, body, trace: None, source })
     }
 }

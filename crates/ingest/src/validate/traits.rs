@@ -20,6 +20,7 @@ impl Validator {
     ) -> Result<Record, ValidationError> {
         let user_id = self.ids.user_id("user_id", &update.user_id)?;
         let record_id = self.ids.record_id(&update.event_id)?;
+        let source = self.ids.source(&update.source, record_id.as_ref())?;
         let occurred_at = self.occurred_at(update.occurred_at.as_ref(), now)?;
         if update.traits.is_empty() {
             return Err(ValidationError::new(
@@ -62,6 +63,7 @@ impl Validator {
             accepted_at: now,
             body: Body::Traits(kept),
             trace: None,
+            source,
         })
     }
 }

@@ -38,6 +38,11 @@ pub(super) struct IngestFixture {
 
 impl IngestFixture {
     pub(super) fn new(config: &Config) -> Self {
+        Self::with_ledger_of(config, 1 << 20)
+    }
+
+    /// Creates a service whose ledger of sources has at most this many bytes.
+    pub(super) fn with_ledger_of(config: &Config, ledger_bytes: u64) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let options = EmbeddedOptions {
             partitions: PartitionCount::new(4),
@@ -53,6 +58,7 @@ impl IngestFixture {
             Arc::new(clock.clone()),
             Instruments::disabled(),
             &config.validate(portrait_store::AckLevel::Disk).expect("a valid configuration"),
+            ledger_bytes,
         )
         .expect("valid keys");
         Self { store, faulty, clock, service, _folder: folder }

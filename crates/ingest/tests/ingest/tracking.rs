@@ -2,7 +2,7 @@
 
 use super::fixture::{IngestFixture, new_year, track, view};
 use portrait_ingest::{Config, TraitPolicy};
-use portrait_profile::{Body, RelationKind, TraitValue};
+use portrait_profile::{Body, RelationKind, SourceId, TraitValue};
 use portrait_proto::status::reason_of;
 use portrait_proto::token::ConsistencyToken;
 use portrait_proto::v1::{
@@ -54,6 +54,22 @@ async fn a_call_without_an_accepted_event_fails_with_a_retry_delay() {
     let status =
         fixture.client().upsert_items(UpsertItemsRequest { items }).await.expect_err("an unavailable store");
     assert_eq!(status.code(), Code::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_have_their_source_and_are_refused_when_the_ledger_is_full() {
+    let of_orders = |user: &str| Event { source: "orders".to_owned(), ..view(user, "e1") };
+    let fixture = IngestFixture::new(&Config::default());
+    fixture.client().track(track(vec![of_orders("u1"), view("u2", "e1")])).await.expect("accepted");
+    for record in fixture.logs().await {
+        let expected = (record.user_id.as_str() == "u1").then(|| SourceId::parse("orders").expect("a name"));
+        assert_eq!(record.source, expected, "{}", record.user_id);
+    }
+    let full = IngestFixture::with_ledger_of(&Config::default(), 0);
+    let refused = full.client().track(track(vec![of_orders("u1")])).await.expect_err("no room for its id");
+    assert_eq!(reason_of(&refused), Some(ErrorReason::StoreFull));
+    assert!(refused.message().contains("connect.ledger_bytes"), "{refused}");
+    full.client().track(track(vec![view("u1", "e1")])).await.expect("a plain event keeps no id for ever");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,6 +129,7 @@ async fn traits_are_logged_after_the_shops_policy() {
     let config = Config { other_traits: TraitPolicy::Drop, ..config };
     let fixture = IngestFixture::new(&config);
     let update = |age: &str| TraitsUpdate {
+        source: String::new(),
         event_id: "t1".to_owned(),
         user_id: "u1".to_owned(),
         occurred_at: new_year(),
@@ -135,6 +152,7 @@ async fn traits_are_logged_after_the_shops_policy() {
 async fn relations_are_accepted_or_rejected_one_by_one() {
     let fixture = IngestFixture::new(&Config::default());
     let edge = |other: &str, kind: i32, weight: f64| Relation {
+        source: String::new(),
         event_id: format!("r-{other}-{weight}"),
         user_id: "u1".to_owned(),
         other_user_id: other.to_owned(),

@@ -28,5 +28,6 @@ pub(crate) fn record(user: u32, at: Timestamp, event: Event) -> Record {
         accepted_at: at,
         body: Body::Event(event),
         trace: None,
+        source: None,
     }
 }

@@ -73,6 +73,7 @@ pub(super) fn emit_arrival(
     // Within ten minutes after midnight: traits precede nearly all visits of the day.
     let at = truth.arrives_on.midnight().plus(TimeDelta::from_secs(rng.random_range(0..600)));
     let update = v1::TraitsUpdate {
+        source: String::new(),
         event_id: counter.next("t"),
         user_id: truth.user_id.clone(),
         occurred_at: Some(time::to_wire(at)),
@@ -128,6 +129,7 @@ fn emit_relation(
     let weight = f64::from(rng.random_range(20..=100_u32)) / 100.0;
     let mut emit = |user_id: &str, other_user_id: &str| {
         let relation = v1::Relation {
+            source: String::new(),
             event_id: counter.next("r"),
             user_id: user_id.to_owned(),
             other_user_id: other_user_id.to_owned(),

@@ -38,6 +38,7 @@ fn apply(profile: &mut Profile, action: Action, index: usize, minute: i64) {
         accepted_at: at,
         body: Body::Event(event),
         trace: None,
+        source: None,
     });
 }
 

@@ -47,6 +47,7 @@ pub(super) fn rich() -> Profile {
             accepted_at: at,
             body,
             trace: None,
+            source: None,
         };
         profile.apply(&record);
     }

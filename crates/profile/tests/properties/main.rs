@@ -7,7 +7,7 @@ use portrait_profile::{
     Action, ActionKind, BRANDS_MAX, Body, CATEGORIES_MAX, CUSTOM_ACTIONS_MAX, CustomAction, EDGES_MAX, Event,
     FeatureSchema, HALF_LIVES, ItemId, MACHINE_MEMORY, MACHINE_VISIT_EVENTS, OrderId, Outcome,
     PRICE_BANDS_MAX, PROFILE_MAX_BYTES, Profile, RECENT_ITEMS_MAX, Record, RecordId, Relation, RelationKind,
-    ScoreTarget, TRAITS_MAX, TimeDelta, Timestamp, TraceContext, TraitValue, UserId, VISIT_MAX,
+    ScoreTarget, SourceId, TRAITS_MAX, TimeDelta, Timestamp, TraceContext, TraitValue, UserId, VISIT_MAX,
 };
 use proptest::prelude::*;
 use rand::rngs::StdRng;
@@ -42,6 +42,7 @@ fn record(at_ms: i64, number: usize, event: Event) -> Record {
         accepted_at: at,
         body: Body::Event(event),
         trace: None,
+        source: None,
     }
 }
 
@@ -294,14 +295,16 @@ fn any_body() -> impl Strategy<Value = Body> {
 fn any_record() -> impl Strategy<Value = Record> {
     let id = proptest::option::of(any_id());
     let trace = proptest::option::of(any::<[u8; 24]>());
-    let parts = (id, any_time(), any_time(), any_body(), trace);
-    parts.prop_map(|(id, occurred_at, accepted_at, body, trace)| Record {
+    let source = proptest::option::of("[a-z]{1,8}");
+    let parts = (id, any_time(), any_time(), any_body(), trace, source);
+    parts.prop_map(|(id, occurred_at, accepted_at, body, trace, source)| Record {
         user_id: user(),
         record_id: id.and_then(|id| RecordId::parse(&id).ok()),
         occurred_at,
         accepted_at,
         body,
         trace: trace.map(TraceContext),
+        source: source.and_then(|name| SourceId::parse(&name).ok()),
     })
 }
 

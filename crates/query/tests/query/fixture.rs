@@ -158,6 +158,7 @@ impl QueryFixture {
             occurred_at: Timestamp::from_millis(at),
             accepted_at: Timestamp::from_millis(at),
             trace: None,
+            source: None,
             body: Body::Event(Event {
                 action: Action::Purchase,
                 utc_offset_minutes: 0,

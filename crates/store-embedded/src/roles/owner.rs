@@ -40,8 +40,11 @@ impl OwnerStore for Embedded {
 
     async fn seen(&self, partition: PartitionId, ids: &[SeenQuery]) -> Result<Vec<bool>> {
         within("a lookup's number of ids", ids.len(), self.limits.page_items)?;
-        let mut seen = self.cell(partition).seen();
-        let answers = ids.iter().map(|query| seen.has(&self.keyspaces.seen, query));
+        let cell = self.cell(partition);
+        let (mut seen, mut sources) = (cell.seen(), cell.sources());
+        let answers = ids.iter().map(|query| {
+            Ok(seen.has(&self.keyspaces.seen, query)? || sources.has(&self.keyspaces.sources, query)?)
+        });
         answers.collect::<fjall::Result<_>>().map_err(Error::unavailable)
     }
 

@@ -1,12 +1,12 @@
 -- Commit of a partition's owner. Everything is compared before the first write, since an error does not undo earlier writes.
--- KEYS: meta, profiles, changes, dead letters, windows, tombstones, then each window written to.
+-- KEYS: meta, profiles, changes, dead letters, windows, tombstones, then each set of ids written to.
 -- ARGV: the server's incarnation, then the named arguments of `commit_arguments.rs`, which are locals here; then, from FIRST_UNNAMED on,
 -- profiles (key, value)*, deletions (key)*, tombstones (key, value)*, expired tombstones (key)*, dead letters (position, letter)*,
--- and for each window its number and ids, eight bytes each.
--- Returns, when done, the end of the feed and the size of each window of ids in bytes.
+-- and for each set of ids the number of its window, empty for the ledger of a source, and the ids, eight bytes each.
+-- Returns, when done, the end of the feed and the size of each set of ids in bytes.
 local meta = KEYS[1]
 local state = redis.call('HMGET', meta, 'home', 'token', 'commit_no', 'applied', 'log_end', 'feed_end', 'clock',
-  'dead_last', 'c_applied', 'c_duplicates', 'c_dead', 'c_late', 'c_blocked')
+  'dead_last', 'c_applied', 'c_duplicates', 'c_dead', 'c_late', 'c_blocked', 'c_sourced')
 local owner_incarnation, token = state[1], state[2]
 if not owner_incarnation then
   -- A partition without data has no owner, and a commit begins none.
@@ -20,8 +20,8 @@ if token ~= owner_token or (state[3] or '0') ~= expected_commit_no then
   return {owner_incarnation, 'fenced', state[3] or '0'}
 end
 -- A string of Redis holds at most 512 MiB; checked here, since APPEND would fail after other writes.
-for window = 7, #KEYS do
-  if redis.call('STRLEN', KEYS[window]) + #ARGV[#ARGV - 2 * (#KEYS - window)] > WINDOW_BYTES_MAX then
+for set = 7, #KEYS do
+  if redis.call('STRLEN', KEYS[set]) + #ARGV[#ARGV - 2 * (#KEYS - set)] > WINDOW_BYTES_MAX then
     return {owner_incarnation, 'crowded'}
   end
 end
@@ -47,14 +47,14 @@ if letter_count ~= '0' then
   redis.call('XTRIM', KEYS[4], 'MAXLEN', letters_kept)
 end
 
-local window_bytes = {}
-for window = 7, #KEYS do
-  local bytes = redis.call('APPEND', KEYS[window], ARGV[at + 1])
+local set_bytes = {}
+for set = 7, #KEYS do
+  local bytes = redis.call('APPEND', KEYS[set], ARGV[at + 1])
   -- The first ids of a window create its string; the sorted set lists the windows for trims.
-  if bytes == #ARGV[at + 1] then
+  if ARGV[at] ~= '' and bytes == #ARGV[at + 1] then
     redis.call('ZADD', KEYS[5], ARGV[at], ARGV[at])
   end
-  window_bytes[#window_bytes + 1] = bytes
+  set_bytes[#set_bytes + 1] = bytes
   at = at + 2
 end
 
@@ -71,9 +71,9 @@ end
 redis.call('HSET', meta, 'commit_no', next_commit_no, 'applied', applied, 'feed_end', feed_end,
   'clock', text(math.max(tonumber(state[7]) or 0, tonumber(clock))), 'dead_last', text(dead_last),
   'c_applied', sum(9, more_applied), 'c_duplicates', sum(10, more_duplicates), 'c_dead', sum(11, more_dead),
-  'c_late', sum(12, more_late), 'c_blocked', sum(13, more_blocked))
+  'c_late', sum(12, more_late), 'c_blocked', sum(13, more_blocked), 'c_sourced', sum(14, more_sourced))
 if note ~= '' then
   redis.call('HSET', meta, 'note', string.sub(note, 2))
 end
 notify(channel, 'commit')
-return {owner_incarnation, 'done', feed_end, unpack(window_bytes)}
+return {owner_incarnation, 'done', feed_end, unpack(set_bytes)}

@@ -11,7 +11,11 @@ use std::collections::BTreeSet;
 
 /// Returns the `number`-th id, spread as hashes are.
 fn id(number: u64) -> SeenQuery {
-    SeenQuery { id: SeenId::from_bits(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)), arrived_at: NOW }
+    SeenQuery {
+        id: SeenId::from_bits(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+        arrived_at: NOW,
+        source_day: None,
+    }
 }
 
 #[tokio::test]

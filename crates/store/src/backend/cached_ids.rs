@@ -1,23 +1,24 @@
-//! Cached window of remembered ids: the newest ids exactly, older ones as binary fuse filters (Graf and Lemire, 2022) of about 18
-//! bits an id. A filter has no false negatives; possible hits are verified on the server. This module does no I/O.
+//! Cached list of remembered ids, which the store keeps in the order of their commits: the newest ids exactly, older ones as binary
+//! fuse filters (Graf and Lemire, 2022) of about 18 bits an id. A filter has no false negatives; possible hits are verified in the
+//! store. This module does no I/O.
 //!
 //! ```text
-//! server   id id id ... id │ id id id ... id │ id id id
-//! process      filter 0    │     filter 1    │  newest
+//! store    id id id ... id │ id id id ... id │ id id id
+//! memory       filter 0    │     filter 1    │  newest
 //! ```
 
+use super::id_set::IdSet;
 use portrait_profile::SeenId;
-use portrait_store::backend::id_set::IdSet;
 use xorf::{BinaryFuse16, Filter};
 
 /// Size of a stored id in bytes.
-pub(crate) const ID_BYTES: usize = 8;
+pub const ID_BYTES: usize = 8;
 /// Number of ids of one filter.
-const CHUNK_IDS: usize = 32_768;
+pub const CHUNK_IDS: usize = 32_768;
 
-/// Cached part of a window.
+/// Cached beginning of a list of ids.
 #[derive(Default)]
-pub(crate) struct CachedWindow {
+pub struct CachedIds {
     /// Number of cached ids, from the first stored one on.
     count: usize,
     chunks: Vec<IdChunk>,
@@ -34,21 +35,26 @@ enum IdChunk {
 
 /// Result of a lookup in the cache.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum IdLookup {
+pub enum IdLookup {
     /// The id is remembered.
     Seen,
     /// The id is in one of these chunks or in none; without a chunk it is new.
     MaybeIn(Vec<usize>),
 }
 
-impl CachedWindow {
-    /// Returns the size of the cached part of the stored string in bytes.
-    pub(crate) fn bytes(&self) -> usize {
+impl CachedIds {
+    /// Returns the number of cached ids.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Returns the size of the cached ids in the store in bytes.
+    pub fn bytes(&self) -> usize {
         self.count * ID_BYTES
     }
 
     /// Adds the ids that follow the cached ones.
-    pub(crate) fn extend(&mut self, ids: impl IntoIterator<Item = u64>) {
+    pub fn extend(&mut self, ids: impl IntoIterator<Item = u64>) {
         for id in ids {
             self.newest.insert(id);
             self.count += 1;
@@ -59,8 +65,8 @@ impl CachedWindow {
         }
     }
 
-    /// Looks up `id` in the cached part of the window.
-    pub(crate) fn lookup(&self, id: SeenId) -> IdLookup {
+    /// Looks up `id` among the cached ids.
+    pub fn lookup(&self, id: SeenId) -> IdLookup {
         let id = id.get();
         // The newest ids first: a resent record usually follows its original closely.
         if self.newest.contains(&id) {
@@ -85,19 +91,19 @@ impl IdChunk {
     }
 }
 
-/// Returns first and last byte of a chunk in the stored string (both inclusive).
-pub(crate) fn chunk_range(chunk: usize) -> (usize, usize) {
+/// Returns first and last byte of a chunk in the stored list (both inclusive).
+pub fn chunk_range(chunk: usize) -> (usize, usize) {
     let bytes = CHUNK_IDS * ID_BYTES;
     (chunk * bytes, (chunk + 1) * bytes - 1)
 }
 
 /// Returns the stored form of an id, big endian.
-pub(crate) fn stored_id(id: SeenId) -> [u8; ID_BYTES] {
+pub fn stored_id(id: SeenId) -> [u8; ID_BYTES] {
     id.get().to_be_bytes()
 }
 
-/// Returns the ids in a range of the stored string.
-pub(crate) fn ids_of(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
+/// Returns the ids in a range of the stored list.
+pub fn ids_of(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
     bytes.as_chunks().0.iter().map(|id| u64::from_be_bytes(*id))
 }
 
@@ -112,7 +118,7 @@ mod tests {
 
     #[test]
     fn stored_ids_are_always_found_and_new_ids_rarely_collide() {
-        let mut window = CachedWindow::default();
+        let mut window = CachedIds::default();
         let many = 3 * CHUNK_IDS as u64 + 100;
         window.extend((0..many).map(id));
         assert_eq!(window.bytes(), many as usize * ID_BYTES);

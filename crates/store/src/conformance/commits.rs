@@ -60,7 +60,7 @@ fn full(owner: &TestOwner) -> Commit {
         seen: vec![seen(1), seen(2)],
         changes: vec![Bytes::from_static(b"change 1")],
         dead_letters: vec![letter(2)],
-        counted: Counters { applied: 1, duplicates: 2, dead_letters: 1, late: 3, blocked: 4 },
+        counted: Counters { applied: 1, duplicates: 2, dead_letters: 1, late: 3, blocked: 4, sourced: 5 },
         ..owner.draft()
     }
 }
@@ -77,7 +77,10 @@ pub(super) async fn everything_in_a_commit_happens(store: SharedStore) {
         (CommitNo::new(1), LogSeq::new(2), FeedSeq::new(1))
     );
     assert_eq!(meta.clock, NOW.plus(TimeDelta::from_secs(5)));
-    assert_eq!(meta.counters, Counters { applied: 1, duplicates: 2, dead_letters: 1, late: 3, blocked: 4 });
+    assert_eq!(
+        meta.counters,
+        Counters { applied: 1, duplicates: 2, dead_letters: 1, late: 3, blocked: 4, sourced: 5 }
+    );
     let profiles = store.profiles(owner.partition, &[key("b"), key("none"), key("a")]).await.expect("there");
     assert_eq!(profiles, [Some(Bytes::from_static(b"2")), None, Some(Bytes::from_static(b"1"))]);
     let values: Vec<Bytes> = tombstones(&store, owner.partition).await.into_values().collect();
@@ -148,13 +151,14 @@ pub(super) async fn of_two_owners_with_one_epoch_only_the_newer_commits(store: S
 pub(super) async fn counters_add_up(store: SharedStore) {
     let mut owner = TestOwner::of(&store, 3).await;
     for _ in 0..10 {
-        let counted = Counters { applied: 1, duplicates: 2, dead_letters: 0, late: 4, blocked: 0 };
+        let counted =
+            Counters { applied: 1, duplicates: 2, dead_letters: 0, late: 4, blocked: 0, sourced: 3 };
         owner.commit(Commit { counted, ..owner.draft() }).await;
     }
     let meta = store.meta(owner.partition).await.expect("there");
     assert_eq!(
         meta.counters,
-        Counters { applied: 10, duplicates: 20, dead_letters: 0, late: 40, blocked: 0 }
+        Counters { applied: 10, duplicates: 20, dead_letters: 0, late: 40, blocked: 0, sourced: 30 }
     );
 }
 

@@ -49,7 +49,7 @@ pub(super) fn records(first: u64, count: u64) -> Vec<Bytes> {
 
 /// Returns the query for record id `number`, `later` after [`NOW`].
 pub(super) fn seen_at(number: u64, later: TimeDelta) -> SeenQuery {
-    SeenQuery { id: SeenId::from_bits(number), arrived_at: NOW.plus(later) }
+    SeenQuery { id: SeenId::from_bits(number), arrived_at: NOW.plus(later), source_day: None }
 }
 
 pub(super) async fn append(store: &SharedStore, partition: PartitionId, records: Vec<Bytes>) -> Appended {

@@ -1,9 +1,9 @@
 //! Trims: expired data is removed, everything else and the numbering stays.
 
 use super::fixture::{NOW, SharedStore, TestOwner, WINDOW, append, partition, records, seen_at};
-use crate::{Commit, DeadLetter, Error, FeedSeq, LogSeq, Trim, Trimmed};
+use crate::{Commit, DeadLetter, Error, FeedSeq, LogSeq, SeenQuery, Trim, Trimmed};
 use bytes::Bytes;
-use portrait_profile::{PartitionId, TimeDelta, Timestamp};
+use portrait_profile::{PartitionId, SourceDay, SourceId, TimeDelta, Timestamp};
 use std::time::Duration;
 
 /// Trims what is older than `before`, in as many calls as that takes.
@@ -81,6 +81,58 @@ pub(super) async fn expired_windows_are_dropped(store: SharedStore) {
     let what = Trim { now: far, log_before: NOW, log_bytes_max: None, feed_before: NOW };
     assert_eq!(store.trim(owner.partition, what).await.expect("there").seen_windows, 1);
     assert_eq!(store.trim(owner.partition, what).await.expect("there").seen_windows, 0);
+}
+
+/// Day of a source, which is no window of time.
+fn day_of(name: &str, day: u32) -> Option<SourceDay> {
+    Some(SourceDay { source: SourceId::parse(name).expect("a name"), day })
+}
+
+pub(super) async fn ids_of_a_source_are_found_on_their_day_for_ever(store: SharedStore) {
+    let mut owner = TestOwner::of(&store, 1).await;
+    let at = |number, later, source_day| SeenQuery { source_day, ..seen_at(number, later) };
+    let orders = day_of("orders", 20_000);
+    owner.commit(Commit { seen: vec![at(7, TimeDelta::ZERO, orders)], ..owner.draft() }).await;
+    let first = [seen_at(7, TimeDelta::ZERO), at(7, TimeDelta::ZERO, day_of("clicks", 20_000))];
+    assert_eq!(store.seen(owner.partition, &first).await.expect("there"), [true; 2], "within the window");
+    let far = TimeDelta::from_days(3650);
+    let what = Trim { now: NOW.plus(far), log_before: NOW, log_bytes_max: None, feed_before: NOW };
+    trim_all(&store, owner.partition, what).await;
+    let queries = [
+        at(7, far, orders),
+        at(8, far, orders),
+        seen_at(7, far),
+        at(7, far, day_of("clicks", 20_000)),
+        at(7, far, day_of("orders", 20_001)),
+    ];
+    let found = store.seen(owner.partition, &queries).await.expect("there");
+    assert_eq!(found, [true, false, false, false, false]);
+    let other = partition(&store, 2);
+    assert_eq!(store.seen(other, &[at(7, far, orders)]).await.expect("there"), [false], "another partition");
+}
+
+pub(super) async fn many_ids_of_a_source_are_each_found_once_committed(store: SharedStore) {
+    /// Ids of a commit: pieces, and lists of a backend, begin and end within commits.
+    const STEP: u64 = 700;
+    let mut owner = TestOwner::of(&store, 1).await;
+    let far = TimeDelta::from_days(3650);
+    // Spread as hashes are; several days in one commit, the earliest alone with few.
+    let query = |number: u64, later| SeenQuery {
+        source_day: day_of("orders", (number % 97 / 40) as u32),
+        ..seen_at(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 1, later)
+    };
+    let mut committed = 0;
+    while committed < 70 * STEP {
+        let seen = (committed..committed + STEP).map(|number| query(number, TimeDelta::ZERO)).collect();
+        owner.commit(Commit { seen, ..owner.draft() }).await;
+        committed += STEP;
+        // Some from every part of the lists, and as many that come later.
+        let numbers: Vec<u64> = (0..100).map(|index| index * 2 * committed / 100).collect();
+        let queries: Vec<SeenQuery> = numbers.iter().map(|number| query(*number, far)).collect();
+        let found = store.seen(owner.partition, &queries).await.expect("there");
+        let expected: Vec<bool> = numbers.iter().map(|number| *number < committed).collect();
+        assert_eq!(found, expected, "after {committed}");
+    }
 }
 
 pub(super) async fn a_dead_letter_is_trimmed_with_its_record(store: SharedStore) {

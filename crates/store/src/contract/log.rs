@@ -127,4 +127,7 @@ pub struct Counters {
     /// previous format has four.
     #[serde(skip)]
     pub blocked: u64,
+    /// Records of a source, whose ids are kept for ever; stored as `blocked`.
+    #[serde(skip)]
+    pub sourced: u64,
 }

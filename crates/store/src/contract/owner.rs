@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::position::{CommitNo, FeedSeq, LeaseToken, LogSeq};
 use async_trait::async_trait;
 use bytes::Bytes;
-use portrait_profile::{PartitionId, Pseudonym, SeenId, TimeDelta, Timestamp};
+use portrait_profile::{PartitionId, Pseudonym, SeenId, SourceDay, TimeDelta, Timestamp};
 
 /// Operations of a partition's owner; commits are fenced by the owner's token.
 #[async_trait]
@@ -43,7 +43,8 @@ pub trait OwnerStore: StoreInfo {
     /// Returns for each of `ids`, in their order, whether it was committed as seen.
     ///
     /// MUST find an id committed with an `arrived_at` of up to [`Layout::dedup_window`] before the query's; MAY find it for up to
-    /// twice as long.
+    /// twice as long. MUST find an id that was committed with the same source and day, whenever that was, and MUST NOT find it by
+    /// another source or day alone.
     async fn seen(&self, partition: PartitionId, ids: &[SeenQuery]) -> Result<Vec<bool>>;
 
     /// Applies everything in `commit`, or nothing.
@@ -58,7 +59,7 @@ pub trait OwnerStore: StoreInfo {
 
     /// Removes expired data, in bounded steps; MAY leave some for the next call, and MUST set [`Trimmed::more`] then. MUST NOT trim
     /// a record that is not applied, and MUST keep the numbering. MUST drop de-duplication windows whole, and only those that no
-    /// query at `now` or later reads. MUST drop a dead letter with its record, and none before it. MUST trim whole blocks, and no
+    /// query at `now` or later reads; never the ledger of a source. MUST drop a dead letter with its record, and none before it. MUST trim whole blocks, and no
     /// block more than `log_bytes_max` demands.
     async fn trim(&self, partition: PartitionId, what: Trim) -> Result<Trimmed>;
 
@@ -79,13 +80,15 @@ pub trait OwnerStore: StoreInfo {
     ) -> Result<Vec<DeadLetter>>;
 }
 
-/// Id to look up in, or to add to, the de-duplication windows.
+/// Id to look up in, or to add to, the de-duplication windows, and the ledger of its source if it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeenQuery {
     /// Id of the record.
     pub id: SeenId,
     /// Time at which ingest accepted the record; selects the windows to search.
     pub arrived_at: Timestamp,
+    /// Set of the ledger of sources that keeps the id for ever, in at most 8 bytes and what the store needs to find it.
+    pub source_day: Option<SourceDay>,
 }
 
 /// Atomic change of a partition: all of it is applied, or nothing.
@@ -105,7 +108,7 @@ pub struct Commit {
     pub profiles: Vec<(ProfileKey, Option<Bytes>)>,
     /// Tombstones to write; an absent value deletes the tombstone.
     pub tombstones: Vec<(Pseudonym, Option<Bytes>)>,
-    /// Ids to add to the de-duplication windows.
+    /// Ids to add to the de-duplication windows and the ledgers of their sources.
     pub seen: Vec<SeenQuery>,
     /// Changes to append to the feed.
     pub changes: Vec<Bytes>,

@@ -48,6 +48,7 @@ impl Cycle {
         let pairs =
             self.friends.iter().flat_map(|(victim, friends)| friends.iter().map(move |from| (from, victim)));
         let edge = |(number, (from, victim)): (usize, (&String, &String))| Relation {
+            source: String::new(),
             event_id: format!("{}-{kind}-{number}", self.name),
             user_id: from.clone(),
             other_user_id: victim.clone(),

@@ -156,6 +156,7 @@ fn record(user_id: &str, record_id: &str, at: Option<&prost_types::Timestamp>, b
         occurred_at: time::from_wire(at.expect("a time")).expect("a timestamp"),
         accepted_at: Timestamp::EPOCH,
         trace: None,
+        source: None,
         body,
     }
 }
