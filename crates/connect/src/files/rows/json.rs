@@ -1,7 +1,10 @@
 //! Objects of JSON with the field names of the API's `Event`, in snake_case or camelCase: `{"user_id": "u1", "action": "view",
 //! "occurred_at": "2024-01-01T00:00:00Z"}`. Unknown fields are refused, so that a misspelt one is not ignored.
 
+mod objects;
 mod value;
+
+pub(in crate::files) use objects::{ObjectRow, objects};
 
 use super::super::cell::letters;
 use super::super::objects::ObjectText;
@@ -47,7 +50,7 @@ pub(in crate::files) fn json(object: &ObjectText) -> Result<Event, RowDefect> {
         let problem = "is not UTF-8".to_owned();
         RowDefect { column: Some(column), name: Cow::Borrowed("JSON"), reason: RowReason::BadText, problem }
     })?;
-    let fields = parse(text).map_err(|error| syntax(object, &error))?;
+    let fields: Fields = parse(text).map_err(|error| syntax(object, &error))?;
     event(fields).map_err(|problem| {
         // A name that needs escapes is not found, and then the row as a whole is named.
         let column = text.find(&format!("\"{}\"", problem.field)).map(|at| object.column + at + 1);
@@ -61,7 +64,7 @@ pub(in crate::files) fn json(object: &ObjectText) -> Result<Event, RowDefect> {
     })
 }
 
-fn parse(text: &str) -> Result<Fields, serde_json::Error> {
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
     serde_json::from_str(text).or_else(|error| {
         // Python writes a missing number as NaN, which is not JSON.
         match without_nan(text) {
