@@ -3,8 +3,10 @@
 
 mod bound;
 mod cell;
+mod check;
 mod choice;
 mod error;
+mod guess;
 mod identity;
 mod input;
 mod join;
@@ -20,6 +22,8 @@ mod rejects;
 mod row;
 mod rows;
 mod sample;
+#[cfg(test)]
+mod shapes;
 mod shipped;
 mod sort;
 mod source;
@@ -27,8 +31,10 @@ mod spreadsheet;
 mod table;
 
 pub use bound::LogColumns;
+pub use check::{MappingCheck, check};
 pub use choice::MappingArgs;
 pub use error::ReadError;
+pub use guess::{GuessedMapping, guess};
 pub use mapping::{FileKind, Mapping, MappingError, Repeats, RowKind};
 pub use private::private_file;
 pub use reader::LogReader;

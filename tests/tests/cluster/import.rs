@@ -1,7 +1,6 @@
 //! Imports of every log: the counts are those of the file, the profiles equal an independent count in Python, and a second import of the
 //! same file changes nothing.
 
-use clap::ValueEnum;
 use portrait::import::{self, ImportArgs, ImportReport};
 use portrait_client::ServerArgs;
 use portrait_connect::files::Format;
@@ -108,7 +107,7 @@ fn the_documents_list_every_format_and_a_generated_log_covers_it() {
     let names = |formats: &mut dyn Iterator<Item = Format>| -> BTreeSet<String> {
         formats.map(|format| format!("`{}`", format.name())).collect()
     };
-    let known = names(&mut Format::value_variants().iter().copied());
+    let known = names(&mut Format::all().iter().copied());
     let written: BTreeSet<String> = documented_rows().into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(written, known);
     assert_eq!(names(&mut prepared::WRITTEN.iter().map(|log| log.format)), known);

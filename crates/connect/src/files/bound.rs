@@ -64,7 +64,8 @@ impl BoundMapping {
             missing: Vec::new(),
         };
         let fields = mapping.fields.as_ref().map(|fields| {
-            let bound = fields.try_map(|key, columns| Ok::<_, std::convert::Infallible>(binder.find(key, columns)));
+            let bound =
+                fields.try_map(|key, columns| Ok::<_, std::convert::Infallible>(binder.find(key, columns)));
             bound.unwrap_or_else(|never| match never {})
         });
         let distinguish =
@@ -81,13 +82,14 @@ impl BoundMapping {
         Ok(Self { mapping, fields, distinguish, only, names, width, joined })
     }
 
-    /// Returns the number of columns of the file that are read.
-    pub(super) fn used_columns(&self) -> usize {
-        let fields = self.fields.iter().flat_map(FieldTable::columns);
-        let mut used: Vec<usize> = fields.flat_map(|(_, columns)| columns.iter().copied()).collect();
+    /// Returns the columns that are read, ascending.
+    pub(super) fn used(&self) -> Vec<usize> {
+        let fields = self.fields.iter().flat_map(FieldTable::columns).map(|(_, columns)| columns);
+        let others = self.distinguish.iter().chain(self.only.iter().map(|(columns, _)| columns));
+        let mut used: Vec<usize> = fields.chain(others).flatten().copied().collect();
         used.sort_unstable();
         used.dedup();
-        used.len()
+        used
     }
 
     /// Returns the index of the column `name` of the file.

@@ -39,7 +39,9 @@ pub enum ReadError {
         remedy: String,
     },
     /// The joined table is too large to keep in memory.
-    #[error("{file} has more than {rows_max} rows, or 512 MiB of the columns that are used: join the files before the import")]
+    #[error(
+        "{file} has more than {rows_max} rows, or 512 MiB of the columns that are used: join the files before the import"
+    )]
     JoinTooLarge {
         /// Name of the table.
         file: String,

@@ -104,7 +104,10 @@ mod tests {
             |event| event.order_id = String::new(),
             |event| event.brand = "b".to_owned(),
         ];
-        let mut ids = vec![identity.derive(&purchase(), [].into_iter()), identity.derive(&purchase(), ["x"].into_iter())];
+        let mut ids = vec![
+            identity.derive(&purchase(), [].into_iter()),
+            identity.derive(&purchase(), ["x"].into_iter()),
+        ];
         for change in changes {
             let mut event = purchase();
             change(&mut event);

@@ -130,7 +130,8 @@ impl DayTotals {
     fn of(bound: &BoundMapping) -> Option<Self> {
         let time = bound.fields.as_ref()?.time.as_ref()?;
         let TimeBase::DaysSince { days, user, .. } = &time.base else { return None };
-        let joined = |columns: &[usize]| bound.joined.get(columns.first()?.checked_sub(bound.width)?).copied();
+        let joined =
+            |columns: &[usize]| bound.joined.get(columns.first()?.checked_sub(bound.width)?).copied();
         Some(Self { days: joined(days)?, user: joined(user)?, by_user: HashMap::new() })
     }
 

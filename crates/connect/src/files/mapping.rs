@@ -65,7 +65,8 @@ impl Mapping {
     pub fn parse(text: &str) -> Result<Self, MappingError> {
         let mut keys = Keys::parse(text)?;
         let name = keys.take("name");
-        let name = name.ok_or_else(|| keys.missing("name", "name the source of the data: name = \"shop\""))?;
+        let name =
+            name.ok_or_else(|| keys.missing("name", "name the source of the data: name = \"shop\""))?;
         let name = source_name(&name)?;
         let about = keys.take("about").map(|value| value.text().map(str::to_owned)).transpose()?;
         let (source, reading) = match keys.take("source") {
@@ -146,14 +147,19 @@ impl Mapping {
             return match self.source.kind {
                 FileKind::Jsonl => Ok(()),
                 FileKind::Csv | FileKind::Parquet | FileKind::Xlsx => {
-                    Err(keys.missing("fields", "name the columns: [fields] user = \"...\", item, time, action"))
+                    Err(keys
+                        .missing("fields", "name the columns: [fields] user = \"...\", item, time, action"))
                 }
             };
         };
         let has = |field| fields.get(field).is_some();
         let missing = |field: &str, remedy: &str| Err(keys.missing(&format!("fields.{field}"), remedy));
         if self.rows.kind == RowKind::Items {
-            return if has(Field::Item) { Ok(()) } else { missing("item", "name the column of the item's id") };
+            return if has(Field::Item) {
+                Ok(())
+            } else {
+                missing("item", "name the column of the item's id")
+            };
         }
         if !has(Field::User) {
             return missing("user", "name the column of the user's id, or of the session");

@@ -2,7 +2,7 @@
 //! and reading goes on; only what makes the rest unreadable is an error, and the last entry. Gzip is detected by its first bytes.
 //! Memory is bounded by the longest row.
 
-use super::bound::LogColumns;
+use super::bound::{BoundMapping, LogColumns};
 use super::error::ReadError;
 use super::input::{FileProgress, Input};
 use super::mapping::Mapping;
@@ -92,9 +92,9 @@ impl LogReader {
         LogColumns::new(Arc::clone(self.source.bound()))
     }
 
-    /// Returns the number of columns of the file that the mapping reads.
-    pub(super) fn used_columns(&self) -> usize {
-        self.source.bound().used_columns()
+    /// Returns the mapping with the columns of the file.
+    pub(super) fn bound(&self) -> &Arc<BoundMapping> {
+        self.source.bound()
     }
 
     fn row(&mut self) -> Result<Option<LogRow>, ReadError> {

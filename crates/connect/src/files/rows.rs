@@ -8,4 +8,3 @@ mod times;
 pub(super) use fields::RowFields;
 pub(super) use json::{ObjectRow, json, objects};
 pub(super) use mapped::mapped;
-pub(super) use times::parsed;

@@ -3,10 +3,10 @@
 use super::error::ReadError;
 use super::input::Input;
 use super::mapping::Mapping;
-use super::row::{LogOptions, LogRow, RowBody};
 use super::reader::LogReader;
-use super::source::WAY_OUT;
+use super::row::{LogOptions, LogRow, RowBody};
 use super::shipped::Format;
+use super::source::WAY_OUT;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,7 +49,8 @@ impl Sample {
             }
             return Ok(Self::of_bytes(path, bytes));
         }
-        let problem = "can be read only once, so that its format cannot be found in its first rows".to_owned();
+        let problem =
+            "can be read only once, so that its format cannot be found in its first rows".to_owned();
         let remedy = "Name the format with --format, or a mapping with --map".to_owned();
         Err(ReadError::UnknownShape { path: path.to_owned(), problem, remedy })
     }
@@ -85,7 +86,7 @@ impl Sample {
     /// Tries a mapping; none if the file does not have its columns.
     pub(super) fn trial(&self, mapping: &Arc<Mapping>) -> Option<Trial> {
         let reader = self.open(mapping).ok()?;
-        let columns = reader.used_columns();
+        let columns = reader.bound().used().len();
         let mut trial = Trial { rows: 0, rejected: 0, columns };
         for row in reader.take(TRIED_ROWS).flatten() {
             trial.rows += 1;

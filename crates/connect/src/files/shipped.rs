@@ -116,9 +116,11 @@ impl Format {
                 return None;
             }
             let bound = BoundMapping::bind(mapping, header.to_vec(), &[]).ok()?;
-            Some((bound.used_columns(), format))
+            Some((bound.used().len(), format))
         });
-        fitting.max_by_key(|(columns, format)| (*columns, std::cmp::Reverse(*format))).map(|(_, format)| format)
+        fitting
+            .max_by_key(|(columns, format)| (*columns, std::cmp::Reverse(*format)))
+            .map(|(_, format)| format)
     }
 }
 

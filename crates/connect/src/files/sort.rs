@@ -130,7 +130,10 @@ impl SortedLog {
             columns: reader.columns(),
             numbering: Numbering::of(mapping),
             // A pipe can be read once only, so its rows are kept even if they are in order.
-            state: SortState::Collect { reader, sorter: Box::new(Sorter::new(limits, !path.is_file(), mapping.repeats())) },
+            state: SortState::Collect {
+                reader,
+                sorter: Box::new(Sorter::new(limits, !path.is_file(), mapping.repeats())),
+            },
             rows: 0,
             delivered_through: 0,
             progress: None,

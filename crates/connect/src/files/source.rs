@@ -142,7 +142,10 @@ impl ObjectRows {
     }
 
     /// Reads the next row of a mapping; an object may have several.
-    fn mapped_row(&mut self, bound: &BoundMapping) -> Result<Option<Result<CsvRecord, RowDefect>>, ReadError> {
+    fn mapped_row(
+        &mut self,
+        bound: &BoundMapping,
+    ) -> Result<Option<Result<CsvRecord, RowDefect>>, ReadError> {
         self.raw.clear();
         // An object whose list is empty has no rows.
         while self.pending.is_empty() {

@@ -160,7 +160,8 @@ fn guessed(line: &[u8]) -> u8 {
     let mut is_quoted = false;
     for byte in line {
         is_quoted ^= *byte == b'"';
-        if let Some(index) = DELIMITERS.iter().position(|delimiter| delimiter == byte).filter(|_| !is_quoted) {
+        if let Some(index) = DELIMITERS.iter().position(|delimiter| delimiter == byte).filter(|_| !is_quoted)
+        {
             counts[index] += 1;
         }
     }

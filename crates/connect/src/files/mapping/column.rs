@@ -52,8 +52,12 @@ impl FieldSource<ColumnNames> {
             (None, Some(columns)) => {
                 Self::Column { columns: ColumnNames { is_optional, ..columns }, missing }
             }
-            (Some(value), Some(_)) => return Err(value.error("stands beside a column", "leave out one of them")),
-            (None, None) => return Err(keys.missing("column", "name the column, or give a value for all rows")),
+            (Some(value), Some(_)) => {
+                return Err(value.error("stands beside a column", "leave out one of them"));
+            }
+            (None, None) => {
+                return Err(keys.missing("column", "name the column, or give a value for all rows"));
+            }
         };
         keys.finish()?;
         Ok(source)

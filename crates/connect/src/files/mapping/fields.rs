@@ -137,7 +137,8 @@ impl<C> FieldTable<C> {
     /// Returns all columns, with the key of their field.
     pub(in crate::files) fn columns(&self) -> Vec<(&str, &C)> {
         let fields = self.fields.iter().filter_map(|(field, source)| Some((field.key(), source.columns()?)));
-        let time = self.time.iter().flat_map(|time| time.columns().into_iter().map(|column| ("time", column)));
+        let time =
+            self.time.iter().flat_map(|time| time.columns().into_iter().map(|column| ("time", column)));
         let properties = self.properties.iter().map(|(name, column)| (name.as_str(), column));
         fields.chain(time).chain(properties).collect()
     }
@@ -147,11 +148,13 @@ impl<C> FieldTable<C> {
         &self,
         mut convert: impl FnMut(&str, &C) -> Result<D, E>,
     ) -> Result<FieldTable<D>, E> {
-        let fields = self.fields.iter().map(|(field, source)| {
-            Ok((*field, source.try_map(|columns| convert(field.key(), columns))?))
-        });
+        let fields = self
+            .fields
+            .iter()
+            .map(|(field, source)| Ok((*field, source.try_map(|columns| convert(field.key(), columns))?)));
         let fields = fields.collect::<Result<_, E>>()?;
-        let time = self.time.as_ref().map(|time| time.try_map(|column| convert("time", column))).transpose()?;
+        let time =
+            self.time.as_ref().map(|time| time.try_map(|column| convert("time", column))).transpose()?;
         let properties =
             self.properties.iter().map(|(name, column)| Ok((name.clone(), convert(name, column)?)));
         let properties = properties.collect::<Result<_, E>>()?;

@@ -39,12 +39,7 @@ impl<'a> Keys<'a> {
         Self::of_table(text, String::new(), 1, table.into_inner())
     }
 
-    fn of_table(
-        text: &'a str,
-        name: String,
-        line: usize,
-        table: DeTable<'a>,
-    ) -> Result<Self, MappingError> {
+    fn of_table(text: &'a str, name: String, line: usize, table: DeTable<'a>) -> Result<Self, MappingError> {
         if table.len() > VALUES_MAX {
             let problem = format!("has more than {VALUES_MAX} keys");
             return Err(MappingError::Key { line, key: name, problem, remedy: "leave some out".to_owned() });

@@ -76,7 +76,8 @@ impl MappedAction {
 
     /// Returns the names of all actions for a message.
     pub(in crate::files) fn known() -> String {
-        let names = ActionKind::ALL.into_iter().filter(|kind| *kind != ActionKind::Custom).map(ActionKind::name);
+        let names =
+            ActionKind::ALL.into_iter().filter(|kind| *kind != ActionKind::Custom).map(ActionKind::name);
         names.collect::<Vec<_>>().join(", ")
     }
 }

@@ -107,7 +107,9 @@ fn kind(value: &KeyValue<'_>) -> Result<FileKind, MappingError> {
 
 fn delimiter(value: &KeyValue<'_>) -> Result<u8, MappingError> {
     match value.text()?.as_bytes() {
-        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') && !byte.is_ascii_alphanumeric() => {
+        [byte]
+            if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') && !byte.is_ascii_alphanumeric() =>
+        {
             Ok(*byte)
         }
         _ => Err(value.error("is no delimiter", "write one sign, as \",\", \";\", \"|\" or \"\\t\"")),
@@ -117,7 +119,10 @@ fn delimiter(value: &KeyValue<'_>) -> Result<u8, MappingError> {
 fn encoding(value: &KeyValue<'_>) -> Result<&'static Encoding, MappingError> {
     let label = value.text()?;
     let found = Encoding::for_label(label.as_bytes()).ok_or_else(|| {
-        value.error(format!("{label:?} is no encoding"), "write utf-8, windows-1252, iso-8859-1, gbk, shift_jis")
+        value.error(
+            format!("{label:?} is no encoding"),
+            "write utf-8, windows-1252, iso-8859-1, gbk, shift_jis",
+        )
     })?;
     // Fields are split before they are decoded, which needs the bytes of ASCII to stand for themselves.
     if found.is_ascii_compatible() {
@@ -135,13 +140,16 @@ fn columns(keys: &mut Keys<'_>, kind: FileKind) -> Result<Option<Vec<String>>, M
     match (has_header, columns) {
         (true, None) => Ok(None),
         (true, Some(value)) => {
-            Err(value.error("are for a file without a header", "set source.header = false, or leave them out"))
+            Err(value
+                .error("are for a file without a header", "set source.header = false, or leave them out"))
         }
         (false, _) if !matches!(kind, FileKind::Csv | FileKind::Xlsx) => {
             let remedy = "leave out header and columns";
             Err(keys.error("header", "is for csv and xlsx, other forms have names", remedy))
         }
         (false, Some(value)) => value.texts().map(Some),
-        (false, None) => Err(keys.missing("columns", "name them all: columns = [\"user\", \"item\", \"time\"]")),
+        (false, None) => {
+            Err(keys.missing("columns", "name them all: columns = [\"user\", \"item\", \"time\"]"))
+        }
     }
 }

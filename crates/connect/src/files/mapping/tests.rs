@@ -30,25 +30,43 @@ fn an_error_names_line_key_and_remedy() {
     }
     // Lines behind those of SHOP, which has six.
     let rows = [
-        ("users = 1", "line 7 of the mapping, fields.users: is no key of a mapping; known here are user, anonymous"),
+        (
+            "users = 1",
+            "line 7 of the mapping, fields.users: is no key of a mapping; known here are user, anonymous",
+        ),
         ("price = 1", "line 7 of the mapping, fields.price: is integer; write a text"),
         ("price = []", "line 7 of the mapping, fields.price: is array; write a text, or a list of texts"),
         ("price = { column = \"p\", value = \"1\" }", "fields.price.value: stands beside a column"),
         ("price = {}", "fields.price.column: is missing"),
         ("price = \"p\"\namount = \"m\"", "fields.price: stands beside an amount"),
-        ("[source]\nformat = \"xml\"", "line 8 of the mapping, source.format: \"xml\" is no form of a file; write csv"),
+        (
+            "[source]\nformat = \"xml\"",
+            "line 8 of the mapping, source.format: \"xml\" is no form of a file; write csv",
+        ),
         ("[source]\ndelimiter = \"ab\"", "source.delimiter: is no delimiter"),
-        ("[source]\nencoding = \"utf-16\"", "source.encoding: \"utf-16\" cannot be split into fields; convert the file: iconv"),
+        (
+            "[source]\nencoding = \"utf-16\"",
+            "source.encoding: \"utf-16\" cannot be split into fields; convert the file: iconv",
+        ),
         ("[source]\nencoding = \"latin9000\"", "is no encoding"),
         ("[source]\nheader = false", "source.columns: is missing"),
         ("[source]\ncolumns = [\"a\"]", "set source.header = false"),
         ("[source]\neach = \"events\"", "source.each: needs objects"),
         ("[source]\ntime_format = \"us\"", "source.time_format: \"us\" is no spelling of a time"),
         ("[source]\ntime_zone = \"Mars\"", "source.time_zone: \"Mars\" is no zone"),
-        ("[actions]\nbuy = \"bought\"", "line 8 of the mapping, actions.buy: \"bought\" is no action; write view, search"),
+        (
+            "[actions]\nbuy = \"bought\"",
+            "line 8 of the mapping, actions.buy: \"bought\" is no action; write view, search",
+        ),
         ("[actions]\nbuy = \"custom\"", "\"custom\" is no action"),
-        ("[refunds]\nprefix = \"C\"", "refunds.prefix: is no key of a mapping; known here are negative_quantity, order_prefix"),
-        ("[rows]\nrepeats = \"keep\"", "rows.repeats: is no meaning of equal rows; write \"drop\" or \"count\""),
+        (
+            "[refunds]\nprefix = \"C\"",
+            "refunds.prefix: is no key of a mapping; known here are negative_quantity, order_prefix",
+        ),
+        (
+            "[rows]\nrepeats = \"keep\"",
+            "rows.repeats: is no meaning of equal rows; write \"drop\" or \"count\"",
+        ),
         ("[rows]\nas = \"traits\"", "rows.as: is not read from files"),
         ("[join]\nfile = \"../x\"\non = \"y\"", "join.file: is not in the folder of the file"),
         ("[join]\nfile = \"x\"", "join needs file"),
@@ -59,8 +77,12 @@ fn an_error_names_line_key_and_remedy() {
         assert!(error(&text).contains(expected), "{more}: {}", error(&text));
     }
     for (line, field) in [(3, "user"), (5, "time"), (6, "action")] {
-        let text: String =
-            SHOP.lines().enumerate().filter(|(index, _)| index + 1 != line).map(|(_, line)| format!("{line}\n")).collect();
+        let text: String = SHOP
+            .lines()
+            .enumerate()
+            .filter(|(index, _)| index + 1 != line)
+            .map(|(_, line)| format!("{line}\n"))
+            .collect();
         assert!(error(&text).contains(&format!("fields.{field}: is missing")), "{}", error(&text));
     }
     let text = SHOP.replace("\"t\"", "{ column = \"t\", years = 1 }");

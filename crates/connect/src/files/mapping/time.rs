@@ -119,7 +119,9 @@ impl<C> TimeBase<C> {
             Self::Column(column) => vec![column],
             Self::Date { year, month, day } => {
                 let parts = [year, month, day].into_iter();
-                parts.filter_map(|part| if let DatePart::Column(column) = part { Some(column) } else { None }).collect()
+                parts
+                    .filter_map(|part| if let DatePart::Column(column) = part { Some(column) } else { None })
+                    .collect()
             }
             Self::DayNumber { day, time, .. } => {
                 [day].into_iter().chain(time.as_ref().map(|(column, _)| column)).collect()
@@ -140,7 +142,10 @@ impl<C> TimeBase<C> {
                 day: convert(day)?,
                 first: *first,
                 first_number: *first_number,
-                time: time.as_ref().map(|(column, format)| Ok((convert(column)?, format.clone()))).transpose()?,
+                time: time
+                    .as_ref()
+                    .map(|(column, format)| Ok((convert(column)?, format.clone())))
+                    .transpose()?,
             },
             Self::DaysSince { days, user, start, hour } => TimeBase::DaysSince {
                 days: convert(days)?,

@@ -34,7 +34,13 @@ type Read = (u64, Result<Event, (&'static str, Option<usize>)>);
 
 fn open(bytes: &[u8], format: Format) -> Result<LogReader, ReadError> {
     let file = Cursor::new(bytes.to_vec());
-    LogReader::from_reader(file, bytes.len() as u64, Path::new("log"), &format.mapping(), LogOptions::default())
+    LogReader::from_reader(
+        file,
+        bytes.len() as u64,
+        Path::new("log"),
+        &format.mapping(),
+        LogOptions::default(),
+    )
 }
 
 fn read(bytes: &[u8], format: Format) -> Vec<Read> {
@@ -293,7 +299,9 @@ fn a_header_of_another_format_is_an_error_that_names_it() {
     assert!(error("session,aid,ts,type\n1,2,3,clicks\n", formats::TAOBAO).contains("--format otto"));
     assert!(error("", formats::OTTO).contains("the file is empty"));
     let text = error("a,b\n", formats::OTTO);
-    for part in ["user (session), action (type), item (aid), time (ts)", "a, b", "--guess", "docs/guides/import.md"] {
+    for part in
+        ["user (session), action (type), item (aid), time (ts)", "a, b", "--guess", "docs/guides/import.md"]
+    {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
 }

@@ -25,7 +25,12 @@ impl<'a> RowFields<'a> {
     }
 
     /// Returns the defect of a column; `problem` is a predicate.
-    pub(super) fn defect(&self, index: Option<usize>, reason: RowReason, problem: impl Into<String>) -> RowDefect {
+    pub(super) fn defect(
+        &self,
+        index: Option<usize>,
+        reason: RowReason,
+        problem: impl Into<String>,
+    ) -> RowDefect {
         let name = index.and_then(|index| self.bound.names.get(index)).cloned().unwrap_or_default();
         RowDefect {
             column: index.map(|index| index + 1),

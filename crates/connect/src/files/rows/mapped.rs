@@ -118,7 +118,8 @@ fn divide_amount(fields: &RowFields<'_>, event: &mut Event) -> Result<(), RowDef
     event.quantity = event.quantity.filter(|quantity| *quantity > 0.0);
     let quantity = event.quantity.unwrap_or(1.0);
     let is_refund = event.action == i32::from(kind_to_wire(ActionKind::Refund));
-    event.price = fields.number(Field::Amount)?.map(|paid| if is_refund { paid.abs() } else { paid } / quantity);
+    event.price =
+        fields.number(Field::Amount)?.map(|paid| if is_refund { paid.abs() } else { paid } / quantity);
     Ok(())
 }
 

@@ -18,11 +18,13 @@ pub(super) fn time(fields: &RowFields<'_>, source: &TimeSource<Vec<usize>>) -> R
     let at = match &source.base {
         TimeBase::Column(columns) => {
             let cell = fields.required(columns)?;
-            parsed(&cell.text, reading).ok_or_else(|| fields.invalid(&cell, RowReason::BadTime, &expected(reading)))?
+            parsed(&cell.text, reading)
+                .ok_or_else(|| fields.invalid(&cell, RowReason::BadTime, &expected(reading)))?
         }
         TimeBase::Date { year, month, day } => {
             let date = date(part(fields, year)?, part(fields, month)?, part(fields, day)?);
-            let at = date.and_then(|date| moment::in_zone(date.to_datetime(reading.time_of_day), &reading.zone));
+            let at =
+                date.and_then(|date| moment::in_zone(date.to_datetime(reading.time_of_day), &reading.zone));
             let column = if let DatePart::Column(columns) = day { columns.first().copied() } else { None };
             at.ok_or_else(|| fields.defect(column, RowReason::BadTime, "is not a day of that month"))?
         }
@@ -33,7 +35,8 @@ pub(super) fn time(fields: &RowFields<'_>, source: &TimeSource<Vec<usize>>) -> R
                 Some((columns, pattern)) => Some(time_of_day(fields, columns, pattern)?),
                 None => None,
             };
-            let at = number.and_then(|days| after(*first, days, time.unwrap_or(reading.time_of_day), reading));
+            let at =
+                number.and_then(|days| after(*first, days, time.unwrap_or(reading.time_of_day), reading));
             at.ok_or_else(|| fields.invalid(&cell, RowReason::BadTime, "the number of a day"))?
         }
         TimeBase::DaysSince { days, start, hour, .. } => {
@@ -59,7 +62,7 @@ pub(super) fn time(fields: &RowFields<'_>, source: &TimeSource<Vec<usize>>) -> R
 }
 
 /// Parses a time in any of the spellings of a file.
-pub(in crate::files) fn parsed(text: &str, reading: &TimeReading) -> Option<Timestamp> {
+fn parsed(text: &str, reading: &TimeReading) -> Option<Timestamp> {
     let TimeReading { formats, zone, year, time_of_day } = reading;
     formats.iter().find_map(|format| match format {
         TimeFormat::Iso => moment::iso(text, zone, *time_of_day),

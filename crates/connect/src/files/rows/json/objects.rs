@@ -4,8 +4,8 @@ use super::super::super::cell::letters;
 use super::super::super::objects::ObjectText;
 use super::super::super::record::CsvRecord;
 use super::super::super::row::{RowDefect, RowReason};
+use super::parse::{parse, syntax};
 use super::value::{decimal, whole};
-use super::{parse, syntax};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
@@ -74,7 +74,9 @@ fn cell<'a>(name: &str, value: &'a Value) -> Result<Cow<'a, str>, RowDefect> {
     match value {
         Value::Null => Ok(Cow::Borrowed("")),
         Value::String(text) => Ok(Cow::Borrowed(text)),
-        Value::Number(number) if number.is_f64() && number.as_f64().is_some_and(|float| float.fract() == 0.0) => {
+        Value::Number(number)
+            if number.is_f64() && number.as_f64().is_some_and(|float| float.fract() == 0.0) =>
+        {
             let problem = format!("{number} has more digits than a number can hold: send a text");
             whole(number).map(Cow::Owned).ok_or_else(|| defect(name, RowReason::BadNumber, problem))
         }
