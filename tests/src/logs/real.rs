@@ -63,7 +63,7 @@ pub const ONLINE_RETAIL: Log = Log {
     origin: Origin::Real,
     file: "uci_online_retail.csv.gz",
     read: 541_909,
-    duplicates: 5_225,
+    duplicates: 5_227,
     rejected: 135_080,
     users: 4_372,
 };
