@@ -37,6 +37,14 @@ pub enum Origin {
     Real,
 }
 
+/// Format that ships, for constants.
+///
+/// # Panics
+/// If no format has this name.
+pub const fn shipped(name: &str) -> Format {
+    Format::named(name).expect("a format that ships")
+}
+
 impl Log {
     /// Path of the file.
     ///

@@ -30,7 +30,7 @@ use self::throughput::{ThroughputBaseline, ThroughputLoad, ThroughputTarget};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use portrait_connect::files::Format;
+use portrait_connect::files::MappingArgs;
 use portrait_proto::v1::Event;
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -49,11 +49,11 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 300_000)]
     distinct: usize,
     /// Real log for the second load [default: the users of the simulated shop].
-    #[arg(long, value_name = "FILE", requires = "format")]
+    #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Format of the log.
-    #[arg(long, value_enum)]
-    format: Option<Format>,
+    /// Mapping of the log.
+    #[command(flatten)]
+    mapping: MappingArgs,
     /// Events to read from the log, at most.
     #[arg(long, default_value_t = 800_000)]
     log_events: usize,
@@ -139,7 +139,7 @@ struct Bench {
 pub async fn run(args: BenchArgs) -> Result<()> {
     let distinct = load::distinct_users(args.distinct);
     // Loads are in memory before the first server starts, so that no part pays for generating them.
-    let (name, repeated) = load::repeated_users(args.log.as_deref().zip(args.format), args.log_events)?;
+    let (name, repeated) = load::repeated_users(args.log.as_deref(), &args.mapping, args.log_events)?;
     let mut bench = Bench { args, distinct, repeated, name, bar: bar(), figures: Vec::new() };
     let measured = match bench.args.store {
         BackendArg::Embedded => bench.embedded().await,

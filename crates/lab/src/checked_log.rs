@@ -6,7 +6,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use portrait_client::text::words;
 use portrait_connect::files::{
-    Format, LogColumns, LogReader, LogRow, ReadError, RejectCounts, RowBody, SortedLog,
+    LogColumns, LogOptions, LogReader, LogRow, Mapping, ReadError, RejectCounts, RowBody, SortedLog,
 };
 use portrait_ingest::EventValidator;
 use portrait_node::Config;
@@ -17,6 +17,7 @@ use portrait_runtime::config::Sources;
 use portrait_runtime::{Clock, SystemClock};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use xxhash_rust::xxh64::xxh64;
 
 /// Rules of a server by which rows are taken.
@@ -63,12 +64,12 @@ impl CheckedLog {
     /// Opens a log, whose rows come in the order of time, with its progress on `bar`.
     pub(crate) fn open(
         path: &Path,
-        format: Format,
+        mapping: &Arc<Mapping>,
         rules: &portrait_ingest::Config,
         bar: &ProgressBar,
     ) -> Result<Self> {
         let bar = bar.clone();
-        let log = SortedLog::open(path, format, format.default_options())?.with_progress(move |progress| {
+        let log = SortedLog::open(path, mapping, LogOptions::default())?.with_progress(move |progress| {
             bar.set_length(progress.total);
             bar.set_position(progress.done);
         });
@@ -79,10 +80,10 @@ impl CheckedLog {
     /// Opens a log, whose rows come in the order of the file.
     pub(crate) fn in_file_order(
         path: &Path,
-        format: Format,
+        mapping: &Arc<Mapping>,
         rules: &portrait_ingest::Config,
     ) -> Result<Self> {
-        let log = LogReader::open(path, format, format.default_options())?;
+        let log = LogReader::open(path, mapping, LogOptions::default())?;
         let columns = log.columns();
         Self::of(Box::new(log), columns, rules)
     }
@@ -114,6 +115,7 @@ impl CheckedLog {
     fn checked(&mut self, LogRow { line, body, .. }: LogRow) -> Option<CheckedRow> {
         match body {
             RowBody::Item(item) => Some(CheckedRow::Item(item)),
+            RowBody::LeftOut => None,
             RowBody::Rejected(defect) => {
                 self.rejected.add(defect.reason.name(), || defect.at_line(line));
                 None
@@ -166,6 +168,7 @@ impl Duplicates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portrait_connect::files::Format;
     use std::io::Write;
 
     #[test]
@@ -191,7 +194,8 @@ mod tests {
         file.write_all(lines.join("\n").as_bytes()).expect("written");
         let rules = portrait_ingest::Config::default();
         let bar = ProgressBar::hidden();
-        let mut log = CheckedLog::open(file.path(), Format::Taobao, &rules, &bar).expect("a log");
+        let taobao = Format::named("taobao").expect("it ships");
+        let mut log = CheckedLog::open(file.path(), &taobao.mapping(), &rules, &bar).expect("a log");
         let mut duplicates = Duplicates::default();
         let mut records = Vec::new();
         for row in log.by_ref() {

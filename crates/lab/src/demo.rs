@@ -26,7 +26,7 @@ pub use story::{DemoReport, DemoScript, run_against};
 use crate::simulate::{ShopSimulator, SimulateConfig};
 use anyhow::Result;
 use clap::Args;
-use portrait_connect::files::Format;
+use portrait_connect::files::MappingArgs;
 use portrait_node::{Config, Node, NodeRole};
 use portrait_runtime::SystemClock;
 use portrait_store::ProfileClock;
@@ -40,11 +40,11 @@ const SWEEP_PROFILES_PER_SECOND: u32 = 1_000_000;
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Real event log to send instead of a simulated shop.
-    #[arg(value_name = "FILE", requires = "format")]
+    #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Format of the log.
-    #[arg(long, value_enum, requires = "file")]
-    pub format: Option<Format>,
+    /// Mapping of the log.
+    #[command(flatten)]
+    pub mapping: MappingArgs,
     /// Users of the simulated shop. Drift of single features is checked from 2,000 active users on.
     #[arg(long, default_value_t = 2_500, value_parser = clap::value_parser!(u32).range(10..=100_000))]
     pub users: u32,
@@ -85,11 +85,15 @@ pub async fn run(args: DemoArgs) -> Result<()> {
         node.grpc_url(),
         folder.path().display()
     ));
-    let result = match args.file.zip(args.format) {
-        Some((file, format)) => {
-            log::run_against(&node.grpc_url(), &file, format, script.users_min, &rules, &mut terminal).await
+    let log = args.file.map(|file| Ok((args.mapping.mapping(&file)?.0, file)));
+    let result = match log.transpose() {
+        Err(error) => Err(error),
+        Ok(Some((mapping, file))) => {
+            log::run_against(&node.grpc_url(), &file, &mapping, script.users_min, &rules, &mut terminal).await
         }
-        None => run_against(&node.grpc_url(), &script, Arc::new(SystemClock), &mut terminal).await.map(drop),
+        Ok(None) => {
+            run_against(&node.grpc_url(), &script, Arc::new(SystemClock), &mut terminal).await.map(drop)
+        }
     };
     terminal.end();
     node.stop().await.and(result.map(drop))

@@ -9,7 +9,7 @@ use clap::Args;
 use comfy_table::{Table, presets};
 use indicatif::ProgressBar;
 use portrait_client::text::words;
-use portrait_connect::files::Format;
+use portrait_connect::files::MappingArgs;
 use portrait_learning::drift::{DriftFeatures, DriftReference, DriftSample};
 use portrait_model::DriftMonitor;
 use portrait_profile::{ModelVersion, TimeDelta, Timestamp};
@@ -25,9 +25,9 @@ pub struct DriftArgs {
     /// Event log in any order.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Format of the log.
-    #[arg(long, value_enum)]
-    pub format: Format,
+    /// Mapping of the log.
+    #[command(flatten)]
+    pub mapping: MappingArgs,
     /// Days from check to check.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(i64).range(1..=365))]
     pub check_every: i64,
@@ -94,7 +94,8 @@ impl DriftReplay {
 /// If the log cannot be read, or ends before the first model.
 pub async fn run(args: DriftArgs) -> Result<()> {
     let bar = ProgressBar::new(0);
-    let mut log = CheckedLog::open(&args.file, args.format, &args.rules.ingest()?, &bar)?;
+    let mut log =
+        CheckedLog::open(&args.file, &args.mapping.mapping(&args.file)?.0, &args.rules.ingest()?, &bar)?;
     let mut duplicates = Duplicates::default();
     let every = TimeDelta::from_days(args.check_every);
     let warm_up = TimeDelta::from_days(args.warm_up);

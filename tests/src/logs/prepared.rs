@@ -1,11 +1,10 @@
 //! Logs that a lone clone has: those that `scripts/make_logs` writes, generated or from a public package, and small fixtures.
 
-use super::{Log, Origin};
-use portrait_connect::files::Format;
+use super::{Log, Origin, shipped};
 
 /// Fourteen days of a multi-category store.
 pub const REES46: Log = Log {
-    format: Format::Rees46,
+    format: shipped("rees46"),
     origin: Origin::Prepared,
     file: "rees46.csv",
     read: 26_559,
@@ -16,7 +15,7 @@ pub const REES46: Log = Log {
 
 /// Views, carts and transactions in milliseconds.
 pub const RETAILROCKET: Log = Log {
-    format: Format::Retailrocket,
+    format: shipped("retailrocket"),
     origin: Origin::Prepared,
     file: "retailrocket.csv",
     read: 4_611,
@@ -27,7 +26,7 @@ pub const RETAILROCKET: Log = Log {
 
 /// Nine days in a file without a header.
 pub const TAOBAO: Log = Log {
-    format: Format::Taobao,
+    format: shipped("taobao"),
     origin: Origin::Prepared,
     file: "taobao.csv",
     read: 5_700,
@@ -38,7 +37,7 @@ pub const TAOBAO: Log = Log {
 
 /// Four months in days without a time; equal rows are repeats of an action.
 pub const TMALL: Log = Log {
-    format: Format::Tmall,
+    format: shipped("tmall"),
     origin: Origin::Prepared,
     file: "tmall.csv",
     read: 100_000,
@@ -49,7 +48,7 @@ pub const TMALL: Log = Log {
 
 /// All six kinds of action.
 pub const JDATA: Log = Log {
-    format: Format::Jdata,
+    format: shipped("jdata"),
     origin: Origin::Prepared,
     file: "jdata.csv",
     read: 5_034,
@@ -60,7 +59,7 @@ pub const JDATA: Log = Log {
 
 /// Sessions in milliseconds, compressed.
 pub const OTTO: Log = Log {
-    format: Format::Otto,
+    format: shipped("otto"),
     origin: Origin::Prepared,
     file: "otto.csv.gz",
     read: 2_024,
@@ -71,7 +70,7 @@ pub const OTTO: Log = Log {
 
 /// A year of invoices with refunds; a quarter of the lines has no customer.
 pub const ONLINE_RETAIL: Log = Log {
-    format: Format::OnlineRetail,
+    format: shipped("online-retail"),
     origin: Origin::Prepared,
     file: "online-retail.csv",
     read: 60_190,
@@ -82,7 +81,7 @@ pub const ONLINE_RETAIL: Log = Log {
 
 /// Four months of clicks of anonymous sessions.
 pub const ESHOP: Log = Log {
-    format: Format::Eshop,
+    format: shipped("eshop"),
     origin: Origin::Prepared,
     file: "eshop.csv",
     read: 72_280,
@@ -93,7 +92,7 @@ pub const ESHOP: Log = Log {
 
 /// Every kind of action as lines of JSON.
 pub const EVENTS: Log = Log {
-    format: Format::Jsonl,
+    format: shipped("jsonl"),
     origin: Origin::Prepared,
     file: "events.jsonl",
     read: 3_331,
@@ -104,7 +103,7 @@ pub const EVENTS: Log = Log {
 
 /// A year of groceries of 618 households, from Complete Journey 2.0.
 pub const GROCERIES: Log = Log {
-    format: Format::CompleteJourney,
+    format: shipped("complete-journey"),
     origin: Origin::Prepared,
     file: "transactions.csv.gz",
     read: 364_383,
@@ -115,7 +114,7 @@ pub const GROCERIES: Log = Log {
 
 /// The catalogue of the groceries.
 pub const PRODUCTS: Log = Log {
-    format: Format::CompleteJourney,
+    format: shipped("complete-journey-products"),
     origin: Origin::Prepared,
     file: "products.csv.gz",
     read: 92_331,
@@ -126,7 +125,7 @@ pub const PRODUCTS: Log = Log {
 
 /// Sample rows listed in the README.
 pub const FIXTURE_RETAILROCKET: Log = Log {
-    format: Format::Retailrocket,
+    format: shipped("retailrocket"),
     origin: Origin::Fixture,
     file: "retailrocket.csv",
     read: 201,
@@ -137,7 +136,7 @@ pub const FIXTURE_RETAILROCKET: Log = Log {
 
 /// Sample rows listed in the README.
 pub const FIXTURE_JDATA: Log = Log {
-    format: Format::Jdata,
+    format: shipped("jdata"),
     origin: Origin::Fixture,
     file: "jdata.csv",
     read: 201,
@@ -148,7 +147,7 @@ pub const FIXTURE_JDATA: Log = Log {
 
 /// Sample lines listed in the README.
 pub const FIXTURE_EVENTS: Log = Log {
-    format: Format::Jsonl,
+    format: shipped("jsonl"),
     origin: Origin::Fixture,
     file: "events.jsonl",
     read: 101,

@@ -1,11 +1,10 @@
 //! Real logs of shops, which the repository does not contain: `PORTRAIT_DATA` names their folder.
 
-use super::{Log, Origin};
-use portrait_connect::files::Format;
+use super::{Log, Origin, shipped};
 
 /// Three hours of a multi-category store.
 pub const REES46: Log = Log {
-    format: Format::Rees46,
+    format: shipped("rees46"),
     origin: Origin::Real,
     file: "rees46_2019-10-01_0000-0250.csv.gz",
     read: 17_434,
@@ -16,7 +15,7 @@ pub const REES46: Log = Log {
 
 /// Nine days of 57 users of Taobao.
 pub const TAOBAO: Log = Log {
-    format: Format::Taobao,
+    format: shipped("taobao"),
     origin: Origin::Real,
     file: "taobao2017_wholeusers_A.csv.gz",
     read: 4_528,
@@ -27,7 +26,7 @@ pub const TAOBAO: Log = Log {
 
 /// Four months of Tmall, in days without a time.
 pub const TMALL: Log = Log {
-    format: Format::Tmall,
+    format: shipped("tmall"),
     origin: Origin::Real,
     file: "tmall2013_events_A.csv.gz",
     read: 111_219,
@@ -38,7 +37,7 @@ pub const TMALL: Log = Log {
 
 /// Twenty sessions of OTTO.
 pub const OTTO: Log = Log {
-    format: Format::Otto,
+    format: shipped("otto"),
     origin: Origin::Real,
     file: "otto_sample_20sessions.csv.gz",
     read: 862,
@@ -49,7 +48,7 @@ pub const OTTO: Log = Log {
 
 /// Four months of a shop of clothes.
 pub const ESHOP: Log = Log {
-    format: Format::Eshop,
+    format: shipped("eshop"),
     origin: Origin::Real,
     file: "uci_eshop_clothing_2008.csv.gz",
     read: 165_474,
@@ -60,18 +59,18 @@ pub const ESHOP: Log = Log {
 
 /// A year of a wholesaler; a quarter of the lines has no customer.
 pub const ONLINE_RETAIL: Log = Log {
-    format: Format::OnlineRetail,
+    format: shipped("online-retail"),
     origin: Origin::Real,
     file: "uci_online_retail.csv.gz",
     read: 541_909,
-    duplicates: 5_225,
+    duplicates: 5_227,
     rejected: 135_080,
     users: 4_372,
 };
 
 /// A year of groceries of 1,234 households.
 pub const GROCERIES: Log = Log {
-    format: Format::CompleteJourney,
+    format: shipped("complete-journey"),
     origin: Origin::Real,
     file: "completejourney_transactions_A.csv.gz",
     read: 764_999,
@@ -82,7 +81,7 @@ pub const GROCERIES: Log = Log {
 
 /// The catalogue of the groceries.
 pub const PRODUCTS: Log = Log {
-    format: Format::CompleteJourney,
+    format: shipped("complete-journey-products"),
     origin: Origin::Real,
     file: "completejourney_products.csv.gz",
     read: 92_331,

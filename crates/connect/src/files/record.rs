@@ -1,4 +1,4 @@
-//! Fields of a line of comma-separated values. Quotes are as in RFC 4180; what deviates is read as the common readers do.
+//! Fields of a row, of a line of values with a delimiter, or put together. Quotes are as in RFC 4180; what deviates is read as the common readers do.
 
 /// Fields of one row, as bytes.
 #[derive(Debug, Default)]
@@ -11,7 +11,7 @@ pub(super) struct CsvRecord {
 /// Quoting of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quoting {
-    /// Every quote that opens a field closes before a comma or the end.
+    /// Every quote that opens a field closes before a delimiter or the end.
     Closed,
     /// As `Closed`, but with text behind a closing quote.
     Loose,
@@ -20,10 +20,21 @@ pub(super) enum Quoting {
 }
 
 impl CsvRecord {
-    /// Splits a line into fields.
-    pub(super) fn split(&mut self, line: &[u8]) -> Quoting {
+    /// Removes all fields.
+    pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+    }
+
+    /// Appends a field.
+    pub(super) fn push(&mut self, field: &[u8]) {
+        self.bytes.extend_from_slice(field);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Splits a line into fields.
+    pub(super) fn split(&mut self, line: &[u8], delimiter: u8) -> Quoting {
+        self.clear();
         let mut quoting = Quoting::Closed;
         let mut at = 0;
         loop {
@@ -35,7 +46,7 @@ impl CsvRecord {
                 at = end;
             }
             let rest = &line[at..];
-            let length = rest.iter().position(|byte| *byte == b',').unwrap_or(rest.len());
+            let length = rest.iter().position(|byte| *byte == delimiter).unwrap_or(rest.len());
             if length > 0 && at > 0 && line[at - 1] == b'"' {
                 quoting = Quoting::Loose;
             }
@@ -107,7 +118,7 @@ mod tests {
         ];
         let mut record = CsvRecord::default();
         for (line, fields, quoting) in rows {
-            assert_eq!(record.split(line.as_bytes()), quoting, "{line}");
+            assert_eq!(record.split(line.as_bytes(), b','), quoting, "{line}");
             let read: Vec<&str> =
                 record.fields().map(|field| std::str::from_utf8(field).expect("UTF-8")).collect();
             assert_eq!(read, fields, "{line}");

@@ -13,6 +13,8 @@ pub struct LogRow {
     pub body: RowBody,
     /// Bytes of the row, for rejected rows and with [`LogOptions::keep_raw`]; else none.
     pub raw: Option<Box<[u8]>>,
+    /// True if the id of the event is one of the file, and not derived from the content.
+    pub has_own_id: bool,
 }
 
 /// Content of a row.
@@ -25,6 +27,8 @@ pub enum RowBody {
     Item(Item),
     /// Row that cannot be read, or that the format documents as unusable.
     Rejected(RowDefect),
+    /// Row that the mapping does not read: `rows.only`.
+    LeftOut,
 }
 
 /// Defect of a row that cannot be read.
@@ -68,22 +72,11 @@ pub enum RowReason {
 }
 
 /// Options of a reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogOptions {
-    /// Derivation of event ids.
-    pub event_id: EventId,
     /// Keeps the bytes of every row, so that a row the server rejects can be written to a file. Default: only those of rows that
     /// the reader rejects.
     pub keep_raw: bool,
-}
-
-/// Derivation of a row's event id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum EventId {
-    /// From the content: equal rows are duplicates.
-    Content,
-    /// From content and row number: equal rows are repeated actions.
-    Row,
 }
 
 impl RowDefect {

@@ -10,13 +10,17 @@ mod sorter;
 
 pub use sorter::SortLimits;
 
+use super::bound::LogColumns;
 use super::error::ReadError;
-use super::format::{Format, LogColumns};
+use super::mapping::Mapping;
+use super::numbering::Numbering;
 use super::reader::LogReader;
 use super::row::{LogOptions, LogRow, RowBody};
 use packed::Key;
 use sorter::{SortedRows, Sorter};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Number of rows between two reports of progress.
 const PROGRESS_EVERY: u64 = 1000;
@@ -47,16 +51,19 @@ pub struct LogProgress {
 /// entry, and the events before it have been delivered.
 pub struct SortedLog {
     path: PathBuf,
-    format: Format,
+    mapping: Arc<Mapping>,
     options: LogOptions,
     limits: SortLimits,
     columns: LogColumns,
+    numbering: Numbering,
     state: SortState,
     /// Rows of the current pass.
     rows: u64,
     /// Number of the newest row without an event that was delivered; a second pass over the file leaves out those up to it.
     delivered_through: u64,
     progress: Option<Box<dyn FnMut(LogProgress) + Send>>,
+    /// Ends the reading once it is set.
+    stop: Arc<AtomicBool>,
 }
 
 enum SortState {
@@ -96,12 +103,12 @@ enum SortStep {
 }
 
 impl SortedLog {
-    /// Opens a file and checks its header.
+    /// Opens a file and finds the columns of the mapping.
     ///
     /// # Errors
-    /// [`ReadError::Open`] if the file cannot be opened, [`ReadError::Header`] if it has another format.
-    pub fn open(path: &Path, format: Format, options: LogOptions) -> Result<Self, ReadError> {
-        Self::with_limits(path, format, options, SortLimits::default())
+    /// [`ReadError::Open`] if the file cannot be opened, [`ReadError::Columns`] if it has other columns.
+    pub fn open(path: &Path, mapping: &Arc<Mapping>, options: LogOptions) -> Result<Self, ReadError> {
+        Self::with_limits(path, mapping, options, SortLimits::default())
     }
 
     /// Opens a file with other bounds of memory than the default.
@@ -110,22 +117,27 @@ impl SortedLog {
     /// As [`Self::open`].
     pub fn with_limits(
         path: &Path,
-        format: Format,
+        mapping: &Arc<Mapping>,
         options: LogOptions,
         limits: SortLimits,
     ) -> Result<Self, ReadError> {
-        let reader = Box::new(LogReader::open(path, format, options)?);
+        let reader = Box::new(LogReader::unnumbered(path, mapping, options)?);
         Ok(Self {
             path: path.to_owned(),
-            format,
+            mapping: Arc::clone(mapping),
             options,
             limits,
             columns: reader.columns(),
+            numbering: Numbering::of(mapping),
             // A pipe can be read once only, so its rows are kept even if they are in order.
-            state: SortState::Collect { reader, sorter: Box::new(Sorter::new(limits, !path.is_file())) },
+            state: SortState::Collect {
+                reader,
+                sorter: Box::new(Sorter::new(limits, !path.is_file(), mapping.repeats())),
+            },
             rows: 0,
             delivered_through: 0,
             progress: None,
+            stop: Arc::default(),
         })
     }
 
@@ -136,9 +148,16 @@ impl SortedLog {
         self
     }
 
+    /// Ends the reading with [`ReadError::Stopped`] within a thousand rows after `stop` is set.
+    #[must_use]
+    pub fn with_stop(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.stop = stop;
+        self
+    }
+
     /// Returns the columns of the file.
     pub fn columns(&self) -> LogColumns {
-        self.columns
+        self.columns.clone()
     }
 
     fn row(&mut self) -> Result<Option<LogRow>, ReadError> {
@@ -147,13 +166,22 @@ impl SortedLog {
             self.rows += u64::from(matches!(step, SortStep::Deliver(_) | SortStep::Next | SortStep::Full));
             if self.rows.is_multiple_of(PROGRESS_EVERY) {
                 self.report();
+                if self.stop.load(Ordering::Relaxed) {
+                    return Err(ReadError::Stopped);
+                }
             }
             match step {
-                SortStep::Deliver(row) => return Ok(Some(row)),
+                SortStep::Deliver(mut row) => {
+                    // Only here rows come in their final order.
+                    if let RowBody::Event(event) = &mut row.body {
+                        self.numbering.number(event, row.has_own_id);
+                    }
+                    return Ok(Some(row));
+                }
                 SortStep::Next => {}
                 SortStep::Full => self.check(),
                 SortStep::OutOfOrder => {
-                    let sorter = Box::new(Sorter::new(self.limits, true));
+                    let sorter = Box::new(Sorter::new(self.limits, true, self.mapping.repeats()));
                     let reader = self.reopened()?;
                     self.state = SortState::Collect { reader, sorter };
                 }
@@ -179,7 +207,7 @@ impl SortedLog {
             },
             SortState::Check { reader, newest } => match next(reader) {
                 Ok(LogRow { body: RowBody::Event(event), .. }) => {
-                    let key = Key::of(&event, reader.rows_read());
+                    let key = Key::of(&event, reader.rows_read(), self.mapping.repeats());
                     let is_in_order = key >= *newest;
                     *newest = key;
                     (if is_in_order { SortStep::Next } else { SortStep::OutOfOrder }, 0)
@@ -231,7 +259,7 @@ impl SortedLog {
 
     fn reopened(&mut self) -> Result<Box<LogReader>, ReadError> {
         self.rows = 0;
-        Ok(Box::new(LogReader::open(&self.path, self.format, self.options)?))
+        Ok(Box::new(LogReader::unnumbered(&self.path, &self.mapping, self.options)?))
     }
 
     fn report(&mut self) {

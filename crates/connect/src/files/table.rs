@@ -1,8 +1,7 @@
-//! Rows of a file of comma-separated values. A row is a line, or several if a quoted field has line breaks. A quote that never closes
+//! Rows of a file of values with a delimiter. A row is a line, or several if a quoted field has line breaks. A quote that never closes
 //! costs its own line, not the rest of the file.
 
 use super::error::ReadError;
-use super::format::{ColumnLayout, Format};
 use super::line::{Line, Lines, ROW_MAX_BYTES};
 use super::record::{CsvRecord, Quoting};
 use super::row::{RowDefect, RowReason};
@@ -10,11 +9,16 @@ use std::collections::VecDeque;
 
 /// Most lines of one row. Titles and descriptions of shops have a few.
 const ROW_LINES_MAX: usize = 32;
+/// Delimiters that are guessed, the usual one first.
+const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// Reader of a table.
 pub(super) struct Table {
     lines: Lines,
-    layout: ColumnLayout,
+    /// Delimiter of fields; none until the first line is read.
+    delimiter: Option<u8>,
+    /// Number of fields of a row.
+    width: usize,
     /// Lines that were read in search of a closing quote.
     read_ahead: VecDeque<Line>,
     line: Line,
@@ -22,41 +26,41 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Reads the header, if the format has one.
-    ///
-    /// # Errors
-    /// [`ReadError::Header`] if the file has another format.
-    pub(super) fn open(lines: Lines, format: Format, first: ColumnLayout) -> Result<Self, ReadError> {
-        let mut table = Self {
+    /// Reads rows of `lines`. Without a delimiter it is guessed from the first line.
+    pub(super) fn new(lines: Lines, delimiter: Option<u8>) -> Self {
+        Self {
             lines,
-            layout: first,
+            delimiter,
+            width: 0,
             read_ahead: VecDeque::new(),
             line: Line::default(),
             record: CsvRecord::default(),
-        };
-        if !table.next_line()? {
-            return if first.has_header() { Err(header_error(format, &[])) } else { Ok(table) };
         }
-        table.record.split(&table.line.bytes);
-        let header: Vec<String> =
-            table.record.fields().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
-        let header: Vec<&str> = header.iter().map(String::as_str).collect();
-        if first.has_header() {
-            let layout = format.layouts().iter().find(|layout| layout.columns() == header);
-            table.layout = *layout.ok_or_else(|| header_error(format, &header))?;
-        } else if Format::of_header(&header).is_some() {
-            // Without a header every row would be rejected on its own.
-            return Err(header_error(format, &header));
-        } else {
-            let line = std::mem::take(&mut table.line);
-            table.read_ahead.push_back(line);
-        }
-        Ok(table)
     }
 
-    /// Returns the column layout of the file.
-    pub(super) fn layout(&self) -> ColumnLayout {
-        self.layout
+    /// Reads the first line as names of columns, which fix the number of fields; empty for an empty file.
+    ///
+    /// # Errors
+    /// [`ReadError::Truncated`] if the file cannot be read.
+    pub(super) fn header(&mut self) -> Result<Vec<String>, ReadError> {
+        if !self.read()? {
+            return Ok(Vec::new());
+        }
+        let delimiter = *self.delimiter.get_or_insert_with(|| guessed(&self.line.bytes));
+        self.record.split(&self.line.bytes, delimiter);
+        self.width = self.record.len();
+        Ok(self.record.fields().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect())
+    }
+
+    /// Returns the line that was read by [`Self::header`] to the rows, each of which has `width` fields.
+    pub(super) fn return_header(&mut self, width: usize) {
+        self.width = width;
+        self.read_ahead.push_front(std::mem::take(&mut self.line));
+    }
+
+    /// Returns the delimiter, once a line was read.
+    pub(super) fn delimiter(&self) -> u8 {
+        self.delimiter.unwrap_or(b',')
     }
 
     /// Reads the next row; returns false at the end of the file.
@@ -79,20 +83,21 @@ impl Table {
     ///
     /// # Errors
     /// The outer error is that of the file, the inner one the defect of the row.
-    pub(super) fn split(&mut self) -> Result<Result<&CsvRecord, RowDefect>, ReadError> {
+    pub(super) fn split(&mut self) -> Result<Result<&mut CsvRecord, RowDefect>, ReadError> {
         if self.line.is_cut {
             return Ok(Err(RowDefect::too_long(ROW_MAX_BYTES)));
         }
-        if self.record.split(&self.line.bytes) == Quoting::Open && !self.join()? {
+        if self.record.split(&self.line.bytes, self.delimiter()) == Quoting::Open && !self.join()? {
             let problem = "has a quote that does not close";
             return Ok(Err(RowDefect::of_row(RowReason::FieldCount, problem)));
         }
-        let (found, expected) = (self.record.len(), self.layout.columns().len());
+        let (found, expected) = (self.record.len(), self.width);
         if found == expected {
-            return Ok(Ok(&self.record));
+            return Ok(Ok(&mut self.record));
         }
         let problem = format!(
-            "has {found} fields, {expected} are expected: the line is truncated, or a cell has a comma without quotes"
+            "has {found} fields, {expected} are expected: the line is truncated, or a cell has a {} without quotes",
+            delimiter_name(self.delimiter())
         );
         Ok(Err(RowDefect::of_row(RowReason::FieldCount, problem)))
     }
@@ -133,11 +138,11 @@ impl Table {
             if joined.len() > ROW_MAX_BYTES {
                 return Ok(false);
             }
-            match self.record.split(&joined) {
+            match self.record.split(&joined, self.delimiter()) {
                 Quoting::Open => {}
                 // Text behind the closing quote: it is the opening quote of another broken row.
                 Quoting::Loose => return Ok(false),
-                Quoting::Closed if self.record.len() != self.layout.columns().len() => return Ok(false),
+                Quoting::Closed if self.record.len() != self.width => return Ok(false),
                 Quoting::Closed => {
                     self.read_ahead.drain(..=index);
                     self.line.bytes = joined;
@@ -149,26 +154,48 @@ impl Table {
     }
 }
 
-fn header_error(format: Format, header: &[&str]) -> ReadError {
-    // The first layout stands for the format, as the documentation lists it first.
-    let expected = format.layouts().first().map_or(&[][..], |layout| layout.columns());
-    // The first differing column tells more than the whole header.
-    let index = (0..expected.len().max(header.len()))
-        .find(|index| expected.get(*index) != header.get(*index))
-        .unwrap_or(0);
-    let remedy = match Format::of_header(header) {
-        Some(other) => format!("it looks like --format {}", other.name()),
-        None => format!("its columns are {}", expected.join(",")),
-    };
-    ReadError::Header {
-        column: index + 1,
-        format: format.name(),
-        found: name_at(header, index),
-        expected: name_at(expected, index),
-        remedy,
+/// Returns the delimiter that a line has most often outside of quotes.
+fn guessed(line: &[u8]) -> u8 {
+    let mut counts = [0_usize; DELIMITERS.len()];
+    let mut is_quoted = false;
+    for byte in line {
+        is_quoted ^= *byte == b'"';
+        if let Some(index) = DELIMITERS.iter().position(|delimiter| delimiter == byte).filter(|_| !is_quoted)
+        {
+            counts[index] += 1;
+        }
+    }
+    let most = counts.into_iter().max().unwrap_or(0);
+    // Of equal ones the first, the comma, is the usual one.
+    counts.iter().position(|count| *count == most).map_or(b',', |index| DELIMITERS[index])
+}
+
+fn delimiter_name(delimiter: u8) -> String {
+    match delimiter {
+        b',' => "comma".to_owned(),
+        b';' => "semicolon".to_owned(),
+        b'\t' => "tab".to_owned(),
+        other => format!("{:?}", char::from(other)),
     }
 }
 
-fn name_at(names: &[&str], index: usize) -> String {
-    names.get(index).map_or_else(|| "nothing".to_owned(), |name| (*name).to_owned())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delimiter_is_the_one_that_the_first_line_has_most() {
+        let rows = [
+            ("a,b,c", b','),
+            ("a;b;c", b';'),
+            ("a\tb,c\td", b'\t'),
+            ("a|b|c", b'|'),
+            ("\"a,b,c,d\";e;f", b';'),
+            ("alone", b','),
+            ("", b','),
+        ];
+        for (line, expected) in rows {
+            assert_eq!(guessed(line.as_bytes()), expected, "{line}");
+        }
+    }
 }

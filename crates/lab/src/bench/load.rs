@@ -3,12 +3,13 @@
 use crate::checked_log::{CheckedLog, CheckedRow};
 use crate::simulate::{self, ShopSimulator};
 use anyhow::{Context, Result};
-use portrait_connect::files::Format;
+use portrait_connect::files::{Mapping, MappingArgs};
 use portrait_proto::v1::{self, Event};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Time of the first generated event: 2025-09-01T00:00:00Z.
 const BEGIN_S: i64 = 1_756_684_800;
@@ -78,20 +79,21 @@ pub(super) fn wide_shop(users: usize, items: usize, per_user: usize, seed: u64) 
 
 /// Events of returning users, from a log or from the simulated shop, and a name for the table.
 pub(super) fn repeated_users(
-    log: Option<(&Path, Format)>,
+    log: Option<&Path>,
+    mapping: &MappingArgs,
     events_max: usize,
 ) -> Result<(String, Vec<Event>)> {
-    let Some((path, format)) = log else {
+    let Some(path) = log else {
         let shop = ShopSimulator::new(7, simulate::SimulateConfig::default());
         let events = shop.filter_map(simulate::ShopEvent::into_event).take(events_max).collect();
         return Ok(("users of the simulated shop".to_owned(), events));
     };
-    Ok((format!("users of {}", file_name(path)?), events_of(path, format, events_max)?))
+    Ok((format!("users of {}", file_name(path)?), events_of(path, &mapping.mapping(path)?.0, events_max)?))
 }
 
 /// First `events_max` events of a log that a server takes, in the order of time.
-pub(super) fn events_of(path: &Path, format: Format, events_max: usize) -> Result<Vec<Event>> {
-    let mut log = CheckedLog::in_file_order(path, format, &portrait_ingest::Config::default())?;
+pub(super) fn events_of(path: &Path, mapping: &Arc<Mapping>, events_max: usize) -> Result<Vec<Event>> {
+    let mut log = CheckedLog::in_file_order(path, mapping, &portrait_ingest::Config::default())?;
     let mut events = Vec::new();
     for row in log.by_ref() {
         if let CheckedRow::Event { event, record } = row? {

@@ -37,15 +37,15 @@ impl UsersOf {
     /// Reads the log; returns a name for the table and the events.
     pub(super) fn read(&self) -> Result<(String, Vec<Event>)> {
         let name = format!("users of {}", load::file_name(&self.path)?);
-        Ok((name, load::events_of(&self.path, self.format, EVENTS_MAX)?))
+        Ok((name, load::events_of(&self.path, &self.format.mapping(), EVENTS_MAX)?))
     }
 
     /// Target in bytes per user, as a number and in words; none for logs without one.
     pub(super) fn target(&self) -> Option<(f64, &'static str)> {
-        match self.format {
+        match self.format.name() {
             // Targets hold for logs of known density only: bytes per user grow with the history.
-            Format::Rees46 | Format::Taobao => Some((1000.0, "<= 1.0 KB a user")),
-            Format::CompleteJourney => Some((4000.0, "<= 4 KB a user")),
+            "rees46" | "taobao" => Some((1000.0, "<= 1.0 KB a user")),
+            "complete-journey" => Some((4000.0, "<= 4 KB a user")),
             _ => None,
         }
     }

@@ -13,13 +13,14 @@ use indicatif::ProgressBar;
 use portrait_client::text::segments;
 use portrait_client::text::{self, Paint, chart, words};
 use portrait_client::{self as client, RoleRouter};
-use portrait_connect::files::Format;
+use portrait_connect::files::Mapping;
 use portrait_proto::v1::ingest_service_client::IngestServiceClient;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use portrait_proto::v1::{BatchGetProfilesRequest, Item, Profile, TrainModelRequest, UpsertItemsRequest};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Users that are counted, at most; events of later ones are sent and not counted.
@@ -46,7 +47,7 @@ const LISTED: usize = 10;
 pub(super) async fn run_against(
     url: &str,
     path: &Path,
-    format: Format,
+    mapping: &Arc<Mapping>,
     users_min: usize,
     rules: &portrait_ingest::Config,
     narrator: &mut dyn Narrator,
@@ -55,7 +56,7 @@ pub(super) async fn run_against(
     let (prober, probing) = probe::begin(channel.clone());
     let feed = EventFeed::open(channel.clone(), prober).await?;
     let bar = ProgressBar::hidden();
-    let log = CheckedLog::open(path, format, rules, &bar)?;
+    let log = CheckedLog::open(path, mapping, rules, &bar)?;
     let mut replay = LogDemo::begin(channel.clone(), feed, narrator);
     let name = path
         .file_name()

@@ -5,7 +5,7 @@ use crate::checked_log::{CheckedLog, CheckedRow, Duplicates, ServerRules};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::ProgressBar;
-use portrait_connect::files::{Format, LogReader, RowBody};
+use portrait_connect::files::{LogOptions, LogReader, MappingArgs, RowBody, detect};
 use portrait_learning::prediction::recommend::History;
 use portrait_profile::{Body, Event, ItemId, Profile, Record, Timestamp};
 use rand::seq::SliceRandom;
@@ -21,10 +21,10 @@ pub struct LogArgs {
     /// Event log to read.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Format of the log.
-    #[arg(long, value_enum)]
-    pub format: Format,
-    /// Catalogue in the same format, for logs without categories.
+    /// Mapping of the log.
+    #[command(flatten)]
+    pub mapping: MappingArgs,
+    /// Catalogue in a format that ships, for logs without categories.
     #[arg(long, value_name = "FILE")]
     pub catalogue: Option<PathBuf>,
     /// Leave out events of items that fewer users had in the first 70% of the events.
@@ -63,9 +63,10 @@ pub(super) struct ItemIndex {
 impl EventLog {
     /// Reads a log whose rows may come in any order.
     pub(crate) fn read(args: &LogArgs) -> Result<Self> {
-        let categories = args.catalogue.as_ref().map(|file| categories(args.format, file)).transpose()?;
+        let categories = args.catalogue.as_ref().map(|file| categories(file)).transpose()?;
         let bar = ProgressBar::new(0);
-        let mut log = CheckedLog::open(&args.file, args.format, &args.rules.ingest()?, &bar)?;
+        let mut log =
+            CheckedLog::open(&args.file, &args.mapping.mapping(&args.file)?.0, &args.rules.ingest()?, &bar)?;
         let mut duplicates = Duplicates::default();
         let mut by_user = BTreeMap::new();
         for row in log.by_ref() {
@@ -245,8 +246,8 @@ fn complete(event: &mut Event, categories: Option<&HashMap<String, String>>) {
 }
 
 /// Reads the category of each item of a catalogue.
-fn categories(format: Format, file: &Path) -> Result<HashMap<String, String>> {
-    let reader = LogReader::open(file, format, format.default_options())?;
+fn categories(file: &Path) -> Result<HashMap<String, String>> {
+    let reader = LogReader::open(file, &detect(file)?.mapping(), LogOptions::default())?;
     let mut categories = HashMap::new();
     for row in reader {
         let row = row.with_context(|| format!("{} cannot be read", file.display()))?;

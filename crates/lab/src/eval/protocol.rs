@@ -182,7 +182,7 @@ mod tests {
     use crate::checked_log::ServerRules;
     use crate::eval::LogArgs;
     use crate::eval::testing::{event, record};
-    use portrait_connect::files::Format;
+    use portrait_connect::files::MappingArgs;
     use portrait_profile::{Action, Event, ItemId, Record, Timestamp};
     use rand::RngExt;
 
@@ -217,7 +217,7 @@ mod tests {
         let args = EvalArgs {
             log: LogArgs {
                 file: "restless.jsonl".into(),
-                format: Format::Jsonl,
+                mapping: MappingArgs::default(),
                 catalogue: None,
                 item_users_min: 1,
                 rules: ServerRules::default(),

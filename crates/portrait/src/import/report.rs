@@ -5,7 +5,7 @@ use portrait_connect::files::RejectCounts;
 use std::fmt;
 use std::time::Duration;
 
-/// Counts of a file's rows. Invariant: read = accepted + rejected + without a response; accepted includes duplicates.
+/// Counts of a file's rows. Invariant: read = accepted + rejected + left out + readable + without a response; accepted includes duplicates.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImportReport {
     /// Number of data rows read.
@@ -14,6 +14,12 @@ pub struct ImportReport {
     pub accepted: u64,
     /// Number of accepted rows that the server had before.
     pub duplicates: u64,
+    /// Number of rows that the mapping does not read.
+    pub left_out: u64,
+    /// True if nothing was sent.
+    pub is_dry_run: bool,
+    /// Number of rows of a dry run that can be read.
+    pub readable: u64,
     /// Rows that the reader or the server rejected, by reason.
     pub rejected: RejectCounts,
     /// Time until all events were applied.
@@ -23,7 +29,7 @@ pub struct ImportReport {
 impl ImportReport {
     /// Returns the number of rows without a response after a failure; the server may have them.
     pub fn unanswered_rows(&self) -> u64 {
-        self.read.saturating_sub(self.accepted + self.rejected.rows())
+        self.read.saturating_sub(self.accepted + self.rejected.rows() + self.left_out + self.readable)
     }
 }
 
@@ -32,8 +38,16 @@ impl fmt::Display for ImportReport {
         let mut table = Table::new();
         table.load_preset(presets::ASCII_MARKDOWN).set_header(["rows", "count", ""]);
         table.add_row(["read".to_owned(), self.read.to_string(), String::new()]);
-        table.add_row(["accepted".to_owned(), self.accepted.to_string(), String::new()]);
-        table.add_row(["of these duplicates".to_owned(), self.duplicates.to_string(), String::new()]);
+        if self.is_dry_run {
+            table.add_row(["readable".to_owned(), self.readable.to_string(), "nothing was sent".to_owned()]);
+        } else {
+            table.add_row(["accepted".to_owned(), self.accepted.to_string(), String::new()]);
+            table.add_row(["of these duplicates".to_owned(), self.duplicates.to_string(), String::new()]);
+        }
+        if self.left_out > 0 {
+            let rule = "by rows.only of the mapping".to_owned();
+            table.add_row(["left out".to_owned(), self.left_out.to_string(), rule]);
+        }
         for (reason, count) in self.rejected.by_reason() {
             table.add_row([format!("rejected, {reason}"), count.rows.to_string(), count.example.clone()]);
         }

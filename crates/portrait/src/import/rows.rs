@@ -43,6 +43,18 @@ impl<'a> ImportRows<'a> {
         self.write(line, defect.column, &format!("{reason}: {}", defect.problem), raw.unwrap_or_default())
     }
 
+    /// Counts a row that the mapping does not read.
+    pub(super) fn leave_out(&mut self) {
+        self.report.read += 1;
+        self.report.left_out += 1;
+    }
+
+    /// Counts a row that can be read and is not sent.
+    pub(super) fn readable(&mut self) {
+        self.report.read += 1;
+        self.report.readable += 1;
+    }
+
     /// Notes a row that is sent.
     pub(super) fn sent(&mut self, line: u64, raw: Option<Box<[u8]>>) {
         self.report.read += 1;
@@ -53,7 +65,7 @@ impl<'a> ImportRows<'a> {
     ///
     /// # Errors
     /// If the file of rejected rows cannot be written.
-    pub(super) fn record(&mut self, results: Vec<RequestResult>, columns: LogColumns) -> Result<()> {
+    pub(super) fn record(&mut self, results: Vec<RequestResult>, columns: &LogColumns) -> Result<()> {
         for RequestResult { accepted, rejected } in results {
             self.report.accepted += u64::from(accepted);
             let answered = (accepted as usize + rejected.len()).min(self.in_flight.len());
@@ -97,7 +109,7 @@ impl<'a> ImportRows<'a> {
         &mut self,
         rejection: &Rejection,
         row: Option<&SentRow>,
-        columns: LogColumns,
+        columns: &LogColumns,
     ) -> Result<()> {
         let reason = reason_name(rejection.reason());
         // The field is one of the request: events[3].price.

@@ -1,11 +1,16 @@
 //! Objects of JSON with the field names of the API's `Event`, in snake_case or camelCase: `{"user_id": "u1", "action": "view",
 //! "occurred_at": "2024-01-01T00:00:00Z"}`. Unknown fields are refused, so that a misspelt one is not ignored.
 
+mod objects;
+mod parse;
 mod value;
+
+pub(in crate::files) use objects::{ObjectRow, objects};
 
 use super::super::cell::letters;
 use super::super::objects::ObjectText;
 use super::super::row::{RowDefect, RowReason};
+use parse::{parse, syntax};
 use portrait_proto::v1::Event;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -47,7 +52,7 @@ pub(in crate::files) fn json(object: &ObjectText) -> Result<Event, RowDefect> {
         let problem = "is not UTF-8".to_owned();
         RowDefect { column: Some(column), name: Cow::Borrowed("JSON"), reason: RowReason::BadText, problem }
     })?;
-    let fields = parse(text).map_err(|error| syntax(object, &error))?;
+    let fields: Fields = parse(text).map_err(|error| syntax(object, &error))?;
     event(fields).map_err(|problem| {
         // A name that needs escapes is not found, and then the row as a whole is named.
         let column = text.find(&format!("\"{}\"", problem.field)).map(|at| object.column + at + 1);
@@ -59,66 +64,6 @@ pub(in crate::files) fn json(object: &ObjectText) -> Result<Event, RowDefect> {
             problem: problem.problem,
         }
     })
-}
-
-fn parse(text: &str) -> Result<Fields, serde_json::Error> {
-    serde_json::from_str(text).or_else(|error| {
-        // Python writes a missing number as NaN, which is not JSON.
-        match without_nan(text) {
-            Some(text) => serde_json::from_str(&text),
-            None => Err(error),
-        }
-    })
-}
-
-/// Replaces the word NaN outside of strings by null; none if there is none.
-fn without_nan(text: &str) -> Option<String> {
-    let mut replaced = String::with_capacity(text.len() + 8);
-    let mut rest = text;
-    let mut is_found = false;
-    while let Some(at) = rest.find(['"', 'N']) {
-        replaced.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let length = if rest.starts_with('"') {
-            let string = string_length(rest);
-            replaced.push_str(&rest[..string]);
-            string
-        } else if rest.starts_with("NaN") {
-            is_found = true;
-            replaced.push_str("null");
-            "NaN".len()
-        } else {
-            replaced.push('N');
-            1
-        };
-        rest = &rest[length..];
-    }
-    replaced.push_str(rest);
-    is_found.then_some(replaced)
-}
-
-/// Returns the length of the string literal that `text` begins with, or all of a literal without an end.
-fn string_length(text: &str) -> usize {
-    let mut is_escaped = false;
-    let end = text.bytes().enumerate().skip(1).find(|(_, byte)| {
-        let ends = *byte == b'"' && !is_escaped;
-        is_escaped = *byte == b'\\' && !is_escaped;
-        ends
-    });
-    end.map_or(text.len(), |(index, _)| index + 1)
-}
-
-fn syntax(object: &ObjectText, error: &serde_json::Error) -> RowDefect {
-    let text = error.to_string();
-    // The parser counts lines within the object, which would mislead beside the line of the file.
-    let mut problem = text.rsplit_once(" at line ").map_or(text.as_str(), |(problem, _)| problem).to_owned();
-    let column = if error.line() <= 1 {
-        object.column + error.column().max(1)
-    } else {
-        problem = format!("{problem}, in line {}", object.line + error.line() as u64 - 1);
-        error.column().max(1)
-    };
-    RowDefect { column: Some(column), name: Cow::Borrowed("JSON"), reason: RowReason::BadJson, problem }
 }
 
 fn event(fields: Fields) -> Result<Event, Problem> {

@@ -1,15 +1,20 @@
 //! Rows as bytes, in memory and on disk: a packed row takes a third of the memory of an event.
 
+use super::super::mapping::Repeats;
 use super::super::row::{LogRow, RowBody};
 use portrait_proto::v1::Event;
 use prost::Message;
 use std::io;
+use xxhash_rust::xxh64::xxh64;
 
-/// Position of a row in the order of time: rows of the same time are in the order of the file.
+/// Position of a row in the order of time: rows of the same time are in the order of the file. If equal rows are repeats, those of one
+/// time are grouped by user first: days without a time have millions of rows, and repeats are counted among those of one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     seconds: i64,
     nanos: i32,
+    /// Hash of the user if equal rows are repeats, else 0.
+    group: u64,
     /// Number of the row in the file.
     number: u64,
 }
@@ -23,22 +28,27 @@ pub(super) struct Packed {
 
 impl Key {
     /// Length of an encoded key.
-    pub(super) const BYTES: usize = 20;
+    pub(super) const BYTES: usize = 28;
     /// Key before all others.
-    pub(super) const MIN: Self = Self { seconds: i64::MIN, nanos: 0, number: 0 };
+    pub(super) const MIN: Self = Self { seconds: i64::MIN, nanos: 0, group: 0, number: 0 };
 
     /// Returns the key of the event in row `number`.
-    pub(super) fn of(event: &Event, number: u64) -> Self {
+    pub(super) fn of(event: &Event, number: u64, repeats: Repeats) -> Self {
         // Readers reject rows without a time.
         let (seconds, nanos) = event.occurred_at.as_ref().map_or((0, 0), |at| (at.seconds, at.nanos));
-        Self { seconds, nanos, number }
+        let group = match repeats {
+            Repeats::Count => xxh64(event.user_id.as_bytes(), 0),
+            Repeats::Drop => 0,
+        };
+        Self { seconds, nanos, group, number }
     }
 
     pub(super) fn encode(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..8].copy_from_slice(&self.seconds.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.nanos.to_le_bytes());
-        bytes[12..].copy_from_slice(&self.number.to_le_bytes());
+        bytes[12..20].copy_from_slice(&self.group.to_le_bytes());
+        bytes[20..].copy_from_slice(&self.number.to_le_bytes());
         bytes
     }
 
@@ -46,13 +56,15 @@ impl Key {
         Self {
             seconds: i64::from_le_bytes(array(&bytes[..8])),
             nanos: i32::from_le_bytes(array(&bytes[8..12])),
-            number: u64::from_le_bytes(array(&bytes[12..])),
+            group: u64::from_le_bytes(array(&bytes[12..20])),
+            number: u64::from_le_bytes(array(&bytes[20..])),
         }
     }
 }
 
 /// Appends line, raw bytes and event of a row.
 pub(super) fn pack(row: &LogRow, event: &Event, bytes: &mut Vec<u8>) {
+    bytes.push(u8::from(row.has_own_id));
     bytes.extend_from_slice(&row.line.to_le_bytes());
     let raw_bytes = row.raw.as_ref().map_or(u32::MAX, |raw| u32::try_from(raw.len()).unwrap_or(0));
     bytes.extend_from_slice(&raw_bytes.to_le_bytes());
@@ -66,7 +78,8 @@ pub(super) fn pack(row: &LogRow, event: &Event, bytes: &mut Vec<u8>) {
 /// # Errors
 /// If the bytes were changed on disk.
 pub(super) fn unpack(bytes: &[u8]) -> io::Result<LogRow> {
-    let (line, rest) = bytes.split_at_checked(8).ok_or_else(damaged)?;
+    let (has_own_id, rest) = bytes.split_first().ok_or_else(damaged)?;
+    let (line, rest) = rest.split_at_checked(8).ok_or_else(damaged)?;
     let (raw_bytes, rest) = rest.split_at_checked(4).ok_or_else(damaged)?;
     let raw_bytes = u32::from_le_bytes(array(raw_bytes));
     let (raw, event) = match raw_bytes {
@@ -77,7 +90,8 @@ pub(super) fn unpack(bytes: &[u8]) -> io::Result<LogRow> {
         }
     };
     let event = Event::decode(event).map_err(|_| damaged())?;
-    Ok(LogRow { line: u64::from_le_bytes(array(line)), body: RowBody::Event(event), raw })
+    let line = u64::from_le_bytes(array(line));
+    Ok(LogRow { line, body: RowBody::Event(event), raw, has_own_id: *has_own_id != 0 })
 }
 
 fn damaged() -> io::Error {

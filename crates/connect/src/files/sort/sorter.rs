@@ -1,6 +1,7 @@
 //! Sorter of events: keeps what fits in memory, and writes sorted runs of the rest.
 
 use super::super::error::ReadError;
+use super::super::mapping::Repeats;
 use super::super::row::{LogRow, RowBody};
 use super::merge::{Merge, Runs};
 use super::packed::{Key, pack, unpack};
@@ -20,6 +21,7 @@ pub(super) struct Sorter {
     limits: SortLimits,
     /// Writes runs even if all rows are in order.
     keeps_ordered: bool,
+    repeats: Repeats,
     is_ordered: bool,
     newest: Key,
     total: u64,
@@ -61,10 +63,11 @@ impl Default for SortLimits {
 }
 
 impl Sorter {
-    pub(super) fn new(limits: SortLimits, keeps_ordered: bool) -> Self {
+    pub(super) fn new(limits: SortLimits, keeps_ordered: bool, repeats: Repeats) -> Self {
         Self {
             limits,
             keeps_ordered,
+            repeats,
             is_ordered: true,
             newest: Key::MIN,
             total: 0,
@@ -82,7 +85,7 @@ impl Sorter {
         if self.is_full() {
             self.write_run()?;
         }
-        let key = Key::of(event, number);
+        let key = Key::of(event, number, self.repeats);
         self.is_ordered &= key > self.newest;
         self.newest = key;
         self.total += 1;

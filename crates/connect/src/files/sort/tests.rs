@@ -1,10 +1,13 @@
 //! Sorting of files in any order, with small bounds of memory.
 
+use super::super::shipped::Format;
 use super::*;
 use portrait_proto::v1::Event;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use tempfile::NamedTempFile;
+
+const TAOBAO: Format = Format::named("taobao").expect("it ships");
 
 /// All in memory, two runs or more, and many runs.
 const LIMITS: [SortLimits; 4] = [
@@ -30,7 +33,7 @@ fn taobao(times: &[Option<i64>]) -> NamedTempFile {
 }
 
 fn rows(file: &NamedTempFile, limits: SortLimits) -> (Vec<LogRow>, Option<ReadError>) {
-    let log = SortedLog::with_limits(file.path(), Format::Taobao, Format::Taobao.default_options(), limits);
+    let log = SortedLog::with_limits(file.path(), &TAOBAO.mapping(), LogOptions::default(), limits);
     let (mut rows, mut error) = (Vec::new(), None);
     for row in log.expect("a log") {
         match row {
@@ -127,8 +130,8 @@ fn progress_has_two_passes_and_ends_at_the_total() {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&seen);
         let limits = SortLimits { rows: 100, bytes: 1 << 20 };
-        let options = Format::Taobao.default_options();
-        let log = SortedLog::with_limits(file.path(), Format::Taobao, options, limits).expect("a log");
+        let options = LogOptions::default();
+        let log = SortedLog::with_limits(file.path(), &TAOBAO.mapping(), options, limits).expect("a log");
         let log = log.with_progress(move |progress| sink.lock().expect("a lock").push(progress));
         assert_eq!(log.filter(Result::is_ok).count(), 5000);
         let seen = seen.lock().expect("a lock");

@@ -145,7 +145,7 @@ pub(super) fn properties(field: &str, value: &Value) -> Result<HashMap<String, S
 }
 
 /// Returns the digits of a whole number, be it written with a fraction of zeros.
-fn whole(number: &Number) -> Option<String> {
+pub(super) fn whole(number: &Number) -> Option<String> {
     if number.is_i64() || number.is_u64() {
         return Some(number.to_string());
     }
@@ -154,7 +154,7 @@ fn whole(number: &Number) -> Option<String> {
 }
 
 /// Returns a number in digits, without an exponent.
-fn decimal(number: &Number) -> String {
+pub(super) fn decimal(number: &Number) -> String {
     match number.as_f64() {
         Some(float) if number.is_f64() => format!("{float}"),
         _ => number.to_string(),

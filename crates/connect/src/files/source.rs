@@ -1,0 +1,250 @@
+//! Rows of a file in any form, converted by a mapping that is bound to its columns.
+
+use super::bound::{BoundMapping, MissingColumns};
+use super::error::ReadError;
+use super::identity::EventIdentity;
+use super::join::{JoinFile, JoinTable};
+use super::line::{Lines, ROW_MAX_BYTES, Text};
+use super::mapping::{FileKind, Mapping};
+use super::objects::{ObjectText, Objects};
+use super::record::CsvRecord;
+use super::row::{RowBody, RowDefect};
+use super::rows::{self, ObjectRow, RowFields};
+use super::shipped::Format;
+use super::table::Table;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Way to a mapping, for files that fit none.
+pub(super) const WAY_OUT: &str = "a mapping tells which column is the user, the item, the action and the time: \
+    `portrait import FILE --guess > map.toml` proposes one, and `--map map.toml` uses it (docs/guides/import.md)";
+
+/// Rows of a file.
+pub(super) struct RowSource {
+    rows: Rows,
+    convert: RowConverter,
+}
+
+enum Rows {
+    Table(Box<Table>),
+    Objects(Box<ObjectRows>),
+}
+
+/// Objects, and the rows of the newest one that were not returned yet.
+struct ObjectRows {
+    objects: Objects,
+    object: ObjectText,
+    pending: VecDeque<Result<ObjectRow, RowDefect>>,
+    raw: Vec<u8>,
+}
+
+/// Converter of rows.
+struct RowConverter {
+    bound: Arc<BoundMapping>,
+    join: Option<JoinTable>,
+    identity: EventIdentity,
+}
+
+/// Row as it was read.
+pub(super) struct SourceRow {
+    pub(super) line: u64,
+    pub(super) body: RowBody,
+    pub(super) has_own_id: bool,
+}
+
+impl RowSource {
+    /// Reads the header of a file and binds the mapping to it. `path` names the folder of a joined table.
+    ///
+    /// # Errors
+    /// [`ReadError::Columns`] if the file does not have the columns of the mapping, and those of the joined table.
+    pub(super) fn open(text: Text, path: &Path, mapping: Arc<Mapping>) -> Result<Self, ReadError> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let join_file = mapping.join.as_ref().map(|rule| JoinFile::open(folder, rule)).transpose()?;
+        let (rows, header) = match mapping.kind() {
+            FileKind::Csv => {
+                let (table, header) = table(text, &mapping)?;
+                (Rows::Table(Box::new(table)), header)
+            }
+            FileKind::Jsonl => (Rows::Objects(Box::new(ObjectRows::open(text)?)), names_of(&mapping)),
+            form @ (FileKind::Parquet | FileKind::Xlsx) => {
+                let problem = "this binary reads csv and jsonl: export the file as one of them".to_owned();
+                return Err(ReadError::Form { form: form.name(), problem });
+            }
+        };
+        let joined_header = join_file.as_ref().map_or(&[][..], JoinFile::header);
+        let bound = BoundMapping::bind(Arc::clone(&mapping), header.clone(), joined_header);
+        let bound = Arc::new(bound.map_err(|missing| columns_error(&mapping, &missing, &header))?);
+        let join = join_file.map(|file| file.read(&bound)).transpose()?;
+        Ok(Self { rows, convert: RowConverter { bound, join, identity: EventIdentity::default() } })
+    }
+
+    /// Returns the mapping with the columns of the file.
+    pub(super) fn bound(&self) -> &Arc<BoundMapping> {
+        &self.convert.bound
+    }
+
+    /// Reads the next row.
+    ///
+    /// # Errors
+    /// [`ReadError::Truncated`] if the file cannot be read.
+    pub(super) fn next(&mut self) -> Result<Option<SourceRow>, ReadError> {
+        match &mut self.rows {
+            Rows::Table(table) => {
+                if !table.read()? {
+                    return Ok(None);
+                }
+                let line = table.line();
+                let record = table.split()?;
+                Ok(Some(self.convert.converted(line, record)))
+            }
+            Rows::Objects(rows) => {
+                if self.convert.bound.fields.is_none() {
+                    return Ok(rows.api_row()?.map(|(line, body)| self.convert.identified(line, body)));
+                }
+                let Some(record) = rows.mapped_row(&self.convert.bound)? else { return Ok(None) };
+                let line = rows.object.line;
+                Ok(Some(match record {
+                    Ok(mut record) => self.convert.converted(line, Ok(&mut record)),
+                    Err(defect) => self.convert.converted(line, Err(defect)),
+                }))
+            }
+        }
+    }
+
+    /// Returns the bytes of the newest row.
+    pub(super) fn raw(&self) -> &[u8] {
+        match &self.rows {
+            Rows::Table(table) => table.raw(),
+            Rows::Objects(rows) if rows.raw.is_empty() => &rows.object.bytes,
+            Rows::Objects(rows) => &rows.raw,
+        }
+    }
+}
+
+impl ObjectRows {
+    fn open(text: Text) -> Result<Self, ReadError> {
+        let objects = Objects::open(text)?;
+        Ok(Self { objects, object: ObjectText::default(), pending: VecDeque::new(), raw: Vec::new() })
+    }
+
+    /// Reads an object with the field names of the API.
+    fn api_row(&mut self) -> Result<Option<(u64, Result<RowBody, RowDefect>)>, ReadError> {
+        if !self.objects.read(&mut self.object)? {
+            return Ok(None);
+        }
+        let body = if self.object.is_cut {
+            Err(RowDefect::too_long(ROW_MAX_BYTES))
+        } else {
+            rows::json(&self.object).map(RowBody::Event)
+        };
+        Ok(Some((self.object.line, body)))
+    }
+
+    /// Reads the next row of a mapping; an object may have several.
+    fn mapped_row(
+        &mut self,
+        bound: &BoundMapping,
+    ) -> Result<Option<Result<CsvRecord, RowDefect>>, ReadError> {
+        self.raw.clear();
+        // An object whose list is empty has no rows.
+        while self.pending.is_empty() {
+            if !self.objects.read(&mut self.object)? {
+                return Ok(None);
+            }
+            if self.object.is_cut {
+                return Ok(Some(Err(RowDefect::too_long(ROW_MAX_BYTES))));
+            }
+            let names = &bound.names[..bound.width];
+            match rows::objects(&self.object, names, bound.mapping.source.each.as_deref()) {
+                Ok(rows) => self.pending.extend(rows),
+                Err(defect) => return Ok(Some(Err(defect))),
+            }
+        }
+        Ok(self.pending.pop_front().map(|row| {
+            row.map(|row| {
+                self.raw = row.raw;
+                row.record
+            })
+        }))
+    }
+}
+
+impl RowConverter {
+    fn converted(&mut self, line: u64, record: Result<&mut CsvRecord, RowDefect>) -> SourceRow {
+        let body = record.and_then(|record| {
+            if let Some(join) = &self.join {
+                join.extend(record, &self.bound.names[join.key()])?;
+            }
+            let fields = RowFields::new(record, &self.bound);
+            let mut body = rows::mapped(&self.bound, &fields)?;
+            let mut has_own_id = true;
+            if let RowBody::Event(event) = &mut body
+                && event.event_id.is_empty()
+            {
+                has_own_id = false;
+                let mut more = Vec::new();
+                for columns in &self.bound.distinguish {
+                    more.push(fields.plain(columns)?);
+                }
+                event.event_id = self.identity.derive(event, more.iter().map(String::as_str));
+            }
+            Ok((body, has_own_id))
+        });
+        let (body, has_own_id) = body.unwrap_or_else(|defect| (RowBody::Rejected(defect), false));
+        SourceRow { line, body, has_own_id }
+    }
+
+    /// Completes an object of the API: only one without an id gets a derived one.
+    fn identified(&mut self, line: u64, body: Result<RowBody, RowDefect>) -> SourceRow {
+        let mut body = body.unwrap_or_else(RowBody::Rejected);
+        let mut has_own_id = true;
+        if let RowBody::Event(event) = &mut body
+            && event.event_id.is_empty()
+        {
+            has_own_id = false;
+            event.event_id = self.identity.derive(event, std::iter::empty());
+        }
+        SourceRow { line, body, has_own_id }
+    }
+}
+
+/// Opens a table and finds its header.
+fn table(text: Text, mapping: &Mapping) -> Result<(Table, Vec<String>), ReadError> {
+    let mut table = Table::new(Lines::new(text, 1), mapping.source.delimiter);
+    let first = table.header()?;
+    let Some(columns) = &mapping.source.columns else { return Ok((table, first)) };
+    let is_header = first.iter().zip(columns).all(|(found, name)| found.eq_ignore_ascii_case(name));
+    if first.len() == columns.len() && is_header {
+        return Ok((table, columns.clone()));
+    }
+    if Format::of_header(&first).is_some() {
+        // Without a header every row would be rejected on its own.
+        let missing = MissingColumns(vec![("a file without a header".to_owned(), columns.clone())]);
+        return Err(columns_error(mapping, &missing, &first));
+    }
+    table.return_header(columns.len());
+    Ok((table, columns.clone()))
+}
+
+/// Returns the names that a mapping reads from objects.
+fn names_of(mapping: &Mapping) -> Vec<String> {
+    let fields = mapping.fields.iter().flat_map(|fields| fields.columns()).map(|(_, columns)| columns);
+    let others = mapping.rows.distinguish.iter().chain(mapping.rows.only.iter().map(|(columns, _)| columns));
+    let mut names: Vec<String> =
+        fields.chain(others).flat_map(|columns| columns.names.iter().cloned()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn columns_error(mapping: &Mapping, missing: &MissingColumns, header: &[String]) -> ReadError {
+    let remedy = match Format::of_header(header).filter(|format| format.name() != mapping.name()) {
+        Some(other) => format!("it looks like --format {}", other.name()),
+        None if header.is_empty() => "the file is empty".to_owned(),
+        None => format!("its columns are {}; {WAY_OUT}", header.join(", ")),
+    };
+    let missing = missing.0.iter().map(|(key, names)| format!("{key} ({})", names.join(" or ")));
+    let missing = missing.collect::<Vec<_>>().join(", ");
+    ReadError::Columns { format: mapping.name().to_owned(), missing, remedy }
+}
