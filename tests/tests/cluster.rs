@@ -17,6 +17,7 @@ mod cluster {
     mod operation;
     mod probe;
     mod recommend;
+    mod reimport;
     mod restarts;
     mod roles;
     mod rolling;

@@ -3,6 +3,7 @@
 //! derived from the content of rows.
 
 mod inspect;
+mod objects;
 mod progress;
 mod report;
 mod rows;
@@ -20,7 +21,7 @@ use portrait_connect::files::{LogOptions, Mapping, MappingArgs, RejectsFile, Rep
 use portrait_proto::v1::ListPartitionsRequest;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use rows::ImportRows;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -28,13 +29,16 @@ use std::time::Instant;
 /// Arguments of `portrait import`.
 #[derive(Clone, Debug, Args)]
 pub struct ImportArgs {
-    /// File with events or items; gzip is detected.
+    /// File with events or items, or objects of a bucket as s3://BUCKET/PREFIX or s3://BUCKET/BEGIN*END; gzip is detected.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Import new and changed objects of the prefix as they come, until Ctrl-C.
+    #[arg(long, conflicts_with_all = ["guess", "check", "dry_run"])]
+    pub follow: bool,
     /// Mapping of the file.
     #[command(flatten)]
     pub mapping: MappingArgs,
-    /// Name of the source of the data [default: the name of the mapping].
+    /// Name of the source: a row of a source counts once, however often and late it is imported [default: name of the mapping].
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
     /// Meaning of equal rows: one event (drop) or repeated actions (count) [default: as in the mapping].
@@ -67,6 +71,7 @@ impl ImportArgs {
             file: file.into(),
             mapping: mapping.into(),
             server,
+            follow: false,
             source: None,
             repeats: None,
             guess: false,
@@ -92,10 +97,10 @@ impl ImportArgs {
         })
     }
 
-    /// Creates the file of rejected rows, if there shall be one.
-    fn rejects_file(&self) -> Result<Option<RejectsFile>> {
+    /// Creates the file of rejected rows, if there shall be one; it must not be `file`.
+    fn rejects_file(&self, file: &Path) -> Result<Option<RejectsFile>> {
         let create = |path: &PathBuf| {
-            RejectsFile::create(path, &self.file)
+            RejectsFile::create(path, file)
                 .with_context(|| format!("cannot write the rejected rows to {}", path.display()))
         };
         self.rejects.as_ref().map(create).transpose()
@@ -115,8 +120,11 @@ pub async fn run(args: ImportArgs) -> Result<()> {
         return inspect::check(&args.file, &args.chosen()?);
     }
     let mut report = ImportReport::default();
-    let outcome =
-        if args.dry_run { inspect::dry_run(&args, &mut report) } else { import(&args, &mut report).await };
+    let outcome = match objects::address(&args)? {
+        Some(address) => objects::import(&args, address, &mut report).await,
+        None if args.dry_run => inspect::dry_run(&args, &mut report),
+        None => import(&args, &mut report).await,
+    };
     output::line(&report);
     outcome?;
     let rejected = report.rejected.rows();
@@ -138,25 +146,35 @@ pub async fn run(args: ImportArgs) -> Result<()> {
 /// If the file cannot be read to its end, more rows are rejected than `max_rejects`, or the server ends the stream. Fewer rejected
 /// rows are no error.
 pub async fn import(args: &ImportArgs, report: &mut ImportReport) -> Result<()> {
+    let mut rejects = args.rejects_file(&args.file)?;
+    import_file(args, rejects.as_mut(), &stopped_by_signal(), report).await
+}
+
+/// Imports the file of `args`, with a file of rejected rows that is open, until `stop` is set.
+async fn import_file(
+    args: &ImportArgs,
+    rejects: Option<&mut RejectsFile>,
+    stop: &Arc<AtomicBool>,
+    report: &mut ImportReport,
+) -> Result<()> {
     let started = Instant::now();
     // The server's rejections come later than the rows: only a file for them needs their bytes until then.
     let options = LogOptions { keep_raw: args.rejects.is_some() };
     let name = args.file.display();
     let mapping = args.chosen()?;
+    let source = args.source.as_deref().unwrap_or(mapping.name());
     let log = SortedLog::open(&args.file, &mapping, options).with_context(|| name.to_string())?;
-    let rejects = args.rejects_file()?;
     let router = args.server.connect().await?;
-    let duplicates_before = duplicates(router.clone()).await?;
-    let stop = stopped_by_signal();
+    let before = totals(router.clone()).await?;
     let bar = progress::bar();
-    let log = log.with_progress(progress::shown_by(bar.clone())).with_stop(stop);
+    let log = log.with_progress(progress::shown_by(bar.clone())).with_stop(Arc::clone(stop));
     let mut rows = ImportRows::new(report, rejects, args.max_rejects);
-    let sent = send::send(log, router.clone(), &mut rows).await.and_then(|()| rows.finish());
+    let sent = send::send(log, router.clone(), source, &mut rows).await.and_then(|()| rows.finish());
     let sent = sent.with_context(|| name.to_string());
     bar.finish_and_clear();
     // Also after an error: the table should count what was applied until then.
-    let settled = settle(router, duplicates_before, report).await;
-    report.elapsed = started.elapsed();
+    let settled = settle(router, &before, report).await;
+    report.elapsed += started.elapsed();
     // The first error has precedence: it has the reason why the rows stopped.
     sent.and(settled)
 }
@@ -177,18 +195,32 @@ fn stopped_by_signal() -> Arc<AtomicBool> {
 }
 
 /// Waits until the sent events are applied, and counts the duplicates among them.
-async fn settle(router: RoleRouter, duplicates_before: u64, report: &mut ImportReport) -> Result<()> {
+async fn settle(router: RoleRouter, before: &Totals, report: &mut ImportReport) -> Result<()> {
     client::wait_until_applied(router.clone()).await?;
     // The server counts duplicates when it applies records, so the difference of its counters has them. Concurrent
     // senders of duplicates would be counted too.
-    report.duplicates = duplicates(router).await?.saturating_sub(duplicates_before);
+    let totals = totals(router).await?;
+    report.duplicates += totals.duplicates.saturating_sub(before.duplicates);
+    report.kept_ids = totals.kept_ids;
     Ok(())
 }
 
-/// Returns the number of records that the server has dropped as duplicates since it was created.
-async fn duplicates(router: RoleRouter) -> Result<u64> {
+/// Numbers of a deployment since it was created.
+struct Totals {
+    /// Records that were dropped as duplicates.
+    duplicates: u64,
+    /// Ids of rows of sources, which are kept for ever.
+    kept_ids: u64,
+}
+
+/// Returns the numbers of the server's deployment.
+async fn totals(router: RoleRouter) -> Result<Totals> {
     let mut feature = FeatureServiceClient::new(router);
     let response =
         feature.list_partitions(ListPartitionsRequest {}).await.map_err(client::Error::from)?.into_inner();
-    Ok(response.partitions.iter().map(|partition| partition.duplicates_total).sum())
+    let partitions = response.partitions.iter();
+    Ok(Totals {
+        duplicates: partitions.clone().map(|partition| partition.duplicates_total).sum(),
+        kept_ids: partitions.map(|partition| partition.sourced_total).sum(),
+    })
 }

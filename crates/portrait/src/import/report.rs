@@ -5,6 +5,10 @@ use portrait_connect::files::RejectCounts;
 use std::fmt;
 use std::time::Duration;
 
+/// Size of a kept id in bytes.
+const ID_BYTES: u64 = 8;
+const MIB: f64 = (1 << 20) as f64;
+
 /// Counts of a file's rows. Invariant: read = accepted + rejected + left out + readable + without a response; accepted includes duplicates.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImportReport {
@@ -22,6 +26,8 @@ pub struct ImportReport {
     pub readable: u64,
     /// Rows that the reader or the server rejected, by reason.
     pub rejected: RejectCounts,
+    /// Ids of rows that the server keeps for ever, of all sources.
+    pub kept_ids: u64,
     /// Time until all events were applied.
     pub elapsed: Duration,
 }
@@ -43,6 +49,11 @@ impl fmt::Display for ImportReport {
         } else {
             table.add_row(["accepted".to_owned(), self.accepted.to_string(), String::new()]);
             table.add_row(["of these duplicates".to_owned(), self.duplicates.to_string(), String::new()]);
+        }
+        if self.kept_ids > 0 {
+            let size =
+                format!("{:.1} MiB, at most connect.ledger_bytes", (self.kept_ids * ID_BYTES) as f64 / MIB);
+            table.add_row(["ids of rows kept".to_owned(), self.kept_ids.to_string(), size]);
         }
         if self.left_out > 0 {
             let rule = "by rows.only of the mapping".to_owned();

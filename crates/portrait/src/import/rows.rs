@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 /// Rows of an import.
 pub(super) struct ImportRows<'a> {
     report: &'a mut ImportReport,
-    rejects: Option<RejectsFile>,
+    rejects: Option<&'a mut RejectsFile>,
     rejects_max: Option<u64>,
     /// Rows without a result, oldest first; bounded by the sender's window.
     in_flight: VecDeque<SentRow>,
@@ -26,7 +26,7 @@ struct SentRow {
 impl<'a> ImportRows<'a> {
     pub(super) fn new(
         report: &'a mut ImportReport,
-        rejects: Option<RejectsFile>,
+        rejects: Option<&'a mut RejectsFile>,
         rejects_max: Option<u64>,
     ) -> Self {
         Self { report, rejects, rejects_max, in_flight: VecDeque::new() }

@@ -5,19 +5,24 @@ use anyhow::{Result, anyhow};
 use portrait_client::{RoleRouter, Sender};
 use portrait_connect::files::{LogColumns, LogRow, ReadError, RowBody, SortedLog};
 
-/// Sends all rows, and records their results in `rows`.
+/// Sends all rows as those of `source`, and records their results in `rows`.
 ///
 /// # Errors
 /// If the file cannot be read to its end, too many rows are rejected, or the server ends the stream. Rows before that are sent.
-pub(super) async fn send(log: SortedLog, router: RoleRouter, rows: &mut ImportRows<'_>) -> Result<()> {
+pub(super) async fn send(
+    log: SortedLog,
+    router: RoleRouter,
+    source: &str,
+    rows: &mut ImportRows<'_>,
+) -> Result<()> {
     let columns = log.columns();
     let mut sender = None::<Sender>;
     let mut ended = Ok(());
     for row in log {
         ended = match row {
-            Ok(row) => {
-                send_row(row, &router, &mut sender, rows, &columns).await.and_then(|()| rows.check_limit())
-            }
+            Ok(row) => send_row(row, &router, &mut sender, source, rows, &columns)
+                .await
+                .and_then(|()| rows.check_limit()),
             Err(error) => Err(explained(error)),
         };
         if ended.is_err() {
@@ -38,6 +43,7 @@ async fn send_row(
     row: LogRow,
     router: &RoleRouter,
     sender: &mut Option<Sender>,
+    source: &str,
     rows: &mut ImportRows<'_>,
     columns: &LogColumns,
 ) -> Result<()> {
@@ -56,7 +62,13 @@ async fn send_row(
     };
     rows.sent(row.line, row.raw);
     let sent = match body {
-        RowBody::Event(event) => sender.event(event).await,
+        // An object of a log may name a source of its own.
+        RowBody::Event(mut event) => {
+            if event.source.is_empty() {
+                source.clone_into(&mut event.source);
+            }
+            sender.event(event).await
+        }
         RowBody::Item(item) => sender.item(item).await,
         RowBody::Rejected(_) | RowBody::LeftOut => Ok(()),
     };
