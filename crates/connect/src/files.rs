@@ -6,6 +6,7 @@ mod cell;
 mod check;
 mod choice;
 mod error;
+mod forms;
 mod guess;
 mod identity;
 mod input;
@@ -15,6 +16,8 @@ mod mapping;
 mod moment;
 mod numbering;
 mod objects;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod private;
 mod reader;
 mod record;
@@ -29,6 +32,7 @@ mod sort;
 mod source;
 mod spreadsheet;
 mod table;
+mod xlsx;
 
 pub use bound::LogColumns;
 pub use check::{MappingCheck, check};

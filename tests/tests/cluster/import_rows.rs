@@ -153,6 +153,60 @@ fn the_offset_of_a_time_is_honoured() {
     }
 }
 
+#[test]
+fn a_grown_or_exported_file_changes_nothing_but_what_is_new() {
+    let shop = Shop::open();
+    let header = "user_id,brand_id,type,visit_datetime\n";
+    assert_eq!(shop.import(format!("{header}5,7,1,7-20\n5,8,0,7-20\n"), "tmall", &[]).code, Some(0));
+    let grown = format!("{header}6,7,1,7-19\n5,7,1,7-20\n5,8,0,7-20\n");
+    assert_eq!(shop.import(grown, "tmall", &[]).code, Some(0));
+    assert_eq!(shop.profile("5")["applied_events"], 2);
+    assert_eq!(shop.profile("6")["applied_events"], 1);
+    let kaggle = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n\
+                  536365,85123A,WHITE LANTERN,6,12/1/2010 8:26,2.55,17850,United Kingdom\n";
+    let latin1 = b"InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n\
+                   536365,85123A,BOX \xa35,6,2010-12-01 08:26:00,2.550,17850.0,United Kingdom\n";
+    assert_eq!(shop.import(kaggle, "online-retail", &[]).code, Some(0));
+    assert_eq!(shop.import(latin1, "online-retail", &[]).code, Some(0));
+    assert_eq!(shop.profile("17850")["applied_events"], 1);
+}
+
+#[test]
+fn a_file_of_no_known_shape_is_read_by_a_mapping_that_a_guess_begins() {
+    let shop = Shop::open();
+    let log = "customer,sku,what,when\n41,a1,page_view,12/31/2025 08:30\n41,a1,bought,12/31/2025 08:31\n";
+    let file = written(&shop.folder, "visits.csv", log);
+    let to = ["--to", shop.server.grpc_url()];
+    let refused = run(&[&["import", text(&file)][..], &to].concat());
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    for part in ["has the shape of no format that ships", "--guess", "docs/guides/import.md"] {
+        assert!(refused.stderr.contains(part), "{part:?} is not in {refused:?}");
+    }
+    let guess = run(&["import", text(&file), "--guess"]);
+    assert_eq!(guess.code, Some(0), "{guess:?}");
+    assert!(guess.stderr.contains("2025-12-31T08:30:00Z"), "{guess:?}");
+    let mapping = guess.stdout.replace(
+        "action = { value = \"view\" }",
+        "action = \"what\"\n[actions]\npage_view = \"view\"\nbought = \"purchase\"\n#",
+    );
+    let map = written(&shop.folder, "map.toml", mapping);
+    let by_map = ["import", text(&file), "--map", text(&map)];
+    let check = run(&[&by_map[..], &["--check"]].concat());
+    assert_eq!(check.code, Some(0), "{check:?}");
+    assert!(check.stdout.contains("of the first 2 rows, 0 cannot be read"), "{check:?}");
+    let dry = run(&[&by_map[..], &["--dry-run"]].concat());
+    assert_eq!(dry.code, Some(0), "{dry:?}");
+    assert!(dry.stdout.contains("nothing was sent"), "{dry:?}");
+    let sent = run(&[&by_map[..], &to].concat());
+    assert_eq!(sent.code, Some(0), "{sent:?}");
+    assert_eq!(shop.profile("41")["applied_events"], 2);
+    // A format that ships is found without a flag.
+    let known = written(&shop.folder, "known.csv", visits(&[0]));
+    let found = run(&[&["import", text(&known)][..], &to].concat());
+    assert_eq!(found.code, Some(0), "{found:?}");
+    assert!(found.stderr.contains("is of format retailrocket"), "{found:?}");
+}
+
 /// Rows of Retailrocket of one user: five visits three days apart, each with a view, a cart and a purchase.
 fn visits(days: &[i64]) -> String {
     let mut log = "timestamp,visitorid,event,itemid,transactionid\n".to_owned();

@@ -16,6 +16,8 @@ pub(super) struct BoundMapping {
     pub(super) names: Vec<String>,
     /// Number of columns of the file.
     pub(super) width: usize,
+    /// True if cells have types: a form with one spelling of numbers and times.
+    pub(super) has_types: bool,
     /// Indexes in the joined table of the columns behind those of the file.
     pub(super) joined: Vec<usize>,
 }
@@ -79,7 +81,7 @@ impl BoundMapping {
         let width = header.len();
         let mut names = header;
         names.extend(joined.iter().map(|index| joined_header[*index].clone()));
-        Ok(Self { mapping, fields, distinguish, only, names, width, joined })
+        Ok(Self { mapping, fields, distinguish, only, names, width, has_types: false, joined })
     }
 
     /// Returns the columns that are read, ascending.

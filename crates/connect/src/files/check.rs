@@ -40,7 +40,7 @@ pub fn check(path: &Path, mapping: &Arc<Mapping>) -> Result<MappingCheck, ReadEr
     let reader = LogReader::open(path, mapping, LogOptions::default())?;
     let bound = Arc::clone(reader.bound());
     let mut check = MappingCheck {
-        kind: mapping.kind(),
+        kind: reader.kind(),
         fields: fields(&bound),
         unused: unused(&bound),
         rows: 0,

@@ -118,8 +118,8 @@ impl Mapping {
         &self.about
     }
 
-    /// Returns the form of the file.
-    pub fn kind(&self) -> FileKind {
+    /// Returns the form of the file; none if it is found by the first bytes.
+    pub fn kind(&self) -> Option<FileKind> {
         self.source.kind
     }
 
@@ -145,8 +145,8 @@ impl Mapping {
         let Some(fields) = &self.fields else {
             // Objects alone have names that can be those of the API.
             return match self.source.kind {
-                FileKind::Jsonl => Ok(()),
-                FileKind::Csv | FileKind::Parquet | FileKind::Xlsx => {
+                Some(FileKind::Jsonl) => Ok(()),
+                Some(FileKind::Csv | FileKind::Parquet | FileKind::Xlsx) | None => {
                     Err(keys
                         .missing("fields", "name the columns: [fields] user = \"...\", item, time, action"))
                 }

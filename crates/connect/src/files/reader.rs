@@ -5,7 +5,7 @@
 use super::bound::{BoundMapping, LogColumns};
 use super::error::ReadError;
 use super::input::{FileProgress, Input};
-use super::mapping::Mapping;
+use super::mapping::{FileKind, Mapping};
 use super::numbering::Numbering;
 use super::row::{LogOptions, LogRow, RowBody};
 use super::source::{RowSource, SourceRow};
@@ -72,9 +72,21 @@ impl LogReader {
         Ok(Self { source, options, rows: 0, numbering, progress, is_finished: false })
     }
 
-    /// Returns the number of bytes read so far, before decompression.
+    /// Returns the number of bytes read so far, before decompression; of a form that is not read from its begin to its end, the
+    /// share of the rows.
     pub fn bytes_read(&self) -> u64 {
-        self.progress.bytes_read()
+        match self.source.progress() {
+            Some((rows, total)) => {
+                let share = rows as f64 / total.max(1) as f64;
+                (self.bytes_total() as f64 * share) as u64
+            }
+            None => self.progress.bytes_read(),
+        }
+    }
+
+    /// Returns the form of the file.
+    pub(super) fn kind(&self) -> FileKind {
+        self.source.kind()
     }
 
     /// Returns the size of the file in bytes.
@@ -104,7 +116,7 @@ impl LogReader {
             numbering.number(event, has_own_id);
         }
         let is_kept = self.options.keep_raw || matches!(body, RowBody::Rejected(_));
-        let raw = is_kept.then(|| self.source.raw().into());
+        let raw = is_kept.then(|| Box::from(&*self.source.raw()));
         Ok(Some(LogRow { line, body, raw, has_own_id }))
     }
 }

@@ -111,7 +111,7 @@ impl Format {
         let fitting = FORMATS.into_iter().filter_map(|format| {
             let mapping = format.mapping();
             // Without names in the file nothing tells a header from a row.
-            let has_names = mapping.kind() == FileKind::Csv && mapping.source.columns.is_none();
+            let has_names = mapping.kind() != Some(FileKind::Jsonl) && mapping.source.columns.is_none();
             if !has_names || mapping.join.is_some() {
                 return None;
             }

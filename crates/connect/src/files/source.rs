@@ -2,16 +2,21 @@
 
 use super::bound::{BoundMapping, MissingColumns};
 use super::error::ReadError;
+use super::forms;
 use super::identity::EventIdentity;
 use super::join::{JoinFile, JoinTable};
 use super::line::{Lines, ROW_MAX_BYTES, Text};
 use super::mapping::{FileKind, Mapping};
 use super::objects::{ObjectText, Objects};
+#[cfg(feature = "parquet")]
+use super::parquet::{ParquetFile, ParquetRows};
 use super::record::CsvRecord;
 use super::row::{RowBody, RowDefect};
 use super::rows::{self, ObjectRow, RowFields};
 use super::shipped::Format;
 use super::table::Table;
+use super::xlsx;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +27,7 @@ pub(super) const WAY_OUT: &str = "a mapping tells which column is the user, the 
 
 /// Rows of a file.
 pub(super) struct RowSource {
+    kind: FileKind,
     rows: Rows,
     convert: RowConverter,
 }
@@ -29,6 +35,18 @@ pub(super) struct RowSource {
 enum Rows {
     Table(Box<Table>),
     Objects(Box<ObjectRows>),
+    #[cfg(feature = "parquet")]
+    Parquet {
+        rows: Box<ParquetRows>,
+        record: CsvRecord,
+    },
+}
+
+/// Opened file whose columns are known.
+enum OpenedFile {
+    Rows(Rows),
+    #[cfg(feature = "parquet")]
+    Parquet(Box<ParquetFile>),
 }
 
 /// Objects, and the rows of the newest one that were not returned yet.
@@ -58,25 +76,46 @@ impl RowSource {
     ///
     /// # Errors
     /// [`ReadError::Columns`] if the file does not have the columns of the mapping, and those of the joined table.
-    pub(super) fn open(text: Text, path: &Path, mapping: Arc<Mapping>) -> Result<Self, ReadError> {
+    pub(super) fn open(mut text: Text, path: &Path, mapping: Arc<Mapping>) -> Result<Self, ReadError> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let join_file = mapping.join.as_ref().map(|rule| JoinFile::open(folder, rule)).transpose()?;
-        let (rows, header) = match mapping.kind() {
-            FileKind::Csv => {
-                let (table, header) = table(text, &mapping)?;
-                (Rows::Table(Box::new(table)), header)
-            }
-            FileKind::Jsonl => (Rows::Objects(Box::new(ObjectRows::open(text)?)), names_of(&mapping)),
-            form @ (FileKind::Parquet | FileKind::Xlsx) => {
-                let problem = "this binary reads csv and jsonl: export the file as one of them".to_owned();
-                return Err(ReadError::Form { form: form.name(), problem });
-            }
-        };
+        let kind = forms::form(&mut text, mapping.kind())
+            .map_err(|source| ReadError::Truncated { line: 1, source })?;
+        let (file, header) = opened(kind, text, path, &mapping)?;
         let joined_header = join_file.as_ref().map_or(&[][..], JoinFile::header);
         let bound = BoundMapping::bind(Arc::clone(&mapping), header.clone(), joined_header);
-        let bound = Arc::new(bound.map_err(|missing| columns_error(&mapping, &missing, &header))?);
+        let mut bound = bound.map_err(|missing| columns_error(&mapping, &missing, &header))?;
+        bound.has_types = forms::has_types(kind);
         let join = join_file.map(|file| file.read(&bound)).transpose()?;
-        Ok(Self { rows, convert: RowConverter { bound, join, identity: EventIdentity::default() } })
+        let rows = match file {
+            OpenedFile::Rows(rows) => rows,
+            #[cfg(feature = "parquet")]
+            OpenedFile::Parquet(file) => {
+                let mut used = bound.used();
+                // The key of a join is read too, and columns of the joined table are not in the file.
+                used.extend(join.as_ref().map(JoinTable::key));
+                used.sort_unstable();
+                used.dedup();
+                used.retain(|index| *index < bound.width);
+                Rows::Parquet { rows: Box::new(file.rows(used)?), record: CsvRecord::default() }
+            }
+        };
+        let convert = RowConverter { bound: Arc::new(bound), join, identity: EventIdentity::default() };
+        Ok(Self { kind, rows, convert })
+    }
+
+    /// Returns the form of the file.
+    pub(super) fn kind(&self) -> FileKind {
+        self.kind
+    }
+
+    /// Returns the number of rows that were read and that of all rows, if the file tells it.
+    pub(super) fn progress(&self) -> Option<(u64, u64)> {
+        match &self.rows {
+            #[cfg(feature = "parquet")]
+            Rows::Parquet { rows, .. } => Some(rows.progress()),
+            Rows::Table(_) | Rows::Objects(_) => None,
+        }
     }
 
     /// Returns the mapping with the columns of the file.
@@ -98,6 +137,14 @@ impl RowSource {
                 let record = table.split()?;
                 Ok(Some(self.convert.converted(line, record)))
             }
+            #[cfg(feature = "parquet")]
+            Rows::Parquet { rows, record } => {
+                if !rows.read(record)? {
+                    return Ok(None);
+                }
+                // The first row is 1: there is no line with names.
+                Ok(Some(self.convert.converted(rows.progress().0, Ok(record))))
+            }
             Rows::Objects(rows) => {
                 if self.convert.bound.fields.is_none() {
                     return Ok(rows.api_row()?.map(|(line, body)| self.convert.identified(line, body)));
@@ -112,12 +159,14 @@ impl RowSource {
         }
     }
 
-    /// Returns the bytes of the newest row.
-    pub(super) fn raw(&self) -> &[u8] {
+    /// Returns the bytes of the newest row; of a form without lines, its values joined by commas.
+    pub(super) fn raw(&self) -> Cow<'_, [u8]> {
         match &self.rows {
-            Rows::Table(table) => table.raw(),
-            Rows::Objects(rows) if rows.raw.is_empty() => &rows.object.bytes,
-            Rows::Objects(rows) => &rows.raw,
+            Rows::Table(table) => Cow::Borrowed(table.raw()),
+            Rows::Objects(rows) if rows.raw.is_empty() => Cow::Borrowed(&rows.object.bytes),
+            Rows::Objects(rows) => Cow::Borrowed(&rows.raw),
+            #[cfg(feature = "parquet")]
+            Rows::Parquet { record, .. } => Cow::Owned(record.fields().collect::<Vec<_>>().join(&b',')),
         }
     }
 }
@@ -209,9 +258,43 @@ impl RowConverter {
     }
 }
 
+/// Opens a file in any form and returns the names of its columns.
+fn opened(
+    kind: FileKind,
+    text: Text,
+    path: &Path,
+    mapping: &Mapping,
+) -> Result<(OpenedFile, Vec<String>), ReadError> {
+    Ok(match kind {
+        FileKind::Csv => {
+            let (table, header) = table(text, mapping, mapping.source.delimiter)?;
+            (OpenedFile::Rows(Rows::Table(Box::new(table))), header)
+        }
+        FileKind::Xlsx => {
+            let (table, header) = table(xlsx::lines(path)?, mapping, Some(b','))?;
+            (OpenedFile::Rows(Rows::Table(Box::new(table))), header)
+        }
+        FileKind::Jsonl => {
+            let rows = Rows::Objects(Box::new(ObjectRows::open(text)?));
+            (OpenedFile::Rows(rows), names_of(mapping))
+        }
+        #[cfg(feature = "parquet")]
+        FileKind::Parquet => {
+            let file = ParquetFile::open(path)?;
+            let names = file.names().to_vec();
+            (OpenedFile::Parquet(Box::new(file)), names)
+        }
+        #[cfg(not(feature = "parquet"))]
+        FileKind::Parquet => {
+            let problem = "this binary is built without Parquet: export the file as CSV".to_owned();
+            return Err(ReadError::Form { form: kind.name(), problem });
+        }
+    })
+}
+
 /// Opens a table and finds its header.
-fn table(text: Text, mapping: &Mapping) -> Result<(Table, Vec<String>), ReadError> {
-    let mut table = Table::new(Lines::new(text, 1), mapping.source.delimiter);
+fn table(text: Text, mapping: &Mapping, delimiter: Option<u8>) -> Result<(Table, Vec<String>), ReadError> {
+    let mut table = Table::new(Lines::new(text, 1), delimiter);
     let first = table.header()?;
     let Some(columns) = &mapping.source.columns else { return Ok((table, first)) };
     let is_header = first.iter().zip(columns).all(|(found, name)| found.eq_ignore_ascii_case(name));

@@ -2,15 +2,20 @@
 
 use super::super::cell::is_missing;
 use super::super::error::ReadError;
+use super::super::forms;
 use super::super::line::{Lines, Text};
 use super::super::mapping::FileKind;
 use super::super::objects::{ObjectText, Objects};
+#[cfg(feature = "parquet")]
+use super::super::parquet::ParquetFile;
 use super::super::record::CsvRecord;
 use super::super::rows;
 use super::super::sample::Sample;
 use super::super::table::Table;
+use super::super::xlsx;
 use serde_json::{Map, Value};
 use std::io::Cursor;
+use std::path::Path;
 
 /// Rows that are looked at.
 const ROWS: usize = 300;
@@ -39,9 +44,47 @@ impl SampleTable {
     pub(super) fn of(sample: &Sample) -> Result<Self, ReadError> {
         let text: Text = Box::new(Cursor::new(sample.bytes().to_vec()));
         let first = sample.bytes().iter().find(|byte| !byte.is_ascii_whitespace() && byte.is_ascii());
-        match first {
-            Some(b'{' | b'[') => Self::of_objects(text),
-            _ => Self::of_lines(text),
+        // An array of objects is no form of its own.
+        let named = (first == Some(&b'[')).then_some(FileKind::Jsonl);
+        match forms::form(&mut sample.bytes(), named).unwrap_or(FileKind::Csv) {
+            FileKind::Jsonl => Self::of_objects(text),
+            FileKind::Csv => Self::of_lines(text),
+            FileKind::Xlsx => {
+                let lines = Self::of_lines(xlsx::lines(sample.path())?)?;
+                Ok(Self { kind: FileKind::Xlsx, delimiter: None, ..lines })
+            }
+            FileKind::Parquet => Self::of_parquet(sample.path()),
+        }
+    }
+
+    #[cfg(feature = "parquet")]
+    fn of_parquet(path: &Path) -> Result<Self, ReadError> {
+        let file = ParquetFile::open(path)?;
+        let names = file.names().to_vec();
+        let mut sampled = Self { kind: FileKind::Parquet, names, ..Self::empty() };
+        let mut rows = file.rows((0..sampled.names.len()).collect())?;
+        let mut record = CsvRecord::default();
+        while sampled.rows.len() < ROWS && rows.read(&mut record)? {
+            sampled.rows.push(texts(&record));
+        }
+        Ok(sampled)
+    }
+
+    #[cfg(not(feature = "parquet"))]
+    fn of_parquet(_: &Path) -> Result<Self, ReadError> {
+        let problem = "this binary is built without Parquet: export the file as CSV".to_owned();
+        Err(ReadError::Form { form: FileKind::Parquet.name(), problem })
+    }
+
+    fn empty() -> Self {
+        Self {
+            kind: FileKind::Jsonl,
+            delimiter: None,
+            has_header: true,
+            has_other_bytes: false,
+            each: None,
+            names: Vec::new(),
+            rows: Vec::new(),
         }
     }
 
@@ -85,15 +128,7 @@ impl SampleTable {
     fn of_objects(text: Text) -> Result<Self, ReadError> {
         let mut objects = Objects::open(text)?;
         let mut object = ObjectText::default();
-        let mut sampled = Self {
-            kind: FileKind::Jsonl,
-            delimiter: None,
-            has_header: true,
-            has_other_bytes: false,
-            each: None,
-            names: Vec::new(),
-            rows: Vec::new(),
-        };
+        let mut sampled = Self::empty();
         let mut texts = Vec::new();
         // The last object of a sample may be cut, and is left out.
         while texts.len() < ROWS && objects.read(&mut object).unwrap_or(false) {

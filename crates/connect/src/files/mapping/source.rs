@@ -20,7 +20,8 @@ pub enum FileKind {
 /// Form of a file and spelling of its cells.
 #[derive(Clone, Debug)]
 pub(in crate::files) struct SourceForm {
-    pub(in crate::files) kind: FileKind,
+    /// None if it is found by the first bytes.
+    pub(in crate::files) kind: Option<FileKind>,
     /// Delimiter of fields; none if it is guessed from the first line.
     pub(in crate::files) delimiter: Option<u8>,
     /// Encoding of the text of cells.
@@ -53,7 +54,7 @@ impl FileKind {
 impl Default for SourceForm {
     fn default() -> Self {
         Self {
-            kind: FileKind::Csv,
+            kind: None,
             delimiter: None,
             encoding: UTF_8,
             columns: None,
@@ -69,7 +70,7 @@ impl SourceForm {
     pub(super) fn take(keys: &mut Keys<'_>) -> Result<Self, MappingError> {
         let mut form = Self::default();
         if let Some(value) = keys.take("format") {
-            form.kind = kind(&value)?;
+            form.kind = Some(kind(&value)?);
         }
         if let Some(value) = keys.take("delimiter") {
             form.delimiter = Some(delimiter(&value)?);
@@ -89,7 +90,7 @@ impl SourceForm {
         }
         if let Some(value) = keys.take("each") {
             form.each = Some(value.text()?.to_owned());
-            if form.kind != FileKind::Jsonl {
+            if form.kind != Some(FileKind::Jsonl) {
                 return Err(value.error("needs objects", "set source.format = \"jsonl\", or leave it out"));
             }
         }
@@ -133,7 +134,7 @@ fn encoding(value: &KeyValue<'_>) -> Result<&'static Encoding, MappingError> {
     }
 }
 
-fn columns(keys: &mut Keys<'_>, kind: FileKind) -> Result<Option<Vec<String>>, MappingError> {
+fn columns(keys: &mut Keys<'_>, kind: Option<FileKind>) -> Result<Option<Vec<String>>, MappingError> {
     let header = keys.take("header");
     let has_header = header.as_ref().map_or(Ok(true), KeyValue::flag)?;
     let columns = keys.take("columns");
@@ -143,7 +144,7 @@ fn columns(keys: &mut Keys<'_>, kind: FileKind) -> Result<Option<Vec<String>>, M
             Err(value
                 .error("are for a file without a header", "set source.header = false, or leave them out"))
         }
-        (false, _) if !matches!(kind, FileKind::Csv | FileKind::Xlsx) => {
+        (false, _) if matches!(kind, Some(FileKind::Jsonl | FileKind::Parquet)) => {
             let remedy = "leave out header and columns";
             Err(keys.error("header", "is for csv and xlsx, other forms have names", remedy))
         }

@@ -11,7 +11,7 @@ fn error(text: &str) -> String {
 #[test]
 fn a_mapping_has_defaults() {
     let mapping = Mapping::parse(SHOP).expect("valid");
-    assert_eq!((mapping.name(), mapping.kind()), ("shop", FileKind::Csv));
+    assert_eq!((mapping.name(), mapping.kind()), ("shop", None));
     assert_eq!((mapping.repeats(), mapping.rows_as()), (Repeats::Drop, RowKind::Events));
     assert_eq!(mapping.with_repeats(Repeats::Count).repeats(), Repeats::Count);
 }

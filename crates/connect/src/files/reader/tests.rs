@@ -364,7 +364,7 @@ proptest! {
             }
             prop_assert_eq!(reader.rows_read(), taken + rejected);
             // Only an array of JSON without an end cannot be read to its end.
-            prop_assert!(errors == 0 || format.mapping().kind() == FileKind::Jsonl);
+            prop_assert!(errors == 0 || format.mapping().kind() == Some(FileKind::Jsonl));
         }
     }
 }

@@ -116,6 +116,7 @@ impl<'a> RowFields<'a> {
         let Some(cell) = self.value(field)? else { return Ok(None) };
         let text = cell.text.trim();
         let number = match self.bound.mapping.source.decimal {
+            _ if self.bound.has_types => text.parse().ok(),
             b',' if !text.contains('.') => text.replacen(',', ".", 1).parse().ok(),
             b',' => None,
             _ => text.parse().ok(),
@@ -123,6 +124,11 @@ impl<'a> RowFields<'a> {
         let number: f64 = number.ok_or_else(|| self.invalid(&cell, RowReason::BadNumber, "a number"))?;
         // A negative zero is no other price than zero.
         Ok(Some(number + 0.0).filter(|number| !number.is_nan()))
+    }
+
+    /// Returns true if the cells of the file have types.
+    pub(super) fn has_types(&self) -> bool {
+        self.bound.has_types
     }
 
     /// Returns the first column of a field.

@@ -18,7 +18,7 @@ pub(super) fn time(fields: &RowFields<'_>, source: &TimeSource<Vec<usize>>) -> R
     let at = match &source.base {
         TimeBase::Column(columns) => {
             let cell = fields.required(columns)?;
-            parsed(&cell.text, reading)
+            parsed(&cell.text, reading, fields.has_types())
                 .ok_or_else(|| fields.invalid(&cell, RowReason::BadTime, &expected(reading)))?
         }
         TimeBase::Date { year, month, day } => {
@@ -62,13 +62,15 @@ pub(super) fn time(fields: &RowFields<'_>, source: &TimeSource<Vec<usize>>) -> R
 }
 
 /// Parses a time in any of the spellings of a file.
-fn parsed(text: &str, reading: &TimeReading) -> Option<Timestamp> {
+fn parsed(text: &str, reading: &TimeReading, has_types: bool) -> Option<Timestamp> {
     let TimeReading { formats, zone, year, time_of_day } = reading;
-    formats.iter().find_map(|format| match format {
+    let found = formats.iter().find_map(|format| match format {
         TimeFormat::Iso => moment::iso(text, zone, *time_of_day),
         TimeFormat::Unix { unit_nanos } => moment::since_epoch_in(text, *unit_nanos),
         TimeFormat::Pattern(pattern) => moment::by_pattern(pattern, text, zone, *year, *time_of_day),
-    })
+    });
+    // A column of times has one spelling, whatever that of the mapping, which is for tables.
+    found.or_else(|| if has_types { moment::iso(text, zone, *time_of_day) } else { None })
 }
 
 fn expected(reading: &TimeReading) -> String {
