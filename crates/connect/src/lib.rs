@@ -1,3 +1,5 @@
 //! Connectors: event data from outside Portrait, converted to events and items of the API.
 
+#[cfg(feature = "databases")]
+pub mod databases;
 pub mod files;
