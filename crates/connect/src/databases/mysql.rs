@@ -4,7 +4,7 @@ mod value;
 
 use super::connect::Login;
 use super::error::SourceError;
-use super::page::{FetchedPage, FetchedRow, PageQuery, PageStart};
+use super::page::{FetchedPage, FetchedRow, PageQuery, PageStart, qualified};
 use super::table::{TableColumn, TableName, TableSchema, quote};
 use super::tls::trusted_roots;
 use super::value::{ValueKind, spell};
@@ -150,10 +150,10 @@ fn page_sql(query: &PageQuery, start: PageStart<'_>, rows: usize) -> String {
         .iter()
         .chain(&query.version)
         .chain([&query.key])
-        .map(|(column, _)| quote(&column.name, '`'))
+        .map(|(column, _)| qualified(column, '`'))
         .collect();
-    let key = quote(&query.key.0.name, '`');
-    let version = query.version.as_ref().map_or(key.clone(), |(column, _)| quote(&column.name, '`'));
+    let key = qualified(&query.key.0, '`');
+    let version = qualified(&query.version.as_ref().unwrap_or(&query.key).0, '`');
     let mut sql = format!("SELECT {} FROM {}", columns.join(", "), query.from('`'));
     // Writing to a string cannot fail.
     let _ = match start {

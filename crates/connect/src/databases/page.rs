@@ -60,18 +60,17 @@ impl FetchedPage {
 }
 
 impl PageQuery {
-    /// Returns the names of the ordering columns, quoted: version, then key.
+    /// Returns the ordering columns, quoted: version, then key.
     pub(super) fn order(&self, mark: char) -> String {
-        let key = quote(&self.key.0.name, mark);
-        match &self.version {
-            Some((version, _)) => format!("{}, {key}", quote(&version.name, mark)),
-            None => key,
-        }
+        let columns = self.version.iter().chain([&self.key]);
+        let names: Vec<String> = columns.map(|(column, _)| qualified(column, mark)).collect();
+        names.join(", ")
     }
 
-    /// Returns the quoted name of the table with its schema.
+    /// Returns the quoted name of the table with its schema, and its alias.
     pub(super) fn from(&self, mark: char) -> String {
-        format!("{}.{}", quote(&self.table.schema, mark), quote(&self.table.name.table, mark))
+        let (schema, table) = (&self.table.schema, &self.table.name.table);
+        format!("{}.{} AS source", quote(schema, mark), quote(table, mark))
     }
 
     /// Failure to read a value of this column; the ordering columns follow the others.
@@ -84,4 +83,9 @@ impl PageQuery {
         let column = self.columns.iter().chain(order).nth(index).map(|(column, _)| column.name.clone());
         SourceError::Value { table: self.table.name.to_string(), column: column.unwrap_or_default(), source }
     }
+}
+
+/// Quotes a column with the table's alias. `ORDER BY id` alone would mean the column of the result, which is text: 10 before 9.
+pub(super) fn qualified(column: &TableColumn, mark: char) -> String {
+    format!("source.{}", quote(&column.name, mark))
 }

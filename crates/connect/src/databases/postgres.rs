@@ -2,7 +2,7 @@
 
 use super::connect::Login;
 use super::error::SourceError;
-use super::page::{FetchedPage, FetchedRow, PageQuery, PageStart};
+use super::page::{FetchedPage, FetchedRow, PageQuery, PageStart, qualified};
 use super::table::{TableColumn, TableName, TableSchema, quote};
 use super::tls::PostgresTls;
 use super::value::{ValueKind, spell};
@@ -176,7 +176,7 @@ fn page_sql(query: &PageQuery, start: PageStart<'_>, rows: usize) -> String {
     let order = query.order('"');
     for (column, _) in query.columns.iter().chain(&query.version).chain([&query.key]) {
         // Writing to a string cannot fail.
-        let _ = write!(sql, "{}::text, ", quote(&column.name, '"'));
+        let _ = write!(sql, "{}::text, ", qualified(column, '"'));
     }
     sql.truncate(sql.len() - 2);
     let _ = write!(sql, " FROM {}", query.from('"'));
@@ -186,8 +186,8 @@ fn page_sql(query: &PageQuery, start: PageStart<'_>, rows: usize) -> String {
     let _ = match start {
         PageStart::First => Ok(()),
         PageStart::Since { .. } => {
-            let version = query.version.as_ref().map_or(&query.key.0.name, |(column, _)| &column.name);
-            write!(sql, " WHERE {} >= $1::text::{}", quote(version, '"'), casts[0])
+            let (version, _) = query.version.as_ref().unwrap_or(&query.key);
+            write!(sql, " WHERE {} >= $1::text::{}", qualified(version, '"'), casts[0])
         }
         PageStart::After { version: Some(_), .. } => {
             write!(sql, " WHERE ({order}) > ($1::text::{}, $2::text::{key})", casts[0])
