@@ -28,6 +28,7 @@ mod connect;
 mod error;
 mod follow;
 mod hosts;
+mod login;
 mod mysql;
 mod page;
 mod pages;
@@ -40,10 +41,11 @@ mod tls;
 mod url;
 mod value;
 
-pub use connect::{ConnectOptions, Database};
+pub use connect::Database;
 pub use error::SourceError;
 pub use follow::{FollowOptions, TableFollower};
 pub use hosts::AllowedHosts;
+pub use login::ConnectOptions;
 pub use pages::{TableOptions, TablePages, TablePosition, TableRow};
 pub use password::Password;
 pub use slot::{

@@ -1,46 +1,13 @@
 //! Connections to databases.
 
 use super::error::SourceError;
-use super::hosts::AllowedHosts;
+use super::login::{ConnectOptions, Login, TimeLimit};
 use super::mysql::MySqlSession;
 use super::page::{FetchedPage, PageQuery, PageStart};
-use super::pages::{TableOptions, TablePages, TablePosition};
 use super::password::Password;
 use super::postgres::PostgresSession;
-use super::slot::{SlotChanges, SlotOptions, drop_slot, retained_wal_bytes};
 use super::table::{TableName, TableSchema};
 use super::url::{DatabaseEngine, DatabaseUrl};
-use std::future::Future;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
-
-/// Rules of a connection.
-#[derive(Clone, Debug)]
-pub struct ConnectOptions {
-    /// Hosts that may be connected to; any by default. Link-local addresses never are.
-    pub allow: AllowedHosts,
-    /// Whether loopback needs TLS too. Every other host always does.
-    pub requires_tls: bool,
-    /// PEM file of trusted certificates; by default those of the operating system are trusted.
-    pub ca_file: Option<PathBuf>,
-    /// Time limit of resolving, connecting and logging in; 10 s by default.
-    pub connect_timeout: Duration,
-    /// Time limit of each statement; 5 min by default.
-    pub statement_timeout: Duration,
-}
-
-impl Default for ConnectOptions {
-    fn default() -> Self {
-        Self {
-            allow: AllowedHosts::any(),
-            requires_tls: false,
-            ca_file: None,
-            connect_timeout: Duration::from_secs(10),
-            statement_timeout: Duration::from_secs(300),
-        }
-    }
-}
 
 /// Connection to a database.
 #[derive(Debug)]
@@ -54,46 +21,6 @@ pub struct Database {
 enum Server {
     Postgres(PostgresSession),
     MySql(Box<MySqlSession>),
-}
-
-/// Time limit of statements.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TimeLimit(pub(super) Duration);
-
-impl TimeLimit {
-    /// Waits for a statement at most as long as the limit.
-    pub(super) async fn bound<T>(
-        self,
-        statement: &'static str,
-        work: impl Future<Output = Result<T, SourceError>>,
-    ) -> Result<T, SourceError> {
-        tokio::time::timeout(self.0, work)
-            .await
-            .unwrap_or(Err(SourceError::TimedOut { statement, seconds: self.0.as_secs() }))
-    }
-}
-
-/// Everything that a driver needs to log in.
-pub(super) struct Login<'a> {
-    pub(super) url: &'a DatabaseUrl,
-    pub(super) password: Option<&'a Password>,
-    pub(super) options: &'a ConnectOptions,
-    /// Checked address of the host.
-    pub(super) address: SocketAddr,
-}
-
-impl Login<'_> {
-    /// Returns whether the connection must be encrypted.
-    pub(super) fn needs_tls(&self) -> bool {
-        let is_loopback = self.address.ip().to_canonical().is_loopback();
-        !is_loopback || self.options.requires_tls || self.url.requires_tls()
-    }
-
-    /// Failure to connect.
-    pub(super) fn failed(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> SourceError {
-        let server = format!("{}:{}", self.url.host(), self.url.port());
-        SourceError::Connect { server, source: source.into() }
-    }
 }
 
 impl Database {
@@ -111,48 +38,23 @@ impl Database {
         Ok(Self { server, limit: TimeLimit(options.statement_timeout) })
     }
 
-    /// Reads a table by pages, from its first row or after a stored position.
+    /// Returns the session of a server that has replication slots, with the time limit of its statements.
     ///
     /// # Errors
-    /// [`SourceError::UnknownTable`], [`SourceError::UnknownColumn`], [`SourceError::BinaryColumn`], [`SourceError::OrderColumn`],
-    /// [`SourceError::NullOrder`], [`SourceError::TimeZone`], [`SourceError::Position`], and failures of statements.
-    pub async fn pages(
-        self,
-        options: TableOptions,
-        position: Option<TablePosition>,
-    ) -> Result<TablePages, SourceError> {
-        TablePages::open(self, options, position).await
-    }
-
-    /// Reads the changes of tables through a replication slot of PostgreSQL, which is created if it is missing.
-    ///
-    /// # Errors
-    /// [`SourceError::Changes`] if the server, the slot or a table is not set up for it, refusals of tables and columns, and failures of
-    /// statements.
-    pub async fn changes(self, options: SlotOptions) -> Result<SlotChanges, SourceError> {
-        match self.server {
-            Server::Postgres(session) => SlotChanges::open(session, self.limit, options).await,
+    /// [`SourceError::Changes`] for another engine.
+    pub(super) fn replicating(&self) -> Result<(&PostgresSession, TimeLimit), SourceError> {
+        match &self.server {
+            Server::Postgres(session) => Ok((session, self.limit)),
             Server::MySql(_) => Err(not_replicating()),
         }
     }
 
-    /// Returns the bytes of log that a PostgreSQL server keeps for a replication slot, as of a source that is paused.
-    ///
-    /// # Errors
-    /// [`SourceError::Changes`] if there is no such slot, and failures of statements.
-    pub async fn retained_wal_bytes(&mut self, slot: &str) -> Result<u64, SourceError> {
-        let session = self.server.replicating()?;
-        let work = retained_wal_bytes(session.client(), slot);
-        self.limit.bound("reading the size of the replication slot", work).await
-    }
-
-    /// Drops a replication slot of PostgreSQL, as of a source that is deleted. A missing slot is no error.
-    ///
-    /// # Errors
-    /// Failures of statements, also if another reader has the slot open.
-    pub async fn drop_slot(&mut self, slot: &str) -> Result<(), SourceError> {
-        let session = self.server.replicating()?;
-        self.limit.bound("dropping the replication slot", drop_slot(session.client(), slot)).await
+    /// As [`Self::replicating`], owned.
+    pub(super) fn into_replicating(self) -> Result<(PostgresSession, TimeLimit), SourceError> {
+        match self.server {
+            Server::Postgres(session) => Ok((session, self.limit)),
+            Server::MySql(_) => Err(not_replicating()),
+        }
     }
 
     /// Finds a table in the catalogue. `tinyint1_is_boolean` concerns MySQL only.
@@ -213,14 +115,6 @@ fn not_replicating() -> SourceError {
 }
 
 impl Server {
-    /// Returns the session of a server that has replication slots.
-    fn replicating(&self) -> Result<&PostgresSession, SourceError> {
-        match self {
-            Self::Postgres(session) => Ok(session),
-            Self::MySql(_) => Err(not_replicating()),
-        }
-    }
-
     async fn connect(
         url: &DatabaseUrl,
         password: Option<&Password>,

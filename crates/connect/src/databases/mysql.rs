@@ -2,8 +2,8 @@
 
 mod value;
 
-use super::connect::Login;
 use super::error::SourceError;
+use super::login::Login;
 use super::page::{FetchedPage, FetchedRow, PageQuery, PageStart, qualified};
 use super::table::{TableColumn, TableName, TableSchema, quote};
 use super::tls::trusted_roots;
@@ -153,19 +153,27 @@ fn page_sql(query: &PageQuery, start: PageStart<'_>, rows: usize) -> String {
         .map(|(column, _)| qualified(column, '`'))
         .collect();
     let key = qualified(&query.key.0, '`');
-    let version = qualified(&query.version.as_ref().unwrap_or(&query.key).0, '`');
+    let (version_column, version_kind) = query.version.as_ref().unwrap_or(&query.key);
+    let version = qualified(version_column, '`');
+    let (version_value, key_value) = [*version_kind, query.key.1].map(placeholder).into();
     let mut sql = format!("SELECT {} FROM {}", columns.join(", "), query.from('`'));
     // Writing to a string cannot fail.
     let _ = match start {
         PageStart::First => Ok(()),
-        PageStart::Since { .. } => write!(sql, " WHERE {version} >= ?"),
-        PageStart::After { version: Some(_), .. } => {
-            write!(sql, " WHERE ({version} = ? AND {key} > ?) OR {version} > ?")
-        }
-        PageStart::After { version: None, .. } => write!(sql, " WHERE {key} > ?"),
+        PageStart::Since { .. } => write!(sql, " WHERE {version} >= {version_value}"),
+        PageStart::After { version: Some(_), .. } => write!(
+            sql,
+            " WHERE ({version} = {version_value} AND {key} > {key_value}) OR {version} > {version_value}"
+        ),
+        PageStart::After { version: None, .. } => write!(sql, " WHERE {key} > {key_value}"),
     };
     let _ = write!(sql, " ORDER BY {} LIMIT {rows}", query.order('`'));
     sql
+}
+
+/// Returns the placeholder of a parameter. A decimal arrives as text, which MySQL would compare as a double, of 15 digits.
+fn placeholder(kind: ValueKind) -> &'static str {
+    if kind == ValueKind::Decimal { "CAST(? AS DECIMAL(65, 30))" } else { "?" }
 }
 
 /// Lists the parameters of the statement.

@@ -48,6 +48,21 @@ impl TableOptions {
     }
 }
 
+impl Database {
+    /// Reads a table by pages, from its first row or after a stored position.
+    ///
+    /// # Errors
+    /// [`SourceError::UnknownTable`], [`SourceError::UnknownColumn`], [`SourceError::BinaryColumn`], [`SourceError::OrderColumn`],
+    /// [`SourceError::NullOrder`], [`SourceError::TimeZone`], [`SourceError::Position`], and failures of statements.
+    pub async fn pages(
+        self,
+        options: TableOptions,
+        position: Option<TablePosition>,
+    ) -> Result<TablePages, SourceError> {
+        TablePages::open(self, options, position).await
+    }
+}
+
 /// Row of a table. Values are text in one spelling: numbers as plain decimals, times as RFC 3339 with an offset, dates as
 /// `2024-05-06`, booleans as `true` and `false`, everything else as the database prints it.
 #[derive(Clone, Debug, PartialEq, Eq)]

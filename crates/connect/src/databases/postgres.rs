@@ -1,7 +1,7 @@
 //! Session of PostgreSQL. Values come as text, cast by the server, whose types print exactly.
 
-use super::connect::Login;
 use super::error::SourceError;
+use super::login::Login;
 use super::page::{FetchedPage, FetchedRow, PageQuery, PageStart, qualified};
 use super::table::{TableColumn, TableName, TableSchema, quote};
 use super::tls::PostgresTls;

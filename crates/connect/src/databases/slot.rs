@@ -6,15 +6,15 @@ mod server;
 mod text;
 
 pub use change::{ChangeKind, ChangedColumn, ChangedTable, Lsn, SlotBatch, SlotChange};
-pub(super) use server::{drop_slot, retained_wal_bytes};
 
-use super::connect::TimeLimit;
+use super::connect::Database;
 use super::error::SourceError;
+use super::login::TimeLimit;
 use super::postgres::PostgresSession;
 use super::value::LocalZone;
 use change::TableFilter;
 use std::time::Duration;
-use text::Line;
+use text::DecodedLine;
 
 /// Bytes of one fetch that the number of its rows aims at.
 const FETCH_BYTES: usize = 8 << 20;
@@ -49,6 +49,37 @@ impl SlotOptions {
             batch_changes: 5_000,
             time_zone: "UTC".to_owned(),
         }
+    }
+}
+
+impl Database {
+    /// Reads the changes of tables through a replication slot of PostgreSQL, which is created if it is missing.
+    ///
+    /// # Errors
+    /// [`SourceError::Changes`] if the server, the slot or a table is not set up for it, refusals of tables and columns, and failures of
+    /// statements.
+    pub async fn changes(self, options: SlotOptions) -> Result<SlotChanges, SourceError> {
+        let (session, limit) = self.into_replicating()?;
+        SlotChanges::open(session, limit, options).await
+    }
+
+    /// Returns the bytes of log that a PostgreSQL server keeps for a replication slot, as of a source that is paused.
+    ///
+    /// # Errors
+    /// [`SourceError::Changes`] if there is no such slot, and failures of statements.
+    pub async fn retained_wal_bytes(&mut self, slot: &str) -> Result<u64, SourceError> {
+        let (session, limit) = self.replicating()?;
+        let work = server::retained_wal_bytes(session.client(), slot);
+        limit.bound("reading the size of the replication slot", work).await
+    }
+
+    /// Drops a replication slot of PostgreSQL, as of a source that is deleted. A missing slot is no error.
+    ///
+    /// # Errors
+    /// Failures of statements, also if another reader has the slot open.
+    pub async fn drop_slot(&mut self, slot: &str) -> Result<(), SourceError> {
+        let (session, limit) = self.replicating()?;
+        limit.bound("dropping the replication slot", server::drop_slot(session.client(), slot)).await
     }
 }
 
@@ -153,7 +184,7 @@ impl SlotChanges {
     /// # Errors
     /// [`SourceError::Changes`] if the slot is gone, [`SourceError::Query`] and [`SourceError::TimedOut`].
     pub async fn retained_wal_bytes(&mut self) -> Result<u64, SourceError> {
-        let work = retained_wal_bytes(self.session.client(), &self.options.slot);
+        let work = server::retained_wal_bytes(self.session.client(), &self.options.slot);
         self.limit.bound("reading the size of the replication slot", work).await
     }
 
@@ -162,7 +193,7 @@ impl SlotChanges {
     /// # Errors
     /// [`SourceError::Query`] and [`SourceError::TimedOut`].
     pub async fn drop_slot(self) -> Result<(), SourceError> {
-        let work = drop_slot(self.session.client(), &self.options.slot);
+        let work = server::drop_slot(self.session.client(), &self.options.slot);
         self.limit.bound("dropping the replication slot", work).await
     }
 
@@ -200,11 +231,11 @@ impl SlotChanges {
     fn batch(&self, rows: &[(Lsn, String)]) -> Result<SlotBatch, SourceError> {
         let mut batch = SlotBatch { changes: Vec::new(), advance_to: None };
         for (lsn, line) in rows {
-            match Line::parse(line).map_err(|defect| defect.error(*lsn, line))? {
-                Line::Begin | Line::Message => {}
-                Line::Commit => batch.advance_to = Some(*lsn),
-                Line::Truncate(tables) => batch.changes.extend(self.filter.truncated(&tables, *lsn)),
-                Line::Change(change) => batch.changes.extend(self.filter.change(change, *lsn)?),
+            match DecodedLine::parse(line).map_err(|defect| defect.error(*lsn, line))? {
+                DecodedLine::Begin | DecodedLine::Message => {}
+                DecodedLine::Commit => batch.advance_to = Some(*lsn),
+                DecodedLine::Truncate(tables) => batch.changes.extend(self.filter.truncated(&tables, *lsn)),
+                DecodedLine::Change(change) => batch.changes.extend(self.filter.change(change, *lsn)?),
             }
         }
         Ok(batch)
@@ -227,5 +258,5 @@ impl SlotChanges {
 }
 
 fn ends_with_commit(rows: &[(Lsn, String)]) -> bool {
-    rows.last().is_some_and(|(_, line)| matches!(Line::parse(line), Ok(Line::Commit)))
+    rows.last().is_some_and(|(_, line)| matches!(DecodedLine::parse(line), Ok(DecodedLine::Commit)))
 }

@@ -115,7 +115,9 @@ impl fmt::Display for DatabaseUrl {
             DatabaseEngine::Postgres => "postgres",
             DatabaseEngine::MySql => "mysql",
         };
-        write!(formatter, "{scheme}://{}@{}:{}/{}", self.user, self.host, self.port, self.database)
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        let Self { user, host, port, database, .. } = self;
+        write!(formatter, "{scheme}://{user}@{open}{host}{close}:{port}/{database}")
     }
 }
 
@@ -138,8 +140,8 @@ fn requires_tls(url: &Url) -> Result<bool, SourceError> {
 
 /// Decodes a part that must not be empty or hold control characters.
 fn decode(part: &str, name: &str) -> Result<String, SourceError> {
-    // A query string decodes percent signs, but also plus signs, which stand for themselves here.
-    let escaped = part.replace('+', "%2B");
+    // The decoder is that of query strings, in which these signs have a meaning; here they stand for themselves.
+    let escaped = part.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
     let decoded = url::form_urlencoded::parse(escaped.as_bytes()).next().map(|(part, _)| part.into_owned());
     match decoded {
         Some(decoded) if !decoded.contains(char::is_control) && !decoded.contains('\u{fffd}') => Ok(decoded),

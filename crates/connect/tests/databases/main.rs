@@ -1,5 +1,7 @@
 //! Database sources against real servers: each test starts a PostgreSQL or a MariaDB of its own on a free port of loopback.
 
+#![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in the functions they share")]
+
 mod changes;
 mod follow;
 mod pages;

@@ -109,6 +109,38 @@ async fn odd_names_of_mariadb_are_quoted() {
 }
 
 #[tokio::test]
+async fn keys_of_every_type_are_compared_exactly() {
+    let (postgres, mariadb) = (Postgres::start().await, MariaDb::start().await);
+    let (admin, mut root) = (postgres.admin().await, mariadb.admin().await);
+    let cases = [
+        ("DECIMAL(38,2)", ["123456789012345678901234567890.10", "123456789012345678901234567890.20"]),
+        ("BIGINT", ["9223372036854775806", "9223372036854775807"]),
+        ("VARCHAR(20)", ["A-10", "A-9"]),
+        ("CHAR(9)", ["a", "b c"]),
+        ("DATE", ["2024-05-06", "2024-05-07"]),
+        ("TIMESTAMP(6)", ["2024-05-06 07:08:09.000001", "2024-05-06 07:08:09.000002"]),
+    ];
+    for (kind, [first, second]) in cases {
+        let sql = [
+            "DROP TABLE IF EXISTS orders".to_owned(),
+            format!("CREATE TABLE orders (id {kind} NOT NULL PRIMARY KEY)"),
+            format!("INSERT INTO orders VALUES ('{second}'), ('{first}')"),
+        ];
+        admin.run(&sql.join("; ")).await;
+        for statement in sql {
+            root.query_drop(statement).await.unwrap();
+        }
+        let found = read_by_restarts(|| postgres.database(), &orders(None, 1)).await;
+        assert_eq!(found.len(), 2, "{kind} of PostgreSQL: {found:?}");
+        assert_eq!(
+            read_by_restarts(|| mariadb.database(), &orders(None, 1)).await,
+            found,
+            "{kind} of MariaDB"
+        );
+    }
+}
+
+#[tokio::test]
 async fn columns_that_would_lose_rows_are_refused() {
     let server = Postgres::start().await;
     let admin = server.admin().await;

@@ -1,10 +1,10 @@
 //! Hosts, passwords and certificates that are refused.
 
-use crate::servers::{PASSWORD, Postgres};
+use crate::servers::{MariaDb, PASSWORD, Postgres};
 use portrait_connect::databases::{
     AllowedHosts, ConnectOptions, Database, DatabaseUrl, Password, SourceError,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Everything that an error shows, with its causes.
@@ -37,7 +37,9 @@ fn urls_are_read_in_full_or_refused() {
     let url: DatabaseUrl = "mariadb://a%40b@[::1]:4406/sh%2Fop?sslmode=require".parse().unwrap();
     assert_eq!((url.user(), url.host(), url.port(), url.database()), ("a@b", "::1", 4406, "sh/op"));
     assert!(url.requires_tls());
-    assert_eq!(url.to_string(), "mysql://a@b@::1:4406/sh/op");
+    assert_eq!(url.to_string(), "mysql://a@b@[::1]:4406/sh/op");
+    let url: DatabaseUrl = "postgres://a&b=c+d@db/x".parse().unwrap();
+    assert_eq!((url.user(), url.port(), url.requires_tls()), ("a&b=c+d", 5432, false));
     for defective in [
         "orders",
         "http://portrait@db/shop",
@@ -113,10 +115,9 @@ async fn no_error_of_a_login_shows_the_password() {
     assert!(!format!("{:?}", server.database().await).contains(PASSWORD));
 }
 
-#[tokio::test]
-async fn certificates_are_verified() {
-    let certificates = tempfile::tempdir().unwrap();
-    let (cert, key) = (certificates.path().join("cert.pem"), certificates.path().join("key.pem"));
+/// Certificate and key of `localhost`, signed by nobody but themselves.
+fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     let mut openssl = Command::new("openssl");
     openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
     openssl.args([
@@ -126,33 +127,52 @@ async fn certificates_are_verified() {
         "basicConstraints=critical,CA:FALSE",
     ]);
     assert!(openssl.arg("-out").arg(&cert).arg("-keyout").arg(&key).output().unwrap().status.success());
+    (cert, key)
+}
+
+/// Checks that a server is trusted by its CA file and its name only.
+async fn check_verified(url: impl Fn(&str) -> DatabaseUrl, password: &Password, cert: PathBuf) {
+    let trusted = ConnectOptions { ca_file: Some(cert), ..ConnectOptions::default() };
+    let connect =
+        async |host, options: &ConnectOptions| Database::connect(&url(host), Some(password), options).await;
+    crate::eventually("TLS is on", async || connect("localhost", &trusted).await.ok()).await;
+    let other_name = connect("127.0.0.1", &trusted).await;
+    assert!(matches!(other_name, Err(SourceError::Connect { .. })), "{other_name:?}");
+    // Without the CA file no root vouches for it; some machines have no roots at all.
+    let untrusted = connect("localhost", &ConnectOptions::default()).await;
+    let is_refused = matches!(untrusted, Err(SourceError::Connect { .. } | SourceError::TlsRoots { .. }));
+    assert!(is_refused, "{untrusted:?}");
+}
+
+#[tokio::test]
+async fn certificates_of_postgres_are_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = certificate(folder.path());
     let server = Postgres::start().await;
-    for name in ["cert.pem", "key.pem"] {
-        std::fs::copy(certificates.path().join(name), server.folder().join(name)).unwrap();
-        let file = server.folder().join(name);
-        Command::new("chown").arg("--reference").arg(server.folder()).arg(&file).status().unwrap();
-        Command::new("chmod").arg("600").arg(&file).status().unwrap();
-    }
-    let folder = server.folder().display().to_string();
     let admin = server.admin().await;
-    for setting in [
-        format!("ssl_cert_file = '{folder}/cert.pem'"),
-        format!("ssl_key_file = '{folder}/key.pem'"),
-        "ssl = on".to_owned(),
-    ] {
-        admin.run(&format!("ALTER SYSTEM SET {setting}")).await;
+    for (setting, file) in [("ssl_cert_file", &cert), ("ssl_key_file", &key)] {
+        let copy = server.folder().join(file.file_name().unwrap());
+        std::fs::copy(file, &copy).unwrap();
+        Command::new("chown").arg("--reference").arg(server.folder()).arg(&copy).status().unwrap();
+        Command::new("chmod").arg("600").arg(&copy).status().unwrap();
+        admin.run(&format!("ALTER SYSTEM SET {setting} = '{}'", copy.display())).await;
     }
+    admin.run("ALTER SYSTEM SET ssl = on").await;
     admin.run("SELECT pg_reload_conf()").await;
     let port = server.port();
     let url =
         |host: &str| format!("postgres://portrait@{host}:{port}/postgres?sslmode=require").parse().unwrap();
-    let trusted = ConnectOptions { ca_file: Some(cert), ..ConnectOptions::default() };
-    crate::eventually("TLS is on", async || server.connect(&url("localhost"), &trusted).await.ok()).await;
-    // The certificate is not of that name, and without the CA file nobody vouches for it.
-    assert!(matches!(server.connect(&url("127.0.0.1"), &trusted).await, Err(SourceError::Connect { .. })));
-    let untrusting = server.connect(&url("localhost"), &ConnectOptions::default()).await;
-    assert!(
-        matches!(untrusting, Err(SourceError::Connect { .. } | SourceError::TlsRoots { .. })),
-        "{untrusting:?}"
-    );
+    check_verified(url, &server.password(), cert).await;
+}
+
+#[tokio::test]
+async fn certificates_of_mariadb_are_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = certificate(folder.path());
+    Command::new("chmod").args(["-R", "a+rX"]).arg(folder.path()).status().unwrap();
+    let settings = [format!("--ssl-cert={}", cert.display()), format!("--ssl-key={}", key.display())];
+    let server = MariaDb::start_with(&settings).await;
+    let port = server.port();
+    let url = |host: &str| format!("mysql://portrait@{host}:{port}/shop?sslmode=require").parse().unwrap();
+    check_verified(url, &server.password(), cert).await;
 }

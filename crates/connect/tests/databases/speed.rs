@@ -44,7 +44,8 @@ async fn a_million_rows_of_postgres_come_at_20_000_a_second() {
             > 20_000.0
     );
     assert!(measure("PostgreSQL by id", server.database().await, None).await > 20_000.0);
-    admin.run("UPDATE orders SET updated_at = now(); VACUUM ANALYZE orders").await;
+    admin.run("UPDATE orders SET updated_at = now()").await;
+    admin.run("VACUUM ANALYZE orders").await;
     assert!(
         measure("PostgreSQL, one time for all", server.database().await, Some("updated_at")).await > 20_000.0
     );

@@ -114,7 +114,7 @@ pub(super) async fn advance(client: &Client, slot: &str, lsn: Lsn) -> Result<(),
 }
 
 /// Returns the bytes of log that the server keeps for a slot.
-pub(in super::super) async fn retained_wal_bytes(client: &Client, slot: &str) -> Result<u64, SourceError> {
+pub(super) async fn retained_wal_bytes(client: &Client, slot: &str) -> Result<u64, SourceError> {
     let row = client
         .query_opt(
             "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::int8 \
@@ -128,7 +128,7 @@ pub(in super::super) async fn retained_wal_bytes(client: &Client, slot: &str) ->
 }
 
 /// Drops a slot; a missing one is no error.
-pub(in super::super) async fn drop_slot(client: &Client, slot: &str) -> Result<(), SourceError> {
+pub(super) async fn drop_slot(client: &Client, slot: &str) -> Result<(), SourceError> {
     client
         .execute(
             "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1::text",

@@ -5,7 +5,7 @@ use super::{ChangeKind, Lsn};
 
 /// Line of the decoded log.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line<'a> {
+pub(super) enum DecodedLine<'a> {
     /// Start of a transaction.
     Begin,
     /// End of a transaction.
@@ -63,7 +63,7 @@ impl LineDefect {
     }
 }
 
-impl<'a> Line<'a> {
+impl<'a> DecodedLine<'a> {
     /// Reads a line.
     pub(super) fn parse(line: &'a str) -> Result<Self, LineDefect> {
         match line {

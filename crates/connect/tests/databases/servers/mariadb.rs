@@ -19,6 +19,11 @@ pub(crate) struct MariaDb {
 
 impl MariaDb {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a server with more settings.
+    pub(crate) async fn start_with(settings: &[String]) -> Self {
         let folder = tempfile::Builder::new().prefix("portrait-mariadb").tempdir().unwrap();
         let password_file = password_file(folder.path());
         let data = folder.path().join("data");
@@ -33,6 +38,7 @@ impl MariaDb {
         server.args(["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=256M"]);
         server.arg(format!("--port={port}"));
         server.arg(format!("--socket={}", folder.path().join("socket").display()));
+        server.args(settings);
         for command in [&mut install, &mut server] {
             command.arg(format!("--datadir={}", data.display()));
             if is_root() {
@@ -63,11 +69,18 @@ impl MariaDb {
         self.log_in("portrait", Some(PASSWORD), Some("shop")).await.unwrap()
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn password(&self) -> Password {
+        Password::from_file(&self.password_file).unwrap()
+    }
+
     /// Connects as a source does.
     pub(crate) async fn database(&self) -> Database {
         let url: DatabaseUrl = format!("mariadb://portrait@127.0.0.1:{}/shop", self.port).parse().unwrap();
-        let password = Password::from_file(&self.password_file).unwrap();
-        Database::connect(&url, Some(&password), &ConnectOptions::default()).await.unwrap()
+        Database::connect(&url, Some(&self.password()), &ConnectOptions::default()).await.unwrap()
     }
 }
 

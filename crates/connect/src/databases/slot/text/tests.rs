@@ -8,21 +8,24 @@ fn column<'a>(name: &str, data_type: &'a str, value: Option<&str>) -> RawColumn<
 }
 
 fn change<'a>(line: &'a str) -> ChangeLine<'a> {
-    match Line::parse(line) {
-        Ok(Line::Change(change)) => change,
+    match DecodedLine::parse(line) {
+        Ok(DecodedLine::Change(change)) => change,
         found => panic!("{line}: {found:?}"),
     }
 }
 
 #[test]
 fn ends_of_transactions_messages_and_truncations_are_known() {
-    assert_eq!(Line::parse("BEGIN"), Ok(Line::Begin));
-    assert_eq!(Line::parse("COMMIT"), Ok(Line::Commit));
-    assert_eq!(Line::parse("message: transactional: 1 prefix: test, sz: 4 content:table"), Ok(Line::Message));
+    assert_eq!(DecodedLine::parse("BEGIN"), Ok(DecodedLine::Begin));
+    assert_eq!(DecodedLine::parse("COMMIT"), Ok(DecodedLine::Commit));
+    assert_eq!(
+        DecodedLine::parse("message: transactional: 1 prefix: test, sz: 4 content:table"),
+        Ok(DecodedLine::Message)
+    );
     let tables = vec![("public".to_owned(), "a".to_owned()), ("s".to_owned(), "B, c".to_owned())];
     assert_eq!(
-        Line::parse("table public.a, s.\"B, c\": TRUNCATE: restart_seqs cascade"),
-        Ok(Line::Truncate(tables))
+        DecodedLine::parse("table public.a, s.\"B, c\": TRUNCATE: restart_seqs cascade"),
+        Ok(DecodedLine::Truncate(tables))
     );
 }
 
@@ -93,13 +96,13 @@ fn unknown_text_is_an_error_with_its_place() {
         ("table public.a, public.b: INSERT: id[integer]:1", 26, "TRUNCATE"),
     ];
     for (line, at, expected) in rows {
-        assert_eq!(Line::parse(line), Err(LineDefect { expected, at }), "{line}");
+        assert_eq!(DecodedLine::parse(line), Err(LineDefect { expected, at }), "{line}");
     }
 }
 
 proptest::proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(line in "(table )?[a-z\"'.:\\[\\] B,0-9é]{0,60}") {
-        let _ = Line::parse(&line);
+        let _ = DecodedLine::parse(&line);
     }
 }
