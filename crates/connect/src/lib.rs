@@ -1,5 +1,7 @@
 //! Connectors: event data from outside Portrait, converted to events and items of the API.
 
+#[cfg(feature = "databases")]
+pub mod databases;
 pub mod files;
 #[cfg(feature = "objects")]
 pub mod objects;

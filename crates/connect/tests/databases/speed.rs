@@ -1,0 +1,80 @@
+//! Speed of pages: `cargo test --release -p portrait-connect --test databases -- --ignored --nocapture --test-threads=1`.
+
+use crate::servers::{MariaDb, Postgres};
+use mysql_async::prelude::Queryable;
+use portrait_connect::databases::{Database, TableName, TableOptions};
+
+const ROWS: u32 = 1_000_000;
+
+/// Reads a million rows and prints rows a second.
+async fn measure(what: &str, database: Database, updated_at: Option<&str>) -> f64 {
+    let options = TableOptions::new(TableName::new(None, "orders"), updated_at, "id");
+    let mut pages = database.pages(options, None).await.unwrap();
+    let (start, mut rows) = (tokio::time::Instant::now(), 0);
+    loop {
+        let page = pages.next().await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        rows += page.len();
+    }
+    let a_second = f64::from(ROWS) / start.elapsed().as_secs_f64();
+    println!("{what}: {rows} rows, {a_second:.0} rows/s");
+    assert_eq!(rows, ROWS as usize);
+    a_second
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a million rows"]
+async fn a_million_rows_of_postgres_come_at_20_000_a_second() {
+    let server = Postgres::start().await;
+    let admin = server.admin().await;
+    admin
+        .run(
+            "CREATE TABLE orders (id int8 PRIMARY KEY, user_id text, item text, price numeric(10,2), quantity int, paid bool, \
+             created timestamp, updated_at timestamptz NOT NULL); \
+             INSERT INTO orders SELECT n, 'user-' || n % 50000, 'item-' || n % 9000, n % 1000 / 7.0, n % 5, n % 2 = 0, \
+             timestamp '2024-01-01' + n * interval '1 s', timestamptz '2024-01-01' + n / 50 * interval '1 s' \
+             FROM generate_series(1, 1000000) n; \
+             CREATE INDEX by_time ON orders (updated_at, id); ANALYZE orders",
+        )
+        .await;
+    assert!(
+        measure("PostgreSQL by (updated_at, id)", server.database().await, Some("updated_at")).await
+            > 20_000.0
+    );
+    assert!(measure("PostgreSQL by id", server.database().await, None).await > 20_000.0);
+    admin.run("UPDATE orders SET updated_at = now()").await;
+    admin.run("VACUUM ANALYZE orders").await;
+    assert!(
+        measure("PostgreSQL, one time for all", server.database().await, Some("updated_at")).await > 20_000.0
+    );
+    admin.run("DROP INDEX by_time").await;
+    measure("PostgreSQL without an index", server.database().await, Some("updated_at")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a million rows"]
+async fn a_million_rows_of_mariadb_come_at_20_000_a_second() {
+    let server = MariaDb::start().await;
+    let mut admin = server.admin().await;
+    for sql in [
+        "CREATE TABLE orders (id BIGINT PRIMARY KEY, user_id VARCHAR(40), item VARCHAR(40), price DECIMAL(10,2), quantity INT, \
+         paid BOOLEAN, created DATETIME, updated_at TIMESTAMP(6) NOT NULL, KEY by_time (updated_at, id))",
+        "INSERT INTO orders SELECT seq, CONCAT('user-', seq % 50000), CONCAT('item-', seq % 9000), seq % 1000 / 7.0, seq % 5, \
+         seq % 2 = 0, TIMESTAMP'2024-01-01 00:00:00' + INTERVAL seq SECOND, \
+         TIMESTAMP'2024-01-01 00:00:00' + INTERVAL seq DIV 50 SECOND FROM seq_1_to_1000000",
+        "ANALYZE TABLE orders",
+    ] {
+        admin.query_drop(sql).await.unwrap();
+    }
+    assert!(
+        measure("MariaDB by (updated_at, id)", server.database().await, Some("updated_at")).await > 20_000.0
+    );
+    assert!(measure("MariaDB by id", server.database().await, None).await > 20_000.0);
+    admin.query_drop("UPDATE orders SET updated_at = NOW(6)").await.unwrap();
+    admin.query_drop("ANALYZE TABLE orders").await.unwrap();
+    assert!(
+        measure("MariaDB, one time for all", server.database().await, Some("updated_at")).await > 20_000.0
+    );
+}
