@@ -5,3 +5,5 @@ pub mod databases;
 pub mod files;
 #[cfg(feature = "objects")]
 pub mod objects;
+#[cfg(feature = "databases")]
+pub mod table_rows;

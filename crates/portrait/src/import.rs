@@ -8,12 +8,14 @@ mod progress;
 mod report;
 mod rows;
 mod send;
+mod tables;
 
 pub use report::ImportReport;
+pub use tables::TableArgs;
 
 use crate::incomplete::SomeRejected;
 use crate::output;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use portrait_client::text::words;
 use portrait_client::{self as client, RoleRouter, ServerArgs};
@@ -21,23 +23,31 @@ use portrait_connect::files::{LogOptions, Mapping, MappingArgs, RejectsFile, Rep
 use portrait_proto::v1::ListPartitionsRequest;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use rows::ImportRows;
+use send::RowSender;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Interval at which Ctrl-C is noticed while nothing is imported.
+const STOP_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Arguments of `portrait import`.
 #[derive(Clone, Debug, Args)]
 pub struct ImportArgs {
-    /// File with events or items, or objects of a bucket as s3://BUCKET/PREFIX or s3://BUCKET/BEGIN*END; gzip is detected.
+    /// File with events or items; objects of a bucket as s3://BUCKET/PREFIX or s3://BUCKET/BEGIN*END; or a database as
+    /// postgres://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Import new and changed objects of the prefix as they come, until Ctrl-C.
+    /// Import new and changed objects or rows of a table as they come, until Ctrl-C.
     #[arg(long, conflicts_with_all = ["guess", "check", "dry_run"])]
     pub follow: bool,
     /// Mapping of the file.
     #[command(flatten)]
     pub mapping: MappingArgs,
+    /// Table of a database.
+    #[command(flatten)]
+    pub table: TableArgs,
     /// Name of the source: a row of a source counts once, however often and late it is imported [default: name of the mapping].
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
@@ -72,6 +82,7 @@ impl ImportArgs {
             mapping: mapping.into(),
             server,
             follow: false,
+            table: TableArgs::default(),
             source: None,
             repeats: None,
             guess: false,
@@ -97,8 +108,8 @@ impl ImportArgs {
         })
     }
 
-    /// Creates the file of rejected rows, if there shall be one; it must not be `file`.
-    fn rejects_file(&self, file: &Path) -> Result<Option<RejectsFile>> {
+    /// Creates the file of rejected rows, if there shall be one; it must not be `file`, which is read.
+    fn rejects_file(&self, file: Option<&Path>) -> Result<Option<RejectsFile>> {
         let create = |path: &PathBuf| {
             RejectsFile::create(path, file)
                 .with_context(|| format!("cannot write the rejected rows to {}", path.display()))
@@ -120,10 +131,14 @@ pub async fn run(args: ImportArgs) -> Result<()> {
         return inspect::check(&args.file, &args.chosen()?);
     }
     let mut report = ImportReport::default();
-    let outcome = match objects::address(&args)? {
-        Some(address) => objects::import(&args, address, &mut report).await,
-        None if args.dry_run => inspect::dry_run(&args, &mut report),
-        None => import(&args, &mut report).await,
+    let outcome = match (objects::address(&args)?, tables::address(&args)?) {
+        (Some(address), _) => objects::import(&args, address, &mut report).await,
+        (None, Some(url)) => tables::import(&args, &url, &mut report).await,
+        (None, None) if args.follow => {
+            bail!("--follow goes with s3:// and databases: import the file again when it has grown")
+        }
+        (None, None) if args.dry_run => inspect::dry_run(&args, &mut report),
+        (None, None) => import(&args, &mut report).await,
     };
     output::line(&report);
     outcome?;
@@ -146,7 +161,7 @@ pub async fn run(args: ImportArgs) -> Result<()> {
 /// If the file cannot be read to its end, more rows are rejected than `max_rejects`, or the server ends the stream. Fewer rejected
 /// rows are no error.
 pub async fn import(args: &ImportArgs, report: &mut ImportReport) -> Result<()> {
-    let mut rejects = args.rejects_file(&args.file)?;
+    let mut rejects = args.rejects_file(Some(&args.file))?;
     import_file(args, rejects.as_mut(), &stopped_by_signal(), report).await
 }
 
@@ -169,7 +184,8 @@ async fn import_file(
     let bar = progress::bar();
     let log = log.with_progress(progress::shown_by(bar.clone())).with_stop(Arc::clone(stop));
     let mut rows = ImportRows::new(report, rejects, args.max_rejects);
-    let sent = send::send(log, router.clone(), source, &mut rows).await.and_then(|()| rows.finish());
+    let sender = RowSender::new(router.clone(), source);
+    let sent = send::send(log, sender, &mut rows).await.and_then(|()| rows.finish());
     let sent = sent.with_context(|| name.to_string());
     bar.finish_and_clear();
     // Also after an error: the table should count what was applied until then.
@@ -192,6 +208,13 @@ fn stopped_by_signal() -> Arc<AtomicBool> {
         }
     });
     stop
+}
+
+/// Returns once Ctrl-C has set the flag.
+async fn stopped(stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        tokio::time::sleep(STOP_INTERVAL).await;
+    }
 }
 
 /// Waits until the sent events are applied, and counts the duplicates among them.

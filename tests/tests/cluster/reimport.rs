@@ -89,7 +89,7 @@ fn write(path: &Path, rows: &[Row], spelling: Spelling) {
 }
 
 async fn import_into(server: &Server, path: &Path) -> ImportReport {
-    let format: Format = "rees46".parse().expect("a format");
+    let format = Format::named("rees46").expect("it ships");
     let args = ImportArgs::new(path, format, ServerArgs::at(server.grpc_url()));
     let mut report = ImportReport::default();
     import::import(&args, &mut report).await.expect("the file is imported");
@@ -200,7 +200,7 @@ async fn an_import_that_is_killed_again_and_again_counts_every_row_once() {
         let path = file.clone();
         let args = ImportArgs::new(
             path,
-            "rees46".parse::<Format>().expect("a format"),
+            Format::named("rees46").expect("it ships"),
             ServerArgs::at(server.grpc_url()),
         );
         let importing =

@@ -33,6 +33,20 @@ impl MappingArgs {
     }
 }
 
+impl MappingArgs {
+    /// Returns the mapping of a database table, which has to be named.
+    ///
+    /// # Errors
+    /// [`ReadError::Mapping`] for a mapping that cannot be read, [`ReadError::NoMapping`] without one.
+    pub fn mapping_of_table(&self) -> Result<Arc<Mapping>, ReadError> {
+        match (&self.map, self.format) {
+            (Some(path), _) => Ok(Arc::new(Mapping::load(path)?)),
+            (None, Some(format)) => Ok(format.mapping()),
+            (None, None) => Err(ReadError::NoMapping),
+        }
+    }
+}
+
 impl From<Format> for MappingArgs {
     fn from(format: Format) -> Self {
         Self { format: Some(format), map: None }

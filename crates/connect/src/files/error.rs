@@ -18,6 +18,11 @@ pub enum ReadError {
     /// The mapping cannot be used.
     #[error(transparent)]
     Mapping(#[from] MappingError),
+    /// Table of a database without a mapping.
+    #[error(
+        "the columns of a table need a mapping: name one with --map FILE, as docs/guides/import.md describes it"
+    )]
+    NoMapping,
     /// The file does not have the columns of the mapping.
     #[error("line 1: the file is not of format {format}: it has no column for {missing}; {remedy}")]
     Columns {

@@ -108,6 +108,15 @@ impl Mapping {
         Self::parse(&text)
     }
 
+    /// Returns the mapping for the rows of a database table, which come as text in one spelling: what it says of the form of a file
+    /// does not count.
+    pub(crate) fn of_table(&self) -> Self {
+        let missing = self.source.missing.clone();
+        let source =
+            SourceForm { kind: Some(FileKind::Csv), delimiter: Some(b','), missing, ..SourceForm::default() };
+        Self { source, ..self.clone() }
+    }
+
     /// Returns the name, which is also that of the source of the data.
     pub fn name(&self) -> &str {
         &self.name

@@ -50,14 +50,15 @@ impl RejectCounts {
 }
 
 impl RejectsFile {
-    /// Creates the file, or empties it; `log` is the log that is read.
+    /// Creates the file, or empties it; `log` is the log that is read, if it is a file.
     ///
     /// # Errors
     /// If the file cannot be written, or is the log itself.
-    pub fn create(path: &Path, log: &Path) -> io::Result<Self> {
+    pub fn create(path: &Path, log: Option<&Path>) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let (own, other) = (file.metadata()?, std::fs::metadata(log)?);
-        if (own.dev(), own.ino()) == (other.dev(), other.ino()) {
+        let own = file.metadata()?;
+        let other = log.map(std::fs::metadata).transpose()?;
+        if other.is_some_and(|other| (own.dev(), own.ino()) == (other.dev(), other.ino())) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "it is the log that is read: name another file",

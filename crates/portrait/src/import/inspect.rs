@@ -70,7 +70,7 @@ pub(super) fn dry_run(args: &ImportArgs, report: &mut ImportReport) -> Result<()
     let reader = LogReader::open(&args.file, &args.chosen()?, LogOptions::default());
     let mut reader = reader.with_context(|| name.to_string())?;
     report.is_dry_run = true;
-    let mut rejects = args.rejects_file(&args.file)?;
+    let mut rejects = args.rejects_file(Some(&args.file))?;
     let mut rows = ImportRows::new(report, rejects.as_mut(), args.max_rejects);
     let bar = progress::bar();
     bar.set_prefix("reading");

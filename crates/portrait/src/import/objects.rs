@@ -1,18 +1,16 @@
 //! Import of objects of a bucket: each is copied to a private folder and imported as a file, in the order of their keys.
 
-use super::{ImportArgs, ImportReport, import_file, stopped_by_signal};
+use super::{ImportArgs, ImportReport, import_file, stopped, stopped_by_signal};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use portrait_client::text::printable;
 use portrait_connect::objects::{FoundObject, ObjectAddress, Objects};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Interval at which a followed prefix is listed.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(10);
-/// Interval at which Ctrl-C is noticed while nothing is imported.
-const STOP_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Returns the address of the objects that the arguments name; none for a file.
 ///
@@ -21,15 +19,10 @@ const STOP_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) fn address(args: &ImportArgs) -> Result<Option<ObjectAddress>> {
     let address = args.file.to_str().filter(|text| text.starts_with("s3://"));
     let address: Option<ObjectAddress> = address.map(str::parse).transpose()?;
-    match &address {
-        None if args.follow => {
-            bail!("--follow goes with s3:// alone: import the file again when it has grown")
-        }
-        Some(_) if args.dry_run || args.check || args.guess => {
-            bail!("--guess, --check and --dry-run read a file: copy one object, and name it")
-        }
-        _ => Ok(address),
+    if address.is_some() && (args.dry_run || args.check || args.guess) {
+        bail!("--guess, --check and --dry-run read a file: copy one object, and name it");
     }
+    Ok(address)
 }
 
 /// Imports the objects, and new ones as they come if they are followed. `report` has the sums of all objects.
@@ -44,7 +37,7 @@ pub(super) async fn import(
     let mut objects = Objects::open(address, std::env::vars())?;
     // Private, since rows have ids.
     let folder = tempfile::Builder::new().prefix("portrait-import-").tempdir()?;
-    let mut rejects = args.rejects_file(folder.path())?;
+    let mut rejects = args.rejects_file(None)?;
     let stop = stopped_by_signal();
     loop {
         for object in objects.new_objects().await? {
@@ -77,12 +70,5 @@ async fn copied(objects: &Objects, object: &FoundObject, folder: &Path) -> Resul
 
 /// Waits until the next listing is due; true if Ctrl-C came before.
 async fn is_stopped(stop: &AtomicBool) -> bool {
-    let until = tokio::time::Instant::now() + FOLLOW_INTERVAL;
-    while tokio::time::Instant::now() < until {
-        if stop.load(Ordering::Relaxed) {
-            return true;
-        }
-        tokio::time::sleep(STOP_INTERVAL).await;
-    }
-    false
+    tokio::time::timeout(FOLLOW_INTERVAL, stopped(stop)).await.is_ok()
 }

@@ -12,6 +12,13 @@ pub(super) fn bar() -> ProgressBar {
     ProgressBar::new(0).with_style(style)
 }
 
+/// Creates a spinner, for rows whose number is not known.
+pub(super) fn spinner() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} reading {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::new_spinner().with_style(style)
+}
+
 /// Shows the progress of both passes in one bar.
 pub(super) fn shown_by(bar: ProgressBar) -> impl FnMut(LogProgress) + Send + 'static {
     let mut pass = None;
