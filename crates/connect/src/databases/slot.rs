@@ -146,7 +146,7 @@ impl SlotChanges {
                 self.peek().await?;
             }
             let rows = self.fetch().await?;
-            let (is_end, is_empty) = (rows.len() < self.fetch_rows, rows.is_empty());
+            let is_end = rows.len() < self.fetch_rows;
             self.choose_fetch(&rows);
             let batch = self.batch(&rows)?;
             self.has_cursor = !is_end;
@@ -157,7 +157,7 @@ impl SlotChanges {
                 self.unacknowledged = batch.advance_to.or(self.unacknowledged);
                 return Ok(batch);
             }
-            self.release(&batch, is_empty).await?;
+            self.release(&batch, rows.is_empty()).await?;
             self.is_idle = is_end;
         }
     }

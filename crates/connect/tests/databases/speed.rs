@@ -2,7 +2,9 @@
 
 use crate::servers::{MariaDb, Postgres};
 use mysql_async::prelude::Queryable;
-use portrait_connect::databases::{Database, TableName, TableOptions};
+use portrait_connect::databases::{
+    BinlogOptions, ChangedTable, Database, SlotOptions, TableName, TableOptions,
+};
 
 const ROWS: u32 = 1_000_000;
 
@@ -77,4 +79,49 @@ async fn a_million_rows_of_mariadb_come_at_20_000_a_second() {
     assert!(
         measure("MariaDB, one time for all", server.database().await, Some("updated_at")).await > 20_000.0
     );
+}
+
+fn orders() -> Vec<ChangedTable> {
+    vec![ChangedTable { name: TableName::new(None, "orders"), columns: None }]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "200,000 changes"]
+async fn changes_come_at_20_000_a_second() {
+    let server = Postgres::start().await;
+    let admin = server.admin().await;
+    admin.run("CREATE TABLE orders (id int8 PRIMARY KEY, item text, price numeric, at timestamptz)").await;
+    let mut changes = server.database().await.changes(SlotOptions::new("shop", orders())).await.unwrap();
+    for batch in 0..20 {
+        let ids = format!("generate_series({}, {})", batch * 10_000 + 1, (batch + 1) * 10_000);
+        admin.run(&format!("INSERT INTO orders SELECT n, 'item-' || n, n / 7.0, now() FROM {ids} n")).await;
+    }
+    let (start, mut count) = (tokio::time::Instant::now(), 0);
+    while count < 200_000 {
+        let batch = changes.next().await.unwrap();
+        count += batch.changes.len();
+        if let Some(lsn) = batch.advance_to {
+            changes.advance(lsn).await.unwrap();
+        }
+    }
+    let a_second = 200_000.0 / start.elapsed().as_secs_f64();
+    println!("PostgreSQL's slot: {a_second:.0} changes/s");
+
+    let settings = ["--log-bin=bin", "--server-id=1", "--binlog-format=ROW", "--binlog-row-metadata=FULL"];
+    let server = MariaDb::start_with(&settings.map(str::to_owned)).await;
+    let mut admin = server.admin().await;
+    let table =
+        "CREATE TABLE orders (id BIGINT PRIMARY KEY, item VARCHAR(40), price DECIMAL(12,4), at TIMESTAMP(6))";
+    admin.query_drop(table).await.unwrap();
+    let mut changes = server.database().await.binlog(BinlogOptions::new(7001, orders()), None).await.unwrap();
+    let insert =
+        "INSERT INTO orders SELECT seq, CONCAT('item-', seq), seq / 7.0, NOW(6) FROM seq_1_to_200000";
+    admin.query_drop(insert).await.unwrap();
+    let (start, mut count) = (tokio::time::Instant::now(), 0);
+    while count < 200_000 {
+        count += changes.next().await.unwrap().changes.len();
+    }
+    let of_binlog = 200_000.0 / start.elapsed().as_secs_f64();
+    println!("MariaDB's binary log: {of_binlog:.0} changes/s");
+    assert!(a_second > 20_000.0 && of_binlog > 20_000.0);
 }
