@@ -6,6 +6,7 @@ use portrait_connect::databases::{
     BinlogBatch, BinlogChange, BinlogChanges, BinlogOptions, BinlogPosition, ChangeKind, ChangedTable,
     SourceError, TableName,
 };
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 const TABLE: &str = "CREATE TABLE orders (id BIGINT PRIMARY KEY, note TEXT, price DECIMAL(10,2), paid BOOLEAN, \
@@ -182,4 +183,32 @@ async fn servers_and_columns_that_the_log_cannot_serve_are_refused_with_the_reme
     admin.query_drop("SET GLOBAL binlog_row_metadata = MINIMAL").await.unwrap();
     let error = server.database().await.binlog(options(), None).await.unwrap_err();
     assert!(error.to_string().contains("set binlog_row_metadata = FULL"), "{error}");
+}
+
+#[tokio::test]
+async fn readers_of_mariadb_that_are_killed_at_twenty_moments_lose_nothing_and_repeat_the_same_changes() {
+    let server = server().await;
+    let mut admin = server.admin().await;
+    let mut stored = open(&server, None).await.position().cloned();
+    let mut seen = HashMap::new();
+    for turn in 0..20_u64 {
+        let ids = format!("seq_{}_to_{}", turn * 200 + 1, (turn + 1) * 200);
+        admin.query_drop(format!("INSERT INTO orders (id) SELECT seq FROM {ids}")).await.unwrap();
+        let options = BinlogOptions { batch_changes: 150, ..options() };
+        let mut changes = server.database().await.binlog(options, stored.clone()).await.unwrap();
+        let read = async {
+            loop {
+                let batch = changes.next().await.unwrap();
+                for change in batch.changes {
+                    let id: u64 = change.value("id").unwrap().parse().unwrap();
+                    let first = seen.entry(id).or_insert(change.version.clone());
+                    assert_eq!(*first, change.version, "a repeated change is the same");
+                }
+                stored = batch.position.or(stored.take());
+            }
+        };
+        let patience = if turn == 19 { Duration::from_secs(3) } else { Duration::from_millis(turn * 2) };
+        let _ = tokio::time::timeout(patience, read).await;
+    }
+    assert_eq!(seen.into_keys().collect::<BTreeSet<_>>(), (1..=4000).collect::<BTreeSet<_>>());
 }
