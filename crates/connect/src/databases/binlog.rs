@@ -3,15 +3,16 @@
 
 mod change;
 mod coding;
+mod options;
 mod statement;
 mod table;
 
 pub use change::{BinlogBatch, BinlogChange, BinlogPosition};
+pub use options::BinlogOptions;
 
 use super::connect::Database;
 use super::error::SourceError;
 use super::login::TimeLimit;
-use super::slot::{ChangeKind, ChangedTable};
 use super::value::LocalZone;
 use futures::{FutureExt, StreamExt};
 use mysql_async::binlog::events::{Event, EventData};
@@ -27,36 +28,6 @@ const HEARTBEAT_NS: u64 = 10_000_000_000;
 
 /// Events of MariaDB that hold no change: annotations, checkpoints, transaction ids and their list, start of encryption.
 const MARIADB_WITHOUT_CHANGES: std::ops::RangeInclusive<u8> = 160..=164;
-
-/// Binary log and the tables to read from it.
-#[derive(Clone, Debug)]
-pub struct BinlogOptions {
-    /// Number of this reader among the server's replicas, which must be unique.
-    pub server_id: u32,
-    /// Tables whose changes are handed out.
-    pub tables: Vec<ChangedTable>,
-    /// Changes after which a batch ends within a transaction, 1 to 100,000; 5,000 by default. Rows of one event stay together: a batch
-    /// may exceed it by an event, which is 8 KiB unless a row is longer.
-    pub batch_changes: usize,
-    /// Time zone (IANA) of columns that have a time without an offset; UTC by default.
-    pub time_zone: String,
-    /// Whether `TINYINT(1)` is handed out as true and false; true by default.
-    pub tinyint1_is_boolean: bool,
-}
-
-impl BinlogOptions {
-    /// Options with their defaults.
-    #[must_use]
-    pub fn new(server_id: u32, tables: Vec<ChangedTable>) -> Self {
-        Self {
-            server_id,
-            tables,
-            batch_changes: 5_000,
-            time_zone: "UTC".to_owned(),
-            tinyint1_is_boolean: true,
-        }
-    }
-}
 
 /// Reader of a binary log.
 pub struct BinlogChanges {
@@ -129,7 +100,7 @@ impl BinlogChanges {
     pub async fn next(&mut self) -> Result<BinlogBatch, SourceError> {
         let mut is_committed = false;
         if self.is_broken {
-            return Err(refused("an event could not be read; connect again from the position".to_owned()));
+            return Err(SourceError::changes("an event could not be read; connect again from the position"));
         }
         loop {
             let ready = if is_committed { self.stream.next().now_or_never() } else { None };
@@ -142,7 +113,7 @@ impl BinlogChanges {
             };
             let event = event
                 .ok_or_else(|| {
-                    refused("the server ended the binary log; connect again from the position".to_owned())
+                    SourceError::changes("the server ended the binary log; connect again from the position")
                 })?
                 .map_err(SourceError::failed(STATEMENT))?;
             let applied = self.apply(&event);
@@ -195,7 +166,7 @@ impl BinlogChanges {
             }
             None => {
                 let kind = header.event_type_raw();
-                return Err(refused(format!(
+                return Err(SourceError::changes(format!(
                     "event {}:{end} is of unknown type {kind}; set log_bin_compress = OFF on the server",
                     self.file
                 )));
@@ -211,7 +182,7 @@ impl BinlogChanges {
         match LoggedStatement::parse(query) {
             LoggedStatement::Within => return Ok(false),
             LoggedStatement::Write if self.tables.mentions(query) => {
-                return Err(refused(format!(
+                return Err(SourceError::changes(format!(
                     "the write at {at} is logged as a statement; keep binlog_format = ROW in every session, and read the tables again"
                 )));
             }
@@ -248,7 +219,9 @@ async fn check_server(connection: &mut Conn) -> Result<BinlogPosition, SourceErr
         // MySQL prints a switch that is on as 1.
         let is_on = expected == "ON" && found == "1";
         if found != expected && !is_on {
-            return Err(refused(format!("{name} is {found}; set {name} = {expected} on the server")));
+            return Err(SourceError::changes(format!(
+                "{name} is {found}; set {name} = {expected} on the server"
+            )));
         }
     }
     let status: Option<mysql_async::Row> = connection
@@ -257,7 +230,7 @@ async fn check_server(connection: &mut Conn) -> Result<BinlogPosition, SourceErr
         .map_err(SourceError::failed("reading the settings of the binary log"))?;
     let end = status.and_then(|row| Some((row.get::<String, _>(0)?, row.get::<u64, _>(1)?)));
     let (file, offset) =
-        end.ok_or_else(|| refused("the server has no binary log; set log_bin".to_owned()))?;
+        end.ok_or_else(|| SourceError::changes("the server has no binary log; set log_bin"))?;
     Ok(BinlogPosition { file, offset })
 }
 
@@ -273,8 +246,4 @@ async fn request(
     let request =
         BinlogStreamRequest::new(server_id).with_filename(from.file.as_bytes()).with_pos(from.offset);
     connection.get_binlog_stream(request).await.map_err(SourceError::failed(STATEMENT))
-}
-
-fn refused(reason: String) -> SourceError {
-    SourceError::Changes { reason }
 }

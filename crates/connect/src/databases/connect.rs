@@ -64,11 +64,9 @@ impl Database {
     pub(super) fn into_mysql_connection(self) -> Result<(mysql_async::Conn, TimeLimit), SourceError> {
         match self.server {
             Server::MySql(session) => Ok((session.into_connection(), self.limit)),
-            Server::Postgres(_) => {
-                let reason =
-                    "binary logs are MySQL's; open a replication slot of PostgreSQL instead".to_owned();
-                Err(SourceError::Changes { reason })
-            }
+            Server::Postgres(_) => Err(SourceError::changes(
+                "binary logs are MySQL's; open a replication slot of PostgreSQL instead",
+            )),
         }
     }
 
@@ -125,8 +123,7 @@ impl Database {
 }
 
 fn not_replicating() -> SourceError {
-    let reason = "replication slots are PostgreSQL's; read the binary log of MySQL instead".to_owned();
-    SourceError::Changes { reason }
+    SourceError::changes("replication slots are PostgreSQL's; read the binary log of MySQL instead")
 }
 
 impl Server {

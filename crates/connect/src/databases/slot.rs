@@ -2,6 +2,7 @@
 //! server once the caller has acknowledged them. A crash between the two repeats changes and loses none.
 
 mod change;
+mod filter;
 mod server;
 mod text;
 
@@ -12,7 +13,7 @@ use super::error::SourceError;
 use super::login::TimeLimit;
 use super::postgres::PostgresSession;
 use super::value::LocalZone;
-use change::TableFilter;
+use filter::TableFilter;
 use std::time::Duration;
 use text::DecodedLine;
 

@@ -1,8 +1,7 @@
 //! Changes as they are handed out.
 
-use super::super::slot::ChangedColumn;
+use super::super::slot::{ChangeKind, ChangedColumn};
 use super::super::table::TableName;
-use super::ChangeKind;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;

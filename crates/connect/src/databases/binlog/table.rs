@@ -1,11 +1,12 @@
 //! Tables of the binary log: which are read, and what their values mean.
 
 use super::super::error::SourceError;
-use super::super::slot::ChangedColumn;
+use super::super::slot::{ChangeKind, ChangedColumn};
 use super::super::table::TableName;
 use super::super::value::LocalZone;
+use super::change::{BinlogChange, BinlogPosition};
 use super::coding::Coding;
-use super::{BinlogChange, BinlogOptions, BinlogPosition, ChangeKind, refused};
+use super::options::BinlogOptions;
 use mysql_async::Conn;
 use mysql_async::binlog::events::{OptionalMetadataField, RowsEventData, TableMapEvent};
 use mysql_async::binlog::row::BinlogRow;
@@ -64,7 +65,7 @@ impl BinlogTables {
         at: &BinlogPosition,
     ) -> Result<Vec<BinlogChange>, SourceError> {
         let map = map.ok_or_else(|| {
-            refused(format!("rows at {at} have no table; delete the source and begin again"))
+            SourceError::changes(format!("rows at {at} have no table; delete the source and begin again"))
         })?;
         let Some(table) = self.find(&map.database_name(), &map.table_name()) else { return Ok(Vec::new()) };
         let places = table.places(map, at)?;
@@ -151,7 +152,7 @@ impl BinlogTable {
         }
         let place = |column: &BinlogColumn| {
             names.iter().position(|name| **name == *column.name).ok_or_else(|| {
-                refused(format!(
+                SourceError::changes(format!(
                     "rows of {} at {at} have no column {:?}; set binlog_row_metadata = FULL on the server, or leave it out of \
                      `columns`",
                     self.name, column.name

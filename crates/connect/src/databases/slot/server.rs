@@ -2,7 +2,7 @@
 
 use super::super::error::SourceError;
 use super::super::table::TableSchema;
-use super::Lsn;
+use super::change::Lsn;
 use tokio_postgres::Client;
 
 /// Changes that a peek aims at, in batches. The server keeps what it peeked, on disk if it is much, until the cursor is read.
@@ -13,12 +13,16 @@ pub(super) async fn open_slot(client: &Client, slot: &str) -> Result<Lsn, Source
     const STATEMENT: &str = "opening the replication slot";
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if slot.is_empty() || slot.len() > 63 || !slot.bytes().all(is_name) {
-        return Err(refused(format!("slot {slot:?}: a name has 1 to 63 lower-case letters, digits and `_`")));
+        return Err(SourceError::changes(format!(
+            "slot {slot:?}: a name has 1 to 63 lower-case letters, digits and `_`"
+        )));
     }
     let level: String =
         client.query_one("SHOW wal_level", &[]).await.map_err(SourceError::failed(STATEMENT))?.get(0);
     if level != "logical" {
-        return Err(refused(format!("wal_level is {level}; set wal_level = logical and restart the server")));
+        return Err(SourceError::changes(format!(
+            "wal_level is {level}; set wal_level = logical and restart the server"
+        )));
     }
     let found = client
         .query_opt(
@@ -32,12 +36,12 @@ pub(super) async fn open_slot(client: &Client, slot: &str) -> Result<Lsn, Source
     if found.get::<_, Option<String>>(0).as_deref() != Some("test_decoding")
         || found.get::<_, Option<bool>>(1) != Some(true)
     {
-        return Err(refused(format!(
+        return Err(SourceError::changes(format!(
             "slot {slot} is of another database or has another plugin than test_decoding; name another slot"
         )));
     }
     if found.get::<_, Option<bool>>(2) == Some(true) {
-        return Err(refused(format!(
+        return Err(SourceError::changes(format!(
             "the server has removed log that slot {slot} needs; delete the source and read the tables again"
         )));
     }
@@ -49,7 +53,7 @@ async fn create_slot(client: &Client, slot: &str) -> Result<Lsn, SourceError> {
     let row = client.query_one(sql, &[&slot]).await.map_err(|error| {
         let detail = error.as_db_error().map_or("", |error| error.message());
         // The server says what is missing: the REPLICATION attribute, a free slot, or the plugin of its contrib package.
-        refused(format!(
+        SourceError::changes(format!(
             "slot {slot} cannot be created ({detail}); grant the user REPLICATION, raise max_replication_slots, or install \
              postgresql-contrib"
         ))
@@ -72,12 +76,12 @@ pub(super) async fn check_identity(client: &Client, table: &TableSchema) -> Resu
     let (is_plain, has_identity) = row.map_or((false, false), |row| (row.get(0), row.get(1)));
     let name = &table.name;
     if !is_plain {
-        return Err(refused(format!(
+        return Err(SourceError::changes(format!(
             "{name} is no plain table; name the tables or partitions that hold its rows"
         )));
     }
     if !has_identity {
-        return Err(refused(format!(
+        return Err(SourceError::changes(format!(
             "deletes of {name} would not name the row; add a primary key, or ALTER TABLE {name} REPLICA IDENTITY FULL"
         )));
     }
@@ -124,7 +128,8 @@ pub(super) async fn retained_wal_bytes(client: &Client, slot: &str) -> Result<u6
         )
         .await
         .map_err(SourceError::failed("reading the size of the replication slot"))?;
-    let row = row.ok_or_else(|| refused(format!("slot {slot} does not exist; open the source again")))?;
+    let row = row
+        .ok_or_else(|| SourceError::changes(format!("slot {slot} does not exist; open the source again")))?;
     Ok(row.get::<_, Option<i64>>(0).and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0))
 }
 
@@ -138,8 +143,4 @@ pub(super) async fn drop_slot(client: &Client, slot: &str) -> Result<(), SourceE
         .await
         .map_err(SourceError::failed("dropping the replication slot"))?;
     Ok(())
-}
-
-fn refused(reason: String) -> SourceError {
-    SourceError::Changes { reason }
 }

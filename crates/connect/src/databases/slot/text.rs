@@ -1,7 +1,7 @@
 //! Text of `test_decoding`, read strictly: what is unknown is an error, never a guess.
 
 use super::super::error::SourceError;
-use super::{ChangeKind, Lsn};
+use super::change::{ChangeKind, Lsn};
 
 /// Line of the decoded log.
 #[derive(Debug, PartialEq, Eq)]
