@@ -1,8 +1,8 @@
-//! Database sources: rows of tables by keyset pages, tables followed as they grow, and changes from the log of PostgreSQL.
+//! Database sources: rows of tables by keyset pages, tables followed as they grow, and changes from the server's log.
 //!
 //! A [`Database`] is a connection to an address that was checked ([`AllowedHosts`]), with verified TLS unless the server is on loopback.
-//! It becomes one reader: [`TablePages`] (rows once), [`TableFollower`] (rows, then new and changed rows), or [`SlotChanges`] (inserts,
-//! updates and deletes as they are committed). Each hands out text in one spelling and a position to resume from.
+//! It becomes one reader: [`TablePages`] (rows once), [`TableFollower`] (rows, then new and changed rows), or [`SlotChanges`] and
+//! [`BinlogChanges`] (inserts, updates and deletes as they are committed, of PostgreSQL and of MySQL). Each hands out text in one spelling and a position to resume from.
 //!
 //! ```no_run
 //! # async fn import() -> Result<(), portrait_connect::databases::SourceError> {
@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+mod binlog;
 mod connect;
 mod error;
 mod follow;
@@ -41,6 +42,7 @@ mod tls;
 mod url;
 mod value;
 
+pub use binlog::{BinlogBatch, BinlogChange, BinlogChanges, BinlogOptions, BinlogPosition};
 pub use connect::Database;
 pub use error::SourceError;
 pub use follow::{FollowOptions, TableFollower};

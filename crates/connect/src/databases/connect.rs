@@ -57,6 +57,19 @@ impl Database {
         }
     }
 
+    /// Returns the connection of MySQL or MariaDB, with the time limit of its statements.
+    ///
+    /// # Errors
+    /// [`SourceError::Changes`] for another engine.
+    pub(super) fn into_mysql_connection(self) -> Result<(mysql_async::Conn, TimeLimit), SourceError> {
+        match self.server {
+            Server::MySql(session) => Ok((session.into_connection(), self.limit)),
+            Server::Postgres(_) => Err(SourceError::changes(
+                "binary logs are MySQL's; open a replication slot of PostgreSQL instead",
+            )),
+        }
+    }
+
     /// Finds a table in the catalogue. `tinyint1_is_boolean` concerns MySQL only.
     pub(super) async fn table(
         &mut self,
@@ -110,8 +123,7 @@ impl Database {
 }
 
 fn not_replicating() -> SourceError {
-    let reason = "replication slots are PostgreSQL's; follow the table of MySQL by pages instead".to_owned();
-    SourceError::Changes { reason }
+    SourceError::changes("replication slots are PostgreSQL's; read the binary log of MySQL instead")
 }
 
 impl Server {

@@ -256,8 +256,13 @@ impl SourceError {
         }
     }
 
-    /// Failure of the statement with this purpose.
-    pub(super) fn query(statement: &'static str, source: impl Into<Cause>) -> Self {
-        Self::Query { statement, source: source.into() }
+    /// Refusal of a server or a table that is not set up for changes.
+    pub(super) fn changes(reason: impl Into<String>) -> Self {
+        Self::Changes { reason: reason.into() }
+    }
+
+    /// Converts errors of a driver to the failure of the statement with this purpose.
+    pub(super) fn failed<E: Into<Cause>>(statement: &'static str) -> impl Fn(E) -> Self + Copy {
+        move |source| Self::Query { statement, source: source.into() }
     }
 }

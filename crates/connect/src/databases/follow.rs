@@ -141,8 +141,8 @@ impl TableFollower {
 
 /// Prints a time as the database does.
 fn printed(at: DateTime, is_instant: bool) -> String {
-    let (date, time) = (at.date(), at.time());
+    let time = at.time();
     let micros = time.subsec_nanosecond() / 1_000;
     let suffix = if is_instant { "+00" } else { "" };
-    format!("{date} {:02}:{:02}:{:02}.{micros:06}{suffix}", time.hour(), time.minute(), time.second())
+    format!("{} {:02}:{:02}:{:02}.{micros:06}{suffix}", at.date(), time.hour(), time.minute(), time.second())
 }

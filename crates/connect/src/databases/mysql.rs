@@ -2,6 +2,8 @@
 
 mod value;
 
+pub(super) use value::printed;
+
 use super::error::SourceError;
 use super::login::Login;
 use super::page::{FetchedPage, FetchedRow, PageQuery, PageStart, qualified};
@@ -11,7 +13,7 @@ use super::value::{ValueKind, spell};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Row, SslOpts, Value};
 use std::fmt::Write as _;
-use value::{parameter, printed};
+use value::parameter;
 
 /// Settings that decide what is sent: times in UTC, no writes, quotes of identifiers as we write them.
 const SETTINGS: [&str; 4] = [
@@ -54,6 +56,11 @@ impl MySqlSession {
         Ok(Self { connection: Conn::new(options).await.map_err(|error| login.failed(error))? })
     }
 
+    /// Returns the connection, for the binary log.
+    pub(super) fn into_connection(self) -> Conn {
+        self.connection
+    }
+
     /// Reads the columns of a table; none if the user may read none.
     pub(super) async fn table(
         &mut self,
@@ -65,7 +72,7 @@ impl MySqlSession {
             .connection
             .exec(COLUMNS, (&name.schema, &name.table))
             .await
-            .map_err(|error| SourceError::query("reading the catalogue", error))?;
+            .map_err(SourceError::failed("reading the catalogue"))?;
         let schema = rows.first().map(|row| row.0.clone()).unwrap_or_default();
         let columns = rows.into_iter().map(|(_, name, data_type, column_type, is_nullable)| TableColumn {
             name,
@@ -88,29 +95,31 @@ impl MySqlSession {
         start: PageStart<'_>,
         rows: usize,
     ) -> Result<FetchedPage, SourceError> {
-        let failed = |error| SourceError::query("reading a page", error);
         let sql = page_sql(query, start, rows);
-        let mut result = self.connection.exec_iter(sql, parameters(query, start)).await.map_err(failed)?;
+        let mut result = self
+            .connection
+            .exec_iter(sql, parameters(query, start))
+            .await
+            .map_err(SourceError::failed("reading a page"))?;
         let mut page = FetchedPage::default();
-        while let Some(row) = result.next().await.map_err(failed)? {
+        while let Some(row) = result.next().await.map_err(SourceError::failed("reading a page"))? {
             if !page.push(fetched(query, row)?) {
                 break;
             }
         }
-        result.drop_result().await.map_err(failed)?;
+        result.drop_result().await.map_err(SourceError::failed("reading a page"))?;
         Ok(page)
     }
 
     /// Returns whether a column is NULL in some row.
     pub(super) async fn has_nulls(&mut self, table: &TableSchema, column: &str) -> Result<bool, SourceError> {
-        let (schema, name) = (quote(&table.schema, '`'), quote(&table.name.table, '`'));
-        let column = quote(column, '`');
-        let sql = format!("SELECT EXISTS (SELECT 1 FROM {schema}.{name} WHERE {column} IS NULL)");
+        let (table, column) = [table.quoted('`'), quote(column, '`')].into();
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE {column} IS NULL)");
         let found: Option<bool> = self
             .connection
             .query_first(sql)
             .await
-            .map_err(|error| SourceError::query("looking for rows without an order", error))?;
+            .map_err(SourceError::failed("looking for rows without an order"))?;
         Ok(found.unwrap_or(false))
     }
 
@@ -120,13 +129,13 @@ impl MySqlSession {
             .connection
             .query_first("SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)")
             .await
-            .map_err(|error| SourceError::query("reading the clock", error))?;
+            .map_err(SourceError::failed("reading the clock"))?;
         Ok(now.unwrap_or_default())
     }
 }
 
 /// Returns the kind of a type of the catalogue; `None` if its values have no text.
-fn kind_of(data_type: &str, column_type: &str) -> Option<ValueKind> {
+pub(super) fn kind_of(data_type: &str, column_type: &str) -> Option<ValueKind> {
     match data_type {
         "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" => Some(ValueKind::Integer),
         "decimal" => Some(ValueKind::Decimal),

@@ -69,8 +69,7 @@ impl PageQuery {
 
     /// Returns the quoted name of the table with its schema, and its alias.
     pub(super) fn from(&self, mark: char) -> String {
-        let (schema, table) = (&self.table.schema, &self.table.name.table);
-        format!("{}.{} AS source", quote(schema, mark), quote(table, mark))
+        format!("{} AS source", self.table.quoted(mark))
     }
 
     /// Failure to read a value of this column; the ordering columns follow the others.

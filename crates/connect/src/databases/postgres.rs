@@ -92,7 +92,7 @@ impl PostgresSession {
             .client
             .query(COLUMNS, &[&name.schema, &name.table])
             .await
-            .map_err(|error| SourceError::query("reading the catalogue", error))?;
+            .map_err(SourceError::failed("reading the catalogue"))?;
         let text = |row: &Row, index| row.get::<_, Option<String>>(index).unwrap_or_default();
         let columns = rows.iter().map(|row| TableColumn {
             name: text(row, 1),
@@ -112,12 +112,12 @@ impl PostgresSession {
         start: PageStart<'_>,
         rows: usize,
     ) -> Result<FetchedPage, SourceError> {
-        let failed = |error| SourceError::query("reading a page", error);
         let sql = page_sql(query, start, rows);
         let statement = match &self.prepared {
             Some((text, statement)) if *text == sql => statement.clone(),
             _ => {
-                let statement = self.client.prepare(&sql).await.map_err(failed)?;
+                let statement =
+                    self.client.prepare(&sql).await.map_err(SourceError::failed("reading a page"))?;
                 self.prepared = Some((sql, statement.clone()));
                 statement
             }
@@ -127,9 +127,14 @@ impl PostgresSession {
             PageStart::Since { version } => vec![version],
             PageStart::After { version, key } => version.into_iter().chain([key]).collect(),
         };
-        let mut stream = pin!(self.client.query_raw(&statement, parameters).await.map_err(failed)?);
+        let mut stream = pin!(
+            self.client
+                .query_raw(&statement, parameters)
+                .await
+                .map_err(SourceError::failed("reading a page"))?
+        );
         let mut page = FetchedPage::default();
-        while let Some(row) = stream.try_next().await.map_err(failed)? {
+        while let Some(row) = stream.try_next().await.map_err(SourceError::failed("reading a page"))? {
             if !page.push(fetched(query, &row)?) {
                 break;
             }
@@ -139,17 +144,16 @@ impl PostgresSession {
 
     /// Returns whether a column is NULL in some row.
     pub(super) async fn has_nulls(&mut self, table: &TableSchema, column: &str) -> Result<bool, SourceError> {
-        let (schema, name) = (quote(&table.schema, '"'), quote(&table.name.table, '"'));
-        let column = quote(column, '"');
-        let sql = format!("SELECT EXISTS (SELECT 1 FROM {schema}.{name} WHERE {column} IS NULL)");
+        let (table, column) = [table.quoted('"'), quote(column, '"')].into();
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE {column} IS NULL)");
         let row = self.client.query_one(&sql, &[]).await;
-        Ok(row.map_err(|error| SourceError::query("looking for rows without an order", error))?.get(0))
+        Ok(row.map_err(SourceError::failed("looking for rows without an order"))?.get(0))
     }
 
     /// Returns the server's clock in UTC.
     pub(super) async fn now(&mut self) -> Result<String, SourceError> {
         let row = self.client.query_one("SELECT (clock_timestamp() AT TIME ZONE 'UTC')::text", &[]).await;
-        Ok(row.map_err(|error| SourceError::query("reading the clock", error))?.get(0))
+        Ok(row.map_err(SourceError::failed("reading the clock"))?.get(0))
     }
 }
 

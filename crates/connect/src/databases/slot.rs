@@ -2,6 +2,7 @@
 //! server once the caller has acknowledged them. A crash between the two repeats changes and loses none.
 
 mod change;
+mod filter;
 mod server;
 mod text;
 
@@ -12,7 +13,7 @@ use super::error::SourceError;
 use super::login::TimeLimit;
 use super::postgres::PostgresSession;
 use super::value::LocalZone;
-use change::TableFilter;
+use filter::TableFilter;
 use std::time::Duration;
 use text::DecodedLine;
 
@@ -146,7 +147,7 @@ impl SlotChanges {
                 self.peek().await?;
             }
             let rows = self.fetch().await?;
-            let (is_end, is_empty) = (rows.len() < self.fetch_rows, rows.is_empty());
+            let is_end = rows.len() < self.fetch_rows;
             self.choose_fetch(&rows);
             let batch = self.batch(&rows)?;
             self.has_cursor = !is_end;
@@ -157,7 +158,7 @@ impl SlotChanges {
                 self.unacknowledged = batch.advance_to.or(self.unacknowledged);
                 return Ok(batch);
             }
-            self.release(&batch, is_empty).await?;
+            self.release(&batch, rows.is_empty()).await?;
             self.is_idle = is_end;
         }
     }

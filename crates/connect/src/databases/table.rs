@@ -55,6 +55,11 @@ pub(super) struct TableSchema {
 }
 
 impl TableSchema {
+    /// Returns the quoted name with its schema.
+    pub(super) fn quoted(&self, mark: char) -> String {
+        format!("{}.{}", quote(&self.schema, mark), quote(&self.name.table, mark))
+    }
+
     /// Finds a column.
     pub(super) fn column(&self, name: &str) -> Result<&TableColumn, SourceError> {
         self.columns.iter().find(|column| column.name == name).ok_or_else(|| {

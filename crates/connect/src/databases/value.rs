@@ -60,7 +60,8 @@ impl LocalZone {
             // Offsets of local mean time have seconds, which RFC 3339 cannot say.
             return utc_rfc3339(&at.with_time_zone(TimeZone::UTC).datetime().to_string());
         }
-        let (sign, minutes) = (if seconds < 0 { '-' } else { '+' }, seconds.abs() / 60);
+        let sign = if seconds < 0 { '-' } else { '+' };
+        let minutes = seconds.abs() / 60;
         Some(format!("{}{sign}{:02}:{:02}", at.datetime(), minutes / 60, minutes % 60).into())
     }
 }
@@ -123,7 +124,8 @@ fn plain_decimal(text: &str) -> Box<str> {
         return text.into();
     }
     let (whole, fraction) = shift(whole, fraction, exponent);
-    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    let whole = whole.trim_start_matches('0');
+    let fraction = fraction.trim_end_matches('0');
     let sign = if whole.is_empty() && fraction.is_empty() { "" } else { sign };
     let mut spelled = String::with_capacity(text.len());
     spelled.push_str(sign);

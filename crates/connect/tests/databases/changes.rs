@@ -5,6 +5,7 @@ use crate::servers::Postgres;
 use portrait_connect::databases::{
     ChangeKind, ChangedTable, SlotBatch, SlotChange, SlotChanges, SlotOptions, SourceError, TableName,
 };
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 fn orders() -> SlotOptions {
@@ -185,4 +186,43 @@ async fn servers_and_tables_that_are_not_set_up_are_refused_with_the_remedy() {
         .unwrap_err();
     assert!(matches!(error, SourceError::Changes { .. }), "{error}");
     server.database().await.changes(orders()).await.unwrap();
+}
+
+#[tokio::test]
+async fn readers_that_are_killed_at_twenty_moments_lose_nothing_and_repeat_the_same_changes() {
+    let (server, changes) = server_with_orders().await;
+    drop(changes);
+    let admin = server.admin().await;
+    let mut found = HashSet::new();
+    let mut seen = HashMap::new();
+    for turn in 0..20_u64 {
+        let ids = format!("generate_series({}, {})", turn * 200 + 1, (turn + 1) * 200);
+        admin.run(&format!("INSERT INTO orders SELECT n FROM {ids} n")).await;
+        let options = SlotOptions { batch_changes: 150, ..orders() };
+        // The slot of a killed reader is free once the server has noticed.
+        let mut changes = eventually("the slot is free", async || {
+            server.database().await.changes(options.clone()).await.ok()
+        })
+        .await;
+        let read = async {
+            loop {
+                let Ok(batch) = changes.next().await else { return };
+                for change in &batch.changes {
+                    let id: u64 = change.value("id").unwrap().parse().unwrap();
+                    assert_eq!(
+                        *seen.entry(id).or_insert(change.lsn),
+                        change.lsn,
+                        "a repeated change is the same"
+                    );
+                    found.insert(id);
+                }
+                if let Some(lsn) = batch.advance_to {
+                    let _ = changes.advance(lsn).await;
+                }
+            }
+        };
+        let patience = if turn == 19 { Duration::from_secs(3) } else { Duration::from_millis(turn * 3) };
+        let _ = tokio::time::timeout(patience, read).await;
+    }
+    assert_eq!(found, (1..=4000).collect::<HashSet<_>>());
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in the functions they share")]
 
+mod binlog;
 mod changes;
 mod follow;
 mod pages;

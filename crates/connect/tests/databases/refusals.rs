@@ -6,6 +6,8 @@ use portrait_connect::databases::{
 };
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 /// Everything that an error shows, with its causes.
 fn shown(error: &SourceError) -> String {
@@ -175,4 +177,50 @@ async fn certificates_of_mariadb_are_verified() {
     let port = server.port();
     let url = |host: &str| format!("mysql://portrait@{host}:{port}/shop?sslmode=require").parse().unwrap();
     check_verified(url, &server.password(), cert).await;
+}
+
+/// Packet of MySQL's protocol.
+fn packet(number: u8, payload: &[u8]) -> Vec<u8> {
+    let mut packet = u32::try_from(payload.len()).unwrap().to_le_bytes()[..3].to_vec();
+    packet.push(number);
+    packet.extend(payload);
+    packet
+}
+
+/// Server that answers the first statement of a client by asking for a file of the client's, and returns what comes back.
+async fn file_thief(listener: TcpListener, wanted: PathBuf) -> Vec<u8> {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    // Protocol 41, a database at login, local files, secure passwords by named plugins.
+    let capabilities = (0x200_u32 | 0x8 | 0x80 | 0x8000 | 0x8_0000).to_le_bytes();
+    let mut greeting = b"\x0a5.7.0\0\x01\0\0\0saltsalt\0".to_vec();
+    greeting.extend(&capabilities[..2]);
+    greeting.extend(b"\x21\x02\0");
+    greeting.extend(&capabilities[2..]);
+    greeting.extend(b"\x15\0\0\0\0\0\0\0\0\0\0saltsaltsalt\0mysql_native_password\0");
+    stream.write_all(&packet(0, &greeting)).await.unwrap();
+    let mut buffer = vec![0; 4096];
+    assert!(stream.read(&mut buffer).await.unwrap() > 0, "a login");
+    stream.write_all(&packet(2, b"\0\0\0\x02\0\0\0")).await.unwrap();
+    assert!(stream.read(&mut buffer).await.unwrap() > 0, "a statement");
+    let request = [b"\xfb", wanted.as_os_str().as_encoded_bytes()].concat();
+    stream.write_all(&packet(1, &request)).await.unwrap();
+    let mut stolen = Vec::new();
+    // The client hangs up, with or without a farewell.
+    let _ = stream.read_to_end(&mut stolen).await;
+    stolen
+}
+
+#[tokio::test]
+async fn a_server_of_mysql_cannot_read_local_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "contents of a file").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("mysql://portrait@{}/shop", listener.local_addr().unwrap()).parse().unwrap();
+    let options = ConnectOptions::default();
+    let (stolen, connected) =
+        tokio::join!(file_thief(listener, file), Database::connect(&url, None, &options));
+    let error = connected.unwrap_err();
+    assert!(shown(&error).contains("local infile"), "{}", shown(&error));
+    assert!(!String::from_utf8_lossy(&stolen).contains("contents"), "{stolen:?}");
 }

@@ -5,7 +5,7 @@ use mysql_async::Value;
 use std::string::FromUtf8Error;
 
 /// Prints a value as PostgreSQL would; `None` is NULL.
-pub(super) fn printed(kind: ValueKind, value: Value) -> Result<Option<String>, FromUtf8Error> {
+pub(in super::super) fn printed(kind: ValueKind, value: Value) -> Result<Option<String>, FromUtf8Error> {
     Ok(Some(match value {
         Value::NULL => return Ok(None),
         Value::Bytes(bytes) => match kind {

@@ -1,7 +1,7 @@
 //! Text of `test_decoding`, read strictly: what is unknown is an error, never a guess.
 
 use super::super::error::SourceError;
-use super::{ChangeKind, Lsn};
+use super::change::{ChangeKind, Lsn};
 
 /// Line of the decoded log.
 #[derive(Debug, PartialEq, Eq)]
@@ -182,7 +182,8 @@ impl<'a> Scanner<'a> {
 
     /// Reads text between marks, in which a mark is doubled.
     fn quoted(&mut self, mark: char) -> Result<String, LineDefect> {
-        let (start, mut text) = (self.at, String::new());
+        let start = self.at;
+        let mut text = String::new();
         self.at += mark.len_utf8();
         loop {
             let Some(length) = self.rest().find(mark) else {
@@ -200,7 +201,8 @@ impl<'a> Scanner<'a> {
 
     /// Reads a type through the bracket that closes it. Arrays have brackets of their own, and names of types may be quoted.
     fn data_type(&mut self) -> Result<&'a str, LineDefect> {
-        let (mut depth, mut is_quoted) = (0_usize, false);
+        let mut depth = 0_usize;
+        let mut is_quoted = false;
         let rest = self.rest();
         for (index, byte) in rest.bytes().enumerate() {
             match byte {

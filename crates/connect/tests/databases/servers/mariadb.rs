@@ -41,6 +41,8 @@ impl MariaDb {
         server.args(settings);
         for command in [&mut install, &mut server] {
             command.arg(format!("--datadir={}", data.display()));
+            // Two servers that start at once would share files of /tmp.
+            command.arg(format!("--tmpdir={}", data.display()));
             if is_root() {
                 command.arg("--user=mysql");
             }
