@@ -5,7 +5,7 @@
 
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStoreExt;
 use portrait_connect::objects::{ObjectError, Objects};
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
