@@ -20,22 +20,40 @@ const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// Sample file of formats that ship.
 const LOGS: [(&str, &str); 12] = [
-    ("rees46", "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n\
-     2019-10-01 00:00:00 UTC,view,44600062,2103807459595387724,,shiseido,35.79,541312140,72d76fde\n"),
+    (
+        "rees46",
+        "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n\
+     2019-10-01 00:00:00 UTC,view,44600062,2103807459595387724,,shiseido,35.79,541312140,72d76fde\n",
+    ),
     ("retailrocket", "timestamp,visitorid,event,itemid,transactionid\n1433221332117,257597,view,355908,\n"),
     ("taobao", "1,2268318,2520377,pv,1511544070\n"),
     ("tmall", "user_id,brand_id,type,visit_datetime\n10944750,13451,0,06/04\n"),
     ("jdata", "user_id,sku_id,time,model_id,type,cate,brand\n266079,138778,2016-01-31 23:59:02,,1,8,403\n"),
     ("otto", "session,aid,ts,type\n0,1517085,1659304800025,clicks\n"),
-    ("online-retail", "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n\
-     536365,85123A,HOLDER,6,2010-12-01 08:26:00,2.55,17850,United Kingdom\n"),
-    ("complete-journey", "household_id,store_id,basket_id,product_id,quantity,sales_value,retail_disc,coupon_disc,coupon_match_disc,week,\
-     transaction_timestamp\n900,330,31198570044,1095275,1,0.5,0,0,0,1,2017-01-01 11:53:26\n"),
-    ("eshop", "year,month,day,order,country,session ID,page 1 (main category),page 2 (clothing model),colour,location,\
-     model photography,price,price 2,page\n2008,4,1,1,29,1,1,A13,1,5,1,28,2,1\n"),
-    ("jsonl", "{\"event_id\":\"e1\",\"user_id\":\"lena\",\"action\":\"view\",\"occurred_at\":\"2026-01-01T12:00:00Z\"}\n"),
-    ("complete-journey-products", "product_id,manufacturer_id,department,brand,product_category,product_type,package_size\n\
-     25671,2,GROCERY,National,FRZN ICE,ICE,22 LB\n"),
+    (
+        "online-retail",
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n\
+     536365,85123A,HOLDER,6,2010-12-01 08:26:00,2.55,17850,United Kingdom\n",
+    ),
+    (
+        "complete-journey",
+        "household_id,store_id,basket_id,product_id,quantity,sales_value,retail_disc,coupon_disc,coupon_match_disc,week,\
+     transaction_timestamp\n900,330,31198570044,1095275,1,0.5,0,0,0,1,2017-01-01 11:53:26\n",
+    ),
+    (
+        "eshop",
+        "year,month,day,order,country,session ID,page 1 (main category),page 2 (clothing model),colour,location,\
+     model photography,price,price 2,page\n2008,4,1,1,29,1,1,A13,1,5,1,28,2,1\n",
+    ),
+    (
+        "jsonl",
+        "{\"event_id\":\"e1\",\"user_id\":\"lena\",\"action\":\"view\",\"occurred_at\":\"2026-01-01T12:00:00Z\"}\n",
+    ),
+    (
+        "complete-journey-products",
+        "product_id,manufacturer_id,department,brand,product_category,product_type,package_size\n\
+     25671,2,GROCERY,National,FRZN ICE,ICE,22 LB\n",
+    ),
     (
         "otto-jsonl",
         "{\"session\":0,\"events\":[{\"aid\":1517085,\"ts\":1659304800025,\"type\":\"clicks\"}]}\n",
@@ -88,10 +106,7 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let model = by_views(ModelVersion::new(1).expect("not zero"), [0, 1], NOW).encode();
     vec![
         ("events", vec![events().encode_to_vec()]),
-        (
-            "imports",
-            LOGS.iter().map(|(name, log)| behind(index_of(name), log.as_bytes().to_vec())).collect(),
-        ),
+        ("imports", LOGS.iter().map(|(name, log)| behind(index_of(name), log.as_bytes().to_vec())).collect()),
         (
             "records",
             vec![
