@@ -15,6 +15,7 @@ mod line;
 mod mapping;
 mod moment;
 mod numbering;
+mod object_rows;
 mod objects;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -39,7 +40,7 @@ pub use check::{MappingCheck, check};
 pub use choice::MappingArgs;
 pub use error::ReadError;
 pub use guess::{GuessedMapping, guess};
-pub use mapping::{FileKind, Mapping, MappingError, Repeats, RowKind};
+pub use mapping::{FileKind, Mapping, MappingError, RepeatRule, RowKind};
 pub use private::private_file;
 pub use reader::LogReader;
 pub use rejects::{RejectCount, RejectCounts, RejectsFile};

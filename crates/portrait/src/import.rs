@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use portrait_client::text::words;
 use portrait_client::{self as client, RoleRouter, ServerArgs};
-use portrait_connect::files::{LogOptions, Mapping, MappingArgs, RejectsFile, Repeats, SortedLog};
+use portrait_connect::files::{LogOptions, Mapping, MappingArgs, RejectsFile, RepeatRule, SortedLog};
 use portrait_proto::v1::ListPartitionsRequest;
 use portrait_proto::v1::feature_service_client::FeatureServiceClient;
 use rows::ImportRows;
@@ -53,7 +53,7 @@ pub struct ImportArgs {
     pub source: Option<String>,
     /// Meaning of equal rows: one event (drop) or repeated actions (count) [default: as in the mapping].
     #[arg(long, value_enum)]
-    pub repeats: Option<Repeats>,
+    pub repeats: Option<RepeatRule>,
     /// Print a mapping for the file, guessed from its header and first rows, and how these rows would be read; send nothing.
     #[arg(long, conflicts_with_all = ["format", "map", "check", "dry_run"])]
     pub guess: bool,

@@ -10,7 +10,7 @@ mod times;
 use super::error::ReadError;
 use super::mapping::Mapping;
 use super::row::LogRow;
-use super::sample::Sample;
+use super::sample::FileSample;
 use super::shipped::Format;
 use fields::GuessedFields;
 use std::path::Path;
@@ -37,11 +37,11 @@ pub struct GuessedMapping {
 /// # Errors
 /// [`ReadError::Open`] if the file cannot be read, [`ReadError::UnknownShape`] if it can be read only once.
 pub fn guess(path: &Path) -> Result<GuessedMapping, ReadError> {
-    of_sample(&Sample::of(path)?)
+    of_sample(&FileSample::of(path)?)
 }
 
 /// Guesses the mapping of a sample.
-pub(super) fn of_sample(sample: &Sample) -> Result<GuessedMapping, ReadError> {
+pub(super) fn of_sample(sample: &FileSample) -> Result<GuessedMapping, ReadError> {
     match sample.format() {
         Some(format) => {
             let rows = shown(sample, &format.mapping());
@@ -57,7 +57,7 @@ pub(super) fn of_sample(sample: &Sample) -> Result<GuessedMapping, ReadError> {
 }
 
 /// Guesses a mapping from names of columns and shapes of values alone.
-pub(super) fn by_columns(sample: &Sample) -> Result<GuessedMapping, ReadError> {
+pub(super) fn by_columns(sample: &FileSample) -> Result<GuessedMapping, ReadError> {
     let table = SampleTable::of(sample)?;
     let fields = GuessedFields::of(&table);
     let text = text::toml(sample.path(), &table, &fields);
@@ -66,7 +66,7 @@ pub(super) fn by_columns(sample: &Sample) -> Result<GuessedMapping, ReadError> {
     Ok(GuessedMapping { text, format: None, rows, missing: fields.missing() })
 }
 
-fn shown(sample: &Sample, mapping: &Arc<Mapping>) -> Vec<LogRow> {
+fn shown(sample: &FileSample, mapping: &Arc<Mapping>) -> Vec<LogRow> {
     let rows = sample.open(mapping).ok();
     rows.into_iter().flatten().flatten().take(SHOWN_ROWS).collect()
 }

@@ -13,7 +13,7 @@ pub(super) use column::{ColumnNames, FieldSource};
 pub use error::MappingError;
 pub(super) use fields::{Field, FieldTable};
 pub(super) use rules::{JoinRule, MappedAction, RefundSigns, RowRules};
-pub use rules::{Repeats, RowKind};
+pub use rules::{RepeatRule, RowKind};
 pub use source::FileKind;
 pub(super) use source::SourceForm;
 pub(super) use time::{DatePart, TimeBase, TimeFormat, TimeReading, TimeSource};
@@ -138,13 +138,13 @@ impl Mapping {
     }
 
     /// Returns the meaning of equal rows.
-    pub fn repeats(&self) -> Repeats {
+    pub fn repeats(&self) -> RepeatRule {
         self.rows.repeats
     }
 
     /// Sets the meaning of equal rows.
     #[must_use]
-    pub fn with_repeats(mut self, repeats: Repeats) -> Self {
+    pub fn with_repeats(mut self, repeats: RepeatRule) -> Self {
         self.rows.repeats = repeats;
         self
     }

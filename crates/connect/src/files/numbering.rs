@@ -2,7 +2,7 @@
 //! order a purchase is. Logs of orders name an item twice in an order, and without a number the server would take the second line for
 //! a correction of the first.
 
-use super::mapping::{Mapping, Repeats};
+use super::mapping::{Mapping, RepeatRule};
 use portrait_proto::v1::{Action, Event};
 use std::collections::HashMap;
 use xxhash_rust::xxh64::xxh64;
@@ -16,7 +16,7 @@ const SEPARATOR: u8 = 0x1f;
 /// Numbers of the rows of a file. They depend on the content of rows and their order alone, never on the number of a line.
 #[derive(Debug)]
 pub(super) struct Numbering {
-    repeats: Repeats,
+    repeats: RepeatRule,
     /// True unless rows are objects of the API, which have their own line numbers.
     numbers_lines: bool,
     /// Equal rows so far, by event id.
@@ -60,7 +60,7 @@ impl Numbering {
         Self { numbers_lines: mapping.fields.is_some(), ..Self::with_capacity(mapping.repeats(), KEYS_MAX) }
     }
 
-    fn with_capacity(repeats: Repeats, keys_max: usize) -> Self {
+    fn with_capacity(repeats: RepeatRule, keys_max: usize) -> Self {
         let counts = || RecentCounts::new(keys_max);
         let numbers_lines = true;
         Self { repeats, numbers_lines, equal: counts(), lines: counts(), numbers: counts(), key: Vec::new() }
@@ -68,7 +68,7 @@ impl Numbering {
 
     /// Numbers an event. If its id is one of the file, `has_own_id`, equal ones are one event in any case.
     pub(super) fn number(&mut self, event: &mut Event, has_own_id: bool) {
-        if self.repeats == Repeats::Count && !has_own_id {
+        if self.repeats == RepeatRule::Count && !has_own_id {
             self.number_repeat(event);
         }
         if self.numbers_lines {
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn equal_rows_are_numbered_if_they_are_repeats() {
         let mut ids = Vec::new();
-        let mut numbering = Numbering::with_capacity(Repeats::Count, 100);
+        let mut numbering = Numbering::with_capacity(RepeatRule::Count, 100);
         for (id, has_own_id) in [("a", false), ("b", false), ("a", false), ("a", true), ("a", false)] {
             let mut event = purchase("u", "o", "i", id);
             numbering.number(&mut event, has_own_id);
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn lines_of_an_item_are_numbered_and_duplicates_share_their_number() {
-        let mut lines = Numbering::with_capacity(Repeats::Drop, 100);
+        let mut lines = Numbering::with_capacity(RepeatRule::Drop, 100);
         let rows = [
             ("u", "o", "i", "1", 0),
             ("u", "o", "i", "2", 1),
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_the_newest_orders_are_kept() {
-        let mut lines = Numbering::with_capacity(Repeats::Drop, 10);
+        let mut lines = Numbering::with_capacity(RepeatRule::Drop, 10);
         number(&mut lines, purchase("u", "long", "i", "first"));
         for index in 0..100 {
             number(&mut lines, purchase("u", &format!("o{index}"), "i", "1"));

@@ -3,12 +3,15 @@
 
 use super::error::ReadError;
 use super::record::CsvRecord;
+use arrow_array::{Array, ArrayRef, make_array};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::{ArrowError, DataType};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use std::fmt::Write;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Rows of a batch.
 const BATCH_ROWS: usize = 4096;
@@ -112,6 +115,7 @@ impl ParquetRows {
         let options = FormatOptions::new().with_display_error(false);
         for (texts, array) in self.batch.iter_mut().zip(batch.columns()) {
             texts.clear();
+            let array = in_utc(array).map_err(form_error)?;
             let formatter = ArrayFormatter::try_new(array.as_ref(), &options).map_err(form_error)?;
             for row in 0..self.batch_rows {
                 self.text.clear();
@@ -121,6 +125,14 @@ impl ParquetRows {
         }
         Ok(true)
     }
+}
+
+/// Returns times with a named zone as times in UTC. Their values are, and the zone, of which the formatter knows no names, does not
+/// change the moment.
+fn in_utc(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let DataType::Timestamp(unit, Some(_)) = array.data_type() else { return Ok(Arc::clone(array)) };
+    let utc = DataType::Timestamp(*unit, Some("+00:00".into()));
+    Ok(make_array(array.to_data().into_builder().data_type(utc).build()?))
 }
 
 fn form_error(error: impl std::fmt::Display) -> ReadError {

@@ -2,9 +2,9 @@
 
 use super::error::ReadError;
 use super::input::Input;
-use super::mapping::Mapping;
+use super::mapping::{FileKind, Mapping};
 use super::reader::LogReader;
-use super::row::{LogOptions, LogRow, RowBody};
+use super::row::{LogOptions, RowBody};
 use super::shipped::Format;
 use super::source::WAY_OUT;
 use std::io::{Cursor, Read};
@@ -17,7 +17,7 @@ const SAMPLE_BYTES: u64 = 256 << 10;
 const TRIED_ROWS: usize = 500;
 
 /// First rows of a file.
-pub(super) struct Sample {
+pub(super) struct FileSample {
     path: PathBuf,
     bytes: Vec<u8>,
 }
@@ -27,11 +27,23 @@ pub(super) struct Sample {
 pub(super) struct Trial {
     pub(super) rows: usize,
     pub(super) rejected: usize,
+    /// Rows that become events or items.
+    pub(super) taken: usize,
     /// Columns of the file that the mapping reads.
     pub(super) columns: usize,
+    /// True if the file names its columns: objects of JSON have those of any mapping, or not.
+    pub(super) has_names: bool,
 }
 
-impl Sample {
+impl Trial {
+    /// Returns true if the file seems to be one of the mapping.
+    fn fits(self) -> bool {
+        // Of some files the first rows are all left out, such as properties of items.
+        self.rows > 0 && self.rejected * 2 <= self.rows && (self.has_names || self.taken > 0)
+    }
+}
+
+impl FileSample {
     /// Reads the first rows of a file.
     ///
     /// # Errors
@@ -87,10 +99,12 @@ impl Sample {
     pub(super) fn trial(&self, mapping: &Arc<Mapping>) -> Option<Trial> {
         let reader = self.open(mapping).ok()?;
         let columns = reader.bound().used().len();
-        let mut trial = Trial { rows: 0, rejected: 0, columns };
+        let has_names = reader.kind() != FileKind::Jsonl;
+        let mut trial = Trial { rows: 0, rejected: 0, taken: 0, columns, has_names };
         for row in reader.take(TRIED_ROWS).flatten() {
             trial.rows += 1;
-            trial.rejected += usize::from(matches!(row, LogRow { body: RowBody::Rejected(_), .. }));
+            trial.rejected += usize::from(matches!(row.body, RowBody::Rejected(_)));
+            trial.taken += usize::from(matches!(row.body, RowBody::Event(_) | RowBody::Item(_)));
         }
         Some(trial)
     }
@@ -99,8 +113,8 @@ impl Sample {
     /// that reads most columns.
     pub(super) fn format(&self) -> Option<Format> {
         let fitting = Format::all().iter().filter_map(|format| {
-            let trial = self.trial(&format.mapping()).filter(|trial| trial.rows > 0)?;
-            (trial.rejected * 2 <= trial.rows).then_some((trial.columns, *format))
+            let trial = self.trial(&format.mapping()).filter(|trial| trial.fits())?;
+            Some((trial.columns, *format))
         });
         let fitting: Vec<(usize, Format)> = fitting.collect();
         let most = fitting.iter().map(|(columns, _)| *columns).max()?;
@@ -115,7 +129,7 @@ impl Sample {
 /// # Errors
 /// [`ReadError::UnknownShape`] if none fits, or several do, with the way to a mapping; [`ReadError::Open`] if the file cannot be read.
 pub fn detect(path: &Path) -> Result<Format, ReadError> {
-    Sample::of(path)?.format().ok_or_else(|| {
+    FileSample::of(path)?.format().ok_or_else(|| {
         let names: Vec<&str> = Format::all().iter().map(|format| format.name()).collect();
         let problem = format!("has the shape of no format that ships ({})", names.join(", "));
         ReadError::UnknownShape { path: path.to_owned(), problem, remedy: upper(WAY_OUT) }

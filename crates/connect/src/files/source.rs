@@ -5,19 +5,18 @@ use super::error::ReadError;
 use super::forms;
 use super::identity::EventIdentity;
 use super::join::{JoinFile, JoinTable};
-use super::line::{Lines, ROW_MAX_BYTES, Text};
+use super::line::{Lines, Text};
 use super::mapping::{FileKind, Mapping};
-use super::objects::{ObjectText, Objects};
+use super::object_rows::{ObjectRows, names_of};
 #[cfg(feature = "parquet")]
 use super::parquet::{ParquetFile, ParquetRows};
 use super::record::CsvRecord;
 use super::row::{RowBody, RowDefect};
-use super::rows::{self, ObjectRow, RowFields};
+use super::rows::{self, RowFields};
 use super::shipped::Format;
 use super::table::Table;
 use super::xlsx;
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -47,14 +46,6 @@ enum OpenedFile {
     Rows(Rows),
     #[cfg(feature = "parquet")]
     Parquet(Box<ParquetFile>),
-}
-
-/// Objects, and the rows of the newest one that were not returned yet.
-struct ObjectRows {
-    objects: Objects,
-    object: ObjectText,
-    pending: VecDeque<Result<ObjectRow, RowDefect>>,
-    raw: Vec<u8>,
 }
 
 /// Converter of rows.
@@ -150,7 +141,7 @@ impl RowSource {
                     return Ok(rows.api_row()?.map(|(line, body)| self.convert.identified(line, body)));
                 }
                 let Some(record) = rows.mapped_row(&self.convert.bound)? else { return Ok(None) };
-                let line = rows.object.line;
+                let line = rows.line();
                 Ok(Some(match record {
                     Ok(mut record) => self.convert.converted(line, Ok(&mut record)),
                     Err(defect) => self.convert.converted(line, Err(defect)),
@@ -163,59 +154,10 @@ impl RowSource {
     pub(super) fn raw(&self) -> Cow<'_, [u8]> {
         match &self.rows {
             Rows::Table(table) => Cow::Borrowed(table.raw()),
-            Rows::Objects(rows) if rows.raw.is_empty() => Cow::Borrowed(&rows.object.bytes),
-            Rows::Objects(rows) => Cow::Borrowed(&rows.raw),
+            Rows::Objects(rows) => Cow::Borrowed(rows.raw()),
             #[cfg(feature = "parquet")]
             Rows::Parquet { record, .. } => Cow::Owned(record.fields().collect::<Vec<_>>().join(&b',')),
         }
-    }
-}
-
-impl ObjectRows {
-    fn open(text: Text) -> Result<Self, ReadError> {
-        let objects = Objects::open(text)?;
-        Ok(Self { objects, object: ObjectText::default(), pending: VecDeque::new(), raw: Vec::new() })
-    }
-
-    /// Reads an object with the field names of the API.
-    fn api_row(&mut self) -> Result<Option<(u64, Result<RowBody, RowDefect>)>, ReadError> {
-        if !self.objects.read(&mut self.object)? {
-            return Ok(None);
-        }
-        let body = if self.object.is_cut {
-            Err(RowDefect::too_long(ROW_MAX_BYTES))
-        } else {
-            rows::json(&self.object).map(RowBody::Event)
-        };
-        Ok(Some((self.object.line, body)))
-    }
-
-    /// Reads the next row of a mapping; an object may have several.
-    fn mapped_row(
-        &mut self,
-        bound: &BoundMapping,
-    ) -> Result<Option<Result<CsvRecord, RowDefect>>, ReadError> {
-        self.raw.clear();
-        // An object whose list is empty has no rows.
-        while self.pending.is_empty() {
-            if !self.objects.read(&mut self.object)? {
-                return Ok(None);
-            }
-            if self.object.is_cut {
-                return Ok(Some(Err(RowDefect::too_long(ROW_MAX_BYTES))));
-            }
-            let names = &bound.names[..bound.width];
-            match rows::objects(&self.object, names, bound.mapping.source.each.as_deref()) {
-                Ok(rows) => self.pending.extend(rows),
-                Err(defect) => return Ok(Some(Err(defect))),
-            }
-        }
-        Ok(self.pending.pop_front().map(|row| {
-            row.map(|row| {
-                self.raw = row.raw;
-                row.record
-            })
-        }))
     }
 }
 
@@ -308,17 +250,6 @@ fn table(text: Text, mapping: &Mapping, delimiter: Option<u8>) -> Result<(Table,
     }
     table.return_header(columns.len());
     Ok((table, columns.clone()))
-}
-
-/// Returns the names that a mapping reads from objects.
-fn names_of(mapping: &Mapping) -> Vec<String> {
-    let fields = mapping.fields.iter().flat_map(|fields| fields.columns()).map(|(_, columns)| columns);
-    let others = mapping.rows.distinguish.iter().chain(mapping.rows.only.iter().map(|(columns, _)| columns));
-    let mut names: Vec<String> =
-        fields.chain(others).flat_map(|columns| columns.names.iter().cloned()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
 }
 
 fn columns_error(mapping: &Mapping, missing: &MissingColumns, header: &[String]) -> ReadError {

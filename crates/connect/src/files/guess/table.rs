@@ -10,7 +10,7 @@ use super::super::objects::{ObjectText, Objects};
 use super::super::parquet::ParquetFile;
 use super::super::record::CsvRecord;
 use super::super::rows;
-use super::super::sample::Sample;
+use super::super::sample::FileSample;
 use super::super::table::Table;
 use super::super::xlsx;
 use serde_json::{Map, Value};
@@ -41,7 +41,7 @@ impl SampleTable {
     ///
     /// # Errors
     /// [`ReadError::Truncated`] if they cannot be read.
-    pub(super) fn of(sample: &Sample) -> Result<Self, ReadError> {
+    pub(super) fn of(sample: &FileSample) -> Result<Self, ReadError> {
         let text: Text = Box::new(Cursor::new(sample.bytes().to_vec()));
         let first = sample.bytes().iter().find(|byte| !byte.is_ascii_whitespace() && byte.is_ascii());
         // An array of objects is no form of its own.

@@ -2,13 +2,13 @@
 
 use super::super::mapping::Mapping;
 use super::super::row::RowBody;
-use super::super::sample::Sample;
+use super::super::sample::FileSample;
 use super::super::shapes::SHAPES;
 use super::*;
 use std::path::Path;
 
 fn guessed(name: &str, text: &str) -> GuessedMapping {
-    by_columns(&Sample::of_bytes(Path::new(name), text.as_bytes().to_vec())).expect("readable")
+    by_columns(&FileSample::of_bytes(Path::new(name), text.as_bytes().to_vec())).expect("readable")
 }
 
 /// Checks the keys of a guess, and the user, item and time in milliseconds of its first row.
@@ -103,7 +103,7 @@ fn a_required_column_that_is_not_found_is_named() {
 fn the_guess_is_right_for_the_published_shapes_also_by_their_columns_alone() {
     let mut right = Vec::new();
     for shape in SHAPES {
-        let sample = Sample::of_bytes(Path::new("data.csv"), shape.text.to_vec());
+        let sample = FileSample::of_bytes(Path::new("data.csv"), shape.text.to_vec());
         let guess = of_sample(&sample).expect("readable");
         assert_eq!(guess.format.map(Format::name), Some(shape.format));
         // Without the formats that ship: user, item and time of all rows.

@@ -19,7 +19,7 @@ pub(in crate::files) struct MappedAction {
 
 /// Meaning of equal rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Repeats {
+pub enum RepeatRule {
     /// Equal rows are one event.
     Drop,
     /// Equal rows are repeated actions.
@@ -46,7 +46,7 @@ pub(in crate::files) struct RefundSigns {
 /// Rules of rows.
 #[derive(Clone, Debug)]
 pub(in crate::files) struct RowRules {
-    pub(in crate::files) repeats: Repeats,
+    pub(in crate::files) repeats: RepeatRule,
     pub(in crate::files) kind: RowKind,
     /// Columns beside the fields that tell rows apart.
     pub(in crate::files) distinguish: Vec<ColumnNames>,
@@ -109,7 +109,7 @@ impl RefundSigns {
 
 impl Default for RowRules {
     fn default() -> Self {
-        Self { repeats: Repeats::Drop, kind: RowKind::Events, distinguish: Vec::new(), only: Vec::new() }
+        Self { repeats: RepeatRule::Drop, kind: RowKind::Events, distinguish: Vec::new(), only: Vec::new() }
     }
 }
 
@@ -118,8 +118,8 @@ impl RowRules {
         let mut rules = Self::default();
         if let Some(value) = keys.take("repeats") {
             rules.repeats = match value.text()? {
-                "drop" => Repeats::Drop,
-                "count" => Repeats::Count,
+                "drop" => RepeatRule::Drop,
+                "count" => RepeatRule::Count,
                 _ => return Err(value.error("is no meaning of equal rows", "write \"drop\" or \"count\"")),
             };
         }

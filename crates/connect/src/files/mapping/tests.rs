@@ -12,8 +12,8 @@ fn error(text: &str) -> String {
 fn a_mapping_has_defaults() {
     let mapping = Mapping::parse(SHOP).expect("valid");
     assert_eq!((mapping.name(), mapping.kind()), ("shop", None));
-    assert_eq!((mapping.repeats(), mapping.rows_as()), (Repeats::Drop, RowKind::Events));
-    assert_eq!(mapping.with_repeats(Repeats::Count).repeats(), Repeats::Count);
+    assert_eq!((mapping.repeats(), mapping.rows_as()), (RepeatRule::Drop, RowKind::Events));
+    assert_eq!(mapping.with_repeats(RepeatRule::Count).repeats(), RepeatRule::Count);
 }
 
 #[test]

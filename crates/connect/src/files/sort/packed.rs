@@ -1,6 +1,6 @@
 //! Rows as bytes, in memory and on disk: a packed row takes a third of the memory of an event.
 
-use super::super::mapping::Repeats;
+use super::super::mapping::RepeatRule;
 use super::super::row::{LogRow, RowBody};
 use portrait_proto::v1::Event;
 use prost::Message;
@@ -33,12 +33,12 @@ impl Key {
     pub(super) const MIN: Self = Self { seconds: i64::MIN, nanos: 0, group: 0, number: 0 };
 
     /// Returns the key of the event in row `number`.
-    pub(super) fn of(event: &Event, number: u64, repeats: Repeats) -> Self {
+    pub(super) fn of(event: &Event, number: u64, repeats: RepeatRule) -> Self {
         // Readers reject rows without a time.
         let (seconds, nanos) = event.occurred_at.as_ref().map_or((0, 0), |at| (at.seconds, at.nanos));
         let group = match repeats {
-            Repeats::Count => xxh64(event.user_id.as_bytes(), 0),
-            Repeats::Drop => 0,
+            RepeatRule::Count => xxh64(event.user_id.as_bytes(), 0),
+            RepeatRule::Drop => 0,
         };
         Self { seconds, nanos, group, number }
     }

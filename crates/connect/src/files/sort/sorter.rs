@@ -1,7 +1,7 @@
 //! Sorter of events: keeps what fits in memory, and writes sorted runs of the rest.
 
 use super::super::error::ReadError;
-use super::super::mapping::Repeats;
+use super::super::mapping::RepeatRule;
 use super::super::row::{LogRow, RowBody};
 use super::merge::{Merge, Runs};
 use super::packed::{Key, pack, unpack};
@@ -21,7 +21,7 @@ pub(super) struct Sorter {
     limits: SortLimits,
     /// Writes runs even if all rows are in order.
     keeps_ordered: bool,
-    repeats: Repeats,
+    repeats: RepeatRule,
     is_ordered: bool,
     newest: Key,
     total: u64,
@@ -63,7 +63,7 @@ impl Default for SortLimits {
 }
 
 impl Sorter {
-    pub(super) fn new(limits: SortLimits, keeps_ordered: bool, repeats: Repeats) -> Self {
+    pub(super) fn new(limits: SortLimits, keeps_ordered: bool, repeats: RepeatRule) -> Self {
         Self {
             limits,
             keeps_ordered,
