@@ -28,5 +28,6 @@ mod cluster {
     mod steady_load;
     mod store_failures;
     mod subscribers;
+    mod tables;
     mod traces;
 }

@@ -7,3 +7,5 @@ pub mod files;
 pub mod objects;
 #[cfg(feature = "databases")]
 pub mod table_rows;
+#[cfg(feature = "testing")]
+pub mod testing;

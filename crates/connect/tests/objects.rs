@@ -3,9 +3,9 @@
 #![cfg(feature = "objects")]
 #![allow(clippy::disallowed_methods, reason = "tests wait in real time")]
 
+use object_store::ObjectStoreExt;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path as ObjectPath;
-use object_store::ObjectStoreExt;
 use portrait_connect::objects::{ObjectError, Objects};
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};

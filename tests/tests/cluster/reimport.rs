@@ -70,7 +70,7 @@ fn write(path: &Path, rows: &[Row], spelling: Spelling) {
     for (number, Row { second, action, item, price, user }) in rows.iter().enumerate() {
         let (day, hour) = (1 + second / 86_400, second / 3600 % 24);
         let (minute, second) = (second / 60 % 60, second % 60);
-        let price = price.map(|price| price.to_string()).unwrap_or_default();
+        let price = price.map(|price| format!("{price:.2}")).unwrap_or_default();
         match spelling {
             Spelling::Published => writeln!(
                 text,
@@ -103,7 +103,7 @@ async fn profiles(server: &Server) -> Census {
     census
 }
 
-async fn partitions(server: &Server) -> Vec<PartitionStatus> {
+pub(super) async fn partitions(server: &Server) -> Vec<PartitionStatus> {
     let mut feature = FeatureServiceClient::new(connect(server.grpc_url()).await);
     feature.list_partitions(ListPartitionsRequest {}).await.expect("they are listed").into_inner().partitions
 }

@@ -1,11 +1,11 @@
 //! Changes from the binary log of MariaDB.
 
-use crate::servers::MariaDb;
 use mysql_async::prelude::Queryable;
 use portrait_connect::databases::{
     BinlogBatch, BinlogChange, BinlogChanges, BinlogOptions, BinlogPosition, ChangeKind, ChangedTable,
     SourceError, TableName,
 };
+use portrait_connect::testing::MariaDb;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 

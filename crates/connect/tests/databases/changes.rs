@@ -1,10 +1,10 @@
 //! Changes through a replication slot.
 
-use crate::eventually;
-use crate::servers::Postgres;
 use portrait_connect::databases::{
     ChangeKind, ChangedTable, SlotBatch, SlotChange, SlotChanges, SlotOptions, SourceError, TableName,
 };
+use portrait_connect::testing::Postgres;
+use portrait_connect::testing::eventually;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 

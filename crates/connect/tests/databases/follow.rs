@@ -1,9 +1,9 @@
 //! Following of tables that grow.
 
 use crate::keys;
-use crate::servers::{MariaDb, Postgres};
 use mysql_async::prelude::Queryable;
 use portrait_connect::databases::{FollowOptions, SourceError, TableFollower, TableName, TableOptions};
+use portrait_connect::testing::{MariaDb, Postgres};
 use std::time::Duration;
 
 const INTERVAL: Duration = Duration::from_millis(50);

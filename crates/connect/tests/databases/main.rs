@@ -7,28 +7,10 @@ mod changes;
 mod follow;
 mod pages;
 mod refusals;
-mod servers;
 mod speed;
 mod types;
 
 use portrait_connect::databases::{Database, SourceError, TableOptions, TablePosition, TableRow};
-use std::future::Future;
-use std::time::Duration;
-
-/// Longest wait for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Repeats a look until it finds something.
-async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 /// Reads a table to its end.
 async fn read_all(

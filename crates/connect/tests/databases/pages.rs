@@ -1,9 +1,9 @@
 //! Pages and their positions.
 
-use crate::servers::{MariaDb, Postgres};
 use crate::{keys, read_all};
 use mysql_async::prelude::Queryable;
 use portrait_connect::databases::{Database, SourceError, TableName, TableOptions, TablePosition};
+use portrait_connect::testing::{MariaDb, Postgres};
 
 /// 30 rows, of which each ten share their time, with keys against the order of time.
 const ROWS: &str = "INSERT INTO orders (id, updated_at) VALUES ";

@@ -1,9 +1,9 @@
 //! Hosts, passwords and certificates that are refused.
 
-use crate::servers::{MariaDb, PASSWORD, Postgres};
 use portrait_connect::databases::{
     AllowedHosts, ConnectOptions, Database, DatabaseUrl, Password, SourceError,
 };
+use portrait_connect::testing::{MariaDb, PASSWORD, Postgres};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

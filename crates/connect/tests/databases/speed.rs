@@ -1,11 +1,11 @@
 //! Long tables and logs are read whole, and the speed is printed: 200,000 rows. `SPEED_ROWS=1000000 cargo test --release -p portrait-connect --test databases speed
 //! -- --nocapture --test-threads=1` measures a million.
 
-use crate::servers::{MariaDb, Postgres};
 use mysql_async::prelude::Queryable;
 use portrait_connect::databases::{
     BinlogOptions, ChangedTable, Database, SlotOptions, TableName, TableOptions,
 };
+use portrait_connect::testing::{MariaDb, Postgres};
 
 fn row_count() -> u32 {
     std::env::var("SPEED_ROWS").map_or(200_000, |rows| rows.parse().expect("SPEED_ROWS is a number"))

@@ -1,9 +1,9 @@
 //! Spelling of the types of both engines.
 
 use crate::read_all;
-use crate::servers::{MariaDb, Postgres};
 use mysql_async::prelude::Queryable;
 use portrait_connect::databases::{SourceError, TableName, TableOptions};
+use portrait_connect::testing::{MariaDb, Postgres};
 
 fn options() -> TableOptions {
     let time_zone = "Europe/Berlin".to_owned();

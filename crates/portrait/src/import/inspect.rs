@@ -1,7 +1,9 @@
 //! `portrait import` without a server: a guess, the check of a mapping, and a dry run.
 
+use super::args::ImportArgs;
+use super::progress;
+use super::report::ImportReport;
 use super::rows::ImportRows;
-use super::{ImportArgs, ImportReport, progress};
 use crate::output;
 use anyhow::{Context, Result, bail};
 use comfy_table::{Table, presets};

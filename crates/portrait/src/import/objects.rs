@@ -1,6 +1,9 @@
 //! Import of objects of a bucket: each is copied to a private folder and imported as a file, in the order of their keys.
 
-use super::{ImportArgs, ImportReport, import_file, stopped, stopped_by_signal};
+use super::args::ImportArgs;
+use super::file::import_file;
+use super::report::ImportReport;
+use super::session::{stopped, stopped_by_signal};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use portrait_client::text::printable;

@@ -1,10 +1,12 @@
 //! Import of a table of a database: pages in the order of their keys, and new and changed rows as they are committed.
 
+use super::args::{ImportArgs, TableArgs};
+use super::progress;
+use super::report::ImportReport;
 use super::rows::ImportRows;
 use super::send::{RowSender, send_page};
-use super::{ImportArgs, ImportReport, progress, settle, stopped, stopped_by_signal, totals};
+use super::session::{settle, stopped, stopped_by_signal, totals};
 use anyhow::{Context, Result, bail};
-use clap::Args;
 use indicatif::ProgressBar;
 use portrait_client::text::words;
 use portrait_connect::databases::{
@@ -13,7 +15,6 @@ use portrait_connect::databases::{
 };
 use portrait_connect::files::LogOptions;
 use portrait_connect::table_rows::TableRows;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -22,55 +23,10 @@ const SCHEMES: [&str; 4] = ["postgres://", "postgresql://", "mysql://", "mariadb
 /// Time between two looks at a table that is followed.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Arguments of a table.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Database")]
-pub struct TableArgs {
-    /// Table, as NAME or SCHEMA.NAME.
-    #[arg(long, value_name = "TABLE")]
-    pub table: Option<String>,
-    /// Unique column of the table.
-    #[arg(long, value_name = "COLUMN", default_value = "id")]
-    pub key: String,
-    /// Column that says when a row last changed; each of its versions counts once. Without it a row counts once.
-    #[arg(long, value_name = "COLUMN")]
-    pub updated_at: Option<String>,
-    /// Time that each look at a table that is followed goes back, in seconds: at least that of the longest transaction.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    pub overlap: u64,
-    /// Time zone of columns with times without an offset, an IANA name.
-    #[arg(long, value_name = "ZONE", default_value = "UTC")]
-    pub time_zone: String,
-    /// File with the password of the database in its first line.
-    #[arg(long, value_name = "FILE")]
-    pub password_file: Option<PathBuf>,
-    /// File with the CA certificates of the database, in PEM [default: those of the operating system].
-    #[arg(long, value_name = "FILE")]
-    pub database_ca: Option<PathBuf>,
-    /// Hosts that may be connected to, as names or networks [default: any].
-    #[arg(long, value_name = "HOST", value_delimiter = ',')]
-    pub allow: Vec<String>,
-}
-
 /// Rows of a table, once or for ever.
 enum TableReader {
     Pages(Box<TablePages>),
     Follower(Box<TableFollower>),
-}
-
-impl Default for TableArgs {
-    fn default() -> Self {
-        Self {
-            table: None,
-            key: "id".to_owned(),
-            updated_at: None,
-            overlap: 60,
-            time_zone: "UTC".to_owned(),
-            password_file: None,
-            database_ca: None,
-            allow: Vec::new(),
-        }
-    }
 }
 
 /// Returns the address of the database that the arguments name; none for a file or a bucket.
@@ -148,7 +104,7 @@ impl TableArgs {
         let database = Database::connect(url, password.as_ref(), &options).await?;
         let options = TableOptions {
             time_zone: self.time_zone.clone(),
-            ..TableOptions::new(table, self.updated_at.as_deref(), &self.key)
+            ..TableOptions::new(table, self.updated_at.as_deref(), &self.key_column)
         };
         let pages = database.pages(options, None).await?;
         if !follows {

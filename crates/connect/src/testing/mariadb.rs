@@ -1,16 +1,15 @@
 //! MariaDB of a test.
 
-use super::{PASSWORD, free_port, give_to, is_root, password_file, program, run};
-use crate::eventually;
+use super::{PASSWORD, eventually, free_port, give_to, is_root, password_file, program, run};
+use crate::databases::{ConnectOptions, Database, DatabaseUrl, Password};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
-use portrait_connect::databases::{ConnectOptions, Database, DatabaseUrl, Password};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// Server with a user `portrait`, its password, and a database `shop`. It is stopped when this is dropped.
-pub(crate) struct MariaDb {
+pub struct MariaDb {
     child: Child,
     port: u16,
     password_file: PathBuf,
@@ -18,12 +17,16 @@ pub(crate) struct MariaDb {
 }
 
 impl MariaDb {
-    pub(crate) async fn start() -> Self {
+    /// Starts a server.
+    ///
+    /// # Panics
+    /// If MariaDB is not installed or does not start.
+    pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// Starts a server with more settings.
-    pub(crate) async fn start_with(settings: &[String]) -> Self {
+    pub async fn start_with(settings: &[String]) -> Self {
         let folder = tempfile::Builder::new().prefix("portrait-mariadb").tempdir().unwrap();
         let password_file = password_file(folder.path());
         let data = folder.path().join("data");
@@ -67,20 +70,22 @@ impl MariaDb {
     }
 
     /// Logs in as the tests' writer.
-    pub(crate) async fn admin(&self) -> Conn {
+    pub async fn admin(&self) -> Conn {
         self.log_in("portrait", Some(PASSWORD), Some("shop")).await.unwrap()
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// Returns the port on loopback.
+    pub fn port(&self) -> u16 {
         self.port
     }
 
-    pub(crate) fn password(&self) -> Password {
+    /// Returns the password of the user `portrait`.
+    pub fn password(&self) -> Password {
         Password::from_file(&self.password_file).unwrap()
     }
 
     /// Connects as a source does.
-    pub(crate) async fn database(&self) -> Database {
+    pub async fn database(&self) -> Database {
         let url: DatabaseUrl = format!("mariadb://portrait@127.0.0.1:{}/shop", self.port).parse().unwrap();
         Database::connect(&url, Some(&self.password()), &ConnectOptions::default()).await.unwrap()
     }

@@ -1,8 +1,7 @@
 //! PostgreSQL of a test.
 
-use super::{PASSWORD, command_as, free_port, give_to, password_file, program, run};
-use crate::eventually;
-use portrait_connect::databases::{ConnectOptions, Database, DatabaseUrl, Password, SourceError};
+use super::{PASSWORD, command_as, eventually, free_port, give_to, password_file, program, run};
+use crate::databases::{ConnectOptions, Database, DatabaseUrl, Password, SourceError};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -11,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_postgres::{Client, Config, NoTls};
 
 /// Server with a user `portrait` and its password. It is stopped when this is dropped.
-pub(crate) struct Postgres {
+pub struct Postgres {
     child: Child,
     port: u16,
     folder: TempDir,
@@ -19,12 +18,12 @@ pub(crate) struct Postgres {
 }
 
 /// Client that prepares tables and writes rows.
-pub(crate) struct Admin {
+pub struct PostgresAdmin {
     client: Client,
     _driver: JoinSet<()>,
 }
 
-impl std::ops::Deref for Admin {
+impl std::ops::Deref for PostgresAdmin {
     type Target = Client;
 
     fn deref(&self) -> &Client {
@@ -32,20 +31,30 @@ impl std::ops::Deref for Admin {
     }
 }
 
-impl Admin {
+impl PostgresAdmin {
     /// Runs statements.
-    pub(crate) async fn run(&self, sql: &str) {
+    ///
+    /// # Panics
+    /// If one fails.
+    pub async fn run(&self, sql: &str) {
         self.client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 }
 
 impl Postgres {
-    pub(crate) async fn start() -> Self {
+    /// Starts a server.
+    ///
+    /// # Panics
+    /// If PostgreSQL is not installed or does not start.
+    pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// Starts a server with more settings.
-    pub(crate) async fn start_with(settings: &[&str]) -> Self {
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_with(settings: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("portrait-postgres").tempdir().unwrap();
         let password_file = password_file(folder.path());
         give_to("postgres", folder.path());
@@ -73,11 +82,14 @@ impl Postgres {
     }
 
     /// Logs in as the tests' writer.
-    pub(crate) async fn admin(&self) -> Admin {
+    ///
+    /// # Panics
+    /// If the server does not answer.
+    pub async fn admin(&self) -> PostgresAdmin {
         self.try_admin().await.unwrap()
     }
 
-    async fn try_admin(&self) -> Option<Admin> {
+    async fn try_admin(&self) -> Option<PostgresAdmin> {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
         let (client, connection) = Config::new()
             .user("portrait")
@@ -90,31 +102,39 @@ impl Postgres {
         driver.spawn(async move {
             let _ = connection.await;
         });
-        Some(Admin { client, _driver: driver })
+        Some(PostgresAdmin { client, _driver: driver })
     }
 
-    pub(crate) fn url(&self) -> DatabaseUrl {
+    /// Returns the address of its database.
+    pub fn url(&self) -> DatabaseUrl {
         format!("postgres://portrait@127.0.0.1:{}/postgres", self.port).parse().unwrap()
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// Returns the port on loopback.
+    pub fn port(&self) -> u16 {
         self.port
     }
 
-    pub(crate) fn folder(&self) -> &std::path::Path {
+    /// Returns the folder of its files.
+    pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
 
-    pub(crate) fn password(&self) -> Password {
+    /// Returns the password of the user `portrait`.
+    pub fn password(&self) -> Password {
         Password::from_file(&self.password_file).unwrap()
     }
 
     /// Connects as a source does.
-    pub(crate) async fn database(&self) -> Database {
+    pub async fn database(&self) -> Database {
         self.connect(&self.url(), &ConnectOptions::default()).await.unwrap()
     }
 
-    pub(crate) async fn connect(
+    /// Connects with these rules.
+    ///
+    /// # Errors
+    /// As [`Database::connect`].
+    pub async fn connect(
         &self,
         url: &DatabaseUrl,
         options: &ConnectOptions,

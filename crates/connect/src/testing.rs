@@ -1,17 +1,40 @@
-//! Servers of the tests.
+//! Database servers of tests: each is a process of its own on a free port of loopback, and ends with its value. They need the packages
+//! that `scripts/setup` installs.
+
+#![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in the functions they share")]
 
 mod mariadb;
 mod postgres;
 
-pub(super) use mariadb::MariaDb;
-pub(super) use postgres::Postgres;
+pub use mariadb::MariaDb;
+pub use postgres::{Postgres, PostgresAdmin};
 
+use std::future::Future;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// Password of the database user, which no error and no log may show.
-pub(super) const PASSWORD: &str = "s3cret-of-the-shop";
+pub const PASSWORD: &str = "s3cret-of-the-shop";
+
+/// Longest wait for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Repeats a look until it finds something.
+///
+/// # Panics
+/// After a minute.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
