@@ -19,6 +19,9 @@ mod object_rows;
 mod objects;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(not(feature = "parquet"))]
+#[path = "files/without_parquet.rs"]
+mod parquet;
 mod private;
 mod reader;
 mod record;

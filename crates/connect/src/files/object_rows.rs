@@ -29,7 +29,7 @@ impl ObjectRows {
     }
 
     /// Reads an object with the field names of the API.
-    pub(super) fn api_row(&mut self) -> Result<Option<(u64, Result<RowBody, RowDefect>)>, ReadError> {
+    pub(super) fn api_row(&mut self) -> Result<Option<RowBody>, ReadError> {
         if !self.objects.read(&mut self.object)? {
             return Ok(None);
         }
@@ -38,7 +38,7 @@ impl ObjectRows {
         } else {
             rows::json(&self.object).map(RowBody::Event)
         };
-        Ok(Some((self.object.line, body)))
+        Ok(Some(body.unwrap_or_else(RowBody::Rejected)))
     }
 
     /// Reads the next row of a mapping; an object may have several.

@@ -67,7 +67,7 @@ impl LogReader {
         mapping: &Arc<Mapping>,
         options: LogOptions,
     ) -> Result<Self, ReadError> {
-        let source = RowSource::open(text, path, Arc::clone(mapping))?;
+        let source = RowSource::open(text, path, mapping)?;
         let numbering = Some(Numbering::of(mapping));
         Ok(Self { source, options, rows: 0, numbering, progress, is_finished: false })
     }

@@ -8,7 +8,6 @@ use super::join::{JoinFile, JoinTable};
 use super::line::{Lines, Text};
 use super::mapping::{FileKind, Mapping};
 use super::object_rows::{ObjectRows, names_of};
-#[cfg(feature = "parquet")]
 use super::parquet::{ParquetFile, ParquetRows};
 use super::record::CsvRecord;
 use super::row::{RowBody, RowDefect};
@@ -34,17 +33,12 @@ pub(super) struct RowSource {
 enum Rows {
     Table(Box<Table>),
     Objects(Box<ObjectRows>),
-    #[cfg(feature = "parquet")]
-    Parquet {
-        rows: Box<ParquetRows>,
-        record: CsvRecord,
-    },
+    Parquet { rows: Box<ParquetRows>, record: CsvRecord },
 }
 
 /// Opened file whose columns are known.
 enum OpenedFile {
     Rows(Rows),
-    #[cfg(feature = "parquet")]
     Parquet(Box<ParquetFile>),
 }
 
@@ -67,20 +61,19 @@ impl RowSource {
     ///
     /// # Errors
     /// [`ReadError::Columns`] if the file does not have the columns of the mapping, and those of the joined table.
-    pub(super) fn open(mut text: Text, path: &Path, mapping: Arc<Mapping>) -> Result<Self, ReadError> {
+    pub(super) fn open(mut text: Text, path: &Path, mapping: &Arc<Mapping>) -> Result<Self, ReadError> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let join_file = mapping.join.as_ref().map(|rule| JoinFile::open(folder, rule)).transpose()?;
         let kind = forms::form(&mut text, mapping.kind())
             .map_err(|source| ReadError::Truncated { line: 1, source })?;
-        let (file, header) = opened(kind, text, path, &mapping)?;
+        let (file, header) = opened(kind, text, path, mapping)?;
         let joined_header = join_file.as_ref().map_or(&[][..], JoinFile::header);
-        let bound = BoundMapping::bind(Arc::clone(&mapping), header.clone(), joined_header);
-        let mut bound = bound.map_err(|missing| columns_error(&mapping, &missing, &header))?;
+        let bound = BoundMapping::bind(Arc::clone(mapping), header.clone(), joined_header);
+        let mut bound = bound.map_err(|missing| columns_error(mapping, &missing, &header))?;
         bound.has_types = forms::has_types(kind);
         let join = join_file.map(|file| file.read(&bound)).transpose()?;
         let rows = match file {
             OpenedFile::Rows(rows) => rows,
-            #[cfg(feature = "parquet")]
             OpenedFile::Parquet(file) => {
                 let mut used = bound.used();
                 // The key of a join is read too, and columns of the joined table are not in the file.
@@ -103,7 +96,6 @@ impl RowSource {
     /// Returns the number of rows that were read and that of all rows, if the file tells it.
     pub(super) fn progress(&self) -> Option<(u64, u64)> {
         match &self.rows {
-            #[cfg(feature = "parquet")]
             Rows::Parquet { rows, .. } => Some(rows.progress()),
             Rows::Table(_) | Rows::Objects(_) => None,
         }
@@ -128,7 +120,6 @@ impl RowSource {
                 let record = table.split()?;
                 Ok(Some(self.convert.converted(line, record)))
             }
-            #[cfg(feature = "parquet")]
             Rows::Parquet { rows, record } => {
                 if !rows.read(record)? {
                     return Ok(None);
@@ -138,7 +129,7 @@ impl RowSource {
             }
             Rows::Objects(rows) => {
                 if self.convert.bound.fields.is_none() {
-                    return Ok(rows.api_row()?.map(|(line, body)| self.convert.identified(line, body)));
+                    return Ok(rows.api_row()?.map(|body| self.convert.identified(rows.line(), body)));
                 }
                 let Some(record) = rows.mapped_row(&self.convert.bound)? else { return Ok(None) };
                 let line = rows.line();
@@ -155,7 +146,6 @@ impl RowSource {
         match &self.rows {
             Rows::Table(table) => Cow::Borrowed(table.raw()),
             Rows::Objects(rows) => Cow::Borrowed(rows.raw()),
-            #[cfg(feature = "parquet")]
             Rows::Parquet { record, .. } => Cow::Owned(record.fields().collect::<Vec<_>>().join(&b',')),
         }
     }
@@ -187,8 +177,7 @@ impl RowConverter {
     }
 
     /// Completes an object of the API: only one without an id gets a derived one.
-    fn identified(&mut self, line: u64, body: Result<RowBody, RowDefect>) -> SourceRow {
-        let mut body = body.unwrap_or_else(RowBody::Rejected);
+    fn identified(&mut self, line: u64, mut body: RowBody) -> SourceRow {
         let mut has_own_id = true;
         if let RowBody::Event(event) = &mut body
             && event.event_id.is_empty()
@@ -220,16 +209,10 @@ fn opened(
             let rows = Rows::Objects(Box::new(ObjectRows::open(text)?));
             (OpenedFile::Rows(rows), names_of(mapping))
         }
-        #[cfg(feature = "parquet")]
         FileKind::Parquet => {
             let file = ParquetFile::open(path)?;
             let names = file.names().to_vec();
             (OpenedFile::Parquet(Box::new(file)), names)
-        }
-        #[cfg(not(feature = "parquet"))]
-        FileKind::Parquet => {
-            let problem = "this binary is built without Parquet: export the file as CSV".to_owned();
-            return Err(ReadError::Form { form: kind.name(), problem });
         }
     })
 }

@@ -6,7 +6,6 @@ use super::super::forms;
 use super::super::line::{Lines, Text};
 use super::super::mapping::FileKind;
 use super::super::objects::{ObjectText, Objects};
-#[cfg(feature = "parquet")]
 use super::super::parquet::ParquetFile;
 use super::super::record::CsvRecord;
 use super::super::rows;
@@ -57,7 +56,6 @@ impl SampleTable {
         }
     }
 
-    #[cfg(feature = "parquet")]
     fn of_parquet(path: &Path) -> Result<Self, ReadError> {
         let file = ParquetFile::open(path)?;
         let names = file.names().to_vec();
@@ -68,12 +66,6 @@ impl SampleTable {
             sampled.rows.push(texts(&record));
         }
         Ok(sampled)
-    }
-
-    #[cfg(not(feature = "parquet"))]
-    fn of_parquet(_: &Path) -> Result<Self, ReadError> {
-        let problem = "this binary is built without Parquet: export the file as CSV".to_owned();
-        Err(ReadError::Form { form: FileKind::Parquet.name(), problem })
     }
 
     fn empty() -> Self {

@@ -104,7 +104,7 @@ fn rules(text: &mut String, table: &SampleTable, fields: &GuessedFields) {
         match action {
             Some(kind) => line(text, &format!("{} = \"{}\"", quoted(value), kind.name())),
             None => {
-                line(text, &format!("# {} = \"?\" # view, click, add_to_cart, purchase, ...", quoted(value)))
+                line(text, &format!("# {} = \"?\" # view, click, add_to_cart, purchase, ...", quoted(value)));
             }
         }
     }

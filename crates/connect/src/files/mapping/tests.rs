@@ -28,6 +28,10 @@ fn an_error_names_line_key_and_remedy() {
     for (text, expected) in rows {
         assert!(error(text).contains(expected), "{text}: {}", error(text));
     }
+}
+
+#[test]
+fn an_error_of_a_table_names_line_key_and_remedy() {
     // Lines behind those of SHOP, which has six.
     let rows = [
         (
@@ -76,6 +80,10 @@ fn an_error_names_line_key_and_remedy() {
         let text = format!("{SHOP}{more}\n");
         assert!(error(&text).contains(expected), "{more}: {}", error(&text));
     }
+}
+
+#[test]
+fn a_field_that_is_needed_is_missed() {
     for (line, field) in [(3, "user"), (5, "time"), (6, "action")] {
         let text: String = SHOP
             .lines()
