@@ -19,7 +19,7 @@ use std::time::Duration;
 pub const PASSWORD: &str = "s3cret-of-the-shop";
 
 /// Longest wait for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Repeats a look until it finds something.
 ///

@@ -32,6 +32,12 @@ pub(super) struct LedgerAddition {
     ids: Vec<u64>,
 }
 
+/// Piece of a list as it is written.
+pub(super) struct LedgerPiece {
+    pub(super) key: [u8; 18],
+    pub(super) ids: Vec<u8>,
+}
+
 /// Ends of the lists that a batch of the writer adds to.
 #[derive(Default)]
 pub(super) struct LedgerEnds(HashMap<(PartitionId, SourceDay), LedgerEnd>);
@@ -102,7 +108,7 @@ impl LedgerEnds {
         keyspace: &Keyspace,
         partition: PartitionId,
         queries: &[SeenQuery],
-    ) -> fjall::Result<(Vec<([u8; 18], Vec<u8>)>, Vec<LedgerAddition>)> {
+    ) -> fjall::Result<(Vec<LedgerPiece>, Vec<LedgerAddition>)> {
         let mut by_day = BTreeMap::<SourceDay, Vec<u64>>::new();
         for (day, query) in queries.iter().filter_map(|query| Some((query.source_day?, query))) {
             by_day.entry(day).or_default().push(query.id.get());
@@ -122,12 +128,13 @@ impl LedgerEnds {
                 end.piece.extend(stored_id(SeenId::from_bits(*id)));
                 if end.piece.len() == PIECE_IDS * ID_BYTES {
                     let key = keys::source_piece(partition, day, end.first);
-                    pieces.push((key, std::mem::take(&mut end.piece)));
+                    pieces.push(LedgerPiece { key, ids: std::mem::take(&mut end.piece) });
                     end.first += PIECE_IDS as u32;
                 }
             }
             if !end.piece.is_empty() {
-                pieces.push((keys::source_piece(partition, day, end.first), end.piece.clone()));
+                let key = keys::source_piece(partition, day, end.first);
+                pieces.push(LedgerPiece { key, ids: end.piece.clone() });
             }
             additions.push(LedgerAddition { day, first, ids });
         }

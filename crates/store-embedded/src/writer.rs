@@ -7,6 +7,7 @@ use super::keys::{self, Keyspaces};
 use super::models::ModelState;
 use super::partition_cell::{Additions, PartitionCell};
 use super::partition_state::PartitionState;
+use super::source_ledger::LedgerPiece;
 use super::write_batch::WriteBatch;
 use super::write_job::{TrimPlan, WriteJob};
 use bytes::Bytes;
@@ -202,9 +203,9 @@ impl Writer {
             let window = window_of(query.arrived_at, window_length);
             batch.writes.insert(&keyspaces.seen, keys::seen(partition, window, query), []);
         }
-        for (key, piece) in pieces {
-            batch.bytes += piece.len();
-            batch.writes.insert(&keyspaces.sources, key, piece);
+        for LedgerPiece { key, ids } in pieces {
+            batch.bytes += ids.len();
+            batch.writes.insert(&keyspaces.sources, key, ids);
         }
         batch.additions(partition).sources.extend(additions);
         if !commit.changes.is_empty() {

@@ -30,7 +30,10 @@ async fn open(server: &MariaDb, position: Option<BinlogPosition>) -> BinlogChang
 }
 
 async fn next(changes: &mut BinlogChanges) -> BinlogBatch {
-    tokio::time::timeout(crate::PATIENCE, changes.next()).await.expect("changes come").unwrap()
+    tokio::time::timeout(portrait_connect::testing::PATIENCE, changes.next())
+        .await
+        .expect("changes come")
+        .unwrap()
 }
 
 /// Reads until `count` changes came.
@@ -115,7 +118,8 @@ async fn truncations_come_as_such_and_writes_that_are_logged_as_statements_are_e
     assert_eq!(found[0].kind, ChangeKind::Truncate);
     admin.query_drop("SET SESSION binlog_format = 'STATEMENT'").await.unwrap();
     admin.query_drop("INSERT INTO orders (id) VALUES (9)").await.unwrap();
-    let error = tokio::time::timeout(crate::PATIENCE, changes.next()).await.unwrap().unwrap_err();
+    let error =
+        tokio::time::timeout(portrait_connect::testing::PATIENCE, changes.next()).await.unwrap().unwrap_err();
     assert!(error.to_string().contains("binlog_format = ROW"), "{error}");
     assert!(
         changes.next().await.unwrap_err().to_string().contains("connect again"),

@@ -17,7 +17,10 @@ async fn open(server: &Postgres, options: SlotOptions) -> SlotChanges {
 }
 
 async fn next(changes: &mut SlotChanges) -> SlotBatch {
-    tokio::time::timeout(crate::PATIENCE, changes.next()).await.expect("changes come").unwrap()
+    tokio::time::timeout(portrait_connect::testing::PATIENCE, changes.next())
+        .await
+        .expect("changes come")
+        .unwrap()
 }
 
 fn ids(changes: &[SlotChange]) -> Vec<&str> {

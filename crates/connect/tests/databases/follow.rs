@@ -17,7 +17,10 @@ fn orders(updated_at: Option<&str>) -> TableOptions {
 async fn take(follower: &mut TableFollower, count: usize) -> Vec<String> {
     let mut found = Vec::new();
     while found.len() < count {
-        let rows = tokio::time::timeout(crate::PATIENCE, follower.next()).await.expect("rows come").unwrap();
+        let rows = tokio::time::timeout(portrait_connect::testing::PATIENCE, follower.next())
+            .await
+            .expect("rows come")
+            .unwrap();
         found.extend(keys(&rows).iter().map(|&key| key.to_owned()));
     }
     found

@@ -137,7 +137,8 @@ async fn check_verified(url: impl Fn(&str) -> DatabaseUrl, password: &Password, 
     let trusted = ConnectOptions { ca_file: Some(cert), ..ConnectOptions::default() };
     let connect =
         async |host, options: &ConnectOptions| Database::connect(&url(host), Some(password), options).await;
-    crate::eventually("TLS is on", async || connect("localhost", &trusted).await.ok()).await;
+    portrait_connect::testing::eventually("TLS is on", async || connect("localhost", &trusted).await.ok())
+        .await;
     let other_name = connect("127.0.0.1", &trusted).await;
     assert!(matches!(other_name, Err(SourceError::Connect { .. })), "{other_name:?}");
     // Without the CA file no root vouches for it; some machines have no roots at all.

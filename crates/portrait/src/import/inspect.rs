@@ -80,7 +80,7 @@ pub(super) fn dry_run(args: &ImportArgs, report: &mut ImportReport) -> Result<()
     let mut read = Ok(());
     while let Some(row) = reader.next() {
         read = match row {
-            Ok(row) => count(row, &mut rows),
+            Ok(row) => count(&row, &mut rows),
             Err(error) => Err(error.into()),
         };
         read = read.and_then(|()| rows.check_limit());
@@ -97,7 +97,7 @@ pub(super) fn dry_run(args: &ImportArgs, report: &mut ImportReport) -> Result<()
     read.and(finished).with_context(|| name.to_string())
 }
 
-fn count(row: LogRow, rows: &mut ImportRows<'_>) -> Result<()> {
+fn count(row: &LogRow, rows: &mut ImportRows<'_>) -> Result<()> {
     match &row.body {
         RowBody::Rejected(defect) => rows.reject(row.line, defect, row.raw.as_deref()),
         RowBody::LeftOut => {

@@ -176,7 +176,7 @@ fn hold(
         let methods = methods::all();
         let frames = [&frames.unfinished, &frames.empty];
         for (method, frame) in methods.iter().cycle().zip(frames.into_iter().cycle()).skip(index) {
-            count(call(&peer, &method.path, None, frame).await, &refused);
+            count(call(&peer, &method.path, None, frame).await.as_ref(), &refused);
             tokio::time::sleep(SLOW_WRITE_INTERVAL).await;
         }
     }))
@@ -188,14 +188,14 @@ fn send_entries(peer: RoleRouter, frames: Arc<Frames>, refused: Arc<AtomicU64>) 
             // A stream that is accepted stays open, and its message is refused or decoded by then.
             let call = call(&peer, path, Some("gzip"), message);
             if let Ok(status) = tokio::time::timeout(SLOW_WRITE_INTERVAL, call).await {
-                count(status, &refused);
+                count(status.as_ref(), &refused);
             }
             tokio::time::sleep(SLOW_WRITE_INTERVAL).await;
         }
     }))
 }
 
-fn count(status: Option<Status>, refused: &AtomicU64) {
+fn count(status: Option<&Status>, refused: &AtomicU64) {
     if status.is_some() {
         refused.fetch_add(1, Ordering::Relaxed);
     }
