@@ -1,6 +1,6 @@
 //! MariaDB of a test.
 
-use super::{PASSWORD, eventually, free_port, give_to, is_root, password_file, program, run};
+use super::process::{PASSWORD, eventually, free_port, give_to, is_root, password_file, program, run};
 use crate::databases::{ConnectOptions, Database, DatabaseUrl, Password};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};

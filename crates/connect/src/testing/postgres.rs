@@ -1,6 +1,6 @@
 //! PostgreSQL of a test.
 
-use super::{PASSWORD, command_as, eventually, free_port, give_to, password_file, program, run};
+use super::process::{PASSWORD, command_as, eventually, free_port, give_to, password_file, program, run};
 use crate::databases::{ConnectOptions, Database, DatabaseUrl, Password, SourceError};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

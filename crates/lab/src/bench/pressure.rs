@@ -3,31 +3,30 @@
 //! of empty events; and beside one caller who holds all that it can get. All of them are created in this process, so that the cost of
 //! the attack counts as well.
 
+mod figure;
+mod message;
 mod shares;
 
+use self::figure::{PressureFigure, USERS, p99_ms, reads};
+use self::message::{SLOW_WRITE_INTERVAL, announced_message, compressed_message};
 use super::env::BenchEnv;
 use super::figure::Figure;
 use super::load;
-use super::pairs::{self, PAIRS};
-use super::predictions::{self, CALLS_PER_SECOND};
+use super::pairs::PAIRS;
+use super::predictions::CALLS_PER_SECOND;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use futures::StreamExt;
 use futures::future::{ready, try_join_all};
 use futures::stream::{once, pending};
-use hdrhistogram::Histogram;
 use http::Request;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use portrait_client::{self as client, RoleRouter};
 use portrait_node::{Node, NodeRole};
-use portrait_proto::v1::GetProfileRequest;
 use portrait_proto::v1::query_service_client::QueryServiceClient;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::convert::Infallible;
-use std::io::Write;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -40,19 +39,12 @@ use tower::ServiceExt;
 const SILENT_CONNECTIONS: usize = 10_000;
 /// Connections that send one byte at a time.
 const SLOW_CONNECTIONS: usize = 64;
-/// Interval of the slow bytes and of the oversized messages.
-const SLOW_WRITE_INTERVAL: Duration = Duration::from_millis(100);
 /// Connection preface of HTTP/2.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Decompressed size of the compressed message.
 const UNPACKED_BYTES: usize = 512 << 20;
 /// Decompressed size of the message of empty events, which a request may have.
 const EMPTY_EVENTS_BYTES: usize = 8 << 20;
-/// Length in the header of the other oversized message.
-const ANNOUNCED_BYTES: u32 = 1 << 30;
-/// Users whose profiles are read.
-const USERS: usize = 10_000;
-
 /// Content encoding and start of a message that is too large.
 type LargeRequests = (Option<&'static str>, Bytes);
 
@@ -93,39 +85,6 @@ pub(super) async fn measure(seconds: u64, env: &BenchEnv, figures: &mut Vec<Figu
     shares::measure(seconds, env, figures).await
 }
 
-/// 99th percentiles of reads in pairs of runs, in milliseconds.
-struct PressureFigure {
-    path: String,
-    quiet: Vec<f64>,
-    loaded: Vec<f64>,
-    /// Number of refused attempts of the abusive clients, and what they are.
-    refused: u64,
-    what: &'static str,
-}
-
-impl From<PressureFigure> for Figure {
-    fn from(PressureFigure { path, quiet, loaded, refused, what }: PressureFigure) -> Self {
-        let ratio = pairs::ratio(&loaded, &quiet, |p99| *p99);
-        let p99_loaded = pairs::mean(&loaded, |p99| *p99);
-        let p99_quiet = pairs::mean(&quiet, |p99| *p99);
-        Self {
-            path,
-            measured: format!("p99 {p99_loaded:.1} ms, {refused} {what} refused"),
-            baseline: format!("alone: p99 {p99_quiet:.1} ms; ratio {:.2} ± {:.2}", ratio.mean, ratio.spread),
-            ratio: Some(ratio.mean),
-            values: [
-                ("p99_ms", p99_loaded),
-                ("p99_ms_alone", p99_quiet),
-                ("ratio_spread", ratio.spread),
-                ("refused", refused as f64),
-            ]
-            .into(),
-            target: "p99 <= 50 ms",
-            met: p99_loaded <= 50.0 && refused > 0,
-        }
-    }
-}
-
 /// Raises the limit of open files to the maximum that this process may have.
 fn raise_file_limit() -> Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
@@ -138,23 +97,6 @@ fn raise_file_limit() -> Result<()> {
         2 * SILENT_CONNECTIONS
     );
     Ok(())
-}
-
-async fn reads(
-    query: &QueryServiceClient<RoleRouter>,
-    user_ids: &[String],
-    duration: Duration,
-) -> Result<Histogram<u64>> {
-    predictions::at_constant_rate(duration, async |index| {
-        let user_id = user_ids[index % user_ids.len()].clone();
-        query.clone().get_profile(GetProfileRequest { user_id, ..Default::default() }).await?;
-        Ok(())
-    })
-    .await
-}
-
-fn p99_ms(histogram: &Histogram<u64>) -> f64 {
-    histogram.value_at_quantile(0.99) as f64 / 1000.0
 }
 
 /// Abusive clients, until they are dropped.
@@ -238,20 +180,4 @@ async fn send_large(
         refused += 1;
     }
     Ok(refused)
-}
-
-/// Header and first byte of a message whose rest never comes.
-fn announced_message() -> Bytes {
-    [&[0], &ANNOUNCED_BYTES.to_be_bytes()[..], b"x"].concat().into()
-}
-
-/// Small message that decompresses to `bytes` bytes, `content` again and again.
-fn compressed_message(content: &[u8], bytes: usize) -> Result<Bytes> {
-    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    let block = content.repeat((1 << 20) / content.len());
-    for _ in 0..bytes / block.len() {
-        packed.write_all(&block)?;
-    }
-    let packed = packed.finish()?;
-    Ok([&[1], &u32::try_from(packed.len())?.to_be_bytes()[..], &packed].concat().into())
 }

@@ -2,13 +2,13 @@
 //! eleven thousand years, subscriptions and streams, and the smallest entries that fill a request, on every method of the API;
 //! with a token of every role, and without one.
 
-use super::{
-    CALLS_PER_SECOND, Figure, PressureFigure, SLOW_WRITE_INTERVAL, USERS, announced_message,
-    compressed_message, p99_ms, reads,
-};
+use super::figure::{PressureFigure, USERS, p99_ms, reads};
+use super::message::{SLOW_WRITE_INTERVAL, announced_message, compressed_message};
 use crate::bench::env::BenchEnv;
+use crate::bench::figure::Figure;
 use crate::bench::load;
 use crate::bench::pairs::PAIRS;
+use crate::bench::predictions::CALLS_PER_SECOND;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use futures::StreamExt;
