@@ -36,6 +36,9 @@ use tower::ServiceExt;
 const CONNECTIONS: usize = 8;
 /// Calls that it tries to hold on each connection: together more than all that a server has.
 const CALLS_PER_CONNECTION: usize = 160;
+/// Pause of a place that was refused until it tries again. The places try one after the other, not all at once: what is measured is what
+/// they hold, and not a flood of calls.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest deadline that the header can express.
 const DEADLINE: &str = "99999999H";
 /// Unpacked size of the messages of small entries: default of `ingest.max_request`, the largest of all services.
@@ -50,6 +53,7 @@ enum Abuser {
 
 /// Frames of an attack, made once.
 struct Frames {
+    methods: Vec<ApiMethod>,
     unfinished: Bytes,
     /// Empty message, which opens subscriptions and streams.
     empty: Bytes,
@@ -136,17 +140,18 @@ impl Abuser {
 
 impl Frames {
     fn new() -> Result<Self> {
+        let methods = methods::all();
         let mut entries = Vec::new();
-        for ApiMethod { path, repeated } in methods::all() {
+        for ApiMethod { path, repeated } in &methods {
             for number in repeated {
                 // Key of a field with a length, and the length 0.
                 let mut entry = Vec::new();
-                prost::encoding::encode_varint(u64::from(number << 3 | 2), &mut entry);
+                prost::encoding::encode_varint(u64::from(*number << 3 | 2), &mut entry);
                 entry.push(0);
                 entries.push((path.clone(), compressed_message(&entry, REQUEST_BYTES)?));
             }
         }
-        Ok(Self { unfinished: announced_message(), empty: Bytes::from_static(&[0; 5]), entries })
+        Ok(Self { methods, unfinished: announced_message(), empty: Bytes::from_static(&[0; 5]), entries })
     }
 }
 
@@ -173,11 +178,15 @@ fn hold(
     refused: Arc<AtomicU64>,
 ) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(async move {
-        let methods = methods::all();
-        let frames = [&frames.unfinished, &frames.empty];
-        for (method, frame) in methods.iter().cycle().zip(frames.into_iter().cycle()).skip(index) {
+        let places = CONNECTIONS * CALLS_PER_CONNECTION;
+        tokio::time::sleep(
+            RETRY_INTERVAL * u32::try_from(index).unwrap_or(0) / u32::try_from(places).unwrap_or(1),
+        )
+        .await;
+        let messages = [&frames.unfinished, &frames.empty];
+        for (method, frame) in frames.methods.iter().cycle().zip(messages.into_iter().cycle()).skip(index) {
             count(call(&peer, &method.path, None, frame).await.as_ref(), &refused);
-            tokio::time::sleep(SLOW_WRITE_INTERVAL).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
     }))
 }
