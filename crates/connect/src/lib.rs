@@ -3,6 +3,8 @@
 #[cfg(feature = "databases")]
 pub mod databases;
 pub mod files;
+#[cfg(any(feature = "databases", feature = "objects"))]
+mod link_local;
 #[cfg(feature = "objects")]
 pub mod objects;
 #[cfg(feature = "databases")]

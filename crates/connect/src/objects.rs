@@ -7,6 +7,7 @@ mod error;
 pub use address::ObjectAddress;
 pub use error::ObjectError;
 
+use crate::link_local::is_link_local;
 use futures::TryStreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path as ObjectPath;
@@ -146,23 +147,16 @@ fn check_endpoint(endpoint: &str) -> Result<bool, ObjectError> {
     let addresses: Vec<IpAddr> = (host, port)
         .to_socket_addrs()
         .map_err(|_| refused("has a host that cannot be resolved"))?
-        .map(|address| address.ip().to_canonical())
+        .map(|address| address.ip())
         .collect();
-    if addresses.iter().any(is_link_local) {
+    if addresses.iter().any(|address| is_link_local(*address)) {
         return Err(refused("is a link-local address, where machines keep their credentials"));
     }
-    let is_loopback = addresses.iter().all(IpAddr::is_loopback);
+    let is_loopback = addresses.iter().all(|address| address.to_canonical().is_loopback());
     if uri.scheme_str() != Some("https") && !is_loopback {
         return Err(refused("is not https"));
     }
     Ok(is_loopback)
-}
-
-fn is_link_local(address: &IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
-    }
 }
 
 #[cfg(test)]
@@ -182,6 +176,7 @@ mod tests {
             "https://169.254.169.254/latest",
             "https://[fe80::1]",
             "https://[::ffff:169.254.169.254]",
+            "https://[64:ff9b::a9fe:a9fe]",
             "https://user:secret@192.0.2.1",
             "9000",
             "",

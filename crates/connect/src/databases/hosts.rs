@@ -1,7 +1,8 @@
 //! Hosts that may be connected to. Names are resolved once, and the connection goes to an address that was checked.
 
 use super::error::SourceError;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use crate::link_local::is_link_local;
+use std::net::{IpAddr, SocketAddr};
 
 /// Hosts of `connect.allow`: exact names, or address ranges in CIDR notation. Link-local addresses are refused whatever it says.
 ///
@@ -121,19 +122,6 @@ impl HostRule {
 fn same_prefix(left: u128, right: u128, ignored: u32) -> bool {
     // A shift by all 128 bits leaves nothing to compare.
     left.checked_shr(ignored).unwrap_or(0) == right.checked_shr(ignored).unwrap_or(0)
-}
-
-/// Returns whether an address is in 169.254.0.0/16 or fe80::/10, also as an IPv4 address within IPv6 (mapped, or NAT64).
-fn is_link_local(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => {
-            let [first, second, .., high, low] = address.segments();
-            let is_nat64 = first == 0x64 && second == 0xff9b;
-            let embedded = Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
-            address.is_unicast_link_local() || (is_nat64 && embedded.is_link_local())
-        }
-    }
 }
 
 #[cfg(test)]
